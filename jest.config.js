@@ -1,0 +1,21 @@
+/** @type {import('jest').Config} */
+export default {
+  testEnvironment: 'node',
+  testMatch: ['<rootDir>/__tests__/**/*.test.ts'],
+  extensionsToTreatAsEsm: ['.ts'],
+  moduleNameMapper: { '^(\\.{1,2}/.*)\\.js$': '$1' },
+  transform: {
+    '^.+\\.ts$': [
+      '@swc/jest',
+      { jsc: { parser: { syntax: 'typescript' }, target: 'es2023' }, module: { type: 'es6' } },
+    ],
+  },
+  // A real registry, a child process, a property with hundreds of runs: none is done in five seconds.
+  testTimeout: 60_000,
+  reporters: ['default', '<rootDir>/__tests__/registries/reporter.js'],
+  coverageThreshold: {
+    // What decides and deletes is covered whole; the rest is held from sinking.
+    global: { statements: 90 },
+    'src/cleanup/{graph,births,order,plan,sweep}.ts': { statements: 100, branches: 100 },
+  },
+};
