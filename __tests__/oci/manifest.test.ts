@@ -1,0 +1,294 @@
+import { describe, expect, it } from '@jest/globals';
+
+import { digestOf, type Digest } from '../../src/oci/digest.js';
+import {
+  ManifestError,
+  mediaTypeOf,
+  parseManifest,
+  type Manifest,
+} from '../../src/oci/manifest.js';
+import {
+  DOCKER_LIST,
+  DOCKER_MANIFEST,
+  OCI_CONFIG,
+  OCI_INDEX,
+  OCI_MANIFEST,
+} from '../../src/oci/media-types.js';
+import {
+  attestation,
+  buildCache,
+  helmChart,
+  image,
+  index,
+  LINUX_AMD64,
+  referrer,
+} from '../registries/build.js';
+import { parsed } from '../cleanup/inventories.js';
+
+const LAYER = 'application/vnd.oci.image.layer.v1.tar+gzip';
+
+function d(name: string): Digest {
+  return digestOf(Buffer.from(name));
+}
+
+function parse(body: unknown, contentType: string | undefined = OCI_MANIFEST): Manifest {
+  const bytes = Buffer.from(typeof body === 'string' ? body : JSON.stringify(body));
+  return parseManifest(bytes, contentType, digestOf(bytes));
+}
+
+const config = { mediaType: OCI_CONFIG, digest: d('config'), size: 7 };
+const child = { mediaType: OCI_MANIFEST, digest: d('child'), size: 5 };
+
+describe('mediaTypeOf', () => {
+  it.each([
+    [OCI_INDEX, OCI_INDEX],
+    [`${OCI_INDEX}; charset=utf-8`, OCI_INDEX],
+    [` ${OCI_INDEX.toUpperCase()} ;x=y`, OCI_INDEX],
+    ['', ''],
+    [undefined, ''],
+    ['text', ''],
+    ['text/html\r\nx: y', ''],
+    ['<b>/x', ''],
+    [`${'a'.repeat(200)}/b`, ''],
+  ])('%j is %j', (contentType, expected) => {
+    expect(mediaTypeOf(contentType)).toBe(expected);
+  });
+});
+
+describe('images', () => {
+  it('has config and layers', () => {
+    const content = image('app', { layers: 2 });
+    expect(parsed(content)).toMatchObject({
+      kind: 'image',
+      digest: content.digest,
+      mediaType: OCI_MANIFEST,
+      size: content.bytes.length,
+      config: { mediaType: OCI_CONFIG },
+      layers: [{ mediaType: LAYER }, { mediaType: LAYER }],
+    });
+  });
+
+  it.each([
+    ['Docker', image('app', { family: 'docker' }), DOCKER_MANIFEST],
+    ['OCI without a mediaType field', image('app', { typed: false }), OCI_MANIFEST],
+    ['Helm chart', helmChart('app', '1'), OCI_MANIFEST],
+    ['BuildKit cache as a manifest', buildCache('app', 'manifest'), OCI_MANIFEST],
+  ])('%s', (_, content, mediaType) => {
+    expect(parsed(content)).toMatchObject({ kind: 'image', mediaType });
+  });
+
+  it('tells its subject, artifact type and annotations', () => {
+    const subject = image('app');
+    expect(parsed(referrer('sbom', subject))).toMatchObject({
+      kind: 'image',
+      subject: subject.digest,
+      artifactType: 'application/spdx+json',
+      annotations: { 'org.opencontainers.image.created': '2020-01-02T03:04:05Z' },
+    });
+  });
+
+  it('has no optional fields where there are none', () => {
+    expect(parse({ schemaVersion: 2, config, subject: null, layers: null })).toEqual({
+      kind: 'image',
+      digest: expect.any(String),
+      mediaType: OCI_MANIFEST,
+      size: expect.any(Number),
+      config,
+      layers: [],
+    });
+  });
+
+  it('keeps what may be elsewhere apart, and drops what is malformed and only shown', () => {
+    const layer = {
+      mediaType: LAYER,
+      digest: 'blake3:00',
+      size: -1,
+      urls: ['https://example.com/layer'],
+      annotations: { a: 1 },
+      platform: { os: 'linux' },
+      artifactType: 7,
+    };
+    expect(parse({ schemaVersion: 2, config, layers: [layer], annotations: [] })).toMatchObject({
+      kind: 'image',
+      layers: [
+        { mediaType: LAYER, digest: 'blake3:00', size: 0, urls: ['https://example.com/layer'] },
+      ],
+    });
+  });
+
+  it('accepts a subject of sha512', () => {
+    const subject = digestOf(Buffer.from('x'), 'sha512');
+    expect(parse({ schemaVersion: 2, config, subject: { digest: subject } })).toMatchObject({
+      subject,
+    });
+  });
+});
+
+describe('indexes', () => {
+  it('lists children, with what their descriptors say', () => {
+    const app = image('app');
+    const att = attestation('att', app);
+    const list = index([app, att]);
+    expect(parsed(list)).toMatchObject({
+      kind: 'index',
+      digest: list.digest,
+      children: [
+        { digest: app.digest, platform: LINUX_AMD64 },
+        {
+          digest: att.digest,
+          annotations: { 'vnd.docker.reference.type': 'attestation-manifest' },
+        },
+      ],
+      others: [],
+    });
+  });
+
+  it.each([
+    ['Docker list', index([image('app', { family: 'docker' })], { family: 'docker' }), DOCKER_LIST],
+    ['OCI without a mediaType field', index([image('app')], { typed: false }), OCI_INDEX],
+    ['index of an index', index([index([image('app')])]), OCI_INDEX],
+  ])('%s', (_, content, mediaType) => {
+    const manifest = parsed(content);
+    expect(manifest).toMatchObject({ kind: 'index', mediaType });
+    expect(manifest.kind === 'index' && manifest.children.map(({ digest }) => digest)).toEqual(
+      content.children.map(({ digest }) => digest),
+    );
+  });
+
+  it('has a platform with a variant', () => {
+    const platform = { os: 'linux', architecture: 'arm', variant: 'v7', 'os.version': '1' };
+    expect(parse({ manifests: [{ ...child, platform }] }, OCI_INDEX)).toMatchObject({
+      children: [{ platform: { os: 'linux', architecture: 'arm', variant: 'v7' } }],
+    });
+  });
+
+  it('has layers apart: they are no children (old BuildKit caches)', () => {
+    const manifest = parsed(buildCache('app', 'index'));
+    expect(manifest).toMatchObject({ kind: 'index', children: [] });
+    expect(manifest.kind === 'index' && new Set(manifest.others.map((o) => o.mediaType))).toEqual(
+      new Set([LAYER, 'application/vnd.buildkit.cacheconfig.v0']),
+    );
+  });
+
+  it('takes an entry of an unverifiable digest that is no manifest for another entry', () => {
+    const entry = { mediaType: LAYER, digest: 'md5:1', size: 1 };
+    expect(parse({ manifests: [entry] }, OCI_INDEX)).toMatchObject({ others: [entry] });
+  });
+
+  it.each([[{ manifests: null }], [{ manifests: [] }], [{}]])('may be empty: %j', (body) => {
+    expect(parse({ schemaVersion: 2, ...body }, OCI_INDEX)).toMatchObject({
+      kind: 'index',
+      children: [],
+      others: [],
+    });
+  });
+
+  it('may have a subject, an artifact type and annotations', () => {
+    const subject = image('app');
+    const list = index([], { subject, artifactType: 'x/y', annotations: { a: 'b' } });
+    expect(parsed(list)).toMatchObject({
+      subject: subject.digest,
+      artifactType: 'x/y',
+      annotations: { a: 'b' },
+    });
+  });
+});
+
+describe('unknown manifests protect what they mention', () => {
+  const mentioned = d('mentioned');
+
+  it.each([
+    ['a type that nobody knows', { a: mentioned }, 'application/vnd.future.manifest.v9+json'],
+    [
+      'the withdrawn OCI artifact manifest',
+      { subject: { digest: mentioned } },
+      'application/vnd.oci.artifact.manifest.v1+json',
+    ],
+    ['no Content-Type', { schemaVersion: 2, config: { ...config, digest: mentioned } }, undefined],
+    ['application/json', { config: { ...config, digest: mentioned } }, 'application/json'],
+    [
+      'a body that says another type than the answer',
+      { mediaType: OCI_INDEX, config: { ...config, digest: mentioned } },
+      OCI_MANIFEST,
+    ],
+    ['a mediaType that is no text', { mediaType: 2, config, a: mentioned }, OCI_MANIFEST],
+    ['an image without a config', { layers: [{ ...config, digest: mentioned }] }, OCI_MANIFEST],
+    ['a descriptor without a media type', { manifests: [{ digest: mentioned }] }, OCI_INDEX],
+    [
+      'an image and an index at once (CVE-2021-41190), as an image',
+      { config, manifests: [{ ...child, digest: mentioned }] },
+      OCI_MANIFEST,
+    ],
+    [
+      'an image and an index at once, as an index',
+      { config: { ...config, digest: mentioned }, manifests: [] },
+      OCI_INDEX,
+    ],
+    [
+      'an index with layers',
+      { layers: [{ ...config, digest: mentioned }], manifests: [] },
+      OCI_INDEX,
+    ],
+    ['a subject without a digest', { config, subject: {}, a: mentioned }, OCI_MANIFEST],
+    ['manifests that are no list', { manifests: { 0: mentioned } }, OCI_INDEX],
+    ['an annotation with JSON in it', { annotations: { a: `{"d":"${mentioned}"}` } }, 'a/b'],
+  ])('%s', (_, body, contentType) => {
+    const bytes = Buffer.from(JSON.stringify(body));
+    const manifest = parseManifest(bytes, contentType, digestOf(bytes));
+    expect(manifest).toMatchObject({ kind: 'unknown', mediaType: mediaTypeOf(contentType) });
+    expect(manifest.kind === 'unknown' && manifest.mentions).toContain(mentioned);
+  });
+
+  it.each([
+    ['an escaped colon', String.raw`{"a":"sha256\u003a${mentioned.slice(7)}"}`],
+    ['an escaped letter', String.raw`{"a":"\u0073ha256:${mentioned.slice(7)}"}`],
+    ['a key', JSON.stringify({ [mentioned]: 1 })],
+    ['the first of two equal keys', `{"a":"${mentioned}","a":"b"}`],
+    ['deep inside', JSON.stringify({ a: [[{ b: { c: [mentioned] } }]] })],
+  ])('also as %s', (_, text) => {
+    expect(parse(text, 'a/b')).toMatchObject({ kind: 'unknown', mentions: [mentioned] });
+  });
+
+  it('does not mention itself', () => {
+    const bytes = Buffer.from(JSON.stringify({ a: mentioned }));
+    expect(parseManifest(bytes, 'a/b', mentioned)).toMatchObject({ mentions: [] });
+  });
+});
+
+describe('what is no manifest', () => {
+  it.each([
+    ['HTML', '<!DOCTYPE html>', OCI_MANIFEST, 'not JSON'],
+    ['nothing', '', OCI_MANIFEST, 'not JSON'],
+    ['half of one', '{"schemaVersion":2,', OCI_MANIFEST, 'not JSON'],
+    ['a list', '[]', OCI_INDEX, 'not a JSON object'],
+    ['null', 'null', OCI_INDEX, 'not a JSON object'],
+    ['a number', '1', OCI_INDEX, 'not a JSON object'],
+    ['schema 1 by its body', '{"schemaVersion":1}', OCI_MANIFEST, 'schema 1'],
+    [
+      'schema 1 by its type',
+      '{}',
+      'application/vnd.docker.distribution.manifest.v1+prettyjws',
+      'schema 1',
+    ],
+    [
+      'a child that can not be verified',
+      JSON.stringify({ manifests: [{ ...child, digest: 'sha384:00' }] }),
+      OCI_INDEX,
+      'its child has a digest',
+    ],
+    [
+      'a subject that can not be verified',
+      JSON.stringify({ config, subject: { digest: 'latest' } }),
+      OCI_MANIFEST,
+      'its subject has a digest',
+    ],
+  ])('%s', (_, text, contentType, message) => {
+    expect(() => parse(text, contentType)).toThrow(ManifestError);
+    expect(() => parse(text, contentType)).toThrow(message);
+  });
+
+  it('bytes that are no UTF-8', () => {
+    const bytes = Buffer.from([0x7b, 0x22, 0xff, 0x22, 0x3a, 0x31, 0x7d]);
+    expect(() => parseManifest(bytes, OCI_MANIFEST, digestOf(bytes))).toThrow('not JSON');
+  });
+});
