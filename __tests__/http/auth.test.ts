@@ -1,0 +1,454 @@
+import { describe, expect, it } from '@jest/globals';
+
+import { createAuth } from '../../src/http/auth.js';
+import type { Credentials } from '../../src/http/credentials.js';
+import type { HttpRequest } from '../../src/http/message.js';
+import { createRedirect } from '../../src/http/redirect.js';
+import { respond, type Answer } from './answers.js';
+import { fakeClock, settled } from './fake-clock.js';
+import { request } from './servers.js';
+
+const NONE: Credentials = { kind: 'none' };
+const JOE: Credentials = { kind: 'basic', username: 'joe', password: 's3cret' };
+const JOES = `Basic ${btoa('joe:s3cret')}`;
+const REALM = 'https://auth.test/token';
+const BEARER = `Bearer realm="${REALM}",service="reg"`;
+const PULL = 'repository:a:pull';
+
+type Play = (sent: HttpRequest, index: number) => Answer | Promise<Answer>;
+
+/** A registry at https://r.test and whatever else `play` answers for, behind the auth layer. */
+function authenticated(credentials: Credentials, play: Play, registry = 'https://r.test/') {
+  const sent: HttpRequest[] = [];
+  const masked: string[] = [];
+  const clock = fakeClock({ auto: true });
+  const next = createRedirect(async (asked) => {
+    sent.push(asked);
+    return respond(asked, await play(asked, sent.length - 1));
+  });
+  const send = createAuth(next, {
+    registry: new URL(registry),
+    credentials,
+    clock,
+    mask: (secret) => masked.push(secret),
+  });
+  return {
+    sent,
+    masked,
+    clock,
+    get: async (path = '/v2/', fields: Partial<HttpRequest> = {}) =>
+      send(request(new URL(path, registry), fields)),
+    /** every exchange so far, as `METHOD url authorization` */
+    lines: () =>
+      sent.map(({ method, url, authorization }) => `${method} ${url.href} ${authorization ?? '-'}`),
+    tokenRequests: () => sent.filter(({ url }) => url.host === 'auth.test'),
+  };
+}
+
+const challenge = (value: string): Answer => ({
+  status: 401,
+  headers: { 'www-authenticate': value },
+});
+const token = (fields: object): Answer => ({ body: JSON.stringify(fields) });
+
+/** A token server that numbers its tokens, and a registry that takes those that `accepts` says. */
+function tokenServer(accepts: (authorization: string) => boolean, fields: object = {}): Play {
+  let issued = 0;
+  return ({ url, authorization = '' }) => {
+    if (url.host === 'auth.test') {
+      issued += 1;
+      return token({ token: `tok-${String(issued)}`, ...fields });
+    }
+    return accepts(authorization) ? { status: 200 } : challenge(`${BEARER},scope="${PULL}"`);
+  };
+}
+
+const anyToken = (authorization: string) => authorization.startsWith('Bearer ');
+
+describe('no authentication', () => {
+  it('is one exchange, without credentials even when there are some', async () => {
+    const { get, lines } = authenticated(JOE, () => ({ status: 200 }));
+    await get('/v2/', { scope: PULL });
+    await get('/v2/', { scope: PULL });
+    expect(lines()).toEqual(['GET https://r.test/v2/ -', 'GET https://r.test/v2/ -']);
+  });
+
+  it.each([
+    ['no challenge', undefined],
+    ['an unknown scheme', 'Negotiate abc'],
+    ['a Bearer challenge without realm', 'Bearer service="x"'],
+    ['junk', '"'],
+  ])('a 401 with %s is returned as it is', async (_name, value) => {
+    const { get, sent } = authenticated(JOE, () =>
+      value === undefined ? { status: 401 } : challenge(value),
+    );
+    expect((await get()).status).toBe(401);
+    expect(sent).toHaveLength(1);
+  });
+});
+
+describe('Basic', () => {
+  const basic: Play = ({ authorization }) =>
+    authorization === JOES ? { status: 200 } : challenge('basic realm="x"');
+
+  it('answers the challenge, and is shown at once from then on', async () => {
+    const { get, lines } = authenticated(JOE, basic);
+    expect((await get()).status).toBe(200);
+    await get('/v2/_catalog', { scope: 'registry:catalog:*' });
+    expect(lines()).toEqual([
+      'GET https://r.test/v2/ -',
+      `GET https://r.test/v2/ ${JOES}`,
+      `GET https://r.test/v2/_catalog ${JOES}`,
+    ]);
+  });
+
+  it.each<[string, Credentials]>([
+    ['no credentials', NONE],
+    ['an identity token', { kind: 'identity-token', token: 'id' }],
+  ])('with %s the 401 is returned as it is', async (_name, credentials) => {
+    const { get, sent } = authenticated(credentials, basic);
+    expect((await get()).status).toBe(401);
+    expect(sent).toHaveLength(1);
+  });
+
+  it('wrong credentials are shown once per request, not for ever', async () => {
+    const { get, sent } = authenticated(JOE, () => challenge('Basic realm="x"'));
+    expect((await get()).status).toBe(401);
+    expect(sent).toHaveLength(2);
+    expect((await get()).status).toBe(401);
+    expect(sent).toHaveLength(3);
+  });
+
+  it('user and password are masked, also in the form in which they travel', () => {
+    const { masked } = authenticated(JOE, basic);
+    expect(masked).toEqual(['s3cret', btoa('joe:s3cret')]);
+  });
+});
+
+describe('Bearer', () => {
+  it('fetches a token with the credentials, and shows it to the registry', async () => {
+    const { get, lines, masked } = authenticated(JOE, tokenServer(anyToken));
+    expect((await get()).status).toBe(200);
+    expect(lines()).toEqual([
+      'GET https://r.test/v2/ -',
+      `GET ${REALM}?service=reg&scope=repository%3Aa%3Apull ${JOES}`,
+      'GET https://r.test/v2/ Bearer tok-1',
+    ]);
+    expect(masked).toContain('tok-1');
+  });
+
+  it('fetches an anonymous token without credentials', async () => {
+    const { get, lines } = authenticated(NONE, tokenServer(anyToken));
+    expect((await get()).status).toBe(200);
+    expect(lines()[1]).toMatch(/scope=repository%3Aa%3Apull -$/);
+  });
+
+  it('is preferred to Basic, wherever it stands', async () => {
+    const { get, lines } = authenticated(JOE, ({ url, authorization }) =>
+      url.host === 'auth.test'
+        ? token({ token: 't' })
+        : authorization === 'Bearer t'
+          ? {}
+          : challenge(`Basic realm="x", ${BEARER}`),
+    );
+    expect((await get()).status).toBe(200);
+    expect(lines().at(-1)).toBe('GET https://r.test/v2/ Bearer t');
+  });
+
+  it('knows after the first challenge what to show, without another 401', async () => {
+    const { get, lines } = authenticated(JOE, tokenServer(anyToken));
+    await get();
+    await get('/v2/b/tags/list', { scope: 'repository:b:pull' });
+    await get('/v2/b/manifests/x', { scope: 'repository:b:pull' });
+    expect(lines().slice(3)).toEqual([
+      `GET ${REALM}?service=reg&scope=repository%3Ab%3Apull ${JOES}`,
+      'GET https://r.test/v2/b/tags/list Bearer tok-2',
+      'GET https://r.test/v2/b/manifests/x Bearer tok-2',
+    ]);
+  });
+
+  it('asks for several scopes one by one, and for what the registry named besides', async () => {
+    const { get, tokenRequests } = authenticated(JOE, tokenServer(anyToken));
+    await get('/v2/', { scope: 'repository:a:delete registry:catalog:*' });
+    expect(tokenRequests()[0]?.url.searchParams.getAll('scope')).toEqual([
+      'repository:a:delete,pull',
+      'registry:catalog:*',
+    ]);
+    // Learned: the next request with that scope asks for the same token, and finds it.
+    await get('/v2/', { scope: 'repository:a:delete registry:catalog:*' });
+    expect(tokenRequests()).toHaveLength(1);
+  });
+
+  it('asks for no scope when nobody named one, and keeps what the realm brings along', async () => {
+    const { get, lines } = authenticated(NONE, ({ url, authorization }) =>
+      url.host === 'auth.test'
+        ? token({ token: 't' })
+        : authorization === undefined
+          ? challenge('Bearer realm="https://joe:pw@auth.test/t?account=x#y"')
+          : {},
+    );
+    await get();
+    expect(lines()[1]).toBe('GET https://auth.test/t?account=x -');
+  });
+
+  it.each<[string, object]>([
+    ['token', { token: 'tok' }],
+    ['access_token', { access_token: 'tok' }],
+    ['both', { token: 'tok', access_token: 'tok' }],
+    ['an empty token beside an access_token', { token: '', access_token: 'tok' }],
+    ['odd other fields', { token: 'tok', expires_in: 'soon', issued_at: 7, refresh_token: null }],
+  ])('takes %s', async (_name, fields) => {
+    const { get, lines } = authenticated(
+      NONE,
+      tokenServer(anyToken, { token: undefined, ...fields }),
+    );
+    expect((await get()).status).toBe(200);
+    expect(lines().at(-1)).toBe('GET https://r.test/v2/ Bearer tok');
+  });
+
+  it('masks the token and the refresh token before either is used', async () => {
+    const { get, masked } = authenticated(
+      NONE,
+      tokenServer(anyToken, { access_token: 'acc', refresh_token: 'ref' }),
+    );
+    await get();
+    expect(masked).toEqual(['tok-1', 'acc', 'ref']);
+  });
+
+  it('a second 401 after a fresh token is the last word', async () => {
+    const { get, lines } = authenticated(
+      JOE,
+      tokenServer(() => false),
+    );
+    expect((await get()).status).toBe(401);
+    expect(lines()).toHaveLength(3);
+  });
+
+  it('a token fetched for this request and refused by it is not fetched again', async () => {
+    const { get, lines, tokenRequests } = authenticated(JOE, ({ url, authorization = '' }) =>
+      url.host === 'auth.test'
+        ? token({ token: 't' })
+        : url.pathname === '/v2/' && authorization !== ''
+          ? {}
+          : challenge(`${BEARER},scope="repository:b:pull"`),
+    );
+    await get('/v2/');
+    expect(lines()).toHaveLength(3);
+    expect((await get('/v2/b/tags/list', { scope: 'repository:b:pull,delete' })).status).toBe(401);
+    expect(lines().slice(3)).toEqual([
+      expect.stringContaining('scope=repository%3Ab%3Apull%2Cdelete'),
+      'GET https://r.test/v2/b/tags/list Bearer t',
+    ]);
+    expect(tokenRequests()).toHaveLength(2);
+  });
+
+  it('a token that grants too little is not renewed in vain', async () => {
+    const { get, tokenRequests } = authenticated(JOE, ({ url, authorization, method }) =>
+      url.host === 'auth.test'
+        ? token({ token: 'narrow', expires_in: 300 })
+        : authorization === undefined
+          ? challenge(`${BEARER},scope="${PULL}"`)
+          : method === 'GET'
+            ? {}
+            : challenge(`${BEARER},scope="${PULL}",error="insufficient_scope"`),
+    );
+    await get('/v2/', { scope: PULL });
+    expect((await get('/v2/', { method: 'DELETE', scope: PULL })).status).toBe(401);
+    expect(tokenRequests()).toHaveLength(1);
+  });
+});
+
+describe('the life of a token', () => {
+  it.each<[string, object, number, number]>([
+    ['300 seconds, until shortly before', { expires_in: 300 }, 284_999, 285_000],
+    ['60 seconds when nothing is said', {}, 44_999, 45_000],
+    ['60 seconds when nonsense is said', { expires_in: -1 }, 44_999, 45_000],
+    ['10 seconds, three quarters of it', { expires_in: 10 }, 7_499, 7_500],
+  ])('%s', async (_name, fields, good, over) => {
+    const { get, clock, tokenRequests } = authenticated(JOE, tokenServer(anyToken, fields));
+    await get('/v2/', { scope: PULL });
+    await clock.advance(good);
+    await get('/v2/', { scope: PULL });
+    expect(tokenRequests()).toHaveLength(1);
+    await clock.advance(over - good);
+    expect((await get('/v2/', { scope: PULL })).status).toBe(200);
+    expect(tokenRequests()).toHaveLength(2);
+  });
+
+  it('ends when the registry refuses it: a fresh one is fetched, once for all', async () => {
+    let good = 'Bearer tok-1';
+    const { get, tokenRequests } = authenticated(
+      JOE,
+      tokenServer((shown) => shown === good),
+    );
+    await get('/v2/', { scope: PULL });
+    good = 'Bearer tok-2';
+    const answers = await Promise.all(
+      Array.from({ length: 8 }, async () => get('/v2/', { scope: PULL })),
+    );
+    expect(answers.map(({ status }) => status)).toEqual(Array(8).fill(200));
+    expect(tokenRequests()).toHaveLength(2);
+  });
+
+  it('begins once for all who wait for it', async () => {
+    let release: () => void = () => undefined;
+    const held = new Promise<void>((resolve) => (release = resolve));
+    const { get, tokenRequests } = authenticated(JOE, async ({ url, authorization }) => {
+      if (url.host === 'auth.test') {
+        await held;
+        return token({ token: 't' });
+      }
+      return authorization === undefined ? challenge(BEARER) : {};
+    });
+    const answers = Promise.all(
+      Array.from({ length: 16 }, async () => get('/v2/', { scope: PULL })),
+    );
+    await settled();
+    release();
+    expect((await answers).map(({ status }) => status)).toEqual(Array(16).fill(200));
+    expect(tokenRequests()).toHaveLength(1);
+  });
+
+  it('a failed fetch is not kept', async () => {
+    let broken = true;
+    const { get } = authenticated(JOE, ({ url, authorization }) =>
+      url.host === 'auth.test'
+        ? broken
+          ? { status: 500 }
+          : token({ token: 't' })
+        : authorization === undefined
+          ? challenge(BEARER)
+          : {},
+    );
+    await expect(get()).rejects.toMatchObject({ name: 'AuthError', status: 500 });
+    broken = false;
+    expect((await get()).status).toBe(200);
+  });
+});
+
+describe('identity and registry tokens', () => {
+  it('an identity token is exchanged by POST', async () => {
+    const { get, sent, masked } = authenticated(
+      { kind: 'identity-token', token: 'id&tok' },
+      tokenServer(anyToken),
+    );
+    expect((await get('/v2/', { scope: 'registry:catalog:*' })).status).toBe(200);
+    expect(sent[1]).toMatchObject({ method: 'POST', repeatable: true });
+    expect(sent[1]?.url.href).toBe(REALM);
+    expect(sent[1]).not.toHaveProperty('authorization');
+    expect(Object.fromEntries(new URLSearchParams(sent[1]?.body))).toEqual({
+      grant_type: 'refresh_token',
+      client_id: 'registry-manifest-cleanup',
+      service: 'reg',
+      scope: `registry:catalog:* ${PULL}`,
+      refresh_token: 'id&tok',
+    });
+    expect(masked[0]).toBe('id&tok');
+  });
+
+  it('a registry token is shown as it is, and never exchanged', async () => {
+    const credentials: Credentials = { kind: 'registry-token', token: 'reg' };
+    const { get, lines, masked } = authenticated(credentials, () => challenge(BEARER));
+    expect((await get()).status).toBe(401);
+    expect(lines()).toEqual(['GET https://r.test/v2/ Bearer reg']);
+    expect(masked).toEqual(['reg']);
+  });
+});
+
+describe('where secrets do not go', () => {
+  it.each([
+    ['https://r.test:5000/', 'another port'],
+    ['http://r.test/', 'another scheme'],
+    ['https://r.test.evil/', 'another host'],
+  ])('a request to %s (%s) shows nothing and answers no challenge', async (url) => {
+    const { get, lines } = authenticated(JOE, () => challenge('Basic realm="x"'));
+    expect((await get(url)).status).toBe(401);
+    expect(lines()).toEqual([`GET ${url} -`]);
+  });
+
+  it('the challenge of where a redirect led is not answered', async () => {
+    const { get, lines } = authenticated(JOE, ({ url }) =>
+      url.host === 'r.test'
+        ? { status: 307, headers: { location: 'https://evil.test/' } }
+        : challenge('Basic realm="x", Bearer realm="https://evil.test/token"'),
+    );
+    expect((await get()).status).toBe(401);
+    expect(lines()).toEqual(['GET https://r.test/v2/ -', 'GET https://evil.test/ -']);
+  });
+
+  it('a token server that redirects elsewhere takes no credentials along', async () => {
+    const { get, lines } = authenticated(JOE, ({ url, authorization }) =>
+      url.host === 'auth.test'
+        ? { status: 307, headers: { location: 'https://evil.test/' } }
+        : url.host === 'evil.test'
+          ? token({ token: 't' })
+          : authorization === undefined
+            ? challenge(BEARER)
+            : {},
+    );
+    await get();
+    expect(lines().filter((line) => line.includes('evil.test'))).toEqual([
+      'GET https://evil.test/ -',
+    ]);
+  });
+
+  it.each([
+    ['http://auth.test/token', /is not https/],
+    ['ftp://auth.test/token', /no http\(s\) URL/],
+    ['/token', /no http\(s\) URL/],
+    ['', /no http\(s\) URL/],
+  ])('the realm %j is not asked', async (realm, message) => {
+    const { get, sent } = authenticated(JOE, () => challenge(`Bearer realm="${realm}"`));
+    await expect(get()).rejects.toThrow(message);
+    await expect(get()).rejects.toMatchObject({ name: 'AuthError' });
+    expect(sent).toHaveLength(2);
+  });
+
+  it('a realm may be http when the registry itself is', async () => {
+    const { get, lines } = authenticated(
+      JOE,
+      ({ url, authorization }) =>
+        url.host === 'auth.test'
+          ? token({ token: 't' })
+          : authorization === undefined
+            ? challenge('Bearer realm="http://auth.test/token"')
+            : {},
+      'http://r.test/',
+    );
+    expect((await get()).status).toBe(200);
+    expect(lines()[1]).toBe(`GET http://auth.test/token ${JOES}`);
+  });
+
+  it.each<[string, Credentials, Answer, RegExp]>([
+    [
+      'refused credentials',
+      JOE,
+      { status: 401, body: 's3cret' },
+      /refused the credentials.*\(status 401\)/,
+    ],
+    ['a forbidden token', JOE, { status: 403 }, /refused the credentials/],
+    ['no anonymous tokens', NONE, { status: 401 }, /no token without credentials: set username/],
+    ['a broken server', JOE, { status: 500, body: 's3cret' }, /gave no token \(status 500\)/],
+    ['HTML', JOE, { body: '<html>s3cret</html>' }, /something other than a token/],
+    ['an array', JOE, { body: '["s3cret"]' }, /something other than a token|without a token/],
+    ['no token', JOE, { body: '{"refresh_token":"s3cret"}' }, /answered without a token/],
+    ['a token that would add a header', JOE, token({ token: 's3cret\r\nx: y' }), /without a token/],
+  ])(
+    '%s: an error that names the server and no secret',
+    async (_name, credentials, answer, message) => {
+      const { get } = authenticated(credentials, ({ url }) =>
+        url.host === 'auth.test' ? answer : challenge(`Bearer realm="${REALM}?sig=s3cret"`),
+      );
+      const error: unknown = await get().catch((reason: unknown) => reason);
+      expect(error).toMatchObject({ name: 'AuthError', message: expect.stringMatching(message) });
+      expect(String(error)).toContain('https://auth.test/token');
+      expect(String(error)).not.toMatch(/s3cret|am9l/);
+    },
+  );
+
+  it('no token request reads more than 128 KiB', async () => {
+    const { get, tokenRequests } = authenticated(JOE, tokenServer(anyToken));
+    await get();
+    expect(tokenRequests()[0]?.maxBytes).toBe(128 * 1024);
+  });
+});

@@ -1,0 +1,372 @@
+import net from 'node:net';
+import { networkInterfaces } from 'node:os';
+
+import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+
+import { createExchange, type ExchangeOptions } from '../../src/http/exchange.js';
+import {
+  TransportError,
+  type HttpResponse,
+  type TransportFailure,
+} from '../../src/http/message.js';
+import { closedPort, closeServers, request, startProxy, startServer, testCa } from './servers.js';
+
+const closing: (() => void)[] = [];
+/** Of this machine, put aside so that the tests see their own only. */
+const proxyVariables = Object.entries(process.env).filter(([name]) =>
+  /^(?:https?|no)_proxy$/i.test(name),
+);
+const hasIpv6 = Object.values(networkInterfaces()).some((list) =>
+  list?.some(({ address }) => address === '::1'),
+);
+
+function clearProxyVariables() {
+  for (const name of ['http_proxy', 'https_proxy', 'no_proxy']) {
+    Reflect.deleteProperty(process.env, name);
+    Reflect.deleteProperty(process.env, name.toUpperCase());
+  }
+}
+
+beforeAll(clearProxyVariables);
+afterAll(() => {
+  Object.assign(process.env, Object.fromEntries(proxyVariables));
+});
+
+afterEach(async () => {
+  closing.splice(0).forEach((close) => close());
+  clearProxyVariables();
+  await closeServers();
+});
+
+function exchangeWith(options: Partial<ExchangeOptions> = {}) {
+  const exchange = createExchange({
+    concurrency: 4,
+    insecure: false,
+    userAgent: 'tests',
+    ...options,
+  });
+  closing.push(() => exchange.close());
+  return exchange.send;
+}
+
+async function failureOf(answer: Promise<HttpResponse>): Promise<TransportError> {
+  const error: unknown = await answer.then(
+    () => new Error('it was answered'),
+    (reason: unknown) => reason,
+  );
+  expect(error).toBeInstanceOf(TransportError);
+  return error as TransportError;
+}
+
+/** A server that speaks raw bytes, for answers that no HTTP server would give. */
+async function startRaw(answer: (socket: net.Socket) => void): Promise<{ url: string }> {
+  const server = net.createServer((socket) => {
+    socket.on('error', () => undefined);
+    socket.once('data', () => answer(socket));
+    closing.push(() => socket.destroy());
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  closing.push(() => server.close());
+  const address = server.address();
+  return { url: `http://127.0.0.1:${typeof address === 'object' ? String(address?.port) : ''}/` };
+}
+
+describe('what is sent and what comes back', () => {
+  it('gives status, headers, body and URL of the answer, whatever the status', async () => {
+    const server = await startServer((_seen, response) => {
+      response.writeHead(404, { 'x-test': 'yes' }).end('gone');
+    });
+    const url = new URL('/v2/a/b/tags/list?n=2', server.url);
+    const response = await exchangeWith()(request(url));
+    expect(response.status).toBe(404);
+    expect(response.headers['x-test']).toBe('yes');
+    expect(response.body.toString()).toBe('gone');
+    expect(response.url.href).toBe(url.href);
+    expect(server.seen.map(({ method, path }) => `${method} ${path}`)).toEqual([
+      'GET /v2/a/b/tags/list?n=2',
+    ]);
+  });
+
+  it('asks for no compression, and sends the authorization only if there is one', async () => {
+    const server = await startServer((_seen, response) => response.end());
+    const send = exchangeWith();
+    await send(request(server.url, { headers: { accept: 'a/b' } }));
+    await send(request(server.url, { authorization: 'Basic eDp5' }));
+    expect(server.seen[0]?.headers).toMatchObject({
+      accept: 'a/b',
+      'accept-encoding': 'identity',
+      'user-agent': 'tests',
+    });
+    expect(server.seen[0]?.headers).not.toHaveProperty('authorization');
+    expect(server.seen[0]?.headers).not.toHaveProperty('content-length');
+    expect(server.seen[1]?.headers.authorization).toBe('Basic eDp5');
+  });
+
+  it('sends the body of a PUT with its length in bytes', async () => {
+    const server = await startServer((_seen, response) => response.writeHead(201).end());
+    await exchangeWith()(request(server.url, { method: 'PUT', body: 'größe' }));
+    expect(server.seen[0]?.body).toBe('größe');
+    expect(server.seen[0]?.headers['content-length']).toBe('7');
+  });
+
+  it.each([
+    ['HEAD', 200],
+    ['GET', 304],
+  ] as const)(
+    'expects no body for %s with status %d, whatever length is announced',
+    async (method, status) => {
+      const server = await startServer((_seen, response) => {
+        response.writeHead(status, { 'content-length': '9999999' }).end();
+      });
+      const response = await exchangeWith()(request(server.url, { method, maxBytes: 10 }));
+      expect(response.status).toBe(status);
+      expect(response.body.byteLength).toBe(0);
+    },
+  );
+
+  it('keeps connections alive', async () => {
+    const server = await startServer((_seen, response) => response.end('x'));
+    const send = exchangeWith();
+    await send(request(server.url));
+    await send(request(server.url));
+    await send(request(server.url, { method: 'HEAD' }));
+    expect(server.connections()).toBe(1);
+  });
+
+  it('talks to an http and an https origin in the same run', async () => {
+    const plain = await startServer((_seen, response) => response.end('plain'));
+    const secure = await startServer((_seen, response) => response.end('secure'), { tls: true });
+    const send = exchangeWith({ ca: testCa() });
+    const bodies = [];
+    for (const server of [plain, secure, plain, secure]) {
+      bodies.push((await send(request(server.url))).body.toString());
+    }
+    expect(bodies).toEqual(['plain', 'secure', 'plain', 'secure']);
+  });
+
+  it.each(['127.0.0.1', ...(hasIpv6 ? ['::1'] : [])])('reaches the address %s', async (host) => {
+    const server = await startServer((_seen, response) => response.end('here'), { host });
+    const response = await exchangeWith()(request(server.url));
+    expect(response.body.toString()).toBe('here');
+    expect(server.seen[0]?.headers).toMatchObject({ host: server.url.host });
+  });
+});
+
+describe('bodies', () => {
+  it('rejects one that is shorter than its Content-Length', async () => {
+    const server = await startServer((_seen, response) => {
+      response.writeHead(200, { 'content-length': '100' });
+      response.write('half', () => response.destroy());
+    });
+    const error = await failureOf(exchangeWith()(request(server.url)));
+    expect(error.kind).toBe('truncated');
+    expect(error.message).toContain('cut off after 4 of 100 bytes');
+  });
+
+  it('rejects a chunked one whose last chunk never came', async () => {
+    const server = await startServer((_seen, response) => {
+      response.writeHead(200);
+      response.write('half', () => response.destroy());
+    });
+    const error = await failureOf(exchangeWith()(request(server.url)));
+    expect(error.kind).toBe('truncated');
+  });
+
+  it('rejects one that the server ended politely but too early', async () => {
+    const { url } = await startRaw((socket) =>
+      socket.end('HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf'),
+    );
+    expect((await failureOf(exchangeWith()(request(url)))).kind).toBe('truncated');
+  });
+
+  it('accepts one that fills the ceiling and rejects one byte more', async () => {
+    const server = await startServer(({ path }, response) => {
+      // Chunked: nothing is announced.
+      response.write('x'.repeat(5));
+      response.end('x'.repeat(path === '/more' ? 6 : 5));
+    });
+    const send = exchangeWith();
+    const fits = await send(request(server.url, { maxBytes: 10 }));
+    expect(fits.body.byteLength).toBe(10);
+    const error = await failureOf(send(request(new URL('/more', server.url), { maxBytes: 10 })));
+    expect(error.kind).toBe('too-large');
+    expect(error.message).toContain('over 10 bytes');
+  });
+
+  it('does not read a body that announces itself as too large', async () => {
+    const server = await startServer((_seen, response) => {
+      // Nothing follows: only a reader who waits for the body would time out.
+      response.writeHead(200, { 'content-length': '11' }).flushHeaders();
+    });
+    const error = await failureOf(exchangeWith()(request(server.url, { maxBytes: 10 })));
+    expect(error.kind).toBe('too-large');
+  });
+});
+
+describe('time limits', () => {
+  const timeouts = { idle: 150, idleDelete: 20_000, body: 400 };
+
+  it('gives up on a server that never answers', async () => {
+    const server = await startServer(() => undefined);
+    const error = await failureOf(exchangeWith({ timeouts })(request(server.url)));
+    expect(error.kind).toBe('timeout');
+    expect(error.message).toContain('no answer for 0.15 seconds');
+  });
+
+  it('gives a DELETE the longer limit', async () => {
+    const server = await startServer((_seen, response) => {
+      setTimeout(() => response.writeHead(202).end(), 400);
+    });
+    const response = await exchangeWith({ timeouts })(request(server.url, { method: 'DELETE' }));
+    expect(response.status).toBe(202);
+  });
+
+  it('gives up on a body that stops', async () => {
+    const server = await startServer((_seen, response) => void response.write('x'));
+    expect((await failureOf(exchangeWith({ timeouts })(request(server.url)))).kind).toBe('timeout');
+  });
+
+  it('gives up on a body that drips for ever', async () => {
+    const server = await startServer((_seen, response) => {
+      const drip = setInterval(() => response.write('x'), 30);
+      response.on('close', () => clearInterval(drip));
+    });
+    const error = await failureOf(exchangeWith({ timeouts })(request(server.url)));
+    expect(error.kind).toBe('timeout');
+    expect(error.message).toContain('not complete after 0.4 seconds');
+  });
+});
+
+describe('failures', () => {
+  it.each<[string, TransportFailure, () => Promise<string>]>([
+    ['a closed port', 'refused', async () => `http://127.0.0.1:${String(await closedPort())}/`],
+    ['a reset', 'reset', async () => (await startRaw((socket) => socket.resetAndDestroy())).url],
+    ['a hang-up', 'reset', async () => (await startRaw((socket) => socket.end())).url],
+    [
+      'something else than HTTP',
+      'other',
+      async () => (await startRaw((s) => s.end('SSH-2.0\r\n'))).url,
+    ],
+    ['a name that does not exist', 'dns', async () => 'http://no-such-host.invalid/'],
+    [
+      'TLS spoken to plain HTTP',
+      'tls',
+      async () => (await startServer(() => undefined)).url.href.replace('http:', 'https:'),
+    ],
+  ])('%s is of kind %s', async (_name, kind, start) => {
+    const url = new URL('/v2/x?token=s3cret&n=5', await start());
+    const error = await failureOf(
+      exchangeWith()(request(url, { authorization: 'Basic c2VjcmV0', method: 'GET' })),
+    );
+    expect(error.kind).toBe(kind);
+    expect(error.message).toContain(`GET ${url.origin}/v2/x?token=***&n=5: `);
+    expect(error.message).not.toMatch(/s3cret|c2VjcmV0/);
+  });
+
+  it('says http:// when the server does not speak TLS', async () => {
+    const server = await startServer(() => undefined);
+    const url = server.url.href.replace('http:', 'https:');
+    expect((await failureOf(exchangeWith()(request(url)))).message).toContain(
+      'put http:// in front',
+    );
+  });
+});
+
+describe('TLS', () => {
+  it('rejects an unknown authority and names ca-file and insecure', async () => {
+    const server = await startServer((_seen, response) => response.end(), { tls: true });
+    const error = await failureOf(exchangeWith()(request(server.url)));
+    expect(error.kind).toBe('tls');
+    expect(error.message).toMatch(/ca-file.*insecure/);
+    expect(server.seen).toEqual([]);
+  });
+
+  it.each<[string, Partial<ExchangeOptions>]>([
+    ['ca-file', { ca: testCa() }],
+    ['insecure', { insecure: true }],
+    ['both', { ca: testCa(), insecure: true }],
+  ])('is content with %s', async (_name, options) => {
+    const server = await startServer((_seen, response) => response.end('ok'), { tls: true });
+    const response = await exchangeWith(options)(request(server.url));
+    expect(response.body.toString()).toBe('ok');
+  });
+
+  it('still checks the name when the authority is trusted', async () => {
+    const server = await startServer((_seen, response) => response.end(), { tls: true });
+    const proxy = await startProxy(server.port);
+    process.env['https_proxy'] = proxy.url;
+    const error = await failureOf(exchangeWith({ ca: testCa() })(request('https://other.test/')));
+    expect(error.kind).toBe('tls');
+    expect(server.seen).toEqual([]);
+  });
+
+  it('says so when ca-file holds no certificate', () => {
+    expect(() => exchangeWith({ ca: 'not a certificate' })).toThrow(/ca-file holds no certificate/);
+  });
+});
+
+describe('proxies from the environment', () => {
+  it('tunnels plain HTTP, with the credentials for the proxy sent to the proxy alone', async () => {
+    const server = await startServer((_seen, response) => response.end('through'));
+    const proxy = await startProxy(server.port);
+    process.env['http_proxy'] = proxy.url.replace('http://', 'http://joe:pass@');
+    const response = await exchangeWith()(request('http://registry.test:5000/v2/'));
+    expect(response.body.toString()).toBe('through');
+    expect(proxy.tunnels).toEqual([
+      { target: 'registry.test:5000', authorization: 'Basic am9lOnBhc3M=' },
+    ]);
+    expect(server.seen[0]?.headers).toMatchObject({ host: 'registry.test:5000' });
+    expect(server.seen[0]?.headers).not.toHaveProperty('proxy-authorization');
+  });
+
+  it.each<[string, Partial<ExchangeOptions>]>([
+    ['ca-file', { ca: testCa() }],
+    ['insecure', { insecure: true }],
+  ])('tunnels https with %s', async (_name, options) => {
+    const server = await startServer((_seen, response) => response.end('through'), { tls: true });
+    const proxy = await startProxy(server.port);
+    process.env['https_proxy'] = proxy.url;
+    const send = exchangeWith(options);
+    for (let time = 0; time < 2; time += 1) {
+      expect((await send(request('https://registry.test/v2/'))).body.toString()).toBe('through');
+    }
+    expect(proxy.tunnels[0]?.target).toBe('registry.test:443');
+  });
+
+  it('checks certificates through the tunnel too', async () => {
+    const server = await startServer((_seen, response) => response.end(), { tls: true });
+    const proxy = await startProxy(server.port);
+    process.env['https_proxy'] = proxy.url;
+    const error = await failureOf(exchangeWith()(request('https://registry.test/v2/')));
+    expect(error.kind).toBe('tls');
+    expect(server.seen).toEqual([]);
+  });
+
+  it('goes around the proxy for no_proxy and for loopback', async () => {
+    const server = await startServer((_seen, response) => response.end('direct'));
+    const proxy = await startProxy(server.port);
+    process.env['http_proxy'] = proxy.url;
+    process.env['no_proxy'] = '.invalid';
+    const send = exchangeWith();
+    expect((await send(request(server.url))).body.toString()).toBe('direct');
+    expect((await failureOf(send(request('http://registry.invalid/')))).kind).toBe('dns');
+    expect(proxy.tunnels).toEqual([]);
+  });
+
+  it('says that it was the proxy that refused', async () => {
+    const proxy = await startProxy(1, '407 Proxy Authentication Required');
+    process.env['http_proxy'] = proxy.url.replace('http://', 'http://joe:pr0xypass@');
+    const error = await failureOf(exchangeWith()(request('http://registry.test/')));
+    expect(error.kind).toBe('refused');
+    expect(error.message).toMatch(/the proxy opened no tunnel.*407/);
+    expect(error.message).not.toContain('pr0xypass');
+  });
+
+  it('names the variable that holds no URL, not its value', async () => {
+    process.env['http_proxy'] = 'pr0xypass@:::';
+    const error = await failureOf(exchangeWith()(request('http://registry.test/')));
+    expect(error.message).toContain('http_proxy holds no URL');
+    expect(error.message).not.toContain('pr0xypass');
+    expect(error.cause).toBeUndefined();
+  });
+});

@@ -1,0 +1,158 @@
+import { describe, expect, it } from '@jest/globals';
+
+import type { HttpRequest, HttpResponse } from '../../src/http/message.js';
+import { createRetry } from '../../src/http/retry.js';
+import { createThrottle } from '../../src/http/throttle.js';
+import { respond, type Answer } from './answers.js';
+import { fakeClock, settled } from './fake-clock.js';
+import { request } from './servers.js';
+
+/** A server whose answers the test gives by hand, to one waiting request after the other. */
+function heldServer() {
+  const waiting: { request: HttpRequest; resolve: (response: HttpResponse) => void }[] = [];
+  return {
+    waiting,
+    send: async (sent: HttpRequest) =>
+      new Promise<HttpResponse>((resolve) => waiting.push({ request: sent, resolve })),
+    async answer(...answers: Answer[]) {
+      for (const answer of answers) {
+        const next = waiting.shift();
+        next?.resolve(respond(next.request, answer));
+      }
+      await settled();
+    },
+  };
+}
+
+function throttled(concurrency: number, count: number, url = 'http://r.test/') {
+  const server = heldServer();
+  const clock = fakeClock({ auto: false });
+  const send = createThrottle(server.send, { concurrency, clock });
+  const answers = Array.from({ length: count }, async () => send(request(url)));
+  return { server, clock, send, answers };
+}
+
+const OK: Answer = { status: 200 };
+const SLOW = (seconds: number): Answer => ({
+  status: 429,
+  headers: { 'retry-after': String(seconds) },
+});
+
+describe('createThrottle', () => {
+  it('keeps no more than the limit under way, at each host', async () => {
+    const { server, send } = throttled(4, 10);
+    await settled();
+    expect(server.waiting).toHaveLength(4);
+    void send(request('http://other.test/'));
+    await settled();
+    expect(server.waiting).toHaveLength(5);
+    await server.answer(OK, OK);
+    expect(server.waiting).toHaveLength(5);
+  });
+
+  it('pauses all workers of a host, and only of that host, for one 429', async () => {
+    const { server, clock, send } = throttled(4, 8);
+    await settled();
+    await server.answer(SLOW(5), OK, OK, OK);
+    expect(server.waiting).toHaveLength(0);
+    void send(request('http://other.test/'));
+    await settled();
+    expect(server.waiting).toHaveLength(1);
+    await server.answer(OK);
+    await clock.advance(4999);
+    expect(server.waiting).toHaveLength(0);
+    await clock.advance(1);
+    expect(server.waiting.length).toBeGreaterThan(0);
+  });
+
+  it('halves the window once for all the answers of one pause, and grows it back', async () => {
+    const { server, clock, answers } = throttled(8, 60);
+    await settled();
+    await server.answer(...Array.from({ length: 8 }, () => SLOW(1)));
+    await clock.advance(1000);
+    expect(server.waiting).toHaveLength(4);
+    const widths: number[] = [];
+    while (server.waiting.length > 0) {
+      widths.push(server.waiting.length);
+      await server.answer(...server.waiting.map(() => OK));
+    }
+    expect(widths.slice(0, 6)).toEqual([4, 4, 5, 6, 7, 8]);
+    expect(Math.max(...widths)).toBe(8);
+    expect((await Promise.all(answers)).filter(({ status }) => status === 429)).toHaveLength(8);
+  });
+
+  it('halves again for the next pause, down to one', async () => {
+    const { server, clock } = throttled(4, 40);
+    await settled();
+    const widths = [server.waiting.length];
+    for (let pause = 0; pause < 4; pause += 1) {
+      await server.answer(...server.waiting.map(() => SLOW(1)));
+      await clock.advance(1000);
+      widths.push(server.waiting.length);
+    }
+    expect(widths).toEqual([4, 2, 1, 1, 1]);
+  });
+
+  it('takes the longest of the pauses asked for', async () => {
+    const { server, clock } = throttled(2, 6);
+    await settled();
+    await server.answer(SLOW(5), SLOW(1));
+    await clock.advance(4999);
+    expect(server.waiting).toHaveLength(0);
+    await clock.advance(1);
+    expect(server.waiting).toHaveLength(1);
+  });
+
+  it.each<[string, Answer, boolean]>([
+    ['429 without Retry-After', { status: 429 }, true],
+    ['503 with Retry-After', { status: 503, headers: { 'retry-after': '1' } }, true],
+    ['503 without', { status: 503 }, false],
+    ['500 with Retry-After', { status: 500, headers: { 'retry-after': '1' } }, false],
+  ])('%s pauses: %s', async (_name, answer, pauses) => {
+    const { server, clock } = throttled(1, 2);
+    await settled();
+    await server.answer(answer);
+    expect(server.waiting).toHaveLength(pauses ? 0 : 1);
+    await clock.advance(1000);
+    expect(server.waiting).toHaveLength(1);
+  });
+
+  it('gives the slot back when a request fails', async () => {
+    const send = createThrottle(
+      async (sent) => {
+        if (sent.url.pathname === '/bad') {
+          throw new Error('broken');
+        }
+        return respond(sent);
+      },
+      { concurrency: 1, clock: fakeClock({ auto: true }) },
+    );
+    await expect(send(request('http://r.test/bad'))).rejects.toThrow('broken');
+    expect((await send(request('http://r.test/good'))).status).toBe(200);
+  });
+
+  it('under retry: 32 workers do not each run into the limit', async () => {
+    const clock = fakeClock({ auto: true });
+    let sent = 0;
+    let refused = 0;
+    const throttle = createThrottle(
+      async (asked) => {
+        sent += 1;
+        await settled();
+        if (sent > 40 && refused < 32 && clock.slept.length === 0) {
+          refused += 1;
+          return respond(asked, SLOW(10));
+        }
+        return respond(asked);
+      },
+      { concurrency: 32, clock },
+    );
+    const send = createRetry(throttle, { clock, random: () => 0 });
+    const statuses = await Promise.all(
+      Array.from({ length: 200 }, async () => (await send(request('http://r.test/'))).status),
+    );
+    expect(new Set(statuses)).toEqual(new Set([200]));
+    expect(refused).toBeGreaterThan(0);
+    expect(sent).toBe(200 + refused);
+  });
+});

@@ -1,0 +1,60 @@
+/**
+ * Reads WWW-Authenticate (RFC 9110 sec. 11.6.1): a comma-separated list of challenges, each with
+ * parameters that are separated by commas too. What can't be read is skipped; nothing here throws.
+ */
+export interface Challenge {
+  /** in lower case */
+  readonly scheme: string;
+  /** names in lower case; of a repeated name the first value counts */
+  readonly params: ReadonlyMap<string, string>;
+  /** what some schemes have in place of parameters, such as Negotiate */
+  readonly token68?: string;
+}
+
+const SEPARATORS = /[\s,]*/y;
+const TOKEN = /[!#$%&'*+.^_`|~0-9A-Za-z-]+/y;
+const EQUALS = /\s*=\s*/y;
+const QUOTED = /"((?:[^"\\]|\\[^])*)"/y;
+/** A token, or what servers send unquoted though it is none, such as a realm's URL. */
+const BARE = /[^\s,"]+/y;
+/** Followed by the end or a comma, or it is a parameter's name (sec. 11.2). */
+const TOKEN68 = /[ \t]+([A-Za-z0-9._~+/-]+=*)(?=[ \t]*(?:,|$))/y;
+/** A quotation that never ends reaches to the end of the header. */
+const JUNK = /"(?:[^"\\]|\\[^])*"?|[^,\s]/y;
+
+/** @param header the header's value, or its values where it came several times */
+export function parseChallenges(header: string | readonly string[] | undefined): Challenge[] {
+  const values = typeof header === 'string' ? [header] : (header ?? []);
+  return values.flatMap(parseValue);
+}
+
+function parseValue(text: string): Challenge[] {
+  const challenges: { scheme: string; params: Map<string, string>; token68?: string }[] = [];
+  let at = 0;
+  const take = (pattern: RegExp): RegExpExecArray | undefined => {
+    pattern.lastIndex = at;
+    const match = pattern.exec(text);
+    at = match === null ? at : pattern.lastIndex;
+    return match ?? undefined;
+  };
+  for (take(SEPARATORS); at < text.length; take(SEPARATORS)) {
+    const word = take(TOKEN)?.[0].toLowerCase();
+    if (word === undefined) {
+      take(JUNK);
+    } else if (take(EQUALS) !== undefined) {
+      const value = take(QUOTED)?.[1]?.replace(/\\([^])/g, '$1') ?? take(BARE)?.[0];
+      const params = challenges.at(-1)?.params;
+      if (value !== undefined && params !== undefined && !params.has(word)) {
+        params.set(word, value);
+      }
+    } else {
+      const token68 = take(TOKEN68)?.[1];
+      challenges.push({
+        scheme: word,
+        params: new Map(),
+        ...(token68 !== undefined && { token68 }),
+      });
+    }
+  }
+  return challenges;
+}

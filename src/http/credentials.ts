@@ -1,0 +1,33 @@
+/**
+ * What the run may show to the registry to prove who it is. Wherever they come from (inputs, Docker
+ * config, credential helper), they have one of these four forms.
+ */
+export type Credentials =
+  | { readonly kind: 'none' }
+  | { readonly kind: 'basic'; readonly username: string; readonly password: string }
+  /** An OAuth 2 refresh token, exchanged for access tokens at the realm. */
+  | { readonly kind: 'identity-token'; readonly token: string }
+  /** A bearer token for the registry itself: shown as it is, never exchanged. */
+  | { readonly kind: 'registry-token'; readonly token: string };
+
+export const NO_CREDENTIALS: Credentials = { kind: 'none' };
+
+/** The value of an Authorization header for user and password (RFC 7617 sec. 2, in UTF-8). */
+export function basicAuthorization(username: string, password: string): string {
+  return `Basic ${Buffer.from(`${username}:${password}`).toString('base64')}`;
+}
+
+/** Every string of `credentials` that no log may show, in each form in which it travels. */
+export function secretsOf(credentials: Credentials): string[] {
+  switch (credentials.kind) {
+    case 'none':
+      return [];
+    case 'basic': {
+      const { username, password } = credentials;
+      return [password, basicAuthorization(username, password).slice('Basic '.length)];
+    }
+    case 'identity-token':
+    case 'registry-token':
+      return [credentials.token];
+  }
+}

@@ -1,0 +1,174 @@
+/**
+ * One request and its whole answer over the wire, with @actions/http-client, whose proxy support is why
+ * it is used. No retry, no redirect, no judgement of the status: those are layers of their own. Nothing
+ * else in this program may import the http-client.
+ */
+import { X509Certificate } from 'node:crypto';
+import http from 'node:http';
+import https from 'node:https';
+import tls, { rootCertificates } from 'node:tls';
+
+import { HttpClient } from '@actions/http-client';
+
+import { readBody } from './body.js';
+import { connectionFailure, failure } from './failure.js';
+import type { HttpRequest, HttpResponse, Send } from './message.js';
+
+export interface Timeouts {
+  /** milliseconds without a byte, connecting included */
+  readonly idle: number;
+  /** the same for DELETE: Distribution's takes time in proportion to the repository's tags */
+  readonly idleDelete: number;
+  /** milliseconds from the headers to the end of the body, however steadily it drips */
+  readonly body: number;
+}
+
+const TIMEOUTS: Timeouts = { idle: 60_000, idleDelete: 300_000, body: 120_000 };
+
+export interface ExchangeOptions {
+  /** connections per origin */
+  readonly concurrency: number;
+  /** skip the check of TLS certificates */
+  readonly insecure: boolean;
+  /** PEM certificates to trust beside the ones that Node trusts */
+  readonly ca?: string;
+  readonly userAgent: string;
+  readonly timeouts?: Timeouts;
+}
+
+export interface Exchange {
+  /** Rejects with a TransportError when there is no whole answer. */
+  readonly send: Send;
+  /** Closes the kept-alive connections. Nothing can be sent after it. */
+  close(): void;
+}
+
+/** @throws Error when `ca` holds no PEM certificate */
+export function createExchange(options: ExchangeOptions): Exchange {
+  const timeouts = options.timeouts ?? TIMEOUTS;
+  const trust = options.ca === undefined ? undefined : trustAlso(options.ca);
+  const clients = new Map<string, HttpClient>();
+
+  // One client for each origin: a client keeps a single agent and would use it for http and https alike.
+  function clientOf({ origin }: URL): HttpClient {
+    const known = clients.get(origin);
+    if (known !== undefined) {
+      return known;
+    }
+    const client = new HttpClient(undefined, undefined, {
+      keepAlive: true,
+      maxSockets: options.concurrency,
+      ignoreSslError: options.insecure,
+      // Its timeout leaves the socket half open, so ours, which destroy it, have to come first.
+      socketTimeout: 2 * Math.max(timeouts.idle, timeouts.idleDelete, timeouts.body),
+    });
+    clients.set(origin, client);
+    return client;
+  }
+
+  function agentFor(client: HttpClient, request: HttpRequest): http.Agent {
+    try {
+      const agent = client.getAgent(request.url.href);
+      if (trust !== undefined) {
+        // Both Node's agent and the proxy's tunnel agent take the TLS options of new connections from
+        // here. A context, since a list of authorities would be part of every connection's pool key.
+        Object.assign(agent, {
+          options: Object.assign(optionsOf(agent), { secureContext: trust }),
+        });
+      }
+      return agent;
+    } catch {
+      // The cause would show the variable's value, which may hold a password.
+      const name = request.url.protocol === 'https:' ? 'https_proxy' : 'http_proxy';
+      throw failure(request, 'other', `the environment variable ${name} holds no URL of a proxy`);
+    }
+  }
+
+  async function send(request: HttpRequest): Promise<HttpResponse> {
+    const { method, url } = request;
+    const client = clientOf(url);
+    const agent = agentFor(client, request);
+    const controller = new AbortController();
+    const expire = (detail: string) => {
+      controller.abort(failure(request, 'timeout', detail));
+    };
+    const idleFor = method === 'DELETE' ? timeouts.idleDelete : timeouts.idle;
+    const idle = setTimeout(expire, idleFor, `no answer for ${seconds(idleFor)}`);
+    let deadline: NodeJS.Timeout | undefined;
+    try {
+      const { message } = await client.requestRaw(
+        {
+          parsedUrl: url,
+          httpModule: url.protocol === 'https:' ? https : http,
+          options: {
+            agent,
+            method,
+            // A URL writes an IPv6 address in brackets, which the resolver takes for part of a name.
+            host: url.hostname.replace(/^\[(.*)\]$/, '$1'),
+            port: url.port || (url.protocol === 'https:' ? 443 : 80),
+            path: `${url.pathname}${url.search}`,
+            headers: headersOf(request, options.userAgent),
+            signal: controller.signal,
+          },
+        },
+        request.body ?? null,
+      );
+      idle.refresh();
+      deadline = setTimeout(
+        expire,
+        timeouts.body,
+        `the body was not complete after ${seconds(timeouts.body)}`,
+      );
+      const body = await readBody(message, request, () => idle.refresh());
+      return { status: message.statusCode ?? 0, headers: message.headers, body, url };
+    } catch (error) {
+      throw controller.signal.aborted
+        ? controller.signal.reason
+        : connectionFailure(request, error);
+    } finally {
+      clearTimeout(idle);
+      clearTimeout(deadline);
+    }
+  }
+
+  return {
+    send,
+    close() {
+      for (const client of clients.values()) {
+        client.dispose();
+      }
+    },
+  };
+}
+
+function headersOf(request: HttpRequest, userAgent: string): http.OutgoingHttpHeaders {
+  return {
+    ...request.headers,
+    // Through a proxy's tunnel Node would put the scheme's own port behind it.
+    host: request.url.host,
+    ...(request.authorization !== undefined && { authorization: request.authorization }),
+    // A digest is of the bytes as stored, so no server may compress them on the way.
+    'accept-encoding': 'identity',
+    'user-agent': userAgent,
+  };
+}
+
+function optionsOf(agent: http.Agent): object {
+  const options: unknown = Reflect.get(agent, 'options');
+  return typeof options === 'object' && options !== null ? options : {};
+}
+
+function trustAlso(ca: string): tls.SecureContext {
+  try {
+    new X509Certificate(ca);
+  } catch {
+    throw new Error('ca-file holds no certificate in PEM form (-----BEGIN CERTIFICATE-----)');
+  }
+  // Node 20 has no getCACertificates(); its bundled roots are the next best.
+  const trusted = 'getCACertificates' in tls ? tls.getCACertificates('default') : rootCertificates;
+  return tls.createSecureContext({ ca: [...trusted, ca] });
+}
+
+function seconds(milliseconds: number): string {
+  return `${String(milliseconds / 1000)} seconds`;
+}

@@ -1,0 +1,65 @@
+/**
+ * The request and response that every layer of the transport passes on. A layer is a function from a
+ * `Send` to a `Send`; `transport.ts` stacks them.
+ */
+import type { IncomingHttpHeaders } from 'node:http';
+
+export type Method = 'GET' | 'HEAD' | 'PUT' | 'DELETE' | 'POST';
+
+export interface HttpRequest {
+  readonly method: Method;
+  readonly url: URL;
+  /** Never `authorization`: that has a field of its own, so that no layer can send it on by accident. */
+  readonly headers?: Readonly<Record<string, string>>;
+  /** The Authorization header's value. Sent to `url`'s origin (scheme, host and port) and nowhere else. */
+  readonly authorization?: string;
+  /** The token scopes that this request needs, such as `repository:team/app:pull`; read by auth. */
+  readonly scope?: string;
+  readonly body?: string;
+  /** Says that a POST may be sent again after a failure. The other methods are idempotent anyway. */
+  readonly repeatable?: boolean;
+  /** Which try this is, from 1. Set by retry, read by whoever logs exchanges. */
+  readonly attempt?: number;
+  /** The largest body, in bytes, that the caller is ready to read. */
+  readonly maxBytes: number;
+}
+
+export interface HttpResponse {
+  readonly status: number;
+  readonly headers: IncomingHttpHeaders;
+  /** Whole, or the request was rejected: a body that was cut off never gets here. */
+  readonly body: Buffer;
+  /** Where the answer came from, after redirects. */
+  readonly url: URL;
+}
+
+export type Send = (request: HttpRequest) => Promise<HttpResponse>;
+
+export type TransportFailure =
+  | 'dns'
+  | 'refused'
+  | 'reset'
+  | 'timeout'
+  | 'tls'
+  | 'truncated'
+  | 'too-large'
+  | 'redirect'
+  | 'other';
+
+/**
+ * A request that did not bring what it was sent for, whatever the reason. The base of all errors that a
+ * registry, a token server or the network can cause; its message is safe to print.
+ */
+export class RequestFailure extends Error {
+  override name = 'RequestFailure';
+}
+
+/** No answer could be had. The message names method, redacted URL and cause; it holds no secret. */
+export class TransportError extends RequestFailure {
+  override name = 'TransportError';
+  readonly kind: TransportFailure;
+  constructor(kind: TransportFailure, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.kind = kind;
+  }
+}

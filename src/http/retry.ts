@@ -1,0 +1,97 @@
+/**
+ * Sends idempotent requests again after failures that pass by themselves: exponential backoff with full
+ * jitter, Retry-After honoured. When its tries are used up, the last answer or failure is the result.
+ */
+import type { Clock } from './clock.js';
+import { codeOf } from './failure.js';
+import { TransportError, type HttpRequest, type HttpResponse, type Send } from './message.js';
+import { retryAfter } from './retry-after.js';
+
+export interface RetryOptions {
+  readonly clock: Clock;
+  /** uniform in [0, 1) */
+  readonly random: () => number;
+}
+
+/** Milliseconds: the n-th wait is anything up to FIRST * 2^(n-1), and never over LONGEST. */
+const FIRST = 500;
+const LONGEST = 30_000;
+
+type Outcome =
+  | { readonly kind: 'answer'; readonly response: HttpResponse }
+  | { readonly kind: 'failure'; readonly error: unknown };
+
+export function createRetry(next: Send, { clock, random }: RetryOptions): Send {
+  return async (request) => {
+    for (let attempt = 1; ; attempt += 1) {
+      const outcome = await attemptOnce(next, { ...request, attempt });
+      if (attempt >= triesFor(outcome) || !isIdempotent(request)) {
+        if (outcome.kind === 'failure') {
+          throw outcome.error;
+        }
+        return outcome.response;
+      }
+      const asked =
+        outcome.kind === 'answer' ? (retryAfter(outcome.response, clock.now()) ?? 0) : 0;
+      const backoff = random() * Math.min(FIRST * 2 ** (attempt - 1), LONGEST);
+      await clock.sleep(asked + backoff);
+    }
+  };
+}
+
+async function attemptOnce(next: Send, request: HttpRequest): Promise<Outcome> {
+  try {
+    return { kind: 'answer', response: await next(request) };
+  } catch (error) {
+    return { kind: 'failure', error };
+  }
+}
+
+/** RFC 9110 sec. 9.2.2; a POST only where its sender knows that twice does no harm. */
+function isIdempotent(request: HttpRequest): boolean {
+  return request.method !== 'POST' || request.repeatable === true;
+}
+
+/** How often a request is sent in all when this is what came back. */
+function triesFor(outcome: Outcome): number {
+  return outcome.kind === 'answer'
+    ? triesForStatus(outcome.response.status)
+    : triesForError(outcome.error);
+}
+
+function triesForStatus(status: number): number {
+  switch (status) {
+    case 429:
+      // The server is well and says so; the shared slow-down makes each further try likelier to pass.
+      return 10;
+    case 502:
+    case 503:
+    case 504:
+      return 6;
+    case 500:
+      // Distribution answers 500 for a blob's digest on the manifests route, today and tomorrow.
+      return 3;
+    default:
+      return 1;
+  }
+}
+
+function triesForError(error: unknown): number {
+  if (!(error instanceof TransportError)) {
+    return 1;
+  }
+  switch (error.kind) {
+    case 'reset':
+    case 'truncated':
+    case 'timeout':
+      return 6;
+    case 'refused':
+      // A registry that restarts refuses for a moment; one that isn't there should be told soon.
+      return 3;
+    case 'dns':
+      // EAI_AGAIN is the resolver's own trouble; any other answer says that there is no such name.
+      return codeOf(error.cause) === 'EAI_AGAIN' ? 6 : 1;
+    default:
+      return 1;
+  }
+}

@@ -1,0 +1,208 @@
+/**
+ * Bearer tokens from the realm that a registry names (Docker's token specification, and its OAuth 2
+ * variant for identity tokens). Each token is fetched once for all who wait for it, and kept until
+ * shortly before it expires. A token is masked before anything else sees it.
+ */
+import * as v from 'valibot';
+
+import type { Clock } from './clock.js';
+import { basicAuthorization, type Credentials } from './credentials.js';
+import { RequestFailure, type HttpRequest, type HttpResponse, type Send } from './message.js';
+import { redactUrl } from './redact.js';
+import { splitScopes } from './scope.js';
+
+/** The credentials can't be turned into access. `status` is the token server's answer, if it gave one. */
+export class AuthError extends RequestFailure {
+  override name = 'AuthError';
+  readonly status: number | undefined;
+  constructor(message: string, status?: number) {
+    super(message);
+    this.status = status;
+  }
+}
+
+export interface TokenOptions {
+  readonly registry: URL;
+  readonly credentials: Credentials;
+  /** Called with every token before its first use. */
+  readonly mask: (secret: string) => void;
+  readonly clock: Clock;
+}
+
+export interface Wanted {
+  readonly realm: string;
+  readonly service: string | undefined;
+  /** several are separated by spaces; `''` for none */
+  readonly scope: string;
+}
+
+export interface Token {
+  readonly value: string;
+  /** milliseconds since the epoch, on our own clock */
+  readonly renewAt: number;
+}
+
+export interface TokenSource {
+  /**
+   * @param rejected a token that the registry has just refused, and that must not be given again
+   * @returns the token, and whether it was fetched for this very call
+   * @throws AuthError when the realm may not be used or gives no token
+   */
+  get(wanted: Wanted, rejected?: string): Promise<{ token: string; fetched: boolean }>;
+}
+
+/** Tokens with hundreds of scopes stay far below it. */
+const MAX_BYTES = 128 * 1024;
+
+/** Of a server that doesn't say (Docker's token specification, "expires_in"). */
+const DEFAULT_LIFETIME = 60;
+
+const CLIENT_ID = 'registry-manifest-cleanup';
+
+/** What may stand in an Authorization header: visible ASCII, so that no token can add a header. */
+const TokenText = v.pipe(v.string(), v.regex(/^[\x21-\x7e]+$/));
+const optionalToken = v.fallback(v.optional(TokenText), undefined);
+const Answer = v.object({
+  token: optionalToken,
+  access_token: optionalToken,
+  refresh_token: optionalToken,
+  expires_in: v.fallback(v.pipe(v.number(), v.finite(), v.minValue(1)), DEFAULT_LIFETIME),
+});
+
+export function createTokenSource(send: Send, options: TokenOptions): TokenSource {
+  const { clock } = options;
+  const tokens = new Map<string, Promise<Token>>();
+
+  async function fetchToken(wanted: Wanted): Promise<Token> {
+    const request = tokenRequest(
+      realmUrl(wanted.realm, options.registry),
+      wanted,
+      options.credentials,
+    );
+    const response = await send(request);
+    const answer = readAnswer(request, response, options.credentials);
+    const value = answer.token ?? answer.access_token;
+    for (const secret of [answer.token, answer.access_token, answer.refresh_token]) {
+      if (secret !== undefined) {
+        options.mask(secret);
+      }
+    }
+    if (value === undefined) {
+      throw new AuthError(`${redactUrl(request.url)} answered without a token`, response.status);
+    }
+    const lifetime = answer.expires_in * 1000;
+    return { value, renewAt: clock.now() + lifetime - Math.min(15_000, lifetime / 4) };
+  }
+
+  return {
+    async get(wanted, rejected) {
+      const key = JSON.stringify([wanted.realm, wanted.service, wanted.scope]);
+      for (let flight = tokens.get(key); flight !== undefined; flight = tokens.get(key)) {
+        const token = await flight;
+        if (token.value !== rejected && clock.now() < token.renewAt) {
+          return { token: token.value, fetched: false };
+        }
+        // Whoever waited longest may have started the renewal already.
+        if (tokens.get(key) === flight) {
+          break;
+        }
+      }
+      const flight = fetchToken(wanted);
+      tokens.set(key, flight);
+      try {
+        return { token: (await flight).value, fetched: true };
+      } catch (error) {
+        if (tokens.get(key) === flight) {
+          tokens.delete(key);
+        }
+        throw error;
+      }
+    },
+  };
+}
+
+/** @throws AuthError for a realm that is no URL, or that would show secrets to the network */
+function realmUrl(realm: string, registry: URL): URL {
+  const url = URL.canParse(realm) ? new URL(realm) : undefined;
+  if (url?.protocol !== 'https:' && url?.protocol !== 'http:') {
+    throw new AuthError(
+      `the registry at ${registry.origin} names a token realm that is no http(s) URL`,
+    );
+  }
+  if (url.protocol === 'http:' && registry.protocol !== 'http:') {
+    throw new AuthError(
+      `the registry at ${registry.origin} sends for tokens to ${url.origin}, which is not https: ` +
+        'credentials are not sent there. Mend the realm in the configuration of the registry',
+    );
+  }
+  url.username = '';
+  url.password = '';
+  url.hash = '';
+  return url;
+}
+
+function tokenRequest(realm: URL, wanted: Wanted, credentials: Credentials): HttpRequest {
+  const headers = { accept: 'application/json' };
+  if (credentials.kind === 'identity-token') {
+    const form = new URLSearchParams({
+      grant_type: 'refresh_token',
+      client_id: CLIENT_ID,
+      ...(wanted.service !== undefined && { service: wanted.service }),
+      ...(wanted.scope !== '' && { scope: wanted.scope }),
+      refresh_token: credentials.token,
+    });
+    return {
+      method: 'POST',
+      url: realm,
+      headers: { ...headers, 'content-type': 'application/x-www-form-urlencoded' },
+      body: form.toString(),
+      // Asking twice for a token does no harm.
+      repeatable: true,
+      maxBytes: MAX_BYTES,
+    };
+  }
+  const url = new URL(realm);
+  if (wanted.service !== undefined) {
+    url.searchParams.set('service', wanted.service);
+  }
+  for (const scope of splitScopes(wanted.scope)) {
+    url.searchParams.append('scope', scope);
+  }
+  return {
+    method: 'GET',
+    url,
+    headers,
+    ...(credentials.kind === 'basic' && {
+      authorization: basicAuthorization(credentials.username, credentials.password),
+    }),
+    maxBytes: MAX_BYTES,
+  };
+}
+
+function readAnswer(request: HttpRequest, response: HttpResponse, credentials: Credentials) {
+  const { status } = response;
+  const server = redactUrl(request.url);
+  if (status === 401 || status === 403) {
+    const why =
+      credentials.kind === 'none'
+        ? 'gives no token without credentials: set username and password, or log in with docker/login-action'
+        : 'refused the credentials: check username and password';
+    throw new AuthError(`${server} ${why} (status ${String(status)})`, status);
+  }
+  if (status !== 200) {
+    throw new AuthError(`${server} gave no token (status ${String(status)})`, status);
+  }
+  const parsed = v.safeParse(Answer, parseJson(response.body));
+  if (!parsed.success) {
+    throw new AuthError(`${server} answered with something other than a token`, status);
+  }
+  return parsed.output;
+}
+
+function parseJson(body: Buffer): unknown {
+  try {
+    return JSON.parse(body.toString('utf8'));
+  } catch {
+    return undefined;
+  }
+}

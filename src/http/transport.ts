@@ -1,0 +1,102 @@
+/**
+ * Stacks the layers, from the outside in: auth, redirects, retry, throttle, observation, exchange. Each
+ * is a function from a `Send` to a `Send` and knows nothing of the others.
+ *
+ * Auth is outside redirects so that a token is fetched for the registry and not for where it sends us;
+ * retry is outside the throttle so that a request gives its slot back while it waits.
+ */
+import { createAuth } from './auth.js';
+import { systemClock, type Clock } from './clock.js';
+import type { Credentials } from './credentials.js';
+import { createExchange, type Timeouts } from './exchange.js';
+import { TransportError, type Method, type Send, type TransportFailure } from './message.js';
+import { redactUrl } from './redact.js';
+import { createRedirect } from './redirect.js';
+import { createRetry } from './retry.js';
+import { createThrottle } from './throttle.js';
+
+/** One exchange that was really sent, for the debug log. It holds no secret. */
+export interface ExchangeEvent {
+  readonly method: Method;
+  /** redacted */
+  readonly url: string;
+  readonly result:
+    | { readonly kind: 'answer'; readonly status: number }
+    | { readonly kind: 'failure'; readonly failure: TransportFailure };
+  readonly milliseconds: number;
+  /** from 1 */
+  readonly attempt: number;
+}
+
+export interface TransportOptions {
+  /** Credentials go to this URL's origin and to the token realm that it names. */
+  readonly registry: URL;
+  readonly credentials: Credentials;
+  /** requests under way at one host at most */
+  readonly concurrency: number;
+  /** skip the check of TLS certificates */
+  readonly insecure: boolean;
+  /** PEM certificates to trust beside the usual ones */
+  readonly ca?: string;
+  readonly userAgent: string;
+  /** Called with each secret before it is first used. */
+  readonly mask: (secret: string) => void;
+  readonly onExchange?: (event: ExchangeEvent) => void;
+  readonly timeouts?: Timeouts;
+  readonly clock?: Clock;
+  readonly random?: () => number;
+}
+
+export interface Transport {
+  readonly send: Send;
+  /** Closes kept-alive connections; to be called once, when nothing is under way any more. */
+  close(): void;
+  /** `requests`: exchanges really sent, each try, hop and token request counted. */
+  stats(): { readonly requests: number };
+}
+
+/** @throws Error when `ca` holds no PEM certificate */
+export function createTransport(options: TransportOptions): Transport {
+  const { registry, credentials, mask, concurrency, clock = systemClock } = options;
+  const { random = Math.random, onExchange } = options;
+  let requests = 0;
+  const exchange = createExchange(options);
+  const counted: Send = async (request) => {
+    requests += 1;
+    return exchange.send(request);
+  };
+  const observed = onExchange === undefined ? counted : observe(counted, clock, onExchange);
+  const throttled = createThrottle(observed, { concurrency, clock });
+  const retried = createRetry(throttled, { clock, random });
+  const redirected = createRedirect(retried);
+  return {
+    send: createAuth(redirected, { registry, credentials, mask, clock }),
+    close: () => {
+      exchange.close();
+    },
+    stats: () => ({ requests }),
+  };
+}
+
+function observe(next: Send, clock: Clock, report: (event: ExchangeEvent) => void): Send {
+  return async (request) => {
+    const start = clock.now();
+    const tell = (result: ExchangeEvent['result']) => {
+      report({
+        method: request.method,
+        url: redactUrl(request.url),
+        result,
+        milliseconds: clock.now() - start,
+        attempt: request.attempt ?? 1,
+      });
+    };
+    try {
+      const response = await next(request);
+      tell({ kind: 'answer', status: response.status });
+      return response;
+    } catch (error) {
+      tell({ kind: 'failure', failure: error instanceof TransportError ? error.kind : 'other' });
+      throw error;
+    }
+  };
+}
