@@ -1,0 +1,57 @@
+/**
+ * How young a manifest must be, as far as the configs that were read tell. Pure. Says nothing of
+ * manifests without such a config: no age is no proof of anything.
+ */
+import type { Digest } from '../oci/digest.js';
+import type { Manifest } from '../oci/manifest.js';
+import type { Inventory } from './inventory.js';
+
+/** The manifests whose digests this one's bytes hold: it was made after each of them. */
+export function contained(manifest: Manifest): Digest[] {
+  if (manifest.kind === 'unknown') {
+    return [];
+  }
+  const children = manifest.kind === 'index' ? manifest.children.map(({ digest }) => digest) : [];
+  return manifest.subject === undefined ? children : [...children, manifest.subject];
+}
+
+/**
+ * The earliest time at which a manifest can have been made. An index or a referrer holds its children's
+ * and its subject's digests, so it is younger than the youngest of them.
+ */
+export class Births {
+  readonly #inventory: Pick<Inventory, 'manifests' | 'facts'>;
+  readonly #known = new Map<Digest, number | undefined>();
+
+  constructor(inventory: Pick<Inventory, 'manifests' | 'facts'>) {
+    this.#inventory = inventory;
+  }
+
+  /** Epoch milliseconds, or `undefined` when no config tells. */
+  of(digest: Digest): number | undefined {
+    // An explicit stack: chains of subjects may be longer than the call stack is deep.
+    const stack = [digest];
+    for (let top = stack.at(-1); top !== undefined; top = stack.at(-1)) {
+      const inner = this.#inner(top);
+      const open = this.#known.has(top) ? [] : inner.filter((each) => !this.#known.has(each));
+      // Entered as unknown first. Digests can't form a cycle, so nobody sees that value.
+      this.#known.set(top, this.#known.get(top));
+      if (open.length > 0) {
+        stack.push(...open);
+        continue;
+      }
+      const times = [
+        this.#inventory.facts.get(top)?.created,
+        ...inner.map((each) => this.#known.get(each)),
+      ].filter((time) => time !== undefined);
+      this.#known.set(top, times.length === 0 ? undefined : Math.max(...times));
+      stack.pop();
+    }
+    return this.#known.get(digest);
+  }
+
+  #inner(digest: Digest): Digest[] {
+    const manifest = this.#inventory.manifests.get(digest);
+    return manifest === undefined ? [] : contained(manifest);
+  }
+}

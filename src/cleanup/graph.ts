@@ -1,0 +1,159 @@
+/**
+ * The graph of one repository: manifests, and what keeps what alive. Pure. Knows nothing of ages or
+ * settings; `plan.ts` says which manifests are roots.
+ */
+import type { Digest } from '../oci/digest.js';
+import type { Manifest } from '../oci/manifest.js';
+import { parseDigestTag, type DigestTag } from '../oci/reference.js';
+import type { Inventory } from './inventory.js';
+
+/** From a manifest that is kept to one that is kept because of it. */
+export type Edge =
+  | { readonly kind: 'child' | 'subject' | 'referrer' | 'mentioned'; readonly to: Digest }
+  | { readonly kind: 'digest-tag'; readonly tag: string; readonly to: Digest };
+
+/** A digest tag together with what it points at. */
+export interface PointingDigestTag extends DigestTag {
+  readonly target: Digest;
+}
+
+export interface Graph {
+  /** tags that are roots, by the manifest they point at; each list sorted */
+  readonly rootTags: ReadonlyMap<Digest, readonly string[]>;
+  /** sorted by tag */
+  readonly digestTags: readonly PointingDigestTag[];
+  /** of every manifest that was read; each list in a fixed order, ends that were not read left out */
+  readonly edges: ReadonlyMap<Digest, readonly Edge[]>;
+}
+
+export function compare(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}
+
+/**
+ * Whether a tag with a digest tag's name is one (design, "How it decides", the first trap). People tag
+ * an image with its own digest to keep it, and one registry resolves such a name to the image itself:
+ * a fallback tag has to look like one, an index whose entries all have the named manifest as subject.
+ */
+function isDigestTag(
+  tag: DigestTag,
+  target: Digest,
+  manifests: ReadonlyMap<Digest, Manifest>,
+): boolean {
+  if (target === tag.names) {
+    return false;
+  }
+  if (tag.role !== 'fallback') {
+    return true;
+  }
+  const index = manifests.get(target);
+  if (index?.kind !== 'index' || index.others.length > 0) {
+    return false;
+  }
+  // An entry that the registry no longer has proves nothing, so one that it has must speak for the tag.
+  const entries = index.children
+    .map((child) => manifests.get(child.digest))
+    .filter((entry) => entry !== undefined);
+  return (
+    index.children.length === 0 ||
+    (entries.length > 0 &&
+      entries.every((entry) => entry.kind !== 'unknown' && entry.subject === tag.names))
+  );
+}
+
+function ownEdges(manifest: Manifest): Edge[] {
+  switch (manifest.kind) {
+    case 'unknown':
+      return manifest.mentions.map((to) => ({ kind: 'mentioned', to }));
+    case 'image':
+      return manifest.subject === undefined ? [] : [{ kind: 'subject', to: manifest.subject }];
+    case 'index': {
+      const children: Edge[] = manifest.children.map(({ digest }) => ({
+        kind: 'child',
+        to: digest,
+      }));
+      // Entries of other types are never fetched, for on Distribution ≤ 2.8 a layer's digest is poison
+      // on the manifests route; but should one of them be a known manifest, it is in use.
+      const others: Edge[] = manifest.others.map(({ digest }) => ({
+        kind: 'mentioned',
+        to: digest as Digest,
+      }));
+      return [
+        ...children,
+        ...others,
+        ...(manifest.subject === undefined
+          ? []
+          : [{ kind: 'subject', to: manifest.subject } as const]),
+      ];
+    }
+  }
+}
+
+/** The order of edges decides which reason is told when there are several: the plainest first. */
+const EDGE_ORDER = ['child', 'subject', 'referrer', 'digest-tag', 'mentioned'];
+
+function byOrder(a: Edge, b: Edge): number {
+  return EDGE_ORDER.indexOf(a.kind) - EDGE_ORDER.indexOf(b.kind) || compare(a.to, b.to);
+}
+
+export function buildGraph(inventory: Pick<Inventory, 'tags' | 'manifests'>): Graph {
+  const { manifests } = inventory;
+  const rootTags = new Map<Digest, string[]>();
+  const digestTags: PointingDigestTag[] = [];
+  const edges = new Map<Digest, Edge[]>();
+  for (const [digest, manifest] of manifests) {
+    edges.set(
+      digest,
+      ownEdges(manifest).filter(({ to }) => manifests.has(to)),
+    );
+  }
+  for (const [digest, manifest] of manifests) {
+    if (manifest.kind !== 'unknown' && manifest.subject !== undefined) {
+      edges.get(manifest.subject)?.push({ kind: 'referrer', to: digest });
+    }
+  }
+  for (const [tag, target] of [...inventory.tags].sort(([a], [b]) => compare(a, b))) {
+    const named = parseDigestTag(tag);
+    if (named !== undefined && isDigestTag(named, target, manifests)) {
+      digestTags.push({ ...named, target });
+      edges.get(named.names)?.push({ kind: 'digest-tag', tag, to: target });
+    } else {
+      const tags = rootTags.get(target);
+      if (tags === undefined) {
+        rootTags.set(target, [tag]);
+      } else {
+        tags.push(tag);
+      }
+    }
+  }
+  for (const list of edges.values()) {
+    list.sort(byOrder);
+  }
+  return { rootTags, digestTags, edges };
+}
+
+/** How a manifest was reached: the edge that led to it, and where that edge starts. */
+export interface Step {
+  readonly from: Digest;
+  readonly edge: Edge;
+}
+
+/**
+ * Everything that can be reached from `roots`, with the step that reached it first. Roots themselves
+ * are not in the answer. The order of `roots` decides between several ways, so sort them.
+ */
+export function reach(graph: Graph, roots: Iterable<Digest>): Map<Digest, Step> {
+  const rootSet = new Set(roots);
+  const steps = new Map<Digest, Step>();
+  const queue = [...rootSet];
+  // The queue grows while it is walked: breadth first, so that the reason told is the nearest one.
+  for (const from of queue) {
+    for (const edge of graph.edges.get(from) ?? []) {
+      if (!rootSet.has(edge.to) && !steps.has(edge.to)) {
+        steps.set(edge.to, { from, edge });
+        queue.push(edge.to);
+      }
+    }
+  }
+  return steps;
+}

@@ -1,0 +1,34 @@
+/** One repository as it was read. Plain values: nothing here reads or decides. */
+import type { Digest } from '../oci/digest.js';
+import type { ImageFacts } from '../oci/image-config.js';
+import type { Manifest } from '../oci/manifest.js';
+
+export type { ImageFacts } from '../oci/image-config.js';
+
+/** Something that had to be read and couldn't be. One of them, and nothing in the repository is deleted. */
+export interface Gap {
+  /** what was being read: `tag v1`, `manifest sha256:…`, `the list of tags`, `config sha256:…` */
+  readonly what: string;
+  /** what happened and what to do about it; safe to print */
+  readonly why: string;
+}
+
+/** Where a digest was first heard of. */
+export type Source = 'tag' | 'input' | 'child' | 'subject' | 'digest-tag' | 'referrers';
+
+export interface Inventory {
+  readonly repository: string;
+  /** every listed tag that resolved, digest tags too */
+  readonly tags: ReadonlyMap<string, Digest>;
+  /** every manifest that was read, its bytes matching its digest */
+  readonly manifests: ReadonlyMap<Digest, Manifest>;
+  /** asked for, and the registry says that it has no such manifest */
+  readonly absent: ReadonlySet<Digest>;
+  /** tags that are listed although their manifest is unknown to the registry: broken images */
+  readonly brokenTags: readonly string[];
+  /** of each digest in `manifests` and `absent` */
+  readonly sources: ReadonlyMap<Digest, Source>;
+  /** by image manifest, for those whose config was read (the possible orphans) */
+  readonly facts: ReadonlyMap<Digest, ImageFacts>;
+  readonly gaps: readonly Gap[];
+}

@@ -1,0 +1,121 @@
+/**
+ * What a registry's error answers mean, in words that say what to do. The only place that looks at
+ * error codes (distribution-spec, "Error Codes") and at the quirks behind them.
+ */
+import * as v from 'valibot';
+
+import { parseChallenges } from '../http/challenge.js';
+import { RequestFailure, type HttpResponse } from '../http/message.js';
+
+export type Refusal =
+  'unauthorized' | 'forbidden' | 'deletes-off' | 'read-only' | 'not-a-registry' | 'unexpected';
+
+/** The registry answered, but not with what was asked for. The message is safe to print. */
+export class RegistryError extends RequestFailure {
+  override name = 'RegistryError';
+  readonly kind: Refusal;
+  constructor(kind: Refusal, message: string) {
+    super(message);
+    this.kind = kind;
+  }
+}
+
+const ErrorBody = v.object({
+  errors: v.array(
+    v.object({
+      code: v.fallback(v.string(), ''),
+      message: v.fallback(v.optional(v.string(), ''), ''),
+    }),
+  ),
+});
+
+/** The first error of a registry's JSON error body; `undefined` when the body is something else. */
+export function errorOf(response: HttpResponse): { code: string; message: string } | undefined {
+  let body: unknown;
+  try {
+    body = JSON.parse(response.body.toString('utf8'));
+  } catch {
+    return undefined;
+  }
+  const parsed = v.safeParse(ErrorBody, body);
+  return parsed.success ? parsed.output.errors[0] : undefined;
+}
+
+/**
+ * Whether a 404 says that the manifest or repository does not exist. Others mean something else:
+ * Distribution answers MANIFEST_UNKNOWN also for an OCI manifest that Accept left out ("accept header
+ * does not support OCI manifests"), proxies and web servers answer with HTML.
+ */
+export function saysUnknown(response: HttpResponse): boolean {
+  const error = errorOf(response);
+  return (
+    response.status === 404 &&
+    error !== undefined &&
+    (error.code === 'MANIFEST_UNKNOWN' || error.code === 'NAME_UNKNOWN') &&
+    !/accept header/i.test(error.message)
+  );
+}
+
+/** What was being done when the answer came. */
+export interface Doing {
+  /** continues "the registry refused to …": `list the tags of team/app` */
+  readonly what: string;
+  /** the scope that the request asked for */
+  readonly scope: string;
+}
+
+/** @param quote makes text of the registry safe to print: secrets out, control characters out, cut */
+export function refusal(
+  response: HttpResponse,
+  doing: Doing,
+  quote: (text: string) => string,
+): RegistryError {
+  const { status } = response;
+  const error = errorOf(response);
+  const said = error === undefined ? '' : ` (${quote(`${error.code} ${error.message}`.trim())})`;
+  if (status === 401 || status === 403) {
+    const scope = quote(missingScope(response) ?? doing.scope);
+    const lack =
+      scope === ''
+        ? 'The credentials were not accepted'
+        : `The credentials lack the scope \`${scope}\``;
+    return new RegistryError(
+      status === 401 ? 'unauthorized' : 'forbidden',
+      `the registry refused to ${doing.what}: ${String(status)}${said}. ${lack}: give \`username\` and ` +
+        '`password` of an account that may do this, or log in with docker/login-action before this step',
+    );
+  }
+  if (status === 405) {
+    return error?.code === 'UNSUPPORTED'
+      ? new RegistryError(
+          'deletes-off',
+          `the registry refused to ${doing.what}: 405${said}. Deleting is switched off there: start it with ` +
+            'REGISTRY_STORAGE_DELETE_ENABLED=true (`storage.delete.enabled` in its configuration). If it is ' +
+            'a pull-through cache, it never deletes: clean the registry behind it',
+        )
+      : new RegistryError(
+          'read-only',
+          `the registry refused to ${doing.what}: 405 without an error code, as a registry in read-only ` +
+            'mode answers (`storage.maintenance.readonly`). Run this again when it accepts writes',
+        );
+  }
+  if (error === undefined && (status === 404 || (status >= 200 && status < 400))) {
+    return new RegistryError(
+      'not-a-registry',
+      `could not ${doing.what}: ${String(status)} with a body that is no registry's ` +
+        `(${quote(response.headers['content-type'] ?? 'no Content-Type')}). Is \`registry-url\` right, ` +
+        'and does no proxy answer in its place?',
+    );
+  }
+  return new RegistryError(
+    'unexpected',
+    `could not ${doing.what}: the registry answered ${String(status)}${said}`,
+  );
+}
+
+/** The scope that the registry's challenge asks for, which may be more exact than what was asked for. */
+function missingScope(response: HttpResponse): string | undefined {
+  return parseChallenges(response.headers['www-authenticate'])
+    .find((challenge) => challenge.scheme === 'bearer')
+    ?.params.get('scope');
+}

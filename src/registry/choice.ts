@@ -1,0 +1,34 @@
+/** Which repositories a run looks at: the catalog, the user's patterns and the candidates together. */
+import type { Selection } from '../cleanup/selection.js';
+import type { RegistryReader } from './reader.js';
+
+export interface Choice {
+  /** sorted, each once */
+  readonly repositories: readonly string[];
+  /** whether these are all the repositories that the registry has */
+  readonly isComplete: boolean;
+  /** repositories whose names the OCI spec does not allow, and which can't be looked at */
+  readonly unnameable: number;
+}
+
+/**
+ * @param named the repositories of the candidates, which the catalog may not list
+ * @throws RegistryError or TransportError when the catalog is needed and can't be read
+ */
+export async function chooseRepositories(
+  reader: Pick<RegistryReader, 'catalog'>,
+  selection: Selection,
+  named: Iterable<string>,
+): Promise<Choice> {
+  if (selection.names !== undefined) {
+    return { repositories: selection.names, isComplete: false, unnameable: 0 };
+  }
+  const { repositories, unnameable } = await reader.catalog();
+  const known = [...new Set([...repositories, ...named])].sort();
+  const chosen = known.filter((repository) => selection.includes(repository));
+  return {
+    repositories: chosen,
+    isComplete: chosen.length === known.length && unnameable === 0,
+    unnameable,
+  };
+}

@@ -1,0 +1,325 @@
+/**
+ * The read half of a registry's client: the OCI distribution API, as plain Distribution speaks it.
+ * Sends GET and HEAD only. Checks names, sizes and digests; decides nothing.
+ */
+import * as v from 'valibot';
+
+import type { HttpResponse, Send } from '../http/message.js';
+import { algorithmOf, digestOf, isDigest, type Digest } from '../oci/digest.js';
+import { factsOf, type ImageFacts } from '../oci/image-config.js';
+import {
+  ManifestError,
+  mediaTypeOf,
+  parseManifest,
+  type ImageManifest,
+  type Manifest,
+} from '../oci/manifest.js';
+import { MANIFEST_ACCEPT, OCI_INDEX } from '../oci/media-types.js';
+import { isRepository, isTag } from '../oci/reference.js';
+import { RegistryError, errorOf, refusal, saysUnknown, type Doing } from './answer.js';
+import { readPages } from './paging.js';
+
+/** "Registries … SHOULD support manifests of at least 4 MiB", which Distribution makes its limit. */
+const MANIFEST_BYTES = 4 * 1024 * 1024;
+const CONFIG_BYTES = 4 * 1024 * 1024;
+const PING_BYTES = 1024 * 1024;
+/** The most that Distribution ≥ 2.8 gives at once; with more it answers 400. */
+const CATALOG_PAGE = 1000;
+
+export type ManifestAnswer =
+  | { readonly kind: 'found'; readonly manifest: Manifest }
+  /** the registry says that it has no such manifest */
+  | { readonly kind: 'absent' };
+
+export interface Catalog {
+  readonly repositories: readonly string[];
+  /** how many names were dropped because the spec's grammar does not allow them */
+  readonly unnameable: number;
+}
+
+/**
+ * Every function rejects with RequestFailure (RegistryError when there was an answer). Names
+ * that go in must have passed `isRepository`, `isTag` or `isDigest`.
+ */
+export interface RegistryReader {
+  /** Finds out whether this is a registry at all, and how it authenticates. */
+  ping(): Promise<void>;
+  catalog(): Promise<Catalog>;
+  /** Empty for a repository that the registry doesn't know: one without tags looks the same. */
+  tags(repository: string): Promise<string[]>;
+  /** One GET; the manifest's digest is computed from its bytes and agrees with all that was said of it. */
+  manifest(repository: string, reference: string): Promise<ManifestAnswer>;
+  /**
+   * One HEAD. `undefined` when the answer alone does not settle it (no digest header, or a 404, which
+   * without a body doesn't say what is unknown): ask with `manifest`.
+   */
+  resolve(repository: string, reference: string): Promise<Digest | undefined>;
+  /** The manifests whose `subject` is this one; `undefined` where the registry has no referrers API. */
+  referrers(repository: string, digest: Digest): Promise<readonly Digest[] | undefined>;
+  /** What an image's config says; empty when the config is missing or no config. */
+  imageFacts(repository: string, manifest: ImageManifest): Promise<ImageFacts>;
+}
+
+const CatalogBody = v.object({ repositories: v.nullable(v.array(v.string())) });
+// The field has to be there, null or not: JSON without it is some other answer, and no empty list.
+const TagsBody = v.object({ tags: v.nullable(v.array(v.string())) });
+const ReferrersBody = v.object({
+  manifests: v.nullable(v.array(v.object({ digest: v.string() }))),
+});
+
+function jsonOf<T>(schema: v.GenericSchema<unknown, T>, response: HttpResponse): T | undefined {
+  try {
+    const parsed = v.safeParse(schema, JSON.parse(response.body.toString('utf8')));
+    return parsed.success ? parsed.output : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * @param base scheme, host and port of the registry
+ * @param quote makes text of the registry safe to print
+ */
+export function createReader(
+  send: Send,
+  base: URL,
+  quote: (text: string) => string,
+): RegistryReader {
+  const pull = (repository: string) => `repository:${repository}:pull`;
+  const refused = (response: HttpResponse, doing: Doing) => refusal(response, doing, quote);
+
+  async function catalog(): Promise<Catalog> {
+    const scope = 'registry:catalog:*';
+    const doing = { what: 'list the repositories (`_catalog`)', scope };
+    const read = (response: HttpResponse): readonly string[] => {
+      const body = response.status === 200 ? jsonOf(CatalogBody, response) : undefined;
+      if (body === undefined) {
+        const { kind, message } = refused(response, doing);
+        throw new RegistryError(
+          kind,
+          `${message}. Without the catalog, name the repositories in \`repositories\`: plain names need no catalog`,
+        );
+      }
+      return body.repositories ?? [];
+    };
+    const url = new URL(`/v2/_catalog?n=${String(CATALOG_PAGE)}`, base);
+    let names: string[];
+    try {
+      names = await readPages(send, url, scope, (response) => {
+        if (errorOf(response)?.code === 'PAGINATION_NUMBER_INVALID') {
+          throw new PageTooLarge();
+        }
+        return read(response);
+      });
+    } catch (error) {
+      if (!(error instanceof PageTooLarge)) {
+        throw error;
+      }
+      // An operator may have set a smaller `catalog.maxentries`.
+      names = await readPages(send, new URL('/v2/_catalog', base), scope, read);
+    }
+    const repositories = [...new Set(names)].filter(isRepository).sort();
+    return { repositories, unnameable: new Set(names).size - repositories.length };
+  }
+
+  async function tags(repository: string): Promise<string[]> {
+    const scope = pull(repository);
+    const doing = { what: `list the tags of ${repository}`, scope };
+    const url = new URL(`/v2/${repository}/tags/list`, base);
+    const names = await readPages(send, url, scope, (response) => {
+      // A repository whose manifests never had a tag is unknown to tags/list, though not to the catalog.
+      if (saysUnknown(response)) {
+        return [];
+      }
+      const body = response.status === 200 ? jsonOf(TagsBody, response) : undefined;
+      if (body === undefined) {
+        throw refused(response, doing);
+      }
+      return body.tags ?? [];
+    });
+    if (!names.every(isTag)) {
+      throw new RegistryError(
+        'unexpected',
+        `the list of tags of ${repository} holds a name that the OCI spec does not allow, and what such a ` +
+          'tag keeps alive cannot be read',
+      );
+    }
+    return [...new Set(names)].sort();
+  }
+
+  function request(method: 'GET' | 'HEAD', repository: string, reference: string) {
+    return send({
+      method,
+      url: new URL(`/v2/${repository}/manifests/${reference}`, base),
+      headers: { accept: MANIFEST_ACCEPT },
+      scope: pull(repository),
+      maxBytes: MANIFEST_BYTES,
+    });
+  }
+
+  async function manifest(repository: string, reference: string): Promise<ManifestAnswer> {
+    const response = await request('GET', repository, reference);
+    if (saysUnknown(response)) {
+      return { kind: 'absent' };
+    }
+    const what = `read ${repository}${isDigest(reference) ? '@' : ':'}${reference}`;
+    const isPage = mediaTypeOf(response.headers['content-type']) === 'text/html';
+    if (response.status !== 200 || isPage) {
+      const { kind, message } = refused(response, { what, scope: pull(repository) });
+      // Measured on 2.7 and 2.8, whose manifest store finds the blob and can't read it as a manifest.
+      const hint =
+        response.status === 500 && isDigest(reference)
+          ? '. Distribution up to 2.8 answers so for the digest of a layer or config: if it is one, take ' +
+            'it out of the list'
+          : '';
+      throw new RegistryError(kind, message + hint);
+    }
+    const digest = verifiedDigest(response, reference, what);
+    try {
+      const contentType = response.headers['content-type'];
+      return { kind: 'found', manifest: parseManifest(response.body, contentType, digest) };
+    } catch (error) {
+      if (error instanceof ManifestError) {
+        throw new RegistryError('unexpected', `could not ${what}: ${error.message}`);
+      }
+      throw error;
+    }
+  }
+
+  function verifiedDigest(response: HttpResponse, reference: string, what: string): Digest {
+    const header = response.headers['docker-content-digest'];
+    const said = typeof header === 'string' ? header : undefined;
+    // A tag has no colon, so what is left of the two is a digest, or should be.
+    for (const claim of [reference, said].filter((each) => each?.includes(':'))) {
+      if (
+        claim === undefined ||
+        !isDigest(claim) ||
+        digestOf(response.body, algorithmOf(claim)) !== claim
+      ) {
+        throw new RegistryError(
+          'unexpected',
+          `could not ${what}: the body's digest is not the one that was ${claim === said ? 'announced' : 'asked for'} ` +
+            `(got ${digestOf(response.body)}). Something between here and the registry changes its answers`,
+        );
+      }
+    }
+    if (isDigest(reference)) {
+      return reference;
+    }
+    return said !== undefined && isDigest(said) ? said : digestOf(response.body);
+  }
+
+  async function resolve(repository: string, reference: string): Promise<Digest | undefined> {
+    const response = await request('HEAD', repository, reference);
+    const header = response.headers['docker-content-digest'];
+    return response.status === 200 && typeof header === 'string' && isDigest(header)
+      ? header
+      : undefined;
+  }
+
+  // Whether there is a referrers API: unknown until the first answer, which all other questions await.
+  let supported: Promise<boolean> | undefined;
+
+  async function referrers(
+    repository: string,
+    digest: Digest,
+  ): Promise<readonly Digest[] | undefined> {
+    if (supported === undefined) {
+      const first = listReferrers(repository, digest, undefined);
+      supported = first.then((list) => list !== undefined);
+      // A failed first question settles nothing: the next one asks again.
+      supported.catch(() => {
+        supported = undefined;
+      });
+      return first;
+    }
+    return (await supported) ? listReferrers(repository, digest, true) : undefined;
+  }
+
+  /** distribution-spec, "Listing Referrers": a registry that has the API never answers 404. */
+  async function listReferrers(repository: string, digest: Digest, known: true | undefined) {
+    const what = `list the referrers of ${repository}@${digest}`;
+    const url = new URL(`/v2/${repository}/referrers/${digest}`, base);
+    try {
+      return await readPages(send, url, pull(repository), (response) => {
+        // Servers without the API answer in many ways; only an OCI index is an answer.
+        const isIndex = mediaTypeOf(response.headers['content-type']) === OCI_INDEX;
+        if ([404, 405, 501].includes(response.status) || (response.status === 200 && !isIndex)) {
+          if (known !== true) {
+            throw new NoReferrersApi();
+          }
+        }
+        const body =
+          response.status === 200 && isIndex ? jsonOf(ReferrersBody, response) : undefined;
+        if (body === undefined) {
+          throw refused(response, { what, scope: pull(repository) });
+        }
+        return (body.manifests ?? []).map((entry) => {
+          if (!isDigest(entry.digest)) {
+            throw new RegistryError(
+              'unexpected',
+              `could not ${what}: one of them has a digest of an algorithm that can't be verified`,
+            );
+          }
+          return entry.digest;
+        });
+      });
+    } catch (error) {
+      if (error instanceof NoReferrersApi) {
+        return undefined;
+      }
+      throw error;
+    }
+  }
+
+  async function imageFacts(repository: string, image: ImageManifest): Promise<ImageFacts> {
+    const { digest } = image.config;
+    if (!isDigest(digest)) {
+      return {};
+    }
+    const response = await send({
+      method: 'GET',
+      url: new URL(`/v2/${repository}/blobs/${digest}`, base),
+      scope: pull(repository),
+      maxBytes: CONFIG_BYTES,
+    });
+    if (response.status === 404 && errorOf(response) !== undefined) {
+      return {};
+    }
+    const what = `read the config ${digest} of ${repository}@${image.digest}`;
+    if (response.status !== 200) {
+      throw refused(response, { what, scope: pull(repository) });
+    }
+    if (digestOf(response.body, algorithmOf(digest)) !== digest) {
+      throw new RegistryError(
+        'unexpected',
+        `could not ${what}: the bytes that came have another digest`,
+      );
+    }
+    return factsOf(response.body);
+  }
+
+  return {
+    async ping() {
+      const response = await send({
+        method: 'GET',
+        url: new URL('/v2/', base),
+        maxBytes: PING_BYTES,
+      });
+      // Some web servers answer every path with a page.
+      const isPage = mediaTypeOf(response.headers['content-type']) === 'text/html';
+      if (response.status !== 200 || isPage) {
+        throw refused(response, { what: `speak with ${base.origin}/v2/`, scope: '' });
+      }
+    },
+    catalog,
+    tags,
+    manifest,
+    resolve,
+    referrers,
+    imageFacts,
+  };
+}
+
+class PageTooLarge extends Error {}
+class NoReferrersApi extends Error {}

@@ -1,0 +1,40 @@
+/**
+ * The write half of a registry's client: deletes manifests, by digest only. A tag is never passed on:
+ * Distribution 3 would untag, others delete what the tag points at by then.
+ */
+import type { Send } from '../http/message.js';
+import type { Digest } from '../oci/digest.js';
+import { refusal, saysUnknown } from './answer.js';
+
+/** Rejects with RegistryError or TransportError, whose messages are safe to print. */
+export interface RegistryWriter {
+  /** `gone` when the registry says that it has no such manifest (any more). */
+  deleteManifest(repository: string, digest: Digest): Promise<'deleted' | 'gone'>;
+}
+
+export function createWriter(
+  send: Send,
+  base: URL,
+  quote: (text: string) => string,
+): RegistryWriter {
+  return {
+    async deleteManifest(repository, digest) {
+      // Distribution's own challenge asks for `delete` alone; others want `pull` beside it.
+      const scope = `repository:${repository}:pull,delete`;
+      const response = await send({
+        method: 'DELETE',
+        url: new URL(`/v2/${repository}/manifests/${digest}`, base),
+        scope,
+        maxBytes: 1024 * 1024,
+      });
+      // 202 by the spec; 200 and 204 are seen elsewhere.
+      if ([200, 202, 204].includes(response.status)) {
+        return 'deleted';
+      }
+      if (saysUnknown(response)) {
+        return 'gone';
+      }
+      throw refusal(response, { what: `delete ${repository}@${digest}`, scope }, quote);
+    },
+  };
+}
