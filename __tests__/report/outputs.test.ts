@@ -1,0 +1,49 @@
+import { describe, expect, it } from '@jest/globals';
+
+import { deletedDigests, outputs } from '../../src/report/outputs.js';
+import { blindDryRun, cleanRun, d, troubledRun } from './examples.js';
+
+describe('outputs', () => {
+  it('of a clean run', () => {
+    const { 'deleted-digests': digests, ...numbers } = outputs(cleanRun());
+    expect(numbers).toEqual({
+      'orphans-found': '6',
+      'deleted-count': '6',
+      'kept-count': '5',
+      'failed-count': '0',
+      'freed-bytes': '1368041140',
+    });
+    expect(JSON.parse(digests)).toEqual([
+      `team/api@${d('team/api old')}`,
+      ...['old index', 'old amd64', 'old arm64', 'old attestation', 'old signature'].map(
+        (name) => `team/web@${d(name)}`,
+      ),
+    ]);
+  });
+
+  it('of a troubled run', () => {
+    expect(outputs(troubledRun())).toMatchObject({
+      'orphans-found': '2',
+      'deleted-count': '1',
+      'failed-count': '1',
+    });
+  });
+
+  it.each([
+    ['without orphans', blindDryRun()],
+    ['with orphans', { ...cleanRun(), dryRun: true }],
+  ])('of a dry-run %s say that nothing was deleted', (_, made) => {
+    expect(outputs(made)).toMatchObject({ 'deleted-count': '0', 'deleted-digests': '[]' });
+  });
+
+  it('say in the list itself how many digests were cut', () => {
+    const text = deletedDigests(cleanRun(), 300);
+    expect(text.length).toBeLessThanOrEqual(300);
+    expect(JSON.parse(text)).toEqual([
+      `team/api@${d('team/api old')}`,
+      `team/web@${d('old index')}`,
+      `team/web@${d('old amd64')}`,
+      { cut: 3 },
+    ]);
+  });
+});

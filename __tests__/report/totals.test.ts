@@ -1,0 +1,127 @@
+import { describe, expect, it } from '@jest/globals';
+
+import { judge } from '../../src/report/fate.js';
+import { problems, sentence, totals } from '../../src/report/totals.js';
+import {
+  byDigest,
+  cleanRun,
+  d,
+  image,
+  inventory,
+  kept,
+  orphan,
+  outcome,
+  plan,
+  run,
+  troubledRun,
+} from './examples.js';
+
+const names = ['deleted', 'gone', 'spared', 'failed', 'skipped', 'skipped too', 'forgotten'];
+const everyEnd = {
+  inventory: inventory('a', {
+    tags: new Map([['v1', d('kept')]]),
+    manifests: byDigest(image('kept'), ...names.map((name) => image(name))),
+  }),
+  plan: plan('a', {
+    keep: [kept('kept', { kind: 'tagged', tags: ['v1'] })],
+    orphans: names.map((name) => orphan(name)),
+  }),
+  outcome: outcome('a', {
+    deleted: [d('deleted')],
+    gone: [d('gone')],
+    spared: [{ digest: d('spared'), reason: { kind: 'tagged', tags: ['v2'] } }],
+    failed: [{ digest: d('failed'), why: 'answered 500.' }],
+    skipped: ['skipped', 'skipped too'].map((name) => ({ digest: d(name), why: 'called off' })),
+    broken: [{ what: 'tag v1', why: 'answered 404.' }],
+  }),
+  warnings: [],
+};
+
+describe('judge', () => {
+  it('joins plan and outcome, and takes what is not mentioned for not done', () => {
+    expect(judge(everyEnd, false).map(({ fate }) => fate.kind)).toEqual([
+      'deleted',
+      'gone',
+      'spared',
+      'failed',
+      'skipped',
+      'skipped',
+      'skipped',
+    ]);
+  });
+
+  it('knows plans only in a dry-run', () => {
+    expect(new Set(judge(everyEnd, true).map(({ fate }) => fate.kind))).toEqual(
+      new Set(['planned']),
+    );
+  });
+
+  it('takes orphans of a real run without an outcome for not done', () => {
+    const { outcome: _, ...rest } = everyEnd;
+    expect(new Set(judge(rest, false).map(({ fate }) => fate.kind))).toEqual(new Set(['skipped']));
+  });
+});
+
+describe('totals', () => {
+  it('counts every end once', () => {
+    expect(totals(run([everyEnd]))).toMatchObject({
+      repositories: 1,
+      repositoriesFreed: 1,
+      tags: 1,
+      manifests: 8,
+      orphansFound: 7,
+      deleted: 1,
+      planned: 0,
+      gone: 1,
+      spared: 1,
+      failed: 4,
+      broken: 1,
+      kept: 2,
+      gaps: 0,
+      freedBytes: 2_000,
+      freedBytesAtMost: false,
+    });
+  });
+
+  it('deletes nothing in a dry-run', () => {
+    expect(totals(run([everyEnd], { dryRun: true }))).toMatchObject({
+      deleted: 0,
+      planned: 7,
+      failed: 0,
+      kept: 1,
+    });
+  });
+});
+
+describe('problems', () => {
+  it('are none in a clean run', () => {
+    expect(problems(cleanRun())).toEqual([]);
+  });
+
+  it('come worst first', () => {
+    expect(problems(troubledRun()).map(({ kind }) => kind)).toEqual([
+      'broken',
+      'run',
+      'gap',
+      'gap',
+      'delete',
+    ]);
+  });
+
+  it('count what was not tried by its cause', () => {
+    expect(problems(run([everyEnd])).map(sentence)).toEqual([
+      'a: tag v1 no longer resolves after the clean-up: answered 404.',
+      `a: ${d('failed').slice(0, 19)} couldn't be deleted: answered 500.`,
+      'a: 2 orphans not deleted (called off)',
+      'a: 1 orphan not deleted (the run ended before its turn came)',
+    ]);
+  });
+
+  it('are single lines of bounded length', () => {
+    const failures = [`::error::\r\n::add-mask::x\u001b[2J${'y'.repeat(5_000)}`];
+    const [problem] = problems(run([], { failures }));
+    expect(problem?.what).toHaveLength(500);
+    // eslint-disable-next-line no-control-regex -- these are what must not be there
+    expect(problem?.what).not.toMatch(/[\u0000-\u001f]/);
+  });
+});

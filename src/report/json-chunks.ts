@@ -1,0 +1,47 @@
+/**
+ * JSON text in chunks, from values whose arrays may be made one entry at a time. One string of a whole
+ * report could pass the length that JavaScript allows (about 512 MB).
+ */
+export type Json =
+  null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json };
+
+/** As `Json`, but an array may be any iterable, which is read once for each text. */
+export type LazyJson = Json | Iterable<LazyJson> | { readonly [key: string]: LazyJson };
+
+export function isLazy(value: LazyJson): value is Iterable<LazyJson> {
+  return (
+    typeof value === 'object' && value !== null && !Array.isArray(value) && Symbol.iterator in value
+  );
+}
+
+function isRecord(value: LazyJson): value is Readonly<Record<string, LazyJson>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value) && !isLazy(value);
+}
+
+/** Whether there is an iterable at any depth of records; arrays hold finished values only. */
+function hasLazy(value: LazyJson): boolean {
+  return isLazy(value) || (isRecord(value) && Object.values(value).some(hasLazy));
+}
+
+/** One line per entry of a lazy list, so that the file can be read with a pager or grep. */
+export function* jsonChunks(value: LazyJson): Generator<string> {
+  if (isLazy(value)) {
+    let separator = '[\n';
+    for (const entry of value) {
+      yield separator;
+      yield* jsonChunks(entry);
+      separator = ',\n';
+    }
+    yield separator === '[\n' ? '[]' : '\n]';
+  } else if (isRecord(value) && hasLazy(value)) {
+    let separator = '{';
+    for (const [key, inner] of Object.entries(value)) {
+      yield `${separator}${JSON.stringify(key)}:`;
+      yield* jsonChunks(inner);
+      separator = ',\n';
+    }
+    yield '}';
+  } else {
+    yield JSON.stringify(value);
+  }
+}

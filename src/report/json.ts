@@ -1,0 +1,189 @@
+/**
+ * The complete report as JSON (docs/report.md, docs/report.schema.json). Long lists are made one entry
+ * at a time, because a run over a large registry is longer than any string can be.
+ * A change that breaks its readers raises `schemaVersion`.
+ */
+import type { DeleteReason, KeepReason } from '../cleanup/plan.js';
+import { contentBytes } from './bytes.js';
+import { describer, label, type Description } from './describe.js';
+import { judge, type Judged } from './fate.js';
+import { printable } from './words.js';
+import { isLazy, jsonChunks, type Json, type LazyJson } from './json-chunks.js';
+import { repositoriesByName, type RepositoryRun, type Run } from './run.js';
+import { countRepository, problems, totals, type Counts } from './totals.js';
+
+const SCHEMA_VERSION = 1;
+/** The years that RFC 3339 can write: a config may claim any. */
+const EARLIEST = Date.parse('0000-01-01T00:00:00Z');
+const LATEST = Date.parse('9999-12-31T23:59:59.999Z');
+const LABEL_LENGTH = 1_000;
+
+/** The report as one plain value; for a run that is known to be small, such as a test's. */
+export function reportJson(run: Run): Json {
+  return whole(document(run));
+}
+
+/** The report as chunks of text that make one JSON document, with a newline at its end. */
+export function* reportLines(run: Run): Generator<string> {
+  yield* jsonChunks(document(run));
+  yield '\n';
+}
+
+function document(run: Run): LazyJson {
+  const sums = totals(run);
+  const { candidates, understood, notUnderstood, examples } = run.intake;
+  const found = problems(run);
+  return {
+    schemaVersion: SCHEMA_VERSION,
+    registry: run.registry,
+    dryRun: run.dryRun,
+    startedAt: new Date(run.startedAt).toISOString(),
+    finishedAt: new Date(run.finishedAt).toISOString(),
+    requests: run.requests,
+    settings: {
+      gracePeriodMilliseconds: run.gracePeriod,
+      danglingReferrers: run.danglingReferrers,
+    },
+    ...(run.run === undefined ? {} : { workflowRun: { ...run.run } }),
+    visibility: {
+      untaggedListing: run.untaggedListing,
+      everyRepositoryScanned: run.everyRepositoryScanned,
+    },
+    intake: {
+      candidates: [...candidates.values()].reduce((sum, digests) => sum + digests.size, 0),
+      ignoredCandidates: run.ignoredCandidates,
+      linesUnderstood: understood,
+      linesNotUnderstood: notUnderstood,
+      examples: examples.map(({ where, text }) => ({ where, text })),
+    },
+    totals: {
+      repositories: sums.repositories,
+      ...numbers(sums),
+      freedBytes: sums.freedBytes,
+      freedBytesAtMost: sums.freedBytesAtMost,
+    },
+    failures: [...run.failures],
+    problems: lazily(found, ({ kind, repository, what }) => ({
+      kind,
+      ...(repository === undefined ? {} : { repository }),
+      what,
+    })),
+    repositories: lazily(repositoriesByName(run), (repository) =>
+      repositoryJson(
+        repository,
+        run.dryRun,
+        sums.freedBytesByRepository.get(repository.inventory.repository) ?? 0,
+      ),
+    ),
+  };
+}
+
+function numbers(counts: Counts): Record<keyof Counts, number> {
+  const { tags, manifests, orphansFound, deleted, planned, gone, spared, failed } = counts;
+  const { broken, kept, gaps } = counts;
+  const found = { tags, manifests, orphansFound, deleted, planned, gone, spared, failed };
+  return { ...found, broken, kept, gaps };
+}
+
+function repositoryJson(repository: RepositoryRun, dryRun: boolean, freed: number): LazyJson {
+  const { inventory, plan, outcome, warnings } = repository;
+  const describe = describer(inventory);
+  return {
+    repository: inventory.repository,
+    totals: { ...numbers(countRepository(repository, dryRun)), freedBytes: freed },
+    orphans: lazily(judge(repository, dryRun), (judged) => {
+      const manifest = inventory.manifests.get(judged.orphan.digest);
+      return {
+        ...orphanJson(judged),
+        ...(manifest === undefined
+          ? {}
+          : {
+              mediaType: manifest.mediaType,
+              manifestBytes: manifest.size,
+              contentBytes: contentBytes(manifest),
+            }),
+        what: descriptionJson(describe(judged.orphan.digest)),
+      };
+    }),
+    kept: lazily(plan.keep, ({ digest, reason }) => ({ digest, reason: reasonJson(reason) })),
+    gaps: lazily(inventory.gaps, ({ what, why }) => ({ what, why })),
+    brokenTags: lazily([...inventory.brokenTags].sort(), (tag) => tag),
+    absent: lazily([...inventory.absent].sort(), (digest) => digest),
+    broken: lazily(outcome?.broken ?? [], ({ what, why }) => ({ what, why })),
+    warnings: lazily(warnings, (warning) => warning),
+  };
+}
+
+function orphanJson({ orphan, fate }: Judged): Record<string, Json> {
+  const created = orphan.created === undefined ? undefined : time(orphan.created);
+  return {
+    digest: orphan.digest,
+    fate: fate.kind,
+    ...('why' in fate ? { why: fate.why } : {}),
+    ...('reason' in fate ? { keptReason: reasonJson(fate.reason) } : {}),
+    reason: reasonJson(orphan.reason),
+    ...(created === undefined ? {} : { created }),
+  };
+}
+
+function descriptionJson(description: Description): Json {
+  const text = printable(label(description), LABEL_LENGTH);
+  switch (description.kind) {
+    case 'image': {
+      const { platform } = description;
+      return {
+        kind: description.kind,
+        label: text,
+        ...(platform === undefined ? {} : { platform: { ...platform } }),
+      };
+    }
+    case 'index':
+      return {
+        kind: description.kind,
+        label: text,
+        platforms: description.platforms.map((platform) => ({ ...platform })),
+      };
+    default:
+      return { ...description, label: text };
+  }
+}
+
+function reasonJson(reason: KeepReason | DeleteReason): Json {
+  switch (reason.kind) {
+    case 'young': {
+      const created = time(reason.created);
+      return { kind: reason.kind, ...(created === undefined ? {} : { created }) };
+    }
+    case 'tagged':
+      return { kind: reason.kind, tags: [...reason.tags] };
+    default:
+      return { ...reason };
+  }
+}
+
+/** ISO 8601 in UTC, or undefined for a moment that it can't write. */
+function time(epochMilliseconds: number): string | undefined {
+  return epochMilliseconds >= EARLIEST && epochMilliseconds <= LATEST
+    ? new Date(epochMilliseconds).toISOString()
+    : undefined;
+}
+
+function lazily<T>(values: readonly T[], entry: (value: T) => LazyJson): Iterable<LazyJson> {
+  return {
+    *[Symbol.iterator]() {
+      for (const value of values) {
+        yield entry(value);
+      }
+    },
+  };
+}
+
+function whole(value: LazyJson): Json {
+  if (isLazy(value)) {
+    return Array.from(value, whole);
+  }
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    return value as Json;
+  }
+  return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, whole(inner)]));
+}

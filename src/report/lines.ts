@@ -1,0 +1,52 @@
+/** One repository's lines in the job's log: the summary's facts as plain text. */
+import { contentBytes } from './bytes.js';
+import { describer, label } from './describe.js';
+import { judge, type Fate } from './fate.js';
+import { whyKept, whyOrphan } from './reasons.js';
+import type { RepositoryRun, Run } from './run.js';
+import { countRepository } from './totals.js';
+import { age, count, duration, size } from './words.js';
+
+/** The first line counts; then a line for each orphan, and one for each gap. */
+export function repositoryLines(repository: RepositoryRun, run: Run): string[] {
+  const { inventory } = repository;
+  const counts = countRepository(repository, run.dryRun);
+  const describe = describer(inventory);
+  const orphans = judge(repository, run.dryRun).map(({ orphan, fate }) => {
+    const { digest, created, reason } = orphan;
+    const manifest = inventory.manifests.get(digest);
+    const old = age(created, run.finishedAt);
+    const facts = [
+      label(describe(digest)),
+      ...(manifest === undefined ? [] : [size(contentBytes(manifest))]),
+      ...(old === undefined ? [] : [`built ${old} ago`]),
+    ];
+    return `${became(fate, run)} ${digest} (${facts.join(', ')}): ${whyOrphan(reason)}`;
+  });
+  return [
+    `${count(counts.tags, 'tag')}, ${count(counts.manifests, 'manifest')} read, ` +
+      count(counts.orphansFound, 'orphan'),
+    ...orphans,
+    ...inventory.brokenTags.map((tag) => `broken before this run: tag ${tag} has no manifest`),
+    ...inventory.gaps.map(({ what, why }) => `could not read ${what}: ${why}`),
+  ];
+}
+
+function became(fate: Fate, run: Run): string {
+  switch (fate.kind) {
+    case 'planned':
+      return 'would delete';
+    case 'deleted':
+      return 'deleted';
+    case 'gone':
+      return 'already gone:';
+    case 'spared':
+      return fate.reason.kind === 'tagged'
+        ? 'kept, tagged meanwhile:'
+        : `kept, ${whyKept(fate.reason.kind, duration(run.gracePeriod))}:`;
+    case 'failed':
+      return `could not delete (${fate.why})`;
+    case 'skipped':
+      return `not deleted (${fate.why})`;
+  }
+}

@@ -1,0 +1,64 @@
+/**
+ * Text from a registry, made safe for GitHub's Markdown. Escaping character by character can't stop
+ * mentions, autolinks and references (they are found after entities are decoded), so whatever isn't a
+ * plain word is put in a code span, where nothing is interpreted.
+ * Nothing from outside gets into the summary by another way.
+ */
+import { printable } from './words.js';
+
+const CODE_LENGTH = 300;
+const PROSE_LENGTH = 1_000;
+
+/**
+ * Letters, perhaps joined by an apostrophe or a hyphen, or a short number; brackets, quotes and stops
+ * around them. No dot, slash, `@`, `#` or colon within: those make links, mentions and references.
+ * No `1.` or `1)` either: at the start of a line those make a list.
+ */
+const PLAIN_WORD = /^(?:[("]?\p{L}+(?:['’-]\p{L}+)*[")]?[,;:.?!]?|\d{1,6}(?:,\d{3})*[,;:?]?)$/u;
+const AROUND = /^([("]*)(.*?)([)",;:.?!]*)$/u;
+
+/**
+ * A code span. Backticks and pipes, which could end the span or the table cell around it, become
+ * look-alikes: the JSON report has the text as it is.
+ */
+export function code(text: string, length = CODE_LENGTH): string {
+  const inner = printable(text, length).replaceAll('`', 'ˋ').replaceAll('|', '¦');
+  return inner === '' ? '—' : `\`${inner}\``;
+}
+
+/** A sentence: plain words stay as they are, all else (names, URLs, digests, markup) goes in code spans. */
+export function prose(text: string, length = PROSE_LENGTH): string {
+  const pieces: { readonly plain: boolean; readonly text: string }[] = [];
+  for (const word of printable(text, length).split(' ')) {
+    const plain = PLAIN_WORD.test(word);
+    const last = pieces.at(-1);
+    if (!plain && last?.plain === false) {
+      pieces[pieces.length - 1] = { plain, text: `${last.text} ${word}` };
+    } else if (word !== '') {
+      pieces.push({ plain, text: word });
+    }
+  }
+  return pieces.map((piece) => (piece.plain ? piece.text : wrapped(piece.text))).join(' ');
+}
+
+/** Leaves the punctuation around a word outside its code span, where people expect it. */
+function wrapped(text: string): string {
+  const [, before = '', inner = '', after = ''] = AROUND.exec(text) ?? [];
+  return inner === '' ? code(text) : `${before}${code(inner, PROSE_LENGTH)}${after}`;
+}
+
+/** A label within a Mermaid diagram's quotes; only characters that mean nothing there. */
+export function mermaidLabel(text: string, length = 60): string {
+  return printable(text, length).replace(/[^A-Za-z0-9._/ ()…-]/g, '?');
+}
+
+/** A row of a table, of cells that are Markdown already. */
+export function row(cells: readonly string[]): string {
+  return `| ${cells.join(' | ')} |\n`;
+}
+
+/** The head of a table; a title that ends in `>` makes a column of numbers, set to the right. */
+export function tableHead(titles: readonly string[]): string {
+  const bare = titles.map((title) => title.replace(/>$/, ''));
+  return row(bare) + row(titles.map((title) => (title.endsWith('>') ? '---:' : '---')));
+}

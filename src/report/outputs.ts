@@ -1,0 +1,69 @@
+/** The values of the action's outputs. Setting them is somebody else's task. */
+import { judge } from './fate.js';
+import { repositoriesByName, type Run } from './run.js';
+import { totals } from './totals.js';
+
+/** GitHub drops a job's outputs over 1 MiB, and counts them as UTF-16. */
+const DIGESTS_LENGTH = 400_000;
+/** Room for the note's own characters: `,{"cut":1234567890}]`. */
+const NOTE_LENGTH = 40;
+
+export type Outputs = Readonly<
+  Record<
+    | 'orphans-found'
+    | 'deleted-count'
+    | 'deleted-digests'
+    | 'kept-count'
+    | 'failed-count'
+    | 'freed-bytes',
+    string
+  >
+>;
+
+/** In a dry-run nothing was deleted, so `deleted-count` is 0 and `deleted-digests` is `[]`. */
+export function outputs(run: Run): Outputs {
+  const sums = totals(run);
+  return {
+    'orphans-found': String(sums.orphansFound),
+    'deleted-count': String(sums.deleted),
+    'deleted-digests': deletedDigests(run, DIGESTS_LENGTH),
+    'kept-count': String(sums.kept),
+    'failed-count': String(sums.failed),
+    'freed-bytes': String(sums.freedBytes),
+  };
+}
+
+/**
+ * A JSON array of `repository@digest`, by repository and in the order of the deletes. When it would be
+ * longer than `length` characters, the rest is left out and the last element is `{"cut": <how many>}`.
+ */
+export function deletedDigests(run: Run, length: number): string {
+  const entries: string[] = [];
+  let used = '[]'.length;
+  let cut = 0;
+  for (const entry of deletedNames(run)) {
+    const text = JSON.stringify(entry);
+    if (cut > 0 || used + text.length + 1 > length - NOTE_LENGTH) {
+      cut += 1;
+    } else {
+      entries.push(text);
+      used += text.length + 1;
+    }
+  }
+  return `[${[...entries, ...(cut > 0 ? [JSON.stringify({ cut })] : [])].join(',')}]`;
+}
+
+function* deletedNames(run: Run): Generator<string> {
+  for (const repository of repositoriesByName(run)) {
+    const planned = new Set(
+      judge(repository, run.dryRun)
+        .filter(({ fate }) => fate.kind === 'deleted')
+        .map(({ orphan }) => orphan.digest),
+    );
+    for (const digest of repository.outcome?.deleted ?? []) {
+      if (planned.has(digest)) {
+        yield `${repository.inventory.repository}@${digest}`;
+      }
+    }
+  }
+}

@@ -1,0 +1,96 @@
+/**
+ * Why a manifest was an orphan, and why another was kept, in Markdown. The kinds of reasons are the
+ * plan's; here they only get their words.
+ */
+import type { DeleteReason, KeepReason } from '../cleanup/plan.js';
+import { code } from './markdown.js';
+import { age, shortDigest } from './words.js';
+
+export function whyOrphan(reason: DeleteReason): string {
+  switch (reason.kind) {
+    case 'unreachable':
+      return 'no tag, and nothing that stays refers to it';
+    case 'child':
+      return `part of ${code(shortDigest(reason.of))}, an orphan too`;
+    case 'referrer':
+      return `refers to ${code(shortDigest(reason.of))}, an orphan too`;
+    case 'digest-tag':
+      return `its tag ${code(shortTag(reason.tag))} names ${code(shortDigest(reason.of))}, an orphan too`;
+    case 'dangling':
+      return `refers to ${code(shortDigest(reason.subject))}, which is not in this repository`;
+  }
+}
+
+/** Kinds of reasons to keep a manifest that has no tag of its own. */
+export type UntaggedKind = Exclude<KeepReason['kind'], 'tagged'>;
+
+/** In the order of the summary: what its reader may want to act on comes first. */
+export const UNTAGGED_KINDS: readonly UntaggedKind[] = [
+  'gap',
+  'young',
+  'dangling-referrer',
+  'dangling-digest-tag',
+  'unknown-type',
+  'mentioned',
+  'child',
+  'referrer',
+  'digest-tag',
+  'subject',
+];
+
+export function whyKept(kind: UntaggedKind, gracePeriod: string): string {
+  switch (kind) {
+    case 'gap':
+      return "nothing refers to it, but something in its repository couldn't be read";
+    case 'young':
+      return `built within the grace period of ${gracePeriod}`;
+    case 'dangling-referrer':
+      return 'refers to a manifest that is not in its repository and may live in another (`dangling-referrers: delete` deletes it)';
+    case 'dangling-digest-tag':
+      return 'its digest tag names a manifest that is not in its repository and may live in another (`dangling-referrers: delete` deletes it)';
+    case 'unknown-type':
+      return 'of a media type that is unknown here, so nothing can be said of it';
+    case 'mentioned':
+      return 'mentioned by a kept manifest of an unknown media type';
+    case 'child':
+      return 'part of a kept index';
+    case 'referrer':
+      return 'refers to a kept manifest, as signatures and SBOMs do';
+    case 'digest-tag':
+      return 'its digest tag names a kept manifest';
+    case 'subject':
+      return 'a kept manifest refers to it';
+  }
+}
+
+/** What is particular to one manifest of such a group, or nothing. */
+export function keptDetail(reason: KeepReason, now: number): string {
+  switch (reason.kind) {
+    case 'young': {
+      const built = age(reason.created, now);
+      return built === undefined ? '' : `built ${built} ago`;
+    }
+    case 'unknown-type':
+      return reason.mediaType === '' ? '' : code(reason.mediaType, 100);
+    case 'dangling-referrer':
+      return `refers to ${code(shortDigest(reason.subject))}`;
+    case 'dangling-digest-tag':
+      return `tag ${code(shortTag(reason.tag))}`;
+    case 'mentioned':
+      return `by ${code(shortDigest(reason.by))}`;
+    case 'child':
+    case 'referrer':
+    case 'subject':
+      return `of ${code(shortDigest(reason.of))}`;
+    case 'digest-tag':
+      return `tag ${code(shortTag(reason.tag))}`;
+    case 'tagged':
+    case 'gap':
+      return '';
+  }
+}
+
+/** `sha256-0123456789ab….sig` */
+function shortTag(tag: string): string {
+  return tag.replace(/^(sha\d+-[0-9a-f]{12})[0-9a-f]+/, '$1…');
+}

@@ -1,0 +1,60 @@
+/**
+ * What a whole run is to its report: values that were read, decided and done, with every time and
+ * number given from outside. Nothing in this folder reads a clock, a file or the network.
+ */
+import type { Intake } from '../candidates/candidate.js';
+import type { Inventory } from '../cleanup/inventory.js';
+import type { Outcome } from '../cleanup/outcome.js';
+import type { Plan } from '../cleanup/plan.js';
+
+export interface RepositoryRun {
+  readonly inventory: Inventory;
+  readonly plan: Plan;
+  /** absent in a dry-run, or when nothing was to be deleted; it speaks of the plan's orphans only */
+  readonly outcome?: Outcome;
+  /** worth knowing, no failure; safe to print */
+  readonly warnings: readonly string[];
+}
+
+export interface Run {
+  /** `scheme://host[:port]` */
+  readonly registry: string;
+  readonly dryRun: boolean;
+  /** milliseconds */
+  readonly gracePeriod: number;
+  readonly danglingReferrers: 'keep' | 'delete';
+  /** epoch milliseconds, as `finishedAt` */
+  readonly startedAt: number;
+  readonly finishedAt: number;
+  /** sent to the registry, retries and token requests included */
+  readonly requests: number;
+  /** in any order: the report sorts them by name */
+  readonly repositories: readonly RepositoryRun[];
+  /**
+   * False when `repositories` left some out or the catalog couldn't be asked: a blob may then be in
+   * use where nobody looked, so freed bytes are "at most".
+   */
+  readonly everyRepositoryScanned: boolean;
+  readonly intake: Intake;
+  /** candidates in repositories that the input `repositories` excludes */
+  readonly ignoredCandidates: number;
+  /** whether the registry can list untagged manifests */
+  readonly untaggedListing: 'none';
+  /** what went wrong outside any repository; safe to print */
+  readonly failures: readonly string[];
+  /** the workflow run, as GitHub tells it */
+  readonly run?: {
+    readonly url: string;
+    readonly repository: string;
+    readonly workflow: string;
+    readonly event: string;
+  };
+}
+
+/** By name, in the order of UTF-16 code units: the same on every machine. */
+export function repositoriesByName(run: Run): readonly RepositoryRun[] {
+  return [...run.repositories].sort((a, b) => {
+    const [left, right] = [a.inventory.repository, b.inventory.repository];
+    return left < right ? -1 : Number(left > right);
+  });
+}

@@ -1,0 +1,44 @@
+/** What went wrong, first in the summary, and what only deserves a look, near its end. */
+import type { Section } from '../fit.js';
+import { code, prose } from '../markdown.js';
+import { repositoriesByName, type Run } from '../run.js';
+import { problems, type Problem } from '../totals.js';
+import { number } from '../words.js';
+import { moreIn } from './more.js';
+
+export function problemsSection(run: Run): Section | undefined {
+  const found = problems(run);
+  if (found.length === 0) {
+    return undefined;
+  }
+  const unread = run.repositories.filter(({ inventory }) => inventory.gaps.length > 0).length;
+  const nothing =
+    unread === 0
+      ? ''
+      : `Nothing is deleted in a repository of which something couldn't be read, because the missing part may need any of its manifests. That is so in ${unread === 1 ? 'one repository' : `${number(unread)} repositories`} here.\n\n`;
+  return {
+    before: `### Problems (${number(found.length)})\n\n${nothing}`,
+    rows: found.map((problem) => `- ${named(problem)}\n`),
+    total: found.length,
+    cut: (left) => moreIn(left, 'problem'),
+  };
+}
+
+function named({ kind, repository, what }: Problem): string {
+  const text = kind === 'broken' ? `**An image broke:** ${prose(what)}` : prose(what);
+  return repository === undefined ? text : `${code(repository)}: ${text}`;
+}
+
+export function warningsSection(run: Run): Section | undefined {
+  const found = repositoriesByName(run).flatMap(({ inventory, warnings }) =>
+    warnings.map((warning) => `- ${code(inventory.repository)}: ${prose(warning)}\n`),
+  );
+  return found.length === 0
+    ? undefined
+    : {
+        before: `### Warnings (${number(found.length)})\n\n`,
+        rows: found,
+        total: found.length,
+        cut: (left) => moreIn(left, 'warning'),
+      };
+}

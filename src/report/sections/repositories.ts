@@ -1,0 +1,76 @@
+/** The table by repository, and the pie of what each of them frees. */
+import { addBytes } from '../bytes.js';
+import type { Section } from '../fit.js';
+import { code, mermaidLabel, row, tableHead } from '../markdown.js';
+import { repositoriesByName, type Run } from '../run.js';
+import { countRepository, type Counts, type Totals } from '../totals.js';
+import { count, number, size } from '../words.js';
+import { moreIn } from './more.js';
+
+const SLICES = 8;
+/** A table longer than this is folded: the interesting part of the summary is below it. */
+const OPEN_ROWS = 30;
+
+export function repositoriesSection(run: Run, sums: Totals): Section | undefined {
+  if (run.repositories.length === 0) {
+    return undefined;
+  }
+  const all = repositoriesByName(run).map((repository) => ({
+    name: repository.inventory.repository,
+    counts: countRepository(repository, run.dryRun),
+  }));
+  // What has something to tell comes first, so that it is there when the table is cut.
+  const told = ({ counts }: { counts: Counts }) => counts.orphansFound + counts.gaps > 0;
+  const sorted = [...all.filter(told), ...all.filter((one) => !told(one))];
+  const verb = run.dryRun ? 'Would delete>' : 'Deleted>';
+  const head = [
+    'Repository',
+    'Tags>',
+    'Manifests>',
+    'Orphans>',
+    verb,
+    'Failed>',
+    'Kept>',
+    'Frees>',
+  ];
+  const folded = all.length > OPEN_ROWS;
+  const title = 'By repository';
+  return {
+    before: `### ${title}\n\n${folded ? `<details><summary>${count(all.length, 'repository', 'repositories')}</summary>\n\n` : ''}${tableHead(head)}`,
+    rows: sorted.map(({ name, counts }) =>
+      repositoryRow(name, counts, sums.freedBytesByRepository.get(name) ?? 0),
+    ),
+    total: all.length,
+    cut: (left) => moreIn(left, 'repository', 'repositories'),
+    after: folded ? '\n</details>\n' : '',
+  };
+}
+
+function repositoryRow(name: string, counts: Counts, freed: number): string {
+  const { tags, manifests, orphansFound, deleted, planned, failed, kept, gaps } = counts;
+  const read = gaps === 0 ? '' : ` (incomplete: ${count(gaps, 'gap')})`;
+  const numbers = [tags, manifests, orphansFound, deleted + planned, failed, kept].map(number);
+  return row([`${code(name)}${read}`, ...numbers, size(freed)]);
+}
+
+/** Only where there is something to compare. */
+export function pieSection(run: Run, sums: Totals): Section | undefined {
+  const freed = [...sums.freedBytesByRepository].filter(([, bytes]) => bytes > 0);
+  if (freed.length < 2) {
+    return undefined;
+  }
+  // Equal sizes stay in the order of their names: sort is stable.
+  freed.sort(([, a], [, b]) => b - a);
+  const others = freed.slice(SLICES);
+  const rest = others.reduce((sum, [, bytes]) => addBytes(sum, bytes), 0);
+  const slices = freed.slice(0, SLICES).map(([name, bytes]) => slice(name, bytes));
+  if (others.length > 0) {
+    slices.push(slice(count(others.length, 'other'), rest));
+  }
+  const title = run.dryRun ? 'What would be freed' : 'What will be freed';
+  return { before: `\`\`\`mermaid\npie title ${title}\n${slices.join('')}\`\`\`\n` };
+}
+
+function slice(name: string, bytes: number): string {
+  return `  "${mermaidLabel(name)} (${size(bytes)})" : ${String(bytes)}\n`;
+}

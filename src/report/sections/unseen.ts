@@ -1,0 +1,115 @@
+/**
+ * What this run could not see, said as plainly as what it did: "0 orphans" must never mean "could not
+ * look". Also what was broken before the run came.
+ */
+import type { Section } from '../fit.js';
+import { code } from '../markdown.js';
+import { repositoriesByName, type RepositoryRun, type Run } from '../run.js';
+import type { Totals } from '../totals.js';
+import { count, number, shortDigest } from '../words.js';
+import { moreIn } from './more.js';
+
+export function unseenSection(run: Run, sums: Totals): Section {
+  const points = [listing(run, sums), ...scope(run, sums), ...lines(run)];
+  return {
+    before: `### What could not be seen\n\n${points.map((point) => `- ${point}\n`).join('')}`,
+  };
+}
+
+function listing(run: Run, sums: Totals): string {
+  const { named, found, absent } = intakeCounts(run);
+  const cannot =
+    "This registry has no route that lists untagged manifests. Only manifests that a tag names, that an input names, or that one of these refers to were considered; any other can't be seen and is in none of the numbers here.";
+  if (named === 0) {
+    return `${cannot} No input named any: give \`digests-file\` a listing of the registry's storage or its notification log, and they are found.`;
+  }
+  const missing =
+    absent === 0 ? '' : `, ${number(absent)} no longer ${absent === 1 ? 'exists' : 'exist'}`;
+  return `${cannot} The inputs named ${count(named, 'manifest')}: ${number(found)} of them ${found === 1 ? 'is' : 'are'} among the ${count(sums.manifests, 'manifest')} that were read${missing}.`;
+}
+
+/** The numbers of the input's manifests in repositories that were scanned. */
+function intakeCounts(run: Run): { named: number; found: number; absent: number } {
+  const sums = { named: 0, found: 0, absent: 0 };
+  const inventories = new Map(
+    run.repositories.map(({ inventory }) => [inventory.repository, inventory]),
+  );
+  for (const [repository, digests] of run.intake.candidates) {
+    const inventory = inventories.get(repository);
+    sums.named += digests.size;
+    for (const digest of inventory === undefined ? [] : digests) {
+      sums.found += Number(inventory?.manifests.has(digest));
+      sums.absent += Number(inventory?.absent.has(digest));
+    }
+  }
+  return sums;
+}
+
+function scope(run: Run, sums: Totals): readonly string[] {
+  const points: string[] = [];
+  if (run.ignoredCandidates > 0) {
+    points.push(
+      `${count(run.ignoredCandidates, 'named manifest')} in repositories that \`repositories\` leaves out ${run.ignoredCandidates === 1 ? 'was' : 'were'} ignored.`,
+    );
+  }
+  if (!run.everyRepositoryScanned) {
+    points.push('Not every repository of this registry was scanned.');
+  }
+  if (sums.gaps > 0) {
+    points.push(
+      `${sums.gaps === 1 ? 'One thing' : `${number(sums.gaps)} things`} that had to be read couldn't be: see "Problems".`,
+    );
+  }
+  return points;
+}
+
+function lines(run: Run): readonly string[] {
+  const { understood, notUnderstood, examples } = run.intake;
+  if (understood + notUnderstood === 0) {
+    return [];
+  }
+  const shown = examples.map(({ where, text }) => `\n  - ${code(where)}: ${code(text, 200)}`);
+  const first = shown.length === 0 ? '.' : `${notUnderstood > shown.length ? '. The first' : ''}:`;
+  if (notUnderstood === 0) {
+    return [`The inputs had ${count(understood, 'line')}, all understood.`];
+  }
+  return [
+    `The inputs had ${count(understood + notUnderstood, 'line')}: ${number(understood)} understood, ${number(notUnderstood)} not${first}${shown.join('')}`,
+  ];
+}
+
+/** Tags without a manifest, and kept indexes that miss a child: broken before this run, and left alone. */
+export function brokenBeforeSection(run: Run): Section | undefined {
+  const rows = repositoriesByName(run).flatMap(brokenBefore);
+  return rows.length === 0
+    ? undefined
+    : {
+        before: `### Broken before this run (${number(rows.length)})\n\nThe registry has lost a part of these images. They were left as they are; pushing an image again mends it.\n\n`,
+        rows,
+        total: rows.length,
+        cut: (left) => moreIn(left, 'broken image'),
+      };
+}
+
+function brokenBefore({ inventory, plan }: RepositoryRun): readonly string[] {
+  const name = inventory.repository;
+  const tags = [...inventory.brokenTags]
+    .sort()
+    .map((tag) => `- ${code(`${name}:${tag}`)}: its manifest is missing\n`);
+  const indexes = plan.keep.flatMap(({ digest }) => {
+    const manifest = inventory.manifests.get(digest);
+    const missing =
+      manifest?.kind === 'index'
+        ? manifest.children.filter((child) => inventory.absent.has(child.digest))
+        : [];
+    const [first] = missing;
+    if (first === undefined) {
+      return [];
+    }
+    const more = missing.length > 1 ? ` and ${number(missing.length - 1)} more` : '';
+    return [
+      `- ${code(`${name}@${digest}`)}: it lists ${code(shortDigest(first.digest))}${more}, which the registry no longer has\n`,
+    ];
+  });
+  return [...tags, ...indexes];
+}

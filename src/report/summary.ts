@@ -1,0 +1,40 @@
+/**
+ * The job summary: Markdown for whoever looks at a nightly run in the morning. It says what went, why,
+ * and what could not be seen, and stays below the size at which GitHub drops a summary whole.
+ */
+import { fit } from './fit.js';
+import type { Run } from './run.js';
+import { diskSection } from './sections/disk.js';
+import { freedSection } from './sections/freed.js';
+import { headlineSection } from './sections/headline.js';
+import { keptSection } from './sections/kept.js';
+import { problemsSection, warningsSection } from './sections/notices.js';
+import { pieSection, repositoriesSection } from './sections/repositories.js';
+import { brokenBeforeSection, unseenSection } from './sections/unseen.js';
+import { totals } from './totals.js';
+
+/** GitHub drops a step's summary over 1 MiB (1,048,576 bytes) without a word. */
+const LIMIT = 1_000_000;
+
+/**
+ * @param limitBytes of UTF-8; rows are cut to stay below it, and the summary says how many
+ */
+export function renderSummary(run: Run, limitBytes = LIMIT): string {
+  const sums = totals(run);
+  const sections = [
+    headlineSection(run, sums),
+    problemsSection(run),
+    repositoriesSection(run, sums),
+    pieSection(run, sums),
+    freedSection(run, sums),
+    keptSection(run),
+    unseenSection(run, sums),
+    brokenBeforeSection(run),
+    warningsSection(run),
+    diskSection(run, sums),
+  ];
+  return fit(
+    sections.filter((section) => section !== undefined),
+    limitBytes,
+  );
+}

@@ -1,0 +1,156 @@
+/**
+ * A run in numbers, and the list of what makes its job red. Summary, outputs and JSON report take
+ * their numbers from here and count nothing themselves.
+ */
+import { freedBytes } from './bytes.js';
+import { isFailed, judge } from './fate.js';
+import { repositoriesByName, type RepositoryRun, type Run } from './run.js';
+import { count, printable, shortDigest } from './words.js';
+
+export interface Counts {
+  /** tags that resolved, digest tags too */
+  readonly tags: number;
+  /** that were read: nothing is known of others */
+  readonly manifests: number;
+  /** of the plan: also those that a second look spared */
+  readonly orphansFound: number;
+  readonly deleted: number;
+  /** a dry-run's: what a real run would delete */
+  readonly planned: number;
+  /** lost by the registry before their turn came: neither deleted nor failed */
+  readonly gone: number;
+  /** kept after a second look; counted in `kept` as well */
+  readonly spared: number;
+  /** should have gone and didn't: refused, unanswered, or not tried */
+  readonly failed: number;
+  /** kept tags or children that no longer resolved after the sweep */
+  readonly broken: number;
+  readonly kept: number;
+  readonly gaps: number;
+}
+
+export interface Totals extends Counts {
+  readonly repositories: number;
+  /** repositories with at least one freed manifest */
+  readonly repositoriesFreed: number;
+  readonly freedBytes: number;
+  readonly freedBytesAtMost: boolean;
+  readonly freedBytesByRepository: ReadonlyMap<string, number>;
+}
+
+export function countRepository(repository: RepositoryRun, dryRun: boolean): Counts {
+  const { inventory, plan, outcome } = repository;
+  const judged = judge(repository, dryRun);
+  const of = (kind: string) => judged.filter(({ fate }) => fate.kind === kind).length;
+  const spared = of('spared');
+  return {
+    tags: inventory.tags.size,
+    manifests: inventory.manifests.size,
+    orphansFound: plan.orphans.length,
+    deleted: of('deleted'),
+    planned: of('planned'),
+    gone: of('gone'),
+    spared,
+    failed: judged.filter(({ fate }) => isFailed(fate)).length,
+    broken: outcome?.broken.length ?? 0,
+    kept: plan.keep.length + spared,
+    gaps: inventory.gaps.length,
+  };
+}
+
+/** Summary, outputs and JSON ask for the same numbers; a run of a million manifests takes seconds. */
+const counted = new WeakMap<Run, Totals>();
+
+export function totals(run: Run): Totals {
+  const sums = counted.get(run) ?? countRun(run);
+  counted.set(run, sums);
+  return sums;
+}
+
+function countRun(run: Run): Totals {
+  const counts = run.repositories.map((repository) => countRepository(repository, run.dryRun));
+  const sum = (of: (counts: Counts) => number) => counts.reduce((all, one) => all + of(one), 0);
+  const bytes = freedBytes(run);
+  return {
+    repositories: run.repositories.length,
+    repositoriesFreed: counts.filter(({ deleted, planned }) => deleted + planned > 0).length,
+    tags: sum(({ tags }) => tags),
+    manifests: sum(({ manifests }) => manifests),
+    orphansFound: sum(({ orphansFound }) => orphansFound),
+    deleted: sum(({ deleted }) => deleted),
+    planned: sum(({ planned }) => planned),
+    gone: sum(({ gone }) => gone),
+    spared: sum(({ spared }) => spared),
+    failed: sum(({ failed }) => failed),
+    broken: sum(({ broken }) => broken),
+    kept: sum(({ kept }) => kept),
+    gaps: sum(({ gaps }) => gaps),
+    freedBytes: bytes.total,
+    freedBytesAtMost: bytes.atMost,
+    freedBytesByRepository: bytes.byRepository,
+  };
+}
+
+export interface Problem {
+  /** worst first: an image that broke, the run itself, something unread, a manifest that stayed */
+  readonly kind: 'broken' | 'run' | 'gap' | 'delete' | 'skipped';
+  readonly repository?: string;
+  /** what happened, without the repository's name: one line of plain text, safe for a log */
+  readonly what: string;
+}
+
+/** Longer than any sentence worth reading in an annotation. */
+const SENTENCE = 500;
+
+/** Everything that makes the job red, worst first, then by repository. */
+export function problems(run: Run): readonly Problem[] {
+  const repositories = repositoriesByName(run);
+  const each = (of: (repository: RepositoryRun) => readonly Problem[]) => repositories.flatMap(of);
+  const found: Problem[] = [
+    ...each(({ inventory: { repository }, outcome }) =>
+      (outcome?.broken ?? []).map(({ what, why }) => ({
+        kind: 'broken' as const,
+        repository,
+        what: `${what} no longer resolves after the clean-up: ${why}`,
+      })),
+    ),
+    ...run.failures.map((what) => ({ kind: 'run' as const, what })),
+    ...each(({ inventory: { repository, gaps } }) =>
+      gaps.map(({ what, why }) => ({
+        kind: 'gap' as const,
+        repository,
+        what: `${what} couldn't be read: ${why}`,
+      })),
+    ),
+    ...each((repository) => failedDeletes(repository, run.dryRun)),
+  ];
+  return found.map((problem) => ({ ...problem, what: printable(problem.what, SENTENCE) }));
+}
+
+/** One problem with the repository's name in front, as an annotation says it. */
+export function sentence(problem: Problem): string {
+  return problem.repository === undefined
+    ? problem.what
+    : `${printable(problem.repository, 255)}: ${problem.what}`;
+}
+
+/** Each refused delete; those not tried are counted together by cause, as one refusal may stop hundreds. */
+function failedDeletes(repository: RepositoryRun, dryRun: boolean): readonly Problem[] {
+  const name = repository.inventory.repository;
+  const refused: Problem[] = [];
+  const skipped = new Map<string, number>();
+  for (const { orphan, fate } of judge(repository, dryRun)) {
+    if (fate.kind === 'failed') {
+      const what = `${shortDigest(orphan.digest)} couldn't be deleted: ${fate.why}`;
+      refused.push({ kind: 'delete', repository: name, what });
+    } else if (fate.kind === 'skipped') {
+      skipped.set(fate.why, (skipped.get(fate.why) ?? 0) + 1);
+    }
+  }
+  const left = [...skipped].map(([why, number]) => ({
+    kind: 'skipped' as const,
+    repository: name,
+    what: `${count(number, 'orphan')} not deleted (${why})`,
+  }));
+  return [...refused, ...left];
+}

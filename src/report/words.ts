@@ -1,0 +1,71 @@
+/**
+ * Numbers, sizes, times and digests as people read them. The results are plain text: what came from a
+ * registry still has to pass through markdown.ts before it gets into a summary.
+ */
+import ms from 'ms';
+import prettyBytes from 'pretty-bytes';
+
+const DAY = 86_400_000;
+const NUMBER = new Intl.NumberFormat('en');
+const DIGEST_START = 12;
+/** Docker's first release. A `created` before it is a placeholder of a reproducible build. */
+const FIRST_IMAGE = Date.UTC(2013, 2, 20);
+
+/** `12,345` */
+export function number(value: number): string {
+  return NUMBER.format(value);
+}
+
+/** `1 tag`, `2 tags`, `3 repositories` */
+export function count(value: number, noun: string, plural = `${noun}s`): string {
+  return `${number(value)} ${value === 1 ? noun : plural}`;
+}
+
+/** `1.2 GB` */
+export function size(bytes: number): string {
+  return prettyBytes(bytes);
+}
+
+/** `12 seconds`, `1 day` */
+export function duration(milliseconds: number): string {
+  return ms(Math.max(0, Math.round(milliseconds)), { long: true });
+}
+
+/**
+ * `5 hours`, `12 days`, `3 months`; undefined when `created` proves nothing: in the future, or the
+ * constant that reproducible builds write.
+ */
+export function age(created: number | undefined, now: number): string | undefined {
+  if (created === undefined || !(created >= FIRST_IMAGE && created <= now)) {
+    return undefined;
+  }
+  const days = (now - created) / DAY;
+  if (days < 2) {
+    const hours = Math.floor(days * 24);
+    return hours === 0 ? 'under an hour' : count(hours, 'hour');
+  }
+  if (days < 60) {
+    return count(Math.floor(days), 'day');
+  }
+  const months = Math.floor(days / 30.44);
+  return months < 24 ? count(months, 'month') : count(Math.floor(days / 365.25), 'year');
+}
+
+/** `sha256:0123456789ab`: enough to find it, for sentences. */
+export function shortDigest(digest: string): string {
+  const start = digest.indexOf(':') + 1;
+  return digest.slice(0, start + DIGEST_START);
+}
+
+/**
+ * One line without control, format or unpaired characters, cut to `length` characters: what a log or
+ * an annotation can show whoever wrote it.
+ */
+export function printable(text: string, length: number): string {
+  // Cut first: a hostile text may be long. A code point has two code units at most.
+  const start = text.slice(0, 2 * length + 2).replace(/[\s\p{Zl}\p{Zp}]+/gu, ' ');
+  const characters = Array.from(start.replace(/\p{C}/gu, '\uFFFD').trim());
+  return characters.length > length || text.length > 2 * length + 2
+    ? `${characters.slice(0, length - 1).join('')}…`
+    : characters.join('');
+}
