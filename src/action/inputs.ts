@@ -1,0 +1,206 @@
+/**
+ * The only reader of inputs. Collects every mistake before it complains, sends no request, and masks
+ * what is secret before anything else can print it.
+ */
+import { accessSync, constants, readFileSync, statSync } from 'node:fs';
+
+import * as core from '@actions/core';
+import ms, { type StringValue } from 'ms';
+
+import { patternMistake, selectRepositories } from '../cleanup/selection.js';
+import type { Settings } from './settings.js';
+
+/** Every input that is wrong, what it got and what it takes, in one message. */
+export class InputError extends Error {
+  override name = 'InputError';
+}
+
+const MOST_CONCURRENCY = 128;
+
+/** The two spellings of booleans beside these, `yes` and `on`, are strings in YAML 1.2. */
+const TRUE = ['true', 'True', 'TRUE'];
+const FALSE = ['false', 'False', 'FALSE'];
+
+/** @throws InputError naming all mistakes */
+export function readSettings(): Settings {
+  const mistakes: string[] = [];
+  /** Notes a mistake. `got` is left out for secrets. */
+  const mistake = (input: string, takes: string, got?: string): undefined => {
+    const given = got === undefined ? '' : got === '' ? ' is empty;' : ` is "${shorten(got)}";`;
+    mistakes.push(`${input}${given} it takes ${takes}`);
+    return undefined;
+  };
+
+  const username = core.getInput('username');
+  const password = core.getInput('password');
+  if (password !== '') {
+    core.setSecret(password);
+  }
+  if (username !== '' && password === '') {
+    mistake(
+      'password',
+      'the password or token that goes with `username`; neither of them works alone',
+      '',
+    );
+  }
+  if (password !== '' && username === '') {
+    mistake('username', 'the account that `password` belongs to; neither of them works alone', '');
+  }
+  if (username.includes(':')) {
+    mistake('username', 'a name without a colon (RFC 7617 gives it another meaning)', username);
+  }
+
+  const flag = (name: string): boolean => {
+    const text = core.getInput(name) || 'false';
+    if (!TRUE.includes(text) && !FALSE.includes(text)) {
+      mistake(name, '`true` or `false`', text);
+    }
+    return TRUE.includes(text);
+  };
+
+  const registry = readRegistryUrl(core.getInput('registry-url'), mistake);
+  const insecure = flag('insecure');
+  const dryRun = flag('dry-run');
+  const ca = readCaFile(core.getInput('ca-file'), mistake);
+  const selection = readPatterns(core.getInput('repositories'), mistake);
+  const digestsFiles = lines(core.getInput('digests-file')).filter((path) =>
+    isReadable(path, mistake),
+  );
+  const gracePeriod = readDuration(core.getInput('grace-period') || '24h', mistake);
+  const danglingReferrers = core.getInput('dangling-referrers') || 'keep';
+  if (danglingReferrers !== 'keep' && danglingReferrers !== 'delete') {
+    mistake('dangling-referrers', '`keep` or `delete`', danglingReferrers);
+  }
+  const concurrency = readConcurrency(core.getInput('concurrency') || '16', mistake);
+  const reportFile = core.getInput('report-file');
+
+  if (mistakes.length > 0 || registry === undefined) {
+    throw new InputError(
+      `${mistakes.length === 1 ? 'One input is' : `${String(mistakes.length)} inputs are`} wrong, and nothing was done:\n` +
+        mistakes.map((text) => `- ${text}`).join('\n'),
+    );
+  }
+  return {
+    registry,
+    ...(password === '' ? {} : { login: { username, password } }),
+    insecure,
+    ...(ca === undefined ? {} : { ca }),
+    selection,
+    digests: core.getInput('digests'),
+    digestsFiles,
+    dryRun,
+    gracePeriod: gracePeriod ?? 0,
+    danglingReferrers: danglingReferrers === 'delete' ? 'delete' : 'keep',
+    concurrency: concurrency ?? 1,
+    ...(reportFile === '' ? {} : { reportFile }),
+  };
+}
+
+type Mistake = (input: string, takes: string, got?: string) => undefined;
+
+function shorten(text: string): string {
+  // Control characters could start a line of their own in the log.
+  // eslint-disable-next-line no-control-regex
+  const plain = text.replace(/[\u0000-\u001f\u007f]+/g, ' ');
+  return plain.length > 80 ? `${plain.slice(0, 80)}…` : plain;
+}
+
+function lines(text: string): string[] {
+  return text
+    .split('\n')
+    .map((line) => line.trim())
+    .filter((line) => line !== '');
+}
+
+function readRegistryUrl(text: string, mistake: Mistake): URL | undefined {
+  const takes =
+    'a registry as `host`, `host:port` or `https://host:port`, without a path, user name or query';
+  if (text === '') {
+    return mistake('registry-url', takes, text);
+  }
+  const hasScheme = /^[a-z][a-z0-9+.-]*:\/\//i.test(text);
+  const candidate = hasScheme ? text : `https://${text}`;
+  if (!URL.canParse(candidate)) {
+    return mistake('registry-url', takes, text);
+  }
+  const url = new URL(candidate);
+  const path = url.pathname.replace(/^\/v2\/?$/, '/');
+  if (url.username !== '' || url.password !== '') {
+    // Not quoted: what stands before the @ may be a password.
+    return mistake('registry-url', `${takes}. Credentials go into \`username\` and \`password\``);
+  }
+  if (!['http:', 'https:'].includes(url.protocol) || path !== '/' || url.search + url.hash !== '') {
+    return mistake('registry-url', takes, text);
+  }
+  // Docker's rule: registries on this very machine speak http unless told otherwise.
+  return new URL(!hasScheme && isLoopback(url.hostname) ? `http://${url.host}` : url.origin);
+}
+
+function isLoopback(hostname: string): boolean {
+  return hostname === 'localhost' || hostname === '[::1]' || /^127(?:\.\d{1,3}){3}$/.test(hostname);
+}
+
+function readCaFile(path: string, mistake: Mistake): string | undefined {
+  if (path === '') {
+    return undefined;
+  }
+  const takes = 'a readable file with PEM certificates (-----BEGIN CERTIFICATE-----)';
+  try {
+    const text = readFileSync(path, 'utf8');
+    return text.includes('-----BEGIN CERTIFICATE-----') ? text : mistake('ca-file', takes, path);
+  } catch {
+    return mistake('ca-file', takes, path);
+  }
+}
+
+function readPatterns(text: string, mistake: Mistake) {
+  const patterns = text
+    .split(/[\n,]/)
+    .map((pattern) => pattern.trim())
+    .filter((pattern) => pattern !== '');
+  const good = patterns.filter((pattern) => {
+    const wrong = patternMistake(pattern);
+    if (wrong !== undefined) {
+      mistake(
+        'repositories',
+        `repository names and globs such as \`team/app\`, \`team/**\` or \`!team/legacy-*\`, in lower case; this one is ${wrong}`,
+        pattern,
+      );
+    }
+    return wrong === undefined;
+  });
+  return selectRepositories(good);
+}
+
+function isReadable(path: string, mistake: Mistake): boolean {
+  try {
+    accessSync(path, constants.R_OK);
+    if (!statSync(path).isDirectory()) {
+      return true;
+    }
+  } catch {
+    // told below
+  }
+  mistake('digests-file', 'paths of readable files, one per line', path);
+  return false;
+}
+
+function readDuration(text: string, mistake: Mistake): number | undefined {
+  const takes = 'a duration with its unit, such as `90m`, `24h` or `7d`, or `0` to switch it off';
+  if (text === '0') {
+    return 0;
+  }
+  // `ms` would take a bare number for milliseconds, which nobody means here.
+  const duration =
+    /[a-z]$/i.test(text) && text.length <= 100 ? ms(text as StringValue) : Number.NaN;
+  return Number.isFinite(duration) && duration >= 0
+    ? duration
+    : mistake('grace-period', takes, text);
+}
+
+function readConcurrency(text: string, mistake: Mistake): number | undefined {
+  const count = /^\d{1,3}$/.test(text) ? Number(text) : 0;
+  return count >= 1 && count <= MOST_CONCURRENCY
+    ? count
+    : mistake('concurrency', `a whole number from 1 to ${String(MOST_CONCURRENCY)}`, text);
+}

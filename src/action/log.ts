@@ -1,0 +1,55 @@
+/**
+ * What goes to the job's log. Every line passes through here, so that no text from a registry can be
+ * taken for a workflow command by the runner, and no secret is printed.
+ */
+import * as core from '@actions/core';
+
+export interface Log {
+  info(line: string): void;
+  /** a block of lines that folds; printed at once, so that repositories read in parallel don't mix */
+  group(title: string, lines: readonly string[]): void;
+  warning(message: string): void;
+  error(message: string): void;
+  debug(line: string): void;
+}
+
+/**
+ * Makes text of a registry (or of a user's file) one harmless line: control characters out, and neither
+ * of the runner's command forms left, `::command::` at the start and `##[command]` anywhere.
+ */
+export function harmless(text: string): string {
+  return text
+    .replace(/[\p{Cc}\p{Cf}\u2028\u2029]+/gu, ' ')
+    .replace(/##\[/g, '# #[')
+    .replace(/^(\s*):(?=:)/, '$1: ');
+}
+
+/** @param redact takes the run's secrets out of a text */
+export function createLog(redact: (text: string) => string): Log {
+  const line = (text: string) => harmless(redact(text));
+  const lines = (text: string) => text.split('\n').map(line).join('\n');
+  return {
+    info: (text) => {
+      core.info(line(text));
+    },
+    group: (title, body) => {
+      core.startGroup(line(title));
+      body.forEach((text) => {
+        core.info(line(text));
+      });
+      core.endGroup();
+    },
+    warning: (message) => {
+      core.warning(lines(message));
+    },
+    error: (message) => {
+      core.error(lines(message));
+    },
+    debug: (text) => {
+      // The runner drops debug lines unless it was asked for them, but not before it has read them all.
+      if (core.isDebug()) {
+        core.debug(line(text));
+      }
+    },
+  };
+}

@@ -1,0 +1,44 @@
+/** Hands a finished run's report to GitHub and to the file system. Decides and words nothing. */
+import { mkdir, open } from 'node:fs/promises';
+import { dirname, resolve } from 'node:path';
+
+import * as core from '@actions/core';
+
+import { reportLines } from '../report/json.js';
+import { outputs } from '../report/outputs.js';
+import type { Run } from '../report/run.js';
+import { renderSummary } from '../report/summary.js';
+
+/** Written in pieces of about this many characters: a whole report may be longer than a string can be. */
+const PIECE = 1024 * 1024;
+
+/** Sets the outputs and, where GitHub wants one, writes the job summary. */
+export async function publish(run: Run): Promise<void> {
+  for (const [name, value] of Object.entries(outputs(run))) {
+    core.setOutput(name, value);
+  }
+  if ((process.env['GITHUB_STEP_SUMMARY'] ?? '') !== '') {
+    await core.summary.addRaw(renderSummary(run)).write();
+  }
+}
+
+/** Writes the JSON report, whole or with an error, and sets the output of its path. */
+export async function writeReport(run: Run, file: string): Promise<void> {
+  const path = resolve(file);
+  await mkdir(dirname(path), { recursive: true });
+  const handle = await open(path, 'w');
+  try {
+    let piece = '';
+    for (const text of reportLines(run)) {
+      piece += text;
+      if (piece.length >= PIECE) {
+        await handle.write(piece);
+        piece = '';
+      }
+    }
+    await handle.write(piece);
+  } finally {
+    await handle.close();
+  }
+  core.setOutput('report-file', path);
+}
