@@ -37479,6 +37479,7 @@ function json_document(run) {
         visibility: {
             untaggedListing: run.untaggedListing,
             everyRepositoryScanned: run.everyRepositoryScanned,
+            unnameableRepositories: run.unnameableRepositories,
         },
         intake: {
             candidates: [...candidates.values()].reduce((sum, digests) => sum + digests.size, 0),
@@ -38208,6 +38209,9 @@ function scope(run, sums) {
     const points = [];
     if (run.ignoredCandidates > 0) {
         points.push(`${count(run.ignoredCandidates, 'named manifest')} in repositories that \`repositories\` leaves out ${run.ignoredCandidates === 1 ? 'was' : 'were'} ignored.`);
+    }
+    if (run.unnameableRepositories > 0) {
+        points.push(`${count(run.unnameableRepositories, 'repository', 'repositories')} of the catalog can't be asked for: the OCI specification does not allow ${run.unnameableRepositories === 1 ? 'its name' : 'their names'}.`);
     }
     if (!run.everyRepositoryScanned) {
         points.push('Not every repository of this registry was scanned.');
@@ -54122,6 +54126,8 @@ function factsOf(bytes) {
 class ManifestError extends Error {
     name = 'ManifestError';
 }
+const SCHEMA_1 = "it is of Docker's old schema 1, whose digest can't be verified. Push the image again with a current " +
+    'client, or leave its repository out with `repositories`';
 const Size = pipe(dist_number(), safeInteger(), minValue(0));
 /** What is only shown or counted is dropped when it is malformed; it can't make a manifest unreadable. */
 const lenient = (schema) => fallback(optional(schema), undefined);
@@ -54216,7 +54222,7 @@ function parseManifest(bytes, contentType, digest) {
     const { text, body } = parseBody(bytes);
     const mediaType = mediaTypeOf(contentType);
     if (isSchema1Type(mediaType) || body['schemaVersion'] === 1) {
-        throw new ManifestError('it is of Docker schema 1, whose digest can not be verified');
+        throw new ManifestError(SCHEMA_1);
     }
     const base = { digest, mediaType, size: bytes.byteLength };
     if (isManifestType(mediaType) && (body['mediaType'] ?? mediaType) === mediaType) {
@@ -54325,7 +54331,8 @@ const LIST_BYTES = 256 * 1024 * 1024;
 /** More pages than any registry has: a server that pages for ever is stopped here. */
 const MOST_PAGES = 100_000;
 /**
- * @param read turns one page's answer into its items; throws when the answer isn't the list
+ * @param read turns one page's answer into its items; throws when the answer isn't the list. `page`
+ *   counts from 1: what means "there is no such list" on the first is a cut-off list on a later one
  * @throws RegistryError when a page was seen before or there is no end; TransportError
  */
 async function readPages(send, first, scope, read) {
@@ -54338,7 +54345,7 @@ async function readPages(send, first, scope, read) {
         }
         seen.add(url.href);
         const response = await send({ method: 'GET', url, scope, maxBytes: LIST_BYTES });
-        for (const item of read(response)) {
+        for (const item of read(response, seen.size)) {
             items.push(item);
         }
         url = following(response, url);
@@ -54430,9 +54437,9 @@ function createReader(send, base, quote) {
         const scope = pull(repository);
         const doing = { what: `list the tags of ${repository}`, scope };
         const url = new URL(`/v2/${repository}/tags/list`, base);
-        const names = await readPages(send, url, scope, (response) => {
+        const names = await readPages(send, url, scope, (response, page) => {
             // A repository whose manifests never had a tag is unknown to tags/list, though not to the catalog.
-            if (saysUnknown(response)) {
+            if (page === 1 && saysUnknown(response)) {
                 return [];
             }
             const body = response.status === 200 ? jsonOf(TagsBody, response) : undefined;
@@ -54472,9 +54479,13 @@ function createReader(send, base, quote) {
                 : '';
             throw new RegistryError(kind, message + hint);
         }
+        const contentType = response.headers['content-type'];
+        if (isSchema1Type(mediaTypeOf(contentType))) {
+            // Its digest is that of a part of it, so the check below would blame the network.
+            throw new RegistryError('unexpected', `could not ${what}: ${SCHEMA_1}`);
+        }
         const digest = verifiedDigest(response, reference, what);
         try {
-            const contentType = response.headers['content-type'];
             return { kind: 'found', manifest: parseManifest(response.body, contentType, digest) };
         }
         catch (error) {
@@ -54527,11 +54538,11 @@ function createReader(send, base, quote) {
         const what = `list the referrers of ${repository}@${digest}`;
         const url = new URL(`/v2/${repository}/referrers/${digest}`, base);
         try {
-            return await readPages(send, url, pull(repository), (response) => {
+            return await readPages(send, url, pull(repository), (response, page) => {
                 // Servers without the API answer in many ways; only an OCI index is an answer.
                 const isIndex = mediaTypeOf(response.headers['content-type']) === OCI_INDEX;
                 if ([404, 405, 501].includes(response.status) || (response.status === 200 && !isIndex)) {
-                    if (known !== true) {
+                    if (known !== true && page === 1) {
                         throw new NoReferrersApi();
                     }
                 }
@@ -54605,6 +54616,7 @@ class NoReferrersApi extends Error {
 
 ;// CONCATENATED MODULE: ./src/registry/writer.ts
 
+
 function createWriter(send, base, quote) {
     return {
         async deleteManifest(repository, digest) {
@@ -54616,8 +54628,9 @@ function createWriter(send, base, quote) {
                 scope,
                 maxBytes: 1024 * 1024,
             });
-            // 202 by the spec; 200 and 204 are seen elsewhere.
-            if ([200, 202, 204].includes(response.status)) {
+            // 202 by the spec; 200 and 204 are seen elsewhere. A page is the answer of something in between.
+            const isPage = mediaTypeOf(response.headers['content-type']) === 'text/html';
+            if ([200, 202, 204].includes(response.status) && !isPage) {
                 return 'deleted';
             }
             if (saysUnknown(response)) {
@@ -54803,13 +54816,32 @@ async function clean(settings, transport, progress, log, quote) {
     };
     const candidates = (repository) => intake.candidates.get(repository) ?? new Set();
     progress.begin('Reading tags and manifests');
-    const surveys = await pMap(choice.repositories, (repository) => surveyRepository(repository, candidates(repository), options), { concurrency });
+    const failures = [];
+    /** A fault of our own in one repository must not stop the others, nor the report of what was done. */
+    const contain = async (repository, work) => {
+        try {
+            return await work;
+        }
+        catch (error) {
+            const why = error instanceof Error ? (error.stack ?? error.message) : String(error);
+            failures.push(`${repository}: this action failed by a fault of its own: ${quote(why)}`);
+            return undefined;
+        }
+    };
+    const read = await pMap(choice.repositories, (repository) => contain(repository, surveyRepository(repository, candidates(repository), options)), { concurrency });
+    const surveys = read.filter((survey) => survey !== undefined);
     // Every plan is complete before the first delete.
     const writer = createWriter(transport.send, registry, quote);
     const toSweep = dryRun ? [] : surveys.filter(({ plan }) => plan.orphans.length > 0);
     progress.begin('Deleting orphan manifests');
-    const outcomes = await pMap(toSweep, (survey) => sweepRepository(survey, candidates(survey.plan.repository), { ...options, writer }), { concurrency });
-    const outcomeOf = new Map(outcomes.map((outcome) => [outcome.repository, outcome]));
+    const outcomes = await pMap(toSweep, (survey) => {
+        const { repository } = survey.plan;
+        const sweep = sweepRepository(survey, candidates(repository), { ...options, writer });
+        return contain(repository, sweep);
+    }, { concurrency });
+    const outcomeOf = new Map(outcomes
+        .filter((outcome) => outcome !== undefined)
+        .map((outcome) => [outcome.repository, outcome]));
     const repositories = surveys.map(({ inventory, plan }) => {
         const outcome = outcomeOf.get(plan.repository);
         const isEmpty = inventory.tags.size + inventory.manifests.size + inventory.gaps.length === 0;
@@ -54829,12 +54861,13 @@ async function clean(settings, transport, progress, log, quote) {
         requests: transport.stats().requests,
         repositories,
         everyRepositoryScanned: choice.isComplete,
+        unnameableRepositories: choice.unnameable,
         intake,
         ignoredCandidates: [...intake.candidates]
             .filter(([repository]) => !choice.repositories.includes(repository))
             .reduce((sum, [, digests]) => sum + digests.size, 0),
         untaggedListing: 'none',
-        failures: [],
+        failures,
         ...(context === undefined ? {} : { run: context }),
     };
     return report(run, settings, log);

@@ -127,11 +127,24 @@ async function clean(
   };
   const candidates = (repository: string) => intake.candidates.get(repository) ?? new Set<Digest>();
   progress.begin('Reading tags and manifests');
-  const surveys = await pMap(
+  const failures: string[] = [];
+  /** A fault of our own in one repository must not stop the others, nor the report of what was done. */
+  const contain = async <T>(repository: string, work: Promise<T>): Promise<T | undefined> => {
+    try {
+      return await work;
+    } catch (error) {
+      const why = error instanceof Error ? (error.stack ?? error.message) : String(error);
+      failures.push(`${repository}: this action failed by a fault of its own: ${quote(why)}`);
+      return undefined;
+    }
+  };
+  const read = await pMap(
     choice.repositories,
-    (repository) => surveyRepository(repository, candidates(repository), options),
+    (repository) =>
+      contain(repository, surveyRepository(repository, candidates(repository), options)),
     { concurrency },
   );
+  const surveys = read.filter((survey) => survey !== undefined);
 
   // Every plan is complete before the first delete.
   const writer = createWriter(transport.send, registry, quote);
@@ -139,11 +152,19 @@ async function clean(
   progress.begin('Deleting orphan manifests');
   const outcomes = await pMap(
     toSweep,
-    (survey) => sweepRepository(survey, candidates(survey.plan.repository), { ...options, writer }),
+    (survey) => {
+      const { repository } = survey.plan;
+      const sweep = sweepRepository(survey, candidates(repository), { ...options, writer });
+      return contain(repository, sweep);
+    },
     { concurrency },
   );
 
-  const outcomeOf = new Map(outcomes.map((outcome) => [outcome.repository, outcome]));
+  const outcomeOf = new Map(
+    outcomes
+      .filter((outcome) => outcome !== undefined)
+      .map((outcome) => [outcome.repository, outcome]),
+  );
   const repositories = surveys.map(({ inventory, plan }): RepositoryRun => {
     const outcome = outcomeOf.get(plan.repository);
     const isEmpty = inventory.tags.size + inventory.manifests.size + inventory.gaps.length === 0;
@@ -163,12 +184,13 @@ async function clean(
     requests: transport.stats().requests,
     repositories,
     everyRepositoryScanned: choice.isComplete,
+    unnameableRepositories: choice.unnameable,
     intake,
     ignoredCandidates: [...intake.candidates]
       .filter(([repository]) => !choice.repositories.includes(repository))
       .reduce((sum, [, digests]) => sum + digests.size, 0),
     untaggedListing: 'none',
-    failures: [],
+    failures,
     ...(context === undefined ? {} : { run: context }),
   };
   return report(run, settings, log);

@@ -127,6 +127,7 @@ export function run(repositories: readonly RepositoryRun[], more: Partial<Run> =
     requests: 421,
     repositories,
     everyRepositoryScanned: true,
+    unnameableRepositories: 0,
     intake: { candidates: new Map(), understood: 0, notUnderstood: 0, examples: [] },
     ignoredCandidates: 0,
     untaggedListing: 'none',

@@ -26,7 +26,7 @@ export function readSettings(): Settings {
   const mistakes: string[] = [];
   /** Notes a mistake. `got` is left out for secrets. */
   const mistake = (input: string, takes: string, got?: string): undefined => {
-    const given = got === undefined ? '' : got === '' ? ' is empty;' : ` is "${shorten(got)}";`;
+    const given = got === undefined ? ':' : got === '' ? ' is empty;' : ` is "${shorten(got)}";`;
     mistakes.push(`${input}${given} it takes ${takes}`);
     return undefined;
   };
@@ -47,7 +47,8 @@ export function readSettings(): Settings {
     mistake('username', 'the account that `password` belongs to; neither of them works alone', '');
   }
   if (username.includes(':')) {
-    mistake('username', 'a name without a colon (RFC 7617 gives it another meaning)', username);
+    // Not quoted: what stands after the colon is likely a password.
+    mistake('username', 'a name without a colon (RFC 7617 gives it another meaning)');
   }
 
   const flag = (name: string): boolean => {
@@ -120,15 +121,15 @@ function readRegistryUrl(text: string, mistake: Mistake): URL | undefined {
   }
   const hasScheme = /^[a-z][a-z0-9+.-]*:\/\//i.test(text);
   const candidate = hasScheme ? text : `https://${text}`;
+  if (text.includes('@')) {
+    // Not quoted, whatever else is wrong: what stands before the @ may be a password.
+    return mistake('registry-url', `${takes}. Credentials go into \`username\` and \`password\``);
+  }
   if (!URL.canParse(candidate)) {
     return mistake('registry-url', takes, text);
   }
   const url = new URL(candidate);
   const path = url.pathname.replace(/^\/v2\/?$/, '/');
-  if (url.username !== '' || url.password !== '') {
-    // Not quoted: what stands before the @ may be a password.
-    return mistake('registry-url', `${takes}. Credentials go into \`username\` and \`password\``);
-  }
   if (!['http:', 'https:'].includes(url.protocol) || path !== '/' || url.search + url.hash !== '') {
     return mistake('registry-url', takes, text);
   }

@@ -72,6 +72,10 @@ export class ManifestError extends Error {
   override name = 'ManifestError';
 }
 
+export const SCHEMA_1 =
+  "it is of Docker's old schema 1, whose digest can't be verified. Push the image again with a current " +
+  'client, or leave its repository out with `repositories`';
+
 const Size = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
 /** What is only shown or counted is dropped when it is malformed; it can't make a manifest unreadable. */
 const lenient = <T>(schema: v.GenericSchema<unknown, T>) =>
@@ -184,7 +188,7 @@ export function parseManifest(
   const { text, body } = parseBody(bytes);
   const mediaType = mediaTypeOf(contentType);
   if (isSchema1Type(mediaType) || body['schemaVersion'] === 1) {
-    throw new ManifestError('it is of Docker schema 1, whose digest can not be verified');
+    throw new ManifestError(SCHEMA_1);
   }
   const base = { digest, mediaType, size: bytes.byteLength };
   if (isManifestType(mediaType) && (body['mediaType'] ?? mediaType) === mediaType) {

@@ -62,6 +62,8 @@ export interface Doing {
   readonly what: string;
   /** the scope that the request asked for */
   readonly scope: string;
+  /** Only of a delete does 405 speak of a switch; catalogs and other routes have reasons of their own. */
+  readonly deletes?: true;
 }
 
 /** @param quote makes text of the registry safe to print: secrets out, control characters out, cut */
@@ -85,8 +87,9 @@ export function refusal(
         '`password` of an account that may do this, or log in with docker/login-action before this step',
     );
   }
-  if (status === 405) {
-    return error?.code === 'UNSUPPORTED'
+  // 405 with another code is about this manifest alone: zot's DENIED protects the child of an index.
+  if (status === 405 && doing.deletes && (error === undefined || error.code === 'UNSUPPORTED')) {
+    return error !== undefined
       ? new RegistryError(
           'deletes-off',
           `the registry refused to ${doing.what}: 405${said}. Deleting is switched off there: start it with ` +

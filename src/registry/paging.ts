@@ -9,14 +9,15 @@ const LIST_BYTES = 256 * 1024 * 1024;
 const MOST_PAGES = 100_000;
 
 /**
- * @param read turns one page's answer into its items; throws when the answer isn't the list
+ * @param read turns one page's answer into its items; throws when the answer isn't the list. `page`
+ *   counts from 1: what means "there is no such list" on the first is a cut-off list on a later one
  * @throws RegistryError when a page was seen before or there is no end; TransportError
  */
 export async function readPages<T>(
   send: Send,
   first: URL,
   scope: string,
-  read: (response: HttpResponse) => readonly T[],
+  read: (response: HttpResponse, page: number) => readonly T[],
 ): Promise<T[]> {
   const items: T[] = [];
   const seen = new Set<string>();
@@ -25,12 +26,12 @@ export async function readPages<T>(
     if (seen.has(url.href) || seen.size >= MOST_PAGES) {
       throw new RegistryError(
         'unexpected',
-        `the registry's pages of ${first.pathname} do not end: page ${String(seen.size + 1)} was seen before`,
+        `the registry's pages of ${first.pathname} do not end: after ${String(seen.size)} pages another one is said to follow`,
       );
     }
     seen.add(url.href);
     const response: HttpResponse = await send({ method: 'GET', url, scope, maxBytes: LIST_BYTES });
-    for (const item of read(response)) {
+    for (const item of read(response, seen.size)) {
       items.push(item);
     }
     url = following(response, url);

@@ -9,12 +9,13 @@ import { algorithmOf, digestOf, isDigest, type Digest } from '../oci/digest.js';
 import { factsOf, type ImageFacts } from '../oci/image-config.js';
 import {
   ManifestError,
+  SCHEMA_1,
   mediaTypeOf,
   parseManifest,
   type ImageManifest,
   type Manifest,
 } from '../oci/manifest.js';
-import { MANIFEST_ACCEPT, OCI_INDEX } from '../oci/media-types.js';
+import { MANIFEST_ACCEPT, OCI_INDEX, isSchema1Type } from '../oci/media-types.js';
 import { isRepository, isTag } from '../oci/reference.js';
 import { RegistryError, errorOf, refusal, saysUnknown, type Doing } from './answer.js';
 import { readPages } from './paging.js';
@@ -126,9 +127,9 @@ export function createReader(
     const scope = pull(repository);
     const doing = { what: `list the tags of ${repository}`, scope };
     const url = new URL(`/v2/${repository}/tags/list`, base);
-    const names = await readPages(send, url, scope, (response) => {
+    const names = await readPages(send, url, scope, (response, page) => {
       // A repository whose manifests never had a tag is unknown to tags/list, though not to the catalog.
-      if (saysUnknown(response)) {
+      if (page === 1 && saysUnknown(response)) {
         return [];
       }
       const body = response.status === 200 ? jsonOf(TagsBody, response) : undefined;
@@ -174,9 +175,13 @@ export function createReader(
           : '';
       throw new RegistryError(kind, message + hint);
     }
+    const contentType = response.headers['content-type'];
+    if (isSchema1Type(mediaTypeOf(contentType))) {
+      // Its digest is that of a part of it, so the check below would blame the network.
+      throw new RegistryError('unexpected', `could not ${what}: ${SCHEMA_1}`);
+    }
     const digest = verifiedDigest(response, reference, what);
     try {
-      const contentType = response.headers['content-type'];
       return { kind: 'found', manifest: parseManifest(response.body, contentType, digest) };
     } catch (error) {
       if (error instanceof ManifestError) {
@@ -241,11 +246,11 @@ export function createReader(
     const what = `list the referrers of ${repository}@${digest}`;
     const url = new URL(`/v2/${repository}/referrers/${digest}`, base);
     try {
-      return await readPages(send, url, pull(repository), (response) => {
+      return await readPages(send, url, pull(repository), (response, page) => {
         // Servers without the API answer in many ways; only an OCI index is an answer.
         const isIndex = mediaTypeOf(response.headers['content-type']) === OCI_INDEX;
         if ([404, 405, 501].includes(response.status) || (response.status === 200 && !isIndex)) {
-          if (known !== true) {
+          if (known !== true && page === 1) {
             throw new NoReferrersApi();
           }
         }

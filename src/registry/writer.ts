@@ -4,6 +4,7 @@
  */
 import type { Send } from '../http/message.js';
 import type { Digest } from '../oci/digest.js';
+import { mediaTypeOf } from '../oci/manifest.js';
 import { refusal, saysUnknown } from './answer.js';
 
 /** Rejects with RegistryError or TransportError, whose messages are safe to print. */
@@ -27,14 +28,16 @@ export function createWriter(
         scope,
         maxBytes: 1024 * 1024,
       });
-      // 202 by the spec; 200 and 204 are seen elsewhere.
-      if ([200, 202, 204].includes(response.status)) {
+      // 202 by the spec; 200 and 204 are seen elsewhere. A page is the answer of something in between.
+      const isPage = mediaTypeOf(response.headers['content-type']) === 'text/html';
+      if ([200, 202, 204].includes(response.status) && !isPage) {
         return 'deleted';
       }
       if (saysUnknown(response)) {
         return 'gone';
       }
-      throw refusal(response, { what: `delete ${repository}@${digest}`, scope }, quote);
+      const doing = { what: `delete ${repository}@${digest}`, scope, deletes: true } as const;
+      throw refusal(response, doing, quote);
     },
   };
 }

@@ -48,6 +48,7 @@ function document(run: Run): LazyJson {
     visibility: {
       untaggedListing: run.untaggedListing,
       everyRepositoryScanned: run.everyRepositoryScanned,
+      unnameableRepositories: run.unnameableRepositories,
     },
     intake: {
       candidates: [...candidates.values()].reduce((sum, digests) => sum + digests.size, 0),

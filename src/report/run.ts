@@ -35,6 +35,8 @@ export interface Run {
    * use where nobody looked, so freed bytes are "at most".
    */
   readonly everyRepositoryScanned: boolean;
+  /** repositories of the catalog whose names the OCI spec does not allow: they can't be asked for */
+  readonly unnameableRepositories: number;
   readonly intake: Intake;
   /** candidates in repositories that the input `repositories` excludes */
   readonly ignoredCandidates: number;

@@ -52,6 +52,11 @@ function scope(run: Run, sums: Totals): readonly string[] {
       `${count(run.ignoredCandidates, 'named manifest')} in repositories that \`repositories\` leaves out ${run.ignoredCandidates === 1 ? 'was' : 'were'} ignored.`,
     );
   }
+  if (run.unnameableRepositories > 0) {
+    points.push(
+      `${count(run.unnameableRepositories, 'repository', 'repositories')} of the catalog can't be asked for: the OCI specification does not allow ${run.unnameableRepositories === 1 ? 'its name' : 'their names'}.`,
+    );
+  }
   if (!run.everyRepositoryScanned) {
     points.push('Not every repository of this registry was scanned.');
   }
