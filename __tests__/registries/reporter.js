@@ -1,0 +1,23 @@
+/**
+ * Jest reporter: one loud line at the end of a run in which tests were skipped because a real program was
+ * missing. It changes no result.
+ */
+export default class SkippedReporter {
+  onRunComplete(_contexts, results) {
+    const skipped = new Map();
+    for (const { testResults } of results.testResults) {
+      for (const { status, fullName } of testResults) {
+        const program = /\(needs ([a-z0-9-]+)\)/.exec(fullName)?.[1];
+        if (status === 'pending' && program !== undefined) {
+          skipped.set(program, (skipped.get(program) ?? 0) + 1);
+        }
+      }
+    }
+    for (const [program, count] of skipped) {
+      process.stderr.write(
+        `\n!!! ${count} tests did NOT run: ${program} was not found and could not be fetched. ` +
+          `Install it (apt-get install ${program}) and run again.\n`,
+      );
+    }
+  }
+}
