@@ -1,0 +1,117 @@
+/** The bundled action as a process: inputs, exit code, outputs, and what the log may not hold. */
+import { afterEach, beforeEach, expect, it } from '@jest/globals';
+
+import { image } from '../registries/build.js';
+import { startMemoryRegistry, type MemoryRegistry } from '../registries/memory/registry.js';
+import { seed } from '../registries/push.js';
+import { runAction } from './run-action.js';
+
+const orphan = image('process 1');
+const kept = image('process 2');
+
+let registry: MemoryRegistry;
+
+beforeEach(async () => {
+  registry = await startMemoryRegistry();
+  seed(registry.state, 'team/app', orphan, 'latest');
+  seed(registry.state, 'team/app', kept, 'latest');
+});
+
+afterEach(() => registry.stop());
+
+it('names every wrong input in one error and sends no request', async () => {
+  const run = await runAction({
+    'registry-url': registry.url,
+    'dry-run': 'yes',
+    'grace-period': '24',
+    concurrency: '0',
+    'dangling-referrers': 'maybe',
+    repositories: 'Team/App',
+    'digests-file': '/does/not/exist',
+    'ca-file': '/does/not/exist.pem',
+    username: 'somebody',
+  });
+  expect(run.exitCode).toBe(1);
+  const errors = run.log.split('\n').filter((line) => line.startsWith('::error::'));
+  expect(errors).toHaveLength(1);
+  for (const name of [
+    'dry-run is "yes"',
+    'grace-period is "24"',
+    'concurrency is "0"',
+    'dangling-referrers is "maybe"',
+    'repositories is "Team/App"',
+    'digests-file is "/does/not/exist"',
+    'ca-file is "/does/not/exist.pem"',
+    'password is empty',
+  ]) {
+    expect(errors[0]).toContain(name);
+  }
+  expect(registry.requests).toEqual([]);
+});
+
+it('exits 1 when the process ends before the run has settled', async () => {
+  // A request whose answer never comes and that keeps nothing alive: the event loop runs dry.
+  const silence = `
+    import http from 'node:http';
+    import { syncBuiltinESMExports } from 'node:module';
+    import { EventEmitter } from 'node:events';
+    const { setTimeout: wait } = globalThis;
+    globalThis.setTimeout = (...call) => wait(...call).unref();
+    http.request = () => Object.assign(new EventEmitter(), { setTimeout() {}, end() {}, write() {} });
+    syncBuiltinESMExports();`;
+  const run = await runAction(
+    { 'registry-url': registry.url },
+    { nodeArguments: ['--import', `data:text/javascript,${encodeURIComponent(silence)}`] },
+  );
+  expect(registry.requests).toEqual([]);
+  expect(run.exitCode).toBe(1);
+});
+
+it('works without GITHUB_STEP_SUMMARY and GITHUB_OUTPUT', async () => {
+  const run = await runAction(
+    { 'registry-url': registry.url, digests: `team/app@${orphan.digest}` },
+    { env: { GITHUB_STEP_SUMMARY: '', GITHUB_OUTPUT: '' } },
+  );
+  expect(run.exitCode).toBe(0);
+  expect(run.summary).toBe('');
+  expect(registry.state.repositories.get('team/app')?.manifests.has(orphan.digest)).toBe(false);
+});
+
+it('shows each request when debugging, and none otherwise', async () => {
+  const quiet = await runAction({ 'registry-url': registry.url });
+  expect(quiet.log).not.toContain('::debug::');
+  const loud = await runAction({ 'registry-url': registry.url }, { env: { RUNNER_DEBUG: '1' } });
+  expect(loud.log).toMatch(
+    /^::debug::GET http:\/\/127.*\/v2\/team\/app\/tags\/list → 200 in \d+ ms/m,
+  );
+});
+
+it('says that no orphans were seen because nothing could be seen', async () => {
+  const run = await runAction({ 'registry-url': registry.url });
+  expect(run.exitCode).toBe(0);
+  expect(run.outputs).toMatchObject({ 'orphans-found': '0', 'kept-count': '1' });
+  expect(run.summary).toContain('This does not mean that there are none');
+  expect(run.log).toContain('lists untagged manifests');
+});
+
+it('keeps secrets that a registry sends back out of log, summary and report', async () => {
+  const password = 'c0rrect-horse&battery+staple';
+  const basic = Buffer.from(`somebody:${password}`).toString('base64');
+  registry.intercept(({ path }) => {
+    const echo = `you sent ${password} as ${basic}`;
+    return path.includes('/manifests/')
+      ? {
+          kind: 'answer',
+          status: 400,
+          body: JSON.stringify({ errors: [{ code: 'UNKNOWN', message: echo }] }),
+        }
+      : undefined;
+  });
+  const run = await runAction({ 'registry-url': registry.url, username: 'somebody', password });
+  expect(run.exitCode).toBe(1);
+  for (const text of [run.log, run.summary, JSON.stringify(run.report)]) {
+    expect(text).toContain('you sent');
+    expect(text).not.toContain(password);
+    expect(text).not.toContain(basic);
+  }
+});
