@@ -35553,671 +35553,6 @@ function getIDToken(aud) {
  */
 
 //# sourceMappingURL=core.js.map
-;// CONCATENATED MODULE: ./node_modules/p-map/index.js
-function pMap(iterable, mapper, options) {
-	return mapConcurrently(iterable, mapper, options, false);
-}
-
-function pMapSettled(iterable, mapper, options) {
-	return mapConcurrently(iterable, mapper, options, true);
-}
-
-function pMapKeyed(input, mapper, options) {
-	return mapKeyed(input, mapper, options, false);
-}
-
-function pMapSettledKeyed(input, mapper, options) {
-	return mapKeyed(input, mapper, options, true);
-}
-
-// Like `Promise.allKeyed` and `Promise.allSettledKeyed`, with a mapper, and for a `Map` too. Each value travels with its key, so a skipped key, which leaves no slot in the result, cannot shift the keys after it.
-async function mapKeyed(input, mapper, options, isSettled) {
-	const entries = getKeyedEntries(input);
-
-	// After the values have their handlers, like the other argument errors, which `mapConcurrently` checks. It cannot check this one, as it gets the wrapper below as its mapper.
-	if (typeof mapper !== 'function') {
-		throw new TypeError('Mapper function is required');
-	}
-
-	const mappedEntries = await mapConcurrently(entries, async ([key, inputResult]) => {
-		try {
-			if (inputResult.status === 'rejected') {
-				throw inputResult.reason;
-			}
-
-			const result = await mapper(inputResult.value, key);
-
-			if (result === pMapSkip || result === pMapStop) {
-				return result;
-			}
-
-			return [key, isSettled ? {status: 'fulfilled', value: result} : result];
-		} catch (error) {
-			if (!isSettled) {
-				throw error;
-			}
-
-			return [key, {status: 'rejected', reason: error}];
-		}
-	}, options, false);
-
-	if (input instanceof Map) {
-		return new Map(mappedEntries);
-	}
-
-	// A null prototype, like `Promise.allKeyed`, so a key like `__proto__` or `toString` is an own property like any other.
-	return Object.setPrototypeOf(Object.fromEntries(mappedEntries), null);
-}
-
-// The engine behind all the functions, except `pMapIterable`. With `isSettled`, an element or a mapper that rejects gives a `{status: 'rejected'}` result instead of an error, like `Promise.allSettled`, so `stopOnError` does not apply.
-async function mapConcurrently(
-	iterable,
-	mapper,
-	{
-		concurrency = Number.POSITIVE_INFINITY,
-		stopOnError = true,
-		signal,
-	} = {},
-	isSettled,
-) {
-	return new Promise((resolve_, reject_) => {
-		validateOptions(iterable, mapper, concurrency);
-
-		const result = [];
-		// Stage the errors by index, like `result`, so they are reported in input order.
-		const errors = [];
-		let skippedCount = 0;
-		let isResolved = false;
-		let isIterableDone = false;
-		const pendingIndexes = new Set();
-		let doneIndex = Number.POSITIVE_INFINITY;
-		let currentIndex = 0;
-		const iterator = getIterator(iterable);
-
-		const signalListener = () => {
-			reject(signal.reason);
-		};
-
-		const cleanup = () => {
-			signal?.removeEventListener('abort', signalListener);
-		};
-
-		const resolve = value => {
-			resolve_(value);
-			cleanup();
-		};
-
-		const reject = reason => {
-			if (isResolved) {
-				return;
-			}
-
-			isResolved = true;
-			reject_(reason);
-			cleanup();
-
-			if (!isIterableDone) {
-				closeIterator(iterator);
-			}
-		};
-
-		if (signal) {
-			if (signal.aborted) {
-				reject(signal.reason);
-				return;
-			}
-
-			signal.addEventListener('abort', signalListener, {once: true});
-		}
-
-		const pull = createPuller(iterator);
-
-		// Settle only once the source is done, or a mapper stopped, and every earlier pull and mapper has finished. A pull before the `done` or the stop can still produce an element, while pulls after it do not affect the result.
-		const settleIfFinished = () => {
-			if (isResolved || doneIndex === Number.POSITIVE_INFINITY) {
-				return;
-			}
-
-			for (const index of pendingIndexes) {
-				if (index < doneIndex) {
-					return;
-				}
-			}
-
-			if (!stopOnError) {
-				const collectedErrors = [];
-
-				for (let index = 0; index < Math.min(doneIndex, errors.length); index++) {
-					if (index in errors) {
-						collectedErrors.push(errors[index]);
-					}
-				}
-
-				if (collectedErrors.length > 0) {
-					reject(new AggregateError(collectedErrors)); // eslint-disable-line unicorn/error-message
-					return;
-				}
-			}
-
-			isResolved = true;
-
-			// A stop ended the result before the source did, so close it, like `for await` does on a `break`. Not at the stop itself, as a source that settles its `next()` calls out of call order may still owe an earlier element, and closing could drop it.
-			if (!isIterableDone) {
-				closeIterator(iterator);
-			}
-
-			// `done` is final, like `for await`, so a `done` that lands between two elements ends
-			// the result there and everything the source produced past it is dropped. A stop cuts it the same way.
-			const lastIndex = Math.min(doneIndex, result.length);
-
-			// Every index below `lastIndex` has a value: an index only goes unassigned when its pull reported `done` or its mapper returned `pMapStop`, and the lowest such index is `doneIndex`. So the array is dense below `lastIndex`, and the fast path can hand it over untouched.
-			if (lastIndex === result.length && skippedCount === 0) {
-				resolve(result);
-				return;
-			}
-
-			// Otherwise this drops the skipped results and whatever the `done` or the stop cut off.
-			resolve(result.slice(0, lastIndex).filter(value => value !== pMapSkip));
-		};
-
-		const next = async () => {
-			// After a `done` or a stop, a pull would take an item nobody is going to map, which a one-shot source, like a queue, would lose.
-			if (isResolved || currentIndex >= doneIndex) {
-				return;
-			}
-
-			// Take the index when the pull starts, not when it resolves, so a source that settles
-			// its `next()` calls out of call order still gets the right position.
-			const index = currentIndex++;
-			pendingIndexes.add(index);
-
-			let nextItem;
-			try {
-				nextItem = await pull();
-			} catch (error) {
-				pendingIndexes.delete(index);
-
-				if (index < doneIndex) {
-					throw error;
-				}
-
-				settleIfFinished();
-				return;
-			}
-
-			if (nextItem.done) {
-				pendingIndexes.delete(index);
-				doneIndex = Math.min(doneIndex, index);
-				isIterableDone = true;
-				settleIfFinished();
-				return;
-			}
-
-			// Intentionally detached
-			const runner = (async () => {
-				try {
-					const element = await nextItem.value;
-
-					if (isResolved || index >= doneIndex) {
-						return;
-					}
-
-					const value = await mapper(element, index);
-
-					// Ignore an item produced after an earlier pull reported `done` or an earlier mapper returned `pMapStop`.
-					if (index >= doneIndex) {
-						return;
-					}
-
-					// A stop ends the result here, like a `done` from the source, so settling waits only for the earlier elements.
-					if (value === pMapStop) {
-						doneIndex = index;
-						return;
-					}
-
-					if (value === pMapSkip) {
-						skippedCount++;
-					}
-
-					result[index] = isSettled && value !== pMapSkip ? {status: 'fulfilled', value} : value;
-				} catch (error) {
-					if (index >= doneIndex) {
-						return;
-					}
-
-					if (isSettled) {
-						result[index] = {status: 'rejected', reason: error};
-					} else if (stopOnError) {
-						reject(error);
-						return;
-					} else {
-						errors[index] = error;
-					}
-				} finally {
-					pendingIndexes.delete(index);
-					settleIfFinished();
-				}
-
-				// If the iterable throws we can't really continue regardless of `stopOnError` state
-				// since an iterable is likely to continue throwing after it throws once.
-				// If we continue calling `next()` indefinitely we will likely end up
-				// in an infinite loop of failed iteration.
-				try {
-					await next();
-				} catch (error) {
-					reject(error);
-				}
-			})();
-
-			// Link the runner to the returned promise, so the async stack trace of a mapper error reaches the caller. Nothing awaits the runner, so the trace would stop there, but V8 follows a reaction that resolves another promise. The link never settles, so it never resolves the returned promise. It is a new promise for each runner, as a shared one would keep a reaction for every element.
-			runner.then(() => new Promise(() => {})).then(resolve_);
-		};
-
-		// Create the concurrent runners in a detached (non-awaited)
-		// promise. We need this so we can await the `next()` calls
-		// to stop creating runners before hitting the concurrency limit
-		// if the iterable has already been marked as done or a mapper stopped.
-		// NOTE: We *must* do this for async iterators otherwise we'll spin up
-		// infinite `next()` calls by default and never start the event loop.
-		(async () => {
-			for (let index = 0; index < concurrency; index++) {
-				try {
-					// eslint-disable-next-line no-await-in-loop
-					await next();
-				} catch (error) {
-					reject(error);
-					break;
-				}
-
-				if (isResolved || currentIndex >= doneIndex) {
-					break;
-				}
-			}
-		})();
-	});
-}
-
-function pMapIterable(
-	iterable,
-	mapper,
-	{
-		concurrency = Number.POSITIVE_INFINITY,
-		backpressure = concurrency,
-		preserveOrder = true,
-	} = {},
-) {
-	validateOptions(iterable, mapper, concurrency);
-
-	if (!isLimit(backpressure, concurrency)) {
-		throw new TypeError(`Expected \`backpressure\` to be an integer from \`concurrency\` (${concurrency}) and up or \`Infinity\`, got \`${backpressure}\` (${typeof backpressure})`);
-	}
-
-	return {
-		[Symbol.asyncIterator]() {
-			// `isDone` lives outside the generator so the wrapper below can set it the moment the
-			// consumer asks to stop. The generator is suspended on a pending `next()` at that point,
-			// so its `finally` would not run until much later and workers finishing in the meantime
-			// would keep pulling and mapping input for nobody.
-			let isDone = false;
-
-			const generator = (async function * () {
-				const iterator = getIterator(iterable);
-
-				// Results are consumed from the front with a moving `headIndex` instead of `shift()`.
-				// `shift()` moves every remaining entry, which is O(n) per element and made the whole
-				// run O(n²) whenever `backpressure` let the array grow, which is the default.
-				let promises = [];
-				let headIndex = 0;
-				let isIterableDone = false;
-
-				// The lowest index whose pull reported `done`. Without `preserveOrder`, the pulls after it have their slots given back, so their errors are dropped.
-				let doneIndex = Number.POSITIVE_INFINITY;
-
-				// An element that is being read, or is waiting for a mapper, does not hold a mapper slot, so the next element can be read while the mappers run. Those elements have their own cap of `concurrency`, so the source never sees more than `concurrency` overlapping `next()` calls, even with `backpressure: Infinity`. `backpressure` caps everything in flight together.
-				let readingCount = 0;
-				let runningMappersCount = 0;
-
-				// The workers waiting for a mapper slot, in the order they started waiting. A finished mapper hands its slot to the oldest one.
-				const mapperWaiters = new Map();
-				let mapperWaiterCount = 0;
-				let wokenMapperWaiterCount = 0;
-
-				const releaseMapperSlot = () => {
-					if (wokenMapperWaiterCount === mapperWaiterCount) {
-						runningMappersCount--;
-						return;
-					}
-
-					mapperWaiters.get(wokenMapperWaiterCount)();
-					mapperWaiters.delete(wokenMapperWaiterCount++);
-				};
-
-				let index = 0;
-
-				// The lowest index whose mapper returned `pMapStop`, or, with `preserveOrder`, whose pull, element, or mapper threw. The stream ends there, like a `break` or a `throw` in a loop. Once it is set, nothing past it is pulled, and no pending element past it is mapped, while the earlier elements still finish and are yielded first. `isDone` cannot do this, as it would drop the values of the earlier elements too.
-				let stopIndex = Number.POSITIVE_INFINITY;
-
-				// Without `preserveOrder`, each spawn still takes a slot in `promises`, so `backpressure` counts the same, but the slots are filled in the order the workers settle rather than the order they were spawned in, so the consumer gets whichever result is ready first. A worker always fills the oldest empty slot, at `fillIndex`. An empty slot is `undefined`, and a filled one holds the result itself rather than a promise, so a result costs a promise only when the consumer has to wait for it, through `wake`.
-				let fillIndex = 0;
-				let wake;
-
-				// The indexes of the pulls whose worker has not filled a slot yet, without `preserveOrder`.
-				const unfilledIndexes = new Set();
-
-				// The consumer waits only when the head is empty, and then the oldest empty slot is the head, so the first fill wakes it.
-				const fillSlot = result => {
-					promises[fillIndex++] = result;
-					wake?.(result);
-					wake = undefined;
-				};
-
-				const pull = createPuller(iterator);
-
-				function trySpawn() {
-					// Do not spawn once the consumer is gone, the source is done, or the stream ends at an earlier element. The pull would be wasted work, and for a one-shot source, like a queue, it takes an item nobody is going to ask for.
-					if (isDone || isIterableDone || index > stopIndex || readingCount >= concurrency || promises.length - headIndex >= backpressure) {
-						return;
-					}
-
-					readingCount++;
-
-					// Take the index when the pull starts, not when it resolves, so a source that
-					// settles its `next()` calls out of call order still gets the right position.
-					const currentIndex = index++;
-
-					// Errors must be returned as a value instead of rejecting, otherwise a promise that
-					// the consumer abandons after an earlier error becomes an unhandled rejection.
-					const promise = (async () => {
-						try {
-							let element;
-							try {
-								const {done, value} = await pull();
-
-								if (done) {
-									isIterableDone = true;
-									doneIndex = Math.min(doneIndex, currentIndex);
-									return {done: true};
-								}
-
-								// Spawn if still below the reading and backpressure limits
-								trySpawn();
-
-								element = await value;
-
-								if (runningMappersCount < concurrency) {
-									runningMappersCount++;
-								} else {
-									// `releaseMapperSlot` hands the slot over without decrementing `runningMappersCount`, so it is already counted.
-									await new Promise(resolve => {
-										mapperWaiters.set(mapperWaiterCount++, resolve);
-									});
-								}
-							} finally {
-								readingCount--;
-							}
-
-							// Spawn now that this element is no longer waiting for a mapper, so the next one is read while this one is mapped
-							trySpawn();
-
-							let returnValue;
-							try {
-								// The consumer stopped iterating, or the stream ends before this element, while this element was being read or waiting for a mapper, so drop it instead of doing work nobody will consume.
-								if (isDone || currentIndex > stopIndex) {
-									return {done: false, value: pMapSkip};
-								}
-
-								returnValue = await mapper(element, currentIndex);
-							} finally {
-								releaseMapperSlot();
-							}
-
-							if (returnValue === pMapStop) {
-								stopIndex = Math.min(stopIndex, currentIndex);
-							}
-
-							return {done: false, value: returnValue};
-						} catch (error) {
-							// With `preserveOrder`, the error is thrown at its own position, after the results before it, so those still finish. Without it, the error is thrown as soon as it settles, so nothing still pending can be yielded anymore.
-							// An error from a pull after the end of the source is dropped, as `done` is final, so it must have no effect. `doneIndex` is set before the worker that saw `done` settles, so its slot hand-back runs before the delivery check of any error that sees it here, and the two always agree.
-							if (preserveOrder) {
-								stopIndex = Math.min(stopIndex, currentIndex);
-							} else if (currentIndex < doneIndex) {
-								isDone = true;
-							}
-
-							return {error};
-						}
-					})();
-
-					if (preserveOrder) {
-						promises.push(promise);
-						return;
-					}
-
-					promises.push(undefined);
-
-					unfilledIndexes.add(currentIndex);
-
-					// The worker never rejects, as errors are returned as a value.
-					// The slot is filled here, a tick after the worker settles, rather than by the worker itself, for the same reason the consumer awaits a filled slot: so the consumer never runs, and pulls, earlier.
-					promise.then(result => {
-						// The slot was already given back, as the pull came after the end of the source.
-						if (!unfilledIndexes.delete(currentIndex)) {
-							return;
-						}
-
-						if (result.done) {
-							// The pulls made after this one came after the end of the source, and a source like a queue may never answer them, so give their slots back now instead of waiting on them.
-							for (const unfilledIndex of unfilledIndexes) {
-								if (unfilledIndex > currentIndex) {
-									unfilledIndexes.delete(unfilledIndex);
-									fillSlot({done: true});
-								}
-							}
-						}
-
-						fillSlot(result);
-					});
-				}
-
-				trySpawn();
-
-				try {
-					while (headIndex < promises.length) {
-						// Without `preserveOrder`, a filled slot holds the result itself, and it is still awaited. That takes one tick, like awaiting a settled promise, so the consumer, and its `trySpawn()`, never run earlier than with a promise in the slot. Taking a ready result without the tick can make the consumer pull before it sees a stop or the end of the source, and a one-shot source, like a queue, would lose that item.
-						// eslint-disable-next-line no-await-in-loop
-						const result = await (promises[headIndex] ?? new Promise(resolve => {
-							wake = resolve;
-						}));
-						const {done, value} = result;
-
-						// Release the entry instead of leaving it for a `shift()` to move, and drop the
-						// consumed prefix once it is at least half the array. That keeps the backing
-						// store proportional to the results still in flight rather than to the total
-						// ever spawned, which matters for an endless source, while costing one copy per
-						// half of the array, so it stays O(1) per element.
-						promises[headIndex] = undefined;
-						headIndex++;
-
-						if (headIndex * 2 >= promises.length) {
-							promises = promises.slice(headIndex);
-							fillIndex -= headIndex;
-							headIndex = 0;
-						}
-
-						if (Object.hasOwn(result, 'error')) {
-							throw result.error;
-						}
-
-						if (done) {
-							// Without `preserveOrder`, the `done` can arrive while other workers are still running.
-							if (preserveOrder) {
-								return;
-							}
-
-							continue;
-						}
-
-						// The stream ends where the stop would have been yielded: after the earlier elements with `preserveOrder`, and after the results that were ready before it without.
-						if (value === pMapStop) {
-							return;
-						}
-
-						// Spawn if just dropped below the backpressure limit and still below the reading limit
-						trySpawn();
-
-						// A `pMapSkip` result stays in `promises` and is stepped over here. Splicing it out
-						// in the worker instead would make every skip an O(n) scan and move, so a run of
-						// skips would be O(n²).
-						if (value === pMapSkip) {
-							continue;
-						}
-
-						yield value;
-					}
-				} finally {
-					// Stop pulling input once the consumer stops iterating, otherwise pending skipped mappers keep spawning work.
-					isDone = true;
-
-					if (!isIterableDone) {
-						closeIterator(iterator);
-					}
-				}
-			})();
-
-			// Override `return()` and `throw()` on the generator itself instead of wrapping it, so it
-			// keeps what it inherits, like `Symbol.asyncDispose` for `await using`, and `next()` stays
-			// the native one. Plain functions, not `async`: the generator already returns a promise,
-			// and an `async` function would wrap it in two more promises and two more microtask hops.
-			const {return: generatorReturn, throw: generatorThrow} = generator;
-
-			generator.return = value => {
-				isDone = true;
-				return generatorReturn.call(generator, value);
-			};
-
-			generator.throw = error => {
-				isDone = true;
-				return generatorThrow.call(generator, error);
-			};
-
-			return generator;
-		},
-	};
-}
-
-const pMapSkip = Symbol('skip');
-
-const pMapStop = Symbol('stop');
-
-// The checks `pMap` and `pMapIterable` share, so both reject the same input the same way.
-// `mapConcurrently` runs this inside its promise, so a bad argument rejects rather than throws.
-function validateOptions(iterable, mapper, concurrency) {
-	// Optional chaining, so a nullish input gets this message rather than Node's internal
-	// "null is not iterable".
-	if (iterable?.[Symbol.iterator] === undefined && iterable?.[Symbol.asyncIterator] === undefined) {
-		throw new TypeError(`Expected \`input\` to be either an \`Iterable\` or \`AsyncIterable\`, got (${typeof iterable})`);
-	}
-
-	if (typeof mapper !== 'function') {
-		throw new TypeError('Mapper function is required');
-	}
-
-	if (!isLimit(concurrency, 1)) {
-		throw new TypeError(`Expected \`concurrency\` to be an integer from 1 and up or \`Infinity\`, got \`${concurrency}\` (${typeof concurrency})`);
-	}
-}
-
-// Whether the value is an integer from `minimum` and up, or `Infinity`, as `concurrency` and `backpressure` must be.
-function isLimit(value, minimum) {
-	return (Number.isSafeInteger(value) && value >= minimum) || value === Number.POSITIVE_INFINITY;
-}
-
-// Read the entries of a `Map`, or else the own enumerable keys, strings and symbols, in the order and the way `Promise.allKeyed` does, all up front. Each value gets a handler right away, also like `Promise.allKeyed`, so a value that rejects before a mapper slot reaches it is not an unhandled rejection.
-function getKeyedEntries(input) {
-	if (input === null || (typeof input !== 'object' && typeof input !== 'function')) {
-		throw new TypeError(`Expected \`input\` to be an object, got (${input === null ? 'null' : typeof input})`);
-	}
-
-	const entries = [];
-
-	const addEntry = (key, value) => {
-		// Resolve the whole entry, so the engine checks termination after the value settles and before the mapper runs.
-		entries.push(Promise.resolve(value).then(
-			value => [key, {status: 'fulfilled', value}],
-			error => [key, {status: 'rejected', reason: error}],
-		));
-	};
-
-	if (input instanceof Map) {
-		for (const [key, value] of input) {
-			addEntry(key, value);
-		}
-	} else {
-		for (const key of Reflect.ownKeys(input)) {
-			if (Object.getOwnPropertyDescriptor(input, key)?.enumerable) {
-				addEntry(key, input[key]);
-			}
-		}
-	}
-
-	return entries;
-}
-
-// Take the async iterator when the input has both, like `for await` does.
-function getIterator(iterable) {
-	return iterable[Symbol.asyncIterator] === undefined ? iterable[Symbol.iterator]() : iterable[Symbol.asyncIterator]();
-}
-
-// Close the source so it can release its resources, like `for await` does.
-// Callers must not await this so a source that is blocked in `next()` cannot block them.
-async function closeIterator(iterator) {
-	try {
-		await iterator.return?.();
-	} catch {}
-}
-
-// Pull the next item, and stop pulling once the source has reported `done`: a source like a queue
-// may block in `next()` after it is exhausted, which would hang the caller. `done` is final, like
-// `for await`, so anything the source produces after it is dropped.
-function createPuller(iterator) {
-	let isSourceDone = false;
-
-	// A sync iterable, like an array, answers right away, so `done` can be seen here. An async
-	// iterable is seen in the `then` below, as soon as its pull settles.
-	const markDone = item => {
-		if (item?.done) {
-			isSourceDone = true;
-		}
-	};
-
-	return () => {
-		if (isSourceDone) {
-			return {done: true};
-		}
-
-		const result = iterator.next();
-		markDone(result);
-
-		// A sync iterable, like an array, answers right away, so `done` has been read already and
-		// the result can go back untouched.
-		if (typeof result?.then !== 'function') {
-			return result;
-		}
-
-		// An async iterable settles later, so `done` is read off the pull once it does. That is a
-		// branch of its own, which leaves the caller awaiting the pull itself rather than a promise
-		// derived from it, so an async source does not pay an extra microtask per element. The
-		// rejection is handled here as well as by the caller, so a pull cannot escape as an
-		// unhandled rejection. A thenable that is not a promise is turned into one first, so it is
-		// subscribed to once, like `for await` does, while a native promise is returned as is.
-		const promise = Promise.resolve(result);
-		promise.then(markDone, () => {});
-
-		return promise;
-	};
-}
-
 ;// CONCATENATED MODULE: external "node:fs"
 const external_node_fs_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:fs");
 // EXTERNAL MODULE: ./node_modules/ms/index.js
@@ -36350,7 +35685,7 @@ function readSettings() {
     const mistakes = [];
     /** Notes a mistake. `got` is left out for secrets. */
     const mistake = (input, takes, got) => {
-        const given = got === undefined ? '' : got === '' ? ' is empty;' : ` is "${shorten(got)}";`;
+        const given = got === undefined ? ':' : got === '' ? ' is empty;' : ` is "${shorten(got)}";`;
         mistakes.push(`${input}${given} it takes ${takes}`);
         return undefined;
     };
@@ -36366,7 +35701,8 @@ function readSettings() {
         mistake('username', 'the account that `password` belongs to; neither of them works alone', '');
     }
     if (username.includes(':')) {
-        mistake('username', 'a name without a colon (RFC 7617 gives it another meaning)', username);
+        // Not quoted: what stands after the colon is likely a password.
+        mistake('username', 'a name without a colon (RFC 7617 gives it another meaning)');
     }
     const flag = (name) => {
         const text = getInput(name) || 'false';
@@ -36426,15 +35762,15 @@ function readRegistryUrl(text, mistake) {
     }
     const hasScheme = /^[a-z][a-z0-9+.-]*:\/\//i.test(text);
     const candidate = hasScheme ? text : `https://${text}`;
+    if (text.includes('@')) {
+        // Not quoted, whatever else is wrong: what stands before the @ may be a password.
+        return mistake('registry-url', `${takes}. Credentials go into \`username\` and \`password\``);
+    }
     if (!URL.canParse(candidate)) {
         return mistake('registry-url', takes, text);
     }
     const url = new URL(candidate);
     const path = url.pathname.replace(/^\/v2\/?$/, '/');
-    if (url.username !== '' || url.password !== '') {
-        // Not quoted: what stands before the @ may be a password.
-        return mistake('registry-url', `${takes}. Credentials go into \`username\` and \`password\``);
-    }
     if (!['http:', 'https:'].includes(url.protocol) || path !== '/' || url.search + url.hash !== '') {
         return mistake('registry-url', takes, text);
     }
@@ -36521,7 +35857,8 @@ function harmless(text) {
 /** @param redact takes the run's secrets out of a text */
 function createLog(redact) {
     const line = (text) => harmless(redact(text));
-    const lines = (text) => text.split('\n').map(line).join('\n');
+    // Redacted as a whole: a secret may have lines of its own.
+    const lines = (text) => redact(text).split('\n').map(harmless).join('\n');
     return {
         info: (text) => {
             info(line(text));
@@ -51756,945 +51093,6 @@ function unreadable(problems, cause) {
     return new IntakeError(`digests-file: ${problems.join('; ')}`, { cause });
 }
 
-;// CONCATENATED MODULE: ./src/http/message.ts
-/**
- * A request that did not bring what it was sent for, whatever the reason. The base of all errors that a
- * registry, a token server or the network can cause; its message is safe to print.
- */
-class RequestFailure extends Error {
-    name = 'RequestFailure';
-}
-/** No answer could be had. The message names method, redacted URL and cause; it holds no secret. */
-class TransportError extends RequestFailure {
-    name = 'TransportError';
-    kind;
-    constructor(kind, message, options) {
-        super(message, options);
-        this.kind = kind;
-    }
-}
-
-;// CONCATENATED MODULE: ./src/cleanup/births.ts
-/** The manifests whose digests this one's bytes hold: it was made after each of them. */
-function contained(manifest) {
-    if (manifest.kind === 'unknown') {
-        return [];
-    }
-    const children = manifest.kind === 'index' ? manifest.children.map(({ digest }) => digest) : [];
-    return manifest.subject === undefined ? children : [...children, manifest.subject];
-}
-/**
- * The earliest time at which a manifest can have been made. An index or a referrer holds its children's
- * and its subject's digests, so it is younger than the youngest of them.
- */
-class Births {
-    #inventory;
-    #known = new Map();
-    constructor(inventory) {
-        this.#inventory = inventory;
-    }
-    /** Epoch milliseconds, or `undefined` when no config tells. */
-    of(digest) {
-        // An explicit stack: chains of subjects may be longer than the call stack is deep.
-        const stack = [digest];
-        for (let top = stack.at(-1); top !== undefined; top = stack.at(-1)) {
-            const inner = this.#inner(top);
-            const open = this.#known.has(top) ? [] : inner.filter((each) => !this.#known.has(each));
-            // Entered as unknown first. Digests can't form a cycle, so nobody sees that value.
-            this.#known.set(top, this.#known.get(top));
-            if (open.length > 0) {
-                stack.push(...open);
-                continue;
-            }
-            const times = [
-                this.#inventory.facts.get(top)?.created,
-                ...inner.map((each) => this.#known.get(each)),
-            ].filter((time) => time !== undefined);
-            this.#known.set(top, times.length === 0 ? undefined : Math.max(...times));
-            stack.pop();
-        }
-        return this.#known.get(digest);
-    }
-    #inner(digest) {
-        const manifest = this.#inventory.manifests.get(digest);
-        return manifest === undefined ? [] : contained(manifest);
-    }
-}
-
-;// CONCATENATED MODULE: ./src/cleanup/graph.ts
-
-function compare(a, b) {
-    return a < b ? -1 : a > b ? 1 : 0;
-}
-/**
- * Whether a tag with a digest tag's name is one (design, "How it decides", the first trap). People tag
- * an image with its own digest to keep it, and one registry resolves such a name to the image itself:
- * a fallback tag has to look like one, an index whose entries all have the named manifest as subject.
- */
-function isDigestTag(tag, target, manifests) {
-    if (target === tag.names) {
-        return false;
-    }
-    if (tag.role !== 'fallback') {
-        return true;
-    }
-    const index = manifests.get(target);
-    if (index?.kind !== 'index' || index.others.length > 0) {
-        return false;
-    }
-    // An entry that the registry no longer has proves nothing, so one that it has must speak for the tag.
-    const entries = index.children
-        .map((child) => manifests.get(child.digest))
-        .filter((entry) => entry !== undefined);
-    return (index.children.length === 0 ||
-        (entries.length > 0 &&
-            entries.every((entry) => entry.kind !== 'unknown' && entry.subject === tag.names)));
-}
-function ownEdges(manifest) {
-    switch (manifest.kind) {
-        case 'unknown':
-            return manifest.mentions.map((to) => ({ kind: 'mentioned', to }));
-        case 'image':
-            return manifest.subject === undefined ? [] : [{ kind: 'subject', to: manifest.subject }];
-        case 'index': {
-            const children = manifest.children.map(({ digest }) => ({
-                kind: 'child',
-                to: digest,
-            }));
-            // Entries of other types are never fetched, for on Distribution ≤ 2.8 a layer's digest is poison
-            // on the manifests route; but should one of them be a known manifest, it is in use.
-            const others = manifest.others.map(({ digest }) => ({
-                kind: 'mentioned',
-                to: digest,
-            }));
-            return [
-                ...children,
-                ...others,
-                ...(manifest.subject === undefined
-                    ? []
-                    : [{ kind: 'subject', to: manifest.subject }]),
-            ];
-        }
-    }
-}
-/** The order of edges decides which reason is told when there are several: the plainest first. */
-const EDGE_ORDER = ['child', 'subject', 'referrer', 'digest-tag', 'mentioned'];
-function byOrder(a, b) {
-    return EDGE_ORDER.indexOf(a.kind) - EDGE_ORDER.indexOf(b.kind) || compare(a.to, b.to);
-}
-function buildGraph(inventory) {
-    const { manifests } = inventory;
-    const rootTags = new Map();
-    const digestTags = [];
-    const edges = new Map();
-    for (const [digest, manifest] of manifests) {
-        edges.set(digest, ownEdges(manifest).filter(({ to }) => manifests.has(to)));
-    }
-    for (const [digest, manifest] of manifests) {
-        if (manifest.kind !== 'unknown' && manifest.subject !== undefined) {
-            edges.get(manifest.subject)?.push({ kind: 'referrer', to: digest });
-        }
-    }
-    for (const [tag, target] of [...inventory.tags].sort(([a], [b]) => compare(a, b))) {
-        const named = parseDigestTag(tag);
-        if (named !== undefined && isDigestTag(named, target, manifests)) {
-            digestTags.push({ ...named, target });
-            edges.get(named.names)?.push({ kind: 'digest-tag', tag, to: target });
-        }
-        else {
-            const tags = rootTags.get(target);
-            if (tags === undefined) {
-                rootTags.set(target, [tag]);
-            }
-            else {
-                tags.push(tag);
-            }
-        }
-    }
-    for (const list of edges.values()) {
-        list.sort(byOrder);
-    }
-    return { rootTags, digestTags, edges };
-}
-/**
- * Everything that can be reached from `roots`, with the step that reached it first. Roots themselves
- * are not in the answer. The order of `roots` decides between several ways, so sort them.
- */
-function reach(graph, roots) {
-    const rootSet = new Set(roots);
-    const steps = new Map();
-    const queue = [...rootSet];
-    // The queue grows while it is walked: breadth first, so that the reason told is the nearest one.
-    for (const from of queue) {
-        for (const edge of graph.edges.get(from) ?? []) {
-            if (!rootSet.has(edge.to) && !steps.has(edge.to)) {
-                steps.set(edge.to, { from, edge });
-                queue.push(edge.to);
-            }
-        }
-    }
-    return steps;
-}
-
-;// CONCATENATED MODULE: ./src/cleanup/order.ts
-
-/** Kahn's algorithm in rounds, each sorted by digest, so that the order depends on the graph alone. */
-function deletionOrder(graph, orphans) {
-    const { befores, afters } = constraints(graph, orphans);
-    const waiting = new Map(befores);
-    const order = [];
-    const placed = new Set();
-    const place = (digest) => {
-        const { hard, soft } = befores.get(digest) ?? { hard: [], soft: [] };
-        const after = [...new Set([...hard, ...soft])].filter((each) => placed.has(each));
-        waiting.delete(digest);
-        order.push({ digest, after: after.sort(compare) });
-        return afters.get(digest) ?? [];
-    };
-    const isFree = (digest) => {
-        const before = waiting.get(digest);
-        return (before !== undefined && [...before.hard, ...before.soft].every((each) => placed.has(each)));
-    };
-    let round = [...waiting.keys()].filter(isFree);
-    while (waiting.size > 0) {
-        const now = round.length > 0 ? round.sort(compare) : [leastBound(waiting, placed)];
-        const next = new Set(now.flatMap(place));
-        now.forEach((digest) => placed.add(digest));
-        round = [...next].filter(isFree);
-    }
-    return order;
-}
-function constraints(graph, orphans) {
-    const befores = new Map();
-    const afters = new Map();
-    for (const digest of orphans) {
-        befores.set(digest, { hard: new Set(), soft: new Set() });
-    }
-    for (const from of orphans) {
-        for (const { kind, to } of graph.edges.get(from) ?? []) {
-            const before = befores.get(to);
-            // `subject` is the way back of `referrer`, and asks for nothing.
-            if (before === undefined || kind === 'subject') {
-                continue;
-            }
-            before[kind === 'child' || kind === 'mentioned' ? 'hard' : 'soft'].add(from);
-            const after = afters.get(from) ?? [];
-            after.push(to);
-            afters.set(from, after);
-        }
-    }
-    return { befores, afters };
-}
-/**
- * Digest tags can be moved into a circle, and a child may be described by its own parent: then one
- * manifest has to go before what it describes. Digests can't form a circle, so there is always one
- * whose parents are gone.
- */
-function leastBound(waiting, placed) {
-    const sorted = [...waiting].sort(([a], [b]) => compare(a, b));
-    const [digest] = sorted.find(([, { hard }]) => [...hard].every((each) => placed.has(each))) ?? [];
-    if (digest === undefined) {
-        throw new Error('indexes contain each other, which digests do not allow');
-    }
-    return digest;
-}
-
-;// CONCATENATED MODULE: ./src/cleanup/plan.ts
-
-
-
-
-/**
- * Decides over one repository, by the rules of docs/how-it-decides.md. Pure: the same inventory, in
- * whatever order it was read, gives the same plan.
- */
-function makePlan(inventory, policy) {
-    const graph = buildGraph(inventory);
-    const roots = findRoots(inventory, graph, policy);
-    const steps = reach(graph, [...roots.keys()].sort(compare));
-    const keep = [...roots].map(([digest, reason]) => ({ digest, reason }));
-    for (const [digest, step] of steps) {
-        keep.push({ digest, reason: reasonOf(step) });
-    }
-    const unreached = new Set([...inventory.manifests.keys()].filter((digest) => !roots.has(digest) && !steps.has(digest)));
-    if (inventory.gaps.length > 0) {
-        // What couldn't be read might have named any of them (rule 4).
-        keep.push(...[...unreached].map((digest) => ({ digest, reason: { kind: 'gap' } })));
-        unreached.clear();
-    }
-    return {
-        repository: inventory.repository,
-        keep: keep.sort((a, b) => compare(a.digest, b.digest)),
-        orphans: describeOrphans(inventory, graph, unreached),
-    };
-}
-function reasonOf({ from, edge }) {
-    switch (edge.kind) {
-        case 'mentioned':
-            return { kind: 'mentioned', by: from };
-        case 'digest-tag':
-            return { kind: 'digest-tag', tag: edge.tag, of: from };
-        case 'child':
-        case 'subject':
-        case 'referrer':
-            return { kind: edge.kind, of: from };
-    }
-}
-/** What keeps a manifest by itself; of several reasons the first is told. */
-function findRoots(inventory, graph, policy) {
-    const { manifests } = inventory;
-    const roots = new Map();
-    const keep = (digest, reason) => {
-        if (!roots.has(digest)) {
-            roots.set(digest, reason);
-        }
-    };
-    for (const [digest, tags] of graph.rootTags) {
-        keep(digest, { kind: 'tagged', tags });
-    }
-    for (const { digest, mediaType, kind } of manifests.values()) {
-        if (kind === 'unknown') {
-            keep(digest, { kind: 'unknown-type', mediaType });
-        }
-    }
-    if (policy.danglingReferrers === 'keep') {
-        for (const manifest of manifests.values()) {
-            if (manifest.kind !== 'unknown' && manifest.subject !== undefined) {
-                const { subject } = manifest;
-                if (!manifests.has(subject)) {
-                    keep(manifest.digest, { kind: 'dangling-referrer', subject });
-                }
-            }
-        }
-        for (const { tag, names, target } of graph.digestTags) {
-            if (!manifests.has(names)) {
-                keep(target, { kind: 'dangling-digest-tag', tag, names });
-            }
-        }
-    }
-    const births = new Births(inventory);
-    for (const digest of policy.gracePeriod === 0 ? [] : manifests.keys()) {
-        const created = births.of(digest);
-        if (created !== undefined && created > policy.now - policy.gracePeriod) {
-            keep(digest, { kind: 'young', created });
-        }
-    }
-    return roots;
-}
-/**
- * The images whose config has to be read before this plan can be believed: the possible orphans, and
- * what they contain. Empty when ages don't matter or are all known.
- */
-function unknownAges(inventory, plan, policy) {
-    if (policy.gracePeriod === 0) {
-        return [];
-    }
-    const queue = new Set(plan.orphans.map(({ digest }) => digest));
-    const images = [];
-    for (const digest of queue) {
-        const manifest = inventory.manifests.get(digest);
-        if (manifest === undefined) {
-            continue;
-        }
-        contained(manifest).forEach((inner) => queue.add(inner));
-        if (manifest.kind === 'image' &&
-            isImageConfigType(manifest.config.mediaType) &&
-            !inventory.facts.has(digest)) {
-            images.push(manifest);
-        }
-    }
-    return images;
-}
-function describeOrphans(inventory, graph, unreached) {
-    const births = new Births(inventory);
-    const reasons = orphanReasons(inventory, graph, unreached);
-    return deletionOrder(graph, unreached).map(({ digest, after }) => {
-        const created = births.of(digest);
-        return {
-            digest,
-            reason: reasons.get(digest) ?? { kind: 'unreachable' },
-            ...(created === undefined ? {} : { created }),
-            after,
-        };
-    });
-}
-function orphanReasons(inventory, graph, orphans) {
-    const { manifests } = inventory;
-    const reasons = new Map();
-    const give = (digest, reason) => {
-        if (orphans.has(digest) && !reasons.has(digest)) {
-            reasons.set(digest, reason);
-        }
-    };
-    for (const { tag, names, target } of graph.digestTags) {
-        give(target, manifests.has(names)
-            ? { kind: 'digest-tag', tag, of: names }
-            : { kind: 'dangling', subject: names });
-    }
-    for (const digest of orphans) {
-        const manifest = manifests.get(digest);
-        if (manifest?.kind !== 'unknown' && manifest?.subject !== undefined) {
-            const { subject } = manifest;
-            give(digest, manifests.has(subject) ? { kind: 'referrer', of: subject } : { kind: 'dangling', subject });
-        }
-    }
-    for (const of of [...orphans].sort(compare)) {
-        for (const edge of graph.edges.get(of) ?? []) {
-            if (edge.kind === 'child') {
-                give(edge.to, { kind: 'child', of });
-            }
-        }
-    }
-    return reasons;
-}
-
-;// CONCATENATED MODULE: ./src/cleanup/survey.ts
-/**
- * Reads one repository into an inventory. Only reads: GET and HEAD. What can't be read becomes a gap,
- * and never a silent absence.
- */
-
-
-
-
-/** After so many gaps reading on would only cost time: nothing here will be deleted anyway. */
-const MOST_GAPS = 10;
-/**
- * Reads a repository until nothing new appears: its tags, the candidates, and every manifest that one
- * of those names. Then, for what looks like an orphan, the ages and referrers that might save it; with
- * them the plan is made again, until it asks for nothing more.
- *
- * @param candidates digests that may exist in the repository
- * @param earlier an inventory of the same repository, when this is the second look before a sweep: its
- *   manifests are not fetched again (their bytes can't change), and its tags are resolved with HEAD
- */
-async function surveyRepository(repository, candidates, options, earlier) {
-    const reading = new Reading(repository, options, earlier);
-    await reading.readTags();
-    await reading.follow([...candidates].map((digest) => ({ digest, source: 'input' })));
-    for (;;) {
-        const inventory = reading.inventory();
-        const plan = makePlan(inventory, options.policy);
-        if (!(await reading.lookCloser(inventory, plan))) {
-            return { inventory, plan };
-        }
-    }
-}
-class Reading {
-    #repository;
-    #options;
-    #earlier;
-    #tags = new Map();
-    #manifests = new Map();
-    #absent = new Set();
-    #brokenTags = [];
-    #sources = new Map();
-    #facts;
-    #gaps = [];
-    /** asked for by digest: nothing is asked for twice, whatever came of it */
-    #begun = new Set();
-    #askedForReferrers = new Set();
-    #hasReferrersApi = true;
-    constructor(repository, options, earlier) {
-        this.#repository = repository;
-        this.#options = options;
-        this.#earlier = earlier;
-        this.#facts = new Map(earlier?.facts);
-    }
-    inventory() {
-        return {
-            repository: this.#repository,
-            tags: new Map(this.#tags),
-            manifests: new Map(this.#manifests),
-            absent: new Set(this.#absent),
-            brokenTags: [...this.#brokenTags].sort(),
-            sources: new Map(this.#sources),
-            facts: new Map(this.#facts),
-            gaps: [...this.#gaps],
-        };
-    }
-    async readTags() {
-        const tags = await this.#attempt('the list of tags', () => this.#options.reader.tags(this.#repository));
-        await this.#each(tags ?? [], (tag) => `tag ${tag}`, (tag) => this.#readTag(tag));
-        const named = [...this.#tags.keys(), ...this.#brokenTags].map((tag) => parseDigestTag(tag)?.names);
-        await this.follow([
-            ...[...this.#manifests.values()].flatMap(namedBy),
-            ...named
-                .filter((digest) => digest !== undefined)
-                .map((digest) => ({ digest, source: 'digest-tag' })),
-        ]);
-    }
-    async #readTag(tag) {
-        const { reader } = this.#options;
-        const before = this.#earlier?.tags.get(tag);
-        if (before !== undefined) {
-            const known = this.#earlier?.manifests.get(before);
-            if (known !== undefined && (await reader.resolve(this.#repository, tag)) === before) {
-                this.#tags.set(tag, before);
-                this.#note(known, 'tag');
-                return;
-            }
-        }
-        const answer = await reader.manifest(this.#repository, tag);
-        if (answer.kind === 'absent') {
-            this.#brokenTags.push(tag);
-        }
-        else {
-            this.#tags.set(tag, answer.manifest.digest);
-            this.#note(answer.manifest, 'tag');
-        }
-    }
-    /** Reads these manifests and, wave by wave, all that they name. */
-    async follow(found) {
-        let wave = this.#unread(found);
-        while (wave.length > 0) {
-            const read = [];
-            await this.#each(wave, ({ digest }) => `manifest ${digest}`, async ({ digest, source }) => {
-                const manifest = await this.#readManifest(digest);
-                if (manifest === undefined) {
-                    this.#absent.add(digest);
-                    this.#sources.set(digest, source);
-                }
-                else {
-                    this.#note(manifest, source);
-                    read.push(manifest);
-                }
-            });
-            wave = this.#gaps.length < MOST_GAPS ? this.#unread(read.flatMap(namedBy)) : [];
-        }
-    }
-    async #readManifest(digest) {
-        const known = this.#earlier?.manifests.get(digest);
-        if (known !== undefined) {
-            return known;
-        }
-        const answer = await this.#options.reader.manifest(this.#repository, digest);
-        return answer.kind === 'found' ? answer.manifest : undefined;
-    }
-    #unread(found) {
-        return found.filter(({ digest }) => {
-            if (this.#begun.has(digest) || this.#manifests.has(digest)) {
-                return false;
-            }
-            this.#begun.add(digest);
-            return true;
-        });
-    }
-    #note(manifest, source) {
-        this.#manifests.set(manifest.digest, manifest);
-        if (!this.#sources.has(manifest.digest)) {
-            this.#sources.set(manifest.digest, source);
-        }
-    }
-    /**
-     * Reads what the plan still has to know before its orphans can be believed.
-     *
-     * @returns whether anything was read, so that the plan has to be made again
-     */
-    async lookCloser(inventory, plan) {
-        if (plan.orphans.length === 0 || inventory.gaps.length > 0) {
-            return false;
-        }
-        const young = unknownAges(inventory, plan, this.#options.policy);
-        await this.#each(young, ({ config }) => `config ${config.digest}`, (image) => this.#readFacts(image));
-        if (young.length > 0) {
-            return true;
-        }
-        const unasked = this.#hasReferrersApi
-            ? [...inventory.manifests.keys()].filter((digest) => !this.#askedForReferrers.has(digest))
-            : [];
-        const found = [];
-        await this.#each(unasked, (digest) => `referrers of ${digest}`, async (digest) => {
-            found.push(...(await this.#readReferrers(digest)));
-        });
-        await this.follow(found);
-        return unasked.length > 0;
-    }
-    async #readFacts(image) {
-        this.#facts.set(image.digest, await this.#options.reader.imageFacts(this.#repository, image));
-    }
-    /**
-     * Asked of every manifest, also of those that stay (docs/adr/0002): a referrer that only this API
-     * knows may be an index, and what looks like an orphan its child.
-     */
-    async #readReferrers(digest) {
-        this.#askedForReferrers.add(digest);
-        const referrers = await this.#options.reader.referrers(this.#repository, digest);
-        if (referrers === undefined) {
-            this.#hasReferrersApi = false;
-            return [];
-        }
-        return referrers.map((each) => ({ digest: each, source: 'referrers' }));
-    }
-    async #each(items, what, read) {
-        const { progress, concurrency } = this.#options;
-        progress.expect(items.length);
-        await pMap(items, async (item) => {
-            if (this.#gaps.length < MOST_GAPS) {
-                await this.#attempt(what(item), () => read(item));
-            }
-            progress.done();
-        }, { concurrency });
-    }
-    /** Runs a read; what registry and network do wrong becomes a gap, what we do wrong is thrown. */
-    async #attempt(what, read) {
-        try {
-            return await read();
-        }
-        catch (error) {
-            if (error instanceof RequestFailure) {
-                this.#gaps.push({ what, why: error.message });
-                if (this.#gaps.length === MOST_GAPS) {
-                    const why = `not read: ${String(MOST_GAPS)} things before it could not be read either`;
-                    this.#gaps.push({ what: 'the rest', why });
-                }
-                return undefined;
-            }
-            throw error;
-        }
-    }
-}
-/** The manifests that this one's body names. */
-function namedBy(manifest) {
-    if (manifest.kind === 'unknown') {
-        return [];
-    }
-    const children = manifest.kind === 'index'
-        ? manifest.children.map(({ digest }) => ({ digest, source: 'child' }))
-        : [];
-    return manifest.subject === undefined
-        ? children
-        : [...children, { digest: manifest.subject, source: 'subject' }];
-}
-
-;// CONCATENATED MODULE: ./src/http/challenge.ts
-const challenge_SEPARATORS = /[\s,]*/y;
-const TOKEN = /[!#$%&'*+.^_`|~0-9A-Za-z-]+/y;
-const EQUALS = /\s*=\s*/y;
-const QUOTED = /"((?:[^"\\]|\\[^])*)"/y;
-/** A token, or what servers send unquoted though it is none, such as a realm's URL. */
-const BARE = /[^\s,"]+/y;
-/** Followed by the end or a comma, or it is a parameter's name (sec. 11.2). */
-const TOKEN68 = /[ \t]+([A-Za-z0-9._~+/-]+=*)(?=[ \t]*(?:,|$))/y;
-/** A quotation that never ends reaches to the end of the header. */
-const JUNK = /"(?:[^"\\]|\\[^])*"?|[^,\s]/y;
-/** @param header the header's value, or its values where it came several times */
-function parseChallenges(header) {
-    const values = typeof header === 'string' ? [header] : (header ?? []);
-    return values.flatMap(parseValue);
-}
-function parseValue(text) {
-    const challenges = [];
-    let at = 0;
-    const take = (pattern) => {
-        pattern.lastIndex = at;
-        const match = pattern.exec(text);
-        at = match === null ? at : pattern.lastIndex;
-        return match ?? undefined;
-    };
-    for (take(challenge_SEPARATORS); at < text.length; take(challenge_SEPARATORS)) {
-        const word = take(TOKEN)?.[0].toLowerCase();
-        if (word === undefined) {
-            take(JUNK);
-        }
-        else if (take(EQUALS) !== undefined) {
-            const value = take(QUOTED)?.[1]?.replace(/\\([^])/g, '$1') ?? take(BARE)?.[0];
-            const params = challenges.at(-1)?.params;
-            if (value !== undefined && params !== undefined && !params.has(word)) {
-                params.set(word, value);
-            }
-        }
-        else {
-            const token68 = take(TOKEN68)?.[1];
-            challenges.push({
-                scheme: word,
-                params: new Map(),
-                ...(token68 !== undefined && { token68 }),
-            });
-        }
-    }
-    return challenges;
-}
-
-;// CONCATENATED MODULE: ./src/registry/answer.ts
-/**
- * What a registry's error answers mean, in words that say what to do. The only place that looks at
- * error codes (distribution-spec, "Error Codes") and at the quirks behind them.
- */
-
-
-
-/** The registry answered, but not with what was asked for. The message is safe to print. */
-class RegistryError extends RequestFailure {
-    name = 'RegistryError';
-    kind;
-    constructor(kind, message) {
-        super(message);
-        this.kind = kind;
-    }
-}
-const ErrorBody = object({
-    errors: array(object({
-        code: fallback(string(), ''),
-        message: fallback(optional(string(), ''), ''),
-    })),
-});
-/** The first error of a registry's JSON error body; `undefined` when the body is something else. */
-function errorOf(response) {
-    let body;
-    try {
-        body = JSON.parse(response.body.toString('utf8'));
-    }
-    catch {
-        return undefined;
-    }
-    const parsed = safeParse(ErrorBody, body);
-    return parsed.success ? parsed.output.errors[0] : undefined;
-}
-/**
- * Whether a 404 says that the manifest or repository does not exist. Others mean something else:
- * Distribution answers MANIFEST_UNKNOWN also for an OCI manifest that Accept left out ("accept header
- * does not support OCI manifests"), proxies and web servers answer with HTML.
- */
-function saysUnknown(response) {
-    const error = errorOf(response);
-    return (response.status === 404 &&
-        error !== undefined &&
-        (error.code === 'MANIFEST_UNKNOWN' || error.code === 'NAME_UNKNOWN') &&
-        !/accept header/i.test(error.message));
-}
-/** @param quote makes text of the registry safe to print: secrets out, control characters out, cut */
-function refusal(response, doing, quote) {
-    const { status } = response;
-    const error = errorOf(response);
-    const said = error === undefined ? '' : ` (${quote(`${error.code} ${error.message}`.trim())})`;
-    if (status === 401 || status === 403) {
-        const scope = quote(missingScope(response) ?? doing.scope);
-        const lack = scope === ''
-            ? 'The credentials were not accepted'
-            : `The credentials lack the scope \`${scope}\``;
-        return new RegistryError(status === 401 ? 'unauthorized' : 'forbidden', `the registry refused to ${doing.what}: ${String(status)}${said}. ${lack}: give \`username\` and ` +
-            '`password` of an account that may do this, or log in with docker/login-action before this step');
-    }
-    if (status === 405) {
-        return error?.code === 'UNSUPPORTED'
-            ? new RegistryError('deletes-off', `the registry refused to ${doing.what}: 405${said}. Deleting is switched off there: start it with ` +
-                'REGISTRY_STORAGE_DELETE_ENABLED=true (`storage.delete.enabled` in its configuration). If it is ' +
-                'a pull-through cache, it never deletes: clean the registry behind it')
-            : new RegistryError('read-only', `the registry refused to ${doing.what}: 405 without an error code, as a registry in read-only ` +
-                'mode answers (`storage.maintenance.readonly`). Run this again when it accepts writes');
-    }
-    if (error === undefined && (status === 404 || (status >= 200 && status < 400))) {
-        return new RegistryError('not-a-registry', `could not ${doing.what}: ${String(status)} with a body that is no registry's ` +
-            `(${quote(response.headers['content-type'] ?? 'no Content-Type')}). Is \`registry-url\` right, ` +
-            'and does no proxy answer in its place?');
-    }
-    return new RegistryError('unexpected', `could not ${doing.what}: the registry answered ${String(status)}${said}`);
-}
-/** The scope that the registry's challenge asks for, which may be more exact than what was asked for. */
-function missingScope(response) {
-    return parseChallenges(response.headers['www-authenticate'])
-        .find((challenge) => challenge.scheme === 'bearer')
-        ?.params.get('scope');
-}
-
-;// CONCATENATED MODULE: ./src/cleanup/verify.ts
-/**
- * Proves after a sweep that what was kept is still there: every kept tag resolves, and so does every
- * child of every index behind one. Only reads.
- */
-
-
-/**
- * @param inventory the repository as it was right before the sweep
- * @param deleted what the sweep deleted
- * @returns what no longer resolves, or could not be asked for. What was broken before the sweep, and
- *   tags of deleted manifests, are not among it
- */
-async function verifyRepository(inventory, deleted, { reader, concurrency }) {
-    const { repository } = inventory;
-    const broken = [];
-    const check = async (what, look) => {
-        try {
-            const why = await look();
-            if (why !== undefined) {
-                broken.push({ what, why });
-            }
-        }
-        catch (error) {
-            if (!(error instanceof RequestFailure)) {
-                throw error;
-            }
-            broken.push({ what, why: `could not be read again: ${error.message}` });
-        }
-    };
-    let listed = [];
-    await check('the list of tags', async () => {
-        listed = await reader.tags(repository);
-        return undefined;
-    });
-    const expected = [...inventory.tags]
-        .filter(([, digest]) => !deleted.has(digest))
-        .map(([tag]) => tag);
-    const tags = [...new Set([...listed, ...expected])].filter((tag) => !inventory.brokenTags.includes(tag));
-    // What each tag points at now: a manifest known from before, or one that a push brought meanwhile.
-    const standing = new Map();
-    await pMap(tags, (tag) => check(`tag ${tag}`, async () => {
-        const before = inventory.tags.get(tag);
-        if (before !== undefined && (await reader.resolve(repository, tag)) === before) {
-            standing.set(before, inventory.manifests.get(before));
-            return undefined;
-        }
-        const answer = await reader.manifest(repository, tag);
-        if (answer.kind === 'absent') {
-            // Some registries leave the tags of a deleted manifest behind.
-            const went = before !== undefined && deleted.has(before);
-            return went ? undefined : 'it was kept, and its manifest is gone';
-        }
-        standing.set(answer.manifest.digest, answer.manifest);
-        return undefined;
-    }), { concurrency });
-    const asked = new Set();
-    let wave = childrenOf([...standing.values()], inventory, asked);
-    while (wave.length > 0) {
-        const read = [];
-        await pMap(wave, (digest) => check(`manifest ${digest}`, async () => {
-            const known = inventory.manifests.get(digest);
-            if (known !== undefined && (await reader.resolve(repository, digest)) === digest) {
-                read.push(known);
-                return undefined;
-            }
-            const answer = await reader.manifest(repository, digest);
-            if (answer.kind === 'absent') {
-                return 'an index that is kept has it as a child, and it is gone';
-            }
-            read.push(answer.manifest);
-            return undefined;
-        }), { concurrency });
-        wave = childrenOf(read, inventory, asked);
-    }
-    return broken.sort((a, b) => (a.what < b.what ? -1 : 1));
-}
-/** The children that have not been asked for yet, without those that were missing before the sweep. */
-function childrenOf(manifests, inventory, asked) {
-    const children = manifests.flatMap((manifest) => manifest?.kind === 'index' ? manifest.children.map(({ digest }) => digest) : []);
-    return children.filter((digest) => {
-        const isNew = !asked.has(digest) && !inventory.absent.has(digest);
-        asked.add(digest);
-        return isNew;
-    });
-}
-
-;// CONCATENATED MODULE: ./src/cleanup/sweep.ts
-/**
- * Carries out a plan: the only stage that deletes. Looks again before the first delete, deletes nothing
- * that the plan did not hold, and never a manifest whose predecessor is still there.
- */
-
-
-
-
-
-/** After one of these the registry refuses every other delete in the repository as well. */
-const FINAL = ['unauthorized', 'forbidden', 'deletes-off', 'read-only'];
-/**
- * Deletes the orphans of one repository's plan and verifies what was kept.
- *
- * @param survey the repository as it was read when the plan was made
- * @param candidates the same digests that the survey was given
- */
-async function sweepRepository(survey, candidates, options) {
-    const { repository, orphans } = survey.plan;
-    // Tags may have moved since, and pushes come in: the plan is made again with what is there now.
-    const fresh = await surveyRepository(repository, candidates, options, survey.inventory);
-    const [gap] = fresh.inventory.gaps;
-    if (gap !== undefined) {
-        const why = `looking again before the first delete, ${gap.what} could not be read: ${gap.why}`;
-        const skipped = orphans.map(({ digest }) => ({ digest, why }));
-        return { repository, deleted: [], gone: [], spared: [], failed: [], skipped, broken: [] };
-    }
-    const stillOrphan = new Map(fresh.plan.orphans.map((orphan) => [orphan.digest, orphan]));
-    const condemned = orphans.flatMap(({ digest }) => stillOrphan.get(digest) ?? []);
-    const keptNow = new Map(fresh.plan.keep.map(({ digest, reason }) => [digest, reason]));
-    const spared = orphans.flatMap(({ digest }) => {
-        const reason = keptNow.get(digest);
-        return reason === undefined ? [] : [{ digest, reason }];
-    });
-    // Only a referrers API that contradicts itself can lose sight of a manifest between the looks.
-    const lost = orphans
-        .filter(({ digest }) => !stillOrphan.has(digest) && !keptNow.has(digest))
-        .map(({ digest }) => ({ digest, why: 'the second look, right before deleting, missed it' }));
-    const { results, changed } = await deleteInOrder(repository, condemned, options);
-    const of = (kind) => condemned
-        .filter(({ digest }) => results.get(digest)?.kind === kind)
-        .map(({ digest }) => digest);
-    const explained = (kind) => condemned.flatMap(({ digest }) => {
-        const result = results.get(digest);
-        return result?.kind === kind ? [{ digest, why: result.why }] : [];
-    });
-    const deleted = of('deleted');
-    const gone = of('gone');
-    return {
-        repository,
-        deleted,
-        gone,
-        spared,
-        failed: explained('failed'),
-        skipped: [...lost, ...explained('skipped')],
-        broken: changed
-            ? await verifyRepository(fresh.inventory, new Set([...deleted, ...gone]), options)
-            : [],
-    };
-}
-async function deleteInOrder(repository, condemned, { writer, concurrency, progress }) {
-    const results = new Map();
-    const pending = new Map();
-    let calledOff;
-    let changed = false;
-    async function remove({ digest, after }) {
-        // They stand earlier in the list, so each has begun, or is not to be deleted in this run.
-        await Promise.all(after.map((before) => pending.get(before) ?? Promise.resolve()));
-        const standing = after.find((before) => {
-            const kind = results.get(before)?.kind;
-            return kind !== 'deleted' && kind !== 'gone';
-        });
-        if (calledOff !== undefined) {
-            return { kind: 'skipped', why: calledOff };
-        }
-        if (standing !== undefined) {
-            return { kind: 'skipped', why: `${standing}, which has to go before it, is still there` };
-        }
-        try {
-            const kind = await writer.deleteManifest(repository, digest);
-            changed ||= kind === 'deleted';
-            return { kind };
-        }
-        catch (error) {
-            if (error instanceof RequestFailure) {
-                if (error instanceof RegistryError && FINAL.includes(error.kind)) {
-                    calledOff = 'not tried: the registry refused another delete in this repository';
-                }
-                else {
-                    // No answer, or a 500: it may have been carried out all the same.
-                    changed = true;
-                }
-                return { kind: 'failed', why: error.message };
-            }
-            throw error;
-        }
-    }
-    progress.expect(condemned.length);
-    await pMap(condemned, (orphan) => {
-        const task = remove(orphan).then((result) => {
-            results.set(orphan.digest, result);
-            progress.done();
-        });
-        pending.set(orphan.digest, task);
-        return task;
-    }, { concurrency });
-    return { results, changed };
-}
-
 ;// CONCATENATED MODULE: external "node:os"
 const external_node_os_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:os");
 ;// CONCATENATED MODULE: external "node:child_process"
@@ -52745,6 +51143,24 @@ function formEncoded(secret) {
 }
 function inJson(secret) {
     return JSON.stringify(secret).slice(1, -1);
+}
+
+;// CONCATENATED MODULE: ./src/http/message.ts
+/**
+ * A request that did not bring what it was sent for, whatever the reason. The base of all errors that a
+ * registry, a token server or the network can cause; its message is safe to print.
+ */
+class RequestFailure extends Error {
+    name = 'RequestFailure';
+}
+/** No answer could be had. The message names method, redacted URL and cause; it holds no secret. */
+class TransportError extends RequestFailure {
+    name = 'TransportError';
+    kind;
+    constructor(kind, message, options) {
+        super(message, options);
+        this.kind = kind;
+    }
 }
 
 ;// CONCATENATED MODULE: ./src/http/failure.ts
@@ -53063,6 +51479,55 @@ function credentialsOf(entry, host, file) {
         // Docker pads passwords with NULs in some versions, and cuts them off when it reads.
         password: decoded.slice(colon + 1).replace(/\0+$/, ''),
     };
+}
+
+;// CONCATENATED MODULE: ./src/http/challenge.ts
+const challenge_SEPARATORS = /[\s,]*/y;
+const TOKEN = /[!#$%&'*+.^_`|~0-9A-Za-z-]+/y;
+const EQUALS = /\s*=\s*/y;
+const QUOTED = /"((?:[^"\\]|\\[^])*)"/y;
+/** A token, or what servers send unquoted though it is none, such as a realm's URL. */
+const BARE = /[^\s,"]+/y;
+/** Followed by the end or a comma, or it is a parameter's name (sec. 11.2). */
+const TOKEN68 = /[ \t]+([A-Za-z0-9._~+/-]+=*)(?=[ \t]*(?:,|$))/y;
+/** A quotation that never ends reaches to the end of the header. */
+const JUNK = /"(?:[^"\\]|\\[^])*"?|[^,\s]/y;
+/** @param header the header's value, or its values where it came several times */
+function parseChallenges(header) {
+    const values = typeof header === 'string' ? [header] : (header ?? []);
+    return values.flatMap(parseValue);
+}
+function parseValue(text) {
+    const challenges = [];
+    let at = 0;
+    const take = (pattern) => {
+        pattern.lastIndex = at;
+        const match = pattern.exec(text);
+        at = match === null ? at : pattern.lastIndex;
+        return match ?? undefined;
+    };
+    for (take(challenge_SEPARATORS); at < text.length; take(challenge_SEPARATORS)) {
+        const word = take(TOKEN)?.[0].toLowerCase();
+        if (word === undefined) {
+            take(JUNK);
+        }
+        else if (take(EQUALS) !== undefined) {
+            const value = take(QUOTED)?.[1]?.replace(/\\([^])/g, '$1') ?? take(BARE)?.[0];
+            const params = challenges.at(-1)?.params;
+            if (value !== undefined && params !== undefined && !params.has(word)) {
+                params.set(word, value);
+            }
+        }
+        else {
+            const token68 = take(TOKEN68)?.[1];
+            challenges.push({
+                scheme: word,
+                params: new Map(),
+                ...(token68 !== undefined && { token68 }),
+            });
+        }
+    }
+    return challenges;
 }
 
 ;// CONCATENATED MODULE: ./src/http/scope.ts
@@ -54083,6 +52548,1618 @@ function observe(next, clock, report) {
     };
 }
 
+;// CONCATENATED MODULE: ./src/report/lines.ts
+/** One repository's lines in the job's log: the summary's facts as plain text. */
+
+
+
+
+
+
+/** The first line counts; then a line for each orphan, and one for each gap. */
+function repositoryLines(repository, run) {
+    const { inventory } = repository;
+    const counts = countRepository(repository, run.dryRun);
+    const describe = describer(inventory);
+    const orphans = judge(repository, run.dryRun).map(({ orphan, fate }) => {
+        const { digest, created, reason } = orphan;
+        const manifest = inventory.manifests.get(digest);
+        const old = age(created, run.finishedAt);
+        const facts = [
+            label(describe(digest)),
+            ...(manifest === undefined ? [] : [size(contentBytes(manifest))]),
+            ...(old === undefined ? [] : [`built ${old} ago`]),
+        ];
+        return `${became(fate, run)} ${digest} (${facts.join(', ')}): ${whyOrphan(reason)}`;
+    });
+    return [
+        `${count(counts.tags, 'tag')}, ${count(counts.manifests, 'manifest')} read, ` +
+            count(counts.orphansFound, 'orphan'),
+        ...orphans,
+        ...inventory.brokenTags.map((tag) => `broken before this run: tag ${tag} has no manifest`),
+        ...inventory.gaps.map(({ what, why }) => `could not read ${what}: ${why}`),
+    ];
+}
+function became(fate, run) {
+    switch (fate.kind) {
+        case 'planned':
+            return 'would delete';
+        case 'deleted':
+            return 'deleted';
+        case 'gone':
+            return 'already gone:';
+        case 'spared':
+            return fate.reason.kind === 'tagged'
+                ? 'kept, tagged meanwhile:'
+                : `kept, ${whyKept(fate.reason.kind, duration(run.gracePeriod))}:`;
+        case 'failed':
+            return `could not delete (${fate.why})`;
+        case 'skipped':
+            return `not deleted (${fate.why})`;
+    }
+}
+
+;// CONCATENATED MODULE: ./node_modules/p-map/index.js
+function pMap(iterable, mapper, options) {
+	return mapConcurrently(iterable, mapper, options, false);
+}
+
+function pMapSettled(iterable, mapper, options) {
+	return mapConcurrently(iterable, mapper, options, true);
+}
+
+function pMapKeyed(input, mapper, options) {
+	return mapKeyed(input, mapper, options, false);
+}
+
+function pMapSettledKeyed(input, mapper, options) {
+	return mapKeyed(input, mapper, options, true);
+}
+
+// Like `Promise.allKeyed` and `Promise.allSettledKeyed`, with a mapper, and for a `Map` too. Each value travels with its key, so a skipped key, which leaves no slot in the result, cannot shift the keys after it.
+async function mapKeyed(input, mapper, options, isSettled) {
+	const entries = getKeyedEntries(input);
+
+	// After the values have their handlers, like the other argument errors, which `mapConcurrently` checks. It cannot check this one, as it gets the wrapper below as its mapper.
+	if (typeof mapper !== 'function') {
+		throw new TypeError('Mapper function is required');
+	}
+
+	const mappedEntries = await mapConcurrently(entries, async ([key, inputResult]) => {
+		try {
+			if (inputResult.status === 'rejected') {
+				throw inputResult.reason;
+			}
+
+			const result = await mapper(inputResult.value, key);
+
+			if (result === pMapSkip || result === pMapStop) {
+				return result;
+			}
+
+			return [key, isSettled ? {status: 'fulfilled', value: result} : result];
+		} catch (error) {
+			if (!isSettled) {
+				throw error;
+			}
+
+			return [key, {status: 'rejected', reason: error}];
+		}
+	}, options, false);
+
+	if (input instanceof Map) {
+		return new Map(mappedEntries);
+	}
+
+	// A null prototype, like `Promise.allKeyed`, so a key like `__proto__` or `toString` is an own property like any other.
+	return Object.setPrototypeOf(Object.fromEntries(mappedEntries), null);
+}
+
+// The engine behind all the functions, except `pMapIterable`. With `isSettled`, an element or a mapper that rejects gives a `{status: 'rejected'}` result instead of an error, like `Promise.allSettled`, so `stopOnError` does not apply.
+async function mapConcurrently(
+	iterable,
+	mapper,
+	{
+		concurrency = Number.POSITIVE_INFINITY,
+		stopOnError = true,
+		signal,
+	} = {},
+	isSettled,
+) {
+	return new Promise((resolve_, reject_) => {
+		validateOptions(iterable, mapper, concurrency);
+
+		const result = [];
+		// Stage the errors by index, like `result`, so they are reported in input order.
+		const errors = [];
+		let skippedCount = 0;
+		let isResolved = false;
+		let isIterableDone = false;
+		const pendingIndexes = new Set();
+		let doneIndex = Number.POSITIVE_INFINITY;
+		let currentIndex = 0;
+		const iterator = getIterator(iterable);
+
+		const signalListener = () => {
+			reject(signal.reason);
+		};
+
+		const cleanup = () => {
+			signal?.removeEventListener('abort', signalListener);
+		};
+
+		const resolve = value => {
+			resolve_(value);
+			cleanup();
+		};
+
+		const reject = reason => {
+			if (isResolved) {
+				return;
+			}
+
+			isResolved = true;
+			reject_(reason);
+			cleanup();
+
+			if (!isIterableDone) {
+				closeIterator(iterator);
+			}
+		};
+
+		if (signal) {
+			if (signal.aborted) {
+				reject(signal.reason);
+				return;
+			}
+
+			signal.addEventListener('abort', signalListener, {once: true});
+		}
+
+		const pull = createPuller(iterator);
+
+		// Settle only once the source is done, or a mapper stopped, and every earlier pull and mapper has finished. A pull before the `done` or the stop can still produce an element, while pulls after it do not affect the result.
+		const settleIfFinished = () => {
+			if (isResolved || doneIndex === Number.POSITIVE_INFINITY) {
+				return;
+			}
+
+			for (const index of pendingIndexes) {
+				if (index < doneIndex) {
+					return;
+				}
+			}
+
+			if (!stopOnError) {
+				const collectedErrors = [];
+
+				for (let index = 0; index < Math.min(doneIndex, errors.length); index++) {
+					if (index in errors) {
+						collectedErrors.push(errors[index]);
+					}
+				}
+
+				if (collectedErrors.length > 0) {
+					reject(new AggregateError(collectedErrors)); // eslint-disable-line unicorn/error-message
+					return;
+				}
+			}
+
+			isResolved = true;
+
+			// A stop ended the result before the source did, so close it, like `for await` does on a `break`. Not at the stop itself, as a source that settles its `next()` calls out of call order may still owe an earlier element, and closing could drop it.
+			if (!isIterableDone) {
+				closeIterator(iterator);
+			}
+
+			// `done` is final, like `for await`, so a `done` that lands between two elements ends
+			// the result there and everything the source produced past it is dropped. A stop cuts it the same way.
+			const lastIndex = Math.min(doneIndex, result.length);
+
+			// Every index below `lastIndex` has a value: an index only goes unassigned when its pull reported `done` or its mapper returned `pMapStop`, and the lowest such index is `doneIndex`. So the array is dense below `lastIndex`, and the fast path can hand it over untouched.
+			if (lastIndex === result.length && skippedCount === 0) {
+				resolve(result);
+				return;
+			}
+
+			// Otherwise this drops the skipped results and whatever the `done` or the stop cut off.
+			resolve(result.slice(0, lastIndex).filter(value => value !== pMapSkip));
+		};
+
+		const next = async () => {
+			// After a `done` or a stop, a pull would take an item nobody is going to map, which a one-shot source, like a queue, would lose.
+			if (isResolved || currentIndex >= doneIndex) {
+				return;
+			}
+
+			// Take the index when the pull starts, not when it resolves, so a source that settles
+			// its `next()` calls out of call order still gets the right position.
+			const index = currentIndex++;
+			pendingIndexes.add(index);
+
+			let nextItem;
+			try {
+				nextItem = await pull();
+			} catch (error) {
+				pendingIndexes.delete(index);
+
+				if (index < doneIndex) {
+					throw error;
+				}
+
+				settleIfFinished();
+				return;
+			}
+
+			if (nextItem.done) {
+				pendingIndexes.delete(index);
+				doneIndex = Math.min(doneIndex, index);
+				isIterableDone = true;
+				settleIfFinished();
+				return;
+			}
+
+			// Intentionally detached
+			const runner = (async () => {
+				try {
+					const element = await nextItem.value;
+
+					if (isResolved || index >= doneIndex) {
+						return;
+					}
+
+					const value = await mapper(element, index);
+
+					// Ignore an item produced after an earlier pull reported `done` or an earlier mapper returned `pMapStop`.
+					if (index >= doneIndex) {
+						return;
+					}
+
+					// A stop ends the result here, like a `done` from the source, so settling waits only for the earlier elements.
+					if (value === pMapStop) {
+						doneIndex = index;
+						return;
+					}
+
+					if (value === pMapSkip) {
+						skippedCount++;
+					}
+
+					result[index] = isSettled && value !== pMapSkip ? {status: 'fulfilled', value} : value;
+				} catch (error) {
+					if (index >= doneIndex) {
+						return;
+					}
+
+					if (isSettled) {
+						result[index] = {status: 'rejected', reason: error};
+					} else if (stopOnError) {
+						reject(error);
+						return;
+					} else {
+						errors[index] = error;
+					}
+				} finally {
+					pendingIndexes.delete(index);
+					settleIfFinished();
+				}
+
+				// If the iterable throws we can't really continue regardless of `stopOnError` state
+				// since an iterable is likely to continue throwing after it throws once.
+				// If we continue calling `next()` indefinitely we will likely end up
+				// in an infinite loop of failed iteration.
+				try {
+					await next();
+				} catch (error) {
+					reject(error);
+				}
+			})();
+
+			// Link the runner to the returned promise, so the async stack trace of a mapper error reaches the caller. Nothing awaits the runner, so the trace would stop there, but V8 follows a reaction that resolves another promise. The link never settles, so it never resolves the returned promise. It is a new promise for each runner, as a shared one would keep a reaction for every element.
+			runner.then(() => new Promise(() => {})).then(resolve_);
+		};
+
+		// Create the concurrent runners in a detached (non-awaited)
+		// promise. We need this so we can await the `next()` calls
+		// to stop creating runners before hitting the concurrency limit
+		// if the iterable has already been marked as done or a mapper stopped.
+		// NOTE: We *must* do this for async iterators otherwise we'll spin up
+		// infinite `next()` calls by default and never start the event loop.
+		(async () => {
+			for (let index = 0; index < concurrency; index++) {
+				try {
+					// eslint-disable-next-line no-await-in-loop
+					await next();
+				} catch (error) {
+					reject(error);
+					break;
+				}
+
+				if (isResolved || currentIndex >= doneIndex) {
+					break;
+				}
+			}
+		})();
+	});
+}
+
+function pMapIterable(
+	iterable,
+	mapper,
+	{
+		concurrency = Number.POSITIVE_INFINITY,
+		backpressure = concurrency,
+		preserveOrder = true,
+	} = {},
+) {
+	validateOptions(iterable, mapper, concurrency);
+
+	if (!isLimit(backpressure, concurrency)) {
+		throw new TypeError(`Expected \`backpressure\` to be an integer from \`concurrency\` (${concurrency}) and up or \`Infinity\`, got \`${backpressure}\` (${typeof backpressure})`);
+	}
+
+	return {
+		[Symbol.asyncIterator]() {
+			// `isDone` lives outside the generator so the wrapper below can set it the moment the
+			// consumer asks to stop. The generator is suspended on a pending `next()` at that point,
+			// so its `finally` would not run until much later and workers finishing in the meantime
+			// would keep pulling and mapping input for nobody.
+			let isDone = false;
+
+			const generator = (async function * () {
+				const iterator = getIterator(iterable);
+
+				// Results are consumed from the front with a moving `headIndex` instead of `shift()`.
+				// `shift()` moves every remaining entry, which is O(n) per element and made the whole
+				// run O(n²) whenever `backpressure` let the array grow, which is the default.
+				let promises = [];
+				let headIndex = 0;
+				let isIterableDone = false;
+
+				// The lowest index whose pull reported `done`. Without `preserveOrder`, the pulls after it have their slots given back, so their errors are dropped.
+				let doneIndex = Number.POSITIVE_INFINITY;
+
+				// An element that is being read, or is waiting for a mapper, does not hold a mapper slot, so the next element can be read while the mappers run. Those elements have their own cap of `concurrency`, so the source never sees more than `concurrency` overlapping `next()` calls, even with `backpressure: Infinity`. `backpressure` caps everything in flight together.
+				let readingCount = 0;
+				let runningMappersCount = 0;
+
+				// The workers waiting for a mapper slot, in the order they started waiting. A finished mapper hands its slot to the oldest one.
+				const mapperWaiters = new Map();
+				let mapperWaiterCount = 0;
+				let wokenMapperWaiterCount = 0;
+
+				const releaseMapperSlot = () => {
+					if (wokenMapperWaiterCount === mapperWaiterCount) {
+						runningMappersCount--;
+						return;
+					}
+
+					mapperWaiters.get(wokenMapperWaiterCount)();
+					mapperWaiters.delete(wokenMapperWaiterCount++);
+				};
+
+				let index = 0;
+
+				// The lowest index whose mapper returned `pMapStop`, or, with `preserveOrder`, whose pull, element, or mapper threw. The stream ends there, like a `break` or a `throw` in a loop. Once it is set, nothing past it is pulled, and no pending element past it is mapped, while the earlier elements still finish and are yielded first. `isDone` cannot do this, as it would drop the values of the earlier elements too.
+				let stopIndex = Number.POSITIVE_INFINITY;
+
+				// Without `preserveOrder`, each spawn still takes a slot in `promises`, so `backpressure` counts the same, but the slots are filled in the order the workers settle rather than the order they were spawned in, so the consumer gets whichever result is ready first. A worker always fills the oldest empty slot, at `fillIndex`. An empty slot is `undefined`, and a filled one holds the result itself rather than a promise, so a result costs a promise only when the consumer has to wait for it, through `wake`.
+				let fillIndex = 0;
+				let wake;
+
+				// The indexes of the pulls whose worker has not filled a slot yet, without `preserveOrder`.
+				const unfilledIndexes = new Set();
+
+				// The consumer waits only when the head is empty, and then the oldest empty slot is the head, so the first fill wakes it.
+				const fillSlot = result => {
+					promises[fillIndex++] = result;
+					wake?.(result);
+					wake = undefined;
+				};
+
+				const pull = createPuller(iterator);
+
+				function trySpawn() {
+					// Do not spawn once the consumer is gone, the source is done, or the stream ends at an earlier element. The pull would be wasted work, and for a one-shot source, like a queue, it takes an item nobody is going to ask for.
+					if (isDone || isIterableDone || index > stopIndex || readingCount >= concurrency || promises.length - headIndex >= backpressure) {
+						return;
+					}
+
+					readingCount++;
+
+					// Take the index when the pull starts, not when it resolves, so a source that
+					// settles its `next()` calls out of call order still gets the right position.
+					const currentIndex = index++;
+
+					// Errors must be returned as a value instead of rejecting, otherwise a promise that
+					// the consumer abandons after an earlier error becomes an unhandled rejection.
+					const promise = (async () => {
+						try {
+							let element;
+							try {
+								const {done, value} = await pull();
+
+								if (done) {
+									isIterableDone = true;
+									doneIndex = Math.min(doneIndex, currentIndex);
+									return {done: true};
+								}
+
+								// Spawn if still below the reading and backpressure limits
+								trySpawn();
+
+								element = await value;
+
+								if (runningMappersCount < concurrency) {
+									runningMappersCount++;
+								} else {
+									// `releaseMapperSlot` hands the slot over without decrementing `runningMappersCount`, so it is already counted.
+									await new Promise(resolve => {
+										mapperWaiters.set(mapperWaiterCount++, resolve);
+									});
+								}
+							} finally {
+								readingCount--;
+							}
+
+							// Spawn now that this element is no longer waiting for a mapper, so the next one is read while this one is mapped
+							trySpawn();
+
+							let returnValue;
+							try {
+								// The consumer stopped iterating, or the stream ends before this element, while this element was being read or waiting for a mapper, so drop it instead of doing work nobody will consume.
+								if (isDone || currentIndex > stopIndex) {
+									return {done: false, value: pMapSkip};
+								}
+
+								returnValue = await mapper(element, currentIndex);
+							} finally {
+								releaseMapperSlot();
+							}
+
+							if (returnValue === pMapStop) {
+								stopIndex = Math.min(stopIndex, currentIndex);
+							}
+
+							return {done: false, value: returnValue};
+						} catch (error) {
+							// With `preserveOrder`, the error is thrown at its own position, after the results before it, so those still finish. Without it, the error is thrown as soon as it settles, so nothing still pending can be yielded anymore.
+							// An error from a pull after the end of the source is dropped, as `done` is final, so it must have no effect. `doneIndex` is set before the worker that saw `done` settles, so its slot hand-back runs before the delivery check of any error that sees it here, and the two always agree.
+							if (preserveOrder) {
+								stopIndex = Math.min(stopIndex, currentIndex);
+							} else if (currentIndex < doneIndex) {
+								isDone = true;
+							}
+
+							return {error};
+						}
+					})();
+
+					if (preserveOrder) {
+						promises.push(promise);
+						return;
+					}
+
+					promises.push(undefined);
+
+					unfilledIndexes.add(currentIndex);
+
+					// The worker never rejects, as errors are returned as a value.
+					// The slot is filled here, a tick after the worker settles, rather than by the worker itself, for the same reason the consumer awaits a filled slot: so the consumer never runs, and pulls, earlier.
+					promise.then(result => {
+						// The slot was already given back, as the pull came after the end of the source.
+						if (!unfilledIndexes.delete(currentIndex)) {
+							return;
+						}
+
+						if (result.done) {
+							// The pulls made after this one came after the end of the source, and a source like a queue may never answer them, so give their slots back now instead of waiting on them.
+							for (const unfilledIndex of unfilledIndexes) {
+								if (unfilledIndex > currentIndex) {
+									unfilledIndexes.delete(unfilledIndex);
+									fillSlot({done: true});
+								}
+							}
+						}
+
+						fillSlot(result);
+					});
+				}
+
+				trySpawn();
+
+				try {
+					while (headIndex < promises.length) {
+						// Without `preserveOrder`, a filled slot holds the result itself, and it is still awaited. That takes one tick, like awaiting a settled promise, so the consumer, and its `trySpawn()`, never run earlier than with a promise in the slot. Taking a ready result without the tick can make the consumer pull before it sees a stop or the end of the source, and a one-shot source, like a queue, would lose that item.
+						// eslint-disable-next-line no-await-in-loop
+						const result = await (promises[headIndex] ?? new Promise(resolve => {
+							wake = resolve;
+						}));
+						const {done, value} = result;
+
+						// Release the entry instead of leaving it for a `shift()` to move, and drop the
+						// consumed prefix once it is at least half the array. That keeps the backing
+						// store proportional to the results still in flight rather than to the total
+						// ever spawned, which matters for an endless source, while costing one copy per
+						// half of the array, so it stays O(1) per element.
+						promises[headIndex] = undefined;
+						headIndex++;
+
+						if (headIndex * 2 >= promises.length) {
+							promises = promises.slice(headIndex);
+							fillIndex -= headIndex;
+							headIndex = 0;
+						}
+
+						if (Object.hasOwn(result, 'error')) {
+							throw result.error;
+						}
+
+						if (done) {
+							// Without `preserveOrder`, the `done` can arrive while other workers are still running.
+							if (preserveOrder) {
+								return;
+							}
+
+							continue;
+						}
+
+						// The stream ends where the stop would have been yielded: after the earlier elements with `preserveOrder`, and after the results that were ready before it without.
+						if (value === pMapStop) {
+							return;
+						}
+
+						// Spawn if just dropped below the backpressure limit and still below the reading limit
+						trySpawn();
+
+						// A `pMapSkip` result stays in `promises` and is stepped over here. Splicing it out
+						// in the worker instead would make every skip an O(n) scan and move, so a run of
+						// skips would be O(n²).
+						if (value === pMapSkip) {
+							continue;
+						}
+
+						yield value;
+					}
+				} finally {
+					// Stop pulling input once the consumer stops iterating, otherwise pending skipped mappers keep spawning work.
+					isDone = true;
+
+					if (!isIterableDone) {
+						closeIterator(iterator);
+					}
+				}
+			})();
+
+			// Override `return()` and `throw()` on the generator itself instead of wrapping it, so it
+			// keeps what it inherits, like `Symbol.asyncDispose` for `await using`, and `next()` stays
+			// the native one. Plain functions, not `async`: the generator already returns a promise,
+			// and an `async` function would wrap it in two more promises and two more microtask hops.
+			const {return: generatorReturn, throw: generatorThrow} = generator;
+
+			generator.return = value => {
+				isDone = true;
+				return generatorReturn.call(generator, value);
+			};
+
+			generator.throw = error => {
+				isDone = true;
+				return generatorThrow.call(generator, error);
+			};
+
+			return generator;
+		},
+	};
+}
+
+const pMapSkip = Symbol('skip');
+
+const pMapStop = Symbol('stop');
+
+// The checks `pMap` and `pMapIterable` share, so both reject the same input the same way.
+// `mapConcurrently` runs this inside its promise, so a bad argument rejects rather than throws.
+function validateOptions(iterable, mapper, concurrency) {
+	// Optional chaining, so a nullish input gets this message rather than Node's internal
+	// "null is not iterable".
+	if (iterable?.[Symbol.iterator] === undefined && iterable?.[Symbol.asyncIterator] === undefined) {
+		throw new TypeError(`Expected \`input\` to be either an \`Iterable\` or \`AsyncIterable\`, got (${typeof iterable})`);
+	}
+
+	if (typeof mapper !== 'function') {
+		throw new TypeError('Mapper function is required');
+	}
+
+	if (!isLimit(concurrency, 1)) {
+		throw new TypeError(`Expected \`concurrency\` to be an integer from 1 and up or \`Infinity\`, got \`${concurrency}\` (${typeof concurrency})`);
+	}
+}
+
+// Whether the value is an integer from `minimum` and up, or `Infinity`, as `concurrency` and `backpressure` must be.
+function isLimit(value, minimum) {
+	return (Number.isSafeInteger(value) && value >= minimum) || value === Number.POSITIVE_INFINITY;
+}
+
+// Read the entries of a `Map`, or else the own enumerable keys, strings and symbols, in the order and the way `Promise.allKeyed` does, all up front. Each value gets a handler right away, also like `Promise.allKeyed`, so a value that rejects before a mapper slot reaches it is not an unhandled rejection.
+function getKeyedEntries(input) {
+	if (input === null || (typeof input !== 'object' && typeof input !== 'function')) {
+		throw new TypeError(`Expected \`input\` to be an object, got (${input === null ? 'null' : typeof input})`);
+	}
+
+	const entries = [];
+
+	const addEntry = (key, value) => {
+		// Resolve the whole entry, so the engine checks termination after the value settles and before the mapper runs.
+		entries.push(Promise.resolve(value).then(
+			value => [key, {status: 'fulfilled', value}],
+			error => [key, {status: 'rejected', reason: error}],
+		));
+	};
+
+	if (input instanceof Map) {
+		for (const [key, value] of input) {
+			addEntry(key, value);
+		}
+	} else {
+		for (const key of Reflect.ownKeys(input)) {
+			if (Object.getOwnPropertyDescriptor(input, key)?.enumerable) {
+				addEntry(key, input[key]);
+			}
+		}
+	}
+
+	return entries;
+}
+
+// Take the async iterator when the input has both, like `for await` does.
+function getIterator(iterable) {
+	return iterable[Symbol.asyncIterator] === undefined ? iterable[Symbol.iterator]() : iterable[Symbol.asyncIterator]();
+}
+
+// Close the source so it can release its resources, like `for await` does.
+// Callers must not await this so a source that is blocked in `next()` cannot block them.
+async function closeIterator(iterator) {
+	try {
+		await iterator.return?.();
+	} catch {}
+}
+
+// Pull the next item, and stop pulling once the source has reported `done`: a source like a queue
+// may block in `next()` after it is exhausted, which would hang the caller. `done` is final, like
+// `for await`, so anything the source produces after it is dropped.
+function createPuller(iterator) {
+	let isSourceDone = false;
+
+	// A sync iterable, like an array, answers right away, so `done` can be seen here. An async
+	// iterable is seen in the `then` below, as soon as its pull settles.
+	const markDone = item => {
+		if (item?.done) {
+			isSourceDone = true;
+		}
+	};
+
+	return () => {
+		if (isSourceDone) {
+			return {done: true};
+		}
+
+		const result = iterator.next();
+		markDone(result);
+
+		// A sync iterable, like an array, answers right away, so `done` has been read already and
+		// the result can go back untouched.
+		if (typeof result?.then !== 'function') {
+			return result;
+		}
+
+		// An async iterable settles later, so `done` is read off the pull once it does. That is a
+		// branch of its own, which leaves the caller awaiting the pull itself rather than a promise
+		// derived from it, so an async source does not pay an extra microtask per element. The
+		// rejection is handled here as well as by the caller, so a pull cannot escape as an
+		// unhandled rejection. A thenable that is not a promise is turned into one first, so it is
+		// subscribed to once, like `for await` does, while a native promise is returned as is.
+		const promise = Promise.resolve(result);
+		promise.then(markDone, () => {});
+
+		return promise;
+	};
+}
+
+;// CONCATENATED MODULE: ./src/cleanup/births.ts
+/** The manifests whose digests this one's bytes hold: it was made after each of them. */
+function contained(manifest) {
+    if (manifest.kind === 'unknown') {
+        return [];
+    }
+    const children = manifest.kind === 'index' ? manifest.children.map(({ digest }) => digest) : [];
+    return manifest.subject === undefined ? children : [...children, manifest.subject];
+}
+/**
+ * The earliest time at which a manifest can have been made. An index or a referrer holds its children's
+ * and its subject's digests, so it is younger than the youngest of them.
+ */
+class Births {
+    #inventory;
+    #known = new Map();
+    constructor(inventory) {
+        this.#inventory = inventory;
+    }
+    /** Epoch milliseconds, or `undefined` when no config tells. */
+    of(digest) {
+        // An explicit stack: chains of subjects may be longer than the call stack is deep.
+        const stack = [digest];
+        for (let top = stack.at(-1); top !== undefined; top = stack.at(-1)) {
+            const inner = this.#inner(top);
+            const open = this.#known.has(top) ? [] : inner.filter((each) => !this.#known.has(each));
+            // Entered as unknown first. Digests can't form a cycle, so nobody sees that value.
+            this.#known.set(top, this.#known.get(top));
+            if (open.length > 0) {
+                stack.push(...open);
+                continue;
+            }
+            const times = [
+                this.#inventory.facts.get(top)?.created,
+                ...inner.map((each) => this.#known.get(each)),
+            ].filter((time) => time !== undefined);
+            this.#known.set(top, times.length === 0 ? undefined : Math.max(...times));
+            stack.pop();
+        }
+        return this.#known.get(digest);
+    }
+    #inner(digest) {
+        const manifest = this.#inventory.manifests.get(digest);
+        return manifest === undefined ? [] : contained(manifest);
+    }
+}
+
+;// CONCATENATED MODULE: ./src/cleanup/graph.ts
+
+function compare(a, b) {
+    return a < b ? -1 : a > b ? 1 : 0;
+}
+/**
+ * Whether a tag with a digest tag's name is one (design, "How it decides", the first trap). People tag
+ * an image with its own digest to keep it, and one registry resolves such a name to the image itself:
+ * a fallback tag has to look like one, an index whose entries all have the named manifest as subject.
+ */
+function isDigestTag(tag, target, manifests) {
+    if (target === tag.names) {
+        return false;
+    }
+    if (tag.role !== 'fallback') {
+        return true;
+    }
+    const index = manifests.get(target);
+    if (index?.kind !== 'index' || index.others.length > 0) {
+        return false;
+    }
+    // An entry that the registry no longer has proves nothing, so one that it has must speak for the tag.
+    const entries = index.children
+        .map((child) => manifests.get(child.digest))
+        .filter((entry) => entry !== undefined);
+    return (index.children.length === 0 ||
+        (entries.length > 0 &&
+            entries.every((entry) => entry.kind !== 'unknown' && entry.subject === tag.names)));
+}
+function ownEdges(manifest) {
+    switch (manifest.kind) {
+        case 'unknown':
+            return manifest.mentions.map((to) => ({ kind: 'mentioned', to }));
+        case 'image':
+            return manifest.subject === undefined ? [] : [{ kind: 'subject', to: manifest.subject }];
+        case 'index': {
+            const children = manifest.children.map(({ digest }) => ({
+                kind: 'child',
+                to: digest,
+            }));
+            // Entries of other types are never fetched, for on Distribution ≤ 2.8 a layer's digest is poison
+            // on the manifests route; but should one of them be a known manifest, it is in use.
+            const others = manifest.others.map(({ digest }) => ({
+                kind: 'mentioned',
+                to: digest,
+            }));
+            return [
+                ...children,
+                ...others,
+                ...(manifest.subject === undefined
+                    ? []
+                    : [{ kind: 'subject', to: manifest.subject }]),
+            ];
+        }
+    }
+}
+/** The order of edges decides which reason is told when there are several: the plainest first. */
+const EDGE_ORDER = ['child', 'subject', 'referrer', 'digest-tag', 'mentioned'];
+function byOrder(a, b) {
+    return EDGE_ORDER.indexOf(a.kind) - EDGE_ORDER.indexOf(b.kind) || compare(a.to, b.to);
+}
+function buildGraph(inventory) {
+    const { manifests } = inventory;
+    const rootTags = new Map();
+    const digestTags = [];
+    const edges = new Map();
+    for (const [digest, manifest] of manifests) {
+        edges.set(digest, ownEdges(manifest).filter(({ to }) => manifests.has(to)));
+    }
+    for (const [digest, manifest] of manifests) {
+        if (manifest.kind !== 'unknown' && manifest.subject !== undefined) {
+            edges.get(manifest.subject)?.push({ kind: 'referrer', to: digest });
+        }
+    }
+    for (const [tag, target] of [...inventory.tags].sort(([a], [b]) => compare(a, b))) {
+        const named = parseDigestTag(tag);
+        if (named !== undefined && isDigestTag(named, target, manifests)) {
+            digestTags.push({ ...named, target });
+            edges.get(named.names)?.push({ kind: 'digest-tag', tag, to: target });
+        }
+        else {
+            const tags = rootTags.get(target);
+            if (tags === undefined) {
+                rootTags.set(target, [tag]);
+            }
+            else {
+                tags.push(tag);
+            }
+        }
+    }
+    for (const list of edges.values()) {
+        list.sort(byOrder);
+    }
+    return { rootTags, digestTags, edges };
+}
+/**
+ * Everything that can be reached from `roots`, with the step that reached it first. Roots themselves
+ * are not in the answer. The order of `roots` decides between several ways, so sort them.
+ */
+function reach(graph, roots) {
+    const rootSet = new Set(roots);
+    const steps = new Map();
+    const queue = [...rootSet];
+    // The queue grows while it is walked: breadth first, so that the reason told is the nearest one.
+    for (const from of queue) {
+        for (const edge of graph.edges.get(from) ?? []) {
+            if (!rootSet.has(edge.to) && !steps.has(edge.to)) {
+                steps.set(edge.to, { from, edge });
+                queue.push(edge.to);
+            }
+        }
+    }
+    return steps;
+}
+
+;// CONCATENATED MODULE: ./src/cleanup/order.ts
+
+/** Kahn's algorithm in rounds, each sorted by digest, so that the order depends on the graph alone. */
+function deletionOrder(graph, orphans) {
+    const { befores: waiting, afters } = constraints(graph, orphans);
+    const order = [];
+    const placed = new Set();
+    const isPlaced = (digest) => placed.has(digest);
+    const isFree = ([, { hard, soft }]) => [...hard].every(isPlaced) && [...soft].every(isPlaced);
+    let round = [...waiting].filter(isFree);
+    while (waiting.size > 0) {
+        const now = round.length > 0 ? round.sort(byDigest) : leastBound(waiting, isPlaced);
+        for (const [digest, { hard, soft }] of now) {
+            const after = [...new Set([...hard, ...soft])].filter(isPlaced).sort(compare);
+            order.push({ digest, after });
+            waiting.delete(digest);
+        }
+        now.forEach(([digest]) => placed.add(digest));
+        const next = new Map();
+        for (const to of now.flatMap(([digest]) => afters.get(digest) ?? [])) {
+            const before = waiting.get(to);
+            if (before !== undefined) {
+                next.set(to, before);
+            }
+        }
+        round = [...next].filter(isFree);
+    }
+    return order;
+}
+function byDigest([a], [b]) {
+    return compare(a, b);
+}
+function constraints(graph, orphans) {
+    const befores = new Map();
+    const afters = new Map();
+    for (const digest of orphans) {
+        befores.set(digest, { hard: new Set(), soft: new Set() });
+    }
+    for (const from of orphans) {
+        for (const { kind, to } of graph.edges.get(from) ?? []) {
+            const before = befores.get(to);
+            // `subject` is the way back of `referrer`, and asks for nothing.
+            if (before === undefined || kind === 'subject') {
+                continue;
+            }
+            before[kind === 'child' || kind === 'mentioned' ? 'hard' : 'soft'].add(from);
+            const after = afters.get(from) ?? [];
+            after.push(to);
+            afters.set(from, after);
+        }
+    }
+    return { befores, afters };
+}
+/**
+ * Digest tags can be moved into a circle, and a child may be described by its own parent: then one
+ * manifest has to go before what it describes. Digests can't form a circle, so there is always one
+ * whose parents are gone.
+ */
+function leastBound(waiting, isPlaced) {
+    const first = [...waiting]
+        .sort(byDigest)
+        .find(([, { hard }]) => [...hard].every((digest) => isPlaced(digest)));
+    if (first === undefined) {
+        throw new Error('indexes contain each other, which digests do not allow');
+    }
+    return [first];
+}
+
+;// CONCATENATED MODULE: ./src/cleanup/plan.ts
+
+
+
+
+/**
+ * Decides over one repository, by the rules of docs/how-it-decides.md. Pure: the same inventory, in
+ * whatever order it was read, gives the same plan.
+ */
+function makePlan(inventory, policy) {
+    const graph = buildGraph(inventory);
+    const roots = findRoots(inventory, graph, policy);
+    const steps = reach(graph, [...roots.keys()].sort(compare));
+    const keep = [...roots].map(([digest, reason]) => ({ digest, reason }));
+    for (const [digest, step] of steps) {
+        keep.push({ digest, reason: reasonOf(step) });
+    }
+    const unreached = new Set([...inventory.manifests.keys()].filter((digest) => !roots.has(digest) && !steps.has(digest)));
+    if (inventory.gaps.length > 0) {
+        // What couldn't be read might have named any of them (rule 4).
+        keep.push(...[...unreached].map((digest) => ({ digest, reason: { kind: 'gap' } })));
+        unreached.clear();
+    }
+    return {
+        repository: inventory.repository,
+        keep: keep.sort((a, b) => compare(a.digest, b.digest)),
+        orphans: describeOrphans(inventory, graph, unreached),
+    };
+}
+function reasonOf({ from, edge }) {
+    switch (edge.kind) {
+        case 'mentioned':
+            return { kind: 'mentioned', by: from };
+        case 'digest-tag':
+            return { kind: 'digest-tag', tag: edge.tag, of: from };
+        case 'child':
+        case 'subject':
+        case 'referrer':
+            return { kind: edge.kind, of: from };
+    }
+}
+/** What keeps a manifest by itself; of several reasons the first is told. */
+function findRoots(inventory, graph, policy) {
+    const { manifests } = inventory;
+    const roots = new Map();
+    const keep = (digest, reason) => {
+        if (!roots.has(digest)) {
+            roots.set(digest, reason);
+        }
+    };
+    for (const [digest, tags] of graph.rootTags) {
+        keep(digest, { kind: 'tagged', tags });
+    }
+    for (const { digest, mediaType, kind } of manifests.values()) {
+        if (kind === 'unknown') {
+            keep(digest, { kind: 'unknown-type', mediaType });
+        }
+    }
+    if (policy.danglingReferrers === 'keep') {
+        for (const manifest of manifests.values()) {
+            if (manifest.kind !== 'unknown' && manifest.subject !== undefined) {
+                const { subject } = manifest;
+                if (!manifests.has(subject)) {
+                    keep(manifest.digest, { kind: 'dangling-referrer', subject });
+                }
+            }
+        }
+        for (const { tag, names, target } of graph.digestTags) {
+            if (!manifests.has(names)) {
+                keep(target, { kind: 'dangling-digest-tag', tag, names });
+            }
+        }
+    }
+    const births = new Births(inventory);
+    for (const digest of policy.gracePeriod === 0 ? [] : manifests.keys()) {
+        const created = births.of(digest);
+        if (created !== undefined && created > policy.now - policy.gracePeriod) {
+            keep(digest, { kind: 'young', created });
+        }
+    }
+    return roots;
+}
+/**
+ * The images whose config has to be read before this plan can be believed: the possible orphans, and
+ * what they contain. Empty when ages don't matter or are all known.
+ */
+function unknownAges(inventory, plan, policy) {
+    if (policy.gracePeriod === 0) {
+        return [];
+    }
+    const queue = new Set(plan.orphans.map(({ digest }) => digest));
+    const images = [];
+    for (const digest of queue) {
+        const manifest = inventory.manifests.get(digest);
+        if (manifest === undefined) {
+            continue;
+        }
+        contained(manifest).forEach((inner) => queue.add(inner));
+        if (manifest.kind === 'image' &&
+            isImageConfigType(manifest.config.mediaType) &&
+            !inventory.facts.has(digest)) {
+            images.push(manifest);
+        }
+    }
+    return images;
+}
+function describeOrphans(inventory, graph, unreached) {
+    const births = new Births(inventory);
+    const reasons = orphanReasons(inventory, graph, unreached);
+    return deletionOrder(graph, unreached).map(({ digest, after }) => {
+        const created = births.of(digest);
+        return {
+            digest,
+            reason: reasons.get(digest) ?? { kind: 'unreachable' },
+            ...(created === undefined ? {} : { created }),
+            after,
+        };
+    });
+}
+function orphanReasons(inventory, graph, orphans) {
+    const { manifests } = inventory;
+    const reasons = new Map();
+    const give = (digest, reason) => {
+        if (orphans.has(digest) && !reasons.has(digest)) {
+            reasons.set(digest, reason);
+        }
+    };
+    for (const { tag, names, target } of graph.digestTags) {
+        give(target, manifests.has(names)
+            ? { kind: 'digest-tag', tag, of: names }
+            : { kind: 'dangling', subject: names });
+    }
+    for (const digest of orphans) {
+        const manifest = manifests.get(digest);
+        if (manifest?.kind !== 'unknown' && manifest?.subject !== undefined) {
+            const { subject } = manifest;
+            give(digest, manifests.has(subject) ? { kind: 'referrer', of: subject } : { kind: 'dangling', subject });
+        }
+    }
+    for (const [of, edges] of [...graph.edges].sort(([a], [b]) => compare(a, b))) {
+        for (const edge of orphans.has(of) ? edges : []) {
+            if (edge.kind === 'child') {
+                give(edge.to, { kind: 'child', of });
+            }
+        }
+    }
+    return reasons;
+}
+
+;// CONCATENATED MODULE: ./src/cleanup/survey.ts
+/**
+ * Reads one repository into an inventory. Only reads: GET and HEAD. What can't be read becomes a gap,
+ * and never a silent absence.
+ */
+
+
+
+
+/** After so many gaps reading on would only cost time: nothing here will be deleted anyway. */
+const MOST_GAPS = 10;
+/**
+ * Reads a repository until nothing new appears: its tags, the candidates, and every manifest that one
+ * of those names. Then, for what looks like an orphan, the ages and referrers that might save it; with
+ * them the plan is made again, until it asks for nothing more.
+ *
+ * @param candidates digests that may exist in the repository
+ * @param earlier an inventory of the same repository, when this is the second look before a sweep: its
+ *   manifests are not fetched again (their bytes can't change), and its tags are resolved with HEAD
+ */
+async function surveyRepository(repository, candidates, options, earlier) {
+    const reading = new Reading(repository, options, earlier);
+    await reading.readTags();
+    await reading.follow([...candidates].map((digest) => ({ digest, source: 'input' })));
+    for (;;) {
+        const inventory = reading.inventory();
+        const plan = makePlan(inventory, options.policy);
+        if (!(await reading.lookCloser(inventory, plan))) {
+            return { inventory, plan };
+        }
+    }
+}
+class Reading {
+    #repository;
+    #options;
+    #earlier;
+    #tags = new Map();
+    #manifests = new Map();
+    #absent = new Set();
+    #brokenTags = [];
+    #sources = new Map();
+    #facts;
+    #gaps = [];
+    /** asked for by digest: nothing is asked for twice, whatever came of it */
+    #begun = new Set();
+    #askedForReferrers = new Set();
+    #hasReferrersApi = true;
+    constructor(repository, options, earlier) {
+        this.#repository = repository;
+        this.#options = options;
+        this.#earlier = earlier;
+        this.#facts = new Map(earlier?.facts);
+    }
+    inventory() {
+        return {
+            repository: this.#repository,
+            tags: new Map(this.#tags),
+            manifests: new Map(this.#manifests),
+            absent: new Set(this.#absent),
+            brokenTags: [...this.#brokenTags].sort(),
+            sources: new Map(this.#sources),
+            facts: new Map(this.#facts),
+            gaps: [...this.#gaps],
+        };
+    }
+    async readTags() {
+        const tags = await this.#attempt('the list of tags', () => this.#options.reader.tags(this.#repository));
+        await this.#each(tags ?? [], (tag) => `tag ${tag}`, (tag) => this.#readTag(tag));
+        const named = [...this.#tags.keys(), ...this.#brokenTags].map((tag) => parseDigestTag(tag)?.names);
+        await this.follow([
+            ...[...this.#manifests.values()].flatMap(namedBy),
+            ...named
+                .filter((digest) => digest !== undefined)
+                .map((digest) => ({ digest, source: 'digest-tag' })),
+        ]);
+    }
+    async #readTag(tag) {
+        const { reader } = this.#options;
+        const before = this.#earlier?.tags.get(tag);
+        if (before !== undefined) {
+            const known = this.#earlier?.manifests.get(before);
+            if (known !== undefined && (await reader.resolve(this.#repository, tag)) === before) {
+                this.#tags.set(tag, before);
+                this.#note(known, 'tag');
+                return;
+            }
+        }
+        const answer = await reader.manifest(this.#repository, tag);
+        if (answer.kind === 'absent') {
+            this.#brokenTags.push(tag);
+        }
+        else {
+            this.#tags.set(tag, answer.manifest.digest);
+            this.#note(answer.manifest, 'tag');
+        }
+    }
+    /** Reads these manifests and, wave by wave, all that they name. */
+    async follow(found) {
+        let wave = this.#unread(found);
+        while (wave.length > 0) {
+            const read = [];
+            await this.#each(wave, ({ digest }) => `manifest ${digest}`, async ({ digest, source }) => {
+                const manifest = await this.#readManifest(digest);
+                if (manifest === undefined) {
+                    this.#absent.add(digest);
+                    this.#sources.set(digest, source);
+                }
+                else {
+                    this.#note(manifest, source);
+                    read.push(manifest);
+                }
+            });
+            wave = this.#gaps.length < MOST_GAPS ? this.#unread(read.flatMap(namedBy)) : [];
+        }
+    }
+    async #readManifest(digest) {
+        const known = this.#earlier?.manifests.get(digest);
+        if (known !== undefined) {
+            return known;
+        }
+        const answer = await this.#options.reader.manifest(this.#repository, digest);
+        return answer.kind === 'found' ? answer.manifest : undefined;
+    }
+    #unread(found) {
+        return found.filter(({ digest }) => {
+            if (this.#begun.has(digest) || this.#manifests.has(digest)) {
+                return false;
+            }
+            this.#begun.add(digest);
+            return true;
+        });
+    }
+    #note(manifest, source) {
+        this.#manifests.set(manifest.digest, manifest);
+        if (!this.#sources.has(manifest.digest)) {
+            this.#sources.set(manifest.digest, source);
+        }
+    }
+    /**
+     * Reads what the plan still has to know before its orphans can be believed.
+     *
+     * @returns whether anything was read, so that the plan has to be made again
+     */
+    async lookCloser(inventory, plan) {
+        if (plan.orphans.length === 0 || inventory.gaps.length > 0) {
+            return false;
+        }
+        const young = unknownAges(inventory, plan, this.#options.policy);
+        await this.#each(young, ({ config }) => `config ${config.digest}`, (image) => this.#readFacts(image));
+        if (young.length > 0) {
+            return true;
+        }
+        const unasked = this.#hasReferrersApi
+            ? [...inventory.manifests.keys()].filter((digest) => !this.#askedForReferrers.has(digest))
+            : [];
+        const found = [];
+        await this.#each(unasked, (digest) => `referrers of ${digest}`, async (digest) => {
+            found.push(...(await this.#readReferrers(digest)));
+        });
+        await this.follow(found);
+        return unasked.length > 0;
+    }
+    async #readFacts(image) {
+        this.#facts.set(image.digest, await this.#options.reader.imageFacts(this.#repository, image));
+    }
+    /**
+     * Asked of every manifest, also of those that stay (docs/adr/0002): a referrer that only this API
+     * knows may be an index, and what looks like an orphan its child.
+     */
+    async #readReferrers(digest) {
+        this.#askedForReferrers.add(digest);
+        const referrers = await this.#options.reader.referrers(this.#repository, digest);
+        if (referrers === undefined) {
+            this.#hasReferrersApi = false;
+            return [];
+        }
+        return referrers.map((each) => ({ digest: each, source: 'referrers' }));
+    }
+    async #each(items, what, read) {
+        const { progress, concurrency } = this.#options;
+        progress.expect(items.length);
+        await pMap(items, async (item) => {
+            if (this.#gaps.length < MOST_GAPS) {
+                await this.#attempt(what(item), () => read(item));
+            }
+            progress.done();
+        }, { concurrency });
+    }
+    /** Runs a read; what registry and network do wrong becomes a gap, what we do wrong is thrown. */
+    async #attempt(what, read) {
+        try {
+            return await read();
+        }
+        catch (error) {
+            if (error instanceof RequestFailure) {
+                this.#gaps.push({ what, why: error.message });
+                if (this.#gaps.length === MOST_GAPS) {
+                    const why = `not read: ${String(MOST_GAPS)} things before it could not be read either`;
+                    this.#gaps.push({ what: 'the rest', why });
+                }
+                return undefined;
+            }
+            throw error;
+        }
+    }
+}
+/** The manifests that this one's body names. */
+function namedBy(manifest) {
+    if (manifest.kind === 'unknown') {
+        return [];
+    }
+    const children = manifest.kind === 'index'
+        ? manifest.children.map(({ digest }) => ({ digest, source: 'child' }))
+        : [];
+    return manifest.subject === undefined
+        ? children
+        : [...children, { digest: manifest.subject, source: 'subject' }];
+}
+
+;// CONCATENATED MODULE: ./src/registry/answer.ts
+/**
+ * What a registry's error answers mean, in words that say what to do. The only place that looks at
+ * error codes (distribution-spec, "Error Codes") and at the quirks behind them.
+ */
+
+
+
+/** The registry answered, but not with what was asked for. The message is safe to print. */
+class RegistryError extends RequestFailure {
+    name = 'RegistryError';
+    kind;
+    constructor(kind, message) {
+        super(message);
+        this.kind = kind;
+    }
+}
+const ErrorBody = object({
+    errors: array(object({
+        code: fallback(string(), ''),
+        message: fallback(optional(string(), ''), ''),
+    })),
+});
+/** The first error of a registry's JSON error body; `undefined` when the body is something else. */
+function errorOf(response) {
+    let body;
+    try {
+        body = JSON.parse(response.body.toString('utf8'));
+    }
+    catch {
+        return undefined;
+    }
+    const parsed = safeParse(ErrorBody, body);
+    return parsed.success ? parsed.output.errors[0] : undefined;
+}
+/**
+ * Whether a 404 says that the manifest or repository does not exist. Others mean something else:
+ * Distribution answers MANIFEST_UNKNOWN also for an OCI manifest that Accept left out ("accept header
+ * does not support OCI manifests"), proxies and web servers answer with HTML.
+ */
+function saysUnknown(response) {
+    const error = errorOf(response);
+    return (response.status === 404 &&
+        error !== undefined &&
+        (error.code === 'MANIFEST_UNKNOWN' || error.code === 'NAME_UNKNOWN') &&
+        !/accept header/i.test(error.message));
+}
+/** @param quote makes text of the registry safe to print: secrets out, control characters out, cut */
+function refusal(response, doing, quote) {
+    const { status } = response;
+    const error = errorOf(response);
+    const said = error === undefined ? '' : ` (${quote(`${error.code} ${error.message}`.trim())})`;
+    if (status === 401 || status === 403) {
+        const scope = quote(missingScope(response) ?? doing.scope);
+        const lack = scope === ''
+            ? 'The credentials were not accepted'
+            : `The credentials lack the scope \`${scope}\``;
+        return new RegistryError(status === 401 ? 'unauthorized' : 'forbidden', `the registry refused to ${doing.what}: ${String(status)}${said}. ${lack}: give \`username\` and ` +
+            '`password` of an account that may do this, or log in with docker/login-action before this step');
+    }
+    // 405 with another code is about this manifest alone: zot's DENIED protects the child of an index.
+    if (status === 405 && doing.deletes && (error === undefined || error.code === 'UNSUPPORTED')) {
+        return error !== undefined
+            ? new RegistryError('deletes-off', `the registry refused to ${doing.what}: 405${said}. Deleting is switched off there: start it with ` +
+                'REGISTRY_STORAGE_DELETE_ENABLED=true (`storage.delete.enabled` in its configuration). If it is ' +
+                'a pull-through cache, it never deletes: clean the registry behind it')
+            : new RegistryError('read-only', `the registry refused to ${doing.what}: 405 without an error code, as a registry in read-only ` +
+                'mode answers (`storage.maintenance.readonly`). Run this again when it accepts writes');
+    }
+    if (error === undefined && (status === 404 || (status >= 200 && status < 400))) {
+        return new RegistryError('not-a-registry', `could not ${doing.what}: ${String(status)} with a body that is no registry's ` +
+            `(${quote(response.headers['content-type'] ?? 'no Content-Type')}). Is \`registry-url\` right, ` +
+            'and does no proxy answer in its place?');
+    }
+    return new RegistryError('unexpected', `could not ${doing.what}: the registry answered ${String(status)}${said}`);
+}
+/** The scope that the registry's challenge asks for, which may be more exact than what was asked for. */
+function missingScope(response) {
+    return parseChallenges(response.headers['www-authenticate'])
+        .find((challenge) => challenge.scheme === 'bearer')
+        ?.params.get('scope');
+}
+
+;// CONCATENATED MODULE: ./src/cleanup/verify.ts
+/**
+ * Proves after a sweep that what was kept is still there: every kept tag resolves, and so does every
+ * child of every index behind one. Only reads.
+ */
+
+
+/**
+ * @param inventory the repository as it was right before the sweep
+ * @param deleted what the sweep deleted
+ * @returns what no longer resolves, or could not be asked for. What was broken before the sweep, and
+ *   tags of deleted manifests, are not among it
+ */
+async function verifyRepository(inventory, deleted, { reader, concurrency }) {
+    const { repository } = inventory;
+    const broken = [];
+    const check = async (what, look) => {
+        try {
+            const why = await look();
+            if (why !== undefined) {
+                broken.push({ what, why });
+            }
+        }
+        catch (error) {
+            if (!(error instanceof RequestFailure)) {
+                throw error;
+            }
+            broken.push({ what, why: `could not be read again: ${error.message}` });
+        }
+    };
+    let listed = [];
+    await check('the list of tags', async () => {
+        listed = await reader.tags(repository);
+        return undefined;
+    });
+    const expected = [...inventory.tags]
+        .filter(([, digest]) => !deleted.has(digest))
+        .map(([tag]) => tag);
+    const tags = [...new Set([...listed, ...expected])].filter((tag) => !inventory.brokenTags.includes(tag));
+    // What each tag points at now: a manifest known from before, or one that a push brought meanwhile.
+    const standing = new Map();
+    await pMap(tags, (tag) => check(`tag ${tag}`, async () => {
+        const before = inventory.tags.get(tag);
+        if (before !== undefined && (await reader.resolve(repository, tag)) === before) {
+            standing.set(before, inventory.manifests.get(before));
+            return undefined;
+        }
+        const answer = await reader.manifest(repository, tag);
+        if (answer.kind === 'absent') {
+            // Some registries leave the tags of a deleted manifest behind.
+            const went = before !== undefined && deleted.has(before);
+            return went ? undefined : 'its manifest is gone';
+        }
+        standing.set(answer.manifest.digest, answer.manifest);
+        return undefined;
+    }), { concurrency });
+    const asked = new Set();
+    let wave = childrenOf([...standing.values()], inventory, asked);
+    while (wave.length > 0) {
+        const read = [];
+        await pMap(wave, (digest) => check(`manifest ${digest}`, async () => {
+            const known = inventory.manifests.get(digest);
+            if (known !== undefined && (await reader.resolve(repository, digest)) === digest) {
+                read.push(known);
+                return undefined;
+            }
+            const answer = await reader.manifest(repository, digest);
+            if (answer.kind === 'absent') {
+                return 'an index that is kept has it as a child, and it is gone';
+            }
+            read.push(answer.manifest);
+            return undefined;
+        }), { concurrency });
+        wave = childrenOf(read, inventory, asked);
+    }
+    return broken.sort((a, b) => (a.what < b.what ? -1 : 1));
+}
+/** The children that have not been asked for yet, without those that were missing before the sweep. */
+function childrenOf(manifests, inventory, asked) {
+    const children = manifests.flatMap((manifest) => manifest?.kind === 'index' ? manifest.children.map(({ digest }) => digest) : []);
+    return children.filter((digest) => {
+        const isNew = !asked.has(digest) && !inventory.absent.has(digest);
+        asked.add(digest);
+        return isNew;
+    });
+}
+
+;// CONCATENATED MODULE: ./src/cleanup/sweep.ts
+/**
+ * Carries out a plan: the only stage that deletes. Looks again before the first delete, deletes nothing
+ * that the plan did not hold, and never a manifest whose predecessor is still there.
+ */
+
+
+
+
+
+/** After one of these the registry refuses every other delete in the repository as well. */
+const FINAL = ['unauthorized', 'forbidden', 'deletes-off', 'read-only'];
+/**
+ * Deletes the orphans of one repository's plan and verifies what was kept.
+ *
+ * @param survey the repository as it was read when the plan was made
+ * @param candidates the same digests that the survey was given
+ */
+async function sweepRepository(survey, candidates, options) {
+    const { repository, orphans } = survey.plan;
+    // Tags may have moved since, and pushes come in: the plan is made again with what is there now. What
+    // is to go is looked at whatever named it: of an index out of sight, the child would go before it.
+    const known = new Set([...candidates, ...orphans.map(({ digest }) => digest)]);
+    const fresh = await surveyRepository(repository, known, options, survey.inventory);
+    const [gap] = fresh.inventory.gaps;
+    if (gap !== undefined) {
+        const why = `looking again before the first delete, ${gap.what} could not be read: ${gap.why}`;
+        const skipped = orphans.map(({ digest }) => ({ digest, why }));
+        return { repository, deleted: [], gone: [], spared: [], failed: [], skipped, broken: [] };
+    }
+    const planned = new Set(orphans.map(({ digest }) => digest));
+    // In the new plan's order: what has to go first may have changed with the tags.
+    const condemned = fresh.plan.orphans.filter(({ digest }) => planned.has(digest));
+    const keptNow = new Map(fresh.plan.keep.map(({ digest, reason }) => [digest, reason]));
+    const spared = orphans.flatMap(({ digest }) => {
+        const reason = keptNow.get(digest);
+        return reason === undefined ? [] : [{ digest, reason }];
+    });
+    const { results, changed } = await deleteInOrder(repository, condemned, options);
+    const of = (kind) => condemned
+        .filter(({ digest }) => results.get(digest)?.kind === kind)
+        .map(({ digest }) => digest);
+    const explained = (kind) => condemned.flatMap(({ digest }) => {
+        const result = results.get(digest);
+        return result?.kind === kind ? [{ digest, why: result.why }] : [];
+    });
+    const deleted = of('deleted');
+    const gone = of('gone');
+    return {
+        repository,
+        deleted,
+        gone,
+        spared,
+        failed: explained('failed'),
+        skipped: explained('skipped'),
+        broken: changed
+            ? await verifyRepository(fresh.inventory, new Set([...deleted, ...gone]), options)
+            : [],
+    };
+}
+async function deleteInOrder(repository, condemned, { writer, concurrency, progress }) {
+    const results = new Map();
+    const pending = new Map();
+    let calledOff;
+    let changed = false;
+    async function remove({ digest, after }) {
+        // They stand earlier in the list, so each has begun, or is not to be deleted in this run.
+        await Promise.all(after.map((before) => pending.get(before) ?? Promise.resolve()));
+        const standing = after.find((before) => {
+            const kind = results.get(before)?.kind;
+            return kind !== 'deleted' && kind !== 'gone';
+        });
+        if (calledOff !== undefined) {
+            return { kind: 'skipped', why: calledOff };
+        }
+        if (standing !== undefined) {
+            return { kind: 'skipped', why: `${standing}, which has to go before it, is still there` };
+        }
+        try {
+            const kind = await writer.deleteManifest(repository, digest);
+            changed ||= kind === 'deleted';
+            return { kind };
+        }
+        catch (error) {
+            if (error instanceof RequestFailure) {
+                if (error instanceof RegistryError && FINAL.includes(error.kind)) {
+                    calledOff = 'not tried: the registry refused another delete in this repository';
+                }
+                else {
+                    // No answer, or a 500: it may have been carried out all the same.
+                    changed = true;
+                }
+                return { kind: 'failed', why: error.message };
+            }
+            throw error;
+        }
+    }
+    progress.expect(condemned.length);
+    await pMap(condemned, (orphan) => {
+        const task = remove(orphan).then((result) => {
+            results.set(orphan.digest, result);
+            progress.done();
+        });
+        pending.set(orphan.digest, task);
+        return task;
+    }, { concurrency });
+    return { results, changed };
+}
+
+;// CONCATENATED MODULE: ./src/registry/choice.ts
+/**
+ * @param named the repositories of the candidates, which the catalog may not list
+ * @throws RegistryError or TransportError when the catalog is needed and can't be read
+ */
+async function chooseRepositories(reader, selection, named) {
+    if (selection.names !== undefined) {
+        return { repositories: selection.names, isComplete: false, unnameable: 0 };
+    }
+    const { repositories, unnameable } = await reader.catalog();
+    const known = [...new Set([...repositories, ...named])].sort();
+    const chosen = known.filter((repository) => selection.includes(repository));
+    return {
+        repositories: chosen,
+        isComplete: chosen.length === known.length && unnameable === 0,
+        unnameable,
+    };
+}
+
 ;// CONCATENATED MODULE: ./src/oci/image-config.ts
 /** What an image's config tells (image-spec config.md): when it was built, and for which platform. */
 
@@ -54341,7 +54418,7 @@ async function readPages(send, first, scope, read) {
     let url = first;
     while (url !== undefined) {
         if (seen.has(url.href) || seen.size >= MOST_PAGES) {
-            throw new RegistryError('unexpected', `the registry's pages of ${first.pathname} do not end: page ${String(seen.size + 1)} was seen before`);
+            throw new RegistryError('unexpected', `the registry's pages of ${first.pathname} do not end: after ${String(seen.size)} pages another one is said to follow`);
         }
         seen.add(url.href);
         const response = await send({ method: 'GET', url, scope, maxBytes: LIST_BYTES });
@@ -54636,86 +54713,97 @@ function createWriter(send, base, quote) {
             if (saysUnknown(response)) {
                 return 'gone';
             }
-            throw refusal(response, { what: `delete ${repository}@${digest}`, scope }, quote);
+            const doing = { what: `delete ${repository}@${digest}`, scope, deletes: true };
+            throw refusal(response, doing, quote);
         },
     };
 }
 
-;// CONCATENATED MODULE: ./src/registry/choice.ts
+;// CONCATENATED MODULE: ./src/stages.ts
 /**
- * @param named the repositories of the candidates, which the catalog may not list
- * @throws RegistryError or TransportError when the catalog is needed and can't be read
+ * The stages in order: registry, survey (inventory, graph, plan), sweep and verify. A dry-run is the same
+ * without the sweep. Knows nothing of GitHub: what it reads, waits for and prints with is passed in.
  */
-async function chooseRepositories(reader, selection, named) {
-    if (selection.names !== undefined) {
-        return { repositories: selection.names, isComplete: false, unnameable: 0 };
-    }
-    const { repositories, unnameable } = await reader.catalog();
-    const known = [...new Set([...repositories, ...named])].sort();
-    const chosen = known.filter((repository) => selection.includes(repository));
+
+
+
+
+
+
+/**
+ * Cleans one registry.
+ *
+ * @throws RequestFailure when the registry can't be spoken to, or its catalog can't be read. What goes
+ *   wrong in a repository is in the run that is returned
+ */
+async function runStages(settings, intake, { transport, progress, quote, now, onChosen }) {
+    const { registry, concurrency, dryRun, gracePeriod, danglingReferrers } = settings;
+    const startedAt = now();
+    const reader = createReader(transport.send, registry, quote);
+    await reader.ping();
+    const choice = await chooseRepositories(reader, settings.selection, intake.candidates.keys());
+    onChosen?.(choice.repositories);
+    const failures = [];
+    /** A fault of our own in one repository must not stop the others, nor the report of what was done. */
+    const contain = async (repository, work) => {
+        try {
+            return await work;
+        }
+        catch (error) {
+            const why = error instanceof Error ? (error.stack ?? error.message) : String(error);
+            failures.push(`${repository}: this action failed by a fault of its own: ${quote(why)}`);
+            return undefined;
+        }
+    };
+    const policy = { gracePeriod, danglingReferrers, now: startedAt };
+    const options = { reader, concurrency, progress, policy };
+    const candidates = (repository) => intake.candidates.get(repository) ?? new Set();
+    progress.begin('Reading tags and manifests');
+    const read = await pMap(choice.repositories, (repository) => contain(repository, surveyRepository(repository, candidates(repository), options)), { concurrency });
+    const surveys = read.filter((survey) => survey !== undefined);
+    // Every plan is complete before the first delete.
+    const writer = createWriter(transport.send, registry, quote);
+    const toSweep = dryRun ? [] : surveys.filter(({ plan }) => plan.orphans.length > 0);
+    progress.begin('Deleting orphan manifests');
+    const swept = await pMap(toSweep, (survey) => {
+        const { repository } = survey.plan;
+        const sweep = sweepRepository(survey, candidates(repository), { ...options, writer });
+        return contain(repository, sweep);
+    }, { concurrency });
+    const outcomes = new Map(swept
+        .filter((outcome) => outcome !== undefined)
+        .map((outcome) => [outcome.repository, outcome]));
+    const repositories = surveys.map(({ inventory, plan }) => {
+        const outcome = outcomes.get(plan.repository);
+        const isEmpty = inventory.tags.size + inventory.manifests.size + inventory.gaps.length === 0;
+        const warnings = isEmpty
+            ? ['it has no tags, and none of the digests named for it exists. Is its name right?']
+            : [];
+        return { inventory, plan, ...(outcome === undefined ? {} : { outcome }), warnings };
+    });
+    const chosen = new Set(choice.repositories);
     return {
-        repositories: chosen,
-        isComplete: chosen.length === known.length && unnameable === 0,
-        unnameable,
+        registry: registry.origin,
+        dryRun,
+        gracePeriod,
+        danglingReferrers,
+        startedAt,
+        finishedAt: now(),
+        requests: transport.stats().requests,
+        repositories,
+        everyRepositoryScanned: choice.isComplete && failures.length === 0,
+        unnameableRepositories: choice.unnameable,
+        intake,
+        ignoredCandidates: [...intake.candidates]
+            .filter(([repository]) => !chosen.has(repository))
+            .reduce((sum, [, digests]) => sum + digests.size, 0),
+        untaggedListing: 'none',
+        failures,
     };
 }
 
-;// CONCATENATED MODULE: ./src/report/lines.ts
-/** One repository's lines in the job's log: the summary's facts as plain text. */
-
-
-
-
-
-
-/** The first line counts; then a line for each orphan, and one for each gap. */
-function repositoryLines(repository, run) {
-    const { inventory } = repository;
-    const counts = countRepository(repository, run.dryRun);
-    const describe = describer(inventory);
-    const orphans = judge(repository, run.dryRun).map(({ orphan, fate }) => {
-        const { digest, created, reason } = orphan;
-        const manifest = inventory.manifests.get(digest);
-        const old = age(created, run.finishedAt);
-        const facts = [
-            label(describe(digest)),
-            ...(manifest === undefined ? [] : [size(contentBytes(manifest))]),
-            ...(old === undefined ? [] : [`built ${old} ago`]),
-        ];
-        return `${became(fate, run)} ${digest} (${facts.join(', ')}): ${whyOrphan(reason)}`;
-    });
-    return [
-        `${count(counts.tags, 'tag')}, ${count(counts.manifests, 'manifest')} read, ` +
-            count(counts.orphansFound, 'orphan'),
-        ...orphans,
-        ...inventory.brokenTags.map((tag) => `broken before this run: tag ${tag} has no manifest`),
-        ...inventory.gaps.map(({ what, why }) => `could not read ${what}: ${why}`),
-    ];
-}
-function became(fate, run) {
-    switch (fate.kind) {
-        case 'planned':
-            return 'would delete';
-        case 'deleted':
-            return 'deleted';
-        case 'gone':
-            return 'already gone:';
-        case 'spared':
-            return fate.reason.kind === 'tagged'
-                ? 'kept, tagged meanwhile:'
-                : `kept, ${whyKept(fate.reason.kind, duration(run.gracePeriod))}:`;
-        case 'failed':
-            return `could not delete (${fate.why})`;
-        case 'skipped':
-            return `not deleted (${fate.why})`;
-    }
-}
-
 ;// CONCATENATED MODULE: ./src/main.ts
-/**
- * The stages in order: inputs, registry, survey (inventory, graph, plan), sweep and verify, report. A
- * dry-run is the same without the sweep. The one place that ends the run.
- */
+/** One run from the inputs to the report, and the one place that ends it. */
 
 
 
@@ -54731,12 +54819,7 @@ function became(fate, run) {
 
 
 
-
-
-
-
-
-/** Annotations beyond this many are not shown by GitHub anyway; the summary has them all. */
+/** GitHub shows ten annotations of a step, and the summary has them all. */
 const MOST_ANNOTATIONS = 10;
 /** Long enough for every sentence of a registry that is worth reading. */
 const main_QUOTE = 300;
@@ -54750,17 +54833,29 @@ async function main() {
     const log = createLog((text) => secrets.redact(text));
     try {
         const settings = readSettings();
-        const mask = (secret) => {
+        const transport = await connect(settings, log, (secret) => {
             core_setSecret(secret);
             secrets.add(secret);
-        };
-        const quote = (text) => harmless(secrets.redact(text)).slice(0, main_QUOTE);
-        const transport = await connect(settings, mask, log);
+        });
         const progress = startProgress(() => transport.stats().requests, (line) => {
             log.info(line);
         });
         try {
-            return await clean(settings, transport, progress, log, quote);
+            const intake = await readIntake({
+                digests: settings.digests,
+                files: settings.digestsFiles,
+                registryHost: settings.registry.host,
+            });
+            const run = await runStages(settings, intake, {
+                transport,
+                progress,
+                quote: (text) => harmless(secrets.redact(text)).slice(0, main_QUOTE),
+                now: () => Date.now(),
+                onChosen: (repositories) => {
+                    announce(settings, repositories, log);
+                },
+            });
+            return await report(run, settings, log);
         }
         finally {
             progress.stop();
@@ -54773,7 +54868,7 @@ async function main() {
         return false;
     }
 }
-async function connect(settings, mask, log) {
+async function connect(settings, log, mask) {
     const { registry, login, insecure, ca, concurrency } = settings;
     const credentials = login === undefined
         ? await readDockerCredentials(registry, process.env)
@@ -54793,113 +54888,47 @@ async function connect(settings, mask, log) {
         },
     });
 }
-async function clean(settings, transport, progress, log, quote) {
-    const { registry, concurrency, dryRun, gracePeriod, danglingReferrers } = settings;
-    const startedAt = Date.now();
-    const intake = await readIntake({
-        digests: settings.digests,
-        files: settings.digestsFiles,
-        registryHost: registry.host,
-    });
-    const reader = createReader(transport.send, registry, quote);
-    await reader.ping();
-    const choice = await chooseRepositories(reader, settings.selection, intake.candidates.keys());
-    const howMany = count(choice.repositories.length, 'repository', 'repositories');
-    log.info(`${registry.origin}: ${howMany} to look at${dryRun ? ' (dry-run: nothing will be deleted)' : ''}`);
+function announce(settings, repositories, log) {
+    const howMany = count(repositories.length, 'repository', 'repositories');
+    const mode = settings.dryRun ? ' (dry-run: nothing will be deleted)' : '';
+    log.info(`${settings.registry.origin}: ${howMany} to look at${mode}`);
     log.info('This registry has no route that lists untagged manifests: only what a tag, an input or another ' +
         'manifest names can be seen');
-    const options = {
-        reader,
-        concurrency,
-        progress,
-        policy: { gracePeriod, danglingReferrers, now: startedAt },
-    };
-    const candidates = (repository) => intake.candidates.get(repository) ?? new Set();
-    progress.begin('Reading tags and manifests');
-    const failures = [];
-    /** A fault of our own in one repository must not stop the others, nor the report of what was done. */
-    const contain = async (repository, work) => {
-        try {
-            return await work;
-        }
-        catch (error) {
-            const why = error instanceof Error ? (error.stack ?? error.message) : String(error);
-            failures.push(`${repository}: this action failed by a fault of its own: ${quote(why)}`);
-            return undefined;
-        }
-    };
-    const read = await pMap(choice.repositories, (repository) => contain(repository, surveyRepository(repository, candidates(repository), options)), { concurrency });
-    const surveys = read.filter((survey) => survey !== undefined);
-    // Every plan is complete before the first delete.
-    const writer = createWriter(transport.send, registry, quote);
-    const toSweep = dryRun ? [] : surveys.filter(({ plan }) => plan.orphans.length > 0);
-    progress.begin('Deleting orphan manifests');
-    const outcomes = await pMap(toSweep, (survey) => {
-        const { repository } = survey.plan;
-        const sweep = sweepRepository(survey, candidates(repository), { ...options, writer });
-        return contain(repository, sweep);
-    }, { concurrency });
-    const outcomeOf = new Map(outcomes
-        .filter((outcome) => outcome !== undefined)
-        .map((outcome) => [outcome.repository, outcome]));
-    const repositories = surveys.map(({ inventory, plan }) => {
-        const outcome = outcomeOf.get(plan.repository);
-        const isEmpty = inventory.tags.size + inventory.manifests.size + inventory.gaps.length === 0;
-        const warnings = isEmpty
-            ? ['it has no tags, and none of the digests named for it exists. Is its name right?']
-            : [];
-        return { inventory, plan, ...(outcome === undefined ? {} : { outcome }), warnings };
-    });
-    const context = runContext();
-    const run = {
-        registry: registry.origin,
-        dryRun,
-        gracePeriod,
-        danglingReferrers,
-        startedAt,
-        finishedAt: Date.now(),
-        requests: transport.stats().requests,
-        repositories,
-        everyRepositoryScanned: choice.isComplete,
-        unnameableRepositories: choice.unnameable,
-        intake,
-        ignoredCandidates: [...intake.candidates]
-            .filter(([repository]) => !choice.repositories.includes(repository))
-            .reduce((sum, [, digests]) => sum + digests.size, 0),
-        untaggedListing: 'none',
-        failures,
-        ...(context === undefined ? {} : { run: context }),
-    };
-    return report(run, settings, log);
 }
-async function report(run, settings, log) {
-    for (const repository of run.repositories) {
-        log.group(repository.inventory.repository, repositoryLines(repository, run));
+/** Everything that people and later steps get to see; returns whether the job is green. */
+async function report(finished, settings, log) {
+    const context = runContext();
+    const read = { ...finished, ...(context === undefined ? {} : { run: context }) };
+    for (const repository of read.repositories) {
+        const { repository: name } = repository.inventory;
+        log.group(name, repositoryLines(repository, read));
         repository.warnings.forEach((warning) => {
-            log.warning(`${repository.inventory.repository}: ${warning}`);
+            log.warning(`${name}: ${warning}`);
         });
     }
-    const failures = [];
-    if (settings.reportFile !== undefined) {
-        try {
-            await writeReport(run, settings.reportFile);
-        }
-        catch (error) {
-            const why = error instanceof Error ? error.message : String(error);
-            failures.push(`the report could not be written to the path that report-file names: ${why}`);
-        }
-    }
-    const complete = { ...run, failures: [...run.failures, ...failures] };
-    await publish(complete);
-    const found = problems(complete);
+    const unwritten = settings.reportFile && (await tryReport(read, settings.reportFile));
+    const run = unwritten ? { ...read, failures: [...read.failures, unwritten] } : read;
+    await publish(run);
+    const found = problems(run);
     found.slice(0, MOST_ANNOTATIONS).forEach((problem) => {
         log.error(sentence(problem));
     });
     if (found.length > MOST_ANNOTATIONS) {
-        log.error(`${String(found.length - MOST_ANNOTATIONS)} more problems are in the job summary`);
+        log.info(`${count(found.length - MOST_ANNOTATIONS, 'more problem')} in the job summary`);
     }
-    log.info(headline(complete, totals(complete)));
+    log.info(headline(run, totals(run)));
     return found.length === 0;
+}
+/** @returns why the report could not be written, if so */
+async function tryReport(run, file) {
+    try {
+        await writeReport(run, file);
+        return undefined;
+    }
+    catch (error) {
+        const why = error instanceof Error ? error.message : String(error);
+        return `the report could not be written where report-file says: ${why}`;
+    }
 }
 
 ;// CONCATENATED MODULE: ./src/index.ts

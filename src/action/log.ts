@@ -27,7 +27,8 @@ export function harmless(text: string): string {
 /** @param redact takes the run's secrets out of a text */
 export function createLog(redact: (text: string) => string): Log {
   const line = (text: string) => harmless(redact(text));
-  const lines = (text: string) => text.split('\n').map(line).join('\n');
+  // Redacted as a whole: a secret may have lines of its own.
+  const lines = (text: string) => redact(text).split('\n').map(harmless).join('\n');
   return {
     info: (text) => {
       core.info(line(text));

@@ -20,33 +20,39 @@ interface Before {
   readonly soft: Set<Digest>;
 }
 
+type Waiting = readonly [digest: Digest, before: Before];
+
 /** Kahn's algorithm in rounds, each sorted by digest, so that the order depends on the graph alone. */
 export function deletionOrder(graph: Graph, orphans: ReadonlySet<Digest>): Placed[] {
-  const { befores, afters } = constraints(graph, orphans);
-  const waiting = new Map(befores);
+  const { befores: waiting, afters } = constraints(graph, orphans);
   const order: Placed[] = [];
   const placed = new Set<Digest>();
-  const place = (digest: Digest): Digest[] => {
-    const { hard, soft } = befores.get(digest) ?? { hard: [], soft: [] };
-    const after = [...new Set([...hard, ...soft])].filter((each) => placed.has(each));
-    waiting.delete(digest);
-    order.push({ digest, after: after.sort(compare) });
-    return afters.get(digest) ?? [];
-  };
-  const isFree = (digest: Digest) => {
-    const before = waiting.get(digest);
-    return (
-      before !== undefined && [...before.hard, ...before.soft].every((each) => placed.has(each))
-    );
-  };
-  let round = [...waiting.keys()].filter(isFree);
+  const isPlaced = (digest: Digest) => placed.has(digest);
+  const isFree = ([, { hard, soft }]: Waiting) =>
+    [...hard].every(isPlaced) && [...soft].every(isPlaced);
+  let round: Waiting[] = [...waiting].filter(isFree);
   while (waiting.size > 0) {
-    const now = round.length > 0 ? round.sort(compare) : [leastBound(waiting, placed)];
-    const next = new Set(now.flatMap(place));
-    now.forEach((digest) => placed.add(digest));
+    const now = round.length > 0 ? round.sort(byDigest) : leastBound(waiting, isPlaced);
+    for (const [digest, { hard, soft }] of now) {
+      const after = [...new Set([...hard, ...soft])].filter(isPlaced).sort(compare);
+      order.push({ digest, after });
+      waiting.delete(digest);
+    }
+    now.forEach(([digest]) => placed.add(digest));
+    const next = new Map<Digest, Before>();
+    for (const to of now.flatMap(([digest]) => afters.get(digest) ?? [])) {
+      const before = waiting.get(to);
+      if (before !== undefined) {
+        next.set(to, before);
+      }
+    }
     round = [...next].filter(isFree);
   }
   return order;
+}
+
+function byDigest([a]: Waiting, [b]: Waiting): number {
+  return compare(a, b);
 }
 
 function constraints(graph: Graph, orphans: ReadonlySet<Digest>) {
@@ -76,11 +82,15 @@ function constraints(graph: Graph, orphans: ReadonlySet<Digest>) {
  * manifest has to go before what it describes. Digests can't form a circle, so there is always one
  * whose parents are gone.
  */
-function leastBound(waiting: ReadonlyMap<Digest, Before>, placed: ReadonlySet<Digest>): Digest {
-  const sorted = [...waiting].sort(([a], [b]) => compare(a, b));
-  const [digest] = sorted.find(([, { hard }]) => [...hard].every((each) => placed.has(each))) ?? [];
-  if (digest === undefined) {
+function leastBound(
+  waiting: ReadonlyMap<Digest, Before>,
+  isPlaced: (digest: Digest) => boolean,
+): Waiting[] {
+  const first = [...waiting]
+    .sort(byDigest)
+    .find(([, { hard }]) => [...hard].every((digest) => isPlaced(digest)));
+  if (first === undefined) {
     throw new Error('indexes contain each other, which digests do not allow');
   }
-  return digest;
+  return [first];
 }

@@ -219,8 +219,8 @@ function orphanReasons(
       );
     }
   }
-  for (const of of [...orphans].sort(compare)) {
-    for (const edge of graph.edges.get(of) ?? []) {
+  for (const [of, edges] of [...graph.edges].sort(([a], [b]) => compare(a, b))) {
+    for (const edge of orphans.has(of) ? edges : []) {
       if (edge.kind === 'child') {
         give(edge.to, { kind: 'child', of });
       }

@@ -32,26 +32,24 @@ export async function sweepRepository(
   options: SweepOptions,
 ): Promise<Outcome> {
   const { repository, orphans } = survey.plan;
-  // Tags may have moved since, and pushes come in: the plan is made again with what is there now.
-  const fresh = await surveyRepository(repository, candidates, options, survey.inventory);
+  // Tags may have moved since, and pushes come in: the plan is made again with what is there now. What
+  // is to go is looked at whatever named it: of an index out of sight, the child would go before it.
+  const known = new Set([...candidates, ...orphans.map(({ digest }) => digest)]);
+  const fresh = await surveyRepository(repository, known, options, survey.inventory);
   const [gap] = fresh.inventory.gaps;
   if (gap !== undefined) {
     const why = `looking again before the first delete, ${gap.what} could not be read: ${gap.why}`;
     const skipped = orphans.map(({ digest }) => ({ digest, why }));
     return { repository, deleted: [], gone: [], spared: [], failed: [], skipped, broken: [] };
   }
-  const stillOrphan = new Map(fresh.plan.orphans.map((orphan) => [orphan.digest, orphan]));
-  const condemned = orphans.flatMap(({ digest }) => stillOrphan.get(digest) ?? []);
+  const planned = new Set(orphans.map(({ digest }) => digest));
+  // In the new plan's order: what has to go first may have changed with the tags.
+  const condemned = fresh.plan.orphans.filter(({ digest }) => planned.has(digest));
   const keptNow = new Map(fresh.plan.keep.map(({ digest, reason }) => [digest, reason]));
   const spared = orphans.flatMap(({ digest }) => {
     const reason = keptNow.get(digest);
     return reason === undefined ? [] : [{ digest, reason }];
   });
-
-  // Only a referrers API that contradicts itself can lose sight of a manifest between the looks.
-  const lost = orphans
-    .filter(({ digest }) => !stillOrphan.has(digest) && !keptNow.has(digest))
-    .map(({ digest }) => ({ digest, why: 'the second look, right before deleting, missed it' }));
 
   const { results, changed } = await deleteInOrder(repository, condemned, options);
   const of = (kind: Result['kind']) =>
@@ -71,7 +69,7 @@ export async function sweepRepository(
     gone,
     spared,
     failed: explained('failed'),
-    skipped: [...lost, ...explained('skipped')],
+    skipped: explained('skipped'),
     broken: changed
       ? await verifyRepository(fresh.inventory, new Set([...deleted, ...gone]), options)
       : [],

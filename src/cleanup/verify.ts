@@ -66,7 +66,7 @@ export async function verifyRepository(
         if (answer.kind === 'absent') {
           // Some registries leave the tags of a deleted manifest behind.
           const went = before !== undefined && deleted.has(before);
-          return went ? undefined : 'it was kept, and its manifest is gone';
+          return went ? undefined : 'its manifest is gone';
         }
         standing.set(answer.manifest.digest, answer.manifest);
         return undefined;
