@@ -1,0 +1,217 @@
+import { afterEach, describe, expect, it } from '@jest/globals';
+
+import type { Inventory } from '../../src/cleanup/inventory.js';
+import { verifyRepository } from '../../src/cleanup/verify.js';
+import { image, index, type Content } from '../registries/build.js';
+import { setTag } from '../registries/memory/state.js';
+import { errorAnswer, stopClients, tally, when } from '../registry/client.js';
+import { digests, startScene, type Scene } from './looking.js';
+
+afterEach(stopClients);
+
+const current = image('current');
+const child = image('child');
+const old = image('old');
+
+/** Looks, lets something happen that stands for a sweep, and verifies. */
+async function verify(
+  scene: Scene,
+  deleted: readonly Content[] = [],
+  sweep: () => void = () => undefined,
+  reader: Partial<Scene['reader']> = {},
+) {
+  const { inventory } = await scene.look();
+  scene.registry.requests.length = 0;
+  sweep();
+  return verifyRepository(inventory, new Set(digests(deleted)), {
+    reader: { ...scene.reader, ...reader },
+    concurrency: 4,
+  });
+}
+
+const GONE = 'an index that is kept has it as a child, and it is gone';
+const BROKEN_TAG = 'its manifest is gone';
+
+describe('verifyRepository', () => {
+  it('is content when everything resolves, at a HEAD each', async () => {
+    const scene = await startScene();
+    scene.put(index([index([child]), current]), 'v1', 'latest');
+    scene.put(current, 'v2');
+    expect(await verify(scene)).toEqual([]);
+    // 3 tags, and the 3 children
+    expect(tally(scene.registry)).toEqual({ 'GET tags': 1, 'HEAD manifest': 6 });
+  });
+
+  it('asks for a child that several indexes share once', async () => {
+    const scene = await startScene();
+    scene.put(index([child]), 'v1');
+    scene.put(index([child, current]), 'v2');
+    await verify(scene);
+    const paths = scene.registry.requests.map(({ path }) => path);
+    expect(new Set(paths).size).toBe(paths.length);
+  });
+
+  it.each([
+    ['vanished with its manifest', true],
+    ['is still listed', false],
+  ])('tells of a kept tag that %s', async (_, untag) => {
+    const scene = await startScene();
+    scene.put(current, 'v1');
+    scene.put(old, 'v2');
+    const broken = await verify(scene, [], () => {
+      scene.app.manifests.delete(current.digest);
+      if (untag) {
+        scene.app.tags.delete('v1');
+      }
+    });
+    expect(broken).toEqual([{ what: 'tag v1', why: BROKEN_TAG }]);
+  });
+
+  it('tells of a child that vanished, at any depth', async () => {
+    const scene = await startScene();
+    scene.put(index([index([child]), current]), 'v1');
+    const broken = await verify(scene, [], () => {
+      scene.app.manifests.delete(child.digest);
+      scene.app.manifests.delete(current.digest);
+    });
+    expect(broken).toEqual(
+      digests([child, current])
+        .sort()
+        .map((digest) => ({ what: `manifest ${digest}`, why: GONE })),
+    );
+  });
+
+  it('follows a tag that moved to what it points at now', async () => {
+    const scene = await startScene();
+    scene.put(current, 'v1');
+    const broken = await verify(scene, [old], () => {
+      scene.put(index([old, child]), 'v1');
+      scene.app.manifests.delete(old.digest);
+    });
+    expect(broken).toEqual([{ what: `manifest ${old.digest}`, why: GONE }]);
+  });
+
+  it('and a tag that is new', async () => {
+    const scene = await startScene();
+    scene.put(current, 'v1');
+    const broken = await verify(scene, [old], () => {
+      scene.put(index([index([old])]), 'new');
+      scene.app.manifests.delete(old.digest);
+    });
+    expect(broken).toEqual([{ what: `manifest ${old.digest}`, why: GONE }]);
+  });
+
+  it('reads the children of children that a push brought', async () => {
+    const scene = await startScene();
+    scene.put(current, 'v1');
+    expect(
+      await verify(scene, [], () => {
+        scene.put(index([index([old])]), 'v1');
+      }),
+    ).toEqual([]);
+    expect(tally(scene.registry)['GET manifest']).toBe(3);
+  });
+
+  it('tells of a new tag on what was deleted', async () => {
+    const scene = await startScene();
+    scene.put(current, 'v1');
+    const broken = await verify(scene, [old], () => {
+      setTag(scene.app, 'late', old.digest);
+    });
+    expect(broken).toMatchObject([{ what: 'tag late' }]);
+  });
+
+  it('does not ask for the tags of deleted manifests that went with them', async () => {
+    const scene = await startScene();
+    scene.put(current, 'v1');
+    scene.put(old, 'sha256-x.sig');
+    const broken = await verify(scene, [old], () => {
+      scene.app.manifests.delete(old.digest);
+      scene.app.tags.delete('sha256-x.sig');
+    });
+    expect(broken).toEqual([]);
+    expect(tally(scene.registry)).toEqual({ 'GET tags': 1, 'HEAD manifest': 1 });
+  });
+
+  it('takes tags of deleted manifests that a registry leaves behind for what they are', async () => {
+    const scene = await startScene();
+    scene.put(old, 'sha256-x.sig');
+    expect(
+      await verify(scene, [old], () => {
+        scene.app.manifests.delete(old.digest);
+      }),
+    ).toEqual([]);
+  });
+
+  it('does not blame the sweep for what was broken before', async () => {
+    const scene = await startScene();
+    scene.put(index([child, current]), 'v1');
+    setTag(scene.app, 'v0', image('lost').digest);
+    scene.app.manifests.delete(child.digest);
+    expect(await verify(scene)).toEqual([]);
+  });
+
+  it.each([
+    ['a tag', /HEAD|GET .*manifests\/v1$/, 'tag v1'],
+    ['a child', new RegExp(`manifests/${child.digest}$`), `manifest ${child.digest}`],
+    ['the list of tags', /tags\/list/, 'the list of tags'],
+  ])('tells what could not be asked for: %s', async (_, pattern, what) => {
+    const scene = await startScene();
+    scene.put(index([child]), 'v1');
+    const broken = await verify(scene, [], () => {
+      scene.registry.intercept(when(pattern, errorAnswer(403, 'DENIED')));
+    });
+    expect(broken).toEqual([
+      { what, why: expect.stringMatching(/^could not be read again: .*403/) },
+    ]);
+  });
+
+  it('checks the kept tags even when their list can not be read', async () => {
+    const scene = await startScene();
+    scene.put(current, 'v1');
+    const broken = await verify(scene, [], () => {
+      scene.app.manifests.delete(current.digest);
+      scene.registry.intercept(when(/tags\/list/, { kind: 'reset' }));
+    });
+    expect(broken).toMatchObject([
+      { what: 'tag v1', why: BROKEN_TAG },
+      { what: 'the list of tags' },
+    ]);
+  });
+
+  it('reads whole where HEAD names no digest', async () => {
+    const scene = await startScene({ digestHeader: false });
+    scene.put(index([child]), 'v1');
+    expect(await verify(scene)).toEqual([]);
+    expect(tally(scene.registry)).toEqual({
+      'GET tags': 1,
+      'HEAD manifest': 2,
+      'GET manifest': 2,
+    });
+  });
+
+  it('sends GET and HEAD only', async () => {
+    const scene = await startScene();
+    scene.put(index([child]), 'v1');
+    await verify(scene);
+    expect(new Set(scene.registry.requests.map(({ method }) => method))).toEqual(
+      new Set(['GET', 'HEAD']),
+    );
+  });
+
+  it('throws mistakes of our own', async () => {
+    const scene = await startScene();
+    const tags = () => Promise.reject(new TypeError('ours'));
+    await expect(verify(scene, [], undefined, { tags })).rejects.toThrow(TypeError);
+  });
+
+  it('does not trip over a kept tag whose manifest the inventory lacks', async () => {
+    const scene = await startScene();
+    scene.put(current, 'v1');
+    const { inventory } = await scene.look();
+    const thin: Inventory = { ...inventory, manifests: new Map() };
+    expect(
+      await verifyRepository(thin, new Set(), { reader: scene.reader, concurrency: 1 }),
+    ).toEqual([]);
+  });
+});

@@ -1,0 +1,181 @@
+import { describe, expect, it } from '@jest/globals';
+
+import type { HttpResponse } from '../../src/http/message.js';
+import {
+  errorOf,
+  refusal,
+  saysUnknown,
+  type Doing,
+  type Refusal,
+} from '../../src/registry/answer.js';
+
+function response(
+  status: number,
+  body: unknown = '',
+  headers: HttpResponse['headers'] = {},
+): HttpResponse {
+  const text = typeof body === 'string' ? body : JSON.stringify(body);
+  return { status, headers, body: Buffer.from(text), url: new URL('https://r.example/v2/') };
+}
+
+const error = (code: unknown, message?: unknown) => ({ errors: [{ code, message }] });
+
+describe('errorOf', () => {
+  it.each<[string, unknown, ReturnType<typeof errorOf>]>([
+    ['the first error', error('DENIED', 'no'), { code: 'DENIED', message: 'no' }],
+    ['without a message', error('DENIED'), { code: 'DENIED', message: '' }],
+    ['with a message that is no text', error('DENIED', 7), { code: 'DENIED', message: '' }],
+    ['with a code that is no text', error(7, 'no'), { code: '', message: 'no' }],
+    ['without a code', { errors: [{ message: 'no' }] }, { code: '', message: 'no' }],
+    ['none', { errors: [] }, undefined],
+    ['errors that are no list', { errors: 'DENIED' }, undefined],
+    ['another object', { message: 'Not Found' }, undefined],
+    ['null', null, undefined],
+    ['HTML', '<html>', undefined],
+    ['nothing', '', undefined],
+  ])('%s', (_, body, expected) => {
+    expect(errorOf(response(404, body))).toEqual(expected);
+  });
+});
+
+describe('saysUnknown', () => {
+  it.each<[string, number, unknown, boolean]>([
+    ['404 MANIFEST_UNKNOWN', 404, error('MANIFEST_UNKNOWN', 'manifest unknown'), true],
+    ['404 NAME_UNKNOWN', 404, error('NAME_UNKNOWN'), true],
+    [
+      'an OCI manifest that Accept left out',
+      404,
+      error('MANIFEST_UNKNOWN', 'OCI index found, but Accept Header does not support OCI indexes'),
+      false,
+    ],
+    ['another code', 404, error('DENIED'), false],
+    ['BLOB_UNKNOWN', 404, error('BLOB_UNKNOWN'), false],
+    ['another status', 400, error('NAME_UNKNOWN'), false],
+    ['plain text', 404, '404 page not found\n', false],
+    ['HTML', 404, '<html>MANIFEST_UNKNOWN</html>', false],
+    ['nothing', 404, '', false],
+  ])('%s: %i', (_, status, body, expected) => {
+    expect(saysUnknown(response(status, body))).toBe(expected);
+  });
+});
+
+describe('refusal', () => {
+  const deleting: Doing = {
+    what: 'delete team/app@sha256:00',
+    scope: 'repository:team/app:pull,delete',
+    deletes: true,
+  };
+  const listing: Doing = { what: 'list the tags of team/app', scope: 'repository:team/app:pull' };
+  const bearer = { 'www-authenticate': 'Bearer realm="https://a/t",scope="repository:x:delete"' };
+
+  it.each<[string, HttpResponse, Doing, Refusal, string[]]>([
+    [
+      '401',
+      response(401, error('UNAUTHORIZED', 'authentication required')),
+      listing,
+      'unauthorized',
+      [
+        'list the tags of team/app',
+        '`repository:team/app:pull`',
+        'UNAUTHORIZED authentication required',
+        '`username`',
+        '`password`',
+      ],
+    ],
+    [
+      '401 whose challenge says it better',
+      response(401, '', bearer),
+      deleting,
+      'unauthorized',
+      ['`repository:x:delete`', 'delete team/app@'],
+    ],
+    [
+      '401 with a Basic challenge',
+      response(401, '', { 'www-authenticate': 'Basic realm="r",scope="not a scope"' }),
+      listing,
+      'unauthorized',
+      ['`repository:team/app:pull`'],
+    ],
+    [
+      '401 where no scope was asked for',
+      response(401),
+      { ...listing, scope: '' },
+      'unauthorized',
+      ['credentials were not accepted'],
+    ],
+    [
+      '403',
+      response(403, error('DENIED', 'no')),
+      deleting,
+      'forbidden',
+      ['403', '`repository:team/app:pull,delete`', 'DENIED no'],
+    ],
+    [
+      '405 UNSUPPORTED',
+      response(405, error('UNSUPPORTED', 'The operation is unsupported.')),
+      deleting,
+      'deletes-off',
+      [
+        'REGISTRY_STORAGE_DELETE_ENABLED=true',
+        'storage.delete.enabled',
+        'pull-through cache',
+        'delete team/app@',
+      ],
+    ],
+    [
+      '405 in plain text',
+      response(405, 'Method not allowed\n'),
+      deleting,
+      'read-only',
+      ['read-only', 'storage.maintenance.readonly'],
+    ],
+    [
+      '405 with another code',
+      response(405, error('DENIED', 'child')),
+      deleting,
+      'unexpected',
+      ['405 (DENIED child)'],
+    ],
+    ['405 on a listing', response(405, error('UNSUPPORTED')), listing, 'unexpected', ['405']],
+    ['405 in plain text on a listing', response(405, 'no'), listing, 'unexpected', ['405']],
+    [
+      'a page',
+      response(200, '<html>', { 'content-type': 'text/html' }),
+      listing,
+      'not-a-registry',
+      ['registry-url', 'text/html', 'proxy'],
+    ],
+    ['404 in plain text', response(404, 'no'), listing, 'not-a-registry', ['no Content-Type']],
+    ['a redirect', response(302), listing, 'not-a-registry', ['302']],
+    [
+      '404 with a code',
+      response(404, error('DENIED', 'x')),
+      listing,
+      'unexpected',
+      ['404 (DENIED x)'],
+    ],
+    ['500', response(500, error('UNKNOWN', 'disk')), listing, 'unexpected', ['500 (UNKNOWN disk)']],
+    ['502 in HTML', response(502, '<html>'), listing, 'unexpected', ['answered 502']],
+  ])('%s', (_, answer, doing, kind, words) => {
+    const refused = refusal(answer, doing, (text) => text);
+    expect(refused.kind).toBe(kind);
+    words.forEach((word) => {
+      expect(refused.message).toContain(word);
+    });
+  });
+
+  it('never speaks of switched-off deletes where nothing was to be deleted', () => {
+    const { message } = refusal(response(405, error('UNSUPPORTED')), listing, (text) => text);
+    expect(message).not.toMatch(/delet/i);
+  });
+
+  it.each([
+    ['code and message', response(500, error('SECRET', 'SECRET'))],
+    ['scope', response(401, '', { 'www-authenticate': 'Bearer scope="SECRET"' })],
+    ['Content-Type', response(200, '', { 'content-type': 'SECRET' })],
+  ])('passes what the registry says through the quote: %s', (_, answer) => {
+    const { message } = refusal(answer, listing, (text) => text.replaceAll('SECRET', '***'));
+    expect(message).toContain('***');
+    expect(message).not.toContain('SECRET');
+  });
+});

@@ -1,0 +1,71 @@
+import { afterEach, describe, expect, it } from '@jest/globals';
+
+import { selectRepositories } from '../../src/cleanup/selection.js';
+import { chooseRepositories } from '../../src/registry/choice.js';
+import { image } from '../registries/build.js';
+import { seed } from '../registries/push.js';
+import { startClient, stopClients, tally } from './client.js';
+
+afterEach(stopClients);
+
+async function choose(patterns: readonly string[], named: readonly string[] = []) {
+  const { registry, reader } = await startClient();
+  for (const repository of ['team/app', 'team/web', 'app']) {
+    seed(registry.state, repository, image(repository), 'v1');
+  }
+  const choice = await chooseRepositories(reader, selectRepositories(patterns), named);
+  return { choice, requests: tally(registry) };
+}
+
+describe('chooseRepositories', () => {
+  it.each<[string, string[], string[], string[], boolean]>([
+    ['everything', [], [], ['app', 'team/app', 'team/web'], true],
+    ['a glob', ['team/*'], [], ['team/app', 'team/web'], false],
+    ['a glob for everything', ['**'], [], ['app', 'team/app', 'team/web'], true],
+    [
+      'what candidates name beside the catalog',
+      [],
+      ['hidden/app', 'app'],
+      ['app', 'hidden/app', 'team/app', 'team/web'],
+      true,
+    ],
+    [
+      'candidates that no pattern matches',
+      ['team/*'],
+      ['hidden/app'],
+      ['team/app', 'team/web'],
+      false,
+    ],
+    [
+      'all but a candidate',
+      ['!hidden/app'],
+      ['hidden/app'],
+      ['app', 'team/app', 'team/web'],
+      false,
+    ],
+    ['nothing', ['nothing-*'], [], [], false],
+  ])('%s', async (_, patterns, named, repositories, isComplete) => {
+    const { choice, requests } = await choose(patterns, named);
+    expect(choice).toEqual({ repositories, isComplete, unnameable: 0 });
+    expect(requests).toEqual({ 'GET catalog': 1 });
+  });
+
+  it('needs no catalog for plain names, whether they exist or not', async () => {
+    const { choice, requests } = await choose(['team/web', 'not/yet'], ['app']);
+    expect(choice).toEqual({
+      repositories: ['not/yet', 'team/web'],
+      isComplete: false,
+      unnameable: 0,
+    });
+    expect(requests).toEqual({});
+  });
+
+  it('is not complete where a repository can not be named', async () => {
+    const catalog = async () => ({ repositories: ['a'], unnameable: 1 });
+    expect(await chooseRepositories({ catalog }, selectRepositories([]), [])).toEqual({
+      repositories: ['a'],
+      isComplete: false,
+      unnameable: 1,
+    });
+  });
+});

@@ -1,0 +1,99 @@
+import { describe, expect, it } from '@jest/globals';
+
+import type { HttpRequest, HttpResponse, Send } from '../../src/http/message.js';
+import { RegistryError } from '../../src/registry/answer.js';
+import { readPages } from '../../src/registry/paging.js';
+
+const FIRST = new URL('https://r.example/v2/a/tags/list');
+
+/** Pages by the query of their URL; what they hold is their body, one letter an item. */
+function server(pages: (request: HttpRequest) => { body: string; link?: string }) {
+  const requests: HttpRequest[] = [];
+  const send: Send = async (request) => {
+    requests.push(request);
+    const { body, link } = pages(request);
+    return {
+      status: 200,
+      headers: link === undefined ? {} : { link },
+      body: Buffer.from(body),
+      url: request.url,
+    };
+  };
+  return { requests, send };
+}
+
+const letters = (response: HttpResponse) => response.body.toString().match(/./g) ?? [];
+
+describe('readPages', () => {
+  it('reads one page where there is no Link', async () => {
+    const { send, requests } = server(() => ({ body: 'abc' }));
+    expect(await readPages(send, FIRST, 'scope', letters)).toEqual(['a', 'b', 'c']);
+    expect(requests).toEqual([
+      { method: 'GET', url: FIRST, scope: 'scope', maxBytes: expect.any(Number) },
+    ]);
+  });
+
+  it('follows next until there is none, and counts the pages', async () => {
+    const { send, requests } = server(({ url }) =>
+      url.search === ''
+        ? { body: 'ab', link: '</v2/a/tags/list?last=b&n=2>; rel="next"' }
+        : url.search === '?last=b&n=2'
+          ? { body: '', link: '<list?last=c>; rel=next' }
+          : { body: 'c' },
+    );
+    const pages: number[] = [];
+    const items = await readPages(send, FIRST, '', (response, page) => {
+      pages.push(page);
+      return letters(response);
+    });
+    expect(items).toEqual(['a', 'b', 'c']);
+    expect(pages).toEqual([1, 2, 3]);
+    expect(requests.map(({ url }) => url.search)).toEqual(['', '?last=b&n=2', '?last=c']);
+  });
+
+  it.each([
+    ['itself', () => '<list>; rel="next"'],
+    [
+      'and back',
+      ({ url }: HttpRequest) => (url.search === '' ? '<?a>; rel="next"' : '<list>; rel="next"'),
+    ],
+  ])('stops at a loop: %s', async (_, link) => {
+    const { send, requests } = server((request) => ({ body: 'a', link: link(request) }));
+    const reading = readPages(send, FIRST, '', letters);
+    await expect(reading).rejects.toThrow(RegistryError);
+    await expect(reading).rejects.toThrow('/v2/a/tags/list do not end');
+    expect(requests.length).toBeLessThan(3);
+  });
+
+  it('stops at a server that pages for ever', async () => {
+    let n = 0;
+    const { send, requests } = server(() => {
+      n += 1;
+      return { body: '', link: `<?n=${String(n)}>; rel="next"` };
+    });
+    await expect(readPages(send, FIRST, '', letters)).rejects.toThrow('do not end');
+    expect(requests).toHaveLength(100_000);
+  });
+
+  it.each([
+    ['another host', '<https://evil.example/v2/a/tags/list?last=b>; rel="next"', 'evil.example'],
+    ['another port', '<https://r.example:444/x>; rel="next"', 'r.example:444'],
+    ['another scheme', '<http://r.example/x>; rel="next"', 'http://r.example'],
+    ['what is no header', 'what is this', 'can not be read'],
+  ])('does not go to %s, nor take that for the end', async (_, link, words) => {
+    const { send, requests } = server(() => ({ body: 'a', link }));
+    const reading = readPages(send, FIRST, '', letters);
+    await expect(reading).rejects.toThrow(RegistryError);
+    await expect(reading).rejects.toThrow(words);
+    expect(requests).toHaveLength(1);
+  });
+
+  it('passes on what goes wrong in reading', async () => {
+    const { send } = server(() => ({ body: 'a' }));
+    await expect(
+      readPages(send, FIRST, '', () => {
+        throw new TypeError('ours');
+      }),
+    ).rejects.toThrow(TypeError);
+  });
+});

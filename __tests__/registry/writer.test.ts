@@ -1,0 +1,80 @@
+import { afterEach, describe, expect, it } from '@jest/globals';
+
+import { image } from '../registries/build.js';
+import type { Action } from '../registries/memory/script.js';
+import { seed } from '../registries/push.js';
+import { errorAnswer, startClient, stopClients, when } from './client.js';
+
+afterEach(stopClients);
+
+const old = image('old');
+
+describe('deleteManifest', () => {
+  it('deletes by digest', async () => {
+    const { registry, writer } = await startClient();
+    seed(registry.state, 'team/app', old, 'v1');
+    expect(await writer.deleteManifest('team/app', old.digest)).toBe('deleted');
+    expect(registry.requests.map(({ method, path }) => [method, path])).toEqual([
+      ['DELETE', `/v2/team/app/manifests/${old.digest}`],
+    ]);
+    expect(registry.state.repositories.get('team/app')?.manifests.size).toBe(0);
+  });
+
+  it('asks for a token that may delete', async () => {
+    const auth = { kind: 'token', username: 'u', password: 'p' } as const;
+    const login = { kind: 'basic', username: 'u', password: 'p' } as const;
+    const { registry, writer } = await startClient({ auth }, login);
+    seed(registry.state, 'team/app', old);
+    expect(await writer.deleteManifest('team/app', old.digest)).toBe('deleted');
+    expect(registry.requests.find(({ path }) => path.startsWith('/token'))?.path).toMatch(
+      /scope=repository(?::|%3A)team(?:\/|%2F)app(?::|%3A)pull(?:,|%2C)delete/,
+    );
+  });
+
+  it.each([200, 202, 204])('%i: deleted', async (status) => {
+    const { registry, writer } = await startClient();
+    registry.intercept(when(/^DELETE/, { kind: 'answer', status }));
+    expect(await writer.deleteManifest('team/app', old.digest)).toBe('deleted');
+  });
+
+  it.each(['MANIFEST_UNKNOWN', 'NAME_UNKNOWN'])('404 %s: gone', async (code) => {
+    const { registry, writer } = await startClient();
+    registry.intercept(when(/^DELETE/, errorAnswer(404, code)));
+    expect(await writer.deleteManifest('team/app', old.digest)).toBe('gone');
+  });
+
+  it.each<[string, Action, string, string]>([
+    ['404 without a code', { kind: 'answer', status: 404 }, 'not-a-registry', 'registry-url'],
+    ['405 UNSUPPORTED', errorAnswer(405, 'UNSUPPORTED'), 'deletes-off', 'pull-through'],
+    ['405', { kind: 'answer', status: 405, body: 'no' }, 'read-only', 'read-only'],
+    ['403', errorAnswer(403, 'DENIED'), 'forbidden', 'repository:team/app:pull,delete'],
+    ['401', errorAnswer(401, 'UNAUTHORIZED'), 'unauthorized', 'repository:team/app:pull,delete'],
+    [
+      '301: a delete never repeats itself elsewhere',
+      { kind: 'answer', status: 301, headers: { Location: '/x' } },
+      'not-a-registry',
+      '301',
+    ],
+    ['409', errorAnswer(409, 'TAG_IMMUTABLE', 'locked'), 'unexpected', 'TAG_IMMUTABLE locked'],
+    ['500', errorAnswer(500, 'UNKNOWN'), 'unexpected', '500'],
+  ])('%s', async (_, action, kind, words) => {
+    const { registry, writer } = await startClient();
+    registry.intercept(when(/^DELETE/, action));
+    await expect(writer.deleteManifest('team/app', old.digest)).rejects.toMatchObject({
+      kind,
+      message: expect.stringContaining(words),
+    });
+    await expect(writer.deleteManifest('team/app', old.digest)).rejects.toThrow(
+      `delete team/app@${old.digest}`,
+    );
+  });
+
+  it('no answer', async () => {
+    const { registry, writer } = await startClient();
+    registry.intercept(when(/^DELETE/, { kind: 'reset' }));
+    await expect(writer.deleteManifest('team/app', old.digest)).rejects.toMatchObject({
+      name: 'TransportError',
+      kind: 'reset',
+    });
+  });
+});
