@@ -36958,7 +36958,7 @@ function outputs(run) {
     return {
         'orphans-found': String(sums.orphansFound),
         'deleted-count': String(sums.deleted),
-        'deleted-digests': deletedDigests(run, DIGESTS_LENGTH),
+        'deleted-digests': deletedDigests(run).json,
         'kept-count': String(sums.kept),
         'failed-count': String(sums.failed),
         'freed-bytes': String(sums.freedBytes),
@@ -36968,7 +36968,7 @@ function outputs(run) {
  * A JSON array of `repository@digest`, by repository and in the order of the deletes. When it would be
  * longer than `length` characters, the rest is left out and the last element is `{"cut": <how many>}`.
  */
-function deletedDigests(run, length) {
+function deletedDigests(run, length = DIGESTS_LENGTH) {
     const entries = [];
     let used = '[]'.length;
     let cut = 0;
@@ -36982,7 +36982,8 @@ function deletedDigests(run, length) {
             used += text.length + 1;
         }
     }
-    return `[${[...entries, ...(cut > 0 ? [JSON.stringify({ cut })] : [])].join(',')}]`;
+    const json = `[${[...entries, ...(cut > 0 ? [JSON.stringify({ cut })] : [])].join(',')}]`;
+    return { json, cut };
 }
 function* deletedNames(run) {
     for (const repository of repositoriesByName(run)) {
@@ -51616,7 +51617,7 @@ function createTokenSource(send, options) {
             for (let flight = tokens.get(key); flight !== undefined; flight = tokens.get(key)) {
                 const token = await flight;
                 if (token.value !== rejected && clock.now() < token.renewAt) {
-                    return { token: token.value, fetched: false };
+                    return { ...token, fetched: false };
                 }
                 // Whoever waited longest may have started the renewal already.
                 if (tokens.get(key) === flight) {
@@ -51626,7 +51627,7 @@ function createTokenSource(send, options) {
             const flight = fetchToken(wanted);
             tokens.set(key, flight);
             try {
-                return { token: (await flight).value, fetched: true };
+                return { ...(await flight), fetched: true };
             }
             catch (error) {
                 if (tokens.get(key) === flight) {
@@ -51725,6 +51726,8 @@ function token_parseJson(body) {
 
 
 
+/** Without a proof, with one, and with another if that one expired while the request was waiting. */
+const MOST_ROUNDS = 3;
 const NOTHING = { kind: 'nothing' };
 /**
  * A 401 that comes back from the returned function is the registry's last word: the proof was fresh, or
@@ -51748,11 +51751,12 @@ function createAuth(next, options) {
     /** By a request's own scope: that scope together with what the registry said was needed. */
     const learned = new Map();
     async function bearerProof(realm, scope, rejected) {
-        const { token, fetched } = await tokens.get({ ...realm, scope }, rejected);
+        const { value: token, renewAt, fetched } = await tokens.get({ ...realm, scope }, rejected);
         const proof = {
             kind: 'bearer',
             authorization: `Bearer ${token}`,
             token,
+            renewAt,
             scope,
             fetched,
         };
@@ -51785,7 +51789,9 @@ function createAuth(next, options) {
                 return bearerProof(bearer, scope);
             }
             // The token is good but grants too little (RFC 6750 sec. 3.1): another one would not grant more.
-            const final = shown.fetched || params.get('error') === 'insufficient_scope';
+            // A fresh one is as good as another, unless it grew old while the request waited for its turn.
+            const fresh = shown.fetched && options.clock.now() < shown.renewAt;
+            const final = fresh || params.get('error') === 'insufficient_scope';
             return final && shown.scope === scope ? undefined : bearerProof(bearer, scope, shown.token);
         }
         if (basic.kind === 'basic' && challenges.some(({ scheme }) => scheme === 'basic')) {
@@ -51798,15 +51804,20 @@ function createAuth(next, options) {
         if (request.url.origin !== registry.origin) {
             return next(request);
         }
-        const shown = await proofUpFront(request);
-        const response = await next(withProof(request, shown));
-        // A challenge from where a redirect led is not the registry's: its realm would get our credentials.
-        if (response.status !== 401 || response.url.origin !== registry.origin) {
-            return response;
+        let proof = await proofUpFront(request);
+        for (let round = 1;; round += 1) {
+            const shown = proof;
+            const response = await next(withProof(request, shown));
+            // A challenge from where a redirect led is not the registry's: its realm would get our credentials.
+            if (response.status !== 401 || response.url.origin !== registry.origin) {
+                return response;
+            }
+            const challenges = parseChallenges(response.headers['www-authenticate']);
+            proof = round < MOST_ROUNDS ? await proofAfter(request, shown, challenges) : undefined;
+            if (proof === undefined) {
+                return response;
+            }
         }
-        const challenges = parseChallenges(response.headers['www-authenticate']);
-        const proof = await proofAfter(request, shown, challenges);
-        return proof === undefined ? response : next(withProof(request, proof));
     };
 }
 function withProof(request, proof) {
@@ -51850,15 +51861,26 @@ async function readBody(message, request, progress) {
     const chunks = [];
     let length = 0;
     try {
-        for await (const chunk of message) {
-            progress();
-            length += chunk.byteLength;
-            if (length > request.maxBytes) {
-                // Leaving the loop by an error destroys the message, and with it the connection.
-                throw tooLarge(message, request);
-            }
-            chunks.push(chunk);
-        }
+        // By events: an async iterator costs more than all the rest of a small answer.
+        await new Promise((resolve, reject) => {
+            message.on('data', (chunk) => {
+                progress();
+                length += chunk.byteLength;
+                if (length > request.maxBytes) {
+                    message.destroy();
+                    reject(tooLarge(message, request));
+                }
+                else {
+                    chunks.push(chunk);
+                }
+            });
+            message.once('end', resolve);
+            message.once('error', reject);
+            // Always the last event: a body that neither ended nor failed by then was cut off without a word.
+            message.once('close', () => {
+                reject(truncated(request, length, announced));
+            });
+        });
     }
     catch (error) {
         if (codeOf(error) === 'ECONNRESET' || codeOf(error) === 'ERR_STREAM_PREMATURE_CLOSE') {
@@ -51949,9 +51971,11 @@ function createExchange(options) {
         const { method, url } = request;
         const client = clientOf(url);
         const agent = agentFor(client, request);
-        const controller = new AbortController();
+        let sent;
+        let expired;
         const expire = (detail) => {
-            controller.abort(failure(request, 'timeout', detail));
+            expired = failure(request, 'timeout', detail);
+            sent?.destroy(expired);
         };
         const idleFor = method === 'DELETE' ? timeouts.idleDelete : timeouts.idle;
         const idle = setTimeout(expire, idleFor, `no answer for ${seconds(idleFor)}`);
@@ -51959,7 +51983,7 @@ function createExchange(options) {
         try {
             const { message } = await client.requestRaw({
                 parsedUrl: url,
-                httpModule: url.protocol === 'https:' ? (external_node_https_default()) : (external_node_http_default()),
+                httpModule: capturing(url, (made) => (sent = made)),
                 options: {
                     agent,
                     method,
@@ -51968,7 +51992,6 @@ function createExchange(options) {
                     port: url.port || (url.protocol === 'https:' ? 443 : 80),
                     path: `${url.pathname}${url.search}`,
                     headers: headersOf(request, options.userAgent),
-                    signal: controller.signal,
                 },
             }, request.body ?? null);
             idle.refresh();
@@ -51977,9 +52000,7 @@ function createExchange(options) {
             return { status: message.statusCode ?? 0, headers: message.headers, body, url };
         }
         catch (error) {
-            throw controller.signal.aborted
-                ? controller.signal.reason
-                : connectionFailure(request, error);
+            throw expired ?? connectionFailure(request, error);
         }
         finally {
             clearTimeout(idle);
@@ -51994,6 +52015,20 @@ function createExchange(options) {
             }
         },
     };
+}
+/**
+ * Node's own module, whose `request` also tells which request it made: the http-client hands out none that could be
+ * destroyed, and an AbortSignal for each would cost a tenth of all the work there is.
+ */
+function capturing(url, tell) {
+    const { request } = url.protocol === 'https:' ? (external_node_https_default()) : (external_node_http_default());
+    const call = (options, answered) => {
+        const made = request(options, answered);
+        tell(made);
+        return made;
+    };
+    // The client calls it in this one of its forms only.
+    return { ...(external_node_http_default()), request: call };
 }
 function headersOf(request, userAgent) {
     return {
@@ -53903,9 +53938,12 @@ function errorOf(response) {
  * does not support OCI manifests"), proxies and web servers answer with HTML.
  */
 function saysUnknown(response) {
+    // First of all, since it is asked of every answer, and the others' bodies are large.
+    if (response.status !== 404) {
+        return false;
+    }
     const error = errorOf(response);
-    return (response.status === 404 &&
-        error !== undefined &&
+    return (error !== undefined &&
         (error.code === 'MANIFEST_UNKNOWN' || error.code === 'NAME_UNKNOWN') &&
         !/accept header/i.test(error.message));
 }
@@ -54819,6 +54857,7 @@ async function runStages(settings, intake, { transport, progress, quote, now, on
 
 
 
+
 /** GitHub shows ten annotations of a step, and the summary has them all. */
 const MOST_ANNOTATIONS = 10;
 /** Long enough for every sentence of a registry that is worth reading. */
@@ -54881,12 +54920,16 @@ async function connect(settings, log, mask) {
         concurrency,
         userAgent: 'registry-manifest-cleanup',
         mask,
-        onExchange: ({ method, url, result, milliseconds, attempt }) => {
-            const answer = result.kind === 'answer' ? String(result.status) : result.failure;
-            const again = attempt > 1 ? `, attempt ${String(attempt)}` : '';
-            log.debug(`${method} ${url} → ${answer} in ${String(milliseconds)} ms${again}`);
-        },
+        // Not even made when nobody sees them: there is one for each of a million requests.
+        ...(isDebug() ? { onExchange: tellTo(log) } : {}),
     });
+}
+function tellTo(log) {
+    return ({ method, url, result, milliseconds, attempt }) => {
+        const answer = result.kind === 'answer' ? String(result.status) : result.failure;
+        const again = attempt > 1 ? `, attempt ${String(attempt)}` : '';
+        log.debug(`${method} ${url} → ${answer} in ${String(milliseconds)} ms${again}`);
+    };
 }
 function announce(settings, repositories, log) {
     const howMany = count(repositories.length, 'repository', 'repositories');
@@ -54909,6 +54952,11 @@ async function report(finished, settings, log) {
     const unwritten = settings.reportFile && (await tryReport(read, settings.reportFile));
     const run = unwritten ? { ...read, failures: [...read.failures, unwritten] } : read;
     await publish(run);
+    const { cut } = deletedDigests(run);
+    if (cut > 0) {
+        log.warning(`the output deleted-digests is cut: GitHub drops outputs that are too long, so ${count(cut, 'digest')} ` +
+            'are not in it. The report-file has them all');
+    }
     const found = problems(run);
     found.slice(0, MOST_ANNOTATIONS).forEach((problem) => {
         log.error(sentence(problem));

@@ -10,8 +10,9 @@ import type { Settings } from './action/settings.js';
 import { readIntake } from './candidates/intake.js';
 import { readDockerCredentials } from './http/docker-config.js';
 import { createSecretStore } from './http/redact.js';
-import { createTransport, type Transport } from './http/transport.js';
+import { createTransport, type ExchangeEvent, type Transport } from './http/transport.js';
 import { repositoryLines } from './report/lines.js';
+import { deletedDigests } from './report/outputs.js';
 import type { Run } from './report/run.js';
 import { headline } from './report/sections/headline.js';
 import { problems, sentence, totals } from './report/totals.js';
@@ -88,12 +89,17 @@ async function connect(
     concurrency,
     userAgent: 'registry-manifest-cleanup',
     mask,
-    onExchange: ({ method, url, result, milliseconds, attempt }) => {
-      const answer = result.kind === 'answer' ? String(result.status) : result.failure;
-      const again = attempt > 1 ? `, attempt ${String(attempt)}` : '';
-      log.debug(`${method} ${url} → ${answer} in ${String(milliseconds)} ms${again}`);
-    },
+    // Not even made when nobody sees them: there is one for each of a million requests.
+    ...(core.isDebug() ? { onExchange: tellTo(log) } : {}),
   });
+}
+
+function tellTo(log: Log): (event: ExchangeEvent) => void {
+  return ({ method, url, result, milliseconds, attempt }) => {
+    const answer = result.kind === 'answer' ? String(result.status) : result.failure;
+    const again = attempt > 1 ? `, attempt ${String(attempt)}` : '';
+    log.debug(`${method} ${url} → ${answer} in ${String(milliseconds)} ms${again}`);
+  };
 }
 
 function announce(settings: Settings, repositories: readonly string[], log: Log): void {
@@ -120,6 +126,13 @@ async function report(finished: Run, settings: Settings, log: Log): Promise<bool
   const unwritten = settings.reportFile && (await tryReport(read, settings.reportFile));
   const run: Run = unwritten ? { ...read, failures: [...read.failures, unwritten] } : read;
   await publish(run);
+  const { cut } = deletedDigests(run);
+  if (cut > 0) {
+    log.warning(
+      `the output deleted-digests is cut: GitHub drops outputs that are too long, so ${count(cut, 'digest')} ` +
+        'are not in it. The report-file has them all',
+    );
+  }
   const found = problems(run);
   found.slice(0, MOST_ANNOTATIONS).forEach((problem) => {
     log.error(sentence(problem));

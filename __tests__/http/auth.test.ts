@@ -290,6 +290,34 @@ describe('the life of a token', () => {
     expect(tokenRequests()).toHaveLength(2);
   });
 
+  it('may end while its own request waits for its turn, and is renewed then', async () => {
+    const late = authenticated(JOE, async ({ url, authorization }, index) => {
+      if (url.host === 'auth.test') {
+        return token({ token: `tok-${String(index)}`, expires_in: 60 });
+      }
+      if (authorization !== undefined && late.tokenRequests().length === 1) {
+        // A host's pause and a retry's wait lie below this layer, and may be longer than a token's life.
+        await late.clock.advance(120_000);
+        return challenge(`${BEARER},scope="${PULL}",error="invalid_token"`);
+      }
+      return authorization === undefined ? challenge(`${BEARER},scope="${PULL}"`) : {};
+    });
+    expect((await late.get('/v2/', { scope: PULL })).status).toBe(200);
+    expect(late.tokenRequests()).toHaveLength(2);
+  });
+
+  it('is no reason to ask for ever', async () => {
+    const never = authenticated(JOE, async ({ url }) => {
+      if (url.host === 'auth.test') {
+        return token({ token: 'tok', expires_in: 60 });
+      }
+      await never.clock.advance(120_000);
+      return challenge(`${BEARER},scope="${PULL}",error="invalid_token"`);
+    });
+    expect((await never.get('/v2/', { scope: PULL })).status).toBe(401);
+    expect(never.tokenRequests()).toHaveLength(2);
+  });
+
   it('begins once for all who wait for it', async () => {
     let release: () => void = () => undefined;
     const held = new Promise<void>((resolve) => (release = resolve));

@@ -37,7 +37,8 @@ describe('outputs', () => {
   });
 
   it('say in the list itself how many digests were cut', () => {
-    const text = deletedDigests(cleanRun(), 300);
+    const { json: text, cut } = deletedDigests(cleanRun(), 300);
+    expect(cut).toBe(3);
     expect(text.length).toBeLessThanOrEqual(300);
     expect(JSON.parse(text)).toEqual([
       `team/api@${d('team/api old')}`,

@@ -17,9 +17,14 @@ type Proof =
       readonly kind: 'bearer';
       readonly authorization: string;
       readonly token: string;
+      /** milliseconds since the epoch */
+      readonly renewAt: number;
       readonly scope: string;
       readonly fetched: boolean;
     };
+
+/** Without a proof, with one, and with another if that one expired while the request was waiting. */
+const MOST_ROUNDS = 3;
 
 const NOTHING: Proof = { kind: 'nothing' };
 
@@ -47,11 +52,12 @@ export function createAuth(next: Send, options: TokenOptions): Send {
   const learned = new Map<string, string>();
 
   async function bearerProof(realm: NonNullable<typeof bearer>, scope: string, rejected?: string) {
-    const { token, fetched } = await tokens.get({ ...realm, scope }, rejected);
+    const { value: token, renewAt, fetched } = await tokens.get({ ...realm, scope }, rejected);
     const proof: Proof = {
       kind: 'bearer',
       authorization: `Bearer ${token}`,
       token,
+      renewAt,
       scope,
       fetched,
     };
@@ -92,7 +98,9 @@ export function createAuth(next: Send, options: TokenOptions): Send {
         return bearerProof(bearer, scope);
       }
       // The token is good but grants too little (RFC 6750 sec. 3.1): another one would not grant more.
-      const final = shown.fetched || params.get('error') === 'insufficient_scope';
+      // A fresh one is as good as another, unless it grew old while the request waited for its turn.
+      const fresh = shown.fetched && options.clock.now() < shown.renewAt;
+      const final = fresh || params.get('error') === 'insufficient_scope';
       return final && shown.scope === scope ? undefined : bearerProof(bearer, scope, shown.token);
     }
     if (basic.kind === 'basic' && challenges.some(({ scheme }) => scheme === 'basic')) {
@@ -106,15 +114,20 @@ export function createAuth(next: Send, options: TokenOptions): Send {
     if (request.url.origin !== registry.origin) {
       return next(request);
     }
-    const shown = await proofUpFront(request);
-    const response = await next(withProof(request, shown));
-    // A challenge from where a redirect led is not the registry's: its realm would get our credentials.
-    if (response.status !== 401 || response.url.origin !== registry.origin) {
-      return response;
+    let proof: Proof | undefined = await proofUpFront(request);
+    for (let round = 1; ; round += 1) {
+      const shown: Proof = proof;
+      const response = await next(withProof(request, shown));
+      // A challenge from where a redirect led is not the registry's: its realm would get our credentials.
+      if (response.status !== 401 || response.url.origin !== registry.origin) {
+        return response;
+      }
+      const challenges = parseChallenges(response.headers['www-authenticate']);
+      proof = round < MOST_ROUNDS ? await proofAfter(request, shown, challenges) : undefined;
+      if (proof === undefined) {
+        return response;
+      }
     }
-    const challenges = parseChallenges(response.headers['www-authenticate']);
-    const proof = await proofAfter(request, shown, challenges);
-    return proof === undefined ? response : next(withProof(request, proof));
   };
 }
 

@@ -45,10 +45,10 @@ export interface Token {
 export interface TokenSource {
   /**
    * @param rejected a token that the registry has just refused, and that must not be given again
-   * @returns the token, and whether it was fetched for this very call
+   * @returns the token, when it has to be renewed, and whether it was fetched for this very call
    * @throws AuthError when the realm may not be used or gives no token
    */
-  get(wanted: Wanted, rejected?: string): Promise<{ token: string; fetched: boolean }>;
+  get(wanted: Wanted, rejected?: string): Promise<Token & { readonly fetched: boolean }>;
 }
 
 /** Tokens with hundreds of scopes stay far below it. */
@@ -100,7 +100,7 @@ export function createTokenSource(send: Send, options: TokenOptions): TokenSourc
       for (let flight = tokens.get(key); flight !== undefined; flight = tokens.get(key)) {
         const token = await flight;
         if (token.value !== rejected && clock.now() < token.renewAt) {
-          return { token: token.value, fetched: false };
+          return { ...token, fetched: false };
         }
         // Whoever waited longest may have started the renewal already.
         if (tokens.get(key) === flight) {
@@ -110,7 +110,7 @@ export function createTokenSource(send: Send, options: TokenOptions): TokenSourc
       const flight = fetchToken(wanted);
       tokens.set(key, flight);
       try {
-        return { token: (await flight).value, fetched: true };
+        return { ...(await flight), fetched: true };
       } catch (error) {
         if (tokens.get(key) === flight) {
           tokens.delete(key);

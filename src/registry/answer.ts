@@ -47,9 +47,12 @@ export function errorOf(response: HttpResponse): { code: string; message: string
  * does not support OCI manifests"), proxies and web servers answer with HTML.
  */
 export function saysUnknown(response: HttpResponse): boolean {
+  // First of all, since it is asked of every answer, and the others' bodies are large.
+  if (response.status !== 404) {
+    return false;
+  }
   const error = errorOf(response);
   return (
-    response.status === 404 &&
     error !== undefined &&
     (error.code === 'MANIFEST_UNKNOWN' || error.code === 'NAME_UNKNOWN') &&
     !/accept header/i.test(error.message)

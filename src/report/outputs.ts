@@ -26,7 +26,7 @@ export function outputs(run: Run): Outputs {
   return {
     'orphans-found': String(sums.orphansFound),
     'deleted-count': String(sums.deleted),
-    'deleted-digests': deletedDigests(run, DIGESTS_LENGTH),
+    'deleted-digests': deletedDigests(run).json,
     'kept-count': String(sums.kept),
     'failed-count': String(sums.failed),
     'freed-bytes': String(sums.freedBytes),
@@ -37,7 +37,10 @@ export function outputs(run: Run): Outputs {
  * A JSON array of `repository@digest`, by repository and in the order of the deletes. When it would be
  * longer than `length` characters, the rest is left out and the last element is `{"cut": <how many>}`.
  */
-export function deletedDigests(run: Run, length: number): string {
+export function deletedDigests(
+  run: Run,
+  length = DIGESTS_LENGTH,
+): { readonly json: string; readonly cut: number } {
   const entries: string[] = [];
   let used = '[]'.length;
   let cut = 0;
@@ -50,7 +53,8 @@ export function deletedDigests(run: Run, length: number): string {
       used += text.length + 1;
     }
   }
-  return `[${[...entries, ...(cut > 0 ? [JSON.stringify({ cut })] : [])].join(',')}]`;
+  const json = `[${[...entries, ...(cut > 0 ? [JSON.stringify({ cut })] : [])].join(',')}]`;
+  return { json, cut };
 }
 
 function* deletedNames(run: Run): Generator<string> {
