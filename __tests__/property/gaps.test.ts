@@ -1,0 +1,207 @@
+/**
+ * Rules 4 and 6 over HTTP, with two repositories: what can't be read keeps its repository whole and not
+ * the other one; and a registry that stops answering, at whatever request, leaves every tag pullable.
+ */
+import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
+import fc from 'fast-check';
+
+import { startMemoryRegistry, type MemoryRegistry } from '../registries/memory/registry.js';
+import type { Action, SeenRequest } from '../registries/memory/script.js';
+import { builtEstates, runs } from './arbitraries.js';
+import { GRACE } from './estate.js';
+import { actionOf, type FaultKind } from './faults.js';
+import { judge, type Rules } from './model.js';
+import { run, type Ran } from './run.js';
+import { silence } from './silence.js';
+import { candidatesOf, play, setUp, type Placed, type Play } from './stage.js';
+
+jest.setTimeout(3_600_000);
+silence();
+
+const FAULTY = 'team/faulty';
+const SOUND = 'team/sound';
+const LOGIN = { kind: 'basic', username: 'me', password: 'secret-word' } as const;
+
+let plain: MemoryRegistry;
+let withReferrers: MemoryRegistry;
+let withTokens: MemoryRegistry;
+
+beforeAll(async () => {
+  plain = await startMemoryRegistry();
+  withReferrers = await startMemoryRegistry({ referrersApi: true, tagPageSize: 1 });
+  withTokens = await startMemoryRegistry({ auth: { ...LOGIN, kind: 'token' } });
+});
+
+afterAll(async () => {
+  await Promise.all([plain, withReferrers, withTokens].map((server) => server.stop()));
+});
+
+interface Case {
+  readonly server: MemoryRegistry;
+  readonly placed: readonly Placed[];
+  readonly concurrency: number;
+}
+
+async function act(
+  { server, placed, concurrency }: Case,
+  script: (request: SeenRequest, n: number) => Action | undefined,
+): Promise<{ ran: Ran; stage: Play; orphans: (repository: string) => readonly number[] }> {
+  const rules: Rules = {
+    danglingReferrers: 'keep',
+    spareYoung: true,
+    referrersApi: server === withReferrers,
+  };
+  setUp(server, placed);
+  const stage = play(server, placed, rules, { act: script });
+  const ran = await run({
+    url: server.url,
+    candidates: candidatesOf(placed),
+    repositories: placed.map(({ repository }) => repository),
+    gracePeriod: GRACE,
+    concurrency,
+    credentials: server === withTokens ? LOGIN : { kind: 'none' },
+    onSweep: stage.onSweep,
+  });
+  stage.end(ran.plans);
+  return {
+    ran,
+    stage,
+    orphans: (repository) => {
+      const built = placed.find((each) => each.repository === repository)?.built;
+      const found = built === undefined ? [] : judge(built, stage.view(repository), rules).orphans;
+      return [...found].sort((a, b) => a - b);
+    },
+  };
+}
+
+const pairs = (size: number): fc.Arbitrary<readonly Placed[]> =>
+  fc.tuple(builtEstates(size), builtEstates(size)).map(([faulty, sound]) => [
+    { repository: FAULTY, built: faulty },
+    { repository: SOUND, built: sound },
+  ]);
+
+/** Whatever is not the asked-for answer. The first question for referrers is another matter: it asks
+ *  whether there is such an API, and "no" is an answer. */
+const GAPS: readonly FaultKind[] = [
+  'reset',
+  'truncate',
+  'html',
+  'html-404',
+  'plain-404',
+  'empty-404',
+  'wrong-body',
+  401,
+  403,
+  429,
+  500,
+  502,
+  503,
+];
+
+describe('rule 4', () => {
+  it('what stays unread means no delete in its repository, and the others are cleaned', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        pairs(8),
+        fc.constantFrom(...GAPS),
+        fc.nat(30),
+        fc.constantFrom(1, 3),
+        fc.boolean(),
+        async (placed, kind, unlucky, concurrency, api) => {
+          // The unlucky resource is the n-th that is read of the faulty repository, by GET.
+          const paths: string[] = [];
+          const hits: string[] = [];
+          const { ran, stage, orphans } = await act(
+            { server: api ? withReferrers : plain, placed, concurrency },
+            (request) => {
+              const { route, method, path } = request;
+              if (
+                method !== 'GET' ||
+                !('repository' in route) ||
+                route.repository !== FAULTY ||
+                route.kind === 'referrers'
+              ) {
+                return undefined;
+              }
+              if (!paths.includes(path)) {
+                paths.push(path);
+              }
+              if (paths.indexOf(path) !== unlucky) {
+                return undefined;
+              }
+              hits.push(path);
+              return actionOf(kind, request);
+            },
+          );
+          expect(stage.wrongs).toEqual([]);
+          expect(stage.deleted(SOUND)).toEqual(orphans(SOUND));
+          const hit = hits.length > 0;
+          expect(ran.green).toBe(!hit);
+          expect(stage.deleted(FAULTY)).toEqual(hit ? [] : orphans(FAULTY));
+          expect(hit && stage.askedToDelete.has(FAULTY)).toBe(false);
+        },
+      ),
+      runs(150),
+    );
+  });
+
+  it('a token that is refused for one repository is a gap in that one only', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        pairs(5),
+        fc.constantFrom<FaultKind[]>(401, 403, 500, 'html', 'reset'),
+        async (placed, kind) => {
+          const { ran, stage, orphans } = await act(
+            { server: withTokens, placed, concurrency: 2 },
+            (request) =>
+              request.route.kind === 'token' && request.path.includes(encodeURIComponent(FAULTY))
+                ? actionOf(kind, request)
+                : undefined,
+          );
+          expect(stage.wrongs).toEqual([]);
+          expect(ran.green).toBe(false);
+          expect([...stage.askedToDelete]).not.toContain(FAULTY);
+          expect(stage.deleted(SOUND)).toEqual(orphans(SOUND));
+        },
+      ),
+      runs(20),
+    );
+  });
+});
+
+describe('rule 6', () => {
+  it('cut off after any request, every tag can be pulled', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        pairs(6),
+        fc.constantFrom(1, 3),
+        fc.boolean(),
+        async (placed, concurrency, api) => {
+          const server = api ? withReferrers : plain;
+          const whole = await act({ server, placed, concurrency }, () => undefined);
+          expect(whole.ran.green).toBe(true);
+          for (let last = 0; last < whole.stage.count(); last += 1) {
+            // With 'done', the request after the last answer is carried out, and nobody hears of it.
+            const { ran, stage } = await act({ server, placed, concurrency }, (_, n) =>
+              n <= last
+                ? undefined
+                : n === last + 1 && last % 2 === 0
+                  ? doneUnheard()
+                  : { kind: 'reset' },
+            );
+            expect({ last, wrongs: stage.wrongs, green: ran.green }).toEqual({
+              last,
+              wrongs: [],
+              green: false,
+            });
+          }
+        },
+      ),
+      runs(10),
+    );
+  });
+});
+
+function doneUnheard(): Action {
+  return { kind: 'rewrite', rewrite: () => ({ status: 504, headers: {}, body: Buffer.alloc(0) }) };
+}

@@ -1,0 +1,181 @@
+/**
+ * The oracle: what must be kept and what must go, after the words of the design and by the plainest means
+ * (sets that grow until nothing changes). It shares no code with src/cleanup and never reads a manifest's
+ * bytes: it knows the estate from which they were made.
+ */
+import type { RepositoryState } from '../registries/memory/state.js';
+import type { Built, Id, Node } from './estate.js';
+
+/** One repository at one moment, in the estate's numbers. */
+export interface View {
+  readonly present: ReadonlySet<Id>;
+  /** tag → number, also where that manifest is missing */
+  readonly tags: ReadonlyMap<string, Id>;
+  readonly candidates: ReadonlySet<Id>;
+}
+
+export interface Rules {
+  readonly danglingReferrers: 'keep' | 'delete';
+  /** false: `grace-period: 0` */
+  readonly spareYoung: boolean;
+  readonly referrersApi: boolean;
+}
+
+export interface Judgement {
+  /** what a client can hear of: a registry without a list shows no more */
+  readonly seen: ReadonlySet<Id>;
+  readonly kept: ReadonlySet<Id>;
+  readonly orphans: ReadonlySet<Id>;
+}
+
+export function viewOf(built: Built, repository: RepositoryState | undefined): View {
+  const numbers = (digests: Iterable<string>) =>
+    new Set([...digests].flatMap((digest) => built.idOf.get(digest) ?? []));
+  return {
+    present: numbers(repository?.manifests.keys() ?? []),
+    tags: new Map(
+      [...(repository?.tags ?? [])].flatMap(([tag, digest]) => {
+        const id = built.idOf.get(digest);
+        return id === undefined ? [] : [[tag, id] as const];
+      }),
+    ),
+    candidates: numbers(built.candidates),
+  };
+}
+
+export function judge(built: Built, view: View, rules: Rules): Judgement {
+  const node = (id: Id): Node => {
+    const found = built.estate.nodes[id];
+    if (found === undefined) {
+      throw new Error(`no node ${String(id)}`);
+    }
+    return found;
+  };
+  /** Whose body we can read: children and subject of others are only text in it. */
+  const known = (id: Id) => !['unknown', 'ambiguous'].includes(node(id).form);
+  const children = (id: Id) => (known(id) ? node(id).children : []);
+  const subject = (id: Id) => (known(id) ? node(id).subject : undefined);
+  const everything = built.estate.nodes.map((_, id) => id);
+  const referrers = (of: Id) => everything.filter((id) => subject(id) === of);
+
+  const named = (tag: string): { id: Id | undefined; suffix: string } | undefined => {
+    const match = /^sha256-([0-9a-f]{64})(|\.sig|\.att|\.sbom)$/.exec(tag);
+    return match === null
+      ? undefined
+      : { id: built.idOf.get(`sha256:${match[1] ?? ''}`), suffix: match[2] ?? '' };
+  };
+
+  // What can be seen: "digest tags' names, children and subjects of every manifest read, and the
+  // referrers API where it answers", beside tags and candidates.
+  const names = [...view.tags.keys()].flatMap((tag) => named(tag)?.id ?? []);
+  const heard = grow([...view.tags.values(), ...view.candidates, ...names], (id) =>
+    !view.present.has(id)
+      ? []
+      : [
+          ...children(id),
+          ...[subject(id) ?? []].flat(),
+          // A registry's referrers API goes by the body's `subject`, whatever the type.
+          ...(rules.referrersApi ? everything.filter((each) => node(each).subject === id) : []),
+        ],
+  );
+  const seen = new Set([...heard].filter((id) => view.present.has(id)));
+
+  const isDigestTag = (tag: string, target: Id): boolean => {
+    const name = named(tag);
+    if (name === undefined || name.id === target) {
+      return false;
+    }
+    if (name.suffix !== '') {
+      return true;
+    }
+    // "only when it points at an index whose entries' subject is the manifest it names (or that has no
+    // entries)"; entries that the registry has lost say nothing.
+    if (node(target).form !== 'index' || node(target).mentions.length > 0) {
+      return false;
+    }
+    const entries = node(target).children;
+    const left = entries.filter((id) => seen.has(id));
+    return entries.length === 0 || (left.length > 0 && left.every((id) => subject(id) === name.id));
+  };
+
+  const tags = [...view.tags].filter(([, target]) => seen.has(target));
+  const digestTags = tags
+    .filter(([tag, target]) => isDigestTag(tag, target))
+    .map(([tag, target]) => ({ names: named(tag)?.id, target }));
+  const isHere = (id: Id | undefined) => id !== undefined && seen.has(id);
+
+  const born = (id: Id): boolean =>
+    (node(id).form === 'image' && node(id).created === 'young' && seen.has(id)) ||
+    (seen.has(id) && [...children(id), ...[subject(id) ?? []].flat()].some(born));
+
+  const roots = [
+    ...tags.filter(([tag, target]) => !isDigestTag(tag, target)).map(([, target]) => target),
+    ...[...seen].filter((id) => !known(id)),
+    ...(rules.spareYoung ? [...seen].filter(born) : []),
+    ...(rules.danglingReferrers === 'keep'
+      ? [
+          ...[...seen].filter((id) => subject(id) !== undefined && !isHere(subject(id))),
+          ...digestTags.filter((tag) => !isHere(tag.names)).map(({ target }) => target),
+        ]
+      : []),
+  ];
+  const kept = grow(roots, (id) =>
+    [
+      ...children(id),
+      ...[subject(id) ?? []].flat(),
+      ...referrers(id),
+      ...digestTags.filter((tag) => tag.names === id).map(({ target }) => target),
+      // An unknown manifest protects all that it mentions, and an index its entries of unknown types.
+      ...node(id).mentions,
+      ...(known(id) ? [] : [...node(id).children, ...[node(id).subject ?? []].flat()]),
+    ].filter((to) => seen.has(to)),
+  );
+  return { seen, kept, orphans: new Set([...seen].filter((id) => !kept.has(id))) };
+}
+
+function grow(start: readonly Id[], next: (id: Id) => readonly Id[]): ReadonlySet<Id> {
+  const set = new Set(start);
+  for (let size = -1; size !== set.size;) {
+    size = set.size;
+    for (const id of [...set]) {
+      next(id).forEach((each) => set.add(each));
+    }
+  }
+  return set;
+}
+
+/**
+ * What has to be gone before a manifest goes: the indexes that hold it (`hard`), and what it describes
+ * (`soft`), which only a circle of such wishes may break.
+ */
+export function mustPrecede(
+  built: Built,
+  view: View,
+  before: Id,
+  after: Id,
+): 'hard' | 'soft' | undefined {
+  const [first, second] = [built.estate.nodes[before], built.estate.nodes[after]];
+  if (first === undefined || second === undefined || before === after) {
+    return undefined;
+  }
+  if (first.form === 'index' && [...first.children, ...first.mentions].includes(after)) {
+    return 'hard';
+  }
+  const hex = built.contents[before]?.digest.slice('sha256:'.length) ?? '';
+  const describes =
+    second.subject === before ||
+    ['', '.sig', '.att', '.sbom'].some(
+      (suffix) => view.tags.get(`sha256-${hex}${suffix}`) === after,
+    );
+  return describes ? 'soft' : undefined;
+}
+
+/** Whether a client could pull this with all its children, at any depth. */
+export function isWhole(built: Built, present: ReadonlySet<Id>, id: Id): boolean {
+  const node = built.estate.nodes[id];
+  return (
+    node !== undefined &&
+    present.has(id) &&
+    (node.form !== 'index' || node.children.every((child) => isWhole(built, present, child)))
+  );
+}
