@@ -1,0 +1,195 @@
+/**
+ * Measures the action on a real docker-registry: a scan beside a bare loop that sends the very same
+ * requests, and a sweep. Prints the results, and at full size writes them to docs/performance.md.
+ *
+ *     npm run bench -- [--repositories 20] [--tags 500] [--orphans 100] [--rounds 3]
+ */
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpus, release, tmpdir, totalmem, type } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+
+import {
+  onDisk,
+  startDockerRegistry,
+  storageListing,
+  type DockerRegistry,
+} from '../__tests__/registries/docker-registry.js';
+import { MANIFEST_ACCEPT } from '../src/oci/media-types.js';
+import { countBy, followAccessLog, type Asked } from './bench/access-log.js';
+import { createStopwatch, type Stopwatch } from './bench/measure.js';
+import type { Job } from './bench/replay.js';
+import { renderResults, type Machine, type Scan, type Sweep } from './bench/results.js';
+import { seed, type Size } from './bench/seed.js';
+
+const FULL: Size = { repositories: 20, tags: 500, orphans: 100 };
+/** The default of the action. */
+const CONCURRENCY = 16;
+const DOCUMENT = fileURLToPath(new URL('../docs/performance.md', import.meta.url));
+const PROGRAM = process.env['DOCKER_REGISTRY'] ?? 'docker-registry';
+
+/** @throws Error for what isn't a whole number */
+function readArguments(): { readonly size: Size; readonly rounds: number } {
+  const text = { type: 'string' } as const;
+  const { values } = parseArgs({
+    options: { repositories: text, tags: text, orphans: text, rounds: text },
+  });
+  const whole = (name: keyof typeof values, otherwise: number): number => {
+    const value = Number(values[name] ?? otherwise);
+    if (!Number.isInteger(value) || value < 1) {
+      throw new Error(`--${name} takes a whole number, 1 or more`);
+    }
+    return value;
+  };
+  const size: Size = {
+    repositories: whole('repositories', FULL.repositories),
+    tags: whole('tags', FULL.tags),
+    orphans: whole('orphans', FULL.orphans),
+  };
+  if (size.orphans > size.tags) {
+    throw new Error('--orphans takes at most as many as --tags: each tag leaves one behind');
+  }
+  return { size, rounds: whole('rounds', 3) };
+}
+
+function tell(text: string): void {
+  process.stderr.write(`${text}\n`);
+}
+
+interface Bench {
+  readonly registry: DockerRegistry;
+  readonly stopwatch: Stopwatch;
+  readonly asked: () => Asked[];
+  /** path of the storage listing */
+  readonly listing: string;
+  readonly size: Size;
+}
+
+function inputs({ registry, listing }: Bench, gracePeriod: string, dryRun: boolean) {
+  return {
+    'registry-url': registry.host,
+    'digests-file': listing,
+    'grace-period': gracePeriod,
+    'dry-run': String(dryRun),
+    concurrency: String(CONCURRENCY),
+  };
+}
+
+/** What the action sent, as the bare loop is to send it. */
+function jobOf({ registry }: Bench, asked: readonly Asked[]): Job {
+  const headers = { 'accept-encoding': 'identity', 'user-agent': 'registry-manifest-cleanup' };
+  return {
+    url: registry.url,
+    concurrency: CONCURRENCY,
+    requests: asked.map(({ path }) => ({
+      path,
+      headers: path.includes('/manifests/') ? { ...headers, accept: MANIFEST_ACCEPT } : headers,
+    })),
+  };
+}
+
+async function measureScan(bench: Bench, gracePeriod: string, rounds: number): Promise<Scan> {
+  const { stopwatch, asked, size } = bench;
+  const scan = async (): Promise<Awaited<ReturnType<Stopwatch['action']>>> => {
+    const measured = await stopwatch.action(inputs(bench, gracePeriod, true));
+    if (measured.orphans !== size.repositories * size.orphans) {
+      throw new Error(`the scan found ${String(measured.orphans)} orphans`);
+    }
+    return measured;
+  };
+  tell(`Scan with grace-period: ${gracePeriod}, once to see what it sends`);
+  asked();
+  await scan();
+  const sent = asked();
+  const expected = countBy(sent, ({ status }) => status);
+  const job = jobOf(bench, sent);
+  const measured: Scan['rounds'][number][] = [];
+  for (let round = 1; round <= rounds; round += 1) {
+    tell(`  round ${String(round)} of ${String(rounds)}`);
+    const action = await scan();
+    measured.push({ action, bare: await stopwatch.replay(job, expected) });
+  }
+  const { repositories, tags, orphans } = size;
+  const configs = gracePeriod === '0' ? 0 : orphans;
+  const floor = Math.ceil(repositories / 1000) + repositories * (1 + tags + orphans + configs);
+  return { gracePeriod, floor, logged: sent.length, rounds: measured };
+}
+
+async function measureSweep(bench: Bench): Promise<Sweep> {
+  const { registry, stopwatch, asked, size } = bench;
+  tell('Sweep');
+  asked();
+  const measured = await stopwatch.action(inputs(bench, '0', false));
+  const byMethod = countBy(asked(), ({ method }) => method);
+  const left = onDisk(registry.directory).size;
+  if (left !== size.repositories * size.tags) {
+    throw new Error(`the sweep left ${String(left)} manifests on disk`);
+  }
+  return { measured, deleted: measured.deleted, byMethod };
+}
+
+function machine(registry: string): Machine {
+  const all = cpus();
+  return {
+    processor: all[0]?.model.trim() ?? 'an unknown processor',
+    cores: all.length,
+    memory: totalmem(),
+    node: process.versions.node,
+    system: `${type()} ${release()}`,
+    registry,
+    date: new Date().toISOString().slice(0, 10),
+  };
+}
+
+/** @throws Error with the mend when it isn't there */
+function registryVersion(): string {
+  try {
+    const version = execFileSync(PROGRAM, ['--version'], { encoding: 'utf8', stdio: 'pipe' });
+    return `docker-registry ${/(\d+\.\d+\.\d+)/.exec(version)?.[1] ?? version.trim()}`;
+  } catch {
+    throw new Error(
+      'docker-registry is missing: apt-get install docker-registry, or name it in DOCKER_REGISTRY',
+    );
+  }
+}
+
+/** Replaces what stands between the markers. */
+function write(results: string): void {
+  const [begin, end] = ['<!-- begin measurements -->', '<!-- end measurements -->'];
+  const document = readFileSync(DOCUMENT, 'utf8');
+  const [before, after] = [document.indexOf(begin), document.indexOf(end)];
+  if (before === -1 || after < before) {
+    throw new Error(`docs/performance.md needs the lines '${begin}' and '${end}'`);
+  }
+  const block = `\n<!-- prettier-ignore-start -->\n\n${results}\n\n<!-- prettier-ignore-end -->\n`;
+  writeFileSync(DOCUMENT, document.slice(0, before + begin.length) + block + document.slice(after));
+}
+
+const { size, rounds } = readArguments();
+const version = registryVersion();
+const directory = mkdtempSync(join(tmpdir(), 'manifest-cleanup-bench-'));
+const registry = await startDockerRegistry({ command: () => [PROGRAM] });
+try {
+  tell(`Seeding ${registry.url}`);
+  await seed(registry, size);
+  const listing = join(directory, 'manifests.txt');
+  const revisions = storageListing(registry.directory).filter((path) =>
+    path.includes('/_manifests/revisions/'),
+  );
+  writeFileSync(listing, `${revisions.join('\n')}\n`);
+  const stopwatch = createStopwatch(directory);
+  const bench: Bench = { registry, stopwatch, asked: followAccessLog(registry), listing, size };
+  const scans = [await measureScan(bench, '0', rounds), await measureScan(bench, '24h', rounds)];
+  const sweep = await measureSweep(bench);
+  const results = renderResults({ machine: machine(version), size, scans, sweep });
+  process.stdout.write(`${results}\n`);
+  if (JSON.stringify(size) === JSON.stringify(FULL)) {
+    write(results);
+    tell('Written to docs/performance.md.');
+  }
+} finally {
+  await registry.stop();
+  rmSync(directory, { recursive: true, force: true });
+}
