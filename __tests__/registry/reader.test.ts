@@ -80,6 +80,26 @@ describe('catalog', () => {
     expect(tally(registry)).toEqual({ 'GET catalog': 2 });
   });
 
+  it('asks past a last page that is full, where Distribution 2.8 may have ended early', async () => {
+    const { registry, reader } = await startClient();
+    const names = Array.from({ length: 1000 }, (_, n) => `r${String(n + 1000)}`);
+    registry.intercept(
+      when(/_catalog/, ({ path }) =>
+        json({ repositories: path.endsWith('last=r1999') ? ['zz', 'zz/top'] : names }),
+      ),
+    );
+    expect((await reader.catalog()).repositories).toEqual([...names, 'zz', 'zz/top']);
+    expect(tally(registry)).toEqual({ 'GET catalog': 2 });
+  });
+
+  it('is done when what lies past a full page is the beginning once more', async () => {
+    const { registry, reader } = await startClient();
+    const names = Array.from({ length: 1000 }, (_, n) => `r${String(n + 1000)}`);
+    registry.intercept(when(/_catalog/, json({ repositories: names })));
+    expect((await reader.catalog()).repositories).toEqual(names);
+    expect(tally(registry)).toEqual({ 'GET catalog': 2 });
+  });
+
   it('may be null', async () => {
     const { reader, registry } = await startClient();
     registry.intercept(when(/_catalog/, json({ repositories: null })));

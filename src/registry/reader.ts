@@ -103,24 +103,36 @@ export function createReader(
       }
       return body.repositories ?? [];
     };
-    const url = new URL(`/v2/_catalog?n=${String(CATALOG_PAGE)}`, base);
-    let names: string[];
+    const names = new Set<string>();
+    let first = `/v2/_catalog?n=${String(CATALOG_PAGE)}`;
     try {
-      names = await readPages(send, url, scope, (response) => {
-        if (errorOf(response)?.code === 'PAGINATION_NUMBER_INVALID') {
-          throw new PageTooLarge();
+      for (;;) {
+        const found = await readPages(send, new URL(first, base), scope, (response) => {
+          if (errorOf(response)?.code === 'PAGINATION_NUMBER_INVALID') {
+            throw new PageTooLarge();
+          }
+          return read(response);
+        });
+        const before = names.size;
+        found.forEach((name) => names.add(name));
+        // Distribution 2.8 walks `a/0` before `a`, and takes a full page that ends there for the last one:
+        // so a last page that is full is asked past. Some servers begin anew then; others have no more.
+        const last = found.length % CATALOG_PAGE === 0 ? found.at(-1) : undefined;
+        if (last === undefined || names.size === before) {
+          break;
         }
-        return read(response);
-      });
+        first = `/v2/_catalog?n=${String(CATALOG_PAGE)}&last=${encodeURIComponent(last)}`;
+      }
     } catch (error) {
       if (!(error instanceof PageTooLarge)) {
         throw error;
       }
       // An operator may have set a smaller `catalog.maxentries`.
-      names = await readPages(send, new URL('/v2/_catalog', base), scope, read);
+      const found = await readPages(send, new URL('/v2/_catalog', base), scope, read);
+      found.forEach((name) => names.add(name));
     }
-    const repositories = [...new Set(names)].filter(isRepository).sort();
-    return { repositories, unnameable: new Set(names).size - repositories.length };
+    const repositories = [...names].filter(isRepository).sort();
+    return { repositories, unnameable: names.size - repositories.length };
   }
 
   async function tags(repository: string): Promise<string[]> {
