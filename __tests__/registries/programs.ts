@@ -4,7 +4,15 @@
  * scripts too, so nothing of jest comes in here.
  */
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import path from 'node:path';
 
 /** A command and the arguments that come before a caller's own. */
@@ -39,7 +47,7 @@ export function findDockerRegistry(): RegistryProgram | undefined {
 export function findSkopeo(): string | undefined {
   const binary = says('skopeo', /skopeo/)
     ? 'skopeo'
-    : fromDebian('skopeo', 'usr/bin/skopeo', /skopeo/);
+    : fromDebian('skopeo', 'run', /skopeo/, { libraries: SKOPEO_LIBRARIES, prepare: wrapSkopeo });
   if (binary === undefined) {
     failInCi('skopeo');
   }
@@ -71,28 +79,67 @@ function failInCi(program: string): void {
   }
 }
 
+/** What skopeo needs and a small machine lacks, by the names of Debian 12 and of later releases. */
+const SKOPEO_LIBRARIES = [
+  'libgpgme11',
+  'libgpgme11t64',
+  'libassuan0',
+  'libassuan9',
+  'libdevmapper1.02.1',
+];
+
+/** A package unpacked without being installed finds neither its libraries nor its policy by itself. */
+function wrapSkopeo(home: string): void {
+  writeFileSync(
+    path.join(home, 'policy.json'),
+    JSON.stringify({ default: [{ type: 'insecureAcceptAnything' }] }),
+  );
+  const script = `#!/bin/sh
+here=$(dirname "$0")
+LD_LIBRARY_PATH=$(echo "$here"/usr/lib/*-linux-gnu* "$here"/lib/*-linux-gnu* | tr ' ' ':')
+export LD_LIBRARY_PATH
+exec "$here/usr/bin/skopeo" --policy "$here/policy.json" "$@"
+`;
+  writeFileSync(path.join(home, 'run'), script, { mode: 0o755 });
+}
+
+interface Extras {
+  /** packages to unpack beside it; those that this release doesn't have are passed over */
+  readonly libraries?: readonly string[];
+  /** what is left to do in the unpacked directory */
+  readonly prepare?: (home: string) => void;
+}
+
 /** Unpacks a Debian package into the cache, once; undefined where that can't be done. */
-function fromDebian(name: string, file: string, version: RegExp): string | undefined {
+function fromDebian(
+  name: string,
+  file: string,
+  version: RegExp,
+  extras: Extras = {},
+): string | undefined {
   const home = path.join(CACHE, name);
   const binary = path.join(home, file);
-  if (!existsSync(binary) && !download(name, home)) {
+  if (!existsSync(binary) && !download(name, home, extras)) {
     return undefined;
   }
   return says(binary, version) ? binary : undefined;
 }
 
-function download(name: string, home: string): boolean {
+function download(name: string, home: string, { libraries = [], prepare }: Extras): boolean {
   mkdirSync(CACHE, { recursive: true });
   const scratch = mkdtempSync(path.join(CACHE, `${name}-`));
   try {
     if (!works('apt-get', ['download', name], scratch) && works('apt-get', ['update'])) {
       works('apt-get', ['download', name], scratch);
     }
-    const archive = readdirSync(scratch).find((entry) => entry.endsWith('.deb'));
+    libraries.forEach((library) => works('apt-get', ['download', library], scratch));
+    const archives = readdirSync(scratch).filter((entry) => entry.endsWith('.deb'));
     const unpacked = path.join(scratch, 'root');
-    if (archive === undefined || !works('dpkg-deb', ['-x', archive, unpacked], scratch)) {
+    const unpack = (archive: string) => works('dpkg-deb', ['-x', archive, unpacked], scratch);
+    if (!archives.some((archive) => archive.startsWith(`${name}_`)) || !archives.every(unpack)) {
       return false;
     }
+    prepare?.(unpacked);
     // Several test files may look at once: the first to finish wins, the others use what it left.
     renameSync(unpacked, home);
     return true;
