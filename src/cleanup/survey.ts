@@ -214,13 +214,16 @@ class Reading {
       ? [...inventory.manifests.keys()].filter((digest) => !this.#askedForReferrers.has(digest))
       : [];
     const found: Found[] = [];
-    await this.#each(
-      unasked,
-      (digest) => `referrers of ${digest}`,
-      async (digest) => {
-        found.push(...(await this.#readReferrers(digest)));
-      },
-    );
+    // The first question alone: where there is no such API, the others are none, and no progress either.
+    for (const some of [unasked.slice(0, 1), unasked.slice(1)]) {
+      await this.#each(
+        this.#hasReferrersApi ? some : [],
+        (digest) => `referrers of ${digest}`,
+        async (digest) => {
+          found.push(...(await this.#readReferrers(digest)));
+        },
+      );
+    }
     await this.follow(found);
     return unasked.length > 0;
   }
