@@ -51932,10 +51932,11 @@ const TIMEOUTS = { idle: 60_000, idleDelete: 300_000, body: 120_000 };
 function createExchange(options) {
     const timeouts = options.timeouts ?? TIMEOUTS;
     const trust = options.ca === undefined ? undefined : trustAlso(options.ca);
-    const clients = new Map();
-    // One client for each origin: a client keeps a single agent and would use it for http and https alike.
-    function clientOf({ origin }) {
-        const known = clients.get(origin);
+    const lines = new Map();
+    /** @throws TransportError when the environment names a proxy that is none */
+    function lineTo(request) {
+        const { origin, protocol } = request.url;
+        const known = lines.get(origin);
         if (known !== undefined) {
             return known;
         }
@@ -51946,10 +51947,11 @@ function createExchange(options) {
             // Its timeout leaves the socket half open, so ours, which destroy it, have to come first.
             socketTimeout: 2 * Math.max(timeouts.idle, timeouts.idleDelete, timeouts.body),
         });
-        clients.set(origin, client);
-        return client;
+        const line = { client, agent: agentOf(client, request), ...capturing(protocol) };
+        lines.set(origin, line);
+        return line;
     }
-    function agentFor(client, request) {
+    function agentOf(client, request) {
         try {
             const agent = client.getAgent(request.url.href);
             if (trust !== undefined) {
@@ -51969,8 +51971,7 @@ function createExchange(options) {
     }
     async function send(request) {
         const { method, url } = request;
-        const client = clientOf(url);
-        const agent = agentFor(client, request);
+        const { client, agent, httpModule, latest } = lineTo(request);
         let sent;
         let expired;
         const expire = (detail) => {
@@ -51981,9 +51982,9 @@ function createExchange(options) {
         const idle = setTimeout(expire, idleFor, `no answer for ${seconds(idleFor)}`);
         let deadline;
         try {
-            const { message } = await client.requestRaw({
+            const answered = client.requestRaw({
                 parsedUrl: url,
-                httpModule: capturing(url, (made) => (sent = made)),
+                httpModule,
                 options: {
                     agent,
                     method,
@@ -51994,6 +51995,9 @@ function createExchange(options) {
                     headers: headersOf(request, options.userAgent),
                 },
             }, request.body ?? null);
+            // The client has made its request by the time that it gives a promise.
+            sent = latest();
+            const { message } = await answered;
             idle.refresh();
             deadline = setTimeout(expire, timeouts.body, `the body was not complete after ${seconds(timeouts.body)}`);
             const body = await readBody(message, request, () => idle.refresh());
@@ -52010,25 +52014,25 @@ function createExchange(options) {
     return {
         send,
         close() {
-            for (const client of clients.values()) {
+            for (const { client } of lines.values()) {
                 client.dispose();
             }
         },
     };
 }
 /**
- * Node's own module, whose `request` also tells which request it made: the http-client hands out none that could be
- * destroyed, and an AbortSignal for each would cost a tenth of all the work there is.
+ * Node's own module, with a `request` that remembers the latest one made: the http-client hands out none
+ * that could be destroyed, and an AbortSignal for each would cost a tenth of all the work there is.
  */
-function capturing(url, tell) {
-    const { request } = url.protocol === 'https:' ? (external_node_https_default()) : (external_node_http_default());
-    const call = (options, answered) => {
-        const made = request(options, answered);
-        tell(made);
-        return made;
+function capturing(protocol) {
+    const { request } = protocol === 'https:' ? (external_node_https_default()) : (external_node_http_default());
+    let made;
+    const call = (options, answered) => (made = request(options, answered));
+    return {
+        // The client calls it in this one of its forms only.
+        httpModule: { ...(external_node_http_default()), request: call },
+        latest: () => made,
     };
-    // The client calls it in this one of its forms only.
-    return { ...(external_node_http_default()), request: call };
 }
 function headersOf(request, userAgent) {
     return {

@@ -17,6 +17,7 @@ import {
   storageListing,
   type DockerRegistry,
 } from '../__tests__/registries/docker-registry.js';
+import { findDockerRegistry, type RegistryProgram } from '../__tests__/registries/programs.js';
 import { MANIFEST_ACCEPT } from '../src/oci/media-types.js';
 import { countBy, followAccessLog, type Asked } from './bench/access-log.js';
 import { createStopwatch, type Stopwatch } from './bench/measure.js';
@@ -28,7 +29,6 @@ const FULL: Size = { repositories: 20, tags: 500, orphans: 100 };
 /** The default of the action. */
 const CONCURRENCY = 16;
 const DOCUMENT = fileURLToPath(new URL('../docs/performance.md', import.meta.url));
-const PROGRAM = process.env['DOCKER_REGISTRY'] ?? 'docker-registry';
 
 /** @throws Error for what isn't a whole number */
 function readArguments(): { readonly size: Size; readonly rounds: number } {
@@ -143,16 +143,19 @@ function machine(registry: string): Machine {
   };
 }
 
-/** @throws Error with the mend when it isn't there */
-function registryVersion(): string {
-  try {
-    const version = execFileSync(PROGRAM, ['--version'], { encoding: 'utf8', stdio: 'pipe' });
-    return `docker-registry ${/(\d+\.\d+\.\d+)/.exec(version)?.[1] ?? version.trim()}`;
-  } catch {
-    throw new Error(
-      'docker-registry is missing: apt-get install docker-registry, or name it in DOCKER_REGISTRY',
-    );
+/** @throws Error with the mend when there is none */
+function findProgram(): RegistryProgram {
+  const program = findDockerRegistry();
+  if (program === undefined) {
+    throw new Error('docker-registry is missing. Install it: apt-get install docker-registry');
   }
+  return program;
+}
+
+function versionOf(program: RegistryProgram): string {
+  const [command, ...parameters] = program.command(tmpdir());
+  const text = execFileSync(command, [...parameters, '--version'], { encoding: 'utf8' });
+  return `docker-registry ${/(\d+\.\d+\.\d+)/.exec(text)?.[1] ?? text.trim()}`;
 }
 
 /** Replaces what stands between the markers. */
@@ -168,9 +171,9 @@ function write(results: string): void {
 }
 
 const { size, rounds } = readArguments();
-const version = registryVersion();
+const program = findProgram();
 const directory = mkdtempSync(join(tmpdir(), 'manifest-cleanup-bench-'));
-const registry = await startDockerRegistry({ command: () => [PROGRAM] });
+const registry = await startDockerRegistry(program);
 try {
   tell(`Seeding ${registry.url}`);
   await seed(registry, size);
@@ -183,7 +186,7 @@ try {
   const bench: Bench = { registry, stopwatch, asked: followAccessLog(registry), listing, size };
   const scans = [await measureScan(bench, '0', rounds), await measureScan(bench, '24h', rounds)];
   const sweep = await measureSweep(bench);
-  const results = renderResults({ machine: machine(version), size, scans, sweep });
+  const results = renderResults({ machine: machine(versionOf(program)), size, scans, sweep });
   process.stdout.write(`${results}\n`);
   if (JSON.stringify(size) === JSON.stringify(FULL)) {
     write(results);

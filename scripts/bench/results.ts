@@ -54,38 +54,43 @@ export function renderResults({ machine, size, scans, sweep }: Results): string 
 }
 
 function renderScan({ gracePeriod, floor, logged, rounds }: Scan): string {
-  const action = median(rounds.map((round) => round.action));
-  const bare = median(rounds.map((round) => round.bare));
+  const action = medians(rounds.map((round) => round.action));
+  const bare = medians(rounds.map((round) => round.bare));
   const over = action.requests - floor;
-  const ratios = (key: 'process' | 'work'): string =>
-    rounds.map((round) => (round.action[key] / round.bare[key]).toFixed(2)).join(', ');
+  // Within a round, for what else the machine does then slows down both.
+  const ratios = (value: (measured: Measured) => number): number[] =>
+    rounds.map((round) => value(round.action) / value(round.bare));
   const line = (
     title: string,
-    show: (measured: Measured) => string,
-    key: keyof Measured,
-  ): string[] => [title, show(action), show(bare), (action[key] / bare[key]).toFixed(2)];
+    value: (measured: Measured) => number,
+    show: (value: number) => string,
+  ): string[] => [title, show(value(action)), show(value(bare)), median(ratios(value)).toFixed(2)];
+  const each = (value: (measured: Measured) => number): string =>
+    ratios(value)
+      .map((ratio) => ratio.toFixed(2))
+      .join(', ');
   const table = [
     ['', 'Action', 'Bare loop', 'Ratio'],
-    line('Requests', (one) => count(one.requests), 'requests'),
-    line('Wall time of the work', (one) => seconds(one.work), 'work'),
-    line('Wall time of the whole process', (one) => seconds(one.process), 'process'),
-    line('Processor time of the process', (one) => seconds(one.cpu), 'cpu'),
-    [
-      'Requests a second of work',
-      ...[action, bare].map((one) => count(rate(one))),
-      (rate(action) / rate(bare)).toFixed(2),
-    ],
-    line('Peak memory', (one) => prettyBytes(one.memory), 'memory'),
+    line('Requests', ({ requests }) => requests, count),
+    line('Wall time of the work', ({ work }) => work, seconds),
+    line('Wall time of the whole process', ({ process }) => process, seconds),
+    line('Processor time of the process', ({ cpu }) => cpu, seconds),
+    line('Requests a second of work', rate, count),
+    line(
+      'Peak memory',
+      ({ memory }) => memory,
+      (bytes) => prettyBytes(bytes),
+    ),
   ];
   return [
     `### Scan with \`grace-period: ${gracePeriod}\``,
     '',
     `The floor is ${count(floor)} requests; the action sent ${count(action.requests)} (${count(over)} more), and ` +
-      `the registry's access log has ${count(logged)}. Medians of ${count(rounds.length)} rounds:`,
+      `the registry's access log has ${count(logged)}. Medians of ${count(rounds.length)} rounds, the ratios too:`,
     '',
     renderTable(table),
     '',
-    `Ratio of each round, work: ${ratios('work')}; whole process: ${ratios('process')}.`,
+    `Ratio of each round, work: ${each(({ work }) => work)}; whole process: ${each(({ process }) => process)}.`,
   ].join('\n');
 }
 
@@ -116,13 +121,15 @@ function renderTable([head = [], ...rows]: readonly (readonly string[])[]): stri
   return [head, rule, ...rows].map(line).join('\n');
 }
 
+function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  const [low = 0, high = 0] = [sorted.length - 1, sorted.length].map((n) => sorted[n >> 1]);
+  return (low + high) / 2;
+}
+
 /** Each number by itself: the median of the times need not be the round with the median memory. */
-function median(all: readonly Measured[]): Measured {
-  const of = (key: keyof Measured): number => {
-    const sorted = all.map((one) => one[key]).sort((a, b) => a - b);
-    const [low = 0, high = 0] = [sorted.length - 1, sorted.length].map((n) => sorted[n >> 1]);
-    return (low + high) / 2;
-  };
+function medians(all: readonly Measured[]): Measured {
+  const of = (key: keyof Measured): number => median(all.map((one) => one[key]));
   return {
     process: of('process'),
     work: of('work'),

@@ -43,15 +43,25 @@ export interface Exchange {
   close(): void;
 }
 
+/** What requests to one origin share: a client keeps a single agent, and would use it for http and https alike. */
+interface Line {
+  readonly client: HttpClient;
+  readonly agent: http.Agent;
+  readonly httpModule: typeof http;
+  /** the request that was made last */
+  readonly latest: () => http.ClientRequest | undefined;
+}
+
 /** @throws Error when `ca` holds no PEM certificate */
 export function createExchange(options: ExchangeOptions): Exchange {
   const timeouts = options.timeouts ?? TIMEOUTS;
   const trust = options.ca === undefined ? undefined : trustAlso(options.ca);
-  const clients = new Map<string, HttpClient>();
+  const lines = new Map<string, Line>();
 
-  // One client for each origin: a client keeps a single agent and would use it for http and https alike.
-  function clientOf({ origin }: URL): HttpClient {
-    const known = clients.get(origin);
+  /** @throws TransportError when the environment names a proxy that is none */
+  function lineTo(request: HttpRequest): Line {
+    const { origin, protocol } = request.url;
+    const known = lines.get(origin);
     if (known !== undefined) {
       return known;
     }
@@ -62,11 +72,12 @@ export function createExchange(options: ExchangeOptions): Exchange {
       // Its timeout leaves the socket half open, so ours, which destroy it, have to come first.
       socketTimeout: 2 * Math.max(timeouts.idle, timeouts.idleDelete, timeouts.body),
     });
-    clients.set(origin, client);
-    return client;
+    const line = { client, agent: agentOf(client, request), ...capturing(protocol) };
+    lines.set(origin, line);
+    return line;
   }
 
-  function agentFor(client: HttpClient, request: HttpRequest): http.Agent {
+  function agentOf(client: HttpClient, request: HttpRequest): http.Agent {
     try {
       const agent = client.getAgent(request.url.href);
       if (trust !== undefined) {
@@ -86,8 +97,7 @@ export function createExchange(options: ExchangeOptions): Exchange {
 
   async function send(request: HttpRequest): Promise<HttpResponse> {
     const { method, url } = request;
-    const client = clientOf(url);
-    const agent = agentFor(client, request);
+    const { client, agent, httpModule, latest } = lineTo(request);
     let sent: http.ClientRequest | undefined;
     let expired: TransportError | undefined;
     const expire = (detail: string) => {
@@ -98,10 +108,10 @@ export function createExchange(options: ExchangeOptions): Exchange {
     const idle = setTimeout(expire, idleFor, `no answer for ${seconds(idleFor)}`);
     let deadline: NodeJS.Timeout | undefined;
     try {
-      const { message } = await client.requestRaw(
+      const answered = client.requestRaw(
         {
           parsedUrl: url,
-          httpModule: capturing(url, (made) => (sent = made)),
+          httpModule,
           options: {
             agent,
             method,
@@ -114,6 +124,9 @@ export function createExchange(options: ExchangeOptions): Exchange {
         },
         request.body ?? null,
       );
+      // The client has made its request by the time that it gives a promise.
+      sent = latest();
+      const { message } = await answered;
       idle.refresh();
       deadline = setTimeout(
         expire,
@@ -133,7 +146,7 @@ export function createExchange(options: ExchangeOptions): Exchange {
   return {
     send,
     close() {
-      for (const client of clients.values()) {
+      for (const { client } of lines.values()) {
         client.dispose();
       }
     },
@@ -141,18 +154,19 @@ export function createExchange(options: ExchangeOptions): Exchange {
 }
 
 /**
- * Node's own module, whose `request` also tells which request it made: the http-client hands out none that could be
- * destroyed, and an AbortSignal for each would cost a tenth of all the work there is.
+ * Node's own module, with a `request` that remembers the latest one made: the http-client hands out none
+ * that could be destroyed, and an AbortSignal for each would cost a tenth of all the work there is.
  */
-function capturing(url: URL, tell: (made: http.ClientRequest) => void): typeof http {
-  const { request } = url.protocol === 'https:' ? https : http;
-  const call = (options: http.RequestOptions, answered: (message: IncomingMessage) => void) => {
-    const made = request(options, answered);
-    tell(made);
-    return made;
+function capturing(protocol: string): Pick<Line, 'httpModule' | 'latest'> {
+  const { request } = protocol === 'https:' ? https : http;
+  let made: http.ClientRequest | undefined;
+  const call = (options: http.RequestOptions, answered: (message: IncomingMessage) => void) =>
+    (made = request(options, answered));
+  return {
+    // The client calls it in this one of its forms only.
+    httpModule: { ...http, request: call as typeof http.request },
+    latest: () => made,
   };
-  // The client calls it in this one of its forms only.
-  return { ...http, request: call as typeof http.request };
 }
 
 function headersOf(request: HttpRequest, userAgent: string): http.OutgoingHttpHeaders {
