@@ -63,6 +63,17 @@ export function faults(
   return fc.array(fault, { maxLength: 4 });
 }
 
+/** At least one, of the first few deletes. */
+export function deleteFaults(kinds: readonly FaultKind[]): fc.Arbitrary<Fault[]> {
+  const fault: fc.Arbitrary<Fault> = fc.record({
+    kind: fc.constantFrom(...kinds),
+    times: fc.constantFrom(1, 100),
+    at: fc.integer({ min: 1, max: 3 }),
+    among: fc.constant('deletes'),
+  });
+  return fc.array(fault, { minLength: 1, maxLength: 2 });
+}
+
 export function actionOf(kind: FaultKind, request: SeenRequest): Action {
   switch (kind) {
     case 'reset':

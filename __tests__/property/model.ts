@@ -170,6 +170,13 @@ export function mustPrecede(
   return describes ? 'soft' : undefined;
 }
 
+/** The indexes that hold it. */
+export function parentsOf(built: Built, id: Id): Id[] {
+  return built.estate.nodes.flatMap((node, parent) =>
+    node.form === 'index' && node.children.includes(id) ? [parent] : [],
+  );
+}
+
 /** Whether a client could pull this with all its children, at any depth. */
 export function isWhole(built: Built, present: ReadonlySet<Id>, id: Id): boolean {
   const node = built.estate.nodes[id];

@@ -140,9 +140,13 @@ const passwords = fc.oneof(
   fc.tuple(word, odd, word).map(([a, b, c]) => `${a}${b}${c}`),
 );
 
-/** A registry that sends everything back; `where` and `status`: which of its answers are refusals. */
+/**
+ * A registry that sends everything back: in error answers, and with `inContents` also as tags, media types,
+ * artifact types and platforms.
+ */
 async function expectNoSecret(
   places: readonly (keyof ReturnType<typeof said>)[],
+  inContents: boolean,
   numRuns: number,
 ): Promise<void> {
   await fc.assert(
@@ -156,9 +160,9 @@ async function expectNoSecret(
         const base64 = Buffer.from(`me:${password}`).toString('base64');
         // As a tag it can only come with the characters that tags have.
         const asTag = password.replace(/[^a-zA-Z0-9._-]/g, '_');
-        const { contents, broken } = estateOf(`${password} ${base64}`, [
-          ...(asTag === password ? [asTag] : []),
-        ]);
+        const { contents, broken } = inContents
+          ? estateOf(`${password} ${base64}`, asTag === password ? [asTag] : [])
+          : estateOf('text', []);
         setUp(contents, broken);
         open.intercept((request) => {
           const shown = request.headers.authorization ?? '';
@@ -213,14 +217,18 @@ async function expectNoSecret(
 }
 
 describe('rule 8', () => {
-  it('no log, output or error holds a secret that the registry was shown and sends back', async () => {
-    await expectNoSecret(['log', 'outputs'], 80);
+  it('no log or output holds a secret that the registry was shown and sends back anywhere', async () => {
+    await expectNoSecret(['log', 'outputs'], true, 80);
   });
 
-  // Known fault: main hands the run to publish without taking the secrets out. A registry that names a
-  // tag or an artifact type after the password gets it into the summary and the report.
-  it.failing('no summary or report holds one', async () => {
-    await expectNoSecret(['summary', 'report'], 20);
+  it('no summary or report holds one that comes back in error answers', async () => {
+    await expectNoSecret(['summary', 'report'], false, 80);
+  });
+
+  // Known fault: the run is published as it is. A registry that names a tag or an artifact type after the
+  // password gets it into the summary and the report.
+  it.failing('no summary or report holds one that comes back as content', async () => {
+    await expectNoSecret(['summary', 'report'], true, 20);
   });
 
   it('nothing that a registry says becomes a command, Markdown or HTML', async () => {

@@ -8,7 +8,7 @@ import type { Action, SeenRequest } from '../registries/memory/script.js';
 import type { Timed } from './arbitraries.js';
 import { change, settle, type Built, type Id } from './estate.js';
 import { actionOf, type Fault } from './faults.js';
-import { isWhole, judge, viewOf, type Rules, type View } from './model.js';
+import { isWhole, judge, parentsOf, viewOf, type Rules, type View } from './model.js';
 
 export interface Placed {
   readonly repository: string;
@@ -41,6 +41,16 @@ export interface Play {
   readonly end: (plans: readonly Plan[]) => void;
 }
 
+/** A manifest for which a DELETE came. */
+interface Condemned {
+  readonly placed: Placed;
+  readonly id: Id;
+  /** the repository at the second look */
+  readonly view: View;
+  /** what was there when the DELETE came */
+  readonly standing: ReadonlySet<Id>;
+}
+
 /** Clears the registry and puts these estates in. */
 export function setUp(registry: MemoryRegistry, estates: readonly Placed[]): void {
   registry.intercept();
@@ -63,7 +73,7 @@ export function play(
   const askedToDelete = new Set<string>();
   const deleted = new Map<string, Id[]>();
   const frozen = new Map<string, View>();
-  const condemned: { readonly placed: Placed; readonly id: Id; readonly view: View }[] = [];
+  const condemned: Condemned[] = [];
   const wholeTags = new Map<string, readonly string[]>();
   const waiting = [...(script.changes ?? [])].sort((a, b) => a.before - b.before);
   const fault = faultScript(script.faults ?? []);
@@ -120,7 +130,7 @@ export function play(
       if (view === undefined || id === undefined) {
         wrongs.push(`${request.path} was deleted before the second look, or is unknown`);
       } else {
-        condemned.push({ placed, id, view });
+        condemned.push({ placed, id, view, standing: now(placed).present });
       }
       checkTags(placed, `before the delete of ${String(id)}`);
     }
@@ -160,15 +170,21 @@ export function play(
       estates.forEach((placed) => {
         checkTags(placed, 'after the run');
       });
-      for (const { placed, id, view } of condemned) {
+      for (const { placed, id, view, standing } of condemned) {
         const { repository, built } = placed;
         // What was an orphan at the first look is known of at the second, whatever told of it.
         const planned = plans
           .filter((plan) => plan.repository === repository)
           .flatMap(({ orphans }) => orphans.flatMap(({ digest }) => built.idOf.get(digest) ?? []));
         const candidates = new Set([...view.candidates, ...planned]);
-        if (!judge(built, { ...view, candidates }, rules).orphans.has(id)) {
+        const { orphans, seen } = judge(built, { ...view, candidates }, rules);
+        if (!orphans.has(id)) {
           wrongs.push(`${String(id)} was deleted from ${repository}, and it is no orphan`);
+        }
+        for (const parent of parentsOf(built, id)) {
+          if (seen.has(parent) && standing.has(parent)) {
+            wrongs.push(`${String(id)} was to go while ${String(parent)} still held it`);
+          }
         }
       }
     },
@@ -176,7 +192,9 @@ export function play(
 }
 
 /** Hits the k-th new method and path, of all or of the deletes, as often as the fault says. */
-function faultScript(faults: readonly Fault[]): (request: SeenRequest) => Action | undefined {
+export function faultScript(
+  faults: readonly Fault[],
+): (request: SeenRequest) => Action | undefined {
   const seen: string[] = [];
   const times = new Map<string, number>();
   return (request) => {

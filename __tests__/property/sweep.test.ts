@@ -8,10 +8,18 @@ import fc from 'fast-check';
 import { startMemoryRegistry, type MemoryRegistry } from '../registries/memory/registry.js';
 import { builtEstates, changes, runs } from './arbitraries.js';
 import { GRACE, type Built, type Id } from './estate.js';
-import { faults, KINDS, PASSING } from './faults.js';
+import { deleteFaults, faults, KINDS, PASSING } from './faults.js';
 import { judge, type Rules } from './model.js';
 import { run, type Ran, type RunOptions } from './run.js';
-import { candidatesOf, play, setUp, type Placed, type Play, type Script } from './stage.js';
+import {
+  candidatesOf,
+  faultScript,
+  play,
+  setUp,
+  type Placed,
+  type Play,
+  type Script,
+} from './stage.js';
 import { silence } from './silence.js';
 
 jest.setTimeout(3_600_000);
@@ -178,6 +186,27 @@ describe('a run over HTTP', () => {
         expect(isDue ? stage.deleted(NAME) : orphans).toEqual(orphans);
       }),
       runs(250),
+    );
+  });
+
+  it('rules 6 and 7: deletes that fail or take their time go in order, and none is taken for done', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        builtEstates(10),
+        deleteFaults(KINDS),
+        settings,
+        async (built, broken, setting) => {
+          const hit = faultScript(broken);
+          const { ran, stage, orphans } = await act(built, setting, {
+            act: (request) =>
+              hit(request) ??
+              (request.method === 'DELETE' ? { kind: 'pass', delay: 2 } : undefined),
+          });
+          expect(stage.wrongs).toEqual([]);
+          expect(ran.green ? stage.deleted(NAME) : orphans).toEqual(orphans);
+        },
+      ),
+      runs(200),
     );
   });
 
