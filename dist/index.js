@@ -36642,13 +36642,17 @@ function isRecord(value) {
 function hasLazy(value) {
     return json_chunks_isLazy(value) || (isRecord(value) && Object.values(value).some(hasLazy));
 }
-/** One line per entry of a lazy list, so that the file can be read with a pager or grep. */
-function* jsonChunks(value) {
+/**
+ * One line per entry of a lazy list, so that the file can be read with a pager or grep.
+ *
+ * @param redact takes secrets out of every string value; keys are our own
+ */
+function* jsonChunks(value, redact) {
     if (json_chunks_isLazy(value)) {
         let separator = '[\n';
         for (const entry of value) {
             yield separator;
-            yield* jsonChunks(entry);
+            yield* jsonChunks(entry, redact);
             separator = ',\n';
         }
         yield separator === '[\n' ? '[]' : '\n]';
@@ -36657,13 +36661,14 @@ function* jsonChunks(value) {
         let separator = '{';
         for (const [key, inner] of Object.entries(value)) {
             yield `${separator}${JSON.stringify(key)}:`;
-            yield* jsonChunks(inner);
+            yield* jsonChunks(inner, redact);
             separator = ',\n';
         }
         yield '}';
     }
     else {
-        yield JSON.stringify(value);
+        // String by string: in the finished text a secret such as `true` would break the document.
+        yield JSON.stringify(value, (_, inner) => typeof inner === 'string' ? redact(inner) : inner);
     }
 }
 
@@ -36792,9 +36797,13 @@ const LABEL_LENGTH = 1_000;
 function reportJson(run) {
     return whole(json_document(run));
 }
-/** The report as chunks of text that make one JSON document, with a newline at its end. */
-function* reportLines(run) {
-    yield* jsonChunks(json_document(run));
+/**
+ * The report as chunks of text that make one JSON document, with a newline at its end.
+ *
+ * @param redact takes the run's secrets out of a text: a registry may send them back as anything
+ */
+function* reportLines(run, redact = (text) => text) {
+    yield* jsonChunks(json_document(run), redact);
     yield '\n';
 }
 function json_document(run) {
@@ -37102,7 +37111,7 @@ const AROUND = /^([("]*)(.*?)([)",;:.?!]*)$/u;
  * look-alikes: the JSON report has the text as it is.
  */
 function code(text, length = CODE_LENGTH) {
-    const inner = printable(text, length).replaceAll('`', 'ˋ').replaceAll('|', '¦');
+    const inner = inCodeSpan(text, length);
     return inner === '' ? '—' : `\`${inner}\``;
 }
 /** A sentence: plain words stay as they are, all else (names, URLs, digests, markup) goes in code spans. */
@@ -37137,6 +37146,10 @@ function row(cells) {
 function tableHead(titles) {
     const bare = titles.map((title) => title.replace(/>$/, ''));
     return row(bare) + row(titles.map((title) => (title.endsWith('>') ? '---:' : '---')));
+}
+/** A text as a code span shows it: one line, without what would end the span or a table's cell. */
+function inCodeSpan(text, length = Number.MAX_SAFE_INTEGER) {
+    return printable(text, length).replaceAll('`', 'ˋ').replaceAll('|', '¦');
 }
 
 ;// CONCATENATED MODULE: ./src/report/reasons.ts
@@ -37653,23 +37666,27 @@ function renderSummary(run, limitBytes = LIMIT) {
 
 /** Written in pieces of about this many characters: a whole report may be longer than a string can be. */
 const PIECE = 1024 * 1024;
-/** Sets the outputs and, where GitHub wants one, writes the job summary. */
-async function publish(run) {
+/**
+ * Sets the outputs and, where GitHub wants one, writes the job summary.
+ *
+ * @param redact takes the run's secrets out of a text: a registry may send them back as a tag's name
+ */
+async function publish(run, redact) {
     for (const [name, value] of Object.entries(outputs(run))) {
         setOutput(name, value);
     }
     if ((process.env['GITHUB_STEP_SUMMARY'] ?? '') !== '') {
-        await summary.addRaw(renderSummary(run)).write();
+        await summary.addRaw(redact(renderSummary(run))).write();
     }
 }
 /** Writes the JSON report, whole or with an error, and sets the output of its path. */
-async function writeReport(run, file) {
+async function writeReport(run, file, redact) {
     const path = (0,external_node_path_namespaceObject.resolve)(file);
     await (0,promises_namespaceObject.mkdir)((0,external_node_path_namespaceObject.dirname)(path), { recursive: true });
     const handle = await (0,promises_namespaceObject.open)(path, 'w');
     try {
         let piece = '';
-        for (const text of reportLines(run)) {
+        for (const text of reportLines(run, redact)) {
             piece += text;
             if (piece.length >= PIECE) {
                 await handle.write(piece);
@@ -54877,6 +54894,7 @@ async function runStages(settings, intake, { transport, progress, quote, now, on
 
 
 
+
 /** GitHub shows ten annotations of a step, and the summary has them all. */
 const MOST_ANNOTATIONS = 10;
 /** Long enough for every sentence of a registry that is worth reading. */
@@ -54894,6 +54912,7 @@ async function main() {
         const transport = await connect(settings, log, (secret) => {
             core_setSecret(secret);
             secrets.add(secret);
+            secrets.add(inCodeSpan(secret));
         });
         const progress = startProgress(() => transport.stats().requests, (line) => {
             log.info(line);
@@ -54913,7 +54932,7 @@ async function main() {
                     announce(settings, repositories, log);
                 },
             });
-            return await report(run, settings, log);
+            return await report(run, settings, log, (text) => secrets.redact(text));
         }
         finally {
             progress.stop();
@@ -54958,7 +54977,7 @@ function announce(settings, repositories, log) {
         'manifest names can be seen');
 }
 /** Everything that people and later steps get to see; returns whether the job is green. */
-async function report(finished, settings, log) {
+async function report(finished, settings, log, redact) {
     const context = runContext();
     const read = { ...finished, ...(context === undefined ? {} : { run: context }) };
     for (const repository of read.repositories) {
@@ -54968,9 +54987,9 @@ async function report(finished, settings, log) {
             log.warning(`${name}: ${warning}`);
         });
     }
-    const unwritten = settings.reportFile && (await tryReport(read, settings.reportFile));
+    const unwritten = settings.reportFile && (await tryReport(read, settings.reportFile, redact));
     const run = unwritten ? { ...read, failures: [...read.failures, unwritten] } : read;
-    await publish(run);
+    await publish(run, redact);
     const { cut } = deletedDigests(run);
     if (cut > 0) {
         log.warning(`the output deleted-digests is cut: GitHub drops outputs that are too long, so ${count(cut, 'digest')} ` +
@@ -54987,9 +55006,9 @@ async function report(finished, settings, log) {
     return found.length === 0;
 }
 /** @returns why the report could not be written, if so */
-async function tryReport(run, file) {
+async function tryReport(run, file, redact) {
     try {
-        await writeReport(run, file);
+        await writeReport(run, file, redact);
         return undefined;
     }
     catch (error) {

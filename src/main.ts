@@ -12,6 +12,7 @@ import { readDockerCredentials } from './http/docker-config.js';
 import { createSecretStore } from './http/redact.js';
 import { createTransport, type ExchangeEvent, type Transport } from './http/transport.js';
 import { repositoryLines } from './report/lines.js';
+import { inCodeSpan } from './report/markdown.js';
 import { deletedDigests } from './report/outputs.js';
 import type { Run } from './report/run.js';
 import { headline } from './report/sections/headline.js';
@@ -37,6 +38,7 @@ export async function main(): Promise<boolean> {
     const transport = await connect(settings, log, (secret) => {
       core.setSecret(secret);
       secrets.add(secret);
+      secrets.add(inCodeSpan(secret));
     });
     const progress = startProgress(
       () => transport.stats().requests,
@@ -59,7 +61,7 @@ export async function main(): Promise<boolean> {
           announce(settings, repositories, log);
         },
       });
-      return await report(run, settings, log);
+      return await report(run, settings, log, (text) => secrets.redact(text));
     } finally {
       progress.stop();
       transport.close();
@@ -113,7 +115,12 @@ function announce(settings: Settings, repositories: readonly string[], log: Log)
 }
 
 /** Everything that people and later steps get to see; returns whether the job is green. */
-async function report(finished: Run, settings: Settings, log: Log): Promise<boolean> {
+async function report(
+  finished: Run,
+  settings: Settings,
+  log: Log,
+  redact: (text: string) => string,
+): Promise<boolean> {
   const context = runContext();
   const read: Run = { ...finished, ...(context === undefined ? {} : { run: context }) };
   for (const repository of read.repositories) {
@@ -123,9 +130,9 @@ async function report(finished: Run, settings: Settings, log: Log): Promise<bool
       log.warning(`${name}: ${warning}`);
     });
   }
-  const unwritten = settings.reportFile && (await tryReport(read, settings.reportFile));
+  const unwritten = settings.reportFile && (await tryReport(read, settings.reportFile, redact));
   const run: Run = unwritten ? { ...read, failures: [...read.failures, unwritten] } : read;
-  await publish(run);
+  await publish(run, redact);
   const { cut } = deletedDigests(run);
   if (cut > 0) {
     log.warning(
@@ -145,9 +152,13 @@ async function report(finished: Run, settings: Settings, log: Log): Promise<bool
 }
 
 /** @returns why the report could not be written, if so */
-async function tryReport(run: Run, file: string): Promise<string | undefined> {
+async function tryReport(
+  run: Run,
+  file: string,
+  redact: (text: string) => string,
+): Promise<string | undefined> {
   try {
-    await writeReport(run, file);
+    await writeReport(run, file, redact);
     return undefined;
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);

@@ -10,6 +10,8 @@ import { renderSummary } from '../../src/report/summary.js';
 import { cleanRun, moved, run } from '../report/examples.js';
 import { read, startRunner, type Runner } from './stdout.js';
 
+const plain = (text: string) => text;
+
 let runner: Runner;
 let output: string;
 let summary: string;
@@ -38,14 +40,14 @@ function written(): Record<string, string> {
 
 describe('publish', () => {
   it('sets every output; writes no summary where nobody wants one', async () => {
-    await publish(cleanRun());
+    await publish(cleanRun(), plain);
     expect(written()).toEqual(outputs(cleanRun()));
     expect(read(summary)).toBe('');
   });
 
   it('writes the summary as it was rendered, and once', async () => {
     runner.env('GITHUB_STEP_SUMMARY', summary);
-    await publish(cleanRun());
+    await publish(cleanRun(), plain);
     expect(read(summary).trimEnd()).toBe(renderSummary(cleanRun()).trimEnd());
   });
 });
@@ -53,7 +55,7 @@ describe('publish', () => {
 describe('writeReport', () => {
   it('writes the whole report, makes the folders, and tells the absolute path', async () => {
     const path = join(runner.directory, 'deep', 'er', 'report.json');
-    await writeReport(cleanRun(), relative(process.cwd(), path));
+    await writeReport(cleanRun(), relative(process.cwd(), path), plain);
     expect(read(path)).toBe([...reportLines(cleanRun())].join(''));
     expect(JSON.parse(read(path))).toEqual(expect.any(Object));
     const told = written()['report-file'] ?? '';
@@ -63,7 +65,7 @@ describe('writeReport', () => {
 
   it('replaces an older, longer one', async () => {
     const path = runner.file('report.json', 'x'.repeat(1_000_000));
-    await writeReport(cleanRun(), path);
+    await writeReport(cleanRun(), path, plain);
     expect(read(path)).toBe([...reportLines(cleanRun())].join(''));
   });
 
@@ -72,7 +74,7 @@ describe('writeReport', () => {
     const large = run(
       Array.from({ length: 3_000 }, (_, n) => moved(`team/app-${String(n)}`, 1_000, 0)),
     );
-    await writeReport(large, path);
+    await writeReport(large, path, plain);
     expect(read(path).length).toBeGreaterThan(2 * 1024 * 1024);
     expect(read(path)).toBe([...reportLines(large)].join(''));
   });
@@ -80,9 +82,9 @@ describe('writeReport', () => {
   it('says when it can not be written', async () => {
     const folder = join(runner.directory, 'folder');
     mkdirSync(folder);
-    await expect(writeReport(cleanRun(), folder)).rejects.toThrow('EISDIR');
-    await expect(writeReport(cleanRun(), join(runner.file('file'), 'report.json'))).rejects.toThrow(
-      /EEXIST|ENOTDIR/,
-    );
+    await expect(writeReport(cleanRun(), folder, plain)).rejects.toThrow('EISDIR');
+    await expect(
+      writeReport(cleanRun(), join(runner.file('file'), 'report.json'), plain),
+    ).rejects.toThrow(/EEXIST|ENOTDIR/);
   });
 });

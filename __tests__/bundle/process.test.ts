@@ -115,3 +115,14 @@ it('keeps secrets that a registry sends back out of log, summary and report', as
     expect(text).not.toContain(basic);
   }
 });
+
+it('keeps a password that comes back as a tag out of log, summary and report', async () => {
+  const password = 'c0rrect-horse-battery';
+  registry.state.repositories.get('team/app')?.tags.set(password, `sha256:${'0'.repeat(64)}`);
+  const run = await runAction({ 'registry-url': registry.url, username: 'somebody', password });
+  expect(run.exitCode).toBe(0);
+  for (const text of [run.log, run.summary, JSON.stringify(run.report)]) {
+    expect(text).toContain('***');
+    expect(text).not.toContain(password);
+  }
+});

@@ -11,6 +11,7 @@ import { createTransport } from '../../src/http/transport.js';
 import type { Digest } from '../../src/oci/digest.js';
 import { repositoryLines } from '../../src/report/lines.js';
 import type { Run } from '../../src/report/run.js';
+import { inCodeSpan } from '../../src/report/markdown.js';
 import { problems, sentence } from '../../src/report/totals.js';
 import { runStages } from '../../src/stages.js';
 import { fakeClock } from '../http/fake-clock.js';
@@ -34,6 +35,8 @@ export interface Ran {
   /** absent when the run ended with an error */
   readonly run?: Run;
   readonly plans: readonly Plan[];
+  /** takes the run's secrets out of a text, as main does with summary and report */
+  readonly redact: (text: string) => string;
   /** whether the job would be green */
   readonly green: boolean;
   /** what makes it red */
@@ -44,7 +47,8 @@ export async function run(options: RunOptions): Promise<Ran> {
   const { dryRun = false, gracePeriod = 0, danglingReferrers = 'keep', concurrency = 1 } = options;
   const registry = new URL(options.url);
   const secrets = createSecretStore();
-  const log = createLog((text) => secrets.redact(text));
+  const redact = (text: string) => secrets.redact(text);
+  const log = createLog(redact);
   const transport = createTransport({
     registry,
     credentials: options.credentials ?? { kind: 'none' },
@@ -53,6 +57,7 @@ export async function run(options: RunOptions): Promise<Ran> {
     userAgent: 'registry-manifest-cleanup',
     mask: (secret) => {
       secrets.add(secret);
+      secrets.add(inCodeSpan(secret));
     },
     // A dead server must end a test, not hang it; nothing here waits that long.
     timeouts: { idle: 20_000, idleDelete: 20_000, body: 20_000 },
@@ -99,11 +104,11 @@ export async function run(options: RunOptions): Promise<Ran> {
       log.error(complaint);
     });
     const plans = result.repositories.map(({ plan }) => plan);
-    return { run: result, plans, green: complaints.length === 0, complaints };
+    return { run: result, plans, redact, green: complaints.length === 0, complaints };
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
     log.error(message);
-    return { plans: [], green: false, complaints: [message] };
+    return { plans: [], redact, green: false, complaints: [message] };
   } finally {
     transport.close();
   }

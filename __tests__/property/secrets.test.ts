@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import fc from 'fast-check';
 
 import { OCI_MANIFEST } from '../../src/oci/media-types.js';
-import { reportJson } from '../../src/report/json.js';
+import { reportLines } from '../../src/report/json.js';
 import { outputs } from '../../src/report/outputs.js';
 import { renderSummary } from '../../src/report/summary.js';
 import { image, index, manifest, opaque, type Content } from '../registries/build.js';
@@ -37,8 +37,8 @@ function said(ran: Ran): { log: string; summary: string; report: string; outputs
     ...(ran.run === undefined
       ? { summary: '', report: '', outputs: '' }
       : {
-          summary: renderSummary(ran.run),
-          report: JSON.stringify(reportJson(ran.run)),
+          summary: ran.redact(renderSummary(ran.run)),
+          report: [...reportLines(ran.run, ran.redact)].join(''),
           outputs: JSON.stringify(outputs(ran.run)),
         }),
   };
@@ -227,7 +227,7 @@ describe('rule 8', () => {
 
   // Known fault: the run is published as it is. A registry that names a tag or an artifact type after the
   // password gets it into the summary and the report.
-  it.failing('no summary or report holds one that comes back as content', async () => {
+  it('no summary or report holds one that comes back as content', async () => {
     await expectNoSecret(['summary', 'report'], true, 20);
   });
 

@@ -164,7 +164,9 @@ describe('jsonChunks', () => {
         const json = JSON.parse(JSON.stringify(value)) as never;
         const lazy = new Set([json]);
         expect(
-          JSON.parse([...jsonChunks({ a: lazy, b: json, c: new Set<never>() })].join('')),
+          JSON.parse(
+            [...jsonChunks({ a: lazy, b: json, c: new Set<never>() }, (text) => text)].join(''),
+          ),
         ).toEqual({
           a: [json],
           b: json,

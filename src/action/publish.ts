@@ -12,24 +12,32 @@ import { renderSummary } from '../report/summary.js';
 /** Written in pieces of about this many characters: a whole report may be longer than a string can be. */
 const PIECE = 1024 * 1024;
 
-/** Sets the outputs and, where GitHub wants one, writes the job summary. */
-export async function publish(run: Run): Promise<void> {
+/**
+ * Sets the outputs and, where GitHub wants one, writes the job summary.
+ *
+ * @param redact takes the run's secrets out of a text: a registry may send them back as a tag's name
+ */
+export async function publish(run: Run, redact: (text: string) => string): Promise<void> {
   for (const [name, value] of Object.entries(outputs(run))) {
     core.setOutput(name, value);
   }
   if ((process.env['GITHUB_STEP_SUMMARY'] ?? '') !== '') {
-    await core.summary.addRaw(renderSummary(run)).write();
+    await core.summary.addRaw(redact(renderSummary(run))).write();
   }
 }
 
 /** Writes the JSON report, whole or with an error, and sets the output of its path. */
-export async function writeReport(run: Run, file: string): Promise<void> {
+export async function writeReport(
+  run: Run,
+  file: string,
+  redact: (text: string) => string,
+): Promise<void> {
   const path = resolve(file);
   await mkdir(dirname(path), { recursive: true });
   const handle = await open(path, 'w');
   try {
     let piece = '';
-    for (const text of reportLines(run)) {
+    for (const text of reportLines(run, redact)) {
       piece += text;
       if (piece.length >= PIECE) {
         await handle.write(piece);

@@ -23,13 +23,17 @@ function hasLazy(value: LazyJson): boolean {
   return isLazy(value) || (isRecord(value) && Object.values(value).some(hasLazy));
 }
 
-/** One line per entry of a lazy list, so that the file can be read with a pager or grep. */
-export function* jsonChunks(value: LazyJson): Generator<string> {
+/**
+ * One line per entry of a lazy list, so that the file can be read with a pager or grep.
+ *
+ * @param redact takes secrets out of every string value; keys are our own
+ */
+export function* jsonChunks(value: LazyJson, redact: (text: string) => string): Generator<string> {
   if (isLazy(value)) {
     let separator = '[\n';
     for (const entry of value) {
       yield separator;
-      yield* jsonChunks(entry);
+      yield* jsonChunks(entry, redact);
       separator = ',\n';
     }
     yield separator === '[\n' ? '[]' : '\n]';
@@ -37,11 +41,14 @@ export function* jsonChunks(value: LazyJson): Generator<string> {
     let separator = '{';
     for (const [key, inner] of Object.entries(value)) {
       yield `${separator}${JSON.stringify(key)}:`;
-      yield* jsonChunks(inner);
+      yield* jsonChunks(inner, redact);
       separator = ',\n';
     }
     yield '}';
   } else {
-    yield JSON.stringify(value);
+    // String by string: in the finished text a secret such as `true` would break the document.
+    yield JSON.stringify(value, (_, inner: unknown) =>
+      typeof inner === 'string' ? redact(inner) : inner,
+    );
   }
 }

@@ -23,9 +23,16 @@ export function reportJson(run: Run): Json {
   return whole(document(run));
 }
 
-/** The report as chunks of text that make one JSON document, with a newline at its end. */
-export function* reportLines(run: Run): Generator<string> {
-  yield* jsonChunks(document(run));
+/**
+ * The report as chunks of text that make one JSON document, with a newline at its end.
+ *
+ * @param redact takes the run's secrets out of a text: a registry may send them back as anything
+ */
+export function* reportLines(
+  run: Run,
+  redact: (text: string) => string = (text) => text,
+): Generator<string> {
+  yield* jsonChunks(document(run), redact);
   yield '\n';
 }
 

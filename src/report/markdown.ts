@@ -22,7 +22,7 @@ const AROUND = /^([("]*)(.*?)([)",;:.?!]*)$/u;
  * look-alikes: the JSON report has the text as it is.
  */
 export function code(text: string, length = CODE_LENGTH): string {
-  const inner = printable(text, length).replaceAll('`', 'ˋ').replaceAll('|', '¦');
+  const inner = inCodeSpan(text, length);
   return inner === '' ? '—' : `\`${inner}\``;
 }
 
@@ -61,4 +61,9 @@ export function row(cells: readonly string[]): string {
 export function tableHead(titles: readonly string[]): string {
   const bare = titles.map((title) => title.replace(/>$/, ''));
   return row(bare) + row(titles.map((title) => (title.endsWith('>') ? '---:' : '---')));
+}
+
+/** A text as a code span shows it: one line, without what would end the span or a table's cell. */
+export function inCodeSpan(text: string, length = Number.MAX_SAFE_INTEGER): string {
+  return printable(text, length).replaceAll('`', 'ˋ').replaceAll('|', '¦');
 }
