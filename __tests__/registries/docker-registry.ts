@@ -1,26 +1,17 @@
 /**
- * A real Distribution registry on a free loopback port, with a directory of its own that is the judge of
- * what a run deleted and kept. Its log is in the directory's `registry.log`; `stop` removes all of it.
+ * A real Distribution registry, 2.x or 3.x as the program is, on a free loopback port, with a directory of
+ * its own that is the judge of what a run deleted and kept. Its log is in the directory's `registry.log`;
+ * `stop` removes all of it.
  */
-import { spawn, type ChildProcess } from 'node:child_process';
-import { once } from 'node:events';
-import {
-  closeSync,
-  mkdtempSync,
-  openSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 
 import { createAuthority } from './certificate.js';
 import { basicHeader } from './memory/auth.js';
 import type { RegistryProgram } from './programs.js';
-import { send, type Destination } from './push.js';
+import type { Destination } from './push.js';
+import { answering, startProcess, type RealRegistry } from './real-registry.js';
 import { startTokenServer, type TokenServer } from './token-server.js';
 
 export const USERNAME = 'tester';
@@ -37,6 +28,8 @@ export interface DockerRegistryOptions {
   readonly tls?: boolean;
   /** seconds that a token lives; default 300 */
   readonly tokenLifetime?: number;
+  /** what the token server grants of one scope that the action asks for; default all of it */
+  readonly grant?: (scope: string) => string | undefined;
   /** the in-memory blob descriptor cache of the package's sample configuration */
   readonly descriptorCache?: boolean;
   /** where to send notifications */
@@ -47,19 +40,13 @@ export interface DockerRegistryOptions {
   readonly directory?: string;
 }
 
-export interface DockerRegistry extends Destination {
-  /** `127.0.0.1:<port>` */
-  readonly host: string;
-  /** the storage root: what `onDisk` and `storageListing` read */
-  readonly directory: string;
+/** Its log has one line of an access log (combined format) for each request. */
+export interface DockerRegistry extends RealRegistry {
   /** path of the CA's PEM; only with `tls` */
   readonly caFile?: string;
-  /** what it logged so far, with one line of its access log (combined format) for each request */
-  log(): string;
-  /** Ends the process; removes the directory unless it was given. */
-  stop(): Promise<void>;
 }
 
+const ADDRESS = /listening on (127\.0\.0\.1:\d+)/;
 const ISSUER = 'test-issuer';
 const SERVICE = 'test-registry';
 
@@ -84,18 +71,17 @@ export async function startDockerRegistry(
   writeFileSync(configuration, JSON.stringify(configure(options, home, directory, tokens)));
 
   const [command, ...before] = program.command(home);
-  const log = openSync(logFile, 'a');
-  const child = spawn(command, [...before, 'serve', configuration], {
-    stdio: ['ignore', log, log],
+  // 3.x sends traces to a collector on this machine unless told not to.
+  const child = startProcess([command, ...before, 'serve', configuration], logFile, {
+    OTEL_TRACES_EXPORTER: 'none',
   });
-  closeSync(log);
   const stop = async (): Promise<void> => {
-    await end(child);
+    await child.end();
     await tokens?.stop();
     rmSync(home, { recursive: true, force: true });
   };
   try {
-    const host = await listening(child, logFile);
+    const host = await child.listening((log) => ADDRESS.exec(log)?.[1]);
     const authorization = authorize(options, tokens);
     const destination: Destination = {
       url: `${options.tls === true ? 'https' : 'http'}://${host}`,
@@ -108,7 +94,8 @@ export async function startDockerRegistry(
       host,
       directory,
       ...(options.tls === true ? { caFile } : {}),
-      log: () => readFileSync(logFile, 'utf8'),
+      log: () => child.log(),
+      manifests: () => onDisk(directory),
       stop,
     };
   } catch (error) {
@@ -128,6 +115,7 @@ function tokenServer(
     username: USERNAME,
     password: PASSWORD,
     expiresIn: options.tokenLifetime ?? 300,
+    ...(options.grant === undefined ? {} : { grant: options.grant }),
   });
 }
 
@@ -180,49 +168,6 @@ function authorize(
     return basicHeader(USERNAME, PASSWORD);
   }
   return tokens === undefined ? undefined : (scope) => `Bearer ${tokens.issue([scope])}`;
-}
-
-const PATIENCE = 20_000;
-
-/** The address that the registry listens on, from its log. */
-async function listening(child: ChildProcess, logFile: string): Promise<string> {
-  const deadline = Date.now() + PATIENCE;
-  for (;;) {
-    const log = readFileSync(logFile, 'utf8');
-    const host = /listening on (127\.0\.0\.1:\d+)/.exec(log)?.[1];
-    if (host !== undefined) {
-      return host;
-    }
-    if (child.exitCode !== null || child.pid === undefined || Date.now() > deadline) {
-      throw new Error(`docker-registry did not start:\n${log.slice(-2000)}`);
-    }
-    await sleep(20);
-  }
-}
-
-async function answering(destination: Destination): Promise<void> {
-  const deadline = Date.now() + PATIENCE;
-  for (;;) {
-    try {
-      await send(destination, { method: 'GET', path: '/v2/' });
-      return;
-    } catch (error) {
-      if (Date.now() > deadline) {
-        throw error;
-      }
-    }
-    await sleep(20);
-  }
-}
-
-async function end(child: ChildProcess): Promise<void> {
-  if (child.exitCode === null && child.signalCode === null && child.pid !== undefined) {
-    const exit = once(child, 'exit');
-    child.kill('SIGTERM');
-    const late = setTimeout(() => child.kill('SIGKILL'), 5_000);
-    await exit;
-    clearTimeout(late);
-  }
 }
 
 /** Every file of the storage, as `find <directory> -type f` prints them, in no certain order. */

@@ -18,7 +18,13 @@ import path from 'node:path';
 /** A command and the arguments that come before a caller's own. */
 export type Command = readonly [string, ...string[]];
 
-const CACHE = path.join(process.cwd(), 'node_modules', '.cache', 'registry-manifest-cleanup');
+/** What is fetched or built once and used again. */
+export const CACHE = path.join(
+  process.cwd(),
+  'node_modules',
+  '.cache',
+  'registry-manifest-cleanup',
+);
 
 /** Distribution's registry; `directory` is shared with the container if it runs in one. */
 export interface RegistryProgram {
@@ -39,7 +45,7 @@ export function findDockerRegistry(): RegistryProgram | undefined {
   if (engine !== undefined) {
     return { command: (directory) => [engine, ...containerArguments(directory)] };
   }
-  failInCi('docker-registry');
+  failInCi('docker-registry', 'apt-get install docker-registry');
   return undefined;
 }
 
@@ -49,7 +55,7 @@ export function findSkopeo(): string | undefined {
     ? 'skopeo'
     : fromDebian('skopeo', 'run', /skopeo/, { libraries: SKOPEO_LIBRARIES, prepare: wrapSkopeo });
   if (binary === undefined) {
-    failInCi('skopeo');
+    failInCi('skopeo', 'apt-get install skopeo');
   }
   return binary;
 }
@@ -70,11 +76,11 @@ function containerArguments(directory: string): string[] {
   ];
 }
 
-function failInCi(program: string): void {
+/** @throws Error with CI=true */
+export function failInCi(program: string, remedy: string): void {
   if (process.env['CI'] === 'true') {
     throw new Error(
-      `${program} is missing, and with CI=true its tests may not be skipped. ` +
-        `Install it: apt-get install ${program}`,
+      `${program} is missing, and with CI=true its tests may not be skipped. Install it: ${remedy}`,
     );
   }
 }

@@ -1,3 +1,6 @@
+const FROM_GO = 'Install Go 1.26 or later';
+const REMEDIES = { 'distribution-3': FROM_GO, olareg: FROM_GO };
+
 /**
  * Jest reporter: one loud line at the end of a run in which tests were skipped because a real program was
  * missing. It changes no result.
@@ -14,9 +17,10 @@ export default class SkippedReporter {
       }
     }
     for (const [program, count] of skipped) {
+      const remedy = REMEDIES[program] ?? `Install it (apt-get install ${program})`;
       process.stderr.write(
         `\n!!! ${count} tests did NOT run: ${program} was not found and could not be fetched. ` +
-          `Install it (apt-get install ${program}) and run again.\n`,
+          `${remedy} and run again.\n`,
       );
     }
   }

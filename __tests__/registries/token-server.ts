@@ -1,7 +1,7 @@
 /**
  * A token server for a real registry: signs ES256 JWTs that Distribution 2.8 takes, with the signer's
  * certificate in `x5c` (docs/spec/auth/jwt.md of Distribution). It grants what is asked to whoever knows
- * the password.
+ * the password, unless it is told to grant less.
  */
 import { randomUUID, sign } from 'node:crypto';
 import { createServer } from 'node:http';
@@ -18,6 +18,8 @@ export interface TokenServerOptions {
   readonly password: string;
   /** seconds */
   readonly expiresIn: number;
+  /** what is granted over HTTP of one requested scope such as `repository:a/b:pull,delete`; default all of it */
+  readonly grant?: (scope: string) => string | undefined;
 }
 
 export interface TokenServer {
@@ -30,16 +32,18 @@ export interface TokenServer {
 
 export async function startTokenServer(options: TokenServerOptions): Promise<TokenServer> {
   const expected = basicHeader(options.username, options.password);
+  const { grant = (scope: string) => scope } = options;
   const issue = (scopes: readonly string[]): string => jwt(options, scopes);
   const server = createServer((request, response) => {
     const url = new URL(request.url ?? '/', 'http://127.0.0.1');
     const known = request.headers.authorization === expected;
     response.writeHead(known ? 200 : 401, { 'Content-Type': 'application/json' });
     const scopes = url.searchParams.getAll('scope').flatMap((scope) => scope.split(' '));
+    const granted = scopes.map((scope) => grant(scope)).filter((scope) => scope !== undefined);
     response.end(
       JSON.stringify(
         known
-          ? { token: issue(scopes), expires_in: options.expiresIn }
+          ? { token: issue(granted), expires_in: options.expiresIn }
           : { details: 'incorrect username or password' },
       ),
     );

@@ -96,11 +96,12 @@ export function putManifest(
   if (first !== undefined) {
     return failure(first, ...others);
   }
+  const repository = repositoryOf(state, name);
+  repository.manifests.set(digest, { mediaType, bytes });
+  // The manifest is stored by then, and only its tag refused.
   if (!isDigest(reference) && reference.includes(':')) {
     return badTag(name, `${reference}/index/${digest.replace(':', '/')}`);
   }
-  const repository = repositoryOf(state, name);
-  repository.manifests.set(digest, { mediaType, bytes });
   if (!isDigest(reference)) {
     setTag(repository, reference, digest);
   }

@@ -39,6 +39,8 @@ export type Action =
   | { readonly kind: 'reset' }
   /** the right Content-Length, half the body, then the socket is destroyed */
   | { readonly kind: 'truncate' }
+  /** carried out, and then the socket is destroyed without an answer */
+  | { readonly kind: 'lose' }
   /** no answer, ever; the socket is closed by `stop` */
   | { readonly kind: 'hang' }
   /** a page that a proxy or a login wall may send; status 200 unless told */
@@ -75,6 +77,9 @@ export async function perform(
       return action.rewrite(own());
     case 'truncate':
       return own();
+    case 'lose':
+      own();
+      return 'reset';
     case 'html':
       return {
         status: action.status ?? 200,

@@ -1,0 +1,19 @@
+/**
+ * Builds the registries of the tests that are written in Go, ahead of the tests: what takes minutes the first
+ * time is then seen as what it is. The build is that of the tests themselves. Exits 0 only if all are there.
+ */
+import { findDistribution3, findOlareg } from '../__tests__/registries/go-programs.js';
+
+const programs = { 'Distribution 3': findDistribution3, olareg: findOlareg };
+
+for (const [name, find] of Object.entries(programs)) {
+  try {
+    if (find() === undefined) {
+      throw new Error(`${name} is missing. Go 1.26 or later builds it.`);
+    }
+    console.log(`${name} is there.`);
+  } catch (error) {
+    console.error(error instanceof Error ? error.message : error);
+    process.exitCode = 1;
+  }
+}
