@@ -51499,6 +51499,8 @@ function credentialsOf(entry, host, file) {
     };
 }
 
+// EXTERNAL MODULE: external "node:events"
+var external_node_events_ = __nccwpck_require__(8474);
 ;// CONCATENATED MODULE: ./src/http/challenge.ts
 const challenge_SEPARATORS = /[\s,]*/y;
 const TOKEN = /[!#$%&'*+.^_`|~0-9A-Za-z-]+/y;
@@ -51573,6 +51575,49 @@ function mergeScopes(...lists) {
 }
 function splitScopes(list) {
     return list.split(' ').filter((scope) => scope !== '');
+}
+
+;// CONCATENATED MODULE: ./src/http/grant.ts
+/**
+ * What a token grants, as far as it says so: Distribution's tokens are JWTs with a claim `access`
+ * (distribution, docs/content/spec/auth/jwt.md), which lists no more than what was granted. Pure. Proves nothing,
+ * since no signature is checked: good for telling people what to expect, and for no decision.
+ */
+
+
+const Claims = object({
+    access: nullable(array(object({ type: string(), name: string(), actions: nullish(array(string()), []) }))),
+});
+/** @param scope of one resource, such as `repository:team/app:pull,delete` */
+function grantOf(token, scope) {
+    const [wanted = ''] = splitScopes(scope);
+    const colon = wanted.lastIndexOf(':');
+    const resource = wanted.slice(0, colon);
+    const claims = claimsOf(token);
+    if (claims === undefined) {
+        return { kind: 'unknown' };
+    }
+    const actions = (claims.access ?? []).flatMap((one) => `${one.type}:${one.name}` === resource ? one.actions : []);
+    const isGranted = (action) => actions.includes(action) || actions.includes('*');
+    return wanted
+        .slice(colon + 1)
+        .split(',')
+        .every(isGranted)
+        ? { kind: 'granted' }
+        : { kind: 'lacking', actions };
+}
+function claimsOf(token) {
+    const [, payload, signature] = token.split('.');
+    if (payload === undefined || signature === undefined) {
+        return undefined;
+    }
+    try {
+        const parsed = safeParse(Claims, JSON.parse(Buffer.from(payload, 'base64url').toString()));
+        return parsed.success ? parsed.output : undefined;
+    }
+    catch {
+        return undefined;
+    }
 }
 
 ;// CONCATENATED MODULE: ./src/http/token.ts
@@ -51672,6 +51717,8 @@ function realmUrl(realm, registry) {
 }
 function tokenRequest(realm, wanted, credentials) {
     const headers = { accept: 'application/json' };
+    // What ends a run needs a token, too, and a token alone changes nothing.
+    const common = { maxBytes: MAX_BYTES, closing: true };
     if (credentials.kind === 'identity-token') {
         const form = new URLSearchParams({
             grant_type: 'refresh_token',
@@ -51687,7 +51734,7 @@ function tokenRequest(realm, wanted, credentials) {
             body: form.toString(),
             // Asking twice for a token does no harm.
             repeatable: true,
-            maxBytes: MAX_BYTES,
+            ...common,
         };
     }
     const url = new URL(realm);
@@ -51704,7 +51751,7 @@ function tokenRequest(realm, wanted, credentials) {
         ...(credentials.kind === 'basic' && {
             authorization: basicAuthorization(credentials.username, credentials.password),
         }),
-        maxBytes: MAX_BYTES,
+        ...common,
     };
 }
 function readAnswer(request, response, credentials) {
@@ -51743,13 +51790,11 @@ function token_parseJson(body) {
 
 
 
+
+
 /** Without a proof, with one, and with another if that one expired while the request was waiting. */
 const MOST_ROUNDS = 3;
 const NOTHING = { kind: 'nothing' };
-/**
- * A 401 that comes back from the returned function is the registry's last word: the proof was fresh, or
- * there is none to give. It rejects with AuthError when a token was needed and could not be had.
- */
 function createAuth(next, options) {
     const { registry, credentials } = options;
     for (const secret of secretsOf(credentials)) {
@@ -51769,7 +51814,7 @@ function createAuth(next, options) {
     const learned = new Map();
     async function bearerProof(realm, scope, rejected) {
         const { value: token, renewAt, fetched } = await tokens.get({ ...realm, scope }, rejected);
-        const proof = {
+        return {
             kind: 'bearer',
             authorization: `Bearer ${token}`,
             token,
@@ -51777,7 +51822,6 @@ function createAuth(next, options) {
             scope,
             fetched,
         };
-        return proof;
     }
     /** What is known to be wanted is shown at once, which saves the round trip of a 401. */
     async function proofUpFront({ scope }) {
@@ -51817,7 +51861,23 @@ function createAuth(next, options) {
         }
         return undefined;
     }
-    return async (request) => {
+    async function granted(scope) {
+        if (bearer === undefined) {
+            return { kind: 'unknown' };
+        }
+        try {
+            const proof = await bearerProof(bearer, learned.get(scope) ?? mergeScopes(scope));
+            return grantOf(proof.token, scope);
+        }
+        catch (error) {
+            if (!(error instanceof RequestFailure)) {
+                throw error;
+            }
+            const isRefused = error instanceof AuthError && [401, 403].includes(error.status ?? 0);
+            return isRefused ? { kind: 'lacking', actions: [] } : { kind: 'unknown' };
+        }
+    }
+    const send = async (request) => {
         if (request.url.origin !== registry.origin) {
             return next(request);
         }
@@ -51836,22 +51896,32 @@ function createAuth(next, options) {
             }
         }
     };
+    return { send, granted };
 }
 function withProof(request, proof) {
     return proof.kind === 'nothing' ? request : { ...request, authorization: proof.authorization };
 }
 
-;// CONCATENATED MODULE: external "node:timers/promises"
-const external_node_timers_promises_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:timers/promises");
 ;// CONCATENATED MODULE: ./src/http/clock.ts
-/**
- * Time as the layers of the transport see it: what o'clock it is, and waiting. Passed in everywhere, so
- * that tests need no real waiting.
- */
-
+/** A clock whose sleepers all wake when a run is told to stop. */
+function stoppable(clock, stop) {
+    return {
+        now: () => clock.now(),
+        sleep: (milliseconds) => clock.sleep(milliseconds, stop),
+    };
+}
 const systemClock = {
     now: () => Date.now(),
-    sleep: (milliseconds) => (0,external_node_timers_promises_namespaceObject.setTimeout)(milliseconds),
+    sleep: (milliseconds, stop) => new Promise((resolve) => {
+        const wake = () => {
+            // A timer that is left would keep the process alive until its time has come.
+            clearTimeout(timer);
+            stop?.removeEventListener('abort', wake);
+            resolve();
+        };
+        const timer = setTimeout(wake, stop?.aborted === true ? 0 : milliseconds);
+        stop?.addEventListener('abort', wake);
+    }),
 };
 
 // EXTERNAL MODULE: external "node:http"
@@ -51860,6 +51930,8 @@ var external_node_http_default = /*#__PURE__*/__nccwpck_require__.n(external_nod
 ;// CONCATENATED MODULE: external "node:https"
 const external_node_https_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:https");
 var external_node_https_default = /*#__PURE__*/__nccwpck_require__.n(external_node_https_namespaceObject);
+// EXTERNAL MODULE: external "node:stream"
+var external_node_stream_ = __nccwpck_require__(7075);
 // EXTERNAL MODULE: external "node:tls"
 var external_node_tls_ = __nccwpck_require__(1692);
 var external_node_tls_default = /*#__PURE__*/__nccwpck_require__.n(external_node_tls_);
@@ -51944,12 +52016,15 @@ function truncated(request, got, announced, cause) {
 
 
 
+
+const exchange_PIECE = 64 * 1024;
 const TIMEOUTS = { idle: 60_000, idleDelete: 300_000, body: 120_000 };
 /** @throws Error when `ca` holds no PEM certificate */
 function createExchange(options) {
     const timeouts = options.timeouts ?? TIMEOUTS;
     const trust = options.ca === undefined ? undefined : trustAlso(options.ca);
     const lines = new Map();
+    const underWay = new Set();
     /** @throws TransportError when the environment names a proxy that is none */
     function lineTo(request) {
         const { origin, protocol } = request.url;
@@ -51994,7 +52069,13 @@ function createExchange(options) {
         const expire = (detail) => {
             expired = failure(request, 'timeout', detail);
             sent?.destroy(expired);
+            if (sent?.socket === null) {
+                // It waits for a connection, or for a proxy's tunnel, and would not tell before it has one.
+                sent.emit('error', expired);
+            }
         };
+        const one = { request, expire };
+        underWay.add(one);
         const idleFor = method === 'DELETE' ? timeouts.idleDelete : timeouts.idle;
         const idle = setTimeout(expire, idleFor, `no answer for ${seconds(idleFor)}`);
         let deadline;
@@ -52011,7 +52092,7 @@ function createExchange(options) {
                     path: `${url.pathname}${url.search}`,
                     headers: headersOf(request, options.userAgent),
                 },
-            }, request.body ?? null);
+            }, bodyOf(request, () => idle.refresh()));
             // The client has made its request by the time that it gives a promise.
             sent = latest();
             const { message } = await answered;
@@ -52026,10 +52107,18 @@ function createExchange(options) {
         finally {
             clearTimeout(idle);
             clearTimeout(deadline);
+            underWay.delete(one);
         }
     }
     return {
         send,
+        expire(isMeant, detail) {
+            for (const { request, expire } of underWay) {
+                if (isMeant(request)) {
+                    expire(detail);
+                }
+            }
+        },
         close() {
             for (const { client } of lines.values()) {
                 client.dispose();
@@ -52060,7 +52149,23 @@ function headersOf(request, userAgent) {
         // A digest is of the bytes as stored, so no server may compress them on the way.
         'accept-encoding': 'identity',
         'user-agent': userAgent,
+        // Of text the client tells the length by itself; bytes would go in chunks, which not every server takes.
+        ...(Buffer.isBuffer(request.body) && { 'content-length': request.body.length }),
     };
+}
+/**
+ * The client writes text, and pipes anything else.
+ *
+ * @param onPiece told whenever the server has taken a piece, and the next is wanted
+ */
+function bodyOf({ body }, onPiece) {
+    return Buffer.isBuffer(body) ? external_node_stream_.Readable.from(pieces(body, onPiece)) : (body ?? null);
+}
+function* pieces(body, onPiece) {
+    for (let start = 0; start < body.length; start += exchange_PIECE) {
+        onPiece();
+        yield body.subarray(start, start + exchange_PIECE);
+    }
 }
 function optionsOf(agent) {
     const options = Reflect.get(agent, 'options');
@@ -52152,23 +52257,71 @@ function retryAfter(response, now) {
     return Number.isNaN(wait) ? undefined : Math.min(Math.max(wait, 0), CEILING);
 }
 
+;// CONCATENATED MODULE: ./src/http/stop.ts
+/**
+ * The layer that ends a run which was told to stop: nothing more is sent, and what is under way is awaited for a
+ * moment only. A cancelled job has 7.5 seconds until the next signal, and 2.5 more until it is killed; the
+ * ledger, the report and the summary are to be written by then. What serves those is marked `closing`, and sent.
+ */
+
+/** The run was told to stop before this request was sent. */
+class NotSent extends RequestFailure {
+    name = 'NotSent';
+}
+/** Milliseconds after the signal: for what was under way, and for what closes the run. */
+const PATIENCE = 3_000;
+const PATIENCE_CLOSING = 6_000;
+const LATE = 'no answer soon enough after the run was told to stop';
+/** For what ends a run in good order, such as the ledger: it is still sent when the run was told to stop. */
+function closing(send) {
+    return (request) => send({ ...request, closing: true });
+}
+/** @param expire gives up requests that are under way, so that those which close the run have a connection */
+function createStop(next, stop, expire) {
+    let isOver = false;
+    const giveUpOthers = () => {
+        expire(({ closing }) => closing !== true, LATE);
+    };
+    const giveUpAll = () => {
+        isOver = true;
+        expire(() => true, LATE);
+    };
+    stop.addEventListener('abort', () => {
+        setTimeout(giveUpOthers, PATIENCE).unref();
+        setTimeout(giveUpAll, PATIENCE_CLOSING).unref();
+    }, { once: true });
+    return async (request) => {
+        if (isOver || (stop.aborted && request.closing !== true)) {
+            throw new NotSent('not sent: the run was told to stop');
+        }
+        return next(request);
+    };
+}
+
 ;// CONCATENATED MODULE: ./src/http/retry.ts
+
 
 
 
 /** Milliseconds: the n-th wait is anything up to FIRST * 2^(n-1), and never over LONGEST. */
 const FIRST = 500;
 const LONGEST = 30_000;
-function createRetry(next, { clock, random }) {
+function createRetry(next, { clock, random, stop }) {
     return async (request) => {
+        let before;
         for (let attempt = 1;; attempt += 1) {
-            const outcome = await attemptOnce(next, { ...request, attempt });
-            if (attempt >= triesFor(outcome) || !isIdempotent(request)) {
+            const tried = await attemptOnce(next, { ...request, attempt });
+            // What is known of a request is what became of it when it was sent.
+            const isNotSent = tried.kind === 'failure' && tried.error instanceof NotSent;
+            const outcome = isNotSent ? (before ?? tried) : tried;
+            const isLast = attempt >= triesFor(outcome) || stop?.aborted === true;
+            if (isLast || !isIdempotent(request)) {
                 if (outcome.kind === 'failure') {
                     throw outcome.error;
                 }
                 return outcome.response;
             }
+            before = outcome;
             const asked = outcome.kind === 'answer' ? (retryAfter(outcome.response, clock.now()) ?? 0) : 0;
             const backoff = random() * Math.min(FIRST * 2 ** (attempt - 1), LONGEST);
             await clock.sleep(asked + backoff);
@@ -52480,8 +52633,9 @@ function validateConcurrency(concurrency) {
 
 /** How long a host is paused by a 429 that doesn't say how long, in milliseconds. */
 const PAUSE = 1000;
-function createThrottle(next, { concurrency, clock }) {
+function createThrottle(next, { concurrency, clock, stop }) {
     const hosts = new Map();
+    const isPaused = (host) => host.pausedUntil > clock.now() && stop?.aborted !== true;
     function hostOf(url) {
         const known = hosts.get(url.host);
         if (known !== undefined) {
@@ -52515,12 +52669,12 @@ function createThrottle(next, { concurrency, clock }) {
     return async (request) => {
         const host = hostOf(request.url);
         for (;;) {
-            while (host.pausedUntil > clock.now()) {
+            while (isPaused(host)) {
                 await clock.sleep(host.pausedUntil - clock.now());
             }
             const response = await host.limit(async () => {
                 // The pause may have come while this request was queueing: it gives its slot back and waits.
-                if (host.pausedUntil > clock.now()) {
+                if (isPaused(host)) {
                     return undefined;
                 }
                 const pausesBefore = host.pauses;
@@ -52544,7 +52698,7 @@ function pauseOf(response, now) {
 
 ;// CONCATENATED MODULE: ./src/http/transport.ts
 /**
- * Stacks the layers, from the outside in: auth, redirects, retry, throttle, observation, exchange. Each
+ * Stacks the layers, from the outside in: auth, redirects, retry, throttle, stop, observation, exchange. Each
  * is a function from a `Send` to a `Send` and knows nothing of the others.
  *
  * Auth is outside redirects so that a token is fetched for the registry and not for where it sends us;
@@ -52558,10 +52712,15 @@ function pauseOf(response, now) {
 
 
 
+
+
 /** @throws Error when `ca` holds no PEM certificate */
 function createTransport(options) {
-    const { registry, credentials, mask, concurrency, clock = systemClock } = options;
-    const { random = Math.random, onExchange } = options;
+    const { registry, credentials, mask, concurrency } = options;
+    const { random = Math.random, onExchange, stop = new AbortController().signal } = options;
+    // As many may wait for it as requests are under way.
+    (0,external_node_events_.setMaxListeners)(0, stop);
+    const clock = stoppable(options.clock ?? systemClock, stop);
     let requests = 0;
     const exchange = createExchange(options);
     const counted = async (request) => {
@@ -52569,11 +52728,12 @@ function createTransport(options) {
         return exchange.send(request);
     };
     const observed = onExchange === undefined ? counted : observe(counted, clock, onExchange);
-    const throttled = createThrottle(observed, { concurrency, clock });
-    const retried = createRetry(throttled, { clock, random });
+    const stopped = createStop(observed, stop, exchange.expire);
+    const throttled = createThrottle(stopped, { concurrency, clock, stop });
+    const retried = createRetry(throttled, { clock, random, stop });
     const redirected = createRedirect(retried);
     return {
-        send: createAuth(redirected, { registry, credentials, mask, clock }),
+        ...createAuth(redirected, { registry, credentials, mask, clock }),
         close: () => {
             exchange.close();
         },
@@ -54371,8 +54531,17 @@ function parseManifest(bytes, contentType, digest) {
         }
     }
     // Escapes such as \u003a hide a digest from the raw text, duplicate keys from the parsed one.
-    const mentions = digestsIn(`${text}\n${JSON.stringify(body)}`).filter((other) => other !== digest);
+    const mentions = digestsIn(`${text}\n${unescaped(body)}`).filter((other) => other !== digest);
     return { ...base, kind: 'unknown', mentions };
+}
+function unescaped(body) {
+    try {
+        return JSON.stringify(body);
+    }
+    catch {
+        // The engine's stack is all that JSON can be too much for.
+        throw new ManifestError('its body is nested too deeply');
+    }
 }
 function readImage(body, base) {
     const parsed = safeParse(ImageSchema, body);

@@ -2,8 +2,9 @@ import { describe, expect, it } from '@jest/globals';
 
 import { createAuth } from '../../src/http/auth.js';
 import type { Credentials } from '../../src/http/credentials.js';
-import type { HttpRequest } from '../../src/http/message.js';
+import { TransportError, type HttpRequest, type TransportFailure } from '../../src/http/message.js';
 import { createRedirect } from '../../src/http/redirect.js';
+import { NotSent } from '../../src/http/stop.js';
 import { respond, type Answer } from './answers.js';
 import { fakeClock, settled } from './fake-clock.js';
 import { request } from './servers.js';
@@ -26,7 +27,7 @@ function authenticated(credentials: Credentials, play: Play, registry = 'https:/
     sent.push(asked);
     return respond(asked, await play(asked, sent.length - 1));
   });
-  const send = createAuth(next, {
+  const { send, granted } = createAuth(next, {
     registry: new URL(registry),
     credentials,
     clock,
@@ -36,6 +37,7 @@ function authenticated(credentials: Credentials, play: Play, registry = 'https:/
     sent,
     masked,
     clock,
+    granted,
     get: async (path = '/v2/', fields: Partial<HttpRequest> = {}) =>
       send(request(new URL(path, registry), fields)),
     /** every exchange so far, as `METHOD url authorization` */
@@ -364,7 +366,7 @@ describe('identity and registry tokens', () => {
     expect(sent[1]).toMatchObject({ method: 'POST', repeatable: true });
     expect(sent[1]?.url.href).toBe(REALM);
     expect(sent[1]).not.toHaveProperty('authorization');
-    expect(Object.fromEntries(new URLSearchParams(sent[1]?.body))).toEqual({
+    expect(Object.fromEntries(new URLSearchParams(String(sent[1]?.body)))).toEqual({
       grant_type: 'refresh_token',
       client_id: 'registry-manifest-cleanup',
       service: 'reg',
@@ -478,5 +480,136 @@ describe('where secrets do not go', () => {
     const { get, tokenRequests } = authenticated(JOE, tokenServer(anyToken));
     await get();
     expect(tokenRequests()[0]?.maxBytes).toBe(128 * 1024);
+  });
+});
+
+describe('granted', () => {
+  const SCOPE = 'repository:a:pull,delete';
+  const jwt = (actions: readonly string[]) => {
+    const claims = { access: [{ type: 'repository', name: 'a', actions }] };
+    return `e30.${Buffer.from(JSON.stringify(claims)).toString('base64url')}.c2ln`;
+  };
+  /** A registry that wants a token, and a token server that answers like this when it is asked for deletes. */
+  const asking =
+    (answer: Answer | (() => Answer), wants = BEARER): Play =>
+    ({ url, authorization = '' }) => {
+      if (url.host === 'auth.test') {
+        const isOfDeletes = url.search.includes('delete');
+        return !isOfDeletes
+          ? token({ token: 'read' })
+          : typeof answer === 'function'
+            ? answer()
+            : answer;
+      }
+      return anyToken(authorization) ? { status: 200 } : challenge(wants);
+    };
+
+  it.each<[string, Credentials, Play]>([
+    ['no authentication', JOE, () => ({ status: 200 })],
+    [
+      'Basic',
+      JOE,
+      ({ authorization }) => (authorization === JOES ? {} : challenge('Basic realm="x"')),
+    ],
+    ['a token that was given as it is', { kind: 'registry-token', token: 'reg' }, () => ({})],
+    [
+      'such a token that is refused',
+      { kind: 'registry-token', token: 'reg' },
+      () => challenge(BEARER),
+    ],
+  ])('%s: unknown, and nobody is asked', async (_name, credentials, play) => {
+    const { get, granted, sent } = authenticated(credentials, play);
+    await get('/v2/', { scope: PULL });
+    const before = sent.length;
+    expect(await granted(SCOPE)).toEqual({ kind: 'unknown' });
+    expect(sent).toHaveLength(before);
+  });
+
+  it('is unknown before the registry has named a token server', async () => {
+    const { granted, sent } = authenticated(JOE, asking(token({ token: jwt(['pull']) })));
+    expect(await granted(SCOPE)).toEqual({ kind: 'unknown' });
+    expect(sent).toEqual([]);
+  });
+
+  it.each<[string, Answer, object]>([
+    ['all of it', token({ token: jwt(['pull', 'delete']) }), { kind: 'granted' }],
+    ['less', token({ token: jwt(['pull']) }), { kind: 'lacking', actions: ['pull'] }],
+    [
+      'less, as an access token',
+      token({ access_token: jwt([]) }),
+      { kind: 'lacking', actions: [] },
+    ],
+    ['a token that says nothing', token({ token: 'opaque' }), { kind: 'unknown' }],
+    ['401', { status: 401 }, { kind: 'lacking', actions: [] }],
+    ['403', { status: 403 }, { kind: 'lacking', actions: [] }],
+    ['400', { status: 400 }, { kind: 'unknown' }],
+    ['500', { status: 500 }, { kind: 'unknown' }],
+    ['no token', token({}), { kind: 'unknown' }],
+    ['HTML', { body: '<html>' }, { kind: 'unknown' }],
+  ])('the token server gives %s', async (_name, answer, expected) => {
+    const { get, granted, tokenRequests } = authenticated(JOE, asking(answer));
+    await get();
+    expect(await granted(SCOPE)).toEqual(expected);
+    expect(tokenRequests().at(-1)).toMatchObject({ method: 'GET', authorization: JOES });
+    expect(tokenRequests().at(-1)?.url.searchParams.getAll('scope')).toEqual([SCOPE]);
+  });
+
+  it.each<TransportFailure>(['reset', 'timeout', 'dns', 'tls'])(
+    'is unknown when the token server fails by %s',
+    async (kind) => {
+      const fail = () => {
+        throw new TransportError(kind, 'as prepared');
+      };
+      const { get, granted } = authenticated(JOE, asking(fail));
+      await get();
+      expect(await granted(SCOPE)).toEqual({ kind: 'unknown' });
+    },
+  );
+
+  it('is unknown when the run is told to stop', async () => {
+    const stopped = () => {
+      throw new NotSent('not sent');
+    };
+    const { get, granted } = authenticated(JOE, asking(stopped));
+    await get();
+    expect(await granted(SCOPE)).toEqual({ kind: 'unknown' });
+  });
+
+  it('is unknown where the realm may not be asked', async () => {
+    const play: Play = () => challenge('Bearer realm="http://auth.test/token"');
+    const { get, granted, tokenRequests } = authenticated(JOE, play);
+    await expect(get()).rejects.toMatchObject({ name: 'AuthError' });
+    expect(await granted(SCOPE)).toEqual({ kind: 'unknown' });
+    expect(tokenRequests()).toEqual([]);
+  });
+
+  it('rejects with a mistake of our own', async () => {
+    const mistaken = () => {
+      throw new Error('a bug');
+    };
+    const { get, granted } = authenticated(JOE, asking(mistaken));
+    await get();
+    await expect(granted(SCOPE)).rejects.toThrow('a bug');
+  });
+
+  it('asks for what the registry has said to be needed for such a scope', async () => {
+    const more = `${BEARER},scope="repository:a:delete repository:b:pull"`;
+    const { get, granted, tokenRequests } = authenticated(
+      JOE,
+      asking(token({ token: jwt(['pull', 'delete']) }), more),
+    );
+    await get('/v2/', { scope: SCOPE });
+    const [asked] = tokenRequests();
+    expect(asked?.url.searchParams.getAll('scope')).toEqual([SCOPE, 'repository:b:pull']);
+    // The token that is at hand has the answer.
+    expect(await granted(SCOPE)).toEqual({ kind: 'granted' });
+    expect(tokenRequests()).toHaveLength(1);
+  });
+
+  it('masks the token that it looks at', async () => {
+    const { get, granted, masked } = authenticated(JOE, asking(token({ token: jwt(['pull']) })));
+    await get();
+    await granted(SCOPE);
+    expect(masked).toContain(jwt(['pull']));
   });
 });

@@ -1,11 +1,14 @@
 import net from 'node:net';
 import { networkInterfaces } from 'node:os';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 
 import { createExchange, type ExchangeOptions } from '../../src/http/exchange.js';
 import {
   TransportError,
+  type HttpRequest,
   type HttpResponse,
   type TransportFailure,
 } from '../../src/http/message.js';
@@ -38,7 +41,7 @@ afterEach(async () => {
   await closeServers();
 });
 
-function exchangeWith(options: Partial<ExchangeOptions> = {}) {
+function exchangeOf(options: Partial<ExchangeOptions> = {}) {
   const exchange = createExchange({
     concurrency: 4,
     insecure: false,
@@ -46,7 +49,11 @@ function exchangeWith(options: Partial<ExchangeOptions> = {}) {
     ...options,
   });
   closing.push(() => exchange.close());
-  return exchange.send;
+  return exchange;
+}
+
+function exchangeWith(options: Partial<ExchangeOptions> = {}) {
+  return exchangeOf(options).send;
 }
 
 async function failureOf(answer: Promise<HttpResponse>): Promise<TransportError> {
@@ -58,17 +65,29 @@ async function failureOf(answer: Promise<HttpResponse>): Promise<TransportError>
   return error as TransportError;
 }
 
+async function until(holds: () => boolean): Promise<void> {
+  while (!holds()) {
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+}
+
 /** A server that speaks raw bytes, for answers that no HTTP server would give. */
-async function startRaw(answer: (socket: net.Socket) => void): Promise<{ url: string }> {
+async function startRaw(
+  answer: (socket: net.Socket) => void,
+): Promise<{ url: string; sockets: Set<net.Socket> }> {
+  const sockets = new Set<net.Socket>();
   const server = net.createServer((socket) => {
     socket.on('error', () => undefined);
+    sockets.add(socket);
+    socket.once('close', () => sockets.delete(socket));
     socket.once('data', () => answer(socket));
     closing.push(() => socket.destroy());
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   closing.push(() => server.close());
   const address = server.address();
-  return { url: `http://127.0.0.1:${typeof address === 'object' ? String(address?.port) : ''}/` };
+  const port = typeof address === 'object' ? String(address?.port) : '';
+  return { url: `http://127.0.0.1:${port}/`, sockets };
 }
 
 describe('what is sent and what comes back', () => {
@@ -107,6 +126,32 @@ describe('what is sent and what comes back', () => {
     await exchangeWith()(request(server.url, { method: 'PUT', body: 'größe' }));
     expect(server.seen[0]?.body).toBe('größe');
     expect(server.seen[0]?.headers['content-length']).toBe('7');
+  });
+
+  it.each([
+    ['any bytes', Buffer.from([0x00, 0xff, 0xc3, 0x28, 0x0d, 0x0a, 0xef, 0xbb, 0xbf])],
+    ['no bytes', Buffer.alloc(0)],
+    ['more than a socket takes at once', Buffer.alloc(3 * 1024 * 1024, 'größe')],
+    ['a part of something larger', Buffer.from('not this, this, nor this').subarray(10, 14)],
+  ])('sends bytes as they are, with their length and in no chunks: %s', async (_name, body) => {
+    const server = await startServer((_seen, response) => response.writeHead(201).end());
+    const send = exchangeWith();
+    for (let time = 0; time < 2; time += 1) {
+      expect((await send(request(server.url, { method: 'PUT', body }))).status).toBe(201);
+    }
+    expect(server.seen.map(({ bytes }) => bytes.equals(body))).toEqual([true, true]);
+    for (const { headers } of server.seen) {
+      expect(headers['content-length']).toBe(String(body.length));
+      expect(headers).not.toHaveProperty('transfer-encoding');
+    }
+    expect(server.connections()).toBe(1);
+  });
+
+  it('says of a POST without a body that it has none', async () => {
+    const server = await startServer((_seen, response) => response.writeHead(202).end());
+    await exchangeWith()(request(server.url, { method: 'POST' }));
+    expect(server.seen[0]?.headers['content-length']).toBe('0');
+    expect(server.seen[0]?.headers).not.toHaveProperty('transfer-encoding');
   });
 
   it.each([
@@ -237,6 +282,82 @@ describe('time limits', () => {
   });
 });
 
+describe('what is given up', () => {
+  const SILENT = () => undefined;
+  const isDelete = ({ method }: HttpRequest) => method === 'DELETE';
+
+  it('is a timeout in the given words, and its connection is closed', async () => {
+    const { url, sockets } = await startRaw(SILENT);
+    const { send, expire } = exchangeOf();
+    const sending = failureOf(send(request(url, { method: 'DELETE' })));
+    await until(() => sockets.size === 1);
+    expire(() => true, 'too late');
+    const { kind, message } = await sending;
+    expect({ kind, message }).toEqual({ kind: 'timeout', message: `DELETE ${url}: too late` });
+    await until(() => sockets.size === 0);
+  });
+
+  it('is a timeout also in the middle of an answer', async () => {
+    const { url } = await startRaw((socket) => {
+      socket.write('HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf');
+    });
+    const { send, expire } = exchangeOf();
+    const sending = failureOf(send(request(url)));
+    setTimeout(() => expire(() => true, 'too late'), 100);
+    expect(await sending).toMatchObject({ kind: 'timeout', message: `GET ${url}: too late` });
+  });
+
+  it('leaves others alone, and gives them its connection', async () => {
+    const server = await startServer(({ method }, response) => {
+      if (method !== 'DELETE') {
+        response.end('ok');
+      }
+    });
+    const { send, expire } = exchangeOf({ concurrency: 1 });
+    const hanging = failureOf(send(request(server.url, { method: 'DELETE' })));
+    await until(() => server.seen.length === 1);
+    const waiting = send(request(server.url));
+    expire(isDelete, 'too late');
+    expect((await hanging).kind).toBe('timeout');
+    expect((await waiting).body.toString()).toBe('ok');
+    expire(() => true, 'too late');
+    expect((await send(request(server.url))).status).toBe(200);
+  });
+
+  it('is given up at once, too, when it still waits for a connection', async () => {
+    const server = await startServer(() => undefined);
+    const { send, expire } = exchangeOf({ concurrency: 1 });
+    const hanging = failureOf(send(request(server.url)));
+    const waiting = failureOf(send(request(server.url, { method: 'DELETE' })));
+    await until(() => server.seen.length === 1);
+    expire(isDelete, 'too late');
+    expect((await waiting).message).toContain('too late');
+    expire(() => true, 'too late');
+    await hanging;
+    expect(server.seen.map(({ method }) => method)).toEqual(['GET']);
+  });
+
+  it('is forgotten, as every request that was answered', async () => {
+    const server = await startServer((_seen, response) => response.end('ok'));
+    const { send, expire } = exchangeOf();
+    setFlagsFromString('--expose-gc');
+    const collect = runInNewContext('gc') as () => void;
+    const refs: WeakRef<HttpRequest>[] = [];
+    for (let round = 0; round < 20; round += 1) {
+      const asked = Array.from({ length: 4 }, () => request(server.url));
+      refs.push(...asked.map((each) => new WeakRef(each)));
+      await Promise.all(asked.map(send));
+    }
+    await until(() => {
+      collect();
+      return refs.filter((ref) => ref.deref() !== undefined).length < 10;
+    });
+    const told: unknown[] = [];
+    expire((each) => told.push(each) > 0, 'too late');
+    expect(told).toEqual([]);
+  });
+});
+
 describe('failures', () => {
   it.each<[string, TransportFailure, () => Promise<string>]>([
     ['a closed port', 'refused', async () => `http://127.0.0.1:${String(await closedPort())}/`],
@@ -269,6 +390,23 @@ describe('failures', () => {
     expect((await failureOf(exchangeWith()(request(url)))).message).toContain(
       'put http:// in front',
     );
+  });
+});
+
+describe('bytes that do not get through', () => {
+  const body = Buffer.alloc(8 * 1024 * 1024, 1);
+
+  it('are a reset, when the server hangs up on the first of them', async () => {
+    const { url } = await startRaw((socket) => socket.resetAndDestroy());
+    const error = await failureOf(exchangeWith()(request(url, { method: 'PUT', body })));
+    expect(error.kind).toBe('reset');
+  });
+
+  it('are a timeout, when the server takes no more of them', async () => {
+    const { url } = await startRaw((socket) => socket.pause());
+    const timeouts = { idle: 300, idleDelete: 300, body: 300 };
+    const sending = exchangeWith({ timeouts })(request(url, { method: 'PUT', body }));
+    expect((await failureOf(sending)).kind).toBe('timeout');
   });
 });
 
@@ -351,6 +489,14 @@ describe('proxies from the environment', () => {
     expect((await send(request(server.url))).body.toString()).toBe('direct');
     expect((await failureOf(send(request('http://registry.invalid/')))).kind).toBe('dns');
     expect(proxy.tunnels).toEqual([]);
+  });
+
+  it.each(['http', 'https'])('gives up on one that opens no tunnel for %s', async (scheme) => {
+    const { url } = await startRaw(() => undefined);
+    process.env[`${scheme}_proxy`] = url;
+    const timeouts = { idle: 150, idleDelete: 150, body: 150 };
+    const sending = exchangeWith({ timeouts })(request(`${scheme}://registry.test/`));
+    expect((await failureOf(sending)).kind).toBe('timeout');
   });
 
   it('says that it was the proxy that refused', async () => {

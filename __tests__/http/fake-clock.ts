@@ -18,13 +18,19 @@ export function fakeClock(options: { auto: boolean }, start = Date.UTC(2026, 0, 
   return {
     slept,
     now: () => now,
-    async sleep(milliseconds) {
+    async sleep(milliseconds, stop) {
       slept.push(milliseconds);
+      if (stop?.aborted === true) {
+        return;
+      }
       if (options.auto) {
         now += milliseconds;
         return;
       }
-      await new Promise<void>((wake) => sleepers.add({ until: now + milliseconds, wake }));
+      await new Promise<void>((wake) => {
+        sleepers.add({ until: now + milliseconds, wake });
+        stop?.addEventListener('abort', () => wake(), { once: true });
+      });
     },
     async advance(milliseconds) {
       now += milliseconds;

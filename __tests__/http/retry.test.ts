@@ -2,7 +2,8 @@ import { describe, expect, it } from '@jest/globals';
 
 import type { Method, TransportFailure } from '../../src/http/message.js';
 import { createRetry } from '../../src/http/retry.js';
-import { play, type Answer } from './answers.js';
+import { NotSent } from '../../src/http/stop.js';
+import { play, respond, type Answer } from './answers.js';
 import { fakeClock } from './fake-clock.js';
 import { request } from './servers.js';
 
@@ -152,5 +153,136 @@ describe('how long to wait', () => {
     );
     const method: Method = 'DELETE';
     expect((await retry(request(URL_, { method }))).status).toBe(200);
+  });
+});
+
+describe('a run that was told to stop', () => {
+  /** A server that plays these answers, and is no longer asked once the run was told to stop after so many. */
+  function stoppedAfter(tries: number, ...answers: readonly Answer[]) {
+    const controller = new AbortController();
+    const played = play(...answers);
+    const clock = fakeClock({ auto: true });
+    const retry = createRetry(
+      async (sent) => {
+        if (controller.signal.aborted && sent.closing !== true) {
+          throw new NotSent('not sent');
+        }
+        const answer = played.send(sent);
+        if (played.requests.length === tries) {
+          controller.abort();
+        }
+        return answer;
+      },
+      { clock, random: () => 0.5, stop: controller.signal },
+    );
+    return { ...played, clock, retry, stop: () => controller.abort() };
+  }
+
+  it.each<[string, Answer]>([
+    ['500', { status: 500, body: 'why' }],
+    ['503', { status: 503, body: 'why', headers: { 'retry-after': '60' } }],
+    ['429', { status: 429, body: 'why', headers: { 'retry-after': '60' } }],
+  ])('tries a DELETE that got %s no second time, and waits for nothing', async (_, answer) => {
+    const { retry, requests, clock } = stoppedAfter(1, answer, OK);
+    const response = await retry(request(URL_, { method: 'DELETE' }));
+    expect(response).toMatchObject({ status: answer.status, body: Buffer.from('why') });
+    expect(requests).toHaveLength(1);
+    expect(clock.slept).toEqual([]);
+  });
+
+  it('tries what closes the run no second time either', async () => {
+    const { retry, requests, clock } = stoppedAfter(1, { status: 503 }, OK);
+    expect((await retry(request(URL_, { method: 'PUT', closing: true }))).status).toBe(503);
+    expect(requests).toHaveLength(1);
+    expect(clock.slept).toEqual([]);
+  });
+
+  /** What is told to stop while it sleeps after the last of these answers. */
+  function stoppedBetween(...answers: readonly Answer[]) {
+    const played = play(...answers, OK);
+    const controller = new AbortController();
+    const clock = fakeClock({ auto: true });
+    const retry = createRetry(
+      async (sent) => {
+        if (controller.signal.aborted) {
+          throw new NotSent('not sent');
+        }
+        return played.send(sent);
+      },
+      {
+        clock: {
+          now: () => clock.now(),
+          sleep: async (milliseconds) => {
+            if (played.requests.length === answers.length) {
+              controller.abort();
+            }
+            return clock.sleep(milliseconds);
+          },
+        },
+        random: () => 0,
+        stop: controller.signal,
+      },
+    );
+    return { ...played, retry };
+  }
+
+  it.each([500, 502, 429])('knows of a DELETE what its first try got: %d', async (status) => {
+    const { retry, requests } = stoppedBetween({ status, body: 'why' });
+    const response = await retry(request(URL_, { method: 'DELETE' }));
+    expect(response).toMatchObject({ status, body: Buffer.from('why') });
+    expect(requests).toHaveLength(1);
+  });
+
+  it.each<TransportFailure>(['reset', 'timeout', 'truncated'])(
+    'knows that nothing is known of a DELETE whose first try ended by %s',
+    async (fails) => {
+      const { retry, requests } = stoppedBetween({ fails });
+      const sending = retry(request(URL_, { method: 'DELETE' }));
+      await expect(sending).rejects.toMatchObject({ name: 'TransportError', kind: fails });
+      expect(requests).toHaveLength(1);
+    },
+  );
+
+  it('says of a DELETE that it was not sent only if it never was', async () => {
+    const { retry, requests, stop, clock } = stoppedAfter(9, OK);
+    stop();
+    await expect(retry(request(URL_, { method: 'DELETE' }))).rejects.toThrow(NotSent);
+    expect(requests).toEqual([]);
+    expect(clock.slept).toEqual([]);
+  });
+
+  it('knows of a DELETE what its latest try got', async () => {
+    const { retry, requests } = stoppedBetween({ fails: 'reset' }, { status: 502 });
+    expect((await retry(request(URL_, { method: 'DELETE' }))).status).toBe(502);
+    expect(requests).toHaveLength(2);
+  });
+
+  it('knows the latest of several tries', async () => {
+    const { retry, requests } = stoppedAfter(
+      3,
+      { status: 502 },
+      { fails: 'reset' },
+      { status: 503 },
+    );
+    expect((await retry(request(URL_, { method: 'DELETE' }))).status).toBe(503);
+    expect(requests).toHaveLength(3);
+  });
+
+  it('takes a success for one', async () => {
+    const { retry } = stoppedAfter(2, { status: 502 }, { status: 202 });
+    expect((await retry(request(URL_, { method: 'DELETE' }))).status).toBe(202);
+  });
+
+  it('sends no request twice because of an error of our own', async () => {
+    let calls = 0;
+    const retry = createRetry(
+      async (sent) => {
+        calls += 1;
+        return calls === 1 ? respond(sent, { status: 502 }) : Promise.reject(new Error('a bug'));
+      },
+      { clock: fakeClock({ auto: true }), random: () => 0, stop: new AbortController().signal },
+    );
+    await expect(retry(request(URL_))).rejects.toThrow('a bug');
+    expect(calls).toBe(2);
   });
 });

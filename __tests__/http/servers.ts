@@ -18,6 +18,8 @@ export interface Seen {
   readonly path: string;
   readonly headers: IncomingHttpHeaders;
   readonly body: string;
+  /** the same before it was text */
+  readonly bytes: Buffer;
 }
 
 export type Handler = (request: Seen, response: ServerResponse, index: number) => void;
@@ -55,11 +57,13 @@ export async function startServer(
     const chunks: Buffer[] = [];
     request.on('data', (chunk: Buffer) => chunks.push(chunk));
     request.on('end', () => {
+      const bytes = Buffer.concat(chunks);
       const entry = {
         method: request.method ?? '',
         path: request.url ?? '',
         headers: request.headers,
-        body: Buffer.concat(chunks).toString(),
+        body: bytes.toString(),
+        bytes,
       };
       seen.push(entry);
       handler(entry, response, seen.length - 1);

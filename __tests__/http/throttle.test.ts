@@ -1,7 +1,11 @@
+import { setMaxListeners } from 'node:events';
+
 import { describe, expect, it } from '@jest/globals';
 
+import { stoppable } from '../../src/http/clock.js';
 import type { HttpRequest, HttpResponse } from '../../src/http/message.js';
 import { createRetry } from '../../src/http/retry.js';
+import { createStop, NotSent } from '../../src/http/stop.js';
 import { createThrottle } from '../../src/http/throttle.js';
 import { respond, type Answer } from './answers.js';
 import { fakeClock, settled } from './fake-clock.js';
@@ -154,5 +158,73 @@ describe('createThrottle', () => {
     expect(new Set(statuses)).toEqual(new Set([200]));
     expect(refused).toBeGreaterThan(0);
     expect(sent).toBe(200 + refused);
+  });
+});
+
+describe('a run that was told to stop', () => {
+  /** A server behind throttle and stop; `count` requests wait for it. */
+  function stopping(concurrency: number, count: number) {
+    const controller = new AbortController();
+    setMaxListeners(0, controller.signal);
+    const server = heldServer();
+    const fake = fakeClock({ auto: false });
+    const clock = stoppable(fake, controller.signal);
+    const stopped = createStop(server.send, controller.signal, () => undefined);
+    const send = createThrottle(stopped, { concurrency, clock, stop: controller.signal });
+    const outcomes: string[] = [];
+    const ask = (fields: Partial<HttpRequest> = {}) => {
+      void send(request('http://r.test/', fields)).then(
+        ({ status }) => outcomes.push(String(status)),
+        (error: unknown) => outcomes.push(error instanceof NotSent ? 'not sent' : String(error)),
+      );
+    };
+    for (let n = 0; n < count; n += 1) {
+      ask();
+    }
+    return { server, fake, outcomes, ask, stop: () => controller.abort() };
+  }
+
+  it('ends a pause, sends nothing of what waited for its end, and sleeps no more', async () => {
+    const { server, fake, outcomes, stop } = stopping(2, 50);
+    await settled();
+    await server.answer(SLOW(120), SLOW(120));
+    expect(server.waiting).toHaveLength(0);
+    const slept = fake.slept.length;
+    stop();
+    await settled();
+    expect(server.waiting).toHaveLength(0);
+    expect(outcomes.filter((outcome) => outcome === '429')).toHaveLength(2);
+    expect(outcomes.filter((outcome) => outcome === 'not sent')).toHaveLength(48);
+    expect(fake.slept.length).toBe(slept);
+  });
+
+  it('lets what closes the run through, in the middle of a pause', async () => {
+    const { server, outcomes, ask, stop } = stopping(2, 1);
+    await settled();
+    await server.answer(SLOW(120));
+    stop();
+    ask({ closing: true });
+    await settled();
+    expect(server.waiting.map(({ request: sent }) => sent.closing)).toEqual([true]);
+    await server.answer(SLOW(120));
+    ask({ closing: true });
+    await settled();
+    expect(server.waiting).toHaveLength(1);
+    await server.answer(OK);
+    expect(outcomes).toEqual(['429', '429', '200']);
+  });
+
+  it('awaits what is under way, and rejects what was in line behind it', async () => {
+    const { server, outcomes, stop } = stopping(4, 100_000);
+    await settled();
+    expect(server.waiting).toHaveLength(4);
+    stop();
+    await server.answer(OK);
+    await settled();
+    expect(server.waiting).toHaveLength(3);
+    await server.answer(OK, OK, OK);
+    await settled();
+    expect(outcomes.filter((outcome) => outcome === '200')).toHaveLength(4);
+    expect(outcomes.filter((outcome) => outcome === 'not sent')).toHaveLength(99_996);
   });
 });

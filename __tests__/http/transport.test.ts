@@ -1,8 +1,11 @@
-import { afterEach, describe, expect, it } from '@jest/globals';
+import { getEventListeners } from 'node:events';
+
+import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
 
 import type { Credentials } from '../../src/http/credentials.js';
+import { closing, NotSent } from '../../src/http/stop.js';
 import { createTransport, type ExchangeEvent, type Transport } from '../../src/http/transport.js';
-import { fakeClock } from './fake-clock.js';
+import { fakeClock, settled } from './fake-clock.js';
 import { closeServers, request, startServer } from './servers.js';
 
 const transports: Transport[] = [];
@@ -97,6 +100,37 @@ describe('createTransport', () => {
     expect(JSON.stringify(events)).not.toMatch(/s3cret|tok"|am9l/);
   });
 
+  it.each([
+    ['text', 'größe'],
+    ['bytes', Buffer.from([0x1f, 0x8b, 0x00, 0xff, 0xc3, 0x28])],
+    ['no bytes', Buffer.alloc(0)],
+  ])('sends a body once more at each further try, and after a challenge: %s', async (_, body) => {
+    const server = await startServer(({ headers }, response, index) => {
+      if (headers.authorization === undefined) {
+        response.writeHead(401, { 'www-authenticate': 'Basic realm="r"' }).end();
+      } else if (index === 1) {
+        response.writeHead(503).end();
+      } else if (index === 2) {
+        response.destroy();
+      } else {
+        response.writeHead(201).end();
+      }
+    });
+    const { transport } = transportTo(server.url, {
+      kind: 'basic',
+      username: 'joe',
+      password: 's3cret',
+    });
+    const response = await transport.send(request(server.url, { method: 'PUT', body }));
+    expect(response.status).toBe(201);
+    expect(server.seen.map(({ bytes }) => bytes)).toEqual(
+      Array.from({ length: 4 }, () => Buffer.from(body)),
+    );
+    expect(new Set(server.seen.map(({ headers }) => headers['content-length']))).toEqual(
+      new Set([String(Buffer.byteLength(body))]),
+    );
+  });
+
   it('a broken connection ends as an error of one line without secrets', async () => {
     const server = await startServer((_seen, response) => response.destroy());
     const { transport } = transportTo(server.url, { kind: 'registry-token', token: 's3cret' });
@@ -106,5 +140,134 @@ describe('createTransport', () => {
     expect(error).toMatchObject({ name: 'TransportError', kind: 'reset' });
     expect(String(error)).not.toMatch(/s3cret|\n/);
     expect(server.seen).toHaveLength(6);
+  });
+});
+
+describe('a run that was told to stop', () => {
+  // Only what the action itself waits with: sockets keep their own time.
+  beforeEach(() => {
+    jest.useFakeTimers({ doNotFake: ['setImmediate', 'nextTick', 'queueMicrotask', 'Date'] });
+  });
+  afterEach(() => {
+    jest.useRealTimers();
+  });
+
+  function stopping(registry: URL, credentials: Credentials = { kind: 'none' }) {
+    const controller = new AbortController();
+    const transport = createTransport({
+      registry,
+      credentials,
+      concurrency: 2,
+      insecure: false,
+      userAgent: 'tests',
+      mask: () => undefined,
+      stop: controller.signal,
+      random: () => 0,
+    });
+    transports.push(transport);
+    return { transport, signal: controller.signal, stop: () => controller.abort('SIGINT') };
+  }
+
+  async function until(holds: () => boolean): Promise<void> {
+    while (!holds()) {
+      await settled();
+    }
+  }
+
+  /** At once, so that nobody takes it for one that is not handled. */
+  const failureOf = (sending: Promise<unknown>): Promise<unknown> =>
+    sending.then(
+      () => 'it was answered',
+      (error: unknown) => error,
+    );
+
+  it('wakes what sleeps between two tries, and leaves no timer of it', async () => {
+    const server = await startServer((_seen, response) => {
+      response.writeHead(429, { 'retry-after': '60' }).end();
+    });
+    const { transport, signal, stop } = stopping(server.url);
+    const sending = transport.send(request(server.url, { method: 'DELETE' }));
+    const waiting = transport.send(request(server.url, { method: 'DELETE' }));
+    await until(() => server.seen.length === 2);
+    await until(() => jest.getTimerCount() === 2);
+    const late = failureOf(transport.send(request(server.url, { method: 'DELETE' })));
+    stop();
+    expect((await sending).status).toBe(429);
+    expect((await waiting).status).toBe(429);
+    expect(await late).toBeInstanceOf(NotSent);
+    expect(server.seen).toHaveLength(2);
+    // What gives up whatever is under way by then, and keeps nothing alive.
+    expect(jest.getTimerCount()).toBe(2);
+    expect(getEventListeners(signal, 'abort')).toHaveLength(0);
+  });
+
+  it('gives the connections of deletes without an answer to what closes the run', async () => {
+    const server = await startServer(({ method }, response) => {
+      if (method !== 'DELETE') {
+        response.writeHead(201).end();
+      }
+    });
+    const { transport, stop } = stopping(server.url);
+    const failures = [1, 2].map((n) =>
+      failureOf(
+        transport.send(request(new URL(`/${String(n)}`, server.url), { method: 'DELETE' })),
+      ),
+    );
+    await until(() => server.seen.length === 2);
+    const late = failureOf(transport.send(request(server.url, { method: 'DELETE' })));
+    stop();
+    const puts = [1, 2, 3].map(() =>
+      closing(transport.send)(request(server.url, { method: 'PUT', body: '{}' })),
+    );
+    await settled();
+    expect(server.seen).toHaveLength(2);
+    jest.advanceTimersByTime(3_000);
+    expect((await Promise.all(puts)).map(({ status }) => status)).toEqual([201, 201, 201]);
+    expect(await late).toBeInstanceOf(NotSent);
+    expect(await Promise.all(failures)).toEqual(
+      [1, 2].map((n) =>
+        expect.objectContaining({
+          kind: 'timeout',
+          message: `DELETE ${server.url.origin}/${String(n)}: no answer soon enough after the run was told to stop`,
+        }),
+      ),
+    );
+    expect(server.seen.filter(({ method }) => method === 'DELETE')).toHaveLength(2);
+  });
+
+  it('gives up what closes the run after six seconds, and sends nothing of it later', async () => {
+    const server = await startServer(() => undefined);
+    const { transport, stop } = stopping(server.url);
+    const last = closing(transport.send);
+    stop();
+    const failure = failureOf(last(request(server.url, { method: 'PUT' })));
+    await until(() => server.seen.length === 1);
+    jest.advanceTimersByTime(6_000);
+    expect(await failure).toMatchObject({ kind: 'timeout' });
+    await expect(last(request(server.url, { method: 'PUT' }))).rejects.toThrow(NotSent);
+    expect(server.seen).toHaveLength(1);
+    expect(jest.getTimerCount()).toBe(0);
+  });
+
+  it('still fetches a token for what closes the run, and for nothing else', async () => {
+    const server = await startServer(({ path, headers }, response) => {
+      if (path.startsWith('/token')) {
+        response.end(JSON.stringify({ token: 'tok' }));
+      } else if (headers.authorization === 'Bearer tok') {
+        response.writeHead(201).end();
+      } else {
+        const realm = new URL('/token', server.url).href;
+        response.writeHead(401, { 'www-authenticate': `Bearer realm="${realm}"` }).end();
+      }
+    });
+    const { transport, stop } = stopping(server.url);
+    stop();
+    const scope = 'repository:a:pull,push';
+    const response = await closing(transport.send)(request(server.url, { method: 'PUT', scope }));
+    expect(response.status).toBe(201);
+    await expect(transport.send(request(server.url, { method: 'DELETE', scope }))).rejects.toThrow(
+      NotSent,
+    );
+    expect(server.seen.map(({ method }) => method)).toEqual(['PUT', 'GET', 'PUT']);
   });
 });

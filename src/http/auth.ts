@@ -4,9 +4,12 @@
  */
 import { parseChallenges, type Challenge } from './challenge.js';
 import { basicAuthorization, secretsOf } from './credentials.js';
-import type { HttpRequest, Send } from './message.js';
+import { grantOf, type Grant } from './grant.js';
+import { RequestFailure, type HttpRequest, type Send } from './message.js';
 import { mergeScopes } from './scope.js';
-import { createTokenSource, type TokenOptions } from './token.js';
+import { AuthError, createTokenSource, type TokenOptions } from './token.js';
+
+export type { Grant } from './grant.js';
 
 /** What a request shows of itself. */
 type Proof =
@@ -28,11 +31,20 @@ const MOST_ROUNDS = 3;
 
 const NOTHING: Proof = { kind: 'nothing' };
 
-/**
- * A 401 that comes back from the returned function is the registry's last word: the proof was fresh, or
- * there is none to give. It rejects with AuthError when a token was needed and could not be had.
- */
-export function createAuth(next: Send, options: TokenOptions): Send {
+export interface Auth {
+  /**
+   * A 401 that comes back from it is the registry's last word: the proof was fresh, or there is none to give.
+   * It rejects with AuthError when a token was needed and could not be had.
+   */
+  readonly send: Send;
+  /**
+   * What a token of this scope would allow. Unknown unless an earlier answer named a token server. Rejects for
+   * nothing that goes wrong out there: who can't be asked says nothing.
+   */
+  readonly granted: (scope: string) => Promise<Grant>;
+}
+
+export function createAuth(next: Send, options: TokenOptions): Auth {
   const { registry, credentials } = options;
   for (const secret of secretsOf(credentials)) {
     options.mask(secret);
@@ -53,15 +65,14 @@ export function createAuth(next: Send, options: TokenOptions): Send {
 
   async function bearerProof(realm: NonNullable<typeof bearer>, scope: string, rejected?: string) {
     const { value: token, renewAt, fetched } = await tokens.get({ ...realm, scope }, rejected);
-    const proof: Proof = {
+    return {
       kind: 'bearer',
       authorization: `Bearer ${token}`,
       token,
       renewAt,
       scope,
       fetched,
-    };
-    return proof;
+    } as const;
   }
 
   /** What is known to be wanted is shown at once, which saves the round trip of a 401. */
@@ -110,7 +121,23 @@ export function createAuth(next: Send, options: TokenOptions): Send {
     return undefined;
   }
 
-  return async (request) => {
+  async function granted(scope: string): Promise<Grant> {
+    if (bearer === undefined) {
+      return { kind: 'unknown' };
+    }
+    try {
+      const proof = await bearerProof(bearer, learned.get(scope) ?? mergeScopes(scope));
+      return grantOf(proof.token, scope);
+    } catch (error) {
+      if (!(error instanceof RequestFailure)) {
+        throw error;
+      }
+      const isRefused = error instanceof AuthError && [401, 403].includes(error.status ?? 0);
+      return isRefused ? { kind: 'lacking', actions: [] } : { kind: 'unknown' };
+    }
+  }
+
+  const send: Send = async (request) => {
     if (request.url.origin !== registry.origin) {
       return next(request);
     }
@@ -129,6 +156,8 @@ export function createAuth(next: Send, options: TokenOptions): Send {
       }
     }
   };
+
+  return { send, granted };
 }
 
 function withProof(request: HttpRequest, proof: Proof): HttpRequest {

@@ -2,15 +2,32 @@
  * Time as the layers of the transport see it: what o'clock it is, and waiting. Passed in everywhere, so
  * that tests need no real waiting.
  */
-import { setTimeout as delay } from 'node:timers/promises';
-
 export interface Clock {
   /** milliseconds since the epoch */
   now(): number;
-  sleep(milliseconds: number): Promise<void>;
+  /** Ends before its time, and without an error, when `stop` is aborted. */
+  sleep(milliseconds: number, stop?: AbortSignal): Promise<void>;
+}
+
+/** A clock whose sleepers all wake when a run is told to stop. */
+export function stoppable(clock: Clock, stop: AbortSignal): Clock {
+  return {
+    now: () => clock.now(),
+    sleep: (milliseconds) => clock.sleep(milliseconds, stop),
+  };
 }
 
 export const systemClock: Clock = {
   now: () => Date.now(),
-  sleep: (milliseconds) => delay(milliseconds),
+  sleep: (milliseconds, stop) =>
+    new Promise((resolve) => {
+      const wake = () => {
+        // A timer that is left would keep the process alive until its time has come.
+        clearTimeout(timer);
+        stop?.removeEventListener('abort', wake);
+        resolve();
+      };
+      const timer = setTimeout(wake, stop?.aborted === true ? 0 : milliseconds);
+      stop?.addEventListener('abort', wake);
+    }),
 };

@@ -6,6 +6,7 @@
 import { X509Certificate } from 'node:crypto';
 import http, { type IncomingMessage } from 'node:http';
 import https from 'node:https';
+import { Readable } from 'node:stream';
 import tls, { rootCertificates } from 'node:tls';
 
 import { HttpClient } from '@actions/http-client';
@@ -23,6 +24,8 @@ export interface Timeouts {
   readonly body: number;
 }
 
+const PIECE = 64 * 1024;
+
 const TIMEOUTS: Timeouts = { idle: 60_000, idleDelete: 300_000, body: 120_000 };
 
 export interface ExchangeOptions {
@@ -39,6 +42,8 @@ export interface ExchangeOptions {
 export interface Exchange {
   /** Rejects with a TransportError when there is no whole answer. */
   readonly send: Send;
+  /** Of the requests that are under way, these reject with a timeout now, and their connections are closed. */
+  readonly expire: (isMeant: (request: HttpRequest) => boolean, detail: string) => void;
   /** Closes the kept-alive connections. Nothing can be sent after it. */
   close(): void;
 }
@@ -57,6 +62,7 @@ export function createExchange(options: ExchangeOptions): Exchange {
   const timeouts = options.timeouts ?? TIMEOUTS;
   const trust = options.ca === undefined ? undefined : trustAlso(options.ca);
   const lines = new Map<string, Line>();
+  const underWay = new Set<{ request: HttpRequest; expire: (detail: string) => void }>();
 
   /** @throws TransportError when the environment names a proxy that is none */
   function lineTo(request: HttpRequest): Line {
@@ -103,7 +109,13 @@ export function createExchange(options: ExchangeOptions): Exchange {
     const expire = (detail: string) => {
       expired = failure(request, 'timeout', detail);
       sent?.destroy(expired);
+      if (sent?.socket === null) {
+        // It waits for a connection, or for a proxy's tunnel, and would not tell before it has one.
+        sent.emit('error', expired);
+      }
     };
+    const one = { request, expire };
+    underWay.add(one);
     const idleFor = method === 'DELETE' ? timeouts.idleDelete : timeouts.idle;
     const idle = setTimeout(expire, idleFor, `no answer for ${seconds(idleFor)}`);
     let deadline: NodeJS.Timeout | undefined;
@@ -122,7 +134,7 @@ export function createExchange(options: ExchangeOptions): Exchange {
             headers: headersOf(request, options.userAgent),
           },
         },
-        request.body ?? null,
+        bodyOf(request, () => idle.refresh()),
       );
       // The client has made its request by the time that it gives a promise.
       sent = latest();
@@ -140,11 +152,19 @@ export function createExchange(options: ExchangeOptions): Exchange {
     } finally {
       clearTimeout(idle);
       clearTimeout(deadline);
+      underWay.delete(one);
     }
   }
 
   return {
     send,
+    expire(isMeant, detail) {
+      for (const { request, expire } of underWay) {
+        if (isMeant(request)) {
+          expire(detail);
+        }
+      }
+    },
     close() {
       for (const { client } of lines.values()) {
         client.dispose();
@@ -178,7 +198,25 @@ function headersOf(request: HttpRequest, userAgent: string): http.OutgoingHttpHe
     // A digest is of the bytes as stored, so no server may compress them on the way.
     'accept-encoding': 'identity',
     'user-agent': userAgent,
+    // Of text the client tells the length by itself; bytes would go in chunks, which not every server takes.
+    ...(Buffer.isBuffer(request.body) && { 'content-length': request.body.length }),
   };
+}
+
+/**
+ * The client writes text, and pipes anything else.
+ *
+ * @param onPiece told whenever the server has taken a piece, and the next is wanted
+ */
+function bodyOf({ body }: HttpRequest, onPiece: () => void): string | Readable | null {
+  return Buffer.isBuffer(body) ? Readable.from(pieces(body, onPiece)) : (body ?? null);
+}
+
+function* pieces(body: Buffer, onPiece: () => void): Generator<Buffer> {
+  for (let start = 0; start < body.length; start += PIECE) {
+    onPiece();
+    yield body.subarray(start, start + PIECE);
+  }
 }
 
 function optionsOf(agent: http.Agent): object {

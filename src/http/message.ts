@@ -15,9 +15,12 @@ export interface HttpRequest {
   readonly authorization?: string;
   /** The token scopes that this request needs, such as `repository:team/app:pull`; read by auth. */
   readonly scope?: string;
-  readonly body?: string;
+  /** text, or bytes as they are */
+  readonly body?: string | Buffer;
   /** Says that a POST may be sent again after a failure. The other methods are idempotent anyway. */
   readonly repeatable?: boolean;
+  /** Ends the run in good order: sent although the run was told to stop. Set by whoever sends such requests. */
+  readonly closing?: boolean;
   /** Which try this is, from 1. Set by retry, read by whoever logs exchanges. */
   readonly attempt?: number;
   /** The largest body, in bytes, that the caller is ready to read. */

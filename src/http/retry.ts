@@ -6,11 +6,14 @@ import type { Clock } from './clock.js';
 import { codeOf } from './failure.js';
 import { TransportError, type HttpRequest, type HttpResponse, type Send } from './message.js';
 import { retryAfter } from './retry-after.js';
+import { NotSent } from './stop.js';
 
 export interface RetryOptions {
   readonly clock: Clock;
   /** uniform in [0, 1) */
   readonly random: () => number;
+  /** once it is aborted, nothing is tried again */
+  readonly stop?: AbortSignal;
 }
 
 /** Milliseconds: the n-th wait is anything up to FIRST * 2^(n-1), and never over LONGEST. */
@@ -21,16 +24,22 @@ type Outcome =
   | { readonly kind: 'answer'; readonly response: HttpResponse }
   | { readonly kind: 'failure'; readonly error: unknown };
 
-export function createRetry(next: Send, { clock, random }: RetryOptions): Send {
+export function createRetry(next: Send, { clock, random, stop }: RetryOptions): Send {
   return async (request) => {
+    let before: Outcome | undefined;
     for (let attempt = 1; ; attempt += 1) {
-      const outcome = await attemptOnce(next, { ...request, attempt });
-      if (attempt >= triesFor(outcome) || !isIdempotent(request)) {
+      const tried = await attemptOnce(next, { ...request, attempt });
+      // What is known of a request is what became of it when it was sent.
+      const isNotSent = tried.kind === 'failure' && tried.error instanceof NotSent;
+      const outcome = isNotSent ? (before ?? tried) : tried;
+      const isLast = attempt >= triesFor(outcome) || stop?.aborted === true;
+      if (isLast || !isIdempotent(request)) {
         if (outcome.kind === 'failure') {
           throw outcome.error;
         }
         return outcome.response;
       }
+      before = outcome;
       const asked =
         outcome.kind === 'answer' ? (retryAfter(outcome.response, clock.now()) ?? 0) : 0;
       const backoff = random() * Math.min(FIRST * 2 ** (attempt - 1), LONGEST);

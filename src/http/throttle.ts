@@ -12,6 +12,8 @@ export interface ThrottleOptions {
   /** requests under way at one host at most */
   readonly concurrency: number;
   readonly clock: Clock;
+  /** once it is aborted, no pause is kept: nothing but what ends the run is sent */
+  readonly stop?: AbortSignal;
 }
 
 /** How long a host is paused by a 429 that doesn't say how long, in milliseconds. */
@@ -27,8 +29,9 @@ interface Host {
   pauses: number;
 }
 
-export function createThrottle(next: Send, { concurrency, clock }: ThrottleOptions): Send {
+export function createThrottle(next: Send, { concurrency, clock, stop }: ThrottleOptions): Send {
   const hosts = new Map<string, Host>();
+  const isPaused = (host: Host) => host.pausedUntil > clock.now() && stop?.aborted !== true;
 
   function hostOf(url: URL): Host {
     const known = hosts.get(url.host);
@@ -66,12 +69,12 @@ export function createThrottle(next: Send, { concurrency, clock }: ThrottleOptio
   return async (request) => {
     const host = hostOf(request.url);
     for (;;) {
-      while (host.pausedUntil > clock.now()) {
+      while (isPaused(host)) {
         await clock.sleep(host.pausedUntil - clock.now());
       }
       const response = await host.limit(async () => {
         // The pause may have come while this request was queueing: it gives its slot back and waits.
-        if (host.pausedUntil > clock.now()) {
+        if (isPaused(host)) {
           return undefined;
         }
         const pausesBefore = host.pauses;

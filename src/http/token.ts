@@ -143,6 +143,8 @@ function realmUrl(realm: string, registry: URL): URL {
 
 function tokenRequest(realm: URL, wanted: Wanted, credentials: Credentials): HttpRequest {
   const headers = { accept: 'application/json' };
+  // What ends a run needs a token, too, and a token alone changes nothing.
+  const common = { maxBytes: MAX_BYTES, closing: true };
   if (credentials.kind === 'identity-token') {
     const form = new URLSearchParams({
       grant_type: 'refresh_token',
@@ -158,7 +160,7 @@ function tokenRequest(realm: URL, wanted: Wanted, credentials: Credentials): Htt
       body: form.toString(),
       // Asking twice for a token does no harm.
       repeatable: true,
-      maxBytes: MAX_BYTES,
+      ...common,
     };
   }
   const url = new URL(realm);
@@ -175,7 +177,7 @@ function tokenRequest(realm: URL, wanted: Wanted, credentials: Credentials): Htt
     ...(credentials.kind === 'basic' && {
       authorization: basicAuthorization(credentials.username, credentials.password),
     }),
-    maxBytes: MAX_BYTES,
+    ...common,
   };
 }
 

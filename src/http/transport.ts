@@ -1,18 +1,21 @@
 /**
- * Stacks the layers, from the outside in: auth, redirects, retry, throttle, observation, exchange. Each
+ * Stacks the layers, from the outside in: auth, redirects, retry, throttle, stop, observation, exchange. Each
  * is a function from a `Send` to a `Send` and knows nothing of the others.
  *
  * Auth is outside redirects so that a token is fetched for the registry and not for where it sends us;
  * retry is outside the throttle so that a request gives its slot back while it waits.
  */
-import { createAuth } from './auth.js';
-import { systemClock, type Clock } from './clock.js';
+import { setMaxListeners } from 'node:events';
+
+import { createAuth, type Grant } from './auth.js';
+import { stoppable, systemClock, type Clock } from './clock.js';
 import type { Credentials } from './credentials.js';
 import { createExchange, type Timeouts } from './exchange.js';
 import { TransportError, type Method, type Send, type TransportFailure } from './message.js';
 import { redactUrl } from './redact.js';
 import { createRedirect } from './redirect.js';
 import { createRetry } from './retry.js';
+import { createStop } from './stop.js';
 import { createThrottle } from './throttle.js';
 
 /** One exchange that was really sent, for the debug log. It holds no secret. */
@@ -43,12 +46,16 @@ export interface TransportOptions {
   readonly mask: (secret: string) => void;
   readonly onExchange?: (event: ExchangeEvent) => void;
   readonly timeouts?: Timeouts;
+  /** tells the run to stop: nothing that does not close it is sent any more */
+  readonly stop?: AbortSignal;
   readonly clock?: Clock;
   readonly random?: () => number;
 }
 
 export interface Transport {
   readonly send: Send;
+  /** What the token server would allow; sends at most a token request. Rejects for nothing that goes wrong out there. */
+  readonly granted: (scope: string) => Promise<Grant>;
   /** Closes kept-alive connections; to be called once, when nothing is under way any more. */
   close(): void;
   /** `requests`: exchanges really sent, each try, hop and token request counted. */
@@ -57,8 +64,11 @@ export interface Transport {
 
 /** @throws Error when `ca` holds no PEM certificate */
 export function createTransport(options: TransportOptions): Transport {
-  const { registry, credentials, mask, concurrency, clock = systemClock } = options;
-  const { random = Math.random, onExchange } = options;
+  const { registry, credentials, mask, concurrency } = options;
+  const { random = Math.random, onExchange, stop = new AbortController().signal } = options;
+  // As many may wait for it as requests are under way.
+  setMaxListeners(0, stop);
+  const clock = stoppable(options.clock ?? systemClock, stop);
   let requests = 0;
   const exchange = createExchange(options);
   const counted: Send = async (request) => {
@@ -66,11 +76,12 @@ export function createTransport(options: TransportOptions): Transport {
     return exchange.send(request);
   };
   const observed = onExchange === undefined ? counted : observe(counted, clock, onExchange);
-  const throttled = createThrottle(observed, { concurrency, clock });
-  const retried = createRetry(throttled, { clock, random });
+  const stopped = createStop(observed, stop, exchange.expire);
+  const throttled = createThrottle(stopped, { concurrency, clock, stop });
+  const retried = createRetry(throttled, { clock, random, stop });
   const redirected = createRedirect(retried);
   return {
-    send: createAuth(redirected, { registry, credentials, mask, clock }),
+    ...createAuth(redirected, { registry, credentials, mask, clock }),
     close: () => {
       exchange.close();
     },

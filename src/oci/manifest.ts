@@ -198,10 +198,17 @@ export function parseManifest(
     }
   }
   // Escapes such as \u003a hide a digest from the raw text, duplicate keys from the parsed one.
-  const mentions = digestsIn(`${text}\n${JSON.stringify(body)}`).filter(
-    (other) => other !== digest,
-  );
+  const mentions = digestsIn(`${text}\n${unescaped(body)}`).filter((other) => other !== digest);
   return { ...base, kind: 'unknown', mentions };
+}
+
+function unescaped(body: unknown): string {
+  try {
+    return JSON.stringify(body);
+  } catch {
+    // The engine's stack is all that JSON can be too much for.
+    throw new ManifestError('its body is nested too deeply');
+  }
 }
 
 function readImage(body: unknown, base: Common): ImageManifest | undefined {
