@@ -54102,6 +54102,7 @@ const ErrorBody = object({
     errors: array(object({
         code: fallback(string(), ''),
         message: fallback(optional(string(), ''), ''),
+        detail: fallback(optional(string()), undefined),
     })),
 });
 /** The first error of a registry's JSON error body; `undefined` when the body is something else. */
@@ -54136,6 +54137,12 @@ function refusal(response, doing, quote) {
     const { status } = response;
     const error = errorOf(response);
     const said = error === undefined ? '' : ` (${quote(`${error.code} ${error.message}`.trim())})`;
+    // The exact words: other registries answer 403 DENIED to accounts that may only read.
+    const isReadOnly = error?.code === 'DENIED' && error.detail === 'repository is read-only';
+    if (status === 403 && (doing.deletes ?? doing.pushes) && isReadOnly) {
+        return new RegistryError('read-only', `the registry refused to ${doing.what}: 403${said}, and says that its storage is read-only ` +
+            '(`--store-ro` of olareg). Run this again when it accepts writes');
+    }
     if (status === 401 || status === 403) {
         const scope = quote(missingScope(response) ?? doing.scope);
         const lack = scope === ''
@@ -54147,11 +54154,15 @@ function refusal(response, doing, quote) {
     // 405 with another code is about this manifest alone: zot's DENIED protects the child of an index.
     if (status === 405 && doing.deletes && (error === undefined || error.code === 'UNSUPPORTED')) {
         return error !== undefined
-            ? new RegistryError('deletes-off', `the registry refused to ${doing.what}: 405${said}. Deleting is switched off there: start it with ` +
-                'REGISTRY_STORAGE_DELETE_ENABLED=true (`storage.delete.enabled` in its configuration). If it is ' +
-                'a pull-through cache, it never deletes: clean the registry behind it')
+            ? new RegistryError('deletes-off', `the registry refused to ${doing.what}: 405${said}. Deleting is switched off there: start ` +
+                'Distribution with REGISTRY_STORAGE_DELETE_ENABLED=true (`storage.delete.enabled` in its ' +
+                'configuration), olareg with `--api-delete`. If it is a pull-through cache, it never deletes: ' +
+                'clean the registry behind it')
             : new RegistryError('read-only', `the registry refused to ${doing.what}: 405 without an error code, as a registry in read-only ` +
                 'mode answers (`storage.maintenance.readonly`). Run this again when it accepts writes');
+    }
+    if (status === 404 && doing.optional && response.body.length === 0) {
+        return new RegistryError('unexpected', `could not ${doing.what}: 404 without a body, as a registry answers that has no such list`);
     }
     if (error === undefined && (status === 404 || (status >= 200 && status < 400))) {
         return new RegistryError('not-a-registry', `could not ${doing.what}: ${String(status)} with a body that is no registry's ` +
@@ -54165,6 +54176,16 @@ function missingScope(response) {
     return parseChallenges(response.headers['www-authenticate'])
         .find((challenge) => challenge.scheme === 'bearer')
         ?.params.get('scope');
+}
+/** A JSON body of this shape; `undefined` when it is something else. */
+function jsonOf(schema, response) {
+    try {
+        const parsed = safeParse(schema, JSON.parse(response.body.toString('utf8')));
+        return parsed.success ? parsed.output : undefined;
+    }
+    catch {
+        return undefined;
+    }
 }
 
 ;// CONCATENATED MODULE: ./src/cleanup/verify.ts
@@ -54381,6 +54402,11 @@ async function chooseRepositories(reader, selection, named) {
         unnameable,
     };
 }
+/** The repositories of a plan that is carried out, as far as the run is to look at them at all. */
+function chooseApproved(approved, selection) {
+    const chosen = [...approved].filter((repository) => selection.includes(repository));
+    return { repositories: chosen.sort(), isComplete: false, unnameable: 0 };
+}
 
 ;// CONCATENATED MODULE: ./src/oci/image-config.ts
 /** What an image's config tells (image-spec config.md): when it was built, and for which platform. */
@@ -54583,6 +54609,46 @@ function shared(fields) {
     });
 }
 
+;// CONCATENATED MODULE: ./src/registry/blobs.ts
+
+
+/** @param quote makes text of the registry safe to print */
+function createBlobCheck(send, base, quote) {
+    return async (repository, digest) => {
+        const scope = `repository:${repository}:pull`;
+        const url = new URL(`/v2/${repository}/blobs/${digest}`, base);
+        const response = await send({ method: 'HEAD', url, scope, maxBytes: 0 });
+        if (response.status !== 200 && response.status !== 404) {
+            const what = `look for the blob ${digest} of ${repository}`;
+            throw refusal(response, { what, scope }, quote);
+        }
+        return response.status === 200;
+    };
+}
+/** @param quote makes text of the registry safe to print */
+function createBlobReader(send, base, quote) {
+    return async (repository, digest, maxBytes) => {
+        const scope = `repository:${repository}:pull`;
+        const response = await send({
+            method: 'GET',
+            url: new URL(`/v2/${repository}/blobs/${digest}`, base),
+            scope,
+            maxBytes,
+        });
+        if (response.status === 404 && errorOf(response) !== undefined) {
+            return undefined;
+        }
+        const what = `read the blob ${digest} of ${repository}`;
+        if (response.status !== 200) {
+            throw refusal(response, { what, scope }, quote);
+        }
+        if (digestOf(response.body, algorithmOf(digest)) !== digest) {
+            throw new RegistryError('wrong-bytes', `could not ${what}: the bytes that came have another digest`);
+        }
+        return response.body;
+    };
+}
+
 // EXTERNAL MODULE: ./node_modules/http-link-header/lib/link.js
 var lib_link = __nccwpck_require__(495);
 var link_default = /*#__PURE__*/__nccwpck_require__.n(lib_link);
@@ -54669,6 +54735,65 @@ function following(response, page) {
     }
 }
 
+;// CONCATENATED MODULE: ./src/registry/catalog.ts
+/** The catalog: which repositories a registry has. Only reads. */
+
+
+
+
+/** The most that Distribution ≥ 2.8 gives at once; with more it answers 400. */
+const CATALOG_PAGE = 1000;
+const CatalogBody = object({ repositories: nullable(array(string())) });
+/**
+ * @param quote makes text of the registry safe to print
+ * @throws RequestFailure (RegistryError when there was an answer)
+ */
+async function readCatalog(send, base, quote) {
+    const scope = 'registry:catalog:*';
+    const doing = { what: 'list the repositories (`_catalog`)', scope, optional: true };
+    const read = (response) => {
+        const body = response.status === 200 ? jsonOf(CatalogBody, response) : undefined;
+        if (body === undefined) {
+            const { kind, message } = refusal(response, doing, quote);
+            throw new RegistryError(kind, `${message}. Without the catalog, name the repositories in \`repositories\`: plain names need no catalog`);
+        }
+        return body.repositories ?? [];
+    };
+    const names = new Set();
+    let first = `/v2/_catalog?n=${String(CATALOG_PAGE)}`;
+    try {
+        for (;;) {
+            const found = await readPages(send, new URL(first, base), scope, (response) => {
+                if (errorOf(response)?.code === 'PAGINATION_NUMBER_INVALID') {
+                    throw new PageTooLarge();
+                }
+                return read(response);
+            });
+            const before = names.size;
+            found.forEach((name) => names.add(name));
+            // Distribution 2.8 walks `a/0` before `a`, and takes a full page that ends there for the last one:
+            // so a last page that is full is asked past. Some servers begin anew then; others have no more.
+            const last = found.length % CATALOG_PAGE === 0 ? found.at(-1) : undefined;
+            if (last === undefined || names.size === before) {
+                break;
+            }
+            first = `/v2/_catalog?n=${String(CATALOG_PAGE)}&last=${encodeURIComponent(last)}`;
+        }
+    }
+    catch (error) {
+        if (!(error instanceof PageTooLarge)) {
+            throw error;
+        }
+        // An operator may have set a smaller `catalog.maxentries`.
+        const found = await readPages(send, new URL('/v2/_catalog', base), scope, read);
+        found.forEach((name) => names.add(name));
+    }
+    const repositories = [...names].filter(isRepository).sort();
+    return { repositories, unnameable: names.size - repositories.length };
+}
+class PageTooLarge extends Error {
+}
+
 ;// CONCATENATED MODULE: ./src/registry/reader.ts
 /**
  * The read half of a registry's client: the OCI distribution API, as plain Distribution speaks it.
@@ -54682,27 +54807,18 @@ function following(response, page) {
 
 
 
+
+
 /** "Registries … SHOULD support manifests of at least 4 MiB", which Distribution makes its limit. */
 const MANIFEST_BYTES = 4 * 1024 * 1024;
 const CONFIG_BYTES = 4 * 1024 * 1024;
+const reader_MOST_ROUNDS = 3;
 const PING_BYTES = 1024 * 1024;
-/** The most that Distribution ≥ 2.8 gives at once; with more it answers 400. */
-const CATALOG_PAGE = 1000;
-const CatalogBody = object({ repositories: nullable(array(string())) });
 // The field has to be there, null or not: JSON without it is some other answer, and no empty list.
 const TagsBody = object({ tags: nullable(array(string())) });
 const ReferrersBody = object({
     manifests: nullable(array(object({ digest: string() }))),
 });
-function jsonOf(schema, response) {
-    try {
-        const parsed = safeParse(schema, JSON.parse(response.body.toString('utf8')));
-        return parsed.success ? parsed.output : undefined;
-    }
-    catch {
-        return undefined;
-    }
-}
 /**
  * @param base scheme, host and port of the registry
  * @param quote makes text of the registry safe to print
@@ -54710,49 +54826,6 @@ function jsonOf(schema, response) {
 function createReader(send, base, quote) {
     const pull = (repository) => `repository:${repository}:pull`;
     const refused = (response, doing) => refusal(response, doing, quote);
-    async function catalog() {
-        const scope = 'registry:catalog:*';
-        const doing = { what: 'list the repositories (`_catalog`)', scope };
-        const read = (response) => {
-            const body = response.status === 200 ? jsonOf(CatalogBody, response) : undefined;
-            if (body === undefined) {
-                const { kind, message } = refused(response, doing);
-                throw new RegistryError(kind, `${message}. Without the catalog, name the repositories in \`repositories\`: plain names need no catalog`);
-            }
-            return body.repositories ?? [];
-        };
-        const names = new Set();
-        let first = `/v2/_catalog?n=${String(CATALOG_PAGE)}`;
-        try {
-            for (;;) {
-                const found = await readPages(send, new URL(first, base), scope, (response) => {
-                    if (errorOf(response)?.code === 'PAGINATION_NUMBER_INVALID') {
-                        throw new PageTooLarge();
-                    }
-                    return read(response);
-                });
-                const before = names.size;
-                found.forEach((name) => names.add(name));
-                // Distribution 2.8 walks `a/0` before `a`, and takes a full page that ends there for the last one:
-                // so a last page that is full is asked past. Some servers begin anew then; others have no more.
-                const last = found.length % CATALOG_PAGE === 0 ? found.at(-1) : undefined;
-                if (last === undefined || names.size === before) {
-                    break;
-                }
-                first = `/v2/_catalog?n=${String(CATALOG_PAGE)}&last=${encodeURIComponent(last)}`;
-            }
-        }
-        catch (error) {
-            if (!(error instanceof PageTooLarge)) {
-                throw error;
-            }
-            // An operator may have set a smaller `catalog.maxentries`.
-            const found = await readPages(send, new URL('/v2/_catalog', base), scope, read);
-            found.forEach((name) => names.add(name));
-        }
-        const repositories = [...names].filter(isRepository).sort();
-        return { repositories, unnameable: names.size - repositories.length };
-    }
     async function tags(repository) {
         const scope = pull(repository);
         const doing = { what: `list the tags of ${repository}`, scope };
@@ -54783,7 +54856,7 @@ function createReader(send, base, quote) {
             maxBytes: MANIFEST_BYTES,
         });
     }
-    async function manifest(repository, reference) {
+    async function manifest(repository, reference, round = 1) {
         const response = await request('GET', repository, reference);
         if (saysUnknown(response)) {
             return { kind: 'absent' };
@@ -54805,8 +54878,19 @@ function createReader(send, base, quote) {
             throw new RegistryError('unexpected', `could not ${what}: ${SCHEMA_1}`);
         }
         const digest = verifiedDigest(response, reference, what);
+        // Otherwise any bytes would do, and an index that came without its children would leave them unprotected.
+        const isNamed = isDigest(reference) || response.headers['docker-content-digest'] !== undefined;
+        if (!isNamed && !(await isKnown(repository, digest))) {
+            if (round < reader_MOST_ROUNDS) {
+                // It may have gone between the two questions.
+                return manifest(repository, reference, round + 1);
+            }
+            throw new RegistryError('unexpected', `could not ${what}: the registry did not say which digest it has, and does not know what it sent by the ` +
+                `digest of that (${digest}). Does something change its answers on the way?`);
+        }
         try {
-            return { kind: 'found', manifest: parseManifest(response.body, contentType, digest) };
+            const manifest = parseManifest(response.body, contentType, digest);
+            return { kind: 'found', manifest, body: response.body.toString('utf8') };
         }
         catch (error) {
             if (error instanceof ManifestError) {
@@ -54814,6 +54898,11 @@ function createReader(send, base, quote) {
             }
             throw error;
         }
+    }
+    /** Where nothing says of which digest a tag's manifest is, the registry has to know the bytes by theirs. */
+    async function isKnown(repository, digest) {
+        const { status, headers } = await request('HEAD', repository, digest);
+        return status === 200 && mediaTypeOf(headers['content-type']) !== 'text/html';
     }
     function verifiedDigest(response, reference, what) {
         const header = response.headers['docker-content-digest'];
@@ -54885,28 +54974,12 @@ function createReader(send, base, quote) {
             throw error;
         }
     }
-    async function imageFacts(repository, image) {
-        const { digest } = image.config;
-        if (!isDigest(digest)) {
-            return {};
-        }
-        const response = await send({
-            method: 'GET',
-            url: new URL(`/v2/${repository}/blobs/${digest}`, base),
-            scope: pull(repository),
-            maxBytes: CONFIG_BYTES,
-        });
-        if (response.status === 404 && errorOf(response) !== undefined) {
-            return {};
-        }
-        const what = `read the config ${digest} of ${repository}@${image.digest}`;
-        if (response.status !== 200) {
-            throw refused(response, { what, scope: pull(repository) });
-        }
-        if (digestOf(response.body, algorithmOf(digest)) !== digest) {
-            throw new RegistryError('unexpected', `could not ${what}: the bytes that came have another digest`);
-        }
-        return factsOf(response.body);
+    const blob = createBlobReader(send, base, quote);
+    async function imageFacts(repository, { config }) {
+        const bytes = isDigest(config.digest)
+            ? await blob(repository, config.digest, CONFIG_BYTES)
+            : undefined;
+        return bytes === undefined ? {} : factsOf(bytes);
     }
     return {
         async ping() {
@@ -54921,15 +54994,15 @@ function createReader(send, base, quote) {
                 throw refused(response, { what: `speak with ${base.origin}/v2/`, scope: '' });
             }
         },
-        catalog,
+        catalog: () => readCatalog(send, base, quote),
         tags,
-        manifest,
+        manifest: (repository, reference) => manifest(repository, reference),
         resolve,
         referrers,
+        blob,
+        hasBlob: createBlobCheck(send, base, quote),
         imageFacts,
     };
-}
-class PageTooLarge extends Error {
 }
 class NoReferrersApi extends Error {
 }

@@ -185,7 +185,7 @@ describe('verifyRepository', () => {
     expect(await verify(scene)).toEqual([]);
     expect(tally(scene.registry)).toEqual({
       'GET tags': 1,
-      'HEAD manifest': 2,
+      'HEAD manifest': 3,
       'GET manifest': 2,
     });
   });

@@ -27,6 +27,16 @@ describe('errorOf', () => {
     ['with a message that is no text', error('DENIED', 7), { code: 'DENIED', message: '' }],
     ['with a code that is no text', error(7, 'no'), { code: '', message: 'no' }],
     ['without a code', { errors: [{ message: 'no' }] }, { code: '', message: 'no' }],
+    [
+      'with a detail',
+      { errors: [{ code: 'DENIED', detail: 'why' }] },
+      { code: 'DENIED', message: '', detail: 'why' },
+    ],
+    [
+      'with a detail that is no text',
+      { errors: [{ code: 'DENIED', detail: [{ Type: 'registry' }] }] },
+      { code: 'DENIED', message: '' },
+    ],
     ['none', { errors: [] }, undefined],
     ['errors that are no list', { errors: 'DENIED' }, undefined],
     ['another object', { message: 'Not Found' }, undefined],
@@ -66,6 +76,10 @@ describe('refusal', () => {
     deletes: true,
   };
   const listing: Doing = { what: 'list the tags of team/app', scope: 'repository:team/app:pull' };
+  const catalog: Doing = { what: 'list them all', scope: 'registry:catalog:*', optional: true };
+  const readOnly = {
+    errors: [{ code: 'DENIED', message: 'no', detail: 'repository is read-only' }],
+  };
   const bearer = { 'www-authenticate': 'Bearer realm="https://a/t",scope="repository:x:delete"' };
 
   it.each<[string, HttpResponse, Doing, Refusal, string[]]>([
@@ -118,9 +132,45 @@ describe('refusal', () => {
       [
         'REGISTRY_STORAGE_DELETE_ENABLED=true',
         'storage.delete.enabled',
+        'olareg with `--api-delete`',
         'pull-through cache',
         'delete team/app@',
       ],
+    ],
+    [
+      '403 of olareg in read-only mode',
+      response(403, readOnly),
+      deleting,
+      'read-only',
+      ['delete team/app@', '403 (DENIED no)', '`--store-ro`', 'when it accepts writes'],
+    ],
+    [
+      '403 that says so of the account',
+      response(403, { errors: [{ ...readOnly.errors[0], detail: 'your token is read-only' }] }),
+      deleting,
+      'forbidden',
+      ['`repository:team/app:pull,delete`'],
+    ],
+    [
+      '403 with another code',
+      response(403, { errors: [{ ...readOnly.errors[0], code: 'UNAUTHORIZED' }] }),
+      deleting,
+      'forbidden',
+      ['`repository:team/app:pull,delete`'],
+    ],
+    [
+      '401 with the words of a read-only mode',
+      response(401, readOnly),
+      deleting,
+      'unauthorized',
+      ['`repository:team/app:pull,delete`'],
+    ],
+    [
+      '403 with the words of a read-only mode on a listing',
+      response(403, readOnly),
+      listing,
+      'forbidden',
+      ['`repository:team/app:pull`'],
     ],
     [
       '405 in plain text',
@@ -146,6 +196,21 @@ describe('refusal', () => {
       ['registry-url', 'text/html', 'proxy'],
     ],
     ['404 in plain text', response(404, 'no'), listing, 'not-a-registry', ['no Content-Type']],
+    ['404 with nothing', response(404), listing, 'not-a-registry', ['registry-url']],
+    [
+      '404 with nothing where the route may be missing',
+      response(404),
+      catalog,
+      'unexpected',
+      ['could not list them all', '404 without a body'],
+    ],
+    [
+      '404 in HTML where the route may be missing',
+      response(404, '<html>', { 'content-type': 'text/html' }),
+      catalog,
+      'not-a-registry',
+      ['registry-url', 'text/html'],
+    ],
     ['a redirect', response(302), listing, 'not-a-registry', ['302']],
     [
       '404 with a code',
@@ -167,6 +232,16 @@ describe('refusal', () => {
   it('never speaks of switched-off deletes where nothing was to be deleted', () => {
     const { message } = refusal(response(405, error('UNSUPPORTED')), listing, (text) => text);
     expect(message).not.toMatch(/delet/i);
+  });
+
+  it('speaks of no credentials where the registry is read-only', () => {
+    const { message } = refusal(response(403, readOnly), deleting, (text) => text);
+    expect(message).not.toMatch(/credentials|password/);
+  });
+
+  it('does not ask for the URL where only a route that may be missing is', () => {
+    const { message } = refusal(response(404), catalog, (text) => text);
+    expect(message).not.toContain('registry-url');
   });
 
   it.each([

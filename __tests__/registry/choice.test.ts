@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
 
 import { selectRepositories } from '../../src/cleanup/selection.js';
-import { chooseRepositories } from '../../src/registry/choice.js';
+import { chooseApproved, chooseRepositories } from '../../src/registry/choice.js';
 import { image } from '../registries/build.js';
 import { seed } from '../registries/push.js';
 import { startClient, stopClients, tally } from './client.js';
@@ -67,5 +67,28 @@ describe('chooseRepositories', () => {
       isComplete: false,
       unnameable: 1,
     });
+  });
+});
+
+describe('chooseApproved', () => {
+  const plan = ['team/web', 'app', 'team/app'];
+
+  it.each<[string, string[], string[]]>([
+    ['all that the plan says', [], ['app', 'team/app', 'team/web']],
+    ['those of them that a glob matches', ['team/*'], ['team/app', 'team/web']],
+    ['those that nothing excludes', ['!team/app'], ['app', 'team/web']],
+    ['those that are named', ['app', 'not/in-plan'], ['app']],
+    ['none', ['not/in-plan'], []],
+  ])('takes %s', (_, patterns, repositories) => {
+    expect(chooseApproved(plan, selectRepositories(patterns))).toEqual({
+      repositories,
+      // Others may hold the same blobs.
+      isComplete: false,
+      unnameable: 0,
+    });
+  });
+
+  it('takes none of an empty plan', () => {
+    expect(chooseApproved([], selectRepositories([])).repositories).toEqual([]);
   });
 });

@@ -6,6 +6,7 @@ import { harmless } from '../../src/action/log.js';
 import { NO_CREDENTIALS, type Credentials } from '../../src/http/credentials.js';
 import type { Send } from '../../src/http/message.js';
 import { createTransport } from '../../src/http/transport.js';
+import { createPusher, type RegistryPusher } from '../../src/registry/pusher.js';
 import { createReader, type RegistryReader } from '../../src/registry/reader.js';
 import { createWriter, type RegistryWriter } from '../../src/registry/writer.js';
 import { fakeClock } from '../http/fake-clock.js';
@@ -20,6 +21,7 @@ export interface Client {
   readonly send: Send;
   readonly reader: RegistryReader;
   readonly writer: RegistryWriter;
+  readonly pusher: RegistryPusher;
 }
 
 const started: (() => Promise<void>)[] = [];
@@ -51,6 +53,7 @@ export async function startClient(
     send: transport.send,
     reader: createReader(transport.send, base, quote),
     writer: createWriter(transport.send, base, quote),
+    pusher: createPusher(transport.send, base, quote),
   };
 }
 
@@ -88,5 +91,15 @@ export function errorAnswer(status: number, code: string, message = ''): Action 
     status,
     headers: { 'Content-Type': 'application/json' },
     body: JSON.stringify({ errors: [{ code, message }] }),
+  };
+}
+
+/** A 200 with this value as JSON. */
+export function jsonAnswer(value: unknown, headers: Record<string, string> = {}): Action {
+  return {
+    kind: 'answer',
+    status: 200,
+    headers: { 'Content-Type': 'application/json', ...headers },
+    body: JSON.stringify(value),
   };
 }

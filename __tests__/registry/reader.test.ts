@@ -12,21 +12,12 @@ import { createAuthority } from '../registries/certificate.js';
 import type { Action } from '../registries/memory/script.js';
 import { repositoryOf, setTag } from '../registries/memory/state.js';
 import { seed } from '../registries/push.js';
-import { errorAnswer, startClient, stopClients, tally, when } from './client.js';
+import { errorAnswer, jsonAnswer, startClient, stopClients, tally, when } from './client.js';
 
 afterEach(stopClients);
 
 const APP = 'team/app';
 const app = image('app');
-
-function json(value: unknown, headers: Record<string, string> = {}): Action {
-  return {
-    kind: 'answer',
-    status: 200,
-    headers: { 'Content-Type': 'application/json', ...headers },
-    body: JSON.stringify(value),
-  };
-}
 
 describe('ping', () => {
   it('is content with a registry', async () => {
@@ -53,96 +44,6 @@ describe('ping', () => {
   });
 });
 
-describe('catalog', () => {
-  it('is sorted, each name once, over as many pages as there are', async () => {
-    const { reader, registry } = await startClient();
-    for (const name of ['b', 'a', 'a/b']) {
-      seed(registry.state, name, app, 'v1');
-    }
-    registry.intercept(
-      when(/_catalog/, ({ path }) =>
-        path.endsWith('last=b')
-          ? json({ repositories: ['a/b', 'b'] })
-          : json({ repositories: ['b', 'a'] }, { Link: '</v2/_catalog?last=b>; rel="next"' }),
-      ),
-    );
-    expect(await reader.catalog()).toEqual({ repositories: ['a', 'a/b', 'b'], unnameable: 0 });
-    expect(tally(registry)).toEqual({ 'GET catalog': 2 });
-  });
-
-  it('reads more than a page of a real listing', async () => {
-    const { reader, registry } = await startClient();
-    const names = Array.from({ length: 1500 }, (_, n) => `r${String(n).padStart(4, '0')}`);
-    names.forEach((name) => {
-      repositoryOf(registry.state, name).everLayered = true;
-    });
-    expect((await reader.catalog()).repositories).toEqual(names);
-    expect(tally(registry)).toEqual({ 'GET catalog': 2 });
-  });
-
-  it('asks past a last page that is full, where Distribution 2.8 may have ended early', async () => {
-    const { registry, reader } = await startClient();
-    const names = Array.from({ length: 1000 }, (_, n) => `r${String(n + 1000)}`);
-    registry.intercept(
-      when(/_catalog/, ({ path }) =>
-        json({ repositories: path.endsWith('last=r1999') ? ['zz', 'zz/top'] : names }),
-      ),
-    );
-    expect((await reader.catalog()).repositories).toEqual([...names, 'zz', 'zz/top']);
-    expect(tally(registry)).toEqual({ 'GET catalog': 2 });
-  });
-
-  it('is done when what lies past a full page is the beginning once more', async () => {
-    const { registry, reader } = await startClient();
-    const names = Array.from({ length: 1000 }, (_, n) => `r${String(n + 1000)}`);
-    registry.intercept(when(/_catalog/, json({ repositories: names })));
-    expect((await reader.catalog()).repositories).toEqual(names);
-    expect(tally(registry)).toEqual({ 'GET catalog': 2 });
-  });
-
-  it('may be null', async () => {
-    const { reader, registry } = await startClient();
-    registry.intercept(when(/_catalog/, json({ repositories: null })));
-    expect(await reader.catalog()).toEqual({ repositories: [], unnameable: 0 });
-  });
-
-  it('drops names that break the grammar, and counts them', async () => {
-    const { reader, registry } = await startClient();
-    const repositories = ['app', '../../etc', 'Team/App', '::error::x', 'a b', 'app', 'a b'];
-    registry.intercept(when(/_catalog/, json({ repositories })));
-    expect(await reader.catalog()).toEqual({ repositories: ['app'], unnameable: 4 });
-  });
-
-  it('asks without n where the page is too large for the registry', async () => {
-    const { reader, registry } = await startClient();
-    seed(registry.state, 'app', app, 'v1');
-    registry.intercept(when(/n=1000/, errorAnswer(400, 'PAGINATION_NUMBER_INVALID')));
-    expect(await reader.catalog()).toEqual({ repositories: ['app'], unnameable: 0 });
-    expect(registry.requests.map(({ path }) => path)).toEqual([
-      '/v2/_catalog?n=1000',
-      '/v2/_catalog',
-    ]);
-  });
-
-  it.each<[string, Action, string | RegExp]>([
-    ['401', errorAnswer(401, 'UNAUTHORIZED'), '`registry:catalog:*`'],
-    ['403', errorAnswer(403, 'DENIED'), '`registry:catalog:*`'],
-    ['404', { kind: 'answer', status: 404 }, '404'],
-    ['405', errorAnswer(405, 'UNSUPPORTED'), '405'],
-    ['500', errorAnswer(500, 'UNKNOWN'), '500'],
-    ['no list', json({ repositories: {} }), '200'],
-    ['HTML', { kind: 'html' }, 'text/html'],
-    ['too small a page as well', errorAnswer(400, 'PAGINATION_NUMBER_INVALID'), '400'],
-  ])('not allowed or not there: names `repositories`: %s', async (_, action, words) => {
-    const { reader, registry } = await startClient();
-    registry.intercept(when(/_catalog/, action));
-    const reading = reader.catalog();
-    await expect(reading).rejects.toThrow('`repositories`');
-    await expect(reading).rejects.toThrow(words);
-    await expect(reading).rejects.not.toThrow('Deleting is switched off');
-  });
-});
-
 describe('tags', () => {
   it('is sorted, each name once', async () => {
     const { reader, registry } = await startClient();
@@ -152,8 +53,8 @@ describe('tags', () => {
   });
 
   it.each([
-    ['null', json({ name: APP, tags: null })],
-    ['empty', json({ tags: [] })],
+    ['null', jsonAnswer({ name: APP, tags: null })],
+    ['empty', jsonAnswer({ tags: [] })],
     ['a repository that is unknown', errorAnswer(404, 'NAME_UNKNOWN')],
   ])('is empty: %s', async (_, action) => {
     const { reader, registry } = await startClient();
@@ -162,9 +63,9 @@ describe('tags', () => {
   });
 
   it.each([
-    ['no list at all', json({ message: 'ok' })],
-    ['a list of something else', json({ tags: [1] })],
-    ['a list in another form', json({ tags: 'v1' })],
+    ['no list at all', jsonAnswer({ message: 'ok' })],
+    ['a list of something else', jsonAnswer({ tags: [1] })],
+    ['a list in another form', jsonAnswer({ tags: 'v1' })],
     ['HTML', { kind: 'html' } as const],
   ])('is never taken for empty: %s', async (_, action) => {
     const { reader, registry } = await startClient();
@@ -194,20 +95,58 @@ describe('tags', () => {
     ['a loop', '</v2/team/app/tags/list>; rel="next"'],
   ])('does not follow %s', async (_, Link) => {
     const { reader, registry } = await startClient();
-    registry.intercept(when(/tags\/list/, json({ tags: ['a'] }, { Link })));
+    registry.intercept(when(/tags\/list/, jsonAnswer({ tags: ['a'] }, { Link })));
     await expect(reader.tags(APP)).rejects.toMatchObject({ name: 'RegistryError' });
     expect(tally(registry)).toEqual({ 'GET tags': 1 });
   });
 
   it('refuses a list with a name that breaks the grammar, without printing it', async () => {
     const { reader, registry } = await startClient();
-    registry.intercept(when(/tags\/list/, json({ tags: ['ok', '::error::x'] })));
+    registry.intercept(when(/tags\/list/, jsonAnswer({ tags: ['ok', '::error::x'] })));
     await expect(reader.tags(APP)).rejects.toThrow(/tags of team\/app .*OCI spec/);
     await expect(reader.tags(APP)).rejects.not.toThrow('::error');
   });
 });
 
 describe('manifest', () => {
+  it('confirms by digest what came for a tag whose digest nobody named', async () => {
+    const { reader, registry } = await startClient({ digestHeader: false });
+    seed(registry.state, APP, app, 'v1');
+    expect(await reader.manifest(APP, 'v1')).toMatchObject({ manifest: parsed(app) });
+    expect(tally(registry)).toEqual({ 'GET manifest': 1, 'HEAD manifest': 1 });
+    // By digest there is nothing to confirm.
+    registry.requests.length = 0;
+    expect(await reader.manifest(APP, app.digest)).toMatchObject({ manifest: parsed(app) });
+    expect(tally(registry)).toEqual({ 'GET manifest': 1 });
+  });
+
+  it('asks again when what a tag pointed at has gone between the two questions', async () => {
+    const { reader, registry } = await startClient({ digestHeader: false });
+    seed(registry.state, APP, app, 'v1');
+    registry.intercept(
+      when(/^HEAD/, () => {
+        repositoryOf(registry.state, APP).manifests.clear();
+        return undefined;
+      }),
+    );
+    expect(await reader.manifest(APP, 'v1')).toEqual({ kind: 'absent' });
+  });
+
+  it.each<[string, Action]>([
+    ['another manifest', { kind: 'answer', status: 200, body: index([]).bytes }],
+    ['one whose HEAD is a page', { kind: 'html' }],
+  ])('takes no %s for what a tag points at', async (what, action) => {
+    const { reader, registry } = await startClient({ digestHeader: false });
+    seed(registry.state, APP, app, 'v1');
+    const sent: Action =
+      action.kind === 'answer'
+        ? { ...action, headers: { 'Content-Type': index([]).mediaType } }
+        : action;
+    registry.intercept(when(what.includes('HEAD') ? /^HEAD/ : /^GET .*v1$/, sent));
+    await expect(reader.manifest(APP, 'v1')).rejects.toMatchObject({ kind: 'unexpected' });
+    await expect(reader.manifest(APP, 'v1')).rejects.toThrow('did not say which digest it has');
+  });
+
   it('sends all four types, in one GET', async () => {
     const { reader, registry } = await startClient();
     seed(registry.state, APP, app, 'v1');
@@ -216,7 +155,11 @@ describe('manifest', () => {
       ({ accept } = request.headers);
       return undefined;
     });
-    expect(await reader.manifest(APP, 'v1')).toEqual({ kind: 'found', manifest: parsed(app) });
+    expect(await reader.manifest(APP, 'v1')).toEqual({
+      kind: 'found',
+      manifest: parsed(app),
+      body: app.bytes.toString('utf8'),
+    });
     expect(accept).toBe(MANIFEST_ACCEPT);
     expect(tally(registry)).toEqual({ 'GET manifest': 1 });
   });
@@ -233,6 +176,7 @@ describe('manifest', () => {
       expect(await reader.manifest(APP, reference)).toEqual({
         kind: 'found',
         manifest: parsed(content),
+        body: content.bytes.toString('utf8'),
       });
     }
   });
@@ -366,7 +310,7 @@ describe('referrers', () => {
 
   it('are none, where the list is null', async () => {
     const { reader, registry } = await startClient();
-    const none = json({ manifests: null }, { 'Content-Type': OCI_INDEX });
+    const none = jsonAnswer({ manifests: null }, { 'Content-Type': OCI_INDEX });
     registry.intercept(when(/referrers/, none));
     expect(await reader.referrers(APP, app.digest)).toEqual([]);
   });
@@ -377,7 +321,7 @@ describe('referrers', () => {
     ['an unverifiable digest', { manifests: [{ digest: 'md5:0' }] }],
   ])('are never taken for none: %s', async (_, body) => {
     const { reader, registry } = await startClient();
-    registry.intercept(when(/referrers/, json(body, { 'Content-Type': OCI_INDEX })));
+    registry.intercept(when(/referrers/, jsonAnswer(body, { 'Content-Type': OCI_INDEX })));
     await expect(reader.referrers(APP, app.digest)).rejects.toThrow('list the referrers');
   });
 
@@ -387,7 +331,7 @@ describe('referrers', () => {
       when(/referrers/, ({ path }) =>
         path.endsWith('?p=2')
           ? { kind: 'answer', status: 404 }
-          : json(
+          : jsonAnswer(
               { manifests: [a.descriptor] },
               { 'Content-Type': OCI_INDEX, Link: `<${path}?p=2>; rel="next"` },
             ),
@@ -480,10 +424,10 @@ describe('imageFacts', () => {
   it.each<[string, Action, string]>([
     ['404 without a code', { kind: 'answer', status: 404 }, 'registry-url'],
     ['403', errorAnswer(403, 'DENIED'), 'repository:team/app:pull'],
-    ['other bytes', json({}), 'another digest'],
+    ['other bytes', jsonAnswer({}), 'another digest'],
   ])('can not be had: %s', async (_, action, words) => {
     await expect(facts(action)).rejects.toThrow(words);
-    await expect(facts(action)).rejects.toThrow('read the config sha256:');
+    await expect(facts(action)).rejects.toThrow('read the blob sha256:');
   });
 });
 

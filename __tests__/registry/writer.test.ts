@@ -9,6 +9,16 @@ afterEach(stopClients);
 
 const old = image('old');
 
+/** What olareg 0.2.1 sends with `--store-ro`, its text/plain included. */
+const READ_ONLY: Action = {
+  kind: 'answer',
+  status: 403,
+  headers: { 'Content-Type': 'text/plain; charset=utf-8' },
+  body:
+    '{"errors":[{"code":"DENIED","message":"requested access to the resource is denied",' +
+    '"detail":"repository is read-only"}]}\n',
+};
+
 describe('deleteManifest', () => {
   it('deletes by digest', async () => {
     const { registry, writer } = await startClient();
@@ -47,6 +57,7 @@ describe('deleteManifest', () => {
     ['404 without a code', { kind: 'answer', status: 404 }, 'not-a-registry', 'registry-url'],
     ['405 UNSUPPORTED', errorAnswer(405, 'UNSUPPORTED'), 'deletes-off', 'pull-through'],
     ['405', { kind: 'answer', status: 405, body: 'no' }, 'read-only', 'read-only'],
+    ['403 read-only', READ_ONLY, 'read-only', '--store-ro'],
     ['403', errorAnswer(403, 'DENIED'), 'forbidden', 'repository:team/app:pull,delete'],
     ['401', errorAnswer(401, 'UNAUTHORIZED'), 'unauthorized', 'repository:team/app:pull,delete'],
     [

@@ -8,7 +8,16 @@ import { parseChallenges } from '../http/challenge.js';
 import { RequestFailure, type HttpResponse } from '../http/message.js';
 
 export type Refusal =
-  'unauthorized' | 'forbidden' | 'deletes-off' | 'read-only' | 'not-a-registry' | 'unexpected';
+  | 'unauthorized'
+  | 'forbidden'
+  | 'deletes-off'
+  | 'read-only'
+  /** a push to a repository that the registry does not make by itself */
+  | 'no-repository'
+  | 'not-a-registry'
+  /** a blob came whole, and is not what its digest says */
+  | 'wrong-bytes'
+  | 'unexpected';
 
 /** The registry answered, but not with what was asked for. The message is safe to print. */
 export class RegistryError extends RequestFailure {
@@ -25,12 +34,20 @@ const ErrorBody = v.object({
     v.object({
       code: v.fallback(v.string(), ''),
       message: v.fallback(v.optional(v.string(), ''), ''),
+      detail: v.fallback(v.optional(v.string()), undefined),
     }),
   ),
 });
 
+interface ErrorEntry {
+  readonly code: string;
+  readonly message: string;
+  /** only where it is text: the spec leaves its form open */
+  readonly detail?: string | undefined;
+}
+
 /** The first error of a registry's JSON error body; `undefined` when the body is something else. */
-export function errorOf(response: HttpResponse): { code: string; message: string } | undefined {
+export function errorOf(response: HttpResponse): ErrorEntry | undefined {
   let body: unknown;
   try {
     body = JSON.parse(response.body.toString('utf8'));
@@ -67,6 +84,10 @@ export interface Doing {
   readonly scope: string;
   /** Only of a delete does 405 speak of a switch; catalogs and other routes have reasons of their own. */
   readonly deletes?: true;
+  /** Of a push, too, a read-only registry speaks in words of its own. */
+  readonly pushes?: true;
+  /** A route that a registry may lack: olareg has no catalog, and says so by an empty 404. */
+  readonly optional?: true;
 }
 
 /** @param quote makes text of the registry safe to print: secrets out, control characters out, cut */
@@ -78,6 +99,15 @@ export function refusal(
   const { status } = response;
   const error = errorOf(response);
   const said = error === undefined ? '' : ` (${quote(`${error.code} ${error.message}`.trim())})`;
+  // The exact words: other registries answer 403 DENIED to accounts that may only read.
+  const isReadOnly = error?.code === 'DENIED' && error.detail === 'repository is read-only';
+  if (status === 403 && (doing.deletes ?? doing.pushes) && isReadOnly) {
+    return new RegistryError(
+      'read-only',
+      `the registry refused to ${doing.what}: 403${said}, and says that its storage is read-only ` +
+        '(`--store-ro` of olareg). Run this again when it accepts writes',
+    );
+  }
   if (status === 401 || status === 403) {
     const scope = quote(missingScope(response) ?? doing.scope);
     const lack =
@@ -95,15 +125,22 @@ export function refusal(
     return error !== undefined
       ? new RegistryError(
           'deletes-off',
-          `the registry refused to ${doing.what}: 405${said}. Deleting is switched off there: start it with ` +
-            'REGISTRY_STORAGE_DELETE_ENABLED=true (`storage.delete.enabled` in its configuration). If it is ' +
-            'a pull-through cache, it never deletes: clean the registry behind it',
+          `the registry refused to ${doing.what}: 405${said}. Deleting is switched off there: start ` +
+            'Distribution with REGISTRY_STORAGE_DELETE_ENABLED=true (`storage.delete.enabled` in its ' +
+            'configuration), olareg with `--api-delete`. If it is a pull-through cache, it never deletes: ' +
+            'clean the registry behind it',
         )
       : new RegistryError(
           'read-only',
           `the registry refused to ${doing.what}: 405 without an error code, as a registry in read-only ` +
             'mode answers (`storage.maintenance.readonly`). Run this again when it accepts writes',
         );
+  }
+  if (status === 404 && doing.optional && response.body.length === 0) {
+    return new RegistryError(
+      'unexpected',
+      `could not ${doing.what}: 404 without a body, as a registry answers that has no such list`,
+    );
   }
   if (error === undefined && (status === 404 || (status >= 200 && status < 400))) {
     return new RegistryError(
@@ -124,4 +161,17 @@ function missingScope(response: HttpResponse): string | undefined {
   return parseChallenges(response.headers['www-authenticate'])
     .find((challenge) => challenge.scheme === 'bearer')
     ?.params.get('scope');
+}
+
+/** A JSON body of this shape; `undefined` when it is something else. */
+export function jsonOf<T>(
+  schema: v.GenericSchema<unknown, T>,
+  response: HttpResponse,
+): T | undefined {
+  try {
+    const parsed = v.safeParse(schema, JSON.parse(response.body.toString('utf8')));
+    return parsed.success ? parsed.output : undefined;
+  } catch {
+    return undefined;
+  }
 }

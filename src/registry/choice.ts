@@ -32,3 +32,9 @@ export async function chooseRepositories(
     unnameable,
   };
 }
+
+/** The repositories of a plan that is carried out, as far as the run is to look at them at all. */
+export function chooseApproved(approved: Iterable<string>, selection: Selection): Choice {
+  const chosen = [...approved].filter((repository) => selection.includes(repository));
+  return { repositories: chosen.sort(), isComplete: false, unnameable: 0 };
+}

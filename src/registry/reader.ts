@@ -16,27 +16,27 @@ import {
   type Manifest,
 } from '../oci/manifest.js';
 import { MANIFEST_ACCEPT, OCI_INDEX, isSchema1Type } from '../oci/media-types.js';
-import { isRepository, isTag } from '../oci/reference.js';
-import { RegistryError, errorOf, refusal, saysUnknown, type Doing } from './answer.js';
+import { isTag } from '../oci/reference.js';
+import { RegistryError, jsonOf, refusal, saysUnknown, type Doing } from './answer.js';
+import { createBlobCheck, createBlobReader, type HasBlob, type ReadBlob } from './blobs.js';
+import { readCatalog, type Catalog } from './catalog.js';
 import { readPages } from './paging.js';
 
 /** "Registries … SHOULD support manifests of at least 4 MiB", which Distribution makes its limit. */
 const MANIFEST_BYTES = 4 * 1024 * 1024;
 const CONFIG_BYTES = 4 * 1024 * 1024;
+const MOST_ROUNDS = 3;
 const PING_BYTES = 1024 * 1024;
-/** The most that Distribution ≥ 2.8 gives at once; with more it answers 400. */
-const CATALOG_PAGE = 1000;
 
 export type ManifestAnswer =
-  | { readonly kind: 'found'; readonly manifest: Manifest }
+  | {
+      readonly kind: 'found';
+      readonly manifest: Manifest;
+      /** its bytes as text: encoded as UTF-8 they have the manifest's digest */
+      readonly body: string;
+    }
   /** the registry says that it has no such manifest */
   | { readonly kind: 'absent' };
-
-export interface Catalog {
-  readonly repositories: readonly string[];
-  /** how many names were dropped because the spec's grammar does not allow them */
-  readonly unnameable: number;
-}
 
 /**
  * Every function rejects with RequestFailure (RegistryError when there was an answer). Names
@@ -48,7 +48,10 @@ export interface RegistryReader {
   catalog(): Promise<Catalog>;
   /** Empty for a repository that the registry doesn't know: one without tags looks the same. */
   tags(repository: string): Promise<string[]>;
-  /** One GET; the manifest's digest is computed from its bytes and agrees with all that was said of it. */
+  /**
+   * One GET; the manifest's digest is computed from its bytes and agrees with all that was said of it. Where
+   * nothing is said of a tag's digest, a HEAD besides.
+   */
   manifest(repository: string, reference: string): Promise<ManifestAnswer>;
   /**
    * One HEAD. `undefined` when the answer alone does not settle it (no digest header, or a 404, which
@@ -57,25 +60,22 @@ export interface RegistryReader {
   resolve(repository: string, reference: string): Promise<Digest | undefined>;
   /** The manifests whose `subject` is this one; `undefined` where the registry has no referrers API. */
   referrers(repository: string, digest: Digest): Promise<readonly Digest[] | undefined>;
+  /**
+   * One GET; the bytes have this digest. `undefined` when the registry says that it has no such blob.
+   *
+   * @param maxBytes a larger blob is not read: the promise rejects
+   */
+  blob: ReadBlob;
+  hasBlob: HasBlob;
   /** What an image's config says; empty when the config is missing or no config. */
   imageFacts(repository: string, manifest: ImageManifest): Promise<ImageFacts>;
 }
 
-const CatalogBody = v.object({ repositories: v.nullable(v.array(v.string())) });
 // The field has to be there, null or not: JSON without it is some other answer, and no empty list.
 const TagsBody = v.object({ tags: v.nullable(v.array(v.string())) });
 const ReferrersBody = v.object({
   manifests: v.nullable(v.array(v.object({ digest: v.string() }))),
 });
-
-function jsonOf<T>(schema: v.GenericSchema<unknown, T>, response: HttpResponse): T | undefined {
-  try {
-    const parsed = v.safeParse(schema, JSON.parse(response.body.toString('utf8')));
-    return parsed.success ? parsed.output : undefined;
-  } catch {
-    return undefined;
-  }
-}
 
 /**
  * @param base scheme, host and port of the registry
@@ -88,52 +88,6 @@ export function createReader(
 ): RegistryReader {
   const pull = (repository: string) => `repository:${repository}:pull`;
   const refused = (response: HttpResponse, doing: Doing) => refusal(response, doing, quote);
-
-  async function catalog(): Promise<Catalog> {
-    const scope = 'registry:catalog:*';
-    const doing = { what: 'list the repositories (`_catalog`)', scope };
-    const read = (response: HttpResponse): readonly string[] => {
-      const body = response.status === 200 ? jsonOf(CatalogBody, response) : undefined;
-      if (body === undefined) {
-        const { kind, message } = refused(response, doing);
-        throw new RegistryError(
-          kind,
-          `${message}. Without the catalog, name the repositories in \`repositories\`: plain names need no catalog`,
-        );
-      }
-      return body.repositories ?? [];
-    };
-    const names = new Set<string>();
-    let first = `/v2/_catalog?n=${String(CATALOG_PAGE)}`;
-    try {
-      for (;;) {
-        const found = await readPages(send, new URL(first, base), scope, (response) => {
-          if (errorOf(response)?.code === 'PAGINATION_NUMBER_INVALID') {
-            throw new PageTooLarge();
-          }
-          return read(response);
-        });
-        const before = names.size;
-        found.forEach((name) => names.add(name));
-        // Distribution 2.8 walks `a/0` before `a`, and takes a full page that ends there for the last one:
-        // so a last page that is full is asked past. Some servers begin anew then; others have no more.
-        const last = found.length % CATALOG_PAGE === 0 ? found.at(-1) : undefined;
-        if (last === undefined || names.size === before) {
-          break;
-        }
-        first = `/v2/_catalog?n=${String(CATALOG_PAGE)}&last=${encodeURIComponent(last)}`;
-      }
-    } catch (error) {
-      if (!(error instanceof PageTooLarge)) {
-        throw error;
-      }
-      // An operator may have set a smaller `catalog.maxentries`.
-      const found = await readPages(send, new URL('/v2/_catalog', base), scope, read);
-      found.forEach((name) => names.add(name));
-    }
-    const repositories = [...names].filter(isRepository).sort();
-    return { repositories, unnameable: names.size - repositories.length };
-  }
 
   async function tags(repository: string): Promise<string[]> {
     const scope = pull(repository);
@@ -170,7 +124,11 @@ export function createReader(
     });
   }
 
-  async function manifest(repository: string, reference: string): Promise<ManifestAnswer> {
+  async function manifest(
+    repository: string,
+    reference: string,
+    round = 1,
+  ): Promise<ManifestAnswer> {
     const response = await request('GET', repository, reference);
     if (saysUnknown(response)) {
       return { kind: 'absent' };
@@ -193,14 +151,34 @@ export function createReader(
       throw new RegistryError('unexpected', `could not ${what}: ${SCHEMA_1}`);
     }
     const digest = verifiedDigest(response, reference, what);
+    // Otherwise any bytes would do, and an index that came without its children would leave them unprotected.
+    const isNamed = isDigest(reference) || response.headers['docker-content-digest'] !== undefined;
+    if (!isNamed && !(await isKnown(repository, digest))) {
+      if (round < MOST_ROUNDS) {
+        // It may have gone between the two questions.
+        return manifest(repository, reference, round + 1);
+      }
+      throw new RegistryError(
+        'unexpected',
+        `could not ${what}: the registry did not say which digest it has, and does not know what it sent by the ` +
+          `digest of that (${digest}). Does something change its answers on the way?`,
+      );
+    }
     try {
-      return { kind: 'found', manifest: parseManifest(response.body, contentType, digest) };
+      const manifest = parseManifest(response.body, contentType, digest);
+      return { kind: 'found', manifest, body: response.body.toString('utf8') };
     } catch (error) {
       if (error instanceof ManifestError) {
         throw new RegistryError('unexpected', `could not ${what}: ${error.message}`);
       }
       throw error;
     }
+  }
+
+  /** Where nothing says of which digest a tag's manifest is, the registry has to know the bytes by theirs. */
+  async function isKnown(repository: string, digest: Digest): Promise<boolean> {
+    const { status, headers } = await request('HEAD', repository, digest);
+    return status === 200 && mediaTypeOf(headers['content-type']) !== 'text/html';
   }
 
   function verifiedDigest(response: HttpResponse, reference: string, what: string): Digest {
@@ -289,31 +267,13 @@ export function createReader(
     }
   }
 
-  async function imageFacts(repository: string, image: ImageManifest): Promise<ImageFacts> {
-    const { digest } = image.config;
-    if (!isDigest(digest)) {
-      return {};
-    }
-    const response = await send({
-      method: 'GET',
-      url: new URL(`/v2/${repository}/blobs/${digest}`, base),
-      scope: pull(repository),
-      maxBytes: CONFIG_BYTES,
-    });
-    if (response.status === 404 && errorOf(response) !== undefined) {
-      return {};
-    }
-    const what = `read the config ${digest} of ${repository}@${image.digest}`;
-    if (response.status !== 200) {
-      throw refused(response, { what, scope: pull(repository) });
-    }
-    if (digestOf(response.body, algorithmOf(digest)) !== digest) {
-      throw new RegistryError(
-        'unexpected',
-        `could not ${what}: the bytes that came have another digest`,
-      );
-    }
-    return factsOf(response.body);
+  const blob = createBlobReader(send, base, quote);
+
+  async function imageFacts(repository: string, { config }: ImageManifest): Promise<ImageFacts> {
+    const bytes = isDigest(config.digest)
+      ? await blob(repository, config.digest, CONFIG_BYTES)
+      : undefined;
+    return bytes === undefined ? {} : factsOf(bytes);
   }
 
   return {
@@ -329,14 +289,15 @@ export function createReader(
         throw refused(response, { what: `speak with ${base.origin}/v2/`, scope: '' });
       }
     },
-    catalog,
+    catalog: () => readCatalog(send, base, quote),
     tags,
-    manifest,
+    manifest: (repository, reference) => manifest(repository, reference),
     resolve,
     referrers,
+    blob,
+    hasBlob: createBlobCheck(send, base, quote),
     imageFacts,
   };
 }
 
-class PageTooLarge extends Error {}
 class NoReferrersApi extends Error {}
