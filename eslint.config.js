@@ -13,7 +13,11 @@ import tseslint from 'typescript-eslint';
 const anyNodeModule = `^(node:|(${builtinModules.join('|')})(/|$))`;
 
 /** The stages that decide, and the words that report it. The same input must give the same output, always. */
-const pureFiles = ['src/cleanup/{births,graph,order,plan,selection}.ts', 'src/report/**'];
+const pureFiles = [
+  'src/cleanup/{births,graph,order,plan,selection}.ts',
+  'src/protection/**',
+  'src/report/**',
+];
 const pure = 'graph, plan and report are pure: no I/O, no clock, no randomness; pass it in.';
 
 const dynamicImport = {

@@ -1,0 +1,306 @@
+import {
+  chmodSync,
+  closeSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  realpathSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+
+import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
+
+import { PinnedError, readPinned } from '../../src/action/pinned.js';
+import type { Digest } from '../../src/oci/digest.js';
+
+const digest = (n: number) => `sha256:${n.toString(16).padStart(64, '0')}` as Digest;
+const sha512 = `sha512:${'0f'.repeat(64)}` as Digest;
+
+let workspace: string;
+const before = process.cwd();
+
+beforeEach(() => {
+  workspace = realpathSync(mkdtempSync(path.join(tmpdir(), 'pinned-')));
+  process.chdir(workspace);
+  // @actions/glob tells the debug log where it looks.
+  jest.spyOn(process.stdout, 'write').mockReturnValue(true);
+});
+
+afterEach(() => {
+  jest.restoreAllMocks();
+  process.chdir(before);
+  rmSync(workspace, { recursive: true, force: true });
+});
+
+function write(name: string, text: string | Buffer): void {
+  mkdirSync(path.dirname(name), { recursive: true });
+  writeFileSync(name, text);
+}
+
+/** Files that each hold a digest of their own, by their place in the list. */
+function writeAll(...names: readonly string[]): void {
+  names.forEach((name, n) => {
+    write(name, `image: app@${digest(n)}\n`);
+  });
+}
+
+async function filesOf(...patterns: readonly string[]): Promise<string[]> {
+  return [...(await readPinned(patterns)).keys()];
+}
+
+async function digestsOf(text: string | Buffer): Promise<readonly Digest[]> {
+  write('file', text);
+  return (await readPinned(['file'])).get('file') ?? [];
+}
+
+async function refusal(...patterns: readonly string[]): Promise<string> {
+  const error = await readPinned(patterns).then(
+    () => undefined,
+    (reason: unknown) => reason,
+  );
+  expect(error).toBeInstanceOf(PinnedError);
+  return error instanceof Error ? error.message : '';
+}
+
+describe('which files', () => {
+  it('none for no globs', async () => {
+    expect(await readPinned([])).toEqual(new Map());
+  });
+
+  it('each once, by its path in the workspace, in order', async () => {
+    writeAll('b.yaml', 'a.yaml', 'deploy/c.yaml');
+    expect(await readPinned(['*.yaml', 'b.yaml', 'deploy/*', '**/c.yaml'])).toEqual(
+      new Map([
+        ['a.yaml', [digest(1)]],
+        ['b.yaml', [digest(0)]],
+        ['deploy/c.yaml', [digest(2)]],
+      ]),
+    );
+  });
+
+  it.each([
+    ['deploy/*.yaml', ['deploy/.hidden.yaml', 'deploy/a.yaml']],
+    ['deploy/**/*.yaml', ['deploy/.hidden.yaml', 'deploy/a.yaml', 'deploy/prod/b.yaml']],
+    ['deploy/?.yaml', ['deploy/a.yaml']],
+    ['deploy/[!b].yaml', ['deploy/a.yaml']],
+    ['**/Dockerfile*', ['Dockerfile', 'x/.y/Dockerfile.prod']],
+    ['x', ['x/.y/Dockerfile.prod']],
+    ['x/', ['x/.y/Dockerfile.prod']],
+    ['./Dockerfile', ['Dockerfile']],
+    ['a b.txt', ['a b.txt']],
+  ])('%s', async (pattern, expected) => {
+    writeAll(
+      'Dockerfile',
+      'a b.txt',
+      'deploy/.hidden.yaml',
+      'deploy/a.yaml',
+      'deploy/prod/b.yaml',
+      'x/.y/Dockerfile.prod',
+    );
+    expect(await filesOf(pattern)).toEqual(expected);
+  });
+
+  it('outside the workspace, by an absolute path', async () => {
+    write('a.yaml', digest(1));
+    mkdirSync('inside');
+    process.chdir('inside');
+    expect(await filesOf(path.join(workspace, 'a.yaml'))).toEqual(['../a.yaml']);
+  });
+
+  it('not those behind a `!`', async () => {
+    writeAll('a/1.yaml', 'a/tmp/2.yaml', 'b/3.yaml', 'b/tmp/4.yaml');
+    expect(await filesOf('a/**', 'b/**', '!**/tmp/**')).toEqual(['a/1.yaml', 'b/3.yaml']);
+    expect(await filesOf('a', '!a/tmp')).toEqual(['a/1.yaml']);
+    expect(await filesOf('**/*.yaml', '!a', '! b/tmp')).toEqual(['b/3.yaml']);
+  });
+
+  it('in the order of the lines: what is included again stays', async () => {
+    writeAll('a/1.yaml', 'a/tmp/2.yaml', 'a/tmp/keep.yaml');
+    expect(await filesOf('a/**', '!a/tmp/**', 'a/tmp/keep.yaml')).toEqual([
+      'a/1.yaml',
+      'a/tmp/keep.yaml',
+    ]);
+    expect(await filesOf('!a/tmp/**', 'a/**')).toHaveLength(3);
+  });
+
+  it('behind symbolic links, and once around a circle of them', async () => {
+    writeAll('real/a.yaml');
+    symlinkSync('real', 'linked');
+    symlinkSync('a.yaml', 'real/b.yaml');
+    symlinkSync('..', 'real/circle');
+    expect(await filesOf('linked/*.yaml')).toEqual(['linked/a.yaml', 'linked/b.yaml']);
+    const found = await readPinned(['real']);
+    expect(found.get('real/b.yaml')).toEqual([digest(0)]);
+    expect(found.get('real/a.yaml')).toEqual([digest(0)]);
+  });
+
+  it('not what a broken link led to, if anything else is there', async () => {
+    writeAll('a.yaml');
+    symlinkSync('gone.yaml', 'b.yaml');
+    expect(await filesOf('*.yaml')).toEqual(['a.yaml']);
+    expect(await refusal('b.yaml')).toContain('"b.yaml" matches no file');
+  });
+});
+
+describe('a glob that protects nothing is an error', () => {
+  it('says which, where, and what to do', async () => {
+    writeAll('a.yaml');
+    expect(await refusal('a.yaml', 'deploy/*.yaml')).toBe(
+      `protect-files: "deploy/*.yaml" matches no file in ${workspace}, so nothing would be protected by it. Check ` +
+        'the path, and that an earlier step, such as actions/checkout, put the files there',
+    );
+  });
+
+  it('names all of them at once', async () => {
+    writeAll('a.yaml');
+    expect(await refusal('x/*', 'a.yaml', 'y')).toMatch(
+      /^protect-files: "x\/\*", "y" match no file in .* protected by them\./,
+    );
+  });
+
+  it.each<[string, readonly string[]]>([
+    ['an empty directory', ['empty']],
+    ['everything in an empty directory', ['empty/**']],
+    ['all of it excluded', ['a.yaml', '!*.yaml']],
+    ['another case', ['A.yaml']],
+    ['braces, which these globs do not know', ['{a,b}.yaml']],
+  ])('%s', async (_, patterns) => {
+    writeAll('a.yaml');
+    mkdirSync('empty');
+    expect(await refusal(...patterns)).toContain(`"${patterns[0] ?? ''}" matches no file`);
+  });
+
+  it('also where all that is said is what to leave out', async () => {
+    writeAll('a.yaml');
+    expect(await refusal('!a.yaml', '!b')).toMatch(
+      /^protect-files: !a\.yaml !b only excludes, so nothing would be protected\. Name the files/,
+    );
+  });
+
+  it('and so is one that looks for a directory where there is a file', async () => {
+    writeAll('a.yaml');
+    expect(await refusal('a.yaml/x')).toMatch(/"a\.yaml\/x" could not be looked up, .*ENOTDIR/);
+  });
+
+  it('and one that is none', async () => {
+    expect(await refusal('../secrets/*.yaml')).toMatch(
+      /^protect-files: "\.\.\/secrets\/\*\.yaml" could not be looked up, so what it protects is not known: .*'\.\.'/,
+    );
+  });
+});
+
+describe('what a file holds', () => {
+  it.each<[string, string]>([
+    ['Kubernetes', `    image: registry.example.com/team/app:v1@${digest(1)}\n`],
+    ['Compose', `services: {web: {image: "app@${digest(1)}"}}`],
+    ['a Dockerfile', `FROM --platform=$BUILDPLATFORM app:1@${digest(1)} AS build\r\n`],
+    ['Terraform', `image = "\${var.registry}/app@${digest(1)}"`],
+    ['JSON', JSON.stringify({ digest: digest(1) })],
+    ['a comment', `# ${digest(1)}, for now`],
+    ['the last line without its end', `x\n${digest(1)}`],
+    ['nothing else', digest(1)],
+    ['a word around it', `x${digest(1)}x`],
+    ['a binary', `\u0000\u0001PNG${digest(1)}\u0000`],
+  ])('%s', async (_, text) => {
+    expect(await digestsOf(text)).toEqual([digest(1)]);
+  });
+
+  it('several, each once, and those of sha512', async () => {
+    expect(
+      await digestsOf(`${digest(2)},${digest(1)} ${sha512}\n${digest(2)}${digest(1)}`),
+    ).toEqual([digest(2), digest(1), sha512]);
+  });
+
+  it.each([
+    '',
+    'image: app:v1',
+    'sha256:',
+    `sha256:${'a'.repeat(63)}`,
+    `sha256:${'a'.repeat(65)}`,
+    `sha256:${'A'.repeat(64)}`,
+    `sha256-${'a'.repeat(64)}`,
+    `sha512:${'a'.repeat(64)}`,
+    `sha256:${'a'.repeat(32)}\n${'a'.repeat(32)}`,
+    'a'.repeat(64),
+  ])('none, and is listed all the same: %j', async (text) => {
+    write('file', text);
+    expect(await readPinned(['file'])).toEqual(new Map([['file', []]]));
+  });
+
+  it.each<[string, Buffer]>([
+    ['UTF-8 with a mark', Buffer.from(`\ufeffimage: ä ${digest(1)}`)],
+    ['Latin 1', Buffer.from(`image: \u00e4${digest(1)}\u00fc`, 'latin1')],
+    [
+      'UTF-16, as Windows writes it',
+      Buffer.from(`\ufeffbild: \u00e4€ app@${digest(1)}`, 'utf16le'),
+    ],
+    [
+      'UTF-16, the other way round',
+      Buffer.from(`\ufeffbild: \u00e4€ app@${digest(1)}`, 'utf16le').swap16(),
+    ],
+  ])('in %s', async (_, bytes) => {
+    expect(await digestsOf(bytes)).toEqual([digest(1)]);
+  });
+});
+
+describe('a file that is larger than what is read at once', () => {
+  const PIECE = 64 * 1024;
+
+  it.each([digest(1), sha512])('%s is found wherever a piece ends', async (pinned) => {
+    for (let cut = 0; cut <= pinned.length + 1; cut += 1) {
+      const text = `${' '.repeat(PIECE - cut)}${pinned} `;
+      expect({ cut, found: await digestsOf(text) }).toEqual({ cut, found: [pinned] });
+    }
+  });
+
+  it('also in two bytes a character, at an odd place', async () => {
+    const text = Buffer.from(`${' '.repeat(PIECE / 2 - 30)}${digest(1)} `, 'utf16le');
+    expect(await digestsOf(Buffer.concat([Buffer.from('x'), text]))).toEqual([digest(1)]);
+  });
+
+  it('is streamed: a long one costs no memory, and its end is read', async () => {
+    const [file, size] = [openSync('huge.log', 'w'), 64 * 1024 * 1024];
+    // Sparse: it takes no room on the disk, with a digest at either end.
+    writeSync(file, digest(1), 0);
+    writeSync(file, digest(2), size);
+    closeSync(file);
+    const start = process.memoryUsage().rss;
+    expect([...(await readPinned(['huge.log'])).values()]).toEqual([[digest(1), digest(2)]]);
+    expect(process.memoryUsage().rss - start).toBeLessThan(size);
+  });
+
+  it('with many digests, each once', async () => {
+    const many = Array.from({ length: 5000 }, (_, n) => digest(n));
+    expect(await digestsOf([...many, ...many].join('\n'))).toEqual(many);
+  });
+});
+
+describe('what can not be read is an error, and no silence', () => {
+  it.each<[string, string, string, RegExp]>([
+    ['a file', 'a/b.yaml', 'a/*', /protect-files: a file could not be read, .*EACCES.*b\.yaml/],
+    ['a directory', 'a', 'a/**', /protect-files: "a\/\*\*" could not be looked up, .*EACCES.*a/],
+  ])('%s', async (_, name, pattern, message) => {
+    writeAll('a/a.yaml', 'a/b.yaml');
+    chmodSync(name, 0o000);
+    const told = await readPinned([pattern]).then(() => '', String);
+    chmodSync(name, 0o700);
+    // Root may read everything: then it is no mistake.
+    expect(message.test(told)).toBe(process.getuid?.() !== 0);
+  });
+
+  it('a link to itself', async () => {
+    symlinkSync('loop', 'loop');
+    expect(await refusal('loop')).toMatch(/"loop" could not be looked up, .*ELOOP/);
+  });
+
+  it('a file that fails half-way', async () => {
+    // The kernel refuses a read of its own memory map at an address that is not mapped.
+    symlinkSync('/proc/self/mem', 'broken');
+    expect(await refusal('broken')).toMatch(/^protect-files: a file could not be read, .*EIO/);
+  });
+});
