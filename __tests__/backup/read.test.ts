@@ -1,0 +1,152 @@
+import {
+  appendFileSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+
+import {
+  BackupError,
+  fileOf,
+  INDEX,
+  openBackup,
+  type SavedManifest,
+} from '../../src/backup/backup.js';
+import { readBackup } from '../../src/backup/read.js';
+import { digestOf } from '../../src/oci/digest.js';
+import { image, type Content } from '../registries/build.js';
+
+const REGISTRY = 'https://registry.example:5000';
+const NOW = Date.UTC(2026, 0, 1);
+const [first, second] = [image('first'), image('second')];
+let directory: string;
+
+beforeEach(() => {
+  directory = mkdtempSync(path.join(tmpdir(), 'backup-read-'));
+});
+
+afterEach(() => {
+  rmSync(directory, { recursive: true });
+});
+
+function save({ digest, mediaType, bytes }: Content, more: Partial<SavedManifest> = {}) {
+  const reason = { kind: 'unreachable' } as const;
+  const where = { registry: REGISTRY, repository: 'team/app', tags: [], savedAt: NOW };
+  return openBackup(directory).save([{ ...where, digest, mediaType, bytes, reason, ...more }]);
+}
+
+const read = () => readBackup(directory, REGISTRY);
+
+describe('a backup', () => {
+  it('is read as it was saved', async () => {
+    await save(first, { tags: ['v1'] });
+    await save(second, { repository: 'team/other' });
+    const backup = await read();
+    const { mediaType } = first;
+    const common = { registry: REGISTRY, mediaType, savedAt: NOW };
+    expect(backup.entries).toEqual([
+      { ...common, repository: 'team/app', digest: first.digest, tags: ['v1'] },
+      { ...common, repository: 'team/other', digest: second.digest, tags: [] },
+    ]);
+    expect(backup).toMatchObject({ unreadableLines: 0, elsewhere: 0 });
+    expect(await backup.bytesOf(first.digest)).toEqual(first.bytes);
+  });
+
+  it('of a path that is not absolute is one as well', async () => {
+    await save(first);
+    const { entries } = await readBackup(path.relative(process.cwd(), directory), REGISTRY);
+    expect(entries).toHaveLength(1);
+  });
+
+  it('names a manifest that was saved several times once, with all its tags', async () => {
+    await save(first, { tags: ['b', 'a'] });
+    await save(first, { tags: ['c', 'a'], savedAt: NOW + 1 });
+    await save(first, { repository: 'team/other', tags: ['d'] });
+    const { entries } = await read();
+    expect(entries.map(({ repository, tags, savedAt }) => [repository, tags, savedAt])).toEqual([
+      ['team/app', ['a', 'b', 'c'], NOW + 1],
+      ['team/other', ['d'], NOW],
+    ]);
+  });
+
+  it.each([
+    ['was written last', NOW, NOW, second],
+    ['was saved last', NOW + 1, NOW, first],
+  ])('gives a tag that two had to the one that %s', async (_, one, two, owner) => {
+    await save(first, { tags: ['moved', 'first'], savedAt: one });
+    await save(second, { tags: ['moved', 'second'], savedAt: two });
+    // Of another repository: a tag of its own.
+    await save(second, { repository: 'team/other', tags: ['moved'], savedAt: NOW + 9 });
+    const { entries } = await read();
+    const tagsOf = ({ digest }: Content) =>
+      entries.find((entry) => entry.digest === digest && entry.repository === 'team/app')?.tags;
+    expect(tagsOf(first)).toEqual(owner === first ? ['first', 'moved'] : ['first']);
+    expect(tagsOf(second)).toEqual(owner === second ? ['moved', 'second'] : ['second']);
+    expect(entries.at(-1)?.tags).toEqual(['moved']);
+  });
+
+  it('leaves out what is of another registry, and counts it', async () => {
+    await save(first);
+    await save(second, { registry: 'https://other.example' });
+    await save(second, { registry: 'http://registry.example:5000' });
+    const { entries, elsewhere, unreadableLines } = await read();
+    expect(entries.map(({ digest }) => digest)).toEqual([first.digest]);
+    expect([elsewhere, unreadableLines]).toEqual([2, 0]);
+  });
+
+  it('of a run that was killed lacks the line that was cut off, and nothing else', async () => {
+    await save(first);
+    await save(second);
+    const index = path.join(directory, INDEX);
+    truncateSync(index, readFileSync(index).length - 30);
+    const { entries, unreadableLines } = await read();
+    expect(entries.map(({ digest }) => digest)).toEqual([first.digest]);
+    expect(unreadableLines).toBe(1);
+  });
+
+  it('counts no empty line', async () => {
+    await save(first);
+    appendFileSync(path.join(directory, INDEX), '\n  \n\n');
+    expect(await read()).toMatchObject({ unreadableLines: 0, entries: [expect.anything()] });
+  });
+
+  it.each(['sha256', 'sha512'] as const)('checks the bytes against their %s', async (algorithm) => {
+    const digest = digestOf(first.bytes, algorithm);
+    await save({ ...first, digest });
+    const backup = await read();
+    expect(await backup.bytesOf(digest)).toEqual(first.bytes);
+    const file = fileOf(directory, digest);
+    const damaged = readFileSync(file);
+    damaged[3] = (damaged[3] ?? 0) ^ 1;
+    writeFileSync(file, damaged);
+    expect(await backup.bytesOf(digest)).toBeUndefined();
+    truncateSync(file, 10);
+    expect(await backup.bytesOf(digest)).toBeUndefined();
+    rmSync(file);
+    expect(await backup.bytesOf(digest)).toBeUndefined();
+    mkdirSync(file);
+    expect(await backup.bytesOf(digest)).toBeUndefined();
+  });
+
+  it('that is none is an error that says what to give', async () => {
+    for (const where of [directory, path.join(directory, 'missing')]) {
+      const reading = readBackup(where, REGISTRY);
+      await expect(reading).rejects.toBeInstanceOf(BackupError);
+      await expect(reading).rejects.toThrow(
+        /there is no backup.*ENOENT.*`restore-from`.*index\.jsonl/,
+      );
+    }
+  });
+
+  it('with an empty index has nothing', async () => {
+    writeFileSync(path.join(directory, INDEX), '');
+    expect((await read()).entries).toEqual([]);
+  });
+});

@@ -1,0 +1,72 @@
+/** One line of a backup's index, as JSON: what a saved manifest was. Pure. The format is in docs/undo.md. */
+import * as v from 'valibot';
+
+import type { DeleteReason } from '../cleanup/plan.js';
+import { isDigest, type Digest } from '../oci/digest.js';
+import { mediaTypeOf } from '../oci/manifest.js';
+import { isRepository, isTag } from '../oci/reference.js';
+
+export interface BackupEntry {
+  /** scheme, host and port */
+  readonly registry: string;
+  readonly repository: string;
+  readonly digest: Digest;
+  readonly mediaType: string;
+  /** that pointed at it, sorted */
+  readonly tags: readonly string[];
+  /** epoch milliseconds */
+  readonly savedAt: number;
+  readonly reason: DeleteReason;
+}
+
+/** What is read back: the reason is for people, and may be of another version. */
+export type ReadEntry = Omit<BackupEntry, 'reason'>;
+
+const VERSION = 1;
+
+const Line = v.object({
+  version: v.literal(VERSION),
+  registry: v.string(),
+  repository: v.pipe(v.string(), v.check(isRepository)),
+  digest: v.custom<Digest>((digest) => typeof digest === 'string' && isDigest(digest)),
+  mediaType: v.pipe(
+    v.string(),
+    v.check((type) => type !== '' && mediaTypeOf(type) === type),
+  ),
+  tags: v.array(v.pipe(v.string(), v.check(isTag))),
+  savedAt: v.pipe(
+    v.string(),
+    v.isoTimestamp(),
+    v.transform((text) => Date.parse(text)),
+  ),
+});
+
+/** With its line feed. */
+export function indexLine(entry: BackupEntry): string {
+  const { registry, repository, digest, mediaType, tags, savedAt, reason } = entry;
+  const line = {
+    version: VERSION,
+    registry,
+    repository,
+    digest,
+    mediaType,
+    tags,
+    savedAt: new Date(savedAt).toISOString(),
+    reason,
+  };
+  return `${JSON.stringify(line)}\n`;
+}
+
+/** `undefined` for a line that was cut off, or is of another version. */
+export function parseIndexLine(text: string): ReadEntry | undefined {
+  try {
+    const parsed = v.safeParse(Line, JSON.parse(text));
+    if (!parsed.success) {
+      return undefined;
+    }
+    const { version: _, ...entry } = parsed.output;
+    return entry;
+  } catch {
+    return undefined;
+  }
+}
