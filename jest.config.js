@@ -16,6 +16,8 @@ export default {
   coverageThreshold: {
     // What decides and deletes is covered whole; the rest is held from sinking.
     global: { statements: 90 },
-    'src/cleanup/{graph,births,order,plan,sweep}.ts': { statements: 100, branches: 100 },
+    'src/{cleanup,ledger,protection}/*.ts': { statements: 100, branches: 100 },
+    // One line is for Windows, which can't sync a directory.
+    'src/backup/*.ts': { statements: 98, branches: 95 },
   },
 };

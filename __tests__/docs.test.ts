@@ -37,20 +37,86 @@ describe('README.md', () => {
   });
 });
 
+interface Step {
+  readonly uses?: string;
+  readonly if?: string;
+  readonly with?: Readonly<Record<string, unknown>>;
+}
+
+interface Rights {
+  readonly permissions?: Readonly<Record<string, string>>;
+  readonly concurrency?: object;
+}
+
+interface Job extends Rights {
+  readonly environment?: string;
+  readonly steps: readonly Step[];
+}
+
+interface Workflow extends Rights {
+  readonly jobs: Readonly<Record<string, Job>>;
+}
+
+/** The steps of this action. */
+const ours = ({ steps }: Job): Step[] =>
+  steps.filter(({ uses = '' }) => uses.startsWith('registry-manifest-cleanup/'));
+
+/** Whether users' manifests may change: not in a dry-run, nor where all is protected. */
+const changes = ({ with: given = {} }: Step): boolean =>
+  given['dry-run'] !== true && given['protect'] !== '**';
+
 describe.each(examples)('%s', (path) => {
   const text = read(path);
+  const workflow = parse(text) as Workflow;
+  const jobs = Object.values(workflow.jobs);
 
   it('gives the action inputs that it has, the required one included', () => {
-    const workflow = parse(text) as {
-      jobs: Record<string, { steps: { uses?: string; with?: object }[] }>;
-    };
-    const given = Object.values(workflow.jobs)
-      .flatMap((job) => job.steps)
-      .filter((step) => step.uses?.startsWith('registry-manifest-cleanup/') === true)
-      .map((step) => keys(step.with));
-    expect(given).toHaveLength(1);
-    expect(given[0]).toContain('registry-url');
-    expect(keys(action.inputs)).toEqual(expect.arrayContaining(given[0] ?? []));
+    const given = jobs.flatMap(ours).map((step) => keys(step.with));
+    expect(given).not.toHaveLength(0);
+    for (const inputs of given) {
+      expect(inputs).toContain('registry-url');
+      expect(keys(action.inputs)).toEqual(expect.arrayContaining(inputs));
+    }
+  });
+
+  it('may write nothing at GitHub', () => {
+    const granted = [workflow, ...jobs].flatMap(({ permissions = {} }) =>
+      Object.values(permissions),
+    );
+    expect(workflow.permissions).toBeDefined();
+    expect(granted.filter((right) => right !== 'read')).toEqual([]);
+  });
+
+  it('takes turns with all that push or delete, and holds nobody up while it waits for people', () => {
+    const groupOf = (job: Job) => job.concurrency ?? workflow.concurrency;
+    const changing = jobs.filter((job) => ours(job).some(changes));
+    expect(changing).not.toHaveLength(0);
+    for (const job of changing) {
+      expect(groupOf(job)).toEqual({ group: 'registry', 'cancel-in-progress': false });
+    }
+    const waiting = jobs.filter((job) => job.environment !== undefined);
+    expect(waiting.map(groupOf).filter((group) => group !== undefined)).toEqual([]);
+  });
+
+  it('keeps what it deletes, whatever becomes of the job', () => {
+    for (const job of jobs) {
+      const deleting = ours(job).filter(
+        (step) => changes(step) && step.with?.['restore-from'] === undefined,
+      );
+      for (const step of deleting) {
+        const directory = step.with?.['backup-dir'];
+        expect(directory).toMatch(/^\$\{\{ runner\.temp \}\}\//);
+        // Not the output of the step, which one that was killed does not set.
+        const later = job.steps.slice(job.steps.indexOf(step) + 1);
+        const kept = later.find(({ with: given }) => given?.['path'] === directory);
+        expect(kept?.uses).toMatch(/^actions\/upload-artifact@/);
+        expect(kept?.if).toBe('${{ always() }}');
+        expect(kept?.with).toMatchObject({
+          'if-no-files-found': 'ignore',
+          'retention-days': 30,
+        });
+      }
+    }
   });
 
   it('pins every other action by commit and says its version', () => {

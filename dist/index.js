@@ -35555,9 +35555,62 @@ function getIDToken(aud) {
 //# sourceMappingURL=core.js.map
 ;// CONCATENATED MODULE: external "node:fs"
 const external_node_fs_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:fs");
+;// CONCATENATED MODULE: external "node:os"
+const external_node_os_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:os");
+;// CONCATENATED MODULE: external "node:path"
+const external_node_path_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:path");
+var external_node_path_default = /*#__PURE__*/__nccwpck_require__.n(external_node_path_namespaceObject);
 // EXTERNAL MODULE: ./node_modules/ms/index.js
 var ms = __nccwpck_require__(744);
 var ms_default = /*#__PURE__*/__nccwpck_require__.n(ms);
+;// CONCATENATED MODULE: ./src/cleanup/brakes.ts
+/** Half of a repository, unless that is next to nothing: a tag that moved once leaves as much as it has. */
+const DEFAULT_MAX_DELETES = { kind: 'share', percent: 50, exempt: 20 };
+const MILLION = 1_000_000;
+/** Whether every tag is gone of a repository that had some: its list may be wrong, and the ledger must not learn it. */
+function refuseWithoutTags(looked) {
+    const remembered = rememberedWithoutTags(looked).length;
+    return remembered > 0 && looked.plan.orphans.length > 0
+        ? { kind: 'no-tags', remembered }
+        : undefined;
+}
+/**
+ * Where no tag is left and the run goes on all the same: what stays there of all that tags led to. The ledger must
+ * not learn that it is out of use, or the next run would see nothing wrong.
+ */
+function inDoubt(looked) {
+    const { inventory, plan } = looked;
+    const going = new Set(plan.orphans.map(({ digest }) => digest));
+    return new Set(rememberedWithoutTags(looked).filter((digest) => inventory.manifests.has(digest) && !going.has(digest)));
+}
+/** What the ledger remembers as in use; nothing as long as one ordinary tag is left. */
+function rememberedWithoutTags({ inventory, plan }) {
+    return plan.keep.some(({ reason }) => reason.kind === 'tagged')
+        ? []
+        : [...inventory.past].flatMap(([digest, { status }]) => (status === 'in-use' ? [digest] : []));
+}
+/** @returns the refusals of `max-deletes`, by repository */
+function refuseTooMany(all, limit) {
+    const affected = all.filter(({ plan }) => plan.orphans.length > 0);
+    if (limit.kind === 'count') {
+        const { count } = limit;
+        const orphans = affected.reduce((sum, { plan }) => sum + plan.orphans.length, 0);
+        const refused = orphans > count ? affected : [];
+        return new Map(refused.map(({ plan }) => [plan.repository, { kind: 'count', orphans, count }]));
+    }
+    const { percent, exempt } = limit;
+    return new Map(affected.flatMap(({ plan, inventory }) => {
+        const [orphans, manifests] = [plan.orphans.length, inventory.manifests.size];
+        return orphans > exempt && isBeyond(percent, orphans, manifests)
+            ? [[plan.repository, { kind: 'share', orphans, manifests, percent }]]
+            : [];
+    }));
+}
+/** In whole numbers, since `max-deletes` has six decimals at most: 9.2 * 750 is less than 6,900. */
+function isBeyond(percent, orphans, manifests) {
+    return 100 * MILLION * orphans > Math.round(percent * MILLION) * manifests;
+}
+
 // EXTERNAL MODULE: ./node_modules/picomatch/index.js
 var picomatch = __nccwpck_require__(4006);
 var picomatch_default = /*#__PURE__*/__nccwpck_require__.n(picomatch);
@@ -35663,6 +35716,274 @@ function selectRepositories(patterns) {
     return { includes, names };
 }
 
+;// CONCATENATED MODULE: ./src/candidates/storage-path.ts
+/**
+ * Paths of Distribution's storage, as listings print them. A path names a manifest by a revision or by
+ * an entry of a tag's history; it must never do so by a layer or a blob.
+ * Layout: distribution/registry/storage/paths.go.
+ */
+
+
+const MANIFESTS = '/_manifests/';
+/** After `_manifests/`: the algorithm and the hex digits, then the file itself or nothing. */
+const LINK = /(?:revisions|tags\/[^/\s]+\/index)\/(sha256|sha512)\/([0-9a-f]+)(?:\/(?:link)?)?(?=[\s"',:;)\]]|$)/y;
+const BELOW_ALGORITHM = /(?:revisions|tags\/[^/\s]+\/index)\/[^/\s]+\/[^/\s]/y;
+const STORAGE = /(?:^|[\s/"'])(?:_layers|_uploads|_manifests|docker\/registry\/v2|blobs\/(?:sha256|sha512))(?=[/\s"',:]|$)/;
+/** Every storage driver keeps this below its root directory or prefix. */
+const ROOT = /(?:^|\/)docker\/registry\/v2\/repositories\//;
+const REPOSITORIES = /(?:^|\/)repositories\//;
+/**
+ * The repository of a path that ends before `/_manifests`. Below the storage's own root the name begins
+ * after the first `repositories`, because a name may have such a component too. Listings made inside
+ * `repositories/` begin with `./`.
+ */
+function repositoryOf(path) {
+    const root = ROOT.exec(path) ?? REPOSITORIES.exec(path);
+    if (root !== null) {
+        return path.slice(root.index + root[0].length);
+    }
+    return path.startsWith('./') ? path.slice(2) : undefined;
+}
+/** A listing's last column. (Columns end with white space; log lines and CSV quote the path.) */
+function lastWord(text) {
+    // Not a regular expression: one that ends with `$` takes quadratic time on long lines.
+    const ends = [' ', '\t', '"', "'"].map((char) => text.lastIndexOf(char));
+    return text.slice(Math.max(...ends) + 1);
+}
+/** What a line of a storage listing names, or `undefined` when it shows no path of the storage. */
+function readStoragePath(line) {
+    const text = line.includes('\\') ? line.replaceAll('\\', '/') : line;
+    const at = text.indexOf(MANIFESTS);
+    if (at >= 0) {
+        LINK.lastIndex = at + MANIFESTS.length;
+        const link = LINK.exec(text);
+        if (link !== null) {
+            const repository = repositoryOf(lastWord(text.slice(0, at)));
+            const digest = `${link[1] ?? ''}:${link[2] ?? ''}`;
+            return repository !== undefined && isRepository(repository) && isDigest(digest)
+                ? { kind: 'manifest', repository, digest }
+                : { kind: 'malformed' };
+        }
+        BELOW_ALGORITHM.lastIndex = at + MANIFESTS.length;
+        if (BELOW_ALGORITHM.test(text)) {
+            return { kind: 'malformed' };
+        }
+    }
+    return STORAGE.test(text) ? { kind: 'known' } : undefined;
+}
+
+;// CONCATENATED MODULE: ./src/candidates/line.ts
+/**
+ * What one line of text says by itself: a reference, a path of the storage, or a line of the garbage
+ * collector. Pure; what a line means only together with its neighbours is for transcript.ts.
+ */
+
+
+
+const UNKNOWN = { kind: 'unknown' };
+/** What `docker logs --timestamps` and log collectors put in front. */
+const TIMESTAMP = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:?\d\d)\s+/;
+const LOGRUS = /^time="?[^\s"]+"? level=[a-z]+ /;
+const COMMENT = /\s#/;
+const LISTING_TOTALS = /^(?:total \d+|TOTAL: \d+ objects?, .*|Total (?:Objects|Size): .*)$/;
+/** The columns of `ls -l` and `find -ls`; the name is the last of them. */
+const LISTING_ROW = /^(?:\d+\s+\d+\s+)?[-bcdlps][-rwxsStT]{9}[.+@]?\s/;
+/** Braces are left to JSON behind a log's words. */
+const WORD = /^[^\s{}]{1,1024}$/;
+const MARKING = /^(\S+): marking (manifest|blob) (\S+)$/;
+const LAYER_LINK = /^(\S+): layer link eligible for deletion: \S+$/;
+/** 3.x prints a Go struct: `{repository digest [tag tag]}`. */
+const ELIGIBLE = /^manifest eligible for deletion: (?:\{(\S+) (\S+) \[[^\]]*\]\}|(\S+))$/;
+const COLLECTOR_OTHERS = /^(?:blob eligible for deletion: \S+|\d+ blobs marked, \d+ blobs and \d+ manifests eligible for deletion|manifest tags path of repository \S+ does not exist)$/;
+/**
+ * @param text one line without its end
+ * @param registryHost `host` or `host:port` of the registry to clean
+ */
+function readLine(text, registryHost) {
+    const line = text.trim().replace(TIMESTAMP, '');
+    if (line === '' || line.startsWith('#')) {
+        return { kind: 'ignored' };
+    }
+    if (line.includes('@sha') && !LOGRUS.test(line)) {
+        return readReference(line, registryHost);
+    }
+    const path = readStoragePath(line);
+    if (path !== undefined) {
+        return path.kind === 'malformed'
+            ? { kind: 'unknown', note: 'a path of the storage without a valid repository and digest' }
+            : path;
+    }
+    if (LOGRUS.test(line) || LISTING_TOTALS.test(line)) {
+        return { kind: 'noise' };
+    }
+    return readCollector(line) ?? readWord(line);
+}
+function readWord(line) {
+    if (LISTING_ROW.test(line)) {
+        return { kind: 'word', path: lastWord(line) };
+    }
+    if (!WORD.test(line)) {
+        return UNKNOWN;
+    }
+    return isRepository(line)
+        ? { kind: 'word', path: line, repository: line }
+        : { kind: 'word', path: line.replace(/:$/, '') };
+}
+/** Format: distribution/registry/storage/garbagecollect.go, as 2.8.2 and 3.1.1 print it. */
+function readCollector(line) {
+    const marking = MARKING.exec(line);
+    if (marking !== null) {
+        const [, repository = '', what, digest = ''] = marking;
+        if (!isRepository(repository) || !isDigest(digest)) {
+            return UNKNOWN;
+        }
+        return what === 'manifest'
+            ? { kind: 'collector', repository, digest }
+            : { kind: 'collector', repository };
+    }
+    const eligible = ELIGIBLE.exec(line);
+    if (eligible !== null) {
+        const [, repository, named, alone] = eligible;
+        const digest = named ?? alone ?? '';
+        if (!isDigest(digest) || (repository !== undefined && !isRepository(repository))) {
+            return UNKNOWN;
+        }
+        return repository === undefined
+            ? { kind: 'collector', digest }
+            : { kind: 'collector', repository, digest };
+    }
+    return LAYER_LINK.test(line) || COLLECTOR_OTHERS.test(line) ? { kind: 'collector' } : undefined;
+}
+/** Hosts are compared without regard to case and to the ports that a scheme implies. */
+function normalHost(host) {
+    return host.toLowerCase().replace(/:(?:443|80)$/, '');
+}
+/**
+ * `[scheme://][host/]repository[:tag]@digest`. The first of several components is a host where Docker
+ * takes it for one (distribution/reference, splitDockerDomain): it holds a dot, a colon or a capital, or
+ * is `localhost`. So `my.team/app@…` belongs to a registry called `my.team`, and not to ours: taking
+ * another registry's digest for ours is the worse mistake. With our host in front it is unambiguous.
+ */
+function readReference(line, registryHost) {
+    const reference = (line.split(COMMENT, 1)[0] ?? '').trimEnd();
+    const at = reference.lastIndexOf('@');
+    const whole = reference.slice(0, at);
+    const digest = reference.slice(at + 1);
+    if (!isDigest(digest) || /\s/.test(whole)) {
+        return UNKNOWN;
+    }
+    const bare = whole.replace(/^https?:\/\//i, '');
+    const slash = bare.indexOf('/');
+    const first = slash < 0 ? '' : bare.slice(0, slash);
+    const ours = first !== '' && normalHost(first) === normalHost(registryHost);
+    const named = ours ? bare.slice(slash + 1) : bare;
+    const colon = named.indexOf(':', named.lastIndexOf('/') + 1);
+    const repository = colon < 0 ? named : named.slice(0, colon);
+    if (!ours && (bare !== whole || /[.:A-Z]/.test(first) || first === 'localhost')) {
+        return {
+            kind: 'unknown',
+            note: isRepository(repository) && bare === whole
+                ? `another registry; if not, put ${registryHost}/ in front`
+                : 'another registry',
+        };
+    }
+    if (!isRepository(repository) || (colon >= 0 && !isTag(named.slice(colon + 1)))) {
+        return UNKNOWN;
+    }
+    return { kind: 'manifest', repository, digest };
+}
+
+;// CONCATENATED MODULE: ./src/protection/protection.ts
+/**
+ * What `protect` and `protect-files` name: manifests and whole repositories that are never deleted, with
+ * everything that they reach. Pure. Only says who asked for what; `cleanup/plan.ts` makes roots of it.
+ */
+
+
+
+
+const PROTECT = '`protect`';
+const NO_PROTECTION = {
+    digests: new Map(),
+    pinned: new Map(),
+    repositories: [],
+};
+/**
+ * Reads the input `protect`: digests, `repository@digest` (with or without the registry's host in front) and
+ * globs of repositories, one per line or separated by commas.
+ *
+ * @param registryHost `host` or `host:port` of the registry to clean
+ * @param mistake told of each entry that is none of these
+ */
+function readProtect(text, registryHost, mistake) {
+    const digests = new Map();
+    const pinned = new Map();
+    const repositories = [];
+    const entries = text.split(/[\n,]/).map((entry) => entry.trim());
+    for (const entry of entries.filter((each) => each !== '' && !each.startsWith('#'))) {
+        const reading = entry.includes('@') ? readLine(entry, registryHost) : undefined;
+        const globs = [entry, withoutHost(entry, registryHost)].filter((glob) => patternMistake(glob) === undefined && !glob.startsWith('!'));
+        if (isDigest(entry)) {
+            digests.set(entry, [PROTECT]);
+        }
+        else if (reading?.kind === 'manifest') {
+            const { repository, digest } = reading;
+            pinned.set(repository, (pinned.get(repository) ?? new Set()).add(digest));
+        }
+        else if (globs.length > 0) {
+            // Both: a mirror's repositories may begin with a host, and protecting too much does no harm.
+            repositories.push(...new Set(globs));
+        }
+        else {
+            mistake(entry);
+        }
+    }
+    return { digests, pinned, repositories };
+}
+/** With the host in front, a name would match no repository, and silently protect nothing. */
+function withoutHost(entry, registryHost) {
+    const bare = entry.replace(/^https?:\/\//i, '');
+    return bare.toLowerCase().startsWith(`${registryHost}/`)
+        ? bare.slice(registryHost.length + 1)
+        : entry;
+}
+/** The protection together with the digests that files hold. */
+function withFiles(protection, files) {
+    const digests = new Map(protection.digests);
+    for (const [file, found] of [...files].sort(([a], [b]) => (a < b ? -1 : 1))) {
+        for (const digest of found) {
+            digests.set(digest, [...(digests.get(digest) ?? []), file]);
+        }
+    }
+    return { ...protection, digests };
+}
+/** The same globs are asked of every repository, several times. */
+const matchers = new WeakMap();
+function matcherOf(globs) {
+    const known = matchers.get(globs);
+    if (known !== undefined) {
+        return known;
+    }
+    const options = { dot: true, nobrace: true, noextglob: true, nonegate: true };
+    const all = globs.map((glob) => picomatch_default()(glob, options));
+    const matches = (repository) => all.some((each) => each(repository));
+    matchers.set(globs, matches);
+    return matches;
+}
+function protectionIn(repository, protection) {
+    const { digests, repositories } = protection;
+    const pinned = protection.pinned.get(repository) ?? new Set();
+    const isWhole = matcherOf(repositories)(repository);
+    return {
+        of(digest) {
+            const others = digests.get(digest) ?? [];
+            const isNamed = isWhole || pinned.has(digest);
+            return isNamed && !others.includes(PROTECT) ? [PROTECT, ...others] : others;
+        },
+        named: () => new Set([...digests.keys(), ...pinned]),
+    };
+}
+
 ;// CONCATENATED MODULE: ./src/action/inputs.ts
 /**
  * The only reader of inputs. Collects every mistake before it complains, sends no request, and masks
@@ -35672,11 +35993,18 @@ function selectRepositories(patterns) {
 
 
 
+
+
+
+
+
 /** Every input that is wrong, what it got and what it takes, in one message. */
 class InputError extends Error {
     name = 'InputError';
 }
 const MOST_CONCURRENCY = 128;
+const MOST_KEPT = 1_000_000;
+const LEDGER_REPOSITORY = 'manifest-cleanup-ledger';
 /** The two spellings of booleans beside these, `yes` and `on`, are strings in YAML 1.2. */
 const TRUE = ['true', 'True', 'TRUE'];
 const FALSE = ['false', 'False', 'FALSE'];
@@ -35704,8 +36032,8 @@ function readSettings() {
         // Not quoted: what stands after the colon is likely a password.
         mistake('username', 'a name without a colon (RFC 7617 gives it another meaning)');
     }
-    const flag = (name) => {
-        const text = getInput(name) || 'false';
+    const flag = (name, otherwise = 'false') => {
+        const text = getInput(name) || otherwise;
         if (!TRUE.includes(text) && !FALSE.includes(text)) {
             mistake(name, '`true` or `false`', text);
         }
@@ -35716,13 +36044,22 @@ function readSettings() {
     const dryRun = flag('dry-run');
     const ca = readCaFile(getInput('ca-file'), mistake);
     const selection = readPatterns(getInput('repositories'), mistake);
-    const digestsFiles = lines(getInput('digests-file')).filter((path) => isReadable(path, mistake));
+    const digestsFiles = lines(getInput('digests-file')).filter((path) => isReadable('digests-file', path, mistake));
     const gracePeriod = readDuration(getInput('grace-period') || '24h', mistake);
     const danglingReferrers = getInput('dangling-referrers') || 'keep';
     if (danglingReferrers !== 'keep' && danglingReferrers !== 'delete') {
         mistake('dangling-referrers', '`keep` or `delete`', danglingReferrers);
     }
+    const ledgerRepository = readLedgerRepository(getInput('ledger-repository'), mistake);
     const concurrency = readConcurrency(getInput('concurrency') || '16', mistake);
+    const keepUntagged = readCount('keep-untagged', getInput('keep-untagged') || '0', mistake);
+    const protection = readProtect(getInput('protect'), registry?.host ?? '', (entry) => {
+        const takes = 'digests, `repository@sha256:…` and repository names or globs such as `team/**`, without exclusions';
+        mistake('protect', takes, entry);
+    });
+    const verify = flag('verify', 'true');
+    const modes = readModes(dryRun, mistake);
+    const maxDeletes = readMaxDeletes(getInput('max-deletes'), mistake);
     const reportFile = getInput('report-file');
     if (mistakes.length > 0 || registry === undefined) {
         throw new InputError(`${mistakes.length === 1 ? 'One input is' : `${String(mistakes.length)} inputs are`} wrong, and nothing was done:\n` +
@@ -35739,6 +36076,17 @@ function readSettings() {
         dryRun,
         gracePeriod: gracePeriod ?? 0,
         danglingReferrers: danglingReferrers === 'delete' ? 'delete' : 'keep',
+        keepUntagged: keepUntagged ?? 0,
+        protection,
+        protectFiles: lines(getInput('protect-files')).filter((line) => !line.startsWith('#')),
+        // A plan is no surprise: it can't delete more than somebody has seen, unless that was limited, too.
+        ...(maxDeletes === undefined && modes.applyPlan !== undefined
+            ? {}
+            : { maxDeletes: maxDeletes ?? DEFAULT_MAX_DELETES }),
+        verify,
+        backupDirectory: getInput('backup-dir') || defaultBackupDirectory(),
+        ...modes,
+        ...(ledgerRepository === undefined ? {} : { ledgerRepository }),
         concurrency: concurrency ?? 1,
         ...(reportFile === '' ? {} : { reportFile }),
     };
@@ -35807,18 +36155,68 @@ function readPatterns(text, mistake) {
     });
     return selectRepositories(good);
 }
-function isReadable(path, mistake) {
+function isReadable(input, path, mistake, takes = 'paths of readable files, one per line', isDirectory = false) {
     try {
         (0,external_node_fs_namespaceObject.accessSync)(path, external_node_fs_namespaceObject.constants.R_OK);
-        if (!(0,external_node_fs_namespaceObject.statSync)(path).isDirectory()) {
+        if ((0,external_node_fs_namespaceObject.statSync)(path).isDirectory() === isDirectory) {
             return true;
         }
     }
     catch {
         // told below
     }
-    mistake('digests-file', 'paths of readable files, one per line', path);
+    mistake(input, takes, path);
     return false;
+}
+/** What a run does instead of the usual; each of them goes alone. */
+function readModes(dryRun, mistake) {
+    const [planFile, applyPlan, restoreFrom] = ['plan-file', 'apply-plan', 'restore-from'].map((name) => getInput(name) || undefined);
+    const given = Object.entries({
+        'plan-file': planFile,
+        'apply-plan': applyPlan,
+        'restore-from': restoreFrom,
+    }).filter(([, value]) => value !== undefined);
+    if (given.length > 1) {
+        const names = given.map(([name]) => `\`${name}\``).join(' and ');
+        mistake(given[1]?.[0] ?? '', `no value together with others of its kind: ${names} exclude each other`);
+    }
+    else if (planFile !== undefined && !dryRun) {
+        mistake('plan-file', 'a path in a run with `dry-run: true`, which is what writes a plan', planFile);
+    }
+    if (applyPlan !== undefined) {
+        isReadable('apply-plan', applyPlan, mistake, 'the path of a plan that a dry-run wrote as its `plan-file`');
+    }
+    if (restoreFrom !== undefined) {
+        const takes = 'a directory that a run of this action left as its `backup-dir`';
+        isReadable('restore-from', restoreFrom, mistake, takes, true);
+    }
+    return {
+        ...(planFile === undefined ? {} : { planFile }),
+        ...(applyPlan === undefined ? {} : { applyPlan }),
+        ...(restoreFrom === undefined ? {} : { restoreFrom }),
+    };
+}
+function readCount(input, text, mistake) {
+    return /^\d{1,7}$/.test(text) && Number(text) <= MOST_KEPT
+        ? Number(text)
+        : mistake(input, `a whole number from 0 to ${String(MOST_KEPT)}`, text);
+}
+function readMaxDeletes(text, mistake) {
+    if (text === '') {
+        return undefined;
+    }
+    const [, amount = '', percent] = /^(\d{1,9}|\d{1,3}(?:\.\d{1,6})?(?=%))(%)?$/.exec(text) ?? [];
+    const number = amount === '' ? Number.NaN : Number(amount);
+    if (percent === undefined && Number.isSafeInteger(number)) {
+        return { kind: 'count', count: number };
+    }
+    return number <= 100
+        ? { kind: 'share', percent: number, exempt: 0 }
+        : mistake('max-deletes', 'a whole number of manifests for the run, or a share of each repository such as `30%`, up to `100%`', text);
+}
+/** Emptied by GitHub's runner after the job; elsewhere there is no such place. */
+function defaultBackupDirectory() {
+    return external_node_path_default().join(process.env['RUNNER_TEMP'] || (0,external_node_os_namespaceObject.tmpdir)(), 'registry-manifest-cleanup-backup');
 }
 function readDuration(text, mistake) {
     const takes = 'a duration with its unit, such as `90m`, `24h` or `7d`, or `0` to switch it off';
@@ -35830,6 +36228,16 @@ function readDuration(text, mistake) {
     return Number.isFinite(duration) && duration >= 0
         ? duration
         : mistake('grace-period', takes, text);
+}
+/** `undefined` for `off`, as for a mistake. */
+function readLedgerRepository(text, mistake) {
+    const name = text || LEDGER_REPOSITORY;
+    if (name === 'off') {
+        return undefined;
+    }
+    return isRepository(name)
+        ? name
+        : mistake('ledger-repository', 'a repository name such as `team/ledger`, or `off`', text);
 }
 function readConcurrency(text, mistake) {
     const count = /^\d{1,3}$/.test(text) ? Number(text) : 0;
@@ -35885,190 +36293,7893 @@ function createLog(redact) {
     };
 }
 
-;// CONCATENATED MODULE: ./src/action/progress.ts
-/** A line every few seconds while a long run is under way: how far, how fast, how long still. */
-
-const EVERY = 5_000;
-/**
- * @param requests how many were sent so far
- * @param print takes the finished line
- */
-function startProgress(requests, print) {
-    let what = '';
-    let expected = 0;
-    let done = 0;
-    let startedAt = Date.now();
-    let requestsBefore = 0;
-    const timer = setInterval(() => {
-        const seconds = (Date.now() - startedAt) / 1000;
-        const rate = (requests() - requestsBefore) / seconds;
-        print(progressLine({ what, expected, done, seconds, rate }));
-    }, EVERY);
-    // The clock alone must not keep the process alive, or a stuck run would never end.
-    timer.unref();
-    return {
-        begin(next) {
-            what = next;
-            expected = 0;
-            done = 0;
-            startedAt = Date.now();
-            requestsBefore = requests();
-        },
-        expect(count) {
-            expected += count;
-        },
-        done() {
-            done += 1;
-        },
-        stop() {
-            clearInterval(timer);
-        },
-    };
-}
-/** @param state `seconds` since the beginning, `rate` in requests a second */
-function progressLine(state) {
-    const { what, expected, done, seconds, rate } = state;
-    const count = (value) => value.toLocaleString('en');
-    const left = done === 0 ? undefined : ((expected - done) / done) * seconds;
-    return (`${what}: ${count(done)} of ${count(expected)}, ${count(Math.round(rate))} requests/s` +
-        (left === undefined || left < 1 ? '' : `, about ${ms_default()(Math.round(left) * 1000)} left`));
-}
-
 ;// CONCATENATED MODULE: external "node:fs/promises"
 const promises_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:fs/promises");
-;// CONCATENATED MODULE: external "node:path"
-const external_node_path_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:path");
-;// CONCATENATED MODULE: ./src/report/fate.ts
-const PLANNED = { kind: 'planned' };
-const DELETED = { kind: 'deleted' };
-const GONE = { kind: 'gone' };
-/** A real run that ended before it came to this manifest must not look as if it had deleted it. */
-const NOT_TRIED = { kind: 'skipped', why: 'the run ended before its turn came' };
-/** The orphans in the order of the plan, each with its fate. */
-function judge(repository, dryRun) {
-    const { plan, outcome } = repository;
-    if (dryRun) {
-        return plan.orphans.map((orphan) => ({ orphan, fate: PLANNED }));
-    }
-    const fates = new Map();
-    outcome?.deleted.forEach((digest) => fates.set(digest, DELETED));
-    outcome?.gone.forEach((digest) => fates.set(digest, GONE));
-    outcome?.spared.forEach(({ digest, reason }) => fates.set(digest, { kind: 'spared', reason }));
-    outcome?.failed.forEach(({ digest, why }) => fates.set(digest, { kind: 'failed', why }));
-    outcome?.skipped.forEach(({ digest, why }) => fates.set(digest, { kind: 'skipped', why }));
-    return plan.orphans.map((orphan) => ({ orphan, fate: fates.get(orphan.digest) ?? NOT_TRIED }));
-}
-/** Deleted by this run, or in a dry-run: what a real run would delete. */
-function isFreed(fate) {
-    return fate.kind === 'deleted' || fate.kind === 'planned';
-}
-/** Should have gone, and is still there. */
-function isFailed(fate) {
-    return fate.kind === 'failed' || fate.kind === 'skipped';
-}
-
-;// CONCATENATED MODULE: ./src/report/run.ts
-/** By name, in the order of UTF-16 code units: the same on every machine. */
-function repositoriesByName(run) {
-    return [...run.repositories].sort((a, b) => {
-        const [left, right] = [a.inventory.repository, b.inventory.repository];
-        return left < right ? -1 : Number(left > right);
-    });
-}
-
-;// CONCATENATED MODULE: ./src/report/bytes.ts
-
-
-/** A sum that stops at the largest exact integer. */
-function addBytes(a, b) {
-    return Math.min(Number.MAX_SAFE_INTEGER, a + b);
-}
+;// CONCATENATED MODULE: ./src/candidates/split.ts
 /**
- * Calls `visit` with the manifest itself and each blob that it needs, and the bytes that the blob takes
- * in the registry: none for a blob with `urls`, which is stored elsewhere (image-spec "urls").
- * Children, subject and referrers are manifests of their own, so they are not visited.
+ * Cuts a stream of mixed text into lines and JSON objects, which may stretch over many lines. The
+ * brackets and commas of a top-level array are separators, so that its elements stream one by one.
+ * Never holds more than one line or one object; where the chunks end never changes the result.
  */
-function eachBlob(manifest, visit) {
-    visit(manifest.digest, manifest.size);
-    if (manifest.kind === 'unknown') {
-        manifest.mentions.forEach((digest) => visit(digest, 0));
-        return;
-    }
-    const foreign = (urls) => urls !== undefined && urls.length > 0;
-    if (manifest.kind === 'image') {
-        visit(manifest.config.digest, foreign(manifest.config.urls) ? 0 : manifest.config.size);
-    }
-    for (const blob of manifest.kind === 'image' ? manifest.layers : manifest.others) {
-        visit(blob.digest, foreign(blob.urls) ? 0 : blob.size);
-    }
-}
-/** The manifest and its blobs, each once: what people call the size of an image. Shared blobs count. */
-function contentBytes(manifest) {
-    const sizes = new Map();
-    eachBlob(manifest, (digest, size) => {
-        sizes.set(digest, Math.min(size, sizes.get(digest) ?? size));
-    });
-    return [...sizes.values()].reduce(addBytes, 0);
-}
+const MIB = 1024 * 1024;
+const LIMITS = { line: MIB, json: 64 * MIB };
+/** Length of what is shown of a JSON object or of a line that is too long. */
+const SHOWN = 200;
 /**
- * Bytes of the freed manifests and of the blobs that only they need, each digest once over the whole
- * run. Kept is what an inventory holds and what wasn't freed; a manifest that was gone already is
- * neither. Linear in the number of descriptors, in memory linear in the freed ones.
+ * Calls `visit` with each piece, in order. (A callback, because awaiting each line of a gigabyte would
+ * cost more than reading it.)
  */
-function freedBytes(run) {
-    const repositories = repositoriesByName(run);
-    // Parallel arrays behind one map: a third of the memory that an object per blob takes.
-    const slots = new Map();
-    const sizes = [];
-    const owners = [];
-    const notKept = repositories.map((repository, owner) => {
-        const judged = judge(repository, run.dryRun);
-        for (const { orphan, fate } of judged) {
-            const manifest = repository.inventory.manifests.get(orphan.digest);
-            if (manifest === undefined || !isFreed(fate)) {
-                continue;
+async function split(chunks, visit, limits = LIMITS) {
+    const splitter = new Splitter(visit, limits);
+    for await (const chunk of chunks) {
+        splitter.push(chunk);
+    }
+    splitter.end();
+}
+const ILLEGAL = 0;
+const PLAIN = 1;
+const OPEN = 2;
+const CLOSE = 3;
+const QUOTE = 4;
+const NEWLINE = 5;
+/** What a character means in JSON outside of strings: anything else shows that the text is no JSON. */
+const MEANING = (() => {
+    const table = new Uint8Array(128);
+    for (const char of ' \t\r:,0123456789+-.eEtrufalsn') {
+        table[char.charCodeAt(0)] = PLAIN;
+    }
+    for (const [chars, meaning] of [
+        ['{[', OPEN],
+        ['}]', CLOSE],
+        ['"', QUOTE],
+        ['\n', NEWLINE],
+    ]) {
+        for (const char of chars) {
+            table[char.charCodeAt(0)] = meaning;
+        }
+    }
+    return table;
+})();
+const SEPARATORS = ' \t\r,[]\uFEFF';
+const LINE_FEED = 0x0a;
+const QUOTATION_MARK = 0x22;
+const BACKSLASH = 0x5c;
+/** Where something other than separators begins; the length when there is nothing else. */
+function startOf(text) {
+    let at = 0;
+    while (at < text.length && SEPARATORS.includes(text.charAt(at))) {
+        at += 1;
+    }
+    return at;
+}
+class Splitter {
+    #visit;
+    #limits;
+    #shown;
+    /** number of the line that is being read, or on which the open object begins */
+    #line = 1;
+    #held = '';
+    /** this line is known to begin with no object, or with one that turned out to be none */
+    #isText = false;
+    /** `reported` when it belongs to an object that is too long, and was shown already */
+    #skipping = 'no';
+    #open;
+    constructor(visit, limits) {
+        this.#visit = visit;
+        this.#limits = limits;
+        this.#shown = Math.min(SHOWN, limits.line, limits.json);
+    }
+    push(chunk) {
+        let at = 0;
+        while (at < chunk.length) {
+            at = this.#open === undefined ? this.#readLine(chunk, at) : this.#scan(this.#open, chunk, at);
+        }
+    }
+    end() {
+        if (this.#open !== undefined) {
+            this.#giveUp(this.#open);
+        }
+        this.#finishLine(this.#held);
+    }
+    /** Reads to the end of the line or the beginning of an object; returns where to go on. */
+    #readLine(chunk, at) {
+        const feed = chunk.indexOf('\n', at);
+        const end = feed < 0 ? chunk.length : feed;
+        if (this.#skipping === 'no') {
+            const text = this.#held + chunk.slice(at, end);
+            if (!this.#isText) {
+                const start = startOf(text);
+                if (text.charAt(start) === '{' && start <= this.#limits.line) {
+                    const before = this.#held.length;
+                    this.#held = '';
+                    this.#open = {
+                        parts: [text.slice(0, start)],
+                        length: start,
+                        start,
+                        lineFeeds: 0,
+                        depth: 0,
+                        inString: false,
+                        escaped: false,
+                    };
+                    return at + start - before;
+                }
+                this.#isText = start < text.length;
             }
-            eachBlob(manifest, (digest, size) => {
-                const slot = slots.get(digest);
-                if (slot === undefined) {
-                    slots.set(digest, sizes.length);
-                    sizes.push(size);
-                    owners.push(owner);
-                }
-                else {
-                    sizes[slot] = Math.min(size, sizes[slot] ?? size);
-                }
+            this.#held = text;
+            this.#cutHeld();
+        }
+        if (feed < 0) {
+            return end;
+        }
+        this.#finishLine(this.#held);
+        return feed + 1;
+    }
+    #cutHeld() {
+        if (this.#held.length > this.#limits.line) {
+            this.#held = this.#held.slice(0, this.#shown);
+            this.#skipping = 'line';
+        }
+    }
+    #finishLine(text) {
+        if (this.#skipping === 'line') {
+            this.#visit({ kind: 'too-long', line: this.#line, text });
+        }
+        else if (this.#skipping === 'no' && startOf(text) < text.length) {
+            this.#visit({
+                kind: 'line',
+                line: this.#line,
+                text: text.endsWith('\r') ? text.slice(0, -1) : text,
             });
         }
-        const gone = judged.filter(({ fate }) => isFreed(fate) || fate.kind === 'gone');
-        return new Set(gone.map(({ orphan }) => orphan.digest));
-    });
-    if (slots.size > 0) {
-        repositories.forEach(({ inventory }, owner) => {
-            for (const [digest, manifest] of inventory.manifests) {
-                if (notKept[owner]?.has(digest) !== true) {
-                    eachBlob(manifest, (needed) => {
-                        const slot = slots.get(needed);
-                        if (slot !== undefined) {
-                            sizes[slot] = 0;
-                        }
-                    });
+        this.#held = '';
+        this.#isText = false;
+        this.#skipping = 'no';
+        this.#line += 1;
+    }
+    /** Reads to the object's end, or to where it turns out to be none; returns where to go on. */
+    #scan(open, chunk, from) {
+        let at = from;
+        for (; at < chunk.length; at += 1) {
+            const code = chunk.charCodeAt(at);
+            if (open.inString) {
+                if (code === LINE_FEED) {
+                    break;
+                }
+                if (open.escaped) {
+                    open.escaped = false;
+                }
+                else if (code === BACKSLASH) {
+                    open.escaped = true;
+                }
+                else if (code === QUOTATION_MARK) {
+                    open.inString = false;
+                }
+                continue;
+            }
+            const meaning = MEANING[code] ?? ILLEGAL;
+            if (meaning === ILLEGAL) {
+                break;
+            }
+            else if (meaning === OPEN) {
+                open.depth += 1;
+            }
+            else if (meaning === QUOTE) {
+                open.inString = true;
+            }
+            else if (meaning === NEWLINE) {
+                open.lineFeeds += 1;
+            }
+            else if (meaning === CLOSE) {
+                open.depth -= 1;
+                if (open.depth === 0) {
+                    this.#keep(open, chunk.slice(from, at + 1));
+                    this.#close(open);
+                    return at + 1;
                 }
             }
-        });
+        }
+        this.#keep(open, chunk.slice(from, at));
+        if (at < chunk.length) {
+            this.#giveUp(open);
+        }
+        return at;
     }
-    const sums = repositories.map(() => 0);
-    sizes.forEach((size, slot) => {
-        const owner = owners[slot] ?? 0;
-        sums[owner] = addBytes(sums[owner] ?? 0, size);
-    });
-    return {
-        total: sums.reduce(addBytes, 0),
-        atMost: !run.everyRepositoryScanned ||
-            repositories.some(({ inventory }) => inventory.gaps.length > 0),
-        byRepository: new Map(repositories.map(({ inventory }, owner) => [inventory.repository, sums[owner] ?? 0])),
-    };
+    #keep(open, text) {
+        open.parts.push(text);
+        open.length += text.length;
+        if (this.#isTooLong(open) && open.parts.length > 1) {
+            open.parts = [open.parts.join('').slice(0, open.start + this.#shown)];
+        }
+    }
+    #isTooLong(open) {
+        return open.length - open.start > this.#limits.json;
+    }
+    #close(open) {
+        if (this.#isTooLong(open)) {
+            this.#dropTooLong(open);
+            return;
+        }
+        const source = open.parts.join('').slice(open.start);
+        let value;
+        try {
+            value = JSON.parse(source);
+        }
+        catch {
+            this.#giveUp(open);
+            return;
+        }
+        if (typeof value === 'object' && value !== null) {
+            this.#visit({ kind: 'json', line: this.#line, value, text: source.slice(0, this.#shown) });
+        }
+        this.#open = undefined;
+        this.#line += open.lineFeeds;
+    }
+    /** Hands out as lines what was taken for an object. The last of them may go on. */
+    #giveUp(open) {
+        if (this.#isTooLong(open)) {
+            this.#dropTooLong(open);
+            this.#skipping = 'reported';
+            return;
+        }
+        this.#open = undefined;
+        const text = open.parts.join('');
+        let begin = 0;
+        for (let feed = text.indexOf('\n'); feed >= 0; feed = text.indexOf('\n', begin)) {
+            this.#held = text.slice(begin, feed);
+            this.#cutHeld();
+            this.#finishLine(this.#held);
+            begin = feed + 1;
+        }
+        this.#held = text.slice(begin);
+        this.#isText = true;
+        this.#cutHeld();
+    }
+    #dropTooLong(open) {
+        this.#open = undefined;
+        const text = open.parts.join('').slice(open.start, open.start + this.#shown);
+        this.#visit({ kind: 'too-long', line: this.#line, text });
+        this.#line += open.lineFeeds;
+    }
 }
+
+;// CONCATENATED MODULE: ./src/candidates/tally.ts
+const EXAMPLES = 5;
+const EXAMPLE_LENGTH = 120;
+class Tally {
+    #candidates = new Map();
+    #examples = [];
+    #understood = 0;
+    #notUnderstood = 0;
+    candidate(repository, digest) {
+        let digests = this.#candidates.get(repository);
+        if (digests === undefined) {
+            digests = new Set();
+            this.#candidates.set(copyOf(repository), digests);
+        }
+        if (!digests.has(digest)) {
+            digests.add(copyOf(digest));
+        }
+    }
+    understood() {
+        this.#understood += 1;
+    }
+    notUnderstood(where, text, note) {
+        this.#notUnderstood += 1;
+        if (this.#examples.length < EXAMPLES) {
+            this.#examples.push({ where: printable(where), text: example(text, note) });
+        }
+    }
+    intake() {
+        return {
+            candidates: this.#candidates,
+            understood: this.#understood,
+            notUnderstood: this.#notUnderstood,
+            examples: this.#examples,
+        };
+    }
+}
+/** A string cut out of a chunk keeps the whole chunk in memory; a gigabyte of them would stay. */
+function copyOf(text) {
+    return Buffer.from(text).toString();
+}
+function example(text, note) {
+    const end = note === undefined ? '' : ` (${cut(printable(note), EXAMPLE_LENGTH / 2)})`;
+    return (cut(printable(text.slice(0, 10 * EXAMPLE_LENGTH)).trim(), EXAMPLE_LENGTH - end.length) + end);
+}
+function cut(text, length) {
+    return text.length <= length ? text : `${text.slice(0, length - 1).replace(/\p{Cs}$/u, '')}…`;
+}
+/**
+ * On one line, without control or invisible characters, without anything that the runner takes for a
+ * workflow command (`::name` at a line's start, `##[name]` anywhere in it), and without the user and
+ * password of a URL.
+ */
+function printable(text) {
+    return text
+        .replace(/\s+/g, ' ')
+        .replace(/[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu, '\uFFFD')
+        .replace(/:\/\/[^/\s]*@(?=[^/\s])/g, '://***@')
+        .replace(/:(?=:)/g, ': ')
+        .replaceAll('##[', '## [');
+}
+
+;// CONCATENATED MODULE: ./node_modules/valibot/dist/index.mjs
+//#region src/storages/globalConfig/globalConfig.ts
+let store$4;
+const DEFAULT_CONFIG = {
+	lang: void 0,
+	message: void 0,
+	abortEarly: void 0,
+	abortPipeEarly: void 0
+};
+/**
+* Sets the global configuration.
+*
+* @param config The configuration.
+*/
+function setGlobalConfig(config$1) {
+	store$4 = {
+		...store$4,
+		...config$1
+	};
+}
+/**
+* Returns the global configuration.
+*
+* @param config The config to merge.
+*
+* @returns The configuration.
+*/
+/* @__NO_SIDE_EFFECTS__ */
+function getGlobalConfig(config$1) {
+	if (!config$1 && !store$4) return DEFAULT_CONFIG;
+	return {
+		lang: config$1?.lang ?? store$4?.lang,
+		message: config$1?.message,
+		abortEarly: config$1?.abortEarly ?? store$4?.abortEarly,
+		abortPipeEarly: config$1?.abortPipeEarly ?? store$4?.abortPipeEarly
+	};
+}
+/**
+* Deletes the global configuration.
+*/
+function deleteGlobalConfig() {
+	store$4 = void 0;
+}
+
+//#endregion
+//#region src/storages/globalMessage/globalMessage.ts
+let store$3;
+/**
+* Sets a global error message.
+*
+* @param message The error message.
+* @param lang The language of the message.
+*/
+function setGlobalMessage(message$1, lang) {
+	if (!store$3) store$3 = /* @__PURE__ */ new Map();
+	store$3.set(lang, message$1);
+}
+/**
+* Returns a global error message.
+*
+* @param lang The language of the message.
+*
+* @returns The error message.
+*/
+/* @__NO_SIDE_EFFECTS__ */
+function getGlobalMessage(lang) {
+	return store$3?.get(lang);
+}
+/**
+* Deletes a global error message.
+*
+* @param lang The language of the message.
+*/
+function deleteGlobalMessage(lang) {
+	store$3?.delete(lang);
+}
+
+//#endregion
+//#region src/storages/schemaMessage/schemaMessage.ts
+let store$2;
+/**
+* Sets a schema error message.
+*
+* @param message The error message.
+* @param lang The language of the message.
+*/
+function setSchemaMessage(message$1, lang) {
+	if (!store$2) store$2 = /* @__PURE__ */ new Map();
+	store$2.set(lang, message$1);
+}
+/**
+* Returns a schema error message.
+*
+* @param lang The language of the message.
+*
+* @returns The error message.
+*/
+/* @__NO_SIDE_EFFECTS__ */
+function getSchemaMessage(lang) {
+	return store$2?.get(lang);
+}
+/**
+* Deletes a schema error message.
+*
+* @param lang The language of the message.
+*/
+function deleteSchemaMessage(lang) {
+	store$2?.delete(lang);
+}
+
+//#endregion
+//#region src/storages/specificMessage/specificMessage.ts
+let store$1;
+/**
+* Sets a specific error message.
+*
+* @param reference The identifier reference.
+* @param message The error message.
+* @param lang The language of the message.
+*/
+function setSpecificMessage(reference, message$1, lang) {
+	if (!store$1) store$1 = /* @__PURE__ */ new Map();
+	if (!store$1.get(reference)) store$1.set(reference, /* @__PURE__ */ new Map());
+	store$1.get(reference).set(lang, message$1);
+}
+/**
+* Returns a specific error message.
+*
+* @param reference The identifier reference.
+* @param lang The language of the message.
+*
+* @returns The error message.
+*/
+/* @__NO_SIDE_EFFECTS__ */
+function getSpecificMessage(reference, lang) {
+	return store$1?.get(reference)?.get(lang);
+}
+/**
+* Deletes a specific error message.
+*
+* @param reference The identifier reference.
+* @param lang The language of the message.
+*/
+function deleteSpecificMessage(reference, lang) {
+	store$1?.get(reference)?.delete(lang);
+}
+
+//#endregion
+//#region src/utils/_stringify/_stringify.ts
+/**
+* Stringifies an unknown input to a literal or type string.
+*
+* @param input The unknown input.
+*
+* @returns A literal or type string.
+*
+* @internal
+*/
+/* @__NO_SIDE_EFFECTS__ */
+function _stringify(input) {
+	const type = typeof input;
+	if (type === "string") return `"${input}"`;
+	if (type === "number" || type === "bigint" || type === "boolean") return `${input}`;
+	if (type === "object" || type === "function") return (input && Object.getPrototypeOf(input)?.constructor?.name) ?? "null";
+	return type;
+}
+
+//#endregion
+//#region src/utils/_addIssue/_addIssue.ts
+/**
+* Adds an issue to the dataset.
+*
+* @param context The issue context.
+* @param label The issue label.
+* @param dataset The input dataset.
+* @param config The configuration.
+* @param other The optional props.
+*
+* @internal
+*/
+function _addIssue(context, label, dataset, config$1, other) {
+	const input = other && "input" in other ? other.input : dataset.value;
+	const expected = other?.expected ?? context.expects ?? null;
+	const received = other?.received ?? /* @__PURE__ */ _stringify(input);
+	const issue = {
+		kind: context.kind,
+		type: context.type,
+		input,
+		expected,
+		received,
+		message: `Invalid ${label}: ${expected ? `Expected ${expected} but r` : "R"}eceived ${received}`,
+		requirement: context.requirement,
+		path: other?.path,
+		issues: other?.issues,
+		lang: config$1.lang,
+		abortEarly: config$1.abortEarly,
+		abortPipeEarly: config$1.abortPipeEarly
+	};
+	const isSchema = context.kind === "schema";
+	const message$1 = other?.message ?? context.message ?? /* @__PURE__ */ getSpecificMessage(context.reference, issue.lang) ?? (isSchema ? /* @__PURE__ */ getSchemaMessage(issue.lang) : null) ?? config$1.message ?? /* @__PURE__ */ getGlobalMessage(issue.lang);
+	if (message$1 !== void 0) issue.message = typeof message$1 === "function" ? message$1(issue) : message$1;
+	if (isSchema) dataset.typed = false;
+	if (dataset.issues) dataset.issues.push(issue);
+	else dataset.issues = [issue];
+}
+
+//#endregion
+//#region src/utils/_cloneDataset/_cloneDataset.ts
+/**
+* Creates a shallow copy of a dataset.
+*
+* Hint: The `value` is copied by reference, but the `issues` array, its issues
+* and their `path` arrays are cloned to avoid reusing mutable dataset state
+* across multiple runs. Mutating a returned object or array value can
+* therefore affect later cache hits that reuse the same cached output.
+*
+* @param dataset The output dataset.
+*
+* @returns The copied output dataset.
+*/
+/* @__NO_SIDE_EFFECTS__ */
+function _cloneDataset(dataset) {
+	return {
+		typed: dataset.typed,
+		value: dataset.value,
+		issues: dataset.issues?.map((issue) => ({
+			...issue,
+			path: issue.path && [...issue.path]
+		}))
+	};
+}
+
+//#endregion
+//#region src/utils/_formatCase/_formatCase.ts
+/**
+* Splits a string into lowercase words and rejoins them with the given
+* separator and capitalization rules.
+*
+* Words are separated by `_`, `-` and ASCII whitespace, as well as by case
+* and acronym boundaries. Whether the first or subsequent words are
+* capitalized is controlled by `capFirst` and `capRest`.
+*
+* Hint: Implemented in a single pass that emits directly to the result
+* string to avoid an intermediate `string[]` allocation. ASCII chars are
+* classified via char codes to skip `.toLowerCase()` and `.toUpperCase()`
+* method calls in the common case.
+*
+* Hint: Digits are treated as a separate character class, so `item2Name`
+* yields `item2` and `name` rather than `item`, `2` and `name`.
+*
+* @param input The input string.
+* @param separator The string inserted between words.
+* @param capFirst Whether to capitalize the first word.
+* @param capRest Whether to capitalize subsequent words.
+*
+* @returns The formatted string.
+*
+* @internal
+*/
+/* @__NO_SIDE_EFFECTS__ */
+function _formatCase(input, separator, capFirst, capRest) {
+	let result = "";
+	let firstWord = true;
+	let start = 0;
+	let prev = 0;
+	let prevPrev = 0;
+	const flush = (end) => {
+		if (end > start) {
+			let word = input.slice(start, end).toLowerCase();
+			if (firstWord ? capFirst : capRest) {
+				const firstCode = word.charCodeAt(0);
+				if (firstCode >= 97 && firstCode <= 122) word = String.fromCharCode(firstCode - 32) + word.slice(1);
+				else {
+					const charLen = firstCode >= 55296 && firstCode <= 56319 ? 2 : 1;
+					word = word.slice(0, charLen).toUpperCase() + word.slice(charLen);
+				}
+			}
+			result += firstWord ? word : separator + word;
+			firstWord = false;
+		}
+	};
+	for (let index = 0; index < input.length; index++) {
+		const code = input.charCodeAt(index);
+		let type;
+		if (code === 32 || code === 9 || code === 10 || code === 11 || code === 12 || code === 13 || code === 45 || code === 95) {
+			flush(index);
+			start = index + 1;
+			type = 0;
+		} else if (code < 128) type = code >= 65 && code <= 90 ? 1 : code >= 97 && code <= 122 ? 2 : 3;
+		else {
+			const char = input[index];
+			const charLower = char.toLowerCase();
+			type = charLower === char.toUpperCase() ? 3 : char === charLower ? 2 : 1;
+		}
+		if (type === 1 && (prev === 2 || prev === 3) && index > start) {
+			flush(index);
+			start = index;
+		} else if (type === 2 && prev === 1 && prevPrev === 1 && index - 1 > start) {
+			flush(index - 1);
+			start = index - 1;
+		}
+		prevPrev = prev;
+		prev = type;
+	}
+	flush(input.length);
+	return result;
+}
+
+//#endregion
+//#region src/utils/_getByteCount/_getByteCount.ts
+let textEncoder;
+/**
+* Returns the byte count of the input.
+*
+* @param input The input to be measured.
+*
+* @returns The byte count.
+*
+* @internal
+*/
+/* @__NO_SIDE_EFFECTS__ */
+function _getByteCount(input) {
+	if (!textEncoder) textEncoder = new TextEncoder();
+	return textEncoder.encode(input).length;
+}
+
+//#endregion
+//#region src/utils/_getCodePointCount/_getCodePointCount.ts
+/**
+* Returns the code point count of the input.
+*
+* @param input The input to be measured.
+*
+* @returns The code point count.
+*
+* @internal
+*/
+/* @__NO_SIDE_EFFECTS__ */
+function _getCodePointCount(input) {
+	let count = input.length;
+	const lengthMinus1 = input.length - 1;
+	for (let i = 0; i < lengthMinus1;) if (input.codePointAt(i) <= 65535) i++;
+	else {
+		i += 2;
+		count--;
+	}
+	return count;
+}
+
+//#endregion
+//#region src/utils/_getGraphemeCount/_getGraphemeCount.ts
+let segmenter;
+/**
+* Returns the grapheme count of the input.
+*
+* @param input The input to be measured.
+*
+* @returns The grapheme count.
+*
+* @internal
+*/
+/* @__NO_SIDE_EFFECTS__ */
+function _getGraphemeCount(input) {
+	if (!segmenter) segmenter = new Intl.Segmenter();
+	const segments = segmenter.segment(input);
+	let count = 0;
+	for (const _ of segments) count++;
+	return count;
+}
+
+//#endregion
+//#region src/utils/_getLastMetadata/_getLastMetadata.ts
+/**
+* Returns the last top-level value of a given metadata type from a schema
+* using a breadth-first search that starts with the last item in the pipeline.
+*
+* @param schema The schema to search.
+* @param type The metadata type.
+*
+* @returns The value, if any.
+*
+* @internal
+*/
+/* @__NO_SIDE_EFFECTS__ */
+function _getLastMetadata(schema, type) {
+	if ("pipe" in schema) {
+		const nestedSchemas = [];
+		for (let index = schema.pipe.length - 1; index >= 0; index--) {
+			const item = schema.pipe[index];
+			if (item.kind === "schema" && "pipe" in item) nestedSchemas.push(item);
+			else if (item.kind === "metadata" && item.type === type) return item[type];
+		}
+		for (const nestedSchema of nestedSchemas) {
+			const result = /* @__PURE__ */ _getLastMetadata(nestedSchema, type);
+			if (result !== void 0) return result;
+		}
+	}
+}
+
+//#endregion
+//#region src/utils/_getWordCount/_getWordCount.ts
+let store;
+/**
+* Returns the word count of the input.
+*
+* @param locales The locales to be used.
+* @param input The input to be measured.
+*
+* @returns The word count.
+*
+* @internal
+*/
+/* @__NO_SIDE_EFFECTS__ */
+function _getWordCount(locales, input) {
+	if (!store) store = /* @__PURE__ */ new Map();
+	const key = String(locales);
+	let segmenter$1 = store.get(key);
+	if (!segmenter$1) {
+		segmenter$1 = new Intl.Segmenter(locales, { granularity: "word" });
+		store.set(key, segmenter$1);
+	}
+	const segments = segmenter$1.segment(input);
+	let count = 0;
+	for (const segment of segments) if (segment.isWordLike) count++;
+	return count;
+}
+
+//#endregion
+//#region src/utils/_isLuhnAlgo/_isLuhnAlgo.ts
+/**
+* Non-digit regex.
+*/
+const NON_DIGIT_REGEX = /\D/gu;
+/**
+* Checks whether a string with numbers corresponds to the luhn algorithm.
+*
+* @param input The input to be checked.
+*
+* @returns Whether input is valid.
+*
+* @internal
+*/
+/* @__NO_SIDE_EFFECTS__ */
+function _isLuhnAlgo(input) {
+	const number$1 = input.replace(NON_DIGIT_REGEX, "");
+	let length$1 = number$1.length;
+	let bit = 1;
+	let sum = 0;
+	while (length$1) {
+		const value$1 = +number$1[--length$1];
+		bit ^= 1;
+		sum += bit ? [
+			0,
+			2,
+			4,
+			6,
+			8,
+			1,
+			3,
+			5,
+			7,
+			9
+		][value$1] : value$1;
+	}
+	return sum % 10 === 0;
+}
+
+//#endregion
+//#region src/utils/_isSameValueZero/_isSameValueZero.ts
+/**
+* Compares two values using the SameValueZero algorithm, which treats `NaN`
+* as equal to itself unlike `===`.
+*
+* @param value1 The first value.
+* @param value2 The second value.
+*
+* @returns Whether the values are equal.
+*
+* @internal
+*/
+/* @__NO_SIDE_EFFECTS__ */
+function _isSameValueZero(value1, value2) {
+	return value1 === value2 || Number.isNaN(value1) && Number.isNaN(value2);
+}
+
+//#endregion
+//#region src/utils/_isValidObjectKey/_isValidObjectKey.ts
+/**
+* Disallows inherited object properties and prevents object prototype
+* pollution by disallowing certain keys.
+*
+* @param object The object to check.
+* @param key The key to check.
+*
+* @returns Whether the key is allowed.
+*
+* @internal
+*/
+/* @__NO_SIDE_EFFECTS__ */
+function _isValidObjectKey(object$1, key) {
+	return Object.prototype.hasOwnProperty.call(object$1, key) && key !== "__proto__" && key !== "prototype" && key !== "constructor";
+}
+
+//#endregion
+//#region src/utils/_isValueMatch/_isValueMatch.ts
+/**
+* Checks whether a value matches a value action requirement.
+*
+* @param requirement The value action requirement.
+* @param value The value to check.
+*
+* @returns Whether the value matches the requirement.
+*
+* @internal
+*/
+/* @__NO_SIDE_EFFECTS__ */
+function _isValueMatch(requirement, value$1) {
+	return Number.isNaN(requirement) && Number.isNaN(value$1) || requirement <= value$1 && requirement >= value$1;
+}
+
+//#endregion
+//#region src/utils/_joinExpects/_joinExpects.ts
+/**
+* Joins multiple `expects` values with the given separator.
+*
+* @param values The `expects` values.
+* @param separator The separator.
+*
+* @returns The joined `expects` property.
+*
+* @internal
+*/
+/* @__NO_SIDE_EFFECTS__ */
+function _joinExpects(values$1, separator) {
+	const list = [...new Set(values$1)];
+	if (list.length > 1) return `(${list.join(` ${separator} `)})`;
+	return list[0] ?? "never";
+}
+
+//#endregion
+//#region src/utils/_standardSchema/_standardSchema.ts
+/**
+* Eagerly creates and attaches the Standard Schema properties of a schema.
+*
+* Hint: The contextual `this` type includes the standard properties that are
+* attached before the schema is returned.
+*
+* @param schema The schema to attach standard properties to.
+*
+* @returns The schema with standard properties attached.
+*
+* @internal
+*/
+function _standardSchema(schema) {
+	schema["~standard"] = {
+		version: 1,
+		vendor: "valibot",
+		validate: (value$1) => schema["~run"]({ value: value$1 }, /* @__PURE__ */ getGlobalConfig())
+	};
+	return schema;
+}
+
+//#endregion
+//#region src/utils/entriesFromList/entriesFromList.ts
+/**
+* Creates an object entries definition from a list of keys and a schema.
+*
+* @param list A list of keys.
+* @param schema The schema of the keys.
+*
+* @returns The object entries.
+*/
+/* @__NO_SIDE_EFFECTS__ */
+function entriesFromList(list, schema) {
+	const entries$1 = {};
+	for (const key of list) entries$1[key] = schema;
+	return entries$1;
+}
+
+//#endregion
+//#region src/utils/entriesFromObjects/entriesFromObjects.ts
+/* @__NO_SIDE_EFFECTS__ */
+function entriesFromObjects(schemas) {
+	const entries$1 = {};
+	for (const schema of schemas) Object.assign(entries$1, schema.entries);
+	return entries$1;
+}
+
+//#endregion
+//#region src/utils/getDotPath/getDotPath.ts
+/* @__NO_SIDE_EFFECTS__ */
+function getDotPath(issue) {
+	if (issue.path) {
+		let key = "";
+		for (const item of issue.path) if (typeof item.key === "string" || typeof item.key === "number") if (key) key += `.${item.key}`;
+		else key += item.key;
+		else return null;
+		return key;
+	}
+	return null;
+}
+
+//#endregion
+//#region src/utils/isOfKind/isOfKind.ts
+/**
+* A generic type guard to check the kind of an object.
+*
+* @param kind The kind to check for.
+* @param object The object to check.
+*
+* @returns Whether it matches.
+*/
+/* @__NO_SIDE_EFFECTS__ */
+function isOfKind(kind, object$1) {
+	return object$1.kind === kind;
+}
+
+//#endregion
+//#region src/utils/isOfType/isOfType.ts
+/**
+* A generic type guard to check the type of an object.
+*
+* @param type The type to check for.
+* @param object The object to check.
+*
+* @returns Whether it matches.
+*/
+/* @__NO_SIDE_EFFECTS__ */
+function isOfType(type, object$1) {
+	return object$1.type === type;
+}
+
+//#endregion
+//#region src/utils/ValiError/ValiError.ts
+/**
+* A Valibot error with useful information.
+*/
+var ValiError = class extends Error {
+	/**
+	* Creates a Valibot error with useful information.
+	*
+	* @param issues The error issues.
+	*/
+	constructor(issues) {
+		super(issues[0].message);
+		this.name = "ValiError";
+		this.issues = issues;
+	}
+};
+
+//#endregion
+//#region src/utils/isValiError/isValiError.ts
+/**
+* A type guard to check if an error is a ValiError.
+*
+* @param error The error to check.
+*
+* @returns Whether its a ValiError.
+*/
+/* @__NO_SIDE_EFFECTS__ */
+function isValiError(error) {
+	return error instanceof ValiError;
+}
+
+//#endregion
+//#region src/actions/args/args.ts
+/* @__NO_SIDE_EFFECTS__ */
+function args(schema) {
+	return {
+		kind: "transformation",
+		type: "args",
+		reference: args,
+		async: false,
+		schema,
+		"~run"(dataset, config$1) {
+			const func = dataset.value;
+			dataset.value = (...args_) => {
+				const argsDataset = this.schema["~run"]({ value: args_ }, config$1);
+				if (argsDataset.issues) throw new ValiError(argsDataset.issues);
+				return func(...argsDataset.value);
+			};
+			return dataset;
+		}
+	};
+}
+
+//#endregion
+//#region src/actions/args/argsAsync.ts
+/* @__NO_SIDE_EFFECTS__ */
+function argsAsync(schema) {
+	return {
+		kind: "transformation",
+		type: "args",
+		reference: argsAsync,
+		async: false,
+		schema,
+		"~run"(dataset, config$1) {
+			const func = dataset.value;
+			dataset.value = async (...args$1) => {
+				const argsDataset = await schema["~run"]({ value: args$1 }, config$1);
+				if (argsDataset.issues) throw new ValiError(argsDataset.issues);
+				return func(...argsDataset.value);
+			};
+			return dataset;
+		}
+	};
+}
+
+//#endregion
+//#region src/actions/await/awaitAsync.ts
+/**
+* Creates an await transformation action.
+*
+* @returns An await action.
+*/
+/* @__NO_SIDE_EFFECTS__ */
+function awaitAsync() {
+	return {
+		kind: "transformation",
+		type: "await",
+		reference: awaitAsync,
+		async: true,
+		async "~run"(dataset) {
+			dataset.value = await dataset.value;
+			return dataset;
+		}
+	};
+}
+
+//#endregion
+//#region src/regex.ts
+/**
+* [Base64](https://en.wikipedia.org/wiki/Base64) regex.
+*/
+const BASE64_REGEX = /^(?:[\da-z+/]{4})*(?:[\da-z+/]{2}==|[\da-z+/]{3}=)?$/iu;
+/**
+* [BIC](https://en.wikipedia.org/wiki/ISO_9362) regex.
+*/
+const BIC_REGEX = /^[A-Z]{6}(?!00)[\dA-Z]{2}(?:[\dA-Z]{3})?$/u;
+/**
+* [Cuid2](https://github.com/paralleldrive/cuid2) regex.
+*/
+const CUID2_REGEX = /^[a-z][\da-z]*$/u;
+/**
+* [Decimal](https://en.wikipedia.org/wiki/Decimal) regex.
+*/
+const DECIMAL_REGEX = /^[+-]?(?:\d*\.)?\d+$/u;
+/**
+* [Digits](https://en.wikipedia.org/wiki/Numerical_digit) regex.
+*/
+const DIGITS_REGEX = /^\d+$/u;
+/**
+* [Domain name](https://en.wikipedia.org/wiki/Domain_name) regex.
+*
+* Hint: We decided against the `i` flag for better JSON Schema compatibility.
+* ASCII-only validation. Internationalized domain names (IDNs) are not
+* supported, including Punycode-encoded labels.
+*/
+const DOMAIN_REGEX = /^(?=.{1,253}$)(?:(?![Xx][Nn]--)[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z]{2,63}$/u;
+/**
+* [Email address](https://en.wikipedia.org/wiki/Email_address) regex.
+*
+* Hint: We decided against the `i` flag to avoid matching non-ASCII characters.
+*/
+const EMAIL_REGEX = /^[\w+-]+(?:\.[\w+-]+)*@[\da-zA-Z]+(?:[.-][\da-zA-Z]+)*\.[a-zA-Z]{2,}$/u;
+/**
+* Emoji regex from [emoji-regex-xs](https://github.com/slevithan/emoji-regex-xs) v1.0.0 (MIT license).
+*
+* Hint: We decided against the newer `/^\p{RGI_Emoji}+$/v` regex because it is
+* not supported in older runtimes and does not match all emoji.
+*/
+const EMOJI_REGEX = /^(?:[\u{1F1E6}-\u{1F1FF}]{2}|\u{1F3F4}[\u{E0061}-\u{E007A}]{2}[\u{E0030}-\u{E0039}\u{E0061}-\u{E007A}]{1,3}\u{E007F}|(?:\p{Emoji}\uFE0F\u20E3?|\p{Emoji_Modifier_Base}\p{Emoji_Modifier}?|(?![\p{Emoji_Modifier_Base}\u{1F1E6}-\u{1F1FF}])\p{Emoji_Presentation})(?:\u200D(?:\p{Emoji}\uFE0F\u20E3?|\p{Emoji_Modifier_Base}\p{Emoji_Modifier}?|(?![\p{Emoji_Modifier_Base}\u{1F1E6}-\u{1F1FF}])\p{Emoji_Presentation}))*)+$/u;
+/**
+* [Hexadecimal](https://en.wikipedia.org/wiki/Hexadecimal) regex.
+*
+* Hint: We decided against the `i` flag for better JSON Schema compatibility.
+*/
+const HEXADECIMAL_REGEX = /^(?:0[hx])?[\da-fA-F]+$/u;
+/**
+* [Hex color](https://en.wikipedia.org/wiki/Web_colors#Hex_triplet) regex.
+*
+* Hint: We decided against the `i` flag for better JSON Schema compatibility.
+*/
+const HEX_COLOR_REGEX = /^#(?:[\da-fA-F]{3,4}|[\da-fA-F]{6}|[\da-fA-F]{8})$/u;
+/**
+* [IMEI](https://en.wikipedia.org/wiki/International_Mobile_Equipment_Identity) regex.
+*/
+const IMEI_REGEX = /^\d{15}$|^\d{2}-\d{6}-\d{6}-\d$/u;
+/**
+* [IPv4](https://en.wikipedia.org/wiki/IPv4) regex.
+*/
+const IPV4_REGEX = /^(?:(?:[1-9]|1\d|2[0-4])?\d|25[0-5])(?:\.(?:(?:[1-9]|1\d|2[0-4])?\d|25[0-5])){3}$/u;
+/**
+* [IPv6](https://en.wikipedia.org/wiki/IPv6) regex.
+*/
+const IPV6_REGEX = /^(?:(?:[\da-f]{1,4}:){7}[\da-f]{1,4}|(?:[\da-f]{1,4}:){1,7}:|(?:[\da-f]{1,4}:){1,6}:[\da-f]{1,4}|(?:[\da-f]{1,4}:){1,5}(?::[\da-f]{1,4}){1,2}|(?:[\da-f]{1,4}:){1,4}(?::[\da-f]{1,4}){1,3}|(?:[\da-f]{1,4}:){1,3}(?::[\da-f]{1,4}){1,4}|(?:[\da-f]{1,4}:){1,2}(?::[\da-f]{1,4}){1,5}|[\da-f]{1,4}:(?::[\da-f]{1,4}){1,6}|:(?:(?::[\da-f]{1,4}){1,7}|:)|fe80:(?::[\da-f]{0,4}){0,4}%[\da-z]+|::(?:f{4}(?::0{1,4})?:)?(?:(?:25[0-5]|(?:2[0-4]|1?\d)?\d)\.){3}(?:25[0-5]|(?:2[0-4]|1?\d)?\d)|(?:[\da-f]{1,4}:){1,4}:(?:(?:25[0-5]|(?:2[0-4]|1?\d)?\d)\.){3}(?:25[0-5]|(?:2[0-4]|1?\d)?\d))$/iu;
+/**
+* [IP](https://en.wikipedia.org/wiki/IP_address) regex.
+*/
+const IP_REGEX = /^(?:(?:[1-9]|1\d|2[0-4])?\d|25[0-5])(?:\.(?:(?:[1-9]|1\d|2[0-4])?\d|25[0-5])){3}$|^(?:(?:[\da-f]{1,4}:){7}[\da-f]{1,4}|(?:[\da-f]{1,4}:){1,7}:|(?:[\da-f]{1,4}:){1,6}:[\da-f]{1,4}|(?:[\da-f]{1,4}:){1,5}(?::[\da-f]{1,4}){1,2}|(?:[\da-f]{1,4}:){1,4}(?::[\da-f]{1,4}){1,3}|(?:[\da-f]{1,4}:){1,3}(?::[\da-f]{1,4}){1,4}|(?:[\da-f]{1,4}:){1,2}(?::[\da-f]{1,4}){1,5}|[\da-f]{1,4}:(?::[\da-f]{1,4}){1,6}|:(?:(?::[\da-f]{1,4}){1,7}|:)|fe80:(?::[\da-f]{0,4}){0,4}%[\da-z]+|::(?:f{4}(?::0{1,4})?:)?(?:(?:25[0-5]|(?:2[0-4]|1?\d)?\d)\.){3}(?:25[0-5]|(?:2[0-4]|1?\d)?\d)|(?:[\da-f]{1,4}:){1,4}:(?:(?:25[0-5]|(?:2[0-4]|1?\d)?\d)\.){3}(?:25[0-5]|(?:2[0-4]|1?\d)?\d))$/iu;
+/**
+* [ISO 8601](https://en.wikipedia.org/wiki/ISO_8601) date regex.
+*/
+const ISO_DATE_REGEX = /^\d{4}-(?:0[1-9]|1[0-2])-(?:[12]\d|0[1-9]|3[01])$/u;
+/**
+* [ISO 8601](https://en.wikipedia.org/wiki/ISO_8601) date-time regex.
+*/
+const ISO_DATE_TIME_REGEX = /^\d{4}-(?:0[1-9]|1[0-2])-(?:[12]\d|0[1-9]|3[01])[T ](?:0\d|1\d|2[0-3]):[0-5]\d$/u;
+/**
+* [ISO 8601](https://en.wikipedia.org/wiki/ISO_8601) date-time with seconds regex.
+*/
+const ISO_DATE_TIME_SECOND_REGEX = /^\d{4}-(?:0[1-9]|1[0-2])-(?:[12]\d|0[1-9]|3[01])[T ](?:0\d|1\d|2[0-3])(?::[0-5]\d){2}$/u;
+/**
+* [ISO 8601](https://en.wikipedia.org/wiki/ISO_8601) time regex.
+*/
+const ISO_TIME_REGEX = /^(?:0\d|1\d|2[0-3]):[0-5]\d$/u;
+/**
+* [ISO 8601](https://en.wikipedia.org/wiki/ISO_8601) time with seconds regex.
+*/
+const ISO_TIME_SECOND_REGEX = /^(?:0\d|1\d|2[0-3])(?::[0-5]\d){2}$/u;
+/**
+* [ISO 8601](https://en.wikipedia.org/wiki/ISO_8601) timestamp regex. Allows a
+* space as a date/time separator and an optional space before the UTC offset.
+*/
+const ISO_TIMESTAMP_REGEX = /^\d{4}-(?:0[1-9]|1[0-2])-(?:[12]\d|0[1-9]|3[01])[T ](?:0\d|1\d|2[0-3])(?::[0-5]\d){2}(?:\.\d{1,9})?(?:Z| ?[+-](?:0\d|1\d|2[0-3])(?::?[0-5]\d)?)$/u;
+/**
+* [ISO 8601](https://en.wikipedia.org/wiki/ISO_8601) week regex.
+*/
+const ISO_WEEK_REGEX = /^\d{4}-W(?:0[1-9]|[1-4]\d|5[0-3])$/u;
+/**
+* [JWS compact serialization](https://datatracker.ietf.org/doc/html/rfc7515#section-3.1)
+* regex.
+*
+* Hint: Empty payload and signature segments are allowed because the
+* Base64URL-encoded representation of an empty octet sequence is an empty
+* string.
+*/
+const JWS_COMPACT_REGEX = /^(?:[\w-]{2,3}|(?:[\w-]{4})+(?:[\w-]{2,3})?)\.(?:[\w-]{2,3}|(?:[\w-]{4})+(?:[\w-]{2,3})?)?\.(?:[\w-]{2,3}|(?:[\w-]{4})+(?:[\w-]{2,3})?)?$/u;
+/**
+* [ISRC](https://en.wikipedia.org/wiki/International_Standard_Recording_Code) regex.
+*/
+const ISRC_REGEX = /^(?:[A-Z]{2}[A-Z\d]{3}\d{7}|[A-Z]{2}-[A-Z\d]{3}-\d{2}-\d{5})$/u;
+/**
+* [KSUID](https://github.com/segmentio/ksuid) regex.
+*/
+const KSUID_REGEX = /^[a-zA-Z0-9]{27}$/u;
+/**
+* [MAC](https://en.wikipedia.org/wiki/MAC_address) 48 bit regex.
+*
+* Hint: We decided against the `i` flag for better JSON Schema compatibility.
+*/
+const MAC48_REGEX = /^(?:[\da-fA-F]{2}:){5}[\da-fA-F]{2}$|^(?:[\da-fA-F]{2}-){5}[\da-fA-F]{2}$|^(?:[\da-fA-F]{4}\.){2}[\da-fA-F]{4}$/u;
+/**
+* [MAC](https://en.wikipedia.org/wiki/MAC_address) 64 bit regex.
+*
+* Hint: We decided against the `i` flag for better JSON Schema compatibility.
+*/
+const MAC64_REGEX = /^(?:[\da-fA-F]{2}:){7}[\da-fA-F]{2}$|^(?:[\da-fA-F]{2}-){7}[\da-fA-F]{2}$|^(?:[\da-fA-F]{4}\.){3}[\da-fA-F]{4}$|^(?:[\da-fA-F]{4}:){3}[\da-fA-F]{4}$/u;
+/**
+* [MAC](https://en.wikipedia.org/wiki/MAC_address) regex.
+*
+* Hint: We decided against the `i` flag for better JSON Schema compatibility.
+*/
+const MAC_REGEX = /^(?:[\da-fA-F]{2}:){5}[\da-fA-F]{2}$|^(?:[\da-fA-F]{2}-){5}[\da-fA-F]{2}$|^(?:[\da-fA-F]{4}\.){2}[\da-fA-F]{4}$|^(?:[\da-fA-F]{2}:){7}[\da-fA-F]{2}$|^(?:[\da-fA-F]{2}-){7}[\da-fA-F]{2}$|^(?:[\da-fA-F]{4}\.){3}[\da-fA-F]{4}$|^(?:[\da-fA-F]{4}:){3}[\da-fA-F]{4}$/u;
+/**
+* [Nano ID](https://github.com/ai/nanoid) regex.
+*/
+const NANO_ID_REGEX = /^[\w-]+$/u;
+/**
+* [Octal](https://en.wikipedia.org/wiki/Octal) regex.
+*/
+const OCTAL_REGEX = /^(?:0o)?[0-7]+$/u;
+/**
+* [RFC 5322 email address](https://datatracker.ietf.org/doc/html/rfc5322#section-3.4.1) regex.
+*
+* Hint: This regex was taken from the [HTML Living Standard Specification](https://html.spec.whatwg.org/multipage/input.html#valid-e-mail-address) and does not perfectly represent RFC 5322.
+*/
+const RFC_EMAIL_REGEX = /^[a-zA-Z0-9.!#$%&'*+\/=?^_`{|}~-]+@[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?(?:\.[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?)*$/;
+/**
+* [Slug](https://en.wikipedia.org/wiki/Clean_URL#Slug) regex.
+*/
+const SLUG_REGEX = /^[\da-z]+(?:[-_][\da-z]+)*$/u;
+/**
+* [ULID](https://github.com/ulid/spec) regex.
+*
+* Hint: We decided against the `i` flag for better JSON Schema compatibility.
+* Hint: The first character is restricted to `[0-7]` because the 48-bit
+* timestamp cannot exceed 2^48-1, making the maximum valid ULID
+* `7ZZZZZZZZZZZZZZZZZZZZZZZZZ` in Crockford's Base32 encoding.
+*/
+const ULID_REGEX = /^[0-7][\da-hjkmnp-tv-zA-HJKMNP-TV-Z]{25}$/u;
+/**
+* [UUID](https://en.wikipedia.org/wiki/Universally_unique_identifier) regex.
+*/
+const UUID_REGEX = /^[\da-f]{8}(?:-[\da-f]{4}){3}-[\da-f]{12}$/iu;
+
+//#endregion
+//#region src/actions/base64/base64.ts
+/* @__NO_SIDE_EFFECTS__ */
+function base64(message$1) {
+	return {
+		kind: "validation",
+		type: "base64",
+		reference: base64,
+		async: false,
+		expects: null,
+		requirement: BASE64_REGEX,
+		message: message$1,
+		"~run"(dataset, config$1) {
+			if (dataset.typed && !this.requirement.test(dataset.value)) _addIssue(this, "Base64", dataset, config$1);
+			return dataset;
+		}
+	};
+}
+
+//#endregion
+//#region src/actions/bic/bic.ts
+/* @__NO_SIDE_EFFECTS__ */
+function bic(message$1) {
+	return {
+		kind: "validation",
+		type: "bic",
+		reference: bic,
+		async: false,
+		expects: null,
+		requirement: BIC_REGEX,
+		message: message$1,
+		"~run"(dataset, config$1) {
+			if (dataset.typed && !this.requirement.test(dataset.value)) _addIssue(this, "BIC", dataset, config$1);
+			return dataset;
+		}
+	};
+}
+
+//#endregion
+//#region src/actions/brand/brand.ts
+/**
+* Creates a brand transformation action.
+*
+* @param name The brand name.
+*
+* @returns A brand action.
+*/
+/* @__NO_SIDE_EFFECTS__ */
+function brand(name) {
+	return {
+		kind: "transformation",
+		type: "brand",
+		reference: brand,
+		async: false,
+		name,
+		"~run"(dataset) {
+			return dataset;
+		}
+	};
+}
+
+//#endregion
+//#region src/actions/bytes/bytes.ts
+/* @__NO_SIDE_EFFECTS__ */
+function bytes(requirement, message$1) {
+	return {
+		kind: "validation",
+		type: "bytes",
+		reference: bytes,
+		async: false,
+		expects: `${requirement}`,
+		requirement,
+		message: message$1,
+		"~run"(dataset, config$1) {
+			if (dataset.typed) {
+				const length$1 = /* @__PURE__ */ _getByteCount(dataset.value);
+				if (length$1 !== this.requirement) _addIssue(this, "bytes", dataset, config$1, { received: `${length$1}` });
+			}
+			return dataset;
+		}
+	};
+}
+
+//#endregion
+//#region src/actions/check/check.ts
+/* @__NO_SIDE_EFFECTS__ */
+function check(requirement, message$1) {
+	return {
+		kind: "validation",
+		type: "check",
+		reference: check,
+		async: false,
+		expects: null,
+		requirement,
+		message: message$1,
+		"~run"(dataset, config$1) {
+			if (dataset.typed && !this.requirement(dataset.value)) _addIssue(this, "input", dataset, config$1);
+			return dataset;
+		}
+	};
+}
+
+//#endregion
+//#region src/actions/check/checkAsync.ts
+/* @__NO_SIDE_EFFECTS__ */
+function checkAsync(requirement, message$1) {
+	return {
+		kind: "validation",
+		type: "check",
+		reference: checkAsync,
+		async: true,
+		expects: null,
+		requirement,
+		message: message$1,
+		async "~run"(dataset, config$1) {
+			if (dataset.typed && !await this.requirement(dataset.value)) _addIssue(this, "input", dataset, config$1);
+			return dataset;
+		}
+	};
+}
+
+//#endregion
+//#region src/actions/checkItems/checkItems.ts
+/* @__NO_SIDE_EFFECTS__ */
+function checkItems(requirement, message$1) {
+	return {
+		kind: "validation",
+		type: "check_items",
+		reference: checkItems,
+		async: false,
+		expects: null,
+		requirement,
+		message: message$1,
+		"~run"(dataset, config$1) {
+			if (dataset.typed) for (let index = 0; index < dataset.value.length; index++) {
+				const item = dataset.value[index];
+				if (!this.requirement(item, index, dataset.value)) _addIssue(this, "item", dataset, config$1, {
+					input: item,
+					path: [{
+						type: "array",
+						origin: "value",
+						input: dataset.value,
+						key: index,
+						value: item
+					}]
+				});
+			}
+			return dataset;
+		}
+	};
+}
+
+//#endregion
+//#region src/actions/checkItems/checkItemsAsync.ts
+/* @__NO_SIDE_EFFECTS__ */
+function checkItemsAsync(requirement, message$1) {
+	return {
+		kind: "validation",
+		type: "check_items",
+		reference: checkItemsAsync,
+		async: true,
+		expects: null,
+		requirement,
+		message: message$1,
+		async "~run"(dataset, config$1) {
+			if (dataset.typed) {
+				const requirementResults = await Promise.all(dataset.value.map(this.requirement));
+				for (let index = 0; index < dataset.value.length; index++) if (!requirementResults[index]) {
+					const item = dataset.value[index];
+					_addIssue(this, "item", dataset, config$1, {
+						input: item,
+						path: [{
+							type: "array",
+							origin: "value",
+							input: dataset.value,
+							key: index,
+							value: item
+						}]
+					});
+				}
+			}
+			return dataset;
+		}
+	};
+}
+
+//#endregion
+//#region src/actions/codePoints/codePoints.ts
+/* @__NO_SIDE_EFFECTS__ */
+function codePoints(requirement, message$1) {
+	return {
+		kind: "validation",
+		type: "code_points",
+		reference: codePoints,
+		async: false,
+		expects: `${requirement}`,
+		requirement,
+		message: message$1,
+		"~run"(dataset, config$1) {
+			if (dataset.typed) {
+				const count = /* @__PURE__ */ _getCodePointCount(dataset.value);
+				if (count !== this.requirement) _addIssue(this, "code points", dataset, config$1, { received: `${count}` });
+			}
+			return dataset;
+		}
+	};
+}
+
+//#endregion
+//#region src/actions/creditCard/creditCard.ts
+/**
+* Credit card regex.
+*/
+const CREDIT_CARD_REGEX = /^(?:\d{13,19}|\d{4}(?: \d{3,6}){2,4}|\d{4}(?:-\d{3,6}){2,4})$/u;
+/**
+* Sanitize regex.
+*/
+const SANITIZE_REGEX = /[- ]/gu;
+/**
+* Provider regex list.
+*/
+const PROVIDER_REGEX_LIST = (/* unused pure expression or super */ null && ([
+	/^3[47]\d{13}$/u,
+	/^3(?:0[0-5]|[68]\d)\d{11,13}$/u,
+	/^6(?:011|5\d{2})\d{12,15}$/u,
+	/^(?:2131|1800|35\d{3})\d{11}$/u,
+	/^(?:5[1-5]\d{2}|222\d|22[3-9]\d|2[3-6]\d{2}|27[01]\d|2720)\d{12}$/u,
+	/^(?:6[27]\d{14,17}|81\d{14,17})$/u,
+	/^4\d{12}(?:\d{3,6})?$/u
+]));
+/* @__NO_SIDE_EFFECTS__ */
+function creditCard(message$1) {
+	return {
+		kind: "validation",
+		type: "credit_card",
+		reference: creditCard,
+		async: false,
+		expects: null,
+		requirement(input) {
+			let sanitized;
+			return CREDIT_CARD_REGEX.test(input) && (sanitized = input.replace(SANITIZE_REGEX, "")) && PROVIDER_REGEX_LIST.some((regex$1) => regex$1.test(sanitized)) && /* @__PURE__ */ _isLuhnAlgo(sanitized);
+		},
+		message: message$1,
+		"~run"(dataset, config$1) {
+			if (dataset.typed && !this.requirement(dataset.value)) _addIssue(this, "credit card", dataset, config$1);
+			return dataset;
+		}
+	};
+}
+
+//#endregion
+//#region src/actions/cuid2/cuid2.ts
+/* @__NO_SIDE_EFFECTS__ */
+function cuid2(message$1) {
+	return {
+		kind: "validation",
+		type: "cuid2",
+		reference: cuid2,
+		async: false,
+		expects: null,
+		requirement: CUID2_REGEX,
+		message: message$1,
+		"~run"(dataset, config$1) {
+			if (dataset.typed && !this.requirement.test(dataset.value)) _addIssue(this, "Cuid2", dataset, config$1);
+			return dataset;
+		}
+	};
+}
+
+//#endregion
+//#region src/actions/decimal/decimal.ts
+/* @__NO_SIDE_EFFECTS__ */
+function decimal(message$1) {
+	return {
+		kind: "validation",
+		type: "decimal",
+		reference: decimal,
+		async: false,
+		expects: null,
+		requirement: DECIMAL_REGEX,
+		message: message$1,
+		"~run"(dataset, config$1) {
+			if (dataset.typed && !this.requirement.test(dataset.value)) _addIssue(this, "decimal", dataset, config$1);
+			return dataset;
+		}
+	};
+}
+
+//#endregion
+//#region src/actions/description/description.ts
+/**
+* Creates a description metadata action.
+*
+* @param description_ The description text.
+*
+* @returns A description action.
+*/
+/* @__NO_SIDE_EFFECTS__ */
+function description(description_) {
+	return {
+		kind: "metadata",
+		type: "description",
+		reference: description,
+		description: description_
+	};
+}
+
+//#endregion
+//#region src/actions/digits/digits.ts
+/* @__NO_SIDE_EFFECTS__ */
+function digits(message$1) {
+	return {
+		kind: "validation",
+		type: "digits",
+		reference: digits,
+		async: false,
+		expects: null,
+		requirement: DIGITS_REGEX,
+		message: message$1,
+		"~run"(dataset, config$1) {
+			if (dataset.typed && !this.requirement.test(dataset.value)) _addIssue(this, "digits", dataset, config$1);
+			return dataset;
+		}
+	};
+}
+
+//#endregion
+//#region src/actions/domain/domain.ts
+/* @__NO_SIDE_EFFECTS__ */
+function domain(message$1) {
+	return {
+		kind: "validation",
+		type: "domain",
+		reference: domain,
+		expects: null,
+		async: false,
+		requirement: DOMAIN_REGEX,
+		message: message$1,
+		"~run"(dataset, config$1) {
+			if (dataset.typed && !this.requirement.test(dataset.value)) _addIssue(this, "domain", dataset, config$1);
+			return dataset;
+		}
+	};
+}
+
+//#endregion
+//#region src/actions/email/email.ts
+/* @__NO_SIDE_EFFECTS__ */
+function email(message$1) {
+	return {
+		kind: "validation",
+		type: "email",
+		reference: email,
+		expects: null,
+		async: false,
+		requirement: EMAIL_REGEX,
+		message: message$1,
+		"~run"(dataset, config$1) {
+			if (dataset.typed && !this.requirement.test(dataset.value)) _addIssue(this, "email", dataset, config$1);
+			return dataset;
+		}
+	};
+}
+
+//#endregion
+//#region src/actions/emoji/emoji.ts
+/* @__NO_SIDE_EFFECTS__ */
+function emoji(message$1) {
+	return {
+		kind: "validation",
+		type: "emoji",
+		reference: emoji,
+		async: false,
+		expects: null,
+		requirement: EMOJI_REGEX,
+		message: message$1,
+		"~run"(dataset, config$1) {
+			if (dataset.typed && !this.requirement.test(dataset.value)) _addIssue(this, "emoji", dataset, config$1);
+			return dataset;
+		}
+	};
+}
+
+//#endregion
+//#region src/actions/empty/empty.ts
+/* @__NO_SIDE_EFFECTS__ */
+function empty(message$1) {
+	return {
+		kind: "validation",
+		type: "empty",
+		reference: empty,
+		async: false,
+		expects: "0",
+		message: message$1,
+		"~run"(dataset, config$1) {
+			if (dataset.typed && dataset.value.length > 0) _addIssue(this, "length", dataset, config$1, { received: `${dataset.value.length}` });
+			return dataset;
+		}
+	};
+}
+
+//#endregion
+//#region src/actions/endsWith/endsWith.ts
+/* @__NO_SIDE_EFFECTS__ */
+function endsWith(requirement, message$1) {
+	return {
+		kind: "validation",
+		type: "ends_with",
+		reference: endsWith,
+		async: false,
+		expects: `"${requirement}"`,
+		requirement,
+		message: message$1,
+		"~run"(dataset, config$1) {
+			if (dataset.typed && !dataset.value.endsWith(this.requirement)) _addIssue(this, "end", dataset, config$1, { received: `"${dataset.value.slice(-this.requirement.length)}"` });
+			return dataset;
+		}
+	};
+}
+
+//#endregion
+//#region src/actions/entries/entries.ts
+/* @__NO_SIDE_EFFECTS__ */
+function entries(requirement, message$1) {
+	return {
+		kind: "validation",
+		type: "entries",
+		reference: entries,
+		async: false,
+		expects: `${requirement}`,
+		requirement,
+		message: message$1,
+		"~run"(dataset, config$1) {
+			if (!dataset.typed) return dataset;
+			const count = Object.keys(dataset.value).length;
+			if (dataset.typed && count !== this.requirement) _addIssue(this, "entries", dataset, config$1, { received: `${count}` });
+			return dataset;
+		}
+	};
+}
+
+//#endregion
+//#region src/actions/everyItem/everyItem.ts
+/* @__NO_SIDE_EFFECTS__ */
+function everyItem(requirement, message$1) {
+	return {
+		kind: "validation",
+		type: "every_item",
+		reference: everyItem,
+		async: false,
+		expects: null,
+		requirement,
+		message: message$1,
+		"~run"(dataset, config$1) {
+			if (dataset.typed && !dataset.value.every(this.requirement)) _addIssue(this, "item", dataset, config$1);
+			return dataset;
+		}
+	};
+}
+
+//#endregion
+//#region src/actions/examples/examples.ts
+/**
+* Creates an examples metadata action.
+*
+* @param examples_ The examples.
+*
+* @returns An examples action.
+*
+* @beta
+*/
+/* @__NO_SIDE_EFFECTS__ */
+function examples(examples_) {
+	return {
+		kind: "metadata",
+		type: "examples",
+		reference: examples,
+		examples: examples_
+	};
+}
+
+//#endregion
+//#region src/actions/excludes/excludes.ts
+/* @__NO_SIDE_EFFECTS__ */
+function excludes(requirement, message$1) {
+	const received = /* @__PURE__ */ _stringify(requirement);
+	return {
+		kind: "validation",
+		type: "excludes",
+		reference: excludes,
+		async: false,
+		expects: `!${received}`,
+		requirement,
+		message: message$1,
+		"~run"(dataset, config$1) {
+			if (dataset.typed && dataset.value.includes(this.requirement)) _addIssue(this, "content", dataset, config$1, { received });
+			return dataset;
+		}
+	};
+}
+
+//#endregion
+//#region src/actions/filterItems/filterItems.ts
+/* @__NO_SIDE_EFFECTS__ */
+function filterItems(operation) {
+	return {
+		kind: "transformation",
+		type: "filter_items",
+		reference: filterItems,
+		async: false,
+		operation,
+		"~run"(dataset) {
+			dataset.value = dataset.value.filter(this.operation);
+			return dataset;
+		}
+	};
+}
+
+//#endregion
+//#region src/actions/findItem/findItem.ts
+/* @__NO_SIDE_EFFECTS__ */
+function findItem(operation) {
+	return {
+		kind: "transformation",
+		type: "find_item",
+		reference: findItem,
+		async: false,
+		operation,
+		"~run"(dataset) {
+			dataset.value = dataset.value.find(this.operation);
+			return dataset;
+		}
+	};
+}
+
+//#endregion
+//#region src/actions/finite/finite.ts
+/* @__NO_SIDE_EFFECTS__ */
+function finite(message$1) {
+	return {
+		kind: "validation",
+		type: "finite",
+		reference: finite,
+		async: false,
+		expects: null,
+		requirement: Number.isFinite,
+		message: message$1,
+		"~run"(dataset, config$1) {
+			if (dataset.typed && !this.requirement(dataset.value)) _addIssue(this, "finite", dataset, config$1);
+			return dataset;
+		}
+	};
+}
+
+//#endregion
+//#region src/actions/flavor/flavor.ts
+/**
+* Creates a flavor transformation action.
+*
+* @param name The flavor name.
+*
+* @returns A flavor action.
+*
+* @beta
+*/
+/* @__NO_SIDE_EFFECTS__ */
+function flavor(name) {
+	return {
+		kind: "transformation",
+		type: "flavor",
+		reference: flavor,
+		async: false,
+		name,
+		"~run"(dataset) {
+			return dataset;
+		}
+	};
+}
+
+//#endregion
+//#region src/actions/graphemes/graphemes.ts
+/* @__NO_SIDE_EFFECTS__ */
+function graphemes(requirement, message$1) {
+	return {
+		kind: "validation",
+		type: "graphemes",
+		reference: graphemes,
+		async: false,
+		expects: `${requirement}`,
+		requirement,
+		message: message$1,
+		"~run"(dataset, config$1) {
+			if (dataset.typed) {
+				const count = /* @__PURE__ */ _getGraphemeCount(dataset.value);
+				if (count !== this.requirement) _addIssue(this, "graphemes", dataset, config$1, { received: `${count}` });
+			}
+			return dataset;
+		}
+	};
+}
+
+//#endregion
+//#region src/actions/gtValue/gtValue.ts
+/* @__NO_SIDE_EFFECTS__ */
+function gtValue(requirement, message$1) {
+	return {
+		kind: "validation",
+		type: "gt_value",
+		reference: gtValue,
+		async: false,
+		expects: `>${requirement instanceof Date ? requirement.toJSON() : /* @__PURE__ */ _stringify(requirement)}`,
+		requirement,
+		message: message$1,
+		"~run"(dataset, config$1) {
+			if (dataset.typed && !(dataset.value > this.requirement)) _addIssue(this, "value", dataset, config$1, { received: dataset.value instanceof Date ? dataset.value.toJSON() : /* @__PURE__ */ _stringify(dataset.value) });
+			return dataset;
+		}
+	};
+}
+
+//#endregion
+//#region src/actions/guard/guard.ts
+/* @__NO_SIDE_EFFECTS__ */
+function guard(requirement, message$1) {
+	return {
+		kind: "transformation",
+		type: "guard",
+		reference: guard,
+		async: false,
+		requirement,
+		message: message$1,
+		"~run"(dataset, config$1) {
+			if (dataset.typed && !this.requirement(dataset.value)) {
+				_addIssue(this, "input", dataset, config$1);
+				dataset.typed = false;
+			}
+			return dataset;
+		}
+	};
+}
+
+//#endregion
+//#region src/actions/hash/hash.ts
+/**
+* Hash lengths object.
+*/
+const HASH_LENGTHS = {
+	md4: 32,
+	md5: 32,
+	sha1: 40,
+	sha256: 64,
+	sha384: 96,
+	sha512: 128,
+	ripemd128: 32,
+	ripemd160: 40,
+	tiger128: 32,
+	tiger160: 40,
+	tiger192: 48,
+	crc32: 8,
+	crc32b: 8,
+	adler32: 8
+};
+/* @__NO_SIDE_EFFECTS__ */
+function hash(types, message$1) {
+	return {
+		kind: "validation",
+		type: "hash",
+		reference: hash,
+		expects: null,
+		async: false,
+		requirement: RegExp(types.map((type) => `^[a-fA-F0-9]{${HASH_LENGTHS[type]}}$`).join("|"), "u"),
+		message: message$1,
+		"~run"(dataset, config$1) {
+			if (dataset.typed && !this.requirement.test(dataset.value)) _addIssue(this, "hash", dataset, config$1);
+			return dataset;
+		}
+	};
+}
+
+//#endregion
+//#region src/actions/hexadecimal/hexadecimal.ts
+/* @__NO_SIDE_EFFECTS__ */
+function hexadecimal(message$1) {
+	return {
+		kind: "validation",
+		type: "hexadecimal",
+		reference: hexadecimal,
+		async: false,
+		expects: null,
+		requirement: HEXADECIMAL_REGEX,
+		message: message$1,
+		"~run"(dataset, config$1) {
+			if (dataset.typed && !this.requirement.test(dataset.value)) _addIssue(this, "hexadecimal", dataset, config$1);
+			return dataset;
+		}
+	};
+}
+
+//#endregion
+//#region src/actions/hexColor/hexColor.ts
+/* @__NO_SIDE_EFFECTS__ */
+function hexColor(message$1) {
+	return {
+		kind: "validation",
+		type: "hex_color",
+		reference: hexColor,
+		async: false,
+		expects: null,
+		requirement: HEX_COLOR_REGEX,
+		message: message$1,
+		"~run"(dataset, config$1) {
+			if (dataset.typed && !this.requirement.test(dataset.value)) _addIssue(this, "hex color", dataset, config$1);
+			return dataset;
+		}
+	};
+}
+
+//#endregion
+//#region src/actions/imei/imei.ts
+/* @__NO_SIDE_EFFECTS__ */
+function imei(message$1) {
+	return {
+		kind: "validation",
+		type: "imei",
+		reference: imei,
+		async: false,
+		expects: null,
+		requirement(input) {
+			return IMEI_REGEX.test(input) && /* @__PURE__ */ _isLuhnAlgo(input);
+		},
+		message: message$1,
+		"~run"(dataset, config$1) {
+			if (dataset.typed && !this.requirement(dataset.value)) _addIssue(this, "IMEI", dataset, config$1);
+			return dataset;
+		}
+	};
+}
+
+//#endregion
+//#region src/actions/includes/includes.ts
+/* @__NO_SIDE_EFFECTS__ */
+function includes(requirement, message$1) {
+	const expects = /* @__PURE__ */ _stringify(requirement);
+	return {
+		kind: "validation",
+		type: "includes",
+		reference: includes,
+		async: false,
+		expects,
+		requirement,
+		message: message$1,
+		"~run"(dataset, config$1) {
+			if (dataset.typed && !dataset.value.includes(this.requirement)) _addIssue(this, "content", dataset, config$1, { received: `!${expects}` });
+			return dataset;
+		}
+	};
+}
+
+//#endregion
+//#region src/actions/integer/integer.ts
+/* @__NO_SIDE_EFFECTS__ */
+function integer(message$1) {
+	return {
+		kind: "validation",
+		type: "integer",
+		reference: integer,
+		async: false,
+		expects: null,
+		requirement: Number.isInteger,
+		message: message$1,
+		"~run"(dataset, config$1) {
+			if (dataset.typed && !this.requirement(dataset.value)) _addIssue(this, "integer", dataset, config$1);
+			return dataset;
+		}
+	};
+}
+
+//#endregion
+//#region src/actions/ip/ip.ts
+/* @__NO_SIDE_EFFECTS__ */
+function ip(message$1) {
+	return {
+		kind: "validation",
+		type: "ip",
+		reference: ip,
+		async: false,
+		expects: null,
+		requirement: IP_REGEX,
+		message: message$1,
+		"~run"(dataset, config$1) {
+			if (dataset.typed && !this.requirement.test(dataset.value)) _addIssue(this, "IP", dataset, config$1);
+			return dataset;
+		}
+	};
+}
+
+//#endregion
+//#region src/actions/ipv4/ipv4.ts
+/* @__NO_SIDE_EFFECTS__ */
+function ipv4(message$1) {
+	return {
+		kind: "validation",
+		type: "ipv4",
+		reference: ipv4,
+		async: false,
+		expects: null,
+		requirement: IPV4_REGEX,
+		message: message$1,
+		"~run"(dataset, config$1) {
+			if (dataset.typed && !this.requirement.test(dataset.value)) _addIssue(this, "IPv4", dataset, config$1);
+			return dataset;
+		}
+	};
+}
+
+//#endregion
+//#region src/actions/ipv6/ipv6.ts
+/* @__NO_SIDE_EFFECTS__ */
+function ipv6(message$1) {
+	return {
+		kind: "validation",
+		type: "ipv6",
+		reference: ipv6,
+		async: false,
+		expects: null,
+		requirement: IPV6_REGEX,
+		message: message$1,
+		"~run"(dataset, config$1) {
+			if (dataset.typed && !this.requirement.test(dataset.value)) _addIssue(this, "IPv6", dataset, config$1);
+			return dataset;
+		}
+	};
+}
+
+//#endregion
+//#region src/actions/isbn/utils/_isIsbn10.ts
+/**
+* [Validates an ISBN-10](https://en.wikipedia.org/wiki/ISBN#ISBN-10_check_digits).
+*
+* @param input The input value.
+*
+* @returns `true` if the input is a valid ISBN-10, `false` otherwise.
+*
+* @internal
+*/
+function _isIsbn10(input) {
+	const digits$1 = input.split("").map((c) => c === "X" ? 10 : parseInt(c));
+	let sum = 0;
+	for (let i = 0; i < 10; i++) sum += digits$1[i] * (10 - i);
+	return sum % 11 === 0;
+}
+
+//#endregion
+//#region src/actions/isbn/utils/_isIsbn13.ts
+/**
+* [Validates an ISBN-13](https://en.wikipedia.org/wiki/ISBN#ISBN-13_check_digit_calculation).
+*
+* @param input The input value.
+*
+* @returns `true` if the input is a valid ISBN-13, `false` otherwise.
+*
+* @internal
+*/
+function _isIsbn13(input) {
+	const digits$1 = input.split("").map((c) => parseInt(c));
+	let sum = 0;
+	for (let i = 0; i < 13; i++) sum += digits$1[i] * (i % 2 === 0 ? 1 : 3);
+	return sum % 10 === 0;
+}
+
+//#endregion
+//#region src/actions/isbn/isbn.ts
+/**
+* ISBN separator regex.
+*/
+const ISBN_SEPARATOR_REGEX = /[- ]/gu;
+/**
+* ISBN-10 detection regex.
+*/
+const ISBN_10_DETECTION_REGEX = /^\d{9}[\dX]$/u;
+/**
+* ISBN-13 detection regex.
+*/
+const ISBN_13_DETECTION_REGEX = /^\d{13}$/u;
+/* @__NO_SIDE_EFFECTS__ */
+function isbn(message$1) {
+	return {
+		kind: "validation",
+		type: "isbn",
+		reference: isbn,
+		async: false,
+		expects: null,
+		requirement(input) {
+			const replacedInput = input.replace(ISBN_SEPARATOR_REGEX, "");
+			if (ISBN_10_DETECTION_REGEX.test(replacedInput)) return _isIsbn10(replacedInput);
+			else if (ISBN_13_DETECTION_REGEX.test(replacedInput)) return _isIsbn13(replacedInput);
+			return false;
+		},
+		message: message$1,
+		"~run"(dataset, config$1) {
+			if (dataset.typed && !this.requirement(dataset.value)) _addIssue(this, "ISBN", dataset, config$1);
+			return dataset;
+		}
+	};
+}
+
+//#endregion
+//#region src/actions/isrc/isrc.ts
+/* @__NO_SIDE_EFFECTS__ */
+function isrc(message$1) {
+	return {
+		kind: "validation",
+		type: "isrc",
+		reference: isrc,
+		async: false,
+		expects: null,
+		requirement: ISRC_REGEX,
+		message: message$1,
+		"~run"(dataset, config$1) {
+			if (dataset.typed && !this.requirement.test(dataset.value)) _addIssue(this, "ISRC", dataset, config$1);
+			return dataset;
+		}
+	};
+}
+
+//#endregion
+//#region src/actions/isoDate/isoDate.ts
+/* @__NO_SIDE_EFFECTS__ */
+function isoDate(message$1) {
+	return {
+		kind: "validation",
+		type: "iso_date",
+		reference: isoDate,
+		async: false,
+		expects: null,
+		requirement: ISO_DATE_REGEX,
+		message: message$1,
+		"~run"(dataset, config$1) {
+			if (dataset.typed && !this.requirement.test(dataset.value)) _addIssue(this, "date", dataset, config$1);
+			return dataset;
+		}
+	};
+}
+
+//#endregion
+//#region src/actions/isoDateTime/isoDateTime.ts
+/* @__NO_SIDE_EFFECTS__ */
+function isoDateTime(message$1) {
+	return {
+		kind: "validation",
+		type: "iso_date_time",
+		reference: isoDateTime,
+		async: false,
+		expects: null,
+		requirement: ISO_DATE_TIME_REGEX,
+		message: message$1,
+		"~run"(dataset, config$1) {
+			if (dataset.typed && !this.requirement.test(dataset.value)) _addIssue(this, "date-time", dataset, config$1);
+			return dataset;
+		}
+	};
+}
+
+//#endregion
+//#region src/actions/isoDateTimeSecond/isoDateTimeSecond.ts
+/* @__NO_SIDE_EFFECTS__ */
+function isoDateTimeSecond(message$1) {
+	return {
+		kind: "validation",
+		type: "iso_date_time_second",
+		reference: isoDateTimeSecond,
+		async: false,
+		expects: null,
+		requirement: ISO_DATE_TIME_SECOND_REGEX,
+		message: message$1,
+		"~run"(dataset, config$1) {
+			if (dataset.typed && !this.requirement.test(dataset.value)) _addIssue(this, "date-time-second", dataset, config$1);
+			return dataset;
+		}
+	};
+}
+
+//#endregion
+//#region src/actions/isoTime/isoTime.ts
+/* @__NO_SIDE_EFFECTS__ */
+function isoTime(message$1) {
+	return {
+		kind: "validation",
+		type: "iso_time",
+		reference: isoTime,
+		async: false,
+		expects: null,
+		requirement: ISO_TIME_REGEX,
+		message: message$1,
+		"~run"(dataset, config$1) {
+			if (dataset.typed && !this.requirement.test(dataset.value)) _addIssue(this, "time", dataset, config$1);
+			return dataset;
+		}
+	};
+}
+
+//#endregion
+//#region src/actions/isoTimeSecond/isoTimeSecond.ts
+/* @__NO_SIDE_EFFECTS__ */
+function isoTimeSecond(message$1) {
+	return {
+		kind: "validation",
+		type: "iso_time_second",
+		reference: isoTimeSecond,
+		async: false,
+		expects: null,
+		requirement: ISO_TIME_SECOND_REGEX,
+		message: message$1,
+		"~run"(dataset, config$1) {
+			if (dataset.typed && !this.requirement.test(dataset.value)) _addIssue(this, "time-second", dataset, config$1);
+			return dataset;
+		}
+	};
+}
+
+//#endregion
+//#region src/actions/isoTimestamp/isoTimestamp.ts
+/* @__NO_SIDE_EFFECTS__ */
+function isoTimestamp(message$1) {
+	return {
+		kind: "validation",
+		type: "iso_timestamp",
+		reference: isoTimestamp,
+		async: false,
+		expects: null,
+		requirement: ISO_TIMESTAMP_REGEX,
+		message: message$1,
+		"~run"(dataset, config$1) {
+			if (dataset.typed && !this.requirement.test(dataset.value)) _addIssue(this, "timestamp", dataset, config$1);
+			return dataset;
+		}
+	};
+}
+
+//#endregion
+//#region src/actions/isoWeek/isoWeek.ts
+/* @__NO_SIDE_EFFECTS__ */
+function isoWeek(message$1) {
+	return {
+		kind: "validation",
+		type: "iso_week",
+		reference: isoWeek,
+		async: false,
+		expects: null,
+		requirement: ISO_WEEK_REGEX,
+		message: message$1,
+		"~run"(dataset, config$1) {
+			if (dataset.typed && !this.requirement.test(dataset.value)) _addIssue(this, "week", dataset, config$1);
+			return dataset;
+		}
+	};
+}
+
+//#endregion
+//#region src/actions/jwsCompact/jwsCompact.ts
+/* @__NO_SIDE_EFFECTS__ */
+function jwsCompact(message$1) {
+	return {
+		kind: "validation",
+		type: "jws_compact",
+		reference: jwsCompact,
+		async: false,
+		expects: null,
+		requirement: JWS_COMPACT_REGEX,
+		message: message$1,
+		"~run"(dataset, config$1) {
+			if (dataset.typed && !this.requirement.test(dataset.value)) _addIssue(this, "JWS compact", dataset, config$1);
+			return dataset;
+		}
+	};
+}
+
+//#endregion
+//#region src/actions/ksuid/ksuid.ts
+/* @__NO_SIDE_EFFECTS__ */
+function ksuid(message$1) {
+	return {
+		kind: "validation",
+		type: "ksuid",
+		reference: ksuid,
+		async: false,
+		expects: null,
+		requirement: KSUID_REGEX,
+		message: message$1,
+		"~run"(dataset, config$1) {
+			if (dataset.typed && !this.requirement.test(dataset.value)) _addIssue(this, "KSUID", dataset, config$1);
+			return dataset;
+		}
+	};
+}
+
+//#endregion
+//#region src/actions/length/length.ts
+/* @__NO_SIDE_EFFECTS__ */
+function dist_length(requirement, message$1) {
+	return {
+		kind: "validation",
+		type: "length",
+		reference: dist_length,
+		async: false,
+		expects: `${requirement}`,
+		requirement,
+		message: message$1,
+		"~run"(dataset, config$1) {
+			if (dataset.typed && dataset.value.length !== this.requirement) _addIssue(this, "length", dataset, config$1, { received: `${dataset.value.length}` });
+			return dataset;
+		}
+	};
+}
+
+//#endregion
+//#region src/actions/ltValue/ltValue.ts
+/* @__NO_SIDE_EFFECTS__ */
+function ltValue(requirement, message$1) {
+	return {
+		kind: "validation",
+		type: "lt_value",
+		reference: ltValue,
+		async: false,
+		expects: `<${requirement instanceof Date ? requirement.toJSON() : /* @__PURE__ */ _stringify(requirement)}`,
+		requirement,
+		message: message$1,
+		"~run"(dataset, config$1) {
+			if (dataset.typed && !(dataset.value < this.requirement)) _addIssue(this, "value", dataset, config$1, { received: dataset.value instanceof Date ? dataset.value.toJSON() : /* @__PURE__ */ _stringify(dataset.value) });
+			return dataset;
+		}
+	};
+}
+
+//#endregion
+//#region src/actions/mac/mac.ts
+/* @__NO_SIDE_EFFECTS__ */
+function mac(message$1) {
+	return {
+		kind: "validation",
+		type: "mac",
+		reference: mac,
+		async: false,
+		expects: null,
+		requirement: MAC_REGEX,
+		message: message$1,
+		"~run"(dataset, config$1) {
+			if (dataset.typed && !this.requirement.test(dataset.value)) _addIssue(this, "MAC", dataset, config$1);
+			return dataset;
+		}
+	};
+}
+
+//#endregion
+//#region src/actions/mac48/mac48.ts
+/* @__NO_SIDE_EFFECTS__ */
+function mac48(message$1) {
+	return {
+		kind: "validation",
+		type: "mac48",
+		reference: mac48,
+		async: false,
+		expects: null,
+		requirement: MAC48_REGEX,
+		message: message$1,
+		"~run"(dataset, config$1) {
+			if (dataset.typed && !this.requirement.test(dataset.value)) _addIssue(this, "48-bit MAC", dataset, config$1);
+			return dataset;
+		}
+	};
+}
+
+//#endregion
+//#region src/actions/mac64/mac64.ts
+/* @__NO_SIDE_EFFECTS__ */
+function mac64(message$1) {
+	return {
+		kind: "validation",
+		type: "mac64",
+		reference: mac64,
+		async: false,
+		expects: null,
+		requirement: MAC64_REGEX,
+		message: message$1,
+		"~run"(dataset, config$1) {
+			if (dataset.typed && !this.requirement.test(dataset.value)) _addIssue(this, "64-bit MAC", dataset, config$1);
+			return dataset;
+		}
+	};
+}
+
+//#endregion
+//#region src/actions/mapItems/mapItems.ts
+/* @__NO_SIDE_EFFECTS__ */
+function mapItems(operation) {
+	return {
+		kind: "transformation",
+		type: "map_items",
+		reference: mapItems,
+		async: false,
+		operation,
+		"~run"(dataset) {
+			dataset.value = dataset.value.map(this.operation);
+			return dataset;
+		}
+	};
+}
+
+//#endregion
+//#region src/actions/maxBytes/maxBytes.ts
+/* @__NO_SIDE_EFFECTS__ */
+function maxBytes(requirement, message$1) {
+	return {
+		kind: "validation",
+		type: "max_bytes",
+		reference: maxBytes,
+		async: false,
+		expects: `<=${requirement}`,
+		requirement,
+		message: message$1,
+		"~run"(dataset, config$1) {
+			if (dataset.typed) {
+				const length$1 = /* @__PURE__ */ _getByteCount(dataset.value);
+				if (length$1 > this.requirement) _addIssue(this, "bytes", dataset, config$1, { received: `${length$1}` });
+			}
+			return dataset;
+		}
+	};
+}
+
+//#endregion
+//#region src/actions/maxCodePoints/maxCodePoints.ts
+/* @__NO_SIDE_EFFECTS__ */
+function maxCodePoints(requirement, message$1) {
+	return {
+		kind: "validation",
+		type: "max_code_points",
+		reference: maxCodePoints,
+		async: false,
+		expects: `<=${requirement}`,
+		requirement,
+		message: message$1,
+		"~run"(dataset, config$1) {
+			if (dataset.typed) {
+				const count = /* @__PURE__ */ _getCodePointCount(dataset.value);
+				if (count > this.requirement) _addIssue(this, "code points", dataset, config$1, { received: `${count}` });
+			}
+			return dataset;
+		}
+	};
+}
+
+//#endregion
+//#region src/actions/maxEntries/maxEntries.ts
+/* @__NO_SIDE_EFFECTS__ */
+function maxEntries(requirement, message$1) {
+	return {
+		kind: "validation",
+		type: "max_entries",
+		reference: maxEntries,
+		async: false,
+		expects: `<=${requirement}`,
+		requirement,
+		message: message$1,
+		"~run"(dataset, config$1) {
+			if (!dataset.typed) return dataset;
+			const count = Object.keys(dataset.value).length;
+			if (dataset.typed && count > this.requirement) _addIssue(this, "entries", dataset, config$1, { received: `${count}` });
+			return dataset;
+		}
+	};
+}
+
+//#endregion
+//#region src/actions/maxGraphemes/maxGraphemes.ts
+/* @__NO_SIDE_EFFECTS__ */
+function maxGraphemes(requirement, message$1) {
+	return {
+		kind: "validation",
+		type: "max_graphemes",
+		reference: maxGraphemes,
+		async: false,
+		expects: `<=${requirement}`,
+		requirement,
+		message: message$1,
+		"~run"(dataset, config$1) {
+			if (dataset.typed) {
+				const count = /* @__PURE__ */ _getGraphemeCount(dataset.value);
+				if (count > this.requirement) _addIssue(this, "graphemes", dataset, config$1, { received: `${count}` });
+			}
+			return dataset;
+		}
+	};
+}
+
+//#endregion
+//#region src/actions/maxLength/maxLength.ts
+/* @__NO_SIDE_EFFECTS__ */
+function maxLength(requirement, message$1) {
+	return {
+		kind: "validation",
+		type: "max_length",
+		reference: maxLength,
+		async: false,
+		expects: `<=${requirement}`,
+		requirement,
+		message: message$1,
+		"~run"(dataset, config$1) {
+			if (dataset.typed && dataset.value.length > this.requirement) _addIssue(this, "length", dataset, config$1, { received: `${dataset.value.length}` });
+			return dataset;
+		}
+	};
+}
+
+//#endregion
+//#region src/actions/maxSize/maxSize.ts
+/* @__NO_SIDE_EFFECTS__ */
+function maxSize(requirement, message$1) {
+	return {
+		kind: "validation",
+		type: "max_size",
+		reference: maxSize,
+		async: false,
+		expects: `<=${requirement}`,
+		requirement,
+		message: message$1,
+		"~run"(dataset, config$1) {
+			if (dataset.typed && dataset.value.size > this.requirement) _addIssue(this, "size", dataset, config$1, { received: `${dataset.value.size}` });
+			return dataset;
+		}
+	};
+}
+
+//#endregion
+//#region src/actions/maxValue/maxValue.ts
+/* @__NO_SIDE_EFFECTS__ */
+function maxValue(requirement, message$1) {
+	return {
+		kind: "validation",
+		type: "max_value",
+		reference: maxValue,
+		async: false,
+		expects: `<=${requirement instanceof Date ? requirement.toJSON() : /* @__PURE__ */ _stringify(requirement)}`,
+		requirement,
+		message: message$1,
+		"~run"(dataset, config$1) {
+			if (dataset.typed && !(dataset.value <= this.requirement)) _addIssue(this, "value", dataset, config$1, { received: dataset.value instanceof Date ? dataset.value.toJSON() : /* @__PURE__ */ _stringify(dataset.value) });
+			return dataset;
+		}
+	};
+}
+
+//#endregion
+//#region src/actions/maxWords/maxWords.ts
+/* @__NO_SIDE_EFFECTS__ */
+function maxWords(locales, requirement, message$1) {
+	return {
+		kind: "validation",
+		type: "max_words",
+		reference: maxWords,
+		async: false,
+		expects: `<=${requirement}`,
+		locales,
+		requirement,
+		message: message$1,
+		"~run"(dataset, config$1) {
+			if (dataset.typed) {
+				const count = /* @__PURE__ */ _getWordCount(this.locales, dataset.value);
+				if (count > this.requirement) _addIssue(this, "words", dataset, config$1, { received: `${count}` });
+			}
+			return dataset;
+		}
+	};
+}
+
+//#endregion
+//#region src/actions/metadata/metadata.ts
+/**
+* Creates a custom metadata action.
+*
+* @param metadata_ The metadata object.
+*
+* @returns A metadata action.
+*/
+/* @__NO_SIDE_EFFECTS__ */
+function metadata(metadata_) {
+	return {
+		kind: "metadata",
+		type: "metadata",
+		reference: metadata,
+		metadata: metadata_
+	};
+}
+
+//#endregion
+//#region src/actions/mimeType/mimeType.ts
+/* @__NO_SIDE_EFFECTS__ */
+function mimeType(requirement, message$1) {
+	return {
+		kind: "validation",
+		type: "mime_type",
+		reference: mimeType,
+		async: false,
+		expects: /* @__PURE__ */ _joinExpects(requirement.map((option) => `"${option}"`), "|"),
+		requirement,
+		message: message$1,
+		"~run"(dataset, config$1) {
+			if (dataset.typed && !this.requirement.includes(dataset.value.type)) _addIssue(this, "MIME type", dataset, config$1, { received: `"${dataset.value.type}"` });
+			return dataset;
+		}
+	};
+}
+
+//#endregion
+//#region src/actions/minBytes/minBytes.ts
+/* @__NO_SIDE_EFFECTS__ */
+function minBytes(requirement, message$1) {
+	return {
+		kind: "validation",
+		type: "min_bytes",
+		reference: minBytes,
+		async: false,
+		expects: `>=${requirement}`,
+		requirement,
+		message: message$1,
+		"~run"(dataset, config$1) {
+			if (dataset.typed) {
+				const length$1 = /* @__PURE__ */ _getByteCount(dataset.value);
+				if (length$1 < this.requirement) _addIssue(this, "bytes", dataset, config$1, { received: `${length$1}` });
+			}
+			return dataset;
+		}
+	};
+}
+
+//#endregion
+//#region src/actions/minCodePoints/minCodePoints.ts
+/* @__NO_SIDE_EFFECTS__ */
+function minCodePoints(requirement, message$1) {
+	return {
+		kind: "validation",
+		type: "min_code_points",
+		reference: minCodePoints,
+		async: false,
+		expects: `>=${requirement}`,
+		requirement,
+		message: message$1,
+		"~run"(dataset, config$1) {
+			if (dataset.typed) {
+				const count = /* @__PURE__ */ _getCodePointCount(dataset.value);
+				if (count < this.requirement) _addIssue(this, "code points", dataset, config$1, { received: `${count}` });
+			}
+			return dataset;
+		}
+	};
+}
+
+//#endregion
+//#region src/actions/minEntries/minEntries.ts
+/* @__NO_SIDE_EFFECTS__ */
+function minEntries(requirement, message$1) {
+	return {
+		kind: "validation",
+		type: "min_entries",
+		reference: minEntries,
+		async: false,
+		expects: `>=${requirement}`,
+		requirement,
+		message: message$1,
+		"~run"(dataset, config$1) {
+			if (!dataset.typed) return dataset;
+			const count = Object.keys(dataset.value).length;
+			if (dataset.typed && count < this.requirement) _addIssue(this, "entries", dataset, config$1, { received: `${count}` });
+			return dataset;
+		}
+	};
+}
+
+//#endregion
+//#region src/actions/minGraphemes/minGraphemes.ts
+/* @__NO_SIDE_EFFECTS__ */
+function minGraphemes(requirement, message$1) {
+	return {
+		kind: "validation",
+		type: "min_graphemes",
+		reference: minGraphemes,
+		async: false,
+		expects: `>=${requirement}`,
+		requirement,
+		message: message$1,
+		"~run"(dataset, config$1) {
+			if (dataset.typed) {
+				const count = /* @__PURE__ */ _getGraphemeCount(dataset.value);
+				if (count < this.requirement) _addIssue(this, "graphemes", dataset, config$1, { received: `${count}` });
+			}
+			return dataset;
+		}
+	};
+}
+
+//#endregion
+//#region src/actions/minLength/minLength.ts
+/* @__NO_SIDE_EFFECTS__ */
+function minLength(requirement, message$1) {
+	return {
+		kind: "validation",
+		type: "min_length",
+		reference: minLength,
+		async: false,
+		expects: `>=${requirement}`,
+		requirement,
+		message: message$1,
+		"~run"(dataset, config$1) {
+			if (dataset.typed && dataset.value.length < this.requirement) _addIssue(this, "length", dataset, config$1, { received: `${dataset.value.length}` });
+			return dataset;
+		}
+	};
+}
+
+//#endregion
+//#region src/actions/minSize/minSize.ts
+/* @__NO_SIDE_EFFECTS__ */
+function minSize(requirement, message$1) {
+	return {
+		kind: "validation",
+		type: "min_size",
+		reference: minSize,
+		async: false,
+		expects: `>=${requirement}`,
+		requirement,
+		message: message$1,
+		"~run"(dataset, config$1) {
+			if (dataset.typed && dataset.value.size < this.requirement) _addIssue(this, "size", dataset, config$1, { received: `${dataset.value.size}` });
+			return dataset;
+		}
+	};
+}
+
+//#endregion
+//#region src/actions/minValue/minValue.ts
+/* @__NO_SIDE_EFFECTS__ */
+function minValue(requirement, message$1) {
+	return {
+		kind: "validation",
+		type: "min_value",
+		reference: minValue,
+		async: false,
+		expects: `>=${requirement instanceof Date ? requirement.toJSON() : /* @__PURE__ */ _stringify(requirement)}`,
+		requirement,
+		message: message$1,
+		"~run"(dataset, config$1) {
+			if (dataset.typed && !(dataset.value >= this.requirement)) _addIssue(this, "value", dataset, config$1, { received: dataset.value instanceof Date ? dataset.value.toJSON() : /* @__PURE__ */ _stringify(dataset.value) });
+			return dataset;
+		}
+	};
+}
+
+//#endregion
+//#region src/actions/minWords/minWords.ts
+/* @__NO_SIDE_EFFECTS__ */
+function minWords(locales, requirement, message$1) {
+	return {
+		kind: "validation",
+		type: "min_words",
+		reference: minWords,
+		async: false,
+		expects: `>=${requirement}`,
+		locales,
+		requirement,
+		message: message$1,
+		"~run"(dataset, config$1) {
+			if (dataset.typed) {
+				const count = /* @__PURE__ */ _getWordCount(this.locales, dataset.value);
+				if (count < this.requirement) _addIssue(this, "words", dataset, config$1, { received: `${count}` });
+			}
+			return dataset;
+		}
+	};
+}
+
+//#endregion
+//#region src/actions/multipleOf/multipleOf.ts
+/* @__NO_SIDE_EFFECTS__ */
+function multipleOf(requirement, message$1) {
+	return {
+		kind: "validation",
+		type: "multiple_of",
+		reference: multipleOf,
+		async: false,
+		expects: `%${requirement}`,
+		requirement,
+		message: message$1,
+		"~run"(dataset, config$1) {
+			if (dataset.typed && dataset.value % this.requirement != 0) _addIssue(this, "multiple", dataset, config$1);
+			return dataset;
+		}
+	};
+}
+
+//#endregion
+//#region src/actions/nanoid/nanoid.ts
+/* @__NO_SIDE_EFFECTS__ */
+function nanoid(message$1) {
+	return {
+		kind: "validation",
+		type: "nanoid",
+		reference: nanoid,
+		async: false,
+		expects: null,
+		requirement: NANO_ID_REGEX,
+		message: message$1,
+		"~run"(dataset, config$1) {
+			if (dataset.typed && !this.requirement.test(dataset.value)) _addIssue(this, "Nano ID", dataset, config$1);
+			return dataset;
+		}
+	};
+}
+
+//#endregion
+//#region src/actions/nonEmpty/nonEmpty.ts
+/* @__NO_SIDE_EFFECTS__ */
+function nonEmpty(message$1) {
+	return {
+		kind: "validation",
+		type: "non_empty",
+		reference: nonEmpty,
+		async: false,
+		expects: "!0",
+		message: message$1,
+		"~run"(dataset, config$1) {
+			if (dataset.typed && dataset.value.length === 0) _addIssue(this, "length", dataset, config$1, { received: "0" });
+			return dataset;
+		}
+	};
+}
+
+//#endregion
+//#region src/actions/normalize/normalize.ts
+/* @__NO_SIDE_EFFECTS__ */
+function normalize(form) {
+	return {
+		kind: "transformation",
+		type: "normalize",
+		reference: normalize,
+		async: false,
+		form,
+		"~run"(dataset) {
+			dataset.value = dataset.value.normalize(this.form);
+			return dataset;
+		}
+	};
+}
+
+//#endregion
+//#region src/actions/notBytes/notBytes.ts
+/* @__NO_SIDE_EFFECTS__ */
+function notBytes(requirement, message$1) {
+	return {
+		kind: "validation",
+		type: "not_bytes",
+		reference: notBytes,
+		async: false,
+		expects: `!${requirement}`,
+		requirement,
+		message: message$1,
+		"~run"(dataset, config$1) {
+			if (dataset.typed) {
+				const length$1 = /* @__PURE__ */ _getByteCount(dataset.value);
+				if (length$1 === this.requirement) _addIssue(this, "bytes", dataset, config$1, { received: `${length$1}` });
+			}
+			return dataset;
+		}
+	};
+}
+
+//#endregion
+//#region src/actions/notCodePoints/notCodePoints.ts
+/* @__NO_SIDE_EFFECTS__ */
+function notCodePoints(requirement, message$1) {
+	return {
+		kind: "validation",
+		type: "not_code_points",
+		reference: notCodePoints,
+		async: false,
+		expects: `!${requirement}`,
+		requirement,
+		message: message$1,
+		"~run"(dataset, config$1) {
+			if (dataset.typed) {
+				const count = /* @__PURE__ */ _getCodePointCount(dataset.value);
+				if (count === this.requirement) _addIssue(this, "code points", dataset, config$1, { received: `${count}` });
+			}
+			return dataset;
+		}
+	};
+}
+
+//#endregion
+//#region src/actions/notEntries/notEntries.ts
+/* @__NO_SIDE_EFFECTS__ */
+function notEntries(requirement, message$1) {
+	return {
+		kind: "validation",
+		type: "not_entries",
+		reference: notEntries,
+		async: false,
+		expects: `!${requirement}`,
+		requirement,
+		message: message$1,
+		"~run"(dataset, config$1) {
+			if (!dataset.typed) return dataset;
+			const count = Object.keys(dataset.value).length;
+			if (dataset.typed && count === this.requirement) _addIssue(this, "entries", dataset, config$1, { received: `${count}` });
+			return dataset;
+		}
+	};
+}
+
+//#endregion
+//#region src/actions/notGraphemes/notGraphemes.ts
+/* @__NO_SIDE_EFFECTS__ */
+function notGraphemes(requirement, message$1) {
+	return {
+		kind: "validation",
+		type: "not_graphemes",
+		reference: notGraphemes,
+		async: false,
+		expects: `!${requirement}`,
+		requirement,
+		message: message$1,
+		"~run"(dataset, config$1) {
+			if (dataset.typed) {
+				const count = /* @__PURE__ */ _getGraphemeCount(dataset.value);
+				if (count === this.requirement) _addIssue(this, "graphemes", dataset, config$1, { received: `${count}` });
+			}
+			return dataset;
+		}
+	};
+}
+
+//#endregion
+//#region src/actions/notLength/notLength.ts
+/* @__NO_SIDE_EFFECTS__ */
+function notLength(requirement, message$1) {
+	return {
+		kind: "validation",
+		type: "not_length",
+		reference: notLength,
+		async: false,
+		expects: `!${requirement}`,
+		requirement,
+		message: message$1,
+		"~run"(dataset, config$1) {
+			if (dataset.typed && dataset.value.length === this.requirement) _addIssue(this, "length", dataset, config$1, { received: `${dataset.value.length}` });
+			return dataset;
+		}
+	};
+}
+
+//#endregion
+//#region src/actions/notSize/notSize.ts
+/* @__NO_SIDE_EFFECTS__ */
+function notSize(requirement, message$1) {
+	return {
+		kind: "validation",
+		type: "not_size",
+		reference: notSize,
+		async: false,
+		expects: `!${requirement}`,
+		requirement,
+		message: message$1,
+		"~run"(dataset, config$1) {
+			if (dataset.typed && dataset.value.size === this.requirement) _addIssue(this, "size", dataset, config$1, { received: `${dataset.value.size}` });
+			return dataset;
+		}
+	};
+}
+
+//#endregion
+//#region src/actions/notValue/notValue.ts
+/* @__NO_SIDE_EFFECTS__ */
+function notValue(requirement, message$1) {
+	return {
+		kind: "validation",
+		type: "not_value",
+		reference: notValue,
+		async: false,
+		expects: requirement instanceof Date ? `!${requirement.toJSON()}` : `!${/* @__PURE__ */ _stringify(requirement)}`,
+		requirement,
+		message: message$1,
+		"~run"(dataset, config$1) {
+			if (dataset.typed && /* @__PURE__ */ _isValueMatch(this.requirement, dataset.value)) _addIssue(this, "value", dataset, config$1, { received: dataset.value instanceof Date ? dataset.value.toJSON() : /* @__PURE__ */ _stringify(dataset.value) });
+			return dataset;
+		}
+	};
+}
+
+//#endregion
+//#region src/actions/notValues/notValues.ts
+/* @__NO_SIDE_EFFECTS__ */
+function notValues(requirement, message$1) {
+	return {
+		kind: "validation",
+		type: "not_values",
+		reference: notValues,
+		async: false,
+		expects: `!${/* @__PURE__ */ _joinExpects(requirement.map((value$1) => value$1 instanceof Date ? value$1.toJSON() : /* @__PURE__ */ _stringify(value$1)), "|")}`,
+		requirement,
+		message: message$1,
+		"~run"(dataset, config$1) {
+			if (dataset.typed && this.requirement.some((requirement$1) => /* @__PURE__ */ _isValueMatch(requirement$1, dataset.value))) _addIssue(this, "value", dataset, config$1, { received: dataset.value instanceof Date ? dataset.value.toJSON() : /* @__PURE__ */ _stringify(dataset.value) });
+			return dataset;
+		}
+	};
+}
+
+//#endregion
+//#region src/actions/notWords/notWords.ts
+/* @__NO_SIDE_EFFECTS__ */
+function notWords(locales, requirement, message$1) {
+	return {
+		kind: "validation",
+		type: "not_words",
+		reference: notWords,
+		async: false,
+		expects: `!${requirement}`,
+		locales,
+		requirement,
+		message: message$1,
+		"~run"(dataset, config$1) {
+			if (dataset.typed) {
+				const count = /* @__PURE__ */ _getWordCount(this.locales, dataset.value);
+				if (count === this.requirement) _addIssue(this, "words", dataset, config$1, { received: `${count}` });
+			}
+			return dataset;
+		}
+	};
+}
+
+//#endregion
+//#region src/actions/octal/octal.ts
+/* @__NO_SIDE_EFFECTS__ */
+function octal(message$1) {
+	return {
+		kind: "validation",
+		type: "octal",
+		reference: octal,
+		async: false,
+		expects: null,
+		requirement: OCTAL_REGEX,
+		message: message$1,
+		"~run"(dataset, config$1) {
+			if (dataset.typed && !this.requirement.test(dataset.value)) _addIssue(this, "octal", dataset, config$1);
+			return dataset;
+		}
+	};
+}
+
+//#endregion
+//#region src/actions/parseBoolean/parseBoolean.ts
+const TRUTHY = (/* unused pure expression or super */ null && ([
+	true,
+	1,
+	"true",
+	"1",
+	"yes",
+	"y",
+	"on",
+	"enabled"
+]));
+const FALSY = (/* unused pure expression or super */ null && ([
+	false,
+	0,
+	"false",
+	"0",
+	"no",
+	"n",
+	"off",
+	"disabled"
+]));
+/* @__NO_SIDE_EFFECTS__ */
+function parseBoolean(config$1, message$1) {
+	const normalize$1 = (v) => typeof v === "string" ? v.toLowerCase() : v;
+	const truthyRaw = config$1?.truthy ?? TRUTHY;
+	const falsyRaw = config$1?.falsy ?? FALSY;
+	const truthy = config$1?.truthy ? config$1.truthy.map(normalize$1) : TRUTHY;
+	const falsy = config$1?.falsy ? config$1.falsy.map(normalize$1) : FALSY;
+	return {
+		kind: "transformation",
+		type: "parse_boolean",
+		reference: parseBoolean,
+		expects: /* @__PURE__ */ _joinExpects([...truthyRaw, ...falsyRaw].map(_stringify), "|"),
+		config: config$1,
+		message: message$1,
+		async: false,
+		"~run"(dataset, config$2) {
+			const input = normalize$1(dataset.value);
+			if (truthy.includes(input)) dataset.value = true;
+			else if (falsy.includes(input)) dataset.value = false;
+			else {
+				_addIssue(this, "boolean", dataset, config$2);
+				dataset.typed = false;
+			}
+			return dataset;
+		}
+	};
+}
+
+//#endregion
+//#region src/actions/parseJson/parseJson.ts
+/* @__NO_SIDE_EFFECTS__ */
+function parseJson(config$1, message$1) {
+	return {
+		kind: "transformation",
+		type: "parse_json",
+		reference: parseJson,
+		config: config$1,
+		message: message$1,
+		async: false,
+		"~run"(dataset, config$2) {
+			try {
+				dataset.value = JSON.parse(dataset.value, this.config?.reviver);
+			} catch (error) {
+				if (error instanceof Error) {
+					_addIssue(this, "JSON", dataset, config$2, { received: `"${error.message}"` });
+					dataset.typed = false;
+				} else throw error;
+			}
+			return dataset;
+		}
+	};
+}
+
+//#endregion
+//#region src/actions/partialCheck/utils/_isPartiallyTyped/_isPartiallyTyped.ts
+/**
+* Checks if a dataset is partially typed.
+*
+* @param dataset The dataset to check.
+* @param paths The paths to check.
+*
+* @returns Whether it is partially typed.
+*
+* @internal
+*/
+/* @__NO_SIDE_EFFECTS__ */
+function _isPartiallyTyped(dataset, paths) {
+	if (dataset.issues) for (const path of paths) for (const issue of dataset.issues) {
+		let typed = false;
+		const bound = Math.min(path.length, issue.path?.length ?? 0);
+		for (let index = 0; index < bound; index++) if (path[index] !== issue.path[index].key && (path[index] !== "$" || issue.path[index].type !== "array")) {
+			typed = true;
+			break;
+		}
+		if (!typed) return false;
+	}
+	return true;
+}
+
+//#endregion
+//#region src/actions/partialCheck/partialCheck.ts
+/* @__NO_SIDE_EFFECTS__ */
+function partialCheck(paths, requirement, message$1) {
+	return {
+		kind: "validation",
+		type: "partial_check",
+		reference: partialCheck,
+		async: false,
+		expects: null,
+		paths,
+		requirement,
+		message: message$1,
+		"~run"(dataset, config$1) {
+			if ((dataset.typed || /* @__PURE__ */ _isPartiallyTyped(dataset, paths)) && !this.requirement(dataset.value)) _addIssue(this, "input", dataset, config$1);
+			return dataset;
+		}
+	};
+}
+
+//#endregion
+//#region src/actions/partialCheck/partialCheckAsync.ts
+/* @__NO_SIDE_EFFECTS__ */
+function partialCheckAsync(paths, requirement, message$1) {
+	return {
+		kind: "validation",
+		type: "partial_check",
+		reference: partialCheckAsync,
+		async: true,
+		expects: null,
+		paths,
+		requirement,
+		message: message$1,
+		async "~run"(dataset, config$1) {
+			if ((dataset.typed || /* @__PURE__ */ _isPartiallyTyped(dataset, paths)) && !await this.requirement(dataset.value)) _addIssue(this, "input", dataset, config$1);
+			return dataset;
+		}
+	};
+}
+
+//#endregion
+//#region src/actions/rawCheck/rawCheck.ts
+/**
+* Creates a raw check validation action.
+*
+* @param action The validation action.
+*
+* @returns A raw check action.
+*/
+/* @__NO_SIDE_EFFECTS__ */
+function rawCheck(action) {
+	return {
+		kind: "validation",
+		type: "raw_check",
+		reference: rawCheck,
+		async: false,
+		expects: null,
+		"~run"(dataset, config$1) {
+			action({
+				dataset,
+				config: config$1,
+				addIssue: (info) => _addIssue(this, info?.label ?? "input", dataset, config$1, info)
+			});
+			return dataset;
+		}
+	};
+}
+
+//#endregion
+//#region src/actions/rawCheck/rawCheckAsync.ts
+/**
+* Creates a raw check validation action.
+*
+* @param action The validation action.
+*
+* @returns A raw check action.
+*/
+/* @__NO_SIDE_EFFECTS__ */
+function rawCheckAsync(action) {
+	return {
+		kind: "validation",
+		type: "raw_check",
+		reference: rawCheckAsync,
+		async: true,
+		expects: null,
+		async "~run"(dataset, config$1) {
+			await action({
+				dataset,
+				config: config$1,
+				addIssue: (info) => _addIssue(this, info?.label ?? "input", dataset, config$1, info)
+			});
+			return dataset;
+		}
+	};
+}
+
+//#endregion
+//#region src/actions/rawTransform/rawTransform.ts
+/**
+* Creates a raw transformation action.
+*
+* @param action The transformation action.
+*
+* @returns A raw transform action.
+*/
+/* @__NO_SIDE_EFFECTS__ */
+function rawTransform(action) {
+	return {
+		kind: "transformation",
+		type: "raw_transform",
+		reference: rawTransform,
+		async: false,
+		"~run"(dataset, config$1) {
+			const output = action({
+				dataset,
+				config: config$1,
+				addIssue: (info) => _addIssue(this, info?.label ?? "input", dataset, config$1, info),
+				NEVER: null
+			});
+			if (dataset.issues) dataset.typed = false;
+			else dataset.value = output;
+			return dataset;
+		}
+	};
+}
+
+//#endregion
+//#region src/actions/rawTransform/rawTransformAsync.ts
+/**
+* Creates a raw transformation action.
+*
+* @param action The transformation action.
+*
+* @returns A raw transform action.
+*/
+/* @__NO_SIDE_EFFECTS__ */
+function rawTransformAsync(action) {
+	return {
+		kind: "transformation",
+		type: "raw_transform",
+		reference: rawTransformAsync,
+		async: true,
+		async "~run"(dataset, config$1) {
+			const output = await action({
+				dataset,
+				config: config$1,
+				addIssue: (info) => _addIssue(this, info?.label ?? "input", dataset, config$1, info),
+				NEVER: null
+			});
+			if (dataset.issues) dataset.typed = false;
+			else dataset.value = output;
+			return dataset;
+		}
+	};
+}
+
+//#endregion
+//#region src/actions/readonly/readonly.ts
+/* @__NO_SIDE_EFFECTS__ */
+function readonly() {
+	return {
+		kind: "transformation",
+		type: "readonly",
+		reference: readonly,
+		async: false,
+		"~run"(dataset) {
+			return dataset;
+		}
+	};
+}
+
+//#endregion
+//#region src/actions/reduceItems/reduceItems.ts
+/* @__NO_SIDE_EFFECTS__ */
+function reduceItems(operation, initial) {
+	return {
+		kind: "transformation",
+		type: "reduce_items",
+		reference: reduceItems,
+		async: false,
+		operation,
+		initial,
+		"~run"(dataset) {
+			dataset.value = dataset.value.reduce(this.operation, this.initial);
+			return dataset;
+		}
+	};
+}
+
+//#endregion
+//#region src/actions/regex/regex.ts
+/* @__NO_SIDE_EFFECTS__ */
+function regex(requirement, message$1) {
+	return {
+		kind: "validation",
+		type: "regex",
+		reference: regex,
+		async: false,
+		expects: `${requirement}`,
+		requirement,
+		message: message$1,
+		"~run"(dataset, config$1) {
+			if (dataset.typed && !this.requirement.test(dataset.value)) _addIssue(this, "format", dataset, config$1);
+			return dataset;
+		}
+	};
+}
+
+//#endregion
+//#region src/actions/returns/returns.ts
+/* @__NO_SIDE_EFFECTS__ */
+function returns(schema) {
+	return {
+		kind: "transformation",
+		type: "returns",
+		reference: returns,
+		async: false,
+		schema,
+		"~run"(dataset, config$1) {
+			const func = dataset.value;
+			dataset.value = (...args_) => {
+				const returnsDataset = this.schema["~run"]({ value: func(...args_) }, config$1);
+				if (returnsDataset.issues) throw new ValiError(returnsDataset.issues);
+				return returnsDataset.value;
+			};
+			return dataset;
+		}
+	};
+}
+
+//#endregion
+//#region src/actions/returns/returnsAsync.ts
+/* @__NO_SIDE_EFFECTS__ */
+function returnsAsync(schema) {
+	return {
+		kind: "transformation",
+		type: "returns",
+		reference: returnsAsync,
+		async: false,
+		schema,
+		"~run"(dataset, config$1) {
+			const func = dataset.value;
+			dataset.value = async (...args_) => {
+				const returnsDataset = await this.schema["~run"]({ value: await func(...args_) }, config$1);
+				if (returnsDataset.issues) throw new ValiError(returnsDataset.issues);
+				return returnsDataset.value;
+			};
+			return dataset;
+		}
+	};
+}
+
+//#endregion
+//#region src/actions/rfcEmail/rfcEmail.ts
+/* @__NO_SIDE_EFFECTS__ */
+function rfcEmail(message$1) {
+	return {
+		kind: "validation",
+		type: "rfc_email",
+		reference: rfcEmail,
+		expects: null,
+		async: false,
+		requirement: RFC_EMAIL_REGEX,
+		message: message$1,
+		"~run"(dataset, config$1) {
+			if (dataset.typed && !this.requirement.test(dataset.value)) _addIssue(this, "email", dataset, config$1);
+			return dataset;
+		}
+	};
+}
+
+//#endregion
+//#region src/actions/safeInteger/safeInteger.ts
+/* @__NO_SIDE_EFFECTS__ */
+function safeInteger(message$1) {
+	return {
+		kind: "validation",
+		type: "safe_integer",
+		reference: safeInteger,
+		async: false,
+		expects: null,
+		requirement: Number.isSafeInteger,
+		message: message$1,
+		"~run"(dataset, config$1) {
+			if (dataset.typed && !this.requirement(dataset.value)) _addIssue(this, "safe integer", dataset, config$1);
+			return dataset;
+		}
+	};
+}
+
+//#endregion
+//#region src/actions/size/size.ts
+/* @__NO_SIDE_EFFECTS__ */
+function size(requirement, message$1) {
+	return {
+		kind: "validation",
+		type: "size",
+		reference: size,
+		async: false,
+		expects: `${requirement}`,
+		requirement,
+		message: message$1,
+		"~run"(dataset, config$1) {
+			if (dataset.typed && dataset.value.size !== this.requirement) _addIssue(this, "size", dataset, config$1, { received: `${dataset.value.size}` });
+			return dataset;
+		}
+	};
+}
+
+//#endregion
+//#region src/actions/slug/slug.ts
+/* @__NO_SIDE_EFFECTS__ */
+function slug(message$1) {
+	return {
+		kind: "validation",
+		type: "slug",
+		reference: slug,
+		async: false,
+		expects: null,
+		requirement: SLUG_REGEX,
+		message: message$1,
+		"~run"(dataset, config$1) {
+			if (dataset.typed && !this.requirement.test(dataset.value)) _addIssue(this, "slug", dataset, config$1);
+			return dataset;
+		}
+	};
+}
+
+//#endregion
+//#region src/actions/someItem/someItem.ts
+/* @__NO_SIDE_EFFECTS__ */
+function someItem(requirement, message$1) {
+	return {
+		kind: "validation",
+		type: "some_item",
+		reference: someItem,
+		async: false,
+		expects: null,
+		requirement,
+		message: message$1,
+		"~run"(dataset, config$1) {
+			if (dataset.typed && !dataset.value.some(this.requirement)) _addIssue(this, "item", dataset, config$1);
+			return dataset;
+		}
+	};
+}
+
+//#endregion
+//#region src/actions/sortItems/sortItems.ts
+/* @__NO_SIDE_EFFECTS__ */
+function sortItems(operation) {
+	return {
+		kind: "transformation",
+		type: "sort_items",
+		reference: sortItems,
+		async: false,
+		operation,
+		"~run"(dataset) {
+			dataset.value = dataset.value.sort(this.operation);
+			return dataset;
+		}
+	};
+}
+
+//#endregion
+//#region src/actions/startsWith/startsWith.ts
+/* @__NO_SIDE_EFFECTS__ */
+function startsWith(requirement, message$1) {
+	return {
+		kind: "validation",
+		type: "starts_with",
+		reference: startsWith,
+		async: false,
+		expects: `"${requirement}"`,
+		requirement,
+		message: message$1,
+		"~run"(dataset, config$1) {
+			if (dataset.typed && !dataset.value.startsWith(this.requirement)) _addIssue(this, "start", dataset, config$1, { received: `"${dataset.value.slice(0, this.requirement.length)}"` });
+			return dataset;
+		}
+	};
+}
+
+//#endregion
+//#region src/actions/stringifyJson/stringifyJson.ts
+/* @__NO_SIDE_EFFECTS__ */
+function stringifyJson(config$1, message$1) {
+	return {
+		kind: "transformation",
+		type: "stringify_json",
+		reference: stringifyJson,
+		message: message$1,
+		config: config$1,
+		async: false,
+		"~run"(dataset, config$2) {
+			try {
+				const output = JSON.stringify(dataset.value, this.config?.replacer, this.config?.space);
+				if (output === void 0) {
+					_addIssue(this, "JSON", dataset, config$2);
+					dataset.typed = false;
+				} else dataset.value = output;
+			} catch (error) {
+				if (error instanceof Error) {
+					_addIssue(this, "JSON", dataset, config$2, { received: `"${error.message}"` });
+					dataset.typed = false;
+				} else throw error;
+			}
+			return dataset;
+		}
+	};
+}
+
+//#endregion
+//#region src/actions/title/title.ts
+/**
+* Creates a title metadata action.
+*
+* @param title_ The title text.
+*
+* @returns A title action.
+*/
+/* @__NO_SIDE_EFFECTS__ */
+function title(title_) {
+	return {
+		kind: "metadata",
+		type: "title",
+		reference: title,
+		title: title_
+	};
+}
+
+//#endregion
+//#region src/actions/toBigint/toBigint.ts
+/* @__NO_SIDE_EFFECTS__ */
+function toBigint(message$1) {
+	return {
+		kind: "transformation",
+		type: "to_bigint",
+		reference: toBigint,
+		async: false,
+		message: message$1,
+		"~run"(dataset, config$1) {
+			try {
+				dataset.value = BigInt(dataset.value);
+			} catch {
+				_addIssue(this, "bigint", dataset, config$1);
+				dataset.typed = false;
+			}
+			return dataset;
+		}
+	};
+}
+
+//#endregion
+//#region src/actions/toBoolean/toBoolean.ts
+/**
+* Creates a to boolean transformation action.
+*
+* @returns A to boolean action.
+*
+* @beta
+*/
+/* @__NO_SIDE_EFFECTS__ */
+function toBoolean() {
+	return {
+		kind: "transformation",
+		type: "to_boolean",
+		reference: toBoolean,
+		async: false,
+		"~run"(dataset) {
+			dataset.value = Boolean(dataset.value);
+			return dataset;
+		}
+	};
+}
+
+//#endregion
+//#region src/actions/toCamelCase/toCamelCase.ts
+/**
+* Creates a to camel case transformation action.
+*
+* Words are separated by `_`, `-` and ASCII whitespace, as well as by case
+* and acronym boundaries.
+*
+* Hint: Acronym runs are normalized to lowercase (e.g. `parseURLValue` →
+* `parseUrlValue`) and digits stay attached to the preceding token (e.g.
+* `item2Name` → `item2Name`).
+*
+* @returns A to camel case action.
+*
+* @beta
+*/
+/* @__NO_SIDE_EFFECTS__ */
+function toCamelCase() {
+	return {
+		kind: "transformation",
+		type: "to_camel_case",
+		reference: toCamelCase,
+		async: false,
+		"~run"(dataset) {
+			dataset.value = /* @__PURE__ */ _formatCase(dataset.value, "", false, true);
+			return dataset;
+		}
+	};
+}
+
+//#endregion
+//#region src/actions/toDate/toDate.ts
+/* @__NO_SIDE_EFFECTS__ */
+function toDate(message$1) {
+	return {
+		kind: "transformation",
+		type: "to_date",
+		reference: toDate,
+		async: false,
+		message: message$1,
+		"~run"(dataset, config$1) {
+			try {
+				dataset.value = new Date(dataset.value);
+				if (isNaN(dataset.value)) {
+					_addIssue(this, "date", dataset, config$1, { received: "\"Invalid Date\"" });
+					dataset.typed = false;
+				}
+			} catch {
+				_addIssue(this, "date", dataset, config$1);
+				dataset.typed = false;
+			}
+			return dataset;
+		}
+	};
+}
+
+//#endregion
+//#region src/actions/toKebabCase/toKebabCase.ts
+/**
+* Creates a to kebab case transformation action.
+*
+* Words are separated by `_`, `-` and ASCII whitespace, as well as by case
+* and acronym boundaries.
+*
+* Hint: Acronym runs are normalized to lowercase (e.g. `parseURLValue` →
+* `parse-url-value`) and digits stay attached to the preceding token (e.g.
+* `item2Name` → `item2-name`).
+*
+* @returns A to kebab case action.
+*
+* @beta
+*/
+/* @__NO_SIDE_EFFECTS__ */
+function toKebabCase() {
+	return {
+		kind: "transformation",
+		type: "to_kebab_case",
+		reference: toKebabCase,
+		async: false,
+		"~run"(dataset) {
+			dataset.value = /* @__PURE__ */ _formatCase(dataset.value, "-", false, false);
+			return dataset;
+		}
+	};
+}
+
+//#endregion
+//#region src/actions/toLowerCase/toLowerCase.ts
+/**
+* Creates a to lower case transformation action.
+*
+* @returns A to lower case action.
+*/
+/* @__NO_SIDE_EFFECTS__ */
+function toLowerCase() {
+	return {
+		kind: "transformation",
+		type: "to_lower_case",
+		reference: toLowerCase,
+		async: false,
+		"~run"(dataset) {
+			dataset.value = dataset.value.toLowerCase();
+			return dataset;
+		}
+	};
+}
+
+//#endregion
+//#region src/actions/toMaxValue/toMaxValue.ts
+/**
+* Creates a to max value transformation action.
+*
+* @param requirement The maximum value.
+*
+* @returns A to max value action.
+*/
+/* @__NO_SIDE_EFFECTS__ */
+function toMaxValue(requirement) {
+	return {
+		kind: "transformation",
+		type: "to_max_value",
+		reference: toMaxValue,
+		async: false,
+		requirement,
+		"~run"(dataset) {
+			dataset.value = dataset.value > this.requirement ? this.requirement : dataset.value;
+			return dataset;
+		}
+	};
+}
+
+//#endregion
+//#region src/actions/toMinValue/toMinValue.ts
+/**
+* Creates a to min value transformation action.
+*
+* @param requirement The minimum value.
+*
+* @returns A to min value action.
+*/
+/* @__NO_SIDE_EFFECTS__ */
+function toMinValue(requirement) {
+	return {
+		kind: "transformation",
+		type: "to_min_value",
+		reference: toMinValue,
+		async: false,
+		requirement,
+		"~run"(dataset) {
+			dataset.value = dataset.value < this.requirement ? this.requirement : dataset.value;
+			return dataset;
+		}
+	};
+}
+
+//#endregion
+//#region src/actions/toNumber/toNumber.ts
+/* @__NO_SIDE_EFFECTS__ */
+function toNumber(message$1) {
+	return {
+		kind: "transformation",
+		type: "to_number",
+		reference: toNumber,
+		async: false,
+		message: message$1,
+		"~run"(dataset, config$1) {
+			try {
+				dataset.value = Number(dataset.value);
+				if (isNaN(dataset.value)) {
+					_addIssue(this, "number", dataset, config$1);
+					dataset.typed = false;
+				}
+			} catch {
+				_addIssue(this, "number", dataset, config$1);
+				dataset.typed = false;
+			}
+			return dataset;
+		}
+	};
+}
+
+//#endregion
+//#region src/actions/toPascalCase/toPascalCase.ts
+/**
+* Creates a to pascal case transformation action.
+*
+* Words are separated by `_`, `-` and ASCII whitespace, as well as by case
+* and acronym boundaries.
+*
+* Hint: Acronym runs are normalized to lowercase (e.g. `parseURLValue` →
+* `ParseUrlValue`) and digits stay attached to the preceding token (e.g.
+* `item2Name` → `Item2Name`).
+*
+* @returns A to pascal case action.
+*
+* @beta
+*/
+/* @__NO_SIDE_EFFECTS__ */
+function toPascalCase() {
+	return {
+		kind: "transformation",
+		type: "to_pascal_case",
+		reference: toPascalCase,
+		async: false,
+		"~run"(dataset) {
+			dataset.value = /* @__PURE__ */ _formatCase(dataset.value, "", true, true);
+			return dataset;
+		}
+	};
+}
+
+//#endregion
+//#region src/actions/toSnakeCase/toSnakeCase.ts
+/**
+* Creates a to snake case transformation action.
+*
+* Words are separated by `_`, `-` and ASCII whitespace, as well as by case
+* and acronym boundaries.
+*
+* Hint: Acronym runs are normalized to lowercase (e.g. `parseURLValue` →
+* `parse_url_value`) and digits stay attached to the preceding token (e.g.
+* `item2Name` → `item2_name`).
+*
+* @returns A to snake case action.
+*
+* @beta
+*/
+/* @__NO_SIDE_EFFECTS__ */
+function toSnakeCase() {
+	return {
+		kind: "transformation",
+		type: "to_snake_case",
+		reference: toSnakeCase,
+		async: false,
+		"~run"(dataset) {
+			dataset.value = /* @__PURE__ */ _formatCase(dataset.value, "_", false, false);
+			return dataset;
+		}
+	};
+}
+
+//#endregion
+//#region src/actions/toString/toString.ts
+/* @__NO_SIDE_EFFECTS__ */
+function dist_toString(message$1) {
+	return {
+		kind: "transformation",
+		type: "to_string",
+		reference: dist_toString,
+		async: false,
+		message: message$1,
+		"~run"(dataset, config$1) {
+			try {
+				dataset.value = String(dataset.value);
+			} catch {
+				_addIssue(this, "string", dataset, config$1);
+				dataset.typed = false;
+			}
+			return dataset;
+		}
+	};
+}
+
+//#endregion
+//#region src/actions/toUpperCase/toUpperCase.ts
+/**
+* Creates a to upper case transformation action.
+*
+* @returns A to upper case action.
+*/
+/* @__NO_SIDE_EFFECTS__ */
+function toUpperCase() {
+	return {
+		kind: "transformation",
+		type: "to_upper_case",
+		reference: toUpperCase,
+		async: false,
+		"~run"(dataset) {
+			dataset.value = dataset.value.toUpperCase();
+			return dataset;
+		}
+	};
+}
+
+//#endregion
+//#region src/actions/transform/transform.ts
+/**
+* Creates a custom transformation action.
+*
+* @param operation The transformation operation.
+*
+* @returns A transform action.
+*/
+/* @__NO_SIDE_EFFECTS__ */
+function transform(operation) {
+	return {
+		kind: "transformation",
+		type: "transform",
+		reference: transform,
+		async: false,
+		operation,
+		"~run"(dataset) {
+			dataset.value = this.operation(dataset.value);
+			return dataset;
+		}
+	};
+}
+
+//#endregion
+//#region src/actions/transform/transformAsync.ts
+/**
+* Creates a custom transformation action.
+*
+* @param operation The transformation operation.
+*
+* @returns A transform action.
+*/
+/* @__NO_SIDE_EFFECTS__ */
+function transformAsync(operation) {
+	return {
+		kind: "transformation",
+		type: "transform",
+		reference: transformAsync,
+		async: true,
+		operation,
+		async "~run"(dataset) {
+			dataset.value = await this.operation(dataset.value);
+			return dataset;
+		}
+	};
+}
+
+//#endregion
+//#region src/actions/trim/trim.ts
+/**
+* Creates a trim transformation action.
+*
+* @returns A trim action.
+*/
+/* @__NO_SIDE_EFFECTS__ */
+function trim() {
+	return {
+		kind: "transformation",
+		type: "trim",
+		reference: trim,
+		async: false,
+		"~run"(dataset) {
+			dataset.value = dataset.value.trim();
+			return dataset;
+		}
+	};
+}
+
+//#endregion
+//#region src/actions/trimEnd/trimEnd.ts
+/**
+* Creates a trim end transformation action.
+*
+* @returns A trim end action.
+*/
+/* @__NO_SIDE_EFFECTS__ */
+function trimEnd() {
+	return {
+		kind: "transformation",
+		type: "trim_end",
+		reference: trimEnd,
+		async: false,
+		"~run"(dataset) {
+			dataset.value = dataset.value.trimEnd();
+			return dataset;
+		}
+	};
+}
+
+//#endregion
+//#region src/actions/trimStart/trimStart.ts
+/**
+* Creates a trim start transformation action.
+*
+* @returns A trim start action.
+*/
+/* @__NO_SIDE_EFFECTS__ */
+function trimStart() {
+	return {
+		kind: "transformation",
+		type: "trim_start",
+		reference: trimStart,
+		async: false,
+		"~run"(dataset) {
+			dataset.value = dataset.value.trimStart();
+			return dataset;
+		}
+	};
+}
+
+//#endregion
+//#region src/actions/ulid/ulid.ts
+/* @__NO_SIDE_EFFECTS__ */
+function ulid(message$1) {
+	return {
+		kind: "validation",
+		type: "ulid",
+		reference: ulid,
+		async: false,
+		expects: null,
+		requirement: ULID_REGEX,
+		message: message$1,
+		"~run"(dataset, config$1) {
+			if (dataset.typed && !this.requirement.test(dataset.value)) _addIssue(this, "ULID", dataset, config$1);
+			return dataset;
+		}
+	};
+}
+
+//#endregion
+//#region src/actions/url/url.ts
+/* @__NO_SIDE_EFFECTS__ */
+function url(message$1) {
+	return {
+		kind: "validation",
+		type: "url",
+		reference: url,
+		async: false,
+		expects: null,
+		requirement(input) {
+			try {
+				if (URL.canParse) return URL.canParse(input);
+				new URL(input);
+				return true;
+			} catch {
+				return false;
+			}
+		},
+		message: message$1,
+		"~run"(dataset, config$1) {
+			if (dataset.typed && !this.requirement(dataset.value)) _addIssue(this, "URL", dataset, config$1);
+			return dataset;
+		}
+	};
+}
+
+//#endregion
+//#region src/actions/uuid/uuid.ts
+/* @__NO_SIDE_EFFECTS__ */
+function uuid(message$1) {
+	return {
+		kind: "validation",
+		type: "uuid",
+		reference: uuid,
+		async: false,
+		expects: null,
+		requirement: UUID_REGEX,
+		message: message$1,
+		"~run"(dataset, config$1) {
+			if (dataset.typed && !this.requirement.test(dataset.value)) _addIssue(this, "UUID", dataset, config$1);
+			return dataset;
+		}
+	};
+}
+
+//#endregion
+//#region src/actions/value/value.ts
+/* @__NO_SIDE_EFFECTS__ */
+function value(requirement, message$1) {
+	return {
+		kind: "validation",
+		type: "value",
+		reference: value,
+		async: false,
+		expects: requirement instanceof Date ? requirement.toJSON() : /* @__PURE__ */ _stringify(requirement),
+		requirement,
+		message: message$1,
+		"~run"(dataset, config$1) {
+			if (dataset.typed && !/* @__PURE__ */ _isValueMatch(this.requirement, dataset.value)) _addIssue(this, "value", dataset, config$1, { received: dataset.value instanceof Date ? dataset.value.toJSON() : /* @__PURE__ */ _stringify(dataset.value) });
+			return dataset;
+		}
+	};
+}
+
+//#endregion
+//#region src/actions/values/values.ts
+/* @__NO_SIDE_EFFECTS__ */
+function values(requirement, message$1) {
+	return {
+		kind: "validation",
+		type: "values",
+		reference: values,
+		async: false,
+		expects: `${/* @__PURE__ */ _joinExpects(requirement.map((value$1) => value$1 instanceof Date ? value$1.toJSON() : /* @__PURE__ */ _stringify(value$1)), "|")}`,
+		requirement,
+		message: message$1,
+		"~run"(dataset, config$1) {
+			if (dataset.typed && !this.requirement.some((requirement$1) => /* @__PURE__ */ _isValueMatch(requirement$1, dataset.value))) _addIssue(this, "value", dataset, config$1, { received: dataset.value instanceof Date ? dataset.value.toJSON() : /* @__PURE__ */ _stringify(dataset.value) });
+			return dataset;
+		}
+	};
+}
+
+//#endregion
+//#region src/actions/words/words.ts
+/* @__NO_SIDE_EFFECTS__ */
+function words(locales, requirement, message$1) {
+	return {
+		kind: "validation",
+		type: "words",
+		reference: words,
+		async: false,
+		expects: `${requirement}`,
+		locales,
+		requirement,
+		message: message$1,
+		"~run"(dataset, config$1) {
+			if (dataset.typed) {
+				const count = /* @__PURE__ */ _getWordCount(this.locales, dataset.value);
+				if (count !== this.requirement) _addIssue(this, "words", dataset, config$1, { received: `${count}` });
+			}
+			return dataset;
+		}
+	};
+}
+
+//#endregion
+//#region src/const.ts
+const ABORT_EARLY_CONFIG = { abortEarly: true };
+
+//#endregion
+//#region src/methods/assert/assert.ts
+/**
+* Checks if the input matches the schema. As this is an assertion function, it
+* can be used as a type guard.
+*
+* @param schema The schema to be used.
+* @param input The input to be tested.
+*/
+function assert(schema, input) {
+	const issues = schema["~run"]({ value: input }, ABORT_EARLY_CONFIG).issues;
+	if (issues) throw new ValiError(issues);
+}
+
+//#endregion
+//#region src/methods/cache/_LruCache.ts
+/**
+* Efficient LRU cache using Map iteration order.
+*/
+var _LruCache = class {
+	constructor(config$1) {
+		this.refCount = 0;
+		this.maxSize = config$1?.maxSize ?? 1e3;
+		this.maxAge = config$1?.maxAge ?? Infinity;
+		this.hasMaxAge = isFinite(this.maxAge);
+	}
+	/**
+	* Stringifies an unknown input to a cache key component.
+	*
+	* @param input The unknown input.
+	*
+	* @returns A cache key component.
+	*/
+	stringify(input) {
+		const type = typeof input;
+		if (type === "string") return `"${input}"`;
+		if (type === "number" || type === "boolean") return `${input}`;
+		if (type === "bigint") return `${input}n`;
+		if (type === "object" || type === "function") {
+			if (input) {
+				this.refIds ?? (this.refIds = /* @__PURE__ */ new WeakMap());
+				let id = this.refIds.get(input);
+				if (!id) {
+					id = ++this.refCount;
+					this.refIds.set(input, id);
+				}
+				return `#${id}`;
+			}
+			return "null";
+		}
+		return type;
+	}
+	/**
+	* Creates a cache key from input and config.
+	*
+	* @param input The input value.
+	* @param config The parse configuration.
+	*
+	* @returns The cache key.
+	*/
+	key(input, config$1 = {}) {
+		return `${this.stringify(input)}|${this.stringify(config$1.lang)}|${this.stringify(config$1.message)}|${this.stringify(config$1.abortEarly)}|${this.stringify(config$1.abortPipeEarly)}`;
+	}
+	/**
+	* Gets a value from the cache by key.
+	*
+	* @param key The cache key.
+	*
+	* @returns The cached value.
+	*/
+	get(key) {
+		if (!this.store) return void 0;
+		const entry = this.store.get(key);
+		if (!entry) return void 0;
+		if (this.hasMaxAge && Date.now() - entry[1] > this.maxAge) {
+			this.store.delete(key);
+			return;
+		}
+		this.store.delete(key);
+		this.store.set(key, entry);
+		return entry[0];
+	}
+	/**
+	* Sets a value in the cache by key.
+	*
+	* @param key The cache key.
+	* @param value The cached value.
+	*/
+	set(key, value$1) {
+		this.store ?? (this.store = /* @__PURE__ */ new Map());
+		this.store.delete(key);
+		const timestamp = this.hasMaxAge ? Date.now() : 0;
+		this.store.set(key, [value$1, timestamp]);
+		if (this.store.size > this.maxSize) this.store.delete(this.store.keys().next().value);
+	}
+	/**
+	* Clears all entries from the cache.
+	*/
+	clear() {
+		this.store?.clear();
+	}
+};
+
+//#endregion
+//#region src/methods/cache/cache.ts
+/* @__NO_SIDE_EFFECTS__ */
+function cache(schema, config$1) {
+	return _standardSchema({
+		...schema,
+		cacheConfig: config$1,
+		cache: new _LruCache(config$1),
+		"~run"(dataset, runConfig) {
+			const key = this.cache.key(dataset.value, runConfig);
+			let outputDataset = this.cache.get(key);
+			if (!outputDataset) this.cache.set(key, outputDataset = schema["~run"](dataset, runConfig));
+			return /* @__PURE__ */ _cloneDataset(outputDataset);
+		}
+	});
+}
+
+//#endregion
+//#region src/methods/cache/cacheAsync.ts
+/* @__NO_SIDE_EFFECTS__ */
+function cacheAsync(schema, config$1) {
+	let activeRuns;
+	return _standardSchema({
+		...schema,
+		async: true,
+		cacheConfig: config$1,
+		cache: new _LruCache(config$1),
+		async "~run"(dataset, runConfig) {
+			const key = this.cache.key(dataset.value, runConfig);
+			const cached = this.cache.get(key);
+			if (cached) return /* @__PURE__ */ _cloneDataset(cached);
+			let promise$1 = activeRuns?.get(key);
+			if (!promise$1) {
+				activeRuns ?? (activeRuns = /* @__PURE__ */ new Map());
+				promise$1 = Promise.resolve(schema["~run"](dataset, runConfig));
+				activeRuns.set(key, promise$1);
+			}
+			try {
+				const outputDataset = await promise$1;
+				this.cache.set(key, outputDataset);
+				return /* @__PURE__ */ _cloneDataset(outputDataset);
+			} finally {
+				activeRuns?.delete(key);
+			}
+		}
+	});
+}
+
+//#endregion
+//#region src/methods/config/config.ts
+/**
+* Changes the local configuration of a schema.
+*
+* @param schema The schema to configure.
+* @param config The parse configuration.
+*
+* @returns The configured schema.
+*/
+/* @__NO_SIDE_EFFECTS__ */
+function config(schema, config$1) {
+	return _standardSchema({
+		...schema,
+		"~run"(dataset, config_) {
+			return schema["~run"](dataset, {
+				...config_,
+				...config$1
+			});
+		}
+	});
+}
+
+//#endregion
+//#region src/methods/getFallback/getFallback.ts
+/**
+* Returns the fallback value of the schema.
+*
+* @param schema The schema to get it from.
+* @param dataset The output dataset if available.
+* @param config The config if available.
+*
+* @returns The fallback value.
+*/
+/* @__NO_SIDE_EFFECTS__ */
+function getFallback(schema, dataset, config$1) {
+	return typeof schema.fallback === "function" ? schema.fallback(dataset, config$1) : schema.fallback;
+}
+
+//#endregion
+//#region src/methods/fallback/fallback.ts
+/**
+* Returns a fallback value as output if the input does not match the schema.
+*
+* @param schema The schema to catch.
+* @param fallback The fallback value.
+*
+* @returns The passed schema.
+*/
+/* @__NO_SIDE_EFFECTS__ */
+function fallback(schema, fallback$1) {
+	return _standardSchema({
+		...schema,
+		fallback: fallback$1,
+		"~run"(dataset, config$1) {
+			const outputDataset = schema["~run"](dataset, config$1);
+			return outputDataset.issues ? {
+				typed: true,
+				value: /* @__PURE__ */ getFallback(this, outputDataset, config$1)
+			} : outputDataset;
+		}
+	});
+}
+
+//#endregion
+//#region src/methods/fallback/fallbackAsync.ts
+/* @__NO_SIDE_EFFECTS__ */
+function fallbackAsync(schema, fallback$1) {
+	return _standardSchema({
+		...schema,
+		fallback: fallback$1,
+		async: true,
+		async "~run"(dataset, config$1) {
+			const outputDataset = await schema["~run"](dataset, config$1);
+			return outputDataset.issues ? {
+				typed: true,
+				value: await /* @__PURE__ */ getFallback(this, outputDataset, config$1)
+			} : outputDataset;
+		}
+	});
+}
+
+//#endregion
+//#region src/methods/flatten/flatten.ts
+/* @__NO_SIDE_EFFECTS__ */
+function flatten(issues) {
+	const flatErrors = {};
+	for (const issue of issues) if (issue.path) {
+		const dotPath = /* @__PURE__ */ getDotPath(issue);
+		if (dotPath) {
+			if (!flatErrors.nested) flatErrors.nested = {};
+			if (Object.prototype.hasOwnProperty.call(flatErrors.nested, dotPath)) flatErrors.nested[dotPath].push(issue.message);
+			else flatErrors.nested[dotPath] = [issue.message];
+		} else if (flatErrors.other) flatErrors.other.push(issue.message);
+		else flatErrors.other = [issue.message];
+	} else if (flatErrors.root) flatErrors.root.push(issue.message);
+	else flatErrors.root = [issue.message];
+	return flatErrors;
+}
+
+//#endregion
+//#region src/methods/forward/forward.ts
+/**
+* Forwards the issues of the passed validation action.
+*
+* @param action The validation action.
+* @param path The path to forward the issues to.
+*
+* @returns The modified action.
+*/
+/* @__NO_SIDE_EFFECTS__ */
+function forward(action, path) {
+	return {
+		...action,
+		"~run"(dataset, config$1) {
+			const prevIssues = dataset.issues && [...dataset.issues];
+			dataset = action["~run"](dataset, config$1);
+			if (dataset.issues) {
+				for (const issue of dataset.issues) if (!prevIssues?.includes(issue)) {
+					let pathInput = dataset.value;
+					for (const key of path) {
+						const pathValue = pathInput[key];
+						const pathItem = {
+							type: "unknown",
+							origin: "value",
+							input: pathInput,
+							key,
+							value: pathValue
+						};
+						if (issue.path) issue.path.push(pathItem);
+						else issue.path = [pathItem];
+						if (!pathValue) break;
+						pathInput = pathValue;
+					}
+				}
+			}
+			return dataset;
+		}
+	};
+}
+
+//#endregion
+//#region src/methods/forward/forwardAsync.ts
+/**
+* Forwards the issues of the passed validation action.
+*
+* @param action The validation action.
+* @param path The path to forward the issues to.
+*
+* @returns The modified action.
+*/
+/* @__NO_SIDE_EFFECTS__ */
+function forwardAsync(action, path) {
+	return {
+		...action,
+		async: true,
+		async "~run"(dataset, config$1) {
+			const prevIssues = dataset.issues && [...dataset.issues];
+			dataset = await action["~run"](dataset, config$1);
+			if (dataset.issues) {
+				for (const issue of dataset.issues) if (!prevIssues?.includes(issue)) {
+					let pathInput = dataset.value;
+					for (const key of path) {
+						const pathValue = pathInput[key];
+						const pathItem = {
+							type: "unknown",
+							origin: "value",
+							input: pathInput,
+							key,
+							value: pathValue
+						};
+						if (issue.path) issue.path.push(pathItem);
+						else issue.path = [pathItem];
+						if (!pathValue) break;
+						pathInput = pathValue;
+					}
+				}
+			}
+			return dataset;
+		}
+	};
+}
+
+//#endregion
+//#region src/methods/getDefault/getDefault.ts
+/**
+* Returns the default value of the schema.
+*
+* @param schema The schema to get it from.
+* @param dataset The input dataset if available.
+* @param config The config if available.
+*
+* @returns The default value.
+*/
+/* @__NO_SIDE_EFFECTS__ */
+function getDefault(schema, dataset, config$1) {
+	return typeof schema.default === "function" ? schema.default(dataset, config$1) : schema.default;
+}
+
+//#endregion
+//#region src/methods/getDefaults/getDefaults.ts
+/**
+* Returns the default values of the schema.
+*
+* Hint: The difference to `getDefault` is that for object and tuple schemas
+* this function recursively returns the default values of the subschemas
+* instead of `undefined`.
+*
+* @param schema The schema to get them from.
+*
+* @returns The default values.
+*/
+/* @__NO_SIDE_EFFECTS__ */
+function getDefaults(schema) {
+	if ("entries" in schema) {
+		const object$1 = {};
+		for (const key in schema.entries) object$1[key] = /* @__PURE__ */ getDefaults(schema.entries[key]);
+		return object$1;
+	}
+	if ("items" in schema) return schema.items.map(getDefaults);
+	return /* @__PURE__ */ getDefault(schema);
+}
+
+//#endregion
+//#region src/methods/getDefaults/getDefaultsAsync.ts
+/**
+* Returns the default values of the schema.
+*
+* Hint: The difference to `getDefault` is that for object and tuple schemas
+* this function recursively returns the default values of the subschemas
+* instead of `undefined`.
+*
+* @param schema The schema to get them from.
+*
+* @returns The default values.
+*/
+/* @__NO_SIDE_EFFECTS__ */
+async function getDefaultsAsync(schema) {
+	if ("entries" in schema) return Object.fromEntries(await Promise.all(Object.entries(schema.entries).map(async ([key, value$1]) => [key, await /* @__PURE__ */ getDefaultsAsync(value$1)])));
+	if ("items" in schema) return Promise.all(schema.items.map(getDefaultsAsync));
+	return /* @__PURE__ */ getDefault(schema);
+}
+
+//#endregion
+//#region src/methods/getDescription/getDescription.ts
+/**
+* Returns the description of the schema.
+*
+* If multiple descriptions are defined, the last one of the highest level is
+* returned. If no description is defined, `undefined` is returned.
+*
+* @param schema The schema to get the description from.
+*
+* @returns The description, if any.
+*
+* @beta
+*/
+/* @__NO_SIDE_EFFECTS__ */
+function getDescription(schema) {
+	return /* @__PURE__ */ _getLastMetadata(schema, "description");
+}
+
+//#endregion
+//#region src/methods/getExamples/getExamples.ts
+/**
+* Returns the examples of a schema.
+*
+* If multiple examples are defined, it concatenates them using depth-first
+* search. If no examples are defined, an empty array is returned.
+*
+* @param schema The schema to get the examples from.
+*
+* @returns The examples, if any.
+*
+* @beta
+*/
+/* @__NO_SIDE_EFFECTS__ */
+function getExamples(schema) {
+	const examples$1 = [];
+	function depthFirstCollect(schema$1) {
+		if ("pipe" in schema$1) {
+			for (const item of schema$1.pipe) if (item.kind === "schema" && "pipe" in item) depthFirstCollect(item);
+			else if (item.kind === "metadata" && item.type === "examples") for (const example of item.examples) examples$1.push(example);
+		}
+	}
+	depthFirstCollect(schema);
+	return examples$1;
+}
+
+//#endregion
+//#region src/methods/getFallbacks/getFallbacks.ts
+/**
+* Returns the fallback values of the schema.
+*
+* Hint: The difference to `getFallback` is that for object and tuple schemas
+* this function recursively returns the fallback values of the subschemas
+* instead of `undefined`.
+*
+* @param schema The schema to get them from.
+*
+* @returns The fallback values.
+*/
+/* @__NO_SIDE_EFFECTS__ */
+function getFallbacks(schema) {
+	if ("entries" in schema) {
+		const object$1 = {};
+		for (const key in schema.entries) object$1[key] = /* @__PURE__ */ getFallbacks(schema.entries[key]);
+		return object$1;
+	}
+	if ("items" in schema) return schema.items.map(getFallbacks);
+	return /* @__PURE__ */ getFallback(schema);
+}
+
+//#endregion
+//#region src/methods/getFallbacks/getFallbacksAsync.ts
+/**
+* Returns the fallback values of the schema.
+*
+* Hint: The difference to `getFallback` is that for object and tuple schemas
+* this function recursively returns the fallback values of the subschemas
+* instead of `undefined`.
+*
+* @param schema The schema to get them from.
+*
+* @returns The fallback values.
+*/
+/* @__NO_SIDE_EFFECTS__ */
+async function getFallbacksAsync(schema) {
+	if ("entries" in schema) return Object.fromEntries(await Promise.all(Object.entries(schema.entries).map(async ([key, value$1]) => [key, await /* @__PURE__ */ getFallbacksAsync(value$1)])));
+	if ("items" in schema) return Promise.all(schema.items.map(getFallbacksAsync));
+	return /* @__PURE__ */ getFallback(schema);
+}
+
+//#endregion
+//#region src/methods/getMetadata/getMetadata.ts
+/**
+* Returns the metadata of a schema.
+*
+* If multiple metadata are defined, it shallowly merges them using depth-first
+* search. If no metadata is defined, an empty object is returned.
+*
+* @param schema Schema to get the metadata from.
+*
+* @returns The metadata, if any.
+*
+* @beta
+*/
+/* @__NO_SIDE_EFFECTS__ */
+function getMetadata(schema) {
+	const result = {};
+	function depthFirstMerge(schema$1) {
+		if ("pipe" in schema$1) {
+			for (const item of schema$1.pipe) if (item.kind === "schema" && "pipe" in item) depthFirstMerge(item);
+			else if (item.kind === "metadata" && item.type === "metadata") Object.assign(result, item.metadata);
+		}
+	}
+	depthFirstMerge(schema);
+	return result;
+}
+
+//#endregion
+//#region src/methods/getTitle/getTitle.ts
+/**
+* Returns the title of the schema.
+*
+* If multiple titles are defined, the last one of the highest level is
+* returned. If no title is defined, `undefined` is returned.
+*
+* @param schema The schema to get the title from.
+*
+* @returns The title, if any.
+*
+* @beta
+*/
+/* @__NO_SIDE_EFFECTS__ */
+function getTitle(schema) {
+	return /* @__PURE__ */ _getLastMetadata(schema, "title");
+}
+
+//#endregion
+//#region src/methods/is/is.ts
+/**
+* Checks if the input matches the schema. By using a type predicate, this
+* function can be used as a type guard.
+*
+* @param schema The schema to be used.
+* @param input The input to be tested.
+*
+* @returns Whether the input matches the schema.
+*/
+/* @__NO_SIDE_EFFECTS__ */
+function is(schema, input) {
+	return !schema["~run"]({ value: input }, ABORT_EARLY_CONFIG).issues;
+}
+
+//#endregion
+//#region src/schemas/any/any.ts
+/**
+* Creates an any schema.
+*
+* Hint: This schema function exists only for completeness and is not
+* recommended in practice. Instead, `unknown` should be used to accept
+* unknown data.
+*
+* @returns An any schema.
+*/
+/* @__NO_SIDE_EFFECTS__ */
+function any() {
+	return _standardSchema({
+		kind: "schema",
+		type: "any",
+		reference: any,
+		expects: "any",
+		async: false,
+		"~run"(dataset) {
+			dataset.typed = true;
+			return dataset;
+		}
+	});
+}
+
+//#endregion
+//#region src/schemas/array/array.ts
+/* @__NO_SIDE_EFFECTS__ */
+function array(item, message$1) {
+	return _standardSchema({
+		kind: "schema",
+		type: "array",
+		reference: array,
+		expects: "Array",
+		async: false,
+		item,
+		message: message$1,
+		"~run"(dataset, config$1) {
+			const input = dataset.value;
+			if (Array.isArray(input)) {
+				dataset.typed = true;
+				dataset.value = [];
+				for (let key = 0; key < input.length; key++) {
+					const value$1 = input[key];
+					const itemDataset = this.item["~run"]({ value: value$1 }, config$1);
+					if (itemDataset.issues) {
+						const pathItem = {
+							type: "array",
+							origin: "value",
+							input,
+							key,
+							value: value$1
+						};
+						for (const issue of itemDataset.issues) {
+							if (issue.path) issue.path.unshift(pathItem);
+							else issue.path = [pathItem];
+							dataset.issues?.push(issue);
+						}
+						if (!dataset.issues) dataset.issues = itemDataset.issues;
+						if (config$1.abortEarly) {
+							dataset.typed = false;
+							break;
+						}
+					}
+					if (!itemDataset.typed) dataset.typed = false;
+					dataset.value.push(itemDataset.value);
+				}
+			} else _addIssue(this, "type", dataset, config$1);
+			return dataset;
+		}
+	});
+}
+
+//#endregion
+//#region src/schemas/array/arrayAsync.ts
+/* @__NO_SIDE_EFFECTS__ */
+function arrayAsync(item, message$1) {
+	return _standardSchema({
+		kind: "schema",
+		type: "array",
+		reference: arrayAsync,
+		expects: "Array",
+		async: true,
+		item,
+		message: message$1,
+		async "~run"(dataset, config$1) {
+			const input = dataset.value;
+			if (Array.isArray(input)) {
+				dataset.typed = true;
+				dataset.value = [];
+				const itemDatasets = await Promise.all(input.map((value$1) => this.item["~run"]({ value: value$1 }, config$1)));
+				for (let key = 0; key < itemDatasets.length; key++) {
+					const itemDataset = itemDatasets[key];
+					if (itemDataset.issues) {
+						const pathItem = {
+							type: "array",
+							origin: "value",
+							input,
+							key,
+							value: input[key]
+						};
+						for (const issue of itemDataset.issues) {
+							if (issue.path) issue.path.unshift(pathItem);
+							else issue.path = [pathItem];
+							dataset.issues?.push(issue);
+						}
+						if (!dataset.issues) dataset.issues = itemDataset.issues;
+						if (config$1.abortEarly) {
+							dataset.typed = false;
+							break;
+						}
+					}
+					if (!itemDataset.typed) dataset.typed = false;
+					dataset.value.push(itemDataset.value);
+				}
+			} else _addIssue(this, "type", dataset, config$1);
+			return dataset;
+		}
+	});
+}
+
+//#endregion
+//#region src/schemas/bigint/bigint.ts
+/* @__NO_SIDE_EFFECTS__ */
+function bigint(message$1) {
+	return _standardSchema({
+		kind: "schema",
+		type: "bigint",
+		reference: bigint,
+		expects: "bigint",
+		async: false,
+		message: message$1,
+		"~run"(dataset, config$1) {
+			if (typeof dataset.value === "bigint") dataset.typed = true;
+			else _addIssue(this, "type", dataset, config$1);
+			return dataset;
+		}
+	});
+}
+
+//#endregion
+//#region src/schemas/blob/blob.ts
+/* @__NO_SIDE_EFFECTS__ */
+function blob(message$1) {
+	return _standardSchema({
+		kind: "schema",
+		type: "blob",
+		reference: blob,
+		expects: "Blob",
+		async: false,
+		message: message$1,
+		"~run"(dataset, config$1) {
+			if (dataset.value instanceof Blob) dataset.typed = true;
+			else _addIssue(this, "type", dataset, config$1);
+			return dataset;
+		}
+	});
+}
+
+//#endregion
+//#region src/schemas/boolean/boolean.ts
+/* @__NO_SIDE_EFFECTS__ */
+function dist_boolean(message$1) {
+	return _standardSchema({
+		kind: "schema",
+		type: "boolean",
+		reference: dist_boolean,
+		expects: "boolean",
+		async: false,
+		message: message$1,
+		"~run"(dataset, config$1) {
+			if (typeof dataset.value === "boolean") dataset.typed = true;
+			else _addIssue(this, "type", dataset, config$1);
+			return dataset;
+		}
+	});
+}
+
+//#endregion
+//#region src/schemas/custom/custom.ts
+/* @__NO_SIDE_EFFECTS__ */
+function custom(check$1, message$1) {
+	return _standardSchema({
+		kind: "schema",
+		type: "custom",
+		reference: custom,
+		expects: "unknown",
+		async: false,
+		check: check$1,
+		message: message$1,
+		"~run"(dataset, config$1) {
+			if (this.check(dataset.value)) dataset.typed = true;
+			else _addIssue(this, "type", dataset, config$1);
+			return dataset;
+		}
+	});
+}
+
+//#endregion
+//#region src/schemas/custom/customAsync.ts
+/* @__NO_SIDE_EFFECTS__ */
+function customAsync(check$1, message$1) {
+	return _standardSchema({
+		kind: "schema",
+		type: "custom",
+		reference: customAsync,
+		expects: "unknown",
+		async: true,
+		check: check$1,
+		message: message$1,
+		async "~run"(dataset, config$1) {
+			if (await this.check(dataset.value)) dataset.typed = true;
+			else _addIssue(this, "type", dataset, config$1);
+			return dataset;
+		}
+	});
+}
+
+//#endregion
+//#region src/schemas/date/date.ts
+/* @__NO_SIDE_EFFECTS__ */
+function date(message$1) {
+	return _standardSchema({
+		kind: "schema",
+		type: "date",
+		reference: date,
+		expects: "Date",
+		async: false,
+		message: message$1,
+		"~run"(dataset, config$1) {
+			if (dataset.value instanceof Date) if (!isNaN(dataset.value)) dataset.typed = true;
+			else _addIssue(this, "type", dataset, config$1, { received: "\"Invalid Date\"" });
+			else _addIssue(this, "type", dataset, config$1);
+			return dataset;
+		}
+	});
+}
+
+//#endregion
+//#region src/schemas/enum/enum.ts
+/* @__NO_SIDE_EFFECTS__ */
+function enum_(enum__, message$1) {
+	const options = [];
+	for (const key in enum__) if (`${+key}` !== key || typeof enum__[key] !== "string" || !Object.is(enum__[enum__[key]], +key)) options.push(enum__[key]);
+	return _standardSchema({
+		kind: "schema",
+		type: "enum",
+		reference: enum_,
+		expects: /* @__PURE__ */ _joinExpects(options.map(_stringify), "|"),
+		async: false,
+		enum: enum__,
+		options,
+		message: message$1,
+		"~run"(dataset, config$1) {
+			if (this.options.includes(dataset.value)) dataset.typed = true;
+			else _addIssue(this, "type", dataset, config$1);
+			return dataset;
+		}
+	});
+}
+
+//#endregion
+//#region src/schemas/exactOptional/exactOptional.ts
+/* @__NO_SIDE_EFFECTS__ */
+function exactOptional(wrapped, default_) {
+	return _standardSchema({
+		kind: "schema",
+		type: "exact_optional",
+		reference: exactOptional,
+		expects: wrapped.expects,
+		async: false,
+		wrapped,
+		default: default_,
+		"~run"(dataset, config$1) {
+			return this.wrapped["~run"](dataset, config$1);
+		}
+	});
+}
+
+//#endregion
+//#region src/schemas/exactOptional/exactOptionalAsync.ts
+/* @__NO_SIDE_EFFECTS__ */
+function exactOptionalAsync(wrapped, default_) {
+	return _standardSchema({
+		kind: "schema",
+		type: "exact_optional",
+		reference: exactOptionalAsync,
+		expects: wrapped.expects,
+		async: true,
+		wrapped,
+		default: default_,
+		async "~run"(dataset, config$1) {
+			return this.wrapped["~run"](dataset, config$1);
+		}
+	});
+}
+
+//#endregion
+//#region src/schemas/file/file.ts
+/* @__NO_SIDE_EFFECTS__ */
+function file(message$1) {
+	return _standardSchema({
+		kind: "schema",
+		type: "file",
+		reference: file,
+		expects: "File",
+		async: false,
+		message: message$1,
+		"~run"(dataset, config$1) {
+			if (dataset.value instanceof File) dataset.typed = true;
+			else _addIssue(this, "type", dataset, config$1);
+			return dataset;
+		}
+	});
+}
+
+//#endregion
+//#region src/schemas/function/function.ts
+/* @__NO_SIDE_EFFECTS__ */
+function function_(message$1) {
+	return _standardSchema({
+		kind: "schema",
+		type: "function",
+		reference: function_,
+		expects: "Function",
+		async: false,
+		message: message$1,
+		"~run"(dataset, config$1) {
+			if (typeof dataset.value === "function") dataset.typed = true;
+			else _addIssue(this, "type", dataset, config$1);
+			return dataset;
+		}
+	});
+}
+
+//#endregion
+//#region src/schemas/instance/instance.ts
+/* @__NO_SIDE_EFFECTS__ */
+function instance(class_, message$1) {
+	return _standardSchema({
+		kind: "schema",
+		type: "instance",
+		reference: instance,
+		expects: class_.name,
+		async: false,
+		class: class_,
+		message: message$1,
+		"~run"(dataset, config$1) {
+			if (dataset.value instanceof this.class) dataset.typed = true;
+			else _addIssue(this, "type", dataset, config$1);
+			return dataset;
+		}
+	});
+}
+
+//#endregion
+//#region src/schemas/intersect/utils/_merge/_merge.ts
+/**
+* Merges two values into one single output.
+*
+* @param value1 First value.
+* @param value2 Second value.
+*
+* @returns The merge dataset.
+*
+* @internal
+*/
+/* @__NO_SIDE_EFFECTS__ */
+function _merge(value1, value2) {
+	if (typeof value1 === typeof value2) {
+		if (/* @__PURE__ */ _isSameValueZero(value1, value2) || value1 instanceof Date && value2 instanceof Date && /* @__PURE__ */ _isSameValueZero(+value1, +value2)) return { value: value1 };
+		if (value1 && value2 && value1.constructor === Object && value2.constructor === Object) {
+			const nextValue = {
+				...value1,
+				...value2
+			};
+			for (const key in value2) if (Object.prototype.hasOwnProperty.call(value1, key) && Object.prototype.hasOwnProperty.call(value2, key)) {
+				const dataset = /* @__PURE__ */ _merge(value1[key], value2[key]);
+				if (dataset.issue) return dataset;
+				nextValue[key] = dataset.value;
+			}
+			return { value: nextValue };
+		}
+		if (Array.isArray(value1) && Array.isArray(value2)) {
+			if (value1.length === value2.length) {
+				const nextValue = [...value1];
+				for (let index = 0; index < value1.length; index++) {
+					const dataset = /* @__PURE__ */ _merge(value1[index], value2[index]);
+					if (dataset.issue) return dataset;
+					nextValue[index] = dataset.value;
+				}
+				return { value: nextValue };
+			}
+		}
+	}
+	return { issue: true };
+}
+
+//#endregion
+//#region src/schemas/intersect/intersect.ts
+/* @__NO_SIDE_EFFECTS__ */
+function intersect(options, message$1) {
+	return _standardSchema({
+		kind: "schema",
+		type: "intersect",
+		reference: intersect,
+		expects: /* @__PURE__ */ _joinExpects(options.map((option) => option.expects), "&"),
+		async: false,
+		options,
+		message: message$1,
+		"~run"(dataset, config$1) {
+			if (this.options.length) {
+				const input = dataset.value;
+				let outputs;
+				dataset.typed = true;
+				for (const schema of this.options) {
+					const optionDataset = schema["~run"]({ value: input }, config$1);
+					if (optionDataset.issues) {
+						if (dataset.issues) for (const issue of optionDataset.issues) dataset.issues.push(issue);
+						else dataset.issues = optionDataset.issues;
+						if (config$1.abortEarly) {
+							dataset.typed = false;
+							break;
+						}
+					}
+					if (!optionDataset.typed) dataset.typed = false;
+					if (dataset.typed) if (outputs) outputs.push(optionDataset.value);
+					else outputs = [optionDataset.value];
+				}
+				if (dataset.typed) {
+					dataset.value = outputs[0];
+					for (let index = 1; index < outputs.length; index++) {
+						const mergeDataset = /* @__PURE__ */ _merge(dataset.value, outputs[index]);
+						if (mergeDataset.issue) {
+							_addIssue(this, "type", dataset, config$1, { received: "unknown" });
+							break;
+						}
+						dataset.value = mergeDataset.value;
+					}
+				}
+			} else _addIssue(this, "type", dataset, config$1);
+			return dataset;
+		}
+	});
+}
+
+//#endregion
+//#region src/schemas/intersect/intersectAsync.ts
+/* @__NO_SIDE_EFFECTS__ */
+function intersectAsync(options, message$1) {
+	return _standardSchema({
+		kind: "schema",
+		type: "intersect",
+		reference: intersectAsync,
+		expects: /* @__PURE__ */ _joinExpects(options.map((option) => option.expects), "&"),
+		async: true,
+		options,
+		message: message$1,
+		async "~run"(dataset, config$1) {
+			if (this.options.length) {
+				const input = dataset.value;
+				let outputs;
+				dataset.typed = true;
+				const optionDatasets = await Promise.all(this.options.map((schema) => schema["~run"]({ value: input }, config$1)));
+				for (const optionDataset of optionDatasets) {
+					if (optionDataset.issues) {
+						if (dataset.issues) for (const issue of optionDataset.issues) dataset.issues.push(issue);
+						else dataset.issues = optionDataset.issues;
+						if (config$1.abortEarly) {
+							dataset.typed = false;
+							break;
+						}
+					}
+					if (!optionDataset.typed) dataset.typed = false;
+					if (dataset.typed) if (outputs) outputs.push(optionDataset.value);
+					else outputs = [optionDataset.value];
+				}
+				if (dataset.typed) {
+					dataset.value = outputs[0];
+					for (let index = 1; index < outputs.length; index++) {
+						const mergeDataset = /* @__PURE__ */ _merge(dataset.value, outputs[index]);
+						if (mergeDataset.issue) {
+							_addIssue(this, "type", dataset, config$1, { received: "unknown" });
+							break;
+						}
+						dataset.value = mergeDataset.value;
+					}
+				}
+			} else _addIssue(this, "type", dataset, config$1);
+			return dataset;
+		}
+	});
+}
+
+//#endregion
+//#region src/schemas/lazy/lazy.ts
+/**
+* Creates a lazy schema.
+*
+* @param getter The schema getter.
+*
+* @returns A lazy schema.
+*/
+/* @__NO_SIDE_EFFECTS__ */
+function lazy(getter) {
+	return _standardSchema({
+		kind: "schema",
+		type: "lazy",
+		reference: lazy,
+		expects: "unknown",
+		async: false,
+		getter,
+		"~run"(dataset, config$1) {
+			return this.getter(dataset.value)["~run"](dataset, config$1);
+		}
+	});
+}
+
+//#endregion
+//#region src/schemas/lazy/lazyAsync.ts
+/**
+* Creates a lazy schema.
+*
+* @param getter The schema getter.
+*
+* @returns A lazy schema.
+*/
+/* @__NO_SIDE_EFFECTS__ */
+function lazyAsync(getter) {
+	return _standardSchema({
+		kind: "schema",
+		type: "lazy",
+		reference: lazyAsync,
+		expects: "unknown",
+		async: true,
+		getter,
+		async "~run"(dataset, config$1) {
+			return (await this.getter(dataset.value))["~run"](dataset, config$1);
+		}
+	});
+}
+
+//#endregion
+//#region src/schemas/literal/literal.ts
+/* @__NO_SIDE_EFFECTS__ */
+function literal(literal_, message$1) {
+	return _standardSchema({
+		kind: "schema",
+		type: "literal",
+		reference: literal,
+		expects: /* @__PURE__ */ _stringify(literal_),
+		async: false,
+		literal: literal_,
+		message: message$1,
+		"~run"(dataset, config$1) {
+			if (/* @__PURE__ */ _isSameValueZero(dataset.value, this.literal)) dataset.typed = true;
+			else _addIssue(this, "type", dataset, config$1);
+			return dataset;
+		}
+	});
+}
+
+//#endregion
+//#region src/schemas/looseObject/looseObject.ts
+/* @__NO_SIDE_EFFECTS__ */
+function looseObject(entries$1, message$1) {
+	return _standardSchema({
+		kind: "schema",
+		type: "loose_object",
+		reference: looseObject,
+		expects: "Object",
+		async: false,
+		entries: entries$1,
+		message: message$1,
+		"~run"(dataset, config$1) {
+			const input = dataset.value;
+			if (input && typeof input === "object") {
+				dataset.typed = true;
+				dataset.value = {};
+				for (const key in this.entries) {
+					const valueSchema = this.entries[key];
+					if (key in input || (valueSchema.type === "exact_optional" || valueSchema.type === "optional" || valueSchema.type === "nullish") && valueSchema.default !== void 0) {
+						const value$1 = key in input ? input[key] : /* @__PURE__ */ getDefault(valueSchema);
+						const valueDataset = valueSchema["~run"]({ value: value$1 }, config$1);
+						if (valueDataset.issues) {
+							const pathItem = {
+								type: "object",
+								origin: "value",
+								input,
+								key,
+								value: value$1
+							};
+							for (const issue of valueDataset.issues) {
+								if (issue.path) issue.path.unshift(pathItem);
+								else issue.path = [pathItem];
+								dataset.issues?.push(issue);
+							}
+							if (!dataset.issues) dataset.issues = valueDataset.issues;
+							if (config$1.abortEarly) {
+								dataset.typed = false;
+								break;
+							}
+						}
+						if (!valueDataset.typed) dataset.typed = false;
+						dataset.value[key] = valueDataset.value;
+					} else if (valueSchema.fallback !== void 0) dataset.value[key] = /* @__PURE__ */ getFallback(valueSchema);
+					else if (valueSchema.type !== "exact_optional" && valueSchema.type !== "optional" && valueSchema.type !== "nullish") {
+						_addIssue(this, "key", dataset, config$1, {
+							input: void 0,
+							expected: `"${key}"`,
+							path: [{
+								type: "object",
+								origin: "key",
+								input,
+								key,
+								value: input[key]
+							}]
+						});
+						if (config$1.abortEarly) break;
+					}
+				}
+				if (!dataset.issues || !config$1.abortEarly) {
+					for (const key in input) if (/* @__PURE__ */ _isValidObjectKey(input, key) && !Object.prototype.hasOwnProperty.call(this.entries, key)) dataset.value[key] = input[key];
+				}
+			} else _addIssue(this, "type", dataset, config$1);
+			return dataset;
+		}
+	});
+}
+
+//#endregion
+//#region src/schemas/looseObject/looseObjectAsync.ts
+/* @__NO_SIDE_EFFECTS__ */
+function looseObjectAsync(entries$1, message$1) {
+	return _standardSchema({
+		kind: "schema",
+		type: "loose_object",
+		reference: looseObjectAsync,
+		expects: "Object",
+		async: true,
+		entries: entries$1,
+		message: message$1,
+		async "~run"(dataset, config$1) {
+			const input = dataset.value;
+			if (input && typeof input === "object") {
+				dataset.typed = true;
+				dataset.value = {};
+				const valueDatasets = await Promise.all(Object.entries(this.entries).map(async ([key, valueSchema]) => {
+					if (key in input || (valueSchema.type === "exact_optional" || valueSchema.type === "optional" || valueSchema.type === "nullish") && valueSchema.default !== void 0) {
+						const value$1 = key in input ? input[key] : await /* @__PURE__ */ getDefault(valueSchema);
+						return [
+							key,
+							value$1,
+							valueSchema,
+							await valueSchema["~run"]({ value: value$1 }, config$1)
+						];
+					}
+					return [
+						key,
+						input[key],
+						valueSchema,
+						null
+					];
+				}));
+				for (const [key, value$1, valueSchema, valueDataset] of valueDatasets) if (valueDataset) {
+					if (valueDataset.issues) {
+						const pathItem = {
+							type: "object",
+							origin: "value",
+							input,
+							key,
+							value: value$1
+						};
+						for (const issue of valueDataset.issues) {
+							if (issue.path) issue.path.unshift(pathItem);
+							else issue.path = [pathItem];
+							dataset.issues?.push(issue);
+						}
+						if (!dataset.issues) dataset.issues = valueDataset.issues;
+						if (config$1.abortEarly) {
+							dataset.typed = false;
+							break;
+						}
+					}
+					if (!valueDataset.typed) dataset.typed = false;
+					dataset.value[key] = valueDataset.value;
+				} else if (valueSchema.fallback !== void 0) dataset.value[key] = await /* @__PURE__ */ getFallback(valueSchema);
+				else if (valueSchema.type !== "exact_optional" && valueSchema.type !== "optional" && valueSchema.type !== "nullish") {
+					_addIssue(this, "key", dataset, config$1, {
+						input: void 0,
+						expected: `"${key}"`,
+						path: [{
+							type: "object",
+							origin: "key",
+							input,
+							key,
+							value: value$1
+						}]
+					});
+					if (config$1.abortEarly) break;
+				}
+				if (!dataset.issues || !config$1.abortEarly) {
+					for (const key in input) if (/* @__PURE__ */ _isValidObjectKey(input, key) && !Object.prototype.hasOwnProperty.call(this.entries, key)) dataset.value[key] = input[key];
+				}
+			} else _addIssue(this, "type", dataset, config$1);
+			return dataset;
+		}
+	});
+}
+
+//#endregion
+//#region src/schemas/looseTuple/looseTuple.ts
+/* @__NO_SIDE_EFFECTS__ */
+function looseTuple(items, message$1) {
+	return _standardSchema({
+		kind: "schema",
+		type: "loose_tuple",
+		reference: looseTuple,
+		expects: "Array",
+		async: false,
+		items,
+		message: message$1,
+		"~run"(dataset, config$1) {
+			const input = dataset.value;
+			if (Array.isArray(input)) {
+				dataset.typed = true;
+				dataset.value = [];
+				for (let key = 0; key < this.items.length; key++) {
+					const value$1 = input[key];
+					const itemDataset = this.items[key]["~run"]({ value: value$1 }, config$1);
+					if (itemDataset.issues) {
+						const pathItem = {
+							type: "array",
+							origin: "value",
+							input,
+							key,
+							value: value$1
+						};
+						for (const issue of itemDataset.issues) {
+							if (issue.path) issue.path.unshift(pathItem);
+							else issue.path = [pathItem];
+							dataset.issues?.push(issue);
+						}
+						if (!dataset.issues) dataset.issues = itemDataset.issues;
+						if (config$1.abortEarly) {
+							dataset.typed = false;
+							break;
+						}
+					}
+					if (!itemDataset.typed) dataset.typed = false;
+					dataset.value.push(itemDataset.value);
+				}
+				if (!dataset.issues || !config$1.abortEarly) for (let key = this.items.length; key < input.length; key++) dataset.value.push(input[key]);
+			} else _addIssue(this, "type", dataset, config$1);
+			return dataset;
+		}
+	});
+}
+
+//#endregion
+//#region src/schemas/looseTuple/looseTupleAsync.ts
+/* @__NO_SIDE_EFFECTS__ */
+function looseTupleAsync(items, message$1) {
+	return _standardSchema({
+		kind: "schema",
+		type: "loose_tuple",
+		reference: looseTupleAsync,
+		expects: "Array",
+		async: true,
+		items,
+		message: message$1,
+		async "~run"(dataset, config$1) {
+			const input = dataset.value;
+			if (Array.isArray(input)) {
+				dataset.typed = true;
+				dataset.value = [];
+				const itemDatasets = await Promise.all(this.items.map(async (item, key) => {
+					const value$1 = input[key];
+					return [
+						key,
+						value$1,
+						await item["~run"]({ value: value$1 }, config$1)
+					];
+				}));
+				for (const [key, value$1, itemDataset] of itemDatasets) {
+					if (itemDataset.issues) {
+						const pathItem = {
+							type: "array",
+							origin: "value",
+							input,
+							key,
+							value: value$1
+						};
+						for (const issue of itemDataset.issues) {
+							if (issue.path) issue.path.unshift(pathItem);
+							else issue.path = [pathItem];
+							dataset.issues?.push(issue);
+						}
+						if (!dataset.issues) dataset.issues = itemDataset.issues;
+						if (config$1.abortEarly) {
+							dataset.typed = false;
+							break;
+						}
+					}
+					if (!itemDataset.typed) dataset.typed = false;
+					dataset.value.push(itemDataset.value);
+				}
+				if (!dataset.issues || !config$1.abortEarly) for (let key = this.items.length; key < input.length; key++) dataset.value.push(input[key]);
+			} else _addIssue(this, "type", dataset, config$1);
+			return dataset;
+		}
+	});
+}
+
+//#endregion
+//#region src/schemas/map/map.ts
+/* @__NO_SIDE_EFFECTS__ */
+function map(key, value$1, message$1) {
+	return _standardSchema({
+		kind: "schema",
+		type: "map",
+		reference: map,
+		expects: "Map",
+		async: false,
+		key,
+		value: value$1,
+		message: message$1,
+		"~run"(dataset, config$1) {
+			const input = dataset.value;
+			if (input instanceof Map) {
+				dataset.typed = true;
+				dataset.value = /* @__PURE__ */ new Map();
+				for (const [inputKey, inputValue] of input) {
+					const keyDataset = this.key["~run"]({ value: inputKey }, config$1);
+					if (keyDataset.issues) {
+						const pathItem = {
+							type: "map",
+							origin: "key",
+							input,
+							key: inputKey,
+							value: inputValue
+						};
+						for (const issue of keyDataset.issues) {
+							if (issue.path) issue.path.unshift(pathItem);
+							else issue.path = [pathItem];
+							dataset.issues?.push(issue);
+						}
+						if (!dataset.issues) dataset.issues = keyDataset.issues;
+						if (config$1.abortEarly) {
+							dataset.typed = false;
+							break;
+						}
+					}
+					const valueDataset = this.value["~run"]({ value: inputValue }, config$1);
+					if (valueDataset.issues) {
+						const pathItem = {
+							type: "map",
+							origin: "value",
+							input,
+							key: inputKey,
+							value: inputValue
+						};
+						for (const issue of valueDataset.issues) {
+							if (issue.path) issue.path.unshift(pathItem);
+							else issue.path = [pathItem];
+							dataset.issues?.push(issue);
+						}
+						if (!dataset.issues) dataset.issues = valueDataset.issues;
+						if (config$1.abortEarly) {
+							dataset.typed = false;
+							break;
+						}
+					}
+					if (!keyDataset.typed || !valueDataset.typed) dataset.typed = false;
+					dataset.value.set(keyDataset.value, valueDataset.value);
+				}
+			} else _addIssue(this, "type", dataset, config$1);
+			return dataset;
+		}
+	});
+}
+
+//#endregion
+//#region src/schemas/map/mapAsync.ts
+/* @__NO_SIDE_EFFECTS__ */
+function mapAsync(key, value$1, message$1) {
+	return _standardSchema({
+		kind: "schema",
+		type: "map",
+		reference: mapAsync,
+		expects: "Map",
+		async: true,
+		key,
+		value: value$1,
+		message: message$1,
+		async "~run"(dataset, config$1) {
+			const input = dataset.value;
+			if (input instanceof Map) {
+				dataset.typed = true;
+				dataset.value = /* @__PURE__ */ new Map();
+				const datasets = await Promise.all([...input].map(([inputKey, inputValue]) => Promise.all([
+					inputKey,
+					inputValue,
+					this.key["~run"]({ value: inputKey }, config$1),
+					this.value["~run"]({ value: inputValue }, config$1)
+				])));
+				for (const [inputKey, inputValue, keyDataset, valueDataset] of datasets) {
+					if (keyDataset.issues) {
+						const pathItem = {
+							type: "map",
+							origin: "key",
+							input,
+							key: inputKey,
+							value: inputValue
+						};
+						for (const issue of keyDataset.issues) {
+							if (issue.path) issue.path.unshift(pathItem);
+							else issue.path = [pathItem];
+							dataset.issues?.push(issue);
+						}
+						if (!dataset.issues) dataset.issues = keyDataset.issues;
+						if (config$1.abortEarly) {
+							dataset.typed = false;
+							break;
+						}
+					}
+					if (valueDataset.issues) {
+						const pathItem = {
+							type: "map",
+							origin: "value",
+							input,
+							key: inputKey,
+							value: inputValue
+						};
+						for (const issue of valueDataset.issues) {
+							if (issue.path) issue.path.unshift(pathItem);
+							else issue.path = [pathItem];
+							dataset.issues?.push(issue);
+						}
+						if (!dataset.issues) dataset.issues = valueDataset.issues;
+						if (config$1.abortEarly) {
+							dataset.typed = false;
+							break;
+						}
+					}
+					if (!keyDataset.typed || !valueDataset.typed) dataset.typed = false;
+					dataset.value.set(keyDataset.value, valueDataset.value);
+				}
+			} else _addIssue(this, "type", dataset, config$1);
+			return dataset;
+		}
+	});
+}
+
+//#endregion
+//#region src/schemas/nan/nan.ts
+/* @__NO_SIDE_EFFECTS__ */
+function nan(message$1) {
+	return _standardSchema({
+		kind: "schema",
+		type: "nan",
+		reference: nan,
+		expects: "NaN",
+		async: false,
+		message: message$1,
+		"~run"(dataset, config$1) {
+			if (Number.isNaN(dataset.value)) dataset.typed = true;
+			else _addIssue(this, "type", dataset, config$1);
+			return dataset;
+		}
+	});
+}
+
+//#endregion
+//#region src/schemas/never/never.ts
+/* @__NO_SIDE_EFFECTS__ */
+function never(message$1) {
+	return _standardSchema({
+		kind: "schema",
+		type: "never",
+		reference: never,
+		expects: "never",
+		async: false,
+		message: message$1,
+		"~run"(dataset, config$1) {
+			_addIssue(this, "type", dataset, config$1);
+			return dataset;
+		}
+	});
+}
+
+//#endregion
+//#region src/schemas/nonNullable/nonNullable.ts
+/* @__NO_SIDE_EFFECTS__ */
+function nonNullable(wrapped, message$1) {
+	return _standardSchema({
+		kind: "schema",
+		type: "non_nullable",
+		reference: nonNullable,
+		expects: "!null",
+		async: false,
+		wrapped,
+		message: message$1,
+		"~run"(dataset, config$1) {
+			if (dataset.value !== null) dataset = this.wrapped["~run"](dataset, config$1);
+			if (dataset.value === null) _addIssue(this, "type", dataset, config$1);
+			return dataset;
+		}
+	});
+}
+
+//#endregion
+//#region src/schemas/nonNullable/nonNullableAsync.ts
+/* @__NO_SIDE_EFFECTS__ */
+function nonNullableAsync(wrapped, message$1) {
+	return _standardSchema({
+		kind: "schema",
+		type: "non_nullable",
+		reference: nonNullableAsync,
+		expects: "!null",
+		async: true,
+		wrapped,
+		message: message$1,
+		async "~run"(dataset, config$1) {
+			if (dataset.value !== null) dataset = await this.wrapped["~run"](dataset, config$1);
+			if (dataset.value === null) _addIssue(this, "type", dataset, config$1);
+			return dataset;
+		}
+	});
+}
+
+//#endregion
+//#region src/schemas/nonNullish/nonNullish.ts
+/* @__NO_SIDE_EFFECTS__ */
+function nonNullish(wrapped, message$1) {
+	return _standardSchema({
+		kind: "schema",
+		type: "non_nullish",
+		reference: nonNullish,
+		expects: "(!null & !undefined)",
+		async: false,
+		wrapped,
+		message: message$1,
+		"~run"(dataset, config$1) {
+			if (!(dataset.value === null || dataset.value === void 0)) dataset = this.wrapped["~run"](dataset, config$1);
+			if (dataset.value === null || dataset.value === void 0) _addIssue(this, "type", dataset, config$1);
+			return dataset;
+		}
+	});
+}
+
+//#endregion
+//#region src/schemas/nonNullish/nonNullishAsync.ts
+/* @__NO_SIDE_EFFECTS__ */
+function nonNullishAsync(wrapped, message$1) {
+	return _standardSchema({
+		kind: "schema",
+		type: "non_nullish",
+		reference: nonNullishAsync,
+		expects: "(!null & !undefined)",
+		async: true,
+		wrapped,
+		message: message$1,
+		async "~run"(dataset, config$1) {
+			if (!(dataset.value === null || dataset.value === void 0)) dataset = await this.wrapped["~run"](dataset, config$1);
+			if (dataset.value === null || dataset.value === void 0) _addIssue(this, "type", dataset, config$1);
+			return dataset;
+		}
+	});
+}
+
+//#endregion
+//#region src/schemas/nonOptional/nonOptional.ts
+/* @__NO_SIDE_EFFECTS__ */
+function nonOptional(wrapped, message$1) {
+	return _standardSchema({
+		kind: "schema",
+		type: "non_optional",
+		reference: nonOptional,
+		expects: "!undefined",
+		async: false,
+		wrapped,
+		message: message$1,
+		"~run"(dataset, config$1) {
+			if (dataset.value !== void 0) dataset = this.wrapped["~run"](dataset, config$1);
+			if (dataset.value === void 0) _addIssue(this, "type", dataset, config$1);
+			return dataset;
+		}
+	});
+}
+
+//#endregion
+//#region src/schemas/nonOptional/nonOptionalAsync.ts
+/* @__NO_SIDE_EFFECTS__ */
+function nonOptionalAsync(wrapped, message$1) {
+	return _standardSchema({
+		kind: "schema",
+		type: "non_optional",
+		reference: nonOptionalAsync,
+		expects: "!undefined",
+		async: true,
+		wrapped,
+		message: message$1,
+		async "~run"(dataset, config$1) {
+			if (dataset.value !== void 0) dataset = await this.wrapped["~run"](dataset, config$1);
+			if (dataset.value === void 0) _addIssue(this, "type", dataset, config$1);
+			return dataset;
+		}
+	});
+}
+
+//#endregion
+//#region src/schemas/null/null.ts
+/* @__NO_SIDE_EFFECTS__ */
+function null_(message$1) {
+	return _standardSchema({
+		kind: "schema",
+		type: "null",
+		reference: null_,
+		expects: "null",
+		async: false,
+		message: message$1,
+		"~run"(dataset, config$1) {
+			if (dataset.value === null) dataset.typed = true;
+			else _addIssue(this, "type", dataset, config$1);
+			return dataset;
+		}
+	});
+}
+
+//#endregion
+//#region src/schemas/nullable/nullable.ts
+/* @__NO_SIDE_EFFECTS__ */
+function nullable(wrapped, default_) {
+	return _standardSchema({
+		kind: "schema",
+		type: "nullable",
+		reference: nullable,
+		expects: `(${wrapped.expects} | null)`,
+		async: false,
+		wrapped,
+		default: default_,
+		"~run"(dataset, config$1) {
+			if (dataset.value === null) {
+				if (this.default !== void 0) dataset.value = /* @__PURE__ */ getDefault(this, dataset, config$1);
+				if (dataset.value === null) {
+					dataset.typed = true;
+					return dataset;
+				}
+			}
+			return this.wrapped["~run"](dataset, config$1);
+		}
+	});
+}
+
+//#endregion
+//#region src/schemas/nullable/nullableAsync.ts
+/* @__NO_SIDE_EFFECTS__ */
+function nullableAsync(wrapped, default_) {
+	return _standardSchema({
+		kind: "schema",
+		type: "nullable",
+		reference: nullableAsync,
+		expects: `(${wrapped.expects} | null)`,
+		async: true,
+		wrapped,
+		default: default_,
+		async "~run"(dataset, config$1) {
+			if (dataset.value === null) {
+				if (this.default !== void 0) dataset.value = await /* @__PURE__ */ getDefault(this, dataset, config$1);
+				if (dataset.value === null) {
+					dataset.typed = true;
+					return dataset;
+				}
+			}
+			return this.wrapped["~run"](dataset, config$1);
+		}
+	});
+}
+
+//#endregion
+//#region src/schemas/nullish/nullish.ts
+/* @__NO_SIDE_EFFECTS__ */
+function nullish(wrapped, default_) {
+	return _standardSchema({
+		kind: "schema",
+		type: "nullish",
+		reference: nullish,
+		expects: `(${wrapped.expects} | null | undefined)`,
+		async: false,
+		wrapped,
+		default: default_,
+		"~run"(dataset, config$1) {
+			if (dataset.value === null || dataset.value === void 0) {
+				if (this.default !== void 0) dataset.value = /* @__PURE__ */ getDefault(this, dataset, config$1);
+				if (dataset.value === null || dataset.value === void 0) {
+					dataset.typed = true;
+					return dataset;
+				}
+			}
+			return this.wrapped["~run"](dataset, config$1);
+		}
+	});
+}
+
+//#endregion
+//#region src/schemas/nullish/nullishAsync.ts
+/* @__NO_SIDE_EFFECTS__ */
+function nullishAsync(wrapped, default_) {
+	return _standardSchema({
+		kind: "schema",
+		type: "nullish",
+		reference: nullishAsync,
+		expects: `(${wrapped.expects} | null | undefined)`,
+		async: true,
+		wrapped,
+		default: default_,
+		async "~run"(dataset, config$1) {
+			if (dataset.value === null || dataset.value === void 0) {
+				if (this.default !== void 0) dataset.value = await /* @__PURE__ */ getDefault(this, dataset, config$1);
+				if (dataset.value === null || dataset.value === void 0) {
+					dataset.typed = true;
+					return dataset;
+				}
+			}
+			return this.wrapped["~run"](dataset, config$1);
+		}
+	});
+}
+
+//#endregion
+//#region src/schemas/number/number.ts
+/* @__NO_SIDE_EFFECTS__ */
+function number(message$1) {
+	return _standardSchema({
+		kind: "schema",
+		type: "number",
+		reference: number,
+		expects: "number",
+		async: false,
+		message: message$1,
+		"~run"(dataset, config$1) {
+			if (typeof dataset.value === "number" && !isNaN(dataset.value)) dataset.typed = true;
+			else _addIssue(this, "type", dataset, config$1);
+			return dataset;
+		}
+	});
+}
+
+//#endregion
+//#region src/schemas/object/object.ts
+/* @__NO_SIDE_EFFECTS__ */
+function object(entries$1, message$1) {
+	return _standardSchema({
+		kind: "schema",
+		type: "object",
+		reference: object,
+		expects: "Object",
+		async: false,
+		entries: entries$1,
+		message: message$1,
+		"~run"(dataset, config$1) {
+			const input = dataset.value;
+			if (input && typeof input === "object") {
+				dataset.typed = true;
+				dataset.value = {};
+				for (const key in this.entries) {
+					const valueSchema = this.entries[key];
+					if (key in input || (valueSchema.type === "exact_optional" || valueSchema.type === "optional" || valueSchema.type === "nullish") && valueSchema.default !== void 0) {
+						const value$1 = key in input ? input[key] : /* @__PURE__ */ getDefault(valueSchema);
+						const valueDataset = valueSchema["~run"]({ value: value$1 }, config$1);
+						if (valueDataset.issues) {
+							const pathItem = {
+								type: "object",
+								origin: "value",
+								input,
+								key,
+								value: value$1
+							};
+							for (const issue of valueDataset.issues) {
+								if (issue.path) issue.path.unshift(pathItem);
+								else issue.path = [pathItem];
+								dataset.issues?.push(issue);
+							}
+							if (!dataset.issues) dataset.issues = valueDataset.issues;
+							if (config$1.abortEarly) {
+								dataset.typed = false;
+								break;
+							}
+						}
+						if (!valueDataset.typed) dataset.typed = false;
+						dataset.value[key] = valueDataset.value;
+					} else if (valueSchema.fallback !== void 0) dataset.value[key] = /* @__PURE__ */ getFallback(valueSchema);
+					else if (valueSchema.type !== "exact_optional" && valueSchema.type !== "optional" && valueSchema.type !== "nullish") {
+						_addIssue(this, "key", dataset, config$1, {
+							input: void 0,
+							expected: `"${key}"`,
+							path: [{
+								type: "object",
+								origin: "key",
+								input,
+								key,
+								value: input[key]
+							}]
+						});
+						if (config$1.abortEarly) break;
+					}
+				}
+			} else _addIssue(this, "type", dataset, config$1);
+			return dataset;
+		}
+	});
+}
+
+//#endregion
+//#region src/schemas/object/objectAsync.ts
+/* @__NO_SIDE_EFFECTS__ */
+function objectAsync(entries$1, message$1) {
+	return _standardSchema({
+		kind: "schema",
+		type: "object",
+		reference: objectAsync,
+		expects: "Object",
+		async: true,
+		entries: entries$1,
+		message: message$1,
+		async "~run"(dataset, config$1) {
+			const input = dataset.value;
+			if (input && typeof input === "object") {
+				dataset.typed = true;
+				dataset.value = {};
+				const valueDatasets = await Promise.all(Object.entries(this.entries).map(async ([key, valueSchema]) => {
+					if (key in input || (valueSchema.type === "exact_optional" || valueSchema.type === "optional" || valueSchema.type === "nullish") && valueSchema.default !== void 0) {
+						const value$1 = key in input ? input[key] : await /* @__PURE__ */ getDefault(valueSchema);
+						return [
+							key,
+							value$1,
+							valueSchema,
+							await valueSchema["~run"]({ value: value$1 }, config$1)
+						];
+					}
+					return [
+						key,
+						input[key],
+						valueSchema,
+						null
+					];
+				}));
+				for (const [key, value$1, valueSchema, valueDataset] of valueDatasets) if (valueDataset) {
+					if (valueDataset.issues) {
+						const pathItem = {
+							type: "object",
+							origin: "value",
+							input,
+							key,
+							value: value$1
+						};
+						for (const issue of valueDataset.issues) {
+							if (issue.path) issue.path.unshift(pathItem);
+							else issue.path = [pathItem];
+							dataset.issues?.push(issue);
+						}
+						if (!dataset.issues) dataset.issues = valueDataset.issues;
+						if (config$1.abortEarly) {
+							dataset.typed = false;
+							break;
+						}
+					}
+					if (!valueDataset.typed) dataset.typed = false;
+					dataset.value[key] = valueDataset.value;
+				} else if (valueSchema.fallback !== void 0) dataset.value[key] = await /* @__PURE__ */ getFallback(valueSchema);
+				else if (valueSchema.type !== "exact_optional" && valueSchema.type !== "optional" && valueSchema.type !== "nullish") {
+					_addIssue(this, "key", dataset, config$1, {
+						input: void 0,
+						expected: `"${key}"`,
+						path: [{
+							type: "object",
+							origin: "key",
+							input,
+							key,
+							value: value$1
+						}]
+					});
+					if (config$1.abortEarly) break;
+				}
+			} else _addIssue(this, "type", dataset, config$1);
+			return dataset;
+		}
+	});
+}
+
+//#endregion
+//#region src/schemas/objectWithRest/objectWithRest.ts
+/* @__NO_SIDE_EFFECTS__ */
+function objectWithRest(entries$1, rest, message$1) {
+	return _standardSchema({
+		kind: "schema",
+		type: "object_with_rest",
+		reference: objectWithRest,
+		expects: "Object",
+		async: false,
+		entries: entries$1,
+		rest,
+		message: message$1,
+		"~run"(dataset, config$1) {
+			const input = dataset.value;
+			if (input && typeof input === "object") {
+				dataset.typed = true;
+				dataset.value = {};
+				for (const key in this.entries) {
+					const valueSchema = this.entries[key];
+					if (key in input || (valueSchema.type === "exact_optional" || valueSchema.type === "optional" || valueSchema.type === "nullish") && valueSchema.default !== void 0) {
+						const value$1 = key in input ? input[key] : /* @__PURE__ */ getDefault(valueSchema);
+						const valueDataset = valueSchema["~run"]({ value: value$1 }, config$1);
+						if (valueDataset.issues) {
+							const pathItem = {
+								type: "object",
+								origin: "value",
+								input,
+								key,
+								value: value$1
+							};
+							for (const issue of valueDataset.issues) {
+								if (issue.path) issue.path.unshift(pathItem);
+								else issue.path = [pathItem];
+								dataset.issues?.push(issue);
+							}
+							if (!dataset.issues) dataset.issues = valueDataset.issues;
+							if (config$1.abortEarly) {
+								dataset.typed = false;
+								break;
+							}
+						}
+						if (!valueDataset.typed) dataset.typed = false;
+						dataset.value[key] = valueDataset.value;
+					} else if (valueSchema.fallback !== void 0) dataset.value[key] = /* @__PURE__ */ getFallback(valueSchema);
+					else if (valueSchema.type !== "exact_optional" && valueSchema.type !== "optional" && valueSchema.type !== "nullish") {
+						_addIssue(this, "key", dataset, config$1, {
+							input: void 0,
+							expected: `"${key}"`,
+							path: [{
+								type: "object",
+								origin: "key",
+								input,
+								key,
+								value: input[key]
+							}]
+						});
+						if (config$1.abortEarly) break;
+					}
+				}
+				if (!dataset.issues || !config$1.abortEarly) {
+					for (const key in input) if (/* @__PURE__ */ _isValidObjectKey(input, key) && !Object.prototype.hasOwnProperty.call(this.entries, key)) {
+						const valueDataset = this.rest["~run"]({ value: input[key] }, config$1);
+						if (valueDataset.issues) {
+							const pathItem = {
+								type: "object",
+								origin: "value",
+								input,
+								key,
+								value: input[key]
+							};
+							for (const issue of valueDataset.issues) {
+								if (issue.path) issue.path.unshift(pathItem);
+								else issue.path = [pathItem];
+								dataset.issues?.push(issue);
+							}
+							if (!dataset.issues) dataset.issues = valueDataset.issues;
+							if (config$1.abortEarly) {
+								dataset.typed = false;
+								break;
+							}
+						}
+						if (!valueDataset.typed) dataset.typed = false;
+						dataset.value[key] = valueDataset.value;
+					}
+				}
+			} else _addIssue(this, "type", dataset, config$1);
+			return dataset;
+		}
+	});
+}
+
+//#endregion
+//#region src/schemas/objectWithRest/objectWithRestAsync.ts
+/* @__NO_SIDE_EFFECTS__ */
+function objectWithRestAsync(entries$1, rest, message$1) {
+	return _standardSchema({
+		kind: "schema",
+		type: "object_with_rest",
+		reference: objectWithRestAsync,
+		expects: "Object",
+		async: true,
+		entries: entries$1,
+		rest,
+		message: message$1,
+		async "~run"(dataset, config$1) {
+			const input = dataset.value;
+			if (input && typeof input === "object") {
+				dataset.typed = true;
+				dataset.value = {};
+				const [normalDatasets, restDatasets] = await Promise.all([Promise.all(Object.entries(this.entries).map(async ([key, valueSchema]) => {
+					if (key in input || (valueSchema.type === "exact_optional" || valueSchema.type === "optional" || valueSchema.type === "nullish") && valueSchema.default !== void 0) {
+						const value$1 = key in input ? input[key] : await /* @__PURE__ */ getDefault(valueSchema);
+						return [
+							key,
+							value$1,
+							valueSchema,
+							await valueSchema["~run"]({ value: value$1 }, config$1)
+						];
+					}
+					return [
+						key,
+						input[key],
+						valueSchema,
+						null
+					];
+				})), Promise.all(Object.entries(input).filter(([key]) => /* @__PURE__ */ _isValidObjectKey(input, key) && !Object.prototype.hasOwnProperty.call(this.entries, key)).map(async ([key, value$1]) => [
+					key,
+					value$1,
+					await this.rest["~run"]({ value: value$1 }, config$1)
+				]))]);
+				for (const [key, value$1, valueSchema, valueDataset] of normalDatasets) if (valueDataset) {
+					if (valueDataset.issues) {
+						const pathItem = {
+							type: "object",
+							origin: "value",
+							input,
+							key,
+							value: value$1
+						};
+						for (const issue of valueDataset.issues) {
+							if (issue.path) issue.path.unshift(pathItem);
+							else issue.path = [pathItem];
+							dataset.issues?.push(issue);
+						}
+						if (!dataset.issues) dataset.issues = valueDataset.issues;
+						if (config$1.abortEarly) {
+							dataset.typed = false;
+							break;
+						}
+					}
+					if (!valueDataset.typed) dataset.typed = false;
+					dataset.value[key] = valueDataset.value;
+				} else if (valueSchema.fallback !== void 0) dataset.value[key] = await /* @__PURE__ */ getFallback(valueSchema);
+				else if (valueSchema.type !== "exact_optional" && valueSchema.type !== "optional" && valueSchema.type !== "nullish") {
+					_addIssue(this, "key", dataset, config$1, {
+						input: void 0,
+						expected: `"${key}"`,
+						path: [{
+							type: "object",
+							origin: "key",
+							input,
+							key,
+							value: value$1
+						}]
+					});
+					if (config$1.abortEarly) break;
+				}
+				if (!dataset.issues || !config$1.abortEarly) for (const [key, value$1, valueDataset] of restDatasets) {
+					if (valueDataset.issues) {
+						const pathItem = {
+							type: "object",
+							origin: "value",
+							input,
+							key,
+							value: value$1
+						};
+						for (const issue of valueDataset.issues) {
+							if (issue.path) issue.path.unshift(pathItem);
+							else issue.path = [pathItem];
+							dataset.issues?.push(issue);
+						}
+						if (!dataset.issues) dataset.issues = valueDataset.issues;
+						if (config$1.abortEarly) {
+							dataset.typed = false;
+							break;
+						}
+					}
+					if (!valueDataset.typed) dataset.typed = false;
+					dataset.value[key] = valueDataset.value;
+				}
+			} else _addIssue(this, "type", dataset, config$1);
+			return dataset;
+		}
+	});
+}
+
+//#endregion
+//#region src/schemas/optional/optional.ts
+/* @__NO_SIDE_EFFECTS__ */
+function optional(wrapped, default_) {
+	return _standardSchema({
+		kind: "schema",
+		type: "optional",
+		reference: optional,
+		expects: `(${wrapped.expects} | undefined)`,
+		async: false,
+		wrapped,
+		default: default_,
+		"~run"(dataset, config$1) {
+			if (dataset.value === void 0) {
+				if (this.default !== void 0) dataset.value = /* @__PURE__ */ getDefault(this, dataset, config$1);
+				if (dataset.value === void 0) {
+					dataset.typed = true;
+					return dataset;
+				}
+			}
+			return this.wrapped["~run"](dataset, config$1);
+		}
+	});
+}
+
+//#endregion
+//#region src/schemas/optional/optionalAsync.ts
+/* @__NO_SIDE_EFFECTS__ */
+function optionalAsync(wrapped, default_) {
+	return _standardSchema({
+		kind: "schema",
+		type: "optional",
+		reference: optionalAsync,
+		expects: `(${wrapped.expects} | undefined)`,
+		async: true,
+		wrapped,
+		default: default_,
+		async "~run"(dataset, config$1) {
+			if (dataset.value === void 0) {
+				if (this.default !== void 0) dataset.value = await /* @__PURE__ */ getDefault(this, dataset, config$1);
+				if (dataset.value === void 0) {
+					dataset.typed = true;
+					return dataset;
+				}
+			}
+			return this.wrapped["~run"](dataset, config$1);
+		}
+	});
+}
+
+//#endregion
+//#region src/schemas/picklist/picklist.ts
+/* @__NO_SIDE_EFFECTS__ */
+function picklist(options, message$1) {
+	return _standardSchema({
+		kind: "schema",
+		type: "picklist",
+		reference: picklist,
+		expects: /* @__PURE__ */ _joinExpects(options.map(_stringify), "|"),
+		async: false,
+		options,
+		message: message$1,
+		"~run"(dataset, config$1) {
+			if (this.options.includes(dataset.value)) dataset.typed = true;
+			else _addIssue(this, "type", dataset, config$1);
+			return dataset;
+		}
+	});
+}
+
+//#endregion
+//#region src/schemas/promise/promise.ts
+/* @__NO_SIDE_EFFECTS__ */
+function promise(message$1) {
+	return _standardSchema({
+		kind: "schema",
+		type: "promise",
+		reference: promise,
+		expects: "Promise",
+		async: false,
+		message: message$1,
+		"~run"(dataset, config$1) {
+			if (dataset.value instanceof Promise) dataset.typed = true;
+			else _addIssue(this, "type", dataset, config$1);
+			return dataset;
+		}
+	});
+}
+
+//#endregion
+//#region src/schemas/record/record.ts
+/* @__NO_SIDE_EFFECTS__ */
+function record(key, value$1, message$1) {
+	return _standardSchema({
+		kind: "schema",
+		type: "record",
+		reference: record,
+		expects: "Object",
+		async: false,
+		key,
+		value: value$1,
+		message: message$1,
+		"~run"(dataset, config$1) {
+			const input = dataset.value;
+			if (input && typeof input === "object") {
+				dataset.typed = true;
+				dataset.value = {};
+				for (const entryKey in input) if (/* @__PURE__ */ _isValidObjectKey(input, entryKey)) {
+					const entryValue = input[entryKey];
+					const keyDataset = this.key["~run"]({ value: entryKey }, config$1);
+					if (keyDataset.issues) {
+						const pathItem = {
+							type: "object",
+							origin: "key",
+							input,
+							key: entryKey,
+							value: entryValue
+						};
+						for (const issue of keyDataset.issues) {
+							issue.path = [pathItem];
+							dataset.issues?.push(issue);
+						}
+						if (!dataset.issues) dataset.issues = keyDataset.issues;
+						if (config$1.abortEarly) {
+							dataset.typed = false;
+							break;
+						}
+					}
+					const valueDataset = this.value["~run"]({ value: entryValue }, config$1);
+					if (valueDataset.issues) {
+						const pathItem = {
+							type: "object",
+							origin: "value",
+							input,
+							key: entryKey,
+							value: entryValue
+						};
+						for (const issue of valueDataset.issues) {
+							if (issue.path) issue.path.unshift(pathItem);
+							else issue.path = [pathItem];
+							dataset.issues?.push(issue);
+						}
+						if (!dataset.issues) dataset.issues = valueDataset.issues;
+						if (config$1.abortEarly) {
+							dataset.typed = false;
+							break;
+						}
+					}
+					if (!keyDataset.typed || !valueDataset.typed) dataset.typed = false;
+					if (keyDataset.typed) dataset.value[keyDataset.value] = valueDataset.value;
+				}
+			} else _addIssue(this, "type", dataset, config$1);
+			return dataset;
+		}
+	});
+}
+
+//#endregion
+//#region src/schemas/record/recordAsync.ts
+/* @__NO_SIDE_EFFECTS__ */
+function recordAsync(key, value$1, message$1) {
+	return _standardSchema({
+		kind: "schema",
+		type: "record",
+		reference: recordAsync,
+		expects: "Object",
+		async: true,
+		key,
+		value: value$1,
+		message: message$1,
+		async "~run"(dataset, config$1) {
+			const input = dataset.value;
+			if (input && typeof input === "object") {
+				dataset.typed = true;
+				dataset.value = {};
+				const datasets = await Promise.all(Object.entries(input).filter(([key$1]) => /* @__PURE__ */ _isValidObjectKey(input, key$1)).map(([entryKey, entryValue]) => Promise.all([
+					entryKey,
+					entryValue,
+					this.key["~run"]({ value: entryKey }, config$1),
+					this.value["~run"]({ value: entryValue }, config$1)
+				])));
+				for (const [entryKey, entryValue, keyDataset, valueDataset] of datasets) {
+					if (keyDataset.issues) {
+						const pathItem = {
+							type: "object",
+							origin: "key",
+							input,
+							key: entryKey,
+							value: entryValue
+						};
+						for (const issue of keyDataset.issues) {
+							issue.path = [pathItem];
+							dataset.issues?.push(issue);
+						}
+						if (!dataset.issues) dataset.issues = keyDataset.issues;
+						if (config$1.abortEarly) {
+							dataset.typed = false;
+							break;
+						}
+					}
+					if (valueDataset.issues) {
+						const pathItem = {
+							type: "object",
+							origin: "value",
+							input,
+							key: entryKey,
+							value: entryValue
+						};
+						for (const issue of valueDataset.issues) {
+							if (issue.path) issue.path.unshift(pathItem);
+							else issue.path = [pathItem];
+							dataset.issues?.push(issue);
+						}
+						if (!dataset.issues) dataset.issues = valueDataset.issues;
+						if (config$1.abortEarly) {
+							dataset.typed = false;
+							break;
+						}
+					}
+					if (!keyDataset.typed || !valueDataset.typed) dataset.typed = false;
+					if (keyDataset.typed) dataset.value[keyDataset.value] = valueDataset.value;
+				}
+			} else _addIssue(this, "type", dataset, config$1);
+			return dataset;
+		}
+	});
+}
+
+//#endregion
+//#region src/schemas/set/set.ts
+/* @__NO_SIDE_EFFECTS__ */
+function set(value$1, message$1) {
+	return _standardSchema({
+		kind: "schema",
+		type: "set",
+		reference: set,
+		expects: "Set",
+		async: false,
+		value: value$1,
+		message: message$1,
+		"~run"(dataset, config$1) {
+			const input = dataset.value;
+			if (input instanceof Set) {
+				dataset.typed = true;
+				dataset.value = /* @__PURE__ */ new Set();
+				for (const inputValue of input) {
+					const valueDataset = this.value["~run"]({ value: inputValue }, config$1);
+					if (valueDataset.issues) {
+						const pathItem = {
+							type: "set",
+							origin: "value",
+							input,
+							key: null,
+							value: inputValue
+						};
+						for (const issue of valueDataset.issues) {
+							if (issue.path) issue.path.unshift(pathItem);
+							else issue.path = [pathItem];
+							dataset.issues?.push(issue);
+						}
+						if (!dataset.issues) dataset.issues = valueDataset.issues;
+						if (config$1.abortEarly) {
+							dataset.typed = false;
+							break;
+						}
+					}
+					if (!valueDataset.typed) dataset.typed = false;
+					dataset.value.add(valueDataset.value);
+				}
+			} else _addIssue(this, "type", dataset, config$1);
+			return dataset;
+		}
+	});
+}
+
+//#endregion
+//#region src/schemas/set/setAsync.ts
+/* @__NO_SIDE_EFFECTS__ */
+function setAsync(value$1, message$1) {
+	return _standardSchema({
+		kind: "schema",
+		type: "set",
+		reference: setAsync,
+		expects: "Set",
+		async: true,
+		value: value$1,
+		message: message$1,
+		async "~run"(dataset, config$1) {
+			const input = dataset.value;
+			if (input instanceof Set) {
+				dataset.typed = true;
+				dataset.value = /* @__PURE__ */ new Set();
+				const valueDatasets = await Promise.all([...input].map(async (inputValue) => [inputValue, await this.value["~run"]({ value: inputValue }, config$1)]));
+				for (const [inputValue, valueDataset] of valueDatasets) {
+					if (valueDataset.issues) {
+						const pathItem = {
+							type: "set",
+							origin: "value",
+							input,
+							key: null,
+							value: inputValue
+						};
+						for (const issue of valueDataset.issues) {
+							if (issue.path) issue.path.unshift(pathItem);
+							else issue.path = [pathItem];
+							dataset.issues?.push(issue);
+						}
+						if (!dataset.issues) dataset.issues = valueDataset.issues;
+						if (config$1.abortEarly) {
+							dataset.typed = false;
+							break;
+						}
+					}
+					if (!valueDataset.typed) dataset.typed = false;
+					dataset.value.add(valueDataset.value);
+				}
+			} else _addIssue(this, "type", dataset, config$1);
+			return dataset;
+		}
+	});
+}
+
+//#endregion
+//#region src/schemas/strictObject/strictObject.ts
+/* @__NO_SIDE_EFFECTS__ */
+function strictObject(entries$1, message$1) {
+	return _standardSchema({
+		kind: "schema",
+		type: "strict_object",
+		reference: strictObject,
+		expects: "Object",
+		async: false,
+		entries: entries$1,
+		message: message$1,
+		"~run"(dataset, config$1) {
+			const input = dataset.value;
+			if (input && typeof input === "object") {
+				dataset.typed = true;
+				dataset.value = {};
+				for (const key in this.entries) {
+					const valueSchema = this.entries[key];
+					if (key in input || (valueSchema.type === "exact_optional" || valueSchema.type === "optional" || valueSchema.type === "nullish") && valueSchema.default !== void 0) {
+						const value$1 = key in input ? input[key] : /* @__PURE__ */ getDefault(valueSchema);
+						const valueDataset = valueSchema["~run"]({ value: value$1 }, config$1);
+						if (valueDataset.issues) {
+							const pathItem = {
+								type: "object",
+								origin: "value",
+								input,
+								key,
+								value: value$1
+							};
+							for (const issue of valueDataset.issues) {
+								if (issue.path) issue.path.unshift(pathItem);
+								else issue.path = [pathItem];
+								dataset.issues?.push(issue);
+							}
+							if (!dataset.issues) dataset.issues = valueDataset.issues;
+							if (config$1.abortEarly) {
+								dataset.typed = false;
+								break;
+							}
+						}
+						if (!valueDataset.typed) dataset.typed = false;
+						dataset.value[key] = valueDataset.value;
+					} else if (valueSchema.fallback !== void 0) dataset.value[key] = /* @__PURE__ */ getFallback(valueSchema);
+					else if (valueSchema.type !== "exact_optional" && valueSchema.type !== "optional" && valueSchema.type !== "nullish") {
+						_addIssue(this, "key", dataset, config$1, {
+							input: void 0,
+							expected: `"${key}"`,
+							path: [{
+								type: "object",
+								origin: "key",
+								input,
+								key,
+								value: input[key]
+							}]
+						});
+						if (config$1.abortEarly) break;
+					}
+				}
+				if (!dataset.issues || !config$1.abortEarly) {
+					for (const key in input) if (!Object.prototype.hasOwnProperty.call(this.entries, key)) {
+						_addIssue(this, "key", dataset, config$1, {
+							input: key,
+							expected: "never",
+							path: [{
+								type: "object",
+								origin: "key",
+								input,
+								key,
+								value: input[key]
+							}]
+						});
+						break;
+					}
+				}
+			} else _addIssue(this, "type", dataset, config$1);
+			return dataset;
+		}
+	});
+}
+
+//#endregion
+//#region src/schemas/strictObject/strictObjectAsync.ts
+/* @__NO_SIDE_EFFECTS__ */
+function strictObjectAsync(entries$1, message$1) {
+	return _standardSchema({
+		kind: "schema",
+		type: "strict_object",
+		reference: strictObjectAsync,
+		expects: "Object",
+		async: true,
+		entries: entries$1,
+		message: message$1,
+		async "~run"(dataset, config$1) {
+			const input = dataset.value;
+			if (input && typeof input === "object") {
+				dataset.typed = true;
+				dataset.value = {};
+				const valueDatasets = await Promise.all(Object.entries(this.entries).map(async ([key, valueSchema]) => {
+					if (key in input || (valueSchema.type === "exact_optional" || valueSchema.type === "optional" || valueSchema.type === "nullish") && valueSchema.default !== void 0) {
+						const value$1 = key in input ? input[key] : await /* @__PURE__ */ getDefault(valueSchema);
+						return [
+							key,
+							value$1,
+							valueSchema,
+							await valueSchema["~run"]({ value: value$1 }, config$1)
+						];
+					}
+					return [
+						key,
+						input[key],
+						valueSchema,
+						null
+					];
+				}));
+				for (const [key, value$1, valueSchema, valueDataset] of valueDatasets) if (valueDataset) {
+					if (valueDataset.issues) {
+						const pathItem = {
+							type: "object",
+							origin: "value",
+							input,
+							key,
+							value: value$1
+						};
+						for (const issue of valueDataset.issues) {
+							if (issue.path) issue.path.unshift(pathItem);
+							else issue.path = [pathItem];
+							dataset.issues?.push(issue);
+						}
+						if (!dataset.issues) dataset.issues = valueDataset.issues;
+						if (config$1.abortEarly) {
+							dataset.typed = false;
+							break;
+						}
+					}
+					if (!valueDataset.typed) dataset.typed = false;
+					dataset.value[key] = valueDataset.value;
+				} else if (valueSchema.fallback !== void 0) dataset.value[key] = await /* @__PURE__ */ getFallback(valueSchema);
+				else if (valueSchema.type !== "exact_optional" && valueSchema.type !== "optional" && valueSchema.type !== "nullish") {
+					_addIssue(this, "key", dataset, config$1, {
+						input: void 0,
+						expected: `"${key}"`,
+						path: [{
+							type: "object",
+							origin: "key",
+							input,
+							key,
+							value: value$1
+						}]
+					});
+					if (config$1.abortEarly) break;
+				}
+				if (!dataset.issues || !config$1.abortEarly) {
+					for (const key in input) if (!Object.prototype.hasOwnProperty.call(this.entries, key)) {
+						_addIssue(this, "key", dataset, config$1, {
+							input: key,
+							expected: "never",
+							path: [{
+								type: "object",
+								origin: "key",
+								input,
+								key,
+								value: input[key]
+							}]
+						});
+						break;
+					}
+				}
+			} else _addIssue(this, "type", dataset, config$1);
+			return dataset;
+		}
+	});
+}
+
+//#endregion
+//#region src/schemas/strictTuple/strictTuple.ts
+/* @__NO_SIDE_EFFECTS__ */
+function strictTuple(items, message$1) {
+	return _standardSchema({
+		kind: "schema",
+		type: "strict_tuple",
+		reference: strictTuple,
+		expects: "Array",
+		async: false,
+		items,
+		message: message$1,
+		"~run"(dataset, config$1) {
+			const input = dataset.value;
+			if (Array.isArray(input)) {
+				dataset.typed = true;
+				dataset.value = [];
+				for (let key = 0; key < this.items.length; key++) {
+					const value$1 = input[key];
+					const itemDataset = this.items[key]["~run"]({ value: value$1 }, config$1);
+					if (itemDataset.issues) {
+						const pathItem = {
+							type: "array",
+							origin: "value",
+							input,
+							key,
+							value: value$1
+						};
+						for (const issue of itemDataset.issues) {
+							if (issue.path) issue.path.unshift(pathItem);
+							else issue.path = [pathItem];
+							dataset.issues?.push(issue);
+						}
+						if (!dataset.issues) dataset.issues = itemDataset.issues;
+						if (config$1.abortEarly) {
+							dataset.typed = false;
+							break;
+						}
+					}
+					if (!itemDataset.typed) dataset.typed = false;
+					dataset.value.push(itemDataset.value);
+				}
+				if (!(dataset.issues && config$1.abortEarly) && this.items.length < input.length) _addIssue(this, "type", dataset, config$1, {
+					input: input[this.items.length],
+					expected: "never",
+					path: [{
+						type: "array",
+						origin: "value",
+						input,
+						key: this.items.length,
+						value: input[this.items.length]
+					}]
+				});
+			} else _addIssue(this, "type", dataset, config$1);
+			return dataset;
+		}
+	});
+}
+
+//#endregion
+//#region src/schemas/strictTuple/strictTupleAsync.ts
+/* @__NO_SIDE_EFFECTS__ */
+function strictTupleAsync(items, message$1) {
+	return _standardSchema({
+		kind: "schema",
+		type: "strict_tuple",
+		reference: strictTupleAsync,
+		expects: "Array",
+		async: true,
+		items,
+		message: message$1,
+		async "~run"(dataset, config$1) {
+			const input = dataset.value;
+			if (Array.isArray(input)) {
+				dataset.typed = true;
+				dataset.value = [];
+				const itemDatasets = await Promise.all(this.items.map(async (item, key) => {
+					const value$1 = input[key];
+					return [
+						key,
+						value$1,
+						await item["~run"]({ value: value$1 }, config$1)
+					];
+				}));
+				for (const [key, value$1, itemDataset] of itemDatasets) {
+					if (itemDataset.issues) {
+						const pathItem = {
+							type: "array",
+							origin: "value",
+							input,
+							key,
+							value: value$1
+						};
+						for (const issue of itemDataset.issues) {
+							if (issue.path) issue.path.unshift(pathItem);
+							else issue.path = [pathItem];
+							dataset.issues?.push(issue);
+						}
+						if (!dataset.issues) dataset.issues = itemDataset.issues;
+						if (config$1.abortEarly) {
+							dataset.typed = false;
+							break;
+						}
+					}
+					if (!itemDataset.typed) dataset.typed = false;
+					dataset.value.push(itemDataset.value);
+				}
+				if (!(dataset.issues && config$1.abortEarly) && this.items.length < input.length) _addIssue(this, "type", dataset, config$1, {
+					input: input[this.items.length],
+					expected: "never",
+					path: [{
+						type: "array",
+						origin: "value",
+						input,
+						key: this.items.length,
+						value: input[this.items.length]
+					}]
+				});
+			} else _addIssue(this, "type", dataset, config$1);
+			return dataset;
+		}
+	});
+}
+
+//#endregion
+//#region src/schemas/string/string.ts
+/* @__NO_SIDE_EFFECTS__ */
+function string(message$1) {
+	return _standardSchema({
+		kind: "schema",
+		type: "string",
+		reference: string,
+		expects: "string",
+		async: false,
+		message: message$1,
+		"~run"(dataset, config$1) {
+			if (typeof dataset.value === "string") dataset.typed = true;
+			else _addIssue(this, "type", dataset, config$1);
+			return dataset;
+		}
+	});
+}
+
+//#endregion
+//#region src/schemas/symbol/symbol.ts
+/* @__NO_SIDE_EFFECTS__ */
+function symbol(message$1) {
+	return _standardSchema({
+		kind: "schema",
+		type: "symbol",
+		reference: symbol,
+		expects: "symbol",
+		async: false,
+		message: message$1,
+		"~run"(dataset, config$1) {
+			if (typeof dataset.value === "symbol") dataset.typed = true;
+			else _addIssue(this, "type", dataset, config$1);
+			return dataset;
+		}
+	});
+}
+
+//#endregion
+//#region src/schemas/tuple/tuple.ts
+/* @__NO_SIDE_EFFECTS__ */
+function tuple(items, message$1) {
+	return _standardSchema({
+		kind: "schema",
+		type: "tuple",
+		reference: tuple,
+		expects: "Array",
+		async: false,
+		items,
+		message: message$1,
+		"~run"(dataset, config$1) {
+			const input = dataset.value;
+			if (Array.isArray(input)) {
+				dataset.typed = true;
+				dataset.value = [];
+				for (let key = 0; key < this.items.length; key++) {
+					const value$1 = input[key];
+					const itemDataset = this.items[key]["~run"]({ value: value$1 }, config$1);
+					if (itemDataset.issues) {
+						const pathItem = {
+							type: "array",
+							origin: "value",
+							input,
+							key,
+							value: value$1
+						};
+						for (const issue of itemDataset.issues) {
+							if (issue.path) issue.path.unshift(pathItem);
+							else issue.path = [pathItem];
+							dataset.issues?.push(issue);
+						}
+						if (!dataset.issues) dataset.issues = itemDataset.issues;
+						if (config$1.abortEarly) {
+							dataset.typed = false;
+							break;
+						}
+					}
+					if (!itemDataset.typed) dataset.typed = false;
+					dataset.value.push(itemDataset.value);
+				}
+			} else _addIssue(this, "type", dataset, config$1);
+			return dataset;
+		}
+	});
+}
+
+//#endregion
+//#region src/schemas/tuple/tupleAsync.ts
+/* @__NO_SIDE_EFFECTS__ */
+function tupleAsync(items, message$1) {
+	return _standardSchema({
+		kind: "schema",
+		type: "tuple",
+		reference: tupleAsync,
+		expects: "Array",
+		async: true,
+		items,
+		message: message$1,
+		async "~run"(dataset, config$1) {
+			const input = dataset.value;
+			if (Array.isArray(input)) {
+				dataset.typed = true;
+				dataset.value = [];
+				const itemDatasets = await Promise.all(this.items.map(async (item, key) => {
+					const value$1 = input[key];
+					return [
+						key,
+						value$1,
+						await item["~run"]({ value: value$1 }, config$1)
+					];
+				}));
+				for (const [key, value$1, itemDataset] of itemDatasets) {
+					if (itemDataset.issues) {
+						const pathItem = {
+							type: "array",
+							origin: "value",
+							input,
+							key,
+							value: value$1
+						};
+						for (const issue of itemDataset.issues) {
+							if (issue.path) issue.path.unshift(pathItem);
+							else issue.path = [pathItem];
+							dataset.issues?.push(issue);
+						}
+						if (!dataset.issues) dataset.issues = itemDataset.issues;
+						if (config$1.abortEarly) {
+							dataset.typed = false;
+							break;
+						}
+					}
+					if (!itemDataset.typed) dataset.typed = false;
+					dataset.value.push(itemDataset.value);
+				}
+			} else _addIssue(this, "type", dataset, config$1);
+			return dataset;
+		}
+	});
+}
+
+//#endregion
+//#region src/schemas/tupleWithRest/tupleWithRest.ts
+/* @__NO_SIDE_EFFECTS__ */
+function tupleWithRest(items, rest, message$1) {
+	return _standardSchema({
+		kind: "schema",
+		type: "tuple_with_rest",
+		reference: tupleWithRest,
+		expects: "Array",
+		async: false,
+		items,
+		rest,
+		message: message$1,
+		"~run"(dataset, config$1) {
+			const input = dataset.value;
+			if (Array.isArray(input)) {
+				dataset.typed = true;
+				dataset.value = [];
+				for (let key = 0; key < this.items.length; key++) {
+					const value$1 = input[key];
+					const itemDataset = this.items[key]["~run"]({ value: value$1 }, config$1);
+					if (itemDataset.issues) {
+						const pathItem = {
+							type: "array",
+							origin: "value",
+							input,
+							key,
+							value: value$1
+						};
+						for (const issue of itemDataset.issues) {
+							if (issue.path) issue.path.unshift(pathItem);
+							else issue.path = [pathItem];
+							dataset.issues?.push(issue);
+						}
+						if (!dataset.issues) dataset.issues = itemDataset.issues;
+						if (config$1.abortEarly) {
+							dataset.typed = false;
+							break;
+						}
+					}
+					if (!itemDataset.typed) dataset.typed = false;
+					dataset.value.push(itemDataset.value);
+				}
+				if (!dataset.issues || !config$1.abortEarly) for (let key = this.items.length; key < input.length; key++) {
+					const value$1 = input[key];
+					const itemDataset = this.rest["~run"]({ value: value$1 }, config$1);
+					if (itemDataset.issues) {
+						const pathItem = {
+							type: "array",
+							origin: "value",
+							input,
+							key,
+							value: value$1
+						};
+						for (const issue of itemDataset.issues) {
+							if (issue.path) issue.path.unshift(pathItem);
+							else issue.path = [pathItem];
+							dataset.issues?.push(issue);
+						}
+						if (!dataset.issues) dataset.issues = itemDataset.issues;
+						if (config$1.abortEarly) {
+							dataset.typed = false;
+							break;
+						}
+					}
+					if (!itemDataset.typed) dataset.typed = false;
+					dataset.value.push(itemDataset.value);
+				}
+			} else _addIssue(this, "type", dataset, config$1);
+			return dataset;
+		}
+	});
+}
+
+//#endregion
+//#region src/schemas/tupleWithRest/tupleWithRestAsync.ts
+/* @__NO_SIDE_EFFECTS__ */
+function tupleWithRestAsync(items, rest, message$1) {
+	return _standardSchema({
+		kind: "schema",
+		type: "tuple_with_rest",
+		reference: tupleWithRestAsync,
+		expects: "Array",
+		async: true,
+		items,
+		rest,
+		message: message$1,
+		async "~run"(dataset, config$1) {
+			const input = dataset.value;
+			if (Array.isArray(input)) {
+				dataset.typed = true;
+				dataset.value = [];
+				const [normalDatasets, restDatasets] = await Promise.all([Promise.all(this.items.map(async (item, key) => {
+					const value$1 = input[key];
+					return [
+						key,
+						value$1,
+						await item["~run"]({ value: value$1 }, config$1)
+					];
+				})), Promise.all(input.slice(this.items.length).map(async (value$1, key) => {
+					return [
+						key + this.items.length,
+						value$1,
+						await this.rest["~run"]({ value: value$1 }, config$1)
+					];
+				}))]);
+				for (const [key, value$1, itemDataset] of normalDatasets) {
+					if (itemDataset.issues) {
+						const pathItem = {
+							type: "array",
+							origin: "value",
+							input,
+							key,
+							value: value$1
+						};
+						for (const issue of itemDataset.issues) {
+							if (issue.path) issue.path.unshift(pathItem);
+							else issue.path = [pathItem];
+							dataset.issues?.push(issue);
+						}
+						if (!dataset.issues) dataset.issues = itemDataset.issues;
+						if (config$1.abortEarly) {
+							dataset.typed = false;
+							break;
+						}
+					}
+					if (!itemDataset.typed) dataset.typed = false;
+					dataset.value.push(itemDataset.value);
+				}
+				if (!dataset.issues || !config$1.abortEarly) for (const [key, value$1, itemDataset] of restDatasets) {
+					if (itemDataset.issues) {
+						const pathItem = {
+							type: "array",
+							origin: "value",
+							input,
+							key,
+							value: value$1
+						};
+						for (const issue of itemDataset.issues) {
+							if (issue.path) issue.path.unshift(pathItem);
+							else issue.path = [pathItem];
+							dataset.issues?.push(issue);
+						}
+						if (!dataset.issues) dataset.issues = itemDataset.issues;
+						if (config$1.abortEarly) {
+							dataset.typed = false;
+							break;
+						}
+					}
+					if (!itemDataset.typed) dataset.typed = false;
+					dataset.value.push(itemDataset.value);
+				}
+			} else _addIssue(this, "type", dataset, config$1);
+			return dataset;
+		}
+	});
+}
+
+//#endregion
+//#region src/schemas/undefined/undefined.ts
+/* @__NO_SIDE_EFFECTS__ */
+function undefined_(message$1) {
+	return _standardSchema({
+		kind: "schema",
+		type: "undefined",
+		reference: undefined_,
+		expects: "undefined",
+		async: false,
+		message: message$1,
+		"~run"(dataset, config$1) {
+			if (dataset.value === void 0) dataset.typed = true;
+			else _addIssue(this, "type", dataset, config$1);
+			return dataset;
+		}
+	});
+}
+
+//#endregion
+//#region src/schemas/undefinedable/undefinedable.ts
+/* @__NO_SIDE_EFFECTS__ */
+function undefinedable(wrapped, default_) {
+	return _standardSchema({
+		kind: "schema",
+		type: "undefinedable",
+		reference: undefinedable,
+		expects: `(${wrapped.expects} | undefined)`,
+		async: false,
+		wrapped,
+		default: default_,
+		"~run"(dataset, config$1) {
+			if (dataset.value === void 0) {
+				if (this.default !== void 0) dataset.value = /* @__PURE__ */ getDefault(this, dataset, config$1);
+				if (dataset.value === void 0) {
+					dataset.typed = true;
+					return dataset;
+				}
+			}
+			return this.wrapped["~run"](dataset, config$1);
+		}
+	});
+}
+
+//#endregion
+//#region src/schemas/undefinedable/undefinedableAsync.ts
+/* @__NO_SIDE_EFFECTS__ */
+function undefinedableAsync(wrapped, default_) {
+	return _standardSchema({
+		kind: "schema",
+		type: "undefinedable",
+		reference: undefinedableAsync,
+		expects: `(${wrapped.expects} | undefined)`,
+		async: true,
+		wrapped,
+		default: default_,
+		async "~run"(dataset, config$1) {
+			if (dataset.value === void 0) {
+				if (this.default !== void 0) dataset.value = await /* @__PURE__ */ getDefault(this, dataset, config$1);
+				if (dataset.value === void 0) {
+					dataset.typed = true;
+					return dataset;
+				}
+			}
+			return this.wrapped["~run"](dataset, config$1);
+		}
+	});
+}
+
+//#endregion
+//#region src/schemas/union/utils/_subIssues/_subIssues.ts
+/**
+* Returns the sub issues of the provided datasets for the union issue.
+*
+* @param datasets The datasets.
+*
+* @returns The sub issues.
+*
+* @internal
+*/
+/* @__NO_SIDE_EFFECTS__ */
+function _subIssues(datasets) {
+	let issues;
+	if (datasets) for (const dataset of datasets) if (issues) for (const issue of dataset.issues) issues.push(issue);
+	else issues = dataset.issues;
+	return issues;
+}
+
+//#endregion
+//#region src/schemas/union/union.ts
+/* @__NO_SIDE_EFFECTS__ */
+function union(options, message$1) {
+	return _standardSchema({
+		kind: "schema",
+		type: "union",
+		reference: union,
+		expects: /* @__PURE__ */ _joinExpects(options.map((option) => option.expects), "|"),
+		async: false,
+		options,
+		message: message$1,
+		"~run"(dataset, config$1) {
+			let validDataset;
+			let typedDatasets;
+			let untypedDatasets;
+			for (const schema of this.options) {
+				const optionDataset = schema["~run"]({ value: dataset.value }, config$1);
+				if (optionDataset.typed) if (optionDataset.issues) if (typedDatasets) typedDatasets.push(optionDataset);
+				else typedDatasets = [optionDataset];
+				else {
+					validDataset = optionDataset;
+					break;
+				}
+				else if (untypedDatasets) untypedDatasets.push(optionDataset);
+				else untypedDatasets = [optionDataset];
+			}
+			if (validDataset) return validDataset;
+			if (typedDatasets) {
+				if (typedDatasets.length === 1) return typedDatasets[0];
+				_addIssue(this, "type", dataset, config$1, { issues: /* @__PURE__ */ _subIssues(typedDatasets) });
+				dataset.typed = true;
+			} else if (untypedDatasets?.length === 1) return untypedDatasets[0];
+			else _addIssue(this, "type", dataset, config$1, { issues: /* @__PURE__ */ _subIssues(untypedDatasets) });
+			return dataset;
+		}
+	});
+}
+
+//#endregion
+//#region src/schemas/union/unionAsync.ts
+/* @__NO_SIDE_EFFECTS__ */
+function unionAsync(options, message$1) {
+	return _standardSchema({
+		kind: "schema",
+		type: "union",
+		reference: unionAsync,
+		expects: /* @__PURE__ */ _joinExpects(options.map((option) => option.expects), "|"),
+		async: true,
+		options,
+		message: message$1,
+		async "~run"(dataset, config$1) {
+			let validDataset;
+			let typedDatasets;
+			let untypedDatasets;
+			for (const schema of this.options) {
+				const optionDataset = await schema["~run"]({ value: dataset.value }, config$1);
+				if (optionDataset.typed) if (optionDataset.issues) if (typedDatasets) typedDatasets.push(optionDataset);
+				else typedDatasets = [optionDataset];
+				else {
+					validDataset = optionDataset;
+					break;
+				}
+				else if (untypedDatasets) untypedDatasets.push(optionDataset);
+				else untypedDatasets = [optionDataset];
+			}
+			if (validDataset) return validDataset;
+			if (typedDatasets) {
+				if (typedDatasets.length === 1) return typedDatasets[0];
+				_addIssue(this, "type", dataset, config$1, { issues: /* @__PURE__ */ _subIssues(typedDatasets) });
+				dataset.typed = true;
+			} else if (untypedDatasets?.length === 1) return untypedDatasets[0];
+			else _addIssue(this, "type", dataset, config$1, { issues: /* @__PURE__ */ _subIssues(untypedDatasets) });
+			return dataset;
+		}
+	});
+}
+
+//#endregion
+//#region src/schemas/unknown/unknown.ts
+/**
+* Creates a unknown schema.
+*
+* @returns A unknown schema.
+*/
+/* @__NO_SIDE_EFFECTS__ */
+function unknown() {
+	return _standardSchema({
+		kind: "schema",
+		type: "unknown",
+		reference: unknown,
+		expects: "unknown",
+		async: false,
+		"~run"(dataset) {
+			dataset.typed = true;
+			return dataset;
+		}
+	});
+}
+
+//#endregion
+//#region src/schemas/variant/variant.ts
+/* @__NO_SIDE_EFFECTS__ */
+function variant(key, options, message$1) {
+	return _standardSchema({
+		kind: "schema",
+		type: "variant",
+		reference: variant,
+		expects: "Object",
+		async: false,
+		key,
+		options,
+		message: message$1,
+		"~run"(dataset, config$1) {
+			const input = dataset.value;
+			if (input && typeof input === "object") {
+				let outputDataset;
+				let maxDiscriminatorPriority = 0;
+				let invalidDiscriminatorKey = this.key;
+				let expectedDiscriminators = [];
+				const parseOptions = (variant$1, allKeys) => {
+					for (const schema of variant$1.options) {
+						if (schema.type === "variant") parseOptions(schema, new Set(allKeys).add(schema.key));
+						else {
+							let keysAreValid = true;
+							let currentPriority = 0;
+							for (const currentKey of allKeys) {
+								const discriminatorSchema = schema.entries[currentKey];
+								if (currentKey in input ? discriminatorSchema["~run"]({
+									typed: false,
+									value: input[currentKey]
+								}, ABORT_EARLY_CONFIG).issues : discriminatorSchema.type !== "exact_optional" && discriminatorSchema.type !== "optional" && discriminatorSchema.type !== "nullish") {
+									keysAreValid = false;
+									if (invalidDiscriminatorKey !== currentKey && (maxDiscriminatorPriority < currentPriority || maxDiscriminatorPriority === currentPriority && currentKey in input && !(invalidDiscriminatorKey in input))) {
+										maxDiscriminatorPriority = currentPriority;
+										invalidDiscriminatorKey = currentKey;
+										expectedDiscriminators = [];
+									}
+									if (invalidDiscriminatorKey === currentKey) expectedDiscriminators.push(schema.entries[currentKey].expects);
+									break;
+								}
+								currentPriority++;
+							}
+							if (keysAreValid) {
+								const optionDataset = schema["~run"]({ value: input }, config$1);
+								if (!outputDataset || !outputDataset.typed && optionDataset.typed) outputDataset = optionDataset;
+							}
+						}
+						if (outputDataset && !outputDataset.issues) break;
+					}
+				};
+				parseOptions(this, new Set([this.key]));
+				if (outputDataset) return outputDataset;
+				_addIssue(this, "type", dataset, config$1, {
+					input: input[invalidDiscriminatorKey],
+					expected: /* @__PURE__ */ _joinExpects(expectedDiscriminators, "|"),
+					path: [{
+						type: "object",
+						origin: "value",
+						input,
+						key: invalidDiscriminatorKey,
+						value: input[invalidDiscriminatorKey]
+					}]
+				});
+			} else _addIssue(this, "type", dataset, config$1);
+			return dataset;
+		}
+	});
+}
+
+//#endregion
+//#region src/schemas/variant/variantAsync.ts
+/* @__NO_SIDE_EFFECTS__ */
+function variantAsync(key, options, message$1) {
+	return _standardSchema({
+		kind: "schema",
+		type: "variant",
+		reference: variantAsync,
+		expects: "Object",
+		async: true,
+		key,
+		options,
+		message: message$1,
+		async "~run"(dataset, config$1) {
+			const input = dataset.value;
+			if (input && typeof input === "object") {
+				let outputDataset;
+				let maxDiscriminatorPriority = 0;
+				let invalidDiscriminatorKey = this.key;
+				let expectedDiscriminators = [];
+				const parseOptions = async (variant$1, allKeys) => {
+					for (const schema of variant$1.options) {
+						if (schema.type === "variant") await parseOptions(schema, new Set(allKeys).add(schema.key));
+						else {
+							let keysAreValid = true;
+							let currentPriority = 0;
+							for (const currentKey of allKeys) {
+								const discriminatorSchema = schema.entries[currentKey];
+								if (currentKey in input ? (await discriminatorSchema["~run"]({
+									typed: false,
+									value: input[currentKey]
+								}, ABORT_EARLY_CONFIG)).issues : discriminatorSchema.type !== "exact_optional" && discriminatorSchema.type !== "optional" && discriminatorSchema.type !== "nullish") {
+									keysAreValid = false;
+									if (invalidDiscriminatorKey !== currentKey && (maxDiscriminatorPriority < currentPriority || maxDiscriminatorPriority === currentPriority && currentKey in input && !(invalidDiscriminatorKey in input))) {
+										maxDiscriminatorPriority = currentPriority;
+										invalidDiscriminatorKey = currentKey;
+										expectedDiscriminators = [];
+									}
+									if (invalidDiscriminatorKey === currentKey) expectedDiscriminators.push(schema.entries[currentKey].expects);
+									break;
+								}
+								currentPriority++;
+							}
+							if (keysAreValid) {
+								const optionDataset = await schema["~run"]({ value: input }, config$1);
+								if (!outputDataset || !outputDataset.typed && optionDataset.typed) outputDataset = optionDataset;
+							}
+						}
+						if (outputDataset && !outputDataset.issues) break;
+					}
+				};
+				await parseOptions(this, new Set([this.key]));
+				if (outputDataset) return outputDataset;
+				_addIssue(this, "type", dataset, config$1, {
+					input: input[invalidDiscriminatorKey],
+					expected: /* @__PURE__ */ _joinExpects(expectedDiscriminators, "|"),
+					path: [{
+						type: "object",
+						origin: "value",
+						input,
+						key: invalidDiscriminatorKey,
+						value: input[invalidDiscriminatorKey]
+					}]
+				});
+			} else _addIssue(this, "type", dataset, config$1);
+			return dataset;
+		}
+	});
+}
+
+//#endregion
+//#region src/schemas/void/void.ts
+/* @__NO_SIDE_EFFECTS__ */
+function void_(message$1) {
+	return _standardSchema({
+		kind: "schema",
+		type: "void",
+		reference: void_,
+		expects: "void",
+		async: false,
+		message: message$1,
+		"~run"(dataset, config$1) {
+			if (dataset.value === void 0) dataset.typed = true;
+			else _addIssue(this, "type", dataset, config$1);
+			return dataset;
+		}
+	});
+}
+
+//#endregion
+//#region src/methods/keyof/keyof.ts
+/* @__NO_SIDE_EFFECTS__ */
+function keyof(schema, message$1) {
+	return /* @__PURE__ */ picklist(Object.keys(schema.entries), message$1);
+}
+
+//#endregion
+//#region src/methods/message/message.ts
+/**
+* Changes the local message configuration of a schema.
+*
+* @param schema The schema to configure.
+* @param message_ The error message.
+*
+* @returns The configured schema.
+*/
+/* @__NO_SIDE_EFFECTS__ */
+function message(schema, message_) {
+	return _standardSchema({
+		...schema,
+		"~run"(dataset, config$1) {
+			return schema["~run"](dataset, {
+				...config$1,
+				message: message_
+			});
+		}
+	});
+}
+
+//#endregion
+//#region src/methods/omit/omit.ts
+/**
+* Creates a modified copy of an object schema that does not contain the
+* selected entries.
+*
+* @param schema The schema to omit from.
+* @param keys The selected entries.
+*
+* @returns An object schema.
+*/
+/* @__NO_SIDE_EFFECTS__ */
+function omit(schema, keys) {
+	const entries$1 = { ...schema.entries };
+	for (const key of keys) delete entries$1[key];
+	return _standardSchema({
+		...schema,
+		entries: entries$1
+	});
+}
+
+//#endregion
+//#region src/methods/parse/parse.ts
+/**
+* Parses an unknown input based on a schema.
+*
+* @param schema The schema to be used.
+* @param input The input to be parsed.
+* @param config The parse configuration.
+*
+* @returns The parsed input.
+*/
+function parse(schema, input, config$1) {
+	const dataset = schema["~run"]({ value: input }, /* @__PURE__ */ getGlobalConfig(config$1));
+	if (dataset.issues) throw new ValiError(dataset.issues);
+	return dataset.value;
+}
+
+//#endregion
+//#region src/methods/parse/parseAsync.ts
+/**
+* Parses an unknown input based on a schema.
+*
+* @param schema The schema to be used.
+* @param input The input to be parsed.
+* @param config The parse configuration.
+*
+* @returns The parsed input.
+*/
+async function parseAsync(schema, input, config$1) {
+	const dataset = await schema["~run"]({ value: input }, /* @__PURE__ */ getGlobalConfig(config$1));
+	if (dataset.issues) throw new ValiError(dataset.issues);
+	return dataset.value;
+}
+
+//#endregion
+//#region src/methods/parser/parser.ts
+/* @__NO_SIDE_EFFECTS__ */
+function parser(schema, config$1) {
+	const func = (input) => parse(schema, input, config$1);
+	func.schema = schema;
+	func.config = config$1;
+	return func;
+}
+
+//#endregion
+//#region src/methods/parser/parserAsync.ts
+/* @__NO_SIDE_EFFECTS__ */
+function parserAsync(schema, config$1) {
+	const func = (input) => parseAsync(schema, input, config$1);
+	func.schema = schema;
+	func.config = config$1;
+	return func;
+}
+
+//#endregion
+//#region src/methods/partial/partial.ts
+/* @__NO_SIDE_EFFECTS__ */
+function partial(schema, keys) {
+	const entries$1 = {};
+	for (const key in schema.entries) entries$1[key] = !keys || keys.includes(key) ? /* @__PURE__ */ optional(schema.entries[key]) : schema.entries[key];
+	return _standardSchema({
+		...schema,
+		entries: entries$1
+	});
+}
+
+//#endregion
+//#region src/methods/partial/partialAsync.ts
+/* @__NO_SIDE_EFFECTS__ */
+function partialAsync(schema, keys) {
+	const entries$1 = {};
+	for (const key in schema.entries) entries$1[key] = !keys || keys.includes(key) ? /* @__PURE__ */ optionalAsync(schema.entries[key]) : schema.entries[key];
+	return _standardSchema({
+		...schema,
+		entries: entries$1
+	});
+}
+
+//#endregion
+//#region src/methods/pick/pick.ts
+/**
+* Creates a modified copy of an object schema that contains only the selected
+* entries.
+*
+* @param schema The schema to pick from.
+* @param keys The selected entries.
+*
+* @returns An object schema.
+*/
+/* @__NO_SIDE_EFFECTS__ */
+function pick(schema, keys) {
+	const entries$1 = {};
+	for (const key of keys) entries$1[key] = schema.entries[key];
+	return _standardSchema({
+		...schema,
+		entries: entries$1
+	});
+}
+
+//#endregion
+//#region src/methods/pipe/pipe.ts
+/* @__NO_SIDE_EFFECTS__ */
+function pipe(...pipe$1) {
+	return _standardSchema({
+		...pipe$1[0],
+		pipe: pipe$1,
+		"~run"(dataset, config$1) {
+			for (const item of pipe$1) if (item.kind !== "metadata") {
+				if (dataset.issues && (item.kind === "schema" || item.kind === "transformation")) {
+					dataset.typed = false;
+					break;
+				}
+				if (!dataset.issues || !config$1.abortEarly && !config$1.abortPipeEarly) dataset = item["~run"](dataset, config$1);
+			}
+			return dataset;
+		}
+	});
+}
+
+//#endregion
+//#region src/methods/pipe/pipeAsync.ts
+/* @__NO_SIDE_EFFECTS__ */
+function pipeAsync(...pipe$1) {
+	return _standardSchema({
+		...pipe$1[0],
+		pipe: pipe$1,
+		async: true,
+		async "~run"(dataset, config$1) {
+			for (const item of pipe$1) if (item.kind !== "metadata") {
+				if (dataset.issues && (item.kind === "schema" || item.kind === "transformation")) {
+					dataset.typed = false;
+					break;
+				}
+				if (!dataset.issues || !config$1.abortEarly && !config$1.abortPipeEarly) dataset = await item["~run"](dataset, config$1);
+			}
+			return dataset;
+		}
+	});
+}
+
+//#endregion
+//#region src/methods/required/required.ts
+/* @__NO_SIDE_EFFECTS__ */
+function required(schema, arg2, arg3) {
+	const keys = Array.isArray(arg2) ? arg2 : void 0;
+	const message$1 = Array.isArray(arg2) ? arg3 : arg2;
+	const entries$1 = {};
+	for (const key in schema.entries) entries$1[key] = !keys || keys.includes(key) ? /* @__PURE__ */ nonOptional(schema.entries[key], message$1) : schema.entries[key];
+	return _standardSchema({
+		...schema,
+		entries: entries$1
+	});
+}
+
+//#endregion
+//#region src/methods/required/requiredAsync.ts
+/* @__NO_SIDE_EFFECTS__ */
+function requiredAsync(schema, arg2, arg3) {
+	const keys = Array.isArray(arg2) ? arg2 : void 0;
+	const message$1 = Array.isArray(arg2) ? arg3 : arg2;
+	const entries$1 = {};
+	for (const key in schema.entries) entries$1[key] = !keys || keys.includes(key) ? /* @__PURE__ */ nonOptionalAsync(schema.entries[key], message$1) : schema.entries[key];
+	return _standardSchema({
+		...schema,
+		entries: entries$1
+	});
+}
+
+//#endregion
+//#region src/methods/safeParse/safeParse.ts
+/**
+* Parses an unknown input based on a schema.
+*
+* @param schema The schema to be used.
+* @param input The input to be parsed.
+* @param config The parse configuration.
+*
+* @returns The parse result.
+*/
+/* @__NO_SIDE_EFFECTS__ */
+function safeParse(schema, input, config$1) {
+	const dataset = schema["~run"]({ value: input }, /* @__PURE__ */ getGlobalConfig(config$1));
+	return {
+		typed: dataset.typed,
+		success: !dataset.issues,
+		output: dataset.value,
+		issues: dataset.issues
+	};
+}
+
+//#endregion
+//#region src/methods/safeParse/safeParseAsync.ts
+/**
+* Parses an unknown input based on a schema.
+*
+* @param schema The schema to be used.
+* @param input The input to be parsed.
+* @param config The parse configuration.
+*
+* @returns The parse result.
+*/
+/* @__NO_SIDE_EFFECTS__ */
+async function safeParseAsync(schema, input, config$1) {
+	const dataset = await schema["~run"]({ value: input }, /* @__PURE__ */ getGlobalConfig(config$1));
+	return {
+		typed: dataset.typed,
+		success: !dataset.issues,
+		output: dataset.value,
+		issues: dataset.issues
+	};
+}
+
+//#endregion
+//#region src/methods/safeParser/safeParser.ts
+/* @__NO_SIDE_EFFECTS__ */
+function safeParser(schema, config$1) {
+	const func = (input) => /* @__PURE__ */ safeParse(schema, input, config$1);
+	func.schema = schema;
+	func.config = config$1;
+	return func;
+}
+
+//#endregion
+//#region src/methods/safeParser/safeParserAsync.ts
+/* @__NO_SIDE_EFFECTS__ */
+function safeParserAsync(schema, config$1) {
+	const func = (input) => /* @__PURE__ */ safeParseAsync(schema, input, config$1);
+	func.schema = schema;
+	func.config = config$1;
+	return func;
+}
+
+//#endregion
+//#region src/methods/summarize/summarize.ts
+/**
+* Summarize the error messages of issues in a pretty-printable multi-line string.
+*
+* @param issues The list of issues.
+*
+* @returns A summary of the issues.
+*
+* @beta
+*/
+/* @__NO_SIDE_EFFECTS__ */
+function summarize(issues) {
+	let summary = "";
+	for (const issue of issues) {
+		if (summary) summary += "\n";
+		summary += `× ${issue.message}`;
+		const dotPath = /* @__PURE__ */ getDotPath(issue);
+		if (dotPath) summary += `\n  → at ${dotPath}`;
+	}
+	return summary;
+}
+
+//#endregion
+//#region src/methods/unwrap/unwrap.ts
+/**
+* Unwraps the wrapped schema.
+*
+* @param schema The schema to be unwrapped.
+*
+* @returns The unwrapped schema.
+*/
+/* @__NO_SIDE_EFFECTS__ */
+function unwrap(schema) {
+	return schema.wrapped;
+}
+
+//#endregion
 
 ;// CONCATENATED MODULE: ./src/oci/media-types.ts
 /**
@@ -36101,6 +44212,406 @@ function isSchema1Type(mediaType) {
 }
 function isImageConfigType(mediaType) {
     return mediaType === OCI_CONFIG || mediaType === DOCKER_CONFIG;
+}
+
+;// CONCATENATED MODULE: ./src/candidates/notification.ts
+/**
+ * Manifests that Distribution's notifications name: `…events.v1+json` of 2.x and `…events.v2+json` of
+ * 3.x, which differ in no field that is read here. Pure. Blobs must never become candidates.
+ * Format: distribution/notifications/event.go.
+ */
+
+
+
+
+const RepositorySchema = pipe(string(), check(isRepository));
+const EventSchema = object({
+    action: string(),
+    target: object({
+        repository: RepositorySchema,
+        mediaType: nullish(string(), ''),
+        digest: nullish(string(), ''),
+        references: nullish(array(object({ mediaType: string(), digest: string() })), []),
+    }),
+});
+const EnvelopeSchema = object({ events: array(unknown()) });
+const EventLikeSchema = object({ action: unknown(), target: unknown() });
+/** @returns `undefined` when the value is neither an envelope, nor an event, nor an array of them */
+function readNotification(value) {
+    const events = eventsOf(value);
+    if (events === undefined) {
+        return undefined;
+    }
+    const manifests = [];
+    let complete = true;
+    for (const event of events) {
+        const parsed = safeParse(EventSchema, event);
+        if (!parsed.success) {
+            complete = false;
+            continue;
+        }
+        const { repository } = parsed.output.target;
+        for (const digest of digestsOf(parsed.output)) {
+            if (isDigest(digest)) {
+                manifests.push({ repository, digest });
+            }
+            else {
+                complete = false;
+            }
+        }
+    }
+    return { manifests, complete };
+}
+function eventsOf(value) {
+    if (is(EnvelopeSchema, value)) {
+        return value.events;
+    }
+    if (Array.isArray(value)) {
+        const nested = value.map(eventsOf);
+        return nested.length > 0 && nested.every((events) => events !== undefined)
+            ? nested.flat()
+            : undefined;
+    }
+    return is(EventLikeSchema, value) ? [value] : undefined;
+}
+/**
+ * Events without a media type, as some write them by hand. `mount` is of blobs only; what a `delete` names
+ * is gone, and may have been a blob all along.
+ */
+const MANIFEST_ACTIONS = new Set(['push', 'pull']);
+/**
+ * Docker schema 1 is left out: it can't be verified, and a pull by an old client reports the digest of a
+ * conversion that the registry does not even keep.
+ */
+function digestsOf({ action, target }) {
+    const { mediaType, digest, references } = target;
+    const isManifest = mediaType === '' ? MANIFEST_ACTIONS.has(action) : isManifestType(mediaType);
+    return [
+        ...(isManifest ? [digest] : []),
+        ...references.filter((entry) => isManifestType(entry.mediaType)).map((entry) => entry.digest),
+    ];
+}
+
+;// CONCATENATED MODULE: ./src/candidates/transcript.ts
+/**
+ * What the pieces of one source say in their order: to which repository the garbage collector's lines
+ * belong, which directory `ls -R` is in, and whether a single word heads something that is known.
+ * Reads no files and keeps no more than the words that are still waiting for their meaning.
+ */
+
+
+
+/** A registry may have many repositories without manifests: the collector prints their bare names. */
+const WAITING_WORDS = 10_000;
+/** Before the entries of each directory `ls -R` prints its path. */
+function directoryOf(text) {
+    const line = text.trim();
+    if (!line.endsWith(':') || /\s/.test(line)) {
+        return undefined;
+    }
+    return line === '.:' || line.includes('/') ? line.slice(0, -1) : undefined;
+}
+class Transcript {
+    #tally;
+    #registryHost;
+    #where;
+    #waiting = [];
+    /** of the garbage collector's lines */
+    #repository;
+    /** whose entries `ls -R` is listing */
+    #directory;
+    /** @param where names a line for people, such as `digests line 3` */
+    constructor(tally, registryHost, where) {
+        this.#tally = tally;
+        this.#registryHost = registryHost;
+        this.#where = where;
+    }
+    add(piece) {
+        switch (piece.kind) {
+            case 'line':
+                this.#addLine(piece.line, piece.text);
+                break;
+            case 'json':
+                this.#settle(transcript_never);
+                this.#addNotified(piece.line, piece.text, readNotification(piece.value));
+                break;
+            case 'too-long':
+                this.#settle(transcript_never);
+                this.#tally.notUnderstood(this.#where(piece.line), piece.text, 'too long');
+        }
+    }
+    /** Must be called after the last piece. */
+    end() {
+        this.#settle(transcript_never);
+    }
+    #addLine(line, text) {
+        const { reading, path } = this.#read(text);
+        switch (reading.kind) {
+            case 'ignored':
+                this.#directory = text.trim() === '' ? undefined : this.#directory;
+                break;
+            case 'noise':
+                this.#tally.understood();
+                break;
+            case 'known':
+                this.#settleAbove(path);
+                this.#tally.understood();
+                break;
+            case 'manifest':
+                this.#settleAbove(path);
+                this.#tally.understood();
+                this.#tally.candidate(reading.repository, reading.digest);
+                break;
+            case 'collector':
+                this.#settle(({ isRepository }) => isRepository);
+                this.#addCollected(line, text, reading);
+                break;
+            case 'word':
+                this.#wait({ line, text, path, isRepository: reading.repository !== undefined });
+                this.#repository = reading.repository ?? this.#repository;
+                break;
+            case 'unknown':
+                this.#settle(transcript_never);
+                this.#addNotified(line, text, embeddedNotification(text), reading.note);
+        }
+    }
+    /** A line by itself, or as an entry of the directory that `ls -R` is in. */
+    #read(text) {
+        const alone = readLine(text, this.#registryHost);
+        if (alone.kind !== 'word') {
+            this.#directory = directoryOf(text) ?? this.#directory;
+            return { reading: alone, path: text };
+        }
+        if (this.#directory === undefined || alone.path.includes('/')) {
+            this.#directory = directoryOf(text) ?? this.#directory;
+            return { reading: alone, path: alone.path };
+        }
+        const path = `${this.#directory}/${alone.path}`;
+        const joined = readLine(path, this.#registryHost);
+        const isStorage = joined.kind === 'manifest' || joined.kind === 'known';
+        return { reading: isStorage ? joined : alone, path };
+    }
+    #addCollected(line, text, reading) {
+        const repository = reading.repository ?? this.#repository;
+        this.#repository = repository;
+        if (reading.digest === undefined) {
+            this.#tally.understood();
+        }
+        else if (repository === undefined) {
+            this.#tally.notUnderstood(this.#where(line), text, 'no line before it names the repository');
+        }
+        else {
+            this.#tally.understood();
+            this.#tally.candidate(repository, reading.digest);
+        }
+    }
+    #addNotified(line, text, notified, note) {
+        for (const { repository, digest } of notified?.manifests ?? []) {
+            this.#tally.candidate(repository, digest);
+        }
+        if (notified?.complete === true) {
+            this.#tally.understood();
+        }
+        else {
+            const why = notified === undefined ? note : 'an event without a valid repository or digest';
+            this.#tally.notUnderstood(this.#where(line), text, why);
+        }
+    }
+    #settleAbove(line) {
+        if (this.#waiting.length > 0) {
+            const path = lastWord(line.trimEnd());
+            this.#settle((word) => path.startsWith(word.path.endsWith('/') ? word.path : `${word.path}/`));
+        }
+    }
+    #wait(word) {
+        if (this.#waiting.length >= WAITING_WORDS) {
+            this.#settle(transcript_never);
+        }
+        this.#waiting.push(word);
+    }
+    /**
+     * Decides about the words before a line: a repository's name is the collector's heading when a line of
+     * the collector follows, and any word is a directory when a path below it follows.
+     */
+    #settle(isExplained) {
+        if (this.#waiting.length === 0) {
+            return;
+        }
+        for (const word of this.#waiting) {
+            if (isExplained(word)) {
+                this.#tally.understood();
+            }
+            else {
+                this.#tally.notUnderstood(this.#where(word.line), word.text);
+            }
+        }
+        this.#waiting = [];
+    }
+}
+const transcript_never = () => false;
+/** Log collectors put their own words in front of the JSON. */
+function embeddedNotification(text) {
+    const line = text.trim().replace(/,$/, '');
+    const start = line.indexOf('{');
+    if (start < 0 || !line.endsWith('}')) {
+        return undefined;
+    }
+    try {
+        return readNotification(JSON.parse(line.slice(start)));
+    }
+    catch {
+        return undefined;
+    }
+}
+
+;// CONCATENATED MODULE: ./src/candidates/intake.ts
+/**
+ * Reads `digests` and the files of `digests-file` into candidates. The only one here that opens files;
+ * it streams them, so that a gigabyte needs no more memory than the digests that it names.
+ */
+
+
+
+
+
+/** A file can't be read. The message names the input and every such path, and says what to do. */
+class IntakeError extends Error {
+    name = 'IntakeError';
+}
+const CHUNK_BYTES = 256 * 1024;
+/** @throws IntakeError before anything is read when a file is missing or closed to us; later when reading fails */
+async function readIntake({ digests, files, registryHost }) {
+    const paths = [...new Set(files)];
+    await checkReadable(paths);
+    const tally = new Tally();
+    await readSource([digests], new Transcript(tally, registryHost, (line) => `digests line ${line}`));
+    for (const path of paths) {
+        const transcript = new Transcript(tally, registryHost, (line) => `${path}:${line}`);
+        const chunks = (0,external_node_fs_namespaceObject.createReadStream)(path, {
+            encoding: 'utf8',
+            highWaterMark: CHUNK_BYTES,
+        });
+        try {
+            await readSource(chunks, transcript);
+        }
+        catch (error) {
+            throw isSystemError(error) ? unreadable([problem(path, error)], error) : error;
+        }
+    }
+    return tally.intake();
+}
+async function readSource(chunks, transcript) {
+    await split(chunks, (piece) => {
+        transcript.add(piece);
+    });
+    transcript.end();
+}
+async function checkReadable(paths) {
+    const problems = [];
+    for (const path of paths) {
+        try {
+            if ((await (0,promises_namespaceObject.stat)(path)).isDirectory()) {
+                problems.push(`"${printable(path)}" is a directory: name the files in it`);
+            }
+            else {
+                await (0,promises_namespaceObject.access)(path, promises_namespaceObject.constants.R_OK);
+            }
+        }
+        catch (error) {
+            problems.push(problem(path, error));
+        }
+    }
+    if (problems.length > 0) {
+        throw unreadable(problems);
+    }
+}
+function isSystemError(error) {
+    return (typeof error === 'object' && error !== null && 'code' in error && typeof error.code === 'string');
+}
+function problem(path, error) {
+    const code = isSystemError(error) ? error.code : 'unknown error';
+    const shown = `"${printable(path)}"`;
+    switch (code) {
+        case 'ENOENT':
+        case 'ENOTDIR':
+            return `${shown} does not exist: check the path, which is relative to the working directory, and that an earlier step wrote the file`;
+        case 'EACCES':
+        case 'EPERM':
+            return `${shown} can't be opened (${code}): make it readable for the user that runs this job`;
+        default:
+            return `${shown} could not be read to its end (${code}): check the file and its disk, then run again`;
+    }
+}
+function unreadable(problems, cause) {
+    return new IntakeError(`digests-file: ${problems.join('; ')}`, { cause });
+}
+
+;// CONCATENATED MODULE: ./src/cleanup/approval.ts
+/**
+ * Reads a plan that an earlier dry-run wrote (docs/plan-file.md, docs/plan-file.schema.json): the manifests that
+ * may be deleted, and no others. Pure. What the file says of them is for people: what is deleted is judged anew.
+ */
+
+
+
+/** Of the plan file. A change that breaks its readers raises it. */
+const PLAN_VERSION = 1;
+/** The plan can't be carried out. The message says why and what to do; nothing was done. */
+class ApprovalError extends Error {
+    name = 'ApprovalError';
+}
+const AGAIN = 'Make a new plan: a run with `dry-run: true` and `plan-file`';
+/** What is said of a mistake may quote the file. */
+const approval_QUOTE = 200;
+const Document = object({ planVersion: number() });
+const Plan = object({
+    registry: string(),
+    createdAt: pipe(string(), isoTimestamp(), transform((text) => Date.parse(text)), 
+    // ISO 8601 knows more forms than JavaScript, and the report is written when all is done.
+    finite('it is no time')),
+    repositories: array(object({
+        repository: pipe(string(), check(isRepository, 'it is no name of a repository')),
+        manifests: array(object({
+            digest: custom((digest) => typeof digest === 'string' && isDigest(digest), 'it is no digest of a manifest'),
+        })),
+    })),
+});
+/**
+ * @param registry scheme, host and port of the registry to clean
+ * @throws ApprovalError
+ */
+function readApproval(text, registry) {
+    const refused = (why) => new ApprovalError(`apply-plan: ${why}. ${AGAIN}`);
+    let body;
+    try {
+        body = JSON.parse(text);
+    }
+    catch {
+        throw refused('the file is no JSON');
+    }
+    const document = safeParse(Document, body);
+    if (!document.success) {
+        throw refused('the file is no plan of this action');
+    }
+    const { planVersion } = document.output;
+    if (planVersion !== PLAN_VERSION) {
+        throw refused(`the plan is of version ${planVersion}, and this action understands version ${PLAN_VERSION}`);
+    }
+    const plan = safeParse(Plan, body);
+    if (!plan.success) {
+        const [issue] = plan.issues;
+        throw refused(`the plan can't be trusted: at ${String(getDotPath(issue))}, ${issue.message.slice(0, approval_QUOTE)}`);
+    }
+    if (plan.output.registry !== registry) {
+        throw refused(`the plan is of another registry, and not of ${registry}`);
+    }
+    const repositories = new Map();
+    for (const { repository, manifests } of plan.output.repositories) {
+        const digests = repositories.get(repository) ?? new Set();
+        manifests.forEach(({ digest }) => digests.add(digest));
+        repositories.set(repository, digests);
+    }
+    return { createdAt: plan.output.createdAt, repositories };
 }
 
 ;// CONCATENATED MODULE: ./node_modules/pretty-bytes/index.js
@@ -36405,15 +44916,15 @@ const DIGEST_START = 12;
 /** Docker's first release. A `created` before it is a placeholder of a reproducible build. */
 const FIRST_IMAGE = Date.UTC(2013, 2, 20);
 /** `12,345` */
-function number(value) {
+function words_number(value) {
     return NUMBER.format(value);
 }
 /** `1 tag`, `2 tags`, `3 repositories` */
 function count(value, noun, plural = `${noun}s`) {
-    return `${number(value)} ${value === 1 ? noun : plural}`;
+    return `${words_number(value)} ${value === 1 ? noun : plural}`;
 }
 /** `1.2 GB` */
-function size(bytes) {
+function words_size(bytes) {
     return prettyBytes(bytes);
 }
 /** `12 seconds`, `1 day` */
@@ -36448,13 +44959,4702 @@ function shortDigest(digest) {
  * One line without control, format or unpaired characters, cut to `length` characters: what a log or
  * an annotation can show whoever wrote it.
  */
-function printable(text, length) {
+function words_printable(text, length) {
     // Cut first: a hostile text may be long. A code point has two code units at most.
     const start = text.slice(0, 2 * length + 2).replace(/[\s\p{Zl}\p{Zp}]+/gu, ' ');
     const characters = Array.from(start.replace(/\p{C}/gu, '\uFFFD').trim());
     return characters.length > length || text.length > 2 * length + 2
         ? `${characters.slice(0, length - 1).join('')}…`
         : characters.join('');
+}
+
+;// CONCATENATED MODULE: ./node_modules/@actions/glob/lib/internal-glob-options-helper.js
+
+/**
+ * Returns a copy with defaults filled in.
+ */
+function getOptions(copy) {
+    const result = {
+        followSymbolicLinks: true,
+        implicitDescendants: true,
+        matchDirectories: true,
+        omitBrokenSymbolicLinks: true,
+        excludeHiddenFiles: false
+    };
+    if (copy) {
+        if (typeof copy.followSymbolicLinks === 'boolean') {
+            result.followSymbolicLinks = copy.followSymbolicLinks;
+            core_debug(`followSymbolicLinks '${result.followSymbolicLinks}'`);
+        }
+        if (typeof copy.implicitDescendants === 'boolean') {
+            result.implicitDescendants = copy.implicitDescendants;
+            core_debug(`implicitDescendants '${result.implicitDescendants}'`);
+        }
+        if (typeof copy.matchDirectories === 'boolean') {
+            result.matchDirectories = copy.matchDirectories;
+            core_debug(`matchDirectories '${result.matchDirectories}'`);
+        }
+        if (typeof copy.omitBrokenSymbolicLinks === 'boolean') {
+            result.omitBrokenSymbolicLinks = copy.omitBrokenSymbolicLinks;
+            core_debug(`omitBrokenSymbolicLinks '${result.omitBrokenSymbolicLinks}'`);
+        }
+        if (typeof copy.excludeHiddenFiles === 'boolean') {
+            result.excludeHiddenFiles = copy.excludeHiddenFiles;
+            core_debug(`excludeHiddenFiles '${result.excludeHiddenFiles}'`);
+        }
+    }
+    return result;
+}
+//# sourceMappingURL=internal-glob-options-helper.js.map
+;// CONCATENATED MODULE: ./node_modules/@actions/glob/lib/internal-path-helper.js
+
+
+const internal_path_helper_IS_WINDOWS = process.platform === 'win32';
+/**
+ * Similar to path.dirname except normalizes the path separators and slightly better handling for Windows UNC paths.
+ *
+ * For example, on Linux/macOS:
+ * - `/               => /`
+ * - `/hello          => /`
+ *
+ * For example, on Windows:
+ * - `C:\             => C:\`
+ * - `C:\hello        => C:\`
+ * - `C:              => C:`
+ * - `C:hello         => C:`
+ * - `\               => \`
+ * - `\hello          => \`
+ * - `\\hello         => \\hello`
+ * - `\\hello\world   => \\hello\world`
+ */
+function dirname(p) {
+    // Normalize slashes and trim unnecessary trailing slash
+    p = safeTrimTrailingSeparator(p);
+    // Windows UNC root, e.g. \\hello or \\hello\world
+    if (internal_path_helper_IS_WINDOWS && /^\\\\[^\\]+(\\[^\\]+)?$/.test(p)) {
+        return p;
+    }
+    // Get dirname
+    let result = external_path_namespaceObject.dirname(p);
+    // Trim trailing slash for Windows UNC root, e.g. \\hello\world\
+    if (internal_path_helper_IS_WINDOWS && /^\\\\[^\\]+\\[^\\]+\\$/.test(result)) {
+        result = safeTrimTrailingSeparator(result);
+    }
+    return result;
+}
+/**
+ * Roots the path if not already rooted. On Windows, relative roots like `\`
+ * or `C:` are expanded based on the current working directory.
+ */
+function ensureAbsoluteRoot(root, itemPath) {
+    external_assert_(root, `ensureAbsoluteRoot parameter 'root' must not be empty`);
+    external_assert_(itemPath, `ensureAbsoluteRoot parameter 'itemPath' must not be empty`);
+    // Already rooted
+    if (hasAbsoluteRoot(itemPath)) {
+        return itemPath;
+    }
+    // Windows
+    if (internal_path_helper_IS_WINDOWS) {
+        // Check for itemPath like C: or C:foo
+        if (itemPath.match(/^[A-Z]:[^\\/]|^[A-Z]:$/i)) {
+            let cwd = process.cwd();
+            external_assert_(cwd.match(/^[A-Z]:\\/i), `Expected current directory to start with an absolute drive root. Actual '${cwd}'`);
+            // Drive letter matches cwd? Expand to cwd
+            if (itemPath[0].toUpperCase() === cwd[0].toUpperCase()) {
+                // Drive only, e.g. C:
+                if (itemPath.length === 2) {
+                    // Preserve specified drive letter case (upper or lower)
+                    return `${itemPath[0]}:\\${cwd.substr(3)}`;
+                }
+                // Drive + path, e.g. C:foo
+                else {
+                    if (!cwd.endsWith('\\')) {
+                        cwd += '\\';
+                    }
+                    // Preserve specified drive letter case (upper or lower)
+                    return `${itemPath[0]}:\\${cwd.substr(3)}${itemPath.substr(2)}`;
+                }
+            }
+            // Different drive
+            else {
+                return `${itemPath[0]}:\\${itemPath.substr(2)}`;
+            }
+        }
+        // Check for itemPath like \ or \foo
+        else if (internal_path_helper_normalizeSeparators(itemPath).match(/^\\$|^\\[^\\]/)) {
+            const cwd = process.cwd();
+            external_assert_(cwd.match(/^[A-Z]:\\/i), `Expected current directory to start with an absolute drive root. Actual '${cwd}'`);
+            return `${cwd[0]}:\\${itemPath.substr(1)}`;
+        }
+    }
+    external_assert_(hasAbsoluteRoot(root), `ensureAbsoluteRoot parameter 'root' must have an absolute root`);
+    // Otherwise ensure root ends with a separator
+    if (root.endsWith('/') || (internal_path_helper_IS_WINDOWS && root.endsWith('\\'))) {
+        // Intentionally empty
+    }
+    else {
+        // Append separator
+        root += external_path_namespaceObject.sep;
+    }
+    return root + itemPath;
+}
+/**
+ * On Linux/macOS, true if path starts with `/`. On Windows, true for paths like:
+ * `\\hello\share` and `C:\hello` (and using alternate separator).
+ */
+function hasAbsoluteRoot(itemPath) {
+    external_assert_(itemPath, `hasAbsoluteRoot parameter 'itemPath' must not be empty`);
+    // Normalize separators
+    itemPath = internal_path_helper_normalizeSeparators(itemPath);
+    // Windows
+    if (internal_path_helper_IS_WINDOWS) {
+        // E.g. \\hello\share or C:\hello
+        return itemPath.startsWith('\\\\') || /^[A-Z]:\\/i.test(itemPath);
+    }
+    // E.g. /hello
+    return itemPath.startsWith('/');
+}
+/**
+ * On Linux/macOS, true if path starts with `/`. On Windows, true for paths like:
+ * `\`, `\hello`, `\\hello\share`, `C:`, and `C:\hello` (and using alternate separator).
+ */
+function hasRoot(itemPath) {
+    external_assert_(itemPath, `isRooted parameter 'itemPath' must not be empty`);
+    // Normalize separators
+    itemPath = internal_path_helper_normalizeSeparators(itemPath);
+    // Windows
+    if (internal_path_helper_IS_WINDOWS) {
+        // E.g. \ or \hello or \\hello
+        // E.g. C: or C:\hello
+        return itemPath.startsWith('\\') || /^[A-Z]:/i.test(itemPath);
+    }
+    // E.g. /hello
+    return itemPath.startsWith('/');
+}
+/**
+ * Removes redundant slashes and converts `/` to `\` on Windows
+ */
+function internal_path_helper_normalizeSeparators(p) {
+    p = p || '';
+    // Windows
+    if (internal_path_helper_IS_WINDOWS) {
+        // Convert slashes on Windows
+        p = p.replace(/\//g, '\\');
+        // Remove redundant slashes
+        const isUnc = /^\\\\+[^\\]/.test(p); // e.g. \\hello
+        return (isUnc ? '\\' : '') + p.replace(/\\\\+/g, '\\'); // preserve leading \\ for UNC
+    }
+    // Remove redundant slashes
+    return p.replace(/\/\/+/g, '/');
+}
+/**
+ * Normalizes the path separators and trims the trailing separator (when safe).
+ * For example, `/foo/ => /foo` but `/ => /`
+ */
+function safeTrimTrailingSeparator(p) {
+    // Short-circuit if empty
+    if (!p) {
+        return '';
+    }
+    // Normalize separators
+    p = internal_path_helper_normalizeSeparators(p);
+    // No trailing slash
+    if (!p.endsWith(external_path_namespaceObject.sep)) {
+        return p;
+    }
+    // Check '/' on Linux/macOS and '\' on Windows
+    if (p === external_path_namespaceObject.sep) {
+        return p;
+    }
+    // On Windows check if drive root. E.g. C:\
+    if (internal_path_helper_IS_WINDOWS && /^[A-Z]:\\$/i.test(p)) {
+        return p;
+    }
+    // Otherwise trim trailing slash
+    return p.substr(0, p.length - 1);
+}
+//# sourceMappingURL=internal-path-helper.js.map
+;// CONCATENATED MODULE: ./node_modules/@actions/glob/lib/internal-match-kind.js
+/**
+ * Indicates whether a pattern matches a path
+ */
+var MatchKind;
+(function (MatchKind) {
+    /** Not matched */
+    MatchKind[MatchKind["None"] = 0] = "None";
+    /** Matched if the path is a directory */
+    MatchKind[MatchKind["Directory"] = 1] = "Directory";
+    /** Matched if the path is a regular file */
+    MatchKind[MatchKind["File"] = 2] = "File";
+    /** Matched */
+    MatchKind[MatchKind["All"] = 3] = "All";
+})(MatchKind || (MatchKind = {}));
+//# sourceMappingURL=internal-match-kind.js.map
+;// CONCATENATED MODULE: ./node_modules/@actions/glob/lib/internal-pattern-helper.js
+
+
+const internal_pattern_helper_IS_WINDOWS = process.platform === 'win32';
+/**
+ * Given an array of patterns, returns an array of paths to search.
+ * Duplicates and paths under other included paths are filtered out.
+ */
+function getSearchPaths(patterns) {
+    // Ignore negate patterns
+    patterns = patterns.filter(x => !x.negate);
+    // Create a map of all search paths
+    const searchPathMap = {};
+    for (const pattern of patterns) {
+        const key = internal_pattern_helper_IS_WINDOWS
+            ? pattern.searchPath.toUpperCase()
+            : pattern.searchPath;
+        searchPathMap[key] = 'candidate';
+    }
+    const result = [];
+    for (const pattern of patterns) {
+        // Check if already included
+        const key = internal_pattern_helper_IS_WINDOWS
+            ? pattern.searchPath.toUpperCase()
+            : pattern.searchPath;
+        if (searchPathMap[key] === 'included') {
+            continue;
+        }
+        // Check for an ancestor search path
+        let foundAncestor = false;
+        let tempKey = key;
+        let parent = dirname(tempKey);
+        while (parent !== tempKey) {
+            if (searchPathMap[parent]) {
+                foundAncestor = true;
+                break;
+            }
+            tempKey = parent;
+            parent = dirname(tempKey);
+        }
+        // Include the search pattern in the result
+        if (!foundAncestor) {
+            result.push(pattern.searchPath);
+            searchPathMap[key] = 'included';
+        }
+    }
+    return result;
+}
+/**
+ * Matches the patterns against the path
+ */
+function internal_pattern_helper_match(patterns, itemPath) {
+    let result = MatchKind.None;
+    for (const pattern of patterns) {
+        if (pattern.negate) {
+            result &= ~pattern.match(itemPath);
+        }
+        else {
+            result |= pattern.match(itemPath);
+        }
+    }
+    return result;
+}
+/**
+ * Checks whether to descend further into the directory
+ */
+function internal_pattern_helper_partialMatch(patterns, itemPath) {
+    return patterns.some(x => !x.negate && x.partialMatch(itemPath));
+}
+//# sourceMappingURL=internal-pattern-helper.js.map
+;// CONCATENATED MODULE: ./node_modules/balanced-match/dist/esm/index.js
+const balanced = (a, b, str) => {
+    const ma = a instanceof RegExp ? maybeMatch(a, str) : a;
+    const mb = b instanceof RegExp ? maybeMatch(b, str) : b;
+    const r = ma !== null && mb != null && range(ma, mb, str);
+    return (r && {
+        start: r[0],
+        end: r[1],
+        pre: str.slice(0, r[0]),
+        body: str.slice(r[0] + ma.length, r[1]),
+        post: str.slice(r[1] + mb.length),
+    });
+};
+const maybeMatch = (reg, str) => {
+    const m = str.match(reg);
+    return m ? m[0] : null;
+};
+const range = (a, b, str) => {
+    let begs, beg, left, right = undefined, result;
+    let ai = str.indexOf(a);
+    let bi = str.indexOf(b, ai + 1);
+    let i = ai;
+    if (ai >= 0 && bi > 0) {
+        if (a === b) {
+            return [ai, bi];
+        }
+        begs = [];
+        left = str.length;
+        while (i >= 0 && !result) {
+            if (i === ai) {
+                begs.push(i);
+                ai = str.indexOf(a, i + 1);
+            }
+            else if (begs.length === 1) {
+                const r = begs.pop();
+                if (r !== undefined)
+                    result = [r, bi];
+            }
+            else {
+                beg = begs.pop();
+                if (beg !== undefined && beg < left) {
+                    left = beg;
+                    right = bi;
+                }
+                bi = str.indexOf(b, i + 1);
+            }
+            i = ai < bi && ai >= 0 ? ai : bi;
+        }
+        if (begs.length && right !== undefined) {
+            result = [left, right];
+        }
+    }
+    return result;
+};
+//# sourceMappingURL=index.js.map
+;// CONCATENATED MODULE: ./node_modules/brace-expansion/dist/esm/index.js
+
+const escSlash = '\0SLASH' + Math.random().toFixed(16) + '\0';
+const escOpen = '\0OPEN' + Math.random().toFixed(16) + '\0';
+const escClose = '\0CLOSE' + Math.random().toFixed(16) + '\0';
+const escComma = '\0COMMA' + Math.random().toFixed(16) + '\0';
+const escPeriod = '\0PERIOD' + Math.random().toFixed(16) + '\0';
+const escSlashPattern = new RegExp(escSlash, 'g');
+const escOpenPattern = new RegExp(escOpen, 'g');
+const escClosePattern = new RegExp(escClose, 'g');
+const escCommaPattern = new RegExp(escComma, 'g');
+const escPeriodPattern = new RegExp(escPeriod, 'g');
+const slashPattern = /\\\\/g;
+const openPattern = /\\{/g;
+const closePattern = /\\}/g;
+const commaPattern = /\\,/g;
+const periodPattern = /\\\./g;
+const EXPANSION_MAX = 100_000;
+// `EXPANSION_MAX` caps the *number* of expansions, but not their length. An
+// input like `'{a,b}'.repeat(1500)` stays under that count - its output is
+// truncated to 100k results - while making every result ~1500 characters
+// long. The result set, and the intermediate arrays built while combining
+// brace sets, then grow large enough to exhaust memory and crash the process
+// (CVE-2026-14257). `EXPANSION_MAX_LENGTH` bounds the total number of
+// characters the accumulator may hold at any point, so memory stays flat no
+// matter how many brace groups are chained. The limit sits well above any
+// realistic expansion (100k results hitting `EXPANSION_MAX` measure ~1M
+// characters) so legitimate input is unaffected.
+const EXPANSION_MAX_LENGTH = 4_000_000;
+// `expand_` recurses once per level of brace *nesting* - both when expanding a
+// set's comma members and when re-wrapping a set whose body is a single part.
+// The CVE-2026-14257 fix made the *tail* iterative (recursion on `m.post`, one
+// level per chained group), which left nesting depth unbounded: about 3,100
+// levels of `{{{...a,b...}}}` - only ~6KB of input - exhausted the native stack
+// and crashed the process. `EXPANSION_MAX_DEPTH` bounds how deep the parser
+// will follow nesting. It sits far above any realistic pattern and well below
+// the depth at which the stack runs out.
+const EXPANSION_MAX_DEPTH = 1_000;
+// Bash keeps a quirk where a brace group followed by a comma set still expands
+// (`{a},b}`). The parser implements it by rewriting the string and restarting
+// the scan, absorbing one `}` per pass. `n` trailing braces therefore cost `n`
+// full passes over a string that itself grows by one `escClose` sentinel each
+// time - quadratic in `n`, with a ~26x constant from the sentinel's length.
+// 128KB of `'{a}' + '}'.repeat(n) + ',z}'` blocked the event loop for 27
+// seconds to produce two results. `EXPANSION_MAX_REWRITES` bounds how many
+// times the scan may restart. Real `{a},b}` input needs a handful.
+const EXPANSION_MAX_REWRITES = 1_000;
+// `EXPANSION_MAX_STEPS` bounds the work one `expand` call does, which `max`,
+// `maxLength` and `maxDepth` don't: nested sets are rescanned at every level
+// and chained groups each rebuild up to `max` results, so 2KB of input could
+// block the event loop for over 30 seconds. Each character scanned, result
+// built and sequence value generated is a step, and each `expand_` call costs
+// `CALL_STEPS` more. Past the budget, the set being expanded and everything
+// after it stay literal. A glob needs a few hundred steps, and nesting all the
+// way to `EXPANSION_MAX_DEPTH` about 4M.
+const EXPANSION_MAX_STEPS = 20_000_000;
+// What one `expand_` call costs on top of what it scans and builds. Setting
+// one up takes about as long as scanning 16 characters, and a set whose
+// results are wrapped to be expanded again makes one call per result, each
+// scanning and building next to nothing: 64KB of
+// `('{{' + ','.repeat(316) + '}{' + ','.repeat(316) + '}}').repeat(n)` made
+// 4M such calls, which spent the budget three times as slowly as anything
+// else.
+const CALL_STEPS = 16;
+function numeric(str) {
+    return !isNaN(str) ? parseInt(str, 10) : str.charCodeAt(0);
+}
+function escapeBraces(str) {
+    return str
+        .replace(slashPattern, escSlash)
+        .replace(openPattern, escOpen)
+        .replace(closePattern, escClose)
+        .replace(commaPattern, escComma)
+        .replace(periodPattern, escPeriod);
+}
+function unescapeBraces(str) {
+    return str
+        .replace(escSlashPattern, '\\')
+        .replace(escOpenPattern, '{')
+        .replace(escClosePattern, '}')
+        .replace(escCommaPattern, ',')
+        .replace(escPeriodPattern, '.');
+}
+// Like `target.push(...items)` but doesn't overflow the stack
+function pushAll(target, items) {
+    for (let i = 0; i < items.length; i++) {
+        target.push(items[i]);
+    }
+}
+// `balanced`, run on `masked` (see `maskUnmatchedOpens`), sliced from `str`
+// and charged for the characters it walks: up to the group's `}`, or the
+// whole string when there is no match or unmatched `{` come first, which
+// `unmatched` then flags for masking. Once a call overdraws the budget, it
+// and every later one return undefined, so the rest stays literal.
+function balancedWithBudget(str, masked, budget) {
+    if (budget.remaining < 0) {
+        return undefined;
+    }
+    const r = range('{', '}', masked);
+    const unmatched = r !== undefined && masked.indexOf('{') < r[0];
+    budget.remaining -= r && !unmatched ? r[1] + 1 : str.length;
+    if (!r || budget.remaining < 0) {
+        return undefined;
+    }
+    return {
+        end: r[1],
+        pre: str.slice(0, r[0]),
+        body: str.slice(r[0] + 1, r[1]),
+        post: str.slice(r[1] + 1),
+        unmatched,
+    };
+}
+// `masked` with every `{` that has no matching `}` swapped for a `\0`, which
+// keeps the length, so a scan of it still lines up with the string it was
+// made from. Such a `{` is literal either way, but `balanced` only learns that
+// one is unmatched by reading to the end of the string, so with one at the
+// head of every group (`'{a,{b,c}'.repeat(n)`) each scan read the rest of the
+// input. That was quadratic, and once the step budget charged for it, it ran
+// out partway through and left the rest literal. A scan of the masked copy
+// stops at the group's `}`. It is one pass, charged as such.
+function maskUnmatchedOpens(masked, budget) {
+    budget.remaining -= masked.length;
+    const open = [];
+    for (let i = 0; i < masked.length; i++) {
+        const c = masked.charCodeAt(i);
+        if (c === 0x7b) {
+            open.push(i);
+        }
+        else if (c === 0x7d && open.length) {
+            open.pop();
+        }
+    }
+    let out = '';
+    let last = 0;
+    for (let i = 0; i < open.length; i++) {
+        const at = open[i];
+        out += masked.slice(last, at) + '\0';
+        last = at + 1;
+    }
+    return out + masked.slice(last);
+}
+// Whether `str` has a `,` not followed by another `,`, with a `}` after it on
+// the same line - what `/,(?!,).*\}/.test(str)` asks, answered in one pass from
+// the end. The regex tries every `,` and backtracks through the rest of its
+// line from each, which is quadratic, and the `{a},b}` rewrite asks again on
+// every pass. Like a scan, it is charged for the whole string and refused if
+// that overdraws the budget.
+function commaSetFollows(str, budget) {
+    budget.remaining -= str.length;
+    if (budget.remaining < 0) {
+        return false;
+    }
+    // Whether a `}` follows the current position before the line ends
+    let close = false;
+    for (let i = str.length - 1; i >= 0; i--) {
+        const c = str.charCodeAt(i);
+        if (c === 0x7d) {
+            close = true;
+        }
+        else if (c === 0x0a || c === 0x0d || c === 0x2028 || c === 0x2029) {
+            // A line terminator, which `.` does not match
+            close = false;
+        }
+        else if (c === 0x2c && close && str.charCodeAt(i + 1) !== 0x2c) {
+            return true;
+        }
+    }
+    return false;
+}
+/**
+ * Basically just str.split(","), but handling cases
+ * where we have nested braced sections, which should be
+ * treated as individual members, like {a,{b,c},d}
+ *
+ * Returns `undefined` if the step budget runs out before the whole set is
+ * split, since splitting what is left on every comma would tear apart the
+ * nested sets it still holds.
+ */
+function parseCommaParts(str, budget) {
+    const parts = [];
+    // Walk the brace groups iteratively. Recursing on `post` once per group let a
+    // chain of them exhaust the stack - the parsing-side counterpart to
+    // the `expand_` overflow fixed for CVE-2026-14257, and not something `max` or
+    // `maxLength` can bound, since it happens before expansion.
+    //
+    // The part the next chunk continues
+    let carry = '';
+    for (;;) {
+        // A set's body holds no unmatched `{`, so there is nothing to mask.
+        const m = balancedWithBudget(str, str, budget);
+        if (budget.remaining < 0) {
+            return undefined;
+        }
+        if (!m) {
+            const tail = str.split(',');
+            tail[0] = carry + tail[0];
+            pushAll(parts, tail);
+            return parts;
+        }
+        const { pre, body, post } = m;
+        const p = pre.split(',');
+        p[0] = carry + p[0];
+        p[p.length - 1] += '{' + body + '}';
+        if (!post.length) {
+            pushAll(parts, p);
+            return parts;
+        }
+        carry = p.pop();
+        pushAll(parts, p);
+        str = post;
+    }
+}
+// An option that is left out, or that is NaN, gets its default. Every
+// comparison against NaN is false, so a NaN bound would never be reached:
+// `{ maxSteps: NaN }` let 15KB of input block the event loop for 16 seconds,
+// and `{ maxDepth: NaN }` overflowed the stack again (CVE-2026-102278). Pass
+// `Infinity` to lift a bound.
+function bound(value, fallback) {
+    return value === undefined || isNaN(value) ? fallback : value;
+}
+function expand(str, options = {}) {
+    if (!str) {
+        return [];
+    }
+    const max = bound(options.max, EXPANSION_MAX);
+    const maxLength = bound(options.maxLength, EXPANSION_MAX_LENGTH);
+    const maxDepth = bound(options.maxDepth, EXPANSION_MAX_DEPTH);
+    const maxRewrites = bound(options.maxRewrites, EXPANSION_MAX_REWRITES);
+    const maxSteps = bound(options.maxSteps, EXPANSION_MAX_STEPS);
+    // I don't know why Bash 4.3 does this, but it does.
+    // Anything starting with {} will have the first two bytes preserved
+    // but *only* at the top level, so {},a}b will not expand to anything,
+    // but a{},b}c will be expanded to [a}c,abc].
+    // One could argue that this is a bug in Bash, but since the goal of
+    // this module is to match Bash's rules, we escape a leading {}
+    if (str.slice(0, 2) === '{}') {
+        str = '\\{\\}' + str.slice(2);
+    }
+    return expand_(escapeBraces(str), max, maxLength, maxDepth, 0, maxRewrites, { remaining: maxSteps }, true).map(unescapeBraces);
+}
+function embrace(str) {
+    return '{' + str + '}';
+}
+function isPadded(el) {
+    return /^-?0\d/.test(el);
+}
+function lte(i, y) {
+    return i <= y;
+}
+function gte(i, y) {
+    return i >= y;
+}
+// Build `{ acc[a] + pre + values[v] }` for every combination, capping the
+// number of results at `max` and the total number of characters at `maxLength`.
+// This is the one place output grows, so bounding it here keeps the single
+// accumulator - and therefore memory - flat regardless of how many brace groups
+// are combined (CVE-2026-14257). Each result built is a step, since `max` and
+// `maxLength` bound one combination, not how many brace groups are combined.
+function combine(acc, pre, values, max, maxLength, dropEmpties, budget) {
+    const out = [];
+    let length = 0;
+    // Bash drops empty results at the top level, and they don't count against
+    // `max`, so `max` bounds the number of *kept* results. Only an empty
+    // `acc[a] + pre` can make one, so for those the empty values are skipped
+    // without being visited. Visiting them one at a time let a set of empties
+    // cost `acc.length * values.length` while keeping nothing.
+    let nonEmpty;
+    outer: for (let a = 0; a < acc.length; a++) {
+        const prefix = acc[a] + pre;
+        let vs = values;
+        if (dropEmpties && !prefix) {
+            if (!nonEmpty)
+                nonEmpty = values.filter(v => v);
+            vs = nonEmpty;
+        }
+        for (let v = 0; v < vs.length; v++) {
+            if (out.length >= max)
+                break outer;
+            const expansion = prefix + vs[v];
+            if (length + expansion.length > maxLength)
+                break outer;
+            out.push(expansion);
+            length += expansion.length;
+        }
+    }
+    budget.remaining -= out.length;
+    return out;
+}
+// The expansion values of a single numeric (`1..5`) or alphabetic (`a..e..2`)
+// sequence body, or `undefined` if the step budget runs out generating them.
+function expandSequence(body, isAlphaSequence, max, maxLength, budget) {
+    const n = body.split(/\.\./);
+    const N = [];
+    // A sequence body always splits into two or three parts, but the compiler
+    // can't know that.
+    /* c8 ignore start */
+    if (n[0] === undefined || n[1] === undefined) {
+        return N;
+    }
+    /* c8 ignore stop */
+    const x = numeric(n[0]);
+    const y = numeric(n[1]);
+    const width = Math.max(n[0].length, n[1].length);
+    let incr = n.length === 3 && n[2] !== undefined ?
+        Math.max(Math.abs(numeric(n[2])), 1)
+        : 1;
+    let test = lte;
+    const reverse = y < x;
+    if (reverse) {
+        incr *= -1;
+        test = gte;
+    }
+    const pad = n.some(isPadded);
+    // A padded value is built a character at a time to `width`, which the input
+    // sets, so it costs one step per character: 64KB of
+    // `('{' + '0'.repeat(100) + '..99999}').repeat(n)` took 7 seconds charged
+    // one step per value.
+    const cost = pad ? width : 1;
+    let length = 0;
+    for (let i = x; test(i, y) && N.length < max; i += incr) {
+        // Each value is a step. `max` and `maxLength` bound one sequence, but a
+        // chain of them still generated up to `max` values each, however few
+        // combining could keep.
+        budget.remaining -= cost;
+        if (budget.remaining < 0) {
+            return undefined;
+        }
+        let c;
+        if (isAlphaSequence) {
+            c = String.fromCharCode(i);
+            if (c === '\\') {
+                c = '';
+            }
+        }
+        else {
+            c = String(i);
+            if (pad) {
+                const need = width - c.length;
+                if (need > 0) {
+                    const z = new Array(need + 1).join('0');
+                    if (i < 0) {
+                        c = '-' + z + c.slice(1);
+                    }
+                    else {
+                        c = z + c;
+                    }
+                }
+            }
+        }
+        if (length + c.length > maxLength)
+            break;
+        N.push(c);
+        length += c.length;
+    }
+    return N;
+}
+function expand_(str, max, maxLength, maxDepth, depth, maxRewrites, budget, isTop) {
+    // An overdraft here makes the first scan refuse, so `str` stays literal.
+    budget.remaining -= CALL_STEPS;
+    // Too deeply nested to keep following: treat the rest as literal, the same
+    // way a group that cannot expand is already handled. Truncating rather than
+    // throwing keeps `expand` total, matching `max` and `maxLength`.
+    if (depth > maxDepth) {
+        return [str];
+    }
+    // Consume the string's top-level brace groups left to right, threading a
+    // running set of combined prefixes (`acc`). Expanding the tail iteratively -
+    // rather than recursing on `m.post` once per group - keeps the native stack
+    // depth constant, so deeply chained input (`'{a,b}'.repeat(3000)`) can no
+    // longer overflow the stack, and leaves a single accumulator whose size
+    // `maxLength` bounds directly (CVE-2026-14257).
+    let acc = [''];
+    // Bash drops empty results, but only when the *first* top-level group is a
+    // comma set - a sequence like `{a..\}` may legitimately yield ''. The drop
+    // is on the final strings, so it is applied to whichever `combine` produces
+    // them (the one with no brace set left in the tail).
+    // How many times the `{a},b}` rewrite below has restarted the scan. Each pass
+    // re-reads the whole string, so leaving this unbounded is quadratic.
+    let rewrites = 0;
+    let dropEmpties = false;
+    let firstGroup = true;
+    // `str` with its unmatched `{` masked, once a scan has run into them
+    let masked = str;
+    for (;;) {
+        const m = balancedWithBudget(str, masked, budget);
+        // No brace set left, or no step budget left to look for one: the rest of
+        // the string is literal.
+        if (!m) {
+            return combine(acc, str, [''], max, maxLength, dropEmpties, budget);
+        }
+        if (m.unmatched) {
+            masked = maskUnmatchedOpens(masked, budget);
+        }
+        // no need to expand pre, since it is guaranteed to be free of brace-sets
+        const pre = m.pre;
+        // This set and the rest of the string, literal: for a set that cannot
+        // expand, and for one the step budget runs out on. Once it is overdrawn,
+        // every set still being expanded, at every level, stays literal like this -
+        // otherwise each level above would go on combining, and wrapping and
+        // expanding again, results the budget was too small for.
+        const literal = () => combine(acc, pre + '{' + m.body + '}' + m.post, [''], max, maxLength, dropEmpties, budget);
+        if (/\$$/.test(pre)) {
+            acc = combine(acc, pre + '{' + m.body + '}', [''], max, maxLength, dropEmpties && !m.post.length, budget);
+            firstGroup = false;
+            if (!m.post.length)
+                break;
+            str = m.post;
+            masked = masked.slice(m.end + 1);
+            continue;
+        }
+        const isNumericSequence = /^-?\d+\.\.-?\d+(?:\.\.-?\d+)?$/.test(m.body);
+        const isAlphaSequence = /^[a-zA-Z]\.\.[a-zA-Z](?:\.\.-?\d+)?$/.test(m.body);
+        const isSequence = isNumericSequence || isAlphaSequence;
+        const isOptions = m.body.indexOf(',') >= 0;
+        if (!isSequence && !isOptions) {
+            // {a},b}
+            if (rewrites < maxRewrites && commaSetFollows(m.post, budget)) {
+                rewrites++;
+                str = m.pre + '{' + m.body + escClose + m.post;
+                // Taking a `}` away never gives an unmatched `{` a partner, so what
+                // is masked stays unmatched. The `{` it closed can be left without
+                // one, and the next scan masks it.
+                masked =
+                    masked.slice(0, m.end) + escClose + masked.slice(m.end + 1);
+                isTop = true;
+                continue;
+            }
+            // Nothing here expands, so the whole remaining string is literal.
+            return literal();
+        }
+        if (firstGroup) {
+            dropEmpties = isTop && !isSequence;
+            firstGroup = false;
+        }
+        let values;
+        if (isSequence) {
+            values = expandSequence(m.body, isAlphaSequence, max, maxLength, budget);
+            if (!values) {
+                return literal();
+            }
+        }
+        else {
+            let n = parseCommaParts(m.body, budget);
+            // The step budget ran out partway through the set.
+            if (!n) {
+                return literal();
+            }
+            if (n.length === 1 && n[0] !== undefined) {
+                // x{{a,b}}y ==> x{a}y x{b}y
+                n = expand_(n[0], max, maxLength, maxDepth, depth + 1, maxRewrites, budget, false).map(embrace);
+                // The step budget ran out expanding the set's only part.
+                if (budget.remaining < 0) {
+                    return literal();
+                }
+                //XXX is this necessary? Can't seem to hit it in tests.
+                /* c8 ignore start */
+                if (n.length === 1) {
+                    const next = combine(acc, pre + n[0], [''], max, maxLength, dropEmpties && !m.post.length, budget);
+                    if (budget.remaining < 0) {
+                        return literal();
+                    }
+                    acc = next;
+                    if (!m.post.length)
+                        break;
+                    str = m.post;
+                    masked = masked.slice(m.end + 1);
+                    continue;
+                }
+                /* c8 ignore stop */
+            }
+            // Values that `combine` is going to drop as empty produce no result, so
+            // they must not count against `max` - otherwise `{a,,b}` with `max: 2`
+            // would stop at `['a', '']` and yield one result instead of two. Skipping
+            // them outright keeps `values` bounded while leaving `max` a bound on
+            // *kept* results.
+            let dropsEmpties = dropEmpties && !m.post.length && !pre;
+            for (let d = 0; dropsEmpties && d < acc.length; d++) {
+                if (acc[d]) {
+                    dropsEmpties = false;
+                }
+            }
+            values = [];
+            let valuesLength = 0;
+            outer: for (let j = 0; j < n.length; j++) {
+                const expanded = expand_(n[j], max, maxLength, maxDepth, depth + 1, maxRewrites, budget, false);
+                // The step budget ran out expanding a member.
+                if (budget.remaining < 0) {
+                    return literal();
+                }
+                for (let k = 0; k < expanded.length; k++) {
+                    const v = expanded[k];
+                    if (dropsEmpties && !v)
+                        continue;
+                    if (values.length >= max ||
+                        valuesLength + v.length > maxLength) {
+                        break outer;
+                    }
+                    values.push(v);
+                    valuesLength += v.length;
+                }
+            }
+        }
+        const next = combine(acc, pre, values, max, maxLength, dropEmpties && !m.post.length, budget);
+        // The step budget ran out combining the set's values in.
+        if (budget.remaining < 0) {
+            return literal();
+        }
+        acc = next;
+        if (!m.post.length)
+            break;
+        str = m.post;
+        masked = masked.slice(m.end + 1);
+    }
+    return acc;
+}
+//# sourceMappingURL=index.js.map
+;// CONCATENATED MODULE: ./node_modules/@actions/glob/node_modules/minimatch/dist/esm/assert-valid-pattern.js
+const MAX_PATTERN_LENGTH = 1024 * 64;
+const assertValidPattern = (pattern) => {
+    if (typeof pattern !== 'string') {
+        throw new TypeError('invalid pattern');
+    }
+    if (pattern.length > MAX_PATTERN_LENGTH) {
+        throw new TypeError('pattern is too long');
+    }
+};
+//# sourceMappingURL=assert-valid-pattern.js.map
+;// CONCATENATED MODULE: ./node_modules/@actions/glob/node_modules/minimatch/dist/esm/brace-expressions.js
+// translate the various posix character classes into unicode properties
+// this works across all unicode locales
+// { <posix class>: [<translation>, /u flag required, negated]
+const posixClasses = {
+    '[:alnum:]': ['\\p{L}\\p{Nl}\\p{Nd}', true],
+    '[:alpha:]': ['\\p{L}\\p{Nl}', true],
+    '[:ascii:]': ['\\x' + '00-\\x' + '7f', false],
+    '[:blank:]': ['\\p{Zs}\\t', true],
+    '[:cntrl:]': ['\\p{Cc}', true],
+    '[:digit:]': ['\\p{Nd}', true],
+    '[:graph:]': ['\\p{Z}\\p{C}', true, true],
+    '[:lower:]': ['\\p{Ll}', true],
+    '[:print:]': ['\\p{C}', true],
+    '[:punct:]': ['\\p{P}', true],
+    '[:space:]': ['\\p{Z}\\t\\r\\n\\v\\f', true],
+    '[:upper:]': ['\\p{Lu}', true],
+    '[:word:]': ['\\p{L}\\p{Nl}\\p{Nd}\\p{Pc}', true],
+    '[:xdigit:]': ['A-Fa-f0-9', false],
+};
+// only need to escape a few things inside of brace expressions
+// escapes: [ \ ] -
+const braceEscape = (s) => s.replace(/[[\]\\-]/g, '\\$&');
+// escape all regexp magic characters
+const regexpEscape = (s) => s.replace(/[-[\]{}()*+?.,\\^$|#\s]/g, '\\$&');
+// everything has already been escaped, we just have to join
+const rangesToString = (ranges) => ranges.join('');
+// takes a glob string at a posix brace expression, and returns
+// an equivalent regular expression source, and boolean indicating
+// whether the /u flag needs to be applied, and the number of chars
+// consumed to parse the character class.
+// This also removes out of order ranges, and returns ($.) if the
+// entire class just no good.
+const parseClass = (glob, position) => {
+    const pos = position;
+    /* c8 ignore start */
+    if (glob.charAt(pos) !== '[') {
+        throw new Error('not in a brace expression');
+    }
+    /* c8 ignore stop */
+    const ranges = [];
+    const negs = [];
+    let i = pos + 1;
+    let sawStart = false;
+    let uflag = false;
+    let escaping = false;
+    let negate = false;
+    let endPos = pos;
+    let rangeStart = '';
+    WHILE: while (i < glob.length) {
+        const c = glob.charAt(i);
+        if ((c === '!' || c === '^') && i === pos + 1) {
+            negate = true;
+            i++;
+            continue;
+        }
+        if (c === ']' && sawStart && !escaping) {
+            endPos = i + 1;
+            break;
+        }
+        sawStart = true;
+        if (c === '\\') {
+            if (!escaping) {
+                escaping = true;
+                i++;
+                continue;
+            }
+            // escaped \ char, fall through and treat like normal char
+        }
+        if (c === '[' && !escaping) {
+            // either a posix class, a collation equivalent, or just a [
+            for (const [cls, [unip, u, neg]] of Object.entries(posixClasses)) {
+                if (glob.startsWith(cls, i)) {
+                    // invalid, [a-[] is fine, but not [a-[:alpha]]
+                    if (rangeStart) {
+                        return ['$.', false, glob.length - pos, true];
+                    }
+                    i += cls.length;
+                    if (neg)
+                        negs.push(unip);
+                    else
+                        ranges.push(unip);
+                    uflag = uflag || u;
+                    continue WHILE;
+                }
+            }
+        }
+        // now it's just a normal character, effectively
+        escaping = false;
+        if (rangeStart) {
+            // throw this range away if it's not valid, but others
+            // can still match.
+            if (c > rangeStart) {
+                ranges.push(braceEscape(rangeStart) + '-' + braceEscape(c));
+            }
+            else if (c === rangeStart) {
+                ranges.push(braceEscape(c));
+            }
+            rangeStart = '';
+            i++;
+            continue;
+        }
+        // now might be the start of a range.
+        // can be either c-d or c-] or c<more...>] or c] at this point
+        if (glob.startsWith('-]', i + 1)) {
+            ranges.push(braceEscape(c + '-'));
+            i += 2;
+            continue;
+        }
+        if (glob.startsWith('-', i + 1)) {
+            rangeStart = c;
+            i += 2;
+            continue;
+        }
+        // not the start of a range, just a single character
+        ranges.push(braceEscape(c));
+        i++;
+    }
+    if (endPos < i) {
+        // didn't see the end of the class, not a valid class,
+        // but might still be valid as a literal match.
+        return ['', false, 0, false];
+    }
+    // if we got no ranges and no negates, then we have a range that
+    // cannot possibly match anything, and that poisons the whole glob
+    if (!ranges.length && !negs.length) {
+        return ['$.', false, glob.length - pos, true];
+    }
+    // if we got one positive range, and it's a single character, then that's
+    // not actually a magic pattern, it's just that one literal character.
+    // we should not treat that as "magic", we should just return the literal
+    // character. [_] is a perfectly valid way to escape glob magic chars.
+    if (negs.length === 0 &&
+        ranges.length === 1 &&
+        /^\\?.$/.test(ranges[0]) &&
+        !negate) {
+        const r = ranges[0].length === 2 ? ranges[0].slice(-1) : ranges[0];
+        return [regexpEscape(r), false, endPos - pos, false];
+    }
+    const sranges = '[' + (negate ? '^' : '') + rangesToString(ranges) + ']';
+    const snegs = '[' + (negate ? '' : '^') + rangesToString(negs) + ']';
+    const comb = ranges.length && negs.length ? '(' + sranges + '|' + snegs + ')'
+        : ranges.length ? sranges
+            : snegs;
+    return [comb, uflag, endPos - pos, true];
+};
+//# sourceMappingURL=brace-expressions.js.map
+;// CONCATENATED MODULE: ./node_modules/@actions/glob/node_modules/minimatch/dist/esm/unescape.js
+/**
+ * Un-escape a string that has been escaped with {@link escape}.
+ *
+ * If the {@link MinimatchOptions.windowsPathsNoEscape} option is used, then
+ * square-bracket escapes are removed, but not backslash escapes.
+ *
+ * For example, it will turn the string `'[*]'` into `*`, but it will not
+ * turn `'\\*'` into `'*'`, because `\` is a path separator in
+ * `windowsPathsNoEscape` mode.
+ *
+ * When `windowsPathsNoEscape` is not set, then both square-bracket escapes and
+ * backslash escapes are removed.
+ *
+ * Slashes (and backslashes in `windowsPathsNoEscape` mode) cannot be escaped
+ * or unescaped.
+ *
+ * When `magicalBraces` is not set, escapes of braces (`{` and `}`) will not be
+ * unescaped.
+ */
+const unescape_unescape = (s, { windowsPathsNoEscape = false, magicalBraces = true, } = {}) => {
+    if (magicalBraces) {
+        return windowsPathsNoEscape ?
+            s.replace(/\[([^/\\])\]/g, '$1')
+            : s
+                .replace(/((?!\\).|^)\[([^/\\])\]/g, '$1$2')
+                .replace(/\\([^/])/g, '$1');
+    }
+    return windowsPathsNoEscape ?
+        s.replace(/\[([^/\\{}])\]/g, '$1')
+        : s
+            .replace(/((?!\\).|^)\[([^/\\{}])\]/g, '$1$2')
+            .replace(/\\([^/{}])/g, '$1');
+};
+//# sourceMappingURL=unescape.js.map
+;// CONCATENATED MODULE: ./node_modules/@actions/glob/node_modules/minimatch/dist/esm/ast.js
+// parse a single path portion
+var _a;
+
+
+const types = new Set(['!', '?', '+', '*', '@']);
+const isExtglobType = (c) => types.has(c);
+const isExtglobAST = (c) => isExtglobType(c.type);
+// Map of which extglob types can adopt the children of a nested extglob
+//
+// anything but ! can adopt a matching type:
+// +(a|+(b|c)|d) => +(a|b|c|d)
+// *(a|*(b|c)|d) => *(a|b|c|d)
+// @(a|@(b|c)|d) => @(a|b|c|d)
+// ?(a|?(b|c)|d) => ?(a|b|c|d)
+//
+// * can adopt anything, because 0 or repetition is allowed
+// *(a|?(b|c)|d) => *(a|b|c|d)
+// *(a|+(b|c)|d) => *(a|b|c|d)
+// *(a|@(b|c)|d) => *(a|b|c|d)
+//
+// + can adopt @, because 1 or repetition is allowed
+// +(a|@(b|c)|d) => +(a|b|c|d)
+//
+// + and @ CANNOT adopt *, because 0 would be allowed
+// +(a|*(b|c)|d) => would match "", on *(b|c)
+// @(a|*(b|c)|d) => would match "", on *(b|c)
+//
+// + and @ CANNOT adopt ?, because 0 would be allowed
+// +(a|?(b|c)|d) => would match "", on ?(b|c)
+// @(a|?(b|c)|d) => would match "", on ?(b|c)
+//
+// ? can adopt @, because 0 or 1 is allowed
+// ?(a|@(b|c)|d) => ?(a|b|c|d)
+//
+// ? and @ CANNOT adopt * or +, because >1 would be allowed
+// ?(a|*(b|c)|d) => would match bbb on *(b|c)
+// @(a|*(b|c)|d) => would match bbb on *(b|c)
+// ?(a|+(b|c)|d) => would match bbb on +(b|c)
+// @(a|+(b|c)|d) => would match bbb on +(b|c)
+//
+// ! CANNOT adopt ! (nothing else can either)
+// !(a|!(b|c)|d) => !(a|b|c|d) would fail to match on b (not not b|c)
+//
+// ! can adopt @
+// !(a|@(b|c)|d) => !(a|b|c|d)
+//
+// ! CANNOT adopt *
+// !(a|*(b|c)|d) => !(a|b|c|d) would match on bbb, not allowed
+//
+// ! CANNOT adopt +
+// !(a|+(b|c)|d) => !(a|b|c|d) would match on bbb, not allowed
+//
+// ! CANNOT adopt ?
+// x!(a|?(b|c)|d) => x!(a|b|c|d) would fail to match "x"
+const adoptionMap = new Map([
+    ['!', ['@']],
+    ['?', ['?', '@']],
+    ['@', ['@']],
+    ['*', ['*', '+', '?', '@']],
+    ['+', ['+', '@']],
+]);
+// nested extglobs that can be adopted in, but with the addition of
+// a blank '' element.
+const adoptionWithSpaceMap = new Map([
+    ['!', ['?']],
+    ['@', ['?']],
+    ['+', ['?', '*']],
+]);
+// union of the previous two maps
+const adoptionAnyMap = new Map([
+    ['!', ['?', '@']],
+    ['?', ['?', '@']],
+    ['@', ['?', '@']],
+    ['*', ['*', '+', '?', '@']],
+    ['+', ['+', '@', '?', '*']],
+]);
+// Extglobs that can take over their parent if they are the only child
+// the key is parent, value maps child to resulting extglob parent type
+// '@' is omitted because it's a special case. An `@` extglob with a single
+// member can always be usurped by that subpattern.
+const usurpMap = new Map([
+    ['!', new Map([['!', '@']])],
+    [
+        '?',
+        new Map([
+            ['*', '*'],
+            ['+', '*'],
+        ]),
+    ],
+    [
+        '@',
+        new Map([
+            ['!', '!'],
+            ['?', '?'],
+            ['@', '@'],
+            ['*', '*'],
+            ['+', '+'],
+        ]),
+    ],
+    [
+        '+',
+        new Map([
+            ['?', '*'],
+            ['*', '*'],
+        ]),
+    ],
+]);
+// Patterns that get prepended to bind to the start of either the
+// entire string, or just a single path portion, to prevent dots
+// and/or traversal patterns, when needed.
+// Exts don't need the ^ or / bit, because the root binds that already.
+const startNoTraversal = '(?!(?:^|/)\\.\\.?(?:$|/))';
+const startNoDot = '(?!\\.)';
+// characters that indicate a start of pattern needs the "no dots" bit,
+// because a dot *might* be matched. ( is not in the list, because in
+// the case of a child extglob, it will handle the prevention itself.
+const addPatternStart = new Set(['[', '.']);
+// cases where traversal is A-OK, no dot prevention needed
+const justDots = new Set(['..', '.']);
+const reSpecials = new Set('().*{}+?[]^$\\!');
+const regExpEscape = (s) => s.replace(/[-[\]{}()*+?.,\\^$|#\s]/g, '\\$&');
+// any single thing other than /
+const qmark = '[^/]';
+// * => any number of characters
+const star = qmark + '*?';
+// use + when we need to ensure that *something* matches, because the * is
+// the only thing in the path portion.
+const starNoEmpty = qmark + '+?';
+// remove the \ chars that we added if we end up doing a nonmagic compare
+// const deslash = (s: string) => s.replace(/\\(.)/g, '$1')
+let ID = 0;
+class AST {
+    type;
+    #root;
+    #hasMagic;
+    #uflag = false;
+    #parts = [];
+    #parent;
+    #parentIndex;
+    #negs;
+    #filledNegs = false;
+    #options;
+    #toString;
+    // set to true if it's an extglob with no children
+    // (which really means one child of '')
+    #emptyExt = false;
+    id = ++ID;
+    get depth() {
+        return (this.#parent?.depth ?? -1) + 1;
+    }
+    [Symbol.for('nodejs.util.inspect.custom')]() {
+        return {
+            '@@type': 'AST',
+            id: this.id,
+            type: this.type,
+            root: this.#root.id,
+            parent: this.#parent?.id,
+            depth: this.depth,
+            partsLength: this.#parts.length,
+            parts: this.#parts,
+        };
+    }
+    constructor(type, parent, options = {}) {
+        this.type = type;
+        // extglobs are inherently magical
+        if (type)
+            this.#hasMagic = true;
+        this.#parent = parent;
+        this.#root = this.#parent ? this.#parent.#root : this;
+        this.#options = this.#root === this ? options : this.#root.#options;
+        this.#negs = this.#root === this ? [] : this.#root.#negs;
+        if (type === '!' && !this.#root.#filledNegs)
+            this.#negs.push(this);
+        this.#parentIndex = this.#parent ? this.#parent.#parts.length : 0;
+    }
+    get hasMagic() {
+        /* c8 ignore start */
+        if (this.#hasMagic !== undefined)
+            return this.#hasMagic;
+        /* c8 ignore stop */
+        for (const p of this.#parts) {
+            if (typeof p === 'string')
+                continue;
+            if (p.type || p.hasMagic)
+                return (this.#hasMagic = true);
+        }
+        // note: will be undefined until we generate the regexp src and find out
+        return this.#hasMagic;
+    }
+    // reconstructs the pattern
+    toString() {
+        return (this.#toString !== undefined ? this.#toString
+            : !this.type ?
+                (this.#toString = this.#parts.map(p => String(p)).join(''))
+                : (this.#toString =
+                    this.type +
+                        '(' +
+                        this.#parts.map(p => String(p)).join('|') +
+                        ')'));
+    }
+    #fillNegs() {
+        /* c8 ignore start */
+        if (this !== this.#root)
+            throw new Error('should only call on root');
+        if (this.#filledNegs)
+            return this;
+        /* c8 ignore stop */
+        // call toString() once to fill this out
+        this.toString();
+        this.#filledNegs = true;
+        let n;
+        while ((n = this.#negs.pop())) {
+            if (n.type !== '!')
+                continue;
+            // walk up the tree, appending everthing that comes AFTER parentIndex
+            let p = n;
+            let pp = p.#parent;
+            while (pp) {
+                for (let i = p.#parentIndex + 1; !pp.type && i < pp.#parts.length; i++) {
+                    for (const part of n.#parts) {
+                        /* c8 ignore start */
+                        if (typeof part === 'string') {
+                            throw new Error('string part in extglob AST??');
+                        }
+                        /* c8 ignore stop */
+                        part.copyIn(pp.#parts[i]);
+                    }
+                }
+                p = pp;
+                pp = p.#parent;
+            }
+        }
+        return this;
+    }
+    push(...parts) {
+        for (const p of parts) {
+            if (p === '')
+                continue;
+            /* c8 ignore start */
+            if (typeof p !== 'string' &&
+                !(p instanceof _a && p.#parent === this)) {
+                throw new Error('invalid part: ' + p);
+            }
+            /* c8 ignore stop */
+            this.#parts.push(p);
+        }
+    }
+    toJSON() {
+        const ret = this.type === null ?
+            this.#parts
+                .slice()
+                .map(p => (typeof p === 'string' ? p : p.toJSON()))
+            : [this.type, ...this.#parts.map(p => p.toJSON())];
+        if (this.isStart() && !this.type)
+            ret.unshift([]);
+        if (this.isEnd() &&
+            (this === this.#root ||
+                (this.#root.#filledNegs && this.#parent?.type === '!'))) {
+            ret.push({});
+        }
+        return ret;
+    }
+    isStart() {
+        if (this.#root === this)
+            return true;
+        // if (this.type) return !!this.#parent?.isStart()
+        if (!this.#parent?.isStart())
+            return false;
+        if (this.#parentIndex === 0)
+            return true;
+        // if everything AHEAD of this is a negation, then it's still the "start"
+        const p = this.#parent;
+        for (let i = 0; i < this.#parentIndex; i++) {
+            const pp = p.#parts[i];
+            if (!(pp instanceof _a && pp.type === '!')) {
+                return false;
+            }
+        }
+        return true;
+    }
+    isEnd() {
+        if (this.#root === this)
+            return true;
+        if (this.#parent?.type === '!')
+            return true;
+        if (!this.#parent?.isEnd())
+            return false;
+        if (!this.type)
+            return this.#parent?.isEnd();
+        // if not root, it'll always have a parent
+        /* c8 ignore start */
+        const pl = this.#parent ? this.#parent.#parts.length : 0;
+        /* c8 ignore stop */
+        return this.#parentIndex === pl - 1;
+    }
+    copyIn(part) {
+        if (typeof part === 'string')
+            this.push(part);
+        else
+            this.push(part.clone(this));
+    }
+    clone(parent) {
+        const c = new _a(this.type, parent);
+        for (const p of this.#parts) {
+            c.copyIn(p);
+        }
+        return c;
+    }
+    static #parseAST(str, ast, pos, opt, extDepth) {
+        const maxDepth = opt.maxExtglobRecursion ?? 2;
+        let escaping = false;
+        let inBrace = false;
+        let braceStart = -1;
+        let braceNeg = false;
+        if (ast.type === null) {
+            // outside of a extglob, append until we find a start
+            let i = pos;
+            let acc = '';
+            while (i < str.length) {
+                const c = str.charAt(i++);
+                // still accumulate escapes at this point, but we do ignore
+                // starts that are escaped
+                if (escaping || c === '\\') {
+                    escaping = !escaping;
+                    acc += c;
+                    continue;
+                }
+                if (inBrace) {
+                    if (i === braceStart + 1) {
+                        if (c === '^' || c === '!') {
+                            braceNeg = true;
+                        }
+                    }
+                    else if (c === ']' && !(i === braceStart + 2 && braceNeg)) {
+                        inBrace = false;
+                    }
+                    acc += c;
+                    continue;
+                }
+                else if (c === '[') {
+                    inBrace = true;
+                    braceStart = i;
+                    braceNeg = false;
+                    acc += c;
+                    continue;
+                }
+                // we don't have to check for adoption here, because that's
+                // done at the other recursion point.
+                const doRecurse = !opt.noext &&
+                    isExtglobType(c) &&
+                    str.charAt(i) === '(' &&
+                    extDepth <= maxDepth;
+                if (doRecurse) {
+                    ast.push(acc);
+                    acc = '';
+                    const ext = new _a(c, ast);
+                    i = _a.#parseAST(str, ext, i, opt, extDepth + 1);
+                    ast.push(ext);
+                    continue;
+                }
+                acc += c;
+            }
+            ast.push(acc);
+            return i;
+        }
+        // some kind of extglob, pos is at the (
+        // find the next | or )
+        let i = pos + 1;
+        let part = new _a(null, ast);
+        const parts = [];
+        let acc = '';
+        while (i < str.length) {
+            const c = str.charAt(i++);
+            // still accumulate escapes at this point, but we do ignore
+            // starts that are escaped
+            if (escaping || c === '\\') {
+                escaping = !escaping;
+                acc += c;
+                continue;
+            }
+            if (inBrace) {
+                if (i === braceStart + 1) {
+                    if (c === '^' || c === '!') {
+                        braceNeg = true;
+                    }
+                }
+                else if (c === ']' && !(i === braceStart + 2 && braceNeg)) {
+                    inBrace = false;
+                }
+                acc += c;
+                continue;
+            }
+            else if (c === '[') {
+                inBrace = true;
+                braceStart = i;
+                braceNeg = false;
+                acc += c;
+                continue;
+            }
+            const doRecurse = !opt.noext &&
+                isExtglobType(c) &&
+                str.charAt(i) === '(' &&
+                /* c8 ignore start - the maxDepth is sufficient here */
+                (extDepth <= maxDepth || (ast && ast.#canAdoptType(c)));
+            /* c8 ignore stop */
+            if (doRecurse) {
+                const depthAdd = ast && ast.#canAdoptType(c) ? 0 : 1;
+                part.push(acc);
+                acc = '';
+                const ext = new _a(c, part);
+                part.push(ext);
+                i = _a.#parseAST(str, ext, i, opt, extDepth + depthAdd);
+                continue;
+            }
+            if (c === '|') {
+                part.push(acc);
+                acc = '';
+                parts.push(part);
+                part = new _a(null, ast);
+                continue;
+            }
+            if (c === ')') {
+                if (acc === '' && ast.#parts.length === 0) {
+                    ast.#emptyExt = true;
+                }
+                part.push(acc);
+                acc = '';
+                ast.push(...parts, part);
+                return i;
+            }
+            acc += c;
+        }
+        // unfinished extglob
+        // if we got here, it was a malformed extglob! not an extglob, but
+        // maybe something else in there.
+        ast.type = null;
+        ast.#hasMagic = undefined;
+        ast.#parts = [str.substring(pos - 1)];
+        return i;
+    }
+    #canAdoptWithSpace(child) {
+        return this.#canAdopt(child, adoptionWithSpaceMap);
+    }
+    #canAdopt(child, map = adoptionMap) {
+        if (!child ||
+            typeof child !== 'object' ||
+            child.type !== null ||
+            child.#parts.length !== 1 ||
+            this.type === null) {
+            return false;
+        }
+        const gc = child.#parts[0];
+        if (!gc || typeof gc !== 'object' || gc.type === null) {
+            return false;
+        }
+        return this.#canAdoptType(gc.type, map);
+    }
+    #canAdoptType(c, map = adoptionAnyMap) {
+        return !!map.get(this.type)?.includes(c);
+    }
+    #adoptWithSpace(child, index) {
+        const gc = child.#parts[0];
+        const blank = new _a(null, gc, this.options);
+        blank.#parts.push('');
+        gc.push(blank);
+        this.#adopt(child, index);
+    }
+    #adopt(child, index) {
+        const gc = child.#parts[0];
+        this.#parts.splice(index, 1, ...gc.#parts);
+        for (const p of gc.#parts) {
+            if (typeof p === 'object')
+                p.#parent = this;
+        }
+        this.#toString = undefined;
+    }
+    #canUsurpType(c) {
+        const m = usurpMap.get(this.type);
+        return !!m?.has(c);
+    }
+    #canUsurp(child) {
+        if (!child ||
+            typeof child !== 'object' ||
+            child.type !== null ||
+            child.#parts.length !== 1 ||
+            this.type === null ||
+            this.#parts.length !== 1) {
+            return false;
+        }
+        const gc = child.#parts[0];
+        if (!gc || typeof gc !== 'object' || gc.type === null) {
+            return false;
+        }
+        return this.#canUsurpType(gc.type);
+    }
+    #usurp(child) {
+        const m = usurpMap.get(this.type);
+        const gc = child.#parts[0];
+        const nt = m?.get(gc.type);
+        /* c8 ignore start - impossible */
+        if (!nt)
+            return false;
+        /* c8 ignore stop */
+        this.#parts = gc.#parts;
+        for (const p of this.#parts) {
+            if (typeof p === 'object') {
+                p.#parent = this;
+            }
+        }
+        this.type = nt;
+        this.#toString = undefined;
+        this.#emptyExt = false;
+    }
+    static fromGlob(pattern, options = {}) {
+        const ast = new _a(null, undefined, options);
+        _a.#parseAST(pattern, ast, 0, options, 0);
+        return ast;
+    }
+    // returns the regular expression if there's magic, or the unescaped
+    // string if not.
+    toMMPattern() {
+        // should only be called on root
+        /* c8 ignore start */
+        if (this !== this.#root)
+            return this.#root.toMMPattern();
+        /* c8 ignore stop */
+        const glob = this.toString();
+        const [re, body, hasMagic, uflag] = this.toRegExpSource();
+        // if we're in nocase mode, and not nocaseMagicOnly, then we do
+        // still need a regular expression if we have to case-insensitively
+        // match capital/lowercase characters.
+        const anyMagic = hasMagic ||
+            this.#hasMagic ||
+            (this.#options.nocase &&
+                !this.#options.nocaseMagicOnly &&
+                glob.toUpperCase() !== glob.toLowerCase());
+        if (!anyMagic) {
+            return body;
+        }
+        const flags = (this.#options.nocase ? 'i' : '') + (uflag ? 'u' : '');
+        return Object.assign(new RegExp(`^${re}$`, flags), {
+            _src: re,
+            _glob: glob,
+        });
+    }
+    get options() {
+        return this.#options;
+    }
+    // returns the string match, the regexp source, whether there's magic
+    // in the regexp (so a regular expression is required) and whether or
+    // not the uflag is needed for the regular expression (for posix classes)
+    // TODO: instead of injecting the start/end at this point, just return
+    // the BODY of the regexp, along with the start/end portions suitable
+    // for binding the start/end in either a joined full-path makeRe context
+    // (where we bind to (^|/), or a standalone matchPart context (where
+    // we bind to ^, and not /).  Otherwise slashes get duped!
+    //
+    // In part-matching mode, the start is:
+    // - if not isStart: nothing
+    // - if traversal possible, but not allowed: ^(?!\.\.?$)
+    // - if dots allowed or not possible: ^
+    // - if dots possible and not allowed: ^(?!\.)
+    // end is:
+    // - if not isEnd(): nothing
+    // - else: $
+    //
+    // In full-path matching mode, we put the slash at the START of the
+    // pattern, so start is:
+    // - if first pattern: same as part-matching mode
+    // - if not isStart(): nothing
+    // - if traversal possible, but not allowed: /(?!\.\.?(?:$|/))
+    // - if dots allowed or not possible: /
+    // - if dots possible and not allowed: /(?!\.)
+    // end is:
+    // - if last pattern, same as part-matching mode
+    // - else nothing
+    //
+    // Always put the (?:$|/) on negated tails, though, because that has to be
+    // there to bind the end of the negated pattern portion, and it's easier to
+    // just stick it in now rather than try to inject it later in the middle of
+    // the pattern.
+    //
+    // We can just always return the same end, and leave it up to the caller
+    // to know whether it's going to be used joined or in parts.
+    // And, if the start is adjusted slightly, can do the same there:
+    // - if not isStart: nothing
+    // - if traversal possible, but not allowed: (?:/|^)(?!\.\.?$)
+    // - if dots allowed or not possible: (?:/|^)
+    // - if dots possible and not allowed: (?:/|^)(?!\.)
+    //
+    // But it's better to have a simpler binding without a conditional, for
+    // performance, so probably better to return both start options.
+    //
+    // Then the caller just ignores the end if it's not the first pattern,
+    // and the start always gets applied.
+    //
+    // But that's always going to be $ if it's the ending pattern, or nothing,
+    // so the caller can just attach $ at the end of the pattern when building.
+    //
+    // So the todo is:
+    // - better detect what kind of start is needed
+    // - return both flavors of starting pattern
+    // - attach $ at the end of the pattern when creating the actual RegExp
+    //
+    // Ah, but wait, no, that all only applies to the root when the first pattern
+    // is not an extglob. If the first pattern IS an extglob, then we need all
+    // that dot prevention biz to live in the extglob portions, because eg
+    // +(*|.x*) can match .xy but not .yx.
+    //
+    // So, return the two flavors if it's #root and the first child is not an
+    // AST, otherwise leave it to the child AST to handle it, and there,
+    // use the (?:^|/) style of start binding.
+    //
+    // Even simplified further:
+    // - Since the start for a join is eg /(?!\.) and the start for a part
+    // is ^(?!\.), we can just prepend (?!\.) to the pattern (either root
+    // or start or whatever) and prepend ^ or / at the Regexp construction.
+    toRegExpSource(allowDot) {
+        const dot = allowDot ?? !!this.#options.dot;
+        if (this.#root === this) {
+            this.#flatten();
+            this.#fillNegs();
+        }
+        if (!isExtglobAST(this)) {
+            const noEmpty = this.isStart() &&
+                this.isEnd() &&
+                !this.#parts.some(s => typeof s !== 'string');
+            const src = this.#parts
+                .map(p => {
+                const [re, _, hasMagic, uflag] = typeof p === 'string' ?
+                    _a.#parseGlob(p, this.#hasMagic, noEmpty)
+                    : p.toRegExpSource(allowDot);
+                this.#hasMagic = this.#hasMagic || hasMagic;
+                this.#uflag = this.#uflag || uflag;
+                return re;
+            })
+                .join('');
+            let start = '';
+            if (this.isStart()) {
+                if (typeof this.#parts[0] === 'string') {
+                    // this is the string that will match the start of the pattern,
+                    // so we need to protect against dots and such.
+                    // '.' and '..' cannot match unless the pattern is that exactly,
+                    // even if it starts with . or dot:true is set.
+                    const dotTravAllowed = this.#parts.length === 1 && justDots.has(this.#parts[0]);
+                    if (!dotTravAllowed) {
+                        const aps = addPatternStart;
+                        // check if we have a possibility of matching . or ..,
+                        // and prevent that.
+                        const needNoTrav = 
+                        // dots are allowed, and the pattern starts with [ or .
+                        (dot && aps.has(src.charAt(0))) ||
+                            // the pattern starts with \., and then [ or .
+                            (src.startsWith('\\.') && aps.has(src.charAt(2))) ||
+                            // the pattern starts with \.\., and then [ or .
+                            (src.startsWith('\\.\\.') && aps.has(src.charAt(4)));
+                        // no need to prevent dots if it can't match a dot, or if a
+                        // sub-pattern will be preventing it anyway.
+                        const needNoDot = !dot && !allowDot && aps.has(src.charAt(0));
+                        start =
+                            needNoTrav ? startNoTraversal
+                                : needNoDot ? startNoDot
+                                    : '';
+                    }
+                }
+            }
+            // append the "end of path portion" pattern to negation tails
+            let end = '';
+            if (this.isEnd() &&
+                this.#root.#filledNegs &&
+                this.#parent?.type === '!') {
+                end = '(?:$|\\/)';
+            }
+            const final = start + src + end;
+            return [
+                final,
+                unescape_unescape(src),
+                (this.#hasMagic = !!this.#hasMagic),
+                this.#uflag,
+            ];
+        }
+        // We need to calculate the body *twice* if it's a repeat pattern
+        // at the start, once in nodot mode, then again in dot mode, so a
+        // pattern like *(?) can match 'x.y'
+        const repeated = this.type === '*' || this.type === '+';
+        // some kind of extglob
+        const start = this.type === '!' ? '(?:(?!(?:' : '(?:';
+        let body = this.#partsToRegExp(dot);
+        if (this.isStart() && this.isEnd() && !body && this.type !== '!') {
+            // invalid extglob, has to at least be *something* present, if it's
+            // the entire path portion.
+            const s = this.toString();
+            const me = this;
+            me.#parts = [s];
+            me.type = null;
+            me.#hasMagic = undefined;
+            return [s, unescape_unescape(this.toString()), false, false];
+        }
+        let bodyDotAllowed = !repeated || allowDot || dot || !startNoDot ?
+            ''
+            : this.#partsToRegExp(true);
+        if (bodyDotAllowed === body) {
+            bodyDotAllowed = '';
+        }
+        if (bodyDotAllowed) {
+            body = `(?:${body})(?:${bodyDotAllowed})*?`;
+        }
+        // an empty !() is exactly equivalent to a starNoEmpty
+        let final = '';
+        if (this.type === '!' && this.#emptyExt) {
+            final = (this.isStart() && !dot ? startNoDot : '') + starNoEmpty;
+        }
+        else {
+            const close = this.type === '!' ?
+                // !() must match something,but !(x) can match ''
+                '))' +
+                    (this.isStart() && !dot && !allowDot ? startNoDot : '') +
+                    star +
+                    ')'
+                : this.type === '@' ? ')'
+                    : this.type === '?' ? ')?'
+                        : this.type === '+' && bodyDotAllowed ? ')'
+                            : this.type === '*' && bodyDotAllowed ? `)?`
+                                : `)${this.type}`;
+            final = start + body + close;
+        }
+        return [
+            final,
+            unescape_unescape(body),
+            (this.#hasMagic = !!this.#hasMagic),
+            this.#uflag,
+        ];
+    }
+    #flatten() {
+        if (!isExtglobAST(this)) {
+            for (const p of this.#parts) {
+                if (typeof p === 'object') {
+                    p.#flatten();
+                }
+            }
+        }
+        else {
+            // do up to 10 passes to flatten as much as possible
+            let iterations = 0;
+            let done = false;
+            do {
+                done = true;
+                for (let i = 0; i < this.#parts.length; i++) {
+                    const c = this.#parts[i];
+                    if (typeof c === 'object') {
+                        c.#flatten();
+                        if (this.#canAdopt(c)) {
+                            done = false;
+                            this.#adopt(c, i);
+                        }
+                        else if (this.#canAdoptWithSpace(c)) {
+                            done = false;
+                            this.#adoptWithSpace(c, i);
+                        }
+                        else if (this.#canUsurp(c)) {
+                            done = false;
+                            this.#usurp(c);
+                        }
+                    }
+                }
+            } while (!done && ++iterations < 10);
+        }
+        this.#toString = undefined;
+    }
+    #partsToRegExp(dot) {
+        return this.#parts
+            .map(p => {
+            // extglob ASTs should only contain parent ASTs
+            /* c8 ignore start */
+            if (typeof p === 'string') {
+                throw new Error('string type in extglob ast??');
+            }
+            /* c8 ignore stop */
+            // can ignore hasMagic, because extglobs are already always magic
+            const [re, _, _hasMagic, uflag] = p.toRegExpSource(dot);
+            this.#uflag = this.#uflag || uflag;
+            return re;
+        })
+            .filter(p => !(this.isStart() && this.isEnd()) || !!p)
+            .join('|');
+    }
+    static #parseGlob(glob, hasMagic, noEmpty = false) {
+        let escaping = false;
+        let re = '';
+        let uflag = false;
+        // multiple stars that aren't globstars coalesce into one *
+        let inStar = false;
+        for (let i = 0; i < glob.length; i++) {
+            const c = glob.charAt(i);
+            if (escaping) {
+                escaping = false;
+                re += (reSpecials.has(c) ? '\\' : '') + c;
+                continue;
+            }
+            if (c === '*') {
+                if (inStar)
+                    continue;
+                inStar = true;
+                re += noEmpty && /^[*]+$/.test(glob) ? starNoEmpty : star;
+                hasMagic = true;
+                continue;
+            }
+            else {
+                inStar = false;
+            }
+            if (c === '\\') {
+                if (i === glob.length - 1) {
+                    re += '\\\\';
+                }
+                else {
+                    escaping = true;
+                }
+                continue;
+            }
+            if (c === '[') {
+                const [src, needUflag, consumed, magic] = parseClass(glob, i);
+                if (consumed) {
+                    re += src;
+                    uflag = uflag || needUflag;
+                    i += consumed - 1;
+                    hasMagic = hasMagic || magic;
+                    continue;
+                }
+            }
+            if (c === '?') {
+                re += qmark;
+                hasMagic = true;
+                continue;
+            }
+            re += regExpEscape(c);
+        }
+        return [re, unescape_unescape(glob), !!hasMagic, uflag];
+    }
+}
+_a = AST;
+//# sourceMappingURL=ast.js.map
+;// CONCATENATED MODULE: ./node_modules/@actions/glob/node_modules/minimatch/dist/esm/escape.js
+/**
+ * Escape all magic characters in a glob pattern.
+ *
+ * If the {@link MinimatchOptions.windowsPathsNoEscape}
+ * option is used, then characters are escaped by wrapping in `[]`, because
+ * a magic character wrapped in a character class can only be satisfied by
+ * that exact character.  In this mode, `\` is _not_ escaped, because it is
+ * not interpreted as a magic character, but instead as a path separator.
+ *
+ * If the {@link MinimatchOptions.magicalBraces} option is used,
+ * then braces (`{` and `}`) will be escaped.
+ */
+const escape_escape = (s, { windowsPathsNoEscape = false, magicalBraces = false, } = {}) => {
+    // don't need to escape +@! because we escape the parens
+    // that make those magic, and escaping ! as [!] isn't valid,
+    // because [!]] is a valid glob class meaning not ']'.
+    if (magicalBraces) {
+        return windowsPathsNoEscape ?
+            s.replace(/[?*()[\]{}]/g, '[$&]')
+            : s.replace(/[?*()[\]\\{}]/g, '\\$&');
+    }
+    return windowsPathsNoEscape ?
+        s.replace(/[?*()[\]]/g, '[$&]')
+        : s.replace(/[?*()[\]\\]/g, '\\$&');
+};
+//# sourceMappingURL=escape.js.map
+;// CONCATENATED MODULE: ./node_modules/@actions/glob/node_modules/minimatch/dist/esm/index.js
+
+
+
+
+
+const minimatch = (p, pattern, options = {}) => {
+    assertValidPattern(pattern);
+    // shortcut: comments match nothing.
+    if (!options.nocomment && pattern.charAt(0) === '#') {
+        return false;
+    }
+    return new Minimatch(pattern, options).match(p);
+};
+// Optimized checking for the most common glob patterns.
+const starDotExtRE = /^\*+([^+@!?*[(]*)$/;
+const starDotExtTest = (ext) => (f) => !f.startsWith('.') && f.endsWith(ext);
+const starDotExtTestDot = (ext) => (f) => f.endsWith(ext);
+const starDotExtTestNocase = (ext) => {
+    ext = ext.toLowerCase();
+    return (f) => !f.startsWith('.') && f.toLowerCase().endsWith(ext);
+};
+const starDotExtTestNocaseDot = (ext) => {
+    ext = ext.toLowerCase();
+    return (f) => f.toLowerCase().endsWith(ext);
+};
+const starDotStarRE = /^\*+\.\*+$/;
+const starDotStarTest = (f) => !f.startsWith('.') && f.includes('.');
+const starDotStarTestDot = (f) => f !== '.' && f !== '..' && f.includes('.');
+const dotStarRE = /^\.\*+$/;
+const dotStarTest = (f) => f !== '.' && f !== '..' && f.startsWith('.');
+const starRE = /^\*+$/;
+const starTest = (f) => f.length !== 0 && !f.startsWith('.');
+const starTestDot = (f) => f.length !== 0 && f !== '.' && f !== '..';
+const qmarksRE = /^\?+([^+@!?*[(]*)?$/;
+const qmarksTestNocase = ([$0, ext = '']) => {
+    const noext = qmarksTestNoExt([$0]);
+    if (!ext)
+        return noext;
+    ext = ext.toLowerCase();
+    return (f) => noext(f) && f.toLowerCase().endsWith(ext);
+};
+const qmarksTestNocaseDot = ([$0, ext = '']) => {
+    const noext = qmarksTestNoExtDot([$0]);
+    if (!ext)
+        return noext;
+    ext = ext.toLowerCase();
+    return (f) => noext(f) && f.toLowerCase().endsWith(ext);
+};
+const qmarksTestDot = ([$0, ext = '']) => {
+    const noext = qmarksTestNoExtDot([$0]);
+    return !ext ? noext : (f) => noext(f) && f.endsWith(ext);
+};
+const qmarksTest = ([$0, ext = '']) => {
+    const noext = qmarksTestNoExt([$0]);
+    return !ext ? noext : (f) => noext(f) && f.endsWith(ext);
+};
+const qmarksTestNoExt = ([$0]) => {
+    const len = $0.length;
+    return (f) => f.length === len && !f.startsWith('.');
+};
+const qmarksTestNoExtDot = ([$0]) => {
+    const len = $0.length;
+    return (f) => f.length === len && f !== '.' && f !== '..';
+};
+/* c8 ignore start */
+const defaultPlatform = (typeof process === 'object' && process ?
+    (typeof process.env === 'object' &&
+        process.env &&
+        process.env.__MINIMATCH_TESTING_PLATFORM__) ||
+        process.platform
+    : 'posix');
+const esm_path = {
+    win32: { sep: '\\' },
+    posix: { sep: '/' },
+};
+/* c8 ignore stop */
+const sep = defaultPlatform === 'win32' ? esm_path.win32.sep : esm_path.posix.sep;
+minimatch.sep = sep;
+const GLOBSTAR = Symbol('globstar **');
+minimatch.GLOBSTAR = GLOBSTAR;
+// any single thing other than /
+// don't need to escape / when using new RegExp()
+const esm_qmark = '[^/]';
+// * => any number of characters
+const esm_star = esm_qmark + '*?';
+// ** when dots are allowed.  Anything goes, except .. and .
+// not (^ or / followed by one or two dots followed by $ or /),
+// followed by anything, any number of times.
+const twoStarDot = '(?:(?!(?:\\/|^)(?:\\.{1,2})($|\\/)).)*?';
+// not a ^ or / followed by a dot,
+// followed by anything, any number of times.
+const twoStarNoDot = '(?:(?!(?:\\/|^)\\.).)*?';
+const filter = (pattern, options = {}) => (p) => minimatch(p, pattern, options);
+minimatch.filter = filter;
+const ext = (a, b = {}) => Object.assign({}, a, b);
+const defaults = (def) => {
+    if (!def || typeof def !== 'object' || !Object.keys(def).length) {
+        return minimatch;
+    }
+    const orig = minimatch;
+    const m = (p, pattern, options = {}) => orig(p, pattern, ext(def, options));
+    return Object.assign(m, {
+        Minimatch: class Minimatch extends orig.Minimatch {
+            constructor(pattern, options = {}) {
+                super(pattern, ext(def, options));
+            }
+            static defaults(options) {
+                return orig.defaults(ext(def, options)).Minimatch;
+            }
+        },
+        AST: class AST extends orig.AST {
+            /* c8 ignore start */
+            constructor(type, parent, options = {}) {
+                super(type, parent, ext(def, options));
+            }
+            /* c8 ignore stop */
+            static fromGlob(pattern, options = {}) {
+                return orig.AST.fromGlob(pattern, ext(def, options));
+            }
+        },
+        unescape: (s, options = {}) => orig.unescape(s, ext(def, options)),
+        escape: (s, options = {}) => orig.escape(s, ext(def, options)),
+        filter: (pattern, options = {}) => orig.filter(pattern, ext(def, options)),
+        defaults: (options) => orig.defaults(ext(def, options)),
+        makeRe: (pattern, options = {}) => orig.makeRe(pattern, ext(def, options)),
+        braceExpand: (pattern, options = {}) => orig.braceExpand(pattern, ext(def, options)),
+        match: (list, pattern, options = {}) => orig.match(list, pattern, ext(def, options)),
+        sep: orig.sep,
+        GLOBSTAR: GLOBSTAR,
+    });
+};
+minimatch.defaults = defaults;
+// Brace expansion:
+// a{b,c}d -> abd acd
+// a{b,}c -> abc ac
+// a{0..3}d -> a0d a1d a2d a3d
+// a{b,c{d,e}f}g -> abg acdfg acefg
+// a{b,c}d{e,f}g -> abdeg acdeg abdeg abdfg
+//
+// Invalid sets are not expanded.
+// a{2..}b -> a{2..}b
+// a{b}c -> a{b}c
+const braceExpand = (pattern, options = {}) => {
+    assertValidPattern(pattern);
+    // Thanks to Yeting Li <https://github.com/yetingli> for
+    // improving this regexp to avoid a ReDOS vulnerability.
+    if (options.nobrace || !/\{(?:(?!\{).)*\}/.test(pattern)) {
+        // shortcut. no need to expand.
+        return [pattern];
+    }
+    return expand(pattern, { max: options.braceExpandMax });
+};
+minimatch.braceExpand = braceExpand;
+// parse a component of the expanded set.
+// At this point, no pattern may contain "/" in it
+// so we're going to return a 2d array, where each entry is the full
+// pattern, split on '/', and then turned into a regular expression.
+// A regexp is made at the end which joins each array with an
+// escaped /, and another full one which joins each regexp with |.
+//
+// Following the lead of Bash 4.1, note that "**" only has special meaning
+// when it is the *only* thing in a path portion.  Otherwise, any series
+// of * is equivalent to a single *.  Globstar behavior is enabled by
+// default, and can be disabled by setting options.noglobstar.
+const makeRe = (pattern, options = {}) => new Minimatch(pattern, options).makeRe();
+minimatch.makeRe = makeRe;
+const match = (list, pattern, options = {}) => {
+    const mm = new Minimatch(pattern, options);
+    list = list.filter(f => mm.match(f));
+    if (mm.options.nonull && !list.length) {
+        list.push(pattern);
+    }
+    return list;
+};
+minimatch.match = match;
+// replace stuff like \* with *
+const globMagic = /[?*]|[+@!]\(.*?\)|\[|\]/;
+const esm_regExpEscape = (s) => s.replace(/[-[\]{}()*+?.,\\^$|#\s]/g, '\\$&');
+class Minimatch {
+    options;
+    set;
+    pattern;
+    windowsPathsNoEscape;
+    nonegate;
+    negate;
+    comment;
+    empty;
+    preserveMultipleSlashes;
+    partial;
+    globSet;
+    globParts;
+    nocase;
+    isWindows;
+    platform;
+    windowsNoMagicRoot;
+    maxGlobstarRecursion;
+    regexp;
+    constructor(pattern, options = {}) {
+        assertValidPattern(pattern);
+        options = options || {};
+        this.options = options;
+        this.maxGlobstarRecursion = options.maxGlobstarRecursion ?? 200;
+        this.pattern = pattern;
+        this.platform = options.platform || defaultPlatform;
+        this.isWindows = this.platform === 'win32';
+        // avoid the annoying deprecation flag lol
+        const awe = ('allowWindow' + 'sEscape');
+        this.windowsPathsNoEscape =
+            !!options.windowsPathsNoEscape || options[awe] === false;
+        if (this.windowsPathsNoEscape) {
+            this.pattern = this.pattern.replace(/\\/g, '/');
+        }
+        this.preserveMultipleSlashes = !!options.preserveMultipleSlashes;
+        this.regexp = null;
+        this.negate = false;
+        this.nonegate = !!options.nonegate;
+        this.comment = false;
+        this.empty = false;
+        this.partial = !!options.partial;
+        this.nocase = !!this.options.nocase;
+        this.windowsNoMagicRoot =
+            options.windowsNoMagicRoot !== undefined ?
+                options.windowsNoMagicRoot
+                : !!(this.isWindows && this.nocase);
+        this.globSet = [];
+        this.globParts = [];
+        this.set = [];
+        // make the set of regexps etc.
+        this.make();
+    }
+    hasMagic() {
+        if (this.options.magicalBraces && this.set.length > 1) {
+            return true;
+        }
+        for (const pattern of this.set) {
+            for (const part of pattern) {
+                if (typeof part !== 'string')
+                    return true;
+            }
+        }
+        return false;
+    }
+    debug(..._) { }
+    make() {
+        const pattern = this.pattern;
+        const options = this.options;
+        // empty patterns and comments match nothing.
+        if (!options.nocomment && pattern.charAt(0) === '#') {
+            this.comment = true;
+            return;
+        }
+        if (!pattern) {
+            this.empty = true;
+            return;
+        }
+        // step 1: figure out negation, etc.
+        this.parseNegate();
+        // step 2: expand braces
+        this.globSet = [...new Set(this.braceExpand())];
+        if (options.debug) {
+            //oxlint-disable-next-line no-console
+            this.debug = (...args) => console.error(...args);
+        }
+        this.debug(this.pattern, this.globSet);
+        // step 3: now we have a set, so turn each one into a series of
+        // path-portion matching patterns.
+        // These will be regexps, except in the case of "**", which is
+        // set to the GLOBSTAR object for globstar behavior,
+        // and will not contain any / characters
+        //
+        // First, we preprocess to make the glob pattern sets a bit simpler
+        // and deduped.  There are some perf-killing patterns that can cause
+        // problems with a glob walk, but we can simplify them down a bit.
+        const rawGlobParts = this.globSet.map(s => this.slashSplit(s));
+        this.globParts = this.preprocess(rawGlobParts);
+        this.debug(this.pattern, this.globParts);
+        // glob --> regexps
+        let set = this.globParts.map((s, _, __) => {
+            if (this.isWindows && this.windowsNoMagicRoot) {
+                // check if it's a drive or unc path.
+                const isUNC = s[0] === '' &&
+                    s[1] === '' &&
+                    (s[2] === '?' || !globMagic.test(s[2])) &&
+                    !globMagic.test(s[3]);
+                const isDrive = /^[a-z]:/i.test(s[0]);
+                if (isUNC) {
+                    return [
+                        ...s.slice(0, 4),
+                        ...s.slice(4).map(ss => this.parse(ss)),
+                    ];
+                }
+                else if (isDrive) {
+                    return [s[0], ...s.slice(1).map(ss => this.parse(ss))];
+                }
+            }
+            return s.map(ss => this.parse(ss));
+        });
+        this.debug(this.pattern, set);
+        // filter out everything that didn't compile properly.
+        this.set = set.filter(s => s.indexOf(false) === -1);
+        // do not treat the ? in UNC paths as magic
+        if (this.isWindows) {
+            for (let i = 0; i < this.set.length; i++) {
+                const p = this.set[i];
+                if (p[0] === '' &&
+                    p[1] === '' &&
+                    this.globParts[i][2] === '?' &&
+                    typeof p[3] === 'string' &&
+                    /^[a-z]:$/i.test(p[3])) {
+                    p[2] = '?';
+                }
+            }
+        }
+        this.debug(this.pattern, this.set);
+    }
+    // various transforms to equivalent pattern sets that are
+    // faster to process in a filesystem walk.  The goal is to
+    // eliminate what we can, and push all ** patterns as far
+    // to the right as possible, even if it increases the number
+    // of patterns that we have to process.
+    preprocess(globParts) {
+        // if we're not in globstar mode, then turn ** into *
+        if (this.options.noglobstar) {
+            for (const partset of globParts) {
+                for (let j = 0; j < partset.length; j++) {
+                    if (partset[j] === '**') {
+                        partset[j] = '*';
+                    }
+                }
+            }
+        }
+        const { optimizationLevel = 1 } = this.options;
+        if (optimizationLevel >= 2) {
+            // aggressive optimization for the purpose of fs walking
+            globParts = this.firstPhasePreProcess(globParts);
+            globParts = this.secondPhasePreProcess(globParts);
+        }
+        else if (optimizationLevel >= 1) {
+            // just basic optimizations to remove some .. parts
+            globParts = this.levelOneOptimize(globParts);
+        }
+        else {
+            // just collapse multiple ** portions into one
+            globParts = this.adjascentGlobstarOptimize(globParts);
+        }
+        return globParts;
+    }
+    // just get rid of adjascent ** portions
+    adjascentGlobstarOptimize(globParts) {
+        return globParts.map(parts => {
+            let gs = -1;
+            while (-1 !== (gs = parts.indexOf('**', gs + 1))) {
+                let i = gs;
+                while (parts[i + 1] === '**') {
+                    i++;
+                }
+                if (i !== gs) {
+                    parts.splice(gs, i - gs);
+                }
+            }
+            return parts;
+        });
+    }
+    // get rid of adjascent ** and resolve .. portions
+    levelOneOptimize(globParts) {
+        return globParts.map(parts => {
+            parts = parts.reduce((set, part) => {
+                const prev = set[set.length - 1];
+                if (part === '**' && prev === '**') {
+                    return set;
+                }
+                if (part === '..') {
+                    if (prev && prev !== '..' && prev !== '.' && prev !== '**') {
+                        set.pop();
+                        return set;
+                    }
+                }
+                set.push(part);
+                return set;
+            }, []);
+            return parts.length === 0 ? [''] : parts;
+        });
+    }
+    levelTwoFileOptimize(parts) {
+        if (!Array.isArray(parts)) {
+            parts = this.slashSplit(parts);
+        }
+        let didSomething = false;
+        do {
+            didSomething = false;
+            // <pre>/<e>/<rest> -> <pre>/<rest>
+            if (!this.preserveMultipleSlashes) {
+                for (let i = 1; i < parts.length - 1; i++) {
+                    const p = parts[i];
+                    // don't squeeze out UNC patterns
+                    if (i === 1 && p === '' && parts[0] === '')
+                        continue;
+                    if (p === '.' || p === '') {
+                        didSomething = true;
+                        parts.splice(i, 1);
+                        i--;
+                    }
+                }
+                if (parts[0] === '.' &&
+                    parts.length === 2 &&
+                    (parts[1] === '.' || parts[1] === '')) {
+                    didSomething = true;
+                    parts.pop();
+                }
+            }
+            // <pre>/<p>/../<rest> -> <pre>/<rest>
+            let dd = 0;
+            while (-1 !== (dd = parts.indexOf('..', dd + 1))) {
+                const p = parts[dd - 1];
+                if (p &&
+                    p !== '.' &&
+                    p !== '..' &&
+                    p !== '**' &&
+                    !(this.isWindows && /^[a-z]:$/i.test(p))) {
+                    didSomething = true;
+                    parts.splice(dd - 1, 2);
+                    dd -= 2;
+                }
+            }
+        } while (didSomething);
+        return parts.length === 0 ? [''] : parts;
+    }
+    // First phase: single-pattern processing
+    // <pre> is 1 or more portions
+    // <rest> is 1 or more portions
+    // <p> is any portion other than ., .., '', or **
+    // <e> is . or ''
+    //
+    // **/.. is *brutal* for filesystem walking performance, because
+    // it effectively resets the recursive walk each time it occurs,
+    // and ** cannot be reduced out by a .. pattern part like a regexp
+    // or most strings (other than .., ., and '') can be.
+    //
+    // <pre>/**/../<p>/<p>/<rest> -> {<pre>/../<p>/<p>/<rest>,<pre>/**/<p>/<p>/<rest>}
+    // <pre>/<e>/<rest> -> <pre>/<rest>
+    // <pre>/<p>/../<rest> -> <pre>/<rest>
+    // **/**/<rest> -> **/<rest>
+    //
+    // **/*/<rest> -> */**/<rest> <== not valid because ** doesn't follow
+    // this WOULD be allowed if ** did follow symlinks, or * didn't
+    firstPhasePreProcess(globParts) {
+        let didSomething = false;
+        do {
+            didSomething = false;
+            // <pre>/**/../<p>/<p>/<rest> -> {<pre>/../<p>/<p>/<rest>,<pre>/**/<p>/<p>/<rest>}
+            for (let parts of globParts) {
+                let gs = -1;
+                while (-1 !== (gs = parts.indexOf('**', gs + 1))) {
+                    let gss = gs;
+                    while (parts[gss + 1] === '**') {
+                        // <pre>/**/**/<rest> -> <pre>/**/<rest>
+                        gss++;
+                    }
+                    // eg, if gs is 2 and gss is 4, that means we have 3 **
+                    // parts, and can remove 2 of them.
+                    if (gss > gs) {
+                        parts.splice(gs + 1, gss - gs);
+                    }
+                    let next = parts[gs + 1];
+                    const p = parts[gs + 2];
+                    const p2 = parts[gs + 3];
+                    if (next !== '..')
+                        continue;
+                    if (!p ||
+                        p === '.' ||
+                        p === '..' ||
+                        !p2 ||
+                        p2 === '.' ||
+                        p2 === '..') {
+                        continue;
+                    }
+                    didSomething = true;
+                    // edit parts in place, and push the new one
+                    parts.splice(gs, 1);
+                    const other = parts.slice(0);
+                    other[gs] = '**';
+                    globParts.push(other);
+                    gs--;
+                }
+                // <pre>/<e>/<rest> -> <pre>/<rest>
+                if (!this.preserveMultipleSlashes) {
+                    for (let i = 1; i < parts.length - 1; i++) {
+                        const p = parts[i];
+                        // don't squeeze out UNC patterns
+                        if (i === 1 && p === '' && parts[0] === '')
+                            continue;
+                        if (p === '.' || p === '') {
+                            didSomething = true;
+                            parts.splice(i, 1);
+                            i--;
+                        }
+                    }
+                    if (parts[0] === '.' &&
+                        parts.length === 2 &&
+                        (parts[1] === '.' || parts[1] === '')) {
+                        didSomething = true;
+                        parts.pop();
+                    }
+                }
+                // <pre>/<p>/../<rest> -> <pre>/<rest>
+                let dd = 0;
+                while (-1 !== (dd = parts.indexOf('..', dd + 1))) {
+                    const p = parts[dd - 1];
+                    if (p && p !== '.' && p !== '..' && p !== '**') {
+                        didSomething = true;
+                        const needDot = dd === 1 && parts[dd + 1] === '**';
+                        const splin = needDot ? ['.'] : [];
+                        parts.splice(dd - 1, 2, ...splin);
+                        if (parts.length === 0)
+                            parts.push('');
+                        dd -= 2;
+                    }
+                }
+            }
+        } while (didSomething);
+        return globParts;
+    }
+    // second phase: multi-pattern dedupes
+    // {<pre>/*/<rest>,<pre>/<p>/<rest>} -> <pre>/*/<rest>
+    // {<pre>/<rest>,<pre>/<rest>} -> <pre>/<rest>
+    // {<pre>/**/<rest>,<pre>/<rest>} -> <pre>/**/<rest>
+    //
+    // {<pre>/**/<rest>,<pre>/**/<p>/<rest>} -> <pre>/**/<rest>
+    // ^-- not valid because ** doens't follow symlinks
+    secondPhasePreProcess(globParts) {
+        for (let i = 0; i < globParts.length - 1; i++) {
+            for (let j = i + 1; j < globParts.length; j++) {
+                const matched = this.partsMatch(globParts[i], globParts[j], !this.preserveMultipleSlashes);
+                if (matched) {
+                    globParts[i] = [];
+                    globParts[j] = matched;
+                    break;
+                }
+            }
+        }
+        return globParts.filter(gs => gs.length);
+    }
+    partsMatch(a, b, emptyGSMatch = false) {
+        let ai = 0;
+        let bi = 0;
+        let result = [];
+        let which = '';
+        while (ai < a.length && bi < b.length) {
+            if (a[ai] === b[bi]) {
+                result.push(which === 'b' ? b[bi] : a[ai]);
+                ai++;
+                bi++;
+            }
+            else if (emptyGSMatch && a[ai] === '**' && b[bi] === a[ai + 1]) {
+                result.push(a[ai]);
+                ai++;
+            }
+            else if (emptyGSMatch && b[bi] === '**' && a[ai] === b[bi + 1]) {
+                result.push(b[bi]);
+                bi++;
+            }
+            else if (a[ai] === '*' &&
+                b[bi] &&
+                (this.options.dot || !b[bi].startsWith('.')) &&
+                b[bi] !== '**') {
+                if (which === 'b')
+                    return false;
+                which = 'a';
+                result.push(a[ai]);
+                ai++;
+                bi++;
+            }
+            else if (b[bi] === '*' &&
+                a[ai] &&
+                (this.options.dot || !a[ai].startsWith('.')) &&
+                a[ai] !== '**') {
+                if (which === 'a')
+                    return false;
+                which = 'b';
+                result.push(b[bi]);
+                ai++;
+                bi++;
+            }
+            else {
+                return false;
+            }
+        }
+        // if we fall out of the loop, it means they two are identical
+        // as long as their lengths match
+        return a.length === b.length && result;
+    }
+    parseNegate() {
+        if (this.nonegate)
+            return;
+        const pattern = this.pattern;
+        let negate = false;
+        let negateOffset = 0;
+        for (let i = 0; i < pattern.length && pattern.charAt(i) === '!'; i++) {
+            negate = !negate;
+            negateOffset++;
+        }
+        if (negateOffset)
+            this.pattern = pattern.slice(negateOffset);
+        this.negate = negate;
+    }
+    // set partial to true to test if, for example,
+    // "/a/b" matches the start of "/*/b/*/d"
+    // Partial means, if you run out of file before you run
+    // out of pattern, then that's fine, as long as all
+    // the parts match.
+    matchOne(file, pattern, partial = false) {
+        let fileStartIndex = 0;
+        let patternStartIndex = 0;
+        // UNC paths like //?/X:/... can match X:/... and vice versa
+        // Drive letters in absolute drive or unc paths are always compared
+        // case-insensitively.
+        if (this.isWindows) {
+            const fileDrive = typeof file[0] === 'string' && /^[a-z]:$/i.test(file[0]);
+            const fileUNC = !fileDrive &&
+                file[0] === '' &&
+                file[1] === '' &&
+                file[2] === '?' &&
+                /^[a-z]:$/i.test(file[3]);
+            const patternDrive = typeof pattern[0] === 'string' && /^[a-z]:$/i.test(pattern[0]);
+            const patternUNC = !patternDrive &&
+                pattern[0] === '' &&
+                pattern[1] === '' &&
+                pattern[2] === '?' &&
+                typeof pattern[3] === 'string' &&
+                /^[a-z]:$/i.test(pattern[3]);
+            const fdi = fileUNC ? 3
+                : fileDrive ? 0
+                    : undefined;
+            const pdi = patternUNC ? 3
+                : patternDrive ? 0
+                    : undefined;
+            if (typeof fdi === 'number' && typeof pdi === 'number') {
+                const [fd, pd] = [
+                    file[fdi],
+                    pattern[pdi],
+                ];
+                // start matching at the drive letter index of each
+                if (fd.toLowerCase() === pd.toLowerCase()) {
+                    pattern[pdi] = fd;
+                    patternStartIndex = pdi;
+                    fileStartIndex = fdi;
+                }
+            }
+        }
+        // resolve and reduce . and .. portions in the file as well.
+        // don't need to do the second phase, because it's only one string[]
+        const { optimizationLevel = 1 } = this.options;
+        if (optimizationLevel >= 2) {
+            file = this.levelTwoFileOptimize(file);
+        }
+        if (pattern.includes(GLOBSTAR)) {
+            return this.#matchGlobstar(file, pattern, partial, fileStartIndex, patternStartIndex);
+        }
+        return this.#matchOne(file, pattern, partial, fileStartIndex, patternStartIndex);
+    }
+    #matchGlobstar(file, pattern, partial, fileIndex, patternIndex) {
+        // split the pattern into head, tail, and middle of ** delimited parts
+        const firstgs = pattern.indexOf(GLOBSTAR, patternIndex);
+        const lastgs = pattern.lastIndexOf(GLOBSTAR);
+        // split the pattern up into globstar-delimited sections
+        // the tail has to be at the end, and the others just have
+        // to be found in order from the head.
+        const [head, body, tail] = partial ?
+            [
+                pattern.slice(patternIndex, firstgs),
+                pattern.slice(firstgs + 1),
+                [],
+            ]
+            : [
+                pattern.slice(patternIndex, firstgs),
+                pattern.slice(firstgs + 1, lastgs),
+                pattern.slice(lastgs + 1),
+            ];
+        // check the head, from the current file/pattern index.
+        if (head.length) {
+            const fileHead = file.slice(fileIndex, fileIndex + head.length);
+            if (!this.#matchOne(fileHead, head, partial, 0, 0)) {
+                return false;
+            }
+            fileIndex += head.length;
+            patternIndex += head.length;
+        }
+        // now we know the head matches!
+        // if the last portion is not empty, it MUST match the end
+        // check the tail
+        let fileTailMatch = 0;
+        if (tail.length) {
+            // if head + tail > file, then we cannot possibly match
+            if (tail.length + fileIndex > file.length)
+                return false;
+            // try to match the tail
+            let tailStart = file.length - tail.length;
+            if (this.#matchOne(file, tail, partial, tailStart, 0)) {
+                fileTailMatch = tail.length;
+            }
+            else {
+                // affordance for stuff like a/**/* matching a/b/
+                // if the last file portion is '', and there's more to the pattern
+                // then try without the '' bit.
+                if (file[file.length - 1] !== '' ||
+                    fileIndex + tail.length === file.length) {
+                    return false;
+                }
+                tailStart--;
+                if (!this.#matchOne(file, tail, partial, tailStart, 0)) {
+                    return false;
+                }
+                fileTailMatch = tail.length + 1;
+            }
+        }
+        // now we know the tail matches!
+        // the middle is zero or more portions wrapped in **, possibly
+        // containing more ** sections.
+        // so a/**/b/**/c/**/d has become **/b/**/c/**
+        // if it's empty, it means a/**/b, just verify we have no bad dots
+        // if there's no tail, so it ends on /**, then we must have *something*
+        // after the head, or it's not a matc
+        if (!body.length) {
+            let sawSome = !!fileTailMatch;
+            for (let i = fileIndex; i < file.length - fileTailMatch; i++) {
+                const f = String(file[i]);
+                sawSome = true;
+                if (f === '.' ||
+                    f === '..' ||
+                    (!this.options.dot && f.startsWith('.'))) {
+                    return false;
+                }
+            }
+            // in partial mode, we just need to get past all file parts
+            return partial || sawSome;
+        }
+        // now we know that there's one or more body sections, which can
+        // be matched anywhere from the 0 index (because the head was pruned)
+        // through to the length-fileTailMatch index.
+        // split the body up into sections, and note the minimum index it can
+        // be found at (start with the length of all previous segments)
+        // [section, before, after]
+        const bodySegments = [[[], 0]];
+        let currentBody = bodySegments[0];
+        let nonGsParts = 0;
+        const nonGsPartsSums = [0];
+        for (const b of body) {
+            if (b === GLOBSTAR) {
+                nonGsPartsSums.push(nonGsParts);
+                currentBody = [[], 0];
+                bodySegments.push(currentBody);
+            }
+            else {
+                currentBody[0].push(b);
+                nonGsParts++;
+            }
+        }
+        let i = bodySegments.length - 1;
+        const fileLength = file.length - fileTailMatch;
+        for (const b of bodySegments) {
+            b[1] = fileLength - (nonGsPartsSums[i--] + b[0].length);
+        }
+        return !!this.#matchGlobStarBodySections(file, bodySegments, fileIndex, 0, partial, 0, !!fileTailMatch);
+    }
+    // return false for "nope, not matching"
+    // return null for "not matching, cannot keep trying"
+    #matchGlobStarBodySections(file, 
+    // pattern section, last possible position for it
+    bodySegments, fileIndex, bodyIndex, partial, globStarDepth, sawTail) {
+        // take the first body segment, and walk from fileIndex to its "after"
+        // value at the end
+        // If it doesn't match at that position, we increment, until we hit
+        // that final possible position, and give up.
+        // If it does match, then advance and try to rest.
+        // If any of them fail we keep walking forward.
+        // this is still a bit recursively painful, but it's more constrained
+        // than previous implementations, because we never test something that
+        // can't possibly be a valid matching condition.
+        const bs = bodySegments[bodyIndex];
+        if (!bs) {
+            // just make sure that there's no bad dots
+            for (let i = fileIndex; i < file.length; i++) {
+                sawTail = true;
+                const f = file[i];
+                if (f === '.' ||
+                    f === '..' ||
+                    (!this.options.dot && f.startsWith('.'))) {
+                    return false;
+                }
+            }
+            return sawTail;
+        }
+        // have a non-globstar body section to test
+        const [body, after] = bs;
+        while (fileIndex <= after) {
+            const m = this.#matchOne(file.slice(0, fileIndex + body.length), body, partial, fileIndex, 0);
+            // if limit exceeded, no match. intentional false negative,
+            // acceptable break in correctness for security.
+            if (m && globStarDepth < this.maxGlobstarRecursion) {
+                // match! see if the rest match. if so, we're done!
+                const sub = this.#matchGlobStarBodySections(file, bodySegments, fileIndex + body.length, bodyIndex + 1, partial, globStarDepth + 1, sawTail);
+                if (sub !== false) {
+                    return sub;
+                }
+            }
+            const f = file[fileIndex];
+            if (f === '.' ||
+                f === '..' ||
+                (!this.options.dot && f.startsWith('.'))) {
+                return false;
+            }
+            fileIndex++;
+        }
+        // walked off. no point continuing
+        return partial || null;
+    }
+    #matchOne(file, pattern, partial, fileIndex, patternIndex) {
+        let fi;
+        let pi;
+        let pl;
+        let fl;
+        for (fi = fileIndex,
+            pi = patternIndex,
+            fl = file.length,
+            pl = pattern.length; fi < fl && pi < pl; fi++, pi++) {
+            this.debug('matchOne loop');
+            let p = pattern[pi];
+            let f = file[fi];
+            this.debug(pattern, p, f);
+            // should be impossible.
+            // some invalid regexp stuff in the set.
+            /* c8 ignore start */
+            if (p === false || p === GLOBSTAR) {
+                return false;
+            }
+            /* c8 ignore stop */
+            // something other than **
+            // non-magic patterns just have to match exactly
+            // patterns with magic have been turned into regexps.
+            let hit;
+            if (typeof p === 'string') {
+                hit = f === p;
+                this.debug('string match', p, f, hit);
+            }
+            else {
+                hit = p.test(f);
+                this.debug('pattern match', p, f, hit);
+            }
+            if (!hit)
+                return false;
+        }
+        // Note: ending in / means that we'll get a final ""
+        // at the end of the pattern.  This can only match a
+        // corresponding "" at the end of the file.
+        // If the file ends in /, then it can only match a
+        // a pattern that ends in /, unless the pattern just
+        // doesn't have any more for it. But, a/b/ should *not*
+        // match "a/b/*", even though "" matches against the
+        // [^/]*? pattern, except in partial mode, where it might
+        // simply not be reached yet.
+        // However, a/b/ should still satisfy a/*
+        // now either we fell off the end of the pattern, or we're done.
+        if (fi === fl && pi === pl) {
+            // ran out of pattern and filename at the same time.
+            // an exact hit!
+            return true;
+        }
+        else if (fi === fl) {
+            // ran out of file, but still had pattern left.
+            // this is ok if we're doing the match as part of
+            // a glob fs traversal.
+            return partial;
+        }
+        else if (pi === pl) {
+            // ran out of pattern, still have file left.
+            // this is only acceptable if we're on the very last
+            // empty segment of a file with a trailing slash.
+            // a/* should match a/b/
+            return fi === fl - 1 && file[fi] === '';
+            /* c8 ignore start */
+        }
+        else {
+            // should be unreachable.
+            throw new Error('wtf?');
+        }
+        /* c8 ignore stop */
+    }
+    braceExpand() {
+        return braceExpand(this.pattern, this.options);
+    }
+    parse(pattern) {
+        assertValidPattern(pattern);
+        const options = this.options;
+        // shortcuts
+        if (pattern === '**')
+            return GLOBSTAR;
+        if (pattern === '')
+            return '';
+        // far and away, the most common glob pattern parts are
+        // *, *.*, and *.<ext>  Add a fast check method for those.
+        let m;
+        let fastTest = null;
+        if ((m = pattern.match(starRE))) {
+            fastTest = options.dot ? starTestDot : starTest;
+        }
+        else if ((m = pattern.match(starDotExtRE))) {
+            fastTest = (options.nocase ?
+                options.dot ?
+                    starDotExtTestNocaseDot
+                    : starDotExtTestNocase
+                : options.dot ? starDotExtTestDot
+                    : starDotExtTest)(m[1]);
+        }
+        else if ((m = pattern.match(qmarksRE))) {
+            fastTest = (options.nocase ?
+                options.dot ?
+                    qmarksTestNocaseDot
+                    : qmarksTestNocase
+                : options.dot ? qmarksTestDot
+                    : qmarksTest)(m);
+        }
+        else if ((m = pattern.match(starDotStarRE))) {
+            fastTest = options.dot ? starDotStarTestDot : starDotStarTest;
+        }
+        else if ((m = pattern.match(dotStarRE))) {
+            fastTest = dotStarTest;
+        }
+        const re = AST.fromGlob(pattern, this.options).toMMPattern();
+        if (fastTest && typeof re === 'object') {
+            // Avoids overriding in frozen environments
+            Reflect.defineProperty(re, 'test', { value: fastTest });
+        }
+        return re;
+    }
+    makeRe() {
+        if (this.regexp || this.regexp === false)
+            return this.regexp;
+        // at this point, this.set is a 2d array of partial
+        // pattern strings, or "**".
+        //
+        // It's better to use .match().  This function shouldn't
+        // be used, really, but it's pretty convenient sometimes,
+        // when you just want to work with a regex.
+        const set = this.set;
+        if (!set.length) {
+            this.regexp = false;
+            return this.regexp;
+        }
+        const options = this.options;
+        const twoStar = options.noglobstar ? esm_star
+            : options.dot ? twoStarDot
+                : twoStarNoDot;
+        const flags = new Set(options.nocase ? ['i'] : []);
+        // regexpify non-globstar patterns
+        // if ** is only item, then we just do one twoStar
+        // if ** is first, and there are more, prepend (\/|twoStar\/)? to next
+        // if ** is last, append (\/twoStar|) to previous
+        // if ** is in the middle, append (\/|\/twoStar\/) to previous
+        // then filter out GLOBSTAR symbols
+        let re = set
+            .map(pattern => {
+            const pp = pattern.map(p => {
+                if (p instanceof RegExp) {
+                    for (const f of p.flags.split(''))
+                        flags.add(f);
+                }
+                return (typeof p === 'string' ? esm_regExpEscape(p)
+                    : p === GLOBSTAR ? GLOBSTAR
+                        : p._src);
+            });
+            pp.forEach((p, i) => {
+                const next = pp[i + 1];
+                const prev = pp[i - 1];
+                if (p !== GLOBSTAR || prev === GLOBSTAR) {
+                    return;
+                }
+                if (prev === undefined) {
+                    if (next !== undefined && next !== GLOBSTAR) {
+                        pp[i + 1] = '(?:\\/|' + twoStar + '\\/)?' + next;
+                    }
+                    else {
+                        pp[i] = twoStar;
+                    }
+                }
+                else if (next === undefined) {
+                    pp[i - 1] = prev + '(?:\\/|\\/' + twoStar + ')?';
+                }
+                else if (next !== GLOBSTAR) {
+                    pp[i - 1] = prev + '(?:\\/|\\/' + twoStar + '\\/)' + next;
+                    pp[i + 1] = GLOBSTAR;
+                }
+            });
+            const filtered = pp.filter(p => p !== GLOBSTAR);
+            // For partial matches, we need to make the pattern match
+            // any prefix of the full path. We do this by generating
+            // alternative patterns that match progressively longer prefixes.
+            if (this.partial && filtered.length >= 1) {
+                const prefixes = [];
+                for (let i = 1; i <= filtered.length; i++) {
+                    prefixes.push(filtered.slice(0, i).join('/'));
+                }
+                return '(?:' + prefixes.join('|') + ')';
+            }
+            return filtered.join('/');
+        })
+            .join('|');
+        // need to wrap in parens if we had more than one thing with |,
+        // otherwise only the first will be anchored to ^ and the last to $
+        const [open, close] = set.length > 1 ? ['(?:', ')'] : ['', ''];
+        // must match entire pattern
+        // ending in a * or ** will make it less strict.
+        re = '^' + open + re + close + '$';
+        // In partial mode, '/' should always match as it's a valid prefix for any pattern
+        if (this.partial) {
+            re = '^(?:\\/|' + open + re.slice(1, -1) + close + ')$';
+        }
+        // can match anything, as long as it's not this.
+        if (this.negate)
+            re = '^(?!' + re + ').+$';
+        try {
+            this.regexp = new RegExp(re, [...flags].join(''));
+            /* c8 ignore start */
+        }
+        catch {
+            // should be impossible
+            this.regexp = false;
+        }
+        /* c8 ignore stop */
+        return this.regexp;
+    }
+    slashSplit(p) {
+        // if p starts with // on windows, we preserve that
+        // so that UNC paths aren't broken.  Otherwise, any number of
+        // / characters are coalesced into one, unless
+        // preserveMultipleSlashes is set to true.
+        if (this.preserveMultipleSlashes) {
+            return p.split('/');
+        }
+        else if (this.isWindows && /^\/\/[^/]+/.test(p)) {
+            // add an extra '' for the one we lose
+            return ['', ...p.split(/\/+/)];
+        }
+        else {
+            return p.split(/\/+/);
+        }
+    }
+    match(f, partial = this.partial) {
+        this.debug('match', f, this.pattern);
+        // short-circuit in the case of busted things.
+        // comments, etc.
+        if (this.comment) {
+            return false;
+        }
+        if (this.empty) {
+            return f === '';
+        }
+        if (f === '/' && partial) {
+            return true;
+        }
+        const options = this.options;
+        // windows: need to use /, not \
+        if (this.isWindows) {
+            f = f.split('\\').join('/');
+        }
+        // treat the test path as a set of pathparts.
+        const ff = this.slashSplit(f);
+        this.debug(this.pattern, 'split', ff);
+        // just ONE of the pattern sets in this.set needs to match
+        // in order for it to be valid.  If negating, then just one
+        // match means that we have failed.
+        // Either way, return on the first hit.
+        const set = this.set;
+        this.debug(this.pattern, 'set', set);
+        // Find the basename of the path by looking for the last non-empty segment
+        let filename = ff[ff.length - 1];
+        if (!filename) {
+            for (let i = ff.length - 2; !filename && i >= 0; i--) {
+                filename = ff[i];
+            }
+        }
+        for (const pattern of set) {
+            let file = ff;
+            if (options.matchBase && pattern.length === 1) {
+                file = [filename];
+            }
+            const hit = this.matchOne(file, pattern, partial);
+            if (hit) {
+                if (options.flipNegate) {
+                    return true;
+                }
+                return !this.negate;
+            }
+        }
+        // didn't get any hits.  this is success if it's a negative
+        // pattern, failure otherwise.
+        if (options.flipNegate) {
+            return false;
+        }
+        return this.negate;
+    }
+    static defaults(def) {
+        return minimatch.defaults(def).Minimatch;
+    }
+}
+/* c8 ignore start */
+
+
+
+/* c8 ignore stop */
+minimatch.AST = AST;
+minimatch.Minimatch = Minimatch;
+minimatch.escape = escape_escape;
+minimatch.unescape = unescape_unescape;
+//# sourceMappingURL=index.js.map
+;// CONCATENATED MODULE: ./node_modules/@actions/glob/lib/internal-path.js
+
+
+
+const internal_path_IS_WINDOWS = process.platform === 'win32';
+/**
+ * Helper class for parsing paths into segments
+ */
+class Path {
+    /**
+     * Constructs a Path
+     * @param itemPath Path or array of segments
+     */
+    constructor(itemPath) {
+        this.segments = [];
+        // String
+        if (typeof itemPath === 'string') {
+            external_assert_(itemPath, `Parameter 'itemPath' must not be empty`);
+            // Normalize slashes and trim unnecessary trailing slash
+            itemPath = safeTrimTrailingSeparator(itemPath);
+            // Not rooted
+            if (!hasRoot(itemPath)) {
+                this.segments = itemPath.split(external_path_namespaceObject.sep);
+            }
+            // Rooted
+            else {
+                // Add all segments, while not at the root
+                let remaining = itemPath;
+                let dir = dirname(remaining);
+                while (dir !== remaining) {
+                    // Add the segment
+                    const basename = external_path_namespaceObject.basename(remaining);
+                    this.segments.unshift(basename);
+                    // Truncate the last segment
+                    remaining = dir;
+                    dir = dirname(remaining);
+                }
+                // Remainder is the root
+                this.segments.unshift(remaining);
+            }
+        }
+        // Array
+        else {
+            // Must not be empty
+            external_assert_(itemPath.length > 0, `Parameter 'itemPath' must not be an empty array`);
+            // Each segment
+            for (let i = 0; i < itemPath.length; i++) {
+                let segment = itemPath[i];
+                // Must not be empty
+                external_assert_(segment, `Parameter 'itemPath' must not contain any empty segments`);
+                // Normalize slashes
+                segment = internal_path_helper_normalizeSeparators(itemPath[i]);
+                // Root segment
+                if (i === 0 && hasRoot(segment)) {
+                    segment = safeTrimTrailingSeparator(segment);
+                    external_assert_(segment === dirname(segment), `Parameter 'itemPath' root segment contains information for multiple segments`);
+                    this.segments.push(segment);
+                }
+                // All other segments
+                else {
+                    // Must not contain slash
+                    external_assert_(!segment.includes(external_path_namespaceObject.sep), `Parameter 'itemPath' contains unexpected path separators`);
+                    this.segments.push(segment);
+                }
+            }
+        }
+    }
+    /**
+     * Converts the path to it's string representation
+     */
+    toString() {
+        // First segment
+        let result = this.segments[0];
+        // All others
+        let skipSlash = result.endsWith(external_path_namespaceObject.sep) || (internal_path_IS_WINDOWS && /^[A-Z]:$/i.test(result));
+        for (let i = 1; i < this.segments.length; i++) {
+            if (skipSlash) {
+                skipSlash = false;
+            }
+            else {
+                result += external_path_namespaceObject.sep;
+            }
+            result += this.segments[i];
+        }
+        return result;
+    }
+}
+//# sourceMappingURL=internal-path.js.map
+;// CONCATENATED MODULE: ./node_modules/@actions/glob/lib/internal-pattern.js
+
+
+
+
+
+
+
+const internal_pattern_IS_WINDOWS = process.platform === 'win32';
+class Pattern {
+    constructor(patternOrNegate, isImplicitPattern = false, segments, homedir) {
+        /**
+         * Indicates whether matches should be excluded from the result set
+         */
+        this.negate = false;
+        // Pattern overload
+        let pattern;
+        if (typeof patternOrNegate === 'string') {
+            pattern = patternOrNegate.trim();
+        }
+        // Segments overload
+        else {
+            // Convert to pattern
+            segments = segments || [];
+            external_assert_(segments.length, `Parameter 'segments' must not empty`);
+            const root = Pattern.getLiteral(segments[0]);
+            external_assert_(root && hasAbsoluteRoot(root), `Parameter 'segments' first element must be a root path`);
+            pattern = new Path(segments).toString().trim();
+            if (patternOrNegate) {
+                pattern = `!${pattern}`;
+            }
+        }
+        // Negate
+        while (pattern.startsWith('!')) {
+            this.negate = !this.negate;
+            pattern = pattern.substr(1).trim();
+        }
+        // Normalize slashes and ensures absolute root
+        pattern = Pattern.fixupPattern(pattern, homedir);
+        // Segments
+        this.segments = new Path(pattern).segments;
+        // Trailing slash indicates the pattern should only match directories, not regular files
+        this.trailingSeparator = internal_path_helper_normalizeSeparators(pattern)
+            .endsWith(external_path_namespaceObject.sep);
+        pattern = safeTrimTrailingSeparator(pattern);
+        // Search path (literal path prior to the first glob segment)
+        let foundGlob = false;
+        const searchSegments = this.segments
+            .map(x => Pattern.getLiteral(x))
+            .filter(x => !foundGlob && !(foundGlob = x === ''));
+        this.searchPath = new Path(searchSegments).toString();
+        // Root RegExp (required when determining partial match)
+        this.rootRegExp = new RegExp(Pattern.regExpEscape(searchSegments[0]), internal_pattern_IS_WINDOWS ? 'i' : '');
+        this.isImplicitPattern = isImplicitPattern;
+        // Create minimatch
+        const minimatchOptions = {
+            dot: true,
+            nobrace: true,
+            nocase: internal_pattern_IS_WINDOWS,
+            nocomment: true,
+            noext: true,
+            nonegate: true
+        };
+        pattern = internal_pattern_IS_WINDOWS ? pattern.replace(/\\/g, '/') : pattern;
+        this.minimatch = new Minimatch(pattern, minimatchOptions);
+    }
+    /**
+     * Matches the pattern against the specified path
+     */
+    match(itemPath) {
+        // Last segment is globstar?
+        if (this.segments[this.segments.length - 1] === '**') {
+            // Normalize slashes
+            itemPath = internal_path_helper_normalizeSeparators(itemPath);
+            // Append a trailing slash. Otherwise Minimatch will not match the directory immediately
+            // preceding the globstar. For example, given the pattern `/foo/**`, Minimatch returns
+            // false for `/foo` but returns true for `/foo/`. Append a trailing slash to handle that quirk.
+            if (!itemPath.endsWith(external_path_namespaceObject.sep) && this.isImplicitPattern === false) {
+                // Note, this is safe because the constructor ensures the pattern has an absolute root.
+                // For example, formats like C: and C:foo on Windows are resolved to an absolute root.
+                itemPath = `${itemPath}${external_path_namespaceObject.sep}`;
+            }
+        }
+        else {
+            // Normalize slashes and trim unnecessary trailing slash
+            itemPath = safeTrimTrailingSeparator(itemPath);
+        }
+        // Match
+        if (this.minimatch.match(itemPath)) {
+            return this.trailingSeparator ? MatchKind.Directory : MatchKind.All;
+        }
+        return MatchKind.None;
+    }
+    /**
+     * Indicates whether the pattern may match descendants of the specified path
+     */
+    partialMatch(itemPath) {
+        // Normalize slashes and trim unnecessary trailing slash
+        itemPath = safeTrimTrailingSeparator(itemPath);
+        // matchOne does not handle root path correctly
+        if (dirname(itemPath) === itemPath) {
+            return this.rootRegExp.test(itemPath);
+        }
+        return this.minimatch.matchOne(itemPath.split(internal_pattern_IS_WINDOWS ? /\\+/ : /\/+/), this.minimatch.set[0], true);
+    }
+    /**
+     * Escapes glob patterns within a path
+     */
+    static globEscape(s) {
+        return (internal_pattern_IS_WINDOWS ? s : s.replace(/\\/g, '\\\\')) // escape '\' on Linux/macOS
+            .replace(/(\[)(?=[^/]+\])/g, '[[]') // escape '[' when ']' follows within the path segment
+            .replace(/\?/g, '[?]') // escape '?'
+            .replace(/\*/g, '[*]'); // escape '*'
+    }
+    /**
+     * Normalizes slashes and ensures absolute root
+     */
+    static fixupPattern(pattern, homedir) {
+        // Empty
+        external_assert_(pattern, 'pattern cannot be empty');
+        // Must not contain `.` segment, unless first segment
+        // Must not contain `..` segment
+        const literalSegments = new Path(pattern).segments.map(x => Pattern.getLiteral(x));
+        external_assert_(literalSegments.every((x, i) => (x !== '.' || i === 0) && x !== '..'), `Invalid pattern '${pattern}'. Relative pathing '.' and '..' is not allowed.`);
+        // Must not contain globs in root, e.g. Windows UNC path \\foo\b*r
+        external_assert_(!hasRoot(pattern) || literalSegments[0], `Invalid pattern '${pattern}'. Root segment must not contain globs.`);
+        // Normalize slashes
+        pattern = internal_path_helper_normalizeSeparators(pattern);
+        // Replace leading `.` segment
+        if (pattern === '.' || pattern.startsWith(`.${external_path_namespaceObject.sep}`)) {
+            pattern = Pattern.globEscape(process.cwd()) + pattern.substr(1);
+        }
+        // Replace leading `~` segment
+        else if (pattern === '~' || pattern.startsWith(`~${external_path_namespaceObject.sep}`)) {
+            homedir = homedir || external_os_namespaceObject.homedir();
+            external_assert_(homedir, 'Unable to determine HOME directory');
+            external_assert_(hasAbsoluteRoot(homedir), `Expected HOME directory to be a rooted path. Actual '${homedir}'`);
+            pattern = Pattern.globEscape(homedir) + pattern.substr(1);
+        }
+        // Replace relative drive root, e.g. pattern is C: or C:foo
+        else if (internal_pattern_IS_WINDOWS &&
+            (pattern.match(/^[A-Z]:$/i) || pattern.match(/^[A-Z]:[^\\]/i))) {
+            let root = ensureAbsoluteRoot('C:\\dummy-root', pattern.substr(0, 2));
+            if (pattern.length > 2 && !root.endsWith('\\')) {
+                root += '\\';
+            }
+            pattern = Pattern.globEscape(root) + pattern.substr(2);
+        }
+        // Replace relative root, e.g. pattern is \ or \foo
+        else if (internal_pattern_IS_WINDOWS && (pattern === '\\' || pattern.match(/^\\[^\\]/))) {
+            let root = ensureAbsoluteRoot('C:\\dummy-root', '\\');
+            if (!root.endsWith('\\')) {
+                root += '\\';
+            }
+            pattern = Pattern.globEscape(root) + pattern.substr(1);
+        }
+        // Otherwise ensure absolute root
+        else {
+            pattern = ensureAbsoluteRoot(Pattern.globEscape(process.cwd()), pattern);
+        }
+        return internal_path_helper_normalizeSeparators(pattern);
+    }
+    /**
+     * Attempts to unescape a pattern segment to create a literal path segment.
+     * Otherwise returns empty string.
+     */
+    static getLiteral(segment) {
+        let literal = '';
+        for (let i = 0; i < segment.length; i++) {
+            const c = segment[i];
+            // Escape
+            if (c === '\\' && !internal_pattern_IS_WINDOWS && i + 1 < segment.length) {
+                literal += segment[++i];
+                continue;
+            }
+            // Wildcard
+            else if (c === '*' || c === '?') {
+                return '';
+            }
+            // Character set
+            else if (c === '[' && i + 1 < segment.length) {
+                let set = '';
+                let closed = -1;
+                for (let i2 = i + 1; i2 < segment.length; i2++) {
+                    const c2 = segment[i2];
+                    // Escape
+                    if (c2 === '\\' && !internal_pattern_IS_WINDOWS && i2 + 1 < segment.length) {
+                        set += segment[++i2];
+                        continue;
+                    }
+                    // Closed
+                    else if (c2 === ']') {
+                        closed = i2;
+                        break;
+                    }
+                    // Otherwise
+                    else {
+                        set += c2;
+                    }
+                }
+                // Closed?
+                if (closed >= 0) {
+                    // Cannot convert
+                    if (set.length > 1) {
+                        return '';
+                    }
+                    // Convert to literal
+                    if (set) {
+                        literal += set;
+                        i = closed;
+                        continue;
+                    }
+                }
+                // Otherwise fall thru
+            }
+            // Append
+            literal += c;
+        }
+        return literal;
+    }
+    /**
+     * Escapes regexp special characters
+     * https://javascript.info/regexp-escaping
+     */
+    static regExpEscape(s) {
+        return s.replace(/[[\\^$.|?*+()]/g, '\\$&');
+    }
+}
+//# sourceMappingURL=internal-pattern.js.map
+;// CONCATENATED MODULE: ./node_modules/@actions/glob/lib/internal-search-state.js
+class SearchState {
+    constructor(path, level) {
+        this.path = path;
+        this.level = level;
+    }
+}
+//# sourceMappingURL=internal-search-state.js.map
+;// CONCATENATED MODULE: ./node_modules/@actions/glob/lib/internal-globber.js
+var internal_globber_awaiter = (undefined && undefined.__awaiter) || function (thisArg, _arguments, P, generator) {
+    function adopt(value) { return value instanceof P ? value : new P(function (resolve) { resolve(value); }); }
+    return new (P || (P = Promise))(function (resolve, reject) {
+        function fulfilled(value) { try { step(generator.next(value)); } catch (e) { reject(e); } }
+        function rejected(value) { try { step(generator["throw"](value)); } catch (e) { reject(e); } }
+        function step(result) { result.done ? resolve(result.value) : adopt(result.value).then(fulfilled, rejected); }
+        step((generator = generator.apply(thisArg, _arguments || [])).next());
+    });
+};
+var __asyncValues = (undefined && undefined.__asyncValues) || function (o) {
+    if (!Symbol.asyncIterator) throw new TypeError("Symbol.asyncIterator is not defined.");
+    var m = o[Symbol.asyncIterator], i;
+    return m ? m.call(o) : (o = typeof __values === "function" ? __values(o) : o[Symbol.iterator](), i = {}, verb("next"), verb("throw"), verb("return"), i[Symbol.asyncIterator] = function () { return this; }, i);
+    function verb(n) { i[n] = o[n] && function (v) { return new Promise(function (resolve, reject) { v = o[n](v), settle(resolve, reject, v.done, v.value); }); }; }
+    function settle(resolve, reject, d, v) { Promise.resolve(v).then(function(v) { resolve({ value: v, done: d }); }, reject); }
+};
+var __await = (undefined && undefined.__await) || function (v) { return this instanceof __await ? (this.v = v, this) : new __await(v); }
+var __asyncGenerator = (undefined && undefined.__asyncGenerator) || function (thisArg, _arguments, generator) {
+    if (!Symbol.asyncIterator) throw new TypeError("Symbol.asyncIterator is not defined.");
+    var g = generator.apply(thisArg, _arguments || []), i, q = [];
+    return i = Object.create((typeof AsyncIterator === "function" ? AsyncIterator : Object).prototype), verb("next"), verb("throw"), verb("return", awaitReturn), i[Symbol.asyncIterator] = function () { return this; }, i;
+    function awaitReturn(f) { return function (v) { return Promise.resolve(v).then(f, reject); }; }
+    function verb(n, f) { if (g[n]) { i[n] = function (v) { return new Promise(function (a, b) { q.push([n, v, a, b]) > 1 || resume(n, v); }); }; if (f) i[n] = f(i[n]); } }
+    function resume(n, v) { try { step(g[n](v)); } catch (e) { settle(q[0][3], e); } }
+    function step(r) { r.value instanceof __await ? Promise.resolve(r.value.v).then(fulfill, reject) : settle(q[0][2], r); }
+    function fulfill(value) { resume("next", value); }
+    function reject(value) { resume("throw", value); }
+    function settle(f, v) { if (f(v), q.shift(), q.length) resume(q[0][0], q[0][1]); }
+};
+
+
+
+
+
+
+
+
+const internal_globber_IS_WINDOWS = process.platform === 'win32';
+class DefaultGlobber {
+    constructor(options) {
+        this.patterns = [];
+        this.searchPaths = [];
+        this.options = getOptions(options);
+    }
+    getSearchPaths() {
+        // Return a copy
+        return this.searchPaths.slice();
+    }
+    glob() {
+        return internal_globber_awaiter(this, void 0, void 0, function* () {
+            var _a, e_1, _b, _c;
+            const result = [];
+            try {
+                for (var _d = true, _e = __asyncValues(this.globGenerator()), _f; _f = yield _e.next(), _a = _f.done, !_a; _d = true) {
+                    _c = _f.value;
+                    _d = false;
+                    const itemPath = _c;
+                    result.push(itemPath);
+                }
+            }
+            catch (e_1_1) { e_1 = { error: e_1_1 }; }
+            finally {
+                try {
+                    if (!_d && !_a && (_b = _e.return)) yield _b.call(_e);
+                }
+                finally { if (e_1) throw e_1.error; }
+            }
+            return result;
+        });
+    }
+    globGenerator() {
+        return __asyncGenerator(this, arguments, function* globGenerator_1() {
+            // Fill in defaults options
+            const options = getOptions(this.options);
+            // Implicit descendants?
+            const patterns = [];
+            for (const pattern of this.patterns) {
+                patterns.push(pattern);
+                if (options.implicitDescendants &&
+                    (pattern.trailingSeparator ||
+                        pattern.segments[pattern.segments.length - 1] !== '**')) {
+                    patterns.push(new Pattern(pattern.negate, true, pattern.segments.concat('**')));
+                }
+            }
+            // Push the search paths
+            const stack = [];
+            for (const searchPath of getSearchPaths(patterns)) {
+                core_debug(`Search path '${searchPath}'`);
+                // Exists?
+                try {
+                    // Intentionally using lstat. Detection for broken symlink
+                    // will be performed later (if following symlinks).
+                    yield __await(external_fs_namespaceObject.promises.lstat(searchPath));
+                }
+                catch (err) {
+                    if (err.code === 'ENOENT') {
+                        continue;
+                    }
+                    throw err;
+                }
+                stack.unshift(new SearchState(searchPath, 1));
+            }
+            // Search
+            const traversalChain = []; // used to detect cycles
+            while (stack.length) {
+                // Pop
+                const item = stack.pop();
+                // Match?
+                const match = internal_pattern_helper_match(patterns, item.path);
+                const partialMatch = !!match || internal_pattern_helper_partialMatch(patterns, item.path);
+                if (!match && !partialMatch) {
+                    continue;
+                }
+                // Stat
+                const stats = yield __await(DefaultGlobber.stat(item, options, traversalChain)
+                // Broken symlink, or symlink cycle detected, or no longer exists
+                );
+                // Broken symlink, or symlink cycle detected, or no longer exists
+                if (!stats) {
+                    continue;
+                }
+                // Hidden file or directory?
+                if (options.excludeHiddenFiles && external_path_namespaceObject.basename(item.path).match(/^\./)) {
+                    continue;
+                }
+                // Directory
+                if (stats.isDirectory()) {
+                    // Matched
+                    if (match & MatchKind.Directory && options.matchDirectories) {
+                        yield yield __await(item.path);
+                    }
+                    // Descend?
+                    else if (!partialMatch) {
+                        continue;
+                    }
+                    // Push the child items in reverse
+                    const childLevel = item.level + 1;
+                    const childItems = (yield __await(external_fs_namespaceObject.promises.readdir(item.path))).map(x => new SearchState(external_path_namespaceObject.join(item.path, x), childLevel));
+                    stack.push(...childItems.reverse());
+                }
+                // File
+                else if (match & MatchKind.File) {
+                    yield yield __await(item.path);
+                }
+            }
+        });
+    }
+    /**
+     * Constructs a DefaultGlobber
+     */
+    static create(patterns, options) {
+        return internal_globber_awaiter(this, void 0, void 0, function* () {
+            const result = new DefaultGlobber(options);
+            if (internal_globber_IS_WINDOWS) {
+                patterns = patterns.replace(/\r\n/g, '\n');
+                patterns = patterns.replace(/\r/g, '\n');
+            }
+            const lines = patterns.split('\n').map(x => x.trim());
+            for (const line of lines) {
+                // Empty or comment
+                if (!line || line.startsWith('#')) {
+                    continue;
+                }
+                // Pattern
+                else {
+                    result.patterns.push(new Pattern(line));
+                }
+            }
+            result.searchPaths.push(...getSearchPaths(result.patterns));
+            return result;
+        });
+    }
+    static stat(item, options, traversalChain) {
+        return internal_globber_awaiter(this, void 0, void 0, function* () {
+            // Note:
+            // `stat` returns info about the target of a symlink (or symlink chain)
+            // `lstat` returns info about a symlink itself
+            let stats;
+            if (options.followSymbolicLinks) {
+                try {
+                    // Use `stat` (following symlinks)
+                    stats = yield external_fs_namespaceObject.promises.stat(item.path);
+                }
+                catch (err) {
+                    if (err.code === 'ENOENT') {
+                        if (options.omitBrokenSymbolicLinks) {
+                            core_debug(`Broken symlink '${item.path}'`);
+                            return undefined;
+                        }
+                        throw new Error(`No information found for the path '${item.path}'. This may indicate a broken symbolic link.`);
+                    }
+                    throw err;
+                }
+            }
+            else {
+                // Use `lstat` (not following symlinks)
+                stats = yield external_fs_namespaceObject.promises.lstat(item.path);
+            }
+            // Note, isDirectory() returns false for the lstat of a symlink
+            if (stats.isDirectory() && options.followSymbolicLinks) {
+                // Get the realpath
+                const realPath = yield external_fs_namespaceObject.promises.realpath(item.path);
+                // Fixup the traversal chain to match the item level
+                while (traversalChain.length >= item.level) {
+                    traversalChain.pop();
+                }
+                // Test for a cycle
+                if (traversalChain.some((x) => x === realPath)) {
+                    core_debug(`Symlink cycle detected for path '${item.path}' and realpath '${realPath}'`);
+                    return undefined;
+                }
+                // Update the traversal chain
+                traversalChain.push(realPath);
+            }
+            return stats;
+        });
+    }
+}
+//# sourceMappingURL=internal-globber.js.map
+;// CONCATENATED MODULE: external "stream"
+const external_stream_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("stream");
+// EXTERNAL MODULE: external "util"
+var external_util_ = __nccwpck_require__(9023);
+;// CONCATENATED MODULE: ./node_modules/@actions/glob/lib/internal-hash-files.js
+var internal_hash_files_awaiter = (undefined && undefined.__awaiter) || function (thisArg, _arguments, P, generator) {
+    function adopt(value) { return value instanceof P ? value : new P(function (resolve) { resolve(value); }); }
+    return new (P || (P = Promise))(function (resolve, reject) {
+        function fulfilled(value) { try { step(generator.next(value)); } catch (e) { reject(e); } }
+        function rejected(value) { try { step(generator["throw"](value)); } catch (e) { reject(e); } }
+        function step(result) { result.done ? resolve(result.value) : adopt(result.value).then(fulfilled, rejected); }
+        step((generator = generator.apply(thisArg, _arguments || [])).next());
+    });
+};
+var internal_hash_files_asyncValues = (undefined && undefined.__asyncValues) || function (o) {
+    if (!Symbol.asyncIterator) throw new TypeError("Symbol.asyncIterator is not defined.");
+    var m = o[Symbol.asyncIterator], i;
+    return m ? m.call(o) : (o = typeof __values === "function" ? __values(o) : o[Symbol.iterator](), i = {}, verb("next"), verb("throw"), verb("return"), i[Symbol.asyncIterator] = function () { return this; }, i);
+    function verb(n) { i[n] = o[n] && function (v) { return new Promise(function (resolve, reject) { v = o[n](v), settle(resolve, reject, v.done, v.value); }); }; }
+    function settle(resolve, reject, d, v) { Promise.resolve(v).then(function(v) { resolve({ value: v, done: d }); }, reject); }
+};
+
+
+
+
+
+
+function hashFiles(globber_1, currentWorkspace_1) {
+    return internal_hash_files_awaiter(this, arguments, void 0, function* (globber, currentWorkspace, verbose = false) {
+        var _a, e_1, _b, _c;
+        var _d;
+        const writeDelegate = verbose ? core.info : core.debug;
+        let hasMatch = false;
+        const githubWorkspace = currentWorkspace
+            ? currentWorkspace
+            : ((_d = process.env['GITHUB_WORKSPACE']) !== null && _d !== void 0 ? _d : process.cwd());
+        const result = crypto.createHash('sha256');
+        let count = 0;
+        try {
+            for (var _e = true, _f = internal_hash_files_asyncValues(globber.globGenerator()), _g; _g = yield _f.next(), _a = _g.done, !_a; _e = true) {
+                _c = _g.value;
+                _e = false;
+                const file = _c;
+                writeDelegate(file);
+                if (!file.startsWith(`${githubWorkspace}${path.sep}`)) {
+                    writeDelegate(`Ignore '${file}' since it is not under GITHUB_WORKSPACE.`);
+                    continue;
+                }
+                if (fs.statSync(file).isDirectory()) {
+                    writeDelegate(`Skip directory '${file}'.`);
+                    continue;
+                }
+                const hash = crypto.createHash('sha256');
+                const pipeline = util.promisify(stream.pipeline);
+                yield pipeline(fs.createReadStream(file), hash);
+                result.write(hash.digest());
+                count++;
+                if (!hasMatch) {
+                    hasMatch = true;
+                }
+            }
+        }
+        catch (e_1_1) { e_1 = { error: e_1_1 }; }
+        finally {
+            try {
+                if (!_e && !_a && (_b = _f.return)) yield _b.call(_f);
+            }
+            finally { if (e_1) throw e_1.error; }
+        }
+        result.end();
+        if (hasMatch) {
+            writeDelegate(`Found ${count} files to hash.`);
+            return result.digest('hex');
+        }
+        else {
+            writeDelegate(`No matches found for glob`);
+            return '';
+        }
+    });
+}
+//# sourceMappingURL=internal-hash-files.js.map
+;// CONCATENATED MODULE: ./node_modules/@actions/glob/lib/glob.js
+var glob_awaiter = (undefined && undefined.__awaiter) || function (thisArg, _arguments, P, generator) {
+    function adopt(value) { return value instanceof P ? value : new P(function (resolve) { resolve(value); }); }
+    return new (P || (P = Promise))(function (resolve, reject) {
+        function fulfilled(value) { try { step(generator.next(value)); } catch (e) { reject(e); } }
+        function rejected(value) { try { step(generator["throw"](value)); } catch (e) { reject(e); } }
+        function step(result) { result.done ? resolve(result.value) : adopt(result.value).then(fulfilled, rejected); }
+        step((generator = generator.apply(thisArg, _arguments || [])).next());
+    });
+};
+
+
+/**
+ * Constructs a globber
+ *
+ * @param patterns  Patterns separated by newlines
+ * @param options   Glob options
+ */
+function create(patterns, options) {
+    return glob_awaiter(this, void 0, void 0, function* () {
+        return yield DefaultGlobber.create(patterns, options);
+    });
+}
+/**
+ * Computes the sha256 hash of a glob
+ *
+ * @param patterns  Patterns separated by newlines
+ * @param currentWorkspace  Workspace used when matching files
+ * @param options   Glob options
+ * @param verbose   Enables verbose logging
+ */
+function glob_hashFiles(patterns_1) {
+    return glob_awaiter(this, arguments, void 0, function* (patterns, currentWorkspace = '', options, verbose = false) {
+        let followSymbolicLinks = true;
+        if (options && typeof options.followSymbolicLinks === 'boolean') {
+            followSymbolicLinks = options.followSymbolicLinks;
+        }
+        const globber = yield create(patterns, { followSymbolicLinks });
+        return _hashFiles(globber, currentWorkspace, verbose);
+    });
+}
+//# sourceMappingURL=glob.js.map
+;// CONCATENATED MODULE: ./src/action/pinned.ts
+/**
+ * Reads the digests out of the files of `protect-files`. Globs are GitHub's own, as in `hashFiles` and in
+ * `path` of actions/upload-artifact. Files are streamed, and never executed or parsed: any text will do.
+ */
+
+
+
+
+/** A file can't be read, or a glob matches none. The message says what to do; nothing was done. */
+class PinnedError extends Error {
+    name = 'PinnedError';
+}
+/** More than the longest digest has, so that one on the edge of two pieces is whole in the second. */
+const OVERLAP = 160;
+/**
+ * @param patterns globs relative to the working directory, which in a workflow is the workspace; `!` excludes
+ * @returns the digests of each file, by its path relative to the working directory; files without any included
+ * @throws PinnedError
+ */
+async function readPinned(patterns) {
+    const including = [...patterns.entries()].filter(([, pattern]) => !isExcluding(pattern));
+    if (patterns.length > 0 && including.length === 0) {
+        throw new PinnedError(`protect-files: ${patterns.join(' ')} only excludes, so nothing would be protected. Name the files to ` +
+            'read in a line without `!` above');
+    }
+    const files = new Set();
+    const unmatched = [];
+    for (const [n, pattern] of including) {
+        // What is excluded first and included later is included, as everywhere with these globs.
+        const matched = await pinned_match(pattern, patterns.slice(n).filter(isExcluding));
+        matched.forEach((file) => files.add(file));
+        if (matched.length === 0) {
+            unmatched.push(pattern);
+        }
+    }
+    if (unmatched.length > 0) {
+        const names = unmatched.map((pattern) => `"${pattern}"`).join(', ');
+        const [matches, it] = unmatched.length === 1 ? ['matches', 'it'] : ['match', 'them'];
+        throw new PinnedError(`protect-files: ${names} ${matches} no file in ${process.cwd()}, so nothing would be protected by ${it}. ` +
+            'Check the path, and that an earlier step, such as actions/checkout, put the files there');
+    }
+    const found = new Map();
+    for (const file of [...files].sort()) {
+        found.set(external_node_path_default().relative(process.cwd(), file), await pinned_digestsOf(file));
+    }
+    return found;
+}
+function isExcluding(pattern) {
+    return pattern.startsWith('!');
+}
+async function pinned_match(pattern, excluding) {
+    try {
+        const globber = await create([pattern, ...excluding].join('\n'), { matchDirectories: false });
+        return await globber.glob();
+    }
+    catch (error) {
+        const why = error instanceof Error ? error.message : String(error);
+        throw new PinnedError(`protect-files: "${pattern}" could not be looked up, so what it protects is not known: ${why}`, { cause: error });
+    }
+}
+async function pinned_digestsOf(file) {
+    const digests = new Set();
+    try {
+        let held = '';
+        const pieces = (0,external_node_fs_namespaceObject.createReadStream)(file, { encoding: 'utf8' });
+        for await (const piece of pieces) {
+            // Every other byte of UTF-16, which Windows writes, is a NUL where there are digests.
+            const text = held + piece.replaceAll('\0', '');
+            digestsIn(text).forEach((digest) => digests.add(digest));
+            held = text.slice(-OVERLAP);
+        }
+    }
+    catch (error) {
+        const why = error instanceof Error ? error.message : String(error);
+        throw new PinnedError(`protect-files: a file could not be read, so what it protects is not known: ${why}`, { cause: error });
+    }
+    return [...digests];
+}
+
+;// CONCATENATED MODULE: ./src/action/named.ts
+/** Everything that the inputs name in files, read before the first request. */
+
+
+
+
+
+
+/**
+ * @returns what the files name, and all that is protected: by the input and by the files
+ * @throws IntakeError, PinnedError, ApprovalError
+ */
+async function readNamed(settings, log) {
+    const intake = await readIntake({
+        digests: settings.digests,
+        files: settings.digestsFiles,
+        registryHost: settings.registry.host,
+    });
+    const files = await readPinned(settings.protectFiles);
+    const pinned = {
+        files: files.size,
+        digests: new Set([...files.values()].flat()).size,
+    };
+    if (files.size > 0) {
+        log.info(`protect-files: ${count(pinned.digests, 'digest')} in ${count(files.size, 'file')}`);
+    }
+    const { applyPlan, registry } = settings;
+    const approval = applyPlan === undefined
+        ? undefined
+        : readApproval(await (0,promises_namespaceObject.readFile)(applyPlan, 'utf8'), registry.origin);
+    return {
+        named: { intake, pinned, ...(approval === undefined ? {} : { approval }) },
+        protection: withFiles(settings.protection, files),
+    };
+}
+
+;// CONCATENATED MODULE: ./src/action/progress.ts
+/** A line every few seconds while a long run is under way: how far, how fast, how long still. */
+
+const EVERY = 5_000;
+/**
+ * @param requests how many were sent so far
+ * @param print takes the finished line
+ */
+function startProgress(requests, print) {
+    let what = '';
+    let expected = 0;
+    let done = 0;
+    let startedAt = Date.now();
+    let requestsBefore = 0;
+    const timer = setInterval(() => {
+        const seconds = (Date.now() - startedAt) / 1000;
+        const rate = (requests() - requestsBefore) / seconds;
+        print(progressLine({ what, expected, done, seconds, rate }));
+    }, EVERY);
+    // The clock alone must not keep the process alive, or a stuck run would never end.
+    timer.unref();
+    return {
+        begin(next) {
+            what = next;
+            expected = 0;
+            done = 0;
+            startedAt = Date.now();
+            requestsBefore = requests();
+        },
+        expect(count) {
+            expected += count;
+        },
+        done() {
+            done += 1;
+        },
+        stop() {
+            clearInterval(timer);
+        },
+    };
+}
+/** @param state `seconds` since the beginning, `rate` in requests a second */
+function progressLine(state) {
+    const { what, expected, done, seconds, rate } = state;
+    const count = (value) => value.toLocaleString('en');
+    const left = done === 0 ? undefined : ((expected - done) / done) * seconds;
+    return (`${what}: ${count(done)} of ${count(expected)}, ${count(Math.round(rate))} requests/s` +
+        (left === undefined || left < 1 ? '' : `, about ${ms_default()(Math.round(left) * 1000)} left`));
+}
+
+;// CONCATENATED MODULE: ./src/report/fate.ts
+const PLANNED = { kind: 'planned' };
+const DELETED = { kind: 'deleted' };
+const HEALED = { kind: 'healed' };
+const GONE = { kind: 'gone' };
+const REFUSED = { kind: 'refused' };
+/** A real run that ended before it came to this manifest must not look as if it had deleted it. */
+const NOT_TRIED = { kind: 'skipped', why: 'the run ended before its turn came' };
+/** The orphans in the order of the plan, each with its fate. */
+function judge(repository, dryRun) {
+    const { plan, outcome, refusal } = repository;
+    if (refusal !== undefined) {
+        return plan.orphans.map((orphan) => ({ orphan, fate: REFUSED }));
+    }
+    if (dryRun) {
+        return plan.orphans.map((orphan) => ({ orphan, fate: PLANNED }));
+    }
+    const fates = new Map();
+    outcome?.deleted.forEach((digest) => fates.set(digest, DELETED));
+    outcome?.healed.forEach((digest) => fates.set(digest, HEALED));
+    outcome?.gone.forEach((digest) => fates.set(digest, GONE));
+    outcome?.spared.forEach(({ digest, reason }) => fates.set(digest, { kind: 'spared', reason }));
+    outcome?.failed.forEach(({ digest, why }) => fates.set(digest, { kind: 'failed', why }));
+    outcome?.skipped.forEach(({ digest, why }) => fates.set(digest, { kind: 'skipped', why }));
+    return plan.orphans.map((orphan) => ({ orphan, fate: fates.get(orphan.digest) ?? NOT_TRIED }));
+}
+/** Deleted by this run, or in a dry-run: what a real run would delete. */
+function isFreed(fate) {
+    return fate.kind === 'deleted' || fate.kind === 'planned';
+}
+/** Should have gone, and is still there. */
+function isFailed(fate) {
+    return fate.kind === 'failed' || fate.kind === 'skipped';
+}
+
+;// CONCATENATED MODULE: ./src/report/run.ts
+/** By name, in the order of UTF-16 code units: the same on every machine. */
+function repositoriesByName(run) {
+    return [...run.repositories].sort((a, b) => {
+        const [left, right] = [a.inventory.repository, b.inventory.repository];
+        return left < right ? -1 : Number(left > right);
+    });
+}
+
+;// CONCATENATED MODULE: ./src/report/bytes.ts
+
+
+/** A sum that stops at the largest exact integer. */
+function addBytes(a, b) {
+    return Math.min(Number.MAX_SAFE_INTEGER, a + b);
+}
+/**
+ * Calls `visit` with the manifest itself and each blob that it needs, and the bytes that the blob takes
+ * in the registry: none for a blob with `urls`, which is stored elsewhere (image-spec "urls").
+ * Children, subject and referrers are manifests of their own, so they are not visited.
+ */
+function eachBlob(manifest, visit) {
+    visit(manifest.digest, manifest.size);
+    if (manifest.kind === 'unknown') {
+        manifest.mentions.forEach((digest) => visit(digest, 0));
+        return;
+    }
+    const foreign = (urls) => urls !== undefined && urls.length > 0;
+    if (manifest.kind === 'image') {
+        visit(manifest.config.digest, foreign(manifest.config.urls) ? 0 : manifest.config.size);
+    }
+    for (const blob of manifest.kind === 'image' ? manifest.layers : manifest.others) {
+        visit(blob.digest, foreign(blob.urls) ? 0 : blob.size);
+    }
+}
+/** The manifest and its blobs, each once: what people call the size of an image. Shared blobs count. */
+function contentBytes(manifest) {
+    const sizes = new Map();
+    eachBlob(manifest, (digest, size) => {
+        sizes.set(digest, Math.min(size, sizes.get(digest) ?? size));
+    });
+    return [...sizes.values()].reduce(addBytes, 0);
+}
+/**
+ * Bytes of the freed manifests and of the blobs that only they need, each digest once over the whole
+ * run. Kept is what an inventory holds and what wasn't freed; a manifest that was gone already is
+ * neither. Linear in the number of descriptors, in memory linear in the freed ones.
+ */
+function freedBytes(run) {
+    const repositories = repositoriesByName(run);
+    // Parallel arrays behind one map: a third of the memory that an object per blob takes.
+    const slots = new Map();
+    const sizes = [];
+    const owners = [];
+    const notKept = repositories.map((repository, owner) => {
+        const judged = judge(repository, run.dryRun);
+        for (const { orphan, fate } of judged) {
+            const manifest = repository.inventory.manifests.get(orphan.digest);
+            if (manifest === undefined || !isFreed(fate)) {
+                continue;
+            }
+            eachBlob(manifest, (digest, size) => {
+                const slot = slots.get(digest);
+                if (slot === undefined) {
+                    slots.set(digest, sizes.length);
+                    sizes.push(size);
+                    owners.push(owner);
+                }
+                else {
+                    sizes[slot] = Math.min(size, sizes[slot] ?? size);
+                }
+            });
+        }
+        const gone = judged.filter(({ fate }) => isFreed(fate) || fate.kind === 'gone');
+        return new Set(gone.map(({ orphan }) => orphan.digest));
+    });
+    if (slots.size > 0) {
+        repositories.forEach(({ inventory }, owner) => {
+            for (const [digest, manifest] of inventory.manifests) {
+                if (notKept[owner]?.has(digest) !== true) {
+                    eachBlob(manifest, (needed) => {
+                        const slot = slots.get(needed);
+                        if (slot !== undefined) {
+                            sizes[slot] = 0;
+                        }
+                    });
+                }
+            }
+        });
+    }
+    const sums = repositories.map(() => 0);
+    sizes.forEach((size, slot) => {
+        const owner = owners[slot] ?? 0;
+        sums[owner] = addBytes(sums[owner] ?? 0, size);
+    });
+    return {
+        total: sums.reduce(addBytes, 0),
+        atMost: !run.everyRepositoryScanned ||
+            repositories.some(({ inventory }) => inventory.gaps.length > 0),
+        byRepository: new Map(repositories.map(({ inventory }, owner) => [inventory.repository, sums[owner] ?? 0])),
+    };
+}
+
+;// CONCATENATED MODULE: ./src/report/refusals.ts
+
+const LOOK = 'Look at what was found, in the summary or the `report-file`. If it is right, raise `max-deletes` for one run, or ' +
+    'let a dry-run write its plan to a `plan-file` and carry that out with `apply-plan`';
+/** A sentence without its full stop; plain text that is safe in a log. */
+function whyRefused(refusal) {
+    switch (refusal.kind) {
+        case 'no-tags':
+            return (`nothing is deleted here: no tag is left, and the ledger remembers ${count(refusal.remembered, 'manifest')} ` +
+                'that tags led to, so the list of tags may be wrong. If the tags were removed on purpose, let a dry-run ' +
+                'write its plan to a `plan-file`, look at it, and carry it out with `apply-plan`');
+        case 'share':
+            return (`nothing is deleted here: ${words_number(refusal.orphans)} of the ${count(refusal.manifests, 'manifest')} that are ` +
+                `known would go, and \`max-deletes\` allows ${String(refusal.percent)}%. ${LOOK}`);
+        case 'count':
+            return (`nothing is deleted in this run: it found ${count(refusal.orphans, 'orphan')}, and \`max-deletes\` allows ` +
+                `${words_number(refusal.count)}. ${LOOK}`);
+        case 'no-deletes':
+            return `this registry refuses deletes, and nothing was deleted: ${refusal.why}`;
+        case 'no-rights':
+            return refusal.why;
+    }
+}
+
+;// CONCATENATED MODULE: ./src/report/totals.ts
+/**
+ * A run in numbers, and the list of what makes its job red. Summary, outputs and JSON report take
+ * their numbers from here and count nothing themselves.
+ */
+
+
+
+
+
+function countRepository(repository, dryRun) {
+    const { inventory, plan, outcome } = repository;
+    const judged = judge(repository, dryRun);
+    const of = (kind) => judged.filter(({ fate }) => fate.kind === kind).length;
+    const [spared, refused, healed] = [of('spared'), of('refused'), of('healed')];
+    return {
+        tags: inventory.tags.size,
+        manifests: inventory.manifests.size,
+        orphansFound: plan.orphans.length,
+        deleted: of('deleted'),
+        planned: of('planned'),
+        gone: of('gone'),
+        spared,
+        failed: judged.filter(({ fate }) => isFailed(fate)).length + (dryRun ? 0 : refused),
+        refused,
+        healed,
+        broken: outcome?.broken.length ?? 0,
+        kept: plan.keep.length + spared + healed,
+        gaps: inventory.gaps.length,
+    };
+}
+/** Summary, outputs and JSON ask for the same numbers; a run of a million manifests takes seconds. */
+const counted = new WeakMap();
+function totals(run) {
+    const sums = counted.get(run) ?? countRun(run);
+    counted.set(run, sums);
+    return sums;
+}
+function countRun(run) {
+    const counts = run.repositories.map((repository) => countRepository(repository, run.dryRun));
+    const sum = (of) => counts.reduce((all, one) => all + of(one), 0);
+    const bytes = freedBytes(run);
+    return {
+        repositories: run.repositories.length,
+        repositoriesFreed: counts.filter(({ deleted, planned }) => deleted + planned > 0).length,
+        tags: sum(({ tags }) => tags),
+        manifests: sum(({ manifests }) => manifests),
+        orphansFound: sum(({ orphansFound }) => orphansFound),
+        deleted: sum(({ deleted }) => deleted),
+        planned: sum(({ planned }) => planned),
+        gone: sum(({ gone }) => gone),
+        spared: sum(({ spared }) => spared),
+        failed: sum(({ failed }) => failed),
+        refused: sum(({ refused }) => refused),
+        healed: sum(({ healed }) => healed),
+        broken: sum(({ broken }) => broken),
+        kept: sum(({ kept }) => kept),
+        gaps: sum(({ gaps }) => gaps),
+        freedBytes: bytes.total,
+        freedBytesAtMost: bytes.atMost,
+        freedBytesByRepository: bytes.byRepository,
+    };
+}
+/** Longer than any sentence worth reading in an annotation. */
+const SENTENCE = 500;
+/** Everything that makes the job red, worst first, then by repository. */
+function problems(run) {
+    const repositories = repositoriesByName(run);
+    const each = (of) => repositories.flatMap(of);
+    const found = [
+        ...each(({ inventory: { repository }, outcome }) => (outcome?.broken ?? []).map(({ what, why }) => ({
+            kind: 'broken',
+            repository,
+            what: `${what} no longer resolves after the clean-up: ${why}`,
+        }))),
+        ...each(healed),
+        ...run.failures.map((what) => ({ kind: 'run', what })),
+        ...each(unverified),
+        ...(run.dryRun ? [] : refusals(run)),
+        ...each(({ inventory: { repository, gaps } }) => gaps.map(({ what, why }) => ({
+            kind: 'gap',
+            repository,
+            what: `${what} couldn't be read: ${why}`,
+        }))),
+        ...each((repository) => failedDeletes(repository, run.dryRun)),
+    ];
+    return found.map((problem) => ({ ...problem, what: words_printable(problem.what, SENTENCE) }));
+}
+/** Why nothing is deleted in some repositories: of a dry-run, warnings. What holds for the whole run is said once. */
+function refusals(run) {
+    const found = new Map();
+    for (const { inventory, refusal } of repositoriesByName(run)) {
+        if (refusal !== undefined) {
+            const what = words_printable(whyRefused(refusal), SENTENCE);
+            // These two are about one repository. The others name it themselves, or are about the whole run.
+            const isLocal = refusal.kind === 'no-tags' || refusal.kind === 'share';
+            const of = isLocal ? { repository: inventory.repository } : {};
+            found.set(isLocal ? inventory.repository : what, { kind: 'refused', ...of, what });
+        }
+    }
+    return [...found.values()];
+}
+function healed({ inventory: { repository }, outcome }) {
+    return (outcome?.healed ?? []).map((digest) => ({
+        kind: 'healed',
+        repository,
+        what: `${shortDigest(digest)} was deleted at the moment when a push began to use it, and was put back from its ` +
+            'saved bytes. Give pushes and this clean-up the same `concurrency:` group',
+    }));
+}
+function unverified({ inventory: { repository }, outcome }) {
+    const what = 'the run was told to stop before it could look whether what was kept is still there. The backup has what was deleted';
+    return outcome?.unverified === true ? [{ kind: 'run', repository, what }] : [];
+}
+/** One problem with the repository's name in front, as an annotation says it. */
+function sentence(problem) {
+    return problem.repository === undefined
+        ? problem.what
+        : `${words_printable(problem.repository, 255)}: ${problem.what}`;
+}
+/** Each refused delete; those not tried are counted together by cause, as one refusal may stop hundreds. */
+function failedDeletes(repository, dryRun) {
+    const name = repository.inventory.repository;
+    const refused = [];
+    const skipped = new Map();
+    for (const { orphan, fate } of judge(repository, dryRun)) {
+        if (fate.kind === 'failed') {
+            const what = `${shortDigest(orphan.digest)} couldn't be deleted: ${fate.why}`;
+            refused.push({ kind: 'delete', repository: name, what });
+        }
+        else if (fate.kind === 'skipped') {
+            skipped.set(fate.why, (skipped.get(fate.why) ?? 0) + 1);
+        }
+    }
+    const left = [...skipped].map(([why, number]) => ({
+        kind: 'skipped',
+        repository: name,
+        what: `${count(number, 'orphan')} not deleted (${why})`,
+    }));
+    return [...refused, ...left];
+}
+
+;// CONCATENATED MODULE: ./src/report/outputs.ts
+/** The values of the action's outputs. Setting them is somebody else's task. */
+
+
+
+/** GitHub drops a job's outputs over 1 MiB, and counts them as UTF-16. */
+const DIGESTS_LENGTH = 400_000;
+/** Room for the note's own characters: `,{"cut":1234567890}]`. */
+const NOTE_LENGTH = 40;
+/** In a dry-run nothing was deleted, so `deleted-count` is 0 and `deleted-digests` is `[]`. */
+function outputs(run) {
+    const sums = totals(run);
+    return {
+        'orphans-found': String(sums.orphansFound),
+        'deleted-count': String(sums.deleted),
+        'deleted-digests': deletedDigests(run).json,
+        'kept-count': String(sums.kept),
+        'failed-count': String(sums.failed),
+        'freed-bytes': String(sums.freedBytes),
+        'backup-dir': run.backup ?? '',
+    };
+}
+/**
+ * A JSON array of `repository@digest`, by repository and in the order of the deletes. When it would be
+ * longer than `length` characters, the rest is left out and the last element is `{"cut": <how many>}`.
+ */
+function deletedDigests(run, length = DIGESTS_LENGTH) {
+    const entries = [];
+    let used = '[]'.length;
+    let cut = 0;
+    for (const entry of deletedNames(run)) {
+        const text = JSON.stringify(entry);
+        if (cut > 0 || used + text.length + 1 > length - NOTE_LENGTH) {
+            cut += 1;
+        }
+        else {
+            entries.push(text);
+            used += text.length + 1;
+        }
+    }
+    const json = `[${[...entries, ...(cut > 0 ? [JSON.stringify({ cut })] : [])].join(',')}]`;
+    return { json, cut };
+}
+function* deletedNames(run) {
+    for (const repository of repositoriesByName(run)) {
+        const planned = new Set(judge(repository, run.dryRun)
+            .filter(({ fate }) => fate.kind === 'deleted')
+            .map(({ orphan }) => orphan.digest));
+        for (const digest of repository.outcome?.deleted ?? []) {
+            if (planned.has(digest)) {
+                yield `${repository.inventory.repository}@${digest}`;
+            }
+        }
+    }
+}
+
+;// CONCATENATED MODULE: ./src/report/fit.ts
+const fit_bytes = (text) => Buffer.byteLength(text, 'utf8');
+const fit_notice = (section, left) => section.cut?.(left) ?? '';
+const fit_NEWLINE = 1;
+/** The sections, a blank line between them, in at most `limit` bytes of UTF-8. */
+function fit(sections, limit) {
+    let room = limit;
+    // A section whose fixed part no longer fits is left out whole: that takes a limit far below GitHub's.
+    const kept = sections.filter((section) => {
+        const fixed = fit_bytes(section.before + fit_notice(section, section.total ?? 0) + (section.after ?? ''));
+        const fits = fixed + fit_NEWLINE <= room;
+        room -= fits ? fixed + fit_NEWLINE : 0;
+        return fits;
+    });
+    const measured = kept.map(({ rows }) => measure(rows ?? [], room));
+    const shares = fairShares(measured.map(({ wanted }) => wanted), room);
+    return kept
+        .map((section, index) => {
+        const shown = take(measured[index], shares[index] ?? 0);
+        const left = (section.total ?? 0) - shown.length;
+        const said = left > 0 ? fit_notice(section, left) : '';
+        return section.before + shown.join('') + said + (section.after ?? '');
+    })
+        .join('\n');
+}
+function measure(all, room) {
+    const rows = [];
+    const sizes = [];
+    let wanted = 0;
+    for (const row of all) {
+        wanted += fit_bytes(row);
+        if (wanted > room) {
+            return { rows, sizes, wanted: Infinity };
+        }
+        rows.push(row);
+        sizes.push(fit_bytes(row));
+    }
+    return { rows, sizes, wanted };
+}
+/** Max-min fairness: the least wish first, each at most its part of what is left. */
+function fairShares(wishes, room) {
+    const shares = wishes.map(() => 0);
+    const order = wishes.map((_, index) => index);
+    order.sort((a, b) => (wishes[a] ?? 0) - (wishes[b] ?? 0) || a - b);
+    let left = room;
+    order.forEach((index, served) => {
+        const share = Math.min(wishes[index] ?? 0, Math.floor(left / (order.length - served)));
+        shares[index] = share;
+        left -= share;
+    });
+    return shares;
+}
+/** Rows from the top: a gap in a list would mislead. */
+function take(measured, share) {
+    let used = 0;
+    const end = (measured?.sizes ?? []).findIndex((size) => (used += size) > share);
+    return measured === undefined ? [] : measured.rows.slice(0, end === -1 ? undefined : end);
+}
+
+;// CONCATENATED MODULE: ./src/report/markdown.ts
+/**
+ * Text from a registry, made safe for GitHub's Markdown. Escaping character by character can't stop
+ * mentions, autolinks and references (they are found after entities are decoded), so whatever isn't a
+ * plain word is put in a code span, where nothing is interpreted.
+ * Nothing from outside gets into the summary by another way.
+ */
+
+const CODE_LENGTH = 300;
+const PROSE_LENGTH = 1_000;
+/**
+ * Letters, perhaps joined by an apostrophe or a hyphen, or a short number; brackets, quotes and stops
+ * around them. No dot, slash, `@`, `#` or colon within: those make links, mentions and references.
+ * No `1.` or `1)` either: at the start of a line those make a list.
+ */
+const PLAIN_WORD = /^(?:[("]?\p{L}+(?:['’-]\p{L}+)*[")]?[,;:.?!]?|\d{1,6}(?:,\d{3})*[,;:?]?)$/u;
+const AROUND = /^([("]*)(.*?)([)",;:.?!]*)$/u;
+/** As our own sentences write the names of inputs. */
+const IN_BACKTICKS = /^`([^`]+)`$/u;
+/**
+ * A code span. Backticks and pipes, which could end the span or the table cell around it, become
+ * look-alikes: the JSON report has the text as it is.
+ */
+function code(text, length = CODE_LENGTH) {
+    const inner = inCodeSpan(text, length);
+    return inner === '' ? '—' : `\`${inner}\``;
+}
+/** A sentence: plain words stay as they are, all else (names, URLs, digests, markup) goes in code spans. */
+function prose(text, length = PROSE_LENGTH) {
+    const pieces = [];
+    for (const word of words_printable(text, length).split(' ')) {
+        const plain = PLAIN_WORD.test(word);
+        const last = pieces.at(-1);
+        if (!plain && last?.plain === false) {
+            pieces[pieces.length - 1] = { plain, text: `${last.text} ${word}` };
+        }
+        else if (word !== '') {
+            pieces.push({ plain, text: word });
+        }
+    }
+    return pieces.map((piece) => (piece.plain ? piece.text : wrapped(piece.text))).join(' ');
+}
+/** Leaves the punctuation around a word outside its code span, where people expect it. */
+function wrapped(text) {
+    const [, before = '', inner = '', after = ''] = AROUND.exec(text) ?? [];
+    const bare = IN_BACKTICKS.exec(inner)?.[1] ?? inner;
+    return inner === '' ? code(text) : `${before}${code(bare, PROSE_LENGTH)}${after}`;
+}
+/** A label within a Mermaid diagram's quotes; only characters that mean nothing there. */
+function mermaidLabel(text, length = 60) {
+    return words_printable(text, length).replace(/[^A-Za-z0-9._/ ()…-]/g, '?');
+}
+/** A row of a table, of cells that are Markdown already. */
+function row(cells) {
+    return `| ${cells.join(' | ')} |\n`;
+}
+/** The head of a table; a title that ends in `>` makes a column of numbers, set to the right. */
+function tableHead(titles) {
+    const bare = titles.map((title) => title.replace(/>$/, ''));
+    return row(bare) + row(titles.map((title) => (title.endsWith('>') ? '---:' : '---')));
+}
+/** A text as a code span shows it: one line, without what would end the span or a table's cell. */
+function inCodeSpan(text, length = Number.MAX_SAFE_INTEGER) {
+    return words_printable(text, length).replaceAll('`', 'ˋ').replaceAll('|', '¦');
+}
+
+;// CONCATENATED MODULE: ./src/report/restore.ts
+
+
+
+const LIMIT = 1_000_000;
+/** Longer than any sentence worth reading in an annotation. */
+const restore_SENTENCE = 500;
+/** Everything that makes the job red: one line of plain text each. */
+function restoreProblems(run) {
+    const isLost = run.dryRun ? "can't be put back" : 'could not be put back';
+    const found = [
+        ...run.failures,
+        ...run.repositories.flatMap(({ repository, failed, failedTags }) => [
+            ...failed.map(({ digest, why }) => `${repository}@${digest} ${isLost}: ${why}`),
+            ...failedTags.map(({ tag, why }) => `${repository}:${tag} ${isLost}: ${why}`),
+        ]),
+    ];
+    return found.map((problem) => words_printable(problem, restore_SENTENCE));
+}
+/** Numbers of manifests. In a dry-run none is put back, and `planned` says how many would be. */
+function restoreCounts({ repositories, dryRun }) {
+    const sum = (of) => repositories.reduce((all, one) => all + of(one).length, 0);
+    const back = sum((one) => one.restored);
+    return {
+        restored: dryRun ? 0 : back,
+        planned: dryRun ? back : 0,
+        standing: sum((one) => one.standing),
+        failed: sum((one) => one.failed),
+    };
+}
+function restoreHeadline(run) {
+    const { restored, planned, standing, failed } = restoreCounts(run);
+    const [back, verb] = run.dryRun ? [planned, 'Would put back'] : [restored, 'Put back'];
+    const there = standing === 0 ? '' : `, ${words_number(standing)} ${standing === 1 ? 'was' : 'were'} there already`;
+    const all = count(back + failed, 'manifest');
+    const wrong = restoreProblems(run).length;
+    const problems = wrong === 0 ? '' : ` (with ${count(wrong, 'problem')})`;
+    if (back + failed === 0) {
+        return standing === 0
+            ? `Nothing to put back${problems}`
+            : `Nothing to put back: ${standing === 1 ? 'the one manifest is' : `all ${count(standing, 'manifest')} are`} there${problems}`;
+    }
+    const what = failed === 0 ? all : `${back === 0 ? 'none' : words_number(back)} of ${all}`;
+    return `${verb} ${what}${there}${problems}`;
+}
+/** One repository's lines in the job's log. */
+function restoreLines({ restored, standing, failed, tags, failedTags }, dryRun) {
+    const [verb, lost] = dryRun
+        ? ['would put back', "can't put back"]
+        : ['put back', 'could not put back'];
+    return [
+        ...restored.map((digest) => `${verb} ${digest}`),
+        ...standing.map((digest) => `was there already: ${digest}`),
+        ...failed.map(({ digest, why }) => `${lost} ${digest}: ${why}`),
+        ...tags.map((tag) => `tag ${tag} ${dryRun ? 'would point' : 'points'} at its manifest`),
+        ...failedTags.map(({ tag, why }) => `${lost} tag ${tag}: ${why}`),
+    ];
+}
+/** Markdown, below the size at which GitHub drops a summary whole. */
+function renderRestore(run) {
+    const { restored, planned } = restoreCounts(run);
+    const found = restoreProblems(run);
+    const manifests = rowsOf(run, ({ repository, restored: back }) => back.map((digest) => `- ${code(`${repository}@${digest}`, 400)}\n`));
+    const tags = rowsOf(run, ({ repository, tags: back }) => back.map((tag) => `- ${code(`${repository}:${tag}`, 400)}\n`));
+    const notes = [
+        `${run.dryRun ? '**Dry run:** nothing was changed.\n' : ''}${code(run.registry)}, from the backup in ${code(run.directory)}.`,
+        ...(restored + planned === 0
+            ? []
+            : [
+                'What comes back without a tag may be an orphan again for the next clean-up: give it a tag, or name it in `protect`.',
+            ]),
+        ...(run.unreadableLines === 0
+            ? []
+            : [
+                `${count(run.unreadableLines, 'line')} of the backup's index could not be understood. A run that is killed may leave half a line, and has not deleted what it was about.`,
+            ]),
+        ...(run.elsewhere === 0
+            ? []
+            : [
+                `${count(run.elsewhere, 'entry', 'entries')} of the backup ${run.elsewhere === 1 ? 'belongs' : 'belong'} to another registry.`,
+            ]),
+    ];
+    const list = (title, rows, noun) => rows.length === 0
+        ? []
+        : [
+            {
+                before: `### ${title} (${words_number(rows.length)})\n\n`,
+                rows,
+                total: rows.length,
+                cut: (left) => `\n_… and ${count(left, `more ${noun}`)}: too long for a job summary. The log has them all._\n`,
+            },
+        ];
+    return fit([
+        { before: `## ${restoreHeadline(run)}\n\n${notes.join('\n\n')}\n` },
+        ...list('Problems', found.map((problem) => `- ${prose(problem)}\n`), 'problem'),
+        ...list(`Manifests that ${run.dryRun ? 'would come' : 'came'} back`, manifests, 'manifest'),
+        ...list(`Tags that ${run.dryRun ? 'would point' : 'point'} at them`, tags, 'tag'),
+    ], LIMIT);
+}
+function rowsOf(run, rows) {
+    return run.repositories.flatMap(rows);
+}
+
+;// CONCATENATED MODULE: ./src/report/reasons.ts
+
+
+
+function whyOrphan(reason) {
+    switch (reason.kind) {
+        case 'unreachable':
+            return 'no tag, and nothing that stays refers to it';
+        case 'child':
+            return `part of ${code(shortDigest(reason.of))}, an orphan too`;
+        case 'referrer':
+            return `refers to ${code(shortDigest(reason.of))}, an orphan too`;
+        case 'digest-tag':
+            return `its tag ${code(shortTag(reason.tag))} names ${code(shortDigest(reason.of))}, an orphan too`;
+        case 'dangling':
+            return `refers to ${code(shortDigest(reason.subject))}, which is not in this repository`;
+    }
+}
+/** In the order of the summary: what its reader may want to act on comes first. */
+const UNTAGGED_KINDS = [
+    'gap',
+    'young',
+    'new',
+    'protected',
+    'recent',
+    'not-in-plan',
+    'dangling-referrer',
+    'dangling-digest-tag',
+    'unknown-type',
+    'ledger',
+    'mentioned',
+    'child',
+    'referrer',
+    'digest-tag',
+    'subject',
+];
+function whyKept(kind, gracePeriod) {
+    switch (kind) {
+        case 'gap':
+            return "nothing refers to it, but something in its repository couldn't be read";
+        case 'young':
+            return `built within the grace period of ${gracePeriod}`;
+        case 'new':
+            return `first seen within the grace period of ${gracePeriod}, and never in use`;
+        case 'protected':
+            return 'protected by `protect` or `protect-files`';
+        case 'recent':
+            return 'one of the newest orphans, which `keep-untagged` keeps';
+        case 'not-in-plan':
+            return 'an orphan that the plan does not list';
+        case 'dangling-referrer':
+            return 'refers to a manifest that is not in its repository and may live in another (`dangling-referrers: delete` deletes it)';
+        case 'dangling-digest-tag':
+            return 'its digest tag names a manifest that is not in its repository and may live in another (`dangling-referrers: delete` deletes it)';
+        case 'unknown-type':
+            return 'of a media type that is unknown here, so nothing can be said of it';
+        case 'ledger':
+            return "an entry of this action's ledger";
+        case 'mentioned':
+            return 'mentioned by a kept manifest of an unknown media type';
+        case 'child':
+            return 'part of a kept index';
+        case 'referrer':
+            return 'refers to a kept manifest, as signatures and SBOMs do';
+        case 'digest-tag':
+            return 'its digest tag names a kept manifest';
+        case 'subject':
+            return 'a kept manifest refers to it';
+    }
+}
+/** What is particular to one manifest of such a group, or nothing. */
+function keptDetail(reason, now) {
+    switch (reason.kind) {
+        case 'young': {
+            const built = age(reason.created, now);
+            return built === undefined ? '' : `built ${built} ago`;
+        }
+        case 'new': {
+            const seen = age(reason.firstSeen, now);
+            return seen === undefined ? '' : `first seen ${seen} ago`;
+        }
+        case 'protected':
+            return `by ${protectors(reason.by)}`;
+        case 'unknown-type':
+            return reason.mediaType === '' ? '' : code(reason.mediaType, 100);
+        case 'dangling-referrer':
+            return `refers to ${code(shortDigest(reason.subject))}`;
+        case 'dangling-digest-tag':
+            return `tag ${code(shortTag(reason.tag))}`;
+        case 'mentioned':
+            return `by ${code(shortDigest(reason.by))}`;
+        case 'child':
+        case 'referrer':
+        case 'subject':
+            return `of ${code(shortDigest(reason.of))}`;
+        case 'digest-tag':
+            return `tag ${code(shortTag(reason.tag))}`;
+        case 'tagged':
+        case 'ledger':
+        case 'recent':
+        case 'not-in-plan':
+        case 'gap':
+            return '';
+    }
+}
+const MOST_PROTECTORS = 3;
+/** `protect`, and files by their path. */
+function protectors(by) {
+    const named = by.slice(0, MOST_PROTECTORS).map((one) => (one === PROTECT ? one : code(one, 200)));
+    const more = by.length - named.length;
+    return `${named.join(', ')}${more > 0 ? ` and ${String(more)} more` : ''}`;
+}
+/** `sha256-0123456789ab….sig` */
+function shortTag(tag) {
+    return tag.replace(/^(sha\d+-[0-9a-f]{12})[0-9a-f]+/, '$1…');
+}
+
+;// CONCATENATED MODULE: ./src/report/left.ts
+
+
+
+/** Sorted by digest. What was spared at the last moment is not among it: it has a fate of its own. */
+function leftOf({ inventory, plan, approved }) {
+    const orphans = new Set(plan.orphans.map(({ digest }) => digest));
+    const kept = new Map(plan.keep.map(({ digest, reason }) => [digest, reason]));
+    return [...(approved ?? [])]
+        .filter((digest) => !orphans.has(digest))
+        .sort()
+        .map((digest) => {
+        const reason = kept.get(digest);
+        if (reason !== undefined) {
+            return { digest, why: { kind: 'kept', reason } };
+        }
+        return { digest, why: { kind: inventory.absent.has(digest) ? 'absent' : 'unread' } };
+    });
+}
+const MOST_TAGS = 3;
+/** In Markdown. */
+function whyLeft({ why }, run) {
+    switch (why.kind) {
+        case 'absent':
+            return 'already gone';
+        case 'unread':
+            return 'could not be read';
+        case 'kept': {
+            const { reason } = why;
+            if (reason.kind === 'tagged') {
+                const more = reason.tags.length - MOST_TAGS;
+                const tags = reason.tags.slice(0, MOST_TAGS).map((tag) => code(tag));
+                return `has a tag: ${tags.join(', ')}${more > 0 ? ` and ${String(more)} more` : ''}`;
+            }
+            if (reason.kind === 'protected') {
+                return `protected by ${protectors(reason.by)}`;
+            }
+            const detail = keptDetail(reason, run.finishedAt);
+            const text = whyKept(reason.kind, duration(run.gracePeriod));
+            return detail === '' ? text : `${text} (${detail})`;
+        }
+    }
+}
+
+;// CONCATENATED MODULE: ./src/report/sections/more.ts
+/** The sentence under a list that had to be cut. */
+
+function moreIn(left, noun, plural) {
+    return `\n_… and ${count(left, `more ${noun}`, plural && `more ${plural}`)}: too long for a job summary. The file of \`report-file\` has them all._\n`;
+}
+
+;// CONCATENATED MODULE: ./src/report/sections/applied.ts
+
+
+
+
+
+const OPEN_ROWS = 30;
+function appliedSection(run) {
+    if (run.applied === undefined) {
+        return undefined;
+    }
+    const { createdAt, ignored } = run.applied;
+    const rows = repositoriesByName(run).flatMap((repository) => leftOf(repository).map((left) => row([code(`${repository.inventory.repository}@${left.digest}`, 400), whyLeft(left, run)])));
+    // A file can claim any time.
+    const old = run.startedAt - createdAt;
+    const made = old >= 0 ? ` that was made ${duration(old)} before it` : '';
+    const did = run.dryRun ? 'A real run would carry out the plan' : 'This run carried out the plan';
+    const outside = ignored === 0
+        ? ''
+        : ` ${count(ignored, 'manifest')} of it ${ignored === 1 ? 'is' : 'are'} in repositories that \`repositories\` leaves out.`;
+    const intro = `### The plan\n\n${did} of \`apply-plan\`${made}, and nothing else.${outside}`;
+    if (rows.length === 0) {
+        return {
+            before: `${intro} All that it says of the repositories that were looked at was still to be deleted.\n`,
+        };
+    }
+    const folded = rows.length > OPEN_ROWS;
+    const fold = folded ? `<details><summary>${count(rows.length, 'manifest')}</summary>\n\n` : '';
+    return {
+        before: `${intro} ${count(rows.length, 'manifest')} of it ${run.dryRun ? 'would be' : rows.length === 1 ? 'was' : 'were'} left, because something has changed since:\n\n${fold}${tableHead(['Manifest', 'Why'])}`,
+        rows,
+        total: rows.length,
+        cut: (left) => moreIn(left, 'manifest'),
+        after: folded ? '\n</details>\n' : '',
+    };
+}
+
+;// CONCATENATED MODULE: ./src/report/sections/disk.ts
+const COMMAND = 'registry garbage-collect /etc/docker/registry/config.yml';
+function diskSection(run, sums) {
+    if (sums.deleted + sums.planned === 0) {
+        return undefined;
+    }
+    const when = run.dryRun ? 'After a real run, deleted manifests' : 'Deleted manifests';
+    return {
+        before: [
+            '### To free the disk',
+            '',
+            `${when} leave their blobs behind until the registry collects its garbage. Plain Distribution (\`registry:2\`, \`registry:3\`) does so only when told to, on its own machine, here with the path of its configuration file:`,
+            '',
+            '```sh',
+            COMMAND,
+            '```',
+            '',
+            'Stop the registry first, or make it read-only (`storage.maintenance.readonly`): an image that is pushed meanwhile may lose layers. Leave out `--delete-untagged` (`-m`): with it, Distribution 2.x removes the children of tagged indexes.',
+            '',
+        ].join('\n'),
+    };
 }
 
 ;// CONCATENATED MODULE: ./src/report/describe.ts
@@ -36627,625 +49827,15 @@ function indexLabel(platforms) {
     const all = more > 0 ? [...names, `${String(more)} more`] : names;
     return all.length === 0 ? 'index' : `index of ${all.join(', ')}`;
 }
-const shown = (platform) => printable(platformName(platform), PLATFORM_LENGTH);
-const type = (mediaType) => printable(mediaType, TYPE_LENGTH);
+const shown = (platform) => words_printable(platformName(platform), PLATFORM_LENGTH);
+const type = (mediaType) => words_printable(mediaType, TYPE_LENGTH);
 const ofDigest = (of) => (of === undefined ? '' : ` of ${shortDigest(of)}`);
 
-;// CONCATENATED MODULE: ./src/report/json-chunks.ts
-function json_chunks_isLazy(value) {
-    return (typeof value === 'object' && value !== null && !Array.isArray(value) && Symbol.iterator in value);
-}
-function isRecord(value) {
-    return typeof value === 'object' && value !== null && !Array.isArray(value) && !json_chunks_isLazy(value);
-}
-/** Whether there is an iterable at any depth of records; arrays hold finished values only. */
-function hasLazy(value) {
-    return json_chunks_isLazy(value) || (isRecord(value) && Object.values(value).some(hasLazy));
-}
-/**
- * One line per entry of a lazy list, so that the file can be read with a pager or grep.
- *
- * @param redact takes secrets out of every string value; keys are our own
- */
-function* jsonChunks(value, redact) {
-    if (json_chunks_isLazy(value)) {
-        let separator = '[\n';
-        for (const entry of value) {
-            yield separator;
-            yield* jsonChunks(entry, redact);
-            separator = ',\n';
-        }
-        yield separator === '[\n' ? '[]' : '\n]';
-    }
-    else if (isRecord(value) && hasLazy(value)) {
-        let separator = '{';
-        for (const [key, inner] of Object.entries(value)) {
-            yield `${separator}${JSON.stringify(key)}:`;
-            yield* jsonChunks(inner, redact);
-            separator = ',\n';
-        }
-        yield '}';
-    }
-    else {
-        // String by string: in the finished text a secret such as `true` would break the document.
-        yield JSON.stringify(value, (_, inner) => typeof inner === 'string' ? redact(inner) : inner);
-    }
-}
-
-;// CONCATENATED MODULE: ./src/report/totals.ts
-/**
- * A run in numbers, and the list of what makes its job red. Summary, outputs and JSON report take
- * their numbers from here and count nothing themselves.
- */
-
-
-
-
-function countRepository(repository, dryRun) {
-    const { inventory, plan, outcome } = repository;
-    const judged = judge(repository, dryRun);
-    const of = (kind) => judged.filter(({ fate }) => fate.kind === kind).length;
-    const spared = of('spared');
-    return {
-        tags: inventory.tags.size,
-        manifests: inventory.manifests.size,
-        orphansFound: plan.orphans.length,
-        deleted: of('deleted'),
-        planned: of('planned'),
-        gone: of('gone'),
-        spared,
-        failed: judged.filter(({ fate }) => isFailed(fate)).length,
-        broken: outcome?.broken.length ?? 0,
-        kept: plan.keep.length + spared,
-        gaps: inventory.gaps.length,
-    };
-}
-/** Summary, outputs and JSON ask for the same numbers; a run of a million manifests takes seconds. */
-const counted = new WeakMap();
-function totals(run) {
-    const sums = counted.get(run) ?? countRun(run);
-    counted.set(run, sums);
-    return sums;
-}
-function countRun(run) {
-    const counts = run.repositories.map((repository) => countRepository(repository, run.dryRun));
-    const sum = (of) => counts.reduce((all, one) => all + of(one), 0);
-    const bytes = freedBytes(run);
-    return {
-        repositories: run.repositories.length,
-        repositoriesFreed: counts.filter(({ deleted, planned }) => deleted + planned > 0).length,
-        tags: sum(({ tags }) => tags),
-        manifests: sum(({ manifests }) => manifests),
-        orphansFound: sum(({ orphansFound }) => orphansFound),
-        deleted: sum(({ deleted }) => deleted),
-        planned: sum(({ planned }) => planned),
-        gone: sum(({ gone }) => gone),
-        spared: sum(({ spared }) => spared),
-        failed: sum(({ failed }) => failed),
-        broken: sum(({ broken }) => broken),
-        kept: sum(({ kept }) => kept),
-        gaps: sum(({ gaps }) => gaps),
-        freedBytes: bytes.total,
-        freedBytesAtMost: bytes.atMost,
-        freedBytesByRepository: bytes.byRepository,
-    };
-}
-/** Longer than any sentence worth reading in an annotation. */
-const SENTENCE = 500;
-/** Everything that makes the job red, worst first, then by repository. */
-function problems(run) {
-    const repositories = repositoriesByName(run);
-    const each = (of) => repositories.flatMap(of);
-    const found = [
-        ...each(({ inventory: { repository }, outcome }) => (outcome?.broken ?? []).map(({ what, why }) => ({
-            kind: 'broken',
-            repository,
-            what: `${what} no longer resolves after the clean-up: ${why}`,
-        }))),
-        ...run.failures.map((what) => ({ kind: 'run', what })),
-        ...each(({ inventory: { repository, gaps } }) => gaps.map(({ what, why }) => ({
-            kind: 'gap',
-            repository,
-            what: `${what} couldn't be read: ${why}`,
-        }))),
-        ...each((repository) => failedDeletes(repository, run.dryRun)),
-    ];
-    return found.map((problem) => ({ ...problem, what: printable(problem.what, SENTENCE) }));
-}
-/** One problem with the repository's name in front, as an annotation says it. */
-function sentence(problem) {
-    return problem.repository === undefined
-        ? problem.what
-        : `${printable(problem.repository, 255)}: ${problem.what}`;
-}
-/** Each refused delete; those not tried are counted together by cause, as one refusal may stop hundreds. */
-function failedDeletes(repository, dryRun) {
-    const name = repository.inventory.repository;
-    const refused = [];
-    const skipped = new Map();
-    for (const { orphan, fate } of judge(repository, dryRun)) {
-        if (fate.kind === 'failed') {
-            const what = `${shortDigest(orphan.digest)} couldn't be deleted: ${fate.why}`;
-            refused.push({ kind: 'delete', repository: name, what });
-        }
-        else if (fate.kind === 'skipped') {
-            skipped.set(fate.why, (skipped.get(fate.why) ?? 0) + 1);
-        }
-    }
-    const left = [...skipped].map(([why, number]) => ({
-        kind: 'skipped',
-        repository: name,
-        what: `${count(number, 'orphan')} not deleted (${why})`,
-    }));
-    return [...refused, ...left];
-}
-
-;// CONCATENATED MODULE: ./src/report/json.ts
-
-
-
-
-
-
-
-const SCHEMA_VERSION = 1;
-/** The years that RFC 3339 can write: a config may claim any. */
-const EARLIEST = Date.parse('0000-01-01T00:00:00Z');
-const LATEST = Date.parse('9999-12-31T23:59:59.999Z');
-const LABEL_LENGTH = 1_000;
-/** The report as one plain value; for a run that is known to be small, such as a test's. */
-function reportJson(run) {
-    return whole(json_document(run));
-}
-/**
- * The report as chunks of text that make one JSON document, with a newline at its end.
- *
- * @param redact takes the run's secrets out of a text: a registry may send them back as anything
- */
-function* reportLines(run, redact = (text) => text) {
-    yield* jsonChunks(json_document(run), redact);
-    yield '\n';
-}
-function json_document(run) {
-    const sums = totals(run);
-    const { candidates, understood, notUnderstood, examples } = run.intake;
-    const found = problems(run);
-    return {
-        schemaVersion: SCHEMA_VERSION,
-        registry: run.registry,
-        dryRun: run.dryRun,
-        startedAt: new Date(run.startedAt).toISOString(),
-        finishedAt: new Date(run.finishedAt).toISOString(),
-        requests: run.requests,
-        settings: {
-            gracePeriodMilliseconds: run.gracePeriod,
-            danglingReferrers: run.danglingReferrers,
-        },
-        ...(run.run === undefined ? {} : { workflowRun: { ...run.run } }),
-        visibility: {
-            untaggedListing: run.untaggedListing,
-            everyRepositoryScanned: run.everyRepositoryScanned,
-            unnameableRepositories: run.unnameableRepositories,
-        },
-        intake: {
-            candidates: [...candidates.values()].reduce((sum, digests) => sum + digests.size, 0),
-            ignoredCandidates: run.ignoredCandidates,
-            linesUnderstood: understood,
-            linesNotUnderstood: notUnderstood,
-            examples: examples.map(({ where, text }) => ({ where, text })),
-        },
-        totals: {
-            repositories: sums.repositories,
-            ...numbers(sums),
-            freedBytes: sums.freedBytes,
-            freedBytesAtMost: sums.freedBytesAtMost,
-        },
-        failures: [...run.failures],
-        problems: lazily(found, ({ kind, repository, what }) => ({
-            kind,
-            ...(repository === undefined ? {} : { repository }),
-            what,
-        })),
-        repositories: lazily(repositoriesByName(run), (repository) => repositoryJson(repository, run.dryRun, sums.freedBytesByRepository.get(repository.inventory.repository) ?? 0)),
-    };
-}
-function numbers(counts) {
-    const { tags, manifests, orphansFound, deleted, planned, gone, spared, failed } = counts;
-    const { broken, kept, gaps } = counts;
-    const found = { tags, manifests, orphansFound, deleted, planned, gone, spared, failed };
-    return { ...found, broken, kept, gaps };
-}
-function repositoryJson(repository, dryRun, freed) {
-    const { inventory, plan, outcome, warnings } = repository;
-    const describe = describer(inventory);
-    return {
-        repository: inventory.repository,
-        totals: { ...numbers(countRepository(repository, dryRun)), freedBytes: freed },
-        orphans: lazily(judge(repository, dryRun), (judged) => {
-            const manifest = inventory.manifests.get(judged.orphan.digest);
-            return {
-                ...orphanJson(judged),
-                ...(manifest === undefined
-                    ? {}
-                    : {
-                        mediaType: manifest.mediaType,
-                        manifestBytes: manifest.size,
-                        contentBytes: contentBytes(manifest),
-                    }),
-                what: descriptionJson(describe(judged.orphan.digest)),
-            };
-        }),
-        kept: lazily(plan.keep, ({ digest, reason }) => ({ digest, reason: reasonJson(reason) })),
-        gaps: lazily(inventory.gaps, ({ what, why }) => ({ what, why })),
-        brokenTags: lazily([...inventory.brokenTags].sort(), (tag) => tag),
-        absent: lazily([...inventory.absent].sort(), (digest) => digest),
-        broken: lazily(outcome?.broken ?? [], ({ what, why }) => ({ what, why })),
-        warnings: lazily(warnings, (warning) => warning),
-    };
-}
-function orphanJson({ orphan, fate }) {
-    const created = orphan.created === undefined ? undefined : time(orphan.created);
-    return {
-        digest: orphan.digest,
-        fate: fate.kind,
-        ...('why' in fate ? { why: fate.why } : {}),
-        ...('reason' in fate ? { keptReason: reasonJson(fate.reason) } : {}),
-        reason: reasonJson(orphan.reason),
-        ...(created === undefined ? {} : { created }),
-    };
-}
-function descriptionJson(description) {
-    const text = printable(label(description), LABEL_LENGTH);
-    switch (description.kind) {
-        case 'image': {
-            const { platform } = description;
-            return {
-                kind: description.kind,
-                label: text,
-                ...(platform === undefined ? {} : { platform: { ...platform } }),
-            };
-        }
-        case 'index':
-            return {
-                kind: description.kind,
-                label: text,
-                platforms: description.platforms.map((platform) => ({ ...platform })),
-            };
-        default:
-            return { ...description, label: text };
-    }
-}
-function reasonJson(reason) {
-    switch (reason.kind) {
-        case 'young': {
-            const created = time(reason.created);
-            return { kind: reason.kind, ...(created === undefined ? {} : { created }) };
-        }
-        case 'tagged':
-            return { kind: reason.kind, tags: [...reason.tags] };
-        default:
-            return { ...reason };
-    }
-}
-/** ISO 8601 in UTC, or undefined for a moment that it can't write. */
-function time(epochMilliseconds) {
-    return epochMilliseconds >= EARLIEST && epochMilliseconds <= LATEST
-        ? new Date(epochMilliseconds).toISOString()
-        : undefined;
-}
-function lazily(values, entry) {
-    return {
-        *[Symbol.iterator]() {
-            for (const value of values) {
-                yield entry(value);
-            }
-        },
-    };
-}
-function whole(value) {
-    if (isLazy(value)) {
-        return Array.from(value, whole);
-    }
-    if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-        return value;
-    }
-    return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, whole(inner)]));
-}
-
-;// CONCATENATED MODULE: ./src/report/outputs.ts
-/** The values of the action's outputs. Setting them is somebody else's task. */
-
-
-
-/** GitHub drops a job's outputs over 1 MiB, and counts them as UTF-16. */
-const DIGESTS_LENGTH = 400_000;
-/** Room for the note's own characters: `,{"cut":1234567890}]`. */
-const NOTE_LENGTH = 40;
-/** In a dry-run nothing was deleted, so `deleted-count` is 0 and `deleted-digests` is `[]`. */
-function outputs(run) {
-    const sums = totals(run);
-    return {
-        'orphans-found': String(sums.orphansFound),
-        'deleted-count': String(sums.deleted),
-        'deleted-digests': deletedDigests(run).json,
-        'kept-count': String(sums.kept),
-        'failed-count': String(sums.failed),
-        'freed-bytes': String(sums.freedBytes),
-    };
-}
-/**
- * A JSON array of `repository@digest`, by repository and in the order of the deletes. When it would be
- * longer than `length` characters, the rest is left out and the last element is `{"cut": <how many>}`.
- */
-function deletedDigests(run, length = DIGESTS_LENGTH) {
-    const entries = [];
-    let used = '[]'.length;
-    let cut = 0;
-    for (const entry of deletedNames(run)) {
-        const text = JSON.stringify(entry);
-        if (cut > 0 || used + text.length + 1 > length - NOTE_LENGTH) {
-            cut += 1;
-        }
-        else {
-            entries.push(text);
-            used += text.length + 1;
-        }
-    }
-    const json = `[${[...entries, ...(cut > 0 ? [JSON.stringify({ cut })] : [])].join(',')}]`;
-    return { json, cut };
-}
-function* deletedNames(run) {
-    for (const repository of repositoriesByName(run)) {
-        const planned = new Set(judge(repository, run.dryRun)
-            .filter(({ fate }) => fate.kind === 'deleted')
-            .map(({ orphan }) => orphan.digest));
-        for (const digest of repository.outcome?.deleted ?? []) {
-            if (planned.has(digest)) {
-                yield `${repository.inventory.repository}@${digest}`;
-            }
-        }
-    }
-}
-
-;// CONCATENATED MODULE: ./src/report/fit.ts
-const bytes = (text) => Buffer.byteLength(text, 'utf8');
-const fit_notice = (section, left) => section.cut?.(left) ?? '';
-const NEWLINE = 1;
-/** The sections, a blank line between them, in at most `limit` bytes of UTF-8. */
-function fit(sections, limit) {
-    let room = limit;
-    // A section whose fixed part no longer fits is left out whole: that takes a limit far below GitHub's.
-    const kept = sections.filter((section) => {
-        const fixed = bytes(section.before + fit_notice(section, section.total ?? 0) + (section.after ?? ''));
-        const fits = fixed + NEWLINE <= room;
-        room -= fits ? fixed + NEWLINE : 0;
-        return fits;
-    });
-    const measured = kept.map(({ rows }) => measure(rows ?? [], room));
-    const shares = fairShares(measured.map(({ wanted }) => wanted), room);
-    return kept
-        .map((section, index) => {
-        const shown = take(measured[index], shares[index] ?? 0);
-        const left = (section.total ?? 0) - shown.length;
-        const said = left > 0 ? fit_notice(section, left) : '';
-        return section.before + shown.join('') + said + (section.after ?? '');
-    })
-        .join('\n');
-}
-function measure(all, room) {
-    const rows = [];
-    const sizes = [];
-    let wanted = 0;
-    for (const row of all) {
-        wanted += bytes(row);
-        if (wanted > room) {
-            return { rows, sizes, wanted: Infinity };
-        }
-        rows.push(row);
-        sizes.push(bytes(row));
-    }
-    return { rows, sizes, wanted };
-}
-/** Max-min fairness: the least wish first, each at most its part of what is left. */
-function fairShares(wishes, room) {
-    const shares = wishes.map(() => 0);
-    const order = wishes.map((_, index) => index);
-    order.sort((a, b) => (wishes[a] ?? 0) - (wishes[b] ?? 0) || a - b);
-    let left = room;
-    order.forEach((index, served) => {
-        const share = Math.min(wishes[index] ?? 0, Math.floor(left / (order.length - served)));
-        shares[index] = share;
-        left -= share;
-    });
-    return shares;
-}
-/** Rows from the top: a gap in a list would mislead. */
-function take(measured, share) {
-    let used = 0;
-    const end = (measured?.sizes ?? []).findIndex((size) => (used += size) > share);
-    return measured === undefined ? [] : measured.rows.slice(0, end === -1 ? undefined : end);
-}
-
-;// CONCATENATED MODULE: ./src/report/sections/disk.ts
-const COMMAND = 'registry garbage-collect /etc/docker/registry/config.yml';
-function diskSection(run, sums) {
-    if (sums.deleted + sums.planned === 0) {
-        return undefined;
-    }
-    const when = run.dryRun ? 'After a real run, deleted manifests' : 'Deleted manifests';
-    return {
-        before: [
-            '### To free the disk',
-            '',
-            `${when} leave their blobs behind until the registry collects its garbage. Plain Distribution (\`registry:2\`, \`registry:3\`) does so only when told to, on its own machine, here with the path of its configuration file:`,
-            '',
-            '```sh',
-            COMMAND,
-            '```',
-            '',
-            'Stop the registry first, or make it read-only (`storage.maintenance.readonly`): an image that is pushed meanwhile may lose layers. Leave out `--delete-untagged` (`-m`): with it, Distribution 2.x removes the children of tagged indexes.',
-            '',
-        ].join('\n'),
-    };
-}
-
-;// CONCATENATED MODULE: ./src/report/markdown.ts
-/**
- * Text from a registry, made safe for GitHub's Markdown. Escaping character by character can't stop
- * mentions, autolinks and references (they are found after entities are decoded), so whatever isn't a
- * plain word is put in a code span, where nothing is interpreted.
- * Nothing from outside gets into the summary by another way.
- */
-
-const CODE_LENGTH = 300;
-const PROSE_LENGTH = 1_000;
-/**
- * Letters, perhaps joined by an apostrophe or a hyphen, or a short number; brackets, quotes and stops
- * around them. No dot, slash, `@`, `#` or colon within: those make links, mentions and references.
- * No `1.` or `1)` either: at the start of a line those make a list.
- */
-const PLAIN_WORD = /^(?:[("]?\p{L}+(?:['’-]\p{L}+)*[")]?[,;:.?!]?|\d{1,6}(?:,\d{3})*[,;:?]?)$/u;
-const AROUND = /^([("]*)(.*?)([)",;:.?!]*)$/u;
-/**
- * A code span. Backticks and pipes, which could end the span or the table cell around it, become
- * look-alikes: the JSON report has the text as it is.
- */
-function code(text, length = CODE_LENGTH) {
-    const inner = inCodeSpan(text, length);
-    return inner === '' ? '—' : `\`${inner}\``;
-}
-/** A sentence: plain words stay as they are, all else (names, URLs, digests, markup) goes in code spans. */
-function prose(text, length = PROSE_LENGTH) {
-    const pieces = [];
-    for (const word of printable(text, length).split(' ')) {
-        const plain = PLAIN_WORD.test(word);
-        const last = pieces.at(-1);
-        if (!plain && last?.plain === false) {
-            pieces[pieces.length - 1] = { plain, text: `${last.text} ${word}` };
-        }
-        else if (word !== '') {
-            pieces.push({ plain, text: word });
-        }
-    }
-    return pieces.map((piece) => (piece.plain ? piece.text : wrapped(piece.text))).join(' ');
-}
-/** Leaves the punctuation around a word outside its code span, where people expect it. */
-function wrapped(text) {
-    const [, before = '', inner = '', after = ''] = AROUND.exec(text) ?? [];
-    return inner === '' ? code(text) : `${before}${code(inner, PROSE_LENGTH)}${after}`;
-}
-/** A label within a Mermaid diagram's quotes; only characters that mean nothing there. */
-function mermaidLabel(text, length = 60) {
-    return printable(text, length).replace(/[^A-Za-z0-9._/ ()…-]/g, '?');
-}
-/** A row of a table, of cells that are Markdown already. */
-function row(cells) {
-    return `| ${cells.join(' | ')} |\n`;
-}
-/** The head of a table; a title that ends in `>` makes a column of numbers, set to the right. */
-function tableHead(titles) {
-    const bare = titles.map((title) => title.replace(/>$/, ''));
-    return row(bare) + row(titles.map((title) => (title.endsWith('>') ? '---:' : '---')));
-}
-/** A text as a code span shows it: one line, without what would end the span or a table's cell. */
-function inCodeSpan(text, length = Number.MAX_SAFE_INTEGER) {
-    return printable(text, length).replaceAll('`', 'ˋ').replaceAll('|', '¦');
-}
-
-;// CONCATENATED MODULE: ./src/report/reasons.ts
-
-
-function whyOrphan(reason) {
-    switch (reason.kind) {
-        case 'unreachable':
-            return 'no tag, and nothing that stays refers to it';
-        case 'child':
-            return `part of ${code(shortDigest(reason.of))}, an orphan too`;
-        case 'referrer':
-            return `refers to ${code(shortDigest(reason.of))}, an orphan too`;
-        case 'digest-tag':
-            return `its tag ${code(shortTag(reason.tag))} names ${code(shortDigest(reason.of))}, an orphan too`;
-        case 'dangling':
-            return `refers to ${code(shortDigest(reason.subject))}, which is not in this repository`;
-    }
-}
-/** In the order of the summary: what its reader may want to act on comes first. */
-const UNTAGGED_KINDS = [
-    'gap',
-    'young',
-    'dangling-referrer',
-    'dangling-digest-tag',
-    'unknown-type',
-    'mentioned',
-    'child',
-    'referrer',
-    'digest-tag',
-    'subject',
-];
-function whyKept(kind, gracePeriod) {
-    switch (kind) {
-        case 'gap':
-            return "nothing refers to it, but something in its repository couldn't be read";
-        case 'young':
-            return `built within the grace period of ${gracePeriod}`;
-        case 'dangling-referrer':
-            return 'refers to a manifest that is not in its repository and may live in another (`dangling-referrers: delete` deletes it)';
-        case 'dangling-digest-tag':
-            return 'its digest tag names a manifest that is not in its repository and may live in another (`dangling-referrers: delete` deletes it)';
-        case 'unknown-type':
-            return 'of a media type that is unknown here, so nothing can be said of it';
-        case 'mentioned':
-            return 'mentioned by a kept manifest of an unknown media type';
-        case 'child':
-            return 'part of a kept index';
-        case 'referrer':
-            return 'refers to a kept manifest, as signatures and SBOMs do';
-        case 'digest-tag':
-            return 'its digest tag names a kept manifest';
-        case 'subject':
-            return 'a kept manifest refers to it';
-    }
-}
-/** What is particular to one manifest of such a group, or nothing. */
-function keptDetail(reason, now) {
-    switch (reason.kind) {
-        case 'young': {
-            const built = age(reason.created, now);
-            return built === undefined ? '' : `built ${built} ago`;
-        }
-        case 'unknown-type':
-            return reason.mediaType === '' ? '' : code(reason.mediaType, 100);
-        case 'dangling-referrer':
-            return `refers to ${code(shortDigest(reason.subject))}`;
-        case 'dangling-digest-tag':
-            return `tag ${code(shortTag(reason.tag))}`;
-        case 'mentioned':
-            return `by ${code(shortDigest(reason.by))}`;
-        case 'child':
-        case 'referrer':
-        case 'subject':
-            return `of ${code(shortDigest(reason.of))}`;
-        case 'digest-tag':
-            return `tag ${code(shortTag(reason.tag))}`;
-        case 'tagged':
-        case 'gap':
-            return '';
-    }
-}
-/** `sha256-0123456789ab….sig` */
-function shortTag(tag) {
-    return tag.replace(/^(sha\d+-[0-9a-f]{12})[0-9a-f]+/, '$1…');
-}
-
-;// CONCATENATED MODULE: ./src/report/sections/more.ts
-/** The sentence under a list that had to be cut. */
-
-function moreIn(left, noun, plural) {
-    return `\n_… and ${count(left, `more ${noun}`, plural && `more ${plural}`)}: too long for a job summary. The file of \`report-file\` has them all._\n`;
-}
-
 ;// CONCATENATED MODULE: ./src/report/sections/freed.ts
-/** Every freed digest, whole so that it can be copied, with what it was and why it was an orphan. */
+/**
+ * Every freed digest, whole so that it can be copied, with what it was and why it was an orphan; and the same of
+ * the orphans that stay because something about them looks wrong.
+ */
 
 
 
@@ -37254,40 +49844,56 @@ function moreIn(left, noun, plural) {
 
 
 
-const OPEN_ROWS = 50;
+const freed_OPEN_ROWS = 50;
 const HEAD = ['Digest', 'What it was', 'Size>', 'Age', 'Why an orphan'];
+const COLUMNS = 'A size counts the manifest with its config and layers, shared ones too; an index counts alone. The age is that of the build, where its config tells it.';
 function freedSection(run, sums) {
     const total = sums.deleted + sums.planned;
     if (total === 0) {
         return undefined;
     }
     const title = run.dryRun ? 'What would be deleted' : 'What was deleted';
-    const folded = total > OPEN_ROWS;
+    return table(`### ${title}\n\n${COLUMNS}`, total, freed_rowsOf(run, isFreed));
+}
+/** Whoever is to let them go wants to look at them first. */
+function refusedSection(run, sums) {
+    if (sums.refused === 0) {
+        return undefined;
+    }
+    const title = run.dryRun ? 'What a real run would not delete' : 'What was found and not deleted';
+    const where = run.dryRun ? 'What would hold a real run back' : 'Problems';
+    const columns = sums.deleted + sums.planned === 0 ? ` ${COLUMNS}` : '';
+    const before = `### ${title}\n\nThese are orphans as well, but nothing is deleted in their repositories: see "${where}".${columns}`;
+    return table(before, sums.refused, freed_rowsOf(run, ({ kind }) => kind === 'refused'));
+}
+function table(before, total, rows) {
+    const folded = total > freed_OPEN_ROWS;
+    const fold = folded ? `\n<details><summary>${count(total, 'manifest')}</summary>\n` : '';
     return {
-        before: `### ${title}\n\nA size counts the manifest with its config and layers, shared ones too; an index counts alone. The age is that of the build, where its config tells it.\n${folded ? `\n<details><summary>${count(total, 'manifest')}</summary>\n` : ''}`,
-        rows: freedRows(run),
+        before: `${before}\n${fold}`,
+        rows,
         total,
         cut: (left) => moreIn(left, 'manifest'),
         after: folded ? '\n</details>\n' : '',
     };
 }
 /** The first row of each repository carries the head of its table, so that a cut leaves whole tables. */
-function* freedRows(run) {
+function* freed_rowsOf(run, isShown) {
     for (const repository of repositoriesByName(run)) {
-        const freed = judge(repository, run.dryRun).filter(({ fate }) => isFreed(fate));
-        if (freed.length === 0) {
+        const shown = judge(repository, run.dryRun).filter(({ fate }) => isShown(fate));
+        if (shown.length === 0) {
             continue;
         }
         const { inventory } = repository;
         const describe = describer(inventory);
-        let head = `\n**${code(inventory.repository)}** (${count(freed.length, 'manifest')})\n\n${tableHead(HEAD)}`;
-        for (const { orphan } of freed) {
+        let head = `\n**${code(inventory.repository)}** (${count(shown.length, 'manifest')})\n\n${tableHead(HEAD)}`;
+        for (const { orphan } of shown) {
             const manifest = inventory.manifests.get(orphan.digest);
             yield (head +
                 row([
                     code(orphan.digest),
                     prose(label(describe(orphan.digest))),
-                    manifest === undefined ? '' : size(contentBytes(manifest)),
+                    manifest === undefined ? '' : words_size(contentBytes(manifest)),
                     age(orphan.created, run.finishedAt) ?? '',
                     whyOrphan(orphan.reason),
                 ]));
@@ -37303,26 +49909,38 @@ function* freedRows(run) {
 /** One sentence; what it counts as problems is listed right below it. */
 function headline(run, sums) {
     const wrong = problems(run).length;
-    return wrong === 0 ? result(sums) : `${result(sums)} (with ${count(wrong, 'problem')})`;
+    return wrong === 0 ? result(run, sums) : `${result(run, sums)} (with ${count(wrong, 'problem')})`;
 }
-function result(sums) {
-    const { deleted, planned, failed, gone, orphansFound } = sums;
+function result(run, sums) {
+    const { deleted, planned, failed, gone, healed, refused, orphansFound } = sums;
     const where = `in ${count(sums.repositoriesFreed, 'repository', 'repositories')}`;
-    const bytes = `${sums.freedBytesAtMost ? 'at most ' : ''}${size(sums.freedBytes)}`;
+    const bytes = `${sums.freedBytesAtMost ? 'at most ' : ''}${words_size(sums.freedBytes)}`;
     if (planned > 0) {
-        return `Would delete ${count(planned, 'orphan manifest')} ${where}: ${bytes} would be freed`;
+        const what = refused > 0
+            ? `${words_number(planned)} of ${count(planned + refused, 'orphan manifest')}`
+            : count(planned, 'orphan manifest');
+        return `Would delete ${what} ${where}: ${bytes} would be freed`;
+    }
+    if (run.dryRun && refused > 0) {
+        return `Would delete none of ${count(refused, 'orphan manifest')}`;
     }
     if (deleted > 0) {
         const what = failed > 0
-            ? `${number(deleted)} of ${count(deleted + failed, 'orphan manifest')}`
+            ? `${words_number(deleted)} of ${count(deleted + failed, 'orphan manifest')}`
             : count(deleted, 'orphan manifest');
         return `Deleted ${what} ${where}: ${bytes} will be freed`;
     }
     if (failed > 0) {
         return `Deleted none of ${count(failed, 'orphan manifest')}`;
     }
+    if (run.applied !== undefined && orphansFound === 0) {
+        return nothingOfThePlan(run, run.applied);
+    }
     if (sums.repositories === 0) {
         return 'No repository was scanned';
+    }
+    if (healed > 0) {
+        return `Deleted nothing for good: ${count(healed, 'manifest')} came into use meanwhile and ${healed === 1 ? 'was' : 'were'} put back`;
     }
     if (orphansFound > 0) {
         return gone === orphansFound
@@ -37330,6 +49948,17 @@ function result(sums) {
             : `Deleted nothing: a second look left none of ${count(orphansFound, 'orphan manifest')} to delete`;
     }
     return `No orphans among the ${count(sums.manifests, 'manifest')} that could be seen`;
+}
+/** Of a plan that was carried out, and of which nothing is an orphan any more. */
+function nothingOfThePlan(run, { ignored }) {
+    const said = run.repositories.reduce((sum, { approved }) => sum + (approved?.size ?? 0), 0);
+    if (said > 0) {
+        const none = said === 1 ? 'the one manifest' : `none of the ${count(said, 'manifest')}`;
+        return `Nothing to delete: ${none} of the plan is ${said === 1 ? 'no' : 'an'} orphan any more`;
+    }
+    return ignored > 0 || run.failures.length > 0
+        ? 'No repository of the plan was looked at'
+        : 'Nothing to delete: the plan is empty';
 }
 function headlineSection(run, sums) {
     const read = `${count(sums.manifests, 'manifest')} and ${count(sums.tags, 'tag')} in ${count(sums.repositories, 'repository', 'repositories')}`;
@@ -37352,9 +49981,15 @@ function headlineSection(run, sums) {
     if (sums.spared > 0) {
         notes.push(`${count(sums.spared, 'orphan')} came into use during the run and stayed.`);
     }
-    if (sums.planned + sums.deleted === 0 && candidates(run) === 0 && sums.repositories > 0) {
+    if (run.dryRun && sums.refused > 0) {
+        notes.push(`A real run would leave ${count(sums.refused, 'orphan')}: see "What would hold a real run back".`);
+    }
+    const isBlind = candidates(run) === 0 && (run.ledger?.remembered ?? 0) === 0;
+    const found = sums.orphansFound > 0 || run.applied !== undefined;
+    if (!found && isBlind && sums.repositories > 0) {
         notes.push("\n> [!NOTE]\n> This does not mean that there are none: this registry can't list untagged " +
-            'manifests, and no `digests` or `digests-file` named any. See "What could not be seen".');
+            'manifests, no ledger remembers any, and no `digests` or `digests-file` named any. See "What could ' +
+            'not be seen".');
     }
     return { before: `## ${headline(run, sums)}\n\n${notes.join('\n')}\n` };
 }
@@ -37368,15 +50003,15 @@ function candidates(run) {
 
 
 
-const EXAMPLES = 3;
+const kept_EXAMPLES = 3;
 function keptSection(run) {
     const groups = new Map();
     const add = (kind, repository, digest, reason) => {
         const group = groups.get(kind) ?? { total: 0, examples: [] };
         groups.set(kind, group);
         group.total += 1;
-        if (group.examples.length < EXAMPLES) {
-            const detail = keptDetail(reason, run.finishedAt);
+        if (group.examples.length < kept_EXAMPLES) {
+            const detail = reason === undefined ? '' : keptDetail(reason, run.finishedAt);
             const name = code(`${repository}@${shortDigest(digest)}`);
             group.examples.push(detail === '' ? name : `${name} (${detail})`);
         }
@@ -37385,19 +50020,23 @@ function keptSection(run) {
         const name = repository.inventory.repository;
         for (const { digest, reason } of repository.plan.keep) {
             if (reason.kind !== 'tagged') {
-                add(reason.kind, name, digest, reason);
+                // Who protects it stands in a section of its own.
+                add(reason.kind, name, digest, reason.kind === 'protected' ? undefined : reason);
             }
         }
         for (const { orphan, fate } of judge(repository, run.dryRun)) {
             if (fate.kind === 'spared') {
                 add('spared', name, orphan.digest, fate.reason);
             }
+            else if (fate.kind === 'healed') {
+                add('healed', name, orphan.digest);
+            }
         }
     }
     if (groups.size === 0) {
         return undefined;
     }
-    const spared = groups.get('spared');
+    const [spared, healed] = [groups.get('spared'), groups.get('healed')];
     const rows = UNTAGGED_KINDS.flatMap((kind) => {
         const group = groups.get(kind);
         return group === undefined ? [] : [groupRow(whyKept(kind, duration(run.gracePeriod)), group)];
@@ -37405,13 +50044,16 @@ function keptSection(run) {
     if (spared !== undefined) {
         rows.unshift(groupRow('came into use while the run was on', spared));
     }
+    if (healed !== undefined) {
+        rows.unshift(groupRow('deleted, and put back because a push began to use it', healed));
+    }
     return {
         before: `### Why untagged manifests were kept\n\n${tableHead(['Why', 'Manifests>', 'For example'])}${rows.join('')}`,
     };
 }
 function groupRow(why, { total, examples }) {
     const more = total > examples.length ? ', …' : '';
-    return row([why, number(total), examples.join(', ') + more]);
+    return row([why, words_number(total), examples.join(', ') + more]);
 }
 
 ;// CONCATENATED MODULE: ./src/report/sections/notices.ts
@@ -37428,9 +50070,9 @@ function problemsSection(run) {
     const unread = run.repositories.filter(({ inventory }) => inventory.gaps.length > 0).length;
     const nothing = unread === 0
         ? ''
-        : `Nothing is deleted in a repository of which something couldn't be read, because the missing part may need any of its manifests. That is so in ${unread === 1 ? 'one repository' : `${number(unread)} repositories`} here.\n\n`;
+        : `Nothing is deleted in a repository of which something couldn't be read, because the missing part may need any of its manifests. That is so in ${unread === 1 ? 'one repository' : `${words_number(unread)} repositories`} here.\n\n`;
     return {
-        before: `### Problems (${number(found.length)})\n\n${nothing}`,
+        before: `### Problems (${words_number(found.length)})\n\n${nothing}`,
         rows: found.map((problem) => `- ${named(problem)}\n`),
         total: found.length,
         cut: (left) => moreIn(left, 'problem'),
@@ -37440,16 +50082,86 @@ function named({ kind, repository, what }) {
     const text = kind === 'broken' ? `**An image broke:** ${prose(what)}` : prose(what);
     return repository === undefined ? text : `${code(repository)}: ${text}`;
 }
-function warningsSection(run) {
-    const found = repositoriesByName(run).flatMap(({ inventory, warnings }) => warnings.map((warning) => `- ${code(inventory.repository)}: ${prose(warning)}\n`));
+/** Of a dry-run: what would keep a real run from deleting. A real run has it among its problems. */
+function refusalsSection(run) {
+    const found = run.dryRun ? refusals(run) : [];
     return found.length === 0
         ? undefined
         : {
-            before: `### Warnings (${number(found.length)})\n\n`,
+            before: '### What would hold a real run back\n\n',
+            rows: found.map((refusal) => `- ${named(refusal)}\n`),
+            total: found.length,
+            cut: (left) => moreIn(left, 'reason'),
+        };
+}
+function warningsSection(run) {
+    const found = [
+        ...(run.ledger?.warnings ?? []).map((warning) => `- ${prose(warning)}\n`),
+        ...repositoriesByName(run).flatMap(({ inventory, warnings }) => warnings.map((warning) => `- ${code(inventory.repository)}: ${prose(warning)}\n`)),
+    ];
+    return found.length === 0
+        ? undefined
+        : {
+            before: `### Warnings (${words_number(found.length)})\n\n`,
             rows: found,
             total: found.length,
             cut: (left) => moreIn(left, 'warning'),
         };
+}
+
+;// CONCATENATED MODULE: ./src/report/sections/protected.ts
+
+
+
+
+
+
+
+const protected_OPEN_ROWS = 30;
+/** More than these, and the input likely names a repository whole. */
+const MOST_BY_INPUT = 10;
+function protectedSection(run) {
+    const rows = repositoriesByName(run).flatMap(protected_rowsOf);
+    const { files, digests } = run.pinned;
+    if (files === 0 && rows.length === 0) {
+        return undefined;
+    }
+    const read = files === 0
+        ? ''
+        : `\`protect-files\` named ${count(digests, 'digest')} in ${count(files, 'file')}. `;
+    const title = `### What is protected\n\n${read}`;
+    if (rows.length === 0) {
+        return {
+            before: `${title}None of them had to be saved here: what was found of them has a tag.\n`,
+        };
+    }
+    const folded = rows.length > protected_OPEN_ROWS;
+    const fold = folded ? `<details><summary>${count(rows.length, 'row')}</summary>\n\n` : '';
+    return {
+        before: `${title}These manifests have no tag of their own and stay all the same, with everything that they reach.\n\n${fold}${tableHead(['Manifest', 'What it is', 'Protected by'])}`,
+        rows,
+        total: rows.length,
+        cut: (left) => moreIn(left, 'row'),
+        after: folded ? '\n</details>\n' : '',
+    };
+}
+function protected_rowsOf({ inventory, plan }) {
+    const saved = plan.keep.flatMap(({ digest, reason }) => reason.kind === 'protected' ? [{ digest, by: reason.by }] : []);
+    const byInput = saved.filter(isByInput).length;
+    const isWhole = byInput > MOST_BY_INPUT;
+    const shown = isWhole ? saved.filter((one) => !isByInput(one)) : saved;
+    const describe = describer(inventory);
+    const rows = shown.map(({ digest, by }) => row([
+        code(`${inventory.repository}@${digest}`, 400),
+        prose(label(describe(digest))),
+        protectors(by),
+    ]));
+    const rest = [code(inventory.repository), count(byInput, 'manifest'), PROTECT];
+    return isWhole ? [...rows, row(rest)] : rows;
+}
+/** And by nothing else. */
+function isByInput({ by }) {
+    return by.every((one) => one === PROTECT);
 }
 
 ;// CONCATENATED MODULE: ./src/report/sections/repositories.ts
@@ -37469,6 +50181,7 @@ function repositoriesSection(run, sums) {
     }
     const all = repositoriesByName(run).map((repository) => ({
         name: repository.inventory.repository,
+        isRefused: repository.refusal !== undefined,
         counts: countRepository(repository, run.dryRun),
     }));
     // What has something to tell comes first, so that it is there when the table is cut.
@@ -37489,17 +50202,20 @@ function repositoriesSection(run, sums) {
     const title = 'By repository';
     return {
         before: `### ${title}\n\n${folded ? `<details><summary>${count(all.length, 'repository', 'repositories')}</summary>\n\n` : ''}${tableHead(head)}`,
-        rows: sorted.map(({ name, counts }) => repositoryRow(name, counts, sums.freedBytesByRepository.get(name) ?? 0)),
+        rows: sorted.map(({ name, isRefused, counts }) => {
+            const read = counts.gaps === 0 ? '' : ` (incomplete: ${count(counts.gaps, 'gap')})`;
+            const title = `${code(name)}${read}${isRefused ? ' (refused)' : ''}`;
+            return repositoryRow(title, counts, sums.freedBytesByRepository.get(name) ?? 0);
+        }),
         total: all.length,
         cut: (left) => moreIn(left, 'repository', 'repositories'),
         after: folded ? '\n</details>\n' : '',
     };
 }
-function repositoryRow(name, counts, freed) {
-    const { tags, manifests, orphansFound, deleted, planned, failed, kept, gaps } = counts;
-    const read = gaps === 0 ? '' : ` (incomplete: ${count(gaps, 'gap')})`;
-    const numbers = [tags, manifests, orphansFound, deleted + planned, failed, kept].map(number);
-    return row([`${code(name)}${read}`, ...numbers, size(freed)]);
+function repositoryRow(title, counts, freed) {
+    const { tags, manifests, orphansFound, deleted, planned, failed, kept } = counts;
+    const numbers = [tags, manifests, orphansFound, deleted + planned, failed, kept].map(words_number);
+    return row([title, ...numbers, words_size(freed)]);
 }
 /** Only where there is something to compare. */
 function pieSection(run, sums) {
@@ -37519,7 +50235,65 @@ function pieSection(run, sums) {
     return { before: `\`\`\`mermaid\npie title ${title}\n${slices.join('')}\`\`\`\n` };
 }
 function slice(name, bytes) {
-    return `  "${mermaidLabel(name)} (${size(bytes)})" : ${String(bytes)}\n`;
+    return `  "${mermaidLabel(name)} (${words_size(bytes)})" : ${String(bytes)}\n`;
+}
+
+;// CONCATENATED MODULE: ./src/report/sections/undo.ts
+
+function undoSection(run, sums) {
+    // A delete without an answer may have been carried out.
+    const tried = run.repositories.some(({ outcome }) => (outcome?.failed.length ?? 0) > 0);
+    if (run.backup === undefined || !(sums.deleted + sums.healed > 0 || tried)) {
+        return undefined;
+    }
+    return {
+        before: `### To take it back\n\nEvery manifest was saved in ${code(run.backup, 400)} before it was deleted. Upload that ` +
+            'directory as an artifact to keep it (the output `backup-dir` names it). A run with `restore-from` puts the ' +
+            "manifests back, as long as the registry's garbage collector has not freed their layers.\n",
+    };
+}
+
+;// CONCATENATED MODULE: ./src/report/memory.ts
+
+const APART = 'this run knew nothing of earlier ones, and later ones will know nothing of it';
+/** Plain text that is safe in Markdown, too: the ledger's name is one that the OCI spec allows. */
+function ledgerSentence({ ledger, dryRun }) {
+    if (ledger === undefined) {
+        return `The ledger is switched off (\`ledger-repository: off\`): ${APART}.`;
+    }
+    const name = `\`${ledger.repository}\``;
+    if (!ledger.isReadable) {
+        return `The ledger in ${name} could not be read${pointer(ledger)}: ${APART}.`;
+    }
+    if (ledger.existed) {
+        const what = ledger.remembered === 0 ? 'nothing' : count(ledger.remembered, 'manifest');
+        const changed = ledger.written === 0 ? '' : ` This run brought it up to date for ${where(ledger)}.`;
+        return (`The ledger in ${name} remembered ${what} of these repositories from earlier runs.${changed} ` +
+            'What was pushed and lost its tag again between two runs was never seen, and is not in it.');
+    }
+    if (dryRun) {
+        return `There is no ledger in ${name} yet, and a dry-run writes none: the first real run begins it.`;
+    }
+    if (ledger.written === 0) {
+        return `There is no ledger in ${name} yet, and this run wrote none${pointer(ledger)}.`;
+    }
+    return (`This run began a ledger in ${name}, because this registry can't list untagged manifests. It remembers what ` +
+        `was seen in ${where(ledger)}, so that later runs find what nothing uses any more. Orphans from before it are ` +
+        "not in it: give `digests-file` a listing of the registry's storage once, and they are found.");
+}
+/** @returns whether this run wrote the first entries */
+function hasBegun(ledger) {
+    return ledger !== undefined && !ledger.existed && ledger.written > 0;
+}
+function where({ written }) {
+    return count(written, 'repository', 'repositories');
+}
+/** Where the reason stands. */
+function pointer({ failures, warnings }) {
+    if (failures.length > 0) {
+        return ' (see the problems)';
+    }
+    return warnings.length > 0 ? ' (see the warnings)' : '';
 }
 
 ;// CONCATENATED MODULE: ./src/report/sections/unseen.ts
@@ -37527,20 +50301,38 @@ function slice(name, bytes) {
 
 
 
+
+/** For log and summary. */
+const DRY_RUN_DELETES = 'A dry-run sends no DELETE, so it does not know whether the registry takes any: a real run asks that first, with a ' +
+    'digest that no manifest has. Nor does it know whether these credentials may delete, unless a token of the registry ' +
+    'says so.';
 function unseenSection(run, sums) {
-    const points = [listing(run, sums), ...scope(run, sums), ...unseen_lines(run)];
+    const points = [
+        listing(run, sums),
+        ledgerSentence(run),
+        ...(run.dryRun ? [DRY_RUN_DELETES] : []),
+        ...scope(run, sums),
+        ...unseen_lines(run),
+    ];
     return {
         before: `### What could not be seen\n\n${points.map((point) => `- ${point}\n`).join('')}`,
     };
 }
 function listing(run, sums) {
     const { named, found, absent } = intakeCounts(run);
-    const cannot = "This registry has no route that lists untagged manifests. Only manifests that a tag names, that an input names, or that one of these refers to were considered; any other can't be seen and is in none of the numbers here.";
-    if (named === 0) {
-        return `${cannot} No input named any: give \`digests-file\` a listing of the registry's storage or its notification log, and they are found.`;
+    const isRemembered = (run.ledger?.remembered ?? 0) > 0;
+    if (run.applied !== undefined) {
+        return 'Only the repositories of the plan were looked at, and only what the plan lists was to be deleted. Other orphans stay.';
     }
-    const missing = absent === 0 ? '' : `, ${number(absent)} no longer ${absent === 1 ? 'exists' : 'exist'}`;
-    return `${cannot} The inputs named ${count(named, 'manifest')}: ${number(found)} of them ${found === 1 ? 'is' : 'are'} among the ${count(sums.manifests, 'manifest')} that were read${missing}.`;
+    const cannot = `This registry has no route that lists untagged manifests. Only manifests that a tag names, that an input names,${isRemembered ? ' that the ledger remembers,' : ''} or that one of these refers to were considered; any other can't be seen and is in none of the numbers here.`;
+    if (named === 0) {
+        // A ledger that has begun gives the same advice in its own sentence.
+        return isRemembered || hasBegun(run.ledger)
+            ? cannot
+            : `${cannot} No input named any: give \`digests-file\` a listing of the registry's storage or its notification log, and they are found.`;
+    }
+    const missing = absent === 0 ? '' : `, ${words_number(absent)} no longer ${absent === 1 ? 'exists' : 'exist'}`;
+    return `${cannot} The inputs named ${count(named, 'manifest')}: ${words_number(found)} of them ${found === 1 ? 'is' : 'are'} among the ${count(sums.manifests, 'manifest')} that were read${missing}.`;
 }
 /** The numbers of the input's manifests in repositories that were scanned. */
 function intakeCounts(run) {
@@ -37568,7 +50360,7 @@ function scope(run, sums) {
         points.push('Not every repository of this registry was scanned.');
     }
     if (sums.gaps > 0) {
-        points.push(`${sums.gaps === 1 ? 'One thing' : `${number(sums.gaps)} things`} that had to be read couldn't be: see "Problems".`);
+        points.push(`${sums.gaps === 1 ? 'One thing' : `${words_number(sums.gaps)} things`} that had to be read couldn't be: see "Problems".`);
     }
     return points;
 }
@@ -37583,7 +50375,7 @@ function unseen_lines(run) {
         return [`The inputs had ${count(understood, 'line')}, all understood.`];
     }
     return [
-        `The inputs had ${count(understood + notUnderstood, 'line')}: ${number(understood)} understood, ${number(notUnderstood)} not${first}${shown.join('')}`,
+        `The inputs had ${count(understood + notUnderstood, 'line')}: ${words_number(understood)} understood, ${words_number(notUnderstood)} not${first}${shown.join('')}`,
     ];
 }
 /** Tags without a manifest, and kept indexes that miss a child: broken before this run, and left alone. */
@@ -37592,7 +50384,7 @@ function brokenBeforeSection(run) {
     return rows.length === 0
         ? undefined
         : {
-            before: `### Broken before this run (${number(rows.length)})\n\nThe registry has lost a part of these images. They were left as they are; pushing an image again mends it.\n\n`,
+            before: `### Broken before this run (${words_number(rows.length)})\n\nThe registry has lost a part of these images. They were left as they are; pushing an image again mends it.\n\n`,
             rows,
             total: rows.length,
             cut: (left) => moreIn(left, 'broken image'),
@@ -37612,7 +50404,7 @@ function brokenBefore({ inventory, plan }) {
         if (first === undefined) {
             return [];
         }
-        const more = missing.length > 1 ? ` and ${number(missing.length - 1)} more` : '';
+        const more = missing.length > 1 ? ` and ${words_number(missing.length - 1)} more` : '';
         return [
             `- ${code(`${name}@${digest}`)}: it lists ${code(shortDigest(first.digest))}${more}, which the registry no longer has\n`,
         ];
@@ -37634,19 +50426,27 @@ function brokenBefore({ inventory, plan }) {
 
 
 
+
+
+
 /** GitHub drops a step's summary over 1 MiB (1,048,576 bytes) without a word. */
-const LIMIT = 1_000_000;
+const summary_LIMIT = 1_000_000;
 /**
  * @param limitBytes of UTF-8; rows are cut to stay below it, and the summary says how many
  */
-function renderSummary(run, limitBytes = LIMIT) {
+function renderSummary(run, limitBytes = summary_LIMIT) {
     const sums = totals(run);
     const sections = [
         headlineSection(run, sums),
         problemsSection(run),
+        refusalsSection(run),
         repositoriesSection(run, sums),
         pieSection(run, sums),
         freedSection(run, sums),
+        refusedSection(run, sums),
+        undoSection(run, sums),
+        appliedSection(run),
+        protectedSection(run),
         keptSection(run),
         unseenSection(run, sums),
         brokenBeforeSection(run),
@@ -37675,18 +50475,28 @@ async function publish(run, redact) {
     for (const [name, value] of Object.entries(outputs(run))) {
         setOutput(name, value);
     }
+    await addSummary(redact(renderSummary(run)));
+}
+/** The same for a run that puts a backup back. */
+async function publishUndo(run, redact) {
+    const { restored, failed } = restoreCounts(run);
+    setOutput('restored-count', String(restored));
+    setOutput('failed-count', String(failed));
+    await addSummary(redact(renderRestore(run)));
+}
+async function addSummary(text) {
     if ((process.env['GITHUB_STEP_SUMMARY'] ?? '') !== '') {
-        await summary.addRaw(redact(renderSummary(run))).write();
+        await summary.addRaw(text).write();
     }
 }
-/** Writes the JSON report, whole or with an error, and sets the output of its path. */
-async function writeReport(run, file, redact) {
+/** Writes a file, whole or with an error, and sets the output of its path. */
+async function writeLines(output, file, lines) {
     const path = (0,external_node_path_namespaceObject.resolve)(file);
     await (0,promises_namespaceObject.mkdir)((0,external_node_path_namespaceObject.dirname)(path), { recursive: true });
     const handle = await (0,promises_namespaceObject.open)(path, 'w');
     try {
         let piece = '';
-        for (const text of reportLines(run, redact)) {
+        for (const text of lines) {
             piece += text;
             if (piece.length >= PIECE) {
                 await handle.write(piece);
@@ -37698,7 +50508,7 @@ async function writeReport(run, file, redact) {
     finally {
         await handle.close();
     }
-    setOutput('report-file', path);
+    setOutput(output, path);
 }
 
 ;// CONCATENATED MODULE: ./node_modules/@actions/github/lib/context.js
@@ -38087,7 +50897,7 @@ function extractUrlVariableNames(url) {
 }
 
 // pkg/dist-src/util/omit.js
-function omit(object, keysToOmit) {
+function dist_bundle_omit(object, keysToOmit) {
   const result = { __proto__: null };
   for (const key of Object.keys(object)) {
     if (keysToOmit.indexOf(key) === -1) {
@@ -38187,10 +50997,10 @@ function getValues(context, operator, key, modifier) {
 }
 function parseUrl(template) {
   return {
-    expand: expand.bind(null, template)
+    expand: dist_bundle_expand.bind(null, template)
   };
 }
-function expand(template, context) {
+function dist_bundle_expand(template, context) {
   var operators = ["+", "#", ".", "/", ";", "?", "&"];
   template = template.replace(
     /\{([^\{\}]+)\}|([^\{\}]+)/g,
@@ -38230,12 +51040,12 @@ function expand(template, context) {
 }
 
 // pkg/dist-src/parse.js
-function parse(options) {
+function dist_bundle_parse(options) {
   let method = options.method.toUpperCase();
   let url = (options.url || "/").replace(/:([a-z]\w+)/g, "{$1}");
   let headers = Object.assign({}, options.headers);
   let body;
-  let parameters = omit(options, [
+  let parameters = dist_bundle_omit(options, [
     "method",
     "baseUrl",
     "url",
@@ -38249,7 +51059,7 @@ function parse(options) {
     url = options.baseUrl + url;
   }
   const omittedParameters = Object.keys(options).filter((option) => urlVariableNames.includes(option)).concat("baseUrl");
-  const remainingParameters = omit(parameters, omittedParameters);
+  const remainingParameters = dist_bundle_omit(parameters, omittedParameters);
   const isBinaryRequest = /application\/octet-stream/i.test(headers.accept);
   if (!isBinaryRequest) {
     if (options.mediaType.format) {
@@ -38296,7 +51106,7 @@ function parse(options) {
 
 // pkg/dist-src/endpoint-with-defaults.js
 function endpointWithDefaults(defaults, route, options) {
-  return parse(merge(defaults, route, options));
+  return dist_bundle_parse(merge(defaults, route, options));
 }
 
 // pkg/dist-src/with-defaults.js
@@ -38307,7 +51117,7 @@ function withDefaults(oldDefaults, newDefaults) {
     DEFAULTS: DEFAULTS2,
     defaults: withDefaults.bind(null, DEFAULTS2),
     merge: merge.bind(null, DEFAULTS2),
-    parse
+    parse: dist_bundle_parse
   });
 }
 
@@ -39590,8 +52400,8 @@ function withCustomRequest(customRequest) {
 ;// CONCATENATED MODULE: ./node_modules/@octokit/auth-token/dist-bundle/index.js
 // pkg/dist-src/is-jwt.js
 var b64url = "(?:[a-zA-Z0-9_-]+)";
-var sep = "\\.";
-var jwtRE = new RegExp(`^${b64url}${sep}${b64url}${sep}${b64url}$`);
+var dist_bundle_sep = "\\.";
+var jwtRE = new RegExp(`^${b64url}${dist_bundle_sep}${b64url}${dist_bundle_sep}${b64url}$`);
 var isJWT = jwtRE.test.bind(jwtRE);
 
 // pkg/dist-src/auth.js
@@ -42654,14 +55464,14 @@ paginateRest.VERSION = plugin_paginate_rest_dist_bundle_VERSION;
 
 const context = new Context();
 const baseUrl = getApiBaseUrl();
-const defaults = {
+const utils_defaults = {
     baseUrl,
     request: {
         agent: getProxyAgent(baseUrl),
         fetch: getProxyFetch(baseUrl)
     }
 };
-const utils_GitHub = Octokit.plugin(restEndpointMethods, paginateRest).defaults(defaults);
+const utils_GitHub = Octokit.plugin(restEndpointMethods, paginateRest).defaults(utils_defaults);
 
 /**
  * Convience function to correctly format Octokit Options to pass into the constructor.
@@ -42716,8403 +55526,47 @@ function runContext() {
     };
 }
 
-;// CONCATENATED MODULE: ./src/candidates/split.ts
+;// CONCATENATED MODULE: ./src/action/signals.ts
 /**
- * Cuts a stream of mixed text into lines and JSON objects, which may stretch over many lines. The
- * brackets and commas of a top-level array are separators, so that its elements stream one by one.
- * Never holds more than one line or one object; where the chunks end never changes the result.
+ * Until it is called, a signal ends the process at once, which is right as long as nothing was sent.
+ *
+ * @param controller aborted by the first signal, with its name as the reason
  */
-const MIB = 1024 * 1024;
-const LIMITS = { line: MIB, json: 64 * MIB };
-/** Length of what is shown of a JSON object or of a line that is too long. */
-const SHOWN = 200;
-/**
- * Calls `visit` with each piece, in order. (A callback, because awaiting each line of a gigabyte would
- * cost more than reading it.)
- */
-async function split(chunks, visit, limits = LIMITS) {
-    const splitter = new Splitter(visit, limits);
-    for await (const chunk of chunks) {
-        splitter.push(chunk);
-    }
-    splitter.end();
-}
-const ILLEGAL = 0;
-const PLAIN = 1;
-const OPEN = 2;
-const CLOSE = 3;
-const QUOTE = 4;
-const split_NEWLINE = 5;
-/** What a character means in JSON outside of strings: anything else shows that the text is no JSON. */
-const MEANING = (() => {
-    const table = new Uint8Array(128);
-    for (const char of ' \t\r:,0123456789+-.eEtrufalsn') {
-        table[char.charCodeAt(0)] = PLAIN;
-    }
-    for (const [chars, meaning] of [
-        ['{[', OPEN],
-        ['}]', CLOSE],
-        ['"', QUOTE],
-        ['\n', split_NEWLINE],
-    ]) {
-        for (const char of chars) {
-            table[char.charCodeAt(0)] = meaning;
-        }
-    }
-    return table;
-})();
-const SEPARATORS = ' \t\r,[]\uFEFF';
-const LINE_FEED = 0x0a;
-const QUOTATION_MARK = 0x22;
-const BACKSLASH = 0x5c;
-/** Where something other than separators begins; the length when there is nothing else. */
-function startOf(text) {
-    let at = 0;
-    while (at < text.length && SEPARATORS.includes(text.charAt(at))) {
-        at += 1;
-    }
-    return at;
-}
-class Splitter {
-    #visit;
-    #limits;
-    #shown;
-    /** number of the line that is being read, or on which the open object begins */
-    #line = 1;
-    #held = '';
-    /** this line is known to begin with no object, or with one that turned out to be none */
-    #isText = false;
-    /** `reported` when it belongs to an object that is too long, and was shown already */
-    #skipping = 'no';
-    #open;
-    constructor(visit, limits) {
-        this.#visit = visit;
-        this.#limits = limits;
-        this.#shown = Math.min(SHOWN, limits.line, limits.json);
-    }
-    push(chunk) {
-        let at = 0;
-        while (at < chunk.length) {
-            at = this.#open === undefined ? this.#readLine(chunk, at) : this.#scan(this.#open, chunk, at);
-        }
-    }
-    end() {
-        if (this.#open !== undefined) {
-            this.#giveUp(this.#open);
-        }
-        this.#finishLine(this.#held);
-    }
-    /** Reads to the end of the line or the beginning of an object; returns where to go on. */
-    #readLine(chunk, at) {
-        const feed = chunk.indexOf('\n', at);
-        const end = feed < 0 ? chunk.length : feed;
-        if (this.#skipping === 'no') {
-            const text = this.#held + chunk.slice(at, end);
-            if (!this.#isText) {
-                const start = startOf(text);
-                if (text.charAt(start) === '{' && start <= this.#limits.line) {
-                    const before = this.#held.length;
-                    this.#held = '';
-                    this.#open = {
-                        parts: [text.slice(0, start)],
-                        length: start,
-                        start,
-                        lineFeeds: 0,
-                        depth: 0,
-                        inString: false,
-                        escaped: false,
-                    };
-                    return at + start - before;
-                }
-                this.#isText = start < text.length;
+function stopOnSignals(controller, log) {
+    for (const signal of ['SIGINT', 'SIGTERM']) {
+        process.on(signal, () => {
+            // Whatever comes of the run: it may have been at its last line.
+            process.exitCode = 1;
+            if (!controller.signal.aborted) {
+                log.warning(`told to stop (${signal}): no further delete is sent, and what was done is written down`);
+                controller.abort(signal);
             }
-            this.#held = text;
-            this.#cutHeld();
-        }
-        if (feed < 0) {
-            return end;
-        }
-        this.#finishLine(this.#held);
-        return feed + 1;
-    }
-    #cutHeld() {
-        if (this.#held.length > this.#limits.line) {
-            this.#held = this.#held.slice(0, this.#shown);
-            this.#skipping = 'line';
-        }
-    }
-    #finishLine(text) {
-        if (this.#skipping === 'line') {
-            this.#visit({ kind: 'too-long', line: this.#line, text });
-        }
-        else if (this.#skipping === 'no' && startOf(text) < text.length) {
-            this.#visit({
-                kind: 'line',
-                line: this.#line,
-                text: text.endsWith('\r') ? text.slice(0, -1) : text,
-            });
-        }
-        this.#held = '';
-        this.#isText = false;
-        this.#skipping = 'no';
-        this.#line += 1;
-    }
-    /** Reads to the object's end, or to where it turns out to be none; returns where to go on. */
-    #scan(open, chunk, from) {
-        let at = from;
-        for (; at < chunk.length; at += 1) {
-            const code = chunk.charCodeAt(at);
-            if (open.inString) {
-                if (code === LINE_FEED) {
-                    break;
-                }
-                if (open.escaped) {
-                    open.escaped = false;
-                }
-                else if (code === BACKSLASH) {
-                    open.escaped = true;
-                }
-                else if (code === QUOTATION_MARK) {
-                    open.inString = false;
-                }
-                continue;
-            }
-            const meaning = MEANING[code] ?? ILLEGAL;
-            if (meaning === ILLEGAL) {
-                break;
-            }
-            else if (meaning === OPEN) {
-                open.depth += 1;
-            }
-            else if (meaning === QUOTE) {
-                open.inString = true;
-            }
-            else if (meaning === split_NEWLINE) {
-                open.lineFeeds += 1;
-            }
-            else if (meaning === CLOSE) {
-                open.depth -= 1;
-                if (open.depth === 0) {
-                    this.#keep(open, chunk.slice(from, at + 1));
-                    this.#close(open);
-                    return at + 1;
-                }
-            }
-        }
-        this.#keep(open, chunk.slice(from, at));
-        if (at < chunk.length) {
-            this.#giveUp(open);
-        }
-        return at;
-    }
-    #keep(open, text) {
-        open.parts.push(text);
-        open.length += text.length;
-        if (this.#isTooLong(open) && open.parts.length > 1) {
-            open.parts = [open.parts.join('').slice(0, open.start + this.#shown)];
-        }
-    }
-    #isTooLong(open) {
-        return open.length - open.start > this.#limits.json;
-    }
-    #close(open) {
-        if (this.#isTooLong(open)) {
-            this.#dropTooLong(open);
-            return;
-        }
-        const source = open.parts.join('').slice(open.start);
-        let value;
-        try {
-            value = JSON.parse(source);
-        }
-        catch {
-            this.#giveUp(open);
-            return;
-        }
-        if (typeof value === 'object' && value !== null) {
-            this.#visit({ kind: 'json', line: this.#line, value, text: source.slice(0, this.#shown) });
-        }
-        this.#open = undefined;
-        this.#line += open.lineFeeds;
-    }
-    /** Hands out as lines what was taken for an object. The last of them may go on. */
-    #giveUp(open) {
-        if (this.#isTooLong(open)) {
-            this.#dropTooLong(open);
-            this.#skipping = 'reported';
-            return;
-        }
-        this.#open = undefined;
-        const text = open.parts.join('');
-        let begin = 0;
-        for (let feed = text.indexOf('\n'); feed >= 0; feed = text.indexOf('\n', begin)) {
-            this.#held = text.slice(begin, feed);
-            this.#cutHeld();
-            this.#finishLine(this.#held);
-            begin = feed + 1;
-        }
-        this.#held = text.slice(begin);
-        this.#isText = true;
-        this.#cutHeld();
-    }
-    #dropTooLong(open) {
-        this.#open = undefined;
-        const text = open.parts.join('').slice(open.start, open.start + this.#shown);
-        this.#visit({ kind: 'too-long', line: this.#line, text });
-        this.#line += open.lineFeeds;
-    }
-}
-
-;// CONCATENATED MODULE: ./src/candidates/tally.ts
-const tally_EXAMPLES = 5;
-const EXAMPLE_LENGTH = 120;
-class Tally {
-    #candidates = new Map();
-    #examples = [];
-    #understood = 0;
-    #notUnderstood = 0;
-    candidate(repository, digest) {
-        let digests = this.#candidates.get(repository);
-        if (digests === undefined) {
-            digests = new Set();
-            this.#candidates.set(copyOf(repository), digests);
-        }
-        if (!digests.has(digest)) {
-            digests.add(copyOf(digest));
-        }
-    }
-    understood() {
-        this.#understood += 1;
-    }
-    notUnderstood(where, text, note) {
-        this.#notUnderstood += 1;
-        if (this.#examples.length < tally_EXAMPLES) {
-            this.#examples.push({ where: tally_printable(where), text: example(text, note) });
-        }
-    }
-    intake() {
-        return {
-            candidates: this.#candidates,
-            understood: this.#understood,
-            notUnderstood: this.#notUnderstood,
-            examples: this.#examples,
-        };
-    }
-}
-/** A string cut out of a chunk keeps the whole chunk in memory; a gigabyte of them would stay. */
-function copyOf(text) {
-    return Buffer.from(text).toString();
-}
-function example(text, note) {
-    const end = note === undefined ? '' : ` (${cut(tally_printable(note), EXAMPLE_LENGTH / 2)})`;
-    return (cut(tally_printable(text.slice(0, 10 * EXAMPLE_LENGTH)).trim(), EXAMPLE_LENGTH - end.length) + end);
-}
-function cut(text, length) {
-    return text.length <= length ? text : `${text.slice(0, length - 1).replace(/\p{Cs}$/u, '')}…`;
-}
-/**
- * On one line, without control or invisible characters, without anything that the runner takes for a
- * workflow command (`::name` at a line's start, `##[name]` anywhere in it), and without the user and
- * password of a URL.
- */
-function tally_printable(text) {
-    return text
-        .replace(/\s+/g, ' ')
-        .replace(/[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu, '\uFFFD')
-        .replace(/:\/\/[^/\s]*@(?=[^/\s])/g, '://***@')
-        .replace(/:(?=:)/g, ': ')
-        .replaceAll('##[', '## [');
-}
-
-;// CONCATENATED MODULE: ./src/candidates/storage-path.ts
-/**
- * Paths of Distribution's storage, as listings print them. A path names a manifest by a revision or by
- * an entry of a tag's history; it must never do so by a layer or a blob.
- * Layout: distribution/registry/storage/paths.go.
- */
-
-
-const MANIFESTS = '/_manifests/';
-/** After `_manifests/`: the algorithm and the hex digits, then the file itself or nothing. */
-const LINK = /(?:revisions|tags\/[^/\s]+\/index)\/(sha256|sha512)\/([0-9a-f]+)(?:\/(?:link)?)?(?=[\s"',:;)\]]|$)/y;
-const BELOW_ALGORITHM = /(?:revisions|tags\/[^/\s]+\/index)\/[^/\s]+\/[^/\s]/y;
-const STORAGE = /(?:^|[\s/"'])(?:_layers|_uploads|_manifests|docker\/registry\/v2|blobs\/(?:sha256|sha512))(?=[/\s"',:]|$)/;
-/** Every storage driver keeps this below its root directory or prefix. */
-const ROOT = /(?:^|\/)docker\/registry\/v2\/repositories\//;
-const REPOSITORIES = /(?:^|\/)repositories\//;
-/**
- * The repository of a path that ends before `/_manifests`. Below the storage's own root the name begins
- * after the first `repositories`, because a name may have such a component too. Listings made inside
- * `repositories/` begin with `./`.
- */
-function repositoryOf(path) {
-    const root = ROOT.exec(path) ?? REPOSITORIES.exec(path);
-    if (root !== null) {
-        return path.slice(root.index + root[0].length);
-    }
-    return path.startsWith('./') ? path.slice(2) : undefined;
-}
-/** A listing's last column. (Columns end with white space; log lines and CSV quote the path.) */
-function lastWord(text) {
-    // Not a regular expression: one that ends with `$` takes quadratic time on long lines.
-    const ends = [' ', '\t', '"', "'"].map((char) => text.lastIndexOf(char));
-    return text.slice(Math.max(...ends) + 1);
-}
-/** What a line of a storage listing names, or `undefined` when it shows no path of the storage. */
-function readStoragePath(line) {
-    const text = line.includes('\\') ? line.replaceAll('\\', '/') : line;
-    const at = text.indexOf(MANIFESTS);
-    if (at >= 0) {
-        LINK.lastIndex = at + MANIFESTS.length;
-        const link = LINK.exec(text);
-        if (link !== null) {
-            const repository = repositoryOf(lastWord(text.slice(0, at)));
-            const digest = `${link[1] ?? ''}:${link[2] ?? ''}`;
-            return repository !== undefined && isRepository(repository) && isDigest(digest)
-                ? { kind: 'manifest', repository, digest }
-                : { kind: 'malformed' };
-        }
-        BELOW_ALGORITHM.lastIndex = at + MANIFESTS.length;
-        if (BELOW_ALGORITHM.test(text)) {
-            return { kind: 'malformed' };
-        }
-    }
-    return STORAGE.test(text) ? { kind: 'known' } : undefined;
-}
-
-;// CONCATENATED MODULE: ./src/candidates/line.ts
-/**
- * What one line of text says by itself: a reference, a path of the storage, or a line of the garbage
- * collector. Pure; what a line means only together with its neighbours is for transcript.ts.
- */
-
-
-
-const UNKNOWN = { kind: 'unknown' };
-/** What `docker logs --timestamps` and log collectors put in front. */
-const TIMESTAMP = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:?\d\d)\s+/;
-const LOGRUS = /^time="?[^\s"]+"? level=[a-z]+ /;
-const COMMENT = /\s#/;
-const LISTING_TOTALS = /^(?:total \d+|TOTAL: \d+ objects?, .*|Total (?:Objects|Size): .*)$/;
-/** The columns of `ls -l` and `find -ls`; the name is the last of them. */
-const LISTING_ROW = /^(?:\d+\s+\d+\s+)?[-bcdlps][-rwxsStT]{9}[.+@]?\s/;
-/** Braces are left to JSON behind a log's words. */
-const WORD = /^[^\s{}]{1,1024}$/;
-const MARKING = /^(\S+): marking (manifest|blob) (\S+)$/;
-const LAYER_LINK = /^(\S+): layer link eligible for deletion: \S+$/;
-/** 3.x prints a Go struct: `{repository digest [tag tag]}`. */
-const ELIGIBLE = /^manifest eligible for deletion: (?:\{(\S+) (\S+) \[[^\]]*\]\}|(\S+))$/;
-const COLLECTOR_OTHERS = /^(?:blob eligible for deletion: \S+|\d+ blobs marked, \d+ blobs and \d+ manifests eligible for deletion|manifest tags path of repository \S+ does not exist)$/;
-/**
- * @param text one line without its end
- * @param registryHost `host` or `host:port` of the registry to clean
- */
-function readLine(text, registryHost) {
-    const line = text.trim().replace(TIMESTAMP, '');
-    if (line === '' || line.startsWith('#')) {
-        return { kind: 'ignored' };
-    }
-    if (line.includes('@sha') && !LOGRUS.test(line)) {
-        return readReference(line, registryHost);
-    }
-    const path = readStoragePath(line);
-    if (path !== undefined) {
-        return path.kind === 'malformed'
-            ? { kind: 'unknown', note: 'a path of the storage without a valid repository and digest' }
-            : path;
-    }
-    if (LOGRUS.test(line) || LISTING_TOTALS.test(line)) {
-        return { kind: 'noise' };
-    }
-    return readCollector(line) ?? readWord(line);
-}
-function readWord(line) {
-    if (LISTING_ROW.test(line)) {
-        return { kind: 'word', path: lastWord(line) };
-    }
-    if (!WORD.test(line)) {
-        return UNKNOWN;
-    }
-    return isRepository(line)
-        ? { kind: 'word', path: line, repository: line }
-        : { kind: 'word', path: line.replace(/:$/, '') };
-}
-/** Format: distribution/registry/storage/garbagecollect.go, as 2.8.2 and 3.1.1 print it. */
-function readCollector(line) {
-    const marking = MARKING.exec(line);
-    if (marking !== null) {
-        const [, repository = '', what, digest = ''] = marking;
-        if (!isRepository(repository) || !isDigest(digest)) {
-            return UNKNOWN;
-        }
-        return what === 'manifest'
-            ? { kind: 'collector', repository, digest }
-            : { kind: 'collector', repository };
-    }
-    const eligible = ELIGIBLE.exec(line);
-    if (eligible !== null) {
-        const [, repository, named, alone] = eligible;
-        const digest = named ?? alone ?? '';
-        if (!isDigest(digest) || (repository !== undefined && !isRepository(repository))) {
-            return UNKNOWN;
-        }
-        return repository === undefined
-            ? { kind: 'collector', digest }
-            : { kind: 'collector', repository, digest };
-    }
-    return LAYER_LINK.test(line) || COLLECTOR_OTHERS.test(line) ? { kind: 'collector' } : undefined;
-}
-/** Hosts are compared without regard to case and to the ports that a scheme implies. */
-function normalHost(host) {
-    return host.toLowerCase().replace(/:(?:443|80)$/, '');
-}
-/**
- * `[scheme://][host/]repository[:tag]@digest`. The first of several components is a host where Docker
- * takes it for one (distribution/reference, splitDockerDomain): it holds a dot, a colon or a capital, or
- * is `localhost`. So `my.team/app@…` belongs to a registry called `my.team`, and not to ours: taking
- * another registry's digest for ours is the worse mistake. With our host in front it is unambiguous.
- */
-function readReference(line, registryHost) {
-    const reference = (line.split(COMMENT, 1)[0] ?? '').trimEnd();
-    const at = reference.lastIndexOf('@');
-    const whole = reference.slice(0, at);
-    const digest = reference.slice(at + 1);
-    if (!isDigest(digest) || /\s/.test(whole)) {
-        return UNKNOWN;
-    }
-    const bare = whole.replace(/^https?:\/\//i, '');
-    const slash = bare.indexOf('/');
-    const first = slash < 0 ? '' : bare.slice(0, slash);
-    const ours = first !== '' && normalHost(first) === normalHost(registryHost);
-    const named = ours ? bare.slice(slash + 1) : bare;
-    const colon = named.indexOf(':', named.lastIndexOf('/') + 1);
-    const repository = colon < 0 ? named : named.slice(0, colon);
-    if (!ours && (bare !== whole || /[.:A-Z]/.test(first) || first === 'localhost')) {
-        return {
-            kind: 'unknown',
-            note: isRepository(repository) && bare === whole
-                ? `another registry; if not, put ${registryHost}/ in front`
-                : 'another registry',
-        };
-    }
-    if (!isRepository(repository) || (colon >= 0 && !isTag(named.slice(colon + 1)))) {
-        return UNKNOWN;
-    }
-    return { kind: 'manifest', repository, digest };
-}
-
-;// CONCATENATED MODULE: ./node_modules/valibot/dist/index.mjs
-//#region src/storages/globalConfig/globalConfig.ts
-let store$4;
-const DEFAULT_CONFIG = {
-	lang: void 0,
-	message: void 0,
-	abortEarly: void 0,
-	abortPipeEarly: void 0
-};
-/**
-* Sets the global configuration.
-*
-* @param config The configuration.
-*/
-function setGlobalConfig(config$1) {
-	store$4 = {
-		...store$4,
-		...config$1
-	};
-}
-/**
-* Returns the global configuration.
-*
-* @param config The config to merge.
-*
-* @returns The configuration.
-*/
-/* @__NO_SIDE_EFFECTS__ */
-function getGlobalConfig(config$1) {
-	if (!config$1 && !store$4) return DEFAULT_CONFIG;
-	return {
-		lang: config$1?.lang ?? store$4?.lang,
-		message: config$1?.message,
-		abortEarly: config$1?.abortEarly ?? store$4?.abortEarly,
-		abortPipeEarly: config$1?.abortPipeEarly ?? store$4?.abortPipeEarly
-	};
-}
-/**
-* Deletes the global configuration.
-*/
-function deleteGlobalConfig() {
-	store$4 = void 0;
-}
-
-//#endregion
-//#region src/storages/globalMessage/globalMessage.ts
-let store$3;
-/**
-* Sets a global error message.
-*
-* @param message The error message.
-* @param lang The language of the message.
-*/
-function setGlobalMessage(message$1, lang) {
-	if (!store$3) store$3 = /* @__PURE__ */ new Map();
-	store$3.set(lang, message$1);
-}
-/**
-* Returns a global error message.
-*
-* @param lang The language of the message.
-*
-* @returns The error message.
-*/
-/* @__NO_SIDE_EFFECTS__ */
-function getGlobalMessage(lang) {
-	return store$3?.get(lang);
-}
-/**
-* Deletes a global error message.
-*
-* @param lang The language of the message.
-*/
-function deleteGlobalMessage(lang) {
-	store$3?.delete(lang);
-}
-
-//#endregion
-//#region src/storages/schemaMessage/schemaMessage.ts
-let store$2;
-/**
-* Sets a schema error message.
-*
-* @param message The error message.
-* @param lang The language of the message.
-*/
-function setSchemaMessage(message$1, lang) {
-	if (!store$2) store$2 = /* @__PURE__ */ new Map();
-	store$2.set(lang, message$1);
-}
-/**
-* Returns a schema error message.
-*
-* @param lang The language of the message.
-*
-* @returns The error message.
-*/
-/* @__NO_SIDE_EFFECTS__ */
-function getSchemaMessage(lang) {
-	return store$2?.get(lang);
-}
-/**
-* Deletes a schema error message.
-*
-* @param lang The language of the message.
-*/
-function deleteSchemaMessage(lang) {
-	store$2?.delete(lang);
-}
-
-//#endregion
-//#region src/storages/specificMessage/specificMessage.ts
-let store$1;
-/**
-* Sets a specific error message.
-*
-* @param reference The identifier reference.
-* @param message The error message.
-* @param lang The language of the message.
-*/
-function setSpecificMessage(reference, message$1, lang) {
-	if (!store$1) store$1 = /* @__PURE__ */ new Map();
-	if (!store$1.get(reference)) store$1.set(reference, /* @__PURE__ */ new Map());
-	store$1.get(reference).set(lang, message$1);
-}
-/**
-* Returns a specific error message.
-*
-* @param reference The identifier reference.
-* @param lang The language of the message.
-*
-* @returns The error message.
-*/
-/* @__NO_SIDE_EFFECTS__ */
-function getSpecificMessage(reference, lang) {
-	return store$1?.get(reference)?.get(lang);
-}
-/**
-* Deletes a specific error message.
-*
-* @param reference The identifier reference.
-* @param lang The language of the message.
-*/
-function deleteSpecificMessage(reference, lang) {
-	store$1?.get(reference)?.delete(lang);
-}
-
-//#endregion
-//#region src/utils/_stringify/_stringify.ts
-/**
-* Stringifies an unknown input to a literal or type string.
-*
-* @param input The unknown input.
-*
-* @returns A literal or type string.
-*
-* @internal
-*/
-/* @__NO_SIDE_EFFECTS__ */
-function _stringify(input) {
-	const type = typeof input;
-	if (type === "string") return `"${input}"`;
-	if (type === "number" || type === "bigint" || type === "boolean") return `${input}`;
-	if (type === "object" || type === "function") return (input && Object.getPrototypeOf(input)?.constructor?.name) ?? "null";
-	return type;
-}
-
-//#endregion
-//#region src/utils/_addIssue/_addIssue.ts
-/**
-* Adds an issue to the dataset.
-*
-* @param context The issue context.
-* @param label The issue label.
-* @param dataset The input dataset.
-* @param config The configuration.
-* @param other The optional props.
-*
-* @internal
-*/
-function _addIssue(context, label, dataset, config$1, other) {
-	const input = other && "input" in other ? other.input : dataset.value;
-	const expected = other?.expected ?? context.expects ?? null;
-	const received = other?.received ?? /* @__PURE__ */ _stringify(input);
-	const issue = {
-		kind: context.kind,
-		type: context.type,
-		input,
-		expected,
-		received,
-		message: `Invalid ${label}: ${expected ? `Expected ${expected} but r` : "R"}eceived ${received}`,
-		requirement: context.requirement,
-		path: other?.path,
-		issues: other?.issues,
-		lang: config$1.lang,
-		abortEarly: config$1.abortEarly,
-		abortPipeEarly: config$1.abortPipeEarly
-	};
-	const isSchema = context.kind === "schema";
-	const message$1 = other?.message ?? context.message ?? /* @__PURE__ */ getSpecificMessage(context.reference, issue.lang) ?? (isSchema ? /* @__PURE__ */ getSchemaMessage(issue.lang) : null) ?? config$1.message ?? /* @__PURE__ */ getGlobalMessage(issue.lang);
-	if (message$1 !== void 0) issue.message = typeof message$1 === "function" ? message$1(issue) : message$1;
-	if (isSchema) dataset.typed = false;
-	if (dataset.issues) dataset.issues.push(issue);
-	else dataset.issues = [issue];
-}
-
-//#endregion
-//#region src/utils/_cloneDataset/_cloneDataset.ts
-/**
-* Creates a shallow copy of a dataset.
-*
-* Hint: The `value` is copied by reference, but the `issues` array, its issues
-* and their `path` arrays are cloned to avoid reusing mutable dataset state
-* across multiple runs. Mutating a returned object or array value can
-* therefore affect later cache hits that reuse the same cached output.
-*
-* @param dataset The output dataset.
-*
-* @returns The copied output dataset.
-*/
-/* @__NO_SIDE_EFFECTS__ */
-function _cloneDataset(dataset) {
-	return {
-		typed: dataset.typed,
-		value: dataset.value,
-		issues: dataset.issues?.map((issue) => ({
-			...issue,
-			path: issue.path && [...issue.path]
-		}))
-	};
-}
-
-//#endregion
-//#region src/utils/_formatCase/_formatCase.ts
-/**
-* Splits a string into lowercase words and rejoins them with the given
-* separator and capitalization rules.
-*
-* Words are separated by `_`, `-` and ASCII whitespace, as well as by case
-* and acronym boundaries. Whether the first or subsequent words are
-* capitalized is controlled by `capFirst` and `capRest`.
-*
-* Hint: Implemented in a single pass that emits directly to the result
-* string to avoid an intermediate `string[]` allocation. ASCII chars are
-* classified via char codes to skip `.toLowerCase()` and `.toUpperCase()`
-* method calls in the common case.
-*
-* Hint: Digits are treated as a separate character class, so `item2Name`
-* yields `item2` and `name` rather than `item`, `2` and `name`.
-*
-* @param input The input string.
-* @param separator The string inserted between words.
-* @param capFirst Whether to capitalize the first word.
-* @param capRest Whether to capitalize subsequent words.
-*
-* @returns The formatted string.
-*
-* @internal
-*/
-/* @__NO_SIDE_EFFECTS__ */
-function _formatCase(input, separator, capFirst, capRest) {
-	let result = "";
-	let firstWord = true;
-	let start = 0;
-	let prev = 0;
-	let prevPrev = 0;
-	const flush = (end) => {
-		if (end > start) {
-			let word = input.slice(start, end).toLowerCase();
-			if (firstWord ? capFirst : capRest) {
-				const firstCode = word.charCodeAt(0);
-				if (firstCode >= 97 && firstCode <= 122) word = String.fromCharCode(firstCode - 32) + word.slice(1);
-				else {
-					const charLen = firstCode >= 55296 && firstCode <= 56319 ? 2 : 1;
-					word = word.slice(0, charLen).toUpperCase() + word.slice(charLen);
-				}
-			}
-			result += firstWord ? word : separator + word;
-			firstWord = false;
-		}
-	};
-	for (let index = 0; index < input.length; index++) {
-		const code = input.charCodeAt(index);
-		let type;
-		if (code === 32 || code === 9 || code === 10 || code === 11 || code === 12 || code === 13 || code === 45 || code === 95) {
-			flush(index);
-			start = index + 1;
-			type = 0;
-		} else if (code < 128) type = code >= 65 && code <= 90 ? 1 : code >= 97 && code <= 122 ? 2 : 3;
-		else {
-			const char = input[index];
-			const charLower = char.toLowerCase();
-			type = charLower === char.toUpperCase() ? 3 : char === charLower ? 2 : 1;
-		}
-		if (type === 1 && (prev === 2 || prev === 3) && index > start) {
-			flush(index);
-			start = index;
-		} else if (type === 2 && prev === 1 && prevPrev === 1 && index - 1 > start) {
-			flush(index - 1);
-			start = index - 1;
-		}
-		prevPrev = prev;
-		prev = type;
-	}
-	flush(input.length);
-	return result;
-}
-
-//#endregion
-//#region src/utils/_getByteCount/_getByteCount.ts
-let textEncoder;
-/**
-* Returns the byte count of the input.
-*
-* @param input The input to be measured.
-*
-* @returns The byte count.
-*
-* @internal
-*/
-/* @__NO_SIDE_EFFECTS__ */
-function _getByteCount(input) {
-	if (!textEncoder) textEncoder = new TextEncoder();
-	return textEncoder.encode(input).length;
-}
-
-//#endregion
-//#region src/utils/_getCodePointCount/_getCodePointCount.ts
-/**
-* Returns the code point count of the input.
-*
-* @param input The input to be measured.
-*
-* @returns The code point count.
-*
-* @internal
-*/
-/* @__NO_SIDE_EFFECTS__ */
-function _getCodePointCount(input) {
-	let count = input.length;
-	const lengthMinus1 = input.length - 1;
-	for (let i = 0; i < lengthMinus1;) if (input.codePointAt(i) <= 65535) i++;
-	else {
-		i += 2;
-		count--;
-	}
-	return count;
-}
-
-//#endregion
-//#region src/utils/_getGraphemeCount/_getGraphemeCount.ts
-let segmenter;
-/**
-* Returns the grapheme count of the input.
-*
-* @param input The input to be measured.
-*
-* @returns The grapheme count.
-*
-* @internal
-*/
-/* @__NO_SIDE_EFFECTS__ */
-function _getGraphemeCount(input) {
-	if (!segmenter) segmenter = new Intl.Segmenter();
-	const segments = segmenter.segment(input);
-	let count = 0;
-	for (const _ of segments) count++;
-	return count;
-}
-
-//#endregion
-//#region src/utils/_getLastMetadata/_getLastMetadata.ts
-/**
-* Returns the last top-level value of a given metadata type from a schema
-* using a breadth-first search that starts with the last item in the pipeline.
-*
-* @param schema The schema to search.
-* @param type The metadata type.
-*
-* @returns The value, if any.
-*
-* @internal
-*/
-/* @__NO_SIDE_EFFECTS__ */
-function _getLastMetadata(schema, type) {
-	if ("pipe" in schema) {
-		const nestedSchemas = [];
-		for (let index = schema.pipe.length - 1; index >= 0; index--) {
-			const item = schema.pipe[index];
-			if (item.kind === "schema" && "pipe" in item) nestedSchemas.push(item);
-			else if (item.kind === "metadata" && item.type === type) return item[type];
-		}
-		for (const nestedSchema of nestedSchemas) {
-			const result = /* @__PURE__ */ _getLastMetadata(nestedSchema, type);
-			if (result !== void 0) return result;
-		}
-	}
-}
-
-//#endregion
-//#region src/utils/_getWordCount/_getWordCount.ts
-let store;
-/**
-* Returns the word count of the input.
-*
-* @param locales The locales to be used.
-* @param input The input to be measured.
-*
-* @returns The word count.
-*
-* @internal
-*/
-/* @__NO_SIDE_EFFECTS__ */
-function _getWordCount(locales, input) {
-	if (!store) store = /* @__PURE__ */ new Map();
-	const key = String(locales);
-	let segmenter$1 = store.get(key);
-	if (!segmenter$1) {
-		segmenter$1 = new Intl.Segmenter(locales, { granularity: "word" });
-		store.set(key, segmenter$1);
-	}
-	const segments = segmenter$1.segment(input);
-	let count = 0;
-	for (const segment of segments) if (segment.isWordLike) count++;
-	return count;
-}
-
-//#endregion
-//#region src/utils/_isLuhnAlgo/_isLuhnAlgo.ts
-/**
-* Non-digit regex.
-*/
-const NON_DIGIT_REGEX = /\D/gu;
-/**
-* Checks whether a string with numbers corresponds to the luhn algorithm.
-*
-* @param input The input to be checked.
-*
-* @returns Whether input is valid.
-*
-* @internal
-*/
-/* @__NO_SIDE_EFFECTS__ */
-function _isLuhnAlgo(input) {
-	const number$1 = input.replace(NON_DIGIT_REGEX, "");
-	let length$1 = number$1.length;
-	let bit = 1;
-	let sum = 0;
-	while (length$1) {
-		const value$1 = +number$1[--length$1];
-		bit ^= 1;
-		sum += bit ? [
-			0,
-			2,
-			4,
-			6,
-			8,
-			1,
-			3,
-			5,
-			7,
-			9
-		][value$1] : value$1;
-	}
-	return sum % 10 === 0;
-}
-
-//#endregion
-//#region src/utils/_isSameValueZero/_isSameValueZero.ts
-/**
-* Compares two values using the SameValueZero algorithm, which treats `NaN`
-* as equal to itself unlike `===`.
-*
-* @param value1 The first value.
-* @param value2 The second value.
-*
-* @returns Whether the values are equal.
-*
-* @internal
-*/
-/* @__NO_SIDE_EFFECTS__ */
-function _isSameValueZero(value1, value2) {
-	return value1 === value2 || Number.isNaN(value1) && Number.isNaN(value2);
-}
-
-//#endregion
-//#region src/utils/_isValidObjectKey/_isValidObjectKey.ts
-/**
-* Disallows inherited object properties and prevents object prototype
-* pollution by disallowing certain keys.
-*
-* @param object The object to check.
-* @param key The key to check.
-*
-* @returns Whether the key is allowed.
-*
-* @internal
-*/
-/* @__NO_SIDE_EFFECTS__ */
-function _isValidObjectKey(object$1, key) {
-	return Object.prototype.hasOwnProperty.call(object$1, key) && key !== "__proto__" && key !== "prototype" && key !== "constructor";
-}
-
-//#endregion
-//#region src/utils/_isValueMatch/_isValueMatch.ts
-/**
-* Checks whether a value matches a value action requirement.
-*
-* @param requirement The value action requirement.
-* @param value The value to check.
-*
-* @returns Whether the value matches the requirement.
-*
-* @internal
-*/
-/* @__NO_SIDE_EFFECTS__ */
-function _isValueMatch(requirement, value$1) {
-	return Number.isNaN(requirement) && Number.isNaN(value$1) || requirement <= value$1 && requirement >= value$1;
-}
-
-//#endregion
-//#region src/utils/_joinExpects/_joinExpects.ts
-/**
-* Joins multiple `expects` values with the given separator.
-*
-* @param values The `expects` values.
-* @param separator The separator.
-*
-* @returns The joined `expects` property.
-*
-* @internal
-*/
-/* @__NO_SIDE_EFFECTS__ */
-function _joinExpects(values$1, separator) {
-	const list = [...new Set(values$1)];
-	if (list.length > 1) return `(${list.join(` ${separator} `)})`;
-	return list[0] ?? "never";
-}
-
-//#endregion
-//#region src/utils/_standardSchema/_standardSchema.ts
-/**
-* Eagerly creates and attaches the Standard Schema properties of a schema.
-*
-* Hint: The contextual `this` type includes the standard properties that are
-* attached before the schema is returned.
-*
-* @param schema The schema to attach standard properties to.
-*
-* @returns The schema with standard properties attached.
-*
-* @internal
-*/
-function _standardSchema(schema) {
-	schema["~standard"] = {
-		version: 1,
-		vendor: "valibot",
-		validate: (value$1) => schema["~run"]({ value: value$1 }, /* @__PURE__ */ getGlobalConfig())
-	};
-	return schema;
-}
-
-//#endregion
-//#region src/utils/entriesFromList/entriesFromList.ts
-/**
-* Creates an object entries definition from a list of keys and a schema.
-*
-* @param list A list of keys.
-* @param schema The schema of the keys.
-*
-* @returns The object entries.
-*/
-/* @__NO_SIDE_EFFECTS__ */
-function entriesFromList(list, schema) {
-	const entries$1 = {};
-	for (const key of list) entries$1[key] = schema;
-	return entries$1;
-}
-
-//#endregion
-//#region src/utils/entriesFromObjects/entriesFromObjects.ts
-/* @__NO_SIDE_EFFECTS__ */
-function entriesFromObjects(schemas) {
-	const entries$1 = {};
-	for (const schema of schemas) Object.assign(entries$1, schema.entries);
-	return entries$1;
-}
-
-//#endregion
-//#region src/utils/getDotPath/getDotPath.ts
-/* @__NO_SIDE_EFFECTS__ */
-function getDotPath(issue) {
-	if (issue.path) {
-		let key = "";
-		for (const item of issue.path) if (typeof item.key === "string" || typeof item.key === "number") if (key) key += `.${item.key}`;
-		else key += item.key;
-		else return null;
-		return key;
-	}
-	return null;
-}
-
-//#endregion
-//#region src/utils/isOfKind/isOfKind.ts
-/**
-* A generic type guard to check the kind of an object.
-*
-* @param kind The kind to check for.
-* @param object The object to check.
-*
-* @returns Whether it matches.
-*/
-/* @__NO_SIDE_EFFECTS__ */
-function isOfKind(kind, object$1) {
-	return object$1.kind === kind;
-}
-
-//#endregion
-//#region src/utils/isOfType/isOfType.ts
-/**
-* A generic type guard to check the type of an object.
-*
-* @param type The type to check for.
-* @param object The object to check.
-*
-* @returns Whether it matches.
-*/
-/* @__NO_SIDE_EFFECTS__ */
-function isOfType(type, object$1) {
-	return object$1.type === type;
-}
-
-//#endregion
-//#region src/utils/ValiError/ValiError.ts
-/**
-* A Valibot error with useful information.
-*/
-var ValiError = class extends Error {
-	/**
-	* Creates a Valibot error with useful information.
-	*
-	* @param issues The error issues.
-	*/
-	constructor(issues) {
-		super(issues[0].message);
-		this.name = "ValiError";
-		this.issues = issues;
-	}
-};
-
-//#endregion
-//#region src/utils/isValiError/isValiError.ts
-/**
-* A type guard to check if an error is a ValiError.
-*
-* @param error The error to check.
-*
-* @returns Whether its a ValiError.
-*/
-/* @__NO_SIDE_EFFECTS__ */
-function isValiError(error) {
-	return error instanceof ValiError;
-}
-
-//#endregion
-//#region src/actions/args/args.ts
-/* @__NO_SIDE_EFFECTS__ */
-function args(schema) {
-	return {
-		kind: "transformation",
-		type: "args",
-		reference: args,
-		async: false,
-		schema,
-		"~run"(dataset, config$1) {
-			const func = dataset.value;
-			dataset.value = (...args_) => {
-				const argsDataset = this.schema["~run"]({ value: args_ }, config$1);
-				if (argsDataset.issues) throw new ValiError(argsDataset.issues);
-				return func(...argsDataset.value);
-			};
-			return dataset;
-		}
-	};
-}
-
-//#endregion
-//#region src/actions/args/argsAsync.ts
-/* @__NO_SIDE_EFFECTS__ */
-function argsAsync(schema) {
-	return {
-		kind: "transformation",
-		type: "args",
-		reference: argsAsync,
-		async: false,
-		schema,
-		"~run"(dataset, config$1) {
-			const func = dataset.value;
-			dataset.value = async (...args$1) => {
-				const argsDataset = await schema["~run"]({ value: args$1 }, config$1);
-				if (argsDataset.issues) throw new ValiError(argsDataset.issues);
-				return func(...argsDataset.value);
-			};
-			return dataset;
-		}
-	};
-}
-
-//#endregion
-//#region src/actions/await/awaitAsync.ts
-/**
-* Creates an await transformation action.
-*
-* @returns An await action.
-*/
-/* @__NO_SIDE_EFFECTS__ */
-function awaitAsync() {
-	return {
-		kind: "transformation",
-		type: "await",
-		reference: awaitAsync,
-		async: true,
-		async "~run"(dataset) {
-			dataset.value = await dataset.value;
-			return dataset;
-		}
-	};
-}
-
-//#endregion
-//#region src/regex.ts
-/**
-* [Base64](https://en.wikipedia.org/wiki/Base64) regex.
-*/
-const BASE64_REGEX = /^(?:[\da-z+/]{4})*(?:[\da-z+/]{2}==|[\da-z+/]{3}=)?$/iu;
-/**
-* [BIC](https://en.wikipedia.org/wiki/ISO_9362) regex.
-*/
-const BIC_REGEX = /^[A-Z]{6}(?!00)[\dA-Z]{2}(?:[\dA-Z]{3})?$/u;
-/**
-* [Cuid2](https://github.com/paralleldrive/cuid2) regex.
-*/
-const CUID2_REGEX = /^[a-z][\da-z]*$/u;
-/**
-* [Decimal](https://en.wikipedia.org/wiki/Decimal) regex.
-*/
-const DECIMAL_REGEX = /^[+-]?(?:\d*\.)?\d+$/u;
-/**
-* [Digits](https://en.wikipedia.org/wiki/Numerical_digit) regex.
-*/
-const DIGITS_REGEX = /^\d+$/u;
-/**
-* [Domain name](https://en.wikipedia.org/wiki/Domain_name) regex.
-*
-* Hint: We decided against the `i` flag for better JSON Schema compatibility.
-* ASCII-only validation. Internationalized domain names (IDNs) are not
-* supported, including Punycode-encoded labels.
-*/
-const DOMAIN_REGEX = /^(?=.{1,253}$)(?:(?![Xx][Nn]--)[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z]{2,63}$/u;
-/**
-* [Email address](https://en.wikipedia.org/wiki/Email_address) regex.
-*
-* Hint: We decided against the `i` flag to avoid matching non-ASCII characters.
-*/
-const EMAIL_REGEX = /^[\w+-]+(?:\.[\w+-]+)*@[\da-zA-Z]+(?:[.-][\da-zA-Z]+)*\.[a-zA-Z]{2,}$/u;
-/**
-* Emoji regex from [emoji-regex-xs](https://github.com/slevithan/emoji-regex-xs) v1.0.0 (MIT license).
-*
-* Hint: We decided against the newer `/^\p{RGI_Emoji}+$/v` regex because it is
-* not supported in older runtimes and does not match all emoji.
-*/
-const EMOJI_REGEX = /^(?:[\u{1F1E6}-\u{1F1FF}]{2}|\u{1F3F4}[\u{E0061}-\u{E007A}]{2}[\u{E0030}-\u{E0039}\u{E0061}-\u{E007A}]{1,3}\u{E007F}|(?:\p{Emoji}\uFE0F\u20E3?|\p{Emoji_Modifier_Base}\p{Emoji_Modifier}?|(?![\p{Emoji_Modifier_Base}\u{1F1E6}-\u{1F1FF}])\p{Emoji_Presentation})(?:\u200D(?:\p{Emoji}\uFE0F\u20E3?|\p{Emoji_Modifier_Base}\p{Emoji_Modifier}?|(?![\p{Emoji_Modifier_Base}\u{1F1E6}-\u{1F1FF}])\p{Emoji_Presentation}))*)+$/u;
-/**
-* [Hexadecimal](https://en.wikipedia.org/wiki/Hexadecimal) regex.
-*
-* Hint: We decided against the `i` flag for better JSON Schema compatibility.
-*/
-const HEXADECIMAL_REGEX = /^(?:0[hx])?[\da-fA-F]+$/u;
-/**
-* [Hex color](https://en.wikipedia.org/wiki/Web_colors#Hex_triplet) regex.
-*
-* Hint: We decided against the `i` flag for better JSON Schema compatibility.
-*/
-const HEX_COLOR_REGEX = /^#(?:[\da-fA-F]{3,4}|[\da-fA-F]{6}|[\da-fA-F]{8})$/u;
-/**
-* [IMEI](https://en.wikipedia.org/wiki/International_Mobile_Equipment_Identity) regex.
-*/
-const IMEI_REGEX = /^\d{15}$|^\d{2}-\d{6}-\d{6}-\d$/u;
-/**
-* [IPv4](https://en.wikipedia.org/wiki/IPv4) regex.
-*/
-const IPV4_REGEX = /^(?:(?:[1-9]|1\d|2[0-4])?\d|25[0-5])(?:\.(?:(?:[1-9]|1\d|2[0-4])?\d|25[0-5])){3}$/u;
-/**
-* [IPv6](https://en.wikipedia.org/wiki/IPv6) regex.
-*/
-const IPV6_REGEX = /^(?:(?:[\da-f]{1,4}:){7}[\da-f]{1,4}|(?:[\da-f]{1,4}:){1,7}:|(?:[\da-f]{1,4}:){1,6}:[\da-f]{1,4}|(?:[\da-f]{1,4}:){1,5}(?::[\da-f]{1,4}){1,2}|(?:[\da-f]{1,4}:){1,4}(?::[\da-f]{1,4}){1,3}|(?:[\da-f]{1,4}:){1,3}(?::[\da-f]{1,4}){1,4}|(?:[\da-f]{1,4}:){1,2}(?::[\da-f]{1,4}){1,5}|[\da-f]{1,4}:(?::[\da-f]{1,4}){1,6}|:(?:(?::[\da-f]{1,4}){1,7}|:)|fe80:(?::[\da-f]{0,4}){0,4}%[\da-z]+|::(?:f{4}(?::0{1,4})?:)?(?:(?:25[0-5]|(?:2[0-4]|1?\d)?\d)\.){3}(?:25[0-5]|(?:2[0-4]|1?\d)?\d)|(?:[\da-f]{1,4}:){1,4}:(?:(?:25[0-5]|(?:2[0-4]|1?\d)?\d)\.){3}(?:25[0-5]|(?:2[0-4]|1?\d)?\d))$/iu;
-/**
-* [IP](https://en.wikipedia.org/wiki/IP_address) regex.
-*/
-const IP_REGEX = /^(?:(?:[1-9]|1\d|2[0-4])?\d|25[0-5])(?:\.(?:(?:[1-9]|1\d|2[0-4])?\d|25[0-5])){3}$|^(?:(?:[\da-f]{1,4}:){7}[\da-f]{1,4}|(?:[\da-f]{1,4}:){1,7}:|(?:[\da-f]{1,4}:){1,6}:[\da-f]{1,4}|(?:[\da-f]{1,4}:){1,5}(?::[\da-f]{1,4}){1,2}|(?:[\da-f]{1,4}:){1,4}(?::[\da-f]{1,4}){1,3}|(?:[\da-f]{1,4}:){1,3}(?::[\da-f]{1,4}){1,4}|(?:[\da-f]{1,4}:){1,2}(?::[\da-f]{1,4}){1,5}|[\da-f]{1,4}:(?::[\da-f]{1,4}){1,6}|:(?:(?::[\da-f]{1,4}){1,7}|:)|fe80:(?::[\da-f]{0,4}){0,4}%[\da-z]+|::(?:f{4}(?::0{1,4})?:)?(?:(?:25[0-5]|(?:2[0-4]|1?\d)?\d)\.){3}(?:25[0-5]|(?:2[0-4]|1?\d)?\d)|(?:[\da-f]{1,4}:){1,4}:(?:(?:25[0-5]|(?:2[0-4]|1?\d)?\d)\.){3}(?:25[0-5]|(?:2[0-4]|1?\d)?\d))$/iu;
-/**
-* [ISO 8601](https://en.wikipedia.org/wiki/ISO_8601) date regex.
-*/
-const ISO_DATE_REGEX = /^\d{4}-(?:0[1-9]|1[0-2])-(?:[12]\d|0[1-9]|3[01])$/u;
-/**
-* [ISO 8601](https://en.wikipedia.org/wiki/ISO_8601) date-time regex.
-*/
-const ISO_DATE_TIME_REGEX = /^\d{4}-(?:0[1-9]|1[0-2])-(?:[12]\d|0[1-9]|3[01])[T ](?:0\d|1\d|2[0-3]):[0-5]\d$/u;
-/**
-* [ISO 8601](https://en.wikipedia.org/wiki/ISO_8601) date-time with seconds regex.
-*/
-const ISO_DATE_TIME_SECOND_REGEX = /^\d{4}-(?:0[1-9]|1[0-2])-(?:[12]\d|0[1-9]|3[01])[T ](?:0\d|1\d|2[0-3])(?::[0-5]\d){2}$/u;
-/**
-* [ISO 8601](https://en.wikipedia.org/wiki/ISO_8601) time regex.
-*/
-const ISO_TIME_REGEX = /^(?:0\d|1\d|2[0-3]):[0-5]\d$/u;
-/**
-* [ISO 8601](https://en.wikipedia.org/wiki/ISO_8601) time with seconds regex.
-*/
-const ISO_TIME_SECOND_REGEX = /^(?:0\d|1\d|2[0-3])(?::[0-5]\d){2}$/u;
-/**
-* [ISO 8601](https://en.wikipedia.org/wiki/ISO_8601) timestamp regex. Allows a
-* space as a date/time separator and an optional space before the UTC offset.
-*/
-const ISO_TIMESTAMP_REGEX = /^\d{4}-(?:0[1-9]|1[0-2])-(?:[12]\d|0[1-9]|3[01])[T ](?:0\d|1\d|2[0-3])(?::[0-5]\d){2}(?:\.\d{1,9})?(?:Z| ?[+-](?:0\d|1\d|2[0-3])(?::?[0-5]\d)?)$/u;
-/**
-* [ISO 8601](https://en.wikipedia.org/wiki/ISO_8601) week regex.
-*/
-const ISO_WEEK_REGEX = /^\d{4}-W(?:0[1-9]|[1-4]\d|5[0-3])$/u;
-/**
-* [JWS compact serialization](https://datatracker.ietf.org/doc/html/rfc7515#section-3.1)
-* regex.
-*
-* Hint: Empty payload and signature segments are allowed because the
-* Base64URL-encoded representation of an empty octet sequence is an empty
-* string.
-*/
-const JWS_COMPACT_REGEX = /^(?:[\w-]{2,3}|(?:[\w-]{4})+(?:[\w-]{2,3})?)\.(?:[\w-]{2,3}|(?:[\w-]{4})+(?:[\w-]{2,3})?)?\.(?:[\w-]{2,3}|(?:[\w-]{4})+(?:[\w-]{2,3})?)?$/u;
-/**
-* [ISRC](https://en.wikipedia.org/wiki/International_Standard_Recording_Code) regex.
-*/
-const ISRC_REGEX = /^(?:[A-Z]{2}[A-Z\d]{3}\d{7}|[A-Z]{2}-[A-Z\d]{3}-\d{2}-\d{5})$/u;
-/**
-* [KSUID](https://github.com/segmentio/ksuid) regex.
-*/
-const KSUID_REGEX = /^[a-zA-Z0-9]{27}$/u;
-/**
-* [MAC](https://en.wikipedia.org/wiki/MAC_address) 48 bit regex.
-*
-* Hint: We decided against the `i` flag for better JSON Schema compatibility.
-*/
-const MAC48_REGEX = /^(?:[\da-fA-F]{2}:){5}[\da-fA-F]{2}$|^(?:[\da-fA-F]{2}-){5}[\da-fA-F]{2}$|^(?:[\da-fA-F]{4}\.){2}[\da-fA-F]{4}$/u;
-/**
-* [MAC](https://en.wikipedia.org/wiki/MAC_address) 64 bit regex.
-*
-* Hint: We decided against the `i` flag for better JSON Schema compatibility.
-*/
-const MAC64_REGEX = /^(?:[\da-fA-F]{2}:){7}[\da-fA-F]{2}$|^(?:[\da-fA-F]{2}-){7}[\da-fA-F]{2}$|^(?:[\da-fA-F]{4}\.){3}[\da-fA-F]{4}$|^(?:[\da-fA-F]{4}:){3}[\da-fA-F]{4}$/u;
-/**
-* [MAC](https://en.wikipedia.org/wiki/MAC_address) regex.
-*
-* Hint: We decided against the `i` flag for better JSON Schema compatibility.
-*/
-const MAC_REGEX = /^(?:[\da-fA-F]{2}:){5}[\da-fA-F]{2}$|^(?:[\da-fA-F]{2}-){5}[\da-fA-F]{2}$|^(?:[\da-fA-F]{4}\.){2}[\da-fA-F]{4}$|^(?:[\da-fA-F]{2}:){7}[\da-fA-F]{2}$|^(?:[\da-fA-F]{2}-){7}[\da-fA-F]{2}$|^(?:[\da-fA-F]{4}\.){3}[\da-fA-F]{4}$|^(?:[\da-fA-F]{4}:){3}[\da-fA-F]{4}$/u;
-/**
-* [Nano ID](https://github.com/ai/nanoid) regex.
-*/
-const NANO_ID_REGEX = /^[\w-]+$/u;
-/**
-* [Octal](https://en.wikipedia.org/wiki/Octal) regex.
-*/
-const OCTAL_REGEX = /^(?:0o)?[0-7]+$/u;
-/**
-* [RFC 5322 email address](https://datatracker.ietf.org/doc/html/rfc5322#section-3.4.1) regex.
-*
-* Hint: This regex was taken from the [HTML Living Standard Specification](https://html.spec.whatwg.org/multipage/input.html#valid-e-mail-address) and does not perfectly represent RFC 5322.
-*/
-const RFC_EMAIL_REGEX = /^[a-zA-Z0-9.!#$%&'*+\/=?^_`{|}~-]+@[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?(?:\.[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?)*$/;
-/**
-* [Slug](https://en.wikipedia.org/wiki/Clean_URL#Slug) regex.
-*/
-const SLUG_REGEX = /^[\da-z]+(?:[-_][\da-z]+)*$/u;
-/**
-* [ULID](https://github.com/ulid/spec) regex.
-*
-* Hint: We decided against the `i` flag for better JSON Schema compatibility.
-* Hint: The first character is restricted to `[0-7]` because the 48-bit
-* timestamp cannot exceed 2^48-1, making the maximum valid ULID
-* `7ZZZZZZZZZZZZZZZZZZZZZZZZZ` in Crockford's Base32 encoding.
-*/
-const ULID_REGEX = /^[0-7][\da-hjkmnp-tv-zA-HJKMNP-TV-Z]{25}$/u;
-/**
-* [UUID](https://en.wikipedia.org/wiki/Universally_unique_identifier) regex.
-*/
-const UUID_REGEX = /^[\da-f]{8}(?:-[\da-f]{4}){3}-[\da-f]{12}$/iu;
-
-//#endregion
-//#region src/actions/base64/base64.ts
-/* @__NO_SIDE_EFFECTS__ */
-function base64(message$1) {
-	return {
-		kind: "validation",
-		type: "base64",
-		reference: base64,
-		async: false,
-		expects: null,
-		requirement: BASE64_REGEX,
-		message: message$1,
-		"~run"(dataset, config$1) {
-			if (dataset.typed && !this.requirement.test(dataset.value)) _addIssue(this, "Base64", dataset, config$1);
-			return dataset;
-		}
-	};
-}
-
-//#endregion
-//#region src/actions/bic/bic.ts
-/* @__NO_SIDE_EFFECTS__ */
-function bic(message$1) {
-	return {
-		kind: "validation",
-		type: "bic",
-		reference: bic,
-		async: false,
-		expects: null,
-		requirement: BIC_REGEX,
-		message: message$1,
-		"~run"(dataset, config$1) {
-			if (dataset.typed && !this.requirement.test(dataset.value)) _addIssue(this, "BIC", dataset, config$1);
-			return dataset;
-		}
-	};
-}
-
-//#endregion
-//#region src/actions/brand/brand.ts
-/**
-* Creates a brand transformation action.
-*
-* @param name The brand name.
-*
-* @returns A brand action.
-*/
-/* @__NO_SIDE_EFFECTS__ */
-function brand(name) {
-	return {
-		kind: "transformation",
-		type: "brand",
-		reference: brand,
-		async: false,
-		name,
-		"~run"(dataset) {
-			return dataset;
-		}
-	};
-}
-
-//#endregion
-//#region src/actions/bytes/bytes.ts
-/* @__NO_SIDE_EFFECTS__ */
-function dist_bytes(requirement, message$1) {
-	return {
-		kind: "validation",
-		type: "bytes",
-		reference: dist_bytes,
-		async: false,
-		expects: `${requirement}`,
-		requirement,
-		message: message$1,
-		"~run"(dataset, config$1) {
-			if (dataset.typed) {
-				const length$1 = /* @__PURE__ */ _getByteCount(dataset.value);
-				if (length$1 !== this.requirement) _addIssue(this, "bytes", dataset, config$1, { received: `${length$1}` });
-			}
-			return dataset;
-		}
-	};
-}
-
-//#endregion
-//#region src/actions/check/check.ts
-/* @__NO_SIDE_EFFECTS__ */
-function check(requirement, message$1) {
-	return {
-		kind: "validation",
-		type: "check",
-		reference: check,
-		async: false,
-		expects: null,
-		requirement,
-		message: message$1,
-		"~run"(dataset, config$1) {
-			if (dataset.typed && !this.requirement(dataset.value)) _addIssue(this, "input", dataset, config$1);
-			return dataset;
-		}
-	};
-}
-
-//#endregion
-//#region src/actions/check/checkAsync.ts
-/* @__NO_SIDE_EFFECTS__ */
-function checkAsync(requirement, message$1) {
-	return {
-		kind: "validation",
-		type: "check",
-		reference: checkAsync,
-		async: true,
-		expects: null,
-		requirement,
-		message: message$1,
-		async "~run"(dataset, config$1) {
-			if (dataset.typed && !await this.requirement(dataset.value)) _addIssue(this, "input", dataset, config$1);
-			return dataset;
-		}
-	};
-}
-
-//#endregion
-//#region src/actions/checkItems/checkItems.ts
-/* @__NO_SIDE_EFFECTS__ */
-function checkItems(requirement, message$1) {
-	return {
-		kind: "validation",
-		type: "check_items",
-		reference: checkItems,
-		async: false,
-		expects: null,
-		requirement,
-		message: message$1,
-		"~run"(dataset, config$1) {
-			if (dataset.typed) for (let index = 0; index < dataset.value.length; index++) {
-				const item = dataset.value[index];
-				if (!this.requirement(item, index, dataset.value)) _addIssue(this, "item", dataset, config$1, {
-					input: item,
-					path: [{
-						type: "array",
-						origin: "value",
-						input: dataset.value,
-						key: index,
-						value: item
-					}]
-				});
-			}
-			return dataset;
-		}
-	};
-}
-
-//#endregion
-//#region src/actions/checkItems/checkItemsAsync.ts
-/* @__NO_SIDE_EFFECTS__ */
-function checkItemsAsync(requirement, message$1) {
-	return {
-		kind: "validation",
-		type: "check_items",
-		reference: checkItemsAsync,
-		async: true,
-		expects: null,
-		requirement,
-		message: message$1,
-		async "~run"(dataset, config$1) {
-			if (dataset.typed) {
-				const requirementResults = await Promise.all(dataset.value.map(this.requirement));
-				for (let index = 0; index < dataset.value.length; index++) if (!requirementResults[index]) {
-					const item = dataset.value[index];
-					_addIssue(this, "item", dataset, config$1, {
-						input: item,
-						path: [{
-							type: "array",
-							origin: "value",
-							input: dataset.value,
-							key: index,
-							value: item
-						}]
-					});
-				}
-			}
-			return dataset;
-		}
-	};
-}
-
-//#endregion
-//#region src/actions/codePoints/codePoints.ts
-/* @__NO_SIDE_EFFECTS__ */
-function codePoints(requirement, message$1) {
-	return {
-		kind: "validation",
-		type: "code_points",
-		reference: codePoints,
-		async: false,
-		expects: `${requirement}`,
-		requirement,
-		message: message$1,
-		"~run"(dataset, config$1) {
-			if (dataset.typed) {
-				const count = /* @__PURE__ */ _getCodePointCount(dataset.value);
-				if (count !== this.requirement) _addIssue(this, "code points", dataset, config$1, { received: `${count}` });
-			}
-			return dataset;
-		}
-	};
-}
-
-//#endregion
-//#region src/actions/creditCard/creditCard.ts
-/**
-* Credit card regex.
-*/
-const CREDIT_CARD_REGEX = /^(?:\d{13,19}|\d{4}(?: \d{3,6}){2,4}|\d{4}(?:-\d{3,6}){2,4})$/u;
-/**
-* Sanitize regex.
-*/
-const SANITIZE_REGEX = /[- ]/gu;
-/**
-* Provider regex list.
-*/
-const PROVIDER_REGEX_LIST = (/* unused pure expression or super */ null && ([
-	/^3[47]\d{13}$/u,
-	/^3(?:0[0-5]|[68]\d)\d{11,13}$/u,
-	/^6(?:011|5\d{2})\d{12,15}$/u,
-	/^(?:2131|1800|35\d{3})\d{11}$/u,
-	/^(?:5[1-5]\d{2}|222\d|22[3-9]\d|2[3-6]\d{2}|27[01]\d|2720)\d{12}$/u,
-	/^(?:6[27]\d{14,17}|81\d{14,17})$/u,
-	/^4\d{12}(?:\d{3,6})?$/u
-]));
-/* @__NO_SIDE_EFFECTS__ */
-function creditCard(message$1) {
-	return {
-		kind: "validation",
-		type: "credit_card",
-		reference: creditCard,
-		async: false,
-		expects: null,
-		requirement(input) {
-			let sanitized;
-			return CREDIT_CARD_REGEX.test(input) && (sanitized = input.replace(SANITIZE_REGEX, "")) && PROVIDER_REGEX_LIST.some((regex$1) => regex$1.test(sanitized)) && /* @__PURE__ */ _isLuhnAlgo(sanitized);
-		},
-		message: message$1,
-		"~run"(dataset, config$1) {
-			if (dataset.typed && !this.requirement(dataset.value)) _addIssue(this, "credit card", dataset, config$1);
-			return dataset;
-		}
-	};
-}
-
-//#endregion
-//#region src/actions/cuid2/cuid2.ts
-/* @__NO_SIDE_EFFECTS__ */
-function cuid2(message$1) {
-	return {
-		kind: "validation",
-		type: "cuid2",
-		reference: cuid2,
-		async: false,
-		expects: null,
-		requirement: CUID2_REGEX,
-		message: message$1,
-		"~run"(dataset, config$1) {
-			if (dataset.typed && !this.requirement.test(dataset.value)) _addIssue(this, "Cuid2", dataset, config$1);
-			return dataset;
-		}
-	};
-}
-
-//#endregion
-//#region src/actions/decimal/decimal.ts
-/* @__NO_SIDE_EFFECTS__ */
-function decimal(message$1) {
-	return {
-		kind: "validation",
-		type: "decimal",
-		reference: decimal,
-		async: false,
-		expects: null,
-		requirement: DECIMAL_REGEX,
-		message: message$1,
-		"~run"(dataset, config$1) {
-			if (dataset.typed && !this.requirement.test(dataset.value)) _addIssue(this, "decimal", dataset, config$1);
-			return dataset;
-		}
-	};
-}
-
-//#endregion
-//#region src/actions/description/description.ts
-/**
-* Creates a description metadata action.
-*
-* @param description_ The description text.
-*
-* @returns A description action.
-*/
-/* @__NO_SIDE_EFFECTS__ */
-function description(description_) {
-	return {
-		kind: "metadata",
-		type: "description",
-		reference: description,
-		description: description_
-	};
-}
-
-//#endregion
-//#region src/actions/digits/digits.ts
-/* @__NO_SIDE_EFFECTS__ */
-function digits(message$1) {
-	return {
-		kind: "validation",
-		type: "digits",
-		reference: digits,
-		async: false,
-		expects: null,
-		requirement: DIGITS_REGEX,
-		message: message$1,
-		"~run"(dataset, config$1) {
-			if (dataset.typed && !this.requirement.test(dataset.value)) _addIssue(this, "digits", dataset, config$1);
-			return dataset;
-		}
-	};
-}
-
-//#endregion
-//#region src/actions/domain/domain.ts
-/* @__NO_SIDE_EFFECTS__ */
-function domain(message$1) {
-	return {
-		kind: "validation",
-		type: "domain",
-		reference: domain,
-		expects: null,
-		async: false,
-		requirement: DOMAIN_REGEX,
-		message: message$1,
-		"~run"(dataset, config$1) {
-			if (dataset.typed && !this.requirement.test(dataset.value)) _addIssue(this, "domain", dataset, config$1);
-			return dataset;
-		}
-	};
-}
-
-//#endregion
-//#region src/actions/email/email.ts
-/* @__NO_SIDE_EFFECTS__ */
-function email(message$1) {
-	return {
-		kind: "validation",
-		type: "email",
-		reference: email,
-		expects: null,
-		async: false,
-		requirement: EMAIL_REGEX,
-		message: message$1,
-		"~run"(dataset, config$1) {
-			if (dataset.typed && !this.requirement.test(dataset.value)) _addIssue(this, "email", dataset, config$1);
-			return dataset;
-		}
-	};
-}
-
-//#endregion
-//#region src/actions/emoji/emoji.ts
-/* @__NO_SIDE_EFFECTS__ */
-function emoji(message$1) {
-	return {
-		kind: "validation",
-		type: "emoji",
-		reference: emoji,
-		async: false,
-		expects: null,
-		requirement: EMOJI_REGEX,
-		message: message$1,
-		"~run"(dataset, config$1) {
-			if (dataset.typed && !this.requirement.test(dataset.value)) _addIssue(this, "emoji", dataset, config$1);
-			return dataset;
-		}
-	};
-}
-
-//#endregion
-//#region src/actions/empty/empty.ts
-/* @__NO_SIDE_EFFECTS__ */
-function empty(message$1) {
-	return {
-		kind: "validation",
-		type: "empty",
-		reference: empty,
-		async: false,
-		expects: "0",
-		message: message$1,
-		"~run"(dataset, config$1) {
-			if (dataset.typed && dataset.value.length > 0) _addIssue(this, "length", dataset, config$1, { received: `${dataset.value.length}` });
-			return dataset;
-		}
-	};
-}
-
-//#endregion
-//#region src/actions/endsWith/endsWith.ts
-/* @__NO_SIDE_EFFECTS__ */
-function endsWith(requirement, message$1) {
-	return {
-		kind: "validation",
-		type: "ends_with",
-		reference: endsWith,
-		async: false,
-		expects: `"${requirement}"`,
-		requirement,
-		message: message$1,
-		"~run"(dataset, config$1) {
-			if (dataset.typed && !dataset.value.endsWith(this.requirement)) _addIssue(this, "end", dataset, config$1, { received: `"${dataset.value.slice(-this.requirement.length)}"` });
-			return dataset;
-		}
-	};
-}
-
-//#endregion
-//#region src/actions/entries/entries.ts
-/* @__NO_SIDE_EFFECTS__ */
-function entries(requirement, message$1) {
-	return {
-		kind: "validation",
-		type: "entries",
-		reference: entries,
-		async: false,
-		expects: `${requirement}`,
-		requirement,
-		message: message$1,
-		"~run"(dataset, config$1) {
-			if (!dataset.typed) return dataset;
-			const count = Object.keys(dataset.value).length;
-			if (dataset.typed && count !== this.requirement) _addIssue(this, "entries", dataset, config$1, { received: `${count}` });
-			return dataset;
-		}
-	};
-}
-
-//#endregion
-//#region src/actions/everyItem/everyItem.ts
-/* @__NO_SIDE_EFFECTS__ */
-function everyItem(requirement, message$1) {
-	return {
-		kind: "validation",
-		type: "every_item",
-		reference: everyItem,
-		async: false,
-		expects: null,
-		requirement,
-		message: message$1,
-		"~run"(dataset, config$1) {
-			if (dataset.typed && !dataset.value.every(this.requirement)) _addIssue(this, "item", dataset, config$1);
-			return dataset;
-		}
-	};
-}
-
-//#endregion
-//#region src/actions/examples/examples.ts
-/**
-* Creates an examples metadata action.
-*
-* @param examples_ The examples.
-*
-* @returns An examples action.
-*
-* @beta
-*/
-/* @__NO_SIDE_EFFECTS__ */
-function examples(examples_) {
-	return {
-		kind: "metadata",
-		type: "examples",
-		reference: examples,
-		examples: examples_
-	};
-}
-
-//#endregion
-//#region src/actions/excludes/excludes.ts
-/* @__NO_SIDE_EFFECTS__ */
-function excludes(requirement, message$1) {
-	const received = /* @__PURE__ */ _stringify(requirement);
-	return {
-		kind: "validation",
-		type: "excludes",
-		reference: excludes,
-		async: false,
-		expects: `!${received}`,
-		requirement,
-		message: message$1,
-		"~run"(dataset, config$1) {
-			if (dataset.typed && dataset.value.includes(this.requirement)) _addIssue(this, "content", dataset, config$1, { received });
-			return dataset;
-		}
-	};
-}
-
-//#endregion
-//#region src/actions/filterItems/filterItems.ts
-/* @__NO_SIDE_EFFECTS__ */
-function filterItems(operation) {
-	return {
-		kind: "transformation",
-		type: "filter_items",
-		reference: filterItems,
-		async: false,
-		operation,
-		"~run"(dataset) {
-			dataset.value = dataset.value.filter(this.operation);
-			return dataset;
-		}
-	};
-}
-
-//#endregion
-//#region src/actions/findItem/findItem.ts
-/* @__NO_SIDE_EFFECTS__ */
-function findItem(operation) {
-	return {
-		kind: "transformation",
-		type: "find_item",
-		reference: findItem,
-		async: false,
-		operation,
-		"~run"(dataset) {
-			dataset.value = dataset.value.find(this.operation);
-			return dataset;
-		}
-	};
-}
-
-//#endregion
-//#region src/actions/finite/finite.ts
-/* @__NO_SIDE_EFFECTS__ */
-function finite(message$1) {
-	return {
-		kind: "validation",
-		type: "finite",
-		reference: finite,
-		async: false,
-		expects: null,
-		requirement: Number.isFinite,
-		message: message$1,
-		"~run"(dataset, config$1) {
-			if (dataset.typed && !this.requirement(dataset.value)) _addIssue(this, "finite", dataset, config$1);
-			return dataset;
-		}
-	};
-}
-
-//#endregion
-//#region src/actions/flavor/flavor.ts
-/**
-* Creates a flavor transformation action.
-*
-* @param name The flavor name.
-*
-* @returns A flavor action.
-*
-* @beta
-*/
-/* @__NO_SIDE_EFFECTS__ */
-function flavor(name) {
-	return {
-		kind: "transformation",
-		type: "flavor",
-		reference: flavor,
-		async: false,
-		name,
-		"~run"(dataset) {
-			return dataset;
-		}
-	};
-}
-
-//#endregion
-//#region src/actions/graphemes/graphemes.ts
-/* @__NO_SIDE_EFFECTS__ */
-function graphemes(requirement, message$1) {
-	return {
-		kind: "validation",
-		type: "graphemes",
-		reference: graphemes,
-		async: false,
-		expects: `${requirement}`,
-		requirement,
-		message: message$1,
-		"~run"(dataset, config$1) {
-			if (dataset.typed) {
-				const count = /* @__PURE__ */ _getGraphemeCount(dataset.value);
-				if (count !== this.requirement) _addIssue(this, "graphemes", dataset, config$1, { received: `${count}` });
-			}
-			return dataset;
-		}
-	};
-}
-
-//#endregion
-//#region src/actions/gtValue/gtValue.ts
-/* @__NO_SIDE_EFFECTS__ */
-function gtValue(requirement, message$1) {
-	return {
-		kind: "validation",
-		type: "gt_value",
-		reference: gtValue,
-		async: false,
-		expects: `>${requirement instanceof Date ? requirement.toJSON() : /* @__PURE__ */ _stringify(requirement)}`,
-		requirement,
-		message: message$1,
-		"~run"(dataset, config$1) {
-			if (dataset.typed && !(dataset.value > this.requirement)) _addIssue(this, "value", dataset, config$1, { received: dataset.value instanceof Date ? dataset.value.toJSON() : /* @__PURE__ */ _stringify(dataset.value) });
-			return dataset;
-		}
-	};
-}
-
-//#endregion
-//#region src/actions/guard/guard.ts
-/* @__NO_SIDE_EFFECTS__ */
-function guard(requirement, message$1) {
-	return {
-		kind: "transformation",
-		type: "guard",
-		reference: guard,
-		async: false,
-		requirement,
-		message: message$1,
-		"~run"(dataset, config$1) {
-			if (dataset.typed && !this.requirement(dataset.value)) {
-				_addIssue(this, "input", dataset, config$1);
-				dataset.typed = false;
-			}
-			return dataset;
-		}
-	};
-}
-
-//#endregion
-//#region src/actions/hash/hash.ts
-/**
-* Hash lengths object.
-*/
-const HASH_LENGTHS = {
-	md4: 32,
-	md5: 32,
-	sha1: 40,
-	sha256: 64,
-	sha384: 96,
-	sha512: 128,
-	ripemd128: 32,
-	ripemd160: 40,
-	tiger128: 32,
-	tiger160: 40,
-	tiger192: 48,
-	crc32: 8,
-	crc32b: 8,
-	adler32: 8
-};
-/* @__NO_SIDE_EFFECTS__ */
-function hash(types, message$1) {
-	return {
-		kind: "validation",
-		type: "hash",
-		reference: hash,
-		expects: null,
-		async: false,
-		requirement: RegExp(types.map((type) => `^[a-fA-F0-9]{${HASH_LENGTHS[type]}}$`).join("|"), "u"),
-		message: message$1,
-		"~run"(dataset, config$1) {
-			if (dataset.typed && !this.requirement.test(dataset.value)) _addIssue(this, "hash", dataset, config$1);
-			return dataset;
-		}
-	};
-}
-
-//#endregion
-//#region src/actions/hexadecimal/hexadecimal.ts
-/* @__NO_SIDE_EFFECTS__ */
-function hexadecimal(message$1) {
-	return {
-		kind: "validation",
-		type: "hexadecimal",
-		reference: hexadecimal,
-		async: false,
-		expects: null,
-		requirement: HEXADECIMAL_REGEX,
-		message: message$1,
-		"~run"(dataset, config$1) {
-			if (dataset.typed && !this.requirement.test(dataset.value)) _addIssue(this, "hexadecimal", dataset, config$1);
-			return dataset;
-		}
-	};
-}
-
-//#endregion
-//#region src/actions/hexColor/hexColor.ts
-/* @__NO_SIDE_EFFECTS__ */
-function hexColor(message$1) {
-	return {
-		kind: "validation",
-		type: "hex_color",
-		reference: hexColor,
-		async: false,
-		expects: null,
-		requirement: HEX_COLOR_REGEX,
-		message: message$1,
-		"~run"(dataset, config$1) {
-			if (dataset.typed && !this.requirement.test(dataset.value)) _addIssue(this, "hex color", dataset, config$1);
-			return dataset;
-		}
-	};
-}
-
-//#endregion
-//#region src/actions/imei/imei.ts
-/* @__NO_SIDE_EFFECTS__ */
-function imei(message$1) {
-	return {
-		kind: "validation",
-		type: "imei",
-		reference: imei,
-		async: false,
-		expects: null,
-		requirement(input) {
-			return IMEI_REGEX.test(input) && /* @__PURE__ */ _isLuhnAlgo(input);
-		},
-		message: message$1,
-		"~run"(dataset, config$1) {
-			if (dataset.typed && !this.requirement(dataset.value)) _addIssue(this, "IMEI", dataset, config$1);
-			return dataset;
-		}
-	};
-}
-
-//#endregion
-//#region src/actions/includes/includes.ts
-/* @__NO_SIDE_EFFECTS__ */
-function includes(requirement, message$1) {
-	const expects = /* @__PURE__ */ _stringify(requirement);
-	return {
-		kind: "validation",
-		type: "includes",
-		reference: includes,
-		async: false,
-		expects,
-		requirement,
-		message: message$1,
-		"~run"(dataset, config$1) {
-			if (dataset.typed && !dataset.value.includes(this.requirement)) _addIssue(this, "content", dataset, config$1, { received: `!${expects}` });
-			return dataset;
-		}
-	};
-}
-
-//#endregion
-//#region src/actions/integer/integer.ts
-/* @__NO_SIDE_EFFECTS__ */
-function integer(message$1) {
-	return {
-		kind: "validation",
-		type: "integer",
-		reference: integer,
-		async: false,
-		expects: null,
-		requirement: Number.isInteger,
-		message: message$1,
-		"~run"(dataset, config$1) {
-			if (dataset.typed && !this.requirement(dataset.value)) _addIssue(this, "integer", dataset, config$1);
-			return dataset;
-		}
-	};
-}
-
-//#endregion
-//#region src/actions/ip/ip.ts
-/* @__NO_SIDE_EFFECTS__ */
-function ip(message$1) {
-	return {
-		kind: "validation",
-		type: "ip",
-		reference: ip,
-		async: false,
-		expects: null,
-		requirement: IP_REGEX,
-		message: message$1,
-		"~run"(dataset, config$1) {
-			if (dataset.typed && !this.requirement.test(dataset.value)) _addIssue(this, "IP", dataset, config$1);
-			return dataset;
-		}
-	};
-}
-
-//#endregion
-//#region src/actions/ipv4/ipv4.ts
-/* @__NO_SIDE_EFFECTS__ */
-function ipv4(message$1) {
-	return {
-		kind: "validation",
-		type: "ipv4",
-		reference: ipv4,
-		async: false,
-		expects: null,
-		requirement: IPV4_REGEX,
-		message: message$1,
-		"~run"(dataset, config$1) {
-			if (dataset.typed && !this.requirement.test(dataset.value)) _addIssue(this, "IPv4", dataset, config$1);
-			return dataset;
-		}
-	};
-}
-
-//#endregion
-//#region src/actions/ipv6/ipv6.ts
-/* @__NO_SIDE_EFFECTS__ */
-function ipv6(message$1) {
-	return {
-		kind: "validation",
-		type: "ipv6",
-		reference: ipv6,
-		async: false,
-		expects: null,
-		requirement: IPV6_REGEX,
-		message: message$1,
-		"~run"(dataset, config$1) {
-			if (dataset.typed && !this.requirement.test(dataset.value)) _addIssue(this, "IPv6", dataset, config$1);
-			return dataset;
-		}
-	};
-}
-
-//#endregion
-//#region src/actions/isbn/utils/_isIsbn10.ts
-/**
-* [Validates an ISBN-10](https://en.wikipedia.org/wiki/ISBN#ISBN-10_check_digits).
-*
-* @param input The input value.
-*
-* @returns `true` if the input is a valid ISBN-10, `false` otherwise.
-*
-* @internal
-*/
-function _isIsbn10(input) {
-	const digits$1 = input.split("").map((c) => c === "X" ? 10 : parseInt(c));
-	let sum = 0;
-	for (let i = 0; i < 10; i++) sum += digits$1[i] * (10 - i);
-	return sum % 11 === 0;
-}
-
-//#endregion
-//#region src/actions/isbn/utils/_isIsbn13.ts
-/**
-* [Validates an ISBN-13](https://en.wikipedia.org/wiki/ISBN#ISBN-13_check_digit_calculation).
-*
-* @param input The input value.
-*
-* @returns `true` if the input is a valid ISBN-13, `false` otherwise.
-*
-* @internal
-*/
-function _isIsbn13(input) {
-	const digits$1 = input.split("").map((c) => parseInt(c));
-	let sum = 0;
-	for (let i = 0; i < 13; i++) sum += digits$1[i] * (i % 2 === 0 ? 1 : 3);
-	return sum % 10 === 0;
-}
-
-//#endregion
-//#region src/actions/isbn/isbn.ts
-/**
-* ISBN separator regex.
-*/
-const ISBN_SEPARATOR_REGEX = /[- ]/gu;
-/**
-* ISBN-10 detection regex.
-*/
-const ISBN_10_DETECTION_REGEX = /^\d{9}[\dX]$/u;
-/**
-* ISBN-13 detection regex.
-*/
-const ISBN_13_DETECTION_REGEX = /^\d{13}$/u;
-/* @__NO_SIDE_EFFECTS__ */
-function isbn(message$1) {
-	return {
-		kind: "validation",
-		type: "isbn",
-		reference: isbn,
-		async: false,
-		expects: null,
-		requirement(input) {
-			const replacedInput = input.replace(ISBN_SEPARATOR_REGEX, "");
-			if (ISBN_10_DETECTION_REGEX.test(replacedInput)) return _isIsbn10(replacedInput);
-			else if (ISBN_13_DETECTION_REGEX.test(replacedInput)) return _isIsbn13(replacedInput);
-			return false;
-		},
-		message: message$1,
-		"~run"(dataset, config$1) {
-			if (dataset.typed && !this.requirement(dataset.value)) _addIssue(this, "ISBN", dataset, config$1);
-			return dataset;
-		}
-	};
-}
-
-//#endregion
-//#region src/actions/isrc/isrc.ts
-/* @__NO_SIDE_EFFECTS__ */
-function isrc(message$1) {
-	return {
-		kind: "validation",
-		type: "isrc",
-		reference: isrc,
-		async: false,
-		expects: null,
-		requirement: ISRC_REGEX,
-		message: message$1,
-		"~run"(dataset, config$1) {
-			if (dataset.typed && !this.requirement.test(dataset.value)) _addIssue(this, "ISRC", dataset, config$1);
-			return dataset;
-		}
-	};
-}
-
-//#endregion
-//#region src/actions/isoDate/isoDate.ts
-/* @__NO_SIDE_EFFECTS__ */
-function isoDate(message$1) {
-	return {
-		kind: "validation",
-		type: "iso_date",
-		reference: isoDate,
-		async: false,
-		expects: null,
-		requirement: ISO_DATE_REGEX,
-		message: message$1,
-		"~run"(dataset, config$1) {
-			if (dataset.typed && !this.requirement.test(dataset.value)) _addIssue(this, "date", dataset, config$1);
-			return dataset;
-		}
-	};
-}
-
-//#endregion
-//#region src/actions/isoDateTime/isoDateTime.ts
-/* @__NO_SIDE_EFFECTS__ */
-function isoDateTime(message$1) {
-	return {
-		kind: "validation",
-		type: "iso_date_time",
-		reference: isoDateTime,
-		async: false,
-		expects: null,
-		requirement: ISO_DATE_TIME_REGEX,
-		message: message$1,
-		"~run"(dataset, config$1) {
-			if (dataset.typed && !this.requirement.test(dataset.value)) _addIssue(this, "date-time", dataset, config$1);
-			return dataset;
-		}
-	};
-}
-
-//#endregion
-//#region src/actions/isoDateTimeSecond/isoDateTimeSecond.ts
-/* @__NO_SIDE_EFFECTS__ */
-function isoDateTimeSecond(message$1) {
-	return {
-		kind: "validation",
-		type: "iso_date_time_second",
-		reference: isoDateTimeSecond,
-		async: false,
-		expects: null,
-		requirement: ISO_DATE_TIME_SECOND_REGEX,
-		message: message$1,
-		"~run"(dataset, config$1) {
-			if (dataset.typed && !this.requirement.test(dataset.value)) _addIssue(this, "date-time-second", dataset, config$1);
-			return dataset;
-		}
-	};
-}
-
-//#endregion
-//#region src/actions/isoTime/isoTime.ts
-/* @__NO_SIDE_EFFECTS__ */
-function isoTime(message$1) {
-	return {
-		kind: "validation",
-		type: "iso_time",
-		reference: isoTime,
-		async: false,
-		expects: null,
-		requirement: ISO_TIME_REGEX,
-		message: message$1,
-		"~run"(dataset, config$1) {
-			if (dataset.typed && !this.requirement.test(dataset.value)) _addIssue(this, "time", dataset, config$1);
-			return dataset;
-		}
-	};
-}
-
-//#endregion
-//#region src/actions/isoTimeSecond/isoTimeSecond.ts
-/* @__NO_SIDE_EFFECTS__ */
-function isoTimeSecond(message$1) {
-	return {
-		kind: "validation",
-		type: "iso_time_second",
-		reference: isoTimeSecond,
-		async: false,
-		expects: null,
-		requirement: ISO_TIME_SECOND_REGEX,
-		message: message$1,
-		"~run"(dataset, config$1) {
-			if (dataset.typed && !this.requirement.test(dataset.value)) _addIssue(this, "time-second", dataset, config$1);
-			return dataset;
-		}
-	};
-}
-
-//#endregion
-//#region src/actions/isoTimestamp/isoTimestamp.ts
-/* @__NO_SIDE_EFFECTS__ */
-function isoTimestamp(message$1) {
-	return {
-		kind: "validation",
-		type: "iso_timestamp",
-		reference: isoTimestamp,
-		async: false,
-		expects: null,
-		requirement: ISO_TIMESTAMP_REGEX,
-		message: message$1,
-		"~run"(dataset, config$1) {
-			if (dataset.typed && !this.requirement.test(dataset.value)) _addIssue(this, "timestamp", dataset, config$1);
-			return dataset;
-		}
-	};
-}
-
-//#endregion
-//#region src/actions/isoWeek/isoWeek.ts
-/* @__NO_SIDE_EFFECTS__ */
-function isoWeek(message$1) {
-	return {
-		kind: "validation",
-		type: "iso_week",
-		reference: isoWeek,
-		async: false,
-		expects: null,
-		requirement: ISO_WEEK_REGEX,
-		message: message$1,
-		"~run"(dataset, config$1) {
-			if (dataset.typed && !this.requirement.test(dataset.value)) _addIssue(this, "week", dataset, config$1);
-			return dataset;
-		}
-	};
-}
-
-//#endregion
-//#region src/actions/jwsCompact/jwsCompact.ts
-/* @__NO_SIDE_EFFECTS__ */
-function jwsCompact(message$1) {
-	return {
-		kind: "validation",
-		type: "jws_compact",
-		reference: jwsCompact,
-		async: false,
-		expects: null,
-		requirement: JWS_COMPACT_REGEX,
-		message: message$1,
-		"~run"(dataset, config$1) {
-			if (dataset.typed && !this.requirement.test(dataset.value)) _addIssue(this, "JWS compact", dataset, config$1);
-			return dataset;
-		}
-	};
-}
-
-//#endregion
-//#region src/actions/ksuid/ksuid.ts
-/* @__NO_SIDE_EFFECTS__ */
-function ksuid(message$1) {
-	return {
-		kind: "validation",
-		type: "ksuid",
-		reference: ksuid,
-		async: false,
-		expects: null,
-		requirement: KSUID_REGEX,
-		message: message$1,
-		"~run"(dataset, config$1) {
-			if (dataset.typed && !this.requirement.test(dataset.value)) _addIssue(this, "KSUID", dataset, config$1);
-			return dataset;
-		}
-	};
-}
-
-//#endregion
-//#region src/actions/length/length.ts
-/* @__NO_SIDE_EFFECTS__ */
-function dist_length(requirement, message$1) {
-	return {
-		kind: "validation",
-		type: "length",
-		reference: dist_length,
-		async: false,
-		expects: `${requirement}`,
-		requirement,
-		message: message$1,
-		"~run"(dataset, config$1) {
-			if (dataset.typed && dataset.value.length !== this.requirement) _addIssue(this, "length", dataset, config$1, { received: `${dataset.value.length}` });
-			return dataset;
-		}
-	};
-}
-
-//#endregion
-//#region src/actions/ltValue/ltValue.ts
-/* @__NO_SIDE_EFFECTS__ */
-function ltValue(requirement, message$1) {
-	return {
-		kind: "validation",
-		type: "lt_value",
-		reference: ltValue,
-		async: false,
-		expects: `<${requirement instanceof Date ? requirement.toJSON() : /* @__PURE__ */ _stringify(requirement)}`,
-		requirement,
-		message: message$1,
-		"~run"(dataset, config$1) {
-			if (dataset.typed && !(dataset.value < this.requirement)) _addIssue(this, "value", dataset, config$1, { received: dataset.value instanceof Date ? dataset.value.toJSON() : /* @__PURE__ */ _stringify(dataset.value) });
-			return dataset;
-		}
-	};
-}
-
-//#endregion
-//#region src/actions/mac/mac.ts
-/* @__NO_SIDE_EFFECTS__ */
-function mac(message$1) {
-	return {
-		kind: "validation",
-		type: "mac",
-		reference: mac,
-		async: false,
-		expects: null,
-		requirement: MAC_REGEX,
-		message: message$1,
-		"~run"(dataset, config$1) {
-			if (dataset.typed && !this.requirement.test(dataset.value)) _addIssue(this, "MAC", dataset, config$1);
-			return dataset;
-		}
-	};
-}
-
-//#endregion
-//#region src/actions/mac48/mac48.ts
-/* @__NO_SIDE_EFFECTS__ */
-function mac48(message$1) {
-	return {
-		kind: "validation",
-		type: "mac48",
-		reference: mac48,
-		async: false,
-		expects: null,
-		requirement: MAC48_REGEX,
-		message: message$1,
-		"~run"(dataset, config$1) {
-			if (dataset.typed && !this.requirement.test(dataset.value)) _addIssue(this, "48-bit MAC", dataset, config$1);
-			return dataset;
-		}
-	};
-}
-
-//#endregion
-//#region src/actions/mac64/mac64.ts
-/* @__NO_SIDE_EFFECTS__ */
-function mac64(message$1) {
-	return {
-		kind: "validation",
-		type: "mac64",
-		reference: mac64,
-		async: false,
-		expects: null,
-		requirement: MAC64_REGEX,
-		message: message$1,
-		"~run"(dataset, config$1) {
-			if (dataset.typed && !this.requirement.test(dataset.value)) _addIssue(this, "64-bit MAC", dataset, config$1);
-			return dataset;
-		}
-	};
-}
-
-//#endregion
-//#region src/actions/mapItems/mapItems.ts
-/* @__NO_SIDE_EFFECTS__ */
-function mapItems(operation) {
-	return {
-		kind: "transformation",
-		type: "map_items",
-		reference: mapItems,
-		async: false,
-		operation,
-		"~run"(dataset) {
-			dataset.value = dataset.value.map(this.operation);
-			return dataset;
-		}
-	};
-}
-
-//#endregion
-//#region src/actions/maxBytes/maxBytes.ts
-/* @__NO_SIDE_EFFECTS__ */
-function maxBytes(requirement, message$1) {
-	return {
-		kind: "validation",
-		type: "max_bytes",
-		reference: maxBytes,
-		async: false,
-		expects: `<=${requirement}`,
-		requirement,
-		message: message$1,
-		"~run"(dataset, config$1) {
-			if (dataset.typed) {
-				const length$1 = /* @__PURE__ */ _getByteCount(dataset.value);
-				if (length$1 > this.requirement) _addIssue(this, "bytes", dataset, config$1, { received: `${length$1}` });
-			}
-			return dataset;
-		}
-	};
-}
-
-//#endregion
-//#region src/actions/maxCodePoints/maxCodePoints.ts
-/* @__NO_SIDE_EFFECTS__ */
-function maxCodePoints(requirement, message$1) {
-	return {
-		kind: "validation",
-		type: "max_code_points",
-		reference: maxCodePoints,
-		async: false,
-		expects: `<=${requirement}`,
-		requirement,
-		message: message$1,
-		"~run"(dataset, config$1) {
-			if (dataset.typed) {
-				const count = /* @__PURE__ */ _getCodePointCount(dataset.value);
-				if (count > this.requirement) _addIssue(this, "code points", dataset, config$1, { received: `${count}` });
-			}
-			return dataset;
-		}
-	};
-}
-
-//#endregion
-//#region src/actions/maxEntries/maxEntries.ts
-/* @__NO_SIDE_EFFECTS__ */
-function maxEntries(requirement, message$1) {
-	return {
-		kind: "validation",
-		type: "max_entries",
-		reference: maxEntries,
-		async: false,
-		expects: `<=${requirement}`,
-		requirement,
-		message: message$1,
-		"~run"(dataset, config$1) {
-			if (!dataset.typed) return dataset;
-			const count = Object.keys(dataset.value).length;
-			if (dataset.typed && count > this.requirement) _addIssue(this, "entries", dataset, config$1, { received: `${count}` });
-			return dataset;
-		}
-	};
-}
-
-//#endregion
-//#region src/actions/maxGraphemes/maxGraphemes.ts
-/* @__NO_SIDE_EFFECTS__ */
-function maxGraphemes(requirement, message$1) {
-	return {
-		kind: "validation",
-		type: "max_graphemes",
-		reference: maxGraphemes,
-		async: false,
-		expects: `<=${requirement}`,
-		requirement,
-		message: message$1,
-		"~run"(dataset, config$1) {
-			if (dataset.typed) {
-				const count = /* @__PURE__ */ _getGraphemeCount(dataset.value);
-				if (count > this.requirement) _addIssue(this, "graphemes", dataset, config$1, { received: `${count}` });
-			}
-			return dataset;
-		}
-	};
-}
-
-//#endregion
-//#region src/actions/maxLength/maxLength.ts
-/* @__NO_SIDE_EFFECTS__ */
-function maxLength(requirement, message$1) {
-	return {
-		kind: "validation",
-		type: "max_length",
-		reference: maxLength,
-		async: false,
-		expects: `<=${requirement}`,
-		requirement,
-		message: message$1,
-		"~run"(dataset, config$1) {
-			if (dataset.typed && dataset.value.length > this.requirement) _addIssue(this, "length", dataset, config$1, { received: `${dataset.value.length}` });
-			return dataset;
-		}
-	};
-}
-
-//#endregion
-//#region src/actions/maxSize/maxSize.ts
-/* @__NO_SIDE_EFFECTS__ */
-function maxSize(requirement, message$1) {
-	return {
-		kind: "validation",
-		type: "max_size",
-		reference: maxSize,
-		async: false,
-		expects: `<=${requirement}`,
-		requirement,
-		message: message$1,
-		"~run"(dataset, config$1) {
-			if (dataset.typed && dataset.value.size > this.requirement) _addIssue(this, "size", dataset, config$1, { received: `${dataset.value.size}` });
-			return dataset;
-		}
-	};
-}
-
-//#endregion
-//#region src/actions/maxValue/maxValue.ts
-/* @__NO_SIDE_EFFECTS__ */
-function maxValue(requirement, message$1) {
-	return {
-		kind: "validation",
-		type: "max_value",
-		reference: maxValue,
-		async: false,
-		expects: `<=${requirement instanceof Date ? requirement.toJSON() : /* @__PURE__ */ _stringify(requirement)}`,
-		requirement,
-		message: message$1,
-		"~run"(dataset, config$1) {
-			if (dataset.typed && !(dataset.value <= this.requirement)) _addIssue(this, "value", dataset, config$1, { received: dataset.value instanceof Date ? dataset.value.toJSON() : /* @__PURE__ */ _stringify(dataset.value) });
-			return dataset;
-		}
-	};
-}
-
-//#endregion
-//#region src/actions/maxWords/maxWords.ts
-/* @__NO_SIDE_EFFECTS__ */
-function maxWords(locales, requirement, message$1) {
-	return {
-		kind: "validation",
-		type: "max_words",
-		reference: maxWords,
-		async: false,
-		expects: `<=${requirement}`,
-		locales,
-		requirement,
-		message: message$1,
-		"~run"(dataset, config$1) {
-			if (dataset.typed) {
-				const count = /* @__PURE__ */ _getWordCount(this.locales, dataset.value);
-				if (count > this.requirement) _addIssue(this, "words", dataset, config$1, { received: `${count}` });
-			}
-			return dataset;
-		}
-	};
-}
-
-//#endregion
-//#region src/actions/metadata/metadata.ts
-/**
-* Creates a custom metadata action.
-*
-* @param metadata_ The metadata object.
-*
-* @returns A metadata action.
-*/
-/* @__NO_SIDE_EFFECTS__ */
-function metadata(metadata_) {
-	return {
-		kind: "metadata",
-		type: "metadata",
-		reference: metadata,
-		metadata: metadata_
-	};
-}
-
-//#endregion
-//#region src/actions/mimeType/mimeType.ts
-/* @__NO_SIDE_EFFECTS__ */
-function mimeType(requirement, message$1) {
-	return {
-		kind: "validation",
-		type: "mime_type",
-		reference: mimeType,
-		async: false,
-		expects: /* @__PURE__ */ _joinExpects(requirement.map((option) => `"${option}"`), "|"),
-		requirement,
-		message: message$1,
-		"~run"(dataset, config$1) {
-			if (dataset.typed && !this.requirement.includes(dataset.value.type)) _addIssue(this, "MIME type", dataset, config$1, { received: `"${dataset.value.type}"` });
-			return dataset;
-		}
-	};
-}
-
-//#endregion
-//#region src/actions/minBytes/minBytes.ts
-/* @__NO_SIDE_EFFECTS__ */
-function minBytes(requirement, message$1) {
-	return {
-		kind: "validation",
-		type: "min_bytes",
-		reference: minBytes,
-		async: false,
-		expects: `>=${requirement}`,
-		requirement,
-		message: message$1,
-		"~run"(dataset, config$1) {
-			if (dataset.typed) {
-				const length$1 = /* @__PURE__ */ _getByteCount(dataset.value);
-				if (length$1 < this.requirement) _addIssue(this, "bytes", dataset, config$1, { received: `${length$1}` });
-			}
-			return dataset;
-		}
-	};
-}
-
-//#endregion
-//#region src/actions/minCodePoints/minCodePoints.ts
-/* @__NO_SIDE_EFFECTS__ */
-function minCodePoints(requirement, message$1) {
-	return {
-		kind: "validation",
-		type: "min_code_points",
-		reference: minCodePoints,
-		async: false,
-		expects: `>=${requirement}`,
-		requirement,
-		message: message$1,
-		"~run"(dataset, config$1) {
-			if (dataset.typed) {
-				const count = /* @__PURE__ */ _getCodePointCount(dataset.value);
-				if (count < this.requirement) _addIssue(this, "code points", dataset, config$1, { received: `${count}` });
-			}
-			return dataset;
-		}
-	};
-}
-
-//#endregion
-//#region src/actions/minEntries/minEntries.ts
-/* @__NO_SIDE_EFFECTS__ */
-function minEntries(requirement, message$1) {
-	return {
-		kind: "validation",
-		type: "min_entries",
-		reference: minEntries,
-		async: false,
-		expects: `>=${requirement}`,
-		requirement,
-		message: message$1,
-		"~run"(dataset, config$1) {
-			if (!dataset.typed) return dataset;
-			const count = Object.keys(dataset.value).length;
-			if (dataset.typed && count < this.requirement) _addIssue(this, "entries", dataset, config$1, { received: `${count}` });
-			return dataset;
-		}
-	};
-}
-
-//#endregion
-//#region src/actions/minGraphemes/minGraphemes.ts
-/* @__NO_SIDE_EFFECTS__ */
-function minGraphemes(requirement, message$1) {
-	return {
-		kind: "validation",
-		type: "min_graphemes",
-		reference: minGraphemes,
-		async: false,
-		expects: `>=${requirement}`,
-		requirement,
-		message: message$1,
-		"~run"(dataset, config$1) {
-			if (dataset.typed) {
-				const count = /* @__PURE__ */ _getGraphemeCount(dataset.value);
-				if (count < this.requirement) _addIssue(this, "graphemes", dataset, config$1, { received: `${count}` });
-			}
-			return dataset;
-		}
-	};
-}
-
-//#endregion
-//#region src/actions/minLength/minLength.ts
-/* @__NO_SIDE_EFFECTS__ */
-function minLength(requirement, message$1) {
-	return {
-		kind: "validation",
-		type: "min_length",
-		reference: minLength,
-		async: false,
-		expects: `>=${requirement}`,
-		requirement,
-		message: message$1,
-		"~run"(dataset, config$1) {
-			if (dataset.typed && dataset.value.length < this.requirement) _addIssue(this, "length", dataset, config$1, { received: `${dataset.value.length}` });
-			return dataset;
-		}
-	};
-}
-
-//#endregion
-//#region src/actions/minSize/minSize.ts
-/* @__NO_SIDE_EFFECTS__ */
-function minSize(requirement, message$1) {
-	return {
-		kind: "validation",
-		type: "min_size",
-		reference: minSize,
-		async: false,
-		expects: `>=${requirement}`,
-		requirement,
-		message: message$1,
-		"~run"(dataset, config$1) {
-			if (dataset.typed && dataset.value.size < this.requirement) _addIssue(this, "size", dataset, config$1, { received: `${dataset.value.size}` });
-			return dataset;
-		}
-	};
-}
-
-//#endregion
-//#region src/actions/minValue/minValue.ts
-/* @__NO_SIDE_EFFECTS__ */
-function minValue(requirement, message$1) {
-	return {
-		kind: "validation",
-		type: "min_value",
-		reference: minValue,
-		async: false,
-		expects: `>=${requirement instanceof Date ? requirement.toJSON() : /* @__PURE__ */ _stringify(requirement)}`,
-		requirement,
-		message: message$1,
-		"~run"(dataset, config$1) {
-			if (dataset.typed && !(dataset.value >= this.requirement)) _addIssue(this, "value", dataset, config$1, { received: dataset.value instanceof Date ? dataset.value.toJSON() : /* @__PURE__ */ _stringify(dataset.value) });
-			return dataset;
-		}
-	};
-}
-
-//#endregion
-//#region src/actions/minWords/minWords.ts
-/* @__NO_SIDE_EFFECTS__ */
-function minWords(locales, requirement, message$1) {
-	return {
-		kind: "validation",
-		type: "min_words",
-		reference: minWords,
-		async: false,
-		expects: `>=${requirement}`,
-		locales,
-		requirement,
-		message: message$1,
-		"~run"(dataset, config$1) {
-			if (dataset.typed) {
-				const count = /* @__PURE__ */ _getWordCount(this.locales, dataset.value);
-				if (count < this.requirement) _addIssue(this, "words", dataset, config$1, { received: `${count}` });
-			}
-			return dataset;
-		}
-	};
-}
-
-//#endregion
-//#region src/actions/multipleOf/multipleOf.ts
-/* @__NO_SIDE_EFFECTS__ */
-function multipleOf(requirement, message$1) {
-	return {
-		kind: "validation",
-		type: "multiple_of",
-		reference: multipleOf,
-		async: false,
-		expects: `%${requirement}`,
-		requirement,
-		message: message$1,
-		"~run"(dataset, config$1) {
-			if (dataset.typed && dataset.value % this.requirement != 0) _addIssue(this, "multiple", dataset, config$1);
-			return dataset;
-		}
-	};
-}
-
-//#endregion
-//#region src/actions/nanoid/nanoid.ts
-/* @__NO_SIDE_EFFECTS__ */
-function nanoid(message$1) {
-	return {
-		kind: "validation",
-		type: "nanoid",
-		reference: nanoid,
-		async: false,
-		expects: null,
-		requirement: NANO_ID_REGEX,
-		message: message$1,
-		"~run"(dataset, config$1) {
-			if (dataset.typed && !this.requirement.test(dataset.value)) _addIssue(this, "Nano ID", dataset, config$1);
-			return dataset;
-		}
-	};
-}
-
-//#endregion
-//#region src/actions/nonEmpty/nonEmpty.ts
-/* @__NO_SIDE_EFFECTS__ */
-function nonEmpty(message$1) {
-	return {
-		kind: "validation",
-		type: "non_empty",
-		reference: nonEmpty,
-		async: false,
-		expects: "!0",
-		message: message$1,
-		"~run"(dataset, config$1) {
-			if (dataset.typed && dataset.value.length === 0) _addIssue(this, "length", dataset, config$1, { received: "0" });
-			return dataset;
-		}
-	};
-}
-
-//#endregion
-//#region src/actions/normalize/normalize.ts
-/* @__NO_SIDE_EFFECTS__ */
-function normalize(form) {
-	return {
-		kind: "transformation",
-		type: "normalize",
-		reference: normalize,
-		async: false,
-		form,
-		"~run"(dataset) {
-			dataset.value = dataset.value.normalize(this.form);
-			return dataset;
-		}
-	};
-}
-
-//#endregion
-//#region src/actions/notBytes/notBytes.ts
-/* @__NO_SIDE_EFFECTS__ */
-function notBytes(requirement, message$1) {
-	return {
-		kind: "validation",
-		type: "not_bytes",
-		reference: notBytes,
-		async: false,
-		expects: `!${requirement}`,
-		requirement,
-		message: message$1,
-		"~run"(dataset, config$1) {
-			if (dataset.typed) {
-				const length$1 = /* @__PURE__ */ _getByteCount(dataset.value);
-				if (length$1 === this.requirement) _addIssue(this, "bytes", dataset, config$1, { received: `${length$1}` });
-			}
-			return dataset;
-		}
-	};
-}
-
-//#endregion
-//#region src/actions/notCodePoints/notCodePoints.ts
-/* @__NO_SIDE_EFFECTS__ */
-function notCodePoints(requirement, message$1) {
-	return {
-		kind: "validation",
-		type: "not_code_points",
-		reference: notCodePoints,
-		async: false,
-		expects: `!${requirement}`,
-		requirement,
-		message: message$1,
-		"~run"(dataset, config$1) {
-			if (dataset.typed) {
-				const count = /* @__PURE__ */ _getCodePointCount(dataset.value);
-				if (count === this.requirement) _addIssue(this, "code points", dataset, config$1, { received: `${count}` });
-			}
-			return dataset;
-		}
-	};
-}
-
-//#endregion
-//#region src/actions/notEntries/notEntries.ts
-/* @__NO_SIDE_EFFECTS__ */
-function notEntries(requirement, message$1) {
-	return {
-		kind: "validation",
-		type: "not_entries",
-		reference: notEntries,
-		async: false,
-		expects: `!${requirement}`,
-		requirement,
-		message: message$1,
-		"~run"(dataset, config$1) {
-			if (!dataset.typed) return dataset;
-			const count = Object.keys(dataset.value).length;
-			if (dataset.typed && count === this.requirement) _addIssue(this, "entries", dataset, config$1, { received: `${count}` });
-			return dataset;
-		}
-	};
-}
-
-//#endregion
-//#region src/actions/notGraphemes/notGraphemes.ts
-/* @__NO_SIDE_EFFECTS__ */
-function notGraphemes(requirement, message$1) {
-	return {
-		kind: "validation",
-		type: "not_graphemes",
-		reference: notGraphemes,
-		async: false,
-		expects: `!${requirement}`,
-		requirement,
-		message: message$1,
-		"~run"(dataset, config$1) {
-			if (dataset.typed) {
-				const count = /* @__PURE__ */ _getGraphemeCount(dataset.value);
-				if (count === this.requirement) _addIssue(this, "graphemes", dataset, config$1, { received: `${count}` });
-			}
-			return dataset;
-		}
-	};
-}
-
-//#endregion
-//#region src/actions/notLength/notLength.ts
-/* @__NO_SIDE_EFFECTS__ */
-function notLength(requirement, message$1) {
-	return {
-		kind: "validation",
-		type: "not_length",
-		reference: notLength,
-		async: false,
-		expects: `!${requirement}`,
-		requirement,
-		message: message$1,
-		"~run"(dataset, config$1) {
-			if (dataset.typed && dataset.value.length === this.requirement) _addIssue(this, "length", dataset, config$1, { received: `${dataset.value.length}` });
-			return dataset;
-		}
-	};
-}
-
-//#endregion
-//#region src/actions/notSize/notSize.ts
-/* @__NO_SIDE_EFFECTS__ */
-function notSize(requirement, message$1) {
-	return {
-		kind: "validation",
-		type: "not_size",
-		reference: notSize,
-		async: false,
-		expects: `!${requirement}`,
-		requirement,
-		message: message$1,
-		"~run"(dataset, config$1) {
-			if (dataset.typed && dataset.value.size === this.requirement) _addIssue(this, "size", dataset, config$1, { received: `${dataset.value.size}` });
-			return dataset;
-		}
-	};
-}
-
-//#endregion
-//#region src/actions/notValue/notValue.ts
-/* @__NO_SIDE_EFFECTS__ */
-function notValue(requirement, message$1) {
-	return {
-		kind: "validation",
-		type: "not_value",
-		reference: notValue,
-		async: false,
-		expects: requirement instanceof Date ? `!${requirement.toJSON()}` : `!${/* @__PURE__ */ _stringify(requirement)}`,
-		requirement,
-		message: message$1,
-		"~run"(dataset, config$1) {
-			if (dataset.typed && /* @__PURE__ */ _isValueMatch(this.requirement, dataset.value)) _addIssue(this, "value", dataset, config$1, { received: dataset.value instanceof Date ? dataset.value.toJSON() : /* @__PURE__ */ _stringify(dataset.value) });
-			return dataset;
-		}
-	};
-}
-
-//#endregion
-//#region src/actions/notValues/notValues.ts
-/* @__NO_SIDE_EFFECTS__ */
-function notValues(requirement, message$1) {
-	return {
-		kind: "validation",
-		type: "not_values",
-		reference: notValues,
-		async: false,
-		expects: `!${/* @__PURE__ */ _joinExpects(requirement.map((value$1) => value$1 instanceof Date ? value$1.toJSON() : /* @__PURE__ */ _stringify(value$1)), "|")}`,
-		requirement,
-		message: message$1,
-		"~run"(dataset, config$1) {
-			if (dataset.typed && this.requirement.some((requirement$1) => /* @__PURE__ */ _isValueMatch(requirement$1, dataset.value))) _addIssue(this, "value", dataset, config$1, { received: dataset.value instanceof Date ? dataset.value.toJSON() : /* @__PURE__ */ _stringify(dataset.value) });
-			return dataset;
-		}
-	};
-}
-
-//#endregion
-//#region src/actions/notWords/notWords.ts
-/* @__NO_SIDE_EFFECTS__ */
-function notWords(locales, requirement, message$1) {
-	return {
-		kind: "validation",
-		type: "not_words",
-		reference: notWords,
-		async: false,
-		expects: `!${requirement}`,
-		locales,
-		requirement,
-		message: message$1,
-		"~run"(dataset, config$1) {
-			if (dataset.typed) {
-				const count = /* @__PURE__ */ _getWordCount(this.locales, dataset.value);
-				if (count === this.requirement) _addIssue(this, "words", dataset, config$1, { received: `${count}` });
-			}
-			return dataset;
-		}
-	};
-}
-
-//#endregion
-//#region src/actions/octal/octal.ts
-/* @__NO_SIDE_EFFECTS__ */
-function octal(message$1) {
-	return {
-		kind: "validation",
-		type: "octal",
-		reference: octal,
-		async: false,
-		expects: null,
-		requirement: OCTAL_REGEX,
-		message: message$1,
-		"~run"(dataset, config$1) {
-			if (dataset.typed && !this.requirement.test(dataset.value)) _addIssue(this, "octal", dataset, config$1);
-			return dataset;
-		}
-	};
-}
-
-//#endregion
-//#region src/actions/parseBoolean/parseBoolean.ts
-const TRUTHY = (/* unused pure expression or super */ null && ([
-	true,
-	1,
-	"true",
-	"1",
-	"yes",
-	"y",
-	"on",
-	"enabled"
-]));
-const FALSY = (/* unused pure expression or super */ null && ([
-	false,
-	0,
-	"false",
-	"0",
-	"no",
-	"n",
-	"off",
-	"disabled"
-]));
-/* @__NO_SIDE_EFFECTS__ */
-function parseBoolean(config$1, message$1) {
-	const normalize$1 = (v) => typeof v === "string" ? v.toLowerCase() : v;
-	const truthyRaw = config$1?.truthy ?? TRUTHY;
-	const falsyRaw = config$1?.falsy ?? FALSY;
-	const truthy = config$1?.truthy ? config$1.truthy.map(normalize$1) : TRUTHY;
-	const falsy = config$1?.falsy ? config$1.falsy.map(normalize$1) : FALSY;
-	return {
-		kind: "transformation",
-		type: "parse_boolean",
-		reference: parseBoolean,
-		expects: /* @__PURE__ */ _joinExpects([...truthyRaw, ...falsyRaw].map(_stringify), "|"),
-		config: config$1,
-		message: message$1,
-		async: false,
-		"~run"(dataset, config$2) {
-			const input = normalize$1(dataset.value);
-			if (truthy.includes(input)) dataset.value = true;
-			else if (falsy.includes(input)) dataset.value = false;
-			else {
-				_addIssue(this, "boolean", dataset, config$2);
-				dataset.typed = false;
-			}
-			return dataset;
-		}
-	};
-}
-
-//#endregion
-//#region src/actions/parseJson/parseJson.ts
-/* @__NO_SIDE_EFFECTS__ */
-function parseJson(config$1, message$1) {
-	return {
-		kind: "transformation",
-		type: "parse_json",
-		reference: parseJson,
-		config: config$1,
-		message: message$1,
-		async: false,
-		"~run"(dataset, config$2) {
-			try {
-				dataset.value = JSON.parse(dataset.value, this.config?.reviver);
-			} catch (error) {
-				if (error instanceof Error) {
-					_addIssue(this, "JSON", dataset, config$2, { received: `"${error.message}"` });
-					dataset.typed = false;
-				} else throw error;
-			}
-			return dataset;
-		}
-	};
-}
-
-//#endregion
-//#region src/actions/partialCheck/utils/_isPartiallyTyped/_isPartiallyTyped.ts
-/**
-* Checks if a dataset is partially typed.
-*
-* @param dataset The dataset to check.
-* @param paths The paths to check.
-*
-* @returns Whether it is partially typed.
-*
-* @internal
-*/
-/* @__NO_SIDE_EFFECTS__ */
-function _isPartiallyTyped(dataset, paths) {
-	if (dataset.issues) for (const path of paths) for (const issue of dataset.issues) {
-		let typed = false;
-		const bound = Math.min(path.length, issue.path?.length ?? 0);
-		for (let index = 0; index < bound; index++) if (path[index] !== issue.path[index].key && (path[index] !== "$" || issue.path[index].type !== "array")) {
-			typed = true;
-			break;
-		}
-		if (!typed) return false;
-	}
-	return true;
-}
-
-//#endregion
-//#region src/actions/partialCheck/partialCheck.ts
-/* @__NO_SIDE_EFFECTS__ */
-function partialCheck(paths, requirement, message$1) {
-	return {
-		kind: "validation",
-		type: "partial_check",
-		reference: partialCheck,
-		async: false,
-		expects: null,
-		paths,
-		requirement,
-		message: message$1,
-		"~run"(dataset, config$1) {
-			if ((dataset.typed || /* @__PURE__ */ _isPartiallyTyped(dataset, paths)) && !this.requirement(dataset.value)) _addIssue(this, "input", dataset, config$1);
-			return dataset;
-		}
-	};
-}
-
-//#endregion
-//#region src/actions/partialCheck/partialCheckAsync.ts
-/* @__NO_SIDE_EFFECTS__ */
-function partialCheckAsync(paths, requirement, message$1) {
-	return {
-		kind: "validation",
-		type: "partial_check",
-		reference: partialCheckAsync,
-		async: true,
-		expects: null,
-		paths,
-		requirement,
-		message: message$1,
-		async "~run"(dataset, config$1) {
-			if ((dataset.typed || /* @__PURE__ */ _isPartiallyTyped(dataset, paths)) && !await this.requirement(dataset.value)) _addIssue(this, "input", dataset, config$1);
-			return dataset;
-		}
-	};
-}
-
-//#endregion
-//#region src/actions/rawCheck/rawCheck.ts
-/**
-* Creates a raw check validation action.
-*
-* @param action The validation action.
-*
-* @returns A raw check action.
-*/
-/* @__NO_SIDE_EFFECTS__ */
-function rawCheck(action) {
-	return {
-		kind: "validation",
-		type: "raw_check",
-		reference: rawCheck,
-		async: false,
-		expects: null,
-		"~run"(dataset, config$1) {
-			action({
-				dataset,
-				config: config$1,
-				addIssue: (info) => _addIssue(this, info?.label ?? "input", dataset, config$1, info)
-			});
-			return dataset;
-		}
-	};
-}
-
-//#endregion
-//#region src/actions/rawCheck/rawCheckAsync.ts
-/**
-* Creates a raw check validation action.
-*
-* @param action The validation action.
-*
-* @returns A raw check action.
-*/
-/* @__NO_SIDE_EFFECTS__ */
-function rawCheckAsync(action) {
-	return {
-		kind: "validation",
-		type: "raw_check",
-		reference: rawCheckAsync,
-		async: true,
-		expects: null,
-		async "~run"(dataset, config$1) {
-			await action({
-				dataset,
-				config: config$1,
-				addIssue: (info) => _addIssue(this, info?.label ?? "input", dataset, config$1, info)
-			});
-			return dataset;
-		}
-	};
-}
-
-//#endregion
-//#region src/actions/rawTransform/rawTransform.ts
-/**
-* Creates a raw transformation action.
-*
-* @param action The transformation action.
-*
-* @returns A raw transform action.
-*/
-/* @__NO_SIDE_EFFECTS__ */
-function rawTransform(action) {
-	return {
-		kind: "transformation",
-		type: "raw_transform",
-		reference: rawTransform,
-		async: false,
-		"~run"(dataset, config$1) {
-			const output = action({
-				dataset,
-				config: config$1,
-				addIssue: (info) => _addIssue(this, info?.label ?? "input", dataset, config$1, info),
-				NEVER: null
-			});
-			if (dataset.issues) dataset.typed = false;
-			else dataset.value = output;
-			return dataset;
-		}
-	};
-}
-
-//#endregion
-//#region src/actions/rawTransform/rawTransformAsync.ts
-/**
-* Creates a raw transformation action.
-*
-* @param action The transformation action.
-*
-* @returns A raw transform action.
-*/
-/* @__NO_SIDE_EFFECTS__ */
-function rawTransformAsync(action) {
-	return {
-		kind: "transformation",
-		type: "raw_transform",
-		reference: rawTransformAsync,
-		async: true,
-		async "~run"(dataset, config$1) {
-			const output = await action({
-				dataset,
-				config: config$1,
-				addIssue: (info) => _addIssue(this, info?.label ?? "input", dataset, config$1, info),
-				NEVER: null
-			});
-			if (dataset.issues) dataset.typed = false;
-			else dataset.value = output;
-			return dataset;
-		}
-	};
-}
-
-//#endregion
-//#region src/actions/readonly/readonly.ts
-/* @__NO_SIDE_EFFECTS__ */
-function readonly() {
-	return {
-		kind: "transformation",
-		type: "readonly",
-		reference: readonly,
-		async: false,
-		"~run"(dataset) {
-			return dataset;
-		}
-	};
-}
-
-//#endregion
-//#region src/actions/reduceItems/reduceItems.ts
-/* @__NO_SIDE_EFFECTS__ */
-function reduceItems(operation, initial) {
-	return {
-		kind: "transformation",
-		type: "reduce_items",
-		reference: reduceItems,
-		async: false,
-		operation,
-		initial,
-		"~run"(dataset) {
-			dataset.value = dataset.value.reduce(this.operation, this.initial);
-			return dataset;
-		}
-	};
-}
-
-//#endregion
-//#region src/actions/regex/regex.ts
-/* @__NO_SIDE_EFFECTS__ */
-function regex(requirement, message$1) {
-	return {
-		kind: "validation",
-		type: "regex",
-		reference: regex,
-		async: false,
-		expects: `${requirement}`,
-		requirement,
-		message: message$1,
-		"~run"(dataset, config$1) {
-			if (dataset.typed && !this.requirement.test(dataset.value)) _addIssue(this, "format", dataset, config$1);
-			return dataset;
-		}
-	};
-}
-
-//#endregion
-//#region src/actions/returns/returns.ts
-/* @__NO_SIDE_EFFECTS__ */
-function returns(schema) {
-	return {
-		kind: "transformation",
-		type: "returns",
-		reference: returns,
-		async: false,
-		schema,
-		"~run"(dataset, config$1) {
-			const func = dataset.value;
-			dataset.value = (...args_) => {
-				const returnsDataset = this.schema["~run"]({ value: func(...args_) }, config$1);
-				if (returnsDataset.issues) throw new ValiError(returnsDataset.issues);
-				return returnsDataset.value;
-			};
-			return dataset;
-		}
-	};
-}
-
-//#endregion
-//#region src/actions/returns/returnsAsync.ts
-/* @__NO_SIDE_EFFECTS__ */
-function returnsAsync(schema) {
-	return {
-		kind: "transformation",
-		type: "returns",
-		reference: returnsAsync,
-		async: false,
-		schema,
-		"~run"(dataset, config$1) {
-			const func = dataset.value;
-			dataset.value = async (...args_) => {
-				const returnsDataset = await this.schema["~run"]({ value: await func(...args_) }, config$1);
-				if (returnsDataset.issues) throw new ValiError(returnsDataset.issues);
-				return returnsDataset.value;
-			};
-			return dataset;
-		}
-	};
-}
-
-//#endregion
-//#region src/actions/rfcEmail/rfcEmail.ts
-/* @__NO_SIDE_EFFECTS__ */
-function rfcEmail(message$1) {
-	return {
-		kind: "validation",
-		type: "rfc_email",
-		reference: rfcEmail,
-		expects: null,
-		async: false,
-		requirement: RFC_EMAIL_REGEX,
-		message: message$1,
-		"~run"(dataset, config$1) {
-			if (dataset.typed && !this.requirement.test(dataset.value)) _addIssue(this, "email", dataset, config$1);
-			return dataset;
-		}
-	};
-}
-
-//#endregion
-//#region src/actions/safeInteger/safeInteger.ts
-/* @__NO_SIDE_EFFECTS__ */
-function safeInteger(message$1) {
-	return {
-		kind: "validation",
-		type: "safe_integer",
-		reference: safeInteger,
-		async: false,
-		expects: null,
-		requirement: Number.isSafeInteger,
-		message: message$1,
-		"~run"(dataset, config$1) {
-			if (dataset.typed && !this.requirement(dataset.value)) _addIssue(this, "safe integer", dataset, config$1);
-			return dataset;
-		}
-	};
-}
-
-//#endregion
-//#region src/actions/size/size.ts
-/* @__NO_SIDE_EFFECTS__ */
-function dist_size(requirement, message$1) {
-	return {
-		kind: "validation",
-		type: "size",
-		reference: dist_size,
-		async: false,
-		expects: `${requirement}`,
-		requirement,
-		message: message$1,
-		"~run"(dataset, config$1) {
-			if (dataset.typed && dataset.value.size !== this.requirement) _addIssue(this, "size", dataset, config$1, { received: `${dataset.value.size}` });
-			return dataset;
-		}
-	};
-}
-
-//#endregion
-//#region src/actions/slug/slug.ts
-/* @__NO_SIDE_EFFECTS__ */
-function slug(message$1) {
-	return {
-		kind: "validation",
-		type: "slug",
-		reference: slug,
-		async: false,
-		expects: null,
-		requirement: SLUG_REGEX,
-		message: message$1,
-		"~run"(dataset, config$1) {
-			if (dataset.typed && !this.requirement.test(dataset.value)) _addIssue(this, "slug", dataset, config$1);
-			return dataset;
-		}
-	};
-}
-
-//#endregion
-//#region src/actions/someItem/someItem.ts
-/* @__NO_SIDE_EFFECTS__ */
-function someItem(requirement, message$1) {
-	return {
-		kind: "validation",
-		type: "some_item",
-		reference: someItem,
-		async: false,
-		expects: null,
-		requirement,
-		message: message$1,
-		"~run"(dataset, config$1) {
-			if (dataset.typed && !dataset.value.some(this.requirement)) _addIssue(this, "item", dataset, config$1);
-			return dataset;
-		}
-	};
-}
-
-//#endregion
-//#region src/actions/sortItems/sortItems.ts
-/* @__NO_SIDE_EFFECTS__ */
-function sortItems(operation) {
-	return {
-		kind: "transformation",
-		type: "sort_items",
-		reference: sortItems,
-		async: false,
-		operation,
-		"~run"(dataset) {
-			dataset.value = dataset.value.sort(this.operation);
-			return dataset;
-		}
-	};
-}
-
-//#endregion
-//#region src/actions/startsWith/startsWith.ts
-/* @__NO_SIDE_EFFECTS__ */
-function startsWith(requirement, message$1) {
-	return {
-		kind: "validation",
-		type: "starts_with",
-		reference: startsWith,
-		async: false,
-		expects: `"${requirement}"`,
-		requirement,
-		message: message$1,
-		"~run"(dataset, config$1) {
-			if (dataset.typed && !dataset.value.startsWith(this.requirement)) _addIssue(this, "start", dataset, config$1, { received: `"${dataset.value.slice(0, this.requirement.length)}"` });
-			return dataset;
-		}
-	};
-}
-
-//#endregion
-//#region src/actions/stringifyJson/stringifyJson.ts
-/* @__NO_SIDE_EFFECTS__ */
-function stringifyJson(config$1, message$1) {
-	return {
-		kind: "transformation",
-		type: "stringify_json",
-		reference: stringifyJson,
-		message: message$1,
-		config: config$1,
-		async: false,
-		"~run"(dataset, config$2) {
-			try {
-				const output = JSON.stringify(dataset.value, this.config?.replacer, this.config?.space);
-				if (output === void 0) {
-					_addIssue(this, "JSON", dataset, config$2);
-					dataset.typed = false;
-				} else dataset.value = output;
-			} catch (error) {
-				if (error instanceof Error) {
-					_addIssue(this, "JSON", dataset, config$2, { received: `"${error.message}"` });
-					dataset.typed = false;
-				} else throw error;
-			}
-			return dataset;
-		}
-	};
-}
-
-//#endregion
-//#region src/actions/title/title.ts
-/**
-* Creates a title metadata action.
-*
-* @param title_ The title text.
-*
-* @returns A title action.
-*/
-/* @__NO_SIDE_EFFECTS__ */
-function title(title_) {
-	return {
-		kind: "metadata",
-		type: "title",
-		reference: title,
-		title: title_
-	};
-}
-
-//#endregion
-//#region src/actions/toBigint/toBigint.ts
-/* @__NO_SIDE_EFFECTS__ */
-function toBigint(message$1) {
-	return {
-		kind: "transformation",
-		type: "to_bigint",
-		reference: toBigint,
-		async: false,
-		message: message$1,
-		"~run"(dataset, config$1) {
-			try {
-				dataset.value = BigInt(dataset.value);
-			} catch {
-				_addIssue(this, "bigint", dataset, config$1);
-				dataset.typed = false;
-			}
-			return dataset;
-		}
-	};
-}
-
-//#endregion
-//#region src/actions/toBoolean/toBoolean.ts
-/**
-* Creates a to boolean transformation action.
-*
-* @returns A to boolean action.
-*
-* @beta
-*/
-/* @__NO_SIDE_EFFECTS__ */
-function toBoolean() {
-	return {
-		kind: "transformation",
-		type: "to_boolean",
-		reference: toBoolean,
-		async: false,
-		"~run"(dataset) {
-			dataset.value = Boolean(dataset.value);
-			return dataset;
-		}
-	};
-}
-
-//#endregion
-//#region src/actions/toCamelCase/toCamelCase.ts
-/**
-* Creates a to camel case transformation action.
-*
-* Words are separated by `_`, `-` and ASCII whitespace, as well as by case
-* and acronym boundaries.
-*
-* Hint: Acronym runs are normalized to lowercase (e.g. `parseURLValue` →
-* `parseUrlValue`) and digits stay attached to the preceding token (e.g.
-* `item2Name` → `item2Name`).
-*
-* @returns A to camel case action.
-*
-* @beta
-*/
-/* @__NO_SIDE_EFFECTS__ */
-function toCamelCase() {
-	return {
-		kind: "transformation",
-		type: "to_camel_case",
-		reference: toCamelCase,
-		async: false,
-		"~run"(dataset) {
-			dataset.value = /* @__PURE__ */ _formatCase(dataset.value, "", false, true);
-			return dataset;
-		}
-	};
-}
-
-//#endregion
-//#region src/actions/toDate/toDate.ts
-/* @__NO_SIDE_EFFECTS__ */
-function toDate(message$1) {
-	return {
-		kind: "transformation",
-		type: "to_date",
-		reference: toDate,
-		async: false,
-		message: message$1,
-		"~run"(dataset, config$1) {
-			try {
-				dataset.value = new Date(dataset.value);
-				if (isNaN(dataset.value)) {
-					_addIssue(this, "date", dataset, config$1, { received: "\"Invalid Date\"" });
-					dataset.typed = false;
-				}
-			} catch {
-				_addIssue(this, "date", dataset, config$1);
-				dataset.typed = false;
-			}
-			return dataset;
-		}
-	};
-}
-
-//#endregion
-//#region src/actions/toKebabCase/toKebabCase.ts
-/**
-* Creates a to kebab case transformation action.
-*
-* Words are separated by `_`, `-` and ASCII whitespace, as well as by case
-* and acronym boundaries.
-*
-* Hint: Acronym runs are normalized to lowercase (e.g. `parseURLValue` →
-* `parse-url-value`) and digits stay attached to the preceding token (e.g.
-* `item2Name` → `item2-name`).
-*
-* @returns A to kebab case action.
-*
-* @beta
-*/
-/* @__NO_SIDE_EFFECTS__ */
-function toKebabCase() {
-	return {
-		kind: "transformation",
-		type: "to_kebab_case",
-		reference: toKebabCase,
-		async: false,
-		"~run"(dataset) {
-			dataset.value = /* @__PURE__ */ _formatCase(dataset.value, "-", false, false);
-			return dataset;
-		}
-	};
-}
-
-//#endregion
-//#region src/actions/toLowerCase/toLowerCase.ts
-/**
-* Creates a to lower case transformation action.
-*
-* @returns A to lower case action.
-*/
-/* @__NO_SIDE_EFFECTS__ */
-function toLowerCase() {
-	return {
-		kind: "transformation",
-		type: "to_lower_case",
-		reference: toLowerCase,
-		async: false,
-		"~run"(dataset) {
-			dataset.value = dataset.value.toLowerCase();
-			return dataset;
-		}
-	};
-}
-
-//#endregion
-//#region src/actions/toMaxValue/toMaxValue.ts
-/**
-* Creates a to max value transformation action.
-*
-* @param requirement The maximum value.
-*
-* @returns A to max value action.
-*/
-/* @__NO_SIDE_EFFECTS__ */
-function toMaxValue(requirement) {
-	return {
-		kind: "transformation",
-		type: "to_max_value",
-		reference: toMaxValue,
-		async: false,
-		requirement,
-		"~run"(dataset) {
-			dataset.value = dataset.value > this.requirement ? this.requirement : dataset.value;
-			return dataset;
-		}
-	};
-}
-
-//#endregion
-//#region src/actions/toMinValue/toMinValue.ts
-/**
-* Creates a to min value transformation action.
-*
-* @param requirement The minimum value.
-*
-* @returns A to min value action.
-*/
-/* @__NO_SIDE_EFFECTS__ */
-function toMinValue(requirement) {
-	return {
-		kind: "transformation",
-		type: "to_min_value",
-		reference: toMinValue,
-		async: false,
-		requirement,
-		"~run"(dataset) {
-			dataset.value = dataset.value < this.requirement ? this.requirement : dataset.value;
-			return dataset;
-		}
-	};
-}
-
-//#endregion
-//#region src/actions/toNumber/toNumber.ts
-/* @__NO_SIDE_EFFECTS__ */
-function toNumber(message$1) {
-	return {
-		kind: "transformation",
-		type: "to_number",
-		reference: toNumber,
-		async: false,
-		message: message$1,
-		"~run"(dataset, config$1) {
-			try {
-				dataset.value = Number(dataset.value);
-				if (isNaN(dataset.value)) {
-					_addIssue(this, "number", dataset, config$1);
-					dataset.typed = false;
-				}
-			} catch {
-				_addIssue(this, "number", dataset, config$1);
-				dataset.typed = false;
-			}
-			return dataset;
-		}
-	};
-}
-
-//#endregion
-//#region src/actions/toPascalCase/toPascalCase.ts
-/**
-* Creates a to pascal case transformation action.
-*
-* Words are separated by `_`, `-` and ASCII whitespace, as well as by case
-* and acronym boundaries.
-*
-* Hint: Acronym runs are normalized to lowercase (e.g. `parseURLValue` →
-* `ParseUrlValue`) and digits stay attached to the preceding token (e.g.
-* `item2Name` → `Item2Name`).
-*
-* @returns A to pascal case action.
-*
-* @beta
-*/
-/* @__NO_SIDE_EFFECTS__ */
-function toPascalCase() {
-	return {
-		kind: "transformation",
-		type: "to_pascal_case",
-		reference: toPascalCase,
-		async: false,
-		"~run"(dataset) {
-			dataset.value = /* @__PURE__ */ _formatCase(dataset.value, "", true, true);
-			return dataset;
-		}
-	};
-}
-
-//#endregion
-//#region src/actions/toSnakeCase/toSnakeCase.ts
-/**
-* Creates a to snake case transformation action.
-*
-* Words are separated by `_`, `-` and ASCII whitespace, as well as by case
-* and acronym boundaries.
-*
-* Hint: Acronym runs are normalized to lowercase (e.g. `parseURLValue` →
-* `parse_url_value`) and digits stay attached to the preceding token (e.g.
-* `item2Name` → `item2_name`).
-*
-* @returns A to snake case action.
-*
-* @beta
-*/
-/* @__NO_SIDE_EFFECTS__ */
-function toSnakeCase() {
-	return {
-		kind: "transformation",
-		type: "to_snake_case",
-		reference: toSnakeCase,
-		async: false,
-		"~run"(dataset) {
-			dataset.value = /* @__PURE__ */ _formatCase(dataset.value, "_", false, false);
-			return dataset;
-		}
-	};
-}
-
-//#endregion
-//#region src/actions/toString/toString.ts
-/* @__NO_SIDE_EFFECTS__ */
-function dist_toString(message$1) {
-	return {
-		kind: "transformation",
-		type: "to_string",
-		reference: dist_toString,
-		async: false,
-		message: message$1,
-		"~run"(dataset, config$1) {
-			try {
-				dataset.value = String(dataset.value);
-			} catch {
-				_addIssue(this, "string", dataset, config$1);
-				dataset.typed = false;
-			}
-			return dataset;
-		}
-	};
-}
-
-//#endregion
-//#region src/actions/toUpperCase/toUpperCase.ts
-/**
-* Creates a to upper case transformation action.
-*
-* @returns A to upper case action.
-*/
-/* @__NO_SIDE_EFFECTS__ */
-function toUpperCase() {
-	return {
-		kind: "transformation",
-		type: "to_upper_case",
-		reference: toUpperCase,
-		async: false,
-		"~run"(dataset) {
-			dataset.value = dataset.value.toUpperCase();
-			return dataset;
-		}
-	};
-}
-
-//#endregion
-//#region src/actions/transform/transform.ts
-/**
-* Creates a custom transformation action.
-*
-* @param operation The transformation operation.
-*
-* @returns A transform action.
-*/
-/* @__NO_SIDE_EFFECTS__ */
-function transform(operation) {
-	return {
-		kind: "transformation",
-		type: "transform",
-		reference: transform,
-		async: false,
-		operation,
-		"~run"(dataset) {
-			dataset.value = this.operation(dataset.value);
-			return dataset;
-		}
-	};
-}
-
-//#endregion
-//#region src/actions/transform/transformAsync.ts
-/**
-* Creates a custom transformation action.
-*
-* @param operation The transformation operation.
-*
-* @returns A transform action.
-*/
-/* @__NO_SIDE_EFFECTS__ */
-function transformAsync(operation) {
-	return {
-		kind: "transformation",
-		type: "transform",
-		reference: transformAsync,
-		async: true,
-		operation,
-		async "~run"(dataset) {
-			dataset.value = await this.operation(dataset.value);
-			return dataset;
-		}
-	};
-}
-
-//#endregion
-//#region src/actions/trim/trim.ts
-/**
-* Creates a trim transformation action.
-*
-* @returns A trim action.
-*/
-/* @__NO_SIDE_EFFECTS__ */
-function trim() {
-	return {
-		kind: "transformation",
-		type: "trim",
-		reference: trim,
-		async: false,
-		"~run"(dataset) {
-			dataset.value = dataset.value.trim();
-			return dataset;
-		}
-	};
-}
-
-//#endregion
-//#region src/actions/trimEnd/trimEnd.ts
-/**
-* Creates a trim end transformation action.
-*
-* @returns A trim end action.
-*/
-/* @__NO_SIDE_EFFECTS__ */
-function trimEnd() {
-	return {
-		kind: "transformation",
-		type: "trim_end",
-		reference: trimEnd,
-		async: false,
-		"~run"(dataset) {
-			dataset.value = dataset.value.trimEnd();
-			return dataset;
-		}
-	};
-}
-
-//#endregion
-//#region src/actions/trimStart/trimStart.ts
-/**
-* Creates a trim start transformation action.
-*
-* @returns A trim start action.
-*/
-/* @__NO_SIDE_EFFECTS__ */
-function trimStart() {
-	return {
-		kind: "transformation",
-		type: "trim_start",
-		reference: trimStart,
-		async: false,
-		"~run"(dataset) {
-			dataset.value = dataset.value.trimStart();
-			return dataset;
-		}
-	};
-}
-
-//#endregion
-//#region src/actions/ulid/ulid.ts
-/* @__NO_SIDE_EFFECTS__ */
-function ulid(message$1) {
-	return {
-		kind: "validation",
-		type: "ulid",
-		reference: ulid,
-		async: false,
-		expects: null,
-		requirement: ULID_REGEX,
-		message: message$1,
-		"~run"(dataset, config$1) {
-			if (dataset.typed && !this.requirement.test(dataset.value)) _addIssue(this, "ULID", dataset, config$1);
-			return dataset;
-		}
-	};
-}
-
-//#endregion
-//#region src/actions/url/url.ts
-/* @__NO_SIDE_EFFECTS__ */
-function url(message$1) {
-	return {
-		kind: "validation",
-		type: "url",
-		reference: url,
-		async: false,
-		expects: null,
-		requirement(input) {
-			try {
-				if (URL.canParse) return URL.canParse(input);
-				new URL(input);
-				return true;
-			} catch {
-				return false;
-			}
-		},
-		message: message$1,
-		"~run"(dataset, config$1) {
-			if (dataset.typed && !this.requirement(dataset.value)) _addIssue(this, "URL", dataset, config$1);
-			return dataset;
-		}
-	};
-}
-
-//#endregion
-//#region src/actions/uuid/uuid.ts
-/* @__NO_SIDE_EFFECTS__ */
-function uuid(message$1) {
-	return {
-		kind: "validation",
-		type: "uuid",
-		reference: uuid,
-		async: false,
-		expects: null,
-		requirement: UUID_REGEX,
-		message: message$1,
-		"~run"(dataset, config$1) {
-			if (dataset.typed && !this.requirement.test(dataset.value)) _addIssue(this, "UUID", dataset, config$1);
-			return dataset;
-		}
-	};
-}
-
-//#endregion
-//#region src/actions/value/value.ts
-/* @__NO_SIDE_EFFECTS__ */
-function value(requirement, message$1) {
-	return {
-		kind: "validation",
-		type: "value",
-		reference: value,
-		async: false,
-		expects: requirement instanceof Date ? requirement.toJSON() : /* @__PURE__ */ _stringify(requirement),
-		requirement,
-		message: message$1,
-		"~run"(dataset, config$1) {
-			if (dataset.typed && !/* @__PURE__ */ _isValueMatch(this.requirement, dataset.value)) _addIssue(this, "value", dataset, config$1, { received: dataset.value instanceof Date ? dataset.value.toJSON() : /* @__PURE__ */ _stringify(dataset.value) });
-			return dataset;
-		}
-	};
-}
-
-//#endregion
-//#region src/actions/values/values.ts
-/* @__NO_SIDE_EFFECTS__ */
-function values(requirement, message$1) {
-	return {
-		kind: "validation",
-		type: "values",
-		reference: values,
-		async: false,
-		expects: `${/* @__PURE__ */ _joinExpects(requirement.map((value$1) => value$1 instanceof Date ? value$1.toJSON() : /* @__PURE__ */ _stringify(value$1)), "|")}`,
-		requirement,
-		message: message$1,
-		"~run"(dataset, config$1) {
-			if (dataset.typed && !this.requirement.some((requirement$1) => /* @__PURE__ */ _isValueMatch(requirement$1, dataset.value))) _addIssue(this, "value", dataset, config$1, { received: dataset.value instanceof Date ? dataset.value.toJSON() : /* @__PURE__ */ _stringify(dataset.value) });
-			return dataset;
-		}
-	};
-}
-
-//#endregion
-//#region src/actions/words/words.ts
-/* @__NO_SIDE_EFFECTS__ */
-function words(locales, requirement, message$1) {
-	return {
-		kind: "validation",
-		type: "words",
-		reference: words,
-		async: false,
-		expects: `${requirement}`,
-		locales,
-		requirement,
-		message: message$1,
-		"~run"(dataset, config$1) {
-			if (dataset.typed) {
-				const count = /* @__PURE__ */ _getWordCount(this.locales, dataset.value);
-				if (count !== this.requirement) _addIssue(this, "words", dataset, config$1, { received: `${count}` });
-			}
-			return dataset;
-		}
-	};
-}
-
-//#endregion
-//#region src/const.ts
-const ABORT_EARLY_CONFIG = { abortEarly: true };
-
-//#endregion
-//#region src/methods/assert/assert.ts
-/**
-* Checks if the input matches the schema. As this is an assertion function, it
-* can be used as a type guard.
-*
-* @param schema The schema to be used.
-* @param input The input to be tested.
-*/
-function assert(schema, input) {
-	const issues = schema["~run"]({ value: input }, ABORT_EARLY_CONFIG).issues;
-	if (issues) throw new ValiError(issues);
-}
-
-//#endregion
-//#region src/methods/cache/_LruCache.ts
-/**
-* Efficient LRU cache using Map iteration order.
-*/
-var _LruCache = class {
-	constructor(config$1) {
-		this.refCount = 0;
-		this.maxSize = config$1?.maxSize ?? 1e3;
-		this.maxAge = config$1?.maxAge ?? Infinity;
-		this.hasMaxAge = isFinite(this.maxAge);
-	}
-	/**
-	* Stringifies an unknown input to a cache key component.
-	*
-	* @param input The unknown input.
-	*
-	* @returns A cache key component.
-	*/
-	stringify(input) {
-		const type = typeof input;
-		if (type === "string") return `"${input}"`;
-		if (type === "number" || type === "boolean") return `${input}`;
-		if (type === "bigint") return `${input}n`;
-		if (type === "object" || type === "function") {
-			if (input) {
-				this.refIds ?? (this.refIds = /* @__PURE__ */ new WeakMap());
-				let id = this.refIds.get(input);
-				if (!id) {
-					id = ++this.refCount;
-					this.refIds.set(input, id);
-				}
-				return `#${id}`;
-			}
-			return "null";
-		}
-		return type;
-	}
-	/**
-	* Creates a cache key from input and config.
-	*
-	* @param input The input value.
-	* @param config The parse configuration.
-	*
-	* @returns The cache key.
-	*/
-	key(input, config$1 = {}) {
-		return `${this.stringify(input)}|${this.stringify(config$1.lang)}|${this.stringify(config$1.message)}|${this.stringify(config$1.abortEarly)}|${this.stringify(config$1.abortPipeEarly)}`;
-	}
-	/**
-	* Gets a value from the cache by key.
-	*
-	* @param key The cache key.
-	*
-	* @returns The cached value.
-	*/
-	get(key) {
-		if (!this.store) return void 0;
-		const entry = this.store.get(key);
-		if (!entry) return void 0;
-		if (this.hasMaxAge && Date.now() - entry[1] > this.maxAge) {
-			this.store.delete(key);
-			return;
-		}
-		this.store.delete(key);
-		this.store.set(key, entry);
-		return entry[0];
-	}
-	/**
-	* Sets a value in the cache by key.
-	*
-	* @param key The cache key.
-	* @param value The cached value.
-	*/
-	set(key, value$1) {
-		this.store ?? (this.store = /* @__PURE__ */ new Map());
-		this.store.delete(key);
-		const timestamp = this.hasMaxAge ? Date.now() : 0;
-		this.store.set(key, [value$1, timestamp]);
-		if (this.store.size > this.maxSize) this.store.delete(this.store.keys().next().value);
-	}
-	/**
-	* Clears all entries from the cache.
-	*/
-	clear() {
-		this.store?.clear();
-	}
-};
-
-//#endregion
-//#region src/methods/cache/cache.ts
-/* @__NO_SIDE_EFFECTS__ */
-function cache(schema, config$1) {
-	return _standardSchema({
-		...schema,
-		cacheConfig: config$1,
-		cache: new _LruCache(config$1),
-		"~run"(dataset, runConfig) {
-			const key = this.cache.key(dataset.value, runConfig);
-			let outputDataset = this.cache.get(key);
-			if (!outputDataset) this.cache.set(key, outputDataset = schema["~run"](dataset, runConfig));
-			return /* @__PURE__ */ _cloneDataset(outputDataset);
-		}
-	});
-}
-
-//#endregion
-//#region src/methods/cache/cacheAsync.ts
-/* @__NO_SIDE_EFFECTS__ */
-function cacheAsync(schema, config$1) {
-	let activeRuns;
-	return _standardSchema({
-		...schema,
-		async: true,
-		cacheConfig: config$1,
-		cache: new _LruCache(config$1),
-		async "~run"(dataset, runConfig) {
-			const key = this.cache.key(dataset.value, runConfig);
-			const cached = this.cache.get(key);
-			if (cached) return /* @__PURE__ */ _cloneDataset(cached);
-			let promise$1 = activeRuns?.get(key);
-			if (!promise$1) {
-				activeRuns ?? (activeRuns = /* @__PURE__ */ new Map());
-				promise$1 = Promise.resolve(schema["~run"](dataset, runConfig));
-				activeRuns.set(key, promise$1);
-			}
-			try {
-				const outputDataset = await promise$1;
-				this.cache.set(key, outputDataset);
-				return /* @__PURE__ */ _cloneDataset(outputDataset);
-			} finally {
-				activeRuns?.delete(key);
-			}
-		}
-	});
-}
-
-//#endregion
-//#region src/methods/config/config.ts
-/**
-* Changes the local configuration of a schema.
-*
-* @param schema The schema to configure.
-* @param config The parse configuration.
-*
-* @returns The configured schema.
-*/
-/* @__NO_SIDE_EFFECTS__ */
-function config(schema, config$1) {
-	return _standardSchema({
-		...schema,
-		"~run"(dataset, config_) {
-			return schema["~run"](dataset, {
-				...config_,
-				...config$1
-			});
-		}
-	});
-}
-
-//#endregion
-//#region src/methods/getFallback/getFallback.ts
-/**
-* Returns the fallback value of the schema.
-*
-* @param schema The schema to get it from.
-* @param dataset The output dataset if available.
-* @param config The config if available.
-*
-* @returns The fallback value.
-*/
-/* @__NO_SIDE_EFFECTS__ */
-function getFallback(schema, dataset, config$1) {
-	return typeof schema.fallback === "function" ? schema.fallback(dataset, config$1) : schema.fallback;
-}
-
-//#endregion
-//#region src/methods/fallback/fallback.ts
-/**
-* Returns a fallback value as output if the input does not match the schema.
-*
-* @param schema The schema to catch.
-* @param fallback The fallback value.
-*
-* @returns The passed schema.
-*/
-/* @__NO_SIDE_EFFECTS__ */
-function fallback(schema, fallback$1) {
-	return _standardSchema({
-		...schema,
-		fallback: fallback$1,
-		"~run"(dataset, config$1) {
-			const outputDataset = schema["~run"](dataset, config$1);
-			return outputDataset.issues ? {
-				typed: true,
-				value: /* @__PURE__ */ getFallback(this, outputDataset, config$1)
-			} : outputDataset;
-		}
-	});
-}
-
-//#endregion
-//#region src/methods/fallback/fallbackAsync.ts
-/* @__NO_SIDE_EFFECTS__ */
-function fallbackAsync(schema, fallback$1) {
-	return _standardSchema({
-		...schema,
-		fallback: fallback$1,
-		async: true,
-		async "~run"(dataset, config$1) {
-			const outputDataset = await schema["~run"](dataset, config$1);
-			return outputDataset.issues ? {
-				typed: true,
-				value: await /* @__PURE__ */ getFallback(this, outputDataset, config$1)
-			} : outputDataset;
-		}
-	});
-}
-
-//#endregion
-//#region src/methods/flatten/flatten.ts
-/* @__NO_SIDE_EFFECTS__ */
-function flatten(issues) {
-	const flatErrors = {};
-	for (const issue of issues) if (issue.path) {
-		const dotPath = /* @__PURE__ */ getDotPath(issue);
-		if (dotPath) {
-			if (!flatErrors.nested) flatErrors.nested = {};
-			if (Object.prototype.hasOwnProperty.call(flatErrors.nested, dotPath)) flatErrors.nested[dotPath].push(issue.message);
-			else flatErrors.nested[dotPath] = [issue.message];
-		} else if (flatErrors.other) flatErrors.other.push(issue.message);
-		else flatErrors.other = [issue.message];
-	} else if (flatErrors.root) flatErrors.root.push(issue.message);
-	else flatErrors.root = [issue.message];
-	return flatErrors;
-}
-
-//#endregion
-//#region src/methods/forward/forward.ts
-/**
-* Forwards the issues of the passed validation action.
-*
-* @param action The validation action.
-* @param path The path to forward the issues to.
-*
-* @returns The modified action.
-*/
-/* @__NO_SIDE_EFFECTS__ */
-function forward(action, path) {
-	return {
-		...action,
-		"~run"(dataset, config$1) {
-			const prevIssues = dataset.issues && [...dataset.issues];
-			dataset = action["~run"](dataset, config$1);
-			if (dataset.issues) {
-				for (const issue of dataset.issues) if (!prevIssues?.includes(issue)) {
-					let pathInput = dataset.value;
-					for (const key of path) {
-						const pathValue = pathInput[key];
-						const pathItem = {
-							type: "unknown",
-							origin: "value",
-							input: pathInput,
-							key,
-							value: pathValue
-						};
-						if (issue.path) issue.path.push(pathItem);
-						else issue.path = [pathItem];
-						if (!pathValue) break;
-						pathInput = pathValue;
-					}
-				}
-			}
-			return dataset;
-		}
-	};
-}
-
-//#endregion
-//#region src/methods/forward/forwardAsync.ts
-/**
-* Forwards the issues of the passed validation action.
-*
-* @param action The validation action.
-* @param path The path to forward the issues to.
-*
-* @returns The modified action.
-*/
-/* @__NO_SIDE_EFFECTS__ */
-function forwardAsync(action, path) {
-	return {
-		...action,
-		async: true,
-		async "~run"(dataset, config$1) {
-			const prevIssues = dataset.issues && [...dataset.issues];
-			dataset = await action["~run"](dataset, config$1);
-			if (dataset.issues) {
-				for (const issue of dataset.issues) if (!prevIssues?.includes(issue)) {
-					let pathInput = dataset.value;
-					for (const key of path) {
-						const pathValue = pathInput[key];
-						const pathItem = {
-							type: "unknown",
-							origin: "value",
-							input: pathInput,
-							key,
-							value: pathValue
-						};
-						if (issue.path) issue.path.push(pathItem);
-						else issue.path = [pathItem];
-						if (!pathValue) break;
-						pathInput = pathValue;
-					}
-				}
-			}
-			return dataset;
-		}
-	};
-}
-
-//#endregion
-//#region src/methods/getDefault/getDefault.ts
-/**
-* Returns the default value of the schema.
-*
-* @param schema The schema to get it from.
-* @param dataset The input dataset if available.
-* @param config The config if available.
-*
-* @returns The default value.
-*/
-/* @__NO_SIDE_EFFECTS__ */
-function getDefault(schema, dataset, config$1) {
-	return typeof schema.default === "function" ? schema.default(dataset, config$1) : schema.default;
-}
-
-//#endregion
-//#region src/methods/getDefaults/getDefaults.ts
-/**
-* Returns the default values of the schema.
-*
-* Hint: The difference to `getDefault` is that for object and tuple schemas
-* this function recursively returns the default values of the subschemas
-* instead of `undefined`.
-*
-* @param schema The schema to get them from.
-*
-* @returns The default values.
-*/
-/* @__NO_SIDE_EFFECTS__ */
-function getDefaults(schema) {
-	if ("entries" in schema) {
-		const object$1 = {};
-		for (const key in schema.entries) object$1[key] = /* @__PURE__ */ getDefaults(schema.entries[key]);
-		return object$1;
-	}
-	if ("items" in schema) return schema.items.map(getDefaults);
-	return /* @__PURE__ */ getDefault(schema);
-}
-
-//#endregion
-//#region src/methods/getDefaults/getDefaultsAsync.ts
-/**
-* Returns the default values of the schema.
-*
-* Hint: The difference to `getDefault` is that for object and tuple schemas
-* this function recursively returns the default values of the subschemas
-* instead of `undefined`.
-*
-* @param schema The schema to get them from.
-*
-* @returns The default values.
-*/
-/* @__NO_SIDE_EFFECTS__ */
-async function getDefaultsAsync(schema) {
-	if ("entries" in schema) return Object.fromEntries(await Promise.all(Object.entries(schema.entries).map(async ([key, value$1]) => [key, await /* @__PURE__ */ getDefaultsAsync(value$1)])));
-	if ("items" in schema) return Promise.all(schema.items.map(getDefaultsAsync));
-	return /* @__PURE__ */ getDefault(schema);
-}
-
-//#endregion
-//#region src/methods/getDescription/getDescription.ts
-/**
-* Returns the description of the schema.
-*
-* If multiple descriptions are defined, the last one of the highest level is
-* returned. If no description is defined, `undefined` is returned.
-*
-* @param schema The schema to get the description from.
-*
-* @returns The description, if any.
-*
-* @beta
-*/
-/* @__NO_SIDE_EFFECTS__ */
-function getDescription(schema) {
-	return /* @__PURE__ */ _getLastMetadata(schema, "description");
-}
-
-//#endregion
-//#region src/methods/getExamples/getExamples.ts
-/**
-* Returns the examples of a schema.
-*
-* If multiple examples are defined, it concatenates them using depth-first
-* search. If no examples are defined, an empty array is returned.
-*
-* @param schema The schema to get the examples from.
-*
-* @returns The examples, if any.
-*
-* @beta
-*/
-/* @__NO_SIDE_EFFECTS__ */
-function getExamples(schema) {
-	const examples$1 = [];
-	function depthFirstCollect(schema$1) {
-		if ("pipe" in schema$1) {
-			for (const item of schema$1.pipe) if (item.kind === "schema" && "pipe" in item) depthFirstCollect(item);
-			else if (item.kind === "metadata" && item.type === "examples") for (const example of item.examples) examples$1.push(example);
-		}
-	}
-	depthFirstCollect(schema);
-	return examples$1;
-}
-
-//#endregion
-//#region src/methods/getFallbacks/getFallbacks.ts
-/**
-* Returns the fallback values of the schema.
-*
-* Hint: The difference to `getFallback` is that for object and tuple schemas
-* this function recursively returns the fallback values of the subschemas
-* instead of `undefined`.
-*
-* @param schema The schema to get them from.
-*
-* @returns The fallback values.
-*/
-/* @__NO_SIDE_EFFECTS__ */
-function getFallbacks(schema) {
-	if ("entries" in schema) {
-		const object$1 = {};
-		for (const key in schema.entries) object$1[key] = /* @__PURE__ */ getFallbacks(schema.entries[key]);
-		return object$1;
-	}
-	if ("items" in schema) return schema.items.map(getFallbacks);
-	return /* @__PURE__ */ getFallback(schema);
-}
-
-//#endregion
-//#region src/methods/getFallbacks/getFallbacksAsync.ts
-/**
-* Returns the fallback values of the schema.
-*
-* Hint: The difference to `getFallback` is that for object and tuple schemas
-* this function recursively returns the fallback values of the subschemas
-* instead of `undefined`.
-*
-* @param schema The schema to get them from.
-*
-* @returns The fallback values.
-*/
-/* @__NO_SIDE_EFFECTS__ */
-async function getFallbacksAsync(schema) {
-	if ("entries" in schema) return Object.fromEntries(await Promise.all(Object.entries(schema.entries).map(async ([key, value$1]) => [key, await /* @__PURE__ */ getFallbacksAsync(value$1)])));
-	if ("items" in schema) return Promise.all(schema.items.map(getFallbacksAsync));
-	return /* @__PURE__ */ getFallback(schema);
-}
-
-//#endregion
-//#region src/methods/getMetadata/getMetadata.ts
-/**
-* Returns the metadata of a schema.
-*
-* If multiple metadata are defined, it shallowly merges them using depth-first
-* search. If no metadata is defined, an empty object is returned.
-*
-* @param schema Schema to get the metadata from.
-*
-* @returns The metadata, if any.
-*
-* @beta
-*/
-/* @__NO_SIDE_EFFECTS__ */
-function getMetadata(schema) {
-	const result = {};
-	function depthFirstMerge(schema$1) {
-		if ("pipe" in schema$1) {
-			for (const item of schema$1.pipe) if (item.kind === "schema" && "pipe" in item) depthFirstMerge(item);
-			else if (item.kind === "metadata" && item.type === "metadata") Object.assign(result, item.metadata);
-		}
-	}
-	depthFirstMerge(schema);
-	return result;
-}
-
-//#endregion
-//#region src/methods/getTitle/getTitle.ts
-/**
-* Returns the title of the schema.
-*
-* If multiple titles are defined, the last one of the highest level is
-* returned. If no title is defined, `undefined` is returned.
-*
-* @param schema The schema to get the title from.
-*
-* @returns The title, if any.
-*
-* @beta
-*/
-/* @__NO_SIDE_EFFECTS__ */
-function getTitle(schema) {
-	return /* @__PURE__ */ _getLastMetadata(schema, "title");
-}
-
-//#endregion
-//#region src/methods/is/is.ts
-/**
-* Checks if the input matches the schema. By using a type predicate, this
-* function can be used as a type guard.
-*
-* @param schema The schema to be used.
-* @param input The input to be tested.
-*
-* @returns Whether the input matches the schema.
-*/
-/* @__NO_SIDE_EFFECTS__ */
-function is(schema, input) {
-	return !schema["~run"]({ value: input }, ABORT_EARLY_CONFIG).issues;
-}
-
-//#endregion
-//#region src/schemas/any/any.ts
-/**
-* Creates an any schema.
-*
-* Hint: This schema function exists only for completeness and is not
-* recommended in practice. Instead, `unknown` should be used to accept
-* unknown data.
-*
-* @returns An any schema.
-*/
-/* @__NO_SIDE_EFFECTS__ */
-function any() {
-	return _standardSchema({
-		kind: "schema",
-		type: "any",
-		reference: any,
-		expects: "any",
-		async: false,
-		"~run"(dataset) {
-			dataset.typed = true;
-			return dataset;
-		}
-	});
-}
-
-//#endregion
-//#region src/schemas/array/array.ts
-/* @__NO_SIDE_EFFECTS__ */
-function array(item, message$1) {
-	return _standardSchema({
-		kind: "schema",
-		type: "array",
-		reference: array,
-		expects: "Array",
-		async: false,
-		item,
-		message: message$1,
-		"~run"(dataset, config$1) {
-			const input = dataset.value;
-			if (Array.isArray(input)) {
-				dataset.typed = true;
-				dataset.value = [];
-				for (let key = 0; key < input.length; key++) {
-					const value$1 = input[key];
-					const itemDataset = this.item["~run"]({ value: value$1 }, config$1);
-					if (itemDataset.issues) {
-						const pathItem = {
-							type: "array",
-							origin: "value",
-							input,
-							key,
-							value: value$1
-						};
-						for (const issue of itemDataset.issues) {
-							if (issue.path) issue.path.unshift(pathItem);
-							else issue.path = [pathItem];
-							dataset.issues?.push(issue);
-						}
-						if (!dataset.issues) dataset.issues = itemDataset.issues;
-						if (config$1.abortEarly) {
-							dataset.typed = false;
-							break;
-						}
-					}
-					if (!itemDataset.typed) dataset.typed = false;
-					dataset.value.push(itemDataset.value);
-				}
-			} else _addIssue(this, "type", dataset, config$1);
-			return dataset;
-		}
-	});
-}
-
-//#endregion
-//#region src/schemas/array/arrayAsync.ts
-/* @__NO_SIDE_EFFECTS__ */
-function arrayAsync(item, message$1) {
-	return _standardSchema({
-		kind: "schema",
-		type: "array",
-		reference: arrayAsync,
-		expects: "Array",
-		async: true,
-		item,
-		message: message$1,
-		async "~run"(dataset, config$1) {
-			const input = dataset.value;
-			if (Array.isArray(input)) {
-				dataset.typed = true;
-				dataset.value = [];
-				const itemDatasets = await Promise.all(input.map((value$1) => this.item["~run"]({ value: value$1 }, config$1)));
-				for (let key = 0; key < itemDatasets.length; key++) {
-					const itemDataset = itemDatasets[key];
-					if (itemDataset.issues) {
-						const pathItem = {
-							type: "array",
-							origin: "value",
-							input,
-							key,
-							value: input[key]
-						};
-						for (const issue of itemDataset.issues) {
-							if (issue.path) issue.path.unshift(pathItem);
-							else issue.path = [pathItem];
-							dataset.issues?.push(issue);
-						}
-						if (!dataset.issues) dataset.issues = itemDataset.issues;
-						if (config$1.abortEarly) {
-							dataset.typed = false;
-							break;
-						}
-					}
-					if (!itemDataset.typed) dataset.typed = false;
-					dataset.value.push(itemDataset.value);
-				}
-			} else _addIssue(this, "type", dataset, config$1);
-			return dataset;
-		}
-	});
-}
-
-//#endregion
-//#region src/schemas/bigint/bigint.ts
-/* @__NO_SIDE_EFFECTS__ */
-function bigint(message$1) {
-	return _standardSchema({
-		kind: "schema",
-		type: "bigint",
-		reference: bigint,
-		expects: "bigint",
-		async: false,
-		message: message$1,
-		"~run"(dataset, config$1) {
-			if (typeof dataset.value === "bigint") dataset.typed = true;
-			else _addIssue(this, "type", dataset, config$1);
-			return dataset;
-		}
-	});
-}
-
-//#endregion
-//#region src/schemas/blob/blob.ts
-/* @__NO_SIDE_EFFECTS__ */
-function blob(message$1) {
-	return _standardSchema({
-		kind: "schema",
-		type: "blob",
-		reference: blob,
-		expects: "Blob",
-		async: false,
-		message: message$1,
-		"~run"(dataset, config$1) {
-			if (dataset.value instanceof Blob) dataset.typed = true;
-			else _addIssue(this, "type", dataset, config$1);
-			return dataset;
-		}
-	});
-}
-
-//#endregion
-//#region src/schemas/boolean/boolean.ts
-/* @__NO_SIDE_EFFECTS__ */
-function dist_boolean(message$1) {
-	return _standardSchema({
-		kind: "schema",
-		type: "boolean",
-		reference: dist_boolean,
-		expects: "boolean",
-		async: false,
-		message: message$1,
-		"~run"(dataset, config$1) {
-			if (typeof dataset.value === "boolean") dataset.typed = true;
-			else _addIssue(this, "type", dataset, config$1);
-			return dataset;
-		}
-	});
-}
-
-//#endregion
-//#region src/schemas/custom/custom.ts
-/* @__NO_SIDE_EFFECTS__ */
-function custom(check$1, message$1) {
-	return _standardSchema({
-		kind: "schema",
-		type: "custom",
-		reference: custom,
-		expects: "unknown",
-		async: false,
-		check: check$1,
-		message: message$1,
-		"~run"(dataset, config$1) {
-			if (this.check(dataset.value)) dataset.typed = true;
-			else _addIssue(this, "type", dataset, config$1);
-			return dataset;
-		}
-	});
-}
-
-//#endregion
-//#region src/schemas/custom/customAsync.ts
-/* @__NO_SIDE_EFFECTS__ */
-function customAsync(check$1, message$1) {
-	return _standardSchema({
-		kind: "schema",
-		type: "custom",
-		reference: customAsync,
-		expects: "unknown",
-		async: true,
-		check: check$1,
-		message: message$1,
-		async "~run"(dataset, config$1) {
-			if (await this.check(dataset.value)) dataset.typed = true;
-			else _addIssue(this, "type", dataset, config$1);
-			return dataset;
-		}
-	});
-}
-
-//#endregion
-//#region src/schemas/date/date.ts
-/* @__NO_SIDE_EFFECTS__ */
-function date(message$1) {
-	return _standardSchema({
-		kind: "schema",
-		type: "date",
-		reference: date,
-		expects: "Date",
-		async: false,
-		message: message$1,
-		"~run"(dataset, config$1) {
-			if (dataset.value instanceof Date) if (!isNaN(dataset.value)) dataset.typed = true;
-			else _addIssue(this, "type", dataset, config$1, { received: "\"Invalid Date\"" });
-			else _addIssue(this, "type", dataset, config$1);
-			return dataset;
-		}
-	});
-}
-
-//#endregion
-//#region src/schemas/enum/enum.ts
-/* @__NO_SIDE_EFFECTS__ */
-function enum_(enum__, message$1) {
-	const options = [];
-	for (const key in enum__) if (`${+key}` !== key || typeof enum__[key] !== "string" || !Object.is(enum__[enum__[key]], +key)) options.push(enum__[key]);
-	return _standardSchema({
-		kind: "schema",
-		type: "enum",
-		reference: enum_,
-		expects: /* @__PURE__ */ _joinExpects(options.map(_stringify), "|"),
-		async: false,
-		enum: enum__,
-		options,
-		message: message$1,
-		"~run"(dataset, config$1) {
-			if (this.options.includes(dataset.value)) dataset.typed = true;
-			else _addIssue(this, "type", dataset, config$1);
-			return dataset;
-		}
-	});
-}
-
-//#endregion
-//#region src/schemas/exactOptional/exactOptional.ts
-/* @__NO_SIDE_EFFECTS__ */
-function exactOptional(wrapped, default_) {
-	return _standardSchema({
-		kind: "schema",
-		type: "exact_optional",
-		reference: exactOptional,
-		expects: wrapped.expects,
-		async: false,
-		wrapped,
-		default: default_,
-		"~run"(dataset, config$1) {
-			return this.wrapped["~run"](dataset, config$1);
-		}
-	});
-}
-
-//#endregion
-//#region src/schemas/exactOptional/exactOptionalAsync.ts
-/* @__NO_SIDE_EFFECTS__ */
-function exactOptionalAsync(wrapped, default_) {
-	return _standardSchema({
-		kind: "schema",
-		type: "exact_optional",
-		reference: exactOptionalAsync,
-		expects: wrapped.expects,
-		async: true,
-		wrapped,
-		default: default_,
-		async "~run"(dataset, config$1) {
-			return this.wrapped["~run"](dataset, config$1);
-		}
-	});
-}
-
-//#endregion
-//#region src/schemas/file/file.ts
-/* @__NO_SIDE_EFFECTS__ */
-function file(message$1) {
-	return _standardSchema({
-		kind: "schema",
-		type: "file",
-		reference: file,
-		expects: "File",
-		async: false,
-		message: message$1,
-		"~run"(dataset, config$1) {
-			if (dataset.value instanceof File) dataset.typed = true;
-			else _addIssue(this, "type", dataset, config$1);
-			return dataset;
-		}
-	});
-}
-
-//#endregion
-//#region src/schemas/function/function.ts
-/* @__NO_SIDE_EFFECTS__ */
-function function_(message$1) {
-	return _standardSchema({
-		kind: "schema",
-		type: "function",
-		reference: function_,
-		expects: "Function",
-		async: false,
-		message: message$1,
-		"~run"(dataset, config$1) {
-			if (typeof dataset.value === "function") dataset.typed = true;
-			else _addIssue(this, "type", dataset, config$1);
-			return dataset;
-		}
-	});
-}
-
-//#endregion
-//#region src/schemas/instance/instance.ts
-/* @__NO_SIDE_EFFECTS__ */
-function instance(class_, message$1) {
-	return _standardSchema({
-		kind: "schema",
-		type: "instance",
-		reference: instance,
-		expects: class_.name,
-		async: false,
-		class: class_,
-		message: message$1,
-		"~run"(dataset, config$1) {
-			if (dataset.value instanceof this.class) dataset.typed = true;
-			else _addIssue(this, "type", dataset, config$1);
-			return dataset;
-		}
-	});
-}
-
-//#endregion
-//#region src/schemas/intersect/utils/_merge/_merge.ts
-/**
-* Merges two values into one single output.
-*
-* @param value1 First value.
-* @param value2 Second value.
-*
-* @returns The merge dataset.
-*
-* @internal
-*/
-/* @__NO_SIDE_EFFECTS__ */
-function _merge(value1, value2) {
-	if (typeof value1 === typeof value2) {
-		if (/* @__PURE__ */ _isSameValueZero(value1, value2) || value1 instanceof Date && value2 instanceof Date && /* @__PURE__ */ _isSameValueZero(+value1, +value2)) return { value: value1 };
-		if (value1 && value2 && value1.constructor === Object && value2.constructor === Object) {
-			const nextValue = {
-				...value1,
-				...value2
-			};
-			for (const key in value2) if (Object.prototype.hasOwnProperty.call(value1, key) && Object.prototype.hasOwnProperty.call(value2, key)) {
-				const dataset = /* @__PURE__ */ _merge(value1[key], value2[key]);
-				if (dataset.issue) return dataset;
-				nextValue[key] = dataset.value;
-			}
-			return { value: nextValue };
-		}
-		if (Array.isArray(value1) && Array.isArray(value2)) {
-			if (value1.length === value2.length) {
-				const nextValue = [...value1];
-				for (let index = 0; index < value1.length; index++) {
-					const dataset = /* @__PURE__ */ _merge(value1[index], value2[index]);
-					if (dataset.issue) return dataset;
-					nextValue[index] = dataset.value;
-				}
-				return { value: nextValue };
-			}
-		}
-	}
-	return { issue: true };
-}
-
-//#endregion
-//#region src/schemas/intersect/intersect.ts
-/* @__NO_SIDE_EFFECTS__ */
-function intersect(options, message$1) {
-	return _standardSchema({
-		kind: "schema",
-		type: "intersect",
-		reference: intersect,
-		expects: /* @__PURE__ */ _joinExpects(options.map((option) => option.expects), "&"),
-		async: false,
-		options,
-		message: message$1,
-		"~run"(dataset, config$1) {
-			if (this.options.length) {
-				const input = dataset.value;
-				let outputs;
-				dataset.typed = true;
-				for (const schema of this.options) {
-					const optionDataset = schema["~run"]({ value: input }, config$1);
-					if (optionDataset.issues) {
-						if (dataset.issues) for (const issue of optionDataset.issues) dataset.issues.push(issue);
-						else dataset.issues = optionDataset.issues;
-						if (config$1.abortEarly) {
-							dataset.typed = false;
-							break;
-						}
-					}
-					if (!optionDataset.typed) dataset.typed = false;
-					if (dataset.typed) if (outputs) outputs.push(optionDataset.value);
-					else outputs = [optionDataset.value];
-				}
-				if (dataset.typed) {
-					dataset.value = outputs[0];
-					for (let index = 1; index < outputs.length; index++) {
-						const mergeDataset = /* @__PURE__ */ _merge(dataset.value, outputs[index]);
-						if (mergeDataset.issue) {
-							_addIssue(this, "type", dataset, config$1, { received: "unknown" });
-							break;
-						}
-						dataset.value = mergeDataset.value;
-					}
-				}
-			} else _addIssue(this, "type", dataset, config$1);
-			return dataset;
-		}
-	});
-}
-
-//#endregion
-//#region src/schemas/intersect/intersectAsync.ts
-/* @__NO_SIDE_EFFECTS__ */
-function intersectAsync(options, message$1) {
-	return _standardSchema({
-		kind: "schema",
-		type: "intersect",
-		reference: intersectAsync,
-		expects: /* @__PURE__ */ _joinExpects(options.map((option) => option.expects), "&"),
-		async: true,
-		options,
-		message: message$1,
-		async "~run"(dataset, config$1) {
-			if (this.options.length) {
-				const input = dataset.value;
-				let outputs;
-				dataset.typed = true;
-				const optionDatasets = await Promise.all(this.options.map((schema) => schema["~run"]({ value: input }, config$1)));
-				for (const optionDataset of optionDatasets) {
-					if (optionDataset.issues) {
-						if (dataset.issues) for (const issue of optionDataset.issues) dataset.issues.push(issue);
-						else dataset.issues = optionDataset.issues;
-						if (config$1.abortEarly) {
-							dataset.typed = false;
-							break;
-						}
-					}
-					if (!optionDataset.typed) dataset.typed = false;
-					if (dataset.typed) if (outputs) outputs.push(optionDataset.value);
-					else outputs = [optionDataset.value];
-				}
-				if (dataset.typed) {
-					dataset.value = outputs[0];
-					for (let index = 1; index < outputs.length; index++) {
-						const mergeDataset = /* @__PURE__ */ _merge(dataset.value, outputs[index]);
-						if (mergeDataset.issue) {
-							_addIssue(this, "type", dataset, config$1, { received: "unknown" });
-							break;
-						}
-						dataset.value = mergeDataset.value;
-					}
-				}
-			} else _addIssue(this, "type", dataset, config$1);
-			return dataset;
-		}
-	});
-}
-
-//#endregion
-//#region src/schemas/lazy/lazy.ts
-/**
-* Creates a lazy schema.
-*
-* @param getter The schema getter.
-*
-* @returns A lazy schema.
-*/
-/* @__NO_SIDE_EFFECTS__ */
-function lazy(getter) {
-	return _standardSchema({
-		kind: "schema",
-		type: "lazy",
-		reference: lazy,
-		expects: "unknown",
-		async: false,
-		getter,
-		"~run"(dataset, config$1) {
-			return this.getter(dataset.value)["~run"](dataset, config$1);
-		}
-	});
-}
-
-//#endregion
-//#region src/schemas/lazy/lazyAsync.ts
-/**
-* Creates a lazy schema.
-*
-* @param getter The schema getter.
-*
-* @returns A lazy schema.
-*/
-/* @__NO_SIDE_EFFECTS__ */
-function lazyAsync(getter) {
-	return _standardSchema({
-		kind: "schema",
-		type: "lazy",
-		reference: lazyAsync,
-		expects: "unknown",
-		async: true,
-		getter,
-		async "~run"(dataset, config$1) {
-			return (await this.getter(dataset.value))["~run"](dataset, config$1);
-		}
-	});
-}
-
-//#endregion
-//#region src/schemas/literal/literal.ts
-/* @__NO_SIDE_EFFECTS__ */
-function literal(literal_, message$1) {
-	return _standardSchema({
-		kind: "schema",
-		type: "literal",
-		reference: literal,
-		expects: /* @__PURE__ */ _stringify(literal_),
-		async: false,
-		literal: literal_,
-		message: message$1,
-		"~run"(dataset, config$1) {
-			if (/* @__PURE__ */ _isSameValueZero(dataset.value, this.literal)) dataset.typed = true;
-			else _addIssue(this, "type", dataset, config$1);
-			return dataset;
-		}
-	});
-}
-
-//#endregion
-//#region src/schemas/looseObject/looseObject.ts
-/* @__NO_SIDE_EFFECTS__ */
-function looseObject(entries$1, message$1) {
-	return _standardSchema({
-		kind: "schema",
-		type: "loose_object",
-		reference: looseObject,
-		expects: "Object",
-		async: false,
-		entries: entries$1,
-		message: message$1,
-		"~run"(dataset, config$1) {
-			const input = dataset.value;
-			if (input && typeof input === "object") {
-				dataset.typed = true;
-				dataset.value = {};
-				for (const key in this.entries) {
-					const valueSchema = this.entries[key];
-					if (key in input || (valueSchema.type === "exact_optional" || valueSchema.type === "optional" || valueSchema.type === "nullish") && valueSchema.default !== void 0) {
-						const value$1 = key in input ? input[key] : /* @__PURE__ */ getDefault(valueSchema);
-						const valueDataset = valueSchema["~run"]({ value: value$1 }, config$1);
-						if (valueDataset.issues) {
-							const pathItem = {
-								type: "object",
-								origin: "value",
-								input,
-								key,
-								value: value$1
-							};
-							for (const issue of valueDataset.issues) {
-								if (issue.path) issue.path.unshift(pathItem);
-								else issue.path = [pathItem];
-								dataset.issues?.push(issue);
-							}
-							if (!dataset.issues) dataset.issues = valueDataset.issues;
-							if (config$1.abortEarly) {
-								dataset.typed = false;
-								break;
-							}
-						}
-						if (!valueDataset.typed) dataset.typed = false;
-						dataset.value[key] = valueDataset.value;
-					} else if (valueSchema.fallback !== void 0) dataset.value[key] = /* @__PURE__ */ getFallback(valueSchema);
-					else if (valueSchema.type !== "exact_optional" && valueSchema.type !== "optional" && valueSchema.type !== "nullish") {
-						_addIssue(this, "key", dataset, config$1, {
-							input: void 0,
-							expected: `"${key}"`,
-							path: [{
-								type: "object",
-								origin: "key",
-								input,
-								key,
-								value: input[key]
-							}]
-						});
-						if (config$1.abortEarly) break;
-					}
-				}
-				if (!dataset.issues || !config$1.abortEarly) {
-					for (const key in input) if (/* @__PURE__ */ _isValidObjectKey(input, key) && !Object.prototype.hasOwnProperty.call(this.entries, key)) dataset.value[key] = input[key];
-				}
-			} else _addIssue(this, "type", dataset, config$1);
-			return dataset;
-		}
-	});
-}
-
-//#endregion
-//#region src/schemas/looseObject/looseObjectAsync.ts
-/* @__NO_SIDE_EFFECTS__ */
-function looseObjectAsync(entries$1, message$1) {
-	return _standardSchema({
-		kind: "schema",
-		type: "loose_object",
-		reference: looseObjectAsync,
-		expects: "Object",
-		async: true,
-		entries: entries$1,
-		message: message$1,
-		async "~run"(dataset, config$1) {
-			const input = dataset.value;
-			if (input && typeof input === "object") {
-				dataset.typed = true;
-				dataset.value = {};
-				const valueDatasets = await Promise.all(Object.entries(this.entries).map(async ([key, valueSchema]) => {
-					if (key in input || (valueSchema.type === "exact_optional" || valueSchema.type === "optional" || valueSchema.type === "nullish") && valueSchema.default !== void 0) {
-						const value$1 = key in input ? input[key] : await /* @__PURE__ */ getDefault(valueSchema);
-						return [
-							key,
-							value$1,
-							valueSchema,
-							await valueSchema["~run"]({ value: value$1 }, config$1)
-						];
-					}
-					return [
-						key,
-						input[key],
-						valueSchema,
-						null
-					];
-				}));
-				for (const [key, value$1, valueSchema, valueDataset] of valueDatasets) if (valueDataset) {
-					if (valueDataset.issues) {
-						const pathItem = {
-							type: "object",
-							origin: "value",
-							input,
-							key,
-							value: value$1
-						};
-						for (const issue of valueDataset.issues) {
-							if (issue.path) issue.path.unshift(pathItem);
-							else issue.path = [pathItem];
-							dataset.issues?.push(issue);
-						}
-						if (!dataset.issues) dataset.issues = valueDataset.issues;
-						if (config$1.abortEarly) {
-							dataset.typed = false;
-							break;
-						}
-					}
-					if (!valueDataset.typed) dataset.typed = false;
-					dataset.value[key] = valueDataset.value;
-				} else if (valueSchema.fallback !== void 0) dataset.value[key] = await /* @__PURE__ */ getFallback(valueSchema);
-				else if (valueSchema.type !== "exact_optional" && valueSchema.type !== "optional" && valueSchema.type !== "nullish") {
-					_addIssue(this, "key", dataset, config$1, {
-						input: void 0,
-						expected: `"${key}"`,
-						path: [{
-							type: "object",
-							origin: "key",
-							input,
-							key,
-							value: value$1
-						}]
-					});
-					if (config$1.abortEarly) break;
-				}
-				if (!dataset.issues || !config$1.abortEarly) {
-					for (const key in input) if (/* @__PURE__ */ _isValidObjectKey(input, key) && !Object.prototype.hasOwnProperty.call(this.entries, key)) dataset.value[key] = input[key];
-				}
-			} else _addIssue(this, "type", dataset, config$1);
-			return dataset;
-		}
-	});
-}
-
-//#endregion
-//#region src/schemas/looseTuple/looseTuple.ts
-/* @__NO_SIDE_EFFECTS__ */
-function looseTuple(items, message$1) {
-	return _standardSchema({
-		kind: "schema",
-		type: "loose_tuple",
-		reference: looseTuple,
-		expects: "Array",
-		async: false,
-		items,
-		message: message$1,
-		"~run"(dataset, config$1) {
-			const input = dataset.value;
-			if (Array.isArray(input)) {
-				dataset.typed = true;
-				dataset.value = [];
-				for (let key = 0; key < this.items.length; key++) {
-					const value$1 = input[key];
-					const itemDataset = this.items[key]["~run"]({ value: value$1 }, config$1);
-					if (itemDataset.issues) {
-						const pathItem = {
-							type: "array",
-							origin: "value",
-							input,
-							key,
-							value: value$1
-						};
-						for (const issue of itemDataset.issues) {
-							if (issue.path) issue.path.unshift(pathItem);
-							else issue.path = [pathItem];
-							dataset.issues?.push(issue);
-						}
-						if (!dataset.issues) dataset.issues = itemDataset.issues;
-						if (config$1.abortEarly) {
-							dataset.typed = false;
-							break;
-						}
-					}
-					if (!itemDataset.typed) dataset.typed = false;
-					dataset.value.push(itemDataset.value);
-				}
-				if (!dataset.issues || !config$1.abortEarly) for (let key = this.items.length; key < input.length; key++) dataset.value.push(input[key]);
-			} else _addIssue(this, "type", dataset, config$1);
-			return dataset;
-		}
-	});
-}
-
-//#endregion
-//#region src/schemas/looseTuple/looseTupleAsync.ts
-/* @__NO_SIDE_EFFECTS__ */
-function looseTupleAsync(items, message$1) {
-	return _standardSchema({
-		kind: "schema",
-		type: "loose_tuple",
-		reference: looseTupleAsync,
-		expects: "Array",
-		async: true,
-		items,
-		message: message$1,
-		async "~run"(dataset, config$1) {
-			const input = dataset.value;
-			if (Array.isArray(input)) {
-				dataset.typed = true;
-				dataset.value = [];
-				const itemDatasets = await Promise.all(this.items.map(async (item, key) => {
-					const value$1 = input[key];
-					return [
-						key,
-						value$1,
-						await item["~run"]({ value: value$1 }, config$1)
-					];
-				}));
-				for (const [key, value$1, itemDataset] of itemDatasets) {
-					if (itemDataset.issues) {
-						const pathItem = {
-							type: "array",
-							origin: "value",
-							input,
-							key,
-							value: value$1
-						};
-						for (const issue of itemDataset.issues) {
-							if (issue.path) issue.path.unshift(pathItem);
-							else issue.path = [pathItem];
-							dataset.issues?.push(issue);
-						}
-						if (!dataset.issues) dataset.issues = itemDataset.issues;
-						if (config$1.abortEarly) {
-							dataset.typed = false;
-							break;
-						}
-					}
-					if (!itemDataset.typed) dataset.typed = false;
-					dataset.value.push(itemDataset.value);
-				}
-				if (!dataset.issues || !config$1.abortEarly) for (let key = this.items.length; key < input.length; key++) dataset.value.push(input[key]);
-			} else _addIssue(this, "type", dataset, config$1);
-			return dataset;
-		}
-	});
-}
-
-//#endregion
-//#region src/schemas/map/map.ts
-/* @__NO_SIDE_EFFECTS__ */
-function map(key, value$1, message$1) {
-	return _standardSchema({
-		kind: "schema",
-		type: "map",
-		reference: map,
-		expects: "Map",
-		async: false,
-		key,
-		value: value$1,
-		message: message$1,
-		"~run"(dataset, config$1) {
-			const input = dataset.value;
-			if (input instanceof Map) {
-				dataset.typed = true;
-				dataset.value = /* @__PURE__ */ new Map();
-				for (const [inputKey, inputValue] of input) {
-					const keyDataset = this.key["~run"]({ value: inputKey }, config$1);
-					if (keyDataset.issues) {
-						const pathItem = {
-							type: "map",
-							origin: "key",
-							input,
-							key: inputKey,
-							value: inputValue
-						};
-						for (const issue of keyDataset.issues) {
-							if (issue.path) issue.path.unshift(pathItem);
-							else issue.path = [pathItem];
-							dataset.issues?.push(issue);
-						}
-						if (!dataset.issues) dataset.issues = keyDataset.issues;
-						if (config$1.abortEarly) {
-							dataset.typed = false;
-							break;
-						}
-					}
-					const valueDataset = this.value["~run"]({ value: inputValue }, config$1);
-					if (valueDataset.issues) {
-						const pathItem = {
-							type: "map",
-							origin: "value",
-							input,
-							key: inputKey,
-							value: inputValue
-						};
-						for (const issue of valueDataset.issues) {
-							if (issue.path) issue.path.unshift(pathItem);
-							else issue.path = [pathItem];
-							dataset.issues?.push(issue);
-						}
-						if (!dataset.issues) dataset.issues = valueDataset.issues;
-						if (config$1.abortEarly) {
-							dataset.typed = false;
-							break;
-						}
-					}
-					if (!keyDataset.typed || !valueDataset.typed) dataset.typed = false;
-					dataset.value.set(keyDataset.value, valueDataset.value);
-				}
-			} else _addIssue(this, "type", dataset, config$1);
-			return dataset;
-		}
-	});
-}
-
-//#endregion
-//#region src/schemas/map/mapAsync.ts
-/* @__NO_SIDE_EFFECTS__ */
-function mapAsync(key, value$1, message$1) {
-	return _standardSchema({
-		kind: "schema",
-		type: "map",
-		reference: mapAsync,
-		expects: "Map",
-		async: true,
-		key,
-		value: value$1,
-		message: message$1,
-		async "~run"(dataset, config$1) {
-			const input = dataset.value;
-			if (input instanceof Map) {
-				dataset.typed = true;
-				dataset.value = /* @__PURE__ */ new Map();
-				const datasets = await Promise.all([...input].map(([inputKey, inputValue]) => Promise.all([
-					inputKey,
-					inputValue,
-					this.key["~run"]({ value: inputKey }, config$1),
-					this.value["~run"]({ value: inputValue }, config$1)
-				])));
-				for (const [inputKey, inputValue, keyDataset, valueDataset] of datasets) {
-					if (keyDataset.issues) {
-						const pathItem = {
-							type: "map",
-							origin: "key",
-							input,
-							key: inputKey,
-							value: inputValue
-						};
-						for (const issue of keyDataset.issues) {
-							if (issue.path) issue.path.unshift(pathItem);
-							else issue.path = [pathItem];
-							dataset.issues?.push(issue);
-						}
-						if (!dataset.issues) dataset.issues = keyDataset.issues;
-						if (config$1.abortEarly) {
-							dataset.typed = false;
-							break;
-						}
-					}
-					if (valueDataset.issues) {
-						const pathItem = {
-							type: "map",
-							origin: "value",
-							input,
-							key: inputKey,
-							value: inputValue
-						};
-						for (const issue of valueDataset.issues) {
-							if (issue.path) issue.path.unshift(pathItem);
-							else issue.path = [pathItem];
-							dataset.issues?.push(issue);
-						}
-						if (!dataset.issues) dataset.issues = valueDataset.issues;
-						if (config$1.abortEarly) {
-							dataset.typed = false;
-							break;
-						}
-					}
-					if (!keyDataset.typed || !valueDataset.typed) dataset.typed = false;
-					dataset.value.set(keyDataset.value, valueDataset.value);
-				}
-			} else _addIssue(this, "type", dataset, config$1);
-			return dataset;
-		}
-	});
-}
-
-//#endregion
-//#region src/schemas/nan/nan.ts
-/* @__NO_SIDE_EFFECTS__ */
-function nan(message$1) {
-	return _standardSchema({
-		kind: "schema",
-		type: "nan",
-		reference: nan,
-		expects: "NaN",
-		async: false,
-		message: message$1,
-		"~run"(dataset, config$1) {
-			if (Number.isNaN(dataset.value)) dataset.typed = true;
-			else _addIssue(this, "type", dataset, config$1);
-			return dataset;
-		}
-	});
-}
-
-//#endregion
-//#region src/schemas/never/never.ts
-/* @__NO_SIDE_EFFECTS__ */
-function never(message$1) {
-	return _standardSchema({
-		kind: "schema",
-		type: "never",
-		reference: never,
-		expects: "never",
-		async: false,
-		message: message$1,
-		"~run"(dataset, config$1) {
-			_addIssue(this, "type", dataset, config$1);
-			return dataset;
-		}
-	});
-}
-
-//#endregion
-//#region src/schemas/nonNullable/nonNullable.ts
-/* @__NO_SIDE_EFFECTS__ */
-function nonNullable(wrapped, message$1) {
-	return _standardSchema({
-		kind: "schema",
-		type: "non_nullable",
-		reference: nonNullable,
-		expects: "!null",
-		async: false,
-		wrapped,
-		message: message$1,
-		"~run"(dataset, config$1) {
-			if (dataset.value !== null) dataset = this.wrapped["~run"](dataset, config$1);
-			if (dataset.value === null) _addIssue(this, "type", dataset, config$1);
-			return dataset;
-		}
-	});
-}
-
-//#endregion
-//#region src/schemas/nonNullable/nonNullableAsync.ts
-/* @__NO_SIDE_EFFECTS__ */
-function nonNullableAsync(wrapped, message$1) {
-	return _standardSchema({
-		kind: "schema",
-		type: "non_nullable",
-		reference: nonNullableAsync,
-		expects: "!null",
-		async: true,
-		wrapped,
-		message: message$1,
-		async "~run"(dataset, config$1) {
-			if (dataset.value !== null) dataset = await this.wrapped["~run"](dataset, config$1);
-			if (dataset.value === null) _addIssue(this, "type", dataset, config$1);
-			return dataset;
-		}
-	});
-}
-
-//#endregion
-//#region src/schemas/nonNullish/nonNullish.ts
-/* @__NO_SIDE_EFFECTS__ */
-function nonNullish(wrapped, message$1) {
-	return _standardSchema({
-		kind: "schema",
-		type: "non_nullish",
-		reference: nonNullish,
-		expects: "(!null & !undefined)",
-		async: false,
-		wrapped,
-		message: message$1,
-		"~run"(dataset, config$1) {
-			if (!(dataset.value === null || dataset.value === void 0)) dataset = this.wrapped["~run"](dataset, config$1);
-			if (dataset.value === null || dataset.value === void 0) _addIssue(this, "type", dataset, config$1);
-			return dataset;
-		}
-	});
-}
-
-//#endregion
-//#region src/schemas/nonNullish/nonNullishAsync.ts
-/* @__NO_SIDE_EFFECTS__ */
-function nonNullishAsync(wrapped, message$1) {
-	return _standardSchema({
-		kind: "schema",
-		type: "non_nullish",
-		reference: nonNullishAsync,
-		expects: "(!null & !undefined)",
-		async: true,
-		wrapped,
-		message: message$1,
-		async "~run"(dataset, config$1) {
-			if (!(dataset.value === null || dataset.value === void 0)) dataset = await this.wrapped["~run"](dataset, config$1);
-			if (dataset.value === null || dataset.value === void 0) _addIssue(this, "type", dataset, config$1);
-			return dataset;
-		}
-	});
-}
-
-//#endregion
-//#region src/schemas/nonOptional/nonOptional.ts
-/* @__NO_SIDE_EFFECTS__ */
-function nonOptional(wrapped, message$1) {
-	return _standardSchema({
-		kind: "schema",
-		type: "non_optional",
-		reference: nonOptional,
-		expects: "!undefined",
-		async: false,
-		wrapped,
-		message: message$1,
-		"~run"(dataset, config$1) {
-			if (dataset.value !== void 0) dataset = this.wrapped["~run"](dataset, config$1);
-			if (dataset.value === void 0) _addIssue(this, "type", dataset, config$1);
-			return dataset;
-		}
-	});
-}
-
-//#endregion
-//#region src/schemas/nonOptional/nonOptionalAsync.ts
-/* @__NO_SIDE_EFFECTS__ */
-function nonOptionalAsync(wrapped, message$1) {
-	return _standardSchema({
-		kind: "schema",
-		type: "non_optional",
-		reference: nonOptionalAsync,
-		expects: "!undefined",
-		async: true,
-		wrapped,
-		message: message$1,
-		async "~run"(dataset, config$1) {
-			if (dataset.value !== void 0) dataset = await this.wrapped["~run"](dataset, config$1);
-			if (dataset.value === void 0) _addIssue(this, "type", dataset, config$1);
-			return dataset;
-		}
-	});
-}
-
-//#endregion
-//#region src/schemas/null/null.ts
-/* @__NO_SIDE_EFFECTS__ */
-function null_(message$1) {
-	return _standardSchema({
-		kind: "schema",
-		type: "null",
-		reference: null_,
-		expects: "null",
-		async: false,
-		message: message$1,
-		"~run"(dataset, config$1) {
-			if (dataset.value === null) dataset.typed = true;
-			else _addIssue(this, "type", dataset, config$1);
-			return dataset;
-		}
-	});
-}
-
-//#endregion
-//#region src/schemas/nullable/nullable.ts
-/* @__NO_SIDE_EFFECTS__ */
-function nullable(wrapped, default_) {
-	return _standardSchema({
-		kind: "schema",
-		type: "nullable",
-		reference: nullable,
-		expects: `(${wrapped.expects} | null)`,
-		async: false,
-		wrapped,
-		default: default_,
-		"~run"(dataset, config$1) {
-			if (dataset.value === null) {
-				if (this.default !== void 0) dataset.value = /* @__PURE__ */ getDefault(this, dataset, config$1);
-				if (dataset.value === null) {
-					dataset.typed = true;
-					return dataset;
-				}
-			}
-			return this.wrapped["~run"](dataset, config$1);
-		}
-	});
-}
-
-//#endregion
-//#region src/schemas/nullable/nullableAsync.ts
-/* @__NO_SIDE_EFFECTS__ */
-function nullableAsync(wrapped, default_) {
-	return _standardSchema({
-		kind: "schema",
-		type: "nullable",
-		reference: nullableAsync,
-		expects: `(${wrapped.expects} | null)`,
-		async: true,
-		wrapped,
-		default: default_,
-		async "~run"(dataset, config$1) {
-			if (dataset.value === null) {
-				if (this.default !== void 0) dataset.value = await /* @__PURE__ */ getDefault(this, dataset, config$1);
-				if (dataset.value === null) {
-					dataset.typed = true;
-					return dataset;
-				}
-			}
-			return this.wrapped["~run"](dataset, config$1);
-		}
-	});
-}
-
-//#endregion
-//#region src/schemas/nullish/nullish.ts
-/* @__NO_SIDE_EFFECTS__ */
-function nullish(wrapped, default_) {
-	return _standardSchema({
-		kind: "schema",
-		type: "nullish",
-		reference: nullish,
-		expects: `(${wrapped.expects} | null | undefined)`,
-		async: false,
-		wrapped,
-		default: default_,
-		"~run"(dataset, config$1) {
-			if (dataset.value === null || dataset.value === void 0) {
-				if (this.default !== void 0) dataset.value = /* @__PURE__ */ getDefault(this, dataset, config$1);
-				if (dataset.value === null || dataset.value === void 0) {
-					dataset.typed = true;
-					return dataset;
-				}
-			}
-			return this.wrapped["~run"](dataset, config$1);
-		}
-	});
-}
-
-//#endregion
-//#region src/schemas/nullish/nullishAsync.ts
-/* @__NO_SIDE_EFFECTS__ */
-function nullishAsync(wrapped, default_) {
-	return _standardSchema({
-		kind: "schema",
-		type: "nullish",
-		reference: nullishAsync,
-		expects: `(${wrapped.expects} | null | undefined)`,
-		async: true,
-		wrapped,
-		default: default_,
-		async "~run"(dataset, config$1) {
-			if (dataset.value === null || dataset.value === void 0) {
-				if (this.default !== void 0) dataset.value = await /* @__PURE__ */ getDefault(this, dataset, config$1);
-				if (dataset.value === null || dataset.value === void 0) {
-					dataset.typed = true;
-					return dataset;
-				}
-			}
-			return this.wrapped["~run"](dataset, config$1);
-		}
-	});
-}
-
-//#endregion
-//#region src/schemas/number/number.ts
-/* @__NO_SIDE_EFFECTS__ */
-function dist_number(message$1) {
-	return _standardSchema({
-		kind: "schema",
-		type: "number",
-		reference: dist_number,
-		expects: "number",
-		async: false,
-		message: message$1,
-		"~run"(dataset, config$1) {
-			if (typeof dataset.value === "number" && !isNaN(dataset.value)) dataset.typed = true;
-			else _addIssue(this, "type", dataset, config$1);
-			return dataset;
-		}
-	});
-}
-
-//#endregion
-//#region src/schemas/object/object.ts
-/* @__NO_SIDE_EFFECTS__ */
-function object(entries$1, message$1) {
-	return _standardSchema({
-		kind: "schema",
-		type: "object",
-		reference: object,
-		expects: "Object",
-		async: false,
-		entries: entries$1,
-		message: message$1,
-		"~run"(dataset, config$1) {
-			const input = dataset.value;
-			if (input && typeof input === "object") {
-				dataset.typed = true;
-				dataset.value = {};
-				for (const key in this.entries) {
-					const valueSchema = this.entries[key];
-					if (key in input || (valueSchema.type === "exact_optional" || valueSchema.type === "optional" || valueSchema.type === "nullish") && valueSchema.default !== void 0) {
-						const value$1 = key in input ? input[key] : /* @__PURE__ */ getDefault(valueSchema);
-						const valueDataset = valueSchema["~run"]({ value: value$1 }, config$1);
-						if (valueDataset.issues) {
-							const pathItem = {
-								type: "object",
-								origin: "value",
-								input,
-								key,
-								value: value$1
-							};
-							for (const issue of valueDataset.issues) {
-								if (issue.path) issue.path.unshift(pathItem);
-								else issue.path = [pathItem];
-								dataset.issues?.push(issue);
-							}
-							if (!dataset.issues) dataset.issues = valueDataset.issues;
-							if (config$1.abortEarly) {
-								dataset.typed = false;
-								break;
-							}
-						}
-						if (!valueDataset.typed) dataset.typed = false;
-						dataset.value[key] = valueDataset.value;
-					} else if (valueSchema.fallback !== void 0) dataset.value[key] = /* @__PURE__ */ getFallback(valueSchema);
-					else if (valueSchema.type !== "exact_optional" && valueSchema.type !== "optional" && valueSchema.type !== "nullish") {
-						_addIssue(this, "key", dataset, config$1, {
-							input: void 0,
-							expected: `"${key}"`,
-							path: [{
-								type: "object",
-								origin: "key",
-								input,
-								key,
-								value: input[key]
-							}]
-						});
-						if (config$1.abortEarly) break;
-					}
-				}
-			} else _addIssue(this, "type", dataset, config$1);
-			return dataset;
-		}
-	});
-}
-
-//#endregion
-//#region src/schemas/object/objectAsync.ts
-/* @__NO_SIDE_EFFECTS__ */
-function objectAsync(entries$1, message$1) {
-	return _standardSchema({
-		kind: "schema",
-		type: "object",
-		reference: objectAsync,
-		expects: "Object",
-		async: true,
-		entries: entries$1,
-		message: message$1,
-		async "~run"(dataset, config$1) {
-			const input = dataset.value;
-			if (input && typeof input === "object") {
-				dataset.typed = true;
-				dataset.value = {};
-				const valueDatasets = await Promise.all(Object.entries(this.entries).map(async ([key, valueSchema]) => {
-					if (key in input || (valueSchema.type === "exact_optional" || valueSchema.type === "optional" || valueSchema.type === "nullish") && valueSchema.default !== void 0) {
-						const value$1 = key in input ? input[key] : await /* @__PURE__ */ getDefault(valueSchema);
-						return [
-							key,
-							value$1,
-							valueSchema,
-							await valueSchema["~run"]({ value: value$1 }, config$1)
-						];
-					}
-					return [
-						key,
-						input[key],
-						valueSchema,
-						null
-					];
-				}));
-				for (const [key, value$1, valueSchema, valueDataset] of valueDatasets) if (valueDataset) {
-					if (valueDataset.issues) {
-						const pathItem = {
-							type: "object",
-							origin: "value",
-							input,
-							key,
-							value: value$1
-						};
-						for (const issue of valueDataset.issues) {
-							if (issue.path) issue.path.unshift(pathItem);
-							else issue.path = [pathItem];
-							dataset.issues?.push(issue);
-						}
-						if (!dataset.issues) dataset.issues = valueDataset.issues;
-						if (config$1.abortEarly) {
-							dataset.typed = false;
-							break;
-						}
-					}
-					if (!valueDataset.typed) dataset.typed = false;
-					dataset.value[key] = valueDataset.value;
-				} else if (valueSchema.fallback !== void 0) dataset.value[key] = await /* @__PURE__ */ getFallback(valueSchema);
-				else if (valueSchema.type !== "exact_optional" && valueSchema.type !== "optional" && valueSchema.type !== "nullish") {
-					_addIssue(this, "key", dataset, config$1, {
-						input: void 0,
-						expected: `"${key}"`,
-						path: [{
-							type: "object",
-							origin: "key",
-							input,
-							key,
-							value: value$1
-						}]
-					});
-					if (config$1.abortEarly) break;
-				}
-			} else _addIssue(this, "type", dataset, config$1);
-			return dataset;
-		}
-	});
-}
-
-//#endregion
-//#region src/schemas/objectWithRest/objectWithRest.ts
-/* @__NO_SIDE_EFFECTS__ */
-function objectWithRest(entries$1, rest, message$1) {
-	return _standardSchema({
-		kind: "schema",
-		type: "object_with_rest",
-		reference: objectWithRest,
-		expects: "Object",
-		async: false,
-		entries: entries$1,
-		rest,
-		message: message$1,
-		"~run"(dataset, config$1) {
-			const input = dataset.value;
-			if (input && typeof input === "object") {
-				dataset.typed = true;
-				dataset.value = {};
-				for (const key in this.entries) {
-					const valueSchema = this.entries[key];
-					if (key in input || (valueSchema.type === "exact_optional" || valueSchema.type === "optional" || valueSchema.type === "nullish") && valueSchema.default !== void 0) {
-						const value$1 = key in input ? input[key] : /* @__PURE__ */ getDefault(valueSchema);
-						const valueDataset = valueSchema["~run"]({ value: value$1 }, config$1);
-						if (valueDataset.issues) {
-							const pathItem = {
-								type: "object",
-								origin: "value",
-								input,
-								key,
-								value: value$1
-							};
-							for (const issue of valueDataset.issues) {
-								if (issue.path) issue.path.unshift(pathItem);
-								else issue.path = [pathItem];
-								dataset.issues?.push(issue);
-							}
-							if (!dataset.issues) dataset.issues = valueDataset.issues;
-							if (config$1.abortEarly) {
-								dataset.typed = false;
-								break;
-							}
-						}
-						if (!valueDataset.typed) dataset.typed = false;
-						dataset.value[key] = valueDataset.value;
-					} else if (valueSchema.fallback !== void 0) dataset.value[key] = /* @__PURE__ */ getFallback(valueSchema);
-					else if (valueSchema.type !== "exact_optional" && valueSchema.type !== "optional" && valueSchema.type !== "nullish") {
-						_addIssue(this, "key", dataset, config$1, {
-							input: void 0,
-							expected: `"${key}"`,
-							path: [{
-								type: "object",
-								origin: "key",
-								input,
-								key,
-								value: input[key]
-							}]
-						});
-						if (config$1.abortEarly) break;
-					}
-				}
-				if (!dataset.issues || !config$1.abortEarly) {
-					for (const key in input) if (/* @__PURE__ */ _isValidObjectKey(input, key) && !Object.prototype.hasOwnProperty.call(this.entries, key)) {
-						const valueDataset = this.rest["~run"]({ value: input[key] }, config$1);
-						if (valueDataset.issues) {
-							const pathItem = {
-								type: "object",
-								origin: "value",
-								input,
-								key,
-								value: input[key]
-							};
-							for (const issue of valueDataset.issues) {
-								if (issue.path) issue.path.unshift(pathItem);
-								else issue.path = [pathItem];
-								dataset.issues?.push(issue);
-							}
-							if (!dataset.issues) dataset.issues = valueDataset.issues;
-							if (config$1.abortEarly) {
-								dataset.typed = false;
-								break;
-							}
-						}
-						if (!valueDataset.typed) dataset.typed = false;
-						dataset.value[key] = valueDataset.value;
-					}
-				}
-			} else _addIssue(this, "type", dataset, config$1);
-			return dataset;
-		}
-	});
-}
-
-//#endregion
-//#region src/schemas/objectWithRest/objectWithRestAsync.ts
-/* @__NO_SIDE_EFFECTS__ */
-function objectWithRestAsync(entries$1, rest, message$1) {
-	return _standardSchema({
-		kind: "schema",
-		type: "object_with_rest",
-		reference: objectWithRestAsync,
-		expects: "Object",
-		async: true,
-		entries: entries$1,
-		rest,
-		message: message$1,
-		async "~run"(dataset, config$1) {
-			const input = dataset.value;
-			if (input && typeof input === "object") {
-				dataset.typed = true;
-				dataset.value = {};
-				const [normalDatasets, restDatasets] = await Promise.all([Promise.all(Object.entries(this.entries).map(async ([key, valueSchema]) => {
-					if (key in input || (valueSchema.type === "exact_optional" || valueSchema.type === "optional" || valueSchema.type === "nullish") && valueSchema.default !== void 0) {
-						const value$1 = key in input ? input[key] : await /* @__PURE__ */ getDefault(valueSchema);
-						return [
-							key,
-							value$1,
-							valueSchema,
-							await valueSchema["~run"]({ value: value$1 }, config$1)
-						];
-					}
-					return [
-						key,
-						input[key],
-						valueSchema,
-						null
-					];
-				})), Promise.all(Object.entries(input).filter(([key]) => /* @__PURE__ */ _isValidObjectKey(input, key) && !Object.prototype.hasOwnProperty.call(this.entries, key)).map(async ([key, value$1]) => [
-					key,
-					value$1,
-					await this.rest["~run"]({ value: value$1 }, config$1)
-				]))]);
-				for (const [key, value$1, valueSchema, valueDataset] of normalDatasets) if (valueDataset) {
-					if (valueDataset.issues) {
-						const pathItem = {
-							type: "object",
-							origin: "value",
-							input,
-							key,
-							value: value$1
-						};
-						for (const issue of valueDataset.issues) {
-							if (issue.path) issue.path.unshift(pathItem);
-							else issue.path = [pathItem];
-							dataset.issues?.push(issue);
-						}
-						if (!dataset.issues) dataset.issues = valueDataset.issues;
-						if (config$1.abortEarly) {
-							dataset.typed = false;
-							break;
-						}
-					}
-					if (!valueDataset.typed) dataset.typed = false;
-					dataset.value[key] = valueDataset.value;
-				} else if (valueSchema.fallback !== void 0) dataset.value[key] = await /* @__PURE__ */ getFallback(valueSchema);
-				else if (valueSchema.type !== "exact_optional" && valueSchema.type !== "optional" && valueSchema.type !== "nullish") {
-					_addIssue(this, "key", dataset, config$1, {
-						input: void 0,
-						expected: `"${key}"`,
-						path: [{
-							type: "object",
-							origin: "key",
-							input,
-							key,
-							value: value$1
-						}]
-					});
-					if (config$1.abortEarly) break;
-				}
-				if (!dataset.issues || !config$1.abortEarly) for (const [key, value$1, valueDataset] of restDatasets) {
-					if (valueDataset.issues) {
-						const pathItem = {
-							type: "object",
-							origin: "value",
-							input,
-							key,
-							value: value$1
-						};
-						for (const issue of valueDataset.issues) {
-							if (issue.path) issue.path.unshift(pathItem);
-							else issue.path = [pathItem];
-							dataset.issues?.push(issue);
-						}
-						if (!dataset.issues) dataset.issues = valueDataset.issues;
-						if (config$1.abortEarly) {
-							dataset.typed = false;
-							break;
-						}
-					}
-					if (!valueDataset.typed) dataset.typed = false;
-					dataset.value[key] = valueDataset.value;
-				}
-			} else _addIssue(this, "type", dataset, config$1);
-			return dataset;
-		}
-	});
-}
-
-//#endregion
-//#region src/schemas/optional/optional.ts
-/* @__NO_SIDE_EFFECTS__ */
-function optional(wrapped, default_) {
-	return _standardSchema({
-		kind: "schema",
-		type: "optional",
-		reference: optional,
-		expects: `(${wrapped.expects} | undefined)`,
-		async: false,
-		wrapped,
-		default: default_,
-		"~run"(dataset, config$1) {
-			if (dataset.value === void 0) {
-				if (this.default !== void 0) dataset.value = /* @__PURE__ */ getDefault(this, dataset, config$1);
-				if (dataset.value === void 0) {
-					dataset.typed = true;
-					return dataset;
-				}
-			}
-			return this.wrapped["~run"](dataset, config$1);
-		}
-	});
-}
-
-//#endregion
-//#region src/schemas/optional/optionalAsync.ts
-/* @__NO_SIDE_EFFECTS__ */
-function optionalAsync(wrapped, default_) {
-	return _standardSchema({
-		kind: "schema",
-		type: "optional",
-		reference: optionalAsync,
-		expects: `(${wrapped.expects} | undefined)`,
-		async: true,
-		wrapped,
-		default: default_,
-		async "~run"(dataset, config$1) {
-			if (dataset.value === void 0) {
-				if (this.default !== void 0) dataset.value = await /* @__PURE__ */ getDefault(this, dataset, config$1);
-				if (dataset.value === void 0) {
-					dataset.typed = true;
-					return dataset;
-				}
-			}
-			return this.wrapped["~run"](dataset, config$1);
-		}
-	});
-}
-
-//#endregion
-//#region src/schemas/picklist/picklist.ts
-/* @__NO_SIDE_EFFECTS__ */
-function picklist(options, message$1) {
-	return _standardSchema({
-		kind: "schema",
-		type: "picklist",
-		reference: picklist,
-		expects: /* @__PURE__ */ _joinExpects(options.map(_stringify), "|"),
-		async: false,
-		options,
-		message: message$1,
-		"~run"(dataset, config$1) {
-			if (this.options.includes(dataset.value)) dataset.typed = true;
-			else _addIssue(this, "type", dataset, config$1);
-			return dataset;
-		}
-	});
-}
-
-//#endregion
-//#region src/schemas/promise/promise.ts
-/* @__NO_SIDE_EFFECTS__ */
-function promise(message$1) {
-	return _standardSchema({
-		kind: "schema",
-		type: "promise",
-		reference: promise,
-		expects: "Promise",
-		async: false,
-		message: message$1,
-		"~run"(dataset, config$1) {
-			if (dataset.value instanceof Promise) dataset.typed = true;
-			else _addIssue(this, "type", dataset, config$1);
-			return dataset;
-		}
-	});
-}
-
-//#endregion
-//#region src/schemas/record/record.ts
-/* @__NO_SIDE_EFFECTS__ */
-function record(key, value$1, message$1) {
-	return _standardSchema({
-		kind: "schema",
-		type: "record",
-		reference: record,
-		expects: "Object",
-		async: false,
-		key,
-		value: value$1,
-		message: message$1,
-		"~run"(dataset, config$1) {
-			const input = dataset.value;
-			if (input && typeof input === "object") {
-				dataset.typed = true;
-				dataset.value = {};
-				for (const entryKey in input) if (/* @__PURE__ */ _isValidObjectKey(input, entryKey)) {
-					const entryValue = input[entryKey];
-					const keyDataset = this.key["~run"]({ value: entryKey }, config$1);
-					if (keyDataset.issues) {
-						const pathItem = {
-							type: "object",
-							origin: "key",
-							input,
-							key: entryKey,
-							value: entryValue
-						};
-						for (const issue of keyDataset.issues) {
-							issue.path = [pathItem];
-							dataset.issues?.push(issue);
-						}
-						if (!dataset.issues) dataset.issues = keyDataset.issues;
-						if (config$1.abortEarly) {
-							dataset.typed = false;
-							break;
-						}
-					}
-					const valueDataset = this.value["~run"]({ value: entryValue }, config$1);
-					if (valueDataset.issues) {
-						const pathItem = {
-							type: "object",
-							origin: "value",
-							input,
-							key: entryKey,
-							value: entryValue
-						};
-						for (const issue of valueDataset.issues) {
-							if (issue.path) issue.path.unshift(pathItem);
-							else issue.path = [pathItem];
-							dataset.issues?.push(issue);
-						}
-						if (!dataset.issues) dataset.issues = valueDataset.issues;
-						if (config$1.abortEarly) {
-							dataset.typed = false;
-							break;
-						}
-					}
-					if (!keyDataset.typed || !valueDataset.typed) dataset.typed = false;
-					if (keyDataset.typed) dataset.value[keyDataset.value] = valueDataset.value;
-				}
-			} else _addIssue(this, "type", dataset, config$1);
-			return dataset;
-		}
-	});
-}
-
-//#endregion
-//#region src/schemas/record/recordAsync.ts
-/* @__NO_SIDE_EFFECTS__ */
-function recordAsync(key, value$1, message$1) {
-	return _standardSchema({
-		kind: "schema",
-		type: "record",
-		reference: recordAsync,
-		expects: "Object",
-		async: true,
-		key,
-		value: value$1,
-		message: message$1,
-		async "~run"(dataset, config$1) {
-			const input = dataset.value;
-			if (input && typeof input === "object") {
-				dataset.typed = true;
-				dataset.value = {};
-				const datasets = await Promise.all(Object.entries(input).filter(([key$1]) => /* @__PURE__ */ _isValidObjectKey(input, key$1)).map(([entryKey, entryValue]) => Promise.all([
-					entryKey,
-					entryValue,
-					this.key["~run"]({ value: entryKey }, config$1),
-					this.value["~run"]({ value: entryValue }, config$1)
-				])));
-				for (const [entryKey, entryValue, keyDataset, valueDataset] of datasets) {
-					if (keyDataset.issues) {
-						const pathItem = {
-							type: "object",
-							origin: "key",
-							input,
-							key: entryKey,
-							value: entryValue
-						};
-						for (const issue of keyDataset.issues) {
-							issue.path = [pathItem];
-							dataset.issues?.push(issue);
-						}
-						if (!dataset.issues) dataset.issues = keyDataset.issues;
-						if (config$1.abortEarly) {
-							dataset.typed = false;
-							break;
-						}
-					}
-					if (valueDataset.issues) {
-						const pathItem = {
-							type: "object",
-							origin: "value",
-							input,
-							key: entryKey,
-							value: entryValue
-						};
-						for (const issue of valueDataset.issues) {
-							if (issue.path) issue.path.unshift(pathItem);
-							else issue.path = [pathItem];
-							dataset.issues?.push(issue);
-						}
-						if (!dataset.issues) dataset.issues = valueDataset.issues;
-						if (config$1.abortEarly) {
-							dataset.typed = false;
-							break;
-						}
-					}
-					if (!keyDataset.typed || !valueDataset.typed) dataset.typed = false;
-					if (keyDataset.typed) dataset.value[keyDataset.value] = valueDataset.value;
-				}
-			} else _addIssue(this, "type", dataset, config$1);
-			return dataset;
-		}
-	});
-}
-
-//#endregion
-//#region src/schemas/set/set.ts
-/* @__NO_SIDE_EFFECTS__ */
-function set(value$1, message$1) {
-	return _standardSchema({
-		kind: "schema",
-		type: "set",
-		reference: set,
-		expects: "Set",
-		async: false,
-		value: value$1,
-		message: message$1,
-		"~run"(dataset, config$1) {
-			const input = dataset.value;
-			if (input instanceof Set) {
-				dataset.typed = true;
-				dataset.value = /* @__PURE__ */ new Set();
-				for (const inputValue of input) {
-					const valueDataset = this.value["~run"]({ value: inputValue }, config$1);
-					if (valueDataset.issues) {
-						const pathItem = {
-							type: "set",
-							origin: "value",
-							input,
-							key: null,
-							value: inputValue
-						};
-						for (const issue of valueDataset.issues) {
-							if (issue.path) issue.path.unshift(pathItem);
-							else issue.path = [pathItem];
-							dataset.issues?.push(issue);
-						}
-						if (!dataset.issues) dataset.issues = valueDataset.issues;
-						if (config$1.abortEarly) {
-							dataset.typed = false;
-							break;
-						}
-					}
-					if (!valueDataset.typed) dataset.typed = false;
-					dataset.value.add(valueDataset.value);
-				}
-			} else _addIssue(this, "type", dataset, config$1);
-			return dataset;
-		}
-	});
-}
-
-//#endregion
-//#region src/schemas/set/setAsync.ts
-/* @__NO_SIDE_EFFECTS__ */
-function setAsync(value$1, message$1) {
-	return _standardSchema({
-		kind: "schema",
-		type: "set",
-		reference: setAsync,
-		expects: "Set",
-		async: true,
-		value: value$1,
-		message: message$1,
-		async "~run"(dataset, config$1) {
-			const input = dataset.value;
-			if (input instanceof Set) {
-				dataset.typed = true;
-				dataset.value = /* @__PURE__ */ new Set();
-				const valueDatasets = await Promise.all([...input].map(async (inputValue) => [inputValue, await this.value["~run"]({ value: inputValue }, config$1)]));
-				for (const [inputValue, valueDataset] of valueDatasets) {
-					if (valueDataset.issues) {
-						const pathItem = {
-							type: "set",
-							origin: "value",
-							input,
-							key: null,
-							value: inputValue
-						};
-						for (const issue of valueDataset.issues) {
-							if (issue.path) issue.path.unshift(pathItem);
-							else issue.path = [pathItem];
-							dataset.issues?.push(issue);
-						}
-						if (!dataset.issues) dataset.issues = valueDataset.issues;
-						if (config$1.abortEarly) {
-							dataset.typed = false;
-							break;
-						}
-					}
-					if (!valueDataset.typed) dataset.typed = false;
-					dataset.value.add(valueDataset.value);
-				}
-			} else _addIssue(this, "type", dataset, config$1);
-			return dataset;
-		}
-	});
-}
-
-//#endregion
-//#region src/schemas/strictObject/strictObject.ts
-/* @__NO_SIDE_EFFECTS__ */
-function strictObject(entries$1, message$1) {
-	return _standardSchema({
-		kind: "schema",
-		type: "strict_object",
-		reference: strictObject,
-		expects: "Object",
-		async: false,
-		entries: entries$1,
-		message: message$1,
-		"~run"(dataset, config$1) {
-			const input = dataset.value;
-			if (input && typeof input === "object") {
-				dataset.typed = true;
-				dataset.value = {};
-				for (const key in this.entries) {
-					const valueSchema = this.entries[key];
-					if (key in input || (valueSchema.type === "exact_optional" || valueSchema.type === "optional" || valueSchema.type === "nullish") && valueSchema.default !== void 0) {
-						const value$1 = key in input ? input[key] : /* @__PURE__ */ getDefault(valueSchema);
-						const valueDataset = valueSchema["~run"]({ value: value$1 }, config$1);
-						if (valueDataset.issues) {
-							const pathItem = {
-								type: "object",
-								origin: "value",
-								input,
-								key,
-								value: value$1
-							};
-							for (const issue of valueDataset.issues) {
-								if (issue.path) issue.path.unshift(pathItem);
-								else issue.path = [pathItem];
-								dataset.issues?.push(issue);
-							}
-							if (!dataset.issues) dataset.issues = valueDataset.issues;
-							if (config$1.abortEarly) {
-								dataset.typed = false;
-								break;
-							}
-						}
-						if (!valueDataset.typed) dataset.typed = false;
-						dataset.value[key] = valueDataset.value;
-					} else if (valueSchema.fallback !== void 0) dataset.value[key] = /* @__PURE__ */ getFallback(valueSchema);
-					else if (valueSchema.type !== "exact_optional" && valueSchema.type !== "optional" && valueSchema.type !== "nullish") {
-						_addIssue(this, "key", dataset, config$1, {
-							input: void 0,
-							expected: `"${key}"`,
-							path: [{
-								type: "object",
-								origin: "key",
-								input,
-								key,
-								value: input[key]
-							}]
-						});
-						if (config$1.abortEarly) break;
-					}
-				}
-				if (!dataset.issues || !config$1.abortEarly) {
-					for (const key in input) if (!Object.prototype.hasOwnProperty.call(this.entries, key)) {
-						_addIssue(this, "key", dataset, config$1, {
-							input: key,
-							expected: "never",
-							path: [{
-								type: "object",
-								origin: "key",
-								input,
-								key,
-								value: input[key]
-							}]
-						});
-						break;
-					}
-				}
-			} else _addIssue(this, "type", dataset, config$1);
-			return dataset;
-		}
-	});
-}
-
-//#endregion
-//#region src/schemas/strictObject/strictObjectAsync.ts
-/* @__NO_SIDE_EFFECTS__ */
-function strictObjectAsync(entries$1, message$1) {
-	return _standardSchema({
-		kind: "schema",
-		type: "strict_object",
-		reference: strictObjectAsync,
-		expects: "Object",
-		async: true,
-		entries: entries$1,
-		message: message$1,
-		async "~run"(dataset, config$1) {
-			const input = dataset.value;
-			if (input && typeof input === "object") {
-				dataset.typed = true;
-				dataset.value = {};
-				const valueDatasets = await Promise.all(Object.entries(this.entries).map(async ([key, valueSchema]) => {
-					if (key in input || (valueSchema.type === "exact_optional" || valueSchema.type === "optional" || valueSchema.type === "nullish") && valueSchema.default !== void 0) {
-						const value$1 = key in input ? input[key] : await /* @__PURE__ */ getDefault(valueSchema);
-						return [
-							key,
-							value$1,
-							valueSchema,
-							await valueSchema["~run"]({ value: value$1 }, config$1)
-						];
-					}
-					return [
-						key,
-						input[key],
-						valueSchema,
-						null
-					];
-				}));
-				for (const [key, value$1, valueSchema, valueDataset] of valueDatasets) if (valueDataset) {
-					if (valueDataset.issues) {
-						const pathItem = {
-							type: "object",
-							origin: "value",
-							input,
-							key,
-							value: value$1
-						};
-						for (const issue of valueDataset.issues) {
-							if (issue.path) issue.path.unshift(pathItem);
-							else issue.path = [pathItem];
-							dataset.issues?.push(issue);
-						}
-						if (!dataset.issues) dataset.issues = valueDataset.issues;
-						if (config$1.abortEarly) {
-							dataset.typed = false;
-							break;
-						}
-					}
-					if (!valueDataset.typed) dataset.typed = false;
-					dataset.value[key] = valueDataset.value;
-				} else if (valueSchema.fallback !== void 0) dataset.value[key] = await /* @__PURE__ */ getFallback(valueSchema);
-				else if (valueSchema.type !== "exact_optional" && valueSchema.type !== "optional" && valueSchema.type !== "nullish") {
-					_addIssue(this, "key", dataset, config$1, {
-						input: void 0,
-						expected: `"${key}"`,
-						path: [{
-							type: "object",
-							origin: "key",
-							input,
-							key,
-							value: value$1
-						}]
-					});
-					if (config$1.abortEarly) break;
-				}
-				if (!dataset.issues || !config$1.abortEarly) {
-					for (const key in input) if (!Object.prototype.hasOwnProperty.call(this.entries, key)) {
-						_addIssue(this, "key", dataset, config$1, {
-							input: key,
-							expected: "never",
-							path: [{
-								type: "object",
-								origin: "key",
-								input,
-								key,
-								value: input[key]
-							}]
-						});
-						break;
-					}
-				}
-			} else _addIssue(this, "type", dataset, config$1);
-			return dataset;
-		}
-	});
-}
-
-//#endregion
-//#region src/schemas/strictTuple/strictTuple.ts
-/* @__NO_SIDE_EFFECTS__ */
-function strictTuple(items, message$1) {
-	return _standardSchema({
-		kind: "schema",
-		type: "strict_tuple",
-		reference: strictTuple,
-		expects: "Array",
-		async: false,
-		items,
-		message: message$1,
-		"~run"(dataset, config$1) {
-			const input = dataset.value;
-			if (Array.isArray(input)) {
-				dataset.typed = true;
-				dataset.value = [];
-				for (let key = 0; key < this.items.length; key++) {
-					const value$1 = input[key];
-					const itemDataset = this.items[key]["~run"]({ value: value$1 }, config$1);
-					if (itemDataset.issues) {
-						const pathItem = {
-							type: "array",
-							origin: "value",
-							input,
-							key,
-							value: value$1
-						};
-						for (const issue of itemDataset.issues) {
-							if (issue.path) issue.path.unshift(pathItem);
-							else issue.path = [pathItem];
-							dataset.issues?.push(issue);
-						}
-						if (!dataset.issues) dataset.issues = itemDataset.issues;
-						if (config$1.abortEarly) {
-							dataset.typed = false;
-							break;
-						}
-					}
-					if (!itemDataset.typed) dataset.typed = false;
-					dataset.value.push(itemDataset.value);
-				}
-				if (!(dataset.issues && config$1.abortEarly) && this.items.length < input.length) _addIssue(this, "type", dataset, config$1, {
-					input: input[this.items.length],
-					expected: "never",
-					path: [{
-						type: "array",
-						origin: "value",
-						input,
-						key: this.items.length,
-						value: input[this.items.length]
-					}]
-				});
-			} else _addIssue(this, "type", dataset, config$1);
-			return dataset;
-		}
-	});
-}
-
-//#endregion
-//#region src/schemas/strictTuple/strictTupleAsync.ts
-/* @__NO_SIDE_EFFECTS__ */
-function strictTupleAsync(items, message$1) {
-	return _standardSchema({
-		kind: "schema",
-		type: "strict_tuple",
-		reference: strictTupleAsync,
-		expects: "Array",
-		async: true,
-		items,
-		message: message$1,
-		async "~run"(dataset, config$1) {
-			const input = dataset.value;
-			if (Array.isArray(input)) {
-				dataset.typed = true;
-				dataset.value = [];
-				const itemDatasets = await Promise.all(this.items.map(async (item, key) => {
-					const value$1 = input[key];
-					return [
-						key,
-						value$1,
-						await item["~run"]({ value: value$1 }, config$1)
-					];
-				}));
-				for (const [key, value$1, itemDataset] of itemDatasets) {
-					if (itemDataset.issues) {
-						const pathItem = {
-							type: "array",
-							origin: "value",
-							input,
-							key,
-							value: value$1
-						};
-						for (const issue of itemDataset.issues) {
-							if (issue.path) issue.path.unshift(pathItem);
-							else issue.path = [pathItem];
-							dataset.issues?.push(issue);
-						}
-						if (!dataset.issues) dataset.issues = itemDataset.issues;
-						if (config$1.abortEarly) {
-							dataset.typed = false;
-							break;
-						}
-					}
-					if (!itemDataset.typed) dataset.typed = false;
-					dataset.value.push(itemDataset.value);
-				}
-				if (!(dataset.issues && config$1.abortEarly) && this.items.length < input.length) _addIssue(this, "type", dataset, config$1, {
-					input: input[this.items.length],
-					expected: "never",
-					path: [{
-						type: "array",
-						origin: "value",
-						input,
-						key: this.items.length,
-						value: input[this.items.length]
-					}]
-				});
-			} else _addIssue(this, "type", dataset, config$1);
-			return dataset;
-		}
-	});
-}
-
-//#endregion
-//#region src/schemas/string/string.ts
-/* @__NO_SIDE_EFFECTS__ */
-function string(message$1) {
-	return _standardSchema({
-		kind: "schema",
-		type: "string",
-		reference: string,
-		expects: "string",
-		async: false,
-		message: message$1,
-		"~run"(dataset, config$1) {
-			if (typeof dataset.value === "string") dataset.typed = true;
-			else _addIssue(this, "type", dataset, config$1);
-			return dataset;
-		}
-	});
-}
-
-//#endregion
-//#region src/schemas/symbol/symbol.ts
-/* @__NO_SIDE_EFFECTS__ */
-function symbol(message$1) {
-	return _standardSchema({
-		kind: "schema",
-		type: "symbol",
-		reference: symbol,
-		expects: "symbol",
-		async: false,
-		message: message$1,
-		"~run"(dataset, config$1) {
-			if (typeof dataset.value === "symbol") dataset.typed = true;
-			else _addIssue(this, "type", dataset, config$1);
-			return dataset;
-		}
-	});
-}
-
-//#endregion
-//#region src/schemas/tuple/tuple.ts
-/* @__NO_SIDE_EFFECTS__ */
-function tuple(items, message$1) {
-	return _standardSchema({
-		kind: "schema",
-		type: "tuple",
-		reference: tuple,
-		expects: "Array",
-		async: false,
-		items,
-		message: message$1,
-		"~run"(dataset, config$1) {
-			const input = dataset.value;
-			if (Array.isArray(input)) {
-				dataset.typed = true;
-				dataset.value = [];
-				for (let key = 0; key < this.items.length; key++) {
-					const value$1 = input[key];
-					const itemDataset = this.items[key]["~run"]({ value: value$1 }, config$1);
-					if (itemDataset.issues) {
-						const pathItem = {
-							type: "array",
-							origin: "value",
-							input,
-							key,
-							value: value$1
-						};
-						for (const issue of itemDataset.issues) {
-							if (issue.path) issue.path.unshift(pathItem);
-							else issue.path = [pathItem];
-							dataset.issues?.push(issue);
-						}
-						if (!dataset.issues) dataset.issues = itemDataset.issues;
-						if (config$1.abortEarly) {
-							dataset.typed = false;
-							break;
-						}
-					}
-					if (!itemDataset.typed) dataset.typed = false;
-					dataset.value.push(itemDataset.value);
-				}
-			} else _addIssue(this, "type", dataset, config$1);
-			return dataset;
-		}
-	});
-}
-
-//#endregion
-//#region src/schemas/tuple/tupleAsync.ts
-/* @__NO_SIDE_EFFECTS__ */
-function tupleAsync(items, message$1) {
-	return _standardSchema({
-		kind: "schema",
-		type: "tuple",
-		reference: tupleAsync,
-		expects: "Array",
-		async: true,
-		items,
-		message: message$1,
-		async "~run"(dataset, config$1) {
-			const input = dataset.value;
-			if (Array.isArray(input)) {
-				dataset.typed = true;
-				dataset.value = [];
-				const itemDatasets = await Promise.all(this.items.map(async (item, key) => {
-					const value$1 = input[key];
-					return [
-						key,
-						value$1,
-						await item["~run"]({ value: value$1 }, config$1)
-					];
-				}));
-				for (const [key, value$1, itemDataset] of itemDatasets) {
-					if (itemDataset.issues) {
-						const pathItem = {
-							type: "array",
-							origin: "value",
-							input,
-							key,
-							value: value$1
-						};
-						for (const issue of itemDataset.issues) {
-							if (issue.path) issue.path.unshift(pathItem);
-							else issue.path = [pathItem];
-							dataset.issues?.push(issue);
-						}
-						if (!dataset.issues) dataset.issues = itemDataset.issues;
-						if (config$1.abortEarly) {
-							dataset.typed = false;
-							break;
-						}
-					}
-					if (!itemDataset.typed) dataset.typed = false;
-					dataset.value.push(itemDataset.value);
-				}
-			} else _addIssue(this, "type", dataset, config$1);
-			return dataset;
-		}
-	});
-}
-
-//#endregion
-//#region src/schemas/tupleWithRest/tupleWithRest.ts
-/* @__NO_SIDE_EFFECTS__ */
-function tupleWithRest(items, rest, message$1) {
-	return _standardSchema({
-		kind: "schema",
-		type: "tuple_with_rest",
-		reference: tupleWithRest,
-		expects: "Array",
-		async: false,
-		items,
-		rest,
-		message: message$1,
-		"~run"(dataset, config$1) {
-			const input = dataset.value;
-			if (Array.isArray(input)) {
-				dataset.typed = true;
-				dataset.value = [];
-				for (let key = 0; key < this.items.length; key++) {
-					const value$1 = input[key];
-					const itemDataset = this.items[key]["~run"]({ value: value$1 }, config$1);
-					if (itemDataset.issues) {
-						const pathItem = {
-							type: "array",
-							origin: "value",
-							input,
-							key,
-							value: value$1
-						};
-						for (const issue of itemDataset.issues) {
-							if (issue.path) issue.path.unshift(pathItem);
-							else issue.path = [pathItem];
-							dataset.issues?.push(issue);
-						}
-						if (!dataset.issues) dataset.issues = itemDataset.issues;
-						if (config$1.abortEarly) {
-							dataset.typed = false;
-							break;
-						}
-					}
-					if (!itemDataset.typed) dataset.typed = false;
-					dataset.value.push(itemDataset.value);
-				}
-				if (!dataset.issues || !config$1.abortEarly) for (let key = this.items.length; key < input.length; key++) {
-					const value$1 = input[key];
-					const itemDataset = this.rest["~run"]({ value: value$1 }, config$1);
-					if (itemDataset.issues) {
-						const pathItem = {
-							type: "array",
-							origin: "value",
-							input,
-							key,
-							value: value$1
-						};
-						for (const issue of itemDataset.issues) {
-							if (issue.path) issue.path.unshift(pathItem);
-							else issue.path = [pathItem];
-							dataset.issues?.push(issue);
-						}
-						if (!dataset.issues) dataset.issues = itemDataset.issues;
-						if (config$1.abortEarly) {
-							dataset.typed = false;
-							break;
-						}
-					}
-					if (!itemDataset.typed) dataset.typed = false;
-					dataset.value.push(itemDataset.value);
-				}
-			} else _addIssue(this, "type", dataset, config$1);
-			return dataset;
-		}
-	});
-}
-
-//#endregion
-//#region src/schemas/tupleWithRest/tupleWithRestAsync.ts
-/* @__NO_SIDE_EFFECTS__ */
-function tupleWithRestAsync(items, rest, message$1) {
-	return _standardSchema({
-		kind: "schema",
-		type: "tuple_with_rest",
-		reference: tupleWithRestAsync,
-		expects: "Array",
-		async: true,
-		items,
-		rest,
-		message: message$1,
-		async "~run"(dataset, config$1) {
-			const input = dataset.value;
-			if (Array.isArray(input)) {
-				dataset.typed = true;
-				dataset.value = [];
-				const [normalDatasets, restDatasets] = await Promise.all([Promise.all(this.items.map(async (item, key) => {
-					const value$1 = input[key];
-					return [
-						key,
-						value$1,
-						await item["~run"]({ value: value$1 }, config$1)
-					];
-				})), Promise.all(input.slice(this.items.length).map(async (value$1, key) => {
-					return [
-						key + this.items.length,
-						value$1,
-						await this.rest["~run"]({ value: value$1 }, config$1)
-					];
-				}))]);
-				for (const [key, value$1, itemDataset] of normalDatasets) {
-					if (itemDataset.issues) {
-						const pathItem = {
-							type: "array",
-							origin: "value",
-							input,
-							key,
-							value: value$1
-						};
-						for (const issue of itemDataset.issues) {
-							if (issue.path) issue.path.unshift(pathItem);
-							else issue.path = [pathItem];
-							dataset.issues?.push(issue);
-						}
-						if (!dataset.issues) dataset.issues = itemDataset.issues;
-						if (config$1.abortEarly) {
-							dataset.typed = false;
-							break;
-						}
-					}
-					if (!itemDataset.typed) dataset.typed = false;
-					dataset.value.push(itemDataset.value);
-				}
-				if (!dataset.issues || !config$1.abortEarly) for (const [key, value$1, itemDataset] of restDatasets) {
-					if (itemDataset.issues) {
-						const pathItem = {
-							type: "array",
-							origin: "value",
-							input,
-							key,
-							value: value$1
-						};
-						for (const issue of itemDataset.issues) {
-							if (issue.path) issue.path.unshift(pathItem);
-							else issue.path = [pathItem];
-							dataset.issues?.push(issue);
-						}
-						if (!dataset.issues) dataset.issues = itemDataset.issues;
-						if (config$1.abortEarly) {
-							dataset.typed = false;
-							break;
-						}
-					}
-					if (!itemDataset.typed) dataset.typed = false;
-					dataset.value.push(itemDataset.value);
-				}
-			} else _addIssue(this, "type", dataset, config$1);
-			return dataset;
-		}
-	});
-}
-
-//#endregion
-//#region src/schemas/undefined/undefined.ts
-/* @__NO_SIDE_EFFECTS__ */
-function undefined_(message$1) {
-	return _standardSchema({
-		kind: "schema",
-		type: "undefined",
-		reference: undefined_,
-		expects: "undefined",
-		async: false,
-		message: message$1,
-		"~run"(dataset, config$1) {
-			if (dataset.value === void 0) dataset.typed = true;
-			else _addIssue(this, "type", dataset, config$1);
-			return dataset;
-		}
-	});
-}
-
-//#endregion
-//#region src/schemas/undefinedable/undefinedable.ts
-/* @__NO_SIDE_EFFECTS__ */
-function undefinedable(wrapped, default_) {
-	return _standardSchema({
-		kind: "schema",
-		type: "undefinedable",
-		reference: undefinedable,
-		expects: `(${wrapped.expects} | undefined)`,
-		async: false,
-		wrapped,
-		default: default_,
-		"~run"(dataset, config$1) {
-			if (dataset.value === void 0) {
-				if (this.default !== void 0) dataset.value = /* @__PURE__ */ getDefault(this, dataset, config$1);
-				if (dataset.value === void 0) {
-					dataset.typed = true;
-					return dataset;
-				}
-			}
-			return this.wrapped["~run"](dataset, config$1);
-		}
-	});
-}
-
-//#endregion
-//#region src/schemas/undefinedable/undefinedableAsync.ts
-/* @__NO_SIDE_EFFECTS__ */
-function undefinedableAsync(wrapped, default_) {
-	return _standardSchema({
-		kind: "schema",
-		type: "undefinedable",
-		reference: undefinedableAsync,
-		expects: `(${wrapped.expects} | undefined)`,
-		async: true,
-		wrapped,
-		default: default_,
-		async "~run"(dataset, config$1) {
-			if (dataset.value === void 0) {
-				if (this.default !== void 0) dataset.value = await /* @__PURE__ */ getDefault(this, dataset, config$1);
-				if (dataset.value === void 0) {
-					dataset.typed = true;
-					return dataset;
-				}
-			}
-			return this.wrapped["~run"](dataset, config$1);
-		}
-	});
-}
-
-//#endregion
-//#region src/schemas/union/utils/_subIssues/_subIssues.ts
-/**
-* Returns the sub issues of the provided datasets for the union issue.
-*
-* @param datasets The datasets.
-*
-* @returns The sub issues.
-*
-* @internal
-*/
-/* @__NO_SIDE_EFFECTS__ */
-function _subIssues(datasets) {
-	let issues;
-	if (datasets) for (const dataset of datasets) if (issues) for (const issue of dataset.issues) issues.push(issue);
-	else issues = dataset.issues;
-	return issues;
-}
-
-//#endregion
-//#region src/schemas/union/union.ts
-/* @__NO_SIDE_EFFECTS__ */
-function union(options, message$1) {
-	return _standardSchema({
-		kind: "schema",
-		type: "union",
-		reference: union,
-		expects: /* @__PURE__ */ _joinExpects(options.map((option) => option.expects), "|"),
-		async: false,
-		options,
-		message: message$1,
-		"~run"(dataset, config$1) {
-			let validDataset;
-			let typedDatasets;
-			let untypedDatasets;
-			for (const schema of this.options) {
-				const optionDataset = schema["~run"]({ value: dataset.value }, config$1);
-				if (optionDataset.typed) if (optionDataset.issues) if (typedDatasets) typedDatasets.push(optionDataset);
-				else typedDatasets = [optionDataset];
-				else {
-					validDataset = optionDataset;
-					break;
-				}
-				else if (untypedDatasets) untypedDatasets.push(optionDataset);
-				else untypedDatasets = [optionDataset];
-			}
-			if (validDataset) return validDataset;
-			if (typedDatasets) {
-				if (typedDatasets.length === 1) return typedDatasets[0];
-				_addIssue(this, "type", dataset, config$1, { issues: /* @__PURE__ */ _subIssues(typedDatasets) });
-				dataset.typed = true;
-			} else if (untypedDatasets?.length === 1) return untypedDatasets[0];
-			else _addIssue(this, "type", dataset, config$1, { issues: /* @__PURE__ */ _subIssues(untypedDatasets) });
-			return dataset;
-		}
-	});
-}
-
-//#endregion
-//#region src/schemas/union/unionAsync.ts
-/* @__NO_SIDE_EFFECTS__ */
-function unionAsync(options, message$1) {
-	return _standardSchema({
-		kind: "schema",
-		type: "union",
-		reference: unionAsync,
-		expects: /* @__PURE__ */ _joinExpects(options.map((option) => option.expects), "|"),
-		async: true,
-		options,
-		message: message$1,
-		async "~run"(dataset, config$1) {
-			let validDataset;
-			let typedDatasets;
-			let untypedDatasets;
-			for (const schema of this.options) {
-				const optionDataset = await schema["~run"]({ value: dataset.value }, config$1);
-				if (optionDataset.typed) if (optionDataset.issues) if (typedDatasets) typedDatasets.push(optionDataset);
-				else typedDatasets = [optionDataset];
-				else {
-					validDataset = optionDataset;
-					break;
-				}
-				else if (untypedDatasets) untypedDatasets.push(optionDataset);
-				else untypedDatasets = [optionDataset];
-			}
-			if (validDataset) return validDataset;
-			if (typedDatasets) {
-				if (typedDatasets.length === 1) return typedDatasets[0];
-				_addIssue(this, "type", dataset, config$1, { issues: /* @__PURE__ */ _subIssues(typedDatasets) });
-				dataset.typed = true;
-			} else if (untypedDatasets?.length === 1) return untypedDatasets[0];
-			else _addIssue(this, "type", dataset, config$1, { issues: /* @__PURE__ */ _subIssues(untypedDatasets) });
-			return dataset;
-		}
-	});
-}
-
-//#endregion
-//#region src/schemas/unknown/unknown.ts
-/**
-* Creates a unknown schema.
-*
-* @returns A unknown schema.
-*/
-/* @__NO_SIDE_EFFECTS__ */
-function unknown() {
-	return _standardSchema({
-		kind: "schema",
-		type: "unknown",
-		reference: unknown,
-		expects: "unknown",
-		async: false,
-		"~run"(dataset) {
-			dataset.typed = true;
-			return dataset;
-		}
-	});
-}
-
-//#endregion
-//#region src/schemas/variant/variant.ts
-/* @__NO_SIDE_EFFECTS__ */
-function variant(key, options, message$1) {
-	return _standardSchema({
-		kind: "schema",
-		type: "variant",
-		reference: variant,
-		expects: "Object",
-		async: false,
-		key,
-		options,
-		message: message$1,
-		"~run"(dataset, config$1) {
-			const input = dataset.value;
-			if (input && typeof input === "object") {
-				let outputDataset;
-				let maxDiscriminatorPriority = 0;
-				let invalidDiscriminatorKey = this.key;
-				let expectedDiscriminators = [];
-				const parseOptions = (variant$1, allKeys) => {
-					for (const schema of variant$1.options) {
-						if (schema.type === "variant") parseOptions(schema, new Set(allKeys).add(schema.key));
-						else {
-							let keysAreValid = true;
-							let currentPriority = 0;
-							for (const currentKey of allKeys) {
-								const discriminatorSchema = schema.entries[currentKey];
-								if (currentKey in input ? discriminatorSchema["~run"]({
-									typed: false,
-									value: input[currentKey]
-								}, ABORT_EARLY_CONFIG).issues : discriminatorSchema.type !== "exact_optional" && discriminatorSchema.type !== "optional" && discriminatorSchema.type !== "nullish") {
-									keysAreValid = false;
-									if (invalidDiscriminatorKey !== currentKey && (maxDiscriminatorPriority < currentPriority || maxDiscriminatorPriority === currentPriority && currentKey in input && !(invalidDiscriminatorKey in input))) {
-										maxDiscriminatorPriority = currentPriority;
-										invalidDiscriminatorKey = currentKey;
-										expectedDiscriminators = [];
-									}
-									if (invalidDiscriminatorKey === currentKey) expectedDiscriminators.push(schema.entries[currentKey].expects);
-									break;
-								}
-								currentPriority++;
-							}
-							if (keysAreValid) {
-								const optionDataset = schema["~run"]({ value: input }, config$1);
-								if (!outputDataset || !outputDataset.typed && optionDataset.typed) outputDataset = optionDataset;
-							}
-						}
-						if (outputDataset && !outputDataset.issues) break;
-					}
-				};
-				parseOptions(this, new Set([this.key]));
-				if (outputDataset) return outputDataset;
-				_addIssue(this, "type", dataset, config$1, {
-					input: input[invalidDiscriminatorKey],
-					expected: /* @__PURE__ */ _joinExpects(expectedDiscriminators, "|"),
-					path: [{
-						type: "object",
-						origin: "value",
-						input,
-						key: invalidDiscriminatorKey,
-						value: input[invalidDiscriminatorKey]
-					}]
-				});
-			} else _addIssue(this, "type", dataset, config$1);
-			return dataset;
-		}
-	});
-}
-
-//#endregion
-//#region src/schemas/variant/variantAsync.ts
-/* @__NO_SIDE_EFFECTS__ */
-function variantAsync(key, options, message$1) {
-	return _standardSchema({
-		kind: "schema",
-		type: "variant",
-		reference: variantAsync,
-		expects: "Object",
-		async: true,
-		key,
-		options,
-		message: message$1,
-		async "~run"(dataset, config$1) {
-			const input = dataset.value;
-			if (input && typeof input === "object") {
-				let outputDataset;
-				let maxDiscriminatorPriority = 0;
-				let invalidDiscriminatorKey = this.key;
-				let expectedDiscriminators = [];
-				const parseOptions = async (variant$1, allKeys) => {
-					for (const schema of variant$1.options) {
-						if (schema.type === "variant") await parseOptions(schema, new Set(allKeys).add(schema.key));
-						else {
-							let keysAreValid = true;
-							let currentPriority = 0;
-							for (const currentKey of allKeys) {
-								const discriminatorSchema = schema.entries[currentKey];
-								if (currentKey in input ? (await discriminatorSchema["~run"]({
-									typed: false,
-									value: input[currentKey]
-								}, ABORT_EARLY_CONFIG)).issues : discriminatorSchema.type !== "exact_optional" && discriminatorSchema.type !== "optional" && discriminatorSchema.type !== "nullish") {
-									keysAreValid = false;
-									if (invalidDiscriminatorKey !== currentKey && (maxDiscriminatorPriority < currentPriority || maxDiscriminatorPriority === currentPriority && currentKey in input && !(invalidDiscriminatorKey in input))) {
-										maxDiscriminatorPriority = currentPriority;
-										invalidDiscriminatorKey = currentKey;
-										expectedDiscriminators = [];
-									}
-									if (invalidDiscriminatorKey === currentKey) expectedDiscriminators.push(schema.entries[currentKey].expects);
-									break;
-								}
-								currentPriority++;
-							}
-							if (keysAreValid) {
-								const optionDataset = await schema["~run"]({ value: input }, config$1);
-								if (!outputDataset || !outputDataset.typed && optionDataset.typed) outputDataset = optionDataset;
-							}
-						}
-						if (outputDataset && !outputDataset.issues) break;
-					}
-				};
-				await parseOptions(this, new Set([this.key]));
-				if (outputDataset) return outputDataset;
-				_addIssue(this, "type", dataset, config$1, {
-					input: input[invalidDiscriminatorKey],
-					expected: /* @__PURE__ */ _joinExpects(expectedDiscriminators, "|"),
-					path: [{
-						type: "object",
-						origin: "value",
-						input,
-						key: invalidDiscriminatorKey,
-						value: input[invalidDiscriminatorKey]
-					}]
-				});
-			} else _addIssue(this, "type", dataset, config$1);
-			return dataset;
-		}
-	});
-}
-
-//#endregion
-//#region src/schemas/void/void.ts
-/* @__NO_SIDE_EFFECTS__ */
-function void_(message$1) {
-	return _standardSchema({
-		kind: "schema",
-		type: "void",
-		reference: void_,
-		expects: "void",
-		async: false,
-		message: message$1,
-		"~run"(dataset, config$1) {
-			if (dataset.value === void 0) dataset.typed = true;
-			else _addIssue(this, "type", dataset, config$1);
-			return dataset;
-		}
-	});
-}
-
-//#endregion
-//#region src/methods/keyof/keyof.ts
-/* @__NO_SIDE_EFFECTS__ */
-function keyof(schema, message$1) {
-	return /* @__PURE__ */ picklist(Object.keys(schema.entries), message$1);
-}
-
-//#endregion
-//#region src/methods/message/message.ts
-/**
-* Changes the local message configuration of a schema.
-*
-* @param schema The schema to configure.
-* @param message_ The error message.
-*
-* @returns The configured schema.
-*/
-/* @__NO_SIDE_EFFECTS__ */
-function message(schema, message_) {
-	return _standardSchema({
-		...schema,
-		"~run"(dataset, config$1) {
-			return schema["~run"](dataset, {
-				...config$1,
-				message: message_
-			});
-		}
-	});
-}
-
-//#endregion
-//#region src/methods/omit/omit.ts
-/**
-* Creates a modified copy of an object schema that does not contain the
-* selected entries.
-*
-* @param schema The schema to omit from.
-* @param keys The selected entries.
-*
-* @returns An object schema.
-*/
-/* @__NO_SIDE_EFFECTS__ */
-function dist_omit(schema, keys) {
-	const entries$1 = { ...schema.entries };
-	for (const key of keys) delete entries$1[key];
-	return _standardSchema({
-		...schema,
-		entries: entries$1
-	});
-}
-
-//#endregion
-//#region src/methods/parse/parse.ts
-/**
-* Parses an unknown input based on a schema.
-*
-* @param schema The schema to be used.
-* @param input The input to be parsed.
-* @param config The parse configuration.
-*
-* @returns The parsed input.
-*/
-function valibot_dist_parse(schema, input, config$1) {
-	const dataset = schema["~run"]({ value: input }, /* @__PURE__ */ getGlobalConfig(config$1));
-	if (dataset.issues) throw new ValiError(dataset.issues);
-	return dataset.value;
-}
-
-//#endregion
-//#region src/methods/parse/parseAsync.ts
-/**
-* Parses an unknown input based on a schema.
-*
-* @param schema The schema to be used.
-* @param input The input to be parsed.
-* @param config The parse configuration.
-*
-* @returns The parsed input.
-*/
-async function parseAsync(schema, input, config$1) {
-	const dataset = await schema["~run"]({ value: input }, /* @__PURE__ */ getGlobalConfig(config$1));
-	if (dataset.issues) throw new ValiError(dataset.issues);
-	return dataset.value;
-}
-
-//#endregion
-//#region src/methods/parser/parser.ts
-/* @__NO_SIDE_EFFECTS__ */
-function parser(schema, config$1) {
-	const func = (input) => valibot_dist_parse(schema, input, config$1);
-	func.schema = schema;
-	func.config = config$1;
-	return func;
-}
-
-//#endregion
-//#region src/methods/parser/parserAsync.ts
-/* @__NO_SIDE_EFFECTS__ */
-function parserAsync(schema, config$1) {
-	const func = (input) => parseAsync(schema, input, config$1);
-	func.schema = schema;
-	func.config = config$1;
-	return func;
-}
-
-//#endregion
-//#region src/methods/partial/partial.ts
-/* @__NO_SIDE_EFFECTS__ */
-function partial(schema, keys) {
-	const entries$1 = {};
-	for (const key in schema.entries) entries$1[key] = !keys || keys.includes(key) ? /* @__PURE__ */ optional(schema.entries[key]) : schema.entries[key];
-	return _standardSchema({
-		...schema,
-		entries: entries$1
-	});
-}
-
-//#endregion
-//#region src/methods/partial/partialAsync.ts
-/* @__NO_SIDE_EFFECTS__ */
-function partialAsync(schema, keys) {
-	const entries$1 = {};
-	for (const key in schema.entries) entries$1[key] = !keys || keys.includes(key) ? /* @__PURE__ */ optionalAsync(schema.entries[key]) : schema.entries[key];
-	return _standardSchema({
-		...schema,
-		entries: entries$1
-	});
-}
-
-//#endregion
-//#region src/methods/pick/pick.ts
-/**
-* Creates a modified copy of an object schema that contains only the selected
-* entries.
-*
-* @param schema The schema to pick from.
-* @param keys The selected entries.
-*
-* @returns An object schema.
-*/
-/* @__NO_SIDE_EFFECTS__ */
-function pick(schema, keys) {
-	const entries$1 = {};
-	for (const key of keys) entries$1[key] = schema.entries[key];
-	return _standardSchema({
-		...schema,
-		entries: entries$1
-	});
-}
-
-//#endregion
-//#region src/methods/pipe/pipe.ts
-/* @__NO_SIDE_EFFECTS__ */
-function pipe(...pipe$1) {
-	return _standardSchema({
-		...pipe$1[0],
-		pipe: pipe$1,
-		"~run"(dataset, config$1) {
-			for (const item of pipe$1) if (item.kind !== "metadata") {
-				if (dataset.issues && (item.kind === "schema" || item.kind === "transformation")) {
-					dataset.typed = false;
-					break;
-				}
-				if (!dataset.issues || !config$1.abortEarly && !config$1.abortPipeEarly) dataset = item["~run"](dataset, config$1);
-			}
-			return dataset;
-		}
-	});
-}
-
-//#endregion
-//#region src/methods/pipe/pipeAsync.ts
-/* @__NO_SIDE_EFFECTS__ */
-function pipeAsync(...pipe$1) {
-	return _standardSchema({
-		...pipe$1[0],
-		pipe: pipe$1,
-		async: true,
-		async "~run"(dataset, config$1) {
-			for (const item of pipe$1) if (item.kind !== "metadata") {
-				if (dataset.issues && (item.kind === "schema" || item.kind === "transformation")) {
-					dataset.typed = false;
-					break;
-				}
-				if (!dataset.issues || !config$1.abortEarly && !config$1.abortPipeEarly) dataset = await item["~run"](dataset, config$1);
-			}
-			return dataset;
-		}
-	});
-}
-
-//#endregion
-//#region src/methods/required/required.ts
-/* @__NO_SIDE_EFFECTS__ */
-function required(schema, arg2, arg3) {
-	const keys = Array.isArray(arg2) ? arg2 : void 0;
-	const message$1 = Array.isArray(arg2) ? arg3 : arg2;
-	const entries$1 = {};
-	for (const key in schema.entries) entries$1[key] = !keys || keys.includes(key) ? /* @__PURE__ */ nonOptional(schema.entries[key], message$1) : schema.entries[key];
-	return _standardSchema({
-		...schema,
-		entries: entries$1
-	});
-}
-
-//#endregion
-//#region src/methods/required/requiredAsync.ts
-/* @__NO_SIDE_EFFECTS__ */
-function requiredAsync(schema, arg2, arg3) {
-	const keys = Array.isArray(arg2) ? arg2 : void 0;
-	const message$1 = Array.isArray(arg2) ? arg3 : arg2;
-	const entries$1 = {};
-	for (const key in schema.entries) entries$1[key] = !keys || keys.includes(key) ? /* @__PURE__ */ nonOptionalAsync(schema.entries[key], message$1) : schema.entries[key];
-	return _standardSchema({
-		...schema,
-		entries: entries$1
-	});
-}
-
-//#endregion
-//#region src/methods/safeParse/safeParse.ts
-/**
-* Parses an unknown input based on a schema.
-*
-* @param schema The schema to be used.
-* @param input The input to be parsed.
-* @param config The parse configuration.
-*
-* @returns The parse result.
-*/
-/* @__NO_SIDE_EFFECTS__ */
-function safeParse(schema, input, config$1) {
-	const dataset = schema["~run"]({ value: input }, /* @__PURE__ */ getGlobalConfig(config$1));
-	return {
-		typed: dataset.typed,
-		success: !dataset.issues,
-		output: dataset.value,
-		issues: dataset.issues
-	};
-}
-
-//#endregion
-//#region src/methods/safeParse/safeParseAsync.ts
-/**
-* Parses an unknown input based on a schema.
-*
-* @param schema The schema to be used.
-* @param input The input to be parsed.
-* @param config The parse configuration.
-*
-* @returns The parse result.
-*/
-/* @__NO_SIDE_EFFECTS__ */
-async function safeParseAsync(schema, input, config$1) {
-	const dataset = await schema["~run"]({ value: input }, /* @__PURE__ */ getGlobalConfig(config$1));
-	return {
-		typed: dataset.typed,
-		success: !dataset.issues,
-		output: dataset.value,
-		issues: dataset.issues
-	};
-}
-
-//#endregion
-//#region src/methods/safeParser/safeParser.ts
-/* @__NO_SIDE_EFFECTS__ */
-function safeParser(schema, config$1) {
-	const func = (input) => /* @__PURE__ */ safeParse(schema, input, config$1);
-	func.schema = schema;
-	func.config = config$1;
-	return func;
-}
-
-//#endregion
-//#region src/methods/safeParser/safeParserAsync.ts
-/* @__NO_SIDE_EFFECTS__ */
-function safeParserAsync(schema, config$1) {
-	const func = (input) => /* @__PURE__ */ safeParseAsync(schema, input, config$1);
-	func.schema = schema;
-	func.config = config$1;
-	return func;
-}
-
-//#endregion
-//#region src/methods/summarize/summarize.ts
-/**
-* Summarize the error messages of issues in a pretty-printable multi-line string.
-*
-* @param issues The list of issues.
-*
-* @returns A summary of the issues.
-*
-* @beta
-*/
-/* @__NO_SIDE_EFFECTS__ */
-function summarize(issues) {
-	let summary = "";
-	for (const issue of issues) {
-		if (summary) summary += "\n";
-		summary += `× ${issue.message}`;
-		const dotPath = /* @__PURE__ */ getDotPath(issue);
-		if (dotPath) summary += `\n  → at ${dotPath}`;
-	}
-	return summary;
-}
-
-//#endregion
-//#region src/methods/unwrap/unwrap.ts
-/**
-* Unwraps the wrapped schema.
-*
-* @param schema The schema to be unwrapped.
-*
-* @returns The unwrapped schema.
-*/
-/* @__NO_SIDE_EFFECTS__ */
-function unwrap(schema) {
-	return schema.wrapped;
-}
-
-//#endregion
-
-;// CONCATENATED MODULE: ./src/candidates/notification.ts
-/**
- * Manifests that Distribution's notifications name: `…events.v1+json` of 2.x and `…events.v2+json` of
- * 3.x, which differ in no field that is read here. Pure. Blobs must never become candidates.
- * Format: distribution/notifications/event.go.
- */
-
-
-
-
-const RepositorySchema = pipe(string(), check(isRepository));
-const EventSchema = object({
-    action: string(),
-    target: object({
-        repository: RepositorySchema,
-        mediaType: nullish(string(), ''),
-        digest: nullish(string(), ''),
-        references: nullish(array(object({ mediaType: string(), digest: string() })), []),
-    }),
-});
-const EnvelopeSchema = object({ events: array(unknown()) });
-const EventLikeSchema = object({ action: unknown(), target: unknown() });
-/** @returns `undefined` when the value is neither an envelope, nor an event, nor an array of them */
-function readNotification(value) {
-    const events = eventsOf(value);
-    if (events === undefined) {
-        return undefined;
-    }
-    const manifests = [];
-    let complete = true;
-    for (const event of events) {
-        const parsed = safeParse(EventSchema, event);
-        if (!parsed.success) {
-            complete = false;
-            continue;
-        }
-        const { repository } = parsed.output.target;
-        for (const digest of digestsOf(parsed.output)) {
-            if (isDigest(digest)) {
-                manifests.push({ repository, digest });
-            }
-            else {
-                complete = false;
-            }
-        }
-    }
-    return { manifests, complete };
-}
-function eventsOf(value) {
-    if (is(EnvelopeSchema, value)) {
-        return value.events;
-    }
-    if (Array.isArray(value)) {
-        const nested = value.map(eventsOf);
-        return nested.length > 0 && nested.every((events) => events !== undefined)
-            ? nested.flat()
-            : undefined;
-    }
-    return is(EventLikeSchema, value) ? [value] : undefined;
-}
-/**
- * Events without a media type, as some write them by hand. `mount` is of blobs only; what a `delete` names
- * is gone, and may have been a blob all along.
- */
-const MANIFEST_ACTIONS = new Set(['push', 'pull']);
-/**
- * Docker schema 1 is left out: it can't be verified, and a pull by an old client reports the digest of a
- * conversion that the registry does not even keep.
- */
-function digestsOf({ action, target }) {
-    const { mediaType, digest, references } = target;
-    const isManifest = mediaType === '' ? MANIFEST_ACTIONS.has(action) : isManifestType(mediaType);
-    return [
-        ...(isManifest ? [digest] : []),
-        ...references.filter((entry) => isManifestType(entry.mediaType)).map((entry) => entry.digest),
-    ];
-}
-
-;// CONCATENATED MODULE: ./src/candidates/transcript.ts
-/**
- * What the pieces of one source say in their order: to which repository the garbage collector's lines
- * belong, which directory `ls -R` is in, and whether a single word heads something that is known.
- * Reads no files and keeps no more than the words that are still waiting for their meaning.
- */
-
-
-
-/** A registry may have many repositories without manifests: the collector prints their bare names. */
-const WAITING_WORDS = 10_000;
-/** Before the entries of each directory `ls -R` prints its path. */
-function directoryOf(text) {
-    const line = text.trim();
-    if (!line.endsWith(':') || /\s/.test(line)) {
-        return undefined;
-    }
-    return line === '.:' || line.includes('/') ? line.slice(0, -1) : undefined;
-}
-class Transcript {
-    #tally;
-    #registryHost;
-    #where;
-    #waiting = [];
-    /** of the garbage collector's lines */
-    #repository;
-    /** whose entries `ls -R` is listing */
-    #directory;
-    /** @param where names a line for people, such as `digests line 3` */
-    constructor(tally, registryHost, where) {
-        this.#tally = tally;
-        this.#registryHost = registryHost;
-        this.#where = where;
-    }
-    add(piece) {
-        switch (piece.kind) {
-            case 'line':
-                this.#addLine(piece.line, piece.text);
-                break;
-            case 'json':
-                this.#settle(transcript_never);
-                this.#addNotified(piece.line, piece.text, readNotification(piece.value));
-                break;
-            case 'too-long':
-                this.#settle(transcript_never);
-                this.#tally.notUnderstood(this.#where(piece.line), piece.text, 'too long');
-        }
-    }
-    /** Must be called after the last piece. */
-    end() {
-        this.#settle(transcript_never);
-    }
-    #addLine(line, text) {
-        const { reading, path } = this.#read(text);
-        switch (reading.kind) {
-            case 'ignored':
-                this.#directory = text.trim() === '' ? undefined : this.#directory;
-                break;
-            case 'noise':
-                this.#tally.understood();
-                break;
-            case 'known':
-                this.#settleAbove(path);
-                this.#tally.understood();
-                break;
-            case 'manifest':
-                this.#settleAbove(path);
-                this.#tally.understood();
-                this.#tally.candidate(reading.repository, reading.digest);
-                break;
-            case 'collector':
-                this.#settle(({ isRepository }) => isRepository);
-                this.#addCollected(line, text, reading);
-                break;
-            case 'word':
-                this.#wait({ line, text, path, isRepository: reading.repository !== undefined });
-                this.#repository = reading.repository ?? this.#repository;
-                break;
-            case 'unknown':
-                this.#settle(transcript_never);
-                this.#addNotified(line, text, embeddedNotification(text), reading.note);
-        }
-    }
-    /** A line by itself, or as an entry of the directory that `ls -R` is in. */
-    #read(text) {
-        const alone = readLine(text, this.#registryHost);
-        if (alone.kind !== 'word') {
-            this.#directory = directoryOf(text) ?? this.#directory;
-            return { reading: alone, path: text };
-        }
-        if (this.#directory === undefined || alone.path.includes('/')) {
-            this.#directory = directoryOf(text) ?? this.#directory;
-            return { reading: alone, path: alone.path };
-        }
-        const path = `${this.#directory}/${alone.path}`;
-        const joined = readLine(path, this.#registryHost);
-        const isStorage = joined.kind === 'manifest' || joined.kind === 'known';
-        return { reading: isStorage ? joined : alone, path };
-    }
-    #addCollected(line, text, reading) {
-        const repository = reading.repository ?? this.#repository;
-        this.#repository = repository;
-        if (reading.digest === undefined) {
-            this.#tally.understood();
-        }
-        else if (repository === undefined) {
-            this.#tally.notUnderstood(this.#where(line), text, 'no line before it names the repository');
-        }
-        else {
-            this.#tally.understood();
-            this.#tally.candidate(repository, reading.digest);
-        }
-    }
-    #addNotified(line, text, notified, note) {
-        for (const { repository, digest } of notified?.manifests ?? []) {
-            this.#tally.candidate(repository, digest);
-        }
-        if (notified?.complete === true) {
-            this.#tally.understood();
-        }
-        else {
-            const why = notified === undefined ? note : 'an event without a valid repository or digest';
-            this.#tally.notUnderstood(this.#where(line), text, why);
-        }
-    }
-    #settleAbove(line) {
-        if (this.#waiting.length > 0) {
-            const path = lastWord(line.trimEnd());
-            this.#settle((word) => path.startsWith(word.path.endsWith('/') ? word.path : `${word.path}/`));
-        }
-    }
-    #wait(word) {
-        if (this.#waiting.length >= WAITING_WORDS) {
-            this.#settle(transcript_never);
-        }
-        this.#waiting.push(word);
-    }
-    /**
-     * Decides about the words before a line: a repository's name is the collector's heading when a line of
-     * the collector follows, and any word is a directory when a path below it follows.
-     */
-    #settle(isExplained) {
-        if (this.#waiting.length === 0) {
-            return;
-        }
-        for (const word of this.#waiting) {
-            if (isExplained(word)) {
-                this.#tally.understood();
-            }
-            else {
-                this.#tally.notUnderstood(this.#where(word.line), word.text);
-            }
-        }
-        this.#waiting = [];
-    }
-}
-const transcript_never = () => false;
-/** Log collectors put their own words in front of the JSON. */
-function embeddedNotification(text) {
-    const line = text.trim().replace(/,$/, '');
-    const start = line.indexOf('{');
-    if (start < 0 || !line.endsWith('}')) {
-        return undefined;
-    }
-    try {
-        return readNotification(JSON.parse(line.slice(start)));
-    }
-    catch {
-        return undefined;
-    }
-}
-
-;// CONCATENATED MODULE: ./src/candidates/intake.ts
-/**
- * Reads `digests` and the files of `digests-file` into candidates. The only one here that opens files;
- * it streams them, so that a gigabyte needs no more memory than the digests that it names.
- */
-
-
-
-
-
-/** A file can't be read. The message names the input and every such path, and says what to do. */
-class IntakeError extends Error {
-    name = 'IntakeError';
-}
-const CHUNK_BYTES = 256 * 1024;
-/** @throws IntakeError before anything is read when a file is missing or closed to us; later when reading fails */
-async function readIntake({ digests, files, registryHost }) {
-    const paths = [...new Set(files)];
-    await checkReadable(paths);
-    const tally = new Tally();
-    await readSource([digests], new Transcript(tally, registryHost, (line) => `digests line ${line}`));
-    for (const path of paths) {
-        const transcript = new Transcript(tally, registryHost, (line) => `${path}:${line}`);
-        const chunks = (0,external_node_fs_namespaceObject.createReadStream)(path, {
-            encoding: 'utf8',
-            highWaterMark: CHUNK_BYTES,
         });
-        try {
-            await readSource(chunks, transcript);
-        }
-        catch (error) {
-            throw isSystemError(error) ? unreadable([problem(path, error)], error) : error;
-        }
     }
-    return tally.intake();
-}
-async function readSource(chunks, transcript) {
-    await split(chunks, (piece) => {
-        transcript.add(piece);
-    });
-    transcript.end();
-}
-async function checkReadable(paths) {
-    const problems = [];
-    for (const path of paths) {
-        try {
-            if ((await (0,promises_namespaceObject.stat)(path)).isDirectory()) {
-                problems.push(`"${tally_printable(path)}" is a directory: name the files in it`);
-            }
-            else {
-                await (0,promises_namespaceObject.access)(path, promises_namespaceObject.constants.R_OK);
-            }
-        }
-        catch (error) {
-            problems.push(problem(path, error));
-        }
-    }
-    if (problems.length > 0) {
-        throw unreadable(problems);
-    }
-}
-function isSystemError(error) {
-    return (typeof error === 'object' && error !== null && 'code' in error && typeof error.code === 'string');
-}
-function problem(path, error) {
-    const code = isSystemError(error) ? error.code : 'unknown error';
-    const shown = `"${tally_printable(path)}"`;
-    switch (code) {
-        case 'ENOENT':
-        case 'ENOTDIR':
-            return `${shown} does not exist: check the path, which is relative to the working directory, and that an earlier step wrote the file`;
-        case 'EACCES':
-        case 'EPERM':
-            return `${shown} can't be opened (${code}): make it readable for the user that runs this job`;
-        default:
-            return `${shown} could not be read to its end (${code}): check the file and its disk, then run again`;
-    }
-}
-function unreadable(problems, cause) {
-    return new IntakeError(`digests-file: ${problems.join('; ')}`, { cause });
 }
 
-;// CONCATENATED MODULE: external "node:os"
-const external_node_os_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:os");
+;// CONCATENATED MODULE: ./src/http/clock.ts
+/** A clock whose sleepers all wake when a run is told to stop. */
+function stoppable(clock, stop) {
+    return {
+        now: () => clock.now(),
+        sleep: (milliseconds) => clock.sleep(milliseconds, stop),
+    };
+}
+const systemClock = {
+    now: () => Date.now(),
+    sleep: (milliseconds, stop) => new Promise((resolve) => {
+        const wake = () => {
+            // A timer that is left would keep the process alive until its time has come.
+            clearTimeout(timer);
+            stop?.removeEventListener('abort', wake);
+            resolve();
+        };
+        const timer = setTimeout(wake, stop?.aborted === true ? 0 : milliseconds);
+        stop?.addEventListener('abort', wake);
+    }),
+};
+
 ;// CONCATENATED MODULE: external "node:child_process"
 const external_node_child_process_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:child_process");
 ;// CONCATENATED MODULE: external "node:stream/consumers"
@@ -51374,7 +55828,7 @@ class DockerConfigError extends Error {
     name = 'DockerConfigError';
 }
 /** Valibot takes an array for an object. */
-const docker_config_isRecord = check((value) => !Array.isArray(value));
+const isRecord = check((value) => !Array.isArray(value));
 const ConfigSchema = object({
     auths: nullish(record(string(), unknown()), {}),
     credHelpers: nullish(record(string(), string()), {}),
@@ -51445,7 +55899,7 @@ async function readConfig(file) {
         // The parser's own message quotes the text, which holds the passwords.
         throw new DockerConfigError(`the Docker config ${file} is not JSON`);
     }
-    const parsed = safeParse(pipe(unknown(), docker_config_isRecord, ConfigSchema), json);
+    const parsed = safeParse(pipe(unknown(), isRecord, ConfigSchema), json);
     if (!parsed.success) {
         throw new DockerConfigError(`the Docker config ${file} does not have a Docker config's form`);
     }
@@ -51652,7 +56106,7 @@ const token_Answer = object({
     token: optionalToken,
     access_token: optionalToken,
     refresh_token: optionalToken,
-    expires_in: fallback(pipe(dist_number(), finite(), minValue(1)), DEFAULT_LIFETIME),
+    expires_in: fallback(pipe(number(), finite(), minValue(1)), DEFAULT_LIFETIME),
 });
 function createTokenSource(send, options) {
     const { clock } = options;
@@ -51901,28 +56355,6 @@ function createAuth(next, options) {
 function withProof(request, proof) {
     return proof.kind === 'nothing' ? request : { ...request, authorization: proof.authorization };
 }
-
-;// CONCATENATED MODULE: ./src/http/clock.ts
-/** A clock whose sleepers all wake when a run is told to stop. */
-function stoppable(clock, stop) {
-    return {
-        now: () => clock.now(),
-        sleep: (milliseconds) => clock.sleep(milliseconds, stop),
-    };
-}
-const systemClock = {
-    now: () => Date.now(),
-    sleep: (milliseconds, stop) => new Promise((resolve) => {
-        const wake = () => {
-            // A timer that is left would keep the process alive until its time has come.
-            clearTimeout(timer);
-            stop?.removeEventListener('abort', wake);
-            resolve();
-        };
-        const timer = setTimeout(wake, stop?.aborted === true ? 0 : milliseconds);
-        stop?.addEventListener('abort', wake);
-    }),
-};
 
 // EXTERNAL MODULE: external "node:http"
 var external_node_http_ = __nccwpck_require__(7067);
@@ -52764,6 +57196,263 @@ function observe(next, clock, report) {
     };
 }
 
+;// CONCATENATED MODULE: ./src/report/json-chunks.ts
+function json_chunks_isLazy(value) {
+    return (typeof value === 'object' && value !== null && !Array.isArray(value) && Symbol.iterator in value);
+}
+function json_chunks_isRecord(value) {
+    return typeof value === 'object' && value !== null && !Array.isArray(value) && !json_chunks_isLazy(value);
+}
+/** Whether there is an iterable at any depth of records; arrays hold finished values only. */
+function hasLazy(value) {
+    return json_chunks_isLazy(value) || (json_chunks_isRecord(value) && Object.values(value).some(hasLazy));
+}
+/**
+ * One line per entry of a lazy list, so that the file can be read with a pager or grep.
+ *
+ * @param redact takes secrets out of every string value; keys are our own
+ */
+function* jsonChunks(value, redact) {
+    if (json_chunks_isLazy(value)) {
+        let separator = '[\n';
+        for (const entry of value) {
+            yield separator;
+            yield* jsonChunks(entry, redact);
+            separator = ',\n';
+        }
+        yield separator === '[\n' ? '[]' : '\n]';
+    }
+    else if (json_chunks_isRecord(value) && hasLazy(value)) {
+        let separator = '{';
+        for (const [key, inner] of Object.entries(value)) {
+            yield `${separator}${JSON.stringify(key)}:`;
+            yield* jsonChunks(inner, redact);
+            separator = ',\n';
+        }
+        yield '}';
+    }
+    else {
+        // String by string: in the finished text a secret such as `true` would break the document.
+        yield JSON.stringify(value, (_, inner) => typeof inner === 'string' ? redact(inner) : inner);
+    }
+}
+
+;// CONCATENATED MODULE: ./src/report/json.ts
+
+
+
+
+
+
+
+
+
+
+const SCHEMA_VERSION = 1;
+/** The years that RFC 3339 can write: a config may claim any. */
+const EARLIEST = Date.parse('0000-01-01T00:00:00Z');
+const LATEST = Date.parse('9999-12-31T23:59:59.999Z');
+const LABEL_LENGTH = 1_000;
+/** The report as one plain value; for a run that is known to be small, such as a test's. */
+function reportJson(run) {
+    return whole(json_document(run));
+}
+/**
+ * The report as chunks of text that make one JSON document, with a newline at its end.
+ *
+ * @param redact takes the run's secrets out of a text: a registry may send them back as anything
+ */
+function* reportLines(run, redact = (text) => text) {
+    yield* jsonChunks(json_document(run), redact);
+    yield '\n';
+}
+function json_document(run) {
+    const sums = totals(run);
+    const { candidates, understood, notUnderstood, examples } = run.intake;
+    const found = problems(run);
+    return {
+        schemaVersion: SCHEMA_VERSION,
+        registry: run.registry,
+        dryRun: run.dryRun,
+        startedAt: new Date(run.startedAt).toISOString(),
+        finishedAt: new Date(run.finishedAt).toISOString(),
+        requests: run.requests,
+        settings: {
+            gracePeriodMilliseconds: run.gracePeriod,
+            danglingReferrers: run.danglingReferrers,
+            keepUntagged: run.keepUntagged,
+            ...(run.maxDeletes === undefined ? {} : { maxDeletes: { ...run.maxDeletes } }),
+        },
+        pinned: { ...run.pinned },
+        ...(run.backup === undefined ? {} : { backup: run.backup }),
+        ...(run.applied === undefined ? {} : { appliedPlan: appliedJson(run.applied) }),
+        ...(run.run === undefined ? {} : { workflowRun: { ...run.run } }),
+        visibility: {
+            untaggedListing: run.untaggedListing,
+            everyRepositoryScanned: run.everyRepositoryScanned,
+            unnameableRepositories: run.unnameableRepositories,
+        },
+        ...(run.ledger === undefined ? {} : { ledger: ledgerJson(run.ledger) }),
+        intake: {
+            candidates: [...candidates.values()].reduce((sum, digests) => sum + digests.size, 0),
+            ignoredCandidates: run.ignoredCandidates,
+            linesUnderstood: understood,
+            linesNotUnderstood: notUnderstood,
+            examples: examples.map(({ where, text }) => ({ where, text })),
+        },
+        totals: {
+            repositories: sums.repositories,
+            ...numbers(sums),
+            freedBytes: sums.freedBytes,
+            freedBytesAtMost: sums.freedBytesAtMost,
+        },
+        failures: [...run.failures],
+        problems: lazily(found, ({ kind, repository, what }) => ({
+            kind,
+            ...(repository === undefined ? {} : { repository }),
+            what,
+        })),
+        repositories: lazily(repositoriesByName(run), (repository) => repositoryJson(repository, run.dryRun, sums.freedBytesByRepository.get(repository.inventory.repository) ?? 0)),
+    };
+}
+function appliedJson({ createdAt, ignored }) {
+    // People may have edited it.
+    const made = time(createdAt);
+    return { ...(made === undefined ? {} : { createdAt: made }), ignored };
+}
+function ledgerJson(news) {
+    const { repository, existed, isReadable, written, remembered, warnings } = news;
+    return {
+        repository,
+        existed,
+        readable: isReadable,
+        repositoriesWritten: written,
+        manifestsRemembered: remembered,
+        warnings: [...warnings],
+    };
+}
+function numbers(counts) {
+    const { tags, manifests, orphansFound, deleted, planned, gone, spared, failed } = counts;
+    const { refused, healed, broken, kept, gaps } = counts;
+    const found = { tags, manifests, orphansFound, deleted, planned, gone, spared, failed };
+    return { ...found, refused, healed, broken, kept, gaps };
+}
+function repositoryJson(repository, dryRun, freed) {
+    const { inventory, plan, outcome, warnings } = repository;
+    const describe = describer(inventory);
+    return {
+        repository: inventory.repository,
+        totals: { ...numbers(countRepository(repository, dryRun)), freedBytes: freed },
+        orphans: lazily(judge(repository, dryRun), (judged) => {
+            const manifest = inventory.manifests.get(judged.orphan.digest);
+            return {
+                ...orphanJson(judged),
+                ...(manifest === undefined
+                    ? {}
+                    : {
+                        mediaType: manifest.mediaType,
+                        manifestBytes: manifest.size,
+                        contentBytes: contentBytes(manifest),
+                    }),
+                what: descriptionJson(describe(judged.orphan.digest)),
+            };
+        }),
+        ...(repository.refusal === undefined
+            ? {}
+            : { refusal: { ...repository.refusal, text: whyRefused(repository.refusal) } }),
+        ...(repository.approved === undefined
+            ? {}
+            : { left: lazily(leftOf(repository), ({ digest, why }) => ({ digest, ...leftJson(why) })) }),
+        kept: lazily(plan.keep, ({ digest, reason }) => ({ digest, reason: reasonJson(reason) })),
+        gaps: lazily(inventory.gaps, ({ what, why }) => ({ what, why })),
+        brokenTags: lazily([...inventory.brokenTags].sort(), (tag) => tag),
+        absent: lazily([...inventory.absent].sort(), (digest) => digest),
+        broken: lazily(outcome?.broken ?? [], ({ what, why }) => ({ what, why })),
+        ...(outcome?.unverified === true ? { unverified: true } : {}),
+        warnings: lazily(warnings, (warning) => warning),
+    };
+}
+function orphanJson({ orphan, fate }) {
+    const created = orphan.created === undefined ? undefined : time(orphan.created);
+    return {
+        digest: orphan.digest,
+        fate: fate.kind,
+        ...('why' in fate ? { why: fate.why } : {}),
+        ...('reason' in fate ? { keptReason: reasonJson(fate.reason) } : {}),
+        reason: reasonJson(orphan.reason),
+        ...(created === undefined ? {} : { created }),
+    };
+}
+function leftJson(why) {
+    return why.kind === 'kept' ? { why: 'kept', reason: reasonJson(why.reason) } : { why: why.kind };
+}
+function descriptionJson(description) {
+    const text = words_printable(label(description), LABEL_LENGTH);
+    switch (description.kind) {
+        case 'image': {
+            const { platform } = description;
+            return {
+                kind: description.kind,
+                label: text,
+                ...(platform === undefined ? {} : { platform: { ...platform } }),
+            };
+        }
+        case 'index':
+            return {
+                kind: description.kind,
+                label: text,
+                platforms: description.platforms.map((platform) => ({ ...platform })),
+            };
+        default:
+            return { ...description, label: text };
+    }
+}
+function reasonJson(reason) {
+    switch (reason.kind) {
+        case 'young': {
+            const created = time(reason.created);
+            return { kind: reason.kind, ...(created === undefined ? {} : { created }) };
+        }
+        case 'new': {
+            const firstSeen = time(reason.firstSeen);
+            return { kind: reason.kind, ...(firstSeen === undefined ? {} : { firstSeen }) };
+        }
+        case 'tagged':
+            return { kind: reason.kind, tags: [...reason.tags] };
+        case 'protected': {
+            // Not `by`: that is a digest elsewhere.
+            const files = reason.by.filter((one) => one !== PROTECT);
+            return { kind: reason.kind, input: reason.by.includes(PROTECT), files };
+        }
+        default:
+            return { ...reason };
+    }
+}
+/** ISO 8601 in UTC, or undefined for a moment that it can't write. */
+function time(epochMilliseconds) {
+    return epochMilliseconds >= EARLIEST && epochMilliseconds <= LATEST
+        ? new Date(epochMilliseconds).toISOString()
+        : undefined;
+}
+function lazily(values, entry) {
+    return {
+        *[Symbol.iterator]() {
+            for (const value of values) {
+                yield entry(value);
+            }
+        },
+    };
+}
+function whole(value) {
+    if (isLazy(value)) {
+        return Array.from(value, whole);
+    }
+    if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+        return value;
+    }
+    return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, whole(inner)]));
+}
+
 ;// CONCATENATED MODULE: ./src/report/lines.ts
 /** One repository's lines in the job's log: the summary's facts as plain text. */
 
@@ -52772,7 +57461,8 @@ function observe(next, clock, report) {
 
 
 
-/** The first line counts; then a line for each orphan, and one for each gap. */
+
+/** The first line counts; then a line for each orphan, each manifest of a plan that was left, and each gap. */
 function repositoryLines(repository, run) {
     const { inventory } = repository;
     const counts = countRepository(repository, run.dryRun);
@@ -52783,7 +57473,7 @@ function repositoryLines(repository, run) {
         const old = age(created, run.finishedAt);
         const facts = [
             label(describe(digest)),
-            ...(manifest === undefined ? [] : [size(contentBytes(manifest))]),
+            ...(manifest === undefined ? [] : [words_size(contentBytes(manifest))]),
             ...(old === undefined ? [] : [`built ${old} ago`]),
         ];
         return `${became(fate, run)} ${digest} (${facts.join(', ')}): ${whyOrphan(reason)}`;
@@ -52792,6 +57482,7 @@ function repositoryLines(repository, run) {
         `${count(counts.tags, 'tag')}, ${count(counts.manifests, 'manifest')} read, ` +
             count(counts.orphansFound, 'orphan'),
         ...orphans,
+        ...leftOf(repository).map((left) => `left ${left.digest}: ${whyLeft(left, run)}`),
         ...inventory.brokenTags.map((tag) => `broken before this run: tag ${tag} has no manifest`),
         ...inventory.gaps.map(({ what, why }) => `could not read ${what}: ${why}`),
     ];
@@ -52812,7 +57503,74 @@ function became(fate, run) {
             return `could not delete (${fate.why})`;
         case 'skipped':
             return `not deleted (${fate.why})`;
+        case 'healed':
+            return 'deleted and put back, because a push began to use it meanwhile:';
+        case 'refused':
+            return run.dryRun ? 'would not delete' : 'not deleted';
     }
+}
+
+;// CONCATENATED MODULE: ./src/report/plan-file.ts
+/**
+ * The plan of a dry-run as a file, for people to look at and for a later run to carry out
+ * (docs/plan-file.md, docs/plan-file.schema.json). `cleanup/approval.ts` reads it again.
+ */
+
+
+
+
+
+
+
+
+
+const plan_file_LABEL_LENGTH = 200;
+/**
+ * Chunks of text that make one JSON document, with a newline at its end.
+ *
+ * @param redact takes the run's secrets out of a text
+ */
+function* planLines(run, redact) {
+    const repositories = repositoriesByName(run).filter(({ plan }) => plan.orphans.length > 0);
+    const document = {
+        planVersion: PLAN_VERSION,
+        registry: run.registry,
+        createdAt: new Date(run.startedAt).toISOString(),
+        ...(run.run === undefined ? {} : { workflowRun: { ...run.run } }),
+        manifests: repositories.reduce((sum, { plan }) => sum + plan.orphans.length, 0),
+        repositories: {
+            *[Symbol.iterator]() {
+                for (const repository of repositories) {
+                    yield plan_file_repositoryJson(repository);
+                }
+            },
+        },
+    };
+    yield* jsonChunks(document, redact);
+    yield '\n';
+}
+function plan_file_repositoryJson({ inventory, plan, refusal }) {
+    const describe = describer(inventory);
+    return {
+        repository: plan.repository,
+        ...(refusal === undefined ? {} : { refusal: whyRefused(refusal) }),
+        manifests: {
+            *[Symbol.iterator]() {
+                for (const { digest, reason } of plan.orphans) {
+                    const manifest = inventory.manifests.get(digest);
+                    yield {
+                        digest,
+                        what: words_printable(label(describe(digest)), plan_file_LABEL_LENGTH),
+                        why: words_printable(whyOrphan(reason), plan_file_LABEL_LENGTH),
+                        reason: reasonJson(reason),
+                        ...(manifest === undefined
+                            ? {}
+                            : { mediaType: manifest.mediaType, bytes: contentBytes(manifest) }),
+                    };
+                }
+            },
+        },
+    };
 }
 
 ;// CONCATENATED MODULE: ./node_modules/p-map/index.js
@@ -53480,965 +58238,6 @@ function createPuller(iterator) {
 	};
 }
 
-;// CONCATENATED MODULE: ./src/cleanup/births.ts
-/** The manifests whose digests this one's bytes hold: it was made after each of them. */
-function contained(manifest) {
-    if (manifest.kind === 'unknown') {
-        return [];
-    }
-    const children = manifest.kind === 'index' ? manifest.children.map(({ digest }) => digest) : [];
-    return manifest.subject === undefined ? children : [...children, manifest.subject];
-}
-/**
- * The earliest time at which a manifest can have been made. An index or a referrer holds its children's
- * and its subject's digests, so it is younger than the youngest of them.
- */
-class Births {
-    #inventory;
-    #known = new Map();
-    constructor(inventory) {
-        this.#inventory = inventory;
-    }
-    /** Epoch milliseconds, or `undefined` when no config tells. */
-    of(digest) {
-        // An explicit stack: chains of subjects may be longer than the call stack is deep.
-        const stack = [digest];
-        for (let top = stack.at(-1); top !== undefined; top = stack.at(-1)) {
-            const inner = this.#inner(top);
-            const open = this.#known.has(top) ? [] : inner.filter((each) => !this.#known.has(each));
-            // Entered as unknown first. Digests can't form a cycle, so nobody sees that value.
-            this.#known.set(top, this.#known.get(top));
-            if (open.length > 0) {
-                stack.push(...open);
-                continue;
-            }
-            const times = [
-                this.#inventory.facts.get(top)?.created,
-                ...inner.map((each) => this.#known.get(each)),
-            ].filter((time) => time !== undefined);
-            this.#known.set(top, times.length === 0 ? undefined : Math.max(...times));
-            stack.pop();
-        }
-        return this.#known.get(digest);
-    }
-    #inner(digest) {
-        const manifest = this.#inventory.manifests.get(digest);
-        return manifest === undefined ? [] : contained(manifest);
-    }
-}
-
-;// CONCATENATED MODULE: ./src/cleanup/graph.ts
-
-function compare(a, b) {
-    return a < b ? -1 : a > b ? 1 : 0;
-}
-/**
- * Whether a tag with a digest tag's name is one (design, "How it decides", the first trap). People tag
- * an image with its own digest to keep it, and one registry resolves such a name to the image itself:
- * a fallback tag has to look like one, an index whose entries all have the named manifest as subject.
- */
-function isDigestTag(tag, target, manifests) {
-    if (target === tag.names) {
-        return false;
-    }
-    if (tag.role !== 'fallback') {
-        return true;
-    }
-    const index = manifests.get(target);
-    if (index?.kind !== 'index' || index.others.length > 0) {
-        return false;
-    }
-    // An entry that the registry no longer has proves nothing, so one that it has must speak for the tag.
-    const entries = index.children
-        .map((child) => manifests.get(child.digest))
-        .filter((entry) => entry !== undefined);
-    return (index.children.length === 0 ||
-        (entries.length > 0 &&
-            entries.every((entry) => entry.kind !== 'unknown' && entry.subject === tag.names)));
-}
-function ownEdges(manifest) {
-    switch (manifest.kind) {
-        case 'unknown':
-            return manifest.mentions.map((to) => ({ kind: 'mentioned', to }));
-        case 'image':
-            return manifest.subject === undefined ? [] : [{ kind: 'subject', to: manifest.subject }];
-        case 'index': {
-            const children = manifest.children.map(({ digest }) => ({
-                kind: 'child',
-                to: digest,
-            }));
-            // Entries of other types are never fetched, for on Distribution ≤ 2.8 a layer's digest is poison
-            // on the manifests route; but should one of them be a known manifest, it is in use.
-            const others = manifest.others.map(({ digest }) => ({
-                kind: 'mentioned',
-                to: digest,
-            }));
-            return [
-                ...children,
-                ...others,
-                ...(manifest.subject === undefined
-                    ? []
-                    : [{ kind: 'subject', to: manifest.subject }]),
-            ];
-        }
-    }
-}
-/** The order of edges decides which reason is told when there are several: the plainest first. */
-const EDGE_ORDER = ['child', 'subject', 'referrer', 'digest-tag', 'mentioned'];
-function byOrder(a, b) {
-    return EDGE_ORDER.indexOf(a.kind) - EDGE_ORDER.indexOf(b.kind) || compare(a.to, b.to);
-}
-function buildGraph(inventory) {
-    const { manifests } = inventory;
-    const rootTags = new Map();
-    const digestTags = [];
-    const edges = new Map();
-    for (const [digest, manifest] of manifests) {
-        edges.set(digest, ownEdges(manifest).filter(({ to }) => manifests.has(to)));
-    }
-    for (const [digest, manifest] of manifests) {
-        if (manifest.kind !== 'unknown' && manifest.subject !== undefined) {
-            edges.get(manifest.subject)?.push({ kind: 'referrer', to: digest });
-        }
-    }
-    for (const [tag, target] of [...inventory.tags].sort(([a], [b]) => compare(a, b))) {
-        const named = parseDigestTag(tag);
-        if (named !== undefined && isDigestTag(named, target, manifests)) {
-            digestTags.push({ ...named, target });
-            edges.get(named.names)?.push({ kind: 'digest-tag', tag, to: target });
-        }
-        else {
-            const tags = rootTags.get(target);
-            if (tags === undefined) {
-                rootTags.set(target, [tag]);
-            }
-            else {
-                tags.push(tag);
-            }
-        }
-    }
-    for (const list of edges.values()) {
-        list.sort(byOrder);
-    }
-    return { rootTags, digestTags, edges };
-}
-/**
- * Everything that can be reached from `roots`, with the step that reached it first. Roots themselves
- * are not in the answer. The order of `roots` decides between several ways, so sort them.
- */
-function reach(graph, roots) {
-    const rootSet = new Set(roots);
-    const steps = new Map();
-    const queue = [...rootSet];
-    // The queue grows while it is walked: breadth first, so that the reason told is the nearest one.
-    for (const from of queue) {
-        for (const edge of graph.edges.get(from) ?? []) {
-            if (!rootSet.has(edge.to) && !steps.has(edge.to)) {
-                steps.set(edge.to, { from, edge });
-                queue.push(edge.to);
-            }
-        }
-    }
-    return steps;
-}
-
-;// CONCATENATED MODULE: ./src/cleanup/order.ts
-
-/** Kahn's algorithm in rounds, each sorted by digest, so that the order depends on the graph alone. */
-function deletionOrder(graph, orphans) {
-    const { befores: waiting, afters } = constraints(graph, orphans);
-    const order = [];
-    const placed = new Set();
-    const isPlaced = (digest) => placed.has(digest);
-    const isFree = ([, { hard, soft }]) => [...hard].every(isPlaced) && [...soft].every(isPlaced);
-    let round = [...waiting].filter(isFree);
-    while (waiting.size > 0) {
-        const now = round.length > 0 ? round.sort(byDigest) : leastBound(waiting, isPlaced);
-        for (const [digest, { hard, soft }] of now) {
-            const after = [...new Set([...hard, ...soft])].filter(isPlaced).sort(compare);
-            order.push({ digest, after });
-            waiting.delete(digest);
-        }
-        now.forEach(([digest]) => placed.add(digest));
-        const next = new Map();
-        for (const to of now.flatMap(([digest]) => afters.get(digest) ?? [])) {
-            const before = waiting.get(to);
-            if (before !== undefined) {
-                next.set(to, before);
-            }
-        }
-        round = [...next].filter(isFree);
-    }
-    return order;
-}
-function byDigest([a], [b]) {
-    return compare(a, b);
-}
-function constraints(graph, orphans) {
-    const befores = new Map();
-    const afters = new Map();
-    for (const digest of orphans) {
-        befores.set(digest, { hard: new Set(), soft: new Set() });
-    }
-    for (const from of orphans) {
-        for (const { kind, to } of graph.edges.get(from) ?? []) {
-            const before = befores.get(to);
-            // `subject` is the way back of `referrer`, and asks for nothing.
-            if (before === undefined || kind === 'subject') {
-                continue;
-            }
-            before[kind === 'child' || kind === 'mentioned' ? 'hard' : 'soft'].add(from);
-            const after = afters.get(from) ?? [];
-            after.push(to);
-            afters.set(from, after);
-        }
-    }
-    return { befores, afters };
-}
-/**
- * Digest tags can be moved into a circle, and a child may be described by its own parent: then one
- * manifest has to go before what it describes. Digests can't form a circle, so there is always one
- * whose parents are gone.
- */
-function leastBound(waiting, isPlaced) {
-    const first = [...waiting]
-        .sort(byDigest)
-        .find(([, { hard }]) => [...hard].every((digest) => isPlaced(digest)));
-    if (first === undefined) {
-        throw new Error('indexes contain each other, which digests do not allow');
-    }
-    return [first];
-}
-
-;// CONCATENATED MODULE: ./src/cleanup/plan.ts
-
-
-
-
-/**
- * Decides over one repository, by the rules of docs/how-it-decides.md. Pure: the same inventory, in
- * whatever order it was read, gives the same plan.
- */
-function makePlan(inventory, policy) {
-    const graph = buildGraph(inventory);
-    const roots = findRoots(inventory, graph, policy);
-    const steps = reach(graph, [...roots.keys()].sort(compare));
-    const keep = [...roots].map(([digest, reason]) => ({ digest, reason }));
-    for (const [digest, step] of steps) {
-        keep.push({ digest, reason: reasonOf(step) });
-    }
-    const unreached = new Set([...inventory.manifests.keys()].filter((digest) => !roots.has(digest) && !steps.has(digest)));
-    if (inventory.gaps.length > 0) {
-        // What couldn't be read might have named any of them (rule 4).
-        keep.push(...[...unreached].map((digest) => ({ digest, reason: { kind: 'gap' } })));
-        unreached.clear();
-    }
-    return {
-        repository: inventory.repository,
-        keep: keep.sort((a, b) => compare(a.digest, b.digest)),
-        orphans: describeOrphans(inventory, graph, unreached),
-    };
-}
-function reasonOf({ from, edge }) {
-    switch (edge.kind) {
-        case 'mentioned':
-            return { kind: 'mentioned', by: from };
-        case 'digest-tag':
-            return { kind: 'digest-tag', tag: edge.tag, of: from };
-        case 'child':
-        case 'subject':
-        case 'referrer':
-            return { kind: edge.kind, of: from };
-    }
-}
-/** What keeps a manifest by itself; of several reasons the first is told. */
-function findRoots(inventory, graph, policy) {
-    const { manifests } = inventory;
-    const roots = new Map();
-    const keep = (digest, reason) => {
-        if (!roots.has(digest)) {
-            roots.set(digest, reason);
-        }
-    };
-    for (const [digest, tags] of graph.rootTags) {
-        keep(digest, { kind: 'tagged', tags });
-    }
-    for (const { digest, mediaType, kind } of manifests.values()) {
-        if (kind === 'unknown') {
-            keep(digest, { kind: 'unknown-type', mediaType });
-        }
-    }
-    if (policy.danglingReferrers === 'keep') {
-        for (const manifest of manifests.values()) {
-            if (manifest.kind !== 'unknown' && manifest.subject !== undefined) {
-                const { subject } = manifest;
-                if (!manifests.has(subject)) {
-                    keep(manifest.digest, { kind: 'dangling-referrer', subject });
-                }
-            }
-        }
-        for (const { tag, names, target } of graph.digestTags) {
-            if (!manifests.has(names)) {
-                keep(target, { kind: 'dangling-digest-tag', tag, names });
-            }
-        }
-    }
-    const births = new Births(inventory);
-    for (const digest of policy.gracePeriod === 0 ? [] : manifests.keys()) {
-        const created = births.of(digest);
-        if (created !== undefined && created > policy.now - policy.gracePeriod) {
-            keep(digest, { kind: 'young', created });
-        }
-    }
-    return roots;
-}
-/**
- * The images whose config has to be read before this plan can be believed: the possible orphans, and
- * what they contain. Empty when ages don't matter or are all known.
- */
-function unknownAges(inventory, plan, policy) {
-    if (policy.gracePeriod === 0) {
-        return [];
-    }
-    const queue = new Set(plan.orphans.map(({ digest }) => digest));
-    const images = [];
-    for (const digest of queue) {
-        const manifest = inventory.manifests.get(digest);
-        if (manifest === undefined) {
-            continue;
-        }
-        contained(manifest).forEach((inner) => queue.add(inner));
-        if (manifest.kind === 'image' &&
-            isImageConfigType(manifest.config.mediaType) &&
-            !inventory.facts.has(digest)) {
-            images.push(manifest);
-        }
-    }
-    return images;
-}
-function describeOrphans(inventory, graph, unreached) {
-    const births = new Births(inventory);
-    const reasons = orphanReasons(inventory, graph, unreached);
-    return deletionOrder(graph, unreached).map(({ digest, after }) => {
-        const created = births.of(digest);
-        return {
-            digest,
-            reason: reasons.get(digest) ?? { kind: 'unreachable' },
-            ...(created === undefined ? {} : { created }),
-            after,
-        };
-    });
-}
-function orphanReasons(inventory, graph, orphans) {
-    const { manifests } = inventory;
-    const reasons = new Map();
-    const give = (digest, reason) => {
-        if (orphans.has(digest) && !reasons.has(digest)) {
-            reasons.set(digest, reason);
-        }
-    };
-    for (const { tag, names, target } of graph.digestTags) {
-        give(target, manifests.has(names)
-            ? { kind: 'digest-tag', tag, of: names }
-            : { kind: 'dangling', subject: names });
-    }
-    for (const digest of orphans) {
-        const manifest = manifests.get(digest);
-        if (manifest?.kind !== 'unknown' && manifest?.subject !== undefined) {
-            const { subject } = manifest;
-            give(digest, manifests.has(subject) ? { kind: 'referrer', of: subject } : { kind: 'dangling', subject });
-        }
-    }
-    for (const [of, edges] of [...graph.edges].sort(([a], [b]) => compare(a, b))) {
-        for (const edge of orphans.has(of) ? edges : []) {
-            if (edge.kind === 'child') {
-                give(edge.to, { kind: 'child', of });
-            }
-        }
-    }
-    return reasons;
-}
-
-;// CONCATENATED MODULE: ./src/cleanup/survey.ts
-/**
- * Reads one repository into an inventory. Only reads: GET and HEAD. What can't be read becomes a gap,
- * and never a silent absence.
- */
-
-
-
-
-/** After so many gaps reading on would only cost time: nothing here will be deleted anyway. */
-const MOST_GAPS = 10;
-/**
- * Reads a repository until nothing new appears: its tags, the candidates, and every manifest that one
- * of those names. Then, for what looks like an orphan, the ages and referrers that might save it; with
- * them the plan is made again, until it asks for nothing more.
- *
- * @param candidates digests that may exist in the repository
- * @param earlier an inventory of the same repository, when this is the second look before a sweep: its
- *   manifests are not fetched again (their bytes can't change), and its tags are resolved with HEAD
- */
-async function surveyRepository(repository, candidates, options, earlier) {
-    const reading = new Reading(repository, options, earlier);
-    await reading.readTags();
-    await reading.follow([...candidates].map((digest) => ({ digest, source: 'input' })));
-    for (;;) {
-        const inventory = reading.inventory();
-        const plan = makePlan(inventory, options.policy);
-        if (!(await reading.lookCloser(inventory, plan))) {
-            return { inventory, plan };
-        }
-    }
-}
-class Reading {
-    #repository;
-    #options;
-    #earlier;
-    #tags = new Map();
-    #manifests = new Map();
-    #absent = new Set();
-    #brokenTags = [];
-    #sources = new Map();
-    #facts;
-    #gaps = [];
-    /** asked for by digest: nothing is asked for twice, whatever came of it */
-    #begun = new Set();
-    #askedForReferrers = new Set();
-    #hasReferrersApi = true;
-    constructor(repository, options, earlier) {
-        this.#repository = repository;
-        this.#options = options;
-        this.#earlier = earlier;
-        this.#facts = new Map(earlier?.facts);
-    }
-    inventory() {
-        return {
-            repository: this.#repository,
-            tags: new Map(this.#tags),
-            manifests: new Map(this.#manifests),
-            absent: new Set(this.#absent),
-            brokenTags: [...this.#brokenTags].sort(),
-            sources: new Map(this.#sources),
-            facts: new Map(this.#facts),
-            gaps: [...this.#gaps],
-        };
-    }
-    async readTags() {
-        const tags = await this.#attempt('the list of tags', () => this.#options.reader.tags(this.#repository));
-        await this.#each(tags ?? [], (tag) => `tag ${tag}`, (tag) => this.#readTag(tag));
-        const named = [...this.#tags.keys(), ...this.#brokenTags].map((tag) => parseDigestTag(tag)?.names);
-        await this.follow([
-            ...[...this.#manifests.values()].flatMap(namedBy),
-            ...named
-                .filter((digest) => digest !== undefined)
-                .map((digest) => ({ digest, source: 'digest-tag' })),
-        ]);
-    }
-    async #readTag(tag) {
-        const { reader } = this.#options;
-        const before = this.#earlier?.tags.get(tag);
-        if (before !== undefined) {
-            const known = this.#earlier?.manifests.get(before);
-            if (known !== undefined && (await reader.resolve(this.#repository, tag)) === before) {
-                this.#tags.set(tag, before);
-                this.#note(known, 'tag');
-                return;
-            }
-        }
-        const answer = await reader.manifest(this.#repository, tag);
-        if (answer.kind === 'absent') {
-            this.#brokenTags.push(tag);
-        }
-        else {
-            this.#tags.set(tag, answer.manifest.digest);
-            this.#note(answer.manifest, 'tag');
-        }
-    }
-    /** Reads these manifests and, wave by wave, all that they name. */
-    async follow(found) {
-        let wave = this.#unread(found);
-        while (wave.length > 0) {
-            const read = [];
-            await this.#each(wave, ({ digest }) => `manifest ${digest}`, async ({ digest, source }) => {
-                const manifest = await this.#readManifest(digest);
-                if (manifest === undefined) {
-                    this.#absent.add(digest);
-                    this.#sources.set(digest, source);
-                }
-                else {
-                    this.#note(manifest, source);
-                    read.push(manifest);
-                }
-            });
-            wave = this.#gaps.length < MOST_GAPS ? this.#unread(read.flatMap(namedBy)) : [];
-        }
-    }
-    async #readManifest(digest) {
-        const known = this.#earlier?.manifests.get(digest);
-        if (known !== undefined) {
-            return known;
-        }
-        const answer = await this.#options.reader.manifest(this.#repository, digest);
-        return answer.kind === 'found' ? answer.manifest : undefined;
-    }
-    #unread(found) {
-        return found.filter(({ digest }) => {
-            if (this.#begun.has(digest) || this.#manifests.has(digest)) {
-                return false;
-            }
-            this.#begun.add(digest);
-            return true;
-        });
-    }
-    #note(manifest, source) {
-        this.#manifests.set(manifest.digest, manifest);
-        if (!this.#sources.has(manifest.digest)) {
-            this.#sources.set(manifest.digest, source);
-        }
-    }
-    /**
-     * Reads what the plan still has to know before its orphans can be believed.
-     *
-     * @returns whether anything was read, so that the plan has to be made again
-     */
-    async lookCloser(inventory, plan) {
-        if (plan.orphans.length === 0 || inventory.gaps.length > 0) {
-            return false;
-        }
-        const young = unknownAges(inventory, plan, this.#options.policy);
-        await this.#each(young, ({ config }) => `config ${config.digest}`, (image) => this.#readFacts(image));
-        if (young.length > 0) {
-            return true;
-        }
-        const unasked = this.#hasReferrersApi
-            ? [...inventory.manifests.keys()].filter((digest) => !this.#askedForReferrers.has(digest))
-            : [];
-        const found = [];
-        // The first question alone: where there is no such API, the others are none, and no progress either.
-        for (const some of [unasked.slice(0, 1), unasked.slice(1)]) {
-            await this.#each(this.#hasReferrersApi ? some : [], (digest) => `referrers of ${digest}`, async (digest) => {
-                found.push(...(await this.#readReferrers(digest)));
-            });
-        }
-        await this.follow(found);
-        return unasked.length > 0;
-    }
-    async #readFacts(image) {
-        this.#facts.set(image.digest, await this.#options.reader.imageFacts(this.#repository, image));
-    }
-    /**
-     * Asked of every manifest, also of those that stay (docs/adr/0002): a referrer that only this API
-     * knows may be an index, and what looks like an orphan its child.
-     */
-    async #readReferrers(digest) {
-        this.#askedForReferrers.add(digest);
-        const referrers = await this.#options.reader.referrers(this.#repository, digest);
-        if (referrers === undefined) {
-            this.#hasReferrersApi = false;
-            return [];
-        }
-        return referrers.map((each) => ({ digest: each, source: 'referrers' }));
-    }
-    async #each(items, what, read) {
-        const { progress, concurrency } = this.#options;
-        progress.expect(items.length);
-        await pMap(items, async (item) => {
-            if (this.#gaps.length < MOST_GAPS) {
-                await this.#attempt(what(item), () => read(item));
-            }
-            progress.done();
-        }, { concurrency });
-    }
-    /** Runs a read; what registry and network do wrong becomes a gap, what we do wrong is thrown. */
-    async #attempt(what, read) {
-        try {
-            return await read();
-        }
-        catch (error) {
-            if (error instanceof RequestFailure) {
-                this.#gaps.push({ what, why: error.message });
-                if (this.#gaps.length === MOST_GAPS) {
-                    const why = `not read: ${String(MOST_GAPS)} things before it could not be read either`;
-                    this.#gaps.push({ what: 'the rest', why });
-                }
-                return undefined;
-            }
-            throw error;
-        }
-    }
-}
-/** The manifests that this one's body names. */
-function namedBy(manifest) {
-    if (manifest.kind === 'unknown') {
-        return [];
-    }
-    const children = manifest.kind === 'index'
-        ? manifest.children.map(({ digest }) => ({ digest, source: 'child' }))
-        : [];
-    return manifest.subject === undefined
-        ? children
-        : [...children, { digest: manifest.subject, source: 'subject' }];
-}
-
-;// CONCATENATED MODULE: ./src/registry/answer.ts
-/**
- * What a registry's error answers mean, in words that say what to do. The only place that looks at
- * error codes (distribution-spec, "Error Codes") and at the quirks behind them.
- */
-
-
-
-/** The registry answered, but not with what was asked for. The message is safe to print. */
-class RegistryError extends RequestFailure {
-    name = 'RegistryError';
-    kind;
-    constructor(kind, message) {
-        super(message);
-        this.kind = kind;
-    }
-}
-const ErrorBody = object({
-    errors: array(object({
-        code: fallback(string(), ''),
-        message: fallback(optional(string(), ''), ''),
-        detail: fallback(optional(string()), undefined),
-    })),
-});
-/** The first error of a registry's JSON error body; `undefined` when the body is something else. */
-function errorOf(response) {
-    let body;
-    try {
-        body = JSON.parse(response.body.toString('utf8'));
-    }
-    catch {
-        return undefined;
-    }
-    const parsed = safeParse(ErrorBody, body);
-    return parsed.success ? parsed.output.errors[0] : undefined;
-}
-/**
- * Whether a 404 says that the manifest or repository does not exist. Others mean something else:
- * Distribution answers MANIFEST_UNKNOWN also for an OCI manifest that Accept left out ("accept header
- * does not support OCI manifests"), proxies and web servers answer with HTML.
- */
-function saysUnknown(response) {
-    // First of all, since it is asked of every answer, and the others' bodies are large.
-    if (response.status !== 404) {
-        return false;
-    }
-    const error = errorOf(response);
-    return (error !== undefined &&
-        (error.code === 'MANIFEST_UNKNOWN' || error.code === 'NAME_UNKNOWN') &&
-        !/accept header/i.test(error.message));
-}
-/** @param quote makes text of the registry safe to print: secrets out, control characters out, cut */
-function refusal(response, doing, quote) {
-    const { status } = response;
-    const error = errorOf(response);
-    const said = error === undefined ? '' : ` (${quote(`${error.code} ${error.message}`.trim())})`;
-    // The exact words: other registries answer 403 DENIED to accounts that may only read.
-    const isReadOnly = error?.code === 'DENIED' && error.detail === 'repository is read-only';
-    if (status === 403 && (doing.deletes ?? doing.pushes) && isReadOnly) {
-        return new RegistryError('read-only', `the registry refused to ${doing.what}: 403${said}, and says that its storage is read-only ` +
-            '(`--store-ro` of olareg). Run this again when it accepts writes');
-    }
-    if (status === 401 || status === 403) {
-        const scope = quote(missingScope(response) ?? doing.scope);
-        const lack = scope === ''
-            ? 'The credentials were not accepted'
-            : `The credentials lack the scope \`${scope}\``;
-        return new RegistryError(status === 401 ? 'unauthorized' : 'forbidden', `the registry refused to ${doing.what}: ${String(status)}${said}. ${lack}: give \`username\` and ` +
-            '`password` of an account that may do this, or log in with docker/login-action before this step');
-    }
-    // 405 with another code is about this manifest alone: zot's DENIED protects the child of an index.
-    if (status === 405 && doing.deletes && (error === undefined || error.code === 'UNSUPPORTED')) {
-        return error !== undefined
-            ? new RegistryError('deletes-off', `the registry refused to ${doing.what}: 405${said}. Deleting is switched off there: start ` +
-                'Distribution with REGISTRY_STORAGE_DELETE_ENABLED=true (`storage.delete.enabled` in its ' +
-                'configuration), olareg with `--api-delete`. If it is a pull-through cache, it never deletes: ' +
-                'clean the registry behind it')
-            : new RegistryError('read-only', `the registry refused to ${doing.what}: 405 without an error code, as a registry in read-only ` +
-                'mode answers (`storage.maintenance.readonly`). Run this again when it accepts writes');
-    }
-    if (status === 404 && doing.optional && response.body.length === 0) {
-        return new RegistryError('unexpected', `could not ${doing.what}: 404 without a body, as a registry answers that has no such list`);
-    }
-    if (error === undefined && (status === 404 || (status >= 200 && status < 400))) {
-        return new RegistryError('not-a-registry', `could not ${doing.what}: ${String(status)} with a body that is no registry's ` +
-            `(${quote(response.headers['content-type'] ?? 'no Content-Type')}). Is \`registry-url\` right, ` +
-            'and does no proxy answer in its place?');
-    }
-    return new RegistryError('unexpected', `could not ${doing.what}: the registry answered ${String(status)}${said}`);
-}
-/** The scope that the registry's challenge asks for, which may be more exact than what was asked for. */
-function missingScope(response) {
-    return parseChallenges(response.headers['www-authenticate'])
-        .find((challenge) => challenge.scheme === 'bearer')
-        ?.params.get('scope');
-}
-/** A JSON body of this shape; `undefined` when it is something else. */
-function jsonOf(schema, response) {
-    try {
-        const parsed = safeParse(schema, JSON.parse(response.body.toString('utf8')));
-        return parsed.success ? parsed.output : undefined;
-    }
-    catch {
-        return undefined;
-    }
-}
-
-;// CONCATENATED MODULE: ./src/cleanup/verify.ts
-/**
- * Proves after a sweep that what was kept is still there: every kept tag resolves, and so does every
- * child of every index behind one. Only reads.
- */
-
-
-/**
- * @param inventory the repository as it was right before the sweep
- * @param deleted what the sweep deleted
- * @returns what no longer resolves, or could not be asked for. What was broken before the sweep, and
- *   tags of deleted manifests, are not among it
- */
-async function verifyRepository(inventory, deleted, { reader, concurrency }) {
-    const { repository } = inventory;
-    const broken = [];
-    const check = async (what, look) => {
-        try {
-            const why = await look();
-            if (why !== undefined) {
-                broken.push({ what, why });
-            }
-        }
-        catch (error) {
-            if (!(error instanceof RequestFailure)) {
-                throw error;
-            }
-            broken.push({ what, why: `could not be read again: ${error.message}` });
-        }
-    };
-    let listed = [];
-    await check('the list of tags', async () => {
-        listed = await reader.tags(repository);
-        return undefined;
-    });
-    const expected = [...inventory.tags]
-        .filter(([, digest]) => !deleted.has(digest))
-        .map(([tag]) => tag);
-    const tags = [...new Set([...listed, ...expected])].filter((tag) => !inventory.brokenTags.includes(tag));
-    // What each tag points at now: a manifest known from before, or one that a push brought meanwhile.
-    const standing = new Map();
-    await pMap(tags, (tag) => check(`tag ${tag}`, async () => {
-        const before = inventory.tags.get(tag);
-        if (before !== undefined && (await reader.resolve(repository, tag)) === before) {
-            standing.set(before, inventory.manifests.get(before));
-            return undefined;
-        }
-        const answer = await reader.manifest(repository, tag);
-        if (answer.kind === 'absent') {
-            // Some registries leave the tags of a deleted manifest behind.
-            const went = before !== undefined && deleted.has(before);
-            return went ? undefined : 'its manifest is gone';
-        }
-        standing.set(answer.manifest.digest, answer.manifest);
-        return undefined;
-    }), { concurrency });
-    const asked = new Set();
-    let wave = childrenOf([...standing.values()], inventory, asked);
-    while (wave.length > 0) {
-        const read = [];
-        await pMap(wave, (digest) => check(`manifest ${digest}`, async () => {
-            const known = inventory.manifests.get(digest);
-            if (known !== undefined && (await reader.resolve(repository, digest)) === digest) {
-                read.push(known);
-                return undefined;
-            }
-            const answer = await reader.manifest(repository, digest);
-            if (answer.kind === 'absent') {
-                return 'an index that is kept has it as a child, and it is gone';
-            }
-            read.push(answer.manifest);
-            return undefined;
-        }), { concurrency });
-        wave = childrenOf(read, inventory, asked);
-    }
-    return broken.sort((a, b) => (a.what < b.what ? -1 : 1));
-}
-/** The children that have not been asked for yet, without those that were missing before the sweep. */
-function childrenOf(manifests, inventory, asked) {
-    const children = manifests.flatMap((manifest) => manifest?.kind === 'index' ? manifest.children.map(({ digest }) => digest) : []);
-    return children.filter((digest) => {
-        const isNew = !asked.has(digest) && !inventory.absent.has(digest);
-        asked.add(digest);
-        return isNew;
-    });
-}
-
-;// CONCATENATED MODULE: ./src/cleanup/sweep.ts
-/**
- * Carries out a plan: the only stage that deletes. Looks again before the first delete, deletes nothing
- * that the plan did not hold, and never a manifest whose predecessor is still there.
- */
-
-
-
-
-
-/** After one of these the registry refuses every other delete in the repository as well. */
-const FINAL = ['unauthorized', 'forbidden', 'deletes-off', 'read-only'];
-/**
- * Deletes the orphans of one repository's plan and verifies what was kept.
- *
- * @param survey the repository as it was read when the plan was made
- * @param candidates the same digests that the survey was given
- */
-async function sweepRepository(survey, candidates, options) {
-    const { repository, orphans } = survey.plan;
-    // Tags may have moved since, and pushes come in: the plan is made again with what is there now. What
-    // is to go is looked at whatever named it: of an index out of sight, the child would go before it.
-    const known = new Set([...candidates, ...orphans.map(({ digest }) => digest)]);
-    const fresh = await surveyRepository(repository, known, options, survey.inventory);
-    const [gap] = fresh.inventory.gaps;
-    if (gap !== undefined) {
-        const why = `looking again before the first delete, ${gap.what} could not be read: ${gap.why}`;
-        const skipped = orphans.map(({ digest }) => ({ digest, why }));
-        return { repository, deleted: [], gone: [], spared: [], failed: [], skipped, broken: [] };
-    }
-    const planned = new Set(orphans.map(({ digest }) => digest));
-    // In the new plan's order: what has to go first may have changed with the tags.
-    const condemned = fresh.plan.orphans.filter(({ digest }) => planned.has(digest));
-    const keptNow = new Map(fresh.plan.keep.map(({ digest, reason }) => [digest, reason]));
-    const spared = orphans.flatMap(({ digest }) => {
-        const reason = keptNow.get(digest);
-        return reason === undefined ? [] : [{ digest, reason }];
-    });
-    const { results, changed } = await deleteInOrder(repository, condemned, options);
-    const of = (kind) => condemned
-        .filter(({ digest }) => results.get(digest)?.kind === kind)
-        .map(({ digest }) => digest);
-    const explained = (kind) => condemned.flatMap(({ digest }) => {
-        const result = results.get(digest);
-        return result?.kind === kind ? [{ digest, why: result.why }] : [];
-    });
-    const deleted = of('deleted');
-    const gone = of('gone');
-    return {
-        repository,
-        deleted,
-        gone,
-        spared,
-        failed: explained('failed'),
-        skipped: explained('skipped'),
-        broken: changed
-            ? await verifyRepository(fresh.inventory, new Set([...deleted, ...gone]), options)
-            : [],
-    };
-}
-async function deleteInOrder(repository, condemned, { writer, concurrency, progress }) {
-    const results = new Map();
-    const pending = new Map();
-    let calledOff;
-    let changed = false;
-    async function remove({ digest, after }) {
-        // They stand earlier in the list, so each has begun, or is not to be deleted in this run.
-        await Promise.all(after.map((before) => pending.get(before) ?? Promise.resolve()));
-        const standing = after.find((before) => {
-            const kind = results.get(before)?.kind;
-            return kind !== 'deleted' && kind !== 'gone';
-        });
-        if (calledOff !== undefined) {
-            return { kind: 'skipped', why: calledOff };
-        }
-        if (standing !== undefined) {
-            return { kind: 'skipped', why: `${standing}, which has to go before it, is still there` };
-        }
-        try {
-            const kind = await writer.deleteManifest(repository, digest);
-            changed ||= kind === 'deleted';
-            return { kind };
-        }
-        catch (error) {
-            if (error instanceof RequestFailure) {
-                if (error instanceof RegistryError && FINAL.includes(error.kind)) {
-                    calledOff = 'not tried: the registry refused another delete in this repository';
-                }
-                else {
-                    // No answer, or a 500: it may have been carried out all the same.
-                    changed = true;
-                }
-                return { kind: 'failed', why: error.message };
-            }
-            throw error;
-        }
-    }
-    progress.expect(condemned.length);
-    await pMap(condemned, (orphan) => {
-        const task = remove(orphan).then((result) => {
-            results.set(orphan.digest, result);
-            progress.done();
-        });
-        pending.set(orphan.digest, task);
-        return task;
-    }, { concurrency });
-    return { results, changed };
-}
-
-;// CONCATENATED MODULE: ./src/registry/choice.ts
-/**
- * @param named the repositories of the candidates, which the catalog may not list
- * @throws RegistryError or TransportError when the catalog is needed and can't be read
- */
-async function chooseRepositories(reader, selection, named) {
-    if (selection.names !== undefined) {
-        return { repositories: selection.names, isComplete: false, unnameable: 0 };
-    }
-    const { repositories, unnameable } = await reader.catalog();
-    const known = [...new Set([...repositories, ...named])].sort();
-    const chosen = known.filter((repository) => selection.includes(repository));
-    return {
-        repositories: chosen,
-        isComplete: chosen.length === known.length && unnameable === 0,
-        unnameable,
-    };
-}
-/** The repositories of a plan that is carried out, as far as the run is to look at them at all. */
-function chooseApproved(approved, selection) {
-    const chosen = [...approved].filter((repository) => selection.includes(repository));
-    return { repositories: chosen.sort(), isComplete: false, unnameable: 0 };
-}
-
-;// CONCATENATED MODULE: ./src/oci/image-config.ts
-/** What an image's config tells (image-spec config.md): when it was built, and for which platform. */
-
-const image_config_text = fallback(optional(string()), undefined);
-const image_config_ConfigSchema = object({ created: image_config_text, architecture: image_config_text, os: image_config_text, variant: image_config_text });
-/**
- * Never throws: a config that isn't one proves nothing. `created` is the time of the build, not of the
- * push, and 1970 in reproducible builds, so it can only show that an image is young, never that it's old.
- */
-function factsOf(bytes) {
-    let body;
-    try {
-        body = JSON.parse(new TextDecoder().decode(bytes));
-    }
-    catch {
-        return {};
-    }
-    const parsed = safeParse(image_config_ConfigSchema, body);
-    if (!parsed.success) {
-        return {};
-    }
-    const { created, architecture, os, variant } = parsed.output;
-    const time = created === undefined ? Number.NaN : Date.parse(created);
-    return {
-        ...(Number.isNaN(time) ? {} : { created: time }),
-        ...(os === undefined || architecture === undefined
-            ? {}
-            : { platform: { os, architecture, ...(variant === undefined ? {} : { variant }) } }),
-    };
-}
-
 ;// CONCATENATED MODULE: ./src/oci/manifest.ts
 /**
  * Manifests and descriptors, read from bytes that a registry sent. Nothing in them is trusted: a body
@@ -54453,7 +58252,7 @@ class ManifestError extends Error {
 }
 const SCHEMA_1 = "it is of Docker's old schema 1, whose digest can't be verified. Push the image again with a current " +
     'client, or leave its repository out with `repositories`';
-const Size = pipe(dist_number(), safeInteger(), minValue(0));
+const Size = pipe(number(), safeInteger(), minValue(0));
 /** What is only shown or counted is dropped when it is malformed; it can't make a manifest unreadable. */
 const lenient = (schema) => fallback(optional(schema), undefined);
 const list = (schema) => nullish(array(schema), []);
@@ -54607,6 +58406,2729 @@ function shared(fields) {
         artifactType,
         annotations,
     });
+}
+
+;// CONCATENATED MODULE: ./src/backup/index-line.ts
+/** One line of a backup's index, as JSON: what a saved manifest was. Pure. The format is in docs/undo.md. */
+
+
+
+
+const index_line_VERSION = 1;
+const Line = object({
+    version: literal(index_line_VERSION),
+    registry: string(),
+    repository: pipe(string(), check(isRepository)),
+    digest: custom((digest) => typeof digest === 'string' && isDigest(digest)),
+    mediaType: pipe(string(), check((type) => type !== '' && mediaTypeOf(type) === type)),
+    tags: array(pipe(string(), check(isTag))),
+    savedAt: pipe(string(), isoTimestamp(), transform((text) => Date.parse(text))),
+});
+/** With its line feed. */
+function indexLine(entry) {
+    const { registry, repository, digest, mediaType, tags, savedAt, reason } = entry;
+    const line = {
+        version: index_line_VERSION,
+        registry,
+        repository,
+        digest,
+        mediaType,
+        tags,
+        savedAt: new Date(savedAt).toISOString(),
+        reason,
+    };
+    return `${JSON.stringify(line)}\n`;
+}
+/** `undefined` for a line that was cut off, or is of another version. */
+function parseIndexLine(text) {
+    try {
+        const parsed = safeParse(Line, JSON.parse(text));
+        if (!parsed.success) {
+            return undefined;
+        }
+        const { version: _, ...entry } = parsed.output;
+        return entry;
+    }
+    catch {
+        return undefined;
+    }
+}
+
+;// CONCATENATED MODULE: ./src/backup/backup.ts
+/**
+ * Where manifests are kept that are about to be deleted: a directory with their bytes under their digests,
+ * and an index of what each was. A run may be killed at any moment: what `save` has promised is on the disk.
+ */
+
+
+
+
+
+
+
+/** The directory can't be written to or read. The message says what to do. */
+class BackupError extends Error {
+    name = 'BackupError';
+}
+const INDEX = 'index.jsonl';
+const backup_MANIFESTS = 'manifests';
+const WRITERS = 8;
+/** Bytes. Node writes twice as many in one call, so no line of another run comes between them. */
+const backup_PIECE = 256 * 1024;
+/** `<directory>/manifests/sha256/<hex>` */
+function fileOf(directory, digest) {
+    const algorithm = algorithmOf(digest);
+    return external_node_path_default().join(directory, backup_MANIFESTS, algorithm, digest.slice(algorithm.length + 1));
+}
+/** Nothing is made until the first manifest is saved. */
+function openBackup(directory) {
+    const root = external_node_path_default().resolve(directory);
+    // Lines of several repositories must not mix, and who finds a directory made must find it synced.
+    const oneAtATime = pLimit(1);
+    let isUsed = false;
+    async function save(manifests) {
+        const files = new Map(manifests.map(({ digest, bytes }) => [fileOf(root, digest), bytes]));
+        const directories = [...new Set([...files.keys()].map((file) => external_node_path_default().dirname(file)))];
+        for (const each of directories) {
+            await oneAtATime(() => makeDirectory(each));
+        }
+        await pMap(files, ([file, bytes]) => backup_writeFile(file, bytes), { concurrency: WRITERS });
+        for (const each of [...directories, external_node_path_default().join(root, backup_MANIFESTS)]) {
+            await syncDirectory(each);
+        }
+        // Last: what the index names is there.
+        await oneAtATime(() => append(external_node_path_default().join(root, INDEX), manifests.map(indexLine)));
+        await syncDirectory(root);
+        isUsed = true;
+    }
+    return {
+        directory: root,
+        get isUsed() {
+            return isUsed;
+        },
+        async save(manifests) {
+            const wrong = manifests.find((each) => !canBeReadBack(each));
+            if (wrong !== undefined) {
+                throw new BackupError(`what is at hand of ${wrong.digest} is not what could be restored: it was not saved`);
+            }
+            try {
+                if (manifests.length > 0) {
+                    await save(manifests);
+                }
+            }
+            catch (error) {
+                // Node's own, as is whatever goes wrong with files.
+                const { message } = error;
+                throw new BackupError(`what is to be deleted could not be saved in ${root} first: ${message}. Give a directory in ` +
+                    '`backup-dir` that can be written to and has room', { cause: error });
+            }
+        },
+    };
+}
+function canBeReadBack(manifest) {
+    const { digest, bytes } = manifest;
+    return (digestOf(bytes, algorithmOf(digest)) === digest &&
+        parseIndexLine(indexLine(manifest)) !== undefined);
+}
+/** With the names of all directories that had to be made for it, each of which stands in the one above. */
+async function makeDirectory(directory) {
+    const first = await (0,promises_namespaceObject.mkdir)(directory, { recursive: true });
+    if (first !== undefined) {
+        let above = external_node_path_default().dirname(first);
+        for (const name of external_node_path_default().relative(above, directory).split((external_node_path_default()).sep)) {
+            await syncDirectory(above);
+            above = external_node_path_default().join(above, name);
+        }
+    }
+}
+/** Whole or not at all, whoever else writes the same: its name says its content. */
+async function backup_writeFile(file, bytes) {
+    const there = await (0,promises_namespaceObject.readFile)(file).catch(() => undefined);
+    if (there?.equals(bytes) === true) {
+        return;
+    }
+    const unfinished = `${file}.${(0,external_node_crypto_.randomBytes)(6).toString('hex')}.tmp`;
+    try {
+        const handle = await (0,promises_namespaceObject.open)(unfinished, 'wx');
+        try {
+            await handle.writeFile(bytes);
+            await handle.sync();
+        }
+        finally {
+            await handle.close();
+        }
+        await (0,promises_namespaceObject.rename)(unfinished, file);
+    }
+    catch (error) {
+        await (0,promises_namespaceObject.rm)(unfinished, { force: true }).catch(() => undefined);
+        throw error;
+    }
+}
+async function append(file, lines) {
+    const handle = await (0,promises_namespaceObject.open)(file, 'a+');
+    try {
+        const { size } = await handle.stat();
+        const last = Buffer.from('\n');
+        if (size > 0) {
+            await handle.read(last, 0, 1, size - 1);
+        }
+        // A run that was killed may have left half a line.
+        let piece = last.toString() === '\n' ? '' : '\n';
+        for (const line of lines) {
+            if (piece.length + line.length > backup_PIECE) {
+                await handle.writeFile(piece);
+                piece = '';
+            }
+            piece += line;
+        }
+        await handle.writeFile(piece);
+        await handle.sync();
+    }
+    finally {
+        await handle.close();
+    }
+}
+/** Without it a new file's name may be lost with the power. Windows has no such thing, and refuses. */
+async function syncDirectory(directory) {
+    if (process.platform === 'win32') {
+        return;
+    }
+    const handle = await (0,promises_namespaceObject.open)(directory, 'r');
+    try {
+        await handle.sync();
+    }
+    finally {
+        await handle.close();
+    }
+}
+
+;// CONCATENATED MODULE: ./src/registry/answer.ts
+/**
+ * What a registry's error answers mean, in words that say what to do. The only place that looks at
+ * error codes (distribution-spec, "Error Codes") and at the quirks behind them.
+ */
+
+
+
+/** The registry answered, but not with what was asked for. The message is safe to print. */
+class RegistryError extends RequestFailure {
+    name = 'RegistryError';
+    kind;
+    constructor(kind, message) {
+        super(message);
+        this.kind = kind;
+    }
+}
+const ErrorBody = object({
+    errors: array(object({
+        code: fallback(string(), ''),
+        message: fallback(optional(string(), ''), ''),
+        detail: fallback(optional(string()), undefined),
+    })),
+});
+/** The first error of a registry's JSON error body; `undefined` when the body is something else. */
+function errorOf(response) {
+    let body;
+    try {
+        body = JSON.parse(response.body.toString('utf8'));
+    }
+    catch {
+        return undefined;
+    }
+    const parsed = safeParse(ErrorBody, body);
+    return parsed.success ? parsed.output.errors[0] : undefined;
+}
+/**
+ * Whether a 404 says that the manifest or repository does not exist. Others mean something else:
+ * Distribution answers MANIFEST_UNKNOWN also for an OCI manifest that Accept left out ("accept header
+ * does not support OCI manifests"), proxies and web servers answer with HTML.
+ */
+function saysUnknown(response) {
+    // First of all, since it is asked of every answer, and the others' bodies are large.
+    if (response.status !== 404) {
+        return false;
+    }
+    const error = errorOf(response);
+    return (error !== undefined &&
+        (error.code === 'MANIFEST_UNKNOWN' || error.code === 'NAME_UNKNOWN') &&
+        !/accept header/i.test(error.message));
+}
+/** @param quote makes text of the registry safe to print: secrets out, control characters out, cut */
+function refusal(response, doing, quote) {
+    const { status } = response;
+    const error = errorOf(response);
+    const said = error === undefined ? '' : ` (${quote(`${error.code} ${error.message}`.trim())})`;
+    // The exact words: other registries answer 403 DENIED to accounts that may only read.
+    const isReadOnly = error?.code === 'DENIED' && error.detail === 'repository is read-only';
+    if (status === 403 && (doing.deletes ?? doing.pushes) && isReadOnly) {
+        return new RegistryError('read-only', `the registry refused to ${doing.what}: 403${said}, and says that its storage is read-only ` +
+            '(`--store-ro` of olareg). Run this again when it accepts writes');
+    }
+    if (status === 401 || status === 403) {
+        const scope = quote(missingScope(response) ?? doing.scope);
+        const lack = scope === ''
+            ? 'The credentials were not accepted'
+            : `The credentials lack the scope \`${scope}\``;
+        return new RegistryError(status === 401 ? 'unauthorized' : 'forbidden', `the registry refused to ${doing.what}: ${String(status)}${said}. ${lack}: give \`username\` and ` +
+            '`password` of an account that may do this, or log in with docker/login-action before this step');
+    }
+    // 405 with another code is about this manifest alone: zot's DENIED protects the child of an index.
+    if (status === 405 && doing.deletes && (error === undefined || error.code === 'UNSUPPORTED')) {
+        return error !== undefined
+            ? new RegistryError('deletes-off', `the registry refused to ${doing.what}: 405${said}. Deleting is switched off there: start ` +
+                'Distribution with REGISTRY_STORAGE_DELETE_ENABLED=true (`storage.delete.enabled` in its ' +
+                'configuration), olareg with `--api-delete`. If it is a pull-through cache, it never deletes: ' +
+                'clean the registry behind it')
+            : new RegistryError('read-only', `the registry refused to ${doing.what}: 405 without an error code, as a registry in read-only ` +
+                'mode answers (`storage.maintenance.readonly`). Run this again when it accepts writes');
+    }
+    if (status === 404 && doing.optional && response.body.length === 0) {
+        return new RegistryError('unexpected', `could not ${doing.what}: 404 without a body, as a registry answers that has no such list`);
+    }
+    if (error === undefined && (status === 404 || (status >= 200 && status < 400))) {
+        return new RegistryError('not-a-registry', `could not ${doing.what}: ${String(status)} with a body that is no registry's ` +
+            `(${quote(response.headers['content-type'] ?? 'no Content-Type')}). Is \`registry-url\` right, ` +
+            'and does no proxy answer in its place?');
+    }
+    return new RegistryError('unexpected', `could not ${doing.what}: the registry answered ${String(status)}${said}`);
+}
+/** The scope that the registry's challenge asks for, which may be more exact than what was asked for. */
+function missingScope(response) {
+    return parseChallenges(response.headers['www-authenticate'])
+        .find((challenge) => challenge.scheme === 'bearer')
+        ?.params.get('scope');
+}
+/** A JSON body of this shape; `undefined` when it is something else. */
+function jsonOf(schema, response) {
+    try {
+        const parsed = safeParse(schema, JSON.parse(response.body.toString('utf8')));
+        return parsed.success ? parsed.output : undefined;
+    }
+    catch {
+        return undefined;
+    }
+}
+
+;// CONCATENATED MODULE: ./src/cleanup/deletion.ts
+/**
+ * Sends the deletes of one sweep, in their order and never past its end. Nothing here chooses what goes: it is
+ * the hand of `sweep.ts`, and the only caller of the registry's delete.
+ */
+
+
+
+
+/** After one of these the registry refuses every other delete in the repository as well. */
+const FINAL = ['unauthorized', 'forbidden', 'deletes-off', 'read-only'];
+/**
+ * Deletes these manifests. What `isOver` cut off is without a result.
+ *
+ * @param condemned in an order in which all of `after` stand before
+ * @param tagged of them, those that tags point at
+ * @param results only added to. Of what was deleted before and stands in an `after` again, somebody has pushed it
+ *   since
+ * @returns whether the registry may have changed
+ */
+async function deleteInOrder(repository, condemned, tagged, results, { writer, concurrency, isOver, onDone }) {
+    const pending = new Map();
+    // One after the other: Distribution removes a manifest's tags by asking all tags; if
+    // one of them goes meanwhile, 2.8.2 answers 500, has deleted the manifest, and leaves its tag for good.
+    let untagging = Promise.resolve();
+    const away = new Set();
+    let calledOff;
+    let changed = false;
+    async function remove({ digest, after }) {
+        // They stand earlier in the list, so each has begun, or is not to be deleted in this run.
+        await Promise.all(after.map((before) => pending.get(before) ?? Promise.resolve()));
+        if (calledOff !== undefined) {
+            return { kind: 'skipped', why: calledOff };
+        }
+        // Before the question after predecessors, which have no result either when it is over.
+        if (isOver()) {
+            return undefined;
+        }
+        const standing = after.find((before) => !away.has(before));
+        if (standing !== undefined) {
+            return { kind: 'skipped', why: `${standing}, which has to go before it, is still there` };
+        }
+        try {
+            const kind = await writer.deleteManifest(repository, digest);
+            // Also when it was gone: a try of ours whose answer was lost may have done it.
+            changed = true;
+            away.add(digest);
+            return { kind };
+        }
+        catch (error) {
+            if (error instanceof NotSent) {
+                return { kind: 'skipped', why: error.message };
+            }
+            if (error instanceof RequestFailure) {
+                if (error instanceof RegistryError && FINAL.includes(error.kind)) {
+                    calledOff = 'not tried: the registry refused another delete in this repository';
+                }
+                else {
+                    // No answer, or a 500: it may have been carried out all the same.
+                    changed = true;
+                }
+                return { kind: 'failed', why: error.message };
+            }
+            throw error;
+        }
+    }
+    await pMap(condemned, (orphan) => {
+        const isTagged = tagged.has(orphan.digest);
+        const removed = isTagged ? untagging.then(() => remove(orphan)) : remove(orphan);
+        const task = removed.then((result) => {
+            if (result !== undefined) {
+                results.set(orphan.digest, result);
+                onDone();
+            }
+        });
+        if (isTagged) {
+            untagging = Promise.allSettled([task]);
+        }
+        pending.set(orphan.digest, task);
+        return task;
+    }, { concurrency });
+    return changed;
+}
+
+;// CONCATENATED MODULE: ./src/cleanup/graph.ts
+
+function compare(a, b) {
+    return a < b ? -1 : a > b ? 1 : 0;
+}
+/**
+ * Whether a tag with a digest tag's name is one (design, "How it decides", the first trap). People tag
+ * an image with its own digest to keep it, and one registry resolves such a name to the image itself:
+ * a fallback tag has to look like one, an index whose entries all have the named manifest as subject.
+ */
+function isDigestTag(tag, target, manifests) {
+    if (target === tag.names) {
+        return false;
+    }
+    if (tag.role !== 'fallback') {
+        return true;
+    }
+    const index = manifests.get(target);
+    if (index?.kind !== 'index' || index.others.length > 0) {
+        return false;
+    }
+    // An entry that the registry no longer has proves nothing, so one that it has must speak for the tag.
+    const entries = index.children
+        .map((child) => manifests.get(child.digest))
+        .filter((entry) => entry !== undefined);
+    return (index.children.length === 0 ||
+        (entries.length > 0 &&
+            entries.every((entry) => entry.kind !== 'unknown' && entry.subject === tag.names)));
+}
+function ownEdges(manifest) {
+    switch (manifest.kind) {
+        case 'unknown':
+            return manifest.mentions.map((to) => ({ kind: 'mentioned', to }));
+        case 'image':
+            return manifest.subject === undefined ? [] : [{ kind: 'subject', to: manifest.subject }];
+        case 'index': {
+            const children = manifest.children.map(({ digest }) => ({
+                kind: 'child',
+                to: digest,
+            }));
+            // Entries of other types are never fetched, for on Distribution ≤ 2.8 a layer's digest is poison
+            // on the manifests route; but should one of them be a known manifest, it is in use.
+            const others = manifest.others.map(({ digest }) => ({
+                kind: 'mentioned',
+                to: digest,
+            }));
+            return [
+                ...children,
+                ...others,
+                ...(manifest.subject === undefined
+                    ? []
+                    : [{ kind: 'subject', to: manifest.subject }]),
+            ];
+        }
+    }
+}
+/** The order of edges decides which reason is told when there are several: the plainest first. */
+const EDGE_ORDER = ['child', 'subject', 'referrer', 'digest-tag', 'mentioned'];
+function byOrder(a, b) {
+    return EDGE_ORDER.indexOf(a.kind) - EDGE_ORDER.indexOf(b.kind) || compare(a.to, b.to);
+}
+function buildGraph(inventory) {
+    const { manifests } = inventory;
+    const rootTags = new Map();
+    const digestTags = [];
+    const edges = new Map();
+    for (const [digest, manifest] of manifests) {
+        edges.set(digest, ownEdges(manifest).filter(({ to }) => manifests.has(to)));
+    }
+    for (const [digest, manifest] of manifests) {
+        if (manifest.kind !== 'unknown' && manifest.subject !== undefined) {
+            edges.get(manifest.subject)?.push({ kind: 'referrer', to: digest });
+        }
+    }
+    for (const [tag, target] of [...inventory.tags].sort(([a], [b]) => compare(a, b))) {
+        const named = parseDigestTag(tag);
+        if (named !== undefined && isDigestTag(named, target, manifests)) {
+            digestTags.push({ ...named, target });
+            edges.get(named.names)?.push({ kind: 'digest-tag', tag, to: target });
+        }
+        else {
+            const tags = rootTags.get(target);
+            if (tags === undefined) {
+                rootTags.set(target, [tag]);
+            }
+            else {
+                tags.push(tag);
+            }
+        }
+    }
+    for (const list of edges.values()) {
+        list.sort(byOrder);
+    }
+    return { rootTags, digestTags, edges };
+}
+/**
+ * Everything that can be reached from `roots`, with the step that reached it first. Roots themselves
+ * are not in the answer. The order of `roots` decides between several ways, so sort them.
+ */
+function reach(graph, roots) {
+    const rootSet = new Set(roots);
+    const steps = new Map();
+    const queue = [...rootSet];
+    // The queue grows while it is walked: breadth first, so that the reason told is the nearest one.
+    for (const from of queue) {
+        for (const edge of graph.edges.get(from) ?? []) {
+            if (!rootSet.has(edge.to) && !steps.has(edge.to)) {
+                steps.set(edge.to, { from, edge });
+                queue.push(edge.to);
+            }
+        }
+    }
+    return steps;
+}
+
+;// CONCATENATED MODULE: ./src/cleanup/restore.ts
+/**
+ * Puts deleted manifests back from their saved bytes: children before parents, tags last. Never moves a tag
+ * that names something else by now, and says of each that can't come back what is missing.
+ */
+
+
+
+
+/**
+ * @throws nothing of registry and network: what can't be put back is in the answer
+ */
+async function restoreRepository(repository, lost, { reader, pusher, concurrency }) {
+    const results = new Map();
+    const tags = new Map();
+    const readable = new Map();
+    for (const one of lost) {
+        const saved = read(one);
+        if (typeof saved !== 'string') {
+            readable.set(one.digest, saved);
+            continue;
+        }
+        results.set(one.digest, { kind: 'failed', why: saved });
+        one.tags.forEach((tag) => tags.set(tag, withoutIts(one.digest)));
+    }
+    /** HEAD; and GET where its answer settles nothing. */
+    const isThere = async (digest) => (await reader.resolve(repository, digest)) === digest ||
+        (await reader.manifest(repository, digest)).kind === 'found';
+    const putBack = async ({ manifest, bytes }) => {
+        const { digest, mediaType } = manifest;
+        if (await isThere(digest)) {
+            return { kind: 'standing' };
+        }
+        const missing = (manifest.kind === 'index' ? missingEntry(manifest) : undefined) ??
+            (await missingBlobs(manifest));
+        if (missing !== undefined) {
+            return { kind: 'failed', why: missing };
+        }
+        if (pusher === undefined) {
+            return { kind: 'restored' };
+        }
+        await pusher.pushManifest(repository, digest, { mediaType, bytes });
+        // Asked for by its digest, so that what comes has been checked against it.
+        return (await reader.manifest(repository, digest)).kind === 'found'
+            ? { kind: 'restored' }
+            : { kind: 'failed', why: 'the registry took it, and says that it does not have it' };
+    };
+    /** Of an entry that was gone before, the registry decides whether it takes the index. */
+    const missingEntry = (index) => {
+        const entry = entriesOf(index).find((digest) => results.get(digest)?.kind === 'failed');
+        return entry && `${entry}, which it holds, could not be put back`;
+    };
+    /** An index may list layers, and manifests of types that are none of ours. */
+    const hasBlob = async (manifest, digest) => (await reader.hasBlob(repository, digest)) ||
+        // What has a result by now has been put back before it, or would have been.
+        (manifest.kind === 'index' && (results.has(digest) || (await isThere(digest))));
+    const missingBlobs = async (manifest) => {
+        const found = await pMap(blobsOf(manifest), async (blob) => ((await hasBlob(manifest, blob)) ? [] : [blob]), { concurrency });
+        const gone = found.flat();
+        return gone.length === 0
+            ? undefined
+            : `the registry's garbage collector has freed what it consists of: ${gone.join(', ')}`;
+    };
+    for (const wave of childrenFirst([...readable.values()].map(({ manifest }) => manifest))) {
+        await pMap(wave.map((digest) => readable.get(digest)).filter((each) => each !== undefined), async (each) => {
+            results.set(each.manifest.digest, await attempt(() => putBack(each)));
+        }, { concurrency });
+    }
+    const putBackTag = async (tag, { manifest, bytes }) => {
+        const { digest, mediaType } = manifest;
+        if (results.get(digest)?.kind === 'failed') {
+            return withoutIts(digest);
+        }
+        const now = await reader.manifest(repository, tag);
+        if (now.kind === 'found') {
+            return now.manifest.digest === digest
+                ? { kind: 'standing' }
+                : { kind: 'failed', why: `it names ${now.manifest.digest} by now, and was left there` };
+        }
+        if (pusher === undefined) {
+            return { kind: 'restored' };
+        }
+        await pusher.pushManifest(repository, tag, { mediaType, bytes });
+        const after = await reader.manifest(repository, tag);
+        return after.kind === 'found' && after.manifest.digest === digest
+            ? { kind: 'restored' }
+            : { kind: 'failed', why: `the registry took it, and does not say that it names ${digest}` };
+    };
+    await pMap([...readable.values()].flatMap((each) => each.tags.map((tag) => ({ tag, each }))), async ({ tag, each }) => {
+        tags.set(tag, await attempt(() => putBackTag(tag, each)));
+    }, { concurrency });
+    return {
+        repository,
+        restored: keysOf(results, 'restored'),
+        standing: keysOf(results, 'standing'),
+        failed: failuresOf(results).map(([digest, why]) => ({ digest, why })),
+        tags: [...keysOf(tags, 'restored'), ...keysOf(tags, 'standing')].sort(),
+        failedTags: failuresOf(tags).map(([tag, why]) => ({ tag, why })),
+    };
+}
+/** @returns why it can't be used, if so */
+function read({ digest, mediaType, bytes, tags }) {
+    if (bytes === undefined) {
+        return 'its saved bytes are missing, or have another digest';
+    }
+    try {
+        return { manifest: parseManifest(bytes, mediaType, digest), bytes, tags };
+    }
+    catch (error) {
+        if (error instanceof ManifestError) {
+            return `its saved bytes are no manifest: ${error.message}`;
+        }
+        throw error;
+    }
+}
+/** What becomes of a tag whose manifest can't come back. */
+function withoutIts(digest) {
+    return { kind: 'failed', why: `${digest} could not be put back` };
+}
+/** Without those that no registry need have: `urls` say where else they are. */
+function blobsOf(manifest) {
+    const blobs = manifest.kind === 'image' ? [manifest.config, ...manifest.layers] : [];
+    const all = manifest.kind === 'index' ? manifest.others : blobs;
+    const here = all.flatMap(({ digest, urls = [] }) => isDigest(digest) && urls.length === 0 ? [digest] : []);
+    return [...new Set(here)];
+}
+/** Whatever their types: a registry takes an index only when it has all of them. */
+function entriesOf({ children, others }) {
+    return [...children, ...others].flatMap(({ digest }) => (isDigest(digest) ? [digest] : []));
+}
+/** Waves in which each index comes after all of its entries that are among them. */
+function childrenFirst(manifests) {
+    const waiting = new Map(manifests.map((manifest) => [manifest.digest, manifest]));
+    const waves = [];
+    while (waiting.size > 0) {
+        // Digests can't form a circle, so there is always one.
+        const wave = [...waiting.values()]
+            .filter((manifest) => manifest.kind !== 'index' || !entriesOf(manifest).some((digest) => waiting.has(digest)))
+            .map(({ digest }) => digest);
+        wave.forEach((digest) => waiting.delete(digest));
+        waves.push(wave);
+    }
+    return waves;
+}
+async function attempt(work) {
+    try {
+        return await work();
+    }
+    catch (error) {
+        if (error instanceof RequestFailure) {
+            return { kind: 'failed', why: error.message };
+        }
+        throw error;
+    }
+}
+function keysOf(results, kind) {
+    return [...results].flatMap(([key, result]) => (result.kind === kind ? [key] : [])).sort();
+}
+function failuresOf(results) {
+    return [...results]
+        .flatMap(([key, result]) => result.kind === 'failed' ? [[key, result.why]] : [])
+        .sort(([a], [b]) => (a < b ? -1 : 1));
+}
+
+;// CONCATENATED MODULE: ./src/cleanup/verify.ts
+/**
+ * Proves after a sweep that what was kept is still there: every kept tag resolves, and so does every
+ * child of every index behind one. Only reads.
+ */
+
+
+
+/** A push writes a tag in several steps, and Distribution lists it after the first. */
+const MOST_LOOKS = 4;
+const verify_PAUSE = 500;
+/**
+ * What was broken before the sweep, and tags of deleted manifests, are not found broken.
+ *
+ * @param inventory the repository as it was right before the sweep, or what is left of it
+ * @param deleted what the sweep deleted
+ */
+async function verifyRepository(inventory, deleted, { reader, concurrency, clock, stop }) {
+    const { repository } = inventory;
+    const broken = [];
+    const gone = [];
+    let isComplete = true;
+    const check = async (what, look) => {
+        try {
+            const why = await look();
+            if (why !== undefined) {
+                broken.push({ what, why });
+            }
+        }
+        catch (error) {
+            if (!(error instanceof RequestFailure)) {
+                throw error;
+            }
+            if (stop.aborted) {
+                isComplete = false;
+            }
+            else {
+                broken.push({ what, why: `could not be read again: ${error.message}` });
+            }
+        }
+    };
+    /** Another run takes the signatures along with an image; Distribution may even leave their tags behind. */
+    const namesNothing = async (tag) => {
+        const named = parseDigestTag(tag)?.names;
+        return named !== undefined && (await reader.manifest(repository, named)).kind === 'absent';
+    };
+    let listed = [];
+    await check('the list of tags', async () => {
+        listed = await reader.tags(repository);
+        return undefined;
+    });
+    const expected = [...inventory.tags]
+        .filter(([, digest]) => !deleted.has(digest))
+        .map(([tag]) => tag);
+    const tags = [...new Set([...listed, ...expected])].filter((tag) => !inventory.brokenTags.includes(tag));
+    // What each tag points at now: a manifest known from before, or one that a push brought meanwhile.
+    const standing = new Map();
+    await pMap(tags, (tag) => check(`tag ${tag}`, async () => {
+        const before = inventory.tags.get(tag);
+        if (before !== undefined && (await reader.resolve(repository, tag)) === before) {
+            standing.set(before, inventory.manifests.get(before));
+            return undefined;
+        }
+        for (let look = 1; look <= MOST_LOOKS; look += 1) {
+            const answer = await reader.manifest(repository, tag);
+            if (answer.kind === 'found') {
+                standing.set(answer.manifest.digest, answer.manifest);
+                return undefined;
+            }
+            // Some registries leave the tags of a deleted manifest behind.
+            const went = before !== undefined && deleted.has(before);
+            if (went || (await namesNothing(tag))) {
+                return undefined;
+            }
+            if (look < MOST_LOOKS) {
+                await clock.sleep(verify_PAUSE);
+            }
+        }
+        if (before !== undefined) {
+            gone.push(before);
+        }
+        return 'its manifest is gone';
+    }), { concurrency });
+    const asked = new Set();
+    const seen = [...standing.values()];
+    const missing = [];
+    let wave = childrenOf(seen, inventory, asked);
+    while (wave.length > 0) {
+        const read = [];
+        await pMap(wave, (digest) => check(`manifest ${digest}`, async () => {
+            const known = inventory.manifests.get(digest);
+            if (known !== undefined && (await reader.resolve(repository, digest)) === digest) {
+                read.push(known);
+                return undefined;
+            }
+            const answer = await reader.manifest(repository, digest);
+            if (answer.kind === 'absent') {
+                missing.push(digest);
+            }
+            else {
+                read.push(answer.manifest);
+            }
+            return undefined;
+        }), { concurrency });
+        seen.push(...read);
+        wave = childrenOf(read, inventory, asked);
+    }
+    // Looked at last: another run takes the index along, and before its children.
+    await pMap(missing, (digest) => check(`manifest ${digest}`, async () => {
+        for (const parent of seen) {
+            const holds = parent?.kind === 'index' && parent.children.some((child) => child.digest === digest);
+            if (holds && (await reader.manifest(repository, parent.digest)).kind === 'found') {
+                gone.push(digest);
+                return 'an index that is kept has it as a child, and it is gone';
+            }
+        }
+        return undefined;
+    }), { concurrency });
+    return { broken: broken.sort((a, b) => (a.what < b.what ? -1 : 1)), missing: gone, isComplete };
+}
+/** The children that have not been asked for yet, without those that were missing before the sweep. */
+function childrenOf(manifests, inventory, asked) {
+    const children = manifests.flatMap((manifest) => manifest?.kind === 'index' ? manifest.children.map(({ digest }) => digest) : []);
+    return children.filter((digest) => {
+        const isNew = !asked.has(digest) && !inventory.absent.has(digest);
+        asked.add(digest);
+        return isNew;
+    });
+}
+
+;// CONCATENATED MODULE: ./src/cleanup/heal.ts
+
+
+
+/** What was put back may be found to need more, which another push has begun to use meanwhile. */
+const heal_MOST_ROUNDS = 3;
+/** @returns as part of `broken`, also what was to be put back with something else, and could not be */
+async function heal({ inventory, gone, lost }, options) {
+    const graph = buildGraph(inventory);
+    const healed = new Set();
+    const left = new Set(gone);
+    /** by what it is about, as in `broken`: why it could not be put back */
+    const failures = new Map();
+    for (let round = 1;; round += 1) {
+        const verified = await verifyRepository(inventory, left, options);
+        const proof = () => ({
+            healed: [...healed],
+            broken: withFailures(verified.broken, failures),
+            unverified: !verified.isComplete,
+        });
+        const ours = verified.missing.filter((digest) => left.has(digest));
+        if (ours.length === 0 || round > heal_MOST_ROUNDS) {
+            return proof();
+        }
+        const needed = new Set([...ours, ...reach(graph, ours).keys()]);
+        const { restored, standing, failed, failedTags } = await restoreRepository(inventory.repository, lost.filter(({ digest }) => needed.has(digest) && left.has(digest)), options);
+        restored.forEach((digest) => healed.add(digest));
+        for (const digest of [...restored, ...standing]) {
+            left.delete(digest);
+            failures.delete(`manifest ${digest}`);
+        }
+        failed.forEach(({ digest, why }) => failures.set(`manifest ${digest}`, why));
+        failedTags.forEach(({ tag, why }) => failures.set(`tag ${tag}`, why));
+        if (restored.length + standing.length === 0) {
+            return proof();
+        }
+    }
+}
+/** A tag that is not broken names something else by now: a push has moved it. */
+function withFailures(broken, failures) {
+    const found = new Map(broken.map(({ what, why }) => [what, why]));
+    for (const [what, failure] of failures) {
+        const isManifest = what.startsWith('manifest ');
+        const why = found.get(what) ??
+            (isManifest ? 'it was deleted with a manifest that came into use meanwhile' : undefined);
+        if (why !== undefined) {
+            found.set(what, `${why}, and it could not be put back: ${failure}`);
+        }
+    }
+    return [...found]
+        .map(([what, why]) => ({ what, why }))
+        .sort((a, b) => (a.what < b.what ? -1 : 1));
+}
+
+;// CONCATENATED MODULE: ./src/cleanup/attempts.ts
+/** Runs the reads of a survey, many at a time. What registry and network do wrong becomes a gap. */
+
+
+const MOST_GAPS = 10;
+function createAttempts({ progress, concurrency, }) {
+    const gaps = [];
+    const isOver = () => gaps.length >= MOST_GAPS;
+    async function one(what, read) {
+        try {
+            return await read();
+        }
+        catch (error) {
+            if (error instanceof RequestFailure) {
+                gaps.push({ what, why: error.message });
+                if (gaps.length === MOST_GAPS) {
+                    const why = `not read: ${String(MOST_GAPS)} things before it could not be read either`;
+                    gaps.push({ what: 'the rest', why });
+                }
+                return undefined;
+            }
+            throw error;
+        }
+    }
+    return {
+        gaps: () => [...gaps],
+        isOver,
+        one,
+        async each(items, what, read) {
+            progress.expect(items.length);
+            await pMap(items, async (item) => {
+                if (!isOver()) {
+                    await one(what(item), () => read(item));
+                }
+                progress.done();
+            }, { concurrency });
+        },
+    };
+}
+
+;// CONCATENATED MODULE: ./src/ledger/artifact.ts
+/**
+ * The form in which an entry of the ledger lies in a registry: an OCI artifact (image-spec, "Guidelines for
+ * Artifact Usage") with an empty config and one layer, under a tag that says whose memory it is and what
+ * its bytes are. So reading an entry takes one GET of the blob, and deleting it no question at all. Pure.
+ */
+
+
+const ARTIFACT_TYPE = 'application/vnd.registry-manifest-cleanup.ledger.v1';
+const LAYER_TYPE = 'application/vnd.registry-manifest-cleanup.ledger.v1.json+gzip';
+const EMPTY_TYPE = 'application/vnd.oci.empty.v1+json';
+/** Tells people who look at the ledger with other tools whose memory an entry is. */
+const REPOSITORY_ANNOTATION = 'registry-manifest-cleanup.repository';
+/** image-spec, "Guidance for an Empty Descriptor" */
+const EMPTY_CONFIG = Buffer.from('{}');
+const artifact_TAG = /^ledger-v(\d+)\.([0-9a-f]{32})\.([0-9a-f]{64})$/;
+const artifact_VERSION = '1';
+/** `undefined` for any other tag. */
+function parseEntryTag(tag) {
+    const [, version, key, hex] = artifact_TAG.exec(tag) ?? [];
+    const blob = `sha256:${hex ?? ''}`;
+    return key !== undefined && isDigest(blob)
+        ? { tag, isOurs: version === artifact_VERSION, key, blob }
+        : undefined;
+}
+/** 128 bits of the repository's name: two names that share them do not turn up by chance. */
+function keyOf(repository) {
+    return digestOf(Buffer.from(repository)).slice('sha256:'.length, 'sha256:'.length + 32);
+}
+/**
+ * The manifest of an entry. The same for the same blob, always: whoever has read an entry knows the digest
+ * of its manifest.
+ *
+ * @param repository whose memory it is
+ * @param blob the compressed entry
+ */
+function artifactOf(repository, blob) {
+    const digest = digestOf(blob);
+    const manifest = {
+        schemaVersion: 2,
+        mediaType: OCI_MANIFEST,
+        artifactType: ARTIFACT_TYPE,
+        config: { mediaType: EMPTY_TYPE, digest: digestOf(EMPTY_CONFIG), size: EMPTY_CONFIG.length },
+        layers: [{ mediaType: LAYER_TYPE, digest, size: blob.length }],
+        annotations: { [REPOSITORY_ANNOTATION]: repository },
+    };
+    const bytes = Buffer.from(JSON.stringify(manifest));
+    return {
+        tag: `ledger-v${artifact_VERSION}.${keyOf(repository)}.${digest.slice('sha256:'.length)}`,
+        digest: digestOf(bytes),
+        mediaType: OCI_MANIFEST,
+        bytes,
+    };
+}
+/** Of any version: the ledger may lie in a repository that is cleaned, and does not remember itself. */
+function isLedgerArtifact(manifest) {
+    return (manifest.kind === 'image' &&
+        /^application\/vnd\.registry-manifest-cleanup\.ledger\.v\d+$/.test(manifest.artifactType ?? ''));
+}
+
+;// CONCATENATED MODULE: ./src/cleanup/births.ts
+/**
+ * Of the manifests whose digests this one's bytes hold, which it was made after, those whose age tells how young it
+ * must be. Not a subject that a run has seen in use, unless it is a child as well: it is no part of a push in
+ * progress, and neither is what describes it, which waits for no tag.
+ */
+function datedBy(manifest, past) {
+    if (manifest.kind === 'unknown') {
+        return [];
+    }
+    const { subject } = manifest;
+    const children = manifest.kind === 'index' ? manifest.children.map(({ digest }) => digest) : [];
+    const isOld = subject !== undefined && past.get(subject)?.everInUse === true;
+    return subject === undefined || isOld ? children : [...children, subject];
+}
+/**
+ * The earliest time at which a manifest can have been made. An index or a referrer holds its children's
+ * and its subject's digests, so it is younger than the youngest of them.
+ */
+class Births {
+    #inventory;
+    #known = new Map();
+    constructor(inventory) {
+        this.#inventory = inventory;
+    }
+    /** Epoch milliseconds, or `undefined` when no config tells. */
+    of(digest) {
+        // An explicit stack: chains of subjects may be longer than the call stack is deep.
+        const stack = [digest];
+        for (let top = stack.at(-1); top !== undefined; top = stack.at(-1)) {
+            const inner = this.#inner(top);
+            const open = this.#known.has(top) ? [] : inner.filter((each) => !this.#known.has(each));
+            // Entered as unknown first. Digests can't form a cycle, so nobody sees that value.
+            this.#known.set(top, this.#known.get(top));
+            if (open.length > 0) {
+                stack.push(...open);
+                continue;
+            }
+            const times = [
+                this.#inventory.facts.get(top)?.created,
+                ...inner.map((each) => this.#known.get(each)),
+            ].filter((time) => time !== undefined);
+            this.#known.set(top, times.length === 0 ? undefined : Math.max(...times));
+            stack.pop();
+        }
+        return this.#known.get(digest);
+    }
+    #inner(digest) {
+        const manifest = this.#inventory.manifests.get(digest);
+        return manifest === undefined ? [] : datedBy(manifest, this.#inventory.past);
+    }
+}
+
+;// CONCATENATED MODULE: ./src/cleanup/newest.ts
+
+const NEVER = Number.NEGATIVE_INFINITY;
+/**
+ * @param heads of the orphans, those to choose from; what another orphan holds is passed over
+ * @returns the `count` newest of the heads
+ */
+function newestOf(heads, orphans, count, aging) {
+    const held = new Set([...orphans].flatMap((digest) => heldBy(digest, aging.graph)));
+    return heads
+        .filter((digest) => !held.has(digest))
+        .map((digest) => ({ digest, rank: rankOf(digest, orphans, aging) }))
+        .sort((a, b) => compareRanks(b.rank, a.rank) || compare(a.digest, b.digest))
+        .slice(0, count)
+        .map(({ digest }) => digest);
+}
+/**
+ * How new an orphan is, the weightiest number first; the newer, the larger. Of orphans that went out of use
+ * together, as the tags that moved between two runs did, what was built last is the newest. Each number of an
+ * index is at least that of its parts, so none of them comes before it once it is gone.
+ */
+function rankOf(digest, orphans, aging) {
+    const { inventory, births, graph, now } = aging;
+    const parts = partsOf(digest, graph);
+    const built = parts.map((part) => births.of(part) ?? NEVER);
+    const used = parts
+        .filter((part) => orphans.has(part))
+        .map((part) => outOfUse(inventory.past.get(part), now) ?? births.of(part) ?? NEVER);
+    // Reproducible builds have one time for all; the number of parts keeps the rule for them, too.
+    return [latest(used), latest(built), parts.length];
+}
+function latest(times) {
+    return times.reduce((a, b) => Math.max(a, b), NEVER);
+}
+function compareRanks(a, b) {
+    return compare(a[0], b[0]) || compare(a[1], b[1]) || compare(a[2], b[2]);
+}
+/** A manifest with all that it holds, at any depth. */
+function partsOf(head, graph) {
+    const parts = new Set([head]);
+    for (const part of parts) {
+        heldBy(part, graph).forEach((each) => parts.add(each));
+    }
+    return [...parts];
+}
+/** The entries of an index, whatever they are listed as. */
+function heldBy(digest, graph) {
+    return (graph.edges.get(digest) ?? [])
+        .filter(({ kind }) => kind === 'child' || kind === 'mentioned')
+        .map(({ to }) => to);
+}
+/** Since when nothing uses a manifest any more, as far as the ledger saw it: not of what it never saw in use. */
+function outOfUse(before, now) {
+    if (before?.everInUse !== true) {
+        return undefined;
+    }
+    return before.status === 'in-use' ? now : before.since;
+}
+
+;// CONCATENATED MODULE: ./src/cleanup/order.ts
+
+/** Kahn's algorithm in rounds, each sorted by digest, so that the order depends on the graph alone. */
+function deletionOrder(graph, orphans) {
+    const { befores: waiting, afters } = constraints(graph, orphans);
+    const order = [];
+    const placed = new Set();
+    const isPlaced = (digest) => placed.has(digest);
+    const isFree = ([, { hard, soft }]) => [...hard].every(isPlaced) && [...soft].every(isPlaced);
+    let round = [...waiting].filter(isFree);
+    while (waiting.size > 0) {
+        const now = round.length > 0 ? round.sort(byDigest) : leastBound(waiting, isPlaced);
+        for (const [digest, { hard, soft }] of now) {
+            const after = [...new Set([...hard, ...soft])].filter(isPlaced).sort(compare);
+            order.push({ digest, after });
+            waiting.delete(digest);
+        }
+        now.forEach(([digest]) => placed.add(digest));
+        const next = new Map();
+        for (const to of now.flatMap(([digest]) => afters.get(digest) ?? [])) {
+            const before = waiting.get(to);
+            if (before !== undefined) {
+                next.set(to, before);
+            }
+        }
+        round = [...next].filter(isFree);
+    }
+    return order;
+}
+function byDigest([a], [b]) {
+    return compare(a, b);
+}
+function constraints(graph, orphans) {
+    const befores = new Map();
+    const afters = new Map();
+    for (const digest of orphans) {
+        befores.set(digest, { hard: new Set(), soft: new Set() });
+    }
+    for (const from of orphans) {
+        for (const { kind, to } of graph.edges.get(from) ?? []) {
+            const before = befores.get(to);
+            // `subject` is the way back of `referrer`, and asks for nothing.
+            if (before === undefined || kind === 'subject') {
+                continue;
+            }
+            before[kind === 'child' || kind === 'mentioned' ? 'hard' : 'soft'].add(from);
+            const after = afters.get(from) ?? [];
+            after.push(to);
+            afters.set(from, after);
+        }
+    }
+    return { befores, afters };
+}
+/**
+ * Digest tags can be moved into a circle, and a child may be described by its own parent: then one
+ * manifest has to go before what it describes. Digests can't form a circle, so there is always one
+ * whose parents are gone.
+ */
+function leastBound(waiting, isPlaced) {
+    const first = [...waiting]
+        .sort(byDigest)
+        .find(([, { hard }]) => [...hard].every((digest) => isPlaced(digest)));
+    if (first === undefined) {
+        throw new Error('indexes contain each other, which digests do not allow');
+    }
+    return [first];
+}
+
+;// CONCATENATED MODULE: ./src/cleanup/plan.ts
+/** For each manifest of an inventory: keep or delete, and the reason. */
+
+
+
+
+
+
+
+/**
+ * Decides over one repository, by the rules of docs/how-it-decides.md. Pure: the same inventory, in
+ * whatever order it was read, gives the same plan.
+ */
+function makePlan(inventory, policy) {
+    const graph = buildGraph(inventory);
+    const roots = findRoots(inventory, graph, policy);
+    let { steps, unreached } = reachFrom(roots, graph);
+    if (inventory.gaps.length > 0) {
+        // What couldn't be read might have named any of them (rule 4).
+        unreached.forEach((digest) => roots.set(digest, { kind: 'gap' }));
+        unreached.clear();
+    }
+    // Of what nothing reaches, some stays all the same, and then also what it reaches.
+    for (const findMore of [newestOrphans, unapprovedOrphans]) {
+        const more = findMore(inventory, graph, unreached, policy);
+        if (more.size > 0) {
+            more.forEach((reason, digest) => roots.set(digest, reason));
+            ({ steps, unreached } = reachFrom(roots, graph));
+        }
+    }
+    const keep = [...roots].map(([digest, reason]) => ({ digest, reason }));
+    for (const [digest, step] of steps) {
+        keep.push({ digest, reason: reasonOf(step) });
+    }
+    return {
+        repository: inventory.repository,
+        keep: keep.sort((a, b) => compare(a.digest, b.digest)),
+        orphans: describeOrphans(inventory, graph, unreached),
+    };
+}
+function reachFrom(roots, graph) {
+    const steps = reach(graph, [...roots.keys()].sort(compare));
+    const unreached = new Set([...graph.edges.keys()].filter((digest) => !roots.has(digest) && !steps.has(digest)));
+    return { steps, unreached };
+}
+/** The orphans that `keep-untagged` keeps: those that are no part of another one, and nothing about one. */
+function newestOrphans(inventory, graph, orphans, policy) {
+    if (policy.keepUntagged === 0) {
+        return new Map();
+    }
+    const reasons = orphanReasons(inventory, graph, orphans);
+    const heads = [...orphans].filter((digest) => !reasons.has(digest));
+    const aging = { inventory, graph, births: new Births(inventory), now: policy.now };
+    const newest = newestOf(heads, orphans, policy.keepUntagged, aging);
+    return new Map(newest.map((digest) => [digest, { kind: 'recent' }]));
+}
+function unapprovedOrphans({ repository }, _graph, orphans, { approved }) {
+    const listed = approved && (approved.get(repository) ?? new Set());
+    const others = listed === undefined ? [] : [...orphans].filter((digest) => !listed.has(digest));
+    return new Map(others.map((digest) => [digest, { kind: 'not-in-plan' }]));
+}
+function reasonOf({ from, edge }) {
+    switch (edge.kind) {
+        case 'mentioned':
+            return { kind: 'mentioned', by: from };
+        case 'digest-tag':
+            return { kind: 'digest-tag', tag: edge.tag, of: from };
+        case 'child':
+        case 'subject':
+        case 'referrer':
+            return { kind: edge.kind, of: from };
+    }
+}
+/** What keeps a manifest by itself; of several reasons the first is told. */
+function findRoots(inventory, graph, policy) {
+    const { manifests } = inventory;
+    const roots = new Map();
+    const keep = (digest, reason) => {
+        if (!roots.has(digest)) {
+            roots.set(digest, reason);
+        }
+    };
+    for (const [digest, tags] of graph.rootTags) {
+        keep(digest, { kind: 'tagged', tags });
+    }
+    const protection = protectionIn(inventory.repository, policy.protection);
+    for (const manifest of manifests.values()) {
+        const { digest, mediaType, kind } = manifest;
+        const by = protection.of(digest);
+        if (by.length > 0) {
+            keep(digest, { kind: 'protected', by });
+        }
+        if (kind === 'unknown') {
+            keep(digest, { kind: 'unknown-type', mediaType });
+        }
+        else if (isLedgerArtifact(manifest)) {
+            keep(digest, { kind: 'ledger' });
+        }
+    }
+    if (policy.danglingReferrers === 'keep') {
+        // What the ledger remembers lived here, so what describes it describes nothing any more.
+        const isElsewhere = (digest) => !manifests.has(digest) && !inventory.past.has(digest);
+        for (const manifest of manifests.values()) {
+            if (manifest.kind !== 'unknown' && manifest.subject !== undefined) {
+                const { subject } = manifest;
+                if (isElsewhere(subject)) {
+                    keep(manifest.digest, { kind: 'dangling-referrer', subject });
+                }
+            }
+        }
+        for (const { tag, names, target } of graph.digestTags) {
+            if (isElsewhere(names)) {
+                keep(target, { kind: 'dangling-digest-tag', tag, names });
+            }
+        }
+    }
+    const births = new Births(inventory);
+    for (const digest of policy.gracePeriod === 0 ? [] : manifests.keys()) {
+        const youth = youthOf(digest, inventory, births, policy);
+        if (youth !== undefined) {
+            keep(digest, youth);
+        }
+    }
+    return roots;
+}
+/**
+ * Why a manifest is too young to be judged, if it is. One that a run saw in use was pushed completely. Of
+ * another that a run saw, that is the age which is sure; of what no run saw, only its config tells.
+ */
+function youthOf(digest, { past }, births, { now, gracePeriod }) {
+    const before = past.get(digest);
+    if (before !== undefined && tellsAge(before)) {
+        const { everInUse, firstSeen } = before;
+        return !everInUse && firstSeen > now - gracePeriod ? { kind: 'new', firstSeen } : undefined;
+    }
+    const created = births.of(digest);
+    return created !== undefined && created > now - gracePeriod
+        ? { kind: 'young', created }
+        : undefined;
+}
+/** Not of what was old enough before, by its config, and could not be deleted or was gone for a while. */
+function tellsAge({ everInUse, status }) {
+    return everInUse || status !== 'leaving';
+}
+/**
+ * The images whose config has to be read before this plan can be believed: the possible orphans, also those
+ * that stay as the newest of them, and what they contain. Empty when ages don't matter or are all known. What
+ * tells enough for the grace period does not tell which of several is the newest.
+ */
+function unknownAges(inventory, plan, policy) {
+    if (policy.gracePeriod === 0 && policy.keepUntagged === 0) {
+        return [];
+    }
+    const recent = plan.keep.filter(({ reason }) => reason.kind === 'recent');
+    const queue = new Set([...plan.orphans, ...recent]
+        .map(({ digest }) => digest)
+        .filter((digest) => {
+        const before = inventory.past.get(digest);
+        return policy.keepUntagged > 0 || before === undefined || !tellsAge(before);
+    }));
+    const images = [];
+    for (const digest of queue) {
+        const manifest = inventory.manifests.get(digest);
+        if (manifest === undefined) {
+            continue;
+        }
+        datedBy(manifest, inventory.past).forEach((inner) => queue.add(inner));
+        if (manifest.kind === 'image' &&
+            isImageConfigType(manifest.config.mediaType) &&
+            !inventory.facts.has(digest)) {
+            images.push(manifest);
+        }
+    }
+    return images;
+}
+function describeOrphans(inventory, graph, unreached) {
+    const births = new Births(inventory);
+    const reasons = orphanReasons(inventory, graph, unreached);
+    return deletionOrder(graph, unreached).map(({ digest, after }) => {
+        const created = births.of(digest);
+        return {
+            digest,
+            reason: reasons.get(digest) ?? { kind: 'unreachable' },
+            ...(created === undefined ? {} : { created }),
+            after,
+        };
+    });
+}
+function orphanReasons(inventory, graph, orphans) {
+    const { manifests } = inventory;
+    const reasons = new Map();
+    const give = (digest, reason) => {
+        if (orphans.has(digest) && !reasons.has(digest)) {
+            reasons.set(digest, reason);
+        }
+    };
+    for (const { tag, names, target } of graph.digestTags) {
+        give(target, manifests.has(names)
+            ? { kind: 'digest-tag', tag, of: names }
+            : { kind: 'dangling', subject: names });
+    }
+    for (const digest of orphans) {
+        const manifest = manifests.get(digest);
+        if (manifest?.kind !== 'unknown' && manifest?.subject !== undefined) {
+            const { subject } = manifest;
+            give(digest, manifests.has(subject) ? { kind: 'referrer', of: subject } : { kind: 'dangling', subject });
+        }
+    }
+    for (const [of, edges] of [...graph.edges].sort(([a], [b]) => compare(a, b))) {
+        for (const edge of orphans.has(of) ? edges : []) {
+            if (edge.kind === 'child') {
+                give(edge.to, { kind: 'child', of });
+            }
+        }
+    }
+    return reasons;
+}
+
+;// CONCATENATED MODULE: ./src/cleanup/sharing.ts
+/** A function that gives back the same manifest, made of descriptors that it has given back before. */
+function createSharing() {
+    const texts = new Map();
+    const descriptors = new Map();
+    const text = (value) => {
+        const known = texts.get(value);
+        if (known === undefined) {
+            texts.set(value, value);
+        }
+        return known ?? value;
+    };
+    /** Only plain ones: what has a platform, annotations or URLs is an index's child, or rare. */
+    const descriptor = (one) => {
+        const { mediaType, digest, size, ...rest } = one;
+        const known = descriptors.get(digest);
+        if (Object.keys(rest).length > 0) {
+            return one;
+        }
+        if (known?.mediaType === mediaType && known.size === size) {
+            return known;
+        }
+        const shared = { mediaType: text(mediaType), digest, size };
+        descriptors.set(digest, shared);
+        return shared;
+    };
+    return (manifest) => {
+        const mediaType = text(manifest.mediaType);
+        return manifest.kind === 'image'
+            ? {
+                ...manifest,
+                mediaType,
+                config: descriptor(manifest.config),
+                layers: manifest.layers.map(descriptor),
+            }
+            : { ...manifest, mediaType };
+    };
+}
+
+;// CONCATENATED MODULE: ./src/cleanup/survey.ts
+
+
+
+
+
+const survey_NOTHING = { manifests: new Map(), past: new Map() };
+/**
+ * Reads a repository until nothing new appears: its tags, the candidates, and every manifest that one
+ * of those names. Then, for what looks like an orphan, the ages and referrers that might save it; with
+ * them the plan is made again, until it asks for nothing more.
+ *
+ * What is known is not fetched again: tags are resolved with HEAD, and known manifests are asked for only
+ * if nothing in use names them. Should anything look like an orphan, the rest of them are asked for as well.
+ *
+ * @param candidates digests that may exist in the repository
+ */
+async function surveyRepository(repository, candidates, options, known = survey_NOTHING) {
+    const reading = new Reading(repository, options, known);
+    await reading.readTags();
+    await reading.follow([...candidates].map((digest) => ({ digest, source: 'input' })));
+    await reading.follow([...known.past.keys()].map((digest) => ({ digest, source: 'ledger' })));
+    for (;;) {
+        const inventory = reading.inventory();
+        const plan = makePlan(inventory, options.policy);
+        if (!(await reading.lookCloser(inventory, plan))) {
+            return { inventory, plan, bodies: reading.bodies };
+        }
+    }
+}
+class Reading {
+    #repository;
+    #options;
+    #known;
+    #tags = new Map();
+    #manifests = new Map();
+    #absent = new Set();
+    #brokenTags = [];
+    #sources = new Map();
+    #facts;
+    #attempts;
+    /** asked for by digest: nothing is asked for twice, whatever came of it */
+    #begun = new Set();
+    #askedForReferrers = new Set();
+    #hasFoundProtected = false;
+    /** known manifests that something names, taken to be there without asking */
+    #presumed = new Set();
+    bodies = new Map();
+    #share = createSharing();
+    #hasReferrersApi = true;
+    constructor(repository, options, known) {
+        this.#repository = repository;
+        this.#options = options;
+        this.#known = known;
+        this.#facts = new Map(known.earlier?.facts);
+        this.#attempts = createAttempts(options);
+    }
+    inventory() {
+        return {
+            repository: this.#repository,
+            tags: new Map(this.#tags),
+            manifests: new Map(this.#manifests),
+            absent: new Set(this.#absent),
+            brokenTags: [...this.#brokenTags].sort(),
+            sources: new Map(this.#sources),
+            facts: new Map(this.#facts),
+            past: this.#known.past,
+            gaps: this.#attempts.gaps(),
+        };
+    }
+    async readTags() {
+        const tags = await this.#attempts.one('the list of tags', () => this.#options.reader.tags(this.#repository));
+        await this.#attempts.each(tags ?? [], (tag) => `tag ${tag}`, (tag) => this.#readTag(tag));
+        const named = [...this.#tags.keys(), ...this.#brokenTags].map((tag) => parseDigestTag(tag)?.names);
+        await this.follow([
+            ...[...this.#manifests.values()].flatMap(namedBy),
+            ...named
+                .filter((digest) => digest !== undefined)
+                .map((digest) => ({ digest, source: 'digest-tag' })),
+        ]);
+    }
+    async #readTag(tag) {
+        const { reader } = this.#options;
+        const { manifests, earlier } = this.#known;
+        // A tag that an earlier look of this run did not see is new, and so is what it points at.
+        const isLikelyKnown = manifests.size > 0 && earlier?.tags.has(tag) !== false;
+        const digest = isLikelyKnown ? await reader.resolve(this.#repository, tag) : undefined;
+        // By its digest, so that what was seen is not lost when the tag moves on between the two questions.
+        const manifest = (digest && (manifests.get(digest) ?? (await this.#fetch(digest)))) ??
+            (await this.#fetch(tag));
+        if (manifest === undefined) {
+            this.#brokenTags.push(tag);
+        }
+        else {
+            this.#tags.set(tag, manifest.digest);
+            this.#note(manifest, 'tag');
+        }
+    }
+    async #fetch(reference) {
+        const answer = await this.#options.reader.manifest(this.#repository, reference);
+        if (answer.kind === 'absent') {
+            return undefined;
+        }
+        this.bodies.set(answer.manifest.digest, answer.body);
+        return answer.manifest;
+    }
+    /** Reads these manifests and, wave by wave, all that they name. */
+    async follow(found) {
+        let wave = this.#unread(found);
+        while (wave.length > 0) {
+            const read = [];
+            await this.#attempts.each(wave, ({ digest }) => `manifest ${digest}`, async ({ digest, source }) => {
+                const manifest = await this.#readManifest(digest, source);
+                if (manifest === undefined) {
+                    this.#absent.add(digest);
+                    this.#sources.set(digest, source);
+                }
+                else {
+                    this.#note(manifest, source);
+                    read.push(manifest);
+                }
+            });
+            wave = !this.#attempts.isOver() ? this.#unread(read.flatMap(namedBy)) : [];
+        }
+    }
+    async #readManifest(digest, source) {
+        const known = this.#known.manifests.get(digest);
+        if (known === undefined || this.#known.earlier !== undefined) {
+            return known ?? this.#fetch(digest);
+        }
+        if (source !== 'input' && source !== 'ledger') {
+            this.#presumed.add(digest);
+            return known;
+        }
+        return (await this.#isThere(digest)) ? known : undefined;
+    }
+    /** HEAD; and GET where its answer settles nothing, as that of an absent manifest never does. */
+    async #isThere(digest) {
+        const { reader } = this.#options;
+        return ((await reader.resolve(this.#repository, digest)) === digest ||
+            (await this.#fetch(digest)) !== undefined);
+    }
+    /** What was presumed is asked for. @returns whether there was any */
+    async #confirm() {
+        const presumed = [...this.#presumed];
+        this.#presumed.clear();
+        await this.#attempts.each(presumed, (digest) => `manifest ${digest}`, async (digest) => {
+            if (!(await this.#isThere(digest))) {
+                this.#manifests.delete(digest);
+                this.#absent.add(digest);
+            }
+        });
+        return presumed.length > 0;
+    }
+    #unread(found) {
+        return found.filter(({ digest }) => {
+            if (this.#begun.has(digest) || this.#manifests.has(digest)) {
+                return false;
+            }
+            this.#begun.add(digest);
+            return true;
+        });
+    }
+    #note(manifest, source) {
+        this.#manifests.set(manifest.digest, this.#share(manifest));
+        if (!this.#sources.has(manifest.digest)) {
+            this.#sources.set(manifest.digest, source);
+        }
+    }
+    /**
+     * Reads what the plan still has to know before its orphans can be believed.
+     *
+     * @returns whether anything was read, so that the plan has to be made again
+     */
+    async lookCloser(inventory, plan) {
+        if (plan.orphans.length === 0 || inventory.gaps.length > 0) {
+            return false;
+        }
+        // What a later run would take for a broken image must have been there before the first delete.
+        if (await this.#confirm()) {
+            return true;
+        }
+        if (await this.#findProtected()) {
+            return true;
+        }
+        const young = unknownAges(inventory, plan, this.#options.policy);
+        await this.#attempts.each(young, ({ config }) => `config ${config.digest}`, (image) => this.#readFacts(image));
+        if (young.length > 0) {
+            return true;
+        }
+        const unasked = this.#hasReferrersApi
+            ? [...inventory.manifests.keys()].filter((digest) => !this.#askedForReferrers.has(digest))
+            : [];
+        const found = [];
+        // The first question alone: where there is no such API, the others are none, and no progress either.
+        for (const some of [unasked.slice(0, 1), unasked.slice(1)]) {
+            await this.#attempts.each(this.#hasReferrersApi ? some : [], (digest) => `referrers of ${digest}`, async (digest) => {
+                found.push(...(await this.#readReferrers(digest)));
+            });
+        }
+        await this.follow(found);
+        return unasked.length > 0;
+    }
+    /**
+     * What is protected may be here without anything that names it, and hold what looks like an orphan. Asked
+     * for only now, because files may protect many digests, most of them elsewhere.
+     */
+    async #findProtected() {
+        if (this.#hasFoundProtected) {
+            return false;
+        }
+        this.#hasFoundProtected = true;
+        const { protection } = this.#options.policy;
+        const local = protectionIn(this.#repository, protection);
+        const unread = [...local.named()].filter((digest) => !this.#begun.has(digest) && !this.#manifests.has(digest));
+        const read = [];
+        await this.#attempts.each(unread, (digest) => `protected manifest ${digest} (named by ${someOf(local.of(digest))})`, async (digest) => {
+            const manifest = await this.#readManifest(digest, 'protected');
+            if (manifest !== undefined) {
+                this.#note(manifest, 'protected');
+                read.push(manifest);
+            }
+        });
+        await this.follow(read.flatMap(namedBy));
+        return unread.length > 0;
+    }
+    async #readFacts(image) {
+        this.#facts.set(image.digest, await this.#options.reader.imageFacts(this.#repository, image));
+    }
+    /**
+     * Asked of every manifest, also of those that stay (docs/adr/0002): a referrer that only this API
+     * knows may be an index, and what looks like an orphan its child.
+     */
+    async #readReferrers(digest) {
+        this.#askedForReferrers.add(digest);
+        const referrers = await this.#options.reader.referrers(this.#repository, digest);
+        if (referrers === undefined) {
+            this.#hasReferrersApi = false;
+            return [];
+        }
+        return referrers.map((each) => ({ digest: each, source: 'referrers' }));
+    }
+}
+/** The manifests that this one's body names. */
+function namedBy(manifest) {
+    if (manifest.kind === 'unknown') {
+        return [];
+    }
+    const children = manifest.kind === 'index'
+        ? manifest.children.map(({ digest }) => ({ digest, source: 'child' }))
+        : [];
+    return manifest.subject === undefined
+        ? children
+        : [...children, { digest: manifest.subject, source: 'subject' }];
+}
+/** So that whoever reads of a gap finds the file that the digest stands in. */
+function someOf(by) {
+    const more = by.length > 1 ? [`${by.length - 1} more`] : [];
+    return [...by.slice(0, 1), ...more].join(' and ');
+}
+
+;// CONCATENATED MODULE: ./src/cleanup/sweep.ts
+/**
+ * Carries out a plan: the only stage that deletes. Saves what is to go, looks again before the first delete and
+ * from time to time after it, deletes nothing that the plan did not hold, and proves what was kept.
+ */
+
+
+
+
+
+/**
+ * Milliseconds. A tag that comes after the look at the tags may name what is deleted since: so long after a look
+ * the next one follows, or after so many times what a look takes, where that is longer (docs/how-it-decides.md).
+ */
+const LOOK_EVERY = 10_000;
+const LOOKS = 2;
+const STOPPED = 'the run was told to stop before its turn came';
+/**
+ * Deletes the orphans of one repository's plan and verifies what was kept.
+ *
+ * @param survey the repository as it was read when the plan was made, with the bytes of all orphans
+ * @param candidates the same digests that the survey was given
+ */
+async function sweepRepository(survey, candidates, options) {
+    const { plan, inventory } = survey;
+    const { repository } = plan;
+    const { progress, policy, clock, stop } = options;
+    const isStopped = () => stop.aborted;
+    const results = new Map();
+    const open = () => plan.orphans.map(({ digest }) => digest).filter((each) => !results.has(each));
+    const settle = (digest, result) => {
+        results.set(digest, result);
+        progress.done();
+    };
+    const giveUp = (why) => {
+        open().forEach((digest) => {
+            settle(digest, { kind: 'skipped', why });
+        });
+    };
+    progress.expect(plan.orphans.length);
+    // Before the look, so that nothing slow comes between the look and the deletes.
+    let lost = condemnedOf(survey);
+    const save = async (condemned) => {
+        try {
+            await options.save(condemned);
+        }
+        catch (error) {
+            if (!(error instanceof BackupError)) {
+                throw error;
+            }
+            giveUp(error.message);
+        }
+    };
+    await save(lost);
+    let looked = inventory;
+    let seen;
+    let changed = false;
+    for (let left = open(); left.length > 0; left = open()) {
+        if (isStopped()) {
+            giveUp(STOPPED);
+            break;
+        }
+        const began = clock.now();
+        // Tags may have moved since, and pushes come in: the plan is made again with what is there now. What
+        // is to go is looked at whatever named it: of an index out of sight, the child would go before it.
+        const fresh = await surveyRepository(repository, new Set([...candidates, ...left]), options, {
+            manifests: looked.manifests,
+            past: withGone(inventory.past, results, policy.now),
+            earlier: looked,
+        });
+        const [gap] = fresh.inventory.gaps;
+        if (gap !== undefined) {
+            const what = `looking again before the deletes, ${gap.what}`;
+            giveUp(isStopped() ? STOPPED : `${what} could not be read: ${gap.why}`);
+            break;
+        }
+        seen = seen === undefined ? fresh.inventory : joined(seen, fresh.inventory);
+        const kept = new Map(fresh.plan.keep.map(({ digest, reason }) => [digest, reason]));
+        for (const digest of left) {
+            const reason = kept.get(digest);
+            if (reason !== undefined) {
+                settle(digest, { kind: 'spared', reason });
+            }
+        }
+        // A signature's tag may have come to name one of them since: it goes as well, and is to come back.
+        const retagged = retaggedOf(lost, new Set(open()), fresh.inventory);
+        if (retagged.size > 0) {
+            await save([...retagged.values()]);
+            lost = lost.map((each) => retagged.get(each.digest) ?? each);
+        }
+        const until = clock.now() + Math.max(LOOK_EVERY, LOOKS * (clock.now() - began));
+        const isOver = () => isStopped() || clock.now() >= until;
+        // In the new plan's order: what has to go first may have changed with the tags.
+        const isOpen = new Set(open());
+        const condemned = fresh.plan.orphans.filter(({ digest }) => isOpen.has(digest));
+        const tagged = new Set(fresh.inventory.tags.values());
+        const has = await deleteInOrder(repository, condemned, tagged, results, {
+            ...options,
+            isOver,
+            onDone: () => {
+                progress.done();
+            },
+        });
+        changed ||= has;
+        looked = without(fresh.inventory, results);
+    }
+    // A delete that failed may have been carried out all the same.
+    const kinds = ['deleted', 'gone', 'failed'];
+    const gone = new Set(kinds.flatMap((kind) => keys(results, kind)));
+    const isToProve = changed && options.verify;
+    const proof = seen !== undefined && isToProve && !isStopped()
+        ? await heal({ inventory: seen, gone, lost }, options)
+        : { healed: [], broken: [], unverified: isToProve };
+    const healed = new Set(proof.healed);
+    return {
+        repository,
+        deleted: keys(results, 'deleted').filter((digest) => !healed.has(digest)),
+        gone: keys(results, 'gone').filter((digest) => !healed.has(digest)),
+        spared: [...results].flatMap(([digest, result]) => result.kind === 'spared' ? [{ digest, reason: result.reason }] : []),
+        failed: explained(results, 'failed').filter(({ digest }) => !healed.has(digest)),
+        skipped: explained(results, 'skipped'),
+        healed: proof.healed,
+        broken: proof.broken,
+        unverified: proof.unverified,
+    };
+}
+function tagsIn(inventory) {
+    const tags = new Map();
+    for (const [tag, digest] of [...inventory.tags].sort(([a], [b]) => compare(a, b))) {
+        tags.set(digest, [...(tags.get(digest) ?? []), tag]);
+    }
+    return tags;
+}
+/** Of what is still to go, that which has a tag that it had not when it was saved. */
+function retaggedOf(saved, open, inventory) {
+    const tagsOf = tagsIn(inventory);
+    const retagged = saved.flatMap((each) => {
+        const tags = open.has(each.digest) ? (tagsOf.get(each.digest) ?? []) : [];
+        const isSaved = tags.every((tag) => each.tags.includes(tag));
+        return isSaved ? [] : [[each.digest, { ...each, tags }]];
+    });
+    return new Map(retagged);
+}
+function condemnedOf({ inventory, plan, bodies }) {
+    const tags = tagsIn(inventory);
+    return plan.orphans.map(({ digest, reason }) => ({
+        repository: plan.repository,
+        digest,
+        mediaType: inventory.manifests.get(digest)?.mediaType ?? '',
+        tags: tags.get(digest) ?? [],
+        reason,
+        bytes: Buffer.from(bodies.get(digest) ?? ''),
+    }));
+}
+/** What is left of an inventory after these deletes. */
+function without(inventory, results) {
+    return {
+        ...inventory,
+        manifests: new Map([...inventory.manifests].filter(([digest]) => !isGone(results, digest))),
+        tags: new Map([...inventory.tags].filter(([, digest]) => !isGone(results, digest))),
+    };
+}
+/** What was deleted lived here: a signature that is to follow it is none of an image elsewhere. */
+function withGone(past, results, now) {
+    const gone = [...results.keys()].filter((digest) => isGone(results, digest) && !past.has(digest));
+    const before = { firstSeen: now, everInUse: false, status: 'leaving', since: now };
+    return new Map([...past, ...gone.map((digest) => [digest, before])]);
+}
+/**
+ * What the looks of a sweep saw, together. What was missing at the first of them was missing before; what a
+ * later one misses, the sweep may have deleted.
+ */
+function joined(first, later) {
+    const tags = new Map([...first.tags, ...later.tags]);
+    const manifests = new Map([...first.manifests, ...later.manifests]);
+    return {
+        ...first,
+        tags,
+        manifests,
+        absent: new Set([...first.absent].filter((digest) => !manifests.has(digest))),
+        brokenTags: first.brokenTags.filter((tag) => !tags.has(tag)),
+    };
+}
+function isGone(results, digest) {
+    const kind = results.get(digest)?.kind;
+    return kind === 'deleted' || kind === 'gone';
+}
+function keys(results, kind) {
+    return [...results].flatMap(([digest, result]) => (result.kind === kind ? [digest] : []));
+}
+function explained(results, kind) {
+    return [...results].flatMap(([digest, result]) => result.kind === kind ? [{ digest, why: result.why }] : []);
+}
+
+;// CONCATENATED MODULE: ./src/ledger/hiding.ts
+
+/**
+ * The tags of the ledger's entries come and go with every run, and keep nothing that users pushed. In a
+ * repository that is cleaned and has the ledger in it, they are left out of what is read and verified.
+ */
+function withoutEntries(reader, ledger) {
+    return {
+        ...reader,
+        async tags(repository) {
+            const tags = await reader.tags(repository);
+            return repository === ledger ? tags.filter((tag) => parseEntryTag(tag) === undefined) : tags;
+        },
+    };
+}
+
+// EXTERNAL MODULE: external "node:util"
+var external_node_util_ = __nccwpck_require__(7975);
+// EXTERNAL MODULE: external "node:zlib"
+var external_node_zlib_ = __nccwpck_require__(8522);
+;// CONCATENATED MODULE: ./src/ledger/entry.ts
+/**
+ * One entry of the ledger as bytes: JSON, compressed. What is read back is trusted no further than it can be
+ * checked: each body must have the digest that it stands under.
+ */
+
+
+
+
+
+
+/** The bytes are no entry, or not one of this repository. The message says why. */
+class EntryError extends Error {
+    name = 'EntryError';
+}
+/** Of an entry unpacked: strings of the engine end at half a gigabyte. A million small manifests fit. */
+const MOST_BYTES = 400 * 1024 * 1024;
+const Time = pipe(string(), isoTimestamp(), transform((text) => Date.parse(text)), safeInteger());
+const Count = pipe(number(), safeInteger(), minValue(0));
+const Stored = object({
+    repository: string(),
+    sequence: Count,
+    manifests: array(object({
+        digest: pipe(string(), check(isDigest)),
+        mediaType: string(),
+        body: string(),
+        firstSeen: Time,
+        everInUse: dist_boolean(),
+        status: picklist(['in-use', 'unused', 'leaving']),
+        since: Time,
+        revision: Count,
+    })),
+});
+/**
+ * Two entries never have the same bytes, so that one which was deleted never comes back.
+ *
+ * @throws EntryError when it would be too large to be read again
+ */
+async function encodeEntry({ repository, sequence, records }) {
+    // Neighbours in time share layers, and what stands close together compresses well.
+    const sorted = [...records].sort(([a, { firstSeen: before }], [b, { firstSeen: after }]) => before - after || (a < b ? -1 : 1));
+    const manifests = sorted.map(([digest, record]) => ({ digest, ...written(record) }));
+    const nonce = (0,external_node_crypto_.randomBytes)(8).toString('hex');
+    const text = stringify({ repository, sequence, nonce, manifests });
+    if (text === undefined || Buffer.byteLength(text) > MOST_BYTES) {
+        throw new EntryError(`its memory of ${String(records.size)} manifests is larger than can be read again`);
+    }
+    return (0,external_node_util_.promisify)(external_node_zlib_.gzip)(text);
+}
+/** `undefined` when it would be longer than the engine's strings can be. */
+function stringify(value) {
+    try {
+        return JSON.stringify(value);
+    }
+    catch {
+        return undefined;
+    }
+}
+function written({ firstSeen, since, ...rest }) {
+    return {
+        ...rest,
+        firstSeen: new Date(firstSeen).toISOString(),
+        since: new Date(since).toISOString(),
+    };
+}
+/** @throws EntryError */
+async function decodeEntry(bytes, repository) {
+    const entry = safeParse(Stored, await unpack(bytes));
+    if (!entry.success) {
+        throw new EntryError('it is not in the form of an entry');
+    }
+    if (entry.output.repository !== repository) {
+        throw new EntryError('it is the memory of another repository');
+    }
+    const records = new Map();
+    const manifests = new Map();
+    for (const { digest, ...record } of entry.output.manifests) {
+        const body = Buffer.from(record.body);
+        if (!isDigest(digest) || digestOf(body, algorithmOf(digest)) !== digest) {
+            throw new EntryError('what it says of a manifest does not have the digest of that manifest');
+        }
+        records.set(digest, record);
+        const manifest = entry_parse(body, record.mediaType, digest);
+        if (saysItsType(body, record.mediaType)) {
+            manifests.set(digest, manifest);
+        }
+    }
+    return { repository, sequence: entry.output.sequence, records, manifests };
+}
+/** @param body of a manifest that could be parsed, and so a JSON object, perhaps behind a byte order mark */
+function saysItsType(body, mediaType) {
+    const fields = JSON.parse(new TextDecoder().decode(body));
+    return fields.mediaType === mediaType;
+}
+async function unpack(bytes) {
+    try {
+        const text = await (0,external_node_util_.promisify)(external_node_zlib_.gunzip)(bytes, { maxOutputLength: MOST_BYTES });
+        return JSON.parse(text.toString('utf8'));
+    }
+    catch {
+        throw new EntryError('it can not be unpacked');
+    }
+}
+function entry_parse(body, mediaType, digest) {
+    try {
+        return parseManifest(body, mediaType, digest);
+    }
+    catch (error) {
+        throw new EntryError(`a manifest in it can't be read: ${error.message}`);
+    }
+}
+
+;// CONCATENATED MODULE: ./src/ledger/observation.ts
+/** What a look at a repository, and a sweep of it, add to the ledger's memory. Pure. */
+
+
+
+/** Of a look that ended in a plan. */
+function observation_observe({ inventory, plan, bodies }) {
+    const inUse = usedIn(inventory);
+    return {
+        standing: inventory.manifests,
+        bodies,
+        inUse,
+        leaving: new Set(plan.orphans.map(({ digest }) => digest)),
+        absent: inventory.absent,
+        described: describedIn(inventory, inUse),
+        isComplete: inventory.gaps.length === 0,
+    };
+}
+/** Of a sweep: what it deleted, or found deleted, is absent now. Nothing else was looked at. */
+function observeSweep({ inventory }, outcome) {
+    const absent = new Set([...outcome.deleted, ...outcome.gone]);
+    const left = {
+        ...inventory,
+        manifests: new Map([...inventory.manifests].filter(([digest]) => !absent.has(digest))),
+        tags: new Map([...inventory.tags].filter(([, digest]) => !absent.has(digest))),
+    };
+    return {
+        standing: new Map(),
+        bodies: new Map(),
+        inUse: new Set(),
+        leaving: new Set(),
+        absent,
+        described: describedIn(left, usedIn(left)),
+        isComplete: false,
+    };
+}
+/** Everything that an ordinary tag leads to. */
+function usedIn(inventory) {
+    const graph = buildGraph(inventory);
+    const roots = [...graph.rootTags.keys()];
+    return new Set([...roots, ...reach(graph, roots).keys()]);
+}
+function describedIn({ manifests, tags }, inUse) {
+    const described = new Set();
+    for (const [digest, manifest] of manifests) {
+        if (manifest.kind !== 'unknown' && manifest.subject !== undefined && !inUse.has(digest)) {
+            described.add(manifest.subject);
+        }
+    }
+    for (const [tag, digest] of tags) {
+        const named = parseDigestTag(tag)?.names;
+        if (named !== undefined && !inUse.has(digest)) {
+            described.add(named);
+        }
+    }
+    return described;
+}
+/** The memory after an observation. What is not in it, or could not be read, is remembered as before. */
+function remember(past, observation, { droppable, restates, now }) {
+    const { standing, bodies, inUse, absent, described } = observation;
+    const records = new Map();
+    for (const [digest, record] of past) {
+        if (standing.has(digest)) {
+            const status = statusOf(digest, observation) ?? present(record.status);
+            // Whoever found it gone, before it came back, must not drop what we have seen.
+            const isNews = restates && status === 'leaving' && record.status === 'leaving';
+            records.set(digest, isNews ? changed(record) : withStatus(record, status, now));
+        }
+        else if (!absent.has(digest)) {
+            records.set(digest, record);
+        }
+        else if (!droppable.has(digest) || described.has(digest)) {
+            records.set(digest, withStatus(record, 'leaving', now));
+        }
+    }
+    for (const [digest, body] of bodies) {
+        const manifest = standing.get(digest);
+        if (manifest !== undefined && !past.has(digest) && !isLedgerArtifact(manifest)) {
+            records.set(digest, {
+                mediaType: manifest.mediaType,
+                body,
+                firstSeen: now,
+                everInUse: inUse.has(digest),
+                status: statusOf(digest, observation) ?? 'unused',
+                since: now,
+                revision: 0,
+            });
+        }
+    }
+    return records;
+}
+function statusOf(digest, { inUse, leaving, isComplete }) {
+    if (inUse.has(digest)) {
+        return 'in-use';
+    }
+    if (leaving.has(digest)) {
+        return 'leaving';
+    }
+    return isComplete ? 'unused' : undefined;
+}
+/** What is there is not leaving, as long as nobody is about to delete it. */
+function present(status) {
+    return status === 'leaving' ? 'unused' : status;
+}
+function changed(record) {
+    return { ...record, revision: Math.min(record.revision + 1, Number.MAX_SAFE_INTEGER) };
+}
+function withStatus(record, status, now) {
+    if (record.status === status) {
+        return record;
+    }
+    const isSameUse = (record.status === 'in-use') === (status === 'in-use');
+    return {
+        ...changed(record),
+        status,
+        everInUse: record.everInUse || status === 'in-use',
+        since: isSameUse ? record.since : now,
+    };
+}
+
+;// CONCATENATED MODULE: ./src/ledger/record.ts
+/** In the order of the harm that forgetting would do: nothing is lost by looking again at what is leaving. */
+const RANK = ['in-use', 'unused', 'leaving'];
+function isLater(a, b) {
+    const by = (of) => of(a) - of(b);
+    return ((by(({ revision }) => revision) ||
+        by(({ status }) => RANK.indexOf(status)) ||
+        -by(({ since }) => since)) > 0);
+}
+function joinTwo(a, b) {
+    const { status, since, revision } = isLater(a, b) ? a : b;
+    return {
+        // The bodies are equal, as their digests are. The type is the registry's word and may differ.
+        mediaType: a.mediaType < b.mediaType ? a.mediaType : b.mediaType,
+        body: a.body,
+        firstSeen: Math.min(a.firstSeen, b.firstSeen),
+        everInUse: a.everInUse || b.everInUse,
+        status,
+        since,
+        revision,
+    };
+}
+/** All that any of them remembers. */
+function join(all) {
+    const joined = new Map(all[0]);
+    for (const records of all.slice(1)) {
+        for (const [digest, record] of records) {
+            const other = joined.get(digest);
+            joined.set(digest, other === undefined ? record : joinTwo(other, record));
+        }
+    }
+    return joined;
+}
+function isSame(a, b) {
+    return (a.size === b.size &&
+        [...a].every(([digest, record]) => {
+            const other = b.get(digest);
+            return (record.mediaType === other?.mediaType &&
+                record.firstSeen === other.firstSeen &&
+                record.everInUse === other.everInUse &&
+                record.status === other.status &&
+                record.since === other.since &&
+                record.revision === other.revision);
+        }));
+}
+
+;// CONCATENATED MODULE: ./src/ledger/store.ts
+/**
+ * The entries of the ledger in their registry: listed, read, written, deleted. An entry never changes. One
+ * that can't be understood is skipped with a warning and never deleted.
+ */
+
+
+
+
+
+
+/** Of an entry compressed. */
+const store_MOST_BYTES = 256 * 1024 * 1024;
+const CONCURRENCY = 4;
+/** Each further reading is needed only because another run got on in the meantime. */
+const MOST_READINGS = 20;
+function createStore({ reader, writer, pusher, ledger }) {
+    /** by `keyOf` */
+    let listed = new Map();
+    let isShared = false;
+    let config;
+    /** of the ledger's tags */
+    let changes = Promise.resolve();
+    async function list() {
+        const tags = await reader.tags(ledger);
+        const entries = tags.map(parseEntryTag).filter((entry) => entry !== undefined);
+        isShared = entries.length < tags.length;
+        const byKey = new Map();
+        for (const entry of entries) {
+            byKey.set(entry.key, [...(byKey.get(entry.key) ?? []), entry]);
+        }
+        return byKey;
+    }
+    async function readEntry(repository, { tag, blob, isOurs }) {
+        if (!isOurs) {
+            return new EntryError('a later version of this action wrote it');
+        }
+        try {
+            const bytes = await reader.blob(ledger, blob, store_MOST_BYTES);
+            if (bytes === undefined) {
+                return undefined;
+            }
+            const artifact = artifactOf(repository, bytes);
+            const { digest } = artifact;
+            return { ...(await decodeEntry(bytes, repository)), tag, digest, artifact };
+        }
+        catch (error) {
+            if (error instanceof RegistryError && error.kind === 'wrong-bytes') {
+                return new EntryError('its bytes are damaged');
+            }
+            if (error instanceof TransportError && error.kind === 'too-large') {
+                return new EntryError('it is larger than an entry can be');
+            }
+            if (error instanceof EntryError) {
+                return error;
+            }
+            throw error;
+        }
+    }
+    async function resolve(tag) {
+        const digest = await reader.resolve(ledger, tag);
+        if (digest !== undefined) {
+            return digest;
+        }
+        const answer = await reader.manifest(ledger, tag);
+        return answer.kind === 'found' ? answer.manifest.digest : undefined;
+    }
+    /**
+     * One after the other: a delete of Distribution's reads all tags of the repository, and if one of them comes
+     * or goes meanwhile, it fails with 500, has deleted the manifest, and leaves its tag (seen on 2.8.2).
+     */
+    async function inTurn(change) {
+        const turn = changes.then(change);
+        changes = turn.catch(() => undefined);
+        return turn;
+    }
+    const skipped = (tag, why) => `${ledger}:${tag} is skipped: ${why}`;
+    async function findConfig() {
+        // Distribution rewrites the link of a blob that is uploaded again, under the eyes of other runs.
+        const there = await reader.blob(ledger, digestOf(EMPTY_CONFIG), store_MOST_BYTES);
+        if (there === undefined) {
+            await pusher.pushBlob(ledger, EMPTY_CONFIG);
+        }
+    }
+    async function pushConfig() {
+        config ??= findConfig();
+        try {
+            await config;
+        }
+        catch (error) {
+            config = undefined;
+            throw error;
+        }
+    }
+    return {
+        async open() {
+            listed = await list();
+        },
+        get isEmpty() {
+            return listed.size === 0;
+        },
+        get isShared() {
+            return isShared;
+        },
+        has: (repository) => (listed.get(keyOf(repository)) ?? []).length > 0,
+        async read(repository, anew = false) {
+            const key = keyOf(repository);
+            if (anew) {
+                listed.set(key, (await list()).get(key) ?? []);
+            }
+            for (let round = 1;; round += 1) {
+                const tags = listed.get(key) ?? [];
+                const found = await pMap(tags, async (tag) => ({ tag: tag.tag, entry: await readEntry(repository, tag) }), { concurrency: CONCURRENCY });
+                const entries = [];
+                const warnings = [];
+                const missing = [];
+                for (const { tag, entry } of found) {
+                    if (entry === undefined) {
+                        missing.push(tag);
+                    }
+                    else if (entry instanceof EntryError) {
+                        warnings.push(skipped(tag, entry.message));
+                    }
+                    else {
+                        entries.push(entry);
+                    }
+                }
+                if (missing.length === 0) {
+                    return { entries, warnings };
+                }
+                // Another run has merged them meanwhile, and its own entry is in the list by now; or they are damaged.
+                const again = (await list()).get(key) ?? [];
+                listed.set(key, again);
+                const isUnchanged = again.map(({ tag }) => tag).join() === tags.map(({ tag }) => tag).join();
+                if (isUnchanged || round === MOST_READINGS) {
+                    for (const tag of missing) {
+                        // A tag without even a manifest is what an interrupted delete has left, and no entry.
+                        if ((await resolve(tag)) !== undefined) {
+                            warnings.push(skipped(tag, 'its content is missing'));
+                        }
+                    }
+                    return { entries, warnings };
+                }
+            }
+        },
+        stands: async ({ tag, digest }) => (await resolve(tag)) === digest,
+        async write(entry) {
+            const bytes = await encodeEntry(entry);
+            const artifact = artifactOf(entry.repository, bytes);
+            const [blob] = await Promise.all([pusher.pushBlob(ledger, bytes), pushConfig()]);
+            await inTurn(() => pusher.pushManifest(ledger, artifact.tag, artifact));
+            // Registries have been seen to take a manifest and lose it; what it replaces is deleted after this.
+            if ((await resolve(artifact.tag)) !== artifact.digest) {
+                return undefined;
+            }
+            if ((await reader.blob(ledger, blob, store_MOST_BYTES)) === undefined) {
+                return undefined;
+            }
+            const { tag } = artifact;
+            const key = keyOf(entry.repository);
+            listed.set(key, [...(listed.get(key) ?? []), { tag, key, blob, isOurs: true }]);
+            return tag;
+        },
+        async remove({ repository, tag, digest, artifact }) {
+            const key = keyOf(repository);
+            await inTurn(async () => {
+                const result = await writer.deleteManifest(ledger, digest);
+                // Left behind by a delete that met another: without a manifest, a tag can't be deleted at all.
+                if (result === 'gone' && (await reader.tags(ledger)).includes(tag)) {
+                    await pushConfig();
+                    await pusher.pushManifest(ledger, tag, artifact);
+                    await writer.deleteManifest(ledger, digest);
+                }
+            });
+            listed.set(key, (listed.get(key) ?? []).filter((other) => other.tag !== tag));
+        },
+    };
+}
+
+;// CONCATENATED MODULE: ./src/ledger/ledger.ts
+/**
+ * The memory of manifests seen in earlier runs, shared by everyone who cleans the registry. Several runs may
+ * read and write it at once and be killed at any point; why nothing gets lost is in docs/adr/0004. It is a
+ * source of candidates and of bodies that prove themselves, never of a reason to delete.
+ */
+
+
+
+
+
+
+
+/** These credentials or this registry don't allow it, now or at the next try. */
+const DENIED = [
+    'unauthorized',
+    'forbidden',
+    'read-only',
+    'no-repository',
+    'deletes-off',
+];
+/** Each further round is needed only because another run got on in the meantime. */
+const ledger_MOST_ROUNDS = 20;
+/** So many are left where deletes fail, and then nothing can come back from having been deleted, either. */
+const MANY_ENTRIES = 8;
+/** Lists the ledger's entries; what goes wrong is in `news`. */
+async function openLedger(tools) {
+    const ledger = new OpenLedger(tools);
+    await ledger.open();
+    return ledger;
+}
+class OpenLedger {
+    #store;
+    #name;
+    #now;
+    #warnings = new Set();
+    #failures = [];
+    #written = new Set();
+    #existed = false;
+    #isReadable = true;
+    #isWritable = true;
+    #canDelete = true;
+    #remembered = 0;
+    constructor(tools) {
+        this.#store = createStore(tools);
+        this.#name = tools.ledger;
+        this.#now = tools.now;
+    }
+    async open() {
+        try {
+            await this.#store.open();
+        }
+        catch (error) {
+            this.#isReadable = false;
+            const text = `${this.#name}: this run goes on without the ledger, which could not be read: ${why(error)}`;
+            if (isDenied(error)) {
+                this.#warnings.add(text);
+            }
+            else {
+                this.#failures.push(text);
+            }
+        }
+        this.#existed = !this.#store.isEmpty;
+    }
+    isItself(repository, isNamed) {
+        if (repository !== this.#name) {
+            return false;
+        }
+        const { isEmpty, isShared } = this.#store;
+        // What may not be read is no gap in anything that was asked for, unless it was.
+        return this.#isReadable ? !isEmpty && !isShared && !this.#store.has(repository) : !isNamed;
+    }
+    async recall(repository) {
+        if (!this.#isReadable) {
+            return undefined;
+        }
+        try {
+            const memory = await this.#read(repository);
+            this.#remembered += memory.records.size;
+            return memory;
+        }
+        catch (error) {
+            this.#failures.push(`${this.#name}: what it remembers of ${repository} could not be read: ${why(error)}`);
+            return undefined;
+        }
+    }
+    async #read(repository, anew = false) {
+        const { entries, warnings } = await this.#store.read(repository, anew);
+        warnings.forEach((warning) => this.#warnings.add(warning));
+        return {
+            repository,
+            records: join(entries.map(({ records }) => records)),
+            manifests: new Map(entries.flatMap(({ manifests }) => [...manifests])),
+            entries,
+        };
+    }
+    async record(memory, observation) {
+        return this.#guard(memory.repository, () => this.#settle(memory, observation, leavingIn(memory)));
+    }
+    async recordSweep({ repository, tag }, observation) {
+        await this.#guard(repository, async () => {
+            // This reading comes after the deletes. Only if nobody wrote meanwhile, it is what stood before them.
+            const memory = await this.#read(repository);
+            const isOurs = memory.entries.every((entry) => entry.tag === tag);
+            return this.#settle(memory, observation, isOurs ? leavingIn(memory) : new Set());
+        });
+    }
+    async #guard(repository, write) {
+        if (!this.#isWritable) {
+            return undefined;
+        }
+        try {
+            return await write();
+        }
+        catch (error) {
+            const text = why(error);
+            if (isDenied(error)) {
+                this.#closeForWriting(text);
+            }
+            else {
+                this.#failures.push(`${this.#name}: what was seen of ${repository} could not be remembered: ${text}`);
+            }
+            return undefined;
+        }
+    }
+    /** @param leaving what may be dropped if it is absent */
+    async #settle(first, observation, leaving) {
+        const { repository } = first;
+        // What is there was known when we looked, and so not fetched: whoever forgets it meanwhile looked before.
+        const standing = new Map([...first.records].filter(([digest]) => observation.standing.has(digest)));
+        const fallen = new Set();
+        let memory = first;
+        for (let round = 1; round <= ledger_MOST_ROUNDS; round += 1) {
+            const past = join([memory.records, standing]);
+            const records = remember(past, observation, {
+                // Of a later reading it is not known who looked first, its writer or we.
+                droppable: round === 1 ? leaving : new Set(),
+                restates: memory.entries.length < MANY_ENTRIES,
+                now: this.#now,
+            });
+            const written = await this.#write(memory, records, fallen);
+            if (written !== undefined) {
+                const { tag, stale } = written;
+                const isAlone = await this.#remove(stale);
+                return isAlone && tag !== undefined ? { repository, tag } : undefined;
+            }
+            // What we relied on is gone: another run has merged it. Its own entry may know less than we saw.
+            memory = await this.#read(repository, true);
+        }
+        this.#failures.push(`${this.#name}: what was seen of ${repository} was written ${String(ledger_MOST_ROUNDS)} times and was gone ` +
+            'each time. Does something delete tags or manifests there?');
+        return undefined;
+    }
+    /**
+     * Makes sure that an entry holds these records; of none, there is nothing to hold.
+     *
+     * @param fallen tags of entries that did not stand any more. One that is listed again is not relied on: a
+     *   tool that copies repositories may have written another manifest for it
+     * @returns its tag, and the entries that it replaces; `undefined` when it did not last
+     */
+    async #write({ repository, entries }, records, fallen) {
+        if (records.size === 0) {
+            return { tag: undefined, stale: entries };
+        }
+        const newest = ledger_newestOf(entries);
+        if (newest !== undefined && !fallen.has(newest.tag) && isSame(newest.records, records)) {
+            // Nothing new. Asked for last of all, so that whoever deletes it from now on has merged it after
+            // we looked at the repository.
+            const { tag } = newest;
+            const stale = entries.filter((entry) => entry !== newest);
+            if (await this.#store.stands(newest)) {
+                return { tag, stale };
+            }
+            fallen.add(tag);
+            return undefined;
+        }
+        const sequence = Math.min((newest?.sequence ?? 0) + 1, Number.MAX_SAFE_INTEGER);
+        const tag = await this.#store.write({ repository, sequence, records });
+        if (tag === undefined) {
+            return undefined;
+        }
+        this.#written.add(repository);
+        return { tag, stale: entries };
+    }
+    /** @returns whether all of them are gone */
+    async #remove(stale) {
+        for (const entry of stale) {
+            if (!this.#canDelete) {
+                return false;
+            }
+            try {
+                await this.#store.remove(entry);
+            }
+            catch (error) {
+                this.#closeForDeleting(why(error));
+            }
+        }
+        return this.#canDelete;
+    }
+    /** Said once, though several writes may be under way. */
+    #closeForWriting(reason) {
+        if (this.#isWritable) {
+            this.#isWritable = false;
+            this.#warnings.add(`${this.#name}: this run can't write to the ledger, and what it saw is not remembered: ${reason}. ` +
+                'If the account has no push rights there, give it them, or name a repository that it can push to in ' +
+                '`ledger-repository`, or switch the ledger off with `ledger-repository: off`');
+        }
+    }
+    /** Nothing is lost: the next run that may delete merges it again. */
+    #closeForDeleting(reason) {
+        if (this.#canDelete) {
+            this.#canDelete = false;
+            this.#warnings.add(`${this.#name}: entries of the ledger that were merged into newer ones stay, because one could not ` +
+                `be deleted: ${reason}`);
+        }
+    }
+    news() {
+        return {
+            repository: this.#name,
+            existed: this.#existed,
+            isReadable: this.#isReadable,
+            written: this.#written.size,
+            remembered: this.#remembered,
+            warnings: [...this.#warnings],
+            failures: this.#failures,
+        };
+    }
+}
+/**
+ * What may be dropped if a look found it absent: what every entry that was read before said was leaving.
+ * Another run may rely on one that says otherwise, and have seen it after us.
+ */
+function leavingIn({ records, entries }) {
+    const isLeaving = (digest) => entries.every((entry) => (entry.records.get(digest)?.status ?? 'leaving') === 'leaving');
+    return new Set([...records.keys()].filter(isLeaving));
+}
+/** @throws whatever is no fault of registry, network or entry, but of this program */
+function why(error) {
+    if (error instanceof RequestFailure || error instanceof EntryError) {
+        return error.message;
+    }
+    throw error;
+}
+function isDenied(error) {
+    if (error instanceof AuthError) {
+        return error.status !== undefined && error.status >= 400 && error.status < 500;
+    }
+    return error instanceof RegistryError && DENIED.includes(error.kind);
+}
+/** The one written last, as far as its writer knew; of two that were written at once, always the same one. */
+function ledger_newestOf(entries) {
+    return entries.reduce((newest, entry) => newest === undefined ||
+        entry.sequence > newest.sequence ||
+        (entry.sequence === newest.sequence && entry.tag > newest.tag)
+        ? entry
+        : newest, undefined);
+}
+
+;// CONCATENATED MODULE: ./src/registry/choice.ts
+/**
+ * @param named the repositories of the candidates, which the catalog may not list
+ * @throws RegistryError or TransportError when the catalog is needed and can't be read
+ */
+async function chooseRepositories(reader, selection, named) {
+    if (selection.names !== undefined) {
+        return { repositories: selection.names, isComplete: false, unnameable: 0 };
+    }
+    const { repositories, unnameable } = await reader.catalog();
+    const known = [...new Set([...repositories, ...named])].sort();
+    const chosen = known.filter((repository) => selection.includes(repository));
+    return {
+        repositories: chosen,
+        isComplete: chosen.length === known.length && unnameable === 0,
+        unnameable,
+    };
+}
+/** The repositories of a plan that is carried out, as far as the run is to look at them at all. */
+function chooseApproved(approved, selection) {
+    const chosen = [...approved].filter((repository) => selection.includes(repository));
+    return { repositories: chosen.sort(), isComplete: false, unnameable: 0 };
+}
+
+;// CONCATENATED MODULE: ./src/registry/pusher.ts
+
+
+
+const ANSWER_BYTES = 1024 * 1024;
+/** An upload belongs to one connection's session: when it was lost on the way, only a new one helps. */
+const MOST_UPLOADS = 3;
+const MOST_TRIES = 5;
+/** @param quote makes text of the registry safe to print */
+function createPusher(send, base, quote) {
+    function failed(response, what, scope) {
+        const { kind, message } = refusal(response, { what, scope, pushes: true }, quote);
+        return response.status === 405
+            ? new RegistryError('read-only', `${message}. It takes no pushes there`)
+            : new RegistryError(kind, message);
+    }
+    /** A page is the answer of something in between, whatever its status. */
+    function isStatus(response, ...statuses) {
+        const isPage = mediaTypeOf(response.headers['content-type']) === 'text/html';
+        return statuses.includes(response.status) && !isPage;
+    }
+    async function upload(repository, digest, body) {
+        const scope = `repository:${repository}:pull,push`;
+        const what = `start an upload to ${repository}`;
+        const url = new URL(`/v2/${repository}/blobs/uploads/`, base);
+        // Safe to repeat: an upload that nobody goes on with is dropped by the registry.
+        const started = await send({
+            method: 'POST',
+            url,
+            scope,
+            repeatable: true,
+            maxBytes: ANSWER_BYTES,
+        });
+        if (started.status === 404 && errorOf(started) !== undefined) {
+            const { message } = failed(started, what, scope);
+            const advice = 'This registry makes no repository by itself: create it there first';
+            throw new RegistryError('no-repository', `${message}. ${advice}`);
+        }
+        const { location } = started.headers;
+        if (!isStatus(started, 202) || location === undefined || !URL.canParse(location, url.href)) {
+            throw failed(started, what, scope);
+        }
+        const target = new URL(location, url);
+        target.searchParams.set('digest', digest);
+        return send({
+            method: 'PUT',
+            url: target,
+            headers: { 'content-type': 'application/octet-stream' },
+            body,
+            scope,
+            maxBytes: ANSWER_BYTES,
+        });
+    }
+    return {
+        async pushBlob(repository, bytes) {
+            const digest = digestOf(bytes);
+            for (let round = 1;; round += 1) {
+                const response = await upload(repository, digest, bytes);
+                if (isStatus(response, 201, 204)) {
+                    return digest;
+                }
+                if (response.status !== 404 || round === MOST_UPLOADS) {
+                    const scope = `repository:${repository}:pull,push`;
+                    throw failed(response, `upload a blob to ${repository}`, scope);
+                }
+            }
+        },
+        async pushManifest(repository, reference, { mediaType, bytes }) {
+            const scope = `repository:${repository}:pull,push`;
+            for (let round = 1;; round += 1) {
+                const response = await send({
+                    method: 'PUT',
+                    url: new URL(`/v2/${repository}/manifests/${reference}`, base),
+                    headers: { 'content-type': mediaType },
+                    body: bytes,
+                    scope,
+                    maxBytes: ANSWER_BYTES,
+                });
+                if (isStatus(response, 201)) {
+                    return;
+                }
+                // Distribution reads its link files while others write them, and takes one that is still empty for
+                // a wrong digest (seen on 2.8.2, twenty clients at once).
+                const isPassing = response.status === 400 && errorOf(response)?.code === 'DIGEST_INVALID';
+                if (!isPassing || round === MOST_TRIES) {
+                    const at = isDigest(reference) ? '@' : ':';
+                    throw failed(response, `push ${repository}${at}${reference}`, scope);
+                }
+            }
+        },
+    };
+}
+
+;// CONCATENATED MODULE: ./src/oci/image-config.ts
+/** What an image's config tells (image-spec config.md): when it was built, and for which platform. */
+
+const image_config_text = fallback(optional(string()), undefined);
+const image_config_ConfigSchema = object({ created: image_config_text, architecture: image_config_text, os: image_config_text, variant: image_config_text });
+/**
+ * Never throws: a config that isn't one proves nothing. `created` is the time of the build, not of the
+ * push, and 1970 in reproducible builds, so it can only show that an image is young, never that it's old.
+ */
+function factsOf(bytes) {
+    let body;
+    try {
+        body = JSON.parse(new TextDecoder().decode(bytes));
+    }
+    catch {
+        return {};
+    }
+    const parsed = safeParse(image_config_ConfigSchema, body);
+    if (!parsed.success) {
+        return {};
+    }
+    const { created, architecture, os, variant } = parsed.output;
+    const time = created === undefined ? Number.NaN : Date.parse(created);
+    return {
+        ...(Number.isNaN(time) ? {} : { created: time }),
+        ...(os === undefined || architecture === undefined
+            ? {}
+            : { platform: { os, architecture, ...(variant === undefined ? {} : { variant }) } }),
+    };
 }
 
 ;// CONCATENATED MODULE: ./src/registry/blobs.ts
@@ -55035,11 +61557,173 @@ function createWriter(send, base, quote) {
     };
 }
 
+;// CONCATENATED MODULE: ./src/registry/rights.ts
+/**
+ * Finds out, before the first change, whether deletes would be taken: of a dry-run by what a token would grant,
+ * of a real run by deleting what can't be there.
+ */
+
+
+
+
+/** Answers that hold for every repository; what an account may do can differ between them. */
+const EVERYWHERE = ['deletes-off', 'read-only'];
+/**
+ * Sends one DELETE for a digest that no manifest has.
+ *
+ * @returns why the registry takes no deletes; `undefined` when it does, or did not say
+ */
+async function refusesDeletes(writer, repository) {
+    try {
+        await writer.deleteManifest(repository, digestOf((0,external_node_crypto_.randomBytes)(32)));
+        return undefined;
+    }
+    catch (error) {
+        if (!(error instanceof RequestFailure)) {
+            throw error;
+        }
+        const isFinal = error instanceof RegistryError && EVERYWHERE.includes(error.kind);
+        return isFinal ? error.message : undefined;
+    }
+}
+/**
+ * What can be known without a DELETE.
+ *
+ * @returns why these credentials can't delete there; `undefined` when they can, or nobody says. Safe to print
+ */
+async function lacksDelete(repository, granted) {
+    const scope = `repository:${repository}:pull,delete`;
+    const grant = await granted(scope);
+    // What reads it all was granted before: of this scope, only the deletes are in question.
+    if (grant.kind !== 'lacking' || grant.actions.includes('delete')) {
+        return undefined;
+    }
+    const known = grant.actions.filter((action) => ['pull', 'push'].includes(action));
+    const got = known.length === 0 ? 'nothing there' : `only \`${known.join(',')}\` there`;
+    return (`these credentials can't delete in ${repository}: asked for \`${scope}\`, the token server grants ${got}. ` +
+        'Give `username` and `password` of an account that may delete');
+}
+
+;// CONCATENATED MODULE: ./src/refusing.ts
+/**
+ * Refuses deletes before the first of them: plans that look wrong when all are seen together, and what the registry
+ * or the account does not allow. Of a dry-run it says what a real run would refuse, without a DELETE.
+ */
+
+
+
+/**
+ * @param surveys of all repositories: every plan is complete
+ * @param first the refusals so far; these reasons come before any other
+ * @returns why nothing may be deleted, by repository
+ */
+async function refuseDeletes(surveys, first, { maxDeletes, dryRun, transport, writer, concurrency, stop }) {
+    const tooMany = maxDeletes === undefined ? [] : refuseTooMany(surveys, maxDeletes);
+    const refusals = new Map([...tooMany, ...first]);
+    const left = allowed(surveys, refusals).map(({ plan }) => plan.repository);
+    if (dryRun) {
+        const ask = async (repository) => {
+            const why = await lacksDelete(repository, (scope) => transport.granted(scope));
+            if (why !== undefined) {
+                refusals.set(repository, { kind: 'no-rights', why });
+            }
+        };
+        await pMap(left, ask, { concurrency });
+    }
+    else if (left[0] !== undefined && !stop.aborted) {
+        // Before the first delete, and not in the middle of them.
+        const why = await refusesDeletes(writer, left[0]);
+        if (why !== undefined) {
+            left.forEach((repository) => refusals.set(repository, { kind: 'no-deletes', why }));
+        }
+    }
+    return refusals;
+}
+/** The repositories in which something is to be deleted, and may be. */
+function allowed(surveys, refusals) {
+    return surveys.filter(({ plan }) => plan.orphans.length > 0 && !refusals.has(plan.repository));
+}
+
+;// CONCATENATED MODULE: ./src/surveys.ts
+/**
+ * Surveys every repository of a run with what the ledger remembers of it, and lets the ledger know what was seen.
+ * Refuses a repository whose tags are suddenly gone, which the ledger must not learn.
+ */
+
+
+
+
+async function surveyAll(repositories, { survey, candidates, ledger, records, isApproved, contain, stop }) {
+    const refusals = new Map();
+    const settled = new Map();
+    let unread = 0;
+    /** By the stop, and not by the registry: what it read would be new to the ledger, and young, for nothing. */
+    const isBrokenOff = ({ inventory }) => stop.aborted && inventory.gaps.length > 0;
+    async function look(repository) {
+        if (stop.aborted) {
+            unread += 1;
+            return undefined;
+        }
+        const memory = await ledger?.recall(repository);
+        const known = memory && { manifests: memory.manifests, past: pastOf(memory) };
+        const found = await surveyRepository(repository, candidates(repository), survey, known);
+        const refusal = isApproved ? undefined : refuseWithoutTags(found);
+        if (refusal !== undefined) {
+            refusals.set(repository, refusal);
+        }
+        else if (records && memory !== undefined && !isBrokenOff(found)) {
+            // Before the first delete, so that a run which is killed has forgotten nothing.
+            const state = await ledger?.record(memory, observationOf(found));
+            if (state !== undefined) {
+                settled.set(repository, state);
+            }
+        }
+        return trimmed(found, memory);
+    }
+    const { concurrency } = survey;
+    const read = await pMap(repositories, (repository) => contain(repository, look(repository)), {
+        concurrency,
+    });
+    return { surveys: read.filter((found) => found !== undefined), refusals, settled, unread };
+}
+function observationOf(found) {
+    const observation = observation_observe(found);
+    return { ...observation, inUse: new Set([...observation.inUse, ...inDoubt(found)]) };
+}
+/** Bodies have done their work, but for those of orphans, which are to be saved. */
+function trimmed(found, memory) {
+    const { plan, inventory } = found;
+    if (plan.orphans.length === 0) {
+        return { plan, inventory: { ...inventory, past: new Map() }, bodies: new Map() };
+    }
+    const bodies = new Map();
+    for (const { digest } of plan.orphans) {
+        const body = found.bodies.get(digest) ?? memory?.records.get(digest)?.body;
+        if (body !== undefined) {
+            bodies.set(digest, body);
+        }
+    }
+    return { plan, inventory, bodies };
+}
+function pastOf({ records }) {
+    return new Map([...records].map(([digest, { firstSeen, everInUse, status, since }]) => [
+        digest,
+        { firstSeen, everInUse, status, since },
+    ]));
+}
+
 ;// CONCATENATED MODULE: ./src/stages.ts
 /**
- * The stages in order: registry, survey (inventory, graph, plan), sweep and verify. A dry-run is the same
- * without the sweep. Knows nothing of GitHub: what it reads, waits for and prints with is passed in.
+ * The stages in order: registry, survey (inventory, graph, plan), brakes, sweep and verify. A dry-run is the
+ * same without the sweep. Knows nothing of GitHub: what it reads, waits for and prints with is passed in.
  */
+
+
+
+
+
+
+
 
 
 
@@ -55052,13 +61736,29 @@ function createWriter(send, base, quote) {
  * @throws RequestFailure when the registry can't be spoken to, or its catalog can't be read. What goes
  *   wrong in a repository is in the run that is returned
  */
-async function runStages(settings, intake, { transport, progress, quote, now, onChosen }) {
+async function runStages(settings, { intake, approval, pinned }, { transport, progress, quote, clock, stop, onChosen }) {
     const { registry, concurrency, dryRun, gracePeriod, danglingReferrers } = settings;
-    const startedAt = now();
-    const reader = createReader(transport.send, registry, quote);
+    const { keepUntagged, protection, maxDeletes, verify, ledgerRepository } = settings;
+    const startedAt = clock.now();
+    const { send } = transport;
+    const reader = createReader(send, registry, quote);
+    const writer = createWriter(send, registry, quote);
     await reader.ping();
-    const choice = await chooseRepositories(reader, settings.selection, intake.candidates.keys());
-    onChosen?.(choice.repositories);
+    const ledger = ledgerRepository === undefined
+        ? undefined
+        : await openLedger({
+            reader: createReader(closing(send), registry, quote),
+            writer: createWriter(closing(send), registry, quote),
+            pusher: createPusher(closing(send), registry, quote),
+            ledger: ledgerRepository,
+            now: startedAt,
+        });
+    const choice = approval === undefined
+        ? await chooseRepositories(reader, settings.selection, intake.candidates.keys())
+        : chooseApproved(approval.repositories.keys(), settings.selection);
+    const isNamed = settings.selection.names !== undefined;
+    const chosen = choice.repositories.filter((repository) => ledger?.isItself(repository, isNamed) !== true);
+    onChosen?.(chosen);
     const failures = [];
     /** A fault of our own in one repository must not stop the others, nor the report of what was done. */
     const contain = async (repository, work) => {
@@ -55071,55 +61771,255 @@ async function runStages(settings, intake, { transport, progress, quote, now, on
             return undefined;
         }
     };
-    const policy = { gracePeriod, danglingReferrers, now: startedAt };
-    const options = { reader, concurrency, progress, policy };
-    const candidates = (repository) => intake.candidates.get(repository) ?? new Set();
+    const options = {
+        reader: withoutEntries(reader, ledgerRepository),
+        concurrency,
+        progress,
+        policy: {
+            gracePeriod,
+            danglingReferrers,
+            keepUntagged,
+            protection,
+            ...(approval === undefined ? {} : { approved: approval.repositories }),
+            now: startedAt,
+        },
+    };
+    const candidates = (repository) => new Set([
+        ...(intake.candidates.get(repository) ?? []),
+        ...(approval?.repositories.get(repository) ?? []),
+    ]);
     progress.begin('Reading tags and manifests');
-    const read = await pMap(choice.repositories, (repository) => contain(repository, surveyRepository(repository, candidates(repository), options)), { concurrency });
-    const surveys = read.filter((survey) => survey !== undefined);
+    const { surveys, settled, unread, ...looked } = await surveyAll(chosen, {
+        survey: options,
+        candidates,
+        ledger,
+        records: !dryRun,
+        isApproved: approval !== undefined,
+        contain,
+        stop,
+    });
+    if (unread > 0) {
+        failures.push(`the run was told to stop (${String(stop.reason)}) before it came to ${unread} of ${chosen.length} ` +
+            'repositories. Run it again to finish its work');
+    }
     // Every plan is complete before the first delete.
-    const writer = createWriter(transport.send, registry, quote);
-    const toSweep = dryRun ? [] : surveys.filter(({ plan }) => plan.orphans.length > 0);
+    const refusals = await refuseDeletes(surveys, looked.refusals, {
+        maxDeletes,
+        dryRun,
+        transport,
+        writer,
+        concurrency,
+        stop,
+    });
+    const backup = openBackup(settings.backupDirectory);
+    const sweeping = {
+        ...options,
+        writer,
+        pusher: createPusher(send, registry, quote),
+        save: (manifests) => backup.save(manifests.map((each) => ({ ...each, registry: registry.origin, savedAt: clock.now() }))),
+        verify,
+        clock,
+        stop,
+    };
+    const sweep = async (found) => {
+        const { repository } = found.plan;
+        if (stop.aborted) {
+            return undefined;
+        }
+        const outcome = await sweepRepository(found, candidates(repository), sweeping);
+        const state = settled.get(repository);
+        if (state !== undefined && outcome.deleted.length + outcome.gone.length > 0) {
+            await ledger?.recordSweep(state, observeSweep(found, outcome));
+        }
+        return outcome;
+    };
+    const toSweep = dryRun ? [] : allowed(surveys, refusals);
     progress.begin('Deleting orphan manifests');
-    const swept = await pMap(toSweep, (survey) => {
-        const { repository } = survey.plan;
-        const sweep = sweepRepository(survey, candidates(repository), { ...options, writer });
-        return contain(repository, sweep);
-    }, { concurrency });
+    const swept = await pMap(toSweep, (found) => contain(found.plan.repository, sweep(found)), {
+        concurrency,
+    });
     const outcomes = new Map(swept
         .filter((outcome) => outcome !== undefined)
         .map((outcome) => [outcome.repository, outcome]));
-    const repositories = surveys.map(({ inventory, plan }) => {
-        const outcome = outcomes.get(plan.repository);
-        const isEmpty = inventory.tags.size + inventory.manifests.size + inventory.gaps.length === 0;
-        const warnings = isEmpty
-            ? ['it has no tags, and none of the digests named for it exists. Is its name right?']
-            : [];
-        return { inventory, plan, ...(outcome === undefined ? {} : { outcome }), warnings };
-    });
-    const chosen = new Set(choice.repositories);
+    if (stop.aborted && unread === 0) {
+        failures.push(`the run was told to stop (${String(stop.reason)}) before it was done. Run it again to finish its work`);
+    }
+    const repositories = surveys.map((survey) => repositoryRun(survey, { outcomes, refusals, approval }));
+    const news = ledger?.news();
     return {
         registry: registry.origin,
         dryRun,
         gracePeriod,
         danglingReferrers,
+        keepUntagged,
+        ...(maxDeletes === undefined ? {} : { maxDeletes }),
+        pinned,
+        ...(backup.isUsed ? { backup: backup.directory } : {}),
+        ...(approval === undefined
+            ? {}
+            : {
+                applied: {
+                    createdAt: approval.createdAt,
+                    ignored: outside(approval.repositories, chosen),
+                },
+            }),
         startedAt,
-        finishedAt: now(),
+        finishedAt: clock.now(),
         requests: transport.stats().requests,
         repositories,
         everyRepositoryScanned: choice.isComplete && failures.length === 0,
         unnameableRepositories: choice.unnameable,
         intake,
-        ignoredCandidates: [...intake.candidates]
-            .filter(([repository]) => !chosen.has(repository))
-            .reduce((sum, [, digests]) => sum + digests.size, 0),
+        ignoredCandidates: outside(intake.candidates, choice.repositories),
         untaggedListing: 'none',
+        ...(news === undefined ? {} : { ledger: news }),
+        failures: [...(news?.failures ?? []), ...failures],
+    };
+}
+function repositoryRun({ inventory, plan }, by) {
+    const { repository } = plan;
+    const outcome = by.outcomes.get(repository);
+    const refusal = by.refusals.get(repository);
+    const approved = by.approval?.repositories.get(repository);
+    const isEmpty = inventory.tags.size + inventory.manifests.size + inventory.gaps.length === 0;
+    const warnings = isEmpty
+        ? ['it has no tags, and none of the digests named for it exists. Is its name right?']
+        : [];
+    return {
+        inventory,
+        plan,
+        ...(outcome === undefined ? {} : { outcome }),
+        ...(refusal === undefined ? {} : { refusal }),
+        ...(approved === undefined ? {} : { approved }),
+        warnings,
+    };
+}
+/** How many digests are named for other repositories than these. */
+function outside(named, repositories) {
+    const wanted = new Set(repositories);
+    return [...named]
+        .filter(([repository]) => !wanted.has(repository))
+        .reduce((sum, [, digests]) => sum + digests.size, 0);
+}
+
+;// CONCATENATED MODULE: ./src/backup/read.ts
+/** Reads a backup. Trusts it no further than its digests: the bytes of a manifest must have the one they stand under. */
+
+
+
+
+
+/**
+ * @param registry scheme, host and port: entries of others are left out
+ * @throws BackupError when there is no index
+ */
+async function readBackup(directory, registry) {
+    const root = external_node_path_default().resolve(directory);
+    const text = await (0,promises_namespaceObject.readFile)(external_node_path_default().join(root, INDEX), 'utf8').catch((cause) => {
+        const { message } = cause;
+        throw new BackupError(`there is no backup to restore from: ${message}. \`restore-from\` takes a directory that a run of this ` +
+            `action left as its \`backup-dir\`, with the file ${INDEX} in it`, { cause });
+    });
+    const lines = text.split('\n').filter((line) => line.trim() !== '');
+    const read = lines.map(parseIndexLine).filter((entry) => entry !== undefined);
+    const here = read.filter((entry) => entry.registry === registry);
+    const entries = new Map();
+    const latest = new Map();
+    for (const entry of here) {
+        const { repository, digest, tags, savedAt } = entry;
+        const key = `${repository}@${digest}`;
+        entries.set(key, { ...entry, tags: [...(entries.get(key)?.tags ?? []), ...tags] });
+        for (const tag of tags) {
+            const before = latest.get(`${repository}:${tag}`);
+            if (before === undefined || before.savedAt <= savedAt) {
+                latest.set(`${repository}:${tag}`, entry);
+            }
+        }
+    }
+    const own = ({ repository, digest, tags }) => [...new Set(tags)]
+        .filter((tag) => latest.get(`${repository}:${tag}`)?.digest === digest)
+        .sort();
+    return {
+        entries: [...entries.values()].map((entry) => ({ ...entry, tags: own(entry) })),
+        unreadableLines: lines.length - read.length,
+        elsewhere: read.length - here.length,
+        async bytesOf(digest) {
+            const bytes = await (0,promises_namespaceObject.readFile)(fileOf(root, digest)).catch(() => undefined);
+            return bytes !== undefined && digestOf(bytes, algorithmOf(digest)) === digest
+                ? bytes
+                : undefined;
+        },
+    };
+}
+
+;// CONCATENATED MODULE: ./src/undo.ts
+/**
+ * The stages of a run with `restore-from`: reads a backup and puts back what is missing. The same walls as
+ * `stages.ts` has: nothing of GitHub, and what it reads, waits for and prints with is passed in.
+ */
+
+
+
+
+
+/**
+ * @throws BackupError when there is no backup; RequestFailure when the registry can't be spoken to. What can't
+ *   be put back is in the run that is returned
+ */
+async function runUndo({ registry, selection, concurrency, dryRun, restoreFrom }, { transport, progress, quote, stop, }) {
+    const backup = await readBackup(restoreFrom, registry.origin);
+    const reader = createReader(transport.send, registry, quote);
+    const pusher = createPusher(transport.send, registry, quote);
+    await reader.ping();
+    const repositories = [...new Set(backup.entries.map(({ repository }) => repository))].sort();
+    const failures = [];
+    if (backup.entries.length === 0) {
+        failures.push(`the backup in ${restoreFrom} has no manifest of ${registry.origin}: ` +
+            (backup.elsewhere === 0
+                ? 'nothing was deleted when it was made'
+                : 'is `registry-url` the registry that it was made of?'));
+    }
+    progress.begin('Putting manifests back');
+    const restored = [];
+    for (const repository of repositories.filter((each) => selection.includes(each))) {
+        if (stop.aborted) {
+            failures.push(`the run was told to stop (${String(stop.reason)}) before it was done. Run it again to finish its work`);
+            break;
+        }
+        const entries = backup.entries.filter((entry) => entry.repository === repository);
+        progress.expect(entries.length);
+        const lost = await pMap(entries, async (entry) => ({ ...entry, bytes: await backup.bytesOf(entry.digest) }), { concurrency });
+        restored.push(await restoreRepository(repository, lost, {
+            reader,
+            concurrency,
+            ...(dryRun ? {} : { pusher }),
+        }));
+        entries.forEach(() => {
+            progress.done();
+        });
+    }
+    return {
+        registry: registry.origin,
+        directory: restoreFrom,
+        dryRun,
+        repositories: restored,
+        unreadableLines: backup.unreadableLines,
+        elsewhere: backup.elsewhere,
         failures,
     };
 }
 
 ;// CONCATENATED MODULE: ./src/main.ts
 /** One run from the inputs to the report, and the one place that ends it. */
+
+
+
+
+
+
+
+
+
 
 
 
@@ -55149,9 +62049,11 @@ const main_QUOTE = 300;
 async function main() {
     const secrets = createSecretStore();
     const log = createLog((text) => secrets.redact(text));
+    const controller = new AbortController();
+    const stop = controller.signal;
     try {
         const settings = readSettings();
-        const transport = await connect(settings, log, (secret) => {
+        const transport = await connect(settings, log, stop, (secret) => {
             core_setSecret(secret);
             secrets.add(secret);
             secrets.add(inCodeSpan(secret));
@@ -55159,22 +62061,31 @@ async function main() {
         const progress = startProgress(() => transport.stats().requests, (line) => {
             log.info(line);
         });
+        const tools = {
+            transport,
+            progress,
+            quote: (text) => harmless(secrets.redact(text)).slice(0, main_QUOTE),
+            clock: systemClock,
+            stop,
+        };
+        const redact = (text) => secrets.redact(text);
         try {
-            const intake = await readIntake({
-                digests: settings.digests,
-                files: settings.digestsFiles,
-                registryHost: settings.registry.host,
-            });
-            const run = await runStages(settings, intake, {
-                transport,
-                progress,
-                quote: (text) => harmless(secrets.redact(text)).slice(0, main_QUOTE),
-                now: () => Date.now(),
+            const { restoreFrom } = settings;
+            if (restoreFrom !== undefined) {
+                stopOnSignals(controller, log);
+                const undone = await runUndo({ ...settings, restoreFrom }, tools);
+                return (await reportUndo(undone, log, redact)) && !stop.aborted;
+            }
+            const { named, protection } = await readNamed(settings, log);
+            stopOnSignals(controller, log);
+            const run = await runStages({ ...settings, protection }, named, {
+                ...tools,
                 onChosen: (repositories) => {
                     announce(settings, repositories, log);
                 },
             });
-            return await report(run, settings, log, (text) => secrets.redact(text));
+            // It may have been told to stop only now, with everything done.
+            return (await report(run, settings, log, redact)) && !stop.aborted;
         }
         finally {
             progress.stop();
@@ -55182,12 +62093,17 @@ async function main() {
         }
     }
     catch (error) {
-        log.error(error instanceof Error ? error.message : String(error));
+        const why = error instanceof Error ? error.message : String(error);
+        // Only what comes before everything else rejects with such a failure.
+        const isStopped = stop.aborted && error instanceof RequestFailure;
+        log.error(isStopped
+            ? `the run was told to stop (${String(stop.reason)}) before it had begun, and nothing was done: ${why}`
+            : why);
         log.debug(error instanceof Error ? (error.stack ?? '') : '');
         return false;
     }
 }
-async function connect(settings, log, mask) {
+async function connect(settings, log, stop, mask) {
     const { registry, login, insecure, ca, concurrency } = settings;
     const credentials = login === undefined
         ? await readDockerCredentials(registry, process.env)
@@ -55200,6 +62116,7 @@ async function connect(settings, log, mask) {
         concurrency,
         userAgent: 'registry-manifest-cleanup',
         mask,
+        stop,
         // Not even made when nobody sees them: there is one for each of a million requests.
         ...(isDebug() ? { onExchange: tellTo(log) } : {}),
     });
@@ -55215,8 +62132,11 @@ function announce(settings, repositories, log) {
     const howMany = count(repositories.length, 'repository', 'repositories');
     const mode = settings.dryRun ? ' (dry-run: nothing will be deleted)' : '';
     log.info(`${settings.registry.origin}: ${howMany} to look at${mode}`);
-    log.info('This registry has no route that lists untagged manifests: only what a tag, an input or another ' +
-        'manifest names can be seen');
+    log.info('This registry has no route that lists untagged manifests: only what a tag, an input, the ledger or ' +
+        'another manifest names can be seen');
+    if (settings.dryRun) {
+        log.info(DRY_RUN_DELETES);
+    }
 }
 /** Everything that people and later steps get to see; returns whether the job is green. */
 async function report(finished, settings, log, redact) {
@@ -55229,8 +62149,20 @@ async function report(finished, settings, log, redact) {
             log.warning(`${name}: ${warning}`);
         });
     }
-    const unwritten = settings.reportFile && (await tryReport(read, settings.reportFile, redact));
-    const run = unwritten ? { ...read, failures: [...read.failures, unwritten] } : read;
+    log.info(ledgerSentence(read));
+    read.ledger?.warnings.forEach((warning) => {
+        log.warning(warning);
+    });
+    if (read.dryRun) {
+        const found = refusals(read).map((refusal) => `a real run would refuse this: ${sentence(refusal)}`);
+        annotate(found, (warning) => log.warning(warning), log);
+    }
+    const { reportFile, planFile } = settings;
+    const unwritten = [
+        await tryToWrite('report-file', reportFile, reportLines(read, redact)),
+        await tryToWrite('plan-file', planFile, planLines(read, redact)),
+    ].filter((failure) => failure !== undefined);
+    const run = { ...read, failures: [...read.failures, ...unwritten] };
     await publish(run, redact);
     const { cut } = deletedDigests(run);
     if (cut > 0) {
@@ -55238,24 +62170,37 @@ async function report(finished, settings, log, redact) {
             'are not in it. The report-file has them all');
     }
     const found = problems(run);
-    found.slice(0, MOST_ANNOTATIONS).forEach((problem) => {
-        log.error(sentence(problem));
-    });
-    if (found.length > MOST_ANNOTATIONS) {
-        log.info(`${count(found.length - MOST_ANNOTATIONS, 'more problem')} in the job summary`);
-    }
+    annotate(found.map(sentence), (problem) => log.error(problem), log);
     log.info(headline(run, totals(run)));
     return found.length === 0;
 }
-/** @returns why the report could not be written, if so */
-async function tryReport(run, file, redact) {
+/** @returns why it could not be written, if so */
+async function tryToWrite(input, file, lines) {
     try {
-        await writeReport(run, file, redact);
+        if (file !== undefined) {
+            await writeLines(input, file, lines);
+        }
         return undefined;
     }
     catch (error) {
         const why = error instanceof Error ? error.message : String(error);
-        return `the report could not be written where report-file says: ${why}`;
+        return `nothing could be written where ${input} says: ${why}`;
+    }
+}
+async function reportUndo(run, log, redact) {
+    for (const restored of run.repositories) {
+        log.group(restored.repository, restoreLines(restored, run.dryRun));
+    }
+    await publishUndo(run, redact);
+    const found = restoreProblems(run);
+    annotate(found, (problem) => log.error(problem), log);
+    log.info(restoreHeadline(run));
+    return found.length === 0;
+}
+function annotate(problems, tell, log) {
+    problems.slice(0, MOST_ANNOTATIONS).forEach(tell);
+    if (problems.length > MOST_ANNOTATIONS) {
+        log.info(`${count(problems.length - MOST_ANNOTATIONS, 'more problem')} in the job summary`);
     }
 }
 

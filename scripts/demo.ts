@@ -1,7 +1,7 @@
 /**
  * Shows the action at work, and judges it: a registry in memory on loopback, a small estate, the bundled
- * action as a dry-run, for real, and once more. The judge is what the registry holds in the end, never
- * what the action says. Exits 0 only if exactly the orphans went.
+ * action as a dry-run, for real, once more, and taking it all back. The judge is what the registry holds, never
+ * what the action says. Exits 0 only if exactly the orphans went, and came back.
  */
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -102,6 +102,15 @@ function judgeSecond(run: ActionRun, registry: MemoryRegistry, before: Holdings)
   ];
 }
 
+/** What was not put back as it was. */
+function judgeUndo(run: ActionRun, before: Holdings, after: Holdings): string[] {
+  return [
+    ...judgeExit(run, 'the restore'),
+    ...missing(after.manifests, before.manifests).map((each) => `${each} did not come back`),
+    ...missing(after.tags, before.tags).map((each) => `the tag ${each} did not come back`),
+  ];
+}
+
 function judgeExit({ exitCode }: ActionRun, who: string): string[] {
   return exitCode === 0 ? [] : [`${who} exited ${String(exitCode)}`];
 }
@@ -122,9 +131,11 @@ async function demo(registry: MemoryRegistry, directory: string): Promise<string
       `${String(before.tags.size)} tags in ${String(registry.state.repositories.size)} repositories. ` +
       `${String(shop.orphans.size)} of them are orphans.\nA listing of its storage is the digests-file.`,
   );
+  const host = { 'registry-url': registry.host };
+  const backup = join(directory, 'backup');
   const run = (dryRun: boolean): Promise<ActionRun> => {
     registry.requests.length = 0;
-    const inputs = { 'registry-url': registry.host, 'digests-file': listing };
+    const inputs = { ...host, 'digests-file': listing, 'backup-dir': backup };
     return runAction({ ...inputs, 'dry-run': String(dryRun) });
   };
 
@@ -145,6 +156,11 @@ async function demo(registry: MemoryRegistry, directory: string): Promise<string
   const second = await run(false);
   say(renderLog(second.log, style).trimEnd().split('\n').at(-1) ?? '');
   wrong.push(...judgeSecond(second, registry, after));
+
+  step('And all of it taken back, with restore-from');
+  const undone = await runAction({ ...host, 'restore-from': backup });
+  say(renderLog(undone.log, style).trimEnd());
+  wrong.push(...judgeUndo(undone, before, holdings(registry)));
   return wrong;
 }
 
@@ -156,7 +172,7 @@ try {
   if (wrong.length === 0) {
     say(
       style.green(
-        'Exactly the orphans went: none in the dry-run, all in the real run, and nothing else.',
+        'Exactly the orphans went: none in the dry-run, all in the real run, and nothing else. All came back.',
       ),
     );
   } else {

@@ -3,22 +3,36 @@ import * as core from '@actions/core';
 
 import { readSettings } from './action/inputs.js';
 import { createLog, harmless, type Log } from './action/log.js';
+import { readNamed } from './action/named.js';
 import { startProgress } from './action/progress.js';
-import { publish, writeReport } from './action/publish.js';
+import { publish, publishUndo, writeLines } from './action/publish.js';
 import { runContext } from './action/run-context.js';
 import type { Settings } from './action/settings.js';
-import { readIntake } from './candidates/intake.js';
+import { stopOnSignals } from './action/signals.js';
+import { systemClock } from './http/clock.js';
 import { readDockerCredentials } from './http/docker-config.js';
+import { RequestFailure } from './http/message.js';
 import { createSecretStore } from './http/redact.js';
 import { createTransport, type ExchangeEvent, type Transport } from './http/transport.js';
+import { reportLines } from './report/json.js';
 import { repositoryLines } from './report/lines.js';
 import { inCodeSpan } from './report/markdown.js';
+import { ledgerSentence } from './report/memory.js';
 import { deletedDigests } from './report/outputs.js';
+import { planLines } from './report/plan-file.js';
+import {
+  restoreHeadline,
+  restoreLines,
+  restoreProblems,
+  type RestoreRun,
+} from './report/restore.js';
 import type { Run } from './report/run.js';
 import { headline } from './report/sections/headline.js';
-import { problems, sentence, totals } from './report/totals.js';
+import { DRY_RUN_DELETES } from './report/sections/unseen.js';
+import { problems, refusals, sentence, totals } from './report/totals.js';
 import { count } from './report/words.js';
 import { runStages } from './stages.js';
+import { runUndo } from './undo.js';
 
 /** GitHub shows ten annotations of a step, and the summary has them all. */
 const MOST_ANNOTATIONS = 10;
@@ -33,9 +47,11 @@ const QUOTE = 300;
 export async function main(): Promise<boolean> {
   const secrets = createSecretStore();
   const log = createLog((text) => secrets.redact(text));
+  const controller = new AbortController();
+  const stop = controller.signal;
   try {
     const settings = readSettings();
-    const transport = await connect(settings, log, (secret) => {
+    const transport = await connect(settings, log, stop, (secret) => {
       core.setSecret(secret);
       secrets.add(secret);
       secrets.add(inCodeSpan(secret));
@@ -46,28 +62,44 @@ export async function main(): Promise<boolean> {
         log.info(line);
       },
     );
+    const tools = {
+      transport,
+      progress,
+      quote: (text: string) => harmless(secrets.redact(text)).slice(0, QUOTE),
+      clock: systemClock,
+      stop,
+    };
+    const redact = (text: string) => secrets.redact(text);
     try {
-      const intake = await readIntake({
-        digests: settings.digests,
-        files: settings.digestsFiles,
-        registryHost: settings.registry.host,
-      });
-      const run = await runStages(settings, intake, {
-        transport,
-        progress,
-        quote: (text) => harmless(secrets.redact(text)).slice(0, QUOTE),
-        now: () => Date.now(),
+      const { restoreFrom } = settings;
+      if (restoreFrom !== undefined) {
+        stopOnSignals(controller, log);
+        const undone = await runUndo({ ...settings, restoreFrom }, tools);
+        return (await reportUndo(undone, log, redact)) && !stop.aborted;
+      }
+      const { named, protection } = await readNamed(settings, log);
+      stopOnSignals(controller, log);
+      const run = await runStages({ ...settings, protection }, named, {
+        ...tools,
         onChosen: (repositories) => {
           announce(settings, repositories, log);
         },
       });
-      return await report(run, settings, log, (text) => secrets.redact(text));
+      // It may have been told to stop only now, with everything done.
+      return (await report(run, settings, log, redact)) && !stop.aborted;
     } finally {
       progress.stop();
       transport.close();
     }
   } catch (error) {
-    log.error(error instanceof Error ? error.message : String(error));
+    const why = error instanceof Error ? error.message : String(error);
+    // Only what comes before everything else rejects with such a failure.
+    const isStopped = stop.aborted && error instanceof RequestFailure;
+    log.error(
+      isStopped
+        ? `the run was told to stop (${String(stop.reason)}) before it had begun, and nothing was done: ${why}`
+        : why,
+    );
     log.debug(error instanceof Error ? (error.stack ?? '') : '');
     return false;
   }
@@ -76,6 +108,7 @@ export async function main(): Promise<boolean> {
 async function connect(
   settings: Settings,
   log: Log,
+  stop: AbortSignal,
   mask: (secret: string) => void,
 ): Promise<Transport> {
   const { registry, login, insecure, ca, concurrency } = settings;
@@ -91,6 +124,7 @@ async function connect(
     concurrency,
     userAgent: 'registry-manifest-cleanup',
     mask,
+    stop,
     // Not even made when nobody sees them: there is one for each of a million requests.
     ...(core.isDebug() ? { onExchange: tellTo(log) } : {}),
   });
@@ -109,9 +143,12 @@ function announce(settings: Settings, repositories: readonly string[], log: Log)
   const mode = settings.dryRun ? ' (dry-run: nothing will be deleted)' : '';
   log.info(`${settings.registry.origin}: ${howMany} to look at${mode}`);
   log.info(
-    'This registry has no route that lists untagged manifests: only what a tag, an input or another ' +
-      'manifest names can be seen',
+    'This registry has no route that lists untagged manifests: only what a tag, an input, the ledger or ' +
+      'another manifest names can be seen',
   );
+  if (settings.dryRun) {
+    log.info(DRY_RUN_DELETES);
+  }
 }
 
 /** Everything that people and later steps get to see; returns whether the job is green. */
@@ -130,8 +167,22 @@ async function report(
       log.warning(`${name}: ${warning}`);
     });
   }
-  const unwritten = settings.reportFile && (await tryReport(read, settings.reportFile, redact));
-  const run: Run = unwritten ? { ...read, failures: [...read.failures, unwritten] } : read;
+  log.info(ledgerSentence(read));
+  read.ledger?.warnings.forEach((warning) => {
+    log.warning(warning);
+  });
+  if (read.dryRun) {
+    const found = refusals(read).map(
+      (refusal) => `a real run would refuse this: ${sentence(refusal)}`,
+    );
+    annotate(found, (warning) => log.warning(warning), log);
+  }
+  const { reportFile, planFile } = settings;
+  const unwritten = [
+    await tryToWrite('report-file', reportFile, reportLines(read, redact)),
+    await tryToWrite('plan-file', planFile, planLines(read, redact)),
+  ].filter((failure) => failure !== undefined);
+  const run: Run = { ...read, failures: [...read.failures, ...unwritten] };
   await publish(run, redact);
   const { cut } = deletedDigests(run);
   if (cut > 0) {
@@ -141,27 +192,46 @@ async function report(
     );
   }
   const found = problems(run);
-  found.slice(0, MOST_ANNOTATIONS).forEach((problem) => {
-    log.error(sentence(problem));
-  });
-  if (found.length > MOST_ANNOTATIONS) {
-    log.info(`${count(found.length - MOST_ANNOTATIONS, 'more problem')} in the job summary`);
-  }
+  annotate(found.map(sentence), (problem) => log.error(problem), log);
   log.info(headline(run, totals(run)));
   return found.length === 0;
 }
 
-/** @returns why the report could not be written, if so */
-async function tryReport(
-  run: Run,
-  file: string,
-  redact: (text: string) => string,
+/** @returns why it could not be written, if so */
+async function tryToWrite(
+  input: 'report-file' | 'plan-file',
+  file: string | undefined,
+  lines: Iterable<string>,
 ): Promise<string | undefined> {
   try {
-    await writeReport(run, file, redact);
+    if (file !== undefined) {
+      await writeLines(input, file, lines);
+    }
     return undefined;
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);
-    return `the report could not be written where report-file says: ${why}`;
+    return `nothing could be written where ${input} says: ${why}`;
+  }
+}
+
+async function reportUndo(
+  run: RestoreRun,
+  log: Log,
+  redact: (text: string) => string,
+): Promise<boolean> {
+  for (const restored of run.repositories) {
+    log.group(restored.repository, restoreLines(restored, run.dryRun));
+  }
+  await publishUndo(run, redact);
+  const found = restoreProblems(run);
+  annotate(found, (problem) => log.error(problem), log);
+  log.info(restoreHeadline(run));
+  return found.length === 0;
+}
+
+function annotate(problems: readonly string[], tell: (problem: string) => void, log: Log): void {
+  problems.slice(0, MOST_ANNOTATIONS).forEach(tell);
+  if (problems.length > MOST_ANNOTATIONS) {
+    log.info(`${count(problems.length - MOST_ANNOTATIONS, 'more problem')} in the job summary`);
   }
 }

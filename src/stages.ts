@@ -1,35 +1,68 @@
 /**
- * The stages in order: registry, survey (inventory, graph, plan), sweep and verify. A dry-run is the same
- * without the sweep. Knows nothing of GitHub: what it reads, waits for and prints with is passed in.
+ * The stages in order: registry, survey (inventory, graph, plan), brakes, sweep and verify. A dry-run is the
+ * same without the sweep. Knows nothing of GitHub: what it reads, waits for and prints with is passed in.
  */
 import pMap from 'p-map';
 
 import type { Settings } from './action/settings.js';
+import { openBackup } from './backup/backup.js';
 import type { Intake } from './candidates/candidate.js';
-import { surveyRepository, type Progress, type SurveyOptions } from './cleanup/survey.js';
-import { sweepRepository } from './cleanup/sweep.js';
+import type { Approval } from './cleanup/approval.js';
+import type { Refusal } from './cleanup/brakes.js';
+import type { Outcome } from './cleanup/outcome.js';
+import type { Progress, Survey, SurveyOptions } from './cleanup/survey.js';
+import { sweepRepository, type SweepOptions } from './cleanup/sweep.js';
+import type { Clock } from './http/clock.js';
+import { closing } from './http/stop.js';
 import type { Transport } from './http/transport.js';
+import { withoutEntries } from './ledger/hiding.js';
+import { openLedger } from './ledger/ledger.js';
+import { observeSweep } from './ledger/observation.js';
 import type { Digest } from './oci/digest.js';
-import { chooseRepositories } from './registry/choice.js';
+import { chooseApproved, chooseRepositories } from './registry/choice.js';
+import { createPusher } from './registry/pusher.js';
 import { createReader } from './registry/reader.js';
 import { createWriter } from './registry/writer.js';
+import { allowed, refuseDeletes } from './refusing.js';
 import type { RepositoryRun, Run } from './report/run.js';
+import { surveyAll } from './surveys.js';
 
 export type StageSettings = Pick<
   Settings,
-  'registry' | 'selection' | 'concurrency' | 'dryRun' | 'gracePeriod' | 'danglingReferrers'
+  | 'registry'
+  | 'selection'
+  | 'concurrency'
+  | 'dryRun'
+  | 'gracePeriod'
+  | 'danglingReferrers'
+  | 'keepUntagged'
+  | 'protection'
+  | 'maxDeletes'
+  | 'verify'
+  | 'backupDirectory'
+  | 'ledgerRepository'
 >;
 
+/** What the inputs name, read from their files. */
+export interface Named {
+  readonly intake: Intake;
+  /** the plan that is to be carried out */
+  readonly approval?: Approval;
+  /** what `protect-files` named; it is in the settings' protection, too */
+  readonly pinned: Run['pinned'];
+}
+
 export interface StageTools {
-  readonly transport: Pick<Transport, 'send' | 'stats'>;
+  readonly transport: Pick<Transport, 'send' | 'stats' | 'granted'>;
   readonly progress: Progress & {
     /** a stage begins, and with it a new count */
     begin(what: string): void;
   };
   /** makes text of the registry safe to print */
   readonly quote: (text: string) => string;
-  /** epoch milliseconds */
-  readonly now: () => number;
+  readonly clock: Clock;
+  /** tells the run to stop; the reason is a word such as SIGTERM */
+  readonly stop: AbortSignal;
   /** told once, when it is known which repositories are looked at */
   readonly onChosen?: (repositories: readonly string[]) => void;
 }
@@ -42,15 +75,35 @@ export interface StageTools {
  */
 export async function runStages(
   settings: StageSettings,
-  intake: Intake,
-  { transport, progress, quote, now, onChosen }: StageTools,
+  { intake, approval, pinned }: Named,
+  { transport, progress, quote, clock, stop, onChosen }: StageTools,
 ): Promise<Run> {
   const { registry, concurrency, dryRun, gracePeriod, danglingReferrers } = settings;
-  const startedAt = now();
-  const reader = createReader(transport.send, registry, quote);
+  const { keepUntagged, protection, maxDeletes, verify, ledgerRepository } = settings;
+  const startedAt = clock.now();
+  const { send } = transport;
+  const reader = createReader(send, registry, quote);
+  const writer = createWriter(send, registry, quote);
   await reader.ping();
-  const choice = await chooseRepositories(reader, settings.selection, intake.candidates.keys());
-  onChosen?.(choice.repositories);
+  const ledger =
+    ledgerRepository === undefined
+      ? undefined
+      : await openLedger({
+          reader: createReader(closing(send), registry, quote),
+          writer: createWriter(closing(send), registry, quote),
+          pusher: createPusher(closing(send), registry, quote),
+          ledger: ledgerRepository,
+          now: startedAt,
+        });
+  const choice =
+    approval === undefined
+      ? await chooseRepositories(reader, settings.selection, intake.candidates.keys())
+      : chooseApproved(approval.repositories.keys(), settings.selection);
+  const isNamed = settings.selection.names !== undefined;
+  const chosen = choice.repositories.filter(
+    (repository) => ledger?.isItself(repository, isNamed) !== true,
+  );
+  onChosen?.(chosen);
 
   const failures: string[] = [];
   /** A fault of our own in one repository must not stop the others, nor the report of what was done. */
@@ -64,62 +117,160 @@ export async function runStages(
     }
   };
 
-  const policy = { gracePeriod, danglingReferrers, now: startedAt };
-  const options: SurveyOptions = { reader, concurrency, progress, policy };
-  const candidates = (repository: string) => intake.candidates.get(repository) ?? new Set<Digest>();
+  const options: SurveyOptions = {
+    reader: withoutEntries(reader, ledgerRepository),
+    concurrency,
+    progress,
+    policy: {
+      gracePeriod,
+      danglingReferrers,
+      keepUntagged,
+      protection,
+      ...(approval === undefined ? {} : { approved: approval.repositories }),
+      now: startedAt,
+    },
+  };
+  const candidates = (repository: string) =>
+    new Set<Digest>([
+      ...(intake.candidates.get(repository) ?? []),
+      ...(approval?.repositories.get(repository) ?? []),
+    ]);
   progress.begin('Reading tags and manifests');
-  const read = await pMap(
-    choice.repositories,
-    (repository) =>
-      contain(repository, surveyRepository(repository, candidates(repository), options)),
-    { concurrency },
-  );
-  const surveys = read.filter((survey) => survey !== undefined);
+  const { surveys, settled, unread, ...looked } = await surveyAll(chosen, {
+    survey: options,
+    candidates,
+    ledger,
+    records: !dryRun,
+    isApproved: approval !== undefined,
+    contain,
+    stop,
+  });
+  if (unread > 0) {
+    failures.push(
+      `the run was told to stop (${String(stop.reason)}) before it came to ${unread} of ${chosen.length} ` +
+        'repositories. Run it again to finish its work',
+    );
+  }
 
   // Every plan is complete before the first delete.
-  const writer = createWriter(transport.send, registry, quote);
-  const toSweep = dryRun ? [] : surveys.filter(({ plan }) => plan.orphans.length > 0);
+  const refusals = await refuseDeletes(surveys, looked.refusals, {
+    maxDeletes,
+    dryRun,
+    transport,
+    writer,
+    concurrency,
+    stop,
+  });
+
+  const backup = openBackup(settings.backupDirectory);
+  const sweeping: SweepOptions = {
+    ...options,
+    writer,
+    pusher: createPusher(send, registry, quote),
+    save: (manifests) =>
+      backup.save(
+        manifests.map((each) => ({ ...each, registry: registry.origin, savedAt: clock.now() })),
+      ),
+    verify,
+    clock,
+    stop,
+  };
+  const sweep = async (found: Survey) => {
+    const { repository } = found.plan;
+    if (stop.aborted) {
+      return undefined;
+    }
+    const outcome = await sweepRepository(found, candidates(repository), sweeping);
+    const state = settled.get(repository);
+    if (state !== undefined && outcome.deleted.length + outcome.gone.length > 0) {
+      await ledger?.recordSweep(state, observeSweep(found, outcome));
+    }
+    return outcome;
+  };
+  const toSweep = dryRun ? [] : allowed(surveys, refusals);
   progress.begin('Deleting orphan manifests');
-  const swept = await pMap(
-    toSweep,
-    (survey) => {
-      const { repository } = survey.plan;
-      const sweep = sweepRepository(survey, candidates(repository), { ...options, writer });
-      return contain(repository, sweep);
-    },
-    { concurrency },
-  );
+  const swept = await pMap(toSweep, (found) => contain(found.plan.repository, sweep(found)), {
+    concurrency,
+  });
   const outcomes = new Map(
     swept
       .filter((outcome) => outcome !== undefined)
       .map((outcome) => [outcome.repository, outcome]),
   );
+  if (stop.aborted && unread === 0) {
+    failures.push(
+      `the run was told to stop (${String(stop.reason)}) before it was done. Run it again to finish its work`,
+    );
+  }
 
-  const repositories = surveys.map(({ inventory, plan }): RepositoryRun => {
-    const outcome = outcomes.get(plan.repository);
-    const isEmpty = inventory.tags.size + inventory.manifests.size + inventory.gaps.length === 0;
-    const warnings = isEmpty
-      ? ['it has no tags, and none of the digests named for it exists. Is its name right?']
-      : [];
-    return { inventory, plan, ...(outcome === undefined ? {} : { outcome }), warnings };
-  });
-  const chosen = new Set(choice.repositories);
+  const repositories = surveys.map((survey) =>
+    repositoryRun(survey, { outcomes, refusals, approval }),
+  );
+  const news = ledger?.news();
   return {
     registry: registry.origin,
     dryRun,
     gracePeriod,
     danglingReferrers,
+    keepUntagged,
+    ...(maxDeletes === undefined ? {} : { maxDeletes }),
+    pinned,
+    ...(backup.isUsed ? { backup: backup.directory } : {}),
+    ...(approval === undefined
+      ? {}
+      : {
+          applied: {
+            createdAt: approval.createdAt,
+            ignored: outside(approval.repositories, chosen),
+          },
+        }),
     startedAt,
-    finishedAt: now(),
+    finishedAt: clock.now(),
     requests: transport.stats().requests,
     repositories,
     everyRepositoryScanned: choice.isComplete && failures.length === 0,
     unnameableRepositories: choice.unnameable,
     intake,
-    ignoredCandidates: [...intake.candidates]
-      .filter(([repository]) => !chosen.has(repository))
-      .reduce((sum, [, digests]) => sum + digests.size, 0),
+    ignoredCandidates: outside(intake.candidates, choice.repositories),
     untaggedListing: 'none',
-    failures,
+    ...(news === undefined ? {} : { ledger: news }),
+    failures: [...(news?.failures ?? []), ...failures],
   };
+}
+
+function repositoryRun(
+  { inventory, plan }: Survey,
+  by: {
+    readonly outcomes: ReadonlyMap<string, Outcome>;
+    readonly refusals: ReadonlyMap<string, Refusal>;
+    readonly approval: Approval | undefined;
+  },
+): RepositoryRun {
+  const { repository } = plan;
+  const outcome = by.outcomes.get(repository);
+  const refusal = by.refusals.get(repository);
+  const approved = by.approval?.repositories.get(repository);
+  const isEmpty = inventory.tags.size + inventory.manifests.size + inventory.gaps.length === 0;
+  const warnings = isEmpty
+    ? ['it has no tags, and none of the digests named for it exists. Is its name right?']
+    : [];
+  return {
+    inventory,
+    plan,
+    ...(outcome === undefined ? {} : { outcome }),
+    ...(refusal === undefined ? {} : { refusal }),
+    ...(approved === undefined ? {} : { approved }),
+    warnings,
+  };
+}
+
+/** How many digests are named for other repositories than these. */
+function outside(
+  named: Iterable<[string, ReadonlySet<Digest>]>,
+  repositories: readonly string[],
+): number {
+  const wanted = new Set(repositories);
+  return [...named]
+    .filter(([repository]) => !wanted.has(repository))
+    .reduce((sum, [, digests]) => sum + digests.size, 0);
 }

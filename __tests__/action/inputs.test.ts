@@ -1,15 +1,19 @@
 import { chmodSync, mkdirSync, readFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { parse } from 'yaml';
 
 import { InputError, readSettings } from '../../src/action/inputs.js';
+import { DEFAULT_MAX_DELETES } from '../../src/cleanup/brakes.js';
+import { NO_PROTECTION, PROTECT } from '../../src/protection/protection.js';
 import { startRunner, type Runner } from './stdout.js';
 
 let runner: Runner;
 beforeEach(() => {
   runner = startRunner();
+  runner.env('RUNNER_TEMP', '/runner/temp');
 });
 afterEach(() => {
   runner.restore();
@@ -17,6 +21,7 @@ afterEach(() => {
 
 const REGISTRY = { 'registry-url': 'registry.example.com' };
 const HOUR = 3_600_000;
+const DIGEST = `sha256:${'a1'.repeat(32)}`;
 
 function settings(inputs: Readonly<Record<string, string>> = {}) {
   runner.inputs({ ...REGISTRY, ...inputs });
@@ -44,6 +49,13 @@ describe('defaults', () => {
     dryRun: false,
     gracePeriod: 24 * HOUR,
     danglingReferrers: 'keep',
+    keepUntagged: 0,
+    protection: NO_PROTECTION,
+    protectFiles: [],
+    maxDeletes: DEFAULT_MAX_DELETES,
+    verify: true,
+    backupDirectory: '/runner/temp/registry-manifest-cleanup-backup',
+    ledgerRepository: 'manifest-cleanup-ledger',
     concurrency: 16,
   };
 
@@ -69,11 +81,19 @@ describe('defaults', () => {
       'ca-file',
       'repositories',
       'digests-file',
+      'ledger-repository',
       'report-file',
+      'keep-untagged',
+      'protect',
+      'protect-files',
+      'max-deletes',
+      'plan-file',
+      'apply-plan',
+      'verify',
+      'backup-dir',
+      'restore-from',
     ];
-    expect(settings(Object.fromEntries(blank.map((name) => [name, ' \n ']))).registry.href).toBe(
-      'https://registry.example.com/',
-    );
+    expect(settings(Object.fromEntries(blank.map((name) => [name, ' \n '])))).toEqual(expected);
   });
 });
 
@@ -164,9 +184,10 @@ describe('username and password', () => {
 });
 
 describe.each([
-  ['insecure', 'insecure'],
-  ['dry-run', 'dryRun'],
-] as const)('%s', (input, key) => {
+  ['insecure', 'insecure', false],
+  ['dry-run', 'dryRun', false],
+  ['verify', 'verify', true],
+] as const)('%s', (input, key, otherwise) => {
   it.each([
     ['true', true],
     ['True', true],
@@ -174,7 +195,7 @@ describe.each([
     ['false', false],
     ['False', false],
     ['FALSE', false],
-    ['', false],
+    ['', otherwise],
   ])('%j is %s', (text, expected) => {
     expect(settings({ [input]: text })[key]).toBe(expected);
   });
@@ -315,6 +336,260 @@ describe('dangling-referrers', () => {
   });
 });
 
+describe('keep-untagged', () => {
+  it.each([
+    ['0', 0],
+    ['3', 3],
+    ['007', 7],
+    ['1000000', 1_000_000],
+    ['', 0],
+  ])('%j is %i', (text, expected) => {
+    expect(settings({ 'keep-untagged': text }).keepUntagged).toBe(expected);
+  });
+
+  it.each(['-1', '1.5', '1000001', '10000000', 'all', '3 per image', '1e2', '0x10', '+3', '3%'])(
+    '%j is a mistake',
+    (text) => {
+      expect(mistakes({ 'keep-untagged': text })).toEqual([
+        `- keep-untagged is "${text}"; it takes a whole number from 0 to 1000000`,
+      ]);
+    },
+  );
+});
+
+describe('protect', () => {
+  it('is read, the registry’s own host included', () => {
+    const text = `${DIGEST}, team/**\nregistry.example.com/app@${DIGEST}`;
+    expect(settings({ protect: text }).protection).toEqual({
+      digests: new Map([[DIGEST, [PROTECT]]]),
+      pinned: new Map([['app', new Set([DIGEST])]]),
+      repositories: ['team/**'],
+    });
+  });
+
+  it('knows the host without the scheme that `registry-url` may have', () => {
+    const inputs = {
+      'registry-url': 'http://localhost:5000',
+      protect: `localhost:5000/a@${DIGEST}`,
+    };
+    expect([...settings(inputs).protection.pinned.keys()]).toEqual(['a']);
+  });
+
+  it('each wrong entry is a mistake of its own', () => {
+    const text = `Team/App, app, !app\nother.example.com/app@${DIGEST}`;
+    const takes =
+      'digests, `repository@sha256:…` and repository names or globs such as `team/**`, without exclusions';
+    expect(mistakes({ protect: text })).toEqual([
+      `- protect is "Team/App"; it takes ${takes}`,
+      `- protect is "!app"; it takes ${takes}`,
+      `- protect is "other.example.com/app@${DIGEST.slice(0, 58)}…"; it takes ${takes}`,
+    ]);
+  });
+
+  it('is looked at where `registry-url` is wrong, too', () => {
+    expect(mistakes({ 'registry-url': '', protect: 'A' })).toEqual([
+      expect.stringMatching(/^- registry-url is empty/),
+      expect.stringMatching(/^- protect is "A"/),
+    ]);
+  });
+});
+
+describe('protect-files', () => {
+  it('are globs, one per line, with comments between them', () => {
+    const text = '\n deploy/**/*.yaml \r\n# not these:\n!deploy/tmp/**\n a,b.txt\n';
+    expect(settings({ 'protect-files': text }).protectFiles).toEqual([
+      'deploy/**/*.yaml',
+      '!deploy/tmp/**',
+      'a,b.txt',
+    ]);
+  });
+});
+
+describe('max-deletes', () => {
+  it.each([
+    ['500', { kind: 'count', count: 500 }],
+    ['0', { kind: 'count', count: 0 }],
+    ['999999999', { kind: 'count', count: 999_999_999 }],
+    ['30%', { kind: 'share', percent: 30, exempt: 0 }],
+    ['0%', { kind: 'share', percent: 0, exempt: 0 }],
+    ['12.5%', { kind: 'share', percent: 12.5, exempt: 0 }],
+    ['0.001%', { kind: 'share', percent: 0.001, exempt: 0 }],
+    ['100%', { kind: 'share', percent: 100, exempt: 0 }],
+    [' 30% \n', { kind: 'share', percent: 30, exempt: 0 }],
+    ['', DEFAULT_MAX_DELETES],
+  ])('%j', (text, expected) => {
+    expect(settings({ 'max-deletes': text }).maxDeletes).toEqual(expected);
+  });
+
+  it.each([
+    '-1',
+    '-5%',
+    '100.1%',
+    '101%',
+    '1000%',
+    '1.5',
+    '.5%',
+    '5.%',
+    '30 %',
+    '30%%',
+    '%',
+    '1e3',
+    '1_000',
+    '1,000',
+    '1000000000',
+    'Infinity',
+    'NaN',
+    'none',
+    'half',
+    '5 manifests',
+    '9'.repeat(300),
+  ])('%j is a mistake', (text) => {
+    const shown = text.length > 80 ? `${text.slice(0, 80)}…` : text;
+    expect(mistakes({ 'max-deletes': text })).toEqual([
+      `- max-deletes is "${shown}"; it takes a whole number of manifests for the run, or a share of each ` +
+        'repository such as `30%`, up to `100%`',
+    ]);
+  });
+
+  it('is no limit for a plan that somebody has seen, unless there is one', () => {
+    const plan = runner.file('plan.json', '{}');
+    expect(settings({ 'apply-plan': plan })).not.toHaveProperty('maxDeletes');
+    expect(settings({ 'apply-plan': plan, 'max-deletes': '5' }).maxDeletes).toEqual({
+      kind: 'count',
+      count: 5,
+    });
+    expect(mistakes({ 'apply-plan': plan, 'max-deletes': 'x' })).toHaveLength(1);
+    // What makes a plan is held by the brake that carrying it out will not have.
+    const looking = { 'dry-run': 'true', 'plan-file': plan };
+    expect(settings(looking).maxDeletes).toEqual(DEFAULT_MAX_DELETES);
+  });
+});
+
+describe('plan-file, apply-plan and restore-from', () => {
+  const [plan, directory] = ['plan.json', 'backup'];
+  /** Each of them as it is right by itself. */
+  const right = (): Record<string, string> => {
+    mkdirSync(join(runner.directory, directory));
+    return {
+      'plan-file': join(runner.directory, 'new.json'),
+      'apply-plan': runner.file(plan),
+      'restore-from': join(runner.directory, directory),
+    };
+  };
+
+  it('are passed on, each by itself', () => {
+    const paths = right();
+    const at = (name: string) => paths[name] ?? '';
+    const dry = { 'dry-run': 'true' };
+    const keys = {
+      'plan-file': 'planFile',
+      'apply-plan': 'applyPlan',
+      'restore-from': 'restoreFrom',
+    };
+    for (const [name, key] of Object.entries(keys)) {
+      const all = Object.entries(settings({ ...dry, [name]: at(name) }));
+      const modes = all.filter(([each]) => Object.values(keys).includes(each));
+      expect(modes).toEqual([[key, at(name)]]);
+    }
+    expect(settings({ 'apply-plan': at('apply-plan') }).dryRun).toBe(false);
+    expect(settings({ 'restore-from': at('restore-from') }).dryRun).toBe(false);
+  });
+
+  it.each([
+    [['plan-file', 'apply-plan'], 'apply-plan'],
+    [['plan-file', 'restore-from'], 'restore-from'],
+    [['apply-plan', 'restore-from'], 'restore-from'],
+    [['plan-file', 'apply-plan', 'restore-from'], 'apply-plan'],
+  ])('%j exclude each other', (names, told) => {
+    const paths = right();
+    const inputs = Object.fromEntries(names.map((name) => [name, paths[name] ?? '']));
+    const list = names.map((name) => `\`${name}\``).join(' and ');
+    const message = `- ${told}: it takes no value together with others of its kind: ${list} exclude each other`;
+    expect(mistakes({ 'dry-run': 'true', ...inputs })).toEqual([message]);
+    expect(mistakes(inputs)).toEqual([message]);
+  });
+
+  it('a plan is written by a dry-run alone', () => {
+    for (const run of [{}, { 'dry-run': 'false' }]) {
+      expect(mistakes({ ...run, 'plan-file': 'plan.json' })).toEqual([
+        '- plan-file is "plan.json"; it takes a path in a run with `dry-run: true`, which is what writes a plan',
+      ]);
+    }
+  });
+
+  it('a plan to carry out has to be a readable file', () => {
+    for (const path of ['missing.json', runner.directory]) {
+      expect(mistakes({ 'apply-plan': path })).toEqual([
+        expect.stringMatching(
+          /^- apply-plan is ".*"; it takes the path of a plan that a dry-run wrote as its `plan-file`$/,
+        ),
+      ]);
+    }
+  });
+
+  it('what is put back comes from a directory', () => {
+    for (const path of ['missing', runner.file('file')]) {
+      expect(mistakes({ 'restore-from': path })).toEqual([
+        expect.stringMatching(
+          /^- restore-from is ".*"; it takes a directory that a run of this action left as its `backup-dir`$/,
+        ),
+      ]);
+    }
+  });
+
+  it('each that can not be read is told, whatever it goes with', () => {
+    expect(
+      mistakes({ 'apply-plan': 'missing.json', 'restore-from': 'missing' }).map(
+        (line) => /^- ([a-z-]+)/.exec(line)?.[1],
+      ),
+    ).toEqual(['restore-from', 'apply-plan', 'restore-from']);
+  });
+});
+
+describe('backup-dir', () => {
+  it('is a path', () => {
+    expect(settings({ 'backup-dir': 'out/backup' }).backupDirectory).toBe('out/backup');
+  });
+
+  it.each([undefined, ''])('is below the system’s directory where RUNNER_TEMP is %j', (value) => {
+    runner.env('RUNNER_TEMP', value);
+    expect(settings().backupDirectory).toBe(join(tmpdir(), 'registry-manifest-cleanup-backup'));
+  });
+});
+
+describe('ledger-repository', () => {
+  it.each([
+    ['', 'manifest-cleanup-ledger'],
+    ['  \n', 'manifest-cleanup-ledger'],
+    ['ledger', 'ledger'],
+    [' team/tools/ledger ', 'team/tools/ledger'],
+    ['off-site', 'off-site'],
+  ])('%j is %s', (text, expected) => {
+    expect(settings({ 'ledger-repository': text }).ledgerRepository).toBe(expected);
+  });
+
+  it('`off` is none, whatever is cleaned', () => {
+    expect(settings({ 'ledger-repository': 'off' })).not.toHaveProperty('ledgerRepository');
+  });
+
+  it.each([
+    'Team/Ledger',
+    'OFF',
+    'team/*',
+    'team/ledger:v1',
+    'registry.example.com:5000/ledger',
+    '/ledger',
+    'a..b',
+    'two words',
+    'x'.repeat(256),
+  ])('%j is a mistake', (text) => {
+    const shown = text.length > 80 ? `${text.slice(0, 80)}…` : text;
+    expect(mistakes({ 'ledger-repository': text })).toEqual([
+      `- ledger-repository is "${shown}"; it takes a repository name such as \`team/ledger\`, or \`off\``,
+    ]);
+  });
+});
+
 describe('concurrency', () => {
   it.each([
     ['1', 1],
@@ -340,7 +615,7 @@ describe('report-file', () => {
 
 describe('mistakes', () => {
   it('are told all at once, each with its input', () => {
-    runner.inputs({
+    const inputs = {
       'registry-url': '',
       username: 'u',
       insecure: 'maybe',
@@ -350,22 +625,21 @@ describe('mistakes', () => {
       'digests-file': 'missing.txt',
       'grace-period': '24',
       'dangling-referrers': 'x',
+      'keep-untagged': 'x',
+      protect: 'A',
+      'max-deletes': 'x',
+      'plan-file': 'plan.json',
+      'apply-plan': 'missing.json',
+      'restore-from': 'missing',
+      verify: 'maybe',
+      'ledger-repository': 'X',
       concurrency: '0',
-    });
+    };
+    runner.inputs(inputs);
     expect(() => readSettings()).toThrow(InputError);
-    const lines = mistakes({
-      'registry-url': '',
-      username: 'u',
-      insecure: 'maybe',
-      'dry-run': 'maybe',
-      'ca-file': 'missing.pem',
-      repositories: 'A',
-      'digests-file': 'missing.txt',
-      'grace-period': '24',
-      'dangling-referrers': 'x',
-      concurrency: '0',
-    });
-    expect(lines.map((line) => /^- ([a-z-]+)/.exec(line)?.[1]).sort()).toEqual([
+    const named = mistakes(inputs).map((line) => /^- ([a-z-]+)/.exec(line)?.[1]);
+    expect([...new Set(named)].sort()).toEqual([
+      'apply-plan',
       'ca-file',
       'concurrency',
       'dangling-referrers',
@@ -373,9 +647,15 @@ describe('mistakes', () => {
       'dry-run',
       'grace-period',
       'insecure',
+      'keep-untagged',
+      'ledger-repository',
+      'max-deletes',
       'password',
+      'protect',
       'registry-url',
       'repositories',
+      'restore-from',
+      'verify',
     ]);
   });
 

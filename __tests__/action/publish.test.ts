@@ -3,11 +3,13 @@ import { isAbsolute, join, relative } from 'node:path';
 
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 
-import { publish, writeReport } from '../../src/action/publish.js';
+import { publish, publishUndo, writeLines } from '../../src/action/publish.js';
 import { reportLines } from '../../src/report/json.js';
 import { outputs } from '../../src/report/outputs.js';
+import { planLines } from '../../src/report/plan-file.js';
+import { renderRestore } from '../../src/report/restore.js';
 import { renderSummary } from '../../src/report/summary.js';
-import { cleanRun, moved, run } from '../report/examples.js';
+import { cleanRun, d, guardedRun, moved, run } from '../report/examples.js';
 import { read, startRunner, type Runner } from './stdout.js';
 
 const plain = (text: string) => text;
@@ -52,10 +54,59 @@ describe('publish', () => {
   });
 });
 
-describe('writeReport', () => {
+describe('publish, with secrets in what a registry said', () => {
+  it('takes them out of the summary', async () => {
+    runner.env('GITHUB_STEP_SUMMARY', summary);
+    await publish(guardedRun(), (text) => text.replaceAll('team/emptied', '***'));
+    expect(read(summary)).toContain('`***`: nothing is deleted here');
+    expect(read(summary)).not.toContain('team/emptied');
+    expect(written()['backup-dir']).toBe('/home/runner/work/_temp/manifest-backup');
+  });
+});
+
+describe('publishUndo', () => {
+  const undo = {
+    registry: 'https://registry.example.com',
+    directory: 'backup',
+    dryRun: false,
+    repositories: [
+      {
+        repository: 'team/app',
+        restored: [d('a'), d('b')],
+        standing: [],
+        failed: [{ digest: d('c'), why: 'hunter2' }],
+        tags: ['v1'],
+        failedTags: [],
+      },
+    ],
+    unreadableLines: 0,
+    elsewhere: 0,
+    failures: [],
+  };
+
+  it.each([
+    [false, '2'],
+    [true, '0'],
+  ])(
+    'with dry-run %s sets its outputs and writes the summary, without secrets',
+    async (dryRun, back) => {
+      const before = read(summary);
+      await publishUndo({ ...undo, dryRun }, (text) => text.replaceAll('hunter2', '***'));
+      expect(written()).toMatchObject({ 'restored-count': back, 'failed-count': '1' });
+      const added = read(summary).slice(before.length).trimEnd();
+      expect(added).toBe(
+        renderRestore({ ...undo, dryRun })
+          .replace('hunter2', '***')
+          .trimEnd(),
+      );
+    },
+  );
+});
+
+describe('writeLines', () => {
   it('writes the whole report, makes the folders, and tells the absolute path', async () => {
     const path = join(runner.directory, 'deep', 'er', 'report.json');
-    await writeReport(cleanRun(), relative(process.cwd(), path), plain);
+    await writeLines('report-file', relative(process.cwd(), path), reportLines(cleanRun()));
     expect(read(path)).toBe([...reportLines(cleanRun())].join(''));
     expect(JSON.parse(read(path))).toEqual(expect.any(Object));
     const told = written()['report-file'] ?? '';
@@ -63,9 +114,17 @@ describe('writeReport', () => {
     expect(told).toBe(path);
   });
 
+  it('writes a plan, and tells its path in an output of its own', async () => {
+    const path = join(runner.directory, 'plans', 'plan.json');
+    await writeLines('plan-file', path, planLines(cleanRun(), plain));
+    expect(read(path)).toBe([...planLines(cleanRun(), plain)].join(''));
+    expect(written()['plan-file']).toBe(path);
+    expect(written()['report-file']).not.toBe(path);
+  });
+
   it('replaces an older, longer one', async () => {
     const path = runner.file('report.json', 'x'.repeat(1_000_000));
-    await writeReport(cleanRun(), path, plain);
+    await writeLines('report-file', path, reportLines(cleanRun()));
     expect(read(path)).toBe([...reportLines(cleanRun())].join(''));
   });
 
@@ -74,7 +133,7 @@ describe('writeReport', () => {
     const large = run(
       Array.from({ length: 3_000 }, (_, n) => moved(`team/app-${String(n)}`, 1_000, 0)),
     );
-    await writeReport(large, path, plain);
+    await writeLines('report-file', path, reportLines(large));
     expect(read(path).length).toBeGreaterThan(2 * 1024 * 1024);
     expect(read(path)).toBe([...reportLines(large)].join(''));
   });
@@ -82,9 +141,11 @@ describe('writeReport', () => {
   it('says when it can not be written', async () => {
     const folder = join(runner.directory, 'folder');
     mkdirSync(folder);
-    await expect(writeReport(cleanRun(), folder, plain)).rejects.toThrow('EISDIR');
+    await expect(writeLines('report-file', folder, reportLines(cleanRun()))).rejects.toThrow(
+      'EISDIR',
+    );
     await expect(
-      writeReport(cleanRun(), join(runner.file('file'), 'report.json'), plain),
+      writeLines('report-file', join(runner.file('file'), 'report.json'), reportLines(cleanRun())),
     ).rejects.toThrow(/EEXIST|ENOTDIR/);
   });
 });

@@ -7,6 +7,7 @@ import { afterAll, beforeAll, expect, it } from '@jest/globals';
 
 import { describeWith } from '../registries/describe-with.js';
 import { estate, going, seedEstate, staying } from '../registries/estate.js';
+import { apart, byRepository, remembered } from '../registries/ledger.js';
 import { startMemoryRegistry, type MemoryRegistry } from '../registries/memory/registry.js';
 import { runAction } from './run-action.js';
 
@@ -65,7 +66,12 @@ describeWith('node24', node, 'the bundle on Node 24', () => {
     const left = [...registry.state.repositories].flatMap(([repository, { manifests }]) =>
       [...manifests.keys()].map((digest) => `${repository}@${digest}`),
     );
-    expect(new Set(left)).toEqual(staying(everything));
+    expect(apart(left).users).toEqual(staying(everything));
+    const known = await remembered(registry);
+    expect(apart(left).ledger.size).toBe(known.size);
+    for (const [repository, digests] of byRepository(staying(everything))) {
+      expect(known.get(repository)).toEqual(digests);
+    }
     expect(new Set(JSON.parse(run.outputs['deleted-digests'] ?? '') as string[])).toEqual(
       going(everything),
     );

@@ -26,6 +26,7 @@ it('names every wrong input in one error and sends no request', async () => {
     'grace-period': '24',
     concurrency: '0',
     'dangling-referrers': 'maybe',
+    'ledger-repository': 'Ledger',
     repositories: 'Team/App',
     'digests-file': '/does/not/exist',
     'ca-file': '/does/not/exist.pem',
@@ -39,6 +40,7 @@ it('names every wrong input in one error and sends no request', async () => {
     'grace-period is "24"',
     'concurrency is "0"',
     'dangling-referrers is "maybe"',
+    'ledger-repository is "Ledger"',
     'repositories is "Team/App"',
     'digests-file is "/does/not/exist"',
     'ca-file is "/does/not/exist.pem"',
@@ -92,6 +94,29 @@ it('says that no orphans were seen because nothing could be seen', async () => {
   expect(run.outputs).toMatchObject({ 'orphans-found': '0', 'kept-count': '1' });
   expect(run.summary).toContain('This does not mean that there are none');
   expect(run.log).toContain('lists untagged manifests');
+});
+
+it.each([
+  ['warnings in a dry-run', 'true', 'warning', 0],
+  ['errors in a real run', 'false', 'error', 1],
+] as const)('annotates with ten %s, and points to the rest', async (_what, dryRun, kind, code) => {
+  const repositories = Array.from({ length: 12 }, (_, n) => `team/app-${n}`);
+  for (const repository of repositories) {
+    seed(registry.state, repository, orphan, 'latest');
+    seed(registry.state, repository, kept, 'latest');
+  }
+  const run = await runAction({
+    'registry-url': registry.url,
+    digests: repositories.map((repository) => `${repository}@${orphan.digest}`).join('\n'),
+    'max-deletes': '1%',
+    'dry-run': dryRun,
+  });
+  expect(run.exitCode).toBe(code);
+  expect(run.log.match(new RegExp(`^::${kind}::`, 'gm'))).toHaveLength(10);
+  expect(run.log).toContain('2 more problems in the job summary');
+  for (const repository of repositories) {
+    expect(run.summary).toContain(repository);
+  }
 });
 
 it('keeps secrets that a registry sends back out of log, summary and report', async () => {

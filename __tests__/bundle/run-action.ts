@@ -32,6 +32,10 @@ export interface RunOptions {
   readonly script?: string;
   /** called with each piece of output as it comes */
   readonly onOutput?: (text: string) => void;
+  /** kills the process with SIGKILL */
+  readonly killer?: AbortSignal;
+  /** called when the process has been started, with what sends it a signal */
+  readonly onStart?: (send: (signal: NodeJS.Signals) => void) => void;
 }
 
 /** @param inputs by the names of action.yml; a `report-file` is added unless one is given */
@@ -54,6 +58,7 @@ export async function runAction(
         env: {
           PATH: process.env['PATH'] ?? '',
           HOME: directory,
+          RUNNER_TEMP: directory,
           GITHUB_ACTIONS: 'true',
           GITHUB_OUTPUT: files.output,
           GITHUB_STEP_SUMMARY: files.summary,
@@ -64,6 +69,8 @@ export async function runAction(
         },
       },
     );
+    options.killer?.addEventListener('abort', () => child.kill('SIGKILL'), { once: true });
+    options.onStart?.((signal) => child.kill(signal));
     let log = '';
     for (const stream of [child.stdout, child.stderr]) {
       stream.setEncoding('utf8');

@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 
-import { Births, contained } from '../../src/cleanup/births.js';
+import { Births, datedBy } from '../../src/cleanup/births.js';
 import type { Digest } from '../../src/oci/digest.js';
 import type { Manifest } from '../../src/oci/manifest.js';
 import { image, index, opaque, referrer } from '../registries/build.js';
@@ -11,7 +11,7 @@ const older = image('older', { created: at(NOW - 2000) });
 const newer = image('newer', { created: at(NOW - 1000) });
 const timeless = image('timeless', { created: null });
 
-describe('contained', () => {
+describe('datedBy', () => {
   it.each([
     ['an image', older, []],
     ['an index', index([older, newer]), [older, newer]],
@@ -19,7 +19,22 @@ describe('contained', () => {
     ['an index with a subject', index([newer], { subject: older }), [newer, older]],
     ['something unknown', opaque('a/b', { a: older.digest }), []],
   ])('%s', (_, content, expected) => {
-    expect(contained(parsed(content))).toEqual(expected.map(({ digest }) => digest));
+    expect(datedBy(parsed(content), new Map())).toEqual(expected.map(({ digest }) => digest));
+  });
+
+  it.each([
+    ['in use: not', true, 'in-use', []],
+    ['never in use', false, 'unused', [newer]],
+  ] as const)('a subject that a run has seen %s', (_, everInUse, status, expected) => {
+    const past = new Map([[newer.digest, { firstSeen: NOW, everInUse, status, since: NOW }]]);
+    expect(datedBy(parsed(referrer('sbom', newer)), past)).toEqual(
+      expected.map(({ digest }) => digest),
+    );
+    // A child is part of the push of its index, whenever it was seen itself.
+    const list = index([newer, older], { subject: newer });
+    expect(datedBy(parsed(index([newer, older])), past)).toEqual([newer.digest, older.digest]);
+    expect(datedBy(parsed(list), past)).toContain(older.digest);
+    expect(datedBy(parsed(list), past)).toContain(newer.digest);
   });
 });
 
@@ -64,6 +79,7 @@ describe('Births', () => {
     const births = new Births({
       manifests: shallow,
       facts: inventoryOf({ untagged: [older, newer] }).facts,
+      past: new Map(),
     });
     expect(births.of(top.digest)).toBe(NOW - 1000);
   });
@@ -74,7 +90,7 @@ describe('Births', () => {
       [newer.digest, { ...parsed(newer), subject: older.digest } as Manifest],
     ]);
     const { facts } = inventoryOf({ untagged: [older, newer] });
-    expect(new Births({ manifests, facts }).of(newer.digest)).toBe(NOW - 1000);
+    expect(new Births({ manifests, facts, past: new Map() }).of(newer.digest)).toBe(NOW - 1000);
   });
 
   it('copes with chains that are longer than the call stack is deep', () => {
@@ -87,6 +103,8 @@ describe('Births', () => {
     }
     const { facts } = inventoryOf({ untagged: [newer] });
     manifests.set(newer.digest, parsed(newer));
-    expect(new Births({ manifests, facts }).of(digest(length - 1))).toBe(NOW - 1000);
+    expect(new Births({ manifests, facts, past: new Map() }).of(digest(length - 1))).toBe(
+      NOW - 1000,
+    );
   });
 });

@@ -8,6 +8,7 @@ import type { Digest } from '../../src/oci/digest.js';
 import { factsOf, type ImageFacts } from '../../src/oci/image-config.js';
 import { parseManifest, type Manifest } from '../../src/oci/manifest.js';
 import { isImageConfigType } from '../../src/oci/media-types.js';
+import { NO_PROTECTION } from '../../src/protection/protection.js';
 import type { Content } from '../registries/build.js';
 
 export const NOW = Date.UTC(2026, 0, 1);
@@ -18,7 +19,14 @@ export const DAY = 24 * HOUR;
 export const YOUNG = new Date(NOW - HOUR).toISOString();
 
 export function policy(more: Partial<Policy> = {}): Policy {
-  return { gracePeriod: DAY, danglingReferrers: 'keep', now: NOW, ...more };
+  return {
+    gracePeriod: DAY,
+    danglingReferrers: 'keep',
+    keepUntagged: 0,
+    protection: NO_PROTECTION,
+    now: NOW,
+    ...more,
+  };
 }
 
 export function parsed({ bytes, mediaType, digest }: Content): Manifest {
@@ -58,6 +66,7 @@ export function inventoryOf({
     brokenTags: [],
     sources: new Map(all.map(({ digest }) => [digest, 'input'])),
     facts: new Map(all.flatMap(factsBy)),
+    past: new Map(),
     gaps: [],
     ...more,
   };

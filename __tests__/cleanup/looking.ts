@@ -1,16 +1,18 @@
 /** A registry with one repository, `team/app`, and what a survey of it needs. */
-import type { Inventory } from '../../src/cleanup/inventory.js';
+import type { Inventory, Past } from '../../src/cleanup/inventory.js';
 import type { Policy } from '../../src/cleanup/plan.js';
-import { surveyRepository, type Survey } from '../../src/cleanup/survey.js';
+import { surveyRepository, type Known, type Survey } from '../../src/cleanup/survey.js';
 import type { SweepOptions } from '../../src/cleanup/sweep.js';
+import type { Clock } from '../../src/http/clock.js';
 import type { Credentials } from '../../src/http/credentials.js';
 import type { Digest } from '../../src/oci/digest.js';
+import { fakeClock } from '../http/fake-clock.js';
 import type { Content } from '../registries/build.js';
 import type { MemoryRegistryOptions } from '../registries/memory/options.js';
 import { repositoryOf, type RepositoryState } from '../registries/memory/state.js';
 import { seed } from '../registries/push.js';
 import { startClient, type Client } from '../registry/client.js';
-import { policy } from './inventories.js';
+import { DAY, NOW, parsed, policy } from './inventories.js';
 
 export const APP = 'team/app';
 
@@ -26,9 +28,17 @@ export interface Looking {
   readonly repository: string;
   readonly policy: Partial<Policy>;
   readonly concurrency: number;
+  /** what the first look of the same run saw */
   readonly earlier: Inventory;
+  /** what earlier runs saw */
+  readonly known: Known;
   readonly reader: Client['reader'];
   readonly writer: Client['writer'];
+  readonly pusher: SweepOptions['pusher'];
+  readonly save: SweepOptions['save'];
+  readonly verify: boolean;
+  readonly clock: Clock;
+  readonly stop: AbortSignal;
 }
 
 export async function startScene(
@@ -40,6 +50,11 @@ export async function startScene(
   const options = (more: Partial<Looking> = {}): SweepOptions => ({
     reader: more.reader ?? client.reader,
     writer: more.writer ?? client.writer,
+    pusher: more.pusher ?? client.pusher,
+    save: more.save ?? (async () => undefined),
+    verify: more.verify ?? true,
+    clock: more.clock ?? fakeClock({ auto: true }, NOW),
+    stop: more.stop ?? new AbortController().signal,
     policy: policy(more.policy),
     concurrency: more.concurrency ?? 4,
     progress: {
@@ -60,7 +75,39 @@ export async function startScene(
       seed(client.registry.state, APP, content, ...tags);
     },
     look: (candidates = [], more = {}) =>
-      surveyRepository(more.repository ?? APP, digests(candidates), options(more), more.earlier),
+      surveyRepository(
+        more.repository ?? APP,
+        digests(candidates),
+        options(more),
+        more.earlier === undefined ? more.known : seenBefore(more.earlier),
+      ),
+  };
+}
+
+/** As the sweep tells its own look what the first one saw. */
+function seenBefore(earlier: Inventory): Known {
+  const { manifests, past } = earlier;
+  return { manifests, past, earlier };
+}
+
+/** What the ledger tells of these contents, and of all their children; seen in use a month ago unless told. */
+export function remembered(contents: readonly Content[], more: Partial<Past> = {}): Known {
+  const all = new Map<Digest, Content>();
+  const add = (content: Content): void => {
+    all.set(content.digest, content);
+    content.children.forEach(add);
+  };
+  contents.forEach(add);
+  const past: Past = {
+    firstSeen: NOW - 30 * DAY,
+    everInUse: true,
+    status: 'in-use',
+    since: NOW - 30 * DAY,
+    ...more,
+  };
+  return {
+    manifests: new Map([...all].map(([digest, content]) => [digest, parsed(content)])),
+    past: new Map([...all.keys()].map((digest) => [digest, past])),
   };
 }
 

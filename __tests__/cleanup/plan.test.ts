@@ -1,10 +1,17 @@
 import { describe, expect, it } from '@jest/globals';
 
-import type { Inventory } from '../../src/cleanup/inventory.js';
+import type { Inventory, Past } from '../../src/cleanup/inventory.js';
 import { makePlan, unknownAges, type Plan } from '../../src/cleanup/plan.js';
 import type { Digest } from '../../src/oci/digest.js';
 import type { Manifest } from '../../src/oci/manifest.js';
 import { OCI_MANIFEST } from '../../src/oci/media-types.js';
+import {
+  NO_PROTECTION,
+  PROTECT,
+  readProtect,
+  withFiles,
+  type Protection,
+} from '../../src/protection/protection.js';
 import {
   attestation,
   buildCache,
@@ -15,6 +22,7 @@ import {
   image,
   index,
   LINUX_ARM64,
+  manifest,
   opaque,
   referrer,
   type Content,
@@ -34,6 +42,31 @@ import {
 
 function planOf(estate: Estate, more: Parameters<typeof policy>[0] = {}): Plan {
   return makePlan(inventoryOf(estate), policy(more));
+}
+
+/** What earlier runs saw of these: in use a month ago, unless told. */
+function past(contents: readonly Content[], more: Partial<Past> = {}): Map<Digest, Past> {
+  const month = NOW - 30 * DAY;
+  const seen: Past = { firstSeen: month, everInUse: true, status: 'in-use', since: month, ...more };
+  return new Map(contents.map(({ digest }) => [digest, seen]));
+}
+
+/** The input `protect` of these lines. */
+function protecting(...entries: readonly string[]): Protection {
+  return readProtect(entries.join('\n'), 'registry.example.com', (entry) => {
+    throw new Error(entry);
+  });
+}
+
+/** What the plan would find if a sweep had carried it out as far as `deletes`. */
+function swept(inventory: Inventory, plan: Plan, deletes = plan.orphans.length): Inventory {
+  const gone = new Set(plan.orphans.slice(0, deletes).map(({ digest }) => digest));
+  return {
+    ...inventory,
+    tags: new Map([...inventory.tags].filter(([, digest]) => !gone.has(digest))),
+    manifests: new Map([...inventory.manifests].filter(([digest]) => !gone.has(digest))),
+    absent: new Set([...inventory.absent, ...gone]),
+  };
 }
 
 const current = image('current');
@@ -433,6 +466,586 @@ describe('the grace period', () => {
   });
 });
 
+describe('what earlier runs saw', () => {
+  const young = image('young', { created: YOUNG });
+  const unused = (firstSeen: number) => past([young], { everInUse: false, firstSeen });
+
+  it.each<[string, Map<Digest, Past>, number, string]>([
+    ['in use: its push was complete', past([young]), DAY, 'delete: unreachable'],
+    ['in use, and just now', past([young], { firstSeen: NOW }), DAY, 'delete: unreachable'],
+    ['never in use, for long', unused(NOW - 2 * DAY), DAY, 'delete: unreachable'],
+    ['never in use, just outside', unused(NOW - DAY), DAY, 'delete: unreachable'],
+    ['never in use, just inside', unused(NOW - DAY + 1), DAY, 'keep: new'],
+    ['never in use, by a clock that is ahead', unused(NOW + DAY), DAY, 'keep: new'],
+    ['never in use, where ages do not matter', unused(NOW), 0, 'delete: unreachable'],
+    ['never: its config tells', past([old]), DAY, 'keep: young'],
+    // It was judged by its config then, and its delete failed: it must not look new for a day.
+    [
+      'as leaving, never in use: its config tells',
+      past([young], { everInUse: false, status: 'leaving', firstSeen: NOW - 2 * DAY }),
+      DAY,
+      'keep: young',
+    ],
+    [
+      'as leaving, once in use',
+      past([young], { status: 'leaving', firstSeen: NOW }),
+      DAY,
+      'delete: unreachable',
+    ],
+  ])('%s', (_, seen, gracePeriod, expected) => {
+    const plan = planOf({ untagged: [young], more: { past: seen } }, { gracePeriod });
+    expect(fate(plan, young)).toBe(expected);
+  });
+
+  it('as leaving does not make an old image new', () => {
+    const seen = past([old], { everInUse: false, status: 'leaving', firstSeen: NOW });
+    const estate = { untagged: [old], more: { past: seen } };
+    expect(fate(planOf(estate, { gracePeriod: DAY }), old)).toBe('delete: unreachable');
+  });
+
+  it('takes along a referrer that nobody saw, of an image that was in use', () => {
+    const sbom = referrer('sbom', young);
+    const plan = planOf({ untagged: [young, sbom], more: { past: past([young]) } });
+    expect(fates(plan, { young, sbom })).toEqual({
+      young: 'delete: unreachable',
+      sbom: 'delete: referrer',
+    });
+    const unseen = planOf({ untagged: [young, sbom] });
+    expect(fates(unseen, { young, sbom })).toEqual({ young: 'keep: young', sbom: 'keep: young' });
+  });
+
+  it('and is new says since when', () => {
+    const plan = planOf({ untagged: [young], more: { past: unused(NOW - HOUR) } });
+    expect(plan.keep).toEqual([
+      { digest: young.digest, reason: { kind: 'new', firstSeen: NOW - HOUR } },
+    ]);
+  });
+
+  it('counts for itself alone: an index that was in use goes without its new child', () => {
+    const list = index([young, old]);
+    const plan = planOf({ untagged: [list], more: { past: past([list, old]) } });
+    expect(fates(plan, { list, old, young })).toEqual({
+      list: 'delete: unreachable',
+      old: 'delete: child',
+      young: 'keep: young',
+    });
+  });
+
+  it('and is new keeps its children, its subject and what describes it', () => {
+    const list = index([old], { subject: current });
+    const sbom = referrer('sbom', list);
+    const more = {
+      past: new Map([
+        ...past([old, current, sbom]),
+        ...past([list], { everInUse: false, firstSeen: NOW }),
+      ]),
+    };
+    const plan = planOf({ untagged: [list, current, sbom], more });
+    expect(fates(plan, { list, old, current, sbom })).toEqual({
+      list: 'keep: new',
+      old: 'keep: child',
+      current: 'keep: subject',
+      sbom: 'keep: referrer',
+    });
+  });
+
+  it('does not hide a plainer reason', () => {
+    const more = { past: unused(NOW) };
+    expect(fate(planOf({ tags: { v1: young }, more }), young)).toBe('keep: tagged');
+  });
+
+  it('proves nothing where something could not be read', () => {
+    const more = { past: past([young]), gaps: [{ what: 'tag v2', why: '500' }] };
+    expect(fate(planOf({ untagged: [young], more }), young)).toBe('keep: gap');
+  });
+
+  describe('of a subject that is gone', () => {
+    const sig = cosign('sig', old);
+    const tag = digestTag(old.digest, 'sig');
+    const sbom = referrer('sbom', old);
+    const second = referrer('of the sbom', sbom);
+    const estate: Estate = {
+      tags: { v1: current, [tag]: sig },
+      untagged: [sbom, second],
+      absent: [old],
+    };
+
+    it.each<[string, Partial<Past>]>([
+      ['in use', {}],
+      ['never in use', { everInUse: false }],
+    ])('tells that it lived here: what describes it goes (%s)', (_, more) => {
+      const plan = planOf({ ...estate, more: { past: past([old], more) } });
+      expect(fates(plan, { current, sig, sbom, second })).toEqual({
+        current: 'keep: tagged',
+        sig: 'delete: dangling',
+        sbom: 'delete: dangling',
+        second: 'delete: referrer',
+      });
+      for (const { digest } of [sig, sbom]) {
+        expect(plan.orphans.find((orphan) => orphan.digest === digest)?.reason).toEqual({
+          kind: 'dangling',
+          subject: old.digest,
+        });
+      }
+    });
+
+    it('but is no reason against a tag, a second subject that lives, or a gap', () => {
+      const other = digestTag(current.digest, 'att');
+      const more = { past: past([old]) };
+      const kept = planOf({ ...estate, tags: { ...estate.tags, [other]: sig, sbom }, more });
+      expect(fates(kept, { sig, sbom, second })).toEqual({
+        sig: 'keep: digest-tag',
+        sbom: 'keep: tagged',
+        second: 'keep: referrer',
+      });
+      const gaps = [{ what: 'tag v2', why: '500' }];
+      expect(planOf({ ...estate, more: { ...more, gaps } }).orphans).toEqual([]);
+    });
+
+    it('or says nothing, where it was another that was seen', () => {
+      const plan = planOf({ ...estate, more: { past: past([sig, sbom, second, current]) } });
+      expect(plan.orphans).toEqual([]);
+      expect(fates(plan, { sig, sbom })).toEqual({
+        sig: 'keep: dangling-digest-tag',
+        sbom: 'keep: dangling-referrer',
+      });
+    });
+  });
+});
+
+describe('the ledger', () => {
+  const TYPE = 'application/vnd.registry-manifest-cleanup.ledger';
+  const config = { mediaType: 'application/vnd.oci.empty.v1+json', bytes: Buffer.from('{}') };
+  const entry = (artifactType: string) => manifest({ config, layers: [], artifactType });
+
+  it.each(['v1', 'v2', 'v10'])('is kept, without a tag too: %s', (version) => {
+    const content = entry(`${TYPE}.${version}`);
+    expect(planOf({ untagged: [content, old] }).keep).toEqual([
+      { digest: content.digest, reason: { kind: 'ledger' } },
+    ]);
+    expect(fate(planOf({ tags: { v1: content } }), content)).toBe('keep: tagged');
+  });
+
+  it.each([
+    TYPE,
+    `${TYPE}.v`,
+    `${TYPE}.v1.json+gzip`,
+    `x${TYPE}.v1`,
+    `${TYPE}.v1x`,
+    'application/vnd.oci.empty.v1+json',
+  ])('is nothing else: %s', (artifactType) => {
+    const content = entry(artifactType);
+    expect(fate(planOf({ untagged: [content] }), content)).toBe('delete: unreachable');
+  });
+
+  it('is no index that calls itself so', () => {
+    const content = index([old], { artifactType: `${TYPE}.v1` });
+    expect(fates(planOf({ untagged: [content] }), { content, old })).toEqual({
+      content: 'delete: unreachable',
+      old: 'delete: child',
+    });
+  });
+
+  it('is kept where something could not be read, and whatever was seen of it', () => {
+    const content = entry(`${TYPE}.v1`);
+    const gaps = [{ what: 'tag v2', why: '500' }];
+    const more = { gaps, past: past([content]) };
+    expect(fate(planOf({ untagged: [content], more }), content)).toBe('keep: ledger');
+  });
+});
+
+describe('what is protected', () => {
+  const [other, part] = [image('other'), image('part')];
+
+  it.each<[string, Protection, readonly string[]]>([
+    ['by its digest', protecting(old.digest), [PROTECT]],
+    ['in this repository', protecting(`team/app@${old.digest}`), [PROTECT]],
+    ['with all of this repository', protecting('team/*'), [PROTECT]],
+    [
+      'by files',
+      withFiles(
+        NO_PROTECTION,
+        new Map([
+          ['b.yaml', [old.digest]],
+          ['a.yaml', [old.digest]],
+        ]),
+      ),
+      ['a.yaml', 'b.yaml'],
+    ],
+    [
+      'by both',
+      withFiles(protecting(old.digest), new Map([['a.yaml', [old.digest]]])),
+      [PROTECT, 'a.yaml'],
+    ],
+  ])('%s stays, and says by whom', (_, protection, by) => {
+    const plan = planOf({ tags: { v1: current }, untagged: [old] }, { protection });
+    expect(plan.orphans).toEqual([]);
+    expect(plan.keep).toContainEqual({
+      digest: old.digest,
+      reason: { kind: 'protected', by },
+    });
+  });
+
+  it.each<[string, Protection]>([
+    ['another digest', protecting(other.digest)],
+    ['another repository’s', protecting(`team/other@${old.digest}`)],
+    ['another repository', protecting('team/apps', 'app', 'team')],
+    ['files that name others', withFiles(NO_PROTECTION, new Map([['a.yaml', [other.digest]]]))],
+  ])('is not what %s would be', (_, protection) => {
+    expect(fate(planOf({ untagged: [old] }, { protection }), old)).toBe('delete: unreachable');
+  });
+
+  it('stays with all that it reaches, at any depth', () => {
+    const leaf = image('leaf');
+    const inner = index([leaf]);
+    const outer = index([inner, part], { subject: other });
+    const sig = cosign('sig', leaf);
+    const sbom = referrer('sbom', outer);
+    const plan = planOf(
+      { tags: { [digestTag(leaf.digest, 'sig')]: sig }, untagged: [outer, sbom, other, old] },
+      { protection: protecting(outer.digest) },
+    );
+    expect(fates(plan, { outer, inner, leaf, part, sig, sbom, other, old })).toEqual({
+      outer: 'keep: protected',
+      inner: 'keep: child',
+      leaf: 'keep: child',
+      part: 'keep: child',
+      sig: 'keep: digest-tag',
+      sbom: 'keep: referrer',
+      other: 'keep: subject',
+      old: 'delete: unreachable',
+    });
+  });
+
+  it('does not save the index that holds it, but its part', () => {
+    const plan = planOf(
+      { untagged: [index([part, other])] },
+      { protection: protecting(part.digest) },
+    );
+    expect(fates(plan, { list: index([part, other]), part, other })).toEqual({
+      list: 'delete: unreachable',
+      part: 'keep: protected',
+      other: 'delete: child',
+    });
+  });
+
+  it('is told as protected before any other reason but a tag', () => {
+    const young = image('young', { created: YOUNG });
+    const unknown = opaque('a/b', {});
+    const protection = protecting('team/app');
+    const plan = planOf(
+      { tags: { v1: index([part]) }, untagged: [young, unknown, old] },
+      { protection },
+    );
+    expect(fates(plan, { list: index([part]), part, young, unknown, old })).toEqual({
+      list: 'keep: tagged',
+      part: 'keep: protected',
+      young: 'keep: protected',
+      unknown: 'keep: protected',
+      old: 'keep: protected',
+    });
+  });
+
+  it('is told so in a repository with a gap, too', () => {
+    const more = { gaps: [{ what: 'tag v2', why: '500' }] };
+    const plan = planOf({ untagged: [old, other], more }, { protection: protecting(old.digest) });
+    expect(fates(plan, { old, other })).toEqual({ old: 'keep: protected', other: 'keep: gap' });
+  });
+
+  it('may be absent: that is no reason for anything', () => {
+    const plan = planOf(
+      { untagged: [other], absent: [old] },
+      { protection: protecting(old.digest) },
+    );
+    expect(plan.keep).toEqual([]);
+    expect(fate(plan, other)).toBe('delete: unreachable');
+  });
+
+  it('keeps a circle of digest tags whole', () => {
+    const [a, b] = [cosign('sig', old), cosign('att', old)];
+    const tags = { [digestTag(a.digest, 'sig')]: b, [digestTag(b.digest, 'sig')]: a };
+    expect(fates(planOf({ tags }), { a, b })).toEqual({
+      a: 'delete: digest-tag',
+      b: 'delete: digest-tag',
+    });
+    expect(fates(planOf({ tags }, { protection: protecting(b.digest) }), { a, b })).toEqual({
+      a: 'keep: digest-tag',
+      b: 'keep: protected',
+    });
+  });
+
+  it('signed under a dangling digest tag: the signature goes, its image elsewhere stays', () => {
+    const sig = cosign('sig', old);
+    const tags = { [digestTag(old.digest, 'sig')]: sig };
+    const asked = { danglingReferrers: 'delete' as const };
+    const gone = planOf({ tags, absent: [old] }, { ...asked, protection: protecting(old.digest) });
+    expect(fate(gone, sig)).toBe('delete: dangling');
+    const kept = planOf(
+      { tags, untagged: [old] },
+      { ...asked, protection: protecting(old.digest) },
+    );
+    expect(fate(kept, sig)).toBe('keep: digest-tag');
+  });
+});
+
+describe('keep-untagged', () => {
+  const at = (days: number) => new Date(NOW - days * DAY).toISOString();
+  const built = (days: number) => image(`built ${days}`, { created: at(days) });
+  const [ten, twenty, thirty] = [built(10), built(20), built(30)];
+
+  it.each([
+    [0, []],
+    [1, [ten]],
+    [2, [ten, twenty]],
+    [3, [ten, twenty, thirty]],
+    [100, [ten, twenty, thirty]],
+  ])('%i of three', (keepUntagged, kept) => {
+    const plan = planOf(
+      { tags: { v1: current }, untagged: [thirty, ten, twenty] },
+      { keepUntagged },
+    );
+    const recent = plan.keep.filter(({ reason }) => reason.kind === 'recent');
+    expect(recent.map(({ digest }) => digest)).toEqual(kept.map(({ digest }) => digest).sort());
+    expect(plan.keep).toHaveLength(kept.length + 1);
+    expect(plan.orphans).toHaveLength(3 - kept.length);
+  });
+
+  it('keeps the newest with all that they reach, which counts for nothing', () => {
+    const [a, b, shared] = [image('a'), image('b'), image('shared')];
+    const list = index([a, shared, image('newest part', { created: at(2) })]);
+    const second = index([b, shared]);
+    const sbom = referrer('sbom', a);
+    const sig = cosign('sig', list);
+    const plan = planOf(
+      { tags: { [digestTag(list.digest, 'sig')]: sig }, untagged: [list, second, sbom, ten] },
+      { keepUntagged: 2 },
+    );
+    expect(fates(plan, { list, a, shared, sbom, sig, ten, second, b })).toEqual({
+      list: 'keep: recent',
+      a: 'keep: child',
+      shared: 'keep: child',
+      sbom: 'keep: referrer',
+      sig: 'keep: digest-tag',
+      ten: 'keep: recent',
+      second: 'delete: unreachable',
+      b: 'delete: child',
+    });
+  });
+
+  it('counts orphans alone: not what stays anyway', () => {
+    const young = image('young', { created: YOUNG });
+    const pinned = image('pinned', { created: at(5) });
+    const plan = planOf(
+      { tags: { v1: current }, untagged: [young, pinned, opaque('a/b', {}), ten, twenty] },
+      { keepUntagged: 1, protection: protecting(pinned.digest) },
+    );
+    expect(fates(plan, { young, pinned, ten, twenty })).toEqual({
+      young: 'keep: young',
+      pinned: 'keep: protected',
+      ten: 'keep: recent',
+      twenty: 'delete: unreachable',
+    });
+  });
+
+  it.each<[string, Estate, Content]>([
+    ['a part of another orphan', { untagged: [index([ten]), twenty] }, ten],
+    ['a referrer', { untagged: [thirty, referrer('x', thirty), twenty] }, referrer('x', thirty)],
+    [
+      'a signature',
+      { tags: { [digestTag(thirty.digest, 'sig')]: ten }, untagged: [thirty, twenty] },
+      ten,
+    ],
+    [
+      'what described something that is gone',
+      {
+        untagged: [referrer('x', old), twenty],
+        absent: [old],
+        more: { past: past([old]) },
+      },
+      referrer('x', old),
+    ],
+  ])('chooses no %s', (_, estate, content) => {
+    const plan = planOf(estate, { keepUntagged: 1 });
+    const recent = plan.keep.filter(({ reason }) => reason.kind === 'recent');
+    expect(recent).toHaveLength(1);
+    expect(recent[0]?.digest).not.toBe(content.digest);
+  });
+
+  it('chooses nothing of a circle of digest tags, which has no first', () => {
+    const [a, b] = [cosign('sig', old), cosign('att', old)];
+    const tags = { [digestTag(a.digest, 'sig')]: b, [digestTag(b.digest, 'sig')]: a };
+    const plan = planOf({ tags, untagged: [thirty] }, { keepUntagged: 5 });
+    expect(fates(plan, { a, b, thirty })).toEqual({
+      a: 'delete: digest-tag',
+      b: 'delete: digest-tag',
+      thirty: 'keep: recent',
+    });
+  });
+
+  it('is no question where there is a gap', () => {
+    const more = { gaps: [{ what: 'tag v2', why: '500' }] };
+    const plan = planOf({ untagged: [ten, twenty], more }, { keepUntagged: 1 });
+    expect(fates(plan, { ten, twenty })).toEqual({ ten: 'keep: gap', twenty: 'keep: gap' });
+  });
+
+  it('works without a grace period', () => {
+    const plan = planOf({ untagged: [ten, twenty] }, { keepUntagged: 1, gracePeriod: 0 });
+    expect(fates(plan, { ten, twenty })).toEqual({
+      ten: 'keep: recent',
+      twenty: 'delete: unreachable',
+    });
+  });
+
+  it('rule 3: a second run has nothing to delete, and one after a run that was cut off keeps the same', () => {
+    const shared = image('shared', { created: at(12) });
+    const estate: Estate = {
+      tags: { v1: current, [digestTag(thirty.digest, 'sig')]: cosign('sig', thirty) },
+      // The youngest part of what goes is younger than one that stays, and would be the newest by itself.
+      untagged: [
+        index([ten, shared]),
+        index([shared, built(11)]),
+        index([built(13), built(14)]),
+        twenty,
+        thirty,
+        referrer('sbom', twenty),
+      ],
+      // So that what describes them is known to describe nothing any more.
+      more: { past: past([twenty, thirty], { everInUse: false, status: 'leaving' }) },
+    };
+    const inventory = inventoryOf(estate);
+    const asked = policy({ keepUntagged: 2 });
+    const first = makePlan(inventory, asked);
+    expect(first.orphans).toHaveLength(7);
+    const kept = new Set(first.keep.map(({ digest }) => digest));
+    for (let deletes = 0; deletes <= first.orphans.length; deletes += 1) {
+      const second = makePlan(swept(inventory, first, deletes), asked);
+      expect(second.orphans.filter(({ digest }) => kept.has(digest))).toEqual([]);
+      expect(second.orphans).toHaveLength(first.orphans.length - deletes);
+    }
+  });
+});
+
+describe('a plan that is carried out', () => {
+  const approving = (...contents: readonly Content[]) => ({
+    approved: new Map([['team/app', new Set(contents.map(({ digest }) => digest))]]),
+  });
+  const [a, b] = [image('a'), image('b')];
+
+  it('is all that is deleted', () => {
+    const plan = planOf({ tags: { v1: current }, untagged: [a, b] }, approving(a));
+    expect(plan.keep).toContainEqual({ digest: b.digest, reason: { kind: 'not-in-plan' } });
+    expect(fates(plan, { current, a, b })).toEqual({
+      current: 'keep: tagged',
+      a: 'delete: unreachable',
+      b: 'keep: not-in-plan',
+    });
+  });
+
+  it.each<[string, ReturnType<typeof approving>]>([
+    ['says nothing', approving()],
+    ['says nothing of this repository', { approved: new Map() }],
+    [
+      'says it of another repository',
+      { approved: new Map([['team/other', new Set([a.digest, b.digest])]]) },
+    ],
+  ])('deletes nothing where it %s', (_, asked) => {
+    expect(planOf({ untagged: [a, b] }, asked).orphans).toEqual([]);
+  });
+
+  it('judges each entry anew', () => {
+    const young = image('young', { created: YOUNG });
+    const list = index([a]);
+    const plan = planOf(
+      { tags: { v1: list }, untagged: [young, old, b, opaque('a/b', {})], absent: [image('gone')] },
+      {
+        ...approving(list, a, young, old, b, opaque('a/b', {}), image('gone')),
+        protection: protecting(old.digest),
+      },
+    );
+    expect(fates(plan, { list, a, young, old, b, unknown: opaque('a/b', {}) })).toEqual({
+      list: 'keep: tagged',
+      a: 'keep: child',
+      young: 'keep: young',
+      old: 'keep: protected',
+      b: 'delete: unreachable',
+      unknown: 'keep: unknown-type',
+    });
+    expect(fate(plan, image('gone'))).toBe('unknown');
+  });
+
+  it('leaves what an index holds that it does not say: parents go before children', () => {
+    const list = index([a, b]);
+    const plan = planOf({ untagged: [list] }, approving(a, b));
+    expect(fates(plan, { list, a, b })).toEqual({
+      list: 'keep: not-in-plan',
+      a: 'keep: child',
+      b: 'keep: child',
+    });
+  });
+
+  it('leaves a child that a new index shares', () => {
+    const [said, unsaid] = [index([a, b]), index([b, image('c')])];
+    const plan = planOf({ untagged: [said, unsaid] }, approving(said, a, b));
+    expect(fates(plan, { said, a, unsaid, b, c: image('c') })).toEqual({
+      said: 'delete: unreachable',
+      a: 'delete: child',
+      unsaid: 'keep: not-in-plan',
+      b: 'keep: child',
+      c: 'keep: not-in-plan',
+    });
+  });
+
+  it('leaves an image that somebody has described since, and takes one whose child is not in it', () => {
+    const sbom = referrer('sbom', a);
+    expect(fates(planOf({ untagged: [a, sbom] }, approving(a)), { a, sbom })).toEqual({
+      a: 'keep: subject',
+      sbom: 'keep: not-in-plan',
+    });
+    const list = index([a, b]);
+    expect(fates(planOf({ untagged: [list] }, approving(list, a)), { list, a, b })).toEqual({
+      list: 'delete: unreachable',
+      a: 'delete: child',
+      b: 'keep: not-in-plan',
+    });
+  });
+
+  it('leaves a signature that it does not say, which describes nothing from then on', () => {
+    const sig = cosign('sig', a);
+    const tags = { [digestTag(a.digest, 'sig')]: sig };
+    expect(fates(planOf({ tags, untagged: [a] }, approving(a)), { a, sig })).toEqual({
+      a: 'delete: unreachable',
+      sig: 'keep: not-in-plan',
+    });
+    expect(fates(planOf({ tags, untagged: [a] }, approving(sig)), { a, sig })).toEqual({
+      a: 'keep: not-in-plan',
+      sig: 'keep: digest-tag',
+    });
+  });
+
+  it('goes through a circle of digest tags whole, or not at all', () => {
+    const [x, y] = [cosign('sig', old), cosign('att', old)];
+    const tags = { [digestTag(x.digest, 'sig')]: y, [digestTag(y.digest, 'sig')]: x };
+    expect(planOf({ tags }, approving(x)).orphans).toEqual([]);
+    expect(planOf({ tags }, approving(x, y)).orphans).toHaveLength(2);
+  });
+
+  it('leaves the newest that `keep-untagged` asks for since, said or not', () => {
+    const recent = image('recent', { created: new Date(NOW - 2 * DAY).toISOString() });
+    const asked = { ...approving(recent, a), keepUntagged: 1 };
+    expect(fates(planOf({ untagged: [recent, a, b] }, asked), { recent, a, b })).toEqual({
+      recent: 'keep: recent',
+      a: 'delete: unreachable',
+      b: 'keep: not-in-plan',
+    });
+  });
+
+  it('deletes nothing where something could not be read', () => {
+    const more = { gaps: [{ what: 'tag v2', why: '500' }] };
+    const plan = planOf({ untagged: [a, b], more }, approving(a));
+    expect(fates(plan, { a, b })).toEqual({ a: 'keep: gap', b: 'keep: gap' });
+  });
+});
+
 describe('unknownAges', () => {
   const withoutFacts = (estate: Estate) => inventoryOf({ ...estate, more: { facts: new Map() } });
   const ages = (inventory: Inventory, more: Parameters<typeof policy>[0] = {}) =>
@@ -458,9 +1071,59 @@ describe('unknownAges', () => {
     expect(ages(withoutFacts(estate))).toEqual([]);
   });
 
+  it('asks for nothing that an earlier run saw, in use or not', () => {
+    const more = {
+      facts: new Map(),
+      past: new Map([
+        ...past([old]),
+        ...past([image('unused')], { everInUse: false }),
+        ...past([image('new')], { everInUse: false, firstSeen: NOW }),
+      ]),
+    };
+    const untagged = [old, image('unused'), image('new'), image('unseen')];
+    expect(ages(inventoryOf({ untagged, more }))).toEqual([image('unseen').digest]);
+  });
+
+  it('asks for what an unseen index contains, seen before or not', () => {
+    const list = index([old, image('unseen')]);
+    const more = { facts: new Map(), past: past([old]) };
+    expect(ages(inventoryOf({ untagged: [list], more }))).toEqual(
+      [old, image('unseen')].map(({ digest }) => digest).sort(),
+    );
+  });
+
   it('asks for nothing that is known, and for nothing when ages do not matter', () => {
     expect(ages(inventoryOf({ untagged: [old] }))).toEqual([]);
     expect(ages(withoutFacts({ untagged: [old] }), { gracePeriod: 0 })).toEqual([]);
+  });
+
+  describe('with keep-untagged', () => {
+    const two = [image('a'), image('b')];
+    const all = two.map(({ digest }) => digest).sort();
+
+    it.each([0, DAY])('asks for what goes and for what stays as the newest (%i)', (gracePeriod) => {
+      const inventory = withoutFacts({ tags: { v1: current }, untagged: two });
+      expect(ages(inventory, { gracePeriod, keepUntagged: 1 })).toEqual(all);
+      expect(ages(inventory, { gracePeriod, keepUntagged: 5 })).toEqual(all);
+    });
+
+    it.each<[string, Partial<Past>]>([
+      ['in use: two may have gone out of it together', {}],
+      ['never in use', { everInUse: false, status: 'unused' }],
+      ['as leaving', { everInUse: false, status: 'leaving' }],
+    ])('asks for what earlier runs saw %s', (_, seen) => {
+      const more = { facts: new Map(), past: past(two, seen) };
+      const inventory = inventoryOf({ untagged: two, more });
+      expect(ages(inventory, { keepUntagged: 1 })).toEqual(all);
+    });
+
+    it('asks for nothing twice, and for nothing that the plan leaves out or keeps otherwise', () => {
+      expect(ages(inventoryOf({ untagged: two }), { keepUntagged: 1 })).toEqual([]);
+      const protection = protecting('team/app');
+      expect(ages(withoutFacts({ untagged: two }), { keepUntagged: 1, protection })).toEqual([]);
+      const approved = new Map([['team/app', new Set<Digest>()]]);
+      expect(ages(withoutFacts({ untagged: two }), { approved })).toEqual([]);
+    });
   });
 });
 
@@ -545,7 +1208,18 @@ describe('gaps', () => {
 });
 
 describe('the plan', () => {
-  it('does not depend on the order in which things were read', () => {
+  it.each<[string, Parameters<typeof policy>[0]]>([
+    ['', {}],
+    [' with the newest kept', { keepUntagged: 2 }],
+    [' with some protected', { protection: protecting(image('b').digest, old.digest) }],
+    [
+      ' of another plan',
+      {
+        keepUntagged: 1,
+        approved: new Map([['team/app', new Set([old, image('a')].map(({ digest }) => digest))]]),
+      },
+    ],
+  ])('does not depend on the order in which things were read%s', (_, asked) => {
     const sig = cosign('sig', old);
     const estate: Estate = {
       tags: {
@@ -560,7 +1234,11 @@ describe('the plan', () => {
         referrer('y', current),
         opaque('a/b', { a: image('a').digest }),
         index([image('b'), image('c')]),
+        // All of the same age: which of them is the newest must not be left to chance.
+        ...['d', 'e', 'f'].map((name) => image(name)),
+        index([image('g')]),
       ],
+      more: { past: past([image('d'), image('e'), image('g')]) },
     };
     const inventory = inventoryOf(estate);
     const backwards: Inventory = {
@@ -568,8 +1246,9 @@ describe('the plan', () => {
       tags: new Map([...inventory.tags].reverse()),
       manifests: new Map([...inventory.manifests].reverse()),
       facts: new Map([...inventory.facts].reverse()),
+      past: new Map([...inventory.past].reverse()),
     };
-    expect(makePlan(backwards, policy())).toEqual(makePlan(inventory, policy()));
+    expect(makePlan(backwards, policy(asked))).toEqual(makePlan(inventory, policy(asked)));
   });
 
   it('holds every manifest once, those to keep sorted by digest', () => {

@@ -3,6 +3,7 @@ import { afterEach, describe, expect, it } from '@jest/globals';
 import { surveyRepository } from '../../src/cleanup/survey.js';
 import { digestOf, type Digest } from '../../src/oci/digest.js';
 import { OCI_INDEX, OCI_MANIFEST } from '../../src/oci/media-types.js';
+import { NO_PROTECTION, readProtect, withFiles } from '../../src/protection/protection.js';
 import {
   buildCache,
   cosign,
@@ -18,8 +19,8 @@ import type { Action } from '../registries/memory/script.js';
 import { repositoryOf, setTag } from '../registries/memory/state.js';
 import { seed } from '../registries/push.js';
 import { errorAnswer, startClient, stopClients, tally, when } from '../registry/client.js';
-import { fate, fates, YOUNG } from './inventories.js';
-import { APP, digests, startScene } from './looking.js';
+import { DAY, fate, fates, NOW, policy, YOUNG } from './inventories.js';
+import { APP, digests, remembered, startScene } from './looking.js';
 
 afterEach(stopClients);
 
@@ -704,6 +705,652 @@ describe('the second look', () => {
   });
 });
 
+describe('what earlier runs saw', () => {
+  it('costs one HEAD for each tag, and no GET', async () => {
+    const { registry, put, look, progress } = await startScene();
+    const list = index([image('a'), image('b')]);
+    put(list, 'v1', 'latest');
+    put(current, 'v2');
+    const known = remembered([list, current]);
+    const { inventory, plan, bodies } = await look([], { known });
+    expect(tally(registry)).toEqual({ 'GET tags': 1, 'HEAD manifest': 3 });
+    expect(bodies.size).toBe(0);
+    expect(inventory.past).toEqual(known.past);
+    expect(progress.finished).toBe(progress.expected);
+    const plain = await look();
+    expect(plan).toEqual(plain.plan);
+    expect({ ...inventory, past: new Map() }).toEqual(plain.inventory);
+  });
+
+  it('what it did not see costs a GET beside the HEAD of its tag, and is in `bodies`', async () => {
+    const { registry, put, look } = await startScene();
+    const list = index([image('new child'), image('a')]);
+    put(current, 'v1');
+    put(list, 'v2');
+    const { inventory, bodies } = await look([], { known: remembered([current, image('a')]) });
+    expect(inventory.manifests.size).toBe(4);
+    // Of v2, of its manifest, and of the child that nobody saw before.
+    expect(tally(registry)).toEqual({ 'GET tags': 1, 'HEAD manifest': 2, 'GET manifest': 2 });
+    const fetched = [list, image('new child')];
+    expect(bodies).toEqual(
+      new Map(fetched.map(({ digest, bytes }) => [digest, bytes.toString('utf8')])),
+    );
+  });
+
+  it('what a manifest or a tag names is taken to be there, as long as nothing is to go', async () => {
+    const { registry, put, look } = await startScene({ referrersApi: true });
+    const subject = image('subject');
+    const sbom = referrer('sbom', subject);
+    const sig = cosign('sig', image('named'));
+    const list = index([index([old]), current]);
+    put(list, 'v1');
+    put(sbom, 'sbom');
+    put(sig, digestTag(image('named').digest, 'sig'));
+    put(subject);
+    put(image('named'), 'named');
+    const known = remembered([list, sbom, sig, subject, image('named')]);
+    const { inventory, plan, bodies } = await look([], { known });
+    expect(tally(registry)).toEqual({ 'GET tags': 1, 'HEAD manifest': 4 });
+    expect(plan.orphans).toEqual([]);
+    expect(bodies.size).toBe(0);
+    const source = ({ digest }: Content) => inventory.sources.get(digest);
+    expect([list, index([old]), old, subject].map(source)).toEqual([
+      'tag',
+      'child',
+      'child',
+      'subject',
+    ]);
+  });
+
+  it('is asked for, one by one, as soon as something is to go', async () => {
+    const { registry, put, look } = await startScene();
+    const list = index([image('a'), image('b')]);
+    put(list, 'v1');
+    put(old);
+    const { inventory, plan, bodies } = await look([], { known: remembered([list, old]) });
+    expect(fate(plan, old)).toBe('delete: unreachable');
+    expect(inventory.manifests.size).toBe(4);
+    expect(bodies.size).toBe(0);
+    const heads = registry.requests.filter(({ method }) => method === 'HEAD');
+    expect(heads.map(({ path }) => path.split('/').at(-1)).sort()).toEqual(
+      ['v1', ...digests([old, image('a'), image('b')])].sort(),
+    );
+    // That there is no referrers API is the last question.
+    expect(tally(registry)).toEqual({ 'GET tags': 1, 'HEAD manifest': 4, 'GET referrers': 1 });
+  });
+
+  it('is absent when it is gone by then, and was no gap', async () => {
+    const { app, registry, put, look } = await startScene();
+    const list = index([image('a'), image('b')]);
+    put(list, 'v1');
+    put(old);
+    app.manifests.delete(image('a').digest);
+    const known = remembered([list, old]);
+    const { inventory, plan } = await look([], { known });
+    expect(inventory.gaps).toEqual([]);
+    expect(inventory.absent).toEqual(new Set([image('a').digest]));
+    expect(inventory.manifests.has(image('a').digest)).toBe(false);
+    expect(inventory.sources.get(image('a').digest)).toBe('child');
+    expect(plan.orphans.map(({ digest }) => digest)).toEqual([old.digest]);
+    // HEAD alone never says that something is absent.
+    expect(tally(registry)).toMatchObject({ 'HEAD manifest': 4, 'GET manifest': 1 });
+  });
+
+  it('holds nothing any more when it is gone itself', async () => {
+    const { app, put, look } = await startScene();
+    const inner = index([image('leaf')]);
+    put(index([inner, current]), 'v1');
+    put(old);
+    app.manifests.delete(inner.digest);
+    const everything = [index([inner, current]), old];
+    const { inventory, plan } = await look([], { known: remembered(everything) });
+    expect(inventory.absent).toEqual(new Set([inner.digest]));
+    expect(fates(plan, { leaf: image('leaf'), current, old })).toEqual({
+      leaf: 'delete: unreachable',
+      current: 'keep: child',
+      old: 'delete: unreachable',
+    });
+    // As it is to a look that knows nothing, and reads each of them.
+    const plain = await look([inner, image('leaf'), current, old]);
+    expect(plan.keep).toEqual(plain.plan.keep);
+    expect(plan.orphans.map(({ digest }) => digest)).toEqual(
+      plain.plan.orphans.map(({ digest }) => digest),
+    );
+  });
+
+  it('that nothing names is asked for: one HEAD, and a GET where the answer is no', async () => {
+    const { registry, put, look } = await startScene();
+    put(current, 'v1');
+    put(old);
+    const lost = image('lost');
+    const { inventory, plan } = await look([], { known: remembered([current, old, lost]) });
+    expect(inventory.absent).toEqual(new Set([lost.digest]));
+    expect([old, lost].map(({ digest }) => inventory.sources.get(digest))).toEqual([
+      'ledger',
+      'ledger',
+    ]);
+    expect(plan.orphans.map(({ digest }) => digest)).toEqual([old.digest]);
+    expect(tally(registry)).toEqual({
+      'GET tags': 1,
+      'HEAD manifest': 3,
+      'GET manifest': 1,
+      'GET referrers': 1,
+    });
+  });
+
+  it('and was named by an input is asked for, whoever else knows it', async () => {
+    const { registry, put, look } = await startScene();
+    put(current, 'v1');
+    put(old);
+    const { inventory } = await look([old, current, image('lost')], {
+      known: remembered([current, old]),
+    });
+    expect(inventory.sources.get(old.digest)).toBe('input');
+    expect(inventory.absent).toEqual(new Set([image('lost').digest]));
+    // v1 and old; what no run saw is fetched at once.
+    expect(tally(registry)).toMatchObject({ 'HEAD manifest': 2, 'GET manifest': 1 });
+  });
+
+  it('needs no config: what was in use once was pushed completely', async () => {
+    const { registry, put, look } = await startScene();
+    const young = image('young', { created: YOUNG });
+    put(young);
+    const { plan, inventory } = await look([], { known: remembered([young]) });
+    expect(fate(plan, young)).toBe('delete: unreachable');
+    expect(inventory.facts.size).toBe(0);
+    expect(tally(registry)).not.toHaveProperty('GET blob');
+  });
+
+  it('keeps what was never in use and is new', async () => {
+    const { registry, put, look } = await startScene();
+    put(old);
+    const known = remembered([old], { everInUse: false, firstSeen: NOW - DAY / 2 });
+    expect(fate((await look([], { known })).plan, old)).toBe('keep: new');
+    expect(tally(registry)).toEqual({ 'GET tags': 1, 'HEAD manifest': 1 });
+  });
+
+  it('brings the referrers that only the API knows, and proves them, too', async () => {
+    const { app, registry, put, look } = await startScene({ referrersApi: true });
+    const sbom = referrer('sbom', old);
+    const lost = referrer('lost', old);
+    [old, sbom, lost].forEach((content) => {
+      put(content);
+    });
+    registry.intercept(
+      when(/GET .*referrers/, {
+        kind: 'pass',
+        after: () => {
+          app.manifests.delete(lost.digest);
+        },
+      }),
+    );
+    const { manifests } = remembered([old, sbom, lost]);
+    // Of the two nothing but the body is known, so that nobody asks before the API names them.
+    const { inventory, plan } = await look([], { known: { ...remembered([old]), manifests } });
+    expect(inventory.absent).toEqual(new Set([lost.digest]));
+    expect(plan.orphans.map(({ digest }) => digest)).toEqual(digests([old, sbom]));
+  });
+
+  it('that is remembered without its body is fetched', async () => {
+    const { put, look } = await startScene();
+    put(old);
+    const { past } = remembered([old]);
+    const { plan, bodies } = await look([], { known: { manifests: new Map(), past } });
+    expect(fate(plan, old)).toBe('delete: unreachable');
+    expect(bodies).toEqual(new Map([[old.digest, old.bytes.toString('utf8')]]));
+  });
+
+  it('can not make an orphan of what a tag holds, whatever is said of it', async () => {
+    const { registry, put, look } = await startScene();
+    const list = index([old, image('unknown')]);
+    put(list, 'v1');
+    put(image('other'));
+    const liar = remembered([old, image('other')], { everInUse: true, firstSeen: 0 });
+    for (const known of [
+      // Nothing is said of the index, or of one of its children: both are fetched.
+      liar,
+      { ...liar, manifests: new Map([...remembered([list]).manifests].slice(0, 2)) },
+      // All of it is said to be known, and nothing to be in use.
+      remembered([list, image('other')], { everInUse: false, firstSeen: 0 }),
+    ]) {
+      registry.requests.length = 0;
+      const { inventory, plan } = await look([], { known });
+      expect(fates(plan, { list, old, unknown: image('unknown') })).toEqual({
+        list: 'keep: tagged',
+        old: 'keep: child',
+        unknown: 'keep: child',
+      });
+      expect(inventory.manifests.has(image('unknown').digest)).toBe(true);
+      expect(registry.requests.some(({ path }) => path.endsWith(image('unknown').digest))).toBe(
+        true,
+      );
+    }
+  });
+
+  it.each<[string, Action]>([
+    ['no digest', { kind: 'answer', status: 200 }],
+    [
+      'another digest',
+      { kind: 'answer', status: 200, headers: { 'Docker-Content-Digest': current.digest } },
+    ],
+    ['404', { kind: 'answer', status: 404 }],
+    ['403', { kind: 'answer', status: 403 }],
+  ])('is fetched where HEAD settles nothing: %s', async (_, action) => {
+    const { registry, put, look } = await startScene();
+    const list = index([image('a')]);
+    put(list, 'v1');
+    put(old);
+    registry.intercept(when(/^HEAD .*sha256:/, action));
+    const { inventory, plan, bodies } = await look([], { known: remembered([list, old]) });
+    expect(inventory.gaps).toEqual([]);
+    expect(inventory.absent.size).toBe(0);
+    expect(fate(plan, old)).toBe('delete: unreachable');
+    expect(new Set(bodies.keys())).toEqual(new Set(digests([old, image('a')])));
+  });
+
+  it('is read as without a ledger where the registry names no digests', async () => {
+    const { registry, put, look } = await startScene({ digestHeader: false });
+    const list = index([image('a')]);
+    put(list, 'v1', 'latest');
+    put(old);
+    const known = remembered([list, old, image('lost')]);
+    const { inventory, plan } = await look([], { known });
+    expect(inventory.absent).toEqual(new Set([image('lost').digest]));
+    expect(fates(plan, { list, a: image('a'), old })).toEqual({
+      list: 'keep: tagged',
+      a: 'keep: child',
+      old: 'delete: unreachable',
+    });
+    expect(tally(registry)).toMatchObject({ 'HEAD manifest': 7, 'GET manifest': 5 });
+  });
+
+  it.each([
+    ['a tag', 'v1', 'tag v1'],
+    ['what nothing names', old.digest, `manifest ${old.digest}`],
+    ['what was taken to be there', current.digest, `manifest ${current.digest}`],
+  ])('is a gap when it can not be asked for: %s', async (_, reference, what) => {
+    const { registry, put, look } = await startScene();
+    put(index([current]), 'v1');
+    put(old);
+    put(image('other'));
+    registry.intercept(when(new RegExp(`manifests/${reference}$`), errorAnswer(403, 'DENIED')));
+    const known = remembered([index([current]), old, image('other')]);
+    const { inventory, plan } = await look([], { known });
+    expect(inventory.gaps).toMatchObject([{ what }]);
+    expect(plan.orphans).toEqual([]);
+    expect(fate(plan, image('other'))).toBe('keep: gap');
+  });
+
+  it('sees a tag that moved, and finds what it left', async () => {
+    const { registry, put, look } = await startScene();
+    put(index([old, current]), 'latest');
+    put(index([image('new'), current]), 'latest');
+    const known = remembered([index([old, current])]);
+    const { plan, bodies } = await look([], { known });
+    expect(plan.orphans.map(({ digest }) => digest)).toEqual(digests([index([old, current]), old]));
+    expect(fate(plan, current)).toBe('keep: child');
+    expect(new Set(bodies.keys())).toEqual(
+      new Set(digests([index([image('new'), current]), image('new')])),
+    );
+    expect(tally(registry)).toEqual({
+      'GET tags': 1,
+      // latest, the two that nothing names, and what was taken to be there
+      'HEAD manifest': 4,
+      'GET manifest': 2,
+      'GET referrers': 1,
+    });
+  });
+
+  it('sees that a tag’s manifest went', async () => {
+    const { app, put, look } = await startScene();
+    put(current, 'v1');
+    app.manifests.delete(current.digest);
+    const { inventory } = await look([], { known: remembered([current]) });
+    expect(inventory.brokenTags).toEqual(['v1']);
+    expect(inventory.absent).toEqual(new Set([current.digest]));
+  });
+});
+
+describe('what is protected and nothing names', () => {
+  const list = index([old, image('other part')]);
+  /** As if these stood in a file. */
+  const inFile = (...contents: readonly Content[]) =>
+    withFiles(NO_PROTECTION, new Map([['deploy/prod.yaml', digests(contents)]]));
+  const protect = (...entries: readonly string[]) =>
+    readProtect(entries.join('\n'), 'registry.example.com', (entry) => {
+      throw new Error(entry);
+    });
+
+  it('is found, and keeps its part that an input names', async () => {
+    const { put, look, progress } = await startScene();
+    put(current, 'v1');
+    put(list);
+    put(image('x'));
+    const candidates = [old, image('x')];
+    const plain = await look(candidates);
+    expect(fate(plain.plan, old)).toBe('delete: unreachable');
+
+    const { inventory, plan, bodies } = await look(candidates, {
+      policy: { protection: inFile(list) },
+    });
+    expect(fates(plan, { list, old, other: image('other part'), x: image('x') })).toEqual({
+      list: 'keep: protected',
+      old: 'keep: child',
+      other: 'keep: child',
+      x: 'delete: unreachable',
+    });
+    expect(plan.keep).toContainEqual({
+      digest: list.digest,
+      reason: { kind: 'protected', by: ['deploy/prod.yaml'] },
+    });
+    expect(inventory.sources.get(list.digest)).toBe('protected');
+    expect(inventory.sources.get(image('other part').digest)).toBe('child');
+    expect(bodies.get(list.digest)).toBe(list.bytes.toString('utf8'));
+    expect(progress.finished).toBe(progress.expected);
+  });
+
+  it('is followed to any depth, to subjects and to what refers to it', async () => {
+    const { put, look } = await startScene({ referrersApi: true });
+    const subject = image('subject');
+    const deep = index([index([index([old])])], { subject });
+    const holder = index([image('held')], { subject: deep, artifactType: 'a/b' });
+    [deep, subject, holder].forEach((content) => {
+      put(content);
+    });
+    const all = [old, subject, image('held')];
+    const { plan } = await look(all, { policy: { protection: inFile(deep) } });
+    expect(fates(plan, { old, subject, holder, held: image('held') })).toEqual({
+      old: 'keep: child',
+      subject: 'keep: subject',
+      holder: 'keep: referrer',
+      held: 'keep: child',
+    });
+  });
+
+  it('costs nothing where nothing is to go', async () => {
+    const { registry, put, look } = await startScene({ referrersApi: true });
+    put(current, 'v1');
+    put(list);
+    const { inventory, plan } = await look([], { policy: { protection: inFile(list, old) } });
+    expect(tally(registry)).toEqual({ 'GET tags': 1, 'GET manifest': 1 });
+    expect(inventory.manifests.size).toBe(1);
+    expect(plan.orphans).toEqual([]);
+  });
+
+  it('costs one GET for each digest otherwise, of those that are not known yet', async () => {
+    const { registry, put, look } = await startScene();
+    put(current, 'v1');
+    put(old);
+    put(image('x'));
+    const elsewhere = Array.from({ length: 20 }, (_, n) => image(`elsewhere ${n}`));
+    const lost = image('lost');
+    const { plan } = await look([old, image('x'), lost], {
+      policy: { protection: inFile(...elsewhere, current, old, lost), gracePeriod: 0 },
+    });
+    expect(fate(plan, old)).toBe('keep: protected');
+    expect(fate(plan, image('x'))).toBe('delete: unreachable');
+    const asked = registry.requests.map(({ path }) => path);
+    expect(new Set(asked).size).toBe(asked.length);
+    expect(tally(registry)).toEqual({
+      'GET tags': 1,
+      // v1, three candidates, and the twenty; the plan is made three times, and they are asked for once
+      'GET manifest': 24,
+      'GET referrers': 1,
+    });
+  });
+
+  it('is no part of the repository where it is absent, and nobody hears of it', async () => {
+    const { put, look } = await startScene();
+    put(old);
+    const plain = await look([old]);
+    const protection = inFile(list, image('elsewhere'));
+    const { inventory, plan } = await look([old], { policy: { protection } });
+    expect(inventory).toEqual(plain.inventory);
+    expect(inventory.absent.size).toBe(0);
+    expect(plan).toEqual(plain.plan);
+  });
+
+  it('is told to be absent where something else names it', async () => {
+    const { app, put, look } = await startScene();
+    put(index([image('lost part')]), 'v1');
+    put(old);
+    app.manifests.delete(image('lost part').digest);
+    const protection = inFile(image('lost part'), image('elsewhere'));
+    const { inventory } = await look([old], { policy: { protection } });
+    expect(inventory.absent).toEqual(new Set([image('lost part').digest]));
+  });
+
+  it('is asked for where it is pinned, and in no other repository', async () => {
+    const { registry, put, look } = await startScene();
+    put(old);
+    const here = image('here');
+    const protection = protect(`${APP}@${here.digest}`, `team/other@${image('there').digest}`);
+    await look([old], { policy: { protection } });
+    const asked = registry.requests.map(({ path }) => path.split('/').at(-1));
+    expect(asked).toContain(here.digest);
+    expect(asked).not.toContain(image('there').digest);
+  });
+
+  it('is not looked for in a repository that is kept whole', async () => {
+    const { registry, put, look } = await startScene();
+    put(old);
+    const protection = { ...inFile(list), repositories: ['team/*'] };
+    const { plan } = await look([old], { policy: { protection } });
+    expect(fate(plan, old)).toBe('keep: protected');
+    expect(tally(registry)).toEqual({ 'GET tags': 1, 'GET manifest': 1 });
+  });
+
+  it.each([
+    ['403', errorAnswer(403, 'DENIED')],
+    ['500', errorAnswer(500, 'UNKNOWN')],
+    ['a cut-off body', { kind: 'truncate' }],
+    ['404 in HTML', { kind: 'html', status: 404 }],
+    ['other bytes', rewritten('{"schemaVersion":2}')],
+  ] as [string, Action][])('is a gap when it can not be read: %s', async (_, action) => {
+    const { registry, put, look } = await startScene();
+    put(current, 'v1');
+    put(list);
+    put(image('x'));
+    registry.intercept(when(`GET /v2/team/app/manifests/${list.digest}`, action));
+    const { inventory, plan } = await look([old, image('x')], {
+      policy: { protection: inFile(list) },
+    });
+    expect(inventory.gaps).toEqual([
+      {
+        what: `protected manifest ${list.digest} (named by deploy/prod.yaml)`,
+        why: expect.stringContaining(list.digest),
+      },
+    ]);
+    expect(plan.orphans).toEqual([]);
+    expect(fates(plan, { old, x: image('x') })).toEqual({ old: 'keep: gap', x: 'keep: gap' });
+  });
+
+  it('is a gap when what it holds can not be read', async () => {
+    const { registry, put, look } = await startScene();
+    put(list);
+    put(image('x'));
+    const part = image('other part').digest;
+    registry.intercept(when(`GET /v2/team/app/manifests/${part}`, errorAnswer(403, 'DENIED')));
+    const { inventory, plan } = await look([old, image('x')], {
+      policy: { protection: inFile(list) },
+    });
+    expect(inventory.gaps).toMatchObject([{ what: `manifest ${part}` }]);
+    expect(plan.orphans).toEqual([]);
+  });
+
+  it('may be a layer, of which 2.8 can not say that it is none: that is a gap, and says where it stands', async () => {
+    const { put, look } = await startScene();
+    put(old);
+    put(current, 'v1');
+    const layer = [...current.blobs.keys()].at(-1) as Digest;
+    const files = new Map([
+      ['a.lock', [layer]],
+      ['b.lock', [layer]],
+      ['c.lock', [layer]],
+    ]);
+    const { inventory, plan } = await look([old], {
+      policy: { protection: withFiles(NO_PROTECTION, files) },
+    });
+    expect(inventory.gaps).toEqual([
+      {
+        what: `protected manifest ${layer} (named by a.lock and 2 more)`,
+        why: expect.stringMatching(/layer or config: if it is one, take it out/),
+      },
+    ]);
+    expect(plan.orphans).toEqual([]);
+  });
+
+  it('is asked for by HEAD where the ledger has it, which may not be there any more', async () => {
+    const { app, registry, put, look } = await startScene();
+    const [there, gone] = [index([image('a')]), index([image('b')])];
+    [there, gone, image('a'), image('b'), old].forEach((content) => {
+      put(content);
+    });
+    app.manifests.delete(gone.digest);
+    // Only their bodies are known, so that nobody asks before they are looked for.
+    const { manifests } = remembered([there, gone]);
+    const known = { manifests, past: remembered([old, image('a'), image('b')]).past };
+    const { inventory, plan } = await look([], {
+      known,
+      policy: { protection: inFile(there, gone) },
+    });
+    expect(fates(plan, { there, a: image('a'), b: image('b'), gone })).toEqual({
+      there: 'keep: protected',
+      a: 'keep: child',
+      b: 'delete: unreachable',
+      gone: 'unknown',
+    });
+    expect(inventory.gaps).toEqual([]);
+    const heads = registry.requests.filter(({ method }) => method === 'HEAD');
+    expect(heads.map(({ path }) => path.split('/').at(-1))).toContain(there.digest);
+  });
+
+  it('is looked for in the second look, too: it may have come since', async () => {
+    const { registry, put, look } = await startScene();
+    put(current, 'v1');
+    put(list);
+    put(old);
+    put(image('x'));
+    const late = index([image('x')]);
+    const asked = { policy: { protection: inFile(list, late) } };
+    const { inventory: earlier, plan } = await look([old, image('x')], asked);
+    expect(fates(plan, { old, x: image('x') })).toEqual({
+      old: 'keep: child',
+      x: 'delete: unreachable',
+    });
+    put(late);
+    registry.requests.length = 0;
+    const second = await look([image('x')], { ...asked, earlier });
+    expect(fates(second.plan, { list, old, late, x: image('x') })).toEqual({
+      // Nothing names it now, and it is not asked for again; it stays known for as long as it is protected.
+      list: 'keep: protected',
+      old: 'keep: child',
+      late: 'keep: protected',
+      x: 'keep: child',
+    });
+    expect(tally(registry)).toEqual({
+      'GET tags': 1,
+      'HEAD manifest': 1,
+      'GET manifest': 1,
+    });
+  });
+});
+
+describe('keep-untagged', () => {
+  const built = (hour: number) =>
+    image(`built ${hour}`, { created: new Date(Date.UTC(2025, 5, 1, hour)).toISOString() });
+  const three = [built(1), built(2), built(3)];
+
+  it.each([0, DAY])('reads the configs that tell which is the newest (%i)', async (gracePeriod) => {
+    const { registry, put, look } = await startScene();
+    put(current, 'v1');
+    three.forEach((content) => {
+      put(content);
+    });
+    const { plan, inventory } = await look(three, { policy: { gracePeriod, keepUntagged: 1 } });
+    expect(three.map((content) => fate(plan, content))).toEqual([
+      'delete: unreachable',
+      'delete: unreachable',
+      'keep: recent',
+    ]);
+    expect(inventory.facts.size).toBe(3);
+    expect(tally(registry)['GET blob']).toBe(3);
+  });
+
+  it('reads none where all of them stay', async () => {
+    const { registry, put, look } = await startScene();
+    three.forEach((content) => {
+      put(content);
+    });
+    const { plan } = await look(three, { policy: { keepUntagged: 3 } });
+    expect(plan.keep.map(({ reason }) => reason.kind)).toEqual(['recent', 'recent', 'recent']);
+    expect(tally(registry)).toEqual({ 'GET tags': 1, 'GET manifest': 3 });
+  });
+
+  it('reads those of what went out of use together', async () => {
+    const { registry, put, look } = await startScene();
+    three.forEach((content) => {
+      put(content);
+    });
+    const { plan } = await look([], { known: remembered(three), policy: { keepUntagged: 2 } });
+    expect(plan.orphans.map(({ digest }) => digest)).toEqual(digests([built(1)]));
+    expect(tally(registry)['GET blob']).toBe(3);
+  });
+
+  it('deletes nothing where one of them can not be read', async () => {
+    const { registry, put, look } = await startScene();
+    three.forEach((content) => {
+      put(content);
+    });
+    const [config = ''] = built(2).blobs.keys();
+    registry.intercept(when(new RegExp(`blobs/${config}`), errorAnswer(403, 'DENIED')));
+    const { plan, inventory } = await look(three, { policy: { gracePeriod: 0, keepUntagged: 1 } });
+    expect(inventory.gaps).toMatchObject([{ what: `config ${config}` }]);
+    expect(plan.orphans).toEqual([]);
+  });
+
+  it('is the same in the second look, which reads none of them again', async () => {
+    const { registry, put, look } = await startScene();
+    three.forEach((content) => {
+      put(content);
+    });
+    const asked = { policy: { keepUntagged: 1 } };
+    const { inventory: earlier, plan } = await look(three, asked);
+    registry.requests.length = 0;
+    const second = await look(three, { ...asked, earlier });
+    expect(second.plan).toEqual(plan);
+    expect(tally(registry)).toEqual({ 'GET tags': 1 });
+  });
+});
+
+describe('a plan that is carried out', () => {
+  it('asks for nothing more where all that is left is not in it', async () => {
+    const { registry, put, look } = await startScene({ referrersApi: true });
+    put(old);
+    put(image('x'));
+    const protection = withFiles(NO_PROTECTION, new Map([['a', digests([current])]]));
+    const { plan } = await look([old, image('x')], {
+      policy: { protection, approved: new Map([[APP, new Set(digests([image('lost')]))]]) },
+    });
+    expect(plan.keep.map(({ reason }) => reason.kind)).toEqual(['not-in-plan', 'not-in-plan']);
+    expect(tally(registry)).toEqual({ 'GET tags': 1, 'GET manifest': 2 });
+  });
+
+  it('leaves an entry that only the referrers API shows to be described since', async () => {
+    const { put, look } = await startScene({ referrersApi: true });
+    put(old);
+    put(image('x'));
+    put(referrer('new', old));
+    const approved = new Map([[APP, new Set(digests([old, image('x')]))]]);
+    const { plan } = await look([old, image('x')], { policy: { approved } });
+    expect(fates(plan, { old, x: image('x'), sbom: referrer('new', old) })).toEqual({
+      old: 'keep: subject',
+      x: 'delete: unreachable',
+      sbom: 'keep: not-in-plan',
+    });
+  });
+});
+
 describe('surveys of several repositories', () => {
   it('know nothing of each other: a gap in one leaves the other', async () => {
     const { registry, put, look } = await startScene();
@@ -726,7 +1373,7 @@ describe('surveys of several repositories', () => {
       new Set([old.digest, digestOf(Buffer.from('x'))]),
       {
         reader,
-        policy: { gracePeriod: 0, danglingReferrers: 'keep', now: 0 },
+        policy: policy({ gracePeriod: 0, now: 0 }),
         concurrency: 1,
         progress: { expect: () => undefined, done: () => undefined },
       },

@@ -1,14 +1,19 @@
-import { afterEach, describe, expect, it } from '@jest/globals';
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
 
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+
+import { BackupError, fileOf, INDEX, openBackup } from '../../src/backup/backup.js';
 import type { Outcome } from '../../src/cleanup/outcome.js';
 import { sweepRepository } from '../../src/cleanup/sweep.js';
-import { OCI_INDEX } from '../../src/oci/media-types.js';
+import { fakeClock, type FakeClock } from '../http/fake-clock.js';
 import { cosign, digestTag, image, index, referrer, type Content } from '../registries/build.js';
 import type { Action } from '../registries/memory/script.js';
 import { setTag } from '../registries/memory/state.js';
 import { errorAnswer, stopClients, tally, when } from '../registry/client.js';
-import { YOUNG } from './inventories.js';
-import { APP, digests, startScene, type Looking, type Scene } from './looking.js';
+import { NOW, YOUNG } from './inventories.js';
+import { APP, digests, remembered, startScene, type Looking, type Scene } from './looking.js';
 
 afterEach(stopClients);
 
@@ -23,7 +28,9 @@ const NOTHING: Outcome = {
   spared: [],
   failed: [],
   skipped: [],
+  healed: [],
   broken: [],
+  unverified: false,
 };
 
 /** Looks, lets the world move on, and sweeps. */
@@ -127,6 +134,98 @@ describe('a sweep', () => {
     await sweep(scene, [index([old])], undefined, { concurrency: 16 });
     expect(early).toBe(false);
     expect(scene.app.manifests.size).toBe(0);
+  });
+});
+
+describe('orphans with a tag', () => {
+  const signatures = Array.from({ length: 5 }, (_, n) =>
+    cosign('sig', image(`signed ${String(n)}`)),
+  );
+
+  it('go one after the other, since a delete reads all tags; those without do not wait', async () => {
+    const scene = await startScene();
+    const images = Array.from({ length: 5 }, (_, n) => image(`signed ${String(n)}`));
+    images.forEach((each, n) => {
+      scene.put(each);
+      scene.put(signatures[n] ?? each, digestTag(each.digest, 'sig'));
+    });
+    const open = { tagged: 0, all: 0 };
+    const most = { tagged: 0, all: 0 };
+    const count = (isTagged: boolean, by: 1 | -1) => {
+      open.all += by;
+      open.tagged += isTagged ? by : 0;
+      most.all = Math.max(most.all, open.all);
+      most.tagged = Math.max(most.tagged, open.tagged);
+    };
+    scene.registry.intercept(
+      when(/^DELETE/, ({ path }) => {
+        const isTagged = signatures.some(({ digest }) => path.endsWith(digest));
+        count(isTagged, 1);
+        return {
+          kind: 'pass',
+          delay: 10,
+          after: () => {
+            count(isTagged, -1);
+          },
+        };
+      }),
+    );
+    const { deleted } = await sweep(scene, images, undefined, { concurrency: 16 });
+    expect(deleted).toHaveLength(10);
+    expect(most.tagged).toBe(1);
+    expect(most.all).toBeGreaterThan(1);
+  });
+
+  it('are not tried any more once a delete was refused', async () => {
+    const scene = await startScene({ deleteEnabled: false });
+    signatures.forEach((each, n) => {
+      scene.put(each, digestTag(image(`signed ${String(n)}`).digest, 'sig'));
+    });
+    const more = { concurrency: 16, policy: { danglingReferrers: 'delete' } } as const;
+    const { failed, skipped } = await sweep(scene, [], undefined, more);
+    expect([failed.length, skipped.length]).toEqual([1, 4]);
+    expect(deletes(scene)).toHaveLength(1);
+  });
+});
+
+describe('what earlier runs saw', () => {
+  it('needs no grace and no subject at the second look either, and is not read again', async () => {
+    const scene = await startScene();
+    const list = index([current]);
+    const young = image('young', { created: YOUNG });
+    const sbom = referrer('sbom', image('lost'));
+    scene.put(list, 'v1');
+    scene.put(young);
+    scene.put(sbom);
+    const known = remembered([list, young, sbom, image('lost')]);
+    const outcome = await sweep(scene, [], undefined, { known });
+    expect(outcome).toEqual({ ...NOTHING, deleted: digests([young, sbom]).sort() });
+    expect(tally(scene.registry)).toEqual({
+      // once before and once after
+      'GET tags': 2,
+      // the tag before and after, and the child
+      'HEAD manifest': 3,
+      // whether the lost image is still lost
+      'GET manifest': 1,
+      'DELETE manifest': 2,
+    });
+  });
+
+  it('and came back in the meantime keeps what describes it', async () => {
+    const scene = await startScene();
+    const sbom = referrer('sbom', image('lost'));
+    scene.put(sbom);
+    const known = remembered([sbom, image('lost')]);
+    const outcome = await sweep(
+      scene,
+      [],
+      () => {
+        scene.put(image('lost'), 'v1');
+      },
+      { known },
+    );
+    const reason = { kind: 'referrer', of: image('lost').digest };
+    expect(outcome).toEqual({ ...NOTHING, spared: [{ digest: sbom.digest, reason }] });
   });
 });
 
@@ -285,7 +384,7 @@ describe('what happened between the looks', () => {
       scene.registry.intercept(when(pattern, action));
     });
     const why = expect.stringMatching(
-      `^looking again before the first delete, ${what} could not be read: .`,
+      `^looking again before the deletes, ${what} could not be read: .`,
     );
     expect(outcome).toEqual({
       ...NOTHING,
@@ -548,34 +647,775 @@ describe('what verify finds', () => {
     });
   });
 
-  it('does not miss a child that a referrer came to hold in the meantime', async () => {
+  const list = index([old]);
+  /** A push brings an index over what is deleted at this moment. */
+  async function cameIntoUse(more: Partial<Looking> = {}, refusesPushes = false) {
     const scene = await startScene();
     scene.put(current, 'v1');
     scene.put(old);
-    const list = index([old]);
-    scene.registry.intercept(
-      when(/^DELETE/, {
-        kind: 'pass',
-        after: () => {
-          scene.app.manifests.set(list.digest, { mediaType: OCI_INDEX, bytes: list.bytes });
-          setTag(scene.app, 'late', list.digest);
-        },
-      }),
+    scene.registry.intercept(({ method }) => {
+      if (method === 'DELETE') {
+        const { digest, mediaType, bytes } = list;
+        return {
+          kind: 'pass',
+          after: () => {
+            scene.app.manifests.set(digest, { mediaType, bytes });
+            setTag(scene.app, 'late', digest);
+          },
+        };
+      }
+      return method === 'PUT' && refusesPushes ? errorAnswer(403, 'DENIED') : undefined;
+    });
+    const outcome = await sweepRepository(
+      await scene.look([old], more),
+      digests([old]),
+      scene.options(more),
     );
-    const outcome = await sweep(scene, [old]);
+    return { scene, outcome };
+  }
+
+  it('is put back: a child that something came to hold in the meantime', async () => {
+    const { scene, outcome } = await cameIntoUse();
+    expect(outcome).toEqual({ ...NOTHING, healed: [old.digest] });
+    expect(scene.app.manifests.get(old.digest)?.bytes).toEqual(old.bytes);
+  });
+
+  it('is told where it can not be put back', async () => {
+    const { outcome } = await cameIntoUse({}, true);
     expect(outcome.deleted).toEqual([old.digest]);
     expect(outcome.broken).toEqual([
-      { what: `manifest ${old.digest}`, why: expect.stringContaining('gone') },
+      { what: `manifest ${old.digest}`, why: expect.stringMatching(/gone.*could not.*403/) },
     ]);
+  });
+
+  it('is neither looked for nor put back without `verify`', async () => {
+    const { scene, outcome } = await cameIntoUse({ verify: false });
+    expect(outcome).toEqual({ ...NOTHING, deleted: [old.digest] });
+    expect(scene.registry.requests.at(-1)?.method).toBe('DELETE');
+  });
+
+  it.each<[string, Action]>([
+    ['no answer', { kind: 'reset' }],
+    ['a failure', errorAnswer(500, 'UNKNOWN')],
+    ['no answer at first, and then that it is gone', { kind: 'reset' }],
+  ])('is put back, too, when the delete had %s', async (what, action) => {
+    const scene = await startScene();
+    scene.put(current, 'v1');
+    scene.put(old);
+    scene.registry.intercept(
+      when(/^DELETE/, ({ attempt }) => {
+        if (attempt === 1) {
+          scene.app.manifests.delete(old.digest);
+          const { digest, mediaType, bytes } = list;
+          scene.app.manifests.set(digest, { mediaType, bytes });
+          setTag(scene.app, 'late', digest);
+        }
+        return attempt > 1 && what.endsWith('gone') ? undefined : action;
+      }),
+    );
+    expect(await sweep(scene, [old])).toEqual({ ...NOTHING, healed: [old.digest] });
   });
 });
 
-it('progress counts each orphan', async () => {
-  const scene = await startScene();
-  scene.put(index([old]));
-  scene.registry.intercept(when(/^DELETE/, errorAnswer(500, 'UNKNOWN')));
-  await sweep(scene, [index([old])]);
-  expect(scene.progress.finished).toBe(scene.progress.expected);
+describe('progress', () => {
+  it.each<[string, Partial<Looking> | undefined, (scene: Scene) => void]>([
+    ['was tried', undefined, () => undefined],
+    [
+      'failed',
+      undefined,
+      ({ registry }) => {
+        registry.intercept(when(/^DELETE/, errorAnswer(500, 'UNKNOWN')));
+      },
+    ],
+    [
+      'was spared',
+      undefined,
+      (scene) => {
+        setTag(scene.app, 'rollback', old.digest);
+      },
+    ],
+    [
+      'could not be looked at again',
+      undefined,
+      ({ registry }) => {
+        registry.intercept(when(/tags\/list/, { kind: 'html' }));
+      },
+    ],
+    ['was not saved', { save: () => Promise.reject(new BackupError('full')) }, () => undefined],
+    ['came after the signal', { stop: AbortSignal.abort('SIGTERM') }, () => undefined],
+  ])('counts each orphan, also what %s', async (_, more, meanwhile) => {
+    const scene = await startScene();
+    scene.put(index([old]));
+    const outcome = await sweep(
+      scene,
+      [index([old])],
+      () => {
+        meanwhile(scene);
+      },
+      more,
+    );
+    expect(Object.values(outcome).flat()).toHaveLength(4);
+    expect(scene.progress.finished).toBe(scene.progress.expected);
+  });
+});
+
+describe('looking again while it deletes', () => {
+  const SECOND = 1_000;
+  const orphans = Array.from({ length: 5 }, (_, n) => image(`orphan ${String(n)}`)).sort((a, b) =>
+    a.digest < b.digest ? -1 : 1,
+  );
+  const [first = old, second = old, third = old] = orphans;
+
+  interface Times {
+    /** milliseconds that a look takes, and a delete */
+    readonly look?: number;
+    readonly deleting?: number;
+    /** called when the nth look begins, from 1 */
+    readonly onLook?: (n: number, scene: Scene) => Action | undefined;
+    /** called when the nth delete was carried out, from 1 */
+    readonly onDeleted?: (n: number, scene: Scene) => void;
+    readonly answer?: (digest: string) => Action | undefined;
+  }
+
+  /** A registry that takes its time, on a fake clock. One request at a time, so that the order is certain. */
+  async function slow(times: Times, ...contents: readonly Content[]) {
+    const scene = await startScene();
+    scene.put(current, 'v1');
+    contents.forEach((content) => {
+      scene.put(content);
+    });
+    const clock = fakeClock({ auto: true }, NOW);
+    const survey = await scene.look(contents);
+    scene.registry.requests.length = 0;
+    script(scene, clock, times);
+    const run = (more: Partial<Looking> = {}) =>
+      sweepRepository(survey, digests(contents), scene.options({ concurrency: 1, clock, ...more }));
+    return { scene, clock, run };
+  }
+
+  function script(scene: Scene, clock: FakeClock, times: Times): void {
+    const { look = 0, deleting = 0, onLook, onDeleted, answer } = times;
+    let looks = 0;
+    let deleted = 0;
+    scene.registry.intercept(({ method, path: where }) => {
+      if (where.includes('/tags/list')) {
+        looks += 1;
+        void clock.advance(look);
+        return onLook?.(looks, scene);
+      }
+      if (method !== 'DELETE') {
+        return undefined;
+      }
+      void clock.advance(deleting);
+      return (
+        answer?.(where.split('/').at(-1) ?? '') ?? {
+          kind: 'pass',
+          after: () => {
+            deleted += 1;
+            onDeleted?.(deleted, scene);
+          },
+        }
+      );
+    });
+  }
+
+  /** The looks, the last of which is the proof, and the deletes: `look`, or a digest. */
+  function steps({ registry }: Scene): string[] {
+    return registry.requests.flatMap(({ method, path: where }) => {
+      if (where.includes('/tags/list')) {
+        return ['look'];
+      }
+      return method === 'DELETE' ? [where.split('/').at(-1) ?? ''] : [];
+    });
+  }
+
+  const [a = '', b = '', c = '', d = '', e = ''] = digests(orphans);
+
+  it.each<[string, Times, string[]]>([
+    ['once, when all is done in ten seconds', { deleting: 2_499 }, [a, b, c, d, e, 'look']],
+    ['ten seconds after a look', { deleting: 4_000 }, [a, b, c, 'look', d, e, 'look']],
+    ['at ten seconds sharp', { deleting: 2_500 }, [a, b, c, d, 'look', e, 'look']],
+    [
+      'after twice the time of a look, where that is longer',
+      { look: 8_000, deleting: 4_000 },
+      [a, b, c, d, 'look', e, 'look'],
+    ],
+    [
+      'though each look is followed by a delete, however slow',
+      { look: 60 * SECOND, deleting: 600 * SECOND },
+      [a, 'look', b, 'look', c, 'look', d, 'look', e, 'look'],
+    ],
+  ])('%s', async (_, times, expected) => {
+    const { scene, run } = await slow(times, ...orphans);
+    expect(await run()).toEqual({ ...NOTHING, deleted: digests(orphans) });
+    expect(steps(scene)).toEqual(['look', ...expected]);
+    expect(scene.progress.finished).toBe(scene.progress.expected);
+  });
+
+  it('spares what came into use since', async () => {
+    const list = index([third, image('new')]);
+    const { run, scene } = await slow(
+      {
+        deleting: 10 * SECOND,
+        onDeleted: (n, { put, app }) => {
+          if (n === 1) {
+            setTag(app, 'rollback', second.digest);
+            put(list, 'late');
+          }
+        },
+      },
+      first,
+      second,
+      third,
+    );
+    expect(await run()).toEqual({
+      ...NOTHING,
+      deleted: [first.digest],
+      spared: [
+        { digest: second.digest, reason: { kind: 'tagged', tags: ['rollback'] } },
+        { digest: third.digest, reason: { kind: 'child', of: list.digest } },
+      ],
+    });
+    expect(steps(scene)).toEqual(['look', first.digest, 'look', 'look']);
+  });
+
+  it('puts back what came into use before that look, and was gone by then', async () => {
+    // An index over it, and a tag: a look that finds the child missing must not take it for missing all along.
+    const list = index([first]);
+    const { run, scene } = await slow(
+      {
+        deleting: 10 * SECOND,
+        onDeleted: (n, { app }) => {
+          if (n === 1) {
+            const { digest, mediaType, bytes } = list;
+            app.manifests.set(digest, { mediaType, bytes });
+            setTag(app, 'late', digest);
+          }
+        },
+      },
+      first,
+      second,
+    );
+    expect(await run()).toEqual({ ...NOTHING, deleted: [second.digest], healed: [first.digest] });
+    expect(scene.app.manifests.get(first.digest)?.bytes).toEqual(first.bytes);
+  });
+
+  it('tells of a new tag on what it had deleted before that look', async () => {
+    const { run } = await slow(
+      {
+        deleting: 10 * SECOND,
+        onDeleted: (n, { app }) => {
+          if (n === 1) {
+            setTag(app, 'late', first.digest);
+          }
+        },
+      },
+      first,
+      second,
+    );
+    expect(await run()).toMatchObject({
+      deleted: digests([first, second]),
+      broken: [{ what: 'tag late', why: 'its manifest is gone' }],
+    });
+  });
+
+  it('tells of a kept tag that went before that look: a delete may have taken it along', async () => {
+    const { run } = await slow(
+      {
+        deleting: 10 * SECOND,
+        onDeleted: (n, { app }) => {
+          if (n === 1) {
+            app.tags.delete('v1');
+          }
+        },
+      },
+      first,
+      second,
+    );
+    expect(await run()).toMatchObject({ broken: [{ what: 'tag v1' }] });
+  });
+
+  it('does not blame itself for what was missing, broken or mended before', async () => {
+    const [lost, mended] = [image('lost before'), image('mended')];
+    const { run, scene } = await slow(
+      {
+        deleting: 10 * SECOND,
+        onDeleted: (n, { put }) => {
+          if (n === 1) {
+            put(mended);
+          }
+        },
+      },
+      first,
+      second,
+    );
+    scene.put(index([lost, mended]), 'v2');
+    scene.app.manifests.delete(lost.digest);
+    scene.app.manifests.delete(mended.digest);
+    setTag(scene.app, 'v3', lost.digest);
+    setTag(scene.app, 'v4', mended.digest);
+    expect(await run()).toEqual({ ...NOTHING, deleted: digests([first, second]) });
+  });
+
+  it('but proves what was mended in the meantime', async () => {
+    const mended = image('mended');
+    const { run, scene } = await slow(
+      {
+        deleting: 10 * SECOND,
+        onDeleted: (n, { put, app }) => {
+          if (n === 1) {
+            put(mended);
+          } else {
+            app.manifests.delete(mended.digest);
+          }
+        },
+      },
+      first,
+      second,
+    );
+    scene.put(index([mended]), 'v2');
+    setTag(scene.app, 'v4', mended.digest);
+    scene.app.manifests.delete(mended.digest);
+    expect(await run()).toMatchObject({
+      broken: [{ what: `manifest ${mended.digest}` }, { what: 'tag v4' }],
+    });
+  });
+
+  it('takes what describes an image for its own, also when the image went before that look', async () => {
+    // No earlier run remembers the image: without it, the signatures would look like those of an image elsewhere.
+    const sbom = referrer('sbom', old);
+    const { scene, clock } = await slow({});
+    scene.put(old);
+    scene.put(sbom);
+    scene.put(cosign('sig', old), digestTag(old.digest, 'sig'));
+    const survey = await scene.look([old, sbom]);
+    scene.registry.requests.length = 0;
+    script(scene, clock, { deleting: 10 * SECOND });
+    const outcome = await sweepRepository(
+      survey,
+      digests([old, sbom]),
+      scene.options({ concurrency: 1, clock }),
+    );
+    expect(outcome).toMatchObject({ ...NOTHING, deleted: expect.any(Array) });
+    expect(outcome.deleted).toHaveLength(3);
+    expect(steps(scene).filter((step) => step === 'look')).toHaveLength(4);
+  });
+
+  it('keeps the child of an index that was pushed again after its delete', async () => {
+    const list = index([old]);
+    const { run, scene } = await slow(
+      {
+        deleting: 10 * SECOND,
+        onDeleted: (n, { put }) => {
+          if (n === 1) {
+            // By its digest: the tag follows in a moment.
+            put(list);
+          }
+        },
+      },
+      list,
+    );
+    expect(await run()).toEqual({
+      ...NOTHING,
+      deleted: [list.digest],
+      skipped: [
+        { digest: old.digest, why: `${list.digest}, which has to go before it, is still there` },
+      ],
+    });
+    expect(scene.app.manifests.has(old.digest)).toBe(true);
+  });
+
+  it.each<[string, Action]>([
+    ['failed', errorAnswer(500, 'UNKNOWN')],
+    ['got no answer', { kind: 'reset' }],
+  ])('leaves the children of an index whose delete %s before that look', async (_, action) => {
+    const list = index([old]);
+    const { run, scene } = await slow(
+      {
+        deleting: 10 * SECOND,
+        answer: (digest) => (digest === list.digest ? action : undefined),
+      },
+      list,
+      first,
+    );
+    const outcome = await run();
+    expect(outcome.failed.map(({ digest }) => digest)).toEqual([list.digest]);
+    expect(outcome.skipped).toEqual([
+      { digest: old.digest, why: `${list.digest}, which has to go before it, is still there` },
+    ]);
+    expect(scene.app.manifests.has(old.digest)).toBe(true);
+    expect(steps(scene)).not.toContain(old.digest);
+  });
+
+  it('leaves the rest where that can not be read, says so, and proves what it did', async () => {
+    const { run, scene } = await slow(
+      {
+        deleting: 10 * SECOND,
+        onLook: (n) => (n === 2 ? errorAnswer(403, 'DENIED') : undefined),
+      },
+      first,
+      second,
+      third,
+    );
+    const why = expect.stringMatching(
+      /^looking again before the deletes, the list of tags could not be read: .*403/,
+    );
+    expect(await run()).toEqual({
+      ...NOTHING,
+      deleted: [first.digest],
+      skipped: digests([second, third]).map((digest) => ({ digest, why })),
+    });
+    expect(steps(scene)).toEqual(['look', first.digest, 'look', 'look']);
+    expect(scene.progress.finished).toBe(scene.progress.expected);
+  });
+
+  it('does not take the child of what it deleted for one of the newest', async () => {
+    // Their ages are the same, so that a child without its index must not come before what is kept.
+    const child = image('child of the one that goes');
+    const kept = index([image('kept 1'), image('kept 2')]);
+    const list = index([child]);
+    const { scene, clock } = await slow({});
+    scene.put(list);
+    scene.put(kept);
+    const more = { policy: { keepUntagged: 1 }, known: remembered([list, kept]) };
+    const survey = await scene.look([], more);
+    expect(survey.plan.orphans.map(({ digest }) => digest)).toEqual(digests([list, child]));
+    script(scene, clock, { deleting: 10 * SECOND });
+    const outcome = await sweepRepository(
+      survey,
+      [],
+      scene.options({ ...more, concurrency: 1, clock }),
+    );
+    expect(outcome).toEqual({ ...NOTHING, deleted: digests([list, child]) });
+    expect(scene.app.manifests.has(kept.digest)).toBe(true);
+  });
+
+  describe('when it is told to stop', () => {
+    const STOPPED = 'the run was told to stop before its turn came';
+
+    it('before it began, sends nothing', async () => {
+      const { run, scene } = await slow({}, first, second);
+      expect(await run({ stop: AbortSignal.abort('SIGTERM') })).toEqual({
+        ...NOTHING,
+        skipped: digests([first, second]).map((digest) => ({ digest, why: STOPPED })),
+      });
+      expect(scene.registry.requests).toEqual([]);
+    });
+
+    it('in the middle of a look, deletes nothing, and gives the signal as the reason', async () => {
+      const stop = new AbortController();
+      const { run, scene } = await slow(
+        {
+          onLook: () => {
+            stop.abort('SIGTERM');
+            return errorAnswer(403, 'DENIED');
+          },
+        },
+        first,
+      );
+      expect(await run({ stop: stop.signal })).toEqual({
+        ...NOTHING,
+        skipped: [{ digest: first.digest, why: STOPPED }],
+      });
+      expect(steps(scene)).toEqual(['look']);
+    });
+
+    it('after a look that was whole, deletes nothing either', async () => {
+      const stop = new AbortController();
+      const { run, scene } = await slow(
+        {
+          onLook: () => {
+            stop.abort('SIGTERM');
+            return undefined;
+          },
+        },
+        first,
+      );
+      expect((await run({ stop: stop.signal })).skipped).toHaveLength(1);
+      expect(steps(scene)).toEqual(['look']);
+    });
+
+    it('between two deletes, sends no other, looks no more, and says that nothing is proved', async () => {
+      const stop = new AbortController();
+      const { run, scene } = await slow(
+        {
+          onDeleted: (n) => {
+            if (n === 2) {
+              stop.abort('SIGTERM');
+            }
+          },
+        },
+        ...orphans,
+      );
+      expect(await run({ stop: stop.signal })).toEqual({
+        ...NOTHING,
+        deleted: [a, b],
+        skipped: [c, d, e].map((digest) => ({ digest, why: STOPPED })),
+        unverified: true,
+      });
+      expect(steps(scene)).toEqual(['look', a, b]);
+      expect(scene.progress.finished).toBe(scene.progress.expected);
+    });
+
+    it('says nothing of a proof that nobody asked for', async () => {
+      const stop = new AbortController();
+      const { run } = await slow(
+        {
+          onDeleted: () => {
+            stop.abort('SIGTERM');
+          },
+        },
+        first,
+        second,
+      );
+      expect(await run({ stop: stop.signal, verify: false })).toMatchObject({
+        deleted: [first.digest],
+        unverified: false,
+      });
+    });
+
+    it('awaits what is under way: all of it is told', async () => {
+      const stop = new AbortController();
+      const { run, scene, clock } = await slow({}, ...orphans);
+      let begun = 0;
+      scene.registry.intercept(
+        when(/^DELETE/, () => {
+          begun += 1;
+          if (begun === 3) {
+            stop.abort('SIGTERM');
+          }
+          return { kind: 'pass', delay: 30 };
+        }),
+      );
+      const outcome = await run({ stop: stop.signal, concurrency: 3, clock });
+      expect(new Set(outcome.deleted)).toEqual(new Set([a, b, c]));
+      expect(outcome.skipped.map(({ digest }) => digest)).toEqual([d, e]);
+      expect(scene.app.manifests.size).toBe(3);
+    });
+
+    it('in the middle of the proof, says that it is not done', async () => {
+      const stop = new AbortController();
+      const { run } = await slow(
+        {
+          onLook: (n) => {
+            if (n === 2) {
+              stop.abort('SIGTERM');
+              return errorAnswer(403, 'DENIED');
+            }
+            return undefined;
+          },
+        },
+        first,
+      );
+      expect(await run({ stop: stop.signal })).toEqual({
+        ...NOTHING,
+        deleted: [first.digest],
+        unverified: true,
+      });
+    });
+  });
+});
+
+describe('the backup', () => {
+  let directory: string;
+
+  beforeEach(() => {
+    directory = mkdtempSync(path.join(tmpdir(), 'sweep-backup-'));
+  });
+
+  afterEach(() => {
+    rmSync(directory, { recursive: true });
+  });
+
+  const saving =
+    (where: string): Looking['save'] =>
+    (manifests) =>
+      openBackup(where).save(
+        manifests.map((each) => ({ ...each, registry: 'http://127.0.0.1', savedAt: NOW })),
+      );
+
+  it('has the bytes and the index before the first look, and so before the first delete', async () => {
+    const scene = await startScene();
+    scene.put(old);
+    scene.put(cosign('sig', old), digestTag(old.digest, 'sig'));
+    const missing: string[] = [];
+    const survey = await scene.look([old]);
+    scene.registry.intercept(({ method, path: where }) => {
+      const files = [path.join(directory, INDEX), fileOf(directory, old.digest)];
+      missing.push(
+        ...files.filter((file) => !existsSync(file)).map((file) => `${method} ${where}: ${file}`),
+      );
+      return undefined;
+    });
+    const save = saving(directory);
+    const outcome = await sweepRepository(survey, digests([old]), scene.options({ save }));
+    expect(outcome.deleted).toHaveLength(2);
+    expect(missing).toEqual([]);
+  });
+
+  it('is told the tags, the reason and the type of each, and nothing that stays', async () => {
+    const scene = await startScene();
+    scene.put(current, 'v1');
+    scene.put(old);
+    const sig = cosign('sig', old);
+    setTag(scene.app, digestTag(old.digest, 'att'), sig.digest);
+    scene.put(sig, digestTag(old.digest, 'sig'));
+    const saved: unknown[] = [];
+    const save: Looking['save'] = async (manifests) => {
+      saved.push(...manifests);
+    };
+    await sweep(scene, [old], undefined, { save });
+    const { mediaType } = old;
+    expect(saved).toEqual([
+      {
+        repository: APP,
+        digest: old.digest,
+        mediaType,
+        tags: [],
+        reason: { kind: 'unreachable' },
+        bytes: old.bytes,
+      },
+      {
+        repository: APP,
+        digest: sig.digest,
+        mediaType,
+        tags: [digestTag(old.digest, 'att'), digestTag(old.digest, 'sig')],
+        reason: expect.objectContaining({ kind: 'digest-tag', of: old.digest }),
+        bytes: sig.bytes,
+      },
+    ]);
+  });
+
+  describe('when a signature tag came to name one of them since', () => {
+    const tag = digestTag(older.digest, 'sig');
+    const ordinary = image('ordinary');
+
+    async function retagged(more: Partial<Looking>) {
+      const scene = await startScene();
+      const condemned = [old, older, ordinary];
+      condemned.forEach((content) => {
+        scene.put(content);
+      });
+      const saved: (readonly (readonly [string, readonly string[]])[])[] = [];
+      const save: Looking['save'] = async (manifests) => {
+        saved.push(manifests.map(({ digest, tags }) => [digest, tags]));
+        await more.save?.(manifests);
+      };
+      const outcome = await sweep(
+        scene,
+        condemned,
+        () => {
+          setTag(scene.app, tag, old.digest);
+          setTag(scene.app, 'v1', ordinary.digest);
+        },
+        { ...more, save },
+      );
+      return { scene, saved, outcome };
+    }
+
+    it('is saved once more with it, and what is spared is not', async () => {
+      const { saved, outcome } = await retagged({});
+      expect(saved.slice(1)).toEqual([[[old.digest, [tag]]]]);
+      expect(outcome.deleted).toEqual(digests([older, old]));
+      expect(outcome.spared.map(({ digest }) => digest)).toEqual([ordinary.digest]);
+    });
+
+    it('and can not be saved with it, nothing is deleted', async () => {
+      const save: Looking['save'] = async ([{ tags } = { tags: [] }]) => {
+        if (tags.length > 0) {
+          throw new BackupError('full');
+        }
+      };
+      const { scene, outcome } = await retagged({ save });
+      expect(outcome.skipped).toEqual(
+        digests([old, older])
+          .sort()
+          .map((digest) => ({ digest, why: 'full' })),
+      );
+      expect(deletes(scene)).toEqual([]);
+    });
+
+    it('comes back with it, if it has to', async () => {
+      const scene = await startScene();
+      scene.put(old);
+      scene.put(older);
+      const list = index([older]);
+      const outcome = await sweep(scene, [old, older], () => {
+        setTag(scene.app, tag, old.digest);
+        scene.registry.intercept(
+          when(`DELETE /v2/${APP}/manifests/${old.digest}`, {
+            kind: 'pass',
+            after: () => {
+              const { digest, mediaType, bytes } = list;
+              scene.app.manifests.set(digest, { mediaType, bytes });
+              setTag(scene.app, 'late', digest);
+            },
+          }),
+        );
+      });
+      expect(new Set(outcome.healed)).toEqual(new Set(digests([old, older])));
+      expect(scene.app.tags.get(tag)).toBe(old.digest);
+    });
+  });
+
+  it('can not be written: nothing is looked at or deleted, and each says why', async () => {
+    const file = path.join(directory, 'file');
+    writeFileSync(file, '');
+    const scene = await startScene();
+    scene.put(old);
+    scene.put(older);
+    const outcome = await sweep(scene, [old, older], undefined, { save: saving(file) });
+    const why = expect.stringMatching(/^what is to be deleted could not be saved in .*backup-dir/);
+    expect(outcome).toEqual({
+      ...NOTHING,
+      skipped: digests([old, older])
+        .sort()
+        .map((digest) => ({ digest, why })),
+    });
+    expect(scene.registry.requests).toEqual([]);
+  });
+
+  it('lacks the bytes of one: nothing is deleted', async () => {
+    const scene = await startScene();
+    scene.put(old);
+    scene.put(older);
+    const survey = await scene.look([old, older]);
+    const bodies = new Map([...survey.bodies].filter(([digest]) => digest !== older.digest));
+    const outcome = await sweepRepository(
+      { ...survey, bodies },
+      digests([old, older]),
+      scene.options({ save: saving(directory) }),
+    );
+    expect(outcome.skipped).toEqual(
+      digests([old, older])
+        .sort()
+        .map((digest) => ({ digest, why: expect.stringContaining(older.digest) })),
+    );
+    expect(deletes(scene)).toEqual([]);
+  });
+
+  it('is told of a manifest whose type is not known: nothing is deleted', async () => {
+    const scene = await startScene();
+    scene.put(old);
+    const survey = await scene.look([old]);
+    const inventory = { ...survey.inventory, manifests: new Map() };
+    const save = saving(directory);
+    const outcome = await sweepRepository(
+      { ...survey, inventory },
+      digests([old]),
+      scene.options({ save }),
+    );
+    expect(outcome.skipped).toHaveLength(1);
+    expect(deletes(scene)).toEqual([]);
+  });
+
+  it('mistakes of our own are thrown, and nothing is deleted', async () => {
+    const scene = await startScene();
+    scene.put(old);
+    const save = () => Promise.reject(new TypeError('ours'));
+    await expect(sweep(scene, [old], undefined, { save })).rejects.toThrow(TypeError);
+    expect(scene.registry.requests).toEqual([]);
+  });
 });
 
 it('never asks to delete what the registry gave under another digest', async () => {

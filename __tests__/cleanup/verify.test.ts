@@ -1,7 +1,11 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
 
 import type { Inventory } from '../../src/cleanup/inventory.js';
-import { verifyRepository } from '../../src/cleanup/verify.js';
+import { verifyRepository, type VerifyOptions } from '../../src/cleanup/verify.js';
+import { RequestFailure } from '../../src/http/message.js';
+import { NotSent } from '../../src/http/stop.js';
+import type { RegistryReader } from '../../src/registry/reader.js';
+import { fakeClock } from '../http/fake-clock.js';
 import { image, index, type Content } from '../registries/build.js';
 import { setTag } from '../registries/memory/state.js';
 import { errorAnswer, stopClients, tally, when } from '../registry/client.js';
@@ -13,6 +17,16 @@ const current = image('current');
 const child = image('child');
 const old = image('old');
 
+function optionsFor(reader: RegistryReader, more: Partial<VerifyOptions> = {}): VerifyOptions {
+  return {
+    reader,
+    concurrency: 4,
+    clock: fakeClock({ auto: true }),
+    stop: new AbortController().signal,
+    ...more,
+  };
+}
+
 /** Looks, lets something happen that stands for a sweep, and verifies. */
 async function verify(
   scene: Scene,
@@ -23,11 +37,15 @@ async function verify(
   const { inventory } = await scene.look();
   scene.registry.requests.length = 0;
   sweep();
-  return verifyRepository(inventory, new Set(digests(deleted)), {
-    reader: { ...scene.reader, ...reader },
-    concurrency: 4,
-  });
+  const { broken } = await verifyRepository(
+    inventory,
+    new Set(digests(deleted)),
+    optionsFor({ ...scene.reader, ...reader }),
+  );
+  return broken;
 }
+
+const signatureTag = ({ digest }: Content) => `${digest.replace(':', '-')}.sig`;
 
 const GONE = 'an index that is kept has it as a child, and it is gone';
 const BROKEN_TAG = 'its manifest is gone';
@@ -67,6 +85,34 @@ describe('verifyRepository', () => {
     expect(broken).toEqual([{ what: 'tag v1', why: BROKEN_TAG }]);
   });
 
+  it.each([
+    ['goes with the image that it names', true, true, []],
+    ['goes alone', false, true, [{ what: `tag ${signatureTag(old)}`, why: BROKEN_TAG }]],
+    ['goes with the image and leaves its tag behind', true, false, []],
+    [
+      'goes alone and leaves its tag behind',
+      false,
+      false,
+      [{ what: `tag ${signatureTag(old)}`, why: BROKEN_TAG }],
+    ],
+  ])('lets another run take a signature along: it %s', async (_, image, untag, expected) => {
+    const scene = await startScene();
+    scene.put(current, 'v1');
+    scene.put(old, 'v2');
+    scene.put(child, signatureTag(old));
+    const broken = await verify(scene, image ? [old] : [], () => {
+      scene.app.manifests.delete(child.digest);
+      if (image) {
+        scene.app.manifests.delete(old.digest);
+        scene.app.tags.delete('v2');
+      }
+      if (untag) {
+        scene.app.tags.delete(signatureTag(old));
+      }
+    });
+    expect(broken).toEqual(expected);
+  });
+
   it('tells of a child that vanished, at any depth', async () => {
     const scene = await startScene();
     scene.put(index([index([child]), current]), 'v1');
@@ -79,6 +125,27 @@ describe('verifyRepository', () => {
         .sort()
         .map((digest) => ({ what: `manifest ${digest}`, why: GONE })),
     );
+  });
+
+  it('says nothing of a child whose indexes another run takes along', async () => {
+    const scene = await startScene();
+    const [one, two] = [index([child, current]), index([child, old])];
+    scene.put(one, 'v1');
+    scene.put(two, 'v2');
+    scene.put(current, 'v3');
+    const { inventory } = await scene.look();
+    // The tags resolve, and then the other run comes.
+    scene.registry.intercept(
+      when(new RegExp(`HEAD .*${child.digest}`), () => {
+        for (const { digest } of [one, two, child]) {
+          scene.app.manifests.delete(digest);
+        }
+        return undefined;
+      }),
+    );
+    const options = optionsFor(scene.reader, { concurrency: 1 });
+    const { broken } = await verifyRepository(inventory, new Set(), options);
+    expect(broken).toEqual([]);
   });
 
   it('follows a tag that moved to what it points at now', async () => {
@@ -210,8 +277,120 @@ describe('verifyRepository', () => {
     scene.put(current, 'v1');
     const { inventory } = await scene.look();
     const thin: Inventory = { ...inventory, manifests: new Map() };
-    expect(
-      await verifyRepository(thin, new Set(), { reader: scene.reader, concurrency: 1 }),
-    ).toEqual([]);
+    expect(await verifyRepository(thin, new Set(), optionsFor(scene.reader))).toEqual({
+      broken: [],
+      missing: [],
+      isComplete: true,
+    });
+  });
+});
+
+describe('what is missing', () => {
+  it('is the manifest of a kept tag, and each child of what is kept, and nothing that was not there', async () => {
+    const scene = await startScene();
+    const lost = image('lost before');
+    scene.put(current, 'v1');
+    scene.put(index([child, lost]), 'v2');
+    scene.app.manifests.delete(lost.digest);
+    setTag(scene.app, 'v0', lost.digest);
+    const { inventory } = await scene.look();
+    scene.put(index([old, lost]), 'new');
+    [current, child, old].forEach(({ digest }) => scene.app.manifests.delete(digest));
+    const found = await verifyRepository(inventory, new Set(), optionsFor(scene.reader));
+    expect(new Set(found.missing)).toEqual(new Set(digests([current, child, old])));
+    expect(found.broken.map(({ what }) => what)).toEqual(
+      [`tag v1`, ...digests([child, old]).map((digest) => `manifest ${digest}`)].sort(),
+    );
+  });
+
+  it('is not said of a tag that is new: nobody knows what it named', async () => {
+    const scene = await startScene();
+    scene.put(current, 'v1');
+    const { inventory } = await scene.look();
+    setTag(scene.app, 'late', old.digest);
+    const found = await verifyRepository(inventory, new Set(), optionsFor(scene.reader));
+    expect(found).toMatchObject({ broken: [{ what: 'tag late' }], missing: [] });
+  });
+});
+
+describe('a tag that is listed before it can be read', () => {
+  const READ = /^GET .*manifests\/late$/;
+
+  async function pushing(after: number) {
+    const scene = await startScene();
+    scene.put(current, 'v1');
+    const { inventory } = await scene.look();
+    setTag(scene.app, 'late', old.digest);
+    let asked = 0;
+    scene.registry.intercept(
+      when(READ, () => {
+        asked += 1;
+        if (asked === after) {
+          scene.put(old);
+        }
+        return undefined;
+      }),
+    );
+    const clock = fakeClock({ auto: true });
+    const { broken } = await verifyRepository(
+      inventory,
+      new Set(),
+      optionsFor(scene.reader, { clock }),
+    );
+    return { broken, asked, slept: clock.slept };
+  }
+
+  it.each([2, 4])('is waited for: readable at look %i', async (look) => {
+    expect(await pushing(look)).toEqual({
+      broken: [],
+      asked: look,
+      slept: Array.from({ length: look - 1 }, () => 500),
+    });
+  });
+
+  it('is broken when it stays so', async () => {
+    expect(await pushing(5)).toEqual({
+      broken: [{ what: 'tag late', why: BROKEN_TAG }],
+      asked: 4,
+      slept: [500, 500, 500],
+    });
+  });
+});
+
+describe('a run that is told to stop while it verifies', () => {
+  it.each<[string, () => Error]>([
+    ['is not sent any more', () => new NotSent('not sent: the run was told to stop')],
+    ['got no answer soon enough', () => new RequestFailure('no answer soon enough')],
+  ])('finds nothing broken, and says that it is not done: what %s', async (_, failure) => {
+    const scene = await startScene();
+    scene.put(index([child]), 'v1');
+    scene.put(current, 'v2');
+    const { inventory } = await scene.look();
+    const stop = new AbortController();
+    const resolve: RegistryReader['resolve'] = () => {
+      stop.abort('SIGTERM');
+      return Promise.reject(failure());
+    };
+    const found = await verifyRepository(
+      inventory,
+      new Set(),
+      optionsFor({ ...scene.reader, resolve }, { stop: stop.signal }),
+    );
+    expect(found).toEqual({ broken: [], missing: [], isComplete: false });
+  });
+
+  it('still tells what it saw before', async () => {
+    const scene = await startScene();
+    scene.put(index([child]), 'v1');
+    const { inventory } = await scene.look();
+    scene.app.manifests.delete(child.digest);
+    const stop = new AbortController();
+    stop.abort('SIGTERM');
+    const found = await verifyRepository(
+      inventory,
+      new Set(),
+      optionsFor(scene.reader, { stop: stop.signal }),
+    );
+    expect(found).toMatchObject({ missing: [child.digest], isComplete: true });
   });
 });

@@ -12,6 +12,7 @@ import {
   OCI_INDEX,
   OCI_MANIFEST,
 } from '../../src/oci/media-types.js';
+import { runs } from '../property/arbitraries.js';
 import * as build from '../registries/build.js';
 import {
   PASSWORD,
@@ -372,8 +373,22 @@ describeWith(
             await expectAlike(real, memory, step);
           }
         }),
-        { numRuns: 6, endOnFailure: true, plugins: [fc.afterEach(stopAll)] },
+        { ...runs(6), endOnFailure: true, plugins: [fc.afterEach(stopAll)] },
       );
+    });
+
+    it('when a manifest is pushed under a malformed digest, which stores it and refuses the tag', async () => {
+      const { real, memory } = await both();
+      const put = request('PUT', 'a', 'sha256:abc', { headers: { 'content-type': app.mediaType } });
+      const steps: Step[] = [
+        { kind: 'upload', repository: 'a', without: [] },
+        { ...put, content: CONTENTS.indexOf(app) },
+        request('GET', 'a', app.digest, { headers: { accept: MANIFEST_ACCEPT } }),
+        ...AUDIT,
+      ];
+      for (const step of steps) {
+        await expectAlike(real, memory, step);
+      }
     });
 
     it.each([

@@ -17,6 +17,7 @@ import {
 } from '../registries/docker-registry.js';
 import { estate, going, pushEstate, staying } from '../registries/estate.js';
 import { describeWith } from '../registries/describe-with.js';
+import { apart, byRepository, remembered } from '../registries/ledger.js';
 import { findDockerRegistry } from '../registries/programs.js';
 
 const program = findDockerRegistry();
@@ -76,7 +77,7 @@ describeWith('docker-registry', program, 'an estate on docker-registry', () => {
   it('leaves on disk exactly what must be left', async () => {
     const run = await clean();
     expect(run.log).not.toContain('::error');
-    expect(onDisk(registry.directory)).toEqual(staying(everything));
+    expect(apart(onDisk(registry.directory)).users).toEqual(staying(everything));
     expect(run.exitCode).toBe(0);
     const deleted = JSON.parse(run.outputs['deleted-digests'] ?? '') as string[];
     expect(new Set(deleted)).toEqual(going(everything));
@@ -87,12 +88,21 @@ describeWith('docker-registry', program, 'an estate on docker-registry', () => {
     });
   });
 
-  it('finds nothing to delete in a second run', async () => {
+  it('remembers what is left, in one entry for each repository that has anything', async () => {
+    const left = byRepository(staying(everything));
+    expect(await remembered(registry)).toEqual(left);
+    expect(apart(onDisk(registry.directory)).ledger.size).toBe(left.size);
+  });
+
+  it('finds nothing to delete in a second run, and writes nothing', async () => {
+    const before = onDisk(registry.directory);
     const start = registry.log().length;
     const run = await clean();
     expect(run.exitCode).toBe(0);
     expect(run.outputs).toMatchObject({ 'orphans-found': '0', 'deleted-count': '0' });
-    expect(requestsSince(registry, start).filter((line) => line.startsWith('DELETE'))).toEqual([]);
-    expect(onDisk(registry.directory)).toEqual(staying(everything));
+    const requests = requestsSince(registry, start);
+    expect(requests.filter((request) => !/^(?:GET|HEAD) /.test(request))).toEqual([]);
+    expect(onDisk(registry.directory)).toEqual(before);
+    expect(apart(before).users).toEqual(staying(everything));
   });
 });

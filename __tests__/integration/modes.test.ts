@@ -12,6 +12,7 @@ import {
   type DockerRegistryOptions,
 } from '../registries/docker-registry.js';
 import { describeWith } from '../registries/describe-with.js';
+import { apart, byRepository, remembered } from '../registries/ledger.js';
 import { findDockerRegistry } from '../registries/programs.js';
 import { push } from '../registries/push.js';
 
@@ -57,8 +58,21 @@ describeWith('docker-registry', program, 'modes of docker-registry', () => {
   const both = new Set([`team/app@${orphan.digest}`, `team/app@${kept.digest}`]);
   const onlyKept = new Set([`team/app@${kept.digest}`]);
 
+  async function expectCleaned(registry: DockerRegistry, run: ActionRun): Promise<void> {
+    const { users, ledger } = apart(onDisk(registry.directory));
+    expect(users).toEqual(onlyKept);
+    expect(ledger.size).toBe(1);
+    expect(await remembered(registry)).toEqual(byRepository(onlyKept));
+    expect(run.log).not.toContain('::warning::');
+    expect(run.exitCode).toBe(0);
+  }
+
+  /** What the run says of the ledger, and wants somebody to look at. */
+  const ledgerWarnings = ({ log }: ActionRun) =>
+    log.match(/^::warning::manifest-cleanup-ledger: .*$/gm) ?? [];
+
   function expectRefused(registry: DockerRegistry, run: ActionRun, ...words: string[]): void {
-    expect(onDisk(registry.directory)).toEqual(both);
+    expect(apart(onDisk(registry.directory)).users).toEqual(both);
     expect(run.exitCode).toBe(1);
     for (const word of words) {
       expect(run.log).toContain(word);
@@ -77,20 +91,67 @@ describeWith('docker-registry', program, 'modes of docker-registry', () => {
     );
     expect(run.outputs).toMatchObject({ 'deleted-count': '0', 'failed-count': '1' });
     expect(run.summary).toContain('REGISTRY_STORAGE_DELETE_ENABLED');
+    expect(await remembered(registry)).toEqual(byRepository(both));
+    expect(ledgerWarnings(run)).toEqual([]);
+  });
+
+  it('says so again in the next run, which remembers that the orphan was to go', async () => {
+    const registry = await filled({ deletes: false });
+    await clean(registry);
+    const run = await clean(registry, { digests: '' });
+    expectRefused(registry, run, 'REGISTRY_STORAGE_DELETE_ENABLED=true');
+    expect(run.outputs).toMatchObject({ 'orphans-found': '1', 'failed-count': '1' });
+    // That it is still there is news, and the entry without that news can't be deleted either.
+    expect(ledgerWarnings(run)).toEqual([expect.stringContaining('entries of the ledger')]);
+  });
+
+  it('warns that entries of the ledger stay where deletes are switched off, and loses none', async () => {
+    const registry = await filled({ deletes: false });
+    const seen = () => clean(registry, { digests: '' });
+    await seen();
+    await push(registry, 'team/app', image('modes 3'), 'next');
+    for (const run of [await seen(), await seen()]) {
+      expect(ledgerWarnings(run)).toEqual([expect.stringContaining('entries of the ledger')]);
+      expect(run.exitCode).toBe(0);
+      // The third run has nothing new to write.
+      expect(apart(onDisk(registry.directory)).ledger.size).toBe(2);
+    }
+    await push(registry, 'team/app', orphan, 'next');
+    const run = await clean(registry, { digests: '' });
+    expect(run.outputs).toMatchObject({ 'orphans-found': '1', 'failed-count': '1' });
+    expect(run.log).toContain(image('modes 3').digest);
   });
 
   it('says that a registry is read-only', async () => {
     const writable = await filled();
     const registry = await start({ readOnly: true, directory: writable.directory });
-    expectRefused(registry, await clean(registry), 'read-only', 'storage.maintenance.readonly');
+    const run = await clean(registry);
+    expectRefused(registry, run, 'read-only', 'storage.maintenance.readonly');
+    expect(ledgerWarnings(run)).toEqual([expect.stringMatching(/takes no pushes/)]);
+    expect(onDisk(registry.directory)).toEqual(both);
+  });
+
+  it('knows from the ledger what an input named once, on a registry that is read-only by now, too', async () => {
+    const writable = await filled();
+    await clean(writable, { 'dry-run': 'true' });
+    expect(apart(onDisk(writable.directory)).ledger.size).toBe(0);
+    await clean(writable, { digests: '' });
+    const moved = image('modes 4');
+    await push(writable, 'team/app', moved, 'latest');
+    const registry = await start({ readOnly: true, directory: writable.directory });
+    const run = await clean(registry, { digests: '' });
+    expect(run.exitCode).toBe(1);
+    expect(run.outputs).toMatchObject({ 'orphans-found': '1', 'failed-count': '1' });
+    expect(ledgerWarnings(run)).toHaveLength(1);
+    // As the last run that could write left it.
+    expect(await remembered(registry)).toEqual(byRepository(onlyKept));
   });
 
   describe('with htpasswd', () => {
     it('cleans with username and password', async () => {
       const registry = await filled({ auth: 'htpasswd' });
       const run = await clean(registry, login);
-      expect(onDisk(registry.directory)).toEqual(onlyKept);
-      expect(run.exitCode).toBe(0);
+      await expectCleaned(registry, run);
       expect(run.log).not.toContain(PASSWORD);
     });
 
@@ -107,8 +168,7 @@ describeWith('docker-registry', program, 'modes of docker-registry', () => {
       const registry = await filled({ auth: 'token' });
       const run = await clean(registry, login);
       expect(run.log).not.toContain('::error');
-      expect(onDisk(registry.directory)).toEqual(onlyKept);
-      expect(run.exitCode).toBe(0);
+      await expectCleaned(registry, run);
     });
 
     it('names the scope that anonymous access lacks', async () => {
@@ -121,16 +181,12 @@ describeWith('docker-registry', program, 'modes of docker-registry', () => {
   describe('with TLS and a private CA', () => {
     it('cleans with `ca-file`', async () => {
       const registry = await filled({ tls: true });
-      const run = await clean(registry, { 'ca-file': registry.caFile ?? '' });
-      expect(onDisk(registry.directory)).toEqual(onlyKept);
-      expect(run.exitCode).toBe(0);
+      await expectCleaned(registry, await clean(registry, { 'ca-file': registry.caFile ?? '' }));
     });
 
     it('cleans with `insecure`', async () => {
       const registry = await filled({ tls: true });
-      const run = await clean(registry, { insecure: 'true' });
-      expect(onDisk(registry.directory)).toEqual(onlyKept);
-      expect(run.exitCode).toBe(0);
+      await expectCleaned(registry, await clean(registry, { insecure: 'true' }));
     });
 
     it('names both inputs when the certificate is not trusted', async () => {

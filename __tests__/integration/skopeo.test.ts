@@ -21,6 +21,7 @@ import {
   type DockerRegistry,
 } from '../registries/docker-registry.js';
 import { describeWith } from '../registries/describe-with.js';
+import { apart, byRepository, remembered } from '../registries/ledger.js';
 import { findDockerRegistry, findSkopeo } from '../registries/programs.js';
 
 const program = findDockerRegistry();
@@ -104,7 +105,11 @@ describeWith('skopeo', skopeo === undefined ? undefined : program, 'images of sk
     );
     expect(cleaned.log).not.toContain('::error');
     expect(cleaned.exitCode).toBe(0);
-    expect(onDisk(registry.directory)).toEqual(new Set([arm, next, second, single].map(name)));
+    const left = new Set([arm, next, second, single].map(name));
+    const { users, ledger } = apart(onDisk(registry.directory));
+    expect(users).toEqual(left);
+    expect(ledger.size).toBe(1);
+    expect(await remembered(registry)).toEqual(byRepository(left));
 
     for (const tag of ['latest', 'v2', 'single']) {
       const from = `docker://${registry.host}/team/app:${tag}`;

@@ -25,6 +25,9 @@ export const GRACE = DAY;
 const YOUNG = new Date(NOW - 3_600_000).toISOString();
 const OLD = new Date(NOW - 90 * DAY).toISOString();
 
+/** Epoch milliseconds of what a node's `created` says. */
+export const CREATED = { young: Date.parse(YOUNG), old: Date.parse(OLD), none: undefined } as const;
+
 /** A node's number. It only refers to smaller ones: digests can't form a circle. */
 export type Id = number;
 
@@ -211,6 +214,7 @@ export function inventoryOf(built: Built): Inventory {
     brokenTags,
     sources: new Map([...manifests.keys(), ...absent].map((digest) => [digest, 'input'])),
     facts,
+    past: new Map(),
     gaps: [],
   };
 }

@@ -4,7 +4,7 @@
  * bytes: it knows the estate from which they were made.
  */
 import type { RepositoryState } from '../registries/memory/state.js';
-import type { Built, Id, Node } from './estate.js';
+import { CREATED, GRACE, NOW, type Built, type Id, type Node } from './estate.js';
 
 /** One repository at one moment, in the estate's numbers. */
 export interface View {
@@ -19,6 +19,22 @@ export interface Rules {
   /** false: `grace-period: 0` */
   readonly spareYoung: boolean;
   readonly referrersApi: boolean;
+  /** what earlier runs saw; absent: nothing */
+  readonly past?: ReadonlyMap<Id, Seen>;
+  /** what `protect` and `protect-files` name */
+  readonly isProtected?: (id: Id) => boolean;
+  readonly keepUntagged?: number;
+  /** what the plan that is carried out says; absent: none is */
+  readonly approved?: ReadonlySet<Id>;
+}
+
+/** What the ledger remembers of a manifest. Times in epoch milliseconds. */
+export interface Seen {
+  readonly firstSeen: number;
+  /** absent: it was never in use */
+  readonly lastUse?: number;
+  /** it was to be deleted, or was gone */
+  readonly leaving: boolean;
 }
 
 export interface Judgement {
@@ -26,6 +42,10 @@ export interface Judgement {
   readonly seen: ReadonlySet<Id>;
   readonly kept: ReadonlySet<Id>;
   readonly orphans: ReadonlySet<Id>;
+  /** of what would go otherwise: all that is no part of another such manifest, and nothing about anything */
+  readonly heads: ReadonlySet<Id>;
+  /** of those, the ones that `keep-untagged` keeps */
+  readonly recent: ReadonlySet<Id>;
 }
 
 export function viewOf(built: Built, repository: RepositoryState | undefined): View {
@@ -104,33 +124,109 @@ export function judge(built: Built, view: View, rules: Rules): Judgement {
     .map(([tag, target]) => ({ names: named(tag)?.id, target }));
   const isHere = (id: Id | undefined) => id !== undefined && seen.has(id);
 
-  const born = (id: Id): boolean =>
-    (node(id).form === 'image' && node(id).created === 'young' && seen.has(id)) ||
-    (seen.has(id) && [...children(id), ...[subject(id) ?? []].flat()].some(born));
+  const past = (id: Id | undefined) => (id === undefined ? undefined : rules.past?.get(id));
+  /** Made at this time or later; what is held was made before. */
+  const birth = (id: Id): number => {
+    if (!seen.has(id)) {
+      return -Infinity;
+    }
+    const of = subject(id);
+    // What describes something that was in use once says nothing of a push that is under way.
+    const isPart = of !== undefined && past(of)?.lastUse === undefined;
+    const inner = [...children(id), ...(isPart ? [of] : [])];
+    const own = node(id).form === 'image' ? CREATED[node(id).created] : undefined;
+    return Math.max(own ?? -Infinity, ...inner.map(birth));
+  };
+  const isYoung = (id: Id): boolean => {
+    const before = past(id);
+    if (before === undefined || (before.leaving && before.lastUse === undefined)) {
+      return birth(id) > NOW - GRACE;
+    }
+    return before.lastUse === undefined && before.firstSeen > NOW - GRACE;
+  };
+  const livedHere = (id: Id | undefined) => isHere(id) || past(id) !== undefined;
 
   const roots = [
     ...tags.filter(([tag, target]) => !isDigestTag(tag, target)).map(([, target]) => target),
     ...[...seen].filter((id) => !known(id)),
-    ...(rules.spareYoung ? [...seen].filter(born) : []),
+    ...[...seen].filter((id) => rules.isProtected?.(id)),
+    ...(rules.spareYoung ? [...seen].filter(isYoung) : []),
     ...(rules.danglingReferrers === 'keep'
       ? [
-          ...[...seen].filter((id) => subject(id) !== undefined && !isHere(subject(id))),
-          ...digestTags.filter((tag) => !isHere(tag.names)).map(({ target }) => target),
+          ...[...seen].filter((id) => subject(id) !== undefined && !livedHere(subject(id))),
+          ...digestTags.filter((tag) => !livedHere(tag.names)).map(({ target }) => target),
         ]
       : []),
   ];
-  const kept = grow(roots, (id) =>
-    [
-      ...children(id),
-      ...[subject(id) ?? []].flat(),
-      ...referrers(id),
-      ...digestTags.filter((tag) => tag.names === id).map(({ target }) => target),
-      // An unknown manifest protects all that it mentions, and an index its entries of unknown types.
-      ...node(id).mentions,
-      ...(known(id) ? [] : [...node(id).children, ...[node(id).subject ?? []].flat()]),
-    ].filter((to) => seen.has(to)),
+  const reachedFrom = (start: readonly Id[]) =>
+    grow(start, (id) =>
+      [
+        ...children(id),
+        ...[subject(id) ?? []].flat(),
+        ...referrers(id),
+        ...digestTags.filter((tag) => tag.names === id).map(({ target }) => target),
+        // An unknown manifest protects all that it mentions, and an index its entries of unknown types.
+        ...node(id).mentions,
+        ...(known(id) ? [] : [...node(id).children, ...[node(id).subject ?? []].flat()]),
+      ].filter((to) => seen.has(to)),
+    );
+  const without = (kept: ReadonlySet<Id>) => new Set([...seen].filter((id) => !kept.has(id)));
+
+  const spare = without(reachedFrom(roots));
+  const entries = (id: Id) => [...children(id), ...node(id).mentions];
+  const heads = new Set(
+    [...spare].filter(
+      (id) =>
+        subject(id) === undefined &&
+        !digestTags.some(({ target }) => target === id) &&
+        ![...spare].some((each) => entries(each).includes(id)),
+    ),
   );
-  return { seen, kept, orphans: new Set([...seen].filter((id) => !kept.has(id))) };
+  const parts = (id: Id) =>
+    [...grow([id], (each) => (seen.has(each) ? entries(each) : []))].filter((part) =>
+      seen.has(part),
+    );
+  const lastUse = (id: Id) => past(id)?.lastUse ?? birth(id);
+  /** The weightiest first: its last use or that of a part that would go, when it was built, how much it holds. */
+  const newness = (id: Id): readonly number[] => [
+    Math.max(...parts(id).map((part) => (spare.has(part) ? lastUse(part) : -Infinity))),
+    Math.max(...parts(id).map(birth)),
+    parts(id).length,
+  ];
+  const isNewer = (a: Id, b: Id): boolean => {
+    const [left, right] = [newness(a), newness(b)];
+    const n = left.findIndex((each, place) => each !== right[place]);
+    return n < 0 ? digestAt(built, a) < digestAt(built, b) : (left[n] ?? 0) > (right[n] ?? 0);
+  };
+  const { keepUntagged = 0, approved } = rules;
+  const recent = [...heads].filter(
+    (id) =>
+      keepUntagged > 0 && [...heads].filter((other) => isNewer(other, id)).length < keepUntagged,
+  );
+  const left = without(reachedFrom([...roots, ...recent]));
+  const unnamed = approved === undefined ? [] : [...left].filter((id) => !approved.has(id));
+  const kept = reachedFrom([...roots, ...recent, ...unnamed]);
+  return { seen, kept, orphans: without(kept), heads, recent: new Set(recent) };
+}
+
+function digestAt({ contents }: Built, id: Id): string {
+  return contents[id]?.digest ?? '';
+}
+
+/**
+ * What of these has to stay as long as they do, as far as the estate itself says it: their children and subjects,
+ * at any depth. Only a part of what keeps what alive, and the part that breaks images.
+ */
+export function neededBy(
+  { estate }: Built,
+  present: ReadonlySet<Id>,
+  ids: readonly Id[],
+): ReadonlySet<Id> {
+  return grow(ids, (id) => {
+    const node = estate.nodes[id];
+    const needed = node === undefined ? [] : [...node.children, ...[node.subject ?? []].flat()];
+    return needed.filter((each) => present.has(each));
+  });
 }
 
 function grow(start: readonly Id[], next: (id: Id) => readonly Id[]): ReadonlySet<Id> {

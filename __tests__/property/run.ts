@@ -2,16 +2,21 @@
  * One run of the program against a registry: all that main does between inputs and outputs, with the
  * clock, the credentials and the candidates given by the test.
  */
-import { createLog, harmless } from '../../src/action/log.js';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+import { createLog, harmless, type Log } from '../../src/action/log.js';
 import type { Plan } from '../../src/cleanup/plan.js';
 import { selectRepositories } from '../../src/cleanup/selection.js';
 import type { Credentials } from '../../src/http/credentials.js';
 import { createSecretStore } from '../../src/http/redact.js';
-import { createTransport } from '../../src/http/transport.js';
+import { createTransport, type Transport } from '../../src/http/transport.js';
 import type { Digest } from '../../src/oci/digest.js';
 import { repositoryLines } from '../../src/report/lines.js';
 import type { Run } from '../../src/report/run.js';
 import { inCodeSpan } from '../../src/report/markdown.js';
+import { NO_PROTECTION, type Protection } from '../../src/protection/protection.js';
 import { problems, sentence } from '../../src/report/totals.js';
 import { runStages } from '../../src/stages.js';
 import { fakeClock } from '../http/fake-clock.js';
@@ -27,8 +32,19 @@ export interface RunOptions {
   readonly danglingReferrers?: 'keep' | 'delete';
   readonly concurrency?: number;
   readonly credentials?: Credentials;
+  /** default: none */
+  readonly ledgerRepository?: string;
+  /** tells the requests of several runs apart */
+  readonly userAgent?: string;
+  /** epoch milliseconds; default NOW */
+  readonly now?: number;
   /** called when every survey is done and the first sweep begins */
   readonly onSweep?: () => void;
+  readonly keepUntagged?: number;
+  /** default: nothing is protected */
+  readonly protection?: Protection;
+  /** where the run saves what it deletes, and who gives it removes it; default: one of its own */
+  readonly backupDirectory?: string;
 }
 
 export interface Ran {
@@ -43,18 +59,29 @@ export interface Ran {
   readonly complaints: readonly string[];
 }
 
-export async function run(options: RunOptions): Promise<Ran> {
-  const { dryRun = false, gracePeriod = 0, danglingReferrers = 'keep', concurrency = 1 } = options;
-  const registry = new URL(options.url);
+/** What a run talks to a registry with, and how what it says is made safe to print. */
+export interface Connection {
+  readonly transport: Transport;
+  readonly log: Log;
+  readonly redact: (text: string) => string;
+  readonly quote: (text: string) => string;
+}
+
+export function connect({
+  url,
+  credentials = { kind: 'none' },
+  concurrency = 1,
+  userAgent = 'registry-manifest-cleanup',
+}: Pick<RunOptions, 'url' | 'credentials' | 'concurrency' | 'userAgent'>): Connection {
   const secrets = createSecretStore();
   const redact = (text: string) => secrets.redact(text);
   const log = createLog(redact);
   const transport = createTransport({
-    registry,
-    credentials: options.credentials ?? { kind: 'none' },
+    registry: new URL(url),
+    credentials,
     insecure: false,
     concurrency,
-    userAgent: 'registry-manifest-cleanup',
+    userAgent,
     mask: (secret) => {
       secrets.add(secret);
       secrets.add(inCodeSpan(secret));
@@ -63,13 +90,22 @@ export async function run(options: RunOptions): Promise<Ran> {
     timeouts: { idle: 20_000, idleDelete: 20_000, body: 20_000 },
     clock: fakeClock({ auto: true }, NOW),
     random: () => 0.5,
-    onExchange: ({ method, url, result }) => {
+    onExchange: ({ method, url: sent, result }) => {
       log.debug(
-        `${method} ${url} → ${result.kind === 'answer' ? String(result.status) : result.failure}`,
+        `${method} ${sent} → ${result.kind === 'answer' ? String(result.status) : result.failure}`,
       );
     },
   });
+  return { transport, log, redact, quote: (text) => harmless(redact(text)).slice(0, 300) };
+}
+
+export async function run(options: RunOptions): Promise<Ran> {
+  const { dryRun = false, gracePeriod = 0, danglingReferrers = 'keep', concurrency = 1 } = options;
+  const { keepUntagged = 0, protection = NO_PROTECTION } = options;
+  const registry = new URL(options.url);
+  const { transport, log, redact, quote } = connect(options);
   let stage = 0;
+  const backupDirectory = options.backupDirectory ?? (await mkdtemp(join(tmpdir(), 'backup-')));
   try {
     const settings = {
       registry,
@@ -78,13 +114,22 @@ export async function run(options: RunOptions): Promise<Ran> {
       dryRun,
       gracePeriod,
       danglingReferrers,
+      keepUntagged,
+      protection,
+      verify: true,
+      backupDirectory,
+      ...(options.ledgerRepository === undefined
+        ? {}
+        : { ledgerRepository: options.ledgerRepository }),
     };
     const { candidates } = options;
     const intake = { candidates, understood: 0, notUnderstood: 0, examples: [] };
-    const result = await runStages(settings, intake, {
+    const named = { intake, pinned: { files: 0, digests: 0 } };
+    const result = await runStages(settings, named, {
       transport,
-      quote: (text) => harmless(secrets.redact(text)).slice(0, 300),
-      now: () => NOW,
+      stop: new AbortController().signal,
+      quote,
+      clock: { now: () => options.now ?? NOW, sleep: async () => undefined },
       progress: {
         expect: () => undefined,
         done: () => undefined,
@@ -111,5 +156,8 @@ export async function run(options: RunOptions): Promise<Ran> {
     return { plans: [], redact, green: false, complaints: [message] };
   } finally {
     transport.close();
+    if (options.backupDirectory === undefined) {
+      await rm(backupDirectory, { recursive: true, force: true });
+    }
   }
 }

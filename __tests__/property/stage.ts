@@ -73,6 +73,7 @@ export function play(
   const askedToDelete = new Set<string>();
   const deleted = new Map<string, Id[]>();
   const frozen = new Map<string, View>();
+  const probed = new Set<string>();
   const condemned: Condemned[] = [];
   const wholeTags = new Map<string, readonly string[]>();
   const waiting = [...(script.changes ?? [])].sort((a, b) => a.before - b.before);
@@ -124,6 +125,14 @@ export function play(
         return undefined;
       }
       const { repository, built } = placed;
+      if (!sweeping && !built.idOf.has(route.reference)) {
+        // Before its first change a run asks, with a digest that nothing has, whether deletes are taken.
+        probed.add(route.reference);
+        if (probed.size > 1) {
+          wrongs.push(`${request.path}: it was asked already whether deletes are taken`);
+        }
+        return script.act?.(request, n) ?? fault(request);
+      }
       askedToDelete.add(repository);
       const view = frozen.get(repository);
       const id = built.idOf.get(route.reference);

@@ -20,7 +20,7 @@ import {
   run,
 } from './examples.js';
 
-type End = 'deleted' | 'gone' | 'failed' | 'skipped' | 'spared' | 'kept';
+type End = 'deleted' | 'gone' | 'failed' | 'skipped' | 'spared' | 'healed' | 'kept';
 
 /** A repository in which each of these manifests met this end. */
 function repository(
@@ -44,6 +44,7 @@ function repository(
       deleted: of('deleted'),
       gone: of('gone'),
       failed: of('failed').map((digest) => ({ digest, why: 'refused' })),
+      healed: of('healed'),
       skipped: of('skipped').map((digest) => ({ digest, why: 'not tried' })),
       spared: of('spared').map((digest) => ({ digest, reason: { kind: 'tagged', tags: ['v1'] } })),
     }),
@@ -85,7 +86,7 @@ describe('freedBytes', () => {
     ]);
   });
 
-  it.each(['kept', 'failed', 'skipped', 'spared'] as const)(
+  it.each(['kept', 'failed', 'skipped', 'spared', 'healed'] as const)(
     'does not count what a manifest of another repository needs that was %s',
     (end) => {
       const same = small('same', [blob('x', 100)]);
@@ -165,6 +166,16 @@ describe('freedBytes', () => {
     );
   });
 
+  it('counts nothing of a repository in which nothing is deleted, and what it needs stays', () => {
+    const same = small('same', [blob('x', 100)]);
+    const { outcome: _, ...rest } = repository('b', [[same, 'deleted']]);
+    const refused: RepositoryRun = { ...rest, refusal: { kind: 'no-tags', remembered: 1 } };
+    for (const dryRun of [true, false]) {
+      const made = run([repository('a', [[same, 'deleted']]), refused], { dryRun });
+      expect(freedBytes(made).total).toBe(0);
+    }
+  });
+
   it.each([
     ['a repository was left out', { everyRepositoryScanned: false }, []],
     ['something could not be read', {}, [{ what: 'tag v1', why: 'answered 500' }]],
@@ -181,7 +192,7 @@ describe('freedBytes', () => {
     const manifest = fc.record({
       name: fc.nat(5).map((number) => `m${String(number)}`),
       layers: fc.array(descriptor, { maxLength: 4 }),
-      end: fc.constantFrom<End>('deleted', 'gone', 'failed', 'skipped', 'spared', 'kept'),
+      end: fc.constantFrom<End>('deleted', 'gone', 'failed', 'skipped', 'spared', 'healed', 'kept'),
     });
     const repositories = fc.array(
       fc.uniqueArray(manifest, { selector: ({ name }) => name, maxLength: 5 }),

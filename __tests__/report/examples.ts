@@ -1,7 +1,12 @@
-/** Runs made up for the report's tests: a clean one, a dry-run that could see little, one with trouble. */
+/**
+ * Runs made up for the report's tests: a clean one, a dry-run that could see little, one with trouble, the first
+ * of all, one in which every brake held, for real and as a dry-run, and one that carried out a plan.
+ */
+import type { Refusal } from '../../src/cleanup/brakes.js';
 import type { Inventory } from '../../src/cleanup/inventory.js';
 import type { Outcome } from '../../src/cleanup/outcome.js';
 import type { DeleteReason, Kept, KeepReason, Orphan, Plan } from '../../src/cleanup/plan.js';
+import type { LedgerNews } from '../../src/ledger/ledger.js';
 import { digestOf, type Digest } from '../../src/oci/digest.js';
 import type {
   Descriptor,
@@ -12,6 +17,7 @@ import type {
   Platform,
 } from '../../src/oci/manifest.js';
 import { OCI_CONFIG, OCI_INDEX, OCI_MANIFEST } from '../../src/oci/media-types.js';
+import { PROTECT } from '../../src/protection/protection.js';
 import type { RepositoryRun, Run } from '../../src/report/run.js';
 
 export const NOW = Date.UTC(2026, 10, 23, 3, 0, 0);
@@ -78,6 +84,7 @@ export function inventory(repository: string, more: Partial<Inventory> = {}): In
     brokenTags: [],
     sources: new Map(),
     facts: new Map(),
+    past: new Map(),
     gaps: [],
     ...more,
   };
@@ -111,7 +118,9 @@ export function outcome(repository: string, more: Partial<Outcome> = {}): Outcom
     spared: [],
     failed: [],
     skipped: [],
+    healed: [],
     broken: [],
+    unverified: false,
     ...more,
   };
 }
@@ -122,6 +131,8 @@ export function run(repositories: readonly RepositoryRun[], more: Partial<Run> =
     dryRun: false,
     gracePeriod: DAY,
     danglingReferrers: 'keep',
+    keepUntagged: 0,
+    pinned: { files: 0, digests: 0 },
     startedAt: NOW - 12_000,
     finishedAt: NOW,
     requests: 421,
@@ -131,6 +142,20 @@ export function run(repositories: readonly RepositoryRun[], more: Partial<Run> =
     intake: { candidates: new Map(), understood: 0, notUnderstood: 0, examples: [] },
     ignoredCandidates: 0,
     untaggedListing: 'none',
+    failures: [],
+    ...more,
+  };
+}
+
+/** That of a second run in which nothing changed, unless told. */
+export function ledger(more: Partial<LedgerNews> = {}): LedgerNews {
+  return {
+    repository: 'manifest-cleanup-ledger',
+    existed: true,
+    isReadable: true,
+    written: 0,
+    remembered: 9,
+    warnings: [],
     failures: [],
     ...more,
   };
@@ -242,6 +267,7 @@ export function cleanRun(): Run {
     ],
     {
       intake: { candidates, understood: 4, notUnderstood: 0, examples: [] },
+      ledger: ledger({ written: 2 }),
       run: {
         url: 'https://github.com/team/ops/actions/runs/1',
         repository: 'team/ops',
@@ -258,6 +284,14 @@ export function blindDryRun(): Run {
     dryRun: true,
     startedAt: NOW - 640,
     requests: 6,
+    ledger: ledger({ existed: false, remembered: 0 }),
+  });
+}
+
+/** The first run of all, without any input that names manifests. */
+export function firstRun(): Run {
+  return run([nothingToDo('team/api'), nothingToDo('team/web')], {
+    ledger: ledger({ existed: false, remembered: 0, written: 2 }),
   });
 }
 
@@ -280,6 +314,21 @@ export function troubledRun(): Run {
       },
       {
         ...broken,
+        inventory: {
+          ...broken.inventory,
+          manifests: new Map([
+            ...broken.inventory.manifests,
+            ...byDigest(image('pushed by digest'), image('an entry')),
+          ]),
+        },
+        plan: {
+          ...broken.plan,
+          keep: [
+            ...broken.plan.keep,
+            kept('pushed by digest', { kind: 'new', firstSeen: NOW - 3 * HOUR }),
+            kept('an entry', { kind: 'ledger' }),
+          ],
+        },
         outcome: outcome('team/broken', {
           deleted: [d('team/broken old')],
           broken: [
@@ -319,6 +368,12 @@ export function troubledRun(): Run {
           { where: 'digests.txt line 9', text: '<script>alert(1)</script> | @octocat' },
         ],
       },
+      ledger: ledger({
+        warnings: [
+          "manifest-cleanup-ledger: this run can't write to the ledger, and what it saw is not remembered: the " +
+            'registry refused to start an upload to manifest-cleanup-ledger: 403 (DENIED).',
+        ],
+      }),
       failures: [
         'The catalog could not be read: 403 from https://registry.example.com/v2/_catalog.',
       ],
@@ -328,4 +383,134 @@ export function troubledRun(): Run {
 
 function gap(digest: Digest): Kept {
   return { digest, reason: { kind: 'gap' } };
+}
+
+/** A repository of so many manifests without a tag, in which nothing is deleted for this reason. */
+export function refusing(name: string, orphans: number, refusal: Refusal): RepositoryRun {
+  const names = Array.from({ length: orphans }, (_, at) => `${name} ${String(at + 1)}`);
+  const created = NOW - 30 * DAY;
+  return {
+    inventory: inventory(name, {
+      manifests: byDigest(...names.map((each) => image(each, [blob(each, 20_000_000)]))),
+    }),
+    plan: plan(name, {
+      orphans: names.map((each) => orphan(each, { kind: 'unreachable' }, created)),
+    }),
+    refusal,
+    warnings: [],
+  };
+}
+
+/** What files of the workspace and inputs keep, beside what a tag does. */
+function pinned(name: string): RepositoryRun {
+  const names = ['in production', 'by hand', 'everywhere', 'rolled back', 'gone'];
+  return {
+    inventory: inventory(name, {
+      tags: new Map([['latest', d('newest')]]),
+      manifests: byDigest(...['newest', ...names].map((each) => image(each, [blob(each, 9_000)]))),
+    }),
+    plan: plan(name, {
+      keep: [
+        kept('newest', { kind: 'tagged', tags: ['latest'] }),
+        kept('in production', { kind: 'protected', by: ['deploy/production/web.yaml'] }),
+        kept('by hand', { kind: 'protected', by: [PROTECT] }),
+        kept('everywhere', {
+          kind: 'protected',
+          by: [PROTECT, ...['a', 'b', 'c'].map((each) => `deploy/${each}/compose.yaml`)],
+        }),
+        kept('rolled back', { kind: 'recent' }),
+      ],
+      orphans: [orphan('gone')],
+    }),
+    outcome: outcome(name, { deleted: [d('gone')], unverified: true }),
+    warnings: [],
+  };
+}
+
+/** A real run in which every brake held, a push came in between, and the job was cancelled at the end. */
+export function guardedRun(): Run {
+  const web = multiPlatform();
+  return run(
+    [
+      {
+        ...web,
+        outcome: outcome('team/web', {
+          deleted: ['old index', 'old arm64', 'old attestation', 'old signature'].map(d),
+          healed: [d('old amd64')],
+        }),
+      },
+      refusing('team/emptied', 2, { kind: 'no-tags', remembered: 12 }),
+      refusing('team/halved', 3, { kind: 'share', orphans: 3, manifests: 3, percent: 33.5 }),
+      pinned('team/app'),
+    ],
+    {
+      keepUntagged: 1,
+      maxDeletes: { kind: 'share', percent: 33.5, exempt: 0 },
+      pinned: { files: 4, digests: 31 },
+      backup: '/home/runner/work/_temp/manifest-backup',
+      ledger: ledger({ written: 2 }),
+      failures: [
+        'the run was told to stop (SIGTERM) before it was done. Run it again to finish its work',
+      ],
+    },
+  );
+}
+
+/** The same as a dry-run, which adds what the token server said. */
+export function guardedDryRun(): Run {
+  const { backup: _, failures: __, ...real } = guardedRun();
+  const why =
+    "these credentials can't delete in team/locked: asked for `repository:team/locked:pull,delete`, the token server " +
+    'grants only `pull` there. Give `username` and `password` of an account that may delete';
+  return {
+    ...real,
+    dryRun: true,
+    failures: [],
+    ledger: ledger(),
+    repositories: [
+      ...real.repositories.map(({ outcome: ___, ...each }) => each),
+      refusing('team/locked', 1, { kind: 'no-rights', why }),
+    ],
+  };
+}
+
+/** A run that carried out a plan of the day before, after which much had changed. */
+export function appliedRun(): Run {
+  const web = multiPlatform();
+  const left = ['moved back', 'pulled in', 'rebuilt', 'shipped', 'lost', 'hidden'];
+  const orphans = web.plan.orphans.slice(0, 4);
+  return run(
+    [
+      {
+        ...web,
+        inventory: {
+          ...web.inventory,
+          manifests: new Map([
+            ...web.inventory.manifests,
+            ...byDigest(...left.slice(0, 4).map((name) => image(name))),
+          ]),
+          absent: new Set([d('lost')]),
+        },
+        plan: plan('team/web', {
+          keep: [
+            ...web.plan.keep,
+            kept('moved back', { kind: 'tagged', tags: ['stable', 'v1', 'v1.2', 'v1.2.3'] }),
+            kept('pulled in', { kind: 'child', of: d('new index') }),
+            kept('rebuilt', { kind: 'young', created: NOW - HOUR }),
+            kept('shipped', { kind: 'protected', by: ['deploy/web.yaml'] }),
+            kept('old signature', { kind: 'not-in-plan' }),
+          ],
+          orphans,
+        }),
+        outcome: outcome('team/web', { deleted: orphans.map(({ digest }) => digest) }),
+        approved: new Set([...orphans.map(({ digest }) => digest), ...left.map(d)]),
+      },
+    ],
+    {
+      applied: { createdAt: NOW - 12_000 - DAY, ignored: 3 },
+      backup: '/home/runner/work/_temp/manifest-backup',
+      everyRepositoryScanned: false,
+      ledger: ledger({ written: 1 }),
+    },
+  );
 }

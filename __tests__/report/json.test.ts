@@ -5,22 +5,32 @@ import fc from 'fast-check';
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
+import type { Refusal } from '../../src/cleanup/brakes.js';
 import type { KeepReason } from '../../src/cleanup/plan.js';
+import { PROTECT } from '../../src/protection/protection.js';
 import { jsonChunks } from '../../src/report/json-chunks.js';
 import { reportJson, reportLines } from '../../src/report/json.js';
+import { whyRefused } from '../../src/report/refusals.js';
 import type { RepositoryRun, Run } from '../../src/report/run.js';
 import {
+  appliedRun,
   blindDryRun,
   byDigest,
   cleanRun,
   d,
+  firstRun,
+  guardedDryRun,
+  guardedRun,
+  HOUR,
   image,
   inventory,
   kept,
+  ledger,
   NOW,
   orphan,
   outcome,
   plan,
+  refusing,
   run,
   troubledRun,
 } from './examples.js';
@@ -36,6 +46,8 @@ const REASONS: readonly KeepReason[] = [
   { kind: 'tagged', tags: ['v1', 'v2'] },
   { kind: 'young', created: NOW },
   { kind: 'young', created: 9e15 },
+  { kind: 'new', firstSeen: NOW },
+  { kind: 'new', firstSeen: -9e15 },
   { kind: 'unknown-type', mediaType: '<b>' },
   { kind: 'dangling-referrer', subject: d('s') },
   { kind: 'dangling-digest-tag', tag: 't', names: d('s') },
@@ -44,12 +56,28 @@ const REASONS: readonly KeepReason[] = [
   { kind: 'referrer', of: d('s') },
   { kind: 'digest-tag', tag: 't', of: d('s') },
   { kind: 'mentioned', by: d('s') },
+  { kind: 'ledger' },
   { kind: 'gap' },
+  { kind: 'protected', by: [PROTECT] },
+  { kind: 'protected', by: ['deploy/web.yaml', 'package-lock.json'] },
+  { kind: 'protected', by: [PROTECT, 'protect'] },
+  { kind: 'recent' },
+  { kind: 'not-in-plan' },
+];
+
+const REFUSALS: readonly Refusal[] = [
+  { kind: 'no-tags', remembered: 12 },
+  { kind: 'share', orphans: 30, manifests: 40, percent: 33.5 },
+  { kind: 'count', orphans: 700, count: 500 },
+  { kind: 'no-deletes', why: 'the registry answered 405.' },
+  { kind: 'no-rights', why: "these credentials can't delete in e" },
 ];
 
 const everything: RepositoryRun = {
   inventory: inventory('a', {
-    manifests: byDigest(image('deleted'), image('gone'), image('spared'), image('failed')),
+    manifests: byDigest(
+      ...['deleted', 'gone', 'spared', 'failed', 'healed'].map((name) => image(name)),
+    ),
     brokenTags: ['b', 'a'],
     absent: new Set([d('absent')]),
   }),
@@ -61,6 +89,7 @@ const everything: RepositoryRun = {
       orphan('spared', { kind: 'digest-tag', tag: 't', of: d('s') }, 0),
       orphan('failed', { kind: 'child', of: d('s') }),
       orphan('lost'),
+      orphan('healed'),
     ],
   }),
   outcome: outcome('a', {
@@ -68,16 +97,47 @@ const everything: RepositoryRun = {
     gone: [d('gone')],
     spared: [{ digest: d('spared'), reason: { kind: 'tagged', tags: ['v1'] } }],
     failed: [{ digest: d('failed'), why: 'refused' }],
+    healed: [d('healed')],
     broken: [{ what: 'tag v1', why: 'answered 404' }],
+    unverified: true,
   }),
+  approved: new Set(['deleted', '0', '17', 'absent', 'hidden'].map(d)),
   warnings: ['odd'],
 };
+
+/** All that a run can have, and in repositories of their own all that can keep it from deleting. */
+const whole = run(
+  [everything, ...REFUSALS.map((refusal) => refusing(`refused/${refusal.kind}`, 1, refusal))],
+  {
+    keepUntagged: 3,
+    maxDeletes: { kind: 'share', percent: 33.5, exempt: 20 },
+    pinned: { files: 2, digests: 9 },
+    backup: '/tmp/backup',
+    applied: { createdAt: NOW - HOUR, ignored: 4 },
+  },
+);
+
+const UNREADABLE = ledger({
+  repository: 'team/memory',
+  existed: false,
+  isReadable: false,
+  remembered: 0,
+  warnings: ['403', 'second'],
+  failures: ['third'],
+});
 
 const RUNS: readonly (readonly [string, Run])[] = [
   ['clean run', cleanRun()],
   ['dry-run', blindDryRun()],
   ['troubled run', troubledRun()],
-  ['run with every kind of reason and fate', run([everything])],
+  ['first run', firstRun()],
+  ['run that could not read its ledger', run([], { ledger: UNREADABLE })],
+  ['run with every kind of reason and fate', whole],
+  ['dry-run with every kind of reason and refusal', { ...whole, dryRun: true }],
+  ['run with a limit to its deletes', run([], { maxDeletes: { kind: 'count', count: 500 } })],
+  ['run in which every brake held', guardedRun()],
+  ['dry-run in which every brake held', guardedDryRun()],
+  ['run that carried out a plan', appliedRun()],
   ['run over nothing', run([])],
 ];
 
@@ -135,14 +195,142 @@ describe('the JSON report', () => {
         reason: { kind: 'unreachable' },
         what: { kind: 'unknown', label: 'unknown manifest' },
       },
+      { ...common, digest: d('healed'), fate: 'healed', reason: { kind: 'unreachable' } },
     ]);
+  });
+
+  it('tells what held a run back, once for each repository', () => {
+    const told = (of: Run) =>
+      (reportJson(of) as { repositories: { refusal?: object; orphans: object[] }[] }).repositories
+        .slice(1)
+        .map(({ refusal, orphans }) => ({ refusal, orphans: orphans.map(Object.entries) }));
+    for (const refused of [told(whole), told({ ...whole, dryRun: true })]) {
+      expect(refused.map(({ refusal }) => refusal)).toEqual(
+        REFUSALS.toSorted((a, b) => (a.kind < b.kind ? -1 : 1)).map((refusal) => ({
+          ...refusal,
+          text: whyRefused(refusal),
+        })),
+      );
+      for (const { orphans } of refused) {
+        expect(orphans[0]).toContainEqual(['fate', 'refused']);
+        // The text is long, and the same for each of them.
+        expect(orphans[0]?.map(([key]: [string, unknown]) => key)).not.toContain('why');
+      }
+    }
+    expect(JSON.stringify(reportJson(cleanRun()))).not.toContain('"refusal"');
+  });
+
+  it('tells what of a plan was left, and why', () => {
+    const report = reportJson(whole) as { repositories: { left?: unknown }[] };
+    const left = [
+      { digest: d('0'), why: 'kept', reason: { kind: 'tagged', tags: ['v1', 'v2'] } },
+      {
+        digest: d('17'),
+        why: 'kept',
+        reason: { kind: 'protected', input: true, files: ['protect'] },
+      },
+      { digest: d('absent'), why: 'absent' },
+      { digest: d('hidden'), why: 'unread' },
+    ];
+    expect(report.repositories[0]?.left).toEqual(
+      left.toSorted((a, b) => (a.digest < b.digest ? -1 : 1)),
+    );
+    expect(report.repositories[1]).not.toHaveProperty('left');
+  });
+
+  it('tells who protects a manifest, the input apart from files of any name', () => {
+    const report = reportJson(whole) as { repositories: { kept: { reason: unknown }[] }[] };
+    expect(report.repositories[0]?.kept.slice(15, 18).map(({ reason }) => reason)).toEqual([
+      { kind: 'protected', input: true, files: [] },
+      { kind: 'protected', input: false, files: ['deploy/web.yaml', 'package-lock.json'] },
+      { kind: 'protected', input: true, files: ['protect'] },
+    ]);
+  });
+
+  it('tells what the run was asked for and what it left behind', () => {
+    expect(reportJson(whole)).toMatchObject({
+      settings: { keepUntagged: 3, maxDeletes: { kind: 'share', percent: 33.5, exempt: 20 } },
+      pinned: { files: 2, digests: 9 },
+      backup: '/tmp/backup',
+      appliedPlan: { createdAt: '2026-11-23T02:00:00.000Z', ignored: 4 },
+      totals: { refused: 5, healed: 1, failed: 7 },
+      repositories: [{ unverified: true }, {}, {}, {}, {}, {}],
+    });
+    const least = reportJson(run([]));
+    expect(least).not.toHaveProperty('settings.maxDeletes');
+    expect(least).not.toHaveProperty('backup');
+    expect(least).not.toHaveProperty('appliedPlan');
+    expect(JSON.stringify(reportJson(cleanRun()))).not.toContain('"unverified"');
+  });
+
+  it.each([Number.NaN, 9e15, -9e15])(
+    'is not lost for a plan that says it was made at %d',
+    (createdAt) => {
+      const made = run([], { applied: { createdAt, ignored: 0 } });
+      expect(reportJson(made)).toMatchObject({ appliedPlan: { ignored: 0 } });
+      validate(reportJson(made));
+      expect(validate.errors).toBeNull();
+    },
+  );
+
+  it('tells of the ledger, and leaves it out where there is none', () => {
+    expect(reportJson(cleanRun())).toMatchObject({
+      ledger: {
+        repository: 'manifest-cleanup-ledger',
+        existed: true,
+        readable: true,
+        repositoriesWritten: 2,
+        manifestsRemembered: 9,
+        warnings: [],
+      },
+    });
+    expect(reportJson(run([], { ledger: UNREADABLE }))).toMatchObject({
+      ledger: {
+        repository: 'team/memory',
+        existed: false,
+        readable: false,
+        repositoriesWritten: 0,
+        manifestsRemembered: 0,
+        warnings: ['403', 'second'],
+      },
+    });
+    expect(reportJson(run([]))).not.toHaveProperty('ledger');
+  });
+
+  it('tells since when a manifest that is kept as new is known', () => {
+    const report = reportJson(run([everything])) as { repositories: { kept: unknown[] }[] };
+    expect(report.repositories[0]?.kept.slice(3, 5)).toEqual([
+      { digest: d('3'), reason: { kind: 'new', firstSeen: '2026-11-23T03:00:00.000Z' } },
+      // No date can be written for that one.
+      { digest: d('4'), reason: { kind: 'new' } },
+    ]);
+  });
+
+  it('is another thing than what the schema says, where the ledger has lost a field', () => {
+    const { ledger: told, ...rest } = reportJson(cleanRun()) as Record<string, object>;
+    const { readable: _, ...less } = told as { readable: boolean };
+    expect(validate({ ...rest, ledger: less })).toBe(false);
+  });
+
+  it.each([
+    ['pinned', 'digests'],
+    ['settings', 'keepUntagged'],
+    ['totals', 'refused'],
+    ['totals', 'healed'],
+    ['appliedPlan', 'ignored'],
+  ])('is another thing than what the schema says, where %s has lost %s', (of, field) => {
+    const report = reportJson(whole) as Record<string, Record<string, unknown>>;
+    const { [field]: lost, ...less } = report[of] ?? {};
+    expect(lost).toBeDefined();
+    expect(validate({ ...report, [of]: less })).toBe(false);
   });
 
   it('comes in small chunks, however large the run', () => {
     const names = Array.from({ length: 50_000 }, (_, at) => String(at));
+    const { approved: _, ...rest } = everything;
     const large = run([
       {
-        ...everything,
+        ...rest,
         plan: plan('a', { keep: names.map((name) => kept(name, { kind: 'gap' })) }),
       },
     ]);

@@ -97,6 +97,15 @@ describe('prose', () => {
     ['1. one', '`1`. one'],
     ["it isn't well-known (yet)", "it isn't well-known (yet)"],
     ['sha256:abc and GH-12', '`sha256:abc` and `GH-12`'],
+    // As our own sentences write the names of inputs.
+    [
+      'raise `max-deletes` or (`dry-run: true`), then',
+      'raise `max-deletes` or (`dry-run: true`), then',
+    ],
+    ['the same `concurrency:` group', 'the same `concurrency:` group'],
+    ['half `open and <b>`.', 'half `ˋopen` and `<b>ˋ`.'],
+    ['`a` `b`', '`ˋaˋ ˋbˋ`'],
+    ['``', '`ˋˋ`'],
   ])('%j is %s', (text, expected) => {
     expect(prose(text)).toBe(expected);
   });

@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 
 import { deletedDigests, outputs } from '../../src/report/outputs.js';
-import { blindDryRun, cleanRun, d, troubledRun } from './examples.js';
+import { blindDryRun, cleanRun, d, guardedDryRun, guardedRun, troubledRun } from './examples.js';
 
 describe('outputs', () => {
   it('of a clean run', () => {
@@ -12,6 +12,7 @@ describe('outputs', () => {
       'kept-count': '5',
       'failed-count': '0',
       'freed-bytes': '1368041140',
+      'backup-dir': '',
     });
     expect(JSON.parse(digests)).toEqual([
       `team/api@${d('team/api old')}`,
@@ -26,6 +27,32 @@ describe('outputs', () => {
       'orphans-found': '2',
       'deleted-count': '1',
       'failed-count': '1',
+    });
+  });
+
+  it('of a run in which brakes held: what was refused has failed, what was put back has not', () => {
+    const { 'deleted-digests': digests, ...numbers } = outputs(guardedRun());
+    expect(numbers).toEqual({
+      'orphans-found': '11',
+      'deleted-count': '5',
+      'kept-count': '9',
+      'failed-count': '5',
+      'freed-bytes': '618048140',
+      'backup-dir': '/home/runner/work/_temp/manifest-backup',
+    });
+    expect(digests).toContain(d('old arm64'));
+    expect(digests).not.toContain(d('old amd64'));
+  });
+
+  it('of a dry-run in which brakes held: nothing has failed', () => {
+    expect(outputs(guardedDryRun())).toEqual({
+      'orphans-found': '12',
+      'deleted-count': '0',
+      'deleted-digests': '[]',
+      'kept-count': '8',
+      'failed-count': '0',
+      'freed-bytes': '1218050140',
+      'backup-dir': '',
     });
   });
 

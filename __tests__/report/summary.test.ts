@@ -4,24 +4,32 @@ import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
 import type { Manifest } from '../../src/oci/manifest.js';
+import { PROTECT } from '../../src/protection/protection.js';
 import type { RepositoryRun, Run } from '../../src/report/run.js';
 import { renderSummary } from '../../src/report/summary.js';
 import {
+  appliedRun,
   blindDryRun,
   blob,
   byDigest,
   child,
   cleanRun,
   d,
+  DAY,
+  firstRun,
+  guardedDryRun,
+  guardedRun,
   image,
   index,
   inventory,
   kept,
+  ledger,
   moved,
   NOW,
   orphan,
   outcome,
   plan,
+  refusing,
   run,
   troubledRun,
 } from './examples.js';
@@ -49,11 +57,19 @@ function ended(
   };
 }
 
+function nothing(): RepositoryRun {
+  return { inventory: inventory('a'), plan: plan('a'), warnings: [] };
+}
+
 describe('renderSummary', () => {
   it.each([
     { name: 'clean', made: cleanRun() },
     { name: 'blind', made: blindDryRun() },
     { name: 'troubled', made: troubledRun() },
+    { name: 'first', made: firstRun() },
+    { name: 'guarded', made: guardedRun() },
+    { name: 'guarded-dry', made: guardedDryRun() },
+    { name: 'applied', made: appliedRun() },
   ])('of the $name run is as in expected/$name.txt', ({ name, made }) => {
     expect(renderSummary(made)).toBe(expected(name));
   });
@@ -65,6 +81,12 @@ describe('renderSummary', () => {
   });
 
   const refused = { digest: d('x'), why: 'refused' };
+  const held = refusing('b', 2, { kind: 'share', orphans: 2, manifests: 2, percent: 30 });
+  const applied = (approved: readonly string[], more: Partial<Run> = {}) =>
+    run([{ ...ended({}, []), approved: new Set(approved.map(d)) }], {
+      applied: { createdAt: NOW - DAY, ignored: 0 },
+      ...more,
+    });
   it.each([
     [
       '## Deleted 1 orphan manifest in 1 repository: 2 kB will be freed',
@@ -97,6 +119,38 @@ describe('renderSummary', () => {
       ]),
     ],
     ['## No orphans among the 2 manifests that could be seen', blindDryRun()],
+    ['## Deleted none of 2 orphan manifests (with 1 problem)', run([held])],
+    [
+      '## Deleted 1 of 3 orphan manifests in 1 repository: 2 kB will be freed (with 1 problem)',
+      run([ended({ deleted: [d('x')] }, ['x']), held]),
+    ],
+    ['## Would delete none of 2 orphan manifests', run([held], { dryRun: true })],
+    [
+      '## Would delete 1 of 3 orphan manifests in 1 repository: 2 kB would be freed',
+      run([ended({}, ['x']), held], { dryRun: true }),
+    ],
+    [
+      '## Deleted nothing for good: 1 manifest came into use meanwhile and was put back (with 1 problem)',
+      run([ended({ healed: [d('x')] }, ['x'])]),
+    ],
+    [
+      '## Deleted 1 orphan manifest in 1 repository: 2 kB will be freed (with 1 problem)',
+      run([ended({ deleted: [d('x')], healed: [d('y')] }, ['x', 'y'])]),
+    ],
+    ['## Nothing to delete: the one manifest of the plan is no orphan any more', applied(['x'])],
+    [
+      '## Nothing to delete: none of the 2 manifests of the plan is an orphan any more',
+      applied(['x', 'y'], { dryRun: true }),
+    ],
+    ['## Nothing to delete: the plan is empty', applied([], { repositories: [] })],
+    [
+      '## No repository of the plan was looked at',
+      applied([], { repositories: [], applied: { createdAt: NOW - DAY, ignored: 3 } }),
+    ],
+    [
+      '## No repository of the plan was looked at (with 1 problem)',
+      applied([], { repositories: [], failures: ['the run was told to stop'] }),
+    ],
     [
       '## No repository was scanned (with 1 problem)',
       run([], { failures: ['The catalog is not allowed.'] }),
@@ -112,6 +166,29 @@ describe('renderSummary', () => {
     expect(text).not.toContain('garbage-collect');
   });
 
+  it('lets "no orphans" stand where an earlier run left a ledger, or an input named manifests', () => {
+    const warning = 'This does not mean that there are none';
+    expect(renderSummary(firstRun())).toContain(warning);
+    const unreadable = ledger({ existed: false, isReadable: false, remembered: 0 });
+    expect(renderSummary({ ...firstRun(), ledger: unreadable })).toContain(warning);
+    expect(renderSummary({ ...firstRun(), ledger: ledger() })).not.toContain(warning);
+    const candidates = new Map([['team/api', new Set([d('team/api 1.0')])]]);
+    const intake = { candidates, understood: 1, notUnderstood: 0, examples: [] };
+    expect(renderSummary({ ...firstRun(), intake })).not.toContain(warning);
+  });
+
+  it('warns of the ledger first, and lets nothing of a registry out of it', () => {
+    const warnings = ['ledger: <b>@octocat</b> `x` | [y](z)', 'second'];
+    const text = renderSummary({ ...troubledRun(), ledger: ledger({ warnings }) });
+    const section = text.slice(text.indexOf('### Warnings'), text.indexOf('### To free'));
+    expect(section).toContain('### Warnings (3)');
+    expect(section.match(/^- .*$/gm)?.slice(1)).toEqual([
+      '- second',
+      '- `team/broken`: the catalog lists it twice',
+    ]);
+    expect(outsideCode(section)).not.toMatch(/[<@[\]]/);
+  });
+
   it('says what an input named that is no longer there, and what was ignored', () => {
     const text = renderSummary(cleanRun());
     expect(text).toContain(
@@ -119,6 +196,110 @@ describe('renderSummary', () => {
     );
     expect(renderSummary(troubledRun())).toContain(
       '7 named manifests in repositories that `repositories` leaves out were ignored.',
+    );
+  });
+
+  it('does not doubt that there are more orphans where it found some, or carried out a plan', () => {
+    const warning = 'This does not mean that there are none';
+    expect(renderSummary(run([held], { dryRun: true }))).not.toContain(warning);
+    expect(renderSummary(applied(['x']))).not.toContain(warning);
+    expect(renderSummary(applied(['x']))).not.toContain('digests-file');
+    expect(renderSummary(run([nothing()]))).toContain(warning);
+  });
+
+  it('shows what is held back, so that it can be judged', () => {
+    const title = (of: Run) => /^### What .*not delete.*$/m.exec(renderSummary(of))?.[0];
+    expect(title(run([held]))).toBe('### What was found and not deleted');
+    expect(title(run([held], { dryRun: true }))).toBe('### What a real run would not delete');
+    for (const dryRun of [true, false]) {
+      expect(renderSummary(run([held], { dryRun }))).toContain(
+        `| \`${d('b 1')}\` | image | 20 MB | 30 days | no tag, and nothing that stays refers to it |`,
+      );
+    }
+    expect(title(cleanRun())).toBeUndefined();
+  });
+
+  it('says why a dry-run would be held back, and makes a problem of it for a real run only', () => {
+    const title = '### What would hold a real run back';
+    expect(renderSummary(run([held]))).not.toContain(title);
+    const text = renderSummary(run([held], { dryRun: true }));
+    expect(text).toContain(`${title}\n\n- \`b\`: nothing is deleted here: 2 of the 2 manifests`);
+    expect(text).not.toContain('### Problems');
+    expect(text).toContain(
+      'A real run would leave 2 orphans: see "What would hold a real run back".',
+    );
+  });
+
+  it('tells of the backup where something was deleted, or may have been', () => {
+    const backup = '/tmp/<b>`x`';
+    const title = '### To take it back\n\nEvery manifest was saved in `/tmp/<b>ˋxˋ` before';
+    const made = (ends: Parameters<typeof ended>[0]) =>
+      renderSummary(run([ended(ends, ['x'])], { backup }));
+    expect(made({ deleted: [d('x')] })).toContain(title);
+    expect(made({ healed: [d('x')] })).toContain(title);
+    expect(made({ failed: [refused] })).toContain(title);
+    // Such as all, when nothing could be saved.
+    expect(made({ skipped: [refused] })).not.toContain('To take it back');
+    expect(made({ gone: [d('x')] })).not.toContain('To take it back');
+    expect(renderSummary(cleanRun())).not.toContain('To take it back');
+  });
+
+  it('says of protect-files what they named, also where that saved nothing', () => {
+    const text = renderSummary({ ...cleanRun(), pinned: { files: 1, digests: 2 } });
+    expect(text).toContain(
+      '`protect-files` named 2 digests in 1 file. None of them had to be saved here: what was found of them has a tag.',
+    );
+    expect(renderSummary(cleanRun())).not.toContain('What is protected');
+  });
+
+  it('names every manifest that a file saved, and only counts what the input protects whole', () => {
+    const names = Array.from({ length: 100 }, (_, at) => `m${String(at)}`);
+    const saved = (by: (name: string) => readonly string[]) =>
+      renderSummary(
+        run([
+          {
+            inventory: inventory('a', { manifests: byDigest(...names.map((name) => image(name))) }),
+            plan: plan('a', {
+              keep: names.map((name) => kept(name, { kind: 'protected', by: by(name) })),
+            }),
+            warnings: [],
+          },
+        ]),
+      );
+    const byFile = saved((name) => [PROTECT, `k8s/${name}.yaml`]);
+    for (const name of names) {
+      expect(byFile).toContain(`| \`a@${d(name)}\` | image | \`protect\`, \`k8s/${name}.yaml\` |`);
+    }
+    expect(byFile).toContain('<details><summary>100 rows</summary>');
+    const byInput = saved((name) => (name === 'm7' ? ['k8s/7.yaml'] : [PROTECT]));
+    expect(byInput).toContain(`| \`a@${d('m7')}\` | image | \`k8s/7.yaml\` |`);
+    expect(byInput).toContain('| `a` | 99 manifests | `protect` |');
+    expect(byInput.match(/^\| `a@sha256:/gm)).toHaveLength(1);
+    const few = saved((name) => (name < 'm18' ? [PROTECT] : ['k8s/x.yaml']));
+    expect(few.match(/^\| `a@sha256:.*\| `protect` \|$/gm)).toHaveLength(
+      names.filter((name) => name < 'm18').length,
+    );
+  });
+
+  it.each([
+    [NOW - 12_000 - DAY, ' that was made 1 day before it'],
+    [NOW + DAY, ''],
+    [Number.NaN, ''],
+  ])('is not lost for a plan of %d', (createdAt, made) => {
+    expect(renderSummary(applied(['x'], { applied: { createdAt, ignored: 0 } }))).toContain(
+      `This run carried out the plan of \`apply-plan\`${made}, and nothing else. 1 manifest of it was left`,
+    );
+  });
+
+  it('says of a plan that nothing of it had to be left', () => {
+    const [web] = cleanRun().repositories;
+    const approved = new Set(web?.plan.orphans.map(({ digest }) => digest));
+    const made = run(web === undefined ? [] : [{ ...web, approved }], {
+      dryRun: true,
+      applied: { createdAt: NOW - DAY, ignored: 1 },
+    });
+    expect(renderSummary(made)).toContain(
+      'and nothing else. 1 manifest of it is in repositories that `repositories` leaves out. All that it says of the repositories that were looked at was still to be deleted.',
     );
   });
 
@@ -162,11 +343,15 @@ function hugeRun(orphans: number, text = EVIL, repositories = 3_000): Run {
   const failed = names.filter((_, at) => at % 5 === 0).map(d);
   const large: RepositoryRun = {
     inventory: inventory(text, {
-      manifests: byDigest(...manifests),
+      manifests: byDigest(...manifests, image('saved', [], { artifactType: text })),
       brokenTags: names.slice(0, 5_000).map((name) => `${text}${name}`),
     }),
     plan: plan(text, {
-      keep: names.map((name) => kept(`kept ${name}`, { kind: 'unknown-type', mediaType: text })),
+      keep: [
+        ...names.map((name) => kept(`kept ${name}`, { kind: 'unknown-type', mediaType: text })),
+        kept('saved', { kind: 'protected', by: [text, PROTECT, `${text}.yaml`, text, text] }),
+        kept('left', { kind: 'tagged', tags: [text, text] }),
+      ],
       orphans: names.map((name) => orphan(name, { kind: 'digest-tag', tag: text, of: d('of') })),
     }),
     outcome: outcome(text, {
@@ -174,13 +359,18 @@ function hugeRun(orphans: number, text = EVIL, repositories = 3_000): Run {
       failed: failed.map((digest) => ({ digest, why: text })),
       broken: [{ what: text, why: text }],
     }),
+    approved: new Set([d('saved'), d('left'), d('lost')]),
     warnings: names.slice(0, 5_000).map(() => text),
   };
   const others = Array.from({ length: repositories }, (_, at) =>
     moved(`${text}${String(at)}`, at, NOW),
   );
-  return run([large, ...others], {
+  const held = refusing(`${text}held`, 1, { kind: 'no-deletes', why: text });
+  return run([large, held, ...others], {
     failures: [text],
+    backup: text,
+    applied: { createdAt: NOW, ignored: 1 },
+    pinned: { files: 1, digests: 1 },
     intake: {
       candidates: new Map(),
       understood: 1,
@@ -212,7 +402,8 @@ describe('the summary of a huge and hostile run', () => {
     const shown = text.match(/^\| `sha256:[0-9a-f]{64}` \|/gm)?.length ?? 0;
     const cut = Number(/… and ([\d,]+) more manifests/.exec(text)?.[1]?.replaceAll(',', ''));
     expect(shown).toBeGreaterThan(500);
-    expect(shown + cut).toBe(80_000 + 3_000);
+    // The last is the one that was found and not deleted.
+    expect(shown + cut).toBe(80_000 + 3_000 + 1);
   });
 
   it('keeps the worst problem in sight', () => {
@@ -240,7 +431,7 @@ describe('the summary of any run', () => {
       fc.property(fc.integer({ min: 2_000, max: 200_000 }), (limit) => {
         const text = renderSummary(made, limit);
         expect(Buffer.byteLength(text)).toBeLessThanOrEqual(limit);
-        expect(text.startsWith('## Deleted 3,240 of 3,300 orphan manifests')).toBe(true);
+        expect(text.startsWith('## Deleted 3,240 of 3,301 orphan manifests')).toBe(true);
         expect(text).toContain('### Problems');
       }),
       { numRuns: 15 },
@@ -261,7 +452,7 @@ describe('the summary of any run', () => {
         const outside = outsideCode(text);
         expect(outside).not.toMatch(/[<@[\]]|#\d/);
         for (const line of outside.split('\n').filter((row) => row.startsWith('|'))) {
-          expect([4, 6, 9]).toContain(line.match(/\|/g)?.length);
+          expect([3, 4, 6, 9]).toContain(line.match(/\|/g)?.length);
         }
       }),
       { numRuns: 200 },

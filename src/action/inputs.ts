@@ -3,11 +3,16 @@
  * what is secret before anything else can print it.
  */
 import { accessSync, constants, readFileSync, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
 
 import * as core from '@actions/core';
 import ms, { type StringValue } from 'ms';
 
+import { DEFAULT_MAX_DELETES, type MaxDeletes } from '../cleanup/brakes.js';
 import { patternMistake, selectRepositories } from '../cleanup/selection.js';
+import { isRepository } from '../oci/reference.js';
+import { readProtect } from '../protection/protection.js';
 import type { Settings } from './settings.js';
 
 /** Every input that is wrong, what it got and what it takes, in one message. */
@@ -16,6 +21,8 @@ export class InputError extends Error {
 }
 
 const MOST_CONCURRENCY = 128;
+const MOST_KEPT = 1_000_000;
+const LEDGER_REPOSITORY = 'manifest-cleanup-ledger';
 
 /** The two spellings of booleans beside these, `yes` and `on`, are strings in YAML 1.2. */
 const TRUE = ['true', 'True', 'TRUE'];
@@ -51,8 +58,8 @@ export function readSettings(): Settings {
     mistake('username', 'a name without a colon (RFC 7617 gives it another meaning)');
   }
 
-  const flag = (name: string): boolean => {
-    const text = core.getInput(name) || 'false';
+  const flag = (name: string, otherwise = 'false'): boolean => {
+    const text = core.getInput(name) || otherwise;
     if (!TRUE.includes(text) && !FALSE.includes(text)) {
       mistake(name, '`true` or `false`', text);
     }
@@ -65,14 +72,24 @@ export function readSettings(): Settings {
   const ca = readCaFile(core.getInput('ca-file'), mistake);
   const selection = readPatterns(core.getInput('repositories'), mistake);
   const digestsFiles = lines(core.getInput('digests-file')).filter((path) =>
-    isReadable(path, mistake),
+    isReadable('digests-file', path, mistake),
   );
   const gracePeriod = readDuration(core.getInput('grace-period') || '24h', mistake);
   const danglingReferrers = core.getInput('dangling-referrers') || 'keep';
   if (danglingReferrers !== 'keep' && danglingReferrers !== 'delete') {
     mistake('dangling-referrers', '`keep` or `delete`', danglingReferrers);
   }
+  const ledgerRepository = readLedgerRepository(core.getInput('ledger-repository'), mistake);
   const concurrency = readConcurrency(core.getInput('concurrency') || '16', mistake);
+  const keepUntagged = readCount('keep-untagged', core.getInput('keep-untagged') || '0', mistake);
+  const protection = readProtect(core.getInput('protect'), registry?.host ?? '', (entry) => {
+    const takes =
+      'digests, `repository@sha256:…` and repository names or globs such as `team/**`, without exclusions';
+    mistake('protect', takes, entry);
+  });
+  const verify = flag('verify', 'true');
+  const modes = readModes(dryRun, mistake);
+  const maxDeletes = readMaxDeletes(core.getInput('max-deletes'), mistake);
   const reportFile = core.getInput('report-file');
 
   if (mistakes.length > 0 || registry === undefined) {
@@ -92,6 +109,17 @@ export function readSettings(): Settings {
     dryRun,
     gracePeriod: gracePeriod ?? 0,
     danglingReferrers: danglingReferrers === 'delete' ? 'delete' : 'keep',
+    keepUntagged: keepUntagged ?? 0,
+    protection,
+    protectFiles: lines(core.getInput('protect-files')).filter((line) => !line.startsWith('#')),
+    // A plan is no surprise: it can't delete more than somebody has seen, unless that was limited, too.
+    ...(maxDeletes === undefined && modes.applyPlan !== undefined
+      ? {}
+      : { maxDeletes: maxDeletes ?? DEFAULT_MAX_DELETES }),
+    verify,
+    backupDirectory: core.getInput('backup-dir') || defaultBackupDirectory(),
+    ...modes,
+    ...(ledgerRepository === undefined ? {} : { ledgerRepository }),
     concurrency: concurrency ?? 1,
     ...(reportFile === '' ? {} : { reportFile }),
   };
@@ -173,17 +201,94 @@ function readPatterns(text: string, mistake: Mistake) {
   return selectRepositories(good);
 }
 
-function isReadable(path: string, mistake: Mistake): boolean {
+function isReadable(
+  input: string,
+  path: string,
+  mistake: Mistake,
+  takes = 'paths of readable files, one per line',
+  isDirectory = false,
+): boolean {
   try {
     accessSync(path, constants.R_OK);
-    if (!statSync(path).isDirectory()) {
+    if (statSync(path).isDirectory() === isDirectory) {
       return true;
     }
   } catch {
     // told below
   }
-  mistake('digests-file', 'paths of readable files, one per line', path);
+  mistake(input, takes, path);
   return false;
+}
+
+/** What a run does instead of the usual; each of them goes alone. */
+function readModes(dryRun: boolean, mistake: Mistake) {
+  const [planFile, applyPlan, restoreFrom] = ['plan-file', 'apply-plan', 'restore-from'].map(
+    (name) => core.getInput(name) || undefined,
+  );
+  const given = Object.entries({
+    'plan-file': planFile,
+    'apply-plan': applyPlan,
+    'restore-from': restoreFrom,
+  }).filter(([, value]) => value !== undefined);
+  if (given.length > 1) {
+    const names = given.map(([name]) => `\`${name}\``).join(' and ');
+    mistake(
+      given[1]?.[0] ?? '',
+      `no value together with others of its kind: ${names} exclude each other`,
+    );
+  } else if (planFile !== undefined && !dryRun) {
+    mistake(
+      'plan-file',
+      'a path in a run with `dry-run: true`, which is what writes a plan',
+      planFile,
+    );
+  }
+  if (applyPlan !== undefined) {
+    isReadable(
+      'apply-plan',
+      applyPlan,
+      mistake,
+      'the path of a plan that a dry-run wrote as its `plan-file`',
+    );
+  }
+  if (restoreFrom !== undefined) {
+    const takes = 'a directory that a run of this action left as its `backup-dir`';
+    isReadable('restore-from', restoreFrom, mistake, takes, true);
+  }
+  return {
+    ...(planFile === undefined ? {} : { planFile }),
+    ...(applyPlan === undefined ? {} : { applyPlan }),
+    ...(restoreFrom === undefined ? {} : { restoreFrom }),
+  };
+}
+
+function readCount(input: string, text: string, mistake: Mistake): number | undefined {
+  return /^\d{1,7}$/.test(text) && Number(text) <= MOST_KEPT
+    ? Number(text)
+    : mistake(input, `a whole number from 0 to ${String(MOST_KEPT)}`, text);
+}
+
+function readMaxDeletes(text: string, mistake: Mistake): MaxDeletes | undefined {
+  if (text === '') {
+    return undefined;
+  }
+  const [, amount = '', percent] = /^(\d{1,9}|\d{1,3}(?:\.\d{1,6})?(?=%))(%)?$/.exec(text) ?? [];
+  const number = amount === '' ? Number.NaN : Number(amount);
+  if (percent === undefined && Number.isSafeInteger(number)) {
+    return { kind: 'count', count: number };
+  }
+  return number <= 100
+    ? { kind: 'share', percent: number, exempt: 0 }
+    : mistake(
+        'max-deletes',
+        'a whole number of manifests for the run, or a share of each repository such as `30%`, up to `100%`',
+        text,
+      );
+}
+
+/** Emptied by GitHub's runner after the job; elsewhere there is no such place. */
+function defaultBackupDirectory(): string {
+  return path.join(process.env['RUNNER_TEMP'] || tmpdir(), 'registry-manifest-cleanup-backup');
 }
 
 function readDuration(text: string, mistake: Mistake): number | undefined {
@@ -197,6 +302,17 @@ function readDuration(text: string, mistake: Mistake): number | undefined {
   return Number.isFinite(duration) && duration >= 0
     ? duration
     : mistake('grace-period', takes, text);
+}
+
+/** `undefined` for `off`, as for a mistake. */
+function readLedgerRepository(text: string, mistake: Mistake): string | undefined {
+  const name = text || LEDGER_REPOSITORY;
+  if (name === 'off') {
+    return undefined;
+  }
+  return isRepository(name)
+    ? name
+    : mistake('ledger-repository', 'a repository name such as `team/ledger`, or `off`', text);
 }
 
 function readConcurrency(text: string, mistake: Mistake): number | undefined {

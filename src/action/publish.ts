@@ -4,8 +4,8 @@ import { dirname, resolve } from 'node:path';
 
 import * as core from '@actions/core';
 
-import { reportLines } from '../report/json.js';
 import { outputs } from '../report/outputs.js';
+import { renderRestore, restoreCounts, type RestoreRun } from '../report/restore.js';
 import type { Run } from '../report/run.js';
 import { renderSummary } from '../report/summary.js';
 
@@ -21,23 +21,38 @@ export async function publish(run: Run, redact: (text: string) => string): Promi
   for (const [name, value] of Object.entries(outputs(run))) {
     core.setOutput(name, value);
   }
+  await addSummary(redact(renderSummary(run)));
+}
+
+/** The same for a run that puts a backup back. */
+export async function publishUndo(
+  run: RestoreRun,
+  redact: (text: string) => string,
+): Promise<void> {
+  const { restored, failed } = restoreCounts(run);
+  core.setOutput('restored-count', String(restored));
+  core.setOutput('failed-count', String(failed));
+  await addSummary(redact(renderRestore(run)));
+}
+
+async function addSummary(text: string): Promise<void> {
   if ((process.env['GITHUB_STEP_SUMMARY'] ?? '') !== '') {
-    await core.summary.addRaw(redact(renderSummary(run))).write();
+    await core.summary.addRaw(text).write();
   }
 }
 
-/** Writes the JSON report, whole or with an error, and sets the output of its path. */
-export async function writeReport(
-  run: Run,
+/** Writes a file, whole or with an error, and sets the output of its path. */
+export async function writeLines(
+  output: 'report-file' | 'plan-file',
   file: string,
-  redact: (text: string) => string,
+  lines: Iterable<string>,
 ): Promise<void> {
   const path = resolve(file);
   await mkdir(dirname(path), { recursive: true });
   const handle = await open(path, 'w');
   try {
     let piece = '';
-    for (const text of reportLines(run, redact)) {
+    for (const text of lines) {
       piece += text;
       if (piece.length >= PIECE) {
         await handle.write(piece);
@@ -48,5 +63,5 @@ export async function writeReport(
   } finally {
     await handle.close();
   }
-  core.setOutput('report-file', path);
+  core.setOutput(output, path);
 }

@@ -6,13 +6,19 @@ import type { Digest } from '../oci/digest.js';
 import type { Manifest } from '../oci/manifest.js';
 import type { Inventory } from './inventory.js';
 
-/** The manifests whose digests this one's bytes hold: it was made after each of them. */
-export function contained(manifest: Manifest): Digest[] {
+/**
+ * Of the manifests whose digests this one's bytes hold, which it was made after, those whose age tells how young it
+ * must be. Not a subject that a run has seen in use, unless it is a child as well: it is no part of a push in
+ * progress, and neither is what describes it, which waits for no tag.
+ */
+export function datedBy(manifest: Manifest, past: Inventory['past']): Digest[] {
   if (manifest.kind === 'unknown') {
     return [];
   }
+  const { subject } = manifest;
   const children = manifest.kind === 'index' ? manifest.children.map(({ digest }) => digest) : [];
-  return manifest.subject === undefined ? children : [...children, manifest.subject];
+  const isOld = subject !== undefined && past.get(subject)?.everInUse === true;
+  return subject === undefined || isOld ? children : [...children, subject];
 }
 
 /**
@@ -20,10 +26,10 @@ export function contained(manifest: Manifest): Digest[] {
  * and its subject's digests, so it is younger than the youngest of them.
  */
 export class Births {
-  readonly #inventory: Pick<Inventory, 'manifests' | 'facts'>;
+  readonly #inventory: Pick<Inventory, 'manifests' | 'facts' | 'past'>;
   readonly #known = new Map<Digest, number | undefined>();
 
-  constructor(inventory: Pick<Inventory, 'manifests' | 'facts'>) {
+  constructor(inventory: Pick<Inventory, 'manifests' | 'facts' | 'past'>) {
     this.#inventory = inventory;
   }
 
@@ -52,6 +58,6 @@ export class Births {
 
   #inner(digest: Digest): Digest[] {
     const manifest = this.#inventory.manifests.get(digest);
-    return manifest === undefined ? [] : contained(manifest);
+    return manifest === undefined ? [] : datedBy(manifest, this.#inventory.past);
   }
 }

@@ -26,7 +26,7 @@ export interface Graph {
   readonly edges: ReadonlyMap<Digest, readonly Edge[]>;
 }
 
-export function compare(a: string, b: string): number {
+export function compare<T extends string | number>(a: T, b: T): number {
   return a < b ? -1 : a > b ? 1 : 0;
 }
 

@@ -1,4 +1,5 @@
 /** One repository as it was read. Plain values: nothing here reads or decides. */
+import type { LedgerRecord } from '../ledger/record.js';
 import type { Digest } from '../oci/digest.js';
 import type { ImageFacts } from '../oci/image-config.js';
 import type { Manifest } from '../oci/manifest.js';
@@ -14,7 +15,11 @@ export interface Gap {
 }
 
 /** Where a digest was first heard of. */
-export type Source = 'tag' | 'input' | 'child' | 'subject' | 'digest-tag' | 'referrers';
+export type Source =
+  'tag' | 'input' | 'ledger' | 'protected' | 'child' | 'subject' | 'digest-tag' | 'referrers';
+
+/** What earlier runs saw of a manifest that is, or was, in this repository. */
+export type Past = Pick<LedgerRecord, 'firstSeen' | 'everInUse' | 'status' | 'since'>;
 
 export interface Inventory {
   readonly repository: string;
@@ -30,5 +35,7 @@ export interface Inventory {
   readonly sources: ReadonlyMap<Digest, Source>;
   /** by image manifest, for those whose config was read (the possible orphans) */
   readonly facts: ReadonlyMap<Digest, ImageFacts>;
+  /** of manifests that the ledger remembers, whether or not they are still there */
+  readonly past: ReadonlyMap<Digest, Past>;
   readonly gaps: readonly Gap[];
 }

@@ -1,18 +1,25 @@
 /** For each manifest of an inventory: keep or delete, and the reason. */
+import { isLedgerArtifact } from '../ledger/artifact.js';
 import type { Digest } from '../oci/digest.js';
 import type { ImageManifest } from '../oci/manifest.js';
 import { isImageConfigType } from '../oci/media-types.js';
-import { Births, contained } from './births.js';
+import { protectionIn, type Protection, type Protector } from '../protection/protection.js';
+import { Births, datedBy } from './births.js';
 import { buildGraph, compare, reach, type Graph, type Step } from './graph.js';
-import type { Inventory } from './inventory.js';
+import type { Inventory, Past } from './inventory.js';
+import { newestOf } from './newest.js';
 import { deletionOrder } from './order.js';
 
 export type KeepReason =
   | { readonly kind: 'tagged'; readonly tags: readonly string[] }
+  /** by the input `protect` or by files, whose paths these are */
+  | { readonly kind: 'protected'; readonly by: readonly Protector[] }
   /** `created` in epoch milliseconds: of its own config, or of the youngest image that it contains or describes */
   | { readonly kind: 'young'; readonly created: number }
+  /** never seen in use, and first seen by an earlier run at this time (epoch milliseconds), which is recent */
+  | { readonly kind: 'new'; readonly firstSeen: number }
   | { readonly kind: 'unknown-type'; readonly mediaType: string }
-  /** its subject isn't in this repository: it may describe an image elsewhere */
+  /** its subject isn't in this repository, nor remembered to have been: it may describe an image elsewhere */
   | { readonly kind: 'dangling-referrer'; readonly subject: Digest }
   | { readonly kind: 'dangling-digest-tag'; readonly tag: string; readonly names: Digest }
   | { readonly kind: 'child'; readonly of: Digest }
@@ -20,6 +27,12 @@ export type KeepReason =
   | { readonly kind: 'referrer'; readonly of: Digest }
   | { readonly kind: 'digest-tag'; readonly tag: string; readonly of: Digest }
   | { readonly kind: 'mentioned'; readonly by: Digest }
+  /** one of the newest orphans, which `keep-untagged` keeps for roll-backs */
+  | { readonly kind: 'recent' }
+  /** an orphan as well, but not one that the plan which is carried out says */
+  | { readonly kind: 'not-in-plan' }
+  /** this action's own memory, in a repository that is cleaned beside it */
+  | { readonly kind: 'ledger' }
   /** nothing reaches it, but something in this repository couldn't be read */
   | { readonly kind: 'gap' };
 
@@ -29,7 +42,7 @@ export type DeleteReason =
   | { readonly kind: 'child'; readonly of: Digest }
   | { readonly kind: 'referrer'; readonly of: Digest }
   | { readonly kind: 'digest-tag'; readonly tag: string; readonly of: Digest }
-  /** its subject isn't in this repository, and the user asked to delete such manifests */
+  /** its subject isn't in this repository: it was once, or the user asked to delete such manifests */
   | { readonly kind: 'dangling'; readonly subject: Digest };
 
 export interface Kept {
@@ -58,6 +71,11 @@ export interface Policy {
   /** milliseconds; a manifest known to be younger is kept. 0 switches the question off */
   readonly gracePeriod: number;
   readonly danglingReferrers: 'keep' | 'delete';
+  /** so many of the newest orphans are kept, with what they reach */
+  readonly keepUntagged: number;
+  readonly protection: Protection;
+  /** by repository, all that may be deleted there; absent: whatever is an orphan may */
+  readonly approved?: ReadonlyMap<string, ReadonlySet<Digest>>;
   /** epoch milliseconds: the time that ages are measured against, the same for the whole run */
   readonly now: number;
 }
@@ -69,24 +87,67 @@ export interface Policy {
 export function makePlan(inventory: Inventory, policy: Policy): Plan {
   const graph = buildGraph(inventory);
   const roots = findRoots(inventory, graph, policy);
-  const steps = reach(graph, [...roots.keys()].sort(compare));
+  let { steps, unreached } = reachFrom(roots, graph);
+  if (inventory.gaps.length > 0) {
+    // What couldn't be read might have named any of them (rule 4).
+    unreached.forEach((digest) => roots.set(digest, { kind: 'gap' }));
+    unreached.clear();
+  }
+  // Of what nothing reaches, some stays all the same, and then also what it reaches.
+  for (const findMore of [newestOrphans, unapprovedOrphans]) {
+    const more = findMore(inventory, graph, unreached, policy);
+    if (more.size > 0) {
+      more.forEach((reason, digest) => roots.set(digest, reason));
+      ({ steps, unreached } = reachFrom(roots, graph));
+    }
+  }
   const keep: Kept[] = [...roots].map(([digest, reason]) => ({ digest, reason }));
   for (const [digest, step] of steps) {
     keep.push({ digest, reason: reasonOf(step) });
-  }
-  const unreached = new Set(
-    [...inventory.manifests.keys()].filter((digest) => !roots.has(digest) && !steps.has(digest)),
-  );
-  if (inventory.gaps.length > 0) {
-    // What couldn't be read might have named any of them (rule 4).
-    keep.push(...[...unreached].map((digest) => ({ digest, reason: { kind: 'gap' } as const })));
-    unreached.clear();
   }
   return {
     repository: inventory.repository,
     keep: keep.sort((a, b) => compare(a.digest, b.digest)),
     orphans: describeOrphans(inventory, graph, unreached),
   };
+}
+
+type Roots = Map<Digest, KeepReason>;
+
+function reachFrom(roots: Roots, graph: Graph) {
+  const steps = reach(graph, [...roots.keys()].sort(compare));
+  const unreached = new Set(
+    [...graph.edges.keys()].filter((digest) => !roots.has(digest) && !steps.has(digest)),
+  );
+  return { steps, unreached };
+}
+
+/** The orphans that `keep-untagged` keeps: those that are no part of another one, and nothing about one. */
+function newestOrphans(
+  inventory: Inventory,
+  graph: Graph,
+  orphans: ReadonlySet<Digest>,
+  policy: Policy,
+): Roots {
+  if (policy.keepUntagged === 0) {
+    return new Map();
+  }
+  const reasons = orphanReasons(inventory, graph, orphans);
+  const heads = [...orphans].filter((digest) => !reasons.has(digest));
+  const aging = { inventory, graph, births: new Births(inventory), now: policy.now };
+  const newest = newestOf(heads, orphans, policy.keepUntagged, aging);
+  return new Map(newest.map((digest) => [digest, { kind: 'recent' }]));
+}
+
+function unapprovedOrphans(
+  { repository }: Inventory,
+  _graph: Graph,
+  orphans: ReadonlySet<Digest>,
+  { approved }: Policy,
+): Roots {
+  const listed = approved && (approved.get(repository) ?? new Set());
+  const others = listed === undefined ? [] : [...orphans].filter((digest) => !listed.has(digest));
+  return new Map(others.map((digest) => [digest, { kind: 'not-in-plan' }]));
 }
 
 function reasonOf({ from, edge }: Step): KeepReason {
@@ -103,9 +164,9 @@ function reasonOf({ from, edge }: Step): KeepReason {
 }
 
 /** What keeps a manifest by itself; of several reasons the first is told. */
-function findRoots(inventory: Inventory, graph: Graph, policy: Policy): Map<Digest, KeepReason> {
+function findRoots(inventory: Inventory, graph: Graph, policy: Policy): Roots {
   const { manifests } = inventory;
-  const roots = new Map<Digest, KeepReason>();
+  const roots: Roots = new Map();
   const keep = (digest: Digest, reason: KeepReason) => {
     if (!roots.has(digest)) {
       roots.set(digest, reason);
@@ -114,52 +175,97 @@ function findRoots(inventory: Inventory, graph: Graph, policy: Policy): Map<Dige
   for (const [digest, tags] of graph.rootTags) {
     keep(digest, { kind: 'tagged', tags });
   }
-  for (const { digest, mediaType, kind } of manifests.values()) {
+  const protection = protectionIn(inventory.repository, policy.protection);
+  for (const manifest of manifests.values()) {
+    const { digest, mediaType, kind } = manifest;
+    const by = protection.of(digest);
+    if (by.length > 0) {
+      keep(digest, { kind: 'protected', by });
+    }
     if (kind === 'unknown') {
       keep(digest, { kind: 'unknown-type', mediaType });
+    } else if (isLedgerArtifact(manifest)) {
+      keep(digest, { kind: 'ledger' });
     }
   }
   if (policy.danglingReferrers === 'keep') {
+    // What the ledger remembers lived here, so what describes it describes nothing any more.
+    const isElsewhere = (digest: Digest) => !manifests.has(digest) && !inventory.past.has(digest);
     for (const manifest of manifests.values()) {
       if (manifest.kind !== 'unknown' && manifest.subject !== undefined) {
         const { subject } = manifest;
-        if (!manifests.has(subject)) {
+        if (isElsewhere(subject)) {
           keep(manifest.digest, { kind: 'dangling-referrer', subject });
         }
       }
     }
     for (const { tag, names, target } of graph.digestTags) {
-      if (!manifests.has(names)) {
+      if (isElsewhere(names)) {
         keep(target, { kind: 'dangling-digest-tag', tag, names });
       }
     }
   }
   const births = new Births(inventory);
   for (const digest of policy.gracePeriod === 0 ? [] : manifests.keys()) {
-    const created = births.of(digest);
-    if (created !== undefined && created > policy.now - policy.gracePeriod) {
-      keep(digest, { kind: 'young', created });
+    const youth = youthOf(digest, inventory, births, policy);
+    if (youth !== undefined) {
+      keep(digest, youth);
     }
   }
   return roots;
 }
 
 /**
- * The images whose config has to be read before this plan can be believed: the possible orphans, and
- * what they contain. Empty when ages don't matter or are all known.
+ * Why a manifest is too young to be judged, if it is. One that a run saw in use was pushed completely. Of
+ * another that a run saw, that is the age which is sure; of what no run saw, only its config tells.
+ */
+function youthOf(
+  digest: Digest,
+  { past }: Inventory,
+  births: Births,
+  { now, gracePeriod }: Policy,
+): KeepReason | undefined {
+  const before = past.get(digest);
+  if (before !== undefined && tellsAge(before)) {
+    const { everInUse, firstSeen } = before;
+    return !everInUse && firstSeen > now - gracePeriod ? { kind: 'new', firstSeen } : undefined;
+  }
+  const created = births.of(digest);
+  return created !== undefined && created > now - gracePeriod
+    ? { kind: 'young', created }
+    : undefined;
+}
+
+/** Not of what was old enough before, by its config, and could not be deleted or was gone for a while. */
+function tellsAge({ everInUse, status }: Past): boolean {
+  return everInUse || status !== 'leaving';
+}
+
+/**
+ * The images whose config has to be read before this plan can be believed: the possible orphans, also those
+ * that stay as the newest of them, and what they contain. Empty when ages don't matter or are all known. What
+ * tells enough for the grace period does not tell which of several is the newest.
  */
 export function unknownAges(inventory: Inventory, plan: Plan, policy: Policy): ImageManifest[] {
-  if (policy.gracePeriod === 0) {
+  if (policy.gracePeriod === 0 && policy.keepUntagged === 0) {
     return [];
   }
-  const queue = new Set(plan.orphans.map(({ digest }) => digest));
+  const recent = plan.keep.filter(({ reason }) => reason.kind === 'recent');
+  const queue = new Set(
+    [...plan.orphans, ...recent]
+      .map(({ digest }) => digest)
+      .filter((digest) => {
+        const before = inventory.past.get(digest);
+        return policy.keepUntagged > 0 || before === undefined || !tellsAge(before);
+      }),
+  );
   const images: ImageManifest[] = [];
   for (const digest of queue) {
     const manifest = inventory.manifests.get(digest);
     if (manifest === undefined) {
       continue;
     }
-    contained(manifest).forEach((inner) => queue.add(inner));
+    datedBy(manifest, inventory.past).forEach((inner) => queue.add(inner));
     if (
       manifest.kind === 'image' &&
       isImageConfigType(manifest.config.mediaType) &&

@@ -2,23 +2,17 @@
  * Reads one repository into an inventory. Only reads: GET and HEAD. What can't be read becomes a gap,
  * and never a silent absence.
  */
-import pMap from 'p-map';
-
-import { RequestFailure } from '../http/message.js';
 import type { Digest } from '../oci/digest.js';
 import type { ImageManifest, Manifest } from '../oci/manifest.js';
 import { parseDigestTag } from '../oci/reference.js';
+import { protectionIn, type Protector } from '../protection/protection.js';
 import type { RegistryReader } from '../registry/reader.js';
-import type { Gap, ImageFacts, Inventory, Source } from './inventory.js';
+import { createAttempts, type Attempts, type Progress } from './attempts.js';
+import type { ImageFacts, Inventory, Past, Source } from './inventory.js';
 import { makePlan, unknownAges, type Plan, type Policy } from './plan.js';
+import { createSharing } from './sharing.js';
 
-/** Told about every step of the reading, for a progress line. */
-export interface Progress {
-  /** so many more things are to be read */
-  expect(count: number): void;
-  /** one of them was */
-  done(): void;
-}
+export type { Progress } from './attempts.js';
 
 export interface SurveyOptions {
   readonly reader: RegistryReader;
@@ -30,34 +24,45 @@ export interface SurveyOptions {
 export interface Survey {
   readonly inventory: Inventory;
   readonly plan: Plan;
+  /** the bytes, as text, of the manifests that were fetched */
+  readonly bodies: ReadonlyMap<Digest, string>;
 }
 
-/** After so many gaps reading on would only cost time: nothing here will be deleted anyway. */
-const MOST_GAPS = 10;
+/** What is known of a repository before it is looked at. A manifest can't change, but it can be gone. */
+export interface Known {
+  readonly manifests: ReadonlyMap<Digest, Manifest>;
+  readonly past: ReadonlyMap<Digest, Past>;
+  /** given when the manifests were seen in this very run: then they are not asked for again */
+  readonly earlier?: Pick<Inventory, 'tags' | 'facts'>;
+}
+
+const NOTHING: Known = { manifests: new Map(), past: new Map() };
 
 /**
  * Reads a repository until nothing new appears: its tags, the candidates, and every manifest that one
  * of those names. Then, for what looks like an orphan, the ages and referrers that might save it; with
  * them the plan is made again, until it asks for nothing more.
  *
+ * What is known is not fetched again: tags are resolved with HEAD, and known manifests are asked for only
+ * if nothing in use names them. Should anything look like an orphan, the rest of them are asked for as well.
+ *
  * @param candidates digests that may exist in the repository
- * @param earlier an inventory of the same repository, when this is the second look before a sweep: its
- *   manifests are not fetched again (their bytes can't change), and its tags are resolved with HEAD
  */
 export async function surveyRepository(
   repository: string,
   candidates: Iterable<Digest>,
   options: SurveyOptions,
-  earlier?: Inventory,
+  known: Known = NOTHING,
 ): Promise<Survey> {
-  const reading = new Reading(repository, options, earlier);
+  const reading = new Reading(repository, options, known);
   await reading.readTags();
   await reading.follow([...candidates].map((digest) => ({ digest, source: 'input' })));
+  await reading.follow([...known.past.keys()].map((digest) => ({ digest, source: 'ledger' })));
   for (;;) {
     const inventory = reading.inventory();
     const plan = makePlan(inventory, options.policy);
     if (!(await reading.lookCloser(inventory, plan))) {
-      return { inventory, plan };
+      return { inventory, plan, bodies: reading.bodies };
     }
   }
 }
@@ -70,24 +75,30 @@ interface Found {
 class Reading {
   readonly #repository: string;
   readonly #options: SurveyOptions;
-  readonly #earlier: Inventory | undefined;
+  readonly #known: Known;
   readonly #tags = new Map<string, Digest>();
   readonly #manifests = new Map<Digest, Manifest>();
   readonly #absent = new Set<Digest>();
   readonly #brokenTags: string[] = [];
   readonly #sources = new Map<Digest, Source>();
   readonly #facts: Map<Digest, ImageFacts>;
-  readonly #gaps: Gap[] = [];
+  readonly #attempts: Attempts;
   /** asked for by digest: nothing is asked for twice, whatever came of it */
   readonly #begun = new Set<Digest>();
   readonly #askedForReferrers = new Set<Digest>();
+  #hasFoundProtected = false;
+  /** known manifests that something names, taken to be there without asking */
+  readonly #presumed = new Set<Digest>();
+  readonly bodies = new Map<Digest, string>();
+  readonly #share = createSharing();
   #hasReferrersApi = true;
 
-  constructor(repository: string, options: SurveyOptions, earlier: Inventory | undefined) {
+  constructor(repository: string, options: SurveyOptions, known: Known) {
     this.#repository = repository;
     this.#options = options;
-    this.#earlier = earlier;
-    this.#facts = new Map(earlier?.facts);
+    this.#known = known;
+    this.#facts = new Map(known.earlier?.facts);
+    this.#attempts = createAttempts(options);
   }
 
   inventory(): Inventory {
@@ -99,15 +110,16 @@ class Reading {
       brokenTags: [...this.#brokenTags].sort(),
       sources: new Map(this.#sources),
       facts: new Map(this.#facts),
-      gaps: [...this.#gaps],
+      past: this.#known.past,
+      gaps: this.#attempts.gaps(),
     };
   }
 
   async readTags(): Promise<void> {
-    const tags = await this.#attempt('the list of tags', () =>
+    const tags = await this.#attempts.one('the list of tags', () =>
       this.#options.reader.tags(this.#repository),
     );
-    await this.#each(
+    await this.#attempts.each(
       tags ?? [],
       (tag) => `tag ${tag}`,
       (tag) => this.#readTag(tag),
@@ -125,22 +137,29 @@ class Reading {
 
   async #readTag(tag: string): Promise<void> {
     const { reader } = this.#options;
-    const before = this.#earlier?.tags.get(tag);
-    if (before !== undefined) {
-      const known = this.#earlier?.manifests.get(before);
-      if (known !== undefined && (await reader.resolve(this.#repository, tag)) === before) {
-        this.#tags.set(tag, before);
-        this.#note(known, 'tag');
-        return;
-      }
-    }
-    const answer = await reader.manifest(this.#repository, tag);
-    if (answer.kind === 'absent') {
+    const { manifests, earlier } = this.#known;
+    // A tag that an earlier look of this run did not see is new, and so is what it points at.
+    const isLikelyKnown = manifests.size > 0 && earlier?.tags.has(tag) !== false;
+    const digest = isLikelyKnown ? await reader.resolve(this.#repository, tag) : undefined;
+    // By its digest, so that what was seen is not lost when the tag moves on between the two questions.
+    const manifest =
+      (digest && (manifests.get(digest) ?? (await this.#fetch(digest)))) ??
+      (await this.#fetch(tag));
+    if (manifest === undefined) {
       this.#brokenTags.push(tag);
     } else {
-      this.#tags.set(tag, answer.manifest.digest);
-      this.#note(answer.manifest, 'tag');
+      this.#tags.set(tag, manifest.digest);
+      this.#note(manifest, 'tag');
     }
+  }
+
+  async #fetch(reference: string): Promise<Manifest | undefined> {
+    const answer = await this.#options.reader.manifest(this.#repository, reference);
+    if (answer.kind === 'absent') {
+      return undefined;
+    }
+    this.bodies.set(answer.manifest.digest, answer.body);
+    return answer.manifest;
   }
 
   /** Reads these manifests and, wave by wave, all that they name. */
@@ -148,11 +167,11 @@ class Reading {
     let wave = this.#unread(found);
     while (wave.length > 0) {
       const read: Manifest[] = [];
-      await this.#each(
+      await this.#attempts.each(
         wave,
         ({ digest }) => `manifest ${digest}`,
         async ({ digest, source }) => {
-          const manifest = await this.#readManifest(digest);
+          const manifest = await this.#readManifest(digest, source);
           if (manifest === undefined) {
             this.#absent.add(digest);
             this.#sources.set(digest, source);
@@ -162,17 +181,46 @@ class Reading {
           }
         },
       );
-      wave = this.#gaps.length < MOST_GAPS ? this.#unread(read.flatMap(namedBy)) : [];
+      wave = !this.#attempts.isOver() ? this.#unread(read.flatMap(namedBy)) : [];
     }
   }
 
-  async #readManifest(digest: Digest): Promise<Manifest | undefined> {
-    const known = this.#earlier?.manifests.get(digest);
-    if (known !== undefined) {
+  async #readManifest(digest: Digest, source: Source): Promise<Manifest | undefined> {
+    const known = this.#known.manifests.get(digest);
+    if (known === undefined || this.#known.earlier !== undefined) {
+      return known ?? this.#fetch(digest);
+    }
+    if (source !== 'input' && source !== 'ledger') {
+      this.#presumed.add(digest);
       return known;
     }
-    const answer = await this.#options.reader.manifest(this.#repository, digest);
-    return answer.kind === 'found' ? answer.manifest : undefined;
+    return (await this.#isThere(digest)) ? known : undefined;
+  }
+
+  /** HEAD; and GET where its answer settles nothing, as that of an absent manifest never does. */
+  async #isThere(digest: Digest): Promise<boolean> {
+    const { reader } = this.#options;
+    return (
+      (await reader.resolve(this.#repository, digest)) === digest ||
+      (await this.#fetch(digest)) !== undefined
+    );
+  }
+
+  /** What was presumed is asked for. @returns whether there was any */
+  async #confirm(): Promise<boolean> {
+    const presumed = [...this.#presumed];
+    this.#presumed.clear();
+    await this.#attempts.each(
+      presumed,
+      (digest) => `manifest ${digest}`,
+      async (digest) => {
+        if (!(await this.#isThere(digest))) {
+          this.#manifests.delete(digest);
+          this.#absent.add(digest);
+        }
+      },
+    );
+    return presumed.length > 0;
   }
 
   #unread(found: readonly Found[]): Found[] {
@@ -186,7 +234,7 @@ class Reading {
   }
 
   #note(manifest: Manifest, source: Source): void {
-    this.#manifests.set(manifest.digest, manifest);
+    this.#manifests.set(manifest.digest, this.#share(manifest));
     if (!this.#sources.has(manifest.digest)) {
       this.#sources.set(manifest.digest, source);
     }
@@ -201,8 +249,15 @@ class Reading {
     if (plan.orphans.length === 0 || inventory.gaps.length > 0) {
       return false;
     }
+    // What a later run would take for a broken image must have been there before the first delete.
+    if (await this.#confirm()) {
+      return true;
+    }
+    if (await this.#findProtected()) {
+      return true;
+    }
     const young = unknownAges(inventory, plan, this.#options.policy);
-    await this.#each(
+    await this.#attempts.each(
       young,
       ({ config }) => `config ${config.digest}`,
       (image) => this.#readFacts(image),
@@ -216,7 +271,7 @@ class Reading {
     const found: Found[] = [];
     // The first question alone: where there is no such API, the others are none, and no progress either.
     for (const some of [unasked.slice(0, 1), unasked.slice(1)]) {
-      await this.#each(
+      await this.#attempts.each(
         this.#hasReferrersApi ? some : [],
         (digest) => `referrers of ${digest}`,
         async (digest) => {
@@ -226,6 +281,36 @@ class Reading {
     }
     await this.follow(found);
     return unasked.length > 0;
+  }
+
+  /**
+   * What is protected may be here without anything that names it, and hold what looks like an orphan. Asked
+   * for only now, because files may protect many digests, most of them elsewhere.
+   */
+  async #findProtected(): Promise<boolean> {
+    if (this.#hasFoundProtected) {
+      return false;
+    }
+    this.#hasFoundProtected = true;
+    const { protection } = this.#options.policy;
+    const local = protectionIn(this.#repository, protection);
+    const unread = [...local.named()].filter(
+      (digest) => !this.#begun.has(digest) && !this.#manifests.has(digest),
+    );
+    const read: Manifest[] = [];
+    await this.#attempts.each(
+      unread,
+      (digest) => `protected manifest ${digest} (named by ${someOf(local.of(digest))})`,
+      async (digest) => {
+        const manifest = await this.#readManifest(digest, 'protected');
+        if (manifest !== undefined) {
+          this.#note(manifest, 'protected');
+          read.push(manifest);
+        }
+      },
+    );
+    await this.follow(read.flatMap(namedBy));
+    return unread.length > 0;
   }
 
   async #readFacts(image: ImageManifest): Promise<void> {
@@ -245,42 +330,6 @@ class Reading {
     }
     return referrers.map((each) => ({ digest: each, source: 'referrers' }));
   }
-
-  async #each<T>(
-    items: readonly T[],
-    what: (item: T) => string,
-    read: (item: T) => Promise<void>,
-  ): Promise<void> {
-    const { progress, concurrency } = this.#options;
-    progress.expect(items.length);
-    await pMap(
-      items,
-      async (item) => {
-        if (this.#gaps.length < MOST_GAPS) {
-          await this.#attempt(what(item), () => read(item));
-        }
-        progress.done();
-      },
-      { concurrency },
-    );
-  }
-
-  /** Runs a read; what registry and network do wrong becomes a gap, what we do wrong is thrown. */
-  async #attempt<T>(what: string, read: () => Promise<T>): Promise<T | undefined> {
-    try {
-      return await read();
-    } catch (error) {
-      if (error instanceof RequestFailure) {
-        this.#gaps.push({ what, why: error.message });
-        if (this.#gaps.length === MOST_GAPS) {
-          const why = `not read: ${String(MOST_GAPS)} things before it could not be read either`;
-          this.#gaps.push({ what: 'the rest', why });
-        }
-        return undefined;
-      }
-      throw error;
-    }
-  }
 }
 
 /** The manifests that this one's body names. */
@@ -295,4 +344,10 @@ function namedBy(manifest: Manifest): Found[] {
   return manifest.subject === undefined
     ? children
     : [...children, { digest: manifest.subject, source: 'subject' }];
+}
+
+/** So that whoever reads of a gap finds the file that the digest stands in. */
+function someOf(by: readonly Protector[]): string {
+  const more = by.length > 1 ? [`${by.length - 1} more`] : [];
+  return [...by.slice(0, 1), ...more].join(' and ');
 }

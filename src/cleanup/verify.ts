@@ -4,28 +4,51 @@
  */
 import pMap from 'p-map';
 
+import type { Clock } from '../http/clock.js';
 import { RequestFailure } from '../http/message.js';
 import type { Digest } from '../oci/digest.js';
 import type { Manifest } from '../oci/manifest.js';
+import { parseDigestTag } from '../oci/reference.js';
 import type { RegistryReader } from '../registry/reader.js';
 import type { Inventory } from './inventory.js';
 import type { Outcome } from './outcome.js';
 
-type Broken = Outcome['broken'][number];
+export interface VerifyOptions {
+  readonly reader: RegistryReader;
+  readonly concurrency: number;
+  readonly clock: Clock;
+  /** what can't be read once it is aborted says nothing of what was kept */
+  readonly stop: AbortSignal;
+}
+
+export interface Verified {
+  /** what no longer resolves, or could not be asked for; texts are safe to print */
+  readonly broken: Outcome['broken'];
+  /** of it, the manifests that the registry says it does not have, and that something kept needs */
+  readonly missing: readonly Digest[];
+  /** false when the run was told to stop before all was asked for */
+  readonly isComplete: boolean;
+}
+
+/** A push writes a tag in several steps, and Distribution lists it after the first. */
+const MOST_LOOKS = 4;
+const PAUSE = 500;
 
 /**
- * @param inventory the repository as it was right before the sweep
+ * What was broken before the sweep, and tags of deleted manifests, are not found broken.
+ *
+ * @param inventory the repository as it was right before the sweep, or what is left of it
  * @param deleted what the sweep deleted
- * @returns what no longer resolves, or could not be asked for. What was broken before the sweep, and
- *   tags of deleted manifests, are not among it
  */
 export async function verifyRepository(
   inventory: Inventory,
   deleted: ReadonlySet<Digest>,
-  { reader, concurrency }: { readonly reader: RegistryReader; readonly concurrency: number },
-): Promise<Broken[]> {
+  { reader, concurrency, clock, stop }: VerifyOptions,
+): Promise<Verified> {
   const { repository } = inventory;
-  const broken: Broken[] = [];
+  const broken: { what: string; why: string }[] = [];
+  const gone: Digest[] = [];
+  let isComplete = true;
   const check = async (what: string, look: () => Promise<string | undefined>): Promise<void> => {
     try {
       const why = await look();
@@ -36,8 +59,18 @@ export async function verifyRepository(
       if (!(error instanceof RequestFailure)) {
         throw error;
       }
-      broken.push({ what, why: `could not be read again: ${error.message}` });
+      if (stop.aborted) {
+        isComplete = false;
+      } else {
+        broken.push({ what, why: `could not be read again: ${error.message}` });
+      }
     }
+  };
+
+  /** Another run takes the signatures along with an image; Distribution may even leave their tags behind. */
+  const namesNothing = async (tag: string): Promise<boolean> => {
+    const named = parseDigestTag(tag)?.names;
+    return named !== undefined && (await reader.manifest(repository, named)).kind === 'absent';
   };
 
   let listed: string[] = [];
@@ -62,20 +95,33 @@ export async function verifyRepository(
           standing.set(before, inventory.manifests.get(before));
           return undefined;
         }
-        const answer = await reader.manifest(repository, tag);
-        if (answer.kind === 'absent') {
+        for (let look = 1; look <= MOST_LOOKS; look += 1) {
+          const answer = await reader.manifest(repository, tag);
+          if (answer.kind === 'found') {
+            standing.set(answer.manifest.digest, answer.manifest);
+            return undefined;
+          }
           // Some registries leave the tags of a deleted manifest behind.
           const went = before !== undefined && deleted.has(before);
-          return went ? undefined : 'its manifest is gone';
+          if (went || (await namesNothing(tag))) {
+            return undefined;
+          }
+          if (look < MOST_LOOKS) {
+            await clock.sleep(PAUSE);
+          }
         }
-        standing.set(answer.manifest.digest, answer.manifest);
-        return undefined;
+        if (before !== undefined) {
+          gone.push(before);
+        }
+        return 'its manifest is gone';
       }),
     { concurrency },
   );
 
   const asked = new Set<Digest>();
-  let wave = childrenOf([...standing.values()], inventory, asked);
+  const seen = [...standing.values()];
+  const missing: Digest[] = [];
+  let wave = childrenOf(seen, inventory, asked);
   while (wave.length > 0) {
     const read: (Manifest | undefined)[] = [];
     await pMap(
@@ -89,16 +135,35 @@ export async function verifyRepository(
           }
           const answer = await reader.manifest(repository, digest);
           if (answer.kind === 'absent') {
-            return 'an index that is kept has it as a child, and it is gone';
+            missing.push(digest);
+          } else {
+            read.push(answer.manifest);
           }
-          read.push(answer.manifest);
           return undefined;
         }),
       { concurrency },
     );
+    seen.push(...read);
     wave = childrenOf(read, inventory, asked);
   }
-  return broken.sort((a, b) => (a.what < b.what ? -1 : 1));
+  // Looked at last: another run takes the index along, and before its children.
+  await pMap(
+    missing,
+    (digest) =>
+      check(`manifest ${digest}`, async () => {
+        for (const parent of seen) {
+          const holds =
+            parent?.kind === 'index' && parent.children.some((child) => child.digest === digest);
+          if (holds && (await reader.manifest(repository, parent.digest)).kind === 'found') {
+            gone.push(digest);
+            return 'an index that is kept has it as a child, and it is gone';
+          }
+        }
+        return undefined;
+      }),
+    { concurrency },
+  );
+  return { broken: broken.sort((a, b) => (a.what < b.what ? -1 : 1)), missing: gone, isComplete };
 }
 
 /** The children that have not been asked for yet, without those that were missing before the sweep. */

@@ -15,7 +15,11 @@ export type Fate =
   /** a second look, right before the first delete, found it in use */
   | { readonly kind: 'spared'; readonly reason: KeepReason }
   | { readonly kind: 'failed'; readonly why: string }
-  | { readonly kind: 'skipped'; readonly why: string };
+  | { readonly kind: 'skipped'; readonly why: string }
+  /** deleted while a push began to use it, and put back */
+  | { readonly kind: 'healed' }
+  /** nothing is deleted in its repository, whose `refusal` says why; of a dry-run: a real run would delete nothing there */
+  | { readonly kind: 'refused' };
 
 export interface Judged {
   readonly orphan: Orphan;
@@ -24,18 +28,24 @@ export interface Judged {
 
 const PLANNED: Fate = { kind: 'planned' };
 const DELETED: Fate = { kind: 'deleted' };
+const HEALED: Fate = { kind: 'healed' };
 const GONE: Fate = { kind: 'gone' };
+const REFUSED: Fate = { kind: 'refused' };
 /** A real run that ended before it came to this manifest must not look as if it had deleted it. */
 const NOT_TRIED: Fate = { kind: 'skipped', why: 'the run ended before its turn came' };
 
 /** The orphans in the order of the plan, each with its fate. */
 export function judge(repository: RepositoryRun, dryRun: boolean): readonly Judged[] {
-  const { plan, outcome } = repository;
+  const { plan, outcome, refusal } = repository;
+  if (refusal !== undefined) {
+    return plan.orphans.map((orphan) => ({ orphan, fate: REFUSED }));
+  }
   if (dryRun) {
     return plan.orphans.map((orphan) => ({ orphan, fate: PLANNED }));
   }
   const fates = new Map<Digest, Fate>();
   outcome?.deleted.forEach((digest) => fates.set(digest, DELETED));
+  outcome?.healed.forEach((digest) => fates.set(digest, HEALED));
   outcome?.gone.forEach((digest) => fates.set(digest, GONE));
   outcome?.spared.forEach(({ digest, reason }) => fates.set(digest, { kind: 'spared', reason }));
   outcome?.failed.forEach(({ digest, why }) => fates.set(digest, { kind: 'failed', why }));

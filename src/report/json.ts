@@ -4,13 +4,17 @@
  * A change that breaks its readers raises `schemaVersion`.
  */
 import type { DeleteReason, KeepReason } from '../cleanup/plan.js';
+import type { LedgerNews } from '../ledger/ledger.js';
+import { PROTECT } from '../protection/protection.js';
 import { contentBytes } from './bytes.js';
 import { describer, label, type Description } from './describe.js';
 import { judge, type Judged } from './fate.js';
-import { printable } from './words.js';
 import { isLazy, jsonChunks, type Json, type LazyJson } from './json-chunks.js';
+import { leftOf, type Left } from './left.js';
+import { whyRefused } from './refusals.js';
 import { repositoriesByName, type RepositoryRun, type Run } from './run.js';
 import { countRepository, problems, totals, type Counts } from './totals.js';
+import { printable } from './words.js';
 
 const SCHEMA_VERSION = 1;
 /** The years that RFC 3339 can write: a config may claim any. */
@@ -50,13 +54,19 @@ function document(run: Run): LazyJson {
     settings: {
       gracePeriodMilliseconds: run.gracePeriod,
       danglingReferrers: run.danglingReferrers,
+      keepUntagged: run.keepUntagged,
+      ...(run.maxDeletes === undefined ? {} : { maxDeletes: { ...run.maxDeletes } }),
     },
+    pinned: { ...run.pinned },
+    ...(run.backup === undefined ? {} : { backup: run.backup }),
+    ...(run.applied === undefined ? {} : { appliedPlan: appliedJson(run.applied) }),
     ...(run.run === undefined ? {} : { workflowRun: { ...run.run } }),
     visibility: {
       untaggedListing: run.untaggedListing,
       everyRepositoryScanned: run.everyRepositoryScanned,
       unnameableRepositories: run.unnameableRepositories,
     },
+    ...(run.ledger === undefined ? {} : { ledger: ledgerJson(run.ledger) }),
     intake: {
       candidates: [...candidates.values()].reduce((sum, digests) => sum + digests.size, 0),
       ignoredCandidates: run.ignoredCandidates,
@@ -86,11 +96,29 @@ function document(run: Run): LazyJson {
   };
 }
 
+function appliedJson({ createdAt, ignored }: NonNullable<Run['applied']>): Json {
+  // People may have edited it.
+  const made = time(createdAt);
+  return { ...(made === undefined ? {} : { createdAt: made }), ignored };
+}
+
+function ledgerJson(news: LedgerNews): Json {
+  const { repository, existed, isReadable, written, remembered, warnings } = news;
+  return {
+    repository,
+    existed,
+    readable: isReadable,
+    repositoriesWritten: written,
+    manifestsRemembered: remembered,
+    warnings: [...warnings],
+  };
+}
+
 function numbers(counts: Counts): Record<keyof Counts, number> {
   const { tags, manifests, orphansFound, deleted, planned, gone, spared, failed } = counts;
-  const { broken, kept, gaps } = counts;
+  const { refused, healed, broken, kept, gaps } = counts;
   const found = { tags, manifests, orphansFound, deleted, planned, gone, spared, failed };
-  return { ...found, broken, kept, gaps };
+  return { ...found, refused, healed, broken, kept, gaps };
 }
 
 function repositoryJson(repository: RepositoryRun, dryRun: boolean, freed: number): LazyJson {
@@ -113,11 +141,18 @@ function repositoryJson(repository: RepositoryRun, dryRun: boolean, freed: numbe
         what: descriptionJson(describe(judged.orphan.digest)),
       };
     }),
+    ...(repository.refusal === undefined
+      ? {}
+      : { refusal: { ...repository.refusal, text: whyRefused(repository.refusal) } }),
+    ...(repository.approved === undefined
+      ? {}
+      : { left: lazily(leftOf(repository), ({ digest, why }) => ({ digest, ...leftJson(why) })) }),
     kept: lazily(plan.keep, ({ digest, reason }) => ({ digest, reason: reasonJson(reason) })),
     gaps: lazily(inventory.gaps, ({ what, why }) => ({ what, why })),
     brokenTags: lazily([...inventory.brokenTags].sort(), (tag) => tag),
     absent: lazily([...inventory.absent].sort(), (digest) => digest),
     broken: lazily(outcome?.broken ?? [], ({ what, why }) => ({ what, why })),
+    ...(outcome?.unverified === true ? { unverified: true } : {}),
     warnings: lazily(warnings, (warning) => warning),
   };
 }
@@ -132,6 +167,10 @@ function orphanJson({ orphan, fate }: Judged): Record<string, Json> {
     reason: reasonJson(orphan.reason),
     ...(created === undefined ? {} : { created }),
   };
+}
+
+function leftJson(why: Left['why']): Record<string, Json> {
+  return why.kind === 'kept' ? { why: 'kept', reason: reasonJson(why.reason) } : { why: why.kind };
 }
 
 function descriptionJson(description: Description): Json {
@@ -156,14 +195,23 @@ function descriptionJson(description: Description): Json {
   }
 }
 
-function reasonJson(reason: KeepReason | DeleteReason): Json {
+export function reasonJson(reason: KeepReason | DeleteReason): Json {
   switch (reason.kind) {
     case 'young': {
       const created = time(reason.created);
       return { kind: reason.kind, ...(created === undefined ? {} : { created }) };
     }
+    case 'new': {
+      const firstSeen = time(reason.firstSeen);
+      return { kind: reason.kind, ...(firstSeen === undefined ? {} : { firstSeen }) };
+    }
     case 'tagged':
       return { kind: reason.kind, tags: [...reason.tags] };
+    case 'protected': {
+      // Not `by`: that is a digest elsewhere.
+      const files = reason.by.filter((one) => one !== PROTECT);
+      return { kind: reason.kind, input: reason.by.includes(PROTECT), files };
+    }
     default:
       return { ...reason };
   }

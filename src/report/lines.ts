@@ -2,12 +2,13 @@
 import { contentBytes } from './bytes.js';
 import { describer, label } from './describe.js';
 import { judge, type Fate } from './fate.js';
+import { leftOf, whyLeft } from './left.js';
 import { whyKept, whyOrphan } from './reasons.js';
 import type { RepositoryRun, Run } from './run.js';
 import { countRepository } from './totals.js';
 import { age, count, duration, size } from './words.js';
 
-/** The first line counts; then a line for each orphan, and one for each gap. */
+/** The first line counts; then a line for each orphan, each manifest of a plan that was left, and each gap. */
 export function repositoryLines(repository: RepositoryRun, run: Run): string[] {
   const { inventory } = repository;
   const counts = countRepository(repository, run.dryRun);
@@ -27,6 +28,7 @@ export function repositoryLines(repository: RepositoryRun, run: Run): string[] {
     `${count(counts.tags, 'tag')}, ${count(counts.manifests, 'manifest')} read, ` +
       count(counts.orphansFound, 'orphan'),
     ...orphans,
+    ...leftOf(repository).map((left) => `left ${left.digest}: ${whyLeft(left, run)}`),
     ...inventory.brokenTags.map((tag) => `broken before this run: tag ${tag} has no manifest`),
     ...inventory.gaps.map(({ what, why }) => `could not read ${what}: ${why}`),
   ];
@@ -48,5 +50,9 @@ function became(fate: Fate, run: Run): string {
       return `could not delete (${fate.why})`;
     case 'skipped':
       return `not deleted (${fate.why})`;
+    case 'healed':
+      return 'deleted and put back, because a push began to use it meanwhile:';
+    case 'refused':
+      return run.dryRun ? 'would not delete' : 'not deleted';
   }
 }

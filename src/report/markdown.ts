@@ -16,6 +16,8 @@ const PROSE_LENGTH = 1_000;
  */
 const PLAIN_WORD = /^(?:[("]?\p{L}+(?:['’-]\p{L}+)*[")]?[,;:.?!]?|\d{1,6}(?:,\d{3})*[,;:?]?)$/u;
 const AROUND = /^([("]*)(.*?)([)",;:.?!]*)$/u;
+/** As our own sentences write the names of inputs. */
+const IN_BACKTICKS = /^`([^`]+)`$/u;
 
 /**
  * A code span. Backticks and pipes, which could end the span or the table cell around it, become
@@ -44,7 +46,8 @@ export function prose(text: string, length = PROSE_LENGTH): string {
 /** Leaves the punctuation around a word outside its code span, where people expect it. */
 function wrapped(text: string): string {
   const [, before = '', inner = '', after = ''] = AROUND.exec(text) ?? [];
-  return inner === '' ? code(text) : `${before}${code(inner, PROSE_LENGTH)}${after}`;
+  const bare = IN_BACKTICKS.exec(inner)?.[1] ?? inner;
+  return inner === '' ? code(text) : `${before}${code(bare, PROSE_LENGTH)}${after}`;
 }
 
 /** A label within a Mermaid diagram's quotes; only characters that mean nothing there. */

@@ -15,7 +15,8 @@ export type Outputs = Readonly<
     | 'deleted-digests'
     | 'kept-count'
     | 'failed-count'
-    | 'freed-bytes',
+    | 'freed-bytes'
+    | 'backup-dir',
     string
   >
 >;
@@ -30,6 +31,7 @@ export function outputs(run: Run): Outputs {
     'kept-count': String(sums.kept),
     'failed-count': String(sums.failed),
     'freed-bytes': String(sums.freedBytes),
+    'backup-dir': run.backup ?? '',
   };
 }
 

@@ -3,6 +3,7 @@
  * plan's; here they only get their words.
  */
 import type { DeleteReason, KeepReason } from '../cleanup/plan.js';
+import { PROTECT, type Protector } from '../protection/protection.js';
 import { code } from './markdown.js';
 import { age, shortDigest } from './words.js';
 
@@ -28,9 +29,14 @@ export type UntaggedKind = Exclude<KeepReason['kind'], 'tagged'>;
 export const UNTAGGED_KINDS: readonly UntaggedKind[] = [
   'gap',
   'young',
+  'new',
+  'protected',
+  'recent',
+  'not-in-plan',
   'dangling-referrer',
   'dangling-digest-tag',
   'unknown-type',
+  'ledger',
   'mentioned',
   'child',
   'referrer',
@@ -44,12 +50,22 @@ export function whyKept(kind: UntaggedKind, gracePeriod: string): string {
       return "nothing refers to it, but something in its repository couldn't be read";
     case 'young':
       return `built within the grace period of ${gracePeriod}`;
+    case 'new':
+      return `first seen within the grace period of ${gracePeriod}, and never in use`;
+    case 'protected':
+      return 'protected by `protect` or `protect-files`';
+    case 'recent':
+      return 'one of the newest orphans, which `keep-untagged` keeps';
+    case 'not-in-plan':
+      return 'an orphan that the plan does not list';
     case 'dangling-referrer':
       return 'refers to a manifest that is not in its repository and may live in another (`dangling-referrers: delete` deletes it)';
     case 'dangling-digest-tag':
       return 'its digest tag names a manifest that is not in its repository and may live in another (`dangling-referrers: delete` deletes it)';
     case 'unknown-type':
       return 'of a media type that is unknown here, so nothing can be said of it';
+    case 'ledger':
+      return "an entry of this action's ledger";
     case 'mentioned':
       return 'mentioned by a kept manifest of an unknown media type';
     case 'child':
@@ -70,6 +86,12 @@ export function keptDetail(reason: KeepReason, now: number): string {
       const built = age(reason.created, now);
       return built === undefined ? '' : `built ${built} ago`;
     }
+    case 'new': {
+      const seen = age(reason.firstSeen, now);
+      return seen === undefined ? '' : `first seen ${seen} ago`;
+    }
+    case 'protected':
+      return `by ${protectors(reason.by)}`;
     case 'unknown-type':
       return reason.mediaType === '' ? '' : code(reason.mediaType, 100);
     case 'dangling-referrer':
@@ -85,9 +107,21 @@ export function keptDetail(reason: KeepReason, now: number): string {
     case 'digest-tag':
       return `tag ${code(shortTag(reason.tag))}`;
     case 'tagged':
+    case 'ledger':
+    case 'recent':
+    case 'not-in-plan':
     case 'gap':
       return '';
   }
+}
+
+const MOST_PROTECTORS = 3;
+
+/** `protect`, and files by their path. */
+export function protectors(by: readonly Protector[]): string {
+  const named = by.slice(0, MOST_PROTECTORS).map((one) => (one === PROTECT ? one : code(one, 200)));
+  const more = by.length - named.length;
+  return `${named.join(', ')}${more > 0 ? ` and ${String(more)} more` : ''}`;
 }
 
 /** `sha256-0123456789ab….sig` */

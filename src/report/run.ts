@@ -3,15 +3,22 @@
  * number given from outside. Nothing in this folder reads a clock, a file or the network.
  */
 import type { Intake } from '../candidates/candidate.js';
+import type { MaxDeletes, Refusal } from '../cleanup/brakes.js';
 import type { Inventory } from '../cleanup/inventory.js';
 import type { Outcome } from '../cleanup/outcome.js';
 import type { Plan } from '../cleanup/plan.js';
+import type { LedgerNews } from '../ledger/ledger.js';
+import type { Digest } from '../oci/digest.js';
 
 export interface RepositoryRun {
   readonly inventory: Inventory;
   readonly plan: Plan;
   /** absent in a dry-run, or when nothing was to be deleted; it speaks of the plan's orphans only */
   readonly outcome?: Outcome;
+  /** why nothing is deleted in it; in a dry-run, why a real run would not */
+  readonly refusal?: Refusal;
+  /** what the plan that is carried out says of it */
+  readonly approved?: ReadonlySet<Digest>;
   /** worth knowing, no failure; safe to print */
   readonly warnings: readonly string[];
 }
@@ -23,6 +30,20 @@ export interface Run {
   /** milliseconds */
   readonly gracePeriod: number;
   readonly danglingReferrers: 'keep' | 'delete';
+  readonly keepUntagged: number;
+  /** absent: no limit */
+  readonly maxDeletes?: MaxDeletes;
+  /** what `protect-files` named */
+  readonly pinned: { readonly files: number; readonly digests: number };
+  /** absolute path of the directory in which this run saved what it deleted; absent when it saved nothing */
+  readonly backup?: string;
+  /** the plan that was carried out */
+  readonly applied?: {
+    /** epoch milliseconds */
+    readonly createdAt: number;
+    /** manifests of it in repositories that the run did not look at */
+    readonly ignored: number;
+  };
   /** epoch milliseconds, as `finishedAt` */
   readonly startedAt: number;
   readonly finishedAt: number;
@@ -42,6 +63,8 @@ export interface Run {
   readonly ignoredCandidates: number;
   /** whether the registry can list untagged manifests */
   readonly untaggedListing: 'none';
+  /** absent: switched off */
+  readonly ledger?: LedgerNews;
   /** what went wrong outside any repository; safe to print */
   readonly failures: readonly string[];
   /** the workflow run, as GitHub tells it */

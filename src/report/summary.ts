@@ -4,12 +4,15 @@
  */
 import { fit } from './fit.js';
 import type { Run } from './run.js';
+import { appliedSection } from './sections/applied.js';
 import { diskSection } from './sections/disk.js';
-import { freedSection } from './sections/freed.js';
+import { freedSection, refusedSection } from './sections/freed.js';
 import { headlineSection } from './sections/headline.js';
 import { keptSection } from './sections/kept.js';
-import { problemsSection, warningsSection } from './sections/notices.js';
+import { problemsSection, refusalsSection, warningsSection } from './sections/notices.js';
+import { protectedSection } from './sections/protected.js';
 import { pieSection, repositoriesSection } from './sections/repositories.js';
+import { undoSection } from './sections/undo.js';
 import { brokenBeforeSection, unseenSection } from './sections/unseen.js';
 import { totals } from './totals.js';
 
@@ -24,9 +27,14 @@ export function renderSummary(run: Run, limitBytes = LIMIT): string {
   const sections = [
     headlineSection(run, sums),
     problemsSection(run),
+    refusalsSection(run),
     repositoriesSection(run, sums),
     pieSection(run, sums),
     freedSection(run, sums),
+    refusedSection(run, sums),
+    undoSection(run, sums),
+    appliedSection(run),
+    protectedSection(run),
     keptSection(run),
     unseenSection(run, sums),
     brokenBeforeSection(run),

@@ -4,6 +4,7 @@
  */
 import { freedBytes } from './bytes.js';
 import { isFailed, judge } from './fate.js';
+import { whyRefused } from './refusals.js';
 import { repositoriesByName, type RepositoryRun, type Run } from './run.js';
 import { count, printable, shortDigest } from './words.js';
 
@@ -21,8 +22,12 @@ export interface Counts {
   readonly gone: number;
   /** kept after a second look; counted in `kept` as well */
   readonly spared: number;
-  /** should have gone and didn't: refused, unanswered, or not tried */
+  /** should have gone and didn't: the delete was refused, unanswered, or not tried */
   readonly failed: number;
+  /** nothing is deleted in their repository, by a decision of this action; in a real run counted in `failed` as well */
+  readonly refused: number;
+  /** deleted while a push began to use them, and put back; counted in `kept` as well */
+  readonly healed: number;
   /** kept tags or children that no longer resolved after the sweep */
   readonly broken: number;
   readonly kept: number;
@@ -42,7 +47,7 @@ export function countRepository(repository: RepositoryRun, dryRun: boolean): Cou
   const { inventory, plan, outcome } = repository;
   const judged = judge(repository, dryRun);
   const of = (kind: string) => judged.filter(({ fate }) => fate.kind === kind).length;
-  const spared = of('spared');
+  const [spared, refused, healed] = [of('spared'), of('refused'), of('healed')];
   return {
     tags: inventory.tags.size,
     manifests: inventory.manifests.size,
@@ -51,9 +56,11 @@ export function countRepository(repository: RepositoryRun, dryRun: boolean): Cou
     planned: of('planned'),
     gone: of('gone'),
     spared,
-    failed: judged.filter(({ fate }) => isFailed(fate)).length,
+    failed: judged.filter(({ fate }) => isFailed(fate)).length + (dryRun ? 0 : refused),
+    refused,
+    healed,
     broken: outcome?.broken.length ?? 0,
-    kept: plan.keep.length + spared,
+    kept: plan.keep.length + spared + healed,
     gaps: inventory.gaps.length,
   };
 }
@@ -82,6 +89,8 @@ function countRun(run: Run): Totals {
     gone: sum(({ gone }) => gone),
     spared: sum(({ spared }) => spared),
     failed: sum(({ failed }) => failed),
+    refused: sum(({ refused }) => refused),
+    healed: sum(({ healed }) => healed),
     broken: sum(({ broken }) => broken),
     kept: sum(({ kept }) => kept),
     gaps: sum(({ gaps }) => gaps),
@@ -92,8 +101,11 @@ function countRun(run: Run): Totals {
 }
 
 export interface Problem {
-  /** worst first: an image that broke, the run itself, something unread, a manifest that stayed */
-  readonly kind: 'broken' | 'run' | 'gap' | 'delete' | 'skipped';
+  /**
+   * Worst first: an image that broke, one that broke and was mended, the run itself, a repository in which nothing
+   * is deleted, something unread, a manifest that stayed.
+   */
+  readonly kind: 'broken' | 'healed' | 'run' | 'refused' | 'gap' | 'delete' | 'skipped';
   readonly repository?: string;
   /** what happened, without the repository's name: one line of plain text, safe for a log */
   readonly what: string;
@@ -114,7 +126,10 @@ export function problems(run: Run): readonly Problem[] {
         what: `${what} no longer resolves after the clean-up: ${why}`,
       })),
     ),
+    ...each(healed),
     ...run.failures.map((what) => ({ kind: 'run' as const, what })),
+    ...each(unverified),
+    ...(run.dryRun ? [] : refusals(run)),
     ...each(({ inventory: { repository, gaps } }) =>
       gaps.map(({ what, why }) => ({
         kind: 'gap' as const,
@@ -125,6 +140,37 @@ export function problems(run: Run): readonly Problem[] {
     ...each((repository) => failedDeletes(repository, run.dryRun)),
   ];
   return found.map((problem) => ({ ...problem, what: printable(problem.what, SENTENCE) }));
+}
+
+/** Why nothing is deleted in some repositories: of a dry-run, warnings. What holds for the whole run is said once. */
+export function refusals(run: Run): readonly Problem[] {
+  const found = new Map<string, Problem>();
+  for (const { inventory, refusal } of repositoriesByName(run)) {
+    if (refusal !== undefined) {
+      const what = printable(whyRefused(refusal), SENTENCE);
+      // These two are about one repository. The others name it themselves, or are about the whole run.
+      const isLocal = refusal.kind === 'no-tags' || refusal.kind === 'share';
+      const of = isLocal ? { repository: inventory.repository } : {};
+      found.set(isLocal ? inventory.repository : what, { kind: 'refused', ...of, what });
+    }
+  }
+  return [...found.values()];
+}
+
+function healed({ inventory: { repository }, outcome }: RepositoryRun): Problem[] {
+  return (outcome?.healed ?? []).map((digest) => ({
+    kind: 'healed',
+    repository,
+    what:
+      `${shortDigest(digest)} was deleted at the moment when a push began to use it, and was put back from its ` +
+      'saved bytes. Give pushes and this clean-up the same `concurrency:` group',
+  }));
+}
+
+function unverified({ inventory: { repository }, outcome }: RepositoryRun): Problem[] {
+  const what =
+    'the run was told to stop before it could look whether what was kept is still there. The backup has what was deleted';
+  return outcome?.unverified === true ? [{ kind: 'run', repository, what }] : [];
 }
 
 /** One problem with the repository's name in front, as an annotation says it. */

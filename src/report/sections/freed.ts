@@ -1,7 +1,10 @@
-/** Every freed digest, whole so that it can be copied, with what it was and why it was an orphan. */
+/**
+ * Every freed digest, whole so that it can be copied, with what it was and why it was an orphan; and the same of
+ * the orphans that stay because something about them looks wrong.
+ */
 import { contentBytes } from '../bytes.js';
 import { describer, label } from '../describe.js';
-import { isFreed, judge } from '../fate.js';
+import { isFreed, judge, type Fate } from '../fate.js';
 import type { Section } from '../fit.js';
 import { code, prose, row, tableHead } from '../markdown.js';
 import { whyOrphan } from '../reasons.js';
@@ -12,6 +15,8 @@ import { moreIn } from './more.js';
 
 const OPEN_ROWS = 50;
 const HEAD = ['Digest', 'What it was', 'Size>', 'Age', 'Why an orphan'];
+const COLUMNS =
+  'A size counts the manifest with its config and layers, shared ones too; an index counts alone. The age is that of the build, where its config tells it.';
 
 export function freedSection(run: Run, sums: Totals): Section | undefined {
   const total = sums.deleted + sums.planned;
@@ -19,10 +24,31 @@ export function freedSection(run: Run, sums: Totals): Section | undefined {
     return undefined;
   }
   const title = run.dryRun ? 'What would be deleted' : 'What was deleted';
+  return table(`### ${title}\n\n${COLUMNS}`, total, rowsOf(run, isFreed));
+}
+
+/** Whoever is to let them go wants to look at them first. */
+export function refusedSection(run: Run, sums: Totals): Section | undefined {
+  if (sums.refused === 0) {
+    return undefined;
+  }
+  const title = run.dryRun ? 'What a real run would not delete' : 'What was found and not deleted';
+  const where = run.dryRun ? 'What would hold a real run back' : 'Problems';
+  const columns = sums.deleted + sums.planned === 0 ? ` ${COLUMNS}` : '';
+  const before = `### ${title}\n\nThese are orphans as well, but nothing is deleted in their repositories: see "${where}".${columns}`;
+  return table(
+    before,
+    sums.refused,
+    rowsOf(run, ({ kind }) => kind === 'refused'),
+  );
+}
+
+function table(before: string, total: number, rows: Iterable<string>): Section {
   const folded = total > OPEN_ROWS;
+  const fold = folded ? `\n<details><summary>${count(total, 'manifest')}</summary>\n` : '';
   return {
-    before: `### ${title}\n\nA size counts the manifest with its config and layers, shared ones too; an index counts alone. The age is that of the build, where its config tells it.\n${folded ? `\n<details><summary>${count(total, 'manifest')}</summary>\n` : ''}`,
-    rows: freedRows(run),
+    before: `${before}\n${fold}`,
+    rows,
     total,
     cut: (left) => moreIn(left, 'manifest'),
     after: folded ? '\n</details>\n' : '',
@@ -30,16 +56,16 @@ export function freedSection(run: Run, sums: Totals): Section | undefined {
 }
 
 /** The first row of each repository carries the head of its table, so that a cut leaves whole tables. */
-function* freedRows(run: Run): Generator<string> {
+function* rowsOf(run: Run, isShown: (fate: Fate) => boolean): Generator<string> {
   for (const repository of repositoriesByName(run)) {
-    const freed = judge(repository, run.dryRun).filter(({ fate }) => isFreed(fate));
-    if (freed.length === 0) {
+    const shown = judge(repository, run.dryRun).filter(({ fate }) => isShown(fate));
+    if (shown.length === 0) {
       continue;
     }
     const { inventory } = repository;
     const describe = describer(inventory);
-    let head = `\n**${code(inventory.repository)}** (${count(freed.length, 'manifest')})\n\n${tableHead(HEAD)}`;
-    for (const { orphan } of freed) {
+    let head = `\n**${code(inventory.repository)}** (${count(shown.length, 'manifest')})\n\n${tableHead(HEAD)}`;
+    for (const { orphan } of shown) {
       const manifest = inventory.manifests.get(orphan.digest);
       yield (
         head +

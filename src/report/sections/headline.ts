@@ -8,15 +8,22 @@ import { count, duration, number, size } from '../words.js';
 /** One sentence; what it counts as problems is listed right below it. */
 export function headline(run: Run, sums: Totals): string {
   const wrong = problems(run).length;
-  return wrong === 0 ? result(sums) : `${result(sums)} (with ${count(wrong, 'problem')})`;
+  return wrong === 0 ? result(run, sums) : `${result(run, sums)} (with ${count(wrong, 'problem')})`;
 }
 
-function result(sums: Totals): string {
-  const { deleted, planned, failed, gone, orphansFound } = sums;
+function result(run: Run, sums: Totals): string {
+  const { deleted, planned, failed, gone, healed, refused, orphansFound } = sums;
   const where = `in ${count(sums.repositoriesFreed, 'repository', 'repositories')}`;
   const bytes = `${sums.freedBytesAtMost ? 'at most ' : ''}${size(sums.freedBytes)}`;
   if (planned > 0) {
-    return `Would delete ${count(planned, 'orphan manifest')} ${where}: ${bytes} would be freed`;
+    const what =
+      refused > 0
+        ? `${number(planned)} of ${count(planned + refused, 'orphan manifest')}`
+        : count(planned, 'orphan manifest');
+    return `Would delete ${what} ${where}: ${bytes} would be freed`;
+  }
+  if (run.dryRun && refused > 0) {
+    return `Would delete none of ${count(refused, 'orphan manifest')}`;
   }
   if (deleted > 0) {
     const what =
@@ -28,8 +35,14 @@ function result(sums: Totals): string {
   if (failed > 0) {
     return `Deleted none of ${count(failed, 'orphan manifest')}`;
   }
+  if (run.applied !== undefined && orphansFound === 0) {
+    return nothingOfThePlan(run, run.applied);
+  }
   if (sums.repositories === 0) {
     return 'No repository was scanned';
+  }
+  if (healed > 0) {
+    return `Deleted nothing for good: ${count(healed, 'manifest')} came into use meanwhile and ${healed === 1 ? 'was' : 'were'} put back`;
   }
   if (orphansFound > 0) {
     return gone === orphansFound
@@ -37,6 +50,18 @@ function result(sums: Totals): string {
       : `Deleted nothing: a second look left none of ${count(orphansFound, 'orphan manifest')} to delete`;
   }
   return `No orphans among the ${count(sums.manifests, 'manifest')} that could be seen`;
+}
+
+/** Of a plan that was carried out, and of which nothing is an orphan any more. */
+function nothingOfThePlan(run: Run, { ignored }: NonNullable<Run['applied']>): string {
+  const said = run.repositories.reduce((sum, { approved }) => sum + (approved?.size ?? 0), 0);
+  if (said > 0) {
+    const none = said === 1 ? 'the one manifest' : `none of the ${count(said, 'manifest')}`;
+    return `Nothing to delete: ${none} of the plan is ${said === 1 ? 'no' : 'an'} orphan any more`;
+  }
+  return ignored > 0 || run.failures.length > 0
+    ? 'No repository of the plan was looked at'
+    : 'Nothing to delete: the plan is empty';
 }
 
 export function headlineSection(run: Run, sums: Totals): Section {
@@ -62,10 +87,18 @@ export function headlineSection(run: Run, sums: Totals): Section {
   if (sums.spared > 0) {
     notes.push(`${count(sums.spared, 'orphan')} came into use during the run and stayed.`);
   }
-  if (sums.planned + sums.deleted === 0 && candidates(run) === 0 && sums.repositories > 0) {
+  if (run.dryRun && sums.refused > 0) {
+    notes.push(
+      `A real run would leave ${count(sums.refused, 'orphan')}: see "What would hold a real run back".`,
+    );
+  }
+  const isBlind = candidates(run) === 0 && (run.ledger?.remembered ?? 0) === 0;
+  const found = sums.orphansFound > 0 || run.applied !== undefined;
+  if (!found && isBlind && sums.repositories > 0) {
     notes.push(
       "\n> [!NOTE]\n> This does not mean that there are none: this registry can't list untagged " +
-        'manifests, and no `digests` or `digests-file` named any. See "What could not be seen".',
+        'manifests, no ledger remembers any, and no `digests` or `digests-file` named any. See "What could ' +
+        'not be seen".',
     );
   }
   return { before: `## ${headline(run, sums)}\n\n${notes.join('\n')}\n` };

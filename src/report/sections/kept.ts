@@ -16,18 +16,18 @@ interface Group {
 }
 
 export function keptSection(run: Run): Section | undefined {
-  const groups = new Map<UntaggedKind | 'spared', Group>();
+  const groups = new Map<UntaggedKind | 'spared' | 'healed', Group>();
   const add = (
-    kind: UntaggedKind | 'spared',
+    kind: UntaggedKind | 'spared' | 'healed',
     repository: string,
     digest: Digest,
-    reason: KeepReason,
+    reason?: KeepReason,
   ) => {
     const group = groups.get(kind) ?? { total: 0, examples: [] };
     groups.set(kind, group);
     group.total += 1;
     if (group.examples.length < EXAMPLES) {
-      const detail = keptDetail(reason, run.finishedAt);
+      const detail = reason === undefined ? '' : keptDetail(reason, run.finishedAt);
       const name = code(`${repository}@${shortDigest(digest)}`);
       group.examples.push(detail === '' ? name : `${name} (${detail})`);
     }
@@ -36,25 +36,31 @@ export function keptSection(run: Run): Section | undefined {
     const name = repository.inventory.repository;
     for (const { digest, reason } of repository.plan.keep) {
       if (reason.kind !== 'tagged') {
-        add(reason.kind, name, digest, reason);
+        // Who protects it stands in a section of its own.
+        add(reason.kind, name, digest, reason.kind === 'protected' ? undefined : reason);
       }
     }
     for (const { orphan, fate } of judge(repository, run.dryRun)) {
       if (fate.kind === 'spared') {
         add('spared', name, orphan.digest, fate.reason);
+      } else if (fate.kind === 'healed') {
+        add('healed', name, orphan.digest);
       }
     }
   }
   if (groups.size === 0) {
     return undefined;
   }
-  const spared = groups.get('spared');
+  const [spared, healed] = [groups.get('spared'), groups.get('healed')];
   const rows = UNTAGGED_KINDS.flatMap((kind) => {
     const group = groups.get(kind);
     return group === undefined ? [] : [groupRow(whyKept(kind, duration(run.gracePeriod)), group)];
   });
   if (spared !== undefined) {
     rows.unshift(groupRow('came into use while the run was on', spared));
+  }
+  if (healed !== undefined) {
+    rows.unshift(groupRow('deleted, and put back because a push began to use it', healed));
   }
   return {
     before: `### Why untagged manifests were kept\n\n${tableHead(['Why', 'Manifests>', 'For example'])}${rows.join('')}`,

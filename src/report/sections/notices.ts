@@ -2,7 +2,7 @@
 import type { Section } from '../fit.js';
 import { code, prose } from '../markdown.js';
 import { repositoriesByName, type Run } from '../run.js';
-import { problems, type Problem } from '../totals.js';
+import { problems, refusals, type Problem } from '../totals.js';
 import { number } from '../words.js';
 import { moreIn } from './more.js';
 
@@ -29,10 +29,26 @@ function named({ kind, repository, what }: Problem): string {
   return repository === undefined ? text : `${code(repository)}: ${text}`;
 }
 
+/** Of a dry-run: what would keep a real run from deleting. A real run has it among its problems. */
+export function refusalsSection(run: Run): Section | undefined {
+  const found = run.dryRun ? refusals(run) : [];
+  return found.length === 0
+    ? undefined
+    : {
+        before: '### What would hold a real run back\n\n',
+        rows: found.map((refusal) => `- ${named(refusal)}\n`),
+        total: found.length,
+        cut: (left) => moreIn(left, 'reason'),
+      };
+}
+
 export function warningsSection(run: Run): Section | undefined {
-  const found = repositoriesByName(run).flatMap(({ inventory, warnings }) =>
-    warnings.map((warning) => `- ${code(inventory.repository)}: ${prose(warning)}\n`),
-  );
+  const found = [
+    ...(run.ledger?.warnings ?? []).map((warning) => `- ${prose(warning)}\n`),
+    ...repositoriesByName(run).flatMap(({ inventory, warnings }) =>
+      warnings.map((warning) => `- ${code(inventory.repository)}: ${prose(warning)}\n`),
+    ),
+  ];
   return found.length === 0
     ? undefined
     : {

@@ -17,6 +17,7 @@ export function repositoriesSection(run: Run, sums: Totals): Section | undefined
   }
   const all = repositoriesByName(run).map((repository) => ({
     name: repository.inventory.repository,
+    isRefused: repository.refusal !== undefined,
     counts: countRepository(repository, run.dryRun),
   }));
   // What has something to tell comes first, so that it is there when the table is cut.
@@ -37,20 +38,21 @@ export function repositoriesSection(run: Run, sums: Totals): Section | undefined
   const title = 'By repository';
   return {
     before: `### ${title}\n\n${folded ? `<details><summary>${count(all.length, 'repository', 'repositories')}</summary>\n\n` : ''}${tableHead(head)}`,
-    rows: sorted.map(({ name, counts }) =>
-      repositoryRow(name, counts, sums.freedBytesByRepository.get(name) ?? 0),
-    ),
+    rows: sorted.map(({ name, isRefused, counts }) => {
+      const read = counts.gaps === 0 ? '' : ` (incomplete: ${count(counts.gaps, 'gap')})`;
+      const title = `${code(name)}${read}${isRefused ? ' (refused)' : ''}`;
+      return repositoryRow(title, counts, sums.freedBytesByRepository.get(name) ?? 0);
+    }),
     total: all.length,
     cut: (left) => moreIn(left, 'repository', 'repositories'),
     after: folded ? '\n</details>\n' : '',
   };
 }
 
-function repositoryRow(name: string, counts: Counts, freed: number): string {
-  const { tags, manifests, orphansFound, deleted, planned, failed, kept, gaps } = counts;
-  const read = gaps === 0 ? '' : ` (incomplete: ${count(gaps, 'gap')})`;
+function repositoryRow(title: string, counts: Counts, freed: number): string {
+  const { tags, manifests, orphansFound, deleted, planned, failed, kept } = counts;
   const numbers = [tags, manifests, orphansFound, deleted + planned, failed, kept].map(number);
-  return row([`${code(name)}${read}`, ...numbers, size(freed)]);
+  return row([title, ...numbers, size(freed)]);
 }
 
 /** Only where there is something to compare. */

@@ -4,13 +4,26 @@
  */
 import type { Section } from '../fit.js';
 import { code } from '../markdown.js';
+import { hasBegun, ledgerSentence } from '../memory.js';
 import { repositoriesByName, type RepositoryRun, type Run } from '../run.js';
 import type { Totals } from '../totals.js';
 import { count, number, shortDigest } from '../words.js';
 import { moreIn } from './more.js';
 
+/** For log and summary. */
+export const DRY_RUN_DELETES =
+  'A dry-run sends no DELETE, so it does not know whether the registry takes any: a real run asks that first, with a ' +
+  'digest that no manifest has. Nor does it know whether these credentials may delete, unless a token of the registry ' +
+  'says so.';
+
 export function unseenSection(run: Run, sums: Totals): Section {
-  const points = [listing(run, sums), ...scope(run, sums), ...lines(run)];
+  const points = [
+    listing(run, sums),
+    ledgerSentence(run),
+    ...(run.dryRun ? [DRY_RUN_DELETES] : []),
+    ...scope(run, sums),
+    ...lines(run),
+  ];
   return {
     before: `### What could not be seen\n\n${points.map((point) => `- ${point}\n`).join('')}`,
   };
@@ -18,10 +31,16 @@ export function unseenSection(run: Run, sums: Totals): Section {
 
 function listing(run: Run, sums: Totals): string {
   const { named, found, absent } = intakeCounts(run);
-  const cannot =
-    "This registry has no route that lists untagged manifests. Only manifests that a tag names, that an input names, or that one of these refers to were considered; any other can't be seen and is in none of the numbers here.";
+  const isRemembered = (run.ledger?.remembered ?? 0) > 0;
+  if (run.applied !== undefined) {
+    return 'Only the repositories of the plan were looked at, and only what the plan lists was to be deleted. Other orphans stay.';
+  }
+  const cannot = `This registry has no route that lists untagged manifests. Only manifests that a tag names, that an input names,${isRemembered ? ' that the ledger remembers,' : ''} or that one of these refers to were considered; any other can't be seen and is in none of the numbers here.`;
   if (named === 0) {
-    return `${cannot} No input named any: give \`digests-file\` a listing of the registry's storage or its notification log, and they are found.`;
+    // A ledger that has begun gives the same advice in its own sentence.
+    return isRemembered || hasBegun(run.ledger)
+      ? cannot
+      : `${cannot} No input named any: give \`digests-file\` a listing of the registry's storage or its notification log, and they are found.`;
   }
   const missing =
     absent === 0 ? '' : `, ${number(absent)} no longer ${absent === 1 ? 'exists' : 'exist'}`;

@@ -1,0 +1,360 @@
+/**
+ * What a run deletes can be taken back: whatever is in a repository, whatever the plan, whatever goes wrong and
+ * wherever the run is cut off, `restore-from` its backup gives back every byte and every tag that was there
+ * before it. On the registry in memory, and on real ones, which have the last word on what they take.
+ */
+import { existsSync } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
+import fc from 'fast-check';
+
+import { NO_PROTECTION, readProtect } from '../../src/protection/protection.js';
+import { startMemoryRegistry, type MemoryRegistry } from '../registries/memory/registry.js';
+import { describeWith } from '../registries/describe-with.js';
+import type { Interceptor, SeenRequest } from '../registries/memory/script.js';
+import { realRegistries } from '../registries/real-registries.js';
+import { builtEstates, changes, runs, type Timed } from './arbitraries.js';
+import { change, GRACE, type Built } from './estate.js';
+import { faults, KINDS, type Fault } from './faults.js';
+import { lookInto, memoryGround, realGround, type Ground, type Look } from './ground.js';
+import { run, type RunOptions } from './run.js';
+import { silence } from './silence.js';
+import { faultScript, setUp } from './stage.js';
+import { undo } from './undo.js';
+
+jest.setTimeout(3_600_000);
+silence();
+
+const LOGIN = { username: 'me', password: 'secret-word' } as const;
+
+const OPTIONS = {
+  plain: {},
+  referrers: { referrersApi: true, tagPageSize: 2 },
+  undigested: { digestHeader: false },
+  // Tokens that wear out after a few requests, so that they expire in the middle of everything.
+  token: { auth: { kind: 'token', ...LOGIN, maxUses: 12 } },
+} as const;
+
+/** What comes between a run and its end. */
+interface Trouble {
+  readonly faults: readonly Fault[];
+  /** at one request the connection dies, and it stays dead */
+  readonly cut?: {
+    /** from 1, among all requests or those with this method */
+    readonly at: number;
+    readonly among: 'all' | 'DELETE' | 'PUT';
+    /** whether that request was carried out */
+    readonly when: 'before' | 'after';
+  };
+}
+
+function troubles(method: 'DELETE' | 'PUT'): fc.Arbitrary<Trouble> {
+  const cut = (among: 'all' | typeof method, max: number) =>
+    fc.record({
+      at: fc.integer({ min: 1, max }),
+      among: fc.constant(among),
+      when: fc.constantFrom('before' as const, 'after' as const),
+    });
+  const none = fc.constant([]);
+  return fc.oneof(
+    { weight: 3, arbitrary: fc.record({ faults: none }) },
+    { weight: 2, arbitrary: fc.record({ faults: faults(KINDS, [1, 2, 3, 100]) }) },
+    { weight: 1, arbitrary: fc.record({ faults: none, cut: cut('all', 60) }) },
+    { weight: 4, arbitrary: fc.record({ faults: none, cut: cut(method, 6) }) },
+  );
+}
+
+interface Setting {
+  /** how a run comes to know of orphans */
+  readonly knows: 'candidates' | 'ledger' | 'both';
+  readonly danglingReferrers: 'keep' | 'delete';
+  readonly gracePeriod: number;
+  readonly keepUntagged: number;
+  /** numbers of manifests, of which only those count that there are */
+  readonly protect: readonly number[];
+  readonly concurrency: number;
+}
+
+const settings: fc.Arbitrary<Setting> = fc.record({
+  knows: fc.constantFrom('candidates', 'ledger', 'both'),
+  danglingReferrers: fc.constantFrom('keep', 'delete'),
+  gracePeriod: fc.constantFrom(0, GRACE),
+  keepUntagged: fc.constantFrom(0, 0, 0, 1),
+  protect: fc.oneof(
+    { weight: 3, arbitrary: fc.constant([]) },
+    { weight: 1, arbitrary: fc.array(fc.nat({ max: 11 }), { maxLength: 2 }) },
+  ),
+  concurrency: fc.constantFrom(1, 3),
+});
+
+/** A repository, a run and what befalls it, and what befalls the first try to take it back. */
+interface Case {
+  readonly built: Built;
+  readonly setting: Setting;
+  readonly sweep: Trouble;
+  readonly back: Trouble;
+}
+
+function cases(size: number): fc.Arbitrary<Case> {
+  return fc.record({
+    built: builtEstates(size),
+    setting: settings,
+    sweep: troubles('DELETE'),
+    back: troubles('PUT'),
+  });
+}
+
+function scriptOf({ faults: some, cut }: Trouble): Interceptor {
+  const fault = faultScript(some);
+  let left = cut?.at ?? Infinity;
+  return (request) => {
+    if (left <= 0) {
+      return { kind: 'reset' };
+    }
+    left -= cut?.among === 'all' || cut?.among === request.method ? 1 : 0;
+    return left > 0 ? fault(request) : { kind: cut?.when === 'after' ? 'lose' : 'reset' };
+  };
+}
+
+function isWrite({ method, route }: SeenRequest): boolean {
+  return !['GET', 'HEAD'].includes(method) && route.kind !== 'token';
+}
+
+/**
+ * What no registry takes back: an index that held, already before, something that was not there. Nor what holds
+ * such an index, if that went, too.
+ */
+function hopeless(built: Built, before: Look, after: Look): Set<string> {
+  const found = new Set<string>();
+  built.estate.nodes.forEach(({ form, children, mentions }, id) => {
+    const digest = built.contents[id]?.digest ?? '';
+    const held = [...children, ...mentions].map((each) => built.contents[each]?.digest ?? '');
+    const lacks = held.some((each) => !(each in before.manifests) || found.has(each));
+    if (form === 'index' && lacks && digest in before.manifests && !(digest in after.manifests)) {
+      found.add(digest);
+    }
+  });
+  return found;
+}
+
+function without({ manifests, tags }: Look, digests: ReadonlySet<string>): Look {
+  return {
+    manifests: Object.fromEntries(
+      Object.entries(manifests).filter(([digest]) => !digests.has(digest)),
+    ),
+    tags: Object.fromEntries(Object.entries(tags).filter(([, digest]) => !digests.has(digest))),
+  };
+}
+
+/** @returns whether there was anything to give back */
+async function expectUndone(
+  ground: Ground,
+  repository: string,
+  { built, setting, sweep, back }: Case,
+): Promise<boolean> {
+  const { knows, protect, ...plan } = setting;
+  const named = protect.flatMap((id) => built.contents[id]?.digest ?? []);
+  const { host } = new URL(ground.url);
+  const options: RunOptions = {
+    url: ground.url,
+    credentials: { kind: 'basic', ...LOGIN },
+    repositories: [repository],
+    candidates: new Map(knows === 'ledger' ? [] : [[repository, built.candidates]]),
+    ...(knows === 'candidates' ? {} : { ledgerRepository: `${repository}-ledger` }),
+    ...plan,
+    protection:
+      named.length === 0
+        ? NO_PROTECTION
+        : readProtect(named.join('\n'), host, (entry) => {
+            throw new Error(`not understood: ${entry}`);
+          }),
+  };
+  const backup = await mkdtemp(join(tmpdir(), 'restore-'));
+  try {
+    ground.intercept();
+    await ground.lay(repository, built, knows !== 'candidates');
+    if (knows !== 'candidates') {
+      expect(await run(options)).toMatchObject({ complaints: [] });
+      await ground.abandon(repository, built);
+    }
+    const before = await ground.look(repository, built);
+
+    ground.intercept(scriptOf(sweep));
+    await run({ ...options, backupDirectory: backup });
+    ground.intercept();
+    const after = await ground.look(repository, built);
+    if (!existsSync(join(backup, 'index.jsonl'))) {
+      expect(after).toEqual(before);
+      return false;
+    }
+
+    const gone = hopeless(built, before, after);
+    const expected = without(before, gone);
+    const again = { ...options, restoreFrom: backup };
+    ground.intercept(scriptOf(back));
+    const first = await undo(again);
+    ground.intercept();
+    // Right or red; and what is said to be back is back, however red the rest is.
+    const now = await ground.look(repository, built);
+    expect(first.complaints.length === 0 ? now : before).toEqual(before);
+    for (const digest of first.run?.repositories.flatMap(({ restored }) => restored) ?? []) {
+      expect(now.manifests[digest]).toBe(before.manifests[digest]);
+    }
+
+    const second = await undo(again);
+    expect(await ground.look(repository, built)).toEqual(expected);
+    const failed = second.run?.repositories.flatMap((each) => each.failed) ?? [];
+    const failedTags = second.run?.repositories.flatMap((each) => each.failedTags) ?? [];
+    expect(new Set(failed.map(({ digest }) => digest))).toEqual(gone);
+    expect(new Set(failedTags.map(({ tag }) => tag))).toEqual(
+      new Set(Object.keys(before.tags).filter((tag) => !(tag in expected.tags))),
+    );
+    expect(second.complaints).toHaveLength(failed.length + failedTags.length);
+
+    const taken: string[] = [];
+    ground.intercept((request) =>
+      isWrite(request)
+        ? {
+            kind: 'rewrite',
+            rewrite: (own) => {
+              if (own.status < 400) {
+                taken.push(`${request.method} ${request.path}`);
+              }
+              return own;
+            },
+          }
+        : undefined,
+    );
+    const third = await undo(again);
+    expect(taken).toEqual([]);
+    expect(third.run?.repositories.flatMap(({ restored }) => restored)).toEqual([]);
+    expect(third.complaints).toEqual(second.complaints);
+    expect(await ground.look(repository, built)).toEqual(expected);
+
+    return Object.keys(before.manifests).some((digest) => !(digest in after.manifests));
+  } finally {
+    ground.intercept();
+    await rm(backup, { recursive: true, force: true });
+  }
+}
+
+/** Others push and move tags until the second look begins: what they had made of it by then is to come back. */
+async function expectUndoneAfter(
+  registry: MemoryRegistry,
+  built: Built,
+  script: readonly Timed[],
+  { danglingReferrers, gracePeriod, concurrency }: Setting,
+): Promise<void> {
+  const { state, url } = registry;
+  const repository = 'team/app';
+  const look = () => lookInto(state, repository);
+  setUp(registry, [{ repository, built }]);
+  const waiting = [...script].sort((a, b) => a.before - b.before);
+  let n = 0;
+  let sweeping = false;
+  let before: Look | undefined;
+  registry.intercept(({ route }) => {
+    n += 1;
+    if (before === undefined) {
+      const isSecond = sweeping && 'repository' in route && route.repository === repository;
+      while (waiting[0] !== undefined && (waiting[0].before <= n || isSecond)) {
+        change(state, repository, built, waiting[0].change);
+        waiting.shift();
+      }
+      before = isSecond ? look() : undefined;
+    }
+    return undefined;
+  });
+  const backup = await mkdtemp(join(tmpdir(), 'restore-'));
+  try {
+    const options = { url, danglingReferrers, gracePeriod, concurrency };
+    await run({
+      ...options,
+      repositories: [repository],
+      candidates: new Map([[repository, built.candidates]]),
+      backupDirectory: backup,
+      onSweep: () => {
+        sweeping = true;
+      },
+    });
+    registry.intercept();
+    const after = look();
+    if (before === undefined || !existsSync(join(backup, 'index.jsonl'))) {
+      return;
+    }
+    await undo({ ...options, restoreFrom: backup });
+    const { manifests, tags } = without(before, hopeless(built, before, after));
+    const now = look();
+    expect(now.manifests).toEqual(manifests);
+    expect(now.tags).toMatchObject(tags);
+  } finally {
+    await rm(backup, { recursive: true, force: true });
+  }
+}
+
+describe('a sweep and its restore', () => {
+  describe.each(Object.keys(OPTIONS) as (keyof typeof OPTIONS)[])('in memory (%s)', (name) => {
+    let ground: Ground;
+
+    beforeAll(async () => {
+      ground = await memoryGround(OPTIONS[name]);
+    });
+
+    afterAll(() => ground.stop());
+
+    it('give back every byte and every tag, whatever went wrong', async () => {
+      let met = 0;
+      await fc.assert(
+        fc.asyncProperty(cases(12), async (one) => {
+          met += (await expectUndone(ground, 'team/app', one)) ? 1 : 0;
+        }),
+        runs(50),
+      );
+      // Where nothing is ever deleted, nothing is shown.
+      expect(met).toBeGreaterThan(0);
+    });
+  });
+
+  it('give back what others had made of it by the second look', async () => {
+    const registry = await startMemoryRegistry();
+    const moved = builtEstates(12).chain((built) =>
+      fc.record({ built: fc.constant(built), script: changes(built, 40), setting: settings }),
+    );
+    try {
+      await fc.assert(
+        fc.asyncProperty(moved, async ({ built, script, setting }) => {
+          await expectUndoneAfter(registry, built, script, setting);
+        }),
+        runs(50),
+      );
+    } finally {
+      await registry.stop();
+    }
+  });
+
+  for (const kind of realRegistries.filter((each) => each.name !== 'olareg')) {
+    describeWith(kind.name, kind.found, `on ${kind.name}`, () => {
+      let ground: Ground;
+      let n = 0;
+
+      beforeAll(async () => {
+        ground = await realGround(kind);
+      });
+
+      afterAll(() => ground.stop());
+
+      it('give back every byte and every tag, whatever went wrong', async () => {
+        await fc.assert(
+          fc.asyncProperty(cases(8), async (one) => {
+            n += 1;
+            await expectUndone(ground, `team/app-${String(n)}`, one);
+          }),
+          runs(10),
+        );
+      });
+    });
+  }
+});

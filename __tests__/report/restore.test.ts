@@ -1,0 +1,223 @@
+import { describe, expect, it } from '@jest/globals';
+import fc from 'fast-check';
+
+import type { Restored } from '../../src/cleanup/restore.js';
+import {
+  renderRestore,
+  restoreCounts,
+  restoreHeadline,
+  restoreLines,
+  restoreProblems,
+  type RestoreRun,
+} from '../../src/report/restore.js';
+import { d } from './examples.js';
+
+function restored(repository: string, more: Partial<Restored> = {}): Restored {
+  return { repository, restored: [], standing: [], failed: [], tags: [], failedTags: [], ...more };
+}
+
+function undo(repositories: readonly Restored[], more: Partial<RestoreRun> = {}): RestoreRun {
+  return {
+    registry: 'https://registry.example.com',
+    directory: 'backup',
+    dryRun: false,
+    repositories,
+    unreadableLines: 0,
+    elsewhere: 0,
+    failures: [],
+    ...more,
+  };
+}
+
+const all = restored('team/app', {
+  restored: [d('a'), d('b')],
+  standing: [d('c')],
+  failed: [{ digest: d('e'), why: 'its saved bytes are missing' }],
+  tags: ['v1'],
+  failedTags: [{ tag: 'v2', why: `it names ${d('z')} by now, and was left there` }],
+});
+
+describe('the headline of a restore', () => {
+  const back = { restored: [d('a')] };
+  const failed = { failed: [{ digest: d('e'), why: 'lost' }] };
+  it.each([
+    ['Put back 1 manifest', [back]],
+    ['Put back 2 manifests', [back, { restored: [d('b')] }]],
+    ['Put back 1 manifest, 1 was there already', [back, { standing: [d('c')] }]],
+    ['Put back 1 manifest, 2 were there already', [back, { standing: [d('c'), d('f')] }]],
+    ['Put back 1 of 2 manifests (with 1 problem)', [back, failed]],
+    ['Put back none of 1 manifest (with 1 problem)', [failed]],
+    ['Put back 1 manifest (with 1 problem)', [back, { failedTags: [{ tag: 'v', why: 'moved' }] }]],
+    ['Nothing to put back: the one manifest is there', [{ standing: [d('c')] }]],
+    ['Nothing to put back: all 2 manifests are there', [{ standing: [d('c'), d('f')] }]],
+    ['Nothing to put back', []],
+  ])('%s', (headline, repositories) => {
+    const made = undo(repositories.map((more, at) => restored(String(at), more)));
+    expect(restoreHeadline(made)).toBe(headline);
+    expect(renderRestore(made).startsWith(`## ${headline}\n`)).toBe(true);
+  });
+
+  it('of a dry-run says what would be', () => {
+    expect(restoreHeadline(undo([all], { dryRun: true }))).toBe(
+      'Would put back 2 of 3 manifests, 1 was there already (with 2 problems)',
+    );
+  });
+
+  it('says that there is nothing, and that something is wrong', () => {
+    expect(restoreHeadline(undo([], { failures: ['the backup has no manifest'] }))).toBe(
+      'Nothing to put back (with 1 problem)',
+    );
+  });
+});
+
+describe('the numbers of a restore', () => {
+  it('count manifests', () => {
+    expect(restoreCounts(undo([all, all]))).toEqual({
+      restored: 4,
+      planned: 0,
+      standing: 2,
+      failed: 2,
+    });
+  });
+
+  it('say that a dry-run put nothing back', () => {
+    expect(restoreCounts(undo([all], { dryRun: true }))).toEqual({
+      restored: 0,
+      planned: 2,
+      standing: 1,
+      failed: 1,
+    });
+  });
+});
+
+describe('the problems of a restore', () => {
+  it('name every manifest and tag that did not come back', () => {
+    expect(restoreProblems(undo([all], { failures: ['told to stop'] }))).toEqual([
+      'told to stop',
+      `team/app@${d('e')} could not be put back: its saved bytes are missing`,
+      `team/app:v2 could not be put back: it names ${d('z')} by now, and was left there`,
+    ]);
+    expect(restoreProblems(undo([all], { dryRun: true }))[0]).toContain("can't be put back: ");
+    expect(restoreProblems(undo([restored('a', { restored: [d('a')] })]))).toEqual([]);
+  });
+
+  it('are single lines of bounded length', () => {
+    const why = `a\r\n::error::\u2028${'y'.repeat(5_000)}`;
+    const made = undo([restored('a', { failed: [{ digest: d('e'), why }] })], { failures: [why] });
+    for (const problem of restoreProblems(made)) {
+      expect(problem).toHaveLength(500);
+      expect(problem).not.toMatch(/[\p{Cc}\p{Zl}]/u);
+    }
+  });
+});
+
+it('has a line for the log about each manifest and tag', () => {
+  expect(restoreLines(all, false)).toEqual([
+    `put back ${d('a')}`,
+    `put back ${d('b')}`,
+    `was there already: ${d('c')}`,
+    `could not put back ${d('e')}: its saved bytes are missing`,
+    'tag v1 points at its manifest',
+    `could not put back tag v2: it names ${d('z')} by now, and was left there`,
+  ]);
+  expect(restoreLines(all, true)).toEqual([
+    `would put back ${d('a')}`,
+    `would put back ${d('b')}`,
+    `was there already: ${d('c')}`,
+    `can't put back ${d('e')}: its saved bytes are missing`,
+    'tag v1 would point at its manifest',
+    `can't put back tag v2: it names ${d('z')} by now, and was left there`,
+  ]);
+});
+
+describe('the summary of a restore', () => {
+  it('tells what came back, and what of the backup was of no use', () => {
+    expect(renderRestore(undo([all], { unreadableLines: 1, elsewhere: 2 }))).toBe(
+      [
+        '## Put back 2 of 3 manifests, 1 was there already (with 2 problems)',
+        '',
+        '`https://registry.example.com`, from the backup in `backup`.',
+        '',
+        'What comes back without a tag may be an orphan again for the next clean-up: give it a tag, or name it in `protect`.',
+        '',
+        "1 line of the backup's index could not be understood. A run that is killed may leave half a line, and has not deleted what it was about.",
+        '',
+        '2 entries of the backup belong to another registry.',
+        '',
+        '### Problems (2)',
+        '',
+        `- \`team/app@${d('e')}\` could not be put back: its saved bytes are missing`,
+        `- \`team/app:v2\` could not be put back: it names \`${d('z')}\` by now, and was left there`,
+        '',
+        '### Manifests that came back (2)',
+        '',
+        `- \`team/app@${d('a')}\``,
+        `- \`team/app@${d('b')}\``,
+        '',
+        '### Tags that point at them (1)',
+        '',
+        '- `team/app:v1`',
+        '',
+      ].join('\n'),
+    );
+  });
+
+  it('of a dry-run says that nothing was changed', () => {
+    const text = renderRestore(undo([all], { dryRun: true }));
+    expect(text).toContain('**Dry run:** nothing was changed.\n`https://registry.example.com`');
+    expect(text).toContain('### Manifests that would come back (2)');
+    expect(text).toContain('### Tags that would point at them (1)');
+  });
+
+  it('gives no advice about what did not come back', () => {
+    const text = renderRestore(undo([restored('a', { standing: [d('c')] })]));
+    expect(text).not.toContain('orphan again');
+    expect(text).not.toContain('###');
+  });
+
+  it('stays below the limit of GitHub, and says where the rest is', () => {
+    const names = Array.from({ length: 20_000 }, (_, at) => d(String(at)));
+    const text = renderRestore(
+      undo([
+        restored('team/app', {
+          restored: names,
+          failed: names.map((digest) => ({ digest, why: 'x'.repeat(400) })),
+          tags: names,
+        }),
+      ]),
+    );
+    expect(Buffer.byteLength(text)).toBeLessThanOrEqual(1_000_000);
+    expect(text.match(/^_… and [\d,]+ more [a-z]+: .*The log has them all\._$/gm)).toHaveLength(3);
+    expect(text).not.toContain('report-file');
+  });
+
+  it('holds no markup of a backup, a registry or a path', () => {
+    const evil = fc
+      .array(
+        fc.oneof(
+          fc.constantFrom('`', '|', '\n', '<b>', '@a', '#1', '](x)', '\\', '"', '**', '- '),
+          fc.string({ unit: 'binary', maxLength: 3 }),
+        ),
+        { minLength: 1, maxLength: 8 },
+      )
+      .map((parts) => parts.join(''));
+    fc.assert(
+      fc.property(evil, fc.boolean(), (text, dryRun) => {
+        const made = restored(text, {
+          restored: [d('a')],
+          failed: [{ digest: d('e'), why: text }],
+          tags: [text],
+          failedTags: [{ tag: text, why: text }],
+        });
+        const rendered = renderRestore(
+          undo([made], { registry: text, directory: text, failures: [text], dryRun }),
+        );
+        const outside = rendered.replace(/`[^`\n]+`/g, '').replace('**Dry run:**', '');
+        expect(outside).not.toMatch(/[<@[\]`*|]|#\d/);
+        const starts = outside.split('\n').map((line) => /^(?:##|###|-)? ?/.exec(line)?.[0]);
+        expect(starts.filter((start) => start === '## ')).toHaveLength(1);
+        expect(starts.filter((start) => start === '- ')).toHaveLength(5);
+      }),
+    );
+  });
+});

@@ -1,0 +1,101 @@
+/**
+ * Refuses plans that look wrong, as a whole: what is deleted is gone, and a registry that lists half of its
+ * tags looks just like one whose tags were removed. Pure. The defaults are argued in docs/adr/0005.
+ */
+import type { Digest } from '../oci/digest.js';
+import type { Inventory } from './inventory.js';
+import type { Plan } from './plan.js';
+
+/** The input `max-deletes`. */
+export type MaxDeletes =
+  /** so many manifests in the whole run */
+  | { readonly kind: 'count'; readonly count: number }
+  /**
+   * So many of a hundred manifests that are known in a repository. Repositories where no more than `exempt`
+   * manifests would go are not asked.
+   */
+  | { readonly kind: 'share'; readonly percent: number; readonly exempt: number };
+
+/** Half of a repository, unless that is next to nothing: a tag that moved once leaves as much as it has. */
+export const DEFAULT_MAX_DELETES: MaxDeletes = { kind: 'share', percent: 50, exempt: 20 };
+
+const MILLION = 1_000_000;
+
+/** Why nothing is deleted in a repository. */
+export type Refusal =
+  /** no ordinary tag is left, and the ledger remembers so many manifests that tags reached */
+  | { readonly kind: 'no-tags'; readonly remembered: number }
+  | {
+      readonly kind: 'share';
+      readonly orphans: number;
+      readonly manifests: number;
+      readonly percent: number;
+    }
+  /** of the whole run */
+  | { readonly kind: 'count'; readonly orphans: number; readonly count: number }
+  /** the registry takes no deletes; `why` is safe to print, as below */
+  | { readonly kind: 'no-deletes'; readonly why: string }
+  /** not of this account, in this repository */
+  | { readonly kind: 'no-rights'; readonly why: string };
+
+export interface Looked {
+  readonly inventory: Pick<Inventory, 'repository' | 'manifests' | 'past'>;
+  readonly plan: Plan;
+}
+
+/** Whether every tag is gone of a repository that had some: its list may be wrong, and the ledger must not learn it. */
+export function refuseWithoutTags(looked: Looked): Refusal | undefined {
+  const remembered = rememberedWithoutTags(looked).length;
+  return remembered > 0 && looked.plan.orphans.length > 0
+    ? { kind: 'no-tags', remembered }
+    : undefined;
+}
+
+/**
+ * Where no tag is left and the run goes on all the same: what stays there of all that tags led to. The ledger must
+ * not learn that it is out of use, or the next run would see nothing wrong.
+ */
+export function inDoubt(looked: Looked): ReadonlySet<Digest> {
+  const { inventory, plan } = looked;
+  const going = new Set(plan.orphans.map(({ digest }) => digest));
+  return new Set(
+    rememberedWithoutTags(looked).filter(
+      (digest) => inventory.manifests.has(digest) && !going.has(digest),
+    ),
+  );
+}
+
+/** What the ledger remembers as in use; nothing as long as one ordinary tag is left. */
+function rememberedWithoutTags({ inventory, plan }: Looked): Digest[] {
+  return plan.keep.some(({ reason }) => reason.kind === 'tagged')
+    ? []
+    : [...inventory.past].flatMap(([digest, { status }]) => (status === 'in-use' ? [digest] : []));
+}
+
+/** @returns the refusals of `max-deletes`, by repository */
+export function refuseTooMany(
+  all: readonly Looked[],
+  limit: MaxDeletes,
+): ReadonlyMap<string, Refusal> {
+  const affected = all.filter(({ plan }) => plan.orphans.length > 0);
+  if (limit.kind === 'count') {
+    const { count } = limit;
+    const orphans = affected.reduce((sum, { plan }) => sum + plan.orphans.length, 0);
+    const refused = orphans > count ? affected : [];
+    return new Map(refused.map(({ plan }) => [plan.repository, { kind: 'count', orphans, count }]));
+  }
+  const { percent, exempt } = limit;
+  return new Map(
+    affected.flatMap(({ plan, inventory }) => {
+      const [orphans, manifests] = [plan.orphans.length, inventory.manifests.size];
+      return orphans > exempt && isBeyond(percent, orphans, manifests)
+        ? [[plan.repository, { kind: 'share', orphans, manifests, percent }] as const]
+        : [];
+    }),
+  );
+}
+
+/** In whole numbers, since `max-deletes` has six decimals at most: 9.2 * 750 is less than 6,900. */
+function isBeyond(percent: number, orphans: number, manifests: number): boolean {
+  return 100 * MILLION * orphans > Math.round(percent * MILLION) * manifests;
+}

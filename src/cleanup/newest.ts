@@ -1,0 +1,87 @@
+/**
+ * Which orphans `keep-untagged` keeps: the newest. The order is made so that what is deleted leaves nothing behind
+ * that would count as newer than what was kept: a run that was cut off must not make the next one keep others. Pure.
+ */
+import type { Digest } from '../oci/digest.js';
+import type { Births } from './births.js';
+import { compare, type Graph } from './graph.js';
+import type { Inventory, Past } from './inventory.js';
+
+const NEVER = Number.NEGATIVE_INFINITY;
+
+export interface Aging {
+  readonly inventory: Pick<Inventory, 'past'>;
+  readonly graph: Graph;
+  readonly births: Births;
+  /** epoch milliseconds */
+  readonly now: number;
+}
+
+/**
+ * @param heads of the orphans, those to choose from; what another orphan holds is passed over
+ * @returns the `count` newest of the heads
+ */
+export function newestOf(
+  heads: readonly Digest[],
+  orphans: ReadonlySet<Digest>,
+  count: number,
+  aging: Aging,
+): Digest[] {
+  const held = new Set([...orphans].flatMap((digest) => heldBy(digest, aging.graph)));
+  return heads
+    .filter((digest) => !held.has(digest))
+    .map((digest) => ({ digest, rank: rankOf(digest, orphans, aging) }))
+    .sort((a, b) => compareRanks(b.rank, a.rank) || compare(a.digest, b.digest))
+    .slice(0, count)
+    .map(({ digest }) => digest);
+}
+
+type Rank = readonly [lastUse: number, birth: number, parts: number];
+
+/**
+ * How new an orphan is, the weightiest number first; the newer, the larger. Of orphans that went out of use
+ * together, as the tags that moved between two runs did, what was built last is the newest. Each number of an
+ * index is at least that of its parts, so none of them comes before it once it is gone.
+ */
+function rankOf(digest: Digest, orphans: ReadonlySet<Digest>, aging: Aging): Rank {
+  const { inventory, births, graph, now } = aging;
+  const parts = partsOf(digest, graph);
+  const built = parts.map((part) => births.of(part) ?? NEVER);
+  const used = parts
+    .filter((part) => orphans.has(part))
+    .map((part) => outOfUse(inventory.past.get(part), now) ?? births.of(part) ?? NEVER);
+  // Reproducible builds have one time for all; the number of parts keeps the rule for them, too.
+  return [latest(used), latest(built), parts.length];
+}
+
+function latest(times: readonly number[]): number {
+  return times.reduce((a, b) => Math.max(a, b), NEVER);
+}
+
+function compareRanks(a: Rank, b: Rank): number {
+  return compare(a[0], b[0]) || compare(a[1], b[1]) || compare(a[2], b[2]);
+}
+
+/** A manifest with all that it holds, at any depth. */
+function partsOf(head: Digest, graph: Graph): readonly Digest[] {
+  const parts = new Set([head]);
+  for (const part of parts) {
+    heldBy(part, graph).forEach((each) => parts.add(each));
+  }
+  return [...parts];
+}
+
+/** The entries of an index, whatever they are listed as. */
+function heldBy(digest: Digest, graph: Graph): readonly Digest[] {
+  return (graph.edges.get(digest) ?? [])
+    .filter(({ kind }) => kind === 'child' || kind === 'mentioned')
+    .map(({ to }) => to);
+}
+
+/** Since when nothing uses a manifest any more, as far as the ledger saw it: not of what it never saw in use. */
+function outOfUse(before: Past | undefined, now: number): number | undefined {
+  if (before?.everInUse !== true) {
+    return undefined;
+  }
+  return before.status === 'in-use' ? now : before.since;
+}

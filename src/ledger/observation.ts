@@ -1,0 +1,173 @@
+/** What a look at a repository, and a sweep of it, add to the ledger's memory. Pure. */
+import { buildGraph, reach } from '../cleanup/graph.js';
+import type { Inventory } from '../cleanup/inventory.js';
+import type { Outcome } from '../cleanup/outcome.js';
+import type { Survey } from '../cleanup/survey.js';
+import type { Digest } from '../oci/digest.js';
+import type { Manifest } from '../oci/manifest.js';
+import { parseDigestTag } from '../oci/reference.js';
+import { isLedgerArtifact } from './artifact.js';
+import type { LedgerRecord, Records, Status } from './record.js';
+
+export interface Observation {
+  /** what is there */
+  readonly standing: ReadonlyMap<Digest, Manifest>;
+  /** the bytes, as text, of what was fetched */
+  readonly bodies: ReadonlyMap<Digest, string>;
+  /** reached from an ordinary tag */
+  readonly inUse: ReadonlySet<Digest>;
+  /** about to be deleted */
+  readonly leaving: ReadonlySet<Digest>;
+  /** what the registry says it does not have */
+  readonly absent: ReadonlySet<Digest>;
+  /**
+   * What is described by something that stands without being in use. Such a signature can go because its
+   * subject is remembered to have lived here, so that memory must stay until the signature has gone.
+   */
+  readonly described: ReadonlySet<Digest>;
+  /** false when something could not be read: then not being reached says nothing */
+  readonly isComplete: boolean;
+}
+
+/** Of a look that ended in a plan. */
+export function observe({ inventory, plan, bodies }: Survey): Observation {
+  const inUse = usedIn(inventory);
+  return {
+    standing: inventory.manifests,
+    bodies,
+    inUse,
+    leaving: new Set(plan.orphans.map(({ digest }) => digest)),
+    absent: inventory.absent,
+    described: describedIn(inventory, inUse),
+    isComplete: inventory.gaps.length === 0,
+  };
+}
+
+/** Of a sweep: what it deleted, or found deleted, is absent now. Nothing else was looked at. */
+export function observeSweep(
+  { inventory }: Pick<Survey, 'inventory'>,
+  outcome: Outcome,
+): Observation {
+  const absent = new Set([...outcome.deleted, ...outcome.gone]);
+  const left: Inventory = {
+    ...inventory,
+    manifests: new Map([...inventory.manifests].filter(([digest]) => !absent.has(digest))),
+    tags: new Map([...inventory.tags].filter(([, digest]) => !absent.has(digest))),
+  };
+  return {
+    standing: new Map(),
+    bodies: new Map(),
+    inUse: new Set(),
+    leaving: new Set(),
+    absent,
+    described: describedIn(left, usedIn(left)),
+    isComplete: false,
+  };
+}
+
+/** Everything that an ordinary tag leads to. */
+function usedIn(inventory: Inventory): Set<Digest> {
+  const graph = buildGraph(inventory);
+  const roots = [...graph.rootTags.keys()];
+  return new Set([...roots, ...reach(graph, roots).keys()]);
+}
+
+function describedIn(
+  { manifests, tags }: Pick<Inventory, 'manifests' | 'tags'>,
+  inUse: ReadonlySet<Digest>,
+): Set<Digest> {
+  const described = new Set<Digest>();
+  for (const [digest, manifest] of manifests) {
+    if (manifest.kind !== 'unknown' && manifest.subject !== undefined && !inUse.has(digest)) {
+      described.add(manifest.subject);
+    }
+  }
+  for (const [tag, digest] of tags) {
+    const named = parseDigestTag(tag)?.names;
+    if (named !== undefined && !inUse.has(digest)) {
+      described.add(named);
+    }
+  }
+  return described;
+}
+
+export interface Remembering {
+  /**
+   * What was remembered as leaving *before* this look began. Only that may be dropped when it is absent:
+   * another run may rely on an entry that says that it is there, and has been told by now.
+   */
+  readonly droppable: ReadonlySet<Digest>;
+  /** whether it is news that something is there that was remembered as leaving, and is leaving again */
+  readonly restates: boolean;
+  /** epoch milliseconds */
+  readonly now: number;
+}
+
+/** The memory after an observation. What is not in it, or could not be read, is remembered as before. */
+export function remember(
+  past: Records,
+  observation: Observation,
+  { droppable, restates, now }: Remembering,
+): Map<Digest, LedgerRecord> {
+  const { standing, bodies, inUse, absent, described } = observation;
+  const records = new Map<Digest, LedgerRecord>();
+  for (const [digest, record] of past) {
+    if (standing.has(digest)) {
+      const status = statusOf(digest, observation) ?? present(record.status);
+      // Whoever found it gone, before it came back, must not drop what we have seen.
+      const isNews = restates && status === 'leaving' && record.status === 'leaving';
+      records.set(digest, isNews ? changed(record) : withStatus(record, status, now));
+    } else if (!absent.has(digest)) {
+      records.set(digest, record);
+    } else if (!droppable.has(digest) || described.has(digest)) {
+      records.set(digest, withStatus(record, 'leaving', now));
+    }
+  }
+  for (const [digest, body] of bodies) {
+    const manifest = standing.get(digest);
+    if (manifest !== undefined && !past.has(digest) && !isLedgerArtifact(manifest)) {
+      records.set(digest, {
+        mediaType: manifest.mediaType,
+        body,
+        firstSeen: now,
+        everInUse: inUse.has(digest),
+        status: statusOf(digest, observation) ?? 'unused',
+        since: now,
+        revision: 0,
+      });
+    }
+  }
+  return records;
+}
+
+function statusOf(digest: Digest, { inUse, leaving, isComplete }: Observation): Status | undefined {
+  if (inUse.has(digest)) {
+    return 'in-use';
+  }
+  if (leaving.has(digest)) {
+    return 'leaving';
+  }
+  return isComplete ? 'unused' : undefined;
+}
+
+/** What is there is not leaving, as long as nobody is about to delete it. */
+function present(status: Status): Status {
+  return status === 'leaving' ? 'unused' : status;
+}
+
+function changed(record: LedgerRecord): LedgerRecord {
+  return { ...record, revision: Math.min(record.revision + 1, Number.MAX_SAFE_INTEGER) };
+}
+
+function withStatus(record: LedgerRecord, status: Status, now: number): LedgerRecord {
+  if (record.status === status) {
+    return record;
+  }
+  const isSameUse = (record.status === 'in-use') === (status === 'in-use');
+  return {
+    ...changed(record),
+    status,
+    everInUse: record.everInUse || status === 'in-use',
+    since: isSameUse ? record.since : now,
+  };
+}

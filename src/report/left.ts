@@ -1,0 +1,59 @@
+/** What a plan said to delete and the run that carried it out did not even try: because the registry has changed. */
+import type { KeepReason } from '../cleanup/plan.js';
+import type { Digest } from '../oci/digest.js';
+import { code } from './markdown.js';
+import { keptDetail, protectors, whyKept } from './reasons.js';
+import type { RepositoryRun, Run } from './run.js';
+import { duration } from './words.js';
+
+export interface Left {
+  readonly digest: Digest;
+  readonly why:
+    | { readonly kind: 'kept'; readonly reason: KeepReason }
+    /** the registry says that it has no such manifest */
+    | { readonly kind: 'absent' }
+    /** it could not be read, or what else could not be read may need it */
+    | { readonly kind: 'unread' };
+}
+
+/** Sorted by digest. What was spared at the last moment is not among it: it has a fate of its own. */
+export function leftOf({ inventory, plan, approved }: RepositoryRun): Left[] {
+  const orphans = new Set(plan.orphans.map(({ digest }) => digest));
+  const kept = new Map(plan.keep.map(({ digest, reason }) => [digest, reason]));
+  return [...(approved ?? [])]
+    .filter((digest) => !orphans.has(digest))
+    .sort()
+    .map((digest) => {
+      const reason = kept.get(digest);
+      if (reason !== undefined) {
+        return { digest, why: { kind: 'kept', reason } };
+      }
+      return { digest, why: { kind: inventory.absent.has(digest) ? 'absent' : 'unread' } };
+    });
+}
+
+const MOST_TAGS = 3;
+
+/** In Markdown. */
+export function whyLeft({ why }: Left, run: Run): string {
+  switch (why.kind) {
+    case 'absent':
+      return 'already gone';
+    case 'unread':
+      return 'could not be read';
+    case 'kept': {
+      const { reason } = why;
+      if (reason.kind === 'tagged') {
+        const more = reason.tags.length - MOST_TAGS;
+        const tags = reason.tags.slice(0, MOST_TAGS).map((tag) => code(tag));
+        return `has a tag: ${tags.join(', ')}${more > 0 ? ` and ${String(more)} more` : ''}`;
+      }
+      if (reason.kind === 'protected') {
+        return `protected by ${protectors(reason.by)}`;
+      }
+      const detail = keptDetail(reason, run.finishedAt);
+      const text = whyKept(reason.kind, duration(run.gracePeriod));
+      return detail === '' ? text : `${text} (${detail})`;
+    }
+  }
+}

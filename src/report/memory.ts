@@ -1,0 +1,54 @@
+/** What the ledger knew and learned, in sentences for log and summary. */
+import type { LedgerNews } from '../ledger/ledger.js';
+import type { Run } from './run.js';
+import { count } from './words.js';
+
+const APART = 'this run knew nothing of earlier ones, and later ones will know nothing of it';
+
+/** Plain text that is safe in Markdown, too: the ledger's name is one that the OCI spec allows. */
+export function ledgerSentence({ ledger, dryRun }: Run): string {
+  if (ledger === undefined) {
+    return `The ledger is switched off (\`ledger-repository: off\`): ${APART}.`;
+  }
+  const name = `\`${ledger.repository}\``;
+  if (!ledger.isReadable) {
+    return `The ledger in ${name} could not be read${pointer(ledger)}: ${APART}.`;
+  }
+  if (ledger.existed) {
+    const what = ledger.remembered === 0 ? 'nothing' : count(ledger.remembered, 'manifest');
+    const changed =
+      ledger.written === 0 ? '' : ` This run brought it up to date for ${where(ledger)}.`;
+    return (
+      `The ledger in ${name} remembered ${what} of these repositories from earlier runs.${changed} ` +
+      'What was pushed and lost its tag again between two runs was never seen, and is not in it.'
+    );
+  }
+  if (dryRun) {
+    return `There is no ledger in ${name} yet, and a dry-run writes none: the first real run begins it.`;
+  }
+  if (ledger.written === 0) {
+    return `There is no ledger in ${name} yet, and this run wrote none${pointer(ledger)}.`;
+  }
+  return (
+    `This run began a ledger in ${name}, because this registry can't list untagged manifests. It remembers what ` +
+    `was seen in ${where(ledger)}, so that later runs find what nothing uses any more. Orphans from before it are ` +
+    "not in it: give `digests-file` a listing of the registry's storage once, and they are found."
+  );
+}
+
+/** @returns whether this run wrote the first entries */
+export function hasBegun(ledger: LedgerNews | undefined): boolean {
+  return ledger !== undefined && !ledger.existed && ledger.written > 0;
+}
+
+function where({ written }: LedgerNews): string {
+  return count(written, 'repository', 'repositories');
+}
+
+/** Where the reason stands. */
+function pointer({ failures, warnings }: LedgerNews): string {
+  if (failures.length > 0) {
+    return ' (see the problems)';
+  }
+  return warnings.length > 0 ? ' (see the warnings)' : '';
+}

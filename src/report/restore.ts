@@ -1,0 +1,150 @@
+/** What a run with `restore-from` did: its log, its summary and its numbers. Pure. */
+import type { Restored } from '../cleanup/restore.js';
+import { fit, type Section } from './fit.js';
+import { code, prose } from './markdown.js';
+import { count, number, printable } from './words.js';
+
+export interface RestoreRun {
+  /** `scheme://host[:port]` */
+  readonly registry: string;
+  /** as the input names it */
+  readonly directory: string;
+  readonly dryRun: boolean;
+  /** sorted by name */
+  readonly repositories: readonly Restored[];
+  /** lines of the backup's index that could not be understood */
+  readonly unreadableLines: number;
+  /** manifests of other registries in the backup */
+  readonly elsewhere: number;
+  /** what went wrong outside any repository; safe to print */
+  readonly failures: readonly string[];
+}
+
+const LIMIT = 1_000_000;
+
+/** Longer than any sentence worth reading in an annotation. */
+const SENTENCE = 500;
+
+/** Everything that makes the job red: one line of plain text each. */
+export function restoreProblems(run: RestoreRun): string[] {
+  const isLost = run.dryRun ? "can't be put back" : 'could not be put back';
+  const found = [
+    ...run.failures,
+    ...run.repositories.flatMap(({ repository, failed, failedTags }) => [
+      ...failed.map(({ digest, why }) => `${repository}@${digest} ${isLost}: ${why}`),
+      ...failedTags.map(({ tag, why }) => `${repository}:${tag} ${isLost}: ${why}`),
+    ]),
+  ];
+  return found.map((problem) => printable(problem, SENTENCE));
+}
+
+/** Numbers of manifests. In a dry-run none is put back, and `planned` says how many would be. */
+export function restoreCounts({ repositories, dryRun }: RestoreRun): {
+  readonly restored: number;
+  readonly planned: number;
+  readonly standing: number;
+  readonly failed: number;
+} {
+  const sum = (of: (one: Restored) => readonly unknown[]) =>
+    repositories.reduce((all, one) => all + of(one).length, 0);
+  const back = sum((one) => one.restored);
+  return {
+    restored: dryRun ? 0 : back,
+    planned: dryRun ? back : 0,
+    standing: sum((one) => one.standing),
+    failed: sum((one) => one.failed),
+  };
+}
+
+export function restoreHeadline(run: RestoreRun): string {
+  const { restored, planned, standing, failed } = restoreCounts(run);
+  const [back, verb] = run.dryRun ? [planned, 'Would put back'] : [restored, 'Put back'];
+  const there =
+    standing === 0 ? '' : `, ${number(standing)} ${standing === 1 ? 'was' : 'were'} there already`;
+  const all = count(back + failed, 'manifest');
+  const wrong = restoreProblems(run).length;
+  const problems = wrong === 0 ? '' : ` (with ${count(wrong, 'problem')})`;
+  if (back + failed === 0) {
+    return standing === 0
+      ? `Nothing to put back${problems}`
+      : `Nothing to put back: ${standing === 1 ? 'the one manifest is' : `all ${count(standing, 'manifest')} are`} there${problems}`;
+  }
+  const what = failed === 0 ? all : `${back === 0 ? 'none' : number(back)} of ${all}`;
+  return `${verb} ${what}${there}${problems}`;
+}
+
+/** One repository's lines in the job's log. */
+export function restoreLines(
+  { restored, standing, failed, tags, failedTags }: Restored,
+  dryRun: boolean,
+): string[] {
+  const [verb, lost] = dryRun
+    ? ['would put back', "can't put back"]
+    : ['put back', 'could not put back'];
+  return [
+    ...restored.map((digest) => `${verb} ${digest}`),
+    ...standing.map((digest) => `was there already: ${digest}`),
+    ...failed.map(({ digest, why }) => `${lost} ${digest}: ${why}`),
+    ...tags.map((tag) => `tag ${tag} ${dryRun ? 'would point' : 'points'} at its manifest`),
+    ...failedTags.map(({ tag, why }) => `${lost} tag ${tag}: ${why}`),
+  ];
+}
+
+/** Markdown, below the size at which GitHub drops a summary whole. */
+export function renderRestore(run: RestoreRun): string {
+  const { restored, planned } = restoreCounts(run);
+  const found = restoreProblems(run);
+  const manifests = rowsOf(run, ({ repository, restored: back }) =>
+    back.map((digest) => `- ${code(`${repository}@${digest}`, 400)}\n`),
+  );
+  const tags = rowsOf(run, ({ repository, tags: back }) =>
+    back.map((tag) => `- ${code(`${repository}:${tag}`, 400)}\n`),
+  );
+  const notes = [
+    `${run.dryRun ? '**Dry run:** nothing was changed.\n' : ''}${code(run.registry)}, from the backup in ${code(run.directory)}.`,
+    ...(restored + planned === 0
+      ? []
+      : [
+          'What comes back without a tag may be an orphan again for the next clean-up: give it a tag, or name it in `protect`.',
+        ]),
+    ...(run.unreadableLines === 0
+      ? []
+      : [
+          `${count(run.unreadableLines, 'line')} of the backup's index could not be understood. A run that is killed may leave half a line, and has not deleted what it was about.`,
+        ]),
+    ...(run.elsewhere === 0
+      ? []
+      : [
+          `${count(run.elsewhere, 'entry', 'entries')} of the backup ${run.elsewhere === 1 ? 'belongs' : 'belong'} to another registry.`,
+        ]),
+  ];
+  const list = (title: string, rows: readonly string[], noun: string): readonly Section[] =>
+    rows.length === 0
+      ? []
+      : [
+          {
+            before: `### ${title} (${number(rows.length)})\n\n`,
+            rows,
+            total: rows.length,
+            cut: (left: number) =>
+              `\n_… and ${count(left, `more ${noun}`)}: too long for a job summary. The log has them all._\n`,
+          },
+        ];
+  return fit(
+    [
+      { before: `## ${restoreHeadline(run)}\n\n${notes.join('\n\n')}\n` },
+      ...list(
+        'Problems',
+        found.map((problem) => `- ${prose(problem)}\n`),
+        'problem',
+      ),
+      ...list(`Manifests that ${run.dryRun ? 'would come' : 'came'} back`, manifests, 'manifest'),
+      ...list(`Tags that ${run.dryRun ? 'would point' : 'point'} at them`, tags, 'tag'),
+    ],
+    LIMIT,
+  );
+}
+
+function rowsOf(run: RestoreRun, rows: (of: Restored) => readonly string[]): readonly string[] {
+  return run.repositories.flatMap(rows);
+}

@@ -1,0 +1,106 @@
+/**
+ * Surveys every repository of a run with what the ledger remembers of it, and lets the ledger know what was seen.
+ * Refuses a repository whose tags are suddenly gone, which the ledger must not learn.
+ */
+import pMap from 'p-map';
+
+import { inDoubt, refuseWithoutTags, type Refusal } from './cleanup/brakes.js';
+import type { Past } from './cleanup/inventory.js';
+import { surveyRepository, type Survey, type SurveyOptions } from './cleanup/survey.js';
+import type { Ledger, Memory, Settled } from './ledger/ledger.js';
+import { observe, type Observation } from './ledger/observation.js';
+import type { Digest } from './oci/digest.js';
+
+export interface Surveys {
+  readonly surveys: readonly Survey[];
+  /** repositories in which nothing may be deleted, because all tags seem to be gone */
+  readonly refusals: ReadonlyMap<string, Refusal>;
+  /** Repositories of which the ledger knows what is about to be deleted, and nobody relies on older entries. */
+  readonly settled: ReadonlyMap<string, Settled>;
+  /** how many repositories the run did not come to before it was told to stop */
+  readonly unread: number;
+}
+
+export interface SurveysOptions {
+  readonly survey: SurveyOptions;
+  /** digests that may exist in a repository */
+  readonly candidates: (repository: string) => ReadonlySet<Digest>;
+  /** absent: switched off */
+  readonly ledger: Ledger | undefined;
+  /** whether the ledger is written */
+  readonly records: boolean;
+  /** whether somebody has seen and approved what is deleted, also where nothing is tagged any more */
+  readonly isApproved: boolean;
+  /** turns a fault of our own in one repository into `undefined` */
+  readonly contain: <T>(repository: string, work: Promise<T>) => Promise<T | undefined>;
+  readonly stop: AbortSignal;
+}
+
+export async function surveyAll(
+  repositories: readonly string[],
+  { survey, candidates, ledger, records, isApproved, contain, stop }: SurveysOptions,
+): Promise<Surveys> {
+  const refusals = new Map<string, Refusal>();
+  const settled = new Map<string, Settled>();
+  let unread = 0;
+
+  /** By the stop, and not by the registry: what it read would be new to the ledger, and young, for nothing. */
+  const isBrokenOff = ({ inventory }: Survey) => stop.aborted && inventory.gaps.length > 0;
+
+  async function look(repository: string): Promise<Survey | undefined> {
+    if (stop.aborted) {
+      unread += 1;
+      return undefined;
+    }
+    const memory = await ledger?.recall(repository);
+    const known = memory && { manifests: memory.manifests, past: pastOf(memory) };
+    const found = await surveyRepository(repository, candidates(repository), survey, known);
+    const refusal = isApproved ? undefined : refuseWithoutTags(found);
+    if (refusal !== undefined) {
+      refusals.set(repository, refusal);
+    } else if (records && memory !== undefined && !isBrokenOff(found)) {
+      // Before the first delete, so that a run which is killed has forgotten nothing.
+      const state = await ledger?.record(memory, observationOf(found));
+      if (state !== undefined) {
+        settled.set(repository, state);
+      }
+    }
+    return trimmed(found, memory);
+  }
+
+  const { concurrency } = survey;
+  const read = await pMap(repositories, (repository) => contain(repository, look(repository)), {
+    concurrency,
+  });
+  return { surveys: read.filter((found) => found !== undefined), refusals, settled, unread };
+}
+
+function observationOf(found: Survey): Observation {
+  const observation = observe(found);
+  return { ...observation, inUse: new Set([...observation.inUse, ...inDoubt(found)]) };
+}
+
+/** Bodies have done their work, but for those of orphans, which are to be saved. */
+function trimmed(found: Survey, memory: Memory | undefined): Survey {
+  const { plan, inventory } = found;
+  if (plan.orphans.length === 0) {
+    return { plan, inventory: { ...inventory, past: new Map<Digest, Past>() }, bodies: new Map() };
+  }
+  const bodies = new Map<Digest, string>();
+  for (const { digest } of plan.orphans) {
+    const body = found.bodies.get(digest) ?? memory?.records.get(digest)?.body;
+    if (body !== undefined) {
+      bodies.set(digest, body);
+    }
+  }
+  return { plan, inventory, bodies };
+}
+
+function pastOf({ records }: Memory): ReadonlyMap<Digest, Past> {
+  return new Map(
+    [...records].map(([digest, { firstSeen, everInUse, status, since }]) => [
+      digest,
+      { firstSeen, everInUse, status, since },
+    ]),
+  );
+}
