@@ -71,6 +71,8 @@ function inputs({ registry, listing }: Bench, gracePeriod: string, dryRun: boole
   return {
     'registry-url': registry.host,
     'digests-file': listing,
+    // What is measured is the scan: the same every time, whatever ran before.
+    'ledger-repository': 'off',
     'grace-period': gracePeriod,
     'dry-run': String(dryRun),
     concurrency: String(CONCURRENCY),

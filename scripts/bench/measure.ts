@@ -29,7 +29,7 @@ const Report = v.object({
   totals: v.object({ orphansFound: v.number(), deleted: v.number() }),
 });
 const Replayed = v.object({ milliseconds: v.number(), statuses: v.record(v.string(), v.number()) });
-const Usage = v.object({ cpu: v.number(), memory: v.number() });
+export const Usage = v.object({ cpu: v.number(), memory: v.number() });
 
 export interface Stopwatch {
   /** @throws Error with the log when the action failed */
@@ -41,10 +41,10 @@ export interface Stopwatch {
 }
 
 /**
- * Loaded into the measured process; tells at its end what it used. On Linux the kernel's own maxRSS would
+ * Loaded into the measured process; tells at its end, in BENCH_USAGE, what it used (`Usage`). On Linux the kernel's own maxRSS would
  * not do: it survives exec, and so is at least that of the process that started this one.
  */
-const PRELOAD = `
+export const PRELOAD = `
 import { readFileSync, writeFileSync } from 'node:fs';
 process.on('exit', () => {
   const { user, system } = process.cpuUsage();
