@@ -56435,12 +56435,71 @@ function truncated(request, got, announced, cause) {
     return failure(request, 'truncated', `the body was cut off after ${String(got)}${whole} bytes`, cause);
 }
 
+;// CONCATENATED MODULE: ./src/http/stop.ts
+/**
+ * The last layer before the wire: what is late by its sender's word is not sent. When a run is told to stop,
+ * nothing more is, and what is under way is awaited for a moment only. A cancelled job has 7.5 seconds until the next signal, and 2.5 more until it is killed; the
+ * ledger, the report and the summary are to be written by then. What serves those is marked `closing`, and sent.
+ */
+
+/** The run was told to stop before this request was sent. */
+class NotSent extends RequestFailure {
+    name = 'NotSent';
+    constructor(message = 'not sent: the run was told to stop') {
+        super(message);
+    }
+}
+/** Its `isLate` was true before the request was sent. */
+class TooLate extends NotSent {
+    name = 'TooLate';
+    constructor() {
+        super('not sent: its time was over');
+    }
+}
+/** Milliseconds after the signal: for what was under way, and for what closes the run. */
+const PATIENCE = 3_000;
+const PATIENCE_CLOSING = 6_000;
+const LATE = 'no answer soon enough after the run was told to stop';
+/** For what ends a run in good order, such as the ledger: it is still sent when the run was told to stop. */
+function closing(send) {
+    return (request) => send({ ...request, closing: true });
+}
+/** @param giveUp so that requests which close the run have a connection, and no other gets one late */
+function createStop(next, stop, giveUp) {
+    let isOver = false;
+    const giveUpUnsent = () => {
+        giveUp(({ closing }, isOnTheWire) => closing !== true && !isOnTheWire, LATE);
+    };
+    const giveUpOthers = () => {
+        giveUp(({ closing }) => closing !== true, LATE);
+    };
+    const giveUpAll = () => {
+        isOver = true;
+        giveUp(() => true, LATE);
+    };
+    stop.addEventListener('abort', () => {
+        giveUpUnsent();
+        setTimeout(giveUpOthers, PATIENCE).unref();
+        setTimeout(giveUpAll, PATIENCE_CLOSING).unref();
+    }, { once: true });
+    return async (request) => {
+        if (isOver || (stop.aborted && request.closing !== true)) {
+            throw new NotSent();
+        }
+        if (request.isLate?.() === true) {
+            throw new TooLate();
+        }
+        return next(request);
+    };
+}
+
 ;// CONCATENATED MODULE: ./src/http/exchange.ts
 /**
  * One request and its whole answer over the wire, with @actions/http-client, whose proxy support is why
  * it is used. No retry, no redirect, no judgement of the status: those are layers of their own. Nothing
  * else in this program may import the http-client.
  */
+
 
 
 
@@ -56497,16 +56556,19 @@ function createExchange(options) {
         const { method, url } = request;
         const { client, agent, httpModule, latest } = lineTo(request);
         let sent;
-        let expired;
-        const expire = (detail) => {
-            expired = failure(request, 'timeout', detail);
-            sent?.destroy(expired);
+        let ended;
+        const end = (why) => {
+            ended = why;
+            sent?.destroy(why);
             if (sent?.socket === null) {
                 // It waits for a connection, or for a proxy's tunnel, and would not tell before it has one.
-                sent.emit('error', expired);
+                sent.emit('error', why);
             }
         };
-        const one = { request, expire };
+        const expire = (detail) => {
+            end(failure(request, 'timeout', detail));
+        };
+        const one = { request, end, isOnTheWire: () => sent !== undefined && isOnTheWire(sent) };
         underWay.add(one);
         const idleFor = method === 'DELETE' ? timeouts.idleDelete : timeouts.idle;
         const idle = setTimeout(expire, idleFor, `no answer for ${seconds(idleFor)}`);
@@ -56534,7 +56596,7 @@ function createExchange(options) {
             return { status: message.statusCode ?? 0, headers: message.headers, body, url };
         }
         catch (error) {
-            throw expired ?? connectionFailure(request, error);
+            throw ended ?? connectionFailure(request, error);
         }
         finally {
             clearTimeout(idle);
@@ -56544,10 +56606,11 @@ function createExchange(options) {
     }
     return {
         send,
-        expire(isMeant, detail) {
-            for (const { request, expire } of underWay) {
-                if (isMeant(request)) {
-                    expire(detail);
+        giveUp(isMeant, detail) {
+            for (const { request, end, isOnTheWire } of underWay) {
+                const isSent = isOnTheWire();
+                if (isMeant(request, isSent)) {
+                    end(isSent ? failure(request, 'timeout', detail) : new NotSent());
                 }
             }
         },
@@ -56557,6 +56620,10 @@ function createExchange(options) {
             }
         },
     };
+}
+/** Whether anything of it can have been sent: not before it has a connection, and that its handshake behind it. */
+function isOnTheWire({ socket }) {
+    return socket !== null && !socket.connecting && Reflect.get(socket, 'secureConnecting') !== true;
 }
 /**
  * Node's own module, with a `request` that remembers the latest one made: the http-client hands out none
@@ -56687,47 +56754,6 @@ function retryAfter(response, now) {
             ? Date.parse(value) - now
             : NaN;
     return Number.isNaN(wait) ? undefined : Math.min(Math.max(wait, 0), CEILING);
-}
-
-;// CONCATENATED MODULE: ./src/http/stop.ts
-/**
- * The layer that ends a run which was told to stop: nothing more is sent, and what is under way is awaited for a
- * moment only. A cancelled job has 7.5 seconds until the next signal, and 2.5 more until it is killed; the
- * ledger, the report and the summary are to be written by then. What serves those is marked `closing`, and sent.
- */
-
-/** The run was told to stop before this request was sent. */
-class NotSent extends RequestFailure {
-    name = 'NotSent';
-}
-/** Milliseconds after the signal: for what was under way, and for what closes the run. */
-const PATIENCE = 3_000;
-const PATIENCE_CLOSING = 6_000;
-const LATE = 'no answer soon enough after the run was told to stop';
-/** For what ends a run in good order, such as the ledger: it is still sent when the run was told to stop. */
-function closing(send) {
-    return (request) => send({ ...request, closing: true });
-}
-/** @param expire gives up requests that are under way, so that those which close the run have a connection */
-function createStop(next, stop, expire) {
-    let isOver = false;
-    const giveUpOthers = () => {
-        expire(({ closing }) => closing !== true, LATE);
-    };
-    const giveUpAll = () => {
-        isOver = true;
-        expire(() => true, LATE);
-    };
-    stop.addEventListener('abort', () => {
-        setTimeout(giveUpOthers, PATIENCE).unref();
-        setTimeout(giveUpAll, PATIENCE_CLOSING).unref();
-    }, { once: true });
-    return async (request) => {
-        if (isOver || (stop.aborted && request.closing !== true)) {
-            throw new NotSent('not sent: the run was told to stop');
-        }
-        return next(request);
-    };
 }
 
 ;// CONCATENATED MODULE: ./src/http/retry.ts
@@ -57160,7 +57186,7 @@ function createTransport(options) {
         return exchange.send(request);
     };
     const observed = onExchange === undefined ? counted : observe(counted, clock, onExchange);
-    const stopped = createStop(observed, stop, exchange.expire);
+    const stopped = createStop(observed, stop, exchange.giveUp);
     const throttled = createThrottle(stopped, { concurrency, clock, stop });
     const retried = createRetry(throttled, { clock, random, stop });
     const redirected = createRedirect(retried);
@@ -58729,7 +58755,7 @@ const FINAL = ['unauthorized', 'forbidden', 'deletes-off', 'read-only'];
  *   since
  * @returns whether the registry may have changed
  */
-async function deleteInOrder(repository, condemned, tagged, results, { writer, concurrency, isOver, onDone }) {
+async function deleteInOrder(repository, condemned, tagged, results, { writer, concurrency, isOver, mayWait, onDone }) {
     const pending = new Map();
     // One after the other: Distribution removes a manifest's tags by asking all tags; if
     // one of them goes meanwhile, 2.8.2 answers 500, has deleted the manifest, and leaves its tag for good.
@@ -58752,13 +58778,16 @@ async function deleteInOrder(repository, condemned, tagged, results, { writer, c
             return { kind: 'skipped', why: `${standing}, which has to go before it, is still there` };
         }
         try {
-            const kind = await writer.deleteManifest(repository, digest);
+            const kind = await writer.deleteManifest(repository, digest, isOver);
             // Also when it was gone: a try of ours whose answer was lost may have done it.
             changed = true;
             away.add(digest);
             return { kind };
         }
         catch (error) {
+            if (error instanceof TooLate) {
+                return undefined;
+            }
             if (error instanceof NotSent) {
                 return { kind: 'skipped', why: error.message };
             }
@@ -58769,6 +58798,9 @@ async function deleteInOrder(repository, condemned, tagged, results, { writer, c
                 else {
                     // No answer, or a 500: it may have been carried out all the same.
                     changed = true;
+                    if (isOver() && mayWait(digest)) {
+                        return undefined;
+                    }
                 }
                 return { kind: 'failed', why: error.message };
             }
@@ -59129,16 +59161,19 @@ async function verifyRepository(inventory, deleted, { reader, concurrency, clock
     const tags = [...new Set([...listed, ...expected])].filter((tag) => !inventory.brokenTags.includes(tag));
     // What each tag points at now: a manifest known from before, or one that a push brought meanwhile.
     const standing = new Map();
+    const tagOf = new Map();
     await pMap(tags, (tag) => check(`tag ${tag}`, async () => {
         const before = inventory.tags.get(tag);
         if (before !== undefined && (await reader.resolve(repository, tag)) === before) {
             standing.set(before, inventory.manifests.get(before));
+            tagOf.set(before, tag);
             return undefined;
         }
         for (let look = 1; look <= MOST_LOOKS; look += 1) {
             const answer = await reader.manifest(repository, tag);
             if (answer.kind === 'found') {
                 standing.set(answer.manifest.digest, answer.manifest);
+                tagOf.set(answer.manifest.digest, tag);
                 return undefined;
             }
             // Some registries leave the tags of a deleted manifest behind.
@@ -59176,7 +59211,8 @@ async function verifyRepository(inventory, deleted, { reader, concurrency, clock
             }
             return undefined;
         }), { concurrency });
-        seen.push(...read);
+        // One by one: there may be more of them than a call can have arguments.
+        read.forEach((each) => seen.push(each));
         wave = childrenOf(read, inventory, asked);
     }
     // Looked at last: another run takes the index along, and before its children.
@@ -59185,7 +59221,9 @@ async function verifyRepository(inventory, deleted, { reader, concurrency, clock
             const holds = parent?.kind === 'index' && parent.children.some((child) => child.digest === digest);
             if (holds && (await reader.manifest(repository, parent.digest)).kind === 'found') {
                 gone.push(digest);
-                return 'an index that is kept has it as a child, and it is gone';
+                const tag = tagOf.get(parent.digest);
+                const name = tag === undefined ? '' : `, tag ${tag},`;
+                return `the index ${parent.digest}${name} has it as a child, and it is gone`;
             }
         }
         return undefined;
@@ -59209,14 +59247,17 @@ function childrenOf(manifests, inventory, asked) {
 /** What was put back may be found to need more, which another push has begun to use meanwhile. */
 const heal_MOST_ROUNDS = 3;
 /** @returns as part of `broken`, also what was to be put back with something else, and could not be */
-async function heal({ inventory, gone, lost }, options) {
+async function heal({ inventory, tried, back, lost }, options) {
     const graph = buildGraph(inventory);
     const healed = new Set();
-    const left = new Set(gone);
+    /** the tags of which went with them */
+    const gone = new Set([...tried].filter((digest) => !back.has(digest)));
+    /** what may be put back */
+    const left = new Set(tried);
     /** by what it is about, as in `broken`: why it could not be put back */
     const failures = new Map();
     for (let round = 1;; round += 1) {
-        const verified = await verifyRepository(inventory, left, options);
+        const verified = await verifyRepository(inventory, gone, options);
         const proof = () => ({
             healed: [...healed],
             broken: withFailures(verified.broken, failures),
@@ -59231,6 +59272,7 @@ async function heal({ inventory, gone, lost }, options) {
         restored.forEach((digest) => healed.add(digest));
         for (const digest of [...restored, ...standing]) {
             left.delete(digest);
+            gone.delete(digest);
             failures.delete(`manifest ${digest}`);
         }
         failed.forEach(({ digest, why }) => failures.set(`manifest ${digest}`, why));
@@ -59814,7 +59856,8 @@ async function surveyRepository(repository, candidates, options, known = survey_
     const reading = new Reading(repository, options, known);
     await reading.readTags();
     await reading.follow([...candidates].map((digest) => ({ digest, source: 'input' })));
-    await reading.follow([...known.past.keys()].map((digest) => ({ digest, source: 'ledger' })));
+    const past = [...known.past.keys()].filter((digest) => known.earlier?.gone?.has(digest) !== true);
+    await reading.follow(past.map((digest) => ({ digest, source: 'ledger' })));
     for (;;) {
         const inventory = reading.inventory();
         const plan = makePlan(inventory, options.policy);
@@ -59990,7 +60033,8 @@ class Reading {
         // The first question alone: where there is no such API, the others are none, and no progress either.
         for (const some of [unasked.slice(0, 1), unasked.slice(1)]) {
             await this.#attempts.each(this.#hasReferrersApi ? some : [], (digest) => `referrers of ${digest}`, async (digest) => {
-                found.push(...(await this.#readReferrers(digest)));
+                // One by one: there may be more of them than a call can have arguments.
+                (await this.#readReferrers(digest)).forEach((each) => found.push(each));
             });
         }
         await this.follow(found);
@@ -60070,6 +60114,8 @@ function someOf(by) {
  */
 const LOOK_EVERY = 10_000;
 const LOOKS = 2;
+/** After so many looks in a row none of which brought a delete to its end, and so many tries of a single one, it is enough. */
+const sweep_MOST_LOOKS = 5;
 const STOPPED = 'the run was told to stop before its turn came';
 /**
  * Deletes the orphans of one repository's plan and verifies what was kept.
@@ -60111,24 +60157,24 @@ async function sweepRepository(survey, candidates, options) {
     let looked = inventory;
     let seen;
     let changed = false;
-    for (let left = open(); left.length > 0; left = open()) {
-        if (isStopped()) {
-            giveUp(STOPPED);
-            break;
-        }
+    let fruitless = 0;
+    const waits = new Map();
+    /** what was deleted, or may have been, and was in use at a later look */
+    const back = new Set();
+    async function lookAndDelete(left) {
         const began = clock.now();
-        // Tags may have moved since, and pushes come in: the plan is made again with what is there now. What
-        // is to go is looked at whatever named it: of an index out of sight, the child would go before it.
-        const fresh = await surveyRepository(repository, new Set([...candidates, ...left]), options, {
+        const settled = results.size;
+        // Tags may have moved since, and pushes come in: the plan is made again with what is there now.
+        const fresh = await surveyRepository(repository, inSight(candidates, plan, results), options, {
             manifests: looked.manifests,
             past: withGone(inventory.past, results, policy.now),
-            earlier: looked,
+            earlier: { ...looked, gone: new Set(goneIn(results)) },
         });
         const [gap] = fresh.inventory.gaps;
         if (gap !== undefined) {
             const what = `looking again before the deletes, ${gap.what}`;
             giveUp(isStopped() ? STOPPED : `${what} could not be read: ${gap.why}`);
-            break;
+            return;
         }
         seen = seen === undefined ? fresh.inventory : joined(seen, fresh.inventory);
         const kept = new Map(fresh.plan.keep.map(({ digest, reason }) => [digest, reason]));
@@ -60138,11 +60184,23 @@ async function sweepRepository(survey, candidates, options) {
                 settle(digest, { kind: 'spared', reason });
             }
         }
+        // Pushed again since: its tags are kept ones now, and a delete that is not over yet may take them along.
+        for (const digest of triedIn(results)) {
+            const reason = kept.get(digest);
+            if (reason !== undefined) {
+                back.add(digest);
+                if (isGone(results, digest)) {
+                    results.set(digest, { kind: 'spared', reason });
+                }
+            }
+        }
         // A signature's tag may have come to name one of them since: it goes as well, and is to come back.
-        const retagged = retaggedOf(lost, new Set(open()), fresh.inventory);
-        if (retagged.size > 0) {
-            await save([...retagged.values()]);
-            lost = lost.map((each) => retagged.get(each.digest) ?? each);
+        const before = new Map(lost.map((each) => [each.digest, each.tags]));
+        lost = retagged(lost, fresh.inventory);
+        const isOpenNow = new Set(open());
+        const unsaved = lost.filter(({ digest, tags }) => isOpenNow.has(digest) && tags.some((tag) => before.get(digest)?.includes(tag) !== true));
+        if (unsaved.length > 0) {
+            await save(unsaved);
         }
         const until = clock.now() + Math.max(LOOK_EVERY, LOOKS * (clock.now() - began));
         const isOver = () => isStopped() || clock.now() >= until;
@@ -60153,26 +60211,49 @@ async function sweepRepository(survey, candidates, options) {
         const has = await deleteInOrder(repository, condemned, tagged, results, {
             ...options,
             isOver,
+            mayWait(digest) {
+                const times = (waits.get(digest) ?? 0) + 1;
+                waits.set(digest, times);
+                return times < sweep_MOST_LOOKS;
+            },
             onDone: () => {
                 progress.done();
             },
         });
         changed ||= has;
         looked = without(fresh.inventory, results);
+        fruitless = results.size > settled ? 0 : fruitless + 1;
+        if (fruitless === sweep_MOST_LOOKS) {
+            giveUp(`the registry answered no delete soon enough after a look at the tags, ${fruitless} times in a row. Is ` +
+                'it overloaded? A smaller `concurrency` may help');
+        }
     }
-    // A delete that failed may have been carried out all the same.
-    const kinds = ['deleted', 'gone', 'failed'];
-    const gone = new Set(kinds.flatMap((kind) => keys(results, kind)));
+    async function deleteAll() {
+        for (let left = open(); left.length > 0; left = open()) {
+            if (isStopped()) {
+                giveUp(STOPPED);
+            }
+            else {
+                await lookAndDelete(left);
+            }
+        }
+        return true;
+    }
+    const isWhole = await options.contain(deleteAll());
+    giveUp('this action failed before its turn came');
+    const tried = new Set([...triedIn(results), ...back]);
+    changed ||= isWhole === undefined && tried.size > 0;
     const isToProve = changed && options.verify;
+    const unproved = { healed: [], broken: [], unverified: isToProve };
     const proof = seen !== undefined && isToProve && !isStopped()
-        ? await heal({ inventory: seen, gone, lost }, options)
-        : { healed: [], broken: [], unverified: isToProve };
+        ? ((await options.contain(heal({ inventory: seen, tried, back, lost }, options))) ?? unproved)
+        : unproved;
     const healed = new Set(proof.healed);
     return {
         repository,
         deleted: keys(results, 'deleted').filter((digest) => !healed.has(digest)),
         gone: keys(results, 'gone').filter((digest) => !healed.has(digest)),
-        spared: [...results].flatMap(([digest, result]) => result.kind === 'spared' ? [{ digest, reason: result.reason }] : []),
+        spared: [...results].flatMap(([digest, result]) => result.kind === 'spared' && !healed.has(digest) ? [{ digest, reason: result.reason }] : []),
         failed: explained(results, 'failed').filter(({ digest }) => !healed.has(digest)),
         skipped: explained(results, 'skipped'),
         healed: proof.healed,
@@ -60187,15 +60268,23 @@ function tagsIn(inventory) {
     }
     return tags;
 }
-/** Of what is still to go, that which has a tag that it had not when it was saved. */
-function retaggedOf(saved, open, inventory) {
+/** With the tags that point at them by now. One that names nothing any more is theirs still: it may have gone along. */
+function retagged(lost, inventory) {
     const tagsOf = tagsIn(inventory);
-    const retagged = saved.flatMap((each) => {
-        const tags = open.has(each.digest) ? (tagsOf.get(each.digest) ?? []) : [];
-        const isSaved = tags.every((tag) => each.tags.includes(tag));
-        return isSaved ? [] : [[each.digest, { ...each, tags }]];
+    return lost.map((each) => {
+        const left = each.tags.filter((tag) => !inventory.tags.has(tag));
+        return { ...each, tags: [...left, ...(tagsOf.get(each.digest) ?? [])].sort(compare) };
     });
-    return new Map(retagged);
+}
+/**
+ * What a look asks for, whatever named it: what is to go, what has to go before it, and what could not be deleted.
+ * Of an index out of sight, the child would go before it. What else is gone would be asked for in vain.
+ */
+function inSight(candidates, { orphans }, results) {
+    const waiting = orphans.filter(({ digest }) => !results.has(digest));
+    const before = new Set(waiting.flatMap(({ after }) => after));
+    const named = [...candidates, ...orphans.map(({ digest }) => digest)];
+    return new Set(named.filter((digest) => before.has(digest) || !isGone(results, digest)));
 }
 function condemnedOf({ inventory, plan, bodies }) {
     const tags = tagsIn(inventory);
@@ -60218,7 +60307,7 @@ function without(inventory, results) {
 }
 /** What was deleted lived here: a signature that is to follow it is none of an image elsewhere. */
 function withGone(past, results, now) {
-    const gone = [...results.keys()].filter((digest) => isGone(results, digest) && !past.has(digest));
+    const gone = goneIn(results).filter((digest) => !past.has(digest));
     const before = { firstSeen: now, everInUse: false, status: 'leaving', since: now };
     return new Map([...past, ...gone.map((digest) => [digest, before])]);
 }
@@ -60240,6 +60329,13 @@ function joined(first, later) {
 function isGone(results, digest) {
     const kind = results.get(digest)?.kind;
     return kind === 'deleted' || kind === 'gone';
+}
+function goneIn(results) {
+    return [...results.keys()].filter((digest) => isGone(results, digest));
+}
+/** What is gone, or may be: a delete that failed may have been carried out all the same. */
+function triedIn(results) {
+    return [...goneIn(results), ...keys(results, 'failed')];
 }
 function keys(results, kind) {
     return [...results].flatMap(([digest, result]) => (result.kind === kind ? [digest] : []));
@@ -61534,7 +61630,7 @@ class NoReferrersApi extends Error {
 
 function createWriter(send, base, quote) {
     return {
-        async deleteManifest(repository, digest) {
+        async deleteManifest(repository, digest, isLate) {
             // Distribution's own challenge asks for `delete` alone; others want `pull` beside it.
             const scope = `repository:${repository}:pull,delete`;
             const response = await send({
@@ -61542,6 +61638,7 @@ function createWriter(send, base, quote) {
                 url: new URL(`/v2/${repository}/manifests/${digest}`, base),
                 scope,
                 maxBytes: 1024 * 1024,
+                ...(isLate === undefined ? {} : { isLate }),
             });
             // 202 by the spec; 200 and 204 are seen elsewhere. A page is the answer of something in between.
             const isPage = mediaTypeOf(response.headers['content-type']) === 'text/html';
@@ -61826,10 +61923,13 @@ async function runStages(settings, { intake, approval, pinned }, { transport, pr
         if (stop.aborted) {
             return undefined;
         }
-        const outcome = await sweepRepository(found, candidates(repository), sweeping);
+        const outcome = await sweepRepository(found, candidates(repository), {
+            ...sweeping,
+            contain: (work) => contain(repository, work),
+        });
         const state = settled.get(repository);
-        if (state !== undefined && outcome.deleted.length + outcome.gone.length > 0) {
-            await ledger?.recordSweep(state, observeSweep(found, outcome));
+        if (ledger && state !== undefined && outcome.deleted.length + outcome.gone.length > 0) {
+            await contain(repository, ledger.recordSweep(state, observeSweep(found, outcome)));
         }
         return outcome;
     };

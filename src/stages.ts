@@ -163,7 +163,7 @@ export async function runStages(
   });
 
   const backup = openBackup(settings.backupDirectory);
-  const sweeping: SweepOptions = {
+  const sweeping: Omit<SweepOptions, 'contain'> = {
     ...options,
     writer,
     pusher: createPusher(send, registry, quote),
@@ -180,10 +180,13 @@ export async function runStages(
     if (stop.aborted) {
       return undefined;
     }
-    const outcome = await sweepRepository(found, candidates(repository), sweeping);
+    const outcome = await sweepRepository(found, candidates(repository), {
+      ...sweeping,
+      contain: (work) => contain(repository, work),
+    });
     const state = settled.get(repository);
-    if (state !== undefined && outcome.deleted.length + outcome.gone.length > 0) {
-      await ledger?.recordSweep(state, observeSweep(found, outcome));
+    if (ledger && state !== undefined && outcome.deleted.length + outcome.gone.length > 0) {
+      await contain(repository, ledger.recordSweep(state, observeSweep(found, outcome)));
     }
     return outcome;
   };

@@ -31,6 +31,7 @@ async function round(scene: Scene, condemned: readonly Orphan[], more: More = {}
     writer: scene.writer,
     concurrency: 4,
     isOver: () => false,
+    mayWait: () => true,
     onDone: () => {
       done += 1;
     },
@@ -58,7 +59,7 @@ describe('the end of the time', () => {
     let asked = 0;
     const isOver = () => {
       asked += 1;
-      return asked > 1;
+      return asked > 2;
     };
     const { results, done, changed } = await round(
       scene,
@@ -66,7 +67,8 @@ describe('the end of the time', () => {
       { concurrency: 1, isOver },
     );
     expect([...results]).toEqual([[parent.digest, { kind: 'deleted' }]]);
-    expect([changed, done, asked]).toEqual([true, 1, 3]);
+    // Of the first twice: when its turn came, and right before it was sent.
+    expect([changed, done, asked]).toEqual([true, 1, 4]);
     expect(deletes(scene)).toEqual([parent.digest]);
   });
 
@@ -104,10 +106,85 @@ describe('the end of the time', () => {
       tagged: [parent, other],
       isOver: () => {
         asked += 1;
-        return asked > 1;
+        return asked > 2;
       },
     });
     expect([...results.keys()]).toEqual([parent.digest]);
+  });
+
+  it('may come while one waits for its turn to be sent: it is not sent any more', async () => {
+    const scene = await startScene();
+    const many = Array.from({ length: 40 }, (_, n) => image(`one of many ${String(n)}`));
+    many.forEach((content) => {
+      scene.put(content);
+    });
+    let over = false;
+    scene.registry.intercept(
+      when(/^DELETE/, {
+        kind: 'pass',
+        after: () => {
+          over = true;
+        },
+      }),
+    );
+    const condemned = many.map((content) => orphan(content));
+    const { results, done } = await round(scene, condemned, {
+      concurrency: many.length,
+      isOver: () => over,
+    });
+    // All are under way for this module, but the client sends sixteen at a time.
+    expect(deletes(scene).length).toBeLessThanOrEqual(16);
+    expect(results.size).toBe(deletes(scene).length);
+    expect(done).toBe(results.size);
+    expect(scene.app.manifests.size).toBe(many.length - results.size);
+  });
+
+  describe('before one that failed could be tried again', () => {
+    async function failing(action: Action, more: More = {}) {
+      const scene = await filled();
+      let over = false;
+      scene.registry.intercept(
+        when(/^DELETE/, () => {
+          over = true;
+          return action;
+        }),
+      );
+      const got = await round(scene, [orphan(parent)], { isOver: () => over, ...more });
+      return { ...got, tries: deletes(scene).length };
+    }
+
+    it.each<[string, Action]>([
+      ['a 503', errorAnswer(503, 'UNAVAILABLE')],
+      ['a reset', { kind: 'reset' }],
+      ['a refusal of this one', errorAnswer(409, 'CONFLICT')],
+    ])('by %s: it waits for the next look, and may have been carried out', async (_, action) => {
+      expect(await failing(action)).toEqual({
+        changed: true,
+        results: new Map(),
+        done: 0,
+        tries: 1,
+      });
+    });
+
+    it('and has waited enough: it has failed, with what came of the last try', async () => {
+      const asked: string[] = [];
+      const { results, tries } = await failing(errorAnswer(503, 'UNAVAILABLE'), {
+        mayWait(digest) {
+          asked.push(digest);
+          return false;
+        },
+      });
+      expect(results.get(parent.digest)).toMatchObject({
+        kind: 'failed',
+        why: expect.stringContaining('503'),
+      });
+      expect([asked, tries]).toEqual([[parent.digest], 1]);
+    });
+
+    it('by what holds for the whole repository: it is told at once', async () => {
+      const { results } = await failing(errorAnswer(403, 'DENIED'));
+      expect(results.get(parent.digest)).toMatchObject({ kind: 'failed' });
+    });
   });
 });
 
@@ -201,7 +278,7 @@ it('a refusal is told for the rest, also when the time is over', async () => {
     concurrency: 1,
     isOver: () => {
       asked += 1;
-      return asked > 1;
+      return asked > 2;
     },
   });
   expect(results.get(other.digest)).toEqual({

@@ -15,14 +15,13 @@ import {
 } from '../registries/build.js';
 import { setTag } from '../registries/memory/state.js';
 import { errorAnswer, stopClients, tally, when } from '../registry/client.js';
-import { APP, digests, startScene, type Scene } from './looking.js';
+import { APP, childGone, digests, startScene, type Scene } from './looking.js';
 
 afterEach(stopClients);
 
 const current = image('current');
 const old = image('old');
 const NOTHING = { healed: [], broken: [], unverified: false };
-const GONE = 'an index that is kept has it as a child, and it is gone';
 
 interface Story {
   /** there before the sweep, which deletes them: each with its tags */
@@ -33,12 +32,16 @@ interface Story {
   readonly options?: Partial<HealOptions>;
   /** of the condemned, what the sweep did not save */
   readonly unsaved?: readonly Content[];
+  /** of the condemned, what the sweep saw in use again */
+  readonly back?: readonly Content[];
   /** called when all is deleted, right before `heal` */
   readonly then?: (scene: Scene) => void;
 }
 
 /** A repository with one tagged image, from which a sweep has deleted what a push began to use. */
-async function healed({ condemned, before, push, options = {}, unsaved = [], then }: Story) {
+async function healed(story: Story) {
+  const { condemned, before, push, options = {}, unsaved = [], then } = story;
+  const back = new Set(digests(story.back ?? []));
   const scene = await startScene();
   scene.put(current, 'v1');
   condemned.forEach(([content, ...tags]) => {
@@ -63,7 +66,7 @@ async function healed({ condemned, before, push, options = {}, unsaved = [], the
   then?.(scene);
   const { reader, pusher } = scene;
   const proof = await heal(
-    { inventory, gone, lost },
+    { inventory, tried: gone, back, lost },
     {
       reader,
       pusher,
@@ -179,7 +182,7 @@ describe('what a push began to use while it was deleted', () => {
     const [, , , fourth = old] = chain;
     expect(proof).toEqual({
       healed: digests(chain.slice(0, 3)),
-      broken: [{ what: `manifest ${fourth.digest}`, why: GONE }],
+      broken: [{ what: `manifest ${fourth.digest}`, why: childGone(index([fourth]), 'late-2') }],
       unverified: false,
     });
     expect(tally(scene.registry)).toMatchObject({ 'GET tags': 4, 'PUT manifest': 3 });
@@ -257,7 +260,7 @@ describe('what could not be put back', () => {
         {
           what: `manifest ${old.digest}`,
           why: expect.stringMatching(
-            `^${GONE}, and it could not be put back: the registry's garbage collector has freed`,
+            `^${childGone(index([old]), 'late')}, and it could not be put back: the registry's garbage collector has freed`,
           ),
         },
       ],
@@ -268,7 +271,8 @@ describe('what could not be put back', () => {
 
   it('because it was not saved is broken as well', async () => {
     const { proof } = await healed({ condemned: [[old]], push: over([old]), unsaved: [old] });
-    expect(proof).toEqual({ ...NOTHING, broken: [{ what: `manifest ${old.digest}`, why: GONE }] });
+    const why = childGone(index([old]), 'late');
+    expect(proof).toEqual({ ...NOTHING, broken: [{ what: `manifest ${old.digest}`, why }] });
   });
 
   it('of what belongs to it is told, though every tag can be pulled', async () => {

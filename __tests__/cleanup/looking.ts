@@ -39,6 +39,7 @@ export interface Looking {
   readonly verify: boolean;
   readonly clock: Clock;
   readonly stop: AbortSignal;
+  readonly contain: SweepOptions['contain'];
 }
 
 export async function startScene(
@@ -55,6 +56,7 @@ export async function startScene(
     verify: more.verify ?? true,
     clock: more.clock ?? fakeClock({ auto: true }, NOW),
     stop: more.stop ?? new AbortController().signal,
+    contain: more.contain ?? (async (work) => work),
     policy: policy(more.policy),
     concurrency: more.concurrency ?? 4,
     progress: {
@@ -113,4 +115,10 @@ export function remembered(contents: readonly Content[], more: Partial<Past> = {
 
 export function digests(contents: readonly Content[]): Digest[] {
   return contents.map(({ digest }) => digest);
+}
+
+/** What `verify` says of a child of this index that is gone. */
+export function childGone({ digest }: Content, tag?: string): string {
+  const name = tag === undefined ? '' : `, tag ${tag},`;
+  return `the index ${digest}${name} has it as a child, and it is gone`;
 }

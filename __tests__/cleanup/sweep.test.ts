@@ -7,13 +7,22 @@ import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { BackupError, fileOf, INDEX, openBackup } from '../../src/backup/backup.js';
 import type { Outcome } from '../../src/cleanup/outcome.js';
 import { sweepRepository } from '../../src/cleanup/sweep.js';
+import { TooLate } from '../../src/http/stop.js';
 import { fakeClock, type FakeClock } from '../http/fake-clock.js';
 import { cosign, digestTag, image, index, referrer, type Content } from '../registries/build.js';
 import type { Action } from '../registries/memory/script.js';
 import { setTag } from '../registries/memory/state.js';
 import { errorAnswer, stopClients, tally, when } from '../registry/client.js';
 import { NOW, YOUNG } from './inventories.js';
-import { APP, digests, remembered, startScene, type Looking, type Scene } from './looking.js';
+import {
+  APP,
+  childGone,
+  digests,
+  remembered,
+  startScene,
+  type Looking,
+  type Scene,
+} from './looking.js';
 
 afterEach(stopClients);
 
@@ -624,7 +633,8 @@ describe('what verify finds', () => {
   it('is in the outcome', async () => {
     const scene = await startScene();
     const child = image('child');
-    scene.put(index([child, current]), 'v1');
+    const kept = index([child, current]);
+    scene.put(kept, 'v1');
     scene.put(old);
     // A registry that takes more than it was told to.
     scene.registry.intercept(
@@ -638,12 +648,7 @@ describe('what verify finds', () => {
     expect(await sweep(scene, [old])).toEqual({
       ...NOTHING,
       deleted: [old.digest],
-      broken: [
-        {
-          what: `manifest ${child.digest}`,
-          why: 'an index that is kept has it as a child, and it is gone',
-        },
-      ],
+      broken: [{ what: `manifest ${child.digest}`, why: childGone(kept, 'v1') }],
     });
   });
 
@@ -714,6 +719,61 @@ describe('what verify finds', () => {
       }),
     );
     expect(await sweep(scene, [old])).toEqual({ ...NOTHING, healed: [old.digest] });
+  });
+});
+
+describe('a fault of our own', () => {
+  const contain = async <T>(work: Promise<T>) => work.catch(() => undefined);
+  const fault = () => Promise.reject(new TypeError('ours'));
+
+  async function meeting(more: (scene: Scene) => Partial<Looking>) {
+    const scene = await startScene();
+    scene.put(index([current]), 'v1');
+    scene.put(old);
+    scene.put(older);
+    const survey = await scene.look([old, older]);
+    const options = scene.options({ contain, concurrency: 1, ...more(scene) });
+    return { scene, outcome: await sweepRepository(survey, digests([old, older]), options) };
+  }
+
+  it('after the deletes loses nothing of what they did', async () => {
+    const { outcome } = await meeting(({ reader, registry }) => ({
+      reader: {
+        ...reader,
+        tags: (repository) =>
+          registry.requests.some(({ method }) => method === 'DELETE')
+            ? fault()
+            : reader.tags(repository),
+      },
+    }));
+    expect(outcome).toEqual({
+      ...NOTHING,
+      deleted: digests([old, older]).sort(),
+      unverified: true,
+    });
+  });
+
+  it('among the deletes leaves the rest, and what was kept is proved', async () => {
+    const [one = '', two = ''] = digests([old, older]).sort();
+    const { scene, outcome } = await meeting(({ writer }) => ({
+      writer: {
+        deleteManifest: (repository, digest) =>
+          digest === two ? fault() : writer.deleteManifest(repository, digest),
+      },
+    }));
+    expect(outcome).toEqual({
+      ...NOTHING,
+      deleted: [one],
+      skipped: [{ digest: two, why: 'this action failed before its turn came' }],
+    });
+    // Before the deletes, and after them.
+    expect(tally(scene.registry)['GET tags']).toBe(3);
+  });
+
+  it('before the first delete leaves all, and there is nothing to prove', async () => {
+    const { outcome } = await meeting(({ reader }) => ({ reader: { ...reader, tags: fault } }));
+    expect(outcome).toMatchObject({ deleted: [], unverified: false });
+    expect(outcome.skipped).toHaveLength(2);
   });
 });
 
@@ -1047,6 +1107,148 @@ describe('looking again while it deletes', () => {
     expect(steps(scene)).not.toContain(old.digest);
   });
 
+  it('leaves the child of an index whose delete failed, also when nothing names that index any more', async () => {
+    // Only the outer index named it, and that one is gone.
+    const inner = index([old]);
+    const outer = index([inner]);
+    const { run, scene } = await slow(
+      {
+        deleting: 10 * SECOND,
+        answer: (digest) => (digest === inner.digest ? errorAnswer(409, 'CONFLICT') : undefined),
+      },
+      outer,
+    );
+    const outcome = await run();
+    expect(outcome.deleted).toEqual([outer.digest]);
+    expect(outcome.failed.map(({ digest }) => digest)).toEqual([inner.digest]);
+    expect(outcome.skipped).toEqual([
+      { digest: old.digest, why: `${inner.digest}, which has to go before it, is still there` },
+    ]);
+    expect(scene.app.manifests.has(old.digest)).toBe(true);
+  });
+
+  it.each([
+    ['named by the inputs', (scene: Scene) => scene.look(orphans)],
+    [
+      'remembered from earlier runs',
+      (scene: Scene) => scene.look([], { known: remembered(orphans) }),
+    ],
+  ])('does not ask again for what it deleted: %s', async (_, look) => {
+    const scene = await startScene();
+    scene.put(current, 'v1');
+    orphans.forEach((content) => {
+      scene.put(content);
+    });
+    const clock = fakeClock({ auto: true }, NOW);
+    const survey = await look(scene);
+    scene.registry.requests.length = 0;
+    script(scene, clock, { deleting: 10 * SECOND });
+    const options = scene.options({ concurrency: 1, clock });
+    const { deleted } = await sweepRepository(survey, digests(orphans), options);
+    expect(deleted).toHaveLength(orphans.length);
+    const asked = scene.registry.requests.filter(
+      ({ method, path: where }) =>
+        method !== 'DELETE' && orphans.some(({ digest }) => where.endsWith(digest)),
+    );
+    expect(asked).toEqual([]);
+  });
+
+  it('does not lose a tag that a look saw on what it had deleted, pushed again since', async () => {
+    // A proxy gave up on the delete, but the registry is still at it, and comes to the new tag at last.
+    let finish = (): void => undefined;
+    const { run, scene } = await slow(
+      {
+        deleting: 10 * SECOND,
+        onLook: (n) => {
+          if (n === 3) {
+            finish();
+          }
+          return undefined;
+        },
+        onDeleted: (n, { put, app }) => {
+          if (n === 1) {
+            put(first, 'late');
+            finish = () => {
+              app.tags.delete('late');
+              app.manifests.delete(first.digest);
+            };
+          }
+        },
+      },
+      first,
+      second,
+    );
+    expect(await run()).toEqual({ ...NOTHING, deleted: [second.digest], healed: [first.digest] });
+    expect(scene.app.tags.get('late')).toBe(first.digest);
+    expect(scene.app.manifests.get(first.digest)?.bytes).toEqual(first.bytes);
+  });
+
+  it('spares what it had deleted and a push has brought back', async () => {
+    const { run, scene } = await slow(
+      {
+        deleting: 10 * SECOND,
+        onDeleted: (n, { put }) => {
+          if (n === 1) {
+            put(first, 'late');
+          }
+        },
+      },
+      first,
+      second,
+    );
+    expect(await run()).toEqual({
+      ...NOTHING,
+      deleted: [second.digest],
+      spared: [{ digest: first.digest, reason: { kind: 'tagged', tags: ['late'] } }],
+    });
+    expect(scene.progress.finished).toBe(scene.progress.expected);
+  });
+
+  it('does not lose such a tag either where the delete seemed to have failed', async () => {
+    let finish = (): void => undefined;
+    const { run, scene } = await slow(
+      {
+        deleting: 6 * SECOND,
+        answer: (digest) => (digest === first.digest ? errorAnswer(409, 'CONFLICT') : undefined),
+        onLook: (n) => {
+          if (n === 3) {
+            finish();
+          }
+          return undefined;
+        },
+        onDeleted: (n, { app }) => {
+          if (n === 1) {
+            setTag(app, 'late', first.digest);
+            finish = () => {
+              app.tags.delete('late');
+              app.manifests.delete(first.digest);
+            };
+          }
+        },
+      },
+      first,
+      second,
+      third,
+    );
+    expect(await run()).toEqual({
+      ...NOTHING,
+      deleted: digests([second, third]),
+      healed: [first.digest],
+    });
+    expect(scene.app.tags.get('late')).toBe(first.digest);
+  });
+
+  it('gives up when no delete is answered in time, look after look', async () => {
+    const { run, scene } = await slow({}, first, second);
+    const writer = { deleteManifest: () => Promise.reject(new TooLate()) };
+    const why = expect.stringMatching(/^the registry answered no delete soon enough .*5 times/);
+    expect(await run({ writer })).toEqual({
+      ...NOTHING,
+      skipped: digests([first, second]).map((digest) => ({ digest, why })),
+    });
+    expect(steps(scene)).toEqual(Array.from({ length: 5 }, () => 'look'));
+  });
+
   it('leaves the rest where that can not be read, says so, and proves what it did', async () => {
     const { run, scene } = await slow(
       {
@@ -1356,6 +1558,38 @@ describe('the backup', () => {
       expect(new Set(outcome.healed)).toEqual(new Set(digests([old, older])));
       expect(scene.app.tags.get(tag)).toBe(old.digest);
     });
+  });
+
+  it('of two signatures between which a tag has moved gives it back to the latter', async () => {
+    const [one, two] = [referrer('one', old), referrer('two', old)];
+    const tag = digestTag(old.digest, 'sig');
+    const list = index([old]);
+    const scene = await startScene();
+    scene.put(current, 'v1');
+    scene.put(old);
+    scene.put(one, tag);
+    scene.put(two);
+    const survey = await scene.look([old, one, two]);
+    scene.put(two, tag);
+    // A push brings an index over the image at the moment of its delete: all of it has to come back.
+    scene.registry.intercept(
+      when(new RegExp(`^DELETE .*${old.digest}`), {
+        kind: 'pass',
+        after: () => {
+          scene.app.manifests.set(list.digest, { mediaType: list.mediaType, bytes: list.bytes });
+          setTag(scene.app, 'late', list.digest);
+        },
+      }),
+    );
+    scene.registry.requests.length = 0;
+    const outcome = await sweepRepository(survey, digests([old, one, two]), scene.options());
+    expect(outcome.broken).toEqual([]);
+    expect(new Set(outcome.healed)).toEqual(new Set(digests([old, one, two])));
+    expect(scene.app.tags.get(tag)).toBe(two.digest);
+    const pushed = scene.registry.requests.filter(
+      ({ method, path: where }) => method === 'PUT' && where.endsWith(tag),
+    );
+    expect(pushed).toHaveLength(1);
   });
 
   it('can not be written: nothing is looked at or deleted, and each says why', async () => {

@@ -12,6 +12,7 @@ import {
   type HttpResponse,
   type TransportFailure,
 } from '../../src/http/message.js';
+import { NotSent } from '../../src/http/stop.js';
 import { closedPort, closeServers, request, startProxy, startServer, testCa } from './servers.js';
 
 const closing: (() => void)[] = [];
@@ -288,10 +289,10 @@ describe('what is given up', () => {
 
   it('is a timeout in the given words, and its connection is closed', async () => {
     const { url, sockets } = await startRaw(SILENT);
-    const { send, expire } = exchangeOf();
+    const { send, giveUp } = exchangeOf();
     const sending = failureOf(send(request(url, { method: 'DELETE' })));
     await until(() => sockets.size === 1);
-    expire(() => true, 'too late');
+    giveUp(() => true, 'too late');
     const { kind, message } = await sending;
     expect({ kind, message }).toEqual({ kind: 'timeout', message: `DELETE ${url}: too late` });
     await until(() => sockets.size === 0);
@@ -301,9 +302,9 @@ describe('what is given up', () => {
     const { url } = await startRaw((socket) => {
       socket.write('HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf');
     });
-    const { send, expire } = exchangeOf();
+    const { send, giveUp } = exchangeOf();
     const sending = failureOf(send(request(url)));
-    setTimeout(() => expire(() => true, 'too late'), 100);
+    setTimeout(() => giveUp(() => true, 'too late'), 100);
     expect(await sending).toMatchObject({ kind: 'timeout', message: `GET ${url}: too late` });
   });
 
@@ -313,33 +314,50 @@ describe('what is given up', () => {
         response.end('ok');
       }
     });
-    const { send, expire } = exchangeOf({ concurrency: 1 });
+    const { send, giveUp } = exchangeOf({ concurrency: 1 });
     const hanging = failureOf(send(request(server.url, { method: 'DELETE' })));
     await until(() => server.seen.length === 1);
     const waiting = send(request(server.url));
-    expire(isDelete, 'too late');
+    giveUp(isDelete, 'too late');
     expect((await hanging).kind).toBe('timeout');
     expect((await waiting).body.toString()).toBe('ok');
-    expire(() => true, 'too late');
+    giveUp(() => true, 'too late');
     expect((await send(request(server.url))).status).toBe(200);
   });
 
   it('is given up at once, too, when it still waits for a connection', async () => {
     const server = await startServer(() => undefined);
-    const { send, expire } = exchangeOf({ concurrency: 1 });
+    const { send, giveUp } = exchangeOf({ concurrency: 1 });
     const hanging = failureOf(send(request(server.url)));
-    const waiting = failureOf(send(request(server.url, { method: 'DELETE' })));
+    const waiting = send(request(server.url, { method: 'DELETE' })).catch(
+      (error: unknown) => error,
+    );
     await until(() => server.seen.length === 1);
-    expire(isDelete, 'too late');
-    expect((await waiting).message).toContain('too late');
-    expire(() => true, 'too late');
+    giveUp(isDelete, 'too late');
+    expect(await waiting).toBeInstanceOf(NotSent);
+    giveUp(() => true, 'too late');
     await hanging;
     expect(server.seen.map(({ method }) => method)).toEqual(['GET']);
   });
 
+  it('is not on the wire before the handshake is done, and then was not sent', async () => {
+    const silent = await startRaw(SILENT);
+    const server = await startServer(() => undefined);
+    const { send, giveUp } = exchangeOf({ insecure: true });
+    const shaking = send(request(silent.url.replace('http:', 'https:'))).catch(
+      (error: unknown) => error,
+    );
+    const sent = failureOf(send(request(server.url)));
+    await until(() => silent.sockets.size === 1 && server.seen.length === 1);
+    giveUp((_, isOnTheWire) => !isOnTheWire, 'too late');
+    expect(await shaking).toBeInstanceOf(NotSent);
+    giveUp((_, isOnTheWire) => isOnTheWire, 'too late');
+    expect((await sent).kind).toBe('timeout');
+  });
+
   it('is forgotten, as every request that was answered', async () => {
     const server = await startServer((_seen, response) => response.end('ok'));
-    const { send, expire } = exchangeOf();
+    const { send, giveUp } = exchangeOf();
     setFlagsFromString('--expose-gc');
     const collect = runInNewContext('gc') as () => void;
     const refs: WeakRef<HttpRequest>[] = [];
@@ -353,7 +371,7 @@ describe('what is given up', () => {
       return refs.filter((ref) => ref.deref() !== undefined).length < 10;
     });
     const told: unknown[] = [];
-    expire((each) => told.push(each) > 0, 'too late');
+    giveUp((each) => told.push(each) > 0, 'too late');
     expect(told).toEqual([]);
   });
 });

@@ -6,7 +6,7 @@ import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals
 
 import type { HttpRequest } from '../../src/http/message.js';
 import { createRetry } from '../../src/http/retry.js';
-import { closing, createStop, NotSent } from '../../src/http/stop.js';
+import { closing, createStop, NotSent, TooLate } from '../../src/http/stop.js';
 import { createThrottle } from '../../src/http/throttle.js';
 import { play, respond } from './answers.js';
 import { fakeClock, settled } from './fake-clock.js';
@@ -15,13 +15,22 @@ import { request } from './servers.js';
 const URL_ = 'http://r.test/v2/';
 const isMeant = { other: request(URL_), closing: request(URL_, { closing: true }) };
 
+interface Kinds {
+  readonly other: boolean;
+  readonly closing: boolean;
+}
+
 /** The layer, and what it was told to give up: by what it says of a request of each kind. */
 function stopping() {
   const controller = new AbortController();
   const played = play({ status: 200 });
-  const given: { other: boolean; closing: boolean; detail: string }[] = [];
+  const given: { sent: Kinds; unsent: Kinds; detail: string }[] = [];
   const send = createStop(played.send, controller.signal, (which, detail) => {
-    given.push({ other: which(isMeant.other), closing: which(isMeant.closing), detail });
+    const kinds = (isOnTheWire: boolean): Kinds => ({
+      other: which(isMeant.other, isOnTheWire),
+      closing: which(isMeant.closing, isOnTheWire),
+    });
+    given.push({ sent: kinds(true), unsent: kinds(false), detail });
   });
   return { ...played, send, given, stop: () => controller.abort('SIGINT') };
 }
@@ -69,19 +78,35 @@ describe('createStop', () => {
     expect(requests.map((sent) => sent.closing)).toEqual([true, true]);
   });
 
-  it('gives up what is under way after three seconds, and what closes the run after six', () => {
+  it('gives up what is not sent yet at once, the rest after three seconds, and what closes the run after six', () => {
     const { given, stop } = stopping();
     stop();
+    const detail = 'no answer soon enough after the run was told to stop';
+    const [none, other, all] = [
+      { other: false, closing: false },
+      { other: true, closing: false },
+      { other: true, closing: true },
+    ];
+    expect(given.splice(0)).toEqual([{ sent: none, unsent: other, detail }]);
     jest.advanceTimersByTime(2_999);
     expect(given).toEqual([]);
-    const detail = 'no answer soon enough after the run was told to stop';
     jest.advanceTimersByTime(1);
-    expect(given).toEqual([{ other: true, closing: false, detail }]);
+    expect(given.splice(0)).toEqual([{ sent: other, unsent: other, detail }]);
     jest.advanceTimersByTime(2_999);
-    expect(given).toHaveLength(1);
+    expect(given).toEqual([]);
     jest.advanceTimersByTime(1);
-    expect(given[1]).toEqual({ other: true, closing: true, detail });
+    expect(given).toEqual([{ sent: all, unsent: all, detail }]);
     expect(jest.getTimerCount()).toBe(0);
+  });
+
+  it('sends nothing that is late by its own word, told to stop or not', async () => {
+    const { send, requests, stop } = stopping();
+    const late = request(URL_, { method: 'DELETE', isLate: () => true });
+    await expect(send(late)).rejects.toThrow(TooLate);
+    await send(request(URL_, { method: 'DELETE', isLate: () => false }));
+    expect(requests).toHaveLength(1);
+    stop();
+    await expect(send(late)).rejects.toMatchObject({ name: 'NotSent' });
   });
 
   it('passes on what becomes of a request that was under way', async () => {

@@ -5,7 +5,7 @@
 import pMap from 'p-map';
 
 import { RequestFailure } from '../http/message.js';
-import { NotSent } from '../http/stop.js';
+import { NotSent, TooLate } from '../http/stop.js';
 import type { Digest } from '../oci/digest.js';
 import { RegistryError, type Refusal } from '../registry/answer.js';
 import type { RegistryWriter } from '../registry/writer.js';
@@ -25,8 +25,13 @@ const FINAL: readonly Refusal[] = ['unauthorized', 'forbidden', 'deletes-off', '
 export interface DeletionOptions {
   readonly writer: Pick<RegistryWriter, 'deleteManifest'>;
   readonly concurrency: number;
-  /** asked before each delete: no more of them are sent once it is true. Never turns false again */
+  /**
+   * Asked before each delete and each new try of one: no more of them are sent once it is true. Never turns
+   * false again
+   */
   readonly isOver: () => boolean;
+  /** asked of a delete that failed and could not be tried again in time: whether it is to be, after another look */
+  readonly mayWait: (digest: Digest) => boolean;
   /** one delete was answered, or is not to be sent */
   readonly onDone: () => void;
 }
@@ -45,7 +50,7 @@ export async function deleteInOrder(
   condemned: readonly Orphan[],
   tagged: ReadonlySet<Digest>,
   results: Results,
-  { writer, concurrency, isOver, onDone }: DeletionOptions,
+  { writer, concurrency, isOver, mayWait, onDone }: DeletionOptions,
 ): Promise<boolean> {
   const pending = new Map<Digest, Promise<unknown>>();
   // One after the other: Distribution removes a manifest's tags by asking all tags; if
@@ -70,12 +75,15 @@ export async function deleteInOrder(
       return { kind: 'skipped', why: `${standing}, which has to go before it, is still there` };
     }
     try {
-      const kind = await writer.deleteManifest(repository, digest);
+      const kind = await writer.deleteManifest(repository, digest, isOver);
       // Also when it was gone: a try of ours whose answer was lost may have done it.
       changed = true;
       away.add(digest);
       return { kind };
     } catch (error) {
+      if (error instanceof TooLate) {
+        return undefined;
+      }
       if (error instanceof NotSent) {
         return { kind: 'skipped', why: error.message };
       }
@@ -85,6 +93,9 @@ export async function deleteInOrder(
         } else {
           // No answer, or a 500: it may have been carried out all the same.
           changed = true;
+          if (isOver() && mayWait(digest)) {
+            return undefined;
+          }
         }
         return { kind: 'failed', why: error.message };
       }

@@ -14,7 +14,9 @@ export interface Swept {
   /** all that the sweep's looks saw; what is missing in it was missing before the first delete */
   readonly inventory: Inventory;
   /** what the sweep deleted, found deleted, or may have deleted */
-  readonly gone: ReadonlySet<Digest>;
+  readonly tried: ReadonlySet<Digest>;
+  /** of it, what was in use again at a later look: the tags that it had there are expected */
+  readonly back: ReadonlySet<Digest>;
   readonly lost: readonly Lost[];
 }
 
@@ -27,16 +29,19 @@ const MOST_ROUNDS = 3;
 
 /** @returns as part of `broken`, also what was to be put back with something else, and could not be */
 export async function heal(
-  { inventory, gone, lost }: Swept,
+  { inventory, tried, back, lost }: Swept,
   options: HealOptions,
 ): Promise<Pick<Outcome, 'healed' | 'broken' | 'unverified'>> {
   const graph = buildGraph(inventory);
   const healed = new Set<Digest>();
-  const left = new Set(gone);
+  /** the tags of which went with them */
+  const gone = new Set([...tried].filter((digest) => !back.has(digest)));
+  /** what may be put back */
+  const left = new Set(tried);
   /** by what it is about, as in `broken`: why it could not be put back */
   const failures = new Map<string, string>();
   for (let round = 1; ; round += 1) {
-    const verified = await verifyRepository(inventory, left, options);
+    const verified = await verifyRepository(inventory, gone, options);
     const proof = () => ({
       healed: [...healed],
       broken: withFailures(verified.broken, failures),
@@ -55,6 +60,7 @@ export async function heal(
     restored.forEach((digest) => healed.add(digest));
     for (const digest of [...restored, ...standing]) {
       left.delete(digest);
+      gone.delete(digest);
       failures.delete(`manifest ${digest}`);
     }
     failed.forEach(({ digest, why }) => failures.set(`manifest ${digest}`, why));

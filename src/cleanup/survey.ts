@@ -33,7 +33,10 @@ export interface Known {
   readonly manifests: ReadonlyMap<Digest, Manifest>;
   readonly past: ReadonlyMap<Digest, Past>;
   /** given when the manifests were seen in this very run: then they are not asked for again */
-  readonly earlier?: Pick<Inventory, 'tags' | 'facts'>;
+  readonly earlier?: Pick<Inventory, 'tags' | 'facts'> & {
+    /** of the past, what was deleted since: not asked for unless something names it */
+    readonly gone?: ReadonlySet<Digest>;
+  };
 }
 
 const NOTHING: Known = { manifests: new Map(), past: new Map() };
@@ -57,7 +60,8 @@ export async function surveyRepository(
   const reading = new Reading(repository, options, known);
   await reading.readTags();
   await reading.follow([...candidates].map((digest) => ({ digest, source: 'input' })));
-  await reading.follow([...known.past.keys()].map((digest) => ({ digest, source: 'ledger' })));
+  const past = [...known.past.keys()].filter((digest) => known.earlier?.gone?.has(digest) !== true);
+  await reading.follow(past.map((digest) => ({ digest, source: 'ledger' })));
   for (;;) {
     const inventory = reading.inventory();
     const plan = makePlan(inventory, options.policy);
@@ -275,7 +279,8 @@ class Reading {
         this.#hasReferrersApi ? some : [],
         (digest) => `referrers of ${digest}`,
         async (digest) => {
-          found.push(...(await this.#readReferrers(digest)));
+          // One by one: there may be more of them than a call can have arguments.
+          (await this.#readReferrers(digest)).forEach((each) => found.push(each));
         },
       );
     }

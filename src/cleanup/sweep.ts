@@ -13,6 +13,7 @@ import { heal } from './heal.js';
 import type { Inventory, Past } from './inventory.js';
 import type { Outcome } from './outcome.js';
 import type { Lost } from './restore.js';
+import type { Plan } from './plan.js';
 import { surveyRepository, type Survey, type SurveyOptions } from './survey.js';
 
 /** A manifest that may be deleted, as it is to be saved first. */
@@ -34,6 +35,8 @@ export interface SweepOptions extends SurveyOptions {
   readonly clock: Clock;
   /** no delete is sent once it is aborted */
   readonly stop: AbortSignal;
+  /** turns a fault of our own into `undefined`: what was done by then is still told, and proved */
+  readonly contain: <T>(work: Promise<T>) => Promise<T | undefined>;
 }
 
 /**
@@ -42,6 +45,8 @@ export interface SweepOptions extends SurveyOptions {
  */
 const LOOK_EVERY = 10_000;
 const LOOKS = 2;
+/** After so many looks in a row none of which brought a delete to its end, and so many tries of a single one, it is enough. */
+const MOST_LOOKS = 5;
 
 const STOPPED = 'the run was told to stop before its turn came';
 
@@ -89,24 +94,25 @@ export async function sweepRepository(
   let looked = inventory;
   let seen: Inventory | undefined;
   let changed = false;
-  for (let left = open(); left.length > 0; left = open()) {
-    if (isStopped()) {
-      giveUp(STOPPED);
-      break;
-    }
+  let fruitless = 0;
+  const waits = new Map<Digest, number>();
+  /** what was deleted, or may have been, and was in use at a later look */
+  const back = new Set<Digest>();
+
+  async function lookAndDelete(left: readonly Digest[]): Promise<void> {
     const began = clock.now();
-    // Tags may have moved since, and pushes come in: the plan is made again with what is there now. What
-    // is to go is looked at whatever named it: of an index out of sight, the child would go before it.
-    const fresh = await surveyRepository(repository, new Set([...candidates, ...left]), options, {
+    const settled = results.size;
+    // Tags may have moved since, and pushes come in: the plan is made again with what is there now.
+    const fresh = await surveyRepository(repository, inSight(candidates, plan, results), options, {
       manifests: looked.manifests,
       past: withGone(inventory.past, results, policy.now),
-      earlier: looked,
+      earlier: { ...looked, gone: new Set(goneIn(results)) },
     });
     const [gap] = fresh.inventory.gaps;
     if (gap !== undefined) {
       const what = `looking again before the deletes, ${gap.what}`;
       giveUp(isStopped() ? STOPPED : `${what} could not be read: ${gap.why}`);
-      break;
+      return;
     }
     seen = seen === undefined ? fresh.inventory : joined(seen, fresh.inventory);
     const kept = new Map(fresh.plan.keep.map(({ digest, reason }) => [digest, reason]));
@@ -116,11 +122,26 @@ export async function sweepRepository(
         settle(digest, { kind: 'spared', reason });
       }
     }
+    // Pushed again since: its tags are kept ones now, and a delete that is not over yet may take them along.
+    for (const digest of triedIn(results)) {
+      const reason = kept.get(digest);
+      if (reason !== undefined) {
+        back.add(digest);
+        if (isGone(results, digest)) {
+          results.set(digest, { kind: 'spared', reason });
+        }
+      }
+    }
     // A signature's tag may have come to name one of them since: it goes as well, and is to come back.
-    const retagged = retaggedOf(lost, new Set(open()), fresh.inventory);
-    if (retagged.size > 0) {
-      await save([...retagged.values()]);
-      lost = lost.map((each) => retagged.get(each.digest) ?? each);
+    const before = new Map(lost.map((each) => [each.digest, each.tags]));
+    lost = retagged(lost, fresh.inventory);
+    const isOpenNow = new Set(open());
+    const unsaved = lost.filter(
+      ({ digest, tags }) =>
+        isOpenNow.has(digest) && tags.some((tag) => before.get(digest)?.includes(tag) !== true),
+    );
+    if (unsaved.length > 0) {
+      await save(unsaved);
     }
     const until = clock.now() + Math.max(LOOK_EVERY, LOOKS * (clock.now() - began));
     const isOver = () => isStopped() || clock.now() >= until;
@@ -131,29 +152,55 @@ export async function sweepRepository(
     const has = await deleteInOrder(repository, condemned, tagged, results, {
       ...options,
       isOver,
+      mayWait(digest) {
+        const times = (waits.get(digest) ?? 0) + 1;
+        waits.set(digest, times);
+        return times < MOST_LOOKS;
+      },
       onDone: () => {
         progress.done();
       },
     });
     changed ||= has;
     looked = without(fresh.inventory, results);
+    fruitless = results.size > settled ? 0 : fruitless + 1;
+    if (fruitless === MOST_LOOKS) {
+      giveUp(
+        `the registry answered no delete soon enough after a look at the tags, ${fruitless} times in a row. Is ` +
+          'it overloaded? A smaller `concurrency` may help',
+      );
+    }
   }
 
-  // A delete that failed may have been carried out all the same.
-  const kinds = ['deleted', 'gone', 'failed'] as const;
-  const gone = new Set(kinds.flatMap((kind) => keys(results, kind)));
+  async function deleteAll(): Promise<true> {
+    for (let left = open(); left.length > 0; left = open()) {
+      if (isStopped()) {
+        giveUp(STOPPED);
+      } else {
+        await lookAndDelete(left);
+      }
+    }
+    return true;
+  }
+
+  const isWhole = await options.contain(deleteAll());
+  giveUp('this action failed before its turn came');
+
+  const tried = new Set([...triedIn(results), ...back]);
+  changed ||= isWhole === undefined && tried.size > 0;
   const isToProve = changed && options.verify;
+  const unproved = { healed: [], broken: [], unverified: isToProve };
   const proof =
     seen !== undefined && isToProve && !isStopped()
-      ? await heal({ inventory: seen, gone, lost }, options)
-      : { healed: [], broken: [], unverified: isToProve };
+      ? ((await options.contain(heal({ inventory: seen, tried, back, lost }, options))) ?? unproved)
+      : unproved;
   const healed = new Set(proof.healed);
   return {
     repository,
     deleted: keys(results, 'deleted').filter((digest) => !healed.has(digest)),
     gone: keys(results, 'gone').filter((digest) => !healed.has(digest)),
     spared: [...results].flatMap(([digest, result]) =>
-      result.kind === 'spared' ? [{ digest, reason: result.reason }] : [],
+      result.kind === 'spared' && !healed.has(digest) ? [{ digest, reason: result.reason }] : [],
     ),
     failed: explained(results, 'failed').filter(({ digest }) => !healed.has(digest)),
     skipped: explained(results, 'skipped'),
@@ -171,19 +218,28 @@ function tagsIn(inventory: Inventory): ReadonlyMap<Digest, readonly string[]> {
   return tags;
 }
 
-/** Of what is still to go, that which has a tag that it had not when it was saved. */
-function retaggedOf(
-  saved: readonly Saved[],
-  open: ReadonlySet<Digest>,
-  inventory: Inventory,
-): ReadonlyMap<Digest, Saved> {
+/** With the tags that point at them by now. One that names nothing any more is theirs still: it may have gone along. */
+function retagged(lost: readonly Saved[], inventory: Inventory): Saved[] {
   const tagsOf = tagsIn(inventory);
-  const retagged = saved.flatMap((each): [Digest, Saved][] => {
-    const tags = open.has(each.digest) ? (tagsOf.get(each.digest) ?? []) : [];
-    const isSaved = tags.every((tag) => each.tags.includes(tag));
-    return isSaved ? [] : [[each.digest, { ...each, tags }]];
+  return lost.map((each) => {
+    const left = each.tags.filter((tag) => !inventory.tags.has(tag));
+    return { ...each, tags: [...left, ...(tagsOf.get(each.digest) ?? [])].sort(compare) };
   });
-  return new Map(retagged);
+}
+
+/**
+ * What a look asks for, whatever named it: what is to go, what has to go before it, and what could not be deleted.
+ * Of an index out of sight, the child would go before it. What else is gone would be asked for in vain.
+ */
+function inSight(
+  candidates: Iterable<Digest>,
+  { orphans }: Plan,
+  results: Results,
+): ReadonlySet<Digest> {
+  const waiting = orphans.filter(({ digest }) => !results.has(digest));
+  const before = new Set(waiting.flatMap(({ after }) => after));
+  const named = [...candidates, ...orphans.map(({ digest }) => digest)];
+  return new Set(named.filter((digest) => before.has(digest) || !isGone(results, digest)));
 }
 
 function condemnedOf({ inventory, plan, bodies }: Survey): Saved[] {
@@ -209,7 +265,7 @@ function without(inventory: Inventory, results: Results): Inventory {
 
 /** What was deleted lived here: a signature that is to follow it is none of an image elsewhere. */
 function withGone(past: Inventory['past'], results: Results, now: number): Inventory['past'] {
-  const gone = [...results.keys()].filter((digest) => isGone(results, digest) && !past.has(digest));
+  const gone = goneIn(results).filter((digest) => !past.has(digest));
   const before: Past = { firstSeen: now, everInUse: false, status: 'leaving', since: now };
   return new Map([...past, ...gone.map((digest) => [digest, before] as const)]);
 }
@@ -233,6 +289,15 @@ function joined(first: Inventory, later: Inventory): Inventory {
 function isGone(results: Results, digest: Digest): boolean {
   const kind = results.get(digest)?.kind;
   return kind === 'deleted' || kind === 'gone';
+}
+
+function goneIn(results: Results): Digest[] {
+  return [...results.keys()].filter((digest) => isGone(results, digest));
+}
+
+/** What is gone, or may be: a delete that failed may have been carried out all the same. */
+function triedIn(results: Results): Digest[] {
+  return [...goneIn(results), ...keys(results, 'failed')];
 }
 
 function keys(results: Results, kind: Result['kind']): Digest[] {

@@ -86,6 +86,7 @@ export async function verifyRepository(
   );
   // What each tag points at now: a manifest known from before, or one that a push brought meanwhile.
   const standing = new Map<Digest, Manifest | undefined>();
+  const tagOf = new Map<Digest, string>();
   await pMap(
     tags,
     (tag) =>
@@ -93,12 +94,14 @@ export async function verifyRepository(
         const before = inventory.tags.get(tag);
         if (before !== undefined && (await reader.resolve(repository, tag)) === before) {
           standing.set(before, inventory.manifests.get(before));
+          tagOf.set(before, tag);
           return undefined;
         }
         for (let look = 1; look <= MOST_LOOKS; look += 1) {
           const answer = await reader.manifest(repository, tag);
           if (answer.kind === 'found') {
             standing.set(answer.manifest.digest, answer.manifest);
+            tagOf.set(answer.manifest.digest, tag);
             return undefined;
           }
           // Some registries leave the tags of a deleted manifest behind.
@@ -143,7 +146,8 @@ export async function verifyRepository(
         }),
       { concurrency },
     );
-    seen.push(...read);
+    // One by one: there may be more of them than a call can have arguments.
+    read.forEach((each) => seen.push(each));
     wave = childrenOf(read, inventory, asked);
   }
   // Looked at last: another run takes the index along, and before its children.
@@ -156,7 +160,9 @@ export async function verifyRepository(
             parent?.kind === 'index' && parent.children.some((child) => child.digest === digest);
           if (holds && (await reader.manifest(repository, parent.digest)).kind === 'found') {
             gone.push(digest);
-            return 'an index that is kept has it as a child, and it is gone';
+            const tag = tagOf.get(parent.digest);
+            const name = tag === undefined ? '' : `, tag ${tag},`;
+            return `the index ${parent.digest}${name} has it as a child, and it is gone`;
           }
         }
         return undefined;

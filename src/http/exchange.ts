@@ -13,7 +13,8 @@ import { HttpClient } from '@actions/http-client';
 
 import { readBody } from './body.js';
 import { connectionFailure, failure } from './failure.js';
-import type { HttpRequest, HttpResponse, Send, TransportError } from './message.js';
+import type { HttpRequest, HttpResponse, RequestFailure, Send } from './message.js';
+import { NotSent, type GiveUp } from './stop.js';
 
 export interface Timeouts {
   /** milliseconds without a byte, connecting included */
@@ -42,10 +43,16 @@ export interface ExchangeOptions {
 export interface Exchange {
   /** Rejects with a TransportError when there is no whole answer. */
   readonly send: Send;
-  /** Of the requests that are under way, these reject with a timeout now, and their connections are closed. */
-  readonly expire: (isMeant: (request: HttpRequest) => boolean, detail: string) => void;
+  /** These reject now: with a timeout, or with NotSent where nothing was sent yet. Their connections are closed. */
+  readonly giveUp: GiveUp;
   /** Closes the kept-alive connections. Nothing can be sent after it. */
   close(): void;
+}
+
+interface UnderWay {
+  readonly request: HttpRequest;
+  readonly end: (why: RequestFailure) => void;
+  readonly isOnTheWire: () => boolean;
 }
 
 /** What requests to one origin share: a client keeps a single agent, and would use it for http and https alike. */
@@ -62,7 +69,7 @@ export function createExchange(options: ExchangeOptions): Exchange {
   const timeouts = options.timeouts ?? TIMEOUTS;
   const trust = options.ca === undefined ? undefined : trustAlso(options.ca);
   const lines = new Map<string, Line>();
-  const underWay = new Set<{ request: HttpRequest; expire: (detail: string) => void }>();
+  const underWay = new Set<UnderWay>();
 
   /** @throws TransportError when the environment names a proxy that is none */
   function lineTo(request: HttpRequest): Line {
@@ -105,16 +112,19 @@ export function createExchange(options: ExchangeOptions): Exchange {
     const { method, url } = request;
     const { client, agent, httpModule, latest } = lineTo(request);
     let sent: http.ClientRequest | undefined;
-    let expired: TransportError | undefined;
-    const expire = (detail: string) => {
-      expired = failure(request, 'timeout', detail);
-      sent?.destroy(expired);
+    let ended: RequestFailure | undefined;
+    const end = (why: RequestFailure) => {
+      ended = why;
+      sent?.destroy(why);
       if (sent?.socket === null) {
         // It waits for a connection, or for a proxy's tunnel, and would not tell before it has one.
-        sent.emit('error', expired);
+        sent.emit('error', why);
       }
     };
-    const one = { request, expire };
+    const expire = (detail: string) => {
+      end(failure(request, 'timeout', detail));
+    };
+    const one = { request, end, isOnTheWire: () => sent !== undefined && isOnTheWire(sent) };
     underWay.add(one);
     const idleFor = method === 'DELETE' ? timeouts.idleDelete : timeouts.idle;
     const idle = setTimeout(expire, idleFor, `no answer for ${seconds(idleFor)}`);
@@ -148,7 +158,7 @@ export function createExchange(options: ExchangeOptions): Exchange {
       const body = await readBody(message, request, () => idle.refresh());
       return { status: message.statusCode ?? 0, headers: message.headers, body, url };
     } catch (error) {
-      throw expired ?? connectionFailure(request, error);
+      throw ended ?? connectionFailure(request, error);
     } finally {
       clearTimeout(idle);
       clearTimeout(deadline);
@@ -158,10 +168,11 @@ export function createExchange(options: ExchangeOptions): Exchange {
 
   return {
     send,
-    expire(isMeant, detail) {
-      for (const { request, expire } of underWay) {
-        if (isMeant(request)) {
-          expire(detail);
+    giveUp(isMeant, detail) {
+      for (const { request, end, isOnTheWire } of underWay) {
+        const isSent = isOnTheWire();
+        if (isMeant(request, isSent)) {
+          end(isSent ? failure(request, 'timeout', detail) : new NotSent());
         }
       }
     },
@@ -171,6 +182,11 @@ export function createExchange(options: ExchangeOptions): Exchange {
       }
     },
   };
+}
+
+/** Whether anything of it can have been sent: not before it has a connection, and that its handshake behind it. */
+function isOnTheWire({ socket }: http.ClientRequest): boolean {
+  return socket !== null && !socket.connecting && Reflect.get(socket, 'secureConnecting') !== true;
 }
 
 /**

@@ -21,6 +21,8 @@ export interface HttpRequest {
   readonly repeatable?: boolean;
   /** Ends the run in good order: sent although the run was told to stop. Set by whoever sends such requests. */
   readonly closing?: boolean;
+  /** Asked right before each try is sent: once it is true, the request is not sent any more. */
+  readonly isLate?: () => boolean;
   /** Which try this is, from 1. Set by retry, read by whoever logs exchanges. */
   readonly attempt?: number;
   /** The largest body, in bytes, that the caller is ready to read. */

@@ -1,6 +1,6 @@
 /**
- * The layer that ends a run which was told to stop: nothing more is sent, and what is under way is awaited for a
- * moment only. A cancelled job has 7.5 seconds until the next signal, and 2.5 more until it is killed; the
+ * The last layer before the wire: what is late by its sender's word is not sent. When a run is told to stop,
+ * nothing more is, and what is under way is awaited for a moment only. A cancelled job has 7.5 seconds until the next signal, and 2.5 more until it is killed; the
  * ledger, the report and the summary are to be written by then. What serves those is marked `closing`, and sent.
  */
 import { RequestFailure, type HttpRequest, type Send } from './message.js';
@@ -8,6 +8,17 @@ import { RequestFailure, type HttpRequest, type Send } from './message.js';
 /** The run was told to stop before this request was sent. */
 export class NotSent extends RequestFailure {
   override name = 'NotSent';
+  constructor(message = 'not sent: the run was told to stop') {
+    super(message);
+  }
+}
+
+/** Its `isLate` was true before the request was sent. */
+export class TooLate extends NotSent {
+  override name = 'TooLate';
+  constructor() {
+    super('not sent: its time was over');
+  }
 }
 
 /** Milliseconds after the signal: for what was under way, and for what closes the run. */
@@ -20,23 +31,33 @@ export function closing(send: Send): Send {
   return (request) => send({ ...request, closing: true });
 }
 
-/** @param expire gives up requests that are under way, so that those which close the run have a connection */
-export function createStop(
-  next: Send,
-  stop: AbortSignal,
-  expire: (isMeant: (request: HttpRequest) => boolean, detail: string) => void,
-): Send {
+/**
+ * Gives up requests: those on the wire with a timeout and this detail, others as NotSent.
+ *
+ * @param isMeant also told whether anything of it may have been sent
+ */
+export type GiveUp = (
+  isMeant: (request: HttpRequest, isOnTheWire: boolean) => boolean,
+  detail: string,
+) => void;
+
+/** @param giveUp so that requests which close the run have a connection, and no other gets one late */
+export function createStop(next: Send, stop: AbortSignal, giveUp: GiveUp): Send {
   let isOver = false;
+  const giveUpUnsent = () => {
+    giveUp(({ closing }, isOnTheWire) => closing !== true && !isOnTheWire, LATE);
+  };
   const giveUpOthers = () => {
-    expire(({ closing }) => closing !== true, LATE);
+    giveUp(({ closing }) => closing !== true, LATE);
   };
   const giveUpAll = () => {
     isOver = true;
-    expire(() => true, LATE);
+    giveUp(() => true, LATE);
   };
   stop.addEventListener(
     'abort',
     () => {
+      giveUpUnsent();
       setTimeout(giveUpOthers, PATIENCE).unref();
       setTimeout(giveUpAll, PATIENCE_CLOSING).unref();
     },
@@ -44,7 +65,10 @@ export function createStop(
   );
   return async (request) => {
     if (isOver || (stop.aborted && request.closing !== true)) {
-      throw new NotSent('not sent: the run was told to stop');
+      throw new NotSent();
+    }
+    if (request.isLate?.() === true) {
+      throw new TooLate();
     }
     return next(request);
   };

@@ -76,7 +76,7 @@ export function createTransport(options: TransportOptions): Transport {
     return exchange.send(request);
   };
   const observed = onExchange === undefined ? counted : observe(counted, clock, onExchange);
-  const stopped = createStop(observed, stop, exchange.expire);
+  const stopped = createStop(observed, stop, exchange.giveUp);
   const throttled = createThrottle(stopped, { concurrency, clock, stop });
   const retried = createRetry(throttled, { clock, random, stop });
   const redirected = createRedirect(retried);

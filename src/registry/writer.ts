@@ -9,8 +9,17 @@ import { refusal, saysUnknown } from './answer.js';
 
 /** Rejects with RegistryError or TransportError, whose messages are safe to print. */
 export interface RegistryWriter {
-  /** `gone` when the registry says that it has no such manifest (any more). */
-  deleteManifest(repository: string, digest: Digest): Promise<'deleted' | 'gone'>;
+  /**
+   * `gone` when the registry says that it has no such manifest (any more).
+   *
+   * @param isLate asked before each try: once it is true none is sent, and the promise rejects with TooLate, or
+   *   with what came of the try before
+   */
+  deleteManifest(
+    repository: string,
+    digest: Digest,
+    isLate?: () => boolean,
+  ): Promise<'deleted' | 'gone'>;
 }
 
 export function createWriter(
@@ -19,7 +28,7 @@ export function createWriter(
   quote: (text: string) => string,
 ): RegistryWriter {
   return {
-    async deleteManifest(repository, digest) {
+    async deleteManifest(repository, digest, isLate) {
       // Distribution's own challenge asks for `delete` alone; others want `pull` beside it.
       const scope = `repository:${repository}:pull,delete`;
       const response = await send({
@@ -27,6 +36,7 @@ export function createWriter(
         url: new URL(`/v2/${repository}/manifests/${digest}`, base),
         scope,
         maxBytes: 1024 * 1024,
+        ...(isLate === undefined ? {} : { isLate }),
       });
       // 202 by the spec; 200 and 204 are seen elsewhere. A page is the answer of something in between.
       const isPage = mediaTypeOf(response.headers['content-type']) === 'text/html';
