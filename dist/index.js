@@ -58281,7 +58281,6 @@ const SCHEMA_1 = "it is of Docker's old schema 1, whose digest can't be verified
 const Size = pipe(number(), safeInteger(), minValue(0));
 /** What is only shown or counted is dropped when it is malformed; it can't make a manifest unreadable. */
 const lenient = (schema) => fallback(optional(schema), undefined);
-const list = (schema) => nullish(array(schema), []);
 const DescriptorSchema = object({
     mediaType: string(),
     digest: string(),
@@ -58302,15 +58301,37 @@ const common = {
 const ImageSchema = object({
     ...common,
     config: DescriptorSchema,
-    layers: list(DescriptorSchema),
+    layers: nullish(array(DescriptorSchema), []),
     manifests: optional(never()),
 });
 const IndexSchema = object({
     ...common,
-    manifests: list(DescriptorSchema),
+    // Go writes an empty list as null. What has no list at all may have its children elsewhere.
+    manifests: nullable(array(DescriptorSchema), []),
     config: optional(never()),
     layers: optional(never()),
 });
+/**
+ * Whether an object has one of these keys in other letters. Go, and with it most registries and clients,
+ * reads `Manifests`, and `manifeſts` too, as `manifests`: what they find there would be overlooked here.
+ * Of keys that are the same to the letter the last one counts, for Go as for us; where Go adds the first one
+ * to it, the last one alone does not fit its schema.
+ */
+function otherwiseSpelt(keys) {
+    const exact = new Set(keys);
+    // Both flags together fold case as Go does.
+    const folded = new RegExp(`^(?:${keys.join('|')})$`, 'iu');
+    return (value) => typeof value === 'object' &&
+        value !== null &&
+        Object.keys(value).some((key) => !exact.has(key) && folded.test(key));
+}
+const isBodyOtherwiseSpelt = otherwiseSpelt(['schemaVersion', ...Object.keys(IndexSchema.entries)]);
+const isDescriptorOtherwiseSpelt = otherwiseSpelt(Object.keys(DescriptorSchema.entries));
+function isOtherwiseSpelt(body) {
+    const { config, subject, layers, manifests } = body;
+    const descriptors = [config, subject, layers, manifests].flat();
+    return isBodyOtherwiseSpelt(body) || descriptors.some(isDescriptorOtherwiseSpelt);
+}
 const MEDIA_TYPE = /^[a-z0-9][a-z0-9!#$&^_.+-]{0,126}\/[a-z0-9][a-z0-9!#$&^_.+-]{0,126}$/;
 /** A Content-Type without its parameters, or `''` when it is none (RFC 6838 section 4.2). */
 function mediaTypeOf(contentType) {
@@ -58375,7 +58396,8 @@ function parseManifest(bytes, contentType, digest) {
         throw new ManifestError(SCHEMA_1);
     }
     const base = { digest, mediaType, size: bytes.byteLength };
-    if (isManifestType(mediaType) && (body['mediaType'] ?? mediaType) === mediaType) {
+    const isTyped = isManifestType(mediaType) && (body['mediaType'] ?? mediaType) === mediaType;
+    if (isTyped && !isOtherwiseSpelt(body)) {
         const known = isIndexType(mediaType) ? readIndex(body, base) : readImage(body, base);
         if (known !== undefined) {
             return known;

@@ -4,7 +4,7 @@ import type { Inventory, Past } from '../../src/cleanup/inventory.js';
 import { makePlan, unknownAges, type Plan } from '../../src/cleanup/plan.js';
 import type { Digest } from '../../src/oci/digest.js';
 import type { Manifest } from '../../src/oci/manifest.js';
-import { OCI_MANIFEST } from '../../src/oci/media-types.js';
+import { OCI_INDEX, OCI_MANIFEST } from '../../src/oci/media-types.js';
 import {
   NO_PROTECTION,
   PROTECT,
@@ -1158,6 +1158,16 @@ describe('what is unknown', () => {
     const escaped: Content = { ...unknown(JSON.parse(text)), bytes };
     expect(escaped.bytes.toString()).not.toContain(old.digest);
     expect(fate(planOf({ untagged: [escaped, old] }), old)).toBe('keep: mentioned');
+  });
+
+  it.each([
+    ['Manifests', [old.descriptor]],
+    ['manifests', [{ ...old.descriptor, Digest: current.digest }, current.descriptor]],
+  ])('is an index with keys in other letters, so its children stay: %s', (key, entries) => {
+    const list = opaque(OCI_INDEX, { schemaVersion: 2, mediaType: OCI_INDEX, [key]: entries });
+    const plan = planOf({ tags: { v1: list }, untagged: [old] });
+    expect(fates(plan, { list, old })).toEqual({ list: 'keep: tagged', old: 'keep: mentioned' });
+    expect(fate(planOf({ untagged: [list] }), list)).toBe('keep: unknown-type');
   });
 
   it('is kept as a child of an orphan index, which is not', () => {

@@ -196,6 +196,25 @@ describe('what a survey finds', () => {
     expect(registry.requests.some(({ path }) => path.includes(current.digest))).toBe(false);
   });
 
+  it('keeps the children of an index that writes `Manifests`, which Go reads as `manifests`', async () => {
+    const { put, look } = await startScene();
+    const list = opaque(OCI_INDEX, {
+      schemaVersion: 2,
+      mediaType: OCI_INDEX,
+      Manifests: [old.descriptor],
+    });
+    put(list, 'v1');
+    put(old);
+    put(current);
+    const { inventory, plan } = await look([old, current]);
+    expect(inventory.gaps).toEqual([]);
+    expect(fates(plan, { list, old, current })).toEqual({
+      list: 'keep: tagged',
+      old: 'keep: mentioned',
+      current: 'delete: unreachable',
+    });
+  });
+
   it('is empty for a repository that the registry does not know', async () => {
     const { look } = await startScene();
     const { inventory, plan } = await look([], { repository: 'nobody/knows' });

@@ -47,6 +47,8 @@ const contents: readonly Content[] = [
   buildCache('cache', 'index'),
   opaque('application/vnd.example+json', { about: a.digest }),
   opaque(OCI_MANIFEST, { manifests: [], config: {} }),
+  opaque(OCI_INDEX, { schemaVersion: 2, mediaType: OCI_INDEX, Manifests: [a.descriptor] }),
+  opaque(OCI_INDEX, { schemaVersion: 2, MediaType: OCI_INDEX, manifests: [a.descriptor] }),
   manifest({
     config: { mediaType: 'application/x', bytes: Buffer.from('{}') },
     layers: [],

@@ -175,7 +175,7 @@ describe('indexes', () => {
     expect(parse({ manifests: [entry] }, OCI_INDEX)).toMatchObject({ others: [entry] });
   });
 
-  it.each([[{ manifests: null }], [{ manifests: [] }], [{}]])('may be empty: %j', (body) => {
+  it.each([[{ manifests: null }], [{ manifests: [] }]])('may be empty: %j', (body) => {
     expect(parse({ schemaVersion: 2, ...body }, OCI_INDEX)).toMatchObject({
       kind: 'index',
       children: [],
@@ -231,6 +231,8 @@ describe('unknown manifests protect what they mention', () => {
     ],
     ['a subject without a digest', { config, subject: {}, a: mentioned }, OCI_MANIFEST],
     ['manifests that are no list', { manifests: { 0: mentioned } }, OCI_INDEX],
+    ['an index without manifests', { schemaVersion: 2, a: mentioned }, OCI_INDEX],
+    ['a Docker list without manifests', { schemaVersion: 2, a: mentioned }, DOCKER_LIST],
     ['an annotation with JSON in it', { annotations: { a: `{"d":"${mentioned}"}` } }, 'a/b'],
   ])('%s', (_, body, contentType) => {
     const bytes = Buffer.from(JSON.stringify(body));
@@ -252,6 +254,81 @@ describe('unknown manifests protect what they mention', () => {
   it('does not mention itself', () => {
     const bytes = Buffer.from(JSON.stringify({ a: mentioned }));
     expect(parseManifest(bytes, 'a/b', mentioned)).toMatchObject({ mentions: [] });
+  });
+});
+
+/** Go, and so most registries and clients, takes them for the keys that they look like. */
+describe('keys in other letters make a manifest unknown', () => {
+  const mentioned = d('mentioned');
+  const other = { ...child, digest: mentioned };
+  const layer = { mediaType: LAYER, digest: mentioned, size: 1 };
+
+  it.each<[string, object]>([
+    ['Manifests', { Manifests: [other] }],
+    ['MANIFESTS, in front of an empty list', { MANIFESTS: [other], manifests: [] }],
+    ['Manifests, behind a list', { manifests: [other], Manifests: [] }],
+    ['an s that is long', { 'manife\u017ft\u017f': [other], manifests: [] }],
+    ['SchemaVersion', { SchemaVersion: 1, manifests: [other] }],
+    ['MediaType', { MediaType: OCI_MANIFEST, manifests: [other] }],
+    ['ArtifactType', { ArtifactType: 'x/y', manifests: [other] }],
+    ['Annotations', { Annotations: { a: 'b' }, manifests: [other] }],
+    ['Subject', { Subject: other, manifests: [] }],
+    ['Config (CVE-2021-41190)', { Config: layer, manifests: [] }],
+    ['Layers (CVE-2021-41190)', { LAYERS: [layer], manifests: [] }],
+    ['Digest of a child', { manifests: [child, { ...child, Digest: mentioned }] }],
+    ['a digest with a long s', { manifests: [{ ...child, 'dige\u017ft': mentioned }] }],
+    ['MediaType of a child', { manifests: [{ ...other, MediaType: LAYER }] }],
+    ['MediaType of a layer', { manifests: [{ ...layer, MediaType: OCI_MANIFEST }] }],
+    ['Platform of a child', { manifests: [{ ...other, Platform: LINUX_AMD64 }] }],
+    ['Digest of a subject', { subject: { ...child, Digest: mentioned }, manifests: [] }],
+  ])('of an index: %s', (_, body) => {
+    const manifest = parse({ schemaVersion: 2, mediaType: OCI_INDEX, ...body }, OCI_INDEX);
+    expect(manifest).toMatchObject({ kind: 'unknown', mediaType: OCI_INDEX });
+    expect(manifest.kind === 'unknown' && manifest.mentions).toContain(mentioned);
+  });
+
+  it.each<[string, object]>([
+    ['Config', { Config: layer }],
+    ['Layers', { Layers: [layer] }],
+    ['Subject', { Subject: other }],
+    ['Manifests (CVE-2021-41190)', { Manifests: [other] }],
+    ['Digest of the config', { config: { ...config, Digest: mentioned } }],
+    ['Size of the config', { config: { ...config, Size: 1 }, a: mentioned }],
+    ['URLs of a layer', { layers: [{ ...layer, URLs: ['https://example.com/layer'] }] }],
+    ['Digest of a subject', { subject: { ...child, DIGEST: mentioned } }],
+  ])('of an image: %s', (_, body) => {
+    const manifest = parse({ schemaVersion: 2, config, layers: [], ...body });
+    expect(manifest).toMatchObject({ kind: 'unknown', mediaType: OCI_MANIFEST });
+    expect(manifest.kind === 'unknown' && manifest.mentions).toContain(mentioned);
+  });
+
+  it('but not where nothing is read from them', () => {
+    const platform = { ...LINUX_AMD64, OS: 'windows' };
+    const body = {
+      manifests: [{ ...child, platform, annotations: { Digest: 'x' }, Data: 'eA==' }],
+      annotations: { Manifests: 'x' },
+      // Only looks like it: to Go, too, this is another letter.
+      'manife\uff53ts': [other],
+      newManifests: [other],
+      Fields: { Manifests: [other] },
+    };
+    expect(parse(body, OCI_INDEX)).toMatchObject({ kind: 'index', children: [child] });
+  });
+
+  it('of keys that are the same to the letter the last one counts, as in Go', () => {
+    const lists = `"manifests":[${JSON.stringify(child)}],"manifests":[${JSON.stringify(other)}]`;
+    expect(parse(`{${lists}}`, OCI_INDEX)).toMatchObject({ kind: 'index', children: [other] });
+  });
+
+  it.each([
+    ['an entry', `"manifests":[{"digest":"${mentioned}"}],"manifests":[{"mediaType":"a/b"}]`],
+    ['a subject', `"subject":{"digest":"${mentioned}"},"subject":{},"manifests":[]`],
+    ['a digest', `"manifests":[{"mediaType":"a/b","digest":"${mentioned}","digest":null}]`],
+  ])('and where Go would add the first one to it, it is unknown: %s', (_, fields) => {
+    expect(parse(`{${fields}}`, OCI_INDEX)).toMatchObject({
+      kind: 'unknown',
+      mentions: [mentioned],
+    });
   });
 });
 

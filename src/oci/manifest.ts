@@ -80,7 +80,6 @@ const Size = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
 /** What is only shown or counted is dropped when it is malformed; it can't make a manifest unreadable. */
 const lenient = <T>(schema: v.GenericSchema<unknown, T>) =>
   v.fallback(v.optional(schema), undefined);
-const list = <T>(schema: v.GenericSchema<unknown, T>) => v.nullish(v.array(schema), []);
 
 const DescriptorSchema = v.object({
   mediaType: v.string(),
@@ -106,15 +105,41 @@ const common = {
 const ImageSchema = v.object({
   ...common,
   config: DescriptorSchema,
-  layers: list(DescriptorSchema),
+  layers: v.nullish(v.array(DescriptorSchema), []),
   manifests: v.optional(v.never()),
 });
 const IndexSchema = v.object({
   ...common,
-  manifests: list(DescriptorSchema),
+  // Go writes an empty list as null. What has no list at all may have its children elsewhere.
+  manifests: v.nullable(v.array(DescriptorSchema), []),
   config: v.optional(v.never()),
   layers: v.optional(v.never()),
 });
+
+/**
+ * Whether an object has one of these keys in other letters. Go, and with it most registries and clients,
+ * reads `Manifests`, and `manifeſts` too, as `manifests`: what they find there would be overlooked here.
+ * Of keys that are the same to the letter the last one counts, for Go as for us; where Go adds the first one
+ * to it, the last one alone does not fit its schema.
+ */
+function otherwiseSpelt(keys: readonly string[]): (value: unknown) => boolean {
+  const exact = new Set(keys);
+  // Both flags together fold case as Go does.
+  const folded = new RegExp(`^(?:${keys.join('|')})$`, 'iu');
+  return (value) =>
+    typeof value === 'object' &&
+    value !== null &&
+    Object.keys(value).some((key) => !exact.has(key) && folded.test(key));
+}
+
+const isBodyOtherwiseSpelt = otherwiseSpelt(['schemaVersion', ...Object.keys(IndexSchema.entries)]);
+const isDescriptorOtherwiseSpelt = otherwiseSpelt(Object.keys(DescriptorSchema.entries));
+
+function isOtherwiseSpelt(body: Record<string, unknown>): boolean {
+  const { config, subject, layers, manifests } = body;
+  const descriptors = [config, subject, layers, manifests].flat();
+  return isBodyOtherwiseSpelt(body) || descriptors.some(isDescriptorOtherwiseSpelt);
+}
 
 const MEDIA_TYPE = /^[a-z0-9][a-z0-9!#$&^_.+-]{0,126}\/[a-z0-9][a-z0-9!#$&^_.+-]{0,126}$/;
 
@@ -191,7 +216,8 @@ export function parseManifest(
     throw new ManifestError(SCHEMA_1);
   }
   const base = { digest, mediaType, size: bytes.byteLength };
-  if (isManifestType(mediaType) && (body['mediaType'] ?? mediaType) === mediaType) {
+  const isTyped = isManifestType(mediaType) && (body['mediaType'] ?? mediaType) === mediaType;
+  if (isTyped && !isOtherwiseSpelt(body)) {
     const known = isIndexType(mediaType) ? readIndex(body, base) : readImage(body, base);
     if (known !== undefined) {
       return known;
