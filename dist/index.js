@@ -58701,6 +58701,14 @@ function saysUnknown(response) {
         (error.code === 'MANIFEST_UNKNOWN' || error.code === 'NAME_UNKNOWN') &&
         !/accept header/i.test(error.message));
 }
+const BLOB_UNKNOWN = ['BLOB_UNKNOWN', 'NAME_UNKNOWN', 'MANIFEST_UNKNOWN'];
+/**
+ * Whether a 404 says that the blob or repository does not exist. One that says something else, such as
+ * DENIED, must not count as that: a young image whose config could not be read would lose its grace period.
+ */
+function saysBlobUnknown(response) {
+    return response.status === 404 && BLOB_UNKNOWN.includes(errorOf(response)?.code ?? '');
+}
 /** @param quote makes text of the registry safe to print: secrets out, control characters out, cut */
 function refusal(response, doing, quote) {
     const { status } = response;
@@ -61275,7 +61283,7 @@ function createBlobReader(send, base, quote) {
             scope,
             maxBytes,
         });
-        if (response.status === 404 && errorOf(response) !== undefined) {
+        if (saysBlobUnknown(response)) {
             return undefined;
         }
         const what = `read the blob ${digest} of ${repository}`;

@@ -4,6 +4,7 @@ import type { HttpResponse } from '../../src/http/message.js';
 import {
   errorOf,
   refusal,
+  saysBlobUnknown,
   saysUnknown,
   type Doing,
   type Refusal,
@@ -66,6 +67,23 @@ describe('saysUnknown', () => {
     ['nothing', 404, '', false],
   ])('%s: %i', (_, status, body, expected) => {
     expect(saysUnknown(response(status, body))).toBe(expected);
+  });
+});
+
+describe('saysBlobUnknown', () => {
+  it.each<[string, number, unknown, boolean]>([
+    ['404 BLOB_UNKNOWN', 404, error('BLOB_UNKNOWN', 'blob unknown to registry'), true],
+    ['404 NAME_UNKNOWN', 404, error('NAME_UNKNOWN'), true],
+    ['404 MANIFEST_UNKNOWN', 404, error('MANIFEST_UNKNOWN'), true],
+    ['DENIED', 404, error('DENIED'), false],
+    ['UNAVAILABLE', 404, error('UNAVAILABLE'), false],
+    ['no code', 404, { errors: [{ message: 'blob unknown' }] }, false],
+    ['another status', 400, error('BLOB_UNKNOWN'), false],
+    ['plain text', 404, '404 page not found\n', false],
+    ['HTML', 404, '<html>BLOB_UNKNOWN</html>', false],
+    ['nothing', 404, '', false],
+  ])('%s: %i', (_, status, body, expected) => {
+    expect(saysBlobUnknown(response(status, body))).toBe(expected);
   });
 });
 

@@ -39,11 +39,14 @@ describe('blob', () => {
     expect(await reader.blob(APP, DIGEST, MIB)).toBeUndefined();
   });
 
-  it.each(['BLOB_UNKNOWN', 'NAME_UNKNOWN'])('is undefined: 404 %s', async (code) => {
-    const { reader, registry } = await startClient();
-    registry.intercept(when(/blobs/, errorAnswer(404, code)));
-    expect(await reader.blob(APP, DIGEST, MIB)).toBeUndefined();
-  });
+  it.each(['BLOB_UNKNOWN', 'NAME_UNKNOWN', 'MANIFEST_UNKNOWN'])(
+    'is undefined: 404 %s',
+    async (code) => {
+      const { reader, registry } = await startClient();
+      registry.intercept(when(/blobs/, errorAnswer(404, code)));
+      expect(await reader.blob(APP, DIGEST, MIB)).toBeUndefined();
+    },
+  );
 
   const bytes = (body: Uint8Array): Action => ({
     kind: 'answer',
@@ -54,6 +57,8 @@ describe('blob', () => {
   it.each<[string, Action, string, string]>([
     ['404 without a code', { kind: 'answer', status: 404 }, 'not-a-registry', 'registry-url'],
     ['404 in HTML', { kind: 'html', status: 404 }, 'not-a-registry', 'registry-url'],
+    ['404 DENIED', errorAnswer(404, 'DENIED'), 'unexpected', '404 (DENIED)'],
+    ['404 UNAVAILABLE', errorAnswer(404, 'UNAVAILABLE'), 'unexpected', '404 (UNAVAILABLE)'],
     ['401', errorAnswer(401, 'UNAUTHORIZED'), 'unauthorized', 'repository:team/app:pull'],
     ['403', errorAnswer(403, 'DENIED'), 'forbidden', 'repository:team/app:pull'],
     ['500', errorAnswer(500, 'UNKNOWN'), 'unexpected', '500'],

@@ -76,6 +76,16 @@ export function saysUnknown(response: HttpResponse): boolean {
   );
 }
 
+const BLOB_UNKNOWN = ['BLOB_UNKNOWN', 'NAME_UNKNOWN', 'MANIFEST_UNKNOWN'];
+
+/**
+ * Whether a 404 says that the blob or repository does not exist. One that says something else, such as
+ * DENIED, must not count as that: a young image whose config could not be read would lose its grace period.
+ */
+export function saysBlobUnknown(response: HttpResponse): boolean {
+  return response.status === 404 && BLOB_UNKNOWN.includes(errorOf(response)?.code ?? '');
+}
+
 /** What was being done when the answer came. */
 export interface Doing {
   /** continues "the registry refused to …": `list the tags of team/app` */

@@ -1,7 +1,7 @@
 /** The read half for blobs. Their bytes are checked against their digest, whoever served them. */
 import type { Send } from '../http/message.js';
 import { algorithmOf, digestOf, type Digest } from '../oci/digest.js';
-import { RegistryError, errorOf, refusal } from './answer.js';
+import { RegistryError, refusal, saysBlobUnknown } from './answer.js';
 
 export type ReadBlob = (
   repository: string,
@@ -36,7 +36,7 @@ export function createBlobReader(send: Send, base: URL, quote: (text: string) =>
       scope,
       maxBytes,
     });
-    if (response.status === 404 && errorOf(response) !== undefined) {
+    if (saysBlobUnknown(response)) {
       return undefined;
     }
     const what = `read the blob ${digest} of ${repository}`;
