@@ -59489,7 +59489,7 @@ const NEVER = Number.NEGATIVE_INFINITY;
  * @returns the `count` newest of the heads
  */
 function newestOf(heads, orphans, count, aging) {
-    const held = new Set([...orphans].flatMap((digest) => heldBy(digest, aging.graph)));
+    const held = new Set([...orphans].flatMap((digest) => heldBy(digest, aging)));
     return heads
         .filter((digest) => !held.has(digest))
         .map((digest) => ({ digest, rank: rankOf(digest, orphans, aging) }))
@@ -59503,8 +59503,8 @@ function newestOf(heads, orphans, count, aging) {
  * index is at least that of its parts, so none of them comes before it once it is gone.
  */
 function rankOf(digest, orphans, aging) {
-    const { inventory, births, graph, now } = aging;
-    const parts = partsOf(digest, graph);
+    const { inventory, births, now } = aging;
+    const parts = partsOf(digest, aging);
     const built = parts.map((part) => births.of(part) ?? NEVER);
     const used = parts
         .filter((part) => orphans.has(part))
@@ -59519,18 +59519,18 @@ function compareRanks(a, b) {
     return compare(a[0], b[0]) || compare(a[1], b[1]) || compare(a[2], b[2]);
 }
 /** A manifest with all that it holds, at any depth. */
-function partsOf(head, graph) {
+function partsOf(head, aging) {
     const parts = new Set([head]);
     for (const part of parts) {
-        heldBy(part, graph).forEach((each) => parts.add(each));
+        heldBy(part, aging).forEach((each) => parts.add(each));
     }
     return [...parts];
 }
-/** The entries of an index, whatever they are listed as. */
-function heldBy(digest, graph) {
-    return (graph.edges.get(digest) ?? [])
-        .filter(({ kind }) => kind === 'child' || kind === 'mentioned')
-        .map(({ to }) => to);
+/** The entries of an index, whatever they are listed as. What a manifest of unknown type mentions is no part of it. */
+function heldBy(digest, { inventory, graph }) {
+    const isIndex = inventory.manifests.get(digest)?.kind === 'index';
+    const edges = isIndex ? (graph.edges.get(digest) ?? []) : [];
+    return edges.filter(({ kind }) => kind === 'child' || kind === 'mentioned').map(({ to }) => to);
 }
 /** Since when nothing uses a manifest any more, as far as the ledger saw it: not of what it never saw in use. */
 function outOfUse(before, now) {
@@ -59648,6 +59648,7 @@ function makePlan(inventory, policy) {
         orphans: describeOrphans(inventory, graph, unreached),
     };
 }
+const NOTHING_SEEN = new Map();
 function reachFrom(roots, graph) {
     const steps = reach(graph, [...roots.keys()].sort(compare));
     const unreached = new Set([...graph.edges.keys()].filter((digest) => !roots.has(digest) && !steps.has(digest)));
@@ -59660,7 +59661,9 @@ function newestOrphans(inventory, graph, orphans, policy) {
     }
     const reasons = orphanReasons(inventory, graph, orphans);
     const heads = [...orphans].filter((digest) => !reasons.has(digest));
-    const aging = { inventory, graph, births: new Births(inventory), now: policy.now };
+    // Whatever was seen in use since: or what is the newest would change because a run came by.
+    const births = new Births({ ...inventory, past: NOTHING_SEEN });
+    const aging = { inventory, graph, births, now: policy.now };
     const newest = newestOf(heads, orphans, policy.keepUntagged, aging);
     return new Map(newest.map((digest) => [digest, { kind: 'recent' }]));
 }
@@ -59761,6 +59764,8 @@ function unknownAges(inventory, plan, policy) {
     if (policy.gracePeriod === 0 && policy.keepUntagged === 0) {
         return [];
     }
+    // The same ages that tell which is the newest.
+    const past = policy.keepUntagged > 0 ? NOTHING_SEEN : inventory.past;
     const recent = plan.keep.filter(({ reason }) => reason.kind === 'recent');
     const queue = new Set([...plan.orphans, ...recent]
         .map(({ digest }) => digest)
@@ -59774,7 +59779,7 @@ function unknownAges(inventory, plan, policy) {
         if (manifest === undefined) {
             continue;
         }
-        datedBy(manifest, inventory.past).forEach((inner) => queue.add(inner));
+        datedBy(manifest, past).forEach((inner) => queue.add(inner));
         if (manifest.kind === 'image' &&
             isImageConfigType(manifest.config.mediaType) &&
             !inventory.facts.has(digest)) {

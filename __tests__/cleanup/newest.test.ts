@@ -5,7 +5,7 @@ import { buildGraph } from '../../src/cleanup/graph.js';
 import type { Past } from '../../src/cleanup/inventory.js';
 import { newestOf } from '../../src/cleanup/newest.js';
 import type { Digest } from '../../src/oci/digest.js';
-import { buildCache, image, index, type Content } from '../registries/build.js';
+import { buildCache, image, index, opaque, type Content } from '../registries/build.js';
 import { DAY, inventoryOf, NOW } from './inventories.js';
 
 const at = (days: number) => new Date(NOW - days * DAY).toISOString();
@@ -153,6 +153,15 @@ describe('what an orphan holds is no head', () => {
   it('also where the index lists it as something else', () => {
     const list = odd(built(2));
     expect(ranked([list, built(2), built(3)])).toEqual(order(list, built(3)));
+  });
+
+  it('but what an unknown manifest mentions is none of its parts', () => {
+    const [a, b, c] = ['a', 'b', 'c'].map(timeless) as [Content, Content, Content];
+    const unknown = opaque('application/vnd.example.bundle', { about: [a.digest, b.digest] });
+    const list = odd(unknown);
+    const two = index([c]);
+    // As many parts each, so that only the digests tell.
+    expect(ranked([list, two, a, b])).toEqual([...order(list, two).sort(), ...order(a, b).sort()]);
   });
 
   it('and a layer is no part of anything', () => {

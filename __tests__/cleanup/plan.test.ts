@@ -832,6 +832,22 @@ describe('keep-untagged', () => {
     });
   });
 
+  it('keeps the same one, whatever was seen in use since', () => {
+    // An index as old as the image that its part describes. That image has a tag, and so every run sees it in use.
+    const part = referrer('about', ten);
+    const list = index([part]);
+    const estate = { tags: { v1: ten }, untagged: [list, twenty] };
+    const inUse = { everInUse: true, status: 'in-use', firstSeen: NOW, since: NOW } as const;
+    const past = new Map([ten, part].map(({ digest }) => [digest, inUse]));
+    for (const more of [{}, { past }]) {
+      const plan = planOf({ ...estate, more }, { keepUntagged: 1, gracePeriod: 0 });
+      expect(fates(plan, { list, twenty })).toEqual({
+        list: 'keep: recent',
+        twenty: 'delete: unreachable',
+      });
+    }
+  });
+
   it('counts orphans alone: not what stays anyway', () => {
     const young = image('young', { created: YOUNG });
     const pinned = image('pinned', { created: at(5) });

@@ -125,22 +125,22 @@ export function judge(built: Built, view: View, rules: Rules): Judgement {
   const isHere = (id: Id | undefined) => id !== undefined && seen.has(id);
 
   const past = (id: Id | undefined) => (id === undefined ? undefined : rules.past?.get(id));
-  /** Made at this time or later; what is held was made before. */
-  const birth = (id: Id): number => {
+  /** Made at this time or later; what is held, and of what is described these, was made before. */
+  const birth = (id: Id, isPart: (subject: Id) => boolean = () => true): number => {
     if (!seen.has(id)) {
       return -Infinity;
     }
     const of = subject(id);
-    // What describes something that was in use once says nothing of a push that is under way.
-    const isPart = of !== undefined && past(of)?.lastUse === undefined;
-    const inner = [...children(id), ...(isPart ? [of] : [])];
+    const inner = [...children(id), ...(of !== undefined && isPart(of) ? [of] : [])];
     const own = node(id).form === 'image' ? CREATED[node(id).created] : undefined;
-    return Math.max(own ?? -Infinity, ...inner.map(birth));
+    return Math.max(own ?? -Infinity, ...inner.map((each) => birth(each, isPart)));
   };
+  /** What describes something that was in use once says nothing of a push that is under way. */
+  const isOfPush = (of: Id) => past(of)?.lastUse === undefined;
   const isYoung = (id: Id): boolean => {
     const before = past(id);
     if (before === undefined || (before.leaving && before.lastUse === undefined)) {
-      return birth(id) > NOW - GRACE;
+      return birth(id, isOfPush) > NOW - GRACE;
     }
     return before.lastUse === undefined && before.firstSeen > NOW - GRACE;
   };
@@ -173,7 +173,7 @@ export function judge(built: Built, view: View, rules: Rules): Judgement {
   const without = (kept: ReadonlySet<Id>) => new Set([...seen].filter((id) => !kept.has(id)));
 
   const spare = without(reachedFrom(roots));
-  const entries = (id: Id) => [...children(id), ...node(id).mentions];
+  const entries = (id: Id) => (known(id) ? [...children(id), ...node(id).mentions] : []);
   const heads = new Set(
     [...spare].filter(
       (id) =>
@@ -190,7 +190,7 @@ export function judge(built: Built, view: View, rules: Rules): Judgement {
   /** The weightiest first: its last use or that of a part that would go, when it was built, how much it holds. */
   const newness = (id: Id): readonly number[] => [
     Math.max(...parts(id).map((part) => (spare.has(part) ? lastUse(part) : -Infinity))),
-    Math.max(...parts(id).map(birth)),
+    Math.max(...parts(id).map((part) => birth(part))),
     parts(id).length,
   ];
   const isNewer = (a: Id, b: Id): boolean => {

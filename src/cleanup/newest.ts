@@ -10,7 +10,7 @@ import type { Inventory, Past } from './inventory.js';
 const NEVER = Number.NEGATIVE_INFINITY;
 
 export interface Aging {
-  readonly inventory: Pick<Inventory, 'past'>;
+  readonly inventory: Pick<Inventory, 'manifests' | 'past'>;
   readonly graph: Graph;
   readonly births: Births;
   /** epoch milliseconds */
@@ -27,7 +27,7 @@ export function newestOf(
   count: number,
   aging: Aging,
 ): Digest[] {
-  const held = new Set([...orphans].flatMap((digest) => heldBy(digest, aging.graph)));
+  const held = new Set([...orphans].flatMap((digest) => heldBy(digest, aging)));
   return heads
     .filter((digest) => !held.has(digest))
     .map((digest) => ({ digest, rank: rankOf(digest, orphans, aging) }))
@@ -44,8 +44,8 @@ type Rank = readonly [lastUse: number, birth: number, parts: number];
  * index is at least that of its parts, so none of them comes before it once it is gone.
  */
 function rankOf(digest: Digest, orphans: ReadonlySet<Digest>, aging: Aging): Rank {
-  const { inventory, births, graph, now } = aging;
-  const parts = partsOf(digest, graph);
+  const { inventory, births, now } = aging;
+  const parts = partsOf(digest, aging);
   const built = parts.map((part) => births.of(part) ?? NEVER);
   const used = parts
     .filter((part) => orphans.has(part))
@@ -63,19 +63,19 @@ function compareRanks(a: Rank, b: Rank): number {
 }
 
 /** A manifest with all that it holds, at any depth. */
-function partsOf(head: Digest, graph: Graph): readonly Digest[] {
+function partsOf(head: Digest, aging: Aging): readonly Digest[] {
   const parts = new Set([head]);
   for (const part of parts) {
-    heldBy(part, graph).forEach((each) => parts.add(each));
+    heldBy(part, aging).forEach((each) => parts.add(each));
   }
   return [...parts];
 }
 
-/** The entries of an index, whatever they are listed as. */
-function heldBy(digest: Digest, graph: Graph): readonly Digest[] {
-  return (graph.edges.get(digest) ?? [])
-    .filter(({ kind }) => kind === 'child' || kind === 'mentioned')
-    .map(({ to }) => to);
+/** The entries of an index, whatever they are listed as. What a manifest of unknown type mentions is no part of it. */
+function heldBy(digest: Digest, { inventory, graph }: Aging): readonly Digest[] {
+  const isIndex = inventory.manifests.get(digest)?.kind === 'index';
+  const edges = isIndex ? (graph.edges.get(digest) ?? []) : [];
+  return edges.filter(({ kind }) => kind === 'child' || kind === 'mentioned').map(({ to }) => to);
 }
 
 /** Since when nothing uses a manifest any more, as far as the ledger saw it: not of what it never saw in use. */

@@ -112,6 +112,8 @@ export function makePlan(inventory: Inventory, policy: Policy): Plan {
   };
 }
 
+const NOTHING_SEEN: Inventory['past'] = new Map();
+
 type Roots = Map<Digest, KeepReason>;
 
 function reachFrom(roots: Roots, graph: Graph) {
@@ -134,7 +136,9 @@ function newestOrphans(
   }
   const reasons = orphanReasons(inventory, graph, orphans);
   const heads = [...orphans].filter((digest) => !reasons.has(digest));
-  const aging = { inventory, graph, births: new Births(inventory), now: policy.now };
+  // Whatever was seen in use since: or what is the newest would change because a run came by.
+  const births = new Births({ ...inventory, past: NOTHING_SEEN });
+  const aging = { inventory, graph, births, now: policy.now };
   const newest = newestOf(heads, orphans, policy.keepUntagged, aging);
   return new Map(newest.map((digest) => [digest, { kind: 'recent' }]));
 }
@@ -250,6 +254,8 @@ export function unknownAges(inventory: Inventory, plan: Plan, policy: Policy): I
   if (policy.gracePeriod === 0 && policy.keepUntagged === 0) {
     return [];
   }
+  // The same ages that tell which is the newest.
+  const past = policy.keepUntagged > 0 ? NOTHING_SEEN : inventory.past;
   const recent = plan.keep.filter(({ reason }) => reason.kind === 'recent');
   const queue = new Set(
     [...plan.orphans, ...recent]
@@ -265,7 +271,7 @@ export function unknownAges(inventory: Inventory, plan: Plan, policy: Policy): I
     if (manifest === undefined) {
       continue;
     }
-    datedBy(manifest, inventory.past).forEach((inner) => queue.add(inner));
+    datedBy(manifest, past).forEach((inner) => queue.add(inner));
     if (
       manifest.kind === 'image' &&
       isImageConfigType(manifest.config.mediaType) &&
