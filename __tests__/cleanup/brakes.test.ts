@@ -33,10 +33,14 @@ function look(estate: Estate, more: Parameters<typeof policy>[0] = {}): Looked {
 }
 
 /** What the ledger knows of these; in use unless told. */
-function past(contents: readonly Content[], status: Past['status'] = 'in-use') {
+function past(
+  contents: readonly Content[],
+  status: Past['status'] = 'in-use',
+  everInUse = status !== 'unused',
+) {
   const seen: Past = {
     firstSeen: NOW - 30 * DAY,
-    everInUse: status !== 'unused',
+    everInUse,
     status,
     since: NOW - 30 * DAY,
   };
@@ -102,12 +106,29 @@ describe('a repository without tags', () => {
     expect(refuseWithoutTags(look(broken))).toEqual({ kind: 'no-tags', remembered: 2 });
   });
 
+  it('is refused where what was in use is leaving, and stands: a run was held up before it could go', () => {
+    const held = { untagged: [a, b], more: { past: past([a, b], 'leaving') } };
+    expect(refuseWithoutTags(look(held))).toEqual({ kind: 'no-tags', remembered: 2 });
+    const half = { untagged: [a], absent: [b], more: { past: past([a, b], 'leaving') } };
+    expect(refuseWithoutTags(look(half))).toEqual({ kind: 'no-tags', remembered: 1 });
+  });
+
   it('is not refused without a ledger, or where it never saw anything in use', () => {
     expect(refuseWithoutTags(look({ untagged: [a, b] }))).toBe(undefined);
     for (const status of ['unused', 'leaving'] as const) {
-      const never = { untagged: [a, b], more: { past: past([a, b], status) } };
+      const never = { untagged: [a, b], more: { past: past([a, b], status, false) } };
       expect(refuseWithoutTags(look(never))).toBe(undefined);
     }
+  });
+
+  it('is not refused for what was in use once and found out of use while there were tags', () => {
+    const once = { untagged: [a, b], more: { past: past([a, b], 'unused', true) } };
+    expect(refuseWithoutTags(look(once))).toBe(undefined);
+  });
+
+  it('is not refused where all that was leaving has gone: a plan was carried out', () => {
+    const done = { untagged: [c], absent: [a, b], more: { past: past([a, b], 'leaving') } };
+    expect(refuseWithoutTags(look(done))).toBe(undefined);
   });
 
   it('is not refused where nothing would go', () => {
@@ -136,6 +157,16 @@ describe('what the ledger goes on remembering as in use', () => {
     const approved = new Map([['team/app', new Set([a.digest])]]);
     expect(inDoubt(look(estate, { approved }))).toEqual(set(list, b, c));
     expect(inDoubt(look(estate, { approved: new Map() }))).toEqual(set(a, list, b, c));
+  });
+
+  it('is what was leaving and stays all the same, as long as nobody lets it go', () => {
+    const more = { past: new Map([...past([a]), ...past([b, c], 'leaving')]) };
+    const estate: Estate = { untagged: [a, b, c], more };
+    expect(inDoubt(look(estate, { keepUntagged: 3 }))).toEqual(set(a, b, c));
+    const approved = new Map([['team/app', new Set([b.digest])]]);
+    expect(inDoubt(look(estate, { approved }))).toEqual(set(a, c));
+    const tagged: Estate = { tags: { v1: a }, untagged: [b, c], more };
+    expect(inDoubt(look(tagged, { keepUntagged: 3 }))).toEqual(new Set());
   });
 
   it('is not what goes, nor what is gone, nor what was out of use before', () => {

@@ -19,6 +19,7 @@ import {
 } from '../registries/docker-registry.js';
 import { apart, byRepository, entriesOf, remembered } from '../registries/ledger.js';
 import { startMemoryRegistry, type MemoryRegistry } from '../registries/memory/registry.js';
+import type { Action } from '../registries/memory/script.js';
 import { push, seed, type Destination } from '../registries/push.js';
 import { dockerRegistry, present } from '../registries/real-registries.js';
 
@@ -385,6 +386,22 @@ describeWith('docker-registry', dockerRegistry, 'a repository that was emptied',
     expect(deletedIn(done)).toEqual(new Set(names(APP, app.kept.slice(0, 1))));
   });
 
+  it('is refused still when a plan of it was held up', async () => {
+    hide();
+    const before = [...users()].filter((name) => name.startsWith(APP));
+    const planFile = file('held-up.json');
+    expectRed(await clean(registry), [noTags(APP, 3)], { 'deleted-count': '0' });
+    await clean(registry, { 'dry-run': 'true', 'plan-file': planFile });
+    const held = await clean(registry, { 'apply-plan': planFile, 'max-deletes': '1' });
+    expectRed(held, ['it found 3 orphans, and `max-deletes` allows 1'], { 'deleted-count': '0' });
+    for (let again = 0; again < 2; again += 1) {
+      expectRed(await clean(registry), [noTags(APP, 3)], { 'deleted-count': '0' });
+      expect([...users()].filter((name) => name.startsWith(APP))).toEqual(before);
+    }
+    renameSync(path.join(registry.directory, 'hidden'), tagsOf());
+    expectGreen(await clean(registry), { 'orphans-found': '0' });
+  });
+
   it('on purpose is cleaned by a plan that is carried out, and the run after that is green', async () => {
     rmSync(tagsOf(), { recursive: true });
     const left = [moved, ...app.kept.slice(1)];
@@ -526,6 +543,90 @@ describe('a list of tags that is suddenly empty (in memory)', () => {
     expectRed(done, [noTags(APP, 2)], { 'deleted-count': '1' });
     expect(deletedIn(done)).toEqual(new Set(names('team/web', [others[0]])));
     expect(manifestsIn(registry)).toEqual(left);
+  });
+
+  describe('and a plan of it that is not carried out', () => {
+    const planFile = file('held-up.json');
+    const apply = { 'apply-plan': planFile };
+
+    /** A registry without the tags of `APP`, and a plan that takes all of it. */
+    async function planned(): Promise<MemoryRegistry> {
+      const registry = await start();
+      lie(registry, EMPTY);
+      const inputs = { 'dry-run': 'true', 'plan-file': planFile, repositories: APP };
+      expectWarned(await clean(registry, inputs), [noTags(APP, 3)]);
+      return registry;
+    }
+
+    /** Nothing that a run without a plan does, and as often as you like. */
+    async function expectHeld(registry: MemoryRegistry, left: readonly Content[]) {
+      for (const inputs of [{}, { protect: '**' }, {}] as Record<string, string>[]) {
+        const done = await clean(registry, { repositories: APP, ...inputs });
+        if (inputs['protect'] === undefined) {
+          const refused = noTags(APP, left.length).replace(/ manifests? that.*/, '');
+          expectRed(done, [refused], { 'deleted-count': '0' });
+        }
+        expect(manifestsIn(registry)).toEqual(digestsOf(left));
+      }
+    }
+
+    it('is not learnt where `max-deletes` holds it up, and the plan goes on', async () => {
+      const registry = await planned();
+      expectRed(await clean(registry, { ...apply, 'max-deletes': '1' }), ['it found 3 orphans'], {
+        'deleted-count': '0',
+      });
+      await expectHeld(registry, app.kept);
+      expectGreen(await clean(registry, apply), { 'deleted-count': '3' });
+      expectGreen(await clean(registry, { repositories: APP }), { 'orphans-found': '0' });
+    });
+
+    /** As long as nobody lies anew: no tag in the list, and this answer to deletes of these. */
+    function refuse(registry: MemoryRegistry, answer: Action, isRefused: (at: string) => boolean) {
+      registry.intercept(({ method, route }) => {
+        if (route.kind === 'tags' && route.repository === APP) {
+          return { kind: 'answer', status: 200, body: EMPTY };
+        }
+        return method === 'DELETE' &&
+          route.kind === 'manifest' &&
+          route.repository === APP &&
+          isRefused(route.reference)
+          ? answer
+          : undefined;
+      });
+    }
+
+    it('is not learnt where the registry takes no deletes', async () => {
+      const registry = await planned();
+      const body = '{"errors":[{"code":"UNSUPPORTED","message":"The operation is unsupported."}]}';
+      refuse(registry, { kind: 'answer', status: 405, body }, () => true);
+      expectRed(await clean(registry, apply), ['refuses deletes'], { 'deleted-count': '0' });
+      lie(registry, EMPTY);
+      await expectHeld(registry, app.kept);
+    });
+
+    it('is not learnt where it was carried out in part, and the plan goes on', async () => {
+      const registry = await planned();
+      const [first, ...left] = app.kept;
+      const isLeft = (at: string) => left.some(({ digest }) => digest === at);
+      refuse(registry, { kind: 'answer', status: 400, body: '' }, isLeft);
+      const half = await clean(registry, apply);
+      expect(half.exitCode).toBe(1);
+      expect(deletedIn(half)).toEqual(new Set(names(APP, [present(first)])));
+      lie(registry, EMPTY);
+      await expectHeld(registry, left);
+      expectGreen(await clean(registry, apply), { 'deleted-count': '2' });
+      expectGreen(await clean(registry, { repositories: APP }), { 'orphans-found': '0' });
+    });
+
+    it('is forgotten when the tags are back', async () => {
+      const registry = await planned();
+      expectRed(await clean(registry, { ...apply, 'max-deletes': '1' }), ['it found 3 orphans'], {
+        'deleted-count': '0',
+      });
+      registry.intercept();
+      expectGreen(await clean(registry, { repositories: APP }), { 'orphans-found': '0' });
+      expect(manifestsIn(registry)).toEqual(digestsOf(app.kept));
+    });
   });
 
   it('only at the look before the deletes, adds nothing to them', async () => {

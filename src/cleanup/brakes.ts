@@ -65,11 +65,19 @@ export function inDoubt(looked: Looked): ReadonlySet<Digest> {
   );
 }
 
-/** What the ledger remembers as in use; nothing as long as one ordinary tag is left. */
+/**
+ * What the ledger remembers as in use; nothing as long as one ordinary tag is left. What is leaving and still stands
+ * counts as well, if it ever was in use: a plan that is carried out has it recorded before it is known whether it may
+ * go, and one that was held up then, by `max-deletes` or by a stop, must not disarm the next run.
+ */
 function rememberedWithoutTags({ inventory, plan }: Looked): Digest[] {
+  const { manifests, past } = inventory;
   return plan.keep.some(({ reason }) => reason.kind === 'tagged')
     ? []
-    : [...inventory.past].flatMap(([digest, { status }]) => (status === 'in-use' ? [digest] : []));
+    : [...past].flatMap(([digest, { status, everInUse }]) => {
+        const isHeldUp = status === 'leaving' && everInUse && manifests.has(digest);
+        return status === 'in-use' || isHeldUp ? [digest] : [];
+      });
 }
 
 /** @returns the refusals of `max-deletes`, by repository */
