@@ -49392,6 +49392,26 @@ function restoreLines({ restored, standing, failed, tags, failedTags }, dryRun) 
         ...failedTags.map(({ tag, why }) => `${lost} tag ${tag}: ${why}`),
     ];
 }
+/** What of the backup was of no use, and is no failure: sentences of plain text. */
+function restoreNotes({ cutOffLines, elsewhere, excluded }) {
+    return [
+        ...(cutOffLines === 0
+            ? []
+            : [
+                `${count(cutOffLines, 'line')} of the backup's index ${cutOffLines === 1 ? 'is' : 'are'} cut off. A run ` +
+                    'that is killed may leave half a line, and has not deleted what it was about.',
+            ]),
+        ...(elsewhere === 0
+            ? []
+            : [
+                `${restore_entries(elsewhere)} of the backup ${elsewhere === 1 ? 'belongs' : 'belong'} to another registry.`,
+            ]),
+        ...(excluded === 0 ? [] : [`\`repositories\` leaves out ${restore_entries(excluded)} of the backup.`]),
+    ];
+}
+function restore_entries(how) {
+    return count(how, 'entry', 'entries');
+}
 /** Markdown, below the size at which GitHub drops a summary whole. */
 function renderRestore(run) {
     const { restored, planned } = restoreCounts(run);
@@ -49405,16 +49425,7 @@ function renderRestore(run) {
             : [
                 'What comes back without a tag may be an orphan again for the next clean-up: give it a tag, or name it in `protect`.',
             ]),
-        ...(run.unreadableLines === 0
-            ? []
-            : [
-                `${count(run.unreadableLines, 'line')} of the backup's index could not be understood. A run that is killed may leave half a line, and has not deleted what it was about.`,
-            ]),
-        ...(run.elsewhere === 0
-            ? []
-            : [
-                `${count(run.elsewhere, 'entry', 'entries')} of the backup ${run.elsewhere === 1 ? 'belongs' : 'belong'} to another registry.`,
-            ]),
+        ...restoreNotes(run).map((note) => prose(note)),
     ];
     const list = (title, rows, noun) => rows.length === 0
         ? []
@@ -58495,19 +58506,20 @@ function indexLine(entry) {
     };
     return `${JSON.stringify(line)}\n`;
 }
-/** `undefined` for a line that was cut off, or is of another version. */
 function parseIndexLine(text) {
+    let line;
     try {
-        const parsed = safeParse(Line, JSON.parse(text));
-        if (!parsed.success) {
-            return undefined;
-        }
-        const { version: _, ...entry } = parsed.output;
-        return entry;
+        line = JSON.parse(text);
     }
     catch {
-        return undefined;
+        return { kind: 'cut-off' };
     }
+    const parsed = safeParse(Line, line);
+    if (!parsed.success) {
+        return { kind: 'unknown' };
+    }
+    const { version: _, ...entry } = parsed.output;
+    return { kind: 'entry', entry };
 }
 
 ;// CONCATENATED MODULE: ./src/backup/backup.ts
@@ -58584,7 +58596,7 @@ function openBackup(directory) {
 function canBeReadBack(manifest) {
     const { digest, bytes } = manifest;
     return (digestOf(bytes, algorithmOf(digest)) === digest &&
-        parseIndexLine(indexLine(manifest)) !== undefined);
+        parseIndexLine(indexLine(manifest)).kind === 'entry');
 }
 /** With the names of all directories that had to be made for it, each of which stands in the one above. */
 async function makeDirectory(directory) {
@@ -62064,7 +62076,8 @@ async function readBackup(directory, registry) {
             `action left as its \`backup-dir\`, with the file ${INDEX} in it`, { cause });
     });
     const lines = text.split('\n').filter((line) => line.trim() !== '');
-    const read = lines.map(parseIndexLine).filter((entry) => entry !== undefined);
+    const parsed = lines.map(parseIndexLine);
+    const read = parsed.flatMap((line) => (line.kind === 'entry' ? [line.entry] : []));
     const here = read.filter((entry) => entry.registry === registry);
     const entries = new Map();
     const latest = new Map();
@@ -62084,7 +62097,8 @@ async function readBackup(directory, registry) {
         .sort();
     return {
         entries: [...entries.values()].map((entry) => ({ ...entry, tags: own(entry) })),
-        unreadableLines: lines.length - read.length,
+        cutOffLines: parsed.filter(({ kind }) => kind === 'cut-off').length,
+        unknownLines: parsed.filter(({ kind }) => kind === 'unknown').length,
         elsewhere: read.length - here.length,
         async bytesOf(digest) {
             const bytes = await (0,promises_namespaceObject.readFile)(fileOf(root, digest)).catch(() => undefined);
@@ -62105,6 +62119,9 @@ async function readBackup(directory, registry) {
 
 
 
+
+/** So many repositories of a backup are named in a message. */
+const FEW = 5;
 /**
  * @throws BackupError when there is no backup; RequestFailure when the registry can't be spoken to. What can't
  *   be put back is in the run that is returned
@@ -62115,16 +62132,24 @@ async function runUndo({ registry, selection, concurrency, dryRun, restoreFrom }
     const pusher = createPusher(transport.send, registry, quote);
     await reader.ping();
     const repositories = [...new Set(backup.entries.map(({ repository }) => repository))].sort();
-    const failures = [];
-    if (backup.entries.length === 0) {
-        failures.push(`the backup in ${restoreFrom} has no manifest of ${registry.origin}: ` +
-            (backup.elsewhere === 0
-                ? 'nothing was deleted when it was made'
-                : 'is `registry-url` the registry that it was made of?'));
-    }
+    const chosen = repositories.filter((each) => selection.includes(each));
+    const why = whyEmpty(backup);
+    const failures = [
+        ...(why === undefined
+            ? []
+            : [`the backup in ${restoreFrom} has no manifest of ${registry.origin}: ${why}`]),
+        ...notUnderstood(backup),
+        // A name that is spelled wrong, as a rule: a run that was asked to put something back must not be green.
+        ...(chosen.length > 0 || repositories.length === 0
+            ? []
+            : [
+                '`repositories` chooses none of the repositories in the backup, and nothing can be put back. ' +
+                    `It has ${fewOf(repositories)}`,
+            ]),
+    ];
     progress.begin('Putting manifests back');
     const restored = [];
-    for (const repository of repositories.filter((each) => selection.includes(each))) {
+    for (const repository of chosen) {
         if (stop.aborted) {
             failures.push(`the run was told to stop (${String(stop.reason)}) before it was done. Run it again to finish its work`);
             break;
@@ -62146,10 +62171,41 @@ async function runUndo({ registry, selection, concurrency, dryRun, restoreFrom }
         directory: restoreFrom,
         dryRun,
         repositories: restored,
-        unreadableLines: backup.unreadableLines,
+        cutOffLines: backup.cutOffLines,
         elsewhere: backup.elsewhere,
+        excluded: backup.entries.filter(({ repository }) => !selection.includes(repository)).length,
         failures,
     };
+}
+/** @returns why a backup has nothing of this registry, unless that is said by `notUnderstood` */
+function whyEmpty({ entries, elsewhere, cutOffLines, unknownLines, }) {
+    if (entries.length > 0) {
+        return undefined;
+    }
+    if (elsewhere > 0) {
+        return 'is `registry-url` the registry that it was made of?';
+    }
+    if (unknownLines > 0) {
+        return undefined;
+    }
+    return cutOffLines === 0
+        ? 'nothing was deleted when it was made'
+        : 'none of its lines is whole. A run that is killed while it writes the first of them has deleted nothing; ' +
+            'otherwise take the backup as it was made';
+}
+/** They are whole, so what they are about may have been deleted, and does not come back. */
+function notUnderstood({ unknownLines }) {
+    const [verb, they, them] = unknownLines === 1 ? ['is', 'it is', 'it'] : ['are', 'they are', 'them'];
+    return unknownLines === 0
+        ? []
+        : [
+            `${count(unknownLines, 'line')} of the backup's index ${verb} not understood, and what ${they} about can't ` +
+                `be put back: a later version of this action may have written ${them}. Use that one to restore`,
+        ];
+}
+function fewOf(names) {
+    const few = names.slice(0, FEW).join(', ');
+    return names.length <= FEW ? few : `${few} and ${words_number(names.length - FEW)} more`;
 }
 
 ;// CONCATENATED MODULE: ./src/main.ts
@@ -62334,6 +62390,9 @@ async function reportUndo(run, log, redact) {
     for (const restored of run.repositories) {
         log.group(restored.repository, restoreLines(restored, run.dryRun));
     }
+    restoreNotes(run).forEach((note) => {
+        log.info(note);
+    });
     await publishUndo(run, redact);
     const found = restoreProblems(run);
     annotate(found, (problem) => log.error(problem), log);

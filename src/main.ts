@@ -23,6 +23,7 @@ import { planLines } from './report/plan-file.js';
 import {
   restoreHeadline,
   restoreLines,
+  restoreNotes,
   restoreProblems,
   type RestoreRun,
 } from './report/restore.js';
@@ -222,6 +223,9 @@ async function reportUndo(
   for (const restored of run.repositories) {
     log.group(restored.repository, restoreLines(restored, run.dryRun));
   }
+  restoreNotes(run).forEach((note) => {
+    log.info(note);
+  });
   await publishUndo(run, redact);
   const found = restoreProblems(run);
   annotate(found, (problem) => log.error(problem), log);

@@ -5,12 +5,16 @@
 import pMap from 'p-map';
 
 import type { Settings } from './action/settings.js';
-import { readBackup } from './backup/read.js';
+import { readBackup, type ReadBackup } from './backup/read.js';
 import { restoreRepository, type Restored } from './cleanup/restore.js';
 import { createPusher } from './registry/pusher.js';
 import { createReader } from './registry/reader.js';
 import type { RestoreRun } from './report/restore.js';
+import { count, number } from './report/words.js';
 import type { StageTools } from './stages.js';
+
+/** So many repositories of a backup are named in a message. */
+const FEW = 5;
 
 export type UndoSettings = Pick<Settings, 'registry' | 'selection' | 'concurrency' | 'dryRun'> & {
   readonly restoreFrom: string;
@@ -34,18 +38,24 @@ export async function runUndo(
   const pusher = createPusher(transport.send, registry, quote);
   await reader.ping();
   const repositories = [...new Set(backup.entries.map(({ repository }) => repository))].sort();
-  const failures: string[] = [];
-  if (backup.entries.length === 0) {
-    failures.push(
-      `the backup in ${restoreFrom} has no manifest of ${registry.origin}: ` +
-        (backup.elsewhere === 0
-          ? 'nothing was deleted when it was made'
-          : 'is `registry-url` the registry that it was made of?'),
-    );
-  }
+  const chosen = repositories.filter((each) => selection.includes(each));
+  const why = whyEmpty(backup);
+  const failures = [
+    ...(why === undefined
+      ? []
+      : [`the backup in ${restoreFrom} has no manifest of ${registry.origin}: ${why}`]),
+    ...notUnderstood(backup),
+    // A name that is spelled wrong, as a rule: a run that was asked to put something back must not be green.
+    ...(chosen.length > 0 || repositories.length === 0
+      ? []
+      : [
+          '`repositories` chooses none of the repositories in the backup, and nothing can be put back. ' +
+            `It has ${fewOf(repositories)}`,
+        ]),
+  ];
   progress.begin('Putting manifests back');
   const restored: Restored[] = [];
-  for (const repository of repositories.filter((each) => selection.includes(each))) {
+  for (const repository of chosen) {
     if (stop.aborted) {
       failures.push(
         `the run was told to stop (${String(stop.reason)}) before it was done. Run it again to finish its work`,
@@ -75,8 +85,48 @@ export async function runUndo(
     directory: restoreFrom,
     dryRun,
     repositories: restored,
-    unreadableLines: backup.unreadableLines,
+    cutOffLines: backup.cutOffLines,
     elsewhere: backup.elsewhere,
+    excluded: backup.entries.filter(({ repository }) => !selection.includes(repository)).length,
     failures,
   };
+}
+
+/** @returns why a backup has nothing of this registry, unless that is said by `notUnderstood` */
+function whyEmpty({
+  entries,
+  elsewhere,
+  cutOffLines,
+  unknownLines,
+}: ReadBackup): string | undefined {
+  if (entries.length > 0) {
+    return undefined;
+  }
+  if (elsewhere > 0) {
+    return 'is `registry-url` the registry that it was made of?';
+  }
+  if (unknownLines > 0) {
+    return undefined;
+  }
+  return cutOffLines === 0
+    ? 'nothing was deleted when it was made'
+    : 'none of its lines is whole. A run that is killed while it writes the first of them has deleted nothing; ' +
+        'otherwise take the backup as it was made';
+}
+
+/** They are whole, so what they are about may have been deleted, and does not come back. */
+function notUnderstood({ unknownLines }: ReadBackup): string[] {
+  const [verb, they, them] =
+    unknownLines === 1 ? ['is', 'it is', 'it'] : ['are', 'they are', 'them'];
+  return unknownLines === 0
+    ? []
+    : [
+        `${count(unknownLines, 'line')} of the backup's index ${verb} not understood, and what ${they} about can't ` +
+          `be put back: a later version of this action may have written ${them}. Use that one to restore`,
+      ];
+}
+
+function fewOf(names: readonly string[]): string {
+  const few = names.slice(0, FEW).join(', ');
+  return names.length <= FEW ? few : `${few} and ${number(names.length - FEW)} more`;
 }

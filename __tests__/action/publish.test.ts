@@ -79,8 +79,9 @@ describe('publishUndo', () => {
         failedTags: [],
       },
     ],
-    unreadableLines: 0,
+    cutOffLines: 0,
     elsewhere: 0,
+    excluded: 0,
     failures: [],
   };
 

@@ -29,19 +29,20 @@ describe('a line of the index', () => {
 
   it('is read back as it was, but for the reason', () => {
     const { reason: _, ...rest } = entry;
-    expect(parseIndexLine(indexLine(entry))).toEqual(rest);
-    expect(parseIndexLine(`${indexLine(entry).trimEnd()}\r`)).toEqual(rest);
+    const read = { kind: 'entry', entry: rest };
+    expect(parseIndexLine(indexLine(entry))).toEqual(read);
+    expect(parseIndexLine(`${indexLine(entry).trimEnd()}\r`)).toEqual(read);
   });
 
   it('of a later version with more to say is read, and with another reason', () => {
     const more = { ...(JSON.parse(indexLine(entry)) as object), reason: 'new', more: [1] };
-    expect(parseIndexLine(JSON.stringify(more))).toMatchObject({ digest });
+    expect(parseIndexLine(JSON.stringify(more))).toMatchObject({ entry: { digest } });
   });
 
-  it('that was cut off anywhere is none', () => {
+  it('that was cut off anywhere is known to be', () => {
     const line = indexLine(entry).trimEnd();
     for (let length = 0; length < line.length; length += 1) {
-      expect(parseIndexLine(line.slice(0, length))).toBeUndefined();
+      expect(parseIndexLine(line.slice(0, length))).toEqual({ kind: 'cut-off' });
     }
   });
 
@@ -60,10 +61,10 @@ describe('a line of the index', () => {
     ['a time that is none', { savedAt: 'yesterday' }],
   ])('with %s is not believed', (_, more) => {
     const parsed = JSON.parse(indexLine(entry)) as object;
-    expect(parseIndexLine(JSON.stringify({ ...parsed, ...more }))).toBeUndefined();
+    expect(parseIndexLine(JSON.stringify({ ...parsed, ...more }))).toEqual({ kind: 'unknown' });
   });
 
-  it.each(['null', '[]', '"text"', '17', '{}'])('that is %s is none', (text) => {
-    expect(parseIndexLine(text)).toBeUndefined();
+  it.each(['null', '[]', '"text"', '17', '{}'])('that is %s is not cut off, and none', (text) => {
+    expect(parseIndexLine(text)).toEqual({ kind: 'unknown' });
   });
 });

@@ -55,7 +55,7 @@ describe('a backup', () => {
       { ...common, repository: 'team/app', digest: first.digest, tags: ['v1'] },
       { ...common, repository: 'team/other', digest: second.digest, tags: [] },
     ]);
-    expect(backup).toMatchObject({ unreadableLines: 0, elsewhere: 0 });
+    expect(backup).toMatchObject({ cutOffLines: 0, unknownLines: 0, elsewhere: 0 });
     expect(await backup.bytesOf(first.digest)).toEqual(first.bytes);
   });
 
@@ -96,9 +96,9 @@ describe('a backup', () => {
     await save(first);
     await save(second, { registry: 'https://other.example' });
     await save(second, { registry: 'http://registry.example:5000' });
-    const { entries, elsewhere, unreadableLines } = await read();
+    const { entries, ...counted } = await read();
     expect(entries.map(({ digest }) => digest)).toEqual([first.digest]);
-    expect([elsewhere, unreadableLines]).toEqual([2, 0]);
+    expect(counted).toMatchObject({ cutOffLines: 0, unknownLines: 0, elsewhere: 2 });
   });
 
   it('of a run that was killed lacks the line that was cut off, and nothing else', async () => {
@@ -106,15 +106,27 @@ describe('a backup', () => {
     await save(second);
     const index = path.join(directory, INDEX);
     truncateSync(index, readFileSync(index).length - 30);
-    const { entries, unreadableLines } = await read();
+    const { entries, ...counted } = await read();
     expect(entries.map(({ digest }) => digest)).toEqual([first.digest]);
-    expect(unreadableLines).toBe(1);
+    expect(counted).toMatchObject({ cutOffLines: 1, unknownLines: 0 });
+  });
+
+  it('tells lines that are whole and not understood from those that were cut off', async () => {
+    await save(first);
+    const index = path.join(directory, INDEX);
+    const line = readFileSync(index, 'utf8').trimEnd();
+    const later = JSON.stringify({ ...(JSON.parse(line) as object), version: 2 });
+    appendFileSync(index, `${later}\n${line.slice(0, 40)}\n{}\n`);
+    const { entries, ...counted } = await read();
+    expect(entries.map(({ digest }) => digest)).toEqual([first.digest]);
+    expect(counted).toMatchObject({ cutOffLines: 1, unknownLines: 2, elsewhere: 0 });
   });
 
   it('counts no empty line', async () => {
     await save(first);
     appendFileSync(path.join(directory, INDEX), '\n  \n\n');
-    expect(await read()).toMatchObject({ unreadableLines: 0, entries: [expect.anything()] });
+    const counted = { cutOffLines: 0, unknownLines: 0 };
+    expect(await read()).toMatchObject({ ...counted, entries: [expect.anything()] });
   });
 
   it.each(['sha256', 'sha512'] as const)('checks the bytes against their %s', async (algorithm) => {

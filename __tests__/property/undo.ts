@@ -8,6 +8,8 @@ import { connect, type RunOptions } from './run.js';
 
 export type UndoOptions = Pick<RunOptions, 'url' | 'concurrency' | 'credentials'> & {
   readonly restoreFrom: string;
+  /** as the input has them; default: all */
+  readonly repositories?: readonly string[];
 };
 
 export interface Undone {
@@ -17,11 +19,15 @@ export interface Undone {
   readonly complaints: readonly string[];
 }
 
-export async function undo({ restoreFrom, ...options }: UndoOptions): Promise<Undone> {
+export async function undo({
+  restoreFrom,
+  repositories = [],
+  ...options
+}: UndoOptions): Promise<Undone> {
   const { transport, quote } = connect(options);
   const settings = {
     registry: new URL(options.url),
-    selection: selectRepositories([]),
+    selection: selectRepositories(repositories),
     concurrency: options.concurrency ?? 1,
     dryRun: false,
     restoreFrom,

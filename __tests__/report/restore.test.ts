@@ -7,6 +7,7 @@ import {
   restoreCounts,
   restoreHeadline,
   restoreLines,
+  restoreNotes,
   restoreProblems,
   type RestoreRun,
 } from '../../src/report/restore.js';
@@ -22,8 +23,9 @@ function undo(repositories: readonly Restored[], more: Partial<RestoreRun> = {})
     directory: 'backup',
     dryRun: false,
     repositories,
-    unreadableLines: 0,
+    cutOffLines: 0,
     elsewhere: 0,
+    excluded: 0,
     failures: [],
     ...more,
   };
@@ -130,9 +132,18 @@ it('has a line for the log about each manifest and tag', () => {
   ]);
 });
 
+it('has a note for the log about each part of the backup that was of no use', () => {
+  expect(restoreNotes(undo([all]))).toEqual([]);
+  expect(restoreNotes(undo([all], { cutOffLines: 2, elsewhere: 1, excluded: 1 }))).toEqual([
+    "2 lines of the backup's index are cut off. A run that is killed may leave half a line, and has not deleted what it was about.",
+    '1 entry of the backup belongs to another registry.',
+    '`repositories` leaves out 1 entry of the backup.',
+  ]);
+});
+
 describe('the summary of a restore', () => {
   it('tells what came back, and what of the backup was of no use', () => {
-    expect(renderRestore(undo([all], { unreadableLines: 1, elsewhere: 2 }))).toBe(
+    expect(renderRestore(undo([all], { cutOffLines: 1, elsewhere: 2, excluded: 3 }))).toBe(
       [
         '## Put back 2 of 3 manifests, 1 was there already (with 2 problems)',
         '',
@@ -140,9 +151,11 @@ describe('the summary of a restore', () => {
         '',
         'What comes back without a tag may be an orphan again for the next clean-up: give it a tag, or name it in `protect`.',
         '',
-        "1 line of the backup's index could not be understood. A run that is killed may leave half a line, and has not deleted what it was about.",
+        "1 line of the backup's index is cut off. A run that is killed may leave half a line, and has not deleted what it was about.",
         '',
         '2 entries of the backup belong to another registry.',
+        '',
+        '`repositories` leaves out 3 entries of the backup.',
         '',
         '### Problems (2)',
         '',

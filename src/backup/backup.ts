@@ -103,7 +103,7 @@ function canBeReadBack(manifest: SavedManifest): boolean {
   const { digest, bytes } = manifest;
   return (
     digestOf(bytes, algorithmOf(digest)) === digest &&
-    parseIndexLine(indexLine(manifest)) !== undefined
+    parseIndexLine(indexLine(manifest)).kind === 'entry'
   );
 }
 

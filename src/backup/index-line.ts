@@ -22,6 +22,13 @@ export interface BackupEntry {
 /** What is read back: the reason is for people, and may be of another version. */
 export type ReadEntry = Omit<BackupEntry, 'reason'>;
 
+export type ReadLine =
+  | { readonly kind: 'entry'; readonly entry: ReadEntry }
+  /** no JSON: a run that was killed leaves half a line, and has deleted nothing of it */
+  | { readonly kind: 'cut-off' }
+  /** of another version, or with something in it that can't be; what it is about may have been deleted */
+  | { readonly kind: 'unknown' };
+
 const VERSION = 1;
 
 const Line = v.object({
@@ -57,16 +64,17 @@ export function indexLine(entry: BackupEntry): string {
   return `${JSON.stringify(line)}\n`;
 }
 
-/** `undefined` for a line that was cut off, or is of another version. */
-export function parseIndexLine(text: string): ReadEntry | undefined {
+export function parseIndexLine(text: string): ReadLine {
+  let line: unknown;
   try {
-    const parsed = v.safeParse(Line, JSON.parse(text));
-    if (!parsed.success) {
-      return undefined;
-    }
-    const { version: _, ...entry } = parsed.output;
-    return entry;
+    line = JSON.parse(text);
   } catch {
-    return undefined;
+    return { kind: 'cut-off' };
   }
+  const parsed = v.safeParse(Line, line);
+  if (!parsed.success) {
+    return { kind: 'unknown' };
+  }
+  const { version: _, ...entry } = parsed.output;
+  return { kind: 'entry', entry };
 }

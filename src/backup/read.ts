@@ -12,8 +12,10 @@ export interface ReadBackup {
    * another one was saved with later: no two have the same tag.
    */
   readonly entries: readonly ReadEntry[];
-  /** lines that could not be understood: a run that was killed leaves half a line, and deleted nothing of it */
-  readonly unreadableLines: number;
+  /** lines that are no JSON: a run that was killed leaves half a line, and deleted nothing of it */
+  readonly cutOffLines: number;
+  /** lines that are, and could not be understood: what they are about may have been deleted */
+  readonly unknownLines: number;
   /** entries of other registries */
   readonly elsewhere: number;
   /** `undefined` when the file is missing or damaged */
@@ -35,7 +37,8 @@ export async function readBackup(directory: string, registry: string): Promise<R
     );
   });
   const lines = text.split('\n').filter((line) => line.trim() !== '');
-  const read = lines.map(parseIndexLine).filter((entry) => entry !== undefined);
+  const parsed = lines.map(parseIndexLine);
+  const read = parsed.flatMap((line) => (line.kind === 'entry' ? [line.entry] : []));
   const here = read.filter((entry) => entry.registry === registry);
   const entries = new Map<string, ReadEntry>();
   const latest = new Map<string, ReadEntry>();
@@ -56,7 +59,8 @@ export async function readBackup(directory: string, registry: string): Promise<R
       .sort();
   return {
     entries: [...entries.values()].map((entry) => ({ ...entry, tags: own(entry) })),
-    unreadableLines: lines.length - read.length,
+    cutOffLines: parsed.filter(({ kind }) => kind === 'cut-off').length,
+    unknownLines: parsed.filter(({ kind }) => kind === 'unknown').length,
     elsewhere: read.length - here.length,
     async bytesOf(digest) {
       const bytes = await readFile(fileOf(root, digest)).catch(() => undefined);

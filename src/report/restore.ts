@@ -12,10 +12,12 @@ export interface RestoreRun {
   readonly dryRun: boolean;
   /** sorted by name */
   readonly repositories: readonly Restored[];
-  /** lines of the backup's index that could not be understood */
-  readonly unreadableLines: number;
+  /** lines of the backup's index that a run which was killed left */
+  readonly cutOffLines: number;
   /** manifests of other registries in the backup */
   readonly elsewhere: number;
+  /** manifests in the backup that the input `repositories` leaves out */
+  readonly excluded: number;
   /** what went wrong outside any repository; safe to print */
   readonly failures: readonly string[];
 }
@@ -90,6 +92,28 @@ export function restoreLines(
   ];
 }
 
+/** What of the backup was of no use, and is no failure: sentences of plain text. */
+export function restoreNotes({ cutOffLines, elsewhere, excluded }: RestoreRun): string[] {
+  return [
+    ...(cutOffLines === 0
+      ? []
+      : [
+          `${count(cutOffLines, 'line')} of the backup's index ${cutOffLines === 1 ? 'is' : 'are'} cut off. A run ` +
+            'that is killed may leave half a line, and has not deleted what it was about.',
+        ]),
+    ...(elsewhere === 0
+      ? []
+      : [
+          `${entries(elsewhere)} of the backup ${elsewhere === 1 ? 'belongs' : 'belong'} to another registry.`,
+        ]),
+    ...(excluded === 0 ? [] : [`\`repositories\` leaves out ${entries(excluded)} of the backup.`]),
+  ];
+}
+
+function entries(how: number): string {
+  return count(how, 'entry', 'entries');
+}
+
 /** Markdown, below the size at which GitHub drops a summary whole. */
 export function renderRestore(run: RestoreRun): string {
   const { restored, planned } = restoreCounts(run);
@@ -107,16 +131,7 @@ export function renderRestore(run: RestoreRun): string {
       : [
           'What comes back without a tag may be an orphan again for the next clean-up: give it a tag, or name it in `protect`.',
         ]),
-    ...(run.unreadableLines === 0
-      ? []
-      : [
-          `${count(run.unreadableLines, 'line')} of the backup's index could not be understood. A run that is killed may leave half a line, and has not deleted what it was about.`,
-        ]),
-    ...(run.elsewhere === 0
-      ? []
-      : [
-          `${count(run.elsewhere, 'entry', 'entries')} of the backup ${run.elsewhere === 1 ? 'belongs' : 'belong'} to another registry.`,
-        ]),
+    ...restoreNotes(run).map((note) => prose(note)),
   ];
   const list = (title: string, rows: readonly string[], noun: string): readonly Section[] =>
     rows.length === 0
