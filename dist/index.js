@@ -57570,17 +57570,50 @@ function became(fate, run) {
 
 
 const plan_file_LABEL_LENGTH = 200;
+/** Short enough that what there is to do still fits behind it. */
+const MASKED_LENGTH = 80;
+/**
+ * What a plan is read again by can't be masked in it, and a secret can't be written to it.
+ *
+ * @param redact takes the run's secrets out of a text
+ * @returns why there can be no plan of this run, if so
+ */
+function whyNoPlan(run, redact) {
+    for (const [what, text] of readAgain(run)) {
+        const masked = redact(text);
+        if (masked !== text) {
+            return (`plan-file: no plan was written. ${what}, ${words_printable(masked, MASKED_LENGTH)}, has a secret of this run in it, ` +
+                'as a rule the `password`: a plan in which that is masked is of no use. Give the account a password that is no ' +
+                "part of a repository's name, such as a long random one");
+        }
+    }
+    return undefined;
+}
+function* readAgain(run) {
+    yield ["The registry's address", run.registry];
+    yield ['The time of the plan', createdAt(run)];
+    for (const { plan } of repositoriesWithOrphans(run)) {
+        yield ['The name of a repository', plan.repository];
+        for (const { digest } of plan.orphans) {
+            yield ['A digest', digest];
+        }
+    }
+}
+const createdAt = ({ startedAt }) => new Date(startedAt).toISOString();
+function repositoriesWithOrphans(run) {
+    return repositoriesByName(run).filter(({ plan }) => plan.orphans.length > 0);
+}
 /**
  * Chunks of text that make one JSON document, with a newline at its end.
  *
  * @param redact takes the run's secrets out of a text
  */
 function* planLines(run, redact) {
-    const repositories = repositoriesByName(run).filter(({ plan }) => plan.orphans.length > 0);
+    const repositories = repositoriesWithOrphans(run);
     const document = {
         planVersion: PLAN_VERSION,
         registry: run.registry,
-        createdAt: new Date(run.startedAt).toISOString(),
+        createdAt: createdAt(run),
         ...(run.run === undefined ? {} : { workflowRun: { ...run.run } }),
         manifests: repositories.reduce((sum, { plan }) => sum + plan.orphans.length, 0),
         repositories: {
@@ -62359,7 +62392,8 @@ async function report(finished, settings, log, redact) {
     const { reportFile, planFile } = settings;
     const unwritten = [
         await tryToWrite('report-file', reportFile, reportLines(read, redact)),
-        await tryToWrite('plan-file', planFile, planLines(read, redact)),
+        (planFile === undefined ? undefined : whyNoPlan(read, redact)) ??
+            (await tryToWrite('plan-file', planFile, planLines(read, redact))),
     ].filter((failure) => failure !== undefined);
     const run = { ...read, failures: [...read.failures, ...unwritten] };
     await publish(run, redact);

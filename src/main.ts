@@ -19,7 +19,7 @@ import { repositoryLines } from './report/lines.js';
 import { inCodeSpan } from './report/markdown.js';
 import { ledgerSentence } from './report/memory.js';
 import { deletedDigests } from './report/outputs.js';
-import { planLines } from './report/plan-file.js';
+import { planLines, whyNoPlan } from './report/plan-file.js';
 import {
   restoreHeadline,
   restoreLines,
@@ -181,7 +181,8 @@ async function report(
   const { reportFile, planFile } = settings;
   const unwritten = [
     await tryToWrite('report-file', reportFile, reportLines(read, redact)),
-    await tryToWrite('plan-file', planFile, planLines(read, redact)),
+    (planFile === undefined ? undefined : whyNoPlan(read, redact)) ??
+      (await tryToWrite('plan-file', planFile, planLines(read, redact))),
   ].filter((failure) => failure !== undefined);
   const run: Run = { ...read, failures: [...read.failures, ...unwritten] };
   await publish(run, redact);

@@ -1,4 +1,8 @@
 /** The bundled action as a process: inputs, exit code, outputs, and what the log may not hold. */
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+
 import { afterEach, beforeEach, expect, it } from '@jest/globals';
 
 import { image } from '../registries/build.js';
@@ -139,6 +143,25 @@ it('keeps secrets that a registry sends back out of log, summary and report', as
     expect(text).not.toContain(password);
     expect(text).not.toContain(basic);
   }
+});
+
+it('writes no plan in which a name would be masked, and says what to do', async () => {
+  const file = join(mkdtempSync(join(tmpdir(), 'masked-plan-')), 'plan.json');
+  const run = async (password: string) => {
+    const login = { username: 'somebody', password };
+    const inputs = { 'registry-url': registry.url, digests: `team/app@${orphan.digest}`, ...login };
+    return runAction({ ...inputs, 'dry-run': 'true', 'plan-file': file });
+  };
+  const masked = await run('app');
+  expect(masked.exitCode).toBe(1);
+  expect(masked.log).toMatch(/^::error::plan-file: no plan was written\. .*, team\/\*\*\*, has/m);
+  expect(masked.summary).toContain('no plan was written');
+  expect(masked.outputs['plan-file']).toBeUndefined();
+  expect(existsSync(file)).toBe(false);
+  const whole = await run('c0rrect-horse-battery');
+  expect(whole.exitCode).toBe(0);
+  expect(readFileSync(file, 'utf8')).toContain('"team/app"');
+  rmSync(dirname(file), { recursive: true });
 });
 
 it('keeps a password that comes back as a tag out of log, summary and report', async () => {

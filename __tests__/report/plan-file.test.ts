@@ -9,7 +9,7 @@ import { PLAN_VERSION, readApproval } from '../../src/cleanup/approval.js';
 import type { DeleteReason } from '../../src/cleanup/plan.js';
 import { digestOf, type Digest } from '../../src/oci/digest.js';
 import type { Manifest } from '../../src/oci/manifest.js';
-import { planLines } from '../../src/report/plan-file.js';
+import { planLines, whyNoPlan } from '../../src/report/plan-file.js';
 import type { RepositoryRun, Run } from '../../src/report/run.js';
 import {
   appliedRun,
@@ -196,6 +196,37 @@ describe('the plan file', () => {
     validate(JSON.parse(text));
     expect(validate.errors).toBeNull();
     expect(readApproval(text, made.registry).repositories).toEqual(orphansOf(made));
+  });
+
+  describe('cannot be written', () => {
+    const made = dry(
+      run(
+        ['cap/app', 'cap/web'].map((name) => ({
+          inventory: inventory(name),
+          plan: plan(name, { orphans: name === 'cap/app' ? [orphan('x')] : [] }),
+          warnings: [],
+        })),
+      ),
+    );
+    const why = (secret: string) =>
+      whyNoPlan(made, (each) => (secret === '' ? each : each.replaceAll(secret, '***')));
+
+    it.each([
+      ['app', 'The name of a repository, cap/***, has'],
+      ['cap/app', 'The name of a repository, ***, has'],
+      [d('x').slice(7, 20), `A digest, sha256:***${d('x').slice(20)}, has`],
+      ['registry.example', "The registry's address, https://***.com, has"],
+      [String(new Date(made.startedAt).getUTCFullYear()), 'The time of the plan, ***-'],
+    ])('where a secret is part of what is read again: %s', (secret, words) => {
+      const said = why(secret) ?? '';
+      expect(said).toContain(`no plan was written. ${words}`);
+      expect(said).toContain("Give the account a password that is no part of a repository's name");
+      expect(said.length).toBeLessThan(500);
+    });
+
+    it.each(['', 'hunter2', 'web', 'unreachable'])('and can where it is not: %j', (secret) => {
+      expect(why(secret)).toBeUndefined();
+    });
   });
 
   it('is refused for another registry', () => {

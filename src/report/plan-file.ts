@@ -13,6 +13,45 @@ import { repositoriesByName, type RepositoryRun, type Run } from './run.js';
 import { printable } from './words.js';
 
 const LABEL_LENGTH = 200;
+/** Short enough that what there is to do still fits behind it. */
+const MASKED_LENGTH = 80;
+
+/**
+ * What a plan is read again by can't be masked in it, and a secret can't be written to it.
+ *
+ * @param redact takes the run's secrets out of a text
+ * @returns why there can be no plan of this run, if so
+ */
+export function whyNoPlan(run: Run, redact: (text: string) => string): string | undefined {
+  for (const [what, text] of readAgain(run)) {
+    const masked = redact(text);
+    if (masked !== text) {
+      return (
+        `plan-file: no plan was written. ${what}, ${printable(masked, MASKED_LENGTH)}, has a secret of this run in it, ` +
+        'as a rule the `password`: a plan in which that is masked is of no use. Give the account a password that is no ' +
+        "part of a repository's name, such as a long random one"
+      );
+    }
+  }
+  return undefined;
+}
+
+function* readAgain(run: Run): Generator<readonly [what: string, text: string]> {
+  yield ["The registry's address", run.registry];
+  yield ['The time of the plan', createdAt(run)];
+  for (const { plan } of repositoriesWithOrphans(run)) {
+    yield ['The name of a repository', plan.repository];
+    for (const { digest } of plan.orphans) {
+      yield ['A digest', digest];
+    }
+  }
+}
+
+const createdAt = ({ startedAt }: Run) => new Date(startedAt).toISOString();
+
+function repositoriesWithOrphans(run: Run): readonly RepositoryRun[] {
+  return repositoriesByName(run).filter(({ plan }) => plan.orphans.length > 0);
+}
 
 /**
  * Chunks of text that make one JSON document, with a newline at its end.
@@ -20,11 +59,11 @@ const LABEL_LENGTH = 200;
  * @param redact takes the run's secrets out of a text
  */
 export function* planLines(run: Run, redact: (text: string) => string): Generator<string> {
-  const repositories = repositoriesByName(run).filter(({ plan }) => plan.orphans.length > 0);
+  const repositories = repositoriesWithOrphans(run);
   const document: LazyJson = {
     planVersion: PLAN_VERSION,
     registry: run.registry,
-    createdAt: new Date(run.startedAt).toISOString(),
+    createdAt: createdAt(run),
     ...(run.run === undefined ? {} : { workflowRun: { ...run.run } }),
     manifests: repositories.reduce((sum, { plan }) => sum + plan.orphans.length, 0),
     repositories: {
