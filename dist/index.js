@@ -35921,7 +35921,8 @@ const NO_PROTECTION = {
  * globs of repositories, one per line or separated by commas.
  *
  * @param registryHost `host` or `host:port` of the registry to clean
- * @param mistake told of each entry that is none of these
+ * @param mistake told of each entry that is none of these; of one that has the registry's host in front, but not its
+ *   port, with what stands behind that
  */
 function readProtect(text, registryHost, mistake) {
     const digests = new Map();
@@ -35931,7 +35932,11 @@ function readProtect(text, registryHost, mistake) {
     for (const entry of entries.filter((each) => each !== '' && !each.startsWith('#'))) {
         const reading = entry.includes('@') ? readLine(entry, registryHost) : undefined;
         const globs = [entry, withoutHost(entry, registryHost)].filter((glob) => patternMistake(glob) === undefined && !glob.startsWith('!'));
-        if (isDigest(entry)) {
+        const behind = behindPortlessHost(entry, registryHost);
+        if (behind !== undefined) {
+            mistake(entry, behind);
+        }
+        else if (isDigest(entry)) {
             digests.set(entry, [PROTECT]);
         }
         else if (reading?.kind === 'manifest') {
@@ -35947,6 +35952,12 @@ function readProtect(text, registryHost, mistake) {
         }
     }
     return { digests, pinned, repositories };
+}
+/** Names may begin with a host, as those of mirrors do. With this very one, the port was forgotten as a rule. */
+function behindPortlessHost(entry, registryHost) {
+    const host = registryHost.replace(/:\d+$/, '');
+    const behind = withoutHost(entry, host);
+    return host !== registryHost && behind !== entry && behind !== '' ? behind : undefined;
 }
 /** With the host in front, a name would match no repository, and silently protect nothing. */
 function withoutHost(entry, registryHost) {
@@ -35964,6 +35975,24 @@ function withFiles(protection, files) {
         }
     }
     return { ...protection, digests };
+}
+/**
+ * @param repositories all that the registry has
+ * @returns the names and globs that match none of them, and so protect nothing
+ */
+function unmatched(protection, registryHost, repositories) {
+    const [globs, known] = [protection.repositories, new Set(repositories)];
+    const isMatched = new Set(globs
+        .filter((glob) => repositories.some(matcherOf([glob])))
+        .map((glob) => withoutHost(glob, registryHost)));
+    return [
+        ...new Set([
+            ...globs
+                .map((glob) => withoutHost(glob, registryHost))
+                .filter((glob) => !isMatched.has(glob)),
+            ...[...protection.pinned.keys()].filter((repository) => !known.has(repository)),
+        ]),
+    ];
 }
 /** The same globs are asked of every repository, several times. */
 const matchers = new WeakMap();
@@ -36061,8 +36090,12 @@ function readSettings() {
     const ledgerRepository = readLedgerRepository(getInput('ledger-repository'), mistake);
     const concurrency = readConcurrency(getInput('concurrency') || '16', mistake);
     const keepUntagged = readCount('keep-untagged', getInput('keep-untagged') || '0', mistake);
-    const protection = readProtect(getInput('protect'), registry?.host ?? '', (entry) => {
-        const takes = 'digests, `repository@sha256:…` and repository names or globs such as `team/**`, without exclusions';
+    const host = registry?.host ?? '';
+    const protection = readProtect(getInput('protect'), host, (entry, behindHost) => {
+        const takes = behindHost === undefined
+            ? 'digests, `repository@sha256:…` and repository names or globs such as `team/**`, without exclusions'
+            : `the host of this registry with its port or not at all: \`${host}/${shorten(behindHost)}\` or ` +
+                `\`${shorten(behindHost)}\`, and \`${host}/${shorten(entry)}\` for a repository whose name begins so`;
         mistake('protect', takes, entry);
     });
     const verify = flag('verify', 'true');
@@ -50115,7 +50148,7 @@ function refusalsSection(run) {
 }
 function warningsSection(run) {
     const found = [
-        ...(run.ledger?.warnings ?? []).map((warning) => `- ${prose(warning)}\n`),
+        ...[...run.warnings, ...(run.ledger?.warnings ?? [])].map((warning) => `- ${prose(warning)}\n`),
         ...repositoriesByName(run).flatMap(({ inventory, warnings }) => warnings.map((warning) => `- ${code(inventory.repository)}: ${prose(warning)}\n`)),
     ];
     return found.length === 0
@@ -57351,6 +57384,7 @@ function json_document(run) {
             freedBytes: sums.freedBytes,
             freedBytesAtMost: sums.freedBytesAtMost,
         },
+        warnings: [...run.warnings],
         failures: [...run.failures],
         problems: lazily(found, ({ kind, repository, what }) => ({
             kind,
@@ -61915,6 +61949,7 @@ function pastOf({ records }) {
 
 
 
+
 /**
  * Cleans one registry.
  *
@@ -62034,6 +62069,7 @@ async function runStages(settings, { intake, approval, pinned }, { transport, pr
     }
     const repositories = surveys.map((survey) => repositoryRun(survey, { outcomes, refusals, approval }));
     const news = ledger?.news();
+    const everyRepositoryScanned = choice.isComplete && failures.length === 0;
     return {
         registry: registry.origin,
         dryRun,
@@ -62055,12 +62091,16 @@ async function runStages(settings, { intake, approval, pinned }, { transport, pr
         finishedAt: clock.now(),
         requests: transport.stats().requests,
         repositories,
-        everyRepositoryScanned: choice.isComplete && failures.length === 0,
+        everyRepositoryScanned,
         unnameableRepositories: choice.unnameable,
         intake,
         ignoredCandidates: outside(intake.candidates, choice.repositories),
         untaggedListing: 'none',
         ...(news === undefined ? {} : { ledger: news }),
+        // In a run that left some out, an entry may well be meant for one of those.
+        warnings: everyRepositoryScanned
+            ? unmatched(protection, registry.host, choice.repositories).map((name) => `\`protect\` names \`${name}\`, which matches no repository of this registry`)
+            : [],
         failures: [...(news?.failures ?? []), ...failures],
     };
 }
@@ -62382,7 +62422,7 @@ async function report(finished, settings, log, redact) {
         });
     }
     log.info(ledgerSentence(read));
-    read.ledger?.warnings.forEach((warning) => {
+    [...read.warnings, ...(read.ledger?.warnings ?? [])].forEach((warning) => {
         log.warning(warning);
     });
     if (read.dryRun) {

@@ -169,7 +169,7 @@ async function report(
     });
   }
   log.info(ledgerSentence(read));
-  read.ledger?.warnings.forEach((warning) => {
+  [...read.warnings, ...(read.ledger?.warnings ?? [])].forEach((warning) => {
     log.warning(warning);
   });
   if (read.dryRun) {

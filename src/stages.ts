@@ -19,6 +19,7 @@ import { withoutEntries } from './ledger/hiding.js';
 import { openLedger } from './ledger/ledger.js';
 import { observeSweep } from './ledger/observation.js';
 import type { Digest } from './oci/digest.js';
+import { unmatched } from './protection/protection.js';
 import { chooseApproved, chooseRepositories } from './registry/choice.js';
 import { createPusher } from './registry/pusher.js';
 import { createReader } from './registry/reader.js';
@@ -210,6 +211,7 @@ export async function runStages(
     repositoryRun(survey, { outcomes, refusals, approval }),
   );
   const news = ledger?.news();
+  const everyRepositoryScanned = choice.isComplete && failures.length === 0;
   return {
     registry: registry.origin,
     dryRun,
@@ -231,12 +233,18 @@ export async function runStages(
     finishedAt: clock.now(),
     requests: transport.stats().requests,
     repositories,
-    everyRepositoryScanned: choice.isComplete && failures.length === 0,
+    everyRepositoryScanned,
     unnameableRepositories: choice.unnameable,
     intake,
     ignoredCandidates: outside(intake.candidates, choice.repositories),
     untaggedListing: 'none',
     ...(news === undefined ? {} : { ledger: news }),
+    // In a run that left some out, an entry may well be meant for one of those.
+    warnings: everyRepositoryScanned
+      ? unmatched(protection, registry.host, choice.repositories).map(
+          (name) => `\`protect\` names \`${name}\`, which matches no repository of this registry`,
+        )
+      : [],
     failures: [...(news?.failures ?? []), ...failures],
   };
 }

@@ -386,6 +386,14 @@ describe('protect', () => {
     ]);
   });
 
+  it('with the host but without its port says how it is spelled', () => {
+    const inputs = { 'registry-url': 'http://127.0.0.1:5917', protect: '127.0.0.1/nest/**, app' };
+    expect(mistakes(inputs)).toEqual([
+      '- protect is "127.0.0.1/nest/**"; it takes the host of this registry with its port or not at all: ' +
+        '`127.0.0.1:5917/nest/**` or `nest/**`, and `127.0.0.1:5917/127.0.0.1/nest/**` for a repository whose name begins so',
+    ]);
+  });
+
   it('is looked at where `registry-url` is wrong, too', () => {
     expect(mistakes({ 'registry-url': '', protect: 'A' })).toEqual([
       expect.stringMatching(/^- registry-url is empty/),

@@ -145,6 +145,29 @@ it('keeps secrets that a registry sends back out of log, summary and report', as
   }
 });
 
+it('warns of what `protect` names and the registry does not have, where it looked at all of it', async () => {
+  const protect = `team/ap\n**/app\n${registry.host}/nest/**\nnest/app@${orphan.digest}`;
+  const inputs = { 'registry-url': registry.url, protect };
+  const whole = await runAction(inputs);
+  expect(whole.exitCode).toBe(0);
+  const warnings = ['team/ap', 'nest/**', 'nest/app'].map(
+    (name) => `\`protect\` names \`${name}\`, which matches no repository of this registry`,
+  );
+  expect([...whole.log.matchAll(/^::warning::(.*)$/gm)].map(([, said]) => said)).toEqual(warnings);
+  expect(whole.summary).toContain(`### Warnings (3)\n\n- ${warnings.join('\n- ')}\n`);
+  expect(whole.report).toMatchObject({ warnings });
+  // What an entry means may be in what was left out.
+  const some = await runAction({ ...inputs, repositories: 'team/*' });
+  expect(some.log).not.toContain('matches no repository');
+});
+
+it('refuses a host without its port in `protect`, and sends no request', async () => {
+  const run = await runAction({ 'registry-url': registry.url, protect: '127.0.0.1/team/**' });
+  expect(run.exitCode).toBe(1);
+  expect(run.log).toContain(`\`${registry.host}/team/**\` or \`team/**\``);
+  expect(registry.requests).toEqual([]);
+});
+
 it('writes no plan in which a name would be masked, and says what to do', async () => {
   const file = join(mkdtempSync(join(tmpdir(), 'masked-plan-')), 'plan.json');
   const run = async (password: string) => {

@@ -6,6 +6,7 @@ import {
   PROTECT,
   protectionIn,
   readProtect,
+  unmatched,
   withFiles,
   type Protection,
 } from '../../src/protection/protection.js';
@@ -23,8 +24,12 @@ function reading(text: string, host = HOST): Protection {
 
 function readingWithMistakes(text: string, host = HOST) {
   const mistakes: string[] = [];
-  const protection = readProtect(text, host, (entry) => mistakes.push(entry));
-  return { protection, mistakes };
+  const portless: string[] = [];
+  const protection = readProtect(text, host, (entry, behindHost) => {
+    mistakes.push(entry);
+    portless.push(...(behindHost === undefined ? [] : [behindHost]));
+  });
+  return { protection, mistakes, portless };
 }
 
 const isKept = (protection: Protection, repository: string, which = digest(1)) =>
@@ -155,6 +160,64 @@ describe('protect', () => {
     expect(mistakes[0]).toBe(entry.split(',')[0]);
     expect(isKept(protection, 'app')).toBe(true);
     expect(protection.digests.has(digest(1))).toBe(true);
+  });
+});
+
+describe('the registry’s host without its port', () => {
+  it.each([
+    ['127.0.0.1/nest/**', '127.0.0.1:5917', 'nest/**'],
+    ['http://127.0.0.1/nest/app', '127.0.0.1:5917', 'nest/app'],
+    ['Registry.Example.com/app', 'registry.example.com:5000', 'app'],
+    [`localhost/app:v1@${digest(1)}`, 'localhost:5000', `app:v1@${digest(1)}`],
+    // No host for Docker, and so a repository of that name otherwise.
+    [`registry/app@${digest(1)}`, 'registry:5000', `app@${digest(1)}`],
+  ])('%s is a mistake on %s, and protects nothing', (entry, host, behind) => {
+    const { protection, mistakes, portless } = readingWithMistakes(entry, host);
+    expect([mistakes, portless]).toEqual([[entry], [behind]]);
+    expect(protection).toEqual(NO_PROTECTION);
+  });
+
+  it.each([
+    ['127.0.0.1/nest/**', '127.0.0.1'],
+    ['127.0.0.1/nest/**', 'registry.example.com:5917'],
+    ['127.0.0.10/nest', '127.0.0.1:5917'],
+    ['docker.io/library/*', 'localhost:5000'],
+    ['localhost', 'localhost:5000'],
+    ['localhost:5000/localhost/app', 'localhost:5000'],
+    [`localhost:5000/localhost/app@${digest(1)}`, 'localhost:5000'],
+  ])('is not meant by %s on %s', (entry, host) => {
+    expect(reading(entry, host)).not.toEqual(NO_PROTECTION);
+  });
+
+  it.each(['localhost/', '!localhost/app'])('%j is a mistake like any other', (entry) => {
+    expect(readingWithMistakes(entry, 'localhost:5000')).toMatchObject({
+      mistakes: [entry],
+      portless: [],
+    });
+  });
+});
+
+describe('what matches no repository', () => {
+  const all = ['team/app', 'team/web', 'docker.io/library/redis'];
+  const missing = (text: string, host = HOST) => unmatched(reading(text, host), host, all);
+
+  it.each<[string, string[]]>([
+    ['', []],
+    ['team/app, team/*, **, docker.io/**', []],
+    ['team/ap', ['team/ap']],
+    ['team/ap\nteam/web\nother/**', ['team/ap', 'other/**']],
+    [`team/app@${digest(1)}, ${digest(2)}`, []],
+    [`team/ap@${digest(1)}\nteam/ap@${digest(2)}\nteam/ap`, ['team/ap']],
+  ])('of %j is %j', (text, names) => {
+    expect(missing(text)).toEqual(names);
+  });
+
+  it('is told once, without the host in front', () => {
+    expect(missing(`${HOST}/team/*`)).toEqual([]);
+    expect(missing(`${HOST}/team/ap, team/ap`)).toEqual(['team/ap']);
+    // The host is part of the names of a mirror.
+    expect(missing('docker.io/library/*', 'docker.io')).toEqual([]);
+    expect(missing('library/*', 'docker.io')).toEqual(['library/*']);
   });
 });
 

@@ -142,6 +142,7 @@ export function run(repositories: readonly RepositoryRun[], more: Partial<Run> =
     intake: { candidates: new Map(), understood: 0, notUnderstood: 0, examples: [] },
     ignoredCandidates: 0,
     untaggedListing: 'none',
+    warnings: [],
     failures: [],
     ...more,
   };

@@ -114,6 +114,7 @@ const whole = run(
     pinned: { files: 2, digests: 9 },
     backup: '/tmp/backup',
     applied: { createdAt: NOW - HOUR, ignored: 4 },
+    warnings: ['odd'],
   },
 );
 

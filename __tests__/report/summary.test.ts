@@ -189,6 +189,17 @@ describe('renderSummary', () => {
     expect(outsideCode(section)).not.toMatch(/[<@[\]]/);
   });
 
+  it('warns of what concerns the whole run, before the repositories', () => {
+    const warnings = ['`protect` names `team/ap`, which matches no repository of this registry'];
+    const text = renderSummary({ ...troubledRun(), warnings });
+    const section = text.slice(text.indexOf('### Warnings'), text.indexOf('### To free'));
+    expect(section.match(/^- .*$/gm)).toEqual([
+      `- ${warnings.join('')}`,
+      expect.stringContaining("this run can't write to the ledger"),
+      '- `team/broken`: the catalog lists it twice',
+    ]);
+  });
+
   it('says what an input named that is no longer there, and what was ignored', () => {
     const text = renderSummary(cleanRun());
     expect(text).toContain(

@@ -82,9 +82,13 @@ export function readSettings(): Settings {
   const ledgerRepository = readLedgerRepository(core.getInput('ledger-repository'), mistake);
   const concurrency = readConcurrency(core.getInput('concurrency') || '16', mistake);
   const keepUntagged = readCount('keep-untagged', core.getInput('keep-untagged') || '0', mistake);
-  const protection = readProtect(core.getInput('protect'), registry?.host ?? '', (entry) => {
+  const host = registry?.host ?? '';
+  const protection = readProtect(core.getInput('protect'), host, (entry, behindHost) => {
     const takes =
-      'digests, `repository@sha256:…` and repository names or globs such as `team/**`, without exclusions';
+      behindHost === undefined
+        ? 'digests, `repository@sha256:…` and repository names or globs such as `team/**`, without exclusions'
+        : `the host of this registry with its port or not at all: \`${host}/${shorten(behindHost)}\` or ` +
+          `\`${shorten(behindHost)}\`, and \`${host}/${shorten(entry)}\` for a repository whose name begins so`;
     mistake('protect', takes, entry);
   });
   const verify = flag('verify', 'true');

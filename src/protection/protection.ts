@@ -33,12 +33,13 @@ export const NO_PROTECTION: Protection = {
  * globs of repositories, one per line or separated by commas.
  *
  * @param registryHost `host` or `host:port` of the registry to clean
- * @param mistake told of each entry that is none of these
+ * @param mistake told of each entry that is none of these; of one that has the registry's host in front, but not its
+ *   port, with what stands behind that
  */
 export function readProtect(
   text: string,
   registryHost: string,
-  mistake: (entry: string) => void,
+  mistake: (entry: string, behindHost?: string) => void,
 ): Protection {
   const digests = new Map<Digest, readonly Protector[]>();
   const pinned = new Map<string, Set<Digest>>();
@@ -49,7 +50,10 @@ export function readProtect(
     const globs = [entry, withoutHost(entry, registryHost)].filter(
       (glob) => patternMistake(glob) === undefined && !glob.startsWith('!'),
     );
-    if (isDigest(entry)) {
+    const behind = behindPortlessHost(entry, registryHost);
+    if (behind !== undefined) {
+      mistake(entry, behind);
+    } else if (isDigest(entry)) {
       digests.set(entry, [PROTECT]);
     } else if (reading?.kind === 'manifest') {
       const { repository, digest } = reading;
@@ -62,6 +66,13 @@ export function readProtect(
     }
   }
   return { digests, pinned, repositories };
+}
+
+/** Names may begin with a host, as those of mirrors do. With this very one, the port was forgotten as a rule. */
+function behindPortlessHost(entry: string, registryHost: string): string | undefined {
+  const host = registryHost.replace(/:\d+$/, '');
+  const behind = withoutHost(entry, host);
+  return host !== registryHost && behind !== entry && behind !== '' ? behind : undefined;
 }
 
 /** With the host in front, a name would match no repository, and silently protect nothing. */
@@ -84,6 +95,31 @@ export function withFiles(
     }
   }
   return { ...protection, digests };
+}
+
+/**
+ * @param repositories all that the registry has
+ * @returns the names and globs that match none of them, and so protect nothing
+ */
+export function unmatched(
+  protection: Protection,
+  registryHost: string,
+  repositories: readonly string[],
+): readonly string[] {
+  const [globs, known] = [protection.repositories, new Set(repositories)];
+  const isMatched = new Set(
+    globs
+      .filter((glob) => repositories.some(matcherOf([glob])))
+      .map((glob) => withoutHost(glob, registryHost)),
+  );
+  return [
+    ...new Set([
+      ...globs
+        .map((glob) => withoutHost(glob, registryHost))
+        .filter((glob) => !isMatched.has(glob)),
+      ...[...protection.pinned.keys()].filter((repository) => !known.has(repository)),
+    ]),
+  ];
 }
 
 /** What a protection comes to in one repository. */

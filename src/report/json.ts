@@ -80,6 +80,7 @@ function document(run: Run): LazyJson {
       freedBytes: sums.freedBytes,
       freedBytesAtMost: sums.freedBytesAtMost,
     },
+    warnings: [...run.warnings],
     failures: [...run.failures],
     problems: lazily(found, ({ kind, repository, what }) => ({
       kind,

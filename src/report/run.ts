@@ -65,6 +65,8 @@ export interface Run {
   readonly untaggedListing: 'none';
   /** absent: switched off */
   readonly ledger?: LedgerNews;
+  /** worth knowing outside any repository, no failure; safe to print */
+  readonly warnings: readonly string[];
   /** what went wrong outside any repository; safe to print */
   readonly failures: readonly string[];
   /** the workflow run, as GitHub tells it */

@@ -44,7 +44,7 @@ export function refusalsSection(run: Run): Section | undefined {
 
 export function warningsSection(run: Run): Section | undefined {
   const found = [
-    ...(run.ledger?.warnings ?? []).map((warning) => `- ${prose(warning)}\n`),
+    ...[...run.warnings, ...(run.ledger?.warnings ?? [])].map((warning) => `- ${prose(warning)}\n`),
     ...repositoriesByName(run).flatMap(({ inventory, warnings }) =>
       warnings.map((warning) => `- ${code(inventory.repository)}: ${prose(warning)}\n`),
     ),
