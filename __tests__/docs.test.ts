@@ -98,6 +98,21 @@ describe.each(examples)('%s', (path) => {
     expect(waiting.map(groupOf).filter((group) => group !== undefined)).toEqual([]);
   });
 
+  it('keeps what the files of the repository pin wherever it deletes or plans to', () => {
+    for (const job of jobs) {
+      const deleting = ours(job).filter(
+        ({ with: given = {} }) => given['protect'] !== '**' && given['restore-from'] === undefined,
+      );
+      for (const step of deleting) {
+        expect(step.with?.['protect-files']).toBe('deploy/**/*.yaml');
+        const earlier = job.steps.slice(0, job.steps.indexOf(step));
+        expect(earlier.map(({ uses }) => uses)).toContainEqual(
+          expect.stringMatching(/^actions\/checkout@/),
+        );
+      }
+    }
+  });
+
   it('keeps what it deletes, whatever becomes of the job', () => {
     for (const job of jobs) {
       const deleting = ours(job).filter(

@@ -529,4 +529,21 @@ describeWith('docker-registry', dockerRegistry, 'the workflows of examples/, ste
     expectGreen(undone);
     expect([manifests(), tags()]).toEqual([before, links]);
   });
+
+  it('by-hand.yml keeps what a file pins, as the others do, and takes a limit from its form', async () => {
+    files.set('deploy/before.yaml', `image: registry.example.com/team/app@${v1.main.digest}\n`);
+    const [limit, orphans] = ['2', String(named('team/app', v3).length)];
+    const looked = await run('by-hand.yml', { inputs: { 'max-deletes': limit } });
+    expectGreen(looked);
+    expect(present(looked.actions[0]).outputs).toMatchObject({ 'orphans-found': orphans });
+    expect(present(looked.actions[0]).log).toContain('::warning::a real run would refuse this');
+
+    const cleaned = await run('by-hand.yml', {
+      inputs: { 'dry-run': 'false', 'max-deletes': '100%' },
+    });
+    expectGreen(cleaned);
+    expect(manifests()).toEqual(
+      new Set([...named('team/app', v1, v2), ...named('team/api', v1, v2)]),
+    );
+  });
 });
