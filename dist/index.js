@@ -48756,7 +48756,9 @@ async function readPinned(patterns) {
     if (unmatched.length > 0) {
         const names = unmatched.map((pattern) => `"${pattern}"`).join(', ');
         const [matches, it] = unmatched.length === 1 ? ['matches', 'it'] : ['match', 'them'];
+        const isList = unmatched.some((pattern) => pattern.includes(','));
         throw new PinnedError(`protect-files: ${names} ${matches} no file in ${process.cwd()}, so nothing would be protected by ${it}. ` +
+            (isList ? 'One glob per line: a comma is part of it. ' : '') +
             'Check the path, and that an earlier step, such as actions/checkout, put the files there');
     }
     const found = new Map();
@@ -48770,7 +48772,11 @@ function isExcluding(pattern) {
 }
 async function pinned_match(pattern, excluding) {
     try {
-        const globber = await create([pattern, ...excluding].join('\n'), { matchDirectories: false });
+        const globber = await create([pattern, ...excluding].join('\n'), {
+            matchDirectories: false,
+            // Nobody knows what a link led to that is broken: a file, or a directory full of them.
+            omitBrokenSymbolicLinks: false,
+        });
         return await globber.glob();
     }
     catch (error) {

@@ -139,11 +139,11 @@ describe('which files', () => {
     expect(found.get('real/a.yaml')).toEqual([digest(0)]);
   });
 
-  it('not what a broken link led to, if anything else is there', async () => {
-    writeAll('a.yaml');
-    symlinkSync('gone.yaml', 'b.yaml');
-    expect(await filesOf('*.yaml')).toEqual(['a.yaml']);
-    expect(await refusal('b.yaml')).toContain('"b.yaml" matches no file');
+  it('not a broken link where the glob leads nowhere near it', async () => {
+    writeAll('a.yaml', 'deploy/b.yaml');
+    symlinkSync('gone', 'link');
+    symlinkSync('gone', 'deploy/link');
+    expect(await filesOf('*.yaml', 'deploy/*.yaml')).toEqual(['a.yaml', 'deploy/b.yaml']);
   });
 });
 
@@ -154,6 +154,15 @@ describe('a glob that protects nothing is an error', () => {
       `protect-files: "deploy/*.yaml" matches no file in ${workspace}, so nothing would be protected by it. Check ` +
         'the path, and that an earlier step, such as actions/checkout, put the files there',
     );
+  });
+
+  it('says that there is one on each line, where commas are in it', async () => {
+    writeAll('a.yaml', 'b.yaml', 'c,d.yaml');
+    expect(await refusal('a.yaml, b.yaml')).toMatch(
+      /^protect-files: "a\.yaml, b\.yaml" matches no file in .* protected by it\. One glob per line: a comma is part of it\. Check/,
+    );
+    expect(await refusal('a.yaml', 'x')).not.toContain('One glob per line');
+    expect(await filesOf('c,d.yaml')).toEqual(['c,d.yaml']);
   });
 
   it('names all of them at once', async () => {
@@ -291,6 +300,23 @@ describe('what can not be read is an error, and no silence', () => {
     chmodSync(name, 0o700);
     // Root may read everything: then it is no mistake.
     expect(message.test(told)).toBe(process.getuid?.() !== 0);
+  });
+
+  it.each<[string, string, string]>([
+    ['that is named', 'b.yaml', 'b.yaml'],
+    ['beside a file that is there', '*.yaml', 'b.yaml'],
+    ['that may have led to a directory with such files', 'deploy/**/*.yaml', 'deploy/prod'],
+    ['in a directory that a link leads to', 'linked/*.yaml', 'linked/c.yaml'],
+    ['that a `!` names: these globs look at it all the same', '*.yaml\n!b.yaml', 'b.yaml'],
+  ])('a link to nothing %s', async (_, patterns, link) => {
+    writeAll('a.yaml', 'deploy/a.yaml', 'real/a.yaml');
+    symlinkSync('gone.yaml', 'b.yaml');
+    symlinkSync('../gone', 'deploy/prod');
+    symlinkSync('gone.yaml', 'real/c.yaml');
+    symlinkSync('real', 'linked');
+    const told = await refusal(...patterns.split('\n'));
+    expect(told).toMatch(/could not be looked up, so what it protects is not known: .*broken/);
+    expect(told).toContain(path.join(workspace, link));
   });
 
   it('a link to itself', async () => {
