@@ -44595,14 +44595,15 @@ function unreadable(problems, cause) {
 
 
 
+
 /** Of the plan file. A change that breaks its readers raises it. */
 const PLAN_VERSION = 1;
 /** The plan can't be carried out. The message says why and what to do; nothing was done. */
 class ApprovalError extends Error {
     name = 'ApprovalError';
 }
-const AGAIN = 'Make a new plan: a run with `dry-run: true` and `plan-file`';
-/** What is said of a mistake may quote the file. */
+const AGAIN = 'a run with `dry-run: true` and `plan-file`';
+/** What is said of a mistake may quote the file, which anybody may have written. */
 const approval_QUOTE = 200;
 const Document = object({ planVersion: number() });
 const Plan = object({
@@ -44622,7 +44623,7 @@ const Plan = object({
  * @throws ApprovalError
  */
 function readApproval(text, registry) {
-    const refused = (why) => new ApprovalError(`apply-plan: ${why}. ${AGAIN}`);
+    const refused = (why, remedy = 'Make a new plan') => new ApprovalError(`apply-plan: ${why}. ${remedy}: ${AGAIN}`);
     let body;
     try {
         body = JSON.parse(text);
@@ -44641,10 +44642,10 @@ function readApproval(text, registry) {
     const plan = safeParse(Plan, body);
     if (!plan.success) {
         const [issue] = plan.issues;
-        throw refused(`the plan can't be trusted: at ${String(getDotPath(issue))}, ${issue.message.slice(0, approval_QUOTE)}`);
+        throw refused(`the plan can't be trusted: at ${String(getDotPath(issue))}, ${quote(issue.message)}`);
     }
     if (plan.output.registry !== registry) {
-        throw refused(`the plan is of another registry, and not of ${registry}`);
+        throw refused(`the plan is of "${quote(plan.output.registry)}", and \`registry-url\` is ${registry}`, 'Spell them alike if they are the same, or make a new plan');
     }
     const repositories = new Map();
     for (const { repository, manifests } of plan.output.repositories) {
@@ -44653,6 +44654,9 @@ function readApproval(text, registry) {
         repositories.set(repository, digests);
     }
     return { createdAt: plan.output.createdAt, repositories };
+}
+function quote(text) {
+    return printable(text.slice(0, approval_QUOTE));
 }
 
 ;// CONCATENATED MODULE: ./node_modules/pretty-bytes/index.js

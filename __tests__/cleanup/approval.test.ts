@@ -38,20 +38,23 @@ function plan(more: Readonly<Record<string, unknown>> = {}): string {
   });
 }
 
-/** The message of the refusal, without what all of them end with. */
-function refusalOf(text: string, registry = REGISTRY): string {
+/** The message of the refusal, without what all of them begin and end with. */
+function refusalOf(text: string, registry = REGISTRY, remedy = 'Make a new plan'): string {
+  const again = `. ${remedy}: a run with \`dry-run: true\` and \`plan-file\``;
   try {
     readApproval(text, registry);
   } catch (error) {
     expect(error).toBeInstanceOf(ApprovalError);
     const { message } = error as ApprovalError;
-    const again = '. Make a new plan: a run with `dry-run: true` and `plan-file`';
     expect(message.startsWith('apply-plan: ')).toBe(true);
     expect(message.endsWith(again)).toBe(true);
     return message.slice('apply-plan: '.length, -again.length);
   }
   throw new Error('the plan was taken');
 }
+
+/** What to do about a plan of another registry. */
+const ALIKE = 'Spell them alike if they are the same, or make a new plan';
 
 /** The repositories of a plan that is taken. */
 const approved = (text: string) => readApproval(text, REGISTRY).repositories;
@@ -141,11 +144,11 @@ describe('refused is', () => {
     ['port', 'https://registry.example.com:5000'],
     ['scheme', 'http://registry.example.com'],
   ])('a plan of another %s', (_, registry) => {
-    expect(refusalOf(plan({ registry }))).toBe(
-      `the plan is of another registry, and not of ${REGISTRY}`,
+    expect(refusalOf(plan({ registry }), REGISTRY, ALIKE)).toBe(
+      `the plan is of "${registry}", and \`registry-url\` is ${REGISTRY}`,
     );
-    expect(refusalOf(plan(), registry)).toBe(
-      `the plan is of another registry, and not of ${registry}`,
+    expect(refusalOf(plan(), registry, ALIKE)).toBe(
+      `the plan is of "${REGISTRY}", and \`registry-url\` is ${registry}`,
     );
   });
 
@@ -255,6 +258,18 @@ describe('a hostile plan', () => {
     for (const more of [{ createdAt: long }, { repositories: long }, { repositories: [long] }]) {
       expect(refusalOf(plan(more)).length).toBeLessThan(300);
     }
-    expect(refusalOf(plan({ registry: long }))).not.toContain('xxx');
+    expect(refusalOf(plan({ registry: long }), REGISTRY, ALIKE).length).toBeLessThan(300);
+  });
+
+  it('is quoted on one line, without what a runner obeys or a password', () => {
+    const said = 'x\n::error::y\u001b[31m\u202e##[group]https://me:hunter2@registry.example.com';
+    const told = [
+      refusalOf(plan({ registry: said }), REGISTRY, ALIKE),
+      refusalOf(plan({ createdAt: said })),
+    ];
+    for (const line of told) {
+      expect(line).toContain('x : :error: :y');
+      expect(line).not.toMatch(/[\p{Cc}\p{Cf}]|::|##\[|hunter2/u);
+    }
   });
 });

@@ -897,7 +897,7 @@ describe('a run that carries out a plan (in memory)', () => {
       [
         'it is of another registry',
         (plan) => ({ ...plan, registry: 'https://registry.example.com' }),
-        'the plan is of another registry',
+        'the plan is of "https://registry.example.com", and `registry-url` is http://',
       ],
       [
         'its version is unknown',
@@ -932,7 +932,7 @@ describe('a run that carries out a plan (in memory)', () => {
       const run = await clean(registry, { 'apply-plan': file('changed.json') });
       expect(run.exitCode).toBe(1);
       expect(run.log).toMatch(
-        new RegExp(`^::error::apply-plan: .*${quoted(words)}.*\\. Make a new plan`, 'm'),
+        new RegExp(`^::error::apply-plan: .*${quoted(words)}.*\\. .*[Mm]ake a new plan`, 'm'),
       );
       expect(registry.requests).toEqual([]);
       expect(manifestsIn(registry)).toEqual(new Set([image('current'), orphan].map(of)));

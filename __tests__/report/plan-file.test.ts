@@ -231,7 +231,7 @@ describe('the plan file', () => {
 
   it('is refused for another registry', () => {
     expect(() => readApproval(written(dry(cleanRun())), 'https://other.example.com')).toThrow(
-      'another registry',
+      'and `registry-url` is https://other.example.com',
     );
   });
 

@@ -4,6 +4,7 @@
  */
 import * as v from 'valibot';
 
+import { printable } from '../candidates/tally.js';
 import { isDigest, type Digest } from '../oci/digest.js';
 import { isRepository } from '../oci/reference.js';
 
@@ -21,8 +22,8 @@ export class ApprovalError extends Error {
   override name = 'ApprovalError';
 }
 
-const AGAIN = 'Make a new plan: a run with `dry-run: true` and `plan-file`';
-/** What is said of a mistake may quote the file. */
+const AGAIN = 'a run with `dry-run: true` and `plan-file`';
+/** What is said of a mistake may quote the file, which anybody may have written. */
 const QUOTE = 200;
 
 const Document = v.object({ planVersion: v.number() });
@@ -55,7 +56,8 @@ const Plan = v.object({
  * @throws ApprovalError
  */
 export function readApproval(text: string, registry: string): Approval {
-  const refused = (why: string) => new ApprovalError(`apply-plan: ${why}. ${AGAIN}`);
+  const refused = (why: string, remedy = 'Make a new plan') =>
+    new ApprovalError(`apply-plan: ${why}. ${remedy}: ${AGAIN}`);
   let body: unknown;
   try {
     body = JSON.parse(text);
@@ -76,11 +78,14 @@ export function readApproval(text: string, registry: string): Approval {
   if (!plan.success) {
     const [issue] = plan.issues;
     throw refused(
-      `the plan can't be trusted: at ${String(v.getDotPath(issue))}, ${issue.message.slice(0, QUOTE)}`,
+      `the plan can't be trusted: at ${String(v.getDotPath(issue))}, ${quote(issue.message)}`,
     );
   }
   if (plan.output.registry !== registry) {
-    throw refused(`the plan is of another registry, and not of ${registry}`);
+    throw refused(
+      `the plan is of "${quote(plan.output.registry)}", and \`registry-url\` is ${registry}`,
+      'Spell them alike if they are the same, or make a new plan',
+    );
   }
   const repositories = new Map<string, Set<Digest>>();
   for (const { repository, manifests } of plan.output.repositories) {
@@ -89,4 +94,8 @@ export function readApproval(text: string, registry: string): Approval {
     repositories.set(repository, digests);
   }
   return { createdAt: plan.output.createdAt, repositories };
+}
+
+function quote(text: string): string {
+  return printable(text.slice(0, QUOTE));
 }
