@@ -36048,10 +36048,11 @@ const FALSE = ['false', 'False', 'FALSE'];
 /** @throws InputError naming all mistakes */
 function readSettings() {
     const mistakes = [];
-    /** Notes a mistake. `got` is left out for secrets. */
-    const mistake = (input, takes, got) => {
-        const given = got === undefined ? ':' : got === '' ? ' is empty;' : ` is "${shorten(got)}";`;
-        mistakes.push(`${input}${given} it takes ${takes}`);
+    /** Notes a mistake. `got` is left out for secrets; `why` says what is wrong with it. */
+    const mistake = (input, takes, got, why) => {
+        const given = got === undefined ? ':' : got === '' ? ' is empty' : ` is "${shorten(got)}"`;
+        const wrong = (why === undefined ? '' : `: ${why}`) + (got === undefined ? '' : ';');
+        mistakes.push(`${input}${given}${wrong} it takes ${takes}`);
         return undefined;
     };
     const username = getInput('username');
@@ -36081,7 +36082,10 @@ function readSettings() {
     const dryRun = flag('dry-run');
     const ca = readCaFile(getInput('ca-file'), mistake);
     const selection = readPatterns(getInput('repositories'), mistake);
-    const digestsFiles = lines(getInput('digests-file')).filter((path) => isReadable('digests-file', path, mistake));
+    const digestsFiles = lines(getInput('digests-file'));
+    digestsFiles.forEach((path) => {
+        checkPath('digests-file', path, 'paths of files, one per line', mistake);
+    });
     const gracePeriod = readDuration(getInput('grace-period') || '24h', mistake);
     const danglingReferrers = getInput('dangling-referrers') || 'keep';
     if (danglingReferrers !== 'keep' && danglingReferrers !== 'delete') {
@@ -36099,11 +36103,15 @@ function readSettings() {
         mistake('protect', takes, entry);
     });
     const verify = flag('verify', 'true');
-    const modes = readModes(dryRun, mistake);
+    const modes = readModes(dryRun, mistake, mistakes);
     const maxDeletes = readMaxDeletes(getInput('max-deletes'), mistake);
     const reportFile = getInput('report-file');
+    if (reportFile !== '' && modes.planFile !== undefined && isSame(reportFile, modes.planFile)) {
+        mistake('report-file', 'a path of its own', reportFile, 'that is the `plan-file` as well');
+    }
     if (mistakes.length > 0 || registry === undefined) {
-        throw new InputError(`${mistakes.length === 1 ? 'One input is' : `${String(mistakes.length)} inputs are`} wrong, and nothing was done:\n` +
+        const many = mistakes.length === 1 ? 'There is a mistake' : `${String(mistakes.length)} mistakes`;
+        throw new InputError(`${many} in the inputs, and nothing was done:\n` +
             mistakes.map((text) => `- ${text}`).join('\n'));
     }
     return {
@@ -36178,8 +36186,8 @@ function readCaFile(path, mistake) {
         const text = (0,external_node_fs_namespaceObject.readFileSync)(path, 'utf8');
         return text.includes('-----BEGIN CERTIFICATE-----') ? text : mistake('ca-file', takes, path);
     }
-    catch {
-        return mistake('ca-file', takes, path);
+    catch (error) {
+        return mistake('ca-file', takes, path, whyUnread(error, 'file'));
     }
 }
 function readPatterns(text, mistake) {
@@ -36196,46 +36204,62 @@ function readPatterns(text, mistake) {
     });
     return selectRepositories(good);
 }
-function isReadable(input, path, mistake, takes = 'paths of readable files, one per line', isDirectory = false) {
+/** Notes a mistake where this is not what can be read there. */
+function checkPath(input, path, takes, mistake, kind = 'file') {
     try {
         (0,external_node_fs_namespaceObject.accessSync)(path, external_node_fs_namespaceObject.constants.R_OK);
-        if ((0,external_node_fs_namespaceObject.statSync)(path).isDirectory() === isDirectory) {
-            return true;
+        if ((0,external_node_fs_namespaceObject.statSync)(path).isDirectory() !== (kind === 'directory')) {
+            mistake(input, takes, path, kind === 'file' ? 'it is a directory' : 'it is no directory');
         }
     }
-    catch {
-        // told below
+    catch (error) {
+        mistake(input, takes, path, whyUnread(error, kind));
     }
-    mistake(input, takes, path);
-    return false;
+}
+function whyUnread(error, kind) {
+    switch (error.code) {
+        case 'ENOENT':
+        case 'ENOTDIR':
+            return `there is no such ${kind}`;
+        case 'EISDIR':
+            return 'it is a directory';
+        default:
+            return "it can't be read";
+    }
+}
+function isSame(file, other) {
+    return external_node_path_default().resolve(file) === external_node_path_default().resolve(other);
 }
 /** What a run does instead of the usual; each of them goes alone. */
-function readModes(dryRun, mistake) {
-    const [planFile, applyPlan, restoreFrom] = ['plan-file', 'apply-plan', 'restore-from'].map((name) => getInput(name) || undefined);
-    const given = Object.entries({
-        'plan-file': planFile,
-        'apply-plan': applyPlan,
-        'restore-from': restoreFrom,
-    }).filter(([, value]) => value !== undefined);
+function readModes(dryRun, mistake, mistakes) {
+    const given = ['plan-file', 'apply-plan', 'restore-from'].filter((name) => getInput(name));
     if (given.length > 1) {
-        const names = given.map(([name]) => `\`${name}\``).join(' and ');
-        mistake(given[1]?.[0] ?? '', `no value together with others of its kind: ${names} exclude each other`);
+        const [last, ...others] = given.map((name) => `\`${name}\``).reverse();
+        const names = `${others.reverse().join(', ')} and ${String(last)}`;
+        mistakes.push(`${names} exclude each other: give one of them`);
+        return {};
     }
-    else if (planFile !== undefined && !dryRun) {
-        mistake('plan-file', 'a path in a run with `dry-run: true`, which is what writes a plan', planFile);
+    const planFile = getInput('plan-file');
+    if (planFile !== '') {
+        if (!dryRun) {
+            const takes = 'a path in a run with `dry-run: true`, which is what writes a plan';
+            mistake('plan-file', takes, planFile);
+        }
+        return { planFile };
     }
-    if (applyPlan !== undefined) {
-        isReadable('apply-plan', applyPlan, mistake, 'the path of a plan that a dry-run wrote as its `plan-file`');
+    const applyPlan = getInput('apply-plan');
+    if (applyPlan !== '') {
+        const takes = 'the path of a plan that a dry-run wrote as its `plan-file`';
+        checkPath('apply-plan', applyPlan, takes, mistake);
+        return { applyPlan };
     }
-    if (restoreFrom !== undefined) {
+    const restoreFrom = getInput('restore-from');
+    if (restoreFrom !== '') {
         const takes = 'a directory that a run of this action left as its `backup-dir`';
-        isReadable('restore-from', restoreFrom, mistake, takes, true);
+        checkPath('restore-from', restoreFrom, takes, mistake, 'directory');
+        return { restoreFrom };
     }
-    return {
-        ...(planFile === undefined ? {} : { planFile }),
-        ...(applyPlan === undefined ? {} : { applyPlan }),
-        ...(restoreFrom === undefined ? {} : { restoreFrom }),
-    };
+    return {};
 }
 function readCount(input, text, mistake) {
     return /^\d{1,7}$/.test(text) && Number(text) <= MOST_KEPT
@@ -60761,7 +60785,7 @@ function join(all) {
     }
     return joined;
 }
-function isSame(a, b) {
+function record_isSame(a, b) {
     return (a.size === b.size &&
         [...a].every(([digest, record]) => {
             const other = b.get(digest);
@@ -61118,7 +61142,7 @@ class OpenLedger {
             return { tag: undefined, stale: entries };
         }
         const newest = ledger_newestOf(entries);
-        if (newest !== undefined && !fallen.has(newest.tag) && isSame(newest.records, records)) {
+        if (newest !== undefined && !fallen.has(newest.tag) && record_isSame(newest.records, records)) {
             // Nothing new. Asked for last of all, so that whoever deletes it from now on has merged it after
             // we looked at the repository.
             const { tag } = newest;

@@ -1,4 +1,4 @@
-import { chmodSync, mkdirSync, readFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, readFileSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -214,13 +214,13 @@ describe('ca-file', () => {
   });
 
   it('must be there, and hold certificates', () => {
-    for (const path of [
-      runner.file('key.pem', '-----BEGIN PRIVATE KEY-----'),
-      join(runner.directory, 'missing'),
-      runner.directory,
-    ]) {
+    for (const [path, why] of [
+      [runner.file('key.pem', '-----BEGIN PRIVATE KEY-----'), ''],
+      [join(runner.directory, 'missing'), ': there is no such file'],
+      [runner.directory, ': it is a directory'],
+    ] as const) {
       expect(mistakes({ 'ca-file': path })).toEqual([
-        `- ca-file is "${path.slice(0, 80)}${path.length > 80 ? '…' : ''}"; it takes a readable file ` +
+        `- ca-file is "${path.slice(0, 80)}${path.length > 80 ? '…' : ''}"${why}; it takes a readable file ` +
           'with PEM certificates (-----BEGIN CERTIFICATE-----)',
       ]);
     }
@@ -271,8 +271,27 @@ describe('digests and digests-file', () => {
     const folder = join(runner.directory, 'folder');
     mkdirSync(folder);
     expect(mistakes({ 'digests-file': `${folder}\n${runner.file('a')}\nmissing.txt` })).toEqual([
-      expect.stringMatching(/^- digests-file is ".*"; it takes paths of readable files/),
-      '- digests-file is "missing.txt"; it takes paths of readable files, one per line',
+      expect.stringMatching(/^- digests-file is ".*": it is a directory; it takes paths of files/),
+      '- digests-file is "missing.txt": there is no such file; it takes paths of files, one per line',
+    ]);
+  });
+
+  it('a path that leads through a file, or a link that leads nowhere, is no such file', () => {
+    const through = join(runner.file('a'), 'b');
+    const link = join(runner.directory, 'link');
+    symlinkSync('gone', link);
+    for (const path of [through, link]) {
+      expect(mistakes({ 'digests-file': path })).toEqual([
+        expect.stringContaining('": there is no such file; it takes'),
+      ]);
+    }
+  });
+
+  it('a link to itself can not be read', () => {
+    const loop = join(runner.directory, 'loop');
+    symlinkSync('loop', loop);
+    expect(mistakes({ 'digests-file': loop })).toEqual([
+      expect.stringContaining(`": it can't be read; it takes`),
     ]);
   });
 
@@ -280,8 +299,8 @@ describe('digests and digests-file', () => {
     const path = runner.file('secret.txt');
     chmodSync(path, 0o000);
     // Root may read everything: then it is no mistake.
-    const allowed = process.getuid?.() === 0;
-    expect(mistakes({ 'digests-file': path })).toHaveLength(allowed ? 0 : 1);
+    const told = mistakes({ 'digests-file': path }).map((line) => /": (.*);/.exec(line)?.[1]);
+    expect(told).toEqual(process.getuid?.() === 0 ? [] : ["it can't be read"]);
   });
 });
 
@@ -504,17 +523,18 @@ describe('plan-file, apply-plan and restore-from', () => {
   });
 
   it.each([
-    [['plan-file', 'apply-plan'], 'apply-plan'],
-    [['plan-file', 'restore-from'], 'restore-from'],
-    [['apply-plan', 'restore-from'], 'restore-from'],
-    [['plan-file', 'apply-plan', 'restore-from'], 'apply-plan'],
-  ])('%j exclude each other', (names, told) => {
+    [['plan-file', 'apply-plan'], '`plan-file` and `apply-plan`'],
+    [['plan-file', 'restore-from'], '`plan-file` and `restore-from`'],
+    [['apply-plan', 'restore-from'], '`apply-plan` and `restore-from`'],
+    [['plan-file', 'apply-plan', 'restore-from'], '`plan-file`, `apply-plan` and `restore-from`'],
+  ])('%j exclude each other, and that is all that is said of them', (names, told) => {
     const paths = right();
     const inputs = Object.fromEntries(names.map((name) => [name, paths[name] ?? '']));
-    const list = names.map((name) => `\`${name}\``).join(' and ');
-    const message = `- ${told}: it takes no value together with others of its kind: ${list} exclude each other`;
+    const message = `- ${told} exclude each other: give one of them`;
     expect(mistakes({ 'dry-run': 'true', ...inputs })).toEqual([message]);
     expect(mistakes(inputs)).toEqual([message]);
+    const missing = Object.fromEntries(names.map((name) => [name, 'missing']));
+    expect(mistakes({ ...missing, 'report-file': 'missing' })).toEqual([message]);
   });
 
   it('a plan is written by a dry-run alone', () => {
@@ -526,31 +546,42 @@ describe('plan-file, apply-plan and restore-from', () => {
   });
 
   it('a plan to carry out has to be a readable file', () => {
-    for (const path of ['missing.json', runner.directory]) {
-      expect(mistakes({ 'apply-plan': path })).toEqual([
-        expect.stringMatching(
-          /^- apply-plan is ".*"; it takes the path of a plan that a dry-run wrote as its `plan-file`$/,
-        ),
-      ]);
-    }
+    const takes = 'it takes the path of a plan that a dry-run wrote as its `plan-file`';
+    expect(mistakes({ 'apply-plan': 'missing.json' })).toEqual([
+      `- apply-plan is "missing.json": there is no such file; ${takes}`,
+    ]);
+    expect(mistakes({ 'apply-plan': '.' })).toEqual([
+      `- apply-plan is ".": it is a directory; ${takes}`,
+    ]);
   });
 
   it('what is put back comes from a directory', () => {
-    for (const path of ['missing', runner.file('file')]) {
-      expect(mistakes({ 'restore-from': path })).toEqual([
-        expect.stringMatching(
-          /^- restore-from is ".*"; it takes a directory that a run of this action left as its `backup-dir`$/,
-        ),
-      ]);
-    }
+    const takes = 'it takes a directory that a run of this action left as its `backup-dir`';
+    expect(mistakes({ 'restore-from': 'missing' })).toEqual([
+      `- restore-from is "missing": there is no such directory; ${takes}`,
+    ]);
+    expect(mistakes({ 'restore-from': 'package.json' })).toEqual([
+      `- restore-from is "package.json": it is no directory; ${takes}`,
+    ]);
   });
 
-  it('each that can not be read is told, whatever it goes with', () => {
-    expect(
-      mistakes({ 'apply-plan': 'missing.json', 'restore-from': 'missing' }).map(
-        (line) => /^- ([a-z-]+)/.exec(line)?.[1],
+  it.each([
+    ['plan.json', 'plan.json'],
+    ['out/plan.json', './out/../out/plan.json'],
+    ['plan.json', join(process.cwd(), 'plan.json')],
+  ])('a plan and a report do not go to the same file: %j, %j', (planFile, reportFile) => {
+    const inputs = { 'dry-run': 'true', 'plan-file': planFile, 'report-file': reportFile };
+    expect(mistakes(inputs)).toEqual([
+      expect.stringMatching(
+        /^- report-file is ".*": that is the `plan-file` as well; it takes a path of its own$/,
       ),
-    ).toEqual(['restore-from', 'apply-plan', 'restore-from']);
+    ]);
+    expect(mistakes({ ...inputs, 'report-file': `${reportFile}.report` })).toEqual([]);
+  });
+
+  it('what is put back may be where a run would save, because this one saves nothing', () => {
+    const { 'restore-from': backup = '' } = right();
+    expect(mistakes({ 'restore-from': backup, 'backup-dir': backup })).toEqual([]);
   });
 });
 
@@ -645,9 +676,8 @@ describe('mistakes', () => {
     };
     runner.inputs(inputs);
     expect(() => readSettings()).toThrow(InputError);
-    const named = mistakes(inputs).map((line) => /^- ([a-z-]+)/.exec(line)?.[1]);
+    const named = mistakes(inputs).map((line) => /^- `?([a-z-]+)/.exec(line)?.[1]);
     expect([...new Set(named)].sort()).toEqual([
-      'apply-plan',
       'ca-file',
       'concurrency',
       'dangling-referrers',
@@ -659,19 +689,20 @@ describe('mistakes', () => {
       'ledger-repository',
       'max-deletes',
       'password',
+      'plan-file',
       'protect',
       'registry-url',
       'repositories',
-      'restore-from',
       'verify',
     ]);
   });
 
   it.each([
-    [{ concurrency: '0' }, 'One input is wrong, and nothing was done:'],
-    [{ concurrency: '0', insecure: 'x' }, '2 inputs are wrong, and nothing was done:'],
+    [{ concurrency: '0' }, 'There is a mistake in the inputs, and nothing was done:'],
+    [{ concurrency: '0', insecure: 'x' }, '2 mistakes in the inputs, and nothing was done:'],
+    [{ protect: 'A, B, C' }, '3 mistakes in the inputs, and nothing was done:'],
   ])('%j: %s', (inputs, headline) => {
-    expect(() => settings(inputs)).toThrow(headline);
+    expect(() => settings(inputs)).toThrow(new RegExp(`^${headline}\n- `));
   });
 
   it('are cut, and start no line of their own', () => {

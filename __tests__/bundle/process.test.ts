@@ -23,7 +23,7 @@ beforeEach(async () => {
 
 afterEach(() => registry.stop());
 
-it('names every wrong input in one error and sends no request', async () => {
+it('names every mistake in the inputs in one error and sends no request', async () => {
   const run = await runAction({
     'registry-url': registry.url,
     'dry-run': 'yes',
@@ -39,6 +39,7 @@ it('names every wrong input in one error and sends no request', async () => {
   expect(run.exitCode).toBe(1);
   const errors = run.log.split('\n').filter((line) => line.startsWith('::error::'));
   expect(errors).toHaveLength(1);
+  expect(errors[0]).toMatch(/^::error::9 mistakes in the inputs, and nothing was done:%0A- /);
   for (const name of [
     'dry-run is "yes"',
     'grace-period is "24"',

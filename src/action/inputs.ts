@@ -31,10 +31,11 @@ const FALSE = ['false', 'False', 'FALSE'];
 /** @throws InputError naming all mistakes */
 export function readSettings(): Settings {
   const mistakes: string[] = [];
-  /** Notes a mistake. `got` is left out for secrets. */
-  const mistake = (input: string, takes: string, got?: string): undefined => {
-    const given = got === undefined ? ':' : got === '' ? ' is empty;' : ` is "${shorten(got)}";`;
-    mistakes.push(`${input}${given} it takes ${takes}`);
+  /** Notes a mistake. `got` is left out for secrets; `why` says what is wrong with it. */
+  const mistake: Mistake = (input, takes, got, why) => {
+    const given = got === undefined ? ':' : got === '' ? ' is empty' : ` is "${shorten(got)}"`;
+    const wrong = (why === undefined ? '' : `: ${why}`) + (got === undefined ? '' : ';');
+    mistakes.push(`${input}${given}${wrong} it takes ${takes}`);
     return undefined;
   };
 
@@ -71,9 +72,10 @@ export function readSettings(): Settings {
   const dryRun = flag('dry-run');
   const ca = readCaFile(core.getInput('ca-file'), mistake);
   const selection = readPatterns(core.getInput('repositories'), mistake);
-  const digestsFiles = lines(core.getInput('digests-file')).filter((path) =>
-    isReadable('digests-file', path, mistake),
-  );
+  const digestsFiles = lines(core.getInput('digests-file'));
+  digestsFiles.forEach((path) => {
+    checkPath('digests-file', path, 'paths of files, one per line', mistake);
+  });
   const gracePeriod = readDuration(core.getInput('grace-period') || '24h', mistake);
   const danglingReferrers = core.getInput('dangling-referrers') || 'keep';
   if (danglingReferrers !== 'keep' && danglingReferrers !== 'delete') {
@@ -92,13 +94,18 @@ export function readSettings(): Settings {
     mistake('protect', takes, entry);
   });
   const verify = flag('verify', 'true');
-  const modes = readModes(dryRun, mistake);
+  const modes = readModes(dryRun, mistake, mistakes);
   const maxDeletes = readMaxDeletes(core.getInput('max-deletes'), mistake);
   const reportFile = core.getInput('report-file');
+  if (reportFile !== '' && modes.planFile !== undefined && isSame(reportFile, modes.planFile)) {
+    mistake('report-file', 'a path of its own', reportFile, 'that is the `plan-file` as well');
+  }
 
   if (mistakes.length > 0 || registry === undefined) {
+    const many =
+      mistakes.length === 1 ? 'There is a mistake' : `${String(mistakes.length)} mistakes`;
     throw new InputError(
-      `${mistakes.length === 1 ? 'One input is' : `${String(mistakes.length)} inputs are`} wrong, and nothing was done:\n` +
+      `${many} in the inputs, and nothing was done:\n` +
         mistakes.map((text) => `- ${text}`).join('\n'),
     );
   }
@@ -129,7 +136,7 @@ export function readSettings(): Settings {
   };
 }
 
-type Mistake = (input: string, takes: string, got?: string) => undefined;
+type Mistake = (input: string, takes: string, got?: string, why?: string) => undefined;
 
 function shorten(text: string): string {
   // Control characters could start a line of their own in the log.
@@ -181,8 +188,8 @@ function readCaFile(path: string, mistake: Mistake): string | undefined {
   try {
     const text = readFileSync(path, 'utf8');
     return text.includes('-----BEGIN CERTIFICATE-----') ? text : mistake('ca-file', takes, path);
-  } catch {
-    return mistake('ca-file', takes, path);
+  } catch (error) {
+    return mistake('ca-file', takes, path, whyUnread(error, 'file'));
   }
 }
 
@@ -205,65 +212,72 @@ function readPatterns(text: string, mistake: Mistake) {
   return selectRepositories(good);
 }
 
-function isReadable(
+/** Notes a mistake where this is not what can be read there. */
+function checkPath(
   input: string,
   path: string,
+  takes: string,
   mistake: Mistake,
-  takes = 'paths of readable files, one per line',
-  isDirectory = false,
-): boolean {
+  kind: 'file' | 'directory' = 'file',
+): void {
   try {
     accessSync(path, constants.R_OK);
-    if (statSync(path).isDirectory() === isDirectory) {
-      return true;
+    if (statSync(path).isDirectory() !== (kind === 'directory')) {
+      mistake(input, takes, path, kind === 'file' ? 'it is a directory' : 'it is no directory');
     }
-  } catch {
-    // told below
+  } catch (error) {
+    mistake(input, takes, path, whyUnread(error, kind));
   }
-  mistake(input, takes, path);
-  return false;
 }
 
+function whyUnread(error: unknown, kind: 'file' | 'directory'): string {
+  switch ((error as NodeJS.ErrnoException).code) {
+    case 'ENOENT':
+    case 'ENOTDIR':
+      return `there is no such ${kind}`;
+    case 'EISDIR':
+      return 'it is a directory';
+    default:
+      return "it can't be read";
+  }
+}
+
+function isSame(file: string, other: string): boolean {
+  return path.resolve(file) === path.resolve(other);
+}
+
+type Modes = Pick<Settings, 'planFile' | 'applyPlan' | 'restoreFrom'>;
+
 /** What a run does instead of the usual; each of them goes alone. */
-function readModes(dryRun: boolean, mistake: Mistake) {
-  const [planFile, applyPlan, restoreFrom] = ['plan-file', 'apply-plan', 'restore-from'].map(
-    (name) => core.getInput(name) || undefined,
-  );
-  const given = Object.entries({
-    'plan-file': planFile,
-    'apply-plan': applyPlan,
-    'restore-from': restoreFrom,
-  }).filter(([, value]) => value !== undefined);
+function readModes(dryRun: boolean, mistake: Mistake, mistakes: string[]): Modes {
+  const given = ['plan-file', 'apply-plan', 'restore-from'].filter((name) => core.getInput(name));
   if (given.length > 1) {
-    const names = given.map(([name]) => `\`${name}\``).join(' and ');
-    mistake(
-      given[1]?.[0] ?? '',
-      `no value together with others of its kind: ${names} exclude each other`,
-    );
-  } else if (planFile !== undefined && !dryRun) {
-    mistake(
-      'plan-file',
-      'a path in a run with `dry-run: true`, which is what writes a plan',
-      planFile,
-    );
+    const [last, ...others] = given.map((name) => `\`${name}\``).reverse();
+    const names = `${others.reverse().join(', ')} and ${String(last)}`;
+    mistakes.push(`${names} exclude each other: give one of them`);
+    return {};
   }
-  if (applyPlan !== undefined) {
-    isReadable(
-      'apply-plan',
-      applyPlan,
-      mistake,
-      'the path of a plan that a dry-run wrote as its `plan-file`',
-    );
+  const planFile = core.getInput('plan-file');
+  if (planFile !== '') {
+    if (!dryRun) {
+      const takes = 'a path in a run with `dry-run: true`, which is what writes a plan';
+      mistake('plan-file', takes, planFile);
+    }
+    return { planFile };
   }
-  if (restoreFrom !== undefined) {
+  const applyPlan = core.getInput('apply-plan');
+  if (applyPlan !== '') {
+    const takes = 'the path of a plan that a dry-run wrote as its `plan-file`';
+    checkPath('apply-plan', applyPlan, takes, mistake);
+    return { applyPlan };
+  }
+  const restoreFrom = core.getInput('restore-from');
+  if (restoreFrom !== '') {
     const takes = 'a directory that a run of this action left as its `backup-dir`';
-    isReadable('restore-from', restoreFrom, mistake, takes, true);
+    checkPath('restore-from', restoreFrom, takes, mistake, 'directory');
+    return { restoreFrom };
   }
-  return {
-    ...(planFile === undefined ? {} : { planFile }),
-    ...(applyPlan === undefined ? {} : { applyPlan }),
-    ...(restoreFrom === undefined ? {} : { restoreFrom }),
-  };
+  return {};
 }
 
 function readCount(input: string, text: string, mistake: Mistake): number | undefined {
