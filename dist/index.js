@@ -48841,15 +48841,24 @@ async function pinned_digestsOf(file) {
 
 /**
  * @returns what the files name, and all that is protected: by the input and by the files
- * @throws IntakeError, PinnedError, ApprovalError
+ * @throws IntakeError, PinnedError, ApprovalError, or one error with the messages of several of them
  */
 async function readNamed(settings, log) {
+    const { digests, digestsFiles, protectFiles, applyPlan, registry } = settings;
+    const errors = [];
+    const note = (error) => {
+        errors.push(error);
+    };
     const intake = await readIntake({
-        digests: settings.digests,
-        files: settings.digestsFiles,
-        registryHost: settings.registry.host,
-    });
-    const files = await readPinned(settings.protectFiles);
+        digests,
+        files: digestsFiles,
+        registryHost: registry.host,
+    }).catch(note);
+    const files = await readPinned(protectFiles).catch(note);
+    const approval = await readPlan(applyPlan, registry).catch(note);
+    if (intake === undefined || files === undefined || errors.length > 0) {
+        throw oneOf(errors);
+    }
     const pinned = {
         files: files.size,
         digests: new Set([...files.values()].flat()).size,
@@ -48857,14 +48866,19 @@ async function readNamed(settings, log) {
     if (files.size > 0) {
         log.info(`protect-files: ${count(pinned.digests, 'digest')} in ${count(files.size, 'file')}`);
     }
-    const { applyPlan, registry } = settings;
-    const approval = applyPlan === undefined
-        ? undefined
-        : readApproval(await (0,promises_namespaceObject.readFile)(applyPlan, 'utf8'), registry.origin);
     return {
         named: { intake, pinned, ...(approval === undefined ? {} : { approval }) },
         protection: withFiles(settings.protection, files),
     };
+}
+async function readPlan(file, registry) {
+    return file === undefined
+        ? undefined
+        : readApproval(await (0,promises_namespaceObject.readFile)(file, 'utf8'), registry.origin);
+}
+function oneOf(errors) {
+    const messages = errors.map((error) => (error instanceof Error ? error.message : String(error)));
+    return errors.length === 1 ? errors[0] : new AggregateError(errors, messages.join('\n'));
 }
 
 ;// CONCATENATED MODULE: ./src/action/progress.ts

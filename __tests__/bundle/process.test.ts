@@ -1,7 +1,7 @@
 /** The bundled action as a process: inputs, exit code, outputs, and what the log may not hold. */
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import path from 'node:path';
 
 import { afterEach, beforeEach, expect, it } from '@jest/globals';
 
@@ -53,6 +53,22 @@ it('names every mistake in the inputs in one error and sends no request', async 
   ]) {
     expect(errors[0]).toContain(name);
   }
+  expect(registry.requests).toEqual([]);
+});
+
+it('names what is wrong with the files of several inputs in one error and sends no request', async () => {
+  const run = await runAction({
+    'registry-url': registry.url,
+    'protect-files': 'gone/*.yaml',
+    'apply-plan': path.resolve('package.json'),
+  });
+  expect(run.exitCode).toBe(1);
+  const errors = run.log.split('\n').filter((line) => line.startsWith('::error::'));
+  expect(errors).toEqual([
+    expect.stringMatching(
+      /^::error::protect-files: "gone\/\*\.yaml" matches no file .*%0Aapply-plan: the file is no plan of this action\. /,
+    ),
+  ]);
   expect(registry.requests).toEqual([]);
 });
 
@@ -170,7 +186,7 @@ it('refuses a host without its port in `protect`, and sends no request', async (
 });
 
 it('writes no plan in which a name would be masked, and says what to do', async () => {
-  const file = join(mkdtempSync(join(tmpdir(), 'masked-plan-')), 'plan.json');
+  const file = path.join(mkdtempSync(path.join(tmpdir(), 'masked-plan-')), 'plan.json');
   const run = async (password: string) => {
     const login = { username: 'somebody', password };
     const inputs = { 'registry-url': registry.url, digests: `team/app@${orphan.digest}`, ...login };
@@ -185,7 +201,7 @@ it('writes no plan in which a name would be masked, and says what to do', async 
   const whole = await run('c0rrect-horse-battery');
   expect(whole.exitCode).toBe(0);
   expect(readFileSync(file, 'utf8')).toContain('"team/app"');
-  rmSync(dirname(file), { recursive: true });
+  rmSync(path.dirname(file), { recursive: true });
 });
 
 it('keeps a password that comes back as a tag out of log, summary and report', async () => {
