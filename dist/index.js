@@ -49368,6 +49368,10 @@ const PLAIN_WORD = /^(?:[("]?\p{L}+(?:['’-]\p{L}+)*[")]?[,;:.?!]?|\d{1,6}(?:,\
 const AROUND = /^([("]*)(.*?)([)",;:.?!]*)$/u;
 /** As our own sentences write the names of inputs. */
 const IN_BACKTICKS = /^`([^`]+)`$/u;
+/** Such a name alone, which must not share a code span with its neighbours: it would lose its backticks. */
+const SPAN = /^[("]*`[^`]+`[)",;:.?!]*$/u;
+/** What stands between backticks is one word, spaces and all. */
+const markdown_WORD = /(?:`[^`]+`|[^\s`]|`)+/gu;
 /**
  * A code span. Backticks and pipes, which could end the span or the table cell around it, become
  * look-alikes: the JSON report has the text as it is.
@@ -49379,17 +49383,19 @@ function code(text, length = CODE_LENGTH) {
 /** A sentence: plain words stay as they are, all else (names, URLs, digests, markup) goes in code spans. */
 function prose(text, length = PROSE_LENGTH) {
     const pieces = [];
-    for (const word of words_printable(text, length).split(' ')) {
-        const plain = PLAIN_WORD.test(word);
+    for (const [word] of words_printable(text, length).matchAll(markdown_WORD)) {
+        const kind = PLAIN_WORD.test(word) ? 'plain' : SPAN.test(word) ? 'span' : 'other';
         const last = pieces.at(-1);
-        if (!plain && last?.plain === false) {
-            pieces[pieces.length - 1] = { plain, text: `${last.text} ${word}` };
+        if (kind === 'other' && last?.kind === 'other') {
+            pieces[pieces.length - 1] = { kind, text: `${last.text} ${word}` };
         }
-        else if (word !== '') {
-            pieces.push({ plain, text: word });
+        else {
+            pieces.push({ kind, text: word });
         }
     }
-    return pieces.map((piece) => (piece.plain ? piece.text : wrapped(piece.text))).join(' ');
+    return pieces
+        .map((piece) => (piece.kind === 'plain' ? piece.text : wrapped(piece.text)))
+        .join(' ');
 }
 /** Leaves the punctuation around a word outside its code span, where people expect it. */
 function wrapped(text) {
@@ -58867,7 +58873,7 @@ function refusal(response, doing, quote) {
     if (status === 405 && doing.deletes && (error === undefined || error.code === 'UNSUPPORTED')) {
         return error !== undefined
             ? new RegistryError('deletes-off', `the registry refused to ${doing.what}: 405${said}. Deleting is switched off there: start ` +
-                'Distribution with REGISTRY_STORAGE_DELETE_ENABLED=true (`storage.delete.enabled` in its ' +
+                'Distribution with `REGISTRY_STORAGE_DELETE_ENABLED=true` (`storage.delete.enabled` in its ' +
                 'configuration), olareg with `--api-delete`. If it is a pull-through cache, it never deletes: ' +
                 'clean the registry behind it')
             : new RegistryError('read-only', `the registry refused to ${doing.what}: 405 without an error code, as a registry in read-only ` +
@@ -58943,7 +58949,7 @@ async function deleteInOrder(repository, condemned, tagged, results, { writer, c
             return { kind: 'skipped', why: `${standing}, which has to go before it, is still there` };
         }
         try {
-            const kind = await writer.deleteManifest(repository, digest, isOver);
+            const kind = await writer.deleteManifest(repository, digest, { isLate: isOver });
             // Also when it was gone: a try of ours whose answer was lost may have done it.
             changed = true;
             away.add(digest);
@@ -61800,7 +61806,8 @@ class NoReferrersApi extends Error {
 
 function createWriter(send, base, quote) {
     return {
-        async deleteManifest(repository, digest, isLate) {
+        async deleteManifest(repository, digest, options = {}) {
+            const { isLate, what = `delete ${repository}@${digest}` } = options;
             // Distribution's own challenge asks for `delete` alone; others want `pull` beside it.
             const scope = `repository:${repository}:pull,delete`;
             const response = await send({
@@ -61818,7 +61825,7 @@ function createWriter(send, base, quote) {
             if (saysUnknown(response)) {
                 return 'gone';
             }
-            const doing = { what: `delete ${repository}@${digest}`, scope, deletes: true };
+            const doing = { what, scope, deletes: true };
             throw refusal(response, doing, quote);
         },
     };
@@ -61842,7 +61849,9 @@ const EVERYWHERE = ['deletes-off', 'read-only'];
  */
 async function refusesDeletes(writer, repository) {
     try {
-        await writer.deleteManifest(repository, digestOf((0,external_node_crypto_.randomBytes)(32)));
+        // The digest itself would only be looked for, in vain.
+        const what = `delete a manifest (asked in ${repository}, with a digest that no manifest has)`;
+        await writer.deleteManifest(repository, digestOf((0,external_node_crypto_.randomBytes)(32)), { what });
         return undefined;
     }
     catch (error) {

@@ -4,6 +4,7 @@ import type { Grant } from '../../src/http/auth.js';
 import { TransportError } from '../../src/http/message.js';
 import { NotSent } from '../../src/http/stop.js';
 import { isDigest } from '../../src/oci/digest.js';
+import { prose } from '../../src/report/markdown.js';
 import { lacksDelete, refusesDeletes } from '../../src/registry/rights.js';
 import { image } from '../registries/build.js';
 import type { MemoryRegistryOptions } from '../registries/memory/options.js';
@@ -49,6 +50,13 @@ describe('refusesDeletes', () => {
     const { answer, requests } = await asked({ deleteEnabled: false });
     expect(answer).toMatch(/405 \(UNSUPPORTED .*REGISTRY_STORAGE_DELETE_ENABLED=true/);
     expect(requests).toHaveLength(1);
+    // Nobody is to look for a digest that was made up.
+    expect(answer).toContain('(asked in team/app, with a digest that no manifest has): 405');
+    expect(answer).not.toContain('sha256:');
+    // In the summary what to do is whole, too.
+    expect(prose(answer ?? '')).toContain(
+      'start Distribution with `REGISTRY_STORAGE_DELETE_ENABLED=true` (`storage.delete.enabled` in its configuration)',
+    );
   });
 
   it('is told that the registry is read-only', async () => {

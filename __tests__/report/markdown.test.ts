@@ -103,9 +103,16 @@ describe('prose', () => {
       'raise `max-deletes` or (`dry-run: true`), then',
     ],
     ['the same `concurrency:` group', 'the same `concurrency:` group'],
-    ['half `open and <b>`.', 'half `ˋopen` and `<b>ˋ`.'],
-    ['`a` `b`', '`ˋaˋ ˋbˋ`'],
+    ['`a` `b`', '`a` `b`'],
+    ['X_Y=true (`storage.delete.enabled` in it)', '`X_Y=true` (`storage.delete.enabled` in it)'],
+    [
+      'set `dry-run: true`, `<b> | @octocat #1` and go',
+      'set `dry-run: true`, `<b> ¦ @octocat #1` and go',
+    ],
+    ['half `open and <b>', 'half `ˋopen` and `<b>`'],
+    ['a`b c`d', '`aˋb cˋd`'],
     ['``', '`ˋˋ`'],
+    ['` `', '—'],
   ])('%j is %s', (text, expected) => {
     expect(prose(text)).toBe(expected);
   });

@@ -75,7 +75,7 @@ export async function deleteInOrder(
       return { kind: 'skipped', why: `${standing}, which has to go before it, is still there` };
     }
     try {
-      const kind = await writer.deleteManifest(repository, digest, isOver);
+      const kind = await writer.deleteManifest(repository, digest, { isLate: isOver });
       // Also when it was gone: a try of ours whose answer was lost may have done it.
       changed = true;
       away.add(digest);

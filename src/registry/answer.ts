@@ -136,7 +136,7 @@ export function refusal(
       ? new RegistryError(
           'deletes-off',
           `the registry refused to ${doing.what}: 405${said}. Deleting is switched off there: start ` +
-            'Distribution with REGISTRY_STORAGE_DELETE_ENABLED=true (`storage.delete.enabled` in its ' +
+            'Distribution with `REGISTRY_STORAGE_DELETE_ENABLED=true` (`storage.delete.enabled` in its ' +
             'configuration), olareg with `--api-delete`. If it is a pull-through cache, it never deletes: ' +
             'clean the registry behind it',
         )

@@ -23,7 +23,9 @@ export async function refusesDeletes(
   repository: string,
 ): Promise<string | undefined> {
   try {
-    await writer.deleteManifest(repository, digestOf(randomBytes(32)));
+    // The digest itself would only be looked for, in vain.
+    const what = `delete a manifest (asked in ${repository}, with a digest that no manifest has)`;
+    await writer.deleteManifest(repository, digestOf(randomBytes(32)), { what });
     return undefined;
   } catch (error) {
     if (!(error instanceof RequestFailure)) {

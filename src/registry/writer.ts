@@ -7,18 +7,23 @@ import type { Digest } from '../oci/digest.js';
 import { mediaTypeOf } from '../oci/manifest.js';
 import { refusal, saysUnknown } from './answer.js';
 
+export interface DeleteOptions {
+  /**
+   * Asked before each try: once it is true none is sent, and the promise rejects with TooLate, or with what came of
+   * the try before.
+   */
+  readonly isLate?: () => boolean;
+  /** continues "the registry refused to …" in messages; default: to delete this manifest, by its name */
+  readonly what?: string;
+}
+
 /** Rejects with RegistryError or TransportError, whose messages are safe to print. */
 export interface RegistryWriter {
-  /**
-   * `gone` when the registry says that it has no such manifest (any more).
-   *
-   * @param isLate asked before each try: once it is true none is sent, and the promise rejects with TooLate, or
-   *   with what came of the try before
-   */
+  /** `gone` when the registry says that it has no such manifest (any more). */
   deleteManifest(
     repository: string,
     digest: Digest,
-    isLate?: () => boolean,
+    options?: DeleteOptions,
   ): Promise<'deleted' | 'gone'>;
 }
 
@@ -28,7 +33,8 @@ export function createWriter(
   quote: (text: string) => string,
 ): RegistryWriter {
   return {
-    async deleteManifest(repository, digest, isLate) {
+    async deleteManifest(repository, digest, options = {}) {
+      const { isLate, what = `delete ${repository}@${digest}` } = options;
       // Distribution's own challenge asks for `delete` alone; others want `pull` beside it.
       const scope = `repository:${repository}:pull,delete`;
       const response = await send({
@@ -46,7 +52,7 @@ export function createWriter(
       if (saysUnknown(response)) {
         return 'gone';
       }
-      const doing = { what: `delete ${repository}@${digest}`, scope, deletes: true } as const;
+      const doing = { what, scope, deletes: true } as const;
       throw refusal(response, doing, quote);
     },
   };

@@ -18,6 +18,10 @@ const PLAIN_WORD = /^(?:[("]?\p{L}+(?:['’-]\p{L}+)*[")]?[,;:.?!]?|\d{1,6}(?:,\
 const AROUND = /^([("]*)(.*?)([)",;:.?!]*)$/u;
 /** As our own sentences write the names of inputs. */
 const IN_BACKTICKS = /^`([^`]+)`$/u;
+/** Such a name alone, which must not share a code span with its neighbours: it would lose its backticks. */
+const SPAN = /^[("]*`[^`]+`[)",;:.?!]*$/u;
+/** What stands between backticks is one word, spaces and all. */
+const WORD = /(?:`[^`]+`|[^\s`]|`)+/gu;
 
 /**
  * A code span. Backticks and pipes, which could end the span or the table cell around it, become
@@ -30,17 +34,19 @@ export function code(text: string, length = CODE_LENGTH): string {
 
 /** A sentence: plain words stay as they are, all else (names, URLs, digests, markup) goes in code spans. */
 export function prose(text: string, length = PROSE_LENGTH): string {
-  const pieces: { readonly plain: boolean; readonly text: string }[] = [];
-  for (const word of printable(text, length).split(' ')) {
-    const plain = PLAIN_WORD.test(word);
+  const pieces: { readonly kind: 'plain' | 'span' | 'other'; readonly text: string }[] = [];
+  for (const [word] of printable(text, length).matchAll(WORD)) {
+    const kind = PLAIN_WORD.test(word) ? 'plain' : SPAN.test(word) ? 'span' : 'other';
     const last = pieces.at(-1);
-    if (!plain && last?.plain === false) {
-      pieces[pieces.length - 1] = { plain, text: `${last.text} ${word}` };
-    } else if (word !== '') {
-      pieces.push({ plain, text: word });
+    if (kind === 'other' && last?.kind === 'other') {
+      pieces[pieces.length - 1] = { kind, text: `${last.text} ${word}` };
+    } else {
+      pieces.push({ kind, text: word });
     }
   }
-  return pieces.map((piece) => (piece.plain ? piece.text : wrapped(piece.text))).join(' ');
+  return pieces
+    .map((piece) => (piece.kind === 'plain' ? piece.text : wrapped(piece.text)))
+    .join(' ');
 }
 
 /** Leaves the punctuation around a word outside its code span, where people expect it. */
