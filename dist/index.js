@@ -48865,6 +48865,10 @@ async function readNamed(settings, log) {
     };
     if (files.size > 0) {
         log.info(`protect-files: ${count(pinned.digests, 'digest')} in ${count(files.size, 'file')}`);
+        if (pinned.digests === 0) {
+            log.warning(`protect-files: no digest in ${count(files.size, 'file')}, so it protects nothing. A digest is \`sha256:\` with 64 ` +
+                'hex digits behind it');
+        }
     }
     return {
         named: { intake, pinned, ...(approval === undefined ? {} : { approval }) },
@@ -55644,7 +55648,7 @@ function stopOnSignals(controller, log) {
             // Whatever comes of the run: it may have been at its last line.
             process.exitCode = 1;
             if (!controller.signal.aborted) {
-                log.warning(`told to stop (${signal}): no further delete is sent, and what was done is written down`);
+                log.warning(`told to stop (${signal}): nothing more is deleted or put back, and what was done is written down`);
                 controller.abort(signal);
             }
         });

@@ -35,7 +35,7 @@ afterEach(() => {
 const log: Log = {
   info: (line) => said.push(line),
   group: () => undefined,
-  warning: () => undefined,
+  warning: (line) => said.push(`warning: ${line}`),
   error: () => undefined,
   debug: () => undefined,
 };
@@ -99,6 +99,25 @@ describe('what the inputs name in files', () => {
     expect(named.pinned).toEqual({ files: 2, digests: 1 });
     expect(named.approval?.repositories).toEqual(new Map());
     expect([...protection.digests.keys()]).toEqual([DIGEST]);
+    expect(said).toEqual(['protect-files: 1 digest in 2 files']);
+  });
+});
+
+describe('files of protect-files', () => {
+  it('that hold no digest are warned of, for they protect nothing', async () => {
+    writeFileSync('a.yaml', 'image: app:v1');
+    writeFileSync('b.yaml', `image: app@sha256:\${DIGEST}`);
+    await read({ protectFiles: ['*.yaml'] });
+    expect(said).toEqual([
+      'protect-files: 0 digests in 2 files',
+      'warning: protect-files: no digest in 2 files, so it protects nothing. A digest is `sha256:` with 64 hex digits behind it',
+    ]);
+  });
+
+  it('are not, where one of them does', async () => {
+    writeFileSync('a.yaml', DIGEST);
+    writeFileSync('b.yaml', '');
+    await read({ protectFiles: ['*.yaml'] });
     expect(said).toEqual(['protect-files: 1 digest in 2 files']);
   });
 });

@@ -39,6 +39,12 @@ export async function readNamed(
   };
   if (files.size > 0) {
     log.info(`protect-files: ${count(pinned.digests, 'digest')} in ${count(files.size, 'file')}`);
+    if (pinned.digests === 0) {
+      log.warning(
+        `protect-files: no digest in ${count(files.size, 'file')}, so it protects nothing. A digest is \`sha256:\` with 64 ` +
+          'hex digits behind it',
+      );
+    }
   }
   return {
     named: { intake, pinned, ...(approval === undefined ? {} : { approval }) },

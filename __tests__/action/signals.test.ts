@@ -1,0 +1,23 @@
+import { afterEach, expect, it } from '@jest/globals';
+
+import type { Log } from '../../src/action/log.js';
+import { stopOnSignals } from '../../src/action/signals.js';
+
+const before = process.exitCode;
+
+afterEach(() => {
+  process.removeAllListeners('SIGINT').removeAllListeners('SIGTERM');
+  process.exitCode = before;
+});
+
+it('promises what is true of a clean-up and of a restore, once', () => {
+  const said: string[] = [];
+  const controller = new AbortController();
+  stopOnSignals(controller, { warning: (line) => void said.push(line) } as Log);
+  process.emit('SIGINT', 'SIGINT');
+  process.emit('SIGTERM', 'SIGTERM');
+  expect(said).toEqual([
+    'told to stop (SIGINT): nothing more is deleted or put back, and what was done is written down',
+  ]);
+  expect(controller.signal.reason).toBe('SIGINT');
+});
