@@ -49074,26 +49074,51 @@ function freedBytes(run) {
 
 ;// CONCATENATED MODULE: ./src/report/refusals.ts
 
-const LOOK = 'Look at what was found, in the summary or the `report-file`. If it is right, raise `max-deletes` for one run, or ' +
-    'let a dry-run write its plan to a `plan-file` and carry that out with `apply-plan`';
+const LOOK = 'Look at what was found, in the summary or the `report-file`. If';
 /** A sentence without its full stop; plain text that is safe in a log. */
-function whyRefused(refusal) {
+function whyRefused(refusal, { inventory }, run) {
     switch (refusal.kind) {
         case 'no-tags':
-            return (`nothing is deleted here: no tag is left, and the ledger remembers ${count(refusal.remembered, 'manifest')} ` +
-                'that tags led to, so the list of tags may be wrong. If the tags were removed on purpose, let a dry-run ' +
-                'write its plan to a `plan-file`, look at it, and carry it out with `apply-plan`');
+            return (
+            // Those of the inventory are digest tags: an ordinary one would keep what it points at.
+            `nothing is deleted here: no tag is left${inventory.tags.size > 0 ? ' but those of signatures and the like' : ''}, ` +
+                `and the ledger remembers ${count(refusal.remembered, 'manifest')} that tags led to, so the list of tags ` +
+                `may be wrong. If the tags were removed on purpose, ${planned(run)}`);
         case 'share':
             return (`nothing is deleted here: ${words_number(refusal.orphans)} of the ${count(refusal.manifests, 'manifest')} that are ` +
-                `known would go, and \`max-deletes\` allows ${String(refusal.percent)}%. ${LOOK}`);
+                `known would go, ${shareLimit(refusal.percent, run)}. ${tooMany(run)}`);
         case 'count':
             return (`nothing is deleted in this run: it found ${count(refusal.orphans, 'orphan')}, and \`max-deletes\` allows ` +
-                `${words_number(refusal.count)}. ${LOOK}`);
+                `${words_number(refusal.count)}. ${tooMany(run)}`);
         case 'no-deletes':
             return `this registry refuses deletes, and nothing was deleted: ${refusal.why}`;
         case 'no-rights':
             return refusal.why;
     }
+}
+/** Nobody gave the limit that exempts some repositories: it is the default. */
+function shareLimit(percent, { maxDeletes }) {
+    return maxDeletes?.kind === 'share' && maxDeletes.exempt > 0
+        ? `more than ${percent === 50 ? 'half' : `${String(percent)}%`}, which is the limit unless \`max-deletes\` says ` +
+            `otherwise (repositories where no more than ${words_number(maxDeletes.exempt)} would go are not asked)`
+        : `and \`max-deletes\` allows ${String(percent)}%`;
+}
+function planned({ planFile }) {
+    return planFile === undefined
+        ? 'let a dry-run write its plan to a `plan-file`, look at it, and carry it out with `apply-plan`'
+        : 'look at the plan, and carry it out with `apply-plan`';
+}
+function tooMany({ planFile, applied }) {
+    if (applied !== undefined) {
+        return `${LOOK} the plan is right, raise \`max-deletes\`, or leave it out: a plan has no limit unless one is given`;
+    }
+    return planFile === undefined
+        ? `${LOOK} it is right, raise \`max-deletes\` for one run, or let a dry-run write its plan to a \`plan-file\` and carry that out with \`apply-plan\``
+        : `${LOOK} it is right, carry the plan out with \`apply-plan\`, or raise \`max-deletes\` for one run`;
+}
+/** Whether `apply-plan` goes by it: what a plan lists has been seen, but the rights are those of the account. */
+function isPassedByPlan({ kind }) {
+    return kind !== 'no-rights' && kind !== 'no-deletes';
 }
 
 ;// CONCATENATED MODULE: ./src/report/totals.ts
@@ -49141,6 +49166,14 @@ function countRun(run) {
     return {
         repositories: run.repositories.length,
         repositoriesFreed: counts.filter(({ deleted, planned }) => deleted + planned > 0).length,
+        repositoriesWithOrphans: counts.filter(({ orphansFound }) => orphansFound > 0).length,
+        repositoriesIncomplete: counts.filter(({ gaps }) => gaps > 0).length,
+        repositoriesUnread: run.unread,
+        repositoriesUnverified: run.repositories.filter(({ outcome }) => outcome?.unverified === true)
+            .length,
+        withoutRights: run.repositories
+            .filter(({ refusal }) => refusal !== undefined && !isPassedByPlan(refusal))
+            .reduce((all, { plan }) => all + plan.orphans.length, 0),
         tags: sum(({ tags }) => tags),
         manifests: sum(({ manifests }) => manifests),
         orphansFound: sum(({ orphansFound }) => orphansFound),
@@ -49159,6 +49192,10 @@ function countRun(run) {
         freedBytesByRepository: bytes.byRepository,
     };
 }
+/** Something that was to stay broke, or may have: a garbage collection could free what it needs. */
+function isInDoubt({ broken, repositoriesUnverified }) {
+    return broken + repositoriesUnverified > 0;
+}
 /** Longer than any sentence worth reading in an annotation. */
 const SENTENCE = 500;
 /** Everything that makes the job red, worst first, then by repository. */
@@ -49169,7 +49206,9 @@ function problems(run) {
         ...each(({ inventory: { repository }, outcome }) => (outcome?.broken ?? []).map(({ what, why }) => ({
             kind: 'broken',
             repository,
-            what: `${what} no longer resolves after the clean-up: ${why}`,
+            // What to do comes first: the reason may be long, and is cut.
+            what: `${what} no longer resolves after the clean-up. Do not collect the registry's garbage: push that image ` +
+                `again, or run with \`restore-from\` the backup. What was found: ${why}`,
         }))),
         ...each(healed),
         ...run.failures.map((what) => ({ kind: 'run', what })),
@@ -49187,13 +49226,15 @@ function problems(run) {
 /** Why nothing is deleted in some repositories: of a dry-run, warnings. What holds for the whole run is said once. */
 function refusals(run) {
     const found = new Map();
-    for (const { inventory, refusal } of repositoriesByName(run)) {
+    for (const repository of repositoriesByName(run)) {
+        const { inventory, refusal } = repository;
         if (refusal !== undefined) {
-            const what = words_printable(whyRefused(refusal), SENTENCE);
+            const what = words_printable(whyRefused(refusal, repository, run), SENTENCE);
             // These two are about one repository. The others name it themselves, or are about the whole run.
             const isLocal = refusal.kind === 'no-tags' || refusal.kind === 'share';
             const of = isLocal ? { repository: inventory.repository } : {};
-            found.set(isLocal ? inventory.repository : what, { kind: 'refused', ...of, what });
+            const tried = refusal.kind === 'no-rights' ? { isTried: true } : {};
+            found.set(isLocal ? inventory.repository : what, { kind: 'refused', ...of, ...tried, what });
         }
     }
     return [...found.values()];
@@ -49207,7 +49248,8 @@ function healed({ inventory: { repository }, outcome }) {
     }));
 }
 function unverified({ inventory: { repository }, outcome }) {
-    const what = 'the run was told to stop before it could look whether what was kept is still there. The backup has what was deleted';
+    const what = 'the run was told to stop before it could look whether what was kept is still there. The backup has what was ' +
+        "deleted: do not collect the registry's garbage before you have looked";
     return outcome?.unverified === true ? [{ kind: 'run', repository, what }] : [];
 }
 /** One problem with the repository's name in front, as an annotation says it. */
@@ -49539,6 +49581,19 @@ function rowsOf(run, rows) {
     return run.repositories.flatMap(rows);
 }
 
+;// CONCATENATED MODULE: ./src/report/blind.ts
+
+/** Undefined where all were read whole. */
+function unreadWhole(sums) {
+    const { repositories, repositoriesIncomplete: incomplete, repositoriesUnread: unread } = sums;
+    const all = count(repositories + unread, 'repository', 'repositories');
+    if (unread > 0) {
+        const others = incomplete === 0 ? '' : `, and ${words_number(incomplete)} could not be read whole`;
+        return `${words_number(unread)} of ${all} ${unread === 1 ? 'was' : 'were'} not read${others}`;
+    }
+    return incomplete === 0 ? undefined : `${words_number(incomplete)} of ${all} could not be read whole`;
+}
+
 ;// CONCATENATED MODULE: ./src/report/reasons.ts
 
 
@@ -49708,13 +49763,15 @@ function moreIn(left, noun, plural) {
 }
 
 ;// CONCATENATED MODULE: ./src/report/sections/applied.ts
+/** What became of a plan that was carried out: how far the run came with it, and what of it was left. */
+
 
 
 
 
 
 const OPEN_ROWS = 30;
-function appliedSection(run) {
+function appliedSection(run, sums) {
     if (run.applied === undefined) {
         return undefined;
     }
@@ -49722,32 +49779,67 @@ function appliedSection(run) {
     const rows = repositoriesByName(run).flatMap((repository) => leftOf(repository).map((left) => row([code(`${repository.inventory.repository}@${left.digest}`, 400), whyLeft(left, run)])));
     // A file can claim any time.
     const old = run.startedAt - createdAt;
-    const made = old >= 0 ? ` that was made ${duration(old)} before it` : '';
-    const did = run.dryRun ? 'A real run would carry out the plan' : 'This run carried out the plan';
+    const made = old >= 0 ? ` that was made ${duration(old)} earlier` : '';
     const outside = ignored === 0
         ? ''
         : ` ${count(ignored, 'manifest')} of it ${ignored === 1 ? 'is' : 'are'} in repositories that \`repositories\` leaves out.`;
-    const intro = `### The plan\n\n${did} of \`apply-plan\`${made}, and nothing else.${outside}`;
+    const intro = `### The plan\n\n${carriedOut(`the plan of \`apply-plan\`${made}`, run, sums)}.${outside}`;
     if (rows.length === 0) {
-        return {
-            before: `${intro} All that it says of the repositories that were looked at was still to be deleted.\n`,
-        };
+        const isNamed = run.repositories.some(({ approved }) => (approved?.size ?? 0) > 0);
+        const all = ' All that it says of the repositories that were looked at was still to be deleted.';
+        return { before: `${intro}${isNamed ? all : ''}\n` };
     }
     const folded = rows.length > OPEN_ROWS;
     const fold = folded ? `<details><summary>${count(rows.length, 'manifest')}</summary>\n\n` : '';
     return {
-        before: `${intro} ${count(rows.length, 'manifest')} of it ${run.dryRun ? 'would be' : rows.length === 1 ? 'was' : 'were'} left, because something has changed since:\n\n${fold}${tableHead(['Manifest', 'Why'])}`,
+        before: `${intro} ${count(rows.length, 'manifest')} of it ${run.dryRun ? 'would be' : rows.length === 1 ? 'was' : 'were'} left, for the reason that stands beside it:\n\n${fold}${tableHead(['Manifest', 'Why'])}`,
         rows,
         total: rows.length,
         cut: (left) => moreIn(left, 'manifest'),
         after: folded ? '\n</details>\n' : '',
     };
 }
+/** How far the run came with it. A sentence without its full stop. */
+function carriedOut(plan, run, sums) {
+    const { deleted, healed, planned, failed, refused } = sums;
+    const who = run.dryRun ? 'A real run would' : 'This run';
+    const blind = unreadWhole(sums);
+    const held = run.dryRun ? refused : failed;
+    if (deleted + healed + planned > 0) {
+        const did = run.dryRun ? 'carry out' : 'carried out';
+        return held === 0 && blind === undefined
+            ? `${who} ${did} ${plan}, and nothing else`
+            : `${who} ${did} a part of ${plan}, and nothing else: see ${places(run, sums)}`;
+    }
+    if (held > 0) {
+        return `${who} ${run.dryRun ? 'delete' : 'deleted'} nothing of ${plan}: see ${places(run, sums)}`;
+    }
+    if (blind !== undefined) {
+        return `Nothing of ${plan} ${run.dryRun ? 'would be' : 'was'} carried out: ${blind}, see "Problems"`;
+    }
+    return run.repositories.length === 0
+        ? `Nothing of ${plan} was carried out: no repository of it was looked at`
+        : `Nothing of ${plan} was still to be deleted`;
+}
+/** Where the reasons stand. */
+function places(run, sums) {
+    const refused = run.dryRun && sums.refused > 0 ? ['"What would hold a real run back"'] : [];
+    const problems = !run.dryRun || unreadWhole(sums) !== undefined ? ['"Problems"'] : [];
+    return [...refused, ...problems].join(' and ');
+}
 
 ;// CONCATENATED MODULE: ./src/report/sections/disk.ts
+
 const COMMAND = 'registry garbage-collect /etc/docker/registry/config.yml';
 function diskSection(run, sums) {
-    if (sums.deleted + sums.planned === 0) {
+    if (isInDoubt(sums)) {
+        return {
+            before: "### To free the disk\n\nDo not collect the registry's garbage before the problems above are mended. Until " +
+                'then the registry still has the layers of what broke, or may have, and a push or `restore-from` brings it back. The ' +
+                'garbage collection frees them for good.\n',
+        };
+    }
+    if (sums.deleted + sums.planned + (run.planFile === undefined ? 0 : sums.refused) === 0) {
         return undefined;
     }
     const when = run.dryRun ? 'After a real run, deleted manifests' : 'Deleted manifests';
@@ -49970,11 +50062,23 @@ function refusedSection(run, sums) {
     if (sums.refused === 0) {
         return undefined;
     }
-    const title = run.dryRun ? 'What a real run would not delete' : 'What was found and not deleted';
+    const [title, what] = refusedWords(run);
     const where = run.dryRun ? 'What would hold a real run back' : 'Problems';
     const columns = sums.deleted + sums.planned === 0 ? ` ${COLUMNS}` : '';
-    const before = `### ${title}\n\nThese are orphans as well, but nothing is deleted in their repositories: see "${where}".${columns}`;
+    const before = `### ${title}\n\n${what}: see "${where}".${columns}`;
     return table(before, sums.refused, freed_rowsOf(run, ({ kind }) => kind === 'refused'));
+}
+function refusedWords({ dryRun, planFile }) {
+    if (planFile !== undefined) {
+        return [
+            'What a run without the plan would not delete',
+            'These are in the plan as well, but a run without it deletes nothing in their repositories',
+        ];
+    }
+    return [
+        dryRun ? 'What a real run would not delete' : 'What was found and not deleted',
+        'These are orphans as well, but nothing is deleted in their repositories',
+    ];
 }
 function table(before, total, rows) {
     const folded = total > freed_OPEN_ROWS;
@@ -50013,18 +50117,35 @@ function* freed_rowsOf(run, isShown) {
 }
 
 ;// CONCATENATED MODULE: ./src/report/sections/headline.ts
+/** The first lines of the summary: the numbers, and what kind of run this was. */
 
 
 
-/** One sentence; what it counts as problems is listed right below it. */
+
+/** One sentence; what it counts as problems is listed right below it. An image that broke comes before all else. */
 function headline(run, sums) {
     const wrong = problems(run).length;
-    return wrong === 0 ? result(run, sums) : `${result(run, sums)} (with ${count(wrong, 'problem')})`;
+    const said = broken(sums) + result(run, sums);
+    return wrong === 0 ? said : `${said} (with ${count(wrong, 'problem')})`;
+}
+/** Of one image several parts may be broken. */
+function broken(sums) {
+    if (sums.broken === 0) {
+        return '';
+    }
+    const what = sums.broken === 1 ? '1 image' : `${words_number(sums.broken)} images or parts of images`;
+    return `${what} broke: see "Problems". `;
 }
 function result(run, sums) {
     const { deleted, planned, failed, gone, healed, refused, orphansFound } = sums;
     const where = `in ${count(sums.repositoriesFreed, 'repository', 'repositories')}`;
     const bytes = `${sums.freedBytesAtMost ? 'at most ' : ''}${words_size(sums.freedBytes)}`;
+    if (run.planFile !== undefined && orphansFound > 0) {
+        const manifests = `${count(orphansFound, 'orphan manifest')} in ${count(sums.repositoriesWithOrphans, 'repository', 'repositories')}`;
+        return refused === 0
+            ? `The plan lists ${manifests}: ${bytes} would be freed`
+            : `The plan lists ${manifests}; a run without it would delete ${planned === 0 ? 'none' : words_number(planned)} of them`;
+    }
     if (planned > 0) {
         const what = refused > 0
             ? `${words_number(planned)} of ${count(planned + refused, 'orphan manifest')}`
@@ -50043,12 +50164,6 @@ function result(run, sums) {
     if (failed > 0) {
         return `Deleted none of ${count(failed, 'orphan manifest')}`;
     }
-    if (run.applied !== undefined && orphansFound === 0) {
-        return nothingOfThePlan(run, run.applied);
-    }
-    if (sums.repositories === 0) {
-        return 'No repository was scanned';
-    }
     if (healed > 0) {
         return `Deleted nothing for good: ${count(healed, 'manifest')} came into use meanwhile and ${healed === 1 ? 'was' : 'were'} put back`;
     }
@@ -50057,7 +50172,24 @@ function result(run, sums) {
             ? `${count(gone, 'orphan manifest')} found, already gone when ${gone === 1 ? 'its' : 'their'} turn came`
             : `Deleted nothing: a second look left none of ${count(orphansFound, 'orphan manifest')} to delete`;
     }
-    return `No orphans among the ${count(sums.manifests, 'manifest')} that could be seen`;
+    return withoutOrphans(run, sums);
+}
+/** "0 orphans" must never mean "could not look". */
+function withoutOrphans(run, sums) {
+    const blind = unreadWhole(sums);
+    if (blind !== undefined) {
+        const { repositories, repositoriesIncomplete } = sums;
+        const others = repositories - repositoriesIncomplete;
+        const none = run.applied === undefined ? 'no orphans' : 'nothing of the plan is an orphan any more';
+        const rest = others === 0 ? '' : `; ${none} in the other${others === 1 ? '' : ` ${words_number(others)}`}`;
+        return `${run.dryRun ? 'Would delete nothing' : 'Deleted nothing'}: ${blind}${rest}`;
+    }
+    if (run.applied !== undefined) {
+        return nothingOfThePlan(run, run.applied);
+    }
+    return sums.repositories === 0
+        ? 'No repository was scanned'
+        : `No orphans among the ${count(sums.manifests, 'manifest')} that could be seen`;
 }
 /** Of a plan that was carried out, and of which nothing is an orphan any more. */
 function nothingOfThePlan(run, { ignored }) {
@@ -50066,7 +50198,7 @@ function nothingOfThePlan(run, { ignored }) {
         const none = said === 1 ? 'the one manifest' : `none of the ${count(said, 'manifest')}`;
         return `Nothing to delete: ${none} of the plan is ${said === 1 ? 'no' : 'an'} orphan any more`;
     }
-    return ignored > 0 || run.failures.length > 0
+    return ignored > 0
         ? 'No repository of the plan was looked at'
         : 'Nothing to delete: the plan is empty';
 }
@@ -50074,16 +50206,18 @@ function headlineSection(run, sums) {
     const read = `${count(sums.manifests, 'manifest')} and ${count(sums.tags, 'tag')} in ${count(sums.repositories, 'repository', 'repositories')}`;
     const effort = `${count(run.requests, 'request')} in ${duration(run.finishedAt - run.startedAt)}`;
     const notes = [
-        `${code(run.registry)}: read ${read}, with ${effort}. Grace period: ${duration(run.gracePeriod)}.`,
+        `${code(run.registry)}: read ${read}, with ${effort}. Grace period: ${run.gracePeriod === 0 ? 'off' : duration(run.gracePeriod)}.`,
     ];
     if (run.dryRun) {
         notes.unshift('**Dry run:** nothing was deleted.');
     }
     if (sums.planned + sums.deleted > 0) {
         const when = 'The disk space comes back once the registry has collected its garbage';
-        notes.push(sums.freedBytesAtMost
-            ? `${when}; it is "at most" that much, because not everything that may share these blobs was read.`
-            : `${when}.`);
+        const most = sums.freedBytesAtMost
+            ? '; it is "at most" that much, because not everything that may share these blobs was read'
+            : '';
+        const wait = isInDoubt(sums) ? ' Do not let it do so before the problems are mended.' : '';
+        notes.push(`${when}${most}.${wait}`);
     }
     if (sums.deleted + sums.failed > 0 && sums.gone > 0) {
         notes.push(`${count(sums.gone, 'orphan')} had gone already when the turn came.`);
@@ -50091,7 +50225,8 @@ function headlineSection(run, sums) {
     if (sums.spared > 0) {
         notes.push(`${count(sums.spared, 'orphan')} came into use during the run and stayed.`);
     }
-    if (run.dryRun && sums.refused > 0) {
+    // With a plan file, the section of the plan says it.
+    if (run.dryRun && run.planFile === undefined && sums.refused > 0) {
         notes.push(`A real run would leave ${count(sums.refused, 'orphan')}: see "What would hold a real run back".`);
     }
     const isBlind = candidates(run) === 0 && (run.ledger?.remembered ?? 0) === 0;
@@ -50193,12 +50328,16 @@ function named({ kind, repository, what }) {
     return repository === undefined ? text : `${code(repository)}: ${text}`;
 }
 /** Of a dry-run: what would keep a real run from deleting. A real run has it among its problems. */
-function refusalsSection(run) {
+function refusalsSection(run, sums) {
     const found = run.dryRun ? refusals(run) : [];
+    const but = sums.withoutRights === 0 ? '' : ', but for the rights, which the account of that run must have';
+    const passed = run.planFile === undefined || sums.refused === sums.withoutRights
+        ? ''
+        : `That is so of a run without the plan. A run with \`apply-plan\` passes over it${but}.\n\n`;
     return found.length === 0
         ? undefined
         : {
-            before: '### What would hold a real run back\n\n',
+            before: `### What would hold a real run back\n\n${passed}`,
             rows: found.map((refusal) => `- ${named(refusal)}\n`),
             total: found.length,
             cut: (left) => moreIn(left, 'reason'),
@@ -50219,6 +50358,48 @@ function warningsSection(run) {
         };
 }
 
+;// CONCATENATED MODULE: ./src/report/sections/planned.ts
+
+
+function plannedSection(run, sums) {
+    if (run.planFile === undefined) {
+        return undefined;
+    }
+    const where = `It was written to ${code(run.planFile, 400)} and lists`;
+    const sentences = [
+        ...(sums.orphansFound === 0
+            ? [`${where} nothing, so there is nothing to approve.`]
+            : approved(where, sums)),
+        ...(sums.repositoriesIncomplete + sums.repositoriesUnread === 0
+            ? []
+            : ['It has nothing of repositories that could not be read whole: see "Problems".']),
+    ];
+    return { before: `### The plan\n\n${sentences.join(' ')}\n` };
+}
+function approved(where, sums) {
+    const { orphansFound, repositoriesWithOrphans, refused, withoutRights } = sums;
+    const sentences = [
+        `${where} ${count(orphansFound, 'manifest')} in ${count(repositoriesWithOrphans, 'repository', 'repositories')}.`,
+        orphansFound === 1
+            ? 'A run with `apply-plan` deletes it if it is still an orphan then.'
+            : 'A run with `apply-plan` deletes all of them that are still orphans then.',
+    ];
+    const onlyByPlan = refused - withoutRights;
+    if (onlyByPlan > 0) {
+        const which = orphansFound === 1 ? 'it' : `${of(onlyByPlan, orphansFound)} of them`;
+        sentences.push(`A run without the plan would refuse to delete ${which}: see "What would hold a real run back".`);
+    }
+    sentences.push('Whoever approves the plan approves that.');
+    if (withoutRights > 0) {
+        const which = orphansFound === 1 ? 'it' : `${of(withoutRights, orphansFound)} of them`;
+        sentences.push(`These credentials can't delete ${which}: that run needs others.`);
+    }
+    return [...sentences, '`max-deletes` limits that run only if it is given there.'];
+}
+function of(some, all) {
+    return some === all ? 'any' : words_number(some);
+}
+
 ;// CONCATENATED MODULE: ./src/report/sections/protected.ts
 
 
@@ -50232,18 +50413,17 @@ const protected_OPEN_ROWS = 30;
 const MOST_BY_INPUT = 10;
 function protectedSection(run) {
     const rows = repositoriesByName(run).flatMap(protected_rowsOf);
-    const { files, digests } = run.pinned;
-    if (files === 0 && rows.length === 0) {
+    if (run.pinned.files === 0 && rows.length === 0) {
         return undefined;
     }
-    const read = files === 0
-        ? ''
-        : `\`protect-files\` named ${count(digests, 'digest')} in ${count(files, 'file')}. `;
-    const title = `### What is protected\n\n${read}`;
+    const title = `### What is protected\n\n${protected_named(run.pinned)}`;
     if (rows.length === 0) {
-        return {
-            before: `${title}None of them had to be saved here: what was found of them has a tag.\n`,
-        };
+        const { digests, unmet } = run.pinned;
+        const tagged = digests - unmet;
+        const rest = tagged === 0
+            ? 'So it protects nothing here.'
+            : 'What was found of them has a tag, and would stay without it.';
+        return { before: `${title}${digests === 0 ? '' : rest}`.trimEnd() + '\n' };
     }
     const folded = rows.length > protected_OPEN_ROWS;
     const fold = folded ? `<details><summary>${count(rows.length, 'row')}</summary>\n\n` : '';
@@ -50254,6 +50434,20 @@ function protectedSection(run) {
         cut: (left) => moreIn(left, 'row'),
         after: folded ? '\n</details>\n' : '',
     };
+}
+/** What `protect-files` came to: nobody should believe in a protection that isn't there. */
+function protected_named({ files, digests, unmet }) {
+    if (files === 0) {
+        return '';
+    }
+    const read = `\`protect-files\` named ${count(digests, 'digest')} in ${count(files, 'file')}`;
+    if (digests === 0) {
+        return `${read}: it protects nothing. `;
+    }
+    const where = 'of the repositories that were looked at';
+    return unmet === 0
+        ? `${read}. `
+        : `${read}. ${words_number(unmet)} of ${count(digests, 'digest')} ${unmet === 1 ? 'was' : 'were'} found in none ${where} (a digest without a tag is looked for only where something would go). `;
 }
 function protected_rowsOf({ inventory, plan }) {
     const saved = plan.keep.flatMap(({ digest, reason }) => reason.kind === 'protected' ? [{ digest, by: reason.by }] : []);
@@ -50291,7 +50485,7 @@ function repositoriesSection(run, sums) {
     }
     const all = repositoriesByName(run).map((repository) => ({
         name: repository.inventory.repository,
-        isRefused: repository.refusal !== undefined,
+        held: heldBack(repository, run),
         counts: countRepository(repository, run.dryRun),
     }));
     // What has something to tell comes first, so that it is there when the table is cut.
@@ -50312,15 +50506,25 @@ function repositoriesSection(run, sums) {
     const title = 'By repository';
     return {
         before: `### ${title}\n\n${folded ? `<details><summary>${count(all.length, 'repository', 'repositories')}</summary>\n\n` : ''}${tableHead(head)}`,
-        rows: sorted.map(({ name, isRefused, counts }) => {
+        rows: sorted.map(({ name, held, counts }) => {
             const read = counts.gaps === 0 ? '' : ` (incomplete: ${count(counts.gaps, 'gap')})`;
-            const title = `${code(name)}${read}${isRefused ? ' (refused)' : ''}`;
+            const title = `${code(name)}${read}${held}`;
             return repositoryRow(title, counts, sums.freedBytesByRepository.get(name) ?? 0);
         }),
         total: all.length,
         cut: (left) => moreIn(left, 'repository', 'repositories'),
         after: folded ? '\n</details>\n' : '',
     };
+}
+/** Of `no-rights` a run is not told before it tries. */
+function heldBack({ refusal }, { planFile }) {
+    if (refusal === undefined) {
+        return '';
+    }
+    if (refusal.kind === 'no-rights') {
+        return ' (no right to delete)';
+    }
+    return planFile === undefined ? ' (refused)' : ' (refused without the plan)';
 }
 function repositoryRow(title, counts, freed) {
     const { tags, manifests, orphansFound, deleted, planned, failed, kept } = counts;
@@ -50350,10 +50554,14 @@ function slice(name, bytes) {
 
 ;// CONCATENATED MODULE: ./src/report/sections/undo.ts
 
-function undoSection(run, sums) {
+/** Whether something was saved that was deleted, or may have been. */
+function mayBeTakenBack(run, sums) {
     // A delete without an answer may have been carried out.
     const tried = run.repositories.some(({ outcome }) => (outcome?.failed.length ?? 0) > 0);
-    if (run.backup === undefined || !(sums.deleted + sums.healed > 0 || tried)) {
+    return run.backup !== undefined && (sums.deleted + sums.healed > 0 || tried);
+}
+function undoSection(run, sums) {
+    if (!mayBeTakenBack(run, sums)) {
         return undefined;
     }
     return {
@@ -50461,7 +50669,9 @@ function intakeCounts(run) {
 function scope(run, sums) {
     const points = [];
     if (run.ignoredCandidates > 0) {
-        points.push(`${count(run.ignoredCandidates, 'named manifest')} in repositories that \`repositories\` leaves out ${run.ignoredCandidates === 1 ? 'was' : 'were'} ignored.`);
+        // A plan leaves repositories out, too.
+        const where = run.applied === undefined ? '`repositories` leaves out' : 'were not looked at';
+        points.push(`${count(run.ignoredCandidates, 'named manifest')} in repositories that ${where} ${run.ignoredCandidates === 1 ? 'was' : 'were'} ignored.`);
     }
     if (run.unnameableRepositories > 0) {
         points.push(`${count(run.unnameableRepositories, 'repository', 'repositories')} of the catalog can't be asked for: the OCI specification does not allow ${run.unnameableRepositories === 1 ? 'its name' : 'their names'}.`);
@@ -50539,6 +50749,7 @@ function brokenBefore({ inventory, plan }) {
 
 
 
+
 /** GitHub drops a step's summary over 1 MiB (1,048,576 bytes) without a word. */
 const summary_LIMIT = 1_000_000;
 /**
@@ -50548,14 +50759,15 @@ function renderSummary(run, limitBytes = summary_LIMIT) {
     const sums = totals(run);
     const sections = [
         headlineSection(run, sums),
+        plannedSection(run, sums),
         problemsSection(run),
-        refusalsSection(run),
+        refusalsSection(run, sums),
         repositoriesSection(run, sums),
         pieSection(run, sums),
         freedSection(run, sums),
         refusedSection(run, sums),
         undoSection(run, sums),
-        appliedSection(run),
+        appliedSection(run, sums),
         protectedSection(run),
         keptSection(run),
         unseenSection(run, sums),
@@ -57427,6 +57639,7 @@ function json_document(run) {
             untaggedListing: run.untaggedListing,
             everyRepositoryScanned: run.everyRepositoryScanned,
             unnameableRepositories: run.unnameableRepositories,
+            unreadRepositories: run.unread,
         },
         ...(run.ledger === undefined ? {} : { ledger: ledgerJson(run.ledger) }),
         intake: {
@@ -57449,7 +57662,7 @@ function json_document(run) {
             ...(repository === undefined ? {} : { repository }),
             what,
         })),
-        repositories: lazily(repositoriesByName(run), (repository) => repositoryJson(repository, run.dryRun, sums.freedBytesByRepository.get(repository.inventory.repository) ?? 0)),
+        repositories: lazily(repositoriesByName(run), (repository) => repositoryJson(repository, run, sums.freedBytesByRepository.get(repository.inventory.repository) ?? 0)),
     };
 }
 function appliedJson({ createdAt, ignored }) {
@@ -57474,8 +57687,9 @@ function numbers(counts) {
     const found = { tags, manifests, orphansFound, deleted, planned, gone, spared, failed };
     return { ...found, refused, healed, broken, kept, gaps };
 }
-function repositoryJson(repository, dryRun, freed) {
+function repositoryJson(repository, run, freed) {
     const { inventory, plan, outcome, warnings } = repository;
+    const { dryRun } = run;
     const describe = describer(inventory);
     return {
         repository: inventory.repository,
@@ -57496,7 +57710,12 @@ function repositoryJson(repository, dryRun, freed) {
         }),
         ...(repository.refusal === undefined
             ? {}
-            : { refusal: { ...repository.refusal, text: whyRefused(repository.refusal) } }),
+            : {
+                refusal: {
+                    ...repository.refusal,
+                    text: whyRefused(repository.refusal, repository, run),
+                },
+            }),
         ...(repository.approved === undefined
             ? {}
             : { left: lazily(leftOf(repository), ({ digest, why }) => ({ digest, ...leftJson(why) })) }),
@@ -57599,6 +57818,7 @@ function whole(value) {
 
 
 
+
 /** The first line counts; then a line for each orphan, each manifest of a plan that was left, and each gap. */
 function repositoryLines(repository, run) {
     const { inventory } = repository;
@@ -57613,7 +57833,7 @@ function repositoryLines(repository, run) {
             ...(manifest === undefined ? [] : [words_size(contentBytes(manifest))]),
             ...(old === undefined ? [] : [`built ${old} ago`]),
         ];
-        return `${became(fate, run)} ${digest} (${facts.join(', ')}): ${whyOrphan(reason)}`;
+        return `${became(fate, repository, run)} ${digest} (${facts.join(', ')}): ${whyOrphan(reason)}`;
     });
     return [
         `${count(counts.tags, 'tag')}, ${count(counts.manifests, 'manifest')} read, ` +
@@ -57624,7 +57844,7 @@ function repositoryLines(repository, run) {
         ...inventory.gaps.map(({ what, why }) => `could not read ${what}: ${why}`),
     ];
 }
-function became(fate, run) {
+function became(fate, { refusal }, run) {
     switch (fate.kind) {
         case 'planned':
             return 'would delete';
@@ -57643,8 +57863,44 @@ function became(fate, run) {
         case 'healed':
             return 'deleted and put back, because a push began to use it meanwhile:';
         case 'refused':
+            if (run.planFile !== undefined && refusal !== undefined && isPassedByPlan(refusal)) {
+                return 'would delete with the plan only:';
+            }
             return run.dryRun ? 'would not delete' : 'not deleted';
     }
+}
+
+;// CONCATENATED MODULE: ./src/report/notes.ts
+
+
+
+/** Said before anything is read. */
+function carriesOut(plan, file, now) {
+    // A file can claim any time.
+    const old = now - plan.createdAt;
+    const made = old >= 0 ? `, made ${duration(old)} ago,` : '';
+    const manifests = [...plan.repositories.values()].reduce((sum, { size }) => sum + size, 0);
+    return (`apply-plan: the plan in ${file}${made} lists ${count(manifests, 'manifest')} in ` +
+        `${count(plan.repositories.size, 'repository', 'repositories')}. What is still an orphan of it is to go, and nothing else`);
+}
+/** Of a run that wrote its plan. */
+function planWritten(run) {
+    const { orphansFound } = totals(run);
+    return run.planFile === undefined
+        ? undefined
+        : `the plan of ${count(orphansFound, 'manifest')} was written to ${run.planFile}`;
+}
+function savedIn(run) {
+    return mayBeTakenBack(run, totals(run))
+        ? `what was deleted was saved in ${run.backup} before: a run with restore-from puts it back`
+        : undefined;
+}
+/** Of a dry-run: why a real run would delete less. */
+function notes_heldBack(run) {
+    const refuses = run.planFile === undefined ? 'a real run' : 'a run without the plan';
+    return refusals(run).map((refusal) => refusal.isTried === true
+        ? `a real run would delete nothing there: ${sentence(refusal)}`
+        : `${refuses} would refuse this: ${sentence(refusal)}`);
 }
 
 ;// CONCATENATED MODULE: ./src/report/plan-file.ts
@@ -57711,7 +57967,7 @@ function* planLines(run, redact) {
         repositories: {
             *[Symbol.iterator]() {
                 for (const repository of repositories) {
-                    yield plan_file_repositoryJson(repository);
+                    yield plan_file_repositoryJson(repository, run);
                 }
             },
         },
@@ -57719,11 +57975,12 @@ function* planLines(run, redact) {
     yield* jsonChunks(document, redact);
     yield '\n';
 }
-function plan_file_repositoryJson({ inventory, plan, refusal }) {
+function plan_file_repositoryJson(repository, run) {
+    const { inventory, plan, refusal } = repository;
     const describe = describer(inventory);
     return {
         repository: plan.repository,
-        ...(refusal === undefined ? {} : { refusal: whyRefused(refusal) }),
+        ...(refusal === undefined ? {} : { refusal: whyRefused(refusal, repository, run) }),
         manifests: {
             *[Symbol.iterator]() {
                 for (const { digest, reason } of plan.orphans) {
@@ -61260,13 +61517,14 @@ function ledger_newestOf(entries) {
 }
 
 ;// CONCATENATED MODULE: ./src/registry/choice.ts
+
 /**
  * @param named the repositories of the candidates, which the catalog may not list
  * @throws RegistryError or TransportError when the catalog is needed and can't be read
  */
 async function chooseRepositories(reader, selection, named) {
     if (selection.names !== undefined) {
-        return { repositories: selection.names, isComplete: false, unnameable: 0 };
+        return { repositories: selection.names, isComplete: false, unnameable: 0, warnings: [] };
     }
     const { repositories, unnameable } = await reader.catalog();
     const known = [...new Set([...repositories, ...named])].sort();
@@ -61275,12 +61533,30 @@ async function chooseRepositories(reader, selection, named) {
         repositories: chosen,
         isComplete: chosen.length === known.length && unnameable === 0,
         unnameable,
+        warnings: chosen.length > 0 ? [] : [whyNone(known.length)],
     };
+}
+function whyNone(known) {
+    if (known === 0) {
+        return 'the catalog lists no repository: the registry has none, or these credentials may see none';
+    }
+    if (known === 1) {
+        return '`repositories` does not match the one repository that the catalog lists or an input names';
+    }
+    return (`\`repositories\` matches none of the ${words_number(known)} repositories that the catalog lists or an ` +
+        'input names');
 }
 /** The repositories of a plan that is carried out, as far as the run is to look at them at all. */
 function chooseApproved(approved, selection) {
-    const chosen = [...approved].filter((repository) => selection.includes(repository));
-    return { repositories: chosen.sort(), isComplete: false, unnameable: 0 };
+    const all = [...approved];
+    const chosen = all.filter((repository) => selection.includes(repository));
+    const isNone = chosen.length === 0 && all.length > 0;
+    return {
+        repositories: chosen.sort(),
+        isComplete: false,
+        unnameable: 0,
+        warnings: isNone ? ['`repositories` leaves out every repository of the plan'] : [],
+    };
 }
 
 ;// CONCATENATED MODULE: ./src/registry/pusher.ts
@@ -62129,8 +62405,10 @@ async function runStages(settings, { intake, approval, pinned }, { transport, pr
         failures.push(`the run was told to stop (${String(stop.reason)}) before it was done. Run it again to finish its work`);
     }
     const repositories = surveys.map((survey) => repositoryRun(survey, { outcomes, refusals, approval }));
+    // Those in which this action failed are missing as well.
+    const notRead = chosen.length - surveys.length;
     const news = ledger?.news();
-    const everyRepositoryScanned = choice.isComplete && failures.length === 0;
+    const everyRepositoryScanned = choice.isComplete && notRead === 0;
     return {
         registry: registry.origin,
         dryRun,
@@ -62138,7 +62416,8 @@ async function runStages(settings, { intake, approval, pinned }, { transport, pr
         danglingReferrers,
         keepUntagged,
         ...(maxDeletes === undefined ? {} : { maxDeletes }),
-        pinned,
+        pinned: { ...pinned, unmet: unmet(protection, surveys) },
+        ...(settings.planFile === undefined ? {} : { planFile: settings.planFile }),
         ...(backup.isUsed ? { backup: backup.directory } : {}),
         ...(approval === undefined
             ? {}
@@ -62152,16 +62431,20 @@ async function runStages(settings, { intake, approval, pinned }, { transport, pr
         finishedAt: clock.now(),
         requests: transport.stats().requests,
         repositories,
+        unread: notRead,
         everyRepositoryScanned,
         unnameableRepositories: choice.unnameable,
         intake,
         ignoredCandidates: outside(intake.candidates, choice.repositories),
         untaggedListing: 'none',
         ...(news === undefined ? {} : { ledger: news }),
-        // In a run that left some out, an entry may well be meant for one of those.
-        warnings: everyRepositoryScanned
-            ? unmatched(protection, registry.host, choice.repositories).map((name) => `\`protect\` names \`${name}\`, which matches no repository of this registry`)
-            : [],
+        warnings: [
+            ...choice.warnings,
+            // In a run that left some out, an entry may well be meant for one of those.
+            ...(everyRepositoryScanned
+                ? unmatched(protection, registry.host, choice.repositories).map((name) => `\`protect\` names \`${name}\`, which matches no repository of this registry`)
+                : []),
+        ],
         failures: [...(news?.failures ?? []), ...failures],
     };
 }
@@ -62182,6 +62465,18 @@ function repositoryRun({ inventory, plan }, by) {
         ...(approved === undefined ? {} : { approved }),
         warnings,
     };
+}
+/** How many digests of files are in no repository, as far as was looked. */
+function unmet({ digests }, surveys) {
+    const left = new Set([...digests].flatMap(([digest, by]) => (by.some((one) => one !== PROTECT) ? [digest] : [])));
+    for (const { inventory } of surveys) {
+        for (const digest of left) {
+            if (inventory.manifests.has(digest)) {
+                left.delete(digest);
+            }
+        }
+    }
+    return left.size;
 }
 /** How many digests are named for other repositories than these. */
 function outside(named, repositories) {
@@ -62370,8 +62665,11 @@ function fewOf(names) {
 
 
 
+
 /** GitHub shows ten annotations of a step, and the summary has them all. */
 const MOST_ANNOTATIONS = 10;
+const PROBLEMS = 'Problems';
+const HELD_BACK = 'What would hold a real run back';
 /** Long enough for every sentence of a registry that is worth reading. */
 const main_QUOTE = 300;
 /**
@@ -62415,6 +62713,9 @@ async function main() {
                 ...tools,
                 onChosen: (repositories) => {
                     announce(settings, repositories, log);
+                    if (settings.applyPlan !== undefined && named.approval !== undefined) {
+                        log.info(carriesOut(named.approval, settings.applyPlan, systemClock.now()));
+                    }
                 },
             });
             // It may have been told to stop only now, with everything done.
@@ -62486,27 +62787,36 @@ async function report(finished, settings, log, redact) {
     [...read.warnings, ...(read.ledger?.warnings ?? [])].forEach((warning) => {
         log.warning(warning);
     });
-    if (read.dryRun) {
-        const found = refusals(read).map((refusal) => `a real run would refuse this: ${sentence(refusal)}`);
-        annotate(found, (warning) => log.warning(warning), log);
-    }
     const { reportFile, planFile } = settings;
-    const unwritten = [
-        await tryToWrite('report-file', reportFile, reportLines(read, redact)),
-        (planFile === undefined ? undefined : whyNoPlan(read, redact)) ??
-            (await tryToWrite('plan-file', planFile, planLines(read, redact))),
-    ].filter((failure) => failure !== undefined);
-    const run = { ...read, failures: [...read.failures, ...unwritten] };
+    const planned = withoutUnwrittenPlan(read, (planFile === undefined ? undefined : whyNoPlan(read, redact)) ??
+        (await tryToWrite('plan-file', planFile, planLines(read, redact))));
+    const run = withFailure(planned, await tryToWrite('report-file', reportFile, reportLines(planned, redact)));
+    if (run.dryRun) {
+        annotate(notes_heldBack(run), (warning) => log.warning(warning), log, HELD_BACK);
+    }
     await publish(run, redact);
+    for (const line of [planWritten(run), savedIn(run)]) {
+        if (line !== undefined) {
+            log.info(line);
+        }
+    }
     const { cut } = deletedDigests(run);
     if (cut > 0) {
         log.warning(`the output deleted-digests is cut: GitHub drops outputs that are too long, so ${count(cut, 'digest')} ` +
             'are not in it. The report-file has them all');
     }
     const found = problems(run);
-    annotate(found.map(sentence), (problem) => log.error(problem), log);
+    annotate(found.map(sentence), (problem) => log.error(problem), log, PROBLEMS);
     log.info(headline(run, totals(run)));
     return found.length === 0;
+}
+function withFailure(run, failure) {
+    return failure === undefined ? run : { ...run, failures: [...run.failures, failure] };
+}
+/** A plan that could not be written must not be spoken of. */
+function withoutUnwrittenPlan({ planFile: file, ...rest }, failure) {
+    const isThere = failure === undefined && file !== undefined;
+    return withFailure({ ...rest, ...(isThere ? { planFile: file } : {}) }, failure);
 }
 /** @returns why it could not be written, if so */
 async function tryToWrite(input, file, lines) {
@@ -62530,14 +62840,15 @@ async function reportUndo(run, log, redact) {
     });
     await publishUndo(run, redact);
     const found = restoreProblems(run);
-    annotate(found, (problem) => log.error(problem), log);
+    annotate(found, (problem) => log.error(problem), log, PROBLEMS);
     log.info(restoreHeadline(run));
     return found.length === 0;
 }
-function annotate(problems, tell, log) {
-    problems.slice(0, MOST_ANNOTATIONS).forEach(tell);
-    if (problems.length > MOST_ANNOTATIONS) {
-        log.info(`${count(problems.length - MOST_ANNOTATIONS, 'more problem')} in the job summary`);
+/** @param section the heading in the job summary under which all of them stand */
+function annotate(found, tell, log, section) {
+    found.slice(0, MOST_ANNOTATIONS).forEach(tell);
+    if (found.length > MOST_ANNOTATIONS) {
+        log.info(`${String(found.length - MOST_ANNOTATIONS)} more in the job summary, under "${section}"`);
     }
 }
 

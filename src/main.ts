@@ -18,6 +18,7 @@ import { reportLines } from './report/json.js';
 import { repositoryLines } from './report/lines.js';
 import { inCodeSpan } from './report/markdown.js';
 import { ledgerSentence } from './report/memory.js';
+import { carriesOut, heldBack, planWritten, savedIn } from './report/notes.js';
 import { deletedDigests } from './report/outputs.js';
 import { planLines, whyNoPlan } from './report/plan-file.js';
 import {
@@ -30,13 +31,15 @@ import {
 import type { Run } from './report/run.js';
 import { headline } from './report/sections/headline.js';
 import { DRY_RUN_DELETES } from './report/sections/unseen.js';
-import { problems, refusals, sentence, totals } from './report/totals.js';
+import { problems, sentence, totals } from './report/totals.js';
 import { count } from './report/words.js';
 import { runStages } from './stages.js';
 import { runUndo } from './undo.js';
 
 /** GitHub shows ten annotations of a step, and the summary has them all. */
 const MOST_ANNOTATIONS = 10;
+const PROBLEMS = 'Problems';
+const HELD_BACK = 'What would hold a real run back';
 /** Long enough for every sentence of a registry that is worth reading. */
 const QUOTE = 300;
 
@@ -84,6 +87,9 @@ export async function main(): Promise<boolean> {
         ...tools,
         onChosen: (repositories) => {
           announce(settings, repositories, log);
+          if (settings.applyPlan !== undefined && named.approval !== undefined) {
+            log.info(carriesOut(named.approval, settings.applyPlan, systemClock.now()));
+          }
         },
       });
       // It may have been told to stop only now, with everything done.
@@ -172,20 +178,25 @@ async function report(
   [...read.warnings, ...(read.ledger?.warnings ?? [])].forEach((warning) => {
     log.warning(warning);
   });
-  if (read.dryRun) {
-    const found = refusals(read).map(
-      (refusal) => `a real run would refuse this: ${sentence(refusal)}`,
-    );
-    annotate(found, (warning) => log.warning(warning), log);
-  }
   const { reportFile, planFile } = settings;
-  const unwritten = [
-    await tryToWrite('report-file', reportFile, reportLines(read, redact)),
+  const planned = withoutUnwrittenPlan(
+    read,
     (planFile === undefined ? undefined : whyNoPlan(read, redact)) ??
       (await tryToWrite('plan-file', planFile, planLines(read, redact))),
-  ].filter((failure) => failure !== undefined);
-  const run: Run = { ...read, failures: [...read.failures, ...unwritten] };
+  );
+  const run = withFailure(
+    planned,
+    await tryToWrite('report-file', reportFile, reportLines(planned, redact)),
+  );
+  if (run.dryRun) {
+    annotate(heldBack(run), (warning) => log.warning(warning), log, HELD_BACK);
+  }
   await publish(run, redact);
+  for (const line of [planWritten(run), savedIn(run)]) {
+    if (line !== undefined) {
+      log.info(line);
+    }
+  }
   const { cut } = deletedDigests(run);
   if (cut > 0) {
     log.warning(
@@ -194,9 +205,19 @@ async function report(
     );
   }
   const found = problems(run);
-  annotate(found.map(sentence), (problem) => log.error(problem), log);
+  annotate(found.map(sentence), (problem) => log.error(problem), log, PROBLEMS);
   log.info(headline(run, totals(run)));
   return found.length === 0;
+}
+
+function withFailure(run: Run, failure: string | undefined): Run {
+  return failure === undefined ? run : { ...run, failures: [...run.failures, failure] };
+}
+
+/** A plan that could not be written must not be spoken of. */
+function withoutUnwrittenPlan({ planFile: file, ...rest }: Run, failure: string | undefined): Run {
+  const isThere = failure === undefined && file !== undefined;
+  return withFailure({ ...rest, ...(isThere ? { planFile: file } : {}) }, failure);
 }
 
 /** @returns why it could not be written, if so */
@@ -229,14 +250,22 @@ async function reportUndo(
   });
   await publishUndo(run, redact);
   const found = restoreProblems(run);
-  annotate(found, (problem) => log.error(problem), log);
+  annotate(found, (problem) => log.error(problem), log, PROBLEMS);
   log.info(restoreHeadline(run));
   return found.length === 0;
 }
 
-function annotate(problems: readonly string[], tell: (problem: string) => void, log: Log): void {
-  problems.slice(0, MOST_ANNOTATIONS).forEach(tell);
-  if (problems.length > MOST_ANNOTATIONS) {
-    log.info(`${count(problems.length - MOST_ANNOTATIONS, 'more problem')} in the job summary`);
+/** @param section the heading in the job summary under which all of them stand */
+function annotate(
+  found: readonly string[],
+  tell: (one: string) => void,
+  log: Log,
+  section: string,
+): void {
+  found.slice(0, MOST_ANNOTATIONS).forEach(tell);
+  if (found.length > MOST_ANNOTATIONS) {
+    log.info(
+      `${String(found.length - MOST_ANNOTATIONS)} more in the job summary, under "${section}"`,
+    );
   }
 }

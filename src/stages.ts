@@ -19,7 +19,7 @@ import { withoutEntries } from './ledger/hiding.js';
 import { openLedger } from './ledger/ledger.js';
 import { observeSweep } from './ledger/observation.js';
 import type { Digest } from './oci/digest.js';
-import { unmatched } from './protection/protection.js';
+import { PROTECT, unmatched, type Protection } from './protection/protection.js';
 import { chooseApproved, chooseRepositories } from './registry/choice.js';
 import { createPusher } from './registry/pusher.js';
 import { createReader } from './registry/reader.js';
@@ -41,6 +41,7 @@ export type StageSettings = Pick<
   | 'maxDeletes'
   | 'verify'
   | 'backupDirectory'
+  | 'planFile'
   | 'ledgerRepository'
 >;
 
@@ -50,7 +51,7 @@ export interface Named {
   /** the plan that is to be carried out */
   readonly approval?: Approval;
   /** what `protect-files` named; it is in the settings' protection, too */
-  readonly pinned: Run['pinned'];
+  readonly pinned: Omit<Run['pinned'], 'unmet'>;
 }
 
 export interface StageTools {
@@ -210,8 +211,10 @@ export async function runStages(
   const repositories = surveys.map((survey) =>
     repositoryRun(survey, { outcomes, refusals, approval }),
   );
+  // Those in which this action failed are missing as well.
+  const notRead = chosen.length - surveys.length;
   const news = ledger?.news();
-  const everyRepositoryScanned = choice.isComplete && failures.length === 0;
+  const everyRepositoryScanned = choice.isComplete && notRead === 0;
   return {
     registry: registry.origin,
     dryRun,
@@ -219,7 +222,8 @@ export async function runStages(
     danglingReferrers,
     keepUntagged,
     ...(maxDeletes === undefined ? {} : { maxDeletes }),
-    pinned,
+    pinned: { ...pinned, unmet: unmet(protection, surveys) },
+    ...(settings.planFile === undefined ? {} : { planFile: settings.planFile }),
     ...(backup.isUsed ? { backup: backup.directory } : {}),
     ...(approval === undefined
       ? {}
@@ -233,18 +237,22 @@ export async function runStages(
     finishedAt: clock.now(),
     requests: transport.stats().requests,
     repositories,
+    unread: notRead,
     everyRepositoryScanned,
     unnameableRepositories: choice.unnameable,
     intake,
     ignoredCandidates: outside(intake.candidates, choice.repositories),
     untaggedListing: 'none',
     ...(news === undefined ? {} : { ledger: news }),
-    // In a run that left some out, an entry may well be meant for one of those.
-    warnings: everyRepositoryScanned
-      ? unmatched(protection, registry.host, choice.repositories).map(
-          (name) => `\`protect\` names \`${name}\`, which matches no repository of this registry`,
-        )
-      : [],
+    warnings: [
+      ...choice.warnings,
+      // In a run that left some out, an entry may well be meant for one of those.
+      ...(everyRepositoryScanned
+        ? unmatched(protection, registry.host, choice.repositories).map(
+            (name) => `\`protect\` names \`${name}\`, which matches no repository of this registry`,
+          )
+        : []),
+    ],
     failures: [...(news?.failures ?? []), ...failures],
   };
 }
@@ -273,6 +281,21 @@ function repositoryRun(
     ...(approved === undefined ? {} : { approved }),
     warnings,
   };
+}
+
+/** How many digests of files are in no repository, as far as was looked. */
+function unmet({ digests }: Protection, surveys: readonly Survey[]): number {
+  const left = new Set(
+    [...digests].flatMap(([digest, by]) => (by.some((one) => one !== PROTECT) ? [digest] : [])),
+  );
+  for (const { inventory } of surveys) {
+    for (const digest of left) {
+      if (inventory.manifests.has(digest)) {
+        left.delete(digest);
+      }
+    }
+  }
+  return left.size;
 }
 
 /** How many digests are named for other repositories than these. */

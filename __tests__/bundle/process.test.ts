@@ -118,27 +118,31 @@ it('says that no orphans were seen because nothing could be seen', async () => {
 });
 
 it.each([
-  ['warnings in a dry-run', 'true', 'warning', 0],
-  ['errors in a real run', 'false', 'error', 1],
-] as const)('annotates with ten %s, and points to the rest', async (_what, dryRun, kind, code) => {
-  const repositories = Array.from({ length: 12 }, (_, n) => `team/app-${n}`);
-  for (const repository of repositories) {
-    seed(registry.state, repository, orphan, 'latest');
-    seed(registry.state, repository, kept, 'latest');
-  }
-  const run = await runAction({
-    'registry-url': registry.url,
-    digests: repositories.map((repository) => `${repository}@${orphan.digest}`).join('\n'),
-    'max-deletes': '1%',
-    'dry-run': dryRun,
-  });
-  expect(run.exitCode).toBe(code);
-  expect(run.log.match(new RegExp(`^::${kind}::`, 'gm'))).toHaveLength(10);
-  expect(run.log).toContain('2 more problems in the job summary');
-  for (const repository of repositories) {
-    expect(run.summary).toContain(repository);
-  }
-});
+  ['warnings in a dry-run', 'true', 'warning', 0, 'What would hold a real run back'],
+  ['errors in a real run', 'false', 'error', 1, 'Problems'],
+] as const)(
+  'annotates with ten %s, and points to the rest',
+  async (_what, dryRun, kind, code, section) => {
+    const repositories = Array.from({ length: 12 }, (_, n) => `team/app-${n}`);
+    for (const repository of repositories) {
+      seed(registry.state, repository, orphan, 'latest');
+      seed(registry.state, repository, kept, 'latest');
+    }
+    const run = await runAction({
+      'registry-url': registry.url,
+      digests: repositories.map((repository) => `${repository}@${orphan.digest}`).join('\n'),
+      'max-deletes': '1%',
+      'dry-run': dryRun,
+    });
+    expect(run.exitCode).toBe(code);
+    expect(run.log.match(new RegExp(`^::${kind}::`, 'gm'))).toHaveLength(10);
+    expect(run.log).toContain(`2 more in the job summary, under "${section}"`);
+    expect(run.summary).toContain(`### ${section}`);
+    for (const repository of repositories) {
+      expect(run.summary).toContain(repository);
+    }
+  },
+);
 
 it('keeps secrets that a registry sends back out of log, summary and report', async () => {
   const password = 'c0rrect-horse&battery+staple';

@@ -63,9 +63,9 @@ function expectRed(run: ActionRun, refusals: readonly string[], outputs: Record<
 }
 
 /** A dry-run that says what a real run would refuse, and is green. */
-function expectWarned(run: ActionRun, refusals: readonly string[]): void {
+function expectWarned(run: ActionRun, refusals: readonly string[], who = 'a real run'): void {
   const said = refusals.map((words) =>
-    expect.stringMatching(new RegExp(`^a real run would refuse this: ${quoted(words)}`)),
+    expect.stringMatching(new RegExp(`^${who} would refuse this: ${quoted(words)}`)),
   );
   expect(warningsOf(run)).toEqual(said);
   expectInSummary(run, '### What would hold a real run back', refusals);
@@ -168,8 +168,8 @@ describeWith('docker-registry', dockerRegistry, 'more deletes than may be', () =
   });
 
   const refused = [
-    'much/just: nothing is deleted here: 21 of the 41 manifests that are known would go, and `max-deletes` allows 50%',
-    'much/lost: nothing is deleted here: 30 of the 40 manifests that are known would go, and `max-deletes` allows 50%',
+    'much/just: nothing is deleted here: 21 of the 41 manifests that are known would go, more than half, which is the limit unless `max-deletes` says otherwise',
+    'much/lost: nothing is deleted here: 30 of the 40 manifests that are known would go, more than half, which is the limit unless `max-deletes` says otherwise',
   ];
 
   // The tests of this block follow each other as the runs of a workflow do.
@@ -294,7 +294,12 @@ describe('limits (in memory)', () => {
 
     async function planned() {
       const registry = await start({ [APP]: lost });
-      expectWarned(await clean(registry, { ...inputs, 'dry-run': 'true' }), [refused]);
+      const made = await clean(registry, { ...inputs, 'dry-run': 'true' });
+      expectWarned(made, [refused], 'a run without the plan');
+      expect(made.summary).toMatch(
+        /^## The plan lists 30 orphan manifests in 1 repository; a run without it would delete none of them\n/,
+      );
+      expect(made.log).toContain(`the plan of 30 manifests was written to ${file('plan.json')}`);
       expect(readFileSync(file('plan.json'), 'utf8')).toContain(
         '"refusal":"nothing is deleted here: 30 of the 40 manifests',
       );
@@ -315,6 +320,12 @@ describe('limits (in memory)', () => {
       for (const limit of ['29', '74%']) {
         const done = await clean(registry, { ...apply, 'max-deletes': limit });
         expectRed(done, ['`max-deletes` allows'], { 'deleted-count': '0', 'failed-count': '30' });
+        expect(errorsOf(done)).toEqual([
+          expect.stringContaining('If the plan is right, raise `max-deletes`, or leave it out'),
+        ]);
+        expect(done.log).toMatch(
+          /apply-plan: the plan in .*plan\.json, made .* ago, lists 30 manif/,
+        );
         expect(manifestsIn(registry)).toEqual(before);
       }
       const dry = await clean(registry, { ...apply, 'max-deletes': '29', 'dry-run': 'true' });
@@ -408,7 +419,7 @@ describeWith('docker-registry', dockerRegistry, 'a repository that was emptied',
     const planFile = file('plan.json');
     expectRed(await clean(registry), [noTags(APP, 3)], { 'deleted-count': '0' });
     const dry = await clean(registry, { 'dry-run': 'true', 'plan-file': planFile });
-    expectWarned(dry, [noTags(APP, 3)]);
+    expectWarned(dry, [noTags(APP, 3)], 'a run without the plan');
     expect(readFileSync(planFile, 'utf8')).toContain('"refusal":"nothing is deleted here: no tag');
     const shown = await clean(registry, { 'dry-run': 'true', 'apply-plan': planFile });
     expectGreen(shown, { 'orphans-found': '3' });

@@ -86,7 +86,7 @@ describe.each(tokenRegistries)('$name', ({ name, program }) => {
       const run = await clean(gate, { ...login, 'dry-run': 'true' });
       const what = "these credentials can't delete in team/app";
       expect(lines(run.log, 'warning')).toEqual([
-        expect.stringContaining(`a real run would refuse this: ${what}: asked for`),
+        expect.stringContaining(`a real run would delete nothing there: ${what}: asked for`),
       ]);
       expect(run.log).toContain('the token server grants only `pull` there');
       expect(run.summary).toMatch(/these credentials can't delete in `?team\/app/);

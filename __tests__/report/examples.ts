@@ -1,6 +1,7 @@
 /**
  * Runs made up for the report's tests: a clean one, a dry-run that could see little, one with trouble, the first
- * of all, one in which every brake held, for real and as a dry-run, and one that carried out a plan.
+ * of all, one in which every brake held, for real, as a dry-run, and as one that wrote its plan, and one that
+ * carried out a plan.
  */
 import type { Refusal } from '../../src/cleanup/brakes.js';
 import type { Inventory } from '../../src/cleanup/inventory.js';
@@ -132,11 +133,12 @@ export function run(repositories: readonly RepositoryRun[], more: Partial<Run> =
     gracePeriod: DAY,
     danglingReferrers: 'keep',
     keepUntagged: 0,
-    pinned: { files: 0, digests: 0 },
+    pinned: { files: 0, digests: 0, unmet: 0 },
     startedAt: NOW - 12_000,
     finishedAt: NOW,
     requests: 421,
     repositories,
+    unread: 0,
     everyRepositoryScanned: true,
     unnameableRepositories: 0,
     intake: { candidates: new Map(), understood: 0, notUnderstood: 0, examples: [] },
@@ -447,7 +449,7 @@ export function guardedRun(): Run {
     {
       keepUntagged: 1,
       maxDeletes: { kind: 'share', percent: 33.5, exempt: 0 },
-      pinned: { files: 4, digests: 31 },
+      pinned: { files: 4, digests: 31, unmet: 28 },
       backup: '/home/runner/work/_temp/manifest-backup',
       ledger: ledger({ written: 2 }),
       failures: [
@@ -473,6 +475,11 @@ export function guardedDryRun(): Run {
       refusing('team/locked', 1, { kind: 'no-rights', why }),
     ],
   };
+}
+
+/** The same dry-run, which wrote its plan for somebody to approve. */
+export function planningDryRun(): Run {
+  return { ...guardedDryRun(), planFile: 'plan.json' };
 }
 
 /** A run that carried out a plan of the day before, after which much had changed. */

@@ -111,7 +111,7 @@ const whole = run(
   {
     keepUntagged: 3,
     maxDeletes: { kind: 'share', percent: 33.5, exempt: 20 },
-    pinned: { files: 2, digests: 9 },
+    pinned: { files: 2, digests: 9, unmet: 4 },
     backup: '/tmp/backup',
     applied: { createdAt: NOW - HOUR, ignored: 4 },
     warnings: ['odd'],
@@ -209,7 +209,7 @@ describe('the JSON report', () => {
       expect(refused.map(({ refusal }) => refusal)).toEqual(
         REFUSALS.toSorted((a, b) => (a.kind < b.kind ? -1 : 1)).map((refusal) => ({
           ...refusal,
-          text: whyRefused(refusal),
+          text: whyRefused(refusal, refusing('refused', 1, refusal), whole),
         })),
       );
       for (const { orphans } of refused) {
@@ -251,7 +251,7 @@ describe('the JSON report', () => {
   it('tells what the run was asked for and what it left behind', () => {
     expect(reportJson(whole)).toMatchObject({
       settings: { keepUntagged: 3, maxDeletes: { kind: 'share', percent: 33.5, exempt: 20 } },
-      pinned: { files: 2, digests: 9 },
+      pinned: { files: 2, digests: 9, unmet: 4 },
       backup: '/tmp/backup',
       appliedPlan: { createdAt: '2026-11-23T02:00:00.000Z', ignored: 4 },
       totals: { refused: 5, healed: 1, failed: 7 },
@@ -262,6 +262,13 @@ describe('the JSON report', () => {
     expect(least).not.toHaveProperty('backup');
     expect(least).not.toHaveProperty('appliedPlan');
     expect(JSON.stringify(reportJson(cleanRun()))).not.toContain('"unverified"');
+  });
+
+  it('tells what was worth a warning, and what was not looked at', () => {
+    expect(reportJson(run([], { warnings: ['odd'], unread: 2 }))).toMatchObject({
+      warnings: ['odd'],
+      visibility: { unreadRepositories: 2 },
+    });
   });
 
   it.each([Number.NaN, 9e15, -9e15])(

@@ -12,6 +12,7 @@ import {
   orphan,
   outcome,
   plan,
+  planningDryRun,
   run,
 } from './examples.js';
 
@@ -58,6 +59,7 @@ it('tells what became of each orphan, and what could not be read', () => {
 it.each([
   [guardedRun(), 'not deleted sha256:'],
   [guardedDryRun(), 'would not delete sha256:'],
+  [planningDryRun(), 'would delete with the plan only: sha256:'],
 ])('tells what stays because its repository is held back', (made, start) => {
   const emptied = made.repositories.filter(({ refusal }) => refusal?.kind === 'no-tags');
   const lines = emptied.flatMap((each) => repositoryLines(each, made));

@@ -25,6 +25,7 @@ import {
   NOW,
   orphan,
   plan,
+  planningDryRun,
   run,
   troubledRun,
 } from './examples.js';
@@ -135,6 +136,12 @@ describe('the plan file', () => {
       ['team/locked', expect.stringContaining("can't delete in team/locked")],
       ['team/web', ''],
     ]);
+  });
+
+  it('advises nobody who has it to make one', () => {
+    const text = written(planningDryRun());
+    expect(text).toContain('carry it out with `apply-plan`');
+    expect(text).not.toContain('plan-file');
   });
 
   it('holds a manifest that was not read by its digest alone', () => {

@@ -1,16 +1,21 @@
 import { describe, expect, it } from '@jest/globals';
 
-import type { Refusal } from '../../src/cleanup/brakes.js';
+import { DEFAULT_MAX_DELETES, type Refusal } from '../../src/cleanup/brakes.js';
+import type { Digest } from '../../src/oci/digest.js';
 import { prose } from '../../src/report/markdown.js';
-import { whyRefused } from '../../src/report/refusals.js';
+import { whyRefused, type Circumstances } from '../../src/report/refusals.js';
 import { problems, refusals, sentence, totals } from '../../src/report/totals.js';
-import { guardedDryRun, guardedRun, refusing, run } from './examples.js';
+import { d, guardedDryRun, guardedRun, inventory, refusing, run } from './examples.js';
 
 const NO_TAGS: Refusal = { kind: 'no-tags', remembered: 1 };
 const SHARE: Refusal = { kind: 'share', orphans: 1_234, manifests: 2_000, percent: 33.5 };
 const COUNT: Refusal = { kind: 'count', orphans: 1_234, count: 1_000 };
 const NO_DELETES: Refusal = { kind: 'no-deletes', why: 'DELETE answered 405. Switch it on' };
 const NO_RIGHTS: Refusal = { kind: 'no-rights', why: "these credentials can't delete in a" };
+
+/** As `refusing` makes it: no tag at all is left. */
+const why = (refusal: Refusal, of: Circumstances = run([]), tags = new Map<string, Digest>()) =>
+  whyRefused(refusal, { inventory: inventory('a', { tags }) }, of);
 
 describe('why nothing is deleted', () => {
   it.each([
@@ -21,20 +26,63 @@ describe('why nothing is deleted', () => {
     [NO_DELETES, 'this registry refuses deletes', 'Switch it on'],
     [NO_RIGHTS, "these credentials can't delete in a", ''],
   ])('of %j says what was found, and what to do', (refusal, found, advice) => {
-    expect(whyRefused(refusal)).toContain(found);
-    expect(whyRefused(refusal)).toContain(advice);
+    expect(why(refusal)).toContain(found);
+    expect(why(refusal)).toContain(advice);
+  });
+
+  it('of a brake that nobody asked for says that it is the default', () => {
+    const maxDeletes = DEFAULT_MAX_DELETES;
+    const refusal: Refusal = { kind: 'share', orphans: 21, manifests: 41, percent: 50 };
+    const made = run([refusing('a', 21, refusal)], { maxDeletes });
+    expect(problems(made).map(({ what }) => what)).toEqual([
+      'nothing is deleted here: 21 of the 41 manifests that are known would go, more than half, which is the limit ' +
+        'unless `max-deletes` says otherwise (repositories where no more than 20 would go are not asked). Look at what ' +
+        'was found, in the summary or the `report-file`. If it is right, raise `max-deletes` for one run, or let a ' +
+        'dry-run write its plan to a `plan-file` and carry that out with `apply-plan`',
+    ]);
+    const given = run([], { maxDeletes: { kind: 'share', percent: 50, exempt: 0 } });
+    expect(why(refusal, given)).toContain('would go, and `max-deletes` allows 50%. Look');
+    const other = run([], { maxDeletes: { kind: 'share', percent: 12.5, exempt: 3 } });
+    expect(why({ ...refusal, percent: 12.5 }, other)).toContain('more than 12.5%, which is');
+  });
+
+  it('tells nobody who carries a plan out to carry one out', () => {
+    const applied = run([], { applied: { createdAt: 0, ignored: 0 } });
+    for (const refusal of [SHARE, COUNT]) {
+      expect(why(refusal, applied)).toMatch(
+        /If the plan is right, raise `max-deletes`, or leave it out: a plan has no limit unless one is given$/,
+      );
+      expect(why(refusal, applied)).not.toContain('apply-plan');
+    }
+  });
+
+  it('tells no dry-run that has just written its plan to write it', () => {
+    const planning = run([], { dryRun: true, planFile: 'plan.json' });
+    for (const refusal of [NO_TAGS, SHARE, COUNT]) {
+      expect(why(refusal, planning)).toContain('`apply-plan`');
+      expect(why(refusal, planning)).not.toContain('plan-file');
+      expect(why(refusal)).toContain('`plan-file`');
+    }
+  });
+
+  it('says that tags are left, where those of signatures are', () => {
+    const tags = new Map([[`sha256-${'0'.repeat(64)}.sig`, d('signature')]]);
+    expect(why(NO_TAGS, run([]), tags)).toContain(
+      'nothing is deleted here: no tag is left but those of signatures and the like, and the ledger',
+    );
+    expect(why(NO_TAGS)).toContain('nothing is deleted here: no tag is left, and the ledger');
   });
 
   it.each([NO_TAGS, SHARE, COUNT])('of %j fits an annotation whole', (refusal) => {
     const [problem] = problems(run([refusing('a', 1, refusal)]));
-    expect(problem?.what).toBe(whyRefused(refusal));
+    expect(problem?.what).toBe(why(refusal));
   });
 
   it.each([NO_TAGS, SHARE, COUNT])(
     'of %j shows the names of inputs as such in Markdown',
     (refusal) => {
-      expect(prose(whyRefused(refusal))).toContain('`apply-plan`');
-      expect(prose(whyRefused(refusal))).not.toContain('ˋ');
+      expect(prose(why(refusal))).toContain('`apply-plan`');
+      expect(prose(why(refusal))).not.toContain('ˋ');
     },
   );
 });
@@ -47,13 +95,13 @@ describe('the refusals of a run', () => {
     );
 
   it.each([COUNT, NO_DELETES])('are said once where they are of the whole run: %j', (refusal) => {
-    expect(problems(all(refusal))).toEqual([{ kind: 'refused', what: whyRefused(refusal) }]);
+    expect(problems(all(refusal))).toEqual([{ kind: 'refused', what: why(refusal) }]);
     expect(refusals(all(refusal, { dryRun: true }))).toHaveLength(1);
   });
 
   it.each([NO_TAGS, SHARE])('are said of each repository otherwise, by name: %j', (refusal) => {
     expect(problems(all(refusal)).map(sentence)).toEqual(
-      ['a', 'b'].map((name) => `${name}: ${whyRefused(refusal)}`),
+      ['a', 'b'].map((name) => `${name}: ${why(refusal)}`),
     );
   });
 
@@ -108,9 +156,9 @@ describe('the refusals of a run', () => {
   });
 
   it('are single lines, whatever a registry says', () => {
-    const why = 'a\r\n::error::x\u2028\u001b[2J';
+    const said = 'a\r\n::error::x\u2028\u001b[2J';
     for (const kind of ['no-deletes', 'no-rights'] as const) {
-      const made = run([refusing('a', 1, { kind, why })]);
+      const made = run([refusing('a', 1, { kind, why: said })]);
       const [one] = [...problems(made), ...refusals(made)].map(({ what }) => what);
       expect(one).toContain('::error::x');
       expect(one).not.toMatch(/[\p{Cc}\p{Zl}]/u);

@@ -29,6 +29,7 @@ import {
   orphan,
   outcome,
   plan,
+  planningDryRun,
   refusing,
   run,
   troubledRun,
@@ -61,6 +62,23 @@ function nothing(): RepositoryRun {
   return { inventory: inventory('a'), plan: plan('a'), warnings: [] };
 }
 
+/** In which something could not be read, so nothing is an orphan. */
+function unread(...approved: readonly string[]): RepositoryRun {
+  const gaps = [{ what: 'tag v1', why: 'it answered 500' }];
+  return {
+    inventory: inventory('c', { gaps, manifests: byDigest(image('kept')) }),
+    plan: plan('c'),
+    approved: new Set(approved.map(d)),
+    warnings: [],
+  };
+}
+
+/** The first line under the section of that title. */
+function under(title: string, of: Run): string | undefined {
+  const [, rest] = renderSummary(of).split(`### ${title}\n\n`);
+  return rest?.split('\n', 1)[0];
+}
+
 describe('renderSummary', () => {
   it.each([
     { name: 'clean', made: cleanRun() },
@@ -69,6 +87,7 @@ describe('renderSummary', () => {
     { name: 'first', made: firstRun() },
     { name: 'guarded', made: guardedRun() },
     { name: 'guarded-dry', made: guardedDryRun() },
+    { name: 'planning', made: planningDryRun() },
     { name: 'applied', made: appliedRun() },
   ])('of the $name run is as in expected/$name.txt', ({ name, made }) => {
     expect(renderSummary(made)).toBe(expected(name));
@@ -148,8 +167,57 @@ describe('renderSummary', () => {
       applied([], { repositories: [], applied: { createdAt: NOW - DAY, ignored: 3 } }),
     ],
     [
-      '## No repository of the plan was looked at (with 1 problem)',
-      applied([], { repositories: [], failures: ['the run was told to stop'] }),
+      '## Deleted nothing: 2 of 2 repositories were not read (with 1 problem)',
+      applied([], { repositories: [], unread: 2, failures: ['the run was told to stop'] }),
+    ],
+    [
+      '## Deleted nothing: 1 of 2 repositories could not be read whole; nothing of the plan is an orphan any more in the other (with 1 problem)',
+      applied([], { repositories: [unread('x'), nothing()] }),
+    ],
+    // "0 orphans" must never mean "could not look".
+    [
+      '## Deleted nothing: 1 of 1 repository could not be read whole (with 1 problem)',
+      run([unread()]),
+    ],
+    [
+      '## Would delete nothing: 1 of 3 repositories could not be read whole; no orphans in the other 2 (with 1 problem)',
+      run([unread(), nothing(), nothing()], { dryRun: true }),
+    ],
+    [
+      '## Deleted nothing: 1 of 2 repositories was not read; no orphans in the other',
+      run([nothing()], { unread: 1 }),
+    ],
+    [
+      '## Deleted nothing: 2 of 4 repositories were not read, and 1 could not be read whole; no orphans in the other (with 1 problem)',
+      run([nothing(), unread()], { unread: 2 }),
+    ],
+    [
+      '## The plan lists 1 orphan manifest in 1 repository: 2 kB would be freed',
+      run([ended({}, ['x'])], { dryRun: true, planFile: 'plan.json' }),
+    ],
+    [
+      '## The plan lists 3 orphan manifests in 2 repositories; a run without it would delete 1 of them',
+      run([ended({}, ['x']), held], { dryRun: true, planFile: 'plan.json' }),
+    ],
+    [
+      '## The plan lists 2 orphan manifests in 1 repository; a run without it would delete none of them',
+      run([held], { dryRun: true, planFile: 'plan.json' }),
+    ],
+    [
+      '## No orphans among the 0 manifests that could be seen',
+      run([nothing()], { dryRun: true, planFile: 'plan.json' }),
+    ],
+    [
+      '## 1 image broke: see "Problems". Deleted 1 orphan manifest in 1 repository: 2 kB will be freed (with 1 problem)',
+      run([ended({ deleted: [d('x')], broken: [{ what: 'tag v1', why: 'gone' }] }, ['x'])]),
+    ],
+    [
+      '## 2 images or parts of images broke: see "Problems". Deleted none of 1 orphan manifest (with 3 problems)',
+      run([
+        ended({ failed: [refused], broken: ['v1', 'v2'].map((what) => ({ what, why: 'gone' })) }, [
+          'x',
+        ]),
+      ]),
     ],
     [
       '## No repository was scanned (with 1 problem)',
@@ -175,6 +243,67 @@ describe('renderSummary', () => {
     const candidates = new Map([['team/api', new Set([d('team/api 1.0')])]]);
     const intake = { candidates, understood: 1, notUnderstood: 0, examples: [] };
     expect(renderSummary({ ...firstRun(), intake })).not.toContain(warning);
+  });
+
+  it('says what whoever approves a plan lets happen', () => {
+    const planning = (...repositories: readonly RepositoryRun[]) =>
+      under('The plan', run(repositories, { dryRun: true, planFile: 'out/plan.json' }));
+    const start = 'It was written to `out/plan.json` and lists';
+    expect(planning(ended({}, ['x']))).toBe(
+      `${start} 1 manifest in 1 repository. A run with \`apply-plan\` deletes it if it is still an orphan then. ` +
+        'Whoever approves the plan approves that. `max-deletes` limits that run only if it is given there.',
+    );
+    expect(planning(held)).toContain('A run without the plan would refuse to delete any of them:');
+    expect(planning(ended({}, ['x']), held)).toContain('would refuse to delete 2 of them: see');
+    const locked = refusing('locked', 1, { kind: 'no-rights', why: 'no' });
+    expect(planning(locked)).toContain("These credentials can't delete it: that run needs others.");
+    expect(planning(locked)).not.toContain('would refuse');
+    expect(planning(nothing())).toBe(`${start} nothing, so there is nothing to approve.`);
+    expect(planning(unread())).toContain(
+      'It has nothing of repositories that could not be read whole: see "Problems".',
+    );
+    expect(renderSummary(guardedDryRun())).not.toContain('### The plan');
+  });
+
+  it('gives a dry-run that wrote its plan no advice to write one, and says what is in it', () => {
+    const text = renderSummary(planningDryRun());
+    expect(text).not.toMatch(/`plan-file`|A real run would leave|What a real run would not delete/);
+    expect(text).toContain(
+      '### What a run without the plan would not delete\n\nThese are in the plan as well',
+    );
+    expect(text).toContain('`team/halved` (refused without the plan)');
+    const all = run([held], { dryRun: true, planFile: 'plan.json' });
+    expect(renderSummary(all)).toContain('### To free the disk');
+  });
+
+  it('warns of collecting the garbage where an image broke, or may have', () => {
+    const broken = [{ what: 'tag v1', why: 'gone' }];
+    for (const ends of [
+      { deleted: [d('x')], broken },
+      { failed: [refused], broken },
+      { deleted: [d('x')], unverified: true },
+    ]) {
+      const text = renderSummary(run([ended(ends, ['x'])]));
+      expect(text).not.toContain('registry garbage-collect');
+      expect(text).toMatch(
+        /\n### To free the disk\n\nDo not collect the registry's garbage before .*\n$/,
+      );
+      expect(text.match(/do not collect the registry's garbage/gi)).toHaveLength(2);
+    }
+    expect(renderSummary(troubledRun())).toContain('Do not let it do so before the problems');
+    expect(renderSummary(run([ended({ deleted: [d('x')] }, ['x'])]))).toContain(
+      'registry garbage-collect',
+    );
+  });
+
+  it('shows a grace period that is switched off as that', () => {
+    expect(renderSummary({ ...cleanRun(), gracePeriod: 0 })).toContain('Grace period: off.');
+    expect(renderSummary(cleanRun())).toContain('Grace period: 1 day.');
+  });
+
+  it('has the warnings of the run as a whole before all others', () => {
+    const made = { ...troubledRun(), warnings: ['`repositories` matches <b>'] };
+    expect(under('Warnings (3)', made)).toBe('- `repositories` matches `<b>`');
   });
 
   it('warns of the ledger first, and lets nothing of a registry out of it', () => {
@@ -207,6 +336,9 @@ describe('renderSummary', () => {
     );
     expect(renderSummary(troubledRun())).toContain(
       '7 named manifests in repositories that `repositories` leaves out were ignored.',
+    );
+    expect(renderSummary({ ...appliedRun(), ignoredCandidates: 1 })).toContain(
+      '1 named manifest in repositories that were not looked at was ignored.',
     );
   });
 
@@ -256,11 +388,20 @@ describe('renderSummary', () => {
   });
 
   it('says of protect-files what they named, also where that saved nothing', () => {
-    const text = renderSummary({ ...cleanRun(), pinned: { files: 1, digests: 2 } });
-    expect(text).toContain(
-      '`protect-files` named 2 digests in 1 file. None of them had to be saved here: what was found of them has a tag.',
+    const said = (digests: number, unmet: number) =>
+      under('What is protected', { ...cleanRun(), pinned: { files: 1, digests, unmet } });
+    const tagged = 'What was found of them has a tag, and would stay without it.';
+    const none =
+      'found in none of the repositories that were looked at (a digest without a tag is looked for only where something would go).';
+    expect(said(2, 0)).toBe(`\`protect-files\` named 2 digests in 1 file. ${tagged}`);
+    expect(said(2, 1)).toBe(
+      `\`protect-files\` named 2 digests in 1 file. 1 of 2 digests was ${none} ${tagged}`,
     );
-    expect(renderSummary(cleanRun())).not.toContain('What is protected');
+    expect(said(1, 1)).toBe(
+      `\`protect-files\` named 1 digest in 1 file. 1 of 1 digest was ${none} So it protects nothing here.`,
+    );
+    expect(said(0, 0)).toBe('`protect-files` named 0 digests in 1 file: it protects nothing.');
+    expect(under('What is protected', cleanRun())).toBeUndefined();
   });
 
   it('names every manifest that a file saved, and only counts what the input protects whole', () => {
@@ -293,13 +434,69 @@ describe('renderSummary', () => {
   });
 
   it.each([
-    [NOW - 12_000 - DAY, ' that was made 1 day before it'],
+    [NOW - 12_000 - DAY, ' that was made 1 day earlier'],
     [NOW + DAY, ''],
     [Number.NaN, ''],
   ])('is not lost for a plan of %d', (createdAt, made) => {
     expect(renderSummary(applied(['x'], { applied: { createdAt, ignored: 0 } }))).toContain(
-      `This run carried out the plan of \`apply-plan\`${made}, and nothing else. 1 manifest of it was left`,
+      `Nothing of the plan of \`apply-plan\`${made} was still to be deleted. 1 manifest of it was left, for the reason that stands beside it:`,
     );
+  });
+
+  it.each<[string, readonly RepositoryRun[], Partial<Run>]>([
+    [
+      'This run carried out the plan of `apply-plan`, and nothing else.',
+      [ended({ deleted: [d('x')] }, ['x'])],
+      {},
+    ],
+    [
+      'This run carried out a part of the plan of `apply-plan`, and nothing else: see "Problems".',
+      [ended({ deleted: [d('x')] }, ['x']), unread('y')],
+      {},
+    ],
+    [
+      'This run carried out a part of the plan of `apply-plan`, and nothing else: see "Problems".',
+      [ended({ deleted: [d('x')], failed: [{ digest: d('y'), why: 'no' }] }, ['x', 'y'])],
+      {},
+    ],
+    ['This run deleted nothing of the plan of `apply-plan`: see "Problems".', [held], {}],
+    [
+      'A real run would carry out the plan of `apply-plan`, and nothing else.',
+      [ended({}, ['x'])],
+      { dryRun: true },
+    ],
+    [
+      'A real run would carry out a part of the plan of `apply-plan`, and nothing else: see "What would hold a real run back".',
+      [ended({}, ['x']), held],
+      { dryRun: true },
+    ],
+    [
+      'A real run would delete nothing of the plan of `apply-plan`: see "What would hold a real run back" and "Problems".',
+      [held, unread('y')],
+      { dryRun: true },
+    ],
+    [
+      'Nothing of the plan of `apply-plan` was carried out: 1 of 1 repository could not be read whole, see "Problems".',
+      [unread('x')],
+      {},
+    ],
+    [
+      'Nothing of the plan of `apply-plan` would be carried out: 1 of 1 repository was not read, see "Problems".',
+      [],
+      { unread: 1, dryRun: true },
+    ],
+    [
+      'Nothing of the plan of `apply-plan` was carried out: no repository of it was looked at.',
+      [],
+      {},
+    ],
+    ['Nothing of the plan of `apply-plan` was still to be deleted.', [nothing()], {}],
+  ])('says how far it came with a plan: %s', (said, repositories, more) => {
+    // A time that tells nothing.
+    const made = { applied: { createdAt: Number.NaN, ignored: 0 }, ...more };
+    const text = under('The plan', run(repositories, made)) ?? '';
+    expect(text.slice(0, said.length)).toBe(said);
+    expect(text).not.toContain('has changed since');
   });
 
   it('says of a plan that nothing of it had to be left', () => {
@@ -381,7 +578,7 @@ function hugeRun(orphans: number, text = EVIL, repositories = 3_000): Run {
     failures: [text],
     backup: text,
     applied: { createdAt: NOW, ignored: 1 },
-    pinned: { files: 1, digests: 1 },
+    pinned: { files: 1, digests: 1, unmet: 0 },
     intake: {
       candidates: new Map(),
       understood: 1,
@@ -442,7 +639,11 @@ describe('the summary of any run', () => {
       fc.property(fc.integer({ min: 2_000, max: 200_000 }), (limit) => {
         const text = renderSummary(made, limit);
         expect(Buffer.byteLength(text)).toBeLessThanOrEqual(limit);
-        expect(text.startsWith('## Deleted 3,240 of 3,301 orphan manifests')).toBe(true);
+        expect(
+          text.startsWith(
+            '## 1 image broke: see "Problems". Deleted 3,240 of 3,301 orphan manifests',
+          ),
+        ).toBe(true);
         expect(text).toContain('### Problems');
       }),
       { numRuns: 15 },

@@ -108,9 +108,18 @@ describe('problems', () => {
     ]);
   });
 
+  it('say what to do about an image that broke, however long the reason is', () => {
+    const broken = [{ what: 'tag v1', why: 'x'.repeat(1_000) }];
+    const [problem] = problems(run([{ ...everyEnd, outcome: outcome('a', { broken }) }]));
+    expect(problem?.what).toHaveLength(500);
+    expect(problem?.what).toMatch(
+      /Do not collect .* push that image again, or run with `restore-from`/,
+    );
+  });
+
   it('count what was not tried by its cause', () => {
     expect(problems(run([everyEnd])).map(sentence)).toEqual([
-      'a: tag v1 no longer resolves after the clean-up: answered 404.',
+      "a: tag v1 no longer resolves after the clean-up. Do not collect the registry's garbage: push that image again, or run with `restore-from` the backup. What was found: answered 404.",
       `a: ${d('failed').slice(0, 19)} couldn't be deleted: answered 500.`,
       'a: 2 orphans not deleted (called off)',
       'a: 1 orphan not deleted (the run ended before its turn came)',

@@ -65,6 +65,7 @@ function document(run: Run): LazyJson {
       untaggedListing: run.untaggedListing,
       everyRepositoryScanned: run.everyRepositoryScanned,
       unnameableRepositories: run.unnameableRepositories,
+      unreadRepositories: run.unread,
     },
     ...(run.ledger === undefined ? {} : { ledger: ledgerJson(run.ledger) }),
     intake: {
@@ -90,7 +91,7 @@ function document(run: Run): LazyJson {
     repositories: lazily(repositoriesByName(run), (repository) =>
       repositoryJson(
         repository,
-        run.dryRun,
+        run,
         sums.freedBytesByRepository.get(repository.inventory.repository) ?? 0,
       ),
     ),
@@ -122,8 +123,9 @@ function numbers(counts: Counts): Record<keyof Counts, number> {
   return { ...found, refused, healed, broken, kept, gaps };
 }
 
-function repositoryJson(repository: RepositoryRun, dryRun: boolean, freed: number): LazyJson {
+function repositoryJson(repository: RepositoryRun, run: Run, freed: number): LazyJson {
   const { inventory, plan, outcome, warnings } = repository;
+  const { dryRun } = run;
   const describe = describer(inventory);
   return {
     repository: inventory.repository,
@@ -144,7 +146,12 @@ function repositoryJson(repository: RepositoryRun, dryRun: boolean, freed: numbe
     }),
     ...(repository.refusal === undefined
       ? {}
-      : { refusal: { ...repository.refusal, text: whyRefused(repository.refusal) } }),
+      : {
+          refusal: {
+            ...repository.refusal,
+            text: whyRefused(repository.refusal, repository, run),
+          },
+        }),
     ...(repository.approved === undefined
       ? {}
       : { left: lazily(leftOf(repository), ({ digest, why }) => ({ digest, ...leftJson(why) })) }),

@@ -4,6 +4,7 @@ import { describer, label } from './describe.js';
 import { judge, type Fate } from './fate.js';
 import { leftOf, whyLeft } from './left.js';
 import { whyKept, whyOrphan } from './reasons.js';
+import { isPassedByPlan } from './refusals.js';
 import type { RepositoryRun, Run } from './run.js';
 import { countRepository } from './totals.js';
 import { age, count, duration, size } from './words.js';
@@ -22,7 +23,7 @@ export function repositoryLines(repository: RepositoryRun, run: Run): string[] {
       ...(manifest === undefined ? [] : [size(contentBytes(manifest))]),
       ...(old === undefined ? [] : [`built ${old} ago`]),
     ];
-    return `${became(fate, run)} ${digest} (${facts.join(', ')}): ${whyOrphan(reason)}`;
+    return `${became(fate, repository, run)} ${digest} (${facts.join(', ')}): ${whyOrphan(reason)}`;
   });
   return [
     `${count(counts.tags, 'tag')}, ${count(counts.manifests, 'manifest')} read, ` +
@@ -34,7 +35,7 @@ export function repositoryLines(repository: RepositoryRun, run: Run): string[] {
   ];
 }
 
-function became(fate: Fate, run: Run): string {
+function became(fate: Fate, { refusal }: RepositoryRun, run: Run): string {
   switch (fate.kind) {
     case 'planned':
       return 'would delete';
@@ -53,6 +54,9 @@ function became(fate: Fate, run: Run): string {
     case 'healed':
       return 'deleted and put back, because a push began to use it meanwhile:';
     case 'refused':
+      if (run.planFile !== undefined && refusal !== undefined && isPassedByPlan(refusal)) {
+        return 'would delete with the plan only:';
+      }
       return run.dryRun ? 'would not delete' : 'not deleted';
   }
 }

@@ -69,7 +69,7 @@ export function* planLines(run: Run, redact: (text: string) => string): Generato
     repositories: {
       *[Symbol.iterator]() {
         for (const repository of repositories) {
-          yield repositoryJson(repository);
+          yield repositoryJson(repository, run);
         }
       },
     },
@@ -78,11 +78,12 @@ export function* planLines(run: Run, redact: (text: string) => string): Generato
   yield '\n';
 }
 
-function repositoryJson({ inventory, plan, refusal }: RepositoryRun): LazyJson {
+function repositoryJson(repository: RepositoryRun, run: Run): LazyJson {
+  const { inventory, plan, refusal } = repository;
   const describe = describer(inventory);
   return {
     repository: plan.repository,
-    ...(refusal === undefined ? {} : { refusal: whyRefused(refusal) }),
+    ...(refusal === undefined ? {} : { refusal: whyRefused(refusal, repository, run) }),
     manifests: {
       *[Symbol.iterator]() {
         for (const { digest, reason } of plan.orphans) {

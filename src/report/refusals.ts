@@ -1,33 +1,68 @@
 /** Why nothing is deleted although there are orphans, and what to do about it. */
 import type { Refusal } from '../cleanup/brakes.js';
+import type { RepositoryRun, Run } from './run.js';
 import { count, number } from './words.js';
 
-const LOOK =
-  'Look at what was found, in the summary or the `report-file`. If it is right, raise `max-deletes` for one run, or ' +
-  'let a dry-run write its plan to a `plan-file` and carry that out with `apply-plan`';
+const LOOK = 'Look at what was found, in the summary or the `report-file`. If';
+
+/** What the advice depends on: no run is told to do what it does already. */
+export type Circumstances = Pick<Run, 'maxDeletes' | 'planFile' | 'applied'>;
 
 /** A sentence without its full stop; plain text that is safe in a log. */
-export function whyRefused(refusal: Refusal): string {
+export function whyRefused(
+  refusal: Refusal,
+  { inventory }: Pick<RepositoryRun, 'inventory'>,
+  run: Circumstances,
+): string {
   switch (refusal.kind) {
     case 'no-tags':
       return (
-        `nothing is deleted here: no tag is left, and the ledger remembers ${count(refusal.remembered, 'manifest')} ` +
-        'that tags led to, so the list of tags may be wrong. If the tags were removed on purpose, let a dry-run ' +
-        'write its plan to a `plan-file`, look at it, and carry it out with `apply-plan`'
+        // Those of the inventory are digest tags: an ordinary one would keep what it points at.
+        `nothing is deleted here: no tag is left${inventory.tags.size > 0 ? ' but those of signatures and the like' : ''}, ` +
+        `and the ledger remembers ${count(refusal.remembered, 'manifest')} that tags led to, so the list of tags ` +
+        `may be wrong. If the tags were removed on purpose, ${planned(run)}`
       );
     case 'share':
       return (
         `nothing is deleted here: ${number(refusal.orphans)} of the ${count(refusal.manifests, 'manifest')} that are ` +
-        `known would go, and \`max-deletes\` allows ${String(refusal.percent)}%. ${LOOK}`
+        `known would go, ${shareLimit(refusal.percent, run)}. ${tooMany(run)}`
       );
     case 'count':
       return (
         `nothing is deleted in this run: it found ${count(refusal.orphans, 'orphan')}, and \`max-deletes\` allows ` +
-        `${number(refusal.count)}. ${LOOK}`
+        `${number(refusal.count)}. ${tooMany(run)}`
       );
     case 'no-deletes':
       return `this registry refuses deletes, and nothing was deleted: ${refusal.why}`;
     case 'no-rights':
       return refusal.why;
   }
+}
+
+/** Nobody gave the limit that exempts some repositories: it is the default. */
+function shareLimit(percent: number, { maxDeletes }: Circumstances): string {
+  return maxDeletes?.kind === 'share' && maxDeletes.exempt > 0
+    ? `more than ${percent === 50 ? 'half' : `${String(percent)}%`}, which is the limit unless \`max-deletes\` says ` +
+        `otherwise (repositories where no more than ${number(maxDeletes.exempt)} would go are not asked)`
+    : `and \`max-deletes\` allows ${String(percent)}%`;
+}
+
+function planned({ planFile }: Circumstances): string {
+  return planFile === undefined
+    ? 'let a dry-run write its plan to a `plan-file`, look at it, and carry it out with `apply-plan`'
+    : 'look at the plan, and carry it out with `apply-plan`';
+}
+
+function tooMany({ planFile, applied }: Circumstances): string {
+  if (applied !== undefined) {
+    return `${LOOK} the plan is right, raise \`max-deletes\`, or leave it out: a plan has no limit unless one is given`;
+  }
+  return planFile === undefined
+    ? `${LOOK} it is right, raise \`max-deletes\` for one run, or let a dry-run write its plan to a \`plan-file\` and carry that out with \`apply-plan\``
+    : `${LOOK} it is right, carry the plan out with \`apply-plan\`, or raise \`max-deletes\` for one run`;
+}
+
+/** Whether `apply-plan` goes by it: what a plan lists has been seen, but the rights are those of the account. */
+export function isPassedByPlan({ kind }: Refusal): boolean {
+  return kind !== 'no-rights' && kind !== 'no-deletes';
 }

@@ -33,10 +33,12 @@ export interface Run {
   readonly keepUntagged: number;
   /** absent: no limit */
   readonly maxDeletes?: MaxDeletes;
-  /** what `protect-files` named */
-  readonly pinned: { readonly files: number; readonly digests: number };
+  /** what `protect-files` named; `unmet` digests were found in no repository of the run */
+  readonly pinned: { readonly files: number; readonly digests: number; readonly unmet: number };
   /** absolute path of the directory in which this run saved what it deleted; absent when it saved nothing */
   readonly backup?: string;
+  /** where this dry-run wrote its plan, as the input names it; absent when it wrote none */
+  readonly planFile?: string;
   /** the plan that was carried out */
   readonly applied?: {
     /** epoch milliseconds */
@@ -51,6 +53,8 @@ export interface Run {
   readonly requests: number;
   /** in any order: the report sorts them by name */
   readonly repositories: readonly RepositoryRun[];
+  /** repositories that were to be looked at and were not: the run was told to stop, or failed in them */
+  readonly unread: number;
   /**
    * False when `repositories` left some out or the catalog couldn't be asked: a blob may then be in
    * use where nobody looked, so freed bytes are "at most".
@@ -65,7 +69,7 @@ export interface Run {
   readonly untaggedListing: 'none';
   /** absent: switched off */
   readonly ledger?: LedgerNews;
-  /** worth knowing outside any repository, no failure; safe to print */
+  /** of the run as a whole: worth knowing, no failure; safe to print */
   readonly warnings: readonly string[];
   /** what went wrong outside any repository; safe to print */
   readonly failures: readonly string[];

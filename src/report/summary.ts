@@ -10,6 +10,7 @@ import { freedSection, refusedSection } from './sections/freed.js';
 import { headlineSection } from './sections/headline.js';
 import { keptSection } from './sections/kept.js';
 import { problemsSection, refusalsSection, warningsSection } from './sections/notices.js';
+import { plannedSection } from './sections/planned.js';
 import { protectedSection } from './sections/protected.js';
 import { pieSection, repositoriesSection } from './sections/repositories.js';
 import { undoSection } from './sections/undo.js';
@@ -26,14 +27,15 @@ export function renderSummary(run: Run, limitBytes = LIMIT): string {
   const sums = totals(run);
   const sections = [
     headlineSection(run, sums),
+    plannedSection(run, sums),
     problemsSection(run),
-    refusalsSection(run),
+    refusalsSection(run, sums),
     repositoriesSection(run, sums),
     pieSection(run, sums),
     freedSection(run, sums),
     refusedSection(run, sums),
     undoSection(run, sums),
-    appliedSection(run),
+    appliedSection(run, sums),
     protectedSection(run),
     keptSection(run),
     unseenSection(run, sums),

@@ -4,7 +4,7 @@
  */
 import { freedBytes } from './bytes.js';
 import { isFailed, judge } from './fate.js';
-import { whyRefused } from './refusals.js';
+import { isPassedByPlan, whyRefused } from './refusals.js';
 import { repositoriesByName, type RepositoryRun, type Run } from './run.js';
 import { count, printable, shortDigest } from './words.js';
 
@@ -38,6 +38,16 @@ export interface Totals extends Counts {
   readonly repositories: number;
   /** repositories with at least one freed manifest */
   readonly repositoriesFreed: number;
+  /** repositories with at least one orphan of the plan */
+  readonly repositoriesWithOrphans: number;
+  /** repositories with a gap */
+  readonly repositoriesIncomplete: number;
+  /** repositories that were to be looked at and were not; in none of the other numbers */
+  readonly repositoriesUnread: number;
+  /** repositories in which nobody looked, after the deletes, whether what was kept is still there */
+  readonly repositoriesUnverified: number;
+  /** of `refused`: `apply-plan` does not pass over the reason */
+  readonly withoutRights: number;
   readonly freedBytes: number;
   readonly freedBytesAtMost: boolean;
   readonly freedBytesByRepository: ReadonlyMap<string, number>;
@@ -81,6 +91,14 @@ function countRun(run: Run): Totals {
   return {
     repositories: run.repositories.length,
     repositoriesFreed: counts.filter(({ deleted, planned }) => deleted + planned > 0).length,
+    repositoriesWithOrphans: counts.filter(({ orphansFound }) => orphansFound > 0).length,
+    repositoriesIncomplete: counts.filter(({ gaps }) => gaps > 0).length,
+    repositoriesUnread: run.unread,
+    repositoriesUnverified: run.repositories.filter(({ outcome }) => outcome?.unverified === true)
+      .length,
+    withoutRights: run.repositories
+      .filter(({ refusal }) => refusal !== undefined && !isPassedByPlan(refusal))
+      .reduce((all, { plan }) => all + plan.orphans.length, 0),
     tags: sum(({ tags }) => tags),
     manifests: sum(({ manifests }) => manifests),
     orphansFound: sum(({ orphansFound }) => orphansFound),
@@ -100,6 +118,11 @@ function countRun(run: Run): Totals {
   };
 }
 
+/** Something that was to stay broke, or may have: a garbage collection could free what it needs. */
+export function isInDoubt({ broken, repositoriesUnverified }: Totals): boolean {
+  return broken + repositoriesUnverified > 0;
+}
+
 export interface Problem {
   /**
    * Worst first: an image that broke, one that broke and was mended, the run itself, a repository in which nothing
@@ -107,6 +130,8 @@ export interface Problem {
    */
   readonly kind: 'broken' | 'healed' | 'run' | 'refused' | 'gap' | 'delete' | 'skipped';
   readonly repository?: string;
+  /** Of a dry-run: a real run does not refuse this, but tries it and fails. */
+  readonly isTried?: true;
   /** what happened, without the repository's name: one line of plain text, safe for a log */
   readonly what: string;
 }
@@ -123,7 +148,10 @@ export function problems(run: Run): readonly Problem[] {
       (outcome?.broken ?? []).map(({ what, why }) => ({
         kind: 'broken' as const,
         repository,
-        what: `${what} no longer resolves after the clean-up: ${why}`,
+        // What to do comes first: the reason may be long, and is cut.
+        what:
+          `${what} no longer resolves after the clean-up. Do not collect the registry's garbage: push that image ` +
+          `again, or run with \`restore-from\` the backup. What was found: ${why}`,
       })),
     ),
     ...each(healed),
@@ -145,13 +173,15 @@ export function problems(run: Run): readonly Problem[] {
 /** Why nothing is deleted in some repositories: of a dry-run, warnings. What holds for the whole run is said once. */
 export function refusals(run: Run): readonly Problem[] {
   const found = new Map<string, Problem>();
-  for (const { inventory, refusal } of repositoriesByName(run)) {
+  for (const repository of repositoriesByName(run)) {
+    const { inventory, refusal } = repository;
     if (refusal !== undefined) {
-      const what = printable(whyRefused(refusal), SENTENCE);
+      const what = printable(whyRefused(refusal, repository, run), SENTENCE);
       // These two are about one repository. The others name it themselves, or are about the whole run.
       const isLocal = refusal.kind === 'no-tags' || refusal.kind === 'share';
       const of = isLocal ? { repository: inventory.repository } : {};
-      found.set(isLocal ? inventory.repository : what, { kind: 'refused', ...of, what });
+      const tried = refusal.kind === 'no-rights' ? { isTried: true as const } : {};
+      found.set(isLocal ? inventory.repository : what, { kind: 'refused', ...of, ...tried, what });
     }
   }
   return [...found.values()];
@@ -169,7 +199,8 @@ function healed({ inventory: { repository }, outcome }: RepositoryRun): Problem[
 
 function unverified({ inventory: { repository }, outcome }: RepositoryRun): Problem[] {
   const what =
-    'the run was told to stop before it could look whether what was kept is still there. The backup has what was deleted';
+    'the run was told to stop before it could look whether what was kept is still there. The backup has what was ' +
+    "deleted: do not collect the registry's garbage before you have looked";
   return outcome?.unverified === true ? [{ kind: 'run', repository, what }] : [];
 }
 

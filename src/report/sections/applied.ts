@@ -1,14 +1,16 @@
-/** What became of a plan that was carried out: what of it was left, because the registry has changed since. */
+/** What became of a plan that was carried out: how far the run came with it, and what of it was left. */
+import { unreadWhole } from '../blind.js';
 import type { Section } from '../fit.js';
 import { leftOf, whyLeft } from '../left.js';
 import { code, row, tableHead } from '../markdown.js';
 import { repositoriesByName, type Run } from '../run.js';
+import type { Totals } from '../totals.js';
 import { count, duration } from '../words.js';
 import { moreIn } from './more.js';
 
 const OPEN_ROWS = 30;
 
-export function appliedSection(run: Run): Section | undefined {
+export function appliedSection(run: Run, sums: Totals): Section | undefined {
   if (run.applied === undefined) {
     return undefined;
   }
@@ -20,25 +22,55 @@ export function appliedSection(run: Run): Section | undefined {
   );
   // A file can claim any time.
   const old = run.startedAt - createdAt;
-  const made = old >= 0 ? ` that was made ${duration(old)} before it` : '';
-  const did = run.dryRun ? 'A real run would carry out the plan' : 'This run carried out the plan';
+  const made = old >= 0 ? ` that was made ${duration(old)} earlier` : '';
   const outside =
     ignored === 0
       ? ''
       : ` ${count(ignored, 'manifest')} of it ${ignored === 1 ? 'is' : 'are'} in repositories that \`repositories\` leaves out.`;
-  const intro = `### The plan\n\n${did} of \`apply-plan\`${made}, and nothing else.${outside}`;
+  const intro = `### The plan\n\n${carriedOut(`the plan of \`apply-plan\`${made}`, run, sums)}.${outside}`;
   if (rows.length === 0) {
-    return {
-      before: `${intro} All that it says of the repositories that were looked at was still to be deleted.\n`,
-    };
+    const isNamed = run.repositories.some(({ approved }) => (approved?.size ?? 0) > 0);
+    const all =
+      ' All that it says of the repositories that were looked at was still to be deleted.';
+    return { before: `${intro}${isNamed ? all : ''}\n` };
   }
   const folded = rows.length > OPEN_ROWS;
   const fold = folded ? `<details><summary>${count(rows.length, 'manifest')}</summary>\n\n` : '';
   return {
-    before: `${intro} ${count(rows.length, 'manifest')} of it ${run.dryRun ? 'would be' : rows.length === 1 ? 'was' : 'were'} left, because something has changed since:\n\n${fold}${tableHead(['Manifest', 'Why'])}`,
+    before: `${intro} ${count(rows.length, 'manifest')} of it ${run.dryRun ? 'would be' : rows.length === 1 ? 'was' : 'were'} left, for the reason that stands beside it:\n\n${fold}${tableHead(['Manifest', 'Why'])}`,
     rows,
     total: rows.length,
     cut: (left) => moreIn(left, 'manifest'),
     after: folded ? '\n</details>\n' : '',
   };
+}
+
+/** How far the run came with it. A sentence without its full stop. */
+function carriedOut(plan: string, run: Run, sums: Totals): string {
+  const { deleted, healed, planned, failed, refused } = sums;
+  const who = run.dryRun ? 'A real run would' : 'This run';
+  const blind = unreadWhole(sums);
+  const held = run.dryRun ? refused : failed;
+  if (deleted + healed + planned > 0) {
+    const did = run.dryRun ? 'carry out' : 'carried out';
+    return held === 0 && blind === undefined
+      ? `${who} ${did} ${plan}, and nothing else`
+      : `${who} ${did} a part of ${plan}, and nothing else: see ${places(run, sums)}`;
+  }
+  if (held > 0) {
+    return `${who} ${run.dryRun ? 'delete' : 'deleted'} nothing of ${plan}: see ${places(run, sums)}`;
+  }
+  if (blind !== undefined) {
+    return `Nothing of ${plan} ${run.dryRun ? 'would be' : 'was'} carried out: ${blind}, see "Problems"`;
+  }
+  return run.repositories.length === 0
+    ? `Nothing of ${plan} was carried out: no repository of it was looked at`
+    : `Nothing of ${plan} was still to be deleted`;
+}
+
+/** Where the reasons stand. */
+function places(run: Run, sums: Totals): string {
+  const refused = run.dryRun && sums.refused > 0 ? ['"What would hold a real run back"'] : [];
+  const problems = !run.dryRun || unreadWhole(sums) !== undefined ? ['"Problems"'] : [];
+  return [...refused, ...problems].join(' and ');
 }

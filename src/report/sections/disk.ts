@@ -1,12 +1,20 @@
 /** How the disk space comes back on plain Distribution, which collects its garbage by hand only. */
 import type { Section } from '../fit.js';
 import type { Run } from '../run.js';
-import type { Totals } from '../totals.js';
+import { isInDoubt, type Totals } from '../totals.js';
 
 const COMMAND = 'registry garbage-collect /etc/docker/registry/config.yml';
 
 export function diskSection(run: Run, sums: Totals): Section | undefined {
-  if (sums.deleted + sums.planned === 0) {
+  if (isInDoubt(sums)) {
+    return {
+      before:
+        "### To free the disk\n\nDo not collect the registry's garbage before the problems above are mended. Until " +
+        'then the registry still has the layers of what broke, or may have, and a push or `restore-from` brings it back. The ' +
+        'garbage collection frees them for good.\n',
+    };
+  }
+  if (sums.deleted + sums.planned + (run.planFile === undefined ? 0 : sums.refused) === 0) {
     return undefined;
   }
   const when = run.dryRun ? 'After a real run, deleted manifests' : 'Deleted manifests';

@@ -32,15 +32,28 @@ export function refusedSection(run: Run, sums: Totals): Section | undefined {
   if (sums.refused === 0) {
     return undefined;
   }
-  const title = run.dryRun ? 'What a real run would not delete' : 'What was found and not deleted';
+  const [title, what] = refusedWords(run);
   const where = run.dryRun ? 'What would hold a real run back' : 'Problems';
   const columns = sums.deleted + sums.planned === 0 ? ` ${COLUMNS}` : '';
-  const before = `### ${title}\n\nThese are orphans as well, but nothing is deleted in their repositories: see "${where}".${columns}`;
+  const before = `### ${title}\n\n${what}: see "${where}".${columns}`;
   return table(
     before,
     sums.refused,
     rowsOf(run, ({ kind }) => kind === 'refused'),
   );
+}
+
+function refusedWords({ dryRun, planFile }: Run): readonly [title: string, what: string] {
+  if (planFile !== undefined) {
+    return [
+      'What a run without the plan would not delete',
+      'These are in the plan as well, but a run without it deletes nothing in their repositories',
+    ];
+  }
+  return [
+    dryRun ? 'What a real run would not delete' : 'What was found and not deleted',
+    'These are orphans as well, but nothing is deleted in their repositories',
+  ];
 }
 
 function table(before: string, total: number, rows: Iterable<string>): Section {

@@ -1,20 +1,37 @@
 /** The first lines of the summary: the numbers, and what kind of run this was. */
+import { unreadWhole } from '../blind.js';
 import type { Section } from '../fit.js';
 import { code } from '../markdown.js';
 import type { Run } from '../run.js';
-import { problems, type Totals } from '../totals.js';
+import { isInDoubt, problems, type Totals } from '../totals.js';
 import { count, duration, number, size } from '../words.js';
 
-/** One sentence; what it counts as problems is listed right below it. */
+/** One sentence; what it counts as problems is listed right below it. An image that broke comes before all else. */
 export function headline(run: Run, sums: Totals): string {
   const wrong = problems(run).length;
-  return wrong === 0 ? result(run, sums) : `${result(run, sums)} (with ${count(wrong, 'problem')})`;
+  const said = broken(sums) + result(run, sums);
+  return wrong === 0 ? said : `${said} (with ${count(wrong, 'problem')})`;
+}
+
+/** Of one image several parts may be broken. */
+function broken(sums: Totals): string {
+  if (sums.broken === 0) {
+    return '';
+  }
+  const what = sums.broken === 1 ? '1 image' : `${number(sums.broken)} images or parts of images`;
+  return `${what} broke: see "Problems". `;
 }
 
 function result(run: Run, sums: Totals): string {
   const { deleted, planned, failed, gone, healed, refused, orphansFound } = sums;
   const where = `in ${count(sums.repositoriesFreed, 'repository', 'repositories')}`;
   const bytes = `${sums.freedBytesAtMost ? 'at most ' : ''}${size(sums.freedBytes)}`;
+  if (run.planFile !== undefined && orphansFound > 0) {
+    const manifests = `${count(orphansFound, 'orphan manifest')} in ${count(sums.repositoriesWithOrphans, 'repository', 'repositories')}`;
+    return refused === 0
+      ? `The plan lists ${manifests}: ${bytes} would be freed`
+      : `The plan lists ${manifests}; a run without it would delete ${planned === 0 ? 'none' : number(planned)} of them`;
+  }
   if (planned > 0) {
     const what =
       refused > 0
@@ -35,12 +52,6 @@ function result(run: Run, sums: Totals): string {
   if (failed > 0) {
     return `Deleted none of ${count(failed, 'orphan manifest')}`;
   }
-  if (run.applied !== undefined && orphansFound === 0) {
-    return nothingOfThePlan(run, run.applied);
-  }
-  if (sums.repositories === 0) {
-    return 'No repository was scanned';
-  }
   if (healed > 0) {
     return `Deleted nothing for good: ${count(healed, 'manifest')} came into use meanwhile and ${healed === 1 ? 'was' : 'were'} put back`;
   }
@@ -49,7 +60,27 @@ function result(run: Run, sums: Totals): string {
       ? `${count(gone, 'orphan manifest')} found, already gone when ${gone === 1 ? 'its' : 'their'} turn came`
       : `Deleted nothing: a second look left none of ${count(orphansFound, 'orphan manifest')} to delete`;
   }
-  return `No orphans among the ${count(sums.manifests, 'manifest')} that could be seen`;
+  return withoutOrphans(run, sums);
+}
+
+/** "0 orphans" must never mean "could not look". */
+function withoutOrphans(run: Run, sums: Totals): string {
+  const blind = unreadWhole(sums);
+  if (blind !== undefined) {
+    const { repositories, repositoriesIncomplete } = sums;
+    const others = repositories - repositoriesIncomplete;
+    const none =
+      run.applied === undefined ? 'no orphans' : 'nothing of the plan is an orphan any more';
+    const rest =
+      others === 0 ? '' : `; ${none} in the other${others === 1 ? '' : ` ${number(others)}`}`;
+    return `${run.dryRun ? 'Would delete nothing' : 'Deleted nothing'}: ${blind}${rest}`;
+  }
+  if (run.applied !== undefined) {
+    return nothingOfThePlan(run, run.applied);
+  }
+  return sums.repositories === 0
+    ? 'No repository was scanned'
+    : `No orphans among the ${count(sums.manifests, 'manifest')} that could be seen`;
 }
 
 /** Of a plan that was carried out, and of which nothing is an orphan any more. */
@@ -59,7 +90,7 @@ function nothingOfThePlan(run: Run, { ignored }: NonNullable<Run['applied']>): s
     const none = said === 1 ? 'the one manifest' : `none of the ${count(said, 'manifest')}`;
     return `Nothing to delete: ${none} of the plan is ${said === 1 ? 'no' : 'an'} orphan any more`;
   }
-  return ignored > 0 || run.failures.length > 0
+  return ignored > 0
     ? 'No repository of the plan was looked at'
     : 'Nothing to delete: the plan is empty';
 }
@@ -68,18 +99,18 @@ export function headlineSection(run: Run, sums: Totals): Section {
   const read = `${count(sums.manifests, 'manifest')} and ${count(sums.tags, 'tag')} in ${count(sums.repositories, 'repository', 'repositories')}`;
   const effort = `${count(run.requests, 'request')} in ${duration(run.finishedAt - run.startedAt)}`;
   const notes = [
-    `${code(run.registry)}: read ${read}, with ${effort}. Grace period: ${duration(run.gracePeriod)}.`,
+    `${code(run.registry)}: read ${read}, with ${effort}. Grace period: ${run.gracePeriod === 0 ? 'off' : duration(run.gracePeriod)}.`,
   ];
   if (run.dryRun) {
     notes.unshift('**Dry run:** nothing was deleted.');
   }
   if (sums.planned + sums.deleted > 0) {
     const when = 'The disk space comes back once the registry has collected its garbage';
-    notes.push(
-      sums.freedBytesAtMost
-        ? `${when}; it is "at most" that much, because not everything that may share these blobs was read.`
-        : `${when}.`,
-    );
+    const most = sums.freedBytesAtMost
+      ? '; it is "at most" that much, because not everything that may share these blobs was read'
+      : '';
+    const wait = isInDoubt(sums) ? ' Do not let it do so before the problems are mended.' : '';
+    notes.push(`${when}${most}.${wait}`);
   }
   if (sums.deleted + sums.failed > 0 && sums.gone > 0) {
     notes.push(`${count(sums.gone, 'orphan')} had gone already when the turn came.`);
@@ -87,7 +118,8 @@ export function headlineSection(run: Run, sums: Totals): Section {
   if (sums.spared > 0) {
     notes.push(`${count(sums.spared, 'orphan')} came into use during the run and stayed.`);
   }
-  if (run.dryRun && sums.refused > 0) {
+  // With a plan file, the section of the plan says it.
+  if (run.dryRun && run.planFile === undefined && sums.refused > 0) {
     notes.push(
       `A real run would leave ${count(sums.refused, 'orphan')}: see "What would hold a real run back".`,
     );

@@ -2,7 +2,7 @@
 import type { Section } from '../fit.js';
 import { code, prose } from '../markdown.js';
 import { repositoriesByName, type Run } from '../run.js';
-import { problems, refusals, type Problem } from '../totals.js';
+import { problems, refusals, type Problem, type Totals } from '../totals.js';
 import { number } from '../words.js';
 import { moreIn } from './more.js';
 
@@ -30,12 +30,18 @@ function named({ kind, repository, what }: Problem): string {
 }
 
 /** Of a dry-run: what would keep a real run from deleting. A real run has it among its problems. */
-export function refusalsSection(run: Run): Section | undefined {
+export function refusalsSection(run: Run, sums: Totals): Section | undefined {
   const found = run.dryRun ? refusals(run) : [];
+  const but =
+    sums.withoutRights === 0 ? '' : ', but for the rights, which the account of that run must have';
+  const passed =
+    run.planFile === undefined || sums.refused === sums.withoutRights
+      ? ''
+      : `That is so of a run without the plan. A run with \`apply-plan\` passes over it${but}.\n\n`;
   return found.length === 0
     ? undefined
     : {
-        before: '### What would hold a real run back\n\n',
+        before: `### What would hold a real run back\n\n${passed}`,
         rows: found.map((refusal) => `- ${named(refusal)}\n`),
         total: found.length,
         cut: (left) => moreIn(left, 'reason'),

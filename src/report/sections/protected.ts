@@ -6,7 +6,7 @@ import type { Section } from '../fit.js';
 import { code, prose, row, tableHead } from '../markdown.js';
 import { protectors } from '../reasons.js';
 import { repositoriesByName, type RepositoryRun, type Run } from '../run.js';
-import { count } from '../words.js';
+import { count, number } from '../words.js';
 import { moreIn } from './more.js';
 
 const OPEN_ROWS = 30;
@@ -20,19 +20,18 @@ interface Saved {
 
 export function protectedSection(run: Run): Section | undefined {
   const rows = repositoriesByName(run).flatMap(rowsOf);
-  const { files, digests } = run.pinned;
-  if (files === 0 && rows.length === 0) {
+  if (run.pinned.files === 0 && rows.length === 0) {
     return undefined;
   }
-  const read =
-    files === 0
-      ? ''
-      : `\`protect-files\` named ${count(digests, 'digest')} in ${count(files, 'file')}. `;
-  const title = `### What is protected\n\n${read}`;
+  const title = `### What is protected\n\n${named(run.pinned)}`;
   if (rows.length === 0) {
-    return {
-      before: `${title}None of them had to be saved here: what was found of them has a tag.\n`,
-    };
+    const { digests, unmet } = run.pinned;
+    const tagged = digests - unmet;
+    const rest =
+      tagged === 0
+        ? 'So it protects nothing here.'
+        : 'What was found of them has a tag, and would stay without it.';
+    return { before: `${title}${digests === 0 ? '' : rest}`.trimEnd() + '\n' };
   }
   const folded = rows.length > OPEN_ROWS;
   const fold = folded ? `<details><summary>${count(rows.length, 'row')}</summary>\n\n` : '';
@@ -43,6 +42,21 @@ export function protectedSection(run: Run): Section | undefined {
     cut: (left) => moreIn(left, 'row'),
     after: folded ? '\n</details>\n' : '',
   };
+}
+
+/** What `protect-files` came to: nobody should believe in a protection that isn't there. */
+function named({ files, digests, unmet }: Run['pinned']): string {
+  if (files === 0) {
+    return '';
+  }
+  const read = `\`protect-files\` named ${count(digests, 'digest')} in ${count(files, 'file')}`;
+  if (digests === 0) {
+    return `${read}: it protects nothing. `;
+  }
+  const where = 'of the repositories that were looked at';
+  return unmet === 0
+    ? `${read}. `
+    : `${read}. ${number(unmet)} of ${count(digests, 'digest')} ${unmet === 1 ? 'was' : 'were'} found in none ${where} (a digest without a tag is looked for only where something would go). `;
 }
 
 function rowsOf({ inventory, plan }: RepositoryRun): string[] {

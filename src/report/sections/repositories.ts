@@ -2,7 +2,7 @@
 import { addBytes } from '../bytes.js';
 import type { Section } from '../fit.js';
 import { code, mermaidLabel, row, tableHead } from '../markdown.js';
-import { repositoriesByName, type Run } from '../run.js';
+import { repositoriesByName, type RepositoryRun, type Run } from '../run.js';
 import { countRepository, type Counts, type Totals } from '../totals.js';
 import { count, number, size } from '../words.js';
 import { moreIn } from './more.js';
@@ -17,7 +17,7 @@ export function repositoriesSection(run: Run, sums: Totals): Section | undefined
   }
   const all = repositoriesByName(run).map((repository) => ({
     name: repository.inventory.repository,
-    isRefused: repository.refusal !== undefined,
+    held: heldBack(repository, run),
     counts: countRepository(repository, run.dryRun),
   }));
   // What has something to tell comes first, so that it is there when the table is cut.
@@ -38,15 +38,26 @@ export function repositoriesSection(run: Run, sums: Totals): Section | undefined
   const title = 'By repository';
   return {
     before: `### ${title}\n\n${folded ? `<details><summary>${count(all.length, 'repository', 'repositories')}</summary>\n\n` : ''}${tableHead(head)}`,
-    rows: sorted.map(({ name, isRefused, counts }) => {
+    rows: sorted.map(({ name, held, counts }) => {
       const read = counts.gaps === 0 ? '' : ` (incomplete: ${count(counts.gaps, 'gap')})`;
-      const title = `${code(name)}${read}${isRefused ? ' (refused)' : ''}`;
+      const title = `${code(name)}${read}${held}`;
       return repositoryRow(title, counts, sums.freedBytesByRepository.get(name) ?? 0);
     }),
     total: all.length,
     cut: (left) => moreIn(left, 'repository', 'repositories'),
     after: folded ? '\n</details>\n' : '',
   };
+}
+
+/** Of `no-rights` a run is not told before it tries. */
+function heldBack({ refusal }: RepositoryRun, { planFile }: Run): string {
+  if (refusal === undefined) {
+    return '';
+  }
+  if (refusal.kind === 'no-rights') {
+    return ' (no right to delete)';
+  }
+  return planFile === undefined ? ' (refused)' : ' (refused without the plan)';
 }
 
 function repositoryRow(title: string, counts: Counts, freed: number): string {

@@ -4,10 +4,15 @@ import { code } from '../markdown.js';
 import type { Run } from '../run.js';
 import type { Totals } from '../totals.js';
 
-export function undoSection(run: Run, sums: Totals): Section | undefined {
+/** Whether something was saved that was deleted, or may have been. */
+export function mayBeTakenBack(run: Run, sums: Totals): run is Run & Required<Pick<Run, 'backup'>> {
   // A delete without an answer may have been carried out.
   const tried = run.repositories.some(({ outcome }) => (outcome?.failed.length ?? 0) > 0);
-  if (run.backup === undefined || !(sums.deleted + sums.healed > 0 || tried)) {
+  return run.backup !== undefined && (sums.deleted + sums.healed > 0 || tried);
+}
+
+export function undoSection(run: Run, sums: Totals): Section | undefined {
+  if (!mayBeTakenBack(run, sums)) {
     return undefined;
   }
   return {

@@ -67,8 +67,10 @@ function intakeCounts(run: Run): { named: number; found: number; absent: number 
 function scope(run: Run, sums: Totals): readonly string[] {
   const points: string[] = [];
   if (run.ignoredCandidates > 0) {
+    // A plan leaves repositories out, too.
+    const where = run.applied === undefined ? '`repositories` leaves out' : 'were not looked at';
     points.push(
-      `${count(run.ignoredCandidates, 'named manifest')} in repositories that \`repositories\` leaves out ${run.ignoredCandidates === 1 ? 'was' : 'were'} ignored.`,
+      `${count(run.ignoredCandidates, 'named manifest')} in repositories that ${where} ${run.ignoredCandidates === 1 ? 'was' : 'were'} ignored.`,
     );
   }
   if (run.unnameableRepositories > 0) {

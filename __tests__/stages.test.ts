@@ -1,0 +1,144 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+
+import { selectRepositories } from '../src/cleanup/selection.js';
+import type { Digest } from '../src/oci/digest.js';
+import { NO_PROTECTION, PROTECT } from '../src/protection/protection.js';
+import type { Run } from '../src/report/run.js';
+import { runStages, type Named, type StageSettings } from '../src/stages.js';
+import { NOW } from './property/estate.js';
+import { connect } from './property/run.js';
+import { image } from './registries/build.js';
+import { startMemoryRegistry, type MemoryRegistry } from './registries/memory/registry.js';
+import { seed } from './registries/push.js';
+
+const kept = image('stages kept');
+const orphan = image('stages orphan');
+const NAMES = ['a', 'b', 'c'];
+
+let registry: MemoryRegistry;
+let backupDirectory: string;
+
+beforeEach(async () => {
+  registry = await startMemoryRegistry();
+  backupDirectory = await mkdtemp(join(tmpdir(), 'stages-'));
+});
+
+afterEach(async () => {
+  await registry.stop();
+  await rm(backupDirectory, { recursive: true });
+});
+
+function fill(): void {
+  for (const name of NAMES) {
+    seed(registry.state, name, kept, 'latest');
+    seed(registry.state, name, orphan);
+  }
+}
+
+const all = (digest: Digest) => new Map(NAMES.map((name) => [name, new Set([digest])]));
+
+/** One run, which is told to stop when it sends the first request that matches. */
+async function run(
+  given: Partial<StageSettings> = {},
+  { stopAt, ...named }: Partial<Named> & { readonly stopAt?: RegExp } = {},
+): Promise<Run> {
+  const { transport, quote } = connect({ url: registry.url });
+  const controller = new AbortController();
+  registry.intercept(({ method, path }) => {
+    if (stopAt?.test(`${method} ${path}`) === true) {
+      controller.abort('SIGTERM');
+    }
+    return undefined;
+  });
+  const settings: StageSettings = {
+    registry: new URL(registry.url),
+    selection: selectRepositories([]),
+    concurrency: 1,
+    dryRun: false,
+    gracePeriod: 0,
+    danglingReferrers: 'keep',
+    keepUntagged: 0,
+    protection: NO_PROTECTION,
+    verify: true,
+    backupDirectory,
+    ...given,
+  };
+  const intake = { candidates: all(orphan.digest), understood: 3, notUnderstood: 0, examples: [] };
+  try {
+    return await runStages(
+      settings,
+      { intake, pinned: { files: 0, digests: 0 }, ...named },
+      {
+        transport,
+        quote,
+        clock: { now: () => NOW, sleep: async () => undefined },
+        progress: { begin: () => undefined, expect: () => undefined, done: () => undefined },
+        stop: controller.signal,
+      },
+    );
+  } finally {
+    transport.close();
+  }
+}
+
+describe('a run that is told to stop', () => {
+  it('in the sweep has read every repository all the same', async () => {
+    fill();
+    const stopped = await run({}, { stopAt: /^DELETE .*\/b\// });
+    expect(stopped.failures).toEqual([expect.stringContaining('told to stop (SIGTERM)')]);
+    expect(stopped).toMatchObject({ everyRepositoryScanned: true, unread: 0 });
+  });
+
+  it('in the survey counts what it did not come to', async () => {
+    fill();
+    const stopped = await run({}, { stopAt: /\/b\/tags\/list/ });
+    expect(stopped).toMatchObject({ everyRepositoryScanned: false, unread: 1 });
+    expect(stopped.repositories.map(({ inventory }) => inventory.repository)).toEqual(['a', 'b']);
+  });
+});
+
+it('a dry-run knows where its plan is to be written', async () => {
+  fill();
+  expect(await run({ dryRun: true, planFile: 'plan.json' })).toMatchObject({
+    planFile: 'plan.json',
+  });
+  expect(await run({ dryRun: true })).not.toHaveProperty('planFile');
+});
+
+it('counts the digests of files that are in none of the repositories', async () => {
+  fill();
+  const [lost, input] = [image('stages lost'), image('stages input')];
+  const digests = new Map([
+    [kept.digest, ['a.yaml']],
+    [orphan.digest, ['a.yaml', 'b.yaml']],
+    [lost.digest, [PROTECT, 'b.yaml']],
+    // Of the input itself nobody asks here.
+    [input.digest, [PROTECT]],
+  ]);
+  const pinned = { files: 2, digests: 3 };
+  const done = await run({ protection: { ...NO_PROTECTION, digests } }, { pinned });
+  expect(done.pinned).toEqual({ files: 2, digests: 3, unmet: 1 });
+});
+
+describe('a run that looks at nothing', () => {
+  it('says that the patterns match none of the repositories', async () => {
+    fill();
+    const done = await run({ selection: selectRepositories(['team/*']) });
+    expect(done.repositories).toEqual([]);
+    expect(done.warnings).toEqual([
+      '`repositories` matches none of the 3 repositories that the catalog lists or an input names',
+    ]);
+    expect((await run()).warnings).toEqual([]);
+  });
+
+  it('says that they leave out all that the plan lists', async () => {
+    const approval = { createdAt: NOW, repositories: all(orphan.digest) };
+    const done = await run({ selection: selectRepositories(['team/*']) }, { approval });
+    expect(done.warnings).toEqual(['`repositories` leaves out every repository of the plan']);
+    expect(done.applied?.ignored).toBe(3);
+  });
+});

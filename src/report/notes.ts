@@ -1,0 +1,49 @@
+/** Lines of the job's log about the run as a whole. Plain text on one line each. */
+import type { Digest } from '../oci/digest.js';
+import type { Run } from './run.js';
+import { mayBeTakenBack } from './sections/undo.js';
+import { refusals, sentence, totals } from './totals.js';
+import { count, duration } from './words.js';
+
+/** Said before anything is read. */
+export function carriesOut(
+  plan: {
+    readonly createdAt: number;
+    readonly repositories: ReadonlyMap<string, ReadonlySet<Digest>>;
+  },
+  file: string,
+  now: number,
+): string {
+  // A file can claim any time.
+  const old = now - plan.createdAt;
+  const made = old >= 0 ? `, made ${duration(old)} ago,` : '';
+  const manifests = [...plan.repositories.values()].reduce((sum, { size }) => sum + size, 0);
+  return (
+    `apply-plan: the plan in ${file}${made} lists ${count(manifests, 'manifest')} in ` +
+    `${count(plan.repositories.size, 'repository', 'repositories')}. What is still an orphan of it is to go, and nothing else`
+  );
+}
+
+/** Of a run that wrote its plan. */
+export function planWritten(run: Run): string | undefined {
+  const { orphansFound } = totals(run);
+  return run.planFile === undefined
+    ? undefined
+    : `the plan of ${count(orphansFound, 'manifest')} was written to ${run.planFile}`;
+}
+
+export function savedIn(run: Run): string | undefined {
+  return mayBeTakenBack(run, totals(run))
+    ? `what was deleted was saved in ${run.backup} before: a run with restore-from puts it back`
+    : undefined;
+}
+
+/** Of a dry-run: why a real run would delete less. */
+export function heldBack(run: Run): readonly string[] {
+  const refuses = run.planFile === undefined ? 'a real run' : 'a run without the plan';
+  return refusals(run).map((refusal) =>
+    refusal.isTried === true
+      ? `a real run would delete nothing there: ${sentence(refusal)}`
+      : `${refuses} would refuse this: ${sentence(refusal)}`,
+  );
+}
