@@ -59111,6 +59111,17 @@ const BLOB_UNKNOWN = ['BLOB_UNKNOWN', 'NAME_UNKNOWN', 'MANIFEST_UNKNOWN'];
 function saysBlobUnknown(response) {
     return response.status === 404 && BLOB_UNKNOWN.includes(errorOf(response)?.code ?? '');
 }
+/** Codes that speak of the account or of the moment, whatever route was asked. */
+const OF_OTHER_THINGS = ['DENIED', 'UNAUTHORIZED', 'TOOMANYREQUESTS', 'UNAVAILABLE'];
+/**
+ * Whether an answer other than the asked-for one is how a registry answers that lacks the route: Distribution with
+ * a 404 in plain text, others with an empty one, a page, or a code such as NOT_FOUND or UNSUPPORTED. A proxy's page
+ * looks the same, so this proves nothing.
+ */
+function mayLackRoute(response) {
+    const code = errorOf(response)?.code ?? '';
+    return [200, 404, 405, 501].includes(response.status) && !OF_OTHER_THINGS.includes(code);
+}
 /** @param quote makes text of the registry safe to print: secrets out, control characters out, cut */
 function refusal(response, doing, quote) {
     const { status } = response;
@@ -60322,6 +60333,7 @@ class Reading {
     #presumed = new Set();
     bodies = new Map();
     #share = createSharing();
+    /** until an answer says otherwise: to this look at this repository alone */
     #hasReferrersApi = true;
     constructor(repository, options, known) {
         this.#repository = repository;
@@ -60467,7 +60479,8 @@ class Reading {
             ? [...inventory.manifests.keys()].filter((digest) => !this.#askedForReferrers.has(digest))
             : [];
         const found = [];
-        // The first question alone: where there is no such API, the others are none, and no progress either.
+        // The first question alone: where there is no such API, the others are none, and no progress either. Another
+        // repository, and the look before the deletes, ask one of their own: a passing answer misleads one of them.
         for (const some of [unasked.slice(0, 1), unasked.slice(1)]) {
             await this.#attempts.each(this.#hasReferrersApi ? some : [], (digest) => `referrers of ${digest}`, async (digest) => {
                 // One by one: there may be more of them than a call can have arguments.
@@ -62002,37 +62015,26 @@ function createReader(send, base, quote) {
             ? header
             : undefined;
     }
-    // Whether there is a referrers API: unknown until the first answer, which all other questions await.
-    let supported;
-    async function referrers(repository, digest) {
-        if (supported === undefined) {
-            const first = listReferrers(repository, digest, undefined);
-            supported = first.then((list) => list !== undefined);
-            // A failed first question settles nothing: the next one asks again.
-            supported.catch(() => {
-                supported = undefined;
-            });
-            return first;
-        }
-        return (await supported) ? listReferrers(repository, digest, true) : undefined;
-    }
+    // Only what an OCI index has proved is remembered. That there is no such API is never more than the look of one
+    // answer, and may be a proxy's page that passes: it must not speak for other repositories, nor for a second look.
+    let hasReferrersApi = false;
     /** distribution-spec, "Listing Referrers": a registry that has the API never answers 404. */
-    async function listReferrers(repository, digest, known) {
+    async function referrers(repository, digest) {
         const what = `list the referrers of ${repository}@${digest}`;
         const url = new URL(`/v2/${repository}/referrers/${digest}`, base);
         try {
-            return await readPages(send, url, pull(repository), (response, page) => {
+            return await readPages(send, url, pull(repository), (response) => {
                 // Servers without the API answer in many ways; only an OCI index is an answer.
-                const isIndex = mediaTypeOf(response.headers['content-type']) === OCI_INDEX;
-                if ([404, 405, 501].includes(response.status) || (response.status === 200 && !isIndex)) {
-                    if (known !== true && page === 1) {
-                        throw new NoReferrersApi();
-                    }
+                const isIndex = response.status === 200 && mediaTypeOf(response.headers['content-type']) === OCI_INDEX;
+                // Looked at now: while this question was under way, another one may have been answered.
+                if (!isIndex && !hasReferrersApi && mayLackRoute(response)) {
+                    throw new NoReferrersApi();
                 }
-                const body = response.status === 200 && isIndex ? jsonOf(ReferrersBody, response) : undefined;
+                const body = isIndex ? jsonOf(ReferrersBody, response) : undefined;
                 if (body === undefined) {
                     throw refused(response, { what, scope: pull(repository) });
                 }
+                hasReferrersApi = true;
                 return (body.manifests ?? []).map((entry) => {
                     if (!isDigest(entry.digest)) {
                         throw new RegistryError('unexpected', `could not ${what}: one of them has a digest of an algorithm that can't be verified`);

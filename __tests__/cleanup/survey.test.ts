@@ -48,7 +48,7 @@ describe('what a survey asks for', () => {
       'GET manifest': 8,
       // the orphan's, and that of the kept child that its index holds
       'GET blob': 2,
-      // Distribution has no such API, and is asked once
+      // Distribution has no such API, and is asked once by each look
       'GET referrers': 1,
     });
     const lines = registry.requests.map(({ method, path }) => `${method} ${path}`);
@@ -547,16 +547,16 @@ describe('the referrers API', () => {
     expect(asked.sort()).toEqual(digests([current, old, sbom]).sort());
   });
 
-  it('is asked once in a whole run where there is none', async () => {
+  it('is asked once by each look at each repository where there is none', async () => {
     const { registry, put, look } = await startScene();
     put(old);
     put(current, 'v1');
     const other = 'team/other';
     seed(registry.state, other, old);
     await Promise.all([look([old]), look([old], { repository: other })]);
-    expect(tally(registry)['GET referrers']).toBe(1);
+    expect(tally(registry)['GET referrers']).toBe(2);
     await look([old]);
-    expect(tally(registry)['GET referrers']).toBe(1);
+    expect(tally(registry)['GET referrers']).toBe(3);
   });
 
   it.each([
@@ -578,6 +578,7 @@ describe('the referrers API', () => {
   it.each([
     ['500', errorAnswer(500, 'UNKNOWN')],
     ['403', errorAnswer(403, 'DENIED')],
+    ['404 that speaks of something else', errorAnswer(404, 'UNAVAILABLE')],
     ['a cut-off body', { kind: 'truncate' }],
     ['an index that is none', rewritten('{"manifests":{}}', OCI_INDEX)],
     ['no JSON', rewritten('<index>', OCI_INDEX)],
@@ -589,6 +590,24 @@ describe('the referrers API', () => {
     const { inventory, plan } = await look([old]);
     expect(inventory.gaps).toMatchObject([{ what: `referrers of ${old.digest}` }]);
     expect(plan.orphans).toEqual([]);
+  });
+
+  it('that seems to be none to one repository is asked by the next all the same', async () => {
+    const { registry, put, look } = await startScene({ referrersApi: true });
+    const holder = index([old], { subject: current, artifactType: 'x/y' });
+    const other = 'team/other';
+    seed(registry.state, other, old);
+    put(current, 'v1');
+    put(holder);
+    registry.intercept(when(/team\/other\/referrers/, { kind: 'html', status: 404 }));
+    const { inventory } = await look([old], { repository: other });
+    expect(inventory.gaps).toEqual([]);
+    expect(fates((await look([old])).plan, { holder, old })).toEqual({
+      holder: 'keep: referrer',
+      old: 'keep: child',
+    });
+    // The first repository's next look is not misled any more.
+    expect((await look([old], { repository: other })).inventory.gaps).toHaveLength(1);
   });
 
   it('that says only later that there is none is not believed', async () => {
@@ -667,7 +686,8 @@ describe('the second look', () => {
     const { inventory: earlier, plan } = await look([old]);
     registry.requests.length = 0;
     const second = await look([old], { earlier });
-    expect(tally(registry)).toEqual({ 'GET tags': 1, 'HEAD manifest': 2 });
+    // Whether there is a referrers API is asked again: the first look may have been misled.
+    expect(tally(registry)).toEqual({ 'GET tags': 1, 'HEAD manifest': 2, 'GET referrers': 1 });
     expect(second.plan).toEqual(plan);
     expect(second.inventory).toEqual(earlier);
   });
@@ -1338,7 +1358,7 @@ describe('keep-untagged', () => {
     registry.requests.length = 0;
     const second = await look(three, { ...asked, earlier });
     expect(second.plan).toEqual(plan);
-    expect(tally(registry)).toEqual({ 'GET tags': 1 });
+    expect(tally(registry)).toEqual({ 'GET tags': 1, 'GET referrers': 1 });
   });
 });
 

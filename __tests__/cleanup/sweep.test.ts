@@ -88,6 +88,8 @@ describe('a sweep', () => {
       'GET tags': 2,
       // 2 tags before and after, and the child
       'HEAD manifest': 5,
+      // whether there is such an API: the first look's answer does not count
+      'GET referrers': 1,
       'DELETE manifest': 1,
     });
   });
@@ -216,6 +218,7 @@ describe('what earlier runs saw', () => {
       'HEAD manifest': 3,
       // whether the lost image is still lost
       'GET manifest': 1,
+      'GET referrers': 1,
       'DELETE manifest': 2,
     });
   });
@@ -328,6 +331,48 @@ describe('what happened between the looks', () => {
     });
     expect(outcome.deleted).toEqual([old.digest]);
     expect(scene.app.manifests.has(referrer('new', old).digest)).toBe(true);
+  });
+
+  it.each<[string, Action]>([
+    ['a page', { kind: 'html' }],
+    ['a page that was not found', { kind: 'html', status: 404 }],
+    ['404 in plain text', { kind: 'answer', status: 404, body: '404 page not found\n' }],
+    ['404 with a code', errorAnswer(404, 'NOT_FOUND')],
+  ])(
+    '%s has passed that hid the referrers API: the child that it shows is spared',
+    async (_, action) => {
+      const scene = await startScene({ referrersApi: true });
+      const holder = index([old], { subject: current, artifactType: 'x/y' });
+      scene.put(current, 'v1');
+      scene.put(holder);
+      let questions = 0;
+      scene.registry.intercept(
+        when(/referrers/, () => {
+          questions += 1;
+          return questions === 1 ? action : undefined;
+        }),
+      );
+      const survey = await scene.look([old]);
+      expect(survey.plan.orphans.map(({ digest }) => digest)).toEqual([old.digest]);
+      const outcome = await sweepRepository(survey, digests([old]), scene.options());
+      expect(outcome).toEqual({
+        ...NOTHING,
+        spared: [{ digest: old.digest, reason: { kind: 'child', of: holder.digest } }],
+      });
+      expect(deletes(scene)).toEqual([]);
+    },
+  );
+
+  it('the referrers API seems to be gone: nothing is deleted', async () => {
+    const scene = await startScene({ referrersApi: true });
+    scene.put(old);
+    const outcome = await sweep(scene, [old], () => {
+      scene.registry.intercept(when(/referrers/, { kind: 'html', status: 404 }));
+    });
+    expect(outcome).toMatchObject({
+      deleted: [],
+      skipped: [{ digest: old.digest, why: expect.stringContaining('looking again') }],
+    });
   });
 
   it('an orphan went by itself', async () => {

@@ -166,13 +166,15 @@ function tagOf(raw: RawTag, count: number): Tag {
   return { name: { kind: 'digest', names, ...role }, target };
 }
 
-/** An estate with its bytes; it prints as the estate. */
 export function builtEstates(size: number): fc.Arbitrary<Built> {
-  return estates(size).map((estate) =>
-    Object.defineProperty(build(estate), fc.toStringMethod, {
-      value: () => JSON.stringify(estate),
-    }),
-  );
+  return estates(size).map(shown);
+}
+
+/** An estate with its bytes; it prints as the estate. */
+export function shown(estate: Estate): Built {
+  return Object.defineProperty(build(estate), fc.toStringMethod, {
+    value: () => JSON.stringify(estate),
+  });
 }
 
 /** A change, and before which request of a run it happens (from 1). */

@@ -7,8 +7,8 @@ import fc from 'fast-check';
 
 import { startMemoryRegistry, type MemoryRegistry } from '../registries/memory/registry.js';
 import type { Action, SeenRequest } from '../registries/memory/script.js';
-import { builtEstates, runs } from './arbitraries.js';
-import { GRACE } from './estate.js';
+import { builtEstates, estates, runs, shown } from './arbitraries.js';
+import { GRACE, type Built } from './estate.js';
 import { actionOf, type FaultKind } from './faults.js';
 import { judge, type Rules } from './model.js';
 import { run, type Ran } from './run.js';
@@ -86,8 +86,8 @@ const pairs = (size: number): fc.Arbitrary<readonly Placed[]> =>
     { repository: SOUND, built: sound },
   ]);
 
-/** Whatever is not the asked-for answer. The first question for referrers is another matter: it asks
- *  whether there is such an API, and "no" is an answer. */
+/** Whatever is not the asked-for answer. A repository's first question for referrers is another matter: it
+ *  asks whether there is such an API, and "no" is an answer. */
 const GAPS: readonly FaultKind[] = [
   'reset',
   'truncate',
@@ -119,6 +119,7 @@ describe('rule 4', () => {
           // of tags. What passes is over when the sweep begins.
           const paths: string[] = [];
           const hits: string[] = [];
+          let firstQuestion: string | undefined;
           const { ran, stage, orphans } = await act(
             { server: api ? withReferrers : plain, placed, concurrency },
             (request, _, isSweeping) => {
@@ -127,7 +128,7 @@ describe('rule 4', () => {
                 method !== 'GET' ||
                 !('repository' in route) ||
                 route.repository !== FAULTY ||
-                route.kind === 'referrers'
+                (route.kind === 'referrers' && (!api || path === (firstQuestion ??= path)))
               ) {
                 return undefined;
               }
@@ -173,6 +174,64 @@ describe('rule 4', () => {
         },
       ),
       runs(20),
+    );
+  });
+});
+
+describe('rule 1', () => {
+  /** What a registry without the referrers API may answer, and anything before a registry that has it. */
+  const NONE: readonly FaultKind[] = ['html', 'html-404', 'plain-404', 'empty-404'];
+
+  /** Nobody names what is no image: most of the indexes that describe one are known to the API alone. */
+  const hidden = (size: number): fc.Arbitrary<Built> =>
+    estates(size).map((estate) =>
+      shown({
+        ...estate,
+        nodes: estate.nodes.map((node) => ({ ...node, candidate: node.form === 'image' })),
+      }),
+    );
+
+  it('the referrers API is denied to one look: nothing goes that only the API shows to be used', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.tuple(hidden(10), hidden(10)),
+        fc.constantFrom(...NONE),
+        fc.constantFrom('each survey', 'a sweep', 1),
+        fc.constantFrom(1, 3),
+        async ([faulty, sound], kind, denied, concurrency) => {
+          const placed = [
+            { repository: FAULTY, built: faulty },
+            { repository: SOUND, built: sound },
+          ];
+          let questions = 0;
+          let denials = 0;
+          const { ran, stage, orphans } = await act(
+            { server: withReferrers, placed, concurrency },
+            (request, _, isSweeping) => {
+              if (request.route.kind !== 'referrers') {
+                return undefined;
+              }
+              questions += 1;
+              const isDenied =
+                denied === 'each survey'
+                  ? !isSweeping
+                  : denied === 'a sweep'
+                    ? isSweeping
+                    : questions === denied;
+              denials += isDenied ? 1 : 0;
+              return isDenied ? actionOf(kind, request) : undefined;
+            },
+          );
+          expect(stage.wrongs).toEqual([]);
+          for (const repository of [FAULTY, SOUND]) {
+            const [goes, may] = [stage.deleted(repository), orphans(repository)];
+            expect(goes.filter((id) => !may.includes(id))).toEqual([]);
+          }
+          // Whoever has heard of the API does not believe later that there is none.
+          expect(ran.green && denied === 'a sweep' && denials > 0).toBe(false);
+        },
+      ),
+      runs(100),
     );
   });
 });

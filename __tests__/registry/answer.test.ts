@@ -3,6 +3,7 @@ import { describe, expect, it } from '@jest/globals';
 import type { HttpResponse } from '../../src/http/message.js';
 import {
   errorOf,
+  mayLackRoute,
   refusal,
   saysBlobUnknown,
   saysUnknown,
@@ -84,6 +85,28 @@ describe('saysBlobUnknown', () => {
     ['nothing', 404, '', false],
   ])('%s: %i', (_, status, body, expected) => {
     expect(saysBlobUnknown(response(status, body))).toBe(expected);
+  });
+});
+
+describe('mayLackRoute', () => {
+  it.each<[string, number, unknown, boolean]>([
+    ['404 in plain text', 404, '404 page not found\n', true],
+    ['404 without a body', 404, '', true],
+    ['a page that was not found', 404, '<html>', true],
+    ['404 NOT_FOUND', 404, error('NOT_FOUND'), true],
+    ['404 MANIFEST_UNKNOWN', 404, error('MANIFEST_UNKNOWN'), true],
+    ['405 UNSUPPORTED', 405, error('UNSUPPORTED'), true],
+    ['501', 501, '', true],
+    ['a page', 200, '<html>', true],
+    ['404 DENIED', 404, error('DENIED'), false],
+    ['404 UNAUTHORIZED', 404, error('UNAUTHORIZED'), false],
+    ['405 TOOMANYREQUESTS', 405, error('TOOMANYREQUESTS'), false],
+    ['501 UNAVAILABLE', 501, error('UNAVAILABLE'), false],
+    ['200 DENIED', 200, error('DENIED'), false],
+    ['403', 403, '', false],
+    ['500 UNSUPPORTED', 500, error('UNSUPPORTED'), false],
+  ])('%s', (_, status, body, expected) => {
+    expect(mayLackRoute(response(status, body))).toBe(expected);
   });
 });
 

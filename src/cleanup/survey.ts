@@ -95,6 +95,7 @@ class Reading {
   readonly #presumed = new Set<Digest>();
   readonly bodies = new Map<Digest, string>();
   readonly #share = createSharing();
+  /** until an answer says otherwise: to this look at this repository alone */
   #hasReferrersApi = true;
 
   constructor(repository: string, options: SurveyOptions, known: Known) {
@@ -273,7 +274,8 @@ class Reading {
       ? [...inventory.manifests.keys()].filter((digest) => !this.#askedForReferrers.has(digest))
       : [];
     const found: Found[] = [];
-    // The first question alone: where there is no such API, the others are none, and no progress either.
+    // The first question alone: where there is no such API, the others are none, and no progress either. Another
+    // repository, and the look before the deletes, ask one of their own: a passing answer misleads one of them.
     for (const some of [unasked.slice(0, 1), unasked.slice(1)]) {
       await this.#attempts.each(
         this.#hasReferrersApi ? some : [],

@@ -86,6 +86,19 @@ export function saysBlobUnknown(response: HttpResponse): boolean {
   return response.status === 404 && BLOB_UNKNOWN.includes(errorOf(response)?.code ?? '');
 }
 
+/** Codes that speak of the account or of the moment, whatever route was asked. */
+const OF_OTHER_THINGS = ['DENIED', 'UNAUTHORIZED', 'TOOMANYREQUESTS', 'UNAVAILABLE'];
+
+/**
+ * Whether an answer other than the asked-for one is how a registry answers that lacks the route: Distribution with
+ * a 404 in plain text, others with an empty one, a page, or a code such as NOT_FOUND or UNSUPPORTED. A proxy's page
+ * looks the same, so this proves nothing.
+ */
+export function mayLackRoute(response: HttpResponse): boolean {
+  const code = errorOf(response)?.code ?? '';
+  return [200, 404, 405, 501].includes(response.status) && !OF_OTHER_THINGS.includes(code);
+}
+
 /** What was being done when the answer came. */
 export interface Doing {
   /** continues "the registry refused to …": `list the tags of team/app` */

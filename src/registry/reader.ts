@@ -17,7 +17,7 @@ import {
 } from '../oci/manifest.js';
 import { MANIFEST_ACCEPT, OCI_INDEX, isSchema1Type } from '../oci/media-types.js';
 import { isTag } from '../oci/reference.js';
-import { RegistryError, jsonOf, refusal, saysUnknown, type Doing } from './answer.js';
+import { RegistryError, jsonOf, mayLackRoute, refusal, saysUnknown, type Doing } from './answer.js';
 import { createBlobCheck, createBlobReader, type HasBlob, type ReadBlob } from './blobs.js';
 import { readCatalog, type Catalog } from './catalog.js';
 import { readPages } from './paging.js';
@@ -58,7 +58,10 @@ export interface RegistryReader {
    * without a body doesn't say what is unknown): ask with `manifest`.
    */
   resolve(repository: string, reference: string): Promise<Digest | undefined>;
-  /** The manifests whose `subject` is this one; `undefined` where the registry has no referrers API. */
+  /**
+   * The manifests that the registry lists as referrers of this one. `undefined` when it answers as one does that has
+   * no referrers API, and none of this reader's questions has shown that it has.
+   */
   referrers(repository: string, digest: Digest): Promise<readonly Digest[] | undefined>;
   /**
    * One GET; the bytes have this digest. `undefined` when the registry says that it has no such blob.
@@ -212,43 +215,31 @@ export function createReader(
       : undefined;
   }
 
-  // Whether there is a referrers API: unknown until the first answer, which all other questions await.
-  let supported: Promise<boolean> | undefined;
+  // Only what an OCI index has proved is remembered. That there is no such API is never more than the look of one
+  // answer, and may be a proxy's page that passes: it must not speak for other repositories, nor for a second look.
+  let hasReferrersApi = false;
 
+  /** distribution-spec, "Listing Referrers": a registry that has the API never answers 404. */
   async function referrers(
     repository: string,
     digest: Digest,
   ): Promise<readonly Digest[] | undefined> {
-    if (supported === undefined) {
-      const first = listReferrers(repository, digest, undefined);
-      supported = first.then((list) => list !== undefined);
-      // A failed first question settles nothing: the next one asks again.
-      supported.catch(() => {
-        supported = undefined;
-      });
-      return first;
-    }
-    return (await supported) ? listReferrers(repository, digest, true) : undefined;
-  }
-
-  /** distribution-spec, "Listing Referrers": a registry that has the API never answers 404. */
-  async function listReferrers(repository: string, digest: Digest, known: true | undefined) {
     const what = `list the referrers of ${repository}@${digest}`;
     const url = new URL(`/v2/${repository}/referrers/${digest}`, base);
     try {
-      return await readPages(send, url, pull(repository), (response, page) => {
+      return await readPages(send, url, pull(repository), (response) => {
         // Servers without the API answer in many ways; only an OCI index is an answer.
-        const isIndex = mediaTypeOf(response.headers['content-type']) === OCI_INDEX;
-        if ([404, 405, 501].includes(response.status) || (response.status === 200 && !isIndex)) {
-          if (known !== true && page === 1) {
-            throw new NoReferrersApi();
-          }
+        const isIndex =
+          response.status === 200 && mediaTypeOf(response.headers['content-type']) === OCI_INDEX;
+        // Looked at now: while this question was under way, another one may have been answered.
+        if (!isIndex && !hasReferrersApi && mayLackRoute(response)) {
+          throw new NoReferrersApi();
         }
-        const body =
-          response.status === 200 && isIndex ? jsonOf(ReferrersBody, response) : undefined;
+        const body = isIndex ? jsonOf(ReferrersBody, response) : undefined;
         if (body === undefined) {
           throw refused(response, { what, scope: pull(repository) });
         }
+        hasReferrersApi = true;
         return (body.manifests ?? []).map((entry) => {
           if (!isDigest(entry.digest)) {
             throw new RegistryError(
