@@ -59329,6 +59329,26 @@ const EDGE_ORDER = ['child', 'subject', 'referrer', 'digest-tag', 'mentioned'];
 function byOrder(a, b) {
     return EDGE_ORDER.indexOf(a.kind) - EDGE_ORDER.indexOf(b.kind) || compare(a.to, b.to);
 }
+/** By subject: by the bodies that were read, and by the registry, which may know more than they say. */
+function referrersIn({ manifests, referrers, }) {
+    const all = new Map();
+    for (const [subject, listed] of referrers) {
+        // Digests make it impossible that a manifest names itself, but nothing keeps a registry from saying so.
+        all.set(subject, new Set(listed.filter((digest) => digest !== subject)));
+    }
+    for (const [digest, manifest] of manifests) {
+        if (manifest.kind !== 'unknown' && manifest.subject !== undefined) {
+            const known = all.get(manifest.subject);
+            if (known === undefined) {
+                all.set(manifest.subject, new Set([digest]));
+            }
+            else {
+                known.add(digest);
+            }
+        }
+    }
+    return all;
+}
 function buildGraph(inventory) {
     const { manifests } = inventory;
     const rootTags = new Map();
@@ -59337,9 +59357,9 @@ function buildGraph(inventory) {
     for (const [digest, manifest] of manifests) {
         edges.set(digest, ownEdges(manifest).filter(({ to }) => manifests.has(to)));
     }
-    for (const [digest, manifest] of manifests) {
-        if (manifest.kind !== 'unknown' && manifest.subject !== undefined) {
-            edges.get(manifest.subject)?.push({ kind: 'referrer', to: digest });
+    for (const [subject, referrers] of referrersIn(inventory)) {
+        for (const to of [...referrers].filter((digest) => manifests.has(digest))) {
+            edges.get(subject)?.push({ kind: 'referrer', to });
         }
     }
     for (const [tag, target] of [...inventory.tags].sort(([a], [b]) => compare(a, b))) {
@@ -59902,7 +59922,7 @@ const NEVER = Number.NEGATIVE_INFINITY;
  * @returns the `count` newest of the heads
  */
 function newestOf(heads, orphans, count, aging) {
-    const held = new Set([...orphans].flatMap((digest) => heldBy(digest, aging)));
+    const held = new Set([...orphans].flatMap((digest) => partsIn(digest, aging)));
     return heads
         .filter((digest) => !held.has(digest))
         .map((digest) => ({ digest, rank: rankOf(digest, orphans, aging) }))
@@ -59912,8 +59932,8 @@ function newestOf(heads, orphans, count, aging) {
 }
 /**
  * How new an orphan is, the weightiest number first; the newer, the larger. Of orphans that went out of use
- * together, as the tags that moved between two runs did, what was built last is the newest. Each number of an
- * index is at least that of its parts, so none of them comes before it once it is gone.
+ * together, as the tags that moved between two runs did, what was built last is the newest. Each number of a
+ * manifest is at least that of its parts, so none of them comes before it once it is gone.
  */
 function rankOf(digest, orphans, aging) {
     const { inventory, births, now } = aging;
@@ -59931,19 +59951,26 @@ function latest(times) {
 function compareRanks(a, b) {
     return compare(a[0], b[0]) || compare(a[1], b[1]) || compare(a[2], b[2]);
 }
-/** A manifest with all that it holds, at any depth. */
+/** A manifest with all its parts, at any depth. */
 function partsOf(head, aging) {
     const parts = new Set([head]);
     for (const part of parts) {
-        heldBy(part, aging).forEach((each) => parts.add(each));
+        partsIn(part, aging).forEach((each) => parts.add(each));
     }
     return [...parts];
 }
-/** The entries of an index, whatever they are listed as. What a manifest of unknown type mentions is no part of it. */
-function heldBy(digest, { inventory, graph }) {
+/**
+ * The entries of an index, whatever they are listed as; what a manifest of unknown type mentions is no part of it.
+ * And what the registry alone says to describe a manifest, since nothing tells that any more once the manifest is gone.
+ */
+function partsIn(digest, { inventory, graph }) {
+    const edgesOf = (from) => graph.edges.get(from) ?? [];
     const isIndex = inventory.manifests.get(digest)?.kind === 'index';
-    const edges = isIndex ? (graph.edges.get(digest) ?? []) : [];
-    return edges.filter(({ kind }) => kind === 'child' || kind === 'mentioned').map(({ to }) => to);
+    const saysSo = (referrer) => edgesOf(referrer).some(({ kind, to }) => kind === 'subject' && to === digest);
+    return edgesOf(digest)
+        .filter(({ kind, to }) => (isIndex && (kind === 'child' || kind === 'mentioned')) ||
+        (kind === 'referrer' && !saysSo(to)))
+        .map(({ to }) => to);
 }
 /** Since when nothing uses a manifest any more, as far as the ledger saw it: not of what it never saw in use. */
 function outOfUse(before, now) {
@@ -60234,10 +60261,14 @@ function orphanReasons(inventory, graph, orphans) {
             give(digest, manifests.has(subject) ? { kind: 'referrer', of: subject } : { kind: 'dangling', subject });
         }
     }
-    for (const [of, edges] of [...graph.edges].sort(([a], [b]) => compare(a, b))) {
-        for (const edge of orphans.has(of) ? edges : []) {
-            if (edge.kind === 'child') {
-                give(edge.to, { kind: 'child', of });
+    const sorted = [...graph.edges].sort(([a], [b]) => compare(a, b));
+    // Referrers once more: of some only the registry says so, and not their bodies.
+    for (const kind of ['referrer', 'child']) {
+        for (const [of, edges] of sorted) {
+            for (const edge of orphans.has(of) ? edges : []) {
+                if (edge.kind === kind) {
+                    give(edge.to, { kind, of });
+                }
             }
         }
     }
@@ -60328,6 +60359,7 @@ class Reading {
     /** asked for by digest: nothing is asked for twice, whatever came of it */
     #begun = new Set();
     #askedForReferrers = new Set();
+    #referrers = new Map();
     #hasFoundProtected = false;
     /** known manifests that something names, taken to be there without asking */
     #presumed = new Set();
@@ -60349,6 +60381,7 @@ class Reading {
             manifests: new Map(this.#manifests),
             absent: new Set(this.#absent),
             brokenTags: [...this.#brokenTags].sort(),
+            referrers: new Map(this.#referrers),
             sources: new Map(this.#sources),
             facts: new Map(this.#facts),
             past: this.#known.past,
@@ -60526,6 +60559,9 @@ class Reading {
         if (referrers === undefined) {
             this.#hasReferrersApi = false;
             return [];
+        }
+        if (referrers.length > 0) {
+            this.#referrers.set(digest, referrers);
         }
         return referrers.map((each) => ({ digest: each, source: 'referrers' }));
     }
@@ -60772,9 +60808,18 @@ function joined(first, later) {
         ...first,
         tags,
         manifests,
+        referrers: joinedReferrers(first.referrers, later.referrers),
         absent: new Set([...first.absent].filter((digest) => !manifests.has(digest))),
         brokenTags: first.brokenTags.filter((tag) => !tags.has(tag)),
     };
+}
+/** A later look no longer hears of what was deleted, and that may have to come back with its subject. */
+function joinedReferrers(first, later) {
+    const joint = new Map(first);
+    for (const [subject, listed] of later) {
+        joint.set(subject, [...new Set([...(first.get(subject) ?? []), ...listed])]);
+    }
+    return joint;
 }
 function isGone(results, digest) {
     const kind = results.get(digest)?.kind;

@@ -101,6 +101,27 @@ describe('edges', () => {
     expect(edgesOf(graph, named)).toEqual([{ kind: 'referrer', to: right.digest }]);
   });
 
+  it('a manifest to what the registry says to describe it, once, and not to itself', () => {
+    const unread = image('unread');
+    const listed = [right, other, unread, named, other].map(({ digest }) => digest);
+    const inventory = inventoryOf({
+      untagged: [named, right, other],
+      more: {
+        referrers: new Map([
+          [named.digest, listed],
+          [unread.digest, [other.digest]],
+        ]),
+      },
+    });
+    const graph = buildGraph(inventory);
+    expect(edgesOf(graph, named)).toEqual(
+      [right.digest, other.digest].sort().map((to) => ({ kind: 'referrer', to })),
+    );
+    // Its body does not say so, and it may be used without what it describes.
+    expect(edgesOf(graph, other)).toEqual([]);
+    expect(edgesOf(graph, unread)).toBeUndefined();
+  });
+
   it('an unknown manifest, and an index of layers, to what they mention', () => {
     const unknown = opaque('a/b', { about: named.digest });
     const cache = buildCache('cache', 'index');
@@ -188,7 +209,7 @@ describe('reach', () => {
       [a.digest, { ...parsed(a), subject: b.digest } as Manifest],
       [b.digest, { ...parsed(b), subject: a.digest } as Manifest],
     ]);
-    const graph = buildGraph({ tags: new Map(), manifests: circle });
+    const graph = buildGraph({ tags: new Map(), manifests: circle, referrers: new Map() });
     expect([...reach(graph, [a.digest]).keys()]).toEqual([b.digest]);
   });
 
@@ -213,7 +234,7 @@ describe('reach', () => {
         ...(subject === undefined ? {} : { subject }),
       });
     });
-    const graph = buildGraph({ tags: new Map(), manifests });
+    const graph = buildGraph({ tags: new Map(), manifests, referrers: new Map() });
     expect(reach(graph, digests.slice(-1)).size).toBe(length - 1);
   });
 });

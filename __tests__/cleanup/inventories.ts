@@ -64,6 +64,7 @@ export function inventoryOf({
     manifests: new Map(all.map((content) => [content.digest, parsed(content)])),
     absent: missing,
     brokenTags: [],
+    referrers: new Map(),
     sources: new Map(all.map(({ digest }) => [digest, 'input'])),
     facts: new Map(all.flatMap(factsBy)),
     past: new Map(),

@@ -399,6 +399,79 @@ describe('subjects and referrers', () => {
   });
 });
 
+describe('what only the registry says to describe a manifest', () => {
+  const about = image('about');
+  const list = index([image('part')]);
+  const saying = (...pairs: readonly (readonly [Content, ...(readonly Content[])])[]) => ({
+    referrers: new Map(
+      pairs.map(([{ digest }, ...listed]) => [digest, listed.map((each) => each.digest)]),
+    ),
+  });
+
+  it('stays as long as that does, with what it holds', () => {
+    const plan = planOf({
+      tags: { v1: current },
+      untagged: [about, list, old],
+      more: saying([current, about], [about, list]),
+    });
+    expect(fates(plan, { about, list, part: image('part'), old })).toEqual({
+      about: 'keep: referrer',
+      list: 'keep: referrer',
+      part: 'keep: child',
+      old: 'delete: unreachable',
+    });
+    expect(plan.keep).toContainEqual({
+      digest: about.digest,
+      reason: { kind: 'referrer', of: current.digest },
+    });
+  });
+
+  it('goes with it, and after it', () => {
+    const plan = planOf({
+      tags: { v1: current },
+      untagged: [about, list, old],
+      more: saying([old, about], [about, list]),
+    });
+    expect(plan.orphans.map(({ digest, reason, after }) => [digest, reason, after])).toEqual([
+      [old.digest, { kind: 'unreachable' }, []],
+      [about.digest, { kind: 'referrer', of: old.digest }, [old.digest]],
+      [list.digest, { kind: 'referrer', of: about.digest }, [about.digest]],
+      [image('part').digest, { kind: 'child', of: list.digest }, [list.digest]],
+    ]);
+  });
+
+  it('goes as its own body says, and else as what describes the first of several', () => {
+    const sbom = referrer('sbom', old);
+    const [first = old, second = old] = [old, image('older')].sort((a, b) =>
+      a.digest < b.digest ? -1 : 1,
+    );
+    const plan = planOf({
+      untagged: [index([about]), about, sbom, first, second],
+      more: saying([second, about], [first, about], [image('older'), sbom]),
+    });
+    const reasons = new Map(plan.orphans.map(({ digest, reason }) => [digest, reason]));
+    expect(reasons.get(sbom.digest)).toEqual({ kind: 'referrer', of: old.digest });
+    expect(reasons.get(about.digest)).toEqual({ kind: 'referrer', of: first.digest });
+  });
+
+  it('stays where its body names a subject that is elsewhere', () => {
+    const lost = image('lost');
+    const sbom = referrer('sbom', lost);
+    const plan = planOf({ untagged: [old, sbom], absent: [lost], more: saying([old, sbom]) });
+    expect(fate(plan, sbom)).toBe('keep: dangling-referrer');
+  });
+
+  it('goes also where the registry leads in a circle, or from a manifest to itself', () => {
+    const plan = planOf({ untagged: [old, about], more: saying([old, about, old], [about, old]) });
+    expect(fates(plan, { old, about })).toEqual({
+      old: 'delete: referrer',
+      about: 'delete: referrer',
+    });
+    const alone = planOf({ untagged: [old], more: saying([old, old]) });
+    expect(fate(alone, old)).toBe('delete: unreachable');
+  });
+});
+
 describe('the grace period', () => {
   const young = image('young', { created: YOUNG });
 
@@ -867,6 +940,14 @@ describe('keep-untagged', () => {
     ['a part of another orphan', { untagged: [index([ten]), twenty] }, ten],
     ['a referrer', { untagged: [thirty, referrer('x', thirty), twenty] }, referrer('x', thirty)],
     [
+      'what the registry says to be one',
+      {
+        untagged: [thirty, ten, twenty],
+        more: { referrers: new Map([[thirty.digest, [ten.digest]]]) },
+      },
+      ten,
+    ],
+    [
       'a signature',
       { tags: { [digestTag(thirty.digest, 'sig')]: ten }, untagged: [thirty, twenty] },
       ten,
@@ -897,6 +978,28 @@ describe('keep-untagged', () => {
       thirty: 'keep: recent',
     });
   });
+
+  it.each([
+    ['older than another', built(25), { thirty: 'delete: unreachable', about: 'delete: referrer' }],
+    ['newer than all', built(5), { thirty: 'keep: recent', about: 'keep: referrer' }],
+  ])(
+    'keeps the same after a run that was cut off, with what the registry says to be a referrer: %s',
+    (_, about, expected) => {
+      const inventory = inventoryOf({
+        untagged: [thirty, about, twenty],
+        more: { referrers: new Map([[thirty.digest, [about.digest]]]) },
+      });
+      const asked = policy({ keepUntagged: 1 });
+      const first = makePlan(inventory, asked);
+      expect(fates(first, { thirty, about })).toEqual(expected);
+      for (let deletes = 0; deletes <= first.orphans.length; deletes += 1) {
+        const second = makePlan(swept(inventory, first, deletes), asked);
+        expect(second.keep.map(({ digest }) => digest)).toEqual(
+          first.keep.map(({ digest }) => digest),
+        );
+      }
+    },
+  );
 
   it('is no question where there is a gap', () => {
     const more = { gaps: [{ what: 'tag v2', why: '500' }] };
@@ -1263,8 +1366,16 @@ describe('the plan', () => {
         // All of the same age: which of them is the newest must not be left to chance.
         ...['d', 'e', 'f'].map((name) => image(name)),
         index([image('g')]),
+        image('h'),
+        image('i'),
       ],
-      more: { past: past([image('d'), image('e'), image('g')]) },
+      more: {
+        past: past([image('d'), image('e'), image('g')]),
+        referrers: new Map([
+          [image('f').digest, [image('h').digest, image('i').digest]],
+          [image('d').digest, [image('i').digest, image('h').digest]],
+        ]),
+      },
     };
     const inventory = inventoryOf(estate);
     const backwards: Inventory = {
@@ -1273,6 +1384,11 @@ describe('the plan', () => {
       manifests: new Map([...inventory.manifests].reverse()),
       facts: new Map([...inventory.facts].reverse()),
       past: new Map([...inventory.past].reverse()),
+      referrers: new Map(
+        [...inventory.referrers]
+          .reverse()
+          .map(([digest, listed]) => [digest, [...listed].reverse()]),
+      ),
     };
     expect(makePlan(backwards, policy(asked))).toEqual(makePlan(inventory, policy(asked)));
   });

@@ -667,6 +667,35 @@ describe('the referrers API', () => {
     expect(plan.orphans).toEqual([]);
   });
 
+  it('is believed of a manifest whose body names no subject', async () => {
+    const { registry, put, look } = await startScene({ referrersApi: true });
+    const [about, aboutOld] = [image('about'), image('about old')];
+    put(current, 'v1');
+    [old, about, aboutOld].forEach((content) => {
+      put(content);
+    });
+    const listed = new Map([
+      [current.digest, about],
+      [old.digest, aboutOld],
+    ]);
+    registry.intercept(
+      when(/referrers/, ({ path }) => {
+        const found = [...listed].find(([digest]) => path.endsWith(digest))?.[1];
+        return found === undefined ? undefined : page([found]);
+      }),
+    );
+    const { inventory, plan } = await look([old]);
+    expect(fates(plan, { about, old, aboutOld })).toEqual({
+      about: 'keep: referrer',
+      old: 'delete: unreachable',
+      aboutOld: 'delete: referrer',
+    });
+    // Of those that have none there is nothing to keep.
+    expect(inventory.referrers).toEqual(
+      new Map([...listed].map(([digest, each]) => [digest, [each.digest]])),
+    );
+  });
+
   it('may name what is not there', async () => {
     const { registry, put, look } = await startScene({ referrersApi: true });
     put(old);

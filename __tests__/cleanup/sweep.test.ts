@@ -8,11 +8,12 @@ import { BackupError, fileOf, INDEX, openBackup } from '../../src/backup/backup.
 import type { Outcome } from '../../src/cleanup/outcome.js';
 import { sweepRepository } from '../../src/cleanup/sweep.js';
 import { TooLate } from '../../src/http/stop.js';
+import { OCI_INDEX } from '../../src/oci/media-types.js';
 import { fakeClock, type FakeClock } from '../http/fake-clock.js';
 import { cosign, digestTag, image, index, referrer, type Content } from '../registries/build.js';
-import type { Action } from '../registries/memory/script.js';
+import type { Action, Interceptor } from '../registries/memory/script.js';
 import { setTag } from '../registries/memory/state.js';
-import { errorAnswer, stopClients, tally, when } from '../registry/client.js';
+import { errorAnswer, jsonAnswer, stopClients, tally, when } from '../registry/client.js';
 import { NOW, YOUNG } from './inventories.js';
 import {
   APP,
@@ -60,6 +61,18 @@ function deletes({ registry }: Scene): (string | undefined)[] {
   return registry.requests
     .filter(({ method }) => method === 'DELETE')
     .map(({ path }) => path.split('/').at(-1));
+}
+
+/** A registry that lists these as referrers, of what it still has. */
+function listing({ app }: Scene, listed: ReadonlyMap<Content, readonly Content[]>): Interceptor {
+  return when(/referrers/, ({ path: where }) => {
+    const found = [...listed].find(([{ digest }]) => where.endsWith(digest))?.[1] ?? [];
+    const manifests = found.filter(({ digest }) => app.manifests.has(digest));
+    return jsonAnswer(
+      { manifests: manifests.map(({ descriptor }) => descriptor) },
+      { 'Content-Type': OCI_INDEX },
+    );
+  });
 }
 
 describe('a sweep', () => {
@@ -238,6 +251,29 @@ describe('what earlier runs saw', () => {
     );
     const reason = { kind: 'referrer', of: image('lost').digest };
     expect(outcome).toEqual({ ...NOTHING, spared: [{ digest: sbom.digest, reason }] });
+  });
+});
+
+describe('what only the registry says to describe a manifest', () => {
+  it('is not deleted while that stays', async () => {
+    const scene = await startScene();
+    const about = image('about');
+    scene.put(current, 'v1');
+    scene.put(about);
+    scene.put(old);
+    scene.registry.intercept(listing(scene, new Map([[current, [about]]])));
+    expect(await sweep(scene, [old])).toEqual({ ...NOTHING, deleted: [old.digest] });
+    expect(scene.app.manifests.has(about.digest)).toBe(true);
+  });
+
+  it('goes after it', async () => {
+    const scene = await startScene();
+    const about = image('about');
+    scene.put(old);
+    scene.put(about);
+    scene.registry.intercept(listing(scene, new Map([[old, [about]]])));
+    expect(await sweep(scene, [old])).toMatchObject({ failed: [], skipped: [] });
+    expect(deletes(scene)).toEqual(digests([old, about]));
   });
 });
 
@@ -880,6 +916,8 @@ describe('looking again while it deletes', () => {
     /** called when the nth delete was carried out, from 1 */
     readonly onDeleted?: (n: number, scene: Scene) => void;
     readonly answer?: (digest: string) => Action | undefined;
+    /** sees what is neither the beginning of a look nor a delete */
+    readonly others?: Interceptor;
   }
 
   /** A registry that takes its time, on a fake clock. One request at a time, so that the order is certain. */
@@ -899,17 +937,18 @@ describe('looking again while it deletes', () => {
   }
 
   function script(scene: Scene, clock: FakeClock, times: Times): void {
-    const { look = 0, deleting = 0, onLook, onDeleted, answer } = times;
+    const { look = 0, deleting = 0, onLook, onDeleted, answer, others } = times;
     let looks = 0;
     let deleted = 0;
-    scene.registry.intercept(({ method, path: where }) => {
+    scene.registry.intercept((request) => {
+      const { method, path: where } = request;
       if (where.includes('/tags/list')) {
         looks += 1;
         void clock.advance(look);
         return onLook?.(looks, scene);
       }
       if (method !== 'DELETE') {
-        return undefined;
+        return others?.(request);
       }
       void clock.advance(deleting);
       return (
@@ -1004,6 +1043,47 @@ describe('looking again while it deletes', () => {
     expect(await run()).toEqual({ ...NOTHING, deleted: [second.digest], healed: [first.digest] });
     expect(scene.app.manifests.get(first.digest)?.bytes).toEqual(first.bytes);
   });
+
+  it.each(['the first', 'a later'])(
+    'puts back with it what the registry said at %s look to describe it',
+    async (which) => {
+      const kept = image('about what stays');
+      const three = [first, second, third];
+      const listed = new Map([[current, [kept]]]);
+      const { scene, clock } = await slow({});
+      const others = listing(scene, listed);
+      [...three, kept].forEach((content) => {
+        scene.put(content);
+      });
+      if (which === 'the first') {
+        listed.set(second, [third]);
+      }
+      scene.registry.intercept(others);
+      const survey = await scene.look(three);
+      expect(survey.plan.orphans.map(({ digest }) => digest)).toEqual(digests(three));
+      // One delete for each look. When the second has gone, an index comes over it.
+      script(scene, clock, {
+        deleting: 10 * SECOND,
+        others,
+        onDeleted: (n, { app }) => {
+          listed.set(second, [third]);
+          if (n === 2) {
+            const { digest, mediaType, bytes } = index([second]);
+            app.manifests.set(digest, { mediaType, bytes });
+            setTag(app, 'late', digest);
+          }
+        },
+      });
+      const options = scene.options({ concurrency: 1, clock });
+      const outcome = await sweepRepository(survey, digests(three), options);
+      expect(outcome).toEqual({
+        ...NOTHING,
+        deleted: [first.digest],
+        healed: expect.arrayContaining(digests([second, third])),
+      });
+      expect(outcome.healed).toHaveLength(2);
+    },
+  );
 
   it('tells of a new tag on what it had deleted before that look', async () => {
     const { run } = await slow(

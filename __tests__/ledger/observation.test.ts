@@ -95,6 +95,16 @@ describe('what a look observes', () => {
     expect(inUse.has(b.digest)).toBe(false);
   });
 
+  it('is in use: what only the registry says to describe something in use', () => {
+    const more = { referrers: new Map([[a.digest, [b.digest]]]) };
+    expect(observe(surveyOf({ tags: { v1: a }, untagged: [b], more })).inUse.has(b.digest)).toBe(
+      true,
+    );
+    const rest = observe(surveyOf({ untagged: [a, b], more }));
+    expect(rest.leaving).toEqual(new Set(digests([a, b])));
+    expect(rest.inUse.size).toBe(0);
+  });
+
   it('is not in use: what nothing reaches, whatever keeps it for now', () => {
     const lost = image('lost');
     const entry = artifactOf(APP, Buffer.from(''));

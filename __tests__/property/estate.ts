@@ -212,6 +212,7 @@ export function inventoryOf(built: Built): Inventory {
     manifests,
     absent,
     brokenTags,
+    referrers: new Map(),
     sources: new Map([...manifests.keys(), ...absent].map((digest) => [digest, 'input'])),
     facts,
     past: new Map(),

@@ -12,7 +12,11 @@ export interface View {
   /** tag → number, also where that manifest is missing */
   readonly tags: ReadonlyMap<string, Id>;
   readonly candidates: ReadonlySet<Id>;
+  /** what the registry lists as a referrer of what, beyond what the bodies say; absent: nothing */
+  readonly listed?: readonly Listed[];
 }
+
+export type Listed = readonly [of: Id, referrer: Id];
 
 export interface Rules {
   readonly danglingReferrers: 'keep' | 'delete';
@@ -77,6 +81,9 @@ export function judge(built: Built, view: View, rules: Rules): Judgement {
   const subject = (id: Id) => (known(id) ? node(id).subject : undefined);
   const everything = built.estate.nodes.map((_, id) => id);
   const referrers = (of: Id) => everything.filter((id) => subject(id) === of);
+  /** Nothing describes itself. */
+  const listed = (of: Id) =>
+    (view.listed ?? []).flatMap(([each, id]) => (each === of && id !== of ? [id] : []));
 
   const named = (tag: string): { id: Id | undefined; suffix: string } | undefined => {
     const match = /^sha256-([0-9a-f]{64})(|\.sig|\.att|\.sbom)$/.exec(tag);
@@ -164,6 +171,7 @@ export function judge(built: Built, view: View, rules: Rules): Judgement {
         ...children(id),
         ...[subject(id) ?? []].flat(),
         ...referrers(id),
+        ...listed(id),
         ...digestTags.filter((tag) => tag.names === id).map(({ target }) => target),
         // An unknown manifest protects all that it mentions, and an index its entries of unknown types.
         ...node(id).mentions,
@@ -173,7 +181,11 @@ export function judge(built: Built, view: View, rules: Rules): Judgement {
   const without = (kept: ReadonlySet<Id>) => new Set([...seen].filter((id) => !kept.has(id)));
 
   const spare = without(reachedFrom(roots));
-  const entries = (id: Id) => (known(id) ? [...children(id), ...node(id).mentions] : []);
+  // Once the registry alone has tied a manifest to another, nothing does when that is gone: as if it held it.
+  const entries = (id: Id) => [
+    ...(known(id) ? [...children(id), ...node(id).mentions] : []),
+    ...listed(id).filter((each) => subject(each) !== id),
+  ];
   const heads = new Set(
     [...spare].filter(
       (id) =>
@@ -260,6 +272,7 @@ export function mustPrecede(
   const hex = built.contents[before]?.digest.slice('sha256:'.length) ?? '';
   const describes =
     second.subject === before ||
+    view.listed?.some(([of, referrer]) => of === before && referrer === after) === true ||
     ['', '.sig', '.att', '.sbom'].some(
       (suffix) => view.tags.get(`sha256-${hex}${suffix}`) === after,
     );

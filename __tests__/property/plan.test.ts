@@ -10,7 +10,15 @@ import type { Digest } from '../../src/oci/digest.js';
 import { readProtect, withFiles } from '../../src/protection/protection.js';
 import { builtEstates, runs } from './arbitraries.js';
 import { DAY, GRACE, inventoryOf as seenAlone, NOW, type Built, type Id } from './estate.js';
-import { judge, mustPrecede, neededBy, type Rules, type Seen, type View } from './model.js';
+import {
+  judge,
+  mustPrecede,
+  neededBy,
+  type Listed,
+  type Rules,
+  type Seen,
+  type View,
+} from './model.js';
 
 /** What a user asks for and what earlier runs saw, in the estate's numbers, which wrap around. */
 interface Wishes {
@@ -24,6 +32,8 @@ interface Wishes {
   readonly wholeRepository: boolean;
   readonly approved: readonly Id[] | undefined;
   readonly past: readonly (readonly [Id, Remembered])[];
+  /** what the registry lists as a referrer of what, whatever the bodies say */
+  readonly listed: readonly Listed[];
 }
 
 type Remembered = Omit<Past, 'since'> & { readonly lastUse: number };
@@ -57,6 +67,10 @@ const wishes: fc.Arbitrary<Wishes> = fc.record({
   wholeRepository: fc.nat({ max: 29 }).map((n) => n === 0),
   approved: fc.option(some(50, 12), { nil: undefined, freq: 2 }),
   past: fc.oneof(fc.constant([]), fc.array(fc.tuple(fc.nat({ max: 50 }), remembered))),
+  listed: fc.oneof(
+    fc.constant([]),
+    fc.array(fc.tuple(fc.nat({ max: 50 }), fc.nat({ max: 50 })), { maxLength: 6 }),
+  ),
 });
 
 function cases(size: number, more: Partial<Wishes> = {}): fc.Arbitrary<Case> {
@@ -85,8 +99,17 @@ function pastOf({ built, wishes: { past } }: Case): Map<Digest, Past> {
   );
 }
 
+function listedBy({ built, wishes: { listed } }: Case): Map<Digest, readonly Digest[]> {
+  const referrers = new Map<Digest, readonly Digest[]>();
+  for (const [of, referrer] of listed) {
+    const subject = digestOf(built, of);
+    referrers.set(subject, [...(referrers.get(subject) ?? []), digestOf(built, referrer)]);
+  }
+  return referrers;
+}
+
 function inventoryOf(given: Case): Inventory {
-  return { ...seenAlone(given.built), past: pastOf(given) };
+  return { ...seenAlone(given.built), past: pastOf(given), referrers: listedBy(given) };
 }
 
 function policyOf({ built, wishes: asked }: Case): Policy {
@@ -150,12 +173,16 @@ function sorted(ids: Iterable<Id>): Id[] {
 }
 
 /** Every manifest is known: what can be seen is for the tests over HTTP. */
-function wholeView(built: Built, { tags, manifests }: Inventory): View {
+function wholeView(built: Built, { tags, manifests, referrers }: Inventory): View {
+  const idOf = (digest: Digest) => built.idOf.get(digest) ?? -1;
   const numbers = [...manifests.keys()].flatMap((digest) => built.idOf.get(digest) ?? []);
   return {
     present: new Set(numbers),
     candidates: new Set(numbers),
-    tags: new Map([...tags].map(([tag, digest]) => [tag, built.idOf.get(digest) ?? -1])),
+    tags: new Map([...tags].map(([tag, digest]) => [tag, idOf(digest)])),
+    listed: [...referrers].flatMap(([subject, listed]) =>
+      listed.map((digest) => [idOf(subject), idOf(digest)] as const),
+    ),
   };
 }
 
@@ -175,6 +202,9 @@ function shuffled(inventory: Inventory, random: () => number): Inventory {
     sources: new Map(list(inventory.sources)),
     facts: new Map(list(inventory.facts)),
     past: new Map(list(inventory.past)),
+    referrers: new Map(
+      list(inventory.referrers).map(([subject, listed]) => [subject, list(listed)]),
+    ),
   };
 }
 

@@ -83,6 +83,7 @@ export function inventory(repository: string, more: Partial<Inventory> = {}): In
     manifests: new Map(),
     absent: new Set(),
     brokenTags: [],
+    referrers: new Map(),
     sources: new Map(),
     facts: new Map(),
     past: new Map(),

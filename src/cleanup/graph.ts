@@ -96,7 +96,30 @@ function byOrder(a: Edge, b: Edge): number {
   return EDGE_ORDER.indexOf(a.kind) - EDGE_ORDER.indexOf(b.kind) || compare(a.to, b.to);
 }
 
-export function buildGraph(inventory: Pick<Inventory, 'tags' | 'manifests'>): Graph {
+/** By subject: by the bodies that were read, and by the registry, which may know more than they say. */
+function referrersIn({
+  manifests,
+  referrers,
+}: Pick<Inventory, 'manifests' | 'referrers'>): ReadonlyMap<Digest, ReadonlySet<Digest>> {
+  const all = new Map<Digest, Set<Digest>>();
+  for (const [subject, listed] of referrers) {
+    // Digests make it impossible that a manifest names itself, but nothing keeps a registry from saying so.
+    all.set(subject, new Set(listed.filter((digest) => digest !== subject)));
+  }
+  for (const [digest, manifest] of manifests) {
+    if (manifest.kind !== 'unknown' && manifest.subject !== undefined) {
+      const known = all.get(manifest.subject);
+      if (known === undefined) {
+        all.set(manifest.subject, new Set([digest]));
+      } else {
+        known.add(digest);
+      }
+    }
+  }
+  return all;
+}
+
+export function buildGraph(inventory: Pick<Inventory, 'tags' | 'manifests' | 'referrers'>): Graph {
   const { manifests } = inventory;
   const rootTags = new Map<Digest, string[]>();
   const digestTags: PointingDigestTag[] = [];
@@ -107,9 +130,9 @@ export function buildGraph(inventory: Pick<Inventory, 'tags' | 'manifests'>): Gr
       ownEdges(manifest).filter(({ to }) => manifests.has(to)),
     );
   }
-  for (const [digest, manifest] of manifests) {
-    if (manifest.kind !== 'unknown' && manifest.subject !== undefined) {
-      edges.get(manifest.subject)?.push({ kind: 'referrer', to: digest });
+  for (const [subject, referrers] of referrersIn(inventory)) {
+    for (const to of [...referrers].filter((digest) => manifests.has(digest))) {
+      edges.get(subject)?.push({ kind: 'referrer', to });
     }
   }
   for (const [tag, target] of [...inventory.tags].sort(([a], [b]) => compare(a, b))) {

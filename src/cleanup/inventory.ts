@@ -31,6 +31,11 @@ export interface Inventory {
   readonly absent: ReadonlySet<Digest>;
   /** tags that are listed although their manifest is unknown to the registry: broken images */
   readonly brokenTags: readonly string[];
+  /**
+   * what the registry's referrers API lists, of each manifest that it was asked about and that has any. The registry
+   * may know of a referrer by other means than a `subject` that can be read here
+   */
+  readonly referrers: ReadonlyMap<Digest, readonly Digest[]>;
   /** of each digest in `manifests` and `absent` */
   readonly sources: ReadonlyMap<Digest, Source>;
   /** by image manifest, for those whose config was read (the possible orphans) */

@@ -27,7 +27,7 @@ export function newestOf(
   count: number,
   aging: Aging,
 ): Digest[] {
-  const held = new Set([...orphans].flatMap((digest) => heldBy(digest, aging)));
+  const held = new Set([...orphans].flatMap((digest) => partsIn(digest, aging)));
   return heads
     .filter((digest) => !held.has(digest))
     .map((digest) => ({ digest, rank: rankOf(digest, orphans, aging) }))
@@ -40,8 +40,8 @@ type Rank = readonly [lastUse: number, birth: number, parts: number];
 
 /**
  * How new an orphan is, the weightiest number first; the newer, the larger. Of orphans that went out of use
- * together, as the tags that moved between two runs did, what was built last is the newest. Each number of an
- * index is at least that of its parts, so none of them comes before it once it is gone.
+ * together, as the tags that moved between two runs did, what was built last is the newest. Each number of a
+ * manifest is at least that of its parts, so none of them comes before it once it is gone.
  */
 function rankOf(digest: Digest, orphans: ReadonlySet<Digest>, aging: Aging): Rank {
   const { inventory, births, now } = aging;
@@ -62,20 +62,31 @@ function compareRanks(a: Rank, b: Rank): number {
   return compare(a[0], b[0]) || compare(a[1], b[1]) || compare(a[2], b[2]);
 }
 
-/** A manifest with all that it holds, at any depth. */
+/** A manifest with all its parts, at any depth. */
 function partsOf(head: Digest, aging: Aging): readonly Digest[] {
   const parts = new Set([head]);
   for (const part of parts) {
-    heldBy(part, aging).forEach((each) => parts.add(each));
+    partsIn(part, aging).forEach((each) => parts.add(each));
   }
   return [...parts];
 }
 
-/** The entries of an index, whatever they are listed as. What a manifest of unknown type mentions is no part of it. */
-function heldBy(digest: Digest, { inventory, graph }: Aging): readonly Digest[] {
+/**
+ * The entries of an index, whatever they are listed as; what a manifest of unknown type mentions is no part of it.
+ * And what the registry alone says to describe a manifest, since nothing tells that any more once the manifest is gone.
+ */
+function partsIn(digest: Digest, { inventory, graph }: Aging): readonly Digest[] {
+  const edgesOf = (from: Digest) => graph.edges.get(from) ?? [];
   const isIndex = inventory.manifests.get(digest)?.kind === 'index';
-  const edges = isIndex ? (graph.edges.get(digest) ?? []) : [];
-  return edges.filter(({ kind }) => kind === 'child' || kind === 'mentioned').map(({ to }) => to);
+  const saysSo = (referrer: Digest) =>
+    edgesOf(referrer).some(({ kind, to }) => kind === 'subject' && to === digest);
+  return edgesOf(digest)
+    .filter(
+      ({ kind, to }) =>
+        (isIndex && (kind === 'child' || kind === 'mentioned')) ||
+        (kind === 'referrer' && !saysSo(to)),
+    )
+    .map(({ to }) => to);
 }
 
 /** Since when nothing uses a manifest any more, as far as the ledger saw it: not of what it never saw in use. */

@@ -331,10 +331,14 @@ function orphanReasons(
       );
     }
   }
-  for (const [of, edges] of [...graph.edges].sort(([a], [b]) => compare(a, b))) {
-    for (const edge of orphans.has(of) ? edges : []) {
-      if (edge.kind === 'child') {
-        give(edge.to, { kind: 'child', of });
+  const sorted = [...graph.edges].sort(([a], [b]) => compare(a, b));
+  // Referrers once more: of some only the registry says so, and not their bodies.
+  for (const kind of ['referrer', 'child'] as const) {
+    for (const [of, edges] of sorted) {
+      for (const edge of orphans.has(of) ? edges : []) {
+        if (edge.kind === kind) {
+          give(edge.to, { kind, of });
+        }
       }
     }
   }

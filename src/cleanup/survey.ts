@@ -90,6 +90,7 @@ class Reading {
   /** asked for by digest: nothing is asked for twice, whatever came of it */
   readonly #begun = new Set<Digest>();
   readonly #askedForReferrers = new Set<Digest>();
+  readonly #referrers = new Map<Digest, readonly Digest[]>();
   #hasFoundProtected = false;
   /** known manifests that something names, taken to be there without asking */
   readonly #presumed = new Set<Digest>();
@@ -113,6 +114,7 @@ class Reading {
       manifests: new Map(this.#manifests),
       absent: new Set(this.#absent),
       brokenTags: [...this.#brokenTags].sort(),
+      referrers: new Map(this.#referrers),
       sources: new Map(this.#sources),
       facts: new Map(this.#facts),
       past: this.#known.past,
@@ -334,6 +336,9 @@ class Reading {
     if (referrers === undefined) {
       this.#hasReferrersApi = false;
       return [];
+    }
+    if (referrers.length > 0) {
+      this.#referrers.set(digest, referrers);
     }
     return referrers.map((each) => ({ digest: each, source: 'referrers' }));
   }

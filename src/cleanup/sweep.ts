@@ -281,9 +281,22 @@ function joined(first: Inventory, later: Inventory): Inventory {
     ...first,
     tags,
     manifests,
+    referrers: joinedReferrers(first.referrers, later.referrers),
     absent: new Set([...first.absent].filter((digest) => !manifests.has(digest))),
     brokenTags: first.brokenTags.filter((tag) => !tags.has(tag)),
   };
+}
+
+/** A later look no longer hears of what was deleted, and that may have to come back with its subject. */
+function joinedReferrers(
+  first: Inventory['referrers'],
+  later: Inventory['referrers'],
+): Inventory['referrers'] {
+  const joint = new Map(first);
+  for (const [subject, listed] of later) {
+    joint.set(subject, [...new Set([...(first.get(subject) ?? []), ...listed])]);
+  }
+  return joint;
 }
 
 function isGone(results: Results, digest: Digest): boolean {
