@@ -59922,7 +59922,7 @@ const NEVER = Number.NEGATIVE_INFINITY;
  * @returns the `count` newest of the heads
  */
 function newestOf(heads, orphans, count, aging) {
-    const held = new Set([...orphans].flatMap((digest) => partsIn(digest, aging)));
+    const held = new Set([...orphans].flatMap((digest) => heldBy(digest, aging)));
     return heads
         .filter((digest) => !held.has(digest))
         .map((digest) => ({ digest, rank: rankOf(digest, orphans, aging) }))
@@ -59951,26 +59951,33 @@ function latest(times) {
 function compareRanks(a, b) {
     return compare(a[0], b[0]) || compare(a[1], b[1]) || compare(a[2], b[2]);
 }
-/** A manifest with all its parts, at any depth. */
+/** A manifest with all that goes along with it, at any depth. */
 function partsOf(head, aging) {
     const parts = new Set([head]);
     for (const part of parts) {
-        partsIn(part, aging).forEach((each) => parts.add(each));
+        for (const { kind, to } of edgesOf(part, aging)) {
+            if (kind !== 'subject') {
+                parts.add(to);
+            }
+        }
     }
     return [...parts];
 }
 /**
- * The entries of an index, whatever they are listed as; what a manifest of unknown type mentions is no part of it.
- * And what the registry alone says to describe a manifest, since nothing tells that any more once the manifest is gone.
+ * The entries of an index, whatever they are listed as. And what the registry alone says to describe a manifest,
+ * since nothing tells that any more once the manifest is gone.
  */
-function partsIn(digest, { inventory, graph }) {
-    const edgesOf = (from) => graph.edges.get(from) ?? [];
-    const isIndex = inventory.manifests.get(digest)?.kind === 'index';
-    const saysSo = (referrer) => edgesOf(referrer).some(({ kind, to }) => kind === 'subject' && to === digest);
-    return edgesOf(digest)
-        .filter(({ kind, to }) => (isIndex && (kind === 'child' || kind === 'mentioned')) ||
-        (kind === 'referrer' && !saysSo(to)))
+function heldBy(digest, aging) {
+    const saysSo = (referrer) => edgesOf(referrer, aging).some(({ kind, to }) => kind === 'subject' && to === digest);
+    return edgesOf(digest, aging)
+        .filter(({ kind, to }) => kind === 'child' || kind === 'mentioned' || (kind === 'referrer' && !saysSo(to)))
         .map(({ to }) => to);
+}
+/** What a manifest of unknown type mentions is no part of it: it stays anyway. */
+function edgesOf(digest, { inventory, graph }) {
+    const edges = graph.edges.get(digest) ?? [];
+    const isUnknown = inventory.manifests.get(digest)?.kind === 'unknown';
+    return isUnknown ? edges.filter(({ kind }) => kind !== 'mentioned') : edges;
 }
 /** Since when nothing uses a manifest any more, as far as the ledger saw it: not of what it never saw in use. */
 function outOfUse(before, now) {

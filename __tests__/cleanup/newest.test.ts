@@ -5,7 +5,7 @@ import { buildGraph } from '../../src/cleanup/graph.js';
 import type { Past } from '../../src/cleanup/inventory.js';
 import { newestOf } from '../../src/cleanup/newest.js';
 import type { Digest } from '../../src/oci/digest.js';
-import { buildCache, image, index, opaque, type Content } from '../registries/build.js';
+import { buildCache, digestTag, image, index, opaque, type Content } from '../registries/build.js';
 import { DAY, inventoryOf, NOW } from './inventories.js';
 
 const at = (days: number) => new Date(NOW - days * DAY).toISOString();
@@ -141,6 +141,24 @@ describe('an index is as new as its newest part', () => {
     expect(ranked([single, outer])).toEqual(order(outer, single));
     expect(ranked([single, inner, index([timeless('c')])])[0]).toBe(inner.digest);
   });
+});
+
+it('what describes an orphan counts as well: what that holds would come in its place when it is gone', () => {
+  const head = timeless('head');
+  const about = index([built(2)], { subject: head });
+  const signature = index([built(1)]);
+  const tags = { [digestTag(head.digest, 'sig')]: signature };
+  for (const estate of [
+    { untagged: [head, about, built(3)] },
+    { untagged: [head, built(3)], tags },
+  ]) {
+    const inventory = inventoryOf(estate);
+    const graph = buildGraph(inventory);
+    const aging = { inventory, graph, births: new Births(inventory), now: NOW };
+    const orphans = new Set(inventory.manifests.keys());
+    const heads = order(head, built(3));
+    expect(newestOf(heads, orphans, 1, aging)).toEqual([head.digest]);
+  }
 });
 
 describe('what an orphan holds is no head', () => {

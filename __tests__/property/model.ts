@@ -194,10 +194,17 @@ export function judge(built: Built, view: View, rules: Rules): Judgement {
         ![...spare].some((each) => entries(each).includes(id)),
     ),
   );
-  const parts = (id: Id) =>
-    [...grow([id], (each) => (seen.has(each) ? entries(each) : []))].filter((part) =>
-      seen.has(part),
-    );
+  /** With what describes it: that goes along, and then nothing tells what it held. */
+  const parts = (id: Id) => [
+    ...grow([id], (each) =>
+      [
+        ...entries(each),
+        ...referrers(each),
+        ...listed(each),
+        ...digestTags.filter((tag) => tag.names === each).map(({ target }) => target),
+      ].filter((part) => seen.has(part)),
+    ),
+  ];
   const lastUse = (id: Id) => past(id)?.lastUse ?? birth(id);
   /** The weightiest first: its last use or that of a part that would go, when it was built, how much it holds. */
   const newness = (id: Id): readonly number[] => [

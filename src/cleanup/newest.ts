@@ -4,7 +4,7 @@
  */
 import type { Digest } from '../oci/digest.js';
 import type { Births } from './births.js';
-import { compare, type Graph } from './graph.js';
+import { compare, type Edge, type Graph } from './graph.js';
 import type { Inventory, Past } from './inventory.js';
 
 const NEVER = Number.NEGATIVE_INFINITY;
@@ -27,7 +27,7 @@ export function newestOf(
   count: number,
   aging: Aging,
 ): Digest[] {
-  const held = new Set([...orphans].flatMap((digest) => partsIn(digest, aging)));
+  const held = new Set([...orphans].flatMap((digest) => heldBy(digest, aging)));
   return heads
     .filter((digest) => !held.has(digest))
     .map((digest) => ({ digest, rank: rankOf(digest, orphans, aging) }))
@@ -62,31 +62,39 @@ function compareRanks(a: Rank, b: Rank): number {
   return compare(a[0], b[0]) || compare(a[1], b[1]) || compare(a[2], b[2]);
 }
 
-/** A manifest with all its parts, at any depth. */
+/** A manifest with all that goes along with it, at any depth. */
 function partsOf(head: Digest, aging: Aging): readonly Digest[] {
   const parts = new Set([head]);
   for (const part of parts) {
-    partsIn(part, aging).forEach((each) => parts.add(each));
+    for (const { kind, to } of edgesOf(part, aging)) {
+      if (kind !== 'subject') {
+        parts.add(to);
+      }
+    }
   }
   return [...parts];
 }
 
 /**
- * The entries of an index, whatever they are listed as; what a manifest of unknown type mentions is no part of it.
- * And what the registry alone says to describe a manifest, since nothing tells that any more once the manifest is gone.
+ * The entries of an index, whatever they are listed as. And what the registry alone says to describe a manifest,
+ * since nothing tells that any more once the manifest is gone.
  */
-function partsIn(digest: Digest, { inventory, graph }: Aging): readonly Digest[] {
-  const edgesOf = (from: Digest) => graph.edges.get(from) ?? [];
-  const isIndex = inventory.manifests.get(digest)?.kind === 'index';
+function heldBy(digest: Digest, aging: Aging): readonly Digest[] {
   const saysSo = (referrer: Digest) =>
-    edgesOf(referrer).some(({ kind, to }) => kind === 'subject' && to === digest);
-  return edgesOf(digest)
+    edgesOf(referrer, aging).some(({ kind, to }) => kind === 'subject' && to === digest);
+  return edgesOf(digest, aging)
     .filter(
       ({ kind, to }) =>
-        (isIndex && (kind === 'child' || kind === 'mentioned')) ||
-        (kind === 'referrer' && !saysSo(to)),
+        kind === 'child' || kind === 'mentioned' || (kind === 'referrer' && !saysSo(to)),
     )
     .map(({ to }) => to);
+}
+
+/** What a manifest of unknown type mentions is no part of it: it stays anyway. */
+function edgesOf(digest: Digest, { inventory, graph }: Aging): readonly Edge[] {
+  const edges = graph.edges.get(digest) ?? [];
+  const isUnknown = inventory.manifests.get(digest)?.kind === 'unknown';
+  return isUnknown ? edges.filter(({ kind }) => kind !== 'mentioned') : edges;
 }
 
 /** Since when nothing uses a manifest any more, as far as the ledger saw it: not of what it never saw in use. */
