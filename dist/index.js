@@ -60707,7 +60707,7 @@ async function sweepRepository(survey, candidates, options) {
             mayWait(digest) {
                 const times = (waits.get(digest) ?? 0) + 1;
                 waits.set(digest, times);
-                return times < sweep_MOST_LOOKS;
+                return times < sweep_MOST_LOOKS && !isStopped();
             },
             onDone: () => {
                 progress.done();

@@ -155,7 +155,7 @@ export async function sweepRepository(
       mayWait(digest) {
         const times = (waits.get(digest) ?? 0) + 1;
         waits.set(digest, times);
-        return times < MOST_LOOKS;
+        return times < MOST_LOOKS && !isStopped();
       },
       onDone: () => {
         progress.done();
