@@ -49504,6 +49504,11 @@ function restoreHeadline(run) {
     const all = count(back + failed, 'manifest');
     const wrong = restoreProblems(run).length;
     const problems = wrong === 0 ? '' : ` (with ${count(wrong, 'problem')})`;
+    const tags = run.repositories.reduce((all, one) => all + one.tags.length, 0);
+    if (back + failed === 0 && tags > 0) {
+        const were = standing === 1 ? 'manifest was' : 'manifests were';
+        return `${verb} ${count(tags, 'tag')}; the ${were} there already${problems}`;
+    }
     if (back + failed === 0) {
         return standing === 0
             ? `Nothing to put back${problems}`
@@ -49521,7 +49526,7 @@ function restoreLines({ restored, standing, failed, tags, failedTags }, dryRun) 
         ...restored.map((digest) => `${verb} ${digest}`),
         ...standing.map((digest) => `was there already: ${digest}`),
         ...failed.map(({ digest, why }) => `${lost} ${digest}: ${why}`),
-        ...tags.map((tag) => `tag ${tag} ${dryRun ? 'would point' : 'points'} at its manifest`),
+        ...tags.map((tag) => `tag ${tag} ${dryRun ? 'would point' : 'points'} at its manifest again`),
         ...failedTags.map(({ tag, why }) => `${lost} tag ${tag}: ${why}`),
     ];
 }
@@ -49574,7 +49579,7 @@ function renderRestore(run) {
         { before: `## ${restoreHeadline(run)}\n\n${notes.join('\n\n')}\n` },
         ...list('Problems', found.map((problem) => `- ${prose(problem)}\n`), 'problem'),
         ...list(`Manifests that ${run.dryRun ? 'would come' : 'came'} back`, manifests, 'manifest'),
-        ...list(`Tags that ${run.dryRun ? 'would point' : 'point'} at them`, tags, 'tag'),
+        ...list(`Tags that ${run.dryRun ? 'would be' : 'were'} set again`, tags, 'tag'),
     ], LIMIT);
 }
 function rowsOf(run, rows) {
@@ -59419,18 +59424,28 @@ async function restoreRepository(repository, lost, { reader, pusher, concurrency
     const results = new Map();
     const tags = new Map();
     const readable = new Map();
+    const unreadable = new Map();
     for (const one of lost) {
         const saved = read(one);
-        if (typeof saved !== 'string') {
-            readable.set(one.digest, saved);
-            continue;
+        if (typeof saved === 'string') {
+            unreadable.set(one, saved);
         }
-        results.set(one.digest, { kind: 'failed', why: saved });
-        one.tags.forEach((tag) => tags.set(tag, withoutIts(one.digest)));
+        else {
+            readable.set(one.digest, saved);
+        }
     }
     /** HEAD; and GET where its answer settles nothing. */
     const isThere = async (digest) => (await reader.resolve(repository, digest)) === digest ||
         (await reader.manifest(repository, digest)).kind === 'found';
+    // Without its bytes nothing can be put back; but what is there need not be.
+    await pMap(unreadable, async ([{ digest, tags: names }, why]) => {
+        const lacking = { kind: 'failed', why };
+        results.set(digest, await attempt(async () => ((await isThere(digest)) ? { kind: 'standing' } : lacking)));
+        for (const tag of names) {
+            const set = async () => (await reader.resolve(repository, tag)) === digest;
+            tags.set(tag, await attempt(async () => ((await set()) ? { kind: 'standing' } : withoutIts(digest))));
+        }
+    }, { concurrency });
     const putBack = async ({ manifest, bytes }) => {
         const { digest, mediaType } = manifest;
         if (await isThere(digest)) {
@@ -59464,7 +59479,7 @@ async function restoreRepository(repository, lost, { reader, pusher, concurrency
         const gone = found.flat();
         return gone.length === 0
             ? undefined
-            : `the registry's garbage collector has freed what it consists of: ${gone.join(', ')}`;
+            : `the registry's garbage collector has freed what it consists of (${gone.join(', ')}): build or push it again`;
     };
     for (const wave of childrenFirst([...readable.values()].map(({ manifest }) => manifest))) {
         await pMap(wave.map((digest) => readable.get(digest)).filter((each) => each !== undefined), async (each) => {
@@ -59478,8 +59493,10 @@ async function restoreRepository(repository, lost, { reader, pusher, concurrency
         }
         const now = await reader.manifest(repository, tag);
         if (now.kind === 'found') {
+            // A tag may have been left behind by the delete of its manifest.
+            const kind = results.get(digest)?.kind === 'restored' ? 'restored' : 'standing';
             return now.manifest.digest === digest
-                ? { kind: 'standing' }
+                ? { kind }
                 : { kind: 'failed', why: `it names ${now.manifest.digest} by now, and was left there` };
         }
         if (pusher === undefined) {
@@ -59499,7 +59516,7 @@ async function restoreRepository(repository, lost, { reader, pusher, concurrency
         restored: keysOf(results, 'restored'),
         standing: keysOf(results, 'standing'),
         failed: failuresOf(results).map(([digest, why]) => ({ digest, why })),
-        tags: [...keysOf(tags, 'restored'), ...keysOf(tags, 'standing')].sort(),
+        tags: keysOf(tags, 'restored'),
         failedTags: failuresOf(tags).map(([tag, why]) => ({ tag, why })),
     };
 }
@@ -62634,7 +62651,6 @@ async function runUndo({ registry, selection, concurrency, dryRun, restoreFrom }
     const restored = [];
     for (const repository of chosen) {
         if (stop.aborted) {
-            failures.push(`the run was told to stop (${String(stop.reason)}) before it was done. Run it again to finish its work`);
             break;
         }
         const entries = backup.entries.filter((entry) => entry.repository === repository);
@@ -62648,6 +62664,9 @@ async function runUndo({ registry, selection, concurrency, dryRun, restoreFrom }
         entries.forEach(() => {
             progress.done();
         });
+    }
+    if (stop.aborted) {
+        failures.push(`the run was told to stop (${String(stop.reason)}) before it was done. Run it again to finish its work`);
     }
     return {
         registry: registry.origin,

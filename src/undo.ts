@@ -57,9 +57,6 @@ export async function runUndo(
   const restored: Restored[] = [];
   for (const repository of chosen) {
     if (stop.aborted) {
-      failures.push(
-        `the run was told to stop (${String(stop.reason)}) before it was done. Run it again to finish its work`,
-      );
       break;
     }
     const entries = backup.entries.filter((entry) => entry.repository === repository);
@@ -79,6 +76,11 @@ export async function runUndo(
     entries.forEach(() => {
       progress.done();
     });
+  }
+  if (stop.aborted) {
+    failures.push(
+      `the run was told to stop (${String(stop.reason)}) before it was done. Run it again to finish its work`,
+    );
   }
   return {
     registry: registry.origin,

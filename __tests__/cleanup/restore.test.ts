@@ -149,7 +149,6 @@ describe('what was deleted', () => {
     expect(await restore(scene, lost)).toEqual({
       ...NOTHING,
       standing: digests(whole).sort(),
-      tags: ['v1'],
     });
     expect(new Set(scene.registry.requests.map(({ method }) => method))).toEqual(
       new Set(['HEAD', 'GET']),
@@ -252,6 +251,18 @@ describe('a tag', () => {
 });
 
 describe('what can not come back', () => {
+  it('for want of its bytes need not, where it is there', async () => {
+    const scene = await startScene();
+    scene.put(child, 'v1');
+    const lacking = { ...saved(child, 'v1', 'v2'), bytes: undefined };
+    expect(await restore(scene, [lacking])).toEqual({
+      ...NOTHING,
+      standing: [child.digest],
+      failedTags: [{ tag: 'v2', why: `${child.digest} could not be put back` }],
+    });
+    expect(pushes(scene)).toEqual([]);
+  });
+
   it('because its blobs were collected is named with them, and so is all that holds it', async () => {
     const scene = await robbed(outer);
     const gone = [...child.blobs.keys()];
@@ -268,7 +279,7 @@ describe('what can not come back', () => {
       failed: [
         {
           digest: child.digest,
-          why: `the registry's garbage collector has freed what it consists of: ${gone.join(', ')}`,
+          why: `the registry's garbage collector has freed what it consists of (${gone.join(', ')}): build or push it again`,
         },
         { digest: inner.digest, why: `${child.digest}, which it holds, could not be put back` },
         { digest: outer.digest, why: `${inner.digest}, which it holds, could not be put back` },
@@ -287,7 +298,12 @@ describe('what can not come back', () => {
     const [, alpine] = [...app.blobs.keys()];
     scene.app.blobs.delete(alpine ?? '');
     const { failed } = await restore(scene, [saved(app)]);
-    expect(failed).toEqual([{ digest: app.digest, why: expect.stringMatching(/of: sha256:\w+$/) }]);
+    expect(failed).toEqual([
+      {
+        digest: app.digest,
+        why: expect.stringMatching(/of \(sha256:\w+\): build or push it again$/),
+      },
+    ]);
     expect(failed[0]?.why).toContain(alpine);
     // Each blob once, though the manifest names one twice.
     expect(tally(scene.registry)['HEAD blob']).toBe(3);

@@ -113,13 +113,23 @@ describe('the problems of a restore', () => {
   });
 });
 
+it('says that only a tag was set again', () => {
+  const set = restored('team/app', { standing: [d('a'), d('b')], tags: ['v1'] });
+  expect(restoreHeadline(undo([set]))).toBe('Put back 1 tag; the manifests were there already');
+  expect(
+    restoreHeadline(
+      undo([restored('team/app', { standing: [d('a')], tags: ['v1'] })], { dryRun: true }),
+    ),
+  ).toBe('Would put back 1 tag; the manifest was there already');
+});
+
 it('has a line for the log about each manifest and tag', () => {
   expect(restoreLines(all, false)).toEqual([
     `put back ${d('a')}`,
     `put back ${d('b')}`,
     `was there already: ${d('c')}`,
     `could not put back ${d('e')}: its saved bytes are missing`,
-    'tag v1 points at its manifest',
+    'tag v1 points at its manifest again',
     `could not put back tag v2: it names ${d('z')} by now, and was left there`,
   ]);
   expect(restoreLines(all, true)).toEqual([
@@ -127,7 +137,7 @@ it('has a line for the log about each manifest and tag', () => {
     `would put back ${d('b')}`,
     `was there already: ${d('c')}`,
     `can't put back ${d('e')}: its saved bytes are missing`,
-    'tag v1 would point at its manifest',
+    'tag v1 would point at its manifest again',
     `can't put back tag v2: it names ${d('z')} by now, and was left there`,
   ]);
 });
@@ -167,7 +177,7 @@ describe('the summary of a restore', () => {
         `- \`team/app@${d('a')}\``,
         `- \`team/app@${d('b')}\``,
         '',
-        '### Tags that point at them (1)',
+        '### Tags that were set again (1)',
         '',
         '- `team/app:v1`',
         '',
@@ -179,7 +189,7 @@ describe('the summary of a restore', () => {
     const text = renderRestore(undo([all], { dryRun: true }));
     expect(text).toContain('**Dry run:** nothing was changed.\n`https://registry.example.com`');
     expect(text).toContain('### Manifests that would come back (2)');
-    expect(text).toContain('### Tags that would point at them (1)');
+    expect(text).toContain('### Tags that would be set again (1)');
   });
 
   it('gives no advice about what did not come back', () => {

@@ -40,7 +40,7 @@ export interface Restored {
   /** was there all the time */
   readonly standing: readonly Digest[];
   readonly failed: readonly { readonly digest: Digest; readonly why: string }[];
-  /** point at their manifest again */
+  /** point at their manifest again: not those that did all the time */
   readonly tags: readonly string[];
   readonly failedTags: readonly { readonly tag: string; readonly why: string }[];
 }
@@ -65,20 +65,40 @@ export async function restoreRepository(
   const results = new Map<Digest, Result>();
   const tags = new Map<string, Result>();
   const readable = new Map<Digest, Readable>();
+  const unreadable = new Map<Lost, string>();
   for (const one of lost) {
     const saved = read(one);
-    if (typeof saved !== 'string') {
+    if (typeof saved === 'string') {
+      unreadable.set(one, saved);
+    } else {
       readable.set(one.digest, saved);
-      continue;
     }
-    results.set(one.digest, { kind: 'failed', why: saved });
-    one.tags.forEach((tag) => tags.set(tag, withoutIts(one.digest)));
   }
 
   /** HEAD; and GET where its answer settles nothing. */
   const isThere = async (digest: Digest) =>
     (await reader.resolve(repository, digest)) === digest ||
     (await reader.manifest(repository, digest)).kind === 'found';
+
+  // Without its bytes nothing can be put back; but what is there need not be.
+  await pMap(
+    unreadable,
+    async ([{ digest, tags: names }, why]) => {
+      const lacking = { kind: 'failed', why } as const;
+      results.set(
+        digest,
+        await attempt(async () => ((await isThere(digest)) ? { kind: 'standing' } : lacking)),
+      );
+      for (const tag of names) {
+        const set = async () => (await reader.resolve(repository, tag)) === digest;
+        tags.set(
+          tag,
+          await attempt(async () => ((await set()) ? { kind: 'standing' } : withoutIts(digest))),
+        );
+      }
+    },
+    { concurrency },
+  );
 
   const putBack = async ({ manifest, bytes }: Readable): Promise<Result> => {
     const { digest, mediaType } = manifest;
@@ -122,7 +142,7 @@ export async function restoreRepository(
     const gone = found.flat();
     return gone.length === 0
       ? undefined
-      : `the registry's garbage collector has freed what it consists of: ${gone.join(', ')}`;
+      : `the registry's garbage collector has freed what it consists of (${gone.join(', ')}): build or push it again`;
   };
 
   for (const wave of childrenFirst([...readable.values()].map(({ manifest }) => manifest))) {
@@ -142,8 +162,10 @@ export async function restoreRepository(
     }
     const now = await reader.manifest(repository, tag);
     if (now.kind === 'found') {
+      // A tag may have been left behind by the delete of its manifest.
+      const kind = results.get(digest)?.kind === 'restored' ? 'restored' : 'standing';
       return now.manifest.digest === digest
-        ? { kind: 'standing' }
+        ? { kind }
         : { kind: 'failed', why: `it names ${now.manifest.digest} by now, and was left there` };
     }
     if (pusher === undefined) {
@@ -168,7 +190,7 @@ export async function restoreRepository(
     restored: keysOf(results, 'restored'),
     standing: keysOf(results, 'standing'),
     failed: failuresOf(results).map(([digest, why]) => ({ digest, why })),
-    tags: [...keysOf(tags, 'restored'), ...keysOf(tags, 'standing')].sort(),
+    tags: keysOf(tags, 'restored'),
     failedTags: failuresOf(tags).map(([tag, why]) => ({ tag, why })),
   };
 }

@@ -66,6 +66,11 @@ export function restoreHeadline(run: RestoreRun): string {
   const all = count(back + failed, 'manifest');
   const wrong = restoreProblems(run).length;
   const problems = wrong === 0 ? '' : ` (with ${count(wrong, 'problem')})`;
+  const tags = run.repositories.reduce((all, one) => all + one.tags.length, 0);
+  if (back + failed === 0 && tags > 0) {
+    const were = standing === 1 ? 'manifest was' : 'manifests were';
+    return `${verb} ${count(tags, 'tag')}; the ${were} there already${problems}`;
+  }
   if (back + failed === 0) {
     return standing === 0
       ? `Nothing to put back${problems}`
@@ -87,7 +92,7 @@ export function restoreLines(
     ...restored.map((digest) => `${verb} ${digest}`),
     ...standing.map((digest) => `was there already: ${digest}`),
     ...failed.map(({ digest, why }) => `${lost} ${digest}: ${why}`),
-    ...tags.map((tag) => `tag ${tag} ${dryRun ? 'would point' : 'points'} at its manifest`),
+    ...tags.map((tag) => `tag ${tag} ${dryRun ? 'would point' : 'points'} at its manifest again`),
     ...failedTags.map(({ tag, why }) => `${lost} tag ${tag}: ${why}`),
   ];
 }
@@ -154,7 +159,7 @@ export function renderRestore(run: RestoreRun): string {
         'problem',
       ),
       ...list(`Manifests that ${run.dryRun ? 'would come' : 'came'} back`, manifests, 'manifest'),
-      ...list(`Tags that ${run.dryRun ? 'would point' : 'point'} at them`, tags, 'tag'),
+      ...list(`Tags that ${run.dryRun ? 'would be' : 'were'} set again`, tags, 'tag'),
     ],
     LIMIT,
   );
