@@ -565,7 +565,7 @@ describe('a list of tags that is suddenly empty (in memory)', () => {
       const registry = await start();
       lie(registry, EMPTY);
       const inputs = { 'dry-run': 'true', 'plan-file': planFile, repositories: APP };
-      expectWarned(await clean(registry, inputs), [noTags(APP, 3)]);
+      expectWarned(await clean(registry, inputs), [noTags(APP, 3)], 'a run without the plan');
       return registry;
     }
 

@@ -771,7 +771,8 @@ describeWith('docker-registry', dockerRegistry, 'the workflows of examples/', ()
     );
     // What actions/checkout does.
     mkdirSync(path.join(home, 'deploy'));
-    writeFileSync(path.join(home, 'deploy', 'app.yaml'), `image: ${APP}:latest\n`);
+    const pinned = `registry.example.com/elsewhere@sha256:${'0'.repeat(64)}`;
+    writeFileSync(path.join(home, 'deploy', 'app.yaml'), `image: ${pinned}\n`);
   });
 
   afterAll(async () => {
