@@ -14,7 +14,7 @@ const anyNodeModule = `^(node:|(${builtinModules.join('|')})(/|$))`;
 
 /** The stages that decide, and the words that report it. The same input must give the same output, always. */
 const pureFiles = [
-  'src/cleanup/{approval,births,brakes,graph,newest,order,plan,selection}.ts',
+  'src/cleanup/{approval,births,brakes,graph,looks,newest,order,plan,results,selection}.ts',
   'src/protection/**',
   'src/report/**',
 ];

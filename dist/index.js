@@ -59778,6 +59778,105 @@ function withFailures(broken, failures) {
         .sort((a, b) => (a.what < b.what ? -1 : 1));
 }
 
+;// CONCATENATED MODULE: ./src/cleanup/results.ts
+function isGone(results, digest) {
+    const kind = results.get(digest)?.kind;
+    return kind === 'deleted' || kind === 'gone';
+}
+function goneIn(results) {
+    return [...results.keys()].filter((digest) => isGone(results, digest));
+}
+/** What is gone, or may be: a delete that failed may have been carried out all the same. */
+function triedIn(results) {
+    return [...goneIn(results), ...results_keysOf(results, 'failed')];
+}
+/** Those of one kind, in the order in which they came. */
+function results_keysOf(results, kind) {
+    return [...results].flatMap(([digest, result]) => (result.kind === kind ? [digest] : []));
+}
+function explained(results, kind) {
+    return [...results].flatMap(([digest, result]) => result.kind === kind ? [{ digest, why: result.why }] : []);
+}
+
+;// CONCATENATED MODULE: ./src/cleanup/looks.ts
+
+
+function tagsIn(inventory) {
+    const tags = new Map();
+    for (const [tag, digest] of [...inventory.tags].sort(([a], [b]) => compare(a, b))) {
+        tags.set(digest, [...(tags.get(digest) ?? []), tag]);
+    }
+    return tags;
+}
+/** With the tags that point at them by now. One that names nothing any more is theirs still: it may have gone along. */
+function retagged(lost, inventory) {
+    const tagsOf = tagsIn(inventory);
+    return lost.map((each) => {
+        const left = each.tags.filter((tag) => !inventory.tags.has(tag));
+        return { ...each, tags: [...left, ...(tagsOf.get(each.digest) ?? [])].sort(compare) };
+    });
+}
+/**
+ * What a look asks for, whatever named it: what is to go, what has to go before it, and what could not be deleted.
+ * Of an index out of sight, the child would go before it. What else is gone would be asked for in vain.
+ */
+function inSight(candidates, { orphans }, results) {
+    const waiting = orphans.filter(({ digest }) => !results.has(digest));
+    const before = new Set(waiting.flatMap(({ after }) => after));
+    const named = [...candidates, ...orphans.map(({ digest }) => digest)];
+    return new Set(named.filter((digest) => before.has(digest) || !isGone(results, digest)));
+}
+/** All that a plan may delete, with the tags that it has by now. */
+function condemnedOf({ inventory, plan, bodies }) {
+    const tags = tagsIn(inventory);
+    return plan.orphans.map(({ digest, reason }) => ({
+        repository: plan.repository,
+        digest,
+        mediaType: inventory.manifests.get(digest)?.mediaType ?? '',
+        tags: tags.get(digest) ?? [],
+        reason,
+        bytes: Buffer.from(bodies.get(digest) ?? ''),
+    }));
+}
+/** What is left of an inventory after these deletes. */
+function without(inventory, results) {
+    return {
+        ...inventory,
+        manifests: new Map([...inventory.manifests].filter(([digest]) => !isGone(results, digest))),
+        tags: new Map([...inventory.tags].filter(([, digest]) => !isGone(results, digest))),
+    };
+}
+/** What was deleted lived here: a signature that is to follow it is none of an image elsewhere. */
+function withGone(past, results, now) {
+    const gone = goneIn(results).filter((digest) => !past.has(digest));
+    const before = { firstSeen: now, everInUse: false, status: 'leaving', since: now };
+    return new Map([...past, ...gone.map((digest) => [digest, before])]);
+}
+/**
+ * What the looks of a sweep saw, together. What was missing at the first of them was missing before; what a
+ * later one misses, the sweep may have deleted.
+ */
+function joined(first, later) {
+    const tags = new Map([...first.tags, ...later.tags]);
+    const manifests = new Map([...first.manifests, ...later.manifests]);
+    return {
+        ...first,
+        tags,
+        manifests,
+        referrers: joinedReferrers(first.referrers, later.referrers),
+        absent: new Set([...first.absent].filter((digest) => !manifests.has(digest))),
+        brokenTags: first.brokenTags.filter((tag) => !tags.has(tag)),
+    };
+}
+/** A later look no longer hears of what was deleted, and that may have to come back with its subject. */
+function joinedReferrers(first, later) {
+    const joint = new Map(first);
+    for (const [subject, listed] of later) {
+        joint.set(subject, [...new Set([...(first.get(subject) ?? []), ...listed])]);
+    }
+    return joint;
+}
+
 ;// CONCATENATED MODULE: ./src/cleanup/attempts.ts
 /** Runs the reads of a survey, many at a time. What registry and network do wrong becomes a gap. */
 
@@ -60618,6 +60717,7 @@ function someOf(by) {
 
 
 
+
 /**
  * Milliseconds. A tag that comes after the look at the tags may name what is deleted since: so long after a look
  * the next one follows, or after so many times what a look takes, where that is longer (docs/how-it-decides.md).
@@ -60761,8 +60861,8 @@ async function sweepRepository(survey, candidates, options) {
     const healed = new Set(proof.healed);
     return {
         repository,
-        deleted: keys(results, 'deleted').filter((digest) => !healed.has(digest)),
-        gone: keys(results, 'gone').filter((digest) => !healed.has(digest)),
+        deleted: results_keysOf(results, 'deleted').filter((digest) => !healed.has(digest)),
+        gone: results_keysOf(results, 'gone').filter((digest) => !healed.has(digest)),
         spared: [...results].flatMap(([digest, result]) => result.kind === 'spared' && !healed.has(digest) ? [{ digest, reason: result.reason }] : []),
         failed: explained(results, 'failed').filter(({ digest }) => !healed.has(digest)),
         skipped: explained(results, 'skipped'),
@@ -60770,97 +60870,6 @@ async function sweepRepository(survey, candidates, options) {
         broken: proof.broken,
         unverified: proof.unverified,
     };
-}
-function tagsIn(inventory) {
-    const tags = new Map();
-    for (const [tag, digest] of [...inventory.tags].sort(([a], [b]) => compare(a, b))) {
-        tags.set(digest, [...(tags.get(digest) ?? []), tag]);
-    }
-    return tags;
-}
-/** With the tags that point at them by now. One that names nothing any more is theirs still: it may have gone along. */
-function retagged(lost, inventory) {
-    const tagsOf = tagsIn(inventory);
-    return lost.map((each) => {
-        const left = each.tags.filter((tag) => !inventory.tags.has(tag));
-        return { ...each, tags: [...left, ...(tagsOf.get(each.digest) ?? [])].sort(compare) };
-    });
-}
-/**
- * What a look asks for, whatever named it: what is to go, what has to go before it, and what could not be deleted.
- * Of an index out of sight, the child would go before it. What else is gone would be asked for in vain.
- */
-function inSight(candidates, { orphans }, results) {
-    const waiting = orphans.filter(({ digest }) => !results.has(digest));
-    const before = new Set(waiting.flatMap(({ after }) => after));
-    const named = [...candidates, ...orphans.map(({ digest }) => digest)];
-    return new Set(named.filter((digest) => before.has(digest) || !isGone(results, digest)));
-}
-function condemnedOf({ inventory, plan, bodies }) {
-    const tags = tagsIn(inventory);
-    return plan.orphans.map(({ digest, reason }) => ({
-        repository: plan.repository,
-        digest,
-        mediaType: inventory.manifests.get(digest)?.mediaType ?? '',
-        tags: tags.get(digest) ?? [],
-        reason,
-        bytes: Buffer.from(bodies.get(digest) ?? ''),
-    }));
-}
-/** What is left of an inventory after these deletes. */
-function without(inventory, results) {
-    return {
-        ...inventory,
-        manifests: new Map([...inventory.manifests].filter(([digest]) => !isGone(results, digest))),
-        tags: new Map([...inventory.tags].filter(([, digest]) => !isGone(results, digest))),
-    };
-}
-/** What was deleted lived here: a signature that is to follow it is none of an image elsewhere. */
-function withGone(past, results, now) {
-    const gone = goneIn(results).filter((digest) => !past.has(digest));
-    const before = { firstSeen: now, everInUse: false, status: 'leaving', since: now };
-    return new Map([...past, ...gone.map((digest) => [digest, before])]);
-}
-/**
- * What the looks of a sweep saw, together. What was missing at the first of them was missing before; what a
- * later one misses, the sweep may have deleted.
- */
-function joined(first, later) {
-    const tags = new Map([...first.tags, ...later.tags]);
-    const manifests = new Map([...first.manifests, ...later.manifests]);
-    return {
-        ...first,
-        tags,
-        manifests,
-        referrers: joinedReferrers(first.referrers, later.referrers),
-        absent: new Set([...first.absent].filter((digest) => !manifests.has(digest))),
-        brokenTags: first.brokenTags.filter((tag) => !tags.has(tag)),
-    };
-}
-/** A later look no longer hears of what was deleted, and that may have to come back with its subject. */
-function joinedReferrers(first, later) {
-    const joint = new Map(first);
-    for (const [subject, listed] of later) {
-        joint.set(subject, [...new Set([...(first.get(subject) ?? []), ...listed])]);
-    }
-    return joint;
-}
-function isGone(results, digest) {
-    const kind = results.get(digest)?.kind;
-    return kind === 'deleted' || kind === 'gone';
-}
-function goneIn(results) {
-    return [...results.keys()].filter((digest) => isGone(results, digest));
-}
-/** What is gone, or may be: a delete that failed may have been carried out all the same. */
-function triedIn(results) {
-    return [...goneIn(results), ...keys(results, 'failed')];
-}
-function keys(results, kind) {
-    return [...results].flatMap(([digest, result]) => (result.kind === kind ? [digest] : []));
-}
-function explained(results, kind) {
-    return [...results].flatMap(([digest, result]) => result.kind === kind ? [{ digest, why: result.why }] : []);
 }
 
 ;// CONCATENATED MODULE: ./src/ledger/hiding.ts

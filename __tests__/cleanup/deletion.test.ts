@@ -1,7 +1,8 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
 
-import { deleteInOrder, type DeletionOptions, type Results } from '../../src/cleanup/deletion.js';
+import { deleteInOrder, type DeletionOptions } from '../../src/cleanup/deletion.js';
 import type { Orphan } from '../../src/cleanup/plan.js';
+import type { Results } from '../../src/cleanup/results.js';
 import { NotSent } from '../../src/http/stop.js';
 import { image, index, type Content } from '../registries/build.js';
 import type { Action } from '../registries/memory/script.js';

@@ -9,15 +9,8 @@ import { NotSent, TooLate } from '../http/stop.js';
 import type { Digest } from '../oci/digest.js';
 import { RegistryError, type Refusal } from '../registry/answer.js';
 import type { RegistryWriter } from '../registry/writer.js';
-import type { KeepReason, Orphan } from './plan.js';
-
-export type Result =
-  | { readonly kind: 'deleted' | 'gone' }
-  | { readonly kind: 'spared'; readonly reason: KeepReason }
-  | { readonly kind: 'failed' | 'skipped'; readonly why: string };
-
-/** What became of each manifest so far. */
-export type Results = Map<Digest, Result>;
+import type { Orphan } from './plan.js';
+import type { Result, Results } from './results.js';
 
 /** After one of these the registry refuses every other delete in the repository as well. */
 const FINAL: readonly Refusal[] = ['unauthorized', 'forbidden', 'deletes-off', 'read-only'];

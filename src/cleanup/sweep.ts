@@ -2,24 +2,34 @@
  * Carries out a plan: the only stage that deletes. Saves what is to go, looks again before the first delete and
  * from time to time after it, deletes nothing that the plan did not hold, and proves what was kept.
  */
-import { BackupError, type SavedManifest } from '../backup/backup.js';
+import { BackupError } from '../backup/backup.js';
 import type { Clock } from '../http/clock.js';
 import type { Digest } from '../oci/digest.js';
 import type { RegistryPusher } from '../registry/pusher.js';
 import type { RegistryWriter } from '../registry/writer.js';
-import { deleteInOrder, type Result, type Results } from './deletion.js';
-import { compare } from './graph.js';
+import { deleteInOrder } from './deletion.js';
 import { heal } from './heal.js';
-import type { Inventory, Past } from './inventory.js';
+import type { Inventory } from './inventory.js';
+import {
+  condemnedOf,
+  inSight,
+  joined,
+  retagged,
+  withGone,
+  without,
+  type Condemned,
+} from './looks.js';
 import type { Outcome } from './outcome.js';
-import type { Lost } from './restore.js';
-import type { Plan } from './plan.js';
+import {
+  explained,
+  goneIn,
+  isGone,
+  keysOf,
+  triedIn,
+  type Result,
+  type Results,
+} from './results.js';
 import { surveyRepository, type Survey, type SurveyOptions } from './survey.js';
-
-/** A manifest that may be deleted, as it is to be saved first. */
-export type Condemned = Omit<SavedManifest, 'registry' | 'savedAt'>;
-
-type Saved = Condemned & Lost;
 
 export interface SweepOptions extends SurveyOptions {
   readonly writer: RegistryWriter;
@@ -197,8 +207,8 @@ export async function sweepRepository(
   const healed = new Set(proof.healed);
   return {
     repository,
-    deleted: keys(results, 'deleted').filter((digest) => !healed.has(digest)),
-    gone: keys(results, 'gone').filter((digest) => !healed.has(digest)),
+    deleted: keysOf(results, 'deleted').filter((digest) => !healed.has(digest)),
+    gone: keysOf(results, 'gone').filter((digest) => !healed.has(digest)),
     spared: [...results].flatMap(([digest, result]) =>
       result.kind === 'spared' && !healed.has(digest) ? [{ digest, reason: result.reason }] : [],
     ),
@@ -208,117 +218,4 @@ export async function sweepRepository(
     broken: proof.broken,
     unverified: proof.unverified,
   };
-}
-
-function tagsIn(inventory: Inventory): ReadonlyMap<Digest, readonly string[]> {
-  const tags = new Map<Digest, string[]>();
-  for (const [tag, digest] of [...inventory.tags].sort(([a], [b]) => compare(a, b))) {
-    tags.set(digest, [...(tags.get(digest) ?? []), tag]);
-  }
-  return tags;
-}
-
-/** With the tags that point at them by now. One that names nothing any more is theirs still: it may have gone along. */
-function retagged(lost: readonly Saved[], inventory: Inventory): Saved[] {
-  const tagsOf = tagsIn(inventory);
-  return lost.map((each) => {
-    const left = each.tags.filter((tag) => !inventory.tags.has(tag));
-    return { ...each, tags: [...left, ...(tagsOf.get(each.digest) ?? [])].sort(compare) };
-  });
-}
-
-/**
- * What a look asks for, whatever named it: what is to go, what has to go before it, and what could not be deleted.
- * Of an index out of sight, the child would go before it. What else is gone would be asked for in vain.
- */
-function inSight(
-  candidates: Iterable<Digest>,
-  { orphans }: Plan,
-  results: Results,
-): ReadonlySet<Digest> {
-  const waiting = orphans.filter(({ digest }) => !results.has(digest));
-  const before = new Set(waiting.flatMap(({ after }) => after));
-  const named = [...candidates, ...orphans.map(({ digest }) => digest)];
-  return new Set(named.filter((digest) => before.has(digest) || !isGone(results, digest)));
-}
-
-function condemnedOf({ inventory, plan, bodies }: Survey): Saved[] {
-  const tags = tagsIn(inventory);
-  return plan.orphans.map(({ digest, reason }) => ({
-    repository: plan.repository,
-    digest,
-    mediaType: inventory.manifests.get(digest)?.mediaType ?? '',
-    tags: tags.get(digest) ?? [],
-    reason,
-    bytes: Buffer.from(bodies.get(digest) ?? ''),
-  }));
-}
-
-/** What is left of an inventory after these deletes. */
-function without(inventory: Inventory, results: Results): Inventory {
-  return {
-    ...inventory,
-    manifests: new Map([...inventory.manifests].filter(([digest]) => !isGone(results, digest))),
-    tags: new Map([...inventory.tags].filter(([, digest]) => !isGone(results, digest))),
-  };
-}
-
-/** What was deleted lived here: a signature that is to follow it is none of an image elsewhere. */
-function withGone(past: Inventory['past'], results: Results, now: number): Inventory['past'] {
-  const gone = goneIn(results).filter((digest) => !past.has(digest));
-  const before: Past = { firstSeen: now, everInUse: false, status: 'leaving', since: now };
-  return new Map([...past, ...gone.map((digest) => [digest, before] as const)]);
-}
-
-/**
- * What the looks of a sweep saw, together. What was missing at the first of them was missing before; what a
- * later one misses, the sweep may have deleted.
- */
-function joined(first: Inventory, later: Inventory): Inventory {
-  const tags = new Map([...first.tags, ...later.tags]);
-  const manifests = new Map([...first.manifests, ...later.manifests]);
-  return {
-    ...first,
-    tags,
-    manifests,
-    referrers: joinedReferrers(first.referrers, later.referrers),
-    absent: new Set([...first.absent].filter((digest) => !manifests.has(digest))),
-    brokenTags: first.brokenTags.filter((tag) => !tags.has(tag)),
-  };
-}
-
-/** A later look no longer hears of what was deleted, and that may have to come back with its subject. */
-function joinedReferrers(
-  first: Inventory['referrers'],
-  later: Inventory['referrers'],
-): Inventory['referrers'] {
-  const joint = new Map(first);
-  for (const [subject, listed] of later) {
-    joint.set(subject, [...new Set([...(first.get(subject) ?? []), ...listed])]);
-  }
-  return joint;
-}
-
-function isGone(results: Results, digest: Digest): boolean {
-  const kind = results.get(digest)?.kind;
-  return kind === 'deleted' || kind === 'gone';
-}
-
-function goneIn(results: Results): Digest[] {
-  return [...results.keys()].filter((digest) => isGone(results, digest));
-}
-
-/** What is gone, or may be: a delete that failed may have been carried out all the same. */
-function triedIn(results: Results): Digest[] {
-  return [...goneIn(results), ...keys(results, 'failed')];
-}
-
-function keys(results: Results, kind: Result['kind']): Digest[] {
-  return [...results].flatMap(([digest, result]) => (result.kind === kind ? [digest] : []));
-}
-
-function explained(results: Results, kind: 'failed' | 'skipped') {
-  return [...results].flatMap(([digest, result]) =>
-    result.kind === kind ? [{ digest, why: result.why }] : [],
-  );
 }
