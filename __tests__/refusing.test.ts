@@ -156,4 +156,10 @@ describe('a dry-run', () => {
     );
     expect(sent).toEqual([]);
   });
+
+  it('sends nothing either where something was refused before', async () => {
+    const { refusals, sent } = await refuse({ dryRun: true, first: new Map([['a', noTags]]) });
+    expect(refusals).toEqual(new Map([['a', noTags]]));
+    expect(sent).toEqual([]);
+  });
 });

@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -41,10 +41,16 @@ function fill(): void {
 
 const all = (digest: Digest) => new Map(NAMES.map((name) => [name, new Set([digest])]));
 
-/** One run, which is told to stop when it sends the first request that matches. */
+interface Given extends Partial<Named> {
+  /** the run is told to stop when it sends the first request that matches */
+  readonly stopAt?: RegExp;
+  /** whether this action has a fault that shows at this request, `METHOD path` */
+  readonly isFaultAt?: (request: string) => boolean;
+}
+
 async function run(
   given: Partial<StageSettings> = {},
-  { stopAt, ...named }: Partial<Named> & { readonly stopAt?: RegExp } = {},
+  { stopAt, isFaultAt, ...named }: Given = {},
 ): Promise<Run> {
   const { transport, quote } = connect({ url: registry.url });
   const controller = new AbortController();
@@ -68,12 +74,18 @@ async function run(
     ...given,
   };
   const intake = { candidates: all(orphan.digest), understood: 3, notUnderstood: 0, examples: [] };
+  const send: typeof transport.send = async (request) => {
+    if (isFaultAt?.(`${request.method} ${request.url.pathname}`) === true) {
+      throw new TypeError('ours');
+    }
+    return transport.send(request);
+  };
   try {
     return await runStages(
       settings,
       { intake, pinned: { files: 0, digests: 0 }, ...named },
       {
-        transport,
+        transport: { ...transport, send },
         quote,
         clock: { now: () => NOW, sleep: async () => undefined },
         progress: { begin: () => undefined, expect: () => undefined, done: () => undefined },
@@ -91,14 +103,73 @@ describe('a run that is told to stop', () => {
     const stopped = await run({}, { stopAt: /^DELETE .*\/b\// });
     expect(stopped.failures).toEqual([expect.stringContaining('told to stop (SIGTERM)')]);
     expect(stopped).toMatchObject({ everyRepositoryScanned: true, unread: 0 });
+    // What it did not come to is not saved either.
+    const saved = await readFile(join(backupDirectory, 'index.jsonl'), 'utf8');
+    expect(saved).toContain('"repository":"b"');
+    expect(saved).not.toContain('"repository":"c"');
   });
 
   it('in the survey counts what it did not come to', async () => {
     fill();
     const stopped = await run({}, { stopAt: /\/b\/tags\/list/ });
+    expect(stopped.failures).toEqual([expect.stringContaining('before it came to 1 of 3')]);
     expect(stopped).toMatchObject({ everyRepositoryScanned: false, unread: 1 });
     expect(stopped.repositories.map(({ inventory }) => inventory.repository)).toEqual(['a', 'b']);
   });
+});
+
+describe('a fault of our own in one repository', () => {
+  const failure = expect.stringMatching(/^b: this action failed by a fault of its own: .*ours/);
+  const deletedIn = ({ repositories }: Run) =>
+    repositories.map(({ inventory, outcome }) => [inventory.repository, outcome?.deleted]);
+
+  it('while it is read makes the run red, and the others are cleaned', async () => {
+    fill();
+    const done = await run({}, { isFaultAt: (request) => request.includes('/b/tags/list') });
+    expect(done.failures).toEqual([failure]);
+    expect(done).toMatchObject({ everyRepositoryScanned: false, unread: 1 });
+    expect(deletedIn(done)).toEqual([
+      ['a', [orphan.digest]],
+      ['c', [orphan.digest]],
+    ]);
+  });
+
+  it('in its deletes makes the run red, and the others are cleaned', async () => {
+    fill();
+    const at = `DELETE /v2/b/manifests/${orphan.digest}`;
+    const done = await run({}, { isFaultAt: (request) => request === at });
+    expect(done.failures).toEqual([failure]);
+    expect(deletedIn(done)).toEqual([
+      ['a', [orphan.digest]],
+      ['b', []],
+      ['c', [orphan.digest]],
+    ]);
+    expect(done.repositories[1]?.outcome?.skipped).toHaveLength(1);
+  });
+
+  it('after its deletes makes the run red, and they are told all the same', async () => {
+    fill();
+    let lists = 0;
+    const done = await run(
+      {},
+      {
+        isFaultAt(request) {
+          lists += request.includes('/b/tags/list') ? 1 : 0;
+          return lists === 3 && request.includes('/b/tags/list');
+        },
+      },
+    );
+    expect(done.failures).toEqual([failure]);
+    expect(deletedIn(done)).toEqual(NAMES.map((name) => [name, [orphan.digest]]));
+    expect(done.repositories[1]?.outcome?.unverified).toBe(true);
+  });
+});
+
+it('tells of a backup only where something was saved', async () => {
+  fill();
+  expect(await run({ dryRun: true })).not.toHaveProperty('backup');
+  expect(await run()).toMatchObject({ backup: backupDirectory });
+  expect(await run()).not.toHaveProperty('backup');
 });
 
 it('a dry-run knows where its plan is to be written', async () => {

@@ -140,6 +140,10 @@ describe('save', () => {
     const many = (name: string) => images(400, name).map((each) => ({ ...each, tags }));
     const [mine, theirs] = [many('mine'), many('theirs')];
     await Promise.all([openBackup(directory).save(mine), openBackup(directory).save(theirs)]);
+    // Once more with all files in their place, so that the lines are written at the same time.
+    for (let round = 0; round < 10; round += 1) {
+      await Promise.all([openBackup(directory).save(mine), openBackup(directory).save(theirs)]);
+    }
     const backup = await readBackup(directory, REGISTRY);
     expect(backup).toMatchObject({ cutOffLines: 0, unknownLines: 0 });
     expect(new Set(backup.entries.map(({ digest }) => digest))).toEqual(

@@ -182,6 +182,16 @@ describe('what an orphan holds is no head', () => {
     expect(ranked([list, two, a, b])).toEqual([...order(list, two).sort(), ...order(a, b).sort()]);
   });
 
+  it('nor is what the registry alone says to describe it', () => {
+    const [head, about] = [built(9), built(1)];
+    const referrers = new Map([[head.digest, [about.digest]]]);
+    const inventory = inventoryOf({ untagged: [head, about, built(5)], more: { referrers } });
+    const graph = buildGraph(inventory);
+    const aging = { inventory, graph, births: new Births(inventory), now: NOW };
+    const orphans = new Set(inventory.manifests.keys());
+    expect(newestOf([...orphans], orphans, 3, aging)).toEqual(order(head, built(5)));
+  });
+
   it('and a layer is no part of anything', () => {
     const cache = buildCache('cache', 'index');
     expect(ranked([cache, built(3)])).toEqual(order(built(3), cache));

@@ -527,6 +527,19 @@ describe('a look', () => {
     expect([...scene.app.manifests.keys()]).not.toContain(child.digest);
   });
 
+  it('counts on what would come back under another type, too', async () => {
+    const holder = opaque(OCI_INDEX, {
+      schemaVersion: 2,
+      mediaType: OCI_INDEX,
+      manifests: [{ ...child.descriptor, mediaType: 'application/vnd.example+json' }],
+    });
+    const scene = await robbed(child);
+    expect(await look(scene, [saved(holder), saved(child)])).toEqual({
+      ...NOTHING,
+      restored: digests([child, holder]).sort(),
+    });
+  });
+
   it('tells what would not', async () => {
     const scene = await robbed(inner);
     scene.app.blobs.clear();

@@ -200,6 +200,39 @@ describe('orphans with a tag', () => {
     expect(most.all).toBeGreaterThan(1);
   });
 
+  it('so do those that got their tag only after the plan was made', async () => {
+    const scene = await startScene();
+    const images = Array.from({ length: 4 }, (_, n) => image(`signed ${String(n)}`));
+    const late = Array.from({ length: 4 }, (_, n) => image(`tagged late ${String(n)}`));
+    [...images, ...late].forEach((each) => {
+      scene.put(each);
+    });
+    let open = 0;
+    let most = 0;
+    const tag = () => {
+      images.forEach(({ digest }, n) => {
+        setTag(scene.app, digestTag(digest, 'sig'), late[n]?.digest ?? '');
+      });
+      scene.registry.intercept(
+        when(/^DELETE/, ({ path }) => {
+          const by = late.some(({ digest }) => path.endsWith(digest)) ? 1 : 0;
+          open += by;
+          most = Math.max(most, open);
+          return {
+            kind: 'pass',
+            delay: 10,
+            after: () => {
+              open -= by;
+            },
+          };
+        }),
+      );
+    };
+    const { deleted } = await sweep(scene, [...images, ...late], tag, { concurrency: 16 });
+    expect(deleted).toHaveLength(8);
+    expect(most).toBe(1);
+  });
+
   it('are not tried any more once a delete was refused', async () => {
     const scene = await startScene({ deleteEnabled: false });
     signatures.forEach((each, n) => {
@@ -1084,6 +1117,43 @@ describe('looking again while it deletes', () => {
       expect(outcome.healed).toHaveLength(2);
     },
   );
+
+  it('gives back the tag of a signature that went before that look', async () => {
+    const scene = await startScene();
+    scene.put(current, 'v1');
+    const signed = image('signed');
+    const sig = cosign('sig', signed);
+    const tag = digestTag(signed.digest, 'sig');
+    const deep = index([index([image('deep')])]);
+    scene.put(signed);
+    scene.put(sig, tag);
+    scene.put(deep);
+    const list = index([signed]);
+    const contents = [signed, deep];
+    const clock = fakeClock({ auto: true }, NOW);
+    const survey = await scene.look(contents);
+    expect(survey.plan.orphans).toHaveLength(5);
+    scene.registry.requests.length = 0;
+    // Four deletes take longer than a look holds, and the signature is among them.
+    script(scene, clock, {
+      deleting: 3 * SECOND,
+      onDeleted: (n, { app }) => {
+        if (n === 4) {
+          app.manifests.set(list.digest, { mediaType: list.mediaType, bytes: list.bytes });
+          setTag(app, 'late', list.digest);
+        }
+      },
+    });
+    const outcome = await sweepRepository(
+      survey,
+      digests(contents),
+      scene.options({ concurrency: 1, clock }),
+    );
+    const order = steps(scene);
+    expect(order.indexOf(sig.digest)).toBeLessThan(order.indexOf('look', 1));
+    expect(new Set(outcome.healed)).toEqual(new Set(digests([signed, sig])));
+    expect(scene.app.tags.get(tag)).toBe(sig.digest);
+  });
 
   it('tells of a new tag on what it had deleted before that look', async () => {
     const { run } = await slow(
