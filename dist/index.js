@@ -62207,7 +62207,7 @@ const EVERYWHERE = ['deletes-off', 'read-only'];
  *
  * @returns why the registry takes no deletes; `undefined` when it does, or did not say
  */
-async function refusesDeletes(writer, repository) {
+async function probeDeletes(writer, repository) {
     try {
         // The digest itself would only be looked for, in vain.
         const what = `delete a manifest (asked in ${repository}, with a digest that no manifest has)`;
@@ -62268,7 +62268,7 @@ async function refuseDeletes(surveys, first, { maxDeletes, dryRun, transport, wr
     }
     else if (left[0] !== undefined && !stop.aborted) {
         // Before the first delete, and not in the middle of them.
-        const why = await refusesDeletes(writer, left[0]);
+        const why = await probeDeletes(writer, left[0]);
         if (why !== undefined) {
             left.forEach((repository) => refusals.set(repository, { kind: 'no-deletes', why }));
         }

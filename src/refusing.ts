@@ -7,7 +7,7 @@ import pMap from 'p-map';
 import { refuseTooMany, type MaxDeletes, type Refusal } from './cleanup/brakes.js';
 import type { Survey } from './cleanup/survey.js';
 import type { Transport } from './http/transport.js';
-import { lacksDelete, refusesDeletes } from './registry/rights.js';
+import { lacksDelete, probeDeletes } from './registry/rights.js';
 import type { RegistryWriter } from './registry/writer.js';
 
 export interface RefusingOptions {
@@ -43,7 +43,7 @@ export async function refuseDeletes(
     await pMap(left, ask, { concurrency });
   } else if (left[0] !== undefined && !stop.aborted) {
     // Before the first delete, and not in the middle of them.
-    const why = await refusesDeletes(writer, left[0]);
+    const why = await probeDeletes(writer, left[0]);
     if (why !== undefined) {
       left.forEach((repository) => refusals.set(repository, { kind: 'no-deletes', why }));
     }

@@ -5,7 +5,7 @@ import { TransportError } from '../../src/http/message.js';
 import { NotSent } from '../../src/http/stop.js';
 import { isDigest } from '../../src/oci/digest.js';
 import { prose } from '../../src/report/markdown.js';
-import { lacksDelete, refusesDeletes } from '../../src/registry/rights.js';
+import { lacksDelete, probeDeletes } from '../../src/registry/rights.js';
 import { image } from '../registries/build.js';
 import type { MemoryRegistryOptions } from '../registries/memory/options.js';
 import type { Action } from '../registries/memory/script.js';
@@ -23,7 +23,7 @@ async function asked(options: MemoryRegistryOptions, action?: Action) {
   if (action !== undefined) {
     registry.intercept(when(/^DELETE/, action));
   }
-  const answer = await refusesDeletes(writer, 'team/app');
+  const answer = await probeDeletes(writer, 'team/app');
   // Whatever the answer: nothing has changed.
   expect([...(registry.state.repositories.get('team/app')?.manifests.keys() ?? [])]).toEqual([
     kept.digest,
@@ -31,12 +31,12 @@ async function asked(options: MemoryRegistryOptions, action?: Action) {
   return { answer, requests: registry.requests };
 }
 
-describe('refusesDeletes', () => {
+describe('probeDeletes', () => {
   it('asks with one DELETE, for a digest that nothing has, and another one each time', async () => {
     const { registry, writer } = await startClient();
     seed(registry.state, 'team/app', kept, 'latest');
-    expect(await refusesDeletes(writer, 'team/app')).toBeUndefined();
-    expect(await refusesDeletes(writer, 'team/app')).toBeUndefined();
+    expect(await probeDeletes(writer, 'team/app')).toBeUndefined();
+    expect(await probeDeletes(writer, 'team/app')).toBeUndefined();
     const digests = registry.requests.map(({ method, path }) => {
       const [, digest = ''] =
         /^DELETE \/v2\/team\/app\/manifests\/(.+)$/.exec(`${method} ${path}`) ?? [];
@@ -104,12 +104,12 @@ describe('refusesDeletes', () => {
     ['got no answer', new TransportError('timeout', 'no answer')],
   ])('knows nothing when it %s', async (_name, error) => {
     const deleteManifest = () => Promise.reject(error);
-    expect(await refusesDeletes({ deleteManifest }, 'team/app')).toBeUndefined();
+    expect(await probeDeletes({ deleteManifest }, 'team/app')).toBeUndefined();
   });
 
   it('rejects with a mistake of our own', async () => {
     const deleteManifest = () => Promise.reject(new Error('a bug'));
-    await expect(refusesDeletes({ deleteManifest }, 'team/app')).rejects.toThrow('a bug');
+    await expect(probeDeletes({ deleteManifest }, 'team/app')).rejects.toThrow('a bug');
   });
 });
 

@@ -4,14 +4,11 @@ import type { Digest } from '../oci/digest.js';
 import { compare } from './graph.js';
 import type { Inventory, Past } from './inventory.js';
 import type { Plan } from './plan.js';
-import type { Lost } from './restore.js';
 import { goneIn, isGone, type Results } from './results.js';
 import type { Survey } from './survey.js';
 
 /** A manifest that may be deleted, as it is to be saved first. */
 export type Condemned = Omit<SavedManifest, 'registry' | 'savedAt'>;
-
-export type Saved = Condemned & Lost;
 
 function tagsIn(inventory: Inventory): ReadonlyMap<Digest, readonly string[]> {
   const tags = new Map<Digest, string[]>();
@@ -22,7 +19,7 @@ function tagsIn(inventory: Inventory): ReadonlyMap<Digest, readonly string[]> {
 }
 
 /** With the tags that point at them by now. One that names nothing any more is theirs still: it may have gone along. */
-export function retagged(lost: readonly Saved[], inventory: Inventory): Saved[] {
+export function retagged(lost: readonly Condemned[], inventory: Inventory): Condemned[] {
   const tagsOf = tagsIn(inventory);
   return lost.map((each) => {
     const left = each.tags.filter((tag) => !inventory.tags.has(tag));
@@ -46,7 +43,7 @@ export function inSight(
 }
 
 /** All that a plan may delete, with the tags that it has by now. */
-export function condemnedOf({ inventory, plan, bodies }: Survey): Saved[] {
+export function condemnedOf({ inventory, plan, bodies }: Survey): Condemned[] {
   const tags = tagsIn(inventory);
   return plan.orphans.map(({ digest, reason }) => ({
     repository: plan.repository,

@@ -18,7 +18,7 @@ const EVERYWHERE: readonly Refusal[] = ['deletes-off', 'read-only'];
  *
  * @returns why the registry takes no deletes; `undefined` when it does, or did not say
  */
-export async function refusesDeletes(
+export async function probeDeletes(
   writer: Pick<RegistryWriter, 'deleteManifest'>,
   repository: string,
 ): Promise<string | undefined> {
