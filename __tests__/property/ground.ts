@@ -11,7 +11,7 @@ import type { Interceptor } from '../registries/memory/script.js';
 import { pushBlob, putManifest, seed, send, type Destination } from '../registries/push.js';
 import type { RealRegistryKind } from '../registries/real-registries.js';
 import { nameOf, settle, type Built } from './estate.js';
-import { startRelay } from './relay.js';
+import { startRelay } from '../registries/relay.js';
 
 /** A repository as a client finds it; comparable. */
 export interface Look {

@@ -5,10 +5,10 @@
 import { createServer, type IncomingMessage } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
-import type { Answer } from '../registries/memory/answer.js';
-import { routeOf } from '../registries/memory/routes.js';
-import { perform, write, type Interceptor } from '../registries/memory/script.js';
-import { send, type Destination } from '../registries/push.js';
+import type { Answer } from './memory/answer.js';
+import { routeOf } from './memory/routes.js';
+import { perform, write, type Interceptor } from './memory/script.js';
+import { send, type Destination } from './push.js';
 
 export interface Relay {
   /** `http://127.0.0.1:<port>` */
