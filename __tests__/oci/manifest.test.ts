@@ -1,18 +1,14 @@
 import { describe, expect, it } from '@jest/globals';
 
 import { digestOf, type Digest } from '../../src/oci/digest.js';
-import {
-  ManifestError,
-  mediaTypeOf,
-  parseManifest,
-  type Manifest,
-} from '../../src/oci/manifest.js';
+import { ManifestError, parseManifest, type Manifest } from '../../src/oci/manifest.js';
 import {
   DOCKER_LIST,
   DOCKER_MANIFEST,
   OCI_CONFIG,
   OCI_INDEX,
   OCI_MANIFEST,
+  mediaTypeOf,
 } from '../../src/oci/media-types.js';
 import {
   attestation,
@@ -38,22 +34,6 @@ function parse(body: unknown, contentType: string | undefined = OCI_MANIFEST): M
 
 const config = { mediaType: OCI_CONFIG, digest: d('config'), size: 7 };
 const child = { mediaType: OCI_MANIFEST, digest: d('child'), size: 5 };
-
-describe('mediaTypeOf', () => {
-  it.each([
-    [OCI_INDEX, OCI_INDEX],
-    [`${OCI_INDEX}; charset=utf-8`, OCI_INDEX],
-    [` ${OCI_INDEX.toUpperCase()} ;x=y`, OCI_INDEX],
-    ['', ''],
-    [undefined, ''],
-    ['text', ''],
-    ['text/html\r\nx: y', ''],
-    ['<b>/x', ''],
-    [`${'a'.repeat(200)}/b`, ''],
-  ])('%j is %j', (contentType, expected) => {
-    expect(mediaTypeOf(contentType)).toBe(expected);
-  });
-});
 
 describe('images', () => {
   it('has config and layers', () => {
@@ -175,6 +155,43 @@ describe('indexes', () => {
     expect(parse({ manifests: [entry] }, OCI_INDEX)).toMatchObject({ others: [entry] });
   });
 
+  it.each([
+    [OCI_INDEX.toUpperCase()],
+    [`${OCI_MANIFEST}; charset=utf-8`],
+    [` ${DOCKER_LIST} ;a="b"`],
+  ])('has an entry of %j for a child', (mediaType) => {
+    expect(parse({ manifests: [{ ...child, mediaType }] }, OCI_INDEX)).toMatchObject({
+      children: [{ ...child, mediaType: mediaTypeOf(mediaType) }],
+      others: [],
+    });
+  });
+
+  it.each<[string, object, string]>([
+    ['absent', {}, ''],
+    ['empty', { mediaType: '' }, ''],
+    ['null', { mediaType: null }, ''],
+    ['a list', { mediaType: [OCI_INDEX] }, ''],
+    ['unknown', { mediaType: 'Application/VND.Future; a=b' }, 'application/vnd.future'],
+    ['no media type', { mediaType: 'Image Index' }, 'Image Index'],
+  ])('has an entry among the others whose media type is %s', (_, fields, mediaType) => {
+    const { digest, size } = child;
+    expect(parse({ manifests: [{ digest, size, ...fields }] }, OCI_INDEX)).toMatchObject({
+      kind: 'index',
+      children: [],
+      others: [{ digest, size, mediaType }],
+    });
+  });
+
+  it.each([[`${OCI_INDEX}; charset=utf-8`], [OCI_INDEX.toUpperCase()], [''], [null]])(
+    'says of itself that it is one by %j',
+    (mediaType) => {
+      expect(parse({ mediaType, manifests: [child] }, OCI_INDEX)).toMatchObject({
+        kind: 'index',
+        mediaType: OCI_INDEX,
+      });
+    },
+  );
+
   it.each([[{ manifests: null }], [{ manifests: [] }]])('may be empty: %j', (body) => {
     expect(parse({ schemaVersion: 2, ...body }, OCI_INDEX)).toMatchObject({
       kind: 'index',
@@ -213,7 +230,12 @@ describe('unknown manifests protect what they mention', () => {
     ],
     ['a mediaType that is no text', { mediaType: 2, config, a: mentioned }, OCI_MANIFEST],
     ['an image without a config', { layers: [{ ...config, digest: mentioned }] }, OCI_MANIFEST],
-    ['a descriptor without a media type', { manifests: [{ digest: mentioned }] }, OCI_INDEX],
+    ['a layer without a media type', { config, layers: [{ digest: mentioned }] }, OCI_MANIFEST],
+    [
+      'an entry without a digest',
+      { manifests: [{ mediaType: OCI_INDEX, a: mentioned }] },
+      OCI_INDEX,
+    ],
     [
       'an image and an index at once (CVE-2021-41190), as an image',
       { config, manifests: [{ ...child, digest: mentioned }] },

@@ -5,7 +5,13 @@
 import * as v from 'valibot';
 
 import { digestsIn, isDigest, type Digest } from './digest.js';
-import { isIndexType, isManifestType, isSchema1Type } from './media-types.js';
+import {
+  isIndexType,
+  isManifestType,
+  isSchema1Type,
+  isSameType,
+  mediaTypeOf,
+} from './media-types.js';
 
 export interface Platform {
   readonly os: string;
@@ -15,6 +21,7 @@ export interface Platform {
 
 /** A descriptor of a blob or manifest. `digest` of a blob may be of any algorithm: it's only a key. */
 export interface Descriptor {
+  /** in small letters and without parameters; as it stands there when it has not the form of a media type */
   readonly mediaType: string;
   readonly digest: string;
   /** bytes, as the manifest claims */
@@ -52,7 +59,10 @@ export interface IndexManifest extends Common {
   readonly kind: 'index';
   /** the entries that are manifests: the index's children */
   readonly children: readonly ManifestDescriptor[];
-  /** entries of other media types: old BuildKit caches list their layers here */
+  /**
+   * all other entries: old BuildKit caches list their layers here. Their media type may be `''` (absent, empty or
+   * no text), and their digest of any algorithm
+   */
   readonly others: readonly Descriptor[];
   readonly subject?: Digest;
   readonly artifactType?: string;
@@ -81,8 +91,14 @@ const Size = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
 const lenient = <T>(schema: v.GenericSchema<unknown, T>) =>
   v.fallback(v.optional(schema), undefined);
 
+/** What is no media type at all stays as it is, to be shown. */
+const MediaType = v.pipe(
+  v.string(),
+  v.transform((text) => mediaTypeOf(text) || text),
+);
+
 const DescriptorSchema = v.object({
-  mediaType: v.string(),
+  mediaType: MediaType,
   digest: v.string(),
   size: v.fallback(Size, 0),
   artifactType: lenient(v.string()),
@@ -93,8 +109,14 @@ const DescriptorSchema = v.object({
   urls: lenient(v.array(v.string())),
 });
 
+/** The entry of an index is read whatever its type: one that says none may be a manifest all the same. */
+const EntrySchema = v.object({
+  ...DescriptorSchema.entries,
+  mediaType: v.fallback(MediaType, ''),
+});
+
 const common = {
-  mediaType: v.optional(v.string()),
+  mediaType: v.nullish(v.string()),
   subject: v.nullish(v.object({ digest: v.string() })),
   artifactType: lenient(v.string()),
   annotations: lenient(v.record(v.string(), v.string())),
@@ -111,7 +133,7 @@ const ImageSchema = v.object({
 const IndexSchema = v.object({
   ...common,
   // Go writes an empty list as null. What has no list at all may have its children elsewhere.
-  manifests: v.nullable(v.array(DescriptorSchema), []),
+  manifests: v.nullable(v.array(EntrySchema), []),
   config: v.optional(v.never()),
   layers: v.optional(v.never()),
 });
@@ -141,14 +163,6 @@ function isOtherwiseSpelt(body: Record<string, unknown>): boolean {
   return isBodyOtherwiseSpelt(body) || descriptors.some(isDescriptorOtherwiseSpelt);
 }
 
-const MEDIA_TYPE = /^[a-z0-9][a-z0-9!#$&^_.+-]{0,126}\/[a-z0-9][a-z0-9!#$&^_.+-]{0,126}$/;
-
-/** A Content-Type without its parameters, or `''` when it is none (RFC 6838 section 4.2). */
-export function mediaTypeOf(contentType: string | undefined): string {
-  const bare = (contentType ?? '').split(';', 1)[0]?.trim().toLowerCase() ?? '';
-  return MEDIA_TYPE.test(bare) ? bare : '';
-}
-
 function manifestDigest(text: string, role: string): Digest {
   if (!isDigest(text)) {
     throw new ManifestError(`its ${role} has a digest of an algorithm that can't be verified`);
@@ -169,6 +183,12 @@ function parseBody(bytes: Uint8Array): { text: string; body: Record<string, unkn
     throw new ManifestError('its body is not a JSON object');
   }
   return { text, body: body as Record<string, unknown> };
+}
+
+/** Go writes a media type that is not there as an empty one, or null. */
+function agrees(said: unknown, mediaType: string): boolean {
+  const isSilent = said === undefined || said === null || said === '';
+  return isSilent || (typeof said === 'string' && isSameType(said, mediaType));
 }
 
 /** Leaves out the keys without a value, as exactOptionalPropertyTypes wants it. */
@@ -216,7 +236,7 @@ export function parseManifest(
     throw new ManifestError(SCHEMA_1);
   }
   const base = { digest, mediaType, size: bytes.byteLength };
-  const isTyped = isManifestType(mediaType) && (body['mediaType'] ?? mediaType) === mediaType;
+  const isTyped = isManifestType(mediaType) && agrees(body['mediaType'], mediaType);
   if (isTyped && !isOtherwiseSpelt(body)) {
     const known = isIndexType(mediaType) ? readIndex(body, base) : readImage(body, base);
     if (known !== undefined) {

@@ -10,12 +10,11 @@ import { factsOf, type ImageFacts } from '../oci/image-config.js';
 import {
   ManifestError,
   SCHEMA_1,
-  mediaTypeOf,
   parseManifest,
   type ImageManifest,
   type Manifest,
 } from '../oci/manifest.js';
-import { MANIFEST_ACCEPT, OCI_INDEX, isSchema1Type } from '../oci/media-types.js';
+import { MANIFEST_ACCEPT, OCI_INDEX, isSchema1Type, mediaTypeOf } from '../oci/media-types.js';
 import { isTag } from '../oci/reference.js';
 import { RegistryError, jsonOf, mayLackRoute, refusal, saysUnknown, type Doing } from './answer.js';
 import { createBlobCheck, createBlobReader, type HasBlob, type ReadBlob } from './blobs.js';
