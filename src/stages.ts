@@ -19,7 +19,7 @@ import { withoutEntries } from './ledger/hiding.js';
 import { openLedger } from './ledger/ledger.js';
 import { observeSweep } from './ledger/observation.js';
 import type { Digest } from './oci/digest.js';
-import { PROTECT, unmatched, type Protection } from './protection/protection.js';
+import { unmatched } from './protection/protection.js';
 import { chooseApproved, chooseRepositories } from './registry/choice.js';
 import { createPusher } from './registry/pusher.js';
 import { createReader } from './registry/reader.js';
@@ -27,6 +27,7 @@ import { createWriter } from './registry/writer.js';
 import { allowed, refuseDeletes } from './refusing.js';
 import type { RepositoryRun, Run } from './report/run.js';
 import { surveyAll } from './surveys.js';
+import { notFound, unmet } from './unmet.js';
 
 export type StageSettings = Pick<
   Settings,
@@ -248,9 +249,13 @@ export async function runStages(
       ...choice.warnings,
       // In a run that left some out, an entry may well be meant for one of those.
       ...(everyRepositoryScanned
-        ? unmatched(protection, registry.host, choice.repositories).map(
-            (name) => `\`protect\` names \`${name}\`, which matches no repository of this registry`,
-          )
+        ? [
+            ...unmatched(protection, registry.host, choice.repositories).map(
+              (name) =>
+                `\`protect\` names \`${name}\`, which matches no repository of this registry`,
+            ),
+            ...notFound(protection, surveys),
+          ]
         : []),
     ],
     failures: [...(news?.failures ?? []), ...failures],
@@ -281,21 +286,6 @@ function repositoryRun(
     ...(approved === undefined ? {} : { approved }),
     warnings,
   };
-}
-
-/** How many digests of files are in no repository, as far as was looked. */
-function unmet({ digests }: Protection, surveys: readonly Survey[]): number {
-  const left = new Set(
-    [...digests].flatMap(([digest, by]) => (by.some((one) => one !== PROTECT) ? [digest] : [])),
-  );
-  for (const { inventory } of surveys) {
-    for (const digest of left) {
-      if (inventory.manifests.has(digest)) {
-        left.delete(digest);
-      }
-    }
-  }
-  return left.size;
 }
 
 /** How many digests are named for other repositories than these. */

@@ -48,6 +48,8 @@ describe('what a survey asks for', () => {
       'GET manifest': 8,
       // the orphan's, and that of the kept child that its index holds
       'GET blob': 2,
+      // of the orphan that nothing names: whether it is a layer, too
+      'HEAD blob': 1,
       // Distribution has no such API, and is asked once by each look
       'GET referrers': 1,
     });
@@ -86,12 +88,14 @@ describe('what a survey asks for', () => {
     ).toEqual([]);
   });
 
-  it('sends GET only', async () => {
+  it('sends GET and HEAD only', async () => {
     const { registry, put, look } = await startScene({ referrersApi: true });
     put(current, 'v1');
     put(old);
     await look([old]);
-    expect(new Set(registry.requests.map(({ method }) => method))).toEqual(new Set(['GET']));
+    expect(new Set(registry.requests.map(({ method }) => method))).toEqual(
+      new Set(['GET', 'HEAD']),
+    );
   });
 });
 
@@ -437,16 +441,35 @@ describe('gaps: one of them, and nothing is deleted', () => {
     expect(plan.orphans).toEqual([]);
   });
 
-  it('a candidate that is a layer: 2.8 answers 500, and it is never deleted', async () => {
+  it('a candidate that is a layer is none, though 2.8 answers 500, and it is never deleted', async () => {
     const { app, put, look } = await startScene();
-    put(old);
+    put(old, 'v1');
+    put(current);
     const layer = [...old.blobs.keys()].at(-1) ?? '';
-    const { inventory, plan } = await look([{ ...old, digest: layer as Digest }]);
+    const { inventory, plan } = await look([{ ...old, digest: layer as Digest }, current]);
     expect(app.blobs.has(layer)).toBe(true);
-    expect(inventory.gaps).toEqual([
-      { what: `manifest ${layer}`, why: expect.stringContaining('layer or config') },
+    expect(inventory.gaps).toEqual([]);
+    expect(inventory.absent).toEqual(new Set([layer]));
+    expect(plan.orphans.map(({ digest }) => digest)).toEqual([current.digest]);
+  });
+
+  it('a candidate that 2.8 answers with 500 is one when there is no such blob, or no answer', async () => {
+    const { registry, put, look } = await startScene();
+    put(current, 'v1');
+    put(old);
+    const lost = image('lost');
+    const fault = when(`GET /v2/team/app/manifests/${lost.digest}`, errorAnswer(500, 'UNKNOWN'));
+    registry.intercept(fault);
+    const what = `manifest ${lost.digest}`;
+    const found = await look([old, lost]);
+    expect(found.inventory.gaps).toEqual([
+      { what, why: expect.stringContaining('layer or config') },
     ]);
-    expect(plan.orphans).toEqual([]);
+    const denied = when(/^HEAD .*blobs/, errorAnswer(403, 'DENIED'));
+    registry.intercept((request) => fault(request) ?? denied(request));
+    const again = await look([old, lost]);
+    expect(again.inventory.gaps).toEqual([{ what, why: expect.stringContaining('403') }]);
+    expect([...found.plan.orphans, ...again.plan.orphans]).toEqual([]);
   });
 
   it('stops reading after ten', async () => {
@@ -1163,6 +1186,8 @@ describe('what is protected and nothing names', () => {
       'GET tags': 1,
       // v1, three candidates, and the twenty; the plan is made three times, and they are asked for once
       'GET manifest': 24,
+      // of `x`, which only an input names
+      'HEAD blob': 1,
       'GET referrers': 1,
     });
   });
@@ -1246,7 +1271,7 @@ describe('what is protected and nothing names', () => {
     expect(plan.orphans).toEqual([]);
   });
 
-  it('may be a layer, of which 2.8 can not say that it is none: that is a gap, and says where it stands', async () => {
+  it('may be a layer, which 2.8 answers with 500: that blocks nothing', async () => {
     const { put, look } = await startScene();
     put(old);
     put(current, 'v1');
@@ -1259,10 +1284,26 @@ describe('what is protected and nothing names', () => {
     const { inventory, plan } = await look([old], {
       policy: { protection: withFiles(NO_PROTECTION, files) },
     });
+    expect(inventory.gaps).toEqual([]);
+    expect(inventory.absent.size).toBe(0);
+    expect(fate(plan, old)).toBe('delete: unreachable');
+  });
+
+  it('is a gap where the answer is 500 and it is no layer either, which says where it stands', async () => {
+    const { registry, put, look } = await startScene();
+    put(old);
+    const lost = image('lost');
+    registry.intercept(
+      when(`GET /v2/team/app/manifests/${lost.digest}`, errorAnswer(500, 'UNKNOWN')),
+    );
+    const files = new Map(['a', 'b', 'c'].map((name) => [`${name}.lock`, [lost.digest]]));
+    const { inventory, plan } = await look([old], {
+      policy: { protection: withFiles(NO_PROTECTION, files) },
+    });
     expect(inventory.gaps).toEqual([
       {
-        what: `protected manifest ${layer} (named by a.lock and 2 more)`,
-        why: expect.stringMatching(/layer or config: if it is one, take it out/),
+        what: `protected manifest ${lost.digest} (named by a.lock and 2 more)`,
+        why: expect.stringContaining('layer or config'),
       },
     ]);
     expect(plan.orphans).toEqual([]);

@@ -47,6 +47,8 @@ export interface Node {
   readonly subject?: Id;
   /** of unknown and ambiguous ones: digests in the body; of an index: entries of an unknown type */
   readonly mentions: readonly Id[];
+  /** of an artifact: a layer for each of these, with its very bytes, as of an OCI layout that is pushed file by file */
+  readonly layers?: readonly Id[];
   /** in an image's config; an index has none */
   readonly created: 'young' | 'old' | 'none';
   /** whether the registry has it at the beginning */
@@ -102,6 +104,9 @@ export function build(estate: Estate): Built {
   };
 }
 
+/** Types of which a client may not see that they are a manifest's. */
+const ODD_TYPES = ['application/vnd.example.thing', '', 'application/octet-stream', 'index'];
+
 function contentOf(node: Node, id: Id, before: readonly Content[]): Content {
   const name = `n${String(id)}`;
   const { family } = node;
@@ -113,17 +118,24 @@ function contentOf(node: Node, id: Id, before: readonly Content[]): Content {
       return image(name, { family, created, ...subject });
     }
     case 'artifact':
-      return node.subject === undefined
+      return node.subject === undefined || node.layers !== undefined
         ? manifest({
             config: { mediaType: 'application/vnd.example.config', bytes: Buffer.from(name) },
-            layers: [],
+            layers: (node.layers ?? []).map((each) => ({
+              mediaType: 'application/octet-stream',
+              bytes: at(before, each).bytes,
+            })),
+            ...subject,
           })
         : referrer(name, at(before, node.subject));
     case 'index': {
       // How an index lists something else than manifests; here that is a manifest all the same.
-      const odd = mentions.map((content) => ({
+      const odd = mentions.map((content, n) => ({
         ...content,
-        descriptor: { ...content.descriptor, mediaType: 'application/vnd.example.thing' },
+        descriptor: {
+          ...content.descriptor,
+          mediaType: ODD_TYPES[(id + n) % ODD_TYPES.length] ?? '',
+        },
       }));
       const children = [...node.children.map((child) => at(before, child)), ...odd];
       return index(children, { family, ...subject, annotations: { name } });

@@ -63,6 +63,9 @@ const REASONS: readonly KeepReason[] = [
   { kind: 'protected', by: [PROTECT, 'protect'] },
   { kind: 'recent' },
   { kind: 'not-in-plan' },
+  { kind: 'blob', of: d('s') },
+  { kind: 'layer' },
+  { kind: 'protected', by: [PROTECT], blob: d('s') },
 ];
 
 const REFUSALS: readonly Refusal[] = [

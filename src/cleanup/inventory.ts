@@ -16,7 +16,16 @@ export interface Gap {
 
 /** Where a digest was first heard of. */
 export type Source =
-  'tag' | 'input' | 'ledger' | 'protected' | 'child' | 'subject' | 'digest-tag' | 'referrers';
+  | 'tag'
+  | 'input'
+  | 'ledger'
+  | 'protected'
+  | 'child'
+  | 'subject'
+  | 'digest-tag'
+  | 'referrers'
+  /** by an index as an entry of another type, or by a manifest that is not understood */
+  | 'mentioned';
 
 /** What earlier runs saw of a manifest that is, or was, in this repository. */
 export type Past = Pick<LedgerRecord, 'firstSeen' | 'everInUse' | 'status' | 'since'>;
@@ -42,5 +51,20 @@ export interface Inventory {
   readonly facts: ReadonlyMap<Digest, ImageFacts>;
   /** of manifests that the ledger remembers, whether or not they are still there */
   readonly past: ReadonlyMap<Digest, Past>;
+  /** of possible orphans that nothing in the repository names: whether it has them as layers or configs, too */
+  readonly links?: ReadonlyMap<Digest, boolean>;
   readonly gaps: readonly Gap[];
 }
+
+/** What is known of a repository before it is looked at. A manifest can't change, but it can be gone. */
+export interface Known {
+  readonly manifests: ReadonlyMap<Digest, Manifest>;
+  readonly past: ReadonlyMap<Digest, Past>;
+  /** given when the manifests were seen in this very run: then they are not asked for again */
+  readonly earlier?: Pick<Inventory, 'tags' | 'facts' | 'links'> & {
+    /** of the past, what was deleted since: not asked for unless something names it */
+    readonly gone?: ReadonlySet<Digest>;
+  };
+}
+
+export const NOTHING: Known = { manifests: new Map(), past: new Map() };

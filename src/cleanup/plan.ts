@@ -7,13 +7,19 @@ import { protectionIn, type Protection, type Protector } from '../protection/pro
 import { Births, datedBy } from './births.js';
 import { buildGraph, compare, reach, type Graph, type Step } from './graph.js';
 import type { Inventory, Past } from './inventory.js';
+import { blobsOf, layersIn } from './naming.js';
 import { newestOf } from './newest.js';
 import { deletionOrder } from './order.js';
 
 export type KeepReason =
   | { readonly kind: 'tagged'; readonly tags: readonly string[] }
   /** by the input `protect` or by files, whose paths these are */
-  | { readonly kind: 'protected'; readonly by: readonly Protector[] }
+  | {
+      readonly kind: 'protected';
+      readonly by: readonly Protector[];
+      /** its config or a layer, where they name that: an image ID is the digest of a config */
+      readonly blob?: Digest;
+    }
   /** `created` in epoch milliseconds: of its own config, or of the youngest image that it contains or describes */
   | { readonly kind: 'young'; readonly created: number }
   /** never seen in use, and first seen by an earlier run at this time (epoch milliseconds), which is recent */
@@ -27,6 +33,10 @@ export type KeepReason =
   | { readonly kind: 'referrer'; readonly of: Digest }
   | { readonly kind: 'digest-tag'; readonly tag: string; readonly of: Digest }
   | { readonly kind: 'mentioned'; readonly by: Digest }
+  /** a kept manifest has it as its config or as a layer */
+  | { readonly kind: 'blob'; readonly of: Digest }
+  /** the repository has it as a layer or config too, and that may be all that it is: no run saw it in use */
+  | { readonly kind: 'layer' }
   /** one of the newest orphans, which `keep-untagged` keeps for roll-backs */
   | { readonly kind: 'recent' }
   /** an orphan as well, but not one that the plan which is carried out says */
@@ -163,6 +173,7 @@ function reasonOf({ from, edge }: Step): KeepReason {
     case 'child':
     case 'subject':
     case 'referrer':
+    case 'blob':
       return { kind: edge.kind, of: from };
   }
 }
@@ -180,11 +191,14 @@ function findRoots(inventory: Inventory, graph: Graph, policy: Policy): Roots {
     keep(digest, { kind: 'tagged', tags });
   }
   const protection = protectionIn(inventory.repository, policy.protection);
+  const named = protection.named();
   for (const manifest of manifests.values()) {
     const { digest, mediaType, kind } = manifest;
-    const by = protection.of(digest);
-    if (by.length > 0) {
-      keep(digest, { kind: 'protected', by });
+    const isNamed = protection.of(digest).length > 0;
+    const blob = isNamed ? undefined : blobsOf(manifest).find((each) => named.has(each));
+    if (isNamed || blob !== undefined) {
+      const through = blob === undefined ? {} : { blob };
+      keep(digest, { kind: 'protected', by: protection.of(blob ?? digest), ...through });
     }
     if (kind === 'unknown') {
       keep(digest, { kind: 'unknown-type', mediaType });
@@ -216,6 +230,9 @@ function findRoots(inventory: Inventory, graph: Graph, policy: Policy): Roots {
       keep(digest, youth);
     }
   }
+  layersIn(inventory).forEach((digest) => {
+    keep(digest, { kind: 'layer' });
+  });
   return roots;
 }
 

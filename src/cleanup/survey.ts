@@ -5,14 +5,17 @@
 import type { Digest } from '../oci/digest.js';
 import type { ImageManifest, Manifest } from '../oci/manifest.js';
 import { parseDigestTag } from '../oci/reference.js';
-import { protectionIn, type Protector } from '../protection/protection.js';
-import type { RegistryReader } from '../registry/reader.js';
+import { protectionIn, someOf } from '../protection/protection.js';
+import type { ManifestAnswer, RegistryReader } from '../registry/reader.js';
 import { createAttempts, type Attempts, type Progress } from './attempts.js';
-import type { ImageFacts, Inventory, Past, Source } from './inventory.js';
+import { NOTHING, type ImageFacts, type Inventory, type Known, type Source } from './inventory.js';
+import { perhapsLayers, readLinks, readUnlessBlob, VAGUE } from './layer-links.js';
+import { mentionOf, namedBy, perhapsManifests, type Found } from './naming.js';
 import { makePlan, unknownAges, type Plan, type Policy } from './plan.js';
 import { createSharing } from './sharing.js';
 
 export type { Progress } from './attempts.js';
+export type { Known } from './inventory.js';
 
 export interface SurveyOptions {
   readonly reader: RegistryReader;
@@ -27,19 +30,6 @@ export interface Survey {
   /** the bytes, as text, of the manifests that were fetched */
   readonly bodies: ReadonlyMap<Digest, string>;
 }
-
-/** What is known of a repository before it is looked at. A manifest can't change, but it can be gone. */
-export interface Known {
-  readonly manifests: ReadonlyMap<Digest, Manifest>;
-  readonly past: ReadonlyMap<Digest, Past>;
-  /** given when the manifests were seen in this very run: then they are not asked for again */
-  readonly earlier?: Pick<Inventory, 'tags' | 'facts'> & {
-    /** of the past, what was deleted since: not asked for unless something names it */
-    readonly gone?: ReadonlySet<Digest>;
-  };
-}
-
-const NOTHING: Known = { manifests: new Map(), past: new Map() };
 
 /**
  * Reads a repository until nothing new appears: its tags, the candidates, and every manifest that one
@@ -71,11 +61,6 @@ export async function surveyRepository(
   }
 }
 
-interface Found {
-  readonly digest: Digest;
-  readonly source: Source;
-}
-
 class Reading {
   readonly #repository: string;
   readonly #options: SurveyOptions;
@@ -92,6 +77,9 @@ class Reading {
   readonly #askedForReferrers = new Set<Digest>();
   readonly #referrers = new Map<Digest, readonly Digest[]>();
   #hasFoundProtected = false;
+  /** what only may be a manifest of this repository, and is not there as one */
+  readonly #elsewhere = new Set<Digest>();
+  #links: ReadonlyMap<Digest, boolean>;
   /** known manifests that something names, taken to be there without asking */
   readonly #presumed = new Set<Digest>();
   readonly bodies = new Map<Digest, string>();
@@ -104,6 +92,7 @@ class Reading {
     this.#options = options;
     this.#known = known;
     this.#facts = new Map(known.earlier?.facts);
+    this.#links = new Map(known.earlier?.links);
     this.#attempts = createAttempts(options);
   }
 
@@ -118,6 +107,7 @@ class Reading {
       sources: new Map(this.#sources),
       facts: new Map(this.#facts),
       past: this.#known.past,
+      links: this.#links,
       gaps: this.#attempts.gaps(),
     };
   }
@@ -162,11 +152,12 @@ class Reading {
 
   async #fetch(reference: string): Promise<Manifest | undefined> {
     const answer = await this.#options.reader.manifest(this.#repository, reference);
-    if (answer.kind === 'absent') {
-      return undefined;
-    }
-    this.bodies.set(answer.manifest.digest, answer.body);
-    return answer.manifest;
+    return answer.kind === 'found' ? this.#taken(answer) : undefined;
+  }
+
+  #taken({ manifest, body }: Extract<ManifestAnswer, { kind: 'found' }>): Manifest {
+    this.bodies.set(manifest.digest, body);
+    return manifest;
   }
 
   /** Reads these manifests and, wave by wave, all that they name. */
@@ -195,13 +186,19 @@ class Reading {
   async #readManifest(digest: Digest, source: Source): Promise<Manifest | undefined> {
     const known = this.#known.manifests.get(digest);
     if (known === undefined || this.#known.earlier !== undefined) {
-      return known ?? this.#fetch(digest);
+      return known ?? (VAGUE.has(source) ? this.#fetchUnlessBlob(digest) : this.#fetch(digest));
     }
     if (source !== 'input' && source !== 'ledger') {
       this.#presumed.add(digest);
       return known;
     }
     return (await this.#isThere(digest)) ? known : undefined;
+  }
+
+  /** Nothing said that it is a manifest, so a layer is no gap. */
+  async #fetchUnlessBlob(digest: Digest): Promise<Manifest | undefined> {
+    const answer = await readUnlessBlob(this.#options.reader, this.#repository, digest);
+    return answer.kind === 'found' ? this.#taken(answer) : undefined;
   }
 
   /** HEAD; and GET where its answer settles nothing, as that of an absent manifest never does. */
@@ -231,7 +228,11 @@ class Reading {
   }
 
   #unread(found: readonly Found[]): Found[] {
-    return found.filter(({ digest }) => {
+    return found.filter(({ digest, source }) => {
+      if (this.#elsewhere.delete(digest)) {
+        this.#absent.add(digest);
+        this.#sources.set(digest, source);
+      }
       if (this.#begun.has(digest) || this.#manifests.has(digest)) {
         return false;
       }
@@ -260,7 +261,9 @@ class Reading {
     if (await this.#confirm()) {
       return true;
     }
-    if (await this.#findProtected()) {
+    // An index among them may hold what looks like an orphan.
+    const mentioned = new Set([...inventory.manifests.values()].flatMap(perhapsManifests));
+    if ((await this.#findProtected()) || (await this.#find(mentioned, 'mentioned', mentionOf))) {
       return true;
     }
     const young = unknownAges(inventory, plan, this.#options.policy);
@@ -289,7 +292,7 @@ class Reading {
       );
     }
     await this.follow(found);
-    return unasked.length > 0;
+    return unasked.length > 0 || this.#findLinks(inventory, plan);
   }
 
   /**
@@ -303,23 +306,43 @@ class Reading {
     this.#hasFoundProtected = true;
     const { protection } = this.#options.policy;
     const local = protectionIn(this.#repository, protection);
-    const unread = [...local.named()].filter(
+    return this.#find(
+      local.named(),
+      'protected',
+      (digest) => `protected manifest ${digest} (named by ${someOf(local.of(digest))})`,
+    );
+  }
+
+  /** Of these, those that are here are read, with all that they name; nobody misses the others. */
+  async #find(
+    digests: ReadonlySet<Digest>,
+    source: 'protected' | 'mentioned',
+    what: (digest: Digest) => string,
+  ): Promise<boolean> {
+    const unread = [...digests].filter(
       (digest) => !this.#begun.has(digest) && !this.#manifests.has(digest),
     );
     const read: Manifest[] = [];
-    await this.#attempts.each(
-      unread,
-      (digest) => `protected manifest ${digest} (named by ${someOf(local.of(digest))})`,
-      async (digest) => {
-        const manifest = await this.#readManifest(digest, 'protected');
-        if (manifest !== undefined) {
-          this.#note(manifest, 'protected');
-          read.push(manifest);
-        }
-      },
-    );
+    await this.#attempts.each(unread, what, async (digest) => {
+      this.#begun.add(digest);
+      const manifest = await this.#readManifest(digest, source);
+      if (manifest === undefined) {
+        this.#elsewhere.add(digest);
+      } else {
+        this.#note(manifest, source);
+        read.push(manifest);
+      }
+    });
     await this.follow(read.flatMap(namedBy));
     return unread.length > 0;
+  }
+
+  /** What may be a layer of this repository, and no manifest of it at all. */
+  async #findLinks(inventory: Inventory, plan: Plan): Promise<boolean> {
+    const unasked = perhapsLayers(inventory, plan).filter((digest) => !this.#links.has(digest));
+    const asking = { reader: this.#options.reader, attempts: this.#attempts };
+    this.#links = await readLinks(unasked, this.#links, inventory, asking);
+    return unasked.length > 0;
   }
 
   async #readFacts(image: ImageManifest): Promise<void> {
@@ -342,24 +365,4 @@ class Reading {
     }
     return referrers.map((each) => ({ digest: each, source: 'referrers' }));
   }
-}
-
-/** The manifests that this one's body names. */
-function namedBy(manifest: Manifest): Found[] {
-  if (manifest.kind === 'unknown') {
-    return [];
-  }
-  const children: Found[] =
-    manifest.kind === 'index'
-      ? manifest.children.map(({ digest }) => ({ digest, source: 'child' }))
-      : [];
-  return manifest.subject === undefined
-    ? children
-    : [...children, { digest: manifest.subject, source: 'subject' }];
-}
-
-/** So that whoever reads of a gap finds the file that the digest stands in. */
-function someOf(by: readonly Protector[]): string {
-  const more = by.length > 1 ? [`${by.length - 1} more`] : [];
-  return [...by.slice(0, 1), ...more].join(' and ');
 }

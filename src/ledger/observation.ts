@@ -1,5 +1,5 @@
 /** What a look at a repository, and a sweep of it, add to the ledger's memory. Pure. */
-import { buildGraph, reach } from '../cleanup/graph.js';
+import { buildGraph, reach, type Edge } from '../cleanup/graph.js';
 import type { Inventory } from '../cleanup/inventory.js';
 import type { Outcome } from '../cleanup/outcome.js';
 import type { Survey } from '../cleanup/survey.js';
@@ -69,7 +69,11 @@ export function observeSweep(
 function usedIn(inventory: Inventory): Set<Digest> {
   const graph = buildGraph(inventory);
   const roots = [...graph.rootTags.keys()];
-  return new Set([...roots, ...reach(graph, roots).keys()]);
+  // A layer of something in use may have the bytes of a manifest that nobody ever used as one.
+  const asManifest = ([digest, list]: [Digest, readonly Edge[]]) =>
+    [digest, list.filter(({ kind }) => kind !== 'blob')] as const;
+  const edges = new Map([...graph.edges].map(asManifest));
+  return new Set([...roots, ...reach({ ...graph, edges }, roots).keys()]);
 }
 
 function describedIn(

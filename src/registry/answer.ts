@@ -15,6 +15,8 @@ export type Refusal =
   /** a push to a repository that the registry does not make by itself */
   | 'no-repository'
   | 'not-a-registry'
+  /** 500 for a digest on the manifests route, which is how Distribution up to 2.8 answers for a blob's */
+  | 'perhaps-a-blob'
   /** a blob came whole, and is not what its digest says */
   | 'wrong-bytes'
   | 'unexpected';

@@ -140,12 +140,13 @@ export function createReader(
     if (response.status !== 200 || isPage) {
       const { kind, message } = refused(response, { what, scope: pull(repository) });
       // Measured on 2.7 and 2.8, whose manifest store finds the blob and can't read it as a manifest.
-      const hint =
-        response.status === 500 && isDigest(reference)
-          ? '. Distribution up to 2.8 answers so for the digest of a layer or config: if it is one, take ' +
-            'it out of the list'
-          : '';
-      throw new RegistryError(kind, message + hint);
+      if (response.status === 500 && isDigest(reference)) {
+        const hint =
+          '. Distribution up to 2.8 answers so for the digest of a layer or config, and for a manifest that is ' +
+          "damaged: the registry's log says more";
+        throw new RegistryError('perhaps-a-blob', message + hint);
+      }
+      throw new RegistryError(kind, message);
     }
     const contentType = response.headers['content-type'];
     if (isSchema1Type(mediaTypeOf(contentType))) {

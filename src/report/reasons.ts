@@ -3,6 +3,7 @@
  * plan's; here they only get their words.
  */
 import type { DeleteReason, KeepReason } from '../cleanup/plan.js';
+import type { Digest } from '../oci/digest.js';
 import { PROTECT, type Protector } from '../protection/protection.js';
 import { code } from './markdown.js';
 import { age, shortDigest } from './words.js';
@@ -37,7 +38,9 @@ export const UNTAGGED_KINDS: readonly UntaggedKind[] = [
   'dangling-digest-tag',
   'unknown-type',
   'ledger',
+  'layer',
   'mentioned',
+  'blob',
   'child',
   'referrer',
   'digest-tag',
@@ -68,6 +71,10 @@ export function whyKept(kind: UntaggedKind, gracePeriod: string): string {
       return "an entry of this action's ledger";
     case 'mentioned':
       return 'mentioned by a kept manifest of an unknown media type';
+    case 'blob':
+      return 'a kept manifest has it as its config or a layer';
+    case 'layer':
+      return 'its repository has it as a layer or config too, and a delete could remove that; no run saw it in use';
     case 'child':
       return 'part of a kept index';
     case 'referrer':
@@ -91,7 +98,7 @@ export function keptDetail(reason: KeepReason, now: number): string {
       return seen === undefined ? '' : `first seen ${seen} ago`;
     }
     case 'protected':
-      return `by ${protectors(reason.by)}`;
+      return `by ${protectors(reason.by)}${throughBlob(reason.blob)}`;
     case 'unknown-type':
       return reason.mediaType === '' ? '' : code(reason.mediaType, 100);
     case 'dangling-referrer':
@@ -103,11 +110,13 @@ export function keptDetail(reason: KeepReason, now: number): string {
     case 'child':
     case 'referrer':
     case 'subject':
+    case 'blob':
       return `of ${code(shortDigest(reason.of))}`;
     case 'digest-tag':
       return `tag ${code(shortTag(reason.tag))}`;
     case 'tagged':
     case 'ledger':
+    case 'layer':
     case 'recent':
     case 'not-in-plan':
     case 'gap':
@@ -122,6 +131,11 @@ export function protectors(by: readonly Protector[]): string {
   const named = by.slice(0, MOST_PROTECTORS).map((one) => (one === PROTECT ? one : code(one, 200)));
   const more = by.length - named.length;
   return `${named.join(', ')}${more > 0 ? ` and ${String(more)} more` : ''}`;
+}
+
+/** Where not the manifest itself is named: an image ID is the digest of its config. */
+export function throughBlob(blob: Digest | undefined): string {
+  return blob === undefined ? '' : ` (its config or layer ${code(shortDigest(blob))})`;
 }
 
 /** `sha256-0123456789ab….sig` */
