@@ -20,6 +20,7 @@ import { isTag } from '../oci/reference.js';
 import { RegistryError, jsonOf, mayLackRoute, refusal, saysUnknown, type Doing } from './answer.js';
 import { createBlobCheck, createBlobReader, type HasBlob, type ReadBlob } from './blobs.js';
 import { readCatalog, type Catalog } from './catalog.js';
+import { FRESH, whyStale } from './freshness.js';
 import { readPages } from './paging.js';
 
 /** "Registries … SHOULD support manifests of at least 4 MiB", which Distribution makes its limit. */
@@ -92,11 +93,20 @@ export function createReader(
   const pull = (repository: string) => `repository:${repository}:pull`;
   const refused = (response: HttpResponse, doing: Doing) => refusal(response, doing, quote);
 
+  /** @throws RegistryError when the answer may be an old one */
+  function expectFresh(response: HttpResponse, what: string): void {
+    const why = whyStale(response, base);
+    if (why !== undefined) {
+      throw new RegistryError('unexpected', `could not ${what}: ${why}`);
+    }
+  }
+
   async function tags(repository: string): Promise<string[]> {
     const scope = pull(repository);
     const doing = { what: `list the tags of ${repository}`, scope };
     const url = new URL(`/v2/${repository}/tags/list`, base);
     const names = await readPages(send, url, scope, (response, page) => {
+      expectFresh(response, doing.what);
       // A repository whose manifests never had a tag is unknown to tags/list, though not to the catalog.
       if (page === 1 && saysUnknown(response)) {
         return [];
@@ -107,24 +117,33 @@ export function createReader(
       }
       return body.tags ?? [];
     });
-    if (!names.every(isTag)) {
+    // A digest in the list is seen of some registries (skopeo#2542). It can be read as one, and is kept.
+    const impossible = names.find((name) => !isTag(name) && !isDigest(name));
+    if (impossible !== undefined) {
       throw new RegistryError(
         'unexpected',
-        `the list of tags of ${repository} holds a name that the OCI spec does not allow, and what such a ` +
-          'tag keeps alive cannot be read',
+        `the list of tags of ${repository} holds the name "${quote(impossible)}", which the OCI spec does not allow, ` +
+          'and what such a tag keeps alive cannot be read. Remove that tag in the registry, or leave the repository ' +
+          'out with `repositories`',
       );
     }
     return [...new Set(names)].sort();
   }
 
-  function request(method: 'GET' | 'HEAD', repository: string, reference: string) {
-    return send({
+  /** What has a digest never changes, so a cache may serve it; whether it is there has to be the registry's word. */
+  async function request(method: 'GET' | 'HEAD', repository: string, reference: string) {
+    const isContent = method === 'GET' && isDigest(reference);
+    const response = await send({
       method,
       url: new URL(`/v2/${repository}/manifests/${reference}`, base),
-      headers: { accept: MANIFEST_ACCEPT },
+      headers: { accept: MANIFEST_ACCEPT, ...(isContent ? {} : FRESH) },
       scope: pull(repository),
       maxBytes: MANIFEST_BYTES,
     });
+    if (!isDigest(reference)) {
+      expectFresh(response, `read ${repository}:${reference}`);
+    }
+    return response;
   }
 
   async function manifest(
@@ -228,6 +247,7 @@ export function createReader(
     const url = new URL(`/v2/${repository}/referrers/${digest}`, base);
     try {
       return await readPages(send, url, pull(repository), (response) => {
+        expectFresh(response, what);
         // Servers without the API answer in many ways; only an OCI index is an answer.
         const isIndex =
           response.status === 200 && mediaTypeOf(response.headers['content-type']) === OCI_INDEX;
