@@ -35567,12 +35567,26 @@ var ms_default = /*#__PURE__*/__nccwpck_require__.n(ms);
 /** Half of a repository, unless that is next to nothing: a tag that moved once leaves as much as it has. */
 const DEFAULT_MAX_DELETES = { kind: 'share', percent: 50, exempt: 20 };
 const MILLION = 1_000_000;
-/** Whether every tag is gone of a repository that had some: its list may be wrong, and the ledger must not learn it. */
+/**
+ * Whether something would go from a repository without one ordinary tag: its list may be wrong, and the ledger must
+ * not learn it. A memory is not needed for that: a first run with a listing knows of no past.
+ */
 function refuseWithoutTags(looked) {
-    const remembered = rememberedWithoutTags(looked).length;
-    return remembered > 0 && looked.plan.orphans.length > 0
-        ? { kind: 'no-tags', remembered }
+    const { plan } = looked;
+    return plan.orphans.length > 0 && !isTagged(plan)
+        ? { kind: 'no-tags', remembered: rememberedWithoutTags(looked).length }
         : undefined;
+}
+function isTagged({ keep }) {
+    return keep.some(({ reason }) => reason.kind === 'tagged');
+}
+/** Whether nothing is left of a repository in which an earlier run saw manifests: neither a tag nor one of those. */
+function hasVanished(inventory) {
+    const { tags, brokenTags, manifests, past, gaps } = inventory;
+    return (gaps.length === 0 &&
+        tags.size + brokenTags.length + manifests.size === 0 &&
+        // What is leaving was about to be deleted: a run that was cut off may have done it.
+        [...past.values()].some(({ status }) => status !== 'leaving'));
 }
 /**
  * Where no tag is left and the run goes on all the same: what stays there of all that tags led to. The ledger must
@@ -35590,7 +35604,7 @@ function inDoubt(looked) {
  */
 function rememberedWithoutTags({ inventory, plan }) {
     const { manifests, past } = inventory;
-    return plan.keep.some(({ reason }) => reason.kind === 'tagged')
+    return isTagged(plan)
         ? []
         : [...past].flatMap(([digest, { status, everInUse }]) => {
             const isHeldUp = status === 'leaving' && everInUse && manifests.has(digest);
@@ -49082,8 +49096,10 @@ function whyRefused(refusal, { inventory }, run) {
             return (
             // Those of the inventory are digest tags: an ordinary one would keep what it points at.
             `nothing is deleted here: no tag is left${inventory.tags.size > 0 ? ' but those of signatures and the like' : ''}, ` +
-                `and the ledger remembers ${count(refusal.remembered, 'manifest')} that tags led to, so the list of tags ` +
-                `may be wrong. If the tags were removed on purpose, ${planned(run)}`);
+                (refusal.remembered > 0
+                    ? `and the ledger remembers ${count(refusal.remembered, 'manifest')} that tags led to, so the list of tags `
+                    : 'and the list of tags ') +
+                `may be wrong. If the tags were removed on purpose, ${planned(run)}: \`max-deletes\` doesn't lift this`);
         case 'share':
             return (`nothing is deleted here: ${words_number(refusal.orphans)} of the ${count(refusal.manifests, 'manifest')} that are ` +
                 `known would go, ${shareLimit(refusal.percent, run)}. ${tooMany(run)}`);
@@ -59946,6 +59962,10 @@ function parseEntryTag(tag) {
 function keyOf(repository) {
     return digestOf(Buffer.from(repository)).slice('sha256:'.length, 'sha256:'.length + 32);
 }
+/** How the tags of all entries of a repository's memory begin. */
+function entryTagPrefix(repository) {
+    return `ledger-v${artifact_VERSION}.${keyOf(repository)}.`;
+}
 /**
  * The manifest of an entry. The same for the same blob, always: whoever has read an entry knows the digest
  * of its manifest.
@@ -59965,7 +59985,7 @@ function artifactOf(repository, blob) {
     };
     const bytes = Buffer.from(JSON.stringify(manifest));
     return {
-        tag: `ledger-v${artifact_VERSION}.${keyOf(repository)}.${digest.slice('sha256:'.length)}`,
+        tag: `${entryTagPrefix(repository)}${digest.slice('sha256:'.length)}`,
         digest: digestOf(bytes),
         mediaType: OCI_MANIFEST,
         bytes,
@@ -61862,7 +61882,37 @@ function link_parse(value) {
     }
 }
 
+;// CONCATENATED MODULE: ./src/registry/freshness.ts
+/** Asks every cache on the way to let the registry answer (RFC 9111 section 5.2.1.4). */
+const FRESH = { 'cache-control': 'no-cache' };
+/**
+ * Headers in which caches say what they did: nginx's usual `X-Cache-Status` and `X-Proxy-Cache`, Varnish's and
+ * CloudFront's `X-Cache`, Cloudflare's `CF-Cache-Status`, and the standard one (RFC 9211).
+ */
+const CACHE_HEADER = /^(?:(?:x-|cf-)?(?:[a-z]+-)?cache(?:-status)?)$/;
+/** Words for an answer out of the cache. `REVALIDATED`, `MISS`, `EXPIRED` and `BYPASS` mean the registry was asked. */
+const FROM_CACHE = /(?:^|[\s,;])(?:hit|stale|updating)(?:$|[\s,;])/i;
+/**
+ * @param base scheme, host and port of the registry
+ * @returns why the answer may be old, and what to do about it; `undefined` when it is the registry's own
+ */
+function whyStale({ headers, url }, base) {
+    if (url.origin !== base.origin) {
+        return (`the answer came from ${url.origin}, to which the registry redirects, and deletes go to ${base.origin}. ` +
+            'Give `registry-url` the address of the registry itself');
+    }
+    const age = Number(headers.age ?? 0);
+    const sign = age > 0
+        ? `Age: ${String(age)}`
+        : Object.entries(headers).find(([name, value]) => CACHE_HEADER.test(name) && FROM_CACHE.test(String(value)))?.[0];
+    return sign === undefined
+        ? undefined
+        : `the answer came from a cache (\`${sign}\`) and may be old. Switch caching off for \`/v2/\` in the proxy before ` +
+            'the registry, or give `registry-url` the address of the registry itself';
+}
+
 ;// CONCATENATED MODULE: ./src/registry/paging.ts
+
 
 
 /** A list of a million long tags in one page, as Distribution 2.x sends it, is some 140 MB. */
@@ -61883,7 +61933,13 @@ async function readPages(send, first, scope, read) {
             throw new RegistryError('unexpected', `the registry's pages of ${first.pathname} do not end: after ${String(seen.size)} pages another one is said to follow`);
         }
         seen.add(url.href);
-        const response = await send({ method: 'GET', url, scope, maxBytes: LIST_BYTES });
+        const response = await send({
+            method: 'GET',
+            url,
+            headers: FRESH,
+            scope,
+            maxBytes: LIST_BYTES,
+        });
         for (const item of read(response, seen.size)) {
             items.push(item);
         }
@@ -61974,6 +62030,7 @@ class PageTooLarge extends Error {
 
 
 
+
 /** "Registries … SHOULD support manifests of at least 4 MiB", which Distribution makes its limit. */
 const MANIFEST_BYTES = 4 * 1024 * 1024;
 const CONFIG_BYTES = 4 * 1024 * 1024;
@@ -61991,11 +62048,19 @@ const ReferrersBody = object({
 function createReader(send, base, quote) {
     const pull = (repository) => `repository:${repository}:pull`;
     const refused = (response, doing) => refusal(response, doing, quote);
+    /** @throws RegistryError when the answer may be an old one */
+    function expectFresh(response, what) {
+        const why = whyStale(response, base);
+        if (why !== undefined) {
+            throw new RegistryError('unexpected', `could not ${what}: ${why}`);
+        }
+    }
     async function tags(repository) {
         const scope = pull(repository);
         const doing = { what: `list the tags of ${repository}`, scope };
         const url = new URL(`/v2/${repository}/tags/list`, base);
         const names = await readPages(send, url, scope, (response, page) => {
+            expectFresh(response, doing.what);
             // A repository whose manifests never had a tag is unknown to tags/list, though not to the catalog.
             if (page === 1 && saysUnknown(response)) {
                 return [];
@@ -62006,20 +62071,29 @@ function createReader(send, base, quote) {
             }
             return body.tags ?? [];
         });
-        if (!names.every(isTag)) {
-            throw new RegistryError('unexpected', `the list of tags of ${repository} holds a name that the OCI spec does not allow, and what such a ` +
-                'tag keeps alive cannot be read');
+        // A digest in the list is seen of some registries (skopeo#2542). It can be read as one, and is kept.
+        const impossible = names.find((name) => !isTag(name) && !isDigest(name));
+        if (impossible !== undefined) {
+            throw new RegistryError('unexpected', `the list of tags of ${repository} holds the name "${quote(impossible)}", which the OCI spec does not allow, ` +
+                'and what such a tag keeps alive cannot be read. Remove that tag in the registry, or leave the repository ' +
+                'out with `repositories`');
         }
         return [...new Set(names)].sort();
     }
-    function request(method, repository, reference) {
-        return send({
+    /** What has a digest never changes, so a cache may serve it; whether it is there has to be the registry's word. */
+    async function request(method, repository, reference) {
+        const isContent = method === 'GET' && isDigest(reference);
+        const response = await send({
             method,
             url: new URL(`/v2/${repository}/manifests/${reference}`, base),
-            headers: { accept: MANIFEST_ACCEPT },
+            headers: { accept: MANIFEST_ACCEPT, ...(isContent ? {} : FRESH) },
             scope: pull(repository),
             maxBytes: MANIFEST_BYTES,
         });
+        if (!isDigest(reference)) {
+            expectFresh(response, `read ${repository}:${reference}`);
+        }
+        return response;
     }
     async function manifest(repository, reference, round = 1) {
         const response = await request('GET', repository, reference);
@@ -62102,6 +62176,7 @@ function createReader(send, base, quote) {
         const url = new URL(`/v2/${repository}/referrers/${digest}`, base);
         try {
             return await readPages(send, url, pull(repository), (response) => {
+                expectFresh(response, what);
                 // Servers without the API answer in many ways; only an OCI index is an answer.
                 const isIndex = response.status === 200 && mediaTypeOf(response.headers['content-type']) === OCI_INDEX;
                 // Looked at now: while this question was under way, another one may have been answered.
@@ -62292,6 +62367,7 @@ function allowed(surveys, refusals) {
 async function surveyAll(repositories, { survey, candidates, ledger, records, isApproved, contain, stop }) {
     const refusals = new Map();
     const settled = new Map();
+    const vanished = [];
     let unread = 0;
     /** By the stop, and not by the registry: what it read would be new to the ledger, and young, for nothing. */
     const isBrokenOff = ({ inventory }) => stop.aborted && inventory.gaps.length > 0;
@@ -62307,6 +62383,10 @@ async function surveyAll(repositories, { survey, candidates, ledger, records, is
         if (refusal !== undefined) {
             refusals.set(repository, refusal);
         }
+        else if (hasVanished(found.inventory)) {
+            // Rights may be lost for a night, and a registry hides that behind a 404: the memory must outlast it.
+            vanished.push(repository);
+        }
         else if (records && memory !== undefined && !isBrokenOff(found)) {
             // Before the first delete, so that a run which is killed has forgotten nothing.
             const state = await ledger?.record(memory, observationOf(found));
@@ -62320,7 +62400,13 @@ async function surveyAll(repositories, { survey, candidates, ledger, records, is
     const read = await pMap(repositories, (repository) => contain(repository, look(repository)), {
         concurrency,
     });
-    return { surveys: read.filter((found) => found !== undefined), refusals, settled, unread };
+    return {
+        surveys: read.filter((found) => found !== undefined),
+        refusals,
+        settled,
+        vanished,
+        unread,
+    };
 }
 function observationOf(found) {
     const observation = observation_observe(found);
@@ -62353,6 +62439,7 @@ function pastOf({ records }) {
  * The stages in order: registry, survey (inventory, graph, plan), brakes, sweep and verify. A dry-run is the
  * same without the sweep. Knows nothing of GitHub: what it reads, waits for and prints with is passed in.
  */
+
 
 
 
@@ -62426,7 +62513,7 @@ async function runStages(settings, { intake, approval, pinned }, { transport, pr
         ...(approval?.repositories.get(repository) ?? []),
     ]);
     progress.begin('Reading tags and manifests');
-    const { surveys, settled, unread, ...looked } = await surveyAll(chosen, {
+    const { surveys, settled, vanished, unread, ...looked } = await surveyAll(chosen, {
         survey: options,
         candidates,
         ledger,
@@ -62435,6 +62522,7 @@ async function runStages(settings, { intake, approval, pinned }, { transport, pr
         contain,
         stop,
     });
+    vanished.forEach((repository) => failures.push(whyVanished(repository, ledgerRepository ?? '')));
     if (unread > 0) {
         failures.push(`the run was told to stop (${String(stop.reason)}) before it came to ${unread} of ${chosen.length} ` +
             'repositories. Run it again to finish its work');
@@ -62545,6 +62633,11 @@ function repositoryRun({ inventory, plan }, by) {
         ...(approved === undefined ? {} : { approved }),
         warnings,
     };
+}
+function whyVanished(repository, ledger) {
+    return (`${repository}: an earlier run saw manifests there, and now the registry shows none of them and no tag. May these ` +
+        'credentials still read it? The ledger keeps what it remembers. If the repository was emptied on purpose, delete ' +
+        `the tag \`${entryTagPrefix(repository)}…\` in ${ledger}`);
 }
 /** How many digests of files are in no repository, as far as was looked. */
 function unmet({ digests }, surveys) {

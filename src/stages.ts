@@ -15,6 +15,7 @@ import { sweepRepository, type SweepOptions } from './cleanup/sweep.js';
 import type { Clock } from './http/clock.js';
 import { closing } from './http/stop.js';
 import type { Transport } from './http/transport.js';
+import { entryTagPrefix } from './ledger/artifact.js';
 import { withoutEntries } from './ledger/hiding.js';
 import { openLedger } from './ledger/ledger.js';
 import { observeSweep } from './ledger/observation.js';
@@ -138,7 +139,7 @@ export async function runStages(
       ...(approval?.repositories.get(repository) ?? []),
     ]);
   progress.begin('Reading tags and manifests');
-  const { surveys, settled, unread, ...looked } = await surveyAll(chosen, {
+  const { surveys, settled, vanished, unread, ...looked } = await surveyAll(chosen, {
     survey: options,
     candidates,
     ledger,
@@ -147,6 +148,7 @@ export async function runStages(
     contain,
     stop,
   });
+  vanished.forEach((repository) => failures.push(whyVanished(repository, ledgerRepository ?? '')));
   if (unread > 0) {
     failures.push(
       `the run was told to stop (${String(stop.reason)}) before it came to ${unread} of ${chosen.length} ` +
@@ -281,6 +283,14 @@ function repositoryRun(
     ...(approved === undefined ? {} : { approved }),
     warnings,
   };
+}
+
+function whyVanished(repository: string, ledger: string): string {
+  return (
+    `${repository}: an earlier run saw manifests there, and now the registry shows none of them and no tag. May these ` +
+    'credentials still read it? The ledger keeps what it remembers. If the repository was emptied on purpose, delete ' +
+    `the tag \`${entryTagPrefix(repository)}…\` in ${ledger}`
+  );
 }
 
 /** How many digests of files are in no repository, as far as was looked. */
