@@ -36034,6 +36034,11 @@ function protectionIn(repository, protection) {
         named: () => new Set([...digests.keys(), ...pinned]),
     };
 }
+/** So that whoever reads of a gap finds the file that the digest stands in. */
+function someOf(by) {
+    const more = by.length > 1 ? [`${by.length - 1} more`] : [];
+    return [...by.slice(0, 1), ...more].join(' and ');
+}
 
 ;// CONCATENATED MODULE: ./src/action/inputs.ts
 /**
@@ -49641,6 +49646,7 @@ const UNTAGGED_KINDS = [
     'protected',
     'recent',
     'not-in-plan',
+    'narrowed',
     'dangling-referrer',
     'dangling-digest-tag',
     'unknown-type',
@@ -49665,6 +49671,8 @@ function whyKept(kind, gracePeriod) {
             return 'one of the newest orphans, which `keep-untagged` keeps';
         case 'not-in-plan':
             return 'an orphan that the plan does not list';
+        case 'narrowed':
+            return 'its tag now points at a part of it, as a proxy that ignores `Accept` answers';
         case 'dangling-referrer':
             return 'refers to a manifest that is not in its repository and may live in another (`dangling-referrers: delete` deletes it)';
         case 'dangling-digest-tag':
@@ -49704,6 +49712,8 @@ function keptDetail(reason, now) {
             return `refers to ${code(shortDigest(reason.subject))}`;
         case 'dangling-digest-tag':
             return `tag ${code(shortTag(reason.tag))}`;
+        case 'narrowed':
+            return `tag ${code(shortTag(reason.tag))}, now ${code(shortDigest(reason.part))}`;
         case 'mentioned':
             return `by ${code(shortDigest(reason.by))}`;
         case 'child':
@@ -59933,6 +59943,70 @@ function createAttempts({ progress, concurrency, }) {
     };
 }
 
+;// CONCATENATED MODULE: ./src/cleanup/former-tags.ts
+/**
+ * Tags that once pointed at an index and now point at a part of it. A proxy that ignores `Accept` answers a tag of
+ * several platforms with one of them (distribution-spec#207), and then the index only looks as if its tag had moved on.
+ * Pure.
+ */
+
+
+/** @returns by the manifest that the tag left; of several tags the first by name */
+function narrowings({ tags, manifests, formerTags, }) {
+    const found = new Map();
+    for (const [digest, names] of formerTags) {
+        const moved = [...names].sort(compare).flatMap((tag) => {
+            const part = tags.get(tag);
+            return part === undefined || part === digest ? [] : [{ tag, part }];
+        });
+        const parts = moved.length === 0 ? new Set() : partsOf(digest, manifests);
+        const narrowing = moved.find(({ part }) => parts.has(part));
+        if (narrowing !== undefined) {
+            found.set(digest, narrowing);
+        }
+    }
+    return found;
+}
+/** Everything that an index lists, at any depth. */
+function partsOf(digest, manifests) {
+    const parts = new Set();
+    const queue = [digest];
+    for (const each of queue) {
+        const manifest = manifests.get(each);
+        const listed = manifest?.kind === 'index' ? [...manifest.children, ...manifest.others] : [];
+        for (const { digest: part } of listed) {
+            if (isDigest(part) && !parts.has(part)) {
+                parts.add(part);
+                queue.push(part);
+            }
+        }
+    }
+    return parts;
+}
+function collectTags(past, earlier = new Map()) {
+    const byManifest = new Map();
+    const seen = new Set();
+    const add = (digest, tag) => {
+        byManifest.set(digest, (byManifest.get(digest) ?? new Set()).add(tag));
+        seen.add(tag);
+    };
+    for (const [digest, { tags = [] }] of past) {
+        tags.forEach((tag) => {
+            add(digest, tag);
+        });
+    }
+    earlier.forEach((digest, tag) => {
+        add(digest, tag);
+    });
+    return {
+        byManifest,
+        hasMoved: (tag, digest) => seen.has(tag) && byManifest.get(digest)?.has(tag) !== true,
+    };
+}
+
+;// CONCATENATED MODULE: ./src/cleanup/known.ts
+const NOTHING_KNOWN = { manifests: new Map(), past: new Map() };
+
 ;// CONCATENATED MODULE: ./src/ledger/artifact.ts
 /**
  * The form in which an entry of the ledger lies in a registry: an OCI artifact (image-spec, "Guidelines for
@@ -60073,7 +60147,7 @@ function newestOf(heads, orphans, count, aging) {
  */
 function rankOf(digest, orphans, aging) {
     const { inventory, births, now } = aging;
-    const parts = partsOf(digest, aging);
+    const parts = newest_partsOf(digest, aging);
     const built = parts.map((part) => births.of(part) ?? NEVER);
     const used = parts
         .filter((part) => orphans.has(part))
@@ -60088,7 +60162,7 @@ function compareRanks(a, b) {
     return compare(a[0], b[0]) || compare(a[1], b[1]) || compare(a[2], b[2]);
 }
 /** A manifest with all that goes along with it, at any depth. */
-function partsOf(head, aging) {
+function newest_partsOf(head, aging) {
     const parts = new Set([head]);
     for (const part of parts) {
         for (const { kind, to } of edgesOf(part, aging)) {
@@ -60200,6 +60274,7 @@ function leastBound(waiting, isPlaced) {
 
 
 
+
 /**
  * Decides over one repository, by the rules of docs/how-it-decides.md. Pure: the same inventory, in
  * whatever order it was read, gives the same plan.
@@ -60278,6 +60353,11 @@ function findRoots(inventory, graph, policy) {
     };
     for (const [digest, tags] of graph.rootTags) {
         keep(digest, { kind: 'tagged', tags });
+    }
+    for (const [digest, narrowing] of narrowings(inventory)) {
+        if (manifests.has(digest)) {
+            keep(digest, { kind: 'narrowed', ...narrowing });
+        }
     }
     const protection = protectionIn(inventory.repository, policy.protection);
     for (const manifest of manifests.values()) {
@@ -60418,6 +60498,28 @@ function orphanReasons(inventory, graph, orphans) {
     return reasons;
 }
 
+;// CONCATENATED MODULE: ./src/cleanup/names.ts
+
+/** The manifests that this one's body names. */
+function namedBy(manifest) {
+    if (manifest.kind === 'unknown') {
+        return [];
+    }
+    const children = manifest.kind === 'index'
+        ? manifest.children.map(({ digest }) => ({ digest, source: 'child' }))
+        : [];
+    return manifest.subject === undefined
+        ? children
+        : [...children, { digest: manifest.subject, source: 'subject' }];
+}
+/** The manifests that digest tags name. */
+function namedByTags(tags) {
+    return tags.flatMap((tag) => {
+        const digest = parseDigestTag(tag)?.names;
+        return digest === undefined ? [] : [{ digest, source: 'digest-tag' }];
+    });
+}
+
 ;// CONCATENATED MODULE: ./src/cleanup/sharing.ts
 /** A function that gives back the same manifest, made of descriptors that it has given back before. */
 function createSharing() {
@@ -60457,13 +60559,45 @@ function createSharing() {
     };
 }
 
+;// CONCATENATED MODULE: ./src/cleanup/tag.ts
+
+/** So often a tag is read where HEAD and GET disagree: it may move between the two questions, but not each time. */
+const tag_MOST_ROUNDS = 3;
+/**
+ * One GET, and where the tag is not where it was, one HEAD, which has to say the same.
+ *
+ * @param before where it was seen before
+ * @param get reads it; `undefined` when the registry says that its manifest is unknown
+ * @param head resolves it; `undefined` when the answer does not tell
+ * @throws RegistryError when the two go on to disagree
+ */
+async function readTag(before, get, head) {
+    for (let round = 1;; round += 1) {
+        const manifest = await get();
+        if (manifest === undefined || before === undefined || manifest.digest === before) {
+            return manifest;
+        }
+        const said = await head();
+        if (said === undefined || said === manifest.digest) {
+            return manifest;
+        }
+        if (round === tag_MOST_ROUNDS) {
+            throw new RegistryError('unexpected', `HEAD says that it points at ${said}, and GET brings ${manifest.digest}. A proxy that ignores \`Accept\` ` +
+                'answers so: let it pass requests under `/v2/` through unchanged, or give `registry-url` the address of the ' +
+                'registry itself');
+        }
+    }
+}
+
 ;// CONCATENATED MODULE: ./src/cleanup/survey.ts
 
 
 
 
 
-const survey_NOTHING = { manifests: new Map(), past: new Map() };
+
+
+
 /**
  * Reads a repository until nothing new appears: its tags, the candidates, and every manifest that one
  * of those names. Then, for what looks like an orphan, the ages and referrers that might save it; with
@@ -60474,7 +60608,7 @@ const survey_NOTHING = { manifests: new Map(), past: new Map() };
  *
  * @param candidates digests that may exist in the repository
  */
-async function surveyRepository(repository, candidates, options, known = survey_NOTHING) {
+async function surveyRepository(repository, candidates, options, known = NOTHING_KNOWN) {
     const reading = new Reading(repository, options, known);
     await reading.readTags();
     await reading.follow([...candidates].map((digest) => ({ digest, source: 'input' })));
@@ -60496,6 +60630,9 @@ class Reading {
     #manifests = new Map();
     #absent = new Set();
     #brokenTags = [];
+    /** resolved by HEAD alone, and remembered elsewhere */
+    #unconfirmedTags = new Set();
+    #formerTags;
     #sources = new Map();
     #facts;
     #attempts;
@@ -60515,6 +60652,7 @@ class Reading {
         this.#options = options;
         this.#known = known;
         this.#facts = new Map(known.earlier?.facts);
+        this.#formerTags = collectTags(known.past, known.earlier?.tags);
         this.#attempts = createAttempts(options);
     }
     inventory() {
@@ -60528,36 +60666,56 @@ class Reading {
             sources: new Map(this.#sources),
             facts: new Map(this.#facts),
             past: this.#known.past,
+            formerTags: this.#formerTags.byManifest,
             gaps: this.#attempts.gaps(),
         };
     }
     async readTags() {
         const tags = await this.#attempts.one('the list of tags', () => this.#options.reader.tags(this.#repository));
         await this.#attempts.each(tags ?? [], (tag) => `tag ${tag}`, (tag) => this.#readTag(tag));
-        const named = [...this.#tags.keys(), ...this.#brokenTags].map((tag) => parseDigestTag(tag)?.names);
         await this.follow([
             ...[...this.#manifests.values()].flatMap(namedBy),
-            ...named
-                .filter((digest) => digest !== undefined)
-                .map((digest) => ({ digest, source: 'digest-tag' })),
+            ...namedByTags([...this.#tags.keys(), ...this.#brokenTags]),
         ]);
     }
     async #readTag(tag) {
         const { reader } = this.#options;
         const { manifests, earlier } = this.#known;
-        // A tag that an earlier look of this run did not see is new, and so is what it points at.
-        const isLikelyKnown = manifests.size > 0 && earlier?.tags.has(tag) !== false;
-        const digest = isLikelyKnown ? await reader.resolve(this.#repository, tag) : undefined;
+        if (earlier !== undefined) {
+            await this.#confirmTag(tag, earlier.tags.get(tag));
+            return;
+        }
+        const digest = manifests.size > 0 ? await reader.resolve(this.#repository, tag) : undefined;
         // By its digest, so that what was seen is not lost when the tag moves on between the two questions.
         const manifest = (digest && (manifests.get(digest) ?? (await this.#fetch(digest)))) ??
             (await this.#fetch(tag));
+        if (digest !== undefined && this.#formerTags.hasMoved(tag, digest)) {
+            this.#unconfirmedTags.add(tag);
+        }
+        this.#noteTag(tag, manifest);
+    }
+    #noteTag(tag, manifest) {
         if (manifest === undefined) {
+            this.#tags.delete(tag);
             this.#brokenTags.push(tag);
         }
         else {
             this.#tags.set(tag, manifest.digest);
             this.#note(manifest, 'tag');
         }
+    }
+    /** @param before where it was seen before */
+    async #confirmTag(tag, before) {
+        const resolve = () => this.#options.reader.resolve(this.#repository, tag);
+        this.#noteTag(tag, await readTag(before, () => this.#fetch(tag), resolve));
+    }
+    /** What was resolved by HEAD alone is read, before anything is deleted because of it. @returns whether there was any */
+    async #confirmTags() {
+        const tags = [...this.#unconfirmedTags];
+        this.#unconfirmedTags.clear();
+        await this.#attempts.each(tags, (tag) => `tag ${tag}`, (tag) => this.#confirmTag(tag, this.#tags.get(tag)));
+        await this.follow([...this.#manifests.values()].flatMap(namedBy));
+        return tags.length > 0;
     }
     async #fetch(reference) {
         const answer = await this.#options.reader.manifest(this.#repository, reference);
@@ -60639,6 +60797,9 @@ class Reading {
         if (plan.orphans.length === 0 || inventory.gaps.length > 0) {
             return false;
         }
+        if (await this.#confirmTags()) {
+            return true;
+        }
         // What a later run would take for a broken image must have been there before the first delete.
         if (await this.#confirm()) {
             return true;
@@ -60647,7 +60808,9 @@ class Reading {
             return true;
         }
         const young = unknownAges(inventory, plan, this.#options.policy);
-        await this.#attempts.each(young, ({ config }) => `config ${config.digest}`, (image) => this.#readFacts(image));
+        await this.#attempts.each(young, ({ config }) => `config ${config.digest}`, async (image) => {
+            this.#facts.set(image.digest, await this.#options.reader.imageFacts(this.#repository, image));
+        });
         if (young.length > 0) {
             return true;
         }
@@ -60689,9 +60852,6 @@ class Reading {
         await this.follow(read.flatMap(namedBy));
         return unread.length > 0;
     }
-    async #readFacts(image) {
-        this.#facts.set(image.digest, await this.#options.reader.imageFacts(this.#repository, image));
-    }
     /**
      * Asked of every manifest, also of those that stay (docs/adr/0002): a referrer that only this API
      * knows may be an index, and what looks like an orphan its child.
@@ -60708,23 +60868,6 @@ class Reading {
         }
         return referrers.map((each) => ({ digest: each, source: 'referrers' }));
     }
-}
-/** The manifests that this one's body names. */
-function namedBy(manifest) {
-    if (manifest.kind === 'unknown') {
-        return [];
-    }
-    const children = manifest.kind === 'index'
-        ? manifest.children.map(({ digest }) => ({ digest, source: 'child' }))
-        : [];
-    return manifest.subject === undefined
-        ? children
-        : [...children, { digest: manifest.subject, source: 'subject' }];
-}
-/** So that whoever reads of a gap finds the file that the digest stands in. */
-function someOf(by) {
-    const more = by.length > 1 ? [`${by.length - 1} more`] : [];
-    return [...by.slice(0, 1), ...more].join(' and ');
 }
 
 ;// CONCATENATED MODULE: ./src/cleanup/sweep.ts
@@ -60923,6 +61066,7 @@ var external_node_zlib_ = __nccwpck_require__(8522);
 
 
 
+
 /** The bytes are no entry, or not one of this repository. The message says why. */
 class EntryError extends Error {
     name = 'EntryError';
@@ -60942,6 +61086,7 @@ const Stored = object({
         everInUse: dist_boolean(),
         status: picklist(['in-use', 'unused', 'leaving']),
         since: Time,
+        tags: exactOptional(array(pipe(string(), check(isTag)))),
         revision: Count,
     })),
 });
@@ -61024,8 +61169,63 @@ function entry_parse(body, mediaType, digest) {
     }
 }
 
+;// CONCATENATED MODULE: ./src/ledger/record.ts
+/** In the order of the harm that forgetting would do: nothing is lost by looking again at what is leaving. */
+const RANK = ['in-use', 'unused', 'leaving'];
+function isLater(a, b) {
+    const by = (of) => of(a) - of(b);
+    return ((by(({ revision }) => revision) ||
+        by(({ status }) => RANK.indexOf(status)) ||
+        -by(({ since }) => since)) > 0);
+}
+function joinTwo(a, b) {
+    const { status, since, revision } = isLater(a, b) ? a : b;
+    const tags = unitedTags(a.tags, b.tags);
+    return {
+        // The bodies are equal, as their digests are. The type is the registry's word and may differ.
+        mediaType: a.mediaType < b.mediaType ? a.mediaType : b.mediaType,
+        body: a.body,
+        firstSeen: Math.min(a.firstSeen, b.firstSeen),
+        everInUse: a.everInUse || b.everInUse,
+        status,
+        since,
+        ...(tags.length === 0 ? {} : { tags }),
+        revision,
+    };
+}
+/** Sorted, each once. */
+function unitedTags(...lists) {
+    return [...new Set(lists.flatMap((list) => list ?? []))].sort();
+}
+/** All that any of them remembers. */
+function join(all) {
+    const joined = new Map(all[0]);
+    for (const records of all.slice(1)) {
+        for (const [digest, record] of records) {
+            const other = joined.get(digest);
+            joined.set(digest, other === undefined ? record : joinTwo(other, record));
+        }
+    }
+    return joined;
+}
+function record_isSame(a, b) {
+    return (a.size === b.size &&
+        [...a].every(([digest, record]) => {
+            const other = b.get(digest);
+            return (record.mediaType === other?.mediaType &&
+                record.firstSeen === other.firstSeen &&
+                record.everInUse === other.everInUse &&
+                record.status === other.status &&
+                record.since === other.since &&
+                // No tag has a space in it.
+                (record.tags ?? []).join(' ') === (other.tags ?? []).join(' ') &&
+                record.revision === other.revision);
+        }));
+}
+
 ;// CONCATENATED MODULE: ./src/ledger/observation.ts
 /** What a look at a repository, and a sweep of it, add to the ledger's memory. Pure. */
+
 
 
 
@@ -61034,6 +61234,7 @@ function observation_observe({ inventory, plan, bodies }) {
     const inUse = usedIn(inventory);
     return {
         standing: inventory.manifests,
+        tags: inventory.tags,
         bodies,
         inUse,
         leaving: new Set(plan.orphans.map(({ digest }) => digest)),
@@ -61052,6 +61253,7 @@ function observeSweep({ inventory }, outcome) {
     };
     return {
         standing: new Map(),
+        tags: new Map(),
         bodies: new Map(),
         inUse: new Set(),
         leaving: new Set(),
@@ -61084,13 +61286,18 @@ function describedIn({ manifests, tags }, inUse) {
 /** The memory after an observation. What is not in it, or could not be read, is remembered as before. */
 function remember(past, observation, { droppable, restates, now }) {
     const { standing, bodies, inUse, absent, described } = observation;
+    const tagsOf = new Map();
+    for (const [tag, digest] of observation.tags) {
+        tagsOf.set(digest, [...(tagsOf.get(digest) ?? []), tag]);
+    }
     const records = new Map();
     for (const [digest, record] of past) {
         if (standing.has(digest)) {
             const status = statusOf(digest, observation) ?? present(record.status);
             // Whoever found it gone, before it came back, must not drop what we have seen.
             const isNews = restates && status === 'leaving' && record.status === 'leaving';
-            records.set(digest, isNews ? changed(record) : withStatus(record, status, now));
+            const seen = isNews ? changed(record) : withStatus(record, status, now);
+            records.set(digest, withTags(seen, tagsOf.get(digest)));
         }
         else if (!absent.has(digest)) {
             records.set(digest, record);
@@ -61102,7 +61309,7 @@ function remember(past, observation, { droppable, restates, now }) {
     for (const [digest, body] of bodies) {
         const manifest = standing.get(digest);
         if (manifest !== undefined && !past.has(digest) && !isLedgerArtifact(manifest)) {
-            records.set(digest, {
+            const record = {
                 mediaType: manifest.mediaType,
                 body,
                 firstSeen: now,
@@ -61110,7 +61317,8 @@ function remember(past, observation, { droppable, restates, now }) {
                 status: statusOf(digest, observation) ?? 'unused',
                 since: now,
                 revision: 0,
-            });
+            };
+            records.set(digest, withTags(record, tagsOf.get(digest)));
         }
     }
     return records;
@@ -61128,6 +61336,11 @@ function statusOf(digest, { inUse, leaving, isComplete }) {
 function present(status) {
     return status === 'leaving' ? 'unused' : status;
 }
+/** Tags only come to those that were seen before: that one points elsewhere now is what they are there to tell. */
+function withTags(record, seen = []) {
+    const tags = unitedTags(record.tags, seen);
+    return tags.length === (record.tags ?? []).length ? record : { ...record, tags };
+}
 function changed(record) {
     return { ...record, revision: Math.min(record.revision + 1, Number.MAX_SAFE_INTEGER) };
 }
@@ -61142,52 +61355,6 @@ function withStatus(record, status, now) {
         everInUse: record.everInUse || status === 'in-use',
         since: isSameUse ? record.since : now,
     };
-}
-
-;// CONCATENATED MODULE: ./src/ledger/record.ts
-/** In the order of the harm that forgetting would do: nothing is lost by looking again at what is leaving. */
-const RANK = ['in-use', 'unused', 'leaving'];
-function isLater(a, b) {
-    const by = (of) => of(a) - of(b);
-    return ((by(({ revision }) => revision) ||
-        by(({ status }) => RANK.indexOf(status)) ||
-        -by(({ since }) => since)) > 0);
-}
-function joinTwo(a, b) {
-    const { status, since, revision } = isLater(a, b) ? a : b;
-    return {
-        // The bodies are equal, as their digests are. The type is the registry's word and may differ.
-        mediaType: a.mediaType < b.mediaType ? a.mediaType : b.mediaType,
-        body: a.body,
-        firstSeen: Math.min(a.firstSeen, b.firstSeen),
-        everInUse: a.everInUse || b.everInUse,
-        status,
-        since,
-        revision,
-    };
-}
-/** All that any of them remembers. */
-function join(all) {
-    const joined = new Map(all[0]);
-    for (const records of all.slice(1)) {
-        for (const [digest, record] of records) {
-            const other = joined.get(digest);
-            joined.set(digest, other === undefined ? record : joinTwo(other, record));
-        }
-    }
-    return joined;
-}
-function record_isSame(a, b) {
-    return (a.size === b.size &&
-        [...a].every(([digest, record]) => {
-            const other = b.get(digest);
-            return (record.mediaType === other?.mediaType &&
-                record.firstSeen === other.firstSeen &&
-                record.everInUse === other.everInUse &&
-                record.status === other.status &&
-                record.since === other.since &&
-                record.revision === other.revision);
-        }));
 }
 
 ;// CONCATENATED MODULE: ./src/ledger/store.ts
@@ -62428,9 +62595,9 @@ function trimmed(found, memory) {
     return { plan, inventory, bodies };
 }
 function pastOf({ records }) {
-    return new Map([...records].map(([digest, { firstSeen, everInUse, status, since }]) => [
+    return new Map([...records].map(([digest, { firstSeen, everInUse, status, since, tags = [] }]) => [
         digest,
-        { firstSeen, everInUse, status, since },
+        { firstSeen, everInUse, status, since, ...(tags.length === 0 ? {} : { tags }) },
     ]));
 }
 
@@ -62622,9 +62789,18 @@ function repositoryRun({ inventory, plan }, by) {
     const refusal = by.refusals.get(repository);
     const approved = by.approval?.repositories.get(repository);
     const isEmpty = inventory.tags.size + inventory.manifests.size + inventory.gaps.length === 0;
-    const warnings = isEmpty
-        ? ['it has no tags, and none of the digests named for it exists. Is its name right?']
-        : [];
+    const warnings = [
+        ...(isEmpty
+            ? ['it has no tags, and none of the digests named for it exists. Is its name right?']
+            : []),
+        ...plan.keep.flatMap(({ digest, reason }) => reason.kind === 'narrowed'
+            ? [
+                `the tag ${reason.tag} pointed at ${digest} and now points at ${reason.part}, a part of it, so the whole is ` +
+                    'kept. A proxy that ignores `Accept` answers so: let it pass requests under `/v2/` through unchanged. If ' +
+                    'the tag was moved on purpose, delete the manifest by hand',
+            ]
+            : []),
+    ];
     return {
         inventory,
         plan,

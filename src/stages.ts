@@ -272,9 +272,20 @@ function repositoryRun(
   const refusal = by.refusals.get(repository);
   const approved = by.approval?.repositories.get(repository);
   const isEmpty = inventory.tags.size + inventory.manifests.size + inventory.gaps.length === 0;
-  const warnings = isEmpty
-    ? ['it has no tags, and none of the digests named for it exists. Is its name right?']
-    : [];
+  const warnings = [
+    ...(isEmpty
+      ? ['it has no tags, and none of the digests named for it exists. Is its name right?']
+      : []),
+    ...plan.keep.flatMap(({ digest, reason }) =>
+      reason.kind === 'narrowed'
+        ? [
+            `the tag ${reason.tag} pointed at ${digest} and now points at ${reason.part}, a part of it, so the whole is ` +
+              'kept. A proxy that ignores `Accept` answers so: let it pass requests under `/v2/` through unchanged. If ' +
+              'the tag was moved on purpose, delete the manifest by hand',
+          ]
+        : [],
+    ),
+  ];
   return {
     inventory,
     plan,

@@ -110,9 +110,9 @@ function trimmed(found: Survey, memory: Memory | undefined): Survey {
 
 function pastOf({ records }: Memory): ReadonlyMap<Digest, Past> {
   return new Map(
-    [...records].map(([digest, { firstSeen, everInUse, status, since }]) => [
+    [...records].map(([digest, { firstSeen, everInUse, status, since, tags = [] }]) => [
       digest,
-      { firstSeen, everInUse, status, since },
+      { firstSeen, everInUse, status, since, ...(tags.length === 0 ? {} : { tags }) },
     ]),
   );
 }

@@ -5,7 +5,7 @@
 import { afterEach, expect, it } from '@jest/globals';
 
 import { runAction, type ActionRun } from '../bundle/run-action.js';
-import { image, type Content } from '../registries/build.js';
+import { image, index, type Content } from '../registries/build.js';
 import { describeWith } from '../registries/describe-with.js';
 import type { Answer } from '../registries/memory/answer.js';
 import type { Interceptor } from '../registries/memory/script.js';
@@ -108,6 +108,57 @@ for (const { name, found, start } of distributions) {
         `the answer came from ${registry.url}, to which the registry redirects`,
       );
       expect(users()).toEqual(before);
+    });
+
+    it('lose nothing where HEAD gives the digest of a child, and GET the index', async () => {
+      const { registry, relay, clean, users } = await open();
+      const list = index([first, second]);
+      await push(registry, APP, list, 'v1');
+      expect((await clean()).exitCode).toBe(0);
+      const before = users();
+      const told = { 'Docker-Content-Digest': first.digest };
+      relay.intercept(({ method, path }) =>
+        method === 'HEAD' && path.endsWith('/manifests/v1')
+          ? { kind: 'rewrite', rewrite: withHeaders(told) }
+          : undefined,
+      );
+      const done = await clean({ 'max-deletes': '100%' });
+      expect(done.log).toMatch(/the tag v1 pointed at sha256:.*a part of it/);
+      expect(done.outputs['deleted-count']).toBe('0');
+      expect(users()).toEqual(before);
+    });
+
+    it('keep an index whose tag is answered with a part of it', async () => {
+      const { registry, relay, clean, users } = await open();
+      const list = index([first, second]);
+      await push(registry, APP, list, 'v1');
+      await push(registry, APP, third, 'v2');
+      expect((await clean()).exitCode).toBe(0);
+      const before = users();
+      relay.intercept(({ path }) =>
+        path.endsWith('/manifests/v1')
+          ? {
+              kind: 'rewrite',
+              rewrite: (answer) => ({
+                ...answer,
+                headers: {
+                  ...answer.headers,
+                  'Docker-Content-Digest': first.digest,
+                  'Content-Type': first.mediaType,
+                },
+                body: first.bytes,
+              }),
+            }
+          : undefined,
+      );
+      for (const night of [1, 2]) {
+        const done = await clean({ 'max-deletes': '100%' });
+        expect([night, done.exitCode]).toEqual([night, 0]);
+        expect(done.log).toMatch(
+          /::warning::team\/app: the tag v1 pointed at sha256:.*a part of it/,
+        );
+        expect(users()).toEqual(before);
+      }
     });
 
     it('name the tag that no tag may be, and keep a digest in the list of tags', async () => {

@@ -222,6 +222,7 @@ export function inventoryOf(built: Built): Inventory {
     sources: new Map([...manifests.keys(), ...absent].map((digest) => [digest, 'input'])),
     facts,
     past: new Map(),
+    formerTags: new Map(),
     gaps: [],
   };
 }

@@ -63,6 +63,7 @@ const REASONS: readonly KeepReason[] = [
   { kind: 'protected', by: [PROTECT, 'protect'] },
   { kind: 'recent' },
   { kind: 'not-in-plan' },
+  { kind: 'narrowed', tag: 'v1', part: d('part') },
 ];
 
 const REFUSALS: readonly Refusal[] = [

@@ -19,7 +19,7 @@ export type Source =
   'tag' | 'input' | 'ledger' | 'protected' | 'child' | 'subject' | 'digest-tag' | 'referrers';
 
 /** What earlier runs saw of a manifest that is, or was, in this repository. */
-export type Past = Pick<LedgerRecord, 'firstSeen' | 'everInUse' | 'status' | 'since'>;
+export type Past = Pick<LedgerRecord, 'firstSeen' | 'everInUse' | 'status' | 'since' | 'tags'>;
 
 export interface Inventory {
   readonly repository: string;
@@ -42,5 +42,7 @@ export interface Inventory {
   readonly facts: ReadonlyMap<Digest, ImageFacts>;
   /** of manifests that the ledger remembers, whether or not they are still there */
   readonly past: ReadonlyMap<Digest, Past>;
+  /** all tags that earlier runs, and an earlier look of this run, saw point at a manifest */
+  readonly formerTags: ReadonlyMap<Digest, ReadonlySet<string>>;
   readonly gaps: readonly Gap[];
 }

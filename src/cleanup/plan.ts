@@ -5,6 +5,7 @@ import type { ImageManifest } from '../oci/manifest.js';
 import { isImageConfigType } from '../oci/media-types.js';
 import { protectionIn, type Protection, type Protector } from '../protection/protection.js';
 import { Births, datedBy } from './births.js';
+import { narrowings } from './former-tags.js';
 import { buildGraph, compare, reach, type Graph, type Step } from './graph.js';
 import type { Inventory, Past } from './inventory.js';
 import { newestOf } from './newest.js';
@@ -27,6 +28,8 @@ export type KeepReason =
   | { readonly kind: 'referrer'; readonly of: Digest }
   | { readonly kind: 'digest-tag'; readonly tag: string; readonly of: Digest }
   | { readonly kind: 'mentioned'; readonly by: Digest }
+  /** `tag` once pointed at it and now points at a part of it, as a proxy that ignores `Accept` answers */
+  | { readonly kind: 'narrowed'; readonly tag: string; readonly part: Digest }
   /** one of the newest orphans, which `keep-untagged` keeps for roll-backs */
   | { readonly kind: 'recent' }
   /** an orphan as well, but not one that the plan which is carried out says */
@@ -178,6 +181,11 @@ function findRoots(inventory: Inventory, graph: Graph, policy: Policy): Roots {
   };
   for (const [digest, tags] of graph.rootTags) {
     keep(digest, { kind: 'tagged', tags });
+  }
+  for (const [digest, narrowing] of narrowings(inventory)) {
+    if (manifests.has(digest)) {
+      keep(digest, { kind: 'narrowed', ...narrowing });
+    }
   }
   const protection = protectionIn(inventory.repository, policy.protection);
   for (const manifest of manifests.values()) {

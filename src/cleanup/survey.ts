@@ -3,16 +3,20 @@
  * and never a silent absence.
  */
 import type { Digest } from '../oci/digest.js';
-import type { ImageManifest, Manifest } from '../oci/manifest.js';
-import { parseDigestTag } from '../oci/reference.js';
-import { protectionIn, type Protector } from '../protection/protection.js';
+import type { Manifest } from '../oci/manifest.js';
+import { protectionIn, someOf } from '../protection/protection.js';
 import type { RegistryReader } from '../registry/reader.js';
 import { createAttempts, type Attempts, type Progress } from './attempts.js';
-import type { ImageFacts, Inventory, Past, Source } from './inventory.js';
+import { collectTags, type FormerTags } from './former-tags.js';
+import type { ImageFacts, Inventory, Source } from './inventory.js';
+import { NOTHING_KNOWN, type Known } from './known.js';
 import { makePlan, unknownAges, type Plan, type Policy } from './plan.js';
+import { namedBy, namedByTags, type Found } from './names.js';
 import { createSharing } from './sharing.js';
+import { readTag } from './tag.js';
 
 export type { Progress } from './attempts.js';
+export type { Known } from './known.js';
 
 export interface SurveyOptions {
   readonly reader: RegistryReader;
@@ -28,19 +32,6 @@ export interface Survey {
   readonly bodies: ReadonlyMap<Digest, string>;
 }
 
-/** What is known of a repository before it is looked at. A manifest can't change, but it can be gone. */
-export interface Known {
-  readonly manifests: ReadonlyMap<Digest, Manifest>;
-  readonly past: ReadonlyMap<Digest, Past>;
-  /** given when the manifests were seen in this very run: then they are not asked for again */
-  readonly earlier?: Pick<Inventory, 'tags' | 'facts'> & {
-    /** of the past, what was deleted since: not asked for unless something names it */
-    readonly gone?: ReadonlySet<Digest>;
-  };
-}
-
-const NOTHING: Known = { manifests: new Map(), past: new Map() };
-
 /**
  * Reads a repository until nothing new appears: its tags, the candidates, and every manifest that one
  * of those names. Then, for what looks like an orphan, the ages and referrers that might save it; with
@@ -55,7 +46,7 @@ export async function surveyRepository(
   repository: string,
   candidates: Iterable<Digest>,
   options: SurveyOptions,
-  known: Known = NOTHING,
+  known: Known = NOTHING_KNOWN,
 ): Promise<Survey> {
   const reading = new Reading(repository, options, known);
   await reading.readTags();
@@ -71,11 +62,6 @@ export async function surveyRepository(
   }
 }
 
-interface Found {
-  readonly digest: Digest;
-  readonly source: Source;
-}
-
 class Reading {
   readonly #repository: string;
   readonly #options: SurveyOptions;
@@ -84,6 +70,9 @@ class Reading {
   readonly #manifests = new Map<Digest, Manifest>();
   readonly #absent = new Set<Digest>();
   readonly #brokenTags: string[] = [];
+  /** resolved by HEAD alone, and remembered elsewhere */
+  readonly #unconfirmedTags = new Set<string>();
+  readonly #formerTags: FormerTags;
   readonly #sources = new Map<Digest, Source>();
   readonly #facts: Map<Digest, ImageFacts>;
   readonly #attempts: Attempts;
@@ -104,6 +93,7 @@ class Reading {
     this.#options = options;
     this.#known = known;
     this.#facts = new Map(known.earlier?.facts);
+    this.#formerTags = collectTags(known.past, known.earlier?.tags);
     this.#attempts = createAttempts(options);
   }
 
@@ -118,6 +108,7 @@ class Reading {
       sources: new Map(this.#sources),
       facts: new Map(this.#facts),
       past: this.#known.past,
+      formerTags: this.#formerTags.byManifest,
       gaps: this.#attempts.gaps(),
     };
   }
@@ -131,33 +122,57 @@ class Reading {
       (tag) => `tag ${tag}`,
       (tag) => this.#readTag(tag),
     );
-    const named = [...this.#tags.keys(), ...this.#brokenTags].map(
-      (tag) => parseDigestTag(tag)?.names,
-    );
     await this.follow([
       ...[...this.#manifests.values()].flatMap(namedBy),
-      ...named
-        .filter((digest) => digest !== undefined)
-        .map((digest) => ({ digest, source: 'digest-tag' }) as const),
+      ...namedByTags([...this.#tags.keys(), ...this.#brokenTags]),
     ]);
   }
 
   async #readTag(tag: string): Promise<void> {
     const { reader } = this.#options;
     const { manifests, earlier } = this.#known;
-    // A tag that an earlier look of this run did not see is new, and so is what it points at.
-    const isLikelyKnown = manifests.size > 0 && earlier?.tags.has(tag) !== false;
-    const digest = isLikelyKnown ? await reader.resolve(this.#repository, tag) : undefined;
+    if (earlier !== undefined) {
+      await this.#confirmTag(tag, earlier.tags.get(tag));
+      return;
+    }
+    const digest = manifests.size > 0 ? await reader.resolve(this.#repository, tag) : undefined;
     // By its digest, so that what was seen is not lost when the tag moves on between the two questions.
     const manifest =
       (digest && (manifests.get(digest) ?? (await this.#fetch(digest)))) ??
       (await this.#fetch(tag));
+    if (digest !== undefined && this.#formerTags.hasMoved(tag, digest)) {
+      this.#unconfirmedTags.add(tag);
+    }
+    this.#noteTag(tag, manifest);
+  }
+
+  #noteTag(tag: string, manifest: Manifest | undefined): void {
     if (manifest === undefined) {
+      this.#tags.delete(tag);
       this.#brokenTags.push(tag);
     } else {
       this.#tags.set(tag, manifest.digest);
       this.#note(manifest, 'tag');
     }
+  }
+
+  /** @param before where it was seen before */
+  async #confirmTag(tag: string, before: Digest | undefined): Promise<void> {
+    const resolve = () => this.#options.reader.resolve(this.#repository, tag);
+    this.#noteTag(tag, await readTag(before, () => this.#fetch(tag), resolve));
+  }
+
+  /** What was resolved by HEAD alone is read, before anything is deleted because of it. @returns whether there was any */
+  async #confirmTags(): Promise<boolean> {
+    const tags = [...this.#unconfirmedTags];
+    this.#unconfirmedTags.clear();
+    await this.#attempts.each(
+      tags,
+      (tag) => `tag ${tag}`,
+      (tag) => this.#confirmTag(tag, this.#tags.get(tag)),
+    );
+    await this.follow([...this.#manifests.values()].flatMap(namedBy));
+    return tags.length > 0;
   }
 
   async #fetch(reference: string): Promise<Manifest | undefined> {
@@ -256,6 +271,9 @@ class Reading {
     if (plan.orphans.length === 0 || inventory.gaps.length > 0) {
       return false;
     }
+    if (await this.#confirmTags()) {
+      return true;
+    }
     // What a later run would take for a broken image must have been there before the first delete.
     if (await this.#confirm()) {
       return true;
@@ -267,7 +285,12 @@ class Reading {
     await this.#attempts.each(
       young,
       ({ config }) => `config ${config.digest}`,
-      (image) => this.#readFacts(image),
+      async (image) => {
+        this.#facts.set(
+          image.digest,
+          await this.#options.reader.imageFacts(this.#repository, image),
+        );
+      },
     );
     if (young.length > 0) {
       return true;
@@ -322,10 +345,6 @@ class Reading {
     return unread.length > 0;
   }
 
-  async #readFacts(image: ImageManifest): Promise<void> {
-    this.#facts.set(image.digest, await this.#options.reader.imageFacts(this.#repository, image));
-  }
-
   /**
    * Asked of every manifest, also of those that stay (docs/adr/0002): a referrer that only this API
    * knows may be an index, and what looks like an orphan its child.
@@ -342,24 +361,4 @@ class Reading {
     }
     return referrers.map((each) => ({ digest: each, source: 'referrers' }));
   }
-}
-
-/** The manifests that this one's body names. */
-function namedBy(manifest: Manifest): Found[] {
-  if (manifest.kind === 'unknown') {
-    return [];
-  }
-  const children: Found[] =
-    manifest.kind === 'index'
-      ? manifest.children.map(({ digest }) => ({ digest, source: 'child' }))
-      : [];
-  return manifest.subject === undefined
-    ? children
-    : [...children, { digest: manifest.subject, source: 'subject' }];
-}
-
-/** So that whoever reads of a gap finds the file that the digest stands in. */
-function someOf(by: readonly Protector[]): string {
-  const more = by.length > 1 ? [`${by.length - 1} more`] : [];
-  return [...by.slice(0, 1), ...more].join(' and ');
 }

@@ -9,6 +9,7 @@ import { gunzip, gzip } from 'node:zlib';
 import * as v from 'valibot';
 
 import { algorithmOf, digestOf, isDigest, type Digest } from '../oci/digest.js';
+import { isTag } from '../oci/reference.js';
 import { parseManifest, type Manifest, type ManifestError } from '../oci/manifest.js';
 import type { LedgerRecord, Records } from './record.js';
 
@@ -52,6 +53,7 @@ const Stored = v.object({
       everInUse: v.boolean(),
       status: v.picklist(['in-use', 'unused', 'leaving']),
       since: Time,
+      tags: v.exactOptional(v.array(v.pipe(v.string(), v.check(isTag)))),
       revision: Count,
     }),
   ),

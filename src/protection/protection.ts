@@ -158,3 +158,9 @@ export function protectionIn(repository: string, protection: Protection): LocalP
     named: () => new Set([...digests.keys(), ...pinned]),
   };
 }
+
+/** So that whoever reads of a gap finds the file that the digest stands in. */
+export function someOf(by: readonly Protector[]): string {
+  const more = by.length > 1 ? [`${by.length - 1} more`] : [];
+  return [...by.slice(0, 1), ...more].join(' and ');
+}
