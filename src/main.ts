@@ -79,6 +79,7 @@ export async function main(): Promise<boolean> {
       if (restoreFrom !== undefined) {
         stopOnSignals(controller, log);
         const undone = await runUndo({ ...settings, restoreFrom }, tools);
+        tellUnasked(transport, log);
         return (await reportUndo(undone, log, redact)) && !stop.aborted;
       }
       const { named, protection } = await readNamed(settings, log);
@@ -92,6 +93,7 @@ export async function main(): Promise<boolean> {
           }
         },
       });
+      tellUnasked(transport, log);
       // It may have been told to stop only now, with everything done.
       return (await report(run, settings, log, redact)) && !stop.aborted;
     } finally {
@@ -135,6 +137,18 @@ async function connect(
     // Not even made when nobody sees them: there is one for each of a million requests.
     ...(core.isDebug() ? { onExchange: tellTo(log) } : {}),
   });
+}
+
+function tellUnasked(transport: Transport, log: Log): void {
+  const unasked = transport.unasked();
+  if (unasked === 'sent') {
+    log.info('The registry never asked for a login; user and password were sent all the same');
+  } else if (unasked === 'not-sent') {
+    log.warning(
+      'the registry never asked for a login, so the identity token of the Docker config was not shown, and what only ' +
+        'its account may see is left out. Give `username` and `password`: those are sent unasked',
+    );
+  }
 }
 
 function tellTo(log: Log): (event: ExchangeEvent) => void {
