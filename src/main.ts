@@ -13,6 +13,7 @@ import { systemClock } from './http/clock.js';
 import { readDockerCredentials } from './http/docker-config.js';
 import { RequestFailure } from './http/message.js';
 import { createSecretStore } from './http/redact.js';
+import { spellings } from './http/spellings.js';
 import { createTransport, type ExchangeEvent, type Transport } from './http/transport.js';
 import { reportLines } from './report/json.js';
 import { repositoryLines } from './report/lines.js';
@@ -56,7 +57,9 @@ export async function main(): Promise<boolean> {
   try {
     const settings = readSettings();
     const transport = await connect(settings, log, stop, (secret) => {
-      core.setSecret(secret);
+      spellings(secret).forEach((form) => {
+        core.setSecret(form);
+      });
       secrets.add(secret);
       secrets.add(inCodeSpan(secret));
     });
