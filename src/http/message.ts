@@ -36,6 +36,8 @@ export interface HttpResponse {
   readonly body: Buffer;
   /** Where the answer came from, after redirects. */
   readonly url: URL;
+  /** Of a 401 or 403 that isn't about the rights of what was shown: why, and what to do. Set by auth; holds no secret. */
+  readonly login?: string;
 }
 
 export type Send = (request: HttpRequest) => Promise<HttpResponse>;

@@ -137,10 +137,15 @@ export function refusal(
       scope === ''
         ? 'The credentials were not accepted'
         : `The credentials lack the scope \`${scope}\``;
+    const asked = scope === '' ? '' : `. This asked for the scope \`${scope}\``;
+    const why =
+      response.login === undefined
+        ? `${lack}: give \`username\` and \`password\` of an account that may do this, or log in with ` +
+          'docker/login-action before this step'
+        : `${response.login}${asked}`;
     return new RegistryError(
       status === 401 ? 'unauthorized' : 'forbidden',
-      `the registry refused to ${doing.what}: ${String(status)}${said}. ${lack}: give \`username\` and ` +
-        '`password` of an account that may do this, or log in with docker/login-action before this step',
+      `the registry refused to ${doing.what}: ${String(status)}${said}. ${why}`,
     );
   }
   // 405 with another code is about this manifest alone: zot's DENIED protects the child of an index.
