@@ -134,6 +134,11 @@ describe('isLedgerArtifact', () => {
     expect(isLedgerArtifact(ofType(ARTIFACT_TYPE.replace(/1$/, '10')))).toBe(true);
   });
 
+  it('knows them however their type is spelt', () => {
+    expect(isLedgerArtifact(ofType(ARTIFACT_TYPE.toUpperCase()))).toBe(true);
+    expect(isLedgerArtifact(ofType(`${ARTIFACT_TYPE}; a=b`))).toBe(true);
+  });
+
   it.each([
     ['an image', parsed(image('a'))],
     ['another artifact', parsed(referrer('sbom', image('a')))],

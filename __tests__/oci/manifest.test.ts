@@ -3,8 +3,8 @@ import { describe, expect, it } from '@jest/globals';
 import { digestOf, type Digest } from '../../src/oci/digest.js';
 import {
   ManifestError,
-  mediaTypeOf,
   parseManifest,
+  readManifest,
   type Manifest,
 } from '../../src/oci/manifest.js';
 import {
@@ -13,6 +13,7 @@ import {
   OCI_CONFIG,
   OCI_INDEX,
   OCI_MANIFEST,
+  mediaTypeOf,
 } from '../../src/oci/media-types.js';
 import {
   attestation,
@@ -39,22 +40,6 @@ function parse(body: unknown, contentType: string | undefined = OCI_MANIFEST): M
 const config = { mediaType: OCI_CONFIG, digest: d('config'), size: 7 };
 const child = { mediaType: OCI_MANIFEST, digest: d('child'), size: 5 };
 
-describe('mediaTypeOf', () => {
-  it.each([
-    [OCI_INDEX, OCI_INDEX],
-    [`${OCI_INDEX}; charset=utf-8`, OCI_INDEX],
-    [` ${OCI_INDEX.toUpperCase()} ;x=y`, OCI_INDEX],
-    ['', ''],
-    [undefined, ''],
-    ['text', ''],
-    ['text/html\r\nx: y', ''],
-    ['<b>/x', ''],
-    [`${'a'.repeat(200)}/b`, ''],
-  ])('%j is %j', (contentType, expected) => {
-    expect(mediaTypeOf(contentType)).toBe(expected);
-  });
-});
-
 describe('images', () => {
   it('has config and layers', () => {
     const content = image('app', { layers: 2 });
@@ -77,13 +62,12 @@ describe('images', () => {
     expect(parsed(content)).toMatchObject({ kind: 'image', mediaType });
   });
 
-  it('tells its subject, artifact type and annotations', () => {
+  it('tells its subject and artifact type', () => {
     const subject = image('app');
     expect(parsed(referrer('sbom', subject))).toMatchObject({
       kind: 'image',
       subject: subject.digest,
       artifactType: 'application/spdx+json',
-      annotations: { 'org.opencontainers.image.created': '2020-01-02T03:04:05Z' },
     });
   });
 
@@ -175,6 +159,43 @@ describe('indexes', () => {
     expect(parse({ manifests: [entry] }, OCI_INDEX)).toMatchObject({ others: [entry] });
   });
 
+  it.each([
+    [OCI_INDEX.toUpperCase()],
+    [`${OCI_MANIFEST}; charset=utf-8`],
+    [` ${DOCKER_LIST} ;a="b"`],
+  ])('has an entry of %j for a child', (mediaType) => {
+    expect(parse({ manifests: [{ ...child, mediaType }] }, OCI_INDEX)).toMatchObject({
+      children: [{ ...child, mediaType: mediaTypeOf(mediaType) }],
+      others: [],
+    });
+  });
+
+  it.each<[string, object, string]>([
+    ['absent', {}, ''],
+    ['empty', { mediaType: '' }, ''],
+    ['null', { mediaType: null }, ''],
+    ['a list', { mediaType: [OCI_INDEX] }, ''],
+    ['unknown', { mediaType: 'Application/VND.Future; a=b' }, 'application/vnd.future'],
+    ['no media type', { mediaType: 'Image Index' }, 'Image Index'],
+  ])('has an entry among the others whose media type is %s', (_, fields, mediaType) => {
+    const { digest, size } = child;
+    expect(parse({ manifests: [{ digest, size, ...fields }] }, OCI_INDEX)).toMatchObject({
+      kind: 'index',
+      children: [],
+      others: [{ digest, size, mediaType }],
+    });
+  });
+
+  it.each([[`${OCI_INDEX}; charset=utf-8`], [OCI_INDEX.toUpperCase()], [''], [null]])(
+    'says of itself that it is one by %j',
+    (mediaType) => {
+      expect(parse({ mediaType, manifests: [child] }, OCI_INDEX)).toMatchObject({
+        kind: 'index',
+        mediaType: OCI_INDEX,
+      });
+    },
+  );
+
   it.each([[{ manifests: null }], [{ manifests: [] }]])('may be empty: %j', (body) => {
     expect(parse({ schemaVersion: 2, ...body }, OCI_INDEX)).toMatchObject({
       kind: 'index',
@@ -183,13 +204,12 @@ describe('indexes', () => {
     });
   });
 
-  it('may have a subject, an artifact type and annotations', () => {
+  it('may have a subject and an artifact type', () => {
     const subject = image('app');
-    const list = index([], { subject, artifactType: 'x/y', annotations: { a: 'b' } });
+    const list = index([], { subject, artifactType: 'x/y' });
     expect(parsed(list)).toMatchObject({
       subject: subject.digest,
       artifactType: 'x/y',
-      annotations: { a: 'b' },
     });
   });
 });
@@ -213,7 +233,12 @@ describe('unknown manifests protect what they mention', () => {
     ],
     ['a mediaType that is no text', { mediaType: 2, config, a: mentioned }, OCI_MANIFEST],
     ['an image without a config', { layers: [{ ...config, digest: mentioned }] }, OCI_MANIFEST],
-    ['a descriptor without a media type', { manifests: [{ digest: mentioned }] }, OCI_INDEX],
+    ['a layer without a media type', { config, layers: [{ digest: mentioned }] }, OCI_MANIFEST],
+    [
+      'an entry without a digest',
+      { manifests: [{ mediaType: OCI_INDEX, a: mentioned }] },
+      OCI_INDEX,
+    ],
     [
       'an image and an index at once (CVE-2021-41190), as an image',
       { config, manifests: [{ ...child, digest: mentioned }] },
@@ -254,6 +279,131 @@ describe('unknown manifests protect what they mention', () => {
   it('does not mention itself', () => {
     const bytes = Buffer.from(JSON.stringify({ a: mentioned }));
     expect(parseManifest(bytes, 'a/b', mentioned)).toMatchObject({ mentions: [] });
+  });
+});
+
+describe('where the Content-Type tells nothing', () => {
+  const layers = [{ mediaType: LAYER, digest: d('layer'), size: 1 }];
+  const read = (body: object, contentType: string | undefined) => {
+    const bytes = Buffer.from(JSON.stringify(body));
+    return readManifest(bytes, contentType, digestOf(bytes));
+  };
+  const silent = [
+    undefined,
+    '',
+    'not a type',
+    'application/octet-stream',
+    'binary/octet-stream',
+    'text/plain; charset=utf-8',
+    'Application/JSON',
+  ];
+
+  it.each(silent)('the body says its type: %j', (contentType) => {
+    const one = { schemaVersion: 2, mediaType: DOCKER_MANIFEST.toUpperCase(), config, layers };
+    expect(read(one, contentType)).toMatchObject({
+      manifest: { kind: 'image', mediaType: DOCKER_MANIFEST, layers },
+      saysItsType: true,
+      isUntyped: true,
+    });
+    expect(read({ mediaType: DOCKER_LIST, manifests: [child] }, contentType)).toMatchObject({
+      manifest: { kind: 'index', mediaType: DOCKER_LIST, children: [child] },
+      saysItsType: true,
+      isUntyped: true,
+    });
+  });
+
+  it.each(silent)('or shows it by its shape: %j', (contentType) => {
+    expect(read({ schemaVersion: 2, config, layers }, contentType)).toMatchObject({
+      manifest: { kind: 'image', mediaType: OCI_MANIFEST },
+      saysItsType: false,
+      isUntyped: true,
+    });
+    expect(
+      read({ schemaVersion: 2, mediaType: '', manifests: [child] }, contentType),
+    ).toMatchObject({
+      manifest: { kind: 'index', mediaType: OCI_INDEX },
+      saysItsType: false,
+      isUntyped: true,
+    });
+  });
+
+  it.each<[string, object, string]>([
+    ['says an unknown type', { mediaType: 'a/b', manifests: [child] }, 'a/b'],
+    ['says what is no type', { mediaType: 'an index', manifests: [child] }, 'application/json'],
+    ['says no text', { mediaType: 2, manifests: [child] }, 'application/json'],
+    ['is an image and an index', { config, layers, manifests: [child] }, OCI_INDEX],
+    [
+      'says another type than its shape',
+      { mediaType: OCI_MANIFEST, manifests: [child] },
+      OCI_MANIFEST,
+    ],
+    ['has no list of layers', { config, a: child.digest }, 'application/json'],
+    ['has no config', { layers: [child] }, 'application/json'],
+    ['is of no known version', { schemaVersion: 3, manifests: [child] }, 'application/json'],
+  ])('and a body that %s stays unknown', (_, body, mediaType) => {
+    expect(read({ schemaVersion: 2, ...body }, 'application/json')).toMatchObject({
+      manifest: { kind: 'unknown', mediaType, mentions: expect.arrayContaining([child.digest]) },
+      isUntyped: true,
+    });
+  });
+
+  it('but a type that it says counts', () => {
+    const body = { schemaVersion: 2, mediaType: OCI_INDEX, manifests: [child] };
+    expect(read(body, 'application/vnd.future.v1+json')).toMatchObject({
+      manifest: { kind: 'unknown', mediaType: 'application/vnd.future.v1+json' },
+      saysItsType: false,
+      isUntyped: false,
+    });
+    expect(read(body, `${OCI_INDEX}; a=b`)).toMatchObject({
+      manifest: { kind: 'index' },
+      saysItsType: true,
+      isUntyped: false,
+    });
+  });
+
+  it('and schema 1 is known by the type in its body', () => {
+    const mediaType = 'application/vnd.docker.distribution.manifest.v1+prettyjws';
+    expect(() => read({ mediaType }, undefined)).toThrow('schema 1');
+  });
+});
+
+describe('more than any manifest holds', () => {
+  const values = (count: number) => `{"a":[${Array(count).fill('{}').join(',')}]}`;
+
+  it.each<[string, string, string]>([
+    ['values', values(125_001), 'holds more than 250,000 values, which no tool makes'],
+    [
+      'levels',
+      `{"a":${'['.repeat(1000)}${']'.repeat(1000)}}`,
+      'is nested deeper than 1,000 levels',
+    ],
+    [
+      'entries',
+      `{"manifests":[${Array(30_001).fill('{"digest":"x"}').join(',')}]}`,
+      'it has more than 30000 entries, which no tool makes',
+    ],
+  ])('%s', (_, text, message) => {
+    expect(() => parse(text, OCI_INDEX)).toThrow(ManifestError);
+    expect(() => parse(text, OCI_INDEX)).toThrow(message);
+  });
+
+  it('layers', () => {
+    const layers = Array(30_001).fill({ mediaType: LAYER, digest: 'x' });
+    expect(() => parse({ config, layers })).toThrow('it has more than 30000 layers');
+  });
+
+  it('but not what stands in a string', () => {
+    expect(parse({ config, a: '[{",'.repeat(250_000) })).toMatchObject({ kind: 'image' });
+    expect(parse(values(124_998), 'a/b')).toMatchObject({ kind: 'unknown' });
+  });
+
+  it('and what it mentions does not hold the whole text in memory', () => {
+    const text = JSON.stringify({ a: d('a'), b: 'x'.repeat(2 * 1024 * 1024) });
+    const bytes = Buffer.from(text);
+    const before = process.memoryUsage().heapUsed;
+    const kept = Array.from({ length: 100 }, () => parseManifest(bytes, 'a/b', d('b')));
+    expect(process.memoryUsage().heapUsed - before).toBeLessThan(200 * 1024 * 1024);
+    expect(kept).toHaveLength(100);
   });
 });
 

@@ -3,7 +3,7 @@ import * as v from 'valibot';
 
 import type { DeleteReason } from '../cleanup/plan.js';
 import { isDigest, type Digest } from '../oci/digest.js';
-import { mediaTypeOf } from '../oci/manifest.js';
+import { mediaTypeOf } from '../oci/media-types.js';
 import { isRepository, isTag } from '../oci/reference.js';
 
 export interface BackupEntry {
@@ -71,7 +71,7 @@ export function parseIndexLine(text: string): ReadLine {
   } catch {
     return { kind: 'cut-off' };
   }
-  const parsed = v.safeParse(Line, line);
+  const parsed = v.safeParse(Line, line, { abortEarly: true });
   if (!parsed.success) {
     return { kind: 'unknown' };
   }

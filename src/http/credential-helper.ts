@@ -56,7 +56,7 @@ export async function askHelper(
       `${program} get failed (${code === null ? 'killed' : `exit code ${String(code)}`})`,
     );
   }
-  const parsed = v.safeParse(Answer, parseJson(output));
+  const parsed = v.safeParse(Answer, parseJson(output), { abortEarly: true });
   if (!parsed.success) {
     throw new Error(`${program} get did not answer with Username and Secret`);
   }

@@ -111,7 +111,9 @@ async function readConfig(file: string): Promise<Config | undefined> {
     // The parser's own message quotes the text, which holds the passwords.
     throw new DockerConfigError(`the Docker config ${file} is not JSON`);
   }
-  const parsed = v.safeParse(v.pipe(v.unknown(), isRecord, ConfigSchema), json);
+  const parsed = v.safeParse(v.pipe(v.unknown(), isRecord, ConfigSchema), json, {
+    abortEarly: true,
+  });
   if (!parsed.success) {
     throw new DockerConfigError(`the Docker config ${file} does not have a Docker config's form`);
   }
@@ -224,7 +226,7 @@ function whyNone(
 /** @returns undefined when the entry holds nothing */
 function credentialsOf(entry: unknown, host: string, file: string): Credentials | undefined {
   const broken = (what: string) => new DockerConfigError(`in ${file}, ${what} for ${host}`);
-  const parsed = v.safeParse(EntrySchema, entry);
+  const parsed = v.safeParse(EntrySchema, entry, { abortEarly: true });
   if (!parsed.success) {
     throw broken('the entry under auths is not of the usual form');
   }

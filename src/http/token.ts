@@ -208,7 +208,7 @@ function readAnswer(request: HttpRequest, response: HttpResponse, credentials: C
   if (status !== 200) {
     throw new AuthError(`${server} gave no token (status ${String(status)})`, status);
   }
-  const parsed = v.safeParse(Answer, parseJson(response.body));
+  const parsed = v.safeParse(Answer, parseJson(response.body), { abortEarly: true });
   if (!parsed.success) {
     throw new AuthError(`${server} answered with something other than a token`, status);
   }

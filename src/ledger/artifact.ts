@@ -5,7 +5,7 @@
  */
 import { digestOf, isDigest, type Digest } from '../oci/digest.js';
 import type { Manifest } from '../oci/manifest.js';
-import { OCI_MANIFEST } from '../oci/media-types.js';
+import { OCI_MANIFEST, mediaTypeOf } from '../oci/media-types.js';
 
 export const ARTIFACT_TYPE = 'application/vnd.registry-manifest-cleanup.ledger.v1';
 const LAYER_TYPE = 'application/vnd.registry-manifest-cleanup.ledger.v1.json+gzip';
@@ -86,6 +86,8 @@ export function artifactOf(repository: string, blob: Buffer): Artifact {
 export function isLedgerArtifact(manifest: Manifest): boolean {
   return (
     manifest.kind === 'image' &&
-    /^application\/vnd\.registry-manifest-cleanup\.ledger\.v\d+$/.test(manifest.artifactType ?? '')
+    /^application\/vnd\.registry-manifest-cleanup\.ledger\.v\d+$/.test(
+      mediaTypeOf(manifest.artifactType),
+    )
   );
 }

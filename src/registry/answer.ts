@@ -6,6 +6,7 @@ import * as v from 'valibot';
 
 import { parseChallenges } from '../http/challenge.js';
 import { RequestFailure, type HttpResponse } from '../http/message.js';
+import { JsonLimitError, inForm, parseJson } from '../oci/json.js';
 
 export type Refusal =
   | 'unauthorized'
@@ -39,6 +40,11 @@ const ErrorBody = v.object({
   ),
 });
 
+/** An error of each blob that is missing, with a detail, are a few thousand. */
+const ERROR_VALUES = 50_000;
+/** A million tags come in one page from Distribution 2.x. */
+const LIST_VALUES = 2_500_000;
+
 interface ErrorEntry {
   readonly code: string;
   readonly message: string;
@@ -50,12 +56,11 @@ interface ErrorEntry {
 export function errorOf(response: HttpResponse): ErrorEntry | undefined {
   let body: unknown;
   try {
-    body = JSON.parse(response.body.toString('utf8'));
+    body = parseJson(response.body, ERROR_VALUES);
   } catch {
     return undefined;
   }
-  const parsed = v.safeParse(ErrorBody, body);
-  return parsed.success ? parsed.output.errors[0] : undefined;
+  return inForm(ErrorBody, body)?.errors[0];
 }
 
 /**
@@ -191,15 +196,25 @@ function missingScope(response: HttpResponse): string | undefined {
     ?.params.get('scope');
 }
 
-/** A JSON body of this shape; `undefined` when it is something else. */
+/**
+ * A JSON body of this shape; `undefined` when it is something else.
+ *
+ * @throws RegistryError when it holds more than any list does
+ */
 export function jsonOf<T>(
   schema: v.GenericSchema<unknown, T>,
   response: HttpResponse,
 ): T | undefined {
   try {
-    const parsed = v.safeParse(schema, JSON.parse(response.body.toString('utf8')));
-    return parsed.success ? parsed.output : undefined;
-  } catch {
+    return inForm(schema, parseJson(response.body, LIST_VALUES));
+  } catch (error) {
+    if (error instanceof JsonLimitError) {
+      throw new RegistryError(
+        'unexpected',
+        `the answer of ${response.url.pathname} ${error.message}, which no list of a registry does. Does something ` +
+          'answer in its place? Otherwise leave the repository out with `repositories`',
+      );
+    }
     return undefined;
   }
 }

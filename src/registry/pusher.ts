@@ -4,7 +4,7 @@
  */
 import type { HttpResponse, Send } from '../http/message.js';
 import { digestOf, isDigest, type Digest } from '../oci/digest.js';
-import { mediaTypeOf } from '../oci/manifest.js';
+import { mediaTypeOf } from '../oci/media-types.js';
 import { RegistryError, errorOf, refusal } from './answer.js';
 
 /** Rejects with RequestFailure, whose message is safe to print. */

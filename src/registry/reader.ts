@@ -7,15 +7,15 @@ import * as v from 'valibot';
 import type { HttpResponse, Send } from '../http/message.js';
 import { algorithmOf, digestOf, isDigest, type Digest } from '../oci/digest.js';
 import { factsOf, type ImageFacts } from '../oci/image-config.js';
+import { JsonLimitError } from '../oci/json.js';
 import {
   ManifestError,
   SCHEMA_1,
-  mediaTypeOf,
-  parseManifest,
+  readManifest,
   type ImageManifest,
   type Manifest,
 } from '../oci/manifest.js';
-import { MANIFEST_ACCEPT, OCI_INDEX, isSchema1Type } from '../oci/media-types.js';
+import { MANIFEST_ACCEPT, OCI_INDEX, isSchema1Type, mediaTypeOf } from '../oci/media-types.js';
 import { isTag } from '../oci/reference.js';
 import { RegistryError, jsonOf, mayLackRoute, refusal, saysUnknown, type Doing } from './answer.js';
 import { createBlobCheck, createBlobReader, type HasBlob, type ReadBlob } from './blobs.js';
@@ -35,6 +35,8 @@ export type ManifestAnswer =
       readonly manifest: Manifest;
       /** its bytes as text: encoded as UTF-8 they have the manifest's digest */
       readonly body: string;
+      /** when the answer's Content-Type did not tell what it is */
+      readonly isUntyped?: true;
     }
   /** the registry says that it has no such manifest */
   | { readonly kind: 'absent' };
@@ -187,8 +189,9 @@ export function createReader(
       );
     }
     try {
-      const manifest = parseManifest(response.body, contentType, digest);
-      return { kind: 'found', manifest, body: response.body.toString('utf8') };
+      const { manifest, isUntyped } = readManifest(response.body, contentType, digest);
+      const body = response.body.toString('utf8');
+      return { kind: 'found', manifest, body, ...(isUntyped ? { isUntyped: true } : {}) };
     } catch (error) {
       if (error instanceof ManifestError) {
         throw new RegistryError('unexpected', `could not ${what}: ${error.message}`);
@@ -284,7 +287,17 @@ export function createReader(
     const bytes = isDigest(config.digest)
       ? await blob(repository, config.digest, CONFIG_BYTES)
       : undefined;
-    return bytes === undefined ? {} : factsOf(bytes);
+    try {
+      return bytes === undefined ? {} : factsOf(bytes);
+    } catch (error) {
+      throw error instanceof JsonLimitError
+        ? new RegistryError(
+            'unexpected',
+            `the config ${config.digest} of ${repository} ${error.message}, which no image's does. If nobody needs ` +
+              'the image, delete it with another tool, or leave its repository out with `repositories`',
+          )
+        : error;
+    }
   }
 
   return {
