@@ -12,6 +12,7 @@ import tls, { rootCertificates } from 'node:tls';
 import { HttpClient } from '@actions/http-client';
 
 import { readBody } from './body.js';
+import { decode } from './encoding.js';
 import { connectionFailure, failure } from './failure.js';
 import type { HttpRequest, HttpResponse, RequestFailure, Send } from './message.js';
 import { NotSent, type GiveUp } from './stop.js';
@@ -156,7 +157,12 @@ export function createExchange(options: ExchangeOptions): Exchange {
         `the body was not complete after ${seconds(timeouts.body)}`,
       );
       const body = await readBody(message, request, () => idle.refresh());
-      return { status: message.statusCode ?? 0, headers: message.headers, body, url };
+      return {
+        status: message.statusCode ?? 0,
+        headers: message.headers,
+        ...(await decode(message, body, request)),
+        url,
+      };
     } catch (error) {
       throw ended ?? connectionFailure(request, error);
     } finally {

@@ -43,12 +43,16 @@ export function createBlobReader(send: Send, base: URL, quote: (text: string) =>
     if (response.status !== 200) {
       throw refusal(response, { what, scope }, quote);
     }
-    if (digestOf(response.body, algorithmOf(digest)) !== digest) {
+    // Some stores call a blob encoded that was compressed before it was pushed: then it is what came.
+    const bytes = [response.body, response.encoded].find(
+      (each) => each !== undefined && digestOf(each, algorithmOf(digest)) === digest,
+    );
+    if (bytes === undefined) {
       throw new RegistryError(
         'wrong-bytes',
         `could not ${what}: the bytes that came have another digest`,
       );
     }
-    return response.body;
+    return bytes;
   };
 }
