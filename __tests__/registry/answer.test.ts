@@ -54,6 +54,10 @@ describe('saysUnknown', () => {
   it.each<[string, number, unknown, boolean]>([
     ['404 MANIFEST_UNKNOWN', 404, error('MANIFEST_UNKNOWN', 'manifest unknown'), true],
     ['404 NAME_UNKNOWN', 404, error('NAME_UNKNOWN'), true],
+    ["Harbor's 404 NOT_FOUND", 404, error('NOT_FOUND', 'artifact team/app:v1 not found'), true],
+    ['NOT_FOUND in text', 404, 'NOT_FOUND', false],
+    ['NOT_FOUND in a page', 404, '<html>{"errors":[{"code":"NOT_FOUND"}]}</html>', false],
+    ['NOT_FOUND of another API', 404, { code: 'NOT_FOUND', message: 'no' }, false],
     [
       'an OCI manifest that Accept left out',
       404,
@@ -75,6 +79,10 @@ describe('saysBlobUnknown', () => {
   it.each<[string, number, unknown, boolean]>([
     ['404 BLOB_UNKNOWN', 404, error('BLOB_UNKNOWN', 'blob unknown to registry'), true],
     ['404 NAME_UNKNOWN', 404, error('NAME_UNKNOWN'), true],
+    ["Harbor's 404 NOT_FOUND", 404, error('NOT_FOUND', 'artifact team/app:v1 not found'), true],
+    ['NOT_FOUND in text', 404, 'NOT_FOUND', false],
+    ['NOT_FOUND in a page', 404, '<html>{"errors":[{"code":"NOT_FOUND"}]}</html>', false],
+    ['NOT_FOUND of another API', 404, { code: 'NOT_FOUND', message: 'no' }, false],
     ['404 MANIFEST_UNKNOWN', 404, error('MANIFEST_UNKNOWN'), true],
     ['DENIED', 404, error('DENIED'), false],
     ['UNAVAILABLE', 404, error('UNAVAILABLE'), false],

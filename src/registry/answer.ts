@@ -58,9 +58,12 @@ export function errorOf(response: HttpResponse): ErrorEntry | undefined {
   return parsed.success ? parsed.output.errors[0] : undefined;
 }
 
+/** `NOT_FOUND` is Harbor's word for all of them. */
+const UNKNOWN = ['MANIFEST_UNKNOWN', 'NAME_UNKNOWN', 'NOT_FOUND'];
+
 /**
- * Whether a 404 says that the manifest or repository does not exist. Others mean something else:
- * Distribution answers MANIFEST_UNKNOWN also for an OCI manifest that Accept left out ("accept header
+ * Whether a 404 on the routes of manifests and tags says that the manifest or repository does not exist. Others mean
+ * something else: Distribution answers MANIFEST_UNKNOWN also for an OCI manifest that Accept left out ("accept header
  * does not support OCI manifests"), proxies and web servers answer with HTML.
  */
 export function saysUnknown(response: HttpResponse): boolean {
@@ -70,13 +73,11 @@ export function saysUnknown(response: HttpResponse): boolean {
   }
   const error = errorOf(response);
   return (
-    error !== undefined &&
-    (error.code === 'MANIFEST_UNKNOWN' || error.code === 'NAME_UNKNOWN') &&
-    !/accept header/i.test(error.message)
+    error !== undefined && UNKNOWN.includes(error.code) && !/accept header/i.test(error.message)
   );
 }
 
-const BLOB_UNKNOWN = ['BLOB_UNKNOWN', 'NAME_UNKNOWN', 'MANIFEST_UNKNOWN'];
+const BLOB_UNKNOWN = ['BLOB_UNKNOWN', ...UNKNOWN];
 
 /**
  * Whether a 404 says that the blob or repository does not exist. One that says something else, such as
