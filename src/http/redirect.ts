@@ -43,7 +43,7 @@ async function sendHop(next: Send, hop: HttpRequest, first: HttpRequest): Promis
   try {
     return await next(hop);
   } catch (error) {
-    if (error instanceof TransportError && hop.url.host !== first.url.host) {
+    if (error instanceof TransportError && hop.url.origin !== first.url.origin) {
       const message = `${first.method} ${redactUrl(first.url)} is redirected to ${hop.url.origin}, and that failed: ${error.message}`;
       throw new TransportError(error.kind, message, { cause: error.cause, isElsewhere: true });
     }

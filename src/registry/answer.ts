@@ -6,6 +6,7 @@ import * as v from 'valibot';
 
 import { parseChallenges } from '../http/challenge.js';
 import { RequestFailure, type HttpResponse } from '../http/message.js';
+import { fromBetween } from './between.js';
 
 export type Refusal =
   | 'unauthorized'
@@ -29,22 +30,15 @@ export class RegistryError extends RequestFailure {
   }
 }
 
-const ErrorBody = v.object({
-  errors: v.array(
-    v.object({
-      code: v.fallback(v.string(), ''),
-      message: v.fallback(v.optional(v.string(), ''), ''),
-      detail: v.fallback(v.optional(v.string()), undefined),
-    }),
-  ),
+/** Only the first is looked at: there may be a million, each of them wrong. */
+const ErrorBody = v.object({ errors: v.looseTuple([v.unknown()]) });
+const ErrorEntry = v.object({
+  code: v.fallback(v.string(), ''),
+  message: v.fallback(v.optional(v.string(), ''), ''),
+  detail: v.optional(v.unknown()),
 });
 
-interface ErrorEntry {
-  readonly code: string;
-  readonly message: string;
-  /** only where it is text: the spec leaves its form open */
-  readonly detail?: string | undefined;
-}
+type ErrorEntry = v.InferOutput<typeof ErrorEntry>;
 
 /** The first error of a registry's JSON error body; `undefined` when the body is something else. */
 export function errorOf(response: HttpResponse): ErrorEntry | undefined {
@@ -54,8 +48,36 @@ export function errorOf(response: HttpResponse): ErrorEntry | undefined {
   } catch {
     return undefined;
   }
-  const parsed = v.safeParse(ErrorBody, body);
-  return parsed.success ? parsed.output.errors[0] : undefined;
+  const list = v.safeParse(ErrorBody, body, { abortEarly: true });
+  const parsed = v.safeParse(ErrorEntry, list.success ? list.output.errors[0] : undefined);
+  return parsed.success ? parsed.output : undefined;
+}
+
+/** The spec leaves its form open. What is larger is of use to nobody who reads a message. */
+const DETAIL = 200;
+
+/** What an error says beside its message, where that is text or small; to be quoted. */
+function detailOf({ detail, message }: ErrorEntry): string {
+  if (typeof detail === 'string') {
+    return detail === message ? '' : detail.slice(0, DETAIL);
+  }
+  const isEmpty = typeof detail !== 'object' || detail === null || Object.keys(detail).length === 0;
+  try {
+    const text = isEmpty ? '' : JSON.stringify(detail);
+    return text.length > DETAIL ? '' : text;
+  } catch {
+    // Nested too deeply to be written.
+    return '';
+  }
+}
+
+/** Of 401 and 403 the detail repeats the scope, of 404 the name: both are in the message. */
+const SAID_ANYWAY = [401, 403, 404];
+
+function saidBy(error: ErrorEntry, status: number): string {
+  const detail = SAID_ANYWAY.includes(status) ? '' : detailOf(error);
+  const text = `${error.code} ${error.message}`.trim();
+  return detail === '' ? text : `${text}: ${detail}`;
 }
 
 /** `NOT_FOUND` is Harbor's word for all of them. */
@@ -122,7 +144,12 @@ export function refusal(
 ): RegistryError {
   const { status } = response;
   const error = errorOf(response);
-  const said = error === undefined ? '' : ` (${quote(`${error.code} ${error.message}`.trim())})`;
+  const said = error === undefined ? '' : ` (${quote(saidBy(error, status))})`;
+  const between = fromBetween(response, doing, error !== undefined);
+  if (between !== undefined) {
+    const { kind, text } = between;
+    return new RegistryError(kind, `could not ${doing.what}: ${quote(text)}`);
+  }
   // The exact words: other registries answer 403 DENIED to accounts that may only read.
   const isReadOnly = error?.code === 'DENIED' && error.detail === 'repository is read-only';
   if (status === 403 && (doing.deletes ?? doing.pushes) && isReadOnly) {
@@ -176,8 +203,20 @@ export function refusal(
   }
   return new RegistryError(
     'unexpected',
-    `could not ${doing.what}: the registry answered ${String(status)}${said}`,
+    `could not ${doing.what}: the registry answered ${String(status)}${said}${adviceFor(response)}`,
   );
+}
+
+/** What passes by itself as a rule, and has not after every try. */
+function adviceFor({ status, tries = 1 }: HttpResponse): string {
+  const times = tries > 1 ? ` to each of ${String(tries)} tries` : '';
+  if (status === 429) {
+    return `${times}. It takes fewer requests than were sent: lower \`concurrency\`, or run this at another time`;
+  }
+  if (status < 500) {
+    return '';
+  }
+  return `${times}. The registry, or a proxy before it, is overloaded, restarting or broken: see its log, and run this again`;
 }
 
 /** The scope that the registry's challenge asks for, which may be more exact than what was asked for. */
@@ -193,7 +232,9 @@ export function jsonOf<T>(
   response: HttpResponse,
 ): T | undefined {
   try {
-    const parsed = v.safeParse(schema, JSON.parse(response.body.toString('utf8')));
+    // Stops at the first problem: there may be a million.
+    const body: unknown = JSON.parse(response.body.toString('utf8'));
+    const parsed = v.safeParse(schema, body, { abortEarly: true });
     return parsed.success ? parsed.output : undefined;
   } catch {
     return undefined;

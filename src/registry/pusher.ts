@@ -37,7 +37,7 @@ export function createPusher(
 ): RegistryPusher {
   function failed(response: HttpResponse, what: string, scope: string): RegistryError {
     const { kind, message } = refusal(response, { what, scope, pushes: true }, quote);
-    return response.status === 405
+    return response.status === 405 && !message.includes('with a page of HTML')
       ? new RegistryError('read-only', `${message}. It takes no pushes there`)
       : new RegistryError(kind, message);
   }
