@@ -44,6 +44,20 @@ describe('ping', () => {
   });
 });
 
+it('ping tells of a registry that is at another address', async () => {
+  const there = await startClient();
+  const { reader, registry, base } = await startClient();
+  registry.intercept(() => ({
+    kind: 'answer',
+    status: 308,
+    headers: { Location: `${there.base.origin}/v2/` },
+  }));
+  const reading = reader.ping();
+  await expect(reading).rejects.toMatchObject({ kind: 'not-a-registry' });
+  await expect(reading).rejects.toThrow(`could not speak with ${base.origin}/v2/`);
+  await expect(reading).rejects.toThrow(`Put \`${there.base.origin}\` into \`registry-url\``);
+});
+
 describe('tags', () => {
   it('is sorted, each name once', async () => {
     const { reader, registry } = await startClient();

@@ -18,7 +18,13 @@ import {
 import { MANIFEST_ACCEPT, OCI_INDEX, isSchema1Type, mediaTypeOf } from '../oci/media-types.js';
 import { isTag } from '../oci/reference.js';
 import { RegistryError, jsonOf, mayLackRoute, refusal, saysUnknown, type Doing } from './answer.js';
-import { createBlobCheck, createBlobReader, type HasBlob, type ReadBlob } from './blobs.js';
+import {
+  createBlobCheck,
+  createBlobReader,
+  rethrowWithoutConfigs,
+  type HasBlob,
+  type ReadBlob,
+} from './blobs.js';
 import { readCatalog, type Catalog } from './catalog.js';
 import { FRESH, whyStale } from './freshness.js';
 import { readPages } from './paging.js';
@@ -194,7 +200,8 @@ export function createReader(
       return { kind: 'found', manifest, body, ...(isUntyped ? { isUntyped: true } : {}) };
     } catch (error) {
       if (error instanceof ManifestError) {
-        throw new RegistryError('unexpected', `could not ${what}: ${error.message}`);
+        const advice = 'Push the image again, or delete its tag';
+        throw new RegistryError('unexpected', `could not ${what}: ${error.message}. ${advice}`);
       }
       throw error;
     }
@@ -219,7 +226,8 @@ export function createReader(
         throw new RegistryError(
           'unexpected',
           `could not ${what}: the body's digest is not the one that was ${claim === said ? 'announced' : 'asked for'} ` +
-            `(got ${digestOf(response.body)}). Something between here and the registry changes its answers`,
+            `(got ${digestOf(response.body)}). Something between here and the registry changes its answers, or its ` +
+            'files are damaged: then push the image again',
         );
       }
     }
@@ -285,7 +293,7 @@ export function createReader(
 
   async function imageFacts(repository: string, { config }: ImageManifest): Promise<ImageFacts> {
     const bytes = isDigest(config.digest)
-      ? await blob(repository, config.digest, CONFIG_BYTES)
+      ? await blob(repository, config.digest, CONFIG_BYTES).catch(rethrowWithoutConfigs)
       : undefined;
     try {
       return bytes === undefined ? {} : factsOf(bytes);
@@ -307,6 +315,13 @@ export function createReader(
         url: new URL('/v2/', base),
         maxBytes: PING_BYTES,
       });
+      if (response.url.origin !== base.origin) {
+        throw new RegistryError(
+          'not-a-registry',
+          `could not speak with ${base.origin}/v2/: it redirects to ${response.url.origin}, and only reads may follow. ` +
+            `Put \`${response.url.origin}\` into \`registry-url\``,
+        );
+      }
       // Some web servers answer every path with a page.
       const isPage = mediaTypeOf(response.headers['content-type']) === 'text/html';
       if (response.status !== 200 || isPage) {
