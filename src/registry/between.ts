@@ -5,7 +5,7 @@
 import { CLIENT_CERTIFICATE } from '../http/failure.js';
 import type { HttpResponse } from '../http/message.js';
 import { isRedirect } from '../http/redirect.js';
-import { mediaTypeOf } from '../oci/manifest.js';
+import { mediaTypeOf } from '../oci/media-types.js';
 
 export type Between = 'not-a-registry' | 'unauthorized' | 'forbidden' | 'read-only' | 'unexpected';
 
