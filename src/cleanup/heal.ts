@@ -61,7 +61,7 @@ export async function heal(
     const { restored, standing, failed, failedTags } = await restoreRepository(
       inventory.repository,
       lost.filter(({ digest }) => needed.has(digest) && left.has(digest)),
-      options,
+      { ...options, absent: inventory.absent },
     );
     restored.forEach((digest) => healed.add(digest));
     for (const digest of [...restored, ...standing]) {
