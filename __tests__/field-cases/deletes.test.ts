@@ -160,14 +160,15 @@ describe.each(realRegistries)('$name', (kind) => {
             : error(404, 'MANIFEST_UNKNOWN')
           : undefined;
       });
-      const { run: done, green } = await clean(old);
-      expect(green).toBe(false);
-      expect(done?.repositories[0]?.outcome).toMatchObject({
-        deleted: [old.digest],
-        failed: [
-          { digest: sig.digest, why: expect.stringContaining(`its tag ${tag} still serves it`) },
-        ],
+      const done = await runAction({
+        'registry-url': relay.url,
+        repositories: APP,
+        digests: `${APP}@${old.digest}`,
+        ...kind.inputs,
       });
+      expect(done.exitCode).toBe(1);
+      expect(done.log).toContain(`its tag ${tag} still serves it`);
+      expect(done.outputs).toMatchObject({ 'deleted-count': '1', 'failed-count': '1' });
     });
 
     describe('putting back', () => {
