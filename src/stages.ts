@@ -22,6 +22,7 @@ import { observeSweep } from './ledger/observation.js';
 import type { Digest } from './oci/digest.js';
 import { PROTECT, unmatched, type Protection } from './protection/protection.js';
 import { chooseApproved, chooseRepositories } from './registry/choice.js';
+import { createPresence } from './registry/presence.js';
 import { createPusher } from './registry/pusher.js';
 import { createReader } from './registry/reader.js';
 import { createWriter } from './registry/writer.js';
@@ -171,6 +172,8 @@ export async function runStages(
     ...options,
     writer,
     pusher: createPusher(send, registry, quote),
+    // What was deleted is still confirmed when the run was told to stop: otherwise nobody would know.
+    isThere: createPresence(closing(send), registry, quote),
     save: (manifests) =>
       backup.save(
         manifests.map((each) => ({ ...each, registry: registry.origin, savedAt: clock.now() })),

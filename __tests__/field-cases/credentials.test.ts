@@ -181,7 +181,9 @@ describe.each(programs)('$name', ({ name, program }) => {
       const run = await clean(relay.url, LOGIN);
       expect(run.exitCode).toBe(1);
       expect(new Set(seen)).toEqual(new Set([undefined]));
-      expect(run.log).toContain(`That answer came from ${other.url}, to which the registry`);
+      expect(run.log).toContain(
+        `the answer came from ${other.url}, to which the registry redirects`,
+      );
     });
 
     it('and asking for a login of another kind: says which', async () => {

@@ -17,6 +17,8 @@ export type Refusal =
   /** a push to a repository that the registry does not make by itself */
   | 'no-repository'
   | 'not-a-registry'
+  /** it denies what it has just shown: as a rule, rights that hide behind a 404 */
+  | 'hidden'
   /** a blob came whole, and is not what its digest says */
   | 'wrong-bytes'
   | 'unexpected';

@@ -8,6 +8,11 @@ import { digestOf, isDigest, type Digest } from '../oci/digest.js';
 import { mediaTypeOf } from '../oci/media-types.js';
 import { RegistryError, errorOf, refusal } from './answer.js';
 
+export interface PushOptions {
+  /** asked before each try: once it is true none is sent, and the promise rejects with what came of the one before */
+  readonly isLate?: () => boolean;
+}
+
 /** Rejects with RequestFailure, whose message is safe to print. */
 export interface RegistryPusher {
   /** @returns the digest that the bytes are stored under */
@@ -21,6 +26,7 @@ export interface RegistryPusher {
     repository: string,
     reference: string,
     manifest: { readonly mediaType: string; readonly bytes: Buffer },
+    options?: PushOptions,
   ): Promise<void>;
 }
 
@@ -98,7 +104,7 @@ export function createPusher(
       }
     },
 
-    async pushManifest(repository, reference, { mediaType, bytes }) {
+    async pushManifest(repository, reference, { mediaType, bytes }, { isLate } = {}) {
       const scope = `repository:${repository}:pull,push`;
       for (let round = 1; ; round += 1) {
         const response = await send({
@@ -108,6 +114,7 @@ export function createPusher(
           body: bytes,
           scope,
           maxBytes: ANSWER_BYTES,
+          ...(isLate === undefined ? {} : { isLate }),
         });
         if (isStatus(response, 201)) {
           return;
@@ -115,7 +122,7 @@ export function createPusher(
         // Distribution reads its link files while others write them, and takes one that is still empty for
         // a wrong digest (seen on 2.8.2, twenty clients at once).
         const isPassing = response.status === 400 && errorOf(response)?.code === 'DIGEST_INVALID';
-        if (!isPassing || round === MOST_TRIES) {
+        if (!isPassing || round === MOST_TRIES || isLate?.() === true) {
           const at = isDigest(reference) ? '@' : ':';
           throw failed(response, `push ${repository}${at}${reference}`, scope);
         }
