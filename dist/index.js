@@ -59548,6 +59548,162 @@ async function syncDirectory(directory) {
     }
 }
 
+;// CONCATENATED MODULE: ./src/cleanup/results.ts
+function isGone(results, digest) {
+    const kind = results.get(digest)?.kind;
+    return kind === 'deleted' || kind === 'gone';
+}
+function goneIn(results) {
+    return [...results.keys()].filter((digest) => isGone(results, digest));
+}
+/** What is gone, or may be: a delete that failed may have been carried out all the same. */
+function triedIn(results) {
+    return [...goneIn(results), ...results_keysOf(results, 'failed')];
+}
+/** Those of one kind, in the order in which they came. */
+function results_keysOf(results, kind) {
+    return [...results].flatMap(([digest, result]) => (result.kind === kind ? [digest] : []));
+}
+function explained(results, kind) {
+    return [...results].flatMap(([digest, result]) => result.kind === kind ? [{ digest, why: result.why }] : []);
+}
+
+;// CONCATENATED MODULE: ./src/cleanup/confirmation.ts
+/**
+ * Finds out whether what was deleted is gone. A delete is believed when a read does not find the manifest any more,
+ * and not because of what the registry answered to the DELETE.
+ */
+
+
+
+/**
+ * Milliseconds: how long a registry that deletes after its answer is given in one repository, and how soon it is
+ * asked again.
+ */
+const confirmation_PATIENCE = 60_000;
+const FIRST_PAUSE = 500;
+/** A 404 does not say that a delete is under way, so a second question, after another look, is enough. */
+const MOST_ROUNDS_AFTER_404 = 2;
+const STILL_THERE = 'the registry took the DELETE, and the manifest is still there. Does the registry allow deletes, and is ' +
+    '`registry-url` its own address, no mirror or cache? Its log may tell';
+const HIDDEN = 'the registry answered the DELETE with 404, and the manifest is still there. Some registries answer so where the ' +
+    'account may not delete: give `username` and `password` of an account that may';
+/** @param results what it finds is written there */
+function createConfirmation(repository, results, { isThere, concurrency, clock, stop }) {
+    const absent = new Set();
+    /** what was there, or could not be asked for, the last time */
+    const doubtful = new Set();
+    const rounds = new Map();
+    let pauses = 0;
+    let waited = 0;
+    let until;
+    const unseen = () => goneIn(results).filter((digest) => !absent.has(digest));
+    const fail = (digest, why) => {
+        doubtful.delete(digest);
+        results.set(digest, { kind: 'failed', why });
+    };
+    const isOver = () => waited >= confirmation_PATIENCE || (until !== undefined && clock.now() >= until);
+    /** @returns why it could not be found out, if so */
+    async function look(digest) {
+        try {
+            if (await isThere(repository, digest)) {
+                doubtful.add(digest);
+            }
+            else {
+                absent.add(digest);
+                doubtful.delete(digest);
+            }
+            return undefined;
+        }
+        catch (error) {
+            if (error instanceof RequestFailure) {
+                return error.message;
+            }
+            throw error;
+        }
+    }
+    async function settle(digest) {
+        const why = await look(digest);
+        if (why !== undefined) {
+            // The client has tried often enough.
+            fail(digest, `the registry took the DELETE, but it can't be told whether that worked: ${why}`);
+        }
+        else if (!absent.has(digest)) {
+            const round = (rounds.get(digest) ?? 0) + 1;
+            rounds.set(digest, round);
+            const isHidden = results.get(digest)?.kind === 'gone';
+            if (isOver() || (isHidden && round === MOST_ROUNDS_AFTER_404)) {
+                fail(digest, isHidden ? HIDDEN : STILL_THERE);
+            }
+        }
+    }
+    return {
+        async ask(digest) {
+            const why = await look(digest);
+            if (why !== undefined) {
+                // `askAll` asks once more, and tells.
+                doubtful.add(digest);
+            }
+            return absent.has(digest);
+        },
+        askAll: async () => {
+            await pMap(unseen(), settle, { concurrency });
+        },
+        isOpen: () => unseen().length > 0,
+        isDoubtful: (digest) => doubtful.has(digest) && isGone(results, digest),
+        async pause() {
+            until ??= clock.now() + confirmation_PATIENCE;
+            const pause = Math.min(FIRST_PAUSE * 2 ** pauses, confirmation_PATIENCE - waited);
+            pauses += 1;
+            waited += pause;
+            await clock.sleep(pause, stop);
+        },
+        giveUp(why) {
+            unseen().forEach((digest) => {
+                fail(digest, why);
+            });
+        },
+    };
+}
+/**
+ * Some registries delete a manifest by its digest and go on serving it by its tags.
+ *
+ * @param deleted by their digests, with the tags that they had; each has some
+ * @param known what the tags point at by now, if that was read after the deletes
+ * @returns those that a tag still serves, or may
+ */
+async function confirmTags(repository, deleted, known, options) {
+    const tagged = new Map(deleted.flatMap(({ digest, tags }) => tags.map((tag) => [tag, digest])));
+    if (deleted.length === 0) {
+        return [];
+    }
+    try {
+        const now = known ?? (await readTags(repository, tagged, options));
+        const serving = [...tagged].filter(([tag, digest]) => now.get(tag) === digest);
+        return serving.map(([tag, digest]) => ({ digest, why: servedBy(tag) }));
+    }
+    catch (error) {
+        if (error instanceof RequestFailure) {
+            const why = `the registry deleted it, but its tags could not be read again: ${error.message}`;
+            return [...new Set(tagged.values())].map((digest) => ({ digest, why }));
+        }
+        throw error;
+    }
+}
+/** What these tags point at, as far as they are still listed. */
+async function readTags(repository, tagged, { reader, concurrency }) {
+    const listed = (await reader.tags(repository)).filter((tag) => tagged.has(tag));
+    const read = await pMap(listed, async (tag) => {
+        const answer = await reader.manifest(repository, tag);
+        return answer.kind === 'found' ? [[tag, answer.manifest.digest]] : [];
+    }, { concurrency });
+    return new Map(read.flat());
+}
+function servedBy(tag) {
+    return (`the registry deleted it by its digest, and its tag ${tag} still serves it. Such a registry wants the tag ` +
+        'deleted, too, which this action never does: delete that tag by the means of the registry');
+}
+
 ;// CONCATENATED MODULE: ./src/oci/json.ts
 /**
  * JSON from elsewhere, parsed within limits. A few bytes of it can become a hundred times as much memory, so
@@ -59883,7 +60039,8 @@ function jsonOf(schema, response) {
 /** After one of these the registry refuses every other delete in the repository as well. */
 const FINAL = ['unauthorized', 'forbidden', 'deletes-off', 'read-only'];
 /**
- * Deletes these manifests. What `isOver` cut off is without a result.
+ * Deletes these manifests. What `isOver` cut off is without a result, and so is what has to wait for one that the
+ * registry says it deleted, and that is still there: perhaps not for long.
  *
  * @param condemned in an order in which all of `after` stand before
  * @param tagged of them, those that tags point at
@@ -59891,12 +60048,15 @@ const FINAL = ['unauthorized', 'forbidden', 'deletes-off', 'read-only'];
  *   since
  * @returns whether the registry may have changed
  */
-async function deleteInOrder(repository, condemned, tagged, results, { writer, concurrency, isOver, mayWait, onDone }) {
+async function deleteInOrder(repository, condemned, tagged, results, { writer, concurrency, isOver, mayWait, confirmation, onDone }) {
     const pending = new Map();
     // One after the other: Distribution removes a manifest's tags by asking all tags; if
     // one of them goes meanwhile, 2.8.2 answers 500, has deleted the manifest, and leaves its tag for good.
     let untagging = Promise.resolve();
     const away = new Set();
+    /** what waits for one that may go yet, itself or by what it waits for */
+    const waiting = new Set();
+    const awaited = new Set(condemned.flatMap(({ after }) => after));
     let calledOff;
     let changed = false;
     async function remove({ digest, after }) {
@@ -59911,13 +60071,20 @@ async function deleteInOrder(repository, condemned, tagged, results, { writer, c
         }
         const standing = after.find((before) => !away.has(before));
         if (standing !== undefined) {
+            if (confirmation.isDoubtful(standing) || waiting.has(standing)) {
+                waiting.add(digest);
+                return undefined;
+            }
             return { kind: 'skipped', why: `${standing}, which has to go before it, is still there` };
         }
         try {
             const kind = await writer.deleteManifest(repository, digest, { isLate: isOver });
             // Also when it was gone: a try of ours whose answer was lost may have done it.
             changed = true;
-            away.add(digest);
+            // Of an index that stands after all, nothing may go.
+            if (!awaited.has(digest) || (await confirmation.ask(digest))) {
+                away.add(digest);
+            }
             return { kind };
         }
         catch (error) {
@@ -60350,16 +60517,20 @@ function shared(fields) {
 ;// CONCATENATED MODULE: ./src/cleanup/restore.ts
 /**
  * Puts deleted manifests back from their saved bytes: children before parents, tags last. Never moves a tag
- * that names something else by now, and says of each that can't come back what is missing.
+ * that names something else by now, never an index without what it holds, and says of each that can't come back what
+ * is missing.
  */
 
 
 
 
+
+/** A push of a tag is sent once, and after each failure the tag is looked at again. */
+const MOST_PUSHES = 3;
 /**
  * @throws nothing of registry and network: what can't be put back is in the answer
  */
-async function restoreRepository(repository, lost, { reader, pusher, concurrency }) {
+async function restoreRepository(repository, lost, { reader, pusher, concurrency, absent = new Set() }) {
     const results = new Map();
     const tags = new Map();
     const readable = new Map();
@@ -60390,8 +60561,9 @@ async function restoreRepository(repository, lost, { reader, pusher, concurrency
         if (await isThere(digest)) {
             return { kind: 'standing' };
         }
-        const missing = (manifest.kind === 'index' ? missingEntry(manifest) : undefined) ??
-            (await missingBlobs(manifest));
+        const missing = (manifest.kind === 'index'
+            ? (missingEntry(manifest) ?? (await missingChild(manifest)))
+            : undefined) ?? (await missingBlobs(manifest));
         if (missing !== undefined) {
             return { kind: 'failed', why: missing };
         }
@@ -60404,10 +60576,16 @@ async function restoreRepository(repository, lost, { reader, pusher, concurrency
             ? { kind: 'restored' }
             : { kind: 'failed', why: 'the registry took it, and says that it does not have it' };
     };
-    /** Of an entry that was gone before, the registry decides whether it takes the index. */
     const missingEntry = (index) => {
         const entry = entriesOf(index).find((digest) => results.get(digest)?.kind === 'failed');
         return entry && `${entry}, which it holds, could not be put back`;
+    };
+    /** Some registries take an index without its children, which nobody could pull. */
+    const missingChild = async ({ children }) => {
+        const others = children.map(({ digest }) => digest).filter((digest) => !absent.has(digest));
+        const found = await pMap(others.filter((digest) => !results.has(digest)), async (digest) => ((await isThere(digest)) ? [] : [digest]), { concurrency });
+        const [first] = found.flat();
+        return (first && `${first}, which it holds, is neither there nor in the backup: push that image again`);
     };
     /** An index may list layers, and manifests of types that are none of ours. */
     const hasBlob = async (manifest, digest) => (await reader.hasBlob(repository, digest)) ||
@@ -60430,22 +60608,43 @@ async function restoreRepository(repository, lost, { reader, pusher, concurrency
         if (results.get(digest)?.kind === 'failed') {
             return withoutIts(digest);
         }
-        const now = await reader.manifest(repository, tag);
-        if (now.kind === 'found') {
-            // A tag may have been left behind by the delete of its manifest.
-            const kind = results.get(digest)?.kind === 'restored' ? 'restored' : 'standing';
-            return now.manifest.digest === digest
-                ? { kind }
+        // A tag may have been left behind by the delete of its manifest.
+        const ours = results.get(digest)?.kind === 'restored' ? 'restored' : 'standing';
+        const look = () => reader.manifest(repository, tag);
+        const named = (now) => now.kind === 'absent'
+            ? undefined
+            : now.manifest.digest === digest
+                ? { kind: ours }
                 : { kind: 'failed', why: `it names ${now.manifest.digest} by now, and was left there` };
+        const before = named(await look());
+        if (before !== undefined || pusher === undefined) {
+            return before ?? { kind: 'restored' };
         }
-        if (pusher === undefined) {
+        for (let push = 1;; push += 1) {
+            // Right before the push, each time: it would move a tag that somebody has set since.
+            const meanwhile = named(await look());
+            if (meanwhile !== undefined) {
+                return meanwhile;
+            }
+            try {
+                await pusher.pushManifest(repository, tag, { mediaType, bytes }, { isLate: onceOnly() });
+                break;
+            }
+            catch (error) {
+                const isFinal = error instanceof RegistryError && error.kind !== 'unexpected';
+                if (isFinal || push === MOST_PUSHES || !(error instanceof RequestFailure)) {
+                    throw error;
+                }
+            }
+        }
+        const after = await look();
+        if (after.kind === 'found' && after.manifest.digest === digest) {
             return { kind: 'restored' };
         }
-        await pusher.pushManifest(repository, tag, { mediaType, bytes });
-        const after = await reader.manifest(repository, tag);
-        return after.kind === 'found' && after.manifest.digest === digest
-            ? { kind: 'restored' }
-            : { kind: 'failed', why: `the registry took it, and does not say that it names ${digest}` };
+        const why = after.kind === 'found'
+            ? `somebody set it to ${after.manifest.digest} while it was put back, and it was left there`
+            : `the registry took it, and does not say that it names ${digest}`;
+        return { kind: 'failed', why };
     };
     await pMap([...readable.values()].flatMap((each) => each.tags.map((tag) => ({ tag, each }))), async ({ tag, each }) => {
         tags.set(tag, await attempt(() => putBackTag(tag, each)));
@@ -60457,6 +60656,15 @@ async function restoreRepository(repository, lost, { reader, pusher, concurrency
         failed: failuresOf(results).map(([digest, why]) => ({ digest, why })),
         tags: restore_keysOf(tags, 'restored'),
         failedTags: failuresOf(tags).map(([tag, why]) => ({ tag, why })),
+    };
+}
+/** Says from the second question on that it is late: what would be sent again needs another look first. */
+function onceOnly() {
+    let isSent = false;
+    return () => {
+        const wasSent = isSent;
+        isSent = true;
+        return wasSent;
     };
 }
 /** @returns why it can't be used, if so */
@@ -60525,7 +60733,7 @@ function failuresOf(results) {
 
 ;// CONCATENATED MODULE: ./src/cleanup/verify.ts
 /**
- * Proves after a sweep that what was kept is still there: every kept tag resolves, and so does every
+ * Proves after a sweep that what was kept is still there: every kept tag is listed and resolves, and so does every
  * child of every index behind one. Only reads.
  */
 
@@ -60569,30 +60777,31 @@ async function verifyRepository(inventory, deleted, { reader, concurrency, clock
         const named = parseDigestTag(tag)?.names;
         return named !== undefined && (await reader.manifest(repository, named)).kind === 'absent';
     };
-    let listed = [];
-    await check('the list of tags', async () => {
-        listed = await reader.tags(repository);
+    let listed;
+    const list = async () => {
+        listed = new Set(await reader.tags(repository));
         return undefined;
-    });
+    };
+    await check('the list of tags', list);
     const expected = [...inventory.tags]
         .filter(([, digest]) => !deleted.has(digest))
         .map(([tag]) => tag);
-    const tags = [...new Set([...listed, ...expected])].filter((tag) => !inventory.brokenTags.includes(tag));
+    const tags = [...new Set([...(listed ?? []), ...expected])].filter((tag) => !inventory.brokenTags.includes(tag));
     // What each tag points at now: a manifest known from before, or one that a push brought meanwhile.
     const standing = new Map();
     const tagOf = new Map();
+    const tagsNow = new Map();
     await pMap(tags, (tag) => check(`tag ${tag}`, async () => {
         const before = inventory.tags.get(tag);
-        if (before !== undefined && (await reader.resolve(repository, tag)) === before) {
-            standing.set(before, inventory.manifests.get(before));
-            tagOf.set(before, tag);
-            return undefined;
-        }
         for (let look = 1; look <= MOST_LOOKS; look += 1) {
+            // HEAD is not enough: registries were seen to answer it with another manifest's digest.
             const answer = await reader.manifest(repository, tag);
             if (answer.kind === 'found') {
-                standing.set(answer.manifest.digest, answer.manifest);
-                tagOf.set(answer.manifest.digest, tag);
+                const { digest } = answer.manifest;
+                // What was read before is the same, and is in memory already.
+                standing.set(digest, inventory.manifests.get(digest) ?? answer.manifest);
+                tagOf.set(digest, tag);
+                tagsNow.set(tag, digest);
                 return undefined;
             }
             // Some registries leave the tags of a deleted manifest behind.
@@ -60608,6 +60817,20 @@ async function verifyRepository(inventory, deleted, { reader, concurrency, clock
             gone.push(before);
         }
         return 'its manifest is gone';
+    }), { concurrency });
+    // By its name, a tag that the registry has lost may still be answered, from a cache.
+    const unlisted = () => expected.filter((tag) => tagsNow.has(tag) && listed !== undefined && !listed.has(tag));
+    for (let look = 1; look < MOST_LOOKS && unlisted().length > 0 && !stop.aborted; look += 1) {
+        await clock.sleep(verify_PAUSE);
+        await check('the list of tags', list);
+    }
+    await pMap(unlisted(), (tag) => check(`tag ${tag}`, async () => {
+        const before = inventory.tags.get(tag);
+        if (before === undefined || (await namesNothing(tag))) {
+            return undefined;
+        }
+        gone.push(before);
+        return 'it is not in the list of tags any more. By its name it still answers: is that an old answer of a cache?';
     }), { concurrency });
     const asked = new Set();
     const seen = [...standing.values()];
@@ -60637,7 +60860,7 @@ async function verifyRepository(inventory, deleted, { reader, concurrency, clock
     // Looked at last: another run takes the index along, and before its children.
     await pMap(missing, (digest) => check(`manifest ${digest}`, async () => {
         for (const parent of seen) {
-            const holds = parent?.kind === 'index' && parent.children.some((child) => child.digest === digest);
+            const holds = parent.kind === 'index' && parent.children.some((child) => child.digest === digest);
             if (holds && (await reader.manifest(repository, parent.digest)).kind === 'found') {
                 gone.push(digest);
                 const tag = tagOf.get(parent.digest);
@@ -60647,11 +60870,16 @@ async function verifyRepository(inventory, deleted, { reader, concurrency, clock
         }
         return undefined;
     }), { concurrency });
-    return { broken: broken.sort((a, b) => (a.what < b.what ? -1 : 1)), missing: gone, isComplete };
+    return {
+        broken: broken.sort((a, b) => (a.what < b.what ? -1 : 1)),
+        missing: gone,
+        tags: isComplete && listed !== undefined ? tagsNow : undefined,
+        isComplete,
+    };
 }
 /** The children that have not been asked for yet, without those that were missing before the sweep. */
 function childrenOf(manifests, inventory, asked) {
-    const children = manifests.flatMap((manifest) => manifest?.kind === 'index' ? manifest.children.map(({ digest }) => digest) : []);
+    const children = manifests.flatMap((manifest) => manifest.kind === 'index' ? manifest.children.map(({ digest }) => digest) : []);
     return children.filter((digest) => {
         const isNew = !asked.has(digest) && !inventory.absent.has(digest);
         asked.add(digest);
@@ -60681,13 +60909,14 @@ async function heal({ inventory, tried, back, lost }, options) {
             healed: [...healed],
             broken: withFailures(verified.broken, failures),
             unverified: !verified.isComplete,
+            tags: verified.tags,
         });
         const ours = verified.missing.filter((digest) => left.has(digest));
         if (ours.length === 0 || round > heal_MOST_ROUNDS) {
             return proof();
         }
         const needed = new Set([...ours, ...reach(graph, ours).keys()]);
-        const { restored, standing, failed, failedTags } = await restoreRepository(inventory.repository, lost.filter(({ digest }) => needed.has(digest) && left.has(digest)), options);
+        const { restored, standing, failed, failedTags } = await restoreRepository(inventory.repository, lost.filter(({ digest }) => needed.has(digest) && left.has(digest)), { ...options, absent: inventory.absent });
         restored.forEach((digest) => healed.add(digest));
         for (const digest of [...restored, ...standing]) {
             left.delete(digest);
@@ -60715,26 +60944,6 @@ function withFailures(broken, failures) {
     return [...found]
         .map(([what, why]) => ({ what, why }))
         .sort((a, b) => (a.what < b.what ? -1 : 1));
-}
-
-;// CONCATENATED MODULE: ./src/cleanup/results.ts
-function isGone(results, digest) {
-    const kind = results.get(digest)?.kind;
-    return kind === 'deleted' || kind === 'gone';
-}
-function goneIn(results) {
-    return [...results.keys()].filter((digest) => isGone(results, digest));
-}
-/** What is gone, or may be: a delete that failed may have been carried out all the same. */
-function triedIn(results) {
-    return [...goneIn(results), ...results_keysOf(results, 'failed')];
-}
-/** Those of one kind, in the order in which they came. */
-function results_keysOf(results, kind) {
-    return [...results].flatMap(([digest, result]) => (result.kind === kind ? [digest] : []));
-}
-function explained(results, kind) {
-    return [...results].flatMap(([digest, result]) => result.kind === kind ? [{ digest, why: result.why }] : []);
 }
 
 ;// CONCATENATED MODULE: ./src/cleanup/looks.ts
@@ -61794,6 +62003,7 @@ class Reading {
 
 
 
+
 /**
  * Milliseconds. A tag that comes after the look at the tags may name what is deleted since: so long after a look
  * the next one follows, or after so many times what a look takes, where that is longer (docs/how-it-decides.md).
@@ -61802,6 +62012,7 @@ const LOOK_EVERY = 10_000;
 const LOOKS = 2;
 /** After so many looks in a row none of which brought a delete to its end, and so many tries of a single one, it is enough. */
 const sweep_MOST_LOOKS = 5;
+const UNCONFIRMED = 'the registry took the DELETE, and the run ended before it could see that the manifest is gone. The next run looks';
 const STOPPED = 'the run was told to stop before its turn came';
 /**
  * Deletes the orphans of one repository's plan and verifies what was kept.
@@ -61815,6 +62026,7 @@ async function sweepRepository(survey, candidates, options) {
     const { progress, policy, clock, stop } = options;
     const isStopped = () => stop.aborted;
     const results = new Map();
+    const confirmation = createConfirmation(repository, results, options);
     const open = () => plan.orphans.map(({ digest }) => digest).filter((each) => !results.has(each));
     const settle = (digest, result) => {
         results.set(digest, result);
@@ -61896,6 +62108,7 @@ async function sweepRepository(survey, candidates, options) {
         const tagged = new Set(fresh.inventory.tags.values());
         const has = await deleteInOrder(repository, condemned, tagged, results, {
             ...options,
+            confirmation,
             isOver,
             mayWait(digest) {
                 const times = (waits.get(digest) ?? 0) + 1;
@@ -61908,33 +62121,43 @@ async function sweepRepository(survey, candidates, options) {
         });
         changed ||= has;
         looked = without(fresh.inventory, results);
-        fruitless = results.size > settled ? 0 : fruitless + 1;
+        // What waits for one that the registry takes its time to delete is not stuck.
+        fruitless = results.size > settled || confirmation.isOpen() ? 0 : fruitless + 1;
         if (fruitless === sweep_MOST_LOOKS) {
             giveUp(`the registry answered no delete soon enough after a look at the tags, ${fruitless} times in a row. Is ` +
                 'it overloaded? A smaller `concurrency` may help');
         }
     }
     async function deleteAll() {
-        for (let left = open(); left.length > 0; left = open()) {
+        while (open().length > 0 || confirmation.isOpen()) {
             if (isStopped()) {
                 giveUp(STOPPED);
+                break;
             }
-            else {
-                await lookAndDelete(left);
+            await lookAndDelete(open());
+            await confirmation.askAll();
+            // Then another look: somebody may have pushed them again.
+            if (confirmation.isOpen()) {
+                await confirmation.pause();
             }
         }
         return true;
     }
     const isWhole = await options.contain(deleteAll());
     giveUp('this action failed before its turn came');
+    await options.contain(confirmation.askAll());
+    confirmation.giveUp(UNCONFIRMED);
     const tried = new Set([...triedIn(results), ...back]);
     changed ||= isWhole === undefined && tried.size > 0;
     const isToProve = changed && options.verify;
-    const unproved = { healed: [], broken: [], unverified: isToProve };
+    const unproved = { healed: [], broken: [], unverified: isToProve, tags: undefined };
     const proof = seen !== undefined && isToProve && !isStopped()
         ? ((await options.contain(heal({ inventory: seen, tried, back, lost }, options))) ?? unproved)
         : unproved;
     const healed = new Set(proof.healed);
+    const tagged = lost.filter(({ digest, tags }) => tags.length > 0 && isGone(results, digest) && !healed.has(digest));
+    const served = await options.contain(confirmTags(repository, tagged, proof.tags, options));
+    (served ?? tagged.map(({ digest }) => ({ digest, why: UNCONFIRMED }))).forEach(({ digest, why }) => results.set(digest, { kind: 'failed', why }));
     return {
         repository,
         deleted: results_keysOf(results, 'deleted').filter((digest) => !healed.has(digest)),
@@ -62889,6 +63112,83 @@ function chooseApproved(approved, selection) {
     };
 }
 
+;// CONCATENATED MODULE: ./src/registry/success.ts
+/** What counts as a registry's word that it did something: more than the status of an answer. */
+
+
+
+/** Bytes: enough to see whether a body is a page. */
+const START = 64;
+const PAGES = ['text/html', 'application/xhtml+xml'];
+const Errors = object({ errors: pipe(array(unknown()), minLength(1)) });
+/**
+ * Whether this answer has one of these statuses, and a body that does not speak against it: a web page, which
+ * something in between sends, or a list of errors, which some gateways send with a 200.
+ */
+function isSuccess(response, ...statuses) {
+    return (statuses.includes(response.status) &&
+        !success_isPage(response) &&
+        jsonOf(Errors, response) === undefined);
+}
+/** Whether this is a web page, which no registry answers with. */
+function success_isPage({ headers, body }) {
+    const start = body.subarray(0, START).toString('utf8').replace('\uFEFF', '');
+    return PAGES.includes(mediaTypeOf(headers['content-type'])) || /^\s*</.test(start);
+}
+
+;// CONCATENATED MODULE: ./src/registry/presence.ts
+
+
+
+
+/** "Registries … SHOULD support manifests of at least 4 MiB". */
+const MANIFEST_BYTES = 4 * 1024 * 1024;
+/** A registry that has no HEAD on this route, or a 404 that comes from something in between. */
+const UNCLEAR = [404, 405, 501];
+/**
+ * One HEAD; and a GET where its answer settles nothing: a 404 to HEAD can't name its code, so one that isn't even
+ * JSON may be a web server's. Where a GET has shown what such a 404 means, others like it are believed: olareg sends
+ * its errors as text/plain.
+ *
+ * @param quote makes text of the registry safe to print
+ */
+function createPresence(send, base, quote) {
+    const believed = new Set();
+    return async (repository, digest) => {
+        const scope = `repository:${repository}:pull`;
+        const request = {
+            url: new URL(`/v2/${repository}/manifests/${digest}`, base),
+            headers: { accept: MANIFEST_ACCEPT, 'cache-control': 'no-cache' },
+            scope,
+            maxBytes: MANIFEST_BYTES,
+        };
+        const head = await send({ ...request, method: 'HEAD' });
+        if (isSuccess(head, 200)) {
+            return true;
+        }
+        const type = head.headers['content-type'] ?? '';
+        if (head.status === 404 && (isJson(type) || believed.has(type))) {
+            return false;
+        }
+        const answer = UNCLEAR.includes(head.status) ? await send({ ...request, method: 'GET' }) : head;
+        if (saysUnknown(answer)) {
+            if (head.status === 404) {
+                believed.add(type);
+            }
+            return false;
+        }
+        if (isSuccess(answer, 200)) {
+            return true;
+        }
+        const what = `look whether ${repository}@${digest} is still there`;
+        throw refusal(answer, { what, scope }, quote);
+    };
+}
+function isJson(contentType) {
+    const type = mediaTypeOf(contentType);
+    return type === 'application/json' || type.endsWith('+json');
+}
+
 ;// CONCATENATED MODULE: ./src/registry/pusher.ts
 
 
@@ -62959,7 +63259,7 @@ function createPusher(send, base, quote) {
                 }
             }
         },
-        async pushManifest(repository, reference, { mediaType, bytes }) {
+        async pushManifest(repository, reference, { mediaType, bytes }, { isLate } = {}) {
             const scope = `repository:${repository}:pull,push`;
             for (let round = 1;; round += 1) {
                 const response = await send({
@@ -62969,6 +63269,7 @@ function createPusher(send, base, quote) {
                     body: bytes,
                     scope,
                     maxBytes: ANSWER_BYTES,
+                    ...(isLate === undefined ? {} : { isLate }),
                 });
                 if (isStatus(response, 201)) {
                     return;
@@ -62976,7 +63277,7 @@ function createPusher(send, base, quote) {
                 // Distribution reads its link files while others write them, and takes one that is still empty for
                 // a wrong digest (seen on 2.8.2, twenty clients at once).
                 const isPassing = response.status === 400 && errorOf(response)?.code === 'DIGEST_INVALID';
-                if (!isPassing || round === MOST_TRIES) {
+                if (!isPassing || round === MOST_TRIES || isLate?.() === true) {
                     const at = isDigest(reference) ? '@' : ':';
                     throw failed(response, `push ${repository}${at}${reference}`, scope);
                 }
@@ -63338,7 +63639,7 @@ class PageTooLarge extends Error {
 
 
 /** "Registries … SHOULD support manifests of at least 4 MiB", which Distribution makes its limit. */
-const MANIFEST_BYTES = 4 * 1024 * 1024;
+const reader_MANIFEST_BYTES = 4 * 1024 * 1024;
 const CONFIG_BYTES = 4 * 1024 * 1024;
 const reader_MOST_ROUNDS = 3;
 const PING_BYTES = 1024 * 1024;
@@ -63394,7 +63695,7 @@ function createReader(send, base, quote) {
             url: new URL(`/v2/${repository}/manifests/${reference}`, base),
             headers: { accept: MANIFEST_ACCEPT, ...(isContent ? {} : FRESH) },
             scope: pull(repository),
-            maxBytes: MANIFEST_BYTES,
+            maxBytes: reader_MANIFEST_BYTES,
         });
         if (!isDigest(reference)) {
             expectFresh(response, `read ${repository}:${reference}`);
@@ -63563,7 +63864,7 @@ class NoReferrersApi extends Error {
 function createWriter(send, base, quote) {
     return {
         async deleteManifest(repository, digest, options = {}) {
-            const { isLate, what = `delete ${repository}@${digest}` } = options;
+            const { isLate, isHere, what = `delete ${repository}@${digest}` } = options;
             // Distribution's own challenge asks for `delete` alone; others want `pull` beside it.
             const scope = `repository:${repository}:pull,delete`;
             const response = await send({
@@ -63573,15 +63874,17 @@ function createWriter(send, base, quote) {
                 maxBytes: 1024 * 1024,
                 ...(isLate === undefined ? {} : { isLate }),
             });
-            // 202 by the spec; 200 and 204 are seen elsewhere. A page is the answer of something in between.
-            const isPage = mediaTypeOf(response.headers['content-type']) === 'text/html';
-            if ([200, 202, 204].includes(response.status) && !isPage) {
+            // 202 by the spec; 200 and 204 are seen elsewhere.
+            if (isSuccess(response, 200, 202, 204)) {
                 return 'deleted';
             }
+            const doing = { what, scope, deletes: true };
             if (saysUnknown(response)) {
+                if (isHere === true && errorOf(response)?.code === 'NAME_UNKNOWN') {
+                    throw new RegistryError('hidden', refusal(response, doing, quote).message);
+                }
                 return 'gone';
             }
-            const doing = { what, scope, deletes: true };
             throw refusal(response, doing, quote);
         },
     };
@@ -63598,25 +63901,34 @@ function createWriter(send, base, quote) {
 
 /** Answers that hold for every repository; what an account may do can differ between them. */
 const EVERYWHERE = ['deletes-off', 'read-only'];
+/** So many repositories are asked, where the first answers say nothing. */
+const MOST_ASKED = 3;
 /**
- * Sends one DELETE for a digest that no manifest has.
+ * Sends one DELETE for a digest that no manifest has. Where the registry denies the repository itself, that says
+ * nothing of deletes, and the next one is asked: some registries hide missing rights behind a 404.
  *
+ * @param repositories that were read, and in which something is to be deleted
  * @returns why the registry takes no deletes; `undefined` when it does, or did not say
  */
-async function probeDeletes(writer, repository) {
-    try {
-        // The digest itself would only be looked for, in vain.
-        const what = `delete a manifest (asked in ${repository}, with a digest that no manifest has)`;
-        await writer.deleteManifest(repository, digestOf((0,external_node_crypto_.randomBytes)(32)), { what });
-        return undefined;
-    }
-    catch (error) {
-        if (!(error instanceof RequestFailure)) {
-            throw error;
+async function probeDeletes(writer, repositories) {
+    for (const repository of repositories.slice(0, MOST_ASKED)) {
+        try {
+            // The digest itself would only be looked for, in vain.
+            const what = `delete a manifest (asked in ${repository}, with a digest that no manifest has)`;
+            await writer.deleteManifest(repository, digestOf((0,external_node_crypto_.randomBytes)(32)), { what, isHere: true });
+            return undefined;
         }
-        const isFinal = error instanceof RegistryError && EVERYWHERE.includes(error.kind);
-        return isFinal ? error.message : undefined;
+        catch (error) {
+            if (!(error instanceof RequestFailure)) {
+                throw error;
+            }
+            const kind = error instanceof RegistryError ? error.kind : undefined;
+            if (kind !== 'hidden') {
+                return kind !== undefined && EVERYWHERE.includes(kind) ? error.message : undefined;
+            }
+        }
     }
+    return undefined;
 }
 /**
  * What can be known without a DELETE.
@@ -63662,9 +63974,9 @@ async function refuseDeletes(surveys, first, { maxDeletes, dryRun, transport, wr
         };
         await pMap(left, ask, { concurrency });
     }
-    else if (left[0] !== undefined && !stop.aborted) {
+    else if (left.length > 0 && !stop.aborted) {
         // Before the first delete, and not in the middle of them.
-        const why = await probeDeletes(writer, left[0]);
+        const why = await probeDeletes(writer, left);
         if (why !== undefined) {
             left.forEach((repository) => refusals.set(repository, { kind: 'no-deletes', why }));
         }
@@ -63775,6 +64087,7 @@ function pastOf({ records }) {
 
 
 
+
 /**
  * Cleans one registry.
  *
@@ -63862,6 +64175,8 @@ async function runStages(settings, { intake, approval, pinned }, { transport, pr
         ...options,
         writer,
         pusher: createPusher(send, registry, quote),
+        // What was deleted is still confirmed when the run was told to stop: otherwise nobody would know.
+        isThere: createPresence(closing(send), registry, quote),
         save: (manifests) => backup.save(manifests.map((each) => ({ ...each, registry: registry.origin, savedAt: clock.now() }))),
         verify,
         clock,

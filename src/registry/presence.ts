@@ -4,7 +4,7 @@
  */
 import type { HttpRequest, Send } from '../http/message.js';
 import type { Digest } from '../oci/digest.js';
-import { mediaTypeOf } from '../oci/manifest.js';
+import { mediaTypeOf } from '../oci/media-types.js';
 import { MANIFEST_ACCEPT } from '../oci/media-types.js';
 import { refusal, saysUnknown } from './answer.js';
 import { isSuccess } from './success.js';

@@ -2,7 +2,7 @@
 import * as v from 'valibot';
 
 import type { HttpResponse } from '../http/message.js';
-import { mediaTypeOf } from '../oci/manifest.js';
+import { mediaTypeOf } from '../oci/media-types.js';
 import { jsonOf } from './answer.js';
 
 /** Bytes: enough to see whether a body is a page. */
