@@ -15,12 +15,14 @@ import { sweepRepository, type SweepOptions } from './cleanup/sweep.js';
 import type { Clock } from './http/clock.js';
 import { closing } from './http/stop.js';
 import type { Transport } from './http/transport.js';
+import { entryTagPrefix } from './ledger/artifact.js';
 import { withoutEntries } from './ledger/hiding.js';
 import { openLedger } from './ledger/ledger.js';
 import { observeSweep } from './ledger/observation.js';
 import type { Digest } from './oci/digest.js';
 import { unmatched } from './protection/protection.js';
 import { chooseApproved, chooseRepositories } from './registry/choice.js';
+import { createPresence } from './registry/presence.js';
 import { createPusher } from './registry/pusher.js';
 import { createReader } from './registry/reader.js';
 import { createWriter } from './registry/writer.js';
@@ -139,7 +141,7 @@ export async function runStages(
       ...(approval?.repositories.get(repository) ?? []),
     ]);
   progress.begin('Reading tags and manifests');
-  const { surveys, settled, unread, ...looked } = await surveyAll(chosen, {
+  const { surveys, settled, vanished, unread, ...looked } = await surveyAll(chosen, {
     survey: options,
     candidates,
     ledger,
@@ -148,6 +150,7 @@ export async function runStages(
     contain,
     stop,
   });
+  vanished.forEach((repository) => failures.push(whyVanished(repository, ledgerRepository ?? '')));
   if (unread > 0) {
     failures.push(
       `the run was told to stop (${String(stop.reason)}) before it came to ${unread} of ${chosen.length} ` +
@@ -170,6 +173,8 @@ export async function runStages(
     ...options,
     writer,
     pusher: createPusher(send, registry, quote),
+    // What was deleted is still confirmed when the run was told to stop: otherwise nobody would know.
+    isThere: createPresence(closing(send), registry, quote),
     save: (manifests) =>
       backup.save(
         manifests.map((each) => ({ ...each, registry: registry.origin, savedAt: clock.now() })),
@@ -275,9 +280,20 @@ function repositoryRun(
   const refusal = by.refusals.get(repository);
   const approved = by.approval?.repositories.get(repository);
   const isEmpty = inventory.tags.size + inventory.manifests.size + inventory.gaps.length === 0;
-  const warnings = isEmpty
-    ? ['it has no tags, and none of the digests named for it exists. Is its name right?']
-    : [];
+  const warnings = [
+    ...(isEmpty
+      ? ['it has no tags, and none of the digests named for it exists. Is its name right?']
+      : []),
+    ...plan.keep.flatMap(({ digest, reason }) =>
+      reason.kind === 'narrowed'
+        ? [
+            `the tag ${reason.tag} pointed at ${digest} and now points at ${reason.part}, a part of it, so the whole is ` +
+              'kept. A proxy that ignores `Accept` answers so: let it pass requests under `/v2/` through unchanged. If ' +
+              'the tag was moved on purpose, delete the manifest by hand',
+          ]
+        : [],
+    ),
+  ];
   return {
     inventory,
     plan,
@@ -286,6 +302,14 @@ function repositoryRun(
     ...(approved === undefined ? {} : { approved }),
     warnings,
   };
+}
+
+function whyVanished(repository: string, ledger: string): string {
+  return (
+    `${repository}: an earlier run saw manifests there, and now the registry shows none of them and no tag. May these ` +
+    'credentials still read it? The ledger keeps what it remembers. If the repository was emptied on purpose, delete ' +
+    `the tag \`${entryTagPrefix(repository)}…\` in ${ledger}`
+  );
 }
 
 /** How many digests are named for other repositories than these. */

@@ -1,6 +1,7 @@
 /** Manifests that are layers as well, or are only mentioned: as Distribution 2.8 answers, and registries unlike it. */
 import { afterEach, describe, expect, it } from '@jest/globals';
 
+import { makePlan } from '../../src/cleanup/plan.js';
 import { OCI_INDEX } from '../../src/oci/media-types.js';
 import {
   buildCache,
@@ -8,13 +9,14 @@ import {
   digestTag,
   image,
   index,
+  manifest,
   opaque,
   referrer,
   type Content,
 } from '../registries/build.js';
 import { linkBlob } from '../registries/memory/state.js';
 import { errorAnswer, stopClients, when } from '../registry/client.js';
-import { fates } from './inventories.js';
+import { fates, inventoryOf, policy } from './inventories.js';
 import { APP, remembered, startScene } from './looking.js';
 
 afterEach(stopClients);
@@ -243,4 +245,13 @@ describe('what is only mentioned', () => {
     expect(inventory.absent).toEqual(new Set([lost.digest]));
     expect(inventory.sources.get(lost.digest)).toBe('child');
   });
+});
+
+it('a manifest that a kept artifact has as a layer stays because of that', () => {
+  const artifact = manifest({
+    config: { mediaType: 'application/vnd.oci.empty.v1+json', bytes: Buffer.from('{}') },
+    layers: [{ mediaType: 'application/octet-stream', bytes: old.bytes }],
+  });
+  const plan = makePlan(inventoryOf({ tags: { v1: artifact }, untagged: [old, other] }), policy());
+  expect(fates(plan, { old, other })).toEqual({ old: 'keep: blob', other: 'delete: unreachable' });
 });

@@ -223,7 +223,62 @@ describe('bytes that are no entry', () => {
     // 401 MiB in 0.4 MB: a gzip file may have many members, and these are all the same.
     const member = gzipSync(Buffer.alloc(1024 * 1024), { level: 9 });
     const bomb = Buffer.concat(Array.from({ length: 401 }, () => member));
-    expect(await mistakeIn(bomb)).toMatch(/can not be unpacked/);
+    expect(await mistakeIn(bomb)).toMatch(/not in the form of an entry/);
+  });
+
+  it('a record that is larger than one can be', async () => {
+    const body = ' '.repeat(26 * 1024 * 1024);
+    expect(await mistakeIn(forged(a.digest, OCI_MANIFEST, body))).toMatch(
+      /holds a record that is larger than one can be/,
+    );
+  });
+
+  it('more than an entry can be, record by record', async () => {
+    const { manifests, ...rest } = await stored();
+    const later = ' '.repeat(24 * 1024 * 1024);
+    const records = Array.from({ length: 17 }, (_, n) => {
+      const { bytes, digest } = image(String(n));
+      const record = { ...manifests[0], digest, body: bytes.toString() };
+      return gzipSync(`${n === 0 ? '' : ','}${JSON.stringify({ ...record, later })}`, { level: 1 });
+    });
+    const head = gzipSync(`${JSON.stringify(rest).slice(0, -1)},"manifests":[`);
+    const bytes = Buffer.concat([head, ...records, gzipSync(']}')]);
+    expect(await mistakeIn(bytes)).toMatch(/it is larger than an entry can be/);
+  });
+
+  it.each<[string, (entry: Written) => string, RegExp]>([
+    ['empty lists', () => `[${'[],'.repeat(100_000)}[]]`, /not in the form/],
+    ['empty objects', () => `[${'{},'.repeat(100_000)}{}]`, /not in the form/],
+    ['lists in lists', () => `[${'['.repeat(100_000)}${']'.repeat(100_000)}]`, /not in the form/],
+    ['blanks', () => `[${' '.repeat(100_000)}]`, /not in the form/],
+    [
+      'a record of many fields',
+      ({ manifests }) => JSON.stringify([{ ...manifests[0], later: Array(2000).fill(0) }]),
+      /holds a record/,
+    ],
+    [
+      'a record twice',
+      ({ manifests }) => JSON.stringify([...manifests, manifests[0]]),
+      /two records of one manifest/,
+    ],
+    ['a number for a record', () => '[0]', /not in the form/],
+    ['no JSON', () => '[{digest}]', /can not be unpacked/],
+  ])('with manifests that are %s', async (_, manifests, message) => {
+    const { manifests: _known, ...rest } = await stored();
+    const text = JSON.stringify(rest).slice(0, -1);
+    expect(await mistakeIn(gzipSync(`${text},"manifests":${manifests(await stored())}}`))).toMatch(
+      message,
+    );
+  });
+
+  it('with records in another list than that of the manifests', async () => {
+    const entry = await stored();
+    expect(await mistakeIn(packed({ ...entry, later: entry.manifests }))).toMatch(
+      /two records of one manifest/,
+    );
+    expect(await mistakeIn(packed({ ...entry, manifests: [], later: entry.manifests }))).toMatch(
+      /not in the form of an entry/,
+    );
   });
 
   it.each([[null], [1], ['text'], [[]], [{}], [[{}]]])(

@@ -1,6 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 
 import { factsOf } from '../../src/oci/image-config.js';
+import { JsonLimitError } from '../../src/oci/json.js';
 
 const json = (value: unknown) => Buffer.from(JSON.stringify(value));
 
@@ -48,5 +49,10 @@ describe('factsOf', () => {
     ['a text', json('config')],
   ])('proves nothing: %s', (_, bytes) => {
     expect(factsOf(bytes)).toEqual({});
+  });
+
+  it('but one that holds more than any config does is an error', () => {
+    const history = `{"history":[${Array(125_001).fill('{}').join(',')}]}`;
+    expect(() => factsOf(Buffer.from(history))).toThrow(JsonLimitError);
   });
 });

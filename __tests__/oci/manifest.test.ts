@@ -1,7 +1,12 @@
 import { describe, expect, it } from '@jest/globals';
 
 import { digestOf, type Digest } from '../../src/oci/digest.js';
-import { ManifestError, parseManifest, type Manifest } from '../../src/oci/manifest.js';
+import {
+  ManifestError,
+  parseManifest,
+  readManifest,
+  type Manifest,
+} from '../../src/oci/manifest.js';
 import {
   DOCKER_LIST,
   DOCKER_MANIFEST,
@@ -57,13 +62,12 @@ describe('images', () => {
     expect(parsed(content)).toMatchObject({ kind: 'image', mediaType });
   });
 
-  it('tells its subject, artifact type and annotations', () => {
+  it('tells its subject and artifact type', () => {
     const subject = image('app');
     expect(parsed(referrer('sbom', subject))).toMatchObject({
       kind: 'image',
       subject: subject.digest,
       artifactType: 'application/spdx+json',
-      annotations: { 'org.opencontainers.image.created': '2020-01-02T03:04:05Z' },
     });
   });
 
@@ -200,13 +204,12 @@ describe('indexes', () => {
     });
   });
 
-  it('may have a subject, an artifact type and annotations', () => {
+  it('may have a subject and an artifact type', () => {
     const subject = image('app');
-    const list = index([], { subject, artifactType: 'x/y', annotations: { a: 'b' } });
+    const list = index([], { subject, artifactType: 'x/y' });
     expect(parsed(list)).toMatchObject({
       subject: subject.digest,
       artifactType: 'x/y',
-      annotations: { a: 'b' },
     });
   });
 });
@@ -276,6 +279,131 @@ describe('unknown manifests protect what they mention', () => {
   it('does not mention itself', () => {
     const bytes = Buffer.from(JSON.stringify({ a: mentioned }));
     expect(parseManifest(bytes, 'a/b', mentioned)).toMatchObject({ mentions: [] });
+  });
+});
+
+describe('where the Content-Type tells nothing', () => {
+  const layers = [{ mediaType: LAYER, digest: d('layer'), size: 1 }];
+  const read = (body: object, contentType: string | undefined) => {
+    const bytes = Buffer.from(JSON.stringify(body));
+    return readManifest(bytes, contentType, digestOf(bytes));
+  };
+  const silent = [
+    undefined,
+    '',
+    'not a type',
+    'application/octet-stream',
+    'binary/octet-stream',
+    'text/plain; charset=utf-8',
+    'Application/JSON',
+  ];
+
+  it.each(silent)('the body says its type: %j', (contentType) => {
+    const one = { schemaVersion: 2, mediaType: DOCKER_MANIFEST.toUpperCase(), config, layers };
+    expect(read(one, contentType)).toMatchObject({
+      manifest: { kind: 'image', mediaType: DOCKER_MANIFEST, layers },
+      saysItsType: true,
+      isUntyped: true,
+    });
+    expect(read({ mediaType: DOCKER_LIST, manifests: [child] }, contentType)).toMatchObject({
+      manifest: { kind: 'index', mediaType: DOCKER_LIST, children: [child] },
+      saysItsType: true,
+      isUntyped: true,
+    });
+  });
+
+  it.each(silent)('or shows it by its shape: %j', (contentType) => {
+    expect(read({ schemaVersion: 2, config, layers }, contentType)).toMatchObject({
+      manifest: { kind: 'image', mediaType: OCI_MANIFEST },
+      saysItsType: false,
+      isUntyped: true,
+    });
+    expect(
+      read({ schemaVersion: 2, mediaType: '', manifests: [child] }, contentType),
+    ).toMatchObject({
+      manifest: { kind: 'index', mediaType: OCI_INDEX },
+      saysItsType: false,
+      isUntyped: true,
+    });
+  });
+
+  it.each<[string, object, string]>([
+    ['says an unknown type', { mediaType: 'a/b', manifests: [child] }, 'a/b'],
+    ['says what is no type', { mediaType: 'an index', manifests: [child] }, 'application/json'],
+    ['says no text', { mediaType: 2, manifests: [child] }, 'application/json'],
+    ['is an image and an index', { config, layers, manifests: [child] }, OCI_INDEX],
+    [
+      'says another type than its shape',
+      { mediaType: OCI_MANIFEST, manifests: [child] },
+      OCI_MANIFEST,
+    ],
+    ['has no list of layers', { config, a: child.digest }, 'application/json'],
+    ['has no config', { layers: [child] }, 'application/json'],
+    ['is of no known version', { schemaVersion: 3, manifests: [child] }, 'application/json'],
+  ])('and a body that %s stays unknown', (_, body, mediaType) => {
+    expect(read({ schemaVersion: 2, ...body }, 'application/json')).toMatchObject({
+      manifest: { kind: 'unknown', mediaType, mentions: expect.arrayContaining([child.digest]) },
+      isUntyped: true,
+    });
+  });
+
+  it('but a type that it says counts', () => {
+    const body = { schemaVersion: 2, mediaType: OCI_INDEX, manifests: [child] };
+    expect(read(body, 'application/vnd.future.v1+json')).toMatchObject({
+      manifest: { kind: 'unknown', mediaType: 'application/vnd.future.v1+json' },
+      saysItsType: false,
+      isUntyped: false,
+    });
+    expect(read(body, `${OCI_INDEX}; a=b`)).toMatchObject({
+      manifest: { kind: 'index' },
+      saysItsType: true,
+      isUntyped: false,
+    });
+  });
+
+  it('and schema 1 is known by the type in its body', () => {
+    const mediaType = 'application/vnd.docker.distribution.manifest.v1+prettyjws';
+    expect(() => read({ mediaType }, undefined)).toThrow('schema 1');
+  });
+});
+
+describe('more than any manifest holds', () => {
+  const values = (count: number) => `{"a":[${Array(count).fill('{}').join(',')}]}`;
+
+  it.each<[string, string, string]>([
+    ['values', values(125_001), 'holds more than 250,000 values, which no tool makes'],
+    [
+      'levels',
+      `{"a":${'['.repeat(1000)}${']'.repeat(1000)}}`,
+      'is nested deeper than 1,000 levels',
+    ],
+    [
+      'entries',
+      `{"manifests":[${Array(30_001).fill('{"digest":"x"}').join(',')}]}`,
+      'it has more than 30000 entries, which no tool makes',
+    ],
+  ])('%s', (_, text, message) => {
+    expect(() => parse(text, OCI_INDEX)).toThrow(ManifestError);
+    expect(() => parse(text, OCI_INDEX)).toThrow(message);
+  });
+
+  it('layers', () => {
+    const layers = Array(30_001).fill({ mediaType: LAYER, digest: 'x' });
+    expect(() => parse({ config, layers })).toThrow('it has more than 30000 layers');
+  });
+
+  it('but not what stands in a string', () => {
+    expect(parse({ config, a: '[{",'.repeat(250_000) })).toMatchObject({ kind: 'image' });
+    expect(parse(values(124_998), 'a/b')).toMatchObject({ kind: 'unknown' });
+  });
+
+  it('and what it mentions does not hold the whole text in memory', () => {
+    const text = JSON.stringify({ a: d('a'), b: 'x'.repeat(2 * 1024 * 1024) });
+    const bytes = Buffer.from(text);
+    const before = process.memoryUsage().heapUsed;
+    const kept = Array.from({ length: 100 }, () => parseManifest(bytes, 'a/b', d('b')));
+    expect(process.memoryUsage().heapUsed - before).toBeLessThan(200 * 1024 * 1024);
+    expect(kept).toHaveLength(100);
   });
 });
 

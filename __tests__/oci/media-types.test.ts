@@ -9,7 +9,6 @@ import {
   isIndexType,
   isManifestType,
   isPlainlyBlobType,
-  isSameType,
   isSchema1Type,
   MANIFEST_ACCEPT,
   mediaTypeOf,
@@ -73,15 +72,6 @@ describe('media types', () => {
     [`${'a'.repeat(200)}/b`, ''],
   ])('%j is compared as %j', (text, expected) => {
     expect(mediaTypeOf(text)).toBe(expected);
-  });
-
-  it.each([
-    ['a/B; c=d', 'A/b', true],
-    ['a/b', 'a/c', false],
-    ['', '', false],
-    ['no type', 'no type', false],
-  ])('%j and %j are the same: %j', (a, b, expected) => {
-    expect(isSameType(a, b)).toBe(expected);
   });
 });
 

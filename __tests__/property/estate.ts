@@ -17,6 +17,7 @@ import {
   type Family,
 } from '../registries/build.js';
 import { linkBlob, repositoryOf, setTag, type RegistryState } from '../registries/memory/state.js';
+import { seed } from '../registries/push.js';
 
 /** Epoch milliseconds: the time of every run in these tests. */
 export const NOW = Date.UTC(2026, 0, 1);
@@ -175,11 +176,16 @@ export function put(state: RegistryState, repository: string, content: Content):
   repositoryOf(state, repository).manifests.set(digest, { mediaType, bytes });
 }
 
+/** Tagged in every repository, and part of no estate: one without any ordinary tag is refused as a whole. */
+export const ANCHOR = image('what is always tagged');
+export const ANCHOR_TAG = 'anchor';
+
 /** The estate as the registry has it at the beginning. */
 export function settle(state: RegistryState, repository: string, built: Built): void {
   const target = repositoryOf(state, repository);
   target.everTagged = true;
   target.everLayered = true;
+  seed(state, repository, ANCHOR, ANCHOR_TAG);
   built.estate.nodes.forEach((node, id) => {
     if (node.present) {
       put(state, repository, at(built.contents, id));
@@ -228,6 +234,7 @@ export function inventoryOf(built: Built): Inventory {
     sources: new Map([...manifests.keys(), ...absent].map((digest) => [digest, 'input'])),
     facts,
     past: new Map(),
+    formerTags: new Map(),
     gaps: [],
   };
 }

@@ -29,7 +29,13 @@ describe('readPages', () => {
     const { send, requests } = server(() => ({ body: 'abc' }));
     expect(await readPages(send, FIRST, 'scope', letters)).toEqual(['a', 'b', 'c']);
     expect(requests).toEqual([
-      { method: 'GET', url: FIRST, scope: 'scope', maxBytes: expect.any(Number) },
+      {
+        method: 'GET',
+        url: FIRST,
+        headers: { 'cache-control': 'no-cache' },
+        scope: 'scope',
+        maxBytes: expect.any(Number),
+      },
     ]);
   });
 

@@ -66,6 +66,7 @@ const REASONS: readonly KeepReason[] = [
   { kind: 'blob', of: d('s') },
   { kind: 'layer' },
   { kind: 'protected', by: [PROTECT], blob: d('s') },
+  { kind: 'narrowed', tag: 'v1', part: d('part') },
 ];
 
 const REFUSALS: readonly Refusal[] = [

@@ -546,7 +546,7 @@ function hugeRun(orphans: number, text = EVIL, repositories = 3_000): Run {
   const manifests: Manifest[] = names.map((name, at) =>
     at % 3 === 0
       ? index(name, [child(`${name} child`, { platform: { os: text, architecture: text } })])
-      : image(name, [blob(name, 10, text)], { artifactType: text, annotations: { [text]: text } }),
+      : image(name, [blob(name, 10, text)], { artifactType: text }),
   );
   const failed = names.filter((_, at) => at % 5 === 0).map(d);
   const large: RepositoryRun = {

@@ -71,7 +71,7 @@ export function parseIndexLine(text: string): ReadLine {
   } catch {
     return { kind: 'cut-off' };
   }
-  const parsed = v.safeParse(Line, line);
+  const parsed = v.safeParse(Line, line, { abortEarly: true });
   if (!parsed.success) {
     return { kind: 'unknown' };
   }

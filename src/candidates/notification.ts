@@ -37,7 +37,7 @@ export function readNotification(value: unknown): Notified | undefined {
   const manifests: { repository: string; digest: Digest }[] = [];
   let complete = true;
   for (const event of events) {
-    const parsed = v.safeParse(EventSchema, event);
+    const parsed = v.safeParse(EventSchema, event, { abortEarly: true });
     if (!parsed.success) {
       complete = false;
       continue;

@@ -64,7 +64,7 @@ export function readApproval(text: string, registry: string): Approval {
   } catch {
     throw refused('the file is no JSON');
   }
-  const document = v.safeParse(Document, body);
+  const document = v.safeParse(Document, body, { abortEarly: true });
   if (!document.success) {
     throw refused('the file is no plan of this action');
   }
@@ -74,7 +74,7 @@ export function readApproval(text: string, registry: string): Approval {
       `the plan is of version ${planVersion}, and this action understands version ${PLAN_VERSION}`,
     );
   }
-  const plan = v.safeParse(Plan, body);
+  const plan = v.safeParse(Plan, body, { abortEarly: true });
   if (!plan.success) {
     const [issue] = plan.issues;
     throw refused(

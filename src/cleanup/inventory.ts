@@ -28,7 +28,7 @@ export type Source =
   | 'mentioned';
 
 /** What earlier runs saw of a manifest that is, or was, in this repository. */
-export type Past = Pick<LedgerRecord, 'firstSeen' | 'everInUse' | 'status' | 'since'>;
+export type Past = Pick<LedgerRecord, 'firstSeen' | 'everInUse' | 'status' | 'since' | 'tags'>;
 
 export interface Inventory {
   readonly repository: string;
@@ -53,18 +53,7 @@ export interface Inventory {
   readonly past: ReadonlyMap<Digest, Past>;
   /** of possible orphans that nothing in the repository names: whether it has them as layers or configs, too */
   readonly links?: ReadonlyMap<Digest, boolean>;
+  /** all tags that earlier runs, and an earlier look of this run, saw point at a manifest */
+  readonly formerTags: ReadonlyMap<Digest, ReadonlySet<string>>;
   readonly gaps: readonly Gap[];
 }
-
-/** What is known of a repository before it is looked at. A manifest can't change, but it can be gone. */
-export interface Known {
-  readonly manifests: ReadonlyMap<Digest, Manifest>;
-  readonly past: ReadonlyMap<Digest, Past>;
-  /** given when the manifests were seen in this very run: then they are not asked for again */
-  readonly earlier?: Pick<Inventory, 'tags' | 'facts' | 'links'> & {
-    /** of the past, what was deleted since: not asked for unless something names it */
-    readonly gone?: ReadonlySet<Digest>;
-  };
-}
-
-export const NOTHING: Known = { manifests: new Map(), past: new Map() };

@@ -7,12 +7,12 @@ import { RegistryError } from '../registry/answer.js';
 import type { ManifestAnswer, RegistryReader } from '../registry/reader.js';
 import type { Attempts } from './attempts.js';
 import type { Inventory, Source } from './inventory.js';
-import { namedBy } from './naming.js';
+import { namedBy } from './names.js';
 import type { Plan } from './plan.js';
 
 /**
  * The orphans of which only the ledger or an input says that they are manifests: no tag, index, subject or list of
- * referrers names them, and no run saw them in use. What a manifest says of its own subject does not speak for it.
+ * referrers names them, and no run saw them in use. Not those that were asked for before. What a manifest says of its own subject does not speak for it.
  */
 export function perhapsLayers(inventory: Inventory, { orphans }: Plan): Digest[] {
   const vouched = new Set([
@@ -22,7 +22,8 @@ export function perhapsLayers(inventory: Inventory, { orphans }: Plan): Digest[]
   ]);
   return orphans
     .map(({ digest }) => digest)
-    .filter((digest) => !vouched.has(digest) && inventory.past.get(digest)?.everInUse !== true);
+    .filter((digest) => !vouched.has(digest) && inventory.past.get(digest)?.everInUse !== true)
+    .filter((digest) => inventory.links?.has(digest) !== true);
 }
 
 const MOST_CONTROLS = 3;
@@ -57,17 +58,15 @@ export interface Asking {
  * there as blobs, some more questions tell a registry that has every manifest as a blob (olareg), and loses none of
  * them by a delete.
  *
- * @param before what was asked before
  * @returns what is known then; a question that could not be answered is a gap
  */
 export async function readLinks(
   unasked: readonly Digest[],
-  before: ReadonlyMap<Digest, boolean>,
   inventory: Inventory,
   { reader, attempts }: Asking,
 ): Promise<Map<Digest, boolean>> {
   const { repository } = inventory;
-  const links = new Map(before);
+  const links = new Map(inventory.links);
   if (unasked.length === 0) {
     return links;
   }
@@ -105,7 +104,7 @@ export async function readLinks(
  *
  * @returns `blob` when the registry can't serve it as a manifest, and has it as a layer or config
  */
-export async function readUnlessBlob(
+async function readUnlessBlob(
   reader: Pick<RegistryReader, 'hasBlob' | 'manifest'>,
   repository: string,
   digest: Digest,
@@ -121,5 +120,17 @@ export async function readUnlessBlob(
   }
 }
 
-/** Sources that don't say that it is a manifest: it may be a layer or config. */
-export const VAGUE: ReadonlySet<Source> = new Set<Source>(['input', 'protected', 'mentioned']);
+/** Sources that don't say that it is a manifest: it may be a layer or config, and that is no gap. */
+const VAGUE: ReadonlySet<Source> = new Set<Source>(['input', 'protected', 'mentioned']);
+
+/** Reads what one of these sources names. */
+export function readAs(
+  source: Source,
+  reader: Asking['reader'],
+  repository: string,
+  digest: Digest,
+): ReturnType<typeof readUnlessBlob> {
+  return VAGUE.has(source)
+    ? readUnlessBlob(reader, repository, digest)
+    : reader.manifest(repository, digest);
+}

@@ -4,7 +4,7 @@
 import { isDigest, type Digest } from '../oci/digest.js';
 import type { Manifest } from '../oci/manifest.js';
 import { isPlainlyBlobType } from '../oci/media-types.js';
-import type { Inventory, Source } from './inventory.js';
+import type { Inventory } from './inventory.js';
 
 /** The config and layers of an image, and those that an index lists, as old build caches do. */
 export function blobsOf(manifest: Manifest): Digest[] {
@@ -37,26 +37,6 @@ export function perhapsManifests(manifest: Manifest): readonly Digest[] {
     case 'image':
       return [];
   }
-}
-
-/** A digest, and what says that it is a manifest's. */
-export interface Found {
-  readonly digest: Digest;
-  readonly source: Source;
-}
-
-/** The manifests that this one's body names. */
-export function namedBy(manifest: Manifest): Found[] {
-  if (manifest.kind === 'unknown') {
-    return [];
-  }
-  const children: Found[] =
-    manifest.kind === 'index'
-      ? manifest.children.map(({ digest }) => ({ digest, source: 'child' }))
-      : [];
-  return manifest.subject === undefined
-    ? children
-    : [...children, { digest: manifest.subject, source: 'subject' }];
 }
 
 /** The manifests that the repository was found to have as layers or configs as well. */

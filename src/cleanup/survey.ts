@@ -3,33 +3,26 @@
  * and never a silent absence.
  */
 import type { Digest } from '../oci/digest.js';
-import type { ImageManifest, Manifest } from '../oci/manifest.js';
-import { parseDigestTag } from '../oci/reference.js';
+import type { Manifest } from '../oci/manifest.js';
 import { protectionIn, someOf } from '../protection/protection.js';
-import type { ManifestAnswer, RegistryReader } from '../registry/reader.js';
-import { createAttempts, type Attempts, type Progress } from './attempts.js';
-import { NOTHING, type ImageFacts, type Inventory, type Known, type Source } from './inventory.js';
-import { perhapsLayers, readLinks, readUnlessBlob, VAGUE } from './layer-links.js';
-import { mentionOf, namedBy, perhapsManifests, type Found } from './naming.js';
-import { makePlan, unknownAges, type Plan, type Policy } from './plan.js';
+import type { ManifestAnswer } from '../registry/reader.js';
+import { createAttempts, type Attempts } from './attempts.js';
+import { collectTags, type FormerTags } from './former-tags.js';
+import type { ImageFacts, Inventory, Source } from './inventory.js';
+import { NOTHING_KNOWN, type Known } from './known.js';
+import { perhapsLayers, readAs, readLinks } from './layer-links.js';
+import { mentionOf, perhapsManifests } from './naming.js';
+import { makePlan, unknownAges, type Plan } from './plan.js';
+import { namedBy, namedByTags, type Found } from './names.js';
+import { createReferrerQuestions, type ReferrerQuestions } from './referrer-questions.js';
 import { createSharing } from './sharing.js';
+import type { Survey, SurveyOptions } from './survey-types.js';
+import { readTag } from './tag.js';
 
 export type { Progress } from './attempts.js';
-export type { Known } from './inventory.js';
+export type { Known } from './known.js';
 
-export interface SurveyOptions {
-  readonly reader: RegistryReader;
-  readonly policy: Policy;
-  readonly concurrency: number;
-  readonly progress: Progress;
-}
-
-export interface Survey {
-  readonly inventory: Inventory;
-  readonly plan: Plan;
-  /** the bytes, as text, of the manifests that were fetched */
-  readonly bodies: ReadonlyMap<Digest, string>;
-}
+export type { Survey, SurveyOptions } from './survey-types.js';
 
 /**
  * Reads a repository until nothing new appears: its tags, the candidates, and every manifest that one
@@ -45,7 +38,7 @@ export async function surveyRepository(
   repository: string,
   candidates: Iterable<Digest>,
   options: SurveyOptions,
-  known: Known = NOTHING,
+  known: Known = NOTHING_KNOWN,
 ): Promise<Survey> {
   const reading = new Reading(repository, options, known);
   await reading.readTags();
@@ -69,13 +62,15 @@ class Reading {
   readonly #manifests = new Map<Digest, Manifest>();
   readonly #absent = new Set<Digest>();
   readonly #brokenTags: string[] = [];
+  /** resolved by HEAD alone, and remembered elsewhere */
+  readonly #unconfirmedTags = new Set<string>();
+  readonly #formerTags: FormerTags;
   readonly #sources = new Map<Digest, Source>();
   readonly #facts: Map<Digest, ImageFacts>;
   readonly #attempts: Attempts;
   /** asked for by digest: nothing is asked for twice, whatever came of it */
   readonly #begun = new Set<Digest>();
-  readonly #askedForReferrers = new Set<Digest>();
-  readonly #referrers = new Map<Digest, readonly Digest[]>();
+  readonly #referrers: ReferrerQuestions;
   #hasFoundProtected = false;
   /** what only may be a manifest of this repository, and is not there as one */
   readonly #elsewhere = new Set<Digest>();
@@ -84,8 +79,6 @@ class Reading {
   readonly #presumed = new Set<Digest>();
   readonly bodies = new Map<Digest, string>();
   readonly #share = createSharing();
-  /** until an answer says otherwise: to this look at this repository alone */
-  #hasReferrersApi = true;
 
   constructor(repository: string, options: SurveyOptions, known: Known) {
     this.#repository = repository;
@@ -93,7 +86,9 @@ class Reading {
     this.#known = known;
     this.#facts = new Map(known.earlier?.facts);
     this.#links = new Map(known.earlier?.links);
+    this.#formerTags = collectTags(known.past, known.earlier?.tags);
     this.#attempts = createAttempts(options);
+    this.#referrers = createReferrerQuestions(options.reader, repository, this.#attempts);
   }
 
   inventory(): Inventory {
@@ -103,11 +98,12 @@ class Reading {
       manifests: new Map(this.#manifests),
       absent: new Set(this.#absent),
       brokenTags: [...this.#brokenTags].sort(),
-      referrers: new Map(this.#referrers),
+      referrers: new Map(this.#referrers.answers),
       sources: new Map(this.#sources),
       facts: new Map(this.#facts),
       past: this.#known.past,
       links: this.#links,
+      formerTags: this.#formerTags.byManifest,
       gaps: this.#attempts.gaps(),
     };
   }
@@ -121,28 +117,33 @@ class Reading {
       (tag) => `tag ${tag}`,
       (tag) => this.#readTag(tag),
     );
-    const named = [...this.#tags.keys(), ...this.#brokenTags].map(
-      (tag) => parseDigestTag(tag)?.names,
-    );
     await this.follow([
       ...[...this.#manifests.values()].flatMap(namedBy),
-      ...named
-        .filter((digest) => digest !== undefined)
-        .map((digest) => ({ digest, source: 'digest-tag' }) as const),
+      ...namedByTags([...this.#tags.keys(), ...this.#brokenTags]),
     ]);
   }
 
   async #readTag(tag: string): Promise<void> {
     const { reader } = this.#options;
     const { manifests, earlier } = this.#known;
-    // A tag that an earlier look of this run did not see is new, and so is what it points at.
-    const isLikelyKnown = manifests.size > 0 && earlier?.tags.has(tag) !== false;
-    const digest = isLikelyKnown ? await reader.resolve(this.#repository, tag) : undefined;
+    if (earlier !== undefined) {
+      await this.#confirmTag(tag, earlier.tags.get(tag));
+      return;
+    }
+    const digest = manifests.size > 0 ? await reader.resolve(this.#repository, tag) : undefined;
     // By its digest, so that what was seen is not lost when the tag moves on between the two questions.
     const manifest =
       (digest && (manifests.get(digest) ?? (await this.#fetch(digest)))) ??
       (await this.#fetch(tag));
+    if (digest !== undefined && this.#formerTags.hasMoved(tag, digest)) {
+      this.#unconfirmedTags.add(tag);
+    }
+    this.#noteTag(tag, manifest);
+  }
+
+  #noteTag(tag: string, manifest: Manifest | undefined): void {
     if (manifest === undefined) {
+      this.#tags.delete(tag);
       this.#brokenTags.push(tag);
     } else {
       this.#tags.set(tag, manifest.digest);
@@ -150,14 +151,35 @@ class Reading {
     }
   }
 
-  async #fetch(reference: string): Promise<Manifest | undefined> {
-    const answer = await this.#options.reader.manifest(this.#repository, reference);
-    return answer.kind === 'found' ? this.#taken(answer) : undefined;
+  /** @param before where it was seen before */
+  async #confirmTag(tag: string, before: Digest | undefined): Promise<void> {
+    const resolve = () => this.#options.reader.resolve(this.#repository, tag);
+    this.#noteTag(tag, await readTag(before, () => this.#fetch(tag), resolve));
   }
 
-  #taken({ manifest, body }: Extract<ManifestAnswer, { kind: 'found' }>): Manifest {
-    this.bodies.set(manifest.digest, body);
-    return manifest;
+  /** What was resolved by HEAD alone is read, before anything is deleted because of it. @returns whether there was any */
+  async #confirmTags(): Promise<boolean> {
+    const tags = [...this.#unconfirmedTags];
+    this.#unconfirmedTags.clear();
+    await this.#attempts.each(
+      tags,
+      (tag) => `tag ${tag}`,
+      (tag) => this.#confirmTag(tag, this.#tags.get(tag)),
+    );
+    await this.follow([...this.#manifests.values()].flatMap(namedBy));
+    return tags.length > 0;
+  }
+
+  async #fetch(reference: string): Promise<Manifest | undefined> {
+    return this.#taken(await this.#options.reader.manifest(this.#repository, reference));
+  }
+
+  #taken(answer: ManifestAnswer | { readonly kind: 'blob' }): Manifest | undefined {
+    if (answer.kind !== 'found') {
+      return undefined;
+    }
+    this.bodies.set(answer.manifest.digest, answer.body);
+    return answer.manifest;
   }
 
   /** Reads these manifests and, wave by wave, all that they name. */
@@ -186,19 +208,15 @@ class Reading {
   async #readManifest(digest: Digest, source: Source): Promise<Manifest | undefined> {
     const known = this.#known.manifests.get(digest);
     if (known === undefined || this.#known.earlier !== undefined) {
-      return known ?? (VAGUE.has(source) ? this.#fetchUnlessBlob(digest) : this.#fetch(digest));
+      return (
+        known ?? this.#taken(await readAs(source, this.#options.reader, this.#repository, digest))
+      );
     }
     if (source !== 'input' && source !== 'ledger') {
       this.#presumed.add(digest);
       return known;
     }
     return (await this.#isThere(digest)) ? known : undefined;
-  }
-
-  /** Nothing said that it is a manifest, so a layer is no gap. */
-  async #fetchUnlessBlob(digest: Digest): Promise<Manifest | undefined> {
-    const answer = await readUnlessBlob(this.#options.reader, this.#repository, digest);
-    return answer.kind === 'found' ? this.#taken(answer) : undefined;
   }
 
   /** HEAD; and GET where its answer settles nothing, as that of an absent manifest never does. */
@@ -257,6 +275,9 @@ class Reading {
     if (plan.orphans.length === 0 || inventory.gaps.length > 0) {
       return false;
     }
+    if (await this.#confirmTags()) {
+      return true;
+    }
     // What a later run would take for a broken image must have been there before the first delete.
     if (await this.#confirm()) {
       return true;
@@ -270,29 +291,26 @@ class Reading {
     await this.#attempts.each(
       young,
       ({ config }) => `config ${config.digest}`,
-      (image) => this.#readFacts(image),
+      async (image) => {
+        this.#facts.set(
+          image.digest,
+          await this.#options.reader.imageFacts(this.#repository, image),
+        );
+      },
     );
     if (young.length > 0) {
       return true;
     }
-    const unasked = this.#hasReferrersApi
-      ? [...inventory.manifests.keys()].filter((digest) => !this.#askedForReferrers.has(digest))
-      : [];
-    const found: Found[] = [];
-    // The first question alone: where there is no such API, the others are none, and no progress either. Another
-    // repository, and the look before the deletes, ask one of their own: a passing answer misleads one of them.
-    for (const some of [unasked.slice(0, 1), unasked.slice(1)]) {
-      await this.#attempts.each(
-        this.#hasReferrersApi ? some : [],
-        (digest) => `referrers of ${digest}`,
-        async (digest) => {
-          // One by one: there may be more of them than a call can have arguments.
-          (await this.#readReferrers(digest)).forEach((each) => found.push(each));
-        },
-      );
+    const referrers = await this.#referrers.ask(inventory.manifests.keys());
+    if (referrers !== undefined) {
+      await this.follow(referrers);
+      return true;
     }
-    await this.follow(found);
-    return unasked.length > 0 || this.#findLinks(inventory, plan);
+    // Last, of those that are left: some may be layers, and no manifests at all.
+    const unlinked = perhapsLayers(inventory, plan);
+    const { reader } = this.#options;
+    this.#links = await readLinks(unlinked, inventory, { reader, attempts: this.#attempts });
+    return unlinked.length > 0;
   }
 
   /**
@@ -335,34 +353,5 @@ class Reading {
     });
     await this.follow(read.flatMap(namedBy));
     return unread.length > 0;
-  }
-
-  /** What may be a layer of this repository, and no manifest of it at all. */
-  async #findLinks(inventory: Inventory, plan: Plan): Promise<boolean> {
-    const unasked = perhapsLayers(inventory, plan).filter((digest) => !this.#links.has(digest));
-    const asking = { reader: this.#options.reader, attempts: this.#attempts };
-    this.#links = await readLinks(unasked, this.#links, inventory, asking);
-    return unasked.length > 0;
-  }
-
-  async #readFacts(image: ImageManifest): Promise<void> {
-    this.#facts.set(image.digest, await this.#options.reader.imageFacts(this.#repository, image));
-  }
-
-  /**
-   * Asked of every manifest, also of those that stay (docs/adr/0002): a referrer that only this API
-   * knows may be an index, and what looks like an orphan its child.
-   */
-  async #readReferrers(digest: Digest): Promise<Found[]> {
-    this.#askedForReferrers.add(digest);
-    const referrers = await this.#options.reader.referrers(this.#repository, digest);
-    if (referrers === undefined) {
-      this.#hasReferrersApi = false;
-      return [];
-    }
-    if (referrers.length > 0) {
-      this.#referrers.set(digest, referrers);
-    }
-    return referrers.map((each) => ({ digest: each, source: 'referrers' }));
   }
 }

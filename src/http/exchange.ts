@@ -12,7 +12,8 @@ import tls, { rootCertificates } from 'node:tls';
 import { HttpClient } from '@actions/http-client';
 
 import { readBody } from './body.js';
-import { connectionFailure, failure } from './failure.js';
+import { decode } from './encoding.js';
+import { CAN_IT_REACH, connectionFailure, failure } from './failure.js';
 import type { HttpRequest, HttpResponse, RequestFailure, Send } from './message.js';
 import { NotSent, type GiveUp } from './stop.js';
 
@@ -127,7 +128,14 @@ export function createExchange(options: ExchangeOptions): Exchange {
     const one = { request, end, isOnTheWire: () => sent !== undefined && isOnTheWire(sent) };
     underWay.add(one);
     const idleFor = method === 'DELETE' ? timeouts.idleDelete : timeouts.idle;
-    const idle = setTimeout(expire, idleFor, `no answer for ${seconds(idleFor)}`);
+    const idle = setTimeout(() => {
+      const isConnected = sent !== undefined && isOnTheWire(sent);
+      expire(
+        isConnected
+          ? `no answer for ${seconds(idleFor)}`
+          : `no answer for ${seconds(idleFor)}, and not even a connection. ${CAN_IT_REACH}`,
+      );
+    }, idleFor);
     let deadline: NodeJS.Timeout | undefined;
     try {
       const answered = client.requestRaw(
@@ -156,7 +164,12 @@ export function createExchange(options: ExchangeOptions): Exchange {
         `the body was not complete after ${seconds(timeouts.body)}`,
       );
       const body = await readBody(message, request, () => idle.refresh());
-      return { status: message.statusCode ?? 0, headers: message.headers, body, url };
+      return {
+        status: message.statusCode ?? 0,
+        headers: message.headers,
+        ...(await decode(message, body, request)),
+        url,
+      };
     } catch (error) {
       throw ended ?? connectionFailure(request, error);
     } finally {

@@ -49,7 +49,9 @@ function claimsOf(token: string): v.InferOutput<typeof Claims> | undefined {
     return undefined;
   }
   try {
-    const parsed = v.safeParse(Claims, JSON.parse(Buffer.from(payload, 'base64url').toString()));
+    const parsed = v.safeParse(Claims, JSON.parse(Buffer.from(payload, 'base64url').toString()), {
+      abortEarly: true,
+    });
     return parsed.success ? parsed.output : undefined;
   } catch {
     return undefined;

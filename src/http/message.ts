@@ -34,8 +34,14 @@ export interface HttpResponse {
   readonly headers: IncomingHttpHeaders;
   /** Whole, or the request was rejected: a body that was cut off never gets here. */
   readonly body: Buffer;
+  /** The body as it came, where it was encoded though nobody had asked for that. */
+  readonly encoded?: Buffer;
   /** Where the answer came from, after redirects. */
   readonly url: URL;
+  /** Of a 401 or 403 that isn't about the rights of what was shown: why, and what to do. Set by auth; holds no secret. */
+  readonly login?: string;
+  /** how often the request was sent, where that was more than once */
+  readonly tries?: number;
 }
 
 export type Send = (request: HttpRequest) => Promise<HttpResponse>;
@@ -63,8 +69,15 @@ export class RequestFailure extends Error {
 export class TransportError extends RequestFailure {
   override name = 'TransportError';
   readonly kind: TransportFailure;
-  constructor(kind: TransportFailure, message: string, options?: ErrorOptions) {
+  /** whether it was another host that failed, to which the one that was asked had sent us */
+  readonly isElsewhere: boolean;
+  constructor(
+    kind: TransportFailure,
+    message: string,
+    { isElsewhere = false, ...options }: ErrorOptions & { readonly isElsewhere?: boolean } = {},
+  ) {
     super(message, options);
     this.kind = kind;
+    this.isElsewhere = isElsewhere;
   }
 }

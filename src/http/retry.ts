@@ -37,7 +37,7 @@ export function createRetry(next: Send, { clock, random, stop }: RetryOptions): 
         if (outcome.kind === 'failure') {
           throw outcome.error;
         }
-        return outcome.response;
+        return attempt === 1 ? outcome.response : { ...outcome.response, tries: attempt };
       }
       before = outcome;
       const asked =

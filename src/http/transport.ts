@@ -7,7 +7,7 @@
  */
 import { setMaxListeners } from 'node:events';
 
-import { createAuth, type Grant } from './auth.js';
+import { createAuth, type Auth, type Grant } from './auth.js';
 import { stoppable, systemClock, type Clock } from './clock.js';
 import type { Credentials } from './credentials.js';
 import { createExchange, type Timeouts } from './exchange.js';
@@ -56,6 +56,7 @@ export interface Transport {
   readonly send: Send;
   /** What the token server would allow; sends at most a token request. Rejects for nothing that goes wrong out there. */
   readonly granted: (scope: string) => Promise<Grant>;
+  readonly unasked: Auth['unasked'];
   /** Closes kept-alive connections; to be called once, when nothing is under way any more. */
   close(): void;
   /** `requests`: exchanges really sent, each try, hop and token request counted. */

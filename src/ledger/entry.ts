@@ -4,13 +4,21 @@
  */
 import { randomBytes } from 'node:crypto';
 import { promisify } from 'node:util';
-import { gunzip, gzip } from 'node:zlib';
+import { gzip } from 'node:zlib';
 
 import * as v from 'valibot';
 
 import { algorithmOf, digestOf, isDigest, type Digest } from '../oci/digest.js';
-import { parseManifest, type Manifest, type ManifestError } from '../oci/manifest.js';
+import { inForm } from '../oci/json.js';
+import {
+  readManifest,
+  type Manifest,
+  type ManifestError,
+  type ReadManifest,
+} from '../oci/manifest.js';
+import { isTag } from '../oci/reference.js';
 import type { LedgerRecord, Records } from './record.js';
+import { UnpackError, unpack } from './unpack.js';
 
 export interface Entry {
   /** whose memory it is */
@@ -32,6 +40,8 @@ export class EntryError extends Error {
 
 /** Of an entry unpacked: strings of the engine end at half a gigabyte. A million small manifests fit. */
 const MOST_BYTES = 400 * 1024 * 1024;
+/** Of one record: a manifest has up to 4 MiB, and JSON writes a byte of it as up to six. */
+const RECORD_BYTES = 25 * 1024 * 1024;
 
 const Time = v.pipe(
   v.string(),
@@ -52,6 +62,7 @@ const Stored = v.object({
       everInUse: v.boolean(),
       status: v.picklist(['in-use', 'unused', 'leaving']),
       since: Time,
+      tags: v.exactOptional(v.array(v.pipe(v.string(), v.check(isTag)))),
       revision: Count,
     }),
   ),
@@ -95,49 +106,58 @@ function written({ firstSeen, since, ...rest }: LedgerRecord) {
   };
 }
 
+const Frame = v.object({ ...Stored.entries, manifests: v.array(v.literal(0)) });
+const StoredRecord = Stored.entries.manifests.item;
+
 /** @throws EntryError */
 export async function decodeEntry(bytes: Buffer, repository: string): Promise<DecodedEntry> {
-  const entry = v.safeParse(Stored, await unpack(bytes));
-  if (!entry.success) {
-    throw new EntryError('it is not in the form of an entry');
-  }
-  if (entry.output.repository !== repository) {
-    throw new EntryError('it is the memory of another repository');
-  }
   const records = new Map<Digest, LedgerRecord>();
   const manifests = new Map<Digest, Manifest>();
-  for (const { digest, ...record } of entry.output.manifests) {
+  const take = (value: unknown) => {
+    const stored = inForm(StoredRecord, value);
+    if (stored === undefined) {
+      throw new EntryError(NO_ENTRY);
+    }
+    const { digest, ...record } = stored;
     const body = Buffer.from(record.body);
     if (!isDigest(digest) || digestOf(body, algorithmOf(digest)) !== digest) {
       throw new EntryError('what it says of a manifest does not have the digest of that manifest');
     }
+    if (records.has(digest)) {
+      throw new EntryError('it has two records of one manifest');
+    }
     records.set(digest, record);
-    const manifest = parse(body, record.mediaType, digest);
-    if (saysItsType(body, record.mediaType)) {
+    const { manifest, saysItsType } = read(body, record.mediaType, digest);
+    if (saysItsType) {
       manifests.set(digest, manifest);
     }
+  };
+  const frame = inForm(Frame, await unpacked(bytes, take));
+  if (frame?.manifests.length !== records.size) {
+    throw new EntryError(NO_ENTRY);
   }
-  return { repository, sequence: entry.output.sequence, records, manifests };
+  if (frame.repository !== repository) {
+    throw new EntryError('it is the memory of another repository');
+  }
+  return { repository, sequence: frame.sequence, records, manifests };
 }
 
-/** @param body of a manifest that could be parsed, and so a JSON object, perhaps behind a byte order mark */
-function saysItsType(body: Buffer, mediaType: string): boolean {
-  const fields = JSON.parse(new TextDecoder().decode(body)) as { readonly mediaType?: unknown };
-  return fields.mediaType === mediaType;
-}
+const NO_ENTRY = 'it is not in the form of an entry';
 
-async function unpack(bytes: Buffer): Promise<unknown> {
+async function unpacked(bytes: Buffer, take: (record: unknown) => void): Promise<unknown> {
   try {
-    const text = await promisify(gunzip)(bytes, { maxOutputLength: MOST_BYTES });
-    return JSON.parse(text.toString('utf8'));
-  } catch {
-    throw new EntryError('it can not be unpacked');
+    return await unpack(bytes, { bytes: MOST_BYTES, record: RECORD_BYTES }, take);
+  } catch (error) {
+    if (error instanceof EntryError) {
+      throw error;
+    }
+    throw new EntryError(error instanceof UnpackError ? error.message : 'it can not be unpacked');
   }
 }
 
-function parse(body: Buffer, mediaType: string, digest: Digest): Manifest {
+function read(body: Buffer, mediaType: string, digest: Digest): ReadManifest {
   try {
-    return parseManifest(body, mediaType, digest);
+    return readManifest(body, mediaType, digest);
   } catch (error) {
     throw new EntryError(`a manifest in it can't be read: ${(error as ManifestError).message}`);
   }

@@ -36,5 +36,7 @@ export function digestOf(bytes: Uint8Array, algorithm: Algorithm = 'sha256'): Di
 
 /** Every digest that stands anywhere in `text`, in order of appearance, each once. */
 export function digestsIn(text: string): Digest[] {
-  return [...new Set(text.match(MENTION) as Digest[] | null)];
+  const found = [...new Set(text.match(MENTION))];
+  // Each is a view of the whole text, for the engine, which would stay in memory with it: so they are copied.
+  return JSON.parse(JSON.stringify(found)) as Digest[];
 }

@@ -1,6 +1,7 @@
 /** What an image's config tells (image-spec config.md): when it was built, and for which platform. */
 import * as v from 'valibot';
 
+import { JsonLimitError, inForm, parseJson } from './json.js';
 import type { Platform } from './manifest.js';
 
 export interface ImageFacts {
@@ -12,22 +13,30 @@ export interface ImageFacts {
 const text = v.fallback(v.optional(v.string()), undefined);
 const ConfigSchema = v.object({ created: text, architecture: text, os: text, variant: text });
 
+/** History and labels of the largest images have a few thousand. */
+const MOST_VALUES = 250_000;
+
 /**
- * Never throws: a config that isn't one proves nothing. `created` is the time of the build, not of the
+ * A config that isn't one proves nothing. `created` is the time of the build, not of the
  * push, and 1970 in reproducible builds, so it can only show that an image is young, never that it's old.
+ *
+ * @throws JsonLimitError when it holds more than any config does
  */
 export function factsOf(bytes: Uint8Array): ImageFacts {
   let body: unknown;
   try {
-    body = JSON.parse(new TextDecoder().decode(bytes));
-  } catch {
+    body = parseJson(bytes, MOST_VALUES);
+  } catch (error) {
+    if (error instanceof JsonLimitError) {
+      throw error;
+    }
     return {};
   }
-  const parsed = v.safeParse(ConfigSchema, body);
-  if (!parsed.success) {
+  const parsed = inForm(ConfigSchema, body);
+  if (parsed === undefined) {
     return {};
   }
-  const { created, architecture, os, variant } = parsed.output;
+  const { created, architecture, os, variant } = parsed;
   const time = created === undefined ? Number.NaN : Date.parse(created);
   return {
     ...(Number.isNaN(time) ? {} : { created: time }),

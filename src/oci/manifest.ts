@@ -5,11 +5,13 @@
 import * as v from 'valibot';
 
 import { digestsIn, isDigest, type Digest } from './digest.js';
+import { JsonLimitError, checkJson, inForm } from './json.js';
 import {
   isIndexType,
+  OCI_INDEX,
+  OCI_MANIFEST,
   isManifestType,
   isSchema1Type,
-  isSameType,
   mediaTypeOf,
 } from './media-types.js';
 
@@ -28,6 +30,7 @@ export interface Descriptor {
   readonly size: number;
   readonly artifactType?: string;
   readonly platform?: Platform;
+  /** of those only the ones that say what an attestation is about */
   readonly annotations?: Readonly<Record<string, string>>;
   /** present when the blob is to be fetched from elsewhere and may not be in the registry at all */
   readonly urls?: readonly string[];
@@ -52,7 +55,6 @@ export interface ImageManifest extends Common {
   readonly layers: readonly Descriptor[];
   readonly subject?: Digest;
   readonly artifactType?: string;
-  readonly annotations?: Readonly<Record<string, string>>;
 }
 
 export interface IndexManifest extends Common {
@@ -66,7 +68,6 @@ export interface IndexManifest extends Common {
   readonly others: readonly Descriptor[];
   readonly subject?: Digest;
   readonly artifactType?: string;
-  readonly annotations?: Readonly<Record<string, string>>;
 }
 
 /** JSON of a media type, or in a shape, that we don't know. It protects every digest in its text. */
@@ -86,6 +87,14 @@ export const SCHEMA_1 =
   "it is of Docker's old schema 1, whose digest can't be verified. Push the image again with a current " +
   'client, or leave its repository out with `repositories`';
 
+/** More entries of the least that a descriptor is do not fit into the 4 MiB that a manifest may have. */
+const MOST_DESCRIPTORS = 30_000;
+/** Lists, objects and commas: three times what 4 MiB of descriptors of images hold. */
+const MOST_VALUES = 250_000;
+const TOO_MUCH =
+  ', which no tool makes. If nobody needs it, delete it with another tool, or leave its repository out with ' +
+  '`repositories`';
+
 const Size = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
 /** What is only shown or counted is dropped when it is malformed; it can't make a manifest unreadable. */
 const lenient = <T>(schema: v.GenericSchema<unknown, T>) =>
@@ -97,6 +106,12 @@ const MediaType = v.pipe(
   v.transform((text) => mediaTypeOf(text) || text),
 );
 
+/** The only ones that anything is read from: the rest would be most of what a large run keeps in memory. */
+const Annotations = v.object({
+  'vnd.docker.reference.type': lenient(v.string()),
+  'vnd.docker.reference.digest': lenient(v.string()),
+});
+
 const DescriptorSchema = v.object({
   mediaType: MediaType,
   digest: v.string(),
@@ -105,7 +120,7 @@ const DescriptorSchema = v.object({
   platform: lenient(
     v.object({ os: v.string(), architecture: v.string(), variant: lenient(v.string()) }),
   ),
-  annotations: lenient(v.record(v.string(), v.string())),
+  annotations: lenient(Annotations),
   urls: lenient(v.array(v.string())),
 });
 
@@ -119,7 +134,7 @@ const common = {
   mediaType: v.nullish(v.string()),
   subject: v.nullish(v.object({ digest: v.string() })),
   artifactType: lenient(v.string()),
-  annotations: lenient(v.record(v.string(), v.string())),
+  annotations: v.optional(v.unknown()),
 };
 
 /** `v.never()` on the other kind's fields: a body that is both an image and an index is neither
@@ -174,21 +189,20 @@ function parseBody(bytes: Uint8Array): { text: string; body: Record<string, unkn
   let body: unknown;
   let text: string;
   try {
+    checkJson(bytes, MOST_VALUES);
     text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
     body = JSON.parse(text);
-  } catch {
-    throw new ManifestError('its body is not JSON');
+  } catch (error) {
+    throw new ManifestError(
+      error instanceof JsonLimitError
+        ? `its body ${error.message}${TOO_MUCH}`
+        : 'its body is not JSON',
+    );
   }
   if (typeof body !== 'object' || body === null || Array.isArray(body)) {
     throw new ManifestError('its body is not a JSON object');
   }
   return { text, body: body as Record<string, unknown> };
-}
-
-/** Go writes a media type that is not there as an empty one, or null. */
-function agrees(said: unknown, mediaType: string): boolean {
-  const isSilent = said === undefined || said === null || said === '';
-  return isSilent || (typeof said === 'string' && isSameType(said, mediaType));
 }
 
 /** Leaves out the keys without a value, as exactOptionalPropertyTypes wants it. */
@@ -199,14 +213,15 @@ function defined<T extends object>(fields: T): { [K in keyof T]?: Exclude<T[K], 
 }
 
 function descriptor(parsed: v.InferOutput<typeof DescriptorSchema>): Descriptor {
-  const { mediaType, digest, size, artifactType, annotations, urls, platform } = parsed;
+  const { mediaType, digest, size, artifactType, urls, platform } = parsed;
+  const annotations = defined(parsed.annotations ?? {});
   return {
     mediaType,
     digest,
     size,
     ...defined({
       artifactType,
-      annotations,
+      annotations: Object.keys(annotations).length === 0 ? undefined : annotations,
       urls,
       platform: platform && {
         os: platform.os,
@@ -217,52 +232,119 @@ function descriptor(parsed: v.InferOutput<typeof DescriptorSchema>): Descriptor 
   };
 }
 
+/** What a server says of bytes that it knows nothing about. Anything else is a word that counts. */
+const SAYS_NOTHING = new Set([
+  '',
+  'application/octet-stream',
+  'binary/octet-stream',
+  'application/x-octet-stream',
+  'application/unknown',
+  'application/json',
+  'text/json',
+  'text/plain',
+]);
+
+/**
+ * By its shape, a body without a `mediaType`, which only OCI's may lack. Config and layers both, or manifests:
+ * other things have a `config`, too.
+ */
+function typeOfShape({
+  schemaVersion,
+  config,
+  layers,
+  manifests,
+}: Record<string, unknown>): string {
+  if (schemaVersion !== 2) {
+    return '';
+  }
+  if (Array.isArray(manifests)) {
+    return OCI_INDEX;
+  }
+  return Array.isArray(layers) && config !== undefined ? OCI_MANIFEST : '';
+}
+
+export interface ReadManifest {
+  readonly manifest: Manifest;
+  /** whether the body says itself of which type it is: that is proved by its digest */
+  readonly saysItsType: boolean;
+  /** whether the Content-Type told nothing */
+  readonly isUntyped: boolean;
+}
+
 /**
  * Reads a manifest from the bytes of an answer.
  *
- * @param contentType the answer's Content-Type; the body's own `mediaType` has to agree with it
+ * @param contentType the answer's Content-Type, with which the body's own `mediaType` has to agree. Where it says
+ *   nothing, the body decides: its `mediaType`, or else its shape
  * @param digest the digest of exactly these bytes, computed by the caller
- * @throws ManifestError when the bytes are no JSON object, are Docker schema 1, or name a child or
- *   subject by a digest that can't be verified
+ * @throws ManifestError when the bytes are no JSON object, are Docker schema 1, hold more than any manifest does,
+ *   or name a child or subject by a digest that can't be verified
  */
+export function readManifest(
+  bytes: Uint8Array,
+  contentType: string | undefined,
+  digest: Digest,
+): ReadManifest {
+  const { text, body } = parseBody(bytes);
+  const { mediaType: said } = body;
+  const own = typeof said === 'string' ? mediaTypeOf(said) : '';
+  const answered = mediaTypeOf(contentType);
+  const isUntyped = SAYS_NOTHING.has(answered);
+  const told = own !== '' ? own : isSilent(said) ? typeOfShape(body) : '';
+  const mediaType = isUntyped && told !== '' ? told : answered;
+  if (isSchema1Type(mediaType) || body['schemaVersion'] === 1) {
+    throw new ManifestError(SCHEMA_1);
+  }
+  const base = { digest, mediaType, size: bytes.byteLength };
+  const agrees = isSilent(said) || own === mediaType;
+  const manifest =
+    isManifestType(mediaType) && agrees && !isOtherwiseSpelt(body)
+      ? readTyped(body, base)
+      : undefined;
+  return {
+    manifest: manifest ?? { ...base, kind: 'unknown', mentions: mentionsIn(text, body, digest) },
+    saysItsType: own !== '' && own === mediaType,
+    isUntyped,
+  };
+}
+
+/** As `readManifest`, where only the manifest matters. */
 export function parseManifest(
   bytes: Uint8Array,
   contentType: string | undefined,
   digest: Digest,
 ): Manifest {
-  const { text, body } = parseBody(bytes);
-  const mediaType = mediaTypeOf(contentType);
-  if (isSchema1Type(mediaType) || body['schemaVersion'] === 1) {
-    throw new ManifestError(SCHEMA_1);
-  }
-  const base = { digest, mediaType, size: bytes.byteLength };
-  const isTyped = isManifestType(mediaType) && agrees(body['mediaType'], mediaType);
-  if (isTyped && !isOtherwiseSpelt(body)) {
-    const known = isIndexType(mediaType) ? readIndex(body, base) : readImage(body, base);
-    if (known !== undefined) {
-      return known;
-    }
-  }
-  // Escapes such as \u003a hide a digest from the raw text, duplicate keys from the parsed one.
-  const mentions = digestsIn(`${text}\n${unescaped(body)}`).filter((other) => other !== digest);
-  return { ...base, kind: 'unknown', mentions };
+  return readManifest(bytes, contentType, digest).manifest;
 }
 
-function unescaped(body: unknown): string {
-  try {
-    return JSON.stringify(body);
-  } catch {
-    // The engine's stack is all that JSON can be too much for.
-    throw new ManifestError('its body is nested too deeply');
+/** Go writes a media type that is not there as an empty one, or null. */
+function isSilent(said: unknown): boolean {
+  return said === undefined || said === null || said === '';
+}
+
+function readTyped(body: unknown, base: Common): Manifest | undefined {
+  return isIndexType(base.mediaType) ? readIndex(body, base) : readImage(body, base);
+}
+
+/** Escapes such as \u003a hide a digest from the raw text, duplicate keys from the parsed one. */
+function mentionsIn(text: string, body: unknown, digest: Digest): Digest[] {
+  const all = new Set([...digestsIn(text), ...digestsIn(JSON.stringify(body))]);
+  return [...all].filter((other) => other !== digest);
+}
+
+function checkCount(descriptors: readonly unknown[], what: string): void {
+  if (descriptors.length > MOST_DESCRIPTORS) {
+    throw new ManifestError(`it has more than ${String(MOST_DESCRIPTORS)} ${what}${TOO_MUCH}`);
   }
 }
 
 function readImage(body: unknown, base: Common): ImageManifest | undefined {
-  const parsed = v.safeParse(ImageSchema, body);
-  if (!parsed.success) {
+  const parsed = inForm(ImageSchema, body);
+  if (parsed === undefined) {
     return undefined;
   }
-  const { config, layers, ...rest } = parsed.output;
+  const { config, layers, ...rest } = parsed;
+  checkCount(layers, 'layers');
   return {
     ...base,
     kind: 'image',
@@ -273,11 +355,12 @@ function readImage(body: unknown, base: Common): ImageManifest | undefined {
 }
 
 function readIndex(body: unknown, base: Common): IndexManifest | undefined {
-  const parsed = v.safeParse(IndexSchema, body);
-  if (!parsed.success) {
+  const parsed = inForm(IndexSchema, body);
+  if (parsed === undefined) {
     return undefined;
   }
-  const { manifests, ...rest } = parsed.output;
+  const { manifests, ...rest } = parsed;
+  checkCount(manifests, 'entries');
   const entries = manifests.map(descriptor);
   return {
     ...base,
@@ -293,12 +376,10 @@ function readIndex(body: unknown, base: Common): IndexManifest | undefined {
 function shared(fields: {
   subject?: { digest: string } | null | undefined;
   artifactType?: string | undefined;
-  annotations?: Record<string, string> | undefined;
 }) {
-  const { subject, artifactType, annotations } = fields;
+  const { subject, artifactType } = fields;
   return defined({
     subject: subject ? manifestDigest(subject.digest, 'subject') : undefined,
     artifactType,
-    annotations,
   });
 }

@@ -27,12 +27,6 @@ export function mediaTypeOf(text: string | undefined): string {
   return MEDIA_TYPE.test(bare) ? bare : '';
 }
 
-/** Whether two media types are the same one, however they are spelt. Text that is none is the same as nothing. */
-export function isSameType(a: string, b: string): boolean {
-  const type = mediaTypeOf(a);
-  return type !== '' && type === mediaTypeOf(b);
-}
-
 const INDEX_TYPES = new Set([OCI_INDEX, DOCKER_LIST]);
 const IMAGE_TYPES = new Set([OCI_MANIFEST, DOCKER_MANIFEST]);
 const CONFIG_TYPES = new Set([OCI_CONFIG, DOCKER_CONFIG]);

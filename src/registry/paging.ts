@@ -2,6 +2,7 @@
 import type { HttpResponse, Send } from '../http/message.js';
 import { LinkError, nextPage } from '../http/link.js';
 import { RegistryError } from './answer.js';
+import { FRESH } from './freshness.js';
 
 /** A list of a million long tags in one page, as Distribution 2.x sends it, is some 140 MB. */
 const LIST_BYTES = 256 * 1024 * 1024;
@@ -30,7 +31,13 @@ export async function readPages<T>(
       );
     }
     seen.add(url.href);
-    const response: HttpResponse = await send({ method: 'GET', url, scope, maxBytes: LIST_BYTES });
+    const response: HttpResponse = await send({
+      method: 'GET',
+      url,
+      headers: FRESH,
+      scope,
+      maxBytes: LIST_BYTES,
+    });
     for (const item of read(response, seen.size)) {
       items.push(item);
     }

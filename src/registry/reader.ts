@@ -7,18 +7,26 @@ import * as v from 'valibot';
 import type { HttpResponse, Send } from '../http/message.js';
 import { algorithmOf, digestOf, isDigest, type Digest } from '../oci/digest.js';
 import { factsOf, type ImageFacts } from '../oci/image-config.js';
+import { JsonLimitError } from '../oci/json.js';
 import {
   ManifestError,
   SCHEMA_1,
-  parseManifest,
+  readManifest,
   type ImageManifest,
   type Manifest,
 } from '../oci/manifest.js';
 import { MANIFEST_ACCEPT, OCI_INDEX, isSchema1Type, mediaTypeOf } from '../oci/media-types.js';
 import { isTag } from '../oci/reference.js';
 import { RegistryError, jsonOf, mayLackRoute, refusal, saysUnknown, type Doing } from './answer.js';
-import { createBlobCheck, createBlobReader, type HasBlob, type ReadBlob } from './blobs.js';
+import {
+  createBlobCheck,
+  createBlobReader,
+  rethrowWithoutConfigs,
+  type HasBlob,
+  type ReadBlob,
+} from './blobs.js';
 import { readCatalog, type Catalog } from './catalog.js';
+import { FRESH, whyStale } from './freshness.js';
 import { readPages } from './paging.js';
 
 /** "Registries … SHOULD support manifests of at least 4 MiB", which Distribution makes its limit. */
@@ -33,6 +41,8 @@ export type ManifestAnswer =
       readonly manifest: Manifest;
       /** its bytes as text: encoded as UTF-8 they have the manifest's digest */
       readonly body: string;
+      /** when the answer's Content-Type did not tell what it is */
+      readonly isUntyped?: true;
     }
   /** the registry says that it has no such manifest */
   | { readonly kind: 'absent' };
@@ -91,11 +101,20 @@ export function createReader(
   const pull = (repository: string) => `repository:${repository}:pull`;
   const refused = (response: HttpResponse, doing: Doing) => refusal(response, doing, quote);
 
+  /** @throws RegistryError when the answer may be an old one */
+  function expectFresh(response: HttpResponse, what: string): void {
+    const why = whyStale(response, base);
+    if (why !== undefined) {
+      throw new RegistryError('unexpected', `could not ${what}: ${why}`);
+    }
+  }
+
   async function tags(repository: string): Promise<string[]> {
     const scope = pull(repository);
     const doing = { what: `list the tags of ${repository}`, scope };
     const url = new URL(`/v2/${repository}/tags/list`, base);
     const names = await readPages(send, url, scope, (response, page) => {
+      expectFresh(response, doing.what);
       // A repository whose manifests never had a tag is unknown to tags/list, though not to the catalog.
       if (page === 1 && saysUnknown(response)) {
         return [];
@@ -106,24 +125,33 @@ export function createReader(
       }
       return body.tags ?? [];
     });
-    if (!names.every(isTag)) {
+    // A digest in the list is seen of some registries (skopeo#2542). It can be read as one, and is kept.
+    const impossible = names.find((name) => !isTag(name) && !isDigest(name));
+    if (impossible !== undefined) {
       throw new RegistryError(
         'unexpected',
-        `the list of tags of ${repository} holds a name that the OCI spec does not allow, and what such a ` +
-          'tag keeps alive cannot be read',
+        `the list of tags of ${repository} holds the name "${quote(impossible)}", which the OCI spec does not allow, ` +
+          'and what such a tag keeps alive cannot be read. Remove that tag in the registry, or leave the repository ' +
+          'out with `repositories`',
       );
     }
     return [...new Set(names)].sort();
   }
 
-  function request(method: 'GET' | 'HEAD', repository: string, reference: string) {
-    return send({
+  /** What has a digest never changes, so a cache may serve it; whether it is there has to be the registry's word. */
+  async function request(method: 'GET' | 'HEAD', repository: string, reference: string) {
+    const isContent = method === 'GET' && isDigest(reference);
+    const response = await send({
       method,
       url: new URL(`/v2/${repository}/manifests/${reference}`, base),
-      headers: { accept: MANIFEST_ACCEPT },
+      headers: { accept: MANIFEST_ACCEPT, ...(isContent ? {} : FRESH) },
       scope: pull(repository),
       maxBytes: MANIFEST_BYTES,
     });
+    if (!isDigest(reference)) {
+      expectFresh(response, `read ${repository}:${reference}`);
+    }
+    return response;
   }
 
   async function manifest(
@@ -168,11 +196,13 @@ export function createReader(
       );
     }
     try {
-      const manifest = parseManifest(response.body, contentType, digest);
-      return { kind: 'found', manifest, body: response.body.toString('utf8') };
+      const { manifest, isUntyped } = readManifest(response.body, contentType, digest);
+      const body = response.body.toString('utf8');
+      return { kind: 'found', manifest, body, ...(isUntyped ? { isUntyped: true } : {}) };
     } catch (error) {
       if (error instanceof ManifestError) {
-        throw new RegistryError('unexpected', `could not ${what}: ${error.message}`);
+        const advice = 'Push the image again, or delete its tag';
+        throw new RegistryError('unexpected', `could not ${what}: ${error.message}. ${advice}`);
       }
       throw error;
     }
@@ -197,7 +227,8 @@ export function createReader(
         throw new RegistryError(
           'unexpected',
           `could not ${what}: the body's digest is not the one that was ${claim === said ? 'announced' : 'asked for'} ` +
-            `(got ${digestOf(response.body)}). Something between here and the registry changes its answers`,
+            `(got ${digestOf(response.body)}). Something between here and the registry changes its answers, or its ` +
+            'files are damaged: then push the image again',
         );
       }
     }
@@ -228,6 +259,7 @@ export function createReader(
     const url = new URL(`/v2/${repository}/referrers/${digest}`, base);
     try {
       return await readPages(send, url, pull(repository), (response) => {
+        expectFresh(response, what);
         // Servers without the API answer in many ways; only an OCI index is an answer.
         const isIndex =
           response.status === 200 && mediaTypeOf(response.headers['content-type']) === OCI_INDEX;
@@ -262,9 +294,19 @@ export function createReader(
 
   async function imageFacts(repository: string, { config }: ImageManifest): Promise<ImageFacts> {
     const bytes = isDigest(config.digest)
-      ? await blob(repository, config.digest, CONFIG_BYTES)
+      ? await blob(repository, config.digest, CONFIG_BYTES).catch(rethrowWithoutConfigs)
       : undefined;
-    return bytes === undefined ? {} : factsOf(bytes);
+    try {
+      return bytes === undefined ? {} : factsOf(bytes);
+    } catch (error) {
+      throw error instanceof JsonLimitError
+        ? new RegistryError(
+            'unexpected',
+            `the config ${config.digest} of ${repository} ${error.message}, which no image's does. If nobody needs ` +
+              'the image, delete it with another tool, or leave its repository out with `repositories`',
+          )
+        : error;
+    }
   }
 
   return {
@@ -274,6 +316,13 @@ export function createReader(
         url: new URL('/v2/', base),
         maxBytes: PING_BYTES,
       });
+      if (response.url.origin !== base.origin) {
+        throw new RegistryError(
+          'not-a-registry',
+          `could not speak with ${base.origin}/v2/: it redirects to ${response.url.origin}, and only reads may follow. ` +
+            `Put \`${response.url.origin}\` into \`registry-url\``,
+        );
+      }
       // Some web servers answer every path with a page.
       const isPage = mediaTypeOf(response.headers['content-type']) === 'text/html';
       if (response.status !== 200 || isPage) {

@@ -34,6 +34,7 @@ export const UNTAGGED_KINDS: readonly UntaggedKind[] = [
   'protected',
   'recent',
   'not-in-plan',
+  'narrowed',
   'dangling-referrer',
   'dangling-digest-tag',
   'unknown-type',
@@ -61,6 +62,8 @@ export function whyKept(kind: UntaggedKind, gracePeriod: string): string {
       return 'one of the newest orphans, which `keep-untagged` keeps';
     case 'not-in-plan':
       return 'an orphan that the plan does not list';
+    case 'narrowed':
+      return 'its tag now points at a part of it, as a proxy that ignores `Accept` answers';
     case 'dangling-referrer':
       return 'refers to a manifest that is not in its repository and may live in another (`dangling-referrers: delete` deletes it)';
     case 'dangling-digest-tag':
@@ -105,6 +108,8 @@ export function keptDetail(reason: KeepReason, now: number): string {
       return `refers to ${code(shortDigest(reason.subject))}`;
     case 'dangling-digest-tag':
       return `tag ${code(shortTag(reason.tag))}`;
+    case 'narrowed':
+      return `tag ${code(shortTag(reason.tag))}, now ${code(shortDigest(reason.part))}`;
     case 'mentioned':
       return `by ${code(shortDigest(reason.by))}`;
     case 'child':

@@ -1,0 +1,86 @@
+/**
+ * JSON from elsewhere, parsed within limits. A few bytes of it can become a hundred times as much memory, so
+ * what it holds is counted in the bytes first, which is cheap.
+ */
+import * as v from 'valibot';
+
+/** It is JSON by its looks, but holds more than anything real does. The message goes behind "its body …". */
+export class JsonLimitError extends Error {
+  override name = 'JsonLimitError';
+}
+
+/** No tool nests deeper; Go itself refuses what is nested ten times as deep. */
+const MOST_NESTED = 1000;
+
+const QUOTE = 0x22;
+const COMMA = 0x2c;
+const BACKSLASH = 0x5c;
+const OPEN = [0x5b, 0x7b];
+const CLOSE = [0x5d, 0x7d];
+
+/** For every byte, what it is outside of strings. */
+const KINDS = new Uint8Array(256);
+const IS_QUOTE = 1;
+const IS_COMMA = 2;
+const OPENS = 3;
+const CLOSES = 4;
+KINDS[QUOTE] = IS_QUOTE;
+KINDS[COMMA] = IS_COMMA;
+OPEN.forEach((byte) => (KINDS[byte] = OPENS));
+CLOSE.forEach((byte) => (KINDS[byte] = CLOSES));
+
+/** @returns where the string ends that has begun before `from`: the index of its quote, or the length */
+function endOfString(bytes: Uint8Array, from: number): number {
+  let at = from;
+  while (at < bytes.length && bytes[at] !== QUOTE) {
+    at += bytes[at] === BACKSLASH ? 2 : 1;
+  }
+  return at;
+}
+
+/**
+ * Counts lists, objects and commas, which is about the number of values.
+ *
+ * @throws JsonLimitError when there are more than `most`, or they are nested too deeply
+ */
+export function checkJson(bytes: Uint8Array, most: number): void {
+  let values = 0;
+  let depth = 0;
+  for (let at = 0; at < bytes.length; at += 1) {
+    const kind = KINDS[bytes[at] ?? 0];
+    if (kind === IS_QUOTE) {
+      at = endOfString(bytes, at + 1);
+    } else if (kind === IS_COMMA || kind === OPENS) {
+      values += 1;
+      depth += kind === OPENS ? 1 : 0;
+      if (values > most) {
+        throw new JsonLimitError(`holds more than ${most.toLocaleString('en-US')} values`);
+      }
+      if (depth > MOST_NESTED) {
+        throw new JsonLimitError(
+          `is nested deeper than ${MOST_NESTED.toLocaleString('en-US')} levels`,
+        );
+      }
+    } else if (kind === CLOSES) {
+      depth -= 1;
+    }
+  }
+}
+
+/**
+ * @param most how many values it may hold
+ * @throws SyntaxError when the bytes are not JSON, JsonLimitError when they are more than they may be
+ */
+export function parseJson(bytes: Uint8Array, most: number): unknown {
+  checkJson(bytes, most);
+  return JSON.parse(new TextDecoder().decode(bytes));
+}
+
+/**
+ * The value in the form of the schema; `undefined` when it is not. Stops at the first problem: a list of a million
+ * that are all wrong would otherwise become a million reports of it.
+ */
+export function inForm<T>(schema: v.GenericSchema<unknown, T>, value: unknown): T | undefined {
+  const parsed = v.safeParse(schema, value, { abortEarly: true });
+  return parsed.success ? parsed.output : undefined;
+}
