@@ -495,14 +495,15 @@ it('ends at once when it is told to stop before its first request', async () => 
   writeFileSync(listing, '');
   // While it reads its inputs.
   const early = `
-    import fs, { openSync } from 'node:fs';
+    import fs from 'node:fs';
     import { syncBuiltinESMExports } from 'node:module';
-    fs.openSync = (path, ...more) => {
+    const { accessSync } = fs;
+    fs.accessSync = (path, ...more) => {
       if (path === ${JSON.stringify(listing)}) {
         process.kill(process.pid, 'SIGINT');
         for (;;);
       }
-      return openSync(path, ...more);
+      return accessSync(path, ...more);
     };
     syncBuiltinESMExports();`;
   const run = await runAction(
