@@ -497,8 +497,9 @@ it('ends at once when it is told to stop before its first request', async () => 
   writeFileSync(listing, '');
   // While it reads its inputs.
   const early = `
-    import fs, { openSync } from 'node:fs';
+    import fs from 'node:fs';
     import { syncBuiltinESMExports } from 'node:module';
+    const { openSync } = fs;
     fs.openSync = (path, ...more) => {
       if (path === ${JSON.stringify(listing)}) {
         process.kill(process.pid, 'SIGINT');

@@ -37,7 +37,7 @@ export function readNotification(value: unknown): Notified | undefined {
   const manifests: { repository: string; digest: Digest }[] = [];
   let complete = true;
   for (const event of events) {
-    const parsed = v.safeParse(EventSchema, event);
+    const parsed = v.safeParse(EventSchema, event, { abortEarly: true });
     if (!parsed.success) {
       complete = false;
       continue;
@@ -59,7 +59,8 @@ function eventsOf(value: unknown): readonly unknown[] | undefined {
     return value.events;
   }
   if (Array.isArray(value)) {
-    const nested = value.map(eventsOf);
+    // Not by calling itself: arrays may be nested as deep as memory reaches.
+    const nested = value.map((one) => (Array.isArray(one) ? undefined : eventsOf(one)));
     return nested.length > 0 && nested.every((events) => events !== undefined)
       ? nested.flat()
       : undefined;
