@@ -39,7 +39,16 @@ export async function runUndo(
   const reader = createReader(transport.send, registry, quote);
   const pusher = createPusher(transport.send, registry, quote);
   await reader.ping();
-  const repositories = [...new Set(backup.entries.map(({ repository }) => repository))].sort();
+  const byRepository = new Map<string, ReadEntry[]>();
+  for (const entry of backup.entries) {
+    const others = byRepository.get(entry.repository);
+    if (others === undefined) {
+      byRepository.set(entry.repository, [entry]);
+    } else {
+      others.push(entry);
+    }
+  }
+  const repositories = [...byRepository.keys()].sort();
   const chosen = repositories.filter((each) => selection.includes(each));
   const why = whyEmpty(backup);
   const failures = [
@@ -61,7 +70,7 @@ export async function runUndo(
     if (stop.aborted) {
       break;
     }
-    const entries = backup.entries.filter((entry) => entry.repository === repository);
+    const entries = byRepository.get(repository) ?? [];
     progress.expect(entries.length);
     const parts: Restored[] = [];
     for await (const lost of batches(entries, backup)) {

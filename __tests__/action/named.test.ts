@@ -234,6 +234,20 @@ describe('files that are none, or too large', () => {
     );
   });
 
+  it('files that protect have an end all the same, one by one and together', async () => {
+    const digests = (from: number, count: number) =>
+      Array.from({ length: count }, (_, n) => `sha256:${String(from + n).padStart(64, '0')}`).join(
+        '\n',
+      );
+    writeFileSync('one.yaml', digests(0, 200_001));
+    expect(await refusal({ protectFiles: ['one.yaml'] })).toContain('more than 200,000 digests');
+    writeFileSync('two-a.yaml', digests(0, 150_000));
+    writeFileSync('two-b.yaml', digests(150_000, 50_001));
+    expect(await refusal({ protectFiles: ['two-*.yaml'] })).toContain('more than 200,000 digests');
+    rmSync('two-b.yaml');
+    expect(await refusal({ protectFiles: ['two-*.yaml'] })).toBe('');
+  });
+
   it('a glob with very many wildcards is refused, for a name may make it endless', async () => {
     writeFileSync('a'.repeat(250), '');
     for (const glob of ['a*a*a*a*a*a*b', '**/a/**/a/**/a/**/a/**/b', '!x*x*x*x*x*']) {

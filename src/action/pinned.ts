@@ -22,7 +22,7 @@ const OVERLAP = 160;
 /** Of a file; what holds digests to keep has kilobytes. */
 const MOST_BYTES = 1024 * 1024 * 1024;
 /** Of all files together. Each may cost a request in each repository that has orphans. */
-const MOST_DIGESTS = 1_000_000;
+const MOST_DIGESTS = 200_000;
 /** In a component, and of `**` in the whole: more take minutes for one long name that almost matches. */
 const MOST_STARS = 4;
 

@@ -15,8 +15,8 @@ import { readLines } from './lines.js';
 /** Of a backup, with two million lines. */
 const MOST_INDEX_BYTES = 1024 * 1024 * 1024;
 /** What they need stays below half a GiB. */
-export const MOST_MANIFESTS = 500_000;
-const MOST_TAGS = 500_000;
+export const MOST_MANIFESTS = 300_000;
+const MOST_TAGS = MOST_MANIFESTS;
 
 export interface ReadBackup {
   /**
@@ -86,7 +86,7 @@ interface Found {
   readonly tags: Set<string>;
 }
 
-/** Holds each text once: the same repositories, types and tags stand in a great many lines. */
+/** Holds each text once: the same repositories and types stand in a great many lines. */
 class Findings {
   readonly #registry: string;
   readonly #entries = new Map<string, Found>();
@@ -121,7 +121,7 @@ class Findings {
     const tags = this.#entries.get(key)?.tags ?? new Set<string>();
     this.#entries.set(key, { entry, tags });
     for (const tag of texts.tags) {
-      tags.add(this.#once(tag));
+      tags.add(tag);
       const name = `${repository}:${tag}`;
       const before = this.#latest.get(name);
       if (before === undefined || before.savedAt <= savedAt) {

@@ -23,6 +23,8 @@ export interface IntakeSource {
   readonly files: readonly string[];
   /** `host` or `host:port` of the registry to clean: references to others are not candidates */
   readonly registryHost: string;
+  /** manifests that may be named; by default so many as memory can hold */
+  readonly most?: number;
   /** told of lines of `digests`, and of a file, that are not understood where they have to be: nothing may be done */
   readonly mistake?: (message: string) => void;
   /** told of a file of which some lines are not understood */
@@ -53,11 +55,12 @@ async function readAll({
   digests,
   files,
   registryHost,
+  most,
   mistake,
   warning,
 }: IntakeSource): Promise<Intake> {
   const paths = [...new Set(files)];
-  const tally = new Tally();
+  const tally = new Tally(most);
   const given = tally.begin();
   await readSource(
     [digests],

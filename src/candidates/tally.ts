@@ -9,7 +9,7 @@ const EXAMPLES = 5;
 const EXAMPLE_LENGTH = 120;
 
 /** What they need stays below half a GiB; so many manifests a run could not read in a day either. */
-const MOST_CANDIDATES = 3_000_000;
+const MOST_CANDIDATES = 2_000_000;
 
 /** More manifests are named than a run can hold. */
 export class TooManyCandidates extends Error {
@@ -28,8 +28,14 @@ export class Tally {
   readonly #examples: { where: string; text: string }[] = [];
   #understood = 0;
   #notUnderstood = 0;
+  readonly #most: number;
   #count = 0;
   #source: SourceTally = { understood: 0, notUnderstood: 0, examples: [] };
+
+  /** @param most manifests that may be named */
+  constructor(most = MOST_CANDIDATES) {
+    this.#most = most;
+  }
 
   /** @returns what is counted from here on, as it goes on */
   begin(): SourceTally {
@@ -46,9 +52,9 @@ export class Tally {
     if (!digests.has(digest)) {
       digests.add(copyOf(digest));
       this.#count += 1;
-      if (this.#count > MOST_CANDIDATES) {
+      if (this.#count > this.#most) {
         throw new TooManyCandidates(
-          `more than ${MOST_CANDIDATES.toLocaleString('en')} manifests are named`,
+          `more than ${this.#most.toLocaleString('en')} manifests are named`,
         );
       }
     }
