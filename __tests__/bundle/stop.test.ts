@@ -497,13 +497,13 @@ it('ends at once when it is told to stop before its first request', async () => 
   const early = `
     import fs from 'node:fs';
     import { syncBuiltinESMExports } from 'node:module';
-    const { accessSync } = fs;
-    fs.accessSync = (path, ...more) => {
+    const { openSync } = fs;
+    fs.openSync = (path, ...more) => {
       if (path === ${JSON.stringify(listing)}) {
         process.kill(process.pid, 'SIGINT');
         for (;;);
       }
-      return accessSync(path, ...more);
+      return openSync(path, ...more);
     };
     syncBuiltinESMExports();`;
   const run = await runAction(

@@ -45,6 +45,7 @@ for (const { name, found, start } of distributions) {
       ({ path }) =>
         isMeant.test(path) ? { kind: 'rewrite', rewrite } : undefined;
 
+    // The relay hands names on in small letters; another spelling would be a second header of that name.
     const withHeaders = (headers: Record<string, string>) => (answer: Answer) => ({
       ...answer,
       headers: { ...answer.headers, ...headers },
@@ -116,7 +117,7 @@ for (const { name, found, start } of distributions) {
       await push(registry, APP, list, 'v1');
       expect((await clean()).exitCode).toBe(0);
       const before = users();
-      const told = { 'Docker-Content-Digest': first.digest };
+      const told = { 'docker-content-digest': first.digest };
       relay.intercept(({ method, path }) =>
         method === 'HEAD' && path.endsWith('/manifests/v1')
           ? { kind: 'rewrite', rewrite: withHeaders(told) }
@@ -143,8 +144,8 @@ for (const { name, found, start } of distributions) {
                 ...answer,
                 headers: {
                   ...answer.headers,
-                  'Docker-Content-Digest': first.digest,
-                  'Content-Type': first.mediaType,
+                  'docker-content-digest': first.digest,
+                  'content-type': first.mediaType,
                 },
                 body: first.bytes,
               }),

@@ -383,9 +383,9 @@ describe('refusal', () => {
     },
   );
 
-  it('reads nothing of a million errors but the first', () => {
+  it('takes an answer with a million errors for none of a registry', () => {
     const errors = `{"errors":[{"code":"X"}${',{}'.repeat(1_000_000)}]}`;
-    expect(errorOf(response(404, errors))).toEqual({ code: 'X', message: '' });
+    expect(errorOf(response(404, errors))).toBeUndefined();
   });
 
   it('never speaks of switched-off deletes where nothing was to be deleted', () => {

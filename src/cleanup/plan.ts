@@ -151,9 +151,7 @@ function findRoots(inventory: Inventory, graph: Graph, policy: Policy): Roots {
     keep(digest, { kind: 'tagged', tags });
   }
   for (const [digest, narrowing] of narrowings(inventory)) {
-    if (manifests.has(digest)) {
-      keep(digest, { kind: 'narrowed', ...narrowing });
-    }
+    keep(digest, { kind: 'narrowed', ...narrowing });
   }
   const protection = protectionIn(inventory.repository, policy.protection);
   const named = protection.named();

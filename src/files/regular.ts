@@ -94,6 +94,9 @@ export function readRegular(path: string, most: number, options: OpenOptions = {
   }
 }
 
+/** The files of /proc say that they have nothing, and some of them never end. */
+const UNSIZED = 64 * 1024 * 1024;
+
 export interface StreamOptions extends OpenOptions {
   readonly encoding?: BufferEncoding;
   readonly highWaterMark?: number;
@@ -111,12 +114,9 @@ export async function* streamRegular(
   { encoding = 'utf8', highWaterMark = 64 * 1024, most, ...options }: StreamOptions = {},
 ): AsyncGenerator<string> {
   const { fd, size } = openRegular(path, options);
-  if (size === 0 || (most !== undefined && size > most)) {
+  if (most !== undefined && size > most) {
     closeSync(fd);
-    if (size > 0) {
-      throw new UnusablePath(`it has more than ${sizeOf(most ?? 0)}`);
-    }
-    return;
+    throw new UnusablePath(`it has more than ${sizeOf(most)}`);
   }
   // Closes the file at its end, and when the reader stops before.
   const pieces: AsyncIterable<string> = createReadStream(path, {
@@ -124,7 +124,7 @@ export async function* streamRegular(
     encoding,
     highWaterMark,
     start: 0,
-    end: size - 1,
+    end: (size === 0 ? UNSIZED : size) - 1,
   });
   yield* pieces;
 }
