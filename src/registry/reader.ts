@@ -31,6 +31,8 @@ import { readPages } from './paging.js';
 /** "Registries … SHOULD support manifests of at least 4 MiB", which Distribution makes its limit. */
 const MANIFEST_BYTES = 4 * 1024 * 1024;
 const CONFIG_BYTES = 4 * 1024 * 1024;
+/** Pages of them are indexes, so larger ones than manifests may be are not sent (distribution-spec). */
+const REFERRERS_BYTES = 2 * MANIFEST_BYTES;
 const MOST_ROUNDS = 3;
 const PING_BYTES = 1024 * 1024;
 
@@ -235,29 +237,35 @@ export function createReader(
     const what = `list the referrers of ${repository}@${digest}`;
     const url = new URL(`/v2/${repository}/referrers/${digest}`, base);
     try {
-      return await readPages(send, url, pull(repository), (response) => {
-        // Servers without the API answer in many ways; only an OCI index is an answer.
-        const isIndex =
-          response.status === 200 && mediaTypeOf(response.headers['content-type']) === OCI_INDEX;
-        // Looked at now: while this question was under way, another one may have been answered.
-        if (!isIndex && !hasReferrersApi && mayLackRoute(response)) {
-          throw new NoReferrersApi();
-        }
-        const body = isIndex ? jsonOf(ReferrersBody, response) : undefined;
-        if (body === undefined) {
-          throw refused(response, { what, scope: pull(repository) });
-        }
-        hasReferrersApi = true;
-        return (body.manifests ?? []).map((entry) => {
-          if (!isDigest(entry.digest)) {
-            throw new RegistryError(
-              'unexpected',
-              `could not ${what}: one of them has a digest of an algorithm that can't be verified`,
-            );
+      return await readPages(
+        send,
+        url,
+        pull(repository),
+        (response) => {
+          // Servers without the API answer in many ways; only an OCI index is an answer.
+          const isIndex =
+            response.status === 200 && mediaTypeOf(response.headers['content-type']) === OCI_INDEX;
+          // Looked at now: while this question was under way, another one may have been answered.
+          if (!isIndex && !hasReferrersApi && mayLackRoute(response)) {
+            throw new NoReferrersApi();
           }
-          return entry.digest;
-        });
-      });
+          const body = isIndex ? jsonOf(ReferrersBody, response) : undefined;
+          if (body === undefined) {
+            throw refused(response, { what, scope: pull(repository) });
+          }
+          hasReferrersApi = true;
+          return (body.manifests ?? []).map((entry) => {
+            if (!isDigest(entry.digest)) {
+              throw new RegistryError(
+                'unexpected',
+                `could not ${what}: one of them has a digest of an algorithm that can't be verified`,
+              );
+            }
+            return entry.digest;
+          });
+        },
+        { maxBytes: REFERRERS_BYTES },
+      );
     } catch (error) {
       if (error instanceof NoReferrersApi) {
         return undefined;
