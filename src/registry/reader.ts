@@ -26,6 +26,7 @@ import {
   type ReadBlob,
 } from './blobs.js';
 import { readCatalog, type Catalog } from './catalog.js';
+import { serverTime } from './clocks.js';
 import { readPages } from './paging.js';
 
 /** "Registries … SHOULD support manifests of at least 4 MiB", which Distribution makes its limit. */
@@ -51,8 +52,12 @@ export type ManifestAnswer =
  * that go in must have passed `isRepository`, `isTag` or `isDigest`.
  */
 export interface RegistryReader {
-  /** Finds out whether this is a registry at all, and how it authenticates. */
-  ping(): Promise<void>;
+  /**
+   * Finds out whether this is a registry at all, and how it authenticates.
+   *
+   * @returns what o'clock it is there, where it says so
+   */
+  ping(): Promise<number | undefined>;
   catalog(): Promise<Catalog>;
   /** Empty for a repository that the registry doesn't know: one without tags looks the same. */
   tags(repository: string): Promise<string[]>;
@@ -302,6 +307,7 @@ export function createReader(
       if (response.status !== 200 || isPage) {
         throw refused(response, { what: `speak with ${base.origin}/v2/`, scope: '' });
       }
+      return serverTime(response.headers);
     },
     catalog: () => readCatalog(send, base, quote),
     tags,
