@@ -35211,9 +35211,6 @@ function isBeyond(percent, orphans, manifests) {
     return 100 * MILLION * orphans > Math.round(percent * MILLION) * manifests;
 }
 
-// EXTERNAL MODULE: ./node_modules/picomatch/index.js
-var picomatch = __nccwpck_require__(4006);
-var picomatch_default = /*#__PURE__*/__nccwpck_require__.n(picomatch);
 // EXTERNAL MODULE: external "node:crypto"
 var external_node_crypto_ = __nccwpck_require__(7598);
 ;// CONCATENATED MODULE: ./src/oci/digest.ts
@@ -35276,6 +35273,88 @@ function parseDigestTag(tag) {
     return { tag, names: parseDigest(`sha256:${match[1] ?? ''}`), role: role ?? 'fallback' };
 }
 
+// EXTERNAL MODULE: ./node_modules/picomatch/index.js
+var picomatch = __nccwpck_require__(4006);
+var picomatch_default = /*#__PURE__*/__nccwpck_require__.n(picomatch);
+;// CONCATENATED MODULE: ./src/cleanup/glob.ts
+/**
+ * Globs of repository names: `*` within a path component, `**` across them, `?` for one character. In time that grows with
+ * the lengths of glob and name alone: as a regular expression, `a*a*a*a*a*b` takes minutes for one name of many a's. Means
+ * what picomatch 4 means by it, for names of repositories; rarer forms are left to it, with few wildcards. Pure.
+ */
+
+/** As a regular expression, one with three takes milliseconds for the longest of names, and one with five minutes. */
+const MOST_WILDCARDS = 3;
+/** A name has 255 characters at most. */
+const LONGEST = 1000;
+/** @returns why a glob can't be followed, in words, or `undefined` */
+function globMistake(glob) {
+    if (glob.length > LONGEST) {
+        return `longer than ${LONGEST} characters`;
+    }
+    const wildcards = glob.match(/[*?]+/g) ?? [];
+    return isCommon(glob) || wildcards.length <= MOST_WILDCARDS
+        ? undefined
+        : `too hard to match: beside a class such as \`[ab]\`, or a \`**\` that isn't a whole component, it may have ${MOST_WILDCARDS} wildcards`;
+}
+/** @returns whether a name of a repository matches */
+function globMatcher(glob) {
+    if (!isCommon(glob)) {
+        // Repository names have no hidden files: `.` at the start of a component is not special.
+        return picomatch_default()(glob, { dot: true, nobrace: true, noextglob: true, nonegate: true });
+    }
+    const items = itemsOf(glob);
+    return (repository) => matches(items, repository);
+}
+function isCommon(glob) {
+    return (!glob.includes('**/**') &&
+        !glob.startsWith('./') &&
+        glob.split('/').every((component) => component === '**' || !/^$|\*\*|[[\]^!]/.test(component)));
+}
+function itemsOf(glob) {
+    const components = glob.split('/');
+    const last = components.length - 1;
+    return components.flatMap((component, n) => {
+        // With a `*` before its slash the last `**` wants that slash, and `team/**` includes `team`.
+        const isBeforeRest = n === last - 1 && components[last] === '**' && !component.endsWith('*');
+        if (component === '**') {
+            return [{ kind: n === last ? 'rest' : 'deep' }];
+        }
+        const items = Array.from(component, (char) => char === '*' ? { kind: 'star' } : char === '?' ? { kind: 'any' } : { kind: 'char', char });
+        return n === last || isBeforeRest ? items : [...items, { kind: 'char', char: '/' }];
+    });
+}
+function matches(items, name) {
+    const width = name.length + 1;
+    /** from where it was found that nothing leads to the end */
+    const tried = new Uint8Array((items.length + 1) * width);
+    const from = (item, at) => {
+        const here = item * width + at;
+        if (tried[here] === 1) {
+            return false;
+        }
+        tried[here] = 1;
+        const wanted = items[item];
+        switch (wanted?.kind) {
+            case undefined:
+                return at === name.length;
+            case 'rest':
+                return at === 0 || name[at - 1] === '/' || at === name.length || name[at] === '/';
+            case 'char':
+                return name[at] === wanted.char && from(item + 1, at + 1);
+            case 'any':
+                return at < name.length && name[at] !== '/' && from(item + 1, at + 1);
+            case 'star':
+                return from(item + 1, at) || (at < name.length && name[at] !== '/' && from(item, at + 1));
+            case 'deep': {
+                const slash = name.indexOf('/', at);
+                return from(item + 1, at) || (slash >= 0 && from(item, slash + 1));
+            }
+        }
+    };
+    return from(0, 0);
+}
+
 ;// CONCATENATED MODULE: ./src/cleanup/selection.ts
 /** Which repositories a run looks at: the patterns of the input `repositories`. Pure. */
 
@@ -35287,7 +35366,7 @@ function patternMistake(pattern) {
     if (!PATTERN.test(pattern) || glob === '' || glob.startsWith('/') || glob.endsWith('/')) {
         return 'not a repository name or glob';
     }
-    return isPlain(glob) && !isRepository(glob) ? 'not a valid repository name' : undefined;
+    return isPlain(glob) && !isRepository(glob) ? 'not a valid repository name' : globMistake(glob);
 }
 function isPlain(glob) {
     return !/[*?[\]^!]/.test(glob);
@@ -35301,12 +35380,7 @@ function selectRepositories(patterns) {
     const rules = patterns.map((pattern) => {
         const excludes = pattern.startsWith('!');
         const glob = excludes ? pattern.slice(1) : pattern;
-        // Repository names have no hidden files: `.` at the start of a component is not special.
-        return {
-            excludes,
-            glob,
-            matches: picomatch_default()(glob, { dot: true, nobrace: true, noextglob: true, nonegate: true }),
-        };
+        return { excludes, glob, matches: globMatcher(glob) };
     });
     const fromAll = rules[0]?.excludes ?? true;
     const includes = (repository) => {
@@ -35392,6 +35466,7 @@ const LISTING_TOTALS = /^(?:total \d+|TOTAL: \d+ objects?, .*|Total (?:Objects|S
 const LISTING_ROW = /^(?:\d+\s+\d+\s+)?[-bcdlps][-rwxsStT]{9}[.+@]?\s/;
 /** Braces are left to JSON behind a log's words. */
 const WORD = /^[^\s{}]{1,1024}$/;
+const LONGEST_WORD = 1024;
 const MARKING = /^(\S+): marking (manifest|blob) (\S+)$/;
 const LAYER_LINK = /^(\S+): layer link eligible for deletion: \S+$/;
 /** 3.x prints a Go struct: `{repository digest [tag tag]}`. */
@@ -35422,7 +35497,8 @@ function readLine(text, registryHost) {
 }
 function readWord(line) {
     if (LISTING_ROW.test(line)) {
-        return { kind: 'word', path: lastWord(line) };
+        const path = lastWord(line);
+        return path.length <= LONGEST_WORD ? { kind: 'word', path } : UNKNOWN;
     }
     if (!WORD.test(line)) {
         return UNKNOWN;
@@ -35595,8 +35671,7 @@ function matcherOf(globs) {
     if (known !== undefined) {
         return known;
     }
-    const options = { dot: true, nobrace: true, noextglob: true, nonegate: true };
-    const all = globs.map((glob) => picomatch_default()(glob, options));
+    const all = globs.map(globMatcher);
     const matches = (repository) => all.some((each) => each(repository));
     matchers.set(globs, matches);
     return matches;
@@ -35638,7 +35713,7 @@ const MILLISECONDS = new Map(UNITS.flatMap(([words, milliseconds]) => words.spli
 const DURATION = /^(\d{1,15}(?:\.\d{1,15})?)[ \t]*([a-z]{1,10})$/i;
 const MONTHS = /^(?:M|mo|mos|mon|mons|mths?|months?)$/;
 /** Twice as long as anybody keeps an image; a time of the registry can still be reckoned with it. */
-const LONGEST = 100 * 365.25 * DAY;
+const duration_LONGEST = 100 * 365.25 * DAY;
 /** @returns milliseconds, or what is wrong with it, in words; those are empty when nothing special is */
 function parseDuration(text) {
     if (text === '0') {
@@ -35656,7 +35731,7 @@ function parseDuration(text) {
         return { why: isSeveral(text) ? 'there is more than one unit: write `90m` for `1h30m`' : '' };
     }
     const duration = Number(number) * milliseconds;
-    return duration <= LONGEST ? duration : { why: 'it is longer than 100 years' };
+    return duration <= duration_LONGEST ? duration : { why: 'it is longer than 100 years' };
 }
 function isSeveral(text) {
     const units = text.length <= 100 ? (text.match(/[a-z]+/gi) ?? []) : [];
@@ -35668,7 +35743,7 @@ const external_node_fs_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import
 ;// CONCATENATED MODULE: ./src/files/why.ts
 /** Why a path can't be used, in words that go into messages about inputs. Pure. */
 /** What stands at the path can't be used. The message is a clause: "it is a directory". */
-class why_UnusablePath extends Error {
+class UnusablePath extends Error {
     name = 'UnusablePath';
 }
 /** What it is instead of a regular file. */
@@ -35689,7 +35764,7 @@ function codeOf(error) {
 }
 /** @returns a clause such as "the file system is read-only" */
 function whyNot(error, otherwise = "it can't be used") {
-    if (error instanceof why_UnusablePath) {
+    if (error instanceof UnusablePath) {
         return error.message;
     }
     const code = codeOf(error);
@@ -35741,7 +35816,7 @@ function makeDirectories(directory) {
         catch (error) {
             // Somebody else may have made it meanwhile; but a link that leads nowhere stands in the way, too.
             if (!directories_isDirectory(each)) {
-                throw new why_UnusablePath(`the directory "${each}" can't be made: ${because(error)}`, {
+                throw new UnusablePath(`the directory "${each}" can't be made: ${because(error)}`, {
                     cause: error,
                 });
             }
@@ -35754,7 +35829,7 @@ function isThere(at) {
     try {
         const stats = (0,external_node_fs_namespaceObject.statSync)(at, { throwIfNoEntry: false });
         if (stats !== undefined && !stats.isDirectory()) {
-            throw new why_UnusablePath(`"${at}" is a file, not a directory`);
+            throw new UnusablePath(`"${at}" is a file, not a directory`);
         }
         return stats !== undefined;
     }
@@ -35763,9 +35838,9 @@ function isThere(at) {
         if (error.code === 'ENOTDIR') {
             return false;
         }
-        throw error instanceof why_UnusablePath
+        throw error instanceof UnusablePath
             ? error
-            : new why_UnusablePath(`the directory "${shorten(at)}" can't be made: ${because(error)}`, {
+            : new UnusablePath(`the directory "${shorten(at)}" can't be made: ${because(error)}`, {
                 cause: error,
             });
     }
@@ -35803,14 +35878,14 @@ function openRegular(path, { followsLinks = true } = {}, flags = external_node_f
     // Looked at before it is opened, which alone has effects on some devices; and after, for it may have been replaced.
     const before = (followsLinks ? external_node_fs_namespaceObject.statSync : external_node_fs_namespaceObject.lstatSync)(path, { throwIfNoEntry: false });
     if (before !== undefined && !before.isFile()) {
-        throw new why_UnusablePath(otherKind(before));
+        throw new UnusablePath(otherKind(before));
     }
     const { O_NONBLOCK, O_NOFOLLOW } = external_node_fs_namespaceObject.constants;
     const fd = (0,external_node_fs_namespaceObject.openSync)(path, flags | O_NONBLOCK | (followsLinks ? 0 : O_NOFOLLOW), 0o666);
     const stats = (0,external_node_fs_namespaceObject.fstatSync)(fd);
     if (!stats.isFile()) {
         (0,external_node_fs_namespaceObject.closeSync)(fd);
-        throw new why_UnusablePath(otherKind(stats));
+        throw new UnusablePath(otherKind(stats));
     }
     return { fd, size: stats.size };
 }
@@ -35822,7 +35897,7 @@ function openRegular(path, { followsLinks = true } = {}, flags = external_node_f
 async function openHandle(path, flags) {
     const before = await (0,promises_namespaceObject.lstat)(path).catch(() => undefined);
     if (before !== undefined && !before.isFile()) {
-        throw new why_UnusablePath(otherKind(before));
+        throw new UnusablePath(otherKind(before));
     }
     const { O_NONBLOCK, O_NOFOLLOW } = external_node_fs_namespaceObject.constants;
     return (0,promises_namespaceObject.open)(path, flags | O_NONBLOCK | O_NOFOLLOW);
@@ -35844,7 +35919,7 @@ function readRegular(path, most, options = {}) {
             const length = size > most ? most + 1 : (0,external_node_fs_namespaceObject.readSync)(fd, piece, 0, piece.length, null);
             total += length;
             if (total > most) {
-                throw new why_UnusablePath(`it has more than ${sizeOf(most)}`);
+                throw new UnusablePath(`it has more than ${sizeOf(most)}`);
             }
             if (length === 0) {
                 return pieces.length === 1 && pieces[0] ? pieces[0] : Buffer.concat(pieces);
@@ -35856,6 +35931,8 @@ function readRegular(path, most, options = {}) {
         (0,external_node_fs_namespaceObject.closeSync)(fd);
     }
 }
+/** The files of /proc say that they have nothing, and some of them never end. */
+const UNSIZED = 64 * 1024 * 1024;
 /**
  * Streams a file as far as it reaches now: one that grows while it is read comes to an end, too.
  *
@@ -35863,20 +35940,17 @@ function readRegular(path, most, options = {}) {
  */
 async function* streamRegular(path, { encoding = 'utf8', highWaterMark = 64 * 1024, most, ...options } = {}) {
     const { fd, size } = openRegular(path, options);
-    if (size === 0 || (most !== undefined && size > most)) {
-        closeSync(fd);
-        if (size > 0) {
-            throw new UnusablePath(`it has more than ${sizeOf(most ?? 0)}`);
-        }
-        return;
+    if (most !== undefined && size > most) {
+        (0,external_node_fs_namespaceObject.closeSync)(fd);
+        throw new UnusablePath(`it has more than ${sizeOf(most)}`);
     }
     // Closes the file at its end, and when the reader stops before.
-    const pieces = createReadStream(path, {
+    const pieces = (0,external_node_fs_namespaceObject.createReadStream)(path, {
         fd,
         encoding,
         highWaterMark,
         start: 0,
-        end: size - 1,
+        end: (size === 0 ? UNSIZED : size) - 1,
     });
     yield* pieces;
 }
@@ -35934,7 +36008,7 @@ function whyUnread(error, kind) {
         case 'ENOTDIR':
             return `there is no such ${kind}`;
         default:
-            return error instanceof why_UnusablePath || codeOf(error) === 'ENAMETOOLONG'
+            return error instanceof UnusablePath || codeOf(error) === 'ENAMETOOLONG'
                 ? whyNot(error)
                 : "it can't be read";
     }
@@ -36365,7 +36439,7 @@ function createLog(redact) {
  * Never holds more than one line or one object; where the chunks end never changes the result.
  */
 const MIB = 1024 * 1024;
-const LIMITS = { line: MIB, json: 64 * MIB };
+const LIMITS = { line: MIB, json: 32 * MIB, values: 2_000_000 };
 /** Length of what is shown of a JSON object or of a line that is too long. */
 const SHOWN = 200;
 /**
@@ -36385,10 +36459,11 @@ const OPEN = 2;
 const CLOSE = 3;
 const QUOTE = 4;
 const NEWLINE = 5;
+const COMMA = 6;
 /** What a character means in JSON outside of strings: anything else shows that the text is no JSON. */
 const MEANING = (() => {
     const table = new Uint8Array(128);
-    for (const char of ' \t\r:,0123456789+-.eEtrufalsn') {
+    for (const char of ' \t\r:0123456789+-.eEtrufalsn') {
         table[char.charCodeAt(0)] = PLAIN;
     }
     for (const [chars, meaning] of [
@@ -36396,6 +36471,7 @@ const MEANING = (() => {
         ['}]', CLOSE],
         ['"', QUOTE],
         ['\n', NEWLINE],
+        [',', COMMA],
     ]) {
         for (const char of chars) {
             table[char.charCodeAt(0)] = meaning;
@@ -36460,6 +36536,7 @@ class Splitter {
                         length: start,
                         start,
                         lineFeeds: 0,
+                        values: 0,
                         depth: 0,
                         inString: false,
                         escaped: false,
@@ -36525,9 +36602,13 @@ class Splitter {
             }
             else if (meaning === OPEN) {
                 open.depth += 1;
+                open.values += 1;
             }
             else if (meaning === QUOTE) {
                 open.inString = true;
+            }
+            else if (meaning === COMMA) {
+                open.values += 1;
             }
             else if (meaning === NEWLINE) {
                 open.lineFeeds += 1;
@@ -36558,7 +36639,7 @@ class Splitter {
         return open.length - open.start > this.#limits.json;
     }
     #close(open) {
-        if (this.#isTooLong(open)) {
+        if (this.#isTooLong(open) || open.values > this.#limits.values) {
             this.#dropTooLong(open);
             return;
         }
@@ -36608,11 +36689,29 @@ class Splitter {
 ;// CONCATENATED MODULE: ./src/candidates/tally.ts
 const EXAMPLES = 5;
 const EXAMPLE_LENGTH = 120;
+/** What they need stays below half a GiB; so many manifests a run could not read in a day either. */
+const MOST_CANDIDATES = 2_000_000;
+/** More manifests are named than a run can hold. */
+class TooManyCandidates extends Error {
+    name = 'TooManyCandidates';
+}
 class Tally {
     #candidates = new Map();
     #examples = [];
     #understood = 0;
     #notUnderstood = 0;
+    #most;
+    #count = 0;
+    #source = { understood: 0, notUnderstood: 0, examples: [] };
+    /** @param most manifests that may be named */
+    constructor(most = MOST_CANDIDATES) {
+        this.#most = most;
+    }
+    /** @returns what is counted from here on, as it goes on */
+    begin() {
+        this.#source = { understood: 0, notUnderstood: 0, examples: [] };
+        return this.#source;
+    }
     candidate(repository, digest) {
         let digests = this.#candidates.get(repository);
         if (digests === undefined) {
@@ -36621,15 +36720,23 @@ class Tally {
         }
         if (!digests.has(digest)) {
             digests.add(copyOf(digest));
+            this.#count += 1;
+            if (this.#count > this.#most) {
+                throw new TooManyCandidates(`more than ${this.#most.toLocaleString('en')} manifests are named`);
+            }
         }
     }
     understood() {
         this.#understood += 1;
+        this.#source.understood += 1;
     }
     notUnderstood(where, text, note) {
         this.#notUnderstood += 1;
-        if (this.#examples.length < EXAMPLES) {
-            this.#examples.push({ where: printable(where), text: example(text, note) });
+        this.#source.notUnderstood += 1;
+        for (const examples of [this.#examples, this.#source.examples]) {
+            if (examples.length < EXAMPLES) {
+                examples.push({ where: printable(where), text: example(text, note) });
+            }
         }
     }
     intake() {
@@ -44289,7 +44396,7 @@ function isImageConfigType(mediaType) {
     return CONFIG_TYPES.has(mediaTypeOf(mediaType));
 }
 /** Layers and configs of what people keep in registries. The types whose manifests are listed above are none. */
-const BLOB_TYPES = (/* unused pure expression or super */ null && ([
+const BLOB_TYPES = [
     // Layers of OCI and Docker, of every compression, encrypted ones too.
     /^application\/vnd\.oci\.image\.layer\.(?:nondistributable\.)?v1\.tar(?:\+[a-z0-9]+)*$/,
     /^application\/vnd\.docker\.image\.rootfs\.(?:foreign\.)?diff\.tar(?:\.[a-z0-9]+)?$/,
@@ -44310,7 +44417,7 @@ const BLOB_TYPES = (/* unused pure expression or super */ null && ([
     /^text\/spdx(?:\+[a-z]+)?$/,
     /^application\/(?:jose\+json|cose|wasm|vnd\.wasm\.config\.v\d+\+json)$/,
     /^application\/(?:tar|x-tar|gzip|x-gzip|zstd|zip|tar\+gzip|tar\+zstd)$/,
-]));
+];
 /**
  * Whether a type is plainly a layer's or a config's, so that nothing is asked for on the manifests route, where
  * Distribution up to 2.8 answers 500 for a blob's digest. False for what says too little, such as
@@ -44375,7 +44482,8 @@ function eventsOf(value) {
         return value.events;
     }
     if (Array.isArray(value)) {
-        const nested = value.map(eventsOf);
+        // Not by calling itself: arrays may be nested as deep as memory reaches.
+        const nested = value.map((one) => (Array.isArray(one) ? undefined : eventsOf(one)));
         return nested.length > 0 && nested.every((events) => events !== undefined)
             ? nested.flat()
             : undefined;
@@ -44409,12 +44517,17 @@ function digestsOf({ action, target }) {
 
 
 
+
 /** A registry may have many repositories without manifests: the collector prints their bare names. */
 const WAITING_WORDS = 10_000;
+/** So much of a word that waits is kept, to show to people. */
+const WAITING_TEXT = 1200;
+/** Longer than any file system and any store of objects allows. */
+const LONGEST_PATH = 4096;
 /** Before the entries of each directory `ls -R` prints its path. */
 function directoryOf(text) {
     const line = text.trim();
-    if (!line.endsWith(':') || /\s/.test(line)) {
+    if (!line.endsWith(':') || line.length > LONGEST_PATH || /\s/.test(line)) {
         return undefined;
     }
     return line === '.:' || line.includes('/') ? line.slice(0, -1) : undefined;
@@ -44535,7 +44648,12 @@ class Transcript {
         if (this.#waiting.length >= WAITING_WORDS) {
             this.#settle(transcript_never);
         }
-        this.#waiting.push(word);
+        // Copied: what is cut out of a line keeps the whole line, and ten thousand of a megabyte each are too many.
+        this.#waiting.push({
+            ...word,
+            text: copyOf(word.text.slice(0, WAITING_TEXT)),
+            path: copyOf(word.path),
+        });
     }
     /**
      * Decides about the words before a line: a repository's name is the collector's heading when a line of
@@ -44582,31 +44700,67 @@ function embeddedNotification(text) {
 
 
 
-/** A file can't be read. The message names the input and every such path, and says what to do. */
+
+/** A file can't be read, or too much is named. The message names the input and every such path, and says what to do. */
 class IntakeError extends Error {
     name = 'IntakeError';
 }
 const CHUNK_BYTES = 256 * 1024;
-/** @throws IntakeError before anything is read when a file is missing or closed to us; later when reading fails */
-async function readIntake({ digests, files, registryHost }) {
+/**
+ * @throws IntakeError before anything is read when a file is missing or closed to us; later when reading fails
+ */
+async function readIntake(source) {
+    await checkReadable([...new Set(source.files)]);
+    try {
+        return await readAll(source);
+    }
+    catch (error) {
+        if (error instanceof TooManyCandidates) {
+            throw new IntakeError(`digests-file: ${error.message}. Give a part of the listing at a time, for instance that of some repositories`, { cause: error });
+        }
+        throw error;
+    }
+}
+async function readAll({ digests, files, registryHost, most, mistake, warning, }) {
     const paths = [...new Set(files)];
-    await checkReadable(paths);
-    const tally = new Tally();
+    const tally = new Tally(most);
+    const given = tally.begin();
     await readSource([digests], new Transcript(tally, registryHost, (line) => `digests line ${line}`));
+    if (given.notUnderstood > 0) {
+        mistake?.(`digests: ${linesOf(given.notUnderstood)} not understood: ${examplesOf(given)}. A line is ` +
+            `\`repository@sha256:…\`, or what docs/finding-orphans.md lists. Correct it or take it out`);
+    }
     for (const path of paths) {
+        const read = tally.begin();
         const transcript = new Transcript(tally, registryHost, (line) => `${path}:${line}`);
-        const chunks = (0,external_node_fs_namespaceObject.createReadStream)(path, {
-            encoding: 'utf8',
-            highWaterMark: CHUNK_BYTES,
-        });
         try {
-            await readSource(chunks, transcript);
+            await readSource(streamRegular(path, { highWaterMark: CHUNK_BYTES }), transcript);
         }
         catch (error) {
-            throw isSystemError(error) ? unreadable([problem(path, error)], error) : error;
+            throw isSystemError(error) || error instanceof UnusablePath
+                ? unreadable([problem(path, error)], error)
+                : error;
+        }
+        const lines = read.understood + read.notUnderstood;
+        const shown = `"${printable(path)}"`;
+        if (read.understood === 0 && lines > 0) {
+            mistake?.(`digests-file: no line of ${shown} is understood, of ${lines.toLocaleString('en')}: ${examplesOf(read)}. Is it ` +
+                'the file that was meant? docs/finding-orphans.md lists what a line may be');
+        }
+        else if (read.notUnderstood > 0) {
+            warning?.(`digests-file: ${linesOf(read.notUnderstood)} not understood of the ${lines.toLocaleString('en')} in ${shown}, and ` +
+                `skipped: ${examplesOf(read)}. docs/finding-orphans.md lists what a line may be`);
         }
     }
     return tally.intake();
+}
+function linesOf(count) {
+    return count === 1 ? '1 line is' : `${count.toLocaleString('en')} lines are`;
+}
+function examplesOf({ examples, notUnderstood }) {
+    const more = notUnderstood - examples.length;
+    return (examples.map(({ where, text }) => `${where}: "${text}"`).join('; ') +
+        (more > 0 ? ` and ${more.toLocaleString('en')} more` : ''));
 }
 async function readSource(chunks, transcript) {
     await split(chunks, (piece) => {
@@ -44618,8 +44772,12 @@ async function checkReadable(paths) {
     const problems = [];
     for (const path of paths) {
         try {
-            if ((await (0,promises_namespaceObject.stat)(path)).isDirectory()) {
+            const stats = await (0,promises_namespaceObject.stat)(path);
+            if (stats.isDirectory()) {
                 problems.push(`"${printable(path)}" is a directory: name the files in it`);
+            }
+            else if (!stats.isFile()) {
+                problems.push(problem(path, new UnusablePath(otherKind(stats))));
             }
             else {
                 await (0,promises_namespaceObject.access)(path, promises_namespaceObject.constants.R_OK);
@@ -44637,6 +44795,9 @@ function isSystemError(error) {
     return (typeof error === 'object' && error !== null && 'code' in error && typeof error.code === 'string');
 }
 function problem(path, error) {
+    if (error instanceof UnusablePath) {
+        return `"${printable(path)}" can't be read: ${error.message}. Write what it holds to a file first`;
+    }
     const code = isSystemError(error) ? error.code : 'unknown error';
     const shown = `"${printable(path)}"`;
     switch (code) {
@@ -44672,6 +44833,9 @@ class ApprovalError extends Error {
 const AGAIN = 'a run with `dry-run: true` and `plan-file`';
 /** What is said of a mistake may quote the file, which anybody may have written. */
 const approval_QUOTE = 200;
+/** Half a million manifests, with all that is said of them; of empty objects they need 300 MB. */
+const MOST_VALUES = 4_000_000;
+const [approval_QUOTATION_MARK, approval_BACKSLASH, approval_COMMA, BRACKET, BRACE] = [0x22, 0x5c, 0x2c, 0x5b, 0x7b];
 const Document = object({ planVersion: number() });
 const Plan = object({
     registry: string(),
@@ -44691,6 +44855,9 @@ const Plan = object({
  */
 function readApproval(text, registry) {
     const refused = (why, remedy = 'Make a new plan') => new ApprovalError(`apply-plan: ${why}. ${remedy}: ${AGAIN}`);
+    if (valuesIn(text) > MOST_VALUES) {
+        throw refused('the file holds more than a plan can');
+    }
     let body;
     try {
         body = JSON.parse(text);
@@ -44721,6 +44888,24 @@ function readApproval(text, registry) {
         repositories.set(repository, digests);
     }
     return { createdAt: plan.output.createdAt, repositories };
+}
+/** The brackets and commas outside of strings: what JSON comes to in memory depends on them. */
+function valuesIn(text) {
+    let values = 0;
+    let inString = false;
+    for (let at = 0; at < text.length; at += 1) {
+        const char = text.charCodeAt(at);
+        if (char === approval_QUOTATION_MARK) {
+            inString = !inString;
+        }
+        else if (inString) {
+            at += char === approval_BACKSLASH ? 1 : 0;
+        }
+        else if (char === approval_COMMA || char === BRACKET || char === BRACE) {
+            values += 1;
+        }
+    }
+    return values;
 }
 function quote(text) {
     return printable(text.slice(0, approval_QUOTE));
@@ -48800,12 +48985,20 @@ function glob_hashFiles(patterns_1) {
 
 
 
+
+
 /** A file can't be read, or a glob matches none. The message says what to do; nothing was done. */
 class PinnedError extends Error {
     name = 'PinnedError';
 }
 /** More than the longest digest has, so that one on the edge of two pieces is whole in the second. */
 const OVERLAP = 160;
+/** Of a file; what holds digests to keep has kilobytes. */
+const MOST_BYTES = 1024 * 1024 * 1024;
+/** Of all files together. Each may cost a request in each repository that has orphans. */
+const MOST_DIGESTS = 200_000;
+/** In a component, and of `**` in the whole: more take minutes for one long name that almost matches. */
+const MOST_STARS = 4;
 /**
  * @param patterns globs relative to the working directory, which in a workflow is the workspace; `!` excludes
  * @returns the digests of each file, by its path relative to the working directory; files without any included
@@ -48816,6 +49009,11 @@ async function readPinned(patterns) {
     if (patterns.length > 0 && including.length === 0) {
         throw new PinnedError(`protect-files: ${patterns.join(' ')} only excludes, so nothing would be protected. Name the files to ` +
             'read in a line without `!` above');
+    }
+    const hard = patterns.find((pattern) => isHard(pattern));
+    if (hard !== undefined) {
+        throw new PinnedError(`protect-files: "${hard}" is too hard to match: a glob has at most ${MOST_STARS} \`**\`, and as many \`*\` ` +
+            'between two slashes. Write it as several, one per line');
     }
     const files = new Set();
     const unmatched = [];
@@ -48836,10 +49034,26 @@ async function readPinned(patterns) {
             'Check the path, and that an earlier step, such as actions/checkout, put the files there');
     }
     const found = new Map();
+    const all = new Set();
     for (const file of [...files].sort()) {
-        found.set(external_node_path_default().relative(process.cwd(), file), await pinned_digestsOf(file));
+        const digests = await pinned_digestsOf(file);
+        found.set(external_node_path_default().relative(process.cwd(), file), digests);
+        digests.forEach((digest) => all.add(digest));
+        if (all.size > MOST_DIGESTS) {
+            throw tooMany();
+        }
     }
     return found;
+}
+function isHard(pattern) {
+    const components = pattern.split(/[/\\]/);
+    const deep = components.filter((component) => component === '**');
+    return (deep.length > MOST_STARS ||
+        components.some((component) => (component.match(/\*/g) ?? []).length > MOST_STARS));
+}
+function tooMany() {
+    return new PinnedError(`protect-files: the files hold more than ${MOST_DIGESTS.toLocaleString('en')} digests, and each costs requests. Narrow ` +
+        'the globs to the files that say what is deployed');
 }
 function isExcluding(pattern) {
     return pattern.startsWith('!');
@@ -48862,16 +49076,26 @@ async function pinned_digestsOf(file) {
     const digests = new Set();
     try {
         let held = '';
-        const pieces = (0,external_node_fs_namespaceObject.createReadStream)(file, { encoding: 'utf8' });
-        for await (const piece of pieces) {
+        for await (const piece of streamRegular(file, { most: MOST_BYTES })) {
             // Every other byte of UTF-16, which Windows writes, is a NUL where there are digests.
             const text = held + piece.replaceAll('\0', '');
-            digestsIn(text).forEach((digest) => digests.add(digest));
+            // Copied, or each would keep the piece that it was cut out of.
+            digestsIn(text).forEach((digest) => digests.add(copyOf(digest)));
+            if (digests.size > MOST_DIGESTS) {
+                throw tooMany();
+            }
             held = text.slice(-OVERLAP);
         }
     }
     catch (error) {
-        const why = error instanceof Error ? error.message : String(error);
+        if (error instanceof PinnedError) {
+            throw error;
+        }
+        const why = error instanceof UnusablePath
+            ? `"${file}": ${error.message}`
+            : error instanceof Error
+                ? error.message
+                : String(error);
         throw new PinnedError(`protect-files: a file could not be read, so what it protects is not known: ${why}`, { cause: error });
     }
     return [...digests];
@@ -48885,6 +49109,11 @@ async function pinned_digestsOf(file) {
 
 
 
+
+/** Half a million manifests. */
+const MOST_PLAN_BYTES = 128 * 1024 * 1024;
+/** From here on the digests of `protect-files` are likely to be most of what a run asks for. */
+const MANY_PINNED = 1000;
 /**
  * @returns what the files name, and all that is protected: by the input and by the files
  * @throws IntakeError, PinnedError, ApprovalError, or one error with the messages of several of them
@@ -48899,9 +49128,21 @@ async function readNamed(settings, log) {
         digests,
         files: digestsFiles,
         registryHost: registry.host,
+        mistake: (message) => {
+            errors.push(new IntakeError(message));
+        },
+        warning: (message) => {
+            log.warning(message);
+        },
     }).catch(note);
     const files = await readPinned(protectFiles).catch(note);
-    const approval = await readPlan(applyPlan, registry).catch(note);
+    let approval;
+    try {
+        approval = readPlan(applyPlan, registry);
+    }
+    catch (error) {
+        note(error);
+    }
     if (intake === undefined || files === undefined || errors.length > 0) {
         throw oneOf(errors);
     }
@@ -48911,6 +49152,12 @@ async function readNamed(settings, log) {
     };
     if (files.size > 0) {
         log.info(`protect-files: ${count(pinned.digests, 'digest')} in ${count(files.size, 'file')}`);
+        if (pinned.digests > MANY_PINNED) {
+            const many = words_number(pinned.digests);
+            log.warning(`protect-files: ${many} digests are protected. Each of them is asked for in each repository that has orphans, ` +
+                `unless it was seen there, so the run may send ${many} requests more for each such repository. Narrow the ` +
+                'globs to the files that say what is deployed');
+        }
         if (pinned.digests === 0) {
             log.warning(`protect-files: no digest in ${count(files.size, 'file')}, so it protects nothing. A digest is \`sha256:\` with 64 ` +
                 'hex digits behind it');
@@ -48921,10 +49168,22 @@ async function readNamed(settings, log) {
         protection: withFiles(settings.protection, files),
     };
 }
-async function readPlan(file, registry) {
-    return file === undefined
-        ? undefined
-        : readApproval(await (0,promises_namespaceObject.readFile)(file, 'utf8'), registry.origin);
+function readPlan(file, registry) {
+    if (file === undefined) {
+        return undefined;
+    }
+    let text;
+    try {
+        text = readRegular(file, MOST_PLAN_BYTES).toString('utf8');
+    }
+    catch (error) {
+        if (error instanceof UnusablePath) {
+            throw new ApprovalError(`apply-plan: "${file}" can't be read: ${error.message}. Give the path of a plan; a very large one can be made ` +
+                'in parts, with `repositories`', { cause: error });
+        }
+        throw error;
+    }
+    return readApproval(text, registry.origin);
 }
 function oneOf(errors) {
     const messages = errors.map((error) => (error instanceof Error ? error.message : String(error)));
@@ -49136,10 +49395,10 @@ function whyRefused(refusal, { inventory }, run) {
                 `may be wrong. If the tags were removed on purpose, ${planned(run)}: \`max-deletes\` doesn't lift this`);
         case 'share':
             return (`nothing is deleted here: ${words_number(refusal.orphans)} of the ${count(refusal.manifests, 'manifest')} that are ` +
-                `known would go, ${shareLimit(refusal.percent, run)}. ${tooMany(run)}`);
+                `known would go, ${shareLimit(refusal.percent, run)}. ${refusals_tooMany(run)}`);
         case 'count':
             return (`nothing is deleted in this run: it found ${count(refusal.orphans, 'orphan')}, and \`max-deletes\` allows ` +
-                `${words_number(refusal.count)}. ${tooMany(run)}`);
+                `${words_number(refusal.count)}. ${refusals_tooMany(run)}`);
         case 'no-deletes':
             return `this registry refuses deletes, and nothing was deleted: ${refusal.why}`;
         case 'no-rights':
@@ -49158,7 +49417,7 @@ function planned({ planFile }) {
         ? 'let a dry-run write its plan to a `plan-file`, look at it, and carry it out with `apply-plan`'
         : 'look at the plan, and carry it out with `apply-plan`';
 }
-function tooMany({ planFile, applied }) {
+function refusals_tooMany({ planFile, applied }) {
     if (applied !== undefined) {
         return `${LOOK} the plan is right, raise \`max-deletes\`, or leave it out: a plan has no limit unless one is given`;
     }
@@ -49680,7 +49939,9 @@ const UNTAGGED_KINDS = [
     'dangling-digest-tag',
     'unknown-type',
     'ledger',
+    'layer',
     'mentioned',
+    'blob',
     'child',
     'referrer',
     'digest-tag',
@@ -49712,6 +49973,10 @@ function whyKept(kind, gracePeriod) {
             return "an entry of this action's ledger";
         case 'mentioned':
             return 'mentioned by a kept manifest of an unknown media type';
+        case 'blob':
+            return 'a kept manifest has it as its config or a layer';
+        case 'layer':
+            return 'its repository has it as a layer or config too, and a delete could remove that; no run saw it in use';
         case 'child':
             return 'part of a kept index';
         case 'referrer':
@@ -49734,7 +49999,7 @@ function keptDetail(reason, now) {
             return seen === undefined ? '' : `first seen ${seen} ago`;
         }
         case 'protected':
-            return `by ${protectors(reason.by)}`;
+            return `by ${protectors(reason.by)}${throughBlob(reason.blob)}`;
         case 'unknown-type':
             return reason.mediaType === '' ? '' : code(reason.mediaType, 100);
         case 'dangling-referrer':
@@ -49748,11 +50013,13 @@ function keptDetail(reason, now) {
         case 'child':
         case 'referrer':
         case 'subject':
+        case 'blob':
             return `of ${code(shortDigest(reason.of))}`;
         case 'digest-tag':
             return `tag ${code(shortTag(reason.tag))}`;
         case 'tagged':
         case 'ledger':
+        case 'layer':
         case 'recent':
         case 'not-in-plan':
         case 'gap':
@@ -49765,6 +50032,10 @@ function protectors(by) {
     const named = by.slice(0, MOST_PROTECTORS).map((one) => (one === PROTECT ? one : code(one, 200)));
     const more = by.length - named.length;
     return `${named.join(', ')}${more > 0 ? ` and ${String(more)} more` : ''}`;
+}
+/** Where not the manifest itself is named: an image ID is the digest of its config. */
+function throughBlob(blob) {
+    return blob === undefined ? '' : ` (its config or layer ${code(shortDigest(blob))})`;
 }
 /** `sha256-0123456789ab….sig` */
 function shortTag(tag) {
@@ -50510,15 +50781,15 @@ function protected_named({ files, digests, unmet }) {
         : `${read}. ${words_number(unmet)} of ${count(digests, 'digest')} ${unmet === 1 ? 'was' : 'were'} found in none ${where} (a digest without a tag is looked for only where something would go). `;
 }
 function protected_rowsOf({ inventory, plan }) {
-    const saved = plan.keep.flatMap(({ digest, reason }) => reason.kind === 'protected' ? [{ digest, by: reason.by }] : []);
+    const saved = plan.keep.flatMap(({ digest, reason }) => reason.kind === 'protected' ? [{ ...reason, digest }] : []);
     const byInput = saved.filter(isByInput).length;
     const isWhole = byInput > MOST_BY_INPUT;
     const shown = isWhole ? saved.filter((one) => !isByInput(one)) : saved;
     const describe = describer(inventory);
-    const rows = shown.map(({ digest, by }) => row([
+    const rows = shown.map(({ digest, by, blob }) => row([
         code(`${inventory.repository}@${digest}`, 400),
         prose(label(describe(digest))),
-        protectors(by),
+        `${protectors(by)}${throughBlob(blob)}`,
     ]));
     const rest = [code(inventory.repository), count(byInput, 'manifest'), PROTECT];
     return isWhole ? [...rows, row(rest)] : rows;
@@ -51524,7 +51795,7 @@ const SEMI = 59; // ";"
 const EQ = 61; // "="
 const DQUOTE = 34; // '"'
 const BSLASH = 92; // "\\"
-const COMMA = 44; // ","
+const dist_COMMA = 44; // ","
 const LOWER_CASE = 1;
 const OWS = 2;
 const SEMI_FLAG = 4;
@@ -51540,7 +51811,7 @@ const CHAR_MAP = new Uint8Array(0x100);
 CHAR_MAP[HTAB] |= OWS;
 CHAR_MAP[SP] |= OWS;
 CHAR_MAP[SEMI] |= SEMI_FLAG;
-CHAR_MAP[COMMA] |= COMMA_FLAG;
+CHAR_MAP[dist_COMMA] |= COMMA_FLAG;
 for (let code = 0x80 /* non-ASCII */; code <= 0xff; code++) {
     CHAR_MAP[code] |= LOWER_CASE;
 }
@@ -57355,6 +57626,80 @@ function inflate(bytes, options, done) {
     (isZlib ? (external_node_zlib_default()).inflate : (external_node_zlib_default()).inflateRaw)(bytes, options, done);
 }
 
+;// CONCATENATED MODULE: ./src/http/no-proxy.ts
+/**
+ * Which hosts are asked without a proxy, by `no_proxy` as Docker and every program in Go read it
+ * (golang.org/x/net/http/httpproxy): the http-client knows neither `*.domain` nor blocks of addresses.
+ */
+
+const PORTS = { 'http:': '80', 'https:': '443' };
+/**
+ * @param list the variable's value: names, `.domain`, `*.domain`, addresses and blocks of them, each but a block with a
+ *   port or without, separated by commas; `*` for all
+ */
+function isWithoutProxy(url, list) {
+    const host = bare(url.hostname);
+    const port = url.port === '' ? PORTS[url.protocol] : url.port;
+    return list
+        .toLowerCase()
+        .split(/[\s,]+/)
+        .some((entry) => entry !== '' && (entry === '*' || covers(entry, host, port)));
+}
+function covers(entry, host, port) {
+    const family = familyOf(host);
+    const [address = '', length] = entry.split('/');
+    const net = bare(address);
+    if (length !== undefined) {
+        const netFamily = familyOf(net);
+        if (family === undefined || netFamily === undefined || !isPrefix(length, netFamily)) {
+            return false;
+        }
+        if (family === 'ipv4' && netFamily === 'ipv6') {
+            // To Node `::/0` holds them all.
+            return false;
+        }
+        const block = new external_node_net_.BlockList();
+        block.addSubnet(net, Number(length), netFamily);
+        return block.check(host, family);
+    }
+    const { name, wanted } = parted(entry);
+    if (wanted !== undefined && wanted !== port) {
+        return false;
+    }
+    const nameFamily = familyOf(name);
+    if (nameFamily !== undefined) {
+        const one = new external_node_net_.BlockList();
+        one.addAddress(name, nameFamily);
+        return family !== undefined && one.check(host, family);
+    }
+    // An address is no name, though `0.0.1` would end it.
+    if (family !== undefined || name === '') {
+        return false;
+    }
+    const domain = name.replace(/^\*?\./, '');
+    return domain !== '' && (host.endsWith(`.${domain}`) || (domain === name && host === domain));
+}
+/** Name and port of `name:port`, `1.2.3.4:port` and `[::1]:port`. */
+function parted(entry) {
+    const match = /^(\[[^\]]*\]|[^:]*):(\d+)$/.exec(entry);
+    return match?.[1] === undefined || match[2] === undefined
+        ? { name: bare(entry) }
+        : { name: bare(match[1]), wanted: match[2] };
+}
+function isPrefix(length, family) {
+    return /^\d{1,3}$/.test(length) && Number(length) <= (family === 'ipv4' ? 32 : 128);
+}
+/** Without the brackets of an IPv6 address and the dot that ends a full name. */
+function bare(host) {
+    return host
+        .toLowerCase()
+        .replace(/^\[(.*)\]$/, '$1')
+        .replace(/(?<=.)\.$/, '');
+}
+function familyOf(address) {
+    return { 4: 'ipv4', 6: 'ipv6' }[(0,external_node_net_.isIP)(address)];
+}
+
 ;// CONCATENATED MODULE: ./src/http/stop.ts
 /**
  * The last layer before the wire: what is late by its sender's word is not sent. When a run is told to stop,
@@ -57429,11 +57774,17 @@ function createStop(next, stop, giveUp) {
 
 
 
+
+
 const exchange_PIECE = 64 * 1024;
+/** Milliseconds that a body may take and not count as slow, and that it has once patience is spent. */
+const SLOW = 10_000;
 const TIMEOUTS = { idle: 60_000, idleDelete: 300_000, body: 120_000 };
 /** @throws Error when `ca` holds no PEM certificate */
 function createExchange(options) {
     const timeouts = options.timeouts ?? TIMEOUTS;
+    const { patience } = options;
+    const limited = (usual) => (patience?.isSpent() === true ? Math.min(usual, SLOW) : usual);
     const trust = options.ca === undefined ? undefined : trustAlso(options.ca);
     const lines = new Map();
     const underWay = new Set();
@@ -57457,7 +57808,11 @@ function createExchange(options) {
     }
     function agentOf(client, request) {
         try {
-            const agent = client.getAgent(request.url.href);
+            // For loopback it takes no proxy, and gives the agent that it has for what goes around one.
+            const { url } = request;
+            const noProxy = process.env['no_proxy'] ?? process.env['NO_PROXY'] ?? '';
+            const isAround = isWithoutProxy(url, noProxy);
+            const agent = client.getAgent(isAround ? `${url.protocol}//127.0.0.1/` : url.href);
             if (trust !== undefined) {
                 // Both Node's agent and the proxy's tunnel agent take the TLS options of new connections from
                 // here. A context, since a list of authorities would be part of every connection's pool key.
@@ -57491,7 +57846,8 @@ function createExchange(options) {
         };
         const one = { request, end, isOnTheWire: () => sent !== undefined && isOnTheWire(sent) };
         underWay.add(one);
-        const idleFor = method === 'DELETE' ? timeouts.idleDelete : timeouts.idle;
+        const idleFor = method === 'DELETE' ? timeouts.idleDelete : limited(timeouts.idle);
+        let since = patience?.now() ?? 0;
         const idle = setTimeout(() => {
             const isConnected = sent !== undefined && isOnTheWire(sent);
             expire(isConnected
@@ -57517,8 +57873,14 @@ function createExchange(options) {
             sent = latest();
             const { message } = await answered;
             idle.refresh();
-            deadline = setTimeout(expire, timeouts.body, `the body was not complete after ${seconds(timeouts.body)}`);
+            const bodyFor = limited(timeouts.body);
+            deadline = setTimeout(expire, bodyFor, `the body was not complete after ${seconds(bodyFor)}`);
+            since = patience?.now() ?? 0;
             const body = await readBody(message, request, () => idle.refresh());
+            const end = patience?.now() ?? 0;
+            if (end - since > SLOW) {
+                patience?.spend(since, end);
+            }
             return {
                 status: message.statusCode ?? 0,
                 headers: message.headers,
@@ -57527,7 +57889,11 @@ function createExchange(options) {
             };
         }
         catch (error) {
-            throw ended ?? connectionFailure(request, error);
+            const failed = ended ?? connectionFailure(request, error);
+            if (failed instanceof TransportError && failed.kind === 'timeout') {
+                patience?.spend(since, patience.now());
+            }
+            throw failed;
         }
         finally {
             clearTimeout(idle);
@@ -57614,6 +57980,28 @@ function trustAlso(ca) {
 }
 function seconds(milliseconds) {
     return `${String(milliseconds / 1000)} seconds`;
+}
+
+;// CONCATENATED MODULE: ./src/http/patience.ts
+const MINUTES = 60_000;
+/** What no rate limit of a registry comes near to, in a run that gets something done. */
+const MOST_OF_RUN = 120 * MINUTES;
+/** The waits between the tries of one request. */
+const MOST_OF_REQUEST = 15 * MINUTES;
+const REQUEST_IS_LATE = `it was waited for ${String(MOST_OF_REQUEST / MINUTES)} minutes in all`;
+const RUN_IS_LATE = `this run has waited for ${String(MOST_OF_RUN / MINUTES)} minutes in all, for pauses that servers asked for and for ` +
+    'slow answers. Lower `concurrency`, or look at the log of the registry';
+function createPatience(clock) {
+    let spent = 0;
+    let until = 0;
+    return {
+        now: () => clock.now(),
+        spend(from, to) {
+            spent += Math.max(0, to - Math.max(from, until));
+            until = Math.max(until, to);
+        },
+        isSpent: () => spent >= MOST_OF_RUN,
+    };
 }
 
 ;// CONCATENATED MODULE: ./src/http/redirect.ts
@@ -57729,30 +58117,54 @@ function retryAfter(response, now) {
 
 
 
+
 /** Milliseconds: the n-th wait is anything up to FIRST * 2^(n-1), and never over LONGEST. */
 const FIRST = 500;
 const retry_LONGEST = 30_000;
-function createRetry(next, { clock, random, stop }) {
+function createRetry(next, { clock, random, stop, patience }) {
     return async (request) => {
         let before;
+        let waited = 0;
         for (let attempt = 1;; attempt += 1) {
             const tried = await attemptOnce(next, { ...request, attempt });
             // What is known of a request is what became of it when it was sent.
             const isNotSent = tried.kind === 'failure' && tried.error instanceof NotSent;
             const outcome = isNotSent ? (before ?? tried) : tried;
-            const isLast = attempt >= triesFor(outcome) || stop?.aborted === true;
+            const isLast = attempt >= triesFor(outcome, request) || stop?.aborted === true;
             if (isLast || !isIdempotent(request)) {
-                if (outcome.kind === 'failure') {
-                    throw outcome.error;
-                }
-                return attempt === 1 ? outcome.response : { ...outcome.response, tries: attempt };
+                return settle(outcome, attempt);
             }
             before = outcome;
             const asked = outcome.kind === 'answer' ? (retryAfter(outcome.response, clock.now()) ?? 0) : 0;
             const backoff = random() * Math.min(FIRST * 2 ** (attempt - 1), retry_LONGEST);
+            const now = clock.now();
+            waited += asked + backoff;
+            const gaveUp = patience?.isSpent() === true
+                ? RUN_IS_LATE
+                : waited > MOST_OF_REQUEST
+                    ? REQUEST_IS_LATE
+                    : undefined;
+            if (gaveUp !== undefined) {
+                return settle(outcome, attempt, gaveUp);
+            }
+            patience?.spend(now, now + asked);
             await clock.sleep(asked + backoff);
         }
     };
+}
+/** The last answer or failure, with how it came to be the last. */
+function settle(outcome, tries, gaveUp) {
+    if (outcome.kind === 'answer') {
+        const { response } = outcome;
+        const said = { ...(tries > 1 && { tries }), ...(gaveUp !== undefined && { gaveUp }) };
+        return tries > 1 || gaveUp !== undefined ? { ...response, ...said } : response;
+    }
+    const { error } = outcome;
+    if (gaveUp !== undefined && error instanceof TransportError) {
+        const message = `${error.message}. It was not tried again: ${gaveUp}`;
+        throw new TransportError(error.kind, message, { cause: error.cause });
+    }
+    throw error;
 }
 async function attemptOnce(next, request) {
     try {
@@ -57767,10 +58179,12 @@ function isIdempotent(request) {
     return request.method !== 'POST' || request.repeatable === true;
 }
 /** How often a request is sent in all when this is what came back. */
-function triesFor(outcome) {
-    return outcome.kind === 'answer'
-        ? triesForStatus(outcome.response.status)
-        : triesForError(outcome.error);
+function triesFor(outcome, { mostTries = Infinity }) {
+    if (outcome.kind === 'failure') {
+        return Math.min(triesForError(outcome.error), mostTries);
+    }
+    const { status } = outcome.response;
+    return status === 429 ? triesForStatus(status) : Math.min(triesForStatus(status), mostTries);
 }
 function triesForStatus(status) {
     switch (status) {
@@ -58059,7 +58473,7 @@ function validateConcurrency(concurrency) {
 
 /** How long a host is paused by a 429 that doesn't say how long, in milliseconds. */
 const throttle_PAUSE = 1000;
-function createThrottle(next, { concurrency, clock, stop }) {
+function createThrottle(next, { concurrency, clock, stop, patience }) {
     const hosts = new Map();
     const isPaused = (host) => host.pausedUntil > clock.now() && stop?.aborted !== true;
     function hostOf(url) {
@@ -58086,7 +58500,11 @@ function createThrottle(next, { concurrency, clock, stop }) {
             }
             return;
         }
-        host.pausedUntil = Math.max(host.pausedUntil, clock.now() + pause);
+        if (patience?.isSpent() !== true) {
+            const now = clock.now();
+            patience?.spend(now, now + pause);
+            host.pausedUntil = Math.max(host.pausedUntil, now + pause);
+        }
         if (host.pauses === pausesBefore) {
             host.pauses += 1;
             resize(host, host.window / 2);
@@ -58140,6 +58558,7 @@ function pauseOf(response, now) {
 
 
 
+
 /** @throws Error when `ca` holds no PEM certificate */
 function createTransport(options) {
     const { registry, credentials, mask, concurrency } = options;
@@ -58148,15 +58567,16 @@ function createTransport(options) {
     (0,external_node_events_.setMaxListeners)(0, stop);
     const clock = stoppable(options.clock ?? systemClock, stop);
     let requests = 0;
-    const exchange = createExchange(options);
+    const patience = createPatience(clock);
+    const exchange = createExchange({ ...options, patience });
     const counted = async (request) => {
         requests += 1;
         return exchange.send(request);
     };
     const observed = onExchange === undefined ? counted : observe(counted, clock, onExchange);
     const stopped = createStop(observed, stop, exchange.giveUp);
-    const throttled = createThrottle(stopped, { concurrency, clock, stop });
-    const retried = createRetry(throttled, { clock, random, stop });
+    const throttled = createThrottle(stopped, { concurrency, clock, stop, patience });
+    const retried = createRetry(throttled, { clock, random, stop, patience });
     const redirected = createRedirect(retried);
     return {
         ...createAuth(redirected, { registry, credentials, mask, clock }),
@@ -58424,7 +58844,12 @@ function reasonJson(reason) {
         case 'protected': {
             // Not `by`: that is a digest elsewhere.
             const files = reason.by.filter((one) => one !== PROTECT);
-            return { kind: reason.kind, input: reason.by.includes(PROTECT), files };
+            return {
+                kind: reason.kind,
+                input: reason.by.includes(PROTECT),
+                files,
+                ...(reason.blob === undefined ? {} : { blob: reason.blob }),
+            };
         }
         default:
             return { ...reason };
@@ -59331,7 +59756,7 @@ function checkFolders(root, file) {
         const stats = (0,external_node_fs_namespaceObject.lstatSync)(at, { throwIfNoEntry: false });
         if (stats !== undefined && !stats.isDirectory()) {
             const why = stats.isFile() ? 'it is a file, not a directory' : otherKind(stats);
-            throw new why_UnusablePath(`"${external_node_path_default().relative(root, at)}" in it can't be used: ${why}`);
+            throw new UnusablePath(`"${external_node_path_default().relative(root, at)}" in it can't be used: ${why}`);
         }
     }
 }
@@ -59352,14 +59777,18 @@ function readManifestFile(root, file) {
 
 
 const index_line_VERSION = 1;
+/** Both of its names have 127 characters at most (RFC 6838, section 4.2). */
+const LONGEST_TYPE = 255;
 const Line = object({
     version: literal(index_line_VERSION),
     registry: string(),
     repository: pipe(string(), check(isRepository)),
     digest: custom((digest) => typeof digest === 'string' && isDigest(digest)),
-    mediaType: pipe(string(), check((type) => type !== '' && mediaTypeOf(type) === type)),
+    mediaType: pipe(string(), maxLength(LONGEST_TYPE), check((type) => type !== '' && mediaTypeOf(type) === type)),
     tags: array(pipe(string(), check(isTag))),
-    savedAt: pipe(string(), isoTimestamp(), transform((text) => Date.parse(text))),
+    savedAt: pipe(string(), isoTimestamp(), transform((text) => Date.parse(text)), 
+    // ISO 8601 knows more forms than JavaScript.
+    finite()),
 });
 /** With its line feed. */
 function indexLine(entry) {
@@ -59993,8 +60422,11 @@ function refusal(response, doing, quote) {
     return new RegistryError('unexpected', `could not ${doing.what}: the registry answered ${String(status)}${said}${adviceFor(response)}`);
 }
 /** What passes by itself as a rule, and has not after every try. */
-function adviceFor({ status, tries = 1 }) {
+function adviceFor({ status, tries = 1, gaveUp }) {
     const times = tries > 1 ? ` to each of ${String(tries)} tries` : '';
+    if (gaveUp !== undefined) {
+        return `${times}. It was not tried again: ${gaveUp}`;
+    }
     if (status === 429) {
         return `${times}. It takes fewer requests than were sent: lower \`concurrency\`, or run this at another time`;
     }
@@ -60128,7 +60560,54 @@ async function deleteInOrder(repository, condemned, tagged, results, { writer, c
     return changed;
 }
 
+;// CONCATENATED MODULE: ./src/cleanup/naming.ts
+/**
+ * What a manifest's body names: children and subject, blobs, and digests of which nothing says what they are. Pure.
+ */
+
+
+/** The config and layers of an image, and those that an index lists, as old build caches do. */
+function blobsOf(manifest) {
+    switch (manifest.kind) {
+        case 'image':
+            return [manifest.config, ...manifest.layers].map(({ digest }) => digest).filter(isDigest);
+        case 'index':
+            return manifest.others
+                .filter(({ mediaType }) => isPlainlyBlobType(mediaType))
+                .map(({ digest }) => digest)
+                .filter(isDigest);
+        case 'unknown':
+            return [];
+    }
+}
+/**
+ * What may be manifests, though nothing says that they are: the digests in a body that is not understood, and the
+ * entries of an index whose media type is neither a manifest's nor plainly a layer's or a config's.
+ */
+function perhapsManifests(manifest) {
+    switch (manifest.kind) {
+        case 'unknown':
+            return manifest.mentions;
+        case 'index':
+            return manifest.others
+                .filter(({ mediaType }) => !isPlainlyBlobType(mediaType))
+                .map(({ digest }) => digest)
+                .filter(isDigest);
+        case 'image':
+            return [];
+    }
+}
+/** The manifests that the repository was found to have as layers or configs as well. */
+function layersIn({ links, manifests }) {
+    return [...(links ?? [])].flatMap(([digest, isLayer]) => isLayer && manifests.has(digest) ? [digest] : []);
+}
+/** As a gap names it. */
+function mentionOf(digest) {
+    return `mentioned manifest ${digest}`;
+}
+
 ;// CONCATENATED MODULE: ./src/cleanup/graph.ts
+
 
 function compare(a, b) {
     return a < b ? -1 : a > b ? 1 : 0;
@@ -60157,19 +60636,25 @@ function isDigestTag(tag, target, manifests) {
         (entries.length > 0 &&
             entries.every((entry) => entry.kind !== 'unknown' && entry.subject === tag.names)));
 }
-function ownEdges(manifest) {
+function ownEdges(manifest, manifests) {
     switch (manifest.kind) {
         case 'unknown':
             return manifest.mentions.map((to) => ({ kind: 'mentioned', to }));
-        case 'image':
-            return manifest.subject === undefined ? [] : [{ kind: 'subject', to: manifest.subject }];
+        case 'image': {
+            // A layer may have the bytes of a manifest, as in an OCI layout that was pushed file by file. Distribution up to
+            // 2.8 removes the layer along with the manifest. Most layers are none, so only those that are become edges.
+            const blobs = blobsOf(manifest)
+                .filter((to) => manifests.has(to))
+                .map((to) => ({ kind: 'blob', to }));
+            return manifest.subject === undefined
+                ? blobs
+                : [...blobs, { kind: 'subject', to: manifest.subject }];
+        }
         case 'index': {
             const children = manifest.children.map(({ digest }) => ({
                 kind: 'child',
                 to: digest,
             }));
-            // Entries of other types are never fetched, for on Distribution ≤ 2.8 a layer's digest is poison
-            // on the manifests route; but should one of them be a known manifest, it is in use.
             const others = manifest.others.map(({ digest }) => ({
                 kind: 'mentioned',
                 to: digest,
@@ -60185,7 +60670,7 @@ function ownEdges(manifest) {
     }
 }
 /** The order of edges decides which reason is told when there are several: the plainest first. */
-const EDGE_ORDER = ['child', 'subject', 'referrer', 'digest-tag', 'mentioned'];
+const EDGE_ORDER = ['child', 'subject', 'referrer', 'digest-tag', 'mentioned', 'blob'];
 function byOrder(a, b) {
     return EDGE_ORDER.indexOf(a.kind) - EDGE_ORDER.indexOf(b.kind) || compare(a.to, b.to);
 }
@@ -60215,7 +60700,7 @@ function buildGraph(inventory) {
     const digestTags = [];
     const edges = new Map();
     for (const [digest, manifest] of manifests) {
-        edges.set(digest, ownEdges(manifest).filter(({ to }) => manifests.has(to)));
+        edges.set(digest, ownEdges(manifest, manifests).filter(({ to }) => manifests.has(to)));
     }
     for (const [subject, referrers] of referrersIn(inventory)) {
         for (const to of [...referrers].filter((digest) => manifests.has(digest))) {
@@ -60281,7 +60766,7 @@ const SCHEMA_1 = "it is of Docker's old schema 1, whose digest can't be verified
 /** More entries of the least that a descriptor is do not fit into the 4 MiB that a manifest may have. */
 const MOST_DESCRIPTORS = 30_000;
 /** Lists, objects and commas: three times what 4 MiB of descriptors of images hold. */
-const MOST_VALUES = 250_000;
+const manifest_MOST_VALUES = 250_000;
 const TOO_MUCH = ', which no tool makes. If nobody needs it, delete it with another tool, or leave its repository out with ' +
     '`repositories`';
 const Size = pipe(number(), safeInteger(), minValue(0));
@@ -60360,7 +60845,7 @@ function parseBody(bytes) {
     let body;
     let text;
     try {
-        checkJson(bytes, MOST_VALUES);
+        checkJson(bytes, manifest_MOST_VALUES);
         text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
         body = JSON.parse(text);
     }
@@ -60592,7 +61077,7 @@ async function restoreRepository(repository, lost, { reader, pusher, concurrency
         // What has a result by now has been put back before it, or would have been.
         (manifest.kind === 'index' && (results.has(digest) || (await isThere(digest))));
     const missingBlobs = async (manifest) => {
-        const found = await pMap(blobsOf(manifest), async (blob) => ((await hasBlob(manifest, blob)) ? [] : [blob]), { concurrency });
+        const found = await pMap(restore_blobsOf(manifest), async (blob) => ((await hasBlob(manifest, blob)) ? [] : [blob]), { concurrency });
         const gone = found.flat();
         return gone.length === 0
             ? undefined
@@ -60687,7 +61172,7 @@ function withoutIts(digest) {
     return { kind: 'failed', why: `${digest} could not be put back` };
 }
 /** Without those that no registry need have: `urls` say where else they are. */
-function blobsOf(manifest) {
+function restore_blobsOf(manifest) {
     const blobs = manifest.kind === 'image' ? [manifest.config, ...manifest.layers] : [];
     const all = manifest.kind === 'index' ? manifest.others : blobs;
     const here = all.flatMap(({ digest, urls = [] }) => isDigest(digest) && urls.length === 0 ? [digest] : []);
@@ -61129,6 +61614,131 @@ function collectTags(past, earlier = new Map()) {
 ;// CONCATENATED MODULE: ./src/cleanup/known.ts
 const NOTHING_KNOWN = { manifests: new Map(), past: new Map() };
 
+;// CONCATENATED MODULE: ./src/cleanup/names.ts
+
+/** The manifests that this one's body names. */
+function namedBy(manifest) {
+    if (manifest.kind === 'unknown') {
+        return [];
+    }
+    const children = manifest.kind === 'index'
+        ? manifest.children.map(({ digest }) => ({ digest, source: 'child' }))
+        : [];
+    return manifest.subject === undefined
+        ? children
+        : [...children, { digest: manifest.subject, source: 'subject' }];
+}
+/** The manifests that digest tags name. */
+function namedByTags(tags) {
+    return tags.flatMap((tag) => {
+        const digest = parseDigestTag(tag)?.names;
+        return digest === undefined ? [] : [{ digest, source: 'digest-tag' }];
+    });
+}
+
+;// CONCATENATED MODULE: ./src/cleanup/layer-links.ts
+/**
+ * Which orphans may be layers or configs as well. Distribution up to 2.8 removes the link of a layer along with the
+ * manifest that has its digest, and serves such a layer as a manifest, though nobody ever pushed it as one.
+ */
+
+
+
+/**
+ * The orphans of which only the ledger or an input says that they are manifests: no tag, index, subject or list of
+ * referrers names them, and no run saw them in use. Not those that were asked for before. What a manifest says of its own subject does not speak for it.
+ */
+function perhapsLayers(inventory, { orphans }) {
+    const vouched = new Set([
+        ...inventory.tags.values(),
+        ...[...inventory.referrers.values()].flat(),
+        ...[...inventory.manifests.values()].flatMap(namedBy).map(({ digest }) => digest),
+    ]);
+    return orphans
+        .map(({ digest }) => digest)
+        .filter((digest) => !vouched.has(digest) && inventory.past.get(digest)?.everInUse !== true)
+        .filter((digest) => inventory.links?.has(digest) !== true);
+}
+const MOST_CONTROLS = 3;
+/**
+ * Manifests that are no layers, as far as one can tell: a registry that has these as blobs, too, has every manifest
+ * so. Those with a tag come first.
+ */
+function controls({ tags, manifests }, links) {
+    const all = new Set([...tags.values(), ...manifests.keys()]);
+    return [...all].filter((digest) => !links.has(digest)).slice(0, MOST_CONTROLS);
+}
+/** A blob of the repository that is surely no manifest: the config of one of its images. */
+function plainBlob({ manifests }) {
+    for (const manifest of manifests.values()) {
+        const digest = manifest.kind === 'image' ? manifest.config.digest : '';
+        if (isDigest(digest) && !manifests.has(digest)) {
+            return digest;
+        }
+    }
+    return undefined;
+}
+/**
+ * Asks which of these manifests the repository has as layers or configs as well: one HEAD each. Where all of them are
+ * there as blobs, some more questions tell a registry that has every manifest as a blob (olareg), and loses none of
+ * them by a delete.
+ *
+ * @returns what is known then; a question that could not be answered is a gap
+ */
+async function readLinks(unasked, inventory, { reader, attempts }) {
+    const { repository } = inventory;
+    const links = new Map(inventory.links);
+    if (unasked.length === 0) {
+        return links;
+    }
+    const ask = (digests, note) => attempts.each(digests, (digest) => `blob ${digest}`, async (digest) => {
+        note(digest, await reader.hasBlob(repository, digest));
+    });
+    await ask(unasked, (digest, has) => links.set(digest, has));
+    // Of manifests that are no layers, Distribution says that there is no such blob.
+    const answers = [...links.values()];
+    let isApart = answers.includes(false) || !answers.includes(true);
+    if (!isApart) {
+        await ask(controls(inventory, new Set(links.keys())), (_, has) => {
+            isApart ||= !has;
+        });
+    }
+    if (!isApart) {
+        const blob = plainBlob(inventory);
+        const answer = blob &&
+            (await attempts.one(`config ${blob}`, () => readUnlessBlob(reader, repository, blob)));
+        if (answer?.kind === 'absent') {
+            links.forEach((_, digest) => links.set(digest, false));
+        }
+    }
+    return links;
+}
+/**
+ * One GET, and a HEAD where the answer is Distribution's for a blob.
+ *
+ * @returns `blob` when the registry can't serve it as a manifest, and has it as a layer or config
+ */
+async function readUnlessBlob(reader, repository, digest) {
+    try {
+        return await reader.manifest(repository, digest);
+    }
+    catch (error) {
+        const isPerhaps = error instanceof RegistryError && error.kind === 'perhaps-a-blob';
+        if (isPerhaps && (await reader.hasBlob(repository, digest))) {
+            return { kind: 'blob' };
+        }
+        throw error;
+    }
+}
+/** Sources that don't say that it is a manifest: it may be a layer or config, and that is no gap. */
+const VAGUE = new Set(['input', 'protected', 'mentioned']);
+/** Reads what one of these sources names. */
+function readAs(source, reader, repository, digest) {
+    return VAGUE.has(source)
+        ? readUnlessBlob(reader, repository, digest)
+        : reader.manifest(repository, digest);
+}
+
 ;// CONCATENATED MODULE: ./src/ledger/artifact.ts
 /**
  * The form in which an entry of the ledger lies in a registry: an OCI artifact (image-spec, "Guidelines for
@@ -61302,7 +61912,7 @@ function newest_partsOf(head, aging) {
 function heldBy(digest, aging) {
     const saysSo = (referrer) => edgesOf(referrer, aging).some(({ kind, to }) => kind === 'subject' && to === digest);
     return edgesOf(digest, aging)
-        .filter(({ kind, to }) => kind === 'child' || kind === 'mentioned' || (kind === 'referrer' && !saysSo(to)))
+        .filter(({ kind, to }) => ['child', 'mentioned', 'blob'].includes(kind) || (kind === 'referrer' && !saysSo(to)))
         .map(({ to }) => to);
 }
 /** What a manifest of unknown type mentions is no part of it: it stays anyway. */
@@ -61351,6 +61961,8 @@ function deletionOrder(graph, orphans) {
 function byDigest([a], [b]) {
     return compare(a, b);
 }
+/** Edges of digests in the body that has them, so that they form no circle. */
+const HOLDING = ['child', 'mentioned', 'blob'];
 function constraints(graph, orphans) {
     const befores = new Map();
     const afters = new Map();
@@ -61364,7 +61976,7 @@ function constraints(graph, orphans) {
             if (before === undefined || kind === 'subject') {
                 continue;
             }
-            before[kind === 'child' || kind === 'mentioned' ? 'hard' : 'soft'].add(from);
+            before[HOLDING.includes(kind) ? 'hard' : 'soft'].add(from);
             const after = afters.get(from) ?? [];
             after.push(to);
             afters.set(from, after);
@@ -61389,6 +62001,7 @@ function leastBound(waiting, isPlaced) {
 
 ;// CONCATENATED MODULE: ./src/cleanup/plan.ts
 /** For each manifest of an inventory: keep or delete, and the reason. */
+
 
 
 
@@ -61461,6 +62074,7 @@ function reasonOf({ from, edge }) {
         case 'child':
         case 'subject':
         case 'referrer':
+        case 'blob':
             return { kind: edge.kind, of: from };
     }
 }
@@ -61477,16 +62091,17 @@ function findRoots(inventory, graph, policy) {
         keep(digest, { kind: 'tagged', tags });
     }
     for (const [digest, narrowing] of narrowings(inventory)) {
-        if (manifests.has(digest)) {
-            keep(digest, { kind: 'narrowed', ...narrowing });
-        }
+        keep(digest, { kind: 'narrowed', ...narrowing });
     }
     const protection = protectionIn(inventory.repository, policy.protection);
+    const named = protection.named();
     for (const manifest of manifests.values()) {
         const { digest, mediaType, kind } = manifest;
-        const by = protection.of(digest);
-        if (by.length > 0) {
-            keep(digest, { kind: 'protected', by });
+        const isNamed = protection.of(digest).length > 0;
+        const blob = isNamed ? undefined : blobsOf(manifest).find((each) => named.has(each));
+        if (isNamed || blob !== undefined) {
+            const through = blob === undefined ? {} : { blob };
+            keep(digest, { kind: 'protected', by: protection.of(blob ?? digest), ...through });
         }
         if (kind === 'unknown') {
             keep(digest, { kind: 'unknown-type', mediaType });
@@ -61519,6 +62134,9 @@ function findRoots(inventory, graph, policy) {
             keep(digest, youth);
         }
     }
+    layersIn(inventory).forEach((digest) => {
+        keep(digest, { kind: 'layer' });
+    });
     return roots;
 }
 /**
@@ -61620,26 +62238,39 @@ function orphanReasons(inventory, graph, orphans) {
     return reasons;
 }
 
-;// CONCATENATED MODULE: ./src/cleanup/names.ts
-
-/** The manifests that this one's body names. */
-function namedBy(manifest) {
-    if (manifest.kind === 'unknown') {
-        return [];
+;// CONCATENATED MODULE: ./src/cleanup/referrer-questions.ts
+function createReferrerQuestions(reader, repository, attempts) {
+    const asked = new Set();
+    const answers = new Map();
+    /** until an answer says otherwise: to this look at this repository alone */
+    let hasApi = true;
+    async function read(digest) {
+        asked.add(digest);
+        const referrers = await reader.referrers(repository, digest);
+        if (referrers === undefined) {
+            hasApi = false;
+        }
+        else if (referrers.length > 0) {
+            answers.set(digest, referrers);
+        }
+        return referrers ?? [];
     }
-    const children = manifest.kind === 'index'
-        ? manifest.children.map(({ digest }) => ({ digest, source: 'child' }))
-        : [];
-    return manifest.subject === undefined
-        ? children
-        : [...children, { digest: manifest.subject, source: 'subject' }];
-}
-/** The manifests that digest tags name. */
-function namedByTags(tags) {
-    return tags.flatMap((tag) => {
-        const digest = parseDigestTag(tag)?.names;
-        return digest === undefined ? [] : [{ digest, source: 'digest-tag' }];
-    });
+    return {
+        answers,
+        async ask(manifests) {
+            const unasked = hasApi ? [...manifests].filter((digest) => !asked.has(digest)) : [];
+            const found = [];
+            // The first question alone: where there is no such API, the others are none, and no progress either. Another
+            // repository, and the look before the deletes, ask one of their own: a passing answer misleads one of them.
+            for (const some of [unasked.slice(0, 1), unasked.slice(1)]) {
+                await attempts.each(hasApi ? some : [], (digest) => `referrers of ${digest}`, async (digest) => {
+                    // One by one: there may be more of them than a call can have arguments.
+                    (await read(digest)).forEach((each) => found.push({ digest: each, source: 'referrers' }));
+                });
+            }
+            return unasked.length > 0 ? found : undefined;
+        },
+    };
 }
 
 ;// CONCATENATED MODULE: ./src/cleanup/sharing.ts
@@ -61720,6 +62351,9 @@ async function readTag(before, get, head) {
 
 
 
+
+
+
 /**
  * Reads a repository until nothing new appears: its tags, the candidates, and every manifest that one
  * of those names. Then, for what looks like an orphan, the ages and referrers that might save it; with
@@ -61760,22 +62394,24 @@ class Reading {
     #attempts;
     /** asked for by digest: nothing is asked for twice, whatever came of it */
     #begun = new Set();
-    #askedForReferrers = new Set();
-    #referrers = new Map();
+    #referrers;
     #hasFoundProtected = false;
+    /** what only may be a manifest of this repository, and is not there as one */
+    #elsewhere = new Set();
+    #links;
     /** known manifests that something names, taken to be there without asking */
     #presumed = new Set();
     bodies = new Map();
     #share = createSharing();
-    /** until an answer says otherwise: to this look at this repository alone */
-    #hasReferrersApi = true;
     constructor(repository, options, known) {
         this.#repository = repository;
         this.#options = options;
         this.#known = known;
         this.#facts = new Map(known.earlier?.facts);
+        this.#links = new Map(known.earlier?.links);
         this.#formerTags = collectTags(known.past, known.earlier?.tags);
         this.#attempts = createAttempts(options);
+        this.#referrers = createReferrerQuestions(options.reader, repository, this.#attempts);
     }
     inventory() {
         return {
@@ -61784,10 +62420,11 @@ class Reading {
             manifests: new Map(this.#manifests),
             absent: new Set(this.#absent),
             brokenTags: [...this.#brokenTags].sort(),
-            referrers: new Map(this.#referrers),
+            referrers: new Map(this.#referrers.answers),
             sources: new Map(this.#sources),
             facts: new Map(this.#facts),
             past: this.#known.past,
+            links: this.#links,
             formerTags: this.#formerTags.byManifest,
             gaps: this.#attempts.gaps(),
         };
@@ -61840,8 +62477,10 @@ class Reading {
         return tags.length > 0;
     }
     async #fetch(reference) {
-        const answer = await this.#options.reader.manifest(this.#repository, reference);
-        if (answer.kind === 'absent') {
+        return this.#taken(await this.#options.reader.manifest(this.#repository, reference));
+    }
+    #taken(answer) {
+        if (answer.kind !== 'found') {
             return undefined;
         }
         this.bodies.set(answer.manifest.digest, answer.body);
@@ -61869,7 +62508,7 @@ class Reading {
     async #readManifest(digest, source) {
         const known = this.#known.manifests.get(digest);
         if (known === undefined || this.#known.earlier !== undefined) {
-            return known ?? this.#fetch(digest);
+            return (known ?? this.#taken(await readAs(source, this.#options.reader, this.#repository, digest)));
         }
         if (source !== 'input' && source !== 'ledger') {
             this.#presumed.add(digest);
@@ -61896,7 +62535,11 @@ class Reading {
         return presumed.length > 0;
     }
     #unread(found) {
-        return found.filter(({ digest }) => {
+        return found.filter(({ digest, source }) => {
+            if (this.#elsewhere.delete(digest)) {
+                this.#absent.add(digest);
+                this.#sources.set(digest, source);
+            }
             if (this.#begun.has(digest) || this.#manifests.has(digest)) {
                 return false;
             }
@@ -61926,7 +62569,9 @@ class Reading {
         if (await this.#confirm()) {
             return true;
         }
-        if (await this.#findProtected()) {
+        // An index among them may hold what looks like an orphan.
+        const mentioned = new Set([...inventory.manifests.values()].flatMap(perhapsManifests));
+        if ((await this.#findProtected()) || (await this.#find(mentioned, 'mentioned', mentionOf))) {
             return true;
         }
         const young = unknownAges(inventory, plan, this.#options.policy);
@@ -61936,20 +62581,16 @@ class Reading {
         if (young.length > 0) {
             return true;
         }
-        const unasked = this.#hasReferrersApi
-            ? [...inventory.manifests.keys()].filter((digest) => !this.#askedForReferrers.has(digest))
-            : [];
-        const found = [];
-        // The first question alone: where there is no such API, the others are none, and no progress either. Another
-        // repository, and the look before the deletes, ask one of their own: a passing answer misleads one of them.
-        for (const some of [unasked.slice(0, 1), unasked.slice(1)]) {
-            await this.#attempts.each(this.#hasReferrersApi ? some : [], (digest) => `referrers of ${digest}`, async (digest) => {
-                // One by one: there may be more of them than a call can have arguments.
-                (await this.#readReferrers(digest)).forEach((each) => found.push(each));
-            });
+        const referrers = await this.#referrers.ask(inventory.manifests.keys());
+        if (referrers !== undefined) {
+            await this.follow(referrers);
+            return true;
         }
-        await this.follow(found);
-        return unasked.length > 0;
+        // Last, of those that are left: some may be layers, and no manifests at all.
+        const unlinked = perhapsLayers(inventory, plan);
+        const { reader } = this.#options;
+        this.#links = await readLinks(unlinked, inventory, { reader, attempts: this.#attempts });
+        return unlinked.length > 0;
     }
     /**
      * What is protected may be here without anything that names it, and hold what looks like an orphan. Asked
@@ -61962,33 +62603,25 @@ class Reading {
         this.#hasFoundProtected = true;
         const { protection } = this.#options.policy;
         const local = protectionIn(this.#repository, protection);
-        const unread = [...local.named()].filter((digest) => !this.#begun.has(digest) && !this.#manifests.has(digest));
+        return this.#find(local.named(), 'protected', (digest) => `protected manifest ${digest} (named by ${someOf(local.of(digest))})`);
+    }
+    /** Of these, those that are here are read, with all that they name; nobody misses the others. */
+    async #find(digests, source, what) {
+        const unread = [...digests].filter((digest) => !this.#begun.has(digest) && !this.#manifests.has(digest));
         const read = [];
-        await this.#attempts.each(unread, (digest) => `protected manifest ${digest} (named by ${someOf(local.of(digest))})`, async (digest) => {
-            const manifest = await this.#readManifest(digest, 'protected');
-            if (manifest !== undefined) {
-                this.#note(manifest, 'protected');
+        await this.#attempts.each(unread, what, async (digest) => {
+            this.#begun.add(digest);
+            const manifest = await this.#readManifest(digest, source);
+            if (manifest === undefined) {
+                this.#elsewhere.add(digest);
+            }
+            else {
+                this.#note(manifest, source);
                 read.push(manifest);
             }
         });
         await this.follow(read.flatMap(namedBy));
         return unread.length > 0;
-    }
-    /**
-     * Asked of every manifest, also of those that stay (docs/adr/0002): a referrer that only this API
-     * knows may be an index, and what looks like an orphan its child.
-     */
-    async #readReferrers(digest) {
-        this.#askedForReferrers.add(digest);
-        const referrers = await this.#options.reader.referrers(this.#repository, digest);
-        if (referrers === undefined) {
-            this.#hasReferrersApi = false;
-            return [];
-        }
-        if (referrers.length > 0) {
-            this.#referrers.set(digest, referrers);
-        }
-        return referrers.map((each) => ({ digest: each, source: 'referrers' }));
     }
 }
 
@@ -62336,7 +62969,7 @@ class EntryError extends Error {
     name = 'EntryError';
 }
 /** Of an entry unpacked: strings of the engine end at half a gigabyte. A million small manifests fit. */
-const MOST_BYTES = 400 * 1024 * 1024;
+const entry_MOST_BYTES = 400 * 1024 * 1024;
 /** Of one record: a manifest has up to 4 MiB, and JSON writes a byte of it as up to six. */
 const RECORD_BYTES = 25 * 1024 * 1024;
 const Time = pipe(string(), isoTimestamp(), transform((text) => Date.parse(text)), safeInteger());
@@ -62367,7 +63000,7 @@ async function encodeEntry({ repository, sequence, records }) {
     const manifests = sorted.map(([digest, record]) => ({ digest, ...written(record) }));
     const nonce = (0,external_node_crypto_.randomBytes)(8).toString('hex');
     const text = stringify({ repository, sequence, nonce, manifests });
-    if (text === undefined || Buffer.byteLength(text) > MOST_BYTES) {
+    if (text === undefined || Buffer.byteLength(text) > entry_MOST_BYTES) {
         throw new EntryError(`its memory of ${String(records.size)} manifests is larger than can be read again`);
     }
     return (0,external_node_util_.promisify)(external_node_zlib_.gzip)(text);
@@ -62425,7 +63058,7 @@ async function decodeEntry(bytes, repository) {
 const NO_ENTRY = 'it is not in the form of an entry';
 async function unpacked(bytes, take) {
     try {
-        return await unpack(bytes, { bytes: MOST_BYTES, record: RECORD_BYTES }, take);
+        return await unpack(bytes, { bytes: entry_MOST_BYTES, record: RECORD_BYTES }, take);
     }
     catch (error) {
         if (error instanceof EntryError) {
@@ -62540,7 +63173,10 @@ function observeSweep({ inventory }, outcome) {
 function usedIn(inventory) {
     const graph = buildGraph(inventory);
     const roots = [...graph.rootTags.keys()];
-    return new Set([...roots, ...reach(graph, roots).keys()]);
+    // A layer of something in use may have the bytes of a manifest that nobody ever used as one.
+    const asManifest = ([digest, list]) => [digest, list.filter(({ kind }) => kind !== 'blob')];
+    const edges = new Map([...graph.edges].map(asManifest));
+    return new Set([...roots, ...reach({ ...graph, edges }, roots).keys()]);
 }
 function describedIn({ manifests, tags }, inUse) {
     const described = new Set();
@@ -63189,6 +63825,51 @@ function isJson(contentType) {
     return type === 'application/json' || type.endsWith('+json');
 }
 
+;// CONCATENATED MODULE: ./src/registry/clocks.ts
+const clocks_MINUTE = 60_000;
+const MOST_APART = 5 * clocks_MINUTE;
+/** The header has whole seconds. */
+const clocks_SECOND = 999;
+/** The form that servers have to send (RFC 9110 sec. 5.6.7); others are no more than a guess. */
+const clocks_HTTP_DATE = /^(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun), \d{2} [A-Z][a-z]{2} \d{4} \d{2}:\d{2}:\d{2} GMT$/;
+/**
+ * @returns the latest moment that the server's answer may be of, or `undefined` when it doesn't say. An answer that a
+ *   cache has kept for a while is of then, and now is later by its age
+ */
+function serverTime(headers) {
+    const { date = '', age = '0' } = headers;
+    const time = clocks_HTTP_DATE.test(date) ? Date.parse(date) : NaN;
+    const seconds = /^\d{1,9}$/.test(age) ? Number(age) : 0;
+    return Number.isNaN(time) ? undefined : time + clocks_SECOND + seconds * 1000;
+}
+/**
+ * @param startedAt when the run began, by the runner
+ * @param runner the runner's time when the answer came
+ * @param registry the registry's time in that answer, if it said so
+ */
+function compareClocks(startedAt, runner, registry) {
+    if (registry === undefined) {
+        return { now: startedAt, stamp: startedAt };
+    }
+    const apart = registry - runner;
+    const now = startedAt + Math.min(apart, 0);
+    if (Math.abs(apart) <= MOST_APART) {
+        return { now, stamp: now };
+    }
+    const minutes = String(Math.round(Math.abs(apart) / clocks_MINUTE));
+    return {
+        now,
+        // By a clock that may be wrong by days, what is new today would look old to the next run.
+        stamp: startedAt,
+        warning: `the clocks of runner and registry are ${minutes} minutes apart: it is ${iso(runner)} by the runner and ` +
+            `${iso(registry)} by the registry. Ages are measured by the earlier one, so things may stay longer. Set the wrong ` +
+            'clock right, for instance with NTP',
+    };
+}
+function iso(time) {
+    return new Date(time).toISOString().replace(/\.\d+Z$/, 'Z');
+}
+
 ;// CONCATENATED MODULE: ./src/registry/pusher.ts
 
 
@@ -63521,21 +64202,34 @@ function whyStale({ headers, url }, base) {
 
 
 
-/** A list of a million long tags in one page, as Distribution 2.x sends it, is some 140 MB. */
-const LIST_BYTES = 256 * 1024 * 1024;
+const paging_MIB = 1024 * 1024;
+/** A list of a million tags in one page, as Distribution 2.x sends it, is some 30 MB. */
+const LIST_BYTES = 64 * paging_MIB;
+/** The items of all pages: more than any registry has in one list. */
+const MOST_ITEMS = 1_000_000;
+/**
+ * What one page is made of: commas and opening brackets. Counted before it is parsed, since three bytes can become
+ * eighty.
+ */
+const MOST_PARTS = 2_000_000;
 /** More pages than any registry has: a server that pages for ever is stopped here. */
-const MOST_PAGES = 100_000;
+const MOST_PAGES = 10_000;
+/** In a row: where much is hidden from an account, a few may well be empty. */
+const MOST_EMPTY = 1000;
 /**
  * @param read turns one page's answer into its items; throws when the answer isn't the list. `page`
  *   counts from 1: what means "there is no such list" on the first is a cut-off list on a later one
- * @throws RegistryError when a page was seen before or there is no end; TransportError
+ * @throws RegistryError when a page was seen before, there is no end, or there is more than any registry has;
+ *   TransportError
  */
-async function readPages(send, first, scope, read) {
+async function readPages(send, first, scope, read, { maxBytes = LIST_BYTES, mostTries } = {}) {
     const items = [];
     const seen = new Set();
+    const tooMuch = (what) => new RegistryError('unexpected', `the registry's list ${first.pathname} has ${what}, more than this program reads. Look what answers there`);
+    let empty = 0;
     let url = first;
     while (url !== undefined) {
-        if (seen.has(url.href) || seen.size >= MOST_PAGES) {
+        if (seen.has(url.href) || seen.size >= MOST_PAGES || empty >= MOST_EMPTY) {
             throw new RegistryError('unexpected', `the registry's pages of ${first.pathname} do not end: after ${String(seen.size)} pages another one is said to follow`);
         }
         seen.add(url.href);
@@ -63544,14 +64238,37 @@ async function readPages(send, first, scope, read) {
             url,
             headers: FRESH,
             scope,
-            maxBytes: LIST_BYTES,
+            maxBytes,
+            ...(mostTries === undefined ? {} : { mostTries }),
         });
-        for (const item of read(response, seen.size)) {
+        if (paging_partsOf(response.body) > MOST_PARTS) {
+            throw tooMuch(`a page of over ${String(MOST_PARTS)} values`);
+        }
+        const page = read(response, seen.size);
+        for (const item of page) {
             items.push(item);
         }
+        if (items.length > MOST_ITEMS) {
+            throw tooMuch(`over ${String(MOST_ITEMS)} entries`);
+        }
+        empty = page.length === 0 ? empty + 1 : 0;
         url = following(response, url);
     }
     return items;
+}
+const [paging_COMMA, paging_BRACKET, paging_BRACE] = [0x2c, 0x5b, 0x7b];
+function paging_partsOf(body) {
+    // No page of so few bytes has more, and nearly all pages are such.
+    if (body.length <= MOST_PARTS) {
+        return 0;
+    }
+    let parts = 0;
+    for (const byte of body) {
+        if (byte === paging_COMMA || byte === paging_BRACKET || byte === paging_BRACE) {
+            parts += 1;
+        }
+    }
+    return parts;
 }
 function following(response, page) {
     try {
@@ -63568,8 +64285,16 @@ function following(response, page) {
 
 
 
+
 /** The most that Distribution ≥ 2.8 gives at once; with more it answers 400. */
 const CATALOG_PAGE = 1000;
+/** For a registry that takes too long for a whole one: Distribution walks its storage for each. */
+const SMALL_PAGE = 100;
+/** There is another way to ask, so it need not be waited for long. */
+const FEW_TRIES = 2;
+/** Each brings at least one new name; more than any registry needs. */
+const catalog_MOST_ROUNDS = 1000;
+const ADVICE = 'Without the catalog, name the repositories in `repositories`: plain names need no catalog';
 const CatalogBody = object({ repositories: nullable(array(string())) });
 /**
  * @param quote makes text of the registry safe to print
@@ -63582,43 +64307,74 @@ async function readCatalog(send, base, quote) {
         const body = response.status === 200 ? jsonOf(CatalogBody, response) : undefined;
         if (body === undefined) {
             const { kind, message } = refusal(response, doing, quote);
-            throw new RegistryError(kind, `${message}. Without the catalog, name the repositories in \`repositories\`: plain names need no catalog`);
+            throw new RegistryError(kind, `${message}. ${ADVICE}`);
         }
         return body.repositories ?? [];
     };
     const names = new Set();
-    let first = `/v2/_catalog?n=${String(CATALOG_PAGE)}`;
-    try {
-        for (;;) {
-            const found = await readPages(send, new URL(first, base), scope, (response) => {
-                if (errorOf(response)?.code === 'PAGINATION_NUMBER_INVALID') {
-                    throw new PageTooLarge();
+    /** @throws PageTooLarge when the registry says so, or shows it by failing */
+    async function readAll(size, mostTries) {
+        const n = size === undefined ? '' : `n=${String(size)}`;
+        let query = n;
+        for (let round = 1;; round += 1) {
+            const first = new URL(query === '' ? '/v2/_catalog' : `/v2/_catalog?${query}`, base);
+            const readPage = (response) => {
+                const isRefused = errorOf(response)?.code === 'PAGINATION_NUMBER_INVALID';
+                if (size !== undefined && (isRefused || (mostTries !== undefined && isSlow(response)))) {
+                    throw new PageTooLarge(isRefused ? undefined : SMALL_PAGE);
                 }
                 return read(response);
+            };
+            const found = await readPages(send, first, scope, readPage, {
+                ...(mostTries === undefined ? {} : { mostTries }),
             });
             const before = names.size;
             found.forEach((name) => names.add(name));
             // Distribution 2.8 walks `a/0` before `a`, and takes a full page that ends there for the last one:
             // so a last page that is full is asked past. Some servers begin anew then; others have no more.
-            const last = found.length % CATALOG_PAGE === 0 ? found.at(-1) : undefined;
+            const isFull = size !== undefined && found.length % size === 0;
+            const last = isFull ? found.at(-1) : undefined;
             if (last === undefined || names.size === before) {
-                break;
+                return;
             }
-            first = `/v2/_catalog?n=${String(CATALOG_PAGE)}&last=${encodeURIComponent(last)}`;
+            if (round === catalog_MOST_ROUNDS) {
+                throw new RegistryError('unexpected', `the registry's pages of /v2/_catalog do not end: there are over ${String(names.size)} names. ${ADVICE}`);
+            }
+            query = `${n}&last=${encodeURIComponent(last)}`;
         }
     }
+    try {
+        await readAll(CATALOG_PAGE, FEW_TRIES);
+    }
     catch (error) {
-        if (!(error instanceof PageTooLarge)) {
+        const size = smallerPage(error);
+        if (size === 'as it is') {
             throw error;
         }
-        // An operator may have set a smaller `catalog.maxentries`.
-        const found = await readPages(send, new URL('/v2/_catalog', base), scope, read);
-        found.forEach((name) => names.add(name));
+        await readAll(size);
     }
     const repositories = [...names].filter(isRepository).sort();
     return { repositories, unnameable: names.size - repositories.length };
 }
+/** What a registry, or a proxy before it, answers that had not the time for so much at once. */
+function isSlow({ status }) {
+    return [500, 502, 503, 504].includes(status);
+}
+/** @returns how much to ask for instead, `undefined` for what the registry gives by itself */
+function smallerPage(error) {
+    if (error instanceof PageTooLarge) {
+        return error.size;
+    }
+    const isLate = error instanceof TransportError && ['timeout', 'reset', 'truncated'].includes(error.kind);
+    return isLate ? SMALL_PAGE : 'as it is';
+}
 class PageTooLarge extends Error {
+    /** @param size what may be asked for; `undefined` for what the registry gives by itself */
+    size;
+    constructor(size) {
+        super();
+        this.size = size;
+    }
 }
 
 ;// CONCATENATED MODULE: ./src/registry/reader.ts
@@ -63638,9 +64394,12 @@ class PageTooLarge extends Error {
 
 
 
+
 /** "Registries … SHOULD support manifests of at least 4 MiB", which Distribution makes its limit. */
 const reader_MANIFEST_BYTES = 4 * 1024 * 1024;
 const CONFIG_BYTES = 4 * 1024 * 1024;
+/** Pages of them are indexes, so larger ones than manifests may be are not sent (distribution-spec). */
+const REFERRERS_BYTES = 2 * reader_MANIFEST_BYTES;
 const reader_MOST_ROUNDS = 3;
 const PING_BYTES = 1024 * 1024;
 // The field has to be there, null or not: JSON without it is some other answer, and no empty list.
@@ -63712,11 +64471,12 @@ function createReader(send, base, quote) {
         if (response.status !== 200 || isPage) {
             const { kind, message } = refused(response, { what, scope: pull(repository) });
             // Measured on 2.7 and 2.8, whose manifest store finds the blob and can't read it as a manifest.
-            const hint = response.status === 500 && isDigest(reference)
-                ? '. Distribution up to 2.8 answers so for the digest of a layer or config: if it is one, take ' +
-                    'it out of the list'
-                : '';
-            throw new RegistryError(kind, message + hint);
+            if (response.status === 500 && isDigest(reference)) {
+                const hint = '. Distribution up to 2.8 answers so for the digest of a layer or config, and for a manifest that is ' +
+                    "damaged: the registry's log says more";
+                throw new RegistryError('perhaps-a-blob', message + hint);
+            }
+            throw new RegistryError(kind, message);
         }
         const contentType = response.headers['content-type'];
         if (isSchema1Type(mediaTypeOf(contentType))) {
@@ -63804,7 +64564,7 @@ function createReader(send, base, quote) {
                     }
                     return entry.digest;
                 });
-            });
+            }, { maxBytes: REFERRERS_BYTES });
         }
         catch (error) {
             if (error instanceof NoReferrersApi) {
@@ -63844,6 +64604,7 @@ function createReader(send, base, quote) {
             if (response.status !== 200 || isPage) {
                 throw refused(response, { what: `speak with ${base.origin}/v2/`, scope: '' });
             }
+            return serverTime(response.headers);
         },
         catalog: () => readCatalog(send, base, quote),
         tags,
@@ -64067,11 +64828,56 @@ function pastOf({ records }) {
     ]));
 }
 
+;// CONCATENATED MODULE: ./src/unmet.ts
+
+
+/** How many digests of files are in no repository, as far as was looked. */
+function unmet({ digests }, surveys) {
+    const ofFiles = [...digests].flatMap(([digest, by]) => by.some((one) => one !== PROTECT) ? [digest] : []);
+    return missing(ofFiles, surveys).length;
+}
+/**
+ * A warning for each digest of `protect` that protects nothing. A repository that could not be read whole says
+ * nothing of what is in it, and one that doesn't exist is told elsewhere.
+ */
+function notFound({ digests, pinned }, surveys) {
+    const everywhere = [...digests].flatMap(([digest, by]) => (by.includes(PROTECT) ? [digest] : []));
+    const isWhole = surveys.every(({ inventory }) => inventory.gaps.length === 0);
+    return [
+        ...(isWhole ? missing(everywhere, surveys) : []).map((digest) => unmet_warning(digest, 'in no repository')),
+        ...[...pinned].flatMap(([repository, named]) => {
+            const [survey] = surveys.filter(({ inventory }) => inventory.repository === repository);
+            return survey === undefined || survey.inventory.gaps.length > 0
+                ? []
+                : missing(named, [survey]).map((digest) => unmet_warning(`${repository}@${digest}`, 'not in that repository'));
+        }),
+    ];
+}
+function unmet_warning(entry, where) {
+    return (`\`protect\` names \`${entry}\`, which this run found ${where}, ` +
+        'neither as a manifest nor as the config or a layer of one (without a tag, it is looked for only where something would go). Is it right?');
+}
+function missing(digests, surveys) {
+    const left = new Set(digests);
+    for (const { inventory } of left.size === 0 ? [] : surveys) {
+        drop(left, inventory);
+    }
+    return [...left];
+}
+function drop(left, { manifests }) {
+    for (const manifest of manifests.values()) {
+        left.delete(manifest.digest);
+        blobsOf(manifest).forEach((blob) => left.delete(blob));
+    }
+}
+
 ;// CONCATENATED MODULE: ./src/stages.ts
 /**
  * The stages in order: registry, survey (inventory, graph, plan), brakes, sweep and verify. A dry-run is the
  * same without the sweep. Knows nothing of GitHub: what it reads, waits for and prints with is passed in.
  */
+
+
 
 
 
@@ -64101,7 +64907,8 @@ async function runStages(settings, { intake, approval, pinned }, { transport, pr
     const { send } = transport;
     const reader = createReader(send, registry, quote);
     const writer = createWriter(send, registry, quote);
-    await reader.ping();
+    const registryTime = await reader.ping();
+    const clocks = compareClocks(startedAt, clock.now(), registryTime);
     const ledger = ledgerRepository === undefined
         ? undefined
         : await openLedger({
@@ -64109,7 +64916,7 @@ async function runStages(settings, { intake, approval, pinned }, { transport, pr
             writer: createWriter(closing(send), registry, quote),
             pusher: createPusher(closing(send), registry, quote),
             ledger: ledgerRepository,
-            now: startedAt,
+            now: clocks.stamp,
         });
     const choice = approval === undefined
         ? await chooseRepositories(reader, settings.selection, intake.candidates.keys())
@@ -64139,7 +64946,7 @@ async function runStages(settings, { intake, approval, pinned }, { transport, pr
             keepUntagged,
             protection,
             ...(approval === undefined ? {} : { approved: approval.repositories }),
-            now: startedAt,
+            now: clocks.now,
         },
     };
     const candidates = (repository) => new Set([
@@ -64243,10 +65050,14 @@ async function runStages(settings, { intake, approval, pinned }, { transport, pr
         untaggedListing: 'none',
         ...(news === undefined ? {} : { ledger: news }),
         warnings: [
+            ...(clocks.warning === undefined ? [] : [clocks.warning]),
             ...choice.warnings,
             // In a run that left some out, an entry may well be meant for one of those.
             ...(everyRepositoryScanned
-                ? unmatched(protection, registry.host, choice.repositories).map((name) => `\`protect\` names \`${name}\`, which matches no repository of this registry`)
+                ? [
+                    ...unmatched(protection, registry.host, choice.repositories).map((name) => `\`protect\` names \`${name}\`, which matches no repository of this registry`),
+                    ...notFound(protection, surveys),
+                ]
                 : []),
         ],
         failures: [...(news?.failures ?? []), ...failures],
@@ -64284,18 +65095,6 @@ function whyVanished(repository, ledger) {
         'credentials still read it? The ledger keeps what it remembers. If the repository was emptied on purpose, delete ' +
         `the tag \`${entryTagPrefix(repository)}…\` in ${ledger}`);
 }
-/** How many digests of files are in no repository, as far as was looked. */
-function unmet({ digests }, surveys) {
-    const left = new Set([...digests].flatMap(([digest, by]) => (by.some((one) => one !== PROTECT) ? [digest] : [])));
-    for (const { inventory } of surveys) {
-        for (const digest of left) {
-            if (inventory.manifests.has(digest)) {
-                left.delete(digest);
-            }
-        }
-    }
-    return left.size;
-}
 /** How many digests are named for other repositories than these. */
 function outside(named, repositories) {
     const wanted = new Set(repositories);
@@ -64304,63 +65103,167 @@ function outside(named, repositories) {
         .reduce((sum, [, digests]) => sum + digests.size, 0);
 }
 
+;// CONCATENATED MODULE: ./src/backup/lines.ts
+/** The lines of a text that comes in pieces. Holds one line, and no more of it than a line may have. Pure. */
+/** Of an index: room for eight thousand tags of the longest. */
+const LONGEST_LINE = 1024 * 1024;
+/**
+ * @param visit takes each line that isn't blank, without its end; `undefined` for one that is too long
+ */
+async function readLines(pieces, visit, longest = LONGEST_LINE) {
+    let held = [];
+    let length = 0;
+    const add = (text) => {
+        length += text.length;
+        held = length > longest ? [] : [...held, text];
+    };
+    const end = () => {
+        const line = held.join('');
+        if (length > longest) {
+            visit(undefined);
+        }
+        else if (line.trim() !== '') {
+            visit(line);
+        }
+        held = [];
+        length = 0;
+    };
+    for await (const piece of pieces) {
+        let from = 0;
+        for (let feed = piece.indexOf('\n'); feed >= 0; feed = piece.indexOf('\n', from)) {
+            add(piece.slice(from, feed));
+            end();
+            from = feed + 1;
+        }
+        add(piece.slice(from));
+    }
+    end();
+}
+
 ;// CONCATENATED MODULE: ./src/backup/read.ts
-/** Reads a backup. Trusts it no further than its digests: the bytes of a manifest must have the one they stand under. */
+/**
+ * Reads a backup, as something that anybody may have made: bounded in everything, through no link, and trusted no further
+ * than its digests: the bytes of a manifest must have the one they stand under.
+ */
 
 
 
 
 
+
+
+
+/** Of a backup, with two million lines. */
+const MOST_INDEX_BYTES = 1024 * 1024 * 1024;
+/** What they need stays below half a GiB. */
+const MOST_MANIFESTS = 300_000;
+const read_MOST_TAGS = MOST_MANIFESTS;
 /**
  * @param registry scheme, host and port: entries of others are left out
  * @throws BackupError when there is no index
  */
 async function readBackup(directory, registry) {
     const root = external_node_path_default().resolve(directory);
-    const text = await (0,promises_namespaceObject.readFile)(external_node_path_default().join(root, INDEX), 'utf8').catch((cause) => {
-        const { message } = cause;
-        throw new BackupError(`there is no backup to restore from: ${message}. \`restore-from\` takes a directory that a run of this ` +
-            `action left as its \`backup-dir\`, with the file ${INDEX} in it`, { cause });
-    });
-    const lines = text.split('\n').filter((line) => line.trim() !== '');
-    const parsed = lines.map(parseIndexLine);
-    const read = parsed.flatMap((line) => (line.kind === 'entry' ? [line.entry] : []));
-    const here = read.filter((entry) => entry.registry === registry);
-    const entries = new Map();
-    const latest = new Map();
-    for (const entry of here) {
-        const { repository, digest, tags, savedAt } = entry;
-        const key = `${repository}@${digest}`;
-        entries.set(key, { ...entry, tags: [...(entries.get(key)?.tags ?? []), ...tags] });
-        for (const tag of tags) {
-            const before = latest.get(`${repository}:${tag}`);
-            if (before === undefined || before.savedAt <= savedAt) {
-                latest.set(`${repository}:${tag}`, entry);
-            }
-        }
+    const found = new Findings(registry);
+    const refused = new Map();
+    try {
+        const pieces = streamRegular(external_node_path_default().join(root, INDEX), {
+            followsLinks: false,
+            most: MOST_INDEX_BYTES,
+        });
+        await readLines(pieces, (line) => {
+            found.add(line);
+        });
     }
-    const own = ({ repository, digest, tags }) => [...new Set(tags)]
-        .filter((tag) => latest.get(`${repository}:${tag}`)?.digest === digest)
-        .sort();
+    catch (cause) {
+        if (cause instanceof BackupError) {
+            throw cause;
+        }
+        const { message } = cause;
+        const where = cause instanceof UnusablePath ? `${INDEX}: ` : '';
+        throw new BackupError(`there is no backup to restore from: ${where}${message}. \`restore-from\` takes a directory that a run of this ` +
+            `action left as its \`backup-dir\`, with the file ${INDEX} in it`, { cause });
+    }
     return {
-        entries: [...entries.values()].map((entry) => ({ ...entry, tags: own(entry) })),
-        cutOffLines: parsed.filter(({ kind }) => kind === 'cut-off').length,
-        unknownLines: parsed.filter(({ kind }) => kind === 'unknown').length,
-        elsewhere: read.length - here.length,
-        async bytesOf(digest) {
-            const bytes = await (0,promises_namespaceObject.readFile)(fileOf(root, digest)).catch(() => undefined);
-            return bytes !== undefined && digestOf(bytes, algorithmOf(digest)) === digest
-                ? bytes
-                : undefined;
+        ...found.result(),
+        refused,
+        bytesOf(digest) {
+            try {
+                const bytes = readManifestFile(root, fileOf(root, digest));
+                return Promise.resolve(digestOf(bytes, algorithmOf(digest)) === digest ? bytes : undefined);
+            }
+            catch (error) {
+                if (error instanceof UnusablePath) {
+                    refused.set(digest, error.message);
+                }
+                return Promise.resolve(undefined);
+            }
         },
     };
 }
+/** Holds each text once: the same repositories and types stand in a great many lines. */
+class Findings {
+    #registry;
+    #entries = new Map();
+    #latest = new Map();
+    #texts = new Map();
+    #cutOff = 0;
+    #unknown = 0;
+    #elsewhere = 0;
+    constructor(registry) {
+        this.#registry = registry;
+    }
+    /** @param text `undefined` for a line that is too long */
+    add(text) {
+        const line = text === undefined ? { kind: 'unknown' } : parseIndexLine(text);
+        if (line.kind !== 'entry') {
+            this.#cutOff += line.kind === 'cut-off' ? 1 : 0;
+            this.#unknown += line.kind === 'unknown' ? 1 : 0;
+        }
+        else if (line.entry.registry !== this.#registry) {
+            this.#elsewhere += 1;
+        }
+        else {
+            this.#addEntry(line.entry);
+        }
+    }
+    #addEntry({ digest, savedAt, ...texts }) {
+        const repository = this.#once(texts.repository);
+        const mediaType = this.#once(texts.mediaType);
+        const entry = { registry: this.#registry, repository, digest, mediaType, tags: [], savedAt };
+        const key = `${repository}@${digest}`;
+        const tags = this.#entries.get(key)?.tags ?? new Set();
+        this.#entries.set(key, { entry, tags });
+        for (const tag of texts.tags) {
+            tags.add(tag);
+            const name = `${repository}:${tag}`;
+            const before = this.#latest.get(name);
+            if (before === undefined || before.savedAt <= savedAt) {
+                this.#latest.set(name, entry);
+            }
+        }
+        if (this.#entries.size > MOST_MANIFESTS || this.#latest.size > read_MOST_TAGS) {
+            throw new BackupError(`the backup is too large to restore from: its ${INDEX} names more than ${MOST_MANIFESTS.toLocaleString('en')} ` +
+                'manifests or tags of this registry. Take the backup as the run left it, or a part of the lines at a time');
+        }
+    }
+    #once(text) {
+        const known = this.#texts.get(text) ?? text;
+        this.#texts.set(known, known);
+        return known;
+    }
+    result() {
+        const own = ({ entry: { repository, digest }, tags }) => [...tags].filter((tag) => this.#latest.get(`${repository}:${tag}`)?.digest === digest).sort();
+        return {
+            entries: [...this.#entries.values()].map((one) => ({ ...one.entry, tags: own(one) })),
+            cutOffLines: this.#cutOff,
+            unknownLines: this.#unknown,
+            elsewhere: this.#elsewhere,
+        };
+    }
+}
 
 ;// CONCATENATED MODULE: ./src/undo.ts
-/**
- * The stages of a run with `restore-from`: reads a backup and puts back what is missing. The same walls as
- * `stages.ts` has: nothing of GitHub, and what it reads, waits for and prints with is passed in.
- */
 
 
 
@@ -64369,6 +65272,8 @@ async function readBackup(directory, registry) {
 
 /** So many repositories of a backup are named in a message. */
 const undo_FEW = 5;
+/** Of the manifests that are put back at a time: what is parsed of them needs several times as much. */
+const BATCH_BYTES = 64 * 1024 * 1024;
 /**
  * @throws BackupError when there is no backup; RequestFailure when the registry can't be spoken to. What can't
  *   be put back is in the run that is returned
@@ -64378,7 +65283,17 @@ async function runUndo({ registry, selection, concurrency, dryRun, restoreFrom }
     const reader = createReader(transport.send, registry, quote);
     const pusher = createPusher(transport.send, registry, quote);
     await reader.ping();
-    const repositories = [...new Set(backup.entries.map(({ repository }) => repository))].sort();
+    const byRepository = new Map();
+    for (const entry of backup.entries) {
+        const others = byRepository.get(entry.repository);
+        if (others === undefined) {
+            byRepository.set(entry.repository, [entry]);
+        }
+        else {
+            others.push(entry);
+        }
+    }
+    const repositories = [...byRepository.keys()].sort();
     const chosen = repositories.filter((each) => selection.includes(each));
     const why = whyEmpty(backup);
     const failures = [
@@ -64400,21 +65315,25 @@ async function runUndo({ registry, selection, concurrency, dryRun, restoreFrom }
         if (stop.aborted) {
             break;
         }
-        const entries = backup.entries.filter((entry) => entry.repository === repository);
+        const entries = byRepository.get(repository) ?? [];
         progress.expect(entries.length);
-        const lost = await pMap(entries, async (entry) => ({ ...entry, bytes: await backup.bytesOf(entry.digest) }), { concurrency });
-        restored.push(await restoreRepository(repository, lost, {
-            reader,
-            concurrency,
-            ...(dryRun ? {} : { pusher }),
-        }));
-        entries.forEach(() => {
-            progress.done();
-        });
+        const parts = [];
+        for await (const lost of batches(entries, backup)) {
+            parts.push(await restoreRepository(repository, lost, {
+                reader,
+                concurrency,
+                ...(dryRun ? {} : { pusher }),
+            }));
+            lost.forEach(() => {
+                progress.done();
+            });
+        }
+        restored.push(together(repository, parts));
     }
     if (stop.aborted) {
         failures.push(`the run was told to stop (${String(stop.reason)}) before it was done. Run it again to finish its work`);
     }
+    failures.push(...notRead(backup));
     return {
         registry: registry.origin,
         directory: restoreFrom,
@@ -64425,6 +65344,48 @@ async function runUndo({ registry, selection, concurrency, dryRun, restoreFrom }
         excluded: backup.entries.filter(({ repository }) => !selection.includes(repository)).length,
         failures,
     };
+}
+/** Images before indexes, since an index comes after what it lists. Most repositories are one batch. */
+async function* batches(entries, backup) {
+    const isIndex = ({ mediaType }) => isIndexType(mediaType);
+    const ordered = [...entries.filter((each) => !isIndex(each)), ...entries.filter(isIndex)];
+    let batch = [];
+    let length = 0;
+    for (const entry of ordered) {
+        const bytes = await backup.bytesOf(entry.digest);
+        batch.push({ ...entry, bytes });
+        length += bytes?.length ?? 0;
+        if (length > BATCH_BYTES) {
+            yield batch;
+            batch = [];
+            length = 0;
+        }
+    }
+    yield batch;
+}
+function together(repository, parts) {
+    const [only] = parts;
+    if (parts.length === 1 && only !== undefined) {
+        return only;
+    }
+    const by = (key) => (a, b) => a[key] < b[key] ? -1 : 1;
+    return {
+        repository,
+        restored: parts.flatMap((part) => part.restored).sort(),
+        standing: parts.flatMap((part) => part.standing).sort(),
+        failed: parts.flatMap((part) => part.failed).sort(by('digest')),
+        tags: parts.flatMap((part) => part.tags).sort(),
+        failedTags: parts.flatMap((part) => part.failedTags).sort(by('tag')),
+    };
+}
+/** A backup that was left as it was made has none of these. */
+function notRead({ refused }) {
+    return [...refused]
+        .slice(0, undo_FEW)
+        .map(([digest, why], n) => `the file of ${digest} in the backup was not read: ${why}. Take the backup as the run left it` +
+        (n === undo_FEW - 1 && refused.size > undo_FEW
+            ? `; so it is with ${words_number(refused.size - undo_FEW)} more`
+            : ''));
 }
 /** @returns why a backup has nothing of this registry, unless that is said by `notUnderstood` */
 function whyEmpty({ entries, elsewhere, cutOffLines, unknownLines, }) {

@@ -23,6 +23,7 @@ import type { Digest } from './oci/digest.js';
 import { unmatched } from './protection/protection.js';
 import { chooseApproved, chooseRepositories } from './registry/choice.js';
 import { createPresence } from './registry/presence.js';
+import { compareClocks } from './registry/clocks.js';
 import { createPusher } from './registry/pusher.js';
 import { createReader } from './registry/reader.js';
 import { createWriter } from './registry/writer.js';
@@ -89,7 +90,8 @@ export async function runStages(
   const { send } = transport;
   const reader = createReader(send, registry, quote);
   const writer = createWriter(send, registry, quote);
-  await reader.ping();
+  const registryTime = await reader.ping();
+  const clocks = compareClocks(startedAt, clock.now(), registryTime);
   const ledger =
     ledgerRepository === undefined
       ? undefined
@@ -98,7 +100,7 @@ export async function runStages(
           writer: createWriter(closing(send), registry, quote),
           pusher: createPusher(closing(send), registry, quote),
           ledger: ledgerRepository,
-          now: startedAt,
+          now: clocks.stamp,
         });
   const choice =
     approval === undefined
@@ -132,7 +134,7 @@ export async function runStages(
       keepUntagged,
       protection,
       ...(approval === undefined ? {} : { approved: approval.repositories }),
-      now: startedAt,
+      now: clocks.now,
     },
   };
   const candidates = (repository: string) =>
@@ -251,6 +253,7 @@ export async function runStages(
     untaggedListing: 'none',
     ...(news === undefined ? {} : { ledger: news }),
     warnings: [
+      ...(clocks.warning === undefined ? [] : [clocks.warning]),
       ...choice.warnings,
       // In a run that left some out, an entry may well be meant for one of those.
       ...(everyRepositoryScanned

@@ -539,14 +539,14 @@ describe('words for what the network does', () => {
 it('never lets text of the registry into a message as it is', async () => {
   const { reader, registry } = await startClient();
   registry.intercept(() => errorAnswer(500, 'X', '\n::set-output name=a::b\u001b[31m'));
-  for (const reading of [
-    reader.ping(),
-    reader.catalog(),
-    reader.tags(APP),
-    reader.manifest(APP, 'v1'),
-    reader.referrers(APP, app.digest),
+  for (const ask of [
+    () => reader.ping(),
+    () => reader.catalog(),
+    () => reader.tags(APP),
+    () => reader.manifest(APP, 'v1'),
+    () => reader.referrers(APP, app.digest),
   ]) {
-    const error: unknown = await reading.then(
+    const error: unknown = await ask().then(
       () => undefined,
       (reason: unknown) => reason,
     );

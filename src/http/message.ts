@@ -23,6 +23,8 @@ export interface HttpRequest {
   readonly closing?: boolean;
   /** Asked right before each try is sent: once it is true, the request is not sent any more. */
   readonly isLate?: () => boolean;
+  /** Sent so often at most after failures, for what can be asked in another way. A 429 is no failure. */
+  readonly mostTries?: number;
   /** Which try this is, from 1. Set by retry, read by whoever logs exchanges. */
   readonly attempt?: number;
   /** The largest body, in bytes, that the caller is ready to read. */
@@ -42,6 +44,8 @@ export interface HttpResponse {
   readonly login?: string;
   /** how often the request was sent, where that was more than once */
   readonly tries?: number;
+  /** why it was not sent as often as usual */
+  readonly gaveUp?: string;
 }
 
 export type Send = (request: HttpRequest) => Promise<HttpResponse>;

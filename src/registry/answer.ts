@@ -221,8 +221,11 @@ export function refusal(
 }
 
 /** What passes by itself as a rule, and has not after every try. */
-function adviceFor({ status, tries = 1 }: HttpResponse): string {
+function adviceFor({ status, tries = 1, gaveUp }: HttpResponse): string {
   const times = tries > 1 ? ` to each of ${String(tries)} tries` : '';
+  if (gaveUp !== undefined) {
+    return `${times}. It was not tried again: ${gaveUp}`;
+  }
   if (status === 429) {
     return `${times}. It takes fewer requests than were sent: lower \`concurrency\`, or run this at another time`;
   }

@@ -27,11 +27,14 @@ import {
 } from './blobs.js';
 import { readCatalog, type Catalog } from './catalog.js';
 import { FRESH, whyStale } from './freshness.js';
+import { serverTime } from './clocks.js';
 import { readPages } from './paging.js';
 
 /** "Registries … SHOULD support manifests of at least 4 MiB", which Distribution makes its limit. */
 const MANIFEST_BYTES = 4 * 1024 * 1024;
 const CONFIG_BYTES = 4 * 1024 * 1024;
+/** Pages of them are indexes, so larger ones than manifests may be are not sent (distribution-spec). */
+const REFERRERS_BYTES = 2 * MANIFEST_BYTES;
 const MOST_ROUNDS = 3;
 const PING_BYTES = 1024 * 1024;
 
@@ -52,8 +55,12 @@ export type ManifestAnswer =
  * that go in must have passed `isRepository`, `isTag` or `isDigest`.
  */
 export interface RegistryReader {
-  /** Finds out whether this is a registry at all, and how it authenticates. */
-  ping(): Promise<void>;
+  /**
+   * Finds out whether this is a registry at all, and how it authenticates.
+   *
+   * @returns what o'clock it is there, where it says so
+   */
+  ping(): Promise<number | undefined>;
   catalog(): Promise<Catalog>;
   /** Empty for a repository that the registry doesn't know: one without tags looks the same. */
   tags(repository: string): Promise<string[]>;
@@ -258,30 +265,36 @@ export function createReader(
     const what = `list the referrers of ${repository}@${digest}`;
     const url = new URL(`/v2/${repository}/referrers/${digest}`, base);
     try {
-      return await readPages(send, url, pull(repository), (response) => {
-        expectFresh(response, what);
-        // Servers without the API answer in many ways; only an OCI index is an answer.
-        const isIndex =
-          response.status === 200 && mediaTypeOf(response.headers['content-type']) === OCI_INDEX;
-        // Looked at now: while this question was under way, another one may have been answered.
-        if (!isIndex && !hasReferrersApi && mayLackRoute(response)) {
-          throw new NoReferrersApi();
-        }
-        const body = isIndex ? jsonOf(ReferrersBody, response) : undefined;
-        if (body === undefined) {
-          throw refused(response, { what, scope: pull(repository) });
-        }
-        hasReferrersApi = true;
-        return (body.manifests ?? []).map((entry) => {
-          if (!isDigest(entry.digest)) {
-            throw new RegistryError(
-              'unexpected',
-              `could not ${what}: one of them has a digest of an algorithm that can't be verified`,
-            );
+      return await readPages(
+        send,
+        url,
+        pull(repository),
+        (response) => {
+          expectFresh(response, what);
+          // Servers without the API answer in many ways; only an OCI index is an answer.
+          const isIndex =
+            response.status === 200 && mediaTypeOf(response.headers['content-type']) === OCI_INDEX;
+          // Looked at now: while this question was under way, another one may have been answered.
+          if (!isIndex && !hasReferrersApi && mayLackRoute(response)) {
+            throw new NoReferrersApi();
           }
-          return entry.digest;
-        });
-      });
+          const body = isIndex ? jsonOf(ReferrersBody, response) : undefined;
+          if (body === undefined) {
+            throw refused(response, { what, scope: pull(repository) });
+          }
+          hasReferrersApi = true;
+          return (body.manifests ?? []).map((entry) => {
+            if (!isDigest(entry.digest)) {
+              throw new RegistryError(
+                'unexpected',
+                `could not ${what}: one of them has a digest of an algorithm that can't be verified`,
+              );
+            }
+            return entry.digest;
+          });
+        },
+        { maxBytes: REFERRERS_BYTES },
+      );
     } catch (error) {
       if (error instanceof NoReferrersApi) {
         return undefined;
@@ -328,6 +341,7 @@ export function createReader(
       if (response.status !== 200 || isPage) {
         throw refused(response, { what: `speak with ${base.origin}/v2/`, scope: '' });
       }
+      return serverTime(response.headers);
     },
     catalog: () => readCatalog(send, base, quote),
     tags,
