@@ -57672,7 +57672,7 @@ function covers(entry, host, port) {
         one.addAddress(name, nameFamily);
         return family !== undefined && one.check(host, family);
     }
-    // An address is no name, though `0.0.1` would end it.
+    // An address isn't a name, though it may end with `0.0.1`.
     if (family !== undefined || name === '') {
         return false;
     }
@@ -60098,7 +60098,7 @@ function createConfirmation(repository, results, { isThere, concurrency, clock, 
  * Some registries delete a manifest by its digest and go on serving it by its tags.
  *
  * @param deleted by their digests, with the tags that they had; each has some
- * @param known what the tags point at by now, if that was read after the deletes
+ * @param known what the tags point at, if that was read after the deletes
  * @returns those that a tag still serves, or may
  */
 async function confirmTags(repository, deleted, known, options) {
@@ -60562,10 +60562,30 @@ async function deleteInOrder(repository, condemned, tagged, results, { writer, c
 
 ;// CONCATENATED MODULE: ./src/cleanup/naming.ts
 /**
- * What a manifest's body names: children and subject, blobs, and digests of which nothing says what they are. Pure.
+ * What manifests and tags name: children and subjects, blobs, and digests of which nothing says what they are. Pure.
  */
 
 
+
+/** The manifests that this one's body names. */
+function namedBy(manifest) {
+    if (manifest.kind === 'unknown') {
+        return [];
+    }
+    const children = manifest.kind === 'index'
+        ? manifest.children.map(({ digest }) => ({ digest, source: 'child' }))
+        : [];
+    return manifest.subject === undefined
+        ? children
+        : [...children, { digest: manifest.subject, source: 'subject' }];
+}
+/** The manifests that digest tags name. */
+function namedByTags(tags) {
+    return tags.flatMap((tag) => {
+        const digest = parseDigestTag(tag)?.names;
+        return digest === undefined ? [] : [{ digest, source: 'digest-tag' }];
+    });
+}
 /** The config and layers of an image, and those that an index lists, as old build caches do. */
 function blobsOf(manifest) {
     switch (manifest.kind) {
@@ -61614,28 +61634,6 @@ function collectTags(past, earlier = new Map()) {
 ;// CONCATENATED MODULE: ./src/cleanup/known.ts
 const NOTHING_KNOWN = { manifests: new Map(), past: new Map() };
 
-;// CONCATENATED MODULE: ./src/cleanup/names.ts
-
-/** The manifests that this one's body names. */
-function namedBy(manifest) {
-    if (manifest.kind === 'unknown') {
-        return [];
-    }
-    const children = manifest.kind === 'index'
-        ? manifest.children.map(({ digest }) => ({ digest, source: 'child' }))
-        : [];
-    return manifest.subject === undefined
-        ? children
-        : [...children, { digest: manifest.subject, source: 'subject' }];
-}
-/** The manifests that digest tags name. */
-function namedByTags(tags) {
-    return tags.flatMap((tag) => {
-        const digest = parseDigestTag(tag)?.names;
-        return digest === undefined ? [] : [{ digest, source: 'digest-tag' }];
-    });
-}
-
 ;// CONCATENATED MODULE: ./src/cleanup/layer-links.ts
 /**
  * Which orphans may be layers or configs as well. Distribution up to 2.8 removes the link of a layer along with the
@@ -61646,7 +61644,8 @@ function namedByTags(tags) {
 
 /**
  * The orphans of which only the ledger or an input says that they are manifests: no tag, index, subject or list of
- * referrers names them, and no run saw them in use. Not those that were asked for before. What a manifest says of its own subject does not speak for it.
+ * referrers names them, and no run saw them in use. Those that were asked for before are left out. What a manifest says
+ * of its own subject does not speak for it.
  */
 function perhapsLayers(inventory, { orphans }) {
     const vouched = new Set([
@@ -61695,7 +61694,7 @@ async function readLinks(unasked, inventory, { reader, attempts }) {
         note(digest, await reader.hasBlob(repository, digest));
     });
     await ask(unasked, (digest, has) => links.set(digest, has));
-    // Of manifests that are no layers, Distribution says that there is no such blob.
+    // Distribution has no blob for a manifest that isn't a layer.
     const answers = [...links.values()];
     let isApart = answers.includes(false) || !answers.includes(true);
     if (!isApart) {
@@ -62343,7 +62342,6 @@ async function readTag(before, get, head) {
 }
 
 ;// CONCATENATED MODULE: ./src/cleanup/survey.ts
-
 
 
 
@@ -63246,7 +63244,7 @@ function statusOf(digest, { inUse, leaving, isComplete }) {
 function present(status) {
     return status === 'leaving' ? 'unused' : status;
 }
-/** Tags only come to those that were seen before: that one points elsewhere now is what they are there to tell. */
+/** Adds the tags, and never takes one away: a later run compares with them where a tag points now. */
 function withTags(record, seen = []) {
     const tags = unitedTags(record.tags, seen);
     return tags.length === (record.tags ?? []).length ? record : { ...record, tags };
@@ -63887,11 +63885,6 @@ function createPusher(send, base, quote) {
             ? new RegistryError('read-only', `${message}. It takes no pushes there`)
             : new RegistryError(kind, message);
     }
-    /** A page is the answer of something in between, whatever its status. */
-    function isStatus(response, ...statuses) {
-        const isPage = mediaTypeOf(response.headers['content-type']) === 'text/html';
-        return statuses.includes(response.status) && !isPage;
-    }
     async function upload(repository, digest, body) {
         const scope = `repository:${repository}:pull,push`;
         const what = `start an upload to ${repository}`;
@@ -63911,7 +63904,7 @@ function createPusher(send, base, quote) {
             throw new RegistryError('no-repository', `${message}. ${advice}`);
         }
         const { location } = started.headers;
-        if (!isStatus(started, 202) || location === undefined) {
+        if (!isSuccess(started, 202) || location === undefined) {
             throw failed(started, what, scope);
         }
         // What is uploaded would be readable on the way, and so would the credentials.
@@ -63931,7 +63924,7 @@ function createPusher(send, base, quote) {
             const digest = digestOf(bytes);
             for (let round = 1;; round += 1) {
                 const response = await upload(repository, digest, bytes);
-                if (isStatus(response, 201, 204)) {
+                if (isSuccess(response, 201, 204)) {
                     return digest;
                 }
                 if (response.status !== 404 || round === MOST_UPLOADS) {
@@ -63952,7 +63945,7 @@ function createPusher(send, base, quote) {
                     maxBytes: ANSWER_BYTES,
                     ...(isLate === undefined ? {} : { isLate }),
                 });
-                if (isStatus(response, 201)) {
+                if (isSuccess(response, 201)) {
                     return;
                 }
                 // Distribution reads its link files while others write them, and takes one that is still empty for

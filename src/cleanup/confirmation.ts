@@ -141,7 +141,7 @@ export function createConfirmation(
  * Some registries delete a manifest by its digest and go on serving it by its tags.
  *
  * @param deleted by their digests, with the tags that they had; each has some
- * @param known what the tags point at by now, if that was read after the deletes
+ * @param known what the tags point at, if that was read after the deletes
  * @returns those that a tag still serves, or may
  */
 export async function confirmTags(

@@ -7,12 +7,13 @@ import { RegistryError } from '../registry/answer.js';
 import type { ManifestAnswer, RegistryReader } from '../registry/reader.js';
 import type { Attempts } from './attempts.js';
 import type { Inventory, Source } from './inventory.js';
-import { namedBy } from './names.js';
+import { namedBy } from './naming.js';
 import type { Plan } from './plan.js';
 
 /**
  * The orphans of which only the ledger or an input says that they are manifests: no tag, index, subject or list of
- * referrers names them, and no run saw them in use. Not those that were asked for before. What a manifest says of its own subject does not speak for it.
+ * referrers names them, and no run saw them in use. Those that were asked for before are left out. What a manifest says
+ * of its own subject does not speak for it.
  */
 export function perhapsLayers(inventory: Inventory, { orphans }: Plan): Digest[] {
   const vouched = new Set([
@@ -79,7 +80,7 @@ export async function readLinks(
       },
     );
   await ask(unasked, (digest, has) => links.set(digest, has));
-  // Of manifests that are no layers, Distribution says that there is no such blob.
+  // Distribution has no blob for a manifest that isn't a layer.
   const answers = [...links.values()];
   let isApart = answers.includes(false) || !answers.includes(true);
   if (!isApart) {

@@ -1,10 +1,38 @@
 /**
- * What a manifest's body names: children and subject, blobs, and digests of which nothing says what they are. Pure.
+ * What manifests and tags name: children and subjects, blobs, and digests of which nothing says what they are. Pure.
  */
 import { isDigest, type Digest } from '../oci/digest.js';
 import type { Manifest } from '../oci/manifest.js';
 import { isPlainlyBlobType } from '../oci/media-types.js';
-import type { Inventory } from './inventory.js';
+import { parseDigestTag } from '../oci/reference.js';
+import type { Inventory, Source } from './inventory.js';
+
+export interface Found {
+  readonly digest: Digest;
+  readonly source: Source;
+}
+
+/** The manifests that this one's body names. */
+export function namedBy(manifest: Manifest): Found[] {
+  if (manifest.kind === 'unknown') {
+    return [];
+  }
+  const children: Found[] =
+    manifest.kind === 'index'
+      ? manifest.children.map(({ digest }) => ({ digest, source: 'child' }))
+      : [];
+  return manifest.subject === undefined
+    ? children
+    : [...children, { digest: manifest.subject, source: 'subject' }];
+}
+
+/** The manifests that digest tags name. */
+export function namedByTags(tags: readonly string[]): Found[] {
+  return tags.flatMap((tag) => {
+    const digest = parseDigestTag(tag)?.names;
+    return digest === undefined ? [] : [{ digest, source: 'digest-tag' }];
+  });
+}
 
 /** The config and layers of an image, and those that an index lists, as old build caches do. */
 export function blobsOf(manifest: Manifest): Digest[] {

@@ -2,7 +2,7 @@
 import type { Digest } from '../oci/digest.js';
 import type { RegistryReader } from '../registry/reader.js';
 import type { Attempts } from './attempts.js';
-import type { Found } from './names.js';
+import type { Found } from './naming.js';
 
 export interface ReferrerQuestions {
   /** of each manifest that was asked about and has any */

@@ -46,7 +46,7 @@ function covers(entry: string, host: string, port: string | undefined): boolean 
     one.addAddress(name, nameFamily);
     return family !== undefined && one.check(host, family);
   }
-  // An address is no name, though `0.0.1` would end it.
+  // An address isn't a name, though it may end with `0.0.1`.
   if (family !== undefined || name === '') {
     return false;
   }

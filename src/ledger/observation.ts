@@ -169,7 +169,7 @@ function present(status: Status): Status {
   return status === 'leaving' ? 'unused' : status;
 }
 
-/** Tags only come to those that were seen before: that one points elsewhere now is what they are there to tell. */
+/** Adds the tags, and never takes one away: a later run compares with them where a tag points now. */
 function withTags(record: LedgerRecord, seen: readonly string[] = []): LedgerRecord {
   const tags = unitedTags(record.tags, seen);
   return tags.length === (record.tags ?? []).length ? record : { ...record, tags };

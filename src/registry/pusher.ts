@@ -5,8 +5,8 @@
 import type { HttpRequest, HttpResponse, Send } from '../http/message.js';
 import { placeOf } from '../http/redirect.js';
 import { digestOf, isDigest, type Digest } from '../oci/digest.js';
-import { mediaTypeOf } from '../oci/media-types.js';
 import { RegistryError, errorOf, refusal } from './answer.js';
+import { isSuccess } from './success.js';
 
 export interface PushOptions {
   /** asked before each try: once it is true none is sent, and the promise rejects with what came of the one before */
@@ -48,12 +48,6 @@ export function createPusher(
       : new RegistryError(kind, message);
   }
 
-  /** A page is the answer of something in between, whatever its status. */
-  function isStatus(response: HttpResponse, ...statuses: readonly number[]): boolean {
-    const isPage = mediaTypeOf(response.headers['content-type']) === 'text/html';
-    return statuses.includes(response.status) && !isPage;
-  }
-
   async function upload(repository: string, digest: Digest, body: Buffer): Promise<HttpResponse> {
     const scope = `repository:${repository}:pull,push`;
     const what = `start an upload to ${repository}`;
@@ -73,7 +67,7 @@ export function createPusher(
       throw new RegistryError('no-repository', `${message}. ${advice}`);
     }
     const { location } = started.headers;
-    if (!isStatus(started, 202) || location === undefined) {
+    if (!isSuccess(started, 202) || location === undefined) {
       throw failed(started, what, scope);
     }
     // What is uploaded would be readable on the way, and so would the credentials.
@@ -94,7 +88,7 @@ export function createPusher(
       const digest = digestOf(bytes);
       for (let round = 1; ; round += 1) {
         const response = await upload(repository, digest, bytes);
-        if (isStatus(response, 201, 204)) {
+        if (isSuccess(response, 201, 204)) {
           return digest;
         }
         if (response.status !== 404 || round === MOST_UPLOADS) {
@@ -116,7 +110,7 @@ export function createPusher(
           maxBytes: ANSWER_BYTES,
           ...(isLate === undefined ? {} : { isLate }),
         });
-        if (isStatus(response, 201)) {
+        if (isSuccess(response, 201)) {
           return;
         }
         // Distribution reads its link files while others write them, and takes one that is still empty for
