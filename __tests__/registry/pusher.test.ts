@@ -310,6 +310,7 @@ const REFUSALS: [string, Action, string, string[]][] = [
   ['a page', { kind: 'html' }, 'not-a-registry', ['text/html', 'registry-url']],
   ['a page that is accepted', { kind: 'html', status: 202 }, 'not-a-registry', ['text/html']],
   ['a page that is created', { kind: 'html', status: 201 }, 'not-a-registry', ['text/html']],
+  ['an error that is created', errorAnswer(201, 'DENIED'), 'unexpected', ['201 (DENIED)']],
   [
     '307: a write never repeats itself elsewhere',
     { kind: 'answer', status: 307, headers: { Location: '/x' } },
