@@ -128,6 +128,7 @@ export async function runStages(
     reader: withoutEntries(reader, ledgerRepository),
     concurrency,
     progress,
+    clock,
     policy: {
       gracePeriod,
       danglingReferrers,
@@ -182,7 +183,6 @@ export async function runStages(
         manifests.map((each) => ({ ...each, registry: registry.origin, savedAt: clock.now() })),
       ),
     verify,
-    clock,
     stop,
   };
   const sweep = async (found: Survey) => {

@@ -110,9 +110,10 @@ function trimmed(found: Survey, memory: Memory | undefined): Survey {
 
 function pastOf({ records }: Memory): ReadonlyMap<Digest, Past> {
   return new Map(
-    [...records].map(([digest, { firstSeen, everInUse, status, since, tags = [] }]) => [
-      digest,
-      { firstSeen, everInUse, status, since, ...(tags.length === 0 ? {} : { tags }) },
-    ]),
+    [...records].map(([digest, { mediaType: _, body: __, revision: ___, ...past }]) => {
+      // What was deleted and is there again is to this run what no run has seen: its push may not be over.
+      const { status, everInUse } = past;
+      return [digest, { ...past, everInUse: everInUse && status !== 'deleted' }];
+    }),
   );
 }

@@ -209,7 +209,7 @@ describe('reach', () => {
       [a.digest, { ...parsed(a), subject: b.digest } as Manifest],
       [b.digest, { ...parsed(b), subject: a.digest } as Manifest],
     ]);
-    const graph = buildGraph({ tags: new Map(), manifests: circle, referrers: new Map() });
+    const graph = buildGraph({ ...inventoryOf({}), manifests: circle });
     expect([...reach(graph, [a.digest]).keys()]).toEqual([b.digest]);
   });
 
@@ -234,7 +234,7 @@ describe('reach', () => {
         ...(subject === undefined ? {} : { subject }),
       });
     });
-    const graph = buildGraph({ tags: new Map(), manifests, referrers: new Map() });
+    const graph = buildGraph({ ...inventoryOf({}), manifests });
     expect(reach(graph, digests.slice(-1)).size).toBe(length - 1);
   });
 });

@@ -63,6 +63,7 @@ export function inventoryOf({
     tags: new Map(Object.entries(tags).map(([tag, { digest }]) => [tag, digest])),
     manifests: new Map(all.map((content) => [content.digest, parsed(content)])),
     absent: missing,
+    ghosts: new Map(),
     brokenTags: [],
     referrers: new Map(),
     sources: new Map(all.map(({ digest }) => [digest, 'input'])),

@@ -17,6 +17,7 @@ import {
   type Content,
 } from '../registries/build.js';
 import type { Action } from '../registries/memory/script.js';
+import { fakeClock } from '../http/fake-clock.js';
 import { repositoryOf, setTag } from '../registries/memory/state.js';
 import { seed } from '../registries/push.js';
 import { errorAnswer, startClient, stopClients, tally, when } from '../registry/client.js';
@@ -995,7 +996,7 @@ describe('what earlier runs saw', () => {
     expect(tally(registry)).toMatchObject({ 'HEAD manifest': 4, 'GET manifest': 1 });
   });
 
-  it('holds nothing any more when it is gone itself', async () => {
+  it('still holds what its remembered bytes name when it is gone itself', async () => {
     const { app, put, look } = await startScene();
     const inner = index([image('leaf')]);
     put(index([inner, current]), 'v1');
@@ -1005,16 +1006,85 @@ describe('what earlier runs saw', () => {
     const { inventory, plan } = await look([], { known: remembered(everything) });
     expect(inventory.absent).toEqual(new Set([inner.digest]));
     expect(fates(plan, { leaf: image('leaf'), current, old })).toEqual({
-      leaf: 'delete: unreachable',
+      leaf: 'keep: child',
       current: 'keep: child',
       old: 'delete: unreachable',
     });
-    // As it is to a look that knows nothing, and reads each of them.
+    // A look that knows nothing can't tell.
     const plain = await look([inner, image('leaf'), current, old]);
-    expect(plan.keep).toEqual(plain.plan.keep);
-    expect(plan.orphans.map(({ digest }) => digest)).toEqual(
-      plain.plan.orphans.map(({ digest }) => digest),
+    expect(fates(plain.plan, { leaf: image('leaf') })).toEqual({ leaf: 'delete: unreachable' });
+  });
+
+  it('still holds what it held when its tag is listed and it is gone', async () => {
+    const { app, put, look } = await startScene();
+    const list = index([image('leaf')]);
+    put(list, 'v1');
+    put(current, 'v2');
+    put(old);
+    app.manifests.delete(list.digest);
+    const past = { tags: ['v1'] };
+    const { inventory, plan } = await look([], { known: remembered([list, current, old], past) });
+    expect(inventory.brokenTags).toEqual(['v1']);
+    expect([...inventory.ghosts.keys()]).toEqual([list.digest]);
+    expect(fates(plan, { leaf: image('leaf'), current, old })).toEqual({
+      leaf: 'keep: child',
+      current: 'keep: tagged',
+      old: 'delete: unreachable',
+    });
+    // What is not there is no part of the plan.
+    expect(plan.keep.map(({ digest }) => digest)).not.toContain(list.digest);
+  });
+
+  it('is asked for again by a tag that is listed before it is there', async () => {
+    const { registry, put, look } = await startScene();
+    put(index([current]), 'v1');
+    put(old);
+    const late = errorAnswer(404, 'MANIFEST_UNKNOWN');
+    registry.intercept(({ path, attempt, method }) =>
+      method === 'GET' && path.endsWith('/manifests/v1') && attempt < 4 ? late : undefined,
     );
+    const { inventory, plan } = await look([current, old]);
+    expect(inventory.brokenTags).toEqual([]);
+    expect(fates(plan, { list: index([current]), current, old })).toEqual({
+      list: 'keep: tagged',
+      current: 'keep: child',
+      old: 'delete: unreachable',
+    });
+    expect(tally(registry)['GET manifest']).toBe(6);
+  });
+
+  it('does not hold anything when it is gone and nothing names it', async () => {
+    const { app, put, look } = await startScene();
+    const list = index([image('leaf')]);
+    put(list, 'v1');
+    put(current, 'v1');
+    app.manifests.delete(list.digest);
+    const { plan } = await look([], { known: remembered([list, current], { tags: ['v1'] }) });
+    expect(fates(plan, { leaf: image('leaf') })).toEqual({ leaf: 'delete: unreachable' });
+  });
+
+  it.each(['leaving', 'deleted'] as const)(
+    'is asked for although something in use names it, if it is remembered as %s',
+    async (status) => {
+      const { app, put, look } = await startScene();
+      const leaf = image('leaf');
+      put(index([leaf]), 'v1');
+      app.manifests.delete(leaf.digest);
+      const { inventory } = await look([], { known: remembered([leaf], { status }) });
+      expect(inventory.absent).toEqual(new Set([leaf.digest]));
+      expect([...inventory.ghosts.keys()]).toEqual([leaf.digest]);
+    },
+  );
+
+  it('is not asked for when it was deleted and nothing names it', async () => {
+    const { registry, put, look } = await startScene();
+    put(current, 'v1');
+    const known = remembered([old], { status: 'deleted' });
+    const { inventory, plan } = await look([], { known });
+    expect(tally(registry)).not.toHaveProperty('GET manifest', 2);
+    expect(inventory.absent.size).toBe(0);
+    expect([...inventory.ghosts.keys()]).toEqual([old.digest]);
+    expect(plan.orphans).toEqual([]);
   });
 
   it('that nothing names is asked for: one HEAD, and a GET where the answer is no', async () => {
@@ -1592,6 +1662,7 @@ describe('surveys of several repositories', () => {
         policy: policy({ gracePeriod: 0, now: 0 }),
         concurrency: 1,
         progress: { expect: () => undefined, done: () => undefined },
+        clock: fakeClock({ auto: true }, NOW),
       },
     );
     expect(plan.orphans).toHaveLength(1);

@@ -11,6 +11,7 @@ import { digestOf, type Digest } from '../../src/oci/digest.js';
 import { OCI_INDEX, OCI_MANIFEST } from '../../src/oci/media-types.js';
 import { fate, policy } from '../cleanup/inventories.js';
 import { APP, digests } from '../cleanup/looking.js';
+import { fakeClock } from '../http/fake-clock.js';
 import { image, index, opaque, referrer, type Content } from '../registries/build.js';
 import type { Action } from '../registries/memory/script.js';
 import { seed } from '../registries/push.js';
@@ -147,7 +148,7 @@ describe('a run that sees nothing new', () => {
     await scene.put({ records: recordsOf([a], { status: 'leaving' }) });
     const ledger = await scene.open();
     const memory = await recall(ledger);
-    const seen = { ...observation({ absent: [a, b] }), described: new Set([a.digest]) };
+    const seen = { ...observation({ absent: [a, b] }), wanted: new Set([a.digest]) };
     expect(await ledger.record(memory, seen)).toBeDefined();
     expect(ledger.news().written).toBe(0);
   });
@@ -181,7 +182,7 @@ describe('a run that sees something new', () => {
     );
   });
 
-  it('forgets in one go what it deleted', async () => {
+  it('remembers as deleted, in one go, what it deleted', async () => {
     const scene = await startScene();
     await run(scene, { inUse: [a, b] });
     const ledger = await scene.open(LATER);
@@ -191,8 +192,13 @@ describe('a run that sees something new', () => {
     expect((await known(scene)).get(a.digest)).toMatchObject({ status: 'leaving' });
     await ledger.recordSweep(settled, observation({ absent: [a], isComplete: false }));
     expect(await scene.entries()).toHaveLength(1);
-    expect([...(await known(scene)).keys()]).toEqual([b.digest]);
+    const left = await known(scene);
+    expect(left.get(a.digest)).toMatchObject({ status: 'deleted', condemned: LATER });
+    expect(left.get(b.digest)).toMatchObject({ status: 'in-use' });
     expect(ledger.news()).toEqual({ ...QUIET, written: 1, remembered: 2 });
+    const next = await scene.open(LATER);
+    await recall(next);
+    expect(next.news().remembered).toBe(1);
   });
 
   it('counts a repository once, however often it was written', async () => {
@@ -904,6 +910,7 @@ describe('an entry that somebody else has written', () => {
           policy: policy(),
           concurrency: 1,
           progress: { expect: () => undefined, done: () => undefined },
+          clock: fakeClock({ auto: true }, THEN),
         },
         known,
       );

@@ -7,7 +7,7 @@ import { artifactOf } from '../../src/ledger/artifact.js';
 import { observe, observeSweep, remember, type Observation } from '../../src/ledger/observation.js';
 import { isSame, type LedgerRecord, type Status } from '../../src/ledger/record.js';
 import type { Digest } from '../../src/oci/digest.js';
-import { inventoryOf, policy, type Estate } from '../cleanup/inventories.js';
+import { inventoryOf, parsed, policy, type Estate } from '../cleanup/inventories.js';
 import { APP, digests } from '../cleanup/looking.js';
 import { builtEstates, runs } from '../property/arbitraries.js';
 import { inventoryOf as wholeInventory } from '../property/estate.js';
@@ -77,7 +77,7 @@ describe('what a look observes', () => {
       },
       untagged: [described, sbom, referrer('of the child', child)],
     });
-    const { inUse, leaving, described: rest, isComplete } = observe(survey);
+    const { inUse, leaving, wanted: rest, isComplete } = observe(survey);
     expect(inUse).toEqual(new Set(survey.inventory.manifests.keys()));
     expect(leaving.size).toBe(0);
     expect(rest.size).toBe(0);
@@ -162,9 +162,9 @@ describe('what a look observes', () => {
     ],
     ['an index that holds it', { untagged: [index([a])] }, false],
     ['nothing', { tags: { v1: b } }, false],
-  ])('is described, though gone, by %s: %#', (_, estate, isDescribed) => {
-    const { described } = observe(surveyOf({ ...estate, absent: [a] }));
-    expect(described.has(a.digest)).toBe(isDescribed);
+  ])('is wanted, though gone, by %s: %#', (_, estate, isDescribed) => {
+    const { wanted } = observe(surveyOf({ ...estate, absent: [a] }));
+    expect(wanted.has(a.digest)).toBe(isDescribed);
   });
 });
 
@@ -180,6 +180,27 @@ describe('what a sweep observes', () => {
   };
   const outcome = { repository: APP, ...nothing, ...gone };
 
+  it('is that what it left in place is there, unless its delete failed', () => {
+    const [c, d, e, f] = [image('c'), image('d'), image('e'), image('f')];
+    const why = 'a reason';
+    const seen = observeSweep(surveyOf({ untagged: [a, b, c, d, e, f] }), {
+      ...outcome,
+      spared: [{ digest: c.digest, reason: { kind: 'tagged', tags: ['v1'] } }],
+      skipped: [{ digest: d.digest, why }],
+      healed: [e.digest],
+      failed: [{ digest: f.digest, why }],
+    });
+    expect([...seen.standing.keys()].sort()).toEqual(digests([c, d, e]).sort());
+    expect([...seen.absent].sort()).toEqual(digests([a, b]).sort());
+    const leaving = recordOf(c, { status: 'leaving', condemned: THEN });
+    const records = remember(new Map([[c.digest, leaving]]), seen, {
+      droppable: NOBODY,
+      restates: true,
+      now: LATER,
+    });
+    expect(records.get(c.digest)).toMatchObject({ status: 'unused', condemned: THEN });
+  });
+
   it('is that what it deleted, or found deleted, is absent, and nothing else', () => {
     const seen = observeSweep(surveyOf({ untagged: [a, b, image('c')] }), outcome);
     expect(seen).toEqual({
@@ -188,7 +209,7 @@ describe('what a sweep observes', () => {
       inUse: new Set(),
       leaving: new Set(),
       absent: new Set(digests([a, b])),
-      described: new Set(),
+      wanted: new Set(),
       tags: new Map(),
       isComplete: false,
     });
@@ -209,11 +230,11 @@ describe('what a sweep observes', () => {
     ],
   ])('is described by %s: %#', (_, estate, isDescribed) => {
     const { digest } = index([], { subject: a });
-    const { described } = observeSweep(surveyOf(estate), {
+    const { wanted } = observeSweep(surveyOf(estate), {
       ...outcome,
       deleted: [a.digest, digest],
     });
-    expect(described.has(a.digest)).toBe(isDescribed);
+    expect(wanted.has(a.digest)).toBe(isDescribed);
   });
 });
 
@@ -223,7 +244,11 @@ describe('what is remembered of a manifest that is new', () => {
   it.each<[string, Observation, Partial<LedgerRecord>]>([
     ['in use', observation({ inUse: [a] }), { status: 'in-use', everInUse: true }],
     ['unused', observation({ unused: [a] }), { status: 'unused', everInUse: false }],
-    ['about to go', observation({ leaving: [a] }), { status: 'leaving', everInUse: false }],
+    [
+      'about to go',
+      observation({ leaving: [a] }),
+      { status: 'leaving', everInUse: false, condemned: LATER },
+    ],
     [
       'in use, beside a gap',
       observation({ inUse: [a], isComplete: false }),
@@ -330,7 +355,7 @@ describe('what is remembered of a manifest that is known', () => {
       'in use, then about to go',
       inUse,
       observation({ leaving: [a] }),
-      { status: 'leaving', since: LATER, everInUse: true },
+      { status: 'leaving', since: LATER, everInUse: true, condemned: LATER },
     ],
     [
       'in use, then gone',
@@ -357,7 +382,12 @@ describe('what is remembered of a manifest that is known', () => {
       { status: 'in-use', since: LATER, everInUse: true },
     ],
     // It has been out of use all the while.
-    ['unused, then about to go', unused, observation({ leaving: [a] }), { status: 'leaving' }],
+    [
+      'unused, then about to go',
+      unused,
+      observation({ leaving: [a] }),
+      { status: 'leaving', condemned: LATER },
+    ],
     ['unused, then gone', unused, observation({ absent: [a] }), { status: 'leaving' }],
     ['leaving, then only unused', leaving, observation({ unused: [a] }), { status: 'unused' }],
     [
@@ -385,6 +415,41 @@ describe('what is forgotten', () => {
     expect(
       after(leaving, observation({ absent: [a], isComplete: false }), droppable),
     ).toBeUndefined();
+  });
+
+  it('is what a run deleted, after thirty days', () => {
+    const days = (count: number) => LATER - count * 24 * 60 * 60 * 1000;
+    const gone = (condemned: number) => ({ ...leaving, status: 'deleted' as const, condemned });
+    expect(after(gone(days(29)), observation({}))).toEqual(gone(days(29)));
+    expect(after(gone(days(29)), observation({ absent: [a] }), droppable)).toEqual(gone(days(29)));
+    expect(after(gone(days(30)), observation({}))).toBeUndefined();
+    const absent = observation({ absent: [a] });
+    expect(after({ ...leaving, condemned: days(30) }, absent, droppable)).toBeUndefined();
+    expect(after({ ...leaving, condemned: days(29) }, absent, droppable)).toEqual({
+      ...gone(days(29)),
+      revision: 5,
+    });
+  });
+
+  it('is that a run ever saw it, when it was deleted and is there again', () => {
+    const past = recordOf(a, { status: 'deleted', condemned: THEN, revision: 4, tags: ['v1'] });
+    const seen = { status: 'unused', everInUse: false, firstSeen: LATER, since: LATER };
+    expect(after(past, observation({ unused: [a], known: [a] }))).toEqual({
+      ...past,
+      ...seen,
+      revision: 5,
+    });
+  });
+
+  it('is not what something in use needs: its bytes tell what else is needed', () => {
+    const past = recordsOf([a], { status: 'leaving' });
+    const list = index([a, b]);
+    const ghosts = new Map([[a.digest, parsed(a)]]);
+    const seen = observe(surveyOf({ tags: { v1: list }, absent: [a], more: { past, ghosts } }));
+    expect(seen.wanted).toEqual(new Set([a.digest]));
+    expect(remember(past, seen, { droppable, restates: false, now: LATER }).get(a.digest)).toEqual(
+      past.get(a.digest),
+    );
   });
 
   it.each<[string, Observation]>([

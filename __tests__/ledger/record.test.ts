@@ -93,6 +93,28 @@ describe('join', () => {
     ).toMatchObject({ firstSeen: 3, everInUse: false });
   });
 
+  it('takes what is deleted for forgotten, but for its tags and the time of the delete', () => {
+    const seen = {
+      status: 'unused',
+      since: 9,
+      firstSeen: 9,
+      everInUse: false,
+      revision: 0,
+    } as const;
+    const gone = {
+      status: 'deleted',
+      since: 5,
+      firstSeen: 1,
+      everInUse: true,
+      revision: 7,
+    } as const;
+    expect(joined(seen, { ...gone, tags: ['v1'], condemned: 4 })).toMatchObject({
+      ...seen,
+      tags: ['v1'],
+      condemned: 4,
+    });
+  });
+
   it.each<[string, Partial<LedgerRecord>, Partial<LedgerRecord>]>([
     [
       'the later revision, whatever it says',
@@ -113,6 +135,11 @@ describe('join', () => {
       'of equal revisions leaving rather than in use',
       { revision: 1, status: 'leaving', since: 9 },
       { revision: 1, status: 'in-use', since: 1 },
+    ],
+    [
+      'whatever is not deleted, of whatever revision',
+      { revision: 0, status: 'in-use', since: 9 },
+      { revision: 2, status: 'deleted', since: 1 },
     ],
     [
       'of equal revisions and status the earlier time',

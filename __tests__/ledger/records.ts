@@ -36,15 +36,18 @@ export function sorted(records: Records): [Digest, LedgerRecord][] {
 const BODIES = ['a', 'b', 'c', 'd'];
 
 /** All that may differ between two records of one manifest. Few values each, so that they often agree. */
-export const fields: fc.Arbitrary<Omit<LedgerRecord, 'body'>> = fc.record({
-  mediaType: fc.constantFrom('application/x', 'application/y'),
-  firstSeen: fc.nat({ max: 3 }),
-  everInUse: fc.boolean(),
-  status: fc.constantFrom<Status>('in-use', 'unused', 'leaving'),
-  since: fc.nat({ max: 2 }),
-  revision: fc.nat({ max: 2 }),
-  tags: fc.constantFrom(['v1'], ['v1', 'v2'], ['v2']),
-});
+export const fields: fc.Arbitrary<Omit<LedgerRecord, 'body'>> = fc
+  .record({
+    mediaType: fc.constantFrom('application/x', 'application/y'),
+    firstSeen: fc.nat({ max: 3 }),
+    everInUse: fc.boolean(),
+    status: fc.constantFrom<Status>('in-use', 'unused', 'leaving', 'deleted'),
+    since: fc.nat({ max: 2 }),
+    revision: fc.nat({ max: 2 }),
+    tags: fc.constantFrom(['v1'], ['v1', 'v2'], ['v2']),
+    condemned: fc.constantFrom(undefined, 1, 2),
+  })
+  .map(({ condemned, ...rest }) => (condemned === undefined ? rest : { ...rest, condemned }));
 
 /** A memory of up to four manifests, the same four in every memory. */
 export const memories: fc.Arbitrary<Records> = fc

@@ -155,7 +155,7 @@ export function observation(seen: Seen): Observation {
     inUse: all(inUse),
     leaving: all(leaving),
     absent: all(absent),
-    described: new Set(),
+    wanted: new Set(),
     tags: new Map(),
     isComplete: seen.isComplete ?? true,
   };

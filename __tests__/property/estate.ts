@@ -229,6 +229,7 @@ export function inventoryOf(built: Built): Inventory {
     tags,
     manifests,
     absent,
+    ghosts: new Map(),
     brokenTags,
     referrers: new Map(),
     sources: new Map([...manifests.keys(), ...absent].map((digest) => [digest, 'input'])),

@@ -167,9 +167,12 @@ class Accounts {
       for (const layer of layers) {
         const blob = this.#registry.state.blobs.get(layer.digest);
         const entry = JSON.parse(gunzipSync(blob ?? Buffer.alloc(0)).toString()) as {
-          manifests: { digest: string }[];
+          manifests: { digest: string; status: string }[];
         };
-        entry.manifests.forEach((each) => known.add(each.digest));
+        // What is remembered as deleted is no candidate: nobody would find it.
+        entry.manifests
+          .filter(({ status }) => status !== 'deleted')
+          .forEach((each) => known.add(each.digest));
       }
     }
     return known;

@@ -82,6 +82,7 @@ export function inventory(repository: string, more: Partial<Inventory> = {}): In
     tags: new Map(),
     manifests: new Map(),
     absent: new Set(),
+    ghosts: new Map(),
     brokenTags: [],
     referrers: new Map(),
     sources: new Map(),

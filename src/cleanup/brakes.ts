@@ -65,7 +65,7 @@ export function hasVanished(inventory: Inventory): boolean {
     gaps.length === 0 &&
     tags.size + brokenTags.length + manifests.size === 0 &&
     // What is leaving was about to be deleted: a run that was cut off may have done it.
-    [...past.values()].some(({ status }) => status !== 'leaving')
+    [...past.values()].some(({ status }) => status === 'in-use' || status === 'unused')
   );
 }
 

@@ -1,6 +1,7 @@
 /**
- * The graph of one repository: manifests, and what keeps what alive. Pure. Knows nothing of ages or
- * settings; `plan.ts` says which manifests are roots.
+ * The graph of one repository: manifests, and what keeps what alive. Manifests that are gone and remembered are in it
+ * as well, as what something in use may need, with all that they need in turn. Pure. Knows nothing of ages or settings;
+ * `plan.ts` says which manifests are roots.
  */
 import type { Digest } from '../oci/digest.js';
 import type { Manifest } from '../oci/manifest.js';
@@ -19,11 +20,11 @@ export interface PointingDigestTag extends DigestTag {
 }
 
 export interface Graph {
-  /** tags that are roots, by the manifest they point at; each list sorted */
+  /** tags that are roots, by the manifest they point at, or may have pointed at until it was lost; each list sorted */
   readonly rootTags: ReadonlyMap<Digest, readonly string[]>;
   /** sorted by tag */
   readonly digestTags: readonly PointingDigestTag[];
-  /** of every manifest that was read; each list in a fixed order, ends that were not read left out */
+  /** of every manifest that was read or is remembered; each list in a fixed order, ends that were not read left out */
   readonly edges: ReadonlyMap<Digest, readonly Edge[]>;
 }
 
@@ -126,8 +127,15 @@ function referrersIn({
   return all;
 }
 
-export function buildGraph(inventory: Pick<Inventory, 'tags' | 'manifests' | 'referrers'>): Graph {
-  const { manifests } = inventory;
+export function buildGraph(
+  inventory: Pick<
+    Inventory,
+    'tags' | 'brokenTags' | 'formerTags' | 'manifests' | 'ghosts' | 'referrers'
+  >,
+): Graph {
+  const { ghosts, referrers } = inventory;
+  const manifests =
+    ghosts.size === 0 ? inventory.manifests : new Map([...ghosts, ...inventory.manifests]);
   const rootTags = new Map<Digest, string[]>();
   const digestTags: PointingDigestTag[] = [];
   const edges = new Map<Digest, Edge[]>();
@@ -137,22 +145,23 @@ export function buildGraph(inventory: Pick<Inventory, 'tags' | 'manifests' | 're
       ownEdges(manifest, manifests).filter(({ to }) => manifests.has(to)),
     );
   }
-  for (const [subject, referrers] of referrersIn(inventory)) {
-    for (const to of [...referrers].filter((digest) => manifests.has(digest))) {
+  for (const [subject, found] of referrersIn({ manifests, referrers })) {
+    for (const to of [...found].filter((digest) => manifests.has(digest))) {
       edges.get(subject)?.push({ kind: 'referrer', to });
     }
   }
-  for (const [tag, target] of [...inventory.tags].sort(([a], [b]) => compare(a, b))) {
+  const tags = [...inventory.tags, ...lostTags(inventory)];
+  for (const [tag, target] of tags.sort(([a], [b]) => compare(a, b))) {
     const named = parseDigestTag(tag);
     if (named !== undefined && isDigestTag(named, target, manifests)) {
       digestTags.push({ ...named, target });
       edges.get(named.names)?.push({ kind: 'digest-tag', tag, to: target });
     } else {
-      const tags = rootTags.get(target);
-      if (tags === undefined) {
+      const known = rootTags.get(target);
+      if (known === undefined) {
         rootTags.set(target, [tag]);
       } else {
-        tags.push(tag);
+        known.push(tag);
       }
     }
   }
@@ -160,6 +169,22 @@ export function buildGraph(inventory: Pick<Inventory, 'tags' | 'manifests' | 're
     list.sort(byOrder);
   }
   return { rootTags, digestTags, edges };
+}
+
+/** Of each listed tag whose manifest is unknown to the registry: what it is remembered to have pointed at, and is gone. */
+function lostTags({
+  brokenTags,
+  formerTags,
+  ghosts,
+}: Pick<Inventory, 'brokenTags' | 'formerTags' | 'ghosts'>): [string, Digest][] {
+  const broken = new Set(brokenTags);
+  return broken.size === 0
+    ? []
+    : [...ghosts.keys()].flatMap((digest) =>
+        [...(formerTags.get(digest) ?? [])]
+          .filter((tag) => broken.has(tag))
+          .map((tag): [string, Digest] => [tag, digest]),
+      );
 }
 
 /** How a manifest was reached: the edge that led to it, and where that edge starts. */

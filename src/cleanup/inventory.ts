@@ -28,7 +28,10 @@ export type Source =
   | 'mentioned';
 
 /** What earlier runs saw of a manifest that is, or was, in this repository. */
-export type Past = Pick<LedgerRecord, 'firstSeen' | 'everInUse' | 'status' | 'since' | 'tags'>;
+export type Past = Pick<
+  LedgerRecord,
+  'firstSeen' | 'everInUse' | 'status' | 'since' | 'tags' | 'condemned'
+>;
 
 export interface Inventory {
   readonly repository: string;
@@ -38,6 +41,8 @@ export interface Inventory {
   readonly manifests: ReadonlyMap<Digest, Manifest>;
   /** asked for, and the registry says that it has no such manifest */
   readonly absent: ReadonlySet<Digest>;
+  /** what is remembered and was not found: its bytes still tell what it needs, should something need it */
+  readonly ghosts: ReadonlyMap<Digest, Manifest>;
   /** tags that are listed although their manifest is unknown to the registry: broken images */
   readonly brokenTags: readonly string[];
   /**

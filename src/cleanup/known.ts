@@ -8,7 +8,7 @@ export interface Known {
   readonly manifests: ReadonlyMap<Digest, Manifest>;
   readonly past: ReadonlyMap<Digest, Past>;
   /** given when the manifests were seen in this very run: then they are not asked for again */
-  readonly earlier?: Pick<Inventory, 'tags' | 'facts' | 'links'> & {
+  readonly earlier?: Pick<Inventory, 'tags' | 'brokenTags' | 'facts' | 'links' | 'ghosts'> & {
     /** of the past, what was deleted since: not asked for unless something names it */
     readonly gone?: ReadonlySet<Digest>;
   };

@@ -57,7 +57,7 @@ export interface Policy {
 export function makePlan(inventory: Inventory, policy: Policy): Plan {
   const graph = buildGraph(inventory);
   const roots = findRoots(inventory, graph, policy);
-  let { steps, unreached } = reachFrom(roots, graph);
+  let { steps, unreached } = reachFrom(roots, graph, inventory.manifests);
   if (inventory.gaps.length > 0) {
     // What couldn't be read might have named any of them (rule 4).
     unreached.forEach((digest) => roots.set(digest, { kind: 'gap' }));
@@ -68,7 +68,7 @@ export function makePlan(inventory: Inventory, policy: Policy): Plan {
     const more = findMore(inventory, graph, unreached, policy);
     if (more.size > 0) {
       more.forEach((reason, digest) => roots.set(digest, reason));
-      ({ steps, unreached } = reachFrom(roots, graph));
+      ({ steps, unreached } = reachFrom(roots, graph, inventory.manifests));
     }
   }
   const keep: Kept[] = [...roots].map(([digest, reason]) => ({ digest, reason }));
@@ -77,7 +77,9 @@ export function makePlan(inventory: Inventory, policy: Policy): Plan {
   }
   return {
     repository: inventory.repository,
-    keep: keep.sort((a, b) => compare(a.digest, b.digest)),
+    keep: keep
+      .filter(({ digest }) => inventory.manifests.has(digest))
+      .sort((a, b) => compare(a.digest, b.digest)),
     orphans: describeOrphans(inventory, graph, unreached),
   };
 }
@@ -86,10 +88,10 @@ const NOTHING_SEEN: Inventory['past'] = new Map();
 
 type Roots = Map<Digest, KeepReason>;
 
-function reachFrom(roots: Roots, graph: Graph) {
+function reachFrom(roots: Roots, graph: Graph, manifests: Inventory['manifests']) {
   const steps = reach(graph, [...roots.keys()].sort(compare));
   const unreached = new Set(
-    [...graph.edges.keys()].filter((digest) => !roots.has(digest) && !steps.has(digest)),
+    [...manifests.keys()].filter((digest) => !roots.has(digest) && !steps.has(digest)),
   );
   return { steps, unreached };
 }
@@ -220,9 +222,12 @@ function youthOf(
     : undefined;
 }
 
-/** Not of what was old enough before, by its config, and could not be deleted or was gone for a while. */
+/**
+ * Not of what was old enough before, by its config, and could not be deleted or was gone for a while; and not of what
+ * was deleted and came back, perhaps with a push that is not over yet.
+ */
 function tellsAge({ everInUse, status }: Past): boolean {
-  return everInUse || status !== 'leaving';
+  return everInUse || (status !== 'leaving' && status !== 'deleted');
 }
 
 /**

@@ -1,4 +1,5 @@
 /** What a survey of one repository takes, and what it gives. */
+import type { Clock } from '../http/clock.js';
 import type { Digest } from '../oci/digest.js';
 import type { RegistryReader } from '../registry/reader.js';
 import type { Progress } from './attempts.js';
@@ -10,6 +11,8 @@ export interface SurveyOptions {
   readonly policy: Policy;
   readonly concurrency: number;
   readonly progress: Progress;
+  /** for a tag that is listed and not there yet */
+  readonly clock: Clock;
 }
 
 export interface Survey {

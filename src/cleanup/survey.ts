@@ -7,7 +7,6 @@ import type { Manifest } from '../oci/manifest.js';
 import { protectionIn, someOf } from '../protection/protection.js';
 import type { ManifestAnswer } from '../registry/reader.js';
 import { createAttempts, type Attempts } from './attempts.js';
-import { collectTags, type FormerTags } from './former-tags.js';
 import type { ImageFacts, Inventory, Source } from './inventory.js';
 import { NOTHING_KNOWN, type Known } from './known.js';
 import { perhapsLayers, readAs, readLinks } from './layer-links.js';
@@ -16,7 +15,7 @@ import { mentionOf, namedBy, namedByTags, perhapsManifests, type Found } from '.
 import { createReferrerQuestions, type ReferrerQuestions } from './referrer-questions.js';
 import { createSharing } from './sharing.js';
 import type { Survey, SurveyOptions } from './survey-types.js';
-import { readTag } from './tag.js';
+import { TagReading } from './tag-reading.js';
 
 export type { Progress } from './attempts.js';
 export type { Known } from './known.js';
@@ -42,8 +41,12 @@ export async function surveyRepository(
   const reading = new Reading(repository, options, known);
   await reading.readTags();
   await reading.follow([...candidates].map((digest) => ({ digest, source: 'input' })));
-  const past = [...known.past.keys()].filter((digest) => known.earlier?.gone?.has(digest) !== true);
-  await reading.follow(past.map((digest) => ({ digest, source: 'ledger' })));
+  const past = [...known.past]
+    .filter(
+      ([digest, { status }]) => status !== 'deleted' && known.earlier?.gone?.has(digest) !== true,
+    )
+    .map(([digest]) => ({ digest, source: 'ledger' as const }));
+  await reading.follow(past);
   for (;;) {
     const inventory = reading.inventory();
     const plan = makePlan(inventory, options.policy);
@@ -57,13 +60,9 @@ class Reading {
   readonly #repository: string;
   readonly #options: SurveyOptions;
   readonly #known: Known;
-  readonly #tags = new Map<string, Digest>();
   readonly #manifests = new Map<Digest, Manifest>();
   readonly #absent = new Set<Digest>();
-  readonly #brokenTags: string[] = [];
-  /** resolved by HEAD alone, and remembered elsewhere */
-  readonly #unconfirmedTags = new Set<string>();
-  readonly #formerTags: FormerTags;
+  readonly #tags: TagReading;
   readonly #sources = new Map<Digest, Source>();
   readonly #facts: Map<Digest, ImageFacts>;
   readonly #attempts: Attempts;
@@ -85,88 +84,55 @@ class Reading {
     this.#known = known;
     this.#facts = new Map(known.earlier?.facts);
     this.#links = new Map(known.earlier?.links);
-    this.#formerTags = collectTags(known.past, known.earlier?.tags);
     this.#attempts = createAttempts(options);
+    this.#tags = new TagReading(repository, known, {
+      ...options,
+      attempts: this.#attempts,
+      fetch: (reference) => this.#fetch(reference),
+      onFound: (manifest) => {
+        this.#note(manifest, 'tag');
+      },
+    });
     this.#referrers = createReferrerQuestions(options.reader, repository, this.#attempts);
   }
 
   inventory(): Inventory {
     return {
       repository: this.#repository,
-      tags: new Map(this.#tags),
+      tags: new Map(this.#tags.found),
       manifests: new Map(this.#manifests),
       absent: new Set(this.#absent),
-      brokenTags: [...this.#brokenTags].sort(),
+      ghosts: this.#ghosts(),
+      brokenTags: [...this.#tags.broken].sort(),
       referrers: new Map(this.#referrers.answers),
       sources: new Map(this.#sources),
       facts: new Map(this.#facts),
       past: this.#known.past,
       links: this.#links,
-      formerTags: this.#formerTags.byManifest,
+      formerTags: this.#tags.former.byManifest,
       gaps: this.#attempts.gaps(),
     };
   }
 
+  #ghosts(): ReadonlyMap<Digest, Manifest> {
+    const { manifests, earlier } = this.#known;
+    const isGone = ([digest]: [Digest, Manifest]) =>
+      !this.#manifests.has(digest) &&
+      (this.#absent.has(digest) || this.#known.past.get(digest)?.status === 'deleted');
+    return new Map([...(earlier?.ghosts ?? []), ...manifests].filter(isGone));
+  }
+
   async readTags(): Promise<void> {
-    const tags = await this.#attempts.one('the list of tags', () =>
-      this.#options.reader.tags(this.#repository),
-    );
-    await this.#attempts.each(
-      tags ?? [],
-      (tag) => `tag ${tag}`,
-      (tag) => this.#readTag(tag),
-    );
+    await this.#tags.read();
+    await this.#followAll();
+  }
+
+  /** Whatever is named by what was read, and by the tags. */
+  async #followAll(): Promise<void> {
     await this.follow([
       ...[...this.#manifests.values()].flatMap(namedBy),
-      ...namedByTags([...this.#tags.keys(), ...this.#brokenTags]),
+      ...namedByTags([...this.#tags.found.keys(), ...this.#tags.broken]),
     ]);
-  }
-
-  async #readTag(tag: string): Promise<void> {
-    const { reader } = this.#options;
-    const { manifests, earlier } = this.#known;
-    if (earlier !== undefined) {
-      await this.#confirmTag(tag, earlier.tags.get(tag));
-      return;
-    }
-    const digest = manifests.size > 0 ? await reader.resolve(this.#repository, tag) : undefined;
-    // By its digest, so that what was seen is not lost when the tag moves on between the two questions.
-    const manifest =
-      (digest && (manifests.get(digest) ?? (await this.#fetch(digest)))) ??
-      (await this.#fetch(tag));
-    if (digest !== undefined && this.#formerTags.hasMoved(tag, digest)) {
-      this.#unconfirmedTags.add(tag);
-    }
-    this.#noteTag(tag, manifest);
-  }
-
-  #noteTag(tag: string, manifest: Manifest | undefined): void {
-    if (manifest === undefined) {
-      this.#tags.delete(tag);
-      this.#brokenTags.push(tag);
-    } else {
-      this.#tags.set(tag, manifest.digest);
-      this.#note(manifest, 'tag');
-    }
-  }
-
-  /** @param before where it was seen before */
-  async #confirmTag(tag: string, before: Digest | undefined): Promise<void> {
-    const resolve = () => this.#options.reader.resolve(this.#repository, tag);
-    this.#noteTag(tag, await readTag(before, () => this.#fetch(tag), resolve));
-  }
-
-  /** What was resolved by HEAD alone is read, before anything is deleted because of it. @returns whether there was any */
-  async #confirmTags(): Promise<boolean> {
-    const tags = [...this.#unconfirmedTags];
-    this.#unconfirmedTags.clear();
-    await this.#attempts.each(
-      tags,
-      (tag) => `tag ${tag}`,
-      (tag) => this.#confirmTag(tag, this.#tags.get(tag)),
-    );
-    await this.follow([...this.#manifests.values()].flatMap(namedBy));
-    return tags.length > 0;
   }
 
   async #fetch(reference: string): Promise<Manifest | undefined> {
@@ -211,11 +177,17 @@ class Reading {
         known ?? this.#taken(await readAs(source, this.#options.reader, this.#repository, digest))
       );
     }
-    if (source !== 'input' && source !== 'ledger') {
+    if (source !== 'input' && source !== 'ledger' && !this.#mayBeGone(digest)) {
       this.#presumed.add(digest);
       return known;
     }
     return (await this.#isThere(digest)) ? known : undefined;
+  }
+
+  /** What a run was about to delete is not taken to be there because something names it. */
+  #mayBeGone(digest: Digest): boolean {
+    const status = this.#known.past.get(digest)?.status;
+    return status === 'leaving' || status === 'deleted';
   }
 
   /** HEAD; and GET where its answer settles nothing, as that of an absent manifest never does. */
@@ -274,7 +246,8 @@ class Reading {
     if (plan.orphans.length === 0 || inventory.gaps.length > 0) {
       return false;
     }
-    if (await this.#confirmTags()) {
+    if ((await this.#tags.askAgain()) || (await this.#tags.confirm())) {
+      await this.#followAll();
       return true;
     }
     // What a later run would take for a broken image must have been there before the first delete.

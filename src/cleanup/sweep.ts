@@ -3,7 +3,6 @@
  * from time to time after it, deletes nothing that the plan did not hold, and proves what was kept.
  */
 import { BackupError } from '../backup/backup.js';
-import type { Clock } from '../http/clock.js';
 import type { Digest } from '../oci/digest.js';
 import type { RegistryPusher } from '../registry/pusher.js';
 import type { IsThere } from '../registry/presence.js';
@@ -46,7 +45,6 @@ export interface SweepOptions extends SurveyOptions {
   readonly save: (manifests: readonly Condemned[]) => Promise<void>;
   /** whether to look, after the last delete, if what was kept is still there */
   readonly verify: boolean;
-  readonly clock: Clock;
   /** no delete is sent once it is aborted */
   readonly stop: AbortSignal;
   /** turns a fault of our own into `undefined`: what was done by then is still told, and proved */

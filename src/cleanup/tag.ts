@@ -6,6 +6,11 @@ import type { Digest } from '../oci/digest.js';
 import type { Manifest } from '../oci/manifest.js';
 import { RegistryError } from '../registry/answer.js';
 
+/** A push writes a tag in several steps, and Distribution lists it after the first: so often it is asked for. */
+export const MOST_LOOKS = 4;
+/** Milliseconds between them. */
+export const PAUSE = 500;
+
 /** So often a tag is read where HEAD and GET disagree: it may move between the two questions, but not each time. */
 const MOST_ROUNDS = 3;
 

@@ -12,6 +12,7 @@ import { parseDigestTag } from '../oci/reference.js';
 import type { RegistryReader } from '../registry/reader.js';
 import type { Inventory } from './inventory.js';
 import type { Outcome } from './outcome.js';
+import { MOST_LOOKS, PAUSE } from './tag.js';
 
 export interface VerifyOptions {
   readonly reader: RegistryReader;
@@ -31,10 +32,6 @@ export interface Verified {
   /** false when the run was told to stop before all was asked for */
   readonly isComplete: boolean;
 }
-
-/** A push writes a tag in several steps, and Distribution lists it after the first. */
-const MOST_LOOKS = 4;
-const PAUSE = 500;
 
 /**
  * What was broken before the sweep, and tags of deleted manifests, are not found broken.

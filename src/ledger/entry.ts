@@ -60,9 +60,10 @@ const Stored = v.object({
       body: v.string(),
       firstSeen: Time,
       everInUse: v.boolean(),
-      status: v.picklist(['in-use', 'unused', 'leaving']),
+      status: v.picklist(['in-use', 'unused', 'leaving', 'deleted']),
       since: Time,
       tags: v.exactOptional(v.array(v.pipe(v.string(), v.check(isTag)))),
+      condemned: v.exactOptional(Time),
       revision: Count,
     }),
   ),
@@ -98,11 +99,12 @@ function stringify(value: unknown): string | undefined {
   }
 }
 
-function written({ firstSeen, since, ...rest }: LedgerRecord) {
+function written({ firstSeen, since, condemned, ...rest }: LedgerRecord) {
   return {
     ...rest,
     firstSeen: new Date(firstSeen).toISOString(),
     since: new Date(since).toISOString(),
+    ...(condemned === undefined ? {} : { condemned: new Date(condemned).toISOString() }),
   };
 }
 

@@ -139,7 +139,9 @@ class OpenLedger implements Ledger {
     }
     try {
       const memory = await this.#read(repository);
-      this.#remembered += memory.records.size;
+      this.#remembered += [...memory.records.values()].filter(
+        ({ status }) => status !== 'deleted',
+      ).length;
       return memory;
     } catch (error) {
       this.#failures.push(
@@ -323,13 +325,17 @@ class OpenLedger implements Ledger {
 }
 
 /**
- * What may be dropped if a look found it absent: what every entry that was read before said was leaving.
- * Another run may rely on one that says otherwise, and have seen it after us.
+ * What may be dropped if a look found it absent: what every entry that was read before said was leaving, or did not
+ * know. Another run may rely on one that says otherwise, and have seen it after us.
  */
 function leavingIn({ records, entries }: Memory): Set<Digest> {
-  const isLeaving = (digest: Digest) =>
-    entries.every((entry) => (entry.records.get(digest)?.status ?? 'leaving') === 'leaving');
-  return new Set([...records.keys()].filter(isLeaving));
+  const stays = (entry: StoredEntry, digest: Digest) => {
+    const status = entry.records.get(digest)?.status;
+    return status === 'in-use' || status === 'unused';
+  };
+  return new Set(
+    [...records.keys()].filter((digest) => !entries.some((entry) => stays(entry, digest))),
+  );
 }
 
 /** @throws whatever is no fault of registry, network or entry, but of this program */

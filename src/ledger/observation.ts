@@ -7,7 +7,7 @@ import type { Digest } from '../oci/digest.js';
 import type { Manifest } from '../oci/manifest.js';
 import { parseDigestTag } from '../oci/reference.js';
 import { isLedgerArtifact } from './artifact.js';
-import { unitedTags, type LedgerRecord, type Records, type Status } from './record.js';
+import { isCondemned, unitedTags, type LedgerRecord, type Records, type Status } from './record.js';
 
 export interface Observation {
   /** what is there */
@@ -23,10 +23,11 @@ export interface Observation {
   /** what the registry says it does not have */
   readonly absent: ReadonlySet<Digest>;
   /**
-   * What is described by something that stands without being in use. Such a signature can go because its
-   * subject is remembered to have lived here, so that memory must stay until the signature has gone.
+   * Must not be forgotten although it is gone: what is described by something that stands without being in use,
+   * since such a signature can go only because its subject is remembered to have lived here; and what something in use
+   * needs, since its bytes tell what else is needed.
    */
-  readonly described: ReadonlySet<Digest>;
+  readonly wanted: ReadonlySet<Digest>;
   /** false when something could not be read: then not being reached says nothing */
   readonly isComplete: boolean;
 }
@@ -41,12 +42,18 @@ export function observe({ inventory, plan, bodies }: Survey): Observation {
     inUse,
     leaving: new Set(plan.orphans.map(({ digest }) => digest)),
     absent: inventory.absent,
-    described: describedIn(inventory, inUse),
+    wanted: new Set([
+      ...describedIn(inventory, inUse),
+      ...[...inUse].filter((digest) => inventory.ghosts.has(digest)),
+    ]),
     isComplete: inventory.gaps.length === 0,
   };
 }
 
-/** Of a sweep: what it deleted, or found deleted, is absent now. Nothing else was looked at. */
+/**
+ * Of a sweep that has come to its end: what it deleted, or found deleted, is absent now; what it left in place is not
+ * leaving any more, unless its delete failed and the registry may still carry it out. Nothing else was looked at.
+ */
 export function observeSweep(
   { inventory }: Pick<Survey, 'inventory'>,
   outcome: Outcome,
@@ -57,14 +64,18 @@ export function observeSweep(
     manifests: new Map([...inventory.manifests].filter(([digest]) => !absent.has(digest))),
     tags: new Map([...inventory.tags].filter(([, digest]) => !absent.has(digest))),
   };
+  const stays = new Set([
+    ...outcome.healed,
+    ...[...outcome.spared, ...outcome.skipped].map(({ digest }) => digest),
+  ]);
   return {
-    standing: new Map(),
+    standing: new Map([...inventory.manifests].filter(([digest]) => stays.has(digest))),
     tags: new Map(),
     bodies: new Map(),
     inUse: new Set(),
     leaving: new Set(),
     absent,
-    described: describedIn(left, usedIn(left)),
+    wanted: describedIn(left, usedIn(left)),
     isComplete: false,
   };
 }
@@ -117,37 +128,54 @@ export function remember(
   observation: Observation,
   { droppable, restates, now }: Remembering,
 ): Map<Digest, LedgerRecord> {
-  const { standing, bodies, inUse, absent, described } = observation;
+  const { standing, bodies, inUse, absent, wanted } = observation;
   const tagsOf = new Map<Digest, string[]>();
   for (const [tag, digest] of observation.tags) {
     tagsOf.set(digest, [...(tagsOf.get(digest) ?? []), tag]);
   }
   const records = new Map<Digest, LedgerRecord>();
+  const newRecord = (digest: Digest, mediaType: string, body: string): LedgerRecord => {
+    const status = statusOf(digest, observation) ?? 'unused';
+    return {
+      mediaType,
+      body,
+      firstSeen: now,
+      everInUse: inUse.has(digest),
+      status,
+      since: now,
+      ...(status === 'leaving' ? { condemned: now } : {}),
+      revision: 0,
+    };
+  };
   for (const [digest, record] of past) {
-    if (standing.has(digest)) {
+    if (record.status === 'deleted') {
+      if (standing.has(digest)) {
+        // It came back, and is to this run what no run has seen: its push may not be over.
+        const back = { ...record, ...newRecord(digest, record.mediaType, record.body) };
+        const { revision } = changed(record);
+        records.set(digest, withTags({ ...back, revision }, tagsOf.get(digest)));
+      } else if (isCondemned(record, now)) {
+        records.set(digest, record);
+      }
+    } else if (standing.has(digest)) {
       const status = statusOf(digest, observation) ?? present(record.status);
       // Whoever found it gone, before it came back, must not drop what we have seen.
       const isNews = restates && status === 'leaving' && record.status === 'leaving';
       const seen = isNews ? changed(record) : withStatus(record, status, now);
-      records.set(digest, withTags(seen, tagsOf.get(digest)));
+      const goes = status === 'leaving' && seen !== record;
+      records.set(digest, withTags(goes ? { ...seen, condemned: now } : seen, tagsOf.get(digest)));
     } else if (!absent.has(digest)) {
       records.set(digest, record);
-    } else if (!droppable.has(digest) || described.has(digest)) {
+    } else if (!droppable.has(digest) || wanted.has(digest)) {
       records.set(digest, withStatus(record, 'leaving', now));
+    } else if (isCondemned(record, now)) {
+      records.set(digest, withStatus(record, 'deleted', now));
     }
   }
   for (const [digest, body] of bodies) {
     const manifest = standing.get(digest);
     if (manifest !== undefined && !past.has(digest) && !isLedgerArtifact(manifest)) {
-      const record: LedgerRecord = {
-        mediaType: manifest.mediaType,
-        body,
-        firstSeen: now,
-        everInUse: inUse.has(digest),
-        status: statusOf(digest, observation) ?? 'unused',
-        since: now,
-        revision: 0,
-      };
+      const record = newRecord(digest, manifest.mediaType, body);
       records.set(digest, withTags(record, tagsOf.get(digest)));
     }
   }
