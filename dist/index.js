@@ -35164,7 +35164,7 @@ function hasVanished(inventory) {
     return (gaps.length === 0 &&
         tags.size + brokenTags.length + manifests.size === 0 &&
         // What is leaving was about to be deleted: a run that was cut off may have done it.
-        [...past.values()].some(({ status }) => status !== 'leaving'));
+        [...past.values()].some(({ status }) => status === 'in-use' || status === 'unused'));
 }
 /**
  * Where no tag is left and the run goes on all the same: what stays there of all that tags led to. The ledger must
@@ -49441,7 +49441,7 @@ function isPassedByPlan({ kind }) {
 
 
 function countRepository(repository, dryRun) {
-    const { inventory, plan, outcome } = repository;
+    const { inventory, plan, outcome, repair } = repository;
     const judged = judge(repository, dryRun);
     const of = (kind) => judged.filter(({ fate }) => fate.kind === kind).length;
     const [spared, refused, healed] = [of('spared'), of('refused'), of('healed')];
@@ -49456,7 +49456,8 @@ function countRepository(repository, dryRun) {
         failed: judged.filter(({ fate }) => isFailed(fate)).length + (dryRun ? 0 : refused),
         refused,
         healed,
-        broken: outcome?.broken.length ?? 0,
+        broken: (outcome?.broken.length ?? 0) +
+            (repair === undefined ? 0 : repair.failed.length + repair.failedTags.length),
         kept: plan.keep.length + spared + healed,
         gaps: inventory.gaps.length,
     };
@@ -49519,7 +49520,9 @@ function problems(run) {
             what: `${what} no longer resolves after the clean-up. Do not collect the registry's garbage: push that image ` +
                 `again, or run with \`restore-from\` the backup. What was found: ${why}`,
         }))),
+        ...each(unrepaired),
         ...each(healed),
+        ...each((repository) => repaired(repository, run.dryRun)),
         ...run.failures.map((what) => ({ kind: 'run', what })),
         ...each(unverified),
         ...(run.dryRun ? [] : refusals(run)),
@@ -49554,6 +49557,29 @@ function healed({ inventory: { repository }, outcome }) {
         repository,
         what: `${shortDigest(digest)} was deleted at the moment when a push began to use it, and was put back from its ` +
             'saved bytes. Give pushes and this clean-up the same `concurrency:` group',
+    }));
+}
+const BY_EARLIER = 'an earlier run deleted it, or was about to';
+function unrepaired({ inventory: { repository }, repair }) {
+    const { failed = [], failedTags = [] } = repair ?? {};
+    const all = [
+        ...failed.map(({ digest, why }) => ({ what: `manifest ${digest}`, why })),
+        ...failedTags.map(({ tag, why }) => ({ what: `tag ${tag}`, why })),
+    ];
+    return all.map(({ what, why }) => ({
+        kind: 'broken',
+        repository,
+        what: `${what} is needed and gone: ${BY_EARLIER}. Push that image again, since it can't be put back from the ledger: ${why}`,
+    }));
+}
+function repaired({ inventory: { repository }, repair }, dryRun) {
+    return (repair?.restored ?? []).map((digest) => ({
+        kind: 'healed',
+        repository,
+        what: `${shortDigest(digest)} was needed and gone: ${BY_EARLIER}. ` +
+            (dryRun
+                ? 'A real run puts it back from the ledger'
+                : 'It was put back from the ledger. Give pushes and this clean-up the same `concurrency:` group'),
     }));
 }
 function unverified({ inventory: { repository }, outcome }) {
@@ -58754,7 +58780,7 @@ function numbers(counts) {
     return { ...found, refused, healed, broken, kept, gaps };
 }
 function repositoryJson(repository, run, freed) {
-    const { inventory, plan, outcome, warnings } = repository;
+    const { inventory, plan, outcome, repair, warnings } = repository;
     const { dryRun } = run;
     const describe = describer(inventory);
     return {
@@ -58790,6 +58816,7 @@ function repositoryJson(repository, run, freed) {
         brokenTags: lazily([...inventory.brokenTags].sort(), (tag) => tag),
         absent: lazily([...inventory.absent].sort(), (digest) => digest),
         broken: lazily(outcome?.broken ?? [], ({ what, why }) => ({ what, why })),
+        ...(repair === undefined ? {} : { repaired: lazily(repair.restored, (digest) => digest) }),
         ...(outcome?.unverified === true ? { unverified: true } : {}),
         warnings: lazily(warnings, (warning) => warning),
     };
@@ -58892,7 +58919,7 @@ function whole(value) {
 
 /** The first line counts; then a line for each orphan, each manifest of a plan that was left, and each gap. */
 function repositoryLines(repository, run) {
-    const { inventory } = repository;
+    const { inventory, repair } = repository;
     const counts = countRepository(repository, run.dryRun);
     const describe = describer(inventory);
     const orphans = judge(repository, run.dryRun).map(({ orphan, fate }) => {
@@ -58909,6 +58936,7 @@ function repositoryLines(repository, run) {
     return [
         `${count(counts.tags, 'tag')}, ${count(counts.manifests, 'manifest')} read, ` +
             count(counts.orphansFound, 'orphan'),
+        ...(repair?.restored ?? []).map((digest) => `${run.dryRun ? 'would put back' : 'put back'} ${digest}: an earlier run deleted it, or was about to`),
         ...orphans,
         ...leftOf(repository).map((left) => `left ${left.digest}: ${whyLeft(left, run)}`),
         ...inventory.brokenTags.map((tag) => `broken before this run: tag ${tag} has no manifest`),
@@ -60715,31 +60743,33 @@ function referrersIn({ manifests, referrers, }) {
     return all;
 }
 function buildGraph(inventory) {
-    const { manifests } = inventory;
+    const { ghosts, referrers } = inventory;
+    const manifests = ghosts.size === 0 ? inventory.manifests : new Map([...ghosts, ...inventory.manifests]);
     const rootTags = new Map();
     const digestTags = [];
     const edges = new Map();
     for (const [digest, manifest] of manifests) {
         edges.set(digest, ownEdges(manifest, manifests).filter(({ to }) => manifests.has(to)));
     }
-    for (const [subject, referrers] of referrersIn(inventory)) {
-        for (const to of [...referrers].filter((digest) => manifests.has(digest))) {
+    for (const [subject, found] of referrersIn({ manifests, referrers })) {
+        for (const to of [...found].filter((digest) => manifests.has(digest))) {
             edges.get(subject)?.push({ kind: 'referrer', to });
         }
     }
-    for (const [tag, target] of [...inventory.tags].sort(([a], [b]) => compare(a, b))) {
+    const tags = [...inventory.tags, ...lostTags(inventory)];
+    for (const [tag, target] of tags.sort(([a], [b]) => compare(a, b))) {
         const named = parseDigestTag(tag);
         if (named !== undefined && isDigestTag(named, target, manifests)) {
             digestTags.push({ ...named, target });
             edges.get(named.names)?.push({ kind: 'digest-tag', tag, to: target });
         }
         else {
-            const tags = rootTags.get(target);
-            if (tags === undefined) {
+            const known = rootTags.get(target);
+            if (known === undefined) {
                 rootTags.set(target, [tag]);
             }
             else {
-                tags.push(tag);
+                known.push(tag);
             }
         }
     }
@@ -60747,6 +60777,17 @@ function buildGraph(inventory) {
         list.sort(byOrder);
     }
     return { rootTags, digestTags, edges };
+}
+/**
+ * What tags are remembered to have pointed at and is gone: of ordinary tags, those that are listed without a manifest;
+ * of digest tags, which go with what they point at, all that point at nothing else.
+ */
+function lostTags({ tags, brokenTags, formerTags, ghosts, }) {
+    const broken = new Set(brokenTags);
+    const isLost = (tag) => broken.has(tag) || (parseDigestTag(tag) !== undefined && !tags.has(tag));
+    return [...ghosts.keys()].flatMap((digest) => [...(formerTags.get(digest) ?? [])]
+        .filter(isLost)
+        .map((tag) => [tag, digest]));
 }
 /**
  * Everything that can be reached from `roots`, with the step that reached it first. Roots themselves
@@ -61236,6 +61277,40 @@ function failuresOf(results) {
         .sort(([a], [b]) => (a < b ? -1 : 1));
 }
 
+;// CONCATENATED MODULE: ./src/cleanup/tag.ts
+
+/** A push writes a tag in several steps, and Distribution lists it after the first: so often it is asked for. */
+const MOST_LOOKS = 4;
+/** Milliseconds between them. */
+const tag_PAUSE = 500;
+/** So often a tag is read where HEAD and GET disagree: it may move between the two questions, but not each time. */
+const tag_MOST_ROUNDS = 3;
+/**
+ * One GET, and where the tag is not where it was, one HEAD, which has to say the same.
+ *
+ * @param before where it was seen before
+ * @param get reads it; `undefined` when the registry says that its manifest is unknown
+ * @param head resolves it; `undefined` when the answer does not tell
+ * @throws RegistryError when the two go on to disagree
+ */
+async function readTag(before, get, head) {
+    for (let round = 1;; round += 1) {
+        const manifest = await get();
+        if (manifest === undefined || before === undefined || manifest.digest === before) {
+            return manifest;
+        }
+        const said = await head();
+        if (said === undefined || said === manifest.digest) {
+            return manifest;
+        }
+        if (round === tag_MOST_ROUNDS) {
+            throw new RegistryError('unexpected', `HEAD says that it points at ${said}, and GET brings ${manifest.digest}. A proxy that ignores \`Accept\` ` +
+                'answers so: let it pass requests under `/v2/` through unchanged, or give `registry-url` the address of the ' +
+                'registry itself');
+        }
+    }
+}
+
 ;// CONCATENATED MODULE: ./src/cleanup/verify.ts
 /**
  * Proves after a sweep that what was kept is still there: every kept tag is listed and resolves, and so does every
@@ -61244,9 +61319,7 @@ function failuresOf(results) {
 
 
 
-/** A push writes a tag in several steps, and Distribution lists it after the first. */
-const MOST_LOOKS = 4;
-const verify_PAUSE = 500;
+
 /**
  * What was broken before the sweep, and tags of deleted manifests, are not found broken.
  *
@@ -61315,7 +61388,7 @@ async function verifyRepository(inventory, deleted, { reader, concurrency, clock
                 return undefined;
             }
             if (look < MOST_LOOKS) {
-                await clock.sleep(verify_PAUSE);
+                await clock.sleep(tag_PAUSE);
             }
         }
         if (before !== undefined) {
@@ -61326,7 +61399,7 @@ async function verifyRepository(inventory, deleted, { reader, concurrency, clock
     // By its name, a tag that the registry has lost may still be answered, from a cache.
     const unlisted = () => expected.filter((tag) => tagsNow.has(tag) && listed !== undefined && !listed.has(tag));
     for (let look = 1; look < MOST_LOOKS && unlisted().length > 0 && !stop.aborted; look += 1) {
-        await clock.sleep(verify_PAUSE);
+        await clock.sleep(tag_PAUSE);
         await check('the list of tags', list);
     }
     await pMap(unlisted(), (tag) => check(`tag ${tag}`, async () => {
@@ -61570,67 +61643,6 @@ function createAttempts({ progress, concurrency, }) {
     };
 }
 
-;// CONCATENATED MODULE: ./src/cleanup/former-tags.ts
-/**
- * Tags that once pointed at an index and now point at a part of it. A proxy that ignores `Accept` answers a tag of
- * several platforms with one of them (distribution-spec#207), and then the index only looks as if its tag had moved on.
- * Pure.
- */
-
-
-/** @returns by the manifest that the tag left; of several tags the first by name */
-function narrowings({ tags, manifests, formerTags, }) {
-    const found = new Map();
-    for (const [digest, names] of formerTags) {
-        const moved = [...names].sort(compare).flatMap((tag) => {
-            const part = tags.get(tag);
-            return part === undefined || part === digest ? [] : [{ tag, part }];
-        });
-        const parts = moved.length === 0 ? new Set() : partsOf(digest, manifests);
-        const narrowing = moved.find(({ part }) => parts.has(part));
-        if (narrowing !== undefined) {
-            found.set(digest, narrowing);
-        }
-    }
-    return found;
-}
-/** Everything that an index lists, at any depth. */
-function partsOf(digest, manifests) {
-    const parts = new Set();
-    const queue = [digest];
-    for (const each of queue) {
-        const manifest = manifests.get(each);
-        const listed = manifest?.kind === 'index' ? [...manifest.children, ...manifest.others] : [];
-        for (const { digest: part } of listed) {
-            if (isDigest(part) && !parts.has(part)) {
-                parts.add(part);
-                queue.push(part);
-            }
-        }
-    }
-    return parts;
-}
-function collectTags(past, earlier = new Map()) {
-    const byManifest = new Map();
-    const seen = new Set();
-    const add = (digest, tag) => {
-        byManifest.set(digest, (byManifest.get(digest) ?? new Set()).add(tag));
-        seen.add(tag);
-    };
-    for (const [digest, { tags = [] }] of past) {
-        tags.forEach((tag) => {
-            add(digest, tag);
-        });
-    }
-    earlier.forEach((digest, tag) => {
-        add(digest, tag);
-    });
-    return {
-        byManifest,
-        hasMoved: (tag, digest) => seen.has(tag) && byManifest.get(digest)?.has(tag) !== true,
-    };
-}
-
 ;// CONCATENATED MODULE: ./src/cleanup/known.ts
 const NOTHING_KNOWN = { manifests: new Map(), past: new Map() };
 
@@ -61855,6 +61867,67 @@ class Births {
     }
 }
 
+;// CONCATENATED MODULE: ./src/cleanup/former-tags.ts
+/**
+ * Tags that once pointed at an index and now point at a part of it. A proxy that ignores `Accept` answers a tag of
+ * several platforms with one of them (distribution-spec#207), and then the index only looks as if its tag had moved on.
+ * Pure.
+ */
+
+
+/** @returns by the manifest that the tag left; of several tags the first by name */
+function narrowings({ tags, manifests, formerTags, }) {
+    const found = new Map();
+    for (const [digest, names] of formerTags) {
+        const moved = [...names].sort(compare).flatMap((tag) => {
+            const part = tags.get(tag);
+            return part === undefined || part === digest ? [] : [{ tag, part }];
+        });
+        const parts = moved.length === 0 ? new Set() : partsOf(digest, manifests);
+        const narrowing = moved.find(({ part }) => parts.has(part));
+        if (narrowing !== undefined) {
+            found.set(digest, narrowing);
+        }
+    }
+    return found;
+}
+/** Everything that an index lists, at any depth. */
+function partsOf(digest, manifests) {
+    const parts = new Set();
+    const queue = [digest];
+    for (const each of queue) {
+        const manifest = manifests.get(each);
+        const listed = manifest?.kind === 'index' ? [...manifest.children, ...manifest.others] : [];
+        for (const { digest: part } of listed) {
+            if (isDigest(part) && !parts.has(part)) {
+                parts.add(part);
+                queue.push(part);
+            }
+        }
+    }
+    return parts;
+}
+function collectTags(past, earlier = new Map()) {
+    const byManifest = new Map();
+    const seen = new Set();
+    const add = (digest, tag) => {
+        byManifest.set(digest, (byManifest.get(digest) ?? new Set()).add(tag));
+        seen.add(tag);
+    };
+    for (const [digest, { tags = [] }] of past) {
+        tags.forEach((tag) => {
+            add(digest, tag);
+        });
+    }
+    earlier.forEach((digest, tag) => {
+        add(digest, tag);
+    });
+    return {
+        byManifest,
+        hasMoved: (tag, digest) => seen.has(tag) && byManifest.get(digest)?.has(tag) !== true,
+    };
+}
+
 ;// CONCATENATED MODULE: ./src/cleanup/newest.ts
 
 const NEVER = Number.NEGATIVE_INFINITY;
@@ -62016,7 +62089,7 @@ function leastBound(waiting, isPlaced) {
 function makePlan(inventory, policy) {
     const graph = buildGraph(inventory);
     const roots = findRoots(inventory, graph, policy);
-    let { steps, unreached } = reachFrom(roots, graph);
+    let { steps, unreached } = reachFrom(roots, graph, inventory.manifests);
     if (inventory.gaps.length > 0) {
         // What couldn't be read might have named any of them (rule 4).
         unreached.forEach((digest) => roots.set(digest, { kind: 'gap' }));
@@ -62027,7 +62100,7 @@ function makePlan(inventory, policy) {
         const more = findMore(inventory, graph, unreached, policy);
         if (more.size > 0) {
             more.forEach((reason, digest) => roots.set(digest, reason));
-            ({ steps, unreached } = reachFrom(roots, graph));
+            ({ steps, unreached } = reachFrom(roots, graph, inventory.manifests));
         }
     }
     const keep = [...roots].map(([digest, reason]) => ({ digest, reason }));
@@ -62036,14 +62109,16 @@ function makePlan(inventory, policy) {
     }
     return {
         repository: inventory.repository,
-        keep: keep.sort((a, b) => compare(a.digest, b.digest)),
+        keep: keep
+            .filter(({ digest }) => inventory.manifests.has(digest))
+            .sort((a, b) => compare(a.digest, b.digest)),
         orphans: describeOrphans(inventory, graph, unreached),
     };
 }
 const NOTHING_SEEN = new Map();
-function reachFrom(roots, graph) {
+function reachFrom(roots, graph, manifests) {
     const steps = reach(graph, [...roots.keys()].sort(compare));
-    const unreached = new Set([...graph.edges.keys()].filter((digest) => !roots.has(digest) && !steps.has(digest)));
+    const unreached = new Set([...manifests.keys()].filter((digest) => !roots.has(digest) && !steps.has(digest)));
     return { steps, unreached };
 }
 /** The orphans that `keep-untagged` keeps: those that are no part of another one, and nothing about one. */
@@ -62153,9 +62228,12 @@ function youthOf(digest, { past }, births, { now, gracePeriod }) {
         ? { kind: 'young', created }
         : undefined;
 }
-/** Not of what was old enough before, by its config, and could not be deleted or was gone for a while. */
+/**
+ * Not of what was old enough before, by its config, and could not be deleted or was gone for a while; and not of what
+ * was deleted and came back, perhaps with a push that is not over yet.
+ */
 function tellsAge({ everInUse, status }) {
-    return everInUse || status !== 'leaving';
+    return everInUse || (status !== 'leaving' && status !== 'deleted');
 }
 /**
  * The images whose config has to be read before this plan can be believed: the possible orphans, also those
@@ -62311,38 +62389,91 @@ function createSharing() {
     };
 }
 
-;// CONCATENATED MODULE: ./src/cleanup/tag.ts
+;// CONCATENATED MODULE: ./src/cleanup/tag-reading.ts
 
-/** So often a tag is read where HEAD and GET disagree: it may move between the two questions, but not each time. */
-const tag_MOST_ROUNDS = 3;
-/**
- * One GET, and where the tag is not where it was, one HEAD, which has to say the same.
- *
- * @param before where it was seen before
- * @param get reads it; `undefined` when the registry says that its manifest is unknown
- * @param head resolves it; `undefined` when the answer does not tell
- * @throws RegistryError when the two go on to disagree
- */
-async function readTag(before, get, head) {
-    for (let round = 1;; round += 1) {
-        const manifest = await get();
-        if (manifest === undefined || before === undefined || manifest.digest === before) {
-            return manifest;
+
+
+class TagReading {
+    #repository;
+    #known;
+    #options;
+    /** resolved by HEAD alone, and remembered elsewhere */
+    #unconfirmed = new Set();
+    #hasAskedAgain = false;
+    found = new Map();
+    broken = new Set();
+    former;
+    constructor(repository, known, options) {
+        this.#repository = repository;
+        this.#known = known;
+        this.#options = options;
+        this.former = collectTags(known.past, known.earlier?.tags);
+    }
+    /** Lists them, and reads each. */
+    async read() {
+        const tags = await this.#options.attempts.one('the list of tags', () => this.#options.reader.tags(this.#repository));
+        await this.#each(tags ?? [], (tag) => this.#readTag(tag));
+    }
+    /** What was resolved by HEAD alone is read, before anything is deleted because of it. @returns whether there was any */
+    async confirm() {
+        const tags = [...this.#unconfirmed];
+        this.#unconfirmed.clear();
+        await this.#each(tags, (tag) => this.#confirmTag(tag, this.found.get(tag)));
+        return tags.length > 0;
+    }
+    /**
+     * A tag that is listed and not there may be about to come. What was broken at an earlier look of this run has been
+     * asked for by then. @returns whether any has come
+     */
+    async askAgain() {
+        const isNews = (tag) => parseDigestTag(tag) === undefined && this.#known.earlier?.brokenTags.includes(tag) !== true;
+        const before = this.broken.size;
+        let missing = this.#hasAskedAgain ? [] : [...this.broken].filter(isNews);
+        this.#hasAskedAgain = true;
+        for (let look = 2; look <= MOST_LOOKS && missing.length > 0; look += 1) {
+            await this.#options.clock.sleep(tag_PAUSE);
+            await this.#each(missing, (tag) => this.#confirmTag(tag, undefined));
+            missing = missing.filter((tag) => this.broken.has(tag));
         }
-        const said = await head();
-        if (said === undefined || said === manifest.digest) {
-            return manifest;
+        return this.broken.size < before;
+    }
+    async #each(tags, read) {
+        await this.#options.attempts.each(tags, (tag) => `tag ${tag}`, read);
+    }
+    async #readTag(tag) {
+        const { reader, fetch } = this.#options;
+        const { manifests, earlier } = this.#known;
+        if (earlier !== undefined) {
+            await this.#confirmTag(tag, earlier.tags.get(tag));
+            return;
         }
-        if (round === tag_MOST_ROUNDS) {
-            throw new RegistryError('unexpected', `HEAD says that it points at ${said}, and GET brings ${manifest.digest}. A proxy that ignores \`Accept\` ` +
-                'answers so: let it pass requests under `/v2/` through unchanged, or give `registry-url` the address of the ' +
-                'registry itself');
+        const digest = manifests.size > 0 ? await reader.resolve(this.#repository, tag) : undefined;
+        // By its digest, so that what was seen is not lost when the tag moves on between the two questions.
+        const manifest = (digest && (manifests.get(digest) ?? (await fetch(digest)))) ?? (await fetch(tag));
+        if (digest !== undefined && this.former.hasMoved(tag, digest)) {
+            this.#unconfirmed.add(tag);
         }
+        this.#noteTag(tag, manifest);
+    }
+    #noteTag(tag, manifest) {
+        if (manifest === undefined) {
+            this.found.delete(tag);
+            this.broken.add(tag);
+        }
+        else {
+            this.broken.delete(tag);
+            this.found.set(tag, manifest.digest);
+            this.#options.onFound(manifest);
+        }
+    }
+    /** @param before where it was seen before */
+    async #confirmTag(tag, before) {
+        const resolve = () => this.#options.reader.resolve(this.#repository, tag);
+        this.#noteTag(tag, await readTag(before, () => this.#options.fetch(tag), resolve));
     }
 }
 
 ;// CONCATENATED MODULE: ./src/cleanup/survey.ts
-
 
 
 
@@ -62366,8 +62497,10 @@ async function surveyRepository(repository, candidates, options, known = NOTHING
     const reading = new Reading(repository, options, known);
     await reading.readTags();
     await reading.follow([...candidates].map((digest) => ({ digest, source: 'input' })));
-    const past = [...known.past.keys()].filter((digest) => known.earlier?.gone?.has(digest) !== true);
-    await reading.follow(past.map((digest) => ({ digest, source: 'ledger' })));
+    const past = [...known.past]
+        .filter(([digest, { status }]) => status !== 'deleted' && known.earlier?.gone?.has(digest) !== true)
+        .map(([digest]) => ({ digest, source: 'ledger' }));
+    await reading.follow(past);
     for (;;) {
         const inventory = reading.inventory();
         const plan = makePlan(inventory, options.policy);
@@ -62380,13 +62513,9 @@ class Reading {
     #repository;
     #options;
     #known;
-    #tags = new Map();
     #manifests = new Map();
     #absent = new Set();
-    #brokenTags = [];
-    /** resolved by HEAD alone, and remembered elsewhere */
-    #unconfirmedTags = new Set();
-    #formerTags;
+    #tags;
     #sources = new Map();
     #facts;
     #attempts;
@@ -62407,72 +62536,50 @@ class Reading {
         this.#known = known;
         this.#facts = new Map(known.earlier?.facts);
         this.#links = new Map(known.earlier?.links);
-        this.#formerTags = collectTags(known.past, known.earlier?.tags);
         this.#attempts = createAttempts(options);
+        this.#tags = new TagReading(repository, known, {
+            ...options,
+            attempts: this.#attempts,
+            fetch: (reference) => this.#fetch(reference),
+            onFound: (manifest) => {
+                this.#note(manifest, 'tag');
+            },
+        });
         this.#referrers = createReferrerQuestions(options.reader, repository, this.#attempts);
     }
     inventory() {
         return {
             repository: this.#repository,
-            tags: new Map(this.#tags),
+            tags: new Map(this.#tags.found),
             manifests: new Map(this.#manifests),
             absent: new Set(this.#absent),
-            brokenTags: [...this.#brokenTags].sort(),
+            ghosts: this.#ghosts(),
+            brokenTags: [...this.#tags.broken].sort(),
             referrers: new Map(this.#referrers.answers),
             sources: new Map(this.#sources),
             facts: new Map(this.#facts),
             past: this.#known.past,
             links: this.#links,
-            formerTags: this.#formerTags.byManifest,
+            formerTags: this.#tags.former.byManifest,
             gaps: this.#attempts.gaps(),
         };
     }
+    #ghosts() {
+        const { manifests, earlier } = this.#known;
+        const isGone = ([digest]) => !this.#manifests.has(digest) &&
+            (this.#absent.has(digest) || this.#known.past.get(digest)?.status === 'deleted');
+        return new Map([...(earlier?.ghosts ?? []), ...manifests].filter(isGone));
+    }
     async readTags() {
-        const tags = await this.#attempts.one('the list of tags', () => this.#options.reader.tags(this.#repository));
-        await this.#attempts.each(tags ?? [], (tag) => `tag ${tag}`, (tag) => this.#readTag(tag));
+        await this.#tags.read();
+        await this.#followAll();
+    }
+    /** Whatever is named by what was read, and by the tags. */
+    async #followAll() {
         await this.follow([
             ...[...this.#manifests.values()].flatMap(namedBy),
-            ...namedByTags([...this.#tags.keys(), ...this.#brokenTags]),
+            ...namedByTags([...this.#tags.found.keys(), ...this.#tags.broken]),
         ]);
-    }
-    async #readTag(tag) {
-        const { reader } = this.#options;
-        const { manifests, earlier } = this.#known;
-        if (earlier !== undefined) {
-            await this.#confirmTag(tag, earlier.tags.get(tag));
-            return;
-        }
-        const digest = manifests.size > 0 ? await reader.resolve(this.#repository, tag) : undefined;
-        // By its digest, so that what was seen is not lost when the tag moves on between the two questions.
-        const manifest = (digest && (manifests.get(digest) ?? (await this.#fetch(digest)))) ??
-            (await this.#fetch(tag));
-        if (digest !== undefined && this.#formerTags.hasMoved(tag, digest)) {
-            this.#unconfirmedTags.add(tag);
-        }
-        this.#noteTag(tag, manifest);
-    }
-    #noteTag(tag, manifest) {
-        if (manifest === undefined) {
-            this.#tags.delete(tag);
-            this.#brokenTags.push(tag);
-        }
-        else {
-            this.#tags.set(tag, manifest.digest);
-            this.#note(manifest, 'tag');
-        }
-    }
-    /** @param before where it was seen before */
-    async #confirmTag(tag, before) {
-        const resolve = () => this.#options.reader.resolve(this.#repository, tag);
-        this.#noteTag(tag, await readTag(before, () => this.#fetch(tag), resolve));
-    }
-    /** What was resolved by HEAD alone is read, before anything is deleted because of it. @returns whether there was any */
-    async #confirmTags() {
-        const tags = [...this.#unconfirmedTags];
-        this.#unconfirmedTags.clear();
-        await this.#attempts.each(tags, (tag) => `tag ${tag}`, (tag) => this.#confirmTag(tag, this.#tags.get(tag)));
-        await this.follow([...this.#manifests.values()].flatMap(namedBy));
-        return tags.length > 0;
     }
     async #fetch(reference) {
         return this.#taken(await this.#options.reader.manifest(this.#repository, reference));
@@ -62508,11 +62615,16 @@ class Reading {
         if (known === undefined || this.#known.earlier !== undefined) {
             return (known ?? this.#taken(await readAs(source, this.#options.reader, this.#repository, digest)));
         }
-        if (source !== 'input' && source !== 'ledger') {
+        if (source !== 'input' && source !== 'ledger' && !this.#mayBeGone(digest)) {
             this.#presumed.add(digest);
             return known;
         }
         return (await this.#isThere(digest)) ? known : undefined;
+    }
+    /** What a run was about to delete is not taken to be there because something names it. */
+    #mayBeGone(digest) {
+        const status = this.#known.past.get(digest)?.status;
+        return status === 'leaving' || status === 'deleted';
     }
     /** HEAD; and GET where its answer settles nothing, as that of an absent manifest never does. */
     async #isThere(digest) {
@@ -62560,7 +62672,8 @@ class Reading {
         if (plan.orphans.length === 0 || inventory.gaps.length > 0) {
             return false;
         }
-        if (await this.#confirmTags()) {
+        if ((await this.#tags.askAgain()) || (await this.#tags.confirm())) {
+            await this.#followAll();
             return true;
         }
         // What a later run would take for a broken image must have been there before the first delete.
@@ -62981,9 +63094,10 @@ const Stored = object({
         body: string(),
         firstSeen: Time,
         everInUse: dist_boolean(),
-        status: picklist(['in-use', 'unused', 'leaving']),
+        status: picklist(['in-use', 'unused', 'leaving', 'deleted']),
         since: Time,
         tags: exactOptional(array(pipe(string(), check(isTag)))),
+        condemned: exactOptional(Time),
         revision: Count,
     })),
 });
@@ -63012,11 +63126,12 @@ function stringify(value) {
         return undefined;
     }
 }
-function written({ firstSeen, since, ...rest }) {
+function written({ firstSeen, since, condemned, ...rest }) {
     return {
         ...rest,
         firstSeen: new Date(firstSeen).toISOString(),
         since: new Date(since).toISOString(),
+        ...(condemned === undefined ? {} : { condemned: new Date(condemned).toISOString() }),
     };
 }
 const Frame = object({ ...Stored.entries, manifests: array(literal(0)) });
@@ -63076,31 +63191,43 @@ function entry_read(body, mediaType, digest) {
 
 ;// CONCATENATED MODULE: ./src/ledger/record.ts
 /** In the order of the harm that forgetting would do: nothing is lost by looking again at what is leaving. */
-const RANK = ['in-use', 'unused', 'leaving'];
+const RANK = ['deleted', 'in-use', 'unused', 'leaving'];
 function isLater(a, b) {
     const by = (of) => of(a) - of(b);
-    return ((by(({ revision }) => revision) ||
+    return ((by(({ status }) => Number(status !== 'deleted')) ||
+        by(({ revision }) => revision) ||
         by(({ status }) => RANK.indexOf(status)) ||
         -by(({ since }) => since)) > 0);
 }
 function joinTwo(a, b) {
-    const { status, since, revision } = isLater(a, b) ? a : b;
+    const [later, earlier] = isLater(a, b) ? [a, b] : [b, a];
+    // What is deleted is as good as forgotten: whoever remembers the manifest otherwise has seen it come back.
+    const seen = earlier.status === 'deleted' && later.status !== 'deleted' ? later : earlier;
     const tags = unitedTags(a.tags, b.tags);
+    const condemned = Math.max(a.condemned ?? 0, b.condemned ?? 0);
     return {
         // The bodies are equal, as their digests are. The type is the registry's word and may differ.
         mediaType: a.mediaType < b.mediaType ? a.mediaType : b.mediaType,
         body: a.body,
-        firstSeen: Math.min(a.firstSeen, b.firstSeen),
-        everInUse: a.everInUse || b.everInUse,
-        status,
-        since,
+        firstSeen: Math.min(later.firstSeen, seen.firstSeen),
+        everInUse: later.everInUse || seen.everInUse,
+        status: later.status,
+        since: later.since,
         ...(tags.length === 0 ? {} : { tags }),
-        revision,
+        ...(condemned === 0 ? {} : { condemned }),
+        revision: later.revision,
     };
 }
 /** Sorted, each once. */
 function unitedTags(...lists) {
     return [...new Set(lists.flatMap((list) => list ?? []))].sort();
+}
+const record_DAY = 24 * 60 * 60 * 1000;
+/** So long the bytes of what runs deleted are kept: a push may have met the delete, or an index that no run saw. */
+const KEPT_FOR = 30 * record_DAY;
+/** Whether a run may have deleted it not long ago. */
+function isCondemned({ condemned }, now) {
+    return condemned !== undefined && condemned > now - KEPT_FOR;
 }
 /** All that any of them remembers. */
 function join(all) {
@@ -63122,6 +63249,7 @@ function isSame(a, b) {
                 record.everInUse === other.everInUse &&
                 record.status === other.status &&
                 record.since === other.since &&
+                record.condemned === other.condemned &&
                 // No tag has a space in it.
                 (record.tags ?? []).join(' ') === (other.tags ?? []).join(' ') &&
                 record.revision === other.revision);
@@ -63144,11 +63272,17 @@ function observation_observe({ inventory, plan, bodies }) {
         inUse,
         leaving: new Set(plan.orphans.map(({ digest }) => digest)),
         absent: inventory.absent,
-        described: describedIn(inventory, inUse),
+        wanted: new Set([
+            ...describedIn(inventory, inUse),
+            ...[...inUse].filter((digest) => inventory.ghosts.has(digest)),
+        ]),
         isComplete: inventory.gaps.length === 0,
     };
 }
-/** Of a sweep: what it deleted, or found deleted, is absent now. Nothing else was looked at. */
+/**
+ * Of a sweep that has come to its end: what it deleted, or found deleted, is absent now; what came into use
+ * meanwhile is not leaving any more. What it could not delete still is: it was old enough. Nothing else was looked at.
+ */
 function observeSweep({ inventory }, outcome) {
     const absent = new Set([...outcome.deleted, ...outcome.gone]);
     const left = {
@@ -63156,14 +63290,15 @@ function observeSweep({ inventory }, outcome) {
         manifests: new Map([...inventory.manifests].filter(([digest]) => !absent.has(digest))),
         tags: new Map([...inventory.tags].filter(([, digest]) => !absent.has(digest))),
     };
+    const stays = new Set([...outcome.healed, ...outcome.spared.map(({ digest }) => digest)]);
     return {
-        standing: new Map(),
+        standing: new Map([...inventory.manifests].filter(([digest]) => stays.has(digest))),
         tags: new Map(),
         bodies: new Map(),
         inUse: new Set(),
         leaving: new Set(),
         absent,
-        described: describedIn(left, usedIn(left)),
+        wanted: describedIn(left, usedIn(left)),
         isComplete: false,
     };
 }
@@ -63193,39 +63328,59 @@ function describedIn({ manifests, tags }, inUse) {
 }
 /** The memory after an observation. What is not in it, or could not be read, is remembered as before. */
 function remember(past, observation, { droppable, restates, now }) {
-    const { standing, bodies, inUse, absent, described } = observation;
+    const { standing, bodies, inUse, absent, wanted } = observation;
     const tagsOf = new Map();
     for (const [tag, digest] of observation.tags) {
         tagsOf.set(digest, [...(tagsOf.get(digest) ?? []), tag]);
     }
     const records = new Map();
+    const newRecord = (digest, mediaType, body) => {
+        const status = statusOf(digest, observation) ?? 'unused';
+        return {
+            mediaType,
+            body,
+            firstSeen: now,
+            everInUse: inUse.has(digest),
+            status,
+            since: now,
+            ...(status === 'leaving' ? { condemned: now } : {}),
+            revision: 0,
+        };
+    };
     for (const [digest, record] of past) {
-        if (standing.has(digest)) {
+        if (record.status === 'deleted') {
+            if (standing.has(digest)) {
+                // It came back, and is to this run what no run has seen: its push may not be over.
+                const back = { ...record, ...newRecord(digest, record.mediaType, record.body) };
+                const { revision } = changed(record);
+                records.set(digest, withTags({ ...back, revision }, tagsOf.get(digest)));
+            }
+            else if (isCondemned(record, now)) {
+                records.set(digest, record);
+            }
+        }
+        else if (standing.has(digest)) {
             const status = statusOf(digest, observation) ?? present(record.status);
             // Whoever found it gone, before it came back, must not drop what we have seen.
             const isNews = restates && status === 'leaving' && record.status === 'leaving';
             const seen = isNews ? changed(record) : withStatus(record, status, now);
-            records.set(digest, withTags(seen, tagsOf.get(digest)));
+            const goes = status === 'leaving' && seen !== record;
+            records.set(digest, withTags(goes ? { ...seen, condemned: now } : seen, tagsOf.get(digest)));
         }
         else if (!absent.has(digest)) {
             records.set(digest, record);
         }
-        else if (!droppable.has(digest) || described.has(digest)) {
+        else if (!droppable.has(digest) || wanted.has(digest)) {
             records.set(digest, withStatus(record, 'leaving', now));
+        }
+        else if (isCondemned(record, now)) {
+            records.set(digest, withStatus(record, 'deleted', now));
         }
     }
     for (const [digest, body] of bodies) {
         const manifest = standing.get(digest);
         if (manifest !== undefined && !past.has(digest) && !isLedgerArtifact(manifest)) {
-            const record = {
-                mediaType: manifest.mediaType,
-                body,
-                firstSeen: now,
-                everInUse: inUse.has(digest),
-                status: statusOf(digest, observation) ?? 'unused',
-                since: now,
-                revision: 0,
-            };
+            const record = newRecord(digest, manifest.mediaType, body);
             records.set(digest, withTags(record, tagsOf.get(digest)));
         }
     }
@@ -63522,7 +63677,7 @@ class OpenLedger {
         }
         try {
             const memory = await this.#read(repository);
-            this.#remembered += memory.records.size;
+            this.#remembered += [...memory.records.values()].filter(({ status }) => status !== 'deleted').length;
             return memory;
         }
         catch (error) {
@@ -63674,12 +63829,15 @@ class OpenLedger {
     }
 }
 /**
- * What may be dropped if a look found it absent: what every entry that was read before said was leaving.
- * Another run may rely on one that says otherwise, and have seen it after us.
+ * What may be dropped if a look found it absent: what every entry that was read before said was leaving, or did not
+ * know. Another run may rely on one that says otherwise, and have seen it after us.
  */
 function leavingIn({ records, entries }) {
-    const isLeaving = (digest) => entries.every((entry) => (entry.records.get(digest)?.status ?? 'leaving') === 'leaving');
-    return new Set([...records.keys()].filter(isLeaving));
+    const stays = (entry, digest) => {
+        const status = entry.records.get(digest)?.status;
+        return status === 'in-use' || status === 'unused';
+    };
+    return new Set([...records.keys()].filter((digest) => !entries.some((entry) => stays(entry, digest))));
 }
 /** @throws whatever is no fault of registry, network or entry, but of this program */
 function why(error) {
@@ -64742,6 +64900,110 @@ function allowed(surveys, refusals) {
     return surveys.filter(({ plan }) => plan.orphans.length > 0 && !refusals.has(plan.repository));
 }
 
+;// CONCATENATED MODULE: ./src/cleanup/repair.ts
+/**
+ * Puts back what an earlier run deleted, or was about to, and something that stays needs now: a push has met the DELETE
+ * of a run that was killed, or an index that no run saw shares a child with one that was deleted.
+ */
+
+
+
+
+
+/** So many manifests are tried for a tag that has none. */
+const repair_MOST_TRIES = 20;
+/**
+ * @param records all that the ledger remembers of the repository
+ * @returns `undefined` when nothing had to be put back
+ */
+async function repairRepository(survey, records, { now, ...options }) {
+    const { inventory } = survey;
+    const { repository } = inventory;
+    const deleted = new Map([...records].filter(([digest, record]) => isCondemned(record, now) && !inventory.manifests.has(digest)));
+    const needed = neededBy(survey, deleted);
+    const parts = [];
+    const putBack = async (heads) => {
+        const lost = lostWith(heads, inventory, deleted);
+        parts.push(await restoreRepository(repository, lost, options));
+    };
+    if (needed.length > 0) {
+        await putBack(needed);
+    }
+    let broken = inventory.brokenTags.filter((tag) => parseDigestTag(tag) === undefined);
+    // Which manifest such a tag names, no answer tells. Only with that manifest it resolves again.
+    for (const digest of options.pusher === undefined ? [] : repair_triesFor(broken, deleted, needed)) {
+        if (broken.length === 0) {
+            break;
+        }
+        await putBack([digest]);
+        const looks = broken.map(async (tag) => {
+            const { kind } = await options.reader.manifest(repository, tag);
+            return kind === 'absent' ? [tag] : [];
+        });
+        broken = (await Promise.all(looks)).flat();
+    }
+    const repair = {
+        restored: parts.flatMap(({ restored }) => restored).sort(),
+        failed: parts.flatMap(({ failed }) => failed).sort((a, b) => compare(a.digest, b.digest)),
+        failedTags: parts.flatMap(({ failedTags }) => failedTags).sort((a, b) => compare(a.tag, b.tag)),
+    };
+    const { restored, failed, failedTags } = repair;
+    return restored.length + failed.length + failedTags.length === 0 ? undefined : repair;
+}
+/** What indexes that stay list, and what manifests that are not understood mention. */
+function neededBy({ inventory, plan }, deleted) {
+    if (deleted.size === 0) {
+        return [];
+    }
+    const needed = new Set();
+    for (const { digest } of plan.keep) {
+        const manifest = inventory.manifests.get(digest);
+        for (const each of manifest === undefined ? [] : listedBy(manifest)) {
+            if (isDigest(each) && deleted.has(each)) {
+                needed.add(each);
+            }
+        }
+    }
+    return [...needed].sort(compare);
+}
+function listedBy(manifest) {
+    switch (manifest.kind) {
+        case 'image':
+            return [];
+        case 'index':
+            return [...manifest.children, ...manifest.others].map(({ digest }) => digest);
+        case 'unknown':
+            return manifest.mentions;
+    }
+}
+/** With all that went with them, as far as the ledger holds it: children, signatures and other referrers. */
+function lostWith(heads, inventory, deleted) {
+    const all = new Set([...heads, ...reach(buildGraph(inventory), heads).keys()]);
+    const taken = new Set(inventory.tags.keys());
+    return [...all].sort(compare).flatMap((digest) => {
+        const record = deleted.get(digest);
+        if (record === undefined) {
+            return [];
+        }
+        const { mediaType, body, tags = [] } = record;
+        // Of ordinary tags the ledger knows all that it ever had.
+        const own = tags.filter((tag) => {
+            const named = parseDigestTag(tag)?.names;
+            return named !== undefined && all.has(named) && !taken.has(tag);
+        });
+        own.forEach((tag) => taken.add(tag));
+        return [{ digest, mediaType, bytes: Buffer.from(body), tags: own }];
+    });
+}
+/** What a run that did not come to its end was about to delete: first what had one of these tags before. */
+function repair_triesFor(broken, deleted, done) {
+    const open = [...deleted].filter(([digest, { status }]) => status === 'leaving' && !done.includes(digest));
+    const had = ([, { tags = [] }]) => tags.some((tag) => broken.includes(tag));
+    return [...open.filter(had), ...open.filter((each) => !had(each))]
+        .map(([digest]) => digest)
+        .slice(0, repair_MOST_TRIES);
+}
+
 ;// CONCATENATED MODULE: ./src/surveys.ts
 /**
  * Surveys every repository of a run with what the ledger remembers of it, and lets the ledger know what was seen.
@@ -64751,10 +65013,17 @@ function allowed(surveys, refusals) {
 
 
 
-async function surveyAll(repositories, { survey, candidates, ledger, records, isApproved, contain, stop }) {
+
+/** Milliseconds. So long a registry may still be at a DELETE whose client has gone (3 s with 3,000 tags, Distribution 3.1.1). */
+const LATE_DELETE = 30_000;
+const LONGEST_RUN = 24 * 60 * 60 * 1000;
+async function surveyAll(repositories, { survey, candidates, ledger, pusher, isApproved, contain, stop }) {
+    const { reader, concurrency, clock, policy } = survey;
+    const repairing = { reader, concurrency, ...(pusher === undefined ? {} : { pusher }) };
     const refusals = new Map();
     const settled = new Map();
     const vanished = [];
+    const repairs = new Map();
     let unread = 0;
     /** By the stop, and not by the registry: what it read would be new to the ledger, and young, for nothing. */
     const isBrokenOff = ({ inventory }) => stop.aborted && inventory.gaps.length > 0;
@@ -64765,7 +65034,17 @@ async function surveyAll(repositories, { survey, candidates, ledger, records, is
         }
         const memory = await ledger?.recall(repository);
         const known = memory && { manifests: memory.manifests, past: pastOf(memory) };
-        const found = await surveyRepository(repository, candidates(repository), survey, known);
+        const read = () => surveyRepository(repository, candidates(repository), survey, known);
+        let found = await read();
+        if (pusher !== undefined && memory !== undefined && isContested(found, memory, policy.now)) {
+            await clock.sleep(LATE_DELETE, stop);
+            found = await read();
+        }
+        const repair = memory && (await repairRepository(found, memory.records, { ...repairing, now: policy.now }));
+        if (repair !== undefined) {
+            repairs.set(repository, repair);
+            found = pusher === undefined ? found : await read();
+        }
         const refusal = isApproved ? undefined : refuseWithoutTags(found);
         if (refusal !== undefined) {
             refusals.set(repository, refusal);
@@ -64774,7 +65053,7 @@ async function surveyAll(repositories, { survey, candidates, ledger, records, is
             // Rights may be lost for a night, and a registry hides that behind a 404: the memory must outlast it.
             vanished.push(repository);
         }
-        else if (records && memory !== undefined && !isBrokenOff(found)) {
+        else if (pusher !== undefined && memory !== undefined && !isBrokenOff(found)) {
             // Before the first delete, so that a run which is killed has forgotten nothing.
             const state = await ledger?.record(memory, observationOf(found));
             if (state !== undefined) {
@@ -64783,17 +65062,28 @@ async function surveyAll(repositories, { survey, candidates, ledger, records, is
         }
         return trimmed(found, memory);
     }
-    const { concurrency } = survey;
     const read = await pMap(repositories, (repository) => contain(repository, look(repository)), {
         concurrency,
     });
     return {
         surveys: read.filter((found) => found !== undefined),
+        repairs,
         refusals,
         settled,
         vanished,
         unread,
     };
+}
+/**
+ * Whether something in use is what another run was about to delete, and that run has not come to its end: it may have
+ * been killed, and the registry still at its last DELETE.
+ */
+function isContested(found, { records }, now) {
+    const leaving = [...records].filter(([digest, { status, condemned = 0 }]) => status === 'leaving' &&
+        condemned > now - LONGEST_RUN &&
+        found.inventory.manifests.has(digest));
+    const { inUse } = leaving.length === 0 ? { inUse: new Set() } : observation_observe(found);
+    return leaving.some(([digest]) => inUse.has(digest));
 }
 function observationOf(found) {
     const observation = observation_observe(found);
@@ -64815,10 +65105,11 @@ function trimmed(found, memory) {
     return { plan, inventory, bodies };
 }
 function pastOf({ records }) {
-    return new Map([...records].map(([digest, { firstSeen, everInUse, status, since, tags = [] }]) => [
-        digest,
-        { firstSeen, everInUse, status, since, ...(tags.length === 0 ? {} : { tags }) },
-    ]));
+    return new Map([...records].map(([digest, { mediaType: _, body: __, revision: ___, ...past }]) => {
+        // What was deleted and is there again is to this run what no run has seen: its push may not be over.
+        const { status, everInUse } = past;
+        return [digest, { ...past, everInUse: everInUse && status !== 'deleted' }];
+    }));
 }
 
 ;// CONCATENATED MODULE: ./src/unmet.ts
@@ -64900,6 +65191,7 @@ async function runStages(settings, { intake, approval, pinned }, { transport, pr
     const { send } = transport;
     const reader = createReader(send, registry, quote);
     const writer = createWriter(send, registry, quote);
+    const pusher = createPusher(send, registry, quote);
     const registryTime = await reader.ping();
     const clocks = compareClocks(startedAt, clock.now(), registryTime);
     const ledger = ledgerRepository === undefined
@@ -64933,6 +65225,7 @@ async function runStages(settings, { intake, approval, pinned }, { transport, pr
         reader: withoutEntries(reader, ledgerRepository),
         concurrency,
         progress,
+        clock,
         policy: {
             gracePeriod,
             danglingReferrers,
@@ -64947,11 +65240,11 @@ async function runStages(settings, { intake, approval, pinned }, { transport, pr
         ...(approval?.repositories.get(repository) ?? []),
     ]);
     progress.begin('Reading tags and manifests');
-    const { surveys, settled, vanished, unread, ...looked } = await surveyAll(chosen, {
+    const { surveys, repairs, settled, vanished, unread, ...looked } = await surveyAll(chosen, {
         survey: options,
         candidates,
         ledger,
-        records: !dryRun,
+        pusher: dryRun ? undefined : pusher,
         isApproved: approval !== undefined,
         contain,
         stop,
@@ -64974,12 +65267,11 @@ async function runStages(settings, { intake, approval, pinned }, { transport, pr
     const sweeping = {
         ...options,
         writer,
-        pusher: createPusher(send, registry, quote),
+        pusher,
         // What was deleted is still confirmed when the run was told to stop: otherwise nobody would know.
         isThere: createPresence(closing(send), registry, quote),
         save: (manifests) => backup.save(manifests.map((each) => ({ ...each, registry: registry.origin, savedAt: clock.now() }))),
         verify,
-        clock,
         stop,
     };
     const sweep = async (found) => {
@@ -64992,7 +65284,9 @@ async function runStages(settings, { intake, approval, pinned }, { transport, pr
             contain: (work) => contain(repository, work),
         });
         const state = settled.get(repository);
-        if (ledger && state !== undefined && outcome.deleted.length + outcome.gone.length > 0) {
+        const { deleted, gone, spared, healed } = outcome;
+        const news = [deleted, gone, spared, healed].some((list) => list.length > 0);
+        if (ledger && state !== undefined && news) {
             await contain(repository, ledger.recordSweep(state, observeSweep(found, outcome)));
         }
         return outcome;
@@ -65008,7 +65302,7 @@ async function runStages(settings, { intake, approval, pinned }, { transport, pr
     if (stop.aborted && unread === 0) {
         failures.push(`the run was told to stop (${String(stop.reason)}) before it was done. Run it again to finish its work`);
     }
-    const repositories = surveys.map((survey) => repositoryRun(survey, { outcomes, refusals, approval }));
+    const repositories = surveys.map((survey) => repositoryRun(survey, { outcomes, refusals, repairs, approval }));
     // Those in which this action failed are missing as well.
     const notRead = chosen.length - surveys.length;
     const news = ledger?.news();
@@ -65060,6 +65354,7 @@ function repositoryRun({ inventory, plan }, by) {
     const { repository } = plan;
     const outcome = by.outcomes.get(repository);
     const refusal = by.refusals.get(repository);
+    const repair = by.repairs.get(repository);
     const approved = by.approval?.repositories.get(repository);
     const isEmpty = inventory.tags.size + inventory.manifests.size + inventory.gaps.length === 0;
     const warnings = [
@@ -65079,6 +65374,7 @@ function repositoryRun({ inventory, plan }, by) {
         plan,
         ...(outcome === undefined ? {} : { outcome }),
         ...(refusal === undefined ? {} : { refusal }),
+        ...(repair === undefined ? {} : { repair }),
         ...(approved === undefined ? {} : { approved }),
         warnings,
     };

@@ -10,6 +10,7 @@ import type { Intake } from './candidates/candidate.js';
 import type { Approval } from './cleanup/approval.js';
 import type { Refusal } from './cleanup/brakes.js';
 import type { Outcome } from './cleanup/outcome.js';
+import type { Repair } from './cleanup/repair.js';
 import type { Progress, Survey, SurveyOptions } from './cleanup/survey.js';
 import { sweepRepository, type SweepOptions } from './cleanup/sweep.js';
 import type { Clock } from './http/clock.js';
@@ -90,6 +91,7 @@ export async function runStages(
   const { send } = transport;
   const reader = createReader(send, registry, quote);
   const writer = createWriter(send, registry, quote);
+  const pusher = createPusher(send, registry, quote);
   const registryTime = await reader.ping();
   const clocks = compareClocks(startedAt, clock.now(), registryTime);
   const ledger =
@@ -144,11 +146,11 @@ export async function runStages(
       ...(approval?.repositories.get(repository) ?? []),
     ]);
   progress.begin('Reading tags and manifests');
-  const { surveys, settled, vanished, unread, ...looked } = await surveyAll(chosen, {
+  const { surveys, repairs, settled, vanished, unread, ...looked } = await surveyAll(chosen, {
     survey: options,
     candidates,
     ledger,
-    records: !dryRun,
+    pusher: dryRun ? undefined : pusher,
     isApproved: approval !== undefined,
     contain,
     stop,
@@ -175,7 +177,7 @@ export async function runStages(
   const sweeping: Omit<SweepOptions, 'contain'> = {
     ...options,
     writer,
-    pusher: createPusher(send, registry, quote),
+    pusher,
     // What was deleted is still confirmed when the run was told to stop: otherwise nobody would know.
     isThere: createPresence(closing(send), registry, quote),
     save: (manifests) =>
@@ -195,7 +197,9 @@ export async function runStages(
       contain: (work) => contain(repository, work),
     });
     const state = settled.get(repository);
-    if (ledger && state !== undefined && outcome.deleted.length + outcome.gone.length > 0) {
+    const { deleted, gone, spared, healed } = outcome;
+    const news = [deleted, gone, spared, healed].some((list) => list.length > 0);
+    if (ledger && state !== undefined && news) {
       await contain(repository, ledger.recordSweep(state, observeSweep(found, outcome)));
     }
     return outcome;
@@ -217,7 +221,7 @@ export async function runStages(
   }
 
   const repositories = surveys.map((survey) =>
-    repositoryRun(survey, { outcomes, refusals, approval }),
+    repositoryRun(survey, { outcomes, refusals, repairs, approval }),
   );
   // Those in which this action failed are missing as well.
   const notRead = chosen.length - surveys.length;
@@ -275,12 +279,14 @@ function repositoryRun(
   by: {
     readonly outcomes: ReadonlyMap<string, Outcome>;
     readonly refusals: ReadonlyMap<string, Refusal>;
+    readonly repairs: ReadonlyMap<string, Repair>;
     readonly approval: Approval | undefined;
   },
 ): RepositoryRun {
   const { repository } = plan;
   const outcome = by.outcomes.get(repository);
   const refusal = by.refusals.get(repository);
+  const repair = by.repairs.get(repository);
   const approved = by.approval?.repositories.get(repository);
   const isEmpty = inventory.tags.size + inventory.manifests.size + inventory.gaps.length === 0;
   const warnings = [
@@ -302,6 +308,7 @@ function repositoryRun(
     plan,
     ...(outcome === undefined ? {} : { outcome }),
     ...(refusal === undefined ? {} : { refusal }),
+    ...(repair === undefined ? {} : { repair }),
     ...(approved === undefined ? {} : { approved }),
     warnings,
   };

@@ -6,13 +6,17 @@ import pMap from 'p-map';
 
 import { hasVanished, inDoubt, refuseWithoutTags, type Refusal } from './cleanup/brakes.js';
 import type { Past } from './cleanup/inventory.js';
+import { repairRepository, type Repair } from './cleanup/repair.js';
 import { surveyRepository, type Survey, type SurveyOptions } from './cleanup/survey.js';
 import type { Ledger, Memory, Settled } from './ledger/ledger.js';
 import { observe, type Observation } from './ledger/observation.js';
 import type { Digest } from './oci/digest.js';
+import type { RegistryPusher } from './registry/pusher.js';
 
 export interface Surveys {
   readonly surveys: readonly Survey[];
+  /** by repository, what earlier runs had deleted and was put back; in a dry-run, what could be */
+  readonly repairs: ReadonlyMap<string, Repair>;
   /** repositories in which nothing may be deleted, because all tags seem to be gone */
   readonly refusals: ReadonlyMap<string, Refusal>;
   /** Repositories of which the ledger knows what is about to be deleted, and nobody relies on older entries. */
@@ -29,8 +33,8 @@ export interface SurveysOptions {
   readonly candidates: (repository: string) => ReadonlySet<Digest>;
   /** absent: switched off */
   readonly ledger: Ledger | undefined;
-  /** whether the ledger is written */
-  readonly records: boolean;
+  /** absent in a dry-run: the ledger is not written, and nothing is put back */
+  readonly pusher: Pick<RegistryPusher, 'pushManifest'> | undefined;
   /** whether somebody has seen and approved what is deleted, also where nothing is tagged any more */
   readonly isApproved: boolean;
   /** turns a fault of our own in one repository into `undefined` */
@@ -38,13 +42,20 @@ export interface SurveysOptions {
   readonly stop: AbortSignal;
 }
 
+/** Milliseconds. So long a registry may still be at a DELETE whose client has gone (3 s with 3,000 tags, Distribution 3.1.1). */
+const LATE_DELETE = 30_000;
+const LONGEST_RUN = 24 * 60 * 60 * 1000;
+
 export async function surveyAll(
   repositories: readonly string[],
-  { survey, candidates, ledger, records, isApproved, contain, stop }: SurveysOptions,
+  { survey, candidates, ledger, pusher, isApproved, contain, stop }: SurveysOptions,
 ): Promise<Surveys> {
+  const { reader, concurrency, clock, policy } = survey;
+  const repairing = { reader, concurrency, ...(pusher === undefined ? {} : { pusher }) };
   const refusals = new Map<string, Refusal>();
   const settled = new Map<string, Settled>();
   const vanished: string[] = [];
+  const repairs = new Map<string, Repair>();
   let unread = 0;
 
   /** By the stop, and not by the registry: what it read would be new to the ledger, and young, for nothing. */
@@ -57,14 +68,25 @@ export async function surveyAll(
     }
     const memory = await ledger?.recall(repository);
     const known = memory && { manifests: memory.manifests, past: pastOf(memory) };
-    const found = await surveyRepository(repository, candidates(repository), survey, known);
+    const read = () => surveyRepository(repository, candidates(repository), survey, known);
+    let found = await read();
+    if (pusher !== undefined && memory !== undefined && isContested(found, memory, policy.now)) {
+      await clock.sleep(LATE_DELETE, stop);
+      found = await read();
+    }
+    const repair =
+      memory && (await repairRepository(found, memory.records, { ...repairing, now: policy.now }));
+    if (repair !== undefined) {
+      repairs.set(repository, repair);
+      found = pusher === undefined ? found : await read();
+    }
     const refusal = isApproved ? undefined : refuseWithoutTags(found);
     if (refusal !== undefined) {
       refusals.set(repository, refusal);
     } else if (hasVanished(found.inventory)) {
       // Rights may be lost for a night, and a registry hides that behind a 404: the memory must outlast it.
       vanished.push(repository);
-    } else if (records && memory !== undefined && !isBrokenOff(found)) {
+    } else if (pusher !== undefined && memory !== undefined && !isBrokenOff(found)) {
       // Before the first delete, so that a run which is killed has forgotten nothing.
       const state = await ledger?.record(memory, observationOf(found));
       if (state !== undefined) {
@@ -74,17 +96,32 @@ export async function surveyAll(
     return trimmed(found, memory);
   }
 
-  const { concurrency } = survey;
   const read = await pMap(repositories, (repository) => contain(repository, look(repository)), {
     concurrency,
   });
   return {
     surveys: read.filter((found) => found !== undefined),
+    repairs,
     refusals,
     settled,
     vanished,
     unread,
   };
+}
+
+/**
+ * Whether something in use is what another run was about to delete, and that run has not come to its end: it may have
+ * been killed, and the registry still at its last DELETE.
+ */
+function isContested(found: Survey, { records }: Memory, now: number): boolean {
+  const leaving = [...records].filter(
+    ([digest, { status, condemned = 0 }]) =>
+      status === 'leaving' &&
+      condemned > now - LONGEST_RUN &&
+      found.inventory.manifests.has(digest),
+  );
+  const { inUse } = leaving.length === 0 ? { inUse: new Set<Digest>() } : observe(found);
+  return leaving.some(([digest]) => inUse.has(digest));
 }
 
 function observationOf(found: Survey): Observation {

@@ -284,9 +284,9 @@ async function aftermath(bench: Bench, left: RegistryState, backup: string): Pro
     expect(next.run.log).not.toContain('::error');
     expect(next.run.exitCode).toBe(0);
     expect(usersIn(next.state)).toEqual(usersIn(undisturbed.state));
-    // What is gone is remembered for a run longer, or not, by which of the two found it so.
+    // What is gone is leaving for a run longer, or not, by which of the two found it so.
     const lasting = (state: RegistryState) =>
-      memoryIn(state).map((entry) => entry.filter((each) => !each.endsWith(' leaving')));
+      memoryIn(state).map((entry) => entry.filter((each) => !/ (leaving|deleted)$/.test(each)));
     expect(lasting(next.state)).toEqual(lasting(undisturbed.state));
   });
   if (savedIn(backup).length === 0) {

@@ -43,6 +43,8 @@ export interface RunOptions {
   readonly keepUntagged?: number;
   /** default: nothing is protected */
   readonly protection?: Protection;
+  /** called when the run waits; no time passes */
+  readonly onSleep?: (milliseconds: number) => Promise<void>;
   /** where the run saves what it deletes, and who gives it removes it; default: one of its own */
   readonly backupDirectory?: string;
 }
@@ -129,7 +131,7 @@ export async function run(options: RunOptions): Promise<Ran> {
       transport,
       stop: new AbortController().signal,
       quote,
-      clock: { now: () => options.now ?? NOW, sleep: async () => undefined },
+      clock: { now: () => options.now ?? NOW, sleep: options.onSleep ?? (async () => undefined) },
       progress: {
         expect: () => undefined,
         done: () => undefined,

@@ -22,7 +22,7 @@ const Artifact = v.object({
 });
 const Entry = v.object({
   repository: v.string(),
-  manifests: v.array(v.object({ digest: v.string() })),
+  manifests: v.array(v.object({ digest: v.string(), status: v.string() })),
 });
 
 /** What users pushed, and the ledger's own, of `repository@digest` names. */
@@ -52,7 +52,7 @@ export interface RawEntry {
   readonly digest: string;
   /** whose memory it is */
   readonly repository: string;
-  /** what it remembers */
+  /** what it remembers, without what was deleted: that is no candidate */
   readonly digests: ReadonlySet<string>;
 }
 
@@ -85,7 +85,8 @@ export async function entriesOf(at: Destination, ledger = LEDGER): Promise<RawEn
     const artifact = v.parse(Artifact, parse(manifest));
     const bytes = gunzipSync(await get(`blobs/${artifact.layers[0].digest}`));
     const { repository, manifests } = v.parse(Entry, parse(bytes));
-    const digests = new Set(manifests.map(({ digest }) => digest));
+    const candidates = manifests.filter(({ status }) => status !== 'deleted');
+    const digests = new Set(candidates.map(({ digest }) => digest));
     entries.push({ tag, digest: digestOf(manifest), repository, digests });
   }
   return entries;

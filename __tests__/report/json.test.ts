@@ -105,6 +105,7 @@ const everything: RepositoryRun = {
     broken: [{ what: 'tag v1', why: 'answered 404' }],
     unverified: true,
   }),
+  repair: { restored: [d('restored')], failed: [], failedTags: [] },
   approved: new Set(['deleted', '0', '17', 'absent', 'hidden'].map(d)),
   warnings: ['odd'],
 };

@@ -65,3 +65,14 @@ it.each([
   const lines = emptied.flatMap((each) => repositoryLines(each, made));
   expect(lines.filter((line) => line.startsWith(start))).toHaveLength(2);
 });
+
+it.each([
+  [false, 'put back'],
+  [true, 'would put back'],
+])('tells what earlier runs had deleted (dry-run: %s)', (dryRun, did) => {
+  const repair = { restored: [d('restored')], failed: [], failedTags: [] };
+  const repository = { inventory: inventory('a'), plan: plan('a'), repair, warnings: [] };
+  expect(repositoryLines(repository, run([repository], { dryRun }))[1]).toBe(
+    `${did} ${d('restored')}: an earlier run deleted it, or was about to`,
+  );
+});

@@ -117,6 +117,31 @@ describe('problems', () => {
     );
   });
 
+  it('tell what earlier runs had deleted: what was put back, and what could not be', () => {
+    const repair = {
+      restored: [d('restored')],
+      failed: [{ digest: d('lost'), why: 'answered 403.' }],
+      failedTags: [{ tag: 'sha256-0.sig', why: 'answered 403.' }],
+    };
+    const damaged = { inventory: inventory('a'), plan: plan('a'), repair, warnings: [] };
+    const after = 'was needed and gone: an earlier run deleted it, or was about to. ';
+    const [lost, tag, restored, ...rest] = problems(run([damaged])).map(sentence);
+    expect(lost).toBe(
+      `a: manifest ${d('lost')} is needed and gone: an earlier run deleted it, or was about to. Push that image again, ` +
+        "since it can't be put back from the ledger: answered 403.",
+    );
+    expect(tag).toMatch(/^a: tag sha256-0\.sig is needed and gone: .*: answered 403\.$/);
+    expect(restored).toBe(
+      `a: ${d('restored').slice(0, 19)} ${after}It was put back from the ledger. Give pushes and this clean-up the ` +
+        'same `concurrency:` group',
+    );
+    expect(rest).toEqual([]);
+    expect(totals(run([damaged])).broken).toBe(2);
+    expect(problems(run([damaged], { dryRun: true })).map(({ what }) => what)).toContain(
+      `${d('restored').slice(0, 19)} ${after}A real run puts it back from the ledger`,
+    );
+  });
+
   it('count what was not tried by its cause', () => {
     expect(problems(run([everyEnd])).map(sentence)).toEqual([
       "a: tag v1 no longer resolves after the clean-up. Do not collect the registry's garbage: push that image again, or run with `restore-from` the backup. What was found: answered 404.",

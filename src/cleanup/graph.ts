@@ -171,20 +171,24 @@ export function buildGraph(
   return { rootTags, digestTags, edges };
 }
 
-/** Of each listed tag whose manifest is unknown to the registry: what it is remembered to have pointed at, and is gone. */
+/**
+ * What tags are remembered to have pointed at and is gone: of ordinary tags, those that are listed without a manifest;
+ * of digest tags, which go with what they point at, all that point at nothing else.
+ */
 function lostTags({
+  tags,
   brokenTags,
   formerTags,
   ghosts,
-}: Pick<Inventory, 'brokenTags' | 'formerTags' | 'ghosts'>): [string, Digest][] {
+}: Pick<Inventory, 'tags' | 'brokenTags' | 'formerTags' | 'ghosts'>): [string, Digest][] {
   const broken = new Set(brokenTags);
-  return broken.size === 0
-    ? []
-    : [...ghosts.keys()].flatMap((digest) =>
-        [...(formerTags.get(digest) ?? [])]
-          .filter((tag) => broken.has(tag))
-          .map((tag): [string, Digest] => [tag, digest]),
-      );
+  const isLost = (tag: string) =>
+    broken.has(tag) || (parseDigestTag(tag) !== undefined && !tags.has(tag));
+  return [...ghosts.keys()].flatMap((digest) =>
+    [...(formerTags.get(digest) ?? [])]
+      .filter(isLost)
+      .map((tag): [string, Digest] => [tag, digest]),
+  );
 }
 
 /** How a manifest was reached: the edge that led to it, and where that edge starts. */

@@ -51,8 +51,8 @@ export function observe({ inventory, plan, bodies }: Survey): Observation {
 }
 
 /**
- * Of a sweep that has come to its end: what it deleted, or found deleted, is absent now; what it left in place is not
- * leaving any more, unless its delete failed and the registry may still carry it out. Nothing else was looked at.
+ * Of a sweep that has come to its end: what it deleted, or found deleted, is absent now; what came into use
+ * meanwhile is not leaving any more. What it could not delete still is: it was old enough. Nothing else was looked at.
  */
 export function observeSweep(
   { inventory }: Pick<Survey, 'inventory'>,
@@ -64,10 +64,7 @@ export function observeSweep(
     manifests: new Map([...inventory.manifests].filter(([digest]) => !absent.has(digest))),
     tags: new Map([...inventory.tags].filter(([, digest]) => !absent.has(digest))),
   };
-  const stays = new Set([
-    ...outcome.healed,
-    ...[...outcome.spared, ...outcome.skipped].map(({ digest }) => digest),
-  ]);
+  const stays = new Set([...outcome.healed, ...outcome.spared.map(({ digest }) => digest)]);
   return {
     standing: new Map([...inventory.manifests].filter(([digest]) => stays.has(digest))),
     tags: new Map(),

@@ -124,7 +124,7 @@ function numbers(counts: Counts): Record<keyof Counts, number> {
 }
 
 function repositoryJson(repository: RepositoryRun, run: Run, freed: number): LazyJson {
-  const { inventory, plan, outcome, warnings } = repository;
+  const { inventory, plan, outcome, repair, warnings } = repository;
   const { dryRun } = run;
   const describe = describer(inventory);
   return {
@@ -160,6 +160,7 @@ function repositoryJson(repository: RepositoryRun, run: Run, freed: number): Laz
     brokenTags: lazily([...inventory.brokenTags].sort(), (tag) => tag),
     absent: lazily([...inventory.absent].sort(), (digest) => digest),
     broken: lazily(outcome?.broken ?? [], ({ what, why }) => ({ what, why })),
+    ...(repair === undefined ? {} : { repaired: lazily(repair.restored, (digest) => digest) }),
     ...(outcome?.unverified === true ? { unverified: true } : {}),
     warnings: lazily(warnings, (warning) => warning),
   };

@@ -11,7 +11,7 @@ import { age, count, duration, size } from './words.js';
 
 /** The first line counts; then a line for each orphan, each manifest of a plan that was left, and each gap. */
 export function repositoryLines(repository: RepositoryRun, run: Run): string[] {
-  const { inventory } = repository;
+  const { inventory, repair } = repository;
   const counts = countRepository(repository, run.dryRun);
   const describe = describer(inventory);
   const orphans = judge(repository, run.dryRun).map(({ orphan, fate }) => {
@@ -28,6 +28,10 @@ export function repositoryLines(repository: RepositoryRun, run: Run): string[] {
   return [
     `${count(counts.tags, 'tag')}, ${count(counts.manifests, 'manifest')} read, ` +
       count(counts.orphansFound, 'orphan'),
+    ...(repair?.restored ?? []).map(
+      (digest) =>
+        `${run.dryRun ? 'would put back' : 'put back'} ${digest}: an earlier run deleted it, or was about to`,
+    ),
     ...orphans,
     ...leftOf(repository).map((left) => `left ${left.digest}: ${whyLeft(left, run)}`),
     ...inventory.brokenTags.map((tag) => `broken before this run: tag ${tag} has no manifest`),

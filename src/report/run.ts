@@ -7,6 +7,7 @@ import type { MaxDeletes, Refusal } from '../cleanup/brakes.js';
 import type { Inventory } from '../cleanup/inventory.js';
 import type { Outcome } from '../cleanup/outcome.js';
 import type { Plan } from '../cleanup/plan.js';
+import type { Repair } from '../cleanup/repair.js';
 import type { LedgerNews } from '../ledger/ledger.js';
 import type { Digest } from '../oci/digest.js';
 
@@ -17,6 +18,8 @@ export interface RepositoryRun {
   readonly outcome?: Outcome;
   /** why nothing is deleted in it; in a dry-run, why a real run would not */
   readonly refusal?: Refusal;
+  /** what earlier runs had deleted and was needed; in a dry-run, only looked at */
+  readonly repair?: Repair;
   /** what the plan that is carried out says of it */
   readonly approved?: ReadonlySet<Digest>;
   /** worth knowing, no failure; safe to print */

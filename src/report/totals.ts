@@ -54,7 +54,7 @@ export interface Totals extends Counts {
 }
 
 export function countRepository(repository: RepositoryRun, dryRun: boolean): Counts {
-  const { inventory, plan, outcome } = repository;
+  const { inventory, plan, outcome, repair } = repository;
   const judged = judge(repository, dryRun);
   const of = (kind: string) => judged.filter(({ fate }) => fate.kind === kind).length;
   const [spared, refused, healed] = [of('spared'), of('refused'), of('healed')];
@@ -69,7 +69,9 @@ export function countRepository(repository: RepositoryRun, dryRun: boolean): Cou
     failed: judged.filter(({ fate }) => isFailed(fate)).length + (dryRun ? 0 : refused),
     refused,
     healed,
-    broken: outcome?.broken.length ?? 0,
+    broken:
+      (outcome?.broken.length ?? 0) +
+      (repair === undefined ? 0 : repair.failed.length + repair.failedTags.length),
     kept: plan.keep.length + spared + healed,
     gaps: inventory.gaps.length,
   };
@@ -154,7 +156,9 @@ export function problems(run: Run): readonly Problem[] {
           `again, or run with \`restore-from\` the backup. What was found: ${why}`,
       })),
     ),
+    ...each(unrepaired),
     ...each(healed),
+    ...each((repository) => repaired(repository, run.dryRun)),
     ...run.failures.map((what) => ({ kind: 'run' as const, what })),
     ...each(unverified),
     ...(run.dryRun ? [] : refusals(run)),
@@ -194,6 +198,36 @@ function healed({ inventory: { repository }, outcome }: RepositoryRun): Problem[
     what:
       `${shortDigest(digest)} was deleted at the moment when a push began to use it, and was put back from its ` +
       'saved bytes. Give pushes and this clean-up the same `concurrency:` group',
+  }));
+}
+
+const BY_EARLIER = 'an earlier run deleted it, or was about to';
+
+function unrepaired({ inventory: { repository }, repair }: RepositoryRun): Problem[] {
+  const { failed = [], failedTags = [] } = repair ?? {};
+  const all = [
+    ...failed.map(({ digest, why }) => ({ what: `manifest ${digest}`, why })),
+    ...failedTags.map(({ tag, why }) => ({ what: `tag ${tag}`, why })),
+  ];
+  return all.map(({ what, why }) => ({
+    kind: 'broken',
+    repository,
+    what: `${what} is needed and gone: ${BY_EARLIER}. Push that image again, since it can't be put back from the ledger: ${why}`,
+  }));
+}
+
+function repaired(
+  { inventory: { repository }, repair }: RepositoryRun,
+  dryRun: boolean,
+): Problem[] {
+  return (repair?.restored ?? []).map((digest) => ({
+    kind: 'healed',
+    repository,
+    what:
+      `${shortDigest(digest)} was needed and gone: ${BY_EARLIER}. ` +
+      (dryRun
+        ? 'A real run puts it back from the ledger'
+        : 'It was put back from the ledger. Give pushes and this clean-up the same `concurrency:` group'),
   }));
 }
 

@@ -1,0 +1,259 @@
+/**
+ * What a run leaves that was killed at its deletes, and what it could not see: pushes that met a DELETE, and indexes
+ * that share a child with what was deleted. On real registries; a relay holds the requests back.
+ */
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+
+import { MANIFEST_ACCEPT } from '../../src/oci/media-types.js';
+import { runAction, type ActionRun } from '../bundle/run-action.js';
+import { run, type Ran, type RunOptions } from '../property/run.js';
+import { silence } from '../property/silence.js';
+import { cosign, digestTag, image, index, type Content } from '../registries/build.js';
+import { describeWith } from '../registries/describe-with.js';
+import type { Action, SeenRequest } from '../registries/memory/script.js';
+import { push, send } from '../registries/push.js';
+import { realRegistries } from '../registries/real-registries.js';
+import type { RealRegistry } from '../registries/real-registry.js';
+import { startRelay, type Relay } from '../registries/relay.js';
+
+silence();
+
+const APP = 'team/app';
+const LEDGER = 'ledger/of-this-test';
+const shared = image('shared');
+const old = index([shared]);
+const current = image('current');
+const other = image('other');
+/** Pushed over the child of `old`: clients do not send again what is there. */
+const late = index([shared, other]);
+const PUT_BACK = 'It was put back from the ledger';
+
+const json = (status: number, body: object): Action => ({
+  kind: 'answer',
+  status,
+  headers: { 'Content-Type': 'application/json' },
+  body: JSON.stringify(body),
+});
+const isDelete =
+  (content: Content) =>
+  ({ method, route }: SeenRequest): boolean =>
+    method === 'DELETE' && route.kind === 'manifest' && route.reference === content.digest;
+
+describe.each(realRegistries)('$name', (kind) => {
+  describeWith(kind.name, kind.found, 'a run that was killed', () => {
+    let registry: RealRegistry;
+    let relay: Relay;
+
+    beforeEach(async () => {
+      registry = await kind.start();
+      relay = await startRelay(registry);
+    });
+
+    afterEach(async () => {
+      await relay.stop();
+      await registry.stop();
+    });
+
+    const isThere = async (reference: string) => {
+      const { status } = await fetch(`${registry.url}/v2/${APP}/manifests/${reference}`, {
+        headers: { accept: MANIFEST_ACCEPT },
+      });
+      return status === 200;
+    };
+
+    const act = (killer?: AbortSignal): Promise<ActionRun> =>
+      runAction(
+        {
+          'registry-url': relay.url,
+          repositories: APP,
+          'ledger-repository': LEDGER,
+          'grace-period': '0',
+          'max-deletes': '100%',
+          ...kind.inputs,
+        },
+        killer === undefined ? {} : { killer },
+      );
+    const clean = (more: Partial<RunOptions> = {}): Promise<Ran> =>
+      run({
+        url: relay.url,
+        repositories: [APP],
+        candidates: new Map(),
+        ledgerRepository: LEDGER,
+        ...more,
+      });
+
+    /** `old` was in use when a run came by, and has lost its tag. */
+    async function moveTag(): Promise<void> {
+      await push(registry, APP, old, 'latest');
+      expect((await clean()).green).toBe(true);
+      await push(registry, APP, current, 'latest');
+    }
+
+    /** The run is killed when it has sent the DELETE of the shared child; the push comes right before that. */
+    async function killAtDelete(isCarriedOut: boolean): Promise<void> {
+      const killer = new AbortController();
+      relay.intercept(async (request) => {
+        if (!isDelete(shared)(request)) {
+          return undefined;
+        }
+        await push(registry, APP, late, 'v2');
+        if (isCarriedOut) {
+          return { kind: 'pass', after: () => killer.abort() };
+        }
+        killer.abort();
+        return { kind: 'hang' };
+      });
+      expect((await act(killer.signal)).exitCode).toBeNull();
+      relay.intercept();
+    }
+
+    it('is followed by one that puts back what a push has begun to use, and is red', async () => {
+      await moveTag();
+      await killAtDelete(true);
+      expect([await isThere('v2'), await isThere(shared.digest)]).toEqual([true, false]);
+
+      const dry = await clean({ dryRun: true });
+      expect(dry.complaints.join('\n')).toContain('A real run puts it back from the ledger');
+      expect(await isThere(shared.digest)).toBe(false);
+
+      const next = await act();
+      expect(next.exitCode).toBe(1);
+      for (const text of [next.log, next.summary, JSON.stringify(next.report)]) {
+        expect(text).toContain(PUT_BACK);
+      }
+      expect(await isThere(shared.digest)).toBe(true);
+      expect((await clean()).complaints).toEqual([]);
+      expect(await isThere(shared.digest)).toBe(true);
+    });
+
+    it('is followed by one that says so if it can not put it back', async () => {
+      await moveTag();
+      await killAtDelete(true);
+      relay.intercept(({ method, route }) =>
+        method === 'PUT' && route.kind === 'manifest' && route.repository === APP
+          ? { kind: 'answer', status: 403 }
+          : undefined,
+      );
+      const { complaints } = await clean();
+      expect(complaints.join('\n')).toMatch(
+        new RegExp(`manifest ${shared.digest} is needed and gone: .* Push that image again`),
+      );
+      relay.intercept();
+      expect((await clean()).complaints.join('\n')).toContain(PUT_BACK);
+      expect(await isThere(shared.digest)).toBe(true);
+    });
+
+    it('may still be carried out: the next one waits for it, and puts back', async () => {
+      await moveTag();
+      await killAtDelete(false);
+      const waits: number[] = [];
+      const next = await clean({
+        onSleep: async (milliseconds) => {
+          waits.push(milliseconds);
+          // Only now the registry comes to it.
+          await fetch(`${registry.url}/v2/${APP}/manifests/${shared.digest}`, { method: 'DELETE' });
+        },
+      });
+      expect(waits).toEqual([30_000]);
+      expect(next.complaints.join('\n')).toContain(PUT_BACK);
+      expect(await isThere(shared.digest)).toBe(true);
+      expect((await clean()).complaints).toEqual([]);
+    });
+
+    it('is waited for once, and never after a run that came to its end', async () => {
+      await moveTag();
+      await killAtDelete(false);
+      const waits: number[] = [];
+      const onSleep = async (milliseconds: number) => {
+        waits.push(milliseconds);
+      };
+      expect((await clean({ onSleep })).green).toBe(true);
+      expect((await clean({ onSleep })).green).toBe(true);
+      expect(waits).toEqual([30_000]);
+      expect(await isThere(shared.digest)).toBe(true);
+    });
+
+    it('leaves a tag without a manifest whole again, when that manifest was about to go', async () => {
+      await push(registry, APP, current, 'latest');
+      await push(registry, APP, old, 'v1');
+      expect((await clean()).green).toBe(true);
+      await push(registry, APP, current, 'v1');
+      const killer = new AbortController();
+      relay.intercept((request) => {
+        if (!isDelete(old)(request)) {
+          return undefined;
+        }
+        return { kind: 'pass', after: () => killer.abort() };
+      });
+      expect((await act(killer.signal)).exitCode).toBeNull();
+      // As if a push of a new tag had met the DELETE: the tag is listed, and resolves with its manifest only.
+      let isListed = true;
+      relay.intercept(({ method, route }) => {
+        if (method === 'PUT' && route.kind === 'manifest' && route.reference === old.digest) {
+          isListed = false;
+          return { kind: 'pass', after: () => push(registry, APP, old, 'v9') };
+        }
+        return isListed && method === 'GET' && route.kind === 'tags' && route.repository === APP
+          ? json(200, { name: APP, tags: ['latest', 'v1', 'v9'] })
+          : undefined;
+      });
+      const next = await clean();
+      expect(next.complaints.join('\n')).toContain(PUT_BACK);
+      expect([await isThere('v9'), await isThere(shared.digest)]).toEqual([true, true]);
+      expect((await clean()).complaints).toEqual([]);
+      expect(await isThere('v9')).toBe(true);
+    });
+  });
+
+  describeWith(kind.name, kind.found, 'an index that no run saw', () => {
+    let registry: RealRegistry;
+
+    beforeEach(async () => {
+      registry = await kind.start();
+    });
+
+    afterEach(async () => {
+      await registry.stop();
+    });
+
+    it('gets back the child that was deleted, with its signature, once something in use needs it', async () => {
+      const clean = () =>
+        run({
+          url: registry.url,
+          repositories: [APP],
+          candidates: new Map(),
+          ledgerRepository: LEDGER,
+        });
+      const signature = cosign('sig', shared);
+      const tag = digestTag(shared.digest, 'sig');
+      await push(registry, APP, old, 'latest');
+      await push(registry, APP, signature, tag);
+      expect((await clean()).green).toBe(true);
+      await push(registry, APP, late);
+      await push(registry, APP, current, 'latest');
+      const swept = await clean();
+      expect(swept.complaints).toEqual([]);
+      expect(swept.run?.repositories[0]?.outcome?.deleted).toContain(shared.digest);
+
+      // A client pushes what has it as a child, and does not look further than that.
+      const { bytes: body, mediaType } = index([late]);
+      const pushed = await send(registry, {
+        method: 'PUT',
+        path: `/v2/${APP}/manifests/v2`,
+        headers: { 'content-type': mediaType },
+        body,
+      });
+      expect(pushed.status).toBe(201);
+      const { complaints, run: repaired } = await clean();
+      expect(complaints.join('\n')).toContain(PUT_BACK);
+      expect(repaired?.repositories[0]?.repair?.restored).toEqual(
+        [shared.digest, signature.digest].sort(),
+      );
+      expect((await clean()).complaints).toEqual([]);
+      const response = await fetch(`${registry.url}/v2/${APP}/manifests/${tag}`, {
+        headers: { accept: MANIFEST_ACCEPT },
+      });
+      expect(response.headers.get('docker-content-digest')).toBe(signature.digest);
+    });
+  });
+});
