@@ -59805,22 +59805,29 @@ function readManifestFile(root, file) {
 
 
 const index_line_VERSION = 1;
+/** A line that is longer than 1 MiB is not read back, and the same image may have had a tag for every build. */
+const MOST_FORMER_TAGS = 1000;
 /** Both of its names have 127 characters at most (RFC 6838, section 4.2). */
 const LONGEST_TYPE = 255;
+const Tags = array(pipe(string(), check(isTag)));
+const Time = pipe(string(), isoTimestamp(), transform((text) => Date.parse(text)), 
+// ISO 8601 knows more forms than JavaScript.
+finite());
 const Line = object({
     version: literal(index_line_VERSION),
     registry: string(),
     repository: pipe(string(), check(isRepository)),
     digest: custom((digest) => typeof digest === 'string' && isDigest(digest)),
     mediaType: pipe(string(), maxLength(LONGEST_TYPE), check((type) => type !== '' && mediaTypeOf(type) === type)),
-    tags: array(pipe(string(), check(isTag))),
-    savedAt: pipe(string(), isoTimestamp(), transform((text) => Date.parse(text)), 
-    // ISO 8601 knows more forms than JavaScript.
-    finite()),
+    tags: Tags,
+    formerTags: exactOptional(Tags),
+    unusedSince: exactOptional(Time),
+    savedAt: Time,
 });
 /** With its line feed. */
 function indexLine(entry) {
     const { registry, repository, digest, mediaType, tags, savedAt, reason } = entry;
+    const { formerTags = [], unusedSince } = entry;
     const line = {
         version: index_line_VERSION,
         registry,
@@ -59828,6 +59835,8 @@ function indexLine(entry) {
         digest,
         mediaType,
         tags,
+        ...(formerTags.length === 0 ? {} : { formerTags: formerTags.slice(0, MOST_FORMER_TAGS) }),
+        ...(unusedSince === undefined ? {} : { unusedSince: new Date(unusedSince).toISOString() }),
         savedAt: new Date(savedAt).toISOString(),
         reason,
     };
@@ -61073,6 +61082,7 @@ function shared(fields) {
 
 /** A push of a tag is sent once, and after each failure the tag is looked at again. */
 const MOST_PUSHES = 3;
+const STANDING = { kind: 'standing' };
 /**
  * @throws nothing of registry and network: what can't be put back is in the answer
  */
@@ -61195,6 +61205,16 @@ async function restoreRepository(repository, lost, { reader, pusher, concurrency
     await pMap([...readable.values()].flatMap((each) => each.tags.map((tag) => ({ tag, each }))), async ({ tag, each }) => {
         tags.set(tag, await attempt(() => putBackTag(tag, each)));
     }, { concurrency });
+    await pMap(
+    // Of a manifest that was there all the time, people have taken them away.
+    [...readable.values()]
+        .filter(({ manifest }) => results.get(manifest.digest)?.kind === 'restored')
+        .flatMap((each) => each.formerTags.map((tag) => ({ tag, each }))), async ({ tag, each }) => {
+        // Nobody misses one that has moved on.
+        const look = async () => (await reader.manifest(repository, tag)).kind === 'absent';
+        const set = async () => ((await look()) ? putBackTag(tag, each) : STANDING);
+        tags.set(tag, await attempt(set));
+    }, { concurrency });
     return {
         repository,
         restored: restore_keysOf(results, 'restored'),
@@ -61214,12 +61234,12 @@ function onceOnly() {
     };
 }
 /** @returns why it can't be used, if so */
-function read({ digest, mediaType, bytes, tags }) {
+function read({ digest, mediaType, bytes, tags, formerTags = [] }) {
     if (bytes === undefined) {
         return 'its saved bytes are missing, or have another digest';
     }
     try {
-        return { manifest: parseManifest(bytes, mediaType, digest), bytes, tags };
+        return { manifest: parseManifest(bytes, mediaType, digest), bytes, tags, formerTags };
     }
     catch (error) {
         if (error instanceof ManifestError) {
@@ -61494,7 +61514,10 @@ async function heal({ inventory, tried, back, lost }, options) {
             return proof();
         }
         const needed = new Set([...ours, ...reach(graph, ours).keys()]);
-        const { restored, standing, failed, failedTags } = await restoreRepository(inventory.repository, lost.filter(({ digest }) => needed.has(digest) && left.has(digest)), { ...options, absent: inventory.absent });
+        const { restored, standing, failed, failedTags } = await restoreRepository(inventory.repository, lost
+            .filter(({ digest }) => needed.has(digest) && left.has(digest))
+            // What they pointed at once, people have moved or removed since.
+            .map((each) => ({ ...each, formerTags: [] })), { ...options, absent: inventory.absent });
         restored.forEach((digest) => healed.add(digest));
         for (const digest of [...restored, ...standing]) {
             left.delete(digest);
@@ -61554,15 +61577,24 @@ function inSight(candidates, { orphans }, results) {
 }
 /** All that a plan may delete, with the tags that it has by now. */
 function condemnedOf({ inventory, plan, bodies }) {
-    const tags = tagsIn(inventory);
-    return plan.orphans.map(({ digest, reason }) => ({
-        repository: plan.repository,
-        digest,
-        mediaType: inventory.manifests.get(digest)?.mediaType ?? '',
-        tags: tags.get(digest) ?? [],
-        reason,
-        bytes: Buffer.from(bodies.get(digest) ?? ''),
-    }));
+    const tagsOf = tagsIn(inventory);
+    return plan.orphans.map(({ digest, reason }) => {
+        const tags = tagsOf.get(digest) ?? [];
+        const formerTags = [...(inventory.formerTags.get(digest) ?? [])]
+            .filter((tag) => !tags.includes(tag))
+            .sort(compare);
+        const past = inventory.past.get(digest);
+        return {
+            repository: plan.repository,
+            digest,
+            mediaType: inventory.manifests.get(digest)?.mediaType ?? '',
+            tags,
+            ...(formerTags.length === 0 ? {} : { formerTags }),
+            ...(past?.everInUse === true ? { unusedSince: past.since } : {}),
+            reason,
+            bytes: Buffer.from(bodies.get(digest) ?? ''),
+        };
+    });
 }
 /** What is left of an inventory after these deletes. */
 function without(inventory, results) {
@@ -63083,7 +63115,7 @@ class EntryError extends Error {
 const entry_MOST_BYTES = 400 * 1024 * 1024;
 /** Of one record: a manifest has up to 4 MiB, and JSON writes a byte of it as up to six. */
 const RECORD_BYTES = 25 * 1024 * 1024;
-const Time = pipe(string(), isoTimestamp(), transform((text) => Date.parse(text)), safeInteger());
+const entry_Time = pipe(string(), isoTimestamp(), transform((text) => Date.parse(text)), safeInteger());
 const Count = pipe(number(), safeInteger(), minValue(0));
 const Stored = object({
     repository: string(),
@@ -63092,12 +63124,12 @@ const Stored = object({
         digest: pipe(string(), check(isDigest)),
         mediaType: string(),
         body: string(),
-        firstSeen: Time,
+        firstSeen: entry_Time,
         everInUse: dist_boolean(),
         status: picklist(['in-use', 'unused', 'leaving', 'deleted']),
-        since: Time,
+        since: entry_Time,
         tags: exactOptional(array(pipe(string(), check(isTag)))),
-        condemned: exactOptional(Time),
+        condemned: exactOptional(entry_Time),
         revision: Count,
     })),
 });
@@ -65490,11 +65522,17 @@ async function readBackup(directory, registry) {
         },
     };
 }
+function isStronger(one, other) {
+    const since = ({ entry }) => entry.unusedSince ?? 0;
+    return ((Number(other.isFormer) - Number(one.isFormer) ||
+        one.entry.savedAt - other.entry.savedAt ||
+        since(one) - since(other)) >= 0);
+}
 /** Holds each text once: the same repositories and types stand in a great many lines. */
 class Findings {
     #registry;
     #entries = new Map();
-    #latest = new Map();
+    #claims = new Map();
     #texts = new Map();
     #cutOff = 0;
     #unknown = 0;
@@ -65516,22 +65554,30 @@ class Findings {
             this.#addEntry(line.entry);
         }
     }
-    #addEntry({ digest, savedAt, ...texts }) {
+    #addEntry({ digest, savedAt, unusedSince, formerTags = [], ...texts }) {
         const repository = this.#once(texts.repository);
         const mediaType = this.#once(texts.mediaType);
-        const entry = { registry: this.#registry, repository, digest, mediaType, tags: [], savedAt };
+        const since = unusedSince === undefined ? {} : { unusedSince };
+        const entry = {
+            ...{ registry: this.#registry, repository, digest, mediaType, tags: [], savedAt },
+            ...since,
+        };
         const key = `${repository}@${digest}`;
         const tags = this.#entries.get(key)?.tags ?? new Set();
         this.#entries.set(key, { entry, tags });
-        for (const tag of texts.tags) {
+        const all = [
+            ...texts.tags.map((tag) => ({ tag, isFormer: false })),
+            ...formerTags.map((tag) => ({ tag, isFormer: true })),
+        ];
+        for (const { tag, isFormer } of all) {
             tags.add(tag);
             const name = `${repository}:${tag}`;
-            const before = this.#latest.get(name);
-            if (before === undefined || before.savedAt <= savedAt) {
-                this.#latest.set(name, entry);
+            const before = this.#claims.get(name);
+            if (before === undefined || isStronger({ entry, isFormer }, before)) {
+                this.#claims.set(name, { entry, isFormer });
             }
         }
-        if (this.#entries.size > MOST_MANIFESTS || this.#latest.size > read_MOST_TAGS) {
+        if (this.#entries.size > MOST_MANIFESTS || this.#claims.size > read_MOST_TAGS) {
             throw new BackupError(`the backup is too large to restore from: its ${INDEX} names more than ${MOST_MANIFESTS.toLocaleString('en')} ` +
                 'manifests or tags of this registry. Take the backup as the run left it, or a part of the lines at a time');
         }
@@ -65542,9 +65588,22 @@ class Findings {
         return known;
     }
     result() {
-        const own = ({ entry: { repository, digest }, tags }) => [...tags].filter((tag) => this.#latest.get(`${repository}:${tag}`)?.digest === digest).sort();
+        const own = ({ entry: { repository, digest }, tags }, isFormer) => [...tags]
+            .filter((tag) => {
+            const claim = this.#claims.get(`${repository}:${tag}`);
+            return claim?.entry.digest === digest && claim.isFormer === isFormer;
+        })
+            .sort();
+        const whole = (one) => {
+            const formerTags = own(one, true);
+            return {
+                ...one.entry,
+                tags: own(one, false),
+                ...(formerTags.length === 0 ? {} : { formerTags }),
+            };
+        };
         return {
-            entries: [...this.#entries.values()].map((one) => ({ ...one.entry, tags: own(one) })),
+            entries: [...this.#entries.values()].map(whole),
             cutOffLines: this.#cutOff,
             unknownLines: this.#unknown,
             elsewhere: this.#elsewhere,

@@ -47,6 +47,46 @@ function save({ digest, mediaType, bytes }: Content, more: Partial<SavedManifest
 
 const read = () => readBackup(directory, REGISTRY);
 
+describe('a tag that several manifests had', () => {
+  const [older, newer] = [first, second];
+  const tagsOf = async () =>
+    new Map(
+      (await read()).entries.map(({ digest, tags, formerTags }) => [digest, [tags, formerTags]]),
+    );
+
+  it.each<[string, Partial<SavedManifest>, Partial<SavedManifest>]>([
+    ['was in use last', { unusedSince: 1 }, { unusedSince: 2 }],
+    ['was in use at all, as far as anybody knows', {}, { unusedSince: 2 }],
+    ['was saved last', { unusedSince: 2 }, { savedAt: NOW + 1 }],
+  ])('is a former tag of the one that %s', async (_, less, more) => {
+    await save(newer, { formerTags: ['v1'], ...more });
+    await save(older, { formerTags: ['v0', 'v1'], ...less });
+    expect(await tagsOf()).toEqual(
+      new Map([
+        [older.digest, [[], ['v0']]],
+        [newer.digest, [[], ['v1']]],
+      ]),
+    );
+  });
+
+  it('is that of the one that had it when it was saved', async () => {
+    await save(older, { tags: ['v1'] });
+    await save(newer, { formerTags: ['v1'], savedAt: NOW + 1, unusedSince: NOW });
+    expect(await tagsOf()).toEqual(
+      new Map([
+        [older.digest, [['v1'], undefined]],
+        [newer.digest, [[], undefined]],
+      ]),
+    );
+  });
+
+  it('is one of a thousand that a line has at most', async () => {
+    const formerTags = Array.from({ length: 1500 }, (_, n) => `v${String(n).padStart(4, '0')}`);
+    await save(first, { formerTags });
+    expect((await read()).entries[0]?.formerTags).toEqual(formerTags.slice(0, 1000));
+  });
+});
+
 describe('a backup', () => {
   it('is read as it was saved', async () => {
     await save(first, { tags: ['v1'] });

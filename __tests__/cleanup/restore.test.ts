@@ -193,6 +193,28 @@ describe('a tag', () => {
     expect(pushes(scene)).toEqual([child.digest, 'v2']);
   });
 
+  it('that pointed at it once is set again if it points at nothing', async () => {
+    const scene = await robbed(child, inner, sibling);
+    scene.put(sibling, 'v2');
+    const lost = [saved(child), { ...saved(inner), formerTags: ['v1', 'v2'] }];
+    const { restored, tags, failedTags } = await restore(scene, lost);
+    expect([restored, tags, failedTags]).toEqual([digests([child, inner]).sort(), ['v1'], []]);
+    expect(scene.app.tags).toEqual(
+      new Map([
+        ['v1', inner.digest],
+        ['v2', sibling.digest],
+      ]),
+    );
+  });
+
+  it('that pointed once at what was there all the time stays away', async () => {
+    const scene = await robbed(child);
+    scene.put(child);
+    const { tags } = await restore(scene, [{ ...saved(child), formerTags: ['v1'] }]);
+    expect(tags).toEqual([]);
+    expect(scene.app.tags.size).toBe(0);
+  });
+
   it('that the registry left behind names its manifest again', async () => {
     const scene = await robbed(child);
     setTag(scene.app, 'v1', child.digest);

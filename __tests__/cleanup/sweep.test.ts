@@ -14,7 +14,7 @@ import { cosign, digestTag, image, index, referrer, type Content } from '../regi
 import type { Action, Interceptor } from '../registries/memory/script.js';
 import { setTag } from '../registries/memory/state.js';
 import { errorAnswer, jsonAnswer, stopClients, tally, when } from '../registry/client.js';
-import { NOW, YOUNG } from './inventories.js';
+import { DAY, NOW, YOUNG } from './inventories.js';
 import {
   APP,
   childGone,
@@ -1687,6 +1687,25 @@ describe('the backup', () => {
         reason: expect.objectContaining({ kind: 'digest-tag', of: old.digest }),
         bytes: sig.bytes,
       },
+    ]);
+  });
+
+  it('is told the tags that once pointed at each, and since when nothing uses it', async () => {
+    const scene = await startScene();
+    scene.put(current, 'v1');
+    const tag = digestTag(old.digest, 'sig');
+    scene.put(old);
+    scene.put(cosign('sig', old), tag);
+    const known = remembered([old, cosign('sig', old)], { tags: ['v1', tag] });
+    const saved: unknown[] = [];
+    const save: Looking['save'] = async (manifests) => {
+      saved.push(...manifests);
+    };
+    const survey = await scene.look([], { known });
+    await sweepRepository(survey, [], scene.options({ save }));
+    expect(saved).toMatchObject([
+      { tags: [], formerTags: [tag, 'v1'], unusedSince: NOW - 30 * DAY },
+      { tags: [tag], formerTags: ['v1'], unusedSince: NOW - 30 * DAY },
     ]);
   });
 

@@ -14,6 +14,10 @@ export interface BackupEntry {
   readonly mediaType: string;
   /** that pointed at it, sorted */
   readonly tags: readonly string[];
+  /** that pointed at it once, as far as anybody knows, and no longer did; sorted; absent where there were none */
+  readonly formerTags?: readonly string[];
+  /** epoch milliseconds: since when nothing used it, as far as the ledger knows */
+  readonly unusedSince?: number;
   /** epoch milliseconds */
   readonly savedAt: number;
   readonly reason: DeleteReason;
@@ -30,9 +34,19 @@ export type ReadLine =
   | { readonly kind: 'unknown' };
 
 const VERSION = 1;
+/** A line that is longer than 1 MiB is not read back, and the same image may have had a tag for every build. */
+const MOST_FORMER_TAGS = 1000;
 /** Both of its names have 127 characters at most (RFC 6838, section 4.2). */
 const LONGEST_TYPE = 255;
 
+const Tags = v.array(v.pipe(v.string(), v.check(isTag)));
+const Time = v.pipe(
+  v.string(),
+  v.isoTimestamp(),
+  v.transform((text) => Date.parse(text)),
+  // ISO 8601 knows more forms than JavaScript.
+  v.finite(),
+);
 const Line = v.object({
   version: v.literal(VERSION),
   registry: v.string(),
@@ -43,19 +57,16 @@ const Line = v.object({
     v.maxLength(LONGEST_TYPE),
     v.check((type) => type !== '' && mediaTypeOf(type) === type),
   ),
-  tags: v.array(v.pipe(v.string(), v.check(isTag))),
-  savedAt: v.pipe(
-    v.string(),
-    v.isoTimestamp(),
-    v.transform((text) => Date.parse(text)),
-    // ISO 8601 knows more forms than JavaScript.
-    v.finite(),
-  ),
+  tags: Tags,
+  formerTags: v.exactOptional(Tags),
+  unusedSince: v.exactOptional(Time),
+  savedAt: Time,
 });
 
 /** With its line feed. */
 export function indexLine(entry: BackupEntry): string {
   const { registry, repository, digest, mediaType, tags, savedAt, reason } = entry;
+  const { formerTags = [], unusedSince } = entry;
   const line = {
     version: VERSION,
     registry,
@@ -63,6 +74,8 @@ export function indexLine(entry: BackupEntry): string {
     digest,
     mediaType,
     tags,
+    ...(formerTags.length === 0 ? {} : { formerTags: formerTags.slice(0, MOST_FORMER_TAGS) }),
+    ...(unusedSince === undefined ? {} : { unusedSince: new Date(unusedSince).toISOString() }),
     savedAt: new Date(savedAt).toISOString(),
     reason,
   };

@@ -21,7 +21,8 @@ const MOST_TAGS = MOST_MANIFESTS;
 export interface ReadBackup {
   /**
    * Of this registry, each manifest of a repository once, with all tags that it ever had, but for those that
-   * another one was saved with later: no two have the same tag.
+   * another one was saved with later: no two have the same tag. The same of former tags, which are nobody's
+   * `tags`: of several that had one, the manifest that was in use last has it.
    */
   readonly entries: readonly ReadEntry[];
   /** lines that are no JSON: a run that was killed leaves half a line, and deleted nothing of it */
@@ -86,11 +87,26 @@ interface Found {
   readonly tags: Set<string>;
 }
 
+/** Who has a tag: whoever had it when saved, and of several the last. */
+interface Claim {
+  readonly entry: ReadEntry;
+  readonly isFormer: boolean;
+}
+
+function isStronger(one: Claim, other: Claim): boolean {
+  const since = ({ entry }: Claim) => entry.unusedSince ?? 0;
+  return (
+    (Number(other.isFormer) - Number(one.isFormer) ||
+      one.entry.savedAt - other.entry.savedAt ||
+      since(one) - since(other)) >= 0
+  );
+}
+
 /** Holds each text once: the same repositories and types stand in a great many lines. */
 class Findings {
   readonly #registry: string;
   readonly #entries = new Map<string, Found>();
-  readonly #latest = new Map<string, ReadEntry>();
+  readonly #claims = new Map<string, Claim>();
   readonly #texts = new Map<string, string>();
   #cutOff = 0;
   #unknown = 0;
@@ -113,22 +129,30 @@ class Findings {
     }
   }
 
-  #addEntry({ digest, savedAt, ...texts }: ReadEntry): void {
+  #addEntry({ digest, savedAt, unusedSince, formerTags = [], ...texts }: ReadEntry): void {
     const repository = this.#once(texts.repository);
     const mediaType = this.#once(texts.mediaType);
-    const entry = { registry: this.#registry, repository, digest, mediaType, tags: [], savedAt };
+    const since = unusedSince === undefined ? {} : { unusedSince };
+    const entry = {
+      ...{ registry: this.#registry, repository, digest, mediaType, tags: [], savedAt },
+      ...since,
+    };
     const key = `${repository}@${digest}`;
     const tags = this.#entries.get(key)?.tags ?? new Set<string>();
     this.#entries.set(key, { entry, tags });
-    for (const tag of texts.tags) {
+    const all = [
+      ...texts.tags.map((tag) => ({ tag, isFormer: false })),
+      ...formerTags.map((tag) => ({ tag, isFormer: true })),
+    ];
+    for (const { tag, isFormer } of all) {
       tags.add(tag);
       const name = `${repository}:${tag}`;
-      const before = this.#latest.get(name);
-      if (before === undefined || before.savedAt <= savedAt) {
-        this.#latest.set(name, entry);
+      const before = this.#claims.get(name);
+      if (before === undefined || isStronger({ entry, isFormer }, before)) {
+        this.#claims.set(name, { entry, isFormer });
       }
     }
-    if (this.#entries.size > MOST_MANIFESTS || this.#latest.size > MOST_TAGS) {
+    if (this.#entries.size > MOST_MANIFESTS || this.#claims.size > MOST_TAGS) {
       throw new BackupError(
         `the backup is too large to restore from: its ${INDEX} names more than ${MOST_MANIFESTS.toLocaleString('en')} ` +
           'manifests or tags of this registry. Take the backup as the run left it, or a part of the lines at a time',
@@ -143,10 +167,23 @@ class Findings {
   }
 
   result(): Omit<ReadBackup, 'bytesOf' | 'refused'> {
-    const own = ({ entry: { repository, digest }, tags }: Found) =>
-      [...tags].filter((tag) => this.#latest.get(`${repository}:${tag}`)?.digest === digest).sort();
+    const own = ({ entry: { repository, digest }, tags }: Found, isFormer: boolean) =>
+      [...tags]
+        .filter((tag) => {
+          const claim = this.#claims.get(`${repository}:${tag}`);
+          return claim?.entry.digest === digest && claim.isFormer === isFormer;
+        })
+        .sort();
+    const whole = (one: Found): ReadEntry => {
+      const formerTags = own(one, true);
+      return {
+        ...one.entry,
+        tags: own(one, false),
+        ...(formerTags.length === 0 ? {} : { formerTags }),
+      };
+    };
     return {
-      entries: [...this.#entries.values()].map((one) => ({ ...one.entry, tags: own(one) })),
+      entries: [...this.#entries.values()].map(whole),
       cutOffLines: this.#cutOff,
       unknownLines: this.#unknown,
       elsewhere: this.#elsewhere,

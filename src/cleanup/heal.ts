@@ -60,7 +60,10 @@ export async function heal(
     const needed = new Set([...ours, ...reach(graph, ours).keys()]);
     const { restored, standing, failed, failedTags } = await restoreRepository(
       inventory.repository,
-      lost.filter(({ digest }) => needed.has(digest) && left.has(digest)),
+      lost
+        .filter(({ digest }) => needed.has(digest) && left.has(digest))
+        // What they pointed at once, people have moved or removed since.
+        .map((each) => ({ ...each, formerTags: [] })),
       { ...options, absent: inventory.absent },
     );
     restored.forEach((digest) => healed.add(digest));

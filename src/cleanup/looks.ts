@@ -44,15 +44,24 @@ export function inSight(
 
 /** All that a plan may delete, with the tags that it has by now. */
 export function condemnedOf({ inventory, plan, bodies }: Survey): Condemned[] {
-  const tags = tagsIn(inventory);
-  return plan.orphans.map(({ digest, reason }) => ({
-    repository: plan.repository,
-    digest,
-    mediaType: inventory.manifests.get(digest)?.mediaType ?? '',
-    tags: tags.get(digest) ?? [],
-    reason,
-    bytes: Buffer.from(bodies.get(digest) ?? ''),
-  }));
+  const tagsOf = tagsIn(inventory);
+  return plan.orphans.map(({ digest, reason }) => {
+    const tags = tagsOf.get(digest) ?? [];
+    const formerTags = [...(inventory.formerTags.get(digest) ?? [])]
+      .filter((tag) => !tags.includes(tag))
+      .sort(compare);
+    const past = inventory.past.get(digest);
+    return {
+      repository: plan.repository,
+      digest,
+      mediaType: inventory.manifests.get(digest)?.mediaType ?? '',
+      tags,
+      ...(formerTags.length === 0 ? {} : { formerTags }),
+      ...(past?.everInUse === true ? { unusedSince: past.since } : {}),
+      reason,
+      bytes: Buffer.from(bodies.get(digest) ?? ''),
+    };
+  });
 }
 
 /** What is left of an inventory after these deletes. */

@@ -25,6 +25,8 @@ export interface Lost {
   readonly bytes: Buffer | undefined;
   /** that are to point at it again; of all that is lost, no two name the same */
   readonly tags: readonly string[];
+  /** that are to point at it again if they point at nothing by now */
+  readonly formerTags?: readonly string[];
 }
 
 export interface RestoreOptions {
@@ -56,10 +58,13 @@ interface Readable {
   readonly manifest: Manifest;
   readonly bytes: Buffer;
   readonly tags: readonly string[];
+  readonly formerTags: readonly string[];
 }
 
 type Result =
   { readonly kind: 'restored' | 'standing' } | { readonly kind: 'failed'; readonly why: string };
+
+const STANDING: Result = { kind: 'standing' };
 
 /**
  * @throws nothing of registry and network: what can't be put back is in the answer
@@ -227,6 +232,19 @@ export async function restoreRepository(
     },
     { concurrency },
   );
+  await pMap(
+    // Of a manifest that was there all the time, people have taken them away.
+    [...readable.values()]
+      .filter(({ manifest }) => results.get(manifest.digest)?.kind === 'restored')
+      .flatMap((each) => each.formerTags.map((tag) => ({ tag, each }))),
+    async ({ tag, each }) => {
+      // Nobody misses one that has moved on.
+      const look = async () => (await reader.manifest(repository, tag)).kind === 'absent';
+      const set = async () => ((await look()) ? putBackTag(tag, each) : STANDING);
+      tags.set(tag, await attempt(set));
+    },
+    { concurrency },
+  );
 
   return {
     repository,
@@ -249,12 +267,12 @@ function onceOnly(): () => boolean {
 }
 
 /** @returns why it can't be used, if so */
-function read({ digest, mediaType, bytes, tags }: Lost): Readable | string {
+function read({ digest, mediaType, bytes, tags, formerTags = [] }: Lost): Readable | string {
   if (bytes === undefined) {
     return 'its saved bytes are missing, or have another digest';
   }
   try {
-    return { manifest: parseManifest(bytes, mediaType, digest), bytes, tags };
+    return { manifest: parseManifest(bytes, mediaType, digest), bytes, tags, formerTags };
   } catch (error) {
     if (error instanceof ManifestError) {
       return `its saved bytes are no manifest: ${error.message}`;

@@ -1,0 +1,82 @@
+/**
+ * A tag that is lost, or only seems to have moved on, and what it pointed at is deleted because of that: the backup knows
+ * the tag, and a restore brings it back, if it points at nothing by then. On real registries.
+ */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+
+import { afterEach, beforeEach, expect, it } from '@jest/globals';
+
+import { MANIFEST_ACCEPT } from '../../src/oci/media-types.js';
+import { runAction, type ActionRun } from '../bundle/run-action.js';
+import { silence } from '../property/silence.js';
+import { image, index } from '../registries/build.js';
+import { describeWith } from '../registries/describe-with.js';
+import { push } from '../registries/push.js';
+import { realRegistries } from '../registries/real-registries.js';
+import type { RealRegistry } from '../registries/real-registry.js';
+
+silence();
+
+const APP = 'team/app';
+const whole = index([image('amd64'), image('arm64')]);
+const part = image('somewhere else');
+const anchor = image('anchor');
+
+for (const kind of realRegistries) {
+  describeWith(kind.name, kind.found, `the tag of what was deleted on ${kind.name}`, () => {
+    let registry: RealRegistry;
+    let backup: string;
+
+    beforeEach(async () => {
+      registry = await kind.start();
+      backup = mkdtempSync(path.join(tmpdir(), 'former-tags-'));
+      await push(registry, APP, anchor, 'anchor');
+      await push(registry, APP, whole, 'latest');
+      expect((await act()).exitCode).toBe(0);
+      await push(registry, APP, part, 'latest');
+      const swept = await act({ 'backup-dir': backup });
+      expect(swept.outputs).toMatchObject({ 'deleted-count': '3', 'failed-count': '0' });
+    });
+
+    afterEach(async () => {
+      await registry.stop();
+      rmSync(backup, { recursive: true });
+    });
+
+    const act = (more: Readonly<Record<string, string>> = {}): Promise<ActionRun> =>
+      runAction({
+        'registry-url': registry.url,
+        repositories: APP,
+        'grace-period': '0',
+        'max-deletes': '100%',
+        ...kind.inputs,
+        ...more,
+      });
+    const restore = () =>
+      runAction({ 'registry-url': registry.url, 'restore-from': backup, ...kind.inputs });
+    const latest = async () => {
+      const { headers } = await fetch(`${registry.url}/v2/${APP}/manifests/latest`, {
+        headers: { accept: MANIFEST_ACCEPT },
+      });
+      return headers.get('docker-content-digest');
+    };
+
+    it('comes back with it where it points at nothing by now', async () => {
+      await fetch(`${registry.url}/v2/${APP}/manifests/${part.digest}`, { method: 'DELETE' });
+      expect(await latest()).toBeNull();
+      const back = await restore();
+      expect(back.log).not.toContain('::error');
+      expect(back.exitCode).toBe(0);
+      expect(back.log).toContain('tag latest points at its manifest again');
+      expect(await latest()).toBe(whole.digest);
+    });
+
+    it('stays where it points by now, and that is no failure', async () => {
+      const back = await restore();
+      expect(back.exitCode).toBe(0);
+      expect(await latest()).toBe(part.digest);
+    });
+  });
+}
