@@ -257,6 +257,10 @@ export async function runStages(
   };
 }
 
+const UNTYPED =
+  'the registry sends manifests without a Content-Type that says what they are, so that was read from the ' +
+  'manifests themselves. Does a proxy change or drop the header?';
+
 function repositoryRun(
   { inventory, plan }: Survey,
   by: {
@@ -270,9 +274,12 @@ function repositoryRun(
   const refusal = by.refusals.get(repository);
   const approved = by.approval?.repositories.get(repository);
   const isEmpty = inventory.tags.size + inventory.manifests.size + inventory.gaps.length === 0;
-  const warnings = isEmpty
-    ? ['it has no tags, and none of the digests named for it exists. Is its name right?']
-    : [];
+  const warnings = [
+    ...(isEmpty
+      ? ['it has no tags, and none of the digests named for it exists. Is its name right?']
+      : []),
+    ...(inventory.isUntyped ? [UNTYPED] : []),
+  ];
   return {
     inventory,
     plan,

@@ -43,4 +43,6 @@ export interface Inventory {
   /** of manifests that the ledger remembers, whether or not they are still there */
   readonly past: ReadonlyMap<Digest, Past>;
   readonly gaps: readonly Gap[];
+  /** when the registry did not tell of some manifest what it is: its own bytes did, or it is unknown */
+  readonly isUntyped?: true;
 }

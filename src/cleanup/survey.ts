@@ -95,6 +95,7 @@ class Reading {
   /** known manifests that something names, taken to be there without asking */
   readonly #presumed = new Set<Digest>();
   readonly bodies = new Map<Digest, string>();
+  #isUntyped = false;
   readonly #share = createSharing();
   /** until an answer says otherwise: to this look at this repository alone */
   #hasReferrersApi = true;
@@ -119,6 +120,7 @@ class Reading {
       facts: new Map(this.#facts),
       past: this.#known.past,
       gaps: this.#attempts.gaps(),
+      ...(this.#isUntyped ? { isUntyped: true } : {}),
     };
   }
 
@@ -165,6 +167,7 @@ class Reading {
     if (answer.kind === 'absent') {
       return undefined;
     }
+    this.#isUntyped ||= answer.isUntyped === true;
     this.bodies.set(answer.manifest.digest, answer.body);
     return answer.manifest;
   }
