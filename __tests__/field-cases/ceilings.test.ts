@@ -38,8 +38,11 @@ const manifestsOf = (repository: string) =>
 const everything = new Set([orphan, kept].map(({ digest }) => digest));
 const cleaned = new Set([kept.digest]);
 
-/** @returns also how much memory the process had at most, in kilobytes */
-async function clean(): Promise<ActionRun & { readonly memory: number }> {
+/**
+ * @param heap megabytes of which the engine may not hold more; it collects late where it has more
+ * @returns also how much memory the process had at most, in kilobytes
+ */
+async function clean(heap = 4096): Promise<ActionRun & { readonly memory: number }> {
   const tell =
     "import{writeSync}from'fs';process.on('exit',()=>writeSync(2,`\\nmost=${process.resourceUsage().maxRSS}\\n`))";
   const run = await runAction(
@@ -48,7 +51,13 @@ async function clean(): Promise<ActionRun & { readonly memory: number }> {
       'ledger-repository': LEDGER,
       digests: `team/broken@${orphan.digest}\nteam/fine@${orphan.digest}`,
     },
-    { nodeArguments: ['--import', `data:text/javascript,${encodeURIComponent(tell)}`] },
+    {
+      nodeArguments: [
+        `--max-old-space-size=${String(heap)}`,
+        '--import',
+        `data:text/javascript,${encodeURIComponent(tell)}`,
+      ],
+    },
   );
   return { ...run, memory: Number(/^most=(\d+)$/m.exec(run.log)?.[1]) };
 }
@@ -120,6 +129,60 @@ describe('a manifest', () => {
       expect(run.log).toContain('which no tool makes');
       expect(run.exitCode).toBe(1);
       expect(manifestsOf('team/broken')).toEqual(everything);
+      expect(manifestsOf('team/fine')).toEqual(cleaned);
+      expect(run.memory).toBeLessThan(MOST_KILOBYTES);
+    },
+    60_000,
+  );
+});
+
+describe('twenty manifests right below the ceilings', () => {
+  const digest = (n: number) => digestOf(Buffer.from(String(n))).slice(0, -4);
+  const layers = Array.from(
+    { length: 19_900 },
+    (_, n) => `{"mediaType":"a/${'b'.repeat(80)}","size":1,"digest":"${digest(n)}`,
+  );
+  const annotations = Array.from({ length: 140_000 }, (_, n) => `"${String(n)} `);
+  const long = `"${Array.from({ length: 19_900 }, (_, n) => digest(n)).join('0000","')}0000"`;
+
+  it.each<[string, string, (n: string) => string]>([
+    [
+      'of layers',
+      OCI_MANIFEST,
+      (n) => `{"config":${config},"layers":[${layers.join(`${n}"},`)}${n}"}]}`,
+    ],
+    ['of entries', OCI_INDEX, (n) => `{"manifests":[${layers.join(`${n}"},`)}${n}"}]}`],
+    [
+      'of annotations',
+      OCI_MANIFEST,
+      (n) => ofImage(`"annotations":{${annotations.join(`${n}":"some",`)}${n}":"some"}`),
+    ],
+    ['of mentions', 'application/vnd.future+json', (n) => `{"n":"${n}","all":[${long}]}`],
+  ])(
+    '%s are read',
+    async (_, mediaType, make) => {
+      const bodies = new Map(
+        Array.from({ length: 20 }, (_, n) => [
+          `/v2/team/broken/manifests/t${String(n)}`,
+          Buffer.from(make(String(1000 + n))),
+        ]),
+      );
+      const tags = [...bodies.keys()].map((path) => path.split('/').at(-1));
+      const list = JSON.stringify({ tags: [...tags, 'v1'] });
+      registry.intercept(({ path, method }) => {
+        const body = bodies.get(path);
+        if (path === '/v2/team/broken/tags/list') {
+          return { kind: 'answer', status: 200, body: list };
+        }
+        if (method !== 'GET' || body === undefined) {
+          return undefined;
+        }
+        const headers = { 'Content-Type': mediaType, 'Docker-Content-Digest': digestOf(body) };
+        return { kind: 'answer', status: 200, headers, body };
+      });
+      const run = await clean(320);
+      expect(run.log).toContain('team/broken\n21 tags, 22 manifests read');
+      expect(run.exitCode).toBe(0);
       expect(manifestsOf('team/fine')).toEqual(cleaned);
       expect(run.memory).toBeLessThan(MOST_KILOBYTES);
     },
