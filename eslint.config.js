@@ -14,7 +14,7 @@ const anyNodeModule = `^(node:|(${builtinModules.join('|')})(/|$))`;
 
 /** The stages that decide, and the words that report it. The same input must give the same output, always. */
 const pureFiles = [
-  'src/cleanup/{approval,births,brakes,graph,looks,newest,order,plan,results,selection}.ts',
+  'src/cleanup/{approval,births,brakes,former-tags,glob,graph,looks,naming,newest,order,plan,reasons,results,selection}.ts',
   'src/protection/**',
   'src/report/**',
 ];

@@ -46,15 +46,21 @@ interface Given extends Partial<Named> {
   readonly stopAt?: RegExp;
   /** whether this action has a fault that shows at this request, `METHOD path` */
   readonly isFaultAt?: (request: string) => boolean;
+  /** what o'clock it is by the registry */
+  readonly registryTime?: number;
 }
 
 async function run(
   given: Partial<StageSettings> = {},
-  { stopAt, isFaultAt, ...named }: Given = {},
+  { stopAt, isFaultAt, registryTime, ...named }: Given = {},
 ): Promise<Run> {
   const { transport, quote } = connect({ url: registry.url });
   const controller = new AbortController();
   registry.intercept(({ method, path }) => {
+    if (registryTime !== undefined && path === '/v2/') {
+      const headers = { Date: new Date(registryTime).toUTCString() };
+      return { kind: 'answer', status: 200, headers, body: '{}' };
+    }
     if (stopAt?.test(`${method} ${path}`) === true) {
       controller.abort('SIGTERM');
     }
@@ -193,6 +199,29 @@ it('counts the digests of files that are in none of the repositories', async () 
   const pinned = { files: 2, digests: 3 };
   const done = await run({ protection: { ...NO_PROTECTION, digests } }, { pinned });
   expect(done.pinned).toEqual({ files: 2, digests: 3, unmet: 1 });
+});
+
+describe('an age is measured by the earlier clock', () => {
+  const HOUR = 3_600_000;
+  const young = image('stages young', { created: new Date(NOW - 2 * HOUR).toISOString() });
+  const candidates = new Map([['a', new Set([young.digest])]]);
+  const intake = { candidates, understood: 1, notUnderstood: 0, examples: [] };
+  const clean = async (registryTime: number) => {
+    seed(registry.state, 'a', kept, 'latest');
+    seed(registry.state, 'a', young);
+    return run({ gracePeriod: HOUR }, { intake, registryTime });
+  };
+
+  it.each([
+    ['the registry is behind', NOW - 3 * HOUR, [], 1],
+    ['the registry is ahead', NOW + 3 * HOUR, [young.digest], 1],
+    ['they agree', NOW - 60_000, [young.digest], 0],
+  ])('%s', async (_, registryTime, deleted, warnings) => {
+    const done = await clean(registryTime);
+    expect(done.repositories.flatMap(({ outcome }) => outcome?.deleted ?? [])).toEqual(deleted);
+    expect(done.warnings).toHaveLength(warnings);
+    expect(done.warnings.join()).toMatch(warnings === 0 ? /^$/ : /clocks of runner and registry/);
+  });
 });
 
 describe('a run that looks at nothing', () => {

@@ -1,13 +1,21 @@
-import { appendFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  appendFileSync,
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 
-import { INDEX, openBackup } from '../src/backup/backup.js';
+import { fileOf, INDEX, openBackup } from '../src/backup/backup.js';
 import type { RestoreRun } from '../src/report/restore.js';
 import { undo } from './property/undo.js';
-import { image, type Content } from './registries/build.js';
+import { image, index as multiarch, type Content } from './registries/build.js';
 import { startMemoryRegistry, type MemoryRegistry } from './registries/memory/registry.js';
 import { seed } from './registries/push.js';
 import { present } from './registries/real-registries.js';
@@ -160,4 +168,38 @@ it('of a backup that is empty says that nothing was deleted', async () => {
   writeFileSync(index(), '');
   const { complaints } = await restore();
   expect(complaints).toEqual([expect.stringContaining('nothing was deleted when it was made')]);
+});
+
+describe('a backup with more than is held at a time', () => {
+  it('is put back in parts, images before the indexes that list them', async () => {
+    const padding = 'x'.repeat(4_000_000);
+    const indexes = Array.from({ length: 18 }, (_, n) =>
+      multiarch([first], { annotations: { padding, n: String(n) } }),
+    );
+    for (const each of [...indexes, first]) {
+      await lose('team/app', each);
+    }
+    const run = await restore();
+    expect(run.complaints).toEqual([]);
+    expect(run.repositories).toEqual([
+      expect.objectContaining({
+        restored: [...indexes, first].map(({ digest }) => digest).sort(),
+        failed: [],
+      }),
+    ]);
+  });
+});
+
+it('names the files that it did not read, and puts the rest back', async () => {
+  await lose('team/app', first);
+  await lose('team/app', second);
+  const file = fileOf(directory, first.digest);
+  renameSync(file, `${file}.moved`);
+  symlinkSync(`${file}.moved`, file);
+  const run = await restore();
+  expect(run.repositories[0]?.restored).toEqual([second.digest]);
+  expect(run.failures).toEqual([
+    `the file of ${first.digest} in the backup was not read: it is a symbolic link, and links are not followed there. ` +
+      'Take the backup as the run left it',
+  ]);
 });

@@ -844,423 +844,6 @@ class DecodedURL extends URL {
 
 /***/ }),
 
-/***/ 495:
-/***/ ((module) => {
-
-
-
-var COMPATIBLE_ENCODING_PATTERN = /^utf-?8|ascii|utf-?16-?le|ucs-?2|base-?64|latin-?1$/i
-var WS_TRIM_PATTERN = /^[\s\uFEFF\xA0]+|[\s\uFEFF\xA0]+$/g
-var WS_CHAR_PATTERN = /\s|\uFEFF|\xA0/
-var WS_FOLD_PATTERN = /\r?\n[\x20\x09]+/g
-var DELIMITER_PATTERN = /[;,"]/
-var WS_DELIMITER_PATTERN = /[;,"]|\s/
-
-/**
- * Token character pattern
- * @type {RegExp}
- * @see https://tools.ietf.org/html/rfc7230#section-3.2.6
- */
-var TOKEN_PATTERN = /^[!#$%&'*+\-\.^_`|~\da-zA-Z]+$/
-
-var STATE = {
-  IDLE: 1 << 0,
-  URI: 1 << 1,
-  ATTR: 1 << 2,
-}
-
-function trim( value ) {
-  return value.replace( WS_TRIM_PATTERN, '' )
-}
-
-function hasWhitespace( value ) {
-  return WS_CHAR_PATTERN.test( value )
-}
-
-function skipWhitespace( value, offset ) {
-  while( hasWhitespace( value[offset] ) ) {
-    offset++
-  }
-  return offset
-}
-
-function needsQuotes( value ) {
-  return WS_DELIMITER_PATTERN.test( value ) ||
-    !TOKEN_PATTERN.test( value )
-}
-
-/**
- * Shallow compares two objects to check if their properties match.
- * @param {object} object1 First object to compare.
- * @param {object} object2 Second object to compare.
- * @returns {boolean} Do the objects have matching properties.
- */
-function shallowCompareObjects( object1, object2 ) {
-  return (
-    Object.keys( object1 ).length === Object.keys( object2 ).length &&
-    Object.keys( object1 ).every(
-      ( key ) => key in object2 && object1[ key ] === object2[ key ]
-    )
-  );
-}
-
-class Link {
-
-  /**
-   * Link
-   * @constructor
-   * @param {String} [value]
-   * @returns {Link}
-   */
-  constructor( value ) {
-
-    /** @type {Array} URI references */
-    this.refs = []
-
-    if( value ) {
-      this.parse( value )
-    }
-
-  }
-
-  /**
-   * Get refs with given relation type
-   * @param {String} value
-   * @returns {Array<Object>}
-   */
-  rel( value ) {
-
-    var links = []
-    var type = value.toLowerCase()
-
-    for( var i = 0; i < this.refs.length; i++ ) {
-      if( typeof this.refs[ i ].rel === 'string' && this.refs[ i ].rel.toLowerCase() === type ) {
-        links.push( this.refs[ i ] )
-      }
-    }
-
-    return links
-
-  }
-
-  /**
-   * Get refs where given attribute has a given value
-   * @param {String} attr
-   * @param {String} value
-   * @returns {Array<Object>}
-   */
-  get( attr, value ) {
-
-    attr = attr.toLowerCase()
-    value = value.toLowerCase()
-
-    var links = []
-
-    for( var i = 0; i < this.refs.length; i++ ) {
-      if( typeof this.refs[ i ][ attr ] === 'string' && this.refs[ i ][ attr ].toLowerCase() === value ) {
-        links.push( this.refs[ i ] )
-      }
-    }
-
-    return links
-
-  }
-
-  /** Sets a reference. */
-  set( link ) {
-    this.refs.push( link )
-    return this
-  }
-
-  /**
-   * Sets a reference if a reference with similar properties isn’t already set.
-   */
-  setUnique( link ) {
-
-    if( !this.refs.some(( ref ) => shallowCompareObjects( ref, link )) ) {
-      this.refs.push( link )
-    }
-
-    return this
-
-  }
-
-  has( attr, value ) {
-
-    attr = attr.toLowerCase()
-    value = value.toLowerCase()
-
-    for( var i = 0; i < this.refs.length; i++ ) {
-      if( typeof this.refs[ i ][ attr ] === 'string' && this.refs[ i ][ attr ].toLowerCase() === value ) {
-        return true
-      }
-    }
-
-    return false
-
-  }
-
-  parse( value, offset ) {
-
-    offset = offset || 0
-    value = offset ? value.slice( offset ) : value
-
-    // Trim & unfold folded lines
-    value = trim( value ).replace( WS_FOLD_PATTERN, '' )
-
-    var state = STATE.IDLE
-    var length = value.length
-    var offset = 0
-    var ref = null
-
-    while( offset < length ) {
-      if( state === STATE.IDLE ) {
-        if( hasWhitespace( value[offset] ) ) {
-          offset++
-          continue
-        } else if( value[offset] === '<' ) {
-          if( ref != null ) {
-            ref.rel != null ?
-              this.refs.push( ...Link.expandRelations( ref ) ) :
-              this.refs.push( ref )
-          }
-          var end = value.indexOf( '>', offset )
-          if( end === -1 ) throw new Error( 'Expected end of URI delimiter at offset ' + offset )
-          ref = { uri: value.slice( offset + 1, end ) }
-          // this.refs.push( ref )
-          offset = end
-          state = STATE.URI
-        } else {
-          throw new Error( 'Unexpected character "' + value[offset] + '" at offset ' + offset )
-        }
-        offset++
-      } else if( state === STATE.URI ) {
-        if( hasWhitespace( value[offset] ) ) {
-          offset++
-          continue
-        } else if( value[offset] === ';' ) {
-          state = STATE.ATTR
-          offset++
-        } else if( value[offset] === ',' ) {
-          state = STATE.IDLE
-          offset++
-        } else {
-          throw new Error( 'Unexpected character "' + value[offset] + '" at offset ' + offset )
-        }
-      } else if( state === STATE.ATTR ) {
-        if( value[offset] ===';' || hasWhitespace( value[offset] ) ) {
-          offset++
-          continue
-        }
-        var end = value.indexOf( '=', offset )
-        if( end === -1 ) end = value.indexOf( ';', offset )
-        if( end === -1 ) end = value.length
-        var attr = trim( value.slice( offset, end ) ).toLowerCase()
-        var attrValue = ''
-        offset = end + 1
-        offset = skipWhitespace( value, offset )
-        if( value[offset] === '"' ) {
-          offset++
-          while( offset < length ) {
-            if( value[offset] === '"' ) {
-              offset++; break
-            }
-            if( value[offset] === '\\' ) {
-              offset++
-            }
-            attrValue += value[offset]
-            offset++
-          }
-        } else {
-          var end = offset + 1
-          while( !DELIMITER_PATTERN.test( value[end] ) && end < length ) {
-            end++
-          }
-          attrValue = value.slice( offset, end )
-          offset = end
-        }
-        if( ref[ attr ] && Link.isSingleOccurenceAttr( attr ) ) {
-          // Ignore multiples of attributes which may only appear once
-        } else if( attr[ attr.length - 1 ] === '*' ) {
-          ref[ attr ] = Link.parseExtendedValue( attrValue )
-        } else {
-          attrValue = attr === 'type' ?
-            attrValue.toLowerCase() : attrValue
-          if( ref[ attr ] != null ) {
-            if( Array.isArray( ref[ attr ] ) ) {
-              ref[ attr ].push( attrValue )
-            } else {
-              ref[ attr ] = [ ref[ attr ], attrValue ]
-            }
-          } else {
-            ref[ attr ] = attrValue
-          }
-        }
-        switch( value[offset] ) {
-          case ',': state = STATE.IDLE; break
-          case ';': state = STATE.ATTR; break
-        }
-        offset++
-      } else {
-        throw new Error( 'Unknown parser state "' + state + '"' )
-      }
-    }
-
-    if( ref != null ) {
-      ref.rel != null ?
-        this.refs.push( ...Link.expandRelations( ref ) ) :
-        this.refs.push( ref )
-    }
-
-    ref = null
-
-    return this
-
-  }
-
-  toString() {
-
-    var refs = []
-    var link = ''
-    var ref = null
-
-    for( var i = 0; i < this.refs.length; i++ ) {
-      ref = this.refs[i]
-      link = Object.keys( this.refs[i] ).reduce( function( link, attr ) {
-        if( attr === 'uri' ) return link
-        return link + '; ' + Link.formatAttribute( attr, ref[ attr ] )
-      }, '<' + ref.uri + '>' )
-      refs.push( link )
-    }
-
-    return refs.join( ', ' )
-
-  }
-
-}
-
-/**
- * Determines whether an encoding can be
- * natively handled with a `Buffer`
- * @param {String} value
- * @returns {Boolean}
- */
-Link.isCompatibleEncoding = function( value ) {
-  return COMPATIBLE_ENCODING_PATTERN.test( value )
-}
-
-Link.parse = function( value, offset ) {
-  return new Link().parse( value, offset )
-}
-
-Link.isSingleOccurenceAttr = function( attr ) {
-  return attr === 'rel' || attr === 'type' || attr === 'media' ||
-    attr === 'title' || attr === 'title*'
-}
-
-Link.isTokenAttr = function( attr ) {
-  return attr === 'rel' || attr === 'type' || attr === 'anchor'
-}
-
-Link.escapeQuotes = function( value ) {
-  return value.replace( /"/g, '\\"' )
-}
-
-Link.expandRelations = function( ref ) {
-  var rels = ref.rel.split( ' ' )
-  return rels.map( function( rel ) {
-    var value = Object.assign( {}, ref )
-    value.rel = rel
-    return value
-  })
-}
-
-/**
- * Parses an extended value and attempts to decode it
- * @internal
- * @param {String} value
- * @return {Object}
- */
-Link.parseExtendedValue = function( value ) {
-  var parts = /([^']+)?(?:'([^']*)')?(.+)/.exec( value )
-  return {
-    language: parts[2].toLowerCase(),
-    encoding: Link.isCompatibleEncoding( parts[1] ) ?
-      null : parts[1].toLowerCase(),
-    value: Link.isCompatibleEncoding( parts[1] ) ?
-      decodeURIComponent( parts[3] ) : parts[3]
-  }
-}
-
-/**
- * Format a given extended attribute and it's value
- * @param {String} attr
- * @param {Object} data
- * @return {String}
- */
-Link.formatExtendedAttribute = function( attr, data ) {
-
-  var encoding = ( data.encoding || 'utf-8' ).toUpperCase()
-  var language = data.language || 'en'
-
-  var encodedValue = ''
-
-  if( typeof Buffer !== 'undefined' && Buffer.isBuffer( data.value ) && Link.isCompatibleEncoding( encoding ) ) {
-    encodedValue = data.value.toString( encoding )
-  } else if( typeof Buffer !== 'undefined' && Buffer.isBuffer( data.value ) ) {
-    encodedValue = data.value.toString( 'hex' )
-      .replace( /[0-9a-f]{2}/gi, '%$1' )
-  } else {
-    encodedValue = encodeURIComponent( data.value )
-  }
-
-  return attr + '=' + encoding + '\'' +
-    language + '\'' + encodedValue
-
-}
-
-/**
- * Format a given attribute and it's value
- * @param {String} attr
- * @param {String|Object} value
- * @return {String}
- */
-Link.formatAttribute = function( attr, value ) {
-
-  if( Array.isArray( value ) ) {
-    return value.map(( item ) => {
-      return Link.formatAttribute( attr, item )
-    }).join( '; ' )
-  }
-
-  if( attr[ attr.length - 1 ] === '*' || typeof value !== 'string' ) {
-    return Link.formatExtendedAttribute( attr, value )
-  }
-
-  if( Link.isTokenAttr( attr ) ) {
-    value = needsQuotes( value ) ?
-      '"' + Link.escapeQuotes( value ) + '"' :
-      Link.escapeQuotes( value )
-  } else if( needsQuotes( value ) ) {
-    value = encodeURIComponent( value )
-    // We don't need to escape <SP> <,> <;> within quotes
-    value = value
-      .replace( /%20/g, ' ' )
-      .replace( /%2C/g, ',' )
-      .replace( /%3B/g, ';' )
-
-    value = '"' + value + '"'
-  }
-
-  return attr + '=' + value
-
-}
-
-module.exports = Link
-
-
-/***/ }),
-
 /***/ 744:
 /***/ ((module) => {
 
@@ -35553,26 +35136,35 @@ function getIDToken(aud) {
  */
 
 //# sourceMappingURL=core.js.map
-;// CONCATENATED MODULE: external "node:fs"
-const external_node_fs_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:fs");
 ;// CONCATENATED MODULE: external "node:os"
 const external_node_os_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:os");
 ;// CONCATENATED MODULE: external "node:path"
 const external_node_path_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:path");
 var external_node_path_default = /*#__PURE__*/__nccwpck_require__.n(external_node_path_namespaceObject);
-// EXTERNAL MODULE: ./node_modules/ms/index.js
-var ms = __nccwpck_require__(744);
-var ms_default = /*#__PURE__*/__nccwpck_require__.n(ms);
 ;// CONCATENATED MODULE: ./src/cleanup/brakes.ts
 /** Half of a repository, unless that is next to nothing: a tag that moved once leaves as much as it has. */
 const DEFAULT_MAX_DELETES = { kind: 'share', percent: 50, exempt: 20 };
 const MILLION = 1_000_000;
-/** Whether every tag is gone of a repository that had some: its list may be wrong, and the ledger must not learn it. */
+/**
+ * Whether something would go from a repository without one ordinary tag: its list may be wrong, and the ledger must
+ * not learn it. A memory is not needed for that: a first run with a listing knows of no past.
+ */
 function refuseWithoutTags(looked) {
-    const remembered = rememberedWithoutTags(looked).length;
-    return remembered > 0 && looked.plan.orphans.length > 0
-        ? { kind: 'no-tags', remembered }
+    const { plan } = looked;
+    return plan.orphans.length > 0 && !isTagged(plan)
+        ? { kind: 'no-tags', remembered: rememberedWithoutTags(looked).length }
         : undefined;
+}
+function isTagged({ keep }) {
+    return keep.some(({ reason }) => reason.kind === 'tagged');
+}
+/** Whether nothing is left of a repository in which an earlier run saw manifests: neither a tag nor one of those. */
+function hasVanished(inventory) {
+    const { tags, brokenTags, manifests, past, gaps } = inventory;
+    return (gaps.length === 0 &&
+        tags.size + brokenTags.length + manifests.size === 0 &&
+        // What is leaving was about to be deleted: a run that was cut off may have done it.
+        [...past.values()].some(({ status }) => status !== 'leaving'));
 }
 /**
  * Where no tag is left and the run goes on all the same: what stays there of all that tags led to. The ledger must
@@ -35590,7 +35182,7 @@ function inDoubt(looked) {
  */
 function rememberedWithoutTags({ inventory, plan }) {
     const { manifests, past } = inventory;
-    return plan.keep.some(({ reason }) => reason.kind === 'tagged')
+    return isTagged(plan)
         ? []
         : [...past].flatMap(([digest, { status, everInUse }]) => {
             const isHeldUp = status === 'leaving' && everInUse && manifests.has(digest);
@@ -35619,9 +35211,6 @@ function isBeyond(percent, orphans, manifests) {
     return 100 * MILLION * orphans > Math.round(percent * MILLION) * manifests;
 }
 
-// EXTERNAL MODULE: ./node_modules/picomatch/index.js
-var picomatch = __nccwpck_require__(4006);
-var picomatch_default = /*#__PURE__*/__nccwpck_require__.n(picomatch);
 // EXTERNAL MODULE: external "node:crypto"
 var external_node_crypto_ = __nccwpck_require__(7598);
 ;// CONCATENATED MODULE: ./src/oci/digest.ts
@@ -35652,7 +35241,9 @@ function digestOf(bytes, algorithm = 'sha256') {
 }
 /** Every digest that stands anywhere in `text`, in order of appearance, each once. */
 function digestsIn(text) {
-    return [...new Set(text.match(MENTION))];
+    const found = [...new Set(text.match(MENTION))];
+    // Each is a view of the whole text, for the engine, which would stay in memory with it: so they are copied.
+    return JSON.parse(JSON.stringify(found));
 }
 
 ;// CONCATENATED MODULE: ./src/oci/reference.ts
@@ -35682,6 +35273,88 @@ function parseDigestTag(tag) {
     return { tag, names: parseDigest(`sha256:${match[1] ?? ''}`), role: role ?? 'fallback' };
 }
 
+// EXTERNAL MODULE: ./node_modules/picomatch/index.js
+var picomatch = __nccwpck_require__(4006);
+var picomatch_default = /*#__PURE__*/__nccwpck_require__.n(picomatch);
+;// CONCATENATED MODULE: ./src/cleanup/glob.ts
+/**
+ * Globs of repository names: `*` within a path component, `**` across them, `?` for one character. In time that grows with
+ * the lengths of glob and name alone: as a regular expression, `a*a*a*a*a*b` takes minutes for one name of many a's. Means
+ * what picomatch 4 means by it, for names of repositories; rarer forms are left to it, with few wildcards. Pure.
+ */
+
+/** As a regular expression, one with three takes milliseconds for the longest of names, and one with five minutes. */
+const MOST_WILDCARDS = 3;
+/** A name has 255 characters at most. */
+const LONGEST = 1000;
+/** @returns why a glob can't be followed, in words, or `undefined` */
+function globMistake(glob) {
+    if (glob.length > LONGEST) {
+        return `longer than ${LONGEST} characters`;
+    }
+    const wildcards = glob.match(/[*?]+/g) ?? [];
+    return isCommon(glob) || wildcards.length <= MOST_WILDCARDS
+        ? undefined
+        : `too hard to match: beside a class such as \`[ab]\`, or a \`**\` that isn't a whole component, it may have ${MOST_WILDCARDS} wildcards`;
+}
+/** @returns whether a name of a repository matches */
+function globMatcher(glob) {
+    if (!isCommon(glob)) {
+        // Repository names have no hidden files: `.` at the start of a component is not special.
+        return picomatch_default()(glob, { dot: true, nobrace: true, noextglob: true, nonegate: true });
+    }
+    const items = itemsOf(glob);
+    return (repository) => matches(items, repository);
+}
+function isCommon(glob) {
+    return (!glob.includes('**/**') &&
+        !glob.startsWith('./') &&
+        glob.split('/').every((component) => component === '**' || !/^$|\*\*|[[\]^!]/.test(component)));
+}
+function itemsOf(glob) {
+    const components = glob.split('/');
+    const last = components.length - 1;
+    return components.flatMap((component, n) => {
+        // With a `*` before its slash the last `**` wants that slash, and `team/**` includes `team`.
+        const isBeforeRest = n === last - 1 && components[last] === '**' && !component.endsWith('*');
+        if (component === '**') {
+            return [{ kind: n === last ? 'rest' : 'deep' }];
+        }
+        const items = Array.from(component, (char) => char === '*' ? { kind: 'star' } : char === '?' ? { kind: 'any' } : { kind: 'char', char });
+        return n === last || isBeforeRest ? items : [...items, { kind: 'char', char: '/' }];
+    });
+}
+function matches(items, name) {
+    const width = name.length + 1;
+    /** from where it was found that nothing leads to the end */
+    const tried = new Uint8Array((items.length + 1) * width);
+    const from = (item, at) => {
+        const here = item * width + at;
+        if (tried[here] === 1) {
+            return false;
+        }
+        tried[here] = 1;
+        const wanted = items[item];
+        switch (wanted?.kind) {
+            case undefined:
+                return at === name.length;
+            case 'rest':
+                return at === 0 || name[at - 1] === '/' || at === name.length || name[at] === '/';
+            case 'char':
+                return name[at] === wanted.char && from(item + 1, at + 1);
+            case 'any':
+                return at < name.length && name[at] !== '/' && from(item + 1, at + 1);
+            case 'star':
+                return from(item + 1, at) || (at < name.length && name[at] !== '/' && from(item, at + 1));
+            case 'deep': {
+                const slash = name.indexOf('/', at);
+                return from(item + 1, at) || (slash >= 0 && from(item, slash + 1));
+            }
+        }
+    };
+    return from(0, 0);
+}
+
 ;// CONCATENATED MODULE: ./src/cleanup/selection.ts
 /** Which repositories a run looks at: the patterns of the input `repositories`. Pure. */
 
@@ -35693,7 +35366,7 @@ function patternMistake(pattern) {
     if (!PATTERN.test(pattern) || glob === '' || glob.startsWith('/') || glob.endsWith('/')) {
         return 'not a repository name or glob';
     }
-    return isPlain(glob) && !isRepository(glob) ? 'not a valid repository name' : undefined;
+    return isPlain(glob) && !isRepository(glob) ? 'not a valid repository name' : globMistake(glob);
 }
 function isPlain(glob) {
     return !/[*?[\]^!]/.test(glob);
@@ -35707,12 +35380,7 @@ function selectRepositories(patterns) {
     const rules = patterns.map((pattern) => {
         const excludes = pattern.startsWith('!');
         const glob = excludes ? pattern.slice(1) : pattern;
-        // Repository names have no hidden files: `.` at the start of a component is not special.
-        return {
-            excludes,
-            glob,
-            matches: picomatch_default()(glob, { dot: true, nobrace: true, noextglob: true, nonegate: true }),
-        };
+        return { excludes, glob, matches: globMatcher(glob) };
     });
     const fromAll = rules[0]?.excludes ?? true;
     const includes = (repository) => {
@@ -35798,6 +35466,7 @@ const LISTING_TOTALS = /^(?:total \d+|TOTAL: \d+ objects?, .*|Total (?:Objects|S
 const LISTING_ROW = /^(?:\d+\s+\d+\s+)?[-bcdlps][-rwxsStT]{9}[.+@]?\s/;
 /** Braces are left to JSON behind a log's words. */
 const WORD = /^[^\s{}]{1,1024}$/;
+const LONGEST_WORD = 1024;
 const MARKING = /^(\S+): marking (manifest|blob) (\S+)$/;
 const LAYER_LINK = /^(\S+): layer link eligible for deletion: \S+$/;
 /** 3.x prints a Go struct: `{repository digest [tag tag]}`. */
@@ -35828,7 +35497,8 @@ function readLine(text, registryHost) {
 }
 function readWord(line) {
     if (LISTING_ROW.test(line)) {
-        return { kind: 'word', path: lastWord(line) };
+        const path = lastWord(line);
+        return path.length <= LONGEST_WORD ? { kind: 'word', path } : UNKNOWN;
     }
     if (!WORD.test(line)) {
         return UNKNOWN;
@@ -36001,8 +35671,7 @@ function matcherOf(globs) {
     if (known !== undefined) {
         return known;
     }
-    const options = { dot: true, nobrace: true, noextglob: true, nonegate: true };
-    const all = globs.map((glob) => picomatch_default()(glob, options));
+    const all = globs.map(globMatcher);
     const matches = (repository) => all.some((each) => each(repository));
     matchers.set(globs, matches);
     return matches;
@@ -36019,6 +35688,448 @@ function protectionIn(repository, protection) {
         },
         named: () => new Set([...digests.keys(), ...pinned]),
     };
+}
+/** So that whoever reads of a gap finds the file that the digest stands in. */
+function someOf(by) {
+    const more = by.length > 1 ? [`${by.length - 1} more`] : [];
+    return [...by.slice(0, 1), ...more].join(' and ');
+}
+
+;// CONCATENATED MODULE: ./src/action/duration.ts
+/** Durations as people write them: one number with one unit. Pure. */
+const SECOND = 1000;
+const MINUTE = 60 * SECOND;
+const HOUR = 60 * MINUTE;
+const DAY = 24 * HOUR;
+const UNITS = [
+    ['s sec secs second seconds', SECOND],
+    ['m min mins minute minutes', MINUTE],
+    ['h hr hrs hour hours', HOUR],
+    ['d day days', DAY],
+    ['w wk wks week weeks', 7 * DAY],
+    ['y yr yrs year years', 365.25 * DAY],
+];
+const MILLISECONDS = new Map(UNITS.flatMap(([words, milliseconds]) => words.split(' ').map((word) => [word, milliseconds])));
+const DURATION = /^(\d{1,15}(?:\.\d{1,15})?)[ \t]*([a-z]{1,10})$/i;
+const MONTHS = /^(?:M|mo|mos|mon|mons|mths?|months?)$/;
+/** Twice as long as anybody keeps an image; a time of the registry can still be reckoned with it. */
+const duration_LONGEST = 100 * 365.25 * DAY;
+/** @returns milliseconds, or what is wrong with it, in words; those are empty when nothing special is */
+function parseDuration(text) {
+    if (text === '0') {
+        return 0;
+    }
+    const [, number = '', unit = ''] = DURATION.exec(text) ?? [];
+    // A capital M is a minute for some tools and a month for others: 6M has to be neither.
+    if (MONTHS.test(unit === 'M' ? unit : unit.toLowerCase())) {
+        return {
+            why: 'a month has no fixed length, so `M` and `mo` are not known: write days, such as `180d`, or `m` for minutes',
+        };
+    }
+    const milliseconds = MILLISECONDS.get(unit.toLowerCase());
+    if (milliseconds === undefined) {
+        return { why: isSeveral(text) ? 'there is more than one unit: write `90m` for `1h30m`' : '' };
+    }
+    const duration = Number(number) * milliseconds;
+    return duration <= duration_LONGEST ? duration : { why: 'it is longer than 100 years' };
+}
+function isSeveral(text) {
+    const units = text.length <= 100 ? (text.match(/[a-z]+/gi) ?? []) : [];
+    return units.length > 1 && units.every((unit) => MILLISECONDS.has(unit.toLowerCase()));
+}
+
+;// CONCATENATED MODULE: external "node:fs"
+const external_node_fs_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:fs");
+;// CONCATENATED MODULE: ./src/files/why.ts
+/** Why a path can't be used, in words that go into messages about inputs. Pure. */
+/** What stands at the path can't be used. The message is a clause: "it is a directory". */
+class UnusablePath extends Error {
+    name = 'UnusablePath';
+}
+/** What it is instead of a regular file. */
+function otherKind(stats) {
+    if (stats.isDirectory()) {
+        return 'it is a directory';
+    }
+    if (stats.isSymbolicLink()) {
+        return 'it is a symbolic link, and links are not followed there';
+    }
+    const what = stats.isFIFO() ? 'a named pipe' : stats.isSocket() ? 'a socket' : 'a device';
+    return `it is ${what}, not a regular file`;
+}
+/** The code of an error of the file system; empty for another error. */
+function codeOf(error) {
+    const code = error?.code;
+    return typeof code === 'string' ? code : '';
+}
+/** @returns a clause such as "the file system is read-only" */
+function whyNot(error, otherwise = "it can't be used") {
+    if (error instanceof UnusablePath) {
+        return error.message;
+    }
+    const code = codeOf(error);
+    switch (code) {
+        case 'EISDIR':
+            return 'it is a directory';
+        case 'ENAMETOOLONG':
+            return 'its name is too long';
+        case 'ELOOP':
+            return 'it is a symbolic link, and links are not followed there, or lead in a circle';
+        case 'EROFS':
+            return 'the file system is read-only';
+        case 'EACCES':
+        case 'EPERM':
+            return `the user that runs this job may not do that (${code})`;
+        case 'ENOSPC':
+        case 'EDQUOT':
+            return `there is no room (${code})`;
+        default:
+            return code === '' ? otherwise : `${otherwise} (${code})`;
+    }
+}
+
+;// CONCATENATED MODULE: ./src/files/directories.ts
+/**
+ * Makes directories one by one. Not with Node's `recursive`: where a file system answers ENOENT to what stands directly
+ * below an existing directory, as /proc does, that tries again for ever (node:fs, mkdirp in src/node_file.cc).
+ */
+
+
+
+/**
+ * @returns those that had to be made, the outermost first
+ * @throws UnusablePath naming the one that can't be made, and why
+ */
+function makeDirectories(directory) {
+    const missing = [];
+    let at = external_node_path_default().resolve(directory);
+    while (!isThere(at)) {
+        missing.unshift(at);
+        at = external_node_path_default().dirname(at);
+    }
+    const made = [];
+    for (const each of missing) {
+        try {
+            (0,external_node_fs_namespaceObject.mkdirSync)(each);
+            made.push(each);
+        }
+        catch (error) {
+            // Somebody else may have made it meanwhile; but a link that leads nowhere stands in the way, too.
+            if (!directories_isDirectory(each)) {
+                throw new UnusablePath(`the directory "${each}" can't be made: ${because(error)}`, {
+                    cause: error,
+                });
+            }
+        }
+    }
+    return made;
+}
+/** @throws UnusablePath when something else stands there, or nobody can look */
+function isThere(at) {
+    try {
+        const stats = (0,external_node_fs_namespaceObject.statSync)(at, { throwIfNoEntry: false });
+        if (stats !== undefined && !stats.isDirectory()) {
+            throw new UnusablePath(`"${at}" is a file, not a directory`);
+        }
+        return stats !== undefined;
+    }
+    catch (error) {
+        // What is below a file is told of the file.
+        if (error.code === 'ENOTDIR') {
+            return false;
+        }
+        throw error instanceof UnusablePath
+            ? error
+            : new UnusablePath(`the directory "${shorten(at)}" can't be made: ${because(error)}`, {
+                cause: error,
+            });
+    }
+}
+function directories_isDirectory(at) {
+    try {
+        return (0,external_node_fs_namespaceObject.statSync)(at, { throwIfNoEntry: false })?.isDirectory() === true;
+    }
+    catch {
+        return false;
+    }
+}
+function because(error) {
+    return whyNot(error, 'the system refuses it');
+}
+function shorten(text) {
+    return text.length > 200 ? `${text.slice(0, 200)}…` : text;
+}
+
+;// CONCATENATED MODULE: external "node:fs/promises"
+const promises_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:fs/promises");
+;// CONCATENATED MODULE: ./src/files/regular.ts
+/**
+ * Opens and reads regular files, and nothing else: a named pipe would wait for its other end for ever, and some devices
+ * never come to an end. Whatever it reads is bounded.
+ */
+
+
+
+/**
+ * @param flags as of `open`; what is opened for reading and writing alike never waits
+ * @throws UnusablePath when it isn't a regular file; an error of the file system
+ */
+function openRegular(path, { followsLinks = true } = {}, flags = external_node_fs_namespaceObject.constants.O_RDONLY) {
+    // Looked at before it is opened, which alone has effects on some devices; and after, for it may have been replaced.
+    const before = (followsLinks ? external_node_fs_namespaceObject.statSync : external_node_fs_namespaceObject.lstatSync)(path, { throwIfNoEntry: false });
+    if (before !== undefined && !before.isFile()) {
+        throw new UnusablePath(otherKind(before));
+    }
+    const { O_NONBLOCK, O_NOFOLLOW } = external_node_fs_namespaceObject.constants;
+    const fd = (0,external_node_fs_namespaceObject.openSync)(path, flags | O_NONBLOCK | (followsLinks ? 0 : O_NOFOLLOW), 0o666);
+    const stats = (0,external_node_fs_namespaceObject.fstatSync)(fd);
+    if (!stats.isFile()) {
+        (0,external_node_fs_namespaceObject.closeSync)(fd);
+        throw new UnusablePath(otherKind(stats));
+    }
+    return { fd, size: stats.size };
+}
+/**
+ * The same for what is written for long, and never through a symbolic link.
+ *
+ * @throws UnusablePath when it isn't a regular file; an error of the file system
+ */
+async function openHandle(path, flags) {
+    const before = await (0,promises_namespaceObject.lstat)(path).catch(() => undefined);
+    if (before !== undefined && !before.isFile()) {
+        throw new UnusablePath(otherKind(before));
+    }
+    const { O_NONBLOCK, O_NOFOLLOW } = external_node_fs_namespaceObject.constants;
+    return (0,promises_namespaceObject.open)(path, flags | O_NONBLOCK | O_NOFOLLOW);
+}
+/**
+ * The whole file.
+ *
+ * @param most bytes
+ * @throws UnusablePath when it is longer or isn't a regular file; an error of the file system
+ */
+function readRegular(path, most, options = {}) {
+    const { fd, size } = openRegular(path, options);
+    try {
+        // The size says little of what grows, nor of the files of /proc, which all have none.
+        const pieces = [];
+        let total = 0;
+        for (;;) {
+            const piece = Buffer.alloc(Math.min(most + 1 - total, Math.max(size + 1 - total, 4096)));
+            const length = size > most ? most + 1 : (0,external_node_fs_namespaceObject.readSync)(fd, piece, 0, piece.length, null);
+            total += length;
+            if (total > most) {
+                throw new UnusablePath(`it has more than ${sizeOf(most)}`);
+            }
+            if (length === 0) {
+                return pieces.length === 1 && pieces[0] ? pieces[0] : Buffer.concat(pieces);
+            }
+            pieces.push(piece.subarray(0, length));
+        }
+    }
+    finally {
+        (0,external_node_fs_namespaceObject.closeSync)(fd);
+    }
+}
+/** The files of /proc say that they have nothing, and some of them never end. */
+const UNSIZED = 64 * 1024 * 1024;
+/**
+ * Streams a file as far as it reaches now: one that grows while it is read comes to an end, too.
+ *
+ * @throws UnusablePath when it is longer than `most` or isn't a regular file; an error of the file system
+ */
+async function* streamRegular(path, { encoding = 'utf8', highWaterMark = 64 * 1024, most, ...options } = {}) {
+    const { fd, size } = openRegular(path, options);
+    if (most !== undefined && size > most) {
+        (0,external_node_fs_namespaceObject.closeSync)(fd);
+        throw new UnusablePath(`it has more than ${sizeOf(most)}`);
+    }
+    // Closes the file at its end, and when the reader stops before.
+    const pieces = (0,external_node_fs_namespaceObject.createReadStream)(path, {
+        fd,
+        encoding,
+        highWaterMark,
+        start: 0,
+        end: (size === 0 ? UNSIZED : size) - 1,
+    });
+    yield* pieces;
+}
+function sizeOf(bytes) {
+    const mib = bytes / (1024 * 1024);
+    return mib >= 1 ? `${String(mib)} MiB` : `${String(bytes)} bytes`;
+}
+
+;// CONCATENATED MODULE: ./src/action/paths.ts
+/**
+ * The paths among the inputs: what is to be read has to be there, and what is to be written is tried before a request is
+ * sent. Leaves everything as it was: no file is emptied, and what a try made is removed.
+ */
+
+
+
+
+
+
+/** All the authorities that browsers know have a quarter of a MiB. */
+const MOST_CA_BYTES = 16 * 1024 * 1024;
+/** The PEM text of `ca-file`. */
+function readCaFile(file, mistake) {
+    if (file === '') {
+        return undefined;
+    }
+    const takes = 'a readable file with PEM certificates (-----BEGIN CERTIFICATE-----)';
+    try {
+        const text = readRegular(file, MOST_CA_BYTES).toString('utf8');
+        return text.includes('-----BEGIN CERTIFICATE-----') ? text : mistake('ca-file', takes, file);
+    }
+    catch (error) {
+        return mistake('ca-file', takes, file, whyUnread(error, 'file'));
+    }
+}
+/** Notes a mistake where this is not what can be read there. */
+function checkPath(input, file, takes, mistake, kind = 'file') {
+    try {
+        (0,external_node_fs_namespaceObject.accessSync)(file, external_node_fs_namespaceObject.constants.R_OK);
+        const stats = (0,external_node_fs_namespaceObject.statSync)(file);
+        if (kind === 'directory' && !stats.isDirectory()) {
+            mistake(input, takes, file, 'it is no directory');
+        }
+        if (kind === 'file' && !stats.isFile()) {
+            mistake(input, takes, file, otherKind(stats));
+        }
+    }
+    catch (error) {
+        mistake(input, takes, file, whyUnread(error, kind));
+    }
+}
+function whyUnread(error, kind) {
+    switch (codeOf(error)) {
+        case 'ENOENT':
+        case 'ENOTDIR':
+            return `there is no such ${kind}`;
+        default:
+            return error instanceof UnusablePath || codeOf(error) === 'ENAMETOOLONG'
+                ? whyNot(error)
+                : "it can't be read";
+    }
+}
+const TAKES_FILE = 'the path of a file that can be written, or made with its directories';
+const TAKES_DIRECTORY = 'the path of a directory that can be written to, or made';
+/**
+ * Notes a mistake for each place that can't be written to, and for those that come in each other's way.
+ *
+ * @param reads files that other inputs name, by the input
+ */
+function checkPlaces({ backupDirectory, planFile, reportFile }, reads, digestsFiles, mistake) {
+    const files = { 'plan-file': planFile, 'report-file': reportFile };
+    const read = [
+        ...Object.entries(reads),
+        ...digestsFiles.map((file) => ['digests-file', file]),
+    ];
+    for (const [input, file] of Object.entries(files)) {
+        if (file === undefined) {
+            continue;
+        }
+        const [other] = read.find(([, each]) => each !== undefined && realOf(each) === realOf(file)) ?? [];
+        if (other !== undefined) {
+            mistake(input, 'a path of its own', file, `that is the \`${other}\` as well`);
+        }
+        else {
+            tried(() => tryFile(file), input, TAKES_FILE, file, mistake);
+        }
+    }
+    if (reportFile !== undefined && planFile !== undefined) {
+        const why = collision(realOf(reportFile), realOf(planFile), 'plan-file');
+        if (why !== undefined) {
+            mistake('report-file', 'a path of its own', reportFile, why);
+        }
+    }
+    if (backupDirectory === undefined) {
+        return;
+    }
+    const directory = realOf(backupDirectory);
+    if (reportFile !== undefined) {
+        const report = realOf(reportFile);
+        const isOurs = ['index.jsonl', 'manifests'].some((name) => isWithin(report, external_node_path_default().join(directory, name)));
+        if (isOurs || isWithin(directory, report)) {
+            const why = isOurs ? 'the backup keeps its own files there' : 'the `backup-dir` is there';
+            mistake('report-file', 'a path of its own', reportFile, why);
+            return;
+        }
+    }
+    tried(() => tryDirectory(backupDirectory), 'backup-dir', TAKES_DIRECTORY, backupDirectory, mistake);
+}
+function collision(file, other, input) {
+    if (file === other) {
+        return `that is the \`${input}\` as well`;
+    }
+    return isWithin(file, other) || isWithin(other, file)
+        ? `one of it and the \`${input}\` would have to be a directory`
+        : undefined;
+}
+function isWithin(inner, outer) {
+    return inner === outer || inner.startsWith(outer.endsWith((external_node_path_default()).sep) ? outer : outer + (external_node_path_default()).sep);
+}
+/** Absolute and without links, as far as it exists. */
+function realOf(file) {
+    const whole = external_node_path_default().resolve(file);
+    for (let at = whole;; at = external_node_path_default().dirname(at)) {
+        try {
+            return external_node_path_default().join((0,external_node_fs_namespaceObject.realpathSync)(at), external_node_path_default().relative(at, whole));
+        }
+        catch {
+            if (at === external_node_path_default().dirname(at)) {
+                return whole;
+            }
+        }
+    }
+}
+function tried(attempt, input, takes, got, mistake) {
+    try {
+        attempt();
+    }
+    catch (error) {
+        mistake(input, takes, got, whyNot(error, "it can't be written"));
+    }
+}
+function tryFile(file) {
+    const whole = external_node_path_default().resolve(file);
+    const made = makeDirectories(external_node_path_default().dirname(whole));
+    try {
+        const isThere = (0,external_node_fs_namespaceObject.statSync)(whole, { throwIfNoEntry: false }) !== undefined;
+        const { fd } = openRegular(whole, {}, external_node_fs_namespaceObject.constants.O_WRONLY | external_node_fs_namespaceObject.constants.O_CREAT);
+        (0,external_node_fs_namespaceObject.closeSync)(fd);
+        if (!isThere) {
+            // Through a link that led nowhere, the link stays.
+            (0,external_node_fs_namespaceObject.unlinkSync)((0,external_node_fs_namespaceObject.realpathSync)(whole));
+        }
+    }
+    finally {
+        remove(made);
+    }
+}
+function tryDirectory(directory) {
+    const whole = external_node_path_default().resolve(directory);
+    const made = makeDirectories(whole);
+    try {
+        const probe = external_node_path_default().join(whole, `${(0,external_node_crypto_.randomBytes)(6).toString('hex')}.tmp`);
+        (0,external_node_fs_namespaceObject.closeSync)((0,external_node_fs_namespaceObject.openSync)(probe, 'wx'));
+        (0,external_node_fs_namespaceObject.unlinkSync)(probe);
+    }
+    finally {
+        remove(made);
+    }
+}
+/** The innermost first. What somebody put something into meanwhile stays. */
+function remove(made) {
+    for (const each of [...made].reverse()) {
+        try {
+            (0,external_node_fs_namespaceObject.rmdirSync)(each);
+        }
+        catch {
+            return;
+        }
+    }
 }
 
 ;// CONCATENATED MODULE: ./src/action/inputs.ts
@@ -36050,7 +36161,7 @@ function readSettings() {
     const mistakes = [];
     /** Notes a mistake. `got` is left out for secrets; `why` says what is wrong with it. */
     const mistake = (input, takes, got, why) => {
-        const given = got === undefined ? ':' : got === '' ? ' is empty' : ` is "${shorten(got)}"`;
+        const given = got === undefined ? ':' : got === '' ? ' is empty' : ` is "${inputs_shorten(got)}"`;
         const wrong = (why === undefined ? '' : `: ${why}`) + (got === undefined ? '' : ';');
         mistakes.push(`${input}${given}${wrong} it takes ${takes}`);
         return undefined;
@@ -36098,16 +36209,21 @@ function readSettings() {
     const protection = readProtect(getInput('protect'), host, (entry, behindHost) => {
         const takes = behindHost === undefined
             ? 'digests, `repository@sha256:…` and repository names or globs such as `team/**`, without exclusions'
-            : `the host of this registry with its port or not at all: \`${host}/${shorten(behindHost)}\` or ` +
-                `\`${shorten(behindHost)}\`, and \`${host}/${shorten(entry)}\` for a repository whose name begins so`;
+            : `the host of this registry with its port or not at all: \`${host}/${inputs_shorten(behindHost)}\` or ` +
+                `\`${inputs_shorten(behindHost)}\`, and \`${host}/${inputs_shorten(entry)}\` for a repository whose name begins so`;
         mistake('protect', takes, entry);
     });
     const verify = flag('verify', 'true');
     const modes = readModes(dryRun, mistake, mistakes);
     const maxDeletes = readMaxDeletes(getInput('max-deletes'), mistake);
     const reportFile = getInput('report-file');
-    if (reportFile !== '' && modes.planFile !== undefined && isSame(reportFile, modes.planFile)) {
-        mistake('report-file', 'a path of its own', reportFile, 'that is the `plan-file` as well');
+    const backupDirectory = getInput('backup-dir') || defaultBackupDirectory();
+    if (modes.restoreFrom === undefined) {
+        checkPlaces({
+            ...(dryRun ? {} : { backupDirectory }),
+            ...(dryRun && modes.planFile !== undefined ? { planFile: modes.planFile } : {}),
+            ...(reportFile === '' ? {} : { reportFile }),
+        }, { 'apply-plan': modes.applyPlan, 'ca-file': getInput('ca-file') || undefined }, digestsFiles, mistake);
     }
     if (mistakes.length > 0 || registry === undefined) {
         const many = mistakes.length === 1 ? 'There is a mistake' : `${String(mistakes.length)} mistakes`;
@@ -36133,14 +36249,14 @@ function readSettings() {
             ? {}
             : { maxDeletes: maxDeletes ?? DEFAULT_MAX_DELETES }),
         verify,
-        backupDirectory: getInput('backup-dir') || defaultBackupDirectory(),
+        backupDirectory,
         ...modes,
         ...(ledgerRepository === undefined ? {} : { ledgerRepository }),
         concurrency: concurrency ?? 1,
         ...(reportFile === '' ? {} : { reportFile }),
     };
 }
-function shorten(text) {
+function inputs_shorten(text) {
     // Control characters could start a line of their own in the log.
     // eslint-disable-next-line no-control-regex
     const plain = text.replace(/[\u0000-\u001f\u007f]+/g, ' ');
@@ -36177,19 +36293,6 @@ function readRegistryUrl(text, mistake) {
 function isLoopback(hostname) {
     return hostname === 'localhost' || hostname === '[::1]' || /^127(?:\.\d{1,3}){3}$/.test(hostname);
 }
-function readCaFile(path, mistake) {
-    if (path === '') {
-        return undefined;
-    }
-    const takes = 'a readable file with PEM certificates (-----BEGIN CERTIFICATE-----)';
-    try {
-        const text = (0,external_node_fs_namespaceObject.readFileSync)(path, 'utf8');
-        return text.includes('-----BEGIN CERTIFICATE-----') ? text : mistake('ca-file', takes, path);
-    }
-    catch (error) {
-        return mistake('ca-file', takes, path, whyUnread(error, 'file'));
-    }
-}
 function readPatterns(text, mistake) {
     const patterns = text
         .split(/[\n,]/)
@@ -36203,32 +36306,6 @@ function readPatterns(text, mistake) {
         return wrong === undefined;
     });
     return selectRepositories(good);
-}
-/** Notes a mistake where this is not what can be read there. */
-function checkPath(input, path, takes, mistake, kind = 'file') {
-    try {
-        (0,external_node_fs_namespaceObject.accessSync)(path, external_node_fs_namespaceObject.constants.R_OK);
-        if ((0,external_node_fs_namespaceObject.statSync)(path).isDirectory() !== (kind === 'directory')) {
-            mistake(input, takes, path, kind === 'file' ? 'it is a directory' : 'it is no directory');
-        }
-    }
-    catch (error) {
-        mistake(input, takes, path, whyUnread(error, kind));
-    }
-}
-function whyUnread(error, kind) {
-    switch (error.code) {
-        case 'ENOENT':
-        case 'ENOTDIR':
-            return `there is no such ${kind}`;
-        case 'EISDIR':
-            return 'it is a directory';
-        default:
-            return "it can't be read";
-    }
-}
-function isSame(file, other) {
-    return external_node_path_default().resolve(file) === external_node_path_default().resolve(other);
 }
 /** What a run does instead of the usual; each of them goes alone. */
 function readModes(dryRun, mistake, mistakes) {
@@ -36284,15 +36361,12 @@ function defaultBackupDirectory() {
     return external_node_path_default().join(process.env['RUNNER_TEMP'] || (0,external_node_os_namespaceObject.tmpdir)(), 'registry-manifest-cleanup-backup');
 }
 function readDuration(text, mistake) {
-    const takes = 'a duration with its unit, such as `90m`, `24h` or `7d`, or `0` to switch it off';
-    if (text === '0') {
-        return 0;
-    }
-    // `ms` would take a bare number for milliseconds, which nobody means here.
-    const duration = /[a-z]$/i.test(text) && text.length <= 100 ? ms_default()(text) : Number.NaN;
-    return Number.isFinite(duration) && duration >= 0
+    const takes = 'a duration with its unit, such as `90m`, `24h` or `7d` (`m`, `h`, `d`, `w`, `y`, or words such as `2 weeks`), ' +
+        'or `0` to switch it off';
+    const duration = parseDuration(text);
+    return typeof duration === 'number'
         ? duration
-        : mistake('grace-period', takes, text);
+        : mistake('grace-period', takes, text, duration.why || undefined);
 }
 /** `undefined` for `off`, as for a mistake. */
 function readLedgerRepository(text, mistake) {
@@ -36358,8 +36432,6 @@ function createLog(redact) {
     };
 }
 
-;// CONCATENATED MODULE: external "node:fs/promises"
-const promises_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:fs/promises");
 ;// CONCATENATED MODULE: ./src/candidates/split.ts
 /**
  * Cuts a stream of mixed text into lines and JSON objects, which may stretch over many lines. The
@@ -36367,7 +36439,7 @@ const promises_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.ur
  * Never holds more than one line or one object; where the chunks end never changes the result.
  */
 const MIB = 1024 * 1024;
-const LIMITS = { line: MIB, json: 64 * MIB };
+const LIMITS = { line: MIB, json: 32 * MIB, values: 2_000_000 };
 /** Length of what is shown of a JSON object or of a line that is too long. */
 const SHOWN = 200;
 /**
@@ -36387,10 +36459,11 @@ const OPEN = 2;
 const CLOSE = 3;
 const QUOTE = 4;
 const NEWLINE = 5;
+const COMMA = 6;
 /** What a character means in JSON outside of strings: anything else shows that the text is no JSON. */
 const MEANING = (() => {
     const table = new Uint8Array(128);
-    for (const char of ' \t\r:,0123456789+-.eEtrufalsn') {
+    for (const char of ' \t\r:0123456789+-.eEtrufalsn') {
         table[char.charCodeAt(0)] = PLAIN;
     }
     for (const [chars, meaning] of [
@@ -36398,6 +36471,7 @@ const MEANING = (() => {
         ['}]', CLOSE],
         ['"', QUOTE],
         ['\n', NEWLINE],
+        [',', COMMA],
     ]) {
         for (const char of chars) {
             table[char.charCodeAt(0)] = meaning;
@@ -36462,6 +36536,7 @@ class Splitter {
                         length: start,
                         start,
                         lineFeeds: 0,
+                        values: 0,
                         depth: 0,
                         inString: false,
                         escaped: false,
@@ -36527,9 +36602,13 @@ class Splitter {
             }
             else if (meaning === OPEN) {
                 open.depth += 1;
+                open.values += 1;
             }
             else if (meaning === QUOTE) {
                 open.inString = true;
+            }
+            else if (meaning === COMMA) {
+                open.values += 1;
             }
             else if (meaning === NEWLINE) {
                 open.lineFeeds += 1;
@@ -36560,7 +36639,7 @@ class Splitter {
         return open.length - open.start > this.#limits.json;
     }
     #close(open) {
-        if (this.#isTooLong(open)) {
+        if (this.#isTooLong(open) || open.values > this.#limits.values) {
             this.#dropTooLong(open);
             return;
         }
@@ -36610,11 +36689,29 @@ class Splitter {
 ;// CONCATENATED MODULE: ./src/candidates/tally.ts
 const EXAMPLES = 5;
 const EXAMPLE_LENGTH = 120;
+/** What they need stays below half a GiB; so many manifests a run could not read in a day either. */
+const MOST_CANDIDATES = 2_000_000;
+/** More manifests are named than a run can hold. */
+class TooManyCandidates extends Error {
+    name = 'TooManyCandidates';
+}
 class Tally {
     #candidates = new Map();
     #examples = [];
     #understood = 0;
     #notUnderstood = 0;
+    #most;
+    #count = 0;
+    #source = { understood: 0, notUnderstood: 0, examples: [] };
+    /** @param most manifests that may be named */
+    constructor(most = MOST_CANDIDATES) {
+        this.#most = most;
+    }
+    /** @returns what is counted from here on, as it goes on */
+    begin() {
+        this.#source = { understood: 0, notUnderstood: 0, examples: [] };
+        return this.#source;
+    }
     candidate(repository, digest) {
         let digests = this.#candidates.get(repository);
         if (digests === undefined) {
@@ -36623,15 +36720,23 @@ class Tally {
         }
         if (!digests.has(digest)) {
             digests.add(copyOf(digest));
+            this.#count += 1;
+            if (this.#count > this.#most) {
+                throw new TooManyCandidates(`more than ${this.#most.toLocaleString('en')} manifests are named`);
+            }
         }
     }
     understood() {
         this.#understood += 1;
+        this.#source.understood += 1;
     }
     notUnderstood(where, text, note) {
         this.#notUnderstood += 1;
-        if (this.#examples.length < EXAMPLES) {
-            this.#examples.push({ where: printable(where), text: example(text, note) });
+        this.#source.notUnderstood += 1;
+        for (const examples of [this.#examples, this.#source.examples]) {
+            if (examples.length < EXAMPLES) {
+                examples.push({ where: printable(where), text: example(text, note) });
+            }
         }
     }
     intake() {
@@ -44262,21 +44367,66 @@ const DOCKER_CONFIG = 'application/vnd.docker.container.image.v1+json';
  * answers a tag with a *different* manifest (schema 1, or a list's amd64 child) and hides OCI ones.
  */
 const MANIFEST_ACCEPT = [OCI_INDEX, OCI_MANIFEST, DOCKER_LIST, DOCKER_MANIFEST].join(', ');
+const MEDIA_TYPE = /^[a-z0-9][a-z0-9!#$&^_.+-]{0,126}\/[a-z0-9][a-z0-9!#$&^_.+-]{0,126}$/;
+/**
+ * A media type as it is compared: in small letters and without parameters (RFC 9110 section 8.3.1, RFC 6838
+ * section 4.2). `''` when the text is none.
+ */
+function mediaTypeOf(text) {
+    const bare = (text ?? '').split(';', 1)[0]?.trim().toLowerCase() ?? '';
+    return MEDIA_TYPE.test(bare) ? bare : '';
+}
+const INDEX_TYPES = new Set([OCI_INDEX, DOCKER_LIST]);
+const IMAGE_TYPES = new Set([OCI_MANIFEST, DOCKER_MANIFEST]);
+const CONFIG_TYPES = new Set([OCI_CONFIG, DOCKER_CONFIG]);
 function isIndexType(mediaType) {
-    return mediaType === OCI_INDEX || mediaType === DOCKER_LIST;
+    return INDEX_TYPES.has(mediaTypeOf(mediaType));
 }
 function isImageType(mediaType) {
-    return mediaType === OCI_MANIFEST || mediaType === DOCKER_MANIFEST;
+    return IMAGE_TYPES.has(mediaTypeOf(mediaType));
 }
 function isManifestType(mediaType) {
     return isIndexType(mediaType) || isImageType(mediaType);
 }
 /** Docker schema 1: its digest is not that of its bytes, so it can't be verified. */
 function isSchema1Type(mediaType) {
-    return /^application\/vnd\.docker\.distribution\.manifest\.v1\+(?:json|prettyjws)$/.test(mediaType);
+    return /^application\/vnd\.docker\.distribution\.manifest\.v1\+(?:json|prettyjws)$/.test(mediaTypeOf(mediaType));
 }
 function isImageConfigType(mediaType) {
-    return mediaType === OCI_CONFIG || mediaType === DOCKER_CONFIG;
+    return CONFIG_TYPES.has(mediaTypeOf(mediaType));
+}
+/** Layers and configs of what people keep in registries. The types whose manifests are listed above are none. */
+const BLOB_TYPES = [
+    // Layers of OCI and Docker, of every compression, encrypted ones too.
+    /^application\/vnd\.oci\.image\.layer\.(?:nondistributable\.)?v1\.tar(?:\+[a-z0-9]+)*$/,
+    /^application\/vnd\.docker\.image\.rootfs\.(?:foreign\.)?diff\.tar(?:\.[a-z0-9]+)?$/,
+    /^application\/vnd\.oci\.image\.config\.v1\+json$/,
+    /^application\/vnd\.docker\.container\.image\.v1\+json$/,
+    /^application\/vnd\.docker\.plugin\.v[01]\+json$/,
+    /^application\/vnd\.oci\.empty\.v1\+json$/,
+    /^application\/vnd\.unknown\.(?:config|layer)\.v1(?:\+[a-z0-9]+)?$/,
+    /^application\/vnd\.buildkit\.cacheconfig\.v\d+$/,
+    /^application\/vnd\.cncf\.helm\.(?:config|chart)\.[a-z0-9.]+(?:\+[a-z0-9]+)*$/,
+    /^application\/vnd\.cncf\.flux\.(?:config|content)\.v\d+(?:\.tar)?(?:\+[a-z0-9]+)*$/,
+    /^application\/vnd\.in-toto(?:\.[a-z0-9.-]+)?\+(?:json|dsse)$/,
+    /^application\/vnd\.dsse\.envelope\.v\d+\+json$/,
+    /^application\/vnd\.dev\.cosign\.simplesigning\.v1\+json$/,
+    /^application\/vnd\.dev\.sigstore\.bundle(?:\.v[0-9.]+)?\+json$/,
+    /^application\/(?:spdx|vnd\.syft|vnd\.cyclonedx)\+(?:json|xml)$/,
+    /^application\/vnd\.cyclonedx$/,
+    /^text\/spdx(?:\+[a-z]+)?$/,
+    /^application\/(?:jose\+json|cose|wasm|vnd\.wasm\.config\.v\d+\+json)$/,
+    /^application\/(?:tar|x-tar|gzip|x-gzip|zstd|zip|tar\+gzip|tar\+zstd)$/,
+];
+/**
+ * Whether a type is plainly a layer's or a config's, so that nothing is asked for on the manifests route, where
+ * Distribution up to 2.8 answers 500 for a blob's digest. False for what says too little, such as
+ * `application/octet-stream` and `application/json`: a registry may send manifests as these, and a client
+ * writes into an index what a registry sent.
+ */
+function isPlainlyBlobType(mediaType) {
+    const type = mediaTypeOf(mediaType);
+    return BLOB_TYPES.some((pattern) => pattern.test(type));
 }
 
 ;// CONCATENATED MODULE: ./src/candidates/notification.ts
@@ -44310,7 +44460,7 @@ function readNotification(value) {
     const manifests = [];
     let complete = true;
     for (const event of events) {
-        const parsed = safeParse(EventSchema, event);
+        const parsed = safeParse(EventSchema, event, { abortEarly: true });
         if (!parsed.success) {
             complete = false;
             continue;
@@ -44332,7 +44482,8 @@ function eventsOf(value) {
         return value.events;
     }
     if (Array.isArray(value)) {
-        const nested = value.map(eventsOf);
+        // Not by calling itself: arrays may be nested as deep as memory reaches.
+        const nested = value.map((one) => (Array.isArray(one) ? undefined : eventsOf(one)));
         return nested.length > 0 && nested.every((events) => events !== undefined)
             ? nested.flat()
             : undefined;
@@ -44366,12 +44517,17 @@ function digestsOf({ action, target }) {
 
 
 
+
 /** A registry may have many repositories without manifests: the collector prints their bare names. */
 const WAITING_WORDS = 10_000;
+/** So much of a word that waits is kept, to show to people. */
+const WAITING_TEXT = 1200;
+/** Longer than any file system and any store of objects allows. */
+const LONGEST_PATH = 4096;
 /** Before the entries of each directory `ls -R` prints its path. */
 function directoryOf(text) {
     const line = text.trim();
-    if (!line.endsWith(':') || /\s/.test(line)) {
+    if (!line.endsWith(':') || line.length > LONGEST_PATH || /\s/.test(line)) {
         return undefined;
     }
     return line === '.:' || line.includes('/') ? line.slice(0, -1) : undefined;
@@ -44492,7 +44648,12 @@ class Transcript {
         if (this.#waiting.length >= WAITING_WORDS) {
             this.#settle(transcript_never);
         }
-        this.#waiting.push(word);
+        // Copied: what is cut out of a line keeps the whole line, and ten thousand of a megabyte each are too many.
+        this.#waiting.push({
+            ...word,
+            text: copyOf(word.text.slice(0, WAITING_TEXT)),
+            path: copyOf(word.path),
+        });
     }
     /**
      * Decides about the words before a line: a repository's name is the collector's heading when a line of
@@ -44539,31 +44700,67 @@ function embeddedNotification(text) {
 
 
 
-/** A file can't be read. The message names the input and every such path, and says what to do. */
+
+/** A file can't be read, or too much is named. The message names the input and every such path, and says what to do. */
 class IntakeError extends Error {
     name = 'IntakeError';
 }
 const CHUNK_BYTES = 256 * 1024;
-/** @throws IntakeError before anything is read when a file is missing or closed to us; later when reading fails */
-async function readIntake({ digests, files, registryHost }) {
+/**
+ * @throws IntakeError before anything is read when a file is missing or closed to us; later when reading fails
+ */
+async function readIntake(source) {
+    await checkReadable([...new Set(source.files)]);
+    try {
+        return await readAll(source);
+    }
+    catch (error) {
+        if (error instanceof TooManyCandidates) {
+            throw new IntakeError(`digests-file: ${error.message}. Give a part of the listing at a time, for instance that of some repositories`, { cause: error });
+        }
+        throw error;
+    }
+}
+async function readAll({ digests, files, registryHost, most, mistake, warning, }) {
     const paths = [...new Set(files)];
-    await checkReadable(paths);
-    const tally = new Tally();
+    const tally = new Tally(most);
+    const given = tally.begin();
     await readSource([digests], new Transcript(tally, registryHost, (line) => `digests line ${line}`));
+    if (given.notUnderstood > 0) {
+        mistake?.(`digests: ${linesOf(given.notUnderstood)} not understood: ${examplesOf(given)}. A line is ` +
+            `\`repository@sha256:…\`, or what docs/finding-orphans.md lists. Correct it or take it out`);
+    }
     for (const path of paths) {
+        const read = tally.begin();
         const transcript = new Transcript(tally, registryHost, (line) => `${path}:${line}`);
-        const chunks = (0,external_node_fs_namespaceObject.createReadStream)(path, {
-            encoding: 'utf8',
-            highWaterMark: CHUNK_BYTES,
-        });
         try {
-            await readSource(chunks, transcript);
+            await readSource(streamRegular(path, { highWaterMark: CHUNK_BYTES }), transcript);
         }
         catch (error) {
-            throw isSystemError(error) ? unreadable([problem(path, error)], error) : error;
+            throw isSystemError(error) || error instanceof UnusablePath
+                ? unreadable([problem(path, error)], error)
+                : error;
+        }
+        const lines = read.understood + read.notUnderstood;
+        const shown = `"${printable(path)}"`;
+        if (read.understood === 0 && lines > 0) {
+            mistake?.(`digests-file: no line of ${shown} is understood, of ${lines.toLocaleString('en')}: ${examplesOf(read)}. Is it ` +
+                'the file that was meant? docs/finding-orphans.md lists what a line may be');
+        }
+        else if (read.notUnderstood > 0) {
+            warning?.(`digests-file: ${linesOf(read.notUnderstood)} not understood of the ${lines.toLocaleString('en')} in ${shown}, and ` +
+                `skipped: ${examplesOf(read)}. docs/finding-orphans.md lists what a line may be`);
         }
     }
     return tally.intake();
+}
+function linesOf(count) {
+    return count === 1 ? '1 line is' : `${count.toLocaleString('en')} lines are`;
+}
+function examplesOf({ examples, notUnderstood }) {
+    const more = notUnderstood - examples.length;
+    return (examples.map(({ where, text }) => `${where}: "${text}"`).join('; ') +
+        (more > 0 ? ` and ${more.toLocaleString('en')} more` : ''));
 }
 async function readSource(chunks, transcript) {
     await split(chunks, (piece) => {
@@ -44575,8 +44772,12 @@ async function checkReadable(paths) {
     const problems = [];
     for (const path of paths) {
         try {
-            if ((await (0,promises_namespaceObject.stat)(path)).isDirectory()) {
+            const stats = await (0,promises_namespaceObject.stat)(path);
+            if (stats.isDirectory()) {
                 problems.push(`"${printable(path)}" is a directory: name the files in it`);
+            }
+            else if (!stats.isFile()) {
+                problems.push(problem(path, new UnusablePath(otherKind(stats))));
             }
             else {
                 await (0,promises_namespaceObject.access)(path, promises_namespaceObject.constants.R_OK);
@@ -44594,6 +44795,9 @@ function isSystemError(error) {
     return (typeof error === 'object' && error !== null && 'code' in error && typeof error.code === 'string');
 }
 function problem(path, error) {
+    if (error instanceof UnusablePath) {
+        return `"${printable(path)}" can't be read: ${error.message}. Write what it holds to a file first`;
+    }
     const code = isSystemError(error) ? error.code : 'unknown error';
     const shown = `"${printable(path)}"`;
     switch (code) {
@@ -44629,6 +44833,9 @@ class ApprovalError extends Error {
 const AGAIN = 'a run with `dry-run: true` and `plan-file`';
 /** What is said of a mistake may quote the file, which anybody may have written. */
 const approval_QUOTE = 200;
+/** Half a million manifests, with all that is said of them; of empty objects they need 300 MB. */
+const MOST_VALUES = 4_000_000;
+const [approval_QUOTATION_MARK, approval_BACKSLASH, approval_COMMA, BRACKET, BRACE] = [0x22, 0x5c, 0x2c, 0x5b, 0x7b];
 const Document = object({ planVersion: number() });
 const Plan = object({
     registry: string(),
@@ -44648,6 +44855,9 @@ const Plan = object({
  */
 function readApproval(text, registry) {
     const refused = (why, remedy = 'Make a new plan') => new ApprovalError(`apply-plan: ${why}. ${remedy}: ${AGAIN}`);
+    if (valuesIn(text) > MOST_VALUES) {
+        throw refused('the file holds more than a plan can');
+    }
     let body;
     try {
         body = JSON.parse(text);
@@ -44655,7 +44865,7 @@ function readApproval(text, registry) {
     catch {
         throw refused('the file is no JSON');
     }
-    const document = safeParse(Document, body);
+    const document = safeParse(Document, body, { abortEarly: true });
     if (!document.success) {
         throw refused('the file is no plan of this action');
     }
@@ -44663,7 +44873,7 @@ function readApproval(text, registry) {
     if (planVersion !== PLAN_VERSION) {
         throw refused(`the plan is of version ${planVersion}, and this action understands version ${PLAN_VERSION}`);
     }
-    const plan = safeParse(Plan, body);
+    const plan = safeParse(Plan, body, { abortEarly: true });
     if (!plan.success) {
         const [issue] = plan.issues;
         throw refused(`the plan can't be trusted: at ${String(getDotPath(issue))}, ${quote(issue.message)}`);
@@ -44679,10 +44889,31 @@ function readApproval(text, registry) {
     }
     return { createdAt: plan.output.createdAt, repositories };
 }
+/** The brackets and commas outside of strings: what JSON comes to in memory depends on them. */
+function valuesIn(text) {
+    let values = 0;
+    let inString = false;
+    for (let at = 0; at < text.length; at += 1) {
+        const char = text.charCodeAt(at);
+        if (char === approval_QUOTATION_MARK) {
+            inString = !inString;
+        }
+        else if (inString) {
+            at += char === approval_BACKSLASH ? 1 : 0;
+        }
+        else if (char === approval_COMMA || char === BRACKET || char === BRACE) {
+            values += 1;
+        }
+    }
+    return values;
+}
 function quote(text) {
     return printable(text.slice(0, approval_QUOTE));
 }
 
+// EXTERNAL MODULE: ./node_modules/ms/index.js
+var ms = __nccwpck_require__(744);
+var ms_default = /*#__PURE__*/__nccwpck_require__.n(ms);
 ;// CONCATENATED MODULE: ./node_modules/pretty-bytes/index.js
 const BYTE_UNITS = [
 	'B',
@@ -44979,7 +45210,7 @@ function prettyBytes(number, options) {
  */
 
 
-const DAY = 86_400_000;
+const words_DAY = 86_400_000;
 const NUMBER = new Intl.NumberFormat('en');
 const DIGEST_START = 12;
 /** Docker's first release. A `created` before it is a placeholder of a reproducible build. */
@@ -45008,7 +45239,7 @@ function age(created, now) {
     if (created === undefined || !(created >= FIRST_IMAGE && created <= now)) {
         return undefined;
     }
-    const days = (now - created) / DAY;
+    const days = (now - created) / words_DAY;
     if (days < 2) {
         const hours = Math.floor(days * 24);
         return hours === 0 ? 'under an hour' : count(hours, 'hour');
@@ -48754,12 +48985,20 @@ function glob_hashFiles(patterns_1) {
 
 
 
+
+
 /** A file can't be read, or a glob matches none. The message says what to do; nothing was done. */
 class PinnedError extends Error {
     name = 'PinnedError';
 }
 /** More than the longest digest has, so that one on the edge of two pieces is whole in the second. */
 const OVERLAP = 160;
+/** Of a file; what holds digests to keep has kilobytes. */
+const MOST_BYTES = 1024 * 1024 * 1024;
+/** Of all files together. Each may cost a request in each repository that has orphans. */
+const MOST_DIGESTS = 200_000;
+/** In a component, and of `**` in the whole: more take minutes for one long name that almost matches. */
+const MOST_STARS = 4;
 /**
  * @param patterns globs relative to the working directory, which in a workflow is the workspace; `!` excludes
  * @returns the digests of each file, by its path relative to the working directory; files without any included
@@ -48770,6 +49009,11 @@ async function readPinned(patterns) {
     if (patterns.length > 0 && including.length === 0) {
         throw new PinnedError(`protect-files: ${patterns.join(' ')} only excludes, so nothing would be protected. Name the files to ` +
             'read in a line without `!` above');
+    }
+    const hard = patterns.find((pattern) => isHard(pattern));
+    if (hard !== undefined) {
+        throw new PinnedError(`protect-files: "${hard}" is too hard to match: a glob has at most ${MOST_STARS} \`**\`, and as many \`*\` ` +
+            'between two slashes. Write it as several, one per line');
     }
     const files = new Set();
     const unmatched = [];
@@ -48790,10 +49034,26 @@ async function readPinned(patterns) {
             'Check the path, and that an earlier step, such as actions/checkout, put the files there');
     }
     const found = new Map();
+    const all = new Set();
     for (const file of [...files].sort()) {
-        found.set(external_node_path_default().relative(process.cwd(), file), await pinned_digestsOf(file));
+        const digests = await pinned_digestsOf(file);
+        found.set(external_node_path_default().relative(process.cwd(), file), digests);
+        digests.forEach((digest) => all.add(digest));
+        if (all.size > MOST_DIGESTS) {
+            throw tooMany();
+        }
     }
     return found;
+}
+function isHard(pattern) {
+    const components = pattern.split(/[/\\]/);
+    const deep = components.filter((component) => component === '**');
+    return (deep.length > MOST_STARS ||
+        components.some((component) => (component.match(/\*/g) ?? []).length > MOST_STARS));
+}
+function tooMany() {
+    return new PinnedError(`protect-files: the files hold more than ${MOST_DIGESTS.toLocaleString('en')} digests, and each costs requests. Narrow ` +
+        'the globs to the files that say what is deployed');
 }
 function isExcluding(pattern) {
     return pattern.startsWith('!');
@@ -48816,16 +49076,26 @@ async function pinned_digestsOf(file) {
     const digests = new Set();
     try {
         let held = '';
-        const pieces = (0,external_node_fs_namespaceObject.createReadStream)(file, { encoding: 'utf8' });
-        for await (const piece of pieces) {
+        for await (const piece of streamRegular(file, { most: MOST_BYTES })) {
             // Every other byte of UTF-16, which Windows writes, is a NUL where there are digests.
             const text = held + piece.replaceAll('\0', '');
-            digestsIn(text).forEach((digest) => digests.add(digest));
+            // Copied, or each would keep the piece that it was cut out of.
+            digestsIn(text).forEach((digest) => digests.add(copyOf(digest)));
+            if (digests.size > MOST_DIGESTS) {
+                throw tooMany();
+            }
             held = text.slice(-OVERLAP);
         }
     }
     catch (error) {
-        const why = error instanceof Error ? error.message : String(error);
+        if (error instanceof PinnedError) {
+            throw error;
+        }
+        const why = error instanceof UnusablePath
+            ? `"${file}": ${error.message}`
+            : error instanceof Error
+                ? error.message
+                : String(error);
         throw new PinnedError(`protect-files: a file could not be read, so what it protects is not known: ${why}`, { cause: error });
     }
     return [...digests];
@@ -48839,6 +49109,11 @@ async function pinned_digestsOf(file) {
 
 
 
+
+/** Half a million manifests. */
+const MOST_PLAN_BYTES = 128 * 1024 * 1024;
+/** From here on the digests of `protect-files` are likely to be most of what a run asks for. */
+const MANY_PINNED = 1000;
 /**
  * @returns what the files name, and all that is protected: by the input and by the files
  * @throws IntakeError, PinnedError, ApprovalError, or one error with the messages of several of them
@@ -48853,9 +49128,21 @@ async function readNamed(settings, log) {
         digests,
         files: digestsFiles,
         registryHost: registry.host,
+        mistake: (message) => {
+            errors.push(new IntakeError(message));
+        },
+        warning: (message) => {
+            log.warning(message);
+        },
     }).catch(note);
     const files = await readPinned(protectFiles).catch(note);
-    const approval = await readPlan(applyPlan, registry).catch(note);
+    let approval;
+    try {
+        approval = readPlan(applyPlan, registry);
+    }
+    catch (error) {
+        note(error);
+    }
     if (intake === undefined || files === undefined || errors.length > 0) {
         throw oneOf(errors);
     }
@@ -48865,6 +49152,12 @@ async function readNamed(settings, log) {
     };
     if (files.size > 0) {
         log.info(`protect-files: ${count(pinned.digests, 'digest')} in ${count(files.size, 'file')}`);
+        if (pinned.digests > MANY_PINNED) {
+            const many = words_number(pinned.digests);
+            log.warning(`protect-files: ${many} digests are protected. Each of them is asked for in each repository that has orphans, ` +
+                `unless it was seen there, so the run may send ${many} requests more for each such repository. Narrow the ` +
+                'globs to the files that say what is deployed');
+        }
         if (pinned.digests === 0) {
             log.warning(`protect-files: no digest in ${count(files.size, 'file')}, so it protects nothing. A digest is \`sha256:\` with 64 ` +
                 'hex digits behind it');
@@ -48875,10 +49168,22 @@ async function readNamed(settings, log) {
         protection: withFiles(settings.protection, files),
     };
 }
-async function readPlan(file, registry) {
-    return file === undefined
-        ? undefined
-        : readApproval(await (0,promises_namespaceObject.readFile)(file, 'utf8'), registry.origin);
+function readPlan(file, registry) {
+    if (file === undefined) {
+        return undefined;
+    }
+    let text;
+    try {
+        text = readRegular(file, MOST_PLAN_BYTES).toString('utf8');
+    }
+    catch (error) {
+        if (error instanceof UnusablePath) {
+            throw new ApprovalError(`apply-plan: "${file}" can't be read: ${error.message}. Give the path of a plan; a very large one can be made ` +
+                'in parts, with `repositories`', { cause: error });
+        }
+        throw error;
+    }
+    return readApproval(text, registry.origin);
 }
 function oneOf(errors) {
     const messages = errors.map((error) => (error instanceof Error ? error.message : String(error)));
@@ -48934,6 +49239,8 @@ function progressLine(state) {
         (left === undefined || left < 1 ? '' : `, about ${ms_default()(Math.round(left) * 1000)} left`));
 }
 
+// EXTERNAL MODULE: external "node:util"
+var external_node_util_ = __nccwpck_require__(7975);
 ;// CONCATENATED MODULE: ./src/report/fate.ts
 const PLANNED = { kind: 'planned' };
 const DELETED = { kind: 'deleted' };
@@ -49082,14 +49389,16 @@ function whyRefused(refusal, { inventory }, run) {
             return (
             // Those of the inventory are digest tags: an ordinary one would keep what it points at.
             `nothing is deleted here: no tag is left${inventory.tags.size > 0 ? ' but those of signatures and the like' : ''}, ` +
-                `and the ledger remembers ${count(refusal.remembered, 'manifest')} that tags led to, so the list of tags ` +
-                `may be wrong. If the tags were removed on purpose, ${planned(run)}`);
+                (refusal.remembered > 0
+                    ? `and the ledger remembers ${count(refusal.remembered, 'manifest')} that tags led to, so the list of tags `
+                    : 'and the list of tags ') +
+                `may be wrong. If the tags were removed on purpose, ${planned(run)}: \`max-deletes\` doesn't lift this`);
         case 'share':
             return (`nothing is deleted here: ${words_number(refusal.orphans)} of the ${count(refusal.manifests, 'manifest')} that are ` +
-                `known would go, ${shareLimit(refusal.percent, run)}. ${tooMany(run)}`);
+                `known would go, ${shareLimit(refusal.percent, run)}. ${refusals_tooMany(run)}`);
         case 'count':
             return (`nothing is deleted in this run: it found ${count(refusal.orphans, 'orphan')}, and \`max-deletes\` allows ` +
-                `${words_number(refusal.count)}. ${tooMany(run)}`);
+                `${words_number(refusal.count)}. ${refusals_tooMany(run)}`);
         case 'no-deletes':
             return `this registry refuses deletes, and nothing was deleted: ${refusal.why}`;
         case 'no-rights':
@@ -49108,7 +49417,7 @@ function planned({ planFile }) {
         ? 'let a dry-run write its plan to a `plan-file`, look at it, and carry it out with `apply-plan`'
         : 'look at the plan, and carry it out with `apply-plan`';
 }
-function tooMany({ planFile, applied }) {
+function refusals_tooMany({ planFile, applied }) {
     if (applied !== undefined) {
         return `${LOOK} the plan is right, raise \`max-deletes\`, or leave it out: a plan has no limit unless one is given`;
     }
@@ -49625,11 +49934,14 @@ const UNTAGGED_KINDS = [
     'protected',
     'recent',
     'not-in-plan',
+    'narrowed',
     'dangling-referrer',
     'dangling-digest-tag',
     'unknown-type',
     'ledger',
+    'layer',
     'mentioned',
+    'blob',
     'child',
     'referrer',
     'digest-tag',
@@ -49649,6 +49961,8 @@ function whyKept(kind, gracePeriod) {
             return 'one of the newest orphans, which `keep-untagged` keeps';
         case 'not-in-plan':
             return 'an orphan that the plan does not list';
+        case 'narrowed':
+            return 'its tag now points at a part of it, as a proxy that ignores `Accept` answers';
         case 'dangling-referrer':
             return 'refers to a manifest that is not in its repository and may live in another (`dangling-referrers: delete` deletes it)';
         case 'dangling-digest-tag':
@@ -49659,6 +49973,10 @@ function whyKept(kind, gracePeriod) {
             return "an entry of this action's ledger";
         case 'mentioned':
             return 'mentioned by a kept manifest of an unknown media type';
+        case 'blob':
+            return 'a kept manifest has it as its config or a layer';
+        case 'layer':
+            return 'its repository has it as a layer or config too, and a delete could remove that; no run saw it in use';
         case 'child':
             return 'part of a kept index';
         case 'referrer':
@@ -49681,23 +49999,27 @@ function keptDetail(reason, now) {
             return seen === undefined ? '' : `first seen ${seen} ago`;
         }
         case 'protected':
-            return `by ${protectors(reason.by)}`;
+            return `by ${protectors(reason.by)}${throughBlob(reason.blob)}`;
         case 'unknown-type':
             return reason.mediaType === '' ? '' : code(reason.mediaType, 100);
         case 'dangling-referrer':
             return `refers to ${code(shortDigest(reason.subject))}`;
         case 'dangling-digest-tag':
             return `tag ${code(shortTag(reason.tag))}`;
+        case 'narrowed':
+            return `tag ${code(shortTag(reason.tag))}, now ${code(shortDigest(reason.part))}`;
         case 'mentioned':
             return `by ${code(shortDigest(reason.by))}`;
         case 'child':
         case 'referrer':
         case 'subject':
+        case 'blob':
             return `of ${code(shortDigest(reason.of))}`;
         case 'digest-tag':
             return `tag ${code(shortTag(reason.tag))}`;
         case 'tagged':
         case 'ledger':
+        case 'layer':
         case 'recent':
         case 'not-in-plan':
         case 'gap':
@@ -49710,6 +50032,10 @@ function protectors(by) {
     const named = by.slice(0, MOST_PROTECTORS).map((one) => (one === PROTECT ? one : code(one, 200)));
     const more = by.length - named.length;
     return `${named.join(', ')}${more > 0 ? ` and ${String(more)} more` : ''}`;
+}
+/** Where not the manifest itself is named: an image ID is the digest of its config. */
+function throughBlob(blob) {
+    return blob === undefined ? '' : ` (its config or layer ${code(shortDigest(blob))})`;
 }
 /** `sha256-0123456789ab….sig` */
 function shortTag(tag) {
@@ -50455,15 +50781,15 @@ function protected_named({ files, digests, unmet }) {
         : `${read}. ${words_number(unmet)} of ${count(digests, 'digest')} ${unmet === 1 ? 'was' : 'were'} found in none ${where} (a digest without a tag is looked for only where something would go). `;
 }
 function protected_rowsOf({ inventory, plan }) {
-    const saved = plan.keep.flatMap(({ digest, reason }) => reason.kind === 'protected' ? [{ digest, by: reason.by }] : []);
+    const saved = plan.keep.flatMap(({ digest, reason }) => reason.kind === 'protected' ? [{ ...reason, digest }] : []);
     const byInput = saved.filter(isByInput).length;
     const isWhole = byInput > MOST_BY_INPUT;
     const shown = isWhole ? saved.filter((one) => !isByInput(one)) : saved;
     const describe = describer(inventory);
-    const rows = shown.map(({ digest, by }) => row([
+    const rows = shown.map(({ digest, by, blob }) => row([
         code(`${inventory.repository}@${digest}`, 400),
         prose(label(describe(digest))),
-        protectors(by),
+        `${protectors(by)}${throughBlob(blob)}`,
     ]));
     const rest = [code(inventory.repository), count(byInput, 'manifest'), PROTECT];
     return isWhole ? [...rows, row(rest)] : rows;
@@ -50791,8 +51117,12 @@ function renderSummary(run, limitBytes = summary_LIMIT) {
 
 
 
+
+
+
 /** Written in pieces of about this many characters: a whole report may be longer than a string can be. */
 const PIECE = 1024 * 1024;
+const write = (0,external_node_util_.promisify)(external_node_fs_namespaceObject.writeFile);
 /**
  * Sets the outputs and, where GitHub wants one, writes the job summary.
  *
@@ -50819,21 +51149,22 @@ async function addSummary(text) {
 /** Writes a file, whole or with an error, and sets the output of its path. */
 async function writeLines(output, file, lines) {
     const path = (0,external_node_path_namespaceObject.resolve)(file);
-    await (0,promises_namespaceObject.mkdir)((0,external_node_path_namespaceObject.dirname)(path), { recursive: true });
-    const handle = await (0,promises_namespaceObject.open)(path, 'w');
+    makeDirectories((0,external_node_path_namespaceObject.dirname)(path));
+    const { fd } = openRegular(path, {}, external_node_fs_namespaceObject.constants.O_WRONLY | external_node_fs_namespaceObject.constants.O_CREAT);
     try {
+        (0,external_node_fs_namespaceObject.ftruncateSync)(fd);
         let piece = '';
         for (const text of lines) {
             piece += text;
             if (piece.length >= PIECE) {
-                await handle.write(piece);
+                await write(fd, piece);
                 piece = '';
             }
         }
-        await handle.write(piece);
+        await write(fd, piece);
     }
     finally {
-        await handle.close();
+        (0,external_node_fs_namespaceObject.closeSync)(fd);
     }
     setOutput(output, path);
 }
@@ -51464,7 +51795,7 @@ const SEMI = 59; // ";"
 const EQ = 61; // "="
 const DQUOTE = 34; // '"'
 const BSLASH = 92; // "\\"
-const COMMA = 44; // ","
+const dist_COMMA = 44; // ","
 const LOWER_CASE = 1;
 const OWS = 2;
 const SEMI_FLAG = 4;
@@ -51480,7 +51811,7 @@ const CHAR_MAP = new Uint8Array(0x100);
 CHAR_MAP[HTAB] |= OWS;
 CHAR_MAP[SP] |= OWS;
 CHAR_MAP[SEMI] |= SEMI_FLAG;
-CHAR_MAP[COMMA] |= COMMA_FLAG;
+CHAR_MAP[dist_COMMA] |= COMMA_FLAG;
 for (let code = 0x80 /* non-ASCII */; code <= 0xff; code++) {
     CHAR_MAP[code] |= LOWER_CASE;
 }
@@ -55896,13 +56227,133 @@ const systemClock = {
 
 ;// CONCATENATED MODULE: external "node:child_process"
 const external_node_child_process_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:child_process");
-;// CONCATENATED MODULE: external "node:stream/consumers"
-const consumers_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:stream/consumers");
+;// CONCATENATED MODULE: ./src/http/spellings.ts
+/**
+ * The ways in which servers repeat what they were shown: as it is, in a URL, in HTML, in JSON, in base64 and in hex.
+ * Pure.
+ */
+/**
+ * Base64 and hex of what is shorter are found in ordinary text and in digests by chance: `7077` is the hex of `pw`. So a
+ * secret of fewer than four bytes has none of them, and is taken out of texts only as it is.
+ */
+const SHORTEST = 8;
+/** @returns `secret` and every usual spelling of it, each once; none for an empty one */
+function spellings(secret) {
+    const bytes = Buffer.from(secret, 'utf8');
+    const hex = bytes.toString('hex');
+    const encoded = [
+        ...[0, 1, 2].flatMap((offset) => base64Within(bytes, offset)),
+        ...bothAlphabets(bytes.toString('base64')),
+        hex,
+        hex.toUpperCase(),
+    ];
+    const escaped = [
+        ...[encodeURIComponent(secret), everyReserved(secret), formEncoded(secret)].flatMap((form) => [
+            form,
+            form.replace(/%[0-9A-F]{2}/g, (code) => code.toLowerCase()),
+        ]),
+        JSON.stringify(secret).slice(1, -1),
+        // PHP, Go and others, Java and Jinja, XML.
+        inHtml(secret, '&quot;', '&#039;'),
+        inHtml(secret, '&#34;', '&#39;'),
+        inHtml(secret, '&quot;', '&#39;'),
+        inHtml(secret, '&quot;', '&#x27;'),
+        inHtml(secret, '&quot;', '&apos;'),
+        inHtml(secret, '"', "'"),
+    ];
+    const long = encoded.filter((form) => form.length >= SHORTEST);
+    return [...new Set([secret, ...escaped, ...long])].filter((form) => form !== '');
+}
+/** With padding and without, in the alphabet of base64 and in that of base64url (RFC 4648). */
+function bothAlphabets(base64) {
+    return [base64, base64.replaceAll('+', '-').replaceAll('/', '_')].flatMap((form) => [
+        form,
+        form.replace(/=+$/, ''),
+    ]);
+}
+/** What of the base64 of a longer text is the same whatever stands around `bytes`, `offset` bytes into three. */
+function base64Within(bytes, offset) {
+    const whole = Buffer.concat([Buffer.alloc(offset), bytes]).toString('base64url');
+    const first = Math.ceil((offset * 8) / 6);
+    const end = Math.floor(((offset + bytes.length) * 8) / 6);
+    return bothAlphabets(whole.slice(first, end).replaceAll('-', '+').replaceAll('_', '/'));
+}
+function everyReserved(secret) {
+    return encodeURIComponent(secret).replace(/[!'()*]/g, (char) => `%${char.charCodeAt(0).toString(16).toUpperCase()}`);
+}
+function formEncoded(secret) {
+    return new URLSearchParams({ '': secret }).toString().slice(1);
+}
+function inHtml(secret, double, single) {
+    return secret
+        .replaceAll('&', '&amp;')
+        .replaceAll('<', '&lt;')
+        .replaceAll('>', '&gt;')
+        .replaceAll('"', double)
+        .replaceAll("'", single);
+}
+const NAMED = {
+    amp: '&',
+    lt: '<',
+    gt: '>',
+    quot: '"',
+    apos: "'",
+    nbsp: ' ',
+};
+const ESCAPE = /((?:%[0-9a-f]{2})+)|&(?:#x0*([0-9a-f]{1,6})|#0*([0-9]{1,7})|(amp|lt|gt|quot|apos|nbsp));?|\\(?:u([0-9a-f]{4})|u\{0*([0-9a-f]{1,6})\}|x([0-9a-f]{2})|(["'\\/]))/gi;
+/**
+ * Undoes what URLs, HTML and JSON escape, in whatever mixture, once: escapes that come out of it are left.
+ *
+ * @returns undefined when there is nothing to undo
+ */
+function undoEscapes(text) {
+    let from = 0;
+    let undone = '';
+    const starts = [];
+    const push = (piece, start, each) => {
+        for (let unit = 0; unit < piece.length; unit += 1) {
+            starts.push(start + unit * each);
+        }
+        undone += piece;
+    };
+    for (const match of text.matchAll(ESCAPE)) {
+        const [all, percents, hex, decimal, name, u4, u6, x2, plain] = match;
+        push(text.slice(from, match.index), from, 1);
+        if (percents !== undefined) {
+            undoPercents(percents, match.index, push);
+        }
+        else {
+            push(plain ?? NAMED[name?.toLowerCase() ?? ''] ?? character(hex ?? u4 ?? u6 ?? x2, decimal), match.index, 0);
+        }
+        from = match.index + all.length;
+    }
+    if (from === 0) {
+        return undefined;
+    }
+    push(text.slice(from), from, 1);
+    return { text: undone, starts: [...starts, text.length] };
+}
+/** Character by character, since text that is no UTF-8 may stand beside one that is. */
+function undoPercents(percents, index, push) {
+    const bytes = Buffer.from(percents.replaceAll('%', ''), 'hex');
+    for (let at = 0; at < bytes.length;) {
+        const lead = bytes[at] ?? 0;
+        const length = lead >= 0xf0 ? 4 : lead >= 0xe0 ? 3 : lead >= 0xc0 ? 2 : 1;
+        push(bytes.toString('utf8', at, at + length), index + 3 * at, 0);
+        at += length;
+    }
+}
+function character(hex, decimal) {
+    const code = hex === undefined ? Number(decimal) : Number.parseInt(hex, 16);
+    return code > 0x10ffff ? '\ufffd' : String.fromCodePoint(code);
+}
+
 ;// CONCATENATED MODULE: ./src/http/redact.ts
 /**
  * Keeps secrets out of what people read. Every URL and every piece of a server's text that enters a
  * message or a log passes through here first.
  */
+
 /** Query parameters whose values say what was asked for. All others may be signatures or tokens. */
 const HARMLESS = new Set(['n', 'last', 'scope', 'service', 'digest', 'artifactType']);
 const MASK = '***';
@@ -55915,33 +56366,76 @@ function redactUrl(url) {
 function readable(value) {
     return encodeURIComponent(value).replace(/%3A|%2F|%2C/g, decodeURIComponent);
 }
+/** Spellings are found by their first characters, which thousands of tokens have in common. */
+const redact_HEAD = 6;
+/** A text may be escaped, and then escaped once more as part of another. */
+const MOST_UNDONE = 3;
 function createSecretStore() {
-    const secrets = new Set();
+    const byHead = new Map();
+    function* spansIn(text) {
+        for (const [head, forms] of byHead) {
+            for (let at = text.indexOf(head); at !== -1; at = text.indexOf(head, at + 1)) {
+                for (const form of forms) {
+                    if (text.startsWith(form, at)) {
+                        yield [at, at + form.length];
+                    }
+                }
+            }
+        }
+    }
     return {
         add(secret) {
-            for (const form of [
-                secret,
-                encodeURIComponent(secret),
-                formEncoded(secret),
-                inJson(secret),
-            ]) {
-                if (form !== '') {
-                    secrets.add(form);
-                }
+            for (const form of spellings(secret)) {
+                const head = form.slice(0, redact_HEAD);
+                const forms = byHead.get(head) ?? new Set();
+                byHead.set(head, forms.add(form));
             }
         },
         redact(text) {
-            // Longest first: a secret that is part of another one must not leave the rest of it standing.
-            const longestFirst = [...secrets].sort((a, b) => b.length - a.length);
-            return longestFirst.reduce((redacted, secret) => redacted.replaceAll(secret, MASK), text);
+            if (byHead.size === 0) {
+                return text;
+            }
+            const spans = [...spansIn(text)];
+            let starts;
+            let inner = text;
+            for (let n = 0; n < MOST_UNDONE; n += 1) {
+                const undone = undoEscapes(inner);
+                if (undone === undefined) {
+                    break;
+                }
+                const outer = starts;
+                starts = undone.starts.map((start) => outer?.[start] ?? start);
+                inner = undone.text;
+                for (const [start, end] of spansIn(inner)) {
+                    spans.push([starts[start] ?? 0, starts[end] ?? text.length]);
+                }
+            }
+            return masked(text, spans);
         },
     };
 }
-function formEncoded(secret) {
-    return new URLSearchParams({ '': secret }).toString().slice(1);
-}
-function inJson(secret) {
-    return JSON.stringify(secret).slice(1, -1);
+/** Spans that overlap are masked as one: a secret that is part of another must not leave the rest of it standing. */
+function masked(text, spans) {
+    let done = 0;
+    let open;
+    let result = '';
+    const close = () => {
+        if (open !== undefined) {
+            result += text.slice(done, open.start) + MASK;
+            done = open.end;
+        }
+    };
+    for (const [start, end] of [...spans].sort((a, b) => a[0] - b[0])) {
+        if (open !== undefined && start < open.end) {
+            open.end = Math.max(open.end, end);
+        }
+        else {
+            close();
+            open = { start, end };
+        }
+    }
+    close();
+    return result + text.slice(done);
 }
 
 ;// CONCATENATED MODULE: ./src/http/message.ts
@@ -55956,9 +56450,12 @@ class RequestFailure extends Error {
 class TransportError extends RequestFailure {
     name = 'TransportError';
     kind;
-    constructor(kind, message, options) {
+    /** whether it was another host that failed, to which the one that was asked had sent us */
+    isElsewhere;
+    constructor(kind, message, { isElsewhere = false, ...options } = {}) {
         super(message, options);
         this.kind = kind;
+        this.isElsewhere = isElsewhere;
     }
 }
 
@@ -55975,7 +56472,7 @@ function failure(request, kind, detail, cause) {
     return new TransportError(kind, message, cause === undefined ? undefined : { cause });
 }
 /** The `code` that Node puts on system, TLS and parser errors, or `''`. */
-function codeOf(error) {
+function failure_codeOf(error) {
     return textOf(error, 'code');
 }
 /** Read by name and not by `instanceof`: an error of another realm is an error too. */
@@ -55998,32 +56495,58 @@ const KINDS = {
 };
 /** OpenSSL's verification results come as bare codes such as SELF_SIGNED_CERT_IN_CHAIN. */
 const TLS_CODE = /^ERR_(?:SSL|TLS)_|CERT|^UNABLE_TO_|^CRL_|^HOSTNAME_MISMATCH$/;
+/** Alerts that a server sends which asked for a certificate and got none: as TLS 1.3 has it, and as 1.2 has. */
+const NO_CERTIFICATE = /ALERT_(?:CERTIFICATE_REQUIRED|BAD_CERTIFICATE)/;
+/** A TLS record of the type alert, which is how a TLS server answers plain HTTP (RFC 8446 sec. 5.1). */
+const TLS_ALERT = Buffer.from([0x15, 0x03]);
 const NOT_TLS = /WRONG_VERSION_NUMBER|PACKET_LENGTH_TOO_LONG|wrong version number/i;
 /** @param error what the connection failed with, before the answer's headers had come */
 function connectionFailure(request, error) {
     if (error instanceof TransportError) {
         return error;
     }
-    const code = codeOf(error);
+    const code = failure_codeOf(error);
     const text = textOf(error, 'message');
     if (text.startsWith('tunneling socket')) {
         // The tunnel says ECONNRESET for whatever went wrong between us and the proxy.
         return failure(request, 'refused', `the proxy opened no tunnel (${text})`, error);
     }
     const kind = TLS_CODE.test(code) ? 'tls' : (KINDS[code] ?? 'other');
-    return failure(request, kind, explain(kind, request.url.hostname, code, text), error);
+    if (code.startsWith('HPE_')) {
+        return failure(request, 'other', notHttp(request.url, code, error), error);
+    }
+    return failure(request, kind, explain(kind, request.url, code, text), error);
 }
-function explain(kind, host, code, text) {
+/** Where a connection could not be made: mostly the runner stands on the wrong side of something. */
+const CAN_IT_REACH = 'Can the runner reach it? A GitHub-hosted runner reaches only what is open to the internet: for a registry in a ' +
+    'private network use a self-hosted runner';
+/** Where a server asks for one, by TLS or in HTTP. */
+const CLIENT_CERTIFICATE = 'The server wants a client certificate, which this action can not send: let the runner in without one, or give an ' +
+    'address of the registry that asks for none';
+function notHttp({ protocol, host }, code, error) {
+    const raw = typeof error === 'object' && error !== null ? Reflect.get(error, 'rawPacket') : undefined;
+    const isAlert = raw instanceof Uint8Array && TLS_ALERT.equals(raw.subarray(0, 2));
+    return protocol === 'http:' && isAlert
+        ? `the server wants TLS on this port. Put https://${host} into registry-url`
+        : `what came is not an answer of HTTP (${code}). Does something else listen at this port?`;
+}
+function explain(kind, { hostname, host, protocol }, code, text) {
     switch (kind) {
         case 'dns':
-            return `the name ${host} could not be resolved (${code})`;
+            return `the name ${hostname} could not be resolved (${code}). Is it spelled right? ${CAN_IT_REACH}`;
         case 'refused':
-            return `no connection (${code})`;
+            return `no connection (${code}). Does the registry listen at this port? ${CAN_IT_REACH}`;
         case 'reset':
-            return `the connection broke off before an answer came (${code})`;
+            return (`the connection broke off before an answer came (${code})` +
+                (protocol === 'http:'
+                    ? `. If the server wants TLS, put https://${host} into registry-url`
+                    : ''));
         case 'timeout':
-            return `no connection in time (${code})`;
+            return `no connection in time (${code}). ${CAN_IT_REACH}`;
         case 'tls':
+            if (NO_CERTIFICATE.test(code)) {
+                return `the handshake was refused (${code}). ${CLIENT_CERTIFICATE}`;
+            }
             return NOT_TLS.test(`${code} ${text}`)
                 ? `the server does not speak TLS on this port (${code}); if it is meant to be plain HTTP, ` +
                     'put http:// in front of registry-url'
@@ -56038,8 +56561,8 @@ function explain(kind, host, code, text) {
 /**
  * Asks a Docker credential helper, a program `docker-credential-<name>` on the PATH that takes a server on
  * its input and answers in JSON. It is run without a shell, and nothing that it prints gets into a message.
+ * It ends together with the programs that it started, and neither its time nor its output is unlimited.
  */
-
 
 
 
@@ -56050,31 +56573,32 @@ const NOT_FOUND = /^credentials not found/i;
 /** This user name says that the secret is an identity token (Docker's helper protocol). */
 const TOKEN_USER = '<token>';
 const TIMEOUT = 30_000;
-const WHY = {
-    ENOENT: 'is not on the PATH',
-    ABORT_ERR: 'gave no answer for 30 seconds',
-};
+/** Milliseconds: what it printed before it ended is in the pipe, and is read in no time. */
+const GRACE = 500;
+/** Tokens are some kilobytes. */
+const MAX_BYTES = 1024 * 1024;
 const Answer = object({ Username: string(), Secret: string() });
 /**
  * @param name what credsStore or credHelpers says
  * @param server the host, or Docker Hub's key
  * @param env its PATH is where the helper is looked for; the helper runs with it
+ * @param timeout milliseconds that it may take
  * @returns undefined when the helper has nothing for that server
  * @throws Error saying which helper failed and how
  */
-async function askHelper(name, server, env) {
+async function askHelper(name, server, env, timeout = TIMEOUT) {
     if (!HELPER_NAME.test(name)) {
         throw new Error('its name may hold letters, digits, dots, dashes and underscores only');
     }
     const program = `docker-credential-${name}`;
-    const { code, output } = await run(program, server, env);
+    const { code, output } = await run(program, server, env, timeout);
     if (code !== 0) {
         if (NOT_FOUND.test(output.trim())) {
             return undefined;
         }
         throw new Error(`${program} get failed (${code === null ? 'killed' : `exit code ${String(code)}`})`);
     }
-    const parsed = safeParse(Answer, credential_helper_parseJson(output));
+    const parsed = safeParse(Answer, credential_helper_parseJson(output), { abortEarly: true });
     if (!parsed.success) {
         throw new Error(`${program} get did not answer with Username and Secret`);
     }
@@ -56086,26 +56610,67 @@ async function askHelper(name, server, env) {
         ? { kind: 'identity-token', token: secret }
         : { kind: 'basic', username, password: secret };
 }
-async function run(program, input, env) {
+async function run(program, input, env, timeout) {
     const child = (0,external_node_child_process_namespaceObject.spawn)(program, ['get'], {
         env,
         shell: false,
         stdio: ['pipe', 'pipe', 'ignore'],
-        // Not `timeout`: its timer outlives a program that could not even be started.
-        signal: AbortSignal.timeout(TIMEOUT),
+        // In a process group of its own, so that all that it starts can be ended with it.
+        detached: hasGroups,
     });
-    const ended = new Promise((resolve, reject) => {
-        child.once('error', (error) => {
-            const code = codeOf(error);
-            reject(new Error(`${program} ${WHY[code] ?? `can not be run (${code})`}`));
+    const timers = [];
+    try {
+        return await new Promise((resolve, reject) => {
+            const pieces = [];
+            let size = 0;
+            const done = (code) => {
+                resolve({ code, output: Buffer.concat(pieces).toString('utf8') });
+            };
+            const fail = (why) => {
+                reject(new Error(`${program} ${why}`));
+            };
+            child.once('error', (error) => {
+                const code = failure_codeOf(error);
+                fail(code === 'ENOENT' ? 'is not on the PATH' : `can not be run (${code})`);
+            });
+            child.stdout.on('data', (piece) => {
+                size += piece.length;
+                pieces.push(piece);
+                if (size > MAX_BYTES) {
+                    fail('printed more than 1 MiB');
+                }
+            });
+            child.once('close', done);
+            // A program that it left behind may hold the pipe open, and then it never closes.
+            child.once('exit', (code) => timers.push(setTimeout(done, GRACE, code)));
+            timers.push(setTimeout(fail, timeout, `gave no answer for ${String(timeout / 1000)} seconds`));
+            // A helper that ends without reading its input breaks the pipe: its exit code says more.
+            child.stdin.on('error', () => undefined);
+            child.stdin.end(input);
         });
-        child.once('close', resolve);
-    });
-    // A helper that ends without reading its input breaks the pipe: its exit code says more.
-    child.stdin.on('error', () => undefined);
-    child.stdin.end(input);
-    const [code, output] = await Promise.all([ended, (0,consumers_namespaceObject.text)(child.stdout)]);
-    return { code, output };
+    }
+    finally {
+        timers.forEach(clearTimeout);
+        endAll(child);
+        // Not held by a program that got away from the group.
+        child.stdin.destroy();
+        child.stdout.destroy();
+    }
+}
+const hasGroups = process.platform !== 'win32';
+/** The helper, if it still runs, and what it started. */
+function endAll(child) {
+    try {
+        if (child.pid !== undefined && hasGroups) {
+            process.kill(-child.pid, 'SIGKILL');
+        }
+        else {
+            child.kill('SIGKILL');
+        }
+    }
+    catch {
+        // As a rule there is nobody left.
+    }
 }
 function credential_helper_parseJson(output) {
     try {
@@ -56116,34 +56681,12 @@ function credential_helper_parseJson(output) {
     }
 }
 
-;// CONCATENATED MODULE: ./src/http/credentials.ts
-const NO_CREDENTIALS = { kind: 'none' };
-/** The value of an Authorization header for user and password (RFC 7617 sec. 2, in UTF-8). */
-function basicAuthorization(username, password) {
-    return `Basic ${Buffer.from(`${username}:${password}`).toString('base64')}`;
-}
-/** Every string of `credentials` that no log may show, in each form in which it travels. */
-function secretsOf(credentials) {
-    switch (credentials.kind) {
-        case 'none':
-            return [];
-        case 'basic': {
-            const { username, password } = credentials;
-            return [password, basicAuthorization(username, password).slice('Basic '.length)];
-        }
-        case 'identity-token':
-        case 'registry-token':
-            return [credentials.token];
-    }
-}
-
 ;// CONCATENATED MODULE: ./src/http/docker-config.ts
 /**
  * Credentials from the Docker config that `docker login` and docker/login-action leave behind. The
  * registry's host is matched whole: `registry.example.evil` must never get what `registry.example` has.
  * No message holds anything of the file's contents or of a helper's output.
  */
-
 
 
 
@@ -56171,10 +56714,14 @@ const EntrySchema = object({
 /** Docker Hub is written under any of these; its own key is a URL with a path, from older times. */
 const HUB_HOSTS = ['docker.io', 'index.docker.io', 'registry-1.docker.io'];
 const HUB_KEY = 'https://index.docker.io/v1/';
+/** Megabytes are no config, and a device has no end. */
+const docker_config_MAX_BYTES = 8 * 1024 * 1024;
+/** Of the hosts that a config has, how many a message names. */
+const FEW = 5;
 /**
  * @param registry the registry's URL; only scheme, host and port count
  * @param env where DOCKER_CONFIG, HOME and the helpers' PATH are looked up
- * @returns kind `none` when there is no config, or nothing in it for this registry
+ * @returns kind `none`, and why, when there is no config, or nothing in it for this registry
  * @throws DockerConfigError naming the file or the helper that can't be used
  */
 async function readDockerCredentials(registry, env) {
@@ -56182,10 +56729,10 @@ async function readDockerCredentials(registry, env) {
     const file = (0,external_node_path_namespaceObject.join)(docker_config_set(env['DOCKER_CONFIG']) ?? (0,external_node_path_namespaceObject.join)(home, '.docker'), 'config.json');
     const config = await readConfig(file);
     if (config === undefined) {
-        return NO_CREDENTIALS;
+        return { kind: 'none', why: `there is no Docker config (${file})` };
     }
-    const hosts = hostsOf(registry);
-    const named = entryFor(config.credHelpers, hosts);
+    const names = keysOf(registry);
+    const named = entryFor(config.credHelpers, names);
     const helper = named ?? config.credsStore;
     if (helper !== '') {
         const server = HUB_HOSTS.includes(registry.host) ? HUB_KEY : registry.host;
@@ -56199,8 +56746,9 @@ async function readDockerCredentials(registry, env) {
             return found;
         }
     }
-    const entry = entryFor(config.auths, hosts);
-    return entry === undefined ? NO_CREDENTIALS : credentialsOf(entry, registry.host, file);
+    const entry = entryFor(config.auths, names);
+    const found = entry === undefined ? undefined : credentialsOf(entry, registry.host, file);
+    return found ?? { kind: 'none', why: whyNone(config, registry.host, helper, entry) };
 }
 /** As Docker does, an empty variable is taken for one that isn't set. */
 function docker_config_set(variable) {
@@ -56209,10 +56757,13 @@ function docker_config_set(variable) {
 async function readConfig(file) {
     let text;
     try {
-        text = await (0,promises_namespaceObject.readFile)(file, 'utf8');
+        text = await readText(file);
     }
     catch (error) {
-        const code = codeOf(error);
+        if (error instanceof DockerConfigError) {
+            throw error;
+        }
+        const code = failure_codeOf(error);
         if (code === 'ENOENT' || code === 'ENOTDIR') {
             return undefined;
         }
@@ -56220,25 +56771,70 @@ async function readConfig(file) {
     }
     let json;
     try {
-        json = JSON.parse(text);
+        // To Docker, an empty file and `null` are a config with nothing in it.
+        json = text.trim() === '' ? {} : (JSON.parse(text) ?? {});
     }
     catch {
         // The parser's own message quotes the text, which holds the passwords.
         throw new DockerConfigError(`the Docker config ${file} is not JSON`);
     }
-    const parsed = safeParse(pipe(unknown(), isRecord, ConfigSchema), json);
+    const parsed = safeParse(pipe(unknown(), isRecord, ConfigSchema), json, {
+        abortEarly: true,
+    });
     if (!parsed.success) {
         throw new DockerConfigError(`the Docker config ${file} does not have a Docker config's form`);
     }
     return parsed.output;
 }
-/** Every way to write the registry's host in a key: with and without the scheme's own port. */
-function hostsOf({ protocol, hostname, host, port }) {
-    const withPort = port === '' ? `${hostname}:${protocol === 'https:' ? '443' : '80'}` : host;
-    return new Set(HUB_HOSTS.includes(host) ? HUB_HOSTS : [host, withPort]);
+/** The file without the mark that some editors put before the text. */
+async function readText(file) {
+    // A pipe that nobody writes to would be waited for.
+    const handle = await (0,promises_namespaceObject.open)(file, promises_namespaceObject.constants.O_RDONLY | promises_namespaceObject.constants.O_NONBLOCK);
+    try {
+        const bytes = Buffer.alloc(64 * 1024);
+        const pieces = [];
+        let size = 0;
+        for (;;) {
+            const { bytesRead } = await handle.read(bytes);
+            if (bytesRead === 0) {
+                return Buffer.concat(pieces)
+                    .toString('utf8')
+                    .replace(/^\ufeff/, '');
+            }
+            size += bytesRead;
+            if (size > docker_config_MAX_BYTES) {
+                throw new DockerConfigError(`the Docker config ${file} is larger than 8 MiB`);
+            }
+            pieces.push(Buffer.from(bytes.subarray(0, bytesRead)));
+        }
+    }
+    finally {
+        await handle.close();
+    }
 }
-function entryFor(entries, hosts) {
-    return Object.entries(entries).find(([key]) => hosts.has(hostOfKey(key)))?.[1];
+function keysOf({ protocol, hostname, host, port }) {
+    if (HUB_HOSTS.includes(host)) {
+        // Docker asks for its hub under the old key, and for the hub's API by name as for any other registry.
+        const own = host === 'registry-1.docker.io' ? [host, HUB_KEY] : [HUB_KEY, host];
+        return { exact: [...own, ...HUB_HOSTS], hosts: new Set(HUB_HOSTS) };
+    }
+    const withPort = port === '' ? `${hostname}:${protocol === 'https:' ? '443' : '80'}` : host;
+    return { exact: [host, withPort], hosts: new Set([host, withPort]) };
+}
+/**
+ * As in Docker, the exact key first, and one that becomes it when scheme and path are cut off only where there
+ * is none (docker/cli, cli/config/credentials/file_store.go). Which of several such keys Docker takes is chance;
+ * here it is the one with the least to cut off.
+ */
+function entryFor(entries, keys) {
+    const exact = keys.exact.find((key) => Object.hasOwn(entries, key));
+    if (exact !== undefined) {
+        return entries[exact];
+    }
+    const [shortened] = Object.keys(entries)
+        .filter((key) => keys.hosts.has(hostOfKey(key)))
+        .sort((a, b) => excess(a) - excess(b) || (a < b ? -1 : 1));
+    return shortened === undefined ? undefined : entries[shortened];
 }
 /** Keys are hosts, but old ones are URLs: scheme and path go, host and port stay. */
 function hostOfKey(key) {
@@ -56247,9 +56843,38 @@ function hostOfKey(key) {
         .replace(/\/.*$/s, '')
         .toLowerCase();
 }
+/**
+ * How much of a key is not the host. The paths of registries' own APIs count as nothing: they are no
+ * part of the registry, as `host/team` is.
+ */
+function excess(key) {
+    const path = /^(?:https?:\/\/)?[^/]*(.*)$/is.exec(key)?.[1] ?? '';
+    const isPart = !/^(?:\/(?:v[12]\/?)?)?$/.test(path);
+    return (isPart ? 1_000_000 : 0) + key.length;
+}
+function whyNone({ auths, credHelpers, credsStore }, host, helper, entry) {
+    const keys = [...Object.keys(auths), ...Object.keys(credHelpers)];
+    // Of its keys, those that Docker takes for a host: anything may have got in there by mistake.
+    const hosts = [...new Set(keys.map(hostOfKey))]
+        .filter((name) => /^[a-z0-9._:[\]-]{1,255}$/.test(name) && /[.:]|^localhost$/.test(name))
+        .filter((name) => name !== host)
+        .sort();
+    const few = hosts.slice(0, FEW).join(', ');
+    const more = hosts.length > FEW ? ` and ${String(hosts.length - FEW)} more` : '';
+    const others = hosts.length > 0 ? `; it has ${few}${more}` : '';
+    if (helper !== '') {
+        const whose = helper === credsStore ? 'credsStore' : 'credHelpers';
+        return `docker-credential-${helper}, which ${whose} of the Docker config names, has none for ${host}${others}`;
+    }
+    if (entry !== undefined) {
+        return `the entry of the Docker config for ${host} is empty${others}`;
+    }
+    return `the Docker config has none for ${host}${others === '' ? '; it has none at all' : others}`;
+}
+/** @returns undefined when the entry holds nothing */
 function credentialsOf(entry, host, file) {
     const broken = (what) => new DockerConfigError(`in ${file}, ${what} for ${host}`);
-    const parsed = safeParse(EntrySchema, entry);
+    const parsed = safeParse(EntrySchema, entry, { abortEarly: true });
     if (!parsed.success) {
         throw broken('the entry under auths is not of the usual form');
     }
@@ -56262,11 +56887,13 @@ function credentialsOf(entry, host, file) {
     }
     if (auth === '') {
         // `{}` is Docker's mark for "in the credential store".
-        return username === '' ? NO_CREDENTIALS : { kind: 'basic', username, password };
+        return username === '' ? undefined : { kind: 'basic', username, password };
     }
+    // Line feeds are no part of it: `base64` puts one after every 76 characters, and Docker leaves them out, too.
+    const bare = auth.trim().replace(/[\r\n]+/g, '');
     // Buffer skips what is not base64, so the form is checked first.
-    const decoded = /^[A-Za-z0-9+/_-]+=*$/.test(auth)
-        ? Buffer.from(auth, 'base64').toString('utf8')
+    const decoded = /^[A-Za-z0-9+/_-]+=*$/.test(bare)
+        ? Buffer.from(bare, 'base64').toString('utf8')
         : '';
     const colon = decoded.indexOf(':');
     if (colon < 1) {
@@ -56276,7 +56903,7 @@ function credentialsOf(entry, host, file) {
         kind: 'basic',
         username: decoded.slice(0, colon),
         // Docker pads passwords with NULs in some versions, and cuts them off when it reads.
-        password: decoded.slice(colon + 1).replace(/\0+$/, ''),
+        password: decoded.slice(colon + 1).replace(/^\0+|\0+$/g, ''),
     };
 }
 
@@ -56329,6 +56956,27 @@ function parseValue(text) {
         }
     }
     return challenges;
+}
+
+;// CONCATENATED MODULE: ./src/http/credentials.ts
+const NO_CREDENTIALS = { kind: 'none' };
+/** The value of an Authorization header for user and password (RFC 7617 sec. 2, in UTF-8). */
+function basicAuthorization(username, password) {
+    return `Basic ${Buffer.from(`${username}:${password}`).toString('base64')}`;
+}
+/** Every string of `credentials` that no log may show, in each form in which it travels. */
+function secretsOf(credentials) {
+    switch (credentials.kind) {
+        case 'none':
+            return [];
+        case 'basic': {
+            const { username, password } = credentials;
+            return [password, basicAuthorization(username, password).slice('Basic '.length)];
+        }
+        case 'identity-token':
+        case 'registry-token':
+            return [credentials.token];
+    }
 }
 
 ;// CONCATENATED MODULE: ./src/http/scope.ts
@@ -56393,12 +57041,88 @@ function claimsOf(token) {
         return undefined;
     }
     try {
-        const parsed = safeParse(Claims, JSON.parse(Buffer.from(payload, 'base64url').toString()));
+        const parsed = safeParse(Claims, JSON.parse(Buffer.from(payload, 'base64url').toString()), {
+            abortEarly: true,
+        });
         return parsed.success ? parsed.output : undefined;
     }
     catch {
         return undefined;
     }
+}
+
+;// CONCATENATED MODULE: ./src/http/login.ts
+const GIVE = 'Give `username` and `password` of an account that may do this, or log in with docker/login-action before this step';
+/** Why there are no credentials, and what to do. */
+function whyMissing(why) {
+    return `No credentials were given${why === undefined ? '' : `, and ${why}`}. ${GIVE}`;
+}
+/** @returns undefined where credentials were shown as the registry wants them, and do not suffice */
+function login_whyRefused(shown) {
+    const { credentials, proof, isAsked, status, challenges, elsewhere } = shown;
+    if (elsewhere !== undefined) {
+        return (`That answer came from ${elsewhere}, to which the registry redirects and which gets no credentials. ` +
+            'Look at what is allowed there, or switch such redirects off in the registry');
+    }
+    if (credentials.kind === 'none') {
+        return whyMissing(credentials.why);
+    }
+    if (proof === 'basic') {
+        return isAsked
+            ? status === 401
+                ? `The credentials were not accepted. ${GIVE}`
+                : undefined
+            : 'The registry never asked for a login. The credentials were sent all the same, and either may not do this ' +
+                `or are not looked at there. ${GIVE}, or change what the registry, or a proxy before it, allows`;
+    }
+    if (proof !== 'nothing') {
+        return undefined;
+    }
+    if (credentials.kind === 'identity-token') {
+        return challenges.some(({ scheme }) => scheme === 'basic')
+            ? `The registry asks for user and password, and the Docker config has an identity token for it. ${GIVE}`
+            : `The registry never asked for a login by token, so the identity token was not shown. ${GIVE}`;
+    }
+    const schemes = [...new Set(challenges.map(({ scheme }) => scheme))].slice(0, 3).join(', ');
+    return (`The credentials were not shown: the registry asks for ${schemes === '' ? 'a login without saying how' : `a login by ${schemes}`}, ` +
+        'and this action knows Basic and Bearer. Change its configuration, or that of the proxy before it');
+}
+
+// EXTERNAL MODULE: external "node:net"
+var external_node_net_ = __nccwpck_require__(7030);
+;// CONCATENATED MODULE: ./src/http/nearby.ts
+/**
+ * Tells which hosts are the machine itself or on its own link, cloud metadata services included. A registry elsewhere
+ * has no business to send anybody there. Pure: names are not resolved.
+ */
+
+const LOOPBACK_NAME = /^(?:(?:.+\.)?localhost|localhost[46]|ip6-localhost|ip6-loopback|localhost[46]?\.localdomain[46]?)$/;
+/** Names that clouds give to 169.254.169.254 and its like. */
+const METADATA_NAME = /^(?:metadata\.google\.internal|metadata\.goog|instance-data(?:\.ec2\.internal)?)$/;
+const loopback = new external_node_net_.BlockList();
+loopback.addSubnet('127.0.0.0', 8);
+// "This host": connects to loopback on Linux.
+loopback.addSubnet('0.0.0.0', 8);
+// ::, ::1 and the IPv4-compatible addresses. IPv4-mapped ones are compared as IPv4 by BlockList itself.
+loopback.addSubnet('::', 104, 'ipv6');
+loopback.addSubnet('::7f00:0', 104, 'ipv6');
+// The same through NAT64 (RFC 6052).
+loopback.addSubnet('64:ff9b::7f00:0', 104, 'ipv6');
+const nearby_link = new external_node_net_.BlockList();
+nearby_link.addSubnet('169.254.0.0', 16);
+nearby_link.addSubnet('fe80::', 10, 'ipv6');
+nearby_link.addSubnet('::a9fe:0', 112, 'ipv6');
+nearby_link.addSubnet('64:ff9b::a9fe:0', 112, 'ipv6');
+// Amazon's metadata over IPv6.
+nearby_link.addAddress('fd00:ec2::254', 'ipv6');
+/** @param url its parser has turned every way to write an address (decimal, hexadecimal, short) into one */
+function nearby({ hostname }) {
+    const host = hostname.replace(/^\[(.*)\]$/, '$1').replace(/\.$/, '');
+    const family = (0,external_node_net_.isIPv6)(host) ? 'ipv6' : 'ipv4';
+    if (LOOPBACK_NAME.test(host) || loopback.check(host, family)) {
+        return 'loopback';
+    }
+    return METADATA_NAME.test(host) || nearby_link.check(host, family) ? 'link-local' : undefined;
 }
 
 ;// CONCATENATED MODULE: ./src/http/token.ts
@@ -56407,6 +57131,8 @@ function claimsOf(token) {
  * variant for identity tokens). Each token is fetched once for all who wait for it, and kept until
  * shortly before it expires. A token is masked before anything else sees it.
  */
+
+
 
 
 
@@ -56422,7 +57148,7 @@ class AuthError extends RequestFailure {
     }
 }
 /** Tokens with hundreds of scopes stay far below it. */
-const MAX_BYTES = 128 * 1024;
+const token_MAX_BYTES = 128 * 1024;
 /** Of a server that doesn't say (Docker's token specification, "expires_in"). */
 const DEFAULT_LIFETIME = 60;
 const CLIENT_ID = 'registry-manifest-cleanup';
@@ -56452,7 +57178,8 @@ function createTokenSource(send, options) {
             throw new AuthError(`${redactUrl(request.url)} answered without a token`, response.status);
         }
         const lifetime = answer.expires_in * 1000;
-        return { value, renewAt: clock.now() + lifetime - Math.min(15_000, lifetime / 4) };
+        const fetchedAt = clock.now();
+        return { value, fetchedAt, renewAt: fetchedAt + lifetime - Math.min(15_000, lifetime / 4) };
     }
     return {
         async get(wanted, rejected) {
@@ -56491,6 +57218,12 @@ function realmUrl(realm, registry) {
         throw new AuthError(`the registry at ${registry.origin} sends for tokens to ${url.origin}, which is not https: ` +
             'credentials are not sent there. Mend the realm in the configuration of the registry');
     }
+    const place = nearby(url);
+    if (place !== undefined && place !== nearby(registry)) {
+        throw new AuthError(`the registry at ${registry.origin} sends for tokens to ${url.origin}, a ${place} address, and is not on ` +
+            'one itself: credentials are not sent there. Mend the realm in the configuration of the registry, or put ' +
+            `the registry's own ${place} address into registry-url`);
+    }
     url.username = '';
     url.password = '';
     url.hash = '';
@@ -56499,7 +57232,7 @@ function realmUrl(realm, registry) {
 function tokenRequest(realm, wanted, credentials) {
     const headers = { accept: 'application/json' };
     // What ends a run needs a token, too, and a token alone changes nothing.
-    const common = { maxBytes: MAX_BYTES, closing: true };
+    const common = { maxBytes: token_MAX_BYTES, closing: true };
     if (credentials.kind === 'identity-token') {
         const form = new URLSearchParams({
             grant_type: 'refresh_token',
@@ -56539,15 +57272,15 @@ function readAnswer(request, response, credentials) {
     const { status } = response;
     const server = redactUrl(request.url);
     if (status === 401 || status === 403) {
-        const why = credentials.kind === 'none'
-            ? 'gives no token without credentials: set username and password, or log in with docker/login-action'
-            : 'refused the credentials: check username and password';
-        throw new AuthError(`${server} ${why} (status ${String(status)})`, status);
+        const answered = `(status ${String(status)})`;
+        throw new AuthError(credentials.kind === 'none'
+            ? `${server} gives no token without credentials ${answered}. ${whyMissing(credentials.why)}`
+            : `${server} refused the credentials: check username and password ${answered}`, status);
     }
     if (status !== 200) {
         throw new AuthError(`${server} gave no token (status ${String(status)})`, status);
     }
-    const parsed = safeParse(token_Answer, token_parseJson(response.body));
+    const parsed = safeParse(token_Answer, token_parseJson(response.body), { abortEarly: true });
     if (!parsed.success) {
         throw new AuthError(`${server} answered with something other than a token`, status);
     }
@@ -56573,8 +57306,17 @@ function token_parseJson(body) {
 
 
 
+
 /** Without a proof, with one, and with another if that one expired while the request was waiting. */
 const MOST_ROUNDS = 3;
+/**
+ * Milliseconds. A token that was made a moment ago is not valid yet on a registry whose clock is behind the token
+ * server's by a second or two (`nbf`, RFC 7519 sec. 4.1.5).
+ */
+const YOUNG = 10_000;
+const PAUSE = 3_000;
+/** As often as this, a pause may have been in vain before there are no more: then it isn't the clock. */
+const MOST_IN_VAIN = 3;
 const NOTHING = { kind: 'nothing' };
 function createAuth(next, options) {
     const { registry, credentials } = options;
@@ -56591,14 +57333,22 @@ function createAuth(next, options) {
     /** What the registry has asked for so far. */
     let bearer;
     let wantsBasic = false;
+    /**
+     * It has answered without asking. User and password are shown from then on: it may show more to those it knows,
+     * and would never ask.
+     */
+    let isOpen = false;
+    const isAsked = () => bearer !== undefined || wantsBasic;
+    let inVain = 0;
     /** By a request's own scope: that scope together with what the registry said was needed. */
     const learned = new Map();
     async function bearerProof(realm, scope, rejected) {
-        const { value: token, renewAt, fetched } = await tokens.get({ ...realm, scope }, rejected);
+        const { value: token, fetchedAt, renewAt, fetched, } = await tokens.get({ ...realm, scope }, rejected);
         return {
             kind: 'bearer',
             authorization: `Bearer ${token}`,
             token,
+            fetchedAt,
             renewAt,
             scope,
             fetched,
@@ -56612,10 +57362,10 @@ function createAuth(next, options) {
         if (bearer !== undefined && scope !== undefined) {
             return bearerProof(bearer, learned.get(scope) ?? mergeScopes(scope));
         }
-        return wantsBasic ? basic : NOTHING;
+        return wantsBasic || (isOpen && bearer === undefined) ? basic : NOTHING;
     }
     /** The answer to a 401, or undefined when there is nothing new to show. */
-    async function proofAfter(request, shown, challenges) {
+    async function proofAfter(request, shown, challenges, paused) {
         if (shown.kind === 'registry-token') {
             return undefined;
         }
@@ -56630,11 +57380,18 @@ function createAuth(next, options) {
             if (shown.kind !== 'bearer') {
                 return bearerProof(bearer, scope);
             }
+            const isInsufficient = params.get('error') === 'insufficient_scope';
+            const isYoung = options.clock.now() - shown.fetchedAt < YOUNG;
+            const isSame = shown.scope === scope;
+            if (isSame && isYoung && !isInsufficient && !paused && inVain < MOST_IN_VAIN) {
+                return 'same-after-pause';
+            }
             // The token is good but grants too little (RFC 6750 sec. 3.1): another one would not grant more.
             // A fresh one is as good as another, unless it grew old while the request waited for its turn.
             const fresh = shown.fetched && options.clock.now() < shown.renewAt;
-            const final = fresh || params.get('error') === 'insufficient_scope';
-            return final && shown.scope === scope ? undefined : bearerProof(bearer, scope, shown.token);
+            return (fresh || isInsufficient) && isSame
+                ? undefined
+                : bearerProof(bearer, scope, shown.token);
         }
         if (basic.kind === 'basic' && challenges.some(({ scheme }) => scheme === 'basic')) {
             wantsBasic = true;
@@ -56662,22 +57419,58 @@ function createAuth(next, options) {
         if (request.url.origin !== registry.origin) {
             return next(request);
         }
-        let proof = await proofUpFront(request);
+        let shown = await proofUpFront(request);
+        let paused = false;
         for (let round = 1;; round += 1) {
-            const shown = proof;
             const response = await next(withProof(request, shown));
             // A challenge from where a redirect led is not the registry's: its realm would get our credentials.
-            if (response.status !== 401 || response.url.origin !== registry.origin) {
-                return response;
+            const isOwn = response.url.origin === registry.origin;
+            isOpen ||= isOwn && response.status === 200 && shown.kind === 'nothing';
+            if (response.status !== 401 || !isOwn) {
+                return explained(response, shown);
             }
             const challenges = parseChallenges(response.headers['www-authenticate']);
-            proof = round < MOST_ROUNDS ? await proofAfter(request, shown, challenges) : undefined;
+            if (paused && shown.kind === 'bearer') {
+                inVain += 1;
+            }
+            const proof = round < MOST_ROUNDS ? await proofAfter(request, shown, challenges, paused) : undefined;
             if (proof === undefined) {
-                return response;
+                return explained(response, shown);
+            }
+            if (proof === 'same-after-pause') {
+                paused = true;
+                // Nothing new is shown.
+                round -= 1;
+                await options.clock.sleep(PAUSE);
+            }
+            else {
+                shown = proof;
             }
         }
     };
-    return { send, granted };
+    function explained(response, { kind }) {
+        const { status, url, headers } = response;
+        if (status !== 401 && status !== 403) {
+            return response;
+        }
+        const why = login_whyRefused({
+            credentials,
+            proof: kind,
+            isAsked: isAsked(),
+            status,
+            challenges: parseChallenges(headers['www-authenticate']),
+            ...(url.origin === registry.origin ? {} : { elsewhere: url.origin }),
+        });
+        return why === undefined ? response : { ...response, login: why };
+    }
+    function unasked() {
+        const hasAnswered = isOpen && !isAsked();
+        if (!hasAnswered || credentials.kind === 'none' || credentials.kind === 'registry-token') {
+            return undefined;
+        }
+        return credentials.kind === 'basic' ? 'sent' : 'not-sent';
+    }
+    return { send, granted, unasked };
 }
 function withProof(request, proof) {
     return proof.kind === 'nothing' ? request : { ...request, authorization: proof.authorization };
@@ -56731,7 +57524,7 @@ async function readBody(message, request, progress) {
         });
     }
     catch (error) {
-        if (codeOf(error) === 'ECONNRESET' || codeOf(error) === 'ERR_STREAM_PREMATURE_CLOSE') {
+        if (failure_codeOf(error) === 'ECONNRESET' || failure_codeOf(error) === 'ERR_STREAM_PREMATURE_CLOSE') {
             throw truncated(request, length, announced, error);
         }
         throw error;
@@ -56754,12 +57547,157 @@ function announcedLength(message, request) {
 }
 function tooLarge(message, request) {
     const status = String(message.statusCode);
-    const detail = `the body of the answer (status ${status}) is over ${String(request.maxBytes)} bytes`;
+    const detail = `the body of the answer (status ${status}) is over ${String(request.maxBytes)} bytes, more than this program reads`;
     return failure(request, 'too-large', detail);
 }
 function truncated(request, got, announced, cause) {
     const whole = announced === undefined ? '' : ` of ${String(announced)}`;
     return failure(request, 'truncated', `the body was cut off after ${String(got)}${whole} bytes`, cause);
+}
+
+// EXTERNAL MODULE: external "node:zlib"
+var external_node_zlib_ = __nccwpck_require__(8522);
+var external_node_zlib_default = /*#__PURE__*/__nccwpck_require__.n(external_node_zlib_);
+;// CONCATENATED MODULE: ./src/http/encoding.ts
+
+
+
+
+const gunzip = (0,external_node_util_.promisify)((external_node_zlib_default()).gunzip);
+/** By the names of the IANA registry, and `x-gzip`, which RFC 9110 calls an equal of `gzip`. */
+const UNDO = {
+    gzip: gunzip,
+    'x-gzip': gunzip,
+    deflate: (0,external_node_util_.promisify)(inflate),
+    br: (0,external_node_util_.promisify)((external_node_zlib_default()).brotliDecompress),
+    // Node has it since 22.15; the action runs on 24.
+    ...("zstdDecompress" in (external_node_zlib_default()) ? { zstd: (0,external_node_util_.promisify)((external_node_zlib_default()).zstdDecompress) } : {}),
+};
+/** What changes no byte. `aws-chunked` is what some stores keep of an upload's headers. */
+const NO_ENCODING = ['', 'identity', 'chunked', 'aws-chunked'];
+/** A proxy may encode once more what came encoded. More than that is made to cost time. */
+const MOST_ENCODINGS = 3;
+/**
+ * @param body whole, as it came
+ * @returns the body as it was before it was encoded, and as it came where these are two
+ * @throws TransportError when it was encoded in a way that can't be undone, or is larger than may be read
+ */
+async function decode(message, body, request) {
+    const { headers } = message;
+    if (headers['content-encoding'] === undefined && isUsual(headers['transfer-encoding'])) {
+        return { body };
+    }
+    // In the order in which they were applied, those of the transfer last.
+    const names = [headers['content-encoding'], headers['transfer-encoding']]
+        .flatMap((value) => (value ?? '').toLowerCase().split(','))
+        .map((name) => name.trim())
+        .filter((name) => !NO_ENCODING.includes(name));
+    if (names.length === 0 || body.length === 0) {
+        return { body };
+    }
+    const said = names
+        .join(', ')
+        .replace(/[^\w ,.-]/g, '?')
+        .slice(0, 50);
+    const advice = 'although it was asked to leave them as they are. Switch off compression for the registry in the proxy before it';
+    if (names.length > MOST_ENCODINGS || names.some((name) => !Object.hasOwn(UNDO, name))) {
+        const detail = `the server encoded its answer in a way that is not known here (${said}), ${advice}`;
+        throw failure(request, 'other', detail);
+    }
+    let decoded = body;
+    for (const name of names.reverse()) {
+        try {
+            decoded = (await UNDO[name]?.(decoded, { maxOutputLength: request.maxBytes })) ?? decoded;
+        }
+        catch (error) {
+            if (failure_codeOf(error) === 'ERR_BUFFER_TOO_LARGE') {
+                throw tooLarge(message, request);
+            }
+            const detail = `the server encoded its answer (${said}) and that can't be undone (${failure_codeOf(error)}), ${advice}`;
+            throw failure(request, 'other', detail, error);
+        }
+    }
+    return { body: decoded, encoded: body };
+}
+const isUsual = (value) => value === undefined || value === 'chunked';
+/** `deflate` is the zlib format, but some servers send what that wraps (RFC 9110 sec. 8.4.1.2). */
+function inflate(bytes, options, done) {
+    const isZlib = bytes.length > 1 && ((bytes[0] ?? 0) & 0x0f) === 8 && bytes.readUInt16BE(0) % 31 === 0;
+    (isZlib ? (external_node_zlib_default()).inflate : (external_node_zlib_default()).inflateRaw)(bytes, options, done);
+}
+
+;// CONCATENATED MODULE: ./src/http/no-proxy.ts
+/**
+ * Which hosts are asked without a proxy, by `no_proxy` as Docker and every program in Go read it
+ * (golang.org/x/net/http/httpproxy): the http-client knows neither `*.domain` nor blocks of addresses.
+ */
+
+const PORTS = { 'http:': '80', 'https:': '443' };
+/**
+ * @param list the variable's value: names, `.domain`, `*.domain`, addresses and blocks of them, each but a block with a
+ *   port or without, separated by commas; `*` for all
+ */
+function isWithoutProxy(url, list) {
+    const host = bare(url.hostname);
+    const port = url.port === '' ? PORTS[url.protocol] : url.port;
+    return list
+        .toLowerCase()
+        .split(/[\s,]+/)
+        .some((entry) => entry !== '' && (entry === '*' || covers(entry, host, port)));
+}
+function covers(entry, host, port) {
+    const family = familyOf(host);
+    const [address = '', length] = entry.split('/');
+    const net = bare(address);
+    if (length !== undefined) {
+        const netFamily = familyOf(net);
+        if (family === undefined || netFamily === undefined || !isPrefix(length, netFamily)) {
+            return false;
+        }
+        if (family === 'ipv4' && netFamily === 'ipv6') {
+            // To Node `::/0` holds them all.
+            return false;
+        }
+        const block = new external_node_net_.BlockList();
+        block.addSubnet(net, Number(length), netFamily);
+        return block.check(host, family);
+    }
+    const { name, wanted } = parted(entry);
+    if (wanted !== undefined && wanted !== port) {
+        return false;
+    }
+    const nameFamily = familyOf(name);
+    if (nameFamily !== undefined) {
+        const one = new external_node_net_.BlockList();
+        one.addAddress(name, nameFamily);
+        return family !== undefined && one.check(host, family);
+    }
+    // An address isn't a name, though it may end with `0.0.1`.
+    if (family !== undefined || name === '') {
+        return false;
+    }
+    const domain = name.replace(/^\*?\./, '');
+    return domain !== '' && (host.endsWith(`.${domain}`) || (domain === name && host === domain));
+}
+/** Name and port of `name:port`, `1.2.3.4:port` and `[::1]:port`. */
+function parted(entry) {
+    const match = /^(\[[^\]]*\]|[^:]*):(\d+)$/.exec(entry);
+    return match?.[1] === undefined || match[2] === undefined
+        ? { name: bare(entry) }
+        : { name: bare(match[1]), wanted: match[2] };
+}
+function isPrefix(length, family) {
+    return /^\d{1,3}$/.test(length) && Number(length) <= (family === 'ipv4' ? 32 : 128);
+}
+/** Without the brackets of an IPv6 address and the dot that ends a full name. */
+function bare(host) {
+    return host
+        .toLowerCase()
+        .replace(/^\[(.*)\]$/, '$1')
+        .replace(/(?<=.)\.$/, '');
+}
+function familyOf(address) {
+    return { 4: 'ipv4', 6: 'ipv6' }[(0,external_node_net_.isIP)(address)];
 }
 
 ;// CONCATENATED MODULE: ./src/http/stop.ts
@@ -56835,11 +57773,18 @@ function createStop(next, stop, giveUp) {
 
 
 
+
+
+
 const exchange_PIECE = 64 * 1024;
+/** Milliseconds that a body may take and not count as slow, and that it has once patience is spent. */
+const SLOW = 10_000;
 const TIMEOUTS = { idle: 60_000, idleDelete: 300_000, body: 120_000 };
 /** @throws Error when `ca` holds no PEM certificate */
 function createExchange(options) {
     const timeouts = options.timeouts ?? TIMEOUTS;
+    const { patience } = options;
+    const limited = (usual) => (patience?.isSpent() === true ? Math.min(usual, SLOW) : usual);
     const trust = options.ca === undefined ? undefined : trustAlso(options.ca);
     const lines = new Map();
     const underWay = new Set();
@@ -56863,7 +57808,11 @@ function createExchange(options) {
     }
     function agentOf(client, request) {
         try {
-            const agent = client.getAgent(request.url.href);
+            // For loopback it takes no proxy, and gives the agent that it has for what goes around one.
+            const { url } = request;
+            const noProxy = process.env['no_proxy'] ?? process.env['NO_PROXY'] ?? '';
+            const isAround = isWithoutProxy(url, noProxy);
+            const agent = client.getAgent(isAround ? `${url.protocol}//127.0.0.1/` : url.href);
             if (trust !== undefined) {
                 // Both Node's agent and the proxy's tunnel agent take the TLS options of new connections from
                 // here. A context, since a list of authorities would be part of every connection's pool key.
@@ -56897,8 +57846,14 @@ function createExchange(options) {
         };
         const one = { request, end, isOnTheWire: () => sent !== undefined && isOnTheWire(sent) };
         underWay.add(one);
-        const idleFor = method === 'DELETE' ? timeouts.idleDelete : timeouts.idle;
-        const idle = setTimeout(expire, idleFor, `no answer for ${seconds(idleFor)}`);
+        const idleFor = method === 'DELETE' ? timeouts.idleDelete : limited(timeouts.idle);
+        let since = patience?.now() ?? 0;
+        const idle = setTimeout(() => {
+            const isConnected = sent !== undefined && isOnTheWire(sent);
+            expire(isConnected
+                ? `no answer for ${seconds(idleFor)}`
+                : `no answer for ${seconds(idleFor)}, and not even a connection. ${CAN_IT_REACH}`);
+        }, idleFor);
         let deadline;
         try {
             const answered = client.requestRaw({
@@ -56918,12 +57873,27 @@ function createExchange(options) {
             sent = latest();
             const { message } = await answered;
             idle.refresh();
-            deadline = setTimeout(expire, timeouts.body, `the body was not complete after ${seconds(timeouts.body)}`);
+            const bodyFor = limited(timeouts.body);
+            deadline = setTimeout(expire, bodyFor, `the body was not complete after ${seconds(bodyFor)}`);
+            since = patience?.now() ?? 0;
             const body = await readBody(message, request, () => idle.refresh());
-            return { status: message.statusCode ?? 0, headers: message.headers, body, url };
+            const end = patience?.now() ?? 0;
+            if (end - since > SLOW) {
+                patience?.spend(since, end);
+            }
+            return {
+                status: message.statusCode ?? 0,
+                headers: message.headers,
+                ...(await decode(message, body, request)),
+                url,
+            };
         }
         catch (error) {
-            throw ended ?? connectionFailure(request, error);
+            const failed = ended ?? connectionFailure(request, error);
+            if (failed instanceof TransportError && failed.kind === 'timeout') {
+                patience?.spend(since, patience.now());
+            }
+            throw failed;
         }
         finally {
             clearTimeout(idle);
@@ -57012,44 +57982,103 @@ function seconds(milliseconds) {
     return `${String(milliseconds / 1000)} seconds`;
 }
 
+;// CONCATENATED MODULE: ./src/http/patience.ts
+const MINUTES = 60_000;
+/** What no rate limit of a registry comes near to, in a run that gets something done. */
+const MOST_OF_RUN = 120 * MINUTES;
+/** The waits between the tries of one request. */
+const MOST_OF_REQUEST = 15 * MINUTES;
+const REQUEST_IS_LATE = `it was waited for ${String(MOST_OF_REQUEST / MINUTES)} minutes in all`;
+const RUN_IS_LATE = `this run has waited for ${String(MOST_OF_RUN / MINUTES)} minutes in all, for pauses that servers asked for and for ` +
+    'slow answers. Lower `concurrency`, or look at the log of the registry';
+function createPatience(clock) {
+    let spent = 0;
+    let until = 0;
+    return {
+        now: () => clock.now(),
+        spend(from, to) {
+            spent += Math.max(0, to - Math.max(from, until));
+            until = Math.max(until, to);
+        },
+        isSpent: () => spent >= MOST_OF_RUN,
+    };
+}
+
 ;// CONCATENATED MODULE: ./src/http/redirect.ts
 /**
- * Follows redirects of GET and HEAD by hand. Credentials stay with the origin that they were meant for
- * and, once it was left, are not shown again, not even back at that origin.
+ * Follows redirects of GET and HEAD by hand, and says where else a Location may lead. Credentials stay with the
+ * origin that they were meant for and, once it was left, are not shown again, not even back at that origin.
  */
+
+
 
 const MOST_HOPS = 5;
 const REDIRECTS = new Set([301, 302, 303, 307, 308]);
 /** @throws TransportError of kind `redirect` for too many hops and for places that must not be followed */
 function createRedirect(next) {
     return async (request) => {
+        const visited = new Set();
         let hop = request;
-        for (let hops = 0;; hops += 1) {
-            const response = await next(hop);
+        for (;;) {
+            visited.add(hop.url.href);
+            const response = await sendHop(next, hop, request);
             const location = locationOf(hop, response);
             if (location === undefined) {
                 return response;
             }
-            if (hops === MOST_HOPS) {
+            const url = placeOf(hop, location, 'redirect');
+            if (visited.has(url.href)) {
+                throw failure(request, 'redirect', `the redirects turn in a circle, back to ${redactUrl(url)}. Is \`registry-url\` right? A proxy that speaks ` +
+                    'TLS has to tell the registry so, with the header `X-Forwarded-Proto: https`');
+            }
+            if (visited.size > MOST_HOPS) {
                 throw failure(request, 'redirect', `more than ${String(MOST_HOPS)} redirects`);
             }
-            hop = moved(hop, target(hop, location));
+            hop = moved(hop, url);
         }
     };
+}
+/** @throws TransportError that says so, where it was another host that failed */
+async function sendHop(next, hop, first) {
+    try {
+        return await next(hop);
+    }
+    catch (error) {
+        if (error instanceof TransportError && hop.url.origin !== first.url.origin) {
+            const message = `${first.method} ${redactUrl(first.url)} is redirected to ${hop.url.origin}, and that failed: ${error.message}`;
+            throw new TransportError(error.kind, message, { cause: error.cause, isElsewhere: true });
+        }
+        throw error;
+    }
 }
 /** The Location to follow. A redirect of a write is left to the caller: it never repeats itself elsewhere. */
 function locationOf(request, response) {
     const follows = request.method === 'GET' || request.method === 'HEAD';
-    return follows && REDIRECTS.has(response.status) ? response.headers.location : undefined;
+    return follows && isRedirect(response) ? response.headers.location : undefined;
 }
-function target(hop, location) {
-    if (!URL.canParse(location, hop.url.href)) {
-        throw failure(hop, 'redirect', 'the redirect leads to no URL');
+/** Whether the status is one that sends the client to another place. */
+function isRedirect({ status }) {
+    return REDIRECTS.has(status);
+}
+/**
+ * Where the Location of an answer to `request` leads: never from https to anything else, and to no other scheme
+ * than http and https. Whoever goes there shows credentials only if it is the origin that they were meant for.
+ *
+ * @param what of the answer leads there, as in "the redirect leads to no URL"
+ * @throws TransportError of kind `redirect`
+ */
+function placeOf(request, location, what) {
+    if (!URL.canParse(location, request.url.href)) {
+        throw failure(request, 'redirect', `the ${what} leads to no URL`);
     }
-    const url = new URL(location, hop.url);
-    if (url.protocol !== 'https:' && url.protocol !== hop.url.protocol) {
-        const schemes = `${hop.url.protocol}// to ${url.protocol}//`;
-        throw failure(hop, 'redirect', `a redirect from ${schemes} is not followed`);
+    const url = new URL(location, request.url);
+    if (url.protocol !== 'https:' && url.protocol !== request.url.protocol) {
+        const schemes = `${request.url.protocol}// to ${url.protocol}//`;
+        const advice = url.protocol === 'http:'
+            ? '. A proxy that speaks TLS has to tell the registry so: have it send the header ' +
+                '`X-Forwarded-Proto: https`, or give its outer address to the registry (`http.host` of Distribution)'
+            : '';
+        throw failure(request, 'redirect', `a ${what} from ${schemes} is not followed${advice}`);
     }
     url.username = '';
     url.password = '';
@@ -57088,30 +58117,54 @@ function retryAfter(response, now) {
 
 
 
+
 /** Milliseconds: the n-th wait is anything up to FIRST * 2^(n-1), and never over LONGEST. */
 const FIRST = 500;
-const LONGEST = 30_000;
-function createRetry(next, { clock, random, stop }) {
+const retry_LONGEST = 30_000;
+function createRetry(next, { clock, random, stop, patience }) {
     return async (request) => {
         let before;
+        let waited = 0;
         for (let attempt = 1;; attempt += 1) {
             const tried = await attemptOnce(next, { ...request, attempt });
             // What is known of a request is what became of it when it was sent.
             const isNotSent = tried.kind === 'failure' && tried.error instanceof NotSent;
             const outcome = isNotSent ? (before ?? tried) : tried;
-            const isLast = attempt >= triesFor(outcome) || stop?.aborted === true;
+            const isLast = attempt >= triesFor(outcome, request) || stop?.aborted === true;
             if (isLast || !isIdempotent(request)) {
-                if (outcome.kind === 'failure') {
-                    throw outcome.error;
-                }
-                return outcome.response;
+                return settle(outcome, attempt);
             }
             before = outcome;
             const asked = outcome.kind === 'answer' ? (retryAfter(outcome.response, clock.now()) ?? 0) : 0;
-            const backoff = random() * Math.min(FIRST * 2 ** (attempt - 1), LONGEST);
+            const backoff = random() * Math.min(FIRST * 2 ** (attempt - 1), retry_LONGEST);
+            const now = clock.now();
+            waited += asked + backoff;
+            const gaveUp = patience?.isSpent() === true
+                ? RUN_IS_LATE
+                : waited > MOST_OF_REQUEST
+                    ? REQUEST_IS_LATE
+                    : undefined;
+            if (gaveUp !== undefined) {
+                return settle(outcome, attempt, gaveUp);
+            }
+            patience?.spend(now, now + asked);
             await clock.sleep(asked + backoff);
         }
     };
+}
+/** The last answer or failure, with how it came to be the last. */
+function settle(outcome, tries, gaveUp) {
+    if (outcome.kind === 'answer') {
+        const { response } = outcome;
+        const said = { ...(tries > 1 && { tries }), ...(gaveUp !== undefined && { gaveUp }) };
+        return tries > 1 || gaveUp !== undefined ? { ...response, ...said } : response;
+    }
+    const { error } = outcome;
+    if (gaveUp !== undefined && error instanceof TransportError) {
+        const message = `${error.message}. It was not tried again: ${gaveUp}`;
+        throw new TransportError(error.kind, message, { cause: error.cause });
+    }
+    throw error;
 }
 async function attemptOnce(next, request) {
     try {
@@ -57126,10 +58179,12 @@ function isIdempotent(request) {
     return request.method !== 'POST' || request.repeatable === true;
 }
 /** How often a request is sent in all when this is what came back. */
-function triesFor(outcome) {
-    return outcome.kind === 'answer'
-        ? triesForStatus(outcome.response.status)
-        : triesForError(outcome.error);
+function triesFor(outcome, { mostTries = Infinity }) {
+    if (outcome.kind === 'failure') {
+        return Math.min(triesForError(outcome.error), mostTries);
+    }
+    const { status } = outcome.response;
+    return status === 429 ? triesForStatus(status) : Math.min(triesForStatus(status), mostTries);
 }
 function triesForStatus(status) {
     switch (status) {
@@ -57161,7 +58216,7 @@ function triesForError(error) {
             return 3;
         case 'dns':
             // EAI_AGAIN is the resolver's own trouble; any other answer says that there is no such name.
-            return codeOf(error.cause) === 'EAI_AGAIN' ? 6 : 1;
+            return failure_codeOf(error.cause) === 'EAI_AGAIN' ? 6 : 1;
         default:
             return 1;
     }
@@ -57417,8 +58472,8 @@ function validateConcurrency(concurrency) {
 
 
 /** How long a host is paused by a 429 that doesn't say how long, in milliseconds. */
-const PAUSE = 1000;
-function createThrottle(next, { concurrency, clock, stop }) {
+const throttle_PAUSE = 1000;
+function createThrottle(next, { concurrency, clock, stop, patience }) {
     const hosts = new Map();
     const isPaused = (host) => host.pausedUntil > clock.now() && stop?.aborted !== true;
     function hostOf(url) {
@@ -57445,7 +58500,11 @@ function createThrottle(next, { concurrency, clock, stop }) {
             }
             return;
         }
-        host.pausedUntil = Math.max(host.pausedUntil, clock.now() + pause);
+        if (patience?.isSpent() !== true) {
+            const now = clock.now();
+            patience?.spend(now, now + pause);
+            host.pausedUntil = Math.max(host.pausedUntil, now + pause);
+        }
         if (host.pauses === pausesBefore) {
             host.pauses += 1;
             resize(host, host.window / 2);
@@ -57475,7 +58534,7 @@ function createThrottle(next, { concurrency, clock, stop }) {
 }
 function pauseOf(response, now) {
     if (response.status === 429) {
-        return retryAfter(response, now) ?? PAUSE;
+        return retryAfter(response, now) ?? throttle_PAUSE;
     }
     // A 503 that says nothing may be one broken backend of many: no reason to slow down the others.
     return response.status === 503 ? retryAfter(response, now) : undefined;
@@ -57499,6 +58558,7 @@ function pauseOf(response, now) {
 
 
 
+
 /** @throws Error when `ca` holds no PEM certificate */
 function createTransport(options) {
     const { registry, credentials, mask, concurrency } = options;
@@ -57507,15 +58567,16 @@ function createTransport(options) {
     (0,external_node_events_.setMaxListeners)(0, stop);
     const clock = stoppable(options.clock ?? systemClock, stop);
     let requests = 0;
-    const exchange = createExchange(options);
+    const patience = createPatience(clock);
+    const exchange = createExchange({ ...options, patience });
     const counted = async (request) => {
         requests += 1;
         return exchange.send(request);
     };
     const observed = onExchange === undefined ? counted : observe(counted, clock, onExchange);
     const stopped = createStop(observed, stop, exchange.giveUp);
-    const throttled = createThrottle(stopped, { concurrency, clock, stop });
-    const retried = createRetry(throttled, { clock, random, stop });
+    const throttled = createThrottle(stopped, { concurrency, clock, stop, patience });
+    const retried = createRetry(throttled, { clock, random, stop, patience });
     const redirected = createRedirect(retried);
     return {
         ...createAuth(redirected, { registry, credentials, mask, clock }),
@@ -57783,7 +58844,12 @@ function reasonJson(reason) {
         case 'protected': {
             // Not `by`: that is a digest elsewhere.
             const files = reason.by.filter((one) => one !== PROTECT);
-            return { kind: reason.kind, input: reason.by.includes(PROTECT), files };
+            return {
+                kind: reason.kind,
+                input: reason.by.includes(PROTECT),
+                files,
+                ...(reason.blob === undefined ? {} : { blob: reason.blob }),
+            };
         }
         default:
             return { ...reason };
@@ -58670,196 +59736,38 @@ function createPuller(iterator) {
 	};
 }
 
-;// CONCATENATED MODULE: ./src/oci/manifest.ts
+;// CONCATENATED MODULE: ./src/backup/folder.ts
 /**
- * Manifests and descriptors, read from bytes that a registry sent. Nothing in them is trusted: a body
- * that does not fit its media type becomes `unknown`, which is kept together with all it mentions.
+ * What is below a backup's directory: opened through no symbolic link, and only where it is a regular file of the size
+ * that it may have. A backup may come from an artifact, which somebody else has made. The directory itself may be a link.
  */
 
 
 
-/** The body can't be taken for a manifest at all, so what it would have protected is not known. */
-class ManifestError extends Error {
-    name = 'ManifestError';
-}
-const SCHEMA_1 = "it is of Docker's old schema 1, whose digest can't be verified. Push the image again with a current " +
-    'client, or leave its repository out with `repositories`';
-const Size = pipe(number(), safeInteger(), minValue(0));
-/** What is only shown or counted is dropped when it is malformed; it can't make a manifest unreadable. */
-const lenient = (schema) => fallback(optional(schema), undefined);
-const DescriptorSchema = object({
-    mediaType: string(),
-    digest: string(),
-    size: fallback(Size, 0),
-    artifactType: lenient(string()),
-    platform: lenient(object({ os: string(), architecture: string(), variant: lenient(string()) })),
-    annotations: lenient(record(string(), string())),
-    urls: lenient(array(string())),
-});
-const common = {
-    mediaType: optional(string()),
-    subject: nullish(object({ digest: string() })),
-    artifactType: lenient(string()),
-    annotations: lenient(record(string(), string())),
-};
-/** `v.never()` on the other kind's fields: a body that is both an image and an index is neither
- *  (CVE-2021-41190). */
-const ImageSchema = object({
-    ...common,
-    config: DescriptorSchema,
-    layers: nullish(array(DescriptorSchema), []),
-    manifests: optional(never()),
-});
-const IndexSchema = object({
-    ...common,
-    // Go writes an empty list as null. What has no list at all may have its children elsewhere.
-    manifests: nullable(array(DescriptorSchema), []),
-    config: optional(never()),
-    layers: optional(never()),
-});
-/**
- * Whether an object has one of these keys in other letters. Go, and with it most registries and clients,
- * reads `Manifests`, and `manifeſts` too, as `manifests`: what they find there would be overlooked here.
- * Of keys that are the same to the letter the last one counts, for Go as for us; where Go adds the first one
- * to it, the last one alone does not fit its schema.
- */
-function otherwiseSpelt(keys) {
-    const exact = new Set(keys);
-    // Both flags together fold case as Go does.
-    const folded = new RegExp(`^(?:${keys.join('|')})$`, 'iu');
-    return (value) => typeof value === 'object' &&
-        value !== null &&
-        Object.keys(value).some((key) => !exact.has(key) && folded.test(key));
-}
-const isBodyOtherwiseSpelt = otherwiseSpelt(['schemaVersion', ...Object.keys(IndexSchema.entries)]);
-const isDescriptorOtherwiseSpelt = otherwiseSpelt(Object.keys(DescriptorSchema.entries));
-function isOtherwiseSpelt(body) {
-    const { config, subject, layers, manifests } = body;
-    const descriptors = [config, subject, layers, manifests].flat();
-    return isBodyOtherwiseSpelt(body) || descriptors.some(isDescriptorOtherwiseSpelt);
-}
-const MEDIA_TYPE = /^[a-z0-9][a-z0-9!#$&^_.+-]{0,126}\/[a-z0-9][a-z0-9!#$&^_.+-]{0,126}$/;
-/** A Content-Type without its parameters, or `''` when it is none (RFC 6838 section 4.2). */
-function mediaTypeOf(contentType) {
-    const bare = (contentType ?? '').split(';', 1)[0]?.trim().toLowerCase() ?? '';
-    return MEDIA_TYPE.test(bare) ? bare : '';
-}
-function manifestDigest(text, role) {
-    if (!isDigest(text)) {
-        throw new ManifestError(`its ${role} has a digest of an algorithm that can't be verified`);
-    }
-    return text;
-}
-function parseBody(bytes) {
-    let body;
-    let text;
-    try {
-        text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
-        body = JSON.parse(text);
-    }
-    catch {
-        throw new ManifestError('its body is not JSON');
-    }
-    if (typeof body !== 'object' || body === null || Array.isArray(body)) {
-        throw new ManifestError('its body is not a JSON object');
-    }
-    return { text, body: body };
-}
-/** Leaves out the keys without a value, as exactOptionalPropertyTypes wants it. */
-function defined(fields) {
-    return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined));
-}
-function descriptor(parsed) {
-    const { mediaType, digest, size, artifactType, annotations, urls, platform } = parsed;
-    return {
-        mediaType,
-        digest,
-        size,
-        ...defined({
-            artifactType,
-            annotations,
-            urls,
-            platform: platform && {
-                os: platform.os,
-                architecture: platform.architecture,
-                ...defined({ variant: platform.variant }),
-            },
-        }),
-    };
-}
-/**
- * Reads a manifest from the bytes of an answer.
- *
- * @param contentType the answer's Content-Type; the body's own `mediaType` has to agree with it
- * @param digest the digest of exactly these bytes, computed by the caller
- * @throws ManifestError when the bytes are no JSON object, are Docker schema 1, or name a child or
- *   subject by a digest that can't be verified
- */
-function parseManifest(bytes, contentType, digest) {
-    const { text, body } = parseBody(bytes);
-    const mediaType = mediaTypeOf(contentType);
-    if (isSchema1Type(mediaType) || body['schemaVersion'] === 1) {
-        throw new ManifestError(SCHEMA_1);
-    }
-    const base = { digest, mediaType, size: bytes.byteLength };
-    const isTyped = isManifestType(mediaType) && (body['mediaType'] ?? mediaType) === mediaType;
-    if (isTyped && !isOtherwiseSpelt(body)) {
-        const known = isIndexType(mediaType) ? readIndex(body, base) : readImage(body, base);
-        if (known !== undefined) {
-            return known;
+
+/** No manifest is read from a registry that has more (the body of one is bounded there), so none is saved. */
+const MOST_MANIFEST_BYTES = 4 * 1024 * 1024;
+/** @throws UnusablePath when one of the directories between the two is a link or no directory */
+function checkFolders(root, file) {
+    const names = external_node_path_default().relative(root, external_node_path_default().dirname(file)).split((external_node_path_default()).sep);
+    let at = root;
+    for (const name of names.filter((each) => each !== '')) {
+        at = external_node_path_default().join(at, name);
+        const stats = (0,external_node_fs_namespaceObject.lstatSync)(at, { throwIfNoEntry: false });
+        if (stats !== undefined && !stats.isDirectory()) {
+            const why = stats.isFile() ? 'it is a file, not a directory' : otherKind(stats);
+            throw new UnusablePath(`"${external_node_path_default().relative(root, at)}" in it can't be used: ${why}`);
         }
     }
-    // Escapes such as \u003a hide a digest from the raw text, duplicate keys from the parsed one.
-    const mentions = digestsIn(`${text}\n${unescaped(body)}`).filter((other) => other !== digest);
-    return { ...base, kind: 'unknown', mentions };
 }
-function unescaped(body) {
-    try {
-        return JSON.stringify(body);
-    }
-    catch {
-        // The engine's stack is all that JSON can be too much for.
-        throw new ManifestError('its body is nested too deeply');
-    }
-}
-function readImage(body, base) {
-    const parsed = safeParse(ImageSchema, body);
-    if (!parsed.success) {
-        return undefined;
-    }
-    const { config, layers, ...rest } = parsed.output;
-    return {
-        ...base,
-        kind: 'image',
-        config: descriptor(config),
-        layers: layers.map(descriptor),
-        ...shared(rest),
-    };
-}
-function readIndex(body, base) {
-    const parsed = safeParse(IndexSchema, body);
-    if (!parsed.success) {
-        return undefined;
-    }
-    const { manifests, ...rest } = parsed.output;
-    const entries = manifests.map(descriptor);
-    return {
-        ...base,
-        kind: 'index',
-        children: entries
-            .filter((entry) => isManifestType(entry.mediaType))
-            .map((entry) => ({ ...entry, digest: manifestDigest(entry.digest, 'child') })),
-        others: entries.filter((entry) => !isManifestType(entry.mediaType)),
-        ...shared(rest),
-    };
-}
-function shared(fields) {
-    const { subject, artifactType, annotations } = fields;
-    return defined({
-        subject: subject ? manifestDigest(subject.digest, 'subject') : undefined,
-        artifactType,
-        annotations,
-    });
+/**
+ * The bytes of a manifest's file.
+ *
+ * @throws UnusablePath, or an error of the file system
+ */
+function readManifestFile(root, file) {
+    checkFolders(root, file);
+    return readRegular(file, MOST_MANIFEST_BYTES, { followsLinks: false });
 }
 
 ;// CONCATENATED MODULE: ./src/backup/index-line.ts
@@ -58869,14 +59777,18 @@ function shared(fields) {
 
 
 const index_line_VERSION = 1;
+/** Both of its names have 127 characters at most (RFC 6838, section 4.2). */
+const LONGEST_TYPE = 255;
 const Line = object({
     version: literal(index_line_VERSION),
     registry: string(),
     repository: pipe(string(), check(isRepository)),
     digest: custom((digest) => typeof digest === 'string' && isDigest(digest)),
-    mediaType: pipe(string(), check((type) => type !== '' && mediaTypeOf(type) === type)),
+    mediaType: pipe(string(), maxLength(LONGEST_TYPE), check((type) => type !== '' && mediaTypeOf(type) === type)),
     tags: array(pipe(string(), check(isTag))),
-    savedAt: pipe(string(), isoTimestamp(), transform((text) => Date.parse(text))),
+    savedAt: pipe(string(), isoTimestamp(), transform((text) => Date.parse(text)), 
+    // ISO 8601 knows more forms than JavaScript.
+    finite()),
 });
 /** With its line feed. */
 function indexLine(entry) {
@@ -58901,7 +59813,7 @@ function parseIndexLine(text) {
     catch {
         return { kind: 'cut-off' };
     }
-    const parsed = safeParse(Line, line);
+    const parsed = safeParse(Line, line, { abortEarly: true });
     if (!parsed.success) {
         return { kind: 'unknown' };
     }
@@ -58914,6 +59826,10 @@ function parseIndexLine(text) {
  * Where manifests are kept that are about to be deleted: a directory with their bytes under their digests,
  * and an index of what each was. A run may be killed at any moment: what `save` has promised is on the disk.
  */
+
+
+
+
 
 
 
@@ -58947,7 +59863,7 @@ function openBackup(directory) {
         for (const each of directories) {
             await oneAtATime(() => makeDirectory(each));
         }
-        await pMap(files, ([file, bytes]) => backup_writeFile(file, bytes), { concurrency: WRITERS });
+        await pMap(files, ([file, bytes]) => backup_writeFile(root, file, bytes), { concurrency: WRITERS });
         for (const each of [...directories, external_node_path_default().join(root, backup_MANIFESTS)]) {
             await syncDirectory(each);
         }
@@ -58972,7 +59888,6 @@ function openBackup(directory) {
                 }
             }
             catch (error) {
-                // Node's own, as is whatever goes wrong with files.
                 const { message } = error;
                 throw new BackupError(`what is to be deleted could not be saved in ${root} first: ${message}. Give a directory in ` +
                     '`backup-dir` that can be written to and has room', { cause: error });
@@ -58987,19 +59902,15 @@ function canBeReadBack(manifest) {
 }
 /** With the names of all directories that had to be made for it, each of which stands in the one above. */
 async function makeDirectory(directory) {
-    const first = await (0,promises_namespaceObject.mkdir)(directory, { recursive: true });
-    if (first !== undefined) {
-        let above = external_node_path_default().dirname(first);
-        for (const name of external_node_path_default().relative(above, directory).split((external_node_path_default()).sep)) {
-            await syncDirectory(above);
-            above = external_node_path_default().join(above, name);
-        }
+    for (const made of makeDirectories(directory)) {
+        await syncDirectory(external_node_path_default().dirname(made));
     }
 }
 /** Whole or not at all, whoever else writes the same: its name says its content. */
-async function backup_writeFile(file, bytes) {
-    const there = await (0,promises_namespaceObject.readFile)(file).catch(() => undefined);
-    if (there?.equals(bytes) === true) {
+async function backup_writeFile(root, file, bytes) {
+    // What is reached through a link would not be read back.
+    checkFolders(root, file);
+    if (isSaved(root, file, bytes)) {
         return;
     }
     const unfinished = `${file}.${(0,external_node_crypto_.randomBytes)(6).toString('hex')}.tmp`;
@@ -59019,8 +59930,17 @@ async function backup_writeFile(file, bytes) {
         throw error;
     }
 }
+function isSaved(root, file, bytes) {
+    try {
+        return readManifestFile(root, file).equals(bytes);
+    }
+    catch {
+        return false;
+    }
+}
 async function append(file, lines) {
-    const handle = await (0,promises_namespaceObject.open)(file, 'a+');
+    const { O_RDWR, O_APPEND, O_CREAT } = external_node_fs_namespaceObject.constants;
+    const handle = await openHandle(file, O_RDWR | O_APPEND | O_CREAT);
     try {
         const { size } = await handle.stat();
         const last = Buffer.from('\n');
@@ -59057,11 +59977,310 @@ async function syncDirectory(directory) {
     }
 }
 
+;// CONCATENATED MODULE: ./src/cleanup/results.ts
+function isGone(results, digest) {
+    const kind = results.get(digest)?.kind;
+    return kind === 'deleted' || kind === 'gone';
+}
+function goneIn(results) {
+    return [...results.keys()].filter((digest) => isGone(results, digest));
+}
+/** What is gone, or may be: a delete that failed may have been carried out all the same. */
+function triedIn(results) {
+    return [...goneIn(results), ...results_keysOf(results, 'failed')];
+}
+/** Those of one kind, in the order in which they came. */
+function results_keysOf(results, kind) {
+    return [...results].flatMap(([digest, result]) => (result.kind === kind ? [digest] : []));
+}
+function explained(results, kind) {
+    return [...results].flatMap(([digest, result]) => result.kind === kind ? [{ digest, why: result.why }] : []);
+}
+
+;// CONCATENATED MODULE: ./src/cleanup/confirmation.ts
+/**
+ * Finds out whether what was deleted is gone. A delete is believed when a read does not find the manifest any more,
+ * and not because of what the registry answered to the DELETE.
+ */
+
+
+
+/**
+ * Milliseconds: how long a registry that deletes after its answer is given in one repository, and how soon it is
+ * asked again.
+ */
+const confirmation_PATIENCE = 60_000;
+const FIRST_PAUSE = 500;
+/** A 404 does not say that a delete is under way, so a second question, after another look, is enough. */
+const MOST_ROUNDS_AFTER_404 = 2;
+const STILL_THERE = 'the registry took the DELETE, and the manifest is still there. Does the registry allow deletes, and is ' +
+    '`registry-url` its own address, no mirror or cache? Its log may tell';
+const HIDDEN = 'the registry answered the DELETE with 404, and the manifest is still there. Some registries answer so where the ' +
+    'account may not delete: give `username` and `password` of an account that may';
+/** @param results what it finds is written there */
+function createConfirmation(repository, results, { isThere, concurrency, clock, stop }) {
+    const absent = new Set();
+    /** what was there, or could not be asked for, the last time */
+    const doubtful = new Set();
+    const rounds = new Map();
+    let pauses = 0;
+    let waited = 0;
+    let until;
+    const unseen = () => goneIn(results).filter((digest) => !absent.has(digest));
+    const fail = (digest, why) => {
+        doubtful.delete(digest);
+        results.set(digest, { kind: 'failed', why });
+    };
+    const isOver = () => waited >= confirmation_PATIENCE || (until !== undefined && clock.now() >= until);
+    /** @returns why it could not be found out, if so */
+    async function look(digest) {
+        try {
+            if (await isThere(repository, digest)) {
+                doubtful.add(digest);
+            }
+            else {
+                absent.add(digest);
+                doubtful.delete(digest);
+            }
+            return undefined;
+        }
+        catch (error) {
+            if (error instanceof RequestFailure) {
+                return error.message;
+            }
+            throw error;
+        }
+    }
+    async function settle(digest) {
+        const why = await look(digest);
+        if (why !== undefined) {
+            // The client has tried often enough.
+            fail(digest, `the registry took the DELETE, but it can't be told whether that worked: ${why}`);
+        }
+        else if (!absent.has(digest)) {
+            const round = (rounds.get(digest) ?? 0) + 1;
+            rounds.set(digest, round);
+            const isHidden = results.get(digest)?.kind === 'gone';
+            if (isOver() || (isHidden && round === MOST_ROUNDS_AFTER_404)) {
+                fail(digest, isHidden ? HIDDEN : STILL_THERE);
+            }
+        }
+    }
+    return {
+        async ask(digest) {
+            const why = await look(digest);
+            if (why !== undefined) {
+                // `askAll` asks once more, and tells.
+                doubtful.add(digest);
+            }
+            return absent.has(digest);
+        },
+        askAll: async () => {
+            await pMap(unseen(), settle, { concurrency });
+        },
+        isOpen: () => unseen().length > 0,
+        isDoubtful: (digest) => doubtful.has(digest) && isGone(results, digest),
+        async pause() {
+            until ??= clock.now() + confirmation_PATIENCE;
+            const pause = Math.min(FIRST_PAUSE * 2 ** pauses, confirmation_PATIENCE - waited);
+            pauses += 1;
+            waited += pause;
+            await clock.sleep(pause, stop);
+        },
+        giveUp(why) {
+            unseen().forEach((digest) => {
+                fail(digest, why);
+            });
+        },
+    };
+}
+/**
+ * Some registries delete a manifest by its digest and go on serving it by its tags.
+ *
+ * @param deleted by their digests, with the tags that they had; each has some
+ * @param known what the tags point at, if that was read after the deletes
+ * @returns those that a tag still serves, or may
+ */
+async function confirmTags(repository, deleted, known, options) {
+    const tagged = new Map(deleted.flatMap(({ digest, tags }) => tags.map((tag) => [tag, digest])));
+    if (deleted.length === 0) {
+        return [];
+    }
+    try {
+        const now = known ?? (await readTags(repository, tagged, options));
+        const serving = [...tagged].filter(([tag, digest]) => now.get(tag) === digest);
+        return serving.map(([tag, digest]) => ({ digest, why: servedBy(tag) }));
+    }
+    catch (error) {
+        if (error instanceof RequestFailure) {
+            const why = `the registry deleted it, but its tags could not be read again: ${error.message}`;
+            return [...new Set(tagged.values())].map((digest) => ({ digest, why }));
+        }
+        throw error;
+    }
+}
+/** What these tags point at, as far as they are still listed. */
+async function readTags(repository, tagged, { reader, concurrency }) {
+    const listed = (await reader.tags(repository)).filter((tag) => tagged.has(tag));
+    const read = await pMap(listed, async (tag) => {
+        const answer = await reader.manifest(repository, tag);
+        return answer.kind === 'found' ? [[tag, answer.manifest.digest]] : [];
+    }, { concurrency });
+    return new Map(read.flat());
+}
+function servedBy(tag) {
+    return (`the registry deleted it by its digest, and its tag ${tag} still serves it. Such a registry wants the tag ` +
+        'deleted, too, which this action never does: delete that tag by the means of the registry');
+}
+
+;// CONCATENATED MODULE: ./src/oci/json.ts
+/**
+ * JSON from elsewhere, parsed within limits. A few bytes of it can become a hundred times as much memory, so
+ * what it holds is counted in the bytes first, which is cheap.
+ */
+
+/** It is JSON by its looks, but holds more than anything real does. The message goes behind "its body …". */
+class JsonLimitError extends Error {
+    name = 'JsonLimitError';
+}
+/** No tool nests deeper; Go itself refuses what is nested ten times as deep. */
+const MOST_NESTED = 1000;
+const json_QUOTE = 0x22;
+const json_COMMA = 0x2c;
+const json_BACKSLASH = 0x5c;
+const json_OPEN = [0x5b, 0x7b];
+const json_CLOSE = [0x5d, 0x7d];
+/** For every byte, what it is outside of strings. */
+const json_KINDS = new Uint8Array(256);
+const IS_QUOTE = 1;
+const IS_COMMA = 2;
+const OPENS = 3;
+const CLOSES = 4;
+json_KINDS[json_QUOTE] = IS_QUOTE;
+json_KINDS[json_COMMA] = IS_COMMA;
+json_OPEN.forEach((byte) => (json_KINDS[byte] = OPENS));
+json_CLOSE.forEach((byte) => (json_KINDS[byte] = CLOSES));
+/** @returns where the string ends that has begun before `from`: the index of its quote, or the length */
+function endOfString(bytes, from) {
+    let at = from;
+    while (at < bytes.length && bytes[at] !== json_QUOTE) {
+        at += bytes[at] === json_BACKSLASH ? 2 : 1;
+    }
+    return at;
+}
+/**
+ * Counts lists, objects and commas, which is about the number of values.
+ *
+ * @throws JsonLimitError when there are more than `most`, or they are nested too deeply
+ */
+function checkJson(bytes, most) {
+    let values = 0;
+    let depth = 0;
+    for (let at = 0; at < bytes.length; at += 1) {
+        const kind = json_KINDS[bytes[at] ?? 0];
+        if (kind === IS_QUOTE) {
+            at = endOfString(bytes, at + 1);
+        }
+        else if (kind === IS_COMMA || kind === OPENS) {
+            values += 1;
+            depth += kind === OPENS ? 1 : 0;
+            if (values > most) {
+                throw new JsonLimitError(`holds more than ${most.toLocaleString('en-US')} values`);
+            }
+            if (depth > MOST_NESTED) {
+                throw new JsonLimitError(`is nested deeper than ${MOST_NESTED.toLocaleString('en-US')} levels`);
+            }
+        }
+        else if (kind === CLOSES) {
+            depth -= 1;
+        }
+    }
+}
+/**
+ * @param most how many values it may hold
+ * @throws SyntaxError when the bytes are not JSON, JsonLimitError when they are more than they may be
+ */
+function json_parseJson(bytes, most) {
+    checkJson(bytes, most);
+    return JSON.parse(new TextDecoder().decode(bytes));
+}
+/**
+ * The value in the form of the schema; `undefined` when it is not. Stops at the first problem: a list of a million
+ * that are all wrong would otherwise become a million reports of it.
+ */
+function inForm(schema, value) {
+    const parsed = safeParse(schema, value, { abortEarly: true });
+    return parsed.success ? parsed.output : undefined;
+}
+
+;// CONCATENATED MODULE: ./src/registry/between.ts
+/**
+ * What stands between here and a registry, as far as its answers can be told from the registry's: a port for TLS that
+ * was spoken to in plain HTTP, a redirect, a proxy with its own pages and limits. In words that say what to do.
+ */
+
+
+
+/** Go's net/http; nginx; Apache; Tomcat. Each with 400. */
+const WANTS_TLS = /HTTP request to an HTTPS server|plain HTTP request was sent to HTTPS port|plain HTTP to an SSL-enabled server port|requires TLS/i;
+/** nginx, with 400, and with 495 and 496 in between. */
+const WANTS_CERTIFICATE = /No required SSL certificate was sent|The SSL certificate error/i;
+/** Registries answer in JSON, or in plain text. A page comes from something else. */
+function isPage(response) {
+    return (mediaTypeOf(response.headers['content-type']) === 'text/html' ||
+        /^\s{0,100}<(?:!doctype )?html\b/i.test(response.body.toString('utf8', 0, 200)));
+}
+/**
+ * @param doing what was asked for, as in "could not …", and whether it was a write
+ * @param error whether a registry's error was in the body
+ * @returns the message without what was asked for, or `undefined` when it may well be the registry's own answer
+ */
+function fromBetween(response, doing, hasError) {
+    const { status, url } = response;
+    const head = response.body.toString('utf8', 0, 4096);
+    if (status === 400 && url.protocol === 'http:' && WANTS_TLS.test(head)) {
+        const text = `the server wants TLS on this port. Put \`https://${url.host}\` into \`registry-url\``;
+        return { kind: 'not-a-registry', text };
+    }
+    if (status === 400 && WANTS_CERTIFICATE.test(head)) {
+        return { kind: 'unexpected', text: `${String(status)}. ${CLIENT_CERTIFICATE}` };
+    }
+    if (isRedirect(response)) {
+        return { kind: 'not-a-registry', text: redirected(response) };
+    }
+    if (status === 413) {
+        const text = '413: what was sent is larger than the registry, or a proxy before it, takes. Raise the limit there: in nginx it ' +
+            'is `client_max_body_size`, and 0 means none';
+        return { kind: 'unexpected', text };
+    }
+    if (hasError || ![403, 405, 501].includes(status) || !isPage(response)) {
+        return undefined;
+    }
+    const isWrite = doing.deletes ?? doing.pushes ?? false;
+    const methods = doing.deletes ? 'DELETE' : doing.pushes ? 'POST, PUT and HEAD' : 'GET and HEAD';
+    return {
+        kind: status === 403 ? 'forbidden' : isWrite ? 'read-only' : 'unexpected',
+        text: `${String(status)} with a page of HTML, which registries don't send: a proxy or firewall between here and the ` +
+            `registry refused it. Let it pass ${methods} of \`/v2/\`, or give the registry's own address in \`registry-url\``,
+    };
+}
+function redirected({ status, headers, url }) {
+    const { location = '' } = headers;
+    const target = URL.canParse(location, url.href) ? new URL(location, url) : undefined;
+    const isOther = target !== undefined && target.origin !== url.origin;
+    const isHttp = isOther && /^https?:$/.test(target.protocol);
+    const address = isHttp ? `\`${target.origin}\`` : 'its address';
+    return (`${String(status)}, a redirect${isHttp ? ` to ${target.origin}` : ''}, which is followed for reads only. If the registry is there, ` +
+        `put ${address} into \`registry-url\``);
+}
+
 ;// CONCATENATED MODULE: ./src/registry/answer.ts
 /**
  * What a registry's error answers mean, in words that say what to do. The only place that looks at
  * error codes (distribution-spec, "Error Codes") and at the quirks behind them.
  */
+
+
 
 
 
@@ -59074,28 +60293,57 @@ class RegistryError extends RequestFailure {
         this.kind = kind;
     }
 }
-const ErrorBody = object({
-    errors: array(object({
-        code: fallback(string(), ''),
-        message: fallback(optional(string(), ''), ''),
-        detail: fallback(optional(string()), undefined),
-    })),
+/** Only the first is looked at: there may be a million, each of them wrong. */
+const ErrorBody = object({ errors: looseTuple([unknown()]) });
+const ErrorEntry = object({
+    code: fallback(string(), ''),
+    message: fallback(optional(string(), ''), ''),
+    detail: optional(unknown()),
 });
+/** An error of each blob that is missing, with a detail, are a few thousand. */
+const ERROR_VALUES = 50_000;
+/** A million tags come in one page from Distribution 2.x. */
+const LIST_VALUES = 2_500_000;
 /** The first error of a registry's JSON error body; `undefined` when the body is something else. */
 function errorOf(response) {
     let body;
     try {
-        body = JSON.parse(response.body.toString('utf8'));
+        body = json_parseJson(response.body, ERROR_VALUES);
     }
     catch {
         return undefined;
     }
-    const parsed = safeParse(ErrorBody, body);
-    return parsed.success ? parsed.output.errors[0] : undefined;
+    return inForm(ErrorEntry, inForm(ErrorBody, body)?.errors[0]);
 }
+/** The spec leaves its form open. What is larger is of use to nobody who reads a message. */
+const DETAIL = 200;
+/** What an error says beside its message, where that is text or small; to be quoted. */
+function detailOf({ detail, message }) {
+    if (typeof detail === 'string') {
+        return detail === message ? '' : detail.slice(0, DETAIL);
+    }
+    const isEmpty = typeof detail !== 'object' || detail === null || Object.keys(detail).length === 0;
+    try {
+        const text = isEmpty ? '' : JSON.stringify(detail);
+        return text.length > DETAIL ? '' : text;
+    }
+    catch {
+        // Nested too deeply to be written.
+        return '';
+    }
+}
+/** Of 401 and 403 the detail repeats the scope, of 404 the name: both are in the message. */
+const SAID_ANYWAY = [401, 403, 404];
+function saidBy(error, status) {
+    const detail = SAID_ANYWAY.includes(status) ? '' : detailOf(error);
+    const text = `${error.code} ${error.message}`.trim();
+    return detail === '' ? text : `${text}: ${detail}`;
+}
+/** `NOT_FOUND` is Harbor's word for all of them. */
+const answer_UNKNOWN = ['MANIFEST_UNKNOWN', 'NAME_UNKNOWN', 'NOT_FOUND'];
 /**
- * Whether a 404 says that the manifest or repository does not exist. Others mean something else:
- * Distribution answers MANIFEST_UNKNOWN also for an OCI manifest that Accept left out ("accept header
+ * Whether a 404 on the routes of manifests and tags says that the manifest or repository does not exist. Others mean
+ * something else: Distribution answers MANIFEST_UNKNOWN also for an OCI manifest that Accept left out ("accept header
  * does not support OCI manifests"), proxies and web servers answer with HTML.
  */
 function saysUnknown(response) {
@@ -59104,11 +60352,9 @@ function saysUnknown(response) {
         return false;
     }
     const error = errorOf(response);
-    return (error !== undefined &&
-        (error.code === 'MANIFEST_UNKNOWN' || error.code === 'NAME_UNKNOWN') &&
-        !/accept header/i.test(error.message));
+    return (error !== undefined && answer_UNKNOWN.includes(error.code) && !/accept header/i.test(error.message));
 }
-const BLOB_UNKNOWN = ['BLOB_UNKNOWN', 'NAME_UNKNOWN', 'MANIFEST_UNKNOWN'];
+const BLOB_UNKNOWN = ['BLOB_UNKNOWN', ...answer_UNKNOWN];
 /**
  * Whether a 404 says that the blob or repository does not exist. One that says something else, such as
  * DENIED, must not count as that: a young image whose config could not be read would lose its grace period.
@@ -59131,7 +60377,12 @@ function mayLackRoute(response) {
 function refusal(response, doing, quote) {
     const { status } = response;
     const error = errorOf(response);
-    const said = error === undefined ? '' : ` (${quote(`${error.code} ${error.message}`.trim())})`;
+    const said = error === undefined ? '' : ` (${quote(saidBy(error, status))})`;
+    const between = fromBetween(response, doing, error !== undefined);
+    if (between !== undefined) {
+        const { kind, text } = between;
+        return new RegistryError(kind, `could not ${doing.what}: ${quote(text)}`);
+    }
     // The exact words: other registries answer 403 DENIED to accounts that may only read.
     const isReadOnly = error?.code === 'DENIED' && error.detail === 'repository is read-only';
     if (status === 403 && (doing.deletes ?? doing.pushes) && isReadOnly) {
@@ -59143,8 +60394,12 @@ function refusal(response, doing, quote) {
         const lack = scope === ''
             ? 'The credentials were not accepted'
             : `The credentials lack the scope \`${scope}\``;
-        return new RegistryError(status === 401 ? 'unauthorized' : 'forbidden', `the registry refused to ${doing.what}: ${String(status)}${said}. ${lack}: give \`username\` and ` +
-            '`password` of an account that may do this, or log in with docker/login-action before this step');
+        const asked = scope === '' ? '' : `. This asked for the scope \`${scope}\``;
+        const why = response.login === undefined
+            ? `${lack}: give \`username\` and \`password\` of an account that may do this, or log in with ` +
+                'docker/login-action before this step'
+            : `${response.login}${asked}`;
+        return new RegistryError(status === 401 ? 'unauthorized' : 'forbidden', `the registry refused to ${doing.what}: ${String(status)}${said}. ${why}`);
     }
     // 405 with another code is about this manifest alone: zot's DENIED protects the child of an index.
     if (status === 405 && doing.deletes && (error === undefined || error.code === 'UNSUPPORTED')) {
@@ -59164,7 +60419,21 @@ function refusal(response, doing, quote) {
             `(${quote(response.headers['content-type'] ?? 'no Content-Type')}). Is \`registry-url\` right, ` +
             'and does no proxy answer in its place?');
     }
-    return new RegistryError('unexpected', `could not ${doing.what}: the registry answered ${String(status)}${said}`);
+    return new RegistryError('unexpected', `could not ${doing.what}: the registry answered ${String(status)}${said}${adviceFor(response)}`);
+}
+/** What passes by itself as a rule, and has not after every try. */
+function adviceFor({ status, tries = 1, gaveUp }) {
+    const times = tries > 1 ? ` to each of ${String(tries)} tries` : '';
+    if (gaveUp !== undefined) {
+        return `${times}. It was not tried again: ${gaveUp}`;
+    }
+    if (status === 429) {
+        return `${times}. It takes fewer requests than were sent: lower \`concurrency\`, or run this at another time`;
+    }
+    if (status < 500) {
+        return '';
+    }
+    return `${times}. The registry, or a proxy before it, is overloaded, restarting or broken: see its log, and run this again`;
 }
 /** The scope that the registry's challenge asks for, which may be more exact than what was asked for. */
 function missingScope(response) {
@@ -59172,13 +60441,20 @@ function missingScope(response) {
         .find((challenge) => challenge.scheme === 'bearer')
         ?.params.get('scope');
 }
-/** A JSON body of this shape; `undefined` when it is something else. */
+/**
+ * A JSON body of this shape; `undefined` when it is something else.
+ *
+ * @throws RegistryError when it holds more than any list does
+ */
 function jsonOf(schema, response) {
     try {
-        const parsed = safeParse(schema, JSON.parse(response.body.toString('utf8')));
-        return parsed.success ? parsed.output : undefined;
+        return inForm(schema, json_parseJson(response.body, LIST_VALUES));
     }
-    catch {
+    catch (error) {
+        if (error instanceof JsonLimitError) {
+            throw new RegistryError('unexpected', `the answer of ${response.url.pathname} ${error.message}, which no list of a registry does. Does something ` +
+                'answer in its place? Otherwise leave the repository out with `repositories`');
+        }
         return undefined;
     }
 }
@@ -59195,7 +60471,8 @@ function jsonOf(schema, response) {
 /** After one of these the registry refuses every other delete in the repository as well. */
 const FINAL = ['unauthorized', 'forbidden', 'deletes-off', 'read-only'];
 /**
- * Deletes these manifests. What `isOver` cut off is without a result.
+ * Deletes these manifests. What `isOver` cut off is without a result, and so is what has to wait for one that the
+ * registry says it deleted, and that is still there: perhaps not for long.
  *
  * @param condemned in an order in which all of `after` stand before
  * @param tagged of them, those that tags point at
@@ -59203,12 +60480,15 @@ const FINAL = ['unauthorized', 'forbidden', 'deletes-off', 'read-only'];
  *   since
  * @returns whether the registry may have changed
  */
-async function deleteInOrder(repository, condemned, tagged, results, { writer, concurrency, isOver, mayWait, onDone }) {
+async function deleteInOrder(repository, condemned, tagged, results, { writer, concurrency, isOver, mayWait, confirmation, onDone }) {
     const pending = new Map();
     // One after the other: Distribution removes a manifest's tags by asking all tags; if
     // one of them goes meanwhile, 2.8.2 answers 500, has deleted the manifest, and leaves its tag for good.
     let untagging = Promise.resolve();
     const away = new Set();
+    /** what waits for one that may go yet, itself or by what it waits for */
+    const waiting = new Set();
+    const awaited = new Set(condemned.flatMap(({ after }) => after));
     let calledOff;
     let changed = false;
     async function remove({ digest, after }) {
@@ -59223,13 +60503,20 @@ async function deleteInOrder(repository, condemned, tagged, results, { writer, c
         }
         const standing = after.find((before) => !away.has(before));
         if (standing !== undefined) {
+            if (confirmation.isDoubtful(standing) || waiting.has(standing)) {
+                waiting.add(digest);
+                return undefined;
+            }
             return { kind: 'skipped', why: `${standing}, which has to go before it, is still there` };
         }
         try {
             const kind = await writer.deleteManifest(repository, digest, { isLate: isOver });
             // Also when it was gone: a try of ours whose answer was lost may have done it.
             changed = true;
-            away.add(digest);
+            // Of an index that stands after all, nothing may go.
+            if (!awaited.has(digest) || (await confirmation.ask(digest))) {
+                away.add(digest);
+            }
             return { kind };
         }
         catch (error) {
@@ -59273,7 +60560,74 @@ async function deleteInOrder(repository, condemned, tagged, results, { writer, c
     return changed;
 }
 
+;// CONCATENATED MODULE: ./src/cleanup/naming.ts
+/**
+ * What manifests and tags name: children and subjects, blobs, and digests of which nothing says what they are. Pure.
+ */
+
+
+
+/** The manifests that this one's body names. */
+function namedBy(manifest) {
+    if (manifest.kind === 'unknown') {
+        return [];
+    }
+    const children = manifest.kind === 'index'
+        ? manifest.children.map(({ digest }) => ({ digest, source: 'child' }))
+        : [];
+    return manifest.subject === undefined
+        ? children
+        : [...children, { digest: manifest.subject, source: 'subject' }];
+}
+/** The manifests that digest tags name. */
+function namedByTags(tags) {
+    return tags.flatMap((tag) => {
+        const digest = parseDigestTag(tag)?.names;
+        return digest === undefined ? [] : [{ digest, source: 'digest-tag' }];
+    });
+}
+/** The config and layers of an image, and those that an index lists, as old build caches do. */
+function blobsOf(manifest) {
+    switch (manifest.kind) {
+        case 'image':
+            return [manifest.config, ...manifest.layers].map(({ digest }) => digest).filter(isDigest);
+        case 'index':
+            return manifest.others
+                .filter(({ mediaType }) => isPlainlyBlobType(mediaType))
+                .map(({ digest }) => digest)
+                .filter(isDigest);
+        case 'unknown':
+            return [];
+    }
+}
+/**
+ * What may be manifests, though nothing says that they are: the digests in a body that is not understood, and the
+ * entries of an index whose media type is neither a manifest's nor plainly a layer's or a config's.
+ */
+function perhapsManifests(manifest) {
+    switch (manifest.kind) {
+        case 'unknown':
+            return manifest.mentions;
+        case 'index':
+            return manifest.others
+                .filter(({ mediaType }) => !isPlainlyBlobType(mediaType))
+                .map(({ digest }) => digest)
+                .filter(isDigest);
+        case 'image':
+            return [];
+    }
+}
+/** The manifests that the repository was found to have as layers or configs as well. */
+function layersIn({ links, manifests }) {
+    return [...(links ?? [])].flatMap(([digest, isLayer]) => isLayer && manifests.has(digest) ? [digest] : []);
+}
+/** As a gap names it. */
+function mentionOf(digest) {
+    return `mentioned manifest ${digest}`;
+}
+
 ;// CONCATENATED MODULE: ./src/cleanup/graph.ts
+
 
 function compare(a, b) {
     return a < b ? -1 : a > b ? 1 : 0;
@@ -59302,19 +60656,25 @@ function isDigestTag(tag, target, manifests) {
         (entries.length > 0 &&
             entries.every((entry) => entry.kind !== 'unknown' && entry.subject === tag.names)));
 }
-function ownEdges(manifest) {
+function ownEdges(manifest, manifests) {
     switch (manifest.kind) {
         case 'unknown':
             return manifest.mentions.map((to) => ({ kind: 'mentioned', to }));
-        case 'image':
-            return manifest.subject === undefined ? [] : [{ kind: 'subject', to: manifest.subject }];
+        case 'image': {
+            // A layer may have the bytes of a manifest, as in an OCI layout that was pushed file by file. Distribution up to
+            // 2.8 removes the layer along with the manifest. Most layers are none, so only those that are become edges.
+            const blobs = blobsOf(manifest)
+                .filter((to) => manifests.has(to))
+                .map((to) => ({ kind: 'blob', to }));
+            return manifest.subject === undefined
+                ? blobs
+                : [...blobs, { kind: 'subject', to: manifest.subject }];
+        }
         case 'index': {
             const children = manifest.children.map(({ digest }) => ({
                 kind: 'child',
                 to: digest,
             }));
-            // Entries of other types are never fetched, for on Distribution ≤ 2.8 a layer's digest is poison
-            // on the manifests route; but should one of them be a known manifest, it is in use.
             const others = manifest.others.map(({ digest }) => ({
                 kind: 'mentioned',
                 to: digest,
@@ -59330,7 +60690,7 @@ function ownEdges(manifest) {
     }
 }
 /** The order of edges decides which reason is told when there are several: the plainest first. */
-const EDGE_ORDER = ['child', 'subject', 'referrer', 'digest-tag', 'mentioned'];
+const EDGE_ORDER = ['child', 'subject', 'referrer', 'digest-tag', 'mentioned', 'blob'];
 function byOrder(a, b) {
     return EDGE_ORDER.indexOf(a.kind) - EDGE_ORDER.indexOf(b.kind) || compare(a.to, b.to);
 }
@@ -59360,7 +60720,7 @@ function buildGraph(inventory) {
     const digestTags = [];
     const edges = new Map();
     for (const [digest, manifest] of manifests) {
-        edges.set(digest, ownEdges(manifest).filter(({ to }) => manifests.has(to)));
+        edges.set(digest, ownEdges(manifest, manifests).filter(({ to }) => manifests.has(to)));
     }
     for (const [subject, referrers] of referrersIn(inventory)) {
         for (const to of [...referrers].filter((digest) => manifests.has(digest))) {
@@ -59408,19 +60768,274 @@ function reach(graph, roots) {
     return steps;
 }
 
+;// CONCATENATED MODULE: ./src/oci/manifest.ts
+/**
+ * Manifests and descriptors, read from bytes that a registry sent. Nothing in them is trusted: a body
+ * that does not fit its media type becomes `unknown`, which is kept together with all it mentions.
+ */
+
+
+
+
+/** The body can't be taken for a manifest at all, so what it would have protected is not known. */
+class ManifestError extends Error {
+    name = 'ManifestError';
+}
+const SCHEMA_1 = "it is of Docker's old schema 1, whose digest can't be verified. Push the image again with a current " +
+    'client, or leave its repository out with `repositories`';
+/** More entries of the least that a descriptor is do not fit into the 4 MiB that a manifest may have. */
+const MOST_DESCRIPTORS = 30_000;
+/** Lists, objects and commas: three times what 4 MiB of descriptors of images hold. */
+const manifest_MOST_VALUES = 250_000;
+const TOO_MUCH = ', which no tool makes. If nobody needs it, delete it with another tool, or leave its repository out with ' +
+    '`repositories`';
+const Size = pipe(number(), safeInteger(), minValue(0));
+/** What is only shown or counted is dropped when it is malformed; it can't make a manifest unreadable. */
+const lenient = (schema) => fallback(optional(schema), undefined);
+/** What is no media type at all stays as it is, to be shown. */
+const MediaType = pipe(string(), transform((text) => mediaTypeOf(text) || text));
+/** The only ones that anything is read from: the rest would be most of what a large run keeps in memory. */
+const Annotations = object({
+    'vnd.docker.reference.type': lenient(string()),
+    'vnd.docker.reference.digest': lenient(string()),
+});
+const DescriptorSchema = object({
+    mediaType: MediaType,
+    digest: string(),
+    size: fallback(Size, 0),
+    artifactType: lenient(string()),
+    platform: lenient(object({ os: string(), architecture: string(), variant: lenient(string()) })),
+    annotations: lenient(Annotations),
+    urls: lenient(array(string())),
+});
+/** The entry of an index is read whatever its type: one that says none may be a manifest all the same. */
+const manifest_EntrySchema = object({
+    ...DescriptorSchema.entries,
+    mediaType: fallback(MediaType, ''),
+});
+const common = {
+    mediaType: nullish(string()),
+    subject: nullish(object({ digest: string() })),
+    artifactType: lenient(string()),
+    annotations: optional(unknown()),
+};
+/** `v.never()` on the other kind's fields: a body that is both an image and an index is neither
+ *  (CVE-2021-41190). */
+const ImageSchema = object({
+    ...common,
+    config: DescriptorSchema,
+    layers: nullish(array(DescriptorSchema), []),
+    manifests: optional(never()),
+});
+const IndexSchema = object({
+    ...common,
+    // Go writes an empty list as null. What has no list at all may have its children elsewhere.
+    manifests: nullable(array(manifest_EntrySchema), []),
+    config: optional(never()),
+    layers: optional(never()),
+});
+/**
+ * Whether an object has one of these keys in other letters. Go, and with it most registries and clients,
+ * reads `Manifests`, and `manifeſts` too, as `manifests`: what they find there would be overlooked here.
+ * Of keys that are the same to the letter the last one counts, for Go as for us; where Go adds the first one
+ * to it, the last one alone does not fit its schema.
+ */
+function otherwiseSpelt(keys) {
+    const exact = new Set(keys);
+    // Both flags together fold case as Go does.
+    const folded = new RegExp(`^(?:${keys.join('|')})$`, 'iu');
+    return (value) => typeof value === 'object' &&
+        value !== null &&
+        Object.keys(value).some((key) => !exact.has(key) && folded.test(key));
+}
+const isBodyOtherwiseSpelt = otherwiseSpelt(['schemaVersion', ...Object.keys(IndexSchema.entries)]);
+const isDescriptorOtherwiseSpelt = otherwiseSpelt(Object.keys(DescriptorSchema.entries));
+function isOtherwiseSpelt(body) {
+    const { config, subject, layers, manifests } = body;
+    const descriptors = [config, subject, layers, manifests].flat();
+    return isBodyOtherwiseSpelt(body) || descriptors.some(isDescriptorOtherwiseSpelt);
+}
+function manifestDigest(text, role) {
+    if (!isDigest(text)) {
+        throw new ManifestError(`its ${role} has a digest of an algorithm that can't be verified`);
+    }
+    return text;
+}
+function parseBody(bytes) {
+    let body;
+    let text;
+    try {
+        checkJson(bytes, manifest_MOST_VALUES);
+        text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+        body = JSON.parse(text);
+    }
+    catch (error) {
+        throw new ManifestError(error instanceof JsonLimitError
+            ? `its body ${error.message}${TOO_MUCH}`
+            : 'its body is not JSON');
+    }
+    if (typeof body !== 'object' || body === null || Array.isArray(body)) {
+        throw new ManifestError('its body is not a JSON object');
+    }
+    return { text, body: body };
+}
+/** Leaves out the keys without a value, as exactOptionalPropertyTypes wants it. */
+function defined(fields) {
+    return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined));
+}
+function descriptor(parsed) {
+    const { mediaType, digest, size, artifactType, urls, platform } = parsed;
+    const annotations = defined(parsed.annotations ?? {});
+    return {
+        mediaType,
+        digest,
+        size,
+        ...defined({
+            artifactType,
+            annotations: Object.keys(annotations).length === 0 ? undefined : annotations,
+            urls,
+            platform: platform && {
+                os: platform.os,
+                architecture: platform.architecture,
+                ...defined({ variant: platform.variant }),
+            },
+        }),
+    };
+}
+/** What a server says of bytes that it knows nothing about. Anything else is a word that counts. */
+const SAYS_NOTHING = new Set([
+    '',
+    'application/octet-stream',
+    'binary/octet-stream',
+    'application/x-octet-stream',
+    'application/unknown',
+    'application/json',
+    'text/json',
+    'text/plain',
+]);
+/**
+ * By its shape, a body without a `mediaType`, which only OCI's may lack. Config and layers both, or manifests:
+ * other things have a `config`, too.
+ */
+function typeOfShape({ schemaVersion, config, layers, manifests, }) {
+    if (schemaVersion !== 2) {
+        return '';
+    }
+    if (Array.isArray(manifests)) {
+        return OCI_INDEX;
+    }
+    return Array.isArray(layers) && config !== undefined ? OCI_MANIFEST : '';
+}
+/**
+ * Reads a manifest from the bytes of an answer.
+ *
+ * @param contentType the answer's Content-Type, with which the body's own `mediaType` has to agree. Where it says
+ *   nothing, the body decides: its `mediaType`, or else its shape
+ * @param digest the digest of exactly these bytes, computed by the caller
+ * @throws ManifestError when the bytes are no JSON object, are Docker schema 1, hold more than any manifest does,
+ *   or name a child or subject by a digest that can't be verified
+ */
+function readManifest(bytes, contentType, digest) {
+    const { text, body } = parseBody(bytes);
+    const { mediaType: said } = body;
+    const own = typeof said === 'string' ? mediaTypeOf(said) : '';
+    const answered = mediaTypeOf(contentType);
+    const isUntyped = SAYS_NOTHING.has(answered);
+    const told = own !== '' ? own : isSilent(said) ? typeOfShape(body) : '';
+    const mediaType = isUntyped && told !== '' ? told : answered;
+    if (isSchema1Type(mediaType) || body['schemaVersion'] === 1) {
+        throw new ManifestError(SCHEMA_1);
+    }
+    const base = { digest, mediaType, size: bytes.byteLength };
+    const agrees = isSilent(said) || own === mediaType;
+    const manifest = isManifestType(mediaType) && agrees && !isOtherwiseSpelt(body)
+        ? readTyped(body, base)
+        : undefined;
+    return {
+        manifest: manifest ?? { ...base, kind: 'unknown', mentions: mentionsIn(text, body, digest) },
+        saysItsType: own !== '' && own === mediaType,
+        isUntyped,
+    };
+}
+/** As `readManifest`, where only the manifest matters. */
+function parseManifest(bytes, contentType, digest) {
+    return readManifest(bytes, contentType, digest).manifest;
+}
+/** Go writes a media type that is not there as an empty one, or null. */
+function isSilent(said) {
+    return said === undefined || said === null || said === '';
+}
+function readTyped(body, base) {
+    return isIndexType(base.mediaType) ? readIndex(body, base) : readImage(body, base);
+}
+/** Escapes such as \u003a hide a digest from the raw text, duplicate keys from the parsed one. */
+function mentionsIn(text, body, digest) {
+    const all = new Set([...digestsIn(text), ...digestsIn(JSON.stringify(body))]);
+    return [...all].filter((other) => other !== digest);
+}
+function checkCount(descriptors, what) {
+    if (descriptors.length > MOST_DESCRIPTORS) {
+        throw new ManifestError(`it has more than ${String(MOST_DESCRIPTORS)} ${what}${TOO_MUCH}`);
+    }
+}
+function readImage(body, base) {
+    const parsed = inForm(ImageSchema, body);
+    if (parsed === undefined) {
+        return undefined;
+    }
+    const { config, layers, ...rest } = parsed;
+    checkCount(layers, 'layers');
+    return {
+        ...base,
+        kind: 'image',
+        config: descriptor(config),
+        layers: layers.map(descriptor),
+        ...shared(rest),
+    };
+}
+function readIndex(body, base) {
+    const parsed = inForm(IndexSchema, body);
+    if (parsed === undefined) {
+        return undefined;
+    }
+    const { manifests, ...rest } = parsed;
+    checkCount(manifests, 'entries');
+    const entries = manifests.map(descriptor);
+    return {
+        ...base,
+        kind: 'index',
+        children: entries
+            .filter((entry) => isManifestType(entry.mediaType))
+            .map((entry) => ({ ...entry, digest: manifestDigest(entry.digest, 'child') })),
+        others: entries.filter((entry) => !isManifestType(entry.mediaType)),
+        ...shared(rest),
+    };
+}
+function shared(fields) {
+    const { subject, artifactType } = fields;
+    return defined({
+        subject: subject ? manifestDigest(subject.digest, 'subject') : undefined,
+        artifactType,
+    });
+}
+
 ;// CONCATENATED MODULE: ./src/cleanup/restore.ts
 /**
  * Puts deleted manifests back from their saved bytes: children before parents, tags last. Never moves a tag
- * that names something else by now, and says of each that can't come back what is missing.
+ * that names something else by now, never an index without what it holds, and says of each that can't come back what
+ * is missing.
  */
 
 
 
 
+
+/** A push of a tag is sent once, and after each failure the tag is looked at again. */
+const MOST_PUSHES = 3;
 /**
  * @throws nothing of registry and network: what can't be put back is in the answer
  */
-async function restoreRepository(repository, lost, { reader, pusher, concurrency }) {
+async function restoreRepository(repository, lost, { reader, pusher, concurrency, absent = new Set() }) {
     const results = new Map();
     const tags = new Map();
     const readable = new Map();
@@ -59451,8 +61066,9 @@ async function restoreRepository(repository, lost, { reader, pusher, concurrency
         if (await isThere(digest)) {
             return { kind: 'standing' };
         }
-        const missing = (manifest.kind === 'index' ? missingEntry(manifest) : undefined) ??
-            (await missingBlobs(manifest));
+        const missing = (manifest.kind === 'index'
+            ? (missingEntry(manifest) ?? (await missingChild(manifest)))
+            : undefined) ?? (await missingBlobs(manifest));
         if (missing !== undefined) {
             return { kind: 'failed', why: missing };
         }
@@ -59465,17 +61081,23 @@ async function restoreRepository(repository, lost, { reader, pusher, concurrency
             ? { kind: 'restored' }
             : { kind: 'failed', why: 'the registry took it, and says that it does not have it' };
     };
-    /** Of an entry that was gone before, the registry decides whether it takes the index. */
     const missingEntry = (index) => {
         const entry = entriesOf(index).find((digest) => results.get(digest)?.kind === 'failed');
         return entry && `${entry}, which it holds, could not be put back`;
+    };
+    /** Some registries take an index without its children, which nobody could pull. */
+    const missingChild = async ({ children }) => {
+        const others = children.map(({ digest }) => digest).filter((digest) => !absent.has(digest));
+        const found = await pMap(others.filter((digest) => !results.has(digest)), async (digest) => ((await isThere(digest)) ? [] : [digest]), { concurrency });
+        const [first] = found.flat();
+        return (first && `${first}, which it holds, is neither there nor in the backup: push that image again`);
     };
     /** An index may list layers, and manifests of types that are none of ours. */
     const hasBlob = async (manifest, digest) => (await reader.hasBlob(repository, digest)) ||
         // What has a result by now has been put back before it, or would have been.
         (manifest.kind === 'index' && (results.has(digest) || (await isThere(digest))));
     const missingBlobs = async (manifest) => {
-        const found = await pMap(blobsOf(manifest), async (blob) => ((await hasBlob(manifest, blob)) ? [] : [blob]), { concurrency });
+        const found = await pMap(restore_blobsOf(manifest), async (blob) => ((await hasBlob(manifest, blob)) ? [] : [blob]), { concurrency });
         const gone = found.flat();
         return gone.length === 0
             ? undefined
@@ -59491,33 +61113,63 @@ async function restoreRepository(repository, lost, { reader, pusher, concurrency
         if (results.get(digest)?.kind === 'failed') {
             return withoutIts(digest);
         }
-        const now = await reader.manifest(repository, tag);
-        if (now.kind === 'found') {
-            // A tag may have been left behind by the delete of its manifest.
-            const kind = results.get(digest)?.kind === 'restored' ? 'restored' : 'standing';
-            return now.manifest.digest === digest
-                ? { kind }
+        // A tag may have been left behind by the delete of its manifest.
+        const ours = results.get(digest)?.kind === 'restored' ? 'restored' : 'standing';
+        const look = () => reader.manifest(repository, tag);
+        const named = (now) => now.kind === 'absent'
+            ? undefined
+            : now.manifest.digest === digest
+                ? { kind: ours }
                 : { kind: 'failed', why: `it names ${now.manifest.digest} by now, and was left there` };
+        const before = named(await look());
+        if (before !== undefined || pusher === undefined) {
+            return before ?? { kind: 'restored' };
         }
-        if (pusher === undefined) {
+        for (let push = 1;; push += 1) {
+            // Right before the push, each time: it would move a tag that somebody has set since.
+            const meanwhile = named(await look());
+            if (meanwhile !== undefined) {
+                return meanwhile;
+            }
+            try {
+                await pusher.pushManifest(repository, tag, { mediaType, bytes }, { isLate: onceOnly() });
+                break;
+            }
+            catch (error) {
+                const isFinal = error instanceof RegistryError && error.kind !== 'unexpected';
+                if (isFinal || push === MOST_PUSHES || !(error instanceof RequestFailure)) {
+                    throw error;
+                }
+            }
+        }
+        const after = await look();
+        if (after.kind === 'found' && after.manifest.digest === digest) {
             return { kind: 'restored' };
         }
-        await pusher.pushManifest(repository, tag, { mediaType, bytes });
-        const after = await reader.manifest(repository, tag);
-        return after.kind === 'found' && after.manifest.digest === digest
-            ? { kind: 'restored' }
-            : { kind: 'failed', why: `the registry took it, and does not say that it names ${digest}` };
+        const why = after.kind === 'found'
+            ? `somebody set it to ${after.manifest.digest} while it was put back, and it was left there`
+            : `the registry took it, and does not say that it names ${digest}`;
+        return { kind: 'failed', why };
     };
     await pMap([...readable.values()].flatMap((each) => each.tags.map((tag) => ({ tag, each }))), async ({ tag, each }) => {
         tags.set(tag, await attempt(() => putBackTag(tag, each)));
     }, { concurrency });
     return {
         repository,
-        restored: keysOf(results, 'restored'),
-        standing: keysOf(results, 'standing'),
+        restored: restore_keysOf(results, 'restored'),
+        standing: restore_keysOf(results, 'standing'),
         failed: failuresOf(results).map(([digest, why]) => ({ digest, why })),
-        tags: keysOf(tags, 'restored'),
+        tags: restore_keysOf(tags, 'restored'),
         failedTags: failuresOf(tags).map(([tag, why]) => ({ tag, why })),
+    };
+}
+/** Says from the second question on that it is late: what would be sent again needs another look first. */
+function onceOnly() {
+    let isSent = false;
+    return () => {
+        const wasSent = isSent;
+        isSent = true;
+        return wasSent;
     };
 }
 /** @returns why it can't be used, if so */
@@ -59540,7 +61192,7 @@ function withoutIts(digest) {
     return { kind: 'failed', why: `${digest} could not be put back` };
 }
 /** Without those that no registry need have: `urls` say where else they are. */
-function blobsOf(manifest) {
+function restore_blobsOf(manifest) {
     const blobs = manifest.kind === 'image' ? [manifest.config, ...manifest.layers] : [];
     const all = manifest.kind === 'index' ? manifest.others : blobs;
     const here = all.flatMap(({ digest, urls = [] }) => isDigest(digest) && urls.length === 0 ? [digest] : []);
@@ -59575,7 +61227,7 @@ async function attempt(work) {
         throw error;
     }
 }
-function keysOf(results, kind) {
+function restore_keysOf(results, kind) {
     return [...results].flatMap(([key, result]) => (result.kind === kind ? [key] : [])).sort();
 }
 function failuresOf(results) {
@@ -59586,7 +61238,7 @@ function failuresOf(results) {
 
 ;// CONCATENATED MODULE: ./src/cleanup/verify.ts
 /**
- * Proves after a sweep that what was kept is still there: every kept tag resolves, and so does every
+ * Proves after a sweep that what was kept is still there: every kept tag is listed and resolves, and so does every
  * child of every index behind one. Only reads.
  */
 
@@ -59630,30 +61282,31 @@ async function verifyRepository(inventory, deleted, { reader, concurrency, clock
         const named = parseDigestTag(tag)?.names;
         return named !== undefined && (await reader.manifest(repository, named)).kind === 'absent';
     };
-    let listed = [];
-    await check('the list of tags', async () => {
-        listed = await reader.tags(repository);
+    let listed;
+    const list = async () => {
+        listed = new Set(await reader.tags(repository));
         return undefined;
-    });
+    };
+    await check('the list of tags', list);
     const expected = [...inventory.tags]
         .filter(([, digest]) => !deleted.has(digest))
         .map(([tag]) => tag);
-    const tags = [...new Set([...listed, ...expected])].filter((tag) => !inventory.brokenTags.includes(tag));
+    const tags = [...new Set([...(listed ?? []), ...expected])].filter((tag) => !inventory.brokenTags.includes(tag));
     // What each tag points at now: a manifest known from before, or one that a push brought meanwhile.
     const standing = new Map();
     const tagOf = new Map();
+    const tagsNow = new Map();
     await pMap(tags, (tag) => check(`tag ${tag}`, async () => {
         const before = inventory.tags.get(tag);
-        if (before !== undefined && (await reader.resolve(repository, tag)) === before) {
-            standing.set(before, inventory.manifests.get(before));
-            tagOf.set(before, tag);
-            return undefined;
-        }
         for (let look = 1; look <= MOST_LOOKS; look += 1) {
+            // HEAD is not enough: registries were seen to answer it with another manifest's digest.
             const answer = await reader.manifest(repository, tag);
             if (answer.kind === 'found') {
-                standing.set(answer.manifest.digest, answer.manifest);
-                tagOf.set(answer.manifest.digest, tag);
+                const { digest } = answer.manifest;
+                // What was read before is the same, and is in memory already.
+                standing.set(digest, inventory.manifests.get(digest) ?? answer.manifest);
+                tagOf.set(digest, tag);
+                tagsNow.set(tag, digest);
                 return undefined;
             }
             // Some registries leave the tags of a deleted manifest behind.
@@ -59669,6 +61322,20 @@ async function verifyRepository(inventory, deleted, { reader, concurrency, clock
             gone.push(before);
         }
         return 'its manifest is gone';
+    }), { concurrency });
+    // By its name, a tag that the registry has lost may still be answered, from a cache.
+    const unlisted = () => expected.filter((tag) => tagsNow.has(tag) && listed !== undefined && !listed.has(tag));
+    for (let look = 1; look < MOST_LOOKS && unlisted().length > 0 && !stop.aborted; look += 1) {
+        await clock.sleep(verify_PAUSE);
+        await check('the list of tags', list);
+    }
+    await pMap(unlisted(), (tag) => check(`tag ${tag}`, async () => {
+        const before = inventory.tags.get(tag);
+        if (before === undefined || (await namesNothing(tag))) {
+            return undefined;
+        }
+        gone.push(before);
+        return 'it is not in the list of tags any more. By its name it still answers: is that an old answer of a cache?';
     }), { concurrency });
     const asked = new Set();
     const seen = [...standing.values()];
@@ -59698,7 +61365,7 @@ async function verifyRepository(inventory, deleted, { reader, concurrency, clock
     // Looked at last: another run takes the index along, and before its children.
     await pMap(missing, (digest) => check(`manifest ${digest}`, async () => {
         for (const parent of seen) {
-            const holds = parent?.kind === 'index' && parent.children.some((child) => child.digest === digest);
+            const holds = parent.kind === 'index' && parent.children.some((child) => child.digest === digest);
             if (holds && (await reader.manifest(repository, parent.digest)).kind === 'found') {
                 gone.push(digest);
                 const tag = tagOf.get(parent.digest);
@@ -59708,11 +61375,16 @@ async function verifyRepository(inventory, deleted, { reader, concurrency, clock
         }
         return undefined;
     }), { concurrency });
-    return { broken: broken.sort((a, b) => (a.what < b.what ? -1 : 1)), missing: gone, isComplete };
+    return {
+        broken: broken.sort((a, b) => (a.what < b.what ? -1 : 1)),
+        missing: gone,
+        tags: isComplete && listed !== undefined ? tagsNow : undefined,
+        isComplete,
+    };
 }
 /** The children that have not been asked for yet, without those that were missing before the sweep. */
 function childrenOf(manifests, inventory, asked) {
-    const children = manifests.flatMap((manifest) => manifest?.kind === 'index' ? manifest.children.map(({ digest }) => digest) : []);
+    const children = manifests.flatMap((manifest) => manifest.kind === 'index' ? manifest.children.map(({ digest }) => digest) : []);
     return children.filter((digest) => {
         const isNew = !asked.has(digest) && !inventory.absent.has(digest);
         asked.add(digest);
@@ -59742,13 +61414,14 @@ async function heal({ inventory, tried, back, lost }, options) {
             healed: [...healed],
             broken: withFailures(verified.broken, failures),
             unverified: !verified.isComplete,
+            tags: verified.tags,
         });
         const ours = verified.missing.filter((digest) => left.has(digest));
         if (ours.length === 0 || round > heal_MOST_ROUNDS) {
             return proof();
         }
         const needed = new Set([...ours, ...reach(graph, ours).keys()]);
-        const { restored, standing, failed, failedTags } = await restoreRepository(inventory.repository, lost.filter(({ digest }) => needed.has(digest) && left.has(digest)), options);
+        const { restored, standing, failed, failedTags } = await restoreRepository(inventory.repository, lost.filter(({ digest }) => needed.has(digest) && left.has(digest)), { ...options, absent: inventory.absent });
         restored.forEach((digest) => healed.add(digest));
         for (const digest of [...restored, ...standing]) {
             left.delete(digest);
@@ -59776,26 +61449,6 @@ function withFailures(broken, failures) {
     return [...found]
         .map(([what, why]) => ({ what, why }))
         .sort((a, b) => (a.what < b.what ? -1 : 1));
-}
-
-;// CONCATENATED MODULE: ./src/cleanup/results.ts
-function isGone(results, digest) {
-    const kind = results.get(digest)?.kind;
-    return kind === 'deleted' || kind === 'gone';
-}
-function goneIn(results) {
-    return [...results.keys()].filter((digest) => isGone(results, digest));
-}
-/** What is gone, or may be: a delete that failed may have been carried out all the same. */
-function triedIn(results) {
-    return [...goneIn(results), ...results_keysOf(results, 'failed')];
-}
-/** Those of one kind, in the order in which they came. */
-function results_keysOf(results, kind) {
-    return [...results].flatMap(([digest, result]) => (result.kind === kind ? [digest] : []));
-}
-function explained(results, kind) {
-    return [...results].flatMap(([digest, result]) => result.kind === kind ? [{ digest, why: result.why }] : []);
 }
 
 ;// CONCATENATED MODULE: ./src/cleanup/looks.ts
@@ -59917,6 +61570,174 @@ function createAttempts({ progress, concurrency, }) {
     };
 }
 
+;// CONCATENATED MODULE: ./src/cleanup/former-tags.ts
+/**
+ * Tags that once pointed at an index and now point at a part of it. A proxy that ignores `Accept` answers a tag of
+ * several platforms with one of them (distribution-spec#207), and then the index only looks as if its tag had moved on.
+ * Pure.
+ */
+
+
+/** @returns by the manifest that the tag left; of several tags the first by name */
+function narrowings({ tags, manifests, formerTags, }) {
+    const found = new Map();
+    for (const [digest, names] of formerTags) {
+        const moved = [...names].sort(compare).flatMap((tag) => {
+            const part = tags.get(tag);
+            return part === undefined || part === digest ? [] : [{ tag, part }];
+        });
+        const parts = moved.length === 0 ? new Set() : partsOf(digest, manifests);
+        const narrowing = moved.find(({ part }) => parts.has(part));
+        if (narrowing !== undefined) {
+            found.set(digest, narrowing);
+        }
+    }
+    return found;
+}
+/** Everything that an index lists, at any depth. */
+function partsOf(digest, manifests) {
+    const parts = new Set();
+    const queue = [digest];
+    for (const each of queue) {
+        const manifest = manifests.get(each);
+        const listed = manifest?.kind === 'index' ? [...manifest.children, ...manifest.others] : [];
+        for (const { digest: part } of listed) {
+            if (isDigest(part) && !parts.has(part)) {
+                parts.add(part);
+                queue.push(part);
+            }
+        }
+    }
+    return parts;
+}
+function collectTags(past, earlier = new Map()) {
+    const byManifest = new Map();
+    const seen = new Set();
+    const add = (digest, tag) => {
+        byManifest.set(digest, (byManifest.get(digest) ?? new Set()).add(tag));
+        seen.add(tag);
+    };
+    for (const [digest, { tags = [] }] of past) {
+        tags.forEach((tag) => {
+            add(digest, tag);
+        });
+    }
+    earlier.forEach((digest, tag) => {
+        add(digest, tag);
+    });
+    return {
+        byManifest,
+        hasMoved: (tag, digest) => seen.has(tag) && byManifest.get(digest)?.has(tag) !== true,
+    };
+}
+
+;// CONCATENATED MODULE: ./src/cleanup/known.ts
+const NOTHING_KNOWN = { manifests: new Map(), past: new Map() };
+
+;// CONCATENATED MODULE: ./src/cleanup/layer-links.ts
+/**
+ * Which orphans may be layers or configs as well. Distribution up to 2.8 removes the link of a layer along with the
+ * manifest that has its digest, and serves such a layer as a manifest, though nobody ever pushed it as one.
+ */
+
+
+
+/**
+ * The orphans of which only the ledger or an input says that they are manifests: no tag, index, subject or list of
+ * referrers names them, and no run saw them in use. Those that were asked for before are left out. What a manifest says
+ * of its own subject does not speak for it.
+ */
+function perhapsLayers(inventory, { orphans }) {
+    const vouched = new Set([
+        ...inventory.tags.values(),
+        ...[...inventory.referrers.values()].flat(),
+        ...[...inventory.manifests.values()].flatMap(namedBy).map(({ digest }) => digest),
+    ]);
+    return orphans
+        .map(({ digest }) => digest)
+        .filter((digest) => !vouched.has(digest) && inventory.past.get(digest)?.everInUse !== true)
+        .filter((digest) => inventory.links?.has(digest) !== true);
+}
+const MOST_CONTROLS = 3;
+/**
+ * Manifests that are no layers, as far as one can tell: a registry that has these as blobs, too, has every manifest
+ * so. Those with a tag come first.
+ */
+function controls({ tags, manifests }, links) {
+    const all = new Set([...tags.values(), ...manifests.keys()]);
+    return [...all].filter((digest) => !links.has(digest)).slice(0, MOST_CONTROLS);
+}
+/** A blob of the repository that is surely no manifest: the config of one of its images. */
+function plainBlob({ manifests }) {
+    for (const manifest of manifests.values()) {
+        const digest = manifest.kind === 'image' ? manifest.config.digest : '';
+        if (isDigest(digest) && !manifests.has(digest)) {
+            return digest;
+        }
+    }
+    return undefined;
+}
+/**
+ * Asks which of these manifests the repository has as layers or configs as well: one HEAD each. Where all of them are
+ * there as blobs, some more questions tell a registry that has every manifest as a blob (olareg), and loses none of
+ * them by a delete.
+ *
+ * @returns what is known then; a question that could not be answered is a gap
+ */
+async function readLinks(unasked, inventory, { reader, attempts }) {
+    const { repository } = inventory;
+    const links = new Map(inventory.links);
+    if (unasked.length === 0) {
+        return links;
+    }
+    const ask = (digests, note) => attempts.each(digests, (digest) => `blob ${digest}`, async (digest) => {
+        note(digest, await reader.hasBlob(repository, digest));
+    });
+    await ask(unasked, (digest, has) => links.set(digest, has));
+    // Distribution has no blob for a manifest that isn't a layer.
+    const answers = [...links.values()];
+    let isApart = answers.includes(false) || !answers.includes(true);
+    if (!isApart) {
+        await ask(controls(inventory, new Set(links.keys())), (_, has) => {
+            isApart ||= !has;
+        });
+    }
+    if (!isApart) {
+        const blob = plainBlob(inventory);
+        const answer = blob &&
+            (await attempts.one(`config ${blob}`, () => readUnlessBlob(reader, repository, blob)));
+        if (answer?.kind === 'absent') {
+            links.forEach((_, digest) => links.set(digest, false));
+        }
+    }
+    return links;
+}
+/**
+ * One GET, and a HEAD where the answer is Distribution's for a blob.
+ *
+ * @returns `blob` when the registry can't serve it as a manifest, and has it as a layer or config
+ */
+async function readUnlessBlob(reader, repository, digest) {
+    try {
+        return await reader.manifest(repository, digest);
+    }
+    catch (error) {
+        const isPerhaps = error instanceof RegistryError && error.kind === 'perhaps-a-blob';
+        if (isPerhaps && (await reader.hasBlob(repository, digest))) {
+            return { kind: 'blob' };
+        }
+        throw error;
+    }
+}
+/** Sources that don't say that it is a manifest: it may be a layer or config, and that is no gap. */
+const VAGUE = new Set(['input', 'protected', 'mentioned']);
+/** Reads what one of these sources names. */
+function readAs(source, reader, repository, digest) {
+    return VAGUE.has(source)
+        ? readUnlessBlob(reader, repository, digest)
+        : reader.manifest(repository, digest);
+}
+
 ;// CONCATENATED MODULE: ./src/ledger/artifact.ts
 /**
  * The form in which an entry of the ledger lies in a registry: an OCI artifact (image-spec, "Guidelines for
@@ -59946,6 +61767,10 @@ function parseEntryTag(tag) {
 function keyOf(repository) {
     return digestOf(Buffer.from(repository)).slice('sha256:'.length, 'sha256:'.length + 32);
 }
+/** How the tags of all entries of a repository's memory begin. */
+function entryTagPrefix(repository) {
+    return `ledger-v${artifact_VERSION}.${keyOf(repository)}.`;
+}
 /**
  * The manifest of an entry. The same for the same blob, always: whoever has read an entry knows the digest
  * of its manifest.
@@ -59965,7 +61790,7 @@ function artifactOf(repository, blob) {
     };
     const bytes = Buffer.from(JSON.stringify(manifest));
     return {
-        tag: `ledger-v${artifact_VERSION}.${keyOf(repository)}.${digest.slice('sha256:'.length)}`,
+        tag: `${entryTagPrefix(repository)}${digest.slice('sha256:'.length)}`,
         digest: digestOf(bytes),
         mediaType: OCI_MANIFEST,
         bytes,
@@ -59974,7 +61799,7 @@ function artifactOf(repository, blob) {
 /** Of any version: the ledger may lie in a repository that is cleaned, and does not remember itself. */
 function isLedgerArtifact(manifest) {
     return (manifest.kind === 'image' &&
-        /^application\/vnd\.registry-manifest-cleanup\.ledger\.v\d+$/.test(manifest.artifactType ?? ''));
+        /^application\/vnd\.registry-manifest-cleanup\.ledger\.v\d+$/.test(mediaTypeOf(manifest.artifactType)));
 }
 
 ;// CONCATENATED MODULE: ./src/cleanup/births.ts
@@ -60053,7 +61878,7 @@ function newestOf(heads, orphans, count, aging) {
  */
 function rankOf(digest, orphans, aging) {
     const { inventory, births, now } = aging;
-    const parts = partsOf(digest, aging);
+    const parts = newest_partsOf(digest, aging);
     const built = parts.map((part) => births.of(part) ?? NEVER);
     const used = parts
         .filter((part) => orphans.has(part))
@@ -60068,7 +61893,7 @@ function compareRanks(a, b) {
     return compare(a[0], b[0]) || compare(a[1], b[1]) || compare(a[2], b[2]);
 }
 /** A manifest with all that goes along with it, at any depth. */
-function partsOf(head, aging) {
+function newest_partsOf(head, aging) {
     const parts = new Set([head]);
     for (const part of parts) {
         for (const { kind, to } of edgesOf(part, aging)) {
@@ -60086,7 +61911,7 @@ function partsOf(head, aging) {
 function heldBy(digest, aging) {
     const saysSo = (referrer) => edgesOf(referrer, aging).some(({ kind, to }) => kind === 'subject' && to === digest);
     return edgesOf(digest, aging)
-        .filter(({ kind, to }) => kind === 'child' || kind === 'mentioned' || (kind === 'referrer' && !saysSo(to)))
+        .filter(({ kind, to }) => ['child', 'mentioned', 'blob'].includes(kind) || (kind === 'referrer' && !saysSo(to)))
         .map(({ to }) => to);
 }
 /** What a manifest of unknown type mentions is no part of it: it stays anyway. */
@@ -60135,6 +61960,8 @@ function deletionOrder(graph, orphans) {
 function byDigest([a], [b]) {
     return compare(a, b);
 }
+/** Edges of digests in the body that has them, so that they form no circle. */
+const HOLDING = ['child', 'mentioned', 'blob'];
 function constraints(graph, orphans) {
     const befores = new Map();
     const afters = new Map();
@@ -60148,7 +61975,7 @@ function constraints(graph, orphans) {
             if (before === undefined || kind === 'subject') {
                 continue;
             }
-            before[kind === 'child' || kind === 'mentioned' ? 'hard' : 'soft'].add(from);
+            before[HOLDING.includes(kind) ? 'hard' : 'soft'].add(from);
             const after = afters.get(from) ?? [];
             after.push(to);
             afters.set(from, after);
@@ -60173,6 +62000,8 @@ function leastBound(waiting, isPlaced) {
 
 ;// CONCATENATED MODULE: ./src/cleanup/plan.ts
 /** For each manifest of an inventory: keep or delete, and the reason. */
+
+
 
 
 
@@ -60244,6 +62073,7 @@ function reasonOf({ from, edge }) {
         case 'child':
         case 'subject':
         case 'referrer':
+        case 'blob':
             return { kind: edge.kind, of: from };
     }
 }
@@ -60259,12 +62089,18 @@ function findRoots(inventory, graph, policy) {
     for (const [digest, tags] of graph.rootTags) {
         keep(digest, { kind: 'tagged', tags });
     }
+    for (const [digest, narrowing] of narrowings(inventory)) {
+        keep(digest, { kind: 'narrowed', ...narrowing });
+    }
     const protection = protectionIn(inventory.repository, policy.protection);
+    const named = protection.named();
     for (const manifest of manifests.values()) {
         const { digest, mediaType, kind } = manifest;
-        const by = protection.of(digest);
-        if (by.length > 0) {
-            keep(digest, { kind: 'protected', by });
+        const isNamed = protection.of(digest).length > 0;
+        const blob = isNamed ? undefined : blobsOf(manifest).find((each) => named.has(each));
+        if (isNamed || blob !== undefined) {
+            const through = blob === undefined ? {} : { blob };
+            keep(digest, { kind: 'protected', by: protection.of(blob ?? digest), ...through });
         }
         if (kind === 'unknown') {
             keep(digest, { kind: 'unknown-type', mediaType });
@@ -60297,6 +62133,9 @@ function findRoots(inventory, graph, policy) {
             keep(digest, youth);
         }
     }
+    layersIn(inventory).forEach((digest) => {
+        keep(digest, { kind: 'layer' });
+    });
     return roots;
 }
 /**
@@ -60398,6 +62237,41 @@ function orphanReasons(inventory, graph, orphans) {
     return reasons;
 }
 
+;// CONCATENATED MODULE: ./src/cleanup/referrer-questions.ts
+function createReferrerQuestions(reader, repository, attempts) {
+    const asked = new Set();
+    const answers = new Map();
+    /** until an answer says otherwise: to this look at this repository alone */
+    let hasApi = true;
+    async function read(digest) {
+        asked.add(digest);
+        const referrers = await reader.referrers(repository, digest);
+        if (referrers === undefined) {
+            hasApi = false;
+        }
+        else if (referrers.length > 0) {
+            answers.set(digest, referrers);
+        }
+        return referrers ?? [];
+    }
+    return {
+        answers,
+        async ask(manifests) {
+            const unasked = hasApi ? [...manifests].filter((digest) => !asked.has(digest)) : [];
+            const found = [];
+            // The first question alone: where there is no such API, the others are none, and no progress either. Another
+            // repository, and the look before the deletes, ask one of their own: a passing answer misleads one of them.
+            for (const some of [unasked.slice(0, 1), unasked.slice(1)]) {
+                await attempts.each(hasApi ? some : [], (digest) => `referrers of ${digest}`, async (digest) => {
+                    // One by one: there may be more of them than a call can have arguments.
+                    (await read(digest)).forEach((each) => found.push({ digest: each, source: 'referrers' }));
+                });
+            }
+            return unasked.length > 0 ? found : undefined;
+        },
+    };
+}
+
 ;// CONCATENATED MODULE: ./src/cleanup/sharing.ts
 /** A function that gives back the same manifest, made of descriptors that it has given back before. */
 function createSharing() {
@@ -60437,13 +62311,47 @@ function createSharing() {
     };
 }
 
+;// CONCATENATED MODULE: ./src/cleanup/tag.ts
+
+/** So often a tag is read where HEAD and GET disagree: it may move between the two questions, but not each time. */
+const tag_MOST_ROUNDS = 3;
+/**
+ * One GET, and where the tag is not where it was, one HEAD, which has to say the same.
+ *
+ * @param before where it was seen before
+ * @param get reads it; `undefined` when the registry says that its manifest is unknown
+ * @param head resolves it; `undefined` when the answer does not tell
+ * @throws RegistryError when the two go on to disagree
+ */
+async function readTag(before, get, head) {
+    for (let round = 1;; round += 1) {
+        const manifest = await get();
+        if (manifest === undefined || before === undefined || manifest.digest === before) {
+            return manifest;
+        }
+        const said = await head();
+        if (said === undefined || said === manifest.digest) {
+            return manifest;
+        }
+        if (round === tag_MOST_ROUNDS) {
+            throw new RegistryError('unexpected', `HEAD says that it points at ${said}, and GET brings ${manifest.digest}. A proxy that ignores \`Accept\` ` +
+                'answers so: let it pass requests under `/v2/` through unchanged, or give `registry-url` the address of the ' +
+                'registry itself');
+        }
+    }
+}
+
 ;// CONCATENATED MODULE: ./src/cleanup/survey.ts
 
 
 
 
 
-const survey_NOTHING = { manifests: new Map(), past: new Map() };
+
+
+
+
+
 /**
  * Reads a repository until nothing new appears: its tags, the candidates, and every manifest that one
  * of those names. Then, for what looks like an orphan, the ages and referrers that might save it; with
@@ -60454,7 +62362,7 @@ const survey_NOTHING = { manifests: new Map(), past: new Map() };
  *
  * @param candidates digests that may exist in the repository
  */
-async function surveyRepository(repository, candidates, options, known = survey_NOTHING) {
+async function surveyRepository(repository, candidates, options, known = NOTHING_KNOWN) {
     const reading = new Reading(repository, options, known);
     await reading.readTags();
     await reading.follow([...candidates].map((digest) => ({ digest, source: 'input' })));
@@ -60476,26 +62384,32 @@ class Reading {
     #manifests = new Map();
     #absent = new Set();
     #brokenTags = [];
+    /** resolved by HEAD alone, and remembered elsewhere */
+    #unconfirmedTags = new Set();
+    #formerTags;
     #sources = new Map();
     #facts;
     #attempts;
     /** asked for by digest: nothing is asked for twice, whatever came of it */
     #begun = new Set();
-    #askedForReferrers = new Set();
-    #referrers = new Map();
+    #referrers;
     #hasFoundProtected = false;
+    /** what only may be a manifest of this repository, and is not there as one */
+    #elsewhere = new Set();
+    #links;
     /** known manifests that something names, taken to be there without asking */
     #presumed = new Set();
     bodies = new Map();
     #share = createSharing();
-    /** until an answer says otherwise: to this look at this repository alone */
-    #hasReferrersApi = true;
     constructor(repository, options, known) {
         this.#repository = repository;
         this.#options = options;
         this.#known = known;
         this.#facts = new Map(known.earlier?.facts);
+        this.#links = new Map(known.earlier?.links);
+        this.#formerTags = collectTags(known.past, known.earlier?.tags);
         this.#attempts = createAttempts(options);
+        this.#referrers = createReferrerQuestions(options.reader, repository, this.#attempts);
     }
     inventory() {
         return {
@@ -60504,34 +62418,42 @@ class Reading {
             manifests: new Map(this.#manifests),
             absent: new Set(this.#absent),
             brokenTags: [...this.#brokenTags].sort(),
-            referrers: new Map(this.#referrers),
+            referrers: new Map(this.#referrers.answers),
             sources: new Map(this.#sources),
             facts: new Map(this.#facts),
             past: this.#known.past,
+            links: this.#links,
+            formerTags: this.#formerTags.byManifest,
             gaps: this.#attempts.gaps(),
         };
     }
     async readTags() {
         const tags = await this.#attempts.one('the list of tags', () => this.#options.reader.tags(this.#repository));
         await this.#attempts.each(tags ?? [], (tag) => `tag ${tag}`, (tag) => this.#readTag(tag));
-        const named = [...this.#tags.keys(), ...this.#brokenTags].map((tag) => parseDigestTag(tag)?.names);
         await this.follow([
             ...[...this.#manifests.values()].flatMap(namedBy),
-            ...named
-                .filter((digest) => digest !== undefined)
-                .map((digest) => ({ digest, source: 'digest-tag' })),
+            ...namedByTags([...this.#tags.keys(), ...this.#brokenTags]),
         ]);
     }
     async #readTag(tag) {
         const { reader } = this.#options;
         const { manifests, earlier } = this.#known;
-        // A tag that an earlier look of this run did not see is new, and so is what it points at.
-        const isLikelyKnown = manifests.size > 0 && earlier?.tags.has(tag) !== false;
-        const digest = isLikelyKnown ? await reader.resolve(this.#repository, tag) : undefined;
+        if (earlier !== undefined) {
+            await this.#confirmTag(tag, earlier.tags.get(tag));
+            return;
+        }
+        const digest = manifests.size > 0 ? await reader.resolve(this.#repository, tag) : undefined;
         // By its digest, so that what was seen is not lost when the tag moves on between the two questions.
         const manifest = (digest && (manifests.get(digest) ?? (await this.#fetch(digest)))) ??
             (await this.#fetch(tag));
+        if (digest !== undefined && this.#formerTags.hasMoved(tag, digest)) {
+            this.#unconfirmedTags.add(tag);
+        }
+        this.#noteTag(tag, manifest);
+    }
+    #noteTag(tag, manifest) {
         if (manifest === undefined) {
+            this.#tags.delete(tag);
             this.#brokenTags.push(tag);
         }
         else {
@@ -60539,9 +62461,24 @@ class Reading {
             this.#note(manifest, 'tag');
         }
     }
+    /** @param before where it was seen before */
+    async #confirmTag(tag, before) {
+        const resolve = () => this.#options.reader.resolve(this.#repository, tag);
+        this.#noteTag(tag, await readTag(before, () => this.#fetch(tag), resolve));
+    }
+    /** What was resolved by HEAD alone is read, before anything is deleted because of it. @returns whether there was any */
+    async #confirmTags() {
+        const tags = [...this.#unconfirmedTags];
+        this.#unconfirmedTags.clear();
+        await this.#attempts.each(tags, (tag) => `tag ${tag}`, (tag) => this.#confirmTag(tag, this.#tags.get(tag)));
+        await this.follow([...this.#manifests.values()].flatMap(namedBy));
+        return tags.length > 0;
+    }
     async #fetch(reference) {
-        const answer = await this.#options.reader.manifest(this.#repository, reference);
-        if (answer.kind === 'absent') {
+        return this.#taken(await this.#options.reader.manifest(this.#repository, reference));
+    }
+    #taken(answer) {
+        if (answer.kind !== 'found') {
             return undefined;
         }
         this.bodies.set(answer.manifest.digest, answer.body);
@@ -60569,7 +62506,7 @@ class Reading {
     async #readManifest(digest, source) {
         const known = this.#known.manifests.get(digest);
         if (known === undefined || this.#known.earlier !== undefined) {
-            return known ?? this.#fetch(digest);
+            return (known ?? this.#taken(await readAs(source, this.#options.reader, this.#repository, digest)));
         }
         if (source !== 'input' && source !== 'ledger') {
             this.#presumed.add(digest);
@@ -60596,7 +62533,11 @@ class Reading {
         return presumed.length > 0;
     }
     #unread(found) {
-        return found.filter(({ digest }) => {
+        return found.filter(({ digest, source }) => {
+            if (this.#elsewhere.delete(digest)) {
+                this.#absent.add(digest);
+                this.#sources.set(digest, source);
+            }
             if (this.#begun.has(digest) || this.#manifests.has(digest)) {
                 return false;
             }
@@ -60619,32 +62560,35 @@ class Reading {
         if (plan.orphans.length === 0 || inventory.gaps.length > 0) {
             return false;
         }
+        if (await this.#confirmTags()) {
+            return true;
+        }
         // What a later run would take for a broken image must have been there before the first delete.
         if (await this.#confirm()) {
             return true;
         }
-        if (await this.#findProtected()) {
+        // An index among them may hold what looks like an orphan.
+        const mentioned = new Set([...inventory.manifests.values()].flatMap(perhapsManifests));
+        if ((await this.#findProtected()) || (await this.#find(mentioned, 'mentioned', mentionOf))) {
             return true;
         }
         const young = unknownAges(inventory, plan, this.#options.policy);
-        await this.#attempts.each(young, ({ config }) => `config ${config.digest}`, (image) => this.#readFacts(image));
+        await this.#attempts.each(young, ({ config }) => `config ${config.digest}`, async (image) => {
+            this.#facts.set(image.digest, await this.#options.reader.imageFacts(this.#repository, image));
+        });
         if (young.length > 0) {
             return true;
         }
-        const unasked = this.#hasReferrersApi
-            ? [...inventory.manifests.keys()].filter((digest) => !this.#askedForReferrers.has(digest))
-            : [];
-        const found = [];
-        // The first question alone: where there is no such API, the others are none, and no progress either. Another
-        // repository, and the look before the deletes, ask one of their own: a passing answer misleads one of them.
-        for (const some of [unasked.slice(0, 1), unasked.slice(1)]) {
-            await this.#attempts.each(this.#hasReferrersApi ? some : [], (digest) => `referrers of ${digest}`, async (digest) => {
-                // One by one: there may be more of them than a call can have arguments.
-                (await this.#readReferrers(digest)).forEach((each) => found.push(each));
-            });
+        const referrers = await this.#referrers.ask(inventory.manifests.keys());
+        if (referrers !== undefined) {
+            await this.follow(referrers);
+            return true;
         }
-        await this.follow(found);
-        return unasked.length > 0;
+        // Last, of those that are left: some may be layers, and no manifests at all.
+        const unlinked = perhapsLayers(inventory, plan);
+        const { reader } = this.#options;
+        this.#links = await readLinks(unlinked, inventory, { reader, attempts: this.#attempts });
+        return unlinked.length > 0;
     }
     /**
      * What is protected may be here without anything that names it, and hold what looks like an orphan. Asked
@@ -60657,54 +62601,26 @@ class Reading {
         this.#hasFoundProtected = true;
         const { protection } = this.#options.policy;
         const local = protectionIn(this.#repository, protection);
-        const unread = [...local.named()].filter((digest) => !this.#begun.has(digest) && !this.#manifests.has(digest));
+        return this.#find(local.named(), 'protected', (digest) => `protected manifest ${digest} (named by ${someOf(local.of(digest))})`);
+    }
+    /** Of these, those that are here are read, with all that they name; nobody misses the others. */
+    async #find(digests, source, what) {
+        const unread = [...digests].filter((digest) => !this.#begun.has(digest) && !this.#manifests.has(digest));
         const read = [];
-        await this.#attempts.each(unread, (digest) => `protected manifest ${digest} (named by ${someOf(local.of(digest))})`, async (digest) => {
-            const manifest = await this.#readManifest(digest, 'protected');
-            if (manifest !== undefined) {
-                this.#note(manifest, 'protected');
+        await this.#attempts.each(unread, what, async (digest) => {
+            this.#begun.add(digest);
+            const manifest = await this.#readManifest(digest, source);
+            if (manifest === undefined) {
+                this.#elsewhere.add(digest);
+            }
+            else {
+                this.#note(manifest, source);
                 read.push(manifest);
             }
         });
         await this.follow(read.flatMap(namedBy));
         return unread.length > 0;
     }
-    async #readFacts(image) {
-        this.#facts.set(image.digest, await this.#options.reader.imageFacts(this.#repository, image));
-    }
-    /**
-     * Asked of every manifest, also of those that stay (docs/adr/0002): a referrer that only this API
-     * knows may be an index, and what looks like an orphan its child.
-     */
-    async #readReferrers(digest) {
-        this.#askedForReferrers.add(digest);
-        const referrers = await this.#options.reader.referrers(this.#repository, digest);
-        if (referrers === undefined) {
-            this.#hasReferrersApi = false;
-            return [];
-        }
-        if (referrers.length > 0) {
-            this.#referrers.set(digest, referrers);
-        }
-        return referrers.map((each) => ({ digest: each, source: 'referrers' }));
-    }
-}
-/** The manifests that this one's body names. */
-function namedBy(manifest) {
-    if (manifest.kind === 'unknown') {
-        return [];
-    }
-    const children = manifest.kind === 'index'
-        ? manifest.children.map(({ digest }) => ({ digest, source: 'child' }))
-        : [];
-    return manifest.subject === undefined
-        ? children
-        : [...children, { digest: manifest.subject, source: 'subject' }];
-}
-/** So that whoever reads of a gap finds the file that the digest stands in. */
-function someOf(by) {
-    const more = by.length > 1 ? [`${by.length - 1} more`] : [];
-    return [...by.slice(0, 1), ...more].join(' and ');
 }
 
 ;// CONCATENATED MODULE: ./src/cleanup/sweep.ts
@@ -60712,6 +62628,7 @@ function someOf(by) {
  * Carries out a plan: the only stage that deletes. Saves what is to go, looks again before the first delete and
  * from time to time after it, deletes nothing that the plan did not hold, and proves what was kept.
  */
+
 
 
 
@@ -60726,6 +62643,7 @@ const LOOK_EVERY = 10_000;
 const LOOKS = 2;
 /** After so many looks in a row none of which brought a delete to its end, and so many tries of a single one, it is enough. */
 const sweep_MOST_LOOKS = 5;
+const UNCONFIRMED = 'the registry took the DELETE, and the run ended before it could see that the manifest is gone. The next run looks';
 const STOPPED = 'the run was told to stop before its turn came';
 /**
  * Deletes the orphans of one repository's plan and verifies what was kept.
@@ -60739,6 +62657,7 @@ async function sweepRepository(survey, candidates, options) {
     const { progress, policy, clock, stop } = options;
     const isStopped = () => stop.aborted;
     const results = new Map();
+    const confirmation = createConfirmation(repository, results, options);
     const open = () => plan.orphans.map(({ digest }) => digest).filter((each) => !results.has(each));
     const settle = (digest, result) => {
         results.set(digest, result);
@@ -60820,6 +62739,7 @@ async function sweepRepository(survey, candidates, options) {
         const tagged = new Set(fresh.inventory.tags.values());
         const has = await deleteInOrder(repository, condemned, tagged, results, {
             ...options,
+            confirmation,
             isOver,
             mayWait(digest) {
                 const times = (waits.get(digest) ?? 0) + 1;
@@ -60832,33 +62752,43 @@ async function sweepRepository(survey, candidates, options) {
         });
         changed ||= has;
         looked = without(fresh.inventory, results);
-        fruitless = results.size > settled ? 0 : fruitless + 1;
+        // What waits for one that the registry takes its time to delete is not stuck.
+        fruitless = results.size > settled || confirmation.isOpen() ? 0 : fruitless + 1;
         if (fruitless === sweep_MOST_LOOKS) {
             giveUp(`the registry answered no delete soon enough after a look at the tags, ${fruitless} times in a row. Is ` +
                 'it overloaded? A smaller `concurrency` may help');
         }
     }
     async function deleteAll() {
-        for (let left = open(); left.length > 0; left = open()) {
+        while (open().length > 0 || confirmation.isOpen()) {
             if (isStopped()) {
                 giveUp(STOPPED);
+                break;
             }
-            else {
-                await lookAndDelete(left);
+            await lookAndDelete(open());
+            await confirmation.askAll();
+            // Then another look: somebody may have pushed them again.
+            if (confirmation.isOpen()) {
+                await confirmation.pause();
             }
         }
         return true;
     }
     const isWhole = await options.contain(deleteAll());
     giveUp('this action failed before its turn came');
+    await options.contain(confirmation.askAll());
+    confirmation.giveUp(UNCONFIRMED);
     const tried = new Set([...triedIn(results), ...back]);
     changed ||= isWhole === undefined && tried.size > 0;
     const isToProve = changed && options.verify;
-    const unproved = { healed: [], broken: [], unverified: isToProve };
+    const unproved = { healed: [], broken: [], unverified: isToProve, tags: undefined };
     const proof = seen !== undefined && isToProve && !isStopped()
         ? ((await options.contain(heal({ inventory: seen, tried, back, lost }, options))) ?? unproved)
         : unproved;
     const healed = new Set(proof.healed);
+    const tagged = lost.filter(({ digest, tags }) => tags.length > 0 && isGone(results, digest) && !healed.has(digest));
+    const served = await options.contain(confirmTags(repository, tagged, proof.tags, options));
+    (served ?? tagged.map(({ digest }) => ({ digest, why: UNCONFIRMED }))).forEach(({ digest, why }) => results.set(digest, { kind: 'failed', why }));
     return {
         repository,
         deleted: results_keysOf(results, 'deleted').filter((digest) => !healed.has(digest)),
@@ -60888,10 +62818,136 @@ function withoutEntries(reader, ledger) {
     };
 }
 
-// EXTERNAL MODULE: external "node:util"
-var external_node_util_ = __nccwpck_require__(7975);
-// EXTERNAL MODULE: external "node:zlib"
-var external_node_zlib_ = __nccwpck_require__(8522);
+;// CONCATENATED MODULE: ./src/ledger/unpack.ts
+/**
+ * Takes a compressed entry apart while it is unpacked: each record by itself, and the frame that is left without
+ * them. A few kilobytes unpack into hundreds of megabytes, so nothing is ever held of them but one record.
+ */
+
+
+/** It is none of an entry's. Its message says how. */
+class UnpackError extends Error {
+    name = 'UnpackError';
+}
+/** Of a record: it has ten fields or so, and those of a later version may be lists. */
+const unpack_MOST_VALUES = 1000;
+/** Of what is left without the records. */
+const FRAME_BYTES = 64 * 1024;
+/** Of what stands between two records: a comma, and what takes the place of a record. */
+const PLACE_BYTES = 8;
+const PLACE = Buffer.from('0');
+/** How many lists and objects a record stands in. */
+const RECORD_DEPTH = 2;
+const unpack_CHUNK_BYTES = 256 * 1024;
+const unpack_QUOTE = 0x22;
+const unpack_BACKSLASH = 0x5c;
+const OPEN_LIST = 0x5b;
+const OPEN_OBJECT = 0x7b;
+const CLOSE_LIST = 0x5d;
+const CLOSE_OBJECT = 0x7d;
+/**
+ * @param onRecord called with every object that stands in a list of the outermost object, in their order
+ * @returns the outermost value, in which 0 stands for every record
+ * @throws UnpackError; what `onRecord` throws; SyntaxError and errors of zlib where it can't be unpacked at all
+ */
+async function unpack(bytes, limits, onRecord) {
+    const frame = [];
+    let record = [];
+    let frameBytes = 0;
+    let recordBytes = 0;
+    let records = 0;
+    const toFrame = (part) => {
+        frameBytes += part.length;
+        if (frameBytes > FRAME_BYTES + PLACE_BYTES * records) {
+            throw new UnpackError('it is not in the form of an entry');
+        }
+        frame.push(part);
+    };
+    const toRecord = (part) => {
+        recordBytes += part.length;
+        if (recordBytes > limits.record) {
+            throw new UnpackError('it holds a record that is larger than one can be');
+        }
+        record.push(part);
+    };
+    const closeRecord = () => {
+        records += 1;
+        onRecord(parsed(Buffer.concat(record, recordBytes)));
+        record = [];
+        recordBytes = 0;
+        toFrame(PLACE);
+    };
+    const cut = createCutter({ toFrame, toRecord, closeRecord });
+    let total = 0;
+    for await (const chunk of unzipped(bytes)) {
+        total += chunk.length;
+        if (total > limits.bytes) {
+            throw new UnpackError('it is larger than an entry can be');
+        }
+        cut(chunk);
+    }
+    return JSON.parse(Buffer.concat(frame, frameBytes).toString('utf8'));
+}
+function parsed(record) {
+    try {
+        return json_parseJson(record, unpack_MOST_VALUES);
+    }
+    catch (error) {
+        throw error instanceof JsonLimitError
+            ? new UnpackError(`it holds a record that ${error.message}`)
+            : error;
+    }
+}
+function unzipped(bytes) {
+    const gunzip = (0,external_node_zlib_.createGunzip)({ chunkSize: unpack_CHUNK_BYTES });
+    gunzip.end(bytes);
+    return gunzip;
+}
+/** A function that is given chunk after chunk of JSON, and gives their parts on. */
+function createCutter({ toFrame, toRecord, closeRecord }) {
+    /** the brackets of the two outermost levels */
+    const outermost = [];
+    let depth = 0;
+    let isInString = false;
+    let isEscaped = false;
+    let isInRecord = false;
+    return (chunk) => {
+        let from = 0;
+        for (let at = 0; at < chunk.length; at += 1) {
+            const byte = chunk[at];
+            if (isInString) {
+                isInString = isEscaped || byte !== unpack_QUOTE;
+                isEscaped = !isEscaped && byte === unpack_BACKSLASH;
+            }
+            else if (byte === unpack_QUOTE) {
+                isInString = true;
+            }
+            else if (byte === OPEN_LIST || byte === OPEN_OBJECT) {
+                const isInList = outermost[0] === OPEN_OBJECT && outermost[1] === OPEN_LIST;
+                if (byte === OPEN_OBJECT && depth === RECORD_DEPTH && isInList) {
+                    toFrame(chunk.subarray(from, at));
+                    from = at;
+                    isInRecord = true;
+                }
+                if (depth < RECORD_DEPTH) {
+                    outermost[depth] = byte;
+                }
+                depth += 1;
+            }
+            else if (byte === CLOSE_LIST || byte === CLOSE_OBJECT) {
+                depth -= 1;
+                if (isInRecord && depth === RECORD_DEPTH) {
+                    toRecord(chunk.subarray(from, at + 1));
+                    from = at + 1;
+                    isInRecord = false;
+                    closeRecord();
+                }
+            }
+        }
+        (isInRecord ? toRecord : toFrame)(chunk.subarray(from));
+    };
+}
+
 ;// CONCATENATED MODULE: ./src/ledger/entry.ts
 /**
  * One entry of the ledger as bytes: JSON, compressed. What is read back is trusted no further than it can be
@@ -60903,12 +62959,17 @@ var external_node_zlib_ = __nccwpck_require__(8522);
 
 
 
+
+
+
 /** The bytes are no entry, or not one of this repository. The message says why. */
 class EntryError extends Error {
     name = 'EntryError';
 }
 /** Of an entry unpacked: strings of the engine end at half a gigabyte. A million small manifests fit. */
-const MOST_BYTES = 400 * 1024 * 1024;
+const entry_MOST_BYTES = 400 * 1024 * 1024;
+/** Of one record: a manifest has up to 4 MiB, and JSON writes a byte of it as up to six. */
+const RECORD_BYTES = 25 * 1024 * 1024;
 const Time = pipe(string(), isoTimestamp(), transform((text) => Date.parse(text)), safeInteger());
 const Count = pipe(number(), safeInteger(), minValue(0));
 const Stored = object({
@@ -60922,6 +62983,7 @@ const Stored = object({
         everInUse: dist_boolean(),
         status: picklist(['in-use', 'unused', 'leaving']),
         since: Time,
+        tags: exactOptional(array(pipe(string(), check(isTag)))),
         revision: Count,
     })),
 });
@@ -60936,7 +62998,7 @@ async function encodeEntry({ repository, sequence, records }) {
     const manifests = sorted.map(([digest, record]) => ({ digest, ...written(record) }));
     const nonce = (0,external_node_crypto_.randomBytes)(8).toString('hex');
     const text = stringify({ repository, sequence, nonce, manifests });
-    if (text === undefined || Buffer.byteLength(text) > MOST_BYTES) {
+    if (text === undefined || Buffer.byteLength(text) > entry_MOST_BYTES) {
         throw new EntryError(`its memory of ${String(records.size)} manifests is larger than can be read again`);
     }
     return (0,external_node_util_.promisify)(external_node_zlib_.gzip)(text);
@@ -60957,55 +63019,118 @@ function written({ firstSeen, since, ...rest }) {
         since: new Date(since).toISOString(),
     };
 }
+const Frame = object({ ...Stored.entries, manifests: array(literal(0)) });
+const StoredRecord = Stored.entries.manifests.item;
 /** @throws EntryError */
 async function decodeEntry(bytes, repository) {
-    const entry = safeParse(Stored, await unpack(bytes));
-    if (!entry.success) {
-        throw new EntryError('it is not in the form of an entry');
-    }
-    if (entry.output.repository !== repository) {
-        throw new EntryError('it is the memory of another repository');
-    }
     const records = new Map();
     const manifests = new Map();
-    for (const { digest, ...record } of entry.output.manifests) {
+    const take = (value) => {
+        const stored = inForm(StoredRecord, value);
+        if (stored === undefined) {
+            throw new EntryError(NO_ENTRY);
+        }
+        const { digest, ...record } = stored;
         const body = Buffer.from(record.body);
         if (!isDigest(digest) || digestOf(body, algorithmOf(digest)) !== digest) {
             throw new EntryError('what it says of a manifest does not have the digest of that manifest');
         }
+        if (records.has(digest)) {
+            throw new EntryError('it has two records of one manifest');
+        }
         records.set(digest, record);
-        const manifest = entry_parse(body, record.mediaType, digest);
-        if (saysItsType(body, record.mediaType)) {
+        const { manifest, saysItsType } = entry_read(body, record.mediaType, digest);
+        if (saysItsType) {
             manifests.set(digest, manifest);
         }
+    };
+    const frame = inForm(Frame, await unpacked(bytes, take));
+    if (frame?.manifests.length !== records.size) {
+        throw new EntryError(NO_ENTRY);
     }
-    return { repository, sequence: entry.output.sequence, records, manifests };
+    if (frame.repository !== repository) {
+        throw new EntryError('it is the memory of another repository');
+    }
+    return { repository, sequence: frame.sequence, records, manifests };
 }
-/** @param body of a manifest that could be parsed, and so a JSON object, perhaps behind a byte order mark */
-function saysItsType(body, mediaType) {
-    const fields = JSON.parse(new TextDecoder().decode(body));
-    return fields.mediaType === mediaType;
-}
-async function unpack(bytes) {
+const NO_ENTRY = 'it is not in the form of an entry';
+async function unpacked(bytes, take) {
     try {
-        const text = await (0,external_node_util_.promisify)(external_node_zlib_.gunzip)(bytes, { maxOutputLength: MOST_BYTES });
-        return JSON.parse(text.toString('utf8'));
+        return await unpack(bytes, { bytes: entry_MOST_BYTES, record: RECORD_BYTES }, take);
     }
-    catch {
-        throw new EntryError('it can not be unpacked');
+    catch (error) {
+        if (error instanceof EntryError) {
+            throw error;
+        }
+        throw new EntryError(error instanceof UnpackError ? error.message : 'it can not be unpacked');
     }
 }
-function entry_parse(body, mediaType, digest) {
+function entry_read(body, mediaType, digest) {
     try {
-        return parseManifest(body, mediaType, digest);
+        return readManifest(body, mediaType, digest);
     }
     catch (error) {
         throw new EntryError(`a manifest in it can't be read: ${error.message}`);
     }
 }
 
+;// CONCATENATED MODULE: ./src/ledger/record.ts
+/** In the order of the harm that forgetting would do: nothing is lost by looking again at what is leaving. */
+const RANK = ['in-use', 'unused', 'leaving'];
+function isLater(a, b) {
+    const by = (of) => of(a) - of(b);
+    return ((by(({ revision }) => revision) ||
+        by(({ status }) => RANK.indexOf(status)) ||
+        -by(({ since }) => since)) > 0);
+}
+function joinTwo(a, b) {
+    const { status, since, revision } = isLater(a, b) ? a : b;
+    const tags = unitedTags(a.tags, b.tags);
+    return {
+        // The bodies are equal, as their digests are. The type is the registry's word and may differ.
+        mediaType: a.mediaType < b.mediaType ? a.mediaType : b.mediaType,
+        body: a.body,
+        firstSeen: Math.min(a.firstSeen, b.firstSeen),
+        everInUse: a.everInUse || b.everInUse,
+        status,
+        since,
+        ...(tags.length === 0 ? {} : { tags }),
+        revision,
+    };
+}
+/** Sorted, each once. */
+function unitedTags(...lists) {
+    return [...new Set(lists.flatMap((list) => list ?? []))].sort();
+}
+/** All that any of them remembers. */
+function join(all) {
+    const joined = new Map(all[0]);
+    for (const records of all.slice(1)) {
+        for (const [digest, record] of records) {
+            const other = joined.get(digest);
+            joined.set(digest, other === undefined ? record : joinTwo(other, record));
+        }
+    }
+    return joined;
+}
+function isSame(a, b) {
+    return (a.size === b.size &&
+        [...a].every(([digest, record]) => {
+            const other = b.get(digest);
+            return (record.mediaType === other?.mediaType &&
+                record.firstSeen === other.firstSeen &&
+                record.everInUse === other.everInUse &&
+                record.status === other.status &&
+                record.since === other.since &&
+                // No tag has a space in it.
+                (record.tags ?? []).join(' ') === (other.tags ?? []).join(' ') &&
+                record.revision === other.revision);
+        }));
+}
+
 ;// CONCATENATED MODULE: ./src/ledger/observation.ts
 /** What a look at a repository, and a sweep of it, add to the ledger's memory. Pure. */
+
 
 
 
@@ -61014,6 +63139,7 @@ function observation_observe({ inventory, plan, bodies }) {
     const inUse = usedIn(inventory);
     return {
         standing: inventory.manifests,
+        tags: inventory.tags,
         bodies,
         inUse,
         leaving: new Set(plan.orphans.map(({ digest }) => digest)),
@@ -61032,6 +63158,7 @@ function observeSweep({ inventory }, outcome) {
     };
     return {
         standing: new Map(),
+        tags: new Map(),
         bodies: new Map(),
         inUse: new Set(),
         leaving: new Set(),
@@ -61044,7 +63171,10 @@ function observeSweep({ inventory }, outcome) {
 function usedIn(inventory) {
     const graph = buildGraph(inventory);
     const roots = [...graph.rootTags.keys()];
-    return new Set([...roots, ...reach(graph, roots).keys()]);
+    // A layer of something in use may have the bytes of a manifest that nobody ever used as one.
+    const asManifest = ([digest, list]) => [digest, list.filter(({ kind }) => kind !== 'blob')];
+    const edges = new Map([...graph.edges].map(asManifest));
+    return new Set([...roots, ...reach({ ...graph, edges }, roots).keys()]);
 }
 function describedIn({ manifests, tags }, inUse) {
     const described = new Set();
@@ -61064,13 +63194,18 @@ function describedIn({ manifests, tags }, inUse) {
 /** The memory after an observation. What is not in it, or could not be read, is remembered as before. */
 function remember(past, observation, { droppable, restates, now }) {
     const { standing, bodies, inUse, absent, described } = observation;
+    const tagsOf = new Map();
+    for (const [tag, digest] of observation.tags) {
+        tagsOf.set(digest, [...(tagsOf.get(digest) ?? []), tag]);
+    }
     const records = new Map();
     for (const [digest, record] of past) {
         if (standing.has(digest)) {
             const status = statusOf(digest, observation) ?? present(record.status);
             // Whoever found it gone, before it came back, must not drop what we have seen.
             const isNews = restates && status === 'leaving' && record.status === 'leaving';
-            records.set(digest, isNews ? changed(record) : withStatus(record, status, now));
+            const seen = isNews ? changed(record) : withStatus(record, status, now);
+            records.set(digest, withTags(seen, tagsOf.get(digest)));
         }
         else if (!absent.has(digest)) {
             records.set(digest, record);
@@ -61082,7 +63217,7 @@ function remember(past, observation, { droppable, restates, now }) {
     for (const [digest, body] of bodies) {
         const manifest = standing.get(digest);
         if (manifest !== undefined && !past.has(digest) && !isLedgerArtifact(manifest)) {
-            records.set(digest, {
+            const record = {
                 mediaType: manifest.mediaType,
                 body,
                 firstSeen: now,
@@ -61090,7 +63225,8 @@ function remember(past, observation, { droppable, restates, now }) {
                 status: statusOf(digest, observation) ?? 'unused',
                 since: now,
                 revision: 0,
-            });
+            };
+            records.set(digest, withTags(record, tagsOf.get(digest)));
         }
     }
     return records;
@@ -61108,6 +63244,11 @@ function statusOf(digest, { inUse, leaving, isComplete }) {
 function present(status) {
     return status === 'leaving' ? 'unused' : status;
 }
+/** Adds the tags, and never takes one away: a later run compares with them where a tag points now. */
+function withTags(record, seen = []) {
+    const tags = unitedTags(record.tags, seen);
+    return tags.length === (record.tags ?? []).length ? record : { ...record, tags };
+}
 function changed(record) {
     return { ...record, revision: Math.min(record.revision + 1, Number.MAX_SAFE_INTEGER) };
 }
@@ -61122,52 +63263,6 @@ function withStatus(record, status, now) {
         everInUse: record.everInUse || status === 'in-use',
         since: isSameUse ? record.since : now,
     };
-}
-
-;// CONCATENATED MODULE: ./src/ledger/record.ts
-/** In the order of the harm that forgetting would do: nothing is lost by looking again at what is leaving. */
-const RANK = ['in-use', 'unused', 'leaving'];
-function isLater(a, b) {
-    const by = (of) => of(a) - of(b);
-    return ((by(({ revision }) => revision) ||
-        by(({ status }) => RANK.indexOf(status)) ||
-        -by(({ since }) => since)) > 0);
-}
-function joinTwo(a, b) {
-    const { status, since, revision } = isLater(a, b) ? a : b;
-    return {
-        // The bodies are equal, as their digests are. The type is the registry's word and may differ.
-        mediaType: a.mediaType < b.mediaType ? a.mediaType : b.mediaType,
-        body: a.body,
-        firstSeen: Math.min(a.firstSeen, b.firstSeen),
-        everInUse: a.everInUse || b.everInUse,
-        status,
-        since,
-        revision,
-    };
-}
-/** All that any of them remembers. */
-function join(all) {
-    const joined = new Map(all[0]);
-    for (const records of all.slice(1)) {
-        for (const [digest, record] of records) {
-            const other = joined.get(digest);
-            joined.set(digest, other === undefined ? record : joinTwo(other, record));
-        }
-    }
-    return joined;
-}
-function record_isSame(a, b) {
-    return (a.size === b.size &&
-        [...a].every(([digest, record]) => {
-            const other = b.get(digest);
-            return (record.mediaType === other?.mediaType &&
-                record.firstSeen === other.firstSeen &&
-                record.everInUse === other.everInUse &&
-                record.status === other.status &&
-                record.since === other.since &&
-                record.revision === other.revision);
-        }));
 }
 
 ;// CONCATENATED MODULE: ./src/ledger/store.ts
@@ -61469,7 +63564,8 @@ class OpenLedger {
                 this.#closeForWriting(text);
             }
             else {
-                this.#failures.push(`${this.#name}: what was seen of ${repository} could not be remembered: ${text}`);
+                this.#failures.push(`${this.#name}: what was seen of ${repository} could not be remembered: ${text}. If the ` +
+                    'registry takes no such artifacts, switch the ledger off with `ledger-repository: off`');
             }
             return undefined;
         }
@@ -61514,7 +63610,7 @@ class OpenLedger {
             return { tag: undefined, stale: entries };
         }
         const newest = ledger_newestOf(entries);
-        if (newest !== undefined && !fallen.has(newest.tag) && record_isSame(newest.records, records)) {
+        if (newest !== undefined && !fallen.has(newest.tag) && isSame(newest.records, records)) {
             // Nothing new. Asked for last of all, so that whoever deletes it from now on has merged it after
             // we looked at the repository.
             const { tag } = newest;
@@ -61624,10 +63720,10 @@ async function chooseRepositories(reader, selection, named) {
         repositories: chosen,
         isComplete: chosen.length === known.length && unnameable === 0,
         unnameable,
-        warnings: chosen.length > 0 ? [] : [whyNone(known.length)],
+        warnings: chosen.length > 0 ? [] : [choice_whyNone(known.length)],
     };
 }
-function whyNone(known) {
+function choice_whyNone(known) {
     if (known === 0) {
         return 'the catalog lists no repository: the registry has none, or these credentials may see none';
     }
@@ -61650,7 +63746,130 @@ function chooseApproved(approved, selection) {
     };
 }
 
+;// CONCATENATED MODULE: ./src/registry/success.ts
+/** What counts as a registry's word that it did something: more than the status of an answer. */
+
+
+
+/** Bytes: enough to see whether a body is a page. */
+const START = 64;
+const PAGES = ['text/html', 'application/xhtml+xml'];
+const Errors = object({ errors: pipe(array(unknown()), minLength(1)) });
+/**
+ * Whether this answer has one of these statuses, and a body that does not speak against it: a web page, which
+ * something in between sends, or a list of errors, which some gateways send with a 200.
+ */
+function isSuccess(response, ...statuses) {
+    return (statuses.includes(response.status) &&
+        !success_isPage(response) &&
+        jsonOf(Errors, response) === undefined);
+}
+/** Whether this is a web page, which no registry answers with. */
+function success_isPage({ headers, body }) {
+    const start = body.subarray(0, START).toString('utf8').replace('\uFEFF', '');
+    return PAGES.includes(mediaTypeOf(headers['content-type'])) || /^\s*</.test(start);
+}
+
+;// CONCATENATED MODULE: ./src/registry/presence.ts
+
+
+
+
+/** "Registries … SHOULD support manifests of at least 4 MiB". */
+const MANIFEST_BYTES = 4 * 1024 * 1024;
+/** A registry that has no HEAD on this route, or a 404 that comes from something in between. */
+const UNCLEAR = [404, 405, 501];
+/**
+ * One HEAD; and a GET where its answer settles nothing: a 404 to HEAD can't name its code, so one that isn't even
+ * JSON may be a web server's. Where a GET has shown what such a 404 means, others like it are believed: olareg sends
+ * its errors as text/plain.
+ *
+ * @param quote makes text of the registry safe to print
+ */
+function createPresence(send, base, quote) {
+    const believed = new Set();
+    return async (repository, digest) => {
+        const scope = `repository:${repository}:pull`;
+        const request = {
+            url: new URL(`/v2/${repository}/manifests/${digest}`, base),
+            headers: { accept: MANIFEST_ACCEPT, 'cache-control': 'no-cache' },
+            scope,
+            maxBytes: MANIFEST_BYTES,
+        };
+        const head = await send({ ...request, method: 'HEAD' });
+        if (isSuccess(head, 200)) {
+            return true;
+        }
+        const type = head.headers['content-type'] ?? '';
+        if (head.status === 404 && (isJson(type) || believed.has(type))) {
+            return false;
+        }
+        const answer = UNCLEAR.includes(head.status) ? await send({ ...request, method: 'GET' }) : head;
+        if (saysUnknown(answer)) {
+            if (head.status === 404) {
+                believed.add(type);
+            }
+            return false;
+        }
+        if (isSuccess(answer, 200)) {
+            return true;
+        }
+        const what = `look whether ${repository}@${digest} is still there`;
+        throw refusal(answer, { what, scope }, quote);
+    };
+}
+function isJson(contentType) {
+    const type = mediaTypeOf(contentType);
+    return type === 'application/json' || type.endsWith('+json');
+}
+
+;// CONCATENATED MODULE: ./src/registry/clocks.ts
+const clocks_MINUTE = 60_000;
+const MOST_APART = 5 * clocks_MINUTE;
+/** The header has whole seconds. */
+const clocks_SECOND = 999;
+/** The form that servers have to send (RFC 9110 sec. 5.6.7); others are no more than a guess. */
+const clocks_HTTP_DATE = /^(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun), \d{2} [A-Z][a-z]{2} \d{4} \d{2}:\d{2}:\d{2} GMT$/;
+/**
+ * @returns the latest moment that the server's answer may be of, or `undefined` when it doesn't say. An answer that a
+ *   cache has kept for a while is of then, and now is later by its age
+ */
+function serverTime(headers) {
+    const { date = '', age = '0' } = headers;
+    const time = clocks_HTTP_DATE.test(date) ? Date.parse(date) : NaN;
+    const seconds = /^\d{1,9}$/.test(age) ? Number(age) : 0;
+    return Number.isNaN(time) ? undefined : time + clocks_SECOND + seconds * 1000;
+}
+/**
+ * @param startedAt when the run began, by the runner
+ * @param runner the runner's time when the answer came
+ * @param registry the registry's time in that answer, if it said so
+ */
+function compareClocks(startedAt, runner, registry) {
+    if (registry === undefined) {
+        return { now: startedAt, stamp: startedAt };
+    }
+    const apart = registry - runner;
+    const now = startedAt + Math.min(apart, 0);
+    if (Math.abs(apart) <= MOST_APART) {
+        return { now, stamp: now };
+    }
+    const minutes = String(Math.round(Math.abs(apart) / clocks_MINUTE));
+    return {
+        now,
+        // By a clock that may be wrong by days, what is new today would look old to the next run.
+        stamp: startedAt,
+        warning: `the clocks of runner and registry are ${minutes} minutes apart: it is ${iso(runner)} by the runner and ` +
+            `${iso(registry)} by the registry. Ages are measured by the earlier one, so things may stay longer. Set the wrong ` +
+            'clock right, for instance with NTP',
+    };
+}
+function iso(time) {
+    return new Date(time).toISOString().replace(/\.\d+Z$/, 'Z');
+}
+
 ;// CONCATENATED MODULE: ./src/registry/pusher.ts
+
 
 
 
@@ -61662,37 +63881,34 @@ const MOST_TRIES = 5;
 function createPusher(send, base, quote) {
     function failed(response, what, scope) {
         const { kind, message } = refusal(response, { what, scope, pushes: true }, quote);
-        return response.status === 405
+        return response.status === 405 && !message.includes('with a page of HTML')
             ? new RegistryError('read-only', `${message}. It takes no pushes there`)
             : new RegistryError(kind, message);
-    }
-    /** A page is the answer of something in between, whatever its status. */
-    function isStatus(response, ...statuses) {
-        const isPage = mediaTypeOf(response.headers['content-type']) === 'text/html';
-        return statuses.includes(response.status) && !isPage;
     }
     async function upload(repository, digest, body) {
         const scope = `repository:${repository}:pull,push`;
         const what = `start an upload to ${repository}`;
         const url = new URL(`/v2/${repository}/blobs/uploads/`, base);
         // Safe to repeat: an upload that nobody goes on with is dropped by the registry.
-        const started = await send({
+        const start = {
             method: 'POST',
             url,
             scope,
             repeatable: true,
             maxBytes: ANSWER_BYTES,
-        });
+        };
+        const started = await send(start);
         if (started.status === 404 && errorOf(started) !== undefined) {
             const { message } = failed(started, what, scope);
             const advice = 'This registry makes no repository by itself: create it there first';
             throw new RegistryError('no-repository', `${message}. ${advice}`);
         }
         const { location } = started.headers;
-        if (!isStatus(started, 202) || location === undefined || !URL.canParse(location, url.href)) {
+        if (!isSuccess(started, 202) || location === undefined) {
             throw failed(started, what, scope);
         }
-        const target = new URL(location, url);
+        // What is uploaded would be readable on the way, and so would the credentials.
+        const target = placeOf(start, location, 'Location of an upload');
         target.searchParams.set('digest', digest);
         return send({
             method: 'PUT',
@@ -61708,7 +63924,7 @@ function createPusher(send, base, quote) {
             const digest = digestOf(bytes);
             for (let round = 1;; round += 1) {
                 const response = await upload(repository, digest, bytes);
-                if (isStatus(response, 201, 204)) {
+                if (isSuccess(response, 201, 204)) {
                     return digest;
                 }
                 if (response.status !== 404 || round === MOST_UPLOADS) {
@@ -61717,7 +63933,7 @@ function createPusher(send, base, quote) {
                 }
             }
         },
-        async pushManifest(repository, reference, { mediaType, bytes }) {
+        async pushManifest(repository, reference, { mediaType, bytes }, { isLate } = {}) {
             const scope = `repository:${repository}:pull,push`;
             for (let round = 1;; round += 1) {
                 const response = await send({
@@ -61727,14 +63943,15 @@ function createPusher(send, base, quote) {
                     body: bytes,
                     scope,
                     maxBytes: ANSWER_BYTES,
+                    ...(isLate === undefined ? {} : { isLate }),
                 });
-                if (isStatus(response, 201)) {
+                if (isSuccess(response, 201)) {
                     return;
                 }
                 // Distribution reads its link files while others write them, and takes one that is still empty for
                 // a wrong digest (seen on 2.8.2, twenty clients at once).
                 const isPassing = response.status === 400 && errorOf(response)?.code === 'DIGEST_INVALID';
-                if (!isPassing || round === MOST_TRIES) {
+                if (!isPassing || round === MOST_TRIES || isLate?.() === true) {
                     const at = isDigest(reference) ? '@' : ':';
                     throw failed(response, `push ${repository}${at}${reference}`, scope);
                 }
@@ -61746,25 +63963,33 @@ function createPusher(send, base, quote) {
 ;// CONCATENATED MODULE: ./src/oci/image-config.ts
 /** What an image's config tells (image-spec config.md): when it was built, and for which platform. */
 
+
 const image_config_text = fallback(optional(string()), undefined);
 const image_config_ConfigSchema = object({ created: image_config_text, architecture: image_config_text, os: image_config_text, variant: image_config_text });
+/** History and labels of the largest images have a few thousand. */
+const image_config_MOST_VALUES = 250_000;
 /**
- * Never throws: a config that isn't one proves nothing. `created` is the time of the build, not of the
+ * A config that isn't one proves nothing. `created` is the time of the build, not of the
  * push, and 1970 in reproducible builds, so it can only show that an image is young, never that it's old.
+ *
+ * @throws JsonLimitError when it holds more than any config does
  */
 function factsOf(bytes) {
     let body;
     try {
-        body = JSON.parse(new TextDecoder().decode(bytes));
+        body = json_parseJson(bytes, image_config_MOST_VALUES);
     }
-    catch {
+    catch (error) {
+        if (error instanceof JsonLimitError) {
+            throw error;
+        }
         return {};
     }
-    const parsed = safeParse(image_config_ConfigSchema, body);
-    if (!parsed.success) {
+    const parsed = inForm(image_config_ConfigSchema, body);
+    if (parsed === undefined) {
         return {};
     }
-    const { created, architecture, os, variant } = parsed.output;
+    const { created, architecture, os, variant } = parsed;
     const time = created === undefined ? Number.NaN : Date.parse(created);
     return {
         ...(Number.isNaN(time) ? {} : { created: time }),
@@ -61775,6 +64000,8 @@ function factsOf(bytes) {
 }
 
 ;// CONCATENATED MODULE: ./src/registry/blobs.ts
+/** The read half for blobs. Their bytes are checked against their digest, whoever served them. */
+
 
 
 /** @param quote makes text of the registry safe to print */
@@ -61807,25 +64034,45 @@ function createBlobReader(send, base, quote) {
         if (response.status !== 200) {
             throw refusal(response, { what, scope }, quote);
         }
-        if (digestOf(response.body, algorithmOf(digest)) !== digest) {
+        // Some stores call a blob encoded that was compressed before it was pushed: then it is what came.
+        const bytes = [response.body, response.encoded].find((each) => each !== undefined && digestOf(each, algorithmOf(digest)) === digest);
+        if (bytes === undefined) {
             throw new RegistryError('wrong-bytes', `could not ${what}: the bytes that came have another digest`);
         }
-        return response.body;
+        return bytes;
     };
 }
+/** For configs, which only tell how old an image is. */
+function rethrowWithoutConfigs(error) {
+    if (error instanceof TransportError && error.isElsewhere) {
+        const message = `${error.message}. Where the runner can't get blobs, \`grace-period: 0\` does without configs`;
+        throw new TransportError(error.kind, message, { cause: error.cause, isElsewhere: true });
+    }
+    throw error;
+}
 
-// EXTERNAL MODULE: ./node_modules/http-link-header/lib/link.js
-var lib_link = __nccwpck_require__(495);
-var link_default = /*#__PURE__*/__nccwpck_require__.n(lib_link);
 ;// CONCATENATED MODULE: ./src/http/link.ts
 /**
  * The next page of a listing, from the Link header (RFC 8288). A header that can't be read, or that
  * leads away from the registry, is an error: taken for the last page it would hide what comes after.
+ *
+ * A parser of our own, after appendix B of the RFC: those of the libraries guess where a header is odd, or leave
+ * out what they can't read, and take time in proportion to the square of a header's blanks.
  */
-
 class LinkError extends Error {
     name = 'LinkError';
 }
+/** What a last page may say beside nothing. */
+const NO_NEXT = ['prev', 'first', 'last'];
+const BLANKS = /[ \t]*/y;
+const BETWEEN = /[ \t,]*/y;
+const TARGET = /<([^<>]*)>/y;
+const SEMICOLON = /;/y;
+const NAME = /[!#$%&'*+.^_`|~0-9A-Za-z-]+/y;
+const link_EQUALS = /[ \t]*=[ \t]*/y;
+const link_QUOTED = /"((?:[^"\\]|\\[^])*)"/y;
+/** A token, or what servers send unquoted though it is none. */
+const link_BARE = /[^\s;,"<>]+/y;
 /**
  * @param link the Link header's value, if there was one
  * @param page the URL of the page that it came with
@@ -61834,9 +64081,21 @@ class LinkError extends Error {
  */
 function nextPage(link, page) {
     const value = typeof link === 'string' ? link : (link ?? []).join(', ');
-    const target = link_parse(value).find(({ rel }) => rel?.trim().toLowerCase() === 'next')?.uri;
-    if (target === undefined) {
+    if (value === '') {
         return undefined;
+    }
+    const links = link_parse(value);
+    const targets = new Set(links.filter(({ relations }) => relations.includes('next')).map(({ target }) => target));
+    const [target] = targets;
+    if (target === undefined) {
+        const isLast = links.every(({ relations }) => link_isWithin(relations, NO_NEXT));
+        if (links.length === 0 || !isLast) {
+            throw link_unreadable('names no next page, and is not made of `prev`, `first` and `last` only');
+        }
+        return undefined;
+    }
+    if (targets.size > 1) {
+        throw link_unreadable('names more than one next page');
     }
     if (!URL.canParse(target, page.href)) {
         throw new LinkError(`the Link header of a page from ${page.origin} leads to no URL`);
@@ -61850,46 +64109,159 @@ function nextPage(link, page) {
     url.password = '';
     return url;
 }
-function link_parse(value) {
-    if (value.trim() === '') {
-        return [];
+function link_isWithin(relations, allowed) {
+    return relations.length > 0 && relations.every((relation) => allowed.includes(relation));
+}
+/** Each step takes what it reads, and no step reads it twice: the time is in proportion to the length. */
+function link_parse(text) {
+    const links = [];
+    let at = 0;
+    const take = (pattern) => {
+        pattern.lastIndex = at;
+        const match = pattern.exec(text);
+        at = match === null ? at : pattern.lastIndex;
+        return match ?? undefined;
+    };
+    for (take(BETWEEN); at < text.length; take(BETWEEN)) {
+        const target = take(TARGET)?.[1];
+        if (target === undefined) {
+            throw link_unreadable('has no target in angle brackets');
+        }
+        const params = new Map();
+        for (take(BLANKS); take(SEMICOLON) !== undefined; take(BLANKS)) {
+            take(BLANKS);
+            // Empty parameters and those without a value are allowed (appendix B.3).
+            const name = take(NAME)?.[0].toLowerCase();
+            const hasValue = name !== undefined && take(link_EQUALS) !== undefined;
+            const value = hasValue ? link_valueOf(take) : '';
+            if (name !== undefined) {
+                const before = params.get(name);
+                if (name === 'rel' && before !== undefined && before !== value) {
+                    throw link_unreadable('has two relations for one target');
+                }
+                params.set(name, before ?? value);
+            }
+        }
+        if (at < text.length && text[at] !== ',') {
+            throw link_unreadable('has something between a target and the next');
+        }
+        const relations = (params.get('rel') ?? '').toLowerCase().split(/[ \t]+/);
+        const isOfPage = (params.get('anchor') ?? '') === '';
+        links.push({ target, relations: isOfPage ? relations.filter((each) => each !== '') : [] });
     }
-    try {
-        return new (link_default())(value).refs;
+    return links;
+}
+function link_valueOf(take) {
+    const value = take(link_QUOTED)?.[1]?.replace(/\\([^])/g, '$1') ?? take(link_BARE)?.[0];
+    if (value === undefined) {
+        throw link_unreadable('has a parameter whose value is none');
     }
-    catch {
-        throw new LinkError('the Link header of a page can not be read, so its next page is not known');
+    return value;
+}
+function link_unreadable(why) {
+    return new LinkError(`the Link header of a page can not be read, so its next page is not known: it ${why}. Look what a proxy makes of it`);
+}
+
+;// CONCATENATED MODULE: ./src/registry/freshness.ts
+/** Asks every cache on the way to let the registry answer (RFC 9111 section 5.2.1.4). */
+const FRESH = { 'cache-control': 'no-cache' };
+/**
+ * Headers in which caches say what they did: nginx's usual `X-Cache-Status` and `X-Proxy-Cache`, Varnish's and
+ * CloudFront's `X-Cache`, Cloudflare's `CF-Cache-Status`, and the standard one (RFC 9211).
+ */
+const CACHE_HEADER = /^(?:(?:x-|cf-)?(?:[a-z]+-)?cache(?:-status)?)$/;
+/** Words for an answer out of the cache. `REVALIDATED`, `MISS`, `EXPIRED` and `BYPASS` mean the registry was asked. */
+const FROM_CACHE = /(?:^|[\s,;])(?:hit|stale|updating)(?:$|[\s,;])/i;
+/**
+ * @param base scheme, host and port of the registry
+ * @returns why the answer may be old, and what to do about it; `undefined` when it is the registry's own
+ */
+function whyStale({ headers, url }, base) {
+    if (url.origin !== base.origin) {
+        return (`the answer came from ${url.origin}, to which the registry redirects, and deletes go to ${base.origin}. ` +
+            'Give `registry-url` the address of the registry itself');
     }
+    const age = Number(headers.age ?? 0);
+    const sign = age > 0
+        ? `Age: ${String(age)}`
+        : Object.entries(headers).find(([name, value]) => CACHE_HEADER.test(name) && FROM_CACHE.test(String(value)))?.[0];
+    return sign === undefined
+        ? undefined
+        : `the answer came from a cache (\`${sign}\`) and may be old. Switch caching off for \`/v2/\` in the proxy before ` +
+            'the registry, or give `registry-url` the address of the registry itself';
 }
 
 ;// CONCATENATED MODULE: ./src/registry/paging.ts
 
 
-/** A list of a million long tags in one page, as Distribution 2.x sends it, is some 140 MB. */
-const LIST_BYTES = 256 * 1024 * 1024;
+
+const paging_MIB = 1024 * 1024;
+/** A list of a million tags in one page, as Distribution 2.x sends it, is some 30 MB. */
+const LIST_BYTES = 64 * paging_MIB;
+/** The items of all pages: more than any registry has in one list. */
+const MOST_ITEMS = 1_000_000;
+/**
+ * What one page is made of: commas and opening brackets. Counted before it is parsed, since three bytes can become
+ * eighty.
+ */
+const MOST_PARTS = 2_000_000;
 /** More pages than any registry has: a server that pages for ever is stopped here. */
-const MOST_PAGES = 100_000;
+const MOST_PAGES = 10_000;
+/** In a row: where much is hidden from an account, a few may well be empty. */
+const MOST_EMPTY = 1000;
 /**
  * @param read turns one page's answer into its items; throws when the answer isn't the list. `page`
  *   counts from 1: what means "there is no such list" on the first is a cut-off list on a later one
- * @throws RegistryError when a page was seen before or there is no end; TransportError
+ * @throws RegistryError when a page was seen before, there is no end, or there is more than any registry has;
+ *   TransportError
  */
-async function readPages(send, first, scope, read) {
+async function readPages(send, first, scope, read, { maxBytes = LIST_BYTES, mostTries } = {}) {
     const items = [];
     const seen = new Set();
+    const tooMuch = (what) => new RegistryError('unexpected', `the registry's list ${first.pathname} has ${what}, more than this program reads. Look what answers there`);
+    let empty = 0;
     let url = first;
     while (url !== undefined) {
-        if (seen.has(url.href) || seen.size >= MOST_PAGES) {
+        if (seen.has(url.href) || seen.size >= MOST_PAGES || empty >= MOST_EMPTY) {
             throw new RegistryError('unexpected', `the registry's pages of ${first.pathname} do not end: after ${String(seen.size)} pages another one is said to follow`);
         }
         seen.add(url.href);
-        const response = await send({ method: 'GET', url, scope, maxBytes: LIST_BYTES });
-        for (const item of read(response, seen.size)) {
+        const response = await send({
+            method: 'GET',
+            url,
+            headers: FRESH,
+            scope,
+            maxBytes,
+            ...(mostTries === undefined ? {} : { mostTries }),
+        });
+        if (paging_partsOf(response.body) > MOST_PARTS) {
+            throw tooMuch(`a page of over ${String(MOST_PARTS)} values`);
+        }
+        const page = read(response, seen.size);
+        for (const item of page) {
             items.push(item);
         }
+        if (items.length > MOST_ITEMS) {
+            throw tooMuch(`over ${String(MOST_ITEMS)} entries`);
+        }
+        empty = page.length === 0 ? empty + 1 : 0;
         url = following(response, url);
     }
     return items;
+}
+const [paging_COMMA, paging_BRACKET, paging_BRACE] = [0x2c, 0x5b, 0x7b];
+function paging_partsOf(body) {
+    // No page of so few bytes has more, and nearly all pages are such.
+    if (body.length <= MOST_PARTS) {
+        return 0;
+    }
+    let parts = 0;
+    for (const byte of body) {
+        if (byte === paging_COMMA || byte === paging_BRACKET || byte === paging_BRACE) {
+            parts += 1;
+        }
+    }
+    return parts;
 }
 function following(response, page) {
     try {
@@ -61906,8 +64278,16 @@ function following(response, page) {
 
 
 
+
 /** The most that Distribution ≥ 2.8 gives at once; with more it answers 400. */
 const CATALOG_PAGE = 1000;
+/** For a registry that takes too long for a whole one: Distribution walks its storage for each. */
+const SMALL_PAGE = 100;
+/** There is another way to ask, so it need not be waited for long. */
+const FEW_TRIES = 2;
+/** Each brings at least one new name; more than any registry needs. */
+const catalog_MOST_ROUNDS = 1000;
+const ADVICE = 'Without the catalog, name the repositories in `repositories`: plain names need no catalog';
 const CatalogBody = object({ repositories: nullable(array(string())) });
 /**
  * @param quote makes text of the registry safe to print
@@ -61920,43 +64300,74 @@ async function readCatalog(send, base, quote) {
         const body = response.status === 200 ? jsonOf(CatalogBody, response) : undefined;
         if (body === undefined) {
             const { kind, message } = refusal(response, doing, quote);
-            throw new RegistryError(kind, `${message}. Without the catalog, name the repositories in \`repositories\`: plain names need no catalog`);
+            throw new RegistryError(kind, `${message}. ${ADVICE}`);
         }
         return body.repositories ?? [];
     };
     const names = new Set();
-    let first = `/v2/_catalog?n=${String(CATALOG_PAGE)}`;
-    try {
-        for (;;) {
-            const found = await readPages(send, new URL(first, base), scope, (response) => {
-                if (errorOf(response)?.code === 'PAGINATION_NUMBER_INVALID') {
-                    throw new PageTooLarge();
+    /** @throws PageTooLarge when the registry says so, or shows it by failing */
+    async function readAll(size, mostTries) {
+        const n = size === undefined ? '' : `n=${String(size)}`;
+        let query = n;
+        for (let round = 1;; round += 1) {
+            const first = new URL(query === '' ? '/v2/_catalog' : `/v2/_catalog?${query}`, base);
+            const readPage = (response) => {
+                const isRefused = errorOf(response)?.code === 'PAGINATION_NUMBER_INVALID';
+                if (size !== undefined && (isRefused || (mostTries !== undefined && isSlow(response)))) {
+                    throw new PageTooLarge(isRefused ? undefined : SMALL_PAGE);
                 }
                 return read(response);
+            };
+            const found = await readPages(send, first, scope, readPage, {
+                ...(mostTries === undefined ? {} : { mostTries }),
             });
             const before = names.size;
             found.forEach((name) => names.add(name));
             // Distribution 2.8 walks `a/0` before `a`, and takes a full page that ends there for the last one:
             // so a last page that is full is asked past. Some servers begin anew then; others have no more.
-            const last = found.length % CATALOG_PAGE === 0 ? found.at(-1) : undefined;
+            const isFull = size !== undefined && found.length % size === 0;
+            const last = isFull ? found.at(-1) : undefined;
             if (last === undefined || names.size === before) {
-                break;
+                return;
             }
-            first = `/v2/_catalog?n=${String(CATALOG_PAGE)}&last=${encodeURIComponent(last)}`;
+            if (round === catalog_MOST_ROUNDS) {
+                throw new RegistryError('unexpected', `the registry's pages of /v2/_catalog do not end: there are over ${String(names.size)} names. ${ADVICE}`);
+            }
+            query = `${n}&last=${encodeURIComponent(last)}`;
         }
     }
+    try {
+        await readAll(CATALOG_PAGE, FEW_TRIES);
+    }
     catch (error) {
-        if (!(error instanceof PageTooLarge)) {
+        const size = smallerPage(error);
+        if (size === 'as it is') {
             throw error;
         }
-        // An operator may have set a smaller `catalog.maxentries`.
-        const found = await readPages(send, new URL('/v2/_catalog', base), scope, read);
-        found.forEach((name) => names.add(name));
+        await readAll(size);
     }
     const repositories = [...names].filter(isRepository).sort();
     return { repositories, unnameable: names.size - repositories.length };
 }
+/** What a registry, or a proxy before it, answers that had not the time for so much at once. */
+function isSlow({ status }) {
+    return [500, 502, 503, 504].includes(status);
+}
+/** @returns how much to ask for instead, `undefined` for what the registry gives by itself */
+function smallerPage(error) {
+    if (error instanceof PageTooLarge) {
+        return error.size;
+    }
+    const isLate = error instanceof TransportError && ['timeout', 'reset', 'truncated'].includes(error.kind);
+    return isLate ? SMALL_PAGE : 'as it is';
+}
 class PageTooLarge extends Error {
+    /** @param size what may be asked for; `undefined` for what the registry gives by itself */
+    size;
+    constructor(size) {
+        super();
+        this.size = size;
+    }
 }
 
 ;// CONCATENATED MODULE: ./src/registry/reader.ts
@@ -61974,9 +64385,14 @@ class PageTooLarge extends Error {
 
 
 
+
+
+
 /** "Registries … SHOULD support manifests of at least 4 MiB", which Distribution makes its limit. */
-const MANIFEST_BYTES = 4 * 1024 * 1024;
+const reader_MANIFEST_BYTES = 4 * 1024 * 1024;
 const CONFIG_BYTES = 4 * 1024 * 1024;
+/** Pages of them are indexes, so larger ones than manifests may be are not sent (distribution-spec). */
+const REFERRERS_BYTES = 2 * reader_MANIFEST_BYTES;
 const reader_MOST_ROUNDS = 3;
 const PING_BYTES = 1024 * 1024;
 // The field has to be there, null or not: JSON without it is some other answer, and no empty list.
@@ -61991,11 +64407,19 @@ const ReferrersBody = object({
 function createReader(send, base, quote) {
     const pull = (repository) => `repository:${repository}:pull`;
     const refused = (response, doing) => refusal(response, doing, quote);
+    /** @throws RegistryError when the answer may be an old one */
+    function expectFresh(response, what) {
+        const why = whyStale(response, base);
+        if (why !== undefined) {
+            throw new RegistryError('unexpected', `could not ${what}: ${why}`);
+        }
+    }
     async function tags(repository) {
         const scope = pull(repository);
         const doing = { what: `list the tags of ${repository}`, scope };
         const url = new URL(`/v2/${repository}/tags/list`, base);
         const names = await readPages(send, url, scope, (response, page) => {
+            expectFresh(response, doing.what);
             // A repository whose manifests never had a tag is unknown to tags/list, though not to the catalog.
             if (page === 1 && saysUnknown(response)) {
                 return [];
@@ -62006,20 +64430,29 @@ function createReader(send, base, quote) {
             }
             return body.tags ?? [];
         });
-        if (!names.every(isTag)) {
-            throw new RegistryError('unexpected', `the list of tags of ${repository} holds a name that the OCI spec does not allow, and what such a ` +
-                'tag keeps alive cannot be read');
+        // A digest in the list is seen of some registries (skopeo#2542). It can be read as one, and is kept.
+        const impossible = names.find((name) => !isTag(name) && !isDigest(name));
+        if (impossible !== undefined) {
+            throw new RegistryError('unexpected', `the list of tags of ${repository} holds the name "${quote(impossible)}", which the OCI spec does not allow, ` +
+                'and what such a tag keeps alive cannot be read. Remove that tag in the registry, or leave the repository ' +
+                'out with `repositories`');
         }
         return [...new Set(names)].sort();
     }
-    function request(method, repository, reference) {
-        return send({
+    /** What has a digest never changes, so a cache may serve it; whether it is there has to be the registry's word. */
+    async function request(method, repository, reference) {
+        const isContent = method === 'GET' && isDigest(reference);
+        const response = await send({
             method,
             url: new URL(`/v2/${repository}/manifests/${reference}`, base),
-            headers: { accept: MANIFEST_ACCEPT },
+            headers: { accept: MANIFEST_ACCEPT, ...(isContent ? {} : FRESH) },
             scope: pull(repository),
-            maxBytes: MANIFEST_BYTES,
+            maxBytes: reader_MANIFEST_BYTES,
         });
+        if (!isDigest(reference)) {
+            expectFresh(response, `read ${repository}:${reference}`);
+        }
+        return response;
     }
     async function manifest(repository, reference, round = 1) {
         const response = await request('GET', repository, reference);
@@ -62031,11 +64464,12 @@ function createReader(send, base, quote) {
         if (response.status !== 200 || isPage) {
             const { kind, message } = refused(response, { what, scope: pull(repository) });
             // Measured on 2.7 and 2.8, whose manifest store finds the blob and can't read it as a manifest.
-            const hint = response.status === 500 && isDigest(reference)
-                ? '. Distribution up to 2.8 answers so for the digest of a layer or config: if it is one, take ' +
-                    'it out of the list'
-                : '';
-            throw new RegistryError(kind, message + hint);
+            if (response.status === 500 && isDigest(reference)) {
+                const hint = '. Distribution up to 2.8 answers so for the digest of a layer or config, and for a manifest that is ' +
+                    "damaged: the registry's log says more";
+                throw new RegistryError('perhaps-a-blob', message + hint);
+            }
+            throw new RegistryError(kind, message);
         }
         const contentType = response.headers['content-type'];
         if (isSchema1Type(mediaTypeOf(contentType))) {
@@ -62054,12 +64488,14 @@ function createReader(send, base, quote) {
                 `digest of that (${digest}). Does something change its answers on the way?`);
         }
         try {
-            const manifest = parseManifest(response.body, contentType, digest);
-            return { kind: 'found', manifest, body: response.body.toString('utf8') };
+            const { manifest, isUntyped } = readManifest(response.body, contentType, digest);
+            const body = response.body.toString('utf8');
+            return { kind: 'found', manifest, body, ...(isUntyped ? { isUntyped: true } : {}) };
         }
         catch (error) {
             if (error instanceof ManifestError) {
-                throw new RegistryError('unexpected', `could not ${what}: ${error.message}`);
+                const advice = 'Push the image again, or delete its tag';
+                throw new RegistryError('unexpected', `could not ${what}: ${error.message}. ${advice}`);
             }
             throw error;
         }
@@ -62078,7 +64514,8 @@ function createReader(send, base, quote) {
                 !isDigest(claim) ||
                 digestOf(response.body, algorithmOf(claim)) !== claim) {
                 throw new RegistryError('unexpected', `could not ${what}: the body's digest is not the one that was ${claim === said ? 'announced' : 'asked for'} ` +
-                    `(got ${digestOf(response.body)}). Something between here and the registry changes its answers`);
+                    `(got ${digestOf(response.body)}). Something between here and the registry changes its answers, or its ` +
+                    'files are damaged: then push the image again');
             }
         }
         if (isDigest(reference)) {
@@ -62102,6 +64539,7 @@ function createReader(send, base, quote) {
         const url = new URL(`/v2/${repository}/referrers/${digest}`, base);
         try {
             return await readPages(send, url, pull(repository), (response) => {
+                expectFresh(response, what);
                 // Servers without the API answer in many ways; only an OCI index is an answer.
                 const isIndex = response.status === 200 && mediaTypeOf(response.headers['content-type']) === OCI_INDEX;
                 // Looked at now: while this question was under way, another one may have been answered.
@@ -62119,7 +64557,7 @@ function createReader(send, base, quote) {
                     }
                     return entry.digest;
                 });
-            });
+            }, { maxBytes: REFERRERS_BYTES });
         }
         catch (error) {
             if (error instanceof NoReferrersApi) {
@@ -62131,9 +64569,17 @@ function createReader(send, base, quote) {
     const blob = createBlobReader(send, base, quote);
     async function imageFacts(repository, { config }) {
         const bytes = isDigest(config.digest)
-            ? await blob(repository, config.digest, CONFIG_BYTES)
+            ? await blob(repository, config.digest, CONFIG_BYTES).catch(rethrowWithoutConfigs)
             : undefined;
-        return bytes === undefined ? {} : factsOf(bytes);
+        try {
+            return bytes === undefined ? {} : factsOf(bytes);
+        }
+        catch (error) {
+            throw error instanceof JsonLimitError
+                ? new RegistryError('unexpected', `the config ${config.digest} of ${repository} ${error.message}, which no image's does. If nobody needs ` +
+                    'the image, delete it with another tool, or leave its repository out with `repositories`')
+                : error;
+        }
     }
     return {
         async ping() {
@@ -62142,11 +64588,16 @@ function createReader(send, base, quote) {
                 url: new URL('/v2/', base),
                 maxBytes: PING_BYTES,
             });
+            if (response.url.origin !== base.origin) {
+                throw new RegistryError('not-a-registry', `could not speak with ${base.origin}/v2/: it redirects to ${response.url.origin}, and only reads may follow. ` +
+                    `Put \`${response.url.origin}\` into \`registry-url\``);
+            }
             // Some web servers answer every path with a page.
             const isPage = mediaTypeOf(response.headers['content-type']) === 'text/html';
             if (response.status !== 200 || isPage) {
                 throw refused(response, { what: `speak with ${base.origin}/v2/`, scope: '' });
             }
+            return serverTime(response.headers);
         },
         catalog: () => readCatalog(send, base, quote),
         tags,
@@ -62167,7 +64618,7 @@ class NoReferrersApi extends Error {
 function createWriter(send, base, quote) {
     return {
         async deleteManifest(repository, digest, options = {}) {
-            const { isLate, what = `delete ${repository}@${digest}` } = options;
+            const { isLate, isHere, what = `delete ${repository}@${digest}` } = options;
             // Distribution's own challenge asks for `delete` alone; others want `pull` beside it.
             const scope = `repository:${repository}:pull,delete`;
             const response = await send({
@@ -62177,15 +64628,17 @@ function createWriter(send, base, quote) {
                 maxBytes: 1024 * 1024,
                 ...(isLate === undefined ? {} : { isLate }),
             });
-            // 202 by the spec; 200 and 204 are seen elsewhere. A page is the answer of something in between.
-            const isPage = mediaTypeOf(response.headers['content-type']) === 'text/html';
-            if ([200, 202, 204].includes(response.status) && !isPage) {
+            // 202 by the spec; 200 and 204 are seen elsewhere.
+            if (isSuccess(response, 200, 202, 204)) {
                 return 'deleted';
             }
+            const doing = { what, scope, deletes: true };
             if (saysUnknown(response)) {
+                if (isHere === true && errorOf(response)?.code === 'NAME_UNKNOWN') {
+                    throw new RegistryError('hidden', refusal(response, doing, quote).message);
+                }
                 return 'gone';
             }
-            const doing = { what, scope, deletes: true };
             throw refusal(response, doing, quote);
         },
     };
@@ -62202,25 +64655,34 @@ function createWriter(send, base, quote) {
 
 /** Answers that hold for every repository; what an account may do can differ between them. */
 const EVERYWHERE = ['deletes-off', 'read-only'];
+/** So many repositories are asked, where the first answers say nothing. */
+const MOST_ASKED = 3;
 /**
- * Sends one DELETE for a digest that no manifest has.
+ * Sends one DELETE for a digest that no manifest has. Where the registry denies the repository itself, that says
+ * nothing of deletes, and the next one is asked: some registries hide missing rights behind a 404.
  *
+ * @param repositories that were read, and in which something is to be deleted
  * @returns why the registry takes no deletes; `undefined` when it does, or did not say
  */
-async function probeDeletes(writer, repository) {
-    try {
-        // The digest itself would only be looked for, in vain.
-        const what = `delete a manifest (asked in ${repository}, with a digest that no manifest has)`;
-        await writer.deleteManifest(repository, digestOf((0,external_node_crypto_.randomBytes)(32)), { what });
-        return undefined;
-    }
-    catch (error) {
-        if (!(error instanceof RequestFailure)) {
-            throw error;
+async function probeDeletes(writer, repositories) {
+    for (const repository of repositories.slice(0, MOST_ASKED)) {
+        try {
+            // The digest itself would only be looked for, in vain.
+            const what = `delete a manifest (asked in ${repository}, with a digest that no manifest has)`;
+            await writer.deleteManifest(repository, digestOf((0,external_node_crypto_.randomBytes)(32)), { what, isHere: true });
+            return undefined;
         }
-        const isFinal = error instanceof RegistryError && EVERYWHERE.includes(error.kind);
-        return isFinal ? error.message : undefined;
+        catch (error) {
+            if (!(error instanceof RequestFailure)) {
+                throw error;
+            }
+            const kind = error instanceof RegistryError ? error.kind : undefined;
+            if (kind !== 'hidden') {
+                return kind !== undefined && EVERYWHERE.includes(kind) ? error.message : undefined;
+            }
+        }
     }
+    return undefined;
 }
 /**
  * What can be known without a DELETE.
@@ -62266,9 +64728,9 @@ async function refuseDeletes(surveys, first, { maxDeletes, dryRun, transport, wr
         };
         await pMap(left, ask, { concurrency });
     }
-    else if (left[0] !== undefined && !stop.aborted) {
+    else if (left.length > 0 && !stop.aborted) {
         // Before the first delete, and not in the middle of them.
-        const why = await probeDeletes(writer, left[0]);
+        const why = await probeDeletes(writer, left);
         if (why !== undefined) {
             left.forEach((repository) => refusals.set(repository, { kind: 'no-deletes', why }));
         }
@@ -62292,6 +64754,7 @@ function allowed(surveys, refusals) {
 async function surveyAll(repositories, { survey, candidates, ledger, records, isApproved, contain, stop }) {
     const refusals = new Map();
     const settled = new Map();
+    const vanished = [];
     let unread = 0;
     /** By the stop, and not by the registry: what it read would be new to the ledger, and young, for nothing. */
     const isBrokenOff = ({ inventory }) => stop.aborted && inventory.gaps.length > 0;
@@ -62307,6 +64770,10 @@ async function surveyAll(repositories, { survey, candidates, ledger, records, is
         if (refusal !== undefined) {
             refusals.set(repository, refusal);
         }
+        else if (hasVanished(found.inventory)) {
+            // Rights may be lost for a night, and a registry hides that behind a 404: the memory must outlast it.
+            vanished.push(repository);
+        }
         else if (records && memory !== undefined && !isBrokenOff(found)) {
             // Before the first delete, so that a run which is killed has forgotten nothing.
             const state = await ledger?.record(memory, observationOf(found));
@@ -62320,7 +64787,13 @@ async function surveyAll(repositories, { survey, candidates, ledger, records, is
     const read = await pMap(repositories, (repository) => contain(repository, look(repository)), {
         concurrency,
     });
-    return { surveys: read.filter((found) => found !== undefined), refusals, settled, unread };
+    return {
+        surveys: read.filter((found) => found !== undefined),
+        refusals,
+        settled,
+        vanished,
+        unread,
+    };
 }
 function observationOf(found) {
     const observation = observation_observe(found);
@@ -62342,10 +64815,53 @@ function trimmed(found, memory) {
     return { plan, inventory, bodies };
 }
 function pastOf({ records }) {
-    return new Map([...records].map(([digest, { firstSeen, everInUse, status, since }]) => [
+    return new Map([...records].map(([digest, { firstSeen, everInUse, status, since, tags = [] }]) => [
         digest,
-        { firstSeen, everInUse, status, since },
+        { firstSeen, everInUse, status, since, ...(tags.length === 0 ? {} : { tags }) },
     ]));
+}
+
+;// CONCATENATED MODULE: ./src/unmet.ts
+
+
+/** How many digests of files are in no repository, as far as was looked. */
+function unmet({ digests }, surveys) {
+    const ofFiles = [...digests].flatMap(([digest, by]) => by.some((one) => one !== PROTECT) ? [digest] : []);
+    return missing(ofFiles, surveys).length;
+}
+/**
+ * A warning for each digest of `protect` that protects nothing. A repository that could not be read whole says
+ * nothing of what is in it, and one that doesn't exist is told elsewhere.
+ */
+function notFound({ digests, pinned }, surveys) {
+    const everywhere = [...digests].flatMap(([digest, by]) => (by.includes(PROTECT) ? [digest] : []));
+    const isWhole = surveys.every(({ inventory }) => inventory.gaps.length === 0);
+    return [
+        ...(isWhole ? missing(everywhere, surveys) : []).map((digest) => unmet_warning(digest, 'in no repository')),
+        ...[...pinned].flatMap(([repository, named]) => {
+            const [survey] = surveys.filter(({ inventory }) => inventory.repository === repository);
+            return survey === undefined || survey.inventory.gaps.length > 0
+                ? []
+                : missing(named, [survey]).map((digest) => unmet_warning(`${repository}@${digest}`, 'not in that repository'));
+        }),
+    ];
+}
+function unmet_warning(entry, where) {
+    return (`\`protect\` names \`${entry}\`, which this run found ${where}, ` +
+        'neither as a manifest nor as the config or a layer of one (without a tag, it is looked for only where something would go). Is it right?');
+}
+function missing(digests, surveys) {
+    const left = new Set(digests);
+    for (const { inventory } of left.size === 0 ? [] : surveys) {
+        drop(left, inventory);
+    }
+    return [...left];
+}
+function drop(left, { manifests }) {
+    for (const manifest of manifests.values()) {
+        left.delete(manifest.digest);
+        blobsOf(manifest).forEach((blob) => left.delete(blob));
+    }
 }
 
 ;// CONCATENATED MODULE: ./src/stages.ts
@@ -62353,6 +64869,10 @@ function pastOf({ records }) {
  * The stages in order: registry, survey (inventory, graph, plan), brakes, sweep and verify. A dry-run is the
  * same without the sweep. Knows nothing of GitHub: what it reads, waits for and prints with is passed in.
  */
+
+
+
+
 
 
 
@@ -62380,7 +64900,8 @@ async function runStages(settings, { intake, approval, pinned }, { transport, pr
     const { send } = transport;
     const reader = createReader(send, registry, quote);
     const writer = createWriter(send, registry, quote);
-    await reader.ping();
+    const registryTime = await reader.ping();
+    const clocks = compareClocks(startedAt, clock.now(), registryTime);
     const ledger = ledgerRepository === undefined
         ? undefined
         : await openLedger({
@@ -62388,7 +64909,7 @@ async function runStages(settings, { intake, approval, pinned }, { transport, pr
             writer: createWriter(closing(send), registry, quote),
             pusher: createPusher(closing(send), registry, quote),
             ledger: ledgerRepository,
-            now: startedAt,
+            now: clocks.stamp,
         });
     const choice = approval === undefined
         ? await chooseRepositories(reader, settings.selection, intake.candidates.keys())
@@ -62418,7 +64939,7 @@ async function runStages(settings, { intake, approval, pinned }, { transport, pr
             keepUntagged,
             protection,
             ...(approval === undefined ? {} : { approved: approval.repositories }),
-            now: startedAt,
+            now: clocks.now,
         },
     };
     const candidates = (repository) => new Set([
@@ -62426,7 +64947,7 @@ async function runStages(settings, { intake, approval, pinned }, { transport, pr
         ...(approval?.repositories.get(repository) ?? []),
     ]);
     progress.begin('Reading tags and manifests');
-    const { surveys, settled, unread, ...looked } = await surveyAll(chosen, {
+    const { surveys, settled, vanished, unread, ...looked } = await surveyAll(chosen, {
         survey: options,
         candidates,
         ledger,
@@ -62435,6 +64956,7 @@ async function runStages(settings, { intake, approval, pinned }, { transport, pr
         contain,
         stop,
     });
+    vanished.forEach((repository) => failures.push(whyVanished(repository, ledgerRepository ?? '')));
     if (unread > 0) {
         failures.push(`the run was told to stop (${String(stop.reason)}) before it came to ${unread} of ${chosen.length} ` +
             'repositories. Run it again to finish its work');
@@ -62453,6 +64975,8 @@ async function runStages(settings, { intake, approval, pinned }, { transport, pr
         ...options,
         writer,
         pusher: createPusher(send, registry, quote),
+        // What was deleted is still confirmed when the run was told to stop: otherwise nobody would know.
+        isThere: createPresence(closing(send), registry, quote),
         save: (manifests) => backup.save(manifests.map((each) => ({ ...each, registry: registry.origin, savedAt: clock.now() }))),
         verify,
         clock,
@@ -62519,10 +65043,14 @@ async function runStages(settings, { intake, approval, pinned }, { transport, pr
         untaggedListing: 'none',
         ...(news === undefined ? {} : { ledger: news }),
         warnings: [
+            ...(clocks.warning === undefined ? [] : [clocks.warning]),
             ...choice.warnings,
             // In a run that left some out, an entry may well be meant for one of those.
             ...(everyRepositoryScanned
-                ? unmatched(protection, registry.host, choice.repositories).map((name) => `\`protect\` names \`${name}\`, which matches no repository of this registry`)
+                ? [
+                    ...unmatched(protection, registry.host, choice.repositories).map((name) => `\`protect\` names \`${name}\`, which matches no repository of this registry`),
+                    ...notFound(protection, surveys),
+                ]
                 : []),
         ],
         failures: [...(news?.failures ?? []), ...failures],
@@ -62534,9 +65062,18 @@ function repositoryRun({ inventory, plan }, by) {
     const refusal = by.refusals.get(repository);
     const approved = by.approval?.repositories.get(repository);
     const isEmpty = inventory.tags.size + inventory.manifests.size + inventory.gaps.length === 0;
-    const warnings = isEmpty
-        ? ['it has no tags, and none of the digests named for it exists. Is its name right?']
-        : [];
+    const warnings = [
+        ...(isEmpty
+            ? ['it has no tags, and none of the digests named for it exists. Is its name right?']
+            : []),
+        ...plan.keep.flatMap(({ digest, reason }) => reason.kind === 'narrowed'
+            ? [
+                `the tag ${reason.tag} pointed at ${digest} and now points at ${reason.part}, a part of it, so the whole is ` +
+                    'kept. A proxy that ignores `Accept` answers so: let it pass requests under `/v2/` through unchanged. If ' +
+                    'the tag was moved on purpose, delete the manifest by hand',
+            ]
+            : []),
+    ];
     return {
         inventory,
         plan,
@@ -62546,17 +65083,10 @@ function repositoryRun({ inventory, plan }, by) {
         warnings,
     };
 }
-/** How many digests of files are in no repository, as far as was looked. */
-function unmet({ digests }, surveys) {
-    const left = new Set([...digests].flatMap(([digest, by]) => (by.some((one) => one !== PROTECT) ? [digest] : [])));
-    for (const { inventory } of surveys) {
-        for (const digest of left) {
-            if (inventory.manifests.has(digest)) {
-                left.delete(digest);
-            }
-        }
-    }
-    return left.size;
+function whyVanished(repository, ledger) {
+    return (`${repository}: an earlier run saw manifests there, and now the registry shows none of them and no tag. May these ` +
+        'credentials still read it? The ledger keeps what it remembers. If the repository was emptied on purpose, delete ' +
+        `the tag \`${entryTagPrefix(repository)}…\` in ${ledger}`);
 }
 /** How many digests are named for other repositories than these. */
 function outside(named, repositories) {
@@ -62566,63 +65096,167 @@ function outside(named, repositories) {
         .reduce((sum, [, digests]) => sum + digests.size, 0);
 }
 
+;// CONCATENATED MODULE: ./src/backup/lines.ts
+/** The lines of a text that comes in pieces. Holds one line, and no more of it than a line may have. Pure. */
+/** Of an index: room for eight thousand tags of the longest. */
+const LONGEST_LINE = 1024 * 1024;
+/**
+ * @param visit takes each line that isn't blank, without its end; `undefined` for one that is too long
+ */
+async function readLines(pieces, visit, longest = LONGEST_LINE) {
+    let held = [];
+    let length = 0;
+    const add = (text) => {
+        length += text.length;
+        held = length > longest ? [] : [...held, text];
+    };
+    const end = () => {
+        const line = held.join('');
+        if (length > longest) {
+            visit(undefined);
+        }
+        else if (line.trim() !== '') {
+            visit(line);
+        }
+        held = [];
+        length = 0;
+    };
+    for await (const piece of pieces) {
+        let from = 0;
+        for (let feed = piece.indexOf('\n'); feed >= 0; feed = piece.indexOf('\n', from)) {
+            add(piece.slice(from, feed));
+            end();
+            from = feed + 1;
+        }
+        add(piece.slice(from));
+    }
+    end();
+}
+
 ;// CONCATENATED MODULE: ./src/backup/read.ts
-/** Reads a backup. Trusts it no further than its digests: the bytes of a manifest must have the one they stand under. */
+/**
+ * Reads a backup, as something that anybody may have made: bounded in everything, through no link, and trusted no further
+ * than its digests: the bytes of a manifest must have the one they stand under.
+ */
 
 
 
 
 
+
+
+
+/** Of a backup, with two million lines. */
+const MOST_INDEX_BYTES = 1024 * 1024 * 1024;
+/** What they need stays below half a GiB. */
+const MOST_MANIFESTS = 300_000;
+const read_MOST_TAGS = MOST_MANIFESTS;
 /**
  * @param registry scheme, host and port: entries of others are left out
  * @throws BackupError when there is no index
  */
 async function readBackup(directory, registry) {
     const root = external_node_path_default().resolve(directory);
-    const text = await (0,promises_namespaceObject.readFile)(external_node_path_default().join(root, INDEX), 'utf8').catch((cause) => {
-        const { message } = cause;
-        throw new BackupError(`there is no backup to restore from: ${message}. \`restore-from\` takes a directory that a run of this ` +
-            `action left as its \`backup-dir\`, with the file ${INDEX} in it`, { cause });
-    });
-    const lines = text.split('\n').filter((line) => line.trim() !== '');
-    const parsed = lines.map(parseIndexLine);
-    const read = parsed.flatMap((line) => (line.kind === 'entry' ? [line.entry] : []));
-    const here = read.filter((entry) => entry.registry === registry);
-    const entries = new Map();
-    const latest = new Map();
-    for (const entry of here) {
-        const { repository, digest, tags, savedAt } = entry;
-        const key = `${repository}@${digest}`;
-        entries.set(key, { ...entry, tags: [...(entries.get(key)?.tags ?? []), ...tags] });
-        for (const tag of tags) {
-            const before = latest.get(`${repository}:${tag}`);
-            if (before === undefined || before.savedAt <= savedAt) {
-                latest.set(`${repository}:${tag}`, entry);
-            }
-        }
+    const found = new Findings(registry);
+    const refused = new Map();
+    try {
+        const pieces = streamRegular(external_node_path_default().join(root, INDEX), {
+            followsLinks: false,
+            most: MOST_INDEX_BYTES,
+        });
+        await readLines(pieces, (line) => {
+            found.add(line);
+        });
     }
-    const own = ({ repository, digest, tags }) => [...new Set(tags)]
-        .filter((tag) => latest.get(`${repository}:${tag}`)?.digest === digest)
-        .sort();
+    catch (cause) {
+        if (cause instanceof BackupError) {
+            throw cause;
+        }
+        const { message } = cause;
+        const where = cause instanceof UnusablePath ? `${INDEX}: ` : '';
+        throw new BackupError(`there is no backup to restore from: ${where}${message}. \`restore-from\` takes a directory that a run of this ` +
+            `action left as its \`backup-dir\`, with the file ${INDEX} in it`, { cause });
+    }
     return {
-        entries: [...entries.values()].map((entry) => ({ ...entry, tags: own(entry) })),
-        cutOffLines: parsed.filter(({ kind }) => kind === 'cut-off').length,
-        unknownLines: parsed.filter(({ kind }) => kind === 'unknown').length,
-        elsewhere: read.length - here.length,
-        async bytesOf(digest) {
-            const bytes = await (0,promises_namespaceObject.readFile)(fileOf(root, digest)).catch(() => undefined);
-            return bytes !== undefined && digestOf(bytes, algorithmOf(digest)) === digest
-                ? bytes
-                : undefined;
+        ...found.result(),
+        refused,
+        bytesOf(digest) {
+            try {
+                const bytes = readManifestFile(root, fileOf(root, digest));
+                return Promise.resolve(digestOf(bytes, algorithmOf(digest)) === digest ? bytes : undefined);
+            }
+            catch (error) {
+                if (error instanceof UnusablePath) {
+                    refused.set(digest, error.message);
+                }
+                return Promise.resolve(undefined);
+            }
         },
     };
 }
+/** Holds each text once: the same repositories and types stand in a great many lines. */
+class Findings {
+    #registry;
+    #entries = new Map();
+    #latest = new Map();
+    #texts = new Map();
+    #cutOff = 0;
+    #unknown = 0;
+    #elsewhere = 0;
+    constructor(registry) {
+        this.#registry = registry;
+    }
+    /** @param text `undefined` for a line that is too long */
+    add(text) {
+        const line = text === undefined ? { kind: 'unknown' } : parseIndexLine(text);
+        if (line.kind !== 'entry') {
+            this.#cutOff += line.kind === 'cut-off' ? 1 : 0;
+            this.#unknown += line.kind === 'unknown' ? 1 : 0;
+        }
+        else if (line.entry.registry !== this.#registry) {
+            this.#elsewhere += 1;
+        }
+        else {
+            this.#addEntry(line.entry);
+        }
+    }
+    #addEntry({ digest, savedAt, ...texts }) {
+        const repository = this.#once(texts.repository);
+        const mediaType = this.#once(texts.mediaType);
+        const entry = { registry: this.#registry, repository, digest, mediaType, tags: [], savedAt };
+        const key = `${repository}@${digest}`;
+        const tags = this.#entries.get(key)?.tags ?? new Set();
+        this.#entries.set(key, { entry, tags });
+        for (const tag of texts.tags) {
+            tags.add(tag);
+            const name = `${repository}:${tag}`;
+            const before = this.#latest.get(name);
+            if (before === undefined || before.savedAt <= savedAt) {
+                this.#latest.set(name, entry);
+            }
+        }
+        if (this.#entries.size > MOST_MANIFESTS || this.#latest.size > read_MOST_TAGS) {
+            throw new BackupError(`the backup is too large to restore from: its ${INDEX} names more than ${MOST_MANIFESTS.toLocaleString('en')} ` +
+                'manifests or tags of this registry. Take the backup as the run left it, or a part of the lines at a time');
+        }
+    }
+    #once(text) {
+        const known = this.#texts.get(text) ?? text;
+        this.#texts.set(known, known);
+        return known;
+    }
+    result() {
+        const own = ({ entry: { repository, digest }, tags }) => [...tags].filter((tag) => this.#latest.get(`${repository}:${tag}`)?.digest === digest).sort();
+        return {
+            entries: [...this.#entries.values()].map((one) => ({ ...one.entry, tags: own(one) })),
+            cutOffLines: this.#cutOff,
+            unknownLines: this.#unknown,
+            elsewhere: this.#elsewhere,
+        };
+    }
+}
 
 ;// CONCATENATED MODULE: ./src/undo.ts
-/**
- * The stages of a run with `restore-from`: reads a backup and puts back what is missing. The same walls as
- * `stages.ts` has: nothing of GitHub, and what it reads, waits for and prints with is passed in.
- */
 
 
 
@@ -62630,7 +65264,9 @@ async function readBackup(directory, registry) {
 
 
 /** So many repositories of a backup are named in a message. */
-const FEW = 5;
+const undo_FEW = 5;
+/** Of the manifests that are put back at a time: what is parsed of them needs several times as much. */
+const BATCH_BYTES = 64 * 1024 * 1024;
 /**
  * @throws BackupError when there is no backup; RequestFailure when the registry can't be spoken to. What can't
  *   be put back is in the run that is returned
@@ -62640,7 +65276,17 @@ async function runUndo({ registry, selection, concurrency, dryRun, restoreFrom }
     const reader = createReader(transport.send, registry, quote);
     const pusher = createPusher(transport.send, registry, quote);
     await reader.ping();
-    const repositories = [...new Set(backup.entries.map(({ repository }) => repository))].sort();
+    const byRepository = new Map();
+    for (const entry of backup.entries) {
+        const others = byRepository.get(entry.repository);
+        if (others === undefined) {
+            byRepository.set(entry.repository, [entry]);
+        }
+        else {
+            others.push(entry);
+        }
+    }
+    const repositories = [...byRepository.keys()].sort();
     const chosen = repositories.filter((each) => selection.includes(each));
     const why = whyEmpty(backup);
     const failures = [
@@ -62662,21 +65308,25 @@ async function runUndo({ registry, selection, concurrency, dryRun, restoreFrom }
         if (stop.aborted) {
             break;
         }
-        const entries = backup.entries.filter((entry) => entry.repository === repository);
+        const entries = byRepository.get(repository) ?? [];
         progress.expect(entries.length);
-        const lost = await pMap(entries, async (entry) => ({ ...entry, bytes: await backup.bytesOf(entry.digest) }), { concurrency });
-        restored.push(await restoreRepository(repository, lost, {
-            reader,
-            concurrency,
-            ...(dryRun ? {} : { pusher }),
-        }));
-        entries.forEach(() => {
-            progress.done();
-        });
+        const parts = [];
+        for await (const lost of batches(entries, backup)) {
+            parts.push(await restoreRepository(repository, lost, {
+                reader,
+                concurrency,
+                ...(dryRun ? {} : { pusher }),
+            }));
+            lost.forEach(() => {
+                progress.done();
+            });
+        }
+        restored.push(together(repository, parts));
     }
     if (stop.aborted) {
         failures.push(`the run was told to stop (${String(stop.reason)}) before it was done. Run it again to finish its work`);
     }
+    failures.push(...notRead(backup));
     return {
         registry: registry.origin,
         directory: restoreFrom,
@@ -62687,6 +65337,48 @@ async function runUndo({ registry, selection, concurrency, dryRun, restoreFrom }
         excluded: backup.entries.filter(({ repository }) => !selection.includes(repository)).length,
         failures,
     };
+}
+/** Images before indexes, since an index comes after what it lists. Most repositories are one batch. */
+async function* batches(entries, backup) {
+    const isIndex = ({ mediaType }) => isIndexType(mediaType);
+    const ordered = [...entries.filter((each) => !isIndex(each)), ...entries.filter(isIndex)];
+    let batch = [];
+    let length = 0;
+    for (const entry of ordered) {
+        const bytes = await backup.bytesOf(entry.digest);
+        batch.push({ ...entry, bytes });
+        length += bytes?.length ?? 0;
+        if (length > BATCH_BYTES) {
+            yield batch;
+            batch = [];
+            length = 0;
+        }
+    }
+    yield batch;
+}
+function together(repository, parts) {
+    const [only] = parts;
+    if (parts.length === 1 && only !== undefined) {
+        return only;
+    }
+    const by = (key) => (a, b) => a[key] < b[key] ? -1 : 1;
+    return {
+        repository,
+        restored: parts.flatMap((part) => part.restored).sort(),
+        standing: parts.flatMap((part) => part.standing).sort(),
+        failed: parts.flatMap((part) => part.failed).sort(by('digest')),
+        tags: parts.flatMap((part) => part.tags).sort(),
+        failedTags: parts.flatMap((part) => part.failedTags).sort(by('tag')),
+    };
+}
+/** A backup that was left as it was made has none of these. */
+function notRead({ refused }) {
+    return [...refused]
+        .slice(0, undo_FEW)
+        .map(([digest, why], n) => `the file of ${digest} in the backup was not read: ${why}. Take the backup as the run left it` +
+        (n === undo_FEW - 1 && refused.size > undo_FEW
+            ? `; so it is with ${words_number(refused.size - undo_FEW)} more`
+            : ''));
 }
 /** @returns why a backup has nothing of this registry, unless that is said by `notUnderstood` */
 function whyEmpty({ entries, elsewhere, cutOffLines, unknownLines, }) {
@@ -62715,12 +65407,13 @@ function notUnderstood({ unknownLines }) {
         ];
 }
 function fewOf(names) {
-    const few = names.slice(0, FEW).join(', ');
-    return names.length <= FEW ? few : `${few} and ${words_number(names.length - FEW)} more`;
+    const few = names.slice(0, undo_FEW).join(', ');
+    return names.length <= undo_FEW ? few : `${few} and ${words_number(names.length - undo_FEW)} more`;
 }
 
 ;// CONCATENATED MODULE: ./src/main.ts
 /** One run from the inputs to the report, and the one place that ends it. */
+
 
 
 
@@ -62767,7 +65460,9 @@ async function main() {
     try {
         const settings = readSettings();
         const transport = await connect(settings, log, stop, (secret) => {
-            core_setSecret(secret);
+            spellings(secret).forEach((form) => {
+                core_setSecret(form);
+            });
             secrets.add(secret);
             secrets.add(inCodeSpan(secret));
         });
@@ -62787,6 +65482,7 @@ async function main() {
             if (restoreFrom !== undefined) {
                 stopOnSignals(controller, log);
                 const undone = await runUndo({ ...settings, restoreFrom }, tools);
+                tellUnasked(transport, log);
                 return (await reportUndo(undone, log, redact)) && !stop.aborted;
             }
             const { named, protection } = await readNamed(settings, log);
@@ -62800,6 +65496,7 @@ async function main() {
                     }
                 },
             });
+            tellUnasked(transport, log);
             // It may have been told to stop only now, with everything done.
             return (await report(run, settings, log, redact)) && !stop.aborted;
         }
@@ -62836,6 +65533,16 @@ async function connect(settings, log, stop, mask) {
         // Not even made when nobody sees them: there is one for each of a million requests.
         ...(isDebug() ? { onExchange: tellTo(log) } : {}),
     });
+}
+function tellUnasked(transport, log) {
+    const unasked = transport.unasked();
+    if (unasked === 'sent') {
+        log.info('The registry never asked for a login; user and password were sent all the same');
+    }
+    else if (unasked === 'not-sent') {
+        log.warning('the registry never asked for a login, so the identity token of the Docker config was not shown, and what only ' +
+            'its account may see is left out. Give `username` and `password`: those are sent unasked');
+    }
 }
 function tellTo(log) {
     return ({ method, url, result, milliseconds, attempt }) => {

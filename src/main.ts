@@ -13,6 +13,7 @@ import { systemClock } from './http/clock.js';
 import { readDockerCredentials } from './http/docker-config.js';
 import { RequestFailure } from './http/message.js';
 import { createSecretStore } from './http/redact.js';
+import { spellings } from './http/spellings.js';
 import { createTransport, type ExchangeEvent, type Transport } from './http/transport.js';
 import { reportLines } from './report/json.js';
 import { repositoryLines } from './report/lines.js';
@@ -56,7 +57,9 @@ export async function main(): Promise<boolean> {
   try {
     const settings = readSettings();
     const transport = await connect(settings, log, stop, (secret) => {
-      core.setSecret(secret);
+      spellings(secret).forEach((form) => {
+        core.setSecret(form);
+      });
       secrets.add(secret);
       secrets.add(inCodeSpan(secret));
     });
@@ -79,6 +82,7 @@ export async function main(): Promise<boolean> {
       if (restoreFrom !== undefined) {
         stopOnSignals(controller, log);
         const undone = await runUndo({ ...settings, restoreFrom }, tools);
+        tellUnasked(transport, log);
         return (await reportUndo(undone, log, redact)) && !stop.aborted;
       }
       const { named, protection } = await readNamed(settings, log);
@@ -92,6 +96,7 @@ export async function main(): Promise<boolean> {
           }
         },
       });
+      tellUnasked(transport, log);
       // It may have been told to stop only now, with everything done.
       return (await report(run, settings, log, redact)) && !stop.aborted;
     } finally {
@@ -135,6 +140,18 @@ async function connect(
     // Not even made when nobody sees them: there is one for each of a million requests.
     ...(core.isDebug() ? { onExchange: tellTo(log) } : {}),
   });
+}
+
+function tellUnasked(transport: Transport, log: Log): void {
+  const unasked = transport.unasked();
+  if (unasked === 'sent') {
+    log.info('The registry never asked for a login; user and password were sent all the same');
+  } else if (unasked === 'not-sent') {
+    log.warning(
+      'the registry never asked for a login, so the identity token of the Docker config was not shown, and what only ' +
+        'its account may see is left out. Give `username` and `password`: those are sent unasked',
+    );
+  }
 }
 
 function tellTo(log: Log): (event: ExchangeEvent) => void {

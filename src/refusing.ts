@@ -41,9 +41,9 @@ export async function refuseDeletes(
       }
     };
     await pMap(left, ask, { concurrency });
-  } else if (left[0] !== undefined && !stop.aborted) {
+  } else if (left.length > 0 && !stop.aborted) {
     // Before the first delete, and not in the middle of them.
-    const why = await probeDeletes(writer, left[0]);
+    const why = await probeDeletes(writer, left);
     if (why !== undefined) {
       left.forEach((repository) => refusals.set(repository, { kind: 'no-deletes', why }));
     }

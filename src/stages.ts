@@ -15,18 +15,22 @@ import { sweepRepository, type SweepOptions } from './cleanup/sweep.js';
 import type { Clock } from './http/clock.js';
 import { closing } from './http/stop.js';
 import type { Transport } from './http/transport.js';
+import { entryTagPrefix } from './ledger/artifact.js';
 import { withoutEntries } from './ledger/hiding.js';
 import { openLedger } from './ledger/ledger.js';
 import { observeSweep } from './ledger/observation.js';
 import type { Digest } from './oci/digest.js';
-import { PROTECT, unmatched, type Protection } from './protection/protection.js';
+import { unmatched } from './protection/protection.js';
 import { chooseApproved, chooseRepositories } from './registry/choice.js';
+import { createPresence } from './registry/presence.js';
+import { compareClocks } from './registry/clocks.js';
 import { createPusher } from './registry/pusher.js';
 import { createReader } from './registry/reader.js';
 import { createWriter } from './registry/writer.js';
 import { allowed, refuseDeletes } from './refusing.js';
 import type { RepositoryRun, Run } from './report/run.js';
 import { surveyAll } from './surveys.js';
+import { notFound, unmet } from './unmet.js';
 
 export type StageSettings = Pick<
   Settings,
@@ -86,7 +90,8 @@ export async function runStages(
   const { send } = transport;
   const reader = createReader(send, registry, quote);
   const writer = createWriter(send, registry, quote);
-  await reader.ping();
+  const registryTime = await reader.ping();
+  const clocks = compareClocks(startedAt, clock.now(), registryTime);
   const ledger =
     ledgerRepository === undefined
       ? undefined
@@ -95,7 +100,7 @@ export async function runStages(
           writer: createWriter(closing(send), registry, quote),
           pusher: createPusher(closing(send), registry, quote),
           ledger: ledgerRepository,
-          now: startedAt,
+          now: clocks.stamp,
         });
   const choice =
     approval === undefined
@@ -129,7 +134,7 @@ export async function runStages(
       keepUntagged,
       protection,
       ...(approval === undefined ? {} : { approved: approval.repositories }),
-      now: startedAt,
+      now: clocks.now,
     },
   };
   const candidates = (repository: string) =>
@@ -138,7 +143,7 @@ export async function runStages(
       ...(approval?.repositories.get(repository) ?? []),
     ]);
   progress.begin('Reading tags and manifests');
-  const { surveys, settled, unread, ...looked } = await surveyAll(chosen, {
+  const { surveys, settled, vanished, unread, ...looked } = await surveyAll(chosen, {
     survey: options,
     candidates,
     ledger,
@@ -147,6 +152,7 @@ export async function runStages(
     contain,
     stop,
   });
+  vanished.forEach((repository) => failures.push(whyVanished(repository, ledgerRepository ?? '')));
   if (unread > 0) {
     failures.push(
       `the run was told to stop (${String(stop.reason)}) before it came to ${unread} of ${chosen.length} ` +
@@ -169,6 +175,8 @@ export async function runStages(
     ...options,
     writer,
     pusher: createPusher(send, registry, quote),
+    // What was deleted is still confirmed when the run was told to stop: otherwise nobody would know.
+    isThere: createPresence(closing(send), registry, quote),
     save: (manifests) =>
       backup.save(
         manifests.map((each) => ({ ...each, registry: registry.origin, savedAt: clock.now() })),
@@ -245,12 +253,17 @@ export async function runStages(
     untaggedListing: 'none',
     ...(news === undefined ? {} : { ledger: news }),
     warnings: [
+      ...(clocks.warning === undefined ? [] : [clocks.warning]),
       ...choice.warnings,
       // In a run that left some out, an entry may well be meant for one of those.
       ...(everyRepositoryScanned
-        ? unmatched(protection, registry.host, choice.repositories).map(
-            (name) => `\`protect\` names \`${name}\`, which matches no repository of this registry`,
-          )
+        ? [
+            ...unmatched(protection, registry.host, choice.repositories).map(
+              (name) =>
+                `\`protect\` names \`${name}\`, which matches no repository of this registry`,
+            ),
+            ...notFound(protection, surveys),
+          ]
         : []),
     ],
     failures: [...(news?.failures ?? []), ...failures],
@@ -279,6 +292,15 @@ function repositoryRun(
       ? ['it has no tags, and none of the digests named for it exists. Is its name right?']
       : []),
     ...(inventory.isUntyped ? [UNTYPED] : []),
+    ...plan.keep.flatMap(({ digest, reason }) =>
+      reason.kind === 'narrowed'
+        ? [
+            `the tag ${reason.tag} pointed at ${digest} and now points at ${reason.part}, a part of it, so the whole is ` +
+              'kept. A proxy that ignores `Accept` answers so: let it pass requests under `/v2/` through unchanged. If ' +
+              'the tag was moved on purpose, delete the manifest by hand',
+          ]
+        : [],
+    ),
   ];
   return {
     inventory,
@@ -290,19 +312,12 @@ function repositoryRun(
   };
 }
 
-/** How many digests of files are in no repository, as far as was looked. */
-function unmet({ digests }: Protection, surveys: readonly Survey[]): number {
-  const left = new Set(
-    [...digests].flatMap(([digest, by]) => (by.some((one) => one !== PROTECT) ? [digest] : [])),
+function whyVanished(repository: string, ledger: string): string {
+  return (
+    `${repository}: an earlier run saw manifests there, and now the registry shows none of them and no tag. May these ` +
+    'credentials still read it? The ledger keeps what it remembers. If the repository was emptied on purpose, delete ' +
+    `the tag \`${entryTagPrefix(repository)}…\` in ${ledger}`
   );
-  for (const { inventory } of surveys) {
-    for (const digest of left) {
-      if (inventory.manifests.has(digest)) {
-        left.delete(digest);
-      }
-    }
-  }
-  return left.size;
 }
 
 /** How many digests are named for other repositories than these. */

@@ -4,7 +4,7 @@
  */
 import pMap from 'p-map';
 
-import { inDoubt, refuseWithoutTags, type Refusal } from './cleanup/brakes.js';
+import { hasVanished, inDoubt, refuseWithoutTags, type Refusal } from './cleanup/brakes.js';
 import type { Past } from './cleanup/inventory.js';
 import { surveyRepository, type Survey, type SurveyOptions } from './cleanup/survey.js';
 import type { Ledger, Memory, Settled } from './ledger/ledger.js';
@@ -17,6 +17,8 @@ export interface Surveys {
   readonly refusals: ReadonlyMap<string, Refusal>;
   /** Repositories of which the ledger knows what is about to be deleted, and nobody relies on older entries. */
   readonly settled: ReadonlyMap<string, Settled>;
+  /** repositories of which the ledger remembers manifests, and nothing at all is there */
+  readonly vanished: readonly string[];
   /** how many repositories the run did not come to before it was told to stop */
   readonly unread: number;
 }
@@ -42,6 +44,7 @@ export async function surveyAll(
 ): Promise<Surveys> {
   const refusals = new Map<string, Refusal>();
   const settled = new Map<string, Settled>();
+  const vanished: string[] = [];
   let unread = 0;
 
   /** By the stop, and not by the registry: what it read would be new to the ledger, and young, for nothing. */
@@ -58,6 +61,9 @@ export async function surveyAll(
     const refusal = isApproved ? undefined : refuseWithoutTags(found);
     if (refusal !== undefined) {
       refusals.set(repository, refusal);
+    } else if (hasVanished(found.inventory)) {
+      // Rights may be lost for a night, and a registry hides that behind a 404: the memory must outlast it.
+      vanished.push(repository);
     } else if (records && memory !== undefined && !isBrokenOff(found)) {
       // Before the first delete, so that a run which is killed has forgotten nothing.
       const state = await ledger?.record(memory, observationOf(found));
@@ -72,7 +78,13 @@ export async function surveyAll(
   const read = await pMap(repositories, (repository) => contain(repository, look(repository)), {
     concurrency,
   });
-  return { surveys: read.filter((found) => found !== undefined), refusals, settled, unread };
+  return {
+    surveys: read.filter((found) => found !== undefined),
+    refusals,
+    settled,
+    vanished,
+    unread,
+  };
 }
 
 function observationOf(found: Survey): Observation {
@@ -98,9 +110,9 @@ function trimmed(found: Survey, memory: Memory | undefined): Survey {
 
 function pastOf({ records }: Memory): ReadonlyMap<Digest, Past> {
   return new Map(
-    [...records].map(([digest, { firstSeen, everInUse, status, since }]) => [
+    [...records].map(([digest, { firstSeen, everInUse, status, since, tags = [] }]) => [
       digest,
-      { firstSeen, everInUse, status, since },
+      { firstSeen, everInUse, status, since, ...(tags.length === 0 ? {} : { tags }) },
     ]),
   );
 }

@@ -2,11 +2,11 @@
  * The stages of a run with `restore-from`: reads a backup and puts back what is missing. The same walls as
  * `stages.ts` has: nothing of GitHub, and what it reads, waits for and prints with is passed in.
  */
-import pMap from 'p-map';
-
 import type { Settings } from './action/settings.js';
+import type { ReadEntry } from './backup/index-line.js';
 import { readBackup, type ReadBackup } from './backup/read.js';
-import { restoreRepository, type Restored } from './cleanup/restore.js';
+import { restoreRepository, type Lost, type Restored } from './cleanup/restore.js';
+import { isIndexType } from './oci/media-types.js';
 import { createPusher } from './registry/pusher.js';
 import { createReader } from './registry/reader.js';
 import type { RestoreRun } from './report/restore.js';
@@ -15,6 +15,8 @@ import type { StageTools } from './stages.js';
 
 /** So many repositories of a backup are named in a message. */
 const FEW = 5;
+/** Of the manifests that are put back at a time: what is parsed of them needs several times as much. */
+const BATCH_BYTES = 64 * 1024 * 1024;
 
 export type UndoSettings = Pick<Settings, 'registry' | 'selection' | 'concurrency' | 'dryRun'> & {
   readonly restoreFrom: string;
@@ -37,7 +39,16 @@ export async function runUndo(
   const reader = createReader(transport.send, registry, quote);
   const pusher = createPusher(transport.send, registry, quote);
   await reader.ping();
-  const repositories = [...new Set(backup.entries.map(({ repository }) => repository))].sort();
+  const byRepository = new Map<string, ReadEntry[]>();
+  for (const entry of backup.entries) {
+    const others = byRepository.get(entry.repository);
+    if (others === undefined) {
+      byRepository.set(entry.repository, [entry]);
+    } else {
+      others.push(entry);
+    }
+  }
+  const repositories = [...byRepository.keys()].sort();
   const chosen = repositories.filter((each) => selection.includes(each));
   const why = whyEmpty(backup);
   const failures = [
@@ -59,29 +70,29 @@ export async function runUndo(
     if (stop.aborted) {
       break;
     }
-    const entries = backup.entries.filter((entry) => entry.repository === repository);
+    const entries = byRepository.get(repository) ?? [];
     progress.expect(entries.length);
-    const lost = await pMap(
-      entries,
-      async (entry) => ({ ...entry, bytes: await backup.bytesOf(entry.digest) }),
-      { concurrency },
-    );
-    restored.push(
-      await restoreRepository(repository, lost, {
-        reader,
-        concurrency,
-        ...(dryRun ? {} : { pusher }),
-      }),
-    );
-    entries.forEach(() => {
-      progress.done();
-    });
+    const parts: Restored[] = [];
+    for await (const lost of batches(entries, backup)) {
+      parts.push(
+        await restoreRepository(repository, lost, {
+          reader,
+          concurrency,
+          ...(dryRun ? {} : { pusher }),
+        }),
+      );
+      lost.forEach(() => {
+        progress.done();
+      });
+    }
+    restored.push(together(repository, parts));
   }
   if (stop.aborted) {
     failures.push(
       `the run was told to stop (${String(stop.reason)}) before it was done. Run it again to finish its work`,
     );
   }
+  failures.push(...notRead(backup));
   return {
     registry: registry.origin,
     directory: restoreFrom,
@@ -92,6 +103,60 @@ export async function runUndo(
     excluded: backup.entries.filter(({ repository }) => !selection.includes(repository)).length,
     failures,
   };
+}
+
+/** Images before indexes, since an index comes after what it lists. Most repositories are one batch. */
+async function* batches(
+  entries: readonly ReadEntry[],
+  backup: ReadBackup,
+): AsyncGenerator<readonly Lost[]> {
+  const isIndex = ({ mediaType }: ReadEntry) => isIndexType(mediaType);
+  const ordered = [...entries.filter((each) => !isIndex(each)), ...entries.filter(isIndex)];
+  let batch: Lost[] = [];
+  let length = 0;
+  for (const entry of ordered) {
+    const bytes = await backup.bytesOf(entry.digest);
+    batch.push({ ...entry, bytes });
+    length += bytes?.length ?? 0;
+    if (length > BATCH_BYTES) {
+      yield batch;
+      batch = [];
+      length = 0;
+    }
+  }
+  yield batch;
+}
+
+function together(repository: string, parts: readonly Restored[]): Restored {
+  const [only] = parts;
+  if (parts.length === 1 && only !== undefined) {
+    return only;
+  }
+  const by =
+    <K extends string>(key: K) =>
+    (a: Record<K, string>, b: Record<K, string>) =>
+      a[key] < b[key] ? -1 : 1;
+  return {
+    repository,
+    restored: parts.flatMap((part) => part.restored).sort(),
+    standing: parts.flatMap((part) => part.standing).sort(),
+    failed: parts.flatMap((part) => part.failed).sort(by('digest')),
+    tags: parts.flatMap((part) => part.tags).sort(),
+    failedTags: parts.flatMap((part) => part.failedTags).sort(by('tag')),
+  };
+}
+
+/** A backup that was left as it was made has none of these. */
+function notRead({ refused }: ReadBackup): string[] {
+  return [...refused]
+    .slice(0, FEW)
+    .map(
+      ([digest, why], n) =>
+        `the file of ${digest} in the backup was not read: ${why}. Take the backup as the run left it` +
+        (n === FEW - 1 && refused.size > FEW
+          ? `; so it is with ${number(refused.size - FEW)} more`
+          : ''),
+    );
 }
 
 /** @returns why a backup has nothing of this registry, unless that is said by `notUnderstood` */

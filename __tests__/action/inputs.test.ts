@@ -1,4 +1,5 @@
-import { chmodSync, mkdirSync, readFileSync, symlinkSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { chmodSync, mkdirSync, readFileSync, readdirSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -13,7 +14,7 @@ import { startRunner, type Runner } from './stdout.js';
 let runner: Runner;
 beforeEach(() => {
   runner = startRunner();
-  runner.env('RUNNER_TEMP', '/runner/temp');
+  runner.env('RUNNER_TEMP', runner.directory);
 });
 afterEach(() => {
   runner.restore();
@@ -40,7 +41,7 @@ function mistakes(inputs: Readonly<Record<string, string>>): string[] {
 }
 
 describe('defaults', () => {
-  const expected = {
+  const expected = () => ({
     registry: new URL('https://registry.example.com'),
     insecure: false,
     selection: { includes: expect.any(Function), names: undefined },
@@ -54,13 +55,13 @@ describe('defaults', () => {
     protectFiles: [],
     maxDeletes: DEFAULT_MAX_DELETES,
     verify: true,
-    backupDirectory: '/runner/temp/registry-manifest-cleanup-backup',
+    backupDirectory: join(runner.directory, 'registry-manifest-cleanup-backup'),
     ledgerRepository: 'manifest-cleanup-ledger',
     concurrency: 16,
-  };
+  });
 
   it('without action.yml', () => {
-    expect(settings()).toEqual(expected);
+    expect(settings()).toEqual(expected());
   });
 
   it('those of action.yml are the same', () => {
@@ -71,7 +72,7 @@ describe('defaults', () => {
     for (const [name, { default: value = '' }] of Object.entries(action.inputs)) {
       inputs[name] = value;
     }
-    expect(settings({ ...inputs, ...REGISTRY })).toEqual(expected);
+    expect(settings({ ...inputs, ...REGISTRY })).toEqual(expected());
   });
 
   it('blank inputs are as good as none', () => {
@@ -93,7 +94,7 @@ describe('defaults', () => {
       'backup-dir',
       'restore-from',
     ];
-    expect(settings(Object.fromEntries(blank.map((name) => [name, ' \n '])))).toEqual(expected);
+    expect(settings(Object.fromEntries(blank.map((name) => [name, ' \n '])))).toEqual(expected());
   });
 });
 
@@ -313,6 +314,13 @@ describe('grace-period', () => {
     ['1.5h', 1.5 * HOUR],
     ['2w', 336 * HOUR],
     ['30s', 30_000],
+    ['6m', HOUR / 10],
+    ['24H', 24 * HOUR],
+    ['6 hours', 6 * HOUR],
+    ['1 day', 24 * HOUR],
+    ['2 weeks', 336 * HOUR],
+    ['1y', 8766 * HOUR],
+    ['90 Minutes', 1.5 * HOUR],
     ['0', 0],
     ['0h', 0],
     ['', 24 * HOUR],
@@ -324,7 +332,10 @@ describe('grace-period', () => {
     '24',
     '-1h',
     'soon',
-    '1h30m',
+    '500ms',
+    '6 ',
+    '1,5h',
+    '1 h o',
     '1 fortnight',
     'h',
     '1e3h',
@@ -337,6 +348,28 @@ describe('grace-period', () => {
     );
     expect(mistake?.length).toBeLessThan(250);
     expect(more).toEqual([]);
+  });
+});
+
+describe('grace-period says', () => {
+  it.each(['6M', '6 M', '6mo', '6 months', '1 Month', '3MO', '1mth'])(
+    'of months that they are none: %j',
+    (text) => {
+      expect(mistakes({ 'grace-period': text })).toEqual([
+        expect.stringMatching(
+          /": a month has no fixed length, so `M` and `mo` are not known: write days/,
+        ),
+      ]);
+    },
+  );
+
+  it.each([
+    ['1h30m', 'there is more than one unit: write `90m` for `1h30m`'],
+    ['1 day 2 hours', 'there is more than one unit'],
+    ['101y', 'it is longer than 100 years'],
+    ['999999999999999y', 'it is longer than 100 years'],
+  ])('of %j what is wrong', (text, why) => {
+    expect(mistakes({ 'grace-period': text })).toEqual([expect.stringContaining(`": ${why}`)]);
   });
 });
 
@@ -579,6 +612,18 @@ describe('plan-file, apply-plan and restore-from', () => {
     expect(mistakes({ ...inputs, 'report-file': `${reportFile}.report` })).toEqual([]);
   });
 
+  it('what is written goes to no file that is read', () => {
+    const file = runner.file('plan-to-apply.json', '{}');
+    const told = (input: string) => [
+      `- report-file is "${file}": that is the \`${input}\` as well; it takes a path of its own`,
+    ];
+    expect(mistakes({ 'apply-plan': file, 'report-file': file })).toEqual(told('apply-plan'));
+    expect(mistakes({ 'digests-file': file, 'report-file': file })).toEqual(told('digests-file'));
+    const link = join(runner.directory, 'link.json');
+    symlinkSync(file, link);
+    expect(mistakes({ 'digests-file': link, 'report-file': file })).toEqual(told('digests-file'));
+  });
+
   it('what is put back may be where a run would save, because this one saves nothing', () => {
     const { 'restore-from': backup = '' } = right();
     expect(mistakes({ 'restore-from': backup, 'backup-dir': backup })).toEqual([]);
@@ -593,6 +638,113 @@ describe('backup-dir', () => {
   it.each([undefined, ''])('is below the system’s directory where RUNNER_TEMP is %j', (value) => {
     runner.env('RUNNER_TEMP', value);
     expect(settings().backupDirectory).toBe(join(tmpdir(), 'registry-manifest-cleanup-backup'));
+  });
+});
+
+describe('places that are written to', () => {
+  const at = (...names: string[]) => join(runner.directory, ...names);
+  const here = () => readdirSync(runner.directory, { recursive: true }).sort();
+
+  it('are tried, and left as they were', () => {
+    const report = runner.file('report.json', 'an older one');
+    symlinkSync('nowhere.json', at('link.json'));
+    const before = here();
+    const paths = [report, at('link.json'), at('new.json'), at('a', 'b', 'new.json')];
+    for (const path of paths) {
+      const inputs = { 'report-file': path, 'backup-dir': at('deep', 'er', 'backup') };
+      expect(mistakes(inputs)).toEqual([]);
+      expect(mistakes({ ...inputs, 'dry-run': 'true', 'plan-file': at('x', 'plan.json') })).toEqual(
+        [],
+      );
+      expect(here()).toEqual(before);
+    }
+    expect(readFileSync(report, 'utf8')).toBe('an older one');
+  });
+
+  it.each([
+    ['/proc/nope', /": the directory "\/proc\/nope" can't be made: /],
+    ['/proc/nope/deeper/still', /": the directory "\/proc\/nope" can't be made: /],
+    ['/dev/null/x', /": "\/dev\/null" is a file, not a directory; /],
+    [`/tmp/${'x'.repeat(300)}/y`, /": .*its name is too long; /],
+  ])('that can not be made are a mistake each, and none of them hangs: %s', (place, why) => {
+    const takes = /it takes the path of a (?:file|directory) that can be written/;
+    const told = mistakes({ 'backup-dir': place, 'report-file': `${place}/report.json` });
+    expect(told).toHaveLength(2);
+    for (const line of told) {
+      expect(line).toMatch(why);
+      expect(line).toMatch(takes);
+    }
+    expect(told.map((line) => line.split(' ')[1])).toEqual(['report-file', 'backup-dir']);
+  });
+
+  it('are no directory where a file belongs, and the other way round', () => {
+    const file = runner.file('file');
+    mkdirSync(at('directory'));
+    expect(mistakes({ 'report-file': at('directory'), 'backup-dir': file })).toEqual([
+      expect.stringMatching(
+        /^- report-file is ".*": it is a directory; it takes the path of a file/,
+      ),
+      expect.stringMatching(/^- backup-dir is ".*": ".*file" is a file, not a directory; it takes/),
+    ]);
+    expect(mistakes({ 'backup-dir': join(file, 'below') })).toEqual([
+      expect.stringContaining(`"${file}" is a file, not a directory`),
+    ]);
+  });
+
+  it('are no pipe and no device', () => {
+    execFileSync('mkfifo', [at('pipe')]);
+    for (const [path, what] of [
+      [at('pipe'), 'it is a named pipe, not a regular file'],
+      ['/dev/null', 'it is a device, not a regular file'],
+    ] as const) {
+      const dry = { 'dry-run': 'true' };
+      expect(mistakes({ ...dry, 'report-file': path })).toEqual([expect.stringContaining(what)]);
+      expect(mistakes({ ...dry, 'plan-file': path })).toEqual([expect.stringContaining(what)]);
+      expect(mistakes({ 'digests-file': path })).toEqual([expect.stringContaining(what)]);
+      expect(mistakes({ 'apply-plan': path })).toEqual([expect.stringContaining(what)]);
+      expect(mistakes({ 'ca-file': path })).toEqual([expect.stringContaining(what)]);
+    }
+  });
+
+  it.each([
+    ['backup', 'backup', 'the `backup-dir` is there'],
+    ['backup/deep', 'backup', 'the `backup-dir` is there'],
+    ['backup', 'backup/index.jsonl', 'the backup keeps its own files there'],
+    ['backup', 'backup/manifests/x', 'the backup keeps its own files there'],
+  ])('a backup in %s and a report in %s are in each other’s way', (backup, report, why) => {
+    const inputs = { 'backup-dir': at(backup), 'report-file': at(report) };
+    expect(mistakes(inputs)).toEqual([
+      `- report-file is "${at(report)}": ${why}; it takes a path of its own`.replace(
+        at(report),
+        at(report).slice(0, 80),
+      ),
+    ]);
+    expect(mistakes({ ...inputs, 'dry-run': 'true' })).toEqual([]);
+  });
+
+  it('a report may stand beside a backup’s own files', () => {
+    const inputs = { 'backup-dir': at('backup'), 'report-file': at('backup', 'report.json') };
+    expect(mistakes(inputs)).toEqual([]);
+  });
+
+  it('a plan and a report need each a name that is no directory of the other', () => {
+    const dry = { 'dry-run': 'true' };
+    for (const [plan, report] of [
+      ['out', 'out/report.json'],
+      ['out/plan.json', 'out'],
+    ] as const) {
+      expect(mistakes({ ...dry, 'plan-file': at(plan), 'report-file': at(report) })).toEqual([
+        expect.stringContaining('one of it and the `plan-file` would have to be a directory'),
+      ]);
+    }
+  });
+
+  it('are not asked of runs that write nothing there', () => {
+    const nope = { 'backup-dir': '/proc/nope' };
+    expect(mistakes({ ...nope, 'dry-run': 'true' })).toEqual([]);
+    mkdirSync(at('restored'));
+    const undo = { 'restore-from': at('restored'), 'report-file': '/proc/nope/report.json' };
+    expect(mistakes({ ...nope, ...undo })).toEqual([]);
   });
 });
 

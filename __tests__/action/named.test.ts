@@ -1,4 +1,5 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 
@@ -151,5 +152,109 @@ describe('what is wrong with the files', () => {
     writeFileSync('plan.json', plan());
     expect((await refusal(wrong)).split('\n')).toHaveLength(2);
     expect(said).toEqual([]);
+  });
+});
+
+describe('lines that are not understood', () => {
+  it('are a mistake in `digests`, whose lines somebody wrote by hand: each is named', async () => {
+    const digests = `team/app@${DIGEST}\nteam/app:v1\nother.example.com/app@${DIGEST}\n# fine\n`;
+    const message = await refusal({ digests });
+    expect(message).toMatch(
+      /^digests: 2 lines are not understood: digests line 2: "team\/app:v1"; digests line 3: "other\.example\.com\/app@.*\(another registry.*\)"\. A line is /,
+    );
+    expect(await refusal({ digests: `team/app@${DIGEST}` })).toBe('');
+    expect(await refusal({ digests: '\n# nothing\n' })).toBe('');
+  });
+
+  it('are a mistake in a file of which none is understood, and a warning with their number otherwise', async () => {
+    writeFileSync('wrong.txt', 'a b\nc d\n');
+    writeFileSync('mixed.txt', `app@${DIGEST}\na b\n`);
+    writeFileSync('empty.txt', '# nothing yet\n');
+    const message = await refusal({ digestsFiles: ['wrong.txt', 'mixed.txt', 'empty.txt'] });
+    expect(message).toBe(
+      'digests-file: no line of "wrong.txt" is understood, of 2: wrong.txt:1: "a b"; wrong.txt:2: "c d". Is it the file ' +
+        'that was meant? docs/finding-orphans.md lists what a line may be',
+    );
+    const { named } = await read({ digestsFiles: ['mixed.txt', 'empty.txt'] });
+    expect(named.intake).toMatchObject({ understood: 1, notUnderstood: 1 });
+    expect(said.slice(1)).toEqual([
+      'warning: digests-file: 1 line is not understood of the 2 in "mixed.txt", and skipped: mixed.txt:2: "a b". ' +
+        'docs/finding-orphans.md lists what a line may be',
+    ]);
+  });
+
+  it('are told a few of, and the number of the others', async () => {
+    expect(await refusal({ digests: 'a b\n'.repeat(1200) })).toContain(
+      '" and 1,195 more. A line is',
+    );
+  });
+});
+
+describe('files that are none, or too large', () => {
+  it('are refused at once, each with what it is', async () => {
+    execFileSync('mkfifo', ['pipe']);
+    const message = await refusal({
+      digestsFiles: ['pipe', '/dev/zero'],
+      protectFiles: ['pipe'],
+      applyPlan: 'pipe',
+    });
+    expect(message.split('\n')).toEqual([
+      expect.stringMatching(
+        /^digests-file: "pipe" can't be read: it is a named pipe, not a regular file\. Write what .*; "\/dev\/zero" can't be read: it is a device/,
+      ),
+      expect.stringMatching(
+        /^protect-files: a file could not be read, .*pipe": it is a named pipe/,
+      ),
+      expect.stringMatching(/^apply-plan: "pipe" can't be read: it is a named pipe/),
+    ]);
+  });
+
+  it('a plan has a size that it may have, and so many values', async () => {
+    writeFileSync('plan.json', plan());
+    truncateSync('plan.json', 129 * 1024 * 1024);
+    expect(await refusal({ applyPlan: 'plan.json' })).toContain('it has more than 128 MiB');
+    writeFileSync('plan.json', `[${'{},'.repeat(2_000_001)}{}]`);
+    expect(await refusal({ applyPlan: 'plan.json' })).toContain(
+      'the file holds more than a plan can',
+    );
+    writeFileSync('plan.json', JSON.stringify({ planVersion: 1, text: '[,"\\'.repeat(2_000_000) }));
+    expect(await refusal({ applyPlan: 'plan.json' })).toContain("the plan can't be trusted");
+  });
+
+  it('a file that protects may have as many digests as it likes, for which it is warned', async () => {
+    const digests = (count: number) =>
+      Array.from({ length: count }, (_, n) => `sha256:${String(n).padStart(64, '0')}`).join('\n');
+    writeFileSync('few.yaml', digests(1000));
+    await read({ protectFiles: ['few.yaml'] });
+    expect(said).toEqual(['protect-files: 1,000 digests in 1 file']);
+    writeFileSync('many.yaml', digests(1001));
+    await read({ protectFiles: ['many.yaml'] });
+    expect(said.at(-1)).toMatch(
+      /^warning: protect-files: 1,001 digests are protected\. .* may send 1,001 requests more for each such repository\. Narrow/,
+    );
+  });
+
+  it('files that protect have an end all the same, one by one and together', async () => {
+    const digests = (from: number, count: number) =>
+      Array.from({ length: count }, (_, n) => `sha256:${String(from + n).padStart(64, '0')}`).join(
+        '\n',
+      );
+    writeFileSync('one.yaml', digests(0, 200_001));
+    expect(await refusal({ protectFiles: ['one.yaml'] })).toContain('more than 200,000 digests');
+    writeFileSync('two-a.yaml', digests(0, 150_000));
+    writeFileSync('two-b.yaml', digests(150_000, 50_001));
+    expect(await refusal({ protectFiles: ['two-*.yaml'] })).toContain('more than 200,000 digests');
+    rmSync('two-b.yaml');
+    expect(await refusal({ protectFiles: ['two-*.yaml'] })).toBe('');
+  });
+
+  it('a glob with very many wildcards is refused, for a name may make it endless', async () => {
+    writeFileSync('a'.repeat(250), '');
+    for (const glob of ['a*a*a*a*a*a*b', '**/a/**/a/**/a/**/a/**/b', '!x*x*x*x*x*']) {
+      expect(await refusal({ protectFiles: ['*', glob] })).toContain(
+        `"${glob}" is too hard to match`,
+      );
+    }
+    expect(await refusal({ protectFiles: ['a*a*a*a*', '**/a/**'] })).toContain('matches no file');
   });
 });

@@ -143,10 +143,10 @@ describe('writeLines', () => {
     const folder = join(runner.directory, 'folder');
     mkdirSync(folder);
     await expect(writeLines('report-file', folder, reportLines(cleanRun()))).rejects.toThrow(
-      'EISDIR',
+      'it is a directory',
     );
     await expect(
       writeLines('report-file', join(runner.file('file'), 'report.json'), reportLines(cleanRun())),
-    ).rejects.toThrow(/EEXIST|ENOTDIR/);
+    ).rejects.toThrow(/file" is a file, not a directory$/);
   });
 });

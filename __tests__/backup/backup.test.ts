@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import {
   existsSync,
   lstatSync,
@@ -273,8 +274,8 @@ describe('what can not be saved', () => {
   it('because the path is a file', async () => {
     const file = path.join(home, 'file');
     writeFileSync(file, 'mine');
-    expect(await refused(file)).toMatch(/EEXIST|ENOTDIR/);
-    expect(await refused(path.join(file, 'deeper'))).toContain('ENOTDIR');
+    expect(await refused(file)).toContain('file" is a file, not a directory');
+    expect(await refused(path.join(file, 'deeper'))).toContain('file" is a file, not a directory');
     expect(readFileSync(file, 'utf8')).toBe('mine');
   });
 
@@ -291,10 +292,25 @@ describe('what can not be saved', () => {
     expect(existsSync(path.join(directory, INDEX))).toBe(false);
   });
 
-  it('because the disk is full when the index is written', async () => {
+  it('because the index is a link, a device or a pipe, and follows and awaits none of them', async () => {
+    const index = path.join(directory, INDEX);
     mkdirSync(directory, { recursive: true });
-    symlinkSync('/dev/full', path.join(directory, INDEX));
-    expect(await refused(directory)).toContain('ENOSPC');
+    symlinkSync('/dev/full', index);
+    expect(await refused(directory)).toContain('it is a symbolic link');
+    rmSync(index);
+    execFileSync('mkfifo', [index]);
+    expect(await refused(directory)).toContain('it is a named pipe, not a regular file');
+  });
+
+  it('because a directory below it is a link that leads elsewhere, where nothing is written', async () => {
+    const elsewhere = path.join(home, 'elsewhere');
+    mkdirSync(path.join(elsewhere, 'sha256'), { recursive: true });
+    mkdirSync(directory, { recursive: true });
+    symlinkSync(elsewhere, path.join(directory, 'manifests'));
+    expect(await refused(directory)).toContain(
+      '"manifests" in it can\'t be used: it is a symbolic link',
+    );
+    expect(readdirSync(path.join(elsewhere, 'sha256'))).toEqual([]);
   });
 
   it.each<[string, Partial<SavedManifest>]>([

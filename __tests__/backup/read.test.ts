@@ -1,9 +1,12 @@
+import { execFileSync } from 'node:child_process';
 import {
   appendFileSync,
   mkdirSync,
   mkdtempSync,
   readFileSync,
+  renameSync,
   rmSync,
+  symlinkSync,
   truncateSync,
   writeFileSync,
 } from 'node:fs';
@@ -19,7 +22,7 @@ import {
   openBackup,
   type SavedManifest,
 } from '../../src/backup/backup.js';
-import { readBackup } from '../../src/backup/read.js';
+import { MOST_MANIFESTS, readBackup } from '../../src/backup/read.js';
 import { digestOf } from '../../src/oci/digest.js';
 import { image, type Content } from '../registries/build.js';
 
@@ -160,5 +163,122 @@ describe('a backup', () => {
   it('with an empty index has nothing', async () => {
     writeFileSync(path.join(directory, INDEX), '');
     expect((await read()).entries).toEqual([]);
+  });
+});
+
+describe('a backup that somebody else made', () => {
+  const index = () => path.join(directory, INDEX);
+  const elsewhere = () => path.join(directory, 'elsewhere');
+  const refused = async () =>
+    read().then(
+      () => '',
+      (error: unknown) => (error instanceof BackupError ? error.message : String(error)),
+    );
+  /** A line as it was saved, with something else in it. */
+  const line = (more: object) => {
+    const [first_ = ''] = readFileSync(index(), 'utf8').split('\n');
+    return `${JSON.stringify({ ...(JSON.parse(first_) as object), ...more })}\n`;
+  };
+
+  beforeEach(() => save(first, { tags: ['v1'] }));
+
+  it('is read through no link below it, though it may be one itself', async () => {
+    const link = path.join(directory, 'link');
+    symlinkSync(directory, link);
+    expect((await readBackup(link, REGISTRY)).entries).toHaveLength(1);
+
+    const file = fileOf(directory, first.digest);
+    for (const inTheWay of [file, path.dirname(file), path.join(directory, 'manifests')]) {
+      renameSync(inTheWay, elsewhere());
+      symlinkSync(elsewhere(), inTheWay);
+      const backup = await read();
+      expect(await backup.bytesOf(first.digest)).toBeUndefined();
+      expect([...backup.refused]).toEqual([
+        [
+          first.digest,
+          expect.stringMatching(/it is a symbolic link, and links are not followed there$/),
+        ],
+      ]);
+      rmSync(inTheWay);
+      renameSync(elsewhere(), inTheWay);
+    }
+    const backup = await read();
+    expect(await backup.bytesOf(first.digest)).toEqual(first.bytes);
+    expect(backup.refused.size).toBe(0);
+
+    renameSync(index(), elsewhere());
+    symlinkSync(elsewhere(), index());
+    expect(await refused()).toMatch(
+      /no backup to restore from: index\.jsonl: it is a symbolic link/,
+    );
+  });
+
+  it('waits for no pipe and reads no device and no directory', async () => {
+    const file = fileOf(directory, first.digest);
+    rmSync(file);
+    execFileSync('mkfifo', [file]);
+    const backup = await read();
+    expect(await backup.bytesOf(first.digest)).toBeUndefined();
+    expect(backup.refused.get(first.digest)).toBe('it is a named pipe, not a regular file');
+    rmSync(path.dirname(file), { recursive: true });
+    writeFileSync(path.dirname(file), '');
+    expect(await backup.bytesOf(first.digest)).toBeUndefined();
+    expect(backup.refused.get(first.digest)).toMatch(
+      /sha256" in it can't be used: it is a file, not/,
+    );
+    rmSync(index());
+    execFileSync('mkfifo', [index()]);
+    expect(await refused()).toContain('it is a named pipe, not a regular file');
+    rmSync(index());
+    mkdirSync(index());
+    expect(await refused()).toContain('it is a directory');
+  });
+
+  it('has manifests and an index of a size that they may have', async () => {
+    const file = fileOf(directory, first.digest);
+    truncateSync(file, 4 * 1024 * 1024 + 1);
+    const backup = await read();
+    expect(await backup.bytesOf(first.digest)).toBeUndefined();
+    expect(backup.refused.get(first.digest)).toBe('it has more than 4 MiB');
+    truncateSync(index(), 1024 ** 3 + 1);
+    expect(await refused()).toContain('index.jsonl: it has more than 1024 MiB');
+  });
+
+  it('with a line that is too long, or that can not be, restores the others', async () => {
+    const lines = [
+      line({ tags: Array.from({ length: 200_000 }, (_, n) => `t${String(n)}`) }),
+      line({ mediaType: `a/${'b'.repeat(300)}` }),
+      line({ savedAt: '2026-02-31T99:00:00.000Z' }),
+      line({ tags: [{}, {}] }),
+      `{"__proto__":${line({}).trim()}}\n`,
+      `${'['.repeat(100_000)}${']'.repeat(100_000)}\n`,
+    ];
+    appendFileSync(index(), lines.join(''));
+    await save(second);
+    const backup = await read();
+    expect(backup.entries.map(({ digest, tags }) => [digest, tags])).toEqual([
+      [first.digest, ['v1']],
+      [second.digest, []],
+    ]);
+    expect(backup).toMatchObject({ unknownLines: lines.length, cutOffLines: 0 });
+  });
+
+  it('names one manifest however often, in time that grows with the lines alone', async () => {
+    const lines = Array.from({ length: 20_000 }, (_, n) => line({ tags: [`t${String(n)}`] }));
+    appendFileSync(index(), lines.join(''));
+    const { entries } = await read();
+    expect(entries.map(({ tags }) => tags.length)).toEqual([20_001]);
+  });
+
+  it('with more tags than there can be is refused as a whole: which line counts is not known', async () => {
+    const tags = (n: number) =>
+      Array.from({ length: 50_000 }, (_, m) => `t${String(n)}-${String(m)}`);
+    for (let n = 0; n < 11; n += 1) {
+      appendFileSync(index(), line({ tags: tags(n) }));
+    }
+    expect(await refused()).toBe(
+      `the backup is too large to restore from: its index.jsonl names more than ${MOST_MANIFESTS.toLocaleString('en')} ` +
+        'manifests or tags of this registry. Take the backup as the run left it, or a part of the lines at a time',
+    );
   });
 });

@@ -335,3 +335,25 @@ it('64 MiB are read with a heap of 32 MiB', async () => {
     stdout: `${blocks * 2_001} 0`,
   });
 }, 60_000);
+
+describe('a source that names too much', () => {
+  const lines = (count: number) =>
+    Array.from({ length: count }, (_, n) => `app@sha256:${String(n).padStart(64, '0')}`).join('\n');
+
+  it('is an error that says so', async () => {
+    const source = { files: [], registryHost: 'registry.example.com', most: 3 };
+    const three = await readIntake({ ...source, digests: `${lines(3)}\n${lines(3)}` });
+    expect(three.candidates.get('app')?.size).toBe(3);
+    const four = readIntake({ ...source, digests: lines(4) });
+    await expect(four).rejects.toBeInstanceOf(IntakeError);
+    await expect(four).rejects.toThrow(
+      'digests-file: more than 3 manifests are named. Give a part of the listing at a time',
+    );
+  });
+
+  it('of words that are longer than any name is not understood', async () => {
+    const digests = `-rw-r--r-- ${'x'.repeat(1025)}\n-rw-r--r-- ${'x'.repeat(1024)}\n`;
+    const source = { files: [], registryHost: 'registry.example.com', digests };
+    expect(await readIntake(source)).toMatchObject({ understood: 0, notUnderstood: 2 });
+  });
+});

@@ -190,7 +190,7 @@ describe('split', () => {
     ],
     ['a long object without an end', `{"a":\n"${'x'.repeat(30)}"\n`, [[1, 'too long']]],
   ])('limits %s', async (_, text, expected) => {
-    expect(await brief(text, { line: 10, json: 30 })).toEqual(expected);
+    expect(await brief(text, { line: 10, json: 30, values: 100 })).toEqual(expected);
   });
 
   it('gives the same pieces wherever the chunks end', async () => {
@@ -219,7 +219,7 @@ describe('split', () => {
       fc.asyncProperty(
         fc.array(token, { maxLength: 40 }).map((tokens) => tokens.join('')),
         fc.array(fc.nat(80), { maxLength: 8 }),
-        fc.constantFrom({ line: 10, json: 30 }, { line: 1000, json: 1000 }),
+        fc.constantFrom({ line: 10, json: 30, values: 100 }, { line: 1000, json: 1000, values: 4 }),
         async (text, cuts, limits) => {
           const ends = [
             ...new Set([0, ...cuts.map((cut) => Math.min(cut, text.length)), text.length]),

@@ -2,6 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 
 import {
   DEFAULT_MAX_DELETES,
+  hasVanished,
   inDoubt,
   refuseTooMany,
   refuseWithoutTags,
@@ -113,22 +114,17 @@ describe('a repository without tags', () => {
     expect(refuseWithoutTags(look(half))).toEqual({ kind: 'no-tags', remembered: 1 });
   });
 
-  it('is not refused without a ledger, or where it never saw anything in use', () => {
-    expect(refuseWithoutTags(look({ untagged: [a, b] }))).toBe(undefined);
+  it('is refused without a memory, too: a list that comes empty on a first run looks the same', () => {
+    const refused = { kind: 'no-tags', remembered: 0 };
+    expect(refuseWithoutTags(look({ untagged: [a, b] }))).toEqual(refused);
     for (const status of ['unused', 'leaving'] as const) {
       const never = { untagged: [a, b], more: { past: past([a, b], status, false) } };
-      expect(refuseWithoutTags(look(never))).toBe(undefined);
+      expect(refuseWithoutTags(look(never))).toEqual(refused);
     }
-  });
-
-  it('is not refused for what was in use once and found out of use while there were tags', () => {
     const once = { untagged: [a, b], more: { past: past([a, b], 'unused', true) } };
-    expect(refuseWithoutTags(look(once))).toBe(undefined);
-  });
-
-  it('is not refused where all that was leaving has gone: a plan was carried out', () => {
+    expect(refuseWithoutTags(look(once))).toEqual(refused);
     const done = { untagged: [c], absent: [a, b], more: { past: past([a, b], 'leaving') } };
-    expect(refuseWithoutTags(look(done))).toBe(undefined);
+    expect(refuseWithoutTags(look(done))).toEqual(refused);
   });
 
   it('is not refused where nothing would go', () => {
@@ -138,6 +134,32 @@ describe('a repository without tags', () => {
     );
     const unread = { ...emptied.more, gaps: [{ what: 'the list of tags', why: 'no answer' }] };
     expect(refuseWithoutTags(look({ ...emptied, more: unread }))).toBe(undefined);
+  });
+});
+
+describe('a repository that has vanished', () => {
+  const gone: Estate = { absent: [a, b], more: { past: past([a, b]) } };
+
+  it('shows neither a tag nor a manifest, and an earlier run saw some', () => {
+    expect(hasVanished(inventoryOf(gone))).toBe(true);
+    const unused = { past: past([a], 'unused') };
+    expect(hasVanished(inventoryOf({ absent: [a], more: unused }))).toBe(true);
+  });
+
+  it('is none that shows anything, that nobody knew, or that could not be read', () => {
+    expect(hasVanished(inventoryOf({ ...gone, tags: { v1: c } }))).toBe(false);
+    expect(hasVanished(inventoryOf({ ...gone, untagged: [c] }))).toBe(false);
+    expect(hasVanished(inventoryOf({ ...gone, more: { ...gone.more, brokenTags: ['v1'] } }))).toBe(
+      false,
+    );
+    expect(hasVanished(inventoryOf({}))).toBe(false);
+    const unread = { ...gone.more, gaps: [{ what: 'the list of tags', why: 'no answer' }] };
+    expect(hasVanished(inventoryOf({ ...gone, more: unread }))).toBe(false);
+  });
+
+  it('is none of which all was leaving: a run that was cut off may have deleted it', () => {
+    const leaving = { past: past([a, b], 'leaving') };
+    expect(hasVanished(inventoryOf({ absent: [a, b], more: leaving }))).toBe(false);
   });
 });
 

@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
 
+import { createConfirmation } from '../../src/cleanup/confirmation.js';
 import { deleteInOrder, type DeletionOptions } from '../../src/cleanup/deletion.js';
 import type { Orphan } from '../../src/cleanup/plan.js';
 import type { Results } from '../../src/cleanup/results.js';
@@ -33,6 +34,7 @@ async function round(scene: Scene, condemned: readonly Orphan[], more: More = {}
     concurrency: 4,
     isOver: () => false,
     mayWait: () => true,
+    confirmation: createConfirmation(APP, results, scene.options()),
     onDone: () => {
       done += 1;
     },

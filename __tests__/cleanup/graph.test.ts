@@ -238,3 +238,14 @@ describe('reach', () => {
     expect(reach(graph, digests.slice(-1)).size).toBe(length - 1);
   });
 });
+
+it('leads from an image to its config and layers that are manifests as well', () => {
+  const digest = [...other.blobs.keys()].at(-1) as Digest;
+  const layer: Manifest = { ...parsed(named), digest };
+  const inventory = inventoryOf({ untagged: [other] });
+  const graph = buildGraph({
+    ...inventory,
+    manifests: new Map([...inventory.manifests, [digest, layer]]),
+  });
+  expect(edgesOf(graph, other)).toEqual([{ kind: 'blob', to: digest }]);
+});

@@ -68,6 +68,7 @@ export function inventoryOf({
     sources: new Map(all.map(({ digest }) => [digest, 'input'])),
     facts: new Map(all.flatMap(factsBy)),
     past: new Map(),
+    formerTags: new Map(),
     gaps: [],
     ...more,
   };

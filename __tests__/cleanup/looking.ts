@@ -35,6 +35,7 @@ export interface Looking {
   readonly reader: Client['reader'];
   readonly writer: Client['writer'];
   readonly pusher: SweepOptions['pusher'];
+  readonly isThere: Client['isThere'];
   readonly save: SweepOptions['save'];
   readonly verify: boolean;
   readonly clock: Clock;
@@ -52,6 +53,7 @@ export async function startScene(
     reader: more.reader ?? client.reader,
     writer: more.writer ?? client.writer,
     pusher: more.pusher ?? client.pusher,
+    isThere: more.isThere ?? client.isThere,
     save: more.save ?? (async () => undefined),
     verify: more.verify ?? true,
     clock: more.clock ?? fakeClock({ auto: true }, NOW),

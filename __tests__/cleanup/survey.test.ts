@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
 
+import type { Past } from '../../src/cleanup/inventory.js';
 import { surveyRepository } from '../../src/cleanup/survey.js';
 import { digestOf, type Digest } from '../../src/oci/digest.js';
 import { OCI_INDEX, OCI_MANIFEST } from '../../src/oci/media-types.js';
@@ -48,6 +49,8 @@ describe('what a survey asks for', () => {
       'GET manifest': 8,
       // the orphan's, and that of the kept child that its index holds
       'GET blob': 2,
+      // of the orphan that nothing names: whether it is a layer, too
+      'HEAD blob': 1,
       // Distribution has no such API, and is asked once by each look
       'GET referrers': 1,
     });
@@ -86,12 +89,14 @@ describe('what a survey asks for', () => {
     ).toEqual([]);
   });
 
-  it('sends GET only', async () => {
+  it('sends GET and HEAD only', async () => {
     const { registry, put, look } = await startScene({ referrersApi: true });
     put(current, 'v1');
     put(old);
     await look([old]);
-    expect(new Set(registry.requests.map(({ method }) => method))).toEqual(new Set(['GET']));
+    expect(new Set(registry.requests.map(({ method }) => method))).toEqual(
+      new Set(['GET', 'HEAD']),
+    );
   });
 });
 
@@ -437,16 +442,35 @@ describe('gaps: one of them, and nothing is deleted', () => {
     expect(plan.orphans).toEqual([]);
   });
 
-  it('a candidate that is a layer: 2.8 answers 500, and it is never deleted', async () => {
+  it('a candidate that is a layer is none, though 2.8 answers 500, and it is never deleted', async () => {
     const { app, put, look } = await startScene();
-    put(old);
+    put(old, 'v1');
+    put(current);
     const layer = [...old.blobs.keys()].at(-1) ?? '';
-    const { inventory, plan } = await look([{ ...old, digest: layer as Digest }]);
+    const { inventory, plan } = await look([{ ...old, digest: layer as Digest }, current]);
     expect(app.blobs.has(layer)).toBe(true);
-    expect(inventory.gaps).toEqual([
-      { what: `manifest ${layer}`, why: expect.stringContaining('layer or config') },
+    expect(inventory.gaps).toEqual([]);
+    expect(inventory.absent).toEqual(new Set([layer]));
+    expect(plan.orphans.map(({ digest }) => digest)).toEqual([current.digest]);
+  });
+
+  it('a candidate that 2.8 answers with 500 is one when there is no such blob, or no answer', async () => {
+    const { registry, put, look } = await startScene();
+    put(current, 'v1');
+    put(old);
+    const lost = image('lost');
+    const fault = when(`GET /v2/team/app/manifests/${lost.digest}`, errorAnswer(500, 'UNKNOWN'));
+    registry.intercept(fault);
+    const what = `manifest ${lost.digest}`;
+    const found = await look([old, lost]);
+    expect(found.inventory.gaps).toEqual([
+      { what, why: expect.stringContaining('layer or config') },
     ]);
-    expect(plan.orphans).toEqual([]);
+    const denied = when(/^HEAD .*blobs/, errorAnswer(403, 'DENIED'));
+    registry.intercept((request) => fault(request) ?? denied(request));
+    const again = await look([old, lost]);
+    expect(again.inventory.gaps).toEqual([{ what, why: expect.stringContaining('403') }]);
+    expect([...found.plan.orphans, ...again.plan.orphans]).toEqual([]);
   });
 
   it('stops reading after ten', async () => {
@@ -707,8 +731,113 @@ describe('the referrers API', () => {
   });
 });
 
+function tagged(seen: Past | undefined, tag: string): Past {
+  return { ...unreachable(seen), tags: [tag] };
+}
+
+function unreachable<T>(value: T | undefined): T {
+  if (value === undefined) {
+    throw new Error('unreachable: it is remembered');
+  }
+  return value;
+}
+
+describe('a tag that HEAD tells wrong', () => {
+  const child = image('told child');
+  const list = index([child]);
+  const lying = ({ method, path }: { readonly method: string; readonly path: string }) =>
+    method === 'HEAD' && path.endsWith('/manifests/v1')
+      ? ({
+          kind: 'answer',
+          status: 200,
+          headers: { 'Docker-Content-Digest': child.digest, 'Content-Type': child.mediaType },
+        } as const)
+      : undefined;
+
+  it('loses nothing where the ledger knows better', async () => {
+    const { registry, put, look } = await startScene();
+    put(list, 'v1');
+    registry.intercept(lying);
+    const { manifests, past: seen } = remembered([list]);
+    const past = new Map(seen).set(list.digest, tagged(seen.get(list.digest), 'v1'));
+    const { plan } = await look([], { known: { manifests, past } });
+    expect(fates(plan, { list, child })).toEqual({ list: 'keep: narrowed', child: 'keep: tagged' });
+  });
+
+  it('is a gap where something else would go because of it', async () => {
+    const { registry, put, look } = await startScene();
+    put(list, 'v0');
+    put(current, 'v1');
+    registry.intercept(lying);
+    const { manifests, past: seen } = remembered([list, current]);
+    const past = new Map(seen).set(current.digest, tagged(seen.get(current.digest), 'v1'));
+    const { inventory, plan } = await look([], { known: { manifests, past } });
+    expect(plan.orphans).toEqual([]);
+    expect(inventory.gaps).toEqual([
+      { what: 'tag v1', why: expect.stringContaining('A proxy that ignores `Accept` answers so') },
+    ]);
+  });
+
+  it('is a gap at the second look, whatever the first one believed', async () => {
+    const { registry, put, look } = await startScene();
+    put(list, 'v1');
+    put(current, 'v2');
+    const known = remembered([list]);
+    registry.intercept(lying);
+    const { inventory: earlier, plan } = await look([], { known });
+    expect(fates(plan, { list })).toEqual({ list: 'delete: unreachable' });
+    const { inventory } = await look([], { earlier });
+    expect(inventory.gaps.map(({ what }) => what)).toEqual(['tag v1']);
+  });
+
+  it('is believed where it really moved: GET and HEAD agree', async () => {
+    const { put, look } = await startScene();
+    put(list, 'v0');
+    put(current, 'v1');
+    const known = remembered([list, current], { tags: ['v1'] });
+    const moved = { ...known, past: new Map(known.past) };
+    moved.past.delete(current.digest);
+    const { inventory } = await look([], { known: moved });
+    expect(inventory.gaps).toEqual([]);
+    expect(inventory.tags.get('v1')).toBe(current.digest);
+  });
+
+  it('is read by its bytes before something goes because it moved', async () => {
+    const { registry, put, look } = await startScene();
+    put(list);
+    put(current, 'v1');
+    const known = remembered([list, current]);
+    const past = new Map(known.past);
+    const [seen] = past.values();
+    past.set(list.digest, tagged(seen, 'v1'));
+    const { inventory, plan } = await look([], { known: { ...known, past } });
+    expect(inventory.gaps).toEqual([]);
+    expect(fates(plan, { list, child })).toEqual({
+      list: 'delete: unreachable',
+      child: 'delete: child',
+    });
+    expect(
+      registry.requests.filter(({ method, path }) => method === 'GET' && path.endsWith('/v1')),
+    ).toHaveLength(1);
+  });
+
+  it('is gone where its manifest went before it was read', async () => {
+    const { registry, put, look } = await startScene();
+    put(list);
+    put(current, 'v1');
+    const known = remembered([list, current]);
+    const past = new Map(known.past);
+    const [seen] = past.values();
+    past.set(list.digest, tagged(seen, 'v1'));
+    registry.intercept(when(/^GET .*manifests\/v1$/, errorAnswer(404, 'MANIFEST_UNKNOWN')));
+    const { inventory } = await look([], { known: { ...known, past } });
+    expect(inventory.brokenTags).toEqual(['v1']);
+    expect(inventory.tags.has('v1')).toBe(false);
+  });
+});
+
 describe('the second look', () => {
-  it('resolves tags with HEAD and reads nothing again', async () => {
+  it('reads every tag by its bytes, once, and nothing else again', async () => {
     const { registry, put, look } = await startScene();
     put(index([current]), 'v1', 'latest');
     put(old);
@@ -716,9 +845,10 @@ describe('the second look', () => {
     registry.requests.length = 0;
     const second = await look([old], { earlier });
     // Whether there is a referrers API is asked again: the first look may have been misled.
-    expect(tally(registry)).toEqual({ 'GET tags': 1, 'HEAD manifest': 2, 'GET referrers': 1 });
+    expect(tally(registry)).toEqual({ 'GET tags': 1, 'GET manifest': 2, 'GET referrers': 1 });
     expect(second.plan).toEqual(plan);
-    expect(second.inventory).toEqual(earlier);
+    const formerTags = new Map([[index([current]).digest, new Set(['v1', 'latest'])]]);
+    expect(second.inventory).toEqual({ ...earlier, formerTags });
   });
 
   it('reads tags that moved, that are new, and what they bring', async () => {
@@ -732,7 +862,8 @@ describe('the second look', () => {
     const { inventory } = await look([], { earlier });
     expect(new Set(inventory.tags.keys())).toEqual(new Set(['v1', 'moves', 'new']));
     expect(inventory.manifests.size).toBe(4);
-    expect(tally(registry)).toEqual({ 'GET tags': 1, 'HEAD manifest': 2, 'GET manifest': 3 });
+    // Of the one that moved, HEAD has to say the same.
+    expect(tally(registry)).toEqual({ 'GET tags': 1, 'HEAD manifest': 1, 'GET manifest': 4 });
   });
 
   it('sees that a tag’s manifest went', async () => {
@@ -751,7 +882,7 @@ describe('the second look', () => {
     registry.requests.length = 0;
     const { inventory } = await look([], { earlier });
     expect(inventory.tags).toEqual(earlier.tags);
-    expect(tally(registry)).toEqual({ 'GET tags': 1, 'HEAD manifest': 2, 'GET manifest': 1 });
+    expect(tally(registry)).toEqual({ 'GET tags': 1, 'HEAD manifest': 1, 'GET manifest': 1 });
   });
 
   it('reads a tag whole whose manifest the first look did not keep', async () => {
@@ -1163,6 +1294,8 @@ describe('what is protected and nothing names', () => {
       'GET tags': 1,
       // v1, three candidates, and the twenty; the plan is made three times, and they are asked for once
       'GET manifest': 24,
+      // of `x`, which only an input names
+      'HEAD blob': 1,
       'GET referrers': 1,
     });
   });
@@ -1246,7 +1379,7 @@ describe('what is protected and nothing names', () => {
     expect(plan.orphans).toEqual([]);
   });
 
-  it('may be a layer, of which 2.8 can not say that it is none: that is a gap, and says where it stands', async () => {
+  it('may be a layer, which 2.8 answers with 500: that blocks nothing', async () => {
     const { put, look } = await startScene();
     put(old);
     put(current, 'v1');
@@ -1259,10 +1392,26 @@ describe('what is protected and nothing names', () => {
     const { inventory, plan } = await look([old], {
       policy: { protection: withFiles(NO_PROTECTION, files) },
     });
+    expect(inventory.gaps).toEqual([]);
+    expect(inventory.absent.size).toBe(0);
+    expect(fate(plan, old)).toBe('delete: unreachable');
+  });
+
+  it('is a gap where the answer is 500 and it is no layer either, which says where it stands', async () => {
+    const { registry, put, look } = await startScene();
+    put(old);
+    const lost = image('lost');
+    registry.intercept(
+      when(`GET /v2/team/app/manifests/${lost.digest}`, errorAnswer(500, 'UNKNOWN')),
+    );
+    const files = new Map(['a', 'b', 'c'].map((name) => [`${name}.lock`, [lost.digest]]));
+    const { inventory, plan } = await look([old], {
+      policy: { protection: withFiles(NO_PROTECTION, files) },
+    });
     expect(inventory.gaps).toEqual([
       {
-        what: `protected manifest ${layer} (named by a.lock and 2 more)`,
-        why: expect.stringMatching(/layer or config: if it is one, take it out/),
+        what: `protected manifest ${lost.digest} (named by a.lock and 2 more)`,
+        why: expect.stringContaining('layer or config'),
       },
     ]);
     expect(plan.orphans).toEqual([]);
@@ -1318,8 +1467,7 @@ describe('what is protected and nothing names', () => {
     });
     expect(tally(registry)).toEqual({
       'GET tags': 1,
-      'HEAD manifest': 1,
-      'GET manifest': 1,
+      'GET manifest': 2,
     });
   });
 });

@@ -8,11 +8,11 @@ import type { Digest } from '../../src/oci/digest.js';
 import type { Manifest } from '../../src/oci/manifest.js';
 import type { RegistryReader } from '../../src/registry/reader.js';
 import { fakeClock } from '../http/fake-clock.js';
-import { image, index, type Content } from '../registries/build.js';
+import { cosign, digestTag, image, index, type Content } from '../registries/build.js';
 import { setTag } from '../registries/memory/state.js';
-import { errorAnswer, stopClients, tally, when } from '../registry/client.js';
+import { errorAnswer, jsonAnswer, stopClients, tally, when } from '../registry/client.js';
 import { parsed } from './inventories.js';
-import { childGone, digests, startScene, type Scene } from './looking.js';
+import { APP, childGone, digests, startScene, type Scene } from './looking.js';
 
 afterEach(stopClients);
 
@@ -53,13 +53,17 @@ const signatureTag = ({ digest }: Content) => `${digest.replace(':', '-')}.sig`;
 const BROKEN_TAG = 'its manifest is gone';
 
 describe('verifyRepository', () => {
-  it('is content when everything resolves, at a HEAD each', async () => {
+  it('is content when everything resolves, at a GET for each tag and a HEAD for each child', async () => {
     const scene = await startScene();
     scene.put(index([index([child]), current]), 'v1', 'latest');
     scene.put(current, 'v2');
     expect(await verify(scene)).toEqual([]);
     // 3 tags, and the 3 children
-    expect(tally(scene.registry)).toEqual({ 'GET tags': 1, 'HEAD manifest': 6 });
+    expect(tally(scene.registry)).toEqual({
+      'GET tags': 1,
+      'GET manifest': 3,
+      'HEAD manifest': 3,
+    });
   });
 
   it('asks for a child that several indexes share once', async () => {
@@ -204,7 +208,7 @@ describe('verifyRepository', () => {
       scene.app.tags.delete('sha256-x.sig');
     });
     expect(broken).toEqual([]);
-    expect(tally(scene.registry)).toEqual({ 'GET tags': 1, 'HEAD manifest': 1 });
+    expect(tally(scene.registry)).toEqual({ 'GET tags': 1, 'GET manifest': 1 });
   });
 
   it('takes tags of deleted manifests that a registry leaves behind for what they are', async () => {
@@ -259,7 +263,7 @@ describe('verifyRepository', () => {
     expect(await verify(scene)).toEqual([]);
     expect(tally(scene.registry)).toEqual({
       'GET tags': 1,
-      'HEAD manifest': 3,
+      'HEAD manifest': 2,
       'GET manifest': 2,
     });
   });
@@ -295,14 +299,18 @@ describe('verifyRepository', () => {
     const reader: RegistryReader = {
       ...scene.reader,
       tags: async () => [...tags.keys()],
-      resolve: async (_, reference) => tags.get(reference) ?? (reference as Digest),
+      resolve: async (_, digest) => digest as Digest,
+      manifest: async (_, tag) => {
+        const manifest = manifests.get(tags.get(tag) ?? digestOfNumber(0));
+        return manifest === undefined ? { kind: 'absent' } : { kind: 'found', manifest, body: '' };
+      },
     };
     const verified = await verifyRepository(
       { ...inventory, tags, manifests },
       new Set(),
       optionsFor(reader),
     );
-    expect(verified).toEqual({ broken: [], missing: [], isComplete: true });
+    expect(verified).toEqual({ broken: [], missing: [], tags, isComplete: true });
   });
 
   it('sends GET and HEAD only', async () => {
@@ -328,6 +336,7 @@ describe('verifyRepository', () => {
     expect(await verifyRepository(thin, new Set(), optionsFor(scene.reader))).toEqual({
       broken: [],
       missing: [],
+      tags: inventory.tags,
       isComplete: true,
     });
   });
@@ -440,5 +449,53 @@ describe('a run that is told to stop while it verifies', () => {
       optionsFor(scene.reader, { stop: stop.signal }),
     );
     expect(found).toMatchObject({ missing: [child.digest], isComplete: true });
+  });
+});
+
+describe('a tag that was listed before and is not any more', () => {
+  const tag = digestTag(old.digest, 'sig');
+  const sig = cosign('sig', old);
+
+  /** A list that leaves out this tag from the first look after the sweep on, so many times. */
+  async function leftOut(name: string, content: Content, times = 100) {
+    const scene = await startScene();
+    scene.put(current, 'v1');
+    scene.put(content, name);
+    const { inventory } = await scene.look();
+    let listed = 0;
+    scene.registry.intercept(
+      when(/tags\/list/, () => {
+        listed += 1;
+        return listed > times ? undefined : jsonAnswer({ name: APP, tags: ['v1'] });
+      }),
+    );
+    const clock = fakeClock({ auto: true });
+    const options = optionsFor(scene.reader, { clock });
+    return { scene, clock, look: () => verifyRepository(inventory, new Set(), options) };
+  }
+
+  it('is a problem, though it still resolves by its name, as from a cache', async () => {
+    const { look, clock } = await leftOut('latest', child);
+    expect(await look()).toMatchObject({
+      broken: [{ what: 'tag latest', why: expect.stringContaining('not in the list of tags') }],
+      missing: [child.digest],
+    });
+    expect(clock.slept).toEqual([500, 500, 500]);
+  });
+
+  it.each([1, 3])('is none when the list had only lagged: %i', async (times) => {
+    const { look } = await leftOut('latest', child, times);
+    expect(await look()).toMatchObject({ broken: [], missing: [], isComplete: true });
+  });
+
+  it('is none when it described what another run has deleted', async () => {
+    const { look } = await leftOut(tag, sig);
+    expect(await look()).toMatchObject({ broken: [], missing: [] });
+  });
+
+  it('is one when it describes what stays', async () => {
+    const { scene, look } = await leftOut(tag, sig);
+    scene.put(old, 'kept');
+    expect(await look()).toMatchObject({ broken: [{ what: `tag ${tag}` }] });
   });
 });

@@ -27,7 +27,7 @@ function authenticated(credentials: Credentials, play: Play, registry = 'https:/
     sent.push(asked);
     return respond(asked, await play(asked, sent.length - 1));
   });
-  const { send, granted } = createAuth(next, {
+  const { send, granted, unasked } = createAuth(next, {
     registry: new URL(registry),
     credentials,
     clock,
@@ -38,6 +38,7 @@ function authenticated(credentials: Credentials, play: Play, registry = 'https:/
     masked,
     clock,
     granted,
+    unasked,
     get: async (path = '/v2/', fields: Partial<HttpRequest> = {}) =>
       send(request(new URL(path, registry), fields)),
     /** every exchange so far, as `METHOD url authorization` */
@@ -68,11 +69,69 @@ function tokenServer(accepts: (authorization: string) => boolean, fields: object
 const anyToken = (authorization: string) => authorization.startsWith('Bearer ');
 
 describe('no authentication', () => {
-  it('is one exchange, without credentials even when there are some', async () => {
-    const { get, lines } = authenticated(JOE, () => ({ status: 200 }));
+  it('shows user and password from the second request on, and costs no request', async () => {
+    const { get, lines, unasked } = authenticated(JOE, () => ({ status: 200 }));
+    expect(unasked()).toBeUndefined();
+    await get('/v2/');
     await get('/v2/', { scope: PULL });
+    expect(lines()).toEqual(['GET https://r.test/v2/ -', `GET https://r.test/v2/ ${JOES}`]);
+    expect(unasked()).toBe('sent');
+  });
+
+  it.each<[string, Credentials, string | undefined]>([
+    ['no credentials', NONE, undefined],
+    ['an identity token', { kind: 'identity-token', token: 'id' }, 'not-sent'],
+  ])('with %s it shows nothing', async (_name, credentials, expected) => {
+    const { get, lines, unasked } = authenticated(credentials, () => ({ status: 200 }));
+    await get('/v2/');
     await get('/v2/', { scope: PULL });
     expect(lines()).toEqual(['GET https://r.test/v2/ -', 'GET https://r.test/v2/ -']);
+    expect(unasked()).toBe(expected);
+  });
+
+  it('shows nothing unasked to where a redirect leads, nor to another origin', async () => {
+    const { get, lines } = authenticated(JOE, ({ url }) =>
+      url.pathname === '/blob'
+        ? { status: 307, headers: { location: 'https://cdn.test/x' } }
+        : { status: 200 },
+    );
+    await get('/v2/');
+    await get('/blob');
+    await get('http://r.test/v2/');
+    expect(lines().slice(1)).toEqual([
+      `GET https://r.test/blob ${JOES}`,
+      'GET https://cdn.test/x -',
+      'GET http://r.test/v2/ -',
+    ]);
+  });
+
+  it('shows nothing unasked because of an answer from elsewhere', async () => {
+    const { get, lines } = authenticated(JOE, ({ url }) =>
+      url.host === 'r.test'
+        ? { status: 307, headers: { location: 'https://other.test/' } }
+        : { status: 200 },
+    );
+    await get('/v2/');
+    await get('/v2/');
+    expect(lines().filter((line) => line.includes('Basic'))).toEqual([]);
+  });
+
+  it('a registry whose /v2/ is open may still ask for a token, or for user and password, elsewhere', async () => {
+    const open: Play = ({ url, authorization = '' }) =>
+      url.host === 'auth.test'
+        ? token({ token: 'tok' })
+        : url.pathname === '/v2/' || anyToken(authorization)
+          ? { status: 200 }
+          : challenge(BEARER);
+    const { get, lines, unasked } = authenticated(JOE, open);
+    await get('/v2/');
+    expect((await get('/v2/a/tags/list', { scope: PULL })).status).toBe(200);
+    expect((await get('/v2/a/tags/list', { scope: PULL })).status).toBe(200);
+    expect(lines().slice(3)).toEqual([
+      'GET https://r.test/v2/a/tags/list Bearer tok',
+      'GET https://r.test/v2/a/tags/list Bearer tok',
+    ]);
+    expect(unasked()).toBeUndefined();
   });
 
   it.each([
@@ -223,7 +282,29 @@ describe('Bearer', () => {
       tokenServer(() => false),
     );
     expect((await get()).status).toBe(401);
-    expect(lines()).toHaveLength(3);
+    expect(lines()).toHaveLength(4);
+  });
+
+  it('a fresh token that is refused for a moment is shown once more after a pause', async () => {
+    let refusals = 1;
+    const { get, lines, clock } = authenticated(
+      JOE,
+      tokenServer((shown) => anyToken(shown) && (refusals -= 1) < 0),
+    );
+    expect((await get()).status).toBe(200);
+    expect(lines().slice(2)).toEqual(Array(2).fill('GET https://r.test/v2/ Bearer tok-1'));
+    expect(clock.slept).toEqual([3000]);
+  });
+
+  it('such pauses end when they never help', async () => {
+    const { get, clock } = authenticated(
+      JOE,
+      tokenServer(() => false),
+    );
+    for (let n = 0; n < 6; n += 1) {
+      await get('/v2/', { scope: `repository:a${String(n)}:pull` });
+    }
+    expect(clock.slept).toEqual([3000, 3000, 3000]);
   });
 
   it('a token fetched for this request and refused by it is not fetched again', async () => {
@@ -239,6 +320,7 @@ describe('Bearer', () => {
     expect((await get('/v2/b/tags/list', { scope: 'repository:b:pull,delete' })).status).toBe(401);
     expect(lines().slice(3)).toEqual([
       expect.stringContaining('scope=repository%3Ab%3Apull%2Cdelete'),
+      'GET https://r.test/v2/b/tags/list Bearer t',
       'GET https://r.test/v2/b/tags/list Bearer t',
     ]);
     expect(tokenRequests()).toHaveLength(2);
@@ -434,6 +516,67 @@ describe('where secrets do not go', () => {
     expect(sent).toHaveLength(2);
   });
 
+  it.each([
+    'https://127.0.0.1/token',
+    'https://127.8.9.1:5001/token',
+    'https://2130706433/token',
+    'https://0x7f.1/token',
+    'https://0177.0.0.1/token',
+    'https://0/token',
+    'https://localhost/token',
+    'https://LOCALHOST./token',
+    'https://auth.localhost/token',
+    'https://[::1]/token',
+    'https://[::]/token',
+    'https://[::ffff:127.0.0.1]/token',
+    'https://[0:0:0:0:0:ffff:7f00:1]/token',
+    'https://169.254.169.254/latest/meta-data',
+    'https://169.254.0.1/token',
+    'https://0xa9fea9fe/token',
+    'https://[fe80::1]/token',
+    'https://[febf::1]/token',
+    'https://[::ffff:169.254.169.254]/token',
+    'https://[64:ff9b::169.254.169.254]/token',
+    'https://metadata.google.internal/token',
+  ])('the realm %s is not asked for a registry elsewhere', async (realm) => {
+    const { get, sent } = authenticated(JOE, () => challenge(`Bearer realm="${realm}"`));
+    await expect(get()).rejects.toThrow(/a (?:loopback|link-local) address/);
+    await expect(get()).rejects.toMatchObject({ name: 'AuthError' });
+    expect(sent).toHaveLength(2);
+  });
+
+  it.each([
+    ['http://127.0.0.1:5000/', 'http://localhost:5001/token'],
+    ['http://localhost:5000/', 'http://[::1]:5001/token'],
+    ['http://169.254.3.4/', 'http://169.254.3.5/token'],
+    ['https://r.test/', 'https://10.0.0.1/token'],
+    ['https://r.test/', 'https://localhost.example/token'],
+    ['https://r.test/', 'https://169.253.0.1/token'],
+    ['https://r.test/', 'https://[fec0::1]/token'],
+  ])('for %s the realm %s is asked', async (registry, realm) => {
+    const { get, sent } = authenticated(
+      JOE,
+      ({ url, authorization }) =>
+        url.pathname === '/token'
+          ? token({ token: 't' })
+          : authorization === undefined
+            ? challenge(`Bearer realm="${realm}"`)
+            : {},
+      registry,
+    );
+    expect((await get()).status).toBe(200);
+    expect(sent).toHaveLength(3);
+  });
+
+  it('for a registry on loopback a realm on the link is not asked', async () => {
+    const { get } = authenticated(
+      JOE,
+      () => challenge('Bearer realm="http://169.254.169.254/token"'),
+      'http://127.0.0.1/',
+    );
+    await expect(get()).rejects.toThrow('a link-local address');
+  });
+
   it('a realm may be http when the registry itself is', async () => {
     const { get, lines } = authenticated(
       JOE,
@@ -457,7 +600,12 @@ describe('where secrets do not go', () => {
       /refused the credentials.*\(status 401\)/,
     ],
     ['a forbidden token', JOE, { status: 403 }, /refused the credentials/],
-    ['no anonymous tokens', NONE, { status: 401 }, /no token without credentials: set username/],
+    [
+      'no anonymous tokens',
+      { kind: 'none', why: 'the Docker config has none for r.test; it has a.test' },
+      { status: 401 },
+      /without credentials \(status 401\)\. No credentials were given, and the Docker config has none for r\.test; it has a\.test\. Give `username`/,
+    ],
     ['a broken server', JOE, { status: 500, body: 's3cret' }, /gave no token \(status 500\)/],
     ['HTML', JOE, { body: '<html>s3cret</html>' }, /something other than a token/],
     ['an array', JOE, { body: '["s3cret"]' }, /something other than a token|without a token/],
@@ -480,6 +628,94 @@ describe('where secrets do not go', () => {
     const { get, tokenRequests } = authenticated(JOE, tokenServer(anyToken));
     await get();
     expect(tokenRequests()[0]?.maxBytes).toBe(128 * 1024);
+  });
+});
+
+describe('what a refusal says of the login', () => {
+  const login = async (credentials: Credentials, play: Play) => {
+    const { get } = authenticated(credentials, play);
+    await get('/v2/');
+    return (await get('/v2/a/tags/list', { scope: PULL })).login;
+  };
+  const openThen =
+    (answer: Answer): Play =>
+    ({ url }) =>
+      url.pathname === '/v2/' ? { status: 200 } : answer;
+  const ID: Credentials = { kind: 'identity-token', token: 'id' };
+  const WITH_REASON: Credentials = { kind: 'none', why: 'there is no Docker config (/x)' };
+
+  it.each<[string, Credentials, Play, string]>([
+    ['no credentials', NONE, openThen({ status: 403 }), 'No credentials were given. Give'],
+    [
+      'why there are none',
+      WITH_REASON,
+      openThen({ status: 401 }),
+      'No credentials were given, and there is no Docker config (/x). Give',
+    ],
+    [
+      'sent unasked',
+      JOE,
+      openThen({ status: 403 }),
+      'The registry never asked for a login. The cred',
+    ],
+    [
+      'sent unasked, 401',
+      JOE,
+      openThen({ status: 401 }),
+      'The registry never asked for a login. The',
+    ],
+    [
+      'a wrong password',
+      JOE,
+      openThen(challenge('Basic realm="x"')),
+      'The credentials were not accepted. Give',
+    ],
+    ['an identity token', ID, openThen({ status: 403 }), 'never asked for a login by token'],
+    [
+      'one for Basic',
+      ID,
+      openThen(challenge('Basic realm="x"')),
+      'asks for user and password, and',
+    ],
+    ['another scheme', JOE, () => challenge('Negotiate'), 'a login by negotiate'],
+    ['no scheme', JOE, () => ({ status: 401 }), 'a login without saying how'],
+    [
+      'another origin',
+      JOE,
+      ({ url }) =>
+        url.host === 'cdn.test'
+          ? { status: 403 }
+          : url.pathname === '/v2/'
+            ? {}
+            : { status: 307, headers: { location: 'https://cdn.test/x' } },
+      'That answer came from https://cdn.test, to which',
+    ],
+  ])('%s', async (_name, credentials, play, expected) => {
+    expect(await login(credentials, play)).toContain(expected);
+  });
+
+  it.each<[string, Credentials, Play]>([
+    [
+      'a right that user and password lack',
+      JOE,
+      ({ authorization, url }) =>
+        authorization !== JOES
+          ? challenge('Basic realm="x"')
+          : { status: url.pathname === '/v2/' ? 200 : 403 },
+    ],
+    [
+      'a right that a token lacks',
+      JOE,
+      ({ url, authorization }) =>
+        url.host === 'auth.test'
+          ? token({ token: 't' })
+          : authorization === undefined
+            ? challenge(BEARER)
+            : { status: url.pathname === '/v2/' ? 200 : 403 },
+    ],
+    ['an answer that is no refusal', NONE, openThen({ status: 404 })],
+  ])('nothing of %s', async (_name, credentials, play) => {
+    expect(await login(credentials, play)).toBeUndefined();
   });
 });
 

@@ -1,4 +1,5 @@
-import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { execFileSync } from 'node:child_process';
+import { chmod, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -25,6 +26,11 @@ beforeEach(async () => {
 afterEach(async () => rm(home, { recursive: true, force: true }));
 
 async function read(registry: string, config?: unknown): Promise<Credentials> {
+  const found = await readWithReason(registry, config);
+  return found.kind === 'none' ? NONE : found;
+}
+
+async function readWithReason(registry: string, config?: unknown): Promise<Credentials> {
   if (config !== undefined) {
     const text = typeof config === 'string' ? config : JSON.stringify(config);
     await writeFile(join(home, 'config.json'), text);
@@ -111,6 +117,111 @@ describe('which entry is the registry’s', () => {
   });
 });
 
+describe('which of several entries counts', () => {
+  const other = (name: string) => ({ auth: btoa(`${name}:other`) });
+  const permutations = <T>(all: readonly T[]): T[][] =>
+    all.length < 2
+      ? [[...all]]
+      : all.flatMap((one) =>
+          permutations(all.filter((each) => each !== one)).map((rest) => [one, ...rest]),
+        );
+
+  it.each([
+    ['https://r.test', 'r.test', ['r.test/team-b', 'https://r.test/v1/', 'R.TEST']],
+    ['https://r.test', 'r.test', ['r.test:443', 'http://r.test', 'https://r.test/v2/']],
+    ['https://r.test:5000', 'r.test:5000', ['r.test', 'r.test:5000/a', 'https://r.test:5000']],
+    ['http://localhost', 'localhost:80', ['http://localhost/', 'localhost/a']],
+    ['https://r.test', 'R.Test', ['https://r.test', 'r.test/team-b']],
+    ['https://r.test', 'https://r.test/v1/', ['r.test/b', 'r.test/a', 'other.test']],
+    ['https://r.test', 'r.test/a', ['r.test/b', 'r.test/a/b']],
+    ['https://docker.io', 'https://index.docker.io/v1/', ['docker.io', 'registry-1.docker.io']],
+    ['https://index.docker.io', 'https://index.docker.io/v1/', ['index.docker.io', 'docker.io/x']],
+    ['https://registry-1.docker.io', 'registry-1.docker.io', ['https://index.docker.io/v1/']],
+    [
+      'https://registry-1.docker.io',
+      'https://index.docker.io/v1/',
+      ['docker.io', 'https://registry-1.docker.io/x'],
+    ],
+  ])('for %s: %s, wherever it stands', async (registry, key, others) => {
+    for (const keys of permutations([key, ...others])) {
+      const auths = Object.fromEntries(
+        keys.map((each) => [each, each === key ? JOES : other(each)]),
+      );
+      expect(await read(registry, { auths })).toEqual(JOE);
+    }
+  });
+
+  it('the exact key of credHelpers', async () => {
+    await helper('mine', `echo '{"Username":"joe","Secret":"s3cret"}'`);
+    for (const keys of permutations(['r.test', 'r.test/team-b', 'https://r.test/v1/'])) {
+      const credHelpers = Object.fromEntries(
+        keys.map((key) => [key, key === 'r.test' ? 'mine' : 'must-not-run']),
+      );
+      expect(await read('https://r.test', { credHelpers })).toEqual(JOE);
+    }
+  });
+
+  it('an exact key without a helper means the file, and an exact empty entry nothing', async () => {
+    const config = { credsStore: 'must-not-run', credHelpers: { 'r.test': '' } };
+    expect(await read('https://r.test', { ...config, auths: { 'r.test': JOES } })).toEqual(JOE);
+    expect(
+      await read('https://r.test', { auths: { 'r.test': {}, 'https://r.test': JOES } }),
+    ).toEqual(NONE);
+  });
+
+  it('none that only looks like a property', async () => {
+    expect(await read('https://constructor', { auths: {} })).toEqual(NONE);
+  });
+});
+
+describe('why there are none', () => {
+  const why = async (config?: unknown) => {
+    const found = await readWithReason('https://r.test:5000', config);
+    return found.kind === 'none' ? found.why : 'there are some';
+  };
+  const hosts = (...names: readonly string[]) => ({
+    auths: Object.fromEntries(names.map((name) => [name, JOES])),
+  });
+
+  it.each<[string, unknown, string]>([
+    [
+      'others',
+      hosts('https://b.test/v1/', 'a.test/team', 'a.test'),
+      'has none for r.test:5000; it has a.test, b.test',
+    ],
+    ['its other port', hosts('r.test'), 'has none for r.test:5000; it has r.test'],
+    [
+      'many',
+      hosts('g.test', 'b.test', 'c.test', 'd.test', 'e.test', 'f.test', 'a.test'),
+      'it has a.test, b.test, c.test, d.test, e.test and 2 more',
+    ],
+    ['helpers', { credHelpers: { 'a.test': 'x' } }, 'none for r.test:5000; it has a.test'],
+    ['no key that is a host', hosts('czNjcmV0', 'joe:s3cret@a.test'), 'it has none at all'],
+    ['nothing', {}, 'the Docker config has none for r.test:5000; it has none at all'],
+    [
+      'an empty entry',
+      { auths: { 'r.test:5000': {}, 'a.test': JOES } },
+      'the entry of the Docker config for r.test:5000 is empty; it has a.test',
+    ],
+  ])('%s', async (_name, config, expected) => {
+    expect(await why(config)).toContain(expected);
+  });
+
+  it('no config, and which file that would be', async () => {
+    expect(await why()).toBe(`there is no Docker config (${join(home, 'config.json')})`);
+  });
+
+  it.each([
+    ['credsStore', { credsStore: 'mine', auths: { 'r.test:5000': {} } }],
+    ['credHelpers', { credHelpers: { 'r.test:5000': 'mine' } }],
+  ])('a helper of %s that has none', async (setting, config) => {
+    await helper('mine', 'echo "credentials not found"; exit 1');
+    expect(await why(config)).toBe(
+      `docker-credential-mine, which ${setting} of the Docker config names, has none for r.test:5000`,
+    );
+  });
+});
+
 describe('what an entry holds', () => {
   it.each<[string, unknown, Credentials]>([
     ['auth', JOES, JOE],
@@ -121,6 +232,18 @@ describe('what an entry holds', () => {
     ],
     ['an empty password', { auth: btoa('joe:') }, { kind: 'basic', username: 'joe', password: '' }],
     ['NULs behind the password', { auth: btoa('joe:s3cret\0\0') }, JOE],
+    ['NULs before the password', { auth: btoa('joe:\0s3cret') }, JOE],
+    [
+      'base64 wrapped by line feeds',
+      { auth: `${JOES.auth.slice(0, 6)}\n${JOES.auth.slice(6)}\n` },
+      JOE,
+    ],
+    [
+      'base64 wrapped by CRLF',
+      { auth: `${JOES.auth.slice(0, 4)}\r\n${JOES.auth.slice(4)}\r\n` },
+      JOE,
+    ],
+    ['base64 between spaces', { auth: `  ${JOES.auth} \n` }, JOE],
     ['username and password', { username: 'joe', password: 's3cret' }, JOE],
     [
       'an identity token',
@@ -140,7 +263,34 @@ describe('what an entry holds', () => {
   });
 });
 
+describe('a config with nothing in it', () => {
+  it.each([
+    ['no byte', ''],
+    ['blanks and line feeds', ' \r\n\t\n'],
+    ['a byte order mark', '\ufeff'],
+    ['null', 'null'],
+    ['an object', '{}'],
+  ])('%s: no credentials', async (_name, text) => {
+    expect(await read('https://r.test', text)).toEqual(NONE);
+  });
+
+  it('a byte order mark is no part of the text', async () => {
+    const text = `\ufeff${JSON.stringify({ auths: { 'r.test': JOES } })}`;
+    expect(await read('https://r.test', text)).toEqual(JOE);
+  });
+
+  it('a pipe that nobody writes to is not waited for', async () => {
+    execFileSync('mkfifo', [join(home, 'config.json')]);
+    expect(await read('https://r.test')).toEqual(NONE);
+  });
+});
+
 describe('a broken config', () => {
+  it('without an end is read to 8 MiB', async () => {
+    await symlink('/dev/zero', join(home, 'config.json'));
+    expect((await errorOf(read('https://r.test'))).message).toContain('is larger than 8 MiB');
+  });
+
   it.each<[string, unknown, RegExp]>([
     ['no JSON', '{"auths": {"r.test": {"auth": "s3cret"', /config\.json is not JSON/],
     ['no object', '["s3cret"]', /does not have a Docker config's form/],

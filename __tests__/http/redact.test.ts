@@ -2,6 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 
 import { secretsOf, type Credentials } from '../../src/http/credentials.js';
 import { createSecretStore, redactUrl } from '../../src/http/redact.js';
+import { spellings } from '../../src/http/spellings.js';
 
 describe('redactUrl', () => {
   it.each([
@@ -23,7 +24,87 @@ describe('redactUrl', () => {
   });
 });
 
+const SECRET = `p"q's&<t>/ü+= 7%`;
+
+describe('spellings', () => {
+  const bytes = Buffer.from(SECRET);
+  it.each<[string, string]>([
+    ['itself', SECRET],
+    ['base64', bytes.toString('base64')],
+    ['base64 without padding', bytes.toString('base64').replace(/=+$/, '')],
+    ['base64url', bytes.toString('base64url')],
+    ['hex', bytes.toString('hex')],
+    ['HEX', bytes.toString('hex').toUpperCase()],
+    ['a URL', encodeURIComponent(SECRET)],
+    [
+      'a URL in small letters',
+      encodeURIComponent(SECRET).replace(/%../g, (code) => code.toLowerCase()),
+    ],
+    ['HTML', 'p&quot;q&#39;s&amp;&lt;t&gt;/ü+= 7%'],
+  ])('have %s', (_name, form) => {
+    expect(spellings(SECRET)).toContain(form);
+  });
+
+  it('are none of nothing', () => {
+    expect(spellings('')).toEqual([]);
+  });
+
+  it('of a short secret leave base64 and hex out, which digests hold by chance', () => {
+    expect(spellings('pw1')).toEqual(['pw1']);
+    expect(spellings('pw12')).toContain('70773132');
+  });
+});
+
+describe('a secret in another spelling', () => {
+  const redact = (text: string) => {
+    const store = createSecretStore();
+    store.add(SECRET);
+    return store.redact(text);
+  };
+  const codes = (form: (code: number) => string) =>
+    Array.from(SECRET, (char) => form(char.codePointAt(0) ?? 0)).join('');
+
+  it.each<[string, string]>([
+    ...spellings(SECRET).map((form): [string, string] => [form, form]),
+    ['every byte in %xx', [...Buffer.from(SECRET)].map((byte) => `%${byte.toString(16)}`).join('')],
+    ['decimal references', codes((code) => `&#${String(code)};`)],
+    ['hexadecimal references', codes((code) => `&#X00${code.toString(16)};`)],
+    ['JSON escapes', codes((code) => `\\u${code.toString(16).padStart(4, '0')}`)],
+    ['escapes in braces', codes((code) => `\\u{${code.toString(16)}}`)],
+    ['a mixture', `p%22q&#39;s\\u0026&lt;t%3e\\/%c3%BC+= 7%`],
+    ['a URL in a URL', encodeURIComponent(encodeURIComponent(SECRET))],
+    ['JSON in JSON', JSON.stringify(JSON.stringify(SECRET)).slice(3, -3)],
+    ['base64 in a URL', encodeURIComponent(Buffer.from(SECRET).toString('base64'))],
+  ])('is taken out as %s', (_name, form) => {
+    expect(redact(`before ${form} after`)).toBe('before *** after');
+  });
+
+  it.each([0, 1, 2, 3])('is taken out of the base64 of a longer text, %i bytes in', (offset) => {
+    const whole = Buffer.from(`${'x'.repeat(offset)}${SECRET}yyy`).toString('base64');
+    const middle = whole.slice(4, -6);
+    expect(redact(whole)).not.toContain(middle);
+    expect(redact(whole)).toContain('***');
+  });
+
+  it('leaves escapes of other things as they are', () => {
+    const text = '%41&amp;&#x41;\\u0041\\" %zz &unknown; %c3 %ff&#99999999;&#9999999;';
+    expect(redact(text)).toBe(text);
+  });
+
+  it('is quick in a text of a million escapes', () => {
+    const text = '%41&amp;'.repeat(500_000);
+    expect(redact(text)).toBe(text);
+  });
+});
+
 describe('createSecretStore', () => {
+  it('leaves nothing of secrets that overlap', () => {
+    const store = createSecretStore();
+    store.add('abcd');
+    store.add('cdefgh');
+    expect(store.redact('-abcdefgh-abcd-cdefgh-')).toBe('-***-***-***-');
+  });
+
   it.each<[string, Credentials, string]>([
     ['the password', { kind: 'basic', username: 'joe', password: 'p/w d"x' }, 'p/w d"x'],
     [

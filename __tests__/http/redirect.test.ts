@@ -92,6 +92,38 @@ describe('what is followed', () => {
   });
 
   it.each([
+    ['to itself', ['/a', '/a'], 'back to http://r.test/a'],
+    ['there and back', ['/a', '/b?token=s3cret', '/a'], 'back to http://r.test/a'],
+    [
+      'to what it went through',
+      ['/a', '/b?token=s3cret', '/b?token=s3cret'],
+      'back to http://r.test/b?token=***',
+    ],
+  ])('no circle: %s', async (_, [first = '', ...places], words) => {
+    const { send: next, requests } = play(
+      ...places.map((location) => ({ status: 302, headers: { location } })),
+    );
+    const answer = createRedirect(next)(request(`http://r.test${first}`));
+    await expect(answer).rejects.toMatchObject({ kind: 'redirect' });
+    await expect(answer).rejects.toThrow(words);
+    expect(requests).toHaveLength(places.length);
+  });
+
+  it('says so where the other host is the one that failed', async () => {
+    const { send: next } = play(
+      { status: 307, headers: { location: 'http://s3.internal/x?X-Signature=s3cret' } },
+      { fails: 'dns' },
+    );
+    const answer = createRedirect(next)(request('http://r.test/v2/a/blobs/x'));
+    await expect(answer).rejects.toMatchObject({ kind: 'dns', isElsewhere: true });
+    await expect(answer).rejects.toThrow(
+      'GET http://r.test/v2/a/blobs/x is redirected to http://s3.internal, and that failed: ' +
+        'GET http://s3.internal/x?X-Signature=***: as prepared',
+    );
+  });
+
+  it.each([
+    ['https://r.test/', 'http://r.test/', 'X-Forwarded-Proto'],
     ['https://r.test/', 'http://r.test/', 'from https:// to http://'],
     ['http://r.test/', 'ftp://r.test/', 'from http:// to ftp://'],
     ['https://r.test/', 'file:///etc/passwd', 'from https:// to file://'],

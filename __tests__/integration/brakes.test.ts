@@ -657,27 +657,16 @@ describe('a list of tags that is suddenly empty (in memory)', () => {
     expectGreen(await clean(registry, { repositories: APP }), { 'orphans-found': '0' });
   });
 
-  it('is not known without a ledger, and then only the share of what would go holds', async () => {
+  it('is refused without a ledger, too, however few there are and whatever `max-deletes` says', async () => {
     const registry = await start();
     lie(registry, EMPTY);
-    const many = filling('team/many', 0, 21);
-    seedWith(registry, 'team/many', many);
-    const digests = [...names(APP, app.kept), ...names('team/many', many.kept)].join('\n');
-    const inputs = { digests, 'ledger-repository': 'off' };
-    const done = await clean(registry, inputs);
-    expectGreen(done, { 'deleted-count': '3' });
-    // Nothing told these from orphans; which is why they were saved before.
-    expect(manifestsIn(registry)).toEqual(new Set());
-    registry.intercept(({ route }) =>
-      route.kind === 'tags' && route.repository === 'team/many'
-        ? { kind: 'answer', status: 200, body: '{"name":"team/many","tags":[]}' }
-        : undefined,
-    );
-    expectRed(
-      await clean(registry, inputs),
-      ['team/many: nothing is deleted here: 21 of the 21 manifests that are known would go'],
-      { 'deleted-count': '0' },
-    );
-    expect(manifestsIn(registry, 'team/many')).toEqual(digestsOf(many.kept));
+    const digests = names(APP, app.kept).join('\n');
+    const inputs = { digests, 'ledger-repository': 'off', 'max-deletes': '100%' };
+    const before = manifestsIn(registry);
+    const dryRun = await clean(registry, { ...inputs, 'dry-run': 'true' });
+    expectWarned(dryRun, [`${APP}: nothing is deleted here: no tag is left, and the list of tags`]);
+    const refused = [`${APP}: nothing is deleted here: no tag is left, and the list of tags`];
+    expectRed(await clean(registry, inputs), refused, { 'deleted-count': '0' });
+    expect(manifestsIn(registry)).toEqual(before);
   });
 });

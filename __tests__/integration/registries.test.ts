@@ -206,6 +206,8 @@ describeWith('olareg', olareg, 'what olareg does differently', () => {
     const writable = await started();
     const orphan = image('read-only');
     await push(writable, 'team/app', orphan);
+    const kept = image('read-only kept');
+    await push(writable, 'team/app', kept, 'latest');
     const registry = await started({ readOnly: true, directory: writable.directory });
     const run = await runAction({
       'registry-url': registry.url,
@@ -216,7 +218,9 @@ describeWith('olareg', olareg, 'what olareg does differently', () => {
     expect(run.log).toContain('says that its storage is read-only');
     expect(run.log.match(/^::warning::manifest-cleanup-ledger: .*$/gm)).toHaveLength(1);
     expect(run.log).not.toContain('The credentials lack the scope');
-    expect(registry.manifests()).toEqual(new Set([`team/app@${orphan.digest}`]));
+    expect(registry.manifests()).toEqual(
+      new Set([`team/app@${orphan.digest}`, `team/app@${kept.digest}`]),
+    );
   });
 
   it('forgets the child of an index that is deleted, unless another index has it', async () => {

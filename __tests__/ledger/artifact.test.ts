@@ -107,6 +107,8 @@ describe('the manifest of an entry', () => {
         size: 2,
       },
       layers: [{ digest: digestOf(BLOB), size: BLOB.length }],
+    });
+    expect(JSON.parse(artifact.bytes.toString('utf8'))).toMatchObject({
       annotations: { 'registry-manifest-cleanup.repository': 'team/app' },
     });
     // image-spec, "Guidance for an Empty Descriptor"

@@ -189,6 +189,7 @@ describe('what a sweep observes', () => {
       leaving: new Set(),
       absent: new Set(digests([a, b])),
       described: new Set(),
+      tags: new Map(),
       isComplete: false,
     });
   });

@@ -43,6 +43,7 @@ export const fields: fc.Arbitrary<Omit<LedgerRecord, 'body'>> = fc.record({
   status: fc.constantFrom<Status>('in-use', 'unused', 'leaving'),
   since: fc.nat({ max: 2 }),
   revision: fc.nat({ max: 2 }),
+  tags: fc.constantFrom(['v1'], ['v1', 'v2'], ['v2']),
 });
 
 /** A memory of up to four manifests, the same four in every memory. */

@@ -156,6 +156,7 @@ export function observation(seen: Seen): Observation {
     leaving: all(leaving),
     absent: all(absent),
     described: new Set(),
+    tags: new Map(),
     isComplete: seen.isComplete ?? true,
   };
 }

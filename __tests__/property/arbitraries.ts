@@ -80,8 +80,11 @@ const rawTag: fc.Arbitrary<RawTag> = fc.record({
   target: nat(50),
 });
 
-/** @param size at most so many manifests */
-export function estates(size: number): fc.Arbitrary<Estate> {
+/**
+ * @param size at most so many manifests
+ * @param more.withLayers whether artifacts have layers with the bytes of manifests
+ */
+export function estates(size: number, { withLayers = false } = {}): fc.Arbitrary<Estate> {
   return fc
     .record({
       raw: fc.array(rawNode, { minLength: 1, maxLength: size }),
@@ -92,13 +95,19 @@ export function estates(size: number): fc.Arbitrary<Estate> {
       const fallbacks: Tag[] = [];
       raw.forEach((each, id) => {
         const { node, of } = nodeOf(each, id, nodes);
-        nodes.push(node);
+        nodes.push(withLayers ? layered(node, each, id) : node);
         if (of !== undefined) {
           fallbacks.push({ name: { kind: 'digest', names: of }, target: id });
         }
       });
       return { nodes, tags: [...fallbacks, ...rawTags.map((tag) => tagOf(tag, nodes.length))] };
     });
+}
+
+/** Some artifacts have layers that are manifests as well. Only where no registry is asked, which may serve these. */
+function layered(node: Node, { mentions }: RawNode, id: number): Node {
+  const layers = id === 0 ? [] : [...new Set(mentions.map((each) => each % id))];
+  return node.form === 'artifact' && layers.length > 0 ? { ...node, layers } : node;
 }
 
 function nodeOf(
@@ -166,8 +175,8 @@ function tagOf(raw: RawTag, count: number): Tag {
   return { name: { kind: 'digest', names, ...role }, target };
 }
 
-export function builtEstates(size: number): fc.Arbitrary<Built> {
-  return estates(size).map(shown);
+export function builtEstates(size: number, more = {}): fc.Arbitrary<Built> {
+  return estates(size, more).map(shown);
 }
 
 /** An estate with its bytes; it prints as the estate. */

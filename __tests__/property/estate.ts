@@ -17,6 +17,7 @@ import {
   type Family,
 } from '../registries/build.js';
 import { linkBlob, repositoryOf, setTag, type RegistryState } from '../registries/memory/state.js';
+import { seed } from '../registries/push.js';
 
 /** Epoch milliseconds: the time of every run in these tests. */
 export const NOW = Date.UTC(2026, 0, 1);
@@ -47,6 +48,8 @@ export interface Node {
   readonly subject?: Id;
   /** of unknown and ambiguous ones: digests in the body; of an index: entries of an unknown type */
   readonly mentions: readonly Id[];
+  /** of an artifact: a layer for each of these, with its very bytes, as of an OCI layout that is pushed file by file */
+  readonly layers?: readonly Id[];
   /** in an image's config; an index has none */
   readonly created: 'young' | 'old' | 'none';
   /** whether the registry has it at the beginning */
@@ -102,6 +105,9 @@ export function build(estate: Estate): Built {
   };
 }
 
+/** Types of which a client may not see that they are a manifest's. */
+const ODD_TYPES = ['application/vnd.example.thing', '', 'application/octet-stream', 'index'];
+
 function contentOf(node: Node, id: Id, before: readonly Content[]): Content {
   const name = `n${String(id)}`;
   const { family } = node;
@@ -113,17 +119,24 @@ function contentOf(node: Node, id: Id, before: readonly Content[]): Content {
       return image(name, { family, created, ...subject });
     }
     case 'artifact':
-      return node.subject === undefined
+      return node.subject === undefined || node.layers !== undefined
         ? manifest({
             config: { mediaType: 'application/vnd.example.config', bytes: Buffer.from(name) },
-            layers: [],
+            layers: (node.layers ?? []).map((each) => ({
+              mediaType: 'application/octet-stream',
+              bytes: at(before, each).bytes,
+            })),
+            ...subject,
           })
         : referrer(name, at(before, node.subject));
     case 'index': {
       // How an index lists something else than manifests; here that is a manifest all the same.
-      const odd = mentions.map((content) => ({
+      const odd = mentions.map((content, n) => ({
         ...content,
-        descriptor: { ...content.descriptor, mediaType: 'application/vnd.example.thing' },
+        descriptor: {
+          ...content.descriptor,
+          mediaType: ODD_TYPES[(id + n) % ODD_TYPES.length] ?? '',
+        },
       }));
       const children = [...node.children.map((child) => at(before, child)), ...odd];
       return index(children, { family, ...subject, annotations: { name } });
@@ -163,11 +176,16 @@ export function put(state: RegistryState, repository: string, content: Content):
   repositoryOf(state, repository).manifests.set(digest, { mediaType, bytes });
 }
 
+/** Tagged in every repository, and part of no estate: one without any ordinary tag is refused as a whole. */
+export const ANCHOR = image('what is always tagged');
+export const ANCHOR_TAG = 'anchor';
+
 /** The estate as the registry has it at the beginning. */
 export function settle(state: RegistryState, repository: string, built: Built): void {
   const target = repositoryOf(state, repository);
   target.everTagged = true;
   target.everLayered = true;
+  seed(state, repository, ANCHOR, ANCHOR_TAG);
   built.estate.nodes.forEach((node, id) => {
     if (node.present) {
       put(state, repository, at(built.contents, id));
@@ -216,6 +234,7 @@ export function inventoryOf(built: Built): Inventory {
     sources: new Map([...manifests.keys(), ...absent].map((digest) => [digest, 'input'])),
     facts,
     past: new Map(),
+    formerTags: new Map(),
     gaps: [],
   };
 }

@@ -13,12 +13,16 @@ export type FaultKind =
   | 'wrong-body'
   /** carried out, and answered with a 500 all the same */
   | 'done-500'
+  | Lie
   | 401
   | 403
   | 429
   | 500
   | 502
   | 503;
+
+/** The answers to a DELETE that is not carried out. */
+type Lie = 'lie-200' | 'lie-202' | 'lie-204' | 'lie-404' | 'lie-404-name' | 'lie-errors';
 
 export interface Fault {
   /** the k-th new path of a run, from 1; each method counts for itself */
@@ -45,6 +49,16 @@ export const KINDS: readonly FaultKind[] = [
   500,
   502,
   503,
+];
+
+/** Of deletes alone. */
+export const LIES: readonly FaultKind[] = [
+  'lie-200',
+  'lie-202',
+  'lie-204',
+  'lie-404',
+  'lie-404-name',
+  'lie-errors',
 ];
 
 /** Faults that pass, and after which a retry gets the right answer. */
@@ -97,6 +111,16 @@ export function actionOf(kind: FaultKind, request: SeenRequest): Action {
         kind: 'rewrite',
         rewrite: (own) => ({ ...own, status: 500, body: Buffer.from('oops') }),
       };
+    case 'lie-200':
+    case 'lie-202':
+    case 'lie-204':
+      return answer(Number(kind.slice('lie-'.length)), '');
+    case 'lie-404':
+      return answer(404, '{"errors":[{"code":"MANIFEST_UNKNOWN","message":"manifest unknown"}]}');
+    case 'lie-404-name':
+      return answer(404, '{"errors":[{"code":"NAME_UNKNOWN","message":"not known to registry"}]}');
+    case 'lie-errors':
+      return answer(200, '{"errors":[{"code":"DENIED","message":"denied"}]}');
     case 429:
       return {
         kind: 'answer',

@@ -10,7 +10,7 @@ import { repositoryOf, setTag, type RegistryState } from '../registries/memory/s
 import type { Interceptor } from '../registries/memory/script.js';
 import { pushBlob, putManifest, seed, send, type Destination } from '../registries/push.js';
 import type { RealRegistryKind } from '../registries/real-registries.js';
-import { nameOf, settle, type Built } from './estate.js';
+import { ANCHOR, ANCHOR_TAG, nameOf, settle, type Built } from './estate.js';
 import { startRelay } from '../registries/relay.js';
 
 /** A repository as a client finds it; comparable. */
@@ -119,7 +119,8 @@ async function pushEstate(
   inUse: boolean,
 ): Promise<void> {
   const { nodes, tags } = built.estate;
-  await pushBlobs(to, repository, built.contents);
+  await pushBlobs(to, repository, [...built.contents, ANCHOR]);
+  await putManifest(to, repository, ANCHOR, ANCHOR_TAG);
   const there: Content[] = [];
   const gone: Content[] = [];
   // By their numbers, so that what an index holds is there before it.
@@ -182,7 +183,7 @@ async function look(at: Destination, repository: string, built: Built): Promise<
     (names ?? []).map(async (tag) => [tag, String((await read(tag))?.digest)] as const),
   );
   const manifests = await Promise.all(
-    [...built.contents, NEXT].map(async ({ digest }) => {
+    [...built.contents, ANCHOR, NEXT].map(async ({ digest }) => {
       const found = await read(digest);
       return found === undefined ? [] : [[digest, found.stored] as const];
     }),

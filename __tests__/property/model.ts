@@ -27,6 +27,8 @@ export interface Rules {
   readonly past?: ReadonlyMap<Id, Seen>;
   /** what `protect` and `protect-files` name */
   readonly isProtected?: (id: Id) => boolean;
+  /** what the registry has as a layer as well, and nothing in the repository names */
+  readonly isLayer?: (id: Id) => boolean;
   readonly keepUntagged?: number;
   /** what the plan that is carried out says; absent: none is */
   readonly approved?: ReadonlySet<Id>;
@@ -79,6 +81,8 @@ export function judge(built: Built, view: View, rules: Rules): Judgement {
   const known = (id: Id) => !['unknown', 'ambiguous'].includes(node(id).form);
   const children = (id: Id) => (known(id) ? node(id).children : []);
   const subject = (id: Id) => (known(id) ? node(id).subject : undefined);
+  /** of an artifact: layers that have the bytes of these */
+  const layers = (id: Id) => node(id).layers ?? [];
   const everything = built.estate.nodes.map((_, id) => id);
   const referrers = (of: Id) => everything.filter((id) => subject(id) === of);
   /** Nothing describes itself. */
@@ -92,8 +96,14 @@ export function judge(built: Built, view: View, rules: Rules): Judgement {
       : { id: built.idOf.get(`sha256:${match[1] ?? ''}`), suffix: match[2] ?? '' };
   };
 
+  /** An unknown manifest mentions what stands in its text, and an index its entries of unknown types. */
+  const mentions = (id: Id) => [
+    ...node(id).mentions,
+    ...(known(id) ? [] : [...node(id).children, ...[node(id).subject ?? []].flat()]),
+  ];
+
   // What can be seen: "digest tags' names, children and subjects of every manifest read, and the
-  // referrers API where it answers", beside tags and candidates.
+  // referrers API where it answers", beside tags, candidates and what is mentioned.
   const names = [...view.tags.keys()].flatMap((tag) => named(tag)?.id ?? []);
   const heard = grow([...view.tags.values(), ...view.candidates, ...names], (id) =>
     !view.present.has(id)
@@ -101,6 +111,7 @@ export function judge(built: Built, view: View, rules: Rules): Judgement {
       : [
           ...children(id),
           ...[subject(id) ?? []].flat(),
+          ...mentions(id),
           // A registry's referrers API goes by the body's `subject`, whatever the type.
           ...(rules.referrersApi ? everything.filter((each) => node(each).subject === id) : []),
         ],
@@ -156,7 +167,7 @@ export function judge(built: Built, view: View, rules: Rules): Judgement {
   const roots = [
     ...tags.filter(([tag, target]) => !isDigestTag(tag, target)).map(([, target]) => target),
     ...[...seen].filter((id) => !known(id)),
-    ...[...seen].filter((id) => rules.isProtected?.(id)),
+    ...[...seen].filter((id) => rules.isProtected?.(id) === true || rules.isLayer?.(id)),
     ...(rules.spareYoung ? [...seen].filter(isYoung) : []),
     ...(rules.danglingReferrers === 'keep'
       ? [
@@ -173,9 +184,8 @@ export function judge(built: Built, view: View, rules: Rules): Judgement {
         ...referrers(id),
         ...listed(id),
         ...digestTags.filter((tag) => tag.names === id).map(({ target }) => target),
-        // An unknown manifest protects all that it mentions, and an index its entries of unknown types.
-        ...node(id).mentions,
-        ...(known(id) ? [] : [...node(id).children, ...[node(id).subject ?? []].flat()]),
+        ...mentions(id),
+        ...layers(id),
       ].filter((to) => seen.has(to)),
     );
   const without = (kept: ReadonlySet<Id>) => new Set([...seen].filter((id) => !kept.has(id)));
@@ -183,7 +193,7 @@ export function judge(built: Built, view: View, rules: Rules): Judgement {
   const spare = without(reachedFrom(roots));
   // Once the registry alone has tied a manifest to another, nothing does when that is gone: as if it held it.
   const entries = (id: Id) => [
-    ...(known(id) ? [...children(id), ...node(id).mentions] : []),
+    ...(known(id) ? [...children(id), ...node(id).mentions, ...layers(id)] : []),
     ...listed(id).filter((each) => subject(each) !== id),
   ];
   const heads = new Set(
@@ -243,7 +253,10 @@ export function neededBy(
 ): ReadonlySet<Id> {
   return grow(ids, (id) => {
     const node = estate.nodes[id];
-    const needed = node === undefined ? [] : [...node.children, ...[node.subject ?? []].flat()];
+    const needed =
+      node === undefined
+        ? []
+        : [...node.children, ...[node.subject ?? []].flat(), ...(node.layers ?? [])];
     return needed.filter((each) => present.has(each));
   });
 }
@@ -273,7 +286,11 @@ export function mustPrecede(
   if (first === undefined || second === undefined || before === after) {
     return undefined;
   }
-  if (first.form === 'index' && [...first.children, ...first.mentions].includes(after)) {
+  const { children, mentions, layers = [] } = first;
+  if (
+    layers.includes(after) ||
+    (first.form === 'index' && [...children, ...mentions].includes(after))
+  ) {
     return 'hard';
   }
   const hex = built.contents[before]?.digest.slice('sha256:'.length) ?? '';

@@ -42,6 +42,8 @@ type Remembered = Omit<Past, 'since'> & { readonly lastUse: number };
 interface Case {
   readonly built: Built;
   readonly wishes: Wishes;
+  /** what the registry has as a layer as well */
+  readonly linked: readonly Id[];
 }
 
 const some = (max: number, maxLength: number) => fc.array(fc.nat({ max }), { maxLength });
@@ -75,7 +77,7 @@ const wishes: fc.Arbitrary<Wishes> = fc.record({
 
 function cases(size: number, more: Partial<Wishes> = {}): fc.Arbitrary<Case> {
   return fc
-    .record({ built: builtEstates(size), wishes })
+    .record({ built: builtEstates(size, { withLayers: true }), wishes, linked: some(50, 3) })
     .map((each) => ({ ...each, wishes: { ...each.wishes, ...more } }));
 }
 
@@ -109,7 +111,13 @@ function listedBy({ built, wishes: { listed } }: Case): Map<Digest, readonly Dig
 }
 
 function inventoryOf(given: Case): Inventory {
-  return { ...seenAlone(given.built), past: pastOf(given), referrers: listedBy(given) };
+  const { built, linked } = given;
+  return {
+    ...seenAlone(built),
+    past: pastOf(given),
+    referrers: listedBy(given),
+    links: new Map(linked.map((id, n) => [digestOf(built, id), n < 2])),
+  };
 }
 
 function policyOf({ built, wishes: asked }: Case): Policy {
@@ -139,13 +147,19 @@ function policyOf({ built, wishes: asked }: Case): Policy {
 function protectedIds({ built, wishes: asked }: Case): readonly Id[] {
   const count = built.contents.length;
   const named = [...asked.everywhere, ...asked.here, ...asked.inFiles].map((id) => id % count);
-  return asked.wholeRepository ? built.contents.map((_, id) => id) : named;
+  // Who names a layer means the manifest that has it.
+  const having = built.estate.nodes.flatMap(({ layers = [] }, id) =>
+    layers.some((layer) => named.includes(layer)) ? [id] : [],
+  );
+  return asked.wholeRepository ? built.contents.map((_, id) => id) : [...named, ...having];
 }
 
 function rulesOf(given: Case): Rules {
   const { built, wishes: asked } = given;
   const { gracePeriod, danglingReferrers, keepUntagged, approved } = asked;
   const isProtected = new Set(protectedIds(given));
+  const links = [...(inventoryOf(given).links ?? [])];
+  const isLinked = new Set(links.flatMap(([digest, is]) => (is ? [built.idOf.get(digest)] : [])));
   const past = [...pastOf(given)].map(([digest, { firstSeen, everInUse, status, since }]) => {
     const lastUse = everInUse ? { lastUse: status === 'in-use' ? NOW : since } : {};
     const seen: Seen = { firstSeen, leaving: status === 'leaving', ...lastUse };
@@ -157,6 +171,7 @@ function rulesOf(given: Case): Rules {
     referrersApi: true,
     past: new Map(past),
     isProtected: (id) => isProtected.has(id),
+    isLayer: (id) => isLinked.has(id),
     keepUntagged,
     ...(approved === undefined
       ? {}

@@ -90,6 +90,26 @@ function setUp(contents: readonly Content[], broken: readonly string[]): void {
   });
 }
 
+/** How servers repeat a secret; by means of others than the program's own. */
+function formsOf(secret: string): string[] {
+  const bytes = Buffer.from(secret);
+  const url = encodeURIComponent(secret);
+  const reference = (form: (code: number) => string) =>
+    secret.replace(/[&<>"']/g, (char) => form(char.charCodeAt(0)));
+  return [
+    secret,
+    url,
+    url.replace(/%../g, (code) => code.toLowerCase()),
+    bytes.toString('base64'),
+    bytes.toString('base64url'),
+    bytes.toString('hex'),
+    bytes.toString('hex').toUpperCase(),
+    reference((code) => `&#${String(code)};`),
+    reference((code) => `&#x${code.toString(16)};`),
+    reference((code) => ({ 38: '&amp;', 60: '&lt;', 62: '&gt;', 34: '&quot;' })[code] ?? '&apos;'),
+  ];
+}
+
 /** Says its text in whatever an error answer has room for. */
 function shouting(status: number, text: string, challenge: string): Action {
   const inHeader = text.replace(/[^\x20-\x7e]+/g, ' ');
@@ -166,7 +186,7 @@ async function expectNoSecret(
         setUp(contents, broken);
         open.intercept((request) => {
           const shown = request.headers.authorization ?? '';
-          const text = `${shown} ${password} ${encodeURIComponent(password)} ${base64} ${token}`;
+          const text = [shown, ...formsOf(password), base64, ...formsOf(token)].join(' ');
           const challenge =
             scheme === 'basic'
               ? `Basic realm="${base64}"`
@@ -197,10 +217,9 @@ async function expectNoSecret(
           credentials: { kind: 'basic', username: 'me', password },
         });
         const forms = [
-          password,
-          encodeURIComponent(password),
+          ...formsOf(password),
           base64,
-          ...(scheme === 'bearer' ? [token] : []),
+          ...(scheme === 'bearer' ? formsOf(token) : []),
         ];
         const texts = said(ran);
         for (const place of places) {

@@ -35,6 +35,8 @@ export interface Play {
   readonly askedToDelete: ReadonlySet<string>;
   /** as it was when the second look began, or is now if there was none */
   readonly view: (repository: string) => View;
+  /** as it is now */
+  readonly now: (repository: string) => View;
   /** requests of this run so far */
   readonly count: () => number;
   /** Looks at every tag once more, after the run, and judges what it deleted. */
@@ -81,6 +83,13 @@ export function play(
   let sweeping = false;
   let n = 0;
 
+  const named = (repository: string): Placed => {
+    const placed = estates.find((each) => each.repository === repository);
+    if (placed === undefined) {
+      throw new Error(`no estate in ${repository}`);
+    }
+    return placed;
+  };
   const now = ({ repository, built }: Placed) => viewOf(built, state.repositories.get(repository));
   const whole = (placed: Placed, { tags, present }: View) =>
     [...tags].filter(([, id]) => isWhole(placed.built, present, id)).map(([tag]) => tag);
@@ -167,13 +176,8 @@ export function play(
         })
         .sort((a, b) => a - b),
     askedToDelete,
-    view: (repository) => {
-      const placed = estates.find((each) => each.repository === repository);
-      if (placed === undefined) {
-        throw new Error(`no estate in ${repository}`);
-      }
-      return frozen.get(repository) ?? now(placed);
-    },
+    view: (repository) => frozen.get(repository) ?? now(named(repository)),
+    now: (repository) => now(named(repository)),
     count: () => n,
     end: (plans) => {
       estates.forEach((placed) => {

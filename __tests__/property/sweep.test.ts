@@ -8,7 +8,7 @@ import fc from 'fast-check';
 import { startMemoryRegistry, type MemoryRegistry } from '../registries/memory/registry.js';
 import { builtEstates, changes, runs } from './arbitraries.js';
 import { GRACE, type Built, type Id } from './estate.js';
-import { deleteFaults, faults, KINDS, PASSING } from './faults.js';
+import { deleteFaults, faults, KINDS, LIES, PASSING } from './faults.js';
 import { judge, type Rules } from './model.js';
 import { run, type Ran, type RunOptions } from './run.js';
 import {
@@ -207,6 +207,35 @@ describe('a run over HTTP', () => {
         },
       ),
       runs(200),
+    );
+  });
+
+  it('rules 1, 6 and 7: deletes that lie lose nothing, and leave no run green', async () => {
+    const cases = builtEstates(10).chain((built) =>
+      fc.tuple(
+        fc.constant(built),
+        fc.oneof(fc.constant([]), changes(built, 30)),
+        deleteFaults(LIES),
+        faults(PASSING, [1]),
+        settings,
+      ),
+    );
+    await fc.assert(
+      fc.asyncProperty(cases, async ([built, moves, lies, others, setting]) => {
+        const script = { changes: moves, faults: [...lies, ...others] };
+        const { ran, stage, orphans } = await act(built, setting, script);
+        expect(stage.wrongs).toEqual([]);
+        const isDue = ran.green && moves.length === 0;
+        expect(isDue ? stage.deleted(NAME) : orphans).toEqual(orphans);
+        // What is told as deleted is gone.
+        const told = ran.run?.repositories.flatMap(({ outcome }) => [
+          ...(outcome?.deleted ?? []),
+          ...(outcome?.gone ?? []),
+        ]);
+        const { present } = stage.now(NAME);
+        expect(told?.filter((digest) => present.has(built.idOf.get(digest) ?? -1))).toEqual([]);
+      }),
+      runs(250),
     );
   });
 

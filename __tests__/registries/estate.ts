@@ -273,8 +273,9 @@ function charts(repository: Page): void {
   repository.stay(build.helmChart('app', '1.0.0'), 'tagged', '1.0.0');
 }
 
-/** tags/list answers 404 NAME_UNKNOWN here: nothing was ever tagged. */
+/** Beside the one tag without which nothing may go at all. */
 function digestsOnly(repository: Page): void {
+  repository.stay(build.image('untagged not'), 'tagged', 'v1');
   const child = build.image('untagged child');
   repository.go(build.image('untagged'), 'no tag');
   repository.go(build.index([child]), 'no tag');
@@ -288,7 +289,9 @@ function deepNames(book: Book): void {
   deep.stay(shared, 'tagged', 'v1');
   deep.go(build.image('deep old'), 'the tag moved', 'main');
   deep.stay(build.image('deep new'), 'tagged', 'main');
-  book.repository('org/team/project').go(shared, 'tagged in another repository only');
+  const project = book.repository('org/team/project');
+  project.go(shared, 'tagged in another repository only');
+  project.stay(build.image('project'), 'tagged', 'v1');
   book.repository('org/2048/game').stay(shared, 'tagged', 'v1');
 }
 

@@ -37,7 +37,7 @@ describe('errorOf', () => {
     [
       'with a detail that is no text',
       { errors: [{ code: 'DENIED', detail: [{ Type: 'registry' }] }] },
-      { code: 'DENIED', message: '' },
+      { code: 'DENIED', message: '', detail: [{ Type: 'registry' }] },
     ],
     ['none', { errors: [] }, undefined],
     ['errors that are no list', { errors: 'DENIED' }, undefined],
@@ -54,6 +54,10 @@ describe('saysUnknown', () => {
   it.each<[string, number, unknown, boolean]>([
     ['404 MANIFEST_UNKNOWN', 404, error('MANIFEST_UNKNOWN', 'manifest unknown'), true],
     ['404 NAME_UNKNOWN', 404, error('NAME_UNKNOWN'), true],
+    ["Harbor's 404 NOT_FOUND", 404, error('NOT_FOUND', 'artifact team/app:v1 not found'), true],
+    ['NOT_FOUND in text', 404, 'NOT_FOUND', false],
+    ['NOT_FOUND in a page', 404, '<html>{"errors":[{"code":"NOT_FOUND"}]}</html>', false],
+    ['NOT_FOUND of another API', 404, { code: 'NOT_FOUND', message: 'no' }, false],
     [
       'an OCI manifest that Accept left out',
       404,
@@ -75,6 +79,10 @@ describe('saysBlobUnknown', () => {
   it.each<[string, number, unknown, boolean]>([
     ['404 BLOB_UNKNOWN', 404, error('BLOB_UNKNOWN', 'blob unknown to registry'), true],
     ['404 NAME_UNKNOWN', 404, error('NAME_UNKNOWN'), true],
+    ["Harbor's 404 NOT_FOUND", 404, error('NOT_FOUND', 'artifact team/app:v1 not found'), true],
+    ['NOT_FOUND in text', 404, 'NOT_FOUND', false],
+    ['NOT_FOUND in a page', 404, '<html>{"errors":[{"code":"NOT_FOUND"}]}</html>', false],
+    ['NOT_FOUND of another API', 404, { code: 'NOT_FOUND', message: 'no' }, false],
     ['404 MANIFEST_UNKNOWN', 404, error('MANIFEST_UNKNOWN'), true],
     ['DENIED', 404, error('DENIED'), false],
     ['UNAVAILABLE', 404, error('UNAVAILABLE'), false],
@@ -262,12 +270,122 @@ describe('refusal', () => {
     ],
     ['500', response(500, error('UNKNOWN', 'disk')), listing, 'unexpected', ['500 (UNKNOWN disk)']],
     ['502 in HTML', response(502, '<html>'), listing, 'unexpected', ['answered 502']],
+    [
+      '503 to each try',
+      { ...response(503), tries: 6 },
+      listing,
+      'unexpected',
+      ['answered 503 to each of 6 tries. The registry, or a proxy before it, is overloaded'],
+    ],
+    ['429 to each try', { ...response(429), tries: 10 }, listing, 'unexpected', ['`concurrency`']],
+    [
+      'a detail that is text',
+      response(400, { errors: [{ code: 'MANIFEST_INVALID', detail: 'no such type' }] }),
+      listing,
+      'unexpected',
+      ['400 (MANIFEST_INVALID: no such type)'],
+    ],
+    [
+      'a detail that is small',
+      response(400, { errors: [{ code: 'X', message: 'no', detail: { mediaType: 'a/b' } }] }),
+      listing,
+      'unexpected',
+      ['400 (X no: {"mediaType":"a/b"})'],
+    ],
+    ...[{}, [], null, 7, 'no', { long: 'x'.repeat(300) }].map(
+      (detail): [string, HttpResponse, Doing, Refusal, string[]] => [
+        `no detail of use: ${JSON.stringify(detail).slice(0, 20)}`,
+        response(400, { errors: [{ code: 'X', message: 'no', detail }] }),
+        listing,
+        'unexpected',
+        ['400 (X no)'],
+      ],
+    ),
+    ...[
+      'Client sent an HTTP request to an HTTPS server.\n',
+      '<html><center>The plain HTTP request was sent to HTTPS port</center></html>',
+      "Reason: You're speaking plain HTTP to an SSL-enabled server port.<br />",
+      'Bad Request\nThis combination of host and port requires TLS.\n',
+    ].map((body): [string, HttpResponse, Doing, Refusal, string[]] => [
+      `plain HTTP on a port for TLS: ${body.slice(0, 20)}`,
+      { ...response(400, body), url: new URL('http://r.example:5000/v2/') },
+      listing,
+      'not-a-registry',
+      ['Put `https://r.example:5000` into `registry-url`'],
+    ]),
+    [
+      'the same words over TLS',
+      response(400, 'Client sent an HTTP request to an HTTPS server.\n'),
+      listing,
+      'unexpected',
+      ['answered 400'],
+    ],
+    [
+      'a client certificate that is wanted',
+      response(400, '<html>400 No required SSL certificate was sent</html>'),
+      listing,
+      'unexpected',
+      ['wants a client certificate'],
+    ],
+    ['413', response(413, '<html>'), listing, 'unexpected', ['`client_max_body_size`']],
+    ['413 of a registry', response(413, error('SIZE_INVALID')), listing, 'unexpected', ['limit']],
+    ...(
+      [
+        [403, deleting, 'forbidden', 'Let it pass DELETE'],
+        [405, deleting, 'read-only', 'Let it pass DELETE'],
+        [501, deleting, 'read-only', 'Let it pass DELETE'],
+        [403, listing, 'forbidden', 'Let it pass GET and HEAD'],
+        [405, listing, 'unexpected', 'Let it pass GET and HEAD'],
+        [501, listing, 'unexpected', 'Let it pass GET and HEAD'],
+        [405, { ...listing, pushes: true }, 'read-only', 'Let it pass POST, PUT and HEAD'],
+        [501, { ...listing, pushes: true }, 'read-only', 'Let it pass POST, PUT and HEAD'],
+      ] as const
+    ).flatMap(([status, doing, kind, words]): [string, HttpResponse, Doing, Refusal, string[]][] =>
+      [
+        response(status, 'no', { 'content-type': 'text/html; charset=utf-8' }),
+        response(status, '\r\n<!DOCTYPE html><title>Blocked</title>'),
+      ].map((answer) => [
+        `${String(status)} with a page`,
+        answer,
+        doing,
+        kind,
+        [`${String(status)} with a page of HTML`, words, 'proxy or firewall'],
+      ]),
+    ),
+    [
+      'a redirect of a write to another address',
+      response(308, '', { location: 'https://other.example/v2/x?secret=1' }),
+      deleting,
+      'not-a-registry',
+      ['308, a redirect to https://other.example,', 'put `https://other.example` into'],
+    ],
+    [
+      'a redirect to what is no address',
+      response(308, '', { location: 'javascript:alert(1)' }),
+      deleting,
+      'not-a-registry',
+      ['308, a redirect, which', 'put its address into'],
+    ],
   ])('%s', (_, answer, doing, kind, words) => {
     const refused = refusal(answer, doing, (text) => text);
     expect(refused.kind).toBe(kind);
     words.forEach((word) => {
       expect(refused.message).toContain(word);
     });
+  });
+
+  it.each([403, 405, 501])(
+    'blames no account and no mode for the page of a proxy: %d',
+    (status) => {
+      const page = response(status, '<html>', { 'content-type': 'text/html' });
+      const { message } = refusal(page, deleting, (text) => text);
+      expect(message).not.toMatch(/credentials|read-only|switched off|scope/);
+    },
+  );
+
+  it('takes an answer with a million errors for none of a registry', () => {
+    const errors = `{"errors":[{"code":"X"}${',{}'.repeat(1_000_000)}]}`;
+    expect(errorOf(response(404, errors))).toBeUndefined();
   });
 
   it('never speaks of switched-off deletes where nothing was to be deleted', () => {

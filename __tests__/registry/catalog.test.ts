@@ -4,6 +4,9 @@ import { image } from '../registries/build.js';
 import type { Action } from '../registries/memory/script.js';
 import { repositoryOf } from '../registries/memory/state.js';
 import { seed } from '../registries/push.js';
+import type { Send } from '../../src/http/message.js';
+import { readCatalog } from '../../src/registry/catalog.js';
+import { respond } from '../http/answers.js';
 import { errorAnswer, jsonAnswer, startClient, stopClients, tally, when } from './client.js';
 
 afterEach(stopClients);
@@ -79,6 +82,40 @@ describe('catalog', () => {
       '/v2/_catalog?n=1000',
       '/v2/_catalog',
     ]);
+  });
+
+  it.each<[string, Action]>([
+    ['504', { kind: 'answer', status: 504 }],
+    ['a page with 504', { kind: 'html', status: 504 }],
+    ['500', errorAnswer(500, 'UNKNOWN')],
+    ['a reset', { kind: 'reset' }],
+    ['half a body', { kind: 'truncate' }],
+  ])('asks for 100 where 1,000 are too many at once: %s', async (_, action) => {
+    const { registry, reader } = await startClient();
+    const names = Array.from({ length: 250 }, (_name, n) => `r${String(n + 1000)}`);
+    names.forEach((name) => {
+      repositoryOf(registry.state, name).everLayered = true;
+    });
+    registry.intercept(when(/n=1000/, action));
+    expect((await reader.catalog()).repositories).toEqual(names);
+    expect(registry.requests.map(({ path }) => /n=\d+/.exec(path)?.[0])).toEqual([
+      ...['n=1000', 'n=1000'],
+      ...['n=100', 'n=100', 'n=100'],
+    ]);
+  });
+
+  it('ends where each page brings new names for ever', async () => {
+    let page = 0;
+    const send: Send = async (request) => {
+      page += 1;
+      const repositories = Array.from({ length: 1000 }, (_, n) =>
+        n === 0 ? `a${String(page)}` : `r${String(n)}`,
+      );
+      return Promise.resolve(respond(request, { body: JSON.stringify({ repositories }) }));
+    };
+    const reading = readCatalog(send, new URL('https://r.test'), (text) => text);
+    await expect(reading).rejects.toThrow(/_catalog do not end.*`repositories`/);
+    expect(page).toBe(1000);
   });
 
   it.each<[string, Action, string | RegExp]>([

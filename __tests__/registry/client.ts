@@ -6,6 +6,7 @@ import { harmless } from '../../src/action/log.js';
 import { NO_CREDENTIALS, type Credentials } from '../../src/http/credentials.js';
 import type { Send } from '../../src/http/message.js';
 import { createTransport } from '../../src/http/transport.js';
+import { createPresence, type IsThere } from '../../src/registry/presence.js';
 import { createPusher, type RegistryPusher } from '../../src/registry/pusher.js';
 import { createReader, type RegistryReader } from '../../src/registry/reader.js';
 import { createWriter, type RegistryWriter } from '../../src/registry/writer.js';
@@ -22,6 +23,7 @@ export interface Client {
   readonly reader: RegistryReader;
   readonly writer: RegistryWriter;
   readonly pusher: RegistryPusher;
+  readonly isThere: IsThere;
 }
 
 const started: (() => Promise<void>)[] = [];
@@ -54,6 +56,7 @@ export async function startClient(
     reader: createReader(transport.send, base, quote),
     writer: createWriter(transport.send, base, quote),
     pusher: createPusher(transport.send, base, quote),
+    isThere: createPresence(transport.send, base, quote),
   };
 }
 

@@ -29,7 +29,13 @@ describe('readPages', () => {
     const { send, requests } = server(() => ({ body: 'abc' }));
     expect(await readPages(send, FIRST, 'scope', letters)).toEqual(['a', 'b', 'c']);
     expect(requests).toEqual([
-      { method: 'GET', url: FIRST, scope: 'scope', maxBytes: expect.any(Number) },
+      {
+        method: 'GET',
+        url: FIRST,
+        headers: { 'cache-control': 'no-cache' },
+        scope: 'scope',
+        maxBytes: expect.any(Number),
+      },
     ]);
   });
 
@@ -72,7 +78,46 @@ describe('readPages', () => {
       return { body: '', link: `<?n=${String(n)}>; rel="next"` };
     });
     await expect(readPages(send, FIRST, '', letters)).rejects.toThrow('do not end');
-    expect(requests).toHaveLength(100_000);
+    expect(requests).toHaveLength(1000);
+  });
+
+  it('stops at a server that pages for ever and always has something new', async () => {
+    let n = 0;
+    const { send, requests } = server(() => {
+      n += 1;
+      return { body: n % 900 === 0 ? 'a' : '', link: `<?n=${String(n)}>; rel="next"` };
+    });
+    await expect(readPages(send, FIRST, '', letters)).rejects.toThrow('do not end');
+    expect(requests).toHaveLength(10_000);
+  });
+
+  it('stops at more entries than any list has', async () => {
+    let n = 0;
+    const many = Array.from({ length: 300_000 }, () => 'x');
+    const { send, requests } = server(() => {
+      n += 1;
+      return { body: '', link: `<?n=${String(n)}>; rel="next"` };
+    });
+    await expect(readPages(send, FIRST, '', () => many)).rejects.toThrow(
+      '/v2/a/tags/list has over 1000000 entries, more than this program reads',
+    );
+    expect(requests).toHaveLength(4);
+  });
+
+  it.each(['[],', '{},', '1,', '[[[['])('does not parse a page of millions of %s', async (part) => {
+    const { send } = server(() => ({ body: part.repeat(3_000_000) }));
+    const reading = readPages(send, FIRST, '', () => {
+      throw new Error('it was parsed');
+    });
+    await expect(reading).rejects.toThrow('a page of over 2000000 values');
+  });
+
+  it('reads a page of a million tags', async () => {
+    const tags = Array.from({ length: 1_000_000 }, (_, n) => `build-${String(n)}`);
+    const { send } = server(() => ({ body: JSON.stringify({ tags }) }));
+    const read = (response: HttpResponse) =>
+      (JSON.parse(response.body.toString()) as { tags: string[] }).tags;
+    expect(await readPages(send, FIRST, '', read)).toHaveLength(1_000_000);
   });
 
   it.each([

@@ -3,6 +3,8 @@ import { afterEach, describe, expect, it } from '@jest/globals';
 import type { Refusal } from '../../src/registry/answer.js';
 import { digestOf } from '../../src/oci/digest.js';
 import { OCI_MANIFEST } from '../../src/oci/media-types.js';
+import { createPusher } from '../../src/registry/pusher.js';
+import { play } from '../http/answers.js';
 import { image, manifest, type Content } from '../registries/build.js';
 import type { Action, SeenRequest } from '../registries/memory/script.js';
 import { linkBlob } from '../registries/memory/state.js';
@@ -196,19 +198,40 @@ describe('the place of an upload', () => {
     expect(tally(registry)).not.toHaveProperty('PUT upload');
   });
 
-  it.each<[string, string | undefined]>([
-    ['missing', undefined],
-    ['no URL', 'http://[oops'],
-  ])('is needed: %s', async (_, location) => {
-    const { pusher, registry } = await startClient();
-    registry.intercept(located(() => location));
-    await expect(pusher.pushBlob(OURS, BYTES)).rejects.toMatchObject({
-      name: 'RegistryError',
-      kind: 'not-a-registry',
-      message: expect.stringContaining('start an upload to team/ledger: 202'),
-    });
-    expect(tally(registry)).toEqual({ 'POST upload': 1 });
+  it.each([
+    ['http://registry.test/v2/x', 'from https:// to http:// is not followed'],
+    ['ftp://registry.test/v2/x', 'from https:// to ftp:// is not followed'],
+    ['file:///etc/passwd', 'from https:// to file:// is not followed'],
+    ['HTTP://REGISTRY.TEST/v2/x', 'X-Forwarded-Proto'],
+    ['http://[oops', 'leads to no URL'],
+  ])('is never %s of a registry with https', async (location, words) => {
+    const { send, requests } = play({ status: 202, headers: { location } });
+    const pusher = createPusher(send, new URL('https://registry.test'), (text) => text);
+    const pushing = pusher.pushBlob(OURS, BYTES);
+    await expect(pushing).rejects.toMatchObject({ name: 'TransportError', kind: 'redirect' });
+    await expect(pushing).rejects.toThrow(words);
+    expect(requests).toHaveLength(1);
   });
+
+  it('takes no name and password from it', async () => {
+    const { pusher, registry } = await startClient({ auth: LOGIN }, LOGIN);
+    registry.intercept(located((location) => location.replace('http://', 'http://eve:pw@')));
+    expect(await pusher.pushBlob(OURS, BYTES)).toBe(DIGEST);
+  });
+
+  it.each<[string, string | undefined]>([['missing', undefined]])(
+    'is needed: %s',
+    async (_, location) => {
+      const { pusher, registry } = await startClient();
+      registry.intercept(located(() => location));
+      await expect(pusher.pushBlob(OURS, BYTES)).rejects.toMatchObject({
+        name: 'RegistryError',
+        kind: 'not-a-registry',
+        message: expect.stringContaining('start an upload to team/ledger: 202'),
+      });
+      expect(tally(registry)).toEqual({ 'POST upload': 1 });
+    },
+  );
 });
 
 describe('an upload that is lost on the way', () => {
@@ -287,6 +310,7 @@ const REFUSALS: [string, Action, string, string[]][] = [
   ['a page', { kind: 'html' }, 'not-a-registry', ['text/html', 'registry-url']],
   ['a page that is accepted', { kind: 'html', status: 202 }, 'not-a-registry', ['text/html']],
   ['a page that is created', { kind: 'html', status: 201 }, 'not-a-registry', ['text/html']],
+  ['an error that is created', errorAnswer(201, 'DENIED'), 'unexpected', ['201 (DENIED)']],
   [
     '307: a write never repeats itself elsewhere',
     { kind: 'answer', status: 307, headers: { Location: '/x' } },

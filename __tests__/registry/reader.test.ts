@@ -44,6 +44,20 @@ describe('ping', () => {
   });
 });
 
+it('ping tells of a registry that is at another address', async () => {
+  const there = await startClient();
+  const { reader, registry, base } = await startClient();
+  registry.intercept(() => ({
+    kind: 'answer',
+    status: 308,
+    headers: { Location: `${there.base.origin}/v2/` },
+  }));
+  const reading = reader.ping();
+  await expect(reading).rejects.toMatchObject({ kind: 'not-a-registry' });
+  await expect(reading).rejects.toThrow(`could not speak with ${base.origin}/v2/`);
+  await expect(reading).rejects.toThrow(`Put \`${there.base.origin}\` into \`registry-url\``);
+});
+
 describe('tags', () => {
   it('is sorted, each name once', async () => {
     const { reader, registry } = await startClient();
@@ -100,11 +114,26 @@ describe('tags', () => {
     expect(tally(registry)).toEqual({ 'GET tags': 1 });
   });
 
-  it('refuses a list with a name that breaks the grammar, without printing it', async () => {
+  it('refuses a list with a name that breaks the grammar, and says which, made harmless', async () => {
     const { reader, registry } = await startClient();
-    registry.intercept(when(/tags\/list/, jsonAnswer({ tags: ['ok', '::error::x'] })));
-    await expect(reader.tags(APP)).rejects.toThrow(/tags of team\/app .*OCI spec/);
-    await expect(reader.tags(APP)).rejects.not.toThrow('::error');
+    registry.intercept(when(/tags\/list/, jsonAnswer({ tags: ['ok', '::error::x\n'] })));
+    await expect(reader.tags(APP)).rejects.toThrow(
+      /tags of team\/app holds the name ": :error::x ", .*OCI spec/,
+    );
+  });
+
+  it('takes a digest in a list for what it is', async () => {
+    const { reader, registry } = await startClient();
+    registry.intercept(when(/tags\/list/, jsonAnswer({ tags: ['v1', app.digest] })));
+    expect(await reader.tags(APP)).toEqual([app.digest, 'v1']);
+  });
+
+  it('refuses a list that a cache answered', async () => {
+    const { reader, registry } = await startClient();
+    registry.intercept(when(/tags\/list/, jsonAnswer({ tags: ['v1'] }, { Age: '7' })));
+    await expect(reader.tags(APP)).rejects.toThrow(
+      'could not list the tags of team/app: the answer came from a cache (`Age: 7`)',
+    );
   });
 });
 
@@ -254,18 +283,23 @@ describe('manifest', () => {
     const { reader, registry } = await startClient({ auth: login }, login);
     seed(other.registry.state, APP, app, 'v1');
     registry.intercept(
-      when(/manifests\/v1/, ({ headers }) =>
+      when(/manifests\//, ({ headers, path }) =>
         headers.authorization === undefined
           ? undefined
           : {
               kind: 'answer',
               status: 307,
-              headers: { Location: `${other.registry.url}/v2/${APP}/manifests/v1` },
+              headers: { Location: `${other.registry.url}${path}` },
             },
       ),
     );
-    expect(await reader.manifest(APP, 'v1')).toMatchObject({ kind: 'found' });
+    expect(await reader.manifest(APP, app.digest)).toMatchObject({ kind: 'found' });
     expect(other.registry.requests.map(({ authorization }) => authorization)).toEqual([false]);
+    // What a tag points at somewhere else says nothing of where deletes go.
+    await expect(reader.manifest(APP, 'v1')).rejects.toThrow(
+      `the answer came from ${other.registry.url}, to which the registry redirects`,
+    );
+    await expect(reader.resolve(APP, 'v1')).rejects.toThrow('Give `registry-url` the address');
   });
 });
 
@@ -505,14 +539,14 @@ describe('words for what the network does', () => {
 it('never lets text of the registry into a message as it is', async () => {
   const { reader, registry } = await startClient();
   registry.intercept(() => errorAnswer(500, 'X', '\n::set-output name=a::b\u001b[31m'));
-  for (const reading of [
-    reader.ping(),
-    reader.catalog(),
-    reader.tags(APP),
-    reader.manifest(APP, 'v1'),
-    reader.referrers(APP, app.digest),
+  for (const ask of [
+    () => reader.ping(),
+    () => reader.catalog(),
+    () => reader.tags(APP),
+    () => reader.manifest(APP, 'v1'),
+    () => reader.referrers(APP, app.digest),
   ]) {
-    const error: unknown = await reading.then(
+    const error: unknown = await ask().then(
       () => undefined,
       (reason: unknown) => reason,
     );

@@ -23,7 +23,7 @@ async function asked(options: MemoryRegistryOptions, action?: Action) {
   if (action !== undefined) {
     registry.intercept(when(/^DELETE/, action));
   }
-  const answer = await probeDeletes(writer, 'team/app');
+  const answer = await probeDeletes(writer, ['team/app']);
   // Whatever the answer: nothing has changed.
   expect([...(registry.state.repositories.get('team/app')?.manifests.keys() ?? [])]).toEqual([
     kept.digest,
@@ -35,8 +35,8 @@ describe('probeDeletes', () => {
   it('asks with one DELETE, for a digest that nothing has, and another one each time', async () => {
     const { registry, writer } = await startClient();
     seed(registry.state, 'team/app', kept, 'latest');
-    expect(await probeDeletes(writer, 'team/app')).toBeUndefined();
-    expect(await probeDeletes(writer, 'team/app')).toBeUndefined();
+    expect(await probeDeletes(writer, ['team/app'])).toBeUndefined();
+    expect(await probeDeletes(writer, ['team/app'])).toBeUndefined();
     const digests = registry.requests.map(({ method, path }) => {
       const [, digest = ''] =
         /^DELETE \/v2\/team\/app\/manifests\/(.+)$/.exec(`${method} ${path}`) ?? [];
@@ -104,12 +104,30 @@ describe('probeDeletes', () => {
     ['got no answer', new TransportError('timeout', 'no answer')],
   ])('knows nothing when it %s', async (_name, error) => {
     const deleteManifest = () => Promise.reject(error);
-    expect(await probeDeletes({ deleteManifest }, 'team/app')).toBeUndefined();
+    expect(await probeDeletes({ deleteManifest }, ['team/app'])).toBeUndefined();
+  });
+
+  it.each([
+    [1, ['a']],
+    [2, ['a', 'b']],
+    // By then it is plain that the registry hides something, and each delete is confirmed.
+    [4, ['a', 'b', 'c']],
+  ])('asks the next where %i deny the repository itself, three at most', async (hidden, asked) => {
+    const names = ['a', 'b', 'c', 'd'];
+    const { registry, writer } = await startClient({ deleteEnabled: false });
+    registry.intercept(({ route }) =>
+      route.kind === 'manifest' && names.indexOf(route.repository) < hidden - (hidden < 4 ? 1 : 0)
+        ? errorAnswer(404, 'NAME_UNKNOWN')
+        : undefined,
+    );
+    const answer = await probeDeletes(writer, names);
+    expect(registry.requests.map(({ path }) => path.split('/')[2])).toEqual(asked);
+    expect(answer === undefined).toBe(hidden === 4);
   });
 
   it('rejects with a mistake of our own', async () => {
     const deleteManifest = () => Promise.reject(new Error('a bug'));
-    await expect(probeDeletes({ deleteManifest }, 'team/app')).rejects.toThrow('a bug');
+    await expect(probeDeletes({ deleteManifest }, ['team/app'])).rejects.toThrow('a bug');
   });
 });
 

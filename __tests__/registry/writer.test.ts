@@ -53,6 +53,60 @@ describe('deleteManifest', () => {
     expect(await writer.deleteManifest('team/app', old.digest)).toBe('gone');
   });
 
+  it.each<[string, Action, RegExp]>([
+    [
+      '200 with an error',
+      errorAnswer(200, 'DENIED', 'no rights'),
+      /answered 200 \(DENIED no rights\)/,
+    ],
+    ['202 with an error', errorAnswer(202, 'UNSUPPORTED'), /answered 202 \(UNSUPPORTED\)/],
+    ['errors in another form', { kind: 'answer', status: 200, body: '{"errors":["no"]}' }, /200/],
+    ['a page', { kind: 'html' }, /200/],
+    [
+      'a page that says to be something else',
+      {
+        kind: 'answer',
+        status: 202,
+        body: '\n<!DOCTYPE html>',
+        headers: { 'Content-Type': 'text/plain' },
+      },
+      /202/,
+    ],
+    [
+      'XHTML',
+      {
+        kind: 'answer',
+        status: 200,
+        body: '.',
+        headers: { 'Content-Type': 'application/xhtml+xml' },
+      },
+      /200/,
+    ],
+  ])('%s is no success', async (_, action, why) => {
+    const { registry, writer } = await startClient();
+    registry.intercept(when(/^DELETE/, action));
+    await expect(writer.deleteManifest('team/app', old.digest)).rejects.toThrow(why);
+  });
+
+  it.each(['', '{}', '{"errors":[]}', '{"status":"ok"}', 'deleted'])(
+    '202 with the body %j is one',
+    async (body) => {
+      const { registry, writer } = await startClient();
+      registry.intercept(when(/^DELETE/, { kind: 'answer', status: 202, body }));
+      expect(await writer.deleteManifest('team/app', old.digest)).toBe('deleted');
+    },
+  );
+
+  it('404 NAME_UNKNOWN of a repository that is known to be there is an answer of its own', async () => {
+    const { registry, writer } = await startClient();
+    registry.intercept(when(/^DELETE/, errorAnswer(404, 'NAME_UNKNOWN')));
+    await expect(
+      writer.deleteManifest('team/app', old.digest, { isHere: true }),
+    ).rejects.toMatchObject({ kind: 'hidden', message: expect.stringContaining('NAME_UNKNOWN') });
+    registry.intercept(when(/^DELETE/, errorAnswer(404, 'MANIFEST_UNKNOWN')));
+    expect(await writer.deleteManifest('team/app', old.digest, { isHere: true })).toBe('gone');
+  });
+
   it.each<[string, Action, string, string]>([
     ['404 without a code', { kind: 'answer', status: 404 }, 'not-a-registry', 'registry-url'],
     ['405 UNSUPPORTED', errorAnswer(405, 'UNSUPPORTED'), 'deletes-off', 'pull-through'],

@@ -87,6 +87,7 @@ export function inventory(repository: string, more: Partial<Inventory> = {}): In
     sources: new Map(),
     facts: new Map(),
     past: new Map(),
+    formerTags: new Map(),
     gaps: [],
     ...more,
   };

@@ -63,6 +63,10 @@ const REASONS: readonly KeepReason[] = [
   { kind: 'protected', by: [PROTECT, 'protect'] },
   { kind: 'recent' },
   { kind: 'not-in-plan' },
+  { kind: 'blob', of: d('s') },
+  { kind: 'layer' },
+  { kind: 'protected', by: [PROTECT], blob: d('s') },
+  { kind: 'narrowed', tag: 'v1', part: d('part') },
 ];
 
 const REFUSALS: readonly Refusal[] = [

@@ -34,6 +34,12 @@ describe('what is particular to one manifest', () => {
     [{ kind: 'dangling-digest-tag', tag, names: d('s') }, 'tag `sha256-0123456789ab….sig`'],
     [{ kind: 'digest-tag', tag, of: d('s') }, 'tag `sha256-0123456789ab….sig`'],
     [{ kind: 'mentioned', by: d('s') }, `by ${short('s')}`],
+    [{ kind: 'blob', of: d('s') }, `of ${short('s')}`],
+    [{ kind: 'layer' }, ''],
+    [
+      { kind: 'protected', by: [PROTECT], blob: d('s') },
+      `by \`protect\` (its config or layer ${short('s')})`,
+    ],
     [{ kind: 'child', of: d('s') }, `of ${short('s')}`],
     [{ kind: 'referrer', of: d('s') }, `of ${short('s')}`],
     [{ kind: 'subject', of: d('s') }, `of ${short('s')}`],

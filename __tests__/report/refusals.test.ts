@@ -20,6 +20,11 @@ const why = (refusal: Refusal, of: Circumstances = run([]), tags = new Map<strin
 describe('why nothing is deleted', () => {
   it.each([
     [NO_TAGS, 'no tag is left, and the ledger remembers 1 manifest that tags led to', 'apply-plan'],
+    [
+      { kind: 'no-tags', remembered: 0 } as const,
+      'no tag is left, and the list of tags may be wrong',
+      "`max-deletes` doesn't lift this",
+    ],
     [SHARE, '1,234 of the 2,000 manifests that are known would go', 'raise `max-deletes`'],
     [SHARE, '`max-deletes` allows 33.5%', 'plan-file'],
     [COUNT, 'in this run: it found 1,234 orphans, and `max-deletes` allows 1,000.', 'apply-plan'],

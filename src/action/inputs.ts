@@ -2,17 +2,17 @@
  * The only reader of inputs. Collects every mistake before it complains, sends no request, and masks
  * what is secret before anything else can print it.
  */
-import { accessSync, constants, readFileSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 
 import * as core from '@actions/core';
-import ms, { type StringValue } from 'ms';
 
 import { DEFAULT_MAX_DELETES, type MaxDeletes } from '../cleanup/brakes.js';
 import { patternMistake, selectRepositories } from '../cleanup/selection.js';
 import { isRepository } from '../oci/reference.js';
 import { readProtect } from '../protection/protection.js';
+import { parseDuration } from './duration.js';
+import { checkPath, checkPlaces, readCaFile, type Mistake } from './paths.js';
 import type { Settings } from './settings.js';
 
 /** Every input that is wrong, what it got and what it takes, in one message. */
@@ -97,8 +97,18 @@ export function readSettings(): Settings {
   const modes = readModes(dryRun, mistake, mistakes);
   const maxDeletes = readMaxDeletes(core.getInput('max-deletes'), mistake);
   const reportFile = core.getInput('report-file');
-  if (reportFile !== '' && modes.planFile !== undefined && isSame(reportFile, modes.planFile)) {
-    mistake('report-file', 'a path of its own', reportFile, 'that is the `plan-file` as well');
+  const backupDirectory = core.getInput('backup-dir') || defaultBackupDirectory();
+  if (modes.restoreFrom === undefined) {
+    checkPlaces(
+      {
+        ...(dryRun ? {} : { backupDirectory }),
+        ...(dryRun && modes.planFile !== undefined ? { planFile: modes.planFile } : {}),
+        ...(reportFile === '' ? {} : { reportFile }),
+      },
+      { 'apply-plan': modes.applyPlan, 'ca-file': core.getInput('ca-file') || undefined },
+      digestsFiles,
+      mistake,
+    );
   }
 
   if (mistakes.length > 0 || registry === undefined) {
@@ -128,15 +138,13 @@ export function readSettings(): Settings {
       ? {}
       : { maxDeletes: maxDeletes ?? DEFAULT_MAX_DELETES }),
     verify,
-    backupDirectory: core.getInput('backup-dir') || defaultBackupDirectory(),
+    backupDirectory,
     ...modes,
     ...(ledgerRepository === undefined ? {} : { ledgerRepository }),
     concurrency: concurrency ?? 1,
     ...(reportFile === '' ? {} : { reportFile }),
   };
 }
-
-type Mistake = (input: string, takes: string, got?: string, why?: string) => undefined;
 
 function shorten(text: string): string {
   // Control characters could start a line of their own in the log.
@@ -180,19 +188,6 @@ function isLoopback(hostname: string): boolean {
   return hostname === 'localhost' || hostname === '[::1]' || /^127(?:\.\d{1,3}){3}$/.test(hostname);
 }
 
-function readCaFile(path: string, mistake: Mistake): string | undefined {
-  if (path === '') {
-    return undefined;
-  }
-  const takes = 'a readable file with PEM certificates (-----BEGIN CERTIFICATE-----)';
-  try {
-    const text = readFileSync(path, 'utf8');
-    return text.includes('-----BEGIN CERTIFICATE-----') ? text : mistake('ca-file', takes, path);
-  } catch (error) {
-    return mistake('ca-file', takes, path, whyUnread(error, 'file'));
-  }
-}
-
 function readPatterns(text: string, mistake: Mistake) {
   const patterns = text
     .split(/[\n,]/)
@@ -210,40 +205,6 @@ function readPatterns(text: string, mistake: Mistake) {
     return wrong === undefined;
   });
   return selectRepositories(good);
-}
-
-/** Notes a mistake where this is not what can be read there. */
-function checkPath(
-  input: string,
-  path: string,
-  takes: string,
-  mistake: Mistake,
-  kind: 'file' | 'directory' = 'file',
-): void {
-  try {
-    accessSync(path, constants.R_OK);
-    if (statSync(path).isDirectory() !== (kind === 'directory')) {
-      mistake(input, takes, path, kind === 'file' ? 'it is a directory' : 'it is no directory');
-    }
-  } catch (error) {
-    mistake(input, takes, path, whyUnread(error, kind));
-  }
-}
-
-function whyUnread(error: unknown, kind: 'file' | 'directory'): string {
-  switch ((error as NodeJS.ErrnoException).code) {
-    case 'ENOENT':
-    case 'ENOTDIR':
-      return `there is no such ${kind}`;
-    case 'EISDIR':
-      return 'it is a directory';
-    default:
-      return "it can't be read";
-  }
-}
-
-function isSame(file: string, other: string): boolean {
-  return path.resolve(file) === path.resolve(other);
 }
 
 type Modes = Pick<Settings, 'planFile' | 'applyPlan' | 'restoreFrom'>;
@@ -310,16 +271,13 @@ function defaultBackupDirectory(): string {
 }
 
 function readDuration(text: string, mistake: Mistake): number | undefined {
-  const takes = 'a duration with its unit, such as `90m`, `24h` or `7d`, or `0` to switch it off';
-  if (text === '0') {
-    return 0;
-  }
-  // `ms` would take a bare number for milliseconds, which nobody means here.
-  const duration =
-    /[a-z]$/i.test(text) && text.length <= 100 ? ms(text as StringValue) : Number.NaN;
-  return Number.isFinite(duration) && duration >= 0
+  const takes =
+    'a duration with its unit, such as `90m`, `24h` or `7d` (`m`, `h`, `d`, `w`, `y`, or words such as `2 weeks`), ' +
+    'or `0` to switch it off';
+  const duration = parseDuration(text);
+  return typeof duration === 'number'
     ? duration
-    : mistake('grace-period', takes, text);
+    : mistake('grace-period', takes, text, duration.why || undefined);
 }
 
 /** `undefined` for `off`, as for a mistake. */

@@ -1,14 +1,19 @@
 /** Everything that the inputs name in files, read before the first request. */
-import { readFile } from 'node:fs/promises';
-
-import { readIntake } from '../candidates/intake.js';
-import { readApproval, type Approval } from '../cleanup/approval.js';
+import { IntakeError, readIntake } from '../candidates/intake.js';
+import { ApprovalError, readApproval, type Approval } from '../cleanup/approval.js';
+import { readRegular } from '../files/regular.js';
+import { UnusablePath } from '../files/why.js';
 import { withFiles, type Protection } from '../protection/protection.js';
-import { count } from '../report/words.js';
+import { count, number } from '../report/words.js';
 import type { Named } from '../stages.js';
 import type { Log } from './log.js';
 import { readPinned } from './pinned.js';
 import type { Settings } from './settings.js';
+
+/** Half a million manifests. */
+const MOST_PLAN_BYTES = 128 * 1024 * 1024;
+/** From here on the digests of `protect-files` are likely to be most of what a run asks for. */
+const MANY_PINNED = 1000;
 
 /**
  * @returns what the files name, and all that is protected: by the input and by the files
@@ -27,9 +32,20 @@ export async function readNamed(
     digests,
     files: digestsFiles,
     registryHost: registry.host,
+    mistake: (message) => {
+      errors.push(new IntakeError(message));
+    },
+    warning: (message) => {
+      log.warning(message);
+    },
   }).catch(note);
   const files = await readPinned(protectFiles).catch(note);
-  const approval = await readPlan(applyPlan, registry).catch(note);
+  let approval: Approval | undefined;
+  try {
+    approval = readPlan(applyPlan, registry);
+  } catch (error) {
+    note(error);
+  }
   if (intake === undefined || files === undefined || errors.length > 0) {
     throw oneOf(errors);
   }
@@ -39,6 +55,14 @@ export async function readNamed(
   };
   if (files.size > 0) {
     log.info(`protect-files: ${count(pinned.digests, 'digest')} in ${count(files.size, 'file')}`);
+    if (pinned.digests > MANY_PINNED) {
+      const many = number(pinned.digests);
+      log.warning(
+        `protect-files: ${many} digests are protected. Each of them is asked for in each repository that has orphans, ` +
+          `unless it was seen there, so the run may send ${many} requests more for each such repository. Narrow the ` +
+          'globs to the files that say what is deployed',
+      );
+    }
     if (pinned.digests === 0) {
       log.warning(
         `protect-files: no digest in ${count(files.size, 'file')}, so it protects nothing. A digest is \`sha256:\` with 64 ` +
@@ -52,10 +76,24 @@ export async function readNamed(
   };
 }
 
-async function readPlan(file: string | undefined, registry: URL): Promise<Approval | undefined> {
-  return file === undefined
-    ? undefined
-    : readApproval(await readFile(file, 'utf8'), registry.origin);
+function readPlan(file: string | undefined, registry: URL): Approval | undefined {
+  if (file === undefined) {
+    return undefined;
+  }
+  let text: string;
+  try {
+    text = readRegular(file, MOST_PLAN_BYTES).toString('utf8');
+  } catch (error) {
+    if (error instanceof UnusablePath) {
+      throw new ApprovalError(
+        `apply-plan: "${file}" can't be read: ${error.message}. Give the path of a plan; a very large one can be made ` +
+          'in parts, with `repositories`',
+        { cause: error },
+      );
+    }
+    throw error;
+  }
+  return readApproval(text, registry.origin);
 }
 
 function oneOf(errors: readonly unknown[]): unknown {

@@ -2,11 +2,13 @@
  * Reads the digests out of the files of `protect-files`. Globs are GitHub's own, as in `hashFiles` and in
  * `path` of actions/upload-artifact. Files are streamed, and never executed or parsed: any text will do.
  */
-import { createReadStream } from 'node:fs';
 import path from 'node:path';
 
 import { create } from '@actions/glob';
 
+import { copyOf } from '../candidates/tally.js';
+import { streamRegular } from '../files/regular.js';
+import { UnusablePath } from '../files/why.js';
 import { digestsIn, type Digest } from '../oci/digest.js';
 
 /** A file can't be read, or a glob matches none. The message says what to do; nothing was done. */
@@ -16,6 +18,13 @@ export class PinnedError extends Error {
 
 /** More than the longest digest has, so that one on the edge of two pieces is whole in the second. */
 const OVERLAP = 160;
+
+/** Of a file; what holds digests to keep has kilobytes. */
+const MOST_BYTES = 1024 * 1024 * 1024;
+/** Of all files together. Each may cost a request in each repository that has orphans. */
+const MOST_DIGESTS = 200_000;
+/** In a component, and of `**` in the whole: more take minutes for one long name that almost matches. */
+const MOST_STARS = 4;
 
 /**
  * @param patterns globs relative to the working directory, which in a workflow is the workspace; `!` excludes
@@ -30,6 +39,13 @@ export async function readPinned(
     throw new PinnedError(
       `protect-files: ${patterns.join(' ')} only excludes, so nothing would be protected. Name the files to ` +
         'read in a line without `!` above',
+    );
+  }
+  const hard = patterns.find((pattern) => isHard(pattern));
+  if (hard !== undefined) {
+    throw new PinnedError(
+      `protect-files: "${hard}" is too hard to match: a glob has at most ${MOST_STARS} \`**\`, and as many \`*\` ` +
+        'between two slashes. Write it as several, one per line',
     );
   }
   const files = new Set<string>();
@@ -53,10 +69,32 @@ export async function readPinned(
     );
   }
   const found = new Map<string, readonly Digest[]>();
+  const all = new Set<Digest>();
   for (const file of [...files].sort()) {
-    found.set(path.relative(process.cwd(), file), await digestsOf(file));
+    const digests = await digestsOf(file);
+    found.set(path.relative(process.cwd(), file), digests);
+    digests.forEach((digest) => all.add(digest));
+    if (all.size > MOST_DIGESTS) {
+      throw tooMany();
+    }
   }
   return found;
+}
+
+function isHard(pattern: string): boolean {
+  const components = pattern.split(/[/\\]/);
+  const deep = components.filter((component) => component === '**');
+  return (
+    deep.length > MOST_STARS ||
+    components.some((component) => (component.match(/\*/g) ?? []).length > MOST_STARS)
+  );
+}
+
+function tooMany(): PinnedError {
+  return new PinnedError(
+    `protect-files: the files hold more than ${MOST_DIGESTS.toLocaleString('en')} digests, and each costs requests. Narrow ` +
+      'the globs to the files that say what is deployed',
+  );
 }
 
 function isExcluding(pattern: string): boolean {
@@ -84,15 +122,26 @@ async function digestsOf(file: string): Promise<Digest[]> {
   const digests = new Set<Digest>();
   try {
     let held = '';
-    const pieces: AsyncIterable<string> = createReadStream(file, { encoding: 'utf8' });
-    for await (const piece of pieces) {
+    for await (const piece of streamRegular(file, { most: MOST_BYTES })) {
       // Every other byte of UTF-16, which Windows writes, is a NUL where there are digests.
       const text = held + piece.replaceAll('\0', '');
-      digestsIn(text).forEach((digest) => digests.add(digest));
+      // Copied, or each would keep the piece that it was cut out of.
+      digestsIn(text).forEach((digest) => digests.add(copyOf(digest)));
+      if (digests.size > MOST_DIGESTS) {
+        throw tooMany();
+      }
       held = text.slice(-OVERLAP);
     }
   } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
+    if (error instanceof PinnedError) {
+      throw error;
+    }
+    const why =
+      error instanceof UnusablePath
+        ? `"${file}": ${error.message}`
+        : error instanceof Error
+          ? error.message
+          : String(error);
     throw new PinnedError(
       `protect-files: a file could not be read, so what it protects is not known: ${why}`,
       { cause: error },

@@ -1,9 +1,12 @@
 /** Hands a finished run's report to GitHub and to the file system. Decides and words nothing. */
-import { mkdir, open } from 'node:fs/promises';
+import { closeSync, constants, ftruncateSync, writeFile } from 'node:fs';
 import { dirname, resolve } from 'node:path';
+import { promisify } from 'node:util';
 
 import * as core from '@actions/core';
 
+import { makeDirectories } from '../files/directories.js';
+import { openRegular } from '../files/regular.js';
 import { outputs } from '../report/outputs.js';
 import { renderRestore, restoreCounts, type RestoreRun } from '../report/restore.js';
 import type { Run } from '../report/run.js';
@@ -11,6 +14,8 @@ import { renderSummary } from '../report/summary.js';
 
 /** Written in pieces of about this many characters: a whole report may be longer than a string can be. */
 const PIECE = 1024 * 1024;
+
+const write = promisify(writeFile);
 
 /**
  * Sets the outputs and, where GitHub wants one, writes the job summary.
@@ -48,20 +53,21 @@ export async function writeLines(
   lines: Iterable<string>,
 ): Promise<void> {
   const path = resolve(file);
-  await mkdir(dirname(path), { recursive: true });
-  const handle = await open(path, 'w');
+  makeDirectories(dirname(path));
+  const { fd } = openRegular(path, {}, constants.O_WRONLY | constants.O_CREAT);
   try {
+    ftruncateSync(fd);
     let piece = '';
     for (const text of lines) {
       piece += text;
       if (piece.length >= PIECE) {
-        await handle.write(piece);
+        await write(fd, piece);
         piece = '';
       }
     }
-    await handle.write(piece);
+    await write(fd, piece);
   } finally {
-    await handle.close();
+    closeSync(fd);
   }
   core.setOutput(output, path);
 }

@@ -3,13 +3,17 @@
  * and an index of what each was. A run may be killed at any moment: what `save` has promised is on the disk.
  */
 import { randomBytes } from 'node:crypto';
-import { mkdir, open, readFile, rename, rm } from 'node:fs/promises';
+import { constants } from 'node:fs';
+import { open, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
 
 import pLimit from 'p-limit';
 import pMap from 'p-map';
 
+import { makeDirectories } from '../files/directories.js';
+import { openHandle } from '../files/regular.js';
 import { algorithmOf, digestOf, type Digest } from '../oci/digest.js';
+import { checkFolders, readManifestFile } from './folder.js';
 import { indexLine, parseIndexLine, type BackupEntry } from './index-line.js';
 
 /** The directory can't be written to or read. The message says what to do. */
@@ -60,7 +64,7 @@ export function openBackup(directory: string): Backup {
     for (const each of directories) {
       await oneAtATime(() => makeDirectory(each));
     }
-    await pMap(files, ([file, bytes]) => writeFile(file, bytes), { concurrency: WRITERS });
+    await pMap(files, ([file, bytes]) => writeFile(root, file, bytes), { concurrency: WRITERS });
     for (const each of [...directories, path.join(root, MANIFESTS)]) {
       await syncDirectory(each);
     }
@@ -87,7 +91,6 @@ export function openBackup(directory: string): Backup {
           await save(manifests);
         }
       } catch (error) {
-        // Node's own, as is whatever goes wrong with files.
         const { message } = error as Error;
         throw new BackupError(
           `what is to be deleted could not be saved in ${root} first: ${message}. Give a directory in ` +
@@ -109,20 +112,16 @@ function canBeReadBack(manifest: SavedManifest): boolean {
 
 /** With the names of all directories that had to be made for it, each of which stands in the one above. */
 async function makeDirectory(directory: string): Promise<void> {
-  const first = await mkdir(directory, { recursive: true });
-  if (first !== undefined) {
-    let above = path.dirname(first);
-    for (const name of path.relative(above, directory).split(path.sep)) {
-      await syncDirectory(above);
-      above = path.join(above, name);
-    }
+  for (const made of makeDirectories(directory)) {
+    await syncDirectory(path.dirname(made));
   }
 }
 
 /** Whole or not at all, whoever else writes the same: its name says its content. */
-async function writeFile(file: string, bytes: Buffer): Promise<void> {
-  const there = await readFile(file).catch(() => undefined);
-  if (there?.equals(bytes) === true) {
+async function writeFile(root: string, file: string, bytes: Buffer): Promise<void> {
+  // What is reached through a link would not be read back.
+  checkFolders(root, file);
+  if (isSaved(root, file, bytes)) {
     return;
   }
   const unfinished = `${file}.${randomBytes(6).toString('hex')}.tmp`;
@@ -141,8 +140,17 @@ async function writeFile(file: string, bytes: Buffer): Promise<void> {
   }
 }
 
+function isSaved(root: string, file: string, bytes: Buffer): boolean {
+  try {
+    return readManifestFile(root, file).equals(bytes);
+  } catch {
+    return false;
+  }
+}
+
 async function append(file: string, lines: readonly string[]): Promise<void> {
-  const handle = await open(file, 'a+');
+  const { O_RDWR, O_APPEND, O_CREAT } = constants;
+  const handle = await openHandle(file, O_RDWR | O_APPEND | O_CREAT);
   try {
     const { size } = await handle.stat();
     const last = Buffer.from('\n');

@@ -30,6 +30,8 @@ export type ReadLine =
   | { readonly kind: 'unknown' };
 
 const VERSION = 1;
+/** Both of its names have 127 characters at most (RFC 6838, section 4.2). */
+const LONGEST_TYPE = 255;
 
 const Line = v.object({
   version: v.literal(VERSION),
@@ -38,6 +40,7 @@ const Line = v.object({
   digest: v.custom<Digest>((digest) => typeof digest === 'string' && isDigest(digest)),
   mediaType: v.pipe(
     v.string(),
+    v.maxLength(LONGEST_TYPE),
     v.check((type) => type !== '' && mediaTypeOf(type) === type),
   ),
   tags: v.array(v.pipe(v.string(), v.check(isTag))),
@@ -45,6 +48,8 @@ const Line = v.object({
     v.string(),
     v.isoTimestamp(),
     v.transform((text) => Date.parse(text)),
+    // ISO 8601 knows more forms than JavaScript.
+    v.finite(),
   ),
 });
 

@@ -1,10 +1,22 @@
-/** Reads a backup. Trusts it no further than its digests: the bytes of a manifest must have the one they stand under. */
-import { readFile } from 'node:fs/promises';
+/**
+ * Reads a backup, as something that anybody may have made: bounded in everything, through no link, and trusted no further
+ * than its digests: the bytes of a manifest must have the one they stand under.
+ */
 import path from 'node:path';
 
+import { streamRegular } from '../files/regular.js';
+import { UnusablePath } from '../files/why.js';
 import { algorithmOf, digestOf, type Digest } from '../oci/digest.js';
 import { BackupError, fileOf, INDEX } from './backup.js';
+import { readManifestFile } from './folder.js';
 import { parseIndexLine, type ReadEntry } from './index-line.js';
+import { readLines } from './lines.js';
+
+/** Of a backup, with two million lines. */
+const MOST_INDEX_BYTES = 1024 * 1024 * 1024;
+/** What they need stays below half a GiB. */
+export const MOST_MANIFESTS = 300_000;
+const MOST_TAGS = MOST_MANIFESTS;
 
 export interface ReadBackup {
   /**
@@ -18,6 +30,8 @@ export interface ReadBackup {
   readonly unknownLines: number;
   /** entries of other registries */
   readonly elsewhere: number;
+  /** files that `bytesOf` found and did not read, with the reason: links, devices, what is larger than a manifest */
+  readonly refused: ReadonlyMap<Digest, string>;
   /** `undefined` when the file is missing or damaged */
   bytesOf(digest: Digest): Promise<Buffer | undefined>;
 }
@@ -28,45 +42,114 @@ export interface ReadBackup {
  */
 export async function readBackup(directory: string, registry: string): Promise<ReadBackup> {
   const root = path.resolve(directory);
-  const text = await readFile(path.join(root, INDEX), 'utf8').catch((cause: unknown) => {
+  const found = new Findings(registry);
+  const refused = new Map<Digest, string>();
+  try {
+    const pieces = streamRegular(path.join(root, INDEX), {
+      followsLinks: false,
+      most: MOST_INDEX_BYTES,
+    });
+    await readLines(pieces, (line) => {
+      found.add(line);
+    });
+  } catch (cause) {
+    if (cause instanceof BackupError) {
+      throw cause;
+    }
     const { message } = cause as Error;
+    const where = cause instanceof UnusablePath ? `${INDEX}: ` : '';
     throw new BackupError(
-      `there is no backup to restore from: ${message}. \`restore-from\` takes a directory that a run of this ` +
+      `there is no backup to restore from: ${where}${message}. \`restore-from\` takes a directory that a run of this ` +
         `action left as its \`backup-dir\`, with the file ${INDEX} in it`,
       { cause },
     );
-  });
-  const lines = text.split('\n').filter((line) => line.trim() !== '');
-  const parsed = lines.map(parseIndexLine);
-  const read = parsed.flatMap((line) => (line.kind === 'entry' ? [line.entry] : []));
-  const here = read.filter((entry) => entry.registry === registry);
-  const entries = new Map<string, ReadEntry>();
-  const latest = new Map<string, ReadEntry>();
-  for (const entry of here) {
-    const { repository, digest, tags, savedAt } = entry;
-    const key = `${repository}@${digest}`;
-    entries.set(key, { ...entry, tags: [...(entries.get(key)?.tags ?? []), ...tags] });
-    for (const tag of tags) {
-      const before = latest.get(`${repository}:${tag}`);
-      if (before === undefined || before.savedAt <= savedAt) {
-        latest.set(`${repository}:${tag}`, entry);
-      }
-    }
   }
-  const own = ({ repository, digest, tags }: ReadEntry) =>
-    [...new Set(tags)]
-      .filter((tag) => latest.get(`${repository}:${tag}`)?.digest === digest)
-      .sort();
   return {
-    entries: [...entries.values()].map((entry) => ({ ...entry, tags: own(entry) })),
-    cutOffLines: parsed.filter(({ kind }) => kind === 'cut-off').length,
-    unknownLines: parsed.filter(({ kind }) => kind === 'unknown').length,
-    elsewhere: read.length - here.length,
-    async bytesOf(digest) {
-      const bytes = await readFile(fileOf(root, digest)).catch(() => undefined);
-      return bytes !== undefined && digestOf(bytes, algorithmOf(digest)) === digest
-        ? bytes
-        : undefined;
+    ...found.result(),
+    refused,
+    bytesOf(digest) {
+      try {
+        const bytes = readManifestFile(root, fileOf(root, digest));
+        return Promise.resolve(digestOf(bytes, algorithmOf(digest)) === digest ? bytes : undefined);
+      } catch (error) {
+        if (error instanceof UnusablePath) {
+          refused.set(digest, error.message);
+        }
+        return Promise.resolve(undefined);
+      }
     },
   };
+}
+
+interface Found {
+  readonly entry: ReadEntry;
+  readonly tags: Set<string>;
+}
+
+/** Holds each text once: the same repositories and types stand in a great many lines. */
+class Findings {
+  readonly #registry: string;
+  readonly #entries = new Map<string, Found>();
+  readonly #latest = new Map<string, ReadEntry>();
+  readonly #texts = new Map<string, string>();
+  #cutOff = 0;
+  #unknown = 0;
+  #elsewhere = 0;
+
+  constructor(registry: string) {
+    this.#registry = registry;
+  }
+
+  /** @param text `undefined` for a line that is too long */
+  add(text: string | undefined): void {
+    const line = text === undefined ? ({ kind: 'unknown' } as const) : parseIndexLine(text);
+    if (line.kind !== 'entry') {
+      this.#cutOff += line.kind === 'cut-off' ? 1 : 0;
+      this.#unknown += line.kind === 'unknown' ? 1 : 0;
+    } else if (line.entry.registry !== this.#registry) {
+      this.#elsewhere += 1;
+    } else {
+      this.#addEntry(line.entry);
+    }
+  }
+
+  #addEntry({ digest, savedAt, ...texts }: ReadEntry): void {
+    const repository = this.#once(texts.repository);
+    const mediaType = this.#once(texts.mediaType);
+    const entry = { registry: this.#registry, repository, digest, mediaType, tags: [], savedAt };
+    const key = `${repository}@${digest}`;
+    const tags = this.#entries.get(key)?.tags ?? new Set<string>();
+    this.#entries.set(key, { entry, tags });
+    for (const tag of texts.tags) {
+      tags.add(tag);
+      const name = `${repository}:${tag}`;
+      const before = this.#latest.get(name);
+      if (before === undefined || before.savedAt <= savedAt) {
+        this.#latest.set(name, entry);
+      }
+    }
+    if (this.#entries.size > MOST_MANIFESTS || this.#latest.size > MOST_TAGS) {
+      throw new BackupError(
+        `the backup is too large to restore from: its ${INDEX} names more than ${MOST_MANIFESTS.toLocaleString('en')} ` +
+          'manifests or tags of this registry. Take the backup as the run left it, or a part of the lines at a time',
+      );
+    }
+  }
+
+  #once(text: string): string {
+    const known = this.#texts.get(text) ?? text;
+    this.#texts.set(known, known);
+    return known;
+  }
+
+  result(): Omit<ReadBackup, 'bytesOf' | 'refused'> {
+    const own = ({ entry: { repository, digest }, tags }: Found) =>
+      [...tags].filter((tag) => this.#latest.get(`${repository}:${tag}`)?.digest === digest).sort();
+    return {
+      entries: [...this.#entries.values()].map((one) => ({ ...one.entry, tags: own(one) })),
+      cutOffLines: this.#cutOff,
+      unknownLines: this.#unknown,
+      elsewhere: this.#elsewhere,
+    };
+  }
 }

@@ -2,15 +2,16 @@
  * Reads `digests` and the files of `digests-file` into candidates. The only one here that opens files;
  * it streams them, so that a gigabyte needs no more memory than the digests that it names.
  */
-import { createReadStream } from 'node:fs';
 import { access, constants, stat } from 'node:fs/promises';
 
+import { streamRegular } from '../files/regular.js';
+import { otherKind, UnusablePath } from '../files/why.js';
 import type { Intake } from './candidate.js';
 import { split } from './split.js';
-import { printable, Tally } from './tally.js';
+import { printable, Tally, TooManyCandidates, type SourceTally } from './tally.js';
 import { Transcript } from './transcript.js';
 
-/** A file can't be read. The message names the input and every such path, and says what to do. */
+/** A file can't be read, or too much is named. The message names the input and every such path, and says what to do. */
 export class IntakeError extends Error {
   override name = 'IntakeError';
 }
@@ -22,32 +23,92 @@ export interface IntakeSource {
   readonly files: readonly string[];
   /** `host` or `host:port` of the registry to clean: references to others are not candidates */
   readonly registryHost: string;
+  /** manifests that may be named; by default so many as memory can hold */
+  readonly most?: number;
+  /** told of lines of `digests`, and of a file, that are not understood where they have to be: nothing may be done */
+  readonly mistake?: (message: string) => void;
+  /** told of a file of which some lines are not understood */
+  readonly warning?: (message: string) => void;
 }
 
 const CHUNK_BYTES = 256 * 1024;
 
-/** @throws IntakeError before anything is read when a file is missing or closed to us; later when reading fails */
-export async function readIntake({ digests, files, registryHost }: IntakeSource): Promise<Intake> {
+/**
+ * @throws IntakeError before anything is read when a file is missing or closed to us; later when reading fails
+ */
+export async function readIntake(source: IntakeSource): Promise<Intake> {
+  await checkReadable([...new Set(source.files)]);
+  try {
+    return await readAll(source);
+  } catch (error) {
+    if (error instanceof TooManyCandidates) {
+      throw new IntakeError(
+        `digests-file: ${error.message}. Give a part of the listing at a time, for instance that of some repositories`,
+        { cause: error },
+      );
+    }
+    throw error;
+  }
+}
+
+async function readAll({
+  digests,
+  files,
+  registryHost,
+  most,
+  mistake,
+  warning,
+}: IntakeSource): Promise<Intake> {
   const paths = [...new Set(files)];
-  await checkReadable(paths);
-  const tally = new Tally();
+  const tally = new Tally(most);
+  const given = tally.begin();
   await readSource(
     [digests],
     new Transcript(tally, registryHost, (line) => `digests line ${line}`),
   );
+  if (given.notUnderstood > 0) {
+    mistake?.(
+      `digests: ${linesOf(given.notUnderstood)} not understood: ${examplesOf(given)}. A line is ` +
+        `\`repository@sha256:…\`, or what docs/finding-orphans.md lists. Correct it or take it out`,
+    );
+  }
   for (const path of paths) {
+    const read = tally.begin();
     const transcript = new Transcript(tally, registryHost, (line) => `${path}:${line}`);
-    const chunks: AsyncIterable<string> = createReadStream(path, {
-      encoding: 'utf8',
-      highWaterMark: CHUNK_BYTES,
-    });
     try {
-      await readSource(chunks, transcript);
+      await readSource(streamRegular(path, { highWaterMark: CHUNK_BYTES }), transcript);
     } catch (error) {
-      throw isSystemError(error) ? unreadable([problem(path, error)], error) : error;
+      throw isSystemError(error) || error instanceof UnusablePath
+        ? unreadable([problem(path, error)], error)
+        : error;
+    }
+    const lines = read.understood + read.notUnderstood;
+    const shown = `"${printable(path)}"`;
+    if (read.understood === 0 && lines > 0) {
+      mistake?.(
+        `digests-file: no line of ${shown} is understood, of ${lines.toLocaleString('en')}: ${examplesOf(read)}. Is it ` +
+          'the file that was meant? docs/finding-orphans.md lists what a line may be',
+      );
+    } else if (read.notUnderstood > 0) {
+      warning?.(
+        `digests-file: ${linesOf(read.notUnderstood)} not understood of the ${lines.toLocaleString('en')} in ${shown}, and ` +
+          `skipped: ${examplesOf(read)}. docs/finding-orphans.md lists what a line may be`,
+      );
     }
   }
   return tally.intake();
+}
+
+function linesOf(count: number): string {
+  return count === 1 ? '1 line is' : `${count.toLocaleString('en')} lines are`;
+}
+
+function examplesOf({ examples, notUnderstood }: SourceTally): string {
+  const more = notUnderstood - examples.length;
+  return (
+    examples.map(({ where, text }) => `${where}: "${text}"`).join('; ') +
+    (more > 0 ? ` and ${more.toLocaleString('en')} more` : '')
+  );
 }
 
 async function readSource(
@@ -64,8 +125,11 @@ async function checkReadable(paths: readonly string[]): Promise<void> {
   const problems: string[] = [];
   for (const path of paths) {
     try {
-      if ((await stat(path)).isDirectory()) {
+      const stats = await stat(path);
+      if (stats.isDirectory()) {
         problems.push(`"${printable(path)}" is a directory: name the files in it`);
+      } else if (!stats.isFile()) {
+        problems.push(problem(path, new UnusablePath(otherKind(stats))));
       } else {
         await access(path, constants.R_OK);
       }
@@ -85,6 +149,9 @@ function isSystemError(error: unknown): error is { code: string } {
 }
 
 function problem(path: string, error: unknown): string {
+  if (error instanceof UnusablePath) {
+    return `"${printable(path)}" can't be read: ${error.message}. Write what it holds to a file first`;
+  }
   const code = isSystemError(error) ? error.code : 'unknown error';
   const shown = `"${printable(path)}"`;
   switch (code) {

@@ -35,6 +35,7 @@ const LISTING_TOTALS = /^(?:total \d+|TOTAL: \d+ objects?, .*|Total (?:Objects|S
 const LISTING_ROW = /^(?:\d+\s+\d+\s+)?[-bcdlps][-rwxsStT]{9}[.+@]?\s/;
 /** Braces are left to JSON behind a log's words. */
 const WORD = /^[^\s{}]{1,1024}$/;
+const LONGEST_WORD = 1024;
 
 const MARKING = /^(\S+): marking (manifest|blob) (\S+)$/;
 const LAYER_LINK = /^(\S+): layer link eligible for deletion: \S+$/;
@@ -69,7 +70,8 @@ export function readLine(text: string, registryHost: string): Reading {
 
 function readWord(line: string): Reading {
   if (LISTING_ROW.test(line)) {
-    return { kind: 'word', path: lastWord(line) };
+    const path = lastWord(line);
+    return path.length <= LONGEST_WORD ? { kind: 'word', path } : UNKNOWN;
   }
   if (!WORD.test(line)) {
     return UNKNOWN;

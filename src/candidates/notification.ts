@@ -59,7 +59,8 @@ function eventsOf(value: unknown): readonly unknown[] | undefined {
     return value.events;
   }
   if (Array.isArray(value)) {
-    const nested = value.map(eventsOf);
+    // Not by calling itself: arrays may be nested as deep as memory reaches.
+    const nested = value.map((one) => (Array.isArray(one) ? undefined : eventsOf(one)));
     return nested.length > 0 && nested.every((events) => events !== undefined)
       ? nested.flat()
       : undefined;

@@ -15,10 +15,12 @@ export interface Limits {
   /** in UTF-16 code units */
   readonly line: number;
   readonly json: number;
+  /** of an object's brackets and commas: a megabyte of `{},` needs twenty of memory */
+  readonly values: number;
 }
 
 const MIB = 1024 * 1024;
-export const LIMITS: Limits = { line: MIB, json: 64 * MIB };
+export const LIMITS: Limits = { line: MIB, json: 32 * MIB, values: 2_000_000 };
 
 /** Length of what is shown of a JSON object or of a line that is too long. */
 const SHOWN = 200;
@@ -45,11 +47,12 @@ const OPEN = 2;
 const CLOSE = 3;
 const QUOTE = 4;
 const NEWLINE = 5;
+const COMMA = 6;
 
 /** What a character means in JSON outside of strings: anything else shows that the text is no JSON. */
 const MEANING = ((): Uint8Array => {
   const table = new Uint8Array(128);
-  for (const char of ' \t\r:,0123456789+-.eEtrufalsn') {
+  for (const char of ' \t\r:0123456789+-.eEtrufalsn') {
     table[char.charCodeAt(0)] = PLAIN;
   }
   for (const [chars, meaning] of [
@@ -57,6 +60,7 @@ const MEANING = ((): Uint8Array => {
     ['}]', CLOSE],
     ['"', QUOTE],
     ['\n', NEWLINE],
+    [',', COMMA],
   ] as const) {
     for (const char of chars) {
       table[char.charCodeAt(0)] = meaning;
@@ -86,6 +90,7 @@ interface Open {
   /** where in the text the object begins */
   readonly start: number;
   lineFeeds: number;
+  values: number;
   depth: number;
   inString: boolean;
   escaped: boolean;
@@ -140,6 +145,7 @@ class Splitter {
             length: start,
             start,
             lineFeeds: 0,
+            values: 0,
             depth: 0,
             inString: false,
             escaped: false,
@@ -204,8 +210,11 @@ class Splitter {
         break;
       } else if (meaning === OPEN) {
         open.depth += 1;
+        open.values += 1;
       } else if (meaning === QUOTE) {
         open.inString = true;
+      } else if (meaning === COMMA) {
+        open.values += 1;
       } else if (meaning === NEWLINE) {
         open.lineFeeds += 1;
       } else if (meaning === CLOSE) {
@@ -237,7 +246,7 @@ class Splitter {
   }
 
   #close(open: Open): void {
-    if (this.#isTooLong(open)) {
+    if (this.#isTooLong(open) || open.values > this.#limits.values) {
       this.#dropTooLong(open);
       return;
     }

@@ -8,11 +8,40 @@ import type { Intake } from './candidate.js';
 const EXAMPLES = 5;
 const EXAMPLE_LENGTH = 120;
 
+/** What they need stays below half a GiB; so many manifests a run could not read in a day either. */
+const MOST_CANDIDATES = 2_000_000;
+
+/** More manifests are named than a run can hold. */
+export class TooManyCandidates extends Error {
+  override name = 'TooManyCandidates';
+}
+
+/** What came of one source: the input, or one file. */
+export interface SourceTally {
+  understood: number;
+  notUnderstood: number;
+  readonly examples: { where: string; text: string }[];
+}
+
 export class Tally {
   readonly #candidates = new Map<string, Set<Digest>>();
   readonly #examples: { where: string; text: string }[] = [];
   #understood = 0;
   #notUnderstood = 0;
+  readonly #most: number;
+  #count = 0;
+  #source: SourceTally = { understood: 0, notUnderstood: 0, examples: [] };
+
+  /** @param most manifests that may be named */
+  constructor(most = MOST_CANDIDATES) {
+    this.#most = most;
+  }
+
+  /** @returns what is counted from here on, as it goes on */
+  begin(): SourceTally {
+    this.#source = { understood: 0, notUnderstood: 0, examples: [] };
+    return this.#source;
+  }
 
   candidate(repository: string, digest: Digest): void {
     let digests = this.#candidates.get(repository);
@@ -22,17 +51,27 @@ export class Tally {
     }
     if (!digests.has(digest)) {
       digests.add(copyOf(digest));
+      this.#count += 1;
+      if (this.#count > this.#most) {
+        throw new TooManyCandidates(
+          `more than ${this.#most.toLocaleString('en')} manifests are named`,
+        );
+      }
     }
   }
 
   understood(): void {
     this.#understood += 1;
+    this.#source.understood += 1;
   }
 
   notUnderstood(where: string, text: string, note?: string): void {
     this.#notUnderstood += 1;
-    if (this.#examples.length < EXAMPLES) {
-      this.#examples.push({ where: printable(where), text: example(text, note) });
+    this.#source.notUnderstood += 1;
+    for (const examples of [this.#examples, this.#source.examples]) {
+      if (examples.length < EXAMPLES) {
+        examples.push({ where: printable(where), text: example(text, note) });
+      }
     }
   }
 
@@ -47,7 +86,7 @@ export class Tally {
 }
 
 /** A string cut out of a chunk keeps the whole chunk in memory; a gigabyte of them would stay. */
-function copyOf<T extends string>(text: T): T {
+export function copyOf<T extends string>(text: T): T {
   return Buffer.from(text).toString() as T;
 }
 

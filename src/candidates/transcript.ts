@@ -7,15 +7,19 @@ import { readLine, type Reading } from './line.js';
 import { readNotification, type Notified } from './notification.js';
 import { lastWord } from './storage-path.js';
 import type { Piece } from './split.js';
-import type { Tally } from './tally.js';
+import { copyOf, type Tally } from './tally.js';
 
 /** A registry may have many repositories without manifests: the collector prints their bare names. */
 const WAITING_WORDS = 10_000;
+/** So much of a word that waits is kept, to show to people. */
+const WAITING_TEXT = 1200;
+/** Longer than any file system and any store of objects allows. */
+const LONGEST_PATH = 4096;
 
 /** Before the entries of each directory `ls -R` prints its path. */
 function directoryOf(text: string): string | undefined {
   const line = text.trim();
-  if (!line.endsWith(':') || /\s/.test(line)) {
+  if (!line.endsWith(':') || line.length > LONGEST_PATH || /\s/.test(line)) {
     return undefined;
   }
   return line === '.:' || line.includes('/') ? line.slice(0, -1) : undefined;
@@ -152,7 +156,12 @@ export class Transcript {
     if (this.#waiting.length >= WAITING_WORDS) {
       this.#settle(never);
     }
-    this.#waiting.push(word);
+    // Copied: what is cut out of a line keeps the whole line, and ten thousand of a megabyte each are too many.
+    this.#waiting.push({
+      ...word,
+      text: copyOf(word.text.slice(0, WAITING_TEXT)),
+      path: copyOf(word.path),
+    });
   }
 
   /**

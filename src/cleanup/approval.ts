@@ -25,6 +25,9 @@ export class ApprovalError extends Error {
 const AGAIN = 'a run with `dry-run: true` and `plan-file`';
 /** What is said of a mistake may quote the file, which anybody may have written. */
 const QUOTE = 200;
+/** Half a million manifests, with all that is said of them; of empty objects they need 300 MB. */
+const MOST_VALUES = 4_000_000;
+const [QUOTATION_MARK, BACKSLASH, COMMA, BRACKET, BRACE] = [0x22, 0x5c, 0x2c, 0x5b, 0x7b];
 
 const Document = v.object({ planVersion: v.number() });
 const Plan = v.object({
@@ -58,6 +61,9 @@ const Plan = v.object({
 export function readApproval(text: string, registry: string): Approval {
   const refused = (why: string, remedy = 'Make a new plan') =>
     new ApprovalError(`apply-plan: ${why}. ${remedy}: ${AGAIN}`);
+  if (valuesIn(text) > MOST_VALUES) {
+    throw refused('the file holds more than a plan can');
+  }
   let body: unknown;
   try {
     body = JSON.parse(text);
@@ -94,6 +100,23 @@ export function readApproval(text: string, registry: string): Approval {
     repositories.set(repository, digests);
   }
   return { createdAt: plan.output.createdAt, repositories };
+}
+
+/** The brackets and commas outside of strings: what JSON comes to in memory depends on them. */
+function valuesIn(text: string): number {
+  let values = 0;
+  let inString = false;
+  for (let at = 0; at < text.length; at += 1) {
+    const char = text.charCodeAt(at);
+    if (char === QUOTATION_MARK) {
+      inString = !inString;
+    } else if (inString) {
+      at += char === BACKSLASH ? 1 : 0;
+    } else if (char === COMMA || char === BRACKET || char === BRACE) {
+      values += 1;
+    }
+  }
+  return values;
 }
 
 function quote(text: string): string {

@@ -23,7 +23,7 @@ const MILLION = 1_000_000;
 
 /** Why nothing is deleted in a repository. */
 export type Refusal =
-  /** no ordinary tag is left, and the ledger remembers so many manifests that tags reached */
+  /** no ordinary tag is left; the ledger remembers so many manifests that tags reached, none without a memory */
   | { readonly kind: 'no-tags'; readonly remembered: number }
   | {
       readonly kind: 'share';
@@ -43,12 +43,30 @@ export interface Looked {
   readonly plan: Plan;
 }
 
-/** Whether every tag is gone of a repository that had some: its list may be wrong, and the ledger must not learn it. */
+/**
+ * Whether something would go from a repository without one ordinary tag: its list may be wrong, and the ledger must
+ * not learn it. A memory is not needed for that: a first run with a listing knows of no past.
+ */
 export function refuseWithoutTags(looked: Looked): Refusal | undefined {
-  const remembered = rememberedWithoutTags(looked).length;
-  return remembered > 0 && looked.plan.orphans.length > 0
-    ? { kind: 'no-tags', remembered }
+  const { plan } = looked;
+  return plan.orphans.length > 0 && !isTagged(plan)
+    ? { kind: 'no-tags', remembered: rememberedWithoutTags(looked).length }
     : undefined;
+}
+
+function isTagged({ keep }: Plan): boolean {
+  return keep.some(({ reason }) => reason.kind === 'tagged');
+}
+
+/** Whether nothing is left of a repository in which an earlier run saw manifests: neither a tag nor one of those. */
+export function hasVanished(inventory: Inventory): boolean {
+  const { tags, brokenTags, manifests, past, gaps } = inventory;
+  return (
+    gaps.length === 0 &&
+    tags.size + brokenTags.length + manifests.size === 0 &&
+    // What is leaving was about to be deleted: a run that was cut off may have done it.
+    [...past.values()].some(({ status }) => status !== 'leaving')
+  );
 }
 
 /**
@@ -72,7 +90,7 @@ export function inDoubt(looked: Looked): ReadonlySet<Digest> {
  */
 function rememberedWithoutTags({ inventory, plan }: Looked): Digest[] {
   const { manifests, past } = inventory;
-  return plan.keep.some(({ reason }) => reason.kind === 'tagged')
+  return isTagged(plan)
     ? []
     : [...past].flatMap(([digest, { status, everInUse }]) => {
         const isHeldUp = status === 'leaving' && everInUse && manifests.has(digest);

@@ -9,6 +9,7 @@ import { NotSent, TooLate } from '../http/stop.js';
 import type { Digest } from '../oci/digest.js';
 import { RegistryError, type Refusal } from '../registry/answer.js';
 import type { RegistryWriter } from '../registry/writer.js';
+import type { Confirmation } from './confirmation.js';
 import type { Orphan } from './plan.js';
 import type { Result, Results } from './results.js';
 
@@ -25,12 +26,14 @@ export interface DeletionOptions {
   readonly isOver: () => boolean;
   /** asked of a delete that failed and could not be tried again in time: whether it is to be, after another look */
   readonly mayWait: (digest: Digest) => boolean;
+  readonly confirmation: Pick<Confirmation, 'ask' | 'isDoubtful'>;
   /** one delete was answered, or is not to be sent */
   readonly onDone: () => void;
 }
 
 /**
- * Deletes these manifests. What `isOver` cut off is without a result.
+ * Deletes these manifests. What `isOver` cut off is without a result, and so is what has to wait for one that the
+ * registry says it deleted, and that is still there: perhaps not for long.
  *
  * @param condemned in an order in which all of `after` stand before
  * @param tagged of them, those that tags point at
@@ -43,13 +46,16 @@ export async function deleteInOrder(
   condemned: readonly Orphan[],
   tagged: ReadonlySet<Digest>,
   results: Results,
-  { writer, concurrency, isOver, mayWait, onDone }: DeletionOptions,
+  { writer, concurrency, isOver, mayWait, confirmation, onDone }: DeletionOptions,
 ): Promise<boolean> {
   const pending = new Map<Digest, Promise<unknown>>();
   // One after the other: Distribution removes a manifest's tags by asking all tags; if
   // one of them goes meanwhile, 2.8.2 answers 500, has deleted the manifest, and leaves its tag for good.
   let untagging: Promise<unknown> = Promise.resolve();
   const away = new Set<Digest>();
+  /** what waits for one that may go yet, itself or by what it waits for */
+  const waiting = new Set<Digest>();
+  const awaited = new Set(condemned.flatMap(({ after }) => after));
   let calledOff: string | undefined;
   let changed = false;
 
@@ -65,13 +71,20 @@ export async function deleteInOrder(
     }
     const standing = after.find((before) => !away.has(before));
     if (standing !== undefined) {
+      if (confirmation.isDoubtful(standing) || waiting.has(standing)) {
+        waiting.add(digest);
+        return undefined;
+      }
       return { kind: 'skipped', why: `${standing}, which has to go before it, is still there` };
     }
     try {
       const kind = await writer.deleteManifest(repository, digest, { isLate: isOver });
       // Also when it was gone: a try of ours whose answer was lost may have done it.
       changed = true;
-      away.add(digest);
+      // Of an index that stands after all, nothing may go.
+      if (!awaited.has(digest) || (await confirmation.ask(digest))) {
+        away.add(digest);
+      }
       return { kind };
     } catch (error) {
       if (error instanceof TooLate) {

@@ -6,10 +6,11 @@ import type { Digest } from '../oci/digest.js';
 import type { Manifest } from '../oci/manifest.js';
 import { parseDigestTag, type DigestTag } from '../oci/reference.js';
 import type { Inventory } from './inventory.js';
+import { blobsOf } from './naming.js';
 
 /** From a manifest that is kept to one that is kept because of it. */
 export type Edge =
-  | { readonly kind: 'child' | 'subject' | 'referrer' | 'mentioned'; readonly to: Digest }
+  | { readonly kind: 'child' | 'subject' | 'referrer' | 'mentioned' | 'blob'; readonly to: Digest }
   | { readonly kind: 'digest-tag'; readonly tag: string; readonly to: Digest };
 
 /** A digest tag together with what it points at. */
@@ -61,19 +62,25 @@ function isDigestTag(
   );
 }
 
-function ownEdges(manifest: Manifest): Edge[] {
+function ownEdges(manifest: Manifest, manifests: ReadonlyMap<Digest, Manifest>): Edge[] {
   switch (manifest.kind) {
     case 'unknown':
       return manifest.mentions.map((to) => ({ kind: 'mentioned', to }));
-    case 'image':
-      return manifest.subject === undefined ? [] : [{ kind: 'subject', to: manifest.subject }];
+    case 'image': {
+      // A layer may have the bytes of a manifest, as in an OCI layout that was pushed file by file. Distribution up to
+      // 2.8 removes the layer along with the manifest. Most layers are none, so only those that are become edges.
+      const blobs: Edge[] = blobsOf(manifest)
+        .filter((to) => manifests.has(to))
+        .map((to) => ({ kind: 'blob', to }));
+      return manifest.subject === undefined
+        ? blobs
+        : [...blobs, { kind: 'subject', to: manifest.subject }];
+    }
     case 'index': {
       const children: Edge[] = manifest.children.map(({ digest }) => ({
         kind: 'child',
         to: digest,
       }));
-      // Entries of other types are never fetched, for on Distribution ≤ 2.8 a layer's digest is poison
-      // on the manifests route; but should one of them be a known manifest, it is in use.
       const others: Edge[] = manifest.others.map(({ digest }) => ({
         kind: 'mentioned',
         to: digest as Digest,
@@ -90,7 +97,7 @@ function ownEdges(manifest: Manifest): Edge[] {
 }
 
 /** The order of edges decides which reason is told when there are several: the plainest first. */
-const EDGE_ORDER = ['child', 'subject', 'referrer', 'digest-tag', 'mentioned'];
+const EDGE_ORDER = ['child', 'subject', 'referrer', 'digest-tag', 'mentioned', 'blob'];
 
 function byOrder(a: Edge, b: Edge): number {
   return EDGE_ORDER.indexOf(a.kind) - EDGE_ORDER.indexOf(b.kind) || compare(a.to, b.to);
@@ -127,7 +134,7 @@ export function buildGraph(inventory: Pick<Inventory, 'tags' | 'manifests' | 're
   for (const [digest, manifest] of manifests) {
     edges.set(
       digest,
-      ownEdges(manifest).filter(({ to }) => manifests.has(to)),
+      ownEdges(manifest, manifests).filter(({ to }) => manifests.has(to)),
     );
   }
   for (const [subject, referrers] of referrersIn(inventory)) {

@@ -27,11 +27,16 @@ export interface HealOptions extends VerifyOptions {
 /** What was put back may be found to need more, which another push has begun to use meanwhile. */
 const MOST_ROUNDS = 3;
 
+export interface Healed extends Pick<Outcome, 'healed' | 'broken' | 'unverified'> {
+  /** what each listed tag points at in the end; absent when not all of it could be read */
+  readonly tags: ReadonlyMap<string, Digest> | undefined;
+}
+
 /** @returns as part of `broken`, also what was to be put back with something else, and could not be */
 export async function heal(
   { inventory, tried, back, lost }: Swept,
   options: HealOptions,
-): Promise<Pick<Outcome, 'healed' | 'broken' | 'unverified'>> {
+): Promise<Healed> {
   const graph = buildGraph(inventory);
   const healed = new Set<Digest>();
   /** the tags of which went with them */
@@ -46,6 +51,7 @@ export async function heal(
       healed: [...healed],
       broken: withFailures(verified.broken, failures),
       unverified: !verified.isComplete,
+      tags: verified.tags,
     });
     const ours = verified.missing.filter((digest) => left.has(digest));
     if (ours.length === 0 || round > MOST_ROUNDS) {
@@ -55,7 +61,7 @@ export async function heal(
     const { restored, standing, failed, failedTags } = await restoreRepository(
       inventory.repository,
       lost.filter(({ digest }) => needed.has(digest) && left.has(digest)),
-      options,
+      { ...options, absent: inventory.absent },
     );
     restored.forEach((digest) => healed.add(digest));
     for (const digest of [...restored, ...standing]) {

@@ -16,10 +16,19 @@ export interface Gap {
 
 /** Where a digest was first heard of. */
 export type Source =
-  'tag' | 'input' | 'ledger' | 'protected' | 'child' | 'subject' | 'digest-tag' | 'referrers';
+  | 'tag'
+  | 'input'
+  | 'ledger'
+  | 'protected'
+  | 'child'
+  | 'subject'
+  | 'digest-tag'
+  | 'referrers'
+  /** by an index as an entry of another type, or by a manifest that is not understood */
+  | 'mentioned';
 
 /** What earlier runs saw of a manifest that is, or was, in this repository. */
-export type Past = Pick<LedgerRecord, 'firstSeen' | 'everInUse' | 'status' | 'since'>;
+export type Past = Pick<LedgerRecord, 'firstSeen' | 'everInUse' | 'status' | 'since' | 'tags'>;
 
 export interface Inventory {
   readonly repository: string;
@@ -42,6 +51,10 @@ export interface Inventory {
   readonly facts: ReadonlyMap<Digest, ImageFacts>;
   /** of manifests that the ledger remembers, whether or not they are still there */
   readonly past: ReadonlyMap<Digest, Past>;
+  /** of possible orphans that nothing in the repository names: whether it has them as layers or configs, too */
+  readonly links?: ReadonlyMap<Digest, boolean>;
+  /** all tags that earlier runs, and an earlier look of this run, saw point at a manifest */
+  readonly formerTags: ReadonlyMap<Digest, ReadonlySet<string>>;
   readonly gaps: readonly Gap[];
   /** when the registry did not tell of some manifest what it is: its own bytes did, or it is unknown */
   readonly isUntyped?: true;

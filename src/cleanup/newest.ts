@@ -85,7 +85,7 @@ function heldBy(digest: Digest, aging: Aging): readonly Digest[] {
   return edgesOf(digest, aging)
     .filter(
       ({ kind, to }) =>
-        kind === 'child' || kind === 'mentioned' || (kind === 'referrer' && !saysSo(to)),
+        ['child', 'mentioned', 'blob'].includes(kind) || (kind === 'referrer' && !saysSo(to)),
     )
     .map(({ to }) => to);
 }

@@ -3,7 +3,7 @@
  * run which stops half-way leaves garbage and never an index without its child. Pure.
  */
 import type { Digest } from '../oci/digest.js';
-import { compare, type Graph } from './graph.js';
+import { compare, type Edge, type Graph } from './graph.js';
 
 export interface Placed {
   readonly digest: Digest;
@@ -12,7 +12,7 @@ export interface Placed {
 }
 
 /**
- * What has to go before a manifest. `hard`: the indexes that hold it. `soft`: what it describes, so that
+ * What has to go before a manifest. `hard`: what holds it, as an index does. `soft`: what it describes, so that
  * a signature stays as long as its image. Where the two contradict each other, soft gives way.
  */
 interface Before {
@@ -55,6 +55,9 @@ function byDigest([a]: Waiting, [b]: Waiting): number {
   return compare(a, b);
 }
 
+/** Edges of digests in the body that has them, so that they form no circle. */
+const HOLDING: readonly Edge['kind'][] = ['child', 'mentioned', 'blob'];
+
 function constraints(graph: Graph, orphans: ReadonlySet<Digest>) {
   const befores = new Map<Digest, Before>();
   const afters = new Map<Digest, Digest[]>();
@@ -68,7 +71,7 @@ function constraints(graph: Graph, orphans: ReadonlySet<Digest>) {
       if (before === undefined || kind === 'subject') {
         continue;
       }
-      before[kind === 'child' || kind === 'mentioned' ? 'hard' : 'soft'].add(from);
+      before[HOLDING.includes(kind) ? 'hard' : 'soft'].add(from);
       const after = afters.get(from) ?? [];
       after.push(to);
       afters.set(from, after);

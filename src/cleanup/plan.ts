@@ -3,47 +3,17 @@ import { isLedgerArtifact } from '../ledger/artifact.js';
 import type { Digest } from '../oci/digest.js';
 import type { ImageManifest } from '../oci/manifest.js';
 import { isImageConfigType } from '../oci/media-types.js';
-import { protectionIn, type Protection, type Protector } from '../protection/protection.js';
+import { protectionIn, type Protection } from '../protection/protection.js';
 import { Births, datedBy } from './births.js';
+import { narrowings } from './former-tags.js';
 import { buildGraph, compare, reach, type Graph, type Step } from './graph.js';
 import type { Inventory, Past } from './inventory.js';
+import { blobsOf, layersIn } from './naming.js';
 import { newestOf } from './newest.js';
 import { deletionOrder } from './order.js';
+import type { DeleteReason, KeepReason } from './reasons.js';
 
-export type KeepReason =
-  | { readonly kind: 'tagged'; readonly tags: readonly string[] }
-  /** by the input `protect` or by files, whose paths these are */
-  | { readonly kind: 'protected'; readonly by: readonly Protector[] }
-  /** `created` in epoch milliseconds: of its own config, or of the youngest image that it contains or describes */
-  | { readonly kind: 'young'; readonly created: number }
-  /** never seen in use, and first seen by an earlier run at this time (epoch milliseconds), which is recent */
-  | { readonly kind: 'new'; readonly firstSeen: number }
-  | { readonly kind: 'unknown-type'; readonly mediaType: string }
-  /** its subject isn't in this repository, nor remembered to have been: it may describe an image elsewhere */
-  | { readonly kind: 'dangling-referrer'; readonly subject: Digest }
-  | { readonly kind: 'dangling-digest-tag'; readonly tag: string; readonly names: Digest }
-  | { readonly kind: 'child'; readonly of: Digest }
-  | { readonly kind: 'subject'; readonly of: Digest }
-  | { readonly kind: 'referrer'; readonly of: Digest }
-  | { readonly kind: 'digest-tag'; readonly tag: string; readonly of: Digest }
-  | { readonly kind: 'mentioned'; readonly by: Digest }
-  /** one of the newest orphans, which `keep-untagged` keeps for roll-backs */
-  | { readonly kind: 'recent' }
-  /** an orphan as well, but not one that the plan which is carried out says */
-  | { readonly kind: 'not-in-plan' }
-  /** this action's own memory, in a repository that is cleaned beside it */
-  | { readonly kind: 'ledger' }
-  /** nothing reaches it, but something in this repository couldn't be read */
-  | { readonly kind: 'gap' };
-
-export type DeleteReason =
-  /** no tag, and nothing that is kept refers to it */
-  | { readonly kind: 'unreachable' }
-  | { readonly kind: 'child'; readonly of: Digest }
-  | { readonly kind: 'referrer'; readonly of: Digest }
-  | { readonly kind: 'digest-tag'; readonly tag: string; readonly of: Digest }
-  /** its subject isn't in this repository: it was once, or the user asked to delete such manifests */
-  | { readonly kind: 'dangling'; readonly subject: Digest };
+export type { DeleteReason, KeepReason } from './reasons.js';
 
 export interface Kept {
   readonly digest: Digest;
@@ -163,6 +133,7 @@ function reasonOf({ from, edge }: Step): KeepReason {
     case 'child':
     case 'subject':
     case 'referrer':
+    case 'blob':
       return { kind: edge.kind, of: from };
   }
 }
@@ -179,12 +150,18 @@ function findRoots(inventory: Inventory, graph: Graph, policy: Policy): Roots {
   for (const [digest, tags] of graph.rootTags) {
     keep(digest, { kind: 'tagged', tags });
   }
+  for (const [digest, narrowing] of narrowings(inventory)) {
+    keep(digest, { kind: 'narrowed', ...narrowing });
+  }
   const protection = protectionIn(inventory.repository, policy.protection);
+  const named = protection.named();
   for (const manifest of manifests.values()) {
     const { digest, mediaType, kind } = manifest;
-    const by = protection.of(digest);
-    if (by.length > 0) {
-      keep(digest, { kind: 'protected', by });
+    const isNamed = protection.of(digest).length > 0;
+    const blob = isNamed ? undefined : blobsOf(manifest).find((each) => named.has(each));
+    if (isNamed || blob !== undefined) {
+      const through = blob === undefined ? {} : { blob };
+      keep(digest, { kind: 'protected', by: protection.of(blob ?? digest), ...through });
     }
     if (kind === 'unknown') {
       keep(digest, { kind: 'unknown-type', mediaType });
@@ -216,6 +193,9 @@ function findRoots(inventory: Inventory, graph: Graph, policy: Policy): Roots {
       keep(digest, youth);
     }
   }
+  layersIn(inventory).forEach((digest) => {
+    keep(digest, { kind: 'layer' });
+  });
   return roots;
 }
 

@@ -1,6 +1,7 @@
 /**
  * Puts deleted manifests back from their saved bytes: children before parents, tags last. Never moves a tag
- * that names something else by now, and says of each that can't come back what is missing.
+ * that names something else by now, never an index without what it holds, and says of each that can't come back what
+ * is missing.
  */
 import pMap from 'p-map';
 
@@ -12,8 +13,9 @@ import {
   type IndexManifest,
   type Manifest,
 } from '../oci/manifest.js';
+import { RegistryError } from '../registry/answer.js';
 import type { RegistryPusher } from '../registry/pusher.js';
-import type { RegistryReader } from '../registry/reader.js';
+import type { ManifestAnswer, RegistryReader } from '../registry/reader.js';
 
 /** A manifest as it was saved. */
 export interface Lost {
@@ -30,7 +32,12 @@ export interface RestoreOptions {
   /** absent: only look what could be put back */
   readonly pusher?: Pick<RegistryPusher, 'pushManifest'>;
   readonly concurrency: number;
+  /** what was missing before: an index that holds it may come back without it */
+  readonly absent?: ReadonlySet<Digest>;
 }
+
+/** A push of a tag is sent once, and after each failure the tag is looked at again. */
+const MOST_PUSHES = 3;
 
 /** All texts are safe to print; each list is sorted by digest or tag. */
 export interface Restored {
@@ -60,7 +67,7 @@ type Result =
 export async function restoreRepository(
   repository: string,
   lost: readonly Lost[],
-  { reader, pusher, concurrency }: RestoreOptions,
+  { reader, pusher, concurrency, absent = new Set() }: RestoreOptions,
 ): Promise<Restored> {
   const results = new Map<Digest, Result>();
   const tags = new Map<string, Result>();
@@ -106,8 +113,9 @@ export async function restoreRepository(
       return { kind: 'standing' };
     }
     const missing =
-      (manifest.kind === 'index' ? missingEntry(manifest) : undefined) ??
-      (await missingBlobs(manifest));
+      (manifest.kind === 'index'
+        ? (missingEntry(manifest) ?? (await missingChild(manifest)))
+        : undefined) ?? (await missingBlobs(manifest));
     if (missing !== undefined) {
       return { kind: 'failed', why: missing };
     }
@@ -121,10 +129,23 @@ export async function restoreRepository(
       : { kind: 'failed', why: 'the registry took it, and says that it does not have it' };
   };
 
-  /** Of an entry that was gone before, the registry decides whether it takes the index. */
   const missingEntry = (index: IndexManifest): string | undefined => {
     const entry = entriesOf(index).find((digest) => results.get(digest)?.kind === 'failed');
     return entry && `${entry}, which it holds, could not be put back`;
+  };
+
+  /** Some registries take an index without its children, which nobody could pull. */
+  const missingChild = async ({ children }: IndexManifest): Promise<string | undefined> => {
+    const others = children.map(({ digest }) => digest).filter((digest) => !absent.has(digest));
+    const found = await pMap(
+      others.filter((digest) => !results.has(digest)),
+      async (digest) => ((await isThere(digest)) ? [] : [digest]),
+      { concurrency },
+    );
+    const [first] = found.flat();
+    return (
+      first && `${first}, which it holds, is neither there nor in the backup: push that image again`
+    );
   };
 
   /** An index may list layers, and manifests of types that are none of ours. */
@@ -160,22 +181,44 @@ export async function restoreRepository(
     if (results.get(digest)?.kind === 'failed') {
       return withoutIts(digest);
     }
-    const now = await reader.manifest(repository, tag);
-    if (now.kind === 'found') {
-      // A tag may have been left behind by the delete of its manifest.
-      const kind = results.get(digest)?.kind === 'restored' ? 'restored' : 'standing';
-      return now.manifest.digest === digest
-        ? { kind }
-        : { kind: 'failed', why: `it names ${now.manifest.digest} by now, and was left there` };
+    // A tag may have been left behind by the delete of its manifest.
+    const ours = results.get(digest)?.kind === 'restored' ? 'restored' : 'standing';
+    const look = () => reader.manifest(repository, tag);
+    const named = (now: ManifestAnswer): Result | undefined =>
+      now.kind === 'absent'
+        ? undefined
+        : now.manifest.digest === digest
+          ? { kind: ours }
+          : { kind: 'failed', why: `it names ${now.manifest.digest} by now, and was left there` };
+    const before = named(await look());
+    if (before !== undefined || pusher === undefined) {
+      return before ?? { kind: 'restored' };
     }
-    if (pusher === undefined) {
+    for (let push = 1; ; push += 1) {
+      // Right before the push, each time: it would move a tag that somebody has set since.
+      const meanwhile = named(await look());
+      if (meanwhile !== undefined) {
+        return meanwhile;
+      }
+      try {
+        await pusher.pushManifest(repository, tag, { mediaType, bytes }, { isLate: onceOnly() });
+        break;
+      } catch (error) {
+        const isFinal = error instanceof RegistryError && error.kind !== 'unexpected';
+        if (isFinal || push === MOST_PUSHES || !(error instanceof RequestFailure)) {
+          throw error;
+        }
+      }
+    }
+    const after = await look();
+    if (after.kind === 'found' && after.manifest.digest === digest) {
       return { kind: 'restored' };
     }
-    await pusher.pushManifest(repository, tag, { mediaType, bytes });
-    const after = await reader.manifest(repository, tag);
-    return after.kind === 'found' && after.manifest.digest === digest
-      ? { kind: 'restored' }
-      : { kind: 'failed', why: `the registry took it, and does not say that it names ${digest}` };
+    const why =
+      after.kind === 'found'
+        ? `somebody set it to ${after.manifest.digest} while it was put back, and it was left there`
+        : `the registry took it, and does not say that it names ${digest}`;
+    return { kind: 'failed', why };
   };
   await pMap(
     [...readable.values()].flatMap((each) => each.tags.map((tag) => ({ tag, each }))),
@@ -192,6 +235,16 @@ export async function restoreRepository(
     failed: failuresOf(results).map(([digest, why]) => ({ digest, why })),
     tags: keysOf(tags, 'restored'),
     failedTags: failuresOf(tags).map(([tag, why]) => ({ tag, why })),
+  };
+}
+
+/** Says from the second question on that it is late: what would be sent again needs another look first. */
+function onceOnly(): () => boolean {
+  let isSent = false;
+  return () => {
+    const wasSent = isSent;
+    isSent = true;
+    return wasSent;
   };
 }
 

@@ -1,7 +1,6 @@
 /** Which repositories a run looks at: the patterns of the input `repositories`. Pure. */
-import picomatch from 'picomatch';
-
 import { isRepository } from '../oci/reference.js';
+import { globMatcher, globMistake } from './glob.js';
 
 export interface Selection {
   /** whether the run looks at the repository of this name */
@@ -18,7 +17,7 @@ export function patternMistake(pattern: string): string | undefined {
   if (!PATTERN.test(pattern) || glob === '' || glob.startsWith('/') || glob.endsWith('/')) {
     return 'not a repository name or glob';
   }
-  return isPlain(glob) && !isRepository(glob) ? 'not a valid repository name' : undefined;
+  return isPlain(glob) && !isRepository(glob) ? 'not a valid repository name' : globMistake(glob);
 }
 
 function isPlain(glob: string): boolean {
@@ -34,12 +33,7 @@ export function selectRepositories(patterns: readonly string[]): Selection {
   const rules = patterns.map((pattern) => {
     const excludes = pattern.startsWith('!');
     const glob = excludes ? pattern.slice(1) : pattern;
-    // Repository names have no hidden files: `.` at the start of a component is not special.
-    return {
-      excludes,
-      glob,
-      matches: picomatch(glob, { dot: true, nobrace: true, noextglob: true, nonegate: true }),
-    };
+    return { excludes, glob, matches: globMatcher(glob) };
   });
   const fromAll = rules[0]?.excludes ?? true;
   const includes = (repository: string): boolean => {

@@ -3,43 +3,25 @@
  * and never a silent absence.
  */
 import type { Digest } from '../oci/digest.js';
-import type { ImageManifest, Manifest } from '../oci/manifest.js';
-import { parseDigestTag } from '../oci/reference.js';
-import { protectionIn, type Protector } from '../protection/protection.js';
-import type { RegistryReader } from '../registry/reader.js';
-import { createAttempts, type Attempts, type Progress } from './attempts.js';
-import type { ImageFacts, Inventory, Past, Source } from './inventory.js';
-import { makePlan, unknownAges, type Plan, type Policy } from './plan.js';
+import type { Manifest } from '../oci/manifest.js';
+import { protectionIn, someOf } from '../protection/protection.js';
+import type { ManifestAnswer } from '../registry/reader.js';
+import { createAttempts, type Attempts } from './attempts.js';
+import { collectTags, type FormerTags } from './former-tags.js';
+import type { ImageFacts, Inventory, Source } from './inventory.js';
+import { NOTHING_KNOWN, type Known } from './known.js';
+import { perhapsLayers, readAs, readLinks } from './layer-links.js';
+import { makePlan, unknownAges, type Plan } from './plan.js';
+import { mentionOf, namedBy, namedByTags, perhapsManifests, type Found } from './naming.js';
+import { createReferrerQuestions, type ReferrerQuestions } from './referrer-questions.js';
 import { createSharing } from './sharing.js';
+import type { Survey, SurveyOptions } from './survey-types.js';
+import { readTag } from './tag.js';
 
 export type { Progress } from './attempts.js';
+export type { Known } from './known.js';
 
-export interface SurveyOptions {
-  readonly reader: RegistryReader;
-  readonly policy: Policy;
-  readonly concurrency: number;
-  readonly progress: Progress;
-}
-
-export interface Survey {
-  readonly inventory: Inventory;
-  readonly plan: Plan;
-  /** the bytes, as text, of the manifests that were fetched */
-  readonly bodies: ReadonlyMap<Digest, string>;
-}
-
-/** What is known of a repository before it is looked at. A manifest can't change, but it can be gone. */
-export interface Known {
-  readonly manifests: ReadonlyMap<Digest, Manifest>;
-  readonly past: ReadonlyMap<Digest, Past>;
-  /** given when the manifests were seen in this very run: then they are not asked for again */
-  readonly earlier?: Pick<Inventory, 'tags' | 'facts'> & {
-    /** of the past, what was deleted since: not asked for unless something names it */
-    readonly gone?: ReadonlySet<Digest>;
-  };
-}
-
-const NOTHING: Known = { manifests: new Map(), past: new Map() };
+export type { Survey, SurveyOptions } from './survey-types.js';
 
 /**
  * Reads a repository until nothing new appears: its tags, the candidates, and every manifest that one
@@ -55,7 +37,7 @@ export async function surveyRepository(
   repository: string,
   candidates: Iterable<Digest>,
   options: SurveyOptions,
-  known: Known = NOTHING,
+  known: Known = NOTHING_KNOWN,
 ): Promise<Survey> {
   const reading = new Reading(repository, options, known);
   await reading.readTags();
@@ -71,11 +53,6 @@ export async function surveyRepository(
   }
 }
 
-interface Found {
-  readonly digest: Digest;
-  readonly source: Source;
-}
-
 class Reading {
   readonly #repository: string;
   readonly #options: SurveyOptions;
@@ -84,28 +61,34 @@ class Reading {
   readonly #manifests = new Map<Digest, Manifest>();
   readonly #absent = new Set<Digest>();
   readonly #brokenTags: string[] = [];
+  /** resolved by HEAD alone, and remembered elsewhere */
+  readonly #unconfirmedTags = new Set<string>();
+  readonly #formerTags: FormerTags;
   readonly #sources = new Map<Digest, Source>();
   readonly #facts: Map<Digest, ImageFacts>;
   readonly #attempts: Attempts;
   /** asked for by digest: nothing is asked for twice, whatever came of it */
   readonly #begun = new Set<Digest>();
-  readonly #askedForReferrers = new Set<Digest>();
-  readonly #referrers = new Map<Digest, readonly Digest[]>();
+  readonly #referrers: ReferrerQuestions;
   #hasFoundProtected = false;
+  /** what only may be a manifest of this repository, and is not there as one */
+  readonly #elsewhere = new Set<Digest>();
+  #links: ReadonlyMap<Digest, boolean>;
   /** known manifests that something names, taken to be there without asking */
   readonly #presumed = new Set<Digest>();
   readonly bodies = new Map<Digest, string>();
   #isUntyped = false;
   readonly #share = createSharing();
-  /** until an answer says otherwise: to this look at this repository alone */
-  #hasReferrersApi = true;
 
   constructor(repository: string, options: SurveyOptions, known: Known) {
     this.#repository = repository;
     this.#options = options;
     this.#known = known;
     this.#facts = new Map(known.earlier?.facts);
+    this.#links = new Map(known.earlier?.links);
+    this.#formerTags = collectTags(known.past, known.earlier?.tags);
     this.#attempts = createAttempts(options);
+    this.#referrers = createReferrerQuestions(options.reader, repository, this.#attempts);
   }
 
   inventory(): Inventory {
@@ -115,10 +98,12 @@ class Reading {
       manifests: new Map(this.#manifests),
       absent: new Set(this.#absent),
       brokenTags: [...this.#brokenTags].sort(),
-      referrers: new Map(this.#referrers),
+      referrers: new Map(this.#referrers.answers),
       sources: new Map(this.#sources),
       facts: new Map(this.#facts),
       past: this.#known.past,
+      links: this.#links,
+      formerTags: this.#formerTags.byManifest,
       gaps: this.#attempts.gaps(),
       ...(this.#isUntyped ? { isUntyped: true } : {}),
     };
@@ -133,28 +118,33 @@ class Reading {
       (tag) => `tag ${tag}`,
       (tag) => this.#readTag(tag),
     );
-    const named = [...this.#tags.keys(), ...this.#brokenTags].map(
-      (tag) => parseDigestTag(tag)?.names,
-    );
     await this.follow([
       ...[...this.#manifests.values()].flatMap(namedBy),
-      ...named
-        .filter((digest) => digest !== undefined)
-        .map((digest) => ({ digest, source: 'digest-tag' }) as const),
+      ...namedByTags([...this.#tags.keys(), ...this.#brokenTags]),
     ]);
   }
 
   async #readTag(tag: string): Promise<void> {
     const { reader } = this.#options;
     const { manifests, earlier } = this.#known;
-    // A tag that an earlier look of this run did not see is new, and so is what it points at.
-    const isLikelyKnown = manifests.size > 0 && earlier?.tags.has(tag) !== false;
-    const digest = isLikelyKnown ? await reader.resolve(this.#repository, tag) : undefined;
+    if (earlier !== undefined) {
+      await this.#confirmTag(tag, earlier.tags.get(tag));
+      return;
+    }
+    const digest = manifests.size > 0 ? await reader.resolve(this.#repository, tag) : undefined;
     // By its digest, so that what was seen is not lost when the tag moves on between the two questions.
     const manifest =
       (digest && (manifests.get(digest) ?? (await this.#fetch(digest)))) ??
       (await this.#fetch(tag));
+    if (digest !== undefined && this.#formerTags.hasMoved(tag, digest)) {
+      this.#unconfirmedTags.add(tag);
+    }
+    this.#noteTag(tag, manifest);
+  }
+
+  #noteTag(tag: string, manifest: Manifest | undefined): void {
     if (manifest === undefined) {
+      this.#tags.delete(tag);
       this.#brokenTags.push(tag);
     } else {
       this.#tags.set(tag, manifest.digest);
@@ -162,9 +152,31 @@ class Reading {
     }
   }
 
+  /** @param before where it was seen before */
+  async #confirmTag(tag: string, before: Digest | undefined): Promise<void> {
+    const resolve = () => this.#options.reader.resolve(this.#repository, tag);
+    this.#noteTag(tag, await readTag(before, () => this.#fetch(tag), resolve));
+  }
+
+  /** What was resolved by HEAD alone is read, before anything is deleted because of it. @returns whether there was any */
+  async #confirmTags(): Promise<boolean> {
+    const tags = [...this.#unconfirmedTags];
+    this.#unconfirmedTags.clear();
+    await this.#attempts.each(
+      tags,
+      (tag) => `tag ${tag}`,
+      (tag) => this.#confirmTag(tag, this.#tags.get(tag)),
+    );
+    await this.follow([...this.#manifests.values()].flatMap(namedBy));
+    return tags.length > 0;
+  }
+
   async #fetch(reference: string): Promise<Manifest | undefined> {
-    const answer = await this.#options.reader.manifest(this.#repository, reference);
-    if (answer.kind === 'absent') {
+    return this.#taken(await this.#options.reader.manifest(this.#repository, reference));
+  }
+
+  #taken(answer: ManifestAnswer | { readonly kind: 'blob' }): Manifest | undefined {
+    if (answer.kind !== 'found') {
       return undefined;
     }
     this.#isUntyped ||= answer.isUntyped === true;
@@ -198,7 +210,9 @@ class Reading {
   async #readManifest(digest: Digest, source: Source): Promise<Manifest | undefined> {
     const known = this.#known.manifests.get(digest);
     if (known === undefined || this.#known.earlier !== undefined) {
-      return known ?? this.#fetch(digest);
+      return (
+        known ?? this.#taken(await readAs(source, this.#options.reader, this.#repository, digest))
+      );
     }
     if (source !== 'input' && source !== 'ledger') {
       this.#presumed.add(digest);
@@ -234,7 +248,11 @@ class Reading {
   }
 
   #unread(found: readonly Found[]): Found[] {
-    return found.filter(({ digest }) => {
+    return found.filter(({ digest, source }) => {
+      if (this.#elsewhere.delete(digest)) {
+        this.#absent.add(digest);
+        this.#sources.set(digest, source);
+      }
       if (this.#begun.has(digest) || this.#manifests.has(digest)) {
         return false;
       }
@@ -259,40 +277,42 @@ class Reading {
     if (plan.orphans.length === 0 || inventory.gaps.length > 0) {
       return false;
     }
+    if (await this.#confirmTags()) {
+      return true;
+    }
     // What a later run would take for a broken image must have been there before the first delete.
     if (await this.#confirm()) {
       return true;
     }
-    if (await this.#findProtected()) {
+    // An index among them may hold what looks like an orphan.
+    const mentioned = new Set([...inventory.manifests.values()].flatMap(perhapsManifests));
+    if ((await this.#findProtected()) || (await this.#find(mentioned, 'mentioned', mentionOf))) {
       return true;
     }
     const young = unknownAges(inventory, plan, this.#options.policy);
     await this.#attempts.each(
       young,
       ({ config }) => `config ${config.digest}`,
-      (image) => this.#readFacts(image),
+      async (image) => {
+        this.#facts.set(
+          image.digest,
+          await this.#options.reader.imageFacts(this.#repository, image),
+        );
+      },
     );
     if (young.length > 0) {
       return true;
     }
-    const unasked = this.#hasReferrersApi
-      ? [...inventory.manifests.keys()].filter((digest) => !this.#askedForReferrers.has(digest))
-      : [];
-    const found: Found[] = [];
-    // The first question alone: where there is no such API, the others are none, and no progress either. Another
-    // repository, and the look before the deletes, ask one of their own: a passing answer misleads one of them.
-    for (const some of [unasked.slice(0, 1), unasked.slice(1)]) {
-      await this.#attempts.each(
-        this.#hasReferrersApi ? some : [],
-        (digest) => `referrers of ${digest}`,
-        async (digest) => {
-          // One by one: there may be more of them than a call can have arguments.
-          (await this.#readReferrers(digest)).forEach((each) => found.push(each));
-        },
-      );
+    const referrers = await this.#referrers.ask(inventory.manifests.keys());
+    if (referrers !== undefined) {
+      await this.follow(referrers);
+      return true;
     }
-    await this.follow(found);
-    return unasked.length > 0;
+    // Last, of those that are left: some may be layers, and no manifests at all.
+    const unlinked = perhapsLayers(inventory, plan);
+    const { reader } = this.#options;
+    this.#links = await readLinks(unlinked, inventory, { reader, attempts: this.#attempts });
+    return unlinked.length > 0;
   }
 
   /**
@@ -306,63 +326,34 @@ class Reading {
     this.#hasFoundProtected = true;
     const { protection } = this.#options.policy;
     const local = protectionIn(this.#repository, protection);
-    const unread = [...local.named()].filter(
+    return this.#find(
+      local.named(),
+      'protected',
+      (digest) => `protected manifest ${digest} (named by ${someOf(local.of(digest))})`,
+    );
+  }
+
+  /** Of these, those that are here are read, with all that they name; nobody misses the others. */
+  async #find(
+    digests: ReadonlySet<Digest>,
+    source: 'protected' | 'mentioned',
+    what: (digest: Digest) => string,
+  ): Promise<boolean> {
+    const unread = [...digests].filter(
       (digest) => !this.#begun.has(digest) && !this.#manifests.has(digest),
     );
     const read: Manifest[] = [];
-    await this.#attempts.each(
-      unread,
-      (digest) => `protected manifest ${digest} (named by ${someOf(local.of(digest))})`,
-      async (digest) => {
-        const manifest = await this.#readManifest(digest, 'protected');
-        if (manifest !== undefined) {
-          this.#note(manifest, 'protected');
-          read.push(manifest);
-        }
-      },
-    );
+    await this.#attempts.each(unread, what, async (digest) => {
+      this.#begun.add(digest);
+      const manifest = await this.#readManifest(digest, source);
+      if (manifest === undefined) {
+        this.#elsewhere.add(digest);
+      } else {
+        this.#note(manifest, source);
+        read.push(manifest);
+      }
+    });
     await this.follow(read.flatMap(namedBy));
     return unread.length > 0;
   }
-
-  async #readFacts(image: ImageManifest): Promise<void> {
-    this.#facts.set(image.digest, await this.#options.reader.imageFacts(this.#repository, image));
-  }
-
-  /**
-   * Asked of every manifest, also of those that stay (docs/adr/0002): a referrer that only this API
-   * knows may be an index, and what looks like an orphan its child.
-   */
-  async #readReferrers(digest: Digest): Promise<Found[]> {
-    this.#askedForReferrers.add(digest);
-    const referrers = await this.#options.reader.referrers(this.#repository, digest);
-    if (referrers === undefined) {
-      this.#hasReferrersApi = false;
-      return [];
-    }
-    if (referrers.length > 0) {
-      this.#referrers.set(digest, referrers);
-    }
-    return referrers.map((each) => ({ digest: each, source: 'referrers' }));
-  }
-}
-
-/** The manifests that this one's body names. */
-function namedBy(manifest: Manifest): Found[] {
-  if (manifest.kind === 'unknown') {
-    return [];
-  }
-  const children: Found[] =
-    manifest.kind === 'index'
-      ? manifest.children.map(({ digest }) => ({ digest, source: 'child' }))
-      : [];
-  return manifest.subject === undefined
-    ? children
-    : [...children, { digest: manifest.subject, source: 'subject' }];
-}
-
-/** So that whoever reads of a gap finds the file that the digest stands in. */
-function someOf(by: readonly Protector[]): string {
-  const more = by.length > 1 ? [`${by.length - 1} more`] : [];
-  return [...by.slice(0, 1), ...more].join(' and ');
 }

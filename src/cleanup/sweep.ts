@@ -6,7 +6,9 @@ import { BackupError } from '../backup/backup.js';
 import type { Clock } from '../http/clock.js';
 import type { Digest } from '../oci/digest.js';
 import type { RegistryPusher } from '../registry/pusher.js';
+import type { IsThere } from '../registry/presence.js';
 import type { RegistryWriter } from '../registry/writer.js';
+import { confirmTags, createConfirmation } from './confirmation.js';
 import { deleteInOrder } from './deletion.js';
 import { heal } from './heal.js';
 import type { Inventory } from './inventory.js';
@@ -34,6 +36,8 @@ import { surveyRepository, type Survey, type SurveyOptions } from './survey.js';
 export interface SweepOptions extends SurveyOptions {
   readonly writer: RegistryWriter;
   readonly pusher: Pick<RegistryPusher, 'pushManifest'>;
+  /** asked of what was deleted: still answers when the run was told to stop */
+  readonly isThere: IsThere;
   /**
    * When it resolves, what is to be deleted could be put back.
    *
@@ -58,6 +62,8 @@ const LOOKS = 2;
 /** After so many looks in a row none of which brought a delete to its end, and so many tries of a single one, it is enough. */
 const MOST_LOOKS = 5;
 
+const UNCONFIRMED =
+  'the registry took the DELETE, and the run ended before it could see that the manifest is gone. The next run looks';
 const STOPPED = 'the run was told to stop before its turn came';
 
 /**
@@ -76,6 +82,7 @@ export async function sweepRepository(
   const { progress, policy, clock, stop } = options;
   const isStopped = () => stop.aborted;
   const results: Results = new Map();
+  const confirmation = createConfirmation(repository, results, options);
   const open = () => plan.orphans.map(({ digest }) => digest).filter((each) => !results.has(each));
   const settle = (digest: Digest, result: Result) => {
     results.set(digest, result);
@@ -161,6 +168,7 @@ export async function sweepRepository(
     const tagged = new Set(fresh.inventory.tags.values());
     const has = await deleteInOrder(repository, condemned, tagged, results, {
       ...options,
+      confirmation,
       isOver,
       mayWait(digest) {
         const times = (waits.get(digest) ?? 0) + 1;
@@ -173,7 +181,8 @@ export async function sweepRepository(
     });
     changed ||= has;
     looked = without(fresh.inventory, results);
-    fruitless = results.size > settled ? 0 : fruitless + 1;
+    // What waits for one that the registry takes its time to delete is not stuck.
+    fruitless = results.size > settled || confirmation.isOpen() ? 0 : fruitless + 1;
     if (fruitless === MOST_LOOKS) {
       giveUp(
         `the registry answered no delete soon enough after a look at the tags, ${fruitless} times in a row. Is ` +
@@ -183,11 +192,16 @@ export async function sweepRepository(
   }
 
   async function deleteAll(): Promise<true> {
-    for (let left = open(); left.length > 0; left = open()) {
+    while (open().length > 0 || confirmation.isOpen()) {
       if (isStopped()) {
         giveUp(STOPPED);
-      } else {
-        await lookAndDelete(left);
+        break;
+      }
+      await lookAndDelete(open());
+      await confirmation.askAll();
+      // Then another look: somebody may have pushed them again.
+      if (confirmation.isOpen()) {
+        await confirmation.pause();
       }
     }
     return true;
@@ -195,16 +209,25 @@ export async function sweepRepository(
 
   const isWhole = await options.contain(deleteAll());
   giveUp('this action failed before its turn came');
+  await options.contain(confirmation.askAll());
+  confirmation.giveUp(UNCONFIRMED);
 
   const tried = new Set([...triedIn(results), ...back]);
   changed ||= isWhole === undefined && tried.size > 0;
   const isToProve = changed && options.verify;
-  const unproved = { healed: [], broken: [], unverified: isToProve };
+  const unproved = { healed: [], broken: [], unverified: isToProve, tags: undefined };
   const proof =
     seen !== undefined && isToProve && !isStopped()
       ? ((await options.contain(heal({ inventory: seen, tried, back, lost }, options))) ?? unproved)
       : unproved;
   const healed = new Set(proof.healed);
+  const tagged = lost.filter(
+    ({ digest, tags }) => tags.length > 0 && isGone(results, digest) && !healed.has(digest),
+  );
+  const served = await options.contain(confirmTags(repository, tagged, proof.tags, options));
+  (served ?? tagged.map(({ digest }) => ({ digest, why: UNCONFIRMED }))).forEach(
+    ({ digest, why }) => results.set(digest, { kind: 'failed', why }),
+  );
   return {
     repository,
     deleted: keysOf(results, 'deleted').filter((digest) => !healed.has(digest)),

@@ -1,5 +1,5 @@
 /**
- * Proves after a sweep that what was kept is still there: every kept tag resolves, and so does every
+ * Proves after a sweep that what was kept is still there: every kept tag is listed and resolves, and so does every
  * child of every index behind one. Only reads.
  */
 import pMap from 'p-map';
@@ -26,6 +26,8 @@ export interface Verified {
   readonly broken: Outcome['broken'];
   /** of it, the manifests that the registry says it does not have, and that something kept needs */
   readonly missing: readonly Digest[];
+  /** what each listed tag points at; absent when that could not be read of each */
+  readonly tags: ReadonlyMap<string, Digest> | undefined;
   /** false when the run was told to stop before all was asked for */
   readonly isComplete: boolean;
 }
@@ -48,7 +50,7 @@ export async function verifyRepository(
   const { repository } = inventory;
   const broken: { what: string; why: string }[] = [];
   const gone: Digest[] = [];
-  let isComplete = true;
+  let isComplete = true as boolean;
   const check = async (what: string, look: () => Promise<string | undefined>): Promise<void> => {
     try {
       const why = await look();
@@ -73,35 +75,36 @@ export async function verifyRepository(
     return named !== undefined && (await reader.manifest(repository, named)).kind === 'absent';
   };
 
-  let listed: string[] = [];
-  await check('the list of tags', async () => {
-    listed = await reader.tags(repository);
+  let listed: ReadonlySet<string> | undefined;
+  const list = async () => {
+    listed = new Set(await reader.tags(repository));
     return undefined;
-  });
+  };
+  await check('the list of tags', list);
   const expected = [...inventory.tags]
     .filter(([, digest]) => !deleted.has(digest))
     .map(([tag]) => tag);
-  const tags = [...new Set([...listed, ...expected])].filter(
+  const tags = [...new Set([...(listed ?? []), ...expected])].filter(
     (tag) => !inventory.brokenTags.includes(tag),
   );
   // What each tag points at now: a manifest known from before, or one that a push brought meanwhile.
-  const standing = new Map<Digest, Manifest | undefined>();
+  const standing = new Map<Digest, Manifest>();
   const tagOf = new Map<Digest, string>();
+  const tagsNow = new Map<string, Digest>();
   await pMap(
     tags,
     (tag) =>
       check(`tag ${tag}`, async () => {
         const before = inventory.tags.get(tag);
-        if (before !== undefined && (await reader.resolve(repository, tag)) === before) {
-          standing.set(before, inventory.manifests.get(before));
-          tagOf.set(before, tag);
-          return undefined;
-        }
         for (let look = 1; look <= MOST_LOOKS; look += 1) {
+          // HEAD is not enough: registries were seen to answer it with another manifest's digest.
           const answer = await reader.manifest(repository, tag);
           if (answer.kind === 'found') {
-            standing.set(answer.manifest.digest, answer.manifest);
-            tagOf.set(answer.manifest.digest, tag);
+            const { digest } = answer.manifest;
+            // What was read before is the same, and is in memory already.
+            standing.set(digest, inventory.manifests.get(digest) ?? answer.manifest);
+            tagOf.set(digest, tag);
+            tagsNow.set(tag, digest);
             return undefined;
           }
           // Some registries leave the tags of a deleted manifest behind.
@@ -120,13 +123,33 @@ export async function verifyRepository(
       }),
     { concurrency },
   );
+  // By its name, a tag that the registry has lost may still be answered, from a cache.
+  const unlisted = () =>
+    expected.filter((tag) => tagsNow.has(tag) && listed !== undefined && !listed.has(tag));
+  for (let look = 1; look < MOST_LOOKS && unlisted().length > 0 && !stop.aborted; look += 1) {
+    await clock.sleep(PAUSE);
+    await check('the list of tags', list);
+  }
+  await pMap(
+    unlisted(),
+    (tag) =>
+      check(`tag ${tag}`, async () => {
+        const before = inventory.tags.get(tag);
+        if (before === undefined || (await namesNothing(tag))) {
+          return undefined;
+        }
+        gone.push(before);
+        return 'it is not in the list of tags any more. By its name it still answers: is that an old answer of a cache?';
+      }),
+    { concurrency },
+  );
 
   const asked = new Set<Digest>();
-  const seen = [...standing.values()];
+  const seen: Manifest[] = [...standing.values()];
   const missing: Digest[] = [];
   let wave = childrenOf(seen, inventory, asked);
   while (wave.length > 0) {
-    const read: (Manifest | undefined)[] = [];
+    const read: Manifest[] = [];
     await pMap(
       wave,
       (digest) =>
@@ -157,7 +180,7 @@ export async function verifyRepository(
       check(`manifest ${digest}`, async () => {
         for (const parent of seen) {
           const holds =
-            parent?.kind === 'index' && parent.children.some((child) => child.digest === digest);
+            parent.kind === 'index' && parent.children.some((child) => child.digest === digest);
           if (holds && (await reader.manifest(repository, parent.digest)).kind === 'found') {
             gone.push(digest);
             const tag = tagOf.get(parent.digest);
@@ -169,17 +192,22 @@ export async function verifyRepository(
       }),
     { concurrency },
   );
-  return { broken: broken.sort((a, b) => (a.what < b.what ? -1 : 1)), missing: gone, isComplete };
+  return {
+    broken: broken.sort((a, b) => (a.what < b.what ? -1 : 1)),
+    missing: gone,
+    tags: isComplete && listed !== undefined ? tagsNow : undefined,
+    isComplete,
+  };
 }
 
 /** The children that have not been asked for yet, without those that were missing before the sweep. */
 function childrenOf(
-  manifests: readonly (Manifest | undefined)[],
+  manifests: readonly Manifest[],
   inventory: Inventory,
   asked: Set<Digest>,
 ): Digest[] {
   const children = manifests.flatMap((manifest) =>
-    manifest?.kind === 'index' ? manifest.children.map(({ digest }) => digest) : [],
+    manifest.kind === 'index' ? manifest.children.map(({ digest }) => digest) : [],
   );
   return children.filter((digest) => {
     const isNew = !asked.has(digest) && !inventory.absent.has(digest);

@@ -5,7 +5,8 @@
 import { parseChallenges, type Challenge } from './challenge.js';
 import { basicAuthorization, secretsOf } from './credentials.js';
 import { grantOf, type Grant } from './grant.js';
-import { RequestFailure, type HttpRequest, type Send } from './message.js';
+import { whyRefused } from './login.js';
+import { RequestFailure, type HttpRequest, type HttpResponse, type Send } from './message.js';
 import { mergeScopes } from './scope.js';
 import { AuthError, createTokenSource, type TokenOptions } from './token.js';
 
@@ -20,7 +21,8 @@ type Proof =
       readonly kind: 'bearer';
       readonly authorization: string;
       readonly token: string;
-      /** milliseconds since the epoch */
+      /** both in milliseconds since the epoch */
+      readonly fetchedAt: number;
       readonly renewAt: number;
       readonly scope: string;
       readonly fetched: boolean;
@@ -28,6 +30,15 @@ type Proof =
 
 /** Without a proof, with one, and with another if that one expired while the request was waiting. */
 const MOST_ROUNDS = 3;
+
+/**
+ * Milliseconds. A token that was made a moment ago is not valid yet on a registry whose clock is behind the token
+ * server's by a second or two (`nbf`, RFC 7519 sec. 4.1.5).
+ */
+const YOUNG = 10_000;
+const PAUSE = 3_000;
+/** As often as this, a pause may have been in vain before there are no more: then it isn't the clock. */
+const MOST_IN_VAIN = 3;
 
 const NOTHING: Proof = { kind: 'nothing' };
 
@@ -42,6 +53,8 @@ export interface Auth {
    * nothing that goes wrong out there: who can't be asked says nothing.
    */
   readonly granted: (scope: string) => Promise<Grant>;
+  /** What a registry that never asked for a login was shown all the same, or why nothing; undefined where one did. */
+  readonly unasked: () => 'sent' | 'not-sent' | undefined;
 }
 
 export function createAuth(next: Send, options: TokenOptions): Auth {
@@ -60,15 +73,28 @@ export function createAuth(next: Send, options: TokenOptions): Auth {
   /** What the registry has asked for so far. */
   let bearer: { readonly realm: string; readonly service: string | undefined } | undefined;
   let wantsBasic = false;
+  /**
+   * It has answered without asking. User and password are shown from then on: it may show more to those it knows,
+   * and would never ask.
+   */
+  let isOpen = false;
+  const isAsked = () => bearer !== undefined || wantsBasic;
+  let inVain = 0;
   /** By a request's own scope: that scope together with what the registry said was needed. */
   const learned = new Map<string, string>();
 
   async function bearerProof(realm: NonNullable<typeof bearer>, scope: string, rejected?: string) {
-    const { value: token, renewAt, fetched } = await tokens.get({ ...realm, scope }, rejected);
+    const {
+      value: token,
+      fetchedAt,
+      renewAt,
+      fetched,
+    } = await tokens.get({ ...realm, scope }, rejected);
     return {
       kind: 'bearer',
       authorization: `Bearer ${token}`,
       token,
+      fetchedAt,
       renewAt,
       scope,
       fetched,
@@ -83,7 +109,7 @@ export function createAuth(next: Send, options: TokenOptions): Auth {
     if (bearer !== undefined && scope !== undefined) {
       return bearerProof(bearer, learned.get(scope) ?? mergeScopes(scope));
     }
-    return wantsBasic ? basic : NOTHING;
+    return wantsBasic || (isOpen && bearer === undefined) ? basic : NOTHING;
   }
 
   /** The answer to a 401, or undefined when there is nothing new to show. */
@@ -91,7 +117,8 @@ export function createAuth(next: Send, options: TokenOptions): Auth {
     request: HttpRequest,
     shown: Proof,
     challenges: readonly Challenge[],
-  ): Promise<Proof | undefined> {
+    paused: boolean,
+  ): Promise<Proof | 'same-after-pause' | undefined> {
     if (shown.kind === 'registry-token') {
       return undefined;
     }
@@ -108,11 +135,18 @@ export function createAuth(next: Send, options: TokenOptions): Auth {
       if (shown.kind !== 'bearer') {
         return bearerProof(bearer, scope);
       }
+      const isInsufficient = params.get('error') === 'insufficient_scope';
+      const isYoung = options.clock.now() - shown.fetchedAt < YOUNG;
+      const isSame = shown.scope === scope;
+      if (isSame && isYoung && !isInsufficient && !paused && inVain < MOST_IN_VAIN) {
+        return 'same-after-pause';
+      }
       // The token is good but grants too little (RFC 6750 sec. 3.1): another one would not grant more.
       // A fresh one is as good as another, unless it grew old while the request waited for its turn.
       const fresh = shown.fetched && options.clock.now() < shown.renewAt;
-      const final = fresh || params.get('error') === 'insufficient_scope';
-      return final && shown.scope === scope ? undefined : bearerProof(bearer, scope, shown.token);
+      return (fresh || isInsufficient) && isSame
+        ? undefined
+        : bearerProof(bearer, scope, shown.token);
     }
     if (basic.kind === 'basic' && challenges.some(({ scheme }) => scheme === 'basic')) {
       wantsBasic = true;
@@ -141,23 +175,61 @@ export function createAuth(next: Send, options: TokenOptions): Auth {
     if (request.url.origin !== registry.origin) {
       return next(request);
     }
-    let proof: Proof | undefined = await proofUpFront(request);
+    let shown = await proofUpFront(request);
+    let paused = false;
     for (let round = 1; ; round += 1) {
-      const shown: Proof = proof;
       const response = await next(withProof(request, shown));
       // A challenge from where a redirect led is not the registry's: its realm would get our credentials.
-      if (response.status !== 401 || response.url.origin !== registry.origin) {
-        return response;
+      const isOwn = response.url.origin === registry.origin;
+      isOpen ||= isOwn && response.status === 200 && shown.kind === 'nothing';
+      if (response.status !== 401 || !isOwn) {
+        return explained(response, shown);
       }
       const challenges = parseChallenges(response.headers['www-authenticate']);
-      proof = round < MOST_ROUNDS ? await proofAfter(request, shown, challenges) : undefined;
+      if (paused && shown.kind === 'bearer') {
+        inVain += 1;
+      }
+      const proof =
+        round < MOST_ROUNDS ? await proofAfter(request, shown, challenges, paused) : undefined;
       if (proof === undefined) {
-        return response;
+        return explained(response, shown);
+      }
+      if (proof === 'same-after-pause') {
+        paused = true;
+        // Nothing new is shown.
+        round -= 1;
+        await options.clock.sleep(PAUSE);
+      } else {
+        shown = proof;
       }
     }
   };
 
-  return { send, granted };
+  function explained(response: HttpResponse, { kind }: Proof): HttpResponse {
+    const { status, url, headers } = response;
+    if (status !== 401 && status !== 403) {
+      return response;
+    }
+    const why = whyRefused({
+      credentials,
+      proof: kind,
+      isAsked: isAsked(),
+      status,
+      challenges: parseChallenges(headers['www-authenticate']),
+      ...(url.origin === registry.origin ? {} : { elsewhere: url.origin }),
+    });
+    return why === undefined ? response : { ...response, login: why };
+  }
+
+  function unasked(): 'sent' | 'not-sent' | undefined {
+    const hasAnswered = isOpen && !isAsked();
+    if (!hasAnswered || credentials.kind === 'none' || credentials.kind === 'registry-token') {
+      return undefined;
+    }
+    return credentials.kind === 'basic' ? 'sent' : 'not-sent';
+  }
+
+  return { send, granted, unasked };
 }
 
 function withProof(request: HttpRequest, proof: Proof): HttpRequest {

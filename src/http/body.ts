@@ -1,11 +1,12 @@
 /**
  * Reads an answer's body so that it is whole or an error. The http-client's own readBody() listens for
- * `end` alone, which never comes on a body that was cut off, and it has no ceiling.
+ * `end` alone, which never comes on a body that was cut off, and it has no ceiling. `encoding.ts` undoes what
+ * a server did to it on the way.
  */
 import type { IncomingMessage } from 'node:http';
 
 import { codeOf, failure } from './failure.js';
-import type { HttpRequest } from './message.js';
+import type { HttpRequest, TransportError } from './message.js';
 
 /**
  * @param progress called whenever bytes have come in
@@ -67,9 +68,9 @@ function announcedLength(message: IncomingMessage, request: HttpRequest): number
   return Number(value);
 }
 
-function tooLarge(message: IncomingMessage, request: HttpRequest) {
+export function tooLarge(message: IncomingMessage, request: HttpRequest): TransportError {
   const status = String(message.statusCode);
-  const detail = `the body of the answer (status ${status}) is over ${String(request.maxBytes)} bytes`;
+  const detail = `the body of the answer (status ${status}) is over ${String(request.maxBytes)} bytes, more than this program reads`;
   return failure(request, 'too-large', detail);
 }
 

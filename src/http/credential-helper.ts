@@ -1,9 +1,9 @@
 /**
  * Asks a Docker credential helper, a program `docker-credential-<name>` on the PATH that takes a server on
  * its input and answers in JSON. It is run without a shell, and nothing that it prints gets into a message.
+ * It ends together with the programs that it started, and neither its time nor its output is unlimited.
  */
-import { spawn } from 'node:child_process';
-import { text } from 'node:stream/consumers';
+import { spawn, type ChildProcess } from 'node:child_process';
 
 import * as v from 'valibot';
 
@@ -21,10 +21,11 @@ const TOKEN_USER = '<token>';
 
 const TIMEOUT = 30_000;
 
-const WHY: Readonly<Record<string, string>> = {
-  ENOENT: 'is not on the PATH',
-  ABORT_ERR: 'gave no answer for 30 seconds',
-};
+/** Milliseconds: what it printed before it ended is in the pipe, and is read in no time. */
+const GRACE = 500;
+
+/** Tokens are some kilobytes. */
+const MAX_BYTES = 1024 * 1024;
 
 const Answer = v.object({ Username: v.string(), Secret: v.string() });
 
@@ -32,6 +33,7 @@ const Answer = v.object({ Username: v.string(), Secret: v.string() });
  * @param name what credsStore or credHelpers says
  * @param server the host, or Docker Hub's key
  * @param env its PATH is where the helper is looked for; the helper runs with it
+ * @param timeout milliseconds that it may take
  * @returns undefined when the helper has nothing for that server
  * @throws Error saying which helper failed and how
  */
@@ -39,12 +41,13 @@ export async function askHelper(
   name: string,
   server: string,
   env: NodeJS.ProcessEnv,
+  timeout = TIMEOUT,
 ): Promise<Credentials | undefined> {
   if (!HELPER_NAME.test(name)) {
     throw new Error('its name may hold letters, digits, dots, dashes and underscores only');
   }
   const program = `docker-credential-${name}`;
-  const { code, output } = await run(program, server, env);
+  const { code, output } = await run(program, server, env, timeout);
   if (code !== 0) {
     if (NOT_FOUND.test(output.trim())) {
       return undefined;
@@ -70,26 +73,69 @@ async function run(
   program: string,
   input: string,
   env: NodeJS.ProcessEnv,
+  timeout: number,
 ): Promise<{ code: number | null; output: string }> {
   const child = spawn(program, ['get'], {
     env,
     shell: false,
     stdio: ['pipe', 'pipe', 'ignore'],
-    // Not `timeout`: its timer outlives a program that could not even be started.
-    signal: AbortSignal.timeout(TIMEOUT),
+    // In a process group of its own, so that all that it starts can be ended with it.
+    detached: hasGroups,
   });
-  const ended = new Promise<number | null>((resolve, reject) => {
-    child.once('error', (error) => {
-      const code = codeOf(error);
-      reject(new Error(`${program} ${WHY[code] ?? `can not be run (${code})`}`));
+  const timers: NodeJS.Timeout[] = [];
+  try {
+    return await new Promise((resolve, reject) => {
+      const pieces: Buffer[] = [];
+      let size = 0;
+      const done = (code: number | null) => {
+        resolve({ code, output: Buffer.concat(pieces).toString('utf8') });
+      };
+      const fail = (why: string) => {
+        reject(new Error(`${program} ${why}`));
+      };
+      child.once('error', (error) => {
+        const code = codeOf(error);
+        fail(code === 'ENOENT' ? 'is not on the PATH' : `can not be run (${code})`);
+      });
+      child.stdout.on('data', (piece: Buffer) => {
+        size += piece.length;
+        pieces.push(piece);
+        if (size > MAX_BYTES) {
+          fail('printed more than 1 MiB');
+        }
+      });
+      child.once('close', done);
+      // A program that it left behind may hold the pipe open, and then it never closes.
+      child.once('exit', (code) => timers.push(setTimeout(done, GRACE, code)));
+      timers.push(
+        setTimeout(fail, timeout, `gave no answer for ${String(timeout / 1000)} seconds`),
+      );
+      // A helper that ends without reading its input breaks the pipe: its exit code says more.
+      child.stdin.on('error', () => undefined);
+      child.stdin.end(input);
     });
-    child.once('close', resolve);
-  });
-  // A helper that ends without reading its input breaks the pipe: its exit code says more.
-  child.stdin.on('error', () => undefined);
-  child.stdin.end(input);
-  const [code, output] = await Promise.all([ended, text(child.stdout)]);
-  return { code, output };
+  } finally {
+    timers.forEach(clearTimeout);
+    endAll(child);
+    // Not held by a program that got away from the group.
+    child.stdin.destroy();
+    child.stdout.destroy();
+  }
+}
+
+const hasGroups = process.platform !== 'win32';
+
+/** The helper, if it still runs, and what it started. */
+function endAll(child: ChildProcess): void {
+  try {
+    if (child.pid !== undefined && hasGroups) {
+      process.kill(-child.pid, 'SIGKILL');
+    } else {
+      child.kill('SIGKILL');
+    }
+  } catch {
+    // As a rule there is nobody left.
+  }
 }
 
 function parseJson(output: string): unknown {

@@ -3,7 +3,8 @@
  * config, credential helper), they have one of these four forms.
  */
 export type Credentials =
-  | { readonly kind: 'none' }
+  /** `why`, for messages: where they were looked for, such as "the Docker config has none for …" */
+  | { readonly kind: 'none'; readonly why?: string }
   | { readonly kind: 'basic'; readonly username: string; readonly password: string }
   /** An OAuth 2 refresh token, exchanged for access tokens at the realm. */
   | { readonly kind: 'identity-token'; readonly token: string }

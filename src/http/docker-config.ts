@@ -3,14 +3,14 @@
  * registry's host is matched whole: `registry.example.evil` must never get what `registry.example` has.
  * No message holds anything of the file's contents or of a helper's output.
  */
-import { readFile } from 'node:fs/promises';
+import { constants, open } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 
 import * as v from 'valibot';
 
 import { askHelper } from './credential-helper.js';
-import { NO_CREDENTIALS, type Credentials } from './credentials.js';
+import type { Credentials } from './credentials.js';
 import { codeOf } from './failure.js';
 
 /** The Docker config or a credential helper is there but can't be used. */
@@ -39,10 +39,17 @@ const EntrySchema = v.object({
 const HUB_HOSTS = ['docker.io', 'index.docker.io', 'registry-1.docker.io'];
 const HUB_KEY = 'https://index.docker.io/v1/';
 
+/** Megabytes are no config, and a device has no end. */
+const MAX_BYTES = 8 * 1024 * 1024;
+/** Of the hosts that a config has, how many a message names. */
+const FEW = 5;
+
+type Config = v.InferOutput<typeof ConfigSchema>;
+
 /**
  * @param registry the registry's URL; only scheme, host and port count
  * @param env where DOCKER_CONFIG, HOME and the helpers' PATH are looked up
- * @returns kind `none` when there is no config, or nothing in it for this registry
+ * @returns kind `none`, and why, when there is no config, or nothing in it for this registry
  * @throws DockerConfigError naming the file or the helper that can't be used
  */
 export async function readDockerCredentials(
@@ -53,10 +60,10 @@ export async function readDockerCredentials(
   const file = join(set(env['DOCKER_CONFIG']) ?? join(home, '.docker'), 'config.json');
   const config = await readConfig(file);
   if (config === undefined) {
-    return NO_CREDENTIALS;
+    return { kind: 'none', why: `there is no Docker config (${file})` };
   }
-  const hosts = hostsOf(registry);
-  const named = entryFor(config.credHelpers, hosts);
+  const names = keysOf(registry);
+  const named = entryFor(config.credHelpers, names);
   const helper = named ?? config.credsStore;
   if (helper !== '') {
     const server = HUB_HOSTS.includes(registry.host) ? HUB_KEY : registry.host;
@@ -72,8 +79,9 @@ export async function readDockerCredentials(
       return found;
     }
   }
-  const entry = entryFor(config.auths, hosts);
-  return entry === undefined ? NO_CREDENTIALS : credentialsOf(entry, registry.host, file);
+  const entry = entryFor(config.auths, names);
+  const found = entry === undefined ? undefined : credentialsOf(entry, registry.host, file);
+  return found ?? { kind: 'none', why: whyNone(config, registry.host, helper, entry) };
 }
 
 /** As Docker does, an empty variable is taken for one that isn't set. */
@@ -81,11 +89,14 @@ function set(variable: string | undefined): string | undefined {
   return variable === '' ? undefined : variable;
 }
 
-async function readConfig(file: string) {
+async function readConfig(file: string): Promise<Config | undefined> {
   let text: string;
   try {
-    text = await readFile(file, 'utf8');
+    text = await readText(file);
   } catch (error) {
+    if (error instanceof DockerConfigError) {
+      throw error;
+    }
     const code = codeOf(error);
     if (code === 'ENOENT' || code === 'ENOTDIR') {
       return undefined;
@@ -94,7 +105,8 @@ async function readConfig(file: string) {
   }
   let json: unknown;
   try {
-    json = JSON.parse(text);
+    // To Docker, an empty file and `null` are a config with nothing in it.
+    json = text.trim() === '' ? {} : (JSON.parse(text) ?? {});
   } catch {
     // The parser's own message quotes the text, which holds the passwords.
     throw new DockerConfigError(`the Docker config ${file} is not JSON`);
@@ -108,17 +120,64 @@ async function readConfig(file: string) {
   return parsed.output;
 }
 
-/** Every way to write the registry's host in a key: with and without the scheme's own port. */
-function hostsOf({ protocol, hostname, host, port }: URL): Set<string> {
-  const withPort = port === '' ? `${hostname}:${protocol === 'https:' ? '443' : '80'}` : host;
-  return new Set(HUB_HOSTS.includes(host) ? HUB_HOSTS : [host, withPort]);
+/** The file without the mark that some editors put before the text. */
+async function readText(file: string): Promise<string> {
+  // A pipe that nobody writes to would be waited for.
+  const handle = await open(file, constants.O_RDONLY | constants.O_NONBLOCK);
+  try {
+    const bytes = Buffer.alloc(64 * 1024);
+    const pieces: Buffer[] = [];
+    let size = 0;
+    for (;;) {
+      const { bytesRead } = await handle.read(bytes);
+      if (bytesRead === 0) {
+        return Buffer.concat(pieces)
+          .toString('utf8')
+          .replace(/^\ufeff/, '');
+      }
+      size += bytesRead;
+      if (size > MAX_BYTES) {
+        throw new DockerConfigError(`the Docker config ${file} is larger than 8 MiB`);
+      }
+      pieces.push(Buffer.from(bytes.subarray(0, bytesRead)));
+    }
+  } finally {
+    await handle.close();
+  }
 }
 
-function entryFor<T>(
-  entries: Readonly<Record<string, T>>,
-  hosts: ReadonlySet<string>,
-): T | undefined {
-  return Object.entries(entries).find(([key]) => hosts.has(hostOfKey(key)))?.[1];
+/** How a key can name a registry. */
+interface Keys {
+  /** the key that Docker itself would look for, and others that say no more and no less; the best first */
+  readonly exact: readonly string[];
+  /** every way to write the registry's host, with and without the scheme's own port */
+  readonly hosts: ReadonlySet<string>;
+}
+
+function keysOf({ protocol, hostname, host, port }: URL): Keys {
+  if (HUB_HOSTS.includes(host)) {
+    // Docker asks for its hub under the old key, and for the hub's API by name as for any other registry.
+    const own = host === 'registry-1.docker.io' ? [host, HUB_KEY] : [HUB_KEY, host];
+    return { exact: [...own, ...HUB_HOSTS], hosts: new Set(HUB_HOSTS) };
+  }
+  const withPort = port === '' ? `${hostname}:${protocol === 'https:' ? '443' : '80'}` : host;
+  return { exact: [host, withPort], hosts: new Set([host, withPort]) };
+}
+
+/**
+ * As in Docker, the exact key first, and one that becomes it when scheme and path are cut off only where there
+ * is none (docker/cli, cli/config/credentials/file_store.go). Which of several such keys Docker takes is chance;
+ * here it is the one with the least to cut off.
+ */
+function entryFor<T>(entries: Readonly<Record<string, T>>, keys: Keys): T | undefined {
+  const exact = keys.exact.find((key) => Object.hasOwn(entries, key));
+  if (exact !== undefined) {
+    return entries[exact];
+  }
+  const [shortened] = Object.keys(entries)
+    .filter((key) => keys.hosts.has(hostOfKey(key)))
+    .sort((a, b) => excess(a) - excess(b) || (a < b ? -1 : 1));
+  return shortened === undefined ? undefined : entries[shortened];
 }
 
 /** Keys are hosts, but old ones are URLs: scheme and path go, host and port stay. */
@@ -129,7 +188,43 @@ function hostOfKey(key: string): string {
     .toLowerCase();
 }
 
-function credentialsOf(entry: unknown, host: string, file: string): Credentials {
+/**
+ * How much of a key is not the host. The paths of registries' own APIs count as nothing: they are no
+ * part of the registry, as `host/team` is.
+ */
+function excess(key: string): number {
+  const path = /^(?:https?:\/\/)?[^/]*(.*)$/is.exec(key)?.[1] ?? '';
+  const isPart = !/^(?:\/(?:v[12]\/?)?)?$/.test(path);
+  return (isPart ? 1_000_000 : 0) + key.length;
+}
+
+function whyNone(
+  { auths, credHelpers, credsStore }: Config,
+  host: string,
+  helper: string,
+  entry: unknown,
+): string {
+  const keys = [...Object.keys(auths), ...Object.keys(credHelpers)];
+  // Of its keys, those that Docker takes for a host: anything may have got in there by mistake.
+  const hosts = [...new Set(keys.map(hostOfKey))]
+    .filter((name) => /^[a-z0-9._:[\]-]{1,255}$/.test(name) && /[.:]|^localhost$/.test(name))
+    .filter((name) => name !== host)
+    .sort();
+  const few = hosts.slice(0, FEW).join(', ');
+  const more = hosts.length > FEW ? ` and ${String(hosts.length - FEW)} more` : '';
+  const others = hosts.length > 0 ? `; it has ${few}${more}` : '';
+  if (helper !== '') {
+    const whose = helper === credsStore ? 'credsStore' : 'credHelpers';
+    return `docker-credential-${helper}, which ${whose} of the Docker config names, has none for ${host}${others}`;
+  }
+  if (entry !== undefined) {
+    return `the entry of the Docker config for ${host} is empty${others}`;
+  }
+  return `the Docker config has none for ${host}${others === '' ? '; it has none at all' : others}`;
+}
+
+/** @returns undefined when the entry holds nothing */
+function credentialsOf(entry: unknown, host: string, file: string): Credentials | undefined {
   const broken = (what: string) => new DockerConfigError(`in ${file}, ${what} for ${host}`);
   const parsed = v.safeParse(EntrySchema, entry, { abortEarly: true });
   if (!parsed.success) {
@@ -144,11 +239,13 @@ function credentialsOf(entry: unknown, host: string, file: string): Credentials 
   }
   if (auth === '') {
     // `{}` is Docker's mark for "in the credential store".
-    return username === '' ? NO_CREDENTIALS : { kind: 'basic', username, password };
+    return username === '' ? undefined : { kind: 'basic', username, password };
   }
+  // Line feeds are no part of it: `base64` puts one after every 76 characters, and Docker leaves them out, too.
+  const bare = auth.trim().replace(/[\r\n]+/g, '');
   // Buffer skips what is not base64, so the form is checked first.
-  const decoded = /^[A-Za-z0-9+/_-]+=*$/.test(auth)
-    ? Buffer.from(auth, 'base64').toString('utf8')
+  const decoded = /^[A-Za-z0-9+/_-]+=*$/.test(bare)
+    ? Buffer.from(bare, 'base64').toString('utf8')
     : '';
   const colon = decoded.indexOf(':');
   if (colon < 1) {
@@ -158,6 +255,6 @@ function credentialsOf(entry: unknown, host: string, file: string): Credentials 
     kind: 'basic',
     username: decoded.slice(0, colon),
     // Docker pads passwords with NULs in some versions, and cuts them off when it reads.
-    password: decoded.slice(colon + 1).replace(/\0+$/, ''),
+    password: decoded.slice(colon + 1).replace(/^\0+|\0+$/g, ''),
   };
 }

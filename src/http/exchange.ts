@@ -12,8 +12,12 @@ import tls, { rootCertificates } from 'node:tls';
 import { HttpClient } from '@actions/http-client';
 
 import { readBody } from './body.js';
-import { connectionFailure, failure } from './failure.js';
+import { decode } from './encoding.js';
+import { CAN_IT_REACH, connectionFailure, failure } from './failure.js';
+import { TransportError } from './message.js';
 import type { HttpRequest, HttpResponse, RequestFailure, Send } from './message.js';
+import { isWithoutProxy } from './no-proxy.js';
+import type { Patience } from './patience.js';
 import { NotSent, type GiveUp } from './stop.js';
 
 export interface Timeouts {
@@ -27,6 +31,9 @@ export interface Timeouts {
 
 const PIECE = 64 * 1024;
 
+/** Milliseconds that a body may take and not count as slow, and that it has once patience is spent. */
+const SLOW = 10_000;
+
 const TIMEOUTS: Timeouts = { idle: 60_000, idleDelete: 300_000, body: 120_000 };
 
 export interface ExchangeOptions {
@@ -38,6 +45,8 @@ export interface ExchangeOptions {
   readonly ca?: string;
   readonly userAgent: string;
   readonly timeouts?: Timeouts;
+  /** told of what is slow; once it is spent, little is waited for */
+  readonly patience?: Patience;
 }
 
 export interface Exchange {
@@ -67,6 +76,8 @@ interface Line {
 /** @throws Error when `ca` holds no PEM certificate */
 export function createExchange(options: ExchangeOptions): Exchange {
   const timeouts = options.timeouts ?? TIMEOUTS;
+  const { patience } = options;
+  const limited = (usual: number) => (patience?.isSpent() === true ? Math.min(usual, SLOW) : usual);
   const trust = options.ca === undefined ? undefined : trustAlso(options.ca);
   const lines = new Map<string, Line>();
   const underWay = new Set<UnderWay>();
@@ -92,7 +103,11 @@ export function createExchange(options: ExchangeOptions): Exchange {
 
   function agentOf(client: HttpClient, request: HttpRequest): http.Agent {
     try {
-      const agent = client.getAgent(request.url.href);
+      // For loopback it takes no proxy, and gives the agent that it has for what goes around one.
+      const { url } = request;
+      const noProxy = process.env['no_proxy'] ?? process.env['NO_PROXY'] ?? '';
+      const isAround = isWithoutProxy(url, noProxy);
+      const agent = client.getAgent(isAround ? `${url.protocol}//127.0.0.1/` : url.href);
       if (trust !== undefined) {
         // Both Node's agent and the proxy's tunnel agent take the TLS options of new connections from
         // here. A context, since a list of authorities would be part of every connection's pool key.
@@ -126,8 +141,16 @@ export function createExchange(options: ExchangeOptions): Exchange {
     };
     const one = { request, end, isOnTheWire: () => sent !== undefined && isOnTheWire(sent) };
     underWay.add(one);
-    const idleFor = method === 'DELETE' ? timeouts.idleDelete : timeouts.idle;
-    const idle = setTimeout(expire, idleFor, `no answer for ${seconds(idleFor)}`);
+    const idleFor = method === 'DELETE' ? timeouts.idleDelete : limited(timeouts.idle);
+    let since = patience?.now() ?? 0;
+    const idle = setTimeout(() => {
+      const isConnected = sent !== undefined && isOnTheWire(sent);
+      expire(
+        isConnected
+          ? `no answer for ${seconds(idleFor)}`
+          : `no answer for ${seconds(idleFor)}, and not even a connection. ${CAN_IT_REACH}`,
+      );
+    }, idleFor);
     let deadline: NodeJS.Timeout | undefined;
     try {
       const answered = client.requestRaw(
@@ -150,15 +173,26 @@ export function createExchange(options: ExchangeOptions): Exchange {
       sent = latest();
       const { message } = await answered;
       idle.refresh();
-      deadline = setTimeout(
-        expire,
-        timeouts.body,
-        `the body was not complete after ${seconds(timeouts.body)}`,
-      );
+      const bodyFor = limited(timeouts.body);
+      deadline = setTimeout(expire, bodyFor, `the body was not complete after ${seconds(bodyFor)}`);
+      since = patience?.now() ?? 0;
       const body = await readBody(message, request, () => idle.refresh());
-      return { status: message.statusCode ?? 0, headers: message.headers, body, url };
+      const end = patience?.now() ?? 0;
+      if (end - since > SLOW) {
+        patience?.spend(since, end);
+      }
+      return {
+        status: message.statusCode ?? 0,
+        headers: message.headers,
+        ...(await decode(message, body, request)),
+        url,
+      };
     } catch (error) {
-      throw ended ?? connectionFailure(request, error);
+      const failed = ended ?? connectionFailure(request, error);
+      if (failed instanceof TransportError && failed.kind === 'timeout') {
+        patience?.spend(since, patience.now());
+      }
+      throw failed;
     } finally {
       clearTimeout(idle);
       clearTimeout(deadline);

@@ -45,6 +45,12 @@ const KINDS: Readonly<Record<string, TransportFailure>> = {
 /** OpenSSL's verification results come as bare codes such as SELF_SIGNED_CERT_IN_CHAIN. */
 const TLS_CODE = /^ERR_(?:SSL|TLS)_|CERT|^UNABLE_TO_|^CRL_|^HOSTNAME_MISMATCH$/;
 
+/** Alerts that a server sends which asked for a certificate and got none: as TLS 1.3 has it, and as 1.2 has. */
+const NO_CERTIFICATE = /ALERT_(?:CERTIFICATE_REQUIRED|BAD_CERTIFICATE)/;
+
+/** A TLS record of the type alert, which is how a TLS server answers plain HTTP (RFC 8446 sec. 5.1). */
+const TLS_ALERT = Buffer.from([0x15, 0x03]);
+
 const NOT_TLS = /WRONG_VERSION_NUMBER|PACKET_LENGTH_TOO_LONG|wrong version number/i;
 
 /** @param error what the connection failed with, before the answer's headers had come */
@@ -59,20 +65,55 @@ export function connectionFailure(request: HttpRequest, error: unknown): Transpo
     return failure(request, 'refused', `the proxy opened no tunnel (${text})`, error);
   }
   const kind = TLS_CODE.test(code) ? 'tls' : (KINDS[code] ?? 'other');
-  return failure(request, kind, explain(kind, request.url.hostname, code, text), error);
+  if (code.startsWith('HPE_')) {
+    return failure(request, 'other', notHttp(request.url, code, error), error);
+  }
+  return failure(request, kind, explain(kind, request.url, code, text), error);
 }
 
-function explain(kind: TransportFailure, host: string, code: string, text: string): string {
+/** Where a connection could not be made: mostly the runner stands on the wrong side of something. */
+export const CAN_IT_REACH =
+  'Can the runner reach it? A GitHub-hosted runner reaches only what is open to the internet: for a registry in a ' +
+  'private network use a self-hosted runner';
+
+/** Where a server asks for one, by TLS or in HTTP. */
+export const CLIENT_CERTIFICATE =
+  'The server wants a client certificate, which this action can not send: let the runner in without one, or give an ' +
+  'address of the registry that asks for none';
+
+function notHttp({ protocol, host }: URL, code: string, error: unknown): string {
+  const raw: unknown =
+    typeof error === 'object' && error !== null ? Reflect.get(error, 'rawPacket') : undefined;
+  const isAlert = raw instanceof Uint8Array && TLS_ALERT.equals(raw.subarray(0, 2));
+  return protocol === 'http:' && isAlert
+    ? `the server wants TLS on this port. Put https://${host} into registry-url`
+    : `what came is not an answer of HTTP (${code}). Does something else listen at this port?`;
+}
+
+function explain(
+  kind: TransportFailure,
+  { hostname, host, protocol }: URL,
+  code: string,
+  text: string,
+): string {
   switch (kind) {
     case 'dns':
-      return `the name ${host} could not be resolved (${code})`;
+      return `the name ${hostname} could not be resolved (${code}). Is it spelled right? ${CAN_IT_REACH}`;
     case 'refused':
-      return `no connection (${code})`;
+      return `no connection (${code}). Does the registry listen at this port? ${CAN_IT_REACH}`;
     case 'reset':
-      return `the connection broke off before an answer came (${code})`;
+      return (
+        `the connection broke off before an answer came (${code})` +
+        (protocol === 'http:'
+          ? `. If the server wants TLS, put https://${host} into registry-url`
+          : '')
+      );
     case 'timeout':
-      return `no connection in time (${code})`;
+      return `no connection in time (${code}). ${CAN_IT_REACH}`;
     case 'tls':
+      if (NO_CERTIFICATE.test(code)) {
+        return `the handshake was refused (${code}). ${CLIENT_CERTIFICATE}`;
+      }
       return NOT_TLS.test(`${code} ${text}`)
         ? `the server does not speak TLS on this port (${code}); if it is meant to be plain HTTP, ` +
             'put http:// in front of registry-url'

@@ -23,6 +23,8 @@ export interface HttpRequest {
   readonly closing?: boolean;
   /** Asked right before each try is sent: once it is true, the request is not sent any more. */
   readonly isLate?: () => boolean;
+  /** Sent so often at most after failures, for what can be asked in another way. A 429 is no failure. */
+  readonly mostTries?: number;
   /** Which try this is, from 1. Set by retry, read by whoever logs exchanges. */
   readonly attempt?: number;
   /** The largest body, in bytes, that the caller is ready to read. */
@@ -34,8 +36,16 @@ export interface HttpResponse {
   readonly headers: IncomingHttpHeaders;
   /** Whole, or the request was rejected: a body that was cut off never gets here. */
   readonly body: Buffer;
+  /** The body as it came, where it was encoded though nobody had asked for that. */
+  readonly encoded?: Buffer;
   /** Where the answer came from, after redirects. */
   readonly url: URL;
+  /** Of a 401 or 403 that isn't about the rights of what was shown: why, and what to do. Set by auth; holds no secret. */
+  readonly login?: string;
+  /** how often the request was sent, where that was more than once */
+  readonly tries?: number;
+  /** why it was not sent as often as usual */
+  readonly gaveUp?: string;
 }
 
 export type Send = (request: HttpRequest) => Promise<HttpResponse>;
@@ -63,8 +73,15 @@ export class RequestFailure extends Error {
 export class TransportError extends RequestFailure {
   override name = 'TransportError';
   readonly kind: TransportFailure;
-  constructor(kind: TransportFailure, message: string, options?: ErrorOptions) {
+  /** whether it was another host that failed, to which the one that was asked had sent us */
+  readonly isElsewhere: boolean;
+  constructor(
+    kind: TransportFailure,
+    message: string,
+    { isElsewhere = false, ...options }: ErrorOptions & { readonly isElsewhere?: boolean } = {},
+  ) {
     super(message, options);
     this.kind = kind;
+    this.isElsewhere = isElsewhere;
   }
 }

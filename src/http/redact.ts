@@ -3,6 +3,8 @@
  * message or a log passes through here first.
  */
 
+import { spellings, undoEscapes } from './spellings.js';
+
 /** Query parameters whose values say what was asked for. All others may be signatures or tokens. */
 const HARMLESS = new Set(['n', 'last', 'scope', 'service', 'digest', 'artifactType']);
 
@@ -24,37 +26,83 @@ function readable(value: string): string {
 /** The secrets of this run, and a way to take them out of any text. */
 export interface SecretStore {
   add(secret: string): void;
-  /** `text` with each known secret replaced by `***`, also where it stands URL-encoded or in JSON. */
+  /** `text` with each known secret replaced by `***`, however it is spelled: see spellings.ts. */
   redact(text: string): string;
 }
 
+/** Spellings are found by their first characters, which thousands of tokens have in common. */
+const HEAD = 6;
+/** A text may be escaped, and then escaped once more as part of another. */
+const MOST_UNDONE = 3;
+
+type Span = readonly [start: number, end: number];
+
 export function createSecretStore(): SecretStore {
-  const secrets = new Set<string>();
+  const byHead = new Map<string, Set<string>>();
+
+  function* spansIn(text: string): Generator<Span> {
+    for (const [head, forms] of byHead) {
+      for (let at = text.indexOf(head); at !== -1; at = text.indexOf(head, at + 1)) {
+        for (const form of forms) {
+          if (text.startsWith(form, at)) {
+            yield [at, at + form.length];
+          }
+        }
+      }
+    }
+  }
+
   return {
     add(secret) {
-      for (const form of [
-        secret,
-        encodeURIComponent(secret),
-        formEncoded(secret),
-        inJson(secret),
-      ]) {
-        if (form !== '') {
-          secrets.add(form);
-        }
+      for (const form of spellings(secret)) {
+        const head = form.slice(0, HEAD);
+        const forms = byHead.get(head) ?? new Set();
+        byHead.set(head, forms.add(form));
       }
     },
     redact(text) {
-      // Longest first: a secret that is part of another one must not leave the rest of it standing.
-      const longestFirst = [...secrets].sort((a, b) => b.length - a.length);
-      return longestFirst.reduce((redacted, secret) => redacted.replaceAll(secret, MASK), text);
+      if (byHead.size === 0) {
+        return text;
+      }
+      const spans = [...spansIn(text)];
+      let starts: readonly number[] | undefined;
+      let inner = text;
+      for (let n = 0; n < MOST_UNDONE; n += 1) {
+        const undone = undoEscapes(inner);
+        if (undone === undefined) {
+          break;
+        }
+        const outer = starts;
+        starts = undone.starts.map((start) => outer?.[start] ?? start);
+        inner = undone.text;
+        for (const [start, end] of spansIn(inner)) {
+          spans.push([starts[start] ?? 0, starts[end] ?? text.length]);
+        }
+      }
+      return masked(text, spans);
     },
   };
 }
 
-function formEncoded(secret: string): string {
-  return new URLSearchParams({ '': secret }).toString().slice(1);
-}
-
-function inJson(secret: string): string {
-  return JSON.stringify(secret).slice(1, -1);
+/** Spans that overlap are masked as one: a secret that is part of another must not leave the rest of it standing. */
+function masked(text: string, spans: readonly Span[]): string {
+  let done = 0;
+  let open: { start: number; end: number } | undefined;
+  let result = '';
+  const close = () => {
+    if (open !== undefined) {
+      result += text.slice(done, open.start) + MASK;
+      done = open.end;
+    }
+  };
+  for (const [start, end] of [...spans].sort((a, b) => a[0] - b[0])) {
+    if (open !== undefined && start < open.end) {
+      open.end = Math.max(open.end, end);
+    } else {
+      close();
+      open = { start, end };
+    }
+  }
+  close();
+  return result + text.slice(done);
 }

@@ -5,6 +5,7 @@
 import type { Clock } from './clock.js';
 import { codeOf } from './failure.js';
 import { TransportError, type HttpRequest, type HttpResponse, type Send } from './message.js';
+import { MOST_OF_REQUEST, REQUEST_IS_LATE, RUN_IS_LATE, type Patience } from './patience.js';
 import { retryAfter } from './retry-after.js';
 import { NotSent } from './stop.js';
 
@@ -14,6 +15,7 @@ export interface RetryOptions {
   readonly random: () => number;
   /** once it is aborted, nothing is tried again */
   readonly stop?: AbortSignal;
+  readonly patience?: Patience;
 }
 
 /** Milliseconds: the n-th wait is anything up to FIRST * 2^(n-1), and never over LONGEST. */
@@ -24,28 +26,53 @@ type Outcome =
   | { readonly kind: 'answer'; readonly response: HttpResponse }
   | { readonly kind: 'failure'; readonly error: unknown };
 
-export function createRetry(next: Send, { clock, random, stop }: RetryOptions): Send {
+export function createRetry(next: Send, { clock, random, stop, patience }: RetryOptions): Send {
   return async (request) => {
     let before: Outcome | undefined;
+    let waited = 0;
     for (let attempt = 1; ; attempt += 1) {
       const tried = await attemptOnce(next, { ...request, attempt });
       // What is known of a request is what became of it when it was sent.
       const isNotSent = tried.kind === 'failure' && tried.error instanceof NotSent;
       const outcome = isNotSent ? (before ?? tried) : tried;
-      const isLast = attempt >= triesFor(outcome) || stop?.aborted === true;
+      const isLast = attempt >= triesFor(outcome, request) || stop?.aborted === true;
       if (isLast || !isIdempotent(request)) {
-        if (outcome.kind === 'failure') {
-          throw outcome.error;
-        }
-        return outcome.response;
+        return settle(outcome, attempt);
       }
       before = outcome;
       const asked =
         outcome.kind === 'answer' ? (retryAfter(outcome.response, clock.now()) ?? 0) : 0;
       const backoff = random() * Math.min(FIRST * 2 ** (attempt - 1), LONGEST);
+      const now = clock.now();
+      waited += asked + backoff;
+      const gaveUp =
+        patience?.isSpent() === true
+          ? RUN_IS_LATE
+          : waited > MOST_OF_REQUEST
+            ? REQUEST_IS_LATE
+            : undefined;
+      if (gaveUp !== undefined) {
+        return settle(outcome, attempt, gaveUp);
+      }
+      patience?.spend(now, now + asked);
       await clock.sleep(asked + backoff);
     }
   };
+}
+
+/** The last answer or failure, with how it came to be the last. */
+function settle(outcome: Outcome, tries: number, gaveUp?: string): HttpResponse {
+  if (outcome.kind === 'answer') {
+    const { response } = outcome;
+    const said = { ...(tries > 1 && { tries }), ...(gaveUp !== undefined && { gaveUp }) };
+    return tries > 1 || gaveUp !== undefined ? { ...response, ...said } : response;
+  }
+  const { error } = outcome;
+  if (gaveUp !== undefined && error instanceof TransportError) {
+    const message = `${error.message}. It was not tried again: ${gaveUp}`;
+    throw new TransportError(error.kind, message, { cause: error.cause });
+  }
+  throw error;
 }
 
 async function attemptOnce(next: Send, request: HttpRequest): Promise<Outcome> {
@@ -62,10 +89,12 @@ function isIdempotent(request: HttpRequest): boolean {
 }
 
 /** How often a request is sent in all when this is what came back. */
-function triesFor(outcome: Outcome): number {
-  return outcome.kind === 'answer'
-    ? triesForStatus(outcome.response.status)
-    : triesForError(outcome.error);
+function triesFor(outcome: Outcome, { mostTries = Infinity }: HttpRequest): number {
+  if (outcome.kind === 'failure') {
+    return Math.min(triesForError(outcome.error), mostTries);
+  }
+  const { status } = outcome.response;
+  return status === 429 ? triesForStatus(status) : Math.min(triesForStatus(status), mostTries);
 }
 
 function triesForStatus(status: number): number {

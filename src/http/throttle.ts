@@ -6,6 +6,7 @@ import pLimit, { type LimitFunction } from 'p-limit';
 
 import type { Clock } from './clock.js';
 import type { HttpResponse, Send } from './message.js';
+import type { Patience } from './patience.js';
 import { retryAfter } from './retry-after.js';
 
 export interface ThrottleOptions {
@@ -14,6 +15,8 @@ export interface ThrottleOptions {
   readonly clock: Clock;
   /** once it is aborted, no pause is kept: nothing but what ends the run is sent */
   readonly stop?: AbortSignal;
+  /** once it is spent, no pause is kept, and the answers that ask for one are told */
+  readonly patience?: Patience;
 }
 
 /** How long a host is paused by a 429 that doesn't say how long, in milliseconds. */
@@ -29,7 +32,10 @@ interface Host {
   pauses: number;
 }
 
-export function createThrottle(next: Send, { concurrency, clock, stop }: ThrottleOptions): Send {
+export function createThrottle(
+  next: Send,
+  { concurrency, clock, stop, patience }: ThrottleOptions,
+): Send {
   const hosts = new Map<string, Host>();
   const isPaused = (host: Host) => host.pausedUntil > clock.now() && stop?.aborted !== true;
 
@@ -59,7 +65,11 @@ export function createThrottle(next: Send, { concurrency, clock, stop }: Throttl
       }
       return;
     }
-    host.pausedUntil = Math.max(host.pausedUntil, clock.now() + pause);
+    if (patience?.isSpent() !== true) {
+      const now = clock.now();
+      patience?.spend(now, now + pause);
+      host.pausedUntil = Math.max(host.pausedUntil, now + pause);
+    }
     if (host.pauses === pausesBefore) {
       host.pauses += 1;
       resize(host, host.window / 2);

@@ -7,7 +7,9 @@ import * as v from 'valibot';
 
 import type { Clock } from './clock.js';
 import { basicAuthorization, type Credentials } from './credentials.js';
+import { whyMissing } from './login.js';
 import { RequestFailure, type HttpRequest, type HttpResponse, type Send } from './message.js';
+import { nearby } from './nearby.js';
 import { redactUrl } from './redact.js';
 import { splitScopes } from './scope.js';
 
@@ -38,7 +40,8 @@ export interface Wanted {
 
 export interface Token {
   readonly value: string;
-  /** milliseconds since the epoch, on our own clock */
+  /** both in milliseconds since the epoch, on our own clock */
+  readonly fetchedAt: number;
   readonly renewAt: number;
 }
 
@@ -91,7 +94,8 @@ export function createTokenSource(send: Send, options: TokenOptions): TokenSourc
       throw new AuthError(`${redactUrl(request.url)} answered without a token`, response.status);
     }
     const lifetime = answer.expires_in * 1000;
-    return { value, renewAt: clock.now() + lifetime - Math.min(15_000, lifetime / 4) };
+    const fetchedAt = clock.now();
+    return { value, fetchedAt, renewAt: fetchedAt + lifetime - Math.min(15_000, lifetime / 4) };
   }
 
   return {
@@ -133,6 +137,14 @@ function realmUrl(realm: string, registry: URL): URL {
     throw new AuthError(
       `the registry at ${registry.origin} sends for tokens to ${url.origin}, which is not https: ` +
         'credentials are not sent there. Mend the realm in the configuration of the registry',
+    );
+  }
+  const place = nearby(url);
+  if (place !== undefined && place !== nearby(registry)) {
+    throw new AuthError(
+      `the registry at ${registry.origin} sends for tokens to ${url.origin}, a ${place} address, and is not on ` +
+        'one itself: credentials are not sent there. Mend the realm in the configuration of the registry, or put ' +
+        `the registry's own ${place} address into registry-url`,
     );
   }
   url.username = '';
@@ -185,11 +197,13 @@ function readAnswer(request: HttpRequest, response: HttpResponse, credentials: C
   const { status } = response;
   const server = redactUrl(request.url);
   if (status === 401 || status === 403) {
-    const why =
+    const answered = `(status ${String(status)})`;
+    throw new AuthError(
       credentials.kind === 'none'
-        ? 'gives no token without credentials: set username and password, or log in with docker/login-action'
-        : 'refused the credentials: check username and password';
-    throw new AuthError(`${server} ${why} (status ${String(status)})`, status);
+        ? `${server} gives no token without credentials ${answered}. ${whyMissing(credentials.why)}`
+        : `${server} refused the credentials: check username and password ${answered}`,
+      status,
+    );
   }
   if (status !== 200) {
     throw new AuthError(`${server} gave no token (status ${String(status)})`, status);

@@ -7,11 +7,12 @@
  */
 import { setMaxListeners } from 'node:events';
 
-import { createAuth, type Grant } from './auth.js';
+import { createAuth, type Auth, type Grant } from './auth.js';
 import { stoppable, systemClock, type Clock } from './clock.js';
 import type { Credentials } from './credentials.js';
 import { createExchange, type Timeouts } from './exchange.js';
 import { TransportError, type Method, type Send, type TransportFailure } from './message.js';
+import { createPatience } from './patience.js';
 import { redactUrl } from './redact.js';
 import { createRedirect } from './redirect.js';
 import { createRetry } from './retry.js';
@@ -56,6 +57,7 @@ export interface Transport {
   readonly send: Send;
   /** What the token server would allow; sends at most a token request. Rejects for nothing that goes wrong out there. */
   readonly granted: (scope: string) => Promise<Grant>;
+  readonly unasked: Auth['unasked'];
   /** Closes kept-alive connections; to be called once, when nothing is under way any more. */
   close(): void;
   /** `requests`: exchanges really sent, each try, hop and token request counted. */
@@ -70,15 +72,16 @@ export function createTransport(options: TransportOptions): Transport {
   setMaxListeners(0, stop);
   const clock = stoppable(options.clock ?? systemClock, stop);
   let requests = 0;
-  const exchange = createExchange(options);
+  const patience = createPatience(clock);
+  const exchange = createExchange({ ...options, patience });
   const counted: Send = async (request) => {
     requests += 1;
     return exchange.send(request);
   };
   const observed = onExchange === undefined ? counted : observe(counted, clock, onExchange);
   const stopped = createStop(observed, stop, exchange.giveUp);
-  const throttled = createThrottle(stopped, { concurrency, clock, stop });
-  const retried = createRetry(throttled, { clock, random, stop });
+  const throttled = createThrottle(stopped, { concurrency, clock, stop, patience });
+  const retried = createRetry(throttled, { clock, random, stop, patience });
   const redirected = createRedirect(retried);
   return {
     ...createAuth(redirected, { registry, credentials, mask, clock }),

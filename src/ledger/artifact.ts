@@ -44,6 +44,11 @@ export function keyOf(repository: string): string {
   return digestOf(Buffer.from(repository)).slice('sha256:'.length, 'sha256:'.length + 32);
 }
 
+/** How the tags of all entries of a repository's memory begin. */
+export function entryTagPrefix(repository: string): string {
+  return `ledger-v${VERSION}.${keyOf(repository)}.`;
+}
+
 export interface Artifact {
   readonly tag: string;
   readonly digest: Digest;
@@ -70,7 +75,7 @@ export function artifactOf(repository: string, blob: Buffer): Artifact {
   };
   const bytes = Buffer.from(JSON.stringify(manifest));
   return {
-    tag: `ledger-v${VERSION}.${keyOf(repository)}.${digest.slice('sha256:'.length)}`,
+    tag: `${entryTagPrefix(repository)}${digest.slice('sha256:'.length)}`,
     digest: digestOf(bytes),
     mediaType: OCI_MANIFEST,
     bytes,

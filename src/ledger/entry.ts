@@ -16,6 +16,7 @@ import {
   type ManifestError,
   type ReadManifest,
 } from '../oci/manifest.js';
+import { isTag } from '../oci/reference.js';
 import type { LedgerRecord, Records } from './record.js';
 import { UnpackError, unpack } from './unpack.js';
 
@@ -63,6 +64,7 @@ const Stored = v.object({
       everInUse: v.boolean(),
       status: v.picklist(['in-use', 'unused', 'leaving']),
       since: Time,
+      tags: v.exactOptional(v.array(v.pipe(v.string(), v.check(isTag)))),
       revision: Count,
     }),
   ),

@@ -190,7 +190,8 @@ class OpenLedger implements Ledger {
         this.#closeForWriting(text);
       } else {
         this.#failures.push(
-          `${this.#name}: what was seen of ${repository} could not be remembered: ${text}`,
+          `${this.#name}: what was seen of ${repository} could not be remembered: ${text}. If the ` +
+            'registry takes no such artifacts, switch the ledger off with `ledger-repository: off`',
         );
       }
       return undefined;

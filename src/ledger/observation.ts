@@ -1,5 +1,5 @@
 /** What a look at a repository, and a sweep of it, add to the ledger's memory. Pure. */
-import { buildGraph, reach } from '../cleanup/graph.js';
+import { buildGraph, reach, type Edge } from '../cleanup/graph.js';
 import type { Inventory } from '../cleanup/inventory.js';
 import type { Outcome } from '../cleanup/outcome.js';
 import type { Survey } from '../cleanup/survey.js';
@@ -7,11 +7,13 @@ import type { Digest } from '../oci/digest.js';
 import type { Manifest } from '../oci/manifest.js';
 import { parseDigestTag } from '../oci/reference.js';
 import { isLedgerArtifact } from './artifact.js';
-import type { LedgerRecord, Records, Status } from './record.js';
+import { unitedTags, type LedgerRecord, type Records, type Status } from './record.js';
 
 export interface Observation {
   /** what is there */
   readonly standing: ReadonlyMap<Digest, Manifest>;
+  /** what each tag points at */
+  readonly tags: ReadonlyMap<string, Digest>;
   /** the bytes, as text, of what was fetched */
   readonly bodies: ReadonlyMap<Digest, string>;
   /** reached from an ordinary tag */
@@ -34,6 +36,7 @@ export function observe({ inventory, plan, bodies }: Survey): Observation {
   const inUse = usedIn(inventory);
   return {
     standing: inventory.manifests,
+    tags: inventory.tags,
     bodies,
     inUse,
     leaving: new Set(plan.orphans.map(({ digest }) => digest)),
@@ -56,6 +59,7 @@ export function observeSweep(
   };
   return {
     standing: new Map(),
+    tags: new Map(),
     bodies: new Map(),
     inUse: new Set(),
     leaving: new Set(),
@@ -69,7 +73,11 @@ export function observeSweep(
 function usedIn(inventory: Inventory): Set<Digest> {
   const graph = buildGraph(inventory);
   const roots = [...graph.rootTags.keys()];
-  return new Set([...roots, ...reach(graph, roots).keys()]);
+  // A layer of something in use may have the bytes of a manifest that nobody ever used as one.
+  const asManifest = ([digest, list]: [Digest, readonly Edge[]]) =>
+    [digest, list.filter(({ kind }) => kind !== 'blob')] as const;
+  const edges = new Map([...graph.edges].map(asManifest));
+  return new Set([...roots, ...reach({ ...graph, edges }, roots).keys()]);
 }
 
 function describedIn(
@@ -110,13 +118,18 @@ export function remember(
   { droppable, restates, now }: Remembering,
 ): Map<Digest, LedgerRecord> {
   const { standing, bodies, inUse, absent, described } = observation;
+  const tagsOf = new Map<Digest, string[]>();
+  for (const [tag, digest] of observation.tags) {
+    tagsOf.set(digest, [...(tagsOf.get(digest) ?? []), tag]);
+  }
   const records = new Map<Digest, LedgerRecord>();
   for (const [digest, record] of past) {
     if (standing.has(digest)) {
       const status = statusOf(digest, observation) ?? present(record.status);
       // Whoever found it gone, before it came back, must not drop what we have seen.
       const isNews = restates && status === 'leaving' && record.status === 'leaving';
-      records.set(digest, isNews ? changed(record) : withStatus(record, status, now));
+      const seen = isNews ? changed(record) : withStatus(record, status, now);
+      records.set(digest, withTags(seen, tagsOf.get(digest)));
     } else if (!absent.has(digest)) {
       records.set(digest, record);
     } else if (!droppable.has(digest) || described.has(digest)) {
@@ -126,7 +139,7 @@ export function remember(
   for (const [digest, body] of bodies) {
     const manifest = standing.get(digest);
     if (manifest !== undefined && !past.has(digest) && !isLedgerArtifact(manifest)) {
-      records.set(digest, {
+      const record: LedgerRecord = {
         mediaType: manifest.mediaType,
         body,
         firstSeen: now,
@@ -134,7 +147,8 @@ export function remember(
         status: statusOf(digest, observation) ?? 'unused',
         since: now,
         revision: 0,
-      });
+      };
+      records.set(digest, withTags(record, tagsOf.get(digest)));
     }
   }
   return records;
@@ -153,6 +167,12 @@ function statusOf(digest: Digest, { inUse, leaving, isComplete }: Observation): 
 /** What is there is not leaving, as long as nobody is about to delete it. */
 function present(status: Status): Status {
   return status === 'leaving' ? 'unused' : status;
+}
+
+/** Adds the tags, and never takes one away: a later run compares with them where a tag points now. */
+function withTags(record: LedgerRecord, seen: readonly string[] = []): LedgerRecord {
+  const tags = unitedTags(record.tags, seen);
+  return tags.length === (record.tags ?? []).length ? record : { ...record, tags };
 }
 
 function changed(record: LedgerRecord): LedgerRecord {

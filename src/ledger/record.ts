@@ -21,6 +21,8 @@ export interface LedgerRecord {
   readonly status: Status;
   /** since when it has been in use, or else since when it no longer is */
   readonly since: number;
+  /** all tags that were ever seen to point at it, sorted; absent where there were none */
+  readonly tags?: readonly string[];
   /** counts the changes of `status`: of two memories the one with more changes is the later one */
   readonly revision: number;
 }
@@ -41,6 +43,7 @@ function isLater(a: LedgerRecord, b: LedgerRecord): boolean {
 
 function joinTwo(a: LedgerRecord, b: LedgerRecord): LedgerRecord {
   const { status, since, revision } = isLater(a, b) ? a : b;
+  const tags = unitedTags(a.tags, b.tags);
   return {
     // The bodies are equal, as their digests are. The type is the registry's word and may differ.
     mediaType: a.mediaType < b.mediaType ? a.mediaType : b.mediaType,
@@ -49,8 +52,14 @@ function joinTwo(a: LedgerRecord, b: LedgerRecord): LedgerRecord {
     everInUse: a.everInUse || b.everInUse,
     status,
     since,
+    ...(tags.length === 0 ? {} : { tags }),
     revision,
   };
+}
+
+/** Sorted, each once. */
+export function unitedTags(...lists: readonly (readonly string[] | undefined)[]): string[] {
+  return [...new Set(lists.flatMap((list) => list ?? []))].sort();
 }
 
 /** All that any of them remembers. */
@@ -76,6 +85,8 @@ export function isSame(a: Records, b: Records): boolean {
         record.everInUse === other.everInUse &&
         record.status === other.status &&
         record.since === other.since &&
+        // No tag has a space in it.
+        (record.tags ?? []).join(' ') === (other.tags ?? []).join(' ') &&
         record.revision === other.revision
       );
     })

@@ -2,9 +2,8 @@
  * What `protect` and `protect-files` name: manifests and whole repositories that are never deleted, with
  * everything that they reach. Pure. Only says who asked for what; `cleanup/plan.ts` makes roots of it.
  */
-import picomatch from 'picomatch';
-
 import { readLine } from '../candidates/line.js';
+import { globMatcher } from '../cleanup/glob.js';
 import { patternMistake } from '../cleanup/selection.js';
 import { isDigest, type Digest } from '../oci/digest.js';
 
@@ -138,8 +137,7 @@ function matcherOf(globs: readonly string[]): (repository: string) => boolean {
   if (known !== undefined) {
     return known;
   }
-  const options = { dot: true, nobrace: true, noextglob: true, nonegate: true };
-  const all = globs.map((glob) => picomatch(glob, options));
+  const all = globs.map(globMatcher);
   const matches = (repository: string) => all.some((each) => each(repository));
   matchers.set(globs, matches);
   return matches;
@@ -157,4 +155,10 @@ export function protectionIn(repository: string, protection: Protection): LocalP
     },
     named: () => new Set([...digests.keys(), ...pinned]),
   };
+}
+
+/** So that whoever reads of a gap finds the file that the digest stands in. */
+export function someOf(by: readonly Protector[]): string {
+  const more = by.length > 1 ? [`${by.length - 1} more`] : [];
+  return [...by.slice(0, 1), ...more].join(' and ');
 }

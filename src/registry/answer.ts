@@ -7,6 +7,7 @@ import * as v from 'valibot';
 import { parseChallenges } from '../http/challenge.js';
 import { RequestFailure, type HttpResponse } from '../http/message.js';
 import { JsonLimitError, inForm, parseJson } from '../oci/json.js';
+import { fromBetween } from './between.js';
 
 export type Refusal =
   | 'unauthorized'
@@ -16,6 +17,10 @@ export type Refusal =
   /** a push to a repository that the registry does not make by itself */
   | 'no-repository'
   | 'not-a-registry'
+  /** 500 for a digest on the manifests route, which is how Distribution up to 2.8 answers for a blob's */
+  | 'perhaps-a-blob'
+  /** it denies what it has just shown: as a rule, rights that hide behind a 404 */
+  | 'hidden'
   /** a blob came whole, and is not what its digest says */
   | 'wrong-bytes'
   | 'unexpected';
@@ -30,14 +35,12 @@ export class RegistryError extends RequestFailure {
   }
 }
 
-const ErrorBody = v.object({
-  errors: v.array(
-    v.object({
-      code: v.fallback(v.string(), ''),
-      message: v.fallback(v.optional(v.string(), ''), ''),
-      detail: v.fallback(v.optional(v.string()), undefined),
-    }),
-  ),
+/** Only the first is looked at: there may be a million, each of them wrong. */
+const ErrorBody = v.object({ errors: v.looseTuple([v.unknown()]) });
+const ErrorEntry = v.object({
+  code: v.fallback(v.string(), ''),
+  message: v.fallback(v.optional(v.string(), ''), ''),
+  detail: v.optional(v.unknown()),
 });
 
 /** An error of each blob that is missing, with a detail, are a few thousand. */
@@ -45,12 +48,7 @@ const ERROR_VALUES = 50_000;
 /** A million tags come in one page from Distribution 2.x. */
 const LIST_VALUES = 2_500_000;
 
-interface ErrorEntry {
-  readonly code: string;
-  readonly message: string;
-  /** only where it is text: the spec leaves its form open */
-  readonly detail?: string | undefined;
-}
+type ErrorEntry = v.InferOutput<typeof ErrorEntry>;
 
 /** The first error of a registry's JSON error body; `undefined` when the body is something else. */
 export function errorOf(response: HttpResponse): ErrorEntry | undefined {
@@ -60,12 +58,42 @@ export function errorOf(response: HttpResponse): ErrorEntry | undefined {
   } catch {
     return undefined;
   }
-  return inForm(ErrorBody, body)?.errors[0];
+  return inForm(ErrorEntry, inForm(ErrorBody, body)?.errors[0]);
 }
 
+/** The spec leaves its form open. What is larger is of use to nobody who reads a message. */
+const DETAIL = 200;
+
+/** What an error says beside its message, where that is text or small; to be quoted. */
+function detailOf({ detail, message }: ErrorEntry): string {
+  if (typeof detail === 'string') {
+    return detail === message ? '' : detail.slice(0, DETAIL);
+  }
+  const isEmpty = typeof detail !== 'object' || detail === null || Object.keys(detail).length === 0;
+  try {
+    const text = isEmpty ? '' : JSON.stringify(detail);
+    return text.length > DETAIL ? '' : text;
+  } catch {
+    // Nested too deeply to be written.
+    return '';
+  }
+}
+
+/** Of 401 and 403 the detail repeats the scope, of 404 the name: both are in the message. */
+const SAID_ANYWAY = [401, 403, 404];
+
+function saidBy(error: ErrorEntry, status: number): string {
+  const detail = SAID_ANYWAY.includes(status) ? '' : detailOf(error);
+  const text = `${error.code} ${error.message}`.trim();
+  return detail === '' ? text : `${text}: ${detail}`;
+}
+
+/** `NOT_FOUND` is Harbor's word for all of them. */
+const UNKNOWN = ['MANIFEST_UNKNOWN', 'NAME_UNKNOWN', 'NOT_FOUND'];
+
 /**
- * Whether a 404 says that the manifest or repository does not exist. Others mean something else:
- * Distribution answers MANIFEST_UNKNOWN also for an OCI manifest that Accept left out ("accept header
+ * Whether a 404 on the routes of manifests and tags says that the manifest or repository does not exist. Others mean
+ * something else: Distribution answers MANIFEST_UNKNOWN also for an OCI manifest that Accept left out ("accept header
  * does not support OCI manifests"), proxies and web servers answer with HTML.
  */
 export function saysUnknown(response: HttpResponse): boolean {
@@ -75,13 +103,11 @@ export function saysUnknown(response: HttpResponse): boolean {
   }
   const error = errorOf(response);
   return (
-    error !== undefined &&
-    (error.code === 'MANIFEST_UNKNOWN' || error.code === 'NAME_UNKNOWN') &&
-    !/accept header/i.test(error.message)
+    error !== undefined && UNKNOWN.includes(error.code) && !/accept header/i.test(error.message)
   );
 }
 
-const BLOB_UNKNOWN = ['BLOB_UNKNOWN', 'NAME_UNKNOWN', 'MANIFEST_UNKNOWN'];
+const BLOB_UNKNOWN = ['BLOB_UNKNOWN', ...UNKNOWN];
 
 /**
  * Whether a 404 says that the blob or repository does not exist. One that says something else, such as
@@ -126,7 +152,12 @@ export function refusal(
 ): RegistryError {
   const { status } = response;
   const error = errorOf(response);
-  const said = error === undefined ? '' : ` (${quote(`${error.code} ${error.message}`.trim())})`;
+  const said = error === undefined ? '' : ` (${quote(saidBy(error, status))})`;
+  const between = fromBetween(response, doing, error !== undefined);
+  if (between !== undefined) {
+    const { kind, text } = between;
+    return new RegistryError(kind, `could not ${doing.what}: ${quote(text)}`);
+  }
   // The exact words: other registries answer 403 DENIED to accounts that may only read.
   const isReadOnly = error?.code === 'DENIED' && error.detail === 'repository is read-only';
   if (status === 403 && (doing.deletes ?? doing.pushes) && isReadOnly) {
@@ -142,10 +173,15 @@ export function refusal(
       scope === ''
         ? 'The credentials were not accepted'
         : `The credentials lack the scope \`${scope}\``;
+    const asked = scope === '' ? '' : `. This asked for the scope \`${scope}\``;
+    const why =
+      response.login === undefined
+        ? `${lack}: give \`username\` and \`password\` of an account that may do this, or log in with ` +
+          'docker/login-action before this step'
+        : `${response.login}${asked}`;
     return new RegistryError(
       status === 401 ? 'unauthorized' : 'forbidden',
-      `the registry refused to ${doing.what}: ${String(status)}${said}. ${lack}: give \`username\` and ` +
-        '`password` of an account that may do this, or log in with docker/login-action before this step',
+      `the registry refused to ${doing.what}: ${String(status)}${said}. ${why}`,
     );
   }
   // 405 with another code is about this manifest alone: zot's DENIED protects the child of an index.
@@ -180,8 +216,23 @@ export function refusal(
   }
   return new RegistryError(
     'unexpected',
-    `could not ${doing.what}: the registry answered ${String(status)}${said}`,
+    `could not ${doing.what}: the registry answered ${String(status)}${said}${adviceFor(response)}`,
   );
+}
+
+/** What passes by itself as a rule, and has not after every try. */
+function adviceFor({ status, tries = 1, gaveUp }: HttpResponse): string {
+  const times = tries > 1 ? ` to each of ${String(tries)} tries` : '';
+  if (gaveUp !== undefined) {
+    return `${times}. It was not tried again: ${gaveUp}`;
+  }
+  if (status === 429) {
+    return `${times}. It takes fewer requests than were sent: lower \`concurrency\`, or run this at another time`;
+  }
+  if (status < 500) {
+    return '';
+  }
+  return `${times}. The registry, or a proxy before it, is overloaded, restarting or broken: see its log, and run this again`;
 }
 
 /** The scope that the registry's challenge asks for, which may be more exact than what was asked for. */

@@ -1,5 +1,5 @@
 /** The read half for blobs. Their bytes are checked against their digest, whoever served them. */
-import type { Send } from '../http/message.js';
+import { TransportError, type Send } from '../http/message.js';
 import { algorithmOf, digestOf, type Digest } from '../oci/digest.js';
 import { RegistryError, refusal, saysBlobUnknown } from './answer.js';
 
@@ -43,12 +43,25 @@ export function createBlobReader(send: Send, base: URL, quote: (text: string) =>
     if (response.status !== 200) {
       throw refusal(response, { what, scope }, quote);
     }
-    if (digestOf(response.body, algorithmOf(digest)) !== digest) {
+    // Some stores call a blob encoded that was compressed before it was pushed: then it is what came.
+    const bytes = [response.body, response.encoded].find(
+      (each) => each !== undefined && digestOf(each, algorithmOf(digest)) === digest,
+    );
+    if (bytes === undefined) {
       throw new RegistryError(
         'wrong-bytes',
         `could not ${what}: the bytes that came have another digest`,
       );
     }
-    return response.body;
+    return bytes;
   };
+}
+
+/** For configs, which only tell how old an image is. */
+export function rethrowWithoutConfigs(error: unknown): never {
+  if (error instanceof TransportError && error.isElsewhere) {
+    const message = `${error.message}. Where the runner can't get blobs, \`grace-period: 0\` does without configs`;
+    throw new TransportError(error.kind, message, { cause: error.cause, isElsewhere: true });
+  }
+  throw error;
 }

@@ -2,10 +2,16 @@
  * The push half of a registry's client (distribution-spec, "Push"): blobs and manifests of our own making, and
  * what users pushed when it is put back.
  */
-import type { HttpResponse, Send } from '../http/message.js';
+import type { HttpRequest, HttpResponse, Send } from '../http/message.js';
+import { placeOf } from '../http/redirect.js';
 import { digestOf, isDigest, type Digest } from '../oci/digest.js';
-import { mediaTypeOf } from '../oci/media-types.js';
 import { RegistryError, errorOf, refusal } from './answer.js';
+import { isSuccess } from './success.js';
+
+export interface PushOptions {
+  /** asked before each try: once it is true none is sent, and the promise rejects with what came of the one before */
+  readonly isLate?: () => boolean;
+}
 
 /** Rejects with RequestFailure, whose message is safe to print. */
 export interface RegistryPusher {
@@ -20,6 +26,7 @@ export interface RegistryPusher {
     repository: string,
     reference: string,
     manifest: { readonly mediaType: string; readonly bytes: Buffer },
+    options?: PushOptions,
   ): Promise<void>;
 }
 
@@ -36,15 +43,9 @@ export function createPusher(
 ): RegistryPusher {
   function failed(response: HttpResponse, what: string, scope: string): RegistryError {
     const { kind, message } = refusal(response, { what, scope, pushes: true }, quote);
-    return response.status === 405
+    return response.status === 405 && !message.includes('with a page of HTML')
       ? new RegistryError('read-only', `${message}. It takes no pushes there`)
       : new RegistryError(kind, message);
-  }
-
-  /** A page is the answer of something in between, whatever its status. */
-  function isStatus(response: HttpResponse, ...statuses: readonly number[]): boolean {
-    const isPage = mediaTypeOf(response.headers['content-type']) === 'text/html';
-    return statuses.includes(response.status) && !isPage;
   }
 
   async function upload(repository: string, digest: Digest, body: Buffer): Promise<HttpResponse> {
@@ -52,23 +53,25 @@ export function createPusher(
     const what = `start an upload to ${repository}`;
     const url = new URL(`/v2/${repository}/blobs/uploads/`, base);
     // Safe to repeat: an upload that nobody goes on with is dropped by the registry.
-    const started = await send({
+    const start: HttpRequest = {
       method: 'POST',
       url,
       scope,
       repeatable: true,
       maxBytes: ANSWER_BYTES,
-    });
+    };
+    const started = await send(start);
     if (started.status === 404 && errorOf(started) !== undefined) {
       const { message } = failed(started, what, scope);
       const advice = 'This registry makes no repository by itself: create it there first';
       throw new RegistryError('no-repository', `${message}. ${advice}`);
     }
     const { location } = started.headers;
-    if (!isStatus(started, 202) || location === undefined || !URL.canParse(location, url.href)) {
+    if (!isSuccess(started, 202) || location === undefined) {
       throw failed(started, what, scope);
     }
-    const target = new URL(location, url);
+    // What is uploaded would be readable on the way, and so would the credentials.
+    const target = placeOf(start, location, 'Location of an upload');
     target.searchParams.set('digest', digest);
     return send({
       method: 'PUT',
@@ -85,7 +88,7 @@ export function createPusher(
       const digest = digestOf(bytes);
       for (let round = 1; ; round += 1) {
         const response = await upload(repository, digest, bytes);
-        if (isStatus(response, 201, 204)) {
+        if (isSuccess(response, 201, 204)) {
           return digest;
         }
         if (response.status !== 404 || round === MOST_UPLOADS) {
@@ -95,7 +98,7 @@ export function createPusher(
       }
     },
 
-    async pushManifest(repository, reference, { mediaType, bytes }) {
+    async pushManifest(repository, reference, { mediaType, bytes }, { isLate } = {}) {
       const scope = `repository:${repository}:pull,push`;
       for (let round = 1; ; round += 1) {
         const response = await send({
@@ -105,14 +108,15 @@ export function createPusher(
           body: bytes,
           scope,
           maxBytes: ANSWER_BYTES,
+          ...(isLate === undefined ? {} : { isLate }),
         });
-        if (isStatus(response, 201)) {
+        if (isSuccess(response, 201)) {
           return;
         }
         // Distribution reads its link files while others write them, and takes one that is still empty for
         // a wrong digest (seen on 2.8.2, twenty clients at once).
         const isPassing = response.status === 400 && errorOf(response)?.code === 'DIGEST_INVALID';
-        if (!isPassing || round === MOST_TRIES) {
+        if (!isPassing || round === MOST_TRIES || isLate?.() === true) {
           const at = isDigest(reference) ? '@' : ':';
           throw failed(response, `push ${repository}${at}${reference}`, scope);
         }

@@ -18,13 +18,23 @@ import {
 import { MANIFEST_ACCEPT, OCI_INDEX, isSchema1Type, mediaTypeOf } from '../oci/media-types.js';
 import { isTag } from '../oci/reference.js';
 import { RegistryError, jsonOf, mayLackRoute, refusal, saysUnknown, type Doing } from './answer.js';
-import { createBlobCheck, createBlobReader, type HasBlob, type ReadBlob } from './blobs.js';
+import {
+  createBlobCheck,
+  createBlobReader,
+  rethrowWithoutConfigs,
+  type HasBlob,
+  type ReadBlob,
+} from './blobs.js';
 import { readCatalog, type Catalog } from './catalog.js';
+import { FRESH, whyStale } from './freshness.js';
+import { serverTime } from './clocks.js';
 import { readPages } from './paging.js';
 
 /** "Registries … SHOULD support manifests of at least 4 MiB", which Distribution makes its limit. */
 const MANIFEST_BYTES = 4 * 1024 * 1024;
 const CONFIG_BYTES = 4 * 1024 * 1024;
+/** Pages of them are indexes, so larger ones than manifests may be are not sent (distribution-spec). */
+const REFERRERS_BYTES = 2 * MANIFEST_BYTES;
 const MOST_ROUNDS = 3;
 const PING_BYTES = 1024 * 1024;
 
@@ -45,8 +55,12 @@ export type ManifestAnswer =
  * that go in must have passed `isRepository`, `isTag` or `isDigest`.
  */
 export interface RegistryReader {
-  /** Finds out whether this is a registry at all, and how it authenticates. */
-  ping(): Promise<void>;
+  /**
+   * Finds out whether this is a registry at all, and how it authenticates.
+   *
+   * @returns what o'clock it is there, where it says so
+   */
+  ping(): Promise<number | undefined>;
   catalog(): Promise<Catalog>;
   /** Empty for a repository that the registry doesn't know: one without tags looks the same. */
   tags(repository: string): Promise<string[]>;
@@ -94,11 +108,20 @@ export function createReader(
   const pull = (repository: string) => `repository:${repository}:pull`;
   const refused = (response: HttpResponse, doing: Doing) => refusal(response, doing, quote);
 
+  /** @throws RegistryError when the answer may be an old one */
+  function expectFresh(response: HttpResponse, what: string): void {
+    const why = whyStale(response, base);
+    if (why !== undefined) {
+      throw new RegistryError('unexpected', `could not ${what}: ${why}`);
+    }
+  }
+
   async function tags(repository: string): Promise<string[]> {
     const scope = pull(repository);
     const doing = { what: `list the tags of ${repository}`, scope };
     const url = new URL(`/v2/${repository}/tags/list`, base);
     const names = await readPages(send, url, scope, (response, page) => {
+      expectFresh(response, doing.what);
       // A repository whose manifests never had a tag is unknown to tags/list, though not to the catalog.
       if (page === 1 && saysUnknown(response)) {
         return [];
@@ -109,24 +132,33 @@ export function createReader(
       }
       return body.tags ?? [];
     });
-    if (!names.every(isTag)) {
+    // A digest in the list is seen of some registries (skopeo#2542). It can be read as one, and is kept.
+    const impossible = names.find((name) => !isTag(name) && !isDigest(name));
+    if (impossible !== undefined) {
       throw new RegistryError(
         'unexpected',
-        `the list of tags of ${repository} holds a name that the OCI spec does not allow, and what such a ` +
-          'tag keeps alive cannot be read',
+        `the list of tags of ${repository} holds the name "${quote(impossible)}", which the OCI spec does not allow, ` +
+          'and what such a tag keeps alive cannot be read. Remove that tag in the registry, or leave the repository ' +
+          'out with `repositories`',
       );
     }
     return [...new Set(names)].sort();
   }
 
-  function request(method: 'GET' | 'HEAD', repository: string, reference: string) {
-    return send({
+  /** What has a digest never changes, so a cache may serve it; whether it is there has to be the registry's word. */
+  async function request(method: 'GET' | 'HEAD', repository: string, reference: string) {
+    const isContent = method === 'GET' && isDigest(reference);
+    const response = await send({
       method,
       url: new URL(`/v2/${repository}/manifests/${reference}`, base),
-      headers: { accept: MANIFEST_ACCEPT },
+      headers: { accept: MANIFEST_ACCEPT, ...(isContent ? {} : FRESH) },
       scope: pull(repository),
       maxBytes: MANIFEST_BYTES,
     });
+    if (!isDigest(reference)) {
+      expectFresh(response, `read ${repository}:${reference}`);
+    }
+    return response;
   }
 
   async function manifest(
@@ -143,12 +175,13 @@ export function createReader(
     if (response.status !== 200 || isPage) {
       const { kind, message } = refused(response, { what, scope: pull(repository) });
       // Measured on 2.7 and 2.8, whose manifest store finds the blob and can't read it as a manifest.
-      const hint =
-        response.status === 500 && isDigest(reference)
-          ? '. Distribution up to 2.8 answers so for the digest of a layer or config: if it is one, take ' +
-            'it out of the list'
-          : '';
-      throw new RegistryError(kind, message + hint);
+      if (response.status === 500 && isDigest(reference)) {
+        const hint =
+          '. Distribution up to 2.8 answers so for the digest of a layer or config, and for a manifest that is ' +
+          "damaged: the registry's log says more";
+        throw new RegistryError('perhaps-a-blob', message + hint);
+      }
+      throw new RegistryError(kind, message);
     }
     const contentType = response.headers['content-type'];
     if (isSchema1Type(mediaTypeOf(contentType))) {
@@ -175,7 +208,8 @@ export function createReader(
       return { kind: 'found', manifest, body, ...(isUntyped ? { isUntyped: true } : {}) };
     } catch (error) {
       if (error instanceof ManifestError) {
-        throw new RegistryError('unexpected', `could not ${what}: ${error.message}`);
+        const advice = 'Push the image again, or delete its tag';
+        throw new RegistryError('unexpected', `could not ${what}: ${error.message}. ${advice}`);
       }
       throw error;
     }
@@ -200,7 +234,8 @@ export function createReader(
         throw new RegistryError(
           'unexpected',
           `could not ${what}: the body's digest is not the one that was ${claim === said ? 'announced' : 'asked for'} ` +
-            `(got ${digestOf(response.body)}). Something between here and the registry changes its answers`,
+            `(got ${digestOf(response.body)}). Something between here and the registry changes its answers, or its ` +
+            'files are damaged: then push the image again',
         );
       }
     }
@@ -230,29 +265,36 @@ export function createReader(
     const what = `list the referrers of ${repository}@${digest}`;
     const url = new URL(`/v2/${repository}/referrers/${digest}`, base);
     try {
-      return await readPages(send, url, pull(repository), (response) => {
-        // Servers without the API answer in many ways; only an OCI index is an answer.
-        const isIndex =
-          response.status === 200 && mediaTypeOf(response.headers['content-type']) === OCI_INDEX;
-        // Looked at now: while this question was under way, another one may have been answered.
-        if (!isIndex && !hasReferrersApi && mayLackRoute(response)) {
-          throw new NoReferrersApi();
-        }
-        const body = isIndex ? jsonOf(ReferrersBody, response) : undefined;
-        if (body === undefined) {
-          throw refused(response, { what, scope: pull(repository) });
-        }
-        hasReferrersApi = true;
-        return (body.manifests ?? []).map((entry) => {
-          if (!isDigest(entry.digest)) {
-            throw new RegistryError(
-              'unexpected',
-              `could not ${what}: one of them has a digest of an algorithm that can't be verified`,
-            );
+      return await readPages(
+        send,
+        url,
+        pull(repository),
+        (response) => {
+          expectFresh(response, what);
+          // Servers without the API answer in many ways; only an OCI index is an answer.
+          const isIndex =
+            response.status === 200 && mediaTypeOf(response.headers['content-type']) === OCI_INDEX;
+          // Looked at now: while this question was under way, another one may have been answered.
+          if (!isIndex && !hasReferrersApi && mayLackRoute(response)) {
+            throw new NoReferrersApi();
           }
-          return entry.digest;
-        });
-      });
+          const body = isIndex ? jsonOf(ReferrersBody, response) : undefined;
+          if (body === undefined) {
+            throw refused(response, { what, scope: pull(repository) });
+          }
+          hasReferrersApi = true;
+          return (body.manifests ?? []).map((entry) => {
+            if (!isDigest(entry.digest)) {
+              throw new RegistryError(
+                'unexpected',
+                `could not ${what}: one of them has a digest of an algorithm that can't be verified`,
+              );
+            }
+            return entry.digest;
+          });
+        },
+        { maxBytes: REFERRERS_BYTES },
+      );
     } catch (error) {
       if (error instanceof NoReferrersApi) {
         return undefined;
@@ -265,7 +307,7 @@ export function createReader(
 
   async function imageFacts(repository: string, { config }: ImageManifest): Promise<ImageFacts> {
     const bytes = isDigest(config.digest)
-      ? await blob(repository, config.digest, CONFIG_BYTES)
+      ? await blob(repository, config.digest, CONFIG_BYTES).catch(rethrowWithoutConfigs)
       : undefined;
     try {
       return bytes === undefined ? {} : factsOf(bytes);
@@ -287,11 +329,19 @@ export function createReader(
         url: new URL('/v2/', base),
         maxBytes: PING_BYTES,
       });
+      if (response.url.origin !== base.origin) {
+        throw new RegistryError(
+          'not-a-registry',
+          `could not speak with ${base.origin}/v2/: it redirects to ${response.url.origin}, and only reads may follow. ` +
+            `Put \`${response.url.origin}\` into \`registry-url\``,
+        );
+      }
       // Some web servers answer every path with a page.
       const isPage = mediaTypeOf(response.headers['content-type']) === 'text/html';
       if (response.status !== 200 || isPage) {
         throw refused(response, { what: `speak with ${base.origin}/v2/`, scope: '' });
       }
+      return serverTime(response.headers);
     },
     catalog: () => readCatalog(send, base, quote),
     tags,

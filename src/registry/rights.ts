@@ -13,27 +13,37 @@ import type { RegistryWriter } from './writer.js';
 /** Answers that hold for every repository; what an account may do can differ between them. */
 const EVERYWHERE: readonly Refusal[] = ['deletes-off', 'read-only'];
 
+/** So many repositories are asked, where the first answers say nothing. */
+const MOST_ASKED = 3;
+
 /**
- * Sends one DELETE for a digest that no manifest has.
+ * Sends one DELETE for a digest that no manifest has. Where the registry denies the repository itself, that says
+ * nothing of deletes, and the next one is asked: some registries hide missing rights behind a 404.
  *
+ * @param repositories that were read, and in which something is to be deleted
  * @returns why the registry takes no deletes; `undefined` when it does, or did not say
  */
 export async function probeDeletes(
   writer: Pick<RegistryWriter, 'deleteManifest'>,
-  repository: string,
+  repositories: readonly string[],
 ): Promise<string | undefined> {
-  try {
-    // The digest itself would only be looked for, in vain.
-    const what = `delete a manifest (asked in ${repository}, with a digest that no manifest has)`;
-    await writer.deleteManifest(repository, digestOf(randomBytes(32)), { what });
-    return undefined;
-  } catch (error) {
-    if (!(error instanceof RequestFailure)) {
-      throw error;
+  for (const repository of repositories.slice(0, MOST_ASKED)) {
+    try {
+      // The digest itself would only be looked for, in vain.
+      const what = `delete a manifest (asked in ${repository}, with a digest that no manifest has)`;
+      await writer.deleteManifest(repository, digestOf(randomBytes(32)), { what, isHere: true });
+      return undefined;
+    } catch (error) {
+      if (!(error instanceof RequestFailure)) {
+        throw error;
+      }
+      const kind = error instanceof RegistryError ? error.kind : undefined;
+      if (kind !== 'hidden') {
+        return kind !== undefined && EVERYWHERE.includes(kind) ? error.message : undefined;
+      }
     }
-    const isFinal = error instanceof RegistryError && EVERYWHERE.includes(error.kind);
-    return isFinal ? error.message : undefined;
   }
+  return undefined;
 }
 
 /**

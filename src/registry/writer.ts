@@ -4,8 +4,8 @@
  */
 import type { Send } from '../http/message.js';
 import type { Digest } from '../oci/digest.js';
-import { mediaTypeOf } from '../oci/media-types.js';
-import { refusal, saysUnknown } from './answer.js';
+import { RegistryError, errorOf, refusal, saysUnknown } from './answer.js';
+import { isSuccess } from './success.js';
 
 export interface DeleteOptions {
   /**
@@ -15,11 +15,19 @@ export interface DeleteOptions {
   readonly isLate?: () => boolean;
   /** continues "the registry refused to …" in messages; default: to delete this manifest, by its name */
   readonly what?: string;
+  /**
+   * The repository was just read, so an answer that there is none (NAME_UNKNOWN) says something else: that the account
+   * has no rights there, most likely. The promise rejects with a RegistryError of the kind `hidden`.
+   */
+  readonly isHere?: true;
 }
 
 /** Rejects with RegistryError or TransportError, whose messages are safe to print. */
 export interface RegistryWriter {
-  /** `gone` when the registry says that it has no such manifest (any more). */
+  /**
+   * What the registry says that it did; whether the manifest is gone, only a read can tell. `gone` when the registry
+   * says that it has no such manifest (any more).
+   */
   deleteManifest(
     repository: string,
     digest: Digest,
@@ -34,7 +42,7 @@ export function createWriter(
 ): RegistryWriter {
   return {
     async deleteManifest(repository, digest, options = {}) {
-      const { isLate, what = `delete ${repository}@${digest}` } = options;
+      const { isLate, isHere, what = `delete ${repository}@${digest}` } = options;
       // Distribution's own challenge asks for `delete` alone; others want `pull` beside it.
       const scope = `repository:${repository}:pull,delete`;
       const response = await send({
@@ -44,15 +52,17 @@ export function createWriter(
         maxBytes: 1024 * 1024,
         ...(isLate === undefined ? {} : { isLate }),
       });
-      // 202 by the spec; 200 and 204 are seen elsewhere. A page is the answer of something in between.
-      const isPage = mediaTypeOf(response.headers['content-type']) === 'text/html';
-      if ([200, 202, 204].includes(response.status) && !isPage) {
+      // 202 by the spec; 200 and 204 are seen elsewhere.
+      if (isSuccess(response, 200, 202, 204)) {
         return 'deleted';
       }
+      const doing = { what, scope, deletes: true } as const;
       if (saysUnknown(response)) {
+        if (isHere === true && errorOf(response)?.code === 'NAME_UNKNOWN') {
+          throw new RegistryError('hidden', refusal(response, doing, quote).message);
+        }
         return 'gone';
       }
-      const doing = { what, scope, deletes: true } as const;
       throw refusal(response, doing, quote);
     },
   };

@@ -218,7 +218,12 @@ export function reasonJson(reason: KeepReason | DeleteReason): Json {
     case 'protected': {
       // Not `by`: that is a digest elsewhere.
       const files = reason.by.filter((one) => one !== PROTECT);
-      return { kind: reason.kind, input: reason.by.includes(PROTECT), files };
+      return {
+        kind: reason.kind,
+        input: reason.by.includes(PROTECT),
+        files,
+        ...(reason.blob === undefined ? {} : { blob: reason.blob }),
+      };
     }
     default:
       return { ...reason };

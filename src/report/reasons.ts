@@ -3,6 +3,7 @@
  * plan's; here they only get their words.
  */
 import type { DeleteReason, KeepReason } from '../cleanup/plan.js';
+import type { Digest } from '../oci/digest.js';
 import { PROTECT, type Protector } from '../protection/protection.js';
 import { code } from './markdown.js';
 import { age, shortDigest } from './words.js';
@@ -33,11 +34,14 @@ export const UNTAGGED_KINDS: readonly UntaggedKind[] = [
   'protected',
   'recent',
   'not-in-plan',
+  'narrowed',
   'dangling-referrer',
   'dangling-digest-tag',
   'unknown-type',
   'ledger',
+  'layer',
   'mentioned',
+  'blob',
   'child',
   'referrer',
   'digest-tag',
@@ -58,6 +62,8 @@ export function whyKept(kind: UntaggedKind, gracePeriod: string): string {
       return 'one of the newest orphans, which `keep-untagged` keeps';
     case 'not-in-plan':
       return 'an orphan that the plan does not list';
+    case 'narrowed':
+      return 'its tag now points at a part of it, as a proxy that ignores `Accept` answers';
     case 'dangling-referrer':
       return 'refers to a manifest that is not in its repository and may live in another (`dangling-referrers: delete` deletes it)';
     case 'dangling-digest-tag':
@@ -68,6 +74,10 @@ export function whyKept(kind: UntaggedKind, gracePeriod: string): string {
       return "an entry of this action's ledger";
     case 'mentioned':
       return 'mentioned by a kept manifest of an unknown media type';
+    case 'blob':
+      return 'a kept manifest has it as its config or a layer';
+    case 'layer':
+      return 'its repository has it as a layer or config too, and a delete could remove that; no run saw it in use';
     case 'child':
       return 'part of a kept index';
     case 'referrer':
@@ -91,23 +101,27 @@ export function keptDetail(reason: KeepReason, now: number): string {
       return seen === undefined ? '' : `first seen ${seen} ago`;
     }
     case 'protected':
-      return `by ${protectors(reason.by)}`;
+      return `by ${protectors(reason.by)}${throughBlob(reason.blob)}`;
     case 'unknown-type':
       return reason.mediaType === '' ? '' : code(reason.mediaType, 100);
     case 'dangling-referrer':
       return `refers to ${code(shortDigest(reason.subject))}`;
     case 'dangling-digest-tag':
       return `tag ${code(shortTag(reason.tag))}`;
+    case 'narrowed':
+      return `tag ${code(shortTag(reason.tag))}, now ${code(shortDigest(reason.part))}`;
     case 'mentioned':
       return `by ${code(shortDigest(reason.by))}`;
     case 'child':
     case 'referrer':
     case 'subject':
+    case 'blob':
       return `of ${code(shortDigest(reason.of))}`;
     case 'digest-tag':
       return `tag ${code(shortTag(reason.tag))}`;
     case 'tagged':
     case 'ledger':
+    case 'layer':
     case 'recent':
     case 'not-in-plan':
     case 'gap':
@@ -122,6 +136,11 @@ export function protectors(by: readonly Protector[]): string {
   const named = by.slice(0, MOST_PROTECTORS).map((one) => (one === PROTECT ? one : code(one, 200)));
   const more = by.length - named.length;
   return `${named.join(', ')}${more > 0 ? ` and ${String(more)} more` : ''}`;
+}
+
+/** Where not the manifest itself is named: an image ID is the digest of its config. */
+export function throughBlob(blob: Digest | undefined): string {
+  return blob === undefined ? '' : ` (its config or layer ${code(shortDigest(blob))})`;
 }
 
 /** `sha256-0123456789ab….sig` */

@@ -19,8 +19,10 @@ export function whyRefused(
       return (
         // Those of the inventory are digest tags: an ordinary one would keep what it points at.
         `nothing is deleted here: no tag is left${inventory.tags.size > 0 ? ' but those of signatures and the like' : ''}, ` +
-        `and the ledger remembers ${count(refusal.remembered, 'manifest')} that tags led to, so the list of tags ` +
-        `may be wrong. If the tags were removed on purpose, ${planned(run)}`
+        (refusal.remembered > 0
+          ? `and the ledger remembers ${count(refusal.remembered, 'manifest')} that tags led to, so the list of tags `
+          : 'and the list of tags ') +
+        `may be wrong. If the tags were removed on purpose, ${planned(run)}: \`max-deletes\` doesn't lift this`
       );
     case 'share':
       return (

@@ -101,6 +101,8 @@ export function write(
 ): void {
   const { status, headers, body } = answer;
   const hasBody = status !== 304 && status !== 204;
+  // What o'clock it is there is the test's to say.
+  response.sendDate = false;
   response.writeHead(status, {
     'Docker-Distribution-Api-Version': 'registry/2.0',
     ...(hasBody ? { 'Content-Length': String(body.length) } : {}),

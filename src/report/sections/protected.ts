@@ -4,7 +4,7 @@ import { PROTECT, type Protector } from '../../protection/protection.js';
 import { describer, label } from '../describe.js';
 import type { Section } from '../fit.js';
 import { code, prose, row, tableHead } from '../markdown.js';
-import { protectors } from '../reasons.js';
+import { protectors, throughBlob } from '../reasons.js';
 import { repositoriesByName, type RepositoryRun, type Run } from '../run.js';
 import { count, number } from '../words.js';
 import { moreIn } from './more.js';
@@ -16,6 +16,8 @@ const MOST_BY_INPUT = 10;
 interface Saved {
   readonly digest: Digest;
   readonly by: readonly Protector[];
+  /** its config or a layer, where that is what they name */
+  readonly blob?: Digest;
 }
 
 export function protectedSection(run: Run): Section | undefined {
@@ -61,17 +63,17 @@ function named({ files, digests, unmet }: Run['pinned']): string {
 
 function rowsOf({ inventory, plan }: RepositoryRun): string[] {
   const saved = plan.keep.flatMap(({ digest, reason }): Saved[] =>
-    reason.kind === 'protected' ? [{ digest, by: reason.by }] : [],
+    reason.kind === 'protected' ? [{ ...reason, digest }] : [],
   );
   const byInput = saved.filter(isByInput).length;
   const isWhole = byInput > MOST_BY_INPUT;
   const shown = isWhole ? saved.filter((one) => !isByInput(one)) : saved;
   const describe = describer(inventory);
-  const rows = shown.map(({ digest, by }) =>
+  const rows = shown.map(({ digest, by, blob }) =>
     row([
       code(`${inventory.repository}@${digest}`, 400),
       prose(label(describe(digest))),
-      protectors(by),
+      `${protectors(by)}${throughBlob(blob)}`,
     ]),
   );
   const rest = [code(inventory.repository), count(byInput, 'manifest'), PROTECT];

@@ -1,0 +1,180 @@
+/**
+ * What a tag reaches though the descriptor that leads there is odd, and layers that have the bytes of manifests: on
+ * real registries, with nothing but the ledger or a list of digests.
+ */
+import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
+
+import { OCI_INDEX } from '../../src/oci/media-types.js';
+import { image, index, opaque, type Content } from '../registries/build.js';
+import { describeWith } from '../registries/describe-with.js';
+import { push, putManifest, send } from '../registries/push.js';
+import { realRegistries } from '../registries/real-registries.js';
+import type { RealRegistry } from '../registries/real-registry.js';
+import { startRelay } from '../registries/relay.js';
+import { APP, clean, layoutArtifact, left, names, oddIndex } from './naming.js';
+
+jest.setTimeout(120_000);
+
+const ODD: [string, unknown][] = [
+  ['in upper case', OCI_INDEX.toUpperCase()],
+  ['with parameters', `${OCI_INDEX}; charset=utf-8`],
+  ['unknown', 'application/vnd.example.thing+json'],
+  ['of bytes', 'application/octet-stream'],
+  ['without a slash', 'index'],
+  ['empty', ''],
+  ['absent', undefined],
+];
+
+const distributions = realRegistries.filter(({ hasReferrersApi }) => !hasReferrersApi);
+
+describe.each(distributions)('$name', (kind) => {
+  describeWith(kind.name, kind.found, 'and odd descriptors', () => {
+    let registry: RealRegistry;
+    beforeAll(async () => {
+      if (kind.found !== undefined) {
+        registry = await kind.start();
+      }
+    });
+    afterAll(async () => {
+      await registry.stop();
+    });
+
+    it.each(ODD)(
+      'keeps what a nested index holds that is named by a type %s',
+      async (what, type) => {
+        const repository = `odd/${String(ODD.findIndex(([each]) => each === what))}`;
+        const [a, b, stray] = [image(`${what} a`), image(`${what} b`), image(`${what} stray`)];
+        const inner = index([a, b]);
+        const deep = oddIndex([inner], type);
+        const outer = oddIndex([deep], type);
+        // As an image of its own first, so that the ledger has the children; then only the odd index leads to them.
+        await push(registry, repository, index([a, b, stray]), 'v1');
+        expect((await clean(registry, { repositories: repository })).exitCode).toBe(0);
+        const plain = await startRelay(registry);
+        try {
+          await push(registry, repository, inner);
+          await pushOdd(registry, repository, deep);
+          await pushOdd(registry, repository, outer, 'v1');
+          const run = await clean({ url: plain.url }, { repositories: repository });
+          expect(run.log).not.toContain('::error');
+          expect(run.exitCode).toBe(0);
+        } finally {
+          await plain.stop();
+        }
+        const now = new Set(
+          [...left(registry)].filter((name) => name.startsWith(`${repository}@`)),
+        );
+        expect(now).toEqual(
+          new Set([a, b, inner, deep, outer].map(({ digest }) => `${repository}@${digest}`)),
+        );
+      },
+    );
+
+    it('keeps what an index holds that a manifest of another type mentions, and is stopped by no layer', async () => {
+      const [a, stray, layered] = [image('m a'), image('m stray'), image('m layered')];
+      const inner = index([a]);
+      // Whatever a registry stores under a manifest's type may be one of which the fields are not understood.
+      const root = opaque(OCI_INDEX, {
+        schemaVersion: 2,
+        mediaType: OCI_INDEX,
+        manifests: [],
+        Manifests: [inner.descriptor],
+        annotations: { layer: [...layered.blobs.keys()].at(-1), nowhere: image('m none').digest },
+      });
+      await push(registry, 'mentioned', index([a, stray, layered]), 'v1');
+      expect((await clean(registry, { repositories: 'mentioned' })).exitCode).toBe(0);
+      await push(registry, 'mentioned', inner);
+      await putManifest(registry, 'mentioned', root, 'v1');
+      const run = await clean(registry, { repositories: 'mentioned' });
+      expect(run.log).not.toContain('::error');
+      expect(run.exitCode).toBe(0);
+      const now = [...left(registry)].filter((name) => name.startsWith('mentioned@'));
+      expect(new Set(now)).toEqual(
+        new Set([a, inner, root].map(({ digest }) => `mentioned@${digest}`)),
+      );
+    });
+  });
+
+  describeWith(kind.name, kind.found, 'and layers with the bytes of manifests', () => {
+    const [file, stray, lone] = [image('file'), image('stray'), image('lone')];
+    const artifact = layoutArtifact('layout', [file]);
+
+    /** Whether a client gets the artifact whole. */
+    async function isWhole(registry: RealRegistry, { blobs }: Content): Promise<boolean> {
+      const asked = [...blobs.keys()].map((digest) =>
+        send(registry, { method: 'HEAD', path: `/v2/${APP}/blobs/${digest}` }),
+      );
+      return (await Promise.all(asked)).every(({ status }) => status === 200);
+    }
+
+    it('keeps the manifest that a tagged artifact has as a layer, and the layer with it', async () => {
+      const registry = await kind.start();
+      try {
+        await push(registry, APP, file, 'old');
+        await push(registry, APP, stray, 'older');
+        await push(registry, APP, artifact, 'layout');
+        expect((await clean(registry)).exitCode).toBe(0);
+        for (const tag of ['old', 'older']) {
+          await push(registry, APP, image('new'), tag);
+        }
+        const run = await clean(registry);
+        expect(run.exitCode).toBe(0);
+        expect(await isWhole(registry, artifact)).toBe(true);
+        expect(left(registry)).toEqual(names(file, artifact, image('new')));
+      } finally {
+        await registry.stop();
+      }
+    });
+
+    it('keeps what only an input names and the repository has as a blob, and deletes what it has not', async () => {
+      const registry = await kind.start();
+      try {
+        await push(registry, APP, image('new'), 'v1');
+        // The artifact itself has lost its tag and nobody names it, so no edge tells of its layers.
+        const hidden = layoutArtifact('hidden', [lone]);
+        await push(registry, APP, lone);
+        await push(registry, APP, hidden);
+        await push(registry, APP, stray);
+        const digests = [lone, stray].map(({ digest }) => `${APP}@${digest}`).join('\n');
+        const run = await clean(registry, { digests });
+        expect(run.exitCode).toBe(0);
+        expect(await isWhole(registry, hidden)).toBe(true);
+        expect(left(registry)).toEqual(names(lone, hidden, image('new')));
+        expect(run.summary).toContain('as a layer or config too');
+      } finally {
+        await registry.stop();
+      }
+    });
+  });
+});
+
+const [olareg] = realRegistries.filter(({ name }) => name === 'olareg');
+
+describeWith('olareg', olareg?.found, 'which has every manifest as a blob', () => {
+  it('loses an orphan that only an input names all the same', async () => {
+    const registry = await olareg?.start();
+    if (registry === undefined) {
+      throw new Error('not reached without the program');
+    }
+    try {
+      await push(registry, APP, image('new'), 'v1');
+      await push(registry, APP, image('stray'));
+      const digests = `${APP}@${image('stray').digest}`;
+      const run = await clean(registry, { digests, repositories: APP, concurrency: '1' });
+      expect(run.exitCode).toBe(0);
+      expect(left(registry)).toEqual(names(image('new')));
+    } finally {
+      await registry.stop();
+    }
+  });
+});
+
+/** Distribution 3 refuses an index whose entries it can't find; these are there. */
+async function pushOdd(
+  registry: RealRegistry,
+  repository: string,
+  content: Content,
+  tag: string = content.digest,
+): Promise<void> {
+  await putManifest(registry, repository, content, tag);
+}

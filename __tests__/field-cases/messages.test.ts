@@ -1,0 +1,341 @@
+/**
+ * What stands between a runner and its registry, as people met it: the bundled action says what happened, where, and
+ * what to do, and docs/troubleshooting.md has it.
+ */
+import { readFileSync } from 'node:fs';
+import http, { type ServerResponse } from 'node:http';
+import https from 'node:https';
+import net, { type AddressInfo } from 'node:net';
+import { gzipSync } from 'node:zlib';
+
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+
+import { runAction, type ActionRun } from '../bundle/run-action.js';
+import { image } from '../registries/build.js';
+import { createAuthority } from '../registries/certificate.js';
+import { startMemoryRegistry, type MemoryRegistry } from '../registries/memory/registry.js';
+import type { Action, Interceptor } from '../registries/memory/script.js';
+import { seed } from '../registries/push.js';
+
+const DOCS = readFileSync(new URL('../../docs/troubleshooting.md', import.meta.url), 'utf8');
+
+const kept = image('messages kept');
+const orphan = image('messages orphan');
+const young = image('messages young', { created: new Date().toISOString() });
+
+const closing: (() => Promise<void>)[] = [];
+let registry: MemoryRegistry;
+
+beforeEach(async () => {
+  registry = await startMemoryRegistry();
+  seed(registry.state, 'team/app', kept, 'v1');
+  seed(registry.state, 'team/app', orphan);
+});
+
+afterEach(async () => {
+  await registry.stop();
+  await Promise.all(closing.splice(0).map((close) => close()));
+});
+
+const clean = (inputs: Record<string, string> = {}, env: Record<string, string> = {}) =>
+  runAction(
+    {
+      'registry-url': registry.url,
+      digests: `team/app@${orphan.digest}`,
+      'grace-period': '0',
+      ...inputs,
+    },
+    { env },
+  );
+
+async function listening(server: net.Server): Promise<number> {
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  closing.push(async () => {
+    if (server instanceof http.Server || server instanceof https.Server) {
+      server.closeAllConnections();
+    }
+    await new Promise((resolve) => server.close(resolve));
+  });
+  return (server.address() as AddressInfo).port;
+}
+
+const answering = async (answer: (response: ServerResponse, path: string) => void) =>
+  listening(
+    http.createServer(({ url = '' }, response) => {
+      answer(response, url);
+    }),
+  );
+
+/** @param heading an entry of docs/troubleshooting.md, whose words the message has */
+function expectTold(run: ActionRun, heading: string, ...words: string[]): void {
+  expect(run.exitCode).toBe(1);
+  for (const word of [heading, ...words]) {
+    expect(run.log).toContain(word);
+  }
+  expect(DOCS).toContain(`### \`${heading}`);
+  expect(registry.state.repositories.get('team/app')?.manifests.has(kept.digest)).toBe(true);
+}
+
+const on =
+  (pattern: RegExp, action: Action): Interceptor =>
+  ({ method, path }) =>
+    pattern.test(`${method} ${path}`) ? action : undefined;
+
+describe('registry-url is http://, and the port wants TLS', () => {
+  it.each([
+    ['Go', 'text/plain', 'Client sent an HTTP request to an HTTPS server.\n'],
+    [
+      'nginx',
+      'text/html',
+      '<html><head><title>400 The plain HTTP request was sent to HTTPS port</title></head></html>',
+    ],
+  ])('as %s says', async (_, type, body) => {
+    const port = await answering((response) => {
+      response.writeHead(400, { 'Content-Type': type }).end(body);
+    });
+    const run = await clean({ 'registry-url': `http://127.0.0.1:${String(port)}` });
+    expectTold(run, 'the server wants TLS on this port', `https://127.0.0.1:${String(port)}`);
+  });
+
+  it('as OpenSSL says, with an alert of TLS', async () => {
+    const server = net.createServer((socket) => {
+      socket.on('error', () => undefined);
+      socket.once('data', () => socket.end(Buffer.from([0x15, 0x03, 0x01, 0, 2, 2, 70])));
+    });
+    const port = await listening(server);
+    const run = await clean({ 'registry-url': `http://127.0.0.1:${String(port)}` });
+    expectTold(run, 'the server wants TLS on this port', `https://127.0.0.1:${String(port)}`);
+  });
+});
+
+describe('a redirect', () => {
+  it('from http:// to https:// is told with the address to put there', async () => {
+    const authority = createAuthority();
+    const { pem: cert, keyPem: key } = authority.issue('registry');
+    const secure = await startMemoryRegistry({ tls: { cert, key } });
+    closing.push(() => secure.stop());
+    const port = await answering((response, path) => {
+      response.writeHead(301, { Location: `${secure.url}${path}` }).end();
+    });
+    const url = `http://127.0.0.1:${String(port)}`;
+    const run = await clean({ 'registry-url': url, insecure: 'true' });
+    expectTold(run, 'and only reads may follow', `Put \`${secure.url}\` into \`registry-url\``);
+  });
+
+  it('in a circle is told as one', async () => {
+    const port = await answering((response, path) => {
+      response.writeHead(307, { Location: path }).end();
+    });
+    const run = await clean({ 'registry-url': `http://127.0.0.1:${String(port)}` });
+    expectTold(run, 'the redirects turn in a circle', 'X-Forwarded-Proto');
+  });
+
+  it('of an upload from https to http gets nothing', async () => {
+    const authority = createAuthority();
+    const { pem: cert, keyPem: key } = authority.issue('registry');
+    const secure = await startMemoryRegistry({ tls: { cert, key } });
+    closing.push(() => secure.stop());
+    seed(secure.state, 'team/app', kept, 'v1');
+    let seen = 0;
+    const port = await answering((response) => {
+      seen += 1;
+      response.writeHead(201).end();
+    });
+    secure.intercept(({ method }) =>
+      method === 'POST'
+        ? {
+            kind: 'answer',
+            status: 202,
+            headers: { Location: `http://127.0.0.1:${String(port)}/upload?_state=x` },
+          }
+        : undefined,
+    );
+    const run = await clean({ 'registry-url': secure.url, insecure: 'true' });
+    expectTold(run, 'is not followed', 'Location of an upload', '`X-Forwarded-Proto: https`');
+    expect(seen).toBe(0);
+  });
+
+  it('of a delete is not followed, and told', async () => {
+    registry.intercept(
+      on(/^DELETE/, { kind: 'answer', status: 308, headers: { Location: 'https://r.test/x' } }),
+    );
+    const run = await clean();
+    expect(run.log).toContain(
+      '308, a redirect to https://r.test, which is followed for reads only',
+    );
+    expect(run.exitCode).toBe(1);
+    expect(DOCS).toContain('`which is followed for reads only`');
+  });
+
+  it('of blobs to a host that the runner cannot reach', async () => {
+    seed(registry.state, 'team/app', young);
+    registry.intercept(
+      on(/^GET .*\/blobs\//, {
+        kind: 'answer',
+        status: 307,
+        headers: { Location: 'http://127.0.0.1:1/bucket/x?X-Amz-Signature=s3cret' },
+      }),
+    );
+    const digests = `team/app@${young.digest}`;
+    const run = await clean({ digests, 'grace-period': '1d', 'ledger-repository': 'off' });
+    expectTold(run, 'and that failed', 'is redirected to http://127.0.0.1:1', '`grace-period: 0`');
+    expect(run.log).not.toContain('s3cret');
+  });
+});
+
+describe('no connection', () => {
+  it('is told with what a runner can reach', async () => {
+    const server = net.createServer();
+    const port = await listening(server);
+    await closing.pop()?.();
+    const run = await clean({ 'registry-url': `http://127.0.0.1:${String(port)}` });
+    expectTold(run, 'no connection (', 'Can the runner reach it?', 'self-hosted runner');
+  });
+
+  it('is told with the name that could not be resolved', async () => {
+    const run = await clean({ 'registry-url': 'http://registry.invalid' });
+    expectTold(run, 'could not be resolved', 'registry.invalid', 'self-hosted runner');
+  }, 120_000);
+});
+
+describe('a server that wants a client certificate', () => {
+  it.each(['TLSv1.2', 'TLSv1.3'] as const)(
+    'over %s is not told as a wrong certificate',
+    async (version) => {
+      const authority = createAuthority();
+      const { pem: cert, keyPem: key } = authority.issue('registry');
+      const server = https.createServer(
+        {
+          cert,
+          key,
+          ca: authority.pem,
+          requestCert: true,
+          rejectUnauthorized: true,
+          minVersion: version,
+          maxVersion: version,
+        },
+        (_request, response) => response.end('{}'),
+      );
+      const port = await listening(server);
+      const inputs = { 'registry-url': `https://127.0.0.1:${String(port)}`, insecure: 'true' };
+      const run = await clean(inputs);
+      expect(run.exitCode).toBe(1);
+      // Node's server closes without an alert, which is told as a reset: what other servers send is tested by unit.
+      expect(run.log).not.toContain('the TLS certificate or handshake was rejected. If');
+    },
+    120_000,
+  );
+
+  it('as nginx says it', async () => {
+    registry.intercept(() => ({
+      kind: 'answer',
+      status: 400,
+      headers: { 'Content-Type': 'text/html' },
+      body: '<html><title>400 No required SSL certificate was sent</title></html>',
+    }));
+    expectTold(await clean(), 'The server wants a client certificate');
+  });
+});
+
+describe('what a proxy answers', () => {
+  it.each([403, 405, 501])('%d with a page, to a delete', async (status) => {
+    registry.intercept(on(/^DELETE/, { kind: 'html', status }));
+    const run = await clean();
+    expectTold(run, 'with a page of HTML', String(status), 'Let it pass DELETE');
+    expect(run.log).not.toMatch(/lack the scope|read-only|switched off/);
+  });
+
+  it('413 to a push of the ledger', async () => {
+    registry.intercept(on(/^PUT/, { kind: 'html', status: 413 }));
+    const run = await clean();
+    expectTold(run, 'what was seen of … could not be remembered'.slice(0, 16), '413');
+    expect(run.log).toContain('`client_max_body_size`');
+    expect(run.log).toContain('`ledger-repository: off`');
+    expect(DOCS).toContain('`client_max_body_size`');
+  });
+
+  it('500 to each try', async () => {
+    registry.intercept(on(/^GET .*manifests\/v1$/, { kind: 'answer', status: 500 }));
+    expectTold(await clean(), 'is overloaded, restarting or broken', 'to each of 3 tries');
+  });
+
+  it('compressed, in a way that is not known', async () => {
+    const headers = { 'Content-Encoding': 'compress' };
+    registry.intercept(on(/tags\/list/, { kind: 'answer', status: 200, headers, body: 'x' }));
+    expectTold(await clean(), 'the server encoded its answer', 'Switch off compression');
+  });
+});
+
+describe('what a registry says', () => {
+  it('of a refused entry of the ledger is shown, with how to do without', async () => {
+    registry.intercept(
+      on(/^PUT .*\/manifests\//, {
+        kind: 'answer',
+        status: 400,
+        headers: { 'Content-Type': 'application/json' },
+        body: JSON.stringify({
+          errors: [{ code: 'MANIFEST_INVALID', message: 'no', detail: 'unknown artifact type' }],
+        }),
+      }),
+    );
+    const run = await clean();
+    expectTold(run, 'what was seen of ', 'MANIFEST_INVALID no: unknown artifact type');
+    expect(run.log).toContain('`ledger-repository: off`');
+  });
+
+  it('with a damaged manifest', async () => {
+    const body = Buffer.from('{"schemaVersion":2,');
+    const headers = { 'Content-Type': 'application/vnd.oci.image.manifest.v1+json' };
+    registry.intercept(on(/^GET .*manifests\/v1$/, { kind: 'answer', status: 200, headers, body }));
+    const run = await clean();
+    expect(run.exitCode).toBe(1);
+    expect(run.log).toMatch(/could not read team\/app:v1/);
+  });
+
+  it('in a Link header that can not be read', async () => {
+    const body = JSON.stringify({ tags: ['v1'] });
+    const headers = { Link: '/v2/team/app/tags/list?last=v1; rel=next' };
+    registry.intercept(on(/tags\/list/, { kind: 'answer', status: 200, headers, body }));
+    expectTold(await clean(), 'the Link header of a page can not be read');
+  });
+
+  it('of the time, when it is days away', async () => {
+    const headers = { Date: 'Sun, 01 Nov 2020 00:00:00 GMT' };
+    registry.intercept(on(/ \/v2\/$/, { kind: 'answer', status: 200, headers, body: '{}' }));
+    const run = await clean();
+    expect(run.log).toContain('::warning::the clocks of runner and registry are');
+    expect(run.log).toContain('2020-11-01T00:00:00Z by the registry');
+    expect(DOCS).toContain('### `the clocks of runner and registry are');
+  });
+});
+
+it('reads a registry whose proxy compresses every answer, and cleans it', async () => {
+  registry.intercept(({ method }) =>
+    method === 'GET'
+      ? {
+          kind: 'rewrite',
+          rewrite: ({ status, headers, body }) => ({
+            status,
+            headers: { ...headers, 'Content-Encoding': 'gzip' },
+            body: gzipSync(body),
+          }),
+        }
+      : undefined,
+  );
+  const run = await clean();
+  expect([run.exitCode, run.outputs['deleted-count']]).toEqual([0, '1']);
+});
+
+it('takes a NOT_FOUND for what it is: absent, and no gap', async () => {
+  registry.intercept(({ path }) =>
+    path.includes(orphan.digest)
+      ? {
+          kind: 'answer',
+          status: 404,
+          headers: { 'Content-Type': 'application/json' },
+          body: '{"errors":[{"code":"NOT_FOUND","message":"artifact team/app not found"}]}',
+        }
+      : undefined,
+  );
+  expect((await clean()).exitCode).toBe(0);
+});

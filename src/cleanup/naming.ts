@@ -1,0 +1,80 @@
+/**
+ * What manifests and tags name: children and subjects, blobs, and digests of which nothing says what they are. Pure.
+ */
+import { isDigest, type Digest } from '../oci/digest.js';
+import type { Manifest } from '../oci/manifest.js';
+import { isPlainlyBlobType } from '../oci/media-types.js';
+import { parseDigestTag } from '../oci/reference.js';
+import type { Inventory, Source } from './inventory.js';
+
+export interface Found {
+  readonly digest: Digest;
+  readonly source: Source;
+}
+
+/** The manifests that this one's body names. */
+export function namedBy(manifest: Manifest): Found[] {
+  if (manifest.kind === 'unknown') {
+    return [];
+  }
+  const children: Found[] =
+    manifest.kind === 'index'
+      ? manifest.children.map(({ digest }) => ({ digest, source: 'child' }))
+      : [];
+  return manifest.subject === undefined
+    ? children
+    : [...children, { digest: manifest.subject, source: 'subject' }];
+}
+
+/** The manifests that digest tags name. */
+export function namedByTags(tags: readonly string[]): Found[] {
+  return tags.flatMap((tag) => {
+    const digest = parseDigestTag(tag)?.names;
+    return digest === undefined ? [] : [{ digest, source: 'digest-tag' }];
+  });
+}
+
+/** The config and layers of an image, and those that an index lists, as old build caches do. */
+export function blobsOf(manifest: Manifest): Digest[] {
+  switch (manifest.kind) {
+    case 'image':
+      return [manifest.config, ...manifest.layers].map(({ digest }) => digest).filter(isDigest);
+    case 'index':
+      return manifest.others
+        .filter(({ mediaType }) => isPlainlyBlobType(mediaType))
+        .map(({ digest }) => digest)
+        .filter(isDigest);
+    case 'unknown':
+      return [];
+  }
+}
+
+/**
+ * What may be manifests, though nothing says that they are: the digests in a body that is not understood, and the
+ * entries of an index whose media type is neither a manifest's nor plainly a layer's or a config's.
+ */
+export function perhapsManifests(manifest: Manifest): readonly Digest[] {
+  switch (manifest.kind) {
+    case 'unknown':
+      return manifest.mentions;
+    case 'index':
+      return manifest.others
+        .filter(({ mediaType }) => !isPlainlyBlobType(mediaType))
+        .map(({ digest }) => digest)
+        .filter(isDigest);
+    case 'image':
+      return [];
+  }
+}
+
+/** The manifests that the repository was found to have as layers or configs as well. */
+export function layersIn({ links, manifests }: Pick<Inventory, 'links' | 'manifests'>): Digest[] {
+  return [...(links ?? [])].flatMap(([digest, isLayer]) =>
+    isLayer && manifests.has(digest) ? [digest] : [],
+  );
+}
+
+/** As a gap names it. */
+export function mentionOf(digest: Digest): string {
+  return `mentioned manifest ${digest}`;
+}

@@ -1,0 +1,61 @@
+/** What o'clock it is, by the runner and by the registry: an age is measured by the earlier of the two. Pure. */
+import type { IncomingHttpHeaders } from 'node:http';
+
+export interface Clocks {
+  /** ages are measured by it; milliseconds since the epoch */
+  readonly now: number;
+  /** what is remembered is dated by it */
+  readonly stamp: number;
+  /** of a difference that matters; safe to print */
+  readonly warning?: string;
+}
+
+const MINUTE = 60_000;
+const MOST_APART = 5 * MINUTE;
+/** The header has whole seconds. */
+const SECOND = 999;
+
+/** The form that servers have to send (RFC 9110 sec. 5.6.7); others are no more than a guess. */
+const HTTP_DATE =
+  /^(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun), \d{2} [A-Z][a-z]{2} \d{4} \d{2}:\d{2}:\d{2} GMT$/;
+
+/**
+ * @returns the latest moment that the server's answer may be of, or `undefined` when it doesn't say. An answer that a
+ *   cache has kept for a while is of then, and now is later by its age
+ */
+export function serverTime(headers: IncomingHttpHeaders): number | undefined {
+  const { date = '', age = '0' } = headers;
+  const time = HTTP_DATE.test(date) ? Date.parse(date) : NaN;
+  const seconds = /^\d{1,9}$/.test(age) ? Number(age) : 0;
+  return Number.isNaN(time) ? undefined : time + SECOND + seconds * 1000;
+}
+
+/**
+ * @param startedAt when the run began, by the runner
+ * @param runner the runner's time when the answer came
+ * @param registry the registry's time in that answer, if it said so
+ */
+export function compareClocks(startedAt: number, runner: number, registry?: number): Clocks {
+  if (registry === undefined) {
+    return { now: startedAt, stamp: startedAt };
+  }
+  const apart = registry - runner;
+  const now = startedAt + Math.min(apart, 0);
+  if (Math.abs(apart) <= MOST_APART) {
+    return { now, stamp: now };
+  }
+  const minutes = String(Math.round(Math.abs(apart) / MINUTE));
+  return {
+    now,
+    // By a clock that may be wrong by days, what is new today would look old to the next run.
+    stamp: startedAt,
+    warning:
+      `the clocks of runner and registry are ${minutes} minutes apart: it is ${iso(runner)} by the runner and ` +
+      `${iso(registry)} by the registry. Ages are measured by the earlier one, so things may stay longer. Set the wrong ` +
+      'clock right, for instance with NTP',
+  };
+}
+
+function iso(time: number): string {
+  return new Date(time).toISOString().replace(/\.\d+Z$/, 'Z');
+}
