@@ -44815,11 +44815,92 @@ function unreadable(problems, cause) {
     return new IntakeError(`digests-file: ${problems.join('; ')}`, { cause });
 }
 
+;// CONCATENATED MODULE: ./src/oci/json.ts
+/**
+ * JSON from elsewhere, parsed within limits. A few bytes of it can become a hundred times as much memory, so
+ * what it holds is counted in the bytes first, which is cheap.
+ */
+
+/** It is JSON by its looks, but holds more than anything real does. The message goes behind "its body …". */
+class JsonLimitError extends Error {
+    name = 'JsonLimitError';
+}
+/** No tool nests deeper; Go itself refuses what is nested ten times as deep. */
+const MOST_NESTED = 1000;
+const json_QUOTE = 0x22;
+const json_COMMA = 0x2c;
+const json_BACKSLASH = 0x5c;
+const json_OPEN = [0x5b, 0x7b];
+const json_CLOSE = [0x5d, 0x7d];
+/** For every byte, what it is outside of strings. */
+const KINDS = new Uint8Array(256);
+const IS_QUOTE = 1;
+const IS_COMMA = 2;
+const OPENS = 3;
+const CLOSES = 4;
+KINDS[json_QUOTE] = IS_QUOTE;
+KINDS[json_COMMA] = IS_COMMA;
+json_OPEN.forEach((byte) => (KINDS[byte] = OPENS));
+json_CLOSE.forEach((byte) => (KINDS[byte] = CLOSES));
+/** @returns where the string ends that has begun before `from`: the index of its quote, or the length */
+function endOfString(bytes, from) {
+    let at = from;
+    while (at < bytes.length && bytes[at] !== json_QUOTE) {
+        at += bytes[at] === json_BACKSLASH ? 2 : 1;
+    }
+    return at;
+}
+/**
+ * Counts lists, objects and commas, which is about the number of values.
+ *
+ * @throws JsonLimitError when there are more than `most`, or they are nested too deeply
+ */
+function checkJson(bytes, most) {
+    let values = 0;
+    let depth = 0;
+    for (let at = 0; at < bytes.length; at += 1) {
+        const kind = KINDS[bytes[at] ?? 0];
+        if (kind === IS_QUOTE) {
+            at = endOfString(bytes, at + 1);
+        }
+        else if (kind === IS_COMMA || kind === OPENS) {
+            values += 1;
+            depth += kind === OPENS ? 1 : 0;
+            if (values > most) {
+                throw new JsonLimitError(`holds more than ${most.toLocaleString('en-US')} values`);
+            }
+            if (depth > MOST_NESTED) {
+                throw new JsonLimitError(`is nested deeper than ${MOST_NESTED.toLocaleString('en-US')} levels`);
+            }
+        }
+        else if (kind === CLOSES) {
+            depth -= 1;
+        }
+    }
+}
+/**
+ * @param most how many values it may hold
+ * @throws SyntaxError when the bytes are not JSON, JsonLimitError when they are more than they may be
+ */
+function json_parseJson(bytes, most) {
+    checkJson(bytes, most);
+    return JSON.parse(new TextDecoder().decode(bytes));
+}
+/**
+ * The value in the form of the schema; `undefined` when it is not. Stops at the first problem: a list of a million
+ * that are all wrong would otherwise become a million reports of it.
+ */
+function inForm(schema, value) {
+    const parsed = safeParse(schema, value, { abortEarly: true });
+    return parsed.success ? parsed.output : undefined;
+}
+
 ;// CONCATENATED MODULE: ./src/cleanup/approval.ts
 /**
  * Reads a plan that an earlier dry-run wrote (docs/plan-file.md, docs/plan-file.schema.json): the manifests that
  * may be deleted, and no others. Pure. What the file says of them is for people: what is deleted is judged anew.
  */
+
 
 
 
@@ -44835,7 +44916,6 @@ const AGAIN = 'a run with `dry-run: true` and `plan-file`';
 const approval_QUOTE = 200;
 /** Half a million manifests, with all that is said of them; of empty objects they need 300 MB. */
 const MOST_VALUES = 4_000_000;
-const [approval_QUOTATION_MARK, approval_BACKSLASH, approval_COMMA, BRACKET, BRACE] = [0x22, 0x5c, 0x2c, 0x5b, 0x7b];
 const Document = object({ planVersion: number() });
 const Plan = object({
     registry: string(),
@@ -44855,15 +44935,13 @@ const Plan = object({
  */
 function readApproval(text, registry) {
     const refused = (why, remedy = 'Make a new plan') => new ApprovalError(`apply-plan: ${why}. ${remedy}: ${AGAIN}`);
-    if (valuesIn(text) > MOST_VALUES) {
-        throw refused('the file holds more than a plan can');
-    }
     let body;
     try {
-        body = JSON.parse(text);
+        body = json_parseJson(Buffer.from(text), MOST_VALUES);
     }
-    catch {
-        throw refused('the file is no JSON');
+    catch (error) {
+        const isTooMuch = error instanceof JsonLimitError;
+        throw refused(isTooMuch ? 'the file holds more than a plan can' : 'the file is no JSON');
     }
     const document = safeParse(Document, body, { abortEarly: true });
     if (!document.success) {
@@ -44888,24 +44966,6 @@ function readApproval(text, registry) {
         repositories.set(repository, digests);
     }
     return { createdAt: plan.output.createdAt, repositories };
-}
-/** The brackets and commas outside of strings: what JSON comes to in memory depends on them. */
-function valuesIn(text) {
-    let values = 0;
-    let inString = false;
-    for (let at = 0; at < text.length; at += 1) {
-        const char = text.charCodeAt(at);
-        if (char === approval_QUOTATION_MARK) {
-            inString = !inString;
-        }
-        else if (inString) {
-            at += char === approval_BACKSLASH ? 1 : 0;
-        }
-        else if (char === approval_COMMA || char === BRACKET || char === BRACE) {
-            values += 1;
-        }
-    }
-    return values;
 }
 function quote(text) {
     return printable(text.slice(0, approval_QUOTE));
@@ -56506,7 +56566,7 @@ function textOf(error, property) {
     const value = typeof error === 'object' && error !== null ? Reflect.get(error, property) : undefined;
     return typeof value === 'string' ? value : '';
 }
-const KINDS = {
+const failure_KINDS = {
     ENOTFOUND: 'dns',
     EAI_AGAIN: 'dns',
     ECONNREFUSED: 'refused',
@@ -56537,7 +56597,7 @@ function connectionFailure(request, error) {
         // The tunnel says ECONNRESET for whatever went wrong between us and the proxy.
         return failure(request, 'refused', `the proxy opened no tunnel (${text})`, error);
     }
-    const kind = TLS_CODE.test(code) ? 'tls' : (KINDS[code] ?? 'other');
+    const kind = TLS_CODE.test(code) ? 'tls' : (failure_KINDS[code] ?? 'other');
     if (code.startsWith('HPE_')) {
         return failure(request, 'other', notHttp(request.url, code, error), error);
     }
@@ -60170,84 +60230,15 @@ function servedBy(tag) {
         'deleted, too, which this action never does: delete that tag by the means of the registry');
 }
 
-;// CONCATENATED MODULE: ./src/oci/json.ts
-/**
- * JSON from elsewhere, parsed within limits. A few bytes of it can become a hundred times as much memory, so
- * what it holds is counted in the bytes first, which is cheap.
- */
+;// CONCATENATED MODULE: ./src/registry/page.ts
 
-/** It is JSON by its looks, but holds more than anything real does. The message goes behind "its body …". */
-class JsonLimitError extends Error {
-    name = 'JsonLimitError';
-}
-/** No tool nests deeper; Go itself refuses what is nested ten times as deep. */
-const MOST_NESTED = 1000;
-const json_QUOTE = 0x22;
-const json_COMMA = 0x2c;
-const json_BACKSLASH = 0x5c;
-const json_OPEN = [0x5b, 0x7b];
-const json_CLOSE = [0x5d, 0x7d];
-/** For every byte, what it is outside of strings. */
-const json_KINDS = new Uint8Array(256);
-const IS_QUOTE = 1;
-const IS_COMMA = 2;
-const OPENS = 3;
-const CLOSES = 4;
-json_KINDS[json_QUOTE] = IS_QUOTE;
-json_KINDS[json_COMMA] = IS_COMMA;
-json_OPEN.forEach((byte) => (json_KINDS[byte] = OPENS));
-json_CLOSE.forEach((byte) => (json_KINDS[byte] = CLOSES));
-/** @returns where the string ends that has begun before `from`: the index of its quote, or the length */
-function endOfString(bytes, from) {
-    let at = from;
-    while (at < bytes.length && bytes[at] !== json_QUOTE) {
-        at += bytes[at] === json_BACKSLASH ? 2 : 1;
-    }
-    return at;
-}
-/**
- * Counts lists, objects and commas, which is about the number of values.
- *
- * @throws JsonLimitError when there are more than `most`, or they are nested too deeply
- */
-function checkJson(bytes, most) {
-    let values = 0;
-    let depth = 0;
-    for (let at = 0; at < bytes.length; at += 1) {
-        const kind = json_KINDS[bytes[at] ?? 0];
-        if (kind === IS_QUOTE) {
-            at = endOfString(bytes, at + 1);
-        }
-        else if (kind === IS_COMMA || kind === OPENS) {
-            values += 1;
-            depth += kind === OPENS ? 1 : 0;
-            if (values > most) {
-                throw new JsonLimitError(`holds more than ${most.toLocaleString('en-US')} values`);
-            }
-            if (depth > MOST_NESTED) {
-                throw new JsonLimitError(`is nested deeper than ${MOST_NESTED.toLocaleString('en-US')} levels`);
-            }
-        }
-        else if (kind === CLOSES) {
-            depth -= 1;
-        }
-    }
-}
-/**
- * @param most how many values it may hold
- * @throws SyntaxError when the bytes are not JSON, JsonLimitError when they are more than they may be
- */
-function json_parseJson(bytes, most) {
-    checkJson(bytes, most);
-    return JSON.parse(new TextDecoder().decode(bytes));
-}
-/**
- * The value in the form of the schema; `undefined` when it is not. Stops at the first problem: a list of a million
- * that are all wrong would otherwise become a million reports of it.
- */
-function inForm(schema, value) {
-    const parsed = safeParse(schema, value, { abortEarly: true });
-    return parsed.success ? parsed.output : undefined;
+/** Bytes: enough to see whether a body is a page. */
+const START = 64;
+const PAGES = ['text/html', 'application/xhtml+xml'];
+/** Registries answer in JSON, in plain text, or with blobs. What they store of pages is not read here. */
+function isPage({ headers, body }) {
+    const start = body.subarray(0, START).toString('utf8').replace('\uFEFF', '');
+    return PAGES.includes(mediaTypeOf(headers['content-type'])) || /^\s*</.test(start);
 }
 
 ;// CONCATENATED MODULE: ./src/registry/between.ts
@@ -60262,11 +60253,6 @@ function inForm(schema, value) {
 const WANTS_TLS = /HTTP request to an HTTPS server|plain HTTP request was sent to HTTPS port|plain HTTP to an SSL-enabled server port|requires TLS/i;
 /** nginx, with 400, and with 495 and 496 in between. */
 const WANTS_CERTIFICATE = /No required SSL certificate was sent|The SSL certificate error/i;
-/** Registries answer in JSON, or in plain text. A page comes from something else. */
-function isPage(response) {
-    return (mediaTypeOf(response.headers['content-type']) === 'text/html' ||
-        /^\s{0,100}<(?:!doctype )?html\b/i.test(response.body.toString('utf8', 0, 200)));
-}
 /**
  * @param doing what was asked for, as in "could not …", and whether it was a write
  * @param error whether a registry's error was in the body
@@ -60489,7 +60475,12 @@ function jsonOf(schema, response) {
     }
     catch (error) {
         if (error instanceof JsonLimitError) {
-            throw new RegistryError('unexpected', `the answer of ${response.url.pathname} ${error.message}, which no list of a registry does. Does something ` +
+            const { pathname } = response.url;
+            // After a redirect the path is a foreign word.
+            const where = /^\/v2\/[\w./:-]{1,400}$/.test(pathname)
+                ? `the answer of ${pathname}`
+                : 'the answer';
+            throw new RegistryError('unexpected', `${where} ${error.message}, which no list of a registry does. Does something ` +
                 'answer in its place? Otherwise leave the repository out with `repositories`');
         }
         return undefined;
@@ -60833,10 +60824,10 @@ class ManifestError extends Error {
 }
 const SCHEMA_1 = "it is of Docker's old schema 1, whose digest can't be verified. Push the image again with a current " +
     'client, or leave its repository out with `repositories`';
-/** More entries of the least that a descriptor is do not fit into the 4 MiB that a manifest may have. */
-const MOST_DESCRIPTORS = 30_000;
-/** Lists, objects and commas: three times what 4 MiB of descriptors of images hold. */
-const manifest_MOST_VALUES = 250_000;
+/** Of 4 MiB, more than 14,000 referrers in a fallback index, the longest list there is, do not come to. */
+const MOST_DESCRIPTORS = 20_000;
+/** Lists, objects and commas: more than 4 MiB of the least descriptors with a platform hold. */
+const manifest_MOST_VALUES = 150_000;
 const TOO_MUCH = ', which no tool makes. If nobody needs it, delete it with another tool, or leave its repository out with ' +
     '`repositories`';
 const Size = pipe(number(), safeInteger(), minValue(0));
@@ -60935,6 +60926,10 @@ function defined(fields) {
 }
 function descriptor(parsed) {
     const { mediaType, digest, size, artifactType, urls, platform } = parsed;
+    const isPlain = [artifactType, parsed.annotations, urls, platform].every((more) => more === undefined);
+    if (isPlain) {
+        return { mediaType, digest, size };
+    }
     const annotations = defined(parsed.annotations ?? {});
     return {
         mediaType,
@@ -61020,8 +61015,9 @@ function readTyped(body, base) {
 }
 /** Escapes such as \u003a hide a digest from the raw text, duplicate keys from the parsed one. */
 function mentionsIn(text, body, digest) {
-    const all = new Set([...digestsIn(text), ...digestsIn(JSON.stringify(body))]);
-    return [...all].filter((other) => other !== digest);
+    const all = digestsIn(text.includes('\\') ? `${text}\n${JSON.stringify(body)}` : text);
+    checkCount(all, 'mentions');
+    return all.filter((other) => other !== digest);
 }
 function checkCount(descriptors, what) {
     if (descriptors.length > MOST_DESCRIPTORS) {
@@ -62396,11 +62392,11 @@ function createSharing() {
     };
     /** Only plain ones: what has a platform, annotations or URLs is an index's child, or rare. */
     const descriptor = (one) => {
-        const { mediaType, digest, size, ...rest } = one;
-        const known = descriptors.get(digest);
-        if (Object.keys(rest).length > 0) {
+        const { mediaType, digest, size } = one;
+        if (Object.keys(one).length > 3) {
             return one;
         }
+        const known = descriptors.get(digest);
         if (known?.mediaType === mediaType && known.size === size) {
             return known;
         }
@@ -62410,14 +62406,19 @@ function createSharing() {
     };
     return (manifest) => {
         const mediaType = text(manifest.mediaType);
-        return manifest.kind === 'image'
-            ? {
-                ...manifest,
-                mediaType,
-                config: descriptor(manifest.config),
-                layers: manifest.layers.map(descriptor),
-            }
-            : { ...manifest, mediaType };
+        switch (manifest.kind) {
+            case 'image':
+                return {
+                    ...manifest,
+                    mediaType,
+                    config: descriptor(manifest.config),
+                    layers: manifest.layers.map(descriptor),
+                };
+            case 'index':
+                return { ...manifest, mediaType, others: manifest.others.map(descriptor) };
+            case 'unknown':
+                return { ...manifest, mediaType };
+        }
     };
 }
 
@@ -62515,6 +62516,7 @@ class TagReading {
 
 
 
+
 /**
  * Reads a repository until nothing new appears: its tags, the candidates, and every manifest that one
  * of those names. Then, for what looks like an orphan, the ages and referrers that might save it; with
@@ -62541,6 +62543,13 @@ async function surveyRepository(repository, candidates, options, known = NOTHING
         }
     }
 }
+/** Each costs a request. A build cache lists some hundreds, and plainly as layers. */
+const MOST_MENTIONED = 10_000;
+function tooManyMentions() {
+    return new RegistryError('unexpected', `indexes list, and manifests of unknown types mention, more than ${String(MOST_MENTIONED)} digests that may be ` +
+        'manifests as well. No tool is known to make such: delete them with another tool, or leave the repository out ' +
+        'with `repositories`');
+}
 class Reading {
     #repository;
     #options;
@@ -62561,6 +62570,7 @@ class Reading {
     /** known manifests that something names, taken to be there without asking */
     #presumed = new Set();
     bodies = new Map();
+    #isUntyped = false;
     #share = createSharing();
     constructor(repository, options, known) {
         this.#repository = repository;
@@ -62594,6 +62604,7 @@ class Reading {
             links: this.#links,
             formerTags: this.#tags.former.byManifest,
             gaps: this.#attempts.gaps(),
+            ...(this.#isUntyped ? { isUntyped: true } : {}),
         };
     }
     #ghosts() {
@@ -62620,6 +62631,7 @@ class Reading {
         if (answer.kind !== 'found') {
             return undefined;
         }
+        this.#isUntyped ||= answer.isUntyped === true;
         this.bodies.set(answer.manifest.digest, answer.body);
         return answer.manifest;
     }
@@ -62714,6 +62726,10 @@ class Reading {
         }
         // An index among them may hold what looks like an orphan.
         const mentioned = new Set([...inventory.manifests.values()].flatMap(perhapsManifests));
+        if (mentioned.size > MOST_MENTIONED) {
+            await this.#attempts.one('what manifests mention', () => Promise.reject(tooManyMentions()));
+            return true;
+        }
         if ((await this.#findProtected()) || (await this.#find(mentioned, 'mentioned', mentionOf))) {
             return true;
         }
@@ -62963,6 +62979,8 @@ function withoutEntries(reader, ledger) {
     };
 }
 
+;// CONCATENATED MODULE: external "node:stream/promises"
+const external_node_stream_promises_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:stream/promises");
 ;// CONCATENATED MODULE: ./src/ledger/unpack.ts
 /**
  * Takes a compressed entry apart while it is unpacked: each record by itself, and the frame that is left without
@@ -63111,8 +63129,10 @@ function createCutter({ toFrame, toRecord, closeRecord }) {
 class EntryError extends Error {
     name = 'EntryError';
 }
-/** Of an entry unpacked: strings of the engine end at half a gigabyte. A million small manifests fit. */
+/** Of an entry unpacked. A million small manifests fit. */
 const entry_MOST_BYTES = 400 * 1024 * 1024;
+/** Of what is compressed at a time, in characters. */
+const PIECE_LENGTH = 256 * 1024;
 /** Of one record: a manifest has up to 4 MiB, and JSON writes a byte of it as up to six. */
 const RECORD_BYTES = 25 * 1024 * 1024;
 const entry_Time = pipe(string(), isoTimestamp(), transform((text) => Date.parse(text)), safeInteger());
@@ -63141,22 +63161,33 @@ const Stored = object({
 async function encodeEntry({ repository, sequence, records }) {
     // Neighbours in time share layers, and what stands close together compresses well.
     const sorted = [...records].sort(([a, { firstSeen: before }], [b, { firstSeen: after }]) => before - after || (a < b ? -1 : 1));
-    const manifests = sorted.map(([digest, record]) => ({ digest, ...written(record) }));
     const nonce = (0,external_node_crypto_.randomBytes)(8).toString('hex');
-    const text = stringify({ repository, sequence, nonce, manifests });
-    if (text === undefined || Buffer.byteLength(text) > entry_MOST_BYTES) {
-        throw new EntryError(`its memory of ${String(records.size)} manifests is larger than can be read again`);
-    }
-    return (0,external_node_util_.promisify)(external_node_zlib_.gzip)(text);
+    const head = JSON.stringify({ repository, sequence, nonce }).slice(0, -1);
+    const packed = [];
+    // Piece by piece: of a large memory the whole text would be several hundred megabytes.
+    await (0,external_node_stream_promises_namespaceObject.pipeline)(entry_pieces(head, sorted), (0,external_node_zlib_.createGzip)(), async (zipped) => {
+        for await (const chunk of zipped) {
+            packed.push(chunk);
+        }
+    });
+    return Buffer.concat(packed);
 }
-/** `undefined` when it would be longer than the engine's strings can be. */
-function stringify(value) {
-    try {
-        return JSON.stringify(value);
+/** The JSON of an entry. */
+function* entry_pieces(head, records) {
+    let piece = `${head},"manifests":[`;
+    let bytes = 0;
+    for (const [n, [digest, record]] of records.entries()) {
+        piece += `${n === 0 ? '' : ','}${JSON.stringify({ digest, ...written(record) })}`;
+        if (piece.length >= PIECE_LENGTH) {
+            bytes += Buffer.byteLength(piece);
+            yield piece;
+            piece = '';
+        }
+        if (bytes > entry_MOST_BYTES) {
+            throw new EntryError(`its memory of ${String(records.length)} manifests is larger than can be read again`);
+        }
     }
-    catch {
-        return undefined;
-    }
+    yield `${piece}]}`;
 }
 function written({ firstSeen, since, condemned, ...rest }) {
     return {
@@ -63203,7 +63234,7 @@ async function decodeEntry(bytes, repository) {
 const NO_ENTRY = 'it is not in the form of an entry';
 async function unpacked(bytes, take) {
     try {
-        return await unpack(bytes, { bytes: entry_MOST_BYTES, record: RECORD_BYTES }, take);
+        return await unpack(bytes, { bytes: entry_MOST_BYTES + RECORD_BYTES, record: RECORD_BYTES }, take);
     }
     catch (error) {
         if (error instanceof EntryError) {
@@ -63941,9 +63972,6 @@ function chooseApproved(approved, selection) {
 
 
 
-/** Bytes: enough to see whether a body is a page. */
-const START = 64;
-const PAGES = ['text/html', 'application/xhtml+xml'];
 const Errors = object({ errors: pipe(array(unknown()), minLength(1)) });
 /**
  * Whether this answer has one of these statuses, and a body that does not speak against it: a web page, which
@@ -63951,13 +63979,8 @@ const Errors = object({ errors: pipe(array(unknown()), minLength(1)) });
  */
 function isSuccess(response, ...statuses) {
     return (statuses.includes(response.status) &&
-        !success_isPage(response) &&
+        !isPage(response) &&
         jsonOf(Errors, response) === undefined);
-}
-/** Whether this is a web page, which no registry answers with. */
-function success_isPage({ headers, body }) {
-    const start = body.subarray(0, START).toString('utf8').replace('\uFEFF', '');
-    return PAGES.includes(mediaTypeOf(headers['content-type'])) || /^\s*</.test(start);
 }
 
 ;// CONCATENATED MODULE: ./src/registry/presence.ts
@@ -64157,7 +64180,7 @@ function createPusher(send, base, quote) {
 const image_config_text = fallback(optional(string()), undefined);
 const image_config_ConfigSchema = object({ created: image_config_text, architecture: image_config_text, os: image_config_text, variant: image_config_text });
 /** History and labels of the largest images have a few thousand. */
-const image_config_MOST_VALUES = 250_000;
+const image_config_MOST_VALUES = 150_000;
 /**
  * A config that isn't one proves nothing. `created` is the time of the build, not of the
  * push, and 1970 in reproducible builds, so it can only show that an image is young, never that it's old.
@@ -64382,19 +64405,21 @@ function whyStale({ headers, url }, base) {
 }
 
 ;// CONCATENATED MODULE: ./src/registry/paging.ts
+/** Walks a list that comes in pages (distribution-spec, "Listing Tags"): the one paging loop there is. */
+
+
 
 
 
 const paging_MIB = 1024 * 1024;
 /** A list of a million tags in one page, as Distribution 2.x sends it, is some 30 MB. */
 const LIST_BYTES = 64 * paging_MIB;
+/** Of a page as it is asked for at first. What is larger is asked for once more, by one repository at a time. */
+const SMALL_BYTES = 8 * paging_MIB;
+/** Several pages of 64 MiB at once would take more memory than a small runner has. */
+const large = pLimit(1);
 /** The items of all pages: more than any registry has in one list. */
 const MOST_ITEMS = 1_000_000;
-/**
- * What one page is made of: commas and opening brackets. Counted before it is parsed, since three bytes can become
- * eighty.
- */
-const MOST_PARTS = 2_000_000;
 /** More pages than any registry has: a server that pages for ever is stopped here. */
 const MOST_PAGES = 10_000;
 /** In a row: where much is hidden from an account, a few may well be empty. */
@@ -64409,6 +64434,29 @@ async function readPages(send, first, scope, read, { maxBytes = LIST_BYTES, most
     const items = [];
     const seen = new Set();
     const tooMuch = (what) => new RegistryError('unexpected', `the registry's list ${first.pathname} has ${what}, more than this program reads. Look what answers there`);
+    const ask = async (page, most) => {
+        const response = await send({
+            method: 'GET',
+            url: page,
+            headers: FRESH,
+            scope,
+            maxBytes: most,
+            ...(mostTries === undefined ? {} : { mostTries }),
+        });
+        return [read(response, seen.size), following(response, page)];
+    };
+    const readPage = async (page) => {
+        try {
+            return await ask(page, Math.min(maxBytes, SMALL_BYTES));
+        }
+        catch (error) {
+            const isLarge = error instanceof TransportError && error.kind === 'too-large';
+            if (isLarge && maxBytes > SMALL_BYTES) {
+                return await large(() => ask(page, maxBytes));
+            }
+            throw error;
+        }
+    };
     let empty = 0;
     let url = first;
     while (url !== undefined) {
@@ -64416,18 +64464,7 @@ async function readPages(send, first, scope, read, { maxBytes = LIST_BYTES, most
             throw new RegistryError('unexpected', `the registry's pages of ${first.pathname} do not end: after ${String(seen.size)} pages another one is said to follow`);
         }
         seen.add(url.href);
-        const response = await send({
-            method: 'GET',
-            url,
-            headers: FRESH,
-            scope,
-            maxBytes,
-            ...(mostTries === undefined ? {} : { mostTries }),
-        });
-        if (paging_partsOf(response.body) > MOST_PARTS) {
-            throw tooMuch(`a page of over ${String(MOST_PARTS)} values`);
-        }
-        const page = read(response, seen.size);
+        const [page, next] = await readPage(url);
         for (const item of page) {
             items.push(item);
         }
@@ -64435,23 +64472,9 @@ async function readPages(send, first, scope, read, { maxBytes = LIST_BYTES, most
             throw tooMuch(`over ${String(MOST_ITEMS)} entries`);
         }
         empty = page.length === 0 ? empty + 1 : 0;
-        url = following(response, url);
+        url = next;
     }
     return items;
-}
-const [paging_COMMA, paging_BRACKET, paging_BRACE] = [0x2c, 0x5b, 0x7b];
-function paging_partsOf(body) {
-    // No page of so few bytes has more, and nearly all pages are such.
-    if (body.length <= MOST_PARTS) {
-        return 0;
-    }
-    let parts = 0;
-    for (const byte of body) {
-        if (byte === paging_COMMA || byte === paging_BRACKET || byte === paging_BRACE) {
-            parts += 1;
-        }
-    }
-    return parts;
 }
 function following(response, page) {
     try {
@@ -64578,6 +64601,7 @@ class PageTooLarge extends Error {
 
 
 
+
 /** "Registries … SHOULD support manifests of at least 4 MiB", which Distribution makes its limit. */
 const reader_MANIFEST_BYTES = 4 * 1024 * 1024;
 const CONFIG_BYTES = 4 * 1024 * 1024;
@@ -64650,8 +64674,7 @@ function createReader(send, base, quote) {
             return { kind: 'absent' };
         }
         const what = `read ${repository}${isDigest(reference) ? '@' : ':'}${reference}`;
-        const isPage = mediaTypeOf(response.headers['content-type']) === 'text/html';
-        if (response.status !== 200 || isPage) {
+        if (response.status !== 200 || isPage(response)) {
             const { kind, message } = refused(response, { what, scope: pull(repository) });
             // Measured on 2.7 and 2.8, whose manifest store finds the blob and can't read it as a manifest.
             if (response.status === 500 && isDigest(reference)) {
@@ -64692,8 +64715,8 @@ function createReader(send, base, quote) {
     }
     /** Where nothing says of which digest a tag's manifest is, the registry has to know the bytes by theirs. */
     async function isKnown(repository, digest) {
-        const { status, headers } = await request('HEAD', repository, digest);
-        return status === 200 && mediaTypeOf(headers['content-type']) !== 'text/html';
+        const response = await request('HEAD', repository, digest);
+        return response.status === 200 && !isPage(response);
     }
     function verifiedDigest(response, reference, what) {
         const header = response.headers['docker-content-digest'];
@@ -64783,8 +64806,7 @@ function createReader(send, base, quote) {
                     `Put \`${response.url.origin}\` into \`registry-url\``);
             }
             // Some web servers answer every path with a page.
-            const isPage = mediaTypeOf(response.headers['content-type']) === 'text/html';
-            if (response.status !== 200 || isPage) {
+            if (response.status !== 200 || isPage(response)) {
                 throw refused(response, { what: `speak with ${base.origin}/v2/`, scope: '' });
             }
             return serverTime(response.headers);
@@ -65187,6 +65209,33 @@ function drop(left, { manifests }) {
     }
 }
 
+;// CONCATENATED MODULE: ./src/warnings.ts
+
+const UNTYPED = 'the registry sends manifests without a Content-Type that says what they are, so that was read from the ' +
+    'manifests themselves. Does a proxy change or drop the header?';
+function warningsOf({ inventory, plan }) {
+    const isEmpty = inventory.tags.size + inventory.manifests.size + inventory.gaps.length === 0;
+    return [
+        ...(isEmpty
+            ? ['it has no tags, and none of the digests named for it exists. Is its name right?']
+            : []),
+        ...(inventory.isUntyped ? [UNTYPED] : []),
+        ...plan.keep.flatMap(({ digest, reason }) => reason.kind === 'narrowed'
+            ? [
+                `the tag ${reason.tag} pointed at ${digest} and now points at ${reason.part}, a part of it, so the whole is ` +
+                    'kept. A proxy that ignores `Accept` answers so: let it pass requests under `/v2/` through unchanged. If ' +
+                    'the tag was moved on purpose, delete the manifest by hand',
+            ]
+            : []),
+    ];
+}
+/** @param ledger where it lies */
+function whyVanished(repository, ledger) {
+    return (`${repository}: an earlier run saw manifests there, and now the registry shows none of them and no tag. May these ` +
+        'credentials still read it? The ledger keeps what it remembers. If the repository was emptied on purpose, delete ' +
+        `the tag \`${entryTagPrefix(repository)}…\` in ${ledger}`);
+}
+
 ;// CONCATENATED MODULE: ./src/stages.ts
 /**
  * The stages in order: registry, survey (inventory, graph, plan), brakes, sweep and verify. A dry-run is the
@@ -65382,25 +65431,13 @@ async function runStages(settings, { intake, approval, pinned }, { transport, pr
         failures: [...(news?.failures ?? []), ...failures],
     };
 }
-function repositoryRun({ inventory, plan }, by) {
+function repositoryRun(survey, by) {
+    const { inventory, plan } = survey;
     const { repository } = plan;
     const outcome = by.outcomes.get(repository);
     const refusal = by.refusals.get(repository);
     const repair = by.repairs.get(repository);
     const approved = by.approval?.repositories.get(repository);
-    const isEmpty = inventory.tags.size + inventory.manifests.size + inventory.gaps.length === 0;
-    const warnings = [
-        ...(isEmpty
-            ? ['it has no tags, and none of the digests named for it exists. Is its name right?']
-            : []),
-        ...plan.keep.flatMap(({ digest, reason }) => reason.kind === 'narrowed'
-            ? [
-                `the tag ${reason.tag} pointed at ${digest} and now points at ${reason.part}, a part of it, so the whole is ` +
-                    'kept. A proxy that ignores `Accept` answers so: let it pass requests under `/v2/` through unchanged. If ' +
-                    'the tag was moved on purpose, delete the manifest by hand',
-            ]
-            : []),
-    ];
     return {
         inventory,
         plan,
@@ -65408,13 +65445,8 @@ function repositoryRun({ inventory, plan }, by) {
         ...(refusal === undefined ? {} : { refusal }),
         ...(repair === undefined ? {} : { repair }),
         ...(approved === undefined ? {} : { approved }),
-        warnings,
+        warnings: warningsOf(survey),
     };
-}
-function whyVanished(repository, ledger) {
-    return (`${repository}: an earlier run saw manifests there, and now the registry shows none of them and no tag. May these ` +
-        'credentials still read it? The ledger keeps what it remembers. If the repository was emptied on purpose, delete ' +
-        `the tag \`${entryTagPrefix(repository)}…\` in ${ledger}`);
 }
 /** How many digests are named for other repositories than these. */
 function outside(named, repositories) {

@@ -16,7 +16,6 @@ import { sweepRepository, type SweepOptions } from './cleanup/sweep.js';
 import type { Clock } from './http/clock.js';
 import { closing } from './http/stop.js';
 import type { Transport } from './http/transport.js';
-import { entryTagPrefix } from './ledger/artifact.js';
 import { withoutEntries } from './ledger/hiding.js';
 import { openLedger } from './ledger/ledger.js';
 import { observeSweep } from './ledger/observation.js';
@@ -32,6 +31,7 @@ import { allowed, refuseDeletes } from './refusing.js';
 import type { RepositoryRun, Run } from './report/run.js';
 import { surveyAll } from './surveys.js';
 import { notFound, unmet } from './unmet.js';
+import { warningsOf, whyVanished } from './warnings.js';
 
 export type StageSettings = Pick<
   Settings,
@@ -275,7 +275,7 @@ export async function runStages(
 }
 
 function repositoryRun(
-  { inventory, plan }: Survey,
+  survey: Survey,
   by: {
     readonly outcomes: ReadonlyMap<string, Outcome>;
     readonly refusals: ReadonlyMap<string, Refusal>;
@@ -283,26 +283,12 @@ function repositoryRun(
     readonly approval: Approval | undefined;
   },
 ): RepositoryRun {
+  const { inventory, plan } = survey;
   const { repository } = plan;
   const outcome = by.outcomes.get(repository);
   const refusal = by.refusals.get(repository);
   const repair = by.repairs.get(repository);
   const approved = by.approval?.repositories.get(repository);
-  const isEmpty = inventory.tags.size + inventory.manifests.size + inventory.gaps.length === 0;
-  const warnings = [
-    ...(isEmpty
-      ? ['it has no tags, and none of the digests named for it exists. Is its name right?']
-      : []),
-    ...plan.keep.flatMap(({ digest, reason }) =>
-      reason.kind === 'narrowed'
-        ? [
-            `the tag ${reason.tag} pointed at ${digest} and now points at ${reason.part}, a part of it, so the whole is ` +
-              'kept. A proxy that ignores `Accept` answers so: let it pass requests under `/v2/` through unchanged. If ' +
-              'the tag was moved on purpose, delete the manifest by hand',
-          ]
-        : [],
-    ),
-  ];
   return {
     inventory,
     plan,
@@ -310,16 +296,8 @@ function repositoryRun(
     ...(refusal === undefined ? {} : { refusal }),
     ...(repair === undefined ? {} : { repair }),
     ...(approved === undefined ? {} : { approved }),
-    warnings,
+    warnings: warningsOf(survey),
   };
-}
-
-function whyVanished(repository: string, ledger: string): string {
-  return (
-    `${repository}: an earlier run saw manifests there, and now the registry shows none of them and no tag. May these ` +
-    'credentials still read it? The ledger keeps what it remembers. If the repository was emptied on purpose, delete ' +
-    `the tag \`${entryTagPrefix(repository)}…\` in ${ledger}`
-  );
 }
 
 /** How many digests are named for other repositories than these. */

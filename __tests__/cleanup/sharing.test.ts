@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 
 import { createSharing } from '../../src/cleanup/sharing.js';
-import type { ImageManifest } from '../../src/oci/manifest.js';
+import type { ImageManifest, IndexManifest } from '../../src/oci/manifest.js';
 import {
   attestation,
   buildCache,
@@ -37,6 +37,16 @@ describe('createSharing', () => {
     ];
     expect(a.layers[0]).toBe(b.layers[0]);
     expect(a.layers[1]).not.toEqual(b.layers[1]);
+  });
+
+  it('gives two indexes the same descriptor of what they list besides manifests', () => {
+    const share = createSharing();
+    const [a, b] = ['a', 'b'].map((name) => {
+      const other = { mediaType: 'a/b', digest: 'x', size: 1 };
+      return share({ ...parsed(index([image(name)])), others: [other] } as IndexManifest);
+    }) as [IndexManifest, IndexManifest];
+    expect(a.others[0]).toBe(b.others[0]);
+    expect(a.children).not.toEqual(b.children);
   });
 
   it('believes each manifest what it says of a layer itself', () => {

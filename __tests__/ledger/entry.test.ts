@@ -236,7 +236,7 @@ describe('bytes that are no entry', () => {
   it('more than an entry can be, record by record', async () => {
     const { manifests, ...rest } = await stored();
     const later = ' '.repeat(24 * 1024 * 1024);
-    const records = Array.from({ length: 17 }, (_, n) => {
+    const records = Array.from({ length: 18 }, (_, n) => {
       const { bytes, digest } = image(String(n));
       const record = { ...manifests[0], digest, body: bytes.toString() };
       return gzipSync(`${n === 0 ? '' : ','}${JSON.stringify({ ...record, later })}`, { level: 1 });

@@ -1,7 +1,14 @@
 import { describe, expect, it } from '@jest/globals';
 
-import type { HttpRequest, HttpResponse, Send } from '../../src/http/message.js';
-import { RegistryError } from '../../src/registry/answer.js';
+import * as v from 'valibot';
+
+import {
+  TransportError,
+  type HttpRequest,
+  type HttpResponse,
+  type Send,
+} from '../../src/http/message.js';
+import { jsonOf, RegistryError } from '../../src/registry/answer.js';
 import { readPages } from '../../src/registry/paging.js';
 
 const FIRST = new URL('https://r.example/v2/a/tags/list');
@@ -104,12 +111,38 @@ describe('readPages', () => {
     expect(requests).toHaveLength(4);
   });
 
-  it.each(['[],', '{},', '1,', '[[[['])('does not parse a page of millions of %s', async (part) => {
+  it.each(['[],', '{},', '1,', '[[[['])('gives up on a page of millions of %s', async (part) => {
     const { send } = server(() => ({ body: part.repeat(3_000_000) }));
-    const reading = readPages(send, FIRST, '', () => {
-      throw new Error('it was parsed');
-    });
-    await expect(reading).rejects.toThrow('a page of over 2000000 values');
+    const reading = readPages(send, FIRST, '', (response) => [jsonOf(v.unknown(), response)]);
+    await expect(reading).rejects.toThrow('which no list of a registry does');
+  });
+
+  it('asks once more for a page of over 8 MiB, one at a time, and not for one of over 64', async () => {
+    const asked: number[] = [];
+    let underWay = 0;
+    let most = 0;
+    const send: Send = async (request) => {
+      asked.push(request.maxBytes);
+      if (request.maxBytes < 10_000_000) {
+        throw new TransportError('too-large', 'it is too large');
+      }
+      underWay += 1;
+      most = Math.max(most, underWay);
+      await new Promise((resolve) => setImmediate(resolve));
+      underWay -= 1;
+      return { status: 200, headers: {}, body: Buffer.from('abc'), url: request.url };
+    };
+    const all = await Promise.all([1, 2, 3].map(() => readPages(send, FIRST, '', letters)));
+    expect(all).toEqual([1, 2, 3].map(() => ['a', 'b', 'c']));
+    expect(most).toBe(1);
+    expect(asked).toHaveLength(6);
+    await expect(readPages(send, FIRST, '', letters, { maxBytes: 9_000_000 })).rejects.toThrow(
+      'it is too large',
+    );
+    await expect(readPages(send, FIRST, '', letters, { maxBytes: 1000 })).rejects.toThrow(
+      'it is too large',
+    );
+    expect(asked.slice(6)).toEqual([8 * 1024 * 1024, 9_000_000, 1000]);
   });
 
   it('reads a page of a million tags', async () => {

@@ -6,6 +6,7 @@ import * as v from 'valibot';
 
 import { printable } from '../candidates/tally.js';
 import { isDigest, type Digest } from '../oci/digest.js';
+import { JsonLimitError, parseJson } from '../oci/json.js';
 import { isRepository } from '../oci/reference.js';
 
 /** Of the plan file. A change that breaks its readers raises it. */
@@ -27,7 +28,6 @@ const AGAIN = 'a run with `dry-run: true` and `plan-file`';
 const QUOTE = 200;
 /** Half a million manifests, with all that is said of them; of empty objects they need 300 MB. */
 const MOST_VALUES = 4_000_000;
-const [QUOTATION_MARK, BACKSLASH, COMMA, BRACKET, BRACE] = [0x22, 0x5c, 0x2c, 0x5b, 0x7b];
 
 const Document = v.object({ planVersion: v.number() });
 const Plan = v.object({
@@ -61,14 +61,12 @@ const Plan = v.object({
 export function readApproval(text: string, registry: string): Approval {
   const refused = (why: string, remedy = 'Make a new plan') =>
     new ApprovalError(`apply-plan: ${why}. ${remedy}: ${AGAIN}`);
-  if (valuesIn(text) > MOST_VALUES) {
-    throw refused('the file holds more than a plan can');
-  }
   let body: unknown;
   try {
-    body = JSON.parse(text);
-  } catch {
-    throw refused('the file is no JSON');
+    body = parseJson(Buffer.from(text), MOST_VALUES);
+  } catch (error) {
+    const isTooMuch = error instanceof JsonLimitError;
+    throw refused(isTooMuch ? 'the file holds more than a plan can' : 'the file is no JSON');
   }
   const document = v.safeParse(Document, body, { abortEarly: true });
   if (!document.success) {
@@ -100,23 +98,6 @@ export function readApproval(text: string, registry: string): Approval {
     repositories.set(repository, digests);
   }
   return { createdAt: plan.output.createdAt, repositories };
-}
-
-/** The brackets and commas outside of strings: what JSON comes to in memory depends on them. */
-function valuesIn(text: string): number {
-  let values = 0;
-  let inString = false;
-  for (let at = 0; at < text.length; at += 1) {
-    const char = text.charCodeAt(at);
-    if (char === QUOTATION_MARK) {
-      inString = !inString;
-    } else if (inString) {
-      at += char === BACKSLASH ? 1 : 0;
-    } else if (char === COMMA || char === BRACKET || char === BRACE) {
-      values += 1;
-    }
-  }
-  return values;
 }
 
 function quote(text: string): string {

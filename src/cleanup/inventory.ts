@@ -61,4 +61,6 @@ export interface Inventory {
   /** all tags that earlier runs, and an earlier look of this run, saw point at a manifest */
   readonly formerTags: ReadonlyMap<Digest, ReadonlySet<string>>;
   readonly gaps: readonly Gap[];
+  /** when the registry did not tell of some manifest what it is: its own bytes did, or it is unknown */
+  readonly isUntyped?: true;
 }

@@ -19,11 +19,11 @@ export function createSharing(): (manifest: Manifest) => Manifest {
 
   /** Only plain ones: what has a platform, annotations or URLs is an index's child, or rare. */
   const descriptor = (one: Descriptor): Descriptor => {
-    const { mediaType, digest, size, ...rest } = one;
-    const known = descriptors.get(digest);
-    if (Object.keys(rest).length > 0) {
+    const { mediaType, digest, size } = one;
+    if (Object.keys(one).length > 3) {
       return one;
     }
+    const known = descriptors.get(digest);
     if (known?.mediaType === mediaType && known.size === size) {
       return known;
     }
@@ -34,13 +34,18 @@ export function createSharing(): (manifest: Manifest) => Manifest {
 
   return (manifest) => {
     const mediaType = text(manifest.mediaType);
-    return manifest.kind === 'image'
-      ? {
+    switch (manifest.kind) {
+      case 'image':
+        return {
           ...manifest,
           mediaType,
           config: descriptor(manifest.config),
           layers: manifest.layers.map(descriptor),
-        }
-      : { ...manifest, mediaType };
+        };
+      case 'index':
+        return { ...manifest, mediaType, others: manifest.others.map(descriptor) };
+      case 'unknown':
+        return { ...manifest, mediaType };
+    }
   };
 }

@@ -5,6 +5,7 @@
 import type { Digest } from '../oci/digest.js';
 import type { Manifest } from '../oci/manifest.js';
 import { protectionIn, someOf } from '../protection/protection.js';
+import { RegistryError } from '../registry/answer.js';
 import type { ManifestAnswer } from '../registry/reader.js';
 import { createAttempts, type Attempts } from './attempts.js';
 import type { ImageFacts, Inventory, Source } from './inventory.js';
@@ -56,6 +57,18 @@ export async function surveyRepository(
   }
 }
 
+/** Each costs a request. A build cache lists some hundreds, and plainly as layers. */
+const MOST_MENTIONED = 10_000;
+
+function tooManyMentions(): RegistryError {
+  return new RegistryError(
+    'unexpected',
+    `indexes list, and manifests of unknown types mention, more than ${String(MOST_MENTIONED)} digests that may be ` +
+      'manifests as well. No tool is known to make such: delete them with another tool, or leave the repository out ' +
+      'with `repositories`',
+  );
+}
+
 class Reading {
   readonly #repository: string;
   readonly #options: SurveyOptions;
@@ -76,6 +89,7 @@ class Reading {
   /** known manifests that something names, taken to be there without asking */
   readonly #presumed = new Set<Digest>();
   readonly bodies = new Map<Digest, string>();
+  #isUntyped = false;
   readonly #share = createSharing();
 
   constructor(repository: string, options: SurveyOptions, known: Known) {
@@ -111,6 +125,7 @@ class Reading {
       links: this.#links,
       formerTags: this.#tags.former.byManifest,
       gaps: this.#attempts.gaps(),
+      ...(this.#isUntyped ? { isUntyped: true } : {}),
     };
   }
 
@@ -143,6 +158,7 @@ class Reading {
     if (answer.kind !== 'found') {
       return undefined;
     }
+    this.#isUntyped ||= answer.isUntyped === true;
     this.bodies.set(answer.manifest.digest, answer.body);
     return answer.manifest;
   }
@@ -256,6 +272,10 @@ class Reading {
     }
     // An index among them may hold what looks like an orphan.
     const mentioned = new Set([...inventory.manifests.values()].flatMap(perhapsManifests));
+    if (mentioned.size > MOST_MENTIONED) {
+      await this.#attempts.one('what manifests mention', () => Promise.reject(tooManyMentions()));
+      return true;
+    }
     if ((await this.#findProtected()) || (await this.#find(mentioned, 'mentioned', mentionOf))) {
       return true;
     }

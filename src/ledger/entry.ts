@@ -3,8 +3,8 @@
  * checked: each body must have the digest that it stands under.
  */
 import { randomBytes } from 'node:crypto';
-import { promisify } from 'node:util';
-import { gzip } from 'node:zlib';
+import { pipeline } from 'node:stream/promises';
+import { createGzip } from 'node:zlib';
 
 import * as v from 'valibot';
 
@@ -38,8 +38,10 @@ export class EntryError extends Error {
   override name = 'EntryError';
 }
 
-/** Of an entry unpacked: strings of the engine end at half a gigabyte. A million small manifests fit. */
+/** Of an entry unpacked. A million small manifests fit. */
 const MOST_BYTES = 400 * 1024 * 1024;
+/** Of what is compressed at a time, in characters. */
+const PIECE_LENGTH = 256 * 1024;
 /** Of one record: a manifest has up to 4 MiB, and JSON writes a byte of it as up to six. */
 const RECORD_BYTES = 25 * 1024 * 1024;
 
@@ -79,24 +81,36 @@ export async function encodeEntry({ repository, sequence, records }: Entry): Pro
   const sorted = [...records].sort(
     ([a, { firstSeen: before }], [b, { firstSeen: after }]) => before - after || (a < b ? -1 : 1),
   );
-  const manifests = sorted.map(([digest, record]) => ({ digest, ...written(record) }));
   const nonce = randomBytes(8).toString('hex');
-  const text = stringify({ repository, sequence, nonce, manifests });
-  if (text === undefined || Buffer.byteLength(text) > MOST_BYTES) {
-    throw new EntryError(
-      `its memory of ${String(records.size)} manifests is larger than can be read again`,
-    );
-  }
-  return promisify(gzip)(text);
+  const head = JSON.stringify({ repository, sequence, nonce }).slice(0, -1);
+  const packed: Buffer[] = [];
+  // Piece by piece: of a large memory the whole text would be several hundred megabytes.
+  await pipeline(pieces(head, sorted), createGzip(), async (zipped: AsyncIterable<Buffer>) => {
+    for await (const chunk of zipped) {
+      packed.push(chunk);
+    }
+  });
+  return Buffer.concat(packed);
 }
 
-/** `undefined` when it would be longer than the engine's strings can be. */
-function stringify(value: unknown): string | undefined {
-  try {
-    return JSON.stringify(value);
-  } catch {
-    return undefined;
+/** The JSON of an entry. */
+function* pieces(head: string, records: readonly [Digest, LedgerRecord][]): Generator<string> {
+  let piece = `${head},"manifests":[`;
+  let bytes = 0;
+  for (const [n, [digest, record]] of records.entries()) {
+    piece += `${n === 0 ? '' : ','}${JSON.stringify({ digest, ...written(record) })}`;
+    if (piece.length >= PIECE_LENGTH) {
+      bytes += Buffer.byteLength(piece);
+      yield piece;
+      piece = '';
+    }
+    if (bytes > MOST_BYTES) {
+      throw new EntryError(
+        `its memory of ${String(records.length)} manifests is larger than can be read again`,
+      );
+    }
   }
+  yield `${piece}]}`;
 }
 
 function written({ firstSeen, since, condemned, ...rest }: LedgerRecord) {
@@ -148,7 +162,7 @@ const NO_ENTRY = 'it is not in the form of an entry';
 
 async function unpacked(bytes: Buffer, take: (record: unknown) => void): Promise<unknown> {
   try {
-    return await unpack(bytes, { bytes: MOST_BYTES, record: RECORD_BYTES }, take);
+    return await unpack(bytes, { bytes: MOST_BYTES + RECORD_BYTES, record: RECORD_BYTES }, take);
   } catch (error) {
     if (error instanceof EntryError) {
       throw error;

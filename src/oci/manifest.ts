@@ -87,10 +87,10 @@ export const SCHEMA_1 =
   "it is of Docker's old schema 1, whose digest can't be verified. Push the image again with a current " +
   'client, or leave its repository out with `repositories`';
 
-/** More entries of the least that a descriptor is do not fit into the 4 MiB that a manifest may have. */
-const MOST_DESCRIPTORS = 30_000;
-/** Lists, objects and commas: three times what 4 MiB of descriptors of images hold. */
-const MOST_VALUES = 250_000;
+/** Of 4 MiB, more than 14,000 referrers in a fallback index, the longest list there is, do not come to. */
+const MOST_DESCRIPTORS = 20_000;
+/** Lists, objects and commas: more than 4 MiB of the least descriptors with a platform hold. */
+const MOST_VALUES = 150_000;
 const TOO_MUCH =
   ', which no tool makes. If nobody needs it, delete it with another tool, or leave its repository out with ' +
   '`repositories`';
@@ -214,6 +214,12 @@ function defined<T extends object>(fields: T): { [K in keyof T]?: Exclude<T[K], 
 
 function descriptor(parsed: v.InferOutput<typeof DescriptorSchema>): Descriptor {
   const { mediaType, digest, size, artifactType, urls, platform } = parsed;
+  const isPlain = [artifactType, parsed.annotations, urls, platform].every(
+    (more) => more === undefined,
+  );
+  if (isPlain) {
+    return { mediaType, digest, size };
+  }
   const annotations = defined(parsed.annotations ?? {});
   return {
     mediaType,
@@ -328,8 +334,9 @@ function readTyped(body: unknown, base: Common): Manifest | undefined {
 
 /** Escapes such as \u003a hide a digest from the raw text, duplicate keys from the parsed one. */
 function mentionsIn(text: string, body: unknown, digest: Digest): Digest[] {
-  const all = new Set([...digestsIn(text), ...digestsIn(JSON.stringify(body))]);
-  return [...all].filter((other) => other !== digest);
+  const all = digestsIn(text.includes('\\') ? `${text}\n${JSON.stringify(body)}` : text);
+  checkCount(all, 'mentions');
+  return all.filter((other) => other !== digest);
 }
 
 function checkCount(descriptors: readonly unknown[], what: string): void {

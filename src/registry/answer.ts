@@ -255,9 +255,14 @@ export function jsonOf<T>(
     return inForm(schema, parseJson(response.body, LIST_VALUES));
   } catch (error) {
     if (error instanceof JsonLimitError) {
+      const { pathname } = response.url;
+      // After a redirect the path is a foreign word.
+      const where = /^\/v2\/[\w./:-]{1,400}$/.test(pathname)
+        ? `the answer of ${pathname}`
+        : 'the answer';
       throw new RegistryError(
         'unexpected',
-        `the answer of ${response.url.pathname} ${error.message}, which no list of a registry does. Does something ` +
+        `${where} ${error.message}, which no list of a registry does. Does something ` +
           'answer in its place? Otherwise leave the repository out with `repositories`',
       );
     }

@@ -5,7 +5,7 @@
 import { CLIENT_CERTIFICATE } from '../http/failure.js';
 import type { HttpResponse } from '../http/message.js';
 import { isRedirect } from '../http/redirect.js';
-import { mediaTypeOf } from '../oci/media-types.js';
+import { isPage } from './page.js';
 
 export type Between = 'not-a-registry' | 'unauthorized' | 'forbidden' | 'read-only' | 'unexpected';
 
@@ -14,14 +14,6 @@ const WANTS_TLS =
   /HTTP request to an HTTPS server|plain HTTP request was sent to HTTPS port|plain HTTP to an SSL-enabled server port|requires TLS/i;
 /** nginx, with 400, and with 495 and 496 in between. */
 const WANTS_CERTIFICATE = /No required SSL certificate was sent|The SSL certificate error/i;
-
-/** Registries answer in JSON, or in plain text. A page comes from something else. */
-export function isPage(response: HttpResponse): boolean {
-  return (
-    mediaTypeOf(response.headers['content-type']) === 'text/html' ||
-    /^\s{0,100}<(?:!doctype )?html\b/i.test(response.body.toString('utf8', 0, 200))
-  );
-}
 
 /**
  * @param doing what was asked for, as in "could not …", and whether it was a write

@@ -1,5 +1,7 @@
 /** Walks a list that comes in pages (distribution-spec, "Listing Tags"): the one paging loop there is. */
-import type { HttpResponse, Send } from '../http/message.js';
+import pLimit from 'p-limit';
+
+import { TransportError, type HttpResponse, type Send } from '../http/message.js';
 import { LinkError, nextPage } from '../http/link.js';
 import { RegistryError } from './answer.js';
 import { FRESH } from './freshness.js';
@@ -8,13 +10,12 @@ const MIB = 1024 * 1024;
 
 /** A list of a million tags in one page, as Distribution 2.x sends it, is some 30 MB. */
 const LIST_BYTES = 64 * MIB;
+/** Of a page as it is asked for at first. What is larger is asked for once more, by one repository at a time. */
+const SMALL_BYTES = 8 * MIB;
+/** Several pages of 64 MiB at once would take more memory than a small runner has. */
+const large = pLimit(1);
 /** The items of all pages: more than any registry has in one list. */
 const MOST_ITEMS = 1_000_000;
-/**
- * What one page is made of: commas and opening brackets. Counted before it is parsed, since three bytes can become
- * eighty.
- */
-const MOST_PARTS = 2_000_000;
 /** More pages than any registry has: a server that pages for ever is stopped here. */
 const MOST_PAGES = 10_000;
 /** In a row: where much is hidden from an account, a few may well be empty. */
@@ -46,6 +47,28 @@ export async function readPages<T>(
       'unexpected',
       `the registry's list ${first.pathname} has ${what}, more than this program reads. Look what answers there`,
     );
+  const ask = async (page: URL, most: number): Promise<[readonly T[], URL | undefined]> => {
+    const response = await send({
+      method: 'GET',
+      url: page,
+      headers: FRESH,
+      scope,
+      maxBytes: most,
+      ...(mostTries === undefined ? {} : { mostTries }),
+    });
+    return [read(response, seen.size), following(response, page)];
+  };
+  const readPage = async (page: URL) => {
+    try {
+      return await ask(page, Math.min(maxBytes, SMALL_BYTES));
+    } catch (error) {
+      const isLarge = error instanceof TransportError && error.kind === 'too-large';
+      if (isLarge && maxBytes > SMALL_BYTES) {
+        return await large(() => ask(page, maxBytes));
+      }
+      throw error;
+    }
+  };
   let empty = 0;
   let url: URL | undefined = first;
   while (url !== undefined) {
@@ -56,18 +79,7 @@ export async function readPages<T>(
       );
     }
     seen.add(url.href);
-    const response: HttpResponse = await send({
-      method: 'GET',
-      url,
-      headers: FRESH,
-      scope,
-      maxBytes,
-      ...(mostTries === undefined ? {} : { mostTries }),
-    });
-    if (partsOf(response.body) > MOST_PARTS) {
-      throw tooMuch(`a page of over ${String(MOST_PARTS)} values`);
-    }
-    const page = read(response, seen.size);
+    const [page, next]: [readonly T[], URL | undefined] = await readPage(url);
     for (const item of page) {
       items.push(item);
     }
@@ -75,25 +87,9 @@ export async function readPages<T>(
       throw tooMuch(`over ${String(MOST_ITEMS)} entries`);
     }
     empty = page.length === 0 ? empty + 1 : 0;
-    url = following(response, url);
+    url = next;
   }
   return items;
-}
-
-const [COMMA, BRACKET, BRACE] = [0x2c, 0x5b, 0x7b];
-
-function partsOf(body: Buffer): number {
-  // No page of so few bytes has more, and nearly all pages are such.
-  if (body.length <= MOST_PARTS) {
-    return 0;
-  }
-  let parts = 0;
-  for (const byte of body) {
-    if (byte === COMMA || byte === BRACKET || byte === BRACE) {
-      parts += 1;
-    }
-  }
-  return parts;
 }
 
 function following(response: HttpResponse, page: URL): URL | undefined {

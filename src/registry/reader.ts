@@ -28,6 +28,7 @@ import {
 import { readCatalog, type Catalog } from './catalog.js';
 import { FRESH, whyStale } from './freshness.js';
 import { serverTime } from './clocks.js';
+import { isPage } from './page.js';
 import { readPages } from './paging.js';
 
 /** "Registries … SHOULD support manifests of at least 4 MiB", which Distribution makes its limit. */
@@ -171,8 +172,7 @@ export function createReader(
       return { kind: 'absent' };
     }
     const what = `read ${repository}${isDigest(reference) ? '@' : ':'}${reference}`;
-    const isPage = mediaTypeOf(response.headers['content-type']) === 'text/html';
-    if (response.status !== 200 || isPage) {
+    if (response.status !== 200 || isPage(response)) {
       const { kind, message } = refused(response, { what, scope: pull(repository) });
       // Measured on 2.7 and 2.8, whose manifest store finds the blob and can't read it as a manifest.
       if (response.status === 500 && isDigest(reference)) {
@@ -217,8 +217,8 @@ export function createReader(
 
   /** Where nothing says of which digest a tag's manifest is, the registry has to know the bytes by theirs. */
   async function isKnown(repository: string, digest: Digest): Promise<boolean> {
-    const { status, headers } = await request('HEAD', repository, digest);
-    return status === 200 && mediaTypeOf(headers['content-type']) !== 'text/html';
+    const response = await request('HEAD', repository, digest);
+    return response.status === 200 && !isPage(response);
   }
 
   function verifiedDigest(response: HttpResponse, reference: string, what: string): Digest {
@@ -337,8 +337,7 @@ export function createReader(
         );
       }
       // Some web servers answer every path with a page.
-      const isPage = mediaTypeOf(response.headers['content-type']) === 'text/html';
-      if (response.status !== 200 || isPage) {
+      if (response.status !== 200 || isPage(response)) {
         throw refused(response, { what: `speak with ${base.origin}/v2/`, scope: '' });
       }
       return serverTime(response.headers);

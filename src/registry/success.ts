@@ -2,12 +2,9 @@
 import * as v from 'valibot';
 
 import type { HttpResponse } from '../http/message.js';
-import { mediaTypeOf } from '../oci/media-types.js';
 import { jsonOf } from './answer.js';
+import { isPage } from './page.js';
 
-/** Bytes: enough to see whether a body is a page. */
-const START = 64;
-const PAGES = ['text/html', 'application/xhtml+xml'];
 const Errors = v.object({ errors: v.pipe(v.array(v.unknown()), v.minLength(1)) });
 
 /**
@@ -20,10 +17,4 @@ export function isSuccess(response: HttpResponse, ...statuses: readonly number[]
     !isPage(response) &&
     jsonOf(Errors, response) === undefined
   );
-}
-
-/** Whether this is a web page, which no registry answers with. */
-function isPage({ headers, body }: HttpResponse): boolean {
-  const start = body.subarray(0, START).toString('utf8').replace('\uFEFF', '');
-  return PAGES.includes(mediaTypeOf(headers['content-type'])) || /^\s*</.test(start);
 }
