@@ -20,6 +20,8 @@ export interface Script {
   readonly changes?: readonly Timed[];
   /** by the number of the request (distinct method and path) that they hit */
   readonly faults?: readonly Fault[];
+  /** where the run keeps its memory: what it deletes there is its own */
+  readonly ledger?: string;
   /** in the last resort; `n` counts this run's requests from 1 */
   readonly act?: (request: SeenRequest, n: number) => Action | undefined;
 }
@@ -127,6 +129,9 @@ export function play(
     }
     if (placed !== undefined && sweeping && !frozen.has(placed.repository)) {
       freeze(placed);
+    }
+    if ('repository' in route && route.repository === script.ledger) {
+      return undefined;
     }
     if (method === 'DELETE') {
       if (placed === undefined || route.kind !== 'manifest') {
