@@ -61631,6 +61631,73 @@ function joinedReferrers(first, later) {
     return joint;
 }
 
+;// CONCATENATED MODULE: ./src/ledger/record.ts
+/** In the order of the harm that forgetting would do: nothing is lost by looking again at what is leaving. */
+const RANK = ['deleted', 'in-use', 'unused', 'leaving'];
+function isLater(a, b) {
+    const by = (of) => of(a) - of(b);
+    return ((by(({ status }) => Number(status !== 'deleted')) ||
+        by(({ revision }) => revision) ||
+        by(({ status }) => RANK.indexOf(status)) ||
+        -by(({ since }) => since)) > 0);
+}
+function joinTwo(a, b) {
+    const [later, earlier] = isLater(a, b) ? [a, b] : [b, a];
+    // What is deleted is as good as forgotten: whoever remembers the manifest otherwise has seen it come back.
+    const seen = earlier.status === 'deleted' && later.status !== 'deleted' ? later : earlier;
+    const tags = unitedTags(a.tags, b.tags);
+    const condemned = Math.max(a.condemned ?? 0, b.condemned ?? 0);
+    return {
+        // The bodies are equal, as their digests are. The type is the registry's word and may differ.
+        mediaType: a.mediaType < b.mediaType ? a.mediaType : b.mediaType,
+        body: a.body,
+        firstSeen: Math.min(later.firstSeen, seen.firstSeen),
+        everInUse: later.everInUse || seen.everInUse,
+        status: later.status,
+        since: later.since,
+        ...(tags.length === 0 ? {} : { tags }),
+        ...(condemned === 0 ? {} : { condemned }),
+        revision: later.revision,
+    };
+}
+/** Sorted, each once. */
+function unitedTags(...lists) {
+    return [...new Set(lists.flatMap((list) => list ?? []))].sort();
+}
+const record_DAY = 24 * 60 * 60 * 1000;
+/** So long the bytes of what runs deleted are kept: a push may have met the delete, or an index that no run saw. */
+const KEPT_FOR = 30 * record_DAY;
+/** Whether a run may have deleted it not long ago. */
+function isCondemned({ condemned }, now) {
+    return condemned !== undefined && condemned > now - KEPT_FOR;
+}
+/** All that any of them remembers. */
+function join(all) {
+    const joined = new Map(all[0]);
+    for (const records of all.slice(1)) {
+        for (const [digest, record] of records) {
+            const other = joined.get(digest);
+            joined.set(digest, other === undefined ? record : joinTwo(other, record));
+        }
+    }
+    return joined;
+}
+function isSame(a, b) {
+    return (a.size === b.size &&
+        [...a].every(([digest, record]) => {
+            const other = b.get(digest);
+            return (record.mediaType === other?.mediaType &&
+                record.firstSeen === other.firstSeen &&
+                record.everInUse === other.everInUse &&
+                record.status === other.status &&
+                record.since === other.since &&
+                record.condemned === other.condemned &&
+                // No tag has a space in it.
+                (record.tags ?? []).join(' ') === (other.tags ?? []).join(' ') &&
+                record.revision === other.revision);
+        }));
+}
+
 ;// CONCATENATED MODULE: ./src/cleanup/attempts.ts
 /** Runs the reads of a survey, many at a time. What registry and network do wrong becomes a gap. */
 
@@ -62507,6 +62574,11 @@ class TagReading {
 }
 
 ;// CONCATENATED MODULE: ./src/cleanup/survey.ts
+/**
+ * Reads one repository into an inventory. Only reads: GET and HEAD. What can't be read becomes a gap,
+ * and never a silent absence.
+ */
+
 
 
 
@@ -62665,10 +62737,14 @@ class Reading {
         }
         return (await this.#isThere(digest)) ? known : undefined;
     }
-    /** What a run was about to delete is not taken to be there because something names it. */
+    /**
+     * What a run was about to delete is not taken to be there because something names it. Neither is what came into use
+     * since: the DELETE may have been carried out after that was seen.
+     */
     #mayBeGone(digest) {
-        const status = this.#known.past.get(digest)?.status;
-        return status === 'leaving' || status === 'deleted';
+        const past = this.#known.past.get(digest);
+        const isRecent = past !== undefined && isCondemned(past, this.#options.policy.now);
+        return isRecent || past?.status === 'leaving' || past?.status === 'deleted';
     }
     /** HEAD; and GET where its answer settles nothing, as that of an absent manifest never does. */
     async #isThere(digest) {
@@ -63250,73 +63326,6 @@ function entry_read(body, mediaType, digest) {
     catch (error) {
         throw new EntryError(`a manifest in it can't be read: ${error.message}`);
     }
-}
-
-;// CONCATENATED MODULE: ./src/ledger/record.ts
-/** In the order of the harm that forgetting would do: nothing is lost by looking again at what is leaving. */
-const RANK = ['deleted', 'in-use', 'unused', 'leaving'];
-function isLater(a, b) {
-    const by = (of) => of(a) - of(b);
-    return ((by(({ status }) => Number(status !== 'deleted')) ||
-        by(({ revision }) => revision) ||
-        by(({ status }) => RANK.indexOf(status)) ||
-        -by(({ since }) => since)) > 0);
-}
-function joinTwo(a, b) {
-    const [later, earlier] = isLater(a, b) ? [a, b] : [b, a];
-    // What is deleted is as good as forgotten: whoever remembers the manifest otherwise has seen it come back.
-    const seen = earlier.status === 'deleted' && later.status !== 'deleted' ? later : earlier;
-    const tags = unitedTags(a.tags, b.tags);
-    const condemned = Math.max(a.condemned ?? 0, b.condemned ?? 0);
-    return {
-        // The bodies are equal, as their digests are. The type is the registry's word and may differ.
-        mediaType: a.mediaType < b.mediaType ? a.mediaType : b.mediaType,
-        body: a.body,
-        firstSeen: Math.min(later.firstSeen, seen.firstSeen),
-        everInUse: later.everInUse || seen.everInUse,
-        status: later.status,
-        since: later.since,
-        ...(tags.length === 0 ? {} : { tags }),
-        ...(condemned === 0 ? {} : { condemned }),
-        revision: later.revision,
-    };
-}
-/** Sorted, each once. */
-function unitedTags(...lists) {
-    return [...new Set(lists.flatMap((list) => list ?? []))].sort();
-}
-const record_DAY = 24 * 60 * 60 * 1000;
-/** So long the bytes of what runs deleted are kept: a push may have met the delete, or an index that no run saw. */
-const KEPT_FOR = 30 * record_DAY;
-/** Whether a run may have deleted it not long ago. */
-function isCondemned({ condemned }, now) {
-    return condemned !== undefined && condemned > now - KEPT_FOR;
-}
-/** All that any of them remembers. */
-function join(all) {
-    const joined = new Map(all[0]);
-    for (const records of all.slice(1)) {
-        for (const [digest, record] of records) {
-            const other = joined.get(digest);
-            joined.set(digest, other === undefined ? record : joinTwo(other, record));
-        }
-    }
-    return joined;
-}
-function isSame(a, b) {
-    return (a.size === b.size &&
-        [...a].every(([digest, record]) => {
-            const other = b.get(digest);
-            return (record.mediaType === other?.mediaType &&
-                record.firstSeen === other.firstSeen &&
-                record.everInUse === other.everInUse &&
-                record.status === other.status &&
-                record.since === other.since &&
-                record.condemned === other.condemned &&
-                // No tag has a space in it.
-                (record.tags ?? []).join(' ') === (other.tags ?? []).join(' ') &&
-                record.revision === other.revision);
-        }));
 }
 
 ;// CONCATENATED MODULE: ./src/ledger/observation.ts

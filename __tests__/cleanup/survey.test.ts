@@ -1063,14 +1063,18 @@ describe('what earlier runs saw', () => {
     expect(fates(plan, { leaf: image('leaf') })).toEqual({ leaf: 'delete: unreachable' });
   });
 
-  it.each(['leaving', 'deleted'] as const)(
+  it.each<[string, Partial<Past>]>([
+    ['leaving', { status: 'leaving' }],
+    ['deleted', { status: 'deleted' }],
+    ['in use, and was to be deleted not long ago', { status: 'in-use', condemned: NOW - DAY }],
+  ])(
     'is asked for although something in use names it, if it is remembered as %s',
-    async (status) => {
+    async (_, past) => {
       const { app, put, look } = await startScene();
       const leaf = image('leaf');
       put(index([leaf]), 'v1');
       app.manifests.delete(leaf.digest);
-      const { inventory } = await look([], { known: remembered([leaf], { status }) });
+      const { inventory } = await look([], { known: remembered([leaf], past) });
       expect(inventory.absent).toEqual(new Set([leaf.digest]));
       expect([...inventory.ghosts.keys()]).toEqual([leaf.digest]);
     },

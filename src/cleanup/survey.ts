@@ -2,6 +2,7 @@
  * Reads one repository into an inventory. Only reads: GET and HEAD. What can't be read becomes a gap,
  * and never a silent absence.
  */
+import { isCondemned } from '../ledger/record.js';
 import type { Digest } from '../oci/digest.js';
 import type { Manifest } from '../oci/manifest.js';
 import { protectionIn, someOf } from '../protection/protection.js';
@@ -200,10 +201,14 @@ class Reading {
     return (await this.#isThere(digest)) ? known : undefined;
   }
 
-  /** What a run was about to delete is not taken to be there because something names it. */
+  /**
+   * What a run was about to delete is not taken to be there because something names it. Neither is what came into use
+   * since: the DELETE may have been carried out after that was seen.
+   */
   #mayBeGone(digest: Digest): boolean {
-    const status = this.#known.past.get(digest)?.status;
-    return status === 'leaving' || status === 'deleted';
+    const past = this.#known.past.get(digest);
+    const isRecent = past !== undefined && isCondemned(past, this.#options.policy.now);
+    return isRecent || past?.status === 'leaving' || past?.status === 'deleted';
   }
 
   /** HEAD; and GET where its answer settles nothing, as that of an absent manifest never does. */
