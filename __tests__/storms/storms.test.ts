@@ -368,9 +368,6 @@ for (const kind of realRegistries.filter(({ name }) => name !== 'olareg')) {
           ]);
           runsAreOver = true;
           await storm;
-          process.stderr.write(
-            `BEFORE ${JSON.stringify(await broken(registry, pushers, false))}\n`,
-          );
           // Whatever they have met is whole again after one run that nobody disturbs.
           await clean(registry.url);
           expect(await broken(registry, pushers, false)).toEqual([]);
