@@ -99,7 +99,7 @@ class Pushers {
     this.signed.delete(tag);
     // A tag on what is there already: a DELETE of that very manifest may take it along, and leaves no trace.
     this.unsure.delete(tag);
-    if (await isThere(this.#registry, content.digest)) {
+    if (content.digest === this.met || (await isThere(this.#registry, content.digest))) {
       this.unsure.add(tag);
     }
     await this.#push(content, tag);
@@ -265,6 +265,8 @@ for (const kind of realRegistries.filter(({ name }) => name !== 'olareg')) {
           repositories: [APP],
           candidates: new Map(),
           ledgerRepository: LEDGER,
+          // The same time as that of the processes: what they remember is dated.
+          now: Date.now(),
           concurrency: 4,
           // The real clock waits only where it must: for what was deleted and is still shown.
           onSleep: (milliseconds) =>
