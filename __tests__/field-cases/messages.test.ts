@@ -10,18 +10,27 @@ import { gzipSync } from 'node:zlib';
 
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 
+import { digestOf } from '../../src/oci/digest.js';
 import { runAction, type ActionRun } from '../bundle/run-action.js';
 import { image } from '../registries/build.js';
 import { createAuthority } from '../registries/certificate.js';
+import { describeWith } from '../registries/describe-with.js';
+import { startDockerRegistry } from '../registries/docker-registry.js';
 import { startMemoryRegistry, type MemoryRegistry } from '../registries/memory/registry.js';
 import type { Action, Interceptor } from '../registries/memory/script.js';
-import { seed } from '../registries/push.js';
+import { push, seed } from '../registries/push.js';
+import { distribution3, dockerRegistry, present } from '../registries/real-registries.js';
 
 const DOCS = readFileSync(new URL('../../docs/troubleshooting.md', import.meta.url), 'utf8');
 
 const kept = image('messages kept');
 const orphan = image('messages orphan');
 const young = image('messages young', { created: new Date().toISOString() });
+
+const programs = [
+  { name: 'docker-registry', found: dockerRegistry },
+  { name: 'distribution-3', found: distribution3 },
+] as const;
 
 const closing: (() => Promise<void>)[] = [];
 let registry: MemoryRegistry;
@@ -199,32 +208,25 @@ describe('no connection', () => {
 });
 
 describe('a server that wants a client certificate', () => {
-  it.each(['TLSv1.2', 'TLSv1.3'] as const)(
-    'over %s is not told as a wrong certificate',
-    async (version) => {
-      const authority = createAuthority();
-      const { pem: cert, keyPem: key } = authority.issue('registry');
-      const server = https.createServer(
-        {
-          cert,
-          key,
-          ca: authority.pem,
-          requestCert: true,
-          rejectUnauthorized: true,
-          minVersion: version,
-          maxVersion: version,
-        },
-        (_request, response) => response.end('{}'),
-      );
-      const port = await listening(server);
-      const inputs = { 'registry-url': `https://127.0.0.1:${String(port)}`, insecure: 'true' };
-      const run = await clean(inputs);
-      expect(run.exitCode).toBe(1);
-      // Node's server closes without an alert, which is told as a reset: what other servers send is tested by unit.
-      expect(run.log).not.toContain('the TLS certificate or handshake was rejected. If');
-    },
-    120_000,
-  );
+  for (const { name, found } of programs) {
+    describeWith(name, found, `as ${name} does`, () => {
+      it('is told, and not as a server with a wrong certificate', async () => {
+        const strict = await startDockerRegistry(present(found), {
+          tls: true,
+          clientCertificates: true,
+        });
+        closing.push(() => strict.stop());
+        await push(strict, 'team/app', orphan);
+        await push(strict, 'team/app', kept, 'v1');
+        const before = strict.manifests();
+        const run = await clean({ 'registry-url': strict.url, 'ca-file': strict.caFile ?? '' });
+        expectTold(run, 'The server wants a client certificate', 'let the runner in without one');
+        expect(run.log).toMatch(/_CERTIFICATE/);
+        expect(run.log).not.toContain('name that in ca-file');
+        expect(strict.manifests()).toEqual(before);
+      });
+    });
+  }
 
   it('as nginx says it', async () => {
     registry.intercept(() => ({
@@ -283,13 +285,26 @@ describe('what a registry says', () => {
     expect(run.log).toContain('`ledger-repository: off`');
   });
 
-  it('with a damaged manifest', async () => {
+  describe('with a damaged manifest', () => {
     const body = Buffer.from('{"schemaVersion":2,');
-    const headers = { 'Content-Type': 'application/vnd.oci.image.manifest.v1+json' };
-    registry.intercept(on(/^GET .*manifests\/v1$/, { kind: 'answer', status: 200, headers, body }));
-    const run = await clean();
-    expect(run.exitCode).toBe(1);
-    expect(run.log).toMatch(/could not read team\/app:v1/);
+    const damaged = (digest: string, type = 'application/vnd.oci.image.manifest.v1+json') => {
+      const headers = { 'Content-Type': type, 'Docker-Content-Digest': digest };
+      registry.intercept(
+        on(/^GET .*manifests\/v1$/, { kind: 'answer', status: 200, headers, body }),
+      );
+    };
+
+    it('that was pushed so', async () => {
+      damaged(digestOf(body));
+      const run = await clean();
+      expectTold(run, "couldn't be read", 'tag v1', 'Push the image again, or delete its tag');
+      expect(DOCS).toContain('`Push the image again, or delete its tag`');
+    });
+
+    it('whose bytes are others than those of its digest', async () => {
+      damaged(kept.digest);
+      expectTold(await clean(), "the body's digest is not the one that was", 'team/app:v1');
+    });
   });
 
   it('in a Link header that can not be read', async () => {
