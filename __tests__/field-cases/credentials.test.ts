@@ -55,11 +55,16 @@ async function before(registry: RealRegistry): Promise<Relay> {
   return relay;
 }
 
-async function clean(url: string, inputs: Record<string, string> = {}, config?: string) {
+async function clean(
+  url: string,
+  inputs: Record<string, string> = {},
+  config?: string,
+  more: Record<string, string> = {},
+) {
   if (config !== undefined) {
     await writeFile(join(folder, 'config.json'), config);
   }
-  const env = { DOCKER_CONFIG: folder };
+  const env = { DOCKER_CONFIG: folder, ...more };
   return runAction(
     { 'registry-url': url, digests: `team/app@${orphan.digest}`, 'grace-period': '0', ...inputs },
     { env },
@@ -91,6 +96,29 @@ describe.each(programs)('$name', ({ name, program }) => {
         [`http://${host}`]: other,
       };
       const run = await clean(registry.url, {}, JSON.stringify({ auths }));
+      expect(run.log).not.toContain('::error');
+      expect(run).toMatchObject({ exitCode: 0, outputs: { 'deleted-count': '1' } });
+    });
+
+    it('takes the exact key of credHelpers, too', async () => {
+      const helper = (name: string, secret: string) =>
+        writeFile(
+          join(folder, `docker-credential-${name}`),
+          `#!/bin/sh\ncat > /dev/null\necho '${JSON.stringify({ Username: USERNAME, Secret: secret })}'\n`,
+          { mode: 0o755 },
+        );
+      await helper('right', PASSWORD);
+      await helper('wrong', 'wrong');
+      const credHelpers = {
+        [`${host}/team-b`]: 'wrong',
+        [`https://${host}/v1/`]: 'wrong',
+        [host]: 'right',
+        [`http://${host}`]: 'wrong',
+      };
+      const config = JSON.stringify({ credHelpers, credsStore: 'wrong' });
+      const run = await clean(registry.url, {}, config, {
+        PATH: `${folder}:${process.env['PATH'] ?? ''}`,
+      });
       expect(run.log).not.toContain('::error');
       expect(run).toMatchObject({ exitCode: 0, outputs: { 'deleted-count': '1' } });
     });

@@ -11,8 +11,9 @@ import { gzipSync } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 
 import { digestOf } from '../../src/oci/digest.js';
+import { OCI_CONFIG } from '../../src/oci/media-types.js';
 import { runAction, type ActionRun } from '../bundle/run-action.js';
-import { image } from '../registries/build.js';
+import { image, manifest } from '../registries/build.js';
 import { createAuthority } from '../registries/certificate.js';
 import { describeWith } from '../registries/describe-with.js';
 import { startDockerRegistry } from '../registries/docker-registry.js';
@@ -207,6 +208,33 @@ describe('no connection', () => {
   }, 120_000);
 });
 
+describe('a server that speaks another language', () => {
+  it('than HTTP', async () => {
+    const server = net.createServer((socket) => {
+      socket.on('error', () => undefined);
+      socket.resume();
+      socket.end('SSH-2.0-OpenSSH_9.6\r\n');
+    });
+    const port = await listening(server);
+    const run = await clean({ 'registry-url': `http://127.0.0.1:${String(port)}` });
+    expectTold(run, 'what came is not an answer of HTTP', 'listen at this port?');
+  });
+
+  it('than TLS', async () => {
+    const run = await clean({ 'registry-url': registry.url.replace('http:', 'https:') });
+    expectTold(run, 'the server does not speak TLS on this port', 'http:// in front of');
+  });
+
+  it('of TLS, with a certificate of a private authority', async () => {
+    const { pem: cert, keyPem: key } = createAuthority().issue('registry');
+    const secure = await startMemoryRegistry({ tls: { cert, key } });
+    closing.push(() => secure.stop());
+    const run = await clean({ 'registry-url': secure.url });
+    expectTold(run, 'the TLS certificate or handshake was rejected', 'name that in ca-file');
+    expect(run.log).not.toContain('client certificate');
+  });
+});
+
 describe('a server that wants a client certificate', () => {
   for (const { name, found } of programs) {
     describeWith(name, found, `as ${name} does`, () => {
@@ -312,6 +340,42 @@ describe('what a registry says', () => {
     const headers = { Link: '/v2/team/app/tags/list?last=v1; rel=next' };
     registry.intercept(on(/tags\/list/, { kind: 'answer', status: 200, headers, body }));
     expectTold(await clean(), 'the Link header of a page can not be read');
+  });
+
+  it('with pages that another origin has', async () => {
+    const body = JSON.stringify({ tags: ['v1'] });
+    const headers = { Link: '<http://other.test/v2/team/app/tags/list?last=v1>; rel="next"' };
+    registry.intercept(on(/tags\/list/, { kind: 'answer', status: 200, headers, body }));
+    expectTold(await clean(), 'pages of another origin are not read', 'team/app');
+  });
+
+  it('with pages that turn in a circle', async () => {
+    const body = JSON.stringify({ tags: ['v1'] });
+    const headers = { Link: '</v2/team/app/tags/list>; rel="next"' };
+    registry.intercept(on(/tags\/list/, { kind: 'answer', status: 200, headers, body }));
+    const run = await clean();
+    expectTold(
+      run,
+      "couldn't be read",
+      "the registry's pages of /v2/team/app/tags/list do not end",
+    );
+    expect(DOCS).toContain('With `do not end` its pages');
+  });
+
+  it('with a list that is larger than any', async () => {
+    const headers = { 'Content-Length': '70000000' };
+    registry.intercept(on(/tags\/list/, { kind: 'answer', status: 200, headers, body: '{' }));
+    expectTold(await clean(), 'more than this program reads', '/v2/team/app/tags/list');
+  });
+
+  it('with a config of more values than any image has', async () => {
+    const bytes = Buffer.from(`{"history":[${'{},'.repeat(900_000)}{}]}`);
+    const odd = manifest({ config: { mediaType: OCI_CONFIG, bytes }, layers: [] });
+    seed(registry.state, 'team/app', odd);
+    const digests = `team/app@${odd.digest}`;
+    const run = await clean({ digests, 'grace-period': '1d' });
+    expectTold(run, "which no image's does", 'team/app', digestOf(bytes));
+    expect(registry.state.repositories.get('team/app')?.manifests.has(odd.digest)).toBe(true);
   });
 
   it('of the time, when it is days away', async () => {
