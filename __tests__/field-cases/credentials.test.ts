@@ -214,6 +214,21 @@ describe.each(programs)('$name', ({ name, program }) => {
       );
     });
 
+    it('and redirecting what is read to a place that refuses: says that nothing is shown there', async () => {
+      const other = await before(registry);
+      other.intercept(() => refused(403));
+      relay.intercept(({ path, method }) =>
+        path.endsWith(`/manifests/${orphan.digest}`) && method === 'GET'
+          ? { kind: 'answer', status: 307, headers: { Location: `${other.url}${path}` } }
+          : undefined,
+      );
+      const run = await clean(relay.url, LOGIN);
+      expect(run.exitCode).toBe(1);
+      expect(run.log).toContain(`That answer came from ${other.url}`);
+      expect(run.log).toContain('to which the registry redirects and which gets no credentials');
+      expect(registry.manifests().size).toBeGreaterThanOrEqual(2);
+    });
+
     it('and asking for a login of another kind: says which', async () => {
       relay.intercept(() => refused(401, { 'Www-Authenticate': 'Negotiate' }));
       const run = await clean(relay.url, LOGIN);

@@ -12,7 +12,7 @@ import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 
 import { digestOf } from '../../src/oci/digest.js';
 import { OCI_CONFIG } from '../../src/oci/media-types.js';
-import { runAction, type ActionRun } from '../bundle/run-action.js';
+import { runAction, type ActionRun, type RunOptions } from '../bundle/run-action.js';
 import { image, manifest } from '../registries/build.js';
 import { createAuthority } from '../registries/certificate.js';
 import { describeWith } from '../registries/describe-with.js';
@@ -21,6 +21,7 @@ import { startMemoryRegistry, type MemoryRegistry } from '../registries/memory/r
 import type { Action, Interceptor } from '../registries/memory/script.js';
 import { push, seed } from '../registries/push.js';
 import { distribution3, dockerRegistry, present } from '../registries/real-registries.js';
+import { hurried } from './hurry.js';
 
 const DOCS = readFileSync(new URL('../../docs/troubleshooting.md', import.meta.url), 'utf8');
 
@@ -47,7 +48,11 @@ afterEach(async () => {
   await Promise.all(closing.splice(0).map((close) => close()));
 });
 
-const clean = (inputs: Record<string, string> = {}, env: Record<string, string> = {}) =>
+const clean = (
+  inputs: Record<string, string> = {},
+  env: Record<string, string> = {},
+  options: RunOptions = {},
+) =>
   runAction(
     {
       'registry-url': registry.url,
@@ -55,7 +60,7 @@ const clean = (inputs: Record<string, string> = {}, env: Record<string, string> 
       'grace-period': '0',
       ...inputs,
     },
-    { env },
+    { ...options, env },
   );
 
 async function listening(server: net.Server): Promise<number> {
@@ -206,6 +211,48 @@ describe('no connection', () => {
     const run = await clean({ 'registry-url': 'http://registry.invalid' });
     expectTold(run, 'could not be resolved', 'registry.invalid', 'self-hosted runner');
   }, 120_000);
+});
+
+describe('a proxy that opens nothing', () => {
+  const proxied = (no_proxy: string) => ({
+    http_proxy: 'http://127.0.0.1:1',
+    https_proxy: 'http://127.0.0.1:1',
+    no_proxy,
+  });
+
+  // Another name for this machine, which is not taken for it: that one never goes through a proxy.
+  const here = () => registry.url.replace('127.0.0.1', '0.0.0.0');
+
+  it.each(['0.0.0.0/8', '*.example.test, 0.0.0.0', '10.0.0.0/8,0.0.0.0/30'])(
+    'is not asked with no_proxy: %s',
+    async (none) => {
+      const run = await clean({ 'registry-url': here() }, proxied(none));
+      expect(run).toMatchObject({ exitCode: 0, outputs: { 'deleted-count': '1' } });
+    },
+  );
+
+  it.each(['', '10.0.0.0/8', '*.0.0.0'])('is asked, and told, with no_proxy: %j', async (none) => {
+    const run = await clean({ 'registry-url': here() }, proxied(none));
+    expectTold(run, 'the proxy opened no tunnel', 'ECONNREFUSED', 'into `no_proxy`');
+  });
+
+  it.each([
+    ['*.example.test', 'could not be resolved'],
+    ['example.test', 'could not be resolved'],
+    ['*.other.test', 'the proxy opened no tunnel'],
+  ])('with no_proxy %s is told of a name: %s', async (none, heading) => {
+    const inputs = { 'registry-url': 'http://registry.example.test' };
+    expectTold(await clean(inputs, proxied(none), hurried), heading, 'registry.example.test');
+  });
+
+  it('and is asked for a tunnel', async () => {
+    const proxy = http.createServer().on('connect', (_request, socket) => {
+      socket.end('HTTP/1.1 403 Forbidden\r\n\r\n');
+    });
+    const env = { https_proxy: `http://127.0.0.1:${String(await listening(proxy))}` };
+    const run = await clean({ 'registry-url': here().replace('http:', 'https:') }, env);
+    expectTold(run, 'the proxy opened no tunnel', '403', 'into `no_proxy`');
+  });
 });
 
 describe('a server that speaks another language', () => {
