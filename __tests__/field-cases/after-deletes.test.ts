@@ -109,6 +109,17 @@ for (const kind of realRegistries) {
       expect(left(registry)).toEqual(names(kept, other, orphan));
     });
 
+    it.each([200, 202])('%d with an error in the body is told as that error', async (status) => {
+      const body = '{"errors":[{"code":"DENIED","message":"retained by a rule"}]}';
+      afterDelete(() => undefined, { kind: 'answer', status, body });
+      const run = await clean();
+      expect(run.exitCode).toBe(1);
+      expect(run.log).toContain(`${String(status)} (DENIED retained by a rule)`);
+      expect(run.log).toContain(orphan.digest);
+      expect(run.outputs).toMatchObject({ 'deleted-count': '0', 'failed-count': '1' });
+      expect(left(registry)).toEqual(names(kept, other, orphan));
+    });
+
     it('a question that is refused is told as not known', async () => {
       const body = '{"errors":[{"code":"DENIED","message":"no"}]}';
       afterDelete(({ path }) =>
