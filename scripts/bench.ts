@@ -85,7 +85,8 @@ function jobOf({ registry }: Bench, asked: readonly Asked[]): Job {
   return {
     url: registry.url,
     concurrency: CONCURRENCY,
-    requests: asked.map(({ path }) => ({
+    requests: asked.map(({ method, path }) => ({
+      method,
       path,
       headers: path.includes('/manifests/') ? { ...headers, accept: MANIFEST_ACCEPT } : headers,
     })),

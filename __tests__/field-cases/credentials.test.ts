@@ -55,11 +55,16 @@ async function before(registry: RealRegistry): Promise<Relay> {
   return relay;
 }
 
-async function clean(url: string, inputs: Record<string, string> = {}, config?: string) {
+async function clean(
+  url: string,
+  inputs: Record<string, string> = {},
+  config?: string,
+  more: Record<string, string> = {},
+) {
   if (config !== undefined) {
     await writeFile(join(folder, 'config.json'), config);
   }
-  const env = { DOCKER_CONFIG: folder };
+  const env = { DOCKER_CONFIG: folder, ...more };
   return runAction(
     { 'registry-url': url, digests: `team/app@${orphan.digest}`, 'grace-period': '0', ...inputs },
     { env },
@@ -91,6 +96,29 @@ describe.each(programs)('$name', ({ name, program }) => {
         [`http://${host}`]: other,
       };
       const run = await clean(registry.url, {}, JSON.stringify({ auths }));
+      expect(run.log).not.toContain('::error');
+      expect(run).toMatchObject({ exitCode: 0, outputs: { 'deleted-count': '1' } });
+    });
+
+    it('takes the exact key of credHelpers, too', async () => {
+      const helper = (name: string, secret: string) =>
+        writeFile(
+          join(folder, `docker-credential-${name}`),
+          `#!/bin/sh\ncat > /dev/null\necho '${JSON.stringify({ Username: USERNAME, Secret: secret })}'\n`,
+          { mode: 0o755 },
+        );
+      await helper('right', PASSWORD);
+      await helper('wrong', 'wrong');
+      const credHelpers = {
+        [`${host}/team-b`]: 'wrong',
+        [`https://${host}/v1/`]: 'wrong',
+        [host]: 'right',
+        [`http://${host}`]: 'wrong',
+      };
+      const config = JSON.stringify({ credHelpers, credsStore: 'wrong' });
+      const run = await clean(registry.url, {}, config, {
+        PATH: `${folder}:${process.env['PATH'] ?? ''}`,
+      });
       expect(run.log).not.toContain('::error');
       expect(run).toMatchObject({ exitCode: 0, outputs: { 'deleted-count': '1' } });
     });
@@ -184,6 +212,21 @@ describe.each(programs)('$name', ({ name, program }) => {
       expect(run.log).toContain(
         `the answer came from ${other.url}, to which the registry redirects`,
       );
+    });
+
+    it('and redirecting what is read to a place that refuses: says that nothing is shown there', async () => {
+      const other = await before(registry);
+      other.intercept(() => refused(403));
+      relay.intercept(({ path, method }) =>
+        path.endsWith(`/manifests/${orphan.digest}`) && method === 'GET'
+          ? { kind: 'answer', status: 307, headers: { Location: `${other.url}${path}` } }
+          : undefined,
+      );
+      const run = await clean(relay.url, LOGIN);
+      expect(run.exitCode).toBe(1);
+      expect(run.log).toContain(`That answer came from ${other.url}`);
+      expect(run.log).toContain('to which the registry redirects and which gets no credentials');
+      expect(registry.manifests().size).toBeGreaterThanOrEqual(2);
     });
 
     it('and asking for a login of another kind: says which', async () => {

@@ -266,4 +266,19 @@ describe('a backup from somebody else', () => {
     truncateSync(index, 8 * 1024 ** 3);
     expect(await refusal({ 'restore-from': at('backup') })).toContain('it has more than 1024 MiB');
   });
+
+  it('is refused where it names more than any run deletes', async () => {
+    const file = await lose(lost);
+    const index = at('backup', 'index.jsonl');
+    const line = readFileSync(index, 'utf8');
+    const named = (n: number) =>
+      line.replaceAll(lost.digest, `sha256:${String(n).padStart(64, '0')}`);
+    writeFileSync(index, Array.from({ length: 300_001 }, (_, n) => named(n)).join(''));
+    const told = await run({ 'restore-from': at('backup') }, 400);
+    expect(told.exitCode).toBe(1);
+    expect(told.log).toContain('the backup is too large to restore from');
+    expect(told.log).toContain('more than 300,000');
+    expect(existsSync(file)).toBe(true);
+    expect(registry.state.repositories.get('team/app')?.manifests.has(lost.digest)).toBe(false);
+  });
 });

@@ -2,6 +2,8 @@
  * What a run leaves that was killed at its deletes, and what it could not see: pushes that met a DELETE, and indexes
  * that share a child with what was deleted. On real registries; a relay holds the requests back.
  */
+import { readFileSync } from 'node:fs';
+
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 
 import { MANIFEST_ACCEPT } from '../../src/oci/media-types.js';
@@ -18,6 +20,7 @@ import { startRelay, type Relay } from '../registries/relay.js';
 
 silence();
 
+const DOCS = readFileSync(new URL('../../docs/troubleshooting.md', import.meta.url), 'utf8');
 const APP = 'team/app';
 const LEDGER = 'ledger/of-this-test';
 const shared = image('shared');
@@ -134,10 +137,15 @@ describe.each(realRegistries)('$name', (kind) => {
           ? { kind: 'answer', status: 403 }
           : undefined,
       );
-      const { complaints } = await clean();
-      expect(complaints.join('\n')).toMatch(
+      const { exitCode, log } = await act();
+      expect(exitCode).toBe(1);
+      expect(log).toMatch(
         new RegExp(`manifest ${shared.digest} is needed and gone: .* Push that image again`),
       );
+      const heading = "since it can't be put back from the ledger";
+      expect(log).toContain(heading);
+      expect(DOCS).toContain(`### \`${heading}`);
+      expect(DOCS).toContain(`### \`${PUT_BACK}`);
       relay.intercept();
       expect((await clean()).complaints.join('\n')).toContain(PUT_BACK);
       expect(await isThere(shared.digest)).toBe(true);

@@ -10,18 +10,29 @@ import { gzipSync } from 'node:zlib';
 
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 
-import { runAction, type ActionRun } from '../bundle/run-action.js';
-import { image } from '../registries/build.js';
+import { digestOf } from '../../src/oci/digest.js';
+import { OCI_CONFIG } from '../../src/oci/media-types.js';
+import { runAction, type ActionRun, type RunOptions } from '../bundle/run-action.js';
+import { image, manifest } from '../registries/build.js';
 import { createAuthority } from '../registries/certificate.js';
+import { describeWith } from '../registries/describe-with.js';
+import { startDockerRegistry } from '../registries/docker-registry.js';
 import { startMemoryRegistry, type MemoryRegistry } from '../registries/memory/registry.js';
 import type { Action, Interceptor } from '../registries/memory/script.js';
-import { seed } from '../registries/push.js';
+import { push, seed } from '../registries/push.js';
+import { distribution3, dockerRegistry, present } from '../registries/real-registries.js';
+import { hurried } from './hurry.js';
 
 const DOCS = readFileSync(new URL('../../docs/troubleshooting.md', import.meta.url), 'utf8');
 
 const kept = image('messages kept');
 const orphan = image('messages orphan');
 const young = image('messages young', { created: new Date().toISOString() });
+
+const programs = [
+  { name: 'docker-registry', found: dockerRegistry },
+  { name: 'distribution-3', found: distribution3 },
+] as const;
 
 const closing: (() => Promise<void>)[] = [];
 let registry: MemoryRegistry;
@@ -37,7 +48,11 @@ afterEach(async () => {
   await Promise.all(closing.splice(0).map((close) => close()));
 });
 
-const clean = (inputs: Record<string, string> = {}, env: Record<string, string> = {}) =>
+const clean = (
+  inputs: Record<string, string> = {},
+  env: Record<string, string> = {},
+  options: RunOptions = {},
+) =>
   runAction(
     {
       'registry-url': registry.url,
@@ -45,7 +60,7 @@ const clean = (inputs: Record<string, string> = {}, env: Record<string, string> 
       'grace-period': '0',
       ...inputs,
     },
-    { env },
+    { ...options, env },
   );
 
 async function listening(server: net.Server): Promise<number> {
@@ -198,33 +213,95 @@ describe('no connection', () => {
   }, 120_000);
 });
 
-describe('a server that wants a client certificate', () => {
-  it.each(['TLSv1.2', 'TLSv1.3'] as const)(
-    'over %s is not told as a wrong certificate',
-    async (version) => {
-      const authority = createAuthority();
-      const { pem: cert, keyPem: key } = authority.issue('registry');
-      const server = https.createServer(
-        {
-          cert,
-          key,
-          ca: authority.pem,
-          requestCert: true,
-          rejectUnauthorized: true,
-          minVersion: version,
-          maxVersion: version,
-        },
-        (_request, response) => response.end('{}'),
-      );
-      const port = await listening(server);
-      const inputs = { 'registry-url': `https://127.0.0.1:${String(port)}`, insecure: 'true' };
-      const run = await clean(inputs);
-      expect(run.exitCode).toBe(1);
-      // Node's server closes without an alert, which is told as a reset: what other servers send is tested by unit.
-      expect(run.log).not.toContain('the TLS certificate or handshake was rejected. If');
+describe('a proxy that opens nothing', () => {
+  const proxied = (no_proxy: string) => ({
+    http_proxy: 'http://127.0.0.1:1',
+    https_proxy: 'http://127.0.0.1:1',
+    no_proxy,
+  });
+
+  // Another name for this machine, which is not taken for it: that one never goes through a proxy.
+  const here = () => registry.url.replace('127.0.0.1', '0.0.0.0');
+
+  it.each(['0.0.0.0/8', '*.example.test, 0.0.0.0', '10.0.0.0/8,0.0.0.0/30'])(
+    'is not asked with no_proxy: %s',
+    async (none) => {
+      const run = await clean({ 'registry-url': here() }, proxied(none));
+      expect(run).toMatchObject({ exitCode: 0, outputs: { 'deleted-count': '1' } });
     },
-    120_000,
   );
+
+  it.each(['', '10.0.0.0/8', '*.0.0.0'])('is asked, and told, with no_proxy: %j', async (none) => {
+    const run = await clean({ 'registry-url': here() }, proxied(none));
+    expectTold(run, 'the proxy opened no tunnel', 'ECONNREFUSED', 'into `no_proxy`');
+  });
+
+  it.each([
+    ['*.example.test', 'could not be resolved'],
+    ['example.test', 'could not be resolved'],
+    ['*.other.test', 'the proxy opened no tunnel'],
+  ])('with no_proxy %s is told of a name: %s', async (none, heading) => {
+    const inputs = { 'registry-url': 'http://registry.example.test' };
+    expectTold(await clean(inputs, proxied(none), hurried), heading, 'registry.example.test');
+  });
+
+  it('and is asked for a tunnel', async () => {
+    const proxy = http.createServer().on('connect', (_request, socket) => {
+      socket.end('HTTP/1.1 403 Forbidden\r\n\r\n');
+    });
+    const env = { https_proxy: `http://127.0.0.1:${String(await listening(proxy))}` };
+    const run = await clean({ 'registry-url': here().replace('http:', 'https:') }, env);
+    expectTold(run, 'the proxy opened no tunnel', '403', 'into `no_proxy`');
+  });
+});
+
+describe('a server that speaks another language', () => {
+  it('than HTTP', async () => {
+    const server = net.createServer((socket) => {
+      socket.on('error', () => undefined);
+      socket.resume();
+      socket.end('SSH-2.0-OpenSSH_9.6\r\n');
+    });
+    const port = await listening(server);
+    const run = await clean({ 'registry-url': `http://127.0.0.1:${String(port)}` });
+    expectTold(run, 'what came is not an answer of HTTP', 'listen at this port?');
+  });
+
+  it('than TLS', async () => {
+    const run = await clean({ 'registry-url': registry.url.replace('http:', 'https:') });
+    expectTold(run, 'the server does not speak TLS on this port', 'http:// in front of');
+  });
+
+  it('of TLS, with a certificate of a private authority', async () => {
+    const { pem: cert, keyPem: key } = createAuthority().issue('registry');
+    const secure = await startMemoryRegistry({ tls: { cert, key } });
+    closing.push(() => secure.stop());
+    const run = await clean({ 'registry-url': secure.url });
+    expectTold(run, 'the TLS certificate or handshake was rejected', 'name that in ca-file');
+    expect(run.log).not.toContain('client certificate');
+  });
+});
+
+describe('a server that wants a client certificate', () => {
+  for (const { name, found } of programs) {
+    describeWith(name, found, `as ${name} does`, () => {
+      it('is told, and not as a server with a wrong certificate', async () => {
+        const strict = await startDockerRegistry(present(found), {
+          tls: true,
+          clientCertificates: true,
+        });
+        closing.push(() => strict.stop());
+        await push(strict, 'team/app', orphan);
+        await push(strict, 'team/app', kept, 'v1');
+        const before = strict.manifests();
+        const run = await clean({ 'registry-url': strict.url, 'ca-file': strict.caFile ?? '' });
+        expectTold(run, 'The server wants a client certificate', 'let the runner in without one');
+        expect(run.log).toMatch(/_CERTIFICATE/);
+        expect(run.log).not.toContain('name that in ca-file');
+        expect(strict.manifests()).toEqual(before);
+      });
+    });
+  }
 
   it('as nginx says it', async () => {
     registry.intercept(() => ({
@@ -283,13 +360,26 @@ describe('what a registry says', () => {
     expect(run.log).toContain('`ledger-repository: off`');
   });
 
-  it('with a damaged manifest', async () => {
+  describe('with a damaged manifest', () => {
     const body = Buffer.from('{"schemaVersion":2,');
-    const headers = { 'Content-Type': 'application/vnd.oci.image.manifest.v1+json' };
-    registry.intercept(on(/^GET .*manifests\/v1$/, { kind: 'answer', status: 200, headers, body }));
-    const run = await clean();
-    expect(run.exitCode).toBe(1);
-    expect(run.log).toMatch(/could not read team\/app:v1/);
+    const damaged = (digest: string, type = 'application/vnd.oci.image.manifest.v1+json') => {
+      const headers = { 'Content-Type': type, 'Docker-Content-Digest': digest };
+      registry.intercept(
+        on(/^GET .*manifests\/v1$/, { kind: 'answer', status: 200, headers, body }),
+      );
+    };
+
+    it('that was pushed so', async () => {
+      damaged(digestOf(body));
+      const run = await clean();
+      expectTold(run, "couldn't be read", 'tag v1', 'Push the image again, or delete its tag');
+      expect(DOCS).toContain('`Push the image again, or delete its tag`');
+    });
+
+    it('whose bytes are others than those of its digest', async () => {
+      damaged(kept.digest);
+      expectTold(await clean(), "the body's digest is not the one that was", 'team/app:v1');
+    });
   });
 
   it('in a Link header that can not be read', async () => {
@@ -297,6 +387,42 @@ describe('what a registry says', () => {
     const headers = { Link: '/v2/team/app/tags/list?last=v1; rel=next' };
     registry.intercept(on(/tags\/list/, { kind: 'answer', status: 200, headers, body }));
     expectTold(await clean(), 'the Link header of a page can not be read');
+  });
+
+  it('with pages that another origin has', async () => {
+    const body = JSON.stringify({ tags: ['v1'] });
+    const headers = { Link: '<http://other.test/v2/team/app/tags/list?last=v1>; rel="next"' };
+    registry.intercept(on(/tags\/list/, { kind: 'answer', status: 200, headers, body }));
+    expectTold(await clean(), 'pages of another origin are not read', 'team/app');
+  });
+
+  it('with pages that turn in a circle', async () => {
+    const body = JSON.stringify({ tags: ['v1'] });
+    const headers = { Link: '</v2/team/app/tags/list>; rel="next"' };
+    registry.intercept(on(/tags\/list/, { kind: 'answer', status: 200, headers, body }));
+    const run = await clean();
+    expectTold(
+      run,
+      "couldn't be read",
+      "the registry's pages of /v2/team/app/tags/list do not end",
+    );
+    expect(DOCS).toContain('With `do not end` its pages');
+  });
+
+  it('with a list that is larger than any', async () => {
+    const headers = { 'Content-Length': '70000000' };
+    registry.intercept(on(/tags\/list/, { kind: 'answer', status: 200, headers, body: '{' }));
+    expectTold(await clean(), 'more than this program reads', '/v2/team/app/tags/list');
+  });
+
+  it('with a config of more values than any image has', async () => {
+    const bytes = Buffer.from(`{"history":[${'{},'.repeat(900_000)}{}]}`);
+    const odd = manifest({ config: { mediaType: OCI_CONFIG, bytes }, layers: [] });
+    seed(registry.state, 'team/app', odd);
+    const digests = `team/app@${odd.digest}`;
+    const run = await clean({ digests, 'grace-period': '1d' });
+    expectTold(run, "which no image's does", 'team/app', digestOf(bytes));
+    expect(registry.state.repositories.get('team/app')?.manifests.has(odd.digest)).toBe(true);
   });
 
   it('of the time, when it is days away', async () => {

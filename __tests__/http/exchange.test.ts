@@ -522,7 +522,9 @@ describe('proxies from the environment', () => {
     process.env['http_proxy'] = proxy.url.replace('http://', 'http://joe:pr0xypass@');
     const error = await failureOf(exchangeWith()(request('http://registry.test/')));
     expect(error.kind).toBe('refused');
-    expect(error.message).toMatch(/the proxy opened no tunnel.*407/);
+    expect(error.message).toMatch(
+      /the proxy opened no tunnel.*407.*https?_proxy right\?.* into `no_proxy`$/,
+    );
     expect(error.message).not.toContain('pr0xypass');
   });
 

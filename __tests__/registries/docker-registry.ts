@@ -7,7 +7,7 @@ import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 
-import { createAuthority } from './certificate.js';
+import { createAuthority, type Certificate } from './certificate.js';
 import { basicHeader } from './memory/auth.js';
 import type { RegistryProgram } from './programs.js';
 import type { Destination } from './push.js';
@@ -26,6 +26,8 @@ export interface DockerRegistryOptions {
   readonly auth?: 'htpasswd' | 'token';
   /** https with a certificate of a private CA */
   readonly tls?: boolean;
+  /** with `tls`: refuse clients that show no certificate of the same CA */
+  readonly clientCertificates?: boolean;
   /** seconds that a token lives; default 300 */
   readonly tokenLifetime?: number;
   /** what the token server grants of one scope that the action asks for; default all of it */
@@ -86,6 +88,7 @@ export async function startDockerRegistry(
     const destination: Destination = {
       url: `${options.tls === true ? 'https' : 'http'}://${host}`,
       ...(options.tls === true ? { ca: ca.pem } : {}),
+      ...(options.clientCertificates === true ? { client: clientOf(ca.issue('client')) } : {}),
       ...(authorization === undefined ? {} : { authorization }),
     };
     await answering(destination);
@@ -102,6 +105,10 @@ export async function startDockerRegistry(
     await stop();
     throw error;
   }
+}
+
+function clientOf({ pem: cert, keyPem: key }: Certificate): Destination['client'] {
+  return { cert, key };
 }
 
 function tokenServer(
@@ -137,7 +144,11 @@ function configure(
             rootcertbundle: path.join(home, 'ca.pem'),
           },
         };
-  const certificate = { certificate: path.join(home, 'cert.pem'), key: path.join(home, 'key.pem') };
+  const certificate = {
+    certificate: path.join(home, 'cert.pem'),
+    key: path.join(home, 'key.pem'),
+    ...(options.clientCertificates === true ? { clientcas: [path.join(home, 'ca.pem')] } : {}),
+  };
   const endpoint = { name: 'tests', url: notify, timeout: '1s', threshold: 5, backoff: '1s' };
   return {
     version: '0.1',

@@ -15,6 +15,8 @@ export interface Destination {
   readonly authorization?: string | ((scope: string) => string | Promise<string>);
   /** PEM of the CA that signed the registry's certificate */
   readonly ca?: string;
+  /** PEM, where the registry wants a client's certificate */
+  readonly client?: { readonly cert: string; readonly key: string } | undefined;
 }
 
 export interface Exchange {
@@ -47,6 +49,7 @@ export async function send(to: Destination, outgoing: Outgoing): Promise<Exchang
       ...(body === undefined ? {} : { 'content-length': String(body.length) }),
     },
     ...(to.ca === undefined ? {} : { ca: to.ca }),
+    ...to.client,
   };
   return new Promise((resolve, reject) => {
     const request = (url.protocol === 'https:' ? httpsRequest : httpRequest)(url, options);

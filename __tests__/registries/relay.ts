@@ -2,7 +2,8 @@
  * A relay on 127.0.0.1 in front of a real registry, which can be scripted as the in-memory registry can: the same
  * faults hit both. It changes nothing unless it is told to.
  */
-import { createServer, type IncomingMessage } from 'node:http';
+import { createServer, type IncomingMessage, type RequestListener } from 'node:http';
+import { createServer as createSecureServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 
 import type { Answer } from './memory/answer.js';
@@ -10,8 +11,15 @@ import { routeOf } from './memory/routes.js';
 import { perform, write, type Interceptor } from './memory/script.js';
 import { send, type Destination } from './push.js';
 
+export interface RelayOptions {
+  /** https with this key and certificate (PEM); the registry behind it is spoken to as before */
+  readonly tls?: { readonly key: string; readonly cert: string };
+  /** told to the registry with each request */
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
 export interface Relay {
-  /** `http://127.0.0.1:<port>` */
+  /** `http://127.0.0.1:<port>`, or https */
   readonly url: string;
   /** Replaces the script; without an argument everything passes. */
   intercept(interceptor?: Interceptor): void;
@@ -27,7 +35,10 @@ const NOT_PASSED_ON = [
   'docker-distribution-api-version',
 ];
 
-export async function startRelay(registry: Destination): Promise<Relay> {
+export async function startRelay(
+  registry: Destination,
+  { tls, headers: told = {} }: RelayOptions = {},
+): Promise<Relay> {
   let intercept: Interceptor = () => undefined;
   const attempts = new Map<string, number>();
   let n = 0;
@@ -40,7 +51,7 @@ export async function startRelay(registry: Destination): Promise<Relay> {
     const answer = await send(registry, {
       method,
       path,
-      headers: passedOn(headers),
+      headers: { ...passedOn(headers), ...told },
       ...(body.length === 0 ? {} : { body }),
     });
     const length = answer.headers['content-length'];
@@ -55,7 +66,7 @@ export async function startRelay(registry: Destination): Promise<Relay> {
     };
   };
 
-  const server = createServer((request, response) => {
+  const answer: RequestListener = (request, response) => {
     void (async () => {
       const { method = 'GET', url: path = '/', headers } = request;
       const body = await read(request);
@@ -78,13 +89,14 @@ export async function startRelay(registry: Destination): Promise<Relay> {
       process.emitWarning(`relay: ${String(error)}`);
       request.socket.destroy();
     });
-  });
+  };
+  const server = tls === undefined ? createServer(answer) : createSecureServer(tls, answer);
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
     server.listen(0, '127.0.0.1', resolve);
   });
   return {
-    url: `http://127.0.0.1:${String((server.address() as AddressInfo).port)}`,
+    url: `${tls === undefined ? 'http' : 'https'}://127.0.0.1:${String((server.address() as AddressInfo).port)}`,
     intercept: (interceptor = () => undefined) => {
       intercept = interceptor;
     },

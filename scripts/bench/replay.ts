@@ -1,5 +1,5 @@
 /**
- * The bare loop that the action is measured against: sends a list of GETs over kept-alive connections and
+ * The bare loop that the action is measured against: sends a list of reads over kept-alive connections and
  * throws the answers away. A program of its own, and it imports nothing but Node: there is nothing to add
  * to the time that requests take. Run as `node replay.js <job.json>`; prints a `Replayed` as JSON.
  */
@@ -10,6 +10,7 @@ export interface Job {
   readonly url: string;
   readonly concurrency: number;
   readonly requests: readonly {
+    readonly method: string;
     readonly path: string;
     readonly headers: Readonly<Record<string, string>>;
   }[];
@@ -27,9 +28,9 @@ const agent = new Agent({ keepAlive: true, maxSockets: job.concurrency });
 const statuses: Record<string, number> = {};
 const queue = job.requests.values();
 
-function get({ path, headers }: Job['requests'][number]): Promise<void> {
+function ask({ method, path, headers }: Job['requests'][number]): Promise<void> {
   return new Promise((resolve, reject) => {
-    const sent = request({ hostname, port, path, headers, agent }, (response) => {
+    const sent = request({ hostname, port, method, path, headers, agent }, (response) => {
       const status = String(response.statusCode);
       statuses[status] = (statuses[status] ?? 0) + 1;
       response.once('error', reject);
@@ -43,7 +44,7 @@ function get({ path, headers }: Job['requests'][number]): Promise<void> {
 
 async function worker(): Promise<void> {
   for (const each of queue) {
-    await get(each);
+    await ask(each);
   }
 }
 

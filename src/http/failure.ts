@@ -62,7 +62,11 @@ export function connectionFailure(request: HttpRequest, error: unknown): Transpo
   const text = textOf(error, 'message');
   if (text.startsWith('tunneling socket')) {
     // The tunnel says ECONNRESET for whatever went wrong between us and the proxy.
-    return failure(request, 'refused', `the proxy opened no tunnel (${text})`, error);
+    const { protocol, hostname } = request.url;
+    const detail =
+      `the proxy opened no tunnel (${text}). Is ${protocol === 'http:' ? 'http_proxy' : 'https_proxy'} right? If ` +
+      `the registry needs no proxy, put ${hostname} into \`no_proxy\``;
+    return failure(request, 'refused', detail, error);
   }
   const kind = TLS_CODE.test(code) ? 'tls' : (KINDS[code] ?? 'other');
   if (code.startsWith('HPE_')) {
