@@ -50542,7 +50542,7 @@ function* freed_rowsOf(run, isShown) {
 /** One sentence; what it counts as problems is listed right below it. An image that broke comes before all else. */
 function headline(run, sums) {
     const wrong = problems(run).length;
-    const said = broken(sums) + result(run, sums);
+    const said = broken(sums) + putBack(run) + result(run, sums);
     return wrong === 0 ? said : `${said} (with ${count(wrong, 'problem')})`;
 }
 /** Of one image several parts may be broken. */
@@ -50552,6 +50552,11 @@ function broken(sums) {
     }
     const what = sums.broken === 1 ? '1 image' : `${words_number(sums.broken)} images or parts of images`;
     return `${what} broke: see "Problems". `;
+}
+function putBack({ repositories, dryRun }) {
+    const restored = repositories.reduce((sum, { repair }) => sum + (repair?.restored.length ?? 0), 0);
+    const did = dryRun ? 'Would put back' : 'Put back';
+    return restored === 0 ? '' : `${did} ${count(restored, 'manifest')} of an earlier run. `;
 }
 function result(run, sums) {
     const { deleted, planned, failed, gone, healed, refused, orphansFound } = sums;

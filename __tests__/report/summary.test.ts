@@ -671,3 +671,12 @@ describe('the summary of any run', () => {
     );
   });
 });
+
+it.each([
+  [false, 'Put back 2 manifests of an earlier run. No orphans'],
+  [true, 'Would put back 2 manifests of an earlier run. No orphans'],
+])('begins with what earlier runs had deleted and was put back (dry-run: %s)', (dryRun, start) => {
+  const repair = { restored: [d('a'), d('b')], failed: [], failedTags: [] };
+  const repository = { inventory: inventory('a'), plan: plan('a'), repair, warnings: [] };
+  expect(headlineOf(run([repository], { dryRun }))).toMatch(new RegExp(`^## ${start}`));
+});

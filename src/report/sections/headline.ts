@@ -9,7 +9,7 @@ import { count, duration, number, size } from '../words.js';
 /** One sentence; what it counts as problems is listed right below it. An image that broke comes before all else. */
 export function headline(run: Run, sums: Totals): string {
   const wrong = problems(run).length;
-  const said = broken(sums) + result(run, sums);
+  const said = broken(sums) + putBack(run) + result(run, sums);
   return wrong === 0 ? said : `${said} (with ${count(wrong, 'problem')})`;
 }
 
@@ -20,6 +20,15 @@ function broken(sums: Totals): string {
   }
   const what = sums.broken === 1 ? '1 image' : `${number(sums.broken)} images or parts of images`;
   return `${what} broke: see "Problems". `;
+}
+
+function putBack({ repositories, dryRun }: Run): string {
+  const restored = repositories.reduce(
+    (sum, { repair }) => sum + (repair?.restored.length ?? 0),
+    0,
+  );
+  const did = dryRun ? 'Would put back' : 'Put back';
+  return restored === 0 ? '' : `${did} ${count(restored, 'manifest')} of an earlier run. `;
 }
 
 function result(run: Run, sums: Totals): string {
