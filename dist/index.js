@@ -60756,11 +60756,15 @@ function buildGraph(inventory) {
     const rootTags = new Map();
     const digestTags = [];
     const edges = new Map();
+    /** whether an edge from here, which is not that of a list, may lead there */
+    const leadsTo = (from, to) => manifests.has(to) && (!ghosts.has(to) || ghosts.has(from));
     for (const [digest, manifest] of manifests) {
-        edges.set(digest, ownEdges(manifest, manifests).filter(({ to }) => manifests.has(to)));
+        const own = ownEdges(manifest, manifests);
+        const isList = ({ kind }) => kind === 'child' || kind === 'mentioned';
+        edges.set(digest, own.filter((edge) => (isList(edge) ? manifests.has(edge.to) : leadsTo(digest, edge.to))));
     }
     for (const [subject, found] of referrersIn({ manifests, referrers })) {
-        for (const to of [...found].filter((digest) => manifests.has(digest))) {
+        for (const to of [...found].filter((digest) => leadsTo(subject, digest))) {
             edges.get(subject)?.push({ kind: 'referrer', to });
         }
     }
@@ -60769,7 +60773,9 @@ function buildGraph(inventory) {
         const named = parseDigestTag(tag);
         if (named !== undefined && isDigestTag(named, target, manifests)) {
             digestTags.push({ ...named, target });
-            edges.get(named.names)?.push({ kind: 'digest-tag', tag, to: target });
+            if (leadsTo(named.names, target)) {
+                edges.get(named.names)?.push({ kind: 'digest-tag', tag, to: target });
+            }
         }
         else {
             const known = rootTags.get(target);

@@ -249,3 +249,41 @@ it('leads from an image to its config and layers that are manifests as well', ()
   });
   expect(edgesOf(graph, other)).toEqual([{ kind: 'blob', to: digest }]);
 });
+
+describe('what is gone and remembered', () => {
+  const gone = image('gone');
+  const sbom = referrer('sbom', gone);
+  const ghosts = (...contents: readonly Content[]) =>
+    new Map(contents.map((content) => [content.digest, parsed(content)]));
+  const without = (...contents: readonly Content[]) => ({
+    absent: contents,
+    more: { ghosts: ghosts(...contents) },
+  });
+
+  it('is reached from an index that lists it, with what describes it', () => {
+    const list = index([gone, other]);
+    const inventory = inventoryOf({ untagged: [list, sbom], ...without(gone) });
+    expect(new Set(reach(buildGraph(inventory), [list.digest]).keys())).toEqual(
+      new Set([gone.digest, other.digest, sbom.digest]),
+    );
+  });
+
+  it('is not reached from what it described', () => {
+    const inventory = inventoryOf({ untagged: [gone], ...without(sbom) });
+    expect([...reach(buildGraph(inventory), [gone.digest]).keys()]).toEqual([]);
+    const tag = digestTag(gone.digest, 'sig');
+    const signature = cosign('sig', gone);
+    const formerTags = new Map([[signature.digest, new Set([tag])]]);
+    const signed = inventoryOf({
+      untagged: [gone],
+      absent: [signature],
+      more: { ghosts: ghosts(signature), formerTags },
+    });
+    expect([...reach(buildGraph(signed), [gone.digest]).keys()]).toEqual([]);
+  });
+
+  it('is not reached from what describes it', () => {
+    const inventory = inventoryOf({ untagged: [sbom], ...without(gone) });
+    expect([...reach(buildGraph(inventory), [sbom.digest]).keys()]).toEqual([]);
+  });
+});

@@ -1,6 +1,6 @@
 /**
  * The graph of one repository: manifests, and what keeps what alive. Manifests that are gone and remembered are in it
- * as well, as what something in use may need, with all that they need in turn. Pure. Knows nothing of ages or settings;
+ * as well: what lists them needs them, with all that belongs to them. What only described something, nobody misses. Pure. Knows nothing of ages or settings;
  * `plan.ts` says which manifests are roots.
  */
 import type { Digest } from '../oci/digest.js';
@@ -139,14 +139,19 @@ export function buildGraph(
   const rootTags = new Map<Digest, string[]>();
   const digestTags: PointingDigestTag[] = [];
   const edges = new Map<Digest, Edge[]>();
+  /** whether an edge from here, which is not that of a list, may lead there */
+  const leadsTo = (from: Digest, to: Digest) =>
+    manifests.has(to) && (!ghosts.has(to) || ghosts.has(from));
   for (const [digest, manifest] of manifests) {
+    const own = ownEdges(manifest, manifests);
+    const isList = ({ kind }: Edge) => kind === 'child' || kind === 'mentioned';
     edges.set(
       digest,
-      ownEdges(manifest, manifests).filter(({ to }) => manifests.has(to)),
+      own.filter((edge) => (isList(edge) ? manifests.has(edge.to) : leadsTo(digest, edge.to))),
     );
   }
   for (const [subject, found] of referrersIn({ manifests, referrers })) {
-    for (const to of [...found].filter((digest) => manifests.has(digest))) {
+    for (const to of [...found].filter((digest) => leadsTo(subject, digest))) {
       edges.get(subject)?.push({ kind: 'referrer', to });
     }
   }
@@ -155,7 +160,9 @@ export function buildGraph(
     const named = parseDigestTag(tag);
     if (named !== undefined && isDigestTag(named, target, manifests)) {
       digestTags.push({ ...named, target });
-      edges.get(named.names)?.push({ kind: 'digest-tag', tag, to: target });
+      if (leadsTo(named.names, target)) {
+        edges.get(named.names)?.push({ kind: 'digest-tag', tag, to: target });
+      }
     } else {
       const known = rootTags.get(target);
       if (known === undefined) {
