@@ -56395,9 +56395,10 @@ const ESCAPE = /((?:%[0-9a-f]{2})+)|&(?:#x0*([0-9a-f]{1,6})|#0*([0-9]{1,7})|(amp
 /**
  * Undoes what URLs, HTML and JSON escape, in whatever mixture, once: escapes that come out of it are left.
  *
+ * @param kinds what is undone. What looks like another escape may be part of a secret, such as `%aa`
  * @returns undefined when there is nothing to undo
  */
-function undoEscapes(text) {
+function undoEscapes(text, kinds = ['url', 'html', 'json']) {
     let from = 0;
     let undone = '';
     const starts = [];
@@ -56409,6 +56410,10 @@ function undoEscapes(text) {
     };
     for (const match of text.matchAll(ESCAPE)) {
         const [all, percents, hex, decimal, name, u4, u6, x2, plain] = match;
+        const kind = percents !== undefined ? 'url' : all.startsWith('&') ? 'html' : 'json';
+        if (!kinds.includes(kind)) {
+            continue;
+        }
         push(text.slice(from, match.index), from, 1);
         if (percents !== undefined) {
             undoPercents(percents, match.index, push);
@@ -56459,6 +56464,15 @@ function readable(value) {
 }
 /** Spellings are found by their first characters, which thousands of tokens have in common. */
 const redact_HEAD = 6;
+const MIXTURES = [
+    ['url', 'html', 'json'],
+    ['url', 'html'],
+    ['url', 'json'],
+    ['html', 'json'],
+    ['url'],
+    ['html'],
+    ['json'],
+];
 /** A text may be escaped, and then escaped once more as part of another. */
 const MOST_UNDONE = 3;
 function createSecretStore() {
@@ -56471,6 +56485,23 @@ function createSecretStore() {
                         yield [at, at + form.length];
                     }
                 }
+            }
+        }
+    }
+    /** What stands in the text in escapes of these kinds. */
+    function* spansBehind(text, kinds) {
+        let starts;
+        let inner = text;
+        for (let n = 0; n < MOST_UNDONE; n += 1) {
+            const undone = undoEscapes(inner, kinds);
+            if (undone === undefined) {
+                return;
+            }
+            const outer = starts;
+            starts = undone.starts.map((start) => outer?.[start] ?? start);
+            inner = undone.text;
+            for (const [start, end] of spansIn(inner)) {
+                yield [starts[start] ?? 0, starts[end] ?? text.length];
             }
         }
     }
@@ -56487,19 +56518,10 @@ function createSecretStore() {
                 return text;
             }
             const spans = [...spansIn(text)];
-            let starts;
-            let inner = text;
-            for (let n = 0; n < MOST_UNDONE; n += 1) {
-                const undone = undoEscapes(inner);
-                if (undone === undefined) {
-                    break;
-                }
-                const outer = starts;
-                starts = undone.starts.map((start) => outer?.[start] ?? start);
-                inner = undone.text;
-                for (const [start, end] of spansIn(inner)) {
-                    spans.push([starts[start] ?? 0, starts[end] ?? text.length]);
-                }
+            if (undoEscapes(text) !== undefined) {
+                MIXTURES.forEach((kinds) => {
+                    spans.push(...spansBehind(text, kinds));
+                });
             }
             return masked(text, spans);
         },
@@ -65091,7 +65113,10 @@ function repair_triesFor(broken, deleted, done) {
 
 
 
-/** Milliseconds. So long a registry may still be at a DELETE whose client has gone (3 s with 3,000 tags, Distribution 3.1.1). */
+/**
+ * Milliseconds. So long a registry may still be at a DELETE whose client has gone: Distribution reads every tag of the
+ * repository for each.
+ */
 const LATE_DELETE = 30_000;
 const LONGEST_RUN = 24 * 60 * 60 * 1000;
 async function surveyAll(repositories, { survey, candidates, ledger, pusher, isApproved, contain, stop }) {

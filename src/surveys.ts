@@ -42,7 +42,10 @@ export interface SurveysOptions {
   readonly stop: AbortSignal;
 }
 
-/** Milliseconds. So long a registry may still be at a DELETE whose client has gone (3 s with 3,000 tags, Distribution 3.1.1). */
+/**
+ * Milliseconds. So long a registry may still be at a DELETE whose client has gone: Distribution reads every tag of the
+ * repository for each.
+ */
 const LATE_DELETE = 30_000;
 const LONGEST_RUN = 24 * 60 * 60 * 1000;
 

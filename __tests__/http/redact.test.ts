@@ -79,6 +79,17 @@ describe('a secret in another spelling', () => {
     expect(redact(`before ${form} after`)).toBe('before *** after');
   });
 
+  it.each<[string, string]>([
+    ['some"%aaword', 'some&#x22;%aaword'],
+    ['some"%aaword', 'some\\u0022%aaword'],
+    ['some&lt"word', 'some&lt%22word'],
+    ['some\\u0041"w', 'some\\u0041%22w'],
+  ])('is taken out where it holds what looks like another escape: %s as %s', (secret, form) => {
+    const store = createSecretStore();
+    store.add(secret);
+    expect(store.redact(`before ${form} after`)).toBe('before *** after');
+  });
+
   it.each([0, 1, 2, 3])('is taken out of the base64 of a longer text, %i bytes in', (offset) => {
     const whole = Buffer.from(`${'x'.repeat(offset)}${SECRET}yyy`).toString('base64');
     const middle = whole.slice(4, -6);

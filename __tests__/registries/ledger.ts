@@ -106,7 +106,10 @@ export async function remembered(
     if (found.has(repository)) {
       throw new Error(`the ledger has two entries of ${repository}`);
     }
-    found.set(repository, digests);
+    // What is left of an emptied repository are the bytes of what was deleted, for a while.
+    if (digests.size > 0) {
+      found.set(repository, digests);
+    }
   }
   return found;
 }

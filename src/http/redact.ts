@@ -3,7 +3,7 @@
  * message or a log passes through here first.
  */
 
-import { spellings, undoEscapes } from './spellings.js';
+import { spellings, undoEscapes, type Escaping } from './spellings.js';
 
 /** Query parameters whose values say what was asked for. All others may be signatures or tokens. */
 const HARMLESS = new Set(['n', 'last', 'scope', 'service', 'digest', 'artifactType']);
@@ -32,6 +32,15 @@ export interface SecretStore {
 
 /** Spellings are found by their first characters, which thousands of tokens have in common. */
 const HEAD = 6;
+const MIXTURES: readonly (readonly Escaping[])[] = [
+  ['url', 'html', 'json'],
+  ['url', 'html'],
+  ['url', 'json'],
+  ['html', 'json'],
+  ['url'],
+  ['html'],
+  ['json'],
+];
 /** A text may be escaped, and then escaped once more as part of another. */
 const MOST_UNDONE = 3;
 
@@ -52,6 +61,24 @@ export function createSecretStore(): SecretStore {
     }
   }
 
+  /** What stands in the text in escapes of these kinds. */
+  function* spansBehind(text: string, kinds: readonly Escaping[]): Generator<Span> {
+    let starts: readonly number[] | undefined;
+    let inner = text;
+    for (let n = 0; n < MOST_UNDONE; n += 1) {
+      const undone = undoEscapes(inner, kinds);
+      if (undone === undefined) {
+        return;
+      }
+      const outer = starts;
+      starts = undone.starts.map((start) => outer?.[start] ?? start);
+      inner = undone.text;
+      for (const [start, end] of spansIn(inner)) {
+        yield [starts[start] ?? 0, starts[end] ?? text.length];
+      }
+    }
+  }
+
   return {
     add(secret) {
       for (const form of spellings(secret)) {
@@ -65,19 +92,10 @@ export function createSecretStore(): SecretStore {
         return text;
       }
       const spans = [...spansIn(text)];
-      let starts: readonly number[] | undefined;
-      let inner = text;
-      for (let n = 0; n < MOST_UNDONE; n += 1) {
-        const undone = undoEscapes(inner);
-        if (undone === undefined) {
-          break;
-        }
-        const outer = starts;
-        starts = undone.starts.map((start) => outer?.[start] ?? start);
-        inner = undone.text;
-        for (const [start, end] of spansIn(inner)) {
-          spans.push([starts[start] ?? 0, starts[end] ?? text.length]);
-        }
+      if (undoEscapes(text) !== undefined) {
+        MIXTURES.forEach((kinds) => {
+          spans.push(...spansBehind(text, kinds));
+        });
       }
       return masked(text, spans);
     },

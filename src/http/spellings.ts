@@ -91,12 +91,19 @@ const NAMED: Readonly<Record<string, string>> = {
 const ESCAPE =
   /((?:%[0-9a-f]{2})+)|&(?:#x0*([0-9a-f]{1,6})|#0*([0-9]{1,7})|(amp|lt|gt|quot|apos|nbsp));?|\\(?:u([0-9a-f]{4})|u\{0*([0-9a-f]{1,6})\}|x([0-9a-f]{2})|(["'\\/]))/gi;
 
+/** Whose escapes are undone. */
+export type Escaping = 'url' | 'html' | 'json';
+
 /**
  * Undoes what URLs, HTML and JSON escape, in whatever mixture, once: escapes that come out of it are left.
  *
+ * @param kinds what is undone. What looks like another escape may be part of a secret, such as `%aa`
  * @returns undefined when there is nothing to undo
  */
-export function undoEscapes(text: string): Undone | undefined {
+export function undoEscapes(
+  text: string,
+  kinds: readonly Escaping[] = ['url', 'html', 'json'],
+): Undone | undefined {
   let from = 0;
   let undone = '';
   const starts: number[] = [];
@@ -108,6 +115,10 @@ export function undoEscapes(text: string): Undone | undefined {
   };
   for (const match of text.matchAll(ESCAPE)) {
     const [all, percents, hex, decimal, name, u4, u6, x2, plain] = match;
+    const kind = percents !== undefined ? 'url' : all.startsWith('&') ? 'html' : 'json';
+    if (!kinds.includes(kind)) {
+      continue;
+    }
     push(text.slice(from, match.index), from, 1);
     if (percents !== undefined) {
       undoPercents(percents, match.index, push);
