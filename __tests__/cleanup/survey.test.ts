@@ -1035,6 +1035,37 @@ describe('what earlier runs saw', () => {
     expect(plan.keep.map(({ digest }) => digest)).not.toContain(list.digest);
   });
 
+  it('is a gap where more is mentioned than any tool writes, and nothing is asked for', async () => {
+    const { registry, put, look } = await startScene();
+    const mentions = Array.from({ length: 10_001 }, (_, n) => digestOf(Buffer.from(String(n))));
+    put(opaque('application/x', { mentions }), 'v1');
+    put(old);
+    const { inventory, plan } = await look([old]);
+    expect(inventory.gaps).toMatchObject([
+      {
+        what: 'what manifests mention',
+        why: expect.stringMatching(/more than 10000 digests that may be manifests as well/),
+      },
+    ]);
+    expect(plan.orphans).toEqual([]);
+    expect(registry.requests.length).toBeLessThan(20);
+  });
+
+  it.each([
+    ['application/octet-stream', true],
+    [current.mediaType, undefined],
+  ])('that comes as %s is noted as untyped: %s', async (type, isUntyped) => {
+    const { registry, put, look } = await startScene();
+    put(current, 'v1');
+    registry.intercept(
+      when(/manifests\/v1$/, {
+        kind: 'rewrite',
+        rewrite: (own) => ({ ...own, headers: { ...own.headers, 'Content-Type': type } }),
+      }),
+    );
+    expect((await look()).inventory.isUntyped).toBe(isUntyped);
+  });
+
   it('is asked for again by a tag that is listed before it is there', async () => {
     const { registry, put, look } = await startScene();
     put(index([current]), 'v1');
