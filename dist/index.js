@@ -65085,7 +65085,7 @@ function lostWith(heads, inventory, deleted) {
             return [];
         }
         const { mediaType, body, tags = [] } = record;
-        // Of ordinary tags the ledger knows all that it ever had.
+        // Digest tags only: people may have moved or removed an ordinary tag since.
         const own = tags.filter((tag) => {
             const named = parseDigestTag(tag)?.names;
             return named !== undefined && all.has(named) && !taken.has(tag);

@@ -3,9 +3,8 @@
  * of a run that was killed, or an index that no run saw shares a child with one that was deleted.
  */
 import { isCondemned, type LedgerRecord } from '../ledger/record.js';
-import type { Digest } from '../oci/digest.js';
+import { isDigest, type Digest } from '../oci/digest.js';
 import type { Manifest } from '../oci/manifest.js';
-import { isDigest } from '../oci/digest.js';
 import { parseDigestTag } from '../oci/reference.js';
 import { buildGraph, compare, reach } from './graph.js';
 import type { Inventory } from './inventory.js';
@@ -118,7 +117,7 @@ function lostWith(
       return [];
     }
     const { mediaType, body, tags = [] } = record;
-    // Of ordinary tags the ledger knows all that it ever had.
+    // Digest tags only: people may have moved or removed an ordinary tag since.
     const own = tags.filter((tag) => {
       const named = parseDigestTag(tag)?.names;
       return named !== undefined && all.has(named) && !taken.has(tag);

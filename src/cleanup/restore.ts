@@ -25,7 +25,7 @@ export interface Lost {
   readonly bytes: Buffer | undefined;
   /** that are to point at it again; of all that is lost, no two name the same */
   readonly tags: readonly string[];
-  /** that are to point at it again if they point at nothing by now */
+  /** that are to point at it again if they point at nothing */
   readonly formerTags?: readonly string[];
 }
 
