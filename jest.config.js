@@ -15,12 +15,12 @@ export default {
   // Node never frees the modules of a suite that has run (jestjs/jest#14605, nodejs/node#59118): all suites in one
   // process come to 4 GB, which is all that it has. A worker that has grown to this is replaced before its next one.
   workerIdleMemoryLimit: '1GB',
-  reporters: ['default', '<rootDir>/__tests__/registries/reporter.js'],
+  reporters: ['default', '<rootDir>/__tests__/support/servers/reporter.js'],
   coverageThreshold: {
     // What decides and deletes is covered whole; the rest is held from sinking.
     global: { statements: 90 },
-    'src/{cleanup,ledger,protection}/*.ts': { statements: 100, branches: 100 },
+    'src/{plan,memory/ledger}/*.ts': { statements: 100, branches: 100 },
     // One line is for Windows, which can't sync a directory.
-    'src/backup/*.ts': { statements: 98, branches: 95 },
+    'src/run/backup/*.ts': { statements: 98, branches: 95 },
   },
 };

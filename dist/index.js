@@ -35141,7 +35141,7 @@ const external_node_os_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import
 ;// CONCATENATED MODULE: external "node:path"
 const external_node_path_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:path");
 var external_node_path_default = /*#__PURE__*/__nccwpck_require__.n(external_node_path_namespaceObject);
-;// CONCATENATED MODULE: ./src/cleanup/brakes.ts
+;// CONCATENATED MODULE: ./src/plan/brakes.ts
 /** Half of a repository, unless that is next to nothing: a tag that moved once leaves as much as it has. */
 const DEFAULT_MAX_DELETES = { kind: 'share', percent: 50, exempt: 20 };
 const MILLION = 1_000_000;
@@ -35276,7 +35276,7 @@ function parseDigestTag(tag) {
 // EXTERNAL MODULE: ./node_modules/picomatch/index.js
 var picomatch = __nccwpck_require__(4006);
 var picomatch_default = /*#__PURE__*/__nccwpck_require__.n(picomatch);
-;// CONCATENATED MODULE: ./src/cleanup/glob.ts
+;// CONCATENATED MODULE: ./src/plan/glob.ts
 /**
  * Globs of repository names: `*` within a path component, `**` across them, `?` for one character. In time that grows with
  * the lengths of glob and name alone: as a regular expression, `a*a*a*a*a*b` takes minutes for one name of many a's. Means
@@ -35355,7 +35355,7 @@ function matches(items, name) {
     return from(0, 0);
 }
 
-;// CONCATENATED MODULE: ./src/cleanup/selection.ts
+;// CONCATENATED MODULE: ./src/plan/selection.ts
 /** Which repositories a run looks at: the patterns of the input `repositories`. Pure. */
 
 
@@ -35392,7 +35392,7 @@ function selectRepositories(patterns) {
     return { includes, names };
 }
 
-;// CONCATENATED MODULE: ./src/candidates/storage-path.ts
+;// CONCATENATED MODULE: ./src/run/candidates/storage-path.ts
 /**
  * Paths of Distribution's storage, as listings print them. A path names a manifest by a revision or by
  * an entry of a tag's history; it must never do so by a layer or a blob.
@@ -35448,7 +35448,7 @@ function readStoragePath(line) {
     return STORAGE.test(text) ? { kind: 'known' } : undefined;
 }
 
-;// CONCATENATED MODULE: ./src/candidates/line.ts
+;// CONCATENATED MODULE: ./src/run/candidates/line.ts
 /**
  * What one line of text says by itself: a reference, a path of the storage, or a line of the garbage
  * collector. Pure; what a line means only together with its neighbours is for transcript.ts.
@@ -35571,7 +35571,7 @@ function readReference(line, registryHost) {
     return { kind: 'manifest', repository, digest };
 }
 
-;// CONCATENATED MODULE: ./src/protection/protection.ts
+;// CONCATENATED MODULE: ./src/plan/protection.ts
 /**
  * What `protect` and `protect-files` name: manifests and whole repositories that are never deleted, with
  * everything that they reach. Pure. Only says who asked for what; `cleanup/plan.ts` makes roots of it.
@@ -35695,7 +35695,7 @@ function someOf(by) {
     return [...by.slice(0, 1), ...more].join(' and ');
 }
 
-;// CONCATENATED MODULE: ./src/action/duration.ts
+;// CONCATENATED MODULE: ./src/text/duration.ts
 /** Durations as people write them: one number with one unit. Pure. */
 const SECOND = 1000;
 const MINUTE = 60 * SECOND;
@@ -35740,7 +35740,7 @@ function isSeveral(text) {
 
 ;// CONCATENATED MODULE: external "node:fs"
 const external_node_fs_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:fs");
-;// CONCATENATED MODULE: ./src/files/why.ts
+;// CONCATENATED MODULE: ./src/run/files/why.ts
 /** Why a path can't be used, in words that go into messages about inputs. Pure. */
 /** What stands at the path can't be used. The message is a clause: "it is a directory". */
 class UnusablePath extends Error {
@@ -35788,7 +35788,7 @@ function whyNot(error, otherwise = "it can't be used") {
     }
 }
 
-;// CONCATENATED MODULE: ./src/files/directories.ts
+;// CONCATENATED MODULE: ./src/run/files/directories.ts
 /**
  * Makes directories one by one. Not with Node's `recursive`: where a file system answers ENOENT to what stands directly
  * below an existing directory, as /proc does, that tries again for ever (node:fs, mkdirp in src/node_file.cc).
@@ -35862,7 +35862,7 @@ function shorten(text) {
 
 ;// CONCATENATED MODULE: external "node:fs/promises"
 const promises_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:fs/promises");
-;// CONCATENATED MODULE: ./src/files/regular.ts
+;// CONCATENATED MODULE: ./src/run/files/regular.ts
 /**
  * Opens and reads regular files, and nothing else: a named pipe would wait for its other end for ever, and some devices
  * never come to an end. Whatever it reads is bounded.
@@ -36432,7 +36432,7 @@ function createLog(redact) {
     };
 }
 
-;// CONCATENATED MODULE: ./src/candidates/split.ts
+;// CONCATENATED MODULE: ./src/run/candidates/split.ts
 /**
  * Cuts a stream of mixed text into lines and JSON objects, which may stretch over many lines. The
  * brackets and commas of a top-level array are separators, so that its elements stream one by one.
@@ -36686,7 +36686,7 @@ class Splitter {
     }
 }
 
-;// CONCATENATED MODULE: ./src/candidates/tally.ts
+;// CONCATENATED MODULE: ./src/run/candidates/tally.ts
 const EXAMPLES = 5;
 const EXAMPLE_LENGTH = 120;
 /** What they need stays below half a GiB; so many manifests a run could not read in a day either. */
@@ -44429,7 +44429,7 @@ function isPlainlyBlobType(mediaType) {
     return BLOB_TYPES.some((pattern) => pattern.test(type));
 }
 
-;// CONCATENATED MODULE: ./src/candidates/notification.ts
+;// CONCATENATED MODULE: ./src/run/candidates/notification.ts
 /**
  * Manifests that Distribution's notifications name: `…events.v1+json` of 2.x and `…events.v2+json` of
  * 3.x, which differ in no field that is read here. Pure. Blobs must never become candidates.
@@ -44508,7 +44508,7 @@ function digestsOf({ action, target }) {
     ];
 }
 
-;// CONCATENATED MODULE: ./src/candidates/transcript.ts
+;// CONCATENATED MODULE: ./src/run/candidates/transcript.ts
 /**
  * What the pieces of one source say in their order: to which repository the garbage collector's lines
  * belong, which directory `ls -R` is in, and whether a single word heads something that is known.
@@ -44690,7 +44690,7 @@ function embeddedNotification(text) {
     }
 }
 
-;// CONCATENATED MODULE: ./src/candidates/intake.ts
+;// CONCATENATED MODULE: ./src/run/candidates/intake.ts
 /**
  * Reads `digests` and the files of `digests-file` into candidates. The only one here that opens files;
  * it streams them, so that a gigabyte needs no more memory than the digests that it names.
@@ -44895,7 +44895,7 @@ function inForm(schema, value) {
     return parsed.success ? parsed.output : undefined;
 }
 
-;// CONCATENATED MODULE: ./src/cleanup/approval.ts
+;// CONCATENATED MODULE: ./src/plan/approval.ts
 /**
  * Reads a plan that an earlier dry-run wrote (docs/plan-file.md, docs/plan-file.schema.json): the manifests that
  * may be deleted, and no others. Pure. What the file says of them is for people: what is deleted is judged anew.
@@ -45263,7 +45263,7 @@ function prettyBytes(number, options) {
 	return result.padStart(options.fixedWidth ?? 0);
 }
 
-;// CONCATENATED MODULE: ./src/report/words.ts
+;// CONCATENATED MODULE: ./src/text/words.ts
 /**
  * Numbers, sizes, times and digests as people read them. The results are plain text: what came from a
  * registry still has to pass through markdown.ts before it gets into a summary.
@@ -49336,7 +49336,7 @@ function isFailed(fate) {
     return fate.kind === 'failed' || fate.kind === 'skipped';
 }
 
-;// CONCATENATED MODULE: ./src/report/run.ts
+;// CONCATENATED MODULE: ./src/run/run.ts
 /** By name, in the order of UTF-16 code units: the same on every machine. */
 function repositoriesByName(run) {
     return [...run.repositories].sort((a, b) => {
@@ -49790,7 +49790,7 @@ function take(measured, share) {
     return measured === undefined ? [] : measured.rows.slice(0, end === -1 ? undefined : end);
 }
 
-;// CONCATENATED MODULE: ./src/report/markdown.ts
+;// CONCATENATED MODULE: ./src/text/markdown.ts
 /**
  * Text from a registry, made safe for GitHub's Markdown. Escaping character by character can't stop
  * mentions, autolinks and references (they are found after entities are decoded), so whatever isn't a
@@ -59854,7 +59854,7 @@ function createPuller(iterator) {
 	};
 }
 
-;// CONCATENATED MODULE: ./src/backup/folder.ts
+;// CONCATENATED MODULE: ./src/run/backup/folder.ts
 /**
  * What is below a backup's directory: opened through no symbolic link, and only where it is a regular file of the size
  * that it may have. A backup may come from an artifact, which somebody else has made. The directory itself may be a link.
@@ -59888,7 +59888,7 @@ function readManifestFile(root, file) {
     return readRegular(file, MOST_MANIFEST_BYTES, { followsLinks: false });
 }
 
-;// CONCATENATED MODULE: ./src/backup/index-line.ts
+;// CONCATENATED MODULE: ./src/run/backup/index-line.ts
 /** One line of a backup's index, as JSON: what a saved manifest was. Pure. The format is in docs/undo.md. */
 
 
@@ -59948,7 +59948,7 @@ function parseIndexLine(text) {
     return { kind: 'entry', entry };
 }
 
-;// CONCATENATED MODULE: ./src/backup/backup.ts
+;// CONCATENATED MODULE: ./src/run/backup/backup.ts
 /**
  * Where manifests are kept that are about to be deleted: a directory with their bytes under their digests,
  * and an index of what each was. A run may be killed at any moment: what `save` has promised is on the disk.
@@ -60104,7 +60104,7 @@ async function syncDirectory(directory) {
     }
 }
 
-;// CONCATENATED MODULE: ./src/cleanup/results.ts
+;// CONCATENATED MODULE: ./src/plan/results.ts
 function isGone(results, digest) {
     const kind = results.get(digest)?.kind;
     return kind === 'deleted' || kind === 'gone';
@@ -60124,7 +60124,7 @@ function explained(results, kind) {
     return [...results].flatMap(([digest, result]) => result.kind === kind ? [{ digest, why: result.why }] : []);
 }
 
-;// CONCATENATED MODULE: ./src/cleanup/confirmation.ts
+;// CONCATENATED MODULE: ./src/run/confirmation.ts
 /**
  * Finds out whether what was deleted is gone. A delete is believed when a read does not find the manifest any more,
  * and not because of what the registry answered to the DELETE.
@@ -60260,7 +60260,7 @@ function servedBy(tag) {
         'deleted, too, which this action never does: delete that tag by the means of the registry');
 }
 
-;// CONCATENATED MODULE: ./src/registry/page.ts
+;// CONCATENATED MODULE: ./src/registry/distribution/page.ts
 
 /** Bytes: enough to see whether a body is a page. */
 const START = 64;
@@ -60271,7 +60271,7 @@ function isPage({ headers, body }) {
     return PAGES.includes(mediaTypeOf(headers['content-type'])) || /^\s*</.test(start);
 }
 
-;// CONCATENATED MODULE: ./src/registry/between.ts
+;// CONCATENATED MODULE: ./src/registry/distribution/between.ts
 /**
  * What stands between here and a registry, as far as its answers can be told from the registry's: a port for TLS that
  * was spoken to in plain HTTP, a redirect, a proxy with its own pages and limits. In words that say what to do.
@@ -60327,7 +60327,7 @@ function redirected({ status, headers, url }) {
         `put ${address} into \`registry-url\``);
 }
 
-;// CONCATENATED MODULE: ./src/registry/answer.ts
+;// CONCATENATED MODULE: ./src/registry/distribution/answer.ts
 /**
  * What a registry's error answers mean, in words that say what to do. The only place that looks at
  * error codes (distribution-spec, "Error Codes") and at the quirks behind them.
@@ -60517,7 +60517,7 @@ function jsonOf(schema, response) {
     }
 }
 
-;// CONCATENATED MODULE: ./src/cleanup/deletion.ts
+;// CONCATENATED MODULE: ./src/run/deletion.ts
 /**
  * Sends the deletes of one sweep, in their order and never past its end. Nothing here chooses what goes: it is
  * the hand of `sweep.ts`, and the only caller of the registry's delete.
@@ -60618,7 +60618,7 @@ async function deleteInOrder(repository, condemned, tagged, results, { writer, c
     return changed;
 }
 
-;// CONCATENATED MODULE: ./src/cleanup/naming.ts
+;// CONCATENATED MODULE: ./src/plan/naming.ts
 /**
  * What manifests and tags name: children and subjects, blobs, and digests of which nothing says what they are. Pure.
  */
@@ -60684,7 +60684,7 @@ function mentionOf(digest) {
     return `mentioned manifest ${digest}`;
 }
 
-;// CONCATENATED MODULE: ./src/cleanup/graph.ts
+;// CONCATENATED MODULE: ./src/plan/graph.ts
 
 
 function compare(a, b) {
@@ -61101,7 +61101,7 @@ function shared(fields) {
     });
 }
 
-;// CONCATENATED MODULE: ./src/cleanup/restore.ts
+;// CONCATENATED MODULE: ./src/run/restore-repository.ts
 /**
  * Puts deleted manifests back from their saved bytes: children before parents, tags last. Never moves a tag
  * that names something else by now, never an index without what it holds, and says of each that can't come back what
@@ -61180,7 +61180,7 @@ async function restoreRepository(repository, lost, { reader, pusher, concurrency
         // What has a result by now has been put back before it, or would have been.
         (manifest.kind === 'index' && (results.has(digest) || (await isThere(digest))));
     const missingBlobs = async (manifest) => {
-        const found = await pMap(restore_blobsOf(manifest), async (blob) => ((await hasBlob(manifest, blob)) ? [] : [blob]), { concurrency });
+        const found = await pMap(restore_repository_blobsOf(manifest), async (blob) => ((await hasBlob(manifest, blob)) ? [] : [blob]), { concurrency });
         const gone = found.flat();
         return gone.length === 0
             ? undefined
@@ -61249,10 +61249,10 @@ async function restoreRepository(repository, lost, { reader, pusher, concurrency
     }, { concurrency });
     return {
         repository,
-        restored: restore_keysOf(results, 'restored'),
-        standing: restore_keysOf(results, 'standing'),
+        restored: restore_repository_keysOf(results, 'restored'),
+        standing: restore_repository_keysOf(results, 'standing'),
         failed: failuresOf(results).map(([digest, why]) => ({ digest, why })),
-        tags: restore_keysOf(tags, 'restored'),
+        tags: restore_repository_keysOf(tags, 'restored'),
         failedTags: failuresOf(tags).map(([tag, why]) => ({ tag, why })),
     };
 }
@@ -61285,7 +61285,7 @@ function withoutIts(digest) {
     return { kind: 'failed', why: `${digest} could not be put back` };
 }
 /** Without those that no registry need have: `urls` say where else they are. */
-function restore_blobsOf(manifest) {
+function restore_repository_blobsOf(manifest) {
     const blobs = manifest.kind === 'image' ? [manifest.config, ...manifest.layers] : [];
     const all = manifest.kind === 'index' ? manifest.others : blobs;
     const here = all.flatMap(({ digest, urls = [] }) => isDigest(digest) && urls.length === 0 ? [digest] : []);
@@ -61320,7 +61320,7 @@ async function attempt(work) {
         throw error;
     }
 }
-function restore_keysOf(results, kind) {
+function restore_repository_keysOf(results, kind) {
     return [...results].flatMap(([key, result]) => (result.kind === kind ? [key] : [])).sort();
 }
 function failuresOf(results) {
@@ -61329,7 +61329,7 @@ function failuresOf(results) {
         .sort(([a], [b]) => (a < b ? -1 : 1));
 }
 
-;// CONCATENATED MODULE: ./src/cleanup/tag.ts
+;// CONCATENATED MODULE: ./src/run/tag.ts
 
 /** A push writes a tag in several steps, and Distribution lists it after the first: so often it is asked for. */
 const MOST_LOOKS = 4;
@@ -61363,7 +61363,7 @@ async function readTag(before, get, head) {
     }
 }
 
-;// CONCATENATED MODULE: ./src/cleanup/verify.ts
+;// CONCATENATED MODULE: ./src/run/verify.ts
 /**
  * Proves after a sweep that what was kept is still there: every kept tag is listed and resolves, and so does every
  * child of every index behind one. Only reads.
@@ -61517,7 +61517,7 @@ function childrenOf(manifests, inventory, asked) {
     });
 }
 
-;// CONCATENATED MODULE: ./src/cleanup/heal.ts
+;// CONCATENATED MODULE: ./src/run/heal.ts
 
 
 
@@ -61579,7 +61579,7 @@ function withFailures(broken, failures) {
         .sort((a, b) => (a.what < b.what ? -1 : 1));
 }
 
-;// CONCATENATED MODULE: ./src/cleanup/looks.ts
+;// CONCATENATED MODULE: ./src/run/looks.ts
 
 
 function tagsIn(inventory) {
@@ -61667,7 +61667,7 @@ function joinedReferrers(first, later) {
     return joint;
 }
 
-;// CONCATENATED MODULE: ./src/ledger/record.ts
+;// CONCATENATED MODULE: ./src/memory/ledger/record.ts
 /** In the order of the harm that forgetting would do: nothing is lost by looking again at what is leaving. */
 const RANK = ['deleted', 'in-use', 'unused', 'leaving'];
 function isLater(a, b) {
@@ -61734,7 +61734,7 @@ function isSame(a, b) {
         }));
 }
 
-;// CONCATENATED MODULE: ./src/cleanup/attempts.ts
+;// CONCATENATED MODULE: ./src/run/attempts.ts
 /** Runs the reads of a survey, many at a time. What registry and network do wrong becomes a gap. */
 
 
@@ -61774,10 +61774,10 @@ function createAttempts({ progress, concurrency, }) {
     };
 }
 
-;// CONCATENATED MODULE: ./src/cleanup/known.ts
+;// CONCATENATED MODULE: ./src/run/known.ts
 const NOTHING_KNOWN = { manifests: new Map(), past: new Map() };
 
-;// CONCATENATED MODULE: ./src/cleanup/layer-links.ts
+;// CONCATENATED MODULE: ./src/run/layer-links.ts
 /**
  * Which orphans may be layers or configs as well. Distribution up to 2.8 removes the link of a layer along with the
  * manifest that has its digest, and serves such a layer as a manifest, though nobody ever pushed it as one.
@@ -61881,7 +61881,7 @@ function readAs(source, reader, repository, digest) {
         : reader.manifest(repository, digest);
 }
 
-;// CONCATENATED MODULE: ./src/ledger/artifact.ts
+;// CONCATENATED MODULE: ./src/memory/ledger/artifact.ts
 /**
  * The form in which an entry of the ledger lies in a registry: an OCI artifact (image-spec, "Guidelines for
  * Artifact Usage") with an empty config and one layer, under a tag that says whose memory it is and what
@@ -61945,7 +61945,7 @@ function isLedgerArtifact(manifest) {
         /^application\/vnd\.registry-manifest-cleanup\.ledger\.v\d+$/.test(mediaTypeOf(manifest.artifactType)));
 }
 
-;// CONCATENATED MODULE: ./src/cleanup/births.ts
+;// CONCATENATED MODULE: ./src/plan/births.ts
 /**
  * Of the manifests whose digests this one's bytes hold, which it was made after, those whose age tells how young it
  * must be. Not a subject that a run has seen in use, unless it is a child as well: it is no part of a push in
@@ -61998,7 +61998,7 @@ class Births {
     }
 }
 
-;// CONCATENATED MODULE: ./src/cleanup/former-tags.ts
+;// CONCATENATED MODULE: ./src/plan/former-tags.ts
 /**
  * Tags that once pointed at an index and now point at a part of it. A proxy that ignores `Accept` answers a tag of
  * several platforms with one of them (distribution-spec#207), and then the index only looks as if its tag had moved on.
@@ -62059,7 +62059,7 @@ function collectTags(past, earlier = new Map()) {
     };
 }
 
-;// CONCATENATED MODULE: ./src/cleanup/newest.ts
+;// CONCATENATED MODULE: ./src/plan/newest.ts
 
 const NEVER = Number.NEGATIVE_INFINITY;
 /**
@@ -62132,7 +62132,7 @@ function outOfUse(before, now) {
     return before.status === 'in-use' ? now : before.since;
 }
 
-;// CONCATENATED MODULE: ./src/cleanup/order.ts
+;// CONCATENATED MODULE: ./src/plan/order.ts
 
 /** Kahn's algorithm in rounds, each sorted by digest, so that the order depends on the graph alone. */
 function deletionOrder(graph, orphans) {
@@ -62202,7 +62202,7 @@ function leastBound(waiting, isPlaced) {
     return [first];
 }
 
-;// CONCATENATED MODULE: ./src/cleanup/plan.ts
+;// CONCATENATED MODULE: ./src/plan/plan.ts
 /** For each manifest of an inventory: keep or delete, and the reason. */
 
 
@@ -62446,7 +62446,7 @@ function orphanReasons(inventory, graph, orphans) {
     return reasons;
 }
 
-;// CONCATENATED MODULE: ./src/cleanup/referrer-questions.ts
+;// CONCATENATED MODULE: ./src/run/referrer-questions.ts
 function createReferrerQuestions(reader, repository, attempts) {
     const asked = new Set();
     const answers = new Map();
@@ -62481,7 +62481,7 @@ function createReferrerQuestions(reader, repository, attempts) {
     };
 }
 
-;// CONCATENATED MODULE: ./src/cleanup/sharing.ts
+;// CONCATENATED MODULE: ./src/run/sharing.ts
 /** A function that gives back the same manifest, made of descriptors that it has given back before. */
 function createSharing() {
     const texts = new Map();
@@ -62525,7 +62525,7 @@ function createSharing() {
     };
 }
 
-;// CONCATENATED MODULE: ./src/cleanup/tag-reading.ts
+;// CONCATENATED MODULE: ./src/run/tag-reading.ts
 
 
 
@@ -62609,7 +62609,7 @@ class TagReading {
     }
 }
 
-;// CONCATENATED MODULE: ./src/cleanup/survey.ts
+;// CONCATENATED MODULE: ./src/run/survey.ts
 /**
  * Reads one repository into an inventory. Only reads: GET and HEAD. What can't be read becomes a gap,
  * and never a silent absence.
@@ -62896,7 +62896,7 @@ class Reading {
     }
 }
 
-;// CONCATENATED MODULE: ./src/cleanup/sweep.ts
+;// CONCATENATED MODULE: ./src/run/sweep.ts
 /**
  * Carries out a plan: the only stage that deletes. Saves what is to go, looks again before the first delete and
  * from time to time after it, deletes nothing that the plan did not hold, and proves what was kept.
@@ -63075,7 +63075,7 @@ async function sweepRepository(survey, candidates, options) {
     };
 }
 
-;// CONCATENATED MODULE: ./src/ledger/hiding.ts
+;// CONCATENATED MODULE: ./src/memory/ledger/hiding.ts
 
 /**
  * The tags of the ledger's entries come and go with every run, and keep nothing that users pushed. In a
@@ -63093,7 +63093,7 @@ function withoutEntries(reader, ledger) {
 
 ;// CONCATENATED MODULE: external "node:stream/promises"
 const external_node_stream_promises_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:stream/promises");
-;// CONCATENATED MODULE: ./src/ledger/unpack.ts
+;// CONCATENATED MODULE: ./src/memory/ledger/unpack.ts
 /**
  * Takes a compressed entry apart while it is unpacked: each record by itself, and the frame that is left without
  * them. A few kilobytes unpack into hundreds of megabytes, so nothing is ever held of them but one record.
@@ -63223,7 +63223,7 @@ function createCutter({ toFrame, toRecord, closeRecord }) {
     };
 }
 
-;// CONCATENATED MODULE: ./src/ledger/entry.ts
+;// CONCATENATED MODULE: ./src/memory/ledger/entry.ts
 /**
  * One entry of the ledger as bytes: JSON, compressed. What is read back is trusted no further than it can be
  * checked: each body must have the digest that it stands under.
@@ -63364,7 +63364,7 @@ function entry_read(body, mediaType, digest) {
     }
 }
 
-;// CONCATENATED MODULE: ./src/ledger/observation.ts
+;// CONCATENATED MODULE: ./src/memory/ledger/observation.ts
 /** What a look at a repository, and a sweep of it, add to the ledger's memory. Pure. */
 
 
@@ -63528,7 +63528,7 @@ function withStatus(record, status, now) {
     };
 }
 
-;// CONCATENATED MODULE: ./src/ledger/store.ts
+;// CONCATENATED MODULE: ./src/memory/ledger/store.ts
 /**
  * The entries of the ledger in their registry: listed, read, written, deleted. An entry never changes. One
  * that can't be understood is skipped with a warning and never deleted.
@@ -63707,7 +63707,7 @@ function createStore({ reader, writer, pusher, ledger }) {
     };
 }
 
-;// CONCATENATED MODULE: ./src/ledger/ledger.ts
+;// CONCATENATED MODULE: ./src/memory/ledger/ledger.ts
 /**
  * The memory of manifests seen in earlier runs, shared by everyone who cleans the registry. Several runs may
  * read and write it at once and be killed at any point; why nothing gets lost is in docs/adr/0004. It is a
@@ -63969,7 +63969,7 @@ function ledger_newestOf(entries) {
         : newest, undefined);
 }
 
-;// CONCATENATED MODULE: ./src/registry/choice.ts
+;// CONCATENATED MODULE: ./src/run/choose.ts
 
 /**
  * @param named the repositories of the candidates, which the catalog may not list
@@ -63986,10 +63986,10 @@ async function chooseRepositories(reader, selection, named) {
         repositories: chosen,
         isComplete: chosen.length === known.length && unnameable === 0,
         unnameable,
-        warnings: chosen.length > 0 ? [] : [choice_whyNone(known.length)],
+        warnings: chosen.length > 0 ? [] : [choose_whyNone(known.length)],
     };
 }
-function choice_whyNone(known) {
+function choose_whyNone(known) {
     if (known === 0) {
         return 'the catalog lists no repository: the registry has none, or these credentials may see none';
     }
@@ -64012,7 +64012,7 @@ function chooseApproved(approved, selection) {
     };
 }
 
-;// CONCATENATED MODULE: ./src/registry/success.ts
+;// CONCATENATED MODULE: ./src/registry/distribution/success.ts
 /** What counts as a registry's word that it did something: more than the status of an answer. */
 
 
@@ -64028,7 +64028,7 @@ function isSuccess(response, ...statuses) {
         jsonOf(Errors, response) === undefined);
 }
 
-;// CONCATENATED MODULE: ./src/registry/presence.ts
+;// CONCATENATED MODULE: ./src/registry/distribution/presence.ts
 
 
 
@@ -64081,7 +64081,7 @@ function isJson(contentType) {
     return type === 'application/json' || type.endsWith('+json');
 }
 
-;// CONCATENATED MODULE: ./src/registry/clocks.ts
+;// CONCATENATED MODULE: ./src/run/clocks.ts
 const clocks_MINUTE = 60_000;
 const MOST_APART = 5 * clocks_MINUTE;
 /** The header has whole seconds. */
@@ -64126,7 +64126,7 @@ function iso(time) {
     return new Date(time).toISOString().replace(/\.\d+Z$/, 'Z');
 }
 
-;// CONCATENATED MODULE: ./src/registry/pusher.ts
+;// CONCATENATED MODULE: ./src/registry/distribution/pusher.ts
 
 
 
@@ -64257,7 +64257,7 @@ function factsOf(bytes) {
     };
 }
 
-;// CONCATENATED MODULE: ./src/registry/blobs.ts
+;// CONCATENATED MODULE: ./src/registry/distribution/blobs.ts
 /** The read half for blobs. Their bytes are checked against their digest, whoever served them. */
 
 
@@ -64420,7 +64420,7 @@ function link_unreadable(why) {
     return new LinkError(`the Link header of a page can not be read, so its next page is not known: it ${why}. Look what a proxy makes of it`);
 }
 
-;// CONCATENATED MODULE: ./src/registry/freshness.ts
+;// CONCATENATED MODULE: ./src/registry/distribution/freshness.ts
 /** Asks every cache on the way to let the registry answer (RFC 9111 section 5.2.1.4). */
 const FRESH = { 'cache-control': 'no-cache' };
 /**
@@ -64449,7 +64449,7 @@ function whyStale({ headers, url }, base) {
             'the registry, or give `registry-url` the address of the registry itself';
 }
 
-;// CONCATENATED MODULE: ./src/registry/paging.ts
+;// CONCATENATED MODULE: ./src/registry/distribution/paging.ts
 /** Walks a list that comes in pages (distribution-spec, "Listing Tags"): the one paging loop there is. */
 
 
@@ -64530,7 +64530,7 @@ function following(response, page) {
     }
 }
 
-;// CONCATENATED MODULE: ./src/registry/catalog.ts
+;// CONCATENATED MODULE: ./src/registry/distribution/catalog.ts
 /** The catalog: which repositories a registry has. Only reads. */
 
 
@@ -64628,7 +64628,7 @@ class PageTooLarge extends Error {
     }
 }
 
-;// CONCATENATED MODULE: ./src/registry/reader.ts
+;// CONCATENATED MODULE: ./src/registry/distribution/reader.ts
 /**
  * The read half of a registry's client: the OCI distribution API, as plain Distribution speaks it.
  * Sends GET and HEAD only. Checks names, sizes and digests; decides nothing.
@@ -64869,7 +64869,7 @@ function createReader(send, base, quote) {
 class NoReferrersApi extends Error {
 }
 
-;// CONCATENATED MODULE: ./src/registry/writer.ts
+;// CONCATENATED MODULE: ./src/registry/distribution/writer.ts
 
 
 function createWriter(send, base, quote) {
@@ -64901,7 +64901,7 @@ function createWriter(send, base, quote) {
     };
 }
 
-;// CONCATENATED MODULE: ./src/registry/rights.ts
+;// CONCATENATED MODULE: ./src/registry/distribution/rights.ts
 /**
  * Finds out, before the first change, whether deletes would be taken: of a dry-run by what a token would grant,
  * of a real run by deleting what can't be there.
@@ -64959,7 +64959,7 @@ async function lacksDelete(repository, granted) {
         'Give `username` and `password` of an account that may delete');
 }
 
-;// CONCATENATED MODULE: ./src/refusing.ts
+;// CONCATENATED MODULE: ./src/run/refusals.ts
 /**
  * Refuses deletes before the first of them: plans that look wrong when all are seen together, and what the registry
  * or the account does not allow. Of a dry-run it says what a real run would refuse, without a DELETE.
@@ -64999,7 +64999,7 @@ function allowed(surveys, refusals) {
     return surveys.filter(({ plan }) => plan.orphans.length > 0 && !refusals.has(plan.repository));
 }
 
-;// CONCATENATED MODULE: ./src/cleanup/repair.ts
+;// CONCATENATED MODULE: ./src/run/repair.ts
 /**
  * Puts back what an earlier run deleted, or was about to, and something that stays needs now: a push has met the DELETE
  * of a run that was killed, or an index that no run saw shares a child with one that was deleted.
@@ -65103,7 +65103,7 @@ function repair_triesFor(broken, deleted, done) {
         .slice(0, repair_MOST_TRIES);
 }
 
-;// CONCATENATED MODULE: ./src/surveys.ts
+;// CONCATENATED MODULE: ./src/run/surveys.ts
 /**
  * Surveys every repository of a run with what the ledger remembers of it, and lets the ledger know what was seen.
  * Refuses a repository whose tags are suddenly gone, which the ledger must not learn.
@@ -65214,7 +65214,7 @@ function pastOf({ records }) {
     }));
 }
 
-;// CONCATENATED MODULE: ./src/unmet.ts
+;// CONCATENATED MODULE: ./src/plan/unmet.ts
 
 
 /** How many digests of files are in no repository, as far as was looked. */
@@ -65257,7 +65257,7 @@ function drop(left, { manifests }) {
     }
 }
 
-;// CONCATENATED MODULE: ./src/warnings.ts
+;// CONCATENATED MODULE: ./src/run/warnings.ts
 
 const UNTYPED = 'the registry sends manifests without a Content-Type that says what they are, so that was read from the ' +
     'manifests themselves. Does a proxy change or drop the header?';
@@ -65284,7 +65284,7 @@ function whyVanished(repository, ledger) {
         `the tag \`${entryTagPrefix(repository)}…\` in ${ledger}`);
 }
 
-;// CONCATENATED MODULE: ./src/stages.ts
+;// CONCATENATED MODULE: ./src/run/clean.ts
 /**
  * The stages in order: registry, survey (inventory, graph, plan), brakes, sweep and verify. A dry-run is the
  * same without the sweep. Knows nothing of GitHub: what it reads, waits for and prints with is passed in.
@@ -65504,7 +65504,7 @@ function outside(named, repositories) {
         .reduce((sum, [, digests]) => sum + digests.size, 0);
 }
 
-;// CONCATENATED MODULE: ./src/backup/lines.ts
+;// CONCATENATED MODULE: ./src/run/backup/lines.ts
 /** The lines of a text that comes in pieces. Holds one line, and no more of it than a line may have. Pure. */
 /** Of an index: room for eight thousand tags of the longest. */
 const LONGEST_LINE = 1024 * 1024;
@@ -65541,7 +65541,7 @@ async function readLines(pieces, visit, longest = LONGEST_LINE) {
     end();
 }
 
-;// CONCATENATED MODULE: ./src/backup/read.ts
+;// CONCATENATED MODULE: ./src/run/backup/read.ts
 /**
  * Reads a backup, as something that anybody may have made: bounded in everything, through no link, and trusted no further
  * than its digests: the bytes of a manifest must have the one they stand under.
@@ -65691,7 +65691,7 @@ class Findings {
     }
 }
 
-;// CONCATENATED MODULE: ./src/undo.ts
+;// CONCATENATED MODULE: ./src/run/restore.ts
 
 
 
@@ -65699,7 +65699,7 @@ class Findings {
 
 
 /** So many repositories of a backup are named in a message. */
-const undo_FEW = 5;
+const restore_FEW = 5;
 /** Of the manifests that are put back at a time: what is parsed of them needs several times as much. */
 const BATCH_BYTES = 64 * 1024 * 1024;
 /**
@@ -65809,10 +65809,10 @@ function together(repository, parts) {
 /** A backup that was left as it was made has none of these. */
 function notRead({ refused }) {
     return [...refused]
-        .slice(0, undo_FEW)
+        .slice(0, restore_FEW)
         .map(([digest, why], n) => `the file of ${digest} in the backup was not read: ${why}. Take the backup as the run left it` +
-        (n === undo_FEW - 1 && refused.size > undo_FEW
-            ? `; so it is with ${words_number(refused.size - undo_FEW)} more`
+        (n === restore_FEW - 1 && refused.size > restore_FEW
+            ? `; so it is with ${words_number(refused.size - restore_FEW)} more`
             : ''));
 }
 /** @returns why a backup has nothing of this registry, unless that is said by `notUnderstood` */
@@ -65842,8 +65842,8 @@ function notUnderstood({ unknownLines }) {
         ];
 }
 function fewOf(names) {
-    const few = names.slice(0, undo_FEW).join(', ');
-    return names.length <= undo_FEW ? few : `${few} and ${words_number(names.length - undo_FEW)} more`;
+    const few = names.slice(0, restore_FEW).join(', ');
+    return names.length <= restore_FEW ? few : `${few} and ${words_number(names.length - restore_FEW)} more`;
 }
 
 ;// CONCATENATED MODULE: ./src/main.ts

@@ -16,8 +16,8 @@ import {
   startDockerRegistry,
   storageListing,
   type DockerRegistry,
-} from '../__tests__/registries/docker-registry.js';
-import { findDockerRegistry, type RegistryProgram } from '../__tests__/registries/programs.js';
+} from '../__tests__/support/servers/docker-registry.js';
+import { findDockerRegistry, type RegistryProgram } from '../__tests__/support/servers/programs.js';
 import { MANIFEST_ACCEPT } from '../src/oci/media-types.js';
 import { countBy, followAccessLog, type Asked } from './bench/access-log.js';
 import { createStopwatch, type Stopwatch } from './bench/measure.js';

@@ -7,11 +7,11 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-import { runAction, type ActionRun } from '../__tests__/bundle/run-action.js';
+import { runAction, type ActionRun } from '../__tests__/support/clients/run-action.js';
 import {
   startMemoryRegistry,
   type MemoryRegistry,
-} from '../__tests__/registries/memory/registry.js';
+} from '../__tests__/support/servers/memory/registry.js';
 import { estate, fill, type Estate } from './demo/estate.js';
 import { renderLog } from './demo/log.js';
 import { renderMarkdown } from './demo/markdown.js';

@@ -14,7 +14,7 @@ import { parseArgs } from 'node:util';
 
 import * as v from 'valibot';
 
-import { runAction } from '../__tests__/bundle/run-action.js';
+import { runAction } from '../__tests__/support/clients/run-action.js';
 import type { Answer, Order } from './bench/crowd.js';
 import { PRELOAD, Usage } from './bench/measure.js';
 

@@ -7,7 +7,7 @@ import { readNamed } from './action/named.js';
 import { startProgress } from './action/progress.js';
 import { publish, publishUndo, writeLines } from './action/publish.js';
 import { runContext } from './action/run-context.js';
-import type { Settings } from './action/settings.js';
+import type { Settings } from './run/settings.js';
 import { stopOnSignals } from './action/signals.js';
 import { systemClock } from './http/clock.js';
 import { readDockerCredentials } from './http/docker-config.js';
@@ -17,7 +17,7 @@ import { spellings } from './http/spellings.js';
 import { createTransport, type ExchangeEvent, type Transport } from './http/transport.js';
 import { reportLines } from './report/json.js';
 import { repositoryLines } from './report/lines.js';
-import { inCodeSpan } from './report/markdown.js';
+import { inCodeSpan } from './text/markdown.js';
 import { ledgerSentence } from './report/memory.js';
 import { carriesOut, heldBack, planWritten, savedIn } from './report/notes.js';
 import { deletedDigests } from './report/outputs.js';
@@ -29,13 +29,13 @@ import {
   restoreProblems,
   type RestoreRun,
 } from './report/restore.js';
-import type { Run } from './report/run.js';
+import type { Run } from './run/run.js';
 import { headline } from './report/sections/headline.js';
 import { DRY_RUN_DELETES } from './report/sections/unseen.js';
 import { problems, sentence, totals } from './report/totals.js';
-import { count } from './report/words.js';
-import { runStages } from './stages.js';
-import { runUndo } from './undo.js';
+import { count } from './text/words.js';
+import { runStages } from './run/clean.js';
+import { runUndo } from './run/restore.js';
 
 /** GitHub shows ten annotations of a step, and the summary has them all. */
 const MOST_ANNOTATIONS = 10;

@@ -7,9 +7,9 @@ import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { parse } from 'yaml';
 
 import { InputError, readSettings } from '../../src/action/inputs.js';
-import { DEFAULT_MAX_DELETES } from '../../src/cleanup/brakes.js';
-import { NO_PROTECTION, PROTECT } from '../../src/protection/protection.js';
-import { startRunner, type Runner } from './stdout.js';
+import { DEFAULT_MAX_DELETES } from '../../src/plan/brakes.js';
+import { NO_PROTECTION, PROTECT } from '../../src/plan/protection.js';
+import { startRunner, type Runner } from '../support/scenes/stdout.js';
 
 let runner: Runner;
 beforeEach(() => {

@@ -7,11 +7,11 @@ import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals
 
 import type { Log } from '../../src/action/log.js';
 import { readNamed } from '../../src/action/named.js';
-import type { Settings } from '../../src/action/settings.js';
-import { DEFAULT_MAX_DELETES } from '../../src/cleanup/brakes.js';
-import { selectRepositories } from '../../src/cleanup/selection.js';
+import type { Settings } from '../../src/run/settings.js';
+import { DEFAULT_MAX_DELETES } from '../../src/plan/brakes.js';
+import { selectRepositories } from '../../src/plan/selection.js';
 import { digestOf } from '../../src/oci/digest.js';
-import { NO_PROTECTION } from '../../src/protection/protection.js';
+import { NO_PROTECTION } from '../../src/plan/protection.js';
 
 const DIGEST = digestOf(Buffer.from('one'));
 

@@ -9,8 +9,8 @@ import { outputs } from '../../src/report/outputs.js';
 import { planLines } from '../../src/report/plan-file.js';
 import { renderRestore } from '../../src/report/restore.js';
 import { renderSummary } from '../../src/report/summary.js';
-import { cleanRun, d, guardedRun, moved, run } from '../report/examples.js';
-import { read, startRunner, type Runner } from './stdout.js';
+import { cleanRun, d, guardedRun, moved, run } from '../support/builders/examples.js';
+import { read, startRunner, type Runner } from '../support/scenes/stdout.js';
 
 const plain = (text: string) => text;
 

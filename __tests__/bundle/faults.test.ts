@@ -1,11 +1,11 @@
 /** The bundled action against a registry that misbehaves: red, or right, and never green and half done. */
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 
-import { image, index, LINUX_ARM64 } from '../registries/build.js';
-import { startMemoryRegistry, type MemoryRegistry } from '../registries/memory/registry.js';
-import type { Action } from '../registries/memory/script.js';
-import { seed } from '../registries/push.js';
-import { runAction } from './run-action.js';
+import { image, index, LINUX_ARM64 } from '../support/builders/build.js';
+import { startMemoryRegistry, type MemoryRegistry } from '../support/servers/memory/registry.js';
+import type { Action } from '../support/servers/memory/script.js';
+import { seed } from '../support/clients/push.js';
+import { runAction } from '../support/clients/run-action.js';
 
 const orphan = image('faults 1');
 const kept = image('faults 2');

@@ -20,17 +20,17 @@ import {
   LINUX_ARM64,
   referrer,
   type Content,
-} from '../registries/build.js';
-import { LEDGER } from '../registries/ledger.js';
-import { startMemoryRegistry, type MemoryRegistry } from '../registries/memory/registry.js';
+} from '../support/builders/build.js';
+import { LEDGER } from '../support/clients/ledger.js';
+import { startMemoryRegistry, type MemoryRegistry } from '../support/servers/memory/registry.js';
 import {
   emptyState,
   parseBody,
   repositoryOf,
   type RegistryState,
-} from '../registries/memory/state.js';
-import { seed, send } from '../registries/push.js';
-import { runAction, type ActionRun } from './run-action.js';
+} from '../support/servers/memory/state.js';
+import { seed, send } from '../support/clients/push.js';
+import { runAction, type ActionRun } from '../support/clients/run-action.js';
 
 // Hundreds of processes on a small machine that others use, too.
 jest.setTimeout(300_000);

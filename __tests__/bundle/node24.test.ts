@@ -5,11 +5,11 @@ import path from 'node:path';
 
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
 
-import { describeWith } from '../registries/describe-with.js';
-import { estate, going, seedEstate, staying } from '../registries/estate.js';
-import { apart, byRepository, remembered } from '../registries/ledger.js';
-import { startMemoryRegistry, type MemoryRegistry } from '../registries/memory/registry.js';
-import { runAction } from './run-action.js';
+import { describeWith } from '../support/servers/describe-with.js';
+import { estate, going, seedEstate, staying } from '../support/builders/estate.js';
+import { apart, byRepository, remembered } from '../support/clients/ledger.js';
+import { startMemoryRegistry, type MemoryRegistry } from '../support/servers/memory/registry.js';
+import { runAction } from '../support/clients/run-action.js';
 
 /** Pinned: the package carries the binary itself, so no install script has to run. */
 const VERSION = '24.21.0';

@@ -5,10 +5,10 @@ import path from 'node:path';
 
 import { afterEach, beforeEach, expect, it } from '@jest/globals';
 
-import { image } from '../registries/build.js';
-import { startMemoryRegistry, type MemoryRegistry } from '../registries/memory/registry.js';
-import { seed } from '../registries/push.js';
-import { runAction } from './run-action.js';
+import { image } from '../support/builders/build.js';
+import { startMemoryRegistry, type MemoryRegistry } from '../support/servers/memory/registry.js';
+import { seed } from '../support/clients/push.js';
+import { runAction } from '../support/clients/run-action.js';
 
 const orphan = image('process 1');
 const kept = image('process 2');

@@ -8,12 +8,12 @@ import { join } from 'node:path';
 
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 
-import { image, index, LINUX_ARM64 } from '../registries/build.js';
-import { LEDGER, remembered } from '../registries/ledger.js';
-import { startMemoryRegistry, type MemoryRegistry } from '../registries/memory/registry.js';
-import type { Action, SeenRequest } from '../registries/memory/script.js';
-import { seed } from '../registries/push.js';
-import { runAction, type ActionRun } from './run-action.js';
+import { image, index, LINUX_ARM64 } from '../support/builders/build.js';
+import { LEDGER, remembered } from '../support/clients/ledger.js';
+import { startMemoryRegistry, type MemoryRegistry } from '../support/servers/memory/registry.js';
+import type { Action, SeenRequest } from '../support/servers/memory/script.js';
+import { seed } from '../support/clients/push.js';
+import { runAction, type ActionRun } from '../support/clients/run-action.js';
 
 type Signal = 'SIGINT' | 'SIGTERM';
 

@@ -6,16 +6,16 @@ import { readFileSync } from 'node:fs';
 
 import { afterEach, beforeEach, expect, it } from '@jest/globals';
 
-import { runAction, type ActionRun, type RunOptions } from '../bundle/run-action.js';
-import { image } from '../registries/build.js';
-import { describeWith } from '../registries/describe-with.js';
-import type { Action, Interceptor } from '../registries/memory/script.js';
-import { push } from '../registries/push.js';
-import { realRegistries } from '../registries/real-registries.js';
-import type { RealRegistry } from '../registries/real-registry.js';
-import { startRelay, type Relay } from '../registries/relay.js';
-import { hurried } from './hurry.js';
-import { APP, left, names } from './naming.js';
+import { runAction, type ActionRun, type RunOptions } from '../support/clients/run-action.js';
+import { image } from '../support/builders/build.js';
+import { describeWith } from '../support/servers/describe-with.js';
+import type { Action, Interceptor } from '../support/servers/memory/script.js';
+import { push } from '../support/clients/push.js';
+import { realRegistries } from '../support/servers/real-registries.js';
+import type { RealRegistry } from '../support/servers/real-registry.js';
+import { startRelay, type Relay } from '../support/servers/relay.js';
+import { hurried } from '../support/clients/hurry.js';
+import { APP, left, names } from '../support/builders/naming.js';
 
 const DOCS = readFileSync(new URL('../../docs/troubleshooting.md', import.meta.url), 'utf8');
 

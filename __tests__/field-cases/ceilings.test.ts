@@ -6,13 +6,13 @@ import { gzipSync } from 'node:zlib';
 
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 
-import { artifactOf } from '../../src/ledger/artifact.js';
+import { artifactOf } from '../../src/memory/ledger/artifact.js';
 import { digestOf } from '../../src/oci/digest.js';
 import { OCI_CONFIG, OCI_INDEX, OCI_MANIFEST } from '../../src/oci/media-types.js';
-import { runAction, type ActionRun } from '../bundle/run-action.js';
-import { image } from '../registries/build.js';
-import { startMemoryRegistry, type MemoryRegistry } from '../registries/memory/registry.js';
-import { seed } from '../registries/push.js';
+import { runAction, type ActionRun } from '../support/clients/run-action.js';
+import { image } from '../support/builders/build.js';
+import { startMemoryRegistry, type MemoryRegistry } from '../support/servers/memory/registry.js';
+import { seed } from '../support/clients/push.js';
 
 const OCI_LAYER = 'application/vnd.oci.image.layer.v1.tar+gzip';
 const ODD = `a/${'b'.repeat(80)}`;

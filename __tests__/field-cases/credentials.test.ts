@@ -9,16 +9,16 @@ import { join } from 'node:path';
 
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 
-import { runAction } from '../bundle/run-action.js';
-import { image } from '../registries/build.js';
-import { describeWith } from '../registries/describe-with.js';
-import { PASSWORD, startDockerRegistry, USERNAME } from '../registries/docker-registry.js';
-import { basicHeader } from '../registries/memory/auth.js';
-import type { Action, SeenRequest } from '../registries/memory/script.js';
-import { push } from '../registries/push.js';
-import { distribution3, dockerRegistry, present } from '../registries/real-registries.js';
-import type { RealRegistry } from '../registries/real-registry.js';
-import { startRelay, type Relay } from '../registries/relay.js';
+import { runAction } from '../support/clients/run-action.js';
+import { image } from '../support/builders/build.js';
+import { describeWith } from '../support/servers/describe-with.js';
+import { PASSWORD, startDockerRegistry, USERNAME } from '../support/servers/docker-registry.js';
+import { basicHeader } from '../support/servers/memory/auth.js';
+import type { Action, SeenRequest } from '../support/servers/memory/script.js';
+import { push } from '../support/clients/push.js';
+import { distribution3, dockerRegistry, present } from '../support/servers/real-registries.js';
+import type { RealRegistry } from '../support/servers/real-registry.js';
+import { startRelay, type Relay } from '../support/servers/relay.js';
 
 const AUTH = Buffer.from(`${USERNAME}:${PASSWORD}`).toString('base64');
 const HEADER = basicHeader(USERNAME, PASSWORD);

@@ -4,20 +4,20 @@
  */
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 
-import { restoreRepository } from '../../src/cleanup/restore.js';
+import { restoreRepository } from '../../src/run/restore-repository.js';
 import { MANIFEST_ACCEPT } from '../../src/oci/media-types.js';
-import { createPusher } from '../../src/registry/pusher.js';
-import { createReader } from '../../src/registry/reader.js';
-import { runAction } from '../bundle/run-action.js';
-import { connect, run, type Ran } from '../property/run.js';
-import { silence } from '../property/silence.js';
-import { cosign, digestTag, image, index, type Content } from '../registries/build.js';
-import { describeWith } from '../registries/describe-with.js';
-import type { Action, Interceptor } from '../registries/memory/script.js';
-import { push } from '../registries/push.js';
-import { realRegistries } from '../registries/real-registries.js';
-import type { RealRegistry } from '../registries/real-registry.js';
-import { startRelay, type Relay } from '../registries/relay.js';
+import { createPusher } from '../../src/registry/distribution/pusher.js';
+import { createReader } from '../../src/registry/distribution/reader.js';
+import { runAction } from '../support/clients/run-action.js';
+import { connect, run, type Ran } from '../support/scenes/run.js';
+import { silence } from '../support/scenes/silence.js';
+import { cosign, digestTag, image, index, type Content } from '../support/builders/build.js';
+import { describeWith } from '../support/servers/describe-with.js';
+import type { Action, Interceptor } from '../support/servers/memory/script.js';
+import { push } from '../support/clients/push.js';
+import { realRegistries } from '../support/servers/real-registries.js';
+import type { RealRegistry } from '../support/servers/real-registry.js';
+import { startRelay, type Relay } from '../support/servers/relay.js';
 
 silence();
 

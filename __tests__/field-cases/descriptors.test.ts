@@ -5,13 +5,13 @@
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 
 import { OCI_INDEX } from '../../src/oci/media-types.js';
-import { image, index, opaque, type Content } from '../registries/build.js';
-import { describeWith } from '../registries/describe-with.js';
-import { push, putManifest, send } from '../registries/push.js';
-import { realRegistries } from '../registries/real-registries.js';
-import type { RealRegistry } from '../registries/real-registry.js';
-import { startRelay } from '../registries/relay.js';
-import { APP, clean, layoutArtifact, left, names, oddIndex } from './naming.js';
+import { image, index, opaque, type Content } from '../support/builders/build.js';
+import { describeWith } from '../support/servers/describe-with.js';
+import { push, putManifest, send } from '../support/clients/push.js';
+import { realRegistries } from '../support/servers/real-registries.js';
+import type { RealRegistry } from '../support/servers/real-registry.js';
+import { startRelay } from '../support/servers/relay.js';
+import { APP, clean, layoutArtifact, left, names, oddIndex } from '../support/builders/naming.js';
 
 jest.setTimeout(120_000);
 

@@ -9,13 +9,13 @@ import path from 'node:path';
 import { afterEach, beforeEach, expect, it } from '@jest/globals';
 
 import { MANIFEST_ACCEPT } from '../../src/oci/media-types.js';
-import { runAction, type ActionRun } from '../bundle/run-action.js';
-import { silence } from '../property/silence.js';
-import { image, index } from '../registries/build.js';
-import { describeWith } from '../registries/describe-with.js';
-import { push } from '../registries/push.js';
-import { realRegistries } from '../registries/real-registries.js';
-import type { RealRegistry } from '../registries/real-registry.js';
+import { runAction, type ActionRun } from '../support/clients/run-action.js';
+import { silence } from '../support/scenes/silence.js';
+import { image, index } from '../support/builders/build.js';
+import { describeWith } from '../support/servers/describe-with.js';
+import { push } from '../support/clients/push.js';
+import { realRegistries } from '../support/servers/real-registries.js';
+import type { RealRegistry } from '../support/servers/real-registry.js';
 
 silence();
 

@@ -20,11 +20,11 @@ import path from 'node:path';
 
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 
-import { fileOf, openBackup } from '../../src/backup/backup.js';
-import { runAction, type ActionRun } from '../bundle/run-action.js';
-import { image, type Content } from '../registries/build.js';
-import { startMemoryRegistry, type MemoryRegistry } from '../registries/memory/registry.js';
-import { seed } from '../registries/push.js';
+import { fileOf, openBackup } from '../../src/run/backup/backup.js';
+import { runAction, type ActionRun } from '../support/clients/run-action.js';
+import { image, type Content } from '../support/builders/build.js';
+import { startMemoryRegistry, type MemoryRegistry } from '../support/servers/memory/registry.js';
+import { seed } from '../support/clients/push.js';
 
 const orphan = image('inputs orphan');
 const kept = image('inputs kept');

@@ -7,16 +7,16 @@ import { readFileSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 
 import { MANIFEST_ACCEPT } from '../../src/oci/media-types.js';
-import { runAction, type ActionRun } from '../bundle/run-action.js';
-import { run, type Ran, type RunOptions } from '../property/run.js';
-import { silence } from '../property/silence.js';
-import { cosign, digestTag, image, index, type Content } from '../registries/build.js';
-import { describeWith } from '../registries/describe-with.js';
-import type { Action, SeenRequest } from '../registries/memory/script.js';
-import { push, send } from '../registries/push.js';
-import { realRegistries } from '../registries/real-registries.js';
-import type { RealRegistry } from '../registries/real-registry.js';
-import { startRelay, type Relay } from '../registries/relay.js';
+import { runAction, type ActionRun } from '../support/clients/run-action.js';
+import { run, type Ran, type RunOptions } from '../support/scenes/run.js';
+import { silence } from '../support/scenes/silence.js';
+import { cosign, digestTag, image, index, type Content } from '../support/builders/build.js';
+import { describeWith } from '../support/servers/describe-with.js';
+import type { Action, SeenRequest } from '../support/servers/memory/script.js';
+import { push, send } from '../support/clients/push.js';
+import { realRegistries } from '../support/servers/real-registries.js';
+import type { RealRegistry } from '../support/servers/real-registry.js';
+import { startRelay, type Relay } from '../support/servers/relay.js';
 
 silence();
 

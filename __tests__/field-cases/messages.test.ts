@@ -12,16 +12,16 @@ import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 
 import { digestOf } from '../../src/oci/digest.js';
 import { OCI_CONFIG } from '../../src/oci/media-types.js';
-import { runAction, type ActionRun, type RunOptions } from '../bundle/run-action.js';
-import { image, manifest } from '../registries/build.js';
-import { createAuthority } from '../registries/certificate.js';
-import { describeWith } from '../registries/describe-with.js';
-import { startDockerRegistry } from '../registries/docker-registry.js';
-import { startMemoryRegistry, type MemoryRegistry } from '../registries/memory/registry.js';
-import type { Action, Interceptor } from '../registries/memory/script.js';
-import { push, seed } from '../registries/push.js';
-import { distribution3, dockerRegistry, present } from '../registries/real-registries.js';
-import { hurried } from './hurry.js';
+import { runAction, type ActionRun, type RunOptions } from '../support/clients/run-action.js';
+import { image, manifest } from '../support/builders/build.js';
+import { createAuthority } from '../support/servers/certificate.js';
+import { describeWith } from '../support/servers/describe-with.js';
+import { startDockerRegistry } from '../support/servers/docker-registry.js';
+import { startMemoryRegistry, type MemoryRegistry } from '../support/servers/memory/registry.js';
+import type { Action, Interceptor } from '../support/servers/memory/script.js';
+import { push, seed } from '../support/clients/push.js';
+import { distribution3, dockerRegistry, present } from '../support/servers/real-registries.js';
+import { hurried } from '../support/clients/hurry.js';
 
 const DOCS = readFileSync(new URL('../../docs/troubleshooting.md', import.meta.url), 'utf8');
 

@@ -6,12 +6,12 @@ import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import * as v from 'valibot';
 
-import { image, index, type Content } from '../registries/build.js';
-import { describeWith } from '../registries/describe-with.js';
-import { push } from '../registries/push.js';
-import { realRegistries } from '../registries/real-registries.js';
-import type { RealRegistry } from '../registries/real-registry.js';
-import { APP, clean, lastBlob, left, names } from './naming.js';
+import { image, index, type Content } from '../support/builders/build.js';
+import { describeWith } from '../support/servers/describe-with.js';
+import { push } from '../support/clients/push.js';
+import { realRegistries } from '../support/servers/real-registries.js';
+import type { RealRegistry } from '../support/servers/real-registry.js';
+import { APP, clean, lastBlob, left, names } from '../support/builders/naming.js';
 
 jest.setTimeout(120_000);
 

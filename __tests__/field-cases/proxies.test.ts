@@ -6,16 +6,16 @@ import { readFileSync } from 'node:fs';
 
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 
-import { runAction, type ActionRun } from '../bundle/run-action.js';
-import { image, index } from '../registries/build.js';
-import { createAuthority } from '../registries/certificate.js';
-import { describeWith } from '../registries/describe-with.js';
-import type { Answer } from '../registries/memory/answer.js';
-import { push } from '../registries/push.js';
-import { realRegistries } from '../registries/real-registries.js';
-import type { RealRegistry } from '../registries/real-registry.js';
-import { startRelay, type Relay, type RelayOptions } from '../registries/relay.js';
-import { APP, left, names } from './naming.js';
+import { runAction, type ActionRun } from '../support/clients/run-action.js';
+import { image, index } from '../support/builders/build.js';
+import { createAuthority } from '../support/servers/certificate.js';
+import { describeWith } from '../support/servers/describe-with.js';
+import type { Answer } from '../support/servers/memory/answer.js';
+import { push } from '../support/clients/push.js';
+import { realRegistries } from '../support/servers/real-registries.js';
+import type { RealRegistry } from '../support/servers/real-registry.js';
+import { startRelay, type Relay, type RelayOptions } from '../support/servers/relay.js';
+import { APP, left, names } from '../support/builders/naming.js';
 
 const DOCS = readFileSync(new URL('../../docs/troubleshooting.md', import.meta.url), 'utf8');
 

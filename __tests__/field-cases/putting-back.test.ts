@@ -9,15 +9,15 @@ import path from 'node:path';
 import { afterEach, beforeEach, expect, it } from '@jest/globals';
 
 import { MANIFEST_ACCEPT } from '../../src/oci/media-types.js';
-import { runAction, type ActionRun } from '../bundle/run-action.js';
-import { cosign, digestTag, image, index } from '../registries/build.js';
-import { describeWith } from '../registries/describe-with.js';
-import type { SeenRequest } from '../registries/memory/script.js';
-import { push } from '../registries/push.js';
-import { realRegistries } from '../registries/real-registries.js';
-import type { RealRegistry } from '../registries/real-registry.js';
-import { startRelay, type Relay } from '../registries/relay.js';
-import { APP } from './naming.js';
+import { runAction, type ActionRun } from '../support/clients/run-action.js';
+import { cosign, digestTag, image, index } from '../support/builders/build.js';
+import { describeWith } from '../support/servers/describe-with.js';
+import type { SeenRequest } from '../support/servers/memory/script.js';
+import { push } from '../support/clients/push.js';
+import { realRegistries } from '../support/servers/real-registries.js';
+import type { RealRegistry } from '../support/servers/real-registry.js';
+import { startRelay, type Relay } from '../support/servers/relay.js';
+import { APP } from '../support/builders/naming.js';
 
 const DOCS = readFileSync(new URL('../../docs/troubleshooting.md', import.meta.url), 'utf8');
 

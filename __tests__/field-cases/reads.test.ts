@@ -4,15 +4,15 @@
  */
 import { afterEach, expect, it } from '@jest/globals';
 
-import { runAction, type ActionRun } from '../bundle/run-action.js';
-import { image, index, type Content } from '../registries/build.js';
-import { describeWith } from '../registries/describe-with.js';
-import type { Answer } from '../registries/memory/answer.js';
-import type { Interceptor } from '../registries/memory/script.js';
-import { push } from '../registries/push.js';
-import { realRegistries } from '../registries/real-registries.js';
-import type { RealRegistry } from '../registries/real-registry.js';
-import { startRelay, type Relay } from '../registries/relay.js';
+import { runAction, type ActionRun } from '../support/clients/run-action.js';
+import { image, index, type Content } from '../support/builders/build.js';
+import { describeWith } from '../support/servers/describe-with.js';
+import type { Answer } from '../support/servers/memory/answer.js';
+import type { Interceptor } from '../support/servers/memory/script.js';
+import { push } from '../support/clients/push.js';
+import { realRegistries } from '../support/servers/real-registries.js';
+import type { RealRegistry } from '../support/servers/real-registry.js';
+import { startRelay, type Relay } from '../support/servers/relay.js';
 
 const APP = 'team/app';
 const [first, second, third] = ['first', 'second', 'third'].map((name) =>

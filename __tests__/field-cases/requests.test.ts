@@ -1,14 +1,14 @@
 /** What certainty costs: the requests of the bundled action on real registries, one by one. */
 import { afterEach, beforeEach, expect, it } from '@jest/globals';
 
-import { image } from '../registries/build.js';
-import { describeWith } from '../registries/describe-with.js';
-import { LEDGER } from '../registries/ledger.js';
-import { push } from '../registries/push.js';
-import { realRegistries } from '../registries/real-registries.js';
-import type { RealRegistry } from '../registries/real-registry.js';
-import { startRelay, type Relay } from '../registries/relay.js';
-import { APP, clean } from './naming.js';
+import { image } from '../support/builders/build.js';
+import { describeWith } from '../support/servers/describe-with.js';
+import { LEDGER } from '../support/clients/ledger.js';
+import { push } from '../support/clients/push.js';
+import { realRegistries } from '../support/servers/real-registries.js';
+import type { RealRegistry } from '../support/servers/real-registry.js';
+import { startRelay, type Relay } from '../support/servers/relay.js';
+import { APP, clean } from '../support/builders/naming.js';
 
 const old = image('requests old');
 const current = image('requests current');

@@ -6,12 +6,12 @@ import { readFileSync } from 'node:fs';
 
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 
-import { runAction, type ActionRun } from '../bundle/run-action.js';
-import { image } from '../registries/build.js';
-import { startMemoryRegistry, type MemoryRegistry } from '../registries/memory/registry.js';
-import type { Action, Interceptor } from '../registries/memory/script.js';
-import { seed } from '../registries/push.js';
-import { hurried } from './hurry.js';
+import { runAction, type ActionRun } from '../support/clients/run-action.js';
+import { image } from '../support/builders/build.js';
+import { startMemoryRegistry, type MemoryRegistry } from '../support/servers/memory/registry.js';
+import type { Action, Interceptor } from '../support/servers/memory/script.js';
+import { seed } from '../support/clients/push.js';
+import { hurried } from '../support/clients/hurry.js';
 
 const DOCS = readFileSync(
   new URL('../../docs/troubleshooting.md', import.meta.url),

@@ -5,9 +5,9 @@ import type { Credentials } from '../../src/http/credentials.js';
 import { TransportError, type HttpRequest, type TransportFailure } from '../../src/http/message.js';
 import { createRedirect } from '../../src/http/redirect.js';
 import { NotSent } from '../../src/http/stop.js';
-import { respond, type Answer } from './answers.js';
-import { fakeClock, settled } from './fake-clock.js';
-import { request } from './servers.js';
+import { respond, type Answer } from '../support/builders/answers.js';
+import { fakeClock, settled } from '../support/scenes/fake-clock.js';
+import { request } from '../support/servers/servers.js';
 
 const NONE: Credentials = { kind: 'none' };
 const JOE: Credentials = { kind: 'basic', username: 'joe', password: 's3cret' };

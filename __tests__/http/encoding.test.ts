@@ -4,7 +4,7 @@ import zlib from 'node:zlib';
 import { afterAll, afterEach, describe, expect, it } from '@jest/globals';
 
 import { createExchange } from '../../src/http/exchange.js';
-import { closeServers, request, startServer } from './servers.js';
+import { closeServers, request, startServer } from '../support/servers/servers.js';
 
 const exchange = createExchange({ concurrency: 4, insecure: false, userAgent: 'tests' });
 const { send } = exchange;

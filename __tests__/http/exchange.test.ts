@@ -13,7 +13,14 @@ import {
   type TransportFailure,
 } from '../../src/http/message.js';
 import { NotSent } from '../../src/http/stop.js';
-import { closedPort, closeServers, request, startProxy, startServer, testCa } from './servers.js';
+import {
+  closedPort,
+  closeServers,
+  request,
+  startProxy,
+  startServer,
+  testCa,
+} from '../support/servers/servers.js';
 
 const closing: (() => void)[] = [];
 /** Of this machine, put aside so that the tests see their own only. */

@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 
 import { connectionFailure } from '../../src/http/failure.js';
-import { request } from './servers.js';
+import { request } from '../support/servers/servers.js';
 
 const failed = (url: string, code: string, fields = {}) =>
   connectionFailure(request(url), Object.assign(new Error('words of Node'), { code, ...fields }));

@@ -2,7 +2,7 @@ import { afterAll, afterEach, beforeEach, describe, expect, it } from '@jest/glo
 
 import { createExchange } from '../../src/http/exchange.js';
 import { isWithoutProxy } from '../../src/http/no-proxy.js';
-import { closeServers, request, startProxy, startServer } from './servers.js';
+import { closeServers, request, startProxy, startServer } from '../support/servers/servers.js';
 
 describe('no_proxy, as programs in Go read it', () => {
   it.each<[string, string, boolean]>([

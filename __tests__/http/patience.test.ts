@@ -4,9 +4,9 @@ import { createExchange } from '../../src/http/exchange.js';
 import { createPatience } from '../../src/http/patience.js';
 import { createRetry } from '../../src/http/retry.js';
 import { createThrottle } from '../../src/http/throttle.js';
-import { play, respond } from './answers.js';
-import { fakeClock } from './fake-clock.js';
-import { closeServers, request, startServer } from './servers.js';
+import { play, respond } from '../support/builders/answers.js';
+import { fakeClock } from '../support/scenes/fake-clock.js';
+import { closeServers, request, startServer } from '../support/servers/servers.js';
 
 const URL_ = 'http://r.test/v2/';
 const HOUR = 3_600_000;

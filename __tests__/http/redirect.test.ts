@@ -3,7 +3,7 @@ import { afterAll, afterEach, describe, expect, it } from '@jest/globals';
 import { createExchange } from '../../src/http/exchange.js';
 import type { HttpRequest } from '../../src/http/message.js';
 import { createRedirect } from '../../src/http/redirect.js';
-import { play } from './answers.js';
+import { play } from '../support/builders/answers.js';
 import {
   closeServers,
   request,
@@ -11,7 +11,7 @@ import {
   startServer,
   testCa,
   type TestServer,
-} from './servers.js';
+} from '../support/servers/servers.js';
 
 const AUTH = 'Basic c2VjcmV0';
 const exchange = createExchange({

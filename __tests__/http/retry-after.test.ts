@@ -1,8 +1,8 @@
 import { expect, it } from '@jest/globals';
 
 import { retryAfter } from '../../src/http/retry-after.js';
-import { respond } from './answers.js';
-import { request } from './servers.js';
+import { respond } from '../support/builders/answers.js';
+import { request } from '../support/servers/servers.js';
 
 const NOW = Date.UTC(2026, 10, 23, 8, 0, 0);
 

@@ -3,9 +3,9 @@ import { describe, expect, it } from '@jest/globals';
 import type { Method, TransportFailure } from '../../src/http/message.js';
 import { createRetry } from '../../src/http/retry.js';
 import { NotSent } from '../../src/http/stop.js';
-import { play, respond, type Answer } from './answers.js';
-import { fakeClock } from './fake-clock.js';
-import { request } from './servers.js';
+import { play, respond, type Answer } from '../support/builders/answers.js';
+import { fakeClock } from '../support/scenes/fake-clock.js';
+import { request } from '../support/servers/servers.js';
 
 const OK: Answer = { status: 200 };
 const URL_ = 'http://r.test/v2/';

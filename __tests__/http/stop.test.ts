@@ -8,9 +8,9 @@ import type { HttpRequest } from '../../src/http/message.js';
 import { createRetry } from '../../src/http/retry.js';
 import { closing, createStop, NotSent, TooLate } from '../../src/http/stop.js';
 import { createThrottle } from '../../src/http/throttle.js';
-import { play, respond } from './answers.js';
-import { fakeClock, settled } from './fake-clock.js';
-import { request } from './servers.js';
+import { play, respond } from '../support/builders/answers.js';
+import { fakeClock, settled } from '../support/scenes/fake-clock.js';
+import { request } from '../support/servers/servers.js';
 
 const URL_ = 'http://r.test/v2/';
 const isMeant = { other: request(URL_), closing: request(URL_, { closing: true }) };

@@ -7,9 +7,9 @@ import type { HttpRequest, HttpResponse } from '../../src/http/message.js';
 import { createRetry } from '../../src/http/retry.js';
 import { createStop, NotSent } from '../../src/http/stop.js';
 import { createThrottle } from '../../src/http/throttle.js';
-import { respond, type Answer } from './answers.js';
-import { fakeClock, settled } from './fake-clock.js';
-import { request } from './servers.js';
+import { respond, type Answer } from '../support/builders/answers.js';
+import { fakeClock, settled } from '../support/scenes/fake-clock.js';
+import { request } from '../support/servers/servers.js';
 
 /** A server whose answers the test gives by hand, to one waiting request after the other. */
 function heldServer() {

@@ -5,8 +5,8 @@ import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals
 import type { Credentials } from '../../src/http/credentials.js';
 import { closing, NotSent } from '../../src/http/stop.js';
 import { createTransport, type ExchangeEvent, type Transport } from '../../src/http/transport.js';
-import { fakeClock, settled } from './fake-clock.js';
-import { closeServers, request, startServer } from './servers.js';
+import { fakeClock, settled } from '../support/scenes/fake-clock.js';
+import { closeServers, request, startServer } from '../support/servers/servers.js';
 
 const transports: Transport[] = [];
 

@@ -9,19 +9,19 @@ import path from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import * as v from 'valibot';
 
-import { runAction, type ActionRun } from '../bundle/run-action.js';
-import { image, type Content } from '../registries/build.js';
-import { describeWith } from '../registries/describe-with.js';
+import { runAction, type ActionRun } from '../support/clients/run-action.js';
+import { image, type Content } from '../support/builders/build.js';
+import { describeWith } from '../support/servers/describe-with.js';
 import {
   startDockerRegistry,
   storageListing,
   type DockerRegistry,
-} from '../registries/docker-registry.js';
-import { apart, byRepository, entriesOf, remembered } from '../registries/ledger.js';
-import { startMemoryRegistry, type MemoryRegistry } from '../registries/memory/registry.js';
-import type { Action } from '../registries/memory/script.js';
-import { push, seed, type Destination } from '../registries/push.js';
-import { dockerRegistry, present } from '../registries/real-registries.js';
+} from '../support/servers/docker-registry.js';
+import { apart, byRepository, entriesOf, remembered } from '../support/clients/ledger.js';
+import { startMemoryRegistry, type MemoryRegistry } from '../support/servers/memory/registry.js';
+import type { Action } from '../support/servers/memory/script.js';
+import { push, seed, type Destination } from '../support/clients/push.js';
+import { dockerRegistry, present } from '../support/servers/real-registries.js';
 
 // Many processes, one after the other, on a machine that others use, too.
 jest.setTimeout(60_000);

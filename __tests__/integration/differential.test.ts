@@ -12,20 +12,20 @@ import {
   OCI_INDEX,
   OCI_MANIFEST,
 } from '../../src/oci/media-types.js';
-import { runs } from '../property/arbitraries.js';
-import * as build from '../registries/build.js';
+import { runs } from '../support/builders/arbitraries.js';
+import * as build from '../support/builders/build.js';
 import {
   PASSWORD,
   startDockerRegistry,
   USERNAME,
   type DockerRegistry,
   type DockerRegistryOptions,
-} from '../registries/docker-registry.js';
-import { basicHeader } from '../registries/memory/auth.js';
-import { startMemoryRegistry, type MemoryRegistry } from '../registries/memory/registry.js';
-import { describeWith } from '../registries/describe-with.js';
-import { findDockerRegistry } from '../registries/programs.js';
-import { send, type Destination, type Exchange, type Outgoing } from '../registries/push.js';
+} from '../support/servers/docker-registry.js';
+import { basicHeader } from '../support/servers/memory/auth.js';
+import { startMemoryRegistry, type MemoryRegistry } from '../support/servers/memory/registry.js';
+import { describeWith } from '../support/servers/describe-with.js';
+import { findDockerRegistry } from '../support/servers/programs.js';
+import { send, type Destination, type Exchange, type Outgoing } from '../support/clients/push.js';
 
 const app = build.image('app', { base: ['shared'] });
 const arm = build.image('app arm', { platform: build.LINUX_ARM64, base: ['shared'] });

@@ -8,17 +8,17 @@ import path from 'node:path';
 
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
 
-import { runAction } from '../bundle/run-action.js';
+import { runAction } from '../support/clients/run-action.js';
 import {
   onDisk,
   startDockerRegistry,
   storageListing,
   type DockerRegistry,
-} from '../registries/docker-registry.js';
-import { estate, going, pushEstate, staying } from '../registries/estate.js';
-import { describeWith } from '../registries/describe-with.js';
-import { apart, byRepository, remembered } from '../registries/ledger.js';
-import { findDockerRegistry } from '../registries/programs.js';
+} from '../support/servers/docker-registry.js';
+import { estate, going, pushEstate, staying } from '../support/builders/estate.js';
+import { describeWith } from '../support/servers/describe-with.js';
+import { apart, byRepository, remembered } from '../support/clients/ledger.js';
+import { findDockerRegistry } from '../support/servers/programs.js';
 
 const program = findDockerRegistry();
 const home = mkdtempSync(path.join(tmpdir(), 'estate-'));

@@ -9,14 +9,21 @@ import path from 'node:path';
 
 import { afterAll, afterEach, describe, expect, it } from '@jest/globals';
 
-import { runAction, type ActionRun } from '../bundle/run-action.js';
-import { cosign, digestTag, image, index, referrer, type Content } from '../registries/build.js';
-import { describeWith } from '../registries/describe-with.js';
-import { startGate, type Fate, type Gate } from '../registries/gate.js';
-import { findSkopeo } from '../registries/programs.js';
-import { push, putManifest, send } from '../registries/push.js';
-import { realRegistries } from '../registries/real-registries.js';
-import type { RealRegistry } from '../registries/real-registry.js';
+import { runAction, type ActionRun } from '../support/clients/run-action.js';
+import {
+  cosign,
+  digestTag,
+  image,
+  index,
+  referrer,
+  type Content,
+} from '../support/builders/build.js';
+import { describeWith } from '../support/servers/describe-with.js';
+import { startGate, type Fate, type Gate } from '../support/servers/gate.js';
+import { findSkopeo } from '../support/servers/programs.js';
+import { push, putManifest, send } from '../support/clients/push.js';
+import { realRegistries } from '../support/servers/real-registries.js';
+import type { RealRegistry } from '../support/servers/real-registry.js';
 
 const APP = 'team/app';
 const skopeo = findSkopeo();

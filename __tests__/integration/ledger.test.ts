@@ -15,7 +15,7 @@ import * as v from 'valibot';
 import { parse } from 'yaml';
 
 import { digestOf } from '../../src/oci/digest.js';
-import { runAction, type ActionRun, type RunOptions } from '../bundle/run-action.js';
+import { runAction, type ActionRun, type RunOptions } from '../support/clients/run-action.js';
 import {
   cosign,
   digestTag,
@@ -26,26 +26,26 @@ import {
   OLD,
   referrer,
   type Content,
-} from '../registries/build.js';
-import { describeWith } from '../registries/describe-with.js';
+} from '../support/builders/build.js';
+import { describeWith } from '../support/servers/describe-with.js';
 import {
   PASSWORD,
   startDockerRegistry,
   USERNAME,
   type DockerRegistryOptions,
-} from '../registries/docker-registry.js';
-import { startGate, type Fate, type PassingRequest } from '../registries/gate.js';
-import { apart, byRepository, entriesOf, LEDGER, remembered } from '../registries/ledger.js';
-import { startMemoryRegistry } from '../registries/memory/registry.js';
-import { findSkopeo } from '../registries/programs.js';
-import { push, seed as seedState, send, type Destination } from '../registries/push.js';
+} from '../support/servers/docker-registry.js';
+import { startGate, type Fate, type PassingRequest } from '../support/servers/gate.js';
+import { apart, byRepository, entriesOf, LEDGER, remembered } from '../support/clients/ledger.js';
+import { startMemoryRegistry } from '../support/servers/memory/registry.js';
+import { findSkopeo } from '../support/servers/programs.js';
+import { push, seed as seedState, send, type Destination } from '../support/clients/push.js';
 import {
   dockerRegistry,
   present,
   realRegistries,
   type RealRegistryKind,
-} from '../registries/real-registries.js';
-import type { RealRegistry } from '../registries/real-registry.js';
+} from '../support/servers/real-registries.js';
+import type { RealRegistry } from '../support/servers/real-registry.js';
 
 // Many processes at once on a small machine that others use, too.
 jest.setTimeout(180_000);

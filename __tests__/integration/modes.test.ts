@@ -1,8 +1,8 @@
 /** The bundled action against docker-registry in the modes that people run it in. */
 import { afterEach, describe, expect, it } from '@jest/globals';
 
-import { runAction, type ActionRun } from '../bundle/run-action.js';
-import { image } from '../registries/build.js';
+import { runAction, type ActionRun } from '../support/clients/run-action.js';
+import { image } from '../support/builders/build.js';
 import {
   onDisk,
   PASSWORD,
@@ -10,11 +10,11 @@ import {
   USERNAME,
   type DockerRegistry,
   type DockerRegistryOptions,
-} from '../registries/docker-registry.js';
-import { describeWith } from '../registries/describe-with.js';
-import { apart, byRepository, remembered } from '../registries/ledger.js';
-import { findDockerRegistry } from '../registries/programs.js';
-import { push } from '../registries/push.js';
+} from '../support/servers/docker-registry.js';
+import { describeWith } from '../support/servers/describe-with.js';
+import { apart, byRepository, remembered } from '../support/clients/ledger.js';
+import { findDockerRegistry } from '../support/servers/programs.js';
+import { push } from '../support/clients/push.js';
 
 const program = findDockerRegistry();
 const orphan = image('modes 1');

@@ -12,7 +12,7 @@ import addFormatsModule from 'ajv-formats';
 import * as v from 'valibot';
 
 import { digestOf } from '../../src/oci/digest.js';
-import { runAction, type ActionRun } from '../bundle/run-action.js';
+import { runAction, type ActionRun } from '../support/clients/run-action.js';
 import {
   cosign,
   digestTag,
@@ -21,23 +21,23 @@ import {
   LINUX_ARM64,
   referrer,
   type Content,
-} from '../registries/build.js';
-import { describeWith } from '../registries/describe-with.js';
+} from '../support/builders/build.js';
+import { describeWith } from '../support/servers/describe-with.js';
 import {
   startDockerRegistry,
   storageListing,
   type DockerRegistry,
-} from '../registries/docker-registry.js';
-import { apart, byRepository, remembered } from '../registries/ledger.js';
-import type { MemoryRegistryOptions } from '../registries/memory/options.js';
-import { startMemoryRegistry, type MemoryRegistry } from '../registries/memory/registry.js';
-import { push, putManifest, seed, send, type Destination } from '../registries/push.js';
+} from '../support/servers/docker-registry.js';
+import { apart, byRepository, remembered } from '../support/clients/ledger.js';
+import type { MemoryRegistryOptions } from '../support/servers/memory/options.js';
+import { startMemoryRegistry, type MemoryRegistry } from '../support/servers/memory/registry.js';
+import { push, putManifest, seed, send, type Destination } from '../support/clients/push.js';
 import {
   distribution3,
   dockerRegistry,
   present,
   realRegistries,
-} from '../registries/real-registries.js';
+} from '../support/servers/real-registries.js';
 
 // Many processes, one after the other, on a machine that others use, too.
 jest.setTimeout(60_000);

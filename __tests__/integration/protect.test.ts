@@ -9,7 +9,7 @@ import path from 'node:path';
 import { afterAll, beforeAll, expect, it, jest } from '@jest/globals';
 import * as v from 'valibot';
 
-import { runAction, type ActionRun } from '../bundle/run-action.js';
+import { runAction, type ActionRun } from '../support/clients/run-action.js';
 import {
   cosign,
   digestTag,
@@ -19,17 +19,17 @@ import {
   LINUX_ARM64,
   referrer,
   type Content,
-} from '../registries/build.js';
-import { describeWith } from '../registries/describe-with.js';
+} from '../support/builders/build.js';
+import { describeWith } from '../support/servers/describe-with.js';
 import {
   onDisk,
   startDockerRegistry,
   storageListing,
   type DockerRegistry,
-} from '../registries/docker-registry.js';
-import { apart } from '../registries/ledger.js';
-import { findDockerRegistry } from '../registries/programs.js';
-import { push } from '../registries/push.js';
+} from '../support/servers/docker-registry.js';
+import { apart } from '../support/clients/ledger.js';
+import { findDockerRegistry } from '../support/servers/programs.js';
+import { push } from '../support/clients/push.js';
 
 jest.setTimeout(120_000);
 

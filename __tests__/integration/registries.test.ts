@@ -8,22 +8,22 @@ import path from 'node:path';
 
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 
-import { runAction } from '../bundle/run-action.js';
-import { image, index, referrer, type Content } from '../registries/build.js';
-import { describeWith } from '../registries/describe-with.js';
-import { startDistribution3 } from '../registries/distribution.js';
-import { estate, going, pushEstate, staying, type Estate } from '../registries/estate.js';
-import { apart, byRepository, remembered } from '../registries/ledger.js';
-import { startOlareg, type OlaregOptions } from '../registries/olareg.js';
-import { push, putManifest, send } from '../registries/push.js';
+import { runAction } from '../support/clients/run-action.js';
+import { image, index, referrer, type Content } from '../support/builders/build.js';
+import { describeWith } from '../support/servers/describe-with.js';
+import { startDistribution3 } from '../support/servers/distribution.js';
+import { estate, going, pushEstate, staying, type Estate } from '../support/builders/estate.js';
+import { apart, byRepository, remembered } from '../support/clients/ledger.js';
+import { startOlareg, type OlaregOptions } from '../support/servers/olareg.js';
+import { push, putManifest, send } from '../support/clients/push.js';
 import {
   distribution3,
   listsLayers,
   olareg,
   present,
   realRegistries,
-} from '../registries/real-registries.js';
-import type { RealRegistry } from '../registries/real-registry.js';
+} from '../support/servers/real-registries.js';
+import type { RealRegistry } from '../support/servers/real-registry.js';
 
 const whole = estate(Date.now());
 

@@ -4,17 +4,22 @@
  */
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 
-import { runAction } from '../bundle/run-action.js';
-import { image } from '../registries/build.js';
-import { describeWith } from '../registries/describe-with.js';
-import { startDistribution3 } from '../registries/distribution.js';
-import { PASSWORD, startDockerRegistry, USERNAME } from '../registries/docker-registry.js';
-import { startGate, type Gate } from '../registries/gate.js';
-import { apart, LEDGER } from '../registries/ledger.js';
-import { startOlareg } from '../registries/olareg.js';
-import { push } from '../registries/push.js';
-import { distribution3, dockerRegistry, olareg, present } from '../registries/real-registries.js';
-import type { RealRegistry } from '../registries/real-registry.js';
+import { runAction } from '../support/clients/run-action.js';
+import { image } from '../support/builders/build.js';
+import { describeWith } from '../support/servers/describe-with.js';
+import { startDistribution3 } from '../support/servers/distribution.js';
+import { PASSWORD, startDockerRegistry, USERNAME } from '../support/servers/docker-registry.js';
+import { startGate, type Gate } from '../support/servers/gate.js';
+import { apart, LEDGER } from '../support/clients/ledger.js';
+import { startOlareg } from '../support/servers/olareg.js';
+import { push } from '../support/clients/push.js';
+import {
+  distribution3,
+  dockerRegistry,
+  olareg,
+  present,
+} from '../support/servers/real-registries.js';
+import type { RealRegistry } from '../support/servers/real-registry.js';
 
 const REPOSITORIES = ['team/app', 'team/other'];
 const [orphan, kept] = [image('rights 1'), image('rights 2')];

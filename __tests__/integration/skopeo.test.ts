@@ -10,8 +10,8 @@ import path from 'node:path';
 
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
 
-import { runAction } from '../bundle/run-action.js';
-import { image, index, LINUX_ARM64, type Content } from '../registries/build.js';
+import { runAction } from '../support/clients/run-action.js';
+import { image, index, LINUX_ARM64, type Content } from '../support/builders/build.js';
 import {
   onDisk,
   PASSWORD,
@@ -19,10 +19,10 @@ import {
   storageListing,
   USERNAME,
   type DockerRegistry,
-} from '../registries/docker-registry.js';
-import { describeWith } from '../registries/describe-with.js';
-import { apart, byRepository, remembered } from '../registries/ledger.js';
-import { findDockerRegistry, findSkopeo } from '../registries/programs.js';
+} from '../support/servers/docker-registry.js';
+import { describeWith } from '../support/servers/describe-with.js';
+import { apart, byRepository, remembered } from '../support/clients/ledger.js';
+import { findDockerRegistry, findSkopeo } from '../support/servers/programs.js';
 
 const program = findDockerRegistry();
 const skopeo = findSkopeo();

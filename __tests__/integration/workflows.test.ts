@@ -13,20 +13,20 @@ import { parse } from 'yaml';
 
 import { digestOf } from '../../src/oci/digest.js';
 import { MANIFEST_ACCEPT } from '../../src/oci/media-types.js';
-import { runAction, type ActionRun } from '../bundle/run-action.js';
-import { cosign, digestTag, image, index, type Content } from '../registries/build.js';
-import { describeWith } from '../registries/describe-with.js';
+import { runAction, type ActionRun } from '../support/clients/run-action.js';
+import { cosign, digestTag, image, index, type Content } from '../support/builders/build.js';
+import { describeWith } from '../support/servers/describe-with.js';
 import {
   PASSWORD,
   startDockerRegistry,
   storageListing,
   USERNAME,
-} from '../registries/docker-registry.js';
-import { startGate, type Gate, type PassingRequest } from '../registries/gate.js';
-import { apart, LEDGER } from '../registries/ledger.js';
-import { push, putManifest, send } from '../registries/push.js';
-import { dockerRegistry, present } from '../registries/real-registries.js';
-import type { RealRegistry } from '../registries/real-registry.js';
+} from '../support/servers/docker-registry.js';
+import { startGate, type Gate, type PassingRequest } from '../support/servers/gate.js';
+import { apart, LEDGER } from '../support/clients/ledger.js';
+import { push, putManifest, send } from '../support/clients/push.js';
+import { dockerRegistry, present } from '../support/servers/real-registries.js';
+import type { RealRegistry } from '../support/servers/real-registry.js';
 
 jest.setTimeout(120_000);
 

@@ -23,8 +23,8 @@ import {
   index,
   LINUX_AMD64,
   referrer,
-} from '../registries/build.js';
-import { parsed } from '../cleanup/inventories.js';
+} from '../support/builders/build.js';
+import { parsed } from '../support/builders/inventories.js';
 
 const LAYER = 'application/vnd.oci.image.layer.v1.tar+gzip';
 

@@ -5,15 +5,15 @@
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import fc from 'fast-check';
 
-import { startMemoryRegistry, type MemoryRegistry } from '../registries/memory/registry.js';
-import type { Action, SeenRequest } from '../registries/memory/script.js';
-import { builtEstates, estates, runs, shown } from './arbitraries.js';
-import { GRACE, type Built } from './estate.js';
-import { actionOf, type FaultKind } from './faults.js';
-import { judge, type Rules } from './model.js';
-import { run, type Ran } from './run.js';
-import { silence } from './silence.js';
-import { candidatesOf, play, setUp, type Placed, type Play } from './stage.js';
+import { startMemoryRegistry, type MemoryRegistry } from '../support/servers/memory/registry.js';
+import type { Action, SeenRequest } from '../support/servers/memory/script.js';
+import { builtEstates, estates, runs, shown } from '../support/builders/arbitraries.js';
+import { GRACE, type Built } from '../support/scenes/estate.js';
+import { actionOf, type FaultKind } from '../support/scenes/faults.js';
+import { judge, type Rules } from '../support/scenes/model.js';
+import { run, type Ran } from '../support/scenes/run.js';
+import { silence } from '../support/scenes/silence.js';
+import { candidatesOf, play, setUp, type Placed, type Play } from '../support/scenes/stage.js';
 
 jest.setTimeout(3_600_000);
 silence();

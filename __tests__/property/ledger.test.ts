@@ -9,16 +9,16 @@ import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import fc from 'fast-check';
 
 import type { Digest } from '../../src/oci/digest.js';
-import { image, index, referrer, type Content } from '../registries/build.js';
-import { startMemoryRegistry, type MemoryRegistry } from '../registries/memory/registry.js';
-import type { SeenRequest } from '../registries/memory/script.js';
-import { repositoryOf } from '../registries/memory/state.js';
-import { seed } from '../registries/push.js';
-import { runs } from './arbitraries.js';
-import { NOW } from './estate.js';
-import { interleave, type Actor, type Step } from './interleave.js';
-import { run, type RunOptions } from './run.js';
-import { silence } from './silence.js';
+import { image, index, referrer, type Content } from '../support/builders/build.js';
+import { startMemoryRegistry, type MemoryRegistry } from '../support/servers/memory/registry.js';
+import type { SeenRequest } from '../support/servers/memory/script.js';
+import { repositoryOf } from '../support/servers/memory/state.js';
+import { seed } from '../support/clients/push.js';
+import { runs } from '../support/builders/arbitraries.js';
+import { NOW } from '../support/scenes/estate.js';
+import { interleave, type Actor, type Step } from '../support/scenes/interleave.js';
+import { run, type RunOptions } from '../support/scenes/run.js';
+import { silence } from '../support/scenes/silence.js';
 
 jest.setTimeout(3_600_000);
 silence();

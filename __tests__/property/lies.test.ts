@@ -7,15 +7,15 @@ import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import fc from 'fast-check';
 
 import { isDigest } from '../../src/oci/digest.js';
-import { LEDGER } from '../registries/ledger.js';
-import { startMemoryRegistry, type MemoryRegistry } from '../registries/memory/registry.js';
-import type { Action, SeenRequest } from '../registries/memory/script.js';
-import { repositoryOf } from '../registries/memory/state.js';
-import { builtEstates, changes, runs, type Timed } from './arbitraries.js';
-import { change, type Built } from './estate.js';
-import { run, type Ran, type RunOptions } from './run.js';
-import { candidatesOf, play, setUp, type Play } from './stage.js';
-import { silence } from './silence.js';
+import { LEDGER } from '../support/clients/ledger.js';
+import { startMemoryRegistry, type MemoryRegistry } from '../support/servers/memory/registry.js';
+import type { Action, SeenRequest } from '../support/servers/memory/script.js';
+import { repositoryOf } from '../support/servers/memory/state.js';
+import { builtEstates, changes, runs, type Timed } from '../support/builders/arbitraries.js';
+import { change, type Built } from '../support/scenes/estate.js';
+import { run, type Ran, type RunOptions } from '../support/scenes/run.js';
+import { candidatesOf, play, setUp, type Play } from '../support/scenes/stage.js';
+import { silence } from '../support/scenes/silence.js';
 
 jest.setTimeout(3_600_000);
 silence();

@@ -7,7 +7,7 @@ import { gunzipSync, gzipSync } from 'node:zlib';
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 
-import { decodeEntry, encodeEntry, EntryError } from '../../src/ledger/entry.js';
+import { decodeEntry, encodeEntry, EntryError } from '../../src/memory/ledger/entry.js';
 import { digestOf, isDigest } from '../../src/oci/digest.js';
 import { factsOf } from '../../src/oci/image-config.js';
 import { JsonLimitError, parseJson } from '../../src/oci/json.js';
@@ -21,9 +21,9 @@ import {
   isPlainlyBlobType,
   mediaTypeOf,
 } from '../../src/oci/media-types.js';
-import { image, index, referrer } from '../registries/build.js';
-import { recordsOf } from '../ledger/records.js';
-import { runs } from './arbitraries.js';
+import { image, index, referrer } from '../support/builders/build.js';
+import { recordsOf } from '../support/builders/records.js';
+import { runs } from '../support/builders/arbitraries.js';
 
 const MOST_MILLISECONDS = 5000;
 const MOST_BYTES = 400 * 1024 * 1024;

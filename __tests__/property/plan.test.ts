@@ -2,14 +2,21 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 
-import type { Inventory, Past } from '../../src/cleanup/inventory.js';
-import { makePlan, type Plan, type Policy } from '../../src/cleanup/plan.js';
-import { observe, observeSweep, remember } from '../../src/ledger/observation.js';
-import type { LedgerRecord } from '../../src/ledger/record.js';
+import type { Inventory, Past } from '../../src/plan/inventory.js';
+import { makePlan, type Plan, type Policy } from '../../src/plan/plan.js';
+import { observe, observeSweep, remember } from '../../src/memory/ledger/observation.js';
+import type { LedgerRecord } from '../../src/memory/ledger/record.js';
 import type { Digest } from '../../src/oci/digest.js';
-import { readProtect, withFiles } from '../../src/protection/protection.js';
-import { builtEstates, runs } from './arbitraries.js';
-import { DAY, GRACE, inventoryOf as seenAlone, NOW, type Built, type Id } from './estate.js';
+import { readProtect, withFiles } from '../../src/plan/protection.js';
+import { builtEstates, runs } from '../support/builders/arbitraries.js';
+import {
+  DAY,
+  GRACE,
+  inventoryOf as seenAlone,
+  NOW,
+  type Built,
+  type Id,
+} from '../support/scenes/estate.js';
 import {
   judge,
   mustPrecede,
@@ -18,7 +25,7 @@ import {
   type Rules,
   type Seen,
   type View,
-} from './model.js';
+} from '../support/scenes/model.js';
 
 /** What a user asks for and what earlier runs saw, in the estate's numbers, which wrap around. */
 interface Wishes {

@@ -11,19 +11,25 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import fc from 'fast-check';
 
-import { NO_PROTECTION, readProtect } from '../../src/protection/protection.js';
-import { startMemoryRegistry, type MemoryRegistry } from '../registries/memory/registry.js';
-import { describeWith } from '../registries/describe-with.js';
-import type { Interceptor, SeenRequest } from '../registries/memory/script.js';
-import { realRegistries } from '../registries/real-registries.js';
-import { builtEstates, changes, runs, type Timed } from './arbitraries.js';
-import { change, GRACE, type Built } from './estate.js';
-import { faults, KINDS, type Fault } from './faults.js';
-import { lookInto, memoryGround, realGround, type Ground, type Look } from './ground.js';
-import { run, type RunOptions } from './run.js';
-import { silence } from './silence.js';
-import { faultScript, setUp } from './stage.js';
-import { undo } from './undo.js';
+import { NO_PROTECTION, readProtect } from '../../src/plan/protection.js';
+import { startMemoryRegistry, type MemoryRegistry } from '../support/servers/memory/registry.js';
+import { describeWith } from '../support/servers/describe-with.js';
+import type { Interceptor, SeenRequest } from '../support/servers/memory/script.js';
+import { realRegistries } from '../support/servers/real-registries.js';
+import { builtEstates, changes, runs, type Timed } from '../support/builders/arbitraries.js';
+import { change, GRACE, type Built } from '../support/scenes/estate.js';
+import { faults, KINDS, type Fault } from '../support/scenes/faults.js';
+import {
+  lookInto,
+  memoryGround,
+  realGround,
+  type Ground,
+  type Look,
+} from '../support/scenes/ground.js';
+import { run, type RunOptions } from '../support/scenes/run.js';
+import { silence } from '../support/scenes/silence.js';
+import { faultScript, setUp } from '../support/scenes/stage.js';
+import { undo } from '../support/scenes/undo.js';
 
 jest.setTimeout(3_600_000);
 silence();

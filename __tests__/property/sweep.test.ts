@@ -5,12 +5,12 @@
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import fc from 'fast-check';
 
-import { startMemoryRegistry, type MemoryRegistry } from '../registries/memory/registry.js';
-import { builtEstates, changes, runs } from './arbitraries.js';
-import { GRACE, type Built, type Id } from './estate.js';
-import { deleteFaults, faults, KINDS, LIES, PASSING } from './faults.js';
-import { judge, type Rules } from './model.js';
-import { run, type Ran, type RunOptions } from './run.js';
+import { startMemoryRegistry, type MemoryRegistry } from '../support/servers/memory/registry.js';
+import { builtEstates, changes, runs } from '../support/builders/arbitraries.js';
+import { GRACE, type Built, type Id } from '../support/scenes/estate.js';
+import { deleteFaults, faults, KINDS, LIES, PASSING } from '../support/scenes/faults.js';
+import { judge, type Rules } from '../support/scenes/model.js';
+import { run, type Ran, type RunOptions } from '../support/scenes/run.js';
 import {
   candidatesOf,
   faultScript,
@@ -19,8 +19,8 @@ import {
   type Placed,
   type Play,
   type Script,
-} from './stage.js';
-import { silence } from './silence.js';
+} from '../support/scenes/stage.js';
+import { silence } from '../support/scenes/silence.js';
 
 jest.setTimeout(3_600_000);
 silence();

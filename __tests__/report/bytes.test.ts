@@ -3,7 +3,7 @@ import fc from 'fast-check';
 
 import type { Descriptor, Manifest } from '../../src/oci/manifest.js';
 import { contentBytes, freedBytes } from '../../src/report/bytes.js';
-import type { RepositoryRun, Run } from '../../src/report/run.js';
+import type { RepositoryRun, Run } from '../../src/run/run.js';
 import {
   blob,
   byDigest,
@@ -18,7 +18,7 @@ import {
   outcome,
   plan,
   run,
-} from './examples.js';
+} from '../support/builders/examples.js';
 
 type End = 'deleted' | 'gone' | 'failed' | 'skipped' | 'spared' | 'healed' | 'kept';
 

@@ -3,7 +3,16 @@ import { describe, expect, it } from '@jest/globals';
 import type { Manifest } from '../../src/oci/manifest.js';
 import { DOCKER_CONFIG } from '../../src/oci/media-types.js';
 import { describer, label } from '../../src/report/describe.js';
-import { blob, byDigest, child, d, image, index, inventory, platform } from './examples.js';
+import {
+  blob,
+  byDigest,
+  child,
+  d,
+  image,
+  index,
+  inventory,
+  platform,
+} from '../support/builders/examples.js';
 
 const target = d('target');
 const hex = target.slice('sha256:'.length);

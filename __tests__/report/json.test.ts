@@ -5,13 +5,13 @@ import fc from 'fast-check';
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
-import type { Refusal } from '../../src/cleanup/brakes.js';
-import type { KeepReason } from '../../src/cleanup/plan.js';
-import { PROTECT } from '../../src/protection/protection.js';
+import type { Refusal } from '../../src/plan/brakes.js';
+import type { KeepReason } from '../../src/plan/plan.js';
+import { PROTECT } from '../../src/plan/protection.js';
 import { jsonChunks } from '../../src/report/json-chunks.js';
 import { reportJson, reportLines } from '../../src/report/json.js';
 import { whyRefused } from '../../src/report/refusals.js';
-import type { RepositoryRun, Run } from '../../src/report/run.js';
+import type { RepositoryRun, Run } from '../../src/run/run.js';
 import {
   appliedRun,
   blindDryRun,
@@ -33,7 +33,7 @@ import {
   refusing,
   run,
   troubledRun,
-} from './examples.js';
+} from '../support/builders/examples.js';
 
 const schema = JSON.parse(
   readFileSync(fileURLToPath(new URL('../../docs/report.schema.json', import.meta.url)), 'utf8'),

@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 
-import type { KeepReason } from '../../src/cleanup/plan.js';
-import { PROTECT } from '../../src/protection/protection.js';
+import type { KeepReason } from '../../src/plan/plan.js';
+import { PROTECT } from '../../src/plan/protection.js';
 import { leftOf, whyLeft } from '../../src/report/left.js';
 import { repositoryLines } from '../../src/report/lines.js';
 import {
@@ -16,7 +16,7 @@ import {
   orphan,
   plan,
   run,
-} from './examples.js';
+} from '../support/builders/examples.js';
 
 /** What is left of a plan that lists these, in a repository where these are kept. */
 function left(approved: readonly string[], keep: readonly [string, KeepReason][] = []) {

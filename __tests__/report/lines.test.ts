@@ -14,7 +14,7 @@ import {
   plan,
   planningDryRun,
   run,
-} from './examples.js';
+} from '../support/builders/examples.js';
 
 const names = ['deleted', 'gone', 'spared', 'saved', 'failed', 'skipped', 'healed'];
 const repository = {

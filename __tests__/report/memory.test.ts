@@ -1,9 +1,9 @@
 import { describe, expect, it } from '@jest/globals';
 
 import { hasBegun, ledgerSentence } from '../../src/report/memory.js';
-import type { Run } from '../../src/report/run.js';
+import type { Run } from '../../src/run/run.js';
 import { renderSummary } from '../../src/report/summary.js';
-import { blindDryRun, cleanRun, firstRun, ledger, run } from './examples.js';
+import { blindDryRun, cleanRun, firstRun, ledger, run } from '../support/builders/examples.js';
 
 const NONE = { existed: false, remembered: 0 };
 const APART = 'this run knew nothing of earlier ones, and later ones will know nothing of it.';

@@ -10,7 +10,7 @@ import {
   NOW,
   planningDryRun,
   run,
-} from './examples.js';
+} from '../support/builders/examples.js';
 
 describe('the plan that is carried out', () => {
   const repositories = new Map([

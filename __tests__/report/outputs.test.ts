@@ -1,7 +1,14 @@
 import { describe, expect, it } from '@jest/globals';
 
 import { deletedDigests, outputs } from '../../src/report/outputs.js';
-import { blindDryRun, cleanRun, d, guardedDryRun, guardedRun, troubledRun } from './examples.js';
+import {
+  blindDryRun,
+  cleanRun,
+  d,
+  guardedDryRun,
+  guardedRun,
+  troubledRun,
+} from '../support/builders/examples.js';
 
 describe('outputs', () => {
   it('of a clean run', () => {

@@ -5,12 +5,12 @@ import fc from 'fast-check';
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
-import { PLAN_VERSION, readApproval } from '../../src/cleanup/approval.js';
-import type { DeleteReason } from '../../src/cleanup/plan.js';
+import { PLAN_VERSION, readApproval } from '../../src/plan/approval.js';
+import type { DeleteReason } from '../../src/plan/plan.js';
 import { digestOf, type Digest } from '../../src/oci/digest.js';
 import type { Manifest } from '../../src/oci/manifest.js';
 import { planLines, whyNoPlan } from '../../src/report/plan-file.js';
-import type { RepositoryRun, Run } from '../../src/report/run.js';
+import type { RepositoryRun, Run } from '../../src/run/run.js';
 import {
   appliedRun,
   blindDryRun,
@@ -28,7 +28,7 @@ import {
   planningDryRun,
   run,
   troubledRun,
-} from './examples.js';
+} from '../support/builders/examples.js';
 
 const read = (path: string) =>
   readFileSync(fileURLToPath(new URL(`../../${path}`, import.meta.url)), 'utf8');

@@ -1,9 +1,9 @@
 import { describe, expect, it } from '@jest/globals';
 
-import type { KeepReason } from '../../src/cleanup/plan.js';
-import { PROTECT } from '../../src/protection/protection.js';
+import type { KeepReason } from '../../src/plan/plan.js';
+import { PROTECT } from '../../src/plan/protection.js';
 import { keptDetail, UNTAGGED_KINDS, whyKept, whyOrphan } from '../../src/report/reasons.js';
-import { d, DAY, HOUR, NOW } from './examples.js';
+import { d, DAY, HOUR, NOW } from '../support/builders/examples.js';
 
 const short = (name: string) => `\`${d(name).slice(0, 19)}\``;
 

@@ -1,11 +1,18 @@
 import { describe, expect, it } from '@jest/globals';
 
-import { DEFAULT_MAX_DELETES, type Refusal } from '../../src/cleanup/brakes.js';
+import { DEFAULT_MAX_DELETES, type Refusal } from '../../src/plan/brakes.js';
 import type { Digest } from '../../src/oci/digest.js';
-import { prose } from '../../src/report/markdown.js';
+import { prose } from '../../src/text/markdown.js';
 import { whyRefused, type Circumstances } from '../../src/report/refusals.js';
 import { problems, refusals, sentence, totals } from '../../src/report/totals.js';
-import { d, guardedDryRun, guardedRun, inventory, refusing, run } from './examples.js';
+import {
+  d,
+  guardedDryRun,
+  guardedRun,
+  inventory,
+  refusing,
+  run,
+} from '../support/builders/examples.js';
 
 const NO_TAGS: Refusal = { kind: 'no-tags', remembered: 1 };
 const SHARE: Refusal = { kind: 'share', orphans: 1_234, manifests: 2_000, percent: 33.5 };

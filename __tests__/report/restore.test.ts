@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 
-import type { Restored } from '../../src/cleanup/restore.js';
+import type { Restored } from '../../src/run/restore-repository.js';
 import {
   renderRestore,
   restoreCounts,
@@ -11,7 +11,7 @@ import {
   restoreProblems,
   type RestoreRun,
 } from '../../src/report/restore.js';
-import { d } from './examples.js';
+import { d } from '../support/builders/examples.js';
 
 function restored(repository: string, more: Partial<Restored> = {}): Restored {
   return { repository, restored: [], standing: [], failed: [], tags: [], failedTags: [], ...more };

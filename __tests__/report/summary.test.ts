@@ -4,8 +4,8 @@ import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
 import type { Manifest } from '../../src/oci/manifest.js';
-import { PROTECT } from '../../src/protection/protection.js';
-import type { RepositoryRun, Run } from '../../src/report/run.js';
+import { PROTECT } from '../../src/plan/protection.js';
+import type { RepositoryRun, Run } from '../../src/run/run.js';
 import { renderSummary } from '../../src/report/summary.js';
 import {
   appliedRun,
@@ -33,7 +33,7 @@ import {
   refusing,
   run,
   troubledRun,
-} from './examples.js';
+} from '../support/builders/examples.js';
 
 const LIMIT = 1_000_000;
 

@@ -14,7 +14,7 @@ import {
   plan,
   run,
   troubledRun,
-} from './examples.js';
+} from '../support/builders/examples.js';
 
 const names = ['deleted', 'gone', 'spared', 'failed', 'skipped', 'skipped too', 'forgotten'];
 const everyEnd = {

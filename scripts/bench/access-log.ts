@@ -1,5 +1,5 @@
 /** The registry's own word on what it was asked: its access log, in Apache's combined format. */
-import type { DockerRegistry } from '../../__tests__/registries/docker-registry.js';
+import type { DockerRegistry } from '../../__tests__/support/servers/docker-registry.js';
 
 export interface Asked {
   readonly method: string;

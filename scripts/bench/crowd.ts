@@ -2,10 +2,10 @@
  * A process of its own with an in-memory registry of very many small repositories, so that its memory is not
  * mistaken for the action's. The parent tells it over IPC what to do next.
  */
-import { image } from '../../__tests__/registries/build.js';
-import { startMemoryRegistry } from '../../__tests__/registries/memory/registry.js';
-import { linkBlob } from '../../__tests__/registries/memory/state.js';
-import { seed } from '../../__tests__/registries/push.js';
+import { image } from '../../__tests__/support/builders/build.js';
+import { startMemoryRegistry } from '../../__tests__/support/servers/memory/registry.js';
+import { linkBlob } from '../../__tests__/support/servers/memory/state.js';
+import { seed } from '../../__tests__/support/clients/push.js';
 import { digestOf } from '../../src/oci/digest.js';
 
 export type Order =

@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 import ts from 'typescript';
 import * as v from 'valibot';
 
-import { BUNDLE, runAction } from '../../__tests__/bundle/run-action.js';
+import { BUNDLE, runAction } from '../../__tests__/support/clients/run-action.js';
 import type { Job } from './replay.js';
 
 export interface Measured {

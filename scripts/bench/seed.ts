@@ -4,8 +4,13 @@
  */
 import pMap from 'p-map';
 
-import { image, manifest, type Content } from '../../__tests__/registries/build.js';
-import { push, pushBlob, putManifest, type Destination } from '../../__tests__/registries/push.js';
+import { image, manifest, type Content } from '../../__tests__/support/builders/build.js';
+import {
+  push,
+  pushBlob,
+  putManifest,
+  type Destination,
+} from '../../__tests__/support/clients/push.js';
 import { OCI_CONFIG } from '../../src/oci/media-types.js';
 
 export interface Size {

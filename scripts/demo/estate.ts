@@ -14,8 +14,8 @@ import {
   LINUX_ARM64,
   referrer,
   type Content,
-} from '../../__tests__/registries/build.js';
-import { push, type Destination } from '../../__tests__/registries/push.js';
+} from '../../__tests__/support/builders/build.js';
+import { push, type Destination } from '../../__tests__/support/clients/push.js';
 
 export interface Push {
   readonly repository: string;

@@ -7,13 +7,13 @@ import path from 'node:path';
 
 import * as core from '@actions/core';
 
-import { DEFAULT_MAX_DELETES, type MaxDeletes } from '../cleanup/brakes.js';
-import { patternMistake, selectRepositories } from '../cleanup/selection.js';
+import { DEFAULT_MAX_DELETES, type MaxDeletes } from '../plan/brakes.js';
+import { patternMistake, selectRepositories } from '../plan/selection.js';
 import { isRepository } from '../oci/reference.js';
-import { readProtect } from '../protection/protection.js';
-import { parseDuration } from './duration.js';
+import { readProtect } from '../plan/protection.js';
+import { parseDuration } from '../text/duration.js';
 import { checkPath, checkPlaces, readCaFile, type Mistake } from './paths.js';
-import type { Settings } from './settings.js';
+import type { Settings } from '../run/settings.js';
 
 /** Every input that is wrong, what it got and what it takes, in one message. */
 export class InputError extends Error {

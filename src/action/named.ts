@@ -1,14 +1,14 @@
 /** Everything that the inputs name in files, read before the first request. */
-import { IntakeError, readIntake } from '../candidates/intake.js';
-import { ApprovalError, readApproval, type Approval } from '../cleanup/approval.js';
-import { readRegular } from '../files/regular.js';
-import { UnusablePath } from '../files/why.js';
-import { withFiles, type Protection } from '../protection/protection.js';
-import { count, number } from '../report/words.js';
-import type { Named } from '../stages.js';
+import { IntakeError, readIntake } from '../run/candidates/intake.js';
+import { ApprovalError, readApproval, type Approval } from '../plan/approval.js';
+import { readRegular } from '../run/files/regular.js';
+import { UnusablePath } from '../run/files/why.js';
+import { withFiles, type Protection } from '../plan/protection.js';
+import { count, number } from '../text/words.js';
+import type { Named } from '../run/clean.js';
 import type { Log } from './log.js';
 import { readPinned } from './pinned.js';
-import type { Settings } from './settings.js';
+import type { Settings } from '../run/settings.js';
 
 /** Half a million manifests. */
 const MOST_PLAN_BYTES = 128 * 1024 * 1024;

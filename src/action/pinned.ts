@@ -6,9 +6,9 @@ import path from 'node:path';
 
 import { create } from '@actions/glob';
 
-import { copyOf } from '../candidates/tally.js';
-import { streamRegular } from '../files/regular.js';
-import { UnusablePath } from '../files/why.js';
+import { copyOf } from '../run/candidates/tally.js';
+import { streamRegular } from '../run/files/regular.js';
+import { UnusablePath } from '../run/files/why.js';
 import { digestsIn, type Digest } from '../oci/digest.js';
 
 /** A file can't be read, or a glob matches none. The message says what to do; nothing was done. */

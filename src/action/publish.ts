@@ -5,11 +5,11 @@ import { promisify } from 'node:util';
 
 import * as core from '@actions/core';
 
-import { makeDirectories } from '../files/directories.js';
-import { openRegular } from '../files/regular.js';
+import { makeDirectories } from '../run/files/directories.js';
+import { openRegular } from '../run/files/regular.js';
 import { outputs } from '../report/outputs.js';
 import { renderRestore, restoreCounts, type RestoreRun } from '../report/restore.js';
-import type { Run } from '../report/run.js';
+import type { Run } from '../run/run.js';
 import { renderSummary } from '../report/summary.js';
 
 /** Written in pieces of about this many characters: a whole report may be longer than a string can be. */

@@ -1,7 +1,7 @@
 /** The workflow run that this is, as GitHub tells it. The only reader of the run's context. */
 import { context } from '@actions/github';
 
-import type { Run } from '../report/run.js';
+import type { Run } from '../run/run.js';
 
 /** `undefined` outside of GitHub Actions. */
 export function runContext(): Run['run'] {

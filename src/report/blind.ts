@@ -1,6 +1,6 @@
 /** In how many repositories nobody knows what is an orphan, in words. */
 import type { Totals } from './totals.js';
-import { count, number } from './words.js';
+import { count, number } from '../text/words.js';
 
 /** Undefined where all were read whole. */
 export function unreadWhole(sums: Totals): string | undefined {

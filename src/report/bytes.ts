@@ -4,7 +4,7 @@
  */
 import type { Manifest } from '../oci/manifest.js';
 import { isFreed, judge } from './fate.js';
-import { repositoriesByName, type Run } from './run.js';
+import { repositoriesByName, type Run } from '../run/run.js';
 
 export interface FreedBytes {
   readonly total: number;

@@ -3,7 +3,7 @@
  * types, annotations, digest tags and parents that were read anyway; a description never decides
  * anything. Strings in it come from the registry: escape labels before printing.
  */
-import type { Inventory } from '../cleanup/inventory.js';
+import type { Inventory } from '../plan/inventory.js';
 import { isDigest, type Digest } from '../oci/digest.js';
 import type {
   ImageManifest,
@@ -13,7 +13,7 @@ import type {
 } from '../oci/manifest.js';
 import { isImageConfigType } from '../oci/media-types.js';
 import { parseDigestTag, type DigestTag } from '../oci/reference.js';
-import { printable, shortDigest } from './words.js';
+import { printable, shortDigest } from '../text/words.js';
 
 export type CosignRole = 'signature' | 'attestation' | 'SBOM';
 

@@ -2,9 +2,9 @@
  * What became of each orphan of a plan. The one place where plan and outcome are joined, so that
  * summary, outputs and JSON can't disagree about a manifest.
  */
-import type { KeepReason, Orphan } from '../cleanup/plan.js';
+import type { KeepReason, Orphan } from '../plan/plan.js';
 import type { Digest } from '../oci/digest.js';
-import type { RepositoryRun } from './run.js';
+import type { RepositoryRun } from '../run/run.js';
 
 export type Fate =
   /** a dry-run: a real run would delete it */

@@ -3,18 +3,18 @@
  * at a time, because a run over a large registry is longer than any string can be.
  * A change that breaks its readers raises `schemaVersion`.
  */
-import type { DeleteReason, KeepReason } from '../cleanup/plan.js';
-import type { LedgerNews } from '../ledger/ledger.js';
-import { PROTECT } from '../protection/protection.js';
+import type { DeleteReason, KeepReason } from '../plan/plan.js';
+import type { LedgerNews } from '../memory/ledger/ledger.js';
+import { PROTECT } from '../plan/protection.js';
 import { contentBytes } from './bytes.js';
 import { describer, label, type Description } from './describe.js';
 import { judge, type Judged } from './fate.js';
 import { isLazy, jsonChunks, type Json, type LazyJson } from './json-chunks.js';
 import { leftOf, type Left } from './left.js';
 import { whyRefused } from './refusals.js';
-import { repositoriesByName, type RepositoryRun, type Run } from './run.js';
+import { repositoriesByName, type RepositoryRun, type Run } from '../run/run.js';
 import { countRepository, problems, totals, type Counts } from './totals.js';
-import { printable } from './words.js';
+import { printable } from '../text/words.js';
 
 const SCHEMA_VERSION = 1;
 /** The years that RFC 3339 can write: a config may claim any. */

@@ -1,10 +1,10 @@
 /** What a plan said to delete and the run that carried it out did not even try: because the registry has changed. */
-import type { KeepReason } from '../cleanup/plan.js';
+import type { KeepReason } from '../plan/plan.js';
 import type { Digest } from '../oci/digest.js';
-import { code } from './markdown.js';
+import { code } from '../text/markdown.js';
 import { keptDetail, protectors, whyKept } from './reasons.js';
-import type { RepositoryRun, Run } from './run.js';
-import { duration } from './words.js';
+import type { RepositoryRun, Run } from '../run/run.js';
+import { duration } from '../text/words.js';
 
 export interface Left {
   readonly digest: Digest;

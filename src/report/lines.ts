@@ -5,9 +5,9 @@ import { judge, type Fate } from './fate.js';
 import { leftOf, whyLeft } from './left.js';
 import { whyKept, whyOrphan } from './reasons.js';
 import { isPassedByPlan } from './refusals.js';
-import type { RepositoryRun, Run } from './run.js';
+import type { RepositoryRun, Run } from '../run/run.js';
 import { countRepository } from './totals.js';
-import { age, count, duration, size } from './words.js';
+import { age, count, duration, size } from '../text/words.js';
 
 /** The first line counts; then a line for each orphan, each manifest of a plan that was left, and each gap. */
 export function repositoryLines(repository: RepositoryRun, run: Run): string[] {

@@ -1,7 +1,7 @@
 /** What the ledger knew and learned, in sentences for log and summary. */
-import type { LedgerNews } from '../ledger/ledger.js';
-import type { Run } from './run.js';
-import { count } from './words.js';
+import type { LedgerNews } from '../memory/ledger/ledger.js';
+import type { Run } from '../run/run.js';
+import { count } from '../text/words.js';
 
 const APART = 'this run knew nothing of earlier ones, and later ones will know nothing of it';
 

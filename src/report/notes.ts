@@ -1,9 +1,9 @@
 /** Lines of the job's log about the run as a whole. Plain text on one line each. */
 import type { Digest } from '../oci/digest.js';
-import type { Run } from './run.js';
+import type { Run } from '../run/run.js';
 import { mayBeTakenBack } from './sections/undo.js';
 import { refusals, sentence, totals } from './totals.js';
-import { count, duration } from './words.js';
+import { count, duration } from '../text/words.js';
 
 /** Said before anything is read. */
 export function carriesOut(

@@ -1,6 +1,6 @@
 /** The values of the action's outputs. Setting them is somebody else's task. */
 import { judge } from './fate.js';
-import { repositoriesByName, type Run } from './run.js';
+import { repositoriesByName, type Run } from '../run/run.js';
 import { totals } from './totals.js';
 
 /** GitHub drops a job's outputs over 1 MiB, and counts them as UTF-16. */

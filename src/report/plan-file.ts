@@ -2,15 +2,15 @@
  * The plan of a dry-run as a file, for people to look at and for a later run to carry out
  * (docs/plan-file.md, docs/plan-file.schema.json). `cleanup/approval.ts` reads it again.
  */
-import { PLAN_VERSION } from '../cleanup/approval.js';
+import { PLAN_VERSION } from '../plan/approval.js';
 import { contentBytes } from './bytes.js';
 import { describer, label } from './describe.js';
 import { jsonChunks, type LazyJson } from './json-chunks.js';
 import { reasonJson } from './json.js';
 import { whyOrphan } from './reasons.js';
 import { whyRefused } from './refusals.js';
-import { repositoriesByName, type RepositoryRun, type Run } from './run.js';
-import { printable } from './words.js';
+import { repositoriesByName, type RepositoryRun, type Run } from '../run/run.js';
+import { printable } from '../text/words.js';
 
 const LABEL_LENGTH = 200;
 /** Short enough that what there is to do still fits behind it. */

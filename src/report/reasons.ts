@@ -2,11 +2,11 @@
  * Why a manifest was an orphan, and why another was kept, in Markdown. The kinds of reasons are the
  * plan's; here they only get their words.
  */
-import type { DeleteReason, KeepReason } from '../cleanup/plan.js';
+import type { DeleteReason, KeepReason } from '../plan/plan.js';
 import type { Digest } from '../oci/digest.js';
-import { PROTECT, type Protector } from '../protection/protection.js';
-import { code } from './markdown.js';
-import { age, shortDigest } from './words.js';
+import { PROTECT, type Protector } from '../plan/protection.js';
+import { code } from '../text/markdown.js';
+import { age, shortDigest } from '../text/words.js';
 
 export function whyOrphan(reason: DeleteReason): string {
   switch (reason.kind) {

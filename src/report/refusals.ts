@@ -1,7 +1,7 @@
 /** Why nothing is deleted although there are orphans, and what to do about it. */
-import type { Refusal } from '../cleanup/brakes.js';
-import type { RepositoryRun, Run } from './run.js';
-import { count, number } from './words.js';
+import type { Refusal } from '../plan/brakes.js';
+import type { RepositoryRun, Run } from '../run/run.js';
+import { count, number } from '../text/words.js';
 
 const LOOK = 'Look at what was found, in the summary or the `report-file`. If';
 

@@ -1,8 +1,8 @@
 /** What a run with `restore-from` did: its log, its summary and its numbers. Pure. */
-import type { Restored } from '../cleanup/restore.js';
+import type { Restored } from '../run/restore-repository.js';
 import { fit, type Section } from './fit.js';
-import { code, prose } from './markdown.js';
-import { count, number, printable } from './words.js';
+import { code, prose } from '../text/markdown.js';
+import { count, number, printable } from '../text/words.js';
 
 export interface RestoreRun {
   /** `scheme://host[:port]` */

@@ -3,7 +3,7 @@
  * and what could not be seen, and stays below the size at which GitHub drops a summary whole.
  */
 import { fit } from './fit.js';
-import type { Run } from './run.js';
+import type { Run } from '../run/run.js';
 import { appliedSection } from './sections/applied.js';
 import { diskSection } from './sections/disk.js';
 import { freedSection, refusedSection } from './sections/freed.js';

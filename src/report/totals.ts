@@ -5,8 +5,8 @@
 import { freedBytes } from './bytes.js';
 import { isFailed, judge } from './fate.js';
 import { isPassedByPlan, whyRefused } from './refusals.js';
-import { repositoriesByName, type RepositoryRun, type Run } from './run.js';
-import { count, printable, shortDigest } from './words.js';
+import { repositoriesByName, type RepositoryRun, type Run } from '../run/run.js';
+import { count, printable, shortDigest } from '../text/words.js';
 
 export interface Counts {
   /** tags that resolved, digest tags too */

@@ -2,10 +2,10 @@
 import { unreadWhole } from '../blind.js';
 import type { Section } from '../fit.js';
 import { leftOf, whyLeft } from '../left.js';
-import { code, row, tableHead } from '../markdown.js';
-import { repositoriesByName, type Run } from '../run.js';
+import { code, row, tableHead } from '../../text/markdown.js';
+import { repositoriesByName, type Run } from '../../run/run.js';
 import type { Totals } from '../totals.js';
-import { count, duration } from '../words.js';
+import { count, duration } from '../../text/words.js';
 import { moreIn } from './more.js';
 
 const OPEN_ROWS = 30;

@@ -1,6 +1,6 @@
 /** How the disk space comes back on plain Distribution, which collects its garbage by hand only. */
 import type { Section } from '../fit.js';
-import type { Run } from '../run.js';
+import type { Run } from '../../run/run.js';
 import { isInDoubt, type Totals } from '../totals.js';
 
 const COMMAND = 'registry garbage-collect /etc/docker/registry/config.yml';

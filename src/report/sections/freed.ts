@@ -6,11 +6,11 @@ import { contentBytes } from '../bytes.js';
 import { describer, label } from '../describe.js';
 import { isFreed, judge, type Fate } from '../fate.js';
 import type { Section } from '../fit.js';
-import { code, prose, row, tableHead } from '../markdown.js';
+import { code, prose, row, tableHead } from '../../text/markdown.js';
 import { whyOrphan } from '../reasons.js';
-import { repositoriesByName, type Run } from '../run.js';
+import { repositoriesByName, type Run } from '../../run/run.js';
 import type { Totals } from '../totals.js';
-import { age, count, size } from '../words.js';
+import { age, count, size } from '../../text/words.js';
 import { moreIn } from './more.js';
 
 const OPEN_ROWS = 50;

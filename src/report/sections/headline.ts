@@ -1,10 +1,10 @@
 /** The first lines of the summary: the numbers, and what kind of run this was. */
 import { unreadWhole } from '../blind.js';
 import type { Section } from '../fit.js';
-import { code } from '../markdown.js';
-import type { Run } from '../run.js';
+import { code } from '../../text/markdown.js';
+import type { Run } from '../../run/run.js';
 import { isInDoubt, problems, type Totals } from '../totals.js';
-import { count, duration, number, size } from '../words.js';
+import { count, duration, number, size } from '../../text/words.js';
 
 /** One sentence; what it counts as problems is listed right below it. An image that broke comes before all else. */
 export function headline(run: Run, sums: Totals): string {

@@ -1,12 +1,12 @@
 /** Why manifests without a tag of their own stayed, grouped: the answer to "why wasn't mine deleted?" */
-import type { KeepReason } from '../../cleanup/plan.js';
+import type { KeepReason } from '../../plan/plan.js';
 import type { Digest } from '../../oci/digest.js';
 import { judge } from '../fate.js';
 import type { Section } from '../fit.js';
-import { code, row, tableHead } from '../markdown.js';
+import { code, row, tableHead } from '../../text/markdown.js';
 import { keptDetail, UNTAGGED_KINDS, whyKept, type UntaggedKind } from '../reasons.js';
-import { repositoriesByName, type Run } from '../run.js';
-import { duration, number, shortDigest } from '../words.js';
+import { repositoriesByName, type Run } from '../../run/run.js';
+import { duration, number, shortDigest } from '../../text/words.js';
 
 const EXAMPLES = 3;
 

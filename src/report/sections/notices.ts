@@ -1,9 +1,9 @@
 /** What went wrong, first in the summary, and what only deserves a look, near its end. */
 import type { Section } from '../fit.js';
-import { code, prose } from '../markdown.js';
-import { repositoriesByName, type Run } from '../run.js';
+import { code, prose } from '../../text/markdown.js';
+import { repositoriesByName, type Run } from '../../run/run.js';
 import { problems, refusals, type Problem, type Totals } from '../totals.js';
-import { number } from '../words.js';
+import { number } from '../../text/words.js';
 import { moreIn } from './more.js';
 
 export function problemsSection(run: Run): Section | undefined {

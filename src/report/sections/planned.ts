@@ -1,9 +1,9 @@
 /** What a dry-run wrote to its plan file, and what whoever approves that lets happen. */
 import type { Section } from '../fit.js';
-import { code } from '../markdown.js';
-import type { Run } from '../run.js';
+import { code } from '../../text/markdown.js';
+import type { Run } from '../../run/run.js';
 import type { Totals } from '../totals.js';
-import { count, number } from '../words.js';
+import { count, number } from '../../text/words.js';
 
 export function plannedSection(run: Run, sums: Totals): Section | undefined {
   if (run.planFile === undefined) {

@@ -1,12 +1,12 @@
 /** Which file, or the input `protect`, saved which manifest: of those that have no tag of their own. */
 import type { Digest } from '../../oci/digest.js';
-import { PROTECT, type Protector } from '../../protection/protection.js';
+import { PROTECT, type Protector } from '../../plan/protection.js';
 import { describer, label } from '../describe.js';
 import type { Section } from '../fit.js';
-import { code, prose, row, tableHead } from '../markdown.js';
+import { code, prose, row, tableHead } from '../../text/markdown.js';
 import { protectors, throughBlob } from '../reasons.js';
-import { repositoriesByName, type RepositoryRun, type Run } from '../run.js';
-import { count, number } from '../words.js';
+import { repositoriesByName, type RepositoryRun, type Run } from '../../run/run.js';
+import { count, number } from '../../text/words.js';
 import { moreIn } from './more.js';
 
 const OPEN_ROWS = 30;

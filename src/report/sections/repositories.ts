@@ -1,10 +1,10 @@
 /** The table by repository, and the pie of what each of them frees. */
 import { addBytes } from '../bytes.js';
 import type { Section } from '../fit.js';
-import { code, mermaidLabel, row, tableHead } from '../markdown.js';
-import { repositoriesByName, type RepositoryRun, type Run } from '../run.js';
+import { code, mermaidLabel, row, tableHead } from '../../text/markdown.js';
+import { repositoriesByName, type RepositoryRun, type Run } from '../../run/run.js';
 import { countRepository, type Counts, type Totals } from '../totals.js';
-import { count, number, size } from '../words.js';
+import { count, number, size } from '../../text/words.js';
 import { moreIn } from './more.js';
 
 const SLICES = 8;

@@ -1,7 +1,7 @@
 /** Where the bytes of what was deleted are, and how they come back. */
 import type { Section } from '../fit.js';
-import { code } from '../markdown.js';
-import type { Run } from '../run.js';
+import { code } from '../../text/markdown.js';
+import type { Run } from '../../run/run.js';
 import type { Totals } from '../totals.js';
 
 /** Whether something was saved that was deleted, or may have been. */

@@ -3,11 +3,11 @@
  * look". Also what was broken before the run came.
  */
 import type { Section } from '../fit.js';
-import { code } from '../markdown.js';
+import { code } from '../../text/markdown.js';
 import { hasBegun, ledgerSentence } from '../memory.js';
-import { repositoriesByName, type RepositoryRun, type Run } from '../run.js';
+import { repositoriesByName, type RepositoryRun, type Run } from '../../run/run.js';
 import type { Totals } from '../totals.js';
-import { count, number, shortDigest } from '../words.js';
+import { count, number, shortDigest } from '../../text/words.js';
 import { moreIn } from './more.js';
 
 /** For log and summary. */

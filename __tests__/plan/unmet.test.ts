@@ -1,0 +1,51 @@
+import { expect, it } from '@jest/globals';
+
+import { makePlan } from '../../src/plan/plan.js';
+import type { Survey } from '../../src/run/survey.js';
+import type { Digest } from '../../src/oci/digest.js';
+import { readProtect, withFiles } from '../../src/plan/protection.js';
+import { notFound, unmet } from '../../src/plan/unmet.js';
+import { inventoryOf, policy, type Estate } from '../support/builders/inventories.js';
+import { buildCache, image } from '../support/builders/build.js';
+
+const HOST = 'registry.example.com';
+const cache = buildCache('cache', 'index');
+const found = image('found');
+const nowhere = `sha256:${'0'.repeat(64)}` as Digest;
+
+function survey(estate: Estate): Survey {
+  const inventory = inventoryOf(estate);
+  return { inventory, plan: makePlan(inventory, policy()), bodies: new Map() };
+}
+
+const surveys = [survey({ tags: { v1: found, cache } })];
+const protect = (...entries: string[]) =>
+  readProtect(entries.join('\n'), HOST, (entry) => {
+    throw new Error(entry);
+  });
+
+it('a digest is found as a manifest, a config or a layer', () => {
+  const here = [found.digest, ...found.blobs.keys(), ...cache.blobs.keys()];
+  const files = new Map([['a.lock', [...here, nowhere] as Digest[]]]);
+  expect(unmet(withFiles(protect(...here), files), surveys)).toBe(1);
+  expect(notFound(protect(...here, ...here.map((each) => `team/app@${each}`)), surveys)).toEqual(
+    [],
+  );
+});
+
+it('one of `protect` that is nowhere is a warning, and one of files alone is none', () => {
+  const all = protect(nowhere, `team/app@${nowhere}`, `no/where@${nowhere}`);
+  expect(notFound(all, surveys)).toEqual([
+    expect.stringContaining(`\`${nowhere}\`, which this run found in no repository`),
+    expect.stringContaining(`\`team/app@${nowhere}\`, which this run found not in that repository`),
+  ]);
+  const files = withFiles(protect(), new Map([['a.lock', [nowhere]]]));
+  expect(notFound(files, surveys)).toEqual([]);
+  expect(unmet(protect(nowhere), surveys)).toBe(0);
+});
+
+it('what could not be read whole says nothing', () => {
+  const gap = { what: 'tag v1', why: 'status 500' };
+  const broken = [survey({ tags: { v1: found }, more: { gaps: [gap] } })];
+  expect(notFound(protect(nowhere, `team/app@${nowhere}`), broken)).toEqual([]);
+});

@@ -1,0 +1,244 @@
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+
+import { selectRepositories } from '../../src/plan/selection.js';
+import type { Digest } from '../../src/oci/digest.js';
+import { NO_PROTECTION, PROTECT } from '../../src/plan/protection.js';
+import type { Run } from '../../src/run/run.js';
+import { runStages, type Named, type StageSettings } from '../../src/run/clean.js';
+import { NOW } from '../support/scenes/estate.js';
+import { connect } from '../support/scenes/run.js';
+import { image } from '../support/builders/build.js';
+import { startMemoryRegistry, type MemoryRegistry } from '../support/servers/memory/registry.js';
+import { seed } from '../support/clients/push.js';
+
+const kept = image('stages kept');
+const orphan = image('stages orphan');
+const NAMES = ['a', 'b', 'c'];
+
+let registry: MemoryRegistry;
+let backupDirectory: string;
+
+beforeEach(async () => {
+  registry = await startMemoryRegistry();
+  backupDirectory = await mkdtemp(join(tmpdir(), 'stages-'));
+});
+
+afterEach(async () => {
+  await registry.stop();
+  await rm(backupDirectory, { recursive: true });
+});
+
+function fill(): void {
+  for (const name of NAMES) {
+    seed(registry.state, name, kept, 'latest');
+    seed(registry.state, name, orphan);
+  }
+}
+
+const all = (digest: Digest) => new Map(NAMES.map((name) => [name, new Set([digest])]));
+
+interface Given extends Partial<Named> {
+  /** the run is told to stop when it sends the first request that matches */
+  readonly stopAt?: RegExp;
+  /** whether this action has a fault that shows at this request, `METHOD path` */
+  readonly isFaultAt?: (request: string) => boolean;
+  /** what o'clock it is by the registry */
+  readonly registryTime?: number;
+}
+
+async function run(
+  given: Partial<StageSettings> = {},
+  { stopAt, isFaultAt, registryTime, ...named }: Given = {},
+): Promise<Run> {
+  const { transport, quote } = connect({ url: registry.url });
+  const controller = new AbortController();
+  registry.intercept(({ method, path }) => {
+    if (registryTime !== undefined && path === '/v2/') {
+      const headers = { Date: new Date(registryTime).toUTCString() };
+      return { kind: 'answer', status: 200, headers, body: '{}' };
+    }
+    if (stopAt?.test(`${method} ${path}`) === true) {
+      controller.abort('SIGTERM');
+    }
+    return undefined;
+  });
+  const settings: StageSettings = {
+    registry: new URL(registry.url),
+    selection: selectRepositories([]),
+    concurrency: 1,
+    dryRun: false,
+    gracePeriod: 0,
+    danglingReferrers: 'keep',
+    keepUntagged: 0,
+    protection: NO_PROTECTION,
+    verify: true,
+    backupDirectory,
+    ...given,
+  };
+  const intake = { candidates: all(orphan.digest), understood: 3, notUnderstood: 0, examples: [] };
+  const send: typeof transport.send = async (request) => {
+    if (isFaultAt?.(`${request.method} ${request.url.pathname}`) === true) {
+      throw new TypeError('ours');
+    }
+    return transport.send(request);
+  };
+  try {
+    return await runStages(
+      settings,
+      { intake, pinned: { files: 0, digests: 0 }, ...named },
+      {
+        transport: { ...transport, send },
+        quote,
+        clock: { now: () => NOW, sleep: async () => undefined },
+        progress: { begin: () => undefined, expect: () => undefined, done: () => undefined },
+        stop: controller.signal,
+      },
+    );
+  } finally {
+    transport.close();
+  }
+}
+
+describe('a run that is told to stop', () => {
+  it('in the sweep has read every repository all the same', async () => {
+    fill();
+    const stopped = await run({}, { stopAt: /^DELETE .*\/b\// });
+    expect(stopped.failures).toEqual([expect.stringContaining('told to stop (SIGTERM)')]);
+    expect(stopped).toMatchObject({ everyRepositoryScanned: true, unread: 0 });
+    // What it did not come to is not saved either.
+    const saved = await readFile(join(backupDirectory, 'index.jsonl'), 'utf8');
+    expect(saved).toContain('"repository":"b"');
+    expect(saved).not.toContain('"repository":"c"');
+  });
+
+  it('in the survey counts what it did not come to', async () => {
+    fill();
+    const stopped = await run({}, { stopAt: /\/b\/tags\/list/ });
+    expect(stopped.failures).toEqual([expect.stringContaining('before it came to 1 of 3')]);
+    expect(stopped).toMatchObject({ everyRepositoryScanned: false, unread: 1 });
+    expect(stopped.repositories.map(({ inventory }) => inventory.repository)).toEqual(['a', 'b']);
+  });
+});
+
+describe('a fault of our own in one repository', () => {
+  const failure = expect.stringMatching(/^b: this action failed by a fault of its own: .*ours/);
+  const deletedIn = ({ repositories }: Run) =>
+    repositories.map(({ inventory, outcome }) => [inventory.repository, outcome?.deleted]);
+
+  it('while it is read makes the run red, and the others are cleaned', async () => {
+    fill();
+    const done = await run({}, { isFaultAt: (request) => request.includes('/b/tags/list') });
+    expect(done.failures).toEqual([failure]);
+    expect(done).toMatchObject({ everyRepositoryScanned: false, unread: 1 });
+    expect(deletedIn(done)).toEqual([
+      ['a', [orphan.digest]],
+      ['c', [orphan.digest]],
+    ]);
+  });
+
+  it('in its deletes makes the run red, and the others are cleaned', async () => {
+    fill();
+    const at = `DELETE /v2/b/manifests/${orphan.digest}`;
+    const done = await run({}, { isFaultAt: (request) => request === at });
+    expect(done.failures).toEqual([failure]);
+    expect(deletedIn(done)).toEqual([
+      ['a', [orphan.digest]],
+      ['b', []],
+      ['c', [orphan.digest]],
+    ]);
+    expect(done.repositories[1]?.outcome?.skipped).toHaveLength(1);
+  });
+
+  it('after its deletes makes the run red, and they are told all the same', async () => {
+    fill();
+    let lists = 0;
+    const done = await run(
+      {},
+      {
+        isFaultAt(request) {
+          lists += request.includes('/b/tags/list') ? 1 : 0;
+          return lists === 3 && request.includes('/b/tags/list');
+        },
+      },
+    );
+    expect(done.failures).toEqual([failure]);
+    expect(deletedIn(done)).toEqual(NAMES.map((name) => [name, [orphan.digest]]));
+    expect(done.repositories[1]?.outcome?.unverified).toBe(true);
+  });
+});
+
+it('tells of a backup only where something was saved', async () => {
+  fill();
+  expect(await run({ dryRun: true })).not.toHaveProperty('backup');
+  expect(await run()).toMatchObject({ backup: backupDirectory });
+  expect(await run()).not.toHaveProperty('backup');
+});
+
+it('a dry-run knows where its plan is to be written', async () => {
+  fill();
+  expect(await run({ dryRun: true, planFile: 'plan.json' })).toMatchObject({
+    planFile: 'plan.json',
+  });
+  expect(await run({ dryRun: true })).not.toHaveProperty('planFile');
+});
+
+it('counts the digests of files that are in none of the repositories', async () => {
+  fill();
+  const [lost, input] = [image('stages lost'), image('stages input')];
+  const digests = new Map([
+    [kept.digest, ['a.yaml']],
+    [orphan.digest, ['a.yaml', 'b.yaml']],
+    [lost.digest, [PROTECT, 'b.yaml']],
+    // Of the input itself nobody asks here.
+    [input.digest, [PROTECT]],
+  ]);
+  const pinned = { files: 2, digests: 3 };
+  const done = await run({ protection: { ...NO_PROTECTION, digests } }, { pinned });
+  expect(done.pinned).toEqual({ files: 2, digests: 3, unmet: 1 });
+});
+
+describe('an age is measured by the earlier clock', () => {
+  const HOUR = 3_600_000;
+  const young = image('stages young', { created: new Date(NOW - 2 * HOUR).toISOString() });
+  const candidates = new Map([['a', new Set([young.digest])]]);
+  const intake = { candidates, understood: 1, notUnderstood: 0, examples: [] };
+  const clean = async (registryTime: number) => {
+    seed(registry.state, 'a', kept, 'latest');
+    seed(registry.state, 'a', young);
+    return run({ gracePeriod: HOUR }, { intake, registryTime });
+  };
+
+  it.each([
+    ['the registry is behind', NOW - 3 * HOUR, [], 1],
+    ['the registry is ahead', NOW + 3 * HOUR, [young.digest], 1],
+    ['they agree', NOW - 60_000, [young.digest], 0],
+  ])('%s', async (_, registryTime, deleted, warnings) => {
+    const done = await clean(registryTime);
+    expect(done.repositories.flatMap(({ outcome }) => outcome?.deleted ?? [])).toEqual(deleted);
+    expect(done.warnings).toHaveLength(warnings);
+    expect(done.warnings.join()).toMatch(warnings === 0 ? /^$/ : /clocks of runner and registry/);
+  });
+});
+
+describe('a run that looks at nothing', () => {
+  it('says that the patterns match none of the repositories', async () => {
+    fill();
+    const done = await run({ selection: selectRepositories(['team/*']) });
+    expect(done.repositories).toEqual([]);
+    expect(done.warnings).toEqual([
+      '`repositories` matches none of the 3 repositories that the catalog lists or an input names',
+    ]);
+    expect((await run()).warnings).toEqual([]);
+  });
+
+  it('says that they leave out all that the plan lists', async () => {
+    const approval = { createdAt: NOW, repositories: all(orphan.digest) };
+    const done = await run({ selection: selectRepositories(['team/*']) }, { approval });
+    expect(done.warnings).toEqual(['`repositories` leaves out every repository of the plan']);
+    expect(done.applied?.ignored).toBe(3);
+  });
+});

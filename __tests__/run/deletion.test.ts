@@ -1,0 +1,298 @@
+import { afterEach, describe, expect, it } from '@jest/globals';
+
+import { createConfirmation } from '../../src/run/confirmation.js';
+import { deleteInOrder, type DeletionOptions } from '../../src/run/deletion.js';
+import type { Orphan } from '../../src/plan/plan.js';
+import type { Results } from '../../src/plan/results.js';
+import { NotSent } from '../../src/http/stop.js';
+import { image, index, type Content } from '../support/builders/build.js';
+import type { Action } from '../support/servers/memory/script.js';
+import { errorAnswer, stopClients, when } from '../support/clients/client.js';
+import { APP, digests, startScene, type Scene } from '../support/scenes/looking.js';
+
+afterEach(stopClients);
+
+const child = image('child');
+const parent = index([child]);
+const other = image('other');
+
+function orphan({ digest }: Content, ...after: readonly Content[]): Orphan {
+  return { digest, reason: { kind: 'unreachable' }, after: digests(after) };
+}
+
+interface More extends Partial<DeletionOptions> {
+  readonly tagged?: readonly Content[];
+  readonly results?: Results;
+}
+
+/** One round of deletes: what it said, what became of each, and how many it told of. */
+async function round(scene: Scene, condemned: readonly Orphan[], more: More = {}) {
+  const { tagged = [], results = new Map() as Results, ...options } = more;
+  let done = 0;
+  const changed = await deleteInOrder(APP, condemned, new Set(digests(tagged)), results, {
+    writer: scene.writer,
+    concurrency: 4,
+    isOver: () => false,
+    mayWait: () => true,
+    confirmation: createConfirmation(APP, results, scene.options()),
+    onDone: () => {
+      done += 1;
+    },
+    ...options,
+  });
+  return { changed, results, done };
+}
+
+function deletes({ registry }: Scene): (string | undefined)[] {
+  return registry.requests
+    .filter(({ method }) => method === 'DELETE')
+    .map(({ path }) => path.split('/').at(-1));
+}
+
+async function filled(): Promise<Scene> {
+  const scene = await startScene();
+  scene.put(parent);
+  scene.put(other);
+  return scene;
+}
+
+describe('the end of the time', () => {
+  it('leaves what was not begun without a result, and is not told of', async () => {
+    const scene = await filled();
+    let asked = 0;
+    const isOver = () => {
+      asked += 1;
+      return asked > 2;
+    };
+    const { results, done, changed } = await round(
+      scene,
+      [orphan(parent), orphan(other), orphan(child, parent)],
+      { concurrency: 1, isOver },
+    );
+    expect([...results]).toEqual([[parent.digest, { kind: 'deleted' }]]);
+    // Of the first twice: when its turn came, and right before it was sent.
+    expect([changed, done, asked]).toEqual([true, 1, 4]);
+    expect(deletes(scene)).toEqual([parent.digest]);
+  });
+
+  it('may come while one waits for what goes before it', async () => {
+    const scene = await filled();
+    let over = false;
+    scene.registry.intercept(
+      when(/^DELETE/, {
+        kind: 'pass',
+        after: () => {
+          over = true;
+        },
+      }),
+    );
+    const { results } = await round(scene, [orphan(parent), orphan(child, parent)], {
+      isOver: () => over,
+    });
+    // That its parent is gone by now is no reason to call it "still there", nor to take it.
+    expect([...results.keys()]).toEqual([parent.digest]);
+    expect(scene.app.manifests.has(child.digest)).toBe(true);
+  });
+
+  it('was there from the beginning: nothing is sent, and nothing changed', async () => {
+    const scene = await filled();
+    expect(
+      await round(scene, [orphan(parent), orphan(child, parent)], { isOver: () => true }),
+    ).toEqual({ changed: false, results: new Map(), done: 0 });
+    expect(deletes(scene)).toEqual([]);
+  });
+
+  it('comes for what has a tag as well, which waits in a row of its own', async () => {
+    const scene = await filled();
+    let asked = 0;
+    const { results } = await round(scene, [orphan(parent), orphan(other)], {
+      tagged: [parent, other],
+      isOver: () => {
+        asked += 1;
+        return asked > 2;
+      },
+    });
+    expect([...results.keys()]).toEqual([parent.digest]);
+  });
+
+  it('may come while one waits for its turn to be sent: it is not sent any more', async () => {
+    const scene = await startScene();
+    const many = Array.from({ length: 40 }, (_, n) => image(`one of many ${String(n)}`));
+    many.forEach((content) => {
+      scene.put(content);
+    });
+    let over = false;
+    scene.registry.intercept(
+      when(/^DELETE/, {
+        kind: 'pass',
+        after: () => {
+          over = true;
+        },
+      }),
+    );
+    const condemned = many.map((content) => orphan(content));
+    const { results, done } = await round(scene, condemned, {
+      concurrency: many.length,
+      isOver: () => over,
+    });
+    // All are under way for this module, but the client sends sixteen at a time.
+    expect(deletes(scene).length).toBeLessThanOrEqual(16);
+    expect(results.size).toBe(deletes(scene).length);
+    expect(done).toBe(results.size);
+    expect(scene.app.manifests.size).toBe(many.length - results.size);
+  });
+
+  describe('before one that failed could be tried again', () => {
+    async function failing(action: Action, more: More = {}) {
+      const scene = await filled();
+      let over = false;
+      scene.registry.intercept(
+        when(/^DELETE/, () => {
+          over = true;
+          return action;
+        }),
+      );
+      const got = await round(scene, [orphan(parent)], { isOver: () => over, ...more });
+      return { ...got, tries: deletes(scene).length };
+    }
+
+    it.each<[string, Action]>([
+      ['a 503', errorAnswer(503, 'UNAVAILABLE')],
+      ['a reset', { kind: 'reset' }],
+      ['a refusal of this one', errorAnswer(409, 'CONFLICT')],
+    ])('by %s: it waits for the next look, and may have been carried out', async (_, action) => {
+      expect(await failing(action)).toEqual({
+        changed: true,
+        results: new Map(),
+        done: 0,
+        tries: 1,
+      });
+    });
+
+    it('and has waited enough: it has failed, with what came of the last try', async () => {
+      const asked: string[] = [];
+      const { results, tries } = await failing(errorAnswer(503, 'UNAVAILABLE'), {
+        mayWait(digest) {
+          asked.push(digest);
+          return false;
+        },
+      });
+      expect(results.get(parent.digest)).toMatchObject({
+        kind: 'failed',
+        why: expect.stringContaining('503'),
+      });
+      expect([asked, tries]).toEqual([[parent.digest], 1]);
+    });
+
+    it('by what holds for the whole repository: it is told at once', async () => {
+      const { results } = await failing(errorAnswer(403, 'DENIED'));
+      expect(results.get(parent.digest)).toMatchObject({ kind: 'failed' });
+    });
+  });
+});
+
+describe('what has to go first', () => {
+  it.each<[string, Action]>([
+    ['failed', errorAnswer(500, 'UNKNOWN')],
+    ['could not be reached', { kind: 'reset' }],
+  ])('%s: what comes after it stays', async (_, action) => {
+    const scene = await filled();
+    scene.registry.intercept(when(`DELETE /v2/${APP}/manifests/${parent.digest}`, action));
+    const { results, done } = await round(scene, [orphan(parent), orphan(child, parent)]);
+    expect(results.get(parent.digest)).toMatchObject({ kind: 'failed' });
+    expect(results.get(child.digest)).toEqual({
+      kind: 'skipped',
+      why: `${parent.digest}, which has to go before it, is still there`,
+    });
+    expect(done).toBe(2);
+    expect(scene.app.manifests.has(child.digest)).toBe(true);
+  });
+
+  it('was skipped itself: so is what comes after it', async () => {
+    const scene = await filled();
+    const outer = index([parent]);
+    const { results } = await round(scene, [orphan(parent, outer), orphan(child, parent)]);
+    expect([...results].map(([digest, { kind }]) => [digest, kind])).toEqual([
+      [parent.digest, 'skipped'],
+      [child.digest, 'skipped'],
+    ]);
+    expect(deletes(scene)).toEqual([]);
+  });
+
+  it.each(['deleted', 'gone'] as const)(
+    'was %s by an earlier round and is there again, so somebody has pushed it: what it holds stays',
+    async (kind) => {
+      const scene = await filled();
+      const results: Results = new Map([[parent.digest, { kind }]]);
+      await round(scene, [orphan(child, parent)], { results });
+      expect(results.get(child.digest)).toMatchObject({ kind: 'skipped' });
+      expect(deletes(scene)).toEqual([]);
+    },
+  );
+
+  it('was gone already: what comes after it goes', async () => {
+    const scene = await filled();
+    scene.app.manifests.delete(parent.digest);
+    const { results } = await round(scene, [orphan(parent), orphan(child, parent)]);
+    expect([...results]).toEqual([
+      [parent.digest, { kind: 'gone' }],
+      [child.digest, { kind: 'deleted' }],
+    ]);
+  });
+});
+
+describe('whether the registry may have changed', () => {
+  it.each<[string, Action | undefined, boolean]>([
+    ['it says so', undefined, true],
+    // The answer to our own first try may have been lost.
+    ['it has no such manifest', errorAnswer(404, 'MANIFEST_UNKNOWN'), true],
+    ['it failed', errorAnswer(500, 'UNKNOWN'), true],
+    ['it did not answer', { kind: 'reset' }, true],
+    ['it may not be done', errorAnswer(403, 'DENIED'), false],
+    ['deleting is switched off', errorAnswer(405, 'UNSUPPORTED'), false],
+  ])('%s', async (_, action, expected) => {
+    const scene = await filled();
+    if (action !== undefined) {
+      scene.registry.intercept(when(/^DELETE/, action));
+    }
+    expect((await round(scene, [orphan(other)])).changed).toBe(expected);
+  });
+});
+
+it('a delete that was held back is skipped with the reason, and called no failure', async () => {
+  const scene = await filled();
+  const writer = {
+    deleteManifest: () => Promise.reject(new NotSent('not sent: the run was told to stop')),
+  };
+  expect(await round(scene, [orphan(other)], { writer })).toEqual({
+    changed: false,
+    results: new Map([
+      [other.digest, { kind: 'skipped', why: 'not sent: the run was told to stop' }],
+    ]),
+    done: 1,
+  });
+});
+
+it('a refusal is told for the rest, also when the time is over', async () => {
+  const scene = await filled();
+  scene.registry.intercept(when(/^DELETE/, errorAnswer(403, 'DENIED')));
+  let asked = 0;
+  const { results } = await round(scene, [orphan(parent), orphan(other)], {
+    concurrency: 1,
+    isOver: () => {
+      asked += 1;
+      return asked > 2;
+    },
+  });
+  expect(results.get(other.digest)).toEqual({
+    kind: 'skipped',
+    why: 'not tried: the registry refused another delete in this repository',
+  });
+  expect(deletes(scene)).toEqual([parent.digest]);
+});
+
+it('mistakes of our own are thrown', async () => {
+  const scene = await filled();
+  const writer = { deleteManifest: () => Promise.reject(new TypeError('ours')) };
+  await expect(round(scene, [orphan(other)], { writer })).rejects.toThrow(TypeError);
+});

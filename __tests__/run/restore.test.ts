@@ -1,0 +1,205 @@
+import {
+  appendFileSync,
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+
+import { fileOf, INDEX, openBackup } from '../../src/run/backup/backup.js';
+import type { RestoreRun } from '../../src/report/restore.js';
+import { undo } from '../support/scenes/undo.js';
+import { image, index as multiarch, type Content } from '../support/builders/build.js';
+import { startMemoryRegistry, type MemoryRegistry } from '../support/servers/memory/registry.js';
+import { seed } from '../support/clients/push.js';
+import { present } from '../support/servers/real-registries.js';
+
+const [first, second] = [image('first'), image('second')];
+let directory: string;
+let registry: MemoryRegistry;
+
+beforeEach(async () => {
+  directory = mkdtempSync(path.join(tmpdir(), 'undo-'));
+  registry = await startMemoryRegistry();
+});
+
+afterEach(async () => {
+  await registry.stop();
+  rmSync(directory, { recursive: true });
+});
+
+/** Into the backup; the registry has what it consists of, and not the manifest. */
+async function lose(repository: string, content: Content, at = registry.url): Promise<void> {
+  const { digest, mediaType, bytes } = content;
+  seed(registry.state, repository, content);
+  registry.state.repositories.get(repository)?.manifests.delete(digest);
+  const reason = { kind: 'unreachable' } as const;
+  const entry = {
+    registry: at,
+    repository,
+    digest,
+    mediaType,
+    bytes,
+    tags: [],
+    savedAt: 0,
+    reason,
+  };
+  await openBackup(directory).save([entry]);
+}
+
+const index = () => path.join(directory, INDEX);
+
+/** A line that is JSON, and not one of this version. */
+function laterLine(): string {
+  const [line = ''] = readFileSync(index(), 'utf8').split('\n');
+  return `${JSON.stringify({ ...(JSON.parse(line) as object), version: 2 })}\n`;
+}
+
+async function restore(...repositories: string[]): Promise<RestoreRun & { complaints: unknown }> {
+  const { run, complaints } = await undo({
+    url: registry.url,
+    restoreFrom: directory,
+    repositories,
+  });
+  return { ...present(run), complaints };
+}
+
+const back = ({ repositories }: RestoreRun) =>
+  repositories.flatMap(({ restored }) => restored.map(String));
+
+describe('the repositories of an undo', () => {
+  beforeEach(async () => {
+    await lose('team/app', first);
+    await lose('team/web', second);
+  });
+
+  it('are all that the backup has, unless told', async () => {
+    const run = await restore();
+    expect(back(run)).toEqual([first.digest, second.digest]);
+    expect(run).toMatchObject({ excluded: 0, complaints: [] });
+  });
+
+  it('are counted where they are left out', async () => {
+    const run = await restore('team/app');
+    expect(back(run)).toEqual([first.digest]);
+    expect(run).toMatchObject({ excluded: 1, complaints: [] });
+  });
+
+  it('make it red where none of the backup is among them: a name is wrong', async () => {
+    const run = await restore('team/ap');
+    expect(back(run)).toEqual([]);
+    expect(run.excluded).toBe(2);
+    expect(run.complaints).toEqual([
+      '`repositories` chooses none of the repositories in the backup, and nothing can be put back. ' +
+        'It has team/app, team/web',
+    ]);
+  });
+
+  it('are named up to a few where none is chosen', async () => {
+    for (const name of ['a', 'b', 'c', 'd']) {
+      await lose(name, first);
+    }
+    const { complaints } = await restore('team/ap');
+    expect(complaints).toEqual([expect.stringMatching(/It has a, b, c, d, team\/app and 1 more$/)]);
+  });
+});
+
+describe('a backup that is not understood', () => {
+  it('in some lines makes it red, and the rest is put back', async () => {
+    await lose('team/app', first);
+    appendFileSync(index(), laterLine().repeat(2));
+    const run = await restore();
+    expect(back(run)).toEqual([first.digest]);
+    expect(run.complaints).toEqual([
+      "2 lines of the backup's index are not understood, and what they are about can't be put back: a later version " +
+        'of this action may have written them. Use that one to restore',
+    ]);
+  });
+
+  it('in any line makes it red, and does not say that nothing was deleted', async () => {
+    await lose('team/app', first);
+    writeFileSync(index(), laterLine());
+    const { complaints } = await restore();
+    expect(complaints).toEqual([
+      expect.stringMatching(
+        /^1 line of the backup's index is not understood, and what it is about/,
+      ),
+    ]);
+  });
+
+  it('is not called another registry’s alone', async () => {
+    await lose('team/app', first, 'https://other.example');
+    appendFileSync(index(), laterLine());
+    const { complaints } = await restore();
+    expect(complaints).toEqual([
+      expect.stringContaining('is `registry-url` the registry that it was made of?'),
+      expect.stringContaining('1 line'),
+    ]);
+  });
+});
+
+describe('a backup in which lines are cut off', () => {
+  it('is green if others are whole: nothing was deleted of what they are about', async () => {
+    await lose('team/app', first);
+    appendFileSync(index(), laterLine().slice(0, 50));
+    const run = await restore();
+    expect(back(run)).toEqual([first.digest]);
+    expect(run).toMatchObject({ cutOffLines: 1, complaints: [] });
+  });
+
+  it('is red if none is whole', async () => {
+    await lose('team/app', first);
+    writeFileSync(index(), 'half\nhalf\n');
+    const { complaints } = await restore();
+    expect(complaints).toEqual([
+      `the backup in ${directory} has no manifest of ${registry.url}: none of its lines is whole. A run that is ` +
+        'killed while it writes the first of them has deleted nothing; otherwise take the backup as it was made',
+    ]);
+  });
+});
+
+it('of a backup that is empty says that nothing was deleted', async () => {
+  writeFileSync(index(), '');
+  const { complaints } = await restore();
+  expect(complaints).toEqual([expect.stringContaining('nothing was deleted when it was made')]);
+});
+
+describe('a backup with more than is held at a time', () => {
+  it('is put back in parts, images before the indexes that list them', async () => {
+    const padding = 'x'.repeat(4_000_000);
+    const indexes = Array.from({ length: 18 }, (_, n) =>
+      multiarch([first], { annotations: { padding, n: String(n) } }),
+    );
+    for (const each of [...indexes, first]) {
+      await lose('team/app', each);
+    }
+    const run = await restore();
+    expect(run.complaints).toEqual([]);
+    expect(run.repositories).toEqual([
+      expect.objectContaining({
+        restored: [...indexes, first].map(({ digest }) => digest).sort(),
+        failed: [],
+      }),
+    ]);
+  });
+});
+
+it('names the files that it did not read, and puts the rest back', async () => {
+  await lose('team/app', first);
+  await lose('team/app', second);
+  const file = fileOf(directory, first.digest);
+  renameSync(file, `${file}.moved`);
+  symlinkSync(`${file}.moved`, file);
+  const run = await restore();
+  expect(run.repositories[0]?.restored).toEqual([second.digest]);
+  expect(run.failures).toEqual([
+    `the file of ${first.digest} in the backup was not read: it is a symbolic link, and links are not followed there. ` +
+      'Take the backup as the run left it',
+  ]);
+});

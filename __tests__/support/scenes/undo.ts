@@ -1,0 +1,52 @@
+/** One run of the program with `restore-from`: all that main does of it between inputs and outputs. */
+import { BackupError } from '../../../src/run/backup/backup.js';
+import { selectRepositories } from '../../../src/plan/selection.js';
+import { RequestFailure } from '../../../src/http/message.js';
+import { restoreProblems, type RestoreRun } from '../../../src/report/restore.js';
+import { runUndo } from '../../../src/run/restore.js';
+import { connect, type RunOptions } from './run.js';
+
+export type UndoOptions = Pick<RunOptions, 'url' | 'concurrency' | 'credentials'> & {
+  readonly restoreFrom: string;
+  /** as the input has them; default: all */
+  readonly repositories?: readonly string[];
+};
+
+export interface Undone {
+  /** absent when the run ended with an error */
+  readonly run?: RestoreRun;
+  /** what makes it red */
+  readonly complaints: readonly string[];
+}
+
+export async function undo({
+  restoreFrom,
+  repositories = [],
+  ...options
+}: UndoOptions): Promise<Undone> {
+  const { transport, quote } = connect(options);
+  const settings = {
+    registry: new URL(options.url),
+    selection: selectRepositories(repositories),
+    concurrency: options.concurrency ?? 1,
+    dryRun: false,
+    restoreFrom,
+  };
+  const nothing = () => undefined;
+  try {
+    const run = await runUndo(settings, {
+      transport,
+      progress: { begin: nothing, expect: nothing, done: nothing },
+      quote,
+      stop: new AbortController().signal,
+    });
+    return { run, complaints: restoreProblems(run) };
+  } catch (error) {
+    if (error instanceof RequestFailure || error instanceof BackupError) {
+      return { complaints: [error.message] };
+    }
+    throw error;
+  } finally {
+    transport.close();
+  }
+}

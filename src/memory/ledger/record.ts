@@ -1,0 +1,112 @@
+/**
+ * What the ledger remembers of one manifest, and how several memories become one (docs/adr/0004). Pure.
+ * Joining is commutative, associative and idempotent: entries may be read in any order, and twice.
+ */
+import type { Digest } from '../../oci/digest.js';
+
+/**
+ * `in-use`: an ordinary tag reached it. `leaving`: it was about to be deleted, or not there any more. `unused`:
+ * there, and neither of the two. `deleted`: a look found that absent which a run was about to delete. Such a record is
+ * no candidate: it holds the bytes for a while, in case that something turns out to need them.
+ */
+export type Status = 'in-use' | 'unused' | 'leaving' | 'deleted';
+
+export interface LedgerRecord {
+  readonly mediaType: string;
+  /** the manifest's bytes as text: what the ledger says of its children and subject is proved by its digest */
+  readonly body: string;
+  /** epoch milliseconds, as `since` */
+  readonly firstSeen: number;
+  /** whether any run ever saw it in use: its push was complete then */
+  readonly everInUse: boolean;
+  readonly status: Status;
+  /** since when it has been in use, or else since when it no longer is */
+  readonly since: number;
+  /** all tags that were ever seen to point at it, sorted; absent where there were none */
+  readonly tags?: readonly string[];
+  /** when a run last was about to delete it; absent where none was */
+  readonly condemned?: number;
+  /** counts the changes of `status`: of two memories the one with more changes is the later one */
+  readonly revision: number;
+}
+
+export type Records = ReadonlyMap<Digest, LedgerRecord>;
+
+/** In the order of the harm that forgetting would do: nothing is lost by looking again at what is leaving. */
+const RANK: readonly Status[] = ['deleted', 'in-use', 'unused', 'leaving'];
+
+function isLater(a: LedgerRecord, b: LedgerRecord): boolean {
+  const by = (of: (record: LedgerRecord) => number) => of(a) - of(b);
+  return (
+    (by(({ status }) => Number(status !== 'deleted')) ||
+      by(({ revision }) => revision) ||
+      by(({ status }) => RANK.indexOf(status)) ||
+      -by(({ since }) => since)) > 0
+  );
+}
+
+function joinTwo(a: LedgerRecord, b: LedgerRecord): LedgerRecord {
+  const [later, earlier] = isLater(a, b) ? [a, b] : [b, a];
+  // What is deleted is as good as forgotten: whoever remembers the manifest otherwise has seen it come back.
+  const seen = earlier.status === 'deleted' && later.status !== 'deleted' ? later : earlier;
+  const tags = unitedTags(a.tags, b.tags);
+  const condemned = Math.max(a.condemned ?? 0, b.condemned ?? 0);
+  return {
+    // The bodies are equal, as their digests are. The type is the registry's word and may differ.
+    mediaType: a.mediaType < b.mediaType ? a.mediaType : b.mediaType,
+    body: a.body,
+    firstSeen: Math.min(later.firstSeen, seen.firstSeen),
+    everInUse: later.everInUse || seen.everInUse,
+    status: later.status,
+    since: later.since,
+    ...(tags.length === 0 ? {} : { tags }),
+    ...(condemned === 0 ? {} : { condemned }),
+    revision: later.revision,
+  };
+}
+
+/** Sorted, each once. */
+export function unitedTags(...lists: readonly (readonly string[] | undefined)[]): string[] {
+  return [...new Set(lists.flatMap((list) => list ?? []))].sort();
+}
+
+const DAY = 24 * 60 * 60 * 1000;
+/** So long the bytes of what runs deleted are kept: a push may have met the delete, or an index that no run saw. */
+const KEPT_FOR = 30 * DAY;
+
+/** Whether a run may have deleted it not long ago. */
+export function isCondemned({ condemned }: Pick<LedgerRecord, 'condemned'>, now: number): boolean {
+  return condemned !== undefined && condemned > now - KEPT_FOR;
+}
+
+/** All that any of them remembers. */
+export function join(all: readonly Records[]): Map<Digest, LedgerRecord> {
+  const joined = new Map<Digest, LedgerRecord>(all[0]);
+  for (const records of all.slice(1)) {
+    for (const [digest, record] of records) {
+      const other = joined.get(digest);
+      joined.set(digest, other === undefined ? record : joinTwo(other, record));
+    }
+  }
+  return joined;
+}
+
+export function isSame(a: Records, b: Records): boolean {
+  return (
+    a.size === b.size &&
+    [...a].every(([digest, record]) => {
+      const other = b.get(digest);
+      return (
+        record.mediaType === other?.mediaType &&
+        record.firstSeen === other.firstSeen &&
+        record.everInUse === other.everInUse &&
+        record.status === other.status &&
+        record.since === other.since &&
+        record.condemned === other.condemned &&
+        // No tag has a space in it.
+        (record.tags ?? []).join(' ') === (other.tags ?? []).join(' ') &&
+        record.revision === other.revision
+      );
+    })
+  );
+}

@@ -1,0 +1,105 @@
+/**
+ * Reads a plan that an earlier dry-run wrote (docs/plan-file.md, docs/plan-file.schema.json): the manifests that
+ * may be deleted, and no others. Pure. What the file says of them is for people: what is deleted is judged anew.
+ */
+import * as v from 'valibot';
+
+import { printable } from '../run/candidates/tally.js';
+import { isDigest, type Digest } from '../oci/digest.js';
+import { JsonLimitError, parseJson } from '../oci/json.js';
+import { isRepository } from '../oci/reference.js';
+
+/** Of the plan file. A change that breaks its readers raises it. */
+export const PLAN_VERSION = 1;
+
+export interface Approval {
+  /** epoch milliseconds */
+  readonly createdAt: number;
+  readonly repositories: ReadonlyMap<string, ReadonlySet<Digest>>;
+}
+
+/** The plan can't be carried out. The message says why and what to do; nothing was done. */
+export class ApprovalError extends Error {
+  override name = 'ApprovalError';
+}
+
+const AGAIN = 'a run with `dry-run: true` and `plan-file`';
+/** What is said of a mistake may quote the file, which anybody may have written. */
+const QUOTE = 200;
+/** Half a million manifests, with all that is said of them; of empty objects they need 300 MB. */
+const MOST_VALUES = 4_000_000;
+
+const Document = v.object({ planVersion: v.number() });
+const Plan = v.object({
+  registry: v.string(),
+  createdAt: v.pipe(
+    v.string(),
+    v.isoTimestamp(),
+    v.transform((text) => Date.parse(text)),
+    // ISO 8601 knows more forms than JavaScript, and the report is written when all is done.
+    v.finite('it is no time'),
+  ),
+  repositories: v.array(
+    v.object({
+      repository: v.pipe(v.string(), v.check(isRepository, 'it is no name of a repository')),
+      manifests: v.array(
+        v.object({
+          digest: v.custom<Digest>(
+            (digest) => typeof digest === 'string' && isDigest(digest),
+            'it is no digest of a manifest',
+          ),
+        }),
+      ),
+    }),
+  ),
+});
+
+/**
+ * @param registry scheme, host and port of the registry to clean
+ * @throws ApprovalError
+ */
+export function readApproval(text: string, registry: string): Approval {
+  const refused = (why: string, remedy = 'Make a new plan') =>
+    new ApprovalError(`apply-plan: ${why}. ${remedy}: ${AGAIN}`);
+  let body: unknown;
+  try {
+    body = parseJson(Buffer.from(text), MOST_VALUES);
+  } catch (error) {
+    const isTooMuch = error instanceof JsonLimitError;
+    throw refused(isTooMuch ? 'the file holds more than a plan can' : 'the file is no JSON');
+  }
+  const document = v.safeParse(Document, body, { abortEarly: true });
+  if (!document.success) {
+    throw refused('the file is no plan of this action');
+  }
+  const { planVersion } = document.output;
+  if (planVersion !== PLAN_VERSION) {
+    throw refused(
+      `the plan is of version ${planVersion}, and this action understands version ${PLAN_VERSION}`,
+    );
+  }
+  const plan = v.safeParse(Plan, body, { abortEarly: true });
+  if (!plan.success) {
+    const [issue] = plan.issues;
+    throw refused(
+      `the plan can't be trusted: at ${String(v.getDotPath(issue))}, ${quote(issue.message)}`,
+    );
+  }
+  if (plan.output.registry !== registry) {
+    throw refused(
+      `the plan is of "${quote(plan.output.registry)}", and \`registry-url\` is ${registry}`,
+      'Spell them alike if they are the same, or make a new plan',
+    );
+  }
+  const repositories = new Map<string, Set<Digest>>();
+  for (const { repository, manifests } of plan.output.repositories) {
+    const digests = repositories.get(repository) ?? new Set();
+    manifests.forEach(({ digest }) => digests.add(digest));
+    repositories.set(repository, digests);
+  }
+  return { createdAt: plan.output.createdAt, repositories };
+}
+
+function quote(text: string): string {
+  return printable(text.slice(0, QUOTE));
+}

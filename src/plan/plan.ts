@@ -1,0 +1,331 @@
+/** For each manifest of an inventory: keep or delete, and the reason. */
+import { isLedgerArtifact } from '../memory/ledger/artifact.js';
+import type { Digest } from '../oci/digest.js';
+import type { ImageManifest } from '../oci/manifest.js';
+import { isImageConfigType } from '../oci/media-types.js';
+import { protectionIn, type Protection } from './protection.js';
+import { Births, datedBy } from './births.js';
+import { narrowings } from './former-tags.js';
+import { buildGraph, compare, reach, type Graph, type Step } from './graph.js';
+import type { Inventory, Past } from './inventory.js';
+import { blobsOf, layersIn } from './naming.js';
+import { newestOf } from './newest.js';
+import { deletionOrder } from './order.js';
+import type { DeleteReason, KeepReason } from './reasons.js';
+
+export type { DeleteReason, KeepReason } from './reasons.js';
+
+export interface Kept {
+  readonly digest: Digest;
+  readonly reason: KeepReason;
+}
+
+export interface Orphan {
+  readonly digest: Digest;
+  readonly reason: DeleteReason;
+  /** epoch milliseconds, where a config told it */
+  readonly created?: number;
+  /** orphans that must be gone before this one: parents before children, subjects before referrers */
+  readonly after: readonly Digest[];
+}
+
+export interface Plan {
+  readonly repository: string;
+  /** sorted by digest */
+  readonly keep: readonly Kept[];
+  /** in an order that respects `after` */
+  readonly orphans: readonly Orphan[];
+}
+
+export interface Policy {
+  /** milliseconds; a manifest known to be younger is kept. 0 switches the question off */
+  readonly gracePeriod: number;
+  readonly danglingReferrers: 'keep' | 'delete';
+  /** so many of the newest orphans are kept, with what they reach */
+  readonly keepUntagged: number;
+  readonly protection: Protection;
+  /** by repository, all that may be deleted there; absent: whatever is an orphan may */
+  readonly approved?: ReadonlyMap<string, ReadonlySet<Digest>>;
+  /** epoch milliseconds: the time that ages are measured against, the same for the whole run */
+  readonly now: number;
+}
+
+/**
+ * Decides over one repository, by the rules of docs/how-it-decides.md. Pure: the same inventory, in
+ * whatever order it was read, gives the same plan.
+ */
+export function makePlan(inventory: Inventory, policy: Policy): Plan {
+  const graph = buildGraph(inventory);
+  const roots = findRoots(inventory, graph, policy);
+  let { steps, unreached } = reachFrom(roots, graph, inventory.manifests);
+  if (inventory.gaps.length > 0) {
+    // What couldn't be read might have named any of them (rule 4).
+    unreached.forEach((digest) => roots.set(digest, { kind: 'gap' }));
+    unreached.clear();
+  }
+  // Of what nothing reaches, some stays all the same, and then also what it reaches.
+  for (const findMore of [newestOrphans, unapprovedOrphans]) {
+    const more = findMore(inventory, graph, unreached, policy);
+    if (more.size > 0) {
+      more.forEach((reason, digest) => roots.set(digest, reason));
+      ({ steps, unreached } = reachFrom(roots, graph, inventory.manifests));
+    }
+  }
+  const keep: Kept[] = [...roots].map(([digest, reason]) => ({ digest, reason }));
+  for (const [digest, step] of steps) {
+    keep.push({ digest, reason: reasonOf(step) });
+  }
+  return {
+    repository: inventory.repository,
+    keep: keep
+      .filter(({ digest }) => inventory.manifests.has(digest))
+      .sort((a, b) => compare(a.digest, b.digest)),
+    orphans: describeOrphans(inventory, graph, unreached),
+  };
+}
+
+const NOTHING_SEEN: Inventory['past'] = new Map();
+
+type Roots = Map<Digest, KeepReason>;
+
+function reachFrom(roots: Roots, graph: Graph, manifests: Inventory['manifests']) {
+  const steps = reach(graph, [...roots.keys()].sort(compare));
+  const unreached = new Set(
+    [...manifests.keys()].filter((digest) => !roots.has(digest) && !steps.has(digest)),
+  );
+  return { steps, unreached };
+}
+
+/** The orphans that `keep-untagged` keeps: those that are no part of another one, and nothing about one. */
+function newestOrphans(
+  inventory: Inventory,
+  graph: Graph,
+  orphans: ReadonlySet<Digest>,
+  policy: Policy,
+): Roots {
+  if (policy.keepUntagged === 0) {
+    return new Map();
+  }
+  const reasons = orphanReasons(inventory, graph, orphans);
+  const heads = [...orphans].filter((digest) => !reasons.has(digest));
+  // Whatever was seen in use since: or what is the newest would change because a run came by.
+  const births = new Births({ ...inventory, past: NOTHING_SEEN });
+  const aging = { inventory, graph, births, now: policy.now };
+  const newest = newestOf(heads, orphans, policy.keepUntagged, aging);
+  return new Map(newest.map((digest) => [digest, { kind: 'recent' }]));
+}
+
+function unapprovedOrphans(
+  { repository }: Inventory,
+  _graph: Graph,
+  orphans: ReadonlySet<Digest>,
+  { approved }: Policy,
+): Roots {
+  const listed = approved && (approved.get(repository) ?? new Set());
+  const others = listed === undefined ? [] : [...orphans].filter((digest) => !listed.has(digest));
+  return new Map(others.map((digest) => [digest, { kind: 'not-in-plan' }]));
+}
+
+function reasonOf({ from, edge }: Step): KeepReason {
+  switch (edge.kind) {
+    case 'mentioned':
+      return { kind: 'mentioned', by: from };
+    case 'digest-tag':
+      return { kind: 'digest-tag', tag: edge.tag, of: from };
+    case 'child':
+    case 'subject':
+    case 'referrer':
+    case 'blob':
+      return { kind: edge.kind, of: from };
+  }
+}
+
+/** What keeps a manifest by itself; of several reasons the first is told. */
+function findRoots(inventory: Inventory, graph: Graph, policy: Policy): Roots {
+  const { manifests } = inventory;
+  const roots: Roots = new Map();
+  const keep = (digest: Digest, reason: KeepReason) => {
+    if (!roots.has(digest)) {
+      roots.set(digest, reason);
+    }
+  };
+  for (const [digest, tags] of graph.rootTags) {
+    keep(digest, { kind: 'tagged', tags });
+  }
+  for (const [digest, narrowing] of narrowings(inventory)) {
+    keep(digest, { kind: 'narrowed', ...narrowing });
+  }
+  const protection = protectionIn(inventory.repository, policy.protection);
+  const named = protection.named();
+  for (const manifest of manifests.values()) {
+    const { digest, mediaType, kind } = manifest;
+    const isNamed = protection.of(digest).length > 0;
+    const blob = isNamed ? undefined : blobsOf(manifest).find((each) => named.has(each));
+    if (isNamed || blob !== undefined) {
+      const through = blob === undefined ? {} : { blob };
+      keep(digest, { kind: 'protected', by: protection.of(blob ?? digest), ...through });
+    }
+    if (kind === 'unknown') {
+      keep(digest, { kind: 'unknown-type', mediaType });
+    } else if (isLedgerArtifact(manifest)) {
+      keep(digest, { kind: 'ledger' });
+    }
+  }
+  if (policy.danglingReferrers === 'keep') {
+    // What the ledger remembers lived here, so what describes it describes nothing any more.
+    const isElsewhere = (digest: Digest) => !manifests.has(digest) && !inventory.past.has(digest);
+    for (const manifest of manifests.values()) {
+      if (manifest.kind !== 'unknown' && manifest.subject !== undefined) {
+        const { subject } = manifest;
+        if (isElsewhere(subject)) {
+          keep(manifest.digest, { kind: 'dangling-referrer', subject });
+        }
+      }
+    }
+    for (const { tag, names, target } of graph.digestTags) {
+      if (isElsewhere(names)) {
+        keep(target, { kind: 'dangling-digest-tag', tag, names });
+      }
+    }
+  }
+  const births = new Births(inventory);
+  for (const digest of policy.gracePeriod === 0 ? [] : manifests.keys()) {
+    const youth = youthOf(digest, inventory, births, policy);
+    if (youth !== undefined) {
+      keep(digest, youth);
+    }
+  }
+  layersIn(inventory).forEach((digest) => {
+    keep(digest, { kind: 'layer' });
+  });
+  return roots;
+}
+
+/**
+ * Why a manifest is too young to be judged, if it is. One that a run saw in use was pushed completely. Of
+ * another that a run saw, that is the age which is sure; of what no run saw, only its config tells.
+ */
+function youthOf(
+  digest: Digest,
+  { past }: Inventory,
+  births: Births,
+  { now, gracePeriod }: Policy,
+): KeepReason | undefined {
+  const before = past.get(digest);
+  if (before !== undefined && tellsAge(before)) {
+    const { everInUse, firstSeen } = before;
+    return !everInUse && firstSeen > now - gracePeriod ? { kind: 'new', firstSeen } : undefined;
+  }
+  const created = births.of(digest);
+  return created !== undefined && created > now - gracePeriod
+    ? { kind: 'young', created }
+    : undefined;
+}
+
+/**
+ * Not of what was old enough before, by its config, and could not be deleted or was gone for a while; and not of what
+ * was deleted and came back, perhaps with a push that is not over yet.
+ */
+function tellsAge({ everInUse, status }: Past): boolean {
+  return everInUse || (status !== 'leaving' && status !== 'deleted');
+}
+
+/**
+ * The images whose config has to be read before this plan can be believed: the possible orphans, also those
+ * that stay as the newest of them, and what they contain. Empty when ages don't matter or are all known. What
+ * tells enough for the grace period does not tell which of several is the newest.
+ */
+export function unknownAges(inventory: Inventory, plan: Plan, policy: Policy): ImageManifest[] {
+  if (policy.gracePeriod === 0 && policy.keepUntagged === 0) {
+    return [];
+  }
+  // The same ages that tell which is the newest.
+  const past = policy.keepUntagged > 0 ? NOTHING_SEEN : inventory.past;
+  const recent = plan.keep.filter(({ reason }) => reason.kind === 'recent');
+  const queue = new Set(
+    [...plan.orphans, ...recent]
+      .map(({ digest }) => digest)
+      .filter((digest) => {
+        const before = inventory.past.get(digest);
+        return policy.keepUntagged > 0 || before === undefined || !tellsAge(before);
+      }),
+  );
+  const images: ImageManifest[] = [];
+  for (const digest of queue) {
+    const manifest = inventory.manifests.get(digest);
+    if (manifest === undefined) {
+      continue;
+    }
+    datedBy(manifest, past).forEach((inner) => queue.add(inner));
+    if (
+      manifest.kind === 'image' &&
+      isImageConfigType(manifest.config.mediaType) &&
+      !inventory.facts.has(digest)
+    ) {
+      images.push(manifest);
+    }
+  }
+  return images;
+}
+
+function describeOrphans(
+  inventory: Inventory,
+  graph: Graph,
+  unreached: ReadonlySet<Digest>,
+): Orphan[] {
+  const births = new Births(inventory);
+  const reasons = orphanReasons(inventory, graph, unreached);
+  return deletionOrder(graph, unreached).map(({ digest, after }) => {
+    const created = births.of(digest);
+    return {
+      digest,
+      reason: reasons.get(digest) ?? { kind: 'unreachable' },
+      ...(created === undefined ? {} : { created }),
+      after,
+    };
+  });
+}
+
+function orphanReasons(
+  inventory: Inventory,
+  graph: Graph,
+  orphans: ReadonlySet<Digest>,
+): Map<Digest, DeleteReason> {
+  const { manifests } = inventory;
+  const reasons = new Map<Digest, DeleteReason>();
+  const give = (digest: Digest, reason: DeleteReason) => {
+    if (orphans.has(digest) && !reasons.has(digest)) {
+      reasons.set(digest, reason);
+    }
+  };
+  for (const { tag, names, target } of graph.digestTags) {
+    give(
+      target,
+      manifests.has(names)
+        ? { kind: 'digest-tag', tag, of: names }
+        : { kind: 'dangling', subject: names },
+    );
+  }
+  for (const digest of orphans) {
+    const manifest = manifests.get(digest);
+    if (manifest?.kind !== 'unknown' && manifest?.subject !== undefined) {
+      const { subject } = manifest;
+      give(
+        digest,
+        manifests.has(subject) ? { kind: 'referrer', of: subject } : { kind: 'dangling', subject },
+      );
+    }
+  }
+  const sorted = [...graph.edges].sort(([a], [b]) => compare(a, b));
+  // Referrers once more: of some only the registry says so, and not their bodies.
+  for (const kind of ['referrer', 'child'] as const) {
+    for (const [of, edges] of sorted) {
+      for (const edge of orphans.has(of) ? edges : []) {
+        if (edge.kind === kind) {
+          give(edge.to, { kind, of });
+        }
+      }
+    }
+  }
+  return reasons;
+}

@@ -1,0 +1,61 @@
+/** Which protected digests a run found nowhere, neither as manifests nor as configs or layers of any. Pure. */
+import type { Inventory } from './inventory.js';
+import { blobsOf } from './naming.js';
+import type { Survey } from '../run/survey.js';
+import type { Digest } from '../oci/digest.js';
+import { PROTECT, type Protection } from './protection.js';
+
+/** How many digests of files are in no repository, as far as was looked. */
+export function unmet({ digests }: Protection, surveys: readonly Survey[]): number {
+  const ofFiles = [...digests].flatMap(([digest, by]) =>
+    by.some((one) => one !== PROTECT) ? [digest] : [],
+  );
+  return missing(ofFiles, surveys).length;
+}
+
+/**
+ * A warning for each digest of `protect` that protects nothing. A repository that could not be read whole says
+ * nothing of what is in it, and one that doesn't exist is told elsewhere.
+ */
+export function notFound(
+  { digests, pinned }: Protection,
+  surveys: readonly Survey[],
+): readonly string[] {
+  const everywhere = [...digests].flatMap(([digest, by]) => (by.includes(PROTECT) ? [digest] : []));
+  const isWhole = surveys.every(({ inventory }) => inventory.gaps.length === 0);
+  return [
+    ...(isWhole ? missing(everywhere, surveys) : []).map((digest) =>
+      warning(digest, 'in no repository'),
+    ),
+    ...[...pinned].flatMap(([repository, named]) => {
+      const [survey] = surveys.filter(({ inventory }) => inventory.repository === repository);
+      return survey === undefined || survey.inventory.gaps.length > 0
+        ? []
+        : missing(named, [survey]).map((digest) =>
+            warning(`${repository}@${digest}`, 'not in that repository'),
+          );
+    }),
+  ];
+}
+
+function warning(entry: string, where: string): string {
+  return (
+    `\`protect\` names \`${entry}\`, which this run found ${where}, ` +
+    'neither as a manifest nor as the config or a layer of one (without a tag, it is looked for only where something would go). Is it right?'
+  );
+}
+
+function missing(digests: Iterable<Digest>, surveys: readonly Survey[]): Digest[] {
+  const left = new Set(digests);
+  for (const { inventory } of left.size === 0 ? [] : surveys) {
+    drop(left, inventory);
+  }
+  return [...left];
+}
+
+function drop(left: Set<Digest>, { manifests }: Inventory): void {
+  for (const manifest of manifests.values()) {
+    left.delete(manifest.digest);
+    blobsOf(manifest).forEach((blob) => left.delete(blob));
+  }
+}

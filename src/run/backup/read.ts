@@ -1,0 +1,192 @@
+/**
+ * Reads a backup, as something that anybody may have made: bounded in everything, through no link, and trusted no further
+ * than its digests: the bytes of a manifest must have the one they stand under.
+ */
+import path from 'node:path';
+
+import { streamRegular } from '../files/regular.js';
+import { UnusablePath } from '../files/why.js';
+import { algorithmOf, digestOf, type Digest } from '../../oci/digest.js';
+import { BackupError, fileOf, INDEX } from './backup.js';
+import { readManifestFile } from './folder.js';
+import { parseIndexLine, type ReadEntry } from './index-line.js';
+import { readLines } from './lines.js';
+
+/** Of a backup, with two million lines. */
+const MOST_INDEX_BYTES = 1024 * 1024 * 1024;
+/** What they need stays below half a GiB. */
+export const MOST_MANIFESTS = 300_000;
+const MOST_TAGS = MOST_MANIFESTS;
+
+export interface ReadBackup {
+  /**
+   * Of this registry, each manifest of a repository once, with all tags that it ever had, but for those that
+   * another one was saved with later: no two have the same tag. The same of former tags, which are nobody's
+   * `tags`: of several that had one, the manifest that was in use last has it.
+   */
+  readonly entries: readonly ReadEntry[];
+  /** lines that are no JSON: a run that was killed leaves half a line, and deleted nothing of it */
+  readonly cutOffLines: number;
+  /** lines that are, and could not be understood: what they are about may have been deleted */
+  readonly unknownLines: number;
+  /** entries of other registries */
+  readonly elsewhere: number;
+  /** files that `bytesOf` found and did not read, with the reason: links, devices, what is larger than a manifest */
+  readonly refused: ReadonlyMap<Digest, string>;
+  /** `undefined` when the file is missing or damaged */
+  bytesOf(digest: Digest): Promise<Buffer | undefined>;
+}
+
+/**
+ * @param registry scheme, host and port: entries of others are left out
+ * @throws BackupError when there is no index
+ */
+export async function readBackup(directory: string, registry: string): Promise<ReadBackup> {
+  const root = path.resolve(directory);
+  const found = new Findings(registry);
+  const refused = new Map<Digest, string>();
+  try {
+    const pieces = streamRegular(path.join(root, INDEX), {
+      followsLinks: false,
+      most: MOST_INDEX_BYTES,
+    });
+    await readLines(pieces, (line) => {
+      found.add(line);
+    });
+  } catch (cause) {
+    if (cause instanceof BackupError) {
+      throw cause;
+    }
+    const { message } = cause as Error;
+    const where = cause instanceof UnusablePath ? `${INDEX}: ` : '';
+    throw new BackupError(
+      `there is no backup to restore from: ${where}${message}. \`restore-from\` takes a directory that a run of this ` +
+        `action left as its \`backup-dir\`, with the file ${INDEX} in it`,
+      { cause },
+    );
+  }
+  return {
+    ...found.result(),
+    refused,
+    bytesOf(digest) {
+      try {
+        const bytes = readManifestFile(root, fileOf(root, digest));
+        return Promise.resolve(digestOf(bytes, algorithmOf(digest)) === digest ? bytes : undefined);
+      } catch (error) {
+        if (error instanceof UnusablePath) {
+          refused.set(digest, error.message);
+        }
+        return Promise.resolve(undefined);
+      }
+    },
+  };
+}
+
+interface Found {
+  readonly entry: ReadEntry;
+  readonly tags: Set<string>;
+}
+
+/** Who has a tag: whoever had it when saved, and of several the last. */
+interface Claim {
+  readonly entry: ReadEntry;
+  readonly isFormer: boolean;
+}
+
+function isStronger(one: Claim, other: Claim): boolean {
+  const since = ({ entry }: Claim) => entry.unusedSince ?? 0;
+  return (
+    (Number(other.isFormer) - Number(one.isFormer) ||
+      one.entry.savedAt - other.entry.savedAt ||
+      since(one) - since(other)) >= 0
+  );
+}
+
+/** Holds each text once: the same repositories and types stand in a great many lines. */
+class Findings {
+  readonly #registry: string;
+  readonly #entries = new Map<string, Found>();
+  readonly #claims = new Map<string, Claim>();
+  readonly #texts = new Map<string, string>();
+  #cutOff = 0;
+  #unknown = 0;
+  #elsewhere = 0;
+
+  constructor(registry: string) {
+    this.#registry = registry;
+  }
+
+  /** @param text `undefined` for a line that is too long */
+  add(text: string | undefined): void {
+    const line = text === undefined ? ({ kind: 'unknown' } as const) : parseIndexLine(text);
+    if (line.kind !== 'entry') {
+      this.#cutOff += line.kind === 'cut-off' ? 1 : 0;
+      this.#unknown += line.kind === 'unknown' ? 1 : 0;
+    } else if (line.entry.registry !== this.#registry) {
+      this.#elsewhere += 1;
+    } else {
+      this.#addEntry(line.entry);
+    }
+  }
+
+  #addEntry({ digest, savedAt, unusedSince, formerTags = [], ...texts }: ReadEntry): void {
+    const repository = this.#once(texts.repository);
+    const mediaType = this.#once(texts.mediaType);
+    const since = unusedSince === undefined ? {} : { unusedSince };
+    const entry = {
+      ...{ registry: this.#registry, repository, digest, mediaType, tags: [], savedAt },
+      ...since,
+    };
+    const key = `${repository}@${digest}`;
+    const tags = this.#entries.get(key)?.tags ?? new Set<string>();
+    this.#entries.set(key, { entry, tags });
+    const all = [
+      ...texts.tags.map((tag) => ({ tag, isFormer: false })),
+      ...formerTags.map((tag) => ({ tag, isFormer: true })),
+    ];
+    for (const { tag, isFormer } of all) {
+      tags.add(tag);
+      const name = `${repository}:${tag}`;
+      const before = this.#claims.get(name);
+      if (before === undefined || isStronger({ entry, isFormer }, before)) {
+        this.#claims.set(name, { entry, isFormer });
+      }
+    }
+    if (this.#entries.size > MOST_MANIFESTS || this.#claims.size > MOST_TAGS) {
+      throw new BackupError(
+        `the backup is too large to restore from: its ${INDEX} names more than ${MOST_MANIFESTS.toLocaleString('en')} ` +
+          'manifests or tags of this registry. Take the backup as the run left it, or a part of the lines at a time',
+      );
+    }
+  }
+
+  #once(text: string): string {
+    const known = this.#texts.get(text) ?? text;
+    this.#texts.set(known, known);
+    return known;
+  }
+
+  result(): Omit<ReadBackup, 'bytesOf' | 'refused'> {
+    const own = ({ entry: { repository, digest }, tags }: Found, isFormer: boolean) =>
+      [...tags]
+        .filter((tag) => {
+          const claim = this.#claims.get(`${repository}:${tag}`);
+          return claim?.entry.digest === digest && claim.isFormer === isFormer;
+        })
+        .sort();
+    const whole = (one: Found): ReadEntry => {
+      const formerTags = own(one, true);
+      return {
+        ...one.entry,
+        tags: own(one, false),
+        ...(formerTags.length === 0 ? {} : { formerTags }),
+      };
+    };
+    return {
+      entries: [...this.#entries.values()].map(whole),
+      cutOffLines: this.#cutOff,
+      unknownLines: this.#unknown,
+      elsewhere: this.#elsewhere,
+    };
+  }
+}

@@ -1,0 +1,149 @@
+/**
+ * What one line of text says by itself: a reference, a path of the storage, or a line of the garbage
+ * collector. Pure; what a line means only together with its neighbours is for transcript.ts.
+ */
+import { isDigest, type Digest } from '../../oci/digest.js';
+import { isRepository, isTag } from '../../oci/reference.js';
+import { lastWord, readStoragePath } from './storage-path.js';
+
+export type Reading =
+  /** blank, or a `#` comment */
+  | { readonly kind: 'ignored' }
+  /** what surrounds any format: a log line, a listing's totals */
+  | { readonly kind: 'noise' }
+  /** a path of the storage that names no manifest */
+  | { readonly kind: 'known' }
+  | { readonly kind: 'manifest'; readonly repository: string; readonly digest: Digest }
+  /**
+   * A line of `registry garbage-collect`. Distribution 2 prints what is eligible without its repository:
+   * that is the one of the lines before.
+   */
+  | { readonly kind: 'collector'; readonly repository?: string; readonly digest?: Digest }
+  /** a single word: perhaps the collector's heading, or a directory at the top of a listing */
+  | { readonly kind: 'word'; readonly path: string; readonly repository?: string }
+  /** `note` says why, where there is more to say than 'no format explains it' */
+  | { readonly kind: 'unknown'; readonly note?: string };
+
+const UNKNOWN: Reading = { kind: 'unknown' };
+
+/** What `docker logs --timestamps` and log collectors put in front. */
+const TIMESTAMP = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:?\d\d)\s+/;
+const LOGRUS = /^time="?[^\s"]+"? level=[a-z]+ /;
+const COMMENT = /\s#/;
+const LISTING_TOTALS = /^(?:total \d+|TOTAL: \d+ objects?, .*|Total (?:Objects|Size): .*)$/;
+/** The columns of `ls -l` and `find -ls`; the name is the last of them. */
+const LISTING_ROW = /^(?:\d+\s+\d+\s+)?[-bcdlps][-rwxsStT]{9}[.+@]?\s/;
+/** Braces are left to JSON behind a log's words. */
+const WORD = /^[^\s{}]{1,1024}$/;
+const LONGEST_WORD = 1024;
+
+const MARKING = /^(\S+): marking (manifest|blob) (\S+)$/;
+const LAYER_LINK = /^(\S+): layer link eligible for deletion: \S+$/;
+/** 3.x prints a Go struct: `{repository digest [tag tag]}`. */
+const ELIGIBLE = /^manifest eligible for deletion: (?:\{(\S+) (\S+) \[[^\]]*\]\}|(\S+))$/;
+const COLLECTOR_OTHERS =
+  /^(?:blob eligible for deletion: \S+|\d+ blobs marked, \d+ blobs and \d+ manifests eligible for deletion|manifest tags path of repository \S+ does not exist)$/;
+
+/**
+ * @param text one line without its end
+ * @param registryHost `host` or `host:port` of the registry to clean
+ */
+export function readLine(text: string, registryHost: string): Reading {
+  const line = text.trim().replace(TIMESTAMP, '');
+  if (line === '' || line.startsWith('#')) {
+    return { kind: 'ignored' };
+  }
+  if (line.includes('@sha') && !LOGRUS.test(line)) {
+    return readReference(line, registryHost);
+  }
+  const path = readStoragePath(line);
+  if (path !== undefined) {
+    return path.kind === 'malformed'
+      ? { kind: 'unknown', note: 'a path of the storage without a valid repository and digest' }
+      : path;
+  }
+  if (LOGRUS.test(line) || LISTING_TOTALS.test(line)) {
+    return { kind: 'noise' };
+  }
+  return readCollector(line) ?? readWord(line);
+}
+
+function readWord(line: string): Reading {
+  if (LISTING_ROW.test(line)) {
+    const path = lastWord(line);
+    return path.length <= LONGEST_WORD ? { kind: 'word', path } : UNKNOWN;
+  }
+  if (!WORD.test(line)) {
+    return UNKNOWN;
+  }
+  return isRepository(line)
+    ? { kind: 'word', path: line, repository: line }
+    : { kind: 'word', path: line.replace(/:$/, '') };
+}
+
+/** Format: distribution/registry/storage/garbagecollect.go, as 2.8.2 and 3.1.1 print it. */
+function readCollector(line: string): Reading | undefined {
+  const marking = MARKING.exec(line);
+  if (marking !== null) {
+    const [, repository = '', what, digest = ''] = marking;
+    if (!isRepository(repository) || !isDigest(digest)) {
+      return UNKNOWN;
+    }
+    return what === 'manifest'
+      ? { kind: 'collector', repository, digest }
+      : { kind: 'collector', repository };
+  }
+  const eligible = ELIGIBLE.exec(line);
+  if (eligible !== null) {
+    const [, repository, named, alone] = eligible;
+    const digest = named ?? alone ?? '';
+    if (!isDigest(digest) || (repository !== undefined && !isRepository(repository))) {
+      return UNKNOWN;
+    }
+    return repository === undefined
+      ? { kind: 'collector', digest }
+      : { kind: 'collector', repository, digest };
+  }
+  return LAYER_LINK.test(line) || COLLECTOR_OTHERS.test(line) ? { kind: 'collector' } : undefined;
+}
+
+/** Hosts are compared without regard to case and to the ports that a scheme implies. */
+function normalHost(host: string): string {
+  return host.toLowerCase().replace(/:(?:443|80)$/, '');
+}
+
+/**
+ * `[scheme://][host/]repository[:tag]@digest`. The first of several components is a host where Docker
+ * takes it for one (distribution/reference, splitDockerDomain): it holds a dot, a colon or a capital, or
+ * is `localhost`. So `my.team/app@…` belongs to a registry called `my.team`, and not to ours: taking
+ * another registry's digest for ours is the worse mistake. With our host in front it is unambiguous.
+ */
+function readReference(line: string, registryHost: string): Reading {
+  const reference = (line.split(COMMENT, 1)[0] ?? '').trimEnd();
+  const at = reference.lastIndexOf('@');
+  const whole = reference.slice(0, at);
+  const digest = reference.slice(at + 1);
+  if (!isDigest(digest) || /\s/.test(whole)) {
+    return UNKNOWN;
+  }
+  const bare = whole.replace(/^https?:\/\//i, '');
+  const slash = bare.indexOf('/');
+  const first = slash < 0 ? '' : bare.slice(0, slash);
+  const ours = first !== '' && normalHost(first) === normalHost(registryHost);
+  const named = ours ? bare.slice(slash + 1) : bare;
+  const colon = named.indexOf(':', named.lastIndexOf('/') + 1);
+  const repository = colon < 0 ? named : named.slice(0, colon);
+  if (!ours && (bare !== whole || /[.:A-Z]/.test(first) || first === 'localhost')) {
+    return {
+      kind: 'unknown',
+      note:
+        isRepository(repository) && bare === whole
+          ? `another registry; if not, put ${registryHost}/ in front`
+          : 'another registry',
+    };
+  }
+  if (!isRepository(repository) || (colon >= 0 && !isTag(named.slice(colon + 1)))) {
+    return UNKNOWN;
+  }
+  return { kind: 'manifest', repository, digest };
+}

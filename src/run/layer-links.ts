@@ -1,0 +1,137 @@
+/**
+ * Which orphans may be layers or configs as well. Distribution up to 2.8 removes the link of a layer along with the
+ * manifest that has its digest, and serves such a layer as a manifest, though nobody ever pushed it as one.
+ */
+import { isDigest, type Digest } from '../oci/digest.js';
+import { RegistryError } from '../registry/distribution/answer.js';
+import type { ManifestAnswer, RegistryReader } from '../registry/distribution/reader.js';
+import type { Attempts } from './attempts.js';
+import type { Inventory, Source } from '../plan/inventory.js';
+import { namedBy } from '../plan/naming.js';
+import type { Plan } from '../plan/plan.js';
+
+/**
+ * The orphans of which only the ledger or an input says that they are manifests: no tag, index, subject or list of
+ * referrers names them, and no run saw them in use. Those that were asked for before are left out. What a manifest says
+ * of its own subject does not speak for it.
+ */
+export function perhapsLayers(inventory: Inventory, { orphans }: Plan): Digest[] {
+  const vouched = new Set([
+    ...inventory.tags.values(),
+    ...[...inventory.referrers.values()].flat(),
+    ...[...inventory.manifests.values()].flatMap(namedBy).map(({ digest }) => digest),
+  ]);
+  return orphans
+    .map(({ digest }) => digest)
+    .filter((digest) => !vouched.has(digest) && inventory.past.get(digest)?.everInUse !== true)
+    .filter((digest) => inventory.links?.has(digest) !== true);
+}
+
+const MOST_CONTROLS = 3;
+
+/**
+ * Manifests that are no layers, as far as one can tell: a registry that has these as blobs, too, has every manifest
+ * so. Those with a tag come first.
+ */
+export function controls({ tags, manifests }: Inventory, links: ReadonlySet<Digest>): Digest[] {
+  const all = new Set([...tags.values(), ...manifests.keys()]);
+  return [...all].filter((digest) => !links.has(digest)).slice(0, MOST_CONTROLS);
+}
+
+/** A blob of the repository that is surely no manifest: the config of one of its images. */
+export function plainBlob({ manifests }: Inventory): Digest | undefined {
+  for (const manifest of manifests.values()) {
+    const digest = manifest.kind === 'image' ? manifest.config.digest : '';
+    if (isDigest(digest) && !manifests.has(digest)) {
+      return digest;
+    }
+  }
+  return undefined;
+}
+
+export interface Asking {
+  readonly reader: Pick<RegistryReader, 'hasBlob' | 'manifest'>;
+  readonly attempts: Attempts;
+}
+
+/**
+ * Asks which of these manifests the repository has as layers or configs as well: one HEAD each. Where all of them are
+ * there as blobs, some more questions tell a registry that has every manifest as a blob (olareg), and loses none of
+ * them by a delete.
+ *
+ * @returns what is known then; a question that could not be answered is a gap
+ */
+export async function readLinks(
+  unasked: readonly Digest[],
+  inventory: Inventory,
+  { reader, attempts }: Asking,
+): Promise<Map<Digest, boolean>> {
+  const { repository } = inventory;
+  const links = new Map(inventory.links);
+  if (unasked.length === 0) {
+    return links;
+  }
+  const ask = (digests: readonly Digest[], note: (digest: Digest, has: boolean) => void) =>
+    attempts.each(
+      digests,
+      (digest) => `blob ${digest}`,
+      async (digest) => {
+        note(digest, await reader.hasBlob(repository, digest));
+      },
+    );
+  await ask(unasked, (digest, has) => links.set(digest, has));
+  // Distribution has no blob for a manifest that isn't a layer.
+  const answers = [...links.values()];
+  let isApart = answers.includes(false) || !answers.includes(true);
+  if (!isApart) {
+    await ask(controls(inventory, new Set(links.keys())), (_, has) => {
+      isApart ||= !has;
+    });
+  }
+  if (!isApart) {
+    const blob = plainBlob(inventory);
+    const answer =
+      blob &&
+      (await attempts.one(`config ${blob}`, () => readUnlessBlob(reader, repository, blob)));
+    if (answer?.kind === 'absent') {
+      links.forEach((_, digest) => links.set(digest, false));
+    }
+  }
+  return links;
+}
+
+/**
+ * One GET, and a HEAD where the answer is Distribution's for a blob.
+ *
+ * @returns `blob` when the registry can't serve it as a manifest, and has it as a layer or config
+ */
+async function readUnlessBlob(
+  reader: Pick<RegistryReader, 'hasBlob' | 'manifest'>,
+  repository: string,
+  digest: Digest,
+): Promise<ManifestAnswer | { readonly kind: 'blob' }> {
+  try {
+    return await reader.manifest(repository, digest);
+  } catch (error) {
+    const isPerhaps = error instanceof RegistryError && error.kind === 'perhaps-a-blob';
+    if (isPerhaps && (await reader.hasBlob(repository, digest))) {
+      return { kind: 'blob' };
+    }
+    throw error;
+  }
+}
+
+/** Sources that don't say that it is a manifest: it may be a layer or config, and that is no gap. */
+const VAGUE: ReadonlySet<Source> = new Set<Source>(['input', 'protected', 'mentioned']);
+
+/** Reads what one of these sources names. */
+export function readAs(
+  source: Source,
+  reader: Asking['reader'],
+  repository: string,
+  digest: Digest,
+): ReturnType<typeof readUnlessBlob> {
+  return VAGUE.has(source)
+    ? readUnlessBlob(reader, repository, digest)
+    : reader.manifest(repository, digest);
+}

@@ -1,0 +1,114 @@
+/** What one look of a sweep takes over from those before it, and from the deletes between them. Pure. */
+import type { SavedManifest } from './backup/backup.js';
+import type { Digest } from '../oci/digest.js';
+import { compare } from '../plan/graph.js';
+import type { Inventory, Past } from '../plan/inventory.js';
+import type { Plan } from '../plan/plan.js';
+import { goneIn, isGone, type Results } from '../plan/results.js';
+import type { Survey } from './survey.js';
+
+/** A manifest that may be deleted, as it is to be saved first. */
+export type Condemned = Omit<SavedManifest, 'registry' | 'savedAt'>;
+
+function tagsIn(inventory: Inventory): ReadonlyMap<Digest, readonly string[]> {
+  const tags = new Map<Digest, string[]>();
+  for (const [tag, digest] of [...inventory.tags].sort(([a], [b]) => compare(a, b))) {
+    tags.set(digest, [...(tags.get(digest) ?? []), tag]);
+  }
+  return tags;
+}
+
+/** With the tags that point at them by now. One that names nothing any more is theirs still: it may have gone along. */
+export function retagged(lost: readonly Condemned[], inventory: Inventory): Condemned[] {
+  const tagsOf = tagsIn(inventory);
+  return lost.map((each) => {
+    const left = each.tags.filter((tag) => !inventory.tags.has(tag));
+    return { ...each, tags: [...left, ...(tagsOf.get(each.digest) ?? [])].sort(compare) };
+  });
+}
+
+/**
+ * What a look asks for, whatever named it: what is to go, what has to go before it, and what could not be deleted.
+ * Of an index out of sight, the child would go before it. What else is gone would be asked for in vain.
+ */
+export function inSight(
+  candidates: Iterable<Digest>,
+  { orphans }: Plan,
+  results: Results,
+): ReadonlySet<Digest> {
+  const waiting = orphans.filter(({ digest }) => !results.has(digest));
+  const before = new Set(waiting.flatMap(({ after }) => after));
+  const named = [...candidates, ...orphans.map(({ digest }) => digest)];
+  return new Set(named.filter((digest) => before.has(digest) || !isGone(results, digest)));
+}
+
+/** All that a plan may delete, with the tags that it has by now. */
+export function condemnedOf({ inventory, plan, bodies }: Survey): Condemned[] {
+  const tagsOf = tagsIn(inventory);
+  return plan.orphans.map(({ digest, reason }) => {
+    const tags = tagsOf.get(digest) ?? [];
+    const formerTags = [...(inventory.formerTags.get(digest) ?? [])]
+      .filter((tag) => !tags.includes(tag))
+      .sort(compare);
+    const past = inventory.past.get(digest);
+    return {
+      repository: plan.repository,
+      digest,
+      mediaType: inventory.manifests.get(digest)?.mediaType ?? '',
+      tags,
+      ...(formerTags.length === 0 ? {} : { formerTags }),
+      ...(past?.everInUse === true ? { unusedSince: past.since } : {}),
+      reason,
+      bytes: Buffer.from(bodies.get(digest) ?? ''),
+    };
+  });
+}
+
+/** What is left of an inventory after these deletes. */
+export function without(inventory: Inventory, results: Results): Inventory {
+  return {
+    ...inventory,
+    manifests: new Map([...inventory.manifests].filter(([digest]) => !isGone(results, digest))),
+    tags: new Map([...inventory.tags].filter(([, digest]) => !isGone(results, digest))),
+  };
+}
+
+/** What was deleted lived here: a signature that is to follow it is none of an image elsewhere. */
+export function withGone(
+  past: Inventory['past'],
+  results: Results,
+  now: number,
+): Inventory['past'] {
+  const gone = goneIn(results).filter((digest) => !past.has(digest));
+  const before: Past = { firstSeen: now, everInUse: false, status: 'leaving', since: now };
+  return new Map([...past, ...gone.map((digest) => [digest, before] as const)]);
+}
+
+/**
+ * What the looks of a sweep saw, together. What was missing at the first of them was missing before; what a
+ * later one misses, the sweep may have deleted.
+ */
+export function joined(first: Inventory, later: Inventory): Inventory {
+  const tags = new Map([...first.tags, ...later.tags]);
+  const manifests = new Map([...first.manifests, ...later.manifests]);
+  return {
+    ...first,
+    tags,
+    manifests,
+    referrers: joinedReferrers(first.referrers, later.referrers),
+    absent: new Set([...first.absent].filter((digest) => !manifests.has(digest))),
+    brokenTags: first.brokenTags.filter((tag) => !tags.has(tag)),
+  };
+}
+
+/** A later look no longer hears of what was deleted, and that may have to come back with its subject. */
+function joinedReferrers(
+  first: Inventory['referrers'],
+  later: Inventory['referrers'],
+): Inventory['referrers'] {
+  const joint = new Map(first);
+  for (const [subject, listed] of later) {
+    joint.set(subject, [...new Set([...(first.get(subject) ?? []), ...listed])]);
+  }
+  return joint;
+}

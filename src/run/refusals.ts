@@ -1,0 +1,60 @@
+/**
+ * Refuses deletes before the first of them: plans that look wrong when all are seen together, and what the registry
+ * or the account does not allow. Of a dry-run it says what a real run would refuse, without a DELETE.
+ */
+import pMap from 'p-map';
+
+import { refuseTooMany, type MaxDeletes, type Refusal } from '../plan/brakes.js';
+import type { Survey } from './survey.js';
+import type { Transport } from '../http/transport.js';
+import { lacksDelete, probeDeletes } from '../registry/distribution/rights.js';
+import type { RegistryWriter } from '../registry/distribution/writer.js';
+
+export interface RefusingOptions {
+  /** absent: no limit */
+  readonly maxDeletes: MaxDeletes | undefined;
+  readonly dryRun: boolean;
+  readonly transport: Pick<Transport, 'granted'>;
+  readonly writer: Pick<RegistryWriter, 'deleteManifest'>;
+  readonly concurrency: number;
+  readonly stop: AbortSignal;
+}
+
+/**
+ * @param surveys of all repositories: every plan is complete
+ * @param first the refusals so far; these reasons come before any other
+ * @returns why nothing may be deleted, by repository
+ */
+export async function refuseDeletes(
+  surveys: readonly Survey[],
+  first: ReadonlyMap<string, Refusal>,
+  { maxDeletes, dryRun, transport, writer, concurrency, stop }: RefusingOptions,
+): Promise<ReadonlyMap<string, Refusal>> {
+  const tooMany = maxDeletes === undefined ? [] : refuseTooMany(surveys, maxDeletes);
+  const refusals = new Map<string, Refusal>([...tooMany, ...first]);
+  const left = allowed(surveys, refusals).map(({ plan }) => plan.repository);
+  if (dryRun) {
+    const ask = async (repository: string) => {
+      const why = await lacksDelete(repository, (scope) => transport.granted(scope));
+      if (why !== undefined) {
+        refusals.set(repository, { kind: 'no-rights', why });
+      }
+    };
+    await pMap(left, ask, { concurrency });
+  } else if (left.length > 0 && !stop.aborted) {
+    // Before the first delete, and not in the middle of them.
+    const why = await probeDeletes(writer, left);
+    if (why !== undefined) {
+      left.forEach((repository) => refusals.set(repository, { kind: 'no-deletes', why }));
+    }
+  }
+  return refusals;
+}
+
+/** The repositories in which something is to be deleted, and may be. */
+export function allowed(
+  surveys: readonly Survey[],
+  refusals: ReadonlyMap<string, Refusal>,
+): readonly Survey[] {
+  return surveys.filter(({ plan }) => plan.orphans.length > 0 && !refusals.has(plan.repository));
+}

@@ -1,0 +1,148 @@
+/**
+ * Puts back what an earlier run deleted, or was about to, and something that stays needs now: a push has met the DELETE
+ * of a run that was killed, or an index that no run saw shares a child with one that was deleted.
+ */
+import { isCondemned, type LedgerRecord } from '../memory/ledger/record.js';
+import { isDigest, type Digest } from '../oci/digest.js';
+import type { Manifest } from '../oci/manifest.js';
+import { parseDigestTag } from '../oci/reference.js';
+import { buildGraph, compare, reach } from '../plan/graph.js';
+import type { Inventory } from '../plan/inventory.js';
+import {
+  restoreRepository,
+  type Lost,
+  type Restored,
+  type RestoreOptions,
+} from './restore-repository.js';
+import type { Survey } from './survey-types.js';
+
+/** What the ledger holds of a manifest that a run may have deleted. */
+export type Deleted = Pick<LedgerRecord, 'mediaType' | 'body' | 'tags' | 'status' | 'condemned'>;
+
+export interface RepairOptions extends Omit<RestoreOptions, 'absent'> {
+  /** epoch milliseconds */
+  readonly now: number;
+}
+
+/** All texts are safe to print; each list is sorted. */
+export type Repair = Pick<Restored, 'restored' | 'failed' | 'failedTags'>;
+
+/** So many manifests are tried for a tag that has none. */
+const MOST_TRIES = 20;
+
+/**
+ * @param records all that the ledger remembers of the repository
+ * @returns `undefined` when nothing had to be put back
+ */
+export async function repairRepository(
+  survey: Pick<Survey, 'inventory' | 'plan'>,
+  records: ReadonlyMap<Digest, Deleted>,
+  { now, ...options }: RepairOptions,
+): Promise<Repair | undefined> {
+  const { inventory } = survey;
+  const { repository } = inventory;
+  const deleted = new Map(
+    [...records].filter(
+      ([digest, record]) => isCondemned(record, now) && !inventory.manifests.has(digest),
+    ),
+  );
+  const needed = neededBy(survey, deleted);
+  const parts: Restored[] = [];
+  const putBack = async (heads: readonly Digest[]) => {
+    const lost = lostWith(heads, inventory, deleted);
+    parts.push(await restoreRepository(repository, lost, options));
+  };
+  if (needed.length > 0) {
+    await putBack(needed);
+  }
+  let broken = inventory.brokenTags.filter((tag) => parseDigestTag(tag) === undefined);
+  // Which manifest such a tag names, no answer tells. Only with that manifest it resolves again.
+  for (const digest of options.pusher === undefined ? [] : triesFor(broken, deleted, needed)) {
+    if (broken.length === 0) {
+      break;
+    }
+    await putBack([digest]);
+    const looks = broken.map(async (tag) => {
+      const { kind } = await options.reader.manifest(repository, tag);
+      return kind === 'absent' ? [tag] : [];
+    });
+    broken = (await Promise.all(looks)).flat();
+  }
+  const repair = {
+    restored: parts.flatMap(({ restored }) => restored).sort(),
+    failed: parts.flatMap(({ failed }) => failed).sort((a, b) => compare(a.digest, b.digest)),
+    failedTags: parts.flatMap(({ failedTags }) => failedTags).sort((a, b) => compare(a.tag, b.tag)),
+  };
+  const { restored, failed, failedTags } = repair;
+  return restored.length + failed.length + failedTags.length === 0 ? undefined : repair;
+}
+
+/** What indexes that stay list, and what manifests that are not understood mention. */
+function neededBy(
+  { inventory, plan }: Pick<Survey, 'inventory' | 'plan'>,
+  deleted: ReadonlyMap<Digest, Deleted>,
+): Digest[] {
+  if (deleted.size === 0) {
+    return [];
+  }
+  const needed = new Set<Digest>();
+  for (const { digest } of plan.keep) {
+    const manifest = inventory.manifests.get(digest);
+    for (const each of manifest === undefined ? [] : listedBy(manifest)) {
+      if (isDigest(each) && deleted.has(each)) {
+        needed.add(each);
+      }
+    }
+  }
+  return [...needed].sort(compare);
+}
+
+function listedBy(manifest: Manifest): readonly string[] {
+  switch (manifest.kind) {
+    case 'image':
+      return [];
+    case 'index':
+      return [...manifest.children, ...manifest.others].map(({ digest }) => digest);
+    case 'unknown':
+      return manifest.mentions;
+  }
+}
+
+/** With all that went with them, as far as the ledger holds it: children, signatures and other referrers. */
+function lostWith(
+  heads: readonly Digest[],
+  inventory: Inventory,
+  deleted: ReadonlyMap<Digest, Deleted>,
+): Lost[] {
+  const all = new Set([...heads, ...reach(buildGraph(inventory), heads).keys()]);
+  const taken = new Set(inventory.tags.keys());
+  return [...all].sort(compare).flatMap((digest) => {
+    const record = deleted.get(digest);
+    if (record === undefined) {
+      return [];
+    }
+    const { mediaType, body, tags = [] } = record;
+    // Digest tags only: people may have moved or removed an ordinary tag since.
+    const own = tags.filter((tag) => {
+      const named = parseDigestTag(tag)?.names;
+      return named !== undefined && all.has(named) && !taken.has(tag);
+    });
+    own.forEach((tag) => taken.add(tag));
+    return [{ digest, mediaType, bytes: Buffer.from(body), tags: own }];
+  });
+}
+
+/** What a run that did not come to its end was about to delete: first what had one of these tags before. */
+function triesFor(
+  broken: readonly string[],
+  deleted: ReadonlyMap<Digest, Deleted>,
+  done: readonly Digest[],
+): Digest[] {
+  const open = [...deleted].filter(
+    ([digest, { status }]) => status === 'leaving' && !done.includes(digest),
+  );
+  const had = ([, { tags = [] }]: [Digest, Deleted]) => tags.some((tag) => broken.includes(tag));
+  return [...open.filter(had), ...open.filter((each) => !had(each))]
+    .map(([digest]) => digest)
+    .slice(0, MOST_TRIES);
+}

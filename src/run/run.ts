@@ -1,0 +1,94 @@
+/**
+ * What a whole run is to its report: values that were read, decided and done, with every time and
+ * number given from outside. Nothing in this folder reads a clock, a file or the network.
+ */
+import type { Intake } from './candidates/candidate.js';
+import type { MaxDeletes, Refusal } from '../plan/brakes.js';
+import type { Inventory } from '../plan/inventory.js';
+import type { Outcome } from '../plan/outcome.js';
+import type { Plan } from '../plan/plan.js';
+import type { Repair } from './repair.js';
+import type { LedgerNews } from '../memory/ledger/ledger.js';
+import type { Digest } from '../oci/digest.js';
+
+export interface RepositoryRun {
+  readonly inventory: Inventory;
+  readonly plan: Plan;
+  /** absent in a dry-run, or when nothing was to be deleted; it speaks of the plan's orphans only */
+  readonly outcome?: Outcome;
+  /** why nothing is deleted in it; in a dry-run, why a real run would not */
+  readonly refusal?: Refusal;
+  /** what earlier runs had deleted and was needed; in a dry-run, only looked at */
+  readonly repair?: Repair;
+  /** what the plan that is carried out says of it */
+  readonly approved?: ReadonlySet<Digest>;
+  /** worth knowing, no failure; safe to print */
+  readonly warnings: readonly string[];
+}
+
+export interface Run {
+  /** `scheme://host[:port]` */
+  readonly registry: string;
+  readonly dryRun: boolean;
+  /** milliseconds */
+  readonly gracePeriod: number;
+  readonly danglingReferrers: 'keep' | 'delete';
+  readonly keepUntagged: number;
+  /** absent: no limit */
+  readonly maxDeletes?: MaxDeletes;
+  /** what `protect-files` named; `unmet` digests were found in no repository of the run */
+  readonly pinned: { readonly files: number; readonly digests: number; readonly unmet: number };
+  /** absolute path of the directory in which this run saved what it deleted; absent when it saved nothing */
+  readonly backup?: string;
+  /** where this dry-run wrote its plan, as the input names it; absent when it wrote none */
+  readonly planFile?: string;
+  /** the plan that was carried out */
+  readonly applied?: {
+    /** epoch milliseconds */
+    readonly createdAt: number;
+    /** manifests of it in repositories that the run did not look at */
+    readonly ignored: number;
+  };
+  /** epoch milliseconds, as `finishedAt` */
+  readonly startedAt: number;
+  readonly finishedAt: number;
+  /** sent to the registry, retries and token requests included */
+  readonly requests: number;
+  /** in any order: the report sorts them by name */
+  readonly repositories: readonly RepositoryRun[];
+  /** repositories that were to be looked at and were not: the run was told to stop, or failed in them */
+  readonly unread: number;
+  /**
+   * False when `repositories` left some out or the catalog couldn't be asked: a blob may then be in
+   * use where nobody looked, so freed bytes are "at most".
+   */
+  readonly everyRepositoryScanned: boolean;
+  /** repositories of the catalog whose names the OCI spec does not allow: they can't be asked for */
+  readonly unnameableRepositories: number;
+  readonly intake: Intake;
+  /** candidates in repositories that the input `repositories` excludes */
+  readonly ignoredCandidates: number;
+  /** whether the registry can list untagged manifests */
+  readonly untaggedListing: 'none';
+  /** absent: switched off */
+  readonly ledger?: LedgerNews;
+  /** of the run as a whole: worth knowing, no failure; safe to print */
+  readonly warnings: readonly string[];
+  /** what went wrong outside any repository; safe to print */
+  readonly failures: readonly string[];
+  /** the workflow run, as GitHub tells it */
+  readonly run?: {
+    readonly url: string;
+    readonly repository: string;
+    readonly workflow: string;
+    readonly event: string;
+  };
+}
+
+/** By name, in the order of UTF-16 code units: the same on every machine. */
+export function repositoriesByName(run: Run): readonly RepositoryRun[] {
+  return [...run.repositories].sort((a, b) => {
+    const [left, right] = [a.inventory.repository, b.inventory.repository];
+    return left < right ? -1 : Number(left > right);
+  });
+}
