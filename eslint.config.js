@@ -12,6 +12,9 @@ import tseslint from 'typescript-eslint';
 
 const anyNodeModule = `^(node:|(${builtinModules.join('|')})(/|$))`;
 
+/** A folder of src imports only from those to its left. */
+const LAYERS = ['oci', 'text', 'http', 'registry', 'plan', 'memory', 'run', 'report', 'action'];
+
 /** The stages that decide, and the words that report it. The same input must give the same output, always. */
 const pureFiles = ['src/plan/**', 'src/report/**'];
 const pure = 'graph, plan and report are pure: no I/O, no clock, no randomness; pass it in.';
@@ -146,29 +149,25 @@ export default defineConfig(
     regex: anyNodeModule,
     message: pure,
   }),
-  boundary({
-    name: 'pure-no-edge',
-    files: pureFiles,
-    regex: '^(\\.\\.?/)+(http|registry|action)/',
-    types: true,
-    message:
-      'graph, plan and report take values: from src/http, src/registry and src/action only types.',
-  }),
-  boundary({
-    name: 'writer',
-    except: ['src/run/clean.ts', 'src/run/restore.ts', 'src/memory/ledger/store.ts'],
-    regex: '^\\.(.*)/(writer|pusher)\\.js$',
-    types: true,
-    message:
-      'Only clean.ts and restore.ts make the write half of the registry; others are handed it.',
-  }),
-  boundary({
-    name: 'oci',
-    files: ['src/oci/**'],
-    regex: '^\\.\\./',
-    message:
-      'src/oci knows the OCI specifications and nothing of this action: no import from other folders.',
-  }),
+  {
+    files: ['src/**'],
+    rules: {
+      'import-x/no-restricted-paths': [
+        'error',
+        {
+          zones: LAYERS.map((layer, n) => ({
+            target: `./src/${layer}`,
+            from: [
+              ...LAYERS.slice(n + 1).map((right) => `./src/${right}`),
+              './src/main.ts',
+              './src/index.ts',
+            ],
+            message: `src/${layer} imports only from: ${LAYERS.slice(0, n).join(', ') || 'nothing'}.`,
+          })),
+        },
+      ],
+    },
+  },
 
   {
     files: ['__tests__/**'],

@@ -35392,146 +35392,12 @@ function selectRepositories(patterns) {
     return { includes, names };
 }
 
-;// CONCATENATED MODULE: ./src/run/candidates/storage-path.ts
-/**
- * Paths of Distribution's storage, as listings print them. A path names a manifest by a revision or by
- * an entry of a tag's history; it must never do so by a layer or a blob.
- * Layout: distribution/registry/storage/paths.go.
- */
-
-
-const MANIFESTS = '/_manifests/';
-/** After `_manifests/`: the algorithm and the hex digits, then the file itself or nothing. */
-const LINK = /(?:revisions|tags\/[^/\s]+\/index)\/(sha256|sha512)\/([0-9a-f]+)(?:\/(?:link)?)?(?=[\s"',:;)\]]|$)/y;
-const BELOW_ALGORITHM = /(?:revisions|tags\/[^/\s]+\/index)\/[^/\s]+\/[^/\s]/y;
-const STORAGE = /(?:^|[\s/"'])(?:_layers|_uploads|_manifests|docker\/registry\/v2|blobs\/(?:sha256|sha512))(?=[/\s"',:]|$)/;
-/** Every storage driver keeps this below its root directory or prefix. */
-const ROOT = /(?:^|\/)docker\/registry\/v2\/repositories\//;
-const REPOSITORIES = /(?:^|\/)repositories\//;
-/**
- * The repository of a path that ends before `/_manifests`. Below the storage's own root the name begins
- * after the first `repositories`, because a name may have such a component too. Listings made inside
- * `repositories/` begin with `./`.
- */
-function repositoryOf(path) {
-    const root = ROOT.exec(path) ?? REPOSITORIES.exec(path);
-    if (root !== null) {
-        return path.slice(root.index + root[0].length);
-    }
-    return path.startsWith('./') ? path.slice(2) : undefined;
-}
-/** A listing's last column. (Columns end with white space; log lines and CSV quote the path.) */
-function lastWord(text) {
-    // Not a regular expression: one that ends with `$` takes quadratic time on long lines.
-    const ends = [' ', '\t', '"', "'"].map((char) => text.lastIndexOf(char));
-    return text.slice(Math.max(...ends) + 1);
-}
-/** What a line of a storage listing names, or `undefined` when it shows no path of the storage. */
-function readStoragePath(line) {
-    const text = line.includes('\\') ? line.replaceAll('\\', '/') : line;
-    const at = text.indexOf(MANIFESTS);
-    if (at >= 0) {
-        LINK.lastIndex = at + MANIFESTS.length;
-        const link = LINK.exec(text);
-        if (link !== null) {
-            const repository = repositoryOf(lastWord(text.slice(0, at)));
-            const digest = `${link[1] ?? ''}:${link[2] ?? ''}`;
-            return repository !== undefined && isRepository(repository) && isDigest(digest)
-                ? { kind: 'manifest', repository, digest }
-                : { kind: 'malformed' };
-        }
-        BELOW_ALGORITHM.lastIndex = at + MANIFESTS.length;
-        if (BELOW_ALGORITHM.test(text)) {
-            return { kind: 'malformed' };
-        }
-    }
-    return STORAGE.test(text) ? { kind: 'known' } : undefined;
-}
-
-;// CONCATENATED MODULE: ./src/run/candidates/line.ts
-/**
- * What one line of text says by itself: a reference, a path of the storage, or a line of the garbage
- * collector. Pure; what a line means only together with its neighbours is for transcript.ts.
- */
-
+;// CONCATENATED MODULE: ./src/oci/pinned.ts
+/** References that name a manifest by its digest, as people and tools write them. Pure. */
 
 
 const UNKNOWN = { kind: 'unknown' };
-/** What `docker logs --timestamps` and log collectors put in front. */
-const TIMESTAMP = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:?\d\d)\s+/;
-const LOGRUS = /^time="?[^\s"]+"? level=[a-z]+ /;
 const COMMENT = /\s#/;
-const LISTING_TOTALS = /^(?:total \d+|TOTAL: \d+ objects?, .*|Total (?:Objects|Size): .*)$/;
-/** The columns of `ls -l` and `find -ls`; the name is the last of them. */
-const LISTING_ROW = /^(?:\d+\s+\d+\s+)?[-bcdlps][-rwxsStT]{9}[.+@]?\s/;
-/** Braces are left to JSON behind a log's words. */
-const WORD = /^[^\s{}]{1,1024}$/;
-const LONGEST_WORD = 1024;
-const MARKING = /^(\S+): marking (manifest|blob) (\S+)$/;
-const LAYER_LINK = /^(\S+): layer link eligible for deletion: \S+$/;
-/** 3.x prints a Go struct: `{repository digest [tag tag]}`. */
-const ELIGIBLE = /^manifest eligible for deletion: (?:\{(\S+) (\S+) \[[^\]]*\]\}|(\S+))$/;
-const COLLECTOR_OTHERS = /^(?:blob eligible for deletion: \S+|\d+ blobs marked, \d+ blobs and \d+ manifests eligible for deletion|manifest tags path of repository \S+ does not exist)$/;
-/**
- * @param text one line without its end
- * @param registryHost `host` or `host:port` of the registry to clean
- */
-function readLine(text, registryHost) {
-    const line = text.trim().replace(TIMESTAMP, '');
-    if (line === '' || line.startsWith('#')) {
-        return { kind: 'ignored' };
-    }
-    if (line.includes('@sha') && !LOGRUS.test(line)) {
-        return readReference(line, registryHost);
-    }
-    const path = readStoragePath(line);
-    if (path !== undefined) {
-        return path.kind === 'malformed'
-            ? { kind: 'unknown', note: 'a path of the storage without a valid repository and digest' }
-            : path;
-    }
-    if (LOGRUS.test(line) || LISTING_TOTALS.test(line)) {
-        return { kind: 'noise' };
-    }
-    return readCollector(line) ?? readWord(line);
-}
-function readWord(line) {
-    if (LISTING_ROW.test(line)) {
-        const path = lastWord(line);
-        return path.length <= LONGEST_WORD ? { kind: 'word', path } : UNKNOWN;
-    }
-    if (!WORD.test(line)) {
-        return UNKNOWN;
-    }
-    return isRepository(line)
-        ? { kind: 'word', path: line, repository: line }
-        : { kind: 'word', path: line.replace(/:$/, '') };
-}
-/** Format: distribution/registry/storage/garbagecollect.go, as 2.8.2 and 3.1.1 print it. */
-function readCollector(line) {
-    const marking = MARKING.exec(line);
-    if (marking !== null) {
-        const [, repository = '', what, digest = ''] = marking;
-        if (!isRepository(repository) || !isDigest(digest)) {
-            return UNKNOWN;
-        }
-        return what === 'manifest'
-            ? { kind: 'collector', repository, digest }
-            : { kind: 'collector', repository };
-    }
-    const eligible = ELIGIBLE.exec(line);
-    if (eligible !== null) {
-        const [, repository, named, alone] = eligible;
-        const digest = named ?? alone ?? '';
-        if (!isDigest(digest) || (repository !== undefined && !isRepository(repository))) {
-            return UNKNOWN;
-        }
-        return repository === undefined
-            ? { kind: 'collector', digest }
-            : { kind: 'collector', repository, digest };
-    }
-    return LAYER_LINK.test(line) || COLLECTOR_OTHERS.test(line) ? { kind: 'collector' } : undefined;
-}
 /** Hosts are compared without regard to case and to the ports that a scheme implies. */
 function normalHost(host) {
     return host.toLowerCase().replace(/:(?:443|80)$/, '');
@@ -35542,7 +35408,7 @@ function normalHost(host) {
  * is `localhost`. So `my.team/app@…` belongs to a registry called `my.team`, and not to ours: taking
  * another registry's digest for ours is the worse mistake. With our host in front it is unambiguous.
  */
-function readReference(line, registryHost) {
+function parsePinned(line, registryHost) {
     const reference = (line.split(COMMENT, 1)[0] ?? '').trimEnd();
     const at = reference.lastIndexOf('@');
     const whole = reference.slice(0, at);
@@ -35600,7 +35466,7 @@ function readProtect(text, registryHost, mistake) {
     const repositories = [];
     const entries = text.split(/[\n,]/).map((entry) => entry.trim());
     for (const entry of entries.filter((each) => each !== '' && !each.startsWith('#'))) {
-        const reading = entry.includes('@') ? readLine(entry, registryHost) : undefined;
+        const reading = entry.includes('@') ? parsePinned(entry, registryHost) : undefined;
         const globs = [entry, withoutHost(entry, registryHost)].filter((glob) => patternMistake(glob) === undefined && !glob.startsWith('!'));
         const behind = behindPortlessHost(entry, registryHost);
         if (behind !== undefined) {
@@ -36432,6 +36298,22 @@ function createLog(redact) {
     };
 }
 
+;// CONCATENATED MODULE: ./src/text/printable.ts
+/** Makes text that anybody may have written safe to print. Pure. */
+/**
+ * On one line, without control or invisible characters, without anything that the runner takes for a
+ * workflow command (`::name` at a line's start, `##[name]` anywhere in it), and without the user and
+ * password of a URL.
+ */
+function printable(text) {
+    return text
+        .replace(/\s+/g, ' ')
+        .replace(/[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu, '\uFFFD')
+        .replace(/:\/\/[^/\s]*@(?=[^/\s])/g, '://***@')
+        .replace(/:(?=:)/g, ': ')
+        .replaceAll('##[', '## [');
+}
+
 ;// CONCATENATED MODULE: ./src/run/candidates/split.ts
 /**
  * Cuts a stream of mixed text into lines and JSON objects, which may stretch over many lines. The
@@ -36687,6 +36569,7 @@ class Splitter {
 }
 
 ;// CONCATENATED MODULE: ./src/run/candidates/tally.ts
+
 const EXAMPLES = 5;
 const EXAMPLE_LENGTH = 120;
 /** What they need stays below half a GiB; so many manifests a run could not read in a day either. */
@@ -36759,18 +36642,146 @@ function example(text, note) {
 function cut(text, length) {
     return text.length <= length ? text : `${text.slice(0, length - 1).replace(/\p{Cs}$/u, '')}…`;
 }
+
+;// CONCATENATED MODULE: ./src/run/candidates/storage-path.ts
 /**
- * On one line, without control or invisible characters, without anything that the runner takes for a
- * workflow command (`::name` at a line's start, `##[name]` anywhere in it), and without the user and
- * password of a URL.
+ * Paths of Distribution's storage, as listings print them. A path names a manifest by a revision or by
+ * an entry of a tag's history; it must never do so by a layer or a blob.
+ * Layout: distribution/registry/storage/paths.go.
  */
-function printable(text) {
-    return text
-        .replace(/\s+/g, ' ')
-        .replace(/[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu, '\uFFFD')
-        .replace(/:\/\/[^/\s]*@(?=[^/\s])/g, '://***@')
-        .replace(/:(?=:)/g, ': ')
-        .replaceAll('##[', '## [');
+
+
+const MANIFESTS = '/_manifests/';
+/** After `_manifests/`: the algorithm and the hex digits, then the file itself or nothing. */
+const LINK = /(?:revisions|tags\/[^/\s]+\/index)\/(sha256|sha512)\/([0-9a-f]+)(?:\/(?:link)?)?(?=[\s"',:;)\]]|$)/y;
+const BELOW_ALGORITHM = /(?:revisions|tags\/[^/\s]+\/index)\/[^/\s]+\/[^/\s]/y;
+const STORAGE = /(?:^|[\s/"'])(?:_layers|_uploads|_manifests|docker\/registry\/v2|blobs\/(?:sha256|sha512))(?=[/\s"',:]|$)/;
+/** Every storage driver keeps this below its root directory or prefix. */
+const ROOT = /(?:^|\/)docker\/registry\/v2\/repositories\//;
+const REPOSITORIES = /(?:^|\/)repositories\//;
+/**
+ * The repository of a path that ends before `/_manifests`. Below the storage's own root the name begins
+ * after the first `repositories`, because a name may have such a component too. Listings made inside
+ * `repositories/` begin with `./`.
+ */
+function repositoryOf(path) {
+    const root = ROOT.exec(path) ?? REPOSITORIES.exec(path);
+    if (root !== null) {
+        return path.slice(root.index + root[0].length);
+    }
+    return path.startsWith('./') ? path.slice(2) : undefined;
+}
+/** A listing's last column. (Columns end with white space; log lines and CSV quote the path.) */
+function lastWord(text) {
+    // Not a regular expression: one that ends with `$` takes quadratic time on long lines.
+    const ends = [' ', '\t', '"', "'"].map((char) => text.lastIndexOf(char));
+    return text.slice(Math.max(...ends) + 1);
+}
+/** What a line of a storage listing names, or `undefined` when it shows no path of the storage. */
+function readStoragePath(line) {
+    const text = line.includes('\\') ? line.replaceAll('\\', '/') : line;
+    const at = text.indexOf(MANIFESTS);
+    if (at >= 0) {
+        LINK.lastIndex = at + MANIFESTS.length;
+        const link = LINK.exec(text);
+        if (link !== null) {
+            const repository = repositoryOf(lastWord(text.slice(0, at)));
+            const digest = `${link[1] ?? ''}:${link[2] ?? ''}`;
+            return repository !== undefined && isRepository(repository) && isDigest(digest)
+                ? { kind: 'manifest', repository, digest }
+                : { kind: 'malformed' };
+        }
+        BELOW_ALGORITHM.lastIndex = at + MANIFESTS.length;
+        if (BELOW_ALGORITHM.test(text)) {
+            return { kind: 'malformed' };
+        }
+    }
+    return STORAGE.test(text) ? { kind: 'known' } : undefined;
+}
+
+;// CONCATENATED MODULE: ./src/run/candidates/line.ts
+/**
+ * What one line of text says by itself: a reference, a path of the storage, or a line of the garbage
+ * collector. Pure; what a line means only together with its neighbours is for transcript.ts.
+ */
+
+
+
+
+const line_UNKNOWN = { kind: 'unknown' };
+/** What `docker logs --timestamps` and log collectors put in front. */
+const TIMESTAMP = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:?\d\d)\s+/;
+const LOGRUS = /^time="?[^\s"]+"? level=[a-z]+ /;
+const LISTING_TOTALS = /^(?:total \d+|TOTAL: \d+ objects?, .*|Total (?:Objects|Size): .*)$/;
+/** The columns of `ls -l` and `find -ls`; the name is the last of them. */
+const LISTING_ROW = /^(?:\d+\s+\d+\s+)?[-bcdlps][-rwxsStT]{9}[.+@]?\s/;
+/** Braces are left to JSON behind a log's words. */
+const WORD = /^[^\s{}]{1,1024}$/;
+const LONGEST_WORD = 1024;
+const MARKING = /^(\S+): marking (manifest|blob) (\S+)$/;
+const LAYER_LINK = /^(\S+): layer link eligible for deletion: \S+$/;
+/** 3.x prints a Go struct: `{repository digest [tag tag]}`. */
+const ELIGIBLE = /^manifest eligible for deletion: (?:\{(\S+) (\S+) \[[^\]]*\]\}|(\S+))$/;
+const COLLECTOR_OTHERS = /^(?:blob eligible for deletion: \S+|\d+ blobs marked, \d+ blobs and \d+ manifests eligible for deletion|manifest tags path of repository \S+ does not exist)$/;
+/**
+ * @param text one line without its end
+ * @param registryHost `host` or `host:port` of the registry to clean
+ */
+function readLine(text, registryHost) {
+    const line = text.trim().replace(TIMESTAMP, '');
+    if (line === '' || line.startsWith('#')) {
+        return { kind: 'ignored' };
+    }
+    if (line.includes('@sha') && !LOGRUS.test(line)) {
+        return parsePinned(line, registryHost);
+    }
+    const path = readStoragePath(line);
+    if (path !== undefined) {
+        return path.kind === 'malformed'
+            ? { kind: 'unknown', note: 'a path of the storage without a valid repository and digest' }
+            : path;
+    }
+    if (LOGRUS.test(line) || LISTING_TOTALS.test(line)) {
+        return { kind: 'noise' };
+    }
+    return readCollector(line) ?? readWord(line);
+}
+function readWord(line) {
+    if (LISTING_ROW.test(line)) {
+        const path = lastWord(line);
+        return path.length <= LONGEST_WORD ? { kind: 'word', path } : line_UNKNOWN;
+    }
+    if (!WORD.test(line)) {
+        return line_UNKNOWN;
+    }
+    return isRepository(line)
+        ? { kind: 'word', path: line, repository: line }
+        : { kind: 'word', path: line.replace(/:$/, '') };
+}
+/** Format: distribution/registry/storage/garbagecollect.go, as 2.8.2 and 3.1.1 print it. */
+function readCollector(line) {
+    const marking = MARKING.exec(line);
+    if (marking !== null) {
+        const [, repository = '', what, digest = ''] = marking;
+        if (!isRepository(repository) || !isDigest(digest)) {
+            return line_UNKNOWN;
+        }
+        return what === 'manifest'
+            ? { kind: 'collector', repository, digest }
+            : { kind: 'collector', repository };
+    }
+    const eligible = ELIGIBLE.exec(line);
+    if (eligible !== null) {
+        const [, repository, named, alone] = eligible;
+        const digest = named ?? alone ?? '';
+        if (!isDigest(digest) || (repository !== undefined && !isRepository(repository))) {
+            return line_UNKNOWN;
+        }
+        return repository === undefined
+            ? { kind: 'collector', digest }
+            : { kind: 'collector', repository, digest };
+    }
+    return LAYER_LINK.test(line) || COLLECTOR_OTHERS.test(line) ? { kind: 'collector' } : undefined;
 }
 
 ;// CONCATENATED MODULE: ./node_modules/valibot/dist/index.mjs
@@ -44695,6 +44706,7 @@ function embeddedNotification(text) {
  * Reads `digests` and the files of `digests-file` into candidates. The only one here that opens files;
  * it streams them, so that a gigabyte needs no more memory than the digests that it names.
  */
+
 
 
 
@@ -61667,71 +61679,13 @@ function joinedReferrers(first, later) {
     return joint;
 }
 
-;// CONCATENATED MODULE: ./src/memory/ledger/record.ts
-/** In the order of the harm that forgetting would do: nothing is lost by looking again at what is leaving. */
-const RANK = ['deleted', 'in-use', 'unused', 'leaving'];
-function isLater(a, b) {
-    const by = (of) => of(a) - of(b);
-    return ((by(({ status }) => Number(status !== 'deleted')) ||
-        by(({ revision }) => revision) ||
-        by(({ status }) => RANK.indexOf(status)) ||
-        -by(({ since }) => since)) > 0);
-}
-function joinTwo(a, b) {
-    const [later, earlier] = isLater(a, b) ? [a, b] : [b, a];
-    // What is deleted is as good as forgotten: whoever remembers the manifest otherwise has seen it come back.
-    const seen = earlier.status === 'deleted' && later.status !== 'deleted' ? later : earlier;
-    const tags = unitedTags(a.tags, b.tags);
-    const condemned = Math.max(a.condemned ?? 0, b.condemned ?? 0);
-    return {
-        // The bodies are equal, as their digests are. The type is the registry's word and may differ.
-        mediaType: a.mediaType < b.mediaType ? a.mediaType : b.mediaType,
-        body: a.body,
-        firstSeen: Math.min(later.firstSeen, seen.firstSeen),
-        everInUse: later.everInUse || seen.everInUse,
-        status: later.status,
-        since: later.since,
-        ...(tags.length === 0 ? {} : { tags }),
-        ...(condemned === 0 ? {} : { condemned }),
-        revision: later.revision,
-    };
-}
-/** Sorted, each once. */
-function unitedTags(...lists) {
-    return [...new Set(lists.flatMap((list) => list ?? []))].sort();
-}
-const record_DAY = 24 * 60 * 60 * 1000;
+;// CONCATENATED MODULE: ./src/plan/past.ts
+const past_DAY = 24 * 60 * 60 * 1000;
 /** So long the bytes of what runs deleted are kept: a push may have met the delete, or an index that no run saw. */
-const KEPT_FOR = 30 * record_DAY;
+const KEPT_FOR = 30 * past_DAY;
 /** Whether a run may have deleted it not long ago. */
 function isCondemned({ condemned }, now) {
     return condemned !== undefined && condemned > now - KEPT_FOR;
-}
-/** All that any of them remembers. */
-function join(all) {
-    const joined = new Map(all[0]);
-    for (const records of all.slice(1)) {
-        for (const [digest, record] of records) {
-            const other = joined.get(digest);
-            joined.set(digest, other === undefined ? record : joinTwo(other, record));
-        }
-    }
-    return joined;
-}
-function isSame(a, b) {
-    return (a.size === b.size &&
-        [...a].every(([digest, record]) => {
-            const other = b.get(digest);
-            return (record.mediaType === other?.mediaType &&
-                record.firstSeen === other.firstSeen &&
-                record.everInUse === other.everInUse &&
-                record.status === other.status &&
-                record.since === other.since &&
-                record.condemned === other.condemned &&
-                // No tag has a space in it.
-                (record.tags ?? []).join(' ') === (other.tags ?? []).join(' ') &&
-                record.revision === other.revision);
-        }));
 }
 
 ;// CONCATENATED MODULE: ./src/run/attempts.ts
@@ -61881,70 +61835,6 @@ function readAs(source, reader, repository, digest) {
         : reader.manifest(repository, digest);
 }
 
-;// CONCATENATED MODULE: ./src/memory/ledger/artifact.ts
-/**
- * The form in which an entry of the ledger lies in a registry: an OCI artifact (image-spec, "Guidelines for
- * Artifact Usage") with an empty config and one layer, under a tag that says whose memory it is and what
- * its bytes are. So reading an entry takes one GET of the blob, and deleting it no question at all. Pure.
- */
-
-
-const ARTIFACT_TYPE = 'application/vnd.registry-manifest-cleanup.ledger.v1';
-const LAYER_TYPE = 'application/vnd.registry-manifest-cleanup.ledger.v1.json+gzip';
-const EMPTY_TYPE = 'application/vnd.oci.empty.v1+json';
-/** Tells people who look at the ledger with other tools whose memory an entry is. */
-const REPOSITORY_ANNOTATION = 'registry-manifest-cleanup.repository';
-/** image-spec, "Guidance for an Empty Descriptor" */
-const EMPTY_CONFIG = Buffer.from('{}');
-const artifact_TAG = /^ledger-v(\d+)\.([0-9a-f]{32})\.([0-9a-f]{64})$/;
-const artifact_VERSION = '1';
-/** `undefined` for any other tag. */
-function parseEntryTag(tag) {
-    const [, version, key, hex] = artifact_TAG.exec(tag) ?? [];
-    const blob = `sha256:${hex ?? ''}`;
-    return key !== undefined && isDigest(blob)
-        ? { tag, isOurs: version === artifact_VERSION, key, blob }
-        : undefined;
-}
-/** 128 bits of the repository's name: two names that share them do not turn up by chance. */
-function keyOf(repository) {
-    return digestOf(Buffer.from(repository)).slice('sha256:'.length, 'sha256:'.length + 32);
-}
-/** How the tags of all entries of a repository's memory begin. */
-function entryTagPrefix(repository) {
-    return `ledger-v${artifact_VERSION}.${keyOf(repository)}.`;
-}
-/**
- * The manifest of an entry. The same for the same blob, always: whoever has read an entry knows the digest
- * of its manifest.
- *
- * @param repository whose memory it is
- * @param blob the compressed entry
- */
-function artifactOf(repository, blob) {
-    const digest = digestOf(blob);
-    const manifest = {
-        schemaVersion: 2,
-        mediaType: OCI_MANIFEST,
-        artifactType: ARTIFACT_TYPE,
-        config: { mediaType: EMPTY_TYPE, digest: digestOf(EMPTY_CONFIG), size: EMPTY_CONFIG.length },
-        layers: [{ mediaType: LAYER_TYPE, digest, size: blob.length }],
-        annotations: { [REPOSITORY_ANNOTATION]: repository },
-    };
-    const bytes = Buffer.from(JSON.stringify(manifest));
-    return {
-        tag: `${entryTagPrefix(repository)}${digest.slice('sha256:'.length)}`,
-        digest: digestOf(bytes),
-        mediaType: OCI_MANIFEST,
-        bytes,
-    };
-}
-/** Of any version: the ledger may lie in a repository that is cleaned, and does not remember itself. */
-function isLedgerArtifact(manifest) {
-    return (manifest.kind === 'image' &&
-        /^application\/vnd\.registry-manifest-cleanup\.ledger\.v\d+$/.test(mediaTypeOf(manifest.artifactType)));
-}
-
 ;// CONCATENATED MODULE: ./src/plan/births.ts
 /**
  * Of the manifests whose digests this one's bytes hold, which it was made after, those whose age tells how young it
@@ -62057,6 +61947,15 @@ function collectTags(past, earlier = new Map()) {
         byManifest,
         hasMoved: (tag, digest) => seen.has(tag) && byManifest.get(digest)?.has(tag) !== true,
     };
+}
+
+;// CONCATENATED MODULE: ./src/plan/ledger-artifact.ts
+
+const ARTIFACT_TYPE = 'application/vnd.registry-manifest-cleanup.ledger.v1';
+/** Of any version: the ledger may lie in a repository that is cleaned, and does not remember itself. */
+function isLedgerArtifact(manifest) {
+    return (manifest.kind === 'image' &&
+        /^application\/vnd\.registry-manifest-cleanup\.ledger\.v\d+$/.test(mediaTypeOf(manifest.artifactType)));
 }
 
 ;// CONCATENATED MODULE: ./src/plan/newest.ts
@@ -62203,7 +62102,6 @@ function leastBound(waiting, isPlaced) {
 }
 
 ;// CONCATENATED MODULE: ./src/plan/plan.ts
-/** For each manifest of an inventory: keep or delete, and the reason. */
 
 
 
@@ -62610,10 +62508,6 @@ class TagReading {
 }
 
 ;// CONCATENATED MODULE: ./src/run/survey.ts
-/**
- * Reads one repository into an inventory. Only reads: GET and HEAD. What can't be read becomes a gap,
- * and never a silent absence.
- */
 
 
 
@@ -62897,10 +62791,6 @@ class Reading {
 }
 
 ;// CONCATENATED MODULE: ./src/run/sweep.ts
-/**
- * Carries out a plan: the only stage that deletes. Saves what is to go, looks again before the first delete and
- * from time to time after it, deletes nothing that the plan did not hold, and proves what was kept.
- */
 
 
 
@@ -63072,6 +62962,65 @@ async function sweepRepository(survey, candidates, options) {
         healed: proof.healed,
         broken: proof.broken,
         unverified: proof.unverified,
+    };
+}
+
+;// CONCATENATED MODULE: ./src/memory/ledger/artifact.ts
+/**
+ * The form in which an entry of the ledger lies in a registry: an OCI artifact (image-spec, "Guidelines for
+ * Artifact Usage") with an empty config and one layer, under a tag that says whose memory it is and what
+ * its bytes are. So reading an entry takes one GET of the blob, and deleting it no question at all. Pure.
+ */
+
+
+
+const LAYER_TYPE = 'application/vnd.registry-manifest-cleanup.ledger.v1.json+gzip';
+const EMPTY_TYPE = 'application/vnd.oci.empty.v1+json';
+/** Tells people who look at the ledger with other tools whose memory an entry is. */
+const REPOSITORY_ANNOTATION = 'registry-manifest-cleanup.repository';
+/** image-spec, "Guidance for an Empty Descriptor" */
+const EMPTY_CONFIG = Buffer.from('{}');
+const artifact_TAG = /^ledger-v(\d+)\.([0-9a-f]{32})\.([0-9a-f]{64})$/;
+const artifact_VERSION = '1';
+/** `undefined` for any other tag. */
+function parseEntryTag(tag) {
+    const [, version, key, hex] = artifact_TAG.exec(tag) ?? [];
+    const blob = `sha256:${hex ?? ''}`;
+    return key !== undefined && isDigest(blob)
+        ? { tag, isOurs: version === artifact_VERSION, key, blob }
+        : undefined;
+}
+/** 128 bits of the repository's name: two names that share them do not turn up by chance. */
+function keyOf(repository) {
+    return digestOf(Buffer.from(repository)).slice('sha256:'.length, 'sha256:'.length + 32);
+}
+/** How the tags of all entries of a repository's memory begin. */
+function entryTagPrefix(repository) {
+    return `ledger-v${artifact_VERSION}.${keyOf(repository)}.`;
+}
+/**
+ * The manifest of an entry. The same for the same blob, always: whoever has read an entry knows the digest
+ * of its manifest.
+ *
+ * @param repository whose memory it is
+ * @param blob the compressed entry
+ */
+function artifactOf(repository, blob) {
+    const digest = digestOf(blob);
+    const manifest = {
+        schemaVersion: 2,
+        mediaType: OCI_MANIFEST,
+        artifactType: ARTIFACT_TYPE,
+        config: { mediaType: EMPTY_TYPE, digest: digestOf(EMPTY_CONFIG), size: EMPTY_CONFIG.length },
+        layers: [{ mediaType: LAYER_TYPE, digest, size: blob.length }],
+        annotations: { [REPOSITORY_ANNOTATION]: repository },
+    };
+    const bytes = Buffer.from(JSON.stringify(manifest));
+    return {
+        tag: `${entryTagPrefix(repository)}${digest.slice('sha256:'.length)}`,
+        digest: digestOf(bytes),
+        mediaType: OCI_MANIFEST,
+        bytes,
     };
 }
 
@@ -63364,8 +63313,69 @@ function entry_read(body, mediaType, digest) {
     }
 }
 
+;// CONCATENATED MODULE: ./src/memory/ledger/record.ts
+/** In the order of the harm that forgetting would do: nothing is lost by looking again at what is leaving. */
+const RANK = ['deleted', 'in-use', 'unused', 'leaving'];
+function isLater(a, b) {
+    const by = (of) => of(a) - of(b);
+    return ((by(({ status }) => Number(status !== 'deleted')) ||
+        by(({ revision }) => revision) ||
+        by(({ status }) => RANK.indexOf(status)) ||
+        -by(({ since }) => since)) > 0);
+}
+function joinTwo(a, b) {
+    const [later, earlier] = isLater(a, b) ? [a, b] : [b, a];
+    // What is deleted is as good as forgotten: whoever remembers the manifest otherwise has seen it come back.
+    const seen = earlier.status === 'deleted' && later.status !== 'deleted' ? later : earlier;
+    const tags = unitedTags(a.tags, b.tags);
+    const condemned = Math.max(a.condemned ?? 0, b.condemned ?? 0);
+    return {
+        // The bodies are equal, as their digests are. The type is the registry's word and may differ.
+        mediaType: a.mediaType < b.mediaType ? a.mediaType : b.mediaType,
+        body: a.body,
+        firstSeen: Math.min(later.firstSeen, seen.firstSeen),
+        everInUse: later.everInUse || seen.everInUse,
+        status: later.status,
+        since: later.since,
+        ...(tags.length === 0 ? {} : { tags }),
+        ...(condemned === 0 ? {} : { condemned }),
+        revision: later.revision,
+    };
+}
+/** Sorted, each once. */
+function unitedTags(...lists) {
+    return [...new Set(lists.flatMap((list) => list ?? []))].sort();
+}
+/** All that any of them remembers. */
+function join(all) {
+    const joined = new Map(all[0]);
+    for (const records of all.slice(1)) {
+        for (const [digest, record] of records) {
+            const other = joined.get(digest);
+            joined.set(digest, other === undefined ? record : joinTwo(other, record));
+        }
+    }
+    return joined;
+}
+function isSame(a, b) {
+    return (a.size === b.size &&
+        [...a].every(([digest, record]) => {
+            const other = b.get(digest);
+            return (record.mediaType === other?.mediaType &&
+                record.firstSeen === other.firstSeen &&
+                record.everInUse === other.everInUse &&
+                record.status === other.status &&
+                record.since === other.since &&
+                record.condemned === other.condemned &&
+                // No tag has a space in it.
+                (record.tags ?? []).join(' ') === (other.tags ?? []).join(' ') &&
+                record.revision === other.revision);
+        }));
+}
+
 ;// CONCATENATED MODULE: ./src/memory/ledger/observation.ts
 /** What a look at a repository, and a sweep of it, add to the ledger's memory. Pure. */
+
 
 
 
@@ -64084,20 +64094,6 @@ function isJson(contentType) {
 ;// CONCATENATED MODULE: ./src/run/clocks.ts
 const clocks_MINUTE = 60_000;
 const MOST_APART = 5 * clocks_MINUTE;
-/** The header has whole seconds. */
-const clocks_SECOND = 999;
-/** The form that servers have to send (RFC 9110 sec. 5.6.7); others are no more than a guess. */
-const clocks_HTTP_DATE = /^(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun), \d{2} [A-Z][a-z]{2} \d{4} \d{2}:\d{2}:\d{2} GMT$/;
-/**
- * @returns the latest moment that the server's answer may be of, or `undefined` when it doesn't say. An answer that a
- *   cache has kept for a while is of then, and now is later by its age
- */
-function serverTime(headers) {
-    const { date = '', age = '0' } = headers;
-    const time = clocks_HTTP_DATE.test(date) ? Date.parse(date) : NaN;
-    const seconds = /^\d{1,9}$/.test(age) ? Number(age) : 0;
-    return Number.isNaN(time) ? undefined : time + clocks_SECOND + seconds * 1000;
-}
 /**
  * @param startedAt when the run began, by the runner
  * @param runner the runner's time when the answer came
@@ -64628,6 +64624,22 @@ class PageTooLarge extends Error {
     }
 }
 
+;// CONCATENATED MODULE: ./src/registry/distribution/server-time.ts
+/** The header has whole seconds. */
+const server_time_SECOND = 999;
+/** The form that servers have to send (RFC 9110 sec. 5.6.7); others are no more than a guess. */
+const server_time_HTTP_DATE = /^(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun), \d{2} [A-Z][a-z]{2} \d{4} \d{2}:\d{2}:\d{2} GMT$/;
+/**
+ * @returns the latest moment that the server's answer may be of, or `undefined` when it doesn't say. An answer that a
+ *   cache has kept for a while is of then, and now is later by its age
+ */
+function serverTime(headers) {
+    const { date = '', age = '0' } = headers;
+    const time = server_time_HTTP_DATE.test(date) ? Date.parse(date) : NaN;
+    const seconds = /^\d{1,9}$/.test(age) ? Number(age) : 0;
+    return Number.isNaN(time) ? undefined : time + server_time_SECOND + seconds * 1000;
+}
+
 ;// CONCATENATED MODULE: ./src/registry/distribution/reader.ts
 /**
  * The read half of a registry's client: the OCI distribution API, as plain Distribution speaks it.
@@ -65004,6 +65016,7 @@ function allowed(surveys, refusals) {
  * Puts back what an earlier run deleted, or was about to, and something that stays needs now: a push has met the DELETE
  * of a run that was killed, or an index that no run saw shares a child with one that was deleted.
  */
+
 
 
 

@@ -22,20 +22,14 @@ import { ledgerSentence } from './report/memory.js';
 import { carriesOut, heldBack, planWritten, savedIn } from './report/notes.js';
 import { deletedDigests } from './report/outputs.js';
 import { planLines, whyNoPlan } from './report/plan-file.js';
-import {
-  restoreHeadline,
-  restoreLines,
-  restoreNotes,
-  restoreProblems,
-  type RestoreRun,
-} from './report/restore.js';
+import { restoreHeadline, restoreLines, restoreNotes, restoreProblems } from './report/restore.js';
 import type { Run } from './run/run.js';
 import { headline } from './report/sections/headline.js';
 import { DRY_RUN_DELETES } from './report/sections/unseen.js';
 import { problems, sentence, totals } from './report/totals.js';
 import { count } from './text/words.js';
 import { runStages } from './run/clean.js';
-import { runUndo } from './run/restore.js';
+import { runUndo, type RestoreRun } from './run/restore.js';
 
 /** GitHub shows ten annotations of a step, and the summary has them all. */
 const MOST_ANNOTATIONS = 10;

@@ -10,7 +10,7 @@ import {
   type MaxDeletes,
   type Refusal,
 } from '../../src/plan/brakes.js';
-import type { Past } from '../../src/plan/inventory.js';
+import type { Past } from '../../src/plan/past.js';
 import { makePlan, type Orphan } from '../../src/plan/plan.js';
 import type { Digest } from '../../src/oci/digest.js';
 import type { Manifest } from '../../src/oci/manifest.js';

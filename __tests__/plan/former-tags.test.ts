@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 
 import { collectTags, narrowings } from '../../src/plan/former-tags.js';
-import type { Past } from '../../src/plan/inventory.js';
+import type { Past } from '../../src/plan/past.js';
 import { makePlan } from '../../src/plan/plan.js';
 import type { Digest } from '../../src/oci/digest.js';
 import { image, index, type Content } from '../support/builders/build.js';

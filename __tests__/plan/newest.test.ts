@@ -2,7 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 
 import { Births } from '../../src/plan/births.js';
 import { buildGraph } from '../../src/plan/graph.js';
-import type { Past } from '../../src/plan/inventory.js';
+import type { Past } from '../../src/plan/past.js';
 import { newestOf } from '../../src/plan/newest.js';
 import type { Digest } from '../../src/oci/digest.js';
 import {

@@ -1,6 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 
-import type { Inventory, Past } from '../../src/plan/inventory.js';
+import type { Past } from '../../src/plan/past.js';
+import type { Inventory } from '../../src/plan/inventory.js';
 import { makePlan, unknownAges, type Plan } from '../../src/plan/plan.js';
 import type { Digest } from '../../src/oci/digest.js';
 import type { Manifest } from '../../src/oci/manifest.js';

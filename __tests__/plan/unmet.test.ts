@@ -1,7 +1,7 @@
 import { expect, it } from '@jest/globals';
 
 import { makePlan } from '../../src/plan/plan.js';
-import type { Survey } from '../../src/run/survey.js';
+import type { Survey } from '../../src/plan/survey.js';
 import type { Digest } from '../../src/oci/digest.js';
 import { readProtect, withFiles } from '../../src/plan/protection.js';
 import { notFound, unmet } from '../../src/plan/unmet.js';

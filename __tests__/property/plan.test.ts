@@ -2,7 +2,8 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 
-import type { Inventory, Past } from '../../src/plan/inventory.js';
+import type { Past } from '../../src/plan/past.js';
+import type { Inventory } from '../../src/plan/inventory.js';
 import { makePlan, type Plan, type Policy } from '../../src/plan/plan.js';
 import { observe, observeSweep, remember } from '../../src/memory/ledger/observation.js';
 import type { LedgerRecord } from '../../src/memory/ledger/record.js';

@@ -6,7 +6,7 @@ import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
 import type { Refusal } from '../../src/plan/brakes.js';
-import type { KeepReason } from '../../src/plan/plan.js';
+import type { KeepReason } from '../../src/plan/reasons.js';
 import { PROTECT } from '../../src/plan/protection.js';
 import { jsonChunks } from '../../src/report/json-chunks.js';
 import { reportJson, reportLines } from '../../src/report/json.js';

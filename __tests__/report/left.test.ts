@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 
-import type { KeepReason } from '../../src/plan/plan.js';
+import type { KeepReason } from '../../src/plan/reasons.js';
 import { PROTECT } from '../../src/plan/protection.js';
 import { leftOf, whyLeft } from '../../src/report/left.js';
 import { repositoryLines } from '../../src/report/lines.js';

@@ -6,7 +6,7 @@ import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
 import { PLAN_VERSION, readApproval } from '../../src/plan/approval.js';
-import type { DeleteReason } from '../../src/plan/plan.js';
+import type { DeleteReason } from '../../src/plan/reasons.js';
 import { digestOf, type Digest } from '../../src/oci/digest.js';
 import type { Manifest } from '../../src/oci/manifest.js';
 import { planLines, whyNoPlan } from '../../src/report/plan-file.js';

@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 
-import type { KeepReason } from '../../src/plan/plan.js';
+import type { KeepReason } from '../../src/plan/reasons.js';
 import { PROTECT } from '../../src/plan/protection.js';
 import { keptDetail, UNTAGGED_KINDS, whyKept, whyOrphan } from '../../src/report/reasons.js';
 import { d, DAY, HOUR, NOW } from '../support/builders/examples.js';

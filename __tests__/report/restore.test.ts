@@ -1,6 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 
+import type { RestoreRun } from '../../src/run/restore.js';
 import type { Restored } from '../../src/run/restore-repository.js';
 import {
   renderRestore,
@@ -9,7 +10,6 @@ import {
   restoreLines,
   restoreNotes,
   restoreProblems,
-  type RestoreRun,
 } from '../../src/report/restore.js';
 import { d } from '../support/builders/examples.js';
 

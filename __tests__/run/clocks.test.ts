@@ -1,6 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 
-import { compareClocks, serverTime } from '../../src/run/clocks.js';
+import { serverTime } from '../../src/registry/distribution/server-time.js';
+import { compareClocks } from '../../src/run/clocks.js';
 
 const DATE = 'Fri, 27 Nov 2026 08:00:00 GMT';
 const THEN = Date.UTC(2026, 10, 27, 8);

@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
 
 import type { MaxDeletes, Refusal } from '../../src/plan/brakes.js';
-import type { Survey } from '../../src/run/survey.js';
+import type { Survey } from '../../src/plan/survey.js';
 import type { Grant } from '../../src/http/grant.js';
 import { allowed, refuseDeletes, type RefusingOptions } from '../../src/run/refusals.js';
 import { makePlan } from '../../src/plan/plan.js';

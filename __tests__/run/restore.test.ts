@@ -13,7 +13,7 @@ import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 
 import { fileOf, INDEX, openBackup } from '../../src/run/backup/backup.js';
-import type { RestoreRun } from '../../src/report/restore.js';
+import type { RestoreRun } from '../../src/run/restore.js';
 import { undo } from '../support/scenes/undo.js';
 import { image, index as multiarch, type Content } from '../support/builders/build.js';
 import { startMemoryRegistry, type MemoryRegistry } from '../support/servers/memory/registry.js';

@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
 
-import type { Past } from '../../src/plan/inventory.js';
+import type { Past } from '../../src/plan/past.js';
 import { surveyRepository } from '../../src/run/survey.js';
 import { digestOf, type Digest } from '../../src/oci/digest.js';
 import { OCI_INDEX, OCI_MANIFEST } from '../../src/oci/media-types.js';

@@ -1,7 +1,7 @@
 /** A line every few seconds while a long run is under way: how far, how fast, how long still. */
 import ms from 'ms';
 
-import type { Progress } from '../run/survey.js';
+import type { Progress } from '../run/attempts.js';
 
 const EVERY = 5_000;
 

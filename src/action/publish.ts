@@ -5,10 +5,11 @@ import { promisify } from 'node:util';
 
 import * as core from '@actions/core';
 
+import type { RestoreRun } from '../run/restore.js';
 import { makeDirectories } from '../run/files/directories.js';
 import { openRegular } from '../run/files/regular.js';
 import { outputs } from '../report/outputs.js';
-import { renderRestore, restoreCounts, type RestoreRun } from '../report/restore.js';
+import { renderRestore, restoreCounts } from '../report/restore.js';
 import type { Run } from '../run/run.js';
 import { renderSummary } from '../report/summary.js';
 

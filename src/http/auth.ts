@@ -10,8 +10,6 @@ import { RequestFailure, type HttpRequest, type HttpResponse, type Send } from '
 import { mergeScopes } from './scope.js';
 import { AuthError, createTokenSource, type TokenOptions } from './token.js';
 
-export type { Grant } from './grant.js';
-
 /** What a request shows of itself. */
 type Proof =
   | { readonly kind: 'nothing' }

@@ -7,7 +7,8 @@
  */
 import { setMaxListeners } from 'node:events';
 
-import { createAuth, type Auth, type Grant } from './auth.js';
+import type { Grant } from './grant.js';
+import { createAuth, type Auth } from './auth.js';
 import { stoppable, systemClock, type Clock } from './clock.js';
 import type { Credentials } from './credentials.js';
 import { createExchange, type Timeouts } from './exchange.js';

@@ -4,10 +4,10 @@
  */
 import * as v from 'valibot';
 
-import { printable } from '../run/candidates/tally.js';
 import { isDigest, type Digest } from '../oci/digest.js';
 import { JsonLimitError, parseJson } from '../oci/json.js';
 import { isRepository } from '../oci/reference.js';
+import { printable } from '../text/printable.js';
 
 /** Of the plan file. A change that breaks its readers raises it. */
 export const PLAN_VERSION = 1;

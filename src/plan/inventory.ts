@@ -1,10 +1,8 @@
 /** One repository as it was read. Plain values: nothing here reads or decides. */
-import type { LedgerRecord } from '../memory/ledger/record.js';
 import type { Digest } from '../oci/digest.js';
 import type { ImageFacts } from '../oci/image-config.js';
 import type { Manifest } from '../oci/manifest.js';
-
-export type { ImageFacts } from '../oci/image-config.js';
+import type { Past } from './past.js';
 
 /** Something that had to be read and couldn't be. One of them, and nothing in the repository is deleted. */
 export interface Gap {
@@ -26,12 +24,6 @@ export type Source =
   | 'referrers'
   /** by an index as an entry of another type, or by a manifest that is not understood */
   | 'mentioned';
-
-/** What earlier runs saw of a manifest that is, or was, in this repository. */
-export type Past = Pick<
-  LedgerRecord,
-  'firstSeen' | 'everInUse' | 'status' | 'since' | 'tags' | 'condemned'
->;
 
 export interface Inventory {
   readonly repository: string;

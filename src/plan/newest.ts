@@ -2,10 +2,11 @@
  * Which orphans `keep-untagged` keeps: the newest. The order is made so that what is deleted leaves nothing behind
  * that would count as newer than what was kept: a run that was cut off must not make the next one keep others. Pure.
  */
+import type { Past } from './past.js';
 import type { Digest } from '../oci/digest.js';
 import type { Births } from './births.js';
 import { compare, type Edge, type Graph } from './graph.js';
-import type { Inventory, Past } from './inventory.js';
+import type { Inventory } from './inventory.js';
 
 const NEVER = Number.NEGATIVE_INFINITY;
 

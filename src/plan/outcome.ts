@@ -1,6 +1,6 @@
 /** What a sweep did with a plan, and what `verify` found afterwards. */
 import type { Digest } from '../oci/digest.js';
-import type { KeepReason } from './plan.js';
+import type { KeepReason } from './reasons.js';
 
 export interface Outcome {
   readonly repository: string;

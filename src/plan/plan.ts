@@ -1,5 +1,5 @@
 /** For each manifest of an inventory: keep or delete, and the reason. */
-import { isLedgerArtifact } from '../memory/ledger/artifact.js';
+import type { Past } from './past.js';
 import type { Digest } from '../oci/digest.js';
 import type { ImageManifest } from '../oci/manifest.js';
 import { isImageConfigType } from '../oci/media-types.js';
@@ -7,13 +7,12 @@ import { protectionIn, type Protection } from './protection.js';
 import { Births, datedBy } from './births.js';
 import { narrowings } from './former-tags.js';
 import { buildGraph, compare, reach, type Graph, type Step } from './graph.js';
-import type { Inventory, Past } from './inventory.js';
+import type { Inventory } from './inventory.js';
+import { isLedgerArtifact } from './ledger-artifact.js';
 import { blobsOf, layersIn } from './naming.js';
 import { newestOf } from './newest.js';
 import { deletionOrder } from './order.js';
 import type { DeleteReason, KeepReason } from './reasons.js';
-
-export type { DeleteReason, KeepReason } from './reasons.js';
 
 export interface Kept {
   readonly digest: Digest;

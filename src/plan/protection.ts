@@ -2,10 +2,10 @@
  * What `protect` and `protect-files` name: manifests and whole repositories that are never deleted, with
  * everything that they reach. Pure. Only says who asked for what; `cleanup/plan.ts` makes roots of it.
  */
-import { readLine } from '../run/candidates/line.js';
 import { globMatcher } from './glob.js';
 import { patternMistake } from './selection.js';
 import { isDigest, type Digest } from '../oci/digest.js';
+import { parsePinned } from '../oci/pinned.js';
 
 /** Where a protection comes from: the path of a file, or the input `protect`. */
 export type Protector = string;
@@ -45,7 +45,7 @@ export function readProtect(
   const repositories: string[] = [];
   const entries = text.split(/[\n,]/).map((entry) => entry.trim());
   for (const entry of entries.filter((each) => each !== '' && !each.startsWith('#'))) {
-    const reading = entry.includes('@') ? readLine(entry, registryHost) : undefined;
+    const reading = entry.includes('@') ? parsePinned(entry, registryHost) : undefined;
     const globs = [entry, withoutHost(entry, registryHost)].filter(
       (glob) => patternMistake(glob) === undefined && !glob.startsWith('!'),
     );

@@ -1,6 +1,6 @@
 /** What became of the manifests of a plan, so far. Pure. */
 import type { Digest } from '../oci/digest.js';
-import type { KeepReason } from './plan.js';
+import type { KeepReason } from './reasons.js';
 
 export type Result =
   | { readonly kind: 'deleted' | 'gone' }

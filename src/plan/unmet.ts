@@ -1,7 +1,7 @@
 /** Which protected digests a run found nowhere, neither as manifests nor as configs or layers of any. Pure. */
 import type { Inventory } from './inventory.js';
 import { blobsOf } from './naming.js';
-import type { Survey } from '../run/survey.js';
+import type { Survey } from './survey.js';
 import type { Digest } from '../oci/digest.js';
 import { PROTECT, type Protection } from './protection.js';
 

@@ -2,7 +2,8 @@
  * What became of each orphan of a plan. The one place where plan and outcome are joined, so that
  * summary, outputs and JSON can't disagree about a manifest.
  */
-import type { KeepReason, Orphan } from '../plan/plan.js';
+import type { KeepReason } from '../plan/reasons.js';
+import type { Orphan } from '../plan/plan.js';
 import type { Digest } from '../oci/digest.js';
 import type { RepositoryRun } from '../run/run.js';
 

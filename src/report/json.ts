@@ -3,7 +3,7 @@
  * at a time, because a run over a large registry is longer than any string can be.
  * A change that breaks its readers raises `schemaVersion`.
  */
-import type { DeleteReason, KeepReason } from '../plan/plan.js';
+import type { DeleteReason, KeepReason } from '../plan/reasons.js';
 import type { LedgerNews } from '../memory/ledger/ledger.js';
 import { PROTECT } from '../plan/protection.js';
 import { contentBytes } from './bytes.js';

@@ -1,5 +1,5 @@
 /** What a plan said to delete and the run that carried it out did not even try: because the registry has changed. */
-import type { KeepReason } from '../plan/plan.js';
+import type { KeepReason } from '../plan/reasons.js';
 import type { Digest } from '../oci/digest.js';
 import { code } from '../text/markdown.js';
 import { keptDetail, protectors, whyKept } from './reasons.js';

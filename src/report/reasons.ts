@@ -2,7 +2,7 @@
  * Why a manifest was an orphan, and why another was kept, in Markdown. The kinds of reasons are the
  * plan's; here they only get their words.
  */
-import type { DeleteReason, KeepReason } from '../plan/plan.js';
+import type { DeleteReason, KeepReason } from '../plan/reasons.js';
 import type { Digest } from '../oci/digest.js';
 import { PROTECT, type Protector } from '../plan/protection.js';
 import { code } from '../text/markdown.js';

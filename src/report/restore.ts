@@ -1,26 +1,9 @@
 /** What a run with `restore-from` did: its log, its summary and its numbers. Pure. */
 import type { Restored } from '../run/restore-repository.js';
+import type { RestoreRun } from '../run/restore.js';
 import { fit, type Section } from './fit.js';
 import { code, prose } from '../text/markdown.js';
 import { count, number, printable } from '../text/words.js';
-
-export interface RestoreRun {
-  /** `scheme://host[:port]` */
-  readonly registry: string;
-  /** as the input names it */
-  readonly directory: string;
-  readonly dryRun: boolean;
-  /** sorted by name */
-  readonly repositories: readonly Restored[];
-  /** lines of the backup's index that a run which was killed left */
-  readonly cutOffLines: number;
-  /** manifests of other registries in the backup */
-  readonly elsewhere: number;
-  /** manifests in the backup that the input `repositories` leaves out */
-  readonly excluded: number;
-  /** what went wrong outside any repository; safe to print */
-  readonly failures: readonly string[];
-}
 
 const LIMIT = 1_000_000;
 

@@ -4,6 +4,8 @@
  */
 import pMap from 'p-map';
 
+import type { Progress } from './attempts.js';
+import type { Survey } from '../plan/survey.js';
 import type { Settings } from './settings.js';
 import { openBackup } from './backup/backup.js';
 import type { Intake } from './candidates/candidate.js';
@@ -11,7 +13,7 @@ import type { Approval } from '../plan/approval.js';
 import type { Refusal } from '../plan/brakes.js';
 import type { Outcome } from '../plan/outcome.js';
 import type { Repair } from './repair.js';
-import type { Progress, Survey, SurveyOptions } from './survey.js';
+import type { SurveyOptions } from './survey-types.js';
 import { sweepRepository, type SweepOptions } from './sweep.js';
 import type { Clock } from '../http/clock.js';
 import { closing } from '../http/stop.js';

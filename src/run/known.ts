@@ -1,7 +1,8 @@
 /** What is known of a repository before it is looked at: from the ledger, or from an earlier look of the same run. */
+import type { Past } from '../plan/past.js';
 import type { Digest } from '../oci/digest.js';
 import type { Manifest } from '../oci/manifest.js';
-import type { Inventory, Past } from '../plan/inventory.js';
+import type { Inventory } from '../plan/inventory.js';
 
 /** A manifest can't change, but it can be gone. */
 export interface Known {

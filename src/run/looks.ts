@@ -1,11 +1,12 @@
 /** What one look of a sweep takes over from those before it, and from the deletes between them. Pure. */
+import type { Past } from '../plan/past.js';
 import type { SavedManifest } from './backup/backup.js';
 import type { Digest } from '../oci/digest.js';
 import { compare } from '../plan/graph.js';
-import type { Inventory, Past } from '../plan/inventory.js';
+import type { Inventory } from '../plan/inventory.js';
 import type { Plan } from '../plan/plan.js';
 import { goneIn, isGone, type Results } from '../plan/results.js';
-import type { Survey } from './survey.js';
+import type { Survey } from '../plan/survey.js';
 
 /** A manifest that may be deleted, as it is to be saved first. */
 export type Condemned = Omit<SavedManifest, 'registry' | 'savedAt'>;

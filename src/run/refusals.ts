@@ -5,7 +5,7 @@
 import pMap from 'p-map';
 
 import { refuseTooMany, type MaxDeletes, type Refusal } from '../plan/brakes.js';
-import type { Survey } from './survey.js';
+import type { Survey } from '../plan/survey.js';
 import type { Transport } from '../http/transport.js';
 import { lacksDelete, probeDeletes } from '../registry/distribution/rights.js';
 import type { RegistryWriter } from '../registry/distribution/writer.js';

@@ -2,7 +2,8 @@
  * Puts back what an earlier run deleted, or was about to, and something that stays needs now: a push has met the DELETE
  * of a run that was killed, or an index that no run saw shares a child with one that was deleted.
  */
-import { isCondemned, type LedgerRecord } from '../memory/ledger/record.js';
+import { isCondemned } from '../plan/past.js';
+import { type LedgerRecord } from '../memory/ledger/record.js';
 import { isDigest, type Digest } from '../oci/digest.js';
 import type { Manifest } from '../oci/manifest.js';
 import { parseDigestTag } from '../oci/reference.js';
@@ -14,7 +15,7 @@ import {
   type Restored,
   type RestoreOptions,
 } from './restore-repository.js';
-import type { Survey } from './survey-types.js';
+import type { Survey } from '../plan/survey.js';
 
 /** What the ledger holds of a manifest that a run may have deleted. */
 export type Deleted = Pick<LedgerRecord, 'mediaType' | 'body' | 'tags' | 'status' | 'condemned'>;

@@ -9,7 +9,6 @@ import { restoreRepository, type Lost, type Restored } from './restore-repositor
 import { isIndexType } from '../oci/media-types.js';
 import { createPusher } from '../registry/distribution/pusher.js';
 import { createReader } from '../registry/distribution/reader.js';
-import type { RestoreRun } from '../report/restore.js';
 import { count, number } from '../text/words.js';
 import type { StageTools } from './clean.js';
 
@@ -21,6 +20,24 @@ const BATCH_BYTES = 64 * 1024 * 1024;
 export type UndoSettings = Pick<Settings, 'registry' | 'selection' | 'concurrency' | 'dryRun'> & {
   readonly restoreFrom: string;
 };
+
+export interface RestoreRun {
+  /** `scheme://host[:port]` */
+  readonly registry: string;
+  /** as the input names it */
+  readonly directory: string;
+  readonly dryRun: boolean;
+  /** sorted by name */
+  readonly repositories: readonly Restored[];
+  /** lines of the backup's index that a run which was killed left */
+  readonly cutOffLines: number;
+  /** manifests of other registries in the backup */
+  readonly elsewhere: number;
+  /** manifests in the backup that the input `repositories` leaves out */
+  readonly excluded: number;
+  /** what went wrong outside any repository; safe to print */
+  readonly failures: readonly string[];
+}
 
 /**
  * @throws BackupError when there is no backup; RequestFailure when the registry can't be spoken to. What can't

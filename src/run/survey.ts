@@ -2,27 +2,24 @@
  * Reads one repository into an inventory. Only reads: GET and HEAD. What can't be read becomes a gap,
  * and never a silent absence.
  */
-import { isCondemned } from '../memory/ledger/record.js';
+import type { ImageFacts } from '../oci/image-config.js';
+import type { Survey } from '../plan/survey.js';
+import { isCondemned } from '../plan/past.js';
 import type { Digest } from '../oci/digest.js';
 import type { Manifest } from '../oci/manifest.js';
 import { protectionIn, someOf } from '../plan/protection.js';
 import { RegistryError } from '../registry/distribution/answer.js';
 import type { ManifestAnswer } from '../registry/distribution/reader.js';
 import { createAttempts, type Attempts } from './attempts.js';
-import type { ImageFacts, Inventory, Source } from '../plan/inventory.js';
+import type { Inventory, Source } from '../plan/inventory.js';
 import { NOTHING_KNOWN, type Known } from './known.js';
 import { perhapsLayers, readAs, readLinks } from './layer-links.js';
 import { makePlan, unknownAges, type Plan } from '../plan/plan.js';
 import { mentionOf, namedBy, namedByTags, perhapsManifests, type Found } from '../plan/naming.js';
 import { createReferrerQuestions, type ReferrerQuestions } from './referrer-questions.js';
 import { createSharing } from './sharing.js';
-import type { Survey, SurveyOptions } from './survey-types.js';
+import type { SurveyOptions } from './survey-types.js';
 import { TagReading } from './tag-reading.js';
-
-export type { Progress } from './attempts.js';
-export type { Known } from './known.js';
-
-export type { Survey, SurveyOptions } from './survey-types.js';
 
 /**
  * Reads a repository until nothing new appears: its tags, the candidates, and every manifest that one

@@ -4,10 +4,12 @@
  */
 import pMap from 'p-map';
 
+import type { SurveyOptions } from './survey-types.js';
+import type { Survey } from '../plan/survey.js';
 import { hasVanished, inDoubt, refuseWithoutTags, type Refusal } from '../plan/brakes.js';
-import type { Past } from '../plan/inventory.js';
+import type { Past } from '../plan/past.js';
 import { repairRepository, type Repair } from './repair.js';
-import { surveyRepository, type Survey, type SurveyOptions } from './survey.js';
+import { surveyRepository } from './survey.js';
 import type { Ledger, Memory, Settled } from '../memory/ledger/ledger.js';
 import { observe, type Observation } from '../memory/ledger/observation.js';
 import type { Digest } from '../oci/digest.js';

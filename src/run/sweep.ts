@@ -2,6 +2,8 @@
  * Carries out a plan: the only stage that deletes. Saves what is to go, looks again before the first delete and
  * from time to time after it, deletes nothing that the plan did not hold, and proves what was kept.
  */
+import type { SurveyOptions } from './survey-types.js';
+import type { Survey } from '../plan/survey.js';
 import { BackupError } from './backup/backup.js';
 import type { Digest } from '../oci/digest.js';
 import type { RegistryPusher } from '../registry/distribution/pusher.js';
@@ -30,7 +32,7 @@ import {
   type Result,
   type Results,
 } from '../plan/results.js';
-import { surveyRepository, type Survey, type SurveyOptions } from './survey.js';
+import { surveyRepository } from './survey.js';
 
 export interface SweepOptions extends SurveyOptions {
   readonly writer: RegistryWriter;

@@ -1,5 +1,5 @@
 /** What is worth a warning in one repository, in words that say what to do. Pure; safe to print. */
-import type { Survey } from './survey.js';
+import type { Survey } from '../plan/survey.js';
 import { entryTagPrefix } from '../memory/ledger/artifact.js';
 
 const UNTYPED =

@@ -1,10 +1,9 @@
 import { describe, expect, it } from '@jest/globals';
 
+import { ARTIFACT_TYPE, isLedgerArtifact } from '../../../src/plan/ledger-artifact.js';
 import {
-  ARTIFACT_TYPE,
   EMPTY_CONFIG,
   artifactOf,
-  isLedgerArtifact,
   keyOf,
   parseEntryTag,
 } from '../../../src/memory/ledger/artifact.js';

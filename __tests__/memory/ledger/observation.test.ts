@@ -1,8 +1,9 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 
+import type { Status } from '../../../src/plan/past.js';
 import { makePlan, type Policy } from '../../../src/plan/plan.js';
-import type { Survey } from '../../../src/run/survey.js';
+import type { Survey } from '../../../src/plan/survey.js';
 import { artifactOf } from '../../../src/memory/ledger/artifact.js';
 import {
   observe,
@@ -10,7 +11,7 @@ import {
   remember,
   type Observation,
 } from '../../../src/memory/ledger/observation.js';
-import { isSame, type LedgerRecord, type Status } from '../../../src/memory/ledger/record.js';
+import { isSame, type LedgerRecord } from '../../../src/memory/ledger/record.js';
 import type { Digest } from '../../../src/oci/digest.js';
 import { inventoryOf, parsed, policy, type Estate } from '../../support/builders/inventories.js';
 import { APP, digests } from '../../support/scenes/looking.js';

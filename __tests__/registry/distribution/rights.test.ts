@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
 
-import type { Grant } from '../../../src/http/auth.js';
+import type { Grant } from '../../../src/http/grant.js';
 import { TransportError } from '../../../src/http/message.js';
 import { NotSent } from '../../../src/http/stop.js';
 import { isDigest } from '../../../src/oci/digest.js';

@@ -3,10 +3,11 @@
  * of all, one in which every brake held, for real, as a dry-run, and as one that wrote its plan, and one that
  * carried out a plan.
  */
+import type { DeleteReason, KeepReason } from '../../../src/plan/reasons.js';
 import type { Refusal } from '../../../src/plan/brakes.js';
 import type { Inventory } from '../../../src/plan/inventory.js';
 import type { Outcome } from '../../../src/plan/outcome.js';
-import type { DeleteReason, Kept, KeepReason, Orphan, Plan } from '../../../src/plan/plan.js';
+import type { Kept, Orphan, Plan } from '../../../src/plan/plan.js';
 import type { LedgerNews } from '../../../src/memory/ledger/ledger.js';
 import { digestOf, type Digest } from '../../../src/oci/digest.js';
 import type {

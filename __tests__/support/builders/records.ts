@@ -1,7 +1,8 @@
 /** Records of the ledger: of contents, as a run would have written them, and random ones. */
 import fc from 'fast-check';
 
-import type { LedgerRecord, Records, Status } from '../../../src/memory/ledger/record.js';
+import type { Status } from '../../../src/plan/past.js';
+import type { LedgerRecord, Records } from '../../../src/memory/ledger/record.js';
 import { digestOf, type Digest } from '../../../src/oci/digest.js';
 import type { Content } from './build.js';
 

@@ -1,7 +1,10 @@
 /** A registry with one repository, `team/app`, and what a survey of it needs. */
-import type { Inventory, Past } from '../../../src/plan/inventory.js';
+import type { Known } from '../../../src/run/known.js';
+import type { Survey } from '../../../src/plan/survey.js';
+import type { Past } from '../../../src/plan/past.js';
+import type { Inventory } from '../../../src/plan/inventory.js';
 import type { Policy } from '../../../src/plan/plan.js';
-import { surveyRepository, type Known, type Survey } from '../../../src/run/survey.js';
+import { surveyRepository } from '../../../src/run/survey.js';
 import type { SweepOptions } from '../../../src/run/sweep.js';
 import type { Clock } from '../../../src/http/clock.js';
 import type { Credentials } from '../../../src/http/credentials.js';

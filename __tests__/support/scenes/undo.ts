@@ -2,8 +2,8 @@
 import { BackupError } from '../../../src/run/backup/backup.js';
 import { selectRepositories } from '../../../src/plan/selection.js';
 import { RequestFailure } from '../../../src/http/message.js';
-import { restoreProblems, type RestoreRun } from '../../../src/report/restore.js';
-import { runUndo } from '../../../src/run/restore.js';
+import { restoreProblems } from '../../../src/report/restore.js';
+import { runUndo, type RestoreRun } from '../../../src/run/restore.js';
 import { connect, type RunOptions } from './run.js';
 
 export type UndoOptions = Pick<RunOptions, 'url' | 'concurrency' | 'credentials'> & {

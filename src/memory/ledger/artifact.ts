@@ -4,10 +4,9 @@
  * its bytes are. So reading an entry takes one GET of the blob, and deleting it no question at all. Pure.
  */
 import { digestOf, isDigest, type Digest } from '../../oci/digest.js';
-import type { Manifest } from '../../oci/manifest.js';
-import { OCI_MANIFEST, mediaTypeOf } from '../../oci/media-types.js';
+import { OCI_MANIFEST } from '../../oci/media-types.js';
+import { ARTIFACT_TYPE } from '../../plan/ledger-artifact.js';
 
-export const ARTIFACT_TYPE = 'application/vnd.registry-manifest-cleanup.ledger.v1';
 const LAYER_TYPE = 'application/vnd.registry-manifest-cleanup.ledger.v1.json+gzip';
 const EMPTY_TYPE = 'application/vnd.oci.empty.v1+json';
 /** Tells people who look at the ledger with other tools whose memory an entry is. */
@@ -80,14 +79,4 @@ export function artifactOf(repository: string, blob: Buffer): Artifact {
     mediaType: OCI_MANIFEST,
     bytes,
   };
-}
-
-/** Of any version: the ledger may lie in a repository that is cleaned, and does not remember itself. */
-export function isLedgerArtifact(manifest: Manifest): boolean {
-  return (
-    manifest.kind === 'image' &&
-    /^application\/vnd\.registry-manifest-cleanup\.ledger\.v\d+$/.test(
-      mediaTypeOf(manifest.artifactType),
-    )
-  );
 }

@@ -1,13 +1,14 @@
 /** What a look at a repository, and a sweep of it, add to the ledger's memory. Pure. */
+import { isCondemned, type Status } from '../../plan/past.js';
+import { isLedgerArtifact } from '../../plan/ledger-artifact.js';
 import { buildGraph, reach, type Edge } from '../../plan/graph.js';
 import type { Inventory } from '../../plan/inventory.js';
 import type { Outcome } from '../../plan/outcome.js';
-import type { Survey } from '../../run/survey.js';
+import type { Survey } from '../../plan/survey.js';
 import type { Digest } from '../../oci/digest.js';
 import type { Manifest } from '../../oci/manifest.js';
 import { parseDigestTag } from '../../oci/reference.js';
-import { isLedgerArtifact } from './artifact.js';
-import { isCondemned, unitedTags, type LedgerRecord, type Records, type Status } from './record.js';
+import { unitedTags, type LedgerRecord, type Records } from './record.js';
 
 export interface Observation {
   /** what is there */

@@ -3,29 +3,12 @@
  * Joining is commutative, associative and idempotent: entries may be read in any order, and twice.
  */
 import type { Digest } from '../../oci/digest.js';
+import type { Past, Status } from '../../plan/past.js';
 
-/**
- * `in-use`: an ordinary tag reached it. `leaving`: it was about to be deleted, or not there any more. `unused`:
- * there, and neither of the two. `deleted`: a look found that absent which a run was about to delete. Such a record is
- * no candidate: it holds the bytes for a while, in case that something turns out to need them.
- */
-export type Status = 'in-use' | 'unused' | 'leaving' | 'deleted';
-
-export interface LedgerRecord {
+export interface LedgerRecord extends Past {
   readonly mediaType: string;
   /** the manifest's bytes as text: what the ledger says of its children and subject is proved by its digest */
   readonly body: string;
-  /** epoch milliseconds, as `since` */
-  readonly firstSeen: number;
-  /** whether any run ever saw it in use: its push was complete then */
-  readonly everInUse: boolean;
-  readonly status: Status;
-  /** since when it has been in use, or else since when it no longer is */
-  readonly since: number;
-  /** all tags that were ever seen to point at it, sorted; absent where there were none */
-  readonly tags?: readonly string[];
-  /** when a run last was about to delete it; absent where none was */
-  readonly condemned?: number;
   /** counts the changes of `status`: of two memories the one with more changes is the later one */
   readonly revision: number;
 }
@@ -68,15 +51,6 @@ function joinTwo(a: LedgerRecord, b: LedgerRecord): LedgerRecord {
 /** Sorted, each once. */
 export function unitedTags(...lists: readonly (readonly string[] | undefined)[]): string[] {
   return [...new Set(lists.flatMap((list) => list ?? []))].sort();
-}
-
-const DAY = 24 * 60 * 60 * 1000;
-/** So long the bytes of what runs deleted are kept: a push may have met the delete, or an index that no run saw. */
-const KEPT_FOR = 30 * DAY;
-
-/** Whether a run may have deleted it not long ago. */
-export function isCondemned({ condemned }: Pick<LedgerRecord, 'condemned'>, now: number): boolean {
-  return condemned !== undefined && condemned > now - KEPT_FOR;
 }
 
 /** All that any of them remembers. */

@@ -27,7 +27,7 @@ import {
 } from './blobs.js';
 import { readCatalog, type Catalog } from './catalog.js';
 import { FRESH, whyStale } from './freshness.js';
-import { serverTime } from '../../run/clocks.js';
+import { serverTime } from './server-time.js';
 import { isPage } from './page.js';
 import { readPages } from './paging.js';
 

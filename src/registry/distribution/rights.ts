@@ -4,7 +4,7 @@
  */
 import { randomBytes } from 'node:crypto';
 
-import type { Grant } from '../../http/auth.js';
+import type { Grant } from '../../http/grant.js';
 import { RequestFailure } from '../../http/message.js';
 import { digestOf } from '../../oci/digest.js';
 import { RegistryError, type Refusal } from './answer.js';

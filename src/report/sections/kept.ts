@@ -1,5 +1,5 @@
 /** Why manifests without a tag of their own stayed, grouped: the answer to "why wasn't mine deleted?" */
-import type { KeepReason } from '../../plan/plan.js';
+import type { KeepReason } from '../../plan/reasons.js';
 import type { Digest } from '../../oci/digest.js';
 import { judge } from '../fate.js';
 import type { Section } from '../fit.js';

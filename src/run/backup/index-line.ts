@@ -1,7 +1,7 @@
 /** One line of a backup's index, as JSON: what a saved manifest was. Pure. The format is in docs/undo.md. */
 import * as v from 'valibot';
 
-import type { DeleteReason } from '../../plan/plan.js';
+import type { DeleteReason } from '../../plan/reasons.js';
 import { isDigest, type Digest } from '../../oci/digest.js';
 import { mediaTypeOf } from '../../oci/media-types.js';
 import { isRepository, isTag } from '../../oci/reference.js';

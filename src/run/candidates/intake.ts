@@ -4,11 +4,12 @@
  */
 import { access, constants, stat } from 'node:fs/promises';
 
+import { printable } from '../../text/printable.js';
 import { streamRegular } from '../files/regular.js';
 import { otherKind, UnusablePath } from '../files/why.js';
 import type { Intake } from './candidate.js';
 import { split } from './split.js';
-import { printable, Tally, TooManyCandidates, type SourceTally } from './tally.js';
+import { Tally, TooManyCandidates, type SourceTally } from './tally.js';
 import { Transcript } from './transcript.js';
 
 /** A file can't be read, or too much is named. The message names the input and every such path, and says what to do. */

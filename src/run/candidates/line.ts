@@ -3,7 +3,8 @@
  * collector. Pure; what a line means only together with its neighbours is for transcript.ts.
  */
 import { isDigest, type Digest } from '../../oci/digest.js';
-import { isRepository, isTag } from '../../oci/reference.js';
+import { parsePinned, type Pinned } from '../../oci/pinned.js';
+import { isRepository } from '../../oci/reference.js';
 import { lastWord, readStoragePath } from './storage-path.js';
 
 export type Reading =
@@ -13,23 +14,20 @@ export type Reading =
   | { readonly kind: 'noise' }
   /** a path of the storage that names no manifest */
   | { readonly kind: 'known' }
-  | { readonly kind: 'manifest'; readonly repository: string; readonly digest: Digest }
+  | Pinned
   /**
    * A line of `registry garbage-collect`. Distribution 2 prints what is eligible without its repository:
    * that is the one of the lines before.
    */
   | { readonly kind: 'collector'; readonly repository?: string; readonly digest?: Digest }
   /** a single word: perhaps the collector's heading, or a directory at the top of a listing */
-  | { readonly kind: 'word'; readonly path: string; readonly repository?: string }
-  /** `note` says why, where there is more to say than 'no format explains it' */
-  | { readonly kind: 'unknown'; readonly note?: string };
+  | { readonly kind: 'word'; readonly path: string; readonly repository?: string };
 
 const UNKNOWN: Reading = { kind: 'unknown' };
 
 /** What `docker logs --timestamps` and log collectors put in front. */
 const TIMESTAMP = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:?\d\d)\s+/;
 const LOGRUS = /^time="?[^\s"]+"? level=[a-z]+ /;
-const COMMENT = /\s#/;
 const LISTING_TOTALS = /^(?:total \d+|TOTAL: \d+ objects?, .*|Total (?:Objects|Size): .*)$/;
 /** The columns of `ls -l` and `find -ls`; the name is the last of them. */
 const LISTING_ROW = /^(?:\d+\s+\d+\s+)?[-bcdlps][-rwxsStT]{9}[.+@]?\s/;
@@ -54,7 +52,7 @@ export function readLine(text: string, registryHost: string): Reading {
     return { kind: 'ignored' };
   }
   if (line.includes('@sha') && !LOGRUS.test(line)) {
-    return readReference(line, registryHost);
+    return parsePinned(line, registryHost);
   }
   const path = readStoragePath(line);
   if (path !== undefined) {
@@ -105,45 +103,4 @@ function readCollector(line: string): Reading | undefined {
       : { kind: 'collector', repository, digest };
   }
   return LAYER_LINK.test(line) || COLLECTOR_OTHERS.test(line) ? { kind: 'collector' } : undefined;
-}
-
-/** Hosts are compared without regard to case and to the ports that a scheme implies. */
-function normalHost(host: string): string {
-  return host.toLowerCase().replace(/:(?:443|80)$/, '');
-}
-
-/**
- * `[scheme://][host/]repository[:tag]@digest`. The first of several components is a host where Docker
- * takes it for one (distribution/reference, splitDockerDomain): it holds a dot, a colon or a capital, or
- * is `localhost`. So `my.team/app@…` belongs to a registry called `my.team`, and not to ours: taking
- * another registry's digest for ours is the worse mistake. With our host in front it is unambiguous.
- */
-function readReference(line: string, registryHost: string): Reading {
-  const reference = (line.split(COMMENT, 1)[0] ?? '').trimEnd();
-  const at = reference.lastIndexOf('@');
-  const whole = reference.slice(0, at);
-  const digest = reference.slice(at + 1);
-  if (!isDigest(digest) || /\s/.test(whole)) {
-    return UNKNOWN;
-  }
-  const bare = whole.replace(/^https?:\/\//i, '');
-  const slash = bare.indexOf('/');
-  const first = slash < 0 ? '' : bare.slice(0, slash);
-  const ours = first !== '' && normalHost(first) === normalHost(registryHost);
-  const named = ours ? bare.slice(slash + 1) : bare;
-  const colon = named.indexOf(':', named.lastIndexOf('/') + 1);
-  const repository = colon < 0 ? named : named.slice(0, colon);
-  if (!ours && (bare !== whole || /[.:A-Z]/.test(first) || first === 'localhost')) {
-    return {
-      kind: 'unknown',
-      note:
-        isRepository(repository) && bare === whole
-          ? `another registry; if not, put ${registryHost}/ in front`
-          : 'another registry',
-    };
-  }
-  if (!isRepository(repository) || (colon >= 0 && !isTag(named.slice(colon + 1)))) {
-    return UNKNOWN;
-  }
-  return { kind: 'manifest', repository, digest };
 }

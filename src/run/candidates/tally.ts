@@ -3,6 +3,7 @@
  * come from files that anyone may have written: they are made safe to print here, once.
  */
 import type { Digest } from '../../oci/digest.js';
+import { printable } from '../../text/printable.js';
 import type { Intake } from './candidate.js';
 
 const EXAMPLES = 5;
@@ -99,18 +100,4 @@ function example(text: string, note: string | undefined): string {
 
 function cut(text: string, length: number): string {
   return text.length <= length ? text : `${text.slice(0, length - 1).replace(/\p{Cs}$/u, '')}…`;
-}
-
-/**
- * On one line, without control or invisible characters, without anything that the runner takes for a
- * workflow command (`::name` at a line's start, `##[name]` anywhere in it), and without the user and
- * password of a URL.
- */
-export function printable(text: string): string {
-  return text
-    .replace(/\s+/g, ' ')
-    .replace(/[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu, '\uFFFD')
-    .replace(/:\/\/[^/\s]*@(?=[^/\s])/g, '://***@')
-    .replace(/:(?=:)/g, ': ')
-    .replaceAll('##[', '## [');
 }
