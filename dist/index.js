@@ -36100,7 +36100,7 @@ function readSettings() {
         registry,
         ...(password === '' ? {} : { login: { username, password } }),
         insecure,
-        ...(ca === undefined ? {} : { ca }),
+        ca,
         selection,
         digests: getInput('digests'),
         digestsFiles,
@@ -36117,7 +36117,7 @@ function readSettings() {
         verify,
         backupDirectory,
         ...modes,
-        ...(ledgerRepository === undefined ? {} : { ledgerRepository }),
+        ledgerRepository,
         concurrency: concurrency ?? 1,
         ...(reportFile === '' ? {} : { reportFile }),
     };
@@ -49236,7 +49236,7 @@ async function readNamed(settings, log) {
         }
     }
     return {
-        named: { intake, pinned, ...(approval === undefined ? {} : { approval }) },
+        named: { intake, pinned, approval },
         protection: withFiles(settings.protection, files),
     };
 }
@@ -50378,9 +50378,7 @@ function describeImage(manifest, digestTag, parent, platform) {
     }
     if (isImage) {
         // An attestation whose index isn't here: BuildKit gives it an image's config, but no image's layers.
-        return holds(IN_TOTO)
-            ? { kind: 'build-attestation' }
-            : { kind: 'image', ...(platform === undefined ? {} : { platform }) };
+        return holds(IN_TOTO) ? { kind: 'build-attestation' } : { kind: 'image', platform };
     }
     return { kind: 'artifact', artifactType: type };
 }
@@ -50396,7 +50394,7 @@ function describeIndex(manifest, digestTag) {
         return {
             kind: 'referrer',
             of: subject,
-            ...(artifactType === undefined ? {} : { artifactType }),
+            artifactType,
         };
     }
     if (artifactType !== undefined) {
@@ -58739,15 +58737,18 @@ function observe(next, clock, report) {
 }
 
 ;// CONCATENATED MODULE: ./src/report/json-chunks.ts
-function json_chunks_isLazy(value) {
+function isLazy(value) {
     return (typeof value === 'object' && value !== null && !Array.isArray(value) && Symbol.iterator in value);
 }
 function json_chunks_isRecord(value) {
-    return typeof value === 'object' && value !== null && !Array.isArray(value) && !json_chunks_isLazy(value);
+    return typeof value === 'object' && value !== null && !Array.isArray(value) && !isLazy(value);
 }
 /** Whether there is an iterable at any depth of records; arrays hold finished values only. */
 function hasLazy(value) {
-    return json_chunks_isLazy(value) || (json_chunks_isRecord(value) && Object.values(value).some(hasLazy));
+    if (value === undefined) {
+        return false;
+    }
+    return isLazy(value) || (json_chunks_isRecord(value) && Object.values(value).some(hasLazy));
 }
 /**
  * One line per entry of a lazy list, so that the file can be read with a pager or grep.
@@ -58755,7 +58756,7 @@ function hasLazy(value) {
  * @param redact takes secrets out of every string value; keys are our own
  */
 function* jsonChunks(value, redact) {
-    if (json_chunks_isLazy(value)) {
+    if (isLazy(value)) {
         let separator = '[\n';
         for (const entry of value) {
             yield separator;
@@ -58767,6 +58768,9 @@ function* jsonChunks(value, redact) {
     else if (json_chunks_isRecord(value) && hasLazy(value)) {
         let separator = '{';
         for (const [key, inner] of Object.entries(value)) {
+            if (inner === undefined) {
+                continue;
+            }
             yield `${separator}${JSON.stringify(key)}:`;
             yield* jsonChunks(inner, redact);
             separator = ',\n';
@@ -58795,10 +58799,6 @@ const SCHEMA_VERSION = 1;
 const EARLIEST = Date.parse('0000-01-01T00:00:00Z');
 const LATEST = Date.parse('9999-12-31T23:59:59.999Z');
 const LABEL_LENGTH = 1_000;
-/** The report as one plain value; for a run that is known to be small, such as a test's. */
-function reportJson(run) {
-    return whole(json_document(run));
-}
 /**
  * The report as chunks of text that make one JSON document, with a newline at its end.
  *
@@ -58826,7 +58826,7 @@ function json_document(run) {
             ...(run.maxDeletes === undefined ? {} : { maxDeletes: { ...run.maxDeletes } }),
         },
         pinned: { ...run.pinned },
-        ...(run.backup === undefined ? {} : { backup: run.backup }),
+        backup: run.backup,
         ...(run.applied === undefined ? {} : { appliedPlan: appliedJson(run.applied) }),
         ...(run.run === undefined ? {} : { workflowRun: { ...run.run } }),
         visibility: {
@@ -58853,7 +58853,7 @@ function json_document(run) {
         failures: [...run.failures],
         problems: lazily(found, ({ kind, repository, what }) => ({
             kind,
-            ...(repository === undefined ? {} : { repository }),
+            repository,
             what,
         })),
         repositories: lazily(repositoriesByName(run), (repository) => repositoryJson(repository, run, sums.freedBytesByRepository.get(repository.inventory.repository) ?? 0)),
@@ -58862,7 +58862,7 @@ function json_document(run) {
 function appliedJson({ createdAt, ignored }) {
     // People may have edited it.
     const made = time(createdAt);
-    return { ...(made === undefined ? {} : { createdAt: made }), ignored };
+    return { createdAt: made, ignored };
 }
 function ledgerJson(news) {
     const { repository, existed, isReadable, written, remembered, warnings } = news;
@@ -58931,7 +58931,7 @@ function orphanJson({ orphan, fate }) {
         ...('why' in fate ? { why: fate.why } : {}),
         ...('reason' in fate ? { keptReason: reasonJson(fate.reason) } : {}),
         reason: reasonJson(orphan.reason),
-        ...(created === undefined ? {} : { created }),
+        created,
     };
 }
 function leftJson(why) {
@@ -58962,11 +58962,11 @@ function reasonJson(reason) {
     switch (reason.kind) {
         case 'young': {
             const created = time(reason.created);
-            return { kind: reason.kind, ...(created === undefined ? {} : { created }) };
+            return { kind: reason.kind, created };
         }
         case 'new': {
             const firstSeen = time(reason.firstSeen);
-            return { kind: reason.kind, ...(firstSeen === undefined ? {} : { firstSeen }) };
+            return { kind: reason.kind, firstSeen };
         }
         case 'tagged':
             return { kind: reason.kind, tags: [...reason.tags] };
@@ -58977,7 +58977,7 @@ function reasonJson(reason) {
                 kind: reason.kind,
                 input: reason.by.includes(PROTECT),
                 files,
-                ...(reason.blob === undefined ? {} : { blob: reason.blob }),
+                blob: reason.blob,
             };
         }
         default:
@@ -58998,15 +58998,6 @@ function lazily(values, entry) {
             }
         },
     };
-}
-function whole(value) {
-    if (isLazy(value)) {
-        return Array.from(value, whole);
-    }
-    if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-        return value;
-    }
-    return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, whole(inner)]));
 }
 
 ;// CONCATENATED MODULE: ./src/report/lines.ts
@@ -62305,7 +62296,7 @@ function describeOrphans(inventory, graph, unreached) {
         return {
             digest,
             reason: reasons.get(digest) ?? { kind: 'unreachable' },
-            ...(created === undefined ? {} : { created }),
+            created,
             after,
         };
     });
@@ -64197,7 +64188,7 @@ function createPusher(send, base, quote) {
                     body: bytes,
                     scope,
                     maxBytes: ANSWER_BYTES,
-                    ...(isLate === undefined ? {} : { isLate }),
+                    isLate,
                 });
                 if (isSuccess(response, 201)) {
                     return;
@@ -64249,7 +64240,7 @@ function factsOf(bytes) {
         ...(Number.isNaN(time) ? {} : { created: time }),
         ...(os === undefined || architecture === undefined
             ? {}
-            : { platform: { os, architecture, ...(variant === undefined ? {} : { variant }) } }),
+            : { platform: { os, architecture, variant } }),
     };
 }
 
@@ -64482,7 +64473,7 @@ async function readPages(send, first, scope, read, { maxBytes = LIST_BYTES, most
             headers: FRESH,
             scope,
             maxBytes: most,
-            ...(mostTries === undefined ? {} : { mostTries }),
+            mostTries,
         });
         return [read(response, seen.size), following(response, page)];
     };
@@ -64573,7 +64564,7 @@ async function readCatalog(send, base, quote) {
                 return read(response);
             };
             const found = await readPages(send, first, scope, readPage, {
-                ...(mostTries === undefined ? {} : { mostTries }),
+                mostTries,
             });
             const before = names.size;
             found.forEach((name) => names.add(name));
@@ -64895,7 +64886,7 @@ function createWriter(send, base, quote) {
                 url: new URL(`/v2/${repository}/manifests/${digest}`, base),
                 scope,
                 maxBytes: 1024 * 1024,
-                ...(isLate === undefined ? {} : { isLate }),
+                isLate,
             });
             // 202 by the spec; 200 and 204 are seen elsewhere.
             if (isSuccess(response, 200, 202, 204)) {
@@ -65134,7 +65125,7 @@ const LATE_DELETE = 30_000;
 const LONGEST_RUN = 24 * 60 * 60 * 1000;
 async function surveyAll(repositories, { survey, candidates, ledger, pusher, isApproved, contain, stop }) {
     const { reader, concurrency, clock, policy } = survey;
-    const repairing = { reader, concurrency, ...(pusher === undefined ? {} : { pusher }) };
+    const repairing = { reader, concurrency, pusher };
     const refusals = new Map();
     const settled = new Map();
     const vanished = [];
@@ -65455,9 +65446,9 @@ async function runStages(settings, { intake, approval, pinned }, { transport, pr
         gracePeriod,
         danglingReferrers,
         keepUntagged,
-        ...(maxDeletes === undefined ? {} : { maxDeletes }),
+        maxDeletes,
         pinned: { ...pinned, unmet: unmet(protection, surveys) },
-        ...(settings.planFile === undefined ? {} : { planFile: settings.planFile }),
+        planFile: settings.planFile,
         ...(backup.isUsed ? { backup: backup.directory } : {}),
         ...(approval === undefined
             ? {}
@@ -65477,7 +65468,7 @@ async function runStages(settings, { intake, approval, pinned }, { transport, pr
         intake,
         ignoredCandidates: outside(intake.candidates, choice.repositories),
         untaggedListing: 'none',
-        ...(news === undefined ? {} : { ledger: news }),
+        ledger: news,
         warnings: [
             ...(clocks.warning === undefined ? [] : [clocks.warning]),
             ...choice.warnings,
@@ -65502,10 +65493,10 @@ function repositoryRun(survey, by) {
     return {
         inventory,
         plan,
-        ...(outcome === undefined ? {} : { outcome }),
-        ...(refusal === undefined ? {} : { refusal }),
-        ...(repair === undefined ? {} : { repair }),
-        ...(approved === undefined ? {} : { approved }),
+        outcome,
+        refusal,
+        repair,
+        approved,
         warnings: warningsOf(survey),
     };
 }
@@ -65973,7 +65964,7 @@ async function connect(settings, log, stop, mask) {
         registry,
         credentials,
         insecure,
-        ...(ca === undefined ? {} : { ca }),
+        ca,
         concurrency,
         userAgent: 'registry-manifest-cleanup',
         mask,
@@ -66012,7 +66003,7 @@ function announce(settings, repositories, log) {
 /** Everything that people and later steps get to see; returns whether the job is green. */
 async function report(finished, settings, log, redact) {
     const context = runContext();
-    const read = { ...finished, ...(context === undefined ? {} : { run: context }) };
+    const read = { ...finished, run: context };
     for (const repository of read.repositories) {
         const { repository: name } = repository.inventory;
         log.group(name, repositoryLines(repository, read));

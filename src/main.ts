@@ -126,7 +126,7 @@ async function connect(
     registry,
     credentials,
     insecure,
-    ...(ca === undefined ? {} : { ca }),
+    ca,
     concurrency,
     userAgent: 'registry-manifest-cleanup',
     mask,
@@ -177,7 +177,7 @@ async function report(
   redact: (text: string) => string,
 ): Promise<boolean> {
   const context = runContext();
-  const read: Run = { ...finished, ...(context === undefined ? {} : { run: context }) };
+  const read: Run = { ...finished, run: context };
   for (const repository of read.repositories) {
     const { repository: name } = repository.inventory;
     log.group(name, repositoryLines(repository, read));

@@ -160,7 +160,7 @@ describe('username and password', () => {
       username: 'robot$ci',
       password: 'a:b c',
     });
-    expect(settings()).not.toHaveProperty('login');
+    expect(settings().login).toBeUndefined();
   });
 
   it('the password is masked, also when something is wrong', () => {
@@ -513,7 +513,7 @@ describe('max-deletes', () => {
 
   it('is no limit for a plan that somebody has seen, unless there is one', () => {
     const plan = runner.file('plan.json', '{}');
-    expect(settings({ 'apply-plan': plan })).not.toHaveProperty('maxDeletes');
+    expect(settings({ 'apply-plan': plan }).maxDeletes).toBeUndefined();
     expect(settings({ 'apply-plan': plan, 'max-deletes': '5' }).maxDeletes).toEqual({
       kind: 'count',
       count: 5,
@@ -571,7 +571,7 @@ describe('plan-file, apply-plan and restore-from', () => {
   });
 
   it('a plan is written by a dry-run alone', () => {
-    for (const run of [{}, { 'dry-run': 'false' }]) {
+    for (const run of [{}, { 'dry-run': 'false' }] as Record<string, string>[]) {
       expect(mistakes({ ...run, 'plan-file': 'plan.json' })).toEqual([
         '- plan-file is "plan.json"; it takes a path in a run with `dry-run: true`, which is what writes a plan',
       ]);
@@ -760,7 +760,7 @@ describe('ledger-repository', () => {
   });
 
   it('`off` is none, whatever is cleaned', () => {
-    expect(settings({ 'ledger-repository': 'off' })).not.toHaveProperty('ledgerRepository');
+    expect(settings({ 'ledger-repository': 'off' }).ledgerRepository).toBeUndefined();
   });
 
   it.each([
@@ -800,7 +800,7 @@ describe('concurrency', () => {
 describe('report-file', () => {
   it('is a path', () => {
     expect(settings({ 'report-file': 'out/report.json' }).reportFile).toBe('out/report.json');
-    expect(settings()).not.toHaveProperty('reportFile');
+    expect(settings().reportFile).toBeUndefined();
   });
 });
 

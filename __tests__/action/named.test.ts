@@ -81,7 +81,7 @@ describe('what the inputs name in files', () => {
     const { named, protection } = await read();
     expect(named.intake.candidates.size).toBe(0);
     expect(named.pinned).toEqual({ files: 0, digests: 0 });
-    expect(named).not.toHaveProperty('approval');
+    expect(named.approval).toBeUndefined();
     expect(protection).toEqual(NO_PROTECTION);
     expect(said).toEqual([]);
   });

@@ -91,7 +91,7 @@ describe('an answer that comes to every try', () => {
     expect(seen.times).toBe(tries);
   });
 
-  it.each([{}, { 'Retry-After': '1' }])('429 with %j', async (headers) => {
+  it.each<Record<string, string>>([{}, { 'Retry-After': '1' }])('429 with %j', async (headers) => {
     const body = '{"errors":[{"code":"TOOMANYREQUESTS","message":"slow down"}]}';
     const seen = always({ kind: 'answer', status: 429, headers, body });
     expectGap(

@@ -70,7 +70,10 @@ describe('a repository without tags', () => {
 
   it('is none as long as one ordinary tag is left, whatever it points at', () => {
     const known = past([a, b]);
-    for (const tags of [{ v2: c }, { v1: a }, { v1: opaque('application/x-other', {}) }]) {
+    for (const tags of [{ v2: c }, { v1: a }, { v1: opaque('application/x-other', {}) }] as Record<
+      string,
+      Content
+    >[]) {
       expect(refuseWithoutTags(look({ tags, untagged: [a, b], more: { past: known } }))).toBe(
         undefined,
       );

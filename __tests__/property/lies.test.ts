@@ -159,7 +159,11 @@ describe('a run with a ledger', () => {
     const old = fc.record({
       at: fc.integer({ min: 1, max: 25 }),
       times: fc.constantFrom(1, 2, 100),
-      says: fc.constantFrom({ Age: '30' }, { 'X-Cache': 'HIT' }, { 'CF-Cache-Status': 'HIT' }),
+      says: fc.constantFrom<Record<string, string>>(
+        { Age: '30' },
+        { 'X-Cache': 'HIT' },
+        { 'CF-Cache-Status': 'HIT' },
+      ),
     });
     let told = 0;
     await fc.assert(

@@ -123,7 +123,7 @@ export function readSettings(): Settings {
     registry,
     ...(password === '' ? {} : { login: { username, password } }),
     insecure,
-    ...(ca === undefined ? {} : { ca }),
+    ca,
     selection,
     digests: core.getInput('digests'),
     digestsFiles,
@@ -140,7 +140,7 @@ export function readSettings(): Settings {
     verify,
     backupDirectory,
     ...modes,
-    ...(ledgerRepository === undefined ? {} : { ledgerRepository }),
+    ledgerRepository,
     concurrency: concurrency ?? 1,
     ...(reportFile === '' ? {} : { reportFile }),
   };

@@ -71,7 +71,7 @@ export async function readNamed(
     }
   }
   return {
-    named: { intake, pinned, ...(approval === undefined ? {} : { approval }) },
+    named: { intake, pinned, approval },
     protection: withFiles(settings.protection, files),
   };
 }

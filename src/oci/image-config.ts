@@ -42,6 +42,6 @@ export function factsOf(bytes: Uint8Array): ImageFacts {
     ...(Number.isNaN(time) ? {} : { created: time }),
     ...(os === undefined || architecture === undefined
       ? {}
-      : { platform: { os, architecture, ...(variant === undefined ? {} : { variant }) } }),
+      : { platform: { os, architecture, variant } }),
   };
 }

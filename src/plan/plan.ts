@@ -279,7 +279,7 @@ function describeOrphans(
     return {
       digest,
       reason: reasons.get(digest) ?? { kind: 'unreachable' },
-      ...(created === undefined ? {} : { created }),
+      created,
       after,
     };
   });

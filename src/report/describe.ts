@@ -130,9 +130,7 @@ function describeImage(
   }
   if (isImage) {
     // An attestation whose index isn't here: BuildKit gives it an image's config, but no image's layers.
-    return holds(IN_TOTO)
-      ? { kind: 'build-attestation' }
-      : { kind: 'image', ...(platform === undefined ? {} : { platform }) };
+    return holds(IN_TOTO) ? { kind: 'build-attestation' } : { kind: 'image', platform };
   }
   return { kind: 'artifact', artifactType: type };
 }
@@ -149,7 +147,7 @@ function describeIndex(manifest: IndexManifest, digestTag: DigestTag | undefined
     return {
       kind: 'referrer',
       of: subject,
-      ...(artifactType === undefined ? {} : { artifactType }),
+      artifactType,
     };
   }
   if (artifactType !== undefined) {

@@ -2,24 +2,28 @@
  * JSON text in chunks, from values whose arrays may be made one entry at a time. One string of a whole
  * report could pass the length that JavaScript allows (about 512 MB).
  */
+/** A field that is undefined is left out, as JSON.stringify does. */
 export type Json =
-  null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json };
+  null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json | undefined };
 
 /** As `Json`, but an array may be any iterable, which is read once for each text. */
-export type LazyJson = Json | Iterable<LazyJson> | { readonly [key: string]: LazyJson };
+export type LazyJson = Json | Iterable<LazyJson> | { readonly [key: string]: LazyJson | undefined };
 
-export function isLazy(value: LazyJson): value is Iterable<LazyJson> {
+function isLazy(value: LazyJson): value is Iterable<LazyJson> {
   return (
     typeof value === 'object' && value !== null && !Array.isArray(value) && Symbol.iterator in value
   );
 }
 
-function isRecord(value: LazyJson): value is Readonly<Record<string, LazyJson>> {
+function isRecord(value: LazyJson): value is Readonly<Record<string, LazyJson | undefined>> {
   return typeof value === 'object' && value !== null && !Array.isArray(value) && !isLazy(value);
 }
 
 /** Whether there is an iterable at any depth of records; arrays hold finished values only. */
-function hasLazy(value: LazyJson): boolean {
+function hasLazy(value: LazyJson | undefined): boolean {
+  if (value === undefined) {
+    return false;
+  }
   return isLazy(value) || (isRecord(value) && Object.values(value).some(hasLazy));
 }
 
@@ -40,6 +44,9 @@ export function* jsonChunks(value: LazyJson, redact: (text: string) => string): 
   } else if (isRecord(value) && hasLazy(value)) {
     let separator = '{';
     for (const [key, inner] of Object.entries(value)) {
+      if (inner === undefined) {
+        continue;
+      }
       yield `${separator}${JSON.stringify(key)}:`;
       yield* jsonChunks(inner, redact);
       separator = ',\n';

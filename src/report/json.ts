@@ -9,7 +9,7 @@ import { PROTECT } from '../plan/protection.js';
 import { contentBytes } from './bytes.js';
 import { describer, label, type Description } from './describe.js';
 import { judge, type Judged } from './fate.js';
-import { isLazy, jsonChunks, type Json, type LazyJson } from './json-chunks.js';
+import { jsonChunks, type Json, type LazyJson } from './json-chunks.js';
 import { leftOf, type Left } from './left.js';
 import { whyRefused } from './refusals.js';
 import { repositoriesByName, type RepositoryRun, type Run } from '../run/run.js';
@@ -21,11 +21,6 @@ const SCHEMA_VERSION = 1;
 const EARLIEST = Date.parse('0000-01-01T00:00:00Z');
 const LATEST = Date.parse('9999-12-31T23:59:59.999Z');
 const LABEL_LENGTH = 1_000;
-
-/** The report as one plain value; for a run that is known to be small, such as a test's. */
-export function reportJson(run: Run): Json {
-  return whole(document(run));
-}
 
 /**
  * The report as chunks of text that make one JSON document, with a newline at its end.
@@ -58,7 +53,7 @@ function document(run: Run): LazyJson {
       ...(run.maxDeletes === undefined ? {} : { maxDeletes: { ...run.maxDeletes } }),
     },
     pinned: { ...run.pinned },
-    ...(run.backup === undefined ? {} : { backup: run.backup }),
+    backup: run.backup,
     ...(run.applied === undefined ? {} : { appliedPlan: appliedJson(run.applied) }),
     ...(run.run === undefined ? {} : { workflowRun: { ...run.run } }),
     visibility: {
@@ -85,7 +80,7 @@ function document(run: Run): LazyJson {
     failures: [...run.failures],
     problems: lazily(found, ({ kind, repository, what }) => ({
       kind,
-      ...(repository === undefined ? {} : { repository }),
+      repository,
       what,
     })),
     repositories: lazily(repositoriesByName(run), (repository) =>
@@ -101,7 +96,7 @@ function document(run: Run): LazyJson {
 function appliedJson({ createdAt, ignored }: NonNullable<Run['applied']>): Json {
   // People may have edited it.
   const made = time(createdAt);
-  return { ...(made === undefined ? {} : { createdAt: made }), ignored };
+  return { createdAt: made, ignored };
 }
 
 function ledgerJson(news: LedgerNews): Json {
@@ -166,7 +161,7 @@ function repositoryJson(repository: RepositoryRun, run: Run, freed: number): Laz
   };
 }
 
-function orphanJson({ orphan, fate }: Judged): Record<string, Json> {
+function orphanJson({ orphan, fate }: Judged): Record<string, Json | undefined> {
   const created = orphan.created === undefined ? undefined : time(orphan.created);
   return {
     digest: orphan.digest,
@@ -174,11 +169,11 @@ function orphanJson({ orphan, fate }: Judged): Record<string, Json> {
     ...('why' in fate ? { why: fate.why } : {}),
     ...('reason' in fate ? { keptReason: reasonJson(fate.reason) } : {}),
     reason: reasonJson(orphan.reason),
-    ...(created === undefined ? {} : { created }),
+    created,
   };
 }
 
-function leftJson(why: Left['why']): Record<string, Json> {
+function leftJson(why: Left['why']): Record<string, Json | undefined> {
   return why.kind === 'kept' ? { why: 'kept', reason: reasonJson(why.reason) } : { why: why.kind };
 }
 
@@ -208,11 +203,11 @@ export function reasonJson(reason: KeepReason | DeleteReason): Json {
   switch (reason.kind) {
     case 'young': {
       const created = time(reason.created);
-      return { kind: reason.kind, ...(created === undefined ? {} : { created }) };
+      return { kind: reason.kind, created };
     }
     case 'new': {
       const firstSeen = time(reason.firstSeen);
-      return { kind: reason.kind, ...(firstSeen === undefined ? {} : { firstSeen }) };
+      return { kind: reason.kind, firstSeen };
     }
     case 'tagged':
       return { kind: reason.kind, tags: [...reason.tags] };
@@ -223,7 +218,7 @@ export function reasonJson(reason: KeepReason | DeleteReason): Json {
         kind: reason.kind,
         input: reason.by.includes(PROTECT),
         files,
-        ...(reason.blob === undefined ? {} : { blob: reason.blob }),
+        blob: reason.blob,
       };
     }
     default:
@@ -246,14 +241,4 @@ function lazily<T>(values: readonly T[], entry: (value: T) => LazyJson): Iterabl
       }
     },
   };
-}
-
-function whole(value: LazyJson): Json {
-  if (isLazy(value)) {
-    return Array.from(value, whole);
-  }
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    return value as Json;
-  }
-  return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, whole(inner)]));
 }

@@ -235,9 +235,9 @@ export async function runStages(
     gracePeriod,
     danglingReferrers,
     keepUntagged,
-    ...(maxDeletes === undefined ? {} : { maxDeletes }),
+    maxDeletes,
     pinned: { ...pinned, unmet: unmet(protection, surveys) },
-    ...(settings.planFile === undefined ? {} : { planFile: settings.planFile }),
+    planFile: settings.planFile,
     ...(backup.isUsed ? { backup: backup.directory } : {}),
     ...(approval === undefined
       ? {}
@@ -257,7 +257,7 @@ export async function runStages(
     intake,
     ignoredCandidates: outside(intake.candidates, choice.repositories),
     untaggedListing: 'none',
-    ...(news === undefined ? {} : { ledger: news }),
+    ledger: news,
     warnings: [
       ...(clocks.warning === undefined ? [] : [clocks.warning]),
       ...choice.warnings,
@@ -294,10 +294,10 @@ function repositoryRun(
   return {
     inventory,
     plan,
-    ...(outcome === undefined ? {} : { outcome }),
-    ...(refusal === undefined ? {} : { refusal }),
-    ...(repair === undefined ? {} : { repair }),
-    ...(approved === undefined ? {} : { approved }),
+    outcome,
+    refusal,
+    repair,
+    approved,
     warnings: warningsOf(survey),
   };
 }

@@ -56,7 +56,7 @@ export async function surveyAll(
   { survey, candidates, ledger, pusher, isApproved, contain, stop }: SurveysOptions,
 ): Promise<Surveys> {
   const { reader, concurrency, clock, policy } = survey;
-  const repairing = { reader, concurrency, ...(pusher === undefined ? {} : { pusher }) };
+  const repairing = { reader, concurrency, pusher };
   const refusals = new Map<string, Refusal>();
   const settled = new Map<string, Settled>();
   const vanished: string[] = [];

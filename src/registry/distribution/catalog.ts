@@ -60,7 +60,7 @@ export async function readCatalog(
         return read(response);
       };
       const found = await readPages(send, first, scope, readPage, {
-        ...(mostTries === undefined ? {} : { mostTries }),
+        mostTries,
       });
       const before = names.size;
       found.forEach((name) => names.add(name));

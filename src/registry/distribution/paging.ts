@@ -54,7 +54,7 @@ export async function readPages<T>(
       headers: FRESH,
       scope,
       maxBytes: most,
-      ...(mostTries === undefined ? {} : { mostTries }),
+      mostTries,
     });
     return [read(response, seen.size), following(response, page)];
   };

@@ -108,7 +108,7 @@ export function createPusher(
           body: bytes,
           scope,
           maxBytes: ANSWER_BYTES,
-          ...(isLate === undefined ? {} : { isLate }),
+          isLate,
         });
         if (isSuccess(response, 201)) {
           return;

@@ -50,7 +50,7 @@ export function createWriter(
         url: new URL(`/v2/${repository}/manifests/${digest}`, base),
         scope,
         maxBytes: 1024 * 1024,
-        ...(isLate === undefined ? {} : { isLate }),
+        isLate,
       });
       // 202 by the spec; 200 and 204 are seen elsewhere.
       if (isSuccess(response, 200, 202, 204)) {
