@@ -26,6 +26,8 @@ export function gateFor(options: AuthOptions): Gate {
   switch (options.kind) {
     case 'none':
       return { check: () => undefined };
+    case 'own':
+      return options.gate;
     case 'basic':
       return basicGate(basicHeader(options.username, options.password));
     case 'token':

@@ -1,7 +1,12 @@
 /** What a test may choose about an in-memory registry. Everything has the default of Distribution 2.8.2. */
+import type { Answer } from './answer.js';
+import type { Gate } from './auth.js';
+import type { Route, RouteRequest } from './routes.js';
 
 export type AuthOptions =
   | { readonly kind: 'none' }
+  /** another registry's authentication */
+  | { readonly kind: 'own'; readonly gate: Gate }
   | { readonly kind: 'basic'; readonly username: string; readonly password: string }
   | TokenAuthOptions;
 
@@ -22,6 +27,12 @@ export interface TokenAuthOptions {
   readonly grant?: (scope: string) => string | undefined;
 }
 
+/**
+ * What another kind of registry answers. It sees each request that authentication let through; `own` carries
+ * the request out as Distribution does, and gives Distribution's answer.
+ */
+export type Dialect = (route: Route, request: RouteRequest, own: () => Answer) => Answer;
+
 export interface MemoryRegistryOptions {
   /** false: 405 UNSUPPORTED on every DELETE of a manifest, as `storage.delete.enabled: false`; default true */
   readonly deleteEnabled?: boolean;
@@ -34,6 +45,8 @@ export interface MemoryRegistryOptions {
   /** page tags/list, sorted, as 3.x and the spec do; default: the whole list at once, unsorted */
   readonly tagPageSize?: number;
   readonly auth?: AuthOptions;
+  /** a registry that differs from Distribution; default Distribution's own answers */
+  readonly dialect?: Dialect;
   /** false: no Docker-Content-Digest on manifests (the spec's SHOULD up to 1.1.1); default true */
   readonly digestHeader?: boolean;
   /** https with this key and certificate (PEM) */

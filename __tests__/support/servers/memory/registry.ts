@@ -42,6 +42,7 @@ export async function startMemoryRegistry(
 ): Promise<MemoryRegistry> {
   const registry: Registry = { state, uploads: new Map(), options };
   const gate = gateFor(options.auth ?? { kind: 'none' });
+  const dialect = options.dialect ?? ((_route, _request, own) => own());
   const requests: LoggedRequest[] = [];
   const attempts = new Map<string, number>();
   const scheme = options.tls === undefined ? 'http' : 'https';
@@ -62,11 +63,12 @@ export async function startMemoryRegistry(
       const action = (await intercept(seen)) ?? { kind: 'pass' };
       const scope = scopeOf(route, method);
       const { authorization } = headers;
+      const asked = { method, origin, url, headers, body };
       const result = await perform(
         action,
         () =>
           gate.check({ method, origin, url, authorization, body, scope }) ??
-          answer(registry, route, { method, origin, url, headers, body }),
+          dialect(route, asked, () => answer(registry, route, asked)),
       );
       const status = typeof result === 'string' ? 0 : result.status;
       requests.push({ method, path, authorization: authorization !== undefined, status });
