@@ -1,10 +1,14 @@
 /**
- * Builds the registries of the tests that are written in Go, ahead of the tests: what takes minutes the first
+ * Builds the programs of the tests that are written in Go, ahead of the tests: what takes minutes the first
  * time is then seen as what it is. The build is that of the tests themselves. Exits 0 only if all are there.
  */
-import { findDistribution3, findOlareg } from '../__tests__/support/servers/go-programs.js';
+import {
+  findDistribution3,
+  findGcrane,
+  findOlareg,
+} from '../__tests__/support/servers/go-programs.js';
 
-const programs = { 'Distribution 3': findDistribution3, olareg: findOlareg };
+const programs = { 'Distribution 3': findDistribution3, olareg: findOlareg, gcrane: findGcrane };
 
 for (const [name, find] of Object.entries(programs)) {
   try {

@@ -1,6 +1,6 @@
 /**
- * Builds the registries that are written in Go, once, from the module beside this file: its go.mod pins
- * their versions and its go.sum the bytes. The cache is keyed by both. With CI=true a missing one is an error.
+ * Builds the programs that are written in Go, once, from the modules beside this file: a go.mod pins their
+ * versions and its go.sum the bytes. The cache is keyed by both. With CI=true a missing one is an error.
  * Used by scripts too, so nothing of jest comes in here.
  */
 import { execFileSync } from 'node:child_process';
@@ -19,27 +19,51 @@ import { fileURLToPath } from 'node:url';
 
 import { CACHE, failInCi, type RegistryProgram } from './programs.js';
 
-const MODULE = fileURLToPath(new URL('go/', import.meta.url));
-const PACKAGES = {
-  registry: 'github.com/distribution/distribution/v3/cmd/registry',
-  olareg: 'github.com/olareg/olareg/cmd/olareg',
-};
+interface GoProgram {
+  /** how messages call it */
+  readonly title: string;
+  /** the directory of its module; gcrane has one of its own, so that it moves no version of the registries */
+  readonly module: 'go' | 'gcrane';
+  readonly package: string;
+}
+
+const PROGRAMS = {
+  registry: {
+    title: 'Distribution 3',
+    module: 'go',
+    package: 'github.com/distribution/distribution/v3/cmd/registry',
+  },
+  olareg: { title: 'olareg', module: 'go', package: 'github.com/olareg/olareg/cmd/olareg' },
+  gcrane: {
+    title: 'gcrane',
+    module: 'gcrane',
+    package: 'github.com/google/go-containerregistry/cmd/gcrane',
+  },
+} as const satisfies Record<string, GoProgram>;
+
 /** Distribution took four minutes on two busy cores, with nothing downloaded or compiled before. */
 const LONGEST_BUILD = 30 * 60 * 1000;
 
 /** Distribution 3.x. @throws Error with CI=true when it can't be built */
 export function findDistribution3(): RegistryProgram | undefined {
-  const binary = find('registry', 'Distribution 3');
+  const binary = find('registry');
   return binary === undefined ? undefined : { command: () => [binary] };
 }
 
 /** @returns the path of the program. @throws Error with CI=true when it can't be built */
 export function findOlareg(): string | undefined {
-  return find('olareg', 'olareg');
+  return find('olareg');
 }
 
-function find(name: keyof typeof PACKAGES, program: string): string | undefined {
-  const pins = ['go.mod', 'go.sum'].map((file) => readFileSync(path.join(MODULE, file)));
+/** Google's own client. @returns the path of the program. @throws Error with CI=true when it can't be built */
+export function findGcrane(): string | undefined {
+  return find('gcrane');
+}
+
+function find(name: keyof typeof PROGRAMS): string | undefined {
+  const { title, module } = PROGRAMS[name];
+  const directory = fileURLToPath(new URL(`${module}/`, import.meta.url));
+  const pins = ['go.mod', 'go.sum'].map((file) => readFileSync(path.join(directory, file)));
   const key = createHash('sha256').update(Buffer.concat(pins)).digest('hex').slice(0, 16);
   const home = path.join(CACHE, `go-${key}`);
   const binary = path.join(home, name);
@@ -47,24 +71,24 @@ function find(name: keyof typeof PACKAGES, program: string): string | undefined 
   if (!existsSync(binary)) {
     alone(`${binary}.lock`, () => {
       if (!existsSync(binary)) {
-        build(name, home, binary);
+        build(name, directory, home, binary);
       }
     });
   }
   if (!existsSync(binary)) {
-    failInCi(program, 'Go 1.26 or later builds it');
+    failInCi(title, 'Go 1.26 or later builds it');
     return undefined;
   }
   return binary;
 }
 
-function build(name: keyof typeof PACKAGES, home: string, binary: string): void {
+function build(name: keyof typeof PROGRAMS, directory: string, home: string, binary: string): void {
   const scratch = mkdtempSync(path.join(home, `${name}-`));
   const built = path.join(scratch, name);
   const flags = ['-mod=readonly', '-p', '2', '-trimpath', '-buildvcs=false', '-ldflags=-s -w'];
   try {
-    execFileSync('go', ['build', ...flags, '-o', built, PACKAGES[name]], {
-      cwd: MODULE,
+    execFileSync('go', ['build', ...flags, '-o', built, PROGRAMS[name].package], {
+      cwd: directory,
       env: { ...process.env, GOFLAGS: '', GOWORK: 'off', CGO_ENABLED: '0' },
       stdio: ['ignore', 'ignore', 'inherit'],
       timeout: LONGEST_BUILD,
