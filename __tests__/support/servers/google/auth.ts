@@ -3,6 +3,7 @@
  * and not what for. The answers are those that others measured on us-central1-docker.pkg.dev:
  * - only a request without credentials is told where the token server is; `/v2/` names no service there;
  * - credentials that are wrong or too old get a 401 without a challenge;
+ * - a token is given to nobody in particular, too, if it asks for no repository; it reads `/v2/` and no more;
  * - a right that is missing is 403 DENIED, on the token server for `pull` and `push`, and on the registry for all;
  * - the challenge of a DELETE asks for `pull,push`.
  */
@@ -25,7 +26,11 @@ export interface GoogleAuth {
   readonly maxUses?: number;
 }
 
+/** Who asks: the account of these options, or nobody in particular. */
+type Principal = 'account' | 'anonymous';
+
 interface IssuedToken {
+  readonly principal: Principal;
   readonly expires: number;
   uses: number;
 }
@@ -36,37 +41,51 @@ export function googleGate(options: GoogleAuth): Gate {
   const issued = new Map<string, IssuedToken>();
   const { may = () => true, expiresIn = 12 * 60 * 60, maxUses = Infinity } = options;
 
-  function isKnown(authorization: string): boolean {
+  /** @returns undefined for credentials that are wrong or too old */
+  function principalOf(authorization: string): Principal | undefined {
     const [scheme = '', value = ''] = authorization.split(' ');
-    if (scheme.toLowerCase() === 'bearer') {
-      return value === options.accessToken || isLive(issued.get(value));
+    switch (scheme.toLowerCase()) {
+      case 'basic':
+        return isAccount(options, value) ? 'account' : undefined;
+      case 'bearer':
+        return value === options.accessToken ? 'account' : useToken(issued.get(value));
+      default:
+        return undefined;
     }
-    return scheme.toLowerCase() === 'basic' && isAccount(options, value);
   }
 
-  function isLive(token: IssuedToken | undefined): boolean {
+  function useToken(token: IssuedToken | undefined): Principal | undefined {
     if (token === undefined || token.expires <= Date.now() || token.uses >= maxUses) {
-      return false;
+      return undefined;
     }
     token.uses += 1;
-    return true;
+    return token.principal;
+  }
+
+  /** @returns the refusal of an action, or undefined when it is allowed */
+  function judge(principal: Principal, action: Action, repository: string): Answer | undefined {
+    const isAnonymous = principal === 'anonymous';
+    return isAnonymous || !may(action, repository)
+      ? denied(action, repository, isAnonymous)
+      : undefined;
   }
 
   function tokenServer({ method, url, authorization }: AuthRequest): Answer {
     if (method !== 'GET') {
       return empty(405, { Allow: 'GET' });
     }
-    if (authorization !== undefined && !isKnown(authorization)) {
+    const principal = authorization === undefined ? 'anonymous' : principalOf(authorization);
+    if (principal === undefined) {
       return refusal(401, 'UNAUTHORIZED', 'authentication failed');
     }
     for (const { repository, actions } of url.searchParams.getAll('scope').flatMap(repositories)) {
-      const action = actions.includes('push') ? 'push' : 'pull';
-      if (authorization === undefined || !may(action, repository)) {
-        return denied(action, repository, authorization === undefined);
+      const refused = judge(principal, actions.includes('push') ? 'push' : 'pull', repository);
+      if (refused !== undefined) {
+        return refused;
       }
     }
     const token = randomBytes(24).toString('base64url');
-    issued.set(token, { expires: Date.now() + expiresIn * 1000, uses: 0 });
+    issued.set(token, { principal, expires: Date.now() + expiresIn * 1000, uses: 0 });
     return json(200, { token, expires_in: expiresIn });
   }
 
@@ -78,14 +97,17 @@ export function googleGate(options: GoogleAuth): Gate {
       if (request.authorization === undefined) {
         return challenge(request);
       }
-      if (!isKnown(request.authorization)) {
+      const principal = principalOf(request.authorization);
+      if (principal === undefined) {
         return refusal(401, 'UNAUTHORIZED', 'No valid credential was supplied.');
       }
       const [scope] = repositories(request.scope ?? '');
-      const action = actionOf(request.method);
-      return scope === undefined || may(action, scope.repository)
-        ? undefined
-        : denied(action, scope.repository);
+      if (scope !== undefined) {
+        return judge(principal, actionOf(request.method), scope.repository);
+      }
+      return principal === 'anonymous' && request.scope !== undefined
+        ? refusal(403, 'DENIED', 'The caller does not have permission')
+        : undefined;
     },
   };
 }

@@ -386,6 +386,19 @@ describe('Credentials', () => {
     ]);
   });
 
+  it('that are missing give a token that opens no repository and no catalog', async () => {
+    const registry = await guarded();
+    const authorization = `Bearer ${String(parsed(await ask(registry, '/v2/token'))['token'])}`;
+    expect((await ask(registry, '/v2/', { authorization })).status).toBe(200);
+    for (const path of [LIST, TOKEN, '/v2/_catalog']) {
+      expect(errorOf(await ask(registry, path, { authorization }))).toEqual([
+        403,
+        'DENIED',
+        expect.stringMatching(/requests do not have permission|caller does not have permission/),
+      ]);
+    }
+  });
+
   it('are exchanged by GET only', async () => {
     const answer = await ask(await guarded(), TOKEN, { method: 'POST' });
     expect([answer.status, answer.headers.allow]).toEqual([405, 'GET']);
