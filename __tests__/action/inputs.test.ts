@@ -56,7 +56,8 @@ describe('defaults', () => {
     maxDeletes: DEFAULT_MAX_DELETES,
     verify: true,
     backupDirectory: join(runner.directory, 'registry-manifest-cleanup-backup'),
-    ledgerRepository: 'manifest-cleanup-ledger',
+    ledger: { kind: 'auto' },
+    registryType: 'auto',
     concurrency: 16,
   });
 
@@ -750,17 +751,23 @@ describe('places that are written to', () => {
 
 describe('ledger-repository', () => {
   it.each([
-    ['', 'manifest-cleanup-ledger'],
-    ['  \n', 'manifest-cleanup-ledger'],
     ['ledger', 'ledger'],
     [' team/tools/ledger ', 'team/tools/ledger'],
     ['off-site', 'off-site'],
   ])('%j is %s', (text, expected) => {
-    expect(settings({ 'ledger-repository': text }).ledgerRepository).toBe(expected);
+    expect(settings({ 'ledger-repository': text }).ledger).toEqual({
+      kind: 'named',
+      repository: expected,
+    });
   });
 
-  it('`off` is none, whatever is cleaned', () => {
-    expect(settings({ 'ledger-repository': 'off' }).ledgerRepository).toBeUndefined();
+  it.each([
+    ['', 'auto'],
+    ['  \n', 'auto'],
+    ['auto', 'auto'],
+    ['off', 'off'],
+  ])('%j is %s', (text, kind) => {
+    expect(settings({ 'ledger-repository': text }).ledger).toEqual({ kind });
   });
 
   it.each([
@@ -776,7 +783,7 @@ describe('ledger-repository', () => {
   ])('%j is a mistake', (text) => {
     const shown = text.length > 80 ? `${text.slice(0, 80)}…` : text;
     expect(mistakes({ 'ledger-repository': text })).toEqual([
-      `- ledger-repository is "${shown}"; it takes a repository name such as \`team/ledger\`, or \`off\``,
+      `- ledger-repository is "${shown}"; it takes a repository name such as \`team/ledger\`, \`auto\` or \`off\``,
     ]);
   });
 });

@@ -44,6 +44,8 @@ const log: Log = {
 function read(more: Partial<Settings> = {}): ReturnType<typeof readNamed> {
   const settings: Settings = {
     registry: new URL('https://registry.example.com'),
+    registryType: 'auto',
+    ledger: { kind: 'off' },
     insecure: false,
     selection: selectRepositories([]),
     digests: '',

@@ -6,8 +6,7 @@ import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 
 import { restoreRepository } from '../../src/run/restore-repository.js';
 import { MANIFEST_ACCEPT } from '../../src/oci/media-types.js';
-import { createPusher } from '../../src/registry/distribution/pusher.js';
-import { createReader } from '../../src/registry/distribution/reader.js';
+import { openRegistry } from '../../src/registry/families/families.js';
 import { runAction } from '../support/clients/run-action.js';
 import { connect, run, type Ran } from '../support/scenes/run.js';
 import { silence } from '../support/scenes/silence.js';
@@ -174,12 +173,9 @@ describe.each(realRegistries)('$name', (kind) => {
     describe('putting back', () => {
       const client = () => {
         const { transport, quote } = connect({ url: relay.url });
-        const base = new URL(relay.url);
-        return {
-          transport,
-          reader: createReader(transport.send, base, quote),
-          pusher: createPusher(transport.send, base, quote),
-        };
+        const settings = { registry: new URL(relay.url), registryType: 'auto' };
+        const { reader, pusher } = openRegistry(settings, { ...transport, quote });
+        return { transport, reader, pusher };
       };
       const saved = ({ digest, mediaType, bytes }: Content, ...tags: string[]) => ({
         digest,

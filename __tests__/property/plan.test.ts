@@ -2,10 +2,11 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 
+import { observe, observeSweep } from '../../src/memory/observation.js';
 import type { Past } from '../../src/plan/past.js';
 import type { Inventory } from '../../src/plan/inventory.js';
 import { makePlan, type Plan, type Policy } from '../../src/plan/plan.js';
-import { observe, observeSweep, remember } from '../../src/memory/ledger/observation.js';
+import { remember } from '../../src/memory/ledger/remember.js';
 import type { LedgerRecord } from '../../src/memory/ledger/record.js';
 import type { Digest } from '../../src/oci/digest.js';
 import { readProtect, withFiles } from '../../src/plan/protection.js';

@@ -2,7 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 
 import { createAttempts } from '../../src/run/attempts.js';
 import { RequestFailure } from '../../src/http/message.js';
-import { RegistryError } from '../../src/registry/distribution/answer.js';
+import { RegistryError } from '../../src/registry/registry-error.js';
 
 function start(concurrency = 1) {
   const progress = { expected: 0, finished: 0 };

@@ -9,11 +9,12 @@ import { startClient, stopClients, tally } from '../support/clients/client.js';
 afterEach(stopClients);
 
 async function choose(patterns: readonly string[], named: readonly string[] = []) {
-  const { registry, reader } = await startClient();
+  const client = await startClient();
+  const { registry } = client;
   for (const repository of ['team/app', 'team/web', 'app']) {
     seed(registry.state, repository, image(repository), 'v1');
   }
-  const choice = await chooseRepositories(reader, selectRepositories(patterns), named);
+  const choice = await chooseRepositories(client, selectRepositories(patterns), named);
   return { choice, requests: tally(registry) };
 }
 
@@ -62,7 +63,9 @@ describe('chooseRepositories', () => {
 
   it('is not complete where a repository can not be named', async () => {
     const catalog = async () => ({ repositories: ['a'], unnameable: 1 });
-    expect(await chooseRepositories({ catalog }, selectRepositories([]), [])).toMatchObject({
+    expect(
+      await chooseRepositories({ repositories: catalog }, selectRepositories([]), []),
+    ).toMatchObject({
       repositories: ['a'],
       isComplete: false,
       unnameable: 1,
@@ -88,7 +91,11 @@ describe('the warnings', () => {
 
   it('tell of the only repository as of one', async () => {
     const catalog = async () => ({ repositories: ['app'], unnameable: 0 });
-    const choice = await chooseRepositories({ catalog }, selectRepositories(['team/*']), []);
+    const choice = await chooseRepositories(
+      { repositories: catalog },
+      selectRepositories(['team/*']),
+      [],
+    );
     expect(choice.warnings).toEqual([
       '`repositories` does not match the one repository that the catalog lists or an input names',
     ]);
@@ -97,7 +104,11 @@ describe('the warnings', () => {
   it('tell of an empty catalog, whatever the patterns', async () => {
     const catalog = async () => ({ repositories: [], unnameable: 0 });
     for (const patterns of [[], ['team/*']]) {
-      const choice = await chooseRepositories({ catalog }, selectRepositories(patterns), []);
+      const choice = await chooseRepositories(
+        { repositories: catalog },
+        selectRepositories(patterns),
+        [],
+      );
       expect(choice.warnings).toEqual([
         'the catalog lists no repository: the registry has none, or these credentials may see none',
       ]);

@@ -4,11 +4,12 @@ import { join } from 'node:path';
 
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 
+import type { Named, StageSettings } from '../../src/run/settings.js';
 import { selectRepositories } from '../../src/plan/selection.js';
 import type { Digest } from '../../src/oci/digest.js';
 import { NO_PROTECTION, PROTECT } from '../../src/plan/protection.js';
 import type { Run } from '../../src/run/run.js';
-import { runStages, type Named, type StageSettings } from '../../src/run/clean.js';
+import { runStages } from '../../src/run/clean.js';
 import { NOW } from '../support/scenes/estate.js';
 import { connect } from '../support/scenes/run.js';
 import { image } from '../support/builders/build.js';
@@ -68,6 +69,8 @@ async function run(
   });
   const settings: StageSettings = {
     registry: new URL(registry.url),
+    registryType: 'auto',
+    ledger: { kind: 'off' },
     selection: selectRepositories([]),
     concurrency: 1,
     dryRun: false,
@@ -173,9 +176,9 @@ describe('a fault of our own in one repository', () => {
 
 it('tells of a backup only where something was saved', async () => {
   fill();
-  expect(await run({ dryRun: true })).not.toHaveProperty('backup');
+  expect((await run({ dryRun: true })).backup).toBeUndefined();
   expect(await run()).toMatchObject({ backup: backupDirectory });
-  expect(await run()).not.toHaveProperty('backup');
+  expect((await run()).backup).toBeUndefined();
 });
 
 it('a dry-run knows where its plan is to be written', async () => {

@@ -2,7 +2,7 @@ import { afterEach, describe, expect, it } from '@jest/globals';
 
 import { heal, type HealOptions } from '../../src/run/heal.js';
 import { OCI_INDEX } from '../../src/oci/media-types.js';
-import type { RegistryReader } from '../../src/registry/distribution/reader.js';
+import type { Reader } from '../../src/registry/registry.js';
 import { fakeClock } from '../support/scenes/fake-clock.js';
 import {
   cosign,
@@ -403,7 +403,7 @@ it('an index that lists layers comes back, too', async () => {
 });
 
 it('throws mistakes of our own', async () => {
-  const tags: RegistryReader['tags'] = () => Promise.reject(new TypeError('ours'));
+  const tags: Reader['tags'] = () => Promise.reject(new TypeError('ours'));
   const scene = await startScene();
   const options = { reader: { ...scene.reader, tags } };
   await expect(healed({ condemned: [[old]], push: over([old]), options })).rejects.toThrow(

@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
+import { createRights } from '../../src/registry/distribution/rights.js';
 
 import type { MaxDeletes, Refusal } from '../../src/plan/brakes.js';
 import type { Survey } from '../../src/plan/survey.js';
@@ -45,13 +46,10 @@ async function refuse(
     maxDeletes: undefined,
     dryRun: false,
     concurrency: 2,
-    writer,
-    transport: {
-      granted: async (scope) => {
-        scopes.push(scope);
-        return options.grants?.(scope) ?? { kind: 'unknown' };
-      },
-    },
+    rights: createRights(writer, async (scope) => {
+      scopes.push(scope);
+      return options.grants?.(scope) ?? { kind: 'unknown' };
+    }),
     stop: new AbortController().signal,
     ...options,
   });

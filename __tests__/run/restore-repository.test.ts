@@ -7,7 +7,7 @@ import {
   type RestoreOptions,
 } from '../../src/run/restore-repository.js';
 import { OCI_INDEX } from '../../src/oci/media-types.js';
-import type { RegistryReader } from '../../src/registry/distribution/reader.js';
+import type { Reader } from '../../src/registry/registry.js';
 import {
   buildCache,
   cosign,
@@ -562,7 +562,7 @@ describe('what can not come back', () => {
 
 describe('a look', () => {
   /** `exactOptionalPropertyTypes` wants the field left out. */
-  function look(scene: Scene, lost: readonly Lost[], reader: RegistryReader = scene.reader) {
+  function look(scene: Scene, lost: readonly Lost[], reader: Reader = scene.reader) {
     return restoreRepository(APP, lost, { reader, concurrency: 4 });
   }
 

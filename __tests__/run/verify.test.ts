@@ -6,7 +6,7 @@ import { RequestFailure } from '../../src/http/message.js';
 import { NotSent } from '../../src/http/stop.js';
 import type { Digest } from '../../src/oci/digest.js';
 import type { Manifest } from '../../src/oci/manifest.js';
-import type { RegistryReader } from '../../src/registry/distribution/reader.js';
+import type { Reader } from '../../src/registry/registry.js';
 import { fakeClock } from '../support/scenes/fake-clock.js';
 import { cosign, digestTag, image, index, type Content } from '../support/builders/build.js';
 import { setTag } from '../support/servers/memory/state.js';
@@ -20,7 +20,7 @@ const current = image('current');
 const child = image('child');
 const old = image('old');
 
-function optionsFor(reader: RegistryReader, more: Partial<VerifyOptions> = {}): VerifyOptions {
+function optionsFor(reader: Reader, more: Partial<VerifyOptions> = {}): VerifyOptions {
   return {
     reader,
     concurrency: 4,
@@ -296,7 +296,7 @@ describe('verifyRepository', () => {
     }
     const scene = await startScene();
     const { inventory } = await scene.look();
-    const reader: RegistryReader = {
+    const reader: Reader = {
       ...scene.reader,
       tags: async () => [...tags.keys()],
       resolve: async (_, digest) => digest as Digest,
@@ -424,7 +424,7 @@ describe('a run that is told to stop while it verifies', () => {
     scene.put(current, 'v2');
     const { inventory } = await scene.look();
     const stop = new AbortController();
-    const resolve: RegistryReader['resolve'] = () => {
+    const resolve: Reader['resolve'] = () => {
       stop.abort('SIGTERM');
       return Promise.reject(failure());
     };

@@ -13,7 +13,8 @@ import { isRepository } from '../oci/reference.js';
 import { readProtect } from '../plan/protection.js';
 import { parseDuration } from '../text/duration.js';
 import { checkPath, checkPlaces, readCaFile, type Mistake } from './paths.js';
-import type { Settings } from '../run/settings.js';
+import { FAMILIES, familyOf } from '../registry/families/families.js';
+import type { LedgerChoice, Settings } from '../run/settings.js';
 
 /** Every input that is wrong, what it got and what it takes, in one message. */
 export class InputError extends Error {
@@ -22,7 +23,6 @@ export class InputError extends Error {
 
 const MOST_CONCURRENCY = 128;
 const MOST_KEPT = 1_000_000;
-const LEDGER_REPOSITORY = 'manifest-cleanup-ledger';
 
 /** The two spellings of booleans beside these, `yes` and `on`, are strings in YAML 1.2. */
 const TRUE = ['true', 'True', 'TRUE'];
@@ -68,6 +68,7 @@ export function readSettings(): Settings {
   };
 
   const registry = readRegistryUrl(core.getInput('registry-url'), mistake);
+  const kind = readRegistryType(registry, mistake);
   const insecure = flag('insecure');
   const dryRun = flag('dry-run');
   const ca = readCaFile(core.getInput('ca-file'), mistake);
@@ -81,7 +82,7 @@ export function readSettings(): Settings {
   if (danglingReferrers !== 'keep' && danglingReferrers !== 'delete') {
     mistake('dangling-referrers', '`keep` or `delete`', danglingReferrers);
   }
-  const ledgerRepository = readLedgerRepository(core.getInput('ledger-repository'), mistake);
+  const ledger = readLedger(core.getInput('ledger-repository'), mistake);
   const concurrency = readConcurrency(core.getInput('concurrency') || '16', mistake);
   const keepUntagged = readCount('keep-untagged', core.getInput('keep-untagged') || '0', mistake);
   const host = registry?.host ?? '';
@@ -121,6 +122,7 @@ export function readSettings(): Settings {
   }
   return {
     registry,
+    ...kind,
     ...(password === '' ? {} : { login: { username, password } }),
     insecure,
     ca,
@@ -140,7 +142,7 @@ export function readSettings(): Settings {
     verify,
     backupDirectory,
     ...modes,
-    ledgerRepository,
+    ledger,
     concurrency: concurrency ?? 1,
     ...(reportFile === '' ? {} : { reportFile }),
   };
@@ -186,6 +188,34 @@ function readRegistryUrl(text: string, mistake: Mistake): URL | undefined {
 
 function isLoopback(hostname: string): boolean {
   return hostname === 'localhost' || hostname === '[::1]' || /^127(?:\.\d{1,3}){3}$/.test(hostname);
+}
+
+/** Which family the registry belongs to, and where that family's own API is. */
+function readRegistryType(
+  registry: URL | undefined,
+  mistake: Mistake,
+): Pick<Settings, 'registryType' | 'apiUrl'> {
+  const registryType = core.getInput('registry-type') || 'auto';
+  const names = FAMILIES.map(({ name }) => `\`${name}\``).join(', ');
+  const family = registry && familyOf({ registry, registryType });
+  if (registry !== undefined && family === undefined) {
+    mistake('registry-type', `\`auto\` or one of ${names}`, registryType);
+  }
+  const text = core.getInput('api-url');
+  if (text === '') {
+    return { registryType };
+  }
+  const apiUrl = URL.canParse(text) ? new URL(text) : undefined;
+  if (family?.hasApi === false) {
+    mistake(
+      'api-url',
+      `nothing: a registry of the type \`${family.name}\` has no API beside \`/v2/\``,
+      text,
+    );
+  } else if (apiUrl === undefined || !/^https?:$/.test(apiUrl.protocol) || apiUrl.username !== '') {
+    mistake('api-url', 'an address such as `https://api.example.com`, without a user name', text);
+  }
+  return { registryType, apiUrl };
 }
 
 function readPatterns(text: string, mistake: Mistake) {
@@ -280,15 +310,14 @@ function readDuration(text: string, mistake: Mistake): number | undefined {
     : mistake('grace-period', takes, text, duration.why || undefined);
 }
 
-/** `undefined` for `off`, as for a mistake. */
-function readLedgerRepository(text: string, mistake: Mistake): string | undefined {
-  const name = text || LEDGER_REPOSITORY;
-  if (name === 'off') {
-    return undefined;
+function readLedger(text: string, mistake: Mistake): LedgerChoice {
+  if (text === 'off' || text === 'auto' || text === '') {
+    return { kind: text || 'auto' };
   }
-  return isRepository(name)
-    ? name
-    : mistake('ledger-repository', 'a repository name such as `team/ledger`, or `off`', text);
+  if (!isRepository(text)) {
+    mistake('ledger-repository', 'a repository name such as `team/ledger`, `auto` or `off`', text);
+  }
+  return { kind: 'named', repository: text };
 }
 
 function readConcurrency(text: string, mistake: Mistake): number | undefined {

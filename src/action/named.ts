@@ -5,10 +5,9 @@ import { readRegular } from '../run/files/regular.js';
 import { UnusablePath } from '../run/files/why.js';
 import { withFiles, type Protection } from '../plan/protection.js';
 import { count, number } from '../text/words.js';
-import type { Named } from '../run/clean.js';
 import type { Log } from './log.js';
 import { readPinned } from './pinned.js';
-import type { Settings } from '../run/settings.js';
+import type { Settings, Named } from '../run/settings.js';
 
 /** Half a million manifests. */
 const MOST_PLAN_BYTES = 128 * 1024 * 1024;

@@ -4,7 +4,7 @@
  * A change that breaks its readers raises `schemaVersion`.
  */
 import type { DeleteReason, KeepReason } from '../plan/reasons.js';
-import type { LedgerNews } from '../memory/ledger/ledger.js';
+import type { LedgerNews } from '../memory/memory.js';
 import { PROTECT } from '../plan/protection.js';
 import { contentBytes } from './bytes.js';
 import { describer, label, type Description } from './describe.js';

@@ -1,5 +1,5 @@
 /** What the ledger knew and learned, in sentences for log and summary. */
-import type { LedgerNews } from '../memory/ledger/ledger.js';
+import type { LedgerNews } from '../memory/memory.js';
 import type { Run } from '../run/run.js';
 import { count } from '../text/words.js';
 

@@ -1,7 +1,7 @@
 /** Which repositories a run looks at: the catalog, the user's patterns and the candidates together. */
 import type { Selection } from '../plan/selection.js';
 import { number } from '../text/words.js';
-import type { RegistryReader } from '../registry/distribution/reader.js';
+import type { Registry } from '../registry/registry.js';
 
 export interface Choice {
   /** sorted, each once */
@@ -19,14 +19,14 @@ export interface Choice {
  * @throws RegistryError or TransportError when the catalog is needed and can't be read
  */
 export async function chooseRepositories(
-  reader: Pick<RegistryReader, 'catalog'>,
+  registry: Pick<Registry, 'repositories'>,
   selection: Selection,
   named: Iterable<string>,
 ): Promise<Choice> {
   if (selection.names !== undefined) {
     return { repositories: selection.names, isComplete: false, unnameable: 0, warnings: [] };
   }
-  const { repositories, unnameable } = await reader.catalog();
+  const { repositories, unnameable } = await registry.repositories();
   const known = [...new Set([...repositories, ...named])].sort();
   const chosen = known.filter((repository) => selection.includes(repository));
   return {

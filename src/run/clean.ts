@@ -4,62 +4,34 @@
  */
 import pMap from 'p-map';
 
-import type { Progress } from './attempts.js';
-import type { Survey } from '../plan/survey.js';
-import type { Settings } from './settings.js';
-import { openBackup } from './backup/backup.js';
-import type { Intake } from './candidates/candidate.js';
-import type { Approval } from '../plan/approval.js';
-import type { Refusal } from '../plan/brakes.js';
-import type { Outcome } from '../plan/outcome.js';
-import type { Repair } from './repair.js';
-import type { SurveyOptions } from './survey-types.js';
-import { sweepRepository, type SweepOptions } from './sweep.js';
 import type { Clock } from '../http/clock.js';
 import { closing } from '../http/stop.js';
 import type { Transport } from '../http/transport.js';
 import { withoutEntries } from '../memory/ledger/hiding.js';
 import { openLedger } from '../memory/ledger/ledger.js';
-import { observeSweep } from '../memory/ledger/observation.js';
+import { LISTING_MEMORY } from '../memory/listing.js';
+import type { Memory, Settled } from '../memory/memory.js';
+import { observeSweep } from '../memory/observation.js';
 import type { Digest } from '../oci/digest.js';
-import { unmatched } from '../plan/protection.js';
-import { chooseApproved, chooseRepositories } from './choose.js';
-import { createPresence } from '../registry/distribution/presence.js';
+import type { Outcome } from '../plan/outcome.js';
+import type { Survey } from '../plan/survey.js';
+import { openRegistry } from '../registry/families/families.js';
+import type { Registry } from '../registry/registry.js';
+import type { Progress } from './attempts.js';
+import { openBackup, type Backup } from './backup/backup.js';
+import { chooseApproved, chooseRepositories, type Choice } from './choose.js';
 import { compareClocks } from './clocks.js';
-import { createPusher } from '../registry/distribution/pusher.js';
-import { createReader } from '../registry/distribution/reader.js';
-import { createWriter } from '../registry/distribution/writer.js';
 import { allowed, refuseDeletes } from './refusals.js';
-import type { RepositoryRun, Run } from './run.js';
-import { surveyAll } from './surveys.js';
-import { notFound, unmet } from '../plan/unmet.js';
-import { warningsOf, whyVanished } from './warnings.js';
+import { runOf } from './result.js';
+import type { Run } from './run.js';
+import type { Named, StageSettings } from './settings.js';
+import { surveyAll, type Surveys } from './surveys.js';
+import type { SurveyOptions } from './survey-types.js';
+import { sweepRepository, type SweepOptions } from './sweep.js';
+import { whyVanished } from './warnings.js';
 
-export type StageSettings = Pick<
-  Settings,
-  | 'registry'
-  | 'selection'
-  | 'concurrency'
-  | 'dryRun'
-  | 'gracePeriod'
-  | 'danglingReferrers'
-  | 'keepUntagged'
-  | 'protection'
-  | 'maxDeletes'
-  | 'verify'
-  | 'backupDirectory'
-  | 'planFile'
-  | 'ledgerRepository'
->;
-
-/** What the inputs name, read from their files. */
-export interface Named {
-  readonly intake: Intake;
-  /** the plan that is to be carried out */
-  readonly approval?: Approval;
-  /** what `protect-files` named; it is in the settings' protection, too */
-  readonly pinned: Omit<Run['pinned'], 'unmet'>;
-}
+/** Where the ledger lies unless the user names another repository. */
+const LEDGER_REPOSITORY = 'manifest-cleanup-ledger';
 
 export interface StageTools {
   readonly transport: Pick<Transport, 'send' | 'stats' | 'granted'>;
@@ -73,7 +45,7 @@ export interface StageTools {
   /** tells the run to stop; the reason is a word such as SIGTERM */
   readonly stop: AbortSignal;
   /** told once, when it is known which repositories are looked at */
-  readonly onChosen?: (repositories: readonly string[]) => void;
+  readonly onChosen?: (repositories: readonly string[], registry: Registry) => void;
 }
 
 /**
@@ -84,231 +56,229 @@ export interface StageTools {
  */
 export async function runStages(
   settings: StageSettings,
-  { intake, approval, pinned }: Named,
-  { transport, progress, quote, clock, stop, onChosen }: StageTools,
+  named: Named,
+  tools: StageTools,
 ): Promise<Run> {
-  const { registry, concurrency, dryRun, gracePeriod, danglingReferrers } = settings;
-  const { keepUntagged, protection, maxDeletes, verify, ledgerRepository } = settings;
-  const startedAt = clock.now();
-  const { send } = transport;
-  const reader = createReader(send, registry, quote);
-  const writer = createWriter(send, registry, quote);
-  const pusher = createPusher(send, registry, quote);
-  const registryTime = await reader.ping();
-  const clocks = compareClocks(startedAt, clock.now(), registryTime);
-  const ledger =
-    ledgerRepository === undefined
-      ? undefined
-      : await openLedger({
-          reader: createReader(closing(send), registry, quote),
-          writer: createWriter(closing(send), registry, quote),
-          pusher: createPusher(closing(send), registry, quote),
-          ledger: ledgerRepository,
-          now: clocks.stamp,
-        });
-  const choice =
-    approval === undefined
-      ? await chooseRepositories(reader, settings.selection, intake.candidates.keys())
-      : chooseApproved(approval.repositories.keys(), settings.selection);
-  const isNamed = settings.selection.names !== undefined;
-  const chosen = choice.repositories.filter(
-    (repository) => ledger?.isItself(repository, isNamed) !== true,
-  );
-  onChosen?.(chosen);
+  return new Cleaning(settings, named, tools).run();
+}
 
-  const failures: string[] = [];
+class Cleaning {
+  readonly #settings: StageSettings;
+  readonly #named: Named;
+  readonly #tools: StageTools;
+  readonly #registry: Registry;
+  /** for what ends the run in good order: it still answers when the run was told to stop */
+  readonly #closing: Registry;
+  readonly #backup: Backup;
+  readonly #failures: string[] = [];
+
+  constructor(settings: StageSettings, named: Named, tools: StageTools) {
+    this.#settings = settings;
+    this.#named = named;
+    this.#tools = tools;
+    const { transport, quote } = tools;
+    const { send, granted } = transport;
+    this.#registry = openRegistry(settings, { send, granted, quote });
+    this.#closing = openRegistry(settings, { send: closing(send), granted, quote });
+    this.#backup = openBackup(settings.backupDirectory);
+  }
+
+  async run(): Promise<Run> {
+    const { clock, progress, stop } = this.#tools;
+    const { dryRun, maxDeletes, concurrency } = this.#settings;
+    const startedAt = clock.now();
+    const registryTime = await this.#registry.reader.ping();
+    const clocks = compareClocks(startedAt, clock.now(), registryTime);
+    const ledgerRepository = ledgerOf(this.#settings, this.#registry);
+    const memory =
+      ledgerRepository === undefined
+        ? LISTING_MEMORY
+        : await openLedger({
+            registry: this.#closing,
+            ledger: ledgerRepository,
+            now: clocks.stamp,
+          });
+    const choice = await this.#choose();
+    const isNamed = this.#settings.selection.names !== undefined;
+    const chosen = choice.repositories.filter(
+      (repository) => !memory.isItself(repository, isNamed),
+    );
+    this.#tools.onChosen?.(chosen, this.#registry);
+    const options = this.#surveyOptions(ledgerRepository, clocks.now);
+
+    progress.begin('Reading tags and manifests');
+    const read = await surveyAll(chosen, {
+      survey: options,
+      candidates: (repository) => this.#candidates(repository),
+      memory,
+      pusher: dryRun ? undefined : this.#registry.pusher,
+      isApproved: this.#named.approval !== undefined,
+      contain: (repository, work) => this.#contain(repository, work),
+      stop,
+    });
+    this.#tellUnread(read, chosen.length, ledgerRepository);
+
+    // Every plan is complete before the first delete.
+    const refusals = await refuseDeletes(read.surveys, read.refusals, {
+      maxDeletes,
+      dryRun,
+      rights: this.#registry.rights,
+      concurrency,
+      stop,
+    });
+    const toSweep = dryRun ? [] : allowed(read.surveys, refusals);
+    progress.begin('Deleting orphan manifests');
+    const outcomes = await this.#sweepAll(toSweep, options, memory, read.settled);
+    if (stop.aborted && read.unread === 0) {
+      this.#failures.push(this.#stopped('before it was done'));
+    }
+    return runOf({
+      ...read,
+      settings: this.#settings,
+      named: this.#named,
+      registry: this.#registry,
+      choice,
+      chosen,
+      memory,
+      clocks,
+      backup: this.#backup,
+      refusals,
+      outcomes,
+      failures: this.#failures,
+      requests: this.#tools.transport.stats().requests,
+      startedAt,
+      finishedAt: clock.now(),
+    });
+  }
+
+  async #choose(): Promise<Choice> {
+    const { intake, approval } = this.#named;
+    const { selection } = this.#settings;
+    return approval === undefined
+      ? chooseRepositories(this.#registry, selection, intake.candidates.keys())
+      : chooseApproved(approval.repositories.keys(), selection);
+  }
+
+  #candidates(repository: string): ReadonlySet<Digest> {
+    const { intake, approval } = this.#named;
+    return new Set([
+      ...(intake.candidates.get(repository) ?? []),
+      ...(approval?.repositories.get(repository) ?? []),
+    ]);
+  }
+
+  #surveyOptions(ledgerRepository: string | undefined, now: number): SurveyOptions {
+    const { gracePeriod, danglingReferrers, keepUntagged, protection, concurrency } =
+      this.#settings;
+    const { progress, clock } = this.#tools;
+    return {
+      reader: withoutEntries(this.#registry.reader, ledgerRepository),
+      lister: this.#registry.lister,
+      concurrency,
+      progress,
+      clock,
+      policy: {
+        gracePeriod,
+        danglingReferrers,
+        keepUntagged,
+        protection,
+        approved: this.#named.approval?.repositories,
+        now,
+      },
+    };
+  }
+
   /** A fault of our own in one repository must not stop the others, nor the report of what was done. */
-  const contain = async <T>(repository: string, work: Promise<T>): Promise<T | undefined> => {
+  async #contain<T>(repository: string, work: Promise<T>): Promise<T | undefined> {
     try {
       return await work;
     } catch (error) {
       const why = error instanceof Error ? (error.stack ?? error.message) : String(error);
-      failures.push(`${repository}: this action failed by a fault of its own: ${quote(why)}`);
+      this.#failures.push(
+        `${repository}: this action failed by a fault of its own: ${this.#tools.quote(why)}`,
+      );
       return undefined;
     }
-  };
-
-  const options: SurveyOptions = {
-    reader: withoutEntries(reader, ledgerRepository),
-    concurrency,
-    progress,
-    clock,
-    policy: {
-      gracePeriod,
-      danglingReferrers,
-      keepUntagged,
-      protection,
-      ...(approval === undefined ? {} : { approved: approval.repositories }),
-      now: clocks.now,
-    },
-  };
-  const candidates = (repository: string) =>
-    new Set<Digest>([
-      ...(intake.candidates.get(repository) ?? []),
-      ...(approval?.repositories.get(repository) ?? []),
-    ]);
-  progress.begin('Reading tags and manifests');
-  const { surveys, repairs, settled, vanished, unread, ...looked } = await surveyAll(chosen, {
-    survey: options,
-    candidates,
-    ledger,
-    pusher: dryRun ? undefined : pusher,
-    isApproved: approval !== undefined,
-    contain,
-    stop,
-  });
-  vanished.forEach((repository) => failures.push(whyVanished(repository, ledgerRepository ?? '')));
-  if (unread > 0) {
-    failures.push(
-      `the run was told to stop (${String(stop.reason)}) before it came to ${unread} of ${chosen.length} ` +
-        'repositories. Run it again to finish its work',
-    );
   }
 
-  // Every plan is complete before the first delete.
-  const refusals = await refuseDeletes(surveys, looked.refusals, {
-    maxDeletes,
-    dryRun,
-    transport,
-    writer,
-    concurrency,
-    stop,
-  });
+  #stopped(when: string): string {
+    const reason = String(this.#tools.stop.reason);
+    return `the run was told to stop (${reason}) ${when}. Run it again to finish its work`;
+  }
 
-  const backup = openBackup(settings.backupDirectory);
-  const sweeping: Omit<SweepOptions, 'contain'> = {
-    ...options,
-    writer,
-    pusher,
-    // What was deleted is still confirmed when the run was told to stop: otherwise nobody would know.
-    isThere: createPresence(closing(send), registry, quote),
-    save: (manifests) =>
-      backup.save(
-        manifests.map((each) => ({ ...each, registry: registry.origin, savedAt: clock.now() })),
-      ),
-    verify,
-    stop,
-  };
-  const sweep = async (found: Survey) => {
-    const { repository } = found.plan;
-    if (stop.aborted) {
+  #tellUnread(
+    { vanished, unread }: Pick<Surveys, 'vanished' | 'unread'>,
+    chosen: number,
+    ledgerRepository: string | undefined,
+  ): void {
+    vanished.forEach((repository) =>
+      this.#failures.push(whyVanished(repository, ledgerRepository ?? '')),
+    );
+    if (unread > 0) {
+      const repositories = `${String(unread)} of ${String(chosen)} repositories`;
+      this.#failures.push(this.#stopped(`before it came to ${repositories}`));
+    }
+  }
+
+  async #sweepAll(
+    toSweep: readonly Survey[],
+    options: SurveyOptions,
+    memory: Memory,
+    settled: ReadonlyMap<string, Settled>,
+  ): Promise<ReadonlyMap<string, Outcome>> {
+    const { clock, stop } = this.#tools;
+    const { verify, registry, concurrency } = this.#settings;
+    const sweeping: Omit<SweepOptions, 'contain'> = {
+      ...options,
+      writer: this.#registry.deleter,
+      pusher: this.#registry.pusher,
+      // What was deleted is still confirmed when the run was told to stop: otherwise nobody would know.
+      isThere: (repository, digest) => this.#closing.reader.isThere(repository, digest),
+      save: (manifests) =>
+        this.#backup.save(
+          manifests.map((each) => ({ ...each, registry: registry.origin, savedAt: clock.now() })),
+        ),
+      verify,
+      stop,
+    };
+    const sweep = async (found: Survey) => {
+      const { repository } = found.plan;
+      if (stop.aborted) {
+        return undefined;
+      }
+      const outcome = await sweepRepository(found, this.#candidates(repository), {
+        ...sweeping,
+        contain: (work) => this.#contain(repository, work),
+      });
+      const state = settled.get(repository);
+      const { deleted, gone, spared, healed } = outcome;
+      const news = [deleted, gone, spared, healed].some((list) => list.length > 0);
+      if (state !== undefined && news) {
+        await this.#contain(repository, memory.swept(state, observeSweep(found, outcome)));
+      }
+      return outcome;
+    };
+    const swept = await pMap(
+      toSweep,
+      (found) => this.#contain(found.plan.repository, sweep(found)),
+      { concurrency },
+    );
+    return new Map(
+      swept
+        .filter((outcome) => outcome !== undefined)
+        .map((outcome) => [outcome.repository, outcome]),
+    );
+  }
+}
+
+/** @returns where the ledger lies; `undefined` where there is none */
+function ledgerOf({ ledger }: StageSettings, { lister }: Registry): string | undefined {
+  switch (ledger.kind) {
+    case 'off':
       return undefined;
-    }
-    const outcome = await sweepRepository(found, candidates(repository), {
-      ...sweeping,
-      contain: (work) => contain(repository, work),
-    });
-    const state = settled.get(repository);
-    const { deleted, gone, spared, healed } = outcome;
-    const news = [deleted, gone, spared, healed].some((list) => list.length > 0);
-    if (ledger && state !== undefined && news) {
-      await contain(repository, ledger.recordSweep(state, observeSweep(found, outcome)));
-    }
-    return outcome;
-  };
-  const toSweep = dryRun ? [] : allowed(surveys, refusals);
-  progress.begin('Deleting orphan manifests');
-  const swept = await pMap(toSweep, (found) => contain(found.plan.repository, sweep(found)), {
-    concurrency,
-  });
-  const outcomes = new Map(
-    swept
-      .filter((outcome) => outcome !== undefined)
-      .map((outcome) => [outcome.repository, outcome]),
-  );
-  if (stop.aborted && unread === 0) {
-    failures.push(
-      `the run was told to stop (${String(stop.reason)}) before it was done. Run it again to finish its work`,
-    );
+    case 'auto':
+      return lister === undefined ? LEDGER_REPOSITORY : undefined;
+    case 'named':
+      return ledger.repository;
   }
-
-  const repositories = surveys.map((survey) =>
-    repositoryRun(survey, { outcomes, refusals, repairs, approval }),
-  );
-  // Those in which this action failed are missing as well.
-  const notRead = chosen.length - surveys.length;
-  const news = ledger?.news();
-  const everyRepositoryScanned = choice.isComplete && notRead === 0;
-  return {
-    registry: registry.origin,
-    dryRun,
-    gracePeriod,
-    danglingReferrers,
-    keepUntagged,
-    maxDeletes,
-    pinned: { ...pinned, unmet: unmet(protection, surveys) },
-    planFile: settings.planFile,
-    ...(backup.isUsed ? { backup: backup.directory } : {}),
-    ...(approval === undefined
-      ? {}
-      : {
-          applied: {
-            createdAt: approval.createdAt,
-            ignored: outside(approval.repositories, chosen),
-          },
-        }),
-    startedAt,
-    finishedAt: clock.now(),
-    requests: transport.stats().requests,
-    repositories,
-    unread: notRead,
-    everyRepositoryScanned,
-    unnameableRepositories: choice.unnameable,
-    intake,
-    ignoredCandidates: outside(intake.candidates, choice.repositories),
-    untaggedListing: 'none',
-    ledger: news,
-    warnings: [
-      ...(clocks.warning === undefined ? [] : [clocks.warning]),
-      ...choice.warnings,
-      // In a run that left some out, an entry may well be meant for one of those.
-      ...(everyRepositoryScanned
-        ? [
-            ...unmatched(protection, registry.host, choice.repositories).map(
-              (name) =>
-                `\`protect\` names \`${name}\`, which matches no repository of this registry`,
-            ),
-            ...notFound(protection, surveys),
-          ]
-        : []),
-    ],
-    failures: [...(news?.failures ?? []), ...failures],
-  };
-}
-
-function repositoryRun(
-  survey: Survey,
-  by: {
-    readonly outcomes: ReadonlyMap<string, Outcome>;
-    readonly refusals: ReadonlyMap<string, Refusal>;
-    readonly repairs: ReadonlyMap<string, Repair>;
-    readonly approval: Approval | undefined;
-  },
-): RepositoryRun {
-  const { inventory, plan } = survey;
-  const { repository } = plan;
-  const outcome = by.outcomes.get(repository);
-  const refusal = by.refusals.get(repository);
-  const repair = by.repairs.get(repository);
-  const approved = by.approval?.repositories.get(repository);
-  return {
-    inventory,
-    plan,
-    outcome,
-    refusal,
-    repair,
-    approved,
-    warnings: warningsOf(survey),
-  };
-}
-
-/** How many digests are named for other repositories than these. */
-function outside(
-  named: Iterable<[string, ReadonlySet<Digest>]>,
-  repositories: readonly string[],
-): number {
-  const wanted = new Set(repositories);
-  return [...named]
-    .filter(([repository]) => !wanted.has(repository))
-    .reduce((sum, [, digests]) => sum + digests.size, 0);
 }

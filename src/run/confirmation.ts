@@ -7,14 +7,14 @@ import pMap from 'p-map';
 import type { Clock } from '../http/clock.js';
 import { RequestFailure } from '../http/message.js';
 import type { Digest } from '../oci/digest.js';
-import type { IsThere } from '../registry/distribution/presence.js';
+import type { Reader } from '../registry/registry.js';
 import type { Outcome } from '../plan/outcome.js';
 import type { Lost } from './restore-repository.js';
 import { goneIn, isGone, type Results } from '../plan/results.js';
 import type { VerifyOptions } from './verify.js';
 
 export interface ConfirmationOptions {
-  readonly isThere: IsThere;
+  readonly isThere: Reader['isThere'];
   readonly concurrency: number;
   readonly clock: Clock;
   readonly stop: AbortSignal;

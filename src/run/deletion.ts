@@ -7,17 +7,22 @@ import pMap from 'p-map';
 import { RequestFailure } from '../http/message.js';
 import { NotSent, TooLate } from '../http/stop.js';
 import type { Digest } from '../oci/digest.js';
-import { RegistryError, type Refusal } from '../registry/distribution/answer.js';
-import type { RegistryWriter } from '../registry/distribution/writer.js';
+import { RegistryError, type RegistryErrorKind } from '../registry/registry-error.js';
+import type { Deleter } from '../registry/registry.js';
 import type { Confirmation } from './confirmation.js';
 import type { Orphan } from '../plan/plan.js';
 import type { Result, Results } from '../plan/results.js';
 
 /** After one of these the registry refuses every other delete in the repository as well. */
-const FINAL: readonly Refusal[] = ['unauthorized', 'forbidden', 'deletes-off', 'read-only'];
+const FINAL: readonly RegistryErrorKind[] = [
+  'unauthorized',
+  'forbidden',
+  'deletes-off',
+  'read-only',
+];
 
 export interface DeletionOptions {
-  readonly writer: Pick<RegistryWriter, 'deleteManifest'>;
+  readonly writer: Pick<Deleter, 'deleteManifest'>;
   readonly concurrency: number;
   /**
    * Asked before each delete and each new try of one: no more of them are sent once it is true. Never turns

@@ -3,7 +3,7 @@
  * push began to use it, with all that has to live as long as it does.
  */
 import type { Digest } from '../oci/digest.js';
-import type { RegistryPusher } from '../registry/distribution/pusher.js';
+import type { Pusher } from '../registry/registry.js';
 import { buildGraph, reach } from '../plan/graph.js';
 import type { Inventory } from '../plan/inventory.js';
 import type { Outcome } from '../plan/outcome.js';
@@ -21,7 +21,7 @@ export interface Swept {
 }
 
 export interface HealOptions extends VerifyOptions {
-  readonly pusher: Pick<RegistryPusher, 'pushManifest'>;
+  readonly pusher: Pick<Pusher, 'pushManifest'>;
 }
 
 /** What was put back may be found to need more, which another push has begun to use meanwhile. */

@@ -3,8 +3,8 @@
  * manifest that has its digest, and serves such a layer as a manifest, though nobody ever pushed it as one.
  */
 import { isDigest, type Digest } from '../oci/digest.js';
-import { RegistryError } from '../registry/distribution/answer.js';
-import type { ManifestAnswer, RegistryReader } from '../registry/distribution/reader.js';
+import { RegistryError } from '../registry/registry-error.js';
+import type { ManifestAnswer, Reader } from '../registry/registry.js';
 import type { Attempts } from './attempts.js';
 import type { Inventory, Source } from '../plan/inventory.js';
 import { namedBy } from '../plan/naming.js';
@@ -50,7 +50,7 @@ export function plainBlob({ manifests }: Inventory): Digest | undefined {
 }
 
 export interface Asking {
-  readonly reader: Pick<RegistryReader, 'hasBlob' | 'manifest'>;
+  readonly reader: Pick<Reader, 'hasBlob' | 'manifest'>;
   readonly attempts: Attempts;
 }
 
@@ -106,7 +106,7 @@ export async function readLinks(
  * @returns `blob` when the registry can't serve it as a manifest, and has it as a layer or config
  */
 async function readUnlessBlob(
-  reader: Pick<RegistryReader, 'hasBlob' | 'manifest'>,
+  reader: Pick<Reader, 'hasBlob' | 'manifest'>,
   repository: string,
   digest: Digest,
 ): Promise<ManifestAnswer | { readonly kind: 'blob' }> {

@@ -1,6 +1,6 @@
 /** Asks a registry's referrers API in one look at one repository, as long as there seems to be one. Only reads. */
 import type { Digest } from '../oci/digest.js';
-import type { RegistryReader } from '../registry/distribution/reader.js';
+import type { Reader } from '../registry/registry.js';
 import type { Attempts } from './attempts.js';
 import type { Found } from '../plan/naming.js';
 
@@ -17,7 +17,7 @@ export interface ReferrerQuestions {
 }
 
 export function createReferrerQuestions(
-  reader: Pick<RegistryReader, 'referrers'>,
+  reader: Pick<Reader, 'referrers'>,
   repository: string,
   attempts: Attempts,
 ): ReferrerQuestions {

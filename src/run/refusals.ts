@@ -6,16 +6,13 @@ import pMap from 'p-map';
 
 import { refuseTooMany, type MaxDeletes, type Refusal } from '../plan/brakes.js';
 import type { Survey } from '../plan/survey.js';
-import type { Transport } from '../http/transport.js';
-import { lacksDelete, probeDeletes } from '../registry/distribution/rights.js';
-import type { RegistryWriter } from '../registry/distribution/writer.js';
+import type { Rights } from '../registry/registry.js';
 
 export interface RefusingOptions {
   /** absent: no limit */
   readonly maxDeletes: MaxDeletes | undefined;
   readonly dryRun: boolean;
-  readonly transport: Pick<Transport, 'granted'>;
-  readonly writer: Pick<RegistryWriter, 'deleteManifest'>;
+  readonly rights: Rights;
   readonly concurrency: number;
   readonly stop: AbortSignal;
 }
@@ -28,14 +25,14 @@ export interface RefusingOptions {
 export async function refuseDeletes(
   surveys: readonly Survey[],
   first: ReadonlyMap<string, Refusal>,
-  { maxDeletes, dryRun, transport, writer, concurrency, stop }: RefusingOptions,
+  { maxDeletes, dryRun, rights, concurrency, stop }: RefusingOptions,
 ): Promise<ReadonlyMap<string, Refusal>> {
   const tooMany = maxDeletes === undefined ? [] : refuseTooMany(surveys, maxDeletes);
   const refusals = new Map<string, Refusal>([...tooMany, ...first]);
   const left = allowed(surveys, refusals).map(({ plan }) => plan.repository);
   if (dryRun) {
     const ask = async (repository: string) => {
-      const why = await lacksDelete(repository, (scope) => transport.granted(scope));
+      const why = await rights.lacksDelete(repository);
       if (why !== undefined) {
         refusals.set(repository, { kind: 'no-rights', why });
       }
@@ -43,7 +40,7 @@ export async function refuseDeletes(
     await pMap(left, ask, { concurrency });
   } else if (left.length > 0 && !stop.aborted) {
     // Before the first delete, and not in the middle of them.
-    const why = await probeDeletes(writer, left);
+    const why = await rights.probeDeletes(left);
     if (why !== undefined) {
       left.forEach((repository) => refusals.set(repository, { kind: 'no-deletes', why }));
     }

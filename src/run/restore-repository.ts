@@ -13,9 +13,8 @@ import {
   type IndexManifest,
   type Manifest,
 } from '../oci/manifest.js';
-import { RegistryError } from '../registry/distribution/answer.js';
-import type { RegistryPusher } from '../registry/distribution/pusher.js';
-import type { ManifestAnswer, RegistryReader } from '../registry/distribution/reader.js';
+import { RegistryError } from '../registry/registry-error.js';
+import type { ManifestAnswer, Reader, Pusher } from '../registry/registry.js';
 
 /** A manifest as it was saved. */
 export interface Lost {
@@ -30,9 +29,9 @@ export interface Lost {
 }
 
 export interface RestoreOptions {
-  readonly reader: RegistryReader;
+  readonly reader: Reader;
   /** absent: only look what could be put back */
-  readonly pusher?: Pick<RegistryPusher, 'pushManifest'>;
+  readonly pusher?: Pick<Pusher, 'pushManifest'>;
   readonly concurrency: number;
   /** what was missing before: an index that holds it may come back without it */
   readonly absent?: ReadonlySet<Digest>;

@@ -2,13 +2,12 @@
  * The stages of a run with `restore-from`: reads a backup and puts back what is missing. The same walls as
  * `stages.ts` has: nothing of GitHub, and what it reads, waits for and prints with is passed in.
  */
+import { openRegistry } from '../registry/families/families.js';
 import type { Settings } from './settings.js';
 import type { ReadEntry } from './backup/index-line.js';
 import { readBackup, type ReadBackup } from './backup/read.js';
 import { restoreRepository, type Lost, type Restored } from './restore-repository.js';
 import { isIndexType } from '../oci/media-types.js';
-import { createPusher } from '../registry/distribution/pusher.js';
-import { createReader } from '../registry/distribution/reader.js';
 import { count, number } from '../text/words.js';
 import type { StageTools } from './clean.js';
 
@@ -17,7 +16,10 @@ const FEW = 5;
 /** Of the manifests that are put back at a time: what is parsed of them needs several times as much. */
 const BATCH_BYTES = 64 * 1024 * 1024;
 
-export type UndoSettings = Pick<Settings, 'registry' | 'selection' | 'concurrency' | 'dryRun'> & {
+export type UndoSettings = Pick<
+  Settings,
+  'registry' | 'registryType' | 'apiUrl' | 'selection' | 'concurrency' | 'dryRun'
+> & {
   readonly restoreFrom: string;
 };
 
@@ -44,7 +46,7 @@ export interface RestoreRun {
  *   be put back is in the run that is returned
  */
 export async function runUndo(
-  { registry, selection, concurrency, dryRun, restoreFrom }: UndoSettings,
+  settings: UndoSettings,
   {
     transport,
     progress,
@@ -52,9 +54,9 @@ export async function runUndo(
     stop,
   }: Pick<StageTools, 'transport' | 'progress' | 'quote' | 'stop'>,
 ): Promise<RestoreRun> {
+  const { registry, selection, concurrency, dryRun, restoreFrom } = settings;
   const backup = await readBackup(restoreFrom, registry.origin);
-  const reader = createReader(transport.send, registry, quote);
-  const pusher = createPusher(transport.send, registry, quote);
+  const { reader, pusher } = openRegistry(settings, { ...transport, quote });
   await reader.ping();
   const byRepository = new Map<string, ReadEntry[]>();
   for (const entry of backup.entries) {

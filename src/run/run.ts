@@ -8,8 +8,9 @@ import type { Inventory } from '../plan/inventory.js';
 import type { Outcome } from '../plan/outcome.js';
 import type { Plan } from '../plan/plan.js';
 import type { Repair } from './repair.js';
-import type { LedgerNews } from '../memory/ledger/ledger.js';
+import type { LedgerNews } from '../memory/memory.js';
 import type { Digest } from '../oci/digest.js';
+import type { Advice } from '../registry/registry.js';
 
 export interface RepositoryRun {
   readonly inventory: Inventory;
@@ -69,7 +70,10 @@ export interface Run {
   /** candidates in repositories that the input `repositories` excludes */
   readonly ignoredCandidates: number;
   /** whether the registry can list untagged manifests */
-  readonly untaggedListing: 'none';
+  readonly untaggedListing: 'none' | 'complete';
+  /** the registry's, as messages name it */
+  readonly family: string;
+  readonly advice: Advice;
   /** absent: switched off */
   readonly ledger?: LedgerNews;
   /** of the run as a whole: worth knowing, no failure; safe to print */

@@ -10,10 +10,10 @@ import { hasVanished, inDoubt, refuseWithoutTags, type Refusal } from '../plan/b
 import type { Past } from '../plan/past.js';
 import { repairRepository, type Repair } from './repair.js';
 import { surveyRepository } from './survey.js';
-import type { Ledger, Memory, Settled } from '../memory/ledger/ledger.js';
-import { observe, type Observation } from '../memory/ledger/observation.js';
+import type { Memory, Recollection, Settled } from '../memory/memory.js';
+import { observe, type Observation } from '../memory/observation.js';
 import type { Digest } from '../oci/digest.js';
-import type { RegistryPusher } from '../registry/distribution/pusher.js';
+import type { Pusher } from '../registry/registry.js';
 
 export interface Surveys {
   readonly surveys: readonly Survey[];
@@ -33,10 +33,9 @@ export interface SurveysOptions {
   readonly survey: SurveyOptions;
   /** digests that may exist in a repository */
   readonly candidates: (repository: string) => ReadonlySet<Digest>;
-  /** absent: switched off */
-  readonly ledger: Ledger | undefined;
+  readonly memory: Memory;
   /** absent in a dry-run: the ledger is not written, and nothing is put back */
-  readonly pusher: Pick<RegistryPusher, 'pushManifest'> | undefined;
+  readonly pusher: Pick<Pusher, 'pushManifest'> | undefined;
   /** whether somebody has seen and approved what is deleted, also where nothing is tagged any more */
   readonly isApproved: boolean;
   /** turns a fault of our own in one repository into `undefined` */
@@ -53,7 +52,7 @@ const LONGEST_RUN = 24 * 60 * 60 * 1000;
 
 export async function surveyAll(
   repositories: readonly string[],
-  { survey, candidates, ledger, pusher, isApproved, contain, stop }: SurveysOptions,
+  { survey, candidates, memory, pusher, isApproved, contain, stop }: SurveysOptions,
 ): Promise<Surveys> {
   const { reader, concurrency, clock, policy } = survey;
   const repairing = { reader, concurrency, pusher };
@@ -71,16 +70,24 @@ export async function surveyAll(
       unread += 1;
       return undefined;
     }
-    const memory = await ledger?.recall(repository);
-    const known = memory && { manifests: memory.manifests, past: pastOf(memory) };
+    const recollection = await memory.recall(repository);
+    const known = recollection && {
+      manifests: recollection.manifests,
+      past: pastOf(recollection),
+    };
     const read = () => surveyRepository(repository, candidates(repository), survey, known);
     let found = await read();
-    if (pusher !== undefined && memory !== undefined && isContested(found, memory, policy.now)) {
+    if (
+      pusher !== undefined &&
+      recollection !== undefined &&
+      isContested(found, recollection, policy.now)
+    ) {
       await clock.sleep(LATE_DELETE, stop);
       found = await read();
     }
     const repair =
-      memory && (await repairRepository(found, memory.records, { ...repairing, now: policy.now }));
+      recollection &&
+      (await repairRepository(found, recollection.records, { ...repairing, now: policy.now }));
     if (repair !== undefined) {
       repairs.set(repository, repair);
       found = pusher === undefined ? found : await read();
@@ -91,14 +98,14 @@ export async function surveyAll(
     } else if (hasVanished(found.inventory)) {
       // Rights may be lost for a night, and a registry hides that behind a 404: the memory must outlast it.
       vanished.push(repository);
-    } else if (pusher !== undefined && memory !== undefined && !isBrokenOff(found)) {
+    } else if (pusher !== undefined && recollection !== undefined && !isBrokenOff(found)) {
       // Before the first delete, so that a run which is killed has forgotten nothing.
-      const state = await ledger?.record(memory, observationOf(found));
+      const state = await memory.saw(recollection, observationOf(found));
       if (state !== undefined) {
         settled.set(repository, state);
       }
     }
-    return trimmed(found, memory);
+    return trimmed(found, recollection);
   }
 
   const read = await pMap(repositories, (repository) => contain(repository, look(repository)), {
@@ -118,7 +125,7 @@ export async function surveyAll(
  * Whether something in use is what another run was about to delete, and that run has not come to its end: it may have
  * been killed, and the registry still at its last DELETE.
  */
-function isContested(found: Survey, { records }: Memory, now: number): boolean {
+function isContested(found: Survey, { records }: Recollection, now: number): boolean {
   const leaving = [...records].filter(
     ([digest, { status, condemned = 0 }]) =>
       status === 'leaving' &&
@@ -135,14 +142,14 @@ function observationOf(found: Survey): Observation {
 }
 
 /** Bodies have done their work, but for those of orphans, which are to be saved. */
-function trimmed(found: Survey, memory: Memory | undefined): Survey {
+function trimmed(found: Survey, recollection: Recollection | undefined): Survey {
   const { plan, inventory } = found;
   if (plan.orphans.length === 0) {
     return { plan, inventory: { ...inventory, past: new Map<Digest, Past>() }, bodies: new Map() };
   }
   const bodies = new Map<Digest, string>();
   for (const { digest } of plan.orphans) {
-    const body = found.bodies.get(digest) ?? memory?.records.get(digest)?.body;
+    const body = found.bodies.get(digest) ?? recollection?.records.get(digest)?.body;
     if (body !== undefined) {
       bodies.set(digest, body);
     }
@@ -150,9 +157,9 @@ function trimmed(found: Survey, memory: Memory | undefined): Survey {
   return { plan, inventory, bodies };
 }
 
-function pastOf({ records }: Memory): ReadonlyMap<Digest, Past> {
+function pastOf({ records }: Recollection): ReadonlyMap<Digest, Past> {
   return new Map(
-    [...records].map(([digest, { mediaType: _, body: __, revision: ___, ...past }]) => {
+    [...records].map(([digest, { mediaType: _, body: __, ...past }]) => {
       // What was deleted and is there again is to this run what no run has seen: its push may not be over.
       const { status, everInUse } = past;
       return [digest, { ...past, everInUse: everInUse && status !== 'deleted' }];

@@ -6,9 +6,7 @@ import type { SurveyOptions } from './survey-types.js';
 import type { Survey } from '../plan/survey.js';
 import { BackupError } from './backup/backup.js';
 import type { Digest } from '../oci/digest.js';
-import type { RegistryPusher } from '../registry/distribution/pusher.js';
-import type { IsThere } from '../registry/distribution/presence.js';
-import type { RegistryWriter } from '../registry/distribution/writer.js';
+import type { Deleter, Pusher, Reader } from '../registry/registry.js';
 import { confirmTags, createConfirmation } from './confirmation.js';
 import { deleteInOrder } from './deletion.js';
 import { heal } from './heal.js';
@@ -35,10 +33,10 @@ import {
 import { surveyRepository } from './survey.js';
 
 export interface SweepOptions extends SurveyOptions {
-  readonly writer: RegistryWriter;
-  readonly pusher: Pick<RegistryPusher, 'pushManifest'>;
+  readonly writer: Deleter;
+  readonly pusher: Pick<Pusher, 'pushManifest'>;
   /** asked of what was deleted: still answers when the run was told to stop */
-  readonly isThere: IsThere;
+  readonly isThere: Reader['isThere'];
   /**
    * When it resolves, what is to be deleted could be put back.
    *

@@ -4,7 +4,7 @@
  */
 import type { Digest } from '../oci/digest.js';
 import type { Manifest } from '../oci/manifest.js';
-import { RegistryError } from '../registry/distribution/answer.js';
+import { RegistryError } from '../registry/registry-error.js';
 
 /** A push writes a tag in several steps, and Distribution lists it after the first: so often it is asked for. */
 export const MOST_LOOKS = 4;

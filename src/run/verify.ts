@@ -9,13 +9,13 @@ import { RequestFailure } from '../http/message.js';
 import type { Digest } from '../oci/digest.js';
 import type { Manifest } from '../oci/manifest.js';
 import { parseDigestTag } from '../oci/reference.js';
-import type { RegistryReader } from '../registry/distribution/reader.js';
+import type { Reader } from '../registry/registry.js';
 import type { Inventory } from '../plan/inventory.js';
 import type { Outcome } from '../plan/outcome.js';
 import { MOST_LOOKS, PAUSE } from './tag.js';
 
 export interface VerifyOptions {
-  readonly reader: RegistryReader;
+  readonly reader: Reader;
   readonly concurrency: number;
   readonly clock: Clock;
   /** what can't be read once it is aborted says nothing of what was kept */

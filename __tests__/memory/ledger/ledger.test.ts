@@ -1,11 +1,12 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
 
+import type { LedgerNews, Recollection, Settled } from '../../../src/memory/memory.js';
+import type { Ledger } from '../../../src/memory/ledger/ledger.js';
 import { surveyRepository } from '../../../src/run/survey.js';
 import type { Credentials } from '../../../src/http/credentials.js';
 import { TransportError, type Send } from '../../../src/http/message.js';
 import { artifactOf, keyOf, parseEntryTag } from '../../../src/memory/ledger/artifact.js';
-import type { Ledger, LedgerNews, Memory, Settled } from '../../../src/memory/ledger/ledger.js';
-import type { Observation } from '../../../src/memory/ledger/observation.js';
+import type { Observation } from '../../../src/memory/observation.js';
 import { join } from '../../../src/memory/ledger/record.js';
 import { digestOf, type Digest } from '../../../src/oci/digest.js';
 import { OCI_INDEX, OCI_MANIFEST } from '../../../src/oci/media-types.js';
@@ -45,7 +46,7 @@ const QUIET: LedgerNews = {
   failures: [],
 };
 
-async function recall(ledger: Ledger, repository = APP): Promise<Memory> {
+async function recall(ledger: Ledger, repository = APP): Promise<Recollection> {
   const memory = await ledger.recall(repository);
   if (memory === undefined) {
     throw new Error(`nothing was recalled: ${ledger.news().failures.join()}`);
@@ -60,7 +61,7 @@ async function run(
   { repository = APP, now = THEN } = {},
 ): Promise<{ isSettled: boolean; news: LedgerNews }> {
   const ledger = await scene.open(now);
-  const settled = await ledger.record(await recall(ledger, repository), observation(seen));
+  const settled = await ledger.saw(await recall(ledger, repository), observation(seen));
   return { isSettled: settled !== undefined, news: ledger.news() };
 }
 
@@ -86,7 +87,7 @@ describe('a ledger that is not there yet', () => {
       manifests: new Map(),
       entries: [],
     });
-    expect(await ledger.record(memory, observation({ absent: [a] }))).toBeUndefined();
+    expect(await ledger.saw(memory, observation({ absent: [a] }))).toBeUndefined();
     expect(ledger.news()).toEqual({ ...QUIET, existed: false });
     expect(tally(scene.registry)).toEqual({ 'GET tags': 1 });
   });
@@ -131,7 +132,7 @@ describe('a run that sees nothing new', () => {
       const memory = await recall(ledger);
       scene.registry.requests.length = 0;
       const seen = observation({ inUse: [a, list, b], unused: [c], known: [list, a, b, c] });
-      expect(await ledger.record(memory, seen)).toBeDefined();
+      expect(await ledger.saw(memory, seen)).toBeDefined();
       expect(tally(scene.registry)).toEqual({
         // Where no answer names a digest, the manifest is read whole, and confirmed by its digest.
         ...(digestHeader ? { 'HEAD manifest': 1 } : { 'HEAD manifest': 2, 'GET manifest': 1 }),
@@ -156,7 +157,7 @@ describe('a run that sees nothing new', () => {
     const ledger = await scene.open();
     const memory = await recall(ledger);
     const seen = { ...observation({ absent: [a, b] }), wanted: new Set([a.digest]) };
-    expect(await ledger.record(memory, seen)).toBeDefined();
+    expect(await ledger.saw(memory, seen)).toBeDefined();
     expect(ledger.news().written).toBe(0);
   });
 });
@@ -169,7 +170,7 @@ describe('a run that sees something new', () => {
     const memory = await recall(ledger);
     scene.registry.requests.length = 0;
     const seen = observation({ inUse: [b], unused: [a], known: [a] });
-    expect(await ledger.record(memory, seen)).toBeDefined();
+    expect(await ledger.saw(memory, seen)).toBeDefined();
     expect(tally(scene.registry)).toEqual({
       'POST upload': 1,
       'PUT upload': 1,
@@ -194,10 +195,10 @@ describe('a run that sees something new', () => {
     await run(scene, { inUse: [a, b] });
     const ledger = await scene.open(LATER);
     const seen = observation({ inUse: [b], leaving: [a], known: [a, b] });
-    const settled = await settledOf(ledger.record(await recall(ledger), seen));
+    const settled = await settledOf(ledger.saw(await recall(ledger), seen));
     // What is about to go is known as such before it goes.
     expect((await known(scene)).get(a.digest)).toMatchObject({ status: 'leaving' });
-    await ledger.recordSweep(settled, observation({ absent: [a], isComplete: false }));
+    await ledger.swept(settled, observation({ absent: [a], isComplete: false }));
     expect(await scene.entries()).toHaveLength(1);
     const left = await known(scene);
     expect(left.get(a.digest)).toMatchObject({ status: 'deleted', condemned: LATER });
@@ -213,8 +214,8 @@ describe('a run that sees something new', () => {
     const ledger = await scene.open();
     for (const repository of [APP, WEB]) {
       const seen = observation({ leaving: [a] });
-      const settled = await settledOf(ledger.record(await recall(ledger, repository), seen));
-      await ledger.recordSweep(settled, observation({ absent: [a], isComplete: false }));
+      const settled = await settledOf(ledger.saw(await recall(ledger, repository), seen));
+      await ledger.swept(settled, observation({ absent: [a], isComplete: false }));
     }
     expect(ledger.news().written).toBe(2);
   });
@@ -257,7 +258,7 @@ describe('compaction', () => {
     const memory = await recall(ledger);
     scene.registry.requests.length = 0;
     const seen = observation({ inUse: [a, b], known: [a, b] });
-    expect(await ledger.record(memory, seen)).toBeDefined();
+    expect(await ledger.saw(memory, seen)).toBeDefined();
     expect(tally(scene.registry)).toEqual({ 'HEAD manifest': 1, 'DELETE manifest': 2 });
     expect([...scene.home.tags.keys()]).toEqual([newest]);
     expect(ledger.news().written).toBe(0);
@@ -302,8 +303,8 @@ describe('other runs at the same time', () => {
     await run(scene, { inUse: [a] });
     const [one, two] = [await scene.open(LATER), await scene.open(LATER)];
     const [first, second] = [await recall(one), await recall(two)];
-    await one.record(first, observation({ inUse: [a, b], known: [a] }));
-    await two.record(second, observation({ inUse: [a, c], known: [a] }));
+    await one.saw(first, observation({ inUse: [a, b], known: [a] }));
+    await two.saw(second, observation({ inUse: [a, c], known: [a] }));
     expect(await scene.entries()).toMatchObject([{ sequence: 2 }, { sequence: 2 }]);
     expect(new Set((await known(scene)).keys())).toEqual(new Set(digests([a, b, c])));
 
@@ -327,7 +328,7 @@ describe('other runs at the same time', () => {
           .then(() => undefined);
       }),
     );
-    expect(await ledger.record(memory, observation({ inUse: [a], known: [a] }))).toBeDefined();
+    expect(await ledger.saw(memory, observation({ inUse: [a], known: [a] }))).toBeDefined();
     expect(await scene.entries()).toMatchObject([{ sequence: 3 }]);
     expect(await known(scene)).toEqual(recordsOf([a], { since: LATER, revision: 2 }));
     expect(ledger.news().failures).toEqual([]);
@@ -343,7 +344,7 @@ describe('other runs at the same time', () => {
       scene.registry.intercept(kind === 'that frees' ? freeing(scene) : undefined);
       await run(scene, { inUse: [a, b], known: [a] });
 
-      expect(await ledger.record(memory, observation({ inUse: [a], known: [a] }))).toBeDefined();
+      expect(await ledger.saw(memory, observation({ inUse: [a], known: [a] }))).toBeDefined();
       expect(ledger.news()).toMatchObject({ written: 0, warnings: [], failures: [] });
       expect(await scene.entries()).toMatchObject([{ sequence: 2 }]);
       expect((await known(scene)).size).toBe(2);
@@ -359,7 +360,7 @@ describe('other runs at the same time', () => {
         await run(scene, { inUse: [a, b], known: [a] });
       }),
     );
-    expect(await ledger.record(memory, observation({ inUse: [a] }))).toBeDefined();
+    expect(await ledger.saw(memory, observation({ inUse: [a] }))).toBeDefined();
     expect(new Set((await known(scene)).keys())).toEqual(new Set(digests([a, b])));
     expect(ledger.news().failures).toEqual([]);
   });
@@ -377,7 +378,7 @@ describe('other runs at the same time', () => {
         },
       }),
     );
-    expect(await ledger.record(memory, observation({ inUse: [a, b], known: [a] }))).toBeUndefined();
+    expect(await ledger.saw(memory, observation({ inUse: [a, b], known: [a] }))).toBeUndefined();
     expect(tally(scene.registry)).toMatchObject({ 'PUT manifest': 20 });
     expect(tally(scene.registry)).not.toHaveProperty('DELETE manifest');
     expect(ledger.news()).toMatchObject({
@@ -400,7 +401,7 @@ describe('a ledger that may not be written', () => {
     const ledger = await scene.open();
     const seen = observation({ inUse: [a] });
     const memories = await Promise.all([APP, WEB, 'x', 'y'].map((name) => recall(ledger, name)));
-    const [first, ...others] = memories.map((memory) => () => ledger.record(memory, seen));
+    const [first, ...others] = memories.map((memory) => () => ledger.saw(memory, seen));
     return {
       ledger,
       settled: [
@@ -430,7 +431,7 @@ describe('a ledger that may not be written', () => {
       /ledger: this run can't write to the ledger.*`ledger-repository: off`/,
     );
     // Of the first repository alone: a blob of its own, and the config, if that was not refused before.
-    await ledger.recordSweep({ repository: APP, tag: '' }, observation({ absent: [a] }));
+    await ledger.swept({ repository: APP, tag: '' }, observation({ absent: [a] }));
     expect(tally(scene.registry)['POST upload']).toBeLessThanOrEqual(2);
     expect(tally(scene.registry)).not.toHaveProperty('HEAD manifest');
   });
@@ -446,9 +447,7 @@ describe('a ledger that may not be written', () => {
       const ledger = await scene.open();
       const names = [APP, WEB, 'x', 'y'];
       const memories = await Promise.all(names.map((name) => recall(ledger, name)));
-      await Promise.all(
-        memories.map((memory) => ledger.record(memory, observation({ inUse: [a] }))),
-      );
+      await Promise.all(memories.map((memory) => ledger.saw(memory, observation({ inUse: [a] }))));
       expect(ledger.news()).toMatchObject({ warnings: [expect.any(String)], failures: [] });
     },
   );
@@ -526,7 +525,7 @@ describe('a ledger that may not be written', () => {
     const ledger = await scene.open();
     await recall(ledger);
     scene.registry.intercept(when(/^GET .*\/blobs\//, errorAnswer(500, 'UNKNOWN')));
-    await ledger.recordSweep({ repository: APP, tag: '' }, observation({ absent: [a] }));
+    await ledger.swept({ repository: APP, tag: '' }, observation({ absent: [a] }));
     expect(ledger.news()).toMatchObject({
       warnings: [],
       failures: [expect.stringContaining('could not be remembered')],
@@ -538,7 +537,7 @@ describe('a ledger that may not be written', () => {
     const ledger = await scene.open();
     const memory = await recall(ledger);
     const wrong = { ...observation({ inUse: [a] }), standing: undefined } as unknown as Observation;
-    await expect(ledger.record(memory, wrong)).rejects.toThrow(TypeError);
+    await expect(ledger.saw(memory, wrong)).rejects.toThrow(TypeError);
   });
 });
 
@@ -556,9 +555,9 @@ describe('a ledger that may not be deleted from', () => {
     scene.registry.intercept(when(/^DELETE/, action));
     const ledger = await scene.open();
     const seen = observation({ inUse: [a, b, c] });
-    expect(await ledger.record(await recall(ledger), seen)).toBeUndefined();
+    expect(await ledger.saw(await recall(ledger), seen)).toBeUndefined();
     const tries = tally(scene.registry)['DELETE manifest'];
-    expect(await ledger.record(await recall(ledger, WEB), seen)).toBeUndefined();
+    expect(await ledger.saw(await recall(ledger, WEB), seen)).toBeUndefined();
     expect(tally(scene.registry)['DELETE manifest']).toBe(tries);
     const { warnings, failures, written } = ledger.news();
     expect({ failures, written }).toEqual({ failures: [], written: 2 });
@@ -580,7 +579,7 @@ describe('a ledger that may not be deleted from', () => {
     const ledger = await scene.open();
     const memories = await Promise.all(names.map((name) => recall(ledger, name)));
     const seen = observation({ inUse: [a, b], known: [a] });
-    await Promise.all(memories.map((memory) => ledger.record(memory, seen)));
+    await Promise.all(memories.map((memory) => ledger.saw(memory, seen)));
     expect(ledger.news()).toMatchObject({
       warnings: [expect.any(String)],
       failures: [],
@@ -628,7 +627,7 @@ describe('a ledger that may not be deleted from', () => {
     const ledger = await scene.open();
     const memory = await recall(ledger);
     scene.registry.intercept(when(/^DELETE/, errorAnswer(404, 'MANIFEST_UNKNOWN')));
-    expect(await ledger.record(memory, observation({ inUse: [a, b] }))).toBeDefined();
+    expect(await ledger.saw(memory, observation({ inUse: [a, b] }))).toBeDefined();
     expect(ledger.news().warnings).toEqual([]);
   });
 });
@@ -761,7 +760,7 @@ describe('what must never be forgotten', () => {
         const ledger = await scene.open(THEN, dying(scene.send, most, isLastLost));
         const memory = await ledger.recall(APP);
         const seen = observation({ inUse: [a, b, c], known: [a, b] });
-        const isSettled = memory !== undefined && (await ledger.record(memory, seen)) !== undefined;
+        const isSettled = memory !== undefined && (await ledger.saw(memory, seen)) !== undefined;
         const left = new Set((await known(scene)).keys());
         expect(left.has(a.digest) && left.has(b.digest)).toBe(true);
         // Who was told that it is settled can rely on it.
@@ -792,7 +791,7 @@ describe('what must never be forgotten', () => {
         }),
       ),
     );
-    await slow.record(memory, seen);
+    await slow.saw(memory, seen);
     expect([...(await known(scene)).keys()]).toContain(a.digest);
   });
 
@@ -811,7 +810,7 @@ describe('what must never be forgotten', () => {
       const seen = observation({ absent: [a], inUse: [b], known: [b] });
       // Now `a` is pushed again.
       expect((await run(scene, theirs)).isSettled).toBe(true);
-      await slow.record(memory, seen);
+      await slow.saw(memory, seen);
       expect([...(await known(scene)).keys()]).toContain(a.digest);
     },
   );
@@ -822,11 +821,11 @@ describe('what must never be forgotten', () => {
     await scene.put({ records: recordsOf([a], { status: 'unused' }) });
     const slow = await scene.open();
     const settled = await settledOf(
-      slow.record(await recall(slow), observation({ leaving: [a], known: [a] })),
+      slow.saw(await recall(slow), observation({ leaving: [a], known: [a] })),
     );
     // It is deleted, and pushed again. Another run is about to delete it, and is killed.
     await run(scene, { inUse: [b], leaving: [a], known: [a] });
-    await slow.recordSweep(settled, observation({ absent: [a], isComplete: false }));
+    await slow.swept(settled, observation({ absent: [a], isComplete: false }));
     expect([...(await known(scene)).keys()]).toContain(a.digest);
   });
 
@@ -844,8 +843,8 @@ describe('what must never be forgotten', () => {
     const slow = await scene.open();
     const memory = await recall(slow);
     const seen = observation({ absent: [a] });
-    expect(await relying.record(relied, observation({ inUse: [a], known: [a] }))).toBeDefined();
-    await slow.record(memory, seen);
+    expect(await relying.saw(relied, observation({ inUse: [a], known: [a] }))).toBeDefined();
+    await slow.saw(memory, seen);
     expect([...(await known(scene)).keys()]).toContain(a.digest);
   });
 
@@ -860,7 +859,7 @@ describe('what must never be forgotten', () => {
     await run(scene, { absent: [a], inUse: [b], known: [b] });
     await run(scene, { absent: [a], inUse: [b], known: [b] });
     expect([...(await known(scene)).keys()]).toEqual([b.digest]);
-    await slow.record(memory, observation({ inUse: [a], known: [a] }));
+    await slow.saw(memory, observation({ inUse: [a], known: [a] }));
     expect(new Set((await known(scene)).keys())).toEqual(new Set(digests([a, b])));
     expect(slow.news().failures).toEqual([]);
   });
@@ -871,7 +870,7 @@ describe('what must never be forgotten', () => {
     const slow = await scene.open();
     const memory = await recall(slow);
     scene.drop(tag);
-    await slow.record(memory, observation({ inUse: [a, b], known: [a, b] }));
+    await slow.saw(memory, observation({ inUse: [a, b], known: [a, b] }));
     expect(new Set((await known(scene)).keys())).toEqual(new Set(digests([a, b])));
   });
 });

@@ -1,16 +1,12 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 
+import { observe, observeSweep, type Observation } from '../../../src/memory/observation.js';
 import type { Status } from '../../../src/plan/past.js';
 import { makePlan, type Policy } from '../../../src/plan/plan.js';
 import type { Survey } from '../../../src/plan/survey.js';
 import { artifactOf } from '../../../src/memory/ledger/artifact.js';
-import {
-  observe,
-  observeSweep,
-  remember,
-  type Observation,
-} from '../../../src/memory/ledger/observation.js';
+import { remember } from '../../../src/memory/ledger/remember.js';
 import { isSame, type LedgerRecord } from '../../../src/memory/ledger/record.js';
 import type { Digest } from '../../../src/oci/digest.js';
 import { inventoryOf, parsed, policy, type Estate } from '../../support/builders/inventories.js';

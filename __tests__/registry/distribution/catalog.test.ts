@@ -10,6 +10,7 @@ import { respond } from '../../support/builders/answers.js';
 import {
   errorAnswer,
   jsonAnswer,
+  apiClient,
   startClient,
   stopClients,
   tally,
@@ -22,7 +23,7 @@ const app = image('app');
 
 describe('catalog', () => {
   it('is sorted, each name once, over as many pages as there are', async () => {
-    const { reader, registry } = await startClient();
+    const { repositories, registry } = await startClient();
     for (const name of ['b', 'a', 'a/b']) {
       seed(registry.state, name, app, 'v1');
     }
@@ -33,58 +34,58 @@ describe('catalog', () => {
           : jsonAnswer({ repositories: ['b', 'a'] }, { Link: '</v2/_catalog?last=b>; rel="next"' }),
       ),
     );
-    expect(await reader.catalog()).toEqual({ repositories: ['a', 'a/b', 'b'], unnameable: 0 });
+    expect(await repositories()).toEqual({ repositories: ['a', 'a/b', 'b'], unnameable: 0 });
     expect(tally(registry)).toEqual({ 'GET catalog': 2 });
   });
 
   it('reads more than a page of a real listing', async () => {
-    const { reader, registry } = await startClient();
+    const { repositories, registry } = await startClient();
     const names = Array.from({ length: 1500 }, (_, n) => `r${String(n).padStart(4, '0')}`);
     names.forEach((name) => {
       repositoryOf(registry.state, name).everLayered = true;
     });
-    expect((await reader.catalog()).repositories).toEqual(names);
+    expect((await repositories()).repositories).toEqual(names);
     expect(tally(registry)).toEqual({ 'GET catalog': 2 });
   });
 
   it('asks past a last page that is full, where Distribution 2.8 may have ended early', async () => {
-    const { registry, reader } = await startClient();
+    const { registry, repositories } = await startClient();
     const names = Array.from({ length: 1000 }, (_, n) => `r${String(n + 1000)}`);
     registry.intercept(
       when(/_catalog/, ({ path }) =>
         jsonAnswer({ repositories: path.endsWith('last=r1999') ? ['zz', 'zz/top'] : names }),
       ),
     );
-    expect((await reader.catalog()).repositories).toEqual([...names, 'zz', 'zz/top']);
+    expect((await repositories()).repositories).toEqual([...names, 'zz', 'zz/top']);
     expect(tally(registry)).toEqual({ 'GET catalog': 2 });
   });
 
   it('is done when what lies past a full page is the beginning once more', async () => {
-    const { registry, reader } = await startClient();
+    const { registry, repositories } = await startClient();
     const names = Array.from({ length: 1000 }, (_, n) => `r${String(n + 1000)}`);
     registry.intercept(when(/_catalog/, jsonAnswer({ repositories: names })));
-    expect((await reader.catalog()).repositories).toEqual(names);
+    expect((await repositories()).repositories).toEqual(names);
     expect(tally(registry)).toEqual({ 'GET catalog': 2 });
   });
 
   it('may be null', async () => {
-    const { reader, registry } = await startClient();
+    const { repositories, registry } = await startClient();
     registry.intercept(when(/_catalog/, jsonAnswer({ repositories: null })));
-    expect(await reader.catalog()).toEqual({ repositories: [], unnameable: 0 });
+    expect(await repositories()).toEqual({ repositories: [], unnameable: 0 });
   });
 
   it('drops names that break the grammar, and counts them', async () => {
-    const { reader, registry } = await startClient();
-    const repositories = ['app', '../../etc', 'Team/App', '::error::x', 'a b', 'app', 'a b'];
-    registry.intercept(when(/_catalog/, jsonAnswer({ repositories })));
-    expect(await reader.catalog()).toEqual({ repositories: ['app'], unnameable: 4 });
+    const { repositories, registry } = await startClient();
+    const names = ['app', '../../etc', 'Team/App', '::error::x', 'a b', 'app', 'a b'];
+    registry.intercept(when(/_catalog/, jsonAnswer({ repositories: names })));
+    expect(await repositories()).toEqual({ repositories: ['app'], unnameable: 4 });
   });
 
   it('asks without n where the page is too large for the registry', async () => {
-    const { reader, registry } = await startClient();
+    const { repositories, registry } = await startClient();
     seed(registry.state, 'app', app, 'v1');
     registry.intercept(when(/n=1000/, errorAnswer(400, 'PAGINATION_NUMBER_INVALID')));
-    expect(await reader.catalog()).toEqual({ repositories: ['app'], unnameable: 0 });
+    expect(await repositories()).toEqual({ repositories: ['app'], unnameable: 0 });
     expect(registry.requests.map(({ path }) => path)).toEqual([
       '/v2/_catalog?n=1000',
       '/v2/_catalog',
@@ -98,13 +99,13 @@ describe('catalog', () => {
     ['a reset', { kind: 'reset' }],
     ['half a body', { kind: 'truncate' }],
   ])('asks for 100 where 1,000 are too many at once: %s', async (_, action) => {
-    const { registry, reader } = await startClient();
+    const { registry, repositories } = await startClient();
     const names = Array.from({ length: 250 }, (_name, n) => `r${String(n + 1000)}`);
     names.forEach((name) => {
       repositoryOf(registry.state, name).everLayered = true;
     });
     registry.intercept(when(/n=1000/, action));
-    expect((await reader.catalog()).repositories).toEqual(names);
+    expect((await repositories()).repositories).toEqual(names);
     expect(registry.requests.map(({ path }) => /n=\d+/.exec(path)?.[0])).toEqual([
       ...['n=1000', 'n=1000'],
       ...['n=100', 'n=100', 'n=100'],
@@ -120,7 +121,7 @@ describe('catalog', () => {
       );
       return Promise.resolve(respond(request, { body: JSON.stringify({ repositories }) }));
     };
-    const reading = readCatalog(send, new URL('https://r.test'), (text) => text);
+    const reading = readCatalog(apiClient(send, 'https://r.test'));
     await expect(reading).rejects.toThrow(/_catalog do not end.*`repositories`/);
     expect(page).toBe(1000);
   });
@@ -135,18 +136,18 @@ describe('catalog', () => {
     ['HTML', { kind: 'html' }, 'text/html'],
     ['too small a page as well', errorAnswer(400, 'PAGINATION_NUMBER_INVALID'), '400'],
   ])('not allowed or not there: names `repositories`: %s', async (_, action, words) => {
-    const { reader, registry } = await startClient();
+    const { repositories, registry } = await startClient();
     registry.intercept(when(/_catalog/, action));
-    const reading = reader.catalog();
+    const reading = repositories();
     await expect(reading).rejects.toThrow('`repositories`');
     await expect(reading).rejects.toThrow(words);
     await expect(reading).rejects.not.toThrow('Deleting is switched off');
   });
 
   it('may be missing, which says nothing against `registry-url`', async () => {
-    const { reader, registry } = await startClient();
+    const { repositories, registry } = await startClient();
     registry.intercept(when(/_catalog/, { kind: 'answer', status: 404 }));
-    const reading = reader.catalog();
+    const reading = repositories();
     await expect(reading).rejects.toThrow('name the repositories in `repositories`');
     await expect(reading).rejects.not.toThrow('registry-url');
   });

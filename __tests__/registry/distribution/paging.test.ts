@@ -2,13 +2,14 @@ import { describe, expect, it } from '@jest/globals';
 
 import * as v from 'valibot';
 
+import { RegistryError } from '../../../src/registry/registry-error.js';
 import {
   TransportError,
   type HttpRequest,
   type HttpResponse,
   type Send,
 } from '../../../src/http/message.js';
-import { jsonOf, RegistryError } from '../../../src/registry/distribution/answer.js';
+import { jsonOf } from '../../../src/registry/distribution/errors.js';
 import { readPages } from '../../../src/registry/distribution/paging.js';
 
 const FIRST = new URL('https://r.example/v2/a/tags/list');

@@ -4,7 +4,7 @@ import { NO_CREDENTIALS } from '../../../src/http/credentials.js';
 import { createTransport } from '../../../src/http/transport.js';
 import { digestOf } from '../../../src/oci/digest.js';
 import { MANIFEST_ACCEPT, OCI_INDEX, OCI_MANIFEST } from '../../../src/oci/media-types.js';
-import { createReader } from '../../../src/registry/distribution/reader.js';
+import { openRegistry } from '../../../src/registry/families/families.js';
 import { parsed } from '../../support/builders/inventories.js';
 import { fakeClock } from '../../support/scenes/fake-clock.js';
 import { image, index, manifest, opaque, referrer } from '../../support/builders/build.js';
@@ -536,7 +536,8 @@ describe('words for what the network does', () => {
       clock: fakeClock({ auto: true }),
       random: () => 0,
     });
-    const reader = createReader(transport.send, base, (text) => text);
+    const settings = { registry: base, registryType: 'auto' };
+    const { reader } = openRegistry(settings, { ...transport, quote: String });
     await expect(reader.ping()).rejects.toMatchObject({ kind: 'refused' });
     await expect(reader.ping()).rejects.toThrow(base.host);
     transport.close();
@@ -544,11 +545,11 @@ describe('words for what the network does', () => {
 });
 
 it('never lets text of the registry into a message as it is', async () => {
-  const { reader, registry } = await startClient();
+  const { reader, repositories, registry } = await startClient();
   registry.intercept(() => errorAnswer(500, 'X', '\n::set-output name=a::b\u001b[31m'));
   for (const ask of [
     () => reader.ping(),
-    () => reader.catalog(),
+    () => repositories(),
     () => reader.tags(APP),
     () => reader.manifest(APP, 'v1'),
     () => reader.referrers(APP, app.digest),

@@ -5,7 +5,7 @@ import { TransportError } from '../../../src/http/message.js';
 import { NotSent } from '../../../src/http/stop.js';
 import { isDigest } from '../../../src/oci/digest.js';
 import { prose } from '../../../src/text/markdown.js';
-import { lacksDelete, probeDeletes } from '../../../src/registry/distribution/rights.js';
+import { createRights } from '../../../src/registry/distribution/rights.js';
 import { image } from '../../support/builders/build.js';
 import type { MemoryRegistryOptions } from '../../support/servers/memory/options.js';
 import type { Action } from '../../support/servers/memory/script.js';
@@ -14,16 +14,18 @@ import { errorAnswer, startClient, stopClients, when } from '../../support/clien
 
 afterEach(stopClients);
 
+const nothingSaid = () => Promise.resolve({ kind: 'unknown' } as const);
+
 const kept = image('rights');
 
 /** Asks a registry that has `kept`, and answers deletes with this if it is given. */
 async function asked(options: MemoryRegistryOptions, action?: Action) {
-  const { registry, writer } = await startClient(options);
+  const { registry, rights } = await startClient(options);
   seed(registry.state, 'team/app', kept, 'latest');
   if (action !== undefined) {
     registry.intercept(when(/^DELETE/, action));
   }
-  const answer = await probeDeletes(writer, ['team/app']);
+  const answer = await rights.probeDeletes(['team/app']);
   // Whatever the answer: nothing has changed.
   expect([...(registry.state.repositories.get('team/app')?.manifests.keys() ?? [])]).toEqual([
     kept.digest,
@@ -33,10 +35,10 @@ async function asked(options: MemoryRegistryOptions, action?: Action) {
 
 describe('probeDeletes', () => {
   it('asks with one DELETE, for a digest that nothing has, and another one each time', async () => {
-    const { registry, writer } = await startClient();
+    const { registry, rights } = await startClient();
     seed(registry.state, 'team/app', kept, 'latest');
-    expect(await probeDeletes(writer, ['team/app'])).toBeUndefined();
-    expect(await probeDeletes(writer, ['team/app'])).toBeUndefined();
+    expect(await rights.probeDeletes(['team/app'])).toBeUndefined();
+    expect(await rights.probeDeletes(['team/app'])).toBeUndefined();
     const digests = registry.requests.map(({ method, path }) => {
       const [, digest = ''] =
         /^DELETE \/v2\/team\/app\/manifests\/(.+)$/.exec(`${method} ${path}`) ?? [];
@@ -104,7 +106,9 @@ describe('probeDeletes', () => {
     ['got no answer', new TransportError('timeout', 'no answer')],
   ])('knows nothing when it %s', async (_name, error) => {
     const deleteManifest = () => Promise.reject(error);
-    expect(await probeDeletes({ deleteManifest }, ['team/app'])).toBeUndefined();
+    expect(
+      await createRights({ deleteManifest }, nothingSaid).probeDeletes(['team/app']),
+    ).toBeUndefined();
   });
 
   it.each([
@@ -114,30 +118,34 @@ describe('probeDeletes', () => {
     [4, ['a', 'b', 'c']],
   ])('asks the next where %i deny the repository itself, three at most', async (hidden, asked) => {
     const names = ['a', 'b', 'c', 'd'];
-    const { registry, writer } = await startClient({ deleteEnabled: false });
+    const { registry, rights } = await startClient({ deleteEnabled: false });
     registry.intercept(({ route }) =>
       route.kind === 'manifest' && names.indexOf(route.repository) < hidden - (hidden < 4 ? 1 : 0)
         ? errorAnswer(404, 'NAME_UNKNOWN')
         : undefined,
     );
-    const answer = await probeDeletes(writer, names);
+    const answer = await rights.probeDeletes(names);
     expect(registry.requests.map(({ path }) => path.split('/')[2])).toEqual(asked);
     expect(answer === undefined).toBe(hidden === 4);
   });
 
   it('rejects with a mistake of our own', async () => {
     const deleteManifest = () => Promise.reject(new Error('a bug'));
-    await expect(probeDeletes({ deleteManifest }, ['team/app'])).rejects.toThrow('a bug');
+    await expect(
+      createRights({ deleteManifest }, nothingSaid).probeDeletes(['team/app']),
+    ).rejects.toThrow('a bug');
   });
 });
 
 describe('lacksDelete', () => {
   const told = (grant: Grant) => {
     const scopes: string[] = [];
-    const answer = lacksDelete('team/app', async (scope) => {
+    const deleteManifest = () => Promise.reject(new Error('nothing is deleted'));
+    const rights = createRights({ deleteManifest }, async (scope) => {
       scopes.push(scope);
       return grant;
     });
+    const answer = rights.lacksDelete('team/app');
     return { answer, scopes };
   };
 

@@ -4,11 +4,12 @@
  * carried out a plan.
  */
 import type { DeleteReason, KeepReason } from '../../../src/plan/reasons.js';
+import { ADVICE } from '../../../src/registry/families/distribution.js';
 import type { Refusal } from '../../../src/plan/brakes.js';
 import type { Inventory } from '../../../src/plan/inventory.js';
 import type { Outcome } from '../../../src/plan/outcome.js';
 import type { Kept, Orphan, Plan } from '../../../src/plan/plan.js';
-import type { LedgerNews } from '../../../src/memory/ledger/ledger.js';
+import type { LedgerNews } from '../../../src/memory/memory.js';
 import { digestOf, type Digest } from '../../../src/oci/digest.js';
 import type {
   Descriptor,
@@ -148,6 +149,8 @@ export function run(repositories: readonly RepositoryRun[], more: Partial<Run> =
     intake: { candidates: new Map(), understood: 0, notUnderstood: 0, examples: [] },
     ignoredCandidates: 0,
     untaggedListing: 'none',
+    family: 'Distribution',
+    advice: ADVICE,
     warnings: [],
     failures: [],
     ...more,

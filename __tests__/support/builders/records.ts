@@ -30,7 +30,7 @@ export function recordsOf(
 }
 
 /** The same whatever order the records were put in. */
-export function sorted(records: Records): [Digest, LedgerRecord][] {
+export function sorted<R>(records: ReadonlyMap<Digest, R>): [Digest, R][] {
   return [...records].sort(([a], [b]) => (a < b ? -1 : 1));
 }
 

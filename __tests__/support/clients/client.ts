@@ -6,10 +6,9 @@ import { harmless } from '../../../src/action/log.js';
 import { NO_CREDENTIALS, type Credentials } from '../../../src/http/credentials.js';
 import type { Send } from '../../../src/http/message.js';
 import { createTransport } from '../../../src/http/transport.js';
-import { createPresence, type IsThere } from '../../../src/registry/distribution/presence.js';
-import { createPusher, type RegistryPusher } from '../../../src/registry/distribution/pusher.js';
-import { createReader, type RegistryReader } from '../../../src/registry/distribution/reader.js';
-import { createWriter, type RegistryWriter } from '../../../src/registry/distribution/writer.js';
+import { Client as ApiClient } from '../../../src/registry/distribution/client.js';
+import { openRegistry } from '../../../src/registry/families/families.js';
+import type { Deleter, Pusher, Reader, Registry, Rights } from '../../../src/registry/registry.js';
 import { fakeClock } from '../scenes/fake-clock.js';
 import type { MemoryRegistryOptions } from '../servers/memory/options.js';
 import { startMemoryRegistry, type MemoryRegistry } from '../servers/memory/registry.js';
@@ -20,10 +19,12 @@ export interface Client {
   readonly registry: MemoryRegistry;
   readonly base: URL;
   readonly send: Send;
-  readonly reader: RegistryReader;
-  readonly writer: RegistryWriter;
-  readonly pusher: RegistryPusher;
-  readonly isThere: IsThere;
+  readonly reader: Reader;
+  readonly writer: Deleter;
+  readonly pusher: Pusher;
+  readonly isThere: Reader['isThere'];
+  readonly rights: Rights;
+  readonly repositories: Registry['repositories'];
 }
 
 const started: (() => Promise<void>)[] = [];
@@ -49,15 +50,27 @@ export async function startClient(
     await registry.stop();
   });
   const quote = (text: string) => harmless(text).slice(0, 300);
+  const { send, granted } = transport;
+  const opened = openRegistry({ registry: base, registryType: 'auto' }, { send, granted, quote });
+  const { reader, deleter, pusher, rights } = opened;
   return {
     registry,
     base,
-    send: transport.send,
-    reader: createReader(transport.send, base, quote),
-    writer: createWriter(transport.send, base, quote),
-    pusher: createPusher(transport.send, base, quote),
-    isThere: createPresence(transport.send, base, quote),
+    send,
+    reader,
+    writer: deleter,
+    pusher,
+    isThere: (repository, digest) => reader.isThere(repository, digest),
+    rights,
+    repositories: () => opened.repositories(),
   };
+}
+
+/** The client of the distribution API over a `send` that a test plays. */
+export function apiClient(send: Send, base: string): ApiClient {
+  const advice = { allowDeletes: '', freeDisk: '', keepBlobs: '', restore: '' };
+  const granted = () => Promise.resolve({ kind: 'unknown' } as const);
+  return new ApiClient({ send, base: new URL(base), quote: String, granted }, advice);
 }
 
 /** For `afterEach`. */

@@ -7,17 +7,11 @@ import {
   type Entry,
 } from '../../../src/memory/ledger/entry.js';
 import { openLedger, type Ledger } from '../../../src/memory/ledger/ledger.js';
-import type { Observation } from '../../../src/memory/ledger/observation.js';
-import {
-  createStore,
-  type LedgerStore,
-  type StoreTools,
-} from '../../../src/memory/ledger/store.js';
+import type { Observation } from '../../../src/memory/observation.js';
+import { LedgerStore, type StoreTools } from '../../../src/memory/ledger/store.js';
+import { openRegistry } from '../../../src/registry/families/families.js';
 import type { Credentials } from '../../../src/http/credentials.js';
 import type { Send } from '../../../src/http/message.js';
-import { createPusher } from '../../../src/registry/distribution/pusher.js';
-import { createReader } from '../../../src/registry/distribution/reader.js';
-import { createWriter } from '../../../src/registry/distribution/writer.js';
 import { parsed } from '../builders/inventories.js';
 import { APP } from './looking.js';
 import type { Content } from '../builders/build.js';
@@ -60,9 +54,10 @@ export async function startScene(
   const { state } = client.registry;
   const home = repositoryOf(state, LEDGER);
   const tools = (send: Send = client.send): StoreTools => ({
-    reader: createReader(send, client.base, String),
-    writer: createWriter(send, client.base, String),
-    pusher: createPusher(send, client.base, String),
+    registry: openRegistry(
+      { registry: client.base, registryType: 'auto' },
+      { send, granted: () => Promise.resolve({ kind: 'unknown' }), quote: String },
+    ),
     ledger: LEDGER,
   });
   return {
@@ -70,7 +65,7 @@ export async function startScene(
     home,
     tools,
     async store() {
-      const store = createStore(tools());
+      const store = new LedgerStore(tools());
       await store.open();
       return store;
     },

@@ -15,6 +15,7 @@ import { createTransport, type Transport } from '../../../src/http/transport.js'
 import type { Digest } from '../../../src/oci/digest.js';
 import { repositoryLines } from '../../../src/report/lines.js';
 import type { Run } from '../../../src/run/run.js';
+import type { LedgerChoice } from '../../../src/run/settings.js';
 import { inCodeSpan } from '../../../src/text/markdown.js';
 import { NO_PROTECTION, type Protection } from '../../../src/plan/protection.js';
 import { problems, sentence } from '../../../src/report/totals.js';
@@ -32,6 +33,8 @@ export interface RunOptions {
   readonly danglingReferrers?: 'keep' | 'delete';
   readonly concurrency?: number;
   readonly credentials?: Credentials;
+  /** default: found by the address, which makes it plain Distribution */
+  readonly registryType?: string;
   /** default: none */
   readonly ledgerRepository?: string;
   /** tells the requests of several runs apart */
@@ -59,6 +62,11 @@ export interface Ran {
   readonly green: boolean;
   /** what makes it red */
   readonly complaints: readonly string[];
+}
+
+/** As the input `ledger-repository` is read; absent: off. */
+export function ledgerChoice(repository: string | undefined): LedgerChoice {
+  return repository === undefined ? { kind: 'off' } : { kind: 'named', repository };
 }
 
 /** What a run talks to a registry with, and how what it says is made safe to print. */
@@ -111,6 +119,7 @@ export async function run(options: RunOptions): Promise<Ran> {
   try {
     const settings = {
       registry,
+      registryType: options.registryType ?? 'auto',
       selection: selectRepositories(options.repositories ?? []),
       concurrency,
       dryRun,
@@ -120,9 +129,7 @@ export async function run(options: RunOptions): Promise<Ran> {
       protection,
       verify: true,
       backupDirectory,
-      ...(options.ledgerRepository === undefined
-        ? {}
-        : { ledgerRepository: options.ledgerRepository }),
+      ledger: ledgerChoice(options.ledgerRepository),
     };
     const { candidates } = options;
     const intake = { candidates, understood: 0, notUnderstood: 0, examples: [] };

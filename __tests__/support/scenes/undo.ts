@@ -27,6 +27,7 @@ export async function undo({
   const { transport, quote } = connect(options);
   const settings = {
     registry: new URL(options.url),
+    registryType: 'auto',
     selection: selectRepositories(repositories),
     concurrency: options.concurrency ?? 1,
     dryRun: false,

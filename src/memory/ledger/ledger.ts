@@ -6,67 +6,22 @@
 import { RequestFailure } from '../../http/message.js';
 import { AuthError } from '../../http/token.js';
 import type { Digest } from '../../oci/digest.js';
-import type { Manifest } from '../../oci/manifest.js';
-import { RegistryError, type Refusal } from '../../registry/distribution/answer.js';
+import { RegistryError, type RegistryErrorKind } from '../../registry/registry-error.js';
+import type { LedgerNews, Memory, Recollection, Settled } from '../memory.js';
+import type { Observation } from '../observation.js';
 import { EntryError } from './entry.js';
-import { remember, type Observation } from './observation.js';
+import { remember } from './remember.js';
 import { isSame, join, type Records } from './record.js';
-import { createStore, type LedgerStore, type StoreTools, type StoredEntry } from './store.js';
+import { LedgerStore, type StoreTools, type StoredEntry } from './store.js';
 
-/** What is remembered of one repository. */
-export interface Memory {
-  readonly repository: string;
+/** A recollection, and the entries that it was read from. */
+interface Reading extends Recollection {
   readonly records: Records;
-  /** of the records, read from their bodies */
-  readonly manifests: ReadonlyMap<Digest, Manifest>;
   readonly entries: readonly StoredEntry[];
 }
 
-/** The state that a run has left: one entry, by its tag. */
-export interface Settled {
-  readonly repository: string;
-  readonly tag: string;
-}
-
-/** What the report says of the ledger. All texts are safe to print. */
-export interface LedgerNews {
-  readonly repository: string;
-  /** whether it had an entry of any repository when the run began */
-  readonly existed: boolean;
-  /** false when it could not be read at all: the run went on without it */
-  readonly isReadable: boolean;
-  /** repositories whose memory this run changed */
-  readonly written: number;
-  /** manifests that were remembered of the repositories of this run, when it came */
-  readonly remembered: number;
-  readonly warnings: readonly string[];
-  /** make the job red */
-  readonly failures: readonly string[];
-}
-
-export interface Ledger {
-  /**
-   * Whether nothing but the ledger lies in this repository, so that there is nothing to clean.
-   *
-   * @param isNamed whether the user asked for this very repository
-   */
-  isItself(repository: string, isNamed: boolean): boolean;
-  /** `undefined` when the memory of this repository can't be read */
-  recall(repository: string): Promise<Memory | undefined>;
-  /**
-   * Adds what was observed since `memory` was read, if it is anything new, and merges what others wrote.
-   *
-   * @returns the one entry that is left and knows all; `undefined` when there is no such entry, or others
-   *   could not be deleted
-   */
-  record(memory: Memory, observation: Observation): Promise<Settled | undefined>;
-  /** Adds what a sweep did after `record` had settled. */
-  recordSweep(settled: Settled, observation: Observation): Promise<void>;
-  news(): LedgerNews;
-}
-
 /** These credentials or this registry don't allow it, now or at the next try. */
-const DENIED: readonly Refusal[] = [
+const DENIED: readonly RegistryErrorKind[] = [
   'unauthorized',
   'forbidden',
   'read-only',
@@ -85,18 +40,20 @@ export interface LedgerTools extends StoreTools {
 
 /** Lists the ledger's entries; what goes wrong is in `news`. */
 export async function openLedger(tools: LedgerTools): Promise<Ledger> {
-  const ledger = new OpenLedger(tools);
+  const ledger = new Ledger(tools);
   await ledger.open();
   return ledger;
 }
 
-class OpenLedger implements Ledger {
+export class Ledger implements Memory {
   readonly #store: LedgerStore;
   readonly #name: string;
   readonly #now: number;
   readonly #warnings = new Set<string>();
   readonly #failures: string[] = [];
   readonly #written = new Set<string>();
+  /** what `recall` gave out, by itself: with the entries that it was read from */
+  readonly #readings = new WeakMap<Recollection, Reading>();
   #existed = false;
   #isReadable = true;
   #isWritable = true;
@@ -104,7 +61,7 @@ class OpenLedger implements Ledger {
   #remembered = 0;
 
   constructor(tools: LedgerTools) {
-    this.#store = createStore(tools);
+    this.#store = new LedgerStore(tools);
     this.#name = tools.ledger;
     this.#now = tools.now;
   }
@@ -133,16 +90,17 @@ class OpenLedger implements Ledger {
     return this.#isReadable ? !isEmpty && !isShared && !this.#store.has(repository) : !isNamed;
   }
 
-  async recall(repository: string): Promise<Memory | undefined> {
+  async recall(repository: string): Promise<Recollection | undefined> {
     if (!this.#isReadable) {
       return undefined;
     }
     try {
-      const memory = await this.#read(repository);
-      this.#remembered += [...memory.records.values()].filter(
+      const reading = await this.#read(repository);
+      this.#readings.set(reading, reading);
+      this.#remembered += [...reading.records.values()].filter(
         ({ status }) => status !== 'deleted',
       ).length;
-      return memory;
+      return reading;
     } catch (error) {
       this.#failures.push(
         `${this.#name}: what it remembers of ${repository} could not be read: ${why(error)}`,
@@ -151,7 +109,7 @@ class OpenLedger implements Ledger {
     }
   }
 
-  async #read(repository: string, anew = false): Promise<Memory> {
+  async #read(repository: string, anew = false): Promise<Reading> {
     const { entries, warnings } = await this.#store.read(repository, anew);
     warnings.forEach((warning) => this.#warnings.add(warning));
     return {
@@ -162,18 +120,24 @@ class OpenLedger implements Ledger {
     };
   }
 
-  async record(memory: Memory, observation: Observation): Promise<Settled | undefined> {
-    return this.#guard(memory.repository, () =>
-      this.#settle(memory, observation, leavingIn(memory)),
+  async saw(recollection: Recollection, observation: Observation): Promise<Settled | undefined> {
+    const reading = this.#readings.get(recollection);
+    if (reading === undefined) {
+      throw new Error(
+        `what is remembered of ${recollection.repository} was read by another ledger`,
+      );
+    }
+    return this.#guard(reading.repository, () =>
+      this.#settle(reading, observation, leavingIn(reading)),
     );
   }
 
-  async recordSweep({ repository, tag }: Settled, observation: Observation): Promise<void> {
+  async swept({ repository, tag }: Settled, observation: Observation): Promise<void> {
     await this.#guard(repository, async () => {
       // This reading comes after the deletes. Only if nobody wrote meanwhile, it is what stood before them.
-      const memory = await this.#read(repository);
-      const isOurs = memory.entries.every((entry) => entry.tag === tag);
-      return this.#settle(memory, observation, isOurs ? leavingIn(memory) : new Set());
+      const reading = await this.#read(repository);
+      const isOurs = reading.entries.every((entry) => entry.tag === tag);
+      return this.#settle(reading, observation, isOurs ? leavingIn(reading) : new Set());
     });
   }
 
@@ -202,7 +166,7 @@ class OpenLedger implements Ledger {
 
   /** @param leaving what may be dropped if it is absent */
   async #settle(
-    first: Memory,
+    first: Reading,
     observation: Observation,
     leaving: ReadonlySet<Digest>,
   ): Promise<Settled | undefined> {
@@ -212,23 +176,23 @@ class OpenLedger implements Ledger {
       [...first.records].filter(([digest]) => observation.standing.has(digest)),
     );
     const fallen = new Set<string>();
-    let memory = first;
+    let reading = first;
     for (let round = 1; round <= MOST_ROUNDS; round += 1) {
-      const past = join([memory.records, standing]);
+      const past = join([reading.records, standing]);
       const records = remember(past, observation, {
         // Of a later reading it is not known who looked first, its writer or we.
         droppable: round === 1 ? leaving : new Set(),
-        restates: memory.entries.length < MANY_ENTRIES,
+        restates: reading.entries.length < MANY_ENTRIES,
         now: this.#now,
       });
-      const written = await this.#write(memory, records, fallen);
+      const written = await this.#write(reading, records, fallen);
       if (written !== undefined) {
         const { tag, stale } = written;
         const isAlone = await this.#remove(stale);
         return isAlone && tag !== undefined ? { repository, tag } : undefined;
       }
       // What we relied on is gone: another run has merged it. Its own entry may know less than we saw.
-      memory = await this.#read(repository, true);
+      reading = await this.#read(repository, true);
     }
     this.#failures.push(
       `${this.#name}: what was seen of ${repository} was written ${String(MOST_ROUNDS)} times and was gone ` +
@@ -245,7 +209,7 @@ class OpenLedger implements Ledger {
    * @returns its tag, and the entries that it replaces; `undefined` when it did not last
    */
   async #write(
-    { repository, entries }: Memory,
+    { repository, entries }: Reading,
     records: Records,
     fallen: Set<string>,
   ): Promise<{ tag: string | undefined; stale: readonly StoredEntry[] } | undefined> {
@@ -328,7 +292,7 @@ class OpenLedger implements Ledger {
  * What may be dropped if a look found it absent: what every entry that was read before said was leaving, or did not
  * know. Another run may rely on one that says otherwise, and have seen it after us.
  */
-function leavingIn({ records, entries }: Memory): Set<Digest> {
+function leavingIn({ records, entries }: Reading): Set<Digest> {
   const stays = (entry: StoredEntry, digest: Digest) => {
     const status = entry.records.get(digest)?.status;
     return status === 'in-use' || status === 'unused';

@@ -3,12 +3,10 @@
  * Joining is commutative, associative and idempotent: entries may be read in any order, and twice.
  */
 import type { Digest } from '../../oci/digest.js';
-import type { Past, Status } from '../../plan/past.js';
+import type { Status } from '../../plan/past.js';
+import type { Remembered } from '../memory.js';
 
-export interface LedgerRecord extends Past {
-  readonly mediaType: string;
-  /** the manifest's bytes as text: what the ledger says of its children and subject is proved by its digest */
-  readonly body: string;
+export interface LedgerRecord extends Remembered {
   /** counts the changes of `status`: of two memories the one with more changes is the later one */
   readonly revision: number;
 }

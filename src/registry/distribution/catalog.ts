@@ -1,10 +1,12 @@
 /** The catalog: which repositories a registry has. Only reads. */
 import * as v from 'valibot';
 
-import { TransportError, type HttpResponse, type Send } from '../../http/message.js';
+import { TransportError, type HttpResponse } from '../../http/message.js';
 import { isRepository } from '../../oci/reference.js';
-import { RegistryError, errorOf, jsonOf, refusal } from './answer.js';
-import { readPages } from './paging.js';
+import { RegistryError } from '../registry-error.js';
+import type { Catalog } from '../registry.js';
+import type { Client } from './client.js';
+import { errorOf, jsonOf } from './errors.js';
 
 /** The most that Distribution ≥ 2.8 gives at once; with more it answers 400. */
 const CATALOG_PAGE = 1000;
@@ -17,29 +19,15 @@ const MOST_ROUNDS = 1000;
 const ADVICE =
   'Without the catalog, name the repositories in `repositories`: plain names need no catalog';
 
-export interface Catalog {
-  readonly repositories: readonly string[];
-  /** how many names were dropped because the spec's grammar does not allow them */
-  readonly unnameable: number;
-}
-
 const CatalogBody = v.object({ repositories: v.nullable(v.array(v.string())) });
 
-/**
- * @param quote makes text of the registry safe to print
- * @throws RequestFailure (RegistryError when there was an answer)
- */
-export async function readCatalog(
-  send: Send,
-  base: URL,
-  quote: (text: string) => string,
-): Promise<Catalog> {
+export async function readCatalog(client: Client): Promise<Catalog> {
   const scope = 'registry:catalog:*';
   const doing = { what: 'list the repositories (`_catalog`)', scope, optional: true } as const;
   const read = (response: HttpResponse): readonly string[] => {
     const body = response.status === 200 ? jsonOf(CatalogBody, response) : undefined;
     if (body === undefined) {
-      const { kind, message } = refusal(response, doing, quote);
+      const { kind, message } = client.refusal(response, doing);
       throw new RegistryError(kind, `${message}. ${ADVICE}`);
     }
     return body.repositories ?? [];
@@ -51,7 +39,7 @@ export async function readCatalog(
     const n = size === undefined ? '' : `n=${String(size)}`;
     let query = n;
     for (let round = 1; ; round += 1) {
-      const first = new URL(query === '' ? '/v2/_catalog' : `/v2/_catalog?${query}`, base);
+      const path = query === '' ? '_catalog' : `_catalog?${query}`;
       const readPage = (response: HttpResponse) => {
         const isRefused = errorOf(response)?.code === 'PAGINATION_NUMBER_INVALID';
         if (size !== undefined && (isRefused || (mostTries !== undefined && isSlow(response)))) {
@@ -59,9 +47,7 @@ export async function readCatalog(
         }
         return read(response);
       };
-      const found = await readPages(send, first, scope, readPage, {
-        mostTries,
-      });
+      const found = await client.pages(path, scope, readPage, { mostTries });
       const before = names.size;
       found.forEach((name) => names.add(name));
       // Distribution 2.8 walks `a/0` before `a`, and takes a full page that ends there for the last one:

@@ -3,7 +3,7 @@ import pLimit from 'p-limit';
 
 import { TransportError, type HttpResponse, type Send } from '../../http/message.js';
 import { LinkError, nextPage } from '../../http/link.js';
-import { RegistryError } from './answer.js';
+import { RegistryError } from '../registry-error.js';
 import { FRESH } from './freshness.js';
 
 const MIB = 1024 * 1024;

@@ -2,7 +2,7 @@
 import * as v from 'valibot';
 
 import type { HttpResponse } from '../../http/message.js';
-import { jsonOf } from './answer.js';
+import { jsonOf } from './errors.js';
 import { isPage } from './page.js';
 
 const Errors = v.object({ errors: v.pipe(v.array(v.unknown()), v.minLength(1)) });

@@ -5,35 +5,10 @@
 import * as v from 'valibot';
 
 import { parseChallenges } from '../../http/challenge.js';
-import { RequestFailure, type HttpResponse } from '../../http/message.js';
+import type { HttpResponse } from '../../http/message.js';
 import { JsonLimitError, inForm, parseJson } from '../../oci/json.js';
+import { RegistryError } from '../registry-error.js';
 import { fromBetween } from './between.js';
-
-export type Refusal =
-  | 'unauthorized'
-  | 'forbidden'
-  | 'deletes-off'
-  | 'read-only'
-  /** a push to a repository that the registry does not make by itself */
-  | 'no-repository'
-  | 'not-a-registry'
-  /** 500 for a digest on the manifests route, which is how Distribution up to 2.8 answers for a blob's */
-  | 'perhaps-a-blob'
-  /** it denies what it has just shown: as a rule, rights that hide behind a 404 */
-  | 'hidden'
-  /** a blob came whole, and is not what its digest says */
-  | 'wrong-bytes'
-  | 'unexpected';
-
-/** The registry answered, but not with what was asked for. The message is safe to print. */
-export class RegistryError extends RequestFailure {
-  override name = 'RegistryError';
-  readonly kind: Refusal;
-  constructor(kind: Refusal, message: string) {
-    super(message);
-    this.kind = kind;
-  }
-}
 
 /** Only the first is looked at: there may be a million, each of them wrong. */
 const ErrorBody = v.object({ errors: v.looseTuple([v.unknown()]) });
@@ -144,11 +119,15 @@ export interface Doing {
   readonly optional?: true;
 }
 
-/** @param quote makes text of the registry safe to print: secrets out, control characters out, cut */
+/**
+ * @param quote makes text of the registry safe to print: secrets out, control characters out, cut
+ * @param allowDeletes how deletes are allowed where they are switched off
+ */
 export function refusal(
   response: HttpResponse,
   doing: Doing,
   quote: (text: string) => string,
+  allowDeletes: string,
 ): RegistryError {
   const { status } = response;
   const error = errorOf(response);
@@ -189,10 +168,7 @@ export function refusal(
     return error !== undefined
       ? new RegistryError(
           'deletes-off',
-          `the registry refused to ${doing.what}: 405${said}. Deleting is switched off there: start ` +
-            'Distribution with `REGISTRY_STORAGE_DELETE_ENABLED=true` (`storage.delete.enabled` in its ' +
-            'configuration), olareg with `--api-delete`. If it is a pull-through cache, it never deletes: ' +
-            'clean the registry behind it',
+          `the registry refused to ${doing.what}: 405${said}. Deleting is switched off there: ${allowDeletes}`,
         )
       : new RegistryError(
           'read-only',

@@ -1,5 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
+import { ADVICE } from '../../../src/registry/families/distribution.js';
 
+import type { RegistryErrorKind } from '../../../src/registry/registry-error.js';
 import type { HttpResponse } from '../../../src/http/message.js';
 import {
   errorOf,
@@ -8,8 +10,9 @@ import {
   saysBlobUnknown,
   saysUnknown,
   type Doing,
-  type Refusal,
-} from '../../../src/registry/distribution/answer.js';
+} from '../../../src/registry/distribution/errors.js';
+
+const { allowDeletes: ALLOW_DELETES } = ADVICE;
 
 function response(
   status: number,
@@ -131,7 +134,7 @@ describe('refusal', () => {
   };
   const bearer = { 'www-authenticate': 'Bearer realm="https://a/t",scope="repository:x:delete"' };
 
-  it.each<[string, HttpResponse, Doing, Refusal, string[]]>([
+  it.each<[string, HttpResponse, Doing, RegistryErrorKind, string[]]>([
     [
       '401',
       response(401, error('UNAUTHORIZED', 'authentication required')),
@@ -293,7 +296,7 @@ describe('refusal', () => {
       ['400 (X no: {"mediaType":"a/b"})'],
     ],
     ...[{}, [], null, 7, 'no', { long: 'x'.repeat(300) }].map(
-      (detail): [string, HttpResponse, Doing, Refusal, string[]] => [
+      (detail): [string, HttpResponse, Doing, RegistryErrorKind, string[]] => [
         `no detail of use: ${JSON.stringify(detail).slice(0, 20)}`,
         response(400, { errors: [{ code: 'X', message: 'no', detail }] }),
         listing,
@@ -306,7 +309,7 @@ describe('refusal', () => {
       '<html><center>The plain HTTP request was sent to HTTPS port</center></html>',
       "Reason: You're speaking plain HTTP to an SSL-enabled server port.<br />",
       'Bad Request\nThis combination of host and port requires TLS.\n',
-    ].map((body): [string, HttpResponse, Doing, Refusal, string[]] => [
+    ].map((body): [string, HttpResponse, Doing, RegistryErrorKind, string[]] => [
       `plain HTTP on a port for TLS: ${body.slice(0, 20)}`,
       { ...response(400, body), url: new URL('http://r.example:5000/v2/') },
       listing,
@@ -340,17 +343,24 @@ describe('refusal', () => {
         [405, { ...listing, pushes: true }, 'read-only', 'Let it pass POST, PUT and HEAD'],
         [501, { ...listing, pushes: true }, 'read-only', 'Let it pass POST, PUT and HEAD'],
       ] as const
-    ).flatMap(([status, doing, kind, words]): [string, HttpResponse, Doing, Refusal, string[]][] =>
-      [
-        response(status, 'no', { 'content-type': 'text/html; charset=utf-8' }),
-        response(status, '\r\n<!DOCTYPE html><title>Blocked</title>'),
-      ].map((answer) => [
-        `${String(status)} with a page`,
-        answer,
-        doing,
-        kind,
-        [`${String(status)} with a page of HTML`, words, 'proxy or firewall'],
-      ]),
+    ).flatMap(
+      ([status, doing, kind, words]): [
+        string,
+        HttpResponse,
+        Doing,
+        RegistryErrorKind,
+        string[],
+      ][] =>
+        [
+          response(status, 'no', { 'content-type': 'text/html; charset=utf-8' }),
+          response(status, '\r\n<!DOCTYPE html><title>Blocked</title>'),
+        ].map((answer) => [
+          `${String(status)} with a page`,
+          answer,
+          doing,
+          kind,
+          [`${String(status)} with a page of HTML`, words, 'proxy or firewall'],
+        ]),
     ),
     [
       'a redirect of a write to another address',
@@ -367,7 +377,7 @@ describe('refusal', () => {
       ['308, a redirect, which', 'put its address into'],
     ],
   ])('%s', (_, answer, doing, kind, words) => {
-    const refused = refusal(answer, doing, (text) => text);
+    const refused = refusal(answer, doing, (text) => text, ALLOW_DELETES);
     expect(refused.kind).toBe(kind);
     words.forEach((word) => {
       expect(refused.message).toContain(word);
@@ -378,7 +388,7 @@ describe('refusal', () => {
     'blames no account and no mode for the page of a proxy: %d',
     (status) => {
       const page = response(status, '<html>', { 'content-type': 'text/html' });
-      const { message } = refusal(page, deleting, (text) => text);
+      const { message } = refusal(page, deleting, (text) => text, ALLOW_DELETES);
       expect(message).not.toMatch(/credentials|read-only|switched off|scope/);
     },
   );
@@ -389,17 +399,22 @@ describe('refusal', () => {
   });
 
   it('never speaks of switched-off deletes where nothing was to be deleted', () => {
-    const { message } = refusal(response(405, error('UNSUPPORTED')), listing, (text) => text);
+    const { message } = refusal(
+      response(405, error('UNSUPPORTED')),
+      listing,
+      (text) => text,
+      ALLOW_DELETES,
+    );
     expect(message).not.toMatch(/delet/i);
   });
 
   it('speaks of no credentials where the registry is read-only', () => {
-    const { message } = refusal(response(403, readOnly), deleting, (text) => text);
+    const { message } = refusal(response(403, readOnly), deleting, (text) => text, ALLOW_DELETES);
     expect(message).not.toMatch(/credentials|password/);
   });
 
   it('does not ask for the URL where only a route that may be missing is', () => {
-    const { message } = refusal(response(404), catalog, (text) => text);
+    const { message } = refusal(response(404), catalog, (text) => text, ALLOW_DELETES);
     expect(message).not.toContain('registry-url');
   });
 
@@ -408,7 +423,12 @@ describe('refusal', () => {
     ['scope', response(401, '', { 'www-authenticate': 'Bearer scope="SECRET"' })],
     ['Content-Type', response(200, '', { 'content-type': 'SECRET' })],
   ])('passes what the registry says through the quote: %s', (_, answer) => {
-    const { message } = refusal(answer, listing, (text) => text.replaceAll('SECRET', '***'));
+    const { message } = refusal(
+      answer,
+      listing,
+      (text) => text.replaceAll('SECRET', '***'),
+      ALLOW_DELETES,
+    );
     expect(message).toContain('***');
     expect(message).not.toContain('SECRET');
   });

@@ -1,15 +1,16 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
 
-import type { Refusal } from '../../../src/registry/distribution/answer.js';
+import type { RegistryErrorKind } from '../../../src/registry/registry-error.js';
 import { digestOf } from '../../../src/oci/digest.js';
 import { OCI_MANIFEST } from '../../../src/oci/media-types.js';
-import { createPusher } from '../../../src/registry/distribution/pusher.js';
+import { createPusher } from '../../../src/registry/distribution/pushes.js';
 import { play } from '../../support/builders/answers.js';
 import { image, manifest, type Content } from '../../support/builders/build.js';
 import type { Action, SeenRequest } from '../../support/servers/memory/script.js';
 import { linkBlob } from '../../support/servers/memory/state.js';
 import {
   errorAnswer,
+  apiClient,
   startClient,
   stopClients,
   tally,
@@ -213,7 +214,7 @@ describe('the place of an upload', () => {
     ['http://[oops', 'leads to no URL'],
   ])('is never %s of a registry with https', async (location, words) => {
     const { send, requests } = play({ status: 202, headers: { location } });
-    const pusher = createPusher(send, new URL('https://registry.test'), (text) => text);
+    const pusher = createPusher(apiClient(send, 'https://registry.test'));
     const pushing = pusher.pushBlob(OURS, BYTES);
     await expect(pushing).rejects.toMatchObject({ name: 'TransportError', kind: 'redirect' });
     await expect(pushing).rejects.toThrow(words);
@@ -373,7 +374,7 @@ describe('a refusal', () => {
     ]);
   });
 
-  it.each<[string, Action, Refusal, string]>([
+  it.each<[string, Action, RegistryErrorKind, string]>([
     ['with a code', errorAnswer(404, 'NAME_UNKNOWN'), 'no-repository', 'create it there first'],
     // A proxy that passes on reads alone: what it would take to make a repository is not known.
     ['without one', { kind: 'answer', status: 404 }, 'not-a-registry', 'registry-url'],

@@ -1,0 +1,106 @@
+/** What a look at a repository, and a sweep of it, add to the ledger's memory. Pure. */
+import { buildGraph, reach, type Edge } from '../plan/graph.js';
+import type { Inventory } from '../plan/inventory.js';
+import type { Outcome } from '../plan/outcome.js';
+import type { Survey } from '../plan/survey.js';
+import type { Digest } from '../oci/digest.js';
+import type { Manifest } from '../oci/manifest.js';
+import { parseDigestTag } from '../oci/reference.js';
+
+export interface Observation {
+  /** what is there */
+  readonly standing: ReadonlyMap<Digest, Manifest>;
+  /** what each tag points at */
+  readonly tags: ReadonlyMap<string, Digest>;
+  /** the bytes, as text, of what was fetched */
+  readonly bodies: ReadonlyMap<Digest, string>;
+  /** reached from an ordinary tag */
+  readonly inUse: ReadonlySet<Digest>;
+  /** about to be deleted */
+  readonly leaving: ReadonlySet<Digest>;
+  /** what the registry says it does not have */
+  readonly absent: ReadonlySet<Digest>;
+  /**
+   * Must not be forgotten although it is gone: what is described by something that stands without being in use,
+   * since such a signature can go only because its subject is remembered to have lived here; and what something in use
+   * needs, since its bytes tell what else is needed.
+   */
+  readonly wanted: ReadonlySet<Digest>;
+  /** false when something could not be read: then not being reached says nothing */
+  readonly isComplete: boolean;
+}
+
+/** Of a look that ended in a plan. */
+export function observe({ inventory, plan, bodies }: Survey): Observation {
+  const inUse = usedIn(inventory);
+  return {
+    standing: inventory.manifests,
+    tags: inventory.tags,
+    bodies,
+    inUse,
+    leaving: new Set(plan.orphans.map(({ digest }) => digest)),
+    absent: inventory.absent,
+    wanted: new Set([
+      ...describedIn(inventory, inUse),
+      ...[...inUse].filter((digest) => inventory.ghosts.has(digest)),
+    ]),
+    isComplete: inventory.gaps.length === 0,
+  };
+}
+
+/**
+ * Of a sweep that has come to its end: what it deleted, or found deleted, is absent now; what came into use
+ * meanwhile is not leaving any more. What it could not delete still is: it was old enough. Nothing else was looked at.
+ */
+export function observeSweep(
+  { inventory }: Pick<Survey, 'inventory'>,
+  outcome: Outcome,
+): Observation {
+  const absent = new Set([...outcome.deleted, ...outcome.gone]);
+  const left: Inventory = {
+    ...inventory,
+    manifests: new Map([...inventory.manifests].filter(([digest]) => !absent.has(digest))),
+    tags: new Map([...inventory.tags].filter(([, digest]) => !absent.has(digest))),
+  };
+  const stays = new Set([...outcome.healed, ...outcome.spared.map(({ digest }) => digest)]);
+  return {
+    standing: new Map([...inventory.manifests].filter(([digest]) => stays.has(digest))),
+    tags: new Map(),
+    bodies: new Map(),
+    inUse: new Set(),
+    leaving: new Set(),
+    absent,
+    wanted: describedIn(left, usedIn(left)),
+    isComplete: false,
+  };
+}
+
+/** Everything that an ordinary tag leads to. */
+function usedIn(inventory: Inventory): Set<Digest> {
+  const graph = buildGraph(inventory);
+  const roots = [...graph.rootTags.keys()];
+  // A layer of something in use may have the bytes of a manifest that nobody ever used as one.
+  const asManifest = ([digest, list]: [Digest, readonly Edge[]]) =>
+    [digest, list.filter(({ kind }) => kind !== 'blob')] as const;
+  const edges = new Map([...graph.edges].map(asManifest));
+  return new Set([...roots, ...reach({ ...graph, edges }, roots).keys()]);
+}
+
+function describedIn(
+  { manifests, tags }: Pick<Inventory, 'manifests' | 'tags'>,
+  inUse: ReadonlySet<Digest>,
+): Set<Digest> {
+  const described = new Set<Digest>();
+  for (const [digest, manifest] of manifests) {
+    if (manifest.kind !== 'unknown' && manifest.subject !== undefined && !inUse.has(digest)) {
+      described.add(manifest.subject);
+    }
+  }
+  for (const [tag, digest] of tags) {
+    const named = parseDigestTag(tag)?.names;
+    if (named !== undefined && !inUse.has(digest)) {
+      described.add(named);
+    }
+  }
+  return described;
+}

@@ -1,0 +1,40 @@
+/**
+ * Deletes of manifests, by digest only. A tag is never passed on: Distribution 3 would untag, others delete what
+ * the tag points at by then.
+ */
+import { RegistryError } from '../registry-error.js';
+import type { Deleter } from '../registry.js';
+import { scopeOf, type Client } from './client.js';
+import { errorOf, saysUnknown } from './errors.js';
+import { isSuccess } from './success.js';
+
+export const ANSWER_BYTES = 1024 * 1024;
+
+export function createDeleter(client: Client): Deleter {
+  return {
+    async deleteManifest(repository, digest, options = {}) {
+      const { isLate, isHere, what = `delete ${repository}@${digest}` } = options;
+      // Distribution's own challenge asks for `delete` alone; others want `pull` beside it.
+      const scope = scopeOf(repository, 'pull,delete');
+      const response = await client.send({
+        method: 'DELETE',
+        path: `${repository}/manifests/${digest}`,
+        scope,
+        maxBytes: ANSWER_BYTES,
+        isLate,
+      });
+      // 202 by the spec; 200 and 204 are seen elsewhere.
+      if (isSuccess(response, 200, 202, 204)) {
+        return 'deleted';
+      }
+      const refused = client.refusal(response, { what, scope, deletes: true });
+      if (!saysUnknown(response)) {
+        throw refused;
+      }
+      if (isHere === true && errorOf(response)?.code === 'NAME_UNKNOWN') {
+        throw new RegistryError('hidden', refused.message);
+      }
+      return 'gone';
+    },
+  };
+}

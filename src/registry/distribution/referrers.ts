@@ -1,0 +1,72 @@
+/** The referrers API (distribution-spec, "Listing Referrers"). Only reads. */
+import * as v from 'valibot';
+
+import type { HttpResponse } from '../../http/message.js';
+import { isDigest, type Digest } from '../../oci/digest.js';
+import { OCI_INDEX, mediaTypeOf } from '../../oci/media-types.js';
+import { RegistryError } from '../registry-error.js';
+import { scopeOf, type Client } from './client.js';
+import { jsonOf, mayLackRoute } from './errors.js';
+import { MANIFEST_BYTES } from './manifests.js';
+
+/** Pages of them are indexes, so larger ones than manifests may be are not sent (distribution-spec). */
+const REFERRERS_BYTES = 2 * MANIFEST_BYTES;
+
+const ReferrersBody = v.object({
+  manifests: v.nullable(v.array(v.object({ digest: v.string() }))),
+});
+
+class NoReferrersApi extends Error {}
+
+export class Referrers {
+  readonly #client: Client;
+  // Only what an OCI index has proved is remembered. That there is no such API is never more than the look of one
+  // answer, and may be a proxy's page that passes: it must not speak for other repositories, nor for a second look.
+  #hasApi = false;
+
+  constructor(client: Client) {
+    this.#client = client;
+  }
+
+  /** A registry that has the API never answers 404. */
+  async list(repository: string, digest: Digest): Promise<readonly Digest[] | undefined> {
+    const what = `list the referrers of ${repository}@${digest}`;
+    const path = `${repository}/referrers/${digest}`;
+    const scope = scopeOf(repository, 'pull');
+    try {
+      return await this.#client.pages(path, scope, (page) => this.#read(page, { what, scope }), {
+        maxBytes: REFERRERS_BYTES,
+      });
+    } catch (error) {
+      if (error instanceof NoReferrersApi) {
+        return undefined;
+      }
+      throw error;
+    }
+  }
+
+  #read(response: HttpResponse, doing: { what: string; scope: string }): Digest[] {
+    this.#client.expectFresh(response, doing.what);
+    // Servers without the API answer in many ways; only an OCI index is an answer.
+    const isIndex =
+      response.status === 200 && mediaTypeOf(response.headers['content-type']) === OCI_INDEX;
+    // Looked at now: while this question was under way, another one may have been answered.
+    if (!isIndex && !this.#hasApi && mayLackRoute(response)) {
+      throw new NoReferrersApi();
+    }
+    const body = isIndex ? jsonOf(ReferrersBody, response) : undefined;
+    if (body === undefined) {
+      throw this.#client.refusal(response, doing);
+    }
+    this.#hasApi = true;
+    return (body.manifests ?? []).map((entry) => {
+      if (!isDigest(entry.digest)) {
+        throw new RegistryError(
+          'unexpected',
+          `could not ${doing.what}: one of them has a digest of an algorithm that can't be verified`,
+        );
+      }
+      return entry.digest;
+    });
+  }
+}

@@ -1,0 +1,28 @@
+/** The error of every family: the registry answered, and the answer was a refusal or made no sense. */
+import { RequestFailure } from '../http/message.js';
+
+export type RegistryErrorKind =
+  | 'unauthorized'
+  | 'forbidden'
+  | 'deletes-off'
+  | 'read-only'
+  /** a push to a repository that the registry does not make by itself */
+  | 'no-repository'
+  | 'not-a-registry'
+  /** 500 for a digest on the manifests route, which is how Distribution up to 2.8 answers for a blob's */
+  | 'perhaps-a-blob'
+  /** it denies what it has just shown: as a rule, rights that hide behind a 404 */
+  | 'hidden'
+  /** a blob came whole, and is not what its digest says */
+  | 'wrong-bytes'
+  | 'unexpected';
+
+/** The registry answered, but not with what was asked for. The message is safe to print. */
+export class RegistryError extends RequestFailure {
+  override name = 'RegistryError';
+  readonly kind: RegistryErrorKind;
+  constructor(kind: RegistryErrorKind, message: string) {
+    super(message);
+    this.kind = kind;
+  }
+}

@@ -1,0 +1,223 @@
+/**
+ * The port: what the rest of the program knows of a registry. Interfaces only. An optional field is an optional
+ * ability, and nothing outside this folder asks which family a registry belongs to.
+ *
+ * Names that go in must have passed `isRepository`, `isTag` or `isDigest`. Unless it says otherwise, every function
+ * rejects with RequestFailure (RegistryError when there was an answer), whose message is safe to print.
+ */
+import type { Grant } from '../http/grant.js';
+import type { Send } from '../http/message.js';
+import type { Digest } from '../oci/digest.js';
+import type { ImageFacts } from '../oci/image-config.js';
+import type { ImageManifest, Manifest } from '../oci/manifest.js';
+
+export interface Registry {
+  /** as messages name it, such as `Google Artifact Registry` */
+  readonly family: string;
+  readonly reader: Reader;
+  readonly deleter: Deleter;
+  readonly pusher: Pusher;
+  readonly rights: Rights;
+  readonly advice: Advice;
+  repositories(): Promise<Catalog>;
+  /** absent: untagged manifests must be remembered, which is the ledger's work */
+  readonly lister?: Lister;
+  /** absent: a tag can only go with its manifest */
+  readonly untagger?: Untagger;
+  /** the server's own undo; absent: what was deleted is pushed again */
+  readonly restorer?: Restorer;
+  /** absent: the server doesn't tell */
+  readonly budget?: Budget;
+}
+
+/** Sends GET and HEAD only. Checks names, sizes and digests; decides nothing. */
+export interface Reader {
+  /**
+   * Finds out whether this is a registry at all, and how it authenticates.
+   *
+   * @returns the registry's time in epoch milliseconds, where it says so
+   */
+  ping(): Promise<number | undefined>;
+  /** Empty for a repository that the registry doesn't know: one without tags looks the same. */
+  tags(repository: string): Promise<string[]>;
+  /**
+   * One GET; the manifest's digest is computed from its bytes and agrees with all that was said of it. Where
+   * nothing is said of a tag's digest, a HEAD besides.
+   */
+  manifest(repository: string, reference: string): Promise<ManifestAnswer>;
+  /**
+   * One HEAD. `undefined` when the answer alone does not settle it (no digest header, or a 404, which
+   * without a body doesn't say what is unknown): ask with `manifest`.
+   */
+  resolve(repository: string, reference: string): Promise<Digest | undefined>;
+  /**
+   * Whether a manifest is there, past all caches. The answer to a DELETE proves nothing: registries were seen to
+   * answer 202 and do nothing (distribution#1349), and to hide missing rights behind a 404.
+   */
+  isThere(repository: string, digest: Digest): Promise<boolean>;
+  /**
+   * The manifests that the registry lists as referrers of this one. `undefined` when it answers as one does that has
+   * no referrers API, and none of this reader's questions has shown that it has.
+   */
+  referrers(repository: string, digest: Digest): Promise<readonly Digest[] | undefined>;
+  /**
+   * One GET; the bytes have this digest. `undefined` when the registry says that it has no such blob.
+   *
+   * @param maxBytes a larger blob is not read: the promise rejects
+   */
+  blob(repository: string, digest: Digest, maxBytes: number): Promise<Buffer | undefined>;
+  /** One HEAD. False for every 404: an answer to HEAD has no body that could say more. */
+  hasBlob(repository: string, digest: Digest): Promise<boolean>;
+  /** What an image's config says; empty when the config is missing or no config. */
+  imageFacts(repository: string, manifest: ImageManifest): Promise<ImageFacts>;
+}
+
+export type ManifestAnswer =
+  | {
+      readonly kind: 'found';
+      readonly manifest: Manifest;
+      /** its bytes as text: encoded as UTF-8 they have the manifest's digest */
+      readonly body: string;
+      /** when the answer's Content-Type did not tell what it is */
+      readonly isUntyped?: true;
+    }
+  /** the registry says that it has no such manifest */
+  | { readonly kind: 'absent' };
+
+export interface Deleter {
+  /**
+   * What the registry says that it did; whether the manifest is gone, only a read can tell. `gone` when the registry
+   * says that it has no such manifest (any more).
+   */
+  deleteManifest(
+    repository: string,
+    digest: Digest,
+    options?: DeleteOptions,
+  ): Promise<'deleted' | 'gone'>;
+}
+
+export interface DeleteOptions {
+  /** the tags that point at it, and go with it: a family that can't delete tagged manifests removes them first */
+  readonly tags?: readonly string[];
+  /**
+   * Asked before each try: once it is true none is sent, and the promise rejects with TooLate, or with what came of
+   * the try before.
+   */
+  readonly isLate?: () => boolean;
+  /** continues "the registry refused to …" in messages; default: to delete this manifest, by its name */
+  readonly what?: string;
+  /**
+   * The repository was just read, so an answer that there is none (NAME_UNKNOWN) says something else: that the account
+   * has no rights there, most likely. The promise rejects with a RegistryError of the kind `hidden`.
+   */
+  readonly isHere?: true;
+}
+
+export interface Pusher {
+  /** @returns the digest that the bytes are stored under */
+  pushBlob(repository: string, bytes: Buffer): Promise<Digest>;
+  /**
+   * Everything that the manifest names has to be there. A tag that exists moves.
+   *
+   * @param reference a tag, or the manifest's digest
+   */
+  pushManifest(
+    repository: string,
+    reference: string,
+    manifest: { readonly mediaType: string; readonly bytes: Buffer },
+    options?: PushOptions,
+  ): Promise<void>;
+}
+
+export interface PushOptions {
+  /** asked before each try: once it is true none is sent, and the promise rejects with what came of the one before */
+  readonly isLate?: () => boolean;
+}
+
+/** Whether deletes would be taken, found out before the first change. */
+export interface Rights {
+  /**
+   * What can be known without a write.
+   *
+   * @returns why these credentials can't delete there; `undefined` when they can, or nobody says. Safe to print
+   */
+  lacksDelete(repository: string): Promise<string | undefined>;
+  /**
+   * Sends a DELETE for a digest that no manifest has.
+   *
+   * @param repositories that were read, and in which something is to be deleted
+   * @returns why the registry takes no deletes; `undefined` when it does, or did not say
+   */
+  probeDeletes(repositories: readonly string[]): Promise<string | undefined>;
+}
+
+/** What people are to do, in this family's words. */
+export interface Advice {
+  /** after "Deleting is switched off there: ", plain text */
+  readonly allowDeletes: string;
+  /** how the disk space of deleted manifests comes back, in Markdown, after a sentence that says whose */
+  readonly freeDisk: string;
+  /** until when something broken can be put back, in Markdown */
+  readonly keepBlobs: string;
+  /** ends the sentence that begins "A run with `restore-from` puts the manifests back, " */
+  readonly restore: string;
+}
+
+export interface Catalog {
+  readonly repositories: readonly string[];
+  /** how many names were dropped because the spec's grammar does not allow them */
+  readonly unnameable: number;
+}
+
+/** The family's own list of a repository's manifests, tagged or not. */
+export interface Lister {
+  /** Complete, or it rejects. Empty for a repository that the registry doesn't know. */
+  manifests(repository: string): Promise<Listing>;
+}
+
+export type Listing = ReadonlyMap<Digest, Listed>;
+
+export interface Listed {
+  readonly tags: readonly string[];
+  /** epoch milliseconds */
+  readonly pushedAt?: number;
+}
+
+export interface Untagger {
+  /** Removes a tag and leaves its manifest. Nothing is done where the tag does not point at this digest any more. */
+  untag(repository: string, tag: string, digest: Digest): Promise<void>;
+}
+
+export interface Restorer {
+  /** Brings back what was deleted, with its tags, by the server's own means. */
+  restore(repository: string, id: string): Promise<void>;
+}
+
+export interface Budget {
+  /** requests left in the current window, and when it ends in epoch milliseconds */
+  left(): { readonly requests: number; readonly until: number } | undefined;
+}
+
+/** What a family speaks through. */
+export interface Connection {
+  readonly send: Send;
+  /** scheme, host and port of the registry */
+  readonly base: URL;
+  /** where the family's own API is; absent: where it is by default */
+  readonly api?: URL;
+  /** makes text of the registry safe to print */
+  readonly quote: (text: string) => string;
+  /** what a token would grant, without a request that changes anything */
+  readonly granted: (scope: string) => Promise<Grant>;
+}
+
+/** A kind of registry with its own API. */
+export interface Family {
+  /** the value of the input `registry-type` */
+  readonly name: string;
+  /** whether it has an API of its own, which `api-url` may name */
+  readonly hasApi: boolean;
+  /** whether a registry at this address belongs to it */
+  matches(registry: URL): boolean;
+  open(connection: Connection): Registry;
+}

@@ -1,0 +1,128 @@
+/** What a run has done, as its report reads it. Pure. */
+import type { Memory } from '../memory/memory.js';
+import type { Digest } from '../oci/digest.js';
+import type { Approval } from '../plan/approval.js';
+import type { Refusal } from '../plan/brakes.js';
+import type { Outcome } from '../plan/outcome.js';
+import { unmatched } from '../plan/protection.js';
+import type { Survey } from '../plan/survey.js';
+import { notFound, unmet } from '../plan/unmet.js';
+import type { Registry } from '../registry/registry.js';
+import type { Backup } from './backup/backup.js';
+import type { Choice } from './choose.js';
+import type { Named, StageSettings } from './settings.js';
+import type { Clocks } from './clocks.js';
+import type { Repair } from './repair.js';
+import type { RepositoryRun, Run } from './run.js';
+import type { Surveys } from './surveys.js';
+import { warningsOf } from './warnings.js';
+
+export interface Done extends Pick<Surveys, 'surveys' | 'repairs'> {
+  readonly settings: StageSettings;
+  readonly named: Named;
+  readonly registry: Pick<Registry, 'family' | 'advice' | 'lister'>;
+  readonly choice: Choice;
+  /** the repositories that were to be read */
+  readonly chosen: readonly string[];
+  readonly memory: Pick<Memory, 'news'>;
+  readonly clocks: Clocks;
+  readonly backup: Pick<Backup, 'isUsed' | 'directory'>;
+  readonly refusals: ReadonlyMap<string, Refusal>;
+  readonly outcomes: ReadonlyMap<string, Outcome>;
+  readonly failures: readonly string[];
+  readonly requests: number;
+  /** epoch milliseconds, as `finishedAt` */
+  readonly startedAt: number;
+  readonly finishedAt: number;
+}
+
+export function runOf(done: Done): Run {
+  const { settings, named, registry, choice, chosen, surveys, clocks } = done;
+  const { intake, approval, pinned } = named;
+  const { protection } = settings;
+  // Those in which this action failed are missing as well.
+  const notRead = chosen.length - surveys.length;
+  const news = done.memory.news();
+  const everyRepositoryScanned = choice.isComplete && notRead === 0;
+  const { dryRun, gracePeriod, danglingReferrers, keepUntagged, maxDeletes, planFile } = settings;
+  return {
+    registry: settings.registry.origin,
+    dryRun,
+    gracePeriod,
+    danglingReferrers,
+    keepUntagged,
+    maxDeletes,
+    pinned: { ...pinned, unmet: unmet(protection, surveys) },
+    planFile,
+    backup: done.backup.isUsed ? done.backup.directory : undefined,
+    applied: approval && {
+      createdAt: approval.createdAt,
+      ignored: outside(approval.repositories, chosen),
+    },
+    startedAt: done.startedAt,
+    finishedAt: done.finishedAt,
+    requests: done.requests,
+    repositories: surveys.map((survey) => repositoryRun(survey, { ...done, approval })),
+    unread: notRead,
+    everyRepositoryScanned,
+    unnameableRepositories: choice.unnameable,
+    intake,
+    ignoredCandidates: outside(intake.candidates, choice.repositories),
+    untaggedListing: registry.lister === undefined ? 'none' : 'complete',
+    family: registry.family,
+    advice: registry.advice,
+    ledger: news,
+    warnings: [
+      ...(clocks.warning === undefined ? [] : [clocks.warning]),
+      ...choice.warnings,
+      // In a run that left some out, an entry may well be meant for one of those.
+      ...(everyRepositoryScanned
+        ? [
+            ...unmatched(protection, settings.registry.host, choice.repositories).map(
+              (name) =>
+                `\`protect\` names \`${name}\`, which matches no repository of this registry`,
+            ),
+            ...notFound(protection, surveys),
+          ]
+        : []),
+    ],
+    failures: [...(news?.failures ?? []), ...done.failures],
+  };
+}
+
+function repositoryRun(
+  survey: Survey,
+  by: {
+    readonly outcomes: ReadonlyMap<string, Outcome>;
+    readonly refusals: ReadonlyMap<string, Refusal>;
+    readonly repairs: ReadonlyMap<string, Repair>;
+    readonly approval: Approval | undefined;
+  },
+): RepositoryRun {
+  const { inventory, plan } = survey;
+  const { repository } = plan;
+  const outcome = by.outcomes.get(repository);
+  const refusal = by.refusals.get(repository);
+  const repair = by.repairs.get(repository);
+  const approved = by.approval?.repositories.get(repository);
+  return {
+    inventory,
+    plan,
+    outcome,
+    refusal,
+    repair,
+    approved,
+    warnings: warningsOf(survey),
+  };
+}
+
+/** How many digests are named for other repositories than these. */
+function outside(
+  named: Iterable<[string, ReadonlySet<Digest>]>,
+  repositories: readonly string[],
+): number {
+  const wanted = new Set(repositories);
+  return [...named]
+    .filter(([repository]) => !wanted.has(repository))
+    .reduce((sum, [, digests]) => sum + digests.size, 0);
+}
