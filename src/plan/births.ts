@@ -21,15 +21,17 @@ export function datedBy(manifest: Manifest, past: Inventory['past']): Digest[] {
   return subject === undefined || isOld ? children : [...children, subject];
 }
 
+type Dated = Pick<Inventory, 'manifests' | 'facts' | 'past' | 'listing'>;
+
 /**
  * The earliest time at which a manifest can have been made. An index or a referrer holds its children's
  * and its subject's digests, so it is younger than the youngest of them.
  */
 export class Births {
-  readonly #inventory: Pick<Inventory, 'manifests' | 'facts' | 'past'>;
+  readonly #inventory: Dated;
   readonly #known = new Map<Digest, number | undefined>();
 
-  constructor(inventory: Pick<Inventory, 'manifests' | 'facts' | 'past'>) {
+  constructor(inventory: Dated) {
     this.#inventory = inventory;
   }
 
@@ -46,14 +48,19 @@ export class Births {
         stack.push(...open);
         continue;
       }
-      const times = [
-        this.#inventory.facts.get(top)?.created,
-        ...inner.map((each) => this.#known.get(each)),
-      ].filter((time) => time !== undefined);
+      const times = [this.#own(top), ...inner.map((each) => this.#known.get(each))].filter(
+        (time) => time !== undefined,
+      );
       this.#known.set(top, times.length === 0 ? undefined : Math.max(...times));
       stack.pop();
     }
     return this.#known.get(digest);
+  }
+
+  /** The registry's word, where it tells when a manifest was pushed: a config may say anything. */
+  #own(digest: Digest): number | undefined {
+    const { listing, facts } = this.#inventory;
+    return listing?.get(digest)?.pushedAt ?? facts.get(digest)?.created;
   }
 
   #inner(digest: Digest): Digest[] {

@@ -2,6 +2,7 @@
 import type { Digest } from '../oci/digest.js';
 import type { ImageFacts } from '../oci/image-config.js';
 import type { Manifest } from '../oci/manifest.js';
+import type { Listing } from '../registry/registry.js';
 import type { Past } from './past.js';
 
 /** Something that had to be read and couldn't be. One of them, and nothing in the repository is deleted. */
@@ -17,6 +18,8 @@ export type Source =
   | 'tag'
   | 'input'
   | 'ledger'
+  /** the registry's own list of manifests */
+  | 'listing'
   | 'protected'
   | 'child'
   | 'subject'
@@ -52,6 +55,8 @@ export interface Inventory {
   readonly links?: ReadonlyMap<Digest, boolean>;
   /** all tags that earlier runs, and an earlier look of this run, saw point at a manifest */
   readonly formerTags: ReadonlyMap<Digest, ReadonlySet<string>>;
+  /** the registry's own list of the manifests here, complete; absent where it has none */
+  readonly listing?: Listing;
   readonly gaps: readonly Gap[];
   /** when the registry did not tell of some manifest what it is: its own bytes did, or it is unknown */
   readonly isUntyped?: true;

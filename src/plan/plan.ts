@@ -201,16 +201,16 @@ function findRoots(inventory: Inventory, graph: Graph, policy: Policy): Roots {
 }
 
 /**
- * Why a manifest is too young to be judged, if it is. One that a run saw in use was pushed completely. Of
+ * Why a manifest is too young to be judged, if it is. When it was pushed, the registry's list tells best. One that a run saw in use was pushed completely. Of
  * another that a run saw, that is the age which is sure; of what no run saw, only its config tells.
  */
 function youthOf(
   digest: Digest,
-  { past }: Inventory,
+  { past, listing }: Inventory,
   births: Births,
   { now, gracePeriod }: Policy,
 ): KeepReason | undefined {
-  const before = past.get(digest);
+  const before = listing?.get(digest)?.pushedAt === undefined ? past.get(digest) : undefined;
   if (before !== undefined && tellsAge(before)) {
     const { everInUse, firstSeen } = before;
     return !everInUse && firstSeen > now - gracePeriod ? { kind: 'new', firstSeen } : undefined;
@@ -259,7 +259,8 @@ export function unknownAges(inventory: Inventory, plan: Plan, policy: Policy): I
     if (
       manifest.kind === 'image' &&
       isImageConfigType(manifest.config.mediaType) &&
-      !inventory.facts.has(digest)
+      !inventory.facts.has(digest) &&
+      inventory.listing?.get(digest)?.pushedAt === undefined
     ) {
       images.push(manifest);
     }

@@ -13,6 +13,8 @@ export type RegistryErrorKind =
   | 'perhaps-a-blob'
   /** it denies what it has just shown: as a rule, rights that hide behind a 404 */
   | 'hidden'
+  /** a delete was refused, since a tag or an index names the manifest by then */
+  | 'referenced'
   /** a blob came whole, and is not what its digest says */
   | 'wrong-bytes'
   | 'unexpected';

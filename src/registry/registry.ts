@@ -185,7 +185,12 @@ export interface Listed {
 
 export interface Untagger {
   /** Removes a tag and leaves its manifest. Nothing is done where the tag does not point at this digest any more. */
-  untag(repository: string, tag: string, digest: Digest): Promise<void>;
+  untag(
+    repository: string,
+    tag: string,
+    digest: Digest,
+    options?: Pick<DeleteOptions, 'isLate'>,
+  ): Promise<void>;
 }
 
 export interface Restorer {

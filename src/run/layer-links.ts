@@ -11,8 +11,8 @@ import { namedBy } from '../plan/naming.js';
 import type { Plan } from '../plan/plan.js';
 
 /**
- * The orphans of which only the ledger or an input says that they are manifests: no tag, index, subject or list of
- * referrers names them, and no run saw them in use. Those that were asked for before are left out. What a manifest says
+ * The orphans of which only the ledger or an input says that they are manifests: no tag, index, subject, list of
+ * referrers or list of manifests names them, and no run saw them in use. Those that were asked for before are left out. What a manifest says
  * of its own subject does not speak for it.
  */
 export function perhapsLayers(inventory: Inventory, { orphans }: Plan): Digest[] {
@@ -23,7 +23,8 @@ export function perhapsLayers(inventory: Inventory, { orphans }: Plan): Digest[]
   ]);
   return orphans
     .map(({ digest }) => digest)
-    .filter((digest) => !vouched.has(digest) && inventory.past.get(digest)?.everInUse !== true)
+    .filter((digest) => !vouched.has(digest) && inventory.listing?.has(digest) !== true)
+    .filter((digest) => inventory.past.get(digest)?.everInUse !== true)
     .filter((digest) => inventory.links?.has(digest) !== true);
 }
 

@@ -4,18 +4,18 @@
  */
 import type { ImageFacts } from '../oci/image-config.js';
 import type { Survey } from '../plan/survey.js';
-import { isCondemned } from '../plan/past.js';
 import type { Digest } from '../oci/digest.js';
 import type { Manifest } from '../oci/manifest.js';
 import { protectionIn, someOf } from '../plan/protection.js';
 import { RegistryError } from '../registry/registry-error.js';
-import type { ManifestAnswer } from '../registry/registry.js';
 import { createAttempts, type Attempts } from './attempts.js';
 import type { Inventory, Source } from '../plan/inventory.js';
 import { NOTHING_KNOWN, type Known } from './known.js';
-import { perhapsLayers, readAs, readLinks } from './layer-links.js';
+import { perhapsLayers, readLinks } from './layer-links.js';
 import { makePlan, unknownAges, type Plan } from '../plan/plan.js';
 import { mentionOf, namedBy, namedByTags, perhapsManifests, type Found } from '../plan/naming.js';
+import { ManifestReading } from './manifest-reading.js';
+import { ListingReading } from './listing-reading.js';
 import { createReferrerQuestions, type ReferrerQuestions } from './referrer-questions.js';
 import { createSharing } from './sharing.js';
 import type { SurveyOptions } from './survey-types.js';
@@ -38,6 +38,7 @@ export async function surveyRepository(
   known: Known = NOTHING_KNOWN,
 ): Promise<Survey> {
   const reading = new Reading(repository, options, known);
+  await reading.readListing();
   await reading.readTags();
   await reading.follow([...candidates].map((digest) => ({ digest, source: 'input' })));
   const past = [...known.past]
@@ -50,7 +51,7 @@ export async function surveyRepository(
     const inventory = reading.inventory();
     const plan = makePlan(inventory, options.policy);
     if (!(await reading.lookCloser(inventory, plan))) {
-      return { inventory, plan, bodies: reading.bodies };
+      return { inventory, plan, bodies: reading.bodies() };
     }
   }
 }
@@ -74,6 +75,8 @@ class Reading {
   readonly #manifests = new Map<Digest, Manifest>();
   readonly #absent = new Set<Digest>();
   readonly #tags: TagReading;
+  readonly #list: ListingReading;
+  readonly #reads: ManifestReading;
   readonly #sources = new Map<Digest, Source>();
   readonly #facts: Map<Digest, ImageFacts>;
   readonly #attempts: Attempts;
@@ -84,10 +87,6 @@ class Reading {
   /** what only may be a manifest of this repository, and is not there as one */
   readonly #elsewhere = new Set<Digest>();
   #links: ReadonlyMap<Digest, boolean>;
-  /** known manifests that something names, taken to be there without asking */
-  readonly #presumed = new Set<Digest>();
-  readonly bodies = new Map<Digest, string>();
-  #isUntyped = false;
   readonly #share = createSharing();
 
   constructor(repository: string, options: SurveyOptions, known: Known) {
@@ -97,15 +96,27 @@ class Reading {
     this.#facts = new Map(known.earlier?.facts);
     this.#links = new Map(known.earlier?.links);
     this.#attempts = createAttempts(options);
+    const { lister, clock } = options;
+    this.#list = new ListingReading(repository, { lister, clock, attempts: this.#attempts });
+    this.#reads = new ManifestReading(repository, known, {
+      ...options,
+      attempts: this.#attempts,
+      isListed: (digest) => this.#list.listing?.has(digest) === true,
+    });
     this.#tags = new TagReading(repository, known, {
       ...options,
       attempts: this.#attempts,
-      fetch: (reference) => this.#fetch(reference),
+      listed: () => this.#list.tags(),
+      fetch: (reference) => this.#reads.fetch(reference),
       onFound: (manifest) => {
         this.#note(manifest, 'tag');
       },
     });
     this.#referrers = createReferrerQuestions(options.reader, repository, this.#attempts);
+  }
+
+  bodies(): ReadonlyMap<Digest, string> {
+    return this.#reads.bodies;
   }
 
   inventory(): Inventory {
@@ -120,10 +131,11 @@ class Reading {
       sources: new Map(this.#sources),
       facts: new Map(this.#facts),
       past: this.#known.past,
+      listing: this.#list.listing,
       links: this.#links,
       formerTags: this.#tags.former.byManifest,
       gaps: this.#attempts.gaps(),
-      ...(this.#isUntyped ? { isUntyped: true } : {}),
+      ...(this.#reads.isUntyped ? { isUntyped: true } : {}),
     };
   }
 
@@ -133,6 +145,10 @@ class Reading {
       !this.#manifests.has(digest) &&
       (this.#absent.has(digest) || this.#known.past.get(digest)?.status === 'deleted');
     return new Map([...(earlier?.ghosts ?? []), ...manifests].filter(isGone));
+  }
+
+  async readListing(): Promise<void> {
+    await this.follow(await this.#list.read());
   }
 
   async readTags(): Promise<void> {
@@ -148,19 +164,6 @@ class Reading {
     ]);
   }
 
-  async #fetch(reference: string): Promise<Manifest | undefined> {
-    return this.#taken(await this.#options.reader.manifest(this.#repository, reference));
-  }
-
-  #taken(answer: ManifestAnswer | { readonly kind: 'blob' }): Manifest | undefined {
-    if (answer.kind !== 'found') {
-      return undefined;
-    }
-    this.#isUntyped ||= answer.isUntyped === true;
-    this.bodies.set(answer.manifest.digest, answer.body);
-    return answer.manifest;
-  }
-
   /** Reads these manifests and, wave by wave, all that they name. */
   async follow(found: readonly Found[]): Promise<void> {
     let wave = this.#unread(found);
@@ -170,7 +173,7 @@ class Reading {
         wave,
         ({ digest }) => `manifest ${digest}`,
         async ({ digest, source }) => {
-          const manifest = await this.#readManifest(digest, source);
+          const manifest = await this.#reads.read(digest, source);
           if (manifest === undefined) {
             this.#absent.add(digest);
             this.#sources.set(digest, source);
@@ -182,56 +185,6 @@ class Reading {
       );
       wave = !this.#attempts.isOver() ? this.#unread(read.flatMap(namedBy)) : [];
     }
-  }
-
-  async #readManifest(digest: Digest, source: Source): Promise<Manifest | undefined> {
-    const known = this.#known.manifests.get(digest);
-    if (known === undefined || this.#known.earlier !== undefined) {
-      return (
-        known ?? this.#taken(await readAs(source, this.#options.reader, this.#repository, digest))
-      );
-    }
-    if (source !== 'input' && source !== 'ledger' && !this.#mayBeGone(digest)) {
-      this.#presumed.add(digest);
-      return known;
-    }
-    return (await this.#isThere(digest)) ? known : undefined;
-  }
-
-  /**
-   * What a run was about to delete is not taken to be there because something names it. Neither is what came into use
-   * since: the DELETE may have been carried out after that was seen.
-   */
-  #mayBeGone(digest: Digest): boolean {
-    const past = this.#known.past.get(digest);
-    const isRecent = past !== undefined && isCondemned(past, this.#options.policy.now);
-    return isRecent || past?.status === 'leaving' || past?.status === 'deleted';
-  }
-
-  /** HEAD; and GET where its answer settles nothing, as that of an absent manifest never does. */
-  async #isThere(digest: Digest): Promise<boolean> {
-    const { reader } = this.#options;
-    return (
-      (await reader.resolve(this.#repository, digest)) === digest ||
-      (await this.#fetch(digest)) !== undefined
-    );
-  }
-
-  /** What was presumed is asked for. @returns whether there was any */
-  async #confirm(): Promise<boolean> {
-    const presumed = [...this.#presumed];
-    this.#presumed.clear();
-    await this.#attempts.each(
-      presumed,
-      (digest) => `manifest ${digest}`,
-      async (digest) => {
-        if (!(await this.#isThere(digest))) {
-          this.#manifests.delete(digest);
-          this.#absent.add(digest);
-        }
-      },
-    );
-    return presumed.length > 0;
   }
 
   #unread(found: readonly Found[]): Found[] {
@@ -268,8 +221,20 @@ class Reading {
       await this.#followAll();
       return true;
     }
+    const listed = await this.#list.check(inventory, (digest) =>
+      this.#reads.isExpectedGone(digest),
+    );
+    if (listed !== undefined) {
+      await this.follow(listed);
+      return true;
+    }
     // What a later run would take for a broken image must have been there before the first delete.
-    if (await this.#confirm()) {
+    if (
+      await this.#reads.confirm((digest) => {
+        this.#manifests.delete(digest);
+        this.#absent.add(digest);
+      })
+    ) {
       return true;
     }
     // An index among them may hold what looks like an orphan.
@@ -295,7 +260,11 @@ class Reading {
     if (young.length > 0) {
       return true;
     }
-    const referrers = await this.#referrers.ask(inventory.manifests.keys());
+    // A complete list has led to every referrer, and its body tells its subject.
+    const referrers =
+      inventory.listing === undefined
+        ? await this.#referrers.ask(inventory.manifests.keys())
+        : undefined;
     if (referrers !== undefined) {
       await this.follow(referrers);
       return true;
@@ -337,7 +306,7 @@ class Reading {
     const read: Manifest[] = [];
     await this.#attempts.each(unread, what, async (digest) => {
       this.#begun.add(digest);
-      const manifest = await this.#readManifest(digest, source);
+      const manifest = await this.#reads.read(digest, source);
       if (manifest === undefined) {
         this.#elsewhere.add(digest);
       } else {

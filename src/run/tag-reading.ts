@@ -13,6 +13,8 @@ export interface TagReadingOptions extends Pick<SurveyOptions, 'reader' | 'clock
   /** reads a manifest by tag or digest; `undefined` when the registry says that it is unknown */
   readonly fetch: (reference: string) => Promise<Manifest | undefined>;
   readonly onFound: (manifest: Manifest) => void;
+  /** tags that the registry's list of manifests names */
+  readonly listed: () => readonly string[];
 }
 
 export class TagReading {
@@ -38,7 +40,9 @@ export class TagReading {
     const tags = await this.#options.attempts.one('the list of tags', () =>
       this.#options.reader.tags(this.#repository),
     );
-    await this.#each(tags ?? [], (tag) => this.#readTag(tag));
+    // United: either list may be the shorter one.
+    const names = new Set([...(tags ?? []), ...this.#options.listed()]);
+    await this.#each([...names].sort(), (tag) => this.#readTag(tag));
   }
 
   /** What was resolved by HEAD alone is read, before anything is deleted because of it. @returns whether there was any */

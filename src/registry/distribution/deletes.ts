@@ -2,6 +2,7 @@
  * Deletes of manifests, by digest only. A tag is never passed on: Distribution 3 would untag, others delete what
  * the tag points at by then.
  */
+import type { HttpResponse } from '../../http/message.js';
 import { RegistryError } from '../registry-error.js';
 import type { Deleter } from '../registry.js';
 import { scopeOf, type Client } from './client.js';
@@ -10,7 +11,14 @@ import { isSuccess } from './success.js';
 
 export const ANSWER_BYTES = 1024 * 1024;
 
-export function createDeleter(client: Client): Deleter {
+/**
+ * @param whyReferenced of a refusal: why the registry keeps a manifest that something names, and what to do;
+ *   `undefined` where that is not what it says
+ */
+export function createDeleter(
+  client: Client,
+  whyReferenced: (response: HttpResponse) => string | undefined = () => undefined,
+): Deleter {
   return {
     async deleteManifest(repository, digest, options = {}) {
       const { isLate, isHere, what = `delete ${repository}@${digest}` } = options;
@@ -28,6 +36,10 @@ export function createDeleter(client: Client): Deleter {
         return 'deleted';
       }
       const refused = client.refusal(response, { what, scope, deletes: true });
+      const why = whyReferenced(response);
+      if (why !== undefined) {
+        throw new RegistryError('referenced', `${refused.message}. ${why}`);
+      }
       if (!saysUnknown(response)) {
         throw refused;
       }
