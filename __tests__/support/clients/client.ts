@@ -6,6 +6,7 @@ import { harmless } from '../../../src/action/log.js';
 import { NO_CREDENTIALS, type Credentials } from '../../../src/http/credentials.js';
 import type { Send } from '../../../src/http/message.js';
 import { createTransport } from '../../../src/http/transport.js';
+import { OCI_MANIFEST } from '../../../src/oci/media-types.js';
 import { createPresence, type IsThere } from '../../../src/registry/distribution/presence.js';
 import { createPusher, type RegistryPusher } from '../../../src/registry/distribution/pusher.js';
 import { createReader, type RegistryReader } from '../../../src/registry/distribution/reader.js';
@@ -106,3 +107,11 @@ export function jsonAnswer(value: unknown, headers: Record<string, string> = {})
     body: JSON.stringify(value),
   };
 }
+
+/** A 200 with this body, of a manifest unless told. */
+export const rewritten = (body: string, mediaType = OCI_MANIFEST): Action => ({
+  kind: 'answer',
+  status: 200,
+  headers: { 'Content-Type': mediaType },
+  body,
+});
