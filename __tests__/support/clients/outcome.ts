@@ -18,3 +18,14 @@ export function deletedIn({ outputs }: ActionRun): Set<string> {
 export function quoted(text: string): string {
   return text.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
 }
+
+/** As `expectGreen`, and the run warned of nothing. */
+export function expectQuiet(run: ActionRun, outputs: Record<string, string> = {}): void {
+  expect(run.log).not.toMatch(/^::warning/m);
+  expectGreen(run, outputs);
+}
+
+/** The lines of the log that are warnings. */
+export function warningsOf({ log }: ActionRun): string[] {
+  return log.match(/^::warning.*$/gm) ?? [];
+}
