@@ -314,3 +314,13 @@ function bare({ mediaType, digest, size }: Descriptor): Descriptor {
 function encode(value: unknown): Buffer {
   return Buffer.from(JSON.stringify(value));
 }
+
+/** It, its children, theirs, and so on. */
+export function withChildren(content: Content): Content[] {
+  return [content, ...content.children.flatMap(withChildren)];
+}
+
+/** `repository@digest` of each. */
+export function names(repository: string, ...contents: readonly Content[]): string[] {
+  return contents.map(({ digest }) => `${repository}@${digest}`);
+}

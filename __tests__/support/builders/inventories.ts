@@ -1,14 +1,15 @@
 /**
  * Inventories made from contents, as a survey would have read them: parsed from their real bytes under
- * their real digests. Nothing here decides.
+ * their real digests, and the plans of them.
  */
 import type { Inventory } from '../../../src/plan/inventory.js';
-import type { Plan, Policy } from '../../../src/plan/plan.js';
+import { makePlan, type Plan, type Policy } from '../../../src/plan/plan.js';
+import type { Past } from '../../../src/plan/past.js';
 import type { Digest } from '../../../src/oci/digest.js';
 import { factsOf, type ImageFacts } from '../../../src/oci/image-config.js';
 import { parseManifest, type Manifest } from '../../../src/oci/manifest.js';
 import { isImageConfigType } from '../../../src/oci/media-types.js';
-import { NO_PROTECTION } from '../../../src/plan/protection.js';
+import { NO_PROTECTION, readProtect, type Protection } from '../../../src/plan/protection.js';
 import type { Content } from './build.js';
 
 export const NOW = Date.UTC(2026, 0, 1);
@@ -102,4 +103,23 @@ export function fates(
   return Object.fromEntries(
     Object.entries(contents).map(([name, content]) => [name, fate(plan, content)]),
   );
+}
+
+/** The plan of this estate. */
+export function planOf(estate: Estate, more: Parameters<typeof policy>[0] = {}): Plan {
+  return makePlan(inventoryOf(estate), policy(more));
+}
+
+/** What earlier runs saw of these: in use a month ago, unless told. */
+export function past(contents: readonly Content[], more: Partial<Past> = {}): Map<Digest, Past> {
+  const month = NOW - 30 * DAY;
+  const seen: Past = { firstSeen: month, everInUse: true, status: 'in-use', since: month, ...more };
+  return new Map(contents.map(({ digest }) => [digest, seen]));
+}
+
+/** The input `protect` of these lines. */
+export function protecting(...entries: readonly string[]): Protection {
+  return readProtect(entries.join('\n'), 'registry.example.com', (entry) => {
+    throw new Error(entry);
+  });
 }

@@ -9,6 +9,7 @@ import { createTransport } from '../../../src/http/transport.js';
 import { Client as ApiClient } from '../../../src/registry/distribution/client.js';
 import { openRegistry } from '../../../src/registry/families/families.js';
 import type { Deleter, Pusher, Reader, Registry, Rights } from '../../../src/registry/registry.js';
+import { OCI_MANIFEST } from '../../../src/oci/media-types.js';
 import { fakeClock } from '../scenes/fake-clock.js';
 import type { MemoryRegistryOptions } from '../servers/memory/options.js';
 import { startMemoryRegistry, type MemoryRegistry } from '../servers/memory/registry.js';
@@ -119,3 +120,11 @@ export function jsonAnswer(value: unknown, headers: Record<string, string> = {})
     body: JSON.stringify(value),
   };
 }
+
+/** A 200 with this body, of a manifest unless told. */
+export const rewritten = (body: string, mediaType = OCI_MANIFEST): Action => ({
+  kind: 'answer',
+  status: 200,
+  headers: { 'Content-Type': mediaType },
+  body,
+});

@@ -96,6 +96,15 @@ export async function runAction(
   }
 }
 
+/** A run on this registry, with the other inputs as they are given. */
+export function clean(
+  { url }: { readonly url: string },
+  inputs: Readonly<Record<string, string>> = {},
+  options: RunOptions = {},
+): Promise<ActionRun> {
+  return runAction({ 'registry-url': url, ...inputs }, options);
+}
+
 /** GITHUB_OUTPUT's format: `name<<delimiter`, the value's lines, the delimiter. */
 function parseOutputs(text: string): Record<string, string> {
   const outputs: Record<string, string> = {};

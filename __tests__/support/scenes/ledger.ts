@@ -10,6 +10,9 @@ import { openLedger, type Ledger } from '../../../src/memory/ledger/ledger.js';
 import type { Observation } from '../../../src/memory/observation.js';
 import { LedgerStore, type StoreTools } from '../../../src/memory/ledger/store.js';
 import { openRegistry } from '../../../src/registry/families/families.js';
+import { join } from '../../../src/memory/ledger/record.js';
+import type { LedgerNews, Recollection } from '../../../src/memory/memory.js';
+import type { Digest } from '../../../src/oci/digest.js';
 import type { Credentials } from '../../../src/http/credentials.js';
 import type { Send } from '../../../src/http/message.js';
 import { parsed } from '../builders/inventories.js';
@@ -29,6 +32,22 @@ import { startClient, type Client } from '../clients/client.js';
 import { THEN } from '../builders/records.js';
 
 export const LEDGER = 'manifest-cleanup-ledger';
+
+/** A second repository. */
+export const WEB = 'team/web';
+/** When a later run begins. */
+export const LATER = THEN + 60_000;
+
+/** The news of a run over a ledger that exists, in which nothing happened. */
+export const QUIET: LedgerNews = {
+  repository: LEDGER,
+  existed: true,
+  isReadable: true,
+  written: 0,
+  remembered: 0,
+  warnings: [],
+  failures: [],
+};
 
 export interface Scene extends Client {
   /** where the ledger lies */
@@ -163,4 +182,29 @@ export function observation(seen: Seen): Observation {
     tags: new Map(),
     isComplete: seen.isComplete ?? true,
   };
+}
+
+/** What the ledger knows of a repository. @throws Error when it can't be read */
+export async function recall(ledger: Ledger, repository = APP): Promise<Recollection> {
+  const memory = await ledger.recall(repository);
+  if (memory === undefined) {
+    throw new Error(`nothing was recalled: ${ledger.news().failures.join()}`);
+  }
+  return memory;
+}
+
+/** A whole run of which nothing is deleted. */
+export async function run(
+  scene: Scene,
+  seen: Parameters<typeof observation>[0],
+  { repository = APP, now = THEN } = {},
+): Promise<{ isSettled: boolean; news: LedgerNews }> {
+  const ledger = await scene.open(now);
+  const settled = await ledger.saw(await recall(ledger, repository), observation(seen));
+  return { isSettled: settled !== undefined, news: ledger.news() };
+}
+
+/** All that the entries there know, together. */
+export async function known(scene: Scene, repository = APP): Promise<Map<Digest, unknown>> {
+  return join((await scene.entries(repository)).map(({ records }) => records));
 }

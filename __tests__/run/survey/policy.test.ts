@@ -1,0 +1,108 @@
+/** Settings that a survey reads more or less for. */
+import { afterEach, describe, expect, it } from '@jest/globals';
+
+import { NO_PROTECTION, withFiles } from '../../../src/plan/protection.js';
+import { image, referrer } from '../../support/builders/build.js';
+import { errorAnswer, stopClients, tally, when } from '../../support/clients/client.js';
+import { DAY, fate, fates } from '../../support/builders/inventories.js';
+import { APP, digests, remembered, startScene } from '../../support/scenes/looking.js';
+
+afterEach(stopClients);
+
+const current = image('current');
+const old = image('old');
+
+describe('keep-untagged', () => {
+  const built = (hour: number) =>
+    image(`built ${hour}`, { created: new Date(Date.UTC(2025, 5, 1, hour)).toISOString() });
+  const three = [built(1), built(2), built(3)];
+
+  it.each([0, DAY])('reads the configs that tell which is the newest (%i)', async (gracePeriod) => {
+    const { registry, put, look } = await startScene();
+    put(current, 'v1');
+    three.forEach((content) => {
+      put(content);
+    });
+    const { plan, inventory } = await look(three, { policy: { gracePeriod, keepUntagged: 1 } });
+    expect(three.map((content) => fate(plan, content))).toEqual([
+      'delete: unreachable',
+      'delete: unreachable',
+      'keep: recent',
+    ]);
+    expect(inventory.facts.size).toBe(3);
+    expect(tally(registry)['GET blob']).toBe(3);
+  });
+
+  it('reads none where all of them stay', async () => {
+    const { registry, put, look } = await startScene();
+    three.forEach((content) => {
+      put(content);
+    });
+    const { plan } = await look(three, { policy: { keepUntagged: 3 } });
+    expect(plan.keep.map(({ reason }) => reason.kind)).toEqual(['recent', 'recent', 'recent']);
+    expect(tally(registry)).toEqual({ 'GET tags': 1, 'GET manifest': 3 });
+  });
+
+  it('reads those of what went out of use together', async () => {
+    const { registry, put, look } = await startScene();
+    three.forEach((content) => {
+      put(content);
+    });
+    const { plan } = await look([], { known: remembered(three), policy: { keepUntagged: 2 } });
+    expect(plan.orphans.map(({ digest }) => digest)).toEqual(digests([built(1)]));
+    expect(tally(registry)['GET blob']).toBe(3);
+  });
+
+  it('deletes nothing where one of them can not be read', async () => {
+    const { registry, put, look } = await startScene();
+    three.forEach((content) => {
+      put(content);
+    });
+    const [config = ''] = built(2).blobs.keys();
+    registry.intercept(when(new RegExp(`blobs/${config}`), errorAnswer(403, 'DENIED')));
+    const { plan, inventory } = await look(three, { policy: { gracePeriod: 0, keepUntagged: 1 } });
+    expect(inventory.gaps).toMatchObject([{ what: `config ${config}` }]);
+    expect(plan.orphans).toEqual([]);
+  });
+
+  it('is the same in the second look, which reads none of them again', async () => {
+    const { registry, put, look } = await startScene();
+    three.forEach((content) => {
+      put(content);
+    });
+    const asked = { policy: { keepUntagged: 1 } };
+    const { inventory: earlier, plan } = await look(three, asked);
+    registry.requests.length = 0;
+    const second = await look(three, { ...asked, earlier });
+    expect(second.plan).toEqual(plan);
+    expect(tally(registry)).toEqual({ 'GET tags': 1, 'GET referrers': 1 });
+  });
+});
+
+describe('a plan that is carried out', () => {
+  it('asks for nothing more where all that is left is not in it', async () => {
+    const { registry, put, look } = await startScene({ referrersApi: true });
+    put(old);
+    put(image('x'));
+    const protection = withFiles(NO_PROTECTION, new Map([['a', digests([current])]]));
+    const { plan } = await look([old, image('x')], {
+      policy: { protection, approved: new Map([[APP, new Set(digests([image('lost')]))]]) },
+    });
+    expect(plan.keep.map(({ reason }) => reason.kind)).toEqual(['not-in-plan', 'not-in-plan']);
+    expect(tally(registry)).toEqual({ 'GET tags': 1, 'GET manifest': 2 });
+  });
+
+  it('leaves an entry that only the referrers API shows to be described since', async () => {
+    const { put, look } = await startScene({ referrersApi: true });
+    put(old);
+    put(image('x'));
+    put(referrer('new', old));
+    const approved = new Map([[APP, new Set(digests([old, image('x')]))]]);
+    const { plan } = await look([old, image('x')], { policy: { approved } });
+    expect(fates(plan, { old, x: image('x'), sbom: referrer('new', old) })).toEqual({
+      old: 'keep: subject',
+      x: 'delete: unreachable',
+      sbom: 'keep: not-in-plan',
+    });
+  });
+});
