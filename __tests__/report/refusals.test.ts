@@ -172,7 +172,7 @@ describe('the refusals of a run', () => {
     for (const kind of ['no-deletes', 'no-rights'] as const) {
       const made = run([refusing('a', 1, { kind, why: said })]);
       const [one] = [...problems(made), ...refusals(made)].map(({ what }) => what);
-      expect(one).toContain('::error::x');
+      expect(one).toContain(': :error: :x');
       expect(one).not.toMatch(/[\p{Cc}\p{Zl}]/u);
     }
   });

@@ -12,6 +12,7 @@ import { patternMistake, selectRepositories } from '../plan/selection.js';
 import { isRepository } from '../oci/reference.js';
 import { readProtect } from '../plan/protection.js';
 import { parseDuration } from '../text/duration.js';
+import { printable, type Printable } from '../text/printable.js';
 import { checkPath, checkPlaces, readCaFile, type Mistake } from './paths.js';
 import type { Settings } from '../run/settings.js';
 
@@ -22,6 +23,8 @@ export class InputError extends Error {
 
 const MOST_CONCURRENCY = 128;
 const MOST_KEPT = 1_000_000;
+/** How much of a wrong input is shown. */
+const SHOWN = 80;
 const LEDGER_REPOSITORY = 'manifest-cleanup-ledger';
 
 /** The two spellings of booleans beside these, `yes` and `on`, are strings in YAML 1.2. */
@@ -146,11 +149,8 @@ export function readSettings(): Settings {
   };
 }
 
-function shorten(text: string): string {
-  // Control characters could start a line of their own in the log.
-  // eslint-disable-next-line no-control-regex
-  const plain = text.replace(/[\u0000-\u001f\u007f]+/g, ' ');
-  return plain.length > 80 ? `${plain.slice(0, 80)}…` : plain;
+function shorten(text: string): Printable {
+  return printable(text, SHOWN);
 }
 
 function lines(text: string): string[] {

@@ -34,6 +34,7 @@ import type { RepositoryRun, Run } from './run.js';
 import { surveyAll } from './surveys.js';
 import { notFound, unmet } from '../plan/unmet.js';
 import { warningsOf, whyVanished } from './warnings.js';
+import type { Printable } from '../text/printable.js';
 
 export type StageSettings = Pick<
   Settings,
@@ -68,7 +69,7 @@ export interface StageTools {
     begin(what: string): void;
   };
   /** makes text of the registry safe to print */
-  readonly quote: (text: string) => string;
+  readonly quote: (text: string) => Printable;
   readonly clock: Clock;
   /** tells the run to stop; the reason is a word such as SIGTERM */
   readonly stop: AbortSignal;

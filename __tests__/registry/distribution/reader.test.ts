@@ -125,7 +125,7 @@ describe('tags', () => {
     const { reader, registry } = await startClient();
     registry.intercept(when(/tags\/list/, jsonAnswer({ tags: ['ok', '::error::x\n'] })));
     await expect(reader.tags(APP)).rejects.toThrow(
-      /tags of team\/app holds the name ": :error::x ", .*OCI spec/,
+      /tags of team\/app holds the name ": :error: :x", .*OCI spec/,
     );
   });
 

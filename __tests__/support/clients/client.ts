@@ -2,7 +2,7 @@
  * An in-memory registry with the real client in front of it, over HTTP. Time is a fake clock that jumps:
  * retries and pauses cost nothing.
  */
-import { harmless } from '../../../src/action/log.js';
+import { printable } from '../../../src/text/printable.js';
 import { NO_CREDENTIALS, type Credentials } from '../../../src/http/credentials.js';
 import type { Send } from '../../../src/http/message.js';
 import { createTransport } from '../../../src/http/transport.js';
@@ -48,7 +48,7 @@ export async function startClient(
     transport.close();
     await registry.stop();
   });
-  const quote = (text: string) => harmless(text).slice(0, 300);
+  const quote = (text: string) => printable(text, 300);
   return {
     registry,
     base,
