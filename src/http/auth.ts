@@ -5,7 +5,7 @@
 import { parseChallenges, type Challenge } from './challenge.js';
 import { basicAuthorization, secretsOf } from './credentials.js';
 import { grantOf, type Grant } from './grant.js';
-import { whyRefused } from './login.js';
+import { whyLoginFailed } from './login.js';
 import { RequestFailure, type HttpRequest, type HttpResponse, type Send } from './message.js';
 import { mergeScopes } from './scope.js';
 import { AuthError, createTokenSource, type TokenOptions } from './token.js';
@@ -208,7 +208,7 @@ export function createAuth(next: Send, options: TokenOptions): Auth {
     if (status !== 401 && status !== 403) {
       return response;
     }
-    const why = whyRefused({
+    const why = whyLoginFailed({
       credentials,
       proof: kind,
       isAsked: isAsked(),

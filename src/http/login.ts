@@ -27,7 +27,7 @@ export interface Shown {
 }
 
 /** @returns undefined where credentials were shown as the registry wants them, and do not suffice */
-export function whyRefused(shown: Shown): string | undefined {
+export function whyLoginFailed(shown: Shown): string | undefined {
   const { credentials, proof, isAsked, status, challenges, elsewhere } = shown;
   if (elsewhere !== undefined) {
     return (

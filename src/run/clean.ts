@@ -10,7 +10,7 @@ import type { Settings } from './settings.js';
 import { openBackup } from './backup/backup.js';
 import type { Intake } from './candidates/candidate.js';
 import type { Approval } from '../plan/approval.js';
-import type { Refusal } from '../plan/brakes.js';
+import type { RepositoryRefusal } from '../plan/brakes.js';
 import type { Outcome } from '../plan/outcome.js';
 import type { Repair } from './repair.js';
 import type { SurveyOptions } from './survey-types.js';
@@ -281,7 +281,7 @@ function repositoryRun(
   survey: Survey,
   by: {
     readonly outcomes: ReadonlyMap<string, Outcome>;
-    readonly refusals: ReadonlyMap<string, Refusal>;
+    readonly refusals: ReadonlyMap<string, RepositoryRefusal>;
     readonly repairs: ReadonlyMap<string, Repair>;
     readonly approval: Approval | undefined;
   },
