@@ -17,6 +17,7 @@ import { spellings } from './http/spellings.js';
 import { createTransport, type ExchangeEvent, type Transport } from './http/transport.js';
 import { reportLines } from './report/json.js';
 import { repositoryLines } from './report/lines.js';
+import { messageOf } from './text/error.js';
 import { printable } from './text/printable.js';
 import { ledgerSentence } from './report/memory.js';
 import { carriesOut, heldBack, planWritten, savedIn } from './report/notes.js';
@@ -97,7 +98,7 @@ export async function main(): Promise<boolean> {
       transport.close();
     }
   } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
+    const why = messageOf(error);
     // Only what comes before everything else rejects with such a failure.
     const isStopped = stop.aborted && error instanceof RequestFailure;
     log.error(
@@ -242,7 +243,7 @@ async function tryToWrite(
     }
     return undefined;
   } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
+    const why = messageOf(error);
     return `nothing could be written where ${input} says: ${why}`;
   }
 }

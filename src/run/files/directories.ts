@@ -5,6 +5,7 @@
 import { mkdirSync, statSync } from 'node:fs';
 import path from 'node:path';
 
+import { codeOf } from '../../text/error.js';
 import { printable } from '../../text/printable.js';
 import { UnusablePath, whyNot } from './why.js';
 
@@ -49,7 +50,7 @@ function isThere(at: string): boolean {
     return stats !== undefined;
   } catch (error) {
     // What is below a file is told of the file.
-    if ((error as NodeJS.ErrnoException).code === 'ENOTDIR') {
+    if (codeOf(error) === 'ENOTDIR') {
       return false;
     }
     throw error instanceof UnusablePath
