@@ -75,7 +75,7 @@ function whyUnread(error: unknown, kind: 'file' | 'directory'): string {
 }
 
 /** What the run will write, as the inputs name it. */
-export interface Places {
+interface Places {
   readonly backupDirectory?: string;
   readonly planFile?: string;
   readonly reportFile?: string;

@@ -49,7 +49,7 @@ export interface ExchangeOptions {
   readonly patience?: Patience;
 }
 
-export interface Exchange {
+interface Exchange {
   /** Rejects with a TransportError when there is no whole answer. */
   readonly send: Send;
   /** These reject now: with a timeout, or with NotSent where nothing was sent yet. Their connections are closed. */

@@ -13,7 +13,7 @@ export function whyMissing(why: string | undefined): string {
   return `No credentials were given${why === undefined ? '' : `, and ${why}`}. ${GIVE}`;
 }
 
-export interface Shown {
+interface Shown {
   readonly credentials: Credentials;
   /** what the refused request showed */
   readonly proof: 'nothing' | 'basic' | 'registry-token' | 'bearer';

@@ -25,7 +25,7 @@ function readable(value: string): string {
 }
 
 /** The secrets of this run, and a way to take them out of any text. */
-export interface SecretStore {
+interface SecretStore {
   add(secret: string): void;
   /** `text` with each known secret replaced by `***`, however it is spelled: see spellings.ts. */
   redact(text: string): string;

@@ -9,7 +9,7 @@ import { MOST_OF_REQUEST, REQUEST_IS_LATE, RUN_IS_LATE, type Patience } from './
 import { retryAfter } from './retry-after.js';
 import { NotSent } from './stop.js';
 
-export interface RetryOptions {
+interface RetryOptions {
   readonly clock: Clock;
   /** uniform in [0, 1) */
   readonly random: () => number;

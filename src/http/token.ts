@@ -31,7 +31,7 @@ export interface TokenOptions {
   readonly clock: Clock;
 }
 
-export interface Wanted {
+interface Wanted {
   readonly realm: string;
   readonly service: string | undefined;
   /** several are separated by spaces; `''` for none */
@@ -45,7 +45,7 @@ export interface Token {
   readonly renewAt: number;
 }
 
-export interface TokenSource {
+interface TokenSource {
   /**
    * @param rejected a token that the registry has just refused, and that must not be given again
    * @returns the token, when it has to be renewed, and whether it was fetched for this very call

@@ -33,7 +33,7 @@ export interface ExchangeEvent {
   readonly attempt: number;
 }
 
-export interface TransportOptions {
+interface TransportOptions {
   /** Credentials go to this URL's origin and to the token realm that it names. */
   readonly registry: URL;
   readonly credentials: Credentials;

@@ -1,6 +1,5 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
 
-import { NO_CREDENTIALS } from '../../../src/http/credentials.js';
 import { createTransport } from '../../../src/http/transport.js';
 import { digestOf } from '../../../src/oci/digest.js';
 import { MANIFEST_ACCEPT, OCI_INDEX, OCI_MANIFEST } from '../../../src/oci/media-types.js';
@@ -528,7 +527,7 @@ describe('words for what the network does', () => {
     const base = new URL(registry.url);
     const transport = createTransport({
       registry: base,
-      credentials: NO_CREDENTIALS,
+      credentials: { kind: 'none' },
       concurrency: 1,
       insecure: false,
       userAgent: 'tests',

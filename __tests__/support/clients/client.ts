@@ -3,7 +3,7 @@
  * retries and pauses cost nothing.
  */
 import { printable } from '../../../src/text/printable.js';
-import { NO_CREDENTIALS, type Credentials } from '../../../src/http/credentials.js';
+import type { Credentials } from '../../../src/http/credentials.js';
 import type { Send } from '../../../src/http/message.js';
 import { createTransport } from '../../../src/http/transport.js';
 import { createPresence, type IsThere } from '../../../src/registry/distribution/presence.js';
@@ -30,7 +30,7 @@ const started: (() => Promise<void>)[] = [];
 
 export async function startClient(
   options: MemoryRegistryOptions = {},
-  credentials: Credentials = NO_CREDENTIALS,
+  credentials: Credentials = { kind: 'none' },
 ): Promise<Client> {
   const registry = await startMemoryRegistry(options);
   const base = new URL(registry.url);

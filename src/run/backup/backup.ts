@@ -26,7 +26,7 @@ export interface SavedManifest extends BackupEntry {
   readonly bytes: Buffer;
 }
 
-export interface Backup {
+interface Backup {
   /** absolute */
   readonly directory: string;
   /** whether anything was saved in this run */

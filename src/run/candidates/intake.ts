@@ -18,7 +18,7 @@ export class IntakeError extends Error {
   override name = 'IntakeError';
 }
 
-export interface IntakeSource {
+interface IntakeSource {
   /** the text of the input `digests` */
   readonly digests: string;
   /** paths, relative to the working directory or absolute */

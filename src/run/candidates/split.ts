@@ -20,7 +20,7 @@ export interface PieceLimits {
 }
 
 const MIB = 1024 * 1024;
-export const LIMITS: PieceLimits = { line: MIB, json: 32 * MIB, values: 2_000_000 };
+const LIMITS: PieceLimits = { line: MIB, json: 32 * MIB, values: 2_000_000 };
 
 /** Length of what is shown of a JSON object or of a line that is too long. */
 const SHOWN = 200;
