@@ -11,7 +11,7 @@ import type { Grant } from './grant.js';
 import { createAuth, type Auth } from './auth.js';
 import { stoppable, systemClock, type Clock } from './clock.js';
 import type { Credentials } from './credentials.js';
-import { createExchange, type Timeouts } from './exchange.js';
+import { Exchange, type Timeouts } from './exchange.js';
 import { TransportError, type Method, type Send, type TransportFailure } from './message.js';
 import { createPatience } from './patience.js';
 import { redactUrl } from './redact.js';
@@ -74,7 +74,7 @@ export function createTransport(options: TransportOptions): Transport {
   const clock = stoppable(options.clock ?? systemClock, stop);
   let requests = 0;
   const patience = createPatience(clock);
-  const exchange = createExchange({ ...options, patience });
+  const exchange = new Exchange({ ...options, patience });
   const counted: Send = async (request) => {
     requests += 1;
     return exchange.send(request);
