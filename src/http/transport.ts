@@ -8,7 +8,7 @@
 import { setMaxListeners } from 'node:events';
 
 import type { Grant } from './grant.js';
-import { createAuth, type Auth } from './auth.js';
+import { Auth } from './auth.js';
 import { stoppable, systemClock, type Clock } from './clock.js';
 import type { Credentials } from './credentials.js';
 import { Exchange, type Timeouts } from './exchange.js';
@@ -84,8 +84,11 @@ export function createTransport(options: TransportOptions): Transport {
   const throttled = createThrottle(stopped, { concurrency, clock, stop, patience });
   const retried = createRetry(throttled, { clock, random, stop, patience });
   const redirected = createRedirect(retried);
+  const { send, granted, unasked } = new Auth(redirected, { registry, credentials, mask, clock });
   return {
-    ...createAuth(redirected, { registry, credentials, mask, clock }),
+    send,
+    granted,
+    unasked,
     close: () => {
       exchange.close();
     },
