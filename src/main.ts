@@ -2,7 +2,7 @@
 import * as core from '@actions/core';
 
 import { readSettings } from './action/inputs.js';
-import { createLog, harmless, type Log } from './action/log.js';
+import { createLog, type Log } from './action/log.js';
 import { readNamed } from './action/named.js';
 import { startProgress } from './action/progress.js';
 import { publish, publishUndo, writeLines } from './action/publish.js';
@@ -17,7 +17,8 @@ import { spellings } from './http/spellings.js';
 import { createTransport, type ExchangeEvent, type Transport } from './http/transport.js';
 import { reportLines } from './report/json.js';
 import { repositoryLines } from './report/lines.js';
-import { inCodeSpan } from './text/markdown.js';
+import { messageOf } from './text/error.js';
+import { printable } from './text/printable.js';
 import { ledgerSentence } from './report/memory.js';
 import { carriesOut, heldBack, planWritten, savedIn } from './report/notes.js';
 import { deletedDigests } from './report/outputs.js';
@@ -55,7 +56,6 @@ export async function main(): Promise<boolean> {
         core.setSecret(form);
       });
       secrets.add(secret);
-      secrets.add(inCodeSpan(secret));
     });
     const progress = startProgress(
       () => transport.stats().requests,
@@ -66,7 +66,7 @@ export async function main(): Promise<boolean> {
     const tools = {
       transport,
       progress,
-      quote: (text: string) => harmless(secrets.redact(text)).slice(0, QUOTE),
+      quote: (text: string) => printable(secrets.redact(text), QUOTE),
       clock: systemClock,
       stop,
     };
@@ -98,7 +98,7 @@ export async function main(): Promise<boolean> {
       transport.close();
     }
   } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
+    const why = messageOf(error);
     // Only what comes before everything else rejects with such a failure.
     const isStopped = stop.aborted && error instanceof RequestFailure;
     log.error(
@@ -243,7 +243,7 @@ async function tryToWrite(
     }
     return undefined;
   } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
+    const why = messageOf(error);
     return `nothing could be written where ${input} says: ${why}`;
   }
 }

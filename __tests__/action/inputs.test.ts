@@ -435,7 +435,7 @@ describe('protect', () => {
     expect(mistakes({ protect: text })).toEqual([
       `- protect is "Team/App"; it takes ${takes}`,
       `- protect is "!app"; it takes ${takes}`,
-      `- protect is "other.example.com/app@${DIGEST.slice(0, 58)}…"; it takes ${takes}`,
+      `- protect is "other.example.com/app@${DIGEST.slice(0, 57)}…"; it takes ${takes}`,
     ]);
   });
 
@@ -505,7 +505,7 @@ describe('max-deletes', () => {
     '5 manifests',
     '9'.repeat(300),
   ])('%j is a mistake', (text) => {
-    const shown = text.length > 80 ? `${text.slice(0, 80)}…` : text;
+    const shown = text.length > 80 ? `${text.slice(0, 79)}…` : text;
     expect(mistakes({ 'max-deletes': text })).toEqual([
       `- max-deletes is "${shown}"; it takes a whole number of manifests for the run, or a share of each ` +
         'repository such as `30%`, up to `100%`',
@@ -781,7 +781,7 @@ describe('ledger-repository', () => {
     'two words',
     'x'.repeat(256),
   ])('%j is a mistake', (text) => {
-    const shown = text.length > 80 ? `${text.slice(0, 80)}…` : text;
+    const shown = text.length > 80 ? `${text.slice(0, 79)}…` : text;
     expect(mistakes({ 'ledger-repository': text })).toEqual([
       `- ledger-repository is "${shown}"; it takes a repository name such as \`team/ledger\`, \`auto\` or \`off\``,
     ]);
@@ -867,6 +867,6 @@ describe('mistakes', () => {
   it('are cut, and start no line of their own', () => {
     const [line, ...more] = mistakes({ insecure: `a\n::error::b\u001b[31m${'x'.repeat(200)}` });
     expect(more).toEqual([]);
-    expect(line).toMatch(/^- insecure is "a ::error::b \[31mx+…"; it takes/);
+    expect(line).toMatch(/^- insecure is "a : :error: :b\uFFFD\[31mx+…"; it takes/);
   });
 });

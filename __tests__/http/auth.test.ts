@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 
-import { createAuth } from '../../src/http/auth.js';
+import { Auth } from '../../src/http/auth.js';
 import type { Credentials } from '../../src/http/credentials.js';
 import { TransportError, type HttpRequest, type TransportFailure } from '../../src/http/message.js';
 import { createRedirect } from '../../src/http/redirect.js';
@@ -27,7 +27,7 @@ function authenticated(credentials: Credentials, play: Play, registry = 'https:/
     sent.push(asked);
     return respond(asked, await play(asked, sent.length - 1));
   });
-  const { send, granted, unasked } = createAuth(next, {
+  const { send, granted, unasked } = new Auth(next, {
     registry: new URL(registry),
     credentials,
     clock,

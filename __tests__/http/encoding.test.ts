@@ -3,10 +3,10 @@ import zlib from 'node:zlib';
 
 import { afterAll, afterEach, describe, expect, it } from '@jest/globals';
 
-import { createExchange } from '../../src/http/exchange.js';
+import { Exchange } from '../../src/http/exchange.js';
 import { closeServers, request, startServer } from '../support/servers/servers.js';
 
-const exchange = createExchange({ concurrency: 4, insecure: false, userAgent: 'tests' });
+const exchange = new Exchange({ concurrency: 4, insecure: false, userAgent: 'tests' });
 const { send } = exchange;
 const TEXT = Buffer.from(JSON.stringify({ tags: ['a', 'b'], name: 'x'.repeat(100) }));
 const hasZstd = 'zstdCompressSync' in zlib;

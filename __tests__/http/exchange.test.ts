@@ -5,7 +5,7 @@ import { runInNewContext } from 'node:vm';
 
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 
-import { createExchange, type ExchangeOptions } from '../../src/http/exchange.js';
+import { Exchange, type ExchangeOptions } from '../../src/http/exchange.js';
 import {
   TransportError,
   type HttpRequest,
@@ -50,7 +50,7 @@ afterEach(async () => {
 });
 
 function exchangeOf(options: Partial<ExchangeOptions> = {}) {
-  const exchange = createExchange({
+  const exchange = new Exchange({
     concurrency: 4,
     insecure: false,
     userAgent: 'tests',

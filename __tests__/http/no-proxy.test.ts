@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 
-import { createExchange } from '../../src/http/exchange.js';
+import { Exchange } from '../../src/http/exchange.js';
 import { isWithoutProxy } from '../../src/http/no-proxy.js';
 import { closeServers, request, startProxy, startServer } from '../support/servers/servers.js';
 
@@ -86,7 +86,7 @@ describe('a request', () => {
     const proxy = await startProxy(server.port);
     process.env['HTTP_PROXY'] = proxy.url;
     process.env[name] = value;
-    const exchange = createExchange({ concurrency: 4, insecure: false, userAgent: 'tests' });
+    const exchange = new Exchange({ concurrency: 4, insecure: false, userAgent: 'tests' });
     exchanges.push(exchange);
     await expect(exchange.send(request('http://registry.invalid/'))).rejects.toMatchObject({
       kind: 'dns',

@@ -1,6 +1,6 @@
 import { afterAll, afterEach, describe, expect, it } from '@jest/globals';
 
-import { createExchange } from '../../src/http/exchange.js';
+import { Exchange } from '../../src/http/exchange.js';
 import { createPatience } from '../../src/http/patience.js';
 import { createRetry } from '../../src/http/retry.js';
 import { createThrottle } from '../../src/http/throttle.js';
@@ -109,7 +109,7 @@ describe('slow answers', () => {
     let now = 0;
     const patience = createPatience({ now: () => now });
     const spent: number[] = [];
-    const exchange = createExchange({
+    const exchange = new Exchange({
       concurrency: 4,
       insecure: false,
       userAgent: 'tests',

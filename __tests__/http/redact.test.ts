@@ -3,6 +3,8 @@ import { describe, expect, it } from '@jest/globals';
 import { secretsOf, type Credentials } from '../../src/http/credentials.js';
 import { createSecretStore, redactUrl } from '../../src/http/redact.js';
 import { spellings } from '../../src/http/spellings.js';
+import { inCodeSpan } from '../../src/text/markdown.js';
+import { printable } from '../../src/text/printable.js';
 
 describe('redactUrl', () => {
   it.each([
@@ -132,6 +134,16 @@ describe('createSecretStore', () => {
     const store = createSecretStore();
     secretsOf(credentials).forEach((found) => store.add(found));
     expect(store.redact(`before ${secret} and ${secret} after`)).toBe('before *** and *** after');
+  });
+
+  it('takes out a secret that changed when it was made safe to print or to show', () => {
+    const store = createSecretStore();
+    const secret = 'pw::a`b|c\u200b##[d';
+    store.add(secret);
+    for (const text of [printable(`x ${secret} y`), inCodeSpan(`x ${secret} y`)]) {
+      expect(text).not.toContain(secret);
+      expect(store.redact(text)).toBe('x *** y');
+    }
   });
 
   it('leaves nothing of a secret that begins with another one', () => {

@@ -1,6 +1,6 @@
 import { afterAll, afterEach, describe, expect, it } from '@jest/globals';
 
-import { createExchange } from '../../src/http/exchange.js';
+import { Exchange } from '../../src/http/exchange.js';
 import type { HttpRequest } from '../../src/http/message.js';
 import { createRedirect } from '../../src/http/redirect.js';
 import { play } from '../support/builders/answers.js';
@@ -14,7 +14,7 @@ import {
 } from '../support/servers/servers.js';
 
 const AUTH = 'Basic c2VjcmV0';
-const exchange = createExchange({
+const exchange = new Exchange({
   concurrency: 4,
   insecure: false,
   ca: testCa(),

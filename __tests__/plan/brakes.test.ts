@@ -8,7 +8,7 @@ import {
   refuseWithoutTags,
   type Looked,
   type MaxDeletes,
-  type Refusal,
+  type RepositoryRefusal,
 } from '../../src/plan/brakes.js';
 import type { Past } from '../../src/plan/past.js';
 import { makePlan, type Orphan } from '../../src/plan/plan.js';
@@ -232,7 +232,7 @@ describe('a limit on the number of manifests', () => {
   const run = [sized('one', 3, 10), sized('two', 0, 10), sized('three', 4, 4)];
 
   it('counts the whole run, and beyond it refuses every repository with orphans', () => {
-    const refusal: Refusal = { kind: 'count', orphans: 7, count: 6 };
+    const refusal: RepositoryRefusal = { kind: 'count', orphans: 7, count: 6 };
     expect(refuseTooMany(run, limit(6))).toEqual(
       new Map([
         ['one', refusal],

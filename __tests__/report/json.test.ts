@@ -5,7 +5,7 @@ import fc from 'fast-check';
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
-import type { Refusal } from '../../src/plan/brakes.js';
+import type { RepositoryRefusal } from '../../src/plan/brakes.js';
 import type { KeepReason } from '../../src/plan/reasons.js';
 import { PROTECT } from '../../src/plan/protection.js';
 import { jsonChunks } from '../../src/report/json-chunks.js';
@@ -71,7 +71,7 @@ const REASONS: readonly KeepReason[] = [
   { kind: 'narrowed', tag: 'v1', part: d('part') },
 ];
 
-const REFUSALS: readonly Refusal[] = [
+const REFUSALS: readonly RepositoryRefusal[] = [
   { kind: 'no-tags', remembered: 12 },
   { kind: 'share', orphans: 30, manifests: 40, percent: 33.5 },
   { kind: 'count', orphans: 700, count: 500 },

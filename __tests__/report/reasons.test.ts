@@ -52,7 +52,7 @@ describe('what is particular to one manifest', () => {
     [{ kind: 'protected', by: ['k8s/a|b`c.yaml'] }, 'by `k8s/a¦bˋc.yaml`'],
     [{ kind: 'protected', by: [PROTECT, 'a', 'b'] }, 'by `protect`, `a`, `b`'],
     [{ kind: 'protected', by: [PROTECT, 'a', 'b', 'c', 'd'] }, 'by `protect`, `a`, `b` and 2 more'],
-    [{ kind: 'protected', by: ['<b>\n::error::x'] }, 'by `<b> ::error::x`'],
+    [{ kind: 'protected', by: ['<b>\n::error::x'] }, 'by `<b> : :error: :x`'],
   ])('%j: %s', (reason, detail) => {
     expect(keptDetail(reason, NOW)).toBe(detail);
   });

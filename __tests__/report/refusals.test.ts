@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 
-import { DEFAULT_MAX_DELETES, type Refusal } from '../../src/plan/brakes.js';
+import { DEFAULT_MAX_DELETES, type RepositoryRefusal } from '../../src/plan/brakes.js';
 import type { Digest } from '../../src/oci/digest.js';
 import { prose } from '../../src/text/markdown.js';
 import { whyRefused, type Circumstances } from '../../src/report/refusals.js';
@@ -14,15 +14,24 @@ import {
   run,
 } from '../support/builders/examples.js';
 
-const NO_TAGS: Refusal = { kind: 'no-tags', remembered: 1 };
-const SHARE: Refusal = { kind: 'share', orphans: 1_234, manifests: 2_000, percent: 33.5 };
-const COUNT: Refusal = { kind: 'count', orphans: 1_234, count: 1_000 };
-const NO_DELETES: Refusal = { kind: 'no-deletes', why: 'DELETE answered 405. Switch it on' };
-const NO_RIGHTS: Refusal = { kind: 'no-rights', why: "these credentials can't delete in a" };
+const NO_TAGS: RepositoryRefusal = { kind: 'no-tags', remembered: 1 };
+const SHARE: RepositoryRefusal = { kind: 'share', orphans: 1_234, manifests: 2_000, percent: 33.5 };
+const COUNT: RepositoryRefusal = { kind: 'count', orphans: 1_234, count: 1_000 };
+const NO_DELETES: RepositoryRefusal = {
+  kind: 'no-deletes',
+  why: 'DELETE answered 405. Switch it on',
+};
+const NO_RIGHTS: RepositoryRefusal = {
+  kind: 'no-rights',
+  why: "these credentials can't delete in a",
+};
 
 /** As `refusing` makes it: no tag at all is left. */
-const why = (refusal: Refusal, of: Circumstances = run([]), tags = new Map<string, Digest>()) =>
-  whyRefused(refusal, { inventory: inventory('a', { tags }) }, of);
+const why = (
+  refusal: RepositoryRefusal,
+  of: Circumstances = run([]),
+  tags = new Map<string, Digest>(),
+) => whyRefused(refusal, { inventory: inventory('a', { tags }) }, of);
 
 describe('why nothing is deleted', () => {
   it.each([
@@ -44,7 +53,7 @@ describe('why nothing is deleted', () => {
 
   it('of a brake that nobody asked for says that it is the default', () => {
     const maxDeletes = DEFAULT_MAX_DELETES;
-    const refusal: Refusal = { kind: 'share', orphans: 21, manifests: 41, percent: 50 };
+    const refusal: RepositoryRefusal = { kind: 'share', orphans: 21, manifests: 41, percent: 50 };
     const made = run([refusing('a', 21, refusal)], { maxDeletes });
     expect(problems(made).map(({ what }) => what)).toEqual([
       'nothing is deleted here: 21 of the 41 manifests that are known would go, more than half, which is the limit ' +
@@ -100,7 +109,7 @@ describe('why nothing is deleted', () => {
 });
 
 describe('the refusals of a run', () => {
-  const all = (refusal: Refusal, more = {}) =>
+  const all = (refusal: RepositoryRefusal, more = {}) =>
     run(
       ['b', 'a'].map((name) => refusing(name, 2, refusal)),
       more,
@@ -172,7 +181,7 @@ describe('the refusals of a run', () => {
     for (const kind of ['no-deletes', 'no-rights'] as const) {
       const made = run([refusing('a', 1, { kind, why: said })]);
       const [one] = [...problems(made), ...refusals(made)].map(({ what }) => what);
-      expect(one).toContain('::error::x');
+      expect(one).toContain(': :error: :x');
       expect(one).not.toMatch(/[\p{Cc}\p{Zl}]/u);
     }
   });

@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { createRights } from '../../src/registry/distribution/rights.js';
 
-import type { MaxDeletes, Refusal } from '../../src/plan/brakes.js';
+import type { MaxDeletes, RepositoryRefusal } from '../../src/plan/brakes.js';
 import type { Survey } from '../../src/plan/survey.js';
 import type { Grant } from '../../src/http/grant.js';
 import { allowed, refuseDeletes, type RefusingOptions } from '../../src/run/refusals.js';
@@ -26,13 +26,13 @@ function survey(repository: string, orphans: number): Survey {
 
 const run = [survey('a', 1), survey('b', 0), survey('c', 3), survey('d', 1)];
 const SHARE: MaxDeletes = { kind: 'share', percent: 50, exempt: 0 };
-const share: Refusal = { kind: 'share', orphans: 3, manifests: 4, percent: 50 };
-const noTags: Refusal = { kind: 'no-tags', remembered: 3 };
+const share: RepositoryRefusal = { kind: 'share', orphans: 3, manifests: 4, percent: 50 };
+const noTags: RepositoryRefusal = { kind: 'no-tags', remembered: 3 };
 
 /** Asks a real client; the repositories exist, and every question is noted. */
 async function refuse(
   options: Partial<RefusingOptions> & {
-    readonly first?: ReadonlyMap<string, Refusal>;
+    readonly first?: ReadonlyMap<string, RepositoryRefusal>;
     readonly memory?: MemoryRegistryOptions;
     readonly grants?: (scope: string) => Grant;
   } = {},
@@ -79,7 +79,7 @@ describe('before the first delete', () => {
       maxDeletes: SHARE,
     });
     expect(refusals).toEqual(
-      new Map<string, Refusal>([
+      new Map<string, RepositoryRefusal>([
         ['a', noTags],
         ['c', share],
       ]),
@@ -90,7 +90,7 @@ describe('before the first delete', () => {
 
   it('nothing is sent where nothing is left to delete', async () => {
     const { refusals, sent, left } = await refuse({ maxDeletes: { kind: 'count', count: 4 } });
-    const count: Refusal = { kind: 'count', orphans: 5, count: 4 };
+    const count: RepositoryRefusal = { kind: 'count', orphans: 5, count: 4 };
     expect(refusals).toEqual(
       new Map([
         ['a', count],
@@ -115,9 +115,9 @@ describe('before the first delete', () => {
     const why = expect.stringContaining(
       'REGISTRY_STORAGE_DELETE_ENABLED=true',
     ) as unknown as string;
-    const refused: Refusal = { kind: 'no-deletes', why };
+    const refused: RepositoryRefusal = { kind: 'no-deletes', why };
     expect(refusals).toEqual(
-      new Map<string, Refusal>([
+      new Map<string, RepositoryRefusal>([
         ['a', refused],
         ['c', noTags],
         ['d', refused],
@@ -147,7 +147,7 @@ describe('a dry-run', () => {
     expect(scopes.sort()).toEqual(['repository:a:pull,delete', 'repository:d:pull,delete']);
     const why = expect.stringContaining("these credentials can't delete in d") as unknown as string;
     expect(refusals).toEqual(
-      new Map<string, Refusal>([
+      new Map<string, RepositoryRefusal>([
         ['c', share],
         ['d', { kind: 'no-rights', why }],
       ]),

@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 
-import { age, count, duration, printable, shortDigest, size } from '../../src/text/words.js';
+import { age, count, duration, shortDigest, size } from '../../src/text/words.js';
 import { d, DAY, HOUR, NOW } from '../support/builders/examples.js';
 
 describe('age', () => {
@@ -47,9 +47,4 @@ it('writes numbers, sizes, durations and digests as people do', () => {
     '0 ms',
   ]);
   expect(shortDigest(d('x'))).toMatch(/^sha256:[0-9a-f]{12}$/);
-});
-
-it('cuts long text without reading all of it', () => {
-  expect(printable('x'.repeat(10_000_000), 5)).toBe('xxxx…');
-  expect(printable('12345', 5)).toBe('12345');
 });

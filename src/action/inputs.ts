@@ -12,6 +12,7 @@ import { patternMistake, selectRepositories } from '../plan/selection.js';
 import { isRepository } from '../oci/reference.js';
 import { readProtect } from '../plan/protection.js';
 import { parseDuration } from '../text/duration.js';
+import { printable, type Printable } from '../text/printable.js';
 import { checkPath, checkPlaces, readCaFile, type Mistake } from './paths.js';
 import { FAMILIES, familyOf } from '../registry/families/families.js';
 import type { LedgerChoice, Settings } from '../run/settings.js';
@@ -23,6 +24,8 @@ export class InputError extends Error {
 
 const MOST_CONCURRENCY = 128;
 const MOST_KEPT = 1_000_000;
+/** How much of a wrong input is shown. */
+const SHOWN = 80;
 
 /** The two spellings of booleans beside these, `yes` and `on`, are strings in YAML 1.2. */
 const TRUE = ['true', 'True', 'TRUE'];
@@ -31,87 +34,12 @@ const FALSE = ['false', 'False', 'FALSE'];
 /** @throws InputError naming all mistakes */
 export function readSettings(): Settings {
   const mistakes: string[] = [];
-  /** Notes a mistake. `got` is left out for secrets; `why` says what is wrong with it. */
-  const mistake: Mistake = (input, takes, got, why) => {
+  const { registry, ...rest } = readInputs(mistakes, (input, takes, got, why) => {
     const given = got === undefined ? ':' : got === '' ? ' is empty' : ` is "${shorten(got)}"`;
     const wrong = (why === undefined ? '' : `: ${why}`) + (got === undefined ? '' : ';');
     mistakes.push(`${input}${given}${wrong} it takes ${takes}`);
     return undefined;
-  };
-
-  const username = core.getInput('username');
-  const password = core.getInput('password');
-  if (password !== '') {
-    core.setSecret(password);
-  }
-  if (username !== '' && password === '') {
-    mistake(
-      'password',
-      'the password or token that goes with `username`; neither of them works alone',
-      '',
-    );
-  }
-  if (password !== '' && username === '') {
-    mistake('username', 'the account that `password` belongs to; neither of them works alone', '');
-  }
-  if (username.includes(':')) {
-    // Not quoted: what stands after the colon is likely a password.
-    mistake('username', 'a name without a colon (RFC 7617 gives it another meaning)');
-  }
-
-  const flag = (name: string, otherwise = 'false'): boolean => {
-    const text = core.getInput(name) || otherwise;
-    if (!TRUE.includes(text) && !FALSE.includes(text)) {
-      mistake(name, '`true` or `false`', text);
-    }
-    return TRUE.includes(text);
-  };
-
-  const registry = readRegistryUrl(core.getInput('registry-url'), mistake);
-  const kind = readRegistryType(registry, mistake);
-  const insecure = flag('insecure');
-  const dryRun = flag('dry-run');
-  const ca = readCaFile(core.getInput('ca-file'), mistake);
-  const selection = readPatterns(core.getInput('repositories'), mistake);
-  const digestsFiles = lines(core.getInput('digests-file'));
-  digestsFiles.forEach((path) => {
-    checkPath('digests-file', path, 'paths of files, one per line', mistake);
   });
-  const gracePeriod = readDuration(core.getInput('grace-period') || '24h', mistake);
-  const danglingReferrers = core.getInput('dangling-referrers') || 'keep';
-  if (danglingReferrers !== 'keep' && danglingReferrers !== 'delete') {
-    mistake('dangling-referrers', '`keep` or `delete`', danglingReferrers);
-  }
-  const ledger = readLedger(core.getInput('ledger-repository'), mistake);
-  const concurrency = readConcurrency(core.getInput('concurrency') || '16', mistake);
-  const keepUntagged = readCount('keep-untagged', core.getInput('keep-untagged') || '0', mistake);
-  const host = registry?.host ?? '';
-  const protection = readProtect(core.getInput('protect'), host, (entry, behindHost) => {
-    const takes =
-      behindHost === undefined
-        ? 'digests, `repository@sha256:…` and repository names or globs such as `team/**`, without exclusions'
-        : `the host of this registry with its port or not at all: \`${host}/${shorten(behindHost)}\` or ` +
-          `\`${shorten(behindHost)}\`, and \`${host}/${shorten(entry)}\` for a repository whose name begins so`;
-    mistake('protect', takes, entry);
-  });
-  const verify = flag('verify', 'true');
-  const modes = readModes(dryRun, mistake, mistakes);
-  const maxDeletes = readMaxDeletes(core.getInput('max-deletes'), mistake);
-  const reportFile = core.getInput('report-file');
-  const backupDirectory = core.getInput('backup-dir') || defaultBackupDirectory();
-  if (modes.restoreFrom === undefined) {
-    checkPlaces(
-      {
-        ...(dryRun ? {} : { backupDirectory }),
-        ...(dryRun && modes.planFile !== undefined ? { planFile: modes.planFile } : {}),
-        ...(reportFile === '' ? {} : { reportFile }),
-      },
-      { 'apply-plan': modes.applyPlan, 'ca-file': core.getInput('ca-file') || undefined },
-      digestsFiles,
-      mistake,
-    );
-  }
-
   if (mistakes.length > 0 || registry === undefined) {
     const many =
       mistakes.length === 1 ? 'There is a mistake' : `${String(mistakes.length)} mistakes`;
@@ -120,46 +48,131 @@ export function readSettings(): Settings {
         mistakes.map((text) => `- ${text}`).join('\n'),
     );
   }
+  return { registry, ...rest };
+}
+
+/** What is mistaken has a value that nobody may use. */
+function readInputs(
+  mistakes: string[],
+  mistake: Mistake,
+): Omit<Settings, 'registry'> & { readonly registry: URL | undefined } {
+  const login = readLogin(mistake);
+  const registry = readRegistryUrl(core.getInput('registry-url'), mistake);
+  const kind = readRegistryType(registry, mistake);
+  const insecure = readFlag('insecure', 'false', mistake);
+  const dryRun = readFlag('dry-run', 'false', mistake);
+  const ca = readCaFile(core.getInput('ca-file'), mistake);
+  const selection = readPatterns(core.getInput('repositories'), mistake);
+  const digestsFiles = lines(core.getInput('digests-file'));
+  digestsFiles.forEach((path) => {
+    checkPath('digests-file', path, 'paths of files, one per line', mistake);
+  });
+  const gracePeriod = readDuration(core.getInput('grace-period') || '24h', mistake);
+  const danglingReferrers = readDanglingReferrers(mistake);
+  const ledger = readLedger(core.getInput('ledger-repository'), mistake);
+  const concurrency = readCount('concurrency', '16', [1, MOST_CONCURRENCY], mistake);
+  const keepUntagged = readCount('keep-untagged', '0', [0, MOST_KEPT], mistake);
+  const protection = readProtected(registry?.host ?? '', mistake);
+  const verify = readFlag('verify', 'true', mistake);
+  const modes = readModes(dryRun, mistake, mistakes);
+  const maxDeletes = readMaxDeletes(core.getInput('max-deletes'), mistake);
+  const reportFile = core.getInput('report-file') || undefined;
+  const backupDirectory = core.getInput('backup-dir') || defaultBackupDirectory();
+  if (modes.restoreFrom === undefined) {
+    checkPlaces(
+      {
+        backupDirectory: dryRun ? undefined : backupDirectory,
+        planFile: dryRun ? modes.planFile : undefined,
+        reportFile,
+      },
+      { 'apply-plan': modes.applyPlan, 'ca-file': core.getInput('ca-file') || undefined },
+      digestsFiles,
+      mistake,
+    );
+  }
   return {
     registry,
     ...kind,
-    ...(password === '' ? {} : { login: { username, password } }),
+    login,
     insecure,
     ca,
     selection,
     digests: core.getInput('digests'),
     digestsFiles,
     dryRun,
-    gracePeriod: gracePeriod ?? 0,
-    danglingReferrers: danglingReferrers === 'delete' ? 'delete' : 'keep',
-    keepUntagged: keepUntagged ?? 0,
+    gracePeriod,
+    danglingReferrers,
+    keepUntagged,
     protection,
     protectFiles: lines(core.getInput('protect-files')).filter((line) => !line.startsWith('#')),
     // A plan is no surprise: it can't delete more than somebody has seen, unless that was limited, too.
-    ...(maxDeletes === undefined && modes.applyPlan !== undefined
-      ? {}
-      : { maxDeletes: maxDeletes ?? DEFAULT_MAX_DELETES }),
+    maxDeletes: maxDeletes ?? (modes.applyPlan === undefined ? DEFAULT_MAX_DELETES : undefined),
     verify,
     backupDirectory,
     ...modes,
     ledger,
-    concurrency: concurrency ?? 1,
-    ...(reportFile === '' ? {} : { reportFile }),
+    concurrency,
+    reportFile,
   };
 }
 
-function shorten(text: string): string {
-  // Control characters could start a line of their own in the log.
-  // eslint-disable-next-line no-control-regex
-  const plain = text.replace(/[\u0000-\u001f\u007f]+/g, ' ');
-  return plain.length > 80 ? `${plain.slice(0, 80)}…` : plain;
+function shorten(text: string): Printable {
+  return printable(text, SHOWN);
 }
 
-function lines(text: string): string[] {
+function lines(text: string, separator: string | RegExp = '\n'): string[] {
   return text
-    .split('\n')
+    .split(separator)
     .map((line) => line.trim())
     .filter((line) => line !== '');
+}
+
+function readLogin(mistake: Mistake): Settings['login'] {
+  const username = core.getInput('username');
+  const password = core.getInput('password');
+  if (password !== '') {
+    core.setSecret(password);
+  }
+  const alone = 'neither of them works alone';
+  if (username !== '' && password === '') {
+    mistake('password', `the password or token that goes with \`username\`; ${alone}`, '');
+  }
+  if (password !== '' && username === '') {
+    mistake('username', `the account that \`password\` belongs to; ${alone}`, '');
+  }
+  if (username.includes(':')) {
+    // Not quoted: what stands after the colon is likely a password.
+    mistake('username', 'a name without a colon (RFC 7617 gives it another meaning)');
+  }
+  return password === '' ? undefined : { username, password };
+}
+
+function readFlag(input: string, otherwise: 'true' | 'false', mistake: Mistake): boolean {
+  const text = core.getInput(input) || otherwise;
+  if (!TRUE.includes(text) && !FALSE.includes(text)) {
+    mistake(input, '`true` or `false`', text);
+  }
+  return TRUE.includes(text);
+}
+
+function readDanglingReferrers(mistake: Mistake): Settings['danglingReferrers'] {
+  const text = core.getInput('dangling-referrers') || 'keep';
+  if (text !== 'keep' && text !== 'delete') {
+    mistake('dangling-referrers', '`keep` or `delete`', text);
+  }
+  return text === 'delete' ? 'delete' : 'keep';
+}
+
+/** @param host of the registry, with its port */
+function readProtected(host: string, mistake: Mistake): Settings['protection'] {
+  return readProtect(core.getInput('protect'), host, (entry, behindHost) => {
+    const takes =
+      behindHost === undefined
+        ? 'digests, `repository@sha256:…` and repository names or globs such as `team/**`, without exclusions'
+        : `the host of this registry with its port or not at all: \`${host}/${shorten(behindHost)}\` or ` +
+          `\`${shorten(behindHost)}\`, and \`${host}/${shorten(entry)}\` for a repository whose name begins so`;
+    mistake('protect', takes, entry);
+  });
 }
 
 function readRegistryUrl(text: string, mistake: Mistake): URL | undefined {
@@ -219,11 +232,7 @@ function readRegistryType(
 }
 
 function readPatterns(text: string, mistake: Mistake) {
-  const patterns = text
-    .split(/[\n,]/)
-    .map((pattern) => pattern.trim())
-    .filter((pattern) => pattern !== '');
-  const good = patterns.filter((pattern) => {
+  const good = lines(text, /[\n,]/).filter((pattern) => {
     const wrong = patternMistake(pattern);
     if (wrong !== undefined) {
       mistake(
@@ -271,10 +280,18 @@ function readModes(dryRun: boolean, mistake: Mistake, mistakes: string[]): Modes
   return {};
 }
 
-function readCount(input: string, text: string, mistake: Mistake): number | undefined {
-  return /^\d{1,7}$/.test(text) && Number(text) <= MOST_KEPT
-    ? Number(text)
-    : mistake(input, `a whole number from 0 to ${String(MOST_KEPT)}`, text);
+function readCount(
+  input: string,
+  otherwise: string,
+  [least, most]: readonly [number, number],
+  mistake: Mistake,
+): number {
+  const text = core.getInput(input) || otherwise;
+  const count = /^\d{1,7}$/.test(text) ? Number(text) : -1;
+  if (count < least || count > most) {
+    mistake(input, `a whole number from ${String(least)} to ${String(most)}`, text);
+  }
+  return count;
 }
 
 function readMaxDeletes(text: string, mistake: Mistake): MaxDeletes | undefined {
@@ -300,14 +317,16 @@ function defaultBackupDirectory(): string {
   return path.join(process.env['RUNNER_TEMP'] || tmpdir(), 'registry-manifest-cleanup-backup');
 }
 
-function readDuration(text: string, mistake: Mistake): number | undefined {
+function readDuration(text: string, mistake: Mistake): number {
   const takes =
     'a duration with its unit, such as `90m`, `24h` or `7d` (`m`, `h`, `d`, `w`, `y`, or words such as `2 weeks`), ' +
     'or `0` to switch it off';
   const duration = parseDuration(text);
-  return typeof duration === 'number'
-    ? duration
-    : mistake('grace-period', takes, text, duration.why || undefined);
+  if (typeof duration !== 'number') {
+    mistake('grace-period', takes, text, duration.why || undefined);
+    return 0;
+  }
+  return duration;
 }
 
 function readLedger(text: string, mistake: Mistake): LedgerChoice {
@@ -318,11 +337,4 @@ function readLedger(text: string, mistake: Mistake): LedgerChoice {
     mistake('ledger-repository', 'a repository name such as `team/ledger`, `auto` or `off`', text);
   }
   return { kind: 'named', repository: text };
-}
-
-function readConcurrency(text: string, mistake: Mistake): number | undefined {
-  const count = /^\d{1,3}$/.test(text) ? Number(text) : 0;
-  return count >= 1 && count <= MOST_CONCURRENCY
-    ? count
-    : mistake('concurrency', `a whole number from 1 to ${String(MOST_CONCURRENCY)}`, text);
 }

@@ -4,6 +4,8 @@
  */
 import * as core from '@actions/core';
 
+import { printable } from '../text/printable.js';
+
 export interface Log {
   info(line: string): void;
   /** a block of lines that folds; printed at once, so that repositories read in parallel don't mix */
@@ -13,22 +15,15 @@ export interface Log {
   debug(line: string): void;
 }
 
-/**
- * Makes text of a registry (or of a user's file) one harmless line: control characters out, and neither
- * of the runner's command forms left, `::command::` at the start and `##[command]` anywhere.
- */
-export function harmless(text: string): string {
-  return text
-    .replace(/[\p{Cc}\p{Cf}\u2028\u2029]+/gu, ' ')
-    .replace(/##\[/g, '# #[')
-    .replace(/^(\s*):(?=:)/, '$1: ');
-}
-
 /** @param redact takes the run's secrets out of a text */
 export function createLog(redact: (text: string) => string): Log {
-  const line = (text: string) => harmless(redact(text));
+  const line = (text: string) => printable(redact(text));
   // Redacted as a whole: a secret may have lines of its own.
-  const lines = (text: string) => redact(text).split('\n').map(harmless).join('\n');
+  const lines = (text: string) =>
+    redact(text)
+      .split('\n')
+      .map((one) => printable(one))
+      .join('\n');
   return {
     info: (text) => {
       core.info(line(text));

@@ -4,6 +4,7 @@ import { ApprovalError, readApproval, type Approval } from '../plan/approval.js'
 import { readRegular } from '../run/files/regular.js';
 import { UnusablePath } from '../run/files/why.js';
 import { withFiles, type Protection } from '../plan/protection.js';
+import { messageOf } from '../text/error.js';
 import { count, number } from '../text/words.js';
 import type { Log } from './log.js';
 import { readPinned } from './pinned.js';
@@ -96,6 +97,6 @@ function readPlan(file: string | undefined, registry: URL): Approval | undefined
 }
 
 function oneOf(errors: readonly unknown[]): unknown {
-  const messages = errors.map((error) => (error instanceof Error ? error.message : String(error)));
+  const messages = errors.map((error) => messageOf(error));
   return errors.length === 1 ? errors[0] : new AggregateError(errors, messages.join('\n'));
 }

@@ -15,9 +15,10 @@ import {
 } from 'node:fs';
 import path from 'node:path';
 
+import { codeOf } from '../text/error.js';
 import { makeDirectories } from '../run/files/directories.js';
 import { openRegular, readRegular } from '../run/files/regular.js';
-import { codeOf, otherKind, UnusablePath, whyNot } from '../run/files/why.js';
+import { otherKind, UnusablePath, whyNot } from '../run/files/why.js';
 
 /** Notes a mistake. `got` is left out for secrets; `why` says what is wrong with it. */
 export type Mistake = (input: string, takes: string, got?: string, why?: string) => undefined;
@@ -74,7 +75,7 @@ function whyUnread(error: unknown, kind: 'file' | 'directory'): string {
 }
 
 /** What the run will write, as the inputs name it. */
-export interface Places {
+interface Places {
   readonly backupDirectory?: string;
   readonly planFile?: string;
   readonly reportFile?: string;

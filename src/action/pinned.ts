@@ -10,6 +10,7 @@ import { copyOf } from '../run/candidates/tally.js';
 import { streamRegular } from '../run/files/regular.js';
 import { UnusablePath } from '../run/files/why.js';
 import { digestsIn, type Digest } from '../oci/digest.js';
+import { messageOf } from '../text/error.js';
 
 /** A file can't be read, or a glob matches none. The message says what to do; nothing was done. */
 export class PinnedError extends Error {
@@ -110,7 +111,7 @@ async function match(pattern: string, excluding: readonly string[]): Promise<str
     });
     return await globber.glob();
   } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
+    const why = messageOf(error);
     throw new PinnedError(
       `protect-files: "${pattern}" could not be looked up, so what it protects is not known: ${why}`,
       { cause: error },
@@ -136,12 +137,7 @@ async function digestsOf(file: string): Promise<Digest[]> {
     if (error instanceof PinnedError) {
       throw error;
     }
-    const why =
-      error instanceof UnusablePath
-        ? `"${file}": ${error.message}`
-        : error instanceof Error
-          ? error.message
-          : String(error);
+    const why = (error instanceof UnusablePath ? `"${file}": ` : '') + messageOf(error);
     throw new PinnedError(
       `protect-files: a file could not be read, so what it protects is not known: ${why}`,
       { cause: error },

@@ -5,7 +5,8 @@
  */
 import type { IncomingMessage } from 'node:http';
 
-import { codeOf, failure } from './failure.js';
+import { codeOf } from '../text/error.js';
+import { failure } from './failure.js';
 import type { HttpRequest, TransportError } from './message.js';
 
 /**

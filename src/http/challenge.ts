@@ -7,8 +7,6 @@ export interface Challenge {
   readonly scheme: string;
   /** names in lower case; of a repeated name the first value counts */
   readonly params: ReadonlyMap<string, string>;
-  /** what some schemes have in place of parameters, such as Negotiate */
-  readonly token68?: string;
 }
 
 const SEPARATORS = /[\s,]*/y;
@@ -17,8 +15,11 @@ const EQUALS = /\s*=\s*/y;
 const QUOTED = /"((?:[^"\\]|\\[^])*)"/y;
 /** A token, or what servers send unquoted though it is none, such as a realm's URL. */
 const BARE = /[^\s,"]+/y;
-/** Followed by the end or a comma, or it is a parameter's name (sec. 11.2). */
-const TOKEN68 = /[ \t]+([A-Za-z0-9._~+/-]+=*)(?=[ \t]*(?:,|$))/y;
+/**
+ * Stands in place of parameters in some schemes, such as Negotiate, and tells nothing here. Followed by the end or a
+ * comma, or it is a parameter's name (sec. 11.2).
+ */
+const TOKEN68 = /[ \t]+[A-Za-z0-9._~+/-]+=*(?=[ \t]*(?:,|$))/y;
 /** A quotation that never ends reaches to the end of the header. */
 const JUNK = /"(?:[^"\\]|\\[^])*"?|[^,\s]/y;
 
@@ -29,7 +30,7 @@ export function parseChallenges(header: string | readonly string[] | undefined):
 }
 
 function parseValue(text: string): Challenge[] {
-  const challenges: { scheme: string; params: Map<string, string>; token68?: string }[] = [];
+  const challenges: { scheme: string; params: Map<string, string> }[] = [];
   let at = 0;
   const take = (pattern: RegExp): RegExpExecArray | undefined => {
     pattern.lastIndex = at;
@@ -48,12 +49,8 @@ function parseValue(text: string): Challenge[] {
         params.set(word, value);
       }
     } else {
-      const token68 = take(TOKEN68)?.[1];
-      challenges.push({
-        scheme: word,
-        params: new Map(),
-        ...(token68 !== undefined && { token68 }),
-      });
+      take(TOKEN68);
+      challenges.push({ scheme: word, params: new Map() });
     }
   }
   return challenges;

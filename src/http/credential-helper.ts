@@ -8,7 +8,7 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import * as v from 'valibot';
 
 import type { Credentials } from './credentials.js';
-import { codeOf } from './failure.js';
+import { codeOf } from '../text/error.js';
 
 /** A name that can't be a path or an option. */
 const HELPER_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]*$/;

@@ -11,8 +11,6 @@ export type Credentials =
   /** A bearer token for the registry itself: shown as it is, never exchanged. */
   | { readonly kind: 'registry-token'; readonly token: string };
 
-export const NO_CREDENTIALS: Credentials = { kind: 'none' };
-
 /** The value of an Authorization header for user and password (RFC 7617 sec. 2, in UTF-8). */
 export function basicAuthorization(username: string, password: string): string {
   return `Basic ${Buffer.from(`${username}:${password}`).toString('base64')}`;

@@ -11,7 +11,7 @@ import * as v from 'valibot';
 
 import { askHelper } from './credential-helper.js';
 import type { Credentials } from './credentials.js';
-import { codeOf } from './failure.js';
+import { codeOf, messageOf } from '../text/error.js';
 
 /** The Docker config or a credential helper is there but can't be used. */
 export class DockerConfigError extends Error {
@@ -71,7 +71,7 @@ export async function readDockerCredentials(
     const found = await askHelper(helper, server, env).catch((error: unknown) => {
       throw new DockerConfigError(
         `the credential helper named by ${setting} in ${file} can not be used: ` +
-          `${error instanceof Error ? error.message : String(error)}. ` +
+          `${messageOf(error)}. ` +
           'Mend it, or set username and password',
       );
     });

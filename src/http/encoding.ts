@@ -7,7 +7,8 @@ import { promisify } from 'node:util';
 import zlib from 'node:zlib';
 
 import { tooLarge } from './body.js';
-import { codeOf, failure } from './failure.js';
+import { codeOf } from '../text/error.js';
+import { failure } from './failure.js';
 import type { HttpRequest } from './message.js';
 
 type Undo = (bytes: Buffer, options: { readonly maxOutputLength: number }) => Promise<Buffer>;

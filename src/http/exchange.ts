@@ -12,12 +12,13 @@ import tls, { rootCertificates } from 'node:tls';
 import { HttpClient } from '@actions/http-client';
 
 import { readBody } from './body.js';
+import { systemClock } from './clock.js';
 import { decode } from './encoding.js';
 import { CAN_IT_REACH, connectionFailure, failure } from './failure.js';
 import { TransportError } from './message.js';
 import type { HttpRequest, HttpResponse, RequestFailure, Send } from './message.js';
 import { isWithoutProxy } from './no-proxy.js';
-import type { Patience } from './patience.js';
+import { createPatience, type Patience } from './patience.js';
 import { NotSent, type GiveUp } from './stop.js';
 
 export interface Timeouts {
@@ -49,20 +50,8 @@ export interface ExchangeOptions {
   readonly patience?: Patience;
 }
 
-export interface Exchange {
-  /** Rejects with a TransportError when there is no whole answer. */
-  readonly send: Send;
-  /** These reject now: with a timeout, or with NotSent where nothing was sent yet. Their connections are closed. */
-  readonly giveUp: GiveUp;
-  /** Closes the kept-alive connections. Nothing can be sent after it. */
-  close(): void;
-}
-
-interface UnderWay {
-  readonly request: HttpRequest;
-  readonly end: (why: RequestFailure) => void;
-  readonly isOnTheWire: () => boolean;
-}
+/** With what is used where nothing was given. */
+type Settled = Required<Omit<ExchangeOptions, 'ca'>>;
 
 /** What requests to one origin share: a client keeps a single agent, and would use it for http and https alike. */
 interface Line {
@@ -73,46 +62,79 @@ interface Line {
   readonly latest: () => http.ClientRequest | undefined;
 }
 
-/** @throws Error when `ca` holds no PEM certificate */
-export function createExchange(options: ExchangeOptions): Exchange {
-  const timeouts = options.timeouts ?? TIMEOUTS;
-  const { patience } = options;
-  const limited = (usual: number) => (patience?.isSpent() === true ? Math.min(usual, SLOW) : usual);
-  const trust = options.ca === undefined ? undefined : trustAlso(options.ca);
-  const lines = new Map<string, Line>();
-  const underWay = new Set<UnderWay>();
+export class Exchange {
+  readonly #options: Settled;
+  readonly #trust: tls.SecureContext | undefined;
+  readonly #lines = new Map<string, Line>();
+  readonly #underWay = new Set<UnderWay>();
+
+  /** @throws Error when `ca` holds no PEM certificate */
+  constructor({ ca, timeouts = TIMEOUTS, patience, ...options }: ExchangeOptions) {
+    this.#options = { ...options, timeouts, patience: patience ?? createPatience(systemClock) };
+    this.#trust = ca === undefined ? undefined : trustAlso(ca);
+  }
+
+  /** Rejects with a TransportError when there is no whole answer. */
+  readonly send: Send = async (request) => {
+    const line = this.#lineTo(request);
+    const one = new UnderWay(request, this.#options);
+    this.#underWay.add(one);
+    try {
+      return await one.answer(line);
+    } finally {
+      this.#underWay.delete(one);
+    }
+  };
+
+  /** These reject now: with a timeout, or with NotSent where nothing was sent yet. Their connections are closed. */
+  readonly giveUp: GiveUp = (isMeant, detail) => {
+    for (const one of this.#underWay) {
+      const isSent = one.isOnTheWire();
+      if (isMeant(one.request, isSent)) {
+        one.end(isSent ? failure(one.request, 'timeout', detail) : new NotSent());
+      }
+    }
+  };
+
+  /** Closes the kept-alive connections. Nothing can be sent after it. */
+  close(): void {
+    for (const { client } of this.#lines.values()) {
+      client.dispose();
+    }
+  }
 
   /** @throws TransportError when the environment names a proxy that is none */
-  function lineTo(request: HttpRequest): Line {
+  #lineTo(request: HttpRequest): Line {
     const { origin, protocol } = request.url;
-    const known = lines.get(origin);
+    const known = this.#lines.get(origin);
     if (known !== undefined) {
       return known;
     }
+    const { concurrency, insecure, timeouts } = this.#options;
     const client = new HttpClient(undefined, undefined, {
       keepAlive: true,
-      maxSockets: options.concurrency,
-      ignoreSslError: options.insecure,
+      maxSockets: concurrency,
+      ignoreSslError: insecure,
       // Its timeout leaves the socket half open, so ours, which destroy it, have to come first.
       socketTimeout: 2 * Math.max(timeouts.idle, timeouts.idleDelete, timeouts.body),
     });
-    const line = { client, agent: agentOf(client, request), ...capturing(protocol) };
-    lines.set(origin, line);
+    const line = { client, agent: this.#agentOf(client, request), ...capturing(protocol) };
+    this.#lines.set(origin, line);
     return line;
   }
 
-  function agentOf(client: HttpClient, request: HttpRequest): http.Agent {
+  #agentOf(client: HttpClient, request: HttpRequest): http.Agent {
     try {
       // For loopback it takes no proxy, and gives the agent that it has for what goes around one.
       const { url } = request;
       const noProxy = process.env['no_proxy'] ?? process.env['NO_PROXY'] ?? '';
       const isAround = isWithoutProxy(url, noProxy);
       const agent = client.getAgent(isAround ? `${url.protocol}//127.0.0.1/` : url.href);
-      if (trust !== undefined) {
+      if (this.#trust !== undefined) {
         // Both Node's agent and the proxy's tunnel agent take the TLS options of new connections from
         // here. A context, since a list of authorities would be part of every connection's pool key.
         Object.assign(agent, {
-          options: Object.assign(optionsOf(agent), { secureContext: trust }),
+          options: Object.assign(optionsOf(agent), { secureContext: this.#trust }),
         });
       }
       return agent;
@@ -122,100 +144,117 @@ export function createExchange(options: ExchangeOptions): Exchange {
       throw failure(request, 'other', `the environment variable ${name} holds no URL of a proxy`);
     }
   }
+}
 
-  async function send(request: HttpRequest): Promise<HttpResponse> {
-    const { method, url } = request;
-    const { client, agent, httpModule, latest } = lineTo(request);
-    let sent: http.ClientRequest | undefined;
-    let ended: RequestFailure | undefined;
-    const end = (why: RequestFailure) => {
-      ended = why;
-      sent?.destroy(why);
-      if (sent?.socket === null) {
-        // It waits for a connection, or for a proxy's tunnel, and would not tell before it has one.
-        sent.emit('error', why);
-      }
-    };
-    const expire = (detail: string) => {
-      end(failure(request, 'timeout', detail));
-    };
-    const one = { request, end, isOnTheWire: () => sent !== undefined && isOnTheWire(sent) };
-    underWay.add(one);
-    const idleFor = method === 'DELETE' ? timeouts.idleDelete : limited(timeouts.idle);
-    let since = patience?.now() ?? 0;
+/** One request from its sending to the end of its answer, and what may end it before. */
+class UnderWay {
+  readonly request: HttpRequest;
+  readonly #options: Settled;
+  #sent: http.ClientRequest | undefined;
+  #ended: RequestFailure | undefined;
+  /** when it began to wait for what it waits for, the headers or the body */
+  #since: number;
+
+  constructor(request: HttpRequest, options: Settled) {
+    this.request = request;
+    this.#options = options;
+    this.#since = options.patience.now();
+  }
+
+  isOnTheWire(): boolean {
+    return this.#sent !== undefined && isOnTheWire(this.#sent);
+  }
+
+  end(why: RequestFailure): void {
+    this.#ended = why;
+    this.#sent?.destroy(why);
+    if (this.#sent?.socket === null) {
+      // It waits for a connection, or for a proxy's tunnel, and would not tell before it has one.
+      this.#sent.emit('error', why);
+    }
+  }
+
+  /** @throws TransportError, or what it was ended with */
+  async answer(line: Line): Promise<HttpResponse> {
+    const { timeouts, patience } = this.#options;
+    const { request } = this;
+    const idleFor =
+      request.method === 'DELETE' ? timeouts.idleDelete : this.#limited(timeouts.idle);
     const idle = setTimeout(() => {
-      const isConnected = sent !== undefined && isOnTheWire(sent);
-      expire(
-        isConnected
-          ? `no answer for ${seconds(idleFor)}`
-          : `no answer for ${seconds(idleFor)}, and not even a connection. ${CAN_IT_REACH}`,
-      );
+      const nowhere = this.isOnTheWire() ? '' : `, and not even a connection. ${CAN_IT_REACH}`;
+      this.#expire(`no answer for ${seconds(idleFor)}${nowhere}`);
     }, idleFor);
     let deadline: NodeJS.Timeout | undefined;
     try {
-      const answered = client.requestRaw(
-        {
-          parsedUrl: url,
-          httpModule,
-          options: {
-            agent,
-            method,
-            // A URL writes an IPv6 address in brackets, which the resolver takes for part of a name.
-            host: url.hostname.replace(/^\[(.*)\]$/, '$1'),
-            port: url.port || (url.protocol === 'https:' ? 443 : 80),
-            path: `${url.pathname}${url.search}`,
-            headers: headersOf(request, options.userAgent),
-          },
-        },
-        bodyOf(request, () => idle.refresh()),
-      );
-      // The client has made its request by the time that it gives a promise.
-      sent = latest();
-      const { message } = await answered;
+      const message = await this.#headers(line, idle);
       idle.refresh();
-      const bodyFor = limited(timeouts.body);
-      deadline = setTimeout(expire, bodyFor, `the body was not complete after ${seconds(bodyFor)}`);
-      since = patience?.now() ?? 0;
-      const body = await readBody(message, request, () => idle.refresh());
-      const end = patience?.now() ?? 0;
-      if (end - since > SLOW) {
-        patience?.spend(since, end);
-      }
+      const bodyFor = this.#limited(timeouts.body);
+      deadline = setTimeout(() => {
+        this.#expire(`the body was not complete after ${seconds(bodyFor)}`);
+      }, bodyFor);
+      const body = await this.#body(message, idle);
       return {
         status: message.statusCode ?? 0,
         headers: message.headers,
         ...(await decode(message, body, request)),
-        url,
+        url: request.url,
       };
     } catch (error) {
-      const failed = ended ?? connectionFailure(request, error);
+      const failed = this.#ended ?? connectionFailure(request, error);
       if (failed instanceof TransportError && failed.kind === 'timeout') {
-        patience?.spend(since, patience.now());
+        patience.spend(this.#since, patience.now());
       }
       throw failed;
     } finally {
       clearTimeout(idle);
       clearTimeout(deadline);
-      underWay.delete(one);
     }
   }
 
-  return {
-    send,
-    giveUp(isMeant, detail) {
-      for (const { request, end, isOnTheWire } of underWay) {
-        const isSent = isOnTheWire();
-        if (isMeant(request, isSent)) {
-          end(isSent ? failure(request, 'timeout', detail) : new NotSent());
-        }
-      }
-    },
-    close() {
-      for (const { client } of lines.values()) {
-        client.dispose();
-      }
-    },
-  };
+  async #headers(
+    { client, agent, httpModule, latest }: Line,
+    idle: NodeJS.Timeout,
+  ): Promise<IncomingMessage> {
+    const { method, url } = this.request;
+    const answered = client.requestRaw(
+      {
+        parsedUrl: url,
+        httpModule,
+        options: {
+          agent,
+          method,
+          // A URL writes an IPv6 address in brackets, which the resolver takes for part of a name.
+          host: url.hostname.replace(/^\[(.*)\]$/, '$1'),
+          port: url.port || (url.protocol === 'https:' ? 443 : 80),
+          path: `${url.pathname}${url.search}`,
+          headers: headersOf(this.request, this.#options.userAgent),
+        },
+      },
+      bodyOf(this.request, () => idle.refresh()),
+    );
+    // The client has made its request by the time that it gives a promise.
+    this.#sent = latest();
+    return (await answered).message;
+  }
+
+  async #body(message: IncomingMessage, idle: NodeJS.Timeout): Promise<Buffer> {
+    const { patience } = this.#options;
+    this.#since = patience.now();
+    const body = await readBody(message, this.request, () => idle.refresh());
+    const end = patience.now();
+    if (end - this.#since > SLOW) {
+      patience.spend(this.#since, end);
+    }
+    return body;
+  }
+
+  #limited(usual: number): number {
+    return this.#options.patience.isSpent() ? Math.min(usual, SLOW) : usual;
+  }
+
+  #expire(detail: string): void {
+    this.end(failure(this.request, 'timeout', detail));
+  }
 }
 
 /** Whether anything of it can have been sent: not before it has a connection, and that its handshake behind it. */

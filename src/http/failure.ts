@@ -2,6 +2,7 @@
  * Turns what Node says when an exchange breaks into a TransportError: its kind, which decides whether to
  * try again, and words for the person who has to mend it.
  */
+import { codeOf, messageOf } from '../text/error.js';
 import { redactUrl } from './redact.js';
 import { TransportError, type HttpRequest, type TransportFailure } from './message.js';
 
@@ -14,18 +15,6 @@ export function failure(
 ): TransportError {
   const message = `${request.method} ${redactUrl(request.url)}: ${detail}`;
   return new TransportError(kind, message, cause === undefined ? undefined : { cause });
-}
-
-/** The `code` that Node puts on system, TLS and parser errors, or `''`. */
-export function codeOf(error: unknown): string {
-  return textOf(error, 'code');
-}
-
-/** Read by name and not by `instanceof`: an error of another realm is an error too. */
-function textOf(error: unknown, property: 'code' | 'message'): string {
-  const value: unknown =
-    typeof error === 'object' && error !== null ? Reflect.get(error, property) : undefined;
-  return typeof value === 'string' ? value : '';
 }
 
 const KINDS: Readonly<Record<string, TransportFailure>> = {
@@ -59,7 +48,7 @@ export function connectionFailure(request: HttpRequest, error: unknown): Transpo
     return error;
   }
   const code = codeOf(error);
-  const text = textOf(error, 'message');
+  const text = messageOf(error, '');
   if (text.startsWith('tunneling socket')) {
     // The tunnel says ECONNRESET for whatever went wrong between us and the proxy.
     const { protocol, hostname } = request.url;

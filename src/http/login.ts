@@ -13,7 +13,7 @@ export function whyMissing(why: string | undefined): string {
   return `No credentials were given${why === undefined ? '' : `, and ${why}`}. ${GIVE}`;
 }
 
-export interface Shown {
+interface Shown {
   readonly credentials: Credentials;
   /** what the refused request showed */
   readonly proof: 'nothing' | 'basic' | 'registry-token' | 'bearer';
@@ -27,7 +27,7 @@ export interface Shown {
 }
 
 /** @returns undefined where credentials were shown as the registry wants them, and do not suffice */
-export function whyRefused(shown: Shown): string | undefined {
+export function whyLoginFailed(shown: Shown): string | undefined {
   const { credentials, proof, isAsked, status, challenges, elsewhere } = shown;
   if (elsewhere !== undefined) {
     return (

@@ -2,7 +2,8 @@
  * Keeps secrets out of what people read. Every URL and every piece of a server's text that enters a
  * message or a log passes through here first.
  */
-
+import { inCodeSpan } from '../text/markdown.js';
+import { printable } from '../text/printable.js';
 import { spellings, undoEscapes, type Escaping } from './spellings.js';
 
 /** Query parameters whose values say what was asked for. All others may be signatures or tokens. */
@@ -24,7 +25,7 @@ function readable(value: string): string {
 }
 
 /** The secrets of this run, and a way to take them out of any text. */
-export interface SecretStore {
+interface SecretStore {
   add(secret: string): void;
   /** `text` with each known secret replaced by `***`, however it is spelled: see spellings.ts. */
   redact(text: string): string;
@@ -81,7 +82,9 @@ export function createSecretStore(): SecretStore {
 
   return {
     add(secret) {
-      for (const form of spellings(secret)) {
+      // Printed in a message, and in a code span of the summary, it may have changed.
+      const shown = new Set([secret, printable(secret), inCodeSpan(secret)]);
+      for (const form of [...shown].flatMap(spellings)) {
         const head = form.slice(0, HEAD);
         const forms = byHead.get(head) ?? new Set();
         byHead.set(head, forms.add(form));

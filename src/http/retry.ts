@@ -3,13 +3,13 @@
  * jitter, Retry-After honoured. When its tries are used up, the last answer or failure is the result.
  */
 import type { Clock } from './clock.js';
-import { codeOf } from './failure.js';
+import { codeOf } from '../text/error.js';
 import { TransportError, type HttpRequest, type HttpResponse, type Send } from './message.js';
 import { MOST_OF_REQUEST, REQUEST_IS_LATE, RUN_IS_LATE, type Patience } from './patience.js';
 import { retryAfter } from './retry-after.js';
 import { NotSent } from './stop.js';
 
-export interface RetryOptions {
+interface RetryOptions {
   readonly clock: Clock;
   /** uniform in [0, 1) */
   readonly random: () => number;

@@ -74,7 +74,7 @@ function inHtml(secret: string, double: string, single: string): string {
 }
 
 /** A text whose escapes are undone, and where each of its UTF-16 units came from in the text as it was. */
-export interface Undone {
+interface Undone {
   readonly text: string;
   /** by unit: where its spelling starts; one more entry for the end */
   readonly starts: readonly number[];

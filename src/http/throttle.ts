@@ -9,7 +9,7 @@ import type { HttpResponse, Send } from './message.js';
 import type { Patience } from './patience.js';
 import { retryAfter } from './retry-after.js';
 
-export interface ThrottleOptions {
+interface ThrottleOptions {
   /** requests under way at one host at most */
   readonly concurrency: number;
   readonly clock: Clock;

@@ -31,27 +31,18 @@ export interface TokenOptions {
   readonly clock: Clock;
 }
 
-export interface Wanted {
+interface Wanted {
   readonly realm: string;
   readonly service: string | undefined;
   /** several are separated by spaces; `''` for none */
   readonly scope: string;
 }
 
-export interface Token {
+interface Token {
   readonly value: string;
   /** both in milliseconds since the epoch, on our own clock */
   readonly fetchedAt: number;
   readonly renewAt: number;
-}
-
-export interface TokenSource {
-  /**
-   * @param rejected a token that the registry has just refused, and that must not be given again
-   * @returns the token, when it has to be renewed, and whether it was fetched for this very call
-   * @throws AuthError when the realm may not be used or gives no token
-   */
-  get(wanted: Wanted, rejected?: string): Promise<Token & { readonly fetched: boolean }>;
 }
 
 /** Tokens with hundreds of scopes stay far below it. */
@@ -72,22 +63,55 @@ const Answer = v.object({
   expires_in: v.fallback(v.pipe(v.number(), v.finite(), v.minValue(1)), DEFAULT_LIFETIME),
 });
 
-export function createTokenSource(send: Send, options: TokenOptions): TokenSource {
-  const { clock } = options;
-  const tokens = new Map<string, Promise<Token>>();
+export class TokenSource {
+  readonly #send: Send;
+  readonly #options: TokenOptions;
+  readonly #tokens = new Map<string, Promise<Token>>();
 
-  async function fetchToken(wanted: Wanted): Promise<Token> {
-    const request = tokenRequest(
-      realmUrl(wanted.realm, options.registry),
-      wanted,
-      options.credentials,
-    );
-    const response = await send(request);
-    const answer = readAnswer(request, response, options.credentials);
+  constructor(send: Send, options: TokenOptions) {
+    this.#send = send;
+    this.#options = options;
+  }
+
+  /**
+   * @param rejected a token that the registry has just refused, and that must not be given again
+   * @returns the token, when it has to be renewed, and whether it was fetched for this very call
+   * @throws AuthError when the realm may not be used or gives no token
+   */
+  async get(wanted: Wanted, rejected?: string): Promise<Token & { readonly fetched: boolean }> {
+    const tokens = this.#tokens;
+    const key = JSON.stringify([wanted.realm, wanted.service, wanted.scope]);
+    for (let flight = tokens.get(key); flight !== undefined; flight = tokens.get(key)) {
+      const token = await flight;
+      if (token.value !== rejected && this.#options.clock.now() < token.renewAt) {
+        return { ...token, fetched: false };
+      }
+      // Whoever waited longest may have started the renewal already.
+      if (tokens.get(key) === flight) {
+        break;
+      }
+    }
+    const flight = this.#fetch(wanted);
+    tokens.set(key, flight);
+    try {
+      return { ...(await flight), fetched: true };
+    } catch (error) {
+      if (tokens.get(key) === flight) {
+        tokens.delete(key);
+      }
+      throw error;
+    }
+  }
+
+  async #fetch(wanted: Wanted): Promise<Token> {
+    const { registry, credentials, mask, clock } = this.#options;
+    const request = tokenRequest(realmUrl(wanted.realm, registry), wanted, credentials);
+    const response = await this.#send(request);
+    const answer = readAnswer(request, response, credentials);
     const value = answer.token ?? answer.access_token;
     for (const secret of [answer.token, answer.access_token, answer.refresh_token]) {
       if (secret !== undefined) {
-        options.mask(secret);
+        mask(secret);
       }
     }
     if (value === undefined) {
@@ -97,32 +121,6 @@ export function createTokenSource(send: Send, options: TokenOptions): TokenSourc
     const fetchedAt = clock.now();
     return { value, fetchedAt, renewAt: fetchedAt + lifetime - Math.min(15_000, lifetime / 4) };
   }
-
-  return {
-    async get(wanted, rejected) {
-      const key = JSON.stringify([wanted.realm, wanted.service, wanted.scope]);
-      for (let flight = tokens.get(key); flight !== undefined; flight = tokens.get(key)) {
-        const token = await flight;
-        if (token.value !== rejected && clock.now() < token.renewAt) {
-          return { ...token, fetched: false };
-        }
-        // Whoever waited longest may have started the renewal already.
-        if (tokens.get(key) === flight) {
-          break;
-        }
-      }
-      const flight = fetchToken(wanted);
-      tokens.set(key, flight);
-      try {
-        return { ...(await flight), fetched: true };
-      } catch (error) {
-        if (tokens.get(key) === flight) {
-          tokens.delete(key);
-        }
-        throw error;
-      }
-    },
-  };
 }
 
 /** @throws AuthError for a realm that is no URL, or that would show secrets to the network */

@@ -8,10 +8,10 @@
 import { setMaxListeners } from 'node:events';
 
 import type { Grant } from './grant.js';
-import { createAuth, type Auth } from './auth.js';
+import { Auth } from './auth.js';
 import { stoppable, systemClock, type Clock } from './clock.js';
 import type { Credentials } from './credentials.js';
-import { createExchange, type Timeouts } from './exchange.js';
+import { Exchange, type Timeouts } from './exchange.js';
 import { TransportError, type Method, type Send, type TransportFailure } from './message.js';
 import { createPatience } from './patience.js';
 import { redactUrl } from './redact.js';
@@ -33,7 +33,7 @@ export interface ExchangeEvent {
   readonly attempt: number;
 }
 
-export interface TransportOptions {
+interface TransportOptions {
   /** Credentials go to this URL's origin and to the token realm that it names. */
   readonly registry: URL;
   readonly credentials: Credentials;
@@ -74,7 +74,7 @@ export function createTransport(options: TransportOptions): Transport {
   const clock = stoppable(options.clock ?? systemClock, stop);
   let requests = 0;
   const patience = createPatience(clock);
-  const exchange = createExchange({ ...options, patience });
+  const exchange = new Exchange({ ...options, patience });
   const counted: Send = async (request) => {
     requests += 1;
     return exchange.send(request);
@@ -84,8 +84,11 @@ export function createTransport(options: TransportOptions): Transport {
   const throttled = createThrottle(stopped, { concurrency, clock, stop, patience });
   const retried = createRetry(throttled, { clock, random, stop, patience });
   const redirected = createRedirect(retried);
+  const { send, granted, unasked } = new Auth(redirected, { registry, credentials, mask, clock });
   return {
-    ...createAuth(redirected, { registry, credentials, mask, clock }),
+    send,
+    granted,
+    unasked,
     close: () => {
       exchange.close();
     },

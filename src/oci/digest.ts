@@ -8,7 +8,7 @@ import { createHash } from 'node:crypto';
 /** `sha256:<64 lower-case hex>` or `sha512:<128 lower-case hex>`. */
 export type Digest = string & { readonly __brand: 'Digest' };
 
-export type Algorithm = 'sha256' | 'sha512';
+type Algorithm = 'sha256' | 'sha512';
 
 const DIGEST = /^(?:sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128})$/;
 const MENTION = /sha256:[0-9a-f]{64}(?![0-9a-f])|sha512:[0-9a-f]{128}(?![0-9a-f])/g;

@@ -28,7 +28,6 @@ export interface Descriptor {
   readonly digest: string;
   /** bytes, as the manifest claims */
   readonly size: number;
-  readonly artifactType?: string;
   readonly platform?: Platform;
   /** of those only the ones that say what an attestation is about */
   readonly annotations?: Readonly<Record<string, string>>;
@@ -71,7 +70,7 @@ export interface IndexManifest extends Common {
 }
 
 /** JSON of a media type, or in a shape, that we don't know. It protects every digest in its text. */
-export interface UnknownManifest extends Common {
+interface UnknownManifest extends Common {
   readonly kind: 'unknown';
   readonly mentions: readonly Digest[];
 }
@@ -107,16 +106,21 @@ const MediaType = v.pipe(
 );
 
 /** The only ones that anything is read from: the rest would be most of what a large run keeps in memory. */
-const Annotations = v.object({
-  'vnd.docker.reference.type': lenient(v.string()),
-  'vnd.docker.reference.digest': lenient(v.string()),
-});
+const Annotations = v.pipe(
+  v.object({
+    'vnd.docker.reference.type': lenient(v.string()),
+    'vnd.docker.reference.digest': lenient(v.string()),
+  }),
+  v.transform((all) => {
+    const texts: (string | undefined)[] = Object.values(all);
+    return texts.some((text) => text !== undefined) ? all : undefined;
+  }),
+);
 
 const DescriptorSchema = v.object({
   mediaType: MediaType,
   digest: v.string(),
   size: v.fallback(Size, 0),
-  artifactType: lenient(v.string()),
   platform: lenient(
     v.object({ os: v.string(), architecture: v.string(), variant: lenient(v.string()) }),
   ),
@@ -205,37 +209,12 @@ function parseBody(bytes: Uint8Array): { text: string; body: Record<string, unkn
   return { text, body: body as Record<string, unknown> };
 }
 
-/** Leaves out the keys without a value, as exactOptionalPropertyTypes wants it. */
-function defined<T extends object>(fields: T): { [K in keyof T]?: Exclude<T[K], undefined> } {
-  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as {
-    [K in keyof T]?: Exclude<T[K], undefined>;
-  };
-}
-
+/** Most say no more than three things, and a large run keeps millions. */
 function descriptor(parsed: v.InferOutput<typeof DescriptorSchema>): Descriptor {
-  const { mediaType, digest, size, artifactType, urls, platform } = parsed;
-  const isPlain = [artifactType, parsed.annotations, urls, platform].every(
-    (more) => more === undefined,
-  );
-  if (isPlain) {
-    return { mediaType, digest, size };
-  }
-  const annotations = defined(parsed.annotations ?? {});
-  return {
-    mediaType,
-    digest,
-    size,
-    ...defined({
-      artifactType,
-      annotations: Object.keys(annotations).length === 0 ? undefined : annotations,
-      urls,
-      platform: platform && {
-        os: platform.os,
-        architecture: platform.architecture,
-        ...defined({ variant: platform.variant }),
-      },
-    }),
-  };
+  const { mediaType, digest, size, annotations, urls, platform } = parsed;
+  return [annotations, urls, platform].every((more) => more === undefined)
+    ? { mediaType, digest, size }
+    : { mediaType, digest, size, annotations, urls, platform };
 }
 
 /** What a server says of bytes that it knows nothing about. Anything else is a word that counts. */
@@ -350,14 +329,15 @@ function readImage(body: unknown, base: Common): ImageManifest | undefined {
   if (parsed === undefined) {
     return undefined;
   }
-  const { config, layers, ...rest } = parsed;
+  const { config, layers, subject, artifactType } = parsed;
   checkCount(layers, 'layers');
   return {
     ...base,
     kind: 'image',
     config: descriptor(config),
     layers: layers.map(descriptor),
-    ...shared(rest),
+    subject: subjectOf(subject),
+    artifactType,
   };
 }
 
@@ -366,7 +346,7 @@ function readIndex(body: unknown, base: Common): IndexManifest | undefined {
   if (parsed === undefined) {
     return undefined;
   }
-  const { manifests, ...rest } = parsed;
+  const { manifests, subject, artifactType } = parsed;
   checkCount(manifests, 'entries');
   const entries = manifests.map(descriptor);
   return {
@@ -376,17 +356,11 @@ function readIndex(body: unknown, base: Common): IndexManifest | undefined {
       .filter((entry) => isManifestType(entry.mediaType))
       .map((entry) => ({ ...entry, digest: manifestDigest(entry.digest, 'child') })),
     others: entries.filter((entry) => !isManifestType(entry.mediaType)),
-    ...shared(rest),
+    subject: subjectOf(subject),
+    artifactType,
   };
 }
 
-function shared(fields: {
-  subject?: { digest: string } | null | undefined;
-  artifactType?: string | undefined;
-}) {
-  const { subject, artifactType } = fields;
-  return defined({
-    subject: subject ? manifestDigest(subject.digest, 'subject') : undefined,
-    artifactType,
-  });
+function subjectOf(subject: { readonly digest: string } | null | undefined): Digest | undefined {
+  return subject ? manifestDigest(subject.digest, 'subject') : undefined;
 }

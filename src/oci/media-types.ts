@@ -35,7 +35,7 @@ export function isIndexType(mediaType: string): boolean {
   return INDEX_TYPES.has(mediaTypeOf(mediaType));
 }
 
-export function isImageType(mediaType: string): boolean {
+function isImageType(mediaType: string): boolean {
   return IMAGE_TYPES.has(mediaTypeOf(mediaType));
 }
 

@@ -82,12 +82,12 @@ export function readApproval(text: string, registry: string): Approval {
   if (!plan.success) {
     const [issue] = plan.issues;
     throw refused(
-      `the plan can't be trusted: at ${String(v.getDotPath(issue))}, ${quote(issue.message)}`,
+      `the plan can't be trusted: at ${String(v.getDotPath(issue))}, ${printable(issue.message, QUOTE)}`,
     );
   }
   if (plan.output.registry !== registry) {
     throw refused(
-      `the plan is of "${quote(plan.output.registry)}", and \`registry-url\` is ${registry}`,
+      `the plan is of "${printable(plan.output.registry, QUOTE)}", and \`registry-url\` is ${registry}`,
       'Spell them alike if they are the same, or make a new plan',
     );
   }
@@ -98,8 +98,4 @@ export function readApproval(text: string, registry: string): Approval {
     repositories.set(repository, digests);
   }
   return { createdAt: plan.output.createdAt, repositories };
-}
-
-function quote(text: string): string {
-  return printable(text.slice(0, QUOTE));
 }

@@ -22,7 +22,7 @@ export const DEFAULT_MAX_DELETES: MaxDeletes = { kind: 'share', percent: 50, exe
 const MILLION = 1_000_000;
 
 /** Why nothing is deleted in a repository. */
-export type Refusal =
+export type RepositoryRefusal =
   /** no ordinary tag is left; the ledger remembers so many manifests that tags reached, none without a memory */
   | { readonly kind: 'no-tags'; readonly remembered: number }
   | {
@@ -47,7 +47,7 @@ export interface Looked {
  * Whether something would go from a repository without one ordinary tag: its list may be wrong, and the ledger must
  * not learn it. A memory is not needed for that: a first run with a listing knows of no past.
  */
-export function refuseWithoutTags(looked: Looked): Refusal | undefined {
+export function refuseWithoutTags(looked: Looked): RepositoryRefusal | undefined {
   const { plan } = looked;
   return plan.orphans.length > 0 && !isTagged(plan)
     ? { kind: 'no-tags', remembered: rememberedWithoutTags(looked).length }
@@ -102,7 +102,7 @@ function rememberedWithoutTags({ inventory, plan }: Looked): Digest[] {
 export function refuseTooMany(
   all: readonly Looked[],
   limit: MaxDeletes,
-): ReadonlyMap<string, Refusal> {
+): ReadonlyMap<string, RepositoryRefusal> {
   const affected = all.filter(({ plan }) => plan.orphans.length > 0);
   if (limit.kind === 'count') {
     const { count } = limit;

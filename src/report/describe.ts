@@ -13,7 +13,8 @@ import type {
 } from '../oci/manifest.js';
 import { isImageConfigType } from '../oci/media-types.js';
 import { parseDigestTag, type DigestTag } from '../oci/reference.js';
-import { printable, shortDigest } from '../text/words.js';
+import { printable } from '../text/printable.js';
+import { shortDigest } from '../text/words.js';
 
 export type CosignRole = 'signature' | 'attestation' | 'SBOM';
 

@@ -14,7 +14,7 @@ import { leftOf, type Left } from './left.js';
 import { whyRefused } from './refusals.js';
 import { repositoriesByName, type RepositoryRun, type Run } from '../run/run.js';
 import { countRepository, problems, totals, type Counts } from './totals.js';
-import { printable } from '../text/words.js';
+import { printable } from '../text/printable.js';
 
 const SCHEMA_VERSION = 1;
 /** The years that RFC 3339 can write: a config may claim any. */

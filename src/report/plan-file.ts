@@ -10,7 +10,7 @@ import { reasonJson } from './json.js';
 import { whyOrphan } from './reasons.js';
 import { whyRefused } from './refusals.js';
 import { repositoriesByName, type RepositoryRun, type Run } from '../run/run.js';
-import { printable } from '../text/words.js';
+import { printable } from '../text/printable.js';
 
 const LABEL_LENGTH = 200;
 /** Short enough that what there is to do still fits behind it. */

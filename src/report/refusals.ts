@@ -1,5 +1,5 @@
 /** Why nothing is deleted although there are orphans, and what to do about it. */
-import type { Refusal } from '../plan/brakes.js';
+import type { RepositoryRefusal } from '../plan/brakes.js';
 import type { RepositoryRun, Run } from '../run/run.js';
 import { count, number } from '../text/words.js';
 
@@ -10,7 +10,7 @@ export type Circumstances = Pick<Run, 'maxDeletes' | 'planFile' | 'applied'>;
 
 /** A sentence without its full stop; plain text that is safe in a log. */
 export function whyRefused(
-  refusal: Refusal,
+  refusal: RepositoryRefusal,
   { inventory }: Pick<RepositoryRun, 'inventory'>,
   run: Circumstances,
 ): string {
@@ -65,6 +65,6 @@ function tooMany({ planFile, applied }: Circumstances): string {
 }
 
 /** Whether `apply-plan` goes by it: what a plan lists has been seen, but the rights are those of the account. */
-export function isPassedByPlan({ kind }: Refusal): boolean {
+export function isPassedByPlan({ kind }: RepositoryRefusal): boolean {
   return kind !== 'no-rights' && kind !== 'no-deletes';
 }

@@ -3,7 +3,8 @@ import type { Restored } from '../run/restore-repository.js';
 import type { RestoreRun } from '../run/restore.js';
 import { fit, type Section } from './fit.js';
 import { code, prose } from '../text/markdown.js';
-import { count, number, printable } from '../text/words.js';
+import { printable } from '../text/printable.js';
+import { count, number } from '../text/words.js';
 
 const LIMIT = 1_000_000;
 

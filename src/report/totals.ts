@@ -6,7 +6,8 @@ import { freedBytes } from './bytes.js';
 import { isFailed, judge } from './fate.js';
 import { isPassedByPlan, whyRefused } from './refusals.js';
 import { repositoriesByName, type RepositoryRun, type Run } from '../run/run.js';
-import { count, printable, shortDigest } from '../text/words.js';
+import { printable } from '../text/printable.js';
+import { count, shortDigest } from '../text/words.js';
 
 export interface Counts {
   /** tags that resolved, digest tags too */

@@ -29,6 +29,7 @@ import { surveyAll, type Surveys } from './surveys.js';
 import type { SurveyOptions } from './survey-types.js';
 import { sweepRepository, type SweepOptions } from './sweep.js';
 import { whyVanished } from './warnings.js';
+import type { Printable } from '../text/printable.js';
 
 /** Where the ledger lies unless the user names another repository. */
 const LEDGER_REPOSITORY = 'manifest-cleanup-ledger';
@@ -40,7 +41,7 @@ export interface StageTools {
     begin(what: string): void;
   };
   /** makes text of the registry safe to print */
-  readonly quote: (text: string) => string;
+  readonly quote: (text: string) => Printable;
   readonly clock: Clock;
   /** tells the run to stop; the reason is a word such as SIGTERM */
   readonly stop: AbortSignal;

@@ -4,7 +4,7 @@
  */
 import pMap from 'p-map';
 
-import { refuseTooMany, type MaxDeletes, type Refusal } from '../plan/brakes.js';
+import { refuseTooMany, type MaxDeletes, type RepositoryRefusal } from '../plan/brakes.js';
 import type { Survey } from '../plan/survey.js';
 import type { Rights } from '../registry/registry.js';
 
@@ -24,11 +24,11 @@ export interface RefusingOptions {
  */
 export async function refuseDeletes(
   surveys: readonly Survey[],
-  first: ReadonlyMap<string, Refusal>,
+  first: ReadonlyMap<string, RepositoryRefusal>,
   { maxDeletes, dryRun, rights, concurrency, stop }: RefusingOptions,
-): Promise<ReadonlyMap<string, Refusal>> {
+): Promise<ReadonlyMap<string, RepositoryRefusal>> {
   const tooMany = maxDeletes === undefined ? [] : refuseTooMany(surveys, maxDeletes);
-  const refusals = new Map<string, Refusal>([...tooMany, ...first]);
+  const refusals = new Map<string, RepositoryRefusal>([...tooMany, ...first]);
   const left = allowed(surveys, refusals).map(({ plan }) => plan.repository);
   if (dryRun) {
     const ask = async (repository: string) => {
@@ -51,7 +51,7 @@ export async function refuseDeletes(
 /** The repositories in which something is to be deleted, and may be. */
 export function allowed(
   surveys: readonly Survey[],
-  refusals: ReadonlyMap<string, Refusal>,
+  refusals: ReadonlyMap<string, RepositoryRefusal>,
 ): readonly Survey[] {
   return surveys.filter(({ plan }) => plan.orphans.length > 0 && !refusals.has(plan.repository));
 }

@@ -2,7 +2,7 @@
 import type { Memory } from '../memory/memory.js';
 import type { Digest } from '../oci/digest.js';
 import type { Approval } from '../plan/approval.js';
-import type { Refusal } from '../plan/brakes.js';
+import type { RepositoryRefusal } from '../plan/brakes.js';
 import type { Outcome } from '../plan/outcome.js';
 import { unmatched } from '../plan/protection.js';
 import type { Survey } from '../plan/survey.js';
@@ -27,7 +27,7 @@ export interface Done extends Pick<Surveys, 'surveys' | 'repairs'> {
   readonly memory: Pick<Memory, 'news'>;
   readonly clocks: Clocks;
   readonly backup: Pick<Backup, 'isUsed' | 'directory'>;
-  readonly refusals: ReadonlyMap<string, Refusal>;
+  readonly refusals: ReadonlyMap<string, RepositoryRefusal>;
   readonly outcomes: ReadonlyMap<string, Outcome>;
   readonly failures: readonly string[];
   readonly requests: number;
@@ -94,7 +94,7 @@ function repositoryRun(
   survey: Survey,
   by: {
     readonly outcomes: ReadonlyMap<string, Outcome>;
-    readonly refusals: ReadonlyMap<string, Refusal>;
+    readonly refusals: ReadonlyMap<string, RepositoryRefusal>;
     readonly repairs: ReadonlyMap<string, Repair>;
     readonly approval: Approval | undefined;
   },

@@ -3,7 +3,7 @@
  * number given from outside. Nothing in this folder reads a clock, a file or the network.
  */
 import type { Intake } from './candidates/candidate.js';
-import type { MaxDeletes, Refusal } from '../plan/brakes.js';
+import type { MaxDeletes, RepositoryRefusal } from '../plan/brakes.js';
 import type { Inventory } from '../plan/inventory.js';
 import type { Outcome } from '../plan/outcome.js';
 import type { Plan } from '../plan/plan.js';
@@ -18,7 +18,7 @@ export interface RepositoryRun {
   /** absent in a dry-run, or when nothing was to be deleted; it speaks of the plan's orphans only */
   readonly outcome?: Outcome;
   /** why nothing is deleted in it; in a dry-run, why a real run would not */
-  readonly refusal?: Refusal;
+  readonly refusal?: RepositoryRefusal;
   /** what earlier runs had deleted and was needed; in a dry-run, only looked at */
   readonly repair?: Repair;
   /** what the plan that is carried out says of it */

@@ -6,7 +6,7 @@ import pMap from 'p-map';
 
 import type { SurveyOptions } from './survey-types.js';
 import type { Survey } from '../plan/survey.js';
-import { hasVanished, inDoubt, refuseWithoutTags, type Refusal } from '../plan/brakes.js';
+import { hasVanished, inDoubt, refuseWithoutTags, type RepositoryRefusal } from '../plan/brakes.js';
 import type { Past } from '../plan/past.js';
 import { repairRepository, type Repair } from './repair.js';
 import { surveyRepository } from './survey.js';
@@ -20,7 +20,7 @@ export interface Surveys {
   /** by repository, what earlier runs had deleted and was put back; in a dry-run, what could be */
   readonly repairs: ReadonlyMap<string, Repair>;
   /** repositories in which nothing may be deleted, because all tags seem to be gone */
-  readonly refusals: ReadonlyMap<string, Refusal>;
+  readonly refusals: ReadonlyMap<string, RepositoryRefusal>;
   /** Repositories of which the ledger knows what is about to be deleted, and nobody relies on older entries. */
   readonly settled: ReadonlyMap<string, Settled>;
   /** repositories of which the ledger remembers manifests, and nothing at all is there */
@@ -56,7 +56,7 @@ export async function surveyAll(
 ): Promise<Surveys> {
   const { reader, concurrency, clock, policy } = survey;
   const repairing = { reader, concurrency, pusher };
-  const refusals = new Map<string, Refusal>();
+  const refusals = new Map<string, RepositoryRefusal>();
   const settled = new Map<string, Settled>();
   const vanished: string[] = [];
   const repairs = new Map<string, Repair>();

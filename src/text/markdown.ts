@@ -4,7 +4,7 @@
  * plain word is put in a code span, where nothing is interpreted.
  * Nothing from outside gets into the summary by another way.
  */
-import { printable } from './words.js';
+import { printable } from './printable.js';
 
 const CODE_LENGTH = 300;
 const PROSE_LENGTH = 1_000;

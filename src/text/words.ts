@@ -56,16 +56,3 @@ export function shortDigest(digest: string): string {
   const start = digest.indexOf(':') + 1;
   return digest.slice(0, start + DIGEST_START);
 }
-
-/**
- * One line without control, format or unpaired characters, cut to `length` characters: what a log or
- * an annotation can show whoever wrote it.
- */
-export function printable(text: string, length: number): string {
-  // Cut first: a hostile text may be long. A code point has two code units at most.
-  const start = text.slice(0, 2 * length + 2).replace(/[\s\p{Zl}\p{Zp}]+/gu, ' ');
-  const characters = Array.from(start.replace(/\p{C}/gu, '\uFFFD').trim());
-  return characters.length > length || text.length > 2 * length + 2
-    ? `${characters.slice(0, length - 1).join('')}…`
-    : characters.join('');
-}

@@ -1,6 +1,5 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
 
-import { NO_CREDENTIALS } from '../../../src/http/credentials.js';
 import { createTransport } from '../../../src/http/transport.js';
 import { digestOf } from '../../../src/oci/digest.js';
 import { MANIFEST_ACCEPT, OCI_INDEX, OCI_MANIFEST } from '../../../src/oci/media-types.js';
@@ -125,7 +124,7 @@ describe('tags', () => {
     const { reader, registry } = await startClient();
     registry.intercept(when(/tags\/list/, jsonAnswer({ tags: ['ok', '::error::x\n'] })));
     await expect(reader.tags(APP)).rejects.toThrow(
-      /tags of team\/app holds the name ": :error::x ", .*OCI spec/,
+      /tags of team\/app holds the name ": :error: :x", .*OCI spec/,
     );
   });
 
@@ -528,7 +527,7 @@ describe('words for what the network does', () => {
     const base = new URL(registry.url);
     const transport = createTransport({
       registry: base,
-      credentials: NO_CREDENTIALS,
+      credentials: { kind: 'none' },
       concurrency: 1,
       insecure: false,
       userAgent: 'tests',

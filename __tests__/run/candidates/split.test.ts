@@ -1,16 +1,16 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 
-import { split, type Limits, type Piece } from '../../../src/run/candidates/split.js';
+import { split, type PieceLimits, type Piece } from '../../../src/run/candidates/split.js';
 
-async function pieces(chunks: readonly string[], limits?: Limits): Promise<Piece[]> {
+async function pieces(chunks: readonly string[], limits?: PieceLimits): Promise<Piece[]> {
   const found: Piece[] = [];
   await split(chunks, (piece) => found.push(piece), limits);
   return found;
 }
 
 /** `line: text` or `line: value`, easy to compare. */
-async function brief(text: string, limits?: Limits): Promise<unknown[]> {
+async function brief(text: string, limits?: PieceLimits): Promise<unknown[]> {
   const found = await pieces([text], limits);
   return found.map((piece) => [
     piece.line,

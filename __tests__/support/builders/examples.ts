@@ -5,7 +5,7 @@
  */
 import type { DeleteReason, KeepReason } from '../../../src/plan/reasons.js';
 import { ADVICE } from '../../../src/registry/families/distribution.js';
-import type { Refusal } from '../../../src/plan/brakes.js';
+import type { RepositoryRefusal } from '../../../src/plan/brakes.js';
 import type { Inventory } from '../../../src/plan/inventory.js';
 import type { Outcome } from '../../../src/plan/outcome.js';
 import type { Kept, Orphan, Plan } from '../../../src/plan/plan.js';
@@ -396,7 +396,7 @@ function gap(digest: Digest): Kept {
 }
 
 /** A repository of so many manifests without a tag, in which nothing is deleted for this reason. */
-export function refusing(name: string, orphans: number, refusal: Refusal): RepositoryRun {
+export function refusing(name: string, orphans: number, refusal: RepositoryRefusal): RepositoryRun {
   const names = Array.from({ length: orphans }, (_, at) => `${name} ${String(at + 1)}`);
   const created = NOW - 30 * DAY;
   return {

@@ -2,8 +2,8 @@
  * An in-memory registry with the real client in front of it, over HTTP. Time is a fake clock that jumps:
  * retries and pauses cost nothing.
  */
-import { harmless } from '../../../src/action/log.js';
-import { NO_CREDENTIALS, type Credentials } from '../../../src/http/credentials.js';
+import { printable } from '../../../src/text/printable.js';
+import type { Credentials } from '../../../src/http/credentials.js';
 import type { Send } from '../../../src/http/message.js';
 import { createTransport } from '../../../src/http/transport.js';
 import { Client as ApiClient } from '../../../src/registry/distribution/client.js';
@@ -32,7 +32,7 @@ const started: (() => Promise<void>)[] = [];
 
 export async function startClient(
   options: MemoryRegistryOptions = {},
-  credentials: Credentials = NO_CREDENTIALS,
+  credentials: Credentials = { kind: 'none' },
 ): Promise<Client> {
   const registry = await startMemoryRegistry(options);
   const base = new URL(registry.url);
@@ -50,7 +50,7 @@ export async function startClient(
     transport.close();
     await registry.stop();
   });
-  const quote = (text: string) => harmless(text).slice(0, 300);
+  const quote = (text: string) => printable(text, 300);
   const { send, granted } = transport;
   const opened = openRegistry({ registry: base, registryType: 'auto' }, { send, granted, quote });
   const { reader, deleter, pusher, rights } = opened;

@@ -6,7 +6,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-import { createLog, harmless, type Log } from '../../../src/action/log.js';
+import { createLog, type Log } from '../../../src/action/log.js';
 import type { Plan } from '../../../src/plan/plan.js';
 import { selectRepositories } from '../../../src/plan/selection.js';
 import type { Credentials } from '../../../src/http/credentials.js';
@@ -16,7 +16,7 @@ import type { Digest } from '../../../src/oci/digest.js';
 import { repositoryLines } from '../../../src/report/lines.js';
 import type { Run } from '../../../src/run/run.js';
 import type { LedgerChoice } from '../../../src/run/settings.js';
-import { inCodeSpan } from '../../../src/text/markdown.js';
+import { printable, type Printable } from '../../../src/text/printable.js';
 import { NO_PROTECTION, type Protection } from '../../../src/plan/protection.js';
 import { problems, sentence } from '../../../src/report/totals.js';
 import { runStages } from '../../../src/run/clean.js';
@@ -74,7 +74,7 @@ export interface Connection {
   readonly transport: Transport;
   readonly log: Log;
   readonly redact: (text: string) => string;
-  readonly quote: (text: string) => string;
+  readonly quote: (text: string) => Printable;
 }
 
 export function connect({
@@ -94,7 +94,6 @@ export function connect({
     userAgent,
     mask: (secret) => {
       secrets.add(secret);
-      secrets.add(inCodeSpan(secret));
     },
     // A dead server must end a test, not hang it; nothing here waits that long.
     timeouts: { idle: 20_000, idleDelete: 20_000, body: 20_000 },
@@ -106,7 +105,7 @@ export function connect({
       );
     },
   });
-  return { transport, log, redact, quote: (text) => harmless(redact(text)).slice(0, 300) };
+  return { transport, log, redact, quote: (text) => printable(redact(text), 300) };
 }
 
 export async function run(options: RunOptions): Promise<Ran> {

@@ -26,7 +26,7 @@ export interface BackupEntry {
 /** What is read back: the reason is for people, and may be of another version. */
 export type ReadEntry = Omit<BackupEntry, 'reason'>;
 
-export type ReadLine =
+type ReadLine =
   | { readonly kind: 'entry'; readonly entry: ReadEntry }
   /** no JSON: a run that was killed leaves half a line, and has deleted nothing of it */
   | { readonly kind: 'cut-off' }

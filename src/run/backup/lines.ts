@@ -1,7 +1,7 @@
 /** The lines of a text that comes in pieces. Holds one line, and no more of it than a line may have. Pure. */
 
 /** Of an index: room for eight thousand tags of the longest. */
-export const LONGEST_LINE = 1024 * 1024;
+const LONGEST_LINE = 1024 * 1024;
 
 /**
  * @param visit takes each line that isn't blank, without its end; `undefined` for one that is too long

@@ -4,6 +4,7 @@
  */
 import { access, constants, stat } from 'node:fs/promises';
 
+import { codeOf } from '../../text/error.js';
 import { printable } from '../../text/printable.js';
 import { streamRegular } from '../files/regular.js';
 import { otherKind, UnusablePath } from '../files/why.js';
@@ -17,7 +18,7 @@ export class IntakeError extends Error {
   override name = 'IntakeError';
 }
 
-export interface IntakeSource {
+interface IntakeSource {
   /** the text of the input `digests` */
   readonly digests: string;
   /** paths, relative to the working directory or absolute */
@@ -79,7 +80,7 @@ async function readAll({
     try {
       await readSource(streamRegular(path, { highWaterMark: CHUNK_BYTES }), transcript);
     } catch (error) {
-      throw isSystemError(error) || error instanceof UnusablePath
+      throw codeOf(error) !== '' || error instanceof UnusablePath
         ? unreadable([problem(path, error)], error)
         : error;
     }
@@ -143,17 +144,11 @@ async function checkReadable(paths: readonly string[]): Promise<void> {
   }
 }
 
-function isSystemError(error: unknown): error is { code: string } {
-  return (
-    typeof error === 'object' && error !== null && 'code' in error && typeof error.code === 'string'
-  );
-}
-
 function problem(path: string, error: unknown): string {
   if (error instanceof UnusablePath) {
     return `"${printable(path)}" can't be read: ${error.message}. Write what it holds to a file first`;
   }
-  const code = isSystemError(error) ? error.code : 'unknown error';
+  const code = codeOf(error) || 'unknown error';
   const shown = `"${printable(path)}"`;
   switch (code) {
     case 'ENOENT':

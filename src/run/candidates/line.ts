@@ -7,7 +7,7 @@ import { parsePinned, type Pinned } from '../../oci/pinned.js';
 import { isRepository } from '../../oci/reference.js';
 import { lastWord, readStoragePath } from './storage-path.js';
 
-export type Reading =
+export type LineReading =
   /** blank, or a `#` comment */
   | { readonly kind: 'ignored' }
   /** what surrounds any format: a log line, a listing's totals */
@@ -23,7 +23,7 @@ export type Reading =
   /** a single word: perhaps the collector's heading, or a directory at the top of a listing */
   | { readonly kind: 'word'; readonly path: string; readonly repository?: string };
 
-const UNKNOWN: Reading = { kind: 'unknown' };
+const UNKNOWN: LineReading = { kind: 'unknown' };
 
 /** What `docker logs --timestamps` and log collectors put in front. */
 const TIMESTAMP = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:?\d\d)\s+/;
@@ -46,7 +46,7 @@ const COLLECTOR_OTHERS =
  * @param text one line without its end
  * @param registryHost `host` or `host:port` of the registry to clean
  */
-export function readLine(text: string, registryHost: string): Reading {
+export function readLine(text: string, registryHost: string): LineReading {
   const line = text.trim().replace(TIMESTAMP, '');
   if (line === '' || line.startsWith('#')) {
     return { kind: 'ignored' };
@@ -66,7 +66,7 @@ export function readLine(text: string, registryHost: string): Reading {
   return readCollector(line) ?? readWord(line);
 }
 
-function readWord(line: string): Reading {
+function readWord(line: string): LineReading {
   if (LISTING_ROW.test(line)) {
     const path = lastWord(line);
     return path.length <= LONGEST_WORD ? { kind: 'word', path } : UNKNOWN;
@@ -80,7 +80,7 @@ function readWord(line: string): Reading {
 }
 
 /** Format: distribution/registry/storage/garbagecollect.go, as 2.8.2 and 3.1.1 print it. */
-function readCollector(line: string): Reading | undefined {
+function readCollector(line: string): LineReading | undefined {
   const marking = MARKING.exec(line);
   if (marking !== null) {
     const [, repository = '', what, digest = ''] = marking;

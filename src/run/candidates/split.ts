@@ -11,7 +11,7 @@ export type Piece =
   | { readonly kind: 'json'; readonly line: number; readonly value: object; readonly text: string }
   | { readonly kind: 'too-long'; readonly line: number; readonly text: string };
 
-export interface Limits {
+export interface PieceLimits {
   /** in UTF-16 code units */
   readonly line: number;
   readonly json: number;
@@ -20,7 +20,7 @@ export interface Limits {
 }
 
 const MIB = 1024 * 1024;
-export const LIMITS: Limits = { line: MIB, json: 32 * MIB, values: 2_000_000 };
+const LIMITS: PieceLimits = { line: MIB, json: 32 * MIB, values: 2_000_000 };
 
 /** Length of what is shown of a JSON object or of a line that is too long. */
 const SHOWN = 200;
@@ -32,7 +32,7 @@ const SHOWN = 200;
 export async function split(
   chunks: AsyncIterable<string> | Iterable<string>,
   visit: (piece: Piece) => void,
-  limits: Limits = LIMITS,
+  limits: PieceLimits = LIMITS,
 ): Promise<void> {
   const splitter = new Splitter(visit, limits);
   for await (const chunk of chunks) {
@@ -98,7 +98,7 @@ interface Open {
 
 class Splitter {
   readonly #visit: (piece: Piece) => void;
-  readonly #limits: Limits;
+  readonly #limits: PieceLimits;
   readonly #shown: number;
   /** number of the line that is being read, or on which the open object begins */
   #line = 1;
@@ -109,7 +109,7 @@ class Splitter {
   #skipping: 'no' | 'line' | 'reported' = 'no';
   #open: Open | undefined;
 
-  constructor(visit: (piece: Piece) => void, limits: Limits) {
+  constructor(visit: (piece: Piece) => void, limits: PieceLimits) {
     this.#visit = visit;
     this.#limits = limits;
     this.#shown = Math.min(SHOWN, limits.line, limits.json);

@@ -6,7 +6,7 @@
 import { isDigest, type Digest } from '../../oci/digest.js';
 import { isRepository } from '../../oci/reference.js';
 
-export type StorageReading =
+type StorageReading =
   | { readonly kind: 'manifest'; readonly repository: string; readonly digest: Digest }
   /** a path of the storage that names no manifest */
   | { readonly kind: 'known' }

@@ -92,12 +92,6 @@ export function copyOf<T extends string>(text: T): T {
 }
 
 function example(text: string, note: string | undefined): string {
-  const end = note === undefined ? '' : ` (${cut(printable(note), EXAMPLE_LENGTH / 2)})`;
-  return (
-    cut(printable(text.slice(0, 10 * EXAMPLE_LENGTH)).trim(), EXAMPLE_LENGTH - end.length) + end
-  );
-}
-
-function cut(text: string, length: number): string {
-  return text.length <= length ? text : `${text.slice(0, length - 1).replace(/\p{Cs}$/u, '')}…`;
+  const end = note === undefined ? '' : ` (${printable(note, EXAMPLE_LENGTH / 2)})`;
+  return printable(text, EXAMPLE_LENGTH - end.length) + end;
 }

@@ -3,7 +3,7 @@
  * belong, which directory `ls -R` is in, and whether a single word heads something that is known.
  * Reads no files and keeps no more than the words that are still waiting for their meaning.
  */
-import { readLine, type Reading } from './line.js';
+import { readLine, type LineReading } from './line.js';
 import { readNotification, type Notified } from './notification.js';
 import { lastWord } from './storage-path.js';
 import type { Piece } from './split.js';
@@ -102,7 +102,7 @@ export class Transcript {
   }
 
   /** A line by itself, or as an entry of the directory that `ls -R` is in. */
-  #read(text: string): { reading: Reading; path: string } {
+  #read(text: string): { reading: LineReading; path: string } {
     const alone = readLine(text, this.#registryHost);
     if (alone.kind !== 'word') {
       this.#directory = directoryOf(text) ?? this.#directory;
@@ -118,7 +118,7 @@ export class Transcript {
     return { reading: isStorage ? joined : alone, path };
   }
 
-  #addCollected(line: number, text: string, reading: Reading & { kind: 'collector' }): void {
+  #addCollected(line: number, text: string, reading: LineReading & { kind: 'collector' }): void {
     const repository = reading.repository ?? this.#repository;
     this.#repository = repository;
     if (reading.digest === undefined) {

@@ -5,6 +5,8 @@
 import { mkdirSync, statSync } from 'node:fs';
 import path from 'node:path';
 
+import { codeOf } from '../../text/error.js';
+import { printable } from '../../text/printable.js';
 import { UnusablePath, whyNot } from './why.js';
 
 /**
@@ -26,9 +28,12 @@ export function makeDirectories(directory: string): string[] {
     } catch (error) {
       // Somebody else may have made it meanwhile; but a link that leads nowhere stands in the way, too.
       if (!isDirectory(each)) {
-        throw new UnusablePath(`the directory "${each}" can't be made: ${because(error)}`, {
-          cause: error,
-        });
+        throw new UnusablePath(
+          `the directory "${printable(each, 200)}" can't be made: ${because(error)}`,
+          {
+            cause: error,
+          },
+        );
       }
     }
   }
@@ -40,17 +45,17 @@ function isThere(at: string): boolean {
   try {
     const stats = statSync(at, { throwIfNoEntry: false });
     if (stats !== undefined && !stats.isDirectory()) {
-      throw new UnusablePath(`"${at}" is a file, not a directory`);
+      throw new UnusablePath(`"${printable(at, 200)}" is a file, not a directory`);
     }
     return stats !== undefined;
   } catch (error) {
     // What is below a file is told of the file.
-    if ((error as NodeJS.ErrnoException).code === 'ENOTDIR') {
+    if (codeOf(error) === 'ENOTDIR') {
       return false;
     }
     throw error instanceof UnusablePath
       ? error
-      : new UnusablePath(`the directory "${shorten(at)}" can't be made: ${because(error)}`, {
+      : new UnusablePath(`the directory "${printable(at, 200)}" can't be made: ${because(error)}`, {
           cause: error,
         });
   }
@@ -66,8 +71,4 @@ function isDirectory(at: string): boolean {
 
 function because(error: unknown): string {
   return whyNot(error, 'the system refuses it');
-}
-
-function shorten(text: string): string {
-  return text.length > 200 ? `${text.slice(0, 200)}…` : text;
 }

@@ -16,12 +16,12 @@ import { lstat, open, type FileHandle } from 'node:fs/promises';
 
 import { otherKind, UnusablePath } from './why.js';
 
-export interface OpenOptions {
+interface OpenOptions {
   /** `false`: a symbolic link at the end of the path is an error */
   readonly followsLinks?: boolean;
 }
 
-export interface RegularFile {
+interface RegularFile {
   /** for the caller to close */
   readonly fd: number;
   readonly size: number;
@@ -97,7 +97,7 @@ export function readRegular(path: string, most: number, options: OpenOptions = {
 /** The files of /proc say that they have nothing, and some of them never end. */
 const UNSIZED = 64 * 1024 * 1024;
 
-export interface StreamOptions extends OpenOptions {
+interface StreamOptions extends OpenOptions {
   readonly encoding?: BufferEncoding;
   readonly highWaterMark?: number;
   /** bytes; absent: what it has when it is opened, however much that is */

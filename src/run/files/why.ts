@@ -1,5 +1,7 @@
 /** Why a path can't be used, in words that go into messages about inputs. Pure. */
 
+import { codeOf } from '../../text/error.js';
+
 /** What stands at the path can't be used. The message is a clause: "it is a directory". */
 export class UnusablePath extends Error {
   override name = 'UnusablePath';
@@ -22,12 +24,6 @@ export function otherKind(stats: Kinds): string {
   }
   const what = stats.isFIFO() ? 'a named pipe' : stats.isSocket() ? 'a socket' : 'a device';
   return `it is ${what}, not a regular file`;
-}
-
-/** The code of an error of the file system; empty for another error. */
-export function codeOf(error: unknown): string {
-  const code = (error as { code?: unknown } | null)?.code;
-  return typeof code === 'string' ? code : '';
 }
 
 /** @returns a clause such as "the file system is read-only" */

@@ -6,6 +6,7 @@ import { helmChart, image, index, OLD, referrer } from '../../builders/build.js'
 import { push, putManifest, seed, send, type Exchange } from '../../clients/push.js';
 import { createAuthority } from '../certificate.js';
 import { basicHeader } from '../memory/auth.js';
+import { parseBody } from '../memory/state.js';
 import type { GoogleAuth } from './auth.js';
 import {
   startGoogleRegistry,
@@ -98,7 +99,7 @@ describe('A list', () => {
     const sbom = referrer('sbom', one);
     seed(registry.state, NAME, sbom);
     expect(parsed(await ask(registry, LIST))).toMatchObject({
-      manifest: { [sbom.digest]: { artifactType: sbom.descriptor.artifactType } },
+      manifest: { [sbom.digest]: { artifactType: parseBody(sbom.bytes).artifactType } },
     });
   });
 
