@@ -14,6 +14,7 @@ import {
   kept,
   NOW,
   orphan,
+  outcome,
   plan,
   run,
 } from '../support/builders/examples.js';
@@ -26,6 +27,7 @@ function left(approved: readonly string[], keep: readonly [string, KeepReason][]
       keep: keep.map(([name, reason]) => kept(name, reason)),
       orphans: [orphan('orphan')],
     }),
+    ...outcome(),
     approved: new Set(approved.map(d)),
     warnings: [],
   });

@@ -4,6 +4,7 @@ import { deletedDigests, outputs } from '../../src/report/outputs.js';
 import {
   blindDryRun,
   cleanRun,
+  dry,
   d,
   guardedDryRun,
   guardedRun,
@@ -65,7 +66,7 @@ describe('outputs', () => {
 
   it.each([
     ['without orphans', blindDryRun()],
-    ['with orphans', { ...cleanRun(), dryRun: true }],
+    ['with orphans', dry(cleanRun())],
   ])('of a dry-run %s say that nothing was deleted', (_, made) => {
     expect(outputs(made)).toMatchObject({ 'deleted-count': '0', 'deleted-digests': '[]' });
   });

@@ -18,6 +18,7 @@ import {
   child,
   cleanRun,
   d,
+  dry,
   guardedDryRun,
   image,
   index,
@@ -27,6 +28,7 @@ import {
   plan,
   planningDryRun,
   run,
+  unswept,
   troubledRun,
 } from '../support/builders/examples.js';
 
@@ -68,8 +70,6 @@ function orphansOf({ repositories }: Run): Map<string, Set<Digest>> {
       ]),
   );
 }
-
-const dry = (made: Run): Run => ({ ...made, dryRun: true });
 
 describe('the plan file', () => {
   it.each([
@@ -146,7 +146,11 @@ describe('the plan file', () => {
 
   it('holds a manifest that was not read by its digest alone', () => {
     const made = run([
-      { inventory: inventory('a'), plan: plan('a', { orphans: [orphan('x')] }), warnings: [] },
+      unswept({
+        inventory: inventory('a'),
+        plan: plan('a', { orphans: [orphan('x')] }),
+        warnings: [],
+      }),
     ]);
     expect(parsed(made).repositories[0]?.manifests).toEqual([
       {
@@ -167,11 +171,11 @@ describe('the plan file', () => {
   it('comes in small chunks, however large the run', () => {
     const names = Array.from({ length: 50_000 }, (_, at) => String(at));
     const large = run([
-      {
+      unswept({
         inventory: inventory('a'),
         plan: plan('a', { orphans: names.map((name) => orphan(name)) }),
         warnings: [],
-      },
+      }),
     ]);
     const longest = [...planLines(large, plain)].reduce(
       (most, { length }) => Math.max(most, length),
@@ -184,7 +188,7 @@ describe('the plan file', () => {
     const secret = 'hunter2-"quoted"';
     const made = dry(
       run([
-        {
+        unswept({
           inventory: inventory('a', {
             manifests: byDigest(
               image('x', [], { mediaType: `application/${secret}`, artifactType: secret }),
@@ -194,7 +198,7 @@ describe('the plan file', () => {
           plan: plan('a', { orphans: [orphan('x'), orphan('y')] }),
           refusal: { kind: 'no-rights', why: `these credentials (${secret}) can't` },
           warnings: [],
-        },
+        }),
       ]),
     );
     const text = written(made, (each) => each.replaceAll(secret, '***'));
@@ -208,11 +212,13 @@ describe('the plan file', () => {
   describe('cannot be written', () => {
     const made = dry(
       run(
-        ['cap/app', 'cap/web'].map((name) => ({
-          inventory: inventory(name),
-          plan: plan(name, { orphans: name === 'cap/app' ? [orphan('x')] : [] }),
-          warnings: [],
-        })),
+        ['cap/app', 'cap/web'].map((name) =>
+          unswept({
+            inventory: inventory(name),
+            plan: plan(name, { orphans: name === 'cap/app' ? [orphan('x')] : [] }),
+            warnings: [],
+          }),
+        ),
       ),
     );
     const why = (secret: string) =>
@@ -279,12 +285,12 @@ describe('the plan file', () => {
       const orphans = new Map(
         [...known, ...others].map((one) => [one.digest, { ...one, after: [] }]),
       );
-      return {
+      return unswept({
         inventory: inventory(name, { manifests: byDigest(...manifests) }),
         plan: plan(name, { orphans: [...orphans.values()] }),
         ...(why === undefined ? {} : { refusal: { kind: 'no-rights', why } as const }),
         warnings: [],
-      };
+      });
     });
 
   it('of any run is what the schema says, and is read back with the same digests', () => {

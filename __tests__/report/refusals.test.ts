@@ -134,7 +134,7 @@ describe('the refusals of a run', () => {
 
   it('make a real run red, and count as failed', () => {
     expect(problems(guardedRun()).map(({ kind }) => kind)).toEqual([
-      'healed',
+      'restored',
       'run',
       'run',
       'refused',
@@ -143,7 +143,7 @@ describe('the refusals of a run', () => {
     expect(totals(guardedRun())).toMatchObject({
       orphansFound: 11,
       deleted: 5,
-      healed: 1,
+      restored: 1,
       refused: 5,
       failed: 5,
       planned: 0,

@@ -14,6 +14,7 @@ import { connect } from '../support/scenes/run.js';
 import { image } from '../support/builders/build.js';
 import { startMemoryRegistry, type MemoryRegistry } from '../support/servers/memory/registry.js';
 import { seed } from '../support/clients/push.js';
+import { digestsWith } from '../../src/plan/fate.js';
 
 const kept = image('stages kept');
 const orphan = image('stages orphan');
@@ -127,7 +128,10 @@ describe('a run that is told to stop', () => {
 describe('a fault of our own in one repository', () => {
   const failure = expect.stringMatching(/^b: this action failed by a fault of its own: .*ours/);
   const deletedIn = ({ repositories }: Run) =>
-    repositories.map(({ inventory, outcome }) => [inventory.repository, outcome?.deleted]);
+    repositories.map(({ inventory, fates }) => [
+      inventory.repository,
+      digestsWith(fates, 'deleted'),
+    ]);
 
   it('while it is read makes the run red, and the others are cleaned', async () => {
     fill();
@@ -150,7 +154,7 @@ describe('a fault of our own in one repository', () => {
       ['b', []],
       ['c', [orphan.digest]],
     ]);
-    expect(done.repositories[1]?.outcome?.skipped).toHaveLength(1);
+    expect([...(done.repositories[1]?.fates.values() ?? [])]).toMatchObject([{ kind: 'skipped' }]);
   });
 
   it('after its deletes makes the run red, and they are told all the same', async () => {
@@ -167,7 +171,7 @@ describe('a fault of our own in one repository', () => {
     );
     expect(done.failures).toEqual([failure]);
     expect(deletedIn(done)).toEqual(NAMES.map((name) => [name, [orphan.digest]]));
-    expect(done.repositories[1]?.outcome?.unverified).toBe(true);
+    expect(done.repositories[1]?.unverified).toBe(true);
   });
 });
 
@@ -218,7 +222,9 @@ describe('an age is measured by the earlier clock', () => {
     ['they agree', NOW - 60_000, [young.digest], 0],
   ])('%s', async (_, registryTime, deleted, warnings) => {
     const done = await clean(registryTime);
-    expect(done.repositories.flatMap(({ outcome }) => outcome?.deleted ?? [])).toEqual(deleted);
+    expect(done.repositories.flatMap(({ fates }) => digestsWith(fates, 'deleted'))).toEqual(
+      deleted,
+    );
     expect(done.warnings).toHaveLength(warnings);
     expect(done.warnings.join()).toMatch(warnings === 0 ? /^$/ : /clocks of runner and registry/);
   });

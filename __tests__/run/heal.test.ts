@@ -21,7 +21,7 @@ afterEach(stopClients);
 
 const current = image('current');
 const old = image('old');
-const NOTHING = { healed: [], broken: [], unverified: false };
+const NOTHING = { restored: [], broken: [], unverified: false };
 
 interface Story {
   /** there before the sweep, which deletes them: each with its tags */
@@ -92,7 +92,7 @@ describe('what a push began to use while it was deleted', () => {
   it('comes back with the same bytes, and is proved', async () => {
     const other = image('other');
     const { scene, proof } = await healed({ condemned: [[old], [other]], push: over([old]) });
-    expect(proof).toEqual({ ...NOTHING, healed: [old.digest] });
+    expect(proof).toEqual({ ...NOTHING, restored: [old.digest] });
     expect(scene.app.manifests.get(old.digest)).toEqual({
       mediaType: old.mediaType,
       bytes: old.bytes,
@@ -122,7 +122,7 @@ describe('what a push began to use while it was deleted', () => {
       push: over([inner]),
     });
     const back = [inner, old, sig, sbom, about];
-    expect(new Set(proof.healed)).toEqual(new Set(digests(back)));
+    expect(new Set(proof.restored)).toEqual(new Set(digests(back)));
     expect(proof).toMatchObject({ broken: [], unverified: false });
     expect(scene.app.tags.get(tag)).toBe(sig.digest);
     for (const { digest, bytes } of back) {
@@ -143,7 +143,7 @@ describe('what a push began to use while it was deleted', () => {
         over([inner])(scene);
       },
     });
-    expect(proof).toEqual({ ...NOTHING, healed: [old.digest] });
+    expect(proof).toEqual({ ...NOTHING, restored: [old.digest] });
   });
 
   it('may be more than the first proof sees: whatever the second misses follows', async () => {
@@ -160,7 +160,7 @@ describe('what a push began to use while it was deleted', () => {
         );
       },
     });
-    expect(proof).toEqual({ ...NOTHING, healed: [old.digest, two.digest] });
+    expect(proof).toEqual({ ...NOTHING, restored: [old.digest, two.digest] });
     expect(tally(scene.registry)['GET tags']).toBe(3);
   });
 
@@ -181,7 +181,7 @@ describe('what a push began to use while it was deleted', () => {
     });
     const [, , , fourth = old] = chain;
     expect(proof).toEqual({
-      healed: digests(chain.slice(0, 3)),
+      restored: digests(chain.slice(0, 3)),
       broken: [{ what: `manifest ${fourth.digest}`, why: childGone(index([fourth]), 'late-2') }],
       unverified: false,
     });
@@ -285,7 +285,7 @@ describe('what could not be put back', () => {
       },
     });
     expect(proof).toEqual({
-      healed: [old.digest],
+      restored: [old.digest],
       broken: [
         {
           what: `manifest ${sig.digest}`,
@@ -313,7 +313,7 @@ describe('what could not be put back', () => {
         );
       },
     });
-    expect(proof).toEqual({ ...NOTHING, healed: [two.digest, old.digest] });
+    expect(proof).toEqual({ ...NOTHING, restored: [two.digest, old.digest] });
   });
 
   it.each([
@@ -334,7 +334,7 @@ describe('what could not be put back', () => {
         }
       },
     });
-    expect(new Set(proof.healed)).toEqual(new Set(digests([old, sig])));
+    expect(new Set(proof.restored)).toEqual(new Set(digests([old, sig])));
     const why = expect.stringMatching(/^its manifest is gone, and it could not be put back: .*403/);
     expect(proof.broken).toEqual(isRefused ? [{ what: `tag ${tag}`, why }] : []);
     expect(scene.app.tags.get(tag)).toBe(isRefused ? undefined : newer.digest);
@@ -392,14 +392,14 @@ describe('told to stop', () => {
         });
       },
     });
-    expect(proof).toEqual({ healed: [old.digest], broken: [], unverified: true });
+    expect(proof).toEqual({ restored: [old.digest], broken: [], unverified: true });
   });
 });
 
 it('an index that lists layers comes back, too', async () => {
   const list = opaque(OCI_INDEX, { schemaVersion: 2, mediaType: OCI_INDEX, manifests: [] });
   const { proof } = await healed({ condemned: [[list]], push: over([list]) });
-  expect(proof).toEqual({ ...NOTHING, healed: [list.digest] });
+  expect(proof).toEqual({ ...NOTHING, restored: [list.digest] });
 });
 
 it('throws mistakes of our own', async () => {

@@ -5,7 +5,7 @@ import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 
 import { BackupError, fileOf, INDEX, openBackup } from '../../src/run/backup/backup.js';
-import type { Outcome } from '../../src/plan/outcome.js';
+import { endsOf, NO_ENDS } from '../support/builders/fates.js';
 import { sweepRepository } from '../../src/run/sweep.js';
 import { TooLate } from '../../src/http/stop.js';
 import { OCI_INDEX } from '../../src/oci/media-types.js';
@@ -38,17 +38,11 @@ const current = image('current');
 const old = image('old');
 const older = image('older');
 
-const NOTHING: Outcome = {
-  repository: APP,
-  deleted: [],
-  gone: [],
-  spared: [],
-  failed: [],
-  skipped: [],
-  healed: [],
-  broken: [],
-  unverified: false,
-};
+const NOTHING = { ...NO_ENDS, broken: [], unverified: false };
+
+async function carryOut(...given: Parameters<typeof sweepRepository>) {
+  return endsOf(await sweepRepository(...given));
+}
 
 /** Looks, lets the world move on, and sweeps. */
 async function sweep(
@@ -56,11 +50,11 @@ async function sweep(
   candidates: readonly Content[],
   meanwhile: () => void = () => undefined,
   more: Partial<Looking> = {},
-): Promise<Outcome> {
+): Promise<ReturnType<typeof endsOf>> {
   const survey = await scene.look(candidates, more);
   scene.registry.requests.length = 0;
   meanwhile();
-  return sweepRepository(survey, digests(candidates), scene.options(more));
+  return carryOut(survey, digests(candidates), scene.options(more));
 }
 
 /** The digests of the DELETE requests, in order, each try counted. */
@@ -292,7 +286,7 @@ describe('what earlier runs saw', () => {
       { known },
     );
     const reason = { kind: 'referrer', of: image('lost').digest };
-    expect(outcome).toEqual({ ...NOTHING, spared: [{ digest: sbom.digest, reason }] });
+    expect(outcome).toEqual({ ...NOTHING, kept: [{ digest: sbom.digest, reason }] });
   });
 });
 
@@ -330,7 +324,7 @@ describe('what happened between the looks', () => {
     expect(outcome).toEqual({
       ...NOTHING,
       deleted: [older.digest],
-      spared: [{ digest: old.digest, reason: { kind: 'tagged', tags: ['rollback'] } }],
+      kept: [{ digest: old.digest, reason: { kind: 'tagged', tags: ['rollback'] } }],
     });
   });
 
@@ -345,7 +339,7 @@ describe('what happened between the looks', () => {
     });
     expect(outcome).toEqual({
       ...NOTHING,
-      spared: [
+      kept: [
         { digest: old.digest, reason: { kind: 'child', of: list.digest } },
         {
           digest: referrer('sbom', old).digest,
@@ -396,7 +390,7 @@ describe('what happened between the looks', () => {
     const outcome = await sweep(scene, [list, old], () => {
       scene.put(list);
     });
-    expect(outcome.spared).toEqual([
+    expect(outcome.kept).toEqual([
       { digest: old.digest, reason: { kind: 'child', of: list.digest } },
     ]);
   });
@@ -432,10 +426,10 @@ describe('what happened between the looks', () => {
       );
       const survey = await scene.look([old]);
       expect(survey.plan.orphans.map(({ digest }) => digest)).toEqual([old.digest]);
-      const outcome = await sweepRepository(survey, digests([old]), scene.options());
+      const outcome = await carryOut(survey, digests([old]), scene.options());
       expect(outcome).toEqual({
         ...NOTHING,
-        spared: [{ digest: old.digest, reason: { kind: 'child', of: holder.digest } }],
+        kept: [{ digest: old.digest, reason: { kind: 'child', of: holder.digest } }],
       });
       expect(deletes(scene)).toEqual([]);
     },
@@ -797,7 +791,7 @@ describe('what verify finds', () => {
       }
       return method === 'PUT' && refusesPushes ? errorAnswer(403, 'DENIED') : undefined;
     });
-    const outcome = await sweepRepository(
+    const outcome = await carryOut(
       await scene.look([old], more),
       digests([old]),
       scene.options(more),
@@ -807,7 +801,7 @@ describe('what verify finds', () => {
 
   it('is put back: a child that something came to hold in the meantime', async () => {
     const { scene, outcome } = await cameIntoUse();
-    expect(outcome).toEqual({ ...NOTHING, healed: [old.digest] });
+    expect(outcome).toEqual({ ...NOTHING, restored: [old.digest] });
     expect(scene.app.manifests.get(old.digest)?.bytes).toEqual(old.bytes);
   });
 
@@ -844,7 +838,7 @@ describe('what verify finds', () => {
         return attempt > 1 && what.endsWith('gone') ? undefined : action;
       }),
     );
-    expect(await sweep(scene, [old])).toEqual({ ...NOTHING, healed: [old.digest] });
+    expect(await sweep(scene, [old])).toEqual({ ...NOTHING, restored: [old.digest] });
   });
 });
 
@@ -859,7 +853,7 @@ describe('a fault of our own', () => {
     scene.put(older);
     const survey = await scene.look([old, older]);
     const options = scene.options({ contain, concurrency: 1, ...more(scene) });
-    return { scene, outcome: await sweepRepository(survey, digests([old, older]), options) };
+    return { scene, outcome: await carryOut(survey, digests([old, older]), options) };
   }
 
   it('after the deletes loses nothing of what they did', async () => {
@@ -940,7 +934,8 @@ describe('progress', () => {
       },
       more,
     );
-    expect(Object.values(outcome).flat()).toHaveLength(4);
+    const { broken: __, unverified: ___, ...ends } = outcome;
+    expect(Object.values(ends).flat()).toHaveLength(2);
     expect(scene.progress.finished).toBe(scene.progress.expected);
   });
 });
@@ -977,7 +972,7 @@ describe('looking again while it deletes', () => {
     scene.registry.requests.length = 0;
     script(scene, clock, times);
     const run = (more: Partial<Looking> = {}) =>
-      sweepRepository(survey, digests(contents), scene.options({ concurrency: 1, clock, ...more }));
+      carryOut(survey, digests(contents), scene.options({ concurrency: 1, clock, ...more }));
     return { scene, clock, run };
   }
 
@@ -1060,7 +1055,7 @@ describe('looking again while it deletes', () => {
     expect(await run()).toEqual({
       ...NOTHING,
       deleted: [first.digest],
-      spared: [
+      kept: [
         { digest: second.digest, reason: { kind: 'tagged', tags: ['rollback'] } },
         { digest: third.digest, reason: { kind: 'child', of: list.digest } },
       ],
@@ -1085,7 +1080,7 @@ describe('looking again while it deletes', () => {
       first,
       second,
     );
-    expect(await run()).toEqual({ ...NOTHING, deleted: [second.digest], healed: [first.digest] });
+    expect(await run()).toEqual({ ...NOTHING, deleted: [second.digest], restored: [first.digest] });
     expect(scene.app.manifests.get(first.digest)?.bytes).toEqual(first.bytes);
   });
 
@@ -1120,13 +1115,13 @@ describe('looking again while it deletes', () => {
         },
       });
       const options = scene.options({ concurrency: 1, clock });
-      const outcome = await sweepRepository(survey, digests(three), options);
+      const outcome = await carryOut(survey, digests(three), options);
       expect(outcome).toEqual({
         ...NOTHING,
         deleted: [first.digest],
-        healed: expect.arrayContaining(digests([second, third])),
+        restored: expect.arrayContaining(digests([second, third])),
       });
-      expect(outcome.healed).toHaveLength(2);
+      expect(outcome.restored).toHaveLength(2);
     },
   );
 
@@ -1156,14 +1151,14 @@ describe('looking again while it deletes', () => {
         }
       },
     });
-    const outcome = await sweepRepository(
+    const outcome = await carryOut(
       survey,
       digests(contents),
       scene.options({ concurrency: 1, clock }),
     );
     const order = steps(scene);
     expect(order.indexOf(sig.digest)).toBeLessThan(order.indexOf('look', 1));
-    expect(new Set(outcome.healed)).toEqual(new Set(digests([signed, sig])));
+    expect(new Set(outcome.restored)).toEqual(new Set(digests([signed, sig])));
     expect(scene.app.tags.get(tag)).toBe(sig.digest);
   });
 
@@ -1258,7 +1253,7 @@ describe('looking again while it deletes', () => {
     const survey = await scene.look([old, sbom]);
     scene.registry.requests.length = 0;
     script(scene, clock, { deleting: 10 * SECOND });
-    const outcome = await sweepRepository(
+    const outcome = await carryOut(
       survey,
       digests([old, sbom]),
       scene.options({ concurrency: 1, clock }),
@@ -1352,7 +1347,7 @@ describe('looking again while it deletes', () => {
     scene.registry.requests.length = 0;
     script(scene, clock, { deleting: 10 * SECOND });
     const options = scene.options({ concurrency: 1, clock });
-    const { deleted } = await sweepRepository(survey, digests(orphans), options);
+    const { deleted } = await carryOut(survey, digests(orphans), options);
     expect(deleted).toHaveLength(orphans.length);
     const asked = scene.registry.requests.filter(
       ({ method, path: where }) =>
@@ -1387,7 +1382,7 @@ describe('looking again while it deletes', () => {
       first,
       second,
     );
-    expect(await run()).toEqual({ ...NOTHING, deleted: [second.digest], healed: [first.digest] });
+    expect(await run()).toEqual({ ...NOTHING, deleted: [second.digest], restored: [first.digest] });
     expect(scene.app.tags.get('late')).toBe(first.digest);
     expect(scene.app.manifests.get(first.digest)?.bytes).toEqual(first.bytes);
   });
@@ -1408,7 +1403,7 @@ describe('looking again while it deletes', () => {
     expect(await run()).toEqual({
       ...NOTHING,
       deleted: [second.digest],
-      spared: [{ digest: first.digest, reason: { kind: 'tagged', tags: ['late'] } }],
+      kept: [{ digest: first.digest, reason: { kind: 'tagged', tags: ['late'] } }],
     });
     expect(scene.progress.finished).toBe(scene.progress.expected);
   });
@@ -1442,7 +1437,7 @@ describe('looking again while it deletes', () => {
     expect(await run()).toEqual({
       ...NOTHING,
       deleted: digests([second, third]),
-      healed: [first.digest],
+      restored: [first.digest],
     });
     expect(scene.app.tags.get('late')).toBe(first.digest);
   });
@@ -1492,11 +1487,7 @@ describe('looking again while it deletes', () => {
     const survey = await scene.look([], more);
     expect(survey.plan.orphans.map(({ digest }) => digest)).toEqual(digests([list, child]));
     script(scene, clock, { deleting: 10 * SECOND });
-    const outcome = await sweepRepository(
-      survey,
-      [],
-      scene.options({ ...more, concurrency: 1, clock }),
-    );
+    const outcome = await carryOut(survey, [], scene.options({ ...more, concurrency: 1, clock }));
     expect(outcome).toEqual({ ...NOTHING, deleted: digests([list, child]) });
     expect(scene.app.manifests.has(kept.digest)).toBe(true);
   });
@@ -1659,7 +1650,7 @@ describe('the backup', () => {
       return undefined;
     });
     const save = saving(directory);
-    const outcome = await sweepRepository(survey, digests([old]), scene.options({ save }));
+    const outcome = await carryOut(survey, digests([old]), scene.options({ save }));
     expect(outcome.deleted).toHaveLength(2);
     expect(missing).toEqual([]);
   });
@@ -1709,7 +1700,7 @@ describe('the backup', () => {
       saved.push(...manifests);
     };
     const survey = await scene.look([], { known });
-    await sweepRepository(survey, [], scene.options({ save }));
+    await carryOut(survey, [], scene.options({ save }));
     expect(saved).toMatchObject([
       { tags: [], formerTags: [tag, 'v1'], unusedSince: NOW - 30 * DAY },
       { tags: [tag], formerTags: ['v1'], unusedSince: NOW - 30 * DAY },
@@ -1747,7 +1738,7 @@ describe('the backup', () => {
       const { saved, outcome } = await retagged({});
       expect(saved.slice(1)).toEqual([[[old.digest, [tag]]]]);
       expect(outcome.deleted).toEqual(digests([older, old]));
-      expect(outcome.spared.map(({ digest }) => digest)).toEqual([ordinary.digest]);
+      expect(outcome.kept.map(({ digest }) => digest)).toEqual([ordinary.digest]);
     });
 
     it('and can not be saved with it, nothing is deleted', async () => {
@@ -1783,7 +1774,7 @@ describe('the backup', () => {
           }),
         );
       });
-      expect(new Set(outcome.healed)).toEqual(new Set(digests([old, older])));
+      expect(new Set(outcome.restored)).toEqual(new Set(digests([old, older])));
       expect(scene.app.tags.get(tag)).toBe(old.digest);
     });
   });
@@ -1810,9 +1801,9 @@ describe('the backup', () => {
       }),
     );
     scene.registry.requests.length = 0;
-    const outcome = await sweepRepository(survey, digests([old, one, two]), scene.options());
+    const outcome = await carryOut(survey, digests([old, one, two]), scene.options());
     expect(outcome.broken).toEqual([]);
-    expect(new Set(outcome.healed)).toEqual(new Set(digests([old, one, two])));
+    expect(new Set(outcome.restored)).toEqual(new Set(digests([old, one, two])));
     expect(scene.app.tags.get(tag)).toBe(two.digest);
     const pushed = scene.registry.requests.filter(
       ({ method, path: where }) => method === 'PUT' && where.endsWith(tag),
@@ -1843,7 +1834,7 @@ describe('the backup', () => {
     scene.put(older);
     const survey = await scene.look([old, older]);
     const bodies = new Map([...survey.bodies].filter(([digest]) => digest !== older.digest));
-    const outcome = await sweepRepository(
+    const outcome = await carryOut(
       { ...survey, bodies },
       digests([old, older]),
       scene.options({ save: saving(directory) }),
@@ -1862,7 +1853,7 @@ describe('the backup', () => {
     const survey = await scene.look([old]);
     const inventory = { ...survey.inventory, manifests: new Map() };
     const save = saving(directory);
-    const outcome = await sweepRepository(
+    const outcome = await carryOut(
       { ...survey, inventory },
       digests([old]),
       scene.options({ save }),

@@ -8,7 +8,8 @@ import type { LedgerNews } from '../memory/ledger/ledger.js';
 import { PROTECT } from '../plan/protection.js';
 import { contentBytes } from './bytes.js';
 import { describer, label, type Description } from './describe.js';
-import { judge, type Judged } from './fate.js';
+import { judge, type Fate } from '../plan/fate.js';
+import type { Orphan } from '../plan/plan.js';
 import { jsonChunks, type Json, type LazyJson } from './json-chunks.js';
 import { leftOf, type Left } from './left.js';
 import { whyRefused } from './refusals.js';
@@ -21,6 +22,17 @@ const SCHEMA_VERSION = 1;
 const EARLIEST = Date.parse('0000-01-01T00:00:00Z');
 const LATEST = Date.parse('9999-12-31T23:59:59.999Z');
 const LABEL_LENGTH = 1_000;
+/** What the schema calls each fate: its readers know two of them by older words. */
+const FATE_NAMES: Readonly<Record<Fate['kind'], string>> = {
+  planned: 'planned',
+  deleted: 'deleted',
+  gone: 'gone',
+  kept: 'spared',
+  failed: 'failed',
+  skipped: 'skipped',
+  restored: 'healed',
+  refused: 'refused',
+};
 
 /**
  * The report as chunks of text that make one JSON document, with a newline at its end.
@@ -79,7 +91,7 @@ function document(run: Run): LazyJson {
     warnings: [...run.warnings],
     failures: [...run.failures],
     problems: lazily(found, ({ kind, repository, what }) => ({
-      kind,
+      kind: kind === 'restored' ? FATE_NAMES.restored : kind,
       repository,
       what,
     })),
@@ -111,21 +123,29 @@ function ledgerJson(news: LedgerNews): Json {
   };
 }
 
-function numbers(counts: Counts): Record<keyof Counts, number> {
-  const { tags, manifests, orphansFound, deleted, planned, gone, spared, failed } = counts;
-  const { refused, healed, broken, kept, gaps } = counts;
-  const found = { tags, manifests, orphansFound, deleted, planned, gone, spared, failed };
-  return { ...found, refused, healed, broken, kept, gaps };
+function numbers(counts: Counts): Readonly<Record<string, number>> {
+  const { tags, manifests, orphansFound, deleted, planned, gone, keptAfterRecheck } = counts;
+  const { failed, refused, restored, broken, kept, gaps } = counts;
+  const found = { tags, manifests, orphansFound, deleted, planned, gone };
+  return {
+    ...found,
+    spared: keptAfterRecheck,
+    failed,
+    refused,
+    healed: restored,
+    broken,
+    kept,
+    gaps,
+  };
 }
 
 function repositoryJson(repository: RepositoryRun, run: Run, freed: number): LazyJson {
-  const { inventory, plan, outcome, repair, warnings } = repository;
-  const { dryRun } = run;
+  const { inventory, plan, broken, unverified, repair, warnings } = repository;
   const describe = describer(inventory);
   return {
     repository: inventory.repository,
-    totals: { ...numbers(countRepository(repository, dryRun)), freedBytes: freed },
-    orphans: lazily(judge(repository, dryRun), (judged) => {
+    totals: { ...numbers(countRepository(repository, run.dryRun)), freedBytes: freed },
+    orphans: lazily(judge(repository), (judged) => {
       const manifest = inventory.manifests.get(judged.orphan.digest);
       return {
         ...orphanJson(judged),
@@ -154,18 +174,24 @@ function repositoryJson(repository: RepositoryRun, run: Run, freed: number): Laz
     gaps: lazily(inventory.gaps, ({ what, why }) => ({ what, why })),
     brokenTags: lazily([...inventory.brokenTags].sort(), (tag) => tag),
     absent: lazily([...inventory.absent].sort(), (digest) => digest),
-    broken: lazily(outcome?.broken ?? [], ({ what, why }) => ({ what, why })),
+    broken: lazily(broken, ({ what, why }) => ({ what, why })),
     ...(repair === undefined ? {} : { repaired: lazily(repair.restored, (digest) => digest) }),
-    ...(outcome?.unverified === true ? { unverified: true } : {}),
+    ...(unverified ? { unverified: true } : {}),
     warnings: lazily(warnings, (warning) => warning),
   };
 }
 
-function orphanJson({ orphan, fate }: Judged): Record<string, Json | undefined> {
+function orphanJson({
+  orphan,
+  fate,
+}: {
+  readonly orphan: Orphan;
+  readonly fate: Fate;
+}): Record<string, Json | undefined> {
   const created = orphan.created === undefined ? undefined : time(orphan.created);
   return {
     digest: orphan.digest,
-    fate: fate.kind,
+    fate: FATE_NAMES[fate.kind],
     ...('why' in fate ? { why: fate.why } : {}),
     ...('reason' in fate ? { keptReason: reasonJson(fate.reason) } : {}),
     reason: reasonJson(orphan.reason),

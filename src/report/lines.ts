@@ -1,7 +1,7 @@
 /** One repository's lines in the job's log: the summary's facts as plain text. */
 import { contentBytes } from './bytes.js';
 import { describer, label } from './describe.js';
-import { judge, type Fate } from './fate.js';
+import { judge, type Fate } from '../plan/fate.js';
 import { leftOf, whyLeft } from './left.js';
 import { whyKept, whyOrphan } from './reasons.js';
 import { isPassedByPlan } from './refusals.js';
@@ -14,7 +14,7 @@ export function repositoryLines(repository: RepositoryRun, run: Run): string[] {
   const { inventory, repair } = repository;
   const counts = countRepository(repository, run.dryRun);
   const describe = describer(inventory);
-  const orphans = judge(repository, run.dryRun).map(({ orphan, fate }) => {
+  const orphans = judge(repository).map(({ orphan, fate }) => {
     const { digest, created, reason } = orphan;
     const manifest = inventory.manifests.get(digest);
     const old = age(created, run.finishedAt);
@@ -47,7 +47,7 @@ function became(fate: Fate, { refusal }: RepositoryRun, run: Run): string {
       return 'deleted';
     case 'gone':
       return 'already gone:';
-    case 'spared':
+    case 'kept':
       return fate.reason.kind === 'tagged'
         ? 'kept, tagged meanwhile:'
         : `kept, ${whyKept(fate.reason.kind, duration(run.gracePeriod))}:`;
@@ -55,7 +55,7 @@ function became(fate: Fate, { refusal }: RepositoryRun, run: Run): string {
       return `could not delete (${fate.why})`;
     case 'skipped':
       return `not deleted (${fate.why})`;
-    case 'healed':
+    case 'restored':
       return 'deleted and put back, because a push began to use it meanwhile:';
     case 'refused':
       if (run.planFile !== undefined && refusal !== undefined && isPassedByPlan(refusal)) {

@@ -3,7 +3,7 @@
  * their numbers from here and count nothing themselves.
  */
 import { freedBytes } from './bytes.js';
-import { isFailed, judge } from './fate.js';
+import { digestsWith, isFailed, judge, type Fate } from '../plan/fate.js';
 import { isPassedByPlan, whyRefused } from './refusals.js';
 import { repositoriesByName, type RepositoryRun, type Run } from '../run/run.js';
 import { count, printable, shortDigest } from '../text/words.js';
@@ -13,21 +13,21 @@ export interface Counts {
   readonly tags: number;
   /** that were read: nothing is known of others */
   readonly manifests: number;
-  /** of the plan: also those that a second look spared */
+  /** of the plan: also those that the recheck kept */
   readonly orphansFound: number;
   readonly deleted: number;
   /** a dry-run's: what a real run would delete */
   readonly planned: number;
   /** lost by the registry before their turn came: neither deleted nor failed */
   readonly gone: number;
-  /** kept after a second look; counted in `kept` as well */
-  readonly spared: number;
+  /** in use at the recheck; counted in `kept` as well */
+  readonly keptAfterRecheck: number;
   /** should have gone and didn't: the delete was refused, unanswered, or not tried */
   readonly failed: number;
   /** nothing is deleted in their repository, by a decision of this action; in a real run counted in `failed` as well */
   readonly refused: number;
   /** deleted while a push began to use them, and put back; counted in `kept` as well */
-  readonly healed: number;
+  readonly restored: number;
   /** kept tags or children that no longer resolved after the sweep */
   readonly broken: number;
   readonly kept: number;
@@ -54,10 +54,10 @@ export interface Totals extends Counts {
 }
 
 export function countRepository(repository: RepositoryRun, dryRun: boolean): Counts {
-  const { inventory, plan, outcome, repair } = repository;
-  const judged = judge(repository, dryRun);
-  const of = (kind: string) => judged.filter(({ fate }) => fate.kind === kind).length;
-  const [spared, refused, healed] = [of('spared'), of('refused'), of('healed')];
+  const { inventory, plan, broken, repair } = repository;
+  const judged = judge(repository);
+  const of = (kind: Fate['kind']) => judged.filter(({ fate }) => fate.kind === kind).length;
+  const [keptAfterRecheck, refused, restored] = [of('kept'), of('refused'), of('restored')];
   return {
     tags: inventory.tags.size,
     manifests: inventory.manifests.size,
@@ -65,14 +65,13 @@ export function countRepository(repository: RepositoryRun, dryRun: boolean): Cou
     deleted: of('deleted'),
     planned: of('planned'),
     gone: of('gone'),
-    spared,
+    keptAfterRecheck,
     failed: judged.filter(({ fate }) => isFailed(fate)).length + (dryRun ? 0 : refused),
     refused,
-    healed,
+    restored,
     broken:
-      (outcome?.broken.length ?? 0) +
-      (repair === undefined ? 0 : repair.failed.length + repair.failedTags.length),
-    kept: plan.keep.length + spared + healed,
+      broken.length + (repair === undefined ? 0 : repair.failed.length + repair.failedTags.length),
+    kept: plan.keep.length + keptAfterRecheck + restored,
     gaps: inventory.gaps.length,
   };
 }
@@ -96,8 +95,7 @@ function countRun(run: Run): Totals {
     repositoriesWithOrphans: counts.filter(({ orphansFound }) => orphansFound > 0).length,
     repositoriesIncomplete: counts.filter(({ gaps }) => gaps > 0).length,
     repositoriesUnread: run.unread,
-    repositoriesUnverified: run.repositories.filter(({ outcome }) => outcome?.unverified === true)
-      .length,
+    repositoriesUnverified: run.repositories.filter(({ unverified }) => unverified).length,
     withoutRights: run.repositories
       .filter(({ refusal }) => refusal !== undefined && !isPassedByPlan(refusal))
       .reduce((all, { plan }) => all + plan.orphans.length, 0),
@@ -107,10 +105,10 @@ function countRun(run: Run): Totals {
     deleted: sum(({ deleted }) => deleted),
     planned: sum(({ planned }) => planned),
     gone: sum(({ gone }) => gone),
-    spared: sum(({ spared }) => spared),
+    keptAfterRecheck: sum(({ keptAfterRecheck }) => keptAfterRecheck),
     failed: sum(({ failed }) => failed),
     refused: sum(({ refused }) => refused),
-    healed: sum(({ healed }) => healed),
+    restored: sum(({ restored }) => restored),
     broken: sum(({ broken }) => broken),
     kept: sum(({ kept }) => kept),
     gaps: sum(({ gaps }) => gaps),
@@ -130,7 +128,7 @@ export interface Problem {
    * Worst first: an image that broke, one that broke and was mended, the run itself, a repository in which nothing
    * is deleted, something unread, a manifest that stayed.
    */
-  readonly kind: 'broken' | 'healed' | 'run' | 'refused' | 'gap' | 'delete' | 'skipped';
+  readonly kind: 'broken' | 'restored' | 'run' | 'refused' | 'gap' | 'delete' | 'skipped';
   readonly repository?: string;
   /** Of a dry-run: a real run does not refuse this, but tries it and fails. */
   readonly isTried?: true;
@@ -146,8 +144,8 @@ export function problems(run: Run): readonly Problem[] {
   const repositories = repositoriesByName(run);
   const each = (of: (repository: RepositoryRun) => readonly Problem[]) => repositories.flatMap(of);
   const found: Problem[] = [
-    ...each(({ inventory: { repository }, outcome }) =>
-      (outcome?.broken ?? []).map(({ what, why }) => ({
+    ...each(({ inventory: { repository }, broken }) =>
+      broken.map(({ what, why }) => ({
         kind: 'broken' as const,
         repository,
         // What to do comes first: the reason may be long, and is cut.
@@ -157,7 +155,7 @@ export function problems(run: Run): readonly Problem[] {
       })),
     ),
     ...each(unrepaired),
-    ...each(healed),
+    ...each(restored),
     ...each((repository) => repaired(repository, run.dryRun)),
     ...run.failures.map((what) => ({ kind: 'run' as const, what })),
     ...each(unverified),
@@ -169,7 +167,7 @@ export function problems(run: Run): readonly Problem[] {
         what: `${what} couldn't be read: ${why}`,
       })),
     ),
-    ...each((repository) => failedDeletes(repository, run.dryRun)),
+    ...each(failedDeletes),
   ];
   return found.map((problem) => ({ ...problem, what: printable(problem.what, SENTENCE) }));
 }
@@ -191,9 +189,9 @@ export function refusals(run: Run): readonly Problem[] {
   return [...found.values()];
 }
 
-function healed({ inventory: { repository }, outcome }: RepositoryRun): Problem[] {
-  return (outcome?.healed ?? []).map((digest) => ({
-    kind: 'healed',
+function restored({ inventory: { repository }, fates }: RepositoryRun): Problem[] {
+  return digestsWith(fates, 'restored').map((digest) => ({
+    kind: 'restored',
     repository,
     what:
       `${shortDigest(digest)} was deleted at the moment when a push began to use it, and was put back from its ` +
@@ -221,7 +219,7 @@ function repaired(
   dryRun: boolean,
 ): Problem[] {
   return (repair?.restored ?? []).map((digest) => ({
-    kind: 'healed',
+    kind: 'restored',
     repository,
     what:
       `${shortDigest(digest)} was needed and gone: ${BY_EARLIER}. ` +
@@ -231,11 +229,14 @@ function repaired(
   }));
 }
 
-function unverified({ inventory: { repository }, outcome }: RepositoryRun): Problem[] {
+function unverified({
+  inventory: { repository },
+  unverified: isUnverified,
+}: RepositoryRun): Problem[] {
   const what =
     'the run was told to stop before it could look whether what was kept is still there. The backup has what was ' +
     "deleted: do not collect the registry's garbage before you have looked";
-  return outcome?.unverified === true ? [{ kind: 'run', repository, what }] : [];
+  return isUnverified ? [{ kind: 'run', repository, what }] : [];
 }
 
 /** One problem with the repository's name in front, as an annotation says it. */
@@ -246,11 +247,11 @@ export function sentence(problem: Problem): string {
 }
 
 /** Each refused delete; those not tried are counted together by cause, as one refusal may stop hundreds. */
-function failedDeletes(repository: RepositoryRun, dryRun: boolean): readonly Problem[] {
+function failedDeletes(repository: RepositoryRun): readonly Problem[] {
   const name = repository.inventory.repository;
   const refused: Problem[] = [];
   const skipped = new Map<string, number>();
-  for (const { orphan, fate } of judge(repository, dryRun)) {
+  for (const { orphan, fate } of judge(repository)) {
     if (fate.kind === 'failed') {
       const what = `${shortDigest(orphan.digest)} couldn't be deleted: ${fate.why}`;
       refused.push({ kind: 'delete', repository: name, what });

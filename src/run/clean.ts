@@ -11,7 +11,7 @@ import { openBackup } from './backup/backup.js';
 import type { Intake } from './candidates/candidate.js';
 import type { Approval } from '../plan/approval.js';
 import type { Refusal } from '../plan/brakes.js';
-import type { Outcome } from '../plan/outcome.js';
+import { fatesWithoutSweep, type Outcome } from '../plan/fate.js';
 import type { Repair } from './repair.js';
 import type { SurveyOptions } from './survey-types.js';
 import { sweepRepository, type SweepOptions } from './sweep.js';
@@ -199,23 +199,20 @@ export async function runStages(
       contain: (work) => contain(repository, work),
     });
     const state = settled.get(repository);
-    const { deleted, gone, spared, healed } = outcome;
-    const news = [deleted, gone, spared, healed].some((list) => list.length > 0);
-    if (ledger && state !== undefined && news) {
-      await contain(repository, ledger.recordSweep(state, observeSweep(found, outcome)));
+    if (ledger && state !== undefined) {
+      const seen = observeSweep(found, outcome.fates);
+      if (seen.absent.size + seen.standing.size > 0) {
+        await contain(repository, ledger.recordSweep(state, seen));
+      }
     }
-    return outcome;
+    return [repository, outcome] as const;
   };
   const toSweep = dryRun ? [] : allowed(surveys, refusals);
   progress.begin('Deleting orphan manifests');
   const swept = await pMap(toSweep, (found) => contain(found.plan.repository, sweep(found)), {
     concurrency,
   });
-  const outcomes = new Map(
-    swept
-      .filter((outcome) => outcome !== undefined)
-      .map((outcome) => [outcome.repository, outcome]),
-  );
+  const outcomes = new Map(swept.filter((each) => each !== undefined));
   if (stop.aborted && unread === 0) {
     failures.push(
       `the run was told to stop (${String(stop.reason)}) before it was done. Run it again to finish its work`,
@@ -223,7 +220,7 @@ export async function runStages(
   }
 
   const repositories = surveys.map((survey) =>
-    repositoryRun(survey, { outcomes, refusals, repairs, approval }),
+    repositoryRun(survey, { dryRun, outcomes, refusals, repairs, approval }),
   );
   // Those in which this action failed are missing as well.
   const notRead = chosen.length - surveys.length;
@@ -279,6 +276,7 @@ export async function runStages(
 function repositoryRun(
   survey: Survey,
   by: {
+    readonly dryRun: boolean;
     readonly outcomes: ReadonlyMap<string, Outcome>;
     readonly refusals: ReadonlyMap<string, Refusal>;
     readonly repairs: ReadonlyMap<string, Repair>;
@@ -287,14 +285,18 @@ function repositoryRun(
 ): RepositoryRun {
   const { inventory, plan } = survey;
   const { repository } = plan;
-  const outcome = by.outcomes.get(repository);
   const refusal = by.refusals.get(repository);
+  const outcome = by.outcomes.get(repository) ?? {
+    fates: fatesWithoutSweep(plan, { dryRun: by.dryRun, isRefused: refusal !== undefined }),
+    broken: [],
+    unverified: false,
+  };
   const repair = by.repairs.get(repository);
   const approved = by.approval?.repositories.get(repository);
   return {
     inventory,
     plan,
-    outcome,
+    ...outcome,
     refusal,
     repair,
     approved,

@@ -6,7 +6,7 @@ import type { Digest } from '../oci/digest.js';
 import type { RegistryPusher } from '../registry/distribution/pusher.js';
 import { buildGraph, reach } from '../plan/graph.js';
 import type { Inventory } from '../plan/inventory.js';
-import type { Outcome } from '../plan/outcome.js';
+import type { Outcome } from '../plan/fate.js';
 import { restoreRepository, type Lost } from './restore-repository.js';
 import { verifyRepository, type VerifyOptions } from './verify.js';
 
@@ -27,7 +27,9 @@ export interface HealOptions extends VerifyOptions {
 /** What was put back may be found to need more, which another push has begun to use meanwhile. */
 const MOST_ROUNDS = 3;
 
-export interface Healed extends Pick<Outcome, 'healed' | 'broken' | 'unverified'> {
+export interface Healed extends Pick<Outcome, 'broken' | 'unverified'> {
+  /** put back */
+  readonly restored: readonly Digest[];
   /** what each listed tag points at in the end; absent when not all of it could be read */
   readonly tags: ReadonlyMap<string, Digest> | undefined;
 }
@@ -48,7 +50,7 @@ export async function heal(
   for (let round = 1; ; round += 1) {
     const verified = await verifyRepository(inventory, gone, options);
     const proof = () => ({
-      healed: [...healed],
+      restored: [...healed],
       broken: withFailures(verified.broken, failures),
       unverified: !verified.isComplete,
       tags: verified.tags,

@@ -5,7 +5,7 @@ import type { Digest } from '../oci/digest.js';
 import { compare } from '../plan/graph.js';
 import type { Inventory } from '../plan/inventory.js';
 import type { Plan } from '../plan/plan.js';
-import { goneIn, isGone, type Results } from '../plan/results.js';
+import { digestsWith, isGone, type Fates } from '../plan/fate.js';
 import type { Survey } from '../plan/survey.js';
 
 /** A manifest that may be deleted, as it is to be saved first. */
@@ -35,12 +35,12 @@ export function retagged(lost: readonly Condemned[], inventory: Inventory): Cond
 export function inSight(
   candidates: Iterable<Digest>,
   { orphans }: Plan,
-  results: Results,
+  fates: Fates,
 ): ReadonlySet<Digest> {
-  const waiting = orphans.filter(({ digest }) => !results.has(digest));
+  const waiting = orphans.filter(({ digest }) => !fates.has(digest));
   const before = new Set(waiting.flatMap(({ after }) => after));
   const named = [...candidates, ...orphans.map(({ digest }) => digest)];
-  return new Set(named.filter((digest) => before.has(digest) || !isGone(results, digest)));
+  return new Set(named.filter((digest) => before.has(digest) || !isGone(fates.get(digest))));
 }
 
 /** All that a plan may delete, with the tags that it has by now. */
@@ -66,21 +66,17 @@ export function condemnedOf({ inventory, plan, bodies }: Survey): Condemned[] {
 }
 
 /** What is left of an inventory after these deletes. */
-export function without(inventory: Inventory, results: Results): Inventory {
+export function without(inventory: Inventory, fates: Fates): Inventory {
   return {
     ...inventory,
-    manifests: new Map([...inventory.manifests].filter(([digest]) => !isGone(results, digest))),
-    tags: new Map([...inventory.tags].filter(([, digest]) => !isGone(results, digest))),
+    manifests: new Map([...inventory.manifests].filter(([digest]) => !isGone(fates.get(digest)))),
+    tags: new Map([...inventory.tags].filter(([, digest]) => !isGone(fates.get(digest)))),
   };
 }
 
 /** What was deleted lived here: a signature that is to follow it is none of an image elsewhere. */
-export function withGone(
-  past: Inventory['past'],
-  results: Results,
-  now: number,
-): Inventory['past'] {
-  const gone = goneIn(results).filter((digest) => !past.has(digest));
+export function withGone(past: Inventory['past'], fates: Fates, now: number): Inventory['past'] {
+  const gone = digestsWith(fates, 'deleted', 'gone').filter((digest) => !past.has(digest));
   const before: Past = { firstSeen: now, everInUse: false, status: 'leaving', since: now };
   return new Map([...past, ...gone.map((digest) => [digest, before] as const)]);
 }

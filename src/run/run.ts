@@ -5,17 +5,15 @@
 import type { Intake } from './candidates/candidate.js';
 import type { MaxDeletes, Refusal } from '../plan/brakes.js';
 import type { Inventory } from '../plan/inventory.js';
-import type { Outcome } from '../plan/outcome.js';
+import type { Outcome } from '../plan/fate.js';
 import type { Plan } from '../plan/plan.js';
 import type { Repair } from './repair.js';
 import type { LedgerNews } from '../memory/ledger/ledger.js';
 import type { Digest } from '../oci/digest.js';
 
-export interface RepositoryRun {
+export interface RepositoryRun extends Outcome {
   readonly inventory: Inventory;
   readonly plan: Plan;
-  /** absent in a dry-run, or when nothing was to be deleted; it speaks of the plan's orphans only */
-  readonly outcome?: Outcome;
   /** why nothing is deleted in it; in a dry-run, why a real run would not */
   readonly refusal?: Refusal;
   /** what earlier runs had deleted and was needed; in a dry-run, only looked at */

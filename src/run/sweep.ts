@@ -22,16 +22,7 @@ import {
   without,
   type Condemned,
 } from './looks.js';
-import type { Outcome } from '../plan/outcome.js';
-import {
-  explained,
-  goneIn,
-  isGone,
-  keysOf,
-  triedIn,
-  type Result,
-  type Results,
-} from '../plan/results.js';
+import { digestsWith, isGone, type Fate, type Outcome } from '../plan/fate.js';
 import { surveyRepository } from './survey.js';
 
 export interface SweepOptions extends SurveyOptions {
@@ -81,13 +72,14 @@ export async function sweepRepository(
   const { repository } = plan;
   const { progress, policy, clock, stop } = options;
   const isStopped = () => stop.aborted;
-  const results: Results = new Map();
-  const confirmation = createConfirmation(repository, results, options);
-  const open = () => plan.orphans.map(({ digest }) => digest).filter((each) => !results.has(each));
-  const settle = (digest: Digest, result: Result) => {
-    results.set(digest, result);
+  const fates = new Map<Digest, Fate>();
+  const confirmation = createConfirmation(repository, fates, options);
+  const open = () => plan.orphans.map(({ digest }) => digest).filter((each) => !fates.has(each));
+  const settle = (digest: Digest, fate: Fate) => {
+    fates.set(digest, fate);
     progress.done();
   };
+  const tried = () => digestsWith(fates, 'deleted', 'gone', 'failed');
   const giveUp = (why: string) => {
     open().forEach((digest) => {
       settle(digest, { kind: 'skipped', why });
@@ -118,12 +110,12 @@ export async function sweepRepository(
 
   async function lookAndDelete(left: readonly Digest[]): Promise<void> {
     const began = clock.now();
-    const settled = results.size;
+    const settled = fates.size;
     // Tags may have moved since, and pushes come in: the plan is made again with what is there now.
-    const fresh = await surveyRepository(repository, inSight(candidates, plan, results), options, {
+    const fresh = await surveyRepository(repository, inSight(candidates, plan, fates), options, {
       manifests: looked.manifests,
-      past: withGone(inventory.past, results, policy.now),
-      earlier: { ...looked, gone: new Set(goneIn(results)) },
+      past: withGone(inventory.past, fates, policy.now),
+      earlier: { ...looked, gone: new Set(digestsWith(fates, 'deleted', 'gone')) },
     });
     const [gap] = fresh.inventory.gaps;
     if (gap !== undefined) {
@@ -136,16 +128,16 @@ export async function sweepRepository(
     for (const digest of left) {
       const reason = kept.get(digest);
       if (reason !== undefined) {
-        settle(digest, { kind: 'spared', reason });
+        settle(digest, { kind: 'kept', reason });
       }
     }
     // Pushed again since: its tags are kept ones now, and a delete that is not over yet may take them along.
-    for (const digest of triedIn(results)) {
+    for (const digest of tried()) {
       const reason = kept.get(digest);
       if (reason !== undefined) {
         back.add(digest);
-        if (isGone(results, digest)) {
-          results.set(digest, { kind: 'spared', reason });
+        if (isGone(fates.get(digest))) {
+          fates.set(digest, { kind: 'kept', reason });
         }
       }
     }
@@ -166,7 +158,7 @@ export async function sweepRepository(
     const isOpen = new Set(open());
     const condemned = fresh.plan.orphans.filter(({ digest }) => isOpen.has(digest));
     const tagged = new Set(fresh.inventory.tags.values());
-    const has = await deleteInOrder(repository, condemned, tagged, results, {
+    const has = await deleteInOrder(repository, condemned, tagged, fates, {
       ...options,
       confirmation,
       isOver,
@@ -180,9 +172,9 @@ export async function sweepRepository(
       },
     });
     changed ||= has;
-    looked = without(fresh.inventory, results);
+    looked = without(fresh.inventory, fates);
     // What waits for one that the registry takes its time to delete is not stuck.
-    fruitless = results.size > settled || confirmation.isOpen() ? 0 : fruitless + 1;
+    fruitless = fates.size > settled || confirmation.isOpen() ? 0 : fruitless + 1;
     if (fruitless === MOST_LOOKS) {
       giveUp(
         `the registry answered no delete soon enough after a look at the tags, ${fruitless} times in a row. Is ` +
@@ -212,33 +204,22 @@ export async function sweepRepository(
   await options.contain(confirmation.askAll());
   confirmation.giveUp(UNCONFIRMED);
 
-  const tried = new Set([...triedIn(results), ...back]);
-  changed ||= isWhole === undefined && tried.size > 0;
+  const mayBeGone = new Set([...tried(), ...back]);
+  changed ||= isWhole === undefined && mayBeGone.size > 0;
   const isToProve = changed && options.verify;
-  const unproved = { healed: [], broken: [], unverified: isToProve, tags: undefined };
-  const proof =
+  const unproved = { restored: [], broken: [], unverified: isToProve, tags: undefined };
+  const swept = { inventory: seen ?? inventory, tried: mayBeGone, back, lost };
+  const { restored, broken, unverified, tags } =
     seen !== undefined && isToProve && !isStopped()
-      ? ((await options.contain(heal({ inventory: seen, tried, back, lost }, options))) ?? unproved)
+      ? ((await options.contain(heal(swept, options))) ?? unproved)
       : unproved;
-  const healed = new Set(proof.healed);
+  restored.forEach((digest) => fates.set(digest, { kind: 'restored' }));
   const tagged = lost.filter(
-    ({ digest, tags }) => tags.length > 0 && isGone(results, digest) && !healed.has(digest),
+    ({ digest, tags: had }) => had.length > 0 && isGone(fates.get(digest)),
   );
-  const served = await options.contain(confirmTags(repository, tagged, proof.tags, options));
+  const served = await options.contain(confirmTags(repository, tagged, tags, options));
   (served ?? tagged.map(({ digest }) => ({ digest, why: UNCONFIRMED }))).forEach(
-    ({ digest, why }) => results.set(digest, { kind: 'failed', why }),
+    ({ digest, why }) => fates.set(digest, { kind: 'failed', why }),
   );
-  return {
-    repository,
-    deleted: keysOf(results, 'deleted').filter((digest) => !healed.has(digest)),
-    gone: keysOf(results, 'gone').filter((digest) => !healed.has(digest)),
-    spared: [...results].flatMap(([digest, result]) =>
-      result.kind === 'spared' && !healed.has(digest) ? [{ digest, reason: result.reason }] : [],
-    ),
-    failed: explained(results, 'failed').filter(({ digest }) => !healed.has(digest)),
-    skipped: explained(results, 'skipped'),
-    healed: proof.healed,
-    broken: proof.broken,
-    unverified: proof.unverified,
-  };
+  return { fates, broken, unverified };
 }

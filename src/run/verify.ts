@@ -11,7 +11,7 @@ import type { Manifest } from '../oci/manifest.js';
 import { parseDigestTag } from '../oci/reference.js';
 import type { RegistryReader } from '../registry/distribution/reader.js';
 import type { Inventory } from '../plan/inventory.js';
-import type { Outcome } from '../plan/outcome.js';
+import type { Outcome } from '../plan/fate.js';
 import { MOST_LOOKS, PAUSE } from './tag.js';
 
 export interface VerifyOptions {

@@ -6,7 +6,7 @@
 import type { DeleteReason, KeepReason } from '../../../src/plan/reasons.js';
 import type { Refusal } from '../../../src/plan/brakes.js';
 import type { Inventory } from '../../../src/plan/inventory.js';
-import type { Outcome } from '../../../src/plan/outcome.js';
+import { fatesWithoutSweep, type Outcome } from '../../../src/plan/fate.js';
 import type { Kept, Orphan, Plan } from '../../../src/plan/plan.js';
 import type { LedgerNews } from '../../../src/memory/ledger/ledger.js';
 import { digestOf, type Digest } from '../../../src/oci/digest.js';
@@ -21,6 +21,7 @@ import type {
 import { OCI_CONFIG, OCI_INDEX, OCI_MANIFEST } from '../../../src/oci/media-types.js';
 import { PROTECT } from '../../../src/plan/protection.js';
 import type { RepositoryRun, Run } from '../../../src/run/run.js';
+import { fatesFrom, type Ends } from './fates.js';
 
 export const NOW = Date.UTC(2026, 10, 23, 3, 0, 0);
 export const HOUR = 3_600_000;
@@ -115,23 +116,39 @@ export function plan(repository: string, more: Partial<Plan> = {}): Plan {
   return { repository, keep: [], orphans: [], ...more };
 }
 
-export function outcome(repository: string, more: Partial<Outcome> = {}): Outcome {
+/** What a sweep did, as lists; nothing, unless told. */
+export function outcome({
+  broken = [],
+  unverified = false,
+  ...ends
+}: Partial<Ends & Omit<Outcome, 'fates'>> = {}): Outcome {
+  return { fates: fatesFrom(ends), broken, unverified };
+}
+
+/** A repository that no sweep came to, as in a dry-run, or where something refuses all deletes. */
+export function unswept(
+  repository: Omit<RepositoryRun, keyof Outcome>,
+  dryRun = false,
+): RepositoryRun {
+  const isRefused = repository.refusal !== undefined;
   return {
-    repository,
-    deleted: [],
-    gone: [],
-    spared: [],
-    failed: [],
-    skipped: [],
-    healed: [],
-    broken: [],
-    unverified: false,
-    ...more,
+    ...repository,
+    ...outcome(),
+    fates: fatesWithoutSweep(repository.plan, { dryRun, isRefused }),
+  };
+}
+
+/** The same run, had it been a dry-run. */
+export function dry(made: Run): Run {
+  return {
+    ...made,
+    dryRun: true,
+    repositories: made.repositories.map((each) => unswept(each, true)),
   };
 }
 
 export function run(repositories: readonly RepositoryRun[], more: Partial<Run> = {}): Run {
-  return {
+  const made: Run = {
     registry: 'https://registry.example.com',
     dryRun: false,
     gracePeriod: DAY,
@@ -152,6 +169,7 @@ export function run(repositories: readonly RepositoryRun[], more: Partial<Run> =
     failures: [],
     ...more,
   };
+  return made.dryRun ? dry(made) : made;
 }
 
 /** That of a second run in which nothing changed, unless told. */
@@ -184,7 +202,7 @@ export function moved(name: string, bytes: number, created: number): RepositoryR
       keep: [kept(`${name} new`, { kind: 'tagged', tags: ['latest'] })],
       orphans: [orphan(`${name} old`, { kind: 'unreachable' }, created)],
     }),
-    outcome: outcome(name, { deleted: [d(`${name} old`)] }),
+    ...outcome({ deleted: [d(`${name} old`)] }),
     warnings: [],
   };
 }
@@ -239,7 +257,7 @@ function multiPlatform(): RepositoryRun {
         orphan('old signature', { kind: 'digest-tag', tag: signatureTag, of: d('old index') }),
       ],
     }),
-    outcome: outcome(name, {
+    ...outcome({
       deleted: ['old index', 'old amd64', 'old arm64', 'old attestation', 'old signature'].map(d),
     }),
     warnings: [],
@@ -253,6 +271,7 @@ function nothingToDo(name: string): RepositoryRun {
       manifests: byDigest(image(`${name} 1.0`, [blob('base', 30_000_000)])),
     }),
     plan: plan(name, { keep: [kept(`${name} 1.0`, { kind: 'tagged', tags: ['1.0'] })] }),
+    ...outcome(),
     warnings: [],
   };
 }
@@ -310,7 +329,7 @@ export function troubledRun(): Run {
     [
       {
         ...api,
-        outcome: outcome('team/api', {
+        ...outcome({
           failed: [
             {
               digest: d('team/api old'),
@@ -336,7 +355,7 @@ export function troubledRun(): Run {
             kept('an entry', { kind: 'ledger' }),
           ],
         },
-        outcome: outcome('team/broken', {
+        ...outcome({
           deleted: [d('team/broken old')],
           broken: [
             {
@@ -360,7 +379,7 @@ export function troubledRun(): Run {
         plan: plan('team/web', {
           keep: [...web.plan.keep, ...web.plan.orphans.map(({ digest }) => gap(digest))],
         }),
-        outcome: outcome('team/web'),
+        ...outcome(),
       },
     ],
     {
@@ -396,7 +415,7 @@ function gap(digest: Digest): Kept {
 export function refusing(name: string, orphans: number, refusal: Refusal): RepositoryRun {
   const names = Array.from({ length: orphans }, (_, at) => `${name} ${String(at + 1)}`);
   const created = NOW - 30 * DAY;
-  return {
+  return unswept({
     inventory: inventory(name, {
       manifests: byDigest(...names.map((each) => image(each, [blob(each, 20_000_000)]))),
     }),
@@ -405,7 +424,7 @@ export function refusing(name: string, orphans: number, refusal: Refusal): Repos
     }),
     refusal,
     warnings: [],
-  };
+  });
 }
 
 /** What files of the workspace and inputs keep, beside what a tag does. */
@@ -429,7 +448,7 @@ function pinned(name: string): RepositoryRun {
       ],
       orphans: [orphan('gone')],
     }),
-    outcome: outcome(name, { deleted: [d('gone')], unverified: true }),
+    ...outcome({ deleted: [d('gone')], unverified: true }),
     warnings: [],
   };
 }
@@ -441,9 +460,9 @@ export function guardedRun(): Run {
     [
       {
         ...web,
-        outcome: outcome('team/web', {
+        ...outcome({
           deleted: ['old index', 'old arm64', 'old attestation', 'old signature'].map(d),
-          healed: [d('old amd64')],
+          restored: [d('old amd64')],
         }),
       },
       refusing('team/emptied', 2, { kind: 'no-tags', remembered: 12 }),
@@ -469,16 +488,12 @@ export function guardedDryRun(): Run {
   const why =
     "these credentials can't delete in team/locked: asked for `repository:team/locked:pull,delete`, the token server " +
     'grants only `pull` there. Give `username` and `password` of an account that may delete';
-  return {
+  return dry({
     ...real,
-    dryRun: true,
     failures: [],
     ledger: ledger(),
-    repositories: [
-      ...real.repositories.map(({ outcome: ___, ...each }) => each),
-      refusing('team/locked', 1, { kind: 'no-rights', why }),
-    ],
-  };
+    repositories: [...real.repositories, refusing('team/locked', 1, { kind: 'no-rights', why })],
+  });
 }
 
 /** The same dry-run, which wrote its plan for somebody to approve. */
@@ -514,7 +529,7 @@ export function appliedRun(): Run {
           ],
           orphans,
         }),
-        outcome: outcome('team/web', { deleted: orphans.map(({ digest }) => digest) }),
+        ...outcome({ deleted: orphans.map(({ digest }) => digest) }),
         approved: new Set([...orphans.map(({ digest }) => digest), ...left.map(d)]),
       },
     ],

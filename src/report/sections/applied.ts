@@ -47,11 +47,11 @@ export function appliedSection(run: Run, sums: Totals): Section | undefined {
 
 /** How far the run came with it. A sentence without its full stop. */
 function carriedOut(plan: string, run: Run, sums: Totals): string {
-  const { deleted, healed, planned, failed, refused } = sums;
+  const { deleted, restored, planned, failed, refused } = sums;
   const who = run.dryRun ? 'A real run would' : 'This run';
   const blind = unreadWhole(sums);
   const held = run.dryRun ? refused : failed;
-  if (deleted + healed + planned > 0) {
+  if (deleted + restored + planned > 0) {
     const did = run.dryRun ? 'carry out' : 'carried out';
     return held === 0 && blind === undefined
       ? `${who} ${did} ${plan}, and nothing else`

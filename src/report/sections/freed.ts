@@ -4,7 +4,7 @@
  */
 import { contentBytes } from '../bytes.js';
 import { describer, label } from '../describe.js';
-import { isFreed, judge, type Fate } from '../fate.js';
+import { isFreed, judge, type Fate } from '../../plan/fate.js';
 import type { Section } from '../fit.js';
 import { code, prose, row, tableHead } from '../../text/markdown.js';
 import { whyOrphan } from '../reasons.js';
@@ -71,7 +71,7 @@ function table(before: string, total: number, rows: Iterable<string>): Section {
 /** The first row of each repository carries the head of its table, so that a cut leaves whole tables. */
 function* rowsOf(run: Run, isShown: (fate: Fate) => boolean): Generator<string> {
   for (const repository of repositoriesByName(run)) {
-    const shown = judge(repository, run.dryRun).filter(({ fate }) => isShown(fate));
+    const shown = judge(repository).filter(({ fate }) => isShown(fate));
     if (shown.length === 0) {
       continue;
     }

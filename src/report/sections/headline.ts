@@ -32,7 +32,7 @@ function putBack({ repositories, dryRun }: Run): string {
 }
 
 function result(run: Run, sums: Totals): string {
-  const { deleted, planned, failed, gone, healed, refused, orphansFound } = sums;
+  const { deleted, planned, failed, gone, restored, refused, orphansFound } = sums;
   const where = `in ${count(sums.repositoriesFreed, 'repository', 'repositories')}`;
   const bytes = `${sums.freedBytesAtMost ? 'at most ' : ''}${size(sums.freedBytes)}`;
   if (run.planFile !== undefined && orphansFound > 0) {
@@ -61,8 +61,8 @@ function result(run: Run, sums: Totals): string {
   if (failed > 0) {
     return `Deleted none of ${count(failed, 'orphan manifest')}`;
   }
-  if (healed > 0) {
-    return `Deleted nothing for good: ${count(healed, 'manifest')} came into use meanwhile and ${healed === 1 ? 'was' : 'were'} put back`;
+  if (restored > 0) {
+    return `Deleted nothing for good: ${count(restored, 'manifest')} came into use meanwhile and ${restored === 1 ? 'was' : 'were'} put back`;
   }
   if (orphansFound > 0) {
     return gone === orphansFound
@@ -124,8 +124,10 @@ export function headlineSection(run: Run, sums: Totals): Section {
   if (sums.deleted + sums.failed > 0 && sums.gone > 0) {
     notes.push(`${count(sums.gone, 'orphan')} had gone already when the turn came.`);
   }
-  if (sums.spared > 0) {
-    notes.push(`${count(sums.spared, 'orphan')} came into use during the run and stayed.`);
+  if (sums.keptAfterRecheck > 0) {
+    notes.push(
+      `${count(sums.keptAfterRecheck, 'orphan')} came into use during the run and stayed.`,
+    );
   }
   // With a plan file, the section of the plan says it.
   if (run.dryRun && run.planFile === undefined && sums.refused > 0) {
