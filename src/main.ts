@@ -199,7 +199,7 @@ async function report(
     planned,
     await tryToWrite('report-file', reportFile, reportLines(planned, redact)),
   );
-  if (run.dryRun) {
+  if (run.settings.dryRun) {
     annotate(heldBack(run), (warning) => log.warning(warning), log, HELD_BACK);
   }
   await publish(run, redact);
@@ -226,9 +226,9 @@ function withFailure(run: Run, failure: string | undefined): Run {
 }
 
 /** A plan that could not be written must not be spoken of. */
-function withoutUnwrittenPlan({ planFile: file, ...rest }: Run, failure: string | undefined): Run {
-  const isThere = failure === undefined && file !== undefined;
-  return withFailure({ ...rest, ...(isThere ? { planFile: file } : {}) }, failure);
+function withoutUnwrittenPlan(run: Run, failure: string | undefined): Run {
+  const settings = { ...run.settings, planFile: undefined };
+  return failure === undefined ? run : withFailure({ ...run, settings }, failure);
 }
 
 /** @returns why it could not be written, if so */

@@ -84,7 +84,7 @@ describe('the plan file', () => {
     (_, made) => {
       validate(JSON.parse(written(made)));
       expect(validate.errors).toBeNull();
-      expect(readApproval(written(made), made.registry)).toEqual({
+      expect(readApproval(written(made), made.settings.registry.origin)).toEqual({
         createdAt: made.startedAt,
         repositories: orphansOf(made),
       });
@@ -206,7 +206,7 @@ describe('the plan file', () => {
     expect(text.match(/\*\*\*/g)?.length).toBeGreaterThanOrEqual(4);
     validate(JSON.parse(text));
     expect(validate.errors).toBeNull();
-    expect(readApproval(text, made.registry).repositories).toEqual(orphansOf(made));
+    expect(readApproval(text, made.settings.registry.origin).repositories).toEqual(orphansOf(made));
   });
 
   describe('cannot be written', () => {
@@ -305,7 +305,7 @@ describe('the plan file', () => {
           const made = run(repositories, { dryRun: true, startedAt });
           validate(JSON.parse(written(made)));
           expect(validate.errors).toBeNull();
-          expect(readApproval(written(made), made.registry)).toEqual({
+          expect(readApproval(written(made), made.settings.registry.origin)).toEqual({
             createdAt: startedAt,
             repositories: orphansOf(made),
           });

@@ -32,6 +32,7 @@ import {
   planningDryRun,
   refusing,
   run,
+  type RunParts,
   troubledRun,
 } from '../support/builders/examples.js';
 
@@ -99,7 +100,7 @@ describe('renderSummary', () => {
 
   const refused = { digest: d('x'), why: 'refused' };
   const held = refusing('b', 2, { kind: 'share', orphans: 2, manifests: 2, percent: 30 });
-  const applied = (approved: readonly string[], more: Partial<Run> = {}) =>
+  const applied = (approved: readonly string[], more: RunParts = {}) =>
     run([{ ...ended({}, []), approved: new Set(approved.map(d)) }], {
       applied: { createdAt: NOW - DAY, ignored: 0 },
       ...more,
@@ -293,7 +294,7 @@ describe('renderSummary', () => {
   });
 
   it('shows a grace period that is switched off as that', () => {
-    expect(renderSummary({ ...cleanRun(), gracePeriod: 0 })).toContain('Grace period: off.');
+    expect(renderSummary(run([], { gracePeriod: 0 }))).toContain('Grace period: off.');
     expect(renderSummary(cleanRun())).toContain('Grace period: 1 day.');
   });
 
@@ -440,7 +441,7 @@ describe('renderSummary', () => {
     );
   });
 
-  it.each<[string, readonly RepositoryRun[], Partial<Run>]>([
+  it.each<[string, readonly RepositoryRun[], RunParts]>([
     [
       'This run carried out the plan of `apply-plan`, and nothing else.',
       [ended({ deleted: [d('x')] }, ['x'])],

@@ -185,9 +185,9 @@ it('tells of a backup only where something was saved', async () => {
 it('a dry-run knows where its plan is to be written', async () => {
   fill();
   expect(await run({ dryRun: true, planFile: 'plan.json' })).toMatchObject({
-    planFile: 'plan.json',
+    settings: { planFile: 'plan.json' },
   });
-  expect((await run({ dryRun: true })).planFile).toBeUndefined();
+  expect((await run({ dryRun: true })).settings.planFile).toBeUndefined();
 });
 
 it('counts the digests of files that are in none of the repositories', async () => {

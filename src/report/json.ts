@@ -53,16 +53,18 @@ function document(run: Run): LazyJson {
   const found = problems(run);
   return {
     schemaVersion: SCHEMA_VERSION,
-    registry: run.registry,
-    dryRun: run.dryRun,
+    registry: run.settings.registry.origin,
+    dryRun: run.settings.dryRun,
     startedAt: new Date(run.startedAt).toISOString(),
     finishedAt: new Date(run.finishedAt).toISOString(),
     requests: run.requests,
     settings: {
-      gracePeriodMilliseconds: run.gracePeriod,
-      danglingReferrers: run.danglingReferrers,
-      keepUntagged: run.keepUntagged,
-      ...(run.maxDeletes === undefined ? {} : { maxDeletes: { ...run.maxDeletes } }),
+      gracePeriodMilliseconds: run.settings.gracePeriod,
+      danglingReferrers: run.settings.danglingReferrers,
+      keepUntagged: run.settings.keepUntagged,
+      ...(run.settings.maxDeletes === undefined
+        ? {}
+        : { maxDeletes: { ...run.settings.maxDeletes } }),
     },
     pinned: { ...run.pinned },
     backup: run.backup,
@@ -144,7 +146,7 @@ function repositoryJson(repository: RepositoryRun, run: Run, freed: number): Laz
   const describe = describer(inventory);
   return {
     repository: inventory.repository,
-    totals: { ...numbers(countRepository(repository, run.dryRun)), freedBytes: freed },
+    totals: { ...numbers(countRepository(repository, run.settings.dryRun)), freedBytes: freed },
     orphans: lazily(judge(repository), (judged) => {
       const manifest = inventory.manifests.get(judged.orphan.digest);
       return {

@@ -52,7 +52,7 @@ export function whyLeft({ why }: Left, run: Run): string {
         return `protected by ${protectors(reason.by)}`;
       }
       const detail = keptDetail(reason, run.finishedAt);
-      const text = whyKept(reason.kind, duration(run.gracePeriod));
+      const text = whyKept(reason.kind, duration(run.settings.gracePeriod));
       return detail === '' ? text : `${text} (${detail})`;
     }
   }

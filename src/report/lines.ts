@@ -12,7 +12,7 @@ import { age, count, duration, size } from '../text/words.js';
 /** The first line counts; then a line for each orphan, each manifest of a plan that was left, and each gap. */
 export function repositoryLines(repository: RepositoryRun, run: Run): string[] {
   const { inventory, repair } = repository;
-  const counts = countRepository(repository, run.dryRun);
+  const counts = countRepository(repository, run.settings.dryRun);
   const describe = describer(inventory);
   const orphans = judge(repository).map(({ orphan, fate }) => {
     const { digest, created, reason } = orphan;
@@ -30,7 +30,7 @@ export function repositoryLines(repository: RepositoryRun, run: Run): string[] {
       count(counts.orphansFound, 'orphan'),
     ...(repair?.restored ?? []).map(
       (digest) =>
-        `${run.dryRun ? 'would put back' : 'put back'} ${digest}: an earlier run deleted it, or was about to`,
+        `${run.settings.dryRun ? 'would put back' : 'put back'} ${digest}: an earlier run deleted it, or was about to`,
     ),
     ...orphans,
     ...leftOf(repository).map((left) => `left ${left.digest}: ${whyLeft(left, run)}`),
@@ -50,7 +50,7 @@ function became(fate: Fate, { refusal }: RepositoryRun, run: Run): string {
     case 'kept':
       return fate.reason.kind === 'tagged'
         ? 'kept, tagged meanwhile:'
-        : `kept, ${whyKept(fate.reason.kind, duration(run.gracePeriod))}:`;
+        : `kept, ${whyKept(fate.reason.kind, duration(run.settings.gracePeriod))}:`;
     case 'failed':
       return `could not delete (${fate.why})`;
     case 'skipped':
@@ -58,9 +58,9 @@ function became(fate: Fate, { refusal }: RepositoryRun, run: Run): string {
     case 'restored':
       return 'deleted and put back, because a push began to use it meanwhile:';
     case 'refused':
-      if (run.planFile !== undefined && refusal !== undefined && isPassedByPlan(refusal)) {
+      if (run.settings.planFile !== undefined && refusal !== undefined && isPassedByPlan(refusal)) {
         return 'would delete with the plan only:';
       }
-      return run.dryRun ? 'would not delete' : 'not deleted';
+      return run.settings.dryRun ? 'would not delete' : 'not deleted';
   }
 }

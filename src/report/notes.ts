@@ -27,9 +27,9 @@ export function carriesOut(
 /** Of a run that wrote its plan. */
 export function planWritten(run: Run): string | undefined {
   const { orphansFound } = totals(run);
-  return run.planFile === undefined
+  return run.settings.planFile === undefined
     ? undefined
-    : `the plan of ${count(orphansFound, 'manifest')} was written to ${run.planFile}`;
+    : `the plan of ${count(orphansFound, 'manifest')} was written to ${run.settings.planFile}`;
 }
 
 export function savedIn(run: Run): string | undefined {
@@ -40,7 +40,7 @@ export function savedIn(run: Run): string | undefined {
 
 /** Of a dry-run: why a real run would delete less. */
 export function heldBack(run: Run): readonly string[] {
-  const refuses = run.planFile === undefined ? 'a real run' : 'a run without the plan';
+  const refuses = run.settings.planFile === undefined ? 'a real run' : 'a run without the plan';
   return refusals(run).map((refusal) =>
     refusal.isTried === true
       ? `a real run would delete nothing there: ${sentence(refusal)}`

@@ -37,7 +37,7 @@ export function whyNoPlan(run: Run, redact: (text: string) => string): string | 
 }
 
 function* readAgain(run: Run): Generator<readonly [what: string, text: string]> {
-  yield ["The registry's address", run.registry];
+  yield ["The registry's address", run.settings.registry.origin];
   yield ['The time of the plan', createdAt(run)];
   for (const { plan } of repositoriesWithOrphans(run)) {
     yield ['The name of a repository', plan.repository];
@@ -62,7 +62,7 @@ export function* planLines(run: Run, redact: (text: string) => string): Generato
   const repositories = repositoriesWithOrphans(run);
   const document: LazyJson = {
     planVersion: PLAN_VERSION,
-    registry: run.registry,
+    registry: run.settings.registry.origin,
     createdAt: createdAt(run),
     ...(run.run === undefined ? {} : { workflowRun: { ...run.run } }),
     manifests: repositories.reduce((sum, { plan }) => sum + plan.orphans.length, 0),

@@ -86,7 +86,9 @@ export function totals(run: Run): Totals {
 }
 
 function countRun(run: Run): Totals {
-  const counts = run.repositories.map((repository) => countRepository(repository, run.dryRun));
+  const counts = run.repositories.map((repository) =>
+    countRepository(repository, run.settings.dryRun),
+  );
   const sum = (of: (counts: Counts) => number) => counts.reduce((all, one) => all + of(one), 0);
   const bytes = freedBytes(run);
   return {
@@ -156,10 +158,10 @@ export function problems(run: Run): readonly Problem[] {
     ),
     ...each(unrepaired),
     ...each(restored),
-    ...each((repository) => repaired(repository, run.dryRun)),
+    ...each((repository) => repaired(repository, run.settings.dryRun)),
     ...run.failures.map((what) => ({ kind: 'run' as const, what })),
     ...each(unverified),
-    ...(run.dryRun ? [] : refusals(run)),
+    ...(run.settings.dryRun ? [] : refusals(run)),
     ...each(({ inventory: { repository, gaps } }) =>
       gaps.map(({ what, why }) => ({
         kind: 'gap' as const,

@@ -227,14 +227,8 @@ export async function runStages(
   const news = ledger?.news();
   const everyRepositoryScanned = choice.isComplete && notRead === 0;
   return {
-    registry: registry.origin,
-    dryRun,
-    gracePeriod,
-    danglingReferrers,
-    keepUntagged,
-    maxDeletes,
+    settings,
     pinned: { ...pinned, unmet: unmet(protection, surveys) },
-    planFile: settings.planFile,
     ...(backup.isUsed ? { backup: backup.directory } : {}),
     ...(approval === undefined
       ? {}

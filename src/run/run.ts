@@ -3,11 +3,12 @@
  * number given from outside. Nothing in this folder reads a clock, a file or the network.
  */
 import type { Intake } from './candidates/candidate.js';
-import type { MaxDeletes, Refusal } from '../plan/brakes.js';
+import type { Refusal } from '../plan/brakes.js';
 import type { Inventory } from '../plan/inventory.js';
 import type { Outcome } from '../plan/fate.js';
 import type { Plan } from '../plan/plan.js';
 import type { Repair } from './repair.js';
+import type { Settings } from './settings.js';
 import type { LedgerNews } from '../memory/ledger/ledger.js';
 import type { Digest } from '../oci/digest.js';
 
@@ -24,22 +25,24 @@ export interface RepositoryRun extends Outcome {
   readonly warnings: readonly string[];
 }
 
+/** What the report tells of the inputs, or goes by. */
+export type RunSettings = Pick<
+  Settings,
+  | 'registry'
+  | 'dryRun'
+  | 'gracePeriod'
+  | 'danglingReferrers'
+  | 'keepUntagged'
+  | 'maxDeletes'
+  | 'planFile'
+>;
+
 export interface Run {
-  /** `scheme://host[:port]` */
-  readonly registry: string;
-  readonly dryRun: boolean;
-  /** milliseconds */
-  readonly gracePeriod: number;
-  readonly danglingReferrers: 'keep' | 'delete';
-  readonly keepUntagged: number;
-  /** absent: no limit */
-  readonly maxDeletes?: MaxDeletes;
+  readonly settings: RunSettings;
   /** what `protect-files` named; `unmet` digests were found in no repository of the run */
   readonly pinned: { readonly files: number; readonly digests: number; readonly unmet: number };
   /** absolute path of the directory in which this run saved what it deleted; absent when it saved nothing */
   readonly backup?: string;
-  /** where this dry-run wrote its plan, as the input names it; absent when it wrote none */
-  readonly planFile?: string;
   /** the plan that was carried out */
   readonly applied?: {
     /** epoch milliseconds */

@@ -20,7 +20,7 @@ import type {
 } from '../../../src/oci/manifest.js';
 import { OCI_CONFIG, OCI_INDEX, OCI_MANIFEST } from '../../../src/oci/media-types.js';
 import { PROTECT } from '../../../src/plan/protection.js';
-import type { RepositoryRun, Run } from '../../../src/run/run.js';
+import type { RepositoryRun, Run, RunSettings } from '../../../src/run/run.js';
 import { fatesFrom, type Ends } from './fates.js';
 
 export const NOW = Date.UTC(2026, 10, 23, 3, 0, 0);
@@ -142,18 +142,37 @@ export function unswept(
 export function dry(made: Run): Run {
   return {
     ...made,
-    dryRun: true,
+    settings: { ...made.settings, dryRun: true },
     repositories: made.repositories.map((each) => unswept(each, true)),
   };
 }
 
-export function run(repositories: readonly RepositoryRun[], more: Partial<Run> = {}): Run {
+/** What a made-up run is told apart from others by: its settings beside the rest. */
+export type RunParts = Partial<Run & RunSettings>;
+
+export function run(
+  repositories: readonly RepositoryRun[],
+  {
+    registry = new URL('https://registry.example.com'),
+    dryRun = false,
+    gracePeriod = DAY,
+    danglingReferrers = 'keep',
+    keepUntagged = 0,
+    maxDeletes,
+    planFile,
+    ...more
+  }: RunParts = {},
+): Run {
   const made: Run = {
-    registry: 'https://registry.example.com',
-    dryRun: false,
-    gracePeriod: DAY,
-    danglingReferrers: 'keep',
-    keepUntagged: 0,
+    settings: {
+      registry,
+      dryRun,
+      gracePeriod,
+      danglingReferrers,
+      keepUntagged,
+      maxDeletes,
+      planFile,
+    },
     pinned: { files: 0, digests: 0, unmet: 0 },
     startedAt: NOW - 12_000,
     finishedAt: NOW,
@@ -169,7 +188,7 @@ export function run(repositories: readonly RepositoryRun[], more: Partial<Run> =
     failures: [],
     ...more,
   };
-  return made.dryRun ? dry(made) : made;
+  return dryRun ? dry(made) : made;
 }
 
 /** That of a second run in which nothing changed, unless told. */
@@ -306,7 +325,7 @@ export function cleanRun(): Run {
 
 export function blindDryRun(): Run {
   return run([nothingToDo('team/api'), nothingToDo('team/web')], {
-    registry: 'http://localhost:5000',
+    registry: new URL('http://localhost:5000'),
     dryRun: true,
     startedAt: NOW - 640,
     requests: 6,
@@ -498,7 +517,8 @@ export function guardedDryRun(): Run {
 
 /** The same dry-run, which wrote its plan for somebody to approve. */
 export function planningDryRun(): Run {
-  return { ...guardedDryRun(), planFile: 'plan.json' };
+  const made = guardedDryRun();
+  return { ...made, settings: { ...made.settings, planFile: 'plan.json' } };
 }
 
 /** A run that carried out a plan of the day before, after which much had changed. */

@@ -37,7 +37,7 @@ export function appliedSection(run: Run, sums: Totals): Section | undefined {
   const folded = rows.length > OPEN_ROWS;
   const fold = folded ? `<details><summary>${count(rows.length, 'manifest')}</summary>\n\n` : '';
   return {
-    before: `${intro} ${count(rows.length, 'manifest')} of it ${run.dryRun ? 'would be' : rows.length === 1 ? 'was' : 'were'} left, for the reason that stands beside it:\n\n${fold}${tableHead(['Manifest', 'Why'])}`,
+    before: `${intro} ${count(rows.length, 'manifest')} of it ${run.settings.dryRun ? 'would be' : rows.length === 1 ? 'was' : 'were'} left, for the reason that stands beside it:\n\n${fold}${tableHead(['Manifest', 'Why'])}`,
     rows,
     total: rows.length,
     cut: (left) => moreIn(left, 'manifest'),
@@ -48,20 +48,20 @@ export function appliedSection(run: Run, sums: Totals): Section | undefined {
 /** How far the run came with it. A sentence without its full stop. */
 function carriedOut(plan: string, run: Run, sums: Totals): string {
   const { deleted, restored, planned, failed, refused } = sums;
-  const who = run.dryRun ? 'A real run would' : 'This run';
+  const who = run.settings.dryRun ? 'A real run would' : 'This run';
   const blind = unreadWhole(sums);
-  const held = run.dryRun ? refused : failed;
+  const held = run.settings.dryRun ? refused : failed;
   if (deleted + restored + planned > 0) {
-    const did = run.dryRun ? 'carry out' : 'carried out';
+    const did = run.settings.dryRun ? 'carry out' : 'carried out';
     return held === 0 && blind === undefined
       ? `${who} ${did} ${plan}, and nothing else`
       : `${who} ${did} a part of ${plan}, and nothing else: see ${places(run, sums)}`;
   }
   if (held > 0) {
-    return `${who} ${run.dryRun ? 'delete' : 'deleted'} nothing of ${plan}: see ${places(run, sums)}`;
+    return `${who} ${run.settings.dryRun ? 'delete' : 'deleted'} nothing of ${plan}: see ${places(run, sums)}`;
   }
   if (blind !== undefined) {
-    return `Nothing of ${plan} ${run.dryRun ? 'would be' : 'was'} carried out: ${blind}, see "Problems"`;
+    return `Nothing of ${plan} ${run.settings.dryRun ? 'would be' : 'was'} carried out: ${blind}, see "Problems"`;
   }
   return run.repositories.length === 0
     ? `Nothing of ${plan} was carried out: no repository of it was looked at`
@@ -70,7 +70,8 @@ function carriedOut(plan: string, run: Run, sums: Totals): string {
 
 /** Where the reasons stand. */
 function places(run: Run, sums: Totals): string {
-  const refused = run.dryRun && sums.refused > 0 ? ['"What would hold a real run back"'] : [];
-  const problems = !run.dryRun || unreadWhole(sums) !== undefined ? ['"Problems"'] : [];
+  const refused =
+    run.settings.dryRun && sums.refused > 0 ? ['"What would hold a real run back"'] : [];
+  const problems = !run.settings.dryRun || unreadWhole(sums) !== undefined ? ['"Problems"'] : [];
   return [...refused, ...problems].join(' and ');
 }

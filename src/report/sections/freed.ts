@@ -23,7 +23,7 @@ export function freedSection(run: Run, sums: Totals): Section | undefined {
   if (total === 0) {
     return undefined;
   }
-  const title = run.dryRun ? 'What would be deleted' : 'What was deleted';
+  const title = run.settings.dryRun ? 'What would be deleted' : 'What was deleted';
   return table(`### ${title}\n\n${COLUMNS}`, total, rowsOf(run, isFreed));
 }
 
@@ -33,7 +33,7 @@ export function refusedSection(run: Run, sums: Totals): Section | undefined {
     return undefined;
   }
   const [title, what] = refusedWords(run);
-  const where = run.dryRun ? 'What would hold a real run back' : 'Problems';
+  const where = run.settings.dryRun ? 'What would hold a real run back' : 'Problems';
   const columns = sums.deleted + sums.planned === 0 ? ` ${COLUMNS}` : '';
   const before = `### ${title}\n\n${what}: see "${where}".${columns}`;
   return table(
@@ -43,7 +43,9 @@ export function refusedSection(run: Run, sums: Totals): Section | undefined {
   );
 }
 
-function refusedWords({ dryRun, planFile }: Run): readonly [title: string, what: string] {
+function refusedWords({
+  settings: { dryRun, planFile },
+}: Run): readonly [title: string, what: string] {
   if (planFile !== undefined) {
     return [
       'What a run without the plan would not delete',

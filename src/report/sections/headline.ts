@@ -22,7 +22,7 @@ function broken(sums: Totals): string {
   return `${what} broke: see "Problems". `;
 }
 
-function putBack({ repositories, dryRun }: Run): string {
+function putBack({ repositories, settings: { dryRun } }: Run): string {
   const restored = repositories.reduce(
     (sum, { repair }) => sum + (repair?.restored.length ?? 0),
     0,
@@ -35,7 +35,7 @@ function result(run: Run, sums: Totals): string {
   const { deleted, planned, failed, gone, restored, refused, orphansFound } = sums;
   const where = `in ${count(sums.repositoriesFreed, 'repository', 'repositories')}`;
   const bytes = `${sums.freedBytesAtMost ? 'at most ' : ''}${size(sums.freedBytes)}`;
-  if (run.planFile !== undefined && orphansFound > 0) {
+  if (run.settings.planFile !== undefined && orphansFound > 0) {
     const manifests = `${count(orphansFound, 'orphan manifest')} in ${count(sums.repositoriesWithOrphans, 'repository', 'repositories')}`;
     return refused === 0
       ? `The plan lists ${manifests}: ${bytes} would be freed`
@@ -48,7 +48,7 @@ function result(run: Run, sums: Totals): string {
         : count(planned, 'orphan manifest');
     return `Would delete ${what} ${where}: ${bytes} would be freed`;
   }
-  if (run.dryRun && refused > 0) {
+  if (run.settings.dryRun && refused > 0) {
     return `Would delete none of ${count(refused, 'orphan manifest')}`;
   }
   if (deleted > 0) {
@@ -82,7 +82,7 @@ function withoutOrphans(run: Run, sums: Totals): string {
       run.applied === undefined ? 'no orphans' : 'nothing of the plan is an orphan any more';
     const rest =
       others === 0 ? '' : `; ${none} in the other${others === 1 ? '' : ` ${number(others)}`}`;
-    return `${run.dryRun ? 'Would delete nothing' : 'Deleted nothing'}: ${blind}${rest}`;
+    return `${run.settings.dryRun ? 'Would delete nothing' : 'Deleted nothing'}: ${blind}${rest}`;
   }
   if (run.applied !== undefined) {
     return nothingOfThePlan(run, run.applied);
@@ -108,9 +108,9 @@ export function headlineSection(run: Run, sums: Totals): Section {
   const read = `${count(sums.manifests, 'manifest')} and ${count(sums.tags, 'tag')} in ${count(sums.repositories, 'repository', 'repositories')}`;
   const effort = `${count(run.requests, 'request')} in ${duration(run.finishedAt - run.startedAt)}`;
   const notes = [
-    `${code(run.registry)}: read ${read}, with ${effort}. Grace period: ${run.gracePeriod === 0 ? 'off' : duration(run.gracePeriod)}.`,
+    `${code(run.settings.registry.origin)}: read ${read}, with ${effort}. Grace period: ${run.settings.gracePeriod === 0 ? 'off' : duration(run.settings.gracePeriod)}.`,
   ];
-  if (run.dryRun) {
+  if (run.settings.dryRun) {
     notes.unshift('**Dry run:** nothing was deleted.');
   }
   if (sums.planned + sums.deleted > 0) {
@@ -130,7 +130,7 @@ export function headlineSection(run: Run, sums: Totals): Section {
     );
   }
   // With a plan file, the section of the plan says it.
-  if (run.dryRun && run.planFile === undefined && sums.refused > 0) {
+  if (run.settings.dryRun && run.settings.planFile === undefined && sums.refused > 0) {
     notes.push(
       `A real run would leave ${count(sums.refused, 'orphan')}: see "What would hold a real run back".`,
     );

@@ -54,7 +54,9 @@ export function keptSection(run: Run): Section | undefined {
   const [kept, restored] = [groups.get('kept'), groups.get('restored')];
   const rows = UNTAGGED_KINDS.flatMap((kind) => {
     const group = groups.get(kind);
-    return group === undefined ? [] : [groupRow(whyKept(kind, duration(run.gracePeriod)), group)];
+    return group === undefined
+      ? []
+      : [groupRow(whyKept(kind, duration(run.settings.gracePeriod)), group)];
   });
   if (kept !== undefined) {
     rows.unshift(groupRow('came into use while the run was on', kept));

@@ -31,11 +31,11 @@ function named({ kind, repository, what }: Problem): string {
 
 /** Of a dry-run: what would keep a real run from deleting. A real run has it among its problems. */
 export function refusalsSection(run: Run, sums: Totals): Section | undefined {
-  const found = run.dryRun ? refusals(run) : [];
+  const found = run.settings.dryRun ? refusals(run) : [];
   const but =
     sums.withoutRights === 0 ? '' : ', but for the rights, which the account of that run must have';
   const passed =
-    run.planFile === undefined || sums.refused === sums.withoutRights
+    run.settings.planFile === undefined || sums.refused === sums.withoutRights
       ? ''
       : `That is so of a run without the plan. A run with \`apply-plan\` passes over it${but}.\n\n`;
   return found.length === 0

@@ -18,12 +18,12 @@ export function repositoriesSection(run: Run, sums: Totals): Section | undefined
   const all = repositoriesByName(run).map((repository) => ({
     name: repository.inventory.repository,
     held: heldBack(repository, run),
-    counts: countRepository(repository, run.dryRun),
+    counts: countRepository(repository, run.settings.dryRun),
   }));
   // What has something to tell comes first, so that it is there when the table is cut.
   const told = ({ counts }: { counts: Counts }) => counts.orphansFound + counts.gaps > 0;
   const sorted = [...all.filter(told), ...all.filter((one) => !told(one))];
-  const verb = run.dryRun ? 'Would delete>' : 'Deleted>';
+  const verb = run.settings.dryRun ? 'Would delete>' : 'Deleted>';
   const head = [
     'Repository',
     'Tags>',
@@ -50,7 +50,7 @@ export function repositoriesSection(run: Run, sums: Totals): Section | undefined
 }
 
 /** Of `no-rights` a run is not told before it tries. */
-function heldBack({ refusal }: RepositoryRun, { planFile }: Run): string {
+function heldBack({ refusal }: RepositoryRun, { settings: { planFile } }: Run): string {
   if (refusal === undefined) {
     return '';
   }
@@ -80,7 +80,7 @@ export function pieSection(run: Run, sums: Totals): Section | undefined {
   if (others.length > 0) {
     slices.push(slice(count(others.length, 'other'), rest));
   }
-  const title = run.dryRun ? 'What would be freed' : 'What will be freed';
+  const title = run.settings.dryRun ? 'What would be freed' : 'What will be freed';
   return { before: `\`\`\`mermaid\npie title ${title}\n${slices.join('')}\`\`\`\n` };
 }
 

@@ -20,7 +20,7 @@ export function unseenSection(run: Run, sums: Totals): Section {
   const points = [
     listing(run, sums),
     ledgerSentence(run),
-    ...(run.dryRun ? [DRY_RUN_DELETES] : []),
+    ...(run.settings.dryRun ? [DRY_RUN_DELETES] : []),
     ...scope(run, sums),
     ...lines(run),
   ];
