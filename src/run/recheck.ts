@@ -1,4 +1,7 @@
-/** What one look of a sweep takes over from those before it, and from the deletes between them. Pure. */
+/**
+ * The reads of one repository right before a sweep's deletes: what each takes over from those before it, and from the
+ * deletes between them. Decides nothing and deletes nothing.
+ */
 import type { Past } from '../plan/past.js';
 import type { SavedManifest } from './backup/backup.js';
 import type { Digest } from '../oci/digest.js';
@@ -7,9 +10,53 @@ import type { Inventory } from '../plan/inventory.js';
 import type { Plan } from '../plan/plan.js';
 import { digestsWith, isGone, type Fates } from '../plan/fate.js';
 import type { Survey } from '../plan/survey.js';
+import type { SurveyOptions } from './survey-types.js';
+import { surveyRepository } from './survey.js';
 
 /** A manifest that may be deleted, as it is to be saved first. */
 export type Condemned = Omit<SavedManifest, 'registry' | 'savedAt'>;
+
+export class Recheck {
+  readonly #survey: Survey;
+  readonly #candidates: Iterable<Digest>;
+  readonly #options: SurveyOptions;
+  /** what the last read saw, without what was deleted since */
+  #last: Inventory;
+  #seen: Inventory | undefined;
+
+  /** @param survey what the plan was made of, by the same candidates */
+  constructor(survey: Survey, candidates: Iterable<Digest>, options: SurveyOptions) {
+    this.#survey = survey;
+    this.#candidates = candidates;
+    this.#options = options;
+    this.#last = survey.inventory;
+  }
+
+  /** all that the reads without a gap saw, together; `undefined` before the first of them */
+  get seen(): Inventory | undefined {
+    return this.#seen;
+  }
+
+  /** Tags may have moved since, and pushes come in: the plan is made again with what is there now. */
+  async read(fates: Fates): Promise<Survey> {
+    const { plan, inventory } = this.#survey;
+    const candidates = inSight(this.#candidates, plan, fates);
+    const fresh = await surveyRepository(plan.repository, candidates, this.#options, {
+      manifests: this.#last.manifests,
+      past: withGone(inventory.past, fates, this.#options.policy.now),
+      earlier: { ...this.#last, gone: new Set(digestsWith(fates, 'deleted', 'gone')) },
+    });
+    if (fresh.inventory.gaps.length === 0) {
+      this.#seen = this.#seen === undefined ? fresh.inventory : joined(this.#seen, fresh.inventory);
+    }
+    return fresh;
+  }
+
+  /** Takes what is left of a read after its deletes for the next one. */
+  finish({ inventory }: Pick<Survey, 'inventory'>, fates: Fates): void {
+    this.#last = without(inventory, fates);
+  }
+}
 
 function tagsIn(inventory: Inventory): ReadonlyMap<Digest, readonly string[]> {
   const tags = new Map<Digest, string[]>();
@@ -19,20 +66,20 @@ function tagsIn(inventory: Inventory): ReadonlyMap<Digest, readonly string[]> {
   return tags;
 }
 
-/** With the tags that point at them by now. One that names nothing any more is theirs still: it may have gone along. */
-export function retagged(lost: readonly Condemned[], inventory: Inventory): Condemned[] {
+/** With the tags that point at them now. One that names nothing any more is theirs still: it may have gone along. */
+export function retagged(condemned: readonly Condemned[], inventory: Inventory): Condemned[] {
   const tagsOf = tagsIn(inventory);
-  return lost.map((each) => {
+  return condemned.map((each) => {
     const left = each.tags.filter((tag) => !inventory.tags.has(tag));
     return { ...each, tags: [...left, ...(tagsOf.get(each.digest) ?? [])].sort(compare) };
   });
 }
 
 /**
- * What a look asks for, whatever named it: what is to go, what has to go before it, and what could not be deleted.
- * Of an index out of sight, the child would go before it. What else is gone would be asked for in vain.
+ * What a read asks for, whatever named it: what is to go, what has to go before it, and what could not be deleted.
+ * The child of an index out of sight would go before that index. What else is gone would be asked for in vain.
  */
-export function inSight(
+function inSight(
   candidates: Iterable<Digest>,
   { orphans }: Plan,
   fates: Fates,
@@ -43,7 +90,7 @@ export function inSight(
   return new Set(named.filter((digest) => before.has(digest) || !isGone(fates.get(digest))));
 }
 
-/** All that a plan may delete, with the tags that it has by now. */
+/** All that a plan may delete, with the tags that it has now. */
 export function condemnedOf({ inventory, plan, bodies }: Survey): Condemned[] {
   const tagsOf = tagsIn(inventory);
   return plan.orphans.map(({ digest, reason }) => {
@@ -66,7 +113,7 @@ export function condemnedOf({ inventory, plan, bodies }: Survey): Condemned[] {
 }
 
 /** What is left of an inventory after these deletes. */
-export function without(inventory: Inventory, fates: Fates): Inventory {
+function without(inventory: Inventory, fates: Fates): Inventory {
   return {
     ...inventory,
     manifests: new Map([...inventory.manifests].filter(([digest]) => !isGone(fates.get(digest)))),
@@ -75,17 +122,17 @@ export function without(inventory: Inventory, fates: Fates): Inventory {
 }
 
 /** What was deleted lived here: a signature that is to follow it is none of an image elsewhere. */
-export function withGone(past: Inventory['past'], fates: Fates, now: number): Inventory['past'] {
+function withGone(past: Inventory['past'], fates: Fates, now: number): Inventory['past'] {
   const gone = digestsWith(fates, 'deleted', 'gone').filter((digest) => !past.has(digest));
   const before: Past = { firstSeen: now, everInUse: false, status: 'leaving', since: now };
   return new Map([...past, ...gone.map((digest) => [digest, before] as const)]);
 }
 
 /**
- * What the looks of a sweep saw, together. What was missing at the first of them was missing before; what a
+ * What the reads of a sweep saw, together. What was missing at the first of them was missing before; what a
  * later one misses, the sweep may have deleted.
  */
-export function joined(first: Inventory, later: Inventory): Inventory {
+function joined(first: Inventory, later: Inventory): Inventory {
   const tags = new Map([...first.tags, ...later.tags]);
   const manifests = new Map([...first.manifests, ...later.manifests]);
   return {
@@ -98,7 +145,7 @@ export function joined(first: Inventory, later: Inventory): Inventory {
   };
 }
 
-/** A later look no longer hears of what was deleted, and that may have to come back with its subject. */
+/** A later read no longer hears of what was deleted, and that may have to come back with its subject. */
 function joinedReferrers(
   first: Inventory['referrers'],
   later: Inventory['referrers'],
