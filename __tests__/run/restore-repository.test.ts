@@ -1,8 +1,8 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
 
+import type { Lost } from '../../src/run/lost.js';
 import {
   restoreRepository,
-  type Lost,
   type Restored,
   type RestoreOptions,
 } from '../../src/run/restore-repository.js';

@@ -8,7 +8,7 @@ import type { Clock } from '../http/clock.js';
 import { RequestFailure } from '../http/message.js';
 import type { Digest } from '../oci/digest.js';
 import type { IsThere } from '../registry/distribution/presence.js';
-import type { Lost } from './restore-repository.js';
+import type { Lost } from './lost.js';
 import { digestsWith, isGone, type Fate } from '../plan/fate.js';
 import type { VerifyOptions } from './verify.js';
 

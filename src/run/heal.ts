@@ -7,7 +7,8 @@ import type { RegistryPusher } from '../registry/distribution/pusher.js';
 import { buildGraph, reach } from '../plan/graph.js';
 import type { Inventory } from '../plan/inventory.js';
 import type { Outcome } from '../plan/fate.js';
-import { restoreRepository, type Lost } from './restore-repository.js';
+import type { Lost } from './lost.js';
+import { restoreRepository } from './restore-repository.js';
 import { verifyRepository, type VerifyOptions } from './verify.js';
 
 export interface Swept {

@@ -5,7 +5,8 @@
 import type { Settings } from './settings.js';
 import type { ReadEntry } from './backup/index-line.js';
 import { readBackup, type ReadBackup } from './backup/read.js';
-import { restoreRepository, type Lost, type Restored } from './restore-repository.js';
+import type { Lost } from './lost.js';
+import { restoreRepository, type Restored } from './restore-repository.js';
 import { isIndexType } from '../oci/media-types.js';
 import { createPusher } from '../registry/distribution/pusher.js';
 import { createReader } from '../registry/distribution/reader.js';
