@@ -151,7 +151,7 @@ const RUNS: readonly (readonly [string, Run])[] = [
 ];
 
 describe('the JSON report', () => {
-  it.each(RUNS)('of a %s is what the schema says', (_, made) => {
+  it.each(RUNS)('is what the schema says for a %s', (_, made) => {
     validate(reportJson(made));
     expect(validate.errors).toBeNull();
   });

@@ -33,7 +33,7 @@ function left(approved: readonly string[], keep: readonly [string, KeepReason][]
   });
 }
 
-describe('what of a plan was left', () => {
+describe('the rest of a plan', () => {
   it('is what is no orphan any more, sorted, with the reason', () => {
     const found = left(
       ['orphan', 'kept', 'absent', 'unread'],

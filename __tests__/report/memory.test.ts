@@ -88,7 +88,7 @@ it('has begun where there was none, and this run wrote one', () => {
   expect(hasBegun(ledger({ ...NONE, written: 1 }))).toBe(true);
 });
 
-describe('what could not be seen', () => {
+describe('the section of what could not be seen', () => {
   const ADVICE = 'give `digests-file` a listing of the registry';
   const advices = (made: Run) => renderSummary(made).split(ADVICE).length - 1;
 

@@ -50,7 +50,7 @@ describe('the backup', () => {
   });
 });
 
-describe('what would hold a real run back', () => {
+describe('the list of refusals in a dry-run', () => {
   const starts = (lines: readonly string[]) => lines.map((line) => line.slice(0, 66));
 
   it('is refused by it, but for missing rights, with which it would try', () => {

@@ -80,7 +80,7 @@ describe('the plan file', () => {
     ['of a plan that is looked at again', dry(appliedRun())],
     ['over nothing', run([], { dryRun: true })],
   ])(
-    'of a dry-run %s is what the schema says, and is read back with the same digests',
+    'is what the schema says for a dry-run %s, and is read back with the same digests',
     (_, made) => {
       validate(JSON.parse(written(made)));
       expect(validate.errors).toBeNull();
@@ -293,7 +293,7 @@ describe('the plan file', () => {
       });
     });
 
-  it('of any run is what the schema says, and is read back with the same digests', () => {
+  it('is what the schema says for any run, and is read back with the same digests', () => {
     fc.assert(
       fc.property(
         fc.uniqueArray(repository, {
@@ -317,7 +317,7 @@ describe('the plan file', () => {
     );
   });
 
-  it('of docs/plan-file.md is a plan', () => {
+  it('has a valid example in docs/plan-file.md', () => {
     const [, example = ''] = /```json\n([^]*?)```/.exec(read('docs/plan-file.md')) ?? [];
     validate(JSON.parse(example));
     expect(validate.errors).toBeNull();

@@ -42,7 +42,7 @@ describe('why nothing is deleted', () => {
     expect(why(refusal)).toContain(advice);
   });
 
-  it('of a brake that nobody asked for says that it is the default', () => {
+  it('says of a brake that nobody asked for that it is the default', () => {
     const maxDeletes = DEFAULT_MAX_DELETES;
     const refusal: Refusal = { kind: 'share', orphans: 21, manifests: 41, percent: 50 };
     const made = run([refusing('a', 21, refusal)], { maxDeletes });
@@ -127,7 +127,7 @@ describe('the refusals of a run', () => {
     ]);
   });
 
-  it('of different kinds are all said', () => {
+  it('are all said when they are of different kinds', () => {
     const made = run([refusing('a', 1, NO_TAGS), refusing('b', 1, COUNT), refusing('c', 1, COUNT)]);
     expect(problems(made).map(({ repository }) => repository)).toEqual(['a', undefined]);
   });

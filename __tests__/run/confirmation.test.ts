@@ -184,7 +184,7 @@ describe('a registry that deletes after its answer', () => {
   });
 });
 
-describe('what can not be asked for', () => {
+describe('a manifest that can not be asked for', () => {
   it.each<[string, Action]>([
     ['401', errorAnswer(401, 'UNAUTHORIZED')],
     ['403', errorAnswer(403, 'DENIED')],

@@ -170,7 +170,7 @@ describe('the end of the time', () => {
       });
     });
 
-    it('and has waited enough: it has failed, with what came of the last try', async () => {
+    it('has failed when it has waited enough, with what came of the last try', async () => {
       const asked: string[] = [];
       const { fates, tries } = await failing(errorAnswer(503, 'UNAVAILABLE'), {
         mayWait(digest) {
@@ -192,7 +192,7 @@ describe('the end of the time', () => {
   });
 });
 
-describe('what has to go first', () => {
+describe('a manifest that has to go first', () => {
   it.each<[string, Action]>([
     ['failed', errorAnswer(500, 'UNKNOWN')],
     ['could not be reached', { kind: 'reset' }],

@@ -88,7 +88,7 @@ function over(children: readonly Content[], tag = 'late') {
   };
 }
 
-describe('what a push began to use while it was deleted', () => {
+describe('a manifest that a push began to use while it was deleted', () => {
   it('comes back with the same bytes, and is proved', async () => {
     const other = image('other');
     const { scene, proof } = await healAfter({ condemned: [[old], [other]], push: over([old]) });
@@ -188,7 +188,7 @@ describe('what a push began to use while it was deleted', () => {
     expect(tally(scene.registry)).toMatchObject({ 'GET tags': 4, 'PUT manifest': 3 });
   });
 
-  it('and was pushed again in the meantime is neither put back nor broken', async () => {
+  it('is neither put back nor broken when it was pushed again in the meantime', async () => {
     const { scene, proof } = await healAfter({
       condemned: [[old]],
       push: over([old]),
@@ -217,7 +217,7 @@ describe('where nothing came into use', () => {
     expect(tally(scene.registry)).toEqual({ 'GET tags': 1, 'GET manifest': 1 });
   });
 
-  it('what broke otherwise is told, and is not ours to mend', async () => {
+  it('is told when it broke otherwise, and is not restored', async () => {
     const { scene, proof } = await healAfter({
       condemned: [[old]],
       push: ({ app }) => app.manifests.delete(current.digest),
@@ -229,7 +229,7 @@ describe('where nothing came into use', () => {
     expect(tally(scene.registry)).not.toHaveProperty('PUT manifest');
   });
 
-  it('what was missing before is not looked for', async () => {
+  it('is not looked for when it was missing before', async () => {
     const lost = image('lost before');
     const { scene, proof } = await healAfter({
       condemned: [[old]],
@@ -245,7 +245,7 @@ describe('where nothing came into use', () => {
   });
 });
 
-describe('what could not be put back', () => {
+describe('a manifest that could not be put back', () => {
   it('because a blob is gone is broken, with the reason', async () => {
     const { scene, proof } = await healAfter({
       condemned: [[old]],
@@ -275,7 +275,7 @@ describe('what could not be put back', () => {
     expect(proof).toEqual({ ...NOTHING, broken: [{ what: `manifest ${old.digest}`, why }] });
   });
 
-  it('of what belongs to it is told, though every tag can be pulled', async () => {
+  it('is told when it only belongs to another, though every tag can be pulled', async () => {
     const sig = cosign('sig', old);
     const { proof } = await healAfter({
       condemned: [[old], [sig, digestTag(old.digest, 'sig')]],
