@@ -18,14 +18,14 @@ import { createTransport, type ExchangeEvent, type Transport } from './http/tran
 import { reportLines } from './report/json.js';
 import { repositoryLines } from './report/lines.js';
 import { inCodeSpan } from './text/markdown.js';
-import { ledgerSentence } from './report/memory.js';
-import { carriesOut, heldBack, planWritten, savedIn } from './report/notes.js';
+import { ledgerSentence } from './report/ledger.js';
+import { approvalNote, refusalNotes, planFileNote, backupNote } from './report/notes.js';
 import { deletedDigests } from './report/outputs.js';
 import { planLines, whyNoPlan } from './report/plan-file.js';
 import { restoreHeadline, restoreLines, restoreNotes, restoreProblems } from './report/restore.js';
 import type { Run } from './run/run.js';
 import { headline } from './report/sections/headline.js';
-import { DRY_RUN_DELETES } from './report/sections/unseen.js';
+import { DRY_RUN_DELETES } from './report/sections/visibility.js';
 import { problems, sentence, totals } from './report/totals.js';
 import { count } from './text/words.js';
 import { runStages } from './run/clean.js';
@@ -34,7 +34,7 @@ import { runUndo, type RestoreRun } from './run/restore.js';
 /** GitHub shows ten annotations of a step, and the summary has them all. */
 const MOST_ANNOTATIONS = 10;
 const PROBLEMS = 'Problems';
-const HELD_BACK = 'What would hold a real run back';
+const REFUSALS = 'What would hold a real run back';
 /** Long enough for every sentence of a registry that is worth reading. */
 const QUOTE = 300;
 
@@ -86,7 +86,7 @@ export async function main(): Promise<boolean> {
         onChosen: (repositories) => {
           announce(settings, repositories, log);
           if (settings.applyPlan !== undefined && named.approval !== undefined) {
-            log.info(carriesOut(named.approval, settings.applyPlan, systemClock.now()));
+            log.info(approvalNote(named.approval, settings.applyPlan, systemClock.now()));
           }
         },
       });
@@ -200,10 +200,10 @@ async function report(
     await tryToWrite('report-file', reportFile, reportLines(planned, redact)),
   );
   if (run.settings.dryRun) {
-    annotate(heldBack(run), (warning) => log.warning(warning), log, HELD_BACK);
+    annotate(refusalNotes(run), (warning) => log.warning(warning), log, REFUSALS);
   }
   await publish(run, redact);
-  for (const line of [planWritten(run), savedIn(run)]) {
+  for (const line of [planFileNote(run), backupNote(run)]) {
     if (line !== undefined) {
       log.info(line);
     }

@@ -11,7 +11,7 @@ import { describer, label, type Description } from './describe.js';
 import { judge, type Fate } from '../plan/fate.js';
 import type { Orphan } from '../plan/plan.js';
 import { jsonChunks, type Json, type LazyJson } from './json-chunks.js';
-import { leftOf, type Left } from './left.js';
+import { outdatedEntries, type OutdatedEntry } from './outdated.js';
 import { whyRefused } from './refusals.js';
 import { repositoriesByName, type RepositoryRun, type Run } from '../run/run.js';
 import { countRepository, problems, totals, type Counts } from './totals.js';
@@ -171,7 +171,12 @@ function repositoryJson(repository: RepositoryRun, run: Run, freed: number): Laz
         }),
     ...(repository.approved === undefined
       ? {}
-      : { left: lazily(leftOf(repository), ({ digest, why }) => ({ digest, ...leftJson(why) })) }),
+      : {
+          left: lazily(outdatedEntries(repository), ({ digest, why }) => ({
+            digest,
+            ...outdatedJson(why),
+          })),
+        }),
     kept: lazily(plan.keep, ({ digest, reason }) => ({ digest, reason: reasonJson(reason) })),
     gaps: lazily(inventory.gaps, ({ what, why }) => ({ what, why })),
     brokenTags: lazily([...inventory.brokenTags].sort(), (tag) => tag),
@@ -201,7 +206,7 @@ function orphanJson({
   };
 }
 
-function leftJson(why: Left['why']): Record<string, Json | undefined> {
+function outdatedJson(why: OutdatedEntry['why']): Record<string, Json | undefined> {
   return why.kind === 'kept' ? { why: 'kept', reason: reasonJson(why.reason) } : { why: why.kind };
 }
 

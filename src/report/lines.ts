@@ -2,7 +2,7 @@
 import { contentBytes } from './bytes.js';
 import { describer, label } from './describe.js';
 import { judge, type Fate } from '../plan/fate.js';
-import { leftOf, whyLeft } from './left.js';
+import { outdatedEntries, whyOutdated } from './outdated.js';
 import { whyKept, whyOrphan } from './reasons.js';
 import { isPassedByPlan } from './refusals.js';
 import type { RepositoryRun, Run } from '../run/run.js';
@@ -33,7 +33,7 @@ export function repositoryLines(repository: RepositoryRun, run: Run): string[] {
         `${run.settings.dryRun ? 'would put back' : 'put back'} ${digest}: an earlier run deleted it, or was about to`,
     ),
     ...orphans,
-    ...leftOf(repository).map((left) => `left ${left.digest}: ${whyLeft(left, run)}`),
+    ...outdatedEntries(repository).map((left) => `left ${left.digest}: ${whyOutdated(left, run)}`),
     ...inventory.brokenTags.map((tag) => `broken before this run: tag ${tag} has no manifest`),
     ...inventory.gaps.map(({ what, why }) => `could not read ${what}: ${why}`),
   ];

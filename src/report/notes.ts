@@ -1,12 +1,12 @@
 /** Lines of the job's log about the run as a whole. Plain text on one line each. */
 import type { Digest } from '../oci/digest.js';
 import type { Run } from '../run/run.js';
-import { mayBeTakenBack } from './sections/undo.js';
+import { isRestorable } from './sections/backup.js';
 import { refusals, sentence, totals } from './totals.js';
 import { count, duration } from '../text/words.js';
 
 /** Said before anything is read. */
-export function carriesOut(
+export function approvalNote(
   plan: {
     readonly createdAt: number;
     readonly repositories: ReadonlyMap<string, ReadonlySet<Digest>>;
@@ -25,21 +25,21 @@ export function carriesOut(
 }
 
 /** Of a run that wrote its plan. */
-export function planWritten(run: Run): string | undefined {
+export function planFileNote(run: Run): string | undefined {
   const { orphansFound } = totals(run);
   return run.settings.planFile === undefined
     ? undefined
     : `the plan of ${count(orphansFound, 'manifest')} was written to ${run.settings.planFile}`;
 }
 
-export function savedIn(run: Run): string | undefined {
-  return mayBeTakenBack(run, totals(run))
+export function backupNote(run: Run): string | undefined {
+  return isRestorable(run, totals(run))
     ? `what was deleted was saved in ${run.backup} before: a run with restore-from puts it back`
     : undefined;
 }
 
 /** Of a dry-run: why a real run would delete less. */
-export function heldBack(run: Run): readonly string[] {
+export function refusalNotes(run: Run): readonly string[] {
   const refuses = run.settings.planFile === undefined ? 'a real run' : 'a run without the plan';
   return refusals(run).map((refusal) =>
     refusal.isTried === true

@@ -1,23 +1,23 @@
 /** What became of a plan that was carried out: how far the run came with it, and what of it was left. */
-import { unreadWhole } from '../blind.js';
+import { unreadRepositories } from '../unread.js';
 import type { Section } from '../fit.js';
-import { leftOf, whyLeft } from '../left.js';
+import { outdatedEntries, whyOutdated } from '../outdated.js';
 import { code, row, tableHead } from '../../text/markdown.js';
 import { repositoriesByName, type Run } from '../../run/run.js';
 import type { Totals } from '../totals.js';
 import { count, duration } from '../../text/words.js';
-import { moreIn } from './more.js';
+import { moreIn } from './list.js';
 
 const OPEN_ROWS = 30;
 
-export function appliedSection(run: Run, sums: Totals): Section | undefined {
+export function appliedPlanSection(run: Run, sums: Totals): Section | undefined {
   if (run.applied === undefined) {
     return undefined;
   }
   const { createdAt, ignored } = run.applied;
   const rows = repositoriesByName(run).flatMap((repository) =>
-    leftOf(repository).map((left) =>
-      row([code(`${repository.inventory.repository}@${left.digest}`, 400), whyLeft(left, run)]),
+    outdatedEntries(repository).map((left) =>
+      row([code(`${repository.inventory.repository}@${left.digest}`, 400), whyOutdated(left, run)]),
     ),
   );
   // A file can claim any time.
@@ -49,19 +49,19 @@ export function appliedSection(run: Run, sums: Totals): Section | undefined {
 function carriedOut(plan: string, run: Run, sums: Totals): string {
   const { deleted, restored, planned, failed, refused } = sums;
   const who = run.settings.dryRun ? 'A real run would' : 'This run';
-  const blind = unreadWhole(sums);
-  const held = run.settings.dryRun ? refused : failed;
+  const unread = unreadRepositories(sums);
+  const undone = run.settings.dryRun ? refused : failed;
   if (deleted + restored + planned > 0) {
     const did = run.settings.dryRun ? 'carry out' : 'carried out';
-    return held === 0 && blind === undefined
+    return undone === 0 && unread === undefined
       ? `${who} ${did} ${plan}, and nothing else`
       : `${who} ${did} a part of ${plan}, and nothing else: see ${places(run, sums)}`;
   }
-  if (held > 0) {
+  if (undone > 0) {
     return `${who} ${run.settings.dryRun ? 'delete' : 'deleted'} nothing of ${plan}: see ${places(run, sums)}`;
   }
-  if (blind !== undefined) {
-    return `Nothing of ${plan} ${run.settings.dryRun ? 'would be' : 'was'} carried out: ${blind}, see "Problems"`;
+  if (unread !== undefined) {
+    return `Nothing of ${plan} ${run.settings.dryRun ? 'would be' : 'was'} carried out: ${unread}, see "Problems"`;
   }
   return run.repositories.length === 0
     ? `Nothing of ${plan} was carried out: no repository of it was looked at`
@@ -72,6 +72,7 @@ function carriedOut(plan: string, run: Run, sums: Totals): string {
 function places(run: Run, sums: Totals): string {
   const refused =
     run.settings.dryRun && sums.refused > 0 ? ['"What would hold a real run back"'] : [];
-  const problems = !run.settings.dryRun || unreadWhole(sums) !== undefined ? ['"Problems"'] : [];
+  const problems =
+    !run.settings.dryRun || unreadRepositories(sums) !== undefined ? ['"Problems"'] : [];
   return [...refused, ...problems].join(' and ');
 }

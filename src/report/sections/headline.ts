@@ -1,5 +1,5 @@
 /** The first lines of the summary: the numbers, and what kind of run this was. */
-import { unreadWhole } from '../blind.js';
+import { unreadRepositories } from '../unread.js';
 import type { Section } from '../fit.js';
 import { code } from '../../text/markdown.js';
 import type { Run } from '../../run/run.js';
@@ -9,7 +9,7 @@ import { count, duration, number, size } from '../../text/words.js';
 /** One sentence; what it counts as problems is listed right below it. An image that broke comes before all else. */
 export function headline(run: Run, sums: Totals): string {
   const wrong = problems(run).length;
-  const said = broken(sums) + putBack(run) + result(run, sums);
+  const said = broken(sums) + restoredBefore(run) + result(run, sums);
   return wrong === 0 ? said : `${said} (with ${count(wrong, 'problem')})`;
 }
 
@@ -22,7 +22,7 @@ function broken(sums: Totals): string {
   return `${what} broke: see "Problems". `;
 }
 
-function putBack({ repositories, settings: { dryRun } }: Run): string {
+function restoredBefore({ repositories, settings: { dryRun } }: Run): string {
   const restored = repositories.reduce(
     (sum, { repair }) => sum + (repair?.restored.length ?? 0),
     0,
@@ -74,15 +74,15 @@ function result(run: Run, sums: Totals): string {
 
 /** "0 orphans" must never mean "could not look". */
 function withoutOrphans(run: Run, sums: Totals): string {
-  const blind = unreadWhole(sums);
-  if (blind !== undefined) {
+  const unread = unreadRepositories(sums);
+  if (unread !== undefined) {
     const { repositories, repositoriesIncomplete } = sums;
     const others = repositories - repositoriesIncomplete;
     const none =
       run.applied === undefined ? 'no orphans' : 'nothing of the plan is an orphan any more';
     const rest =
       others === 0 ? '' : `; ${none} in the other${others === 1 ? '' : ` ${number(others)}`}`;
-    return `${run.settings.dryRun ? 'Would delete nothing' : 'Deleted nothing'}: ${blind}${rest}`;
+    return `${run.settings.dryRun ? 'Would delete nothing' : 'Deleted nothing'}: ${unread}${rest}`;
   }
   if (run.applied !== undefined) {
     return nothingOfThePlan(run, run.applied);

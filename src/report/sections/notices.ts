@@ -4,7 +4,7 @@ import { code, prose } from '../../text/markdown.js';
 import { repositoriesByName, type Run } from '../../run/run.js';
 import { problems, refusals, type Problem, type Totals } from '../totals.js';
 import { number } from '../../text/words.js';
-import { moreIn } from './more.js';
+import { moreIn } from './list.js';
 
 export function problemsSection(run: Run): Section | undefined {
   const found = problems(run);

@@ -5,7 +5,7 @@ import { code, mermaidLabel, row, tableHead } from '../../text/markdown.js';
 import { repositoriesByName, type RepositoryRun, type Run } from '../../run/run.js';
 import { countRepository, type Counts, type Totals } from '../totals.js';
 import { count, number, size } from '../../text/words.js';
-import { moreIn } from './more.js';
+import { moreIn } from './list.js';
 
 const SLICES = 8;
 /** A table longer than this is folded: the interesting part of the summary is below it. */
@@ -17,7 +17,7 @@ export function repositoriesSection(run: Run, sums: Totals): Section | undefined
   }
   const all = repositoriesByName(run).map((repository) => ({
     name: repository.inventory.repository,
-    held: heldBack(repository, run),
+    refused: refusalNote(repository, run),
     counts: countRepository(repository, run.settings.dryRun),
   }));
   // What has something to tell comes first, so that it is there when the table is cut.
@@ -38,9 +38,9 @@ export function repositoriesSection(run: Run, sums: Totals): Section | undefined
   const title = 'By repository';
   return {
     before: `### ${title}\n\n${folded ? `<details><summary>${count(all.length, 'repository', 'repositories')}</summary>\n\n` : ''}${tableHead(head)}`,
-    rows: sorted.map(({ name, held, counts }) => {
+    rows: sorted.map(({ name, refused, counts }) => {
       const read = counts.gaps === 0 ? '' : ` (incomplete: ${count(counts.gaps, 'gap')})`;
-      const title = `${code(name)}${read}${held}`;
+      const title = `${code(name)}${read}${refused}`;
       return repositoryRow(title, counts, sums.freedBytesByRepository.get(name) ?? 0);
     }),
     total: all.length,
@@ -50,7 +50,7 @@ export function repositoriesSection(run: Run, sums: Totals): Section | undefined
 }
 
 /** Of `no-rights` a run is not told before it tries. */
-function heldBack({ refusal }: RepositoryRun, { settings: { planFile } }: Run): string {
+function refusalNote({ refusal }: RepositoryRun, { settings: { planFile } }: Run): string {
   if (refusal === undefined) {
     return '';
   }

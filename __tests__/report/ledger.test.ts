@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 
-import { hasBegun, ledgerSentence } from '../../src/report/memory.js';
+import { hasBegun, ledgerSentence } from '../../src/report/ledger.js';
 import type { Run } from '../../src/run/run.js';
 import { renderSummary } from '../../src/report/summary.js';
 import { blindDryRun, cleanRun, firstRun, ledger, run } from '../support/builders/examples.js';

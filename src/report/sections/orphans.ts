@@ -11,14 +11,14 @@ import { whyOrphan } from '../reasons.js';
 import { repositoriesByName, type Run } from '../../run/run.js';
 import type { Totals } from '../totals.js';
 import { age, count, size } from '../../text/words.js';
-import { moreIn } from './more.js';
+import { moreIn } from './list.js';
 
 const OPEN_ROWS = 50;
 const HEAD = ['Digest', 'What it was', 'Size>', 'Age', 'Why an orphan'];
 const COLUMNS =
   'A size counts the manifest with its config and layers, shared ones too; an index counts alone. The age is that of the build, where its config tells it.';
 
-export function freedSection(run: Run, sums: Totals): Section | undefined {
+export function orphansSection(run: Run, sums: Totals): Section | undefined {
   const total = sums.deleted + sums.planned;
   if (total === 0) {
     return undefined;
@@ -28,7 +28,7 @@ export function freedSection(run: Run, sums: Totals): Section | undefined {
 }
 
 /** Whoever is to let them go wants to look at them first. */
-export function refusedSection(run: Run, sums: Totals): Section | undefined {
+export function refusedOrphansSection(run: Run, sums: Totals): Section | undefined {
   if (sums.refused === 0) {
     return undefined;
   }

@@ -6,14 +6,14 @@ import type { Run } from '../../run/run.js';
 import type { Totals } from '../totals.js';
 
 /** Whether something was saved that was deleted, or may have been. */
-export function mayBeTakenBack(run: Run, sums: Totals): run is Run & Required<Pick<Run, 'backup'>> {
+export function isRestorable(run: Run, sums: Totals): run is Run & Required<Pick<Run, 'backup'>> {
   // A delete without an answer may have been carried out.
   const tried = run.repositories.some(({ fates }) => digestsWith(fates, 'failed').length > 0);
   return run.backup !== undefined && (sums.deleted + sums.restored > 0 || tried);
 }
 
-export function undoSection(run: Run, sums: Totals): Section | undefined {
-  if (!mayBeTakenBack(run, sums)) {
+export function backupSection(run: Run, sums: Totals): Section | undefined {
+  if (!isRestorable(run, sums)) {
     return undefined;
   }
   return {

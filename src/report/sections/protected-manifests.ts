@@ -7,7 +7,7 @@ import { code, prose, row, tableHead } from '../../text/markdown.js';
 import { protectors, throughBlob } from '../reasons.js';
 import { repositoriesByName, type RepositoryRun, type Run } from '../../run/run.js';
 import { count, number } from '../../text/words.js';
-import { moreIn } from './more.js';
+import { moreIn } from './list.js';
 
 const OPEN_ROWS = 30;
 /** More than these, and the input likely names a repository whole. */
@@ -20,7 +20,7 @@ interface Saved {
   readonly blob?: Digest;
 }
 
-export function protectedSection(run: Run): Section | undefined {
+export function protectedManifestsSection(run: Run): Section | undefined {
   const rows = repositoriesByName(run).flatMap(rowsOf);
   if (run.pinned.files === 0 && rows.length === 0) {
     return undefined;

@@ -4,11 +4,11 @@
  */
 import type { Section } from '../fit.js';
 import { code } from '../../text/markdown.js';
-import { hasBegun, ledgerSentence } from '../memory.js';
+import { hasBegun, ledgerSentence } from '../ledger.js';
 import { repositoriesByName, type RepositoryRun, type Run } from '../../run/run.js';
 import type { Totals } from '../totals.js';
 import { count, number, shortDigest } from '../../text/words.js';
-import { moreIn } from './more.js';
+import { moreIn } from './list.js';
 
 /** For log and summary. */
 export const DRY_RUN_DELETES =
@@ -16,7 +16,7 @@ export const DRY_RUN_DELETES =
   'digest that no manifest has. Nor does it know whether these credentials may delete, unless a token of the registry ' +
   'says so.';
 
-export function unseenSection(run: Run, sums: Totals): Section {
+export function visibilitySection(run: Run, sums: Totals): Section {
   const points = [
     listing(run, sums),
     ledgerSentence(run),

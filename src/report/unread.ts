@@ -3,7 +3,7 @@ import type { Totals } from './totals.js';
 import { count, number } from '../text/words.js';
 
 /** Undefined where all were read whole. */
-export function unreadWhole(sums: Totals): string | undefined {
+export function unreadRepositories(sums: Totals): string | undefined {
   const { repositories, repositoriesIncomplete: incomplete, repositoriesUnread: unread } = sums;
   const all = count(repositories + unread, 'repository', 'repositories');
   if (unread > 0) {

@@ -15,7 +15,7 @@ interface Group {
   readonly examples: string[];
 }
 
-export function keptSection(run: Run): Section | undefined {
+export function keptManifestsSection(run: Run): Section | undefined {
   const groups = new Map<UntaggedKind | 'kept' | 'restored', Group>();
   const add = (
     kind: UntaggedKind | 'kept' | 'restored',

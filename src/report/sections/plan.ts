@@ -5,7 +5,7 @@ import type { Run } from '../../run/run.js';
 import type { Totals } from '../totals.js';
 import { count, number } from '../../text/words.js';
 
-export function plannedSection(run: Run, sums: Totals): Section | undefined {
+export function planFileSection(run: Run, sums: Totals): Section | undefined {
   if (run.settings.planFile === undefined) {
     return undefined;
   }
