@@ -26,7 +26,8 @@ import { restoreHeadline, restoreLines, restoreNotes, restoreProblems } from './
 import type { Run } from './run/run.js';
 import { headline } from './report/sections/headline.js';
 import { DRY_RUN_DELETES } from './report/sections/visibility.js';
-import { problems, sentence, totals } from './report/totals.js';
+import { totals } from './report/totals.js';
+import { problems, sentence } from './report/problems.js';
 import { count } from './text/words.js';
 import { runStages } from './run/clean.js';
 import { runUndo, type RestoreRun } from './run/restore.js';

@@ -4,7 +4,8 @@ import { DEFAULT_MAX_DELETES, type Refusal } from '../../src/plan/brakes.js';
 import type { Digest } from '../../src/oci/digest.js';
 import { prose } from '../../src/text/markdown.js';
 import { whyRefused, type Circumstances } from '../../src/report/refusals.js';
-import { problems, refusals, sentence, totals } from '../../src/report/totals.js';
+import { totals } from '../../src/report/totals.js';
+import { problems, refusals, sentence } from '../../src/report/problems.js';
 import {
   d,
   guardedDryRun,

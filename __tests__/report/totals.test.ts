@@ -1,6 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 
-import { problems, sentence, totals } from '../../src/report/totals.js';
+import { totals } from '../../src/report/totals.js';
+import { problems, sentence } from '../../src/report/problems.js';
 import {
   byDigest,
   cleanRun,

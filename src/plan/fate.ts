@@ -48,6 +48,11 @@ export function fatesWithoutSweep(
   return new Map(orphans.map(({ digest }) => [digest, fate]));
 }
 
+export interface Judged {
+  readonly orphan: Orphan;
+  readonly fate: Fate;
+}
+
 /** The orphans in the order of the plan, each with its fate. */
 export function judge({
   plan,
@@ -55,7 +60,7 @@ export function judge({
 }: {
   readonly plan: Pick<Plan, 'orphans'>;
   readonly fates: Fates;
-}): readonly { readonly orphan: Orphan; readonly fate: Fate }[] {
+}): readonly Judged[] {
   return plan.orphans.map((orphan) => ({ orphan, fate: fates.get(orphan.digest) ?? NOT_TRIED }));
 }
 

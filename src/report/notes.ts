@@ -2,7 +2,8 @@
 import type { Digest } from '../oci/digest.js';
 import type { Run } from '../run/run.js';
 import { isRestorable } from './sections/backup.js';
-import { refusals, sentence, totals } from './totals.js';
+import { totals } from './totals.js';
+import { refusals, sentence } from './problems.js';
 import { count, duration } from '../text/words.js';
 
 /** Said before anything is read. */

@@ -17,7 +17,7 @@ import { repositoryLines } from '../../../src/report/lines.js';
 import type { Run } from '../../../src/run/run.js';
 import { inCodeSpan } from '../../../src/text/markdown.js';
 import { NO_PROTECTION, type Protection } from '../../../src/plan/protection.js';
-import { problems, sentence } from '../../../src/report/totals.js';
+import { problems, sentence } from '../../../src/report/problems.js';
 import { runStages } from '../../../src/run/clean.js';
 import { fakeClock } from './fake-clock.js';
 import { NOW } from './estate.js';

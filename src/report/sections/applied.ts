@@ -1,12 +1,11 @@
 /** What became of a plan that was carried out: how far the run came with it, and what of it was left. */
-import { unreadRepositories } from '../unread.js';
 import type { Section } from '../fit.js';
 import { outdatedEntries, whyOutdated } from '../outdated.js';
 import { code, row, tableHead } from '../../text/markdown.js';
 import { repositoriesByName, type Run } from '../../run/run.js';
-import type { Totals } from '../totals.js';
+import { type Totals, unreadRepositories } from '../totals.js';
 import { count, duration } from '../../text/words.js';
-import { moreIn } from './list.js';
+import { list } from './list.js';
 
 const OPEN_ROWS = 30;
 
@@ -34,15 +33,12 @@ export function appliedPlanSection(run: Run, sums: Totals): Section | undefined 
       ' All that it says of the repositories that were looked at was still to be deleted.';
     return { before: `${intro}${isNamed ? all : ''}\n` };
   }
-  const folded = rows.length > OPEN_ROWS;
-  const fold = folded ? `<details><summary>${count(rows.length, 'manifest')}</summary>\n\n` : '';
-  return {
-    before: `${intro} ${count(rows.length, 'manifest')} of it ${run.settings.dryRun ? 'would be' : rows.length === 1 ? 'was' : 'were'} left, for the reason that stands beside it:\n\n${fold}${tableHead(['Manifest', 'Why'])}`,
+  return list(
+    `${intro} ${count(rows.length, 'manifest')} of it ${run.settings.dryRun ? 'would be' : rows.length === 1 ? 'was' : 'were'} left, for the reason that stands beside it:\n\n`,
     rows,
-    total: rows.length,
-    cut: (left) => moreIn(left, 'manifest'),
-    after: folded ? '\n</details>\n' : '',
-  };
+    'manifest',
+    { head: tableHead(['Manifest', 'Why']), openRows: OPEN_ROWS },
+  );
 }
 
 /** How far the run came with it. A sentence without its full stop. */

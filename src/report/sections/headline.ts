@@ -1,9 +1,9 @@
 /** The first lines of the summary: the numbers, and what kind of run this was. */
-import { unreadRepositories } from '../unread.js';
 import type { Section } from '../fit.js';
 import { code } from '../../text/markdown.js';
 import type { Run } from '../../run/run.js';
-import { isInDoubt, problems, type Totals } from '../totals.js';
+import { isInDoubt, type Totals, unreadRepositories } from '../totals.js';
+import { problems } from '../problems.js';
 import { count, duration, number, size } from '../../text/words.js';
 
 /** One sentence; what it counts as problems is listed right below it. An image that broke comes before all else. */

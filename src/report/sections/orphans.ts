@@ -11,7 +11,7 @@ import { whyOrphan } from '../reasons.js';
 import { repositoriesByName, type Run } from '../../run/run.js';
 import type { Totals } from '../totals.js';
 import { age, count, size } from '../../text/words.js';
-import { moreIn } from './list.js';
+import { list } from './list.js';
 
 const OPEN_ROWS = 50;
 const HEAD = ['Digest', 'What it was', 'Size>', 'Age', 'Why an orphan'];
@@ -58,20 +58,13 @@ function refusedWords({
   ];
 }
 
-function table(before: string, total: number, rows: Iterable<string>): Section {
-  const folded = total > OPEN_ROWS;
-  const fold = folded ? `\n<details><summary>${count(total, 'manifest')}</summary>\n` : '';
-  return {
-    before: `${before}\n${fold}`,
-    rows,
-    total,
-    cut: (left) => moreIn(left, 'manifest'),
-    after: folded ? '\n</details>\n' : '',
-  };
+function table(intro: string, total: number, rows: Iterable<string>): Section {
+  return list(`${intro}\n\n`, { total, made: rows }, 'manifest', { openRows: OPEN_ROWS });
 }
 
 /** The first row of each repository carries the head of its table, so that a cut leaves whole tables. */
 function* rowsOf(run: Run, isShown: (fate: Fate) => boolean): Generator<string> {
+  let start = '';
   for (const repository of repositoriesByName(run)) {
     const shown = judge(repository).filter(({ fate }) => isShown(fate));
     if (shown.length === 0) {
@@ -79,7 +72,7 @@ function* rowsOf(run: Run, isShown: (fate: Fate) => boolean): Generator<string> 
     }
     const { inventory } = repository;
     const describe = describer(inventory);
-    let head = `\n**${code(inventory.repository)}** (${count(shown.length, 'manifest')})\n\n${tableHead(HEAD)}`;
+    let head = `${start}**${code(inventory.repository)}** (${count(shown.length, 'manifest')})\n\n${tableHead(HEAD)}`;
     for (const { orphan } of shown) {
       const manifest = inventory.manifests.get(orphan.digest);
       yield (
@@ -94,5 +87,6 @@ function* rowsOf(run: Run, isShown: (fate: Fate) => boolean): Generator<string> 
       );
       head = '';
     }
+    start = '\n';
   }
 }

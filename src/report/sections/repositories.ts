@@ -5,10 +5,9 @@ import { code, mermaidLabel, row, tableHead } from '../../text/markdown.js';
 import { repositoriesByName, type RepositoryRun, type Run } from '../../run/run.js';
 import { countRepository, type Counts, type Totals } from '../totals.js';
 import { count, number, size } from '../../text/words.js';
-import { moreIn } from './list.js';
+import { list } from './list.js';
 
 const SLICES = 8;
-/** A table longer than this is folded: the interesting part of the summary is below it. */
 const OPEN_ROWS = 30;
 
 export function repositoriesSection(run: Run, sums: Totals): Section | undefined {
@@ -34,19 +33,16 @@ export function repositoriesSection(run: Run, sums: Totals): Section | undefined
     'Kept>',
     'Frees>',
   ];
-  const folded = all.length > OPEN_ROWS;
-  const title = 'By repository';
-  return {
-    before: `### ${title}\n\n${folded ? `<details><summary>${count(all.length, 'repository', 'repositories')}</summary>\n\n` : ''}${tableHead(head)}`,
-    rows: sorted.map(({ name, refused, counts }) => {
+  return list(
+    '### By repository\n\n',
+    sorted.map(({ name, refused, counts }) => {
       const read = counts.gaps === 0 ? '' : ` (incomplete: ${count(counts.gaps, 'gap')})`;
       const title = `${code(name)}${read}${refused}`;
       return repositoryRow(title, counts, sums.freedBytesByRepository.get(name) ?? 0);
     }),
-    total: all.length,
-    cut: (left) => moreIn(left, 'repository', 'repositories'),
-    after: folded ? '\n</details>\n' : '',
-  };
+    'repository',
+    { plural: 'repositories', head: tableHead(head), openRows: OPEN_ROWS },
+  );
 }
 
 /** Of `no-rights` a run is not told before it tries. */

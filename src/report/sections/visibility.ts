@@ -8,7 +8,7 @@ import { hasBegun, ledgerSentence } from '../ledger.js';
 import { repositoriesByName, type RepositoryRun, type Run } from '../../run/run.js';
 import type { Totals } from '../totals.js';
 import { count, number, shortDigest } from '../../text/words.js';
-import { moreIn } from './list.js';
+import { list } from './list.js';
 
 /** For log and summary. */
 export const DRY_RUN_DELETES =
@@ -109,12 +109,11 @@ export function brokenBeforeSection(run: Run): Section | undefined {
   const rows = repositoriesByName(run).flatMap(brokenBefore);
   return rows.length === 0
     ? undefined
-    : {
-        before: `### Broken before this run (${number(rows.length)})\n\nThe registry has lost a part of these images. They were left as they are; pushing an image again mends it.\n\n`,
+    : list(
+        `### Broken before this run (${number(rows.length)})\n\nThe registry has lost a part of these images. They were left as they are; pushing an image again mends it.\n\n`,
         rows,
-        total: rows.length,
-        cut: (left) => moreIn(left, 'broken image'),
-      };
+        'broken image',
+      );
 }
 
 function brokenBefore({ inventory, plan }: RepositoryRun): readonly string[] {
