@@ -19,15 +19,16 @@ import { reportLines } from './report/json.js';
 import { repositoryLines } from './report/lines.js';
 import { messageOf } from './text/error.js';
 import { printable } from './text/printable.js';
-import { ledgerSentence } from './report/memory.js';
-import { carriesOut, heldBack, planWritten, savedIn } from './report/notes.js';
+import { ledgerSentence } from './report/ledger.js';
+import { approvalNote, refusalNotes, planFileNote, backupNote } from './report/notes.js';
 import { deletedDigests } from './report/outputs.js';
 import { planLines, whyNoPlan } from './report/plan-file.js';
 import { restoreHeadline, restoreLines, restoreNotes, restoreProblems } from './report/restore.js';
 import type { Run } from './run/run.js';
 import { headline } from './report/sections/headline.js';
-import { DRY_RUN_DELETES } from './report/sections/unseen.js';
-import { problems, sentence, totals } from './report/totals.js';
+import { DRY_RUN_DELETES } from './report/sections/visibility.js';
+import { totals } from './report/totals.js';
+import { problems, sentence } from './report/problems.js';
 import { count } from './text/words.js';
 import { runStages } from './run/clean.js';
 import { runUndo, type RestoreRun } from './run/restore.js';
@@ -35,7 +36,7 @@ import { runUndo, type RestoreRun } from './run/restore.js';
 /** GitHub shows ten annotations of a step, and the summary has them all. */
 const MOST_ANNOTATIONS = 10;
 const PROBLEMS = 'Problems';
-const HELD_BACK = 'What would hold a real run back';
+const REFUSALS = 'What would hold a real run back';
 /** Long enough for every sentence of a registry that is worth reading. */
 const QUOTE = 300;
 
@@ -86,7 +87,7 @@ export async function main(): Promise<boolean> {
         onChosen: (repositories) => {
           announce(settings, repositories, log);
           if (settings.applyPlan !== undefined && named.approval !== undefined) {
-            log.info(carriesOut(named.approval, settings.applyPlan, systemClock.now()));
+            log.info(approvalNote(named.approval, settings.applyPlan, systemClock.now()));
           }
         },
       });
@@ -199,11 +200,11 @@ async function report(
     planned,
     await tryToWrite('report-file', reportFile, reportLines(planned, redact)),
   );
-  if (run.dryRun) {
-    annotate(heldBack(run), (warning) => log.warning(warning), log, HELD_BACK);
+  if (run.settings.dryRun) {
+    annotate(refusalNotes(run), (warning) => log.warning(warning), log, REFUSALS);
   }
   await publish(run, redact);
-  for (const line of [planWritten(run), savedIn(run)]) {
+  for (const line of [planFileNote(run), backupNote(run)]) {
     if (line !== undefined) {
       log.info(line);
     }
@@ -226,9 +227,9 @@ function withFailure(run: Run, failure: string | undefined): Run {
 }
 
 /** A plan that could not be written must not be spoken of. */
-function withoutUnwrittenPlan({ planFile: file, ...rest }: Run, failure: string | undefined): Run {
-  const isThere = failure === undefined && file !== undefined;
-  return withFailure({ ...rest, ...(isThere ? { planFile: file } : {}) }, failure);
+function withoutUnwrittenPlan(run: Run, failure: string | undefined): Run {
+  const settings = { ...run.settings, planFile: undefined };
+  return failure === undefined ? run : withFailure({ ...run, settings }, failure);
 }
 
 /** @returns why it could not be written, if so */

@@ -241,7 +241,7 @@ describe.each(realRegistries)('$name', (kind) => {
       await push(registry, APP, current, 'latest');
       const swept = await clean();
       expect(swept.complaints).toEqual([]);
-      expect(swept.run?.repositories[0]?.outcome?.deleted).toContain(shared.digest);
+      expect(swept.run?.repositories[0]?.fates.get(shared.digest)).toEqual({ kind: 'deleted' });
 
       // A client pushes what has it as a child, and does not look further than that.
       const { bytes: body, mediaType } = index([late]);

@@ -69,7 +69,7 @@ describe('a plan', () => {
 
   it('is what a dry-run wrote', () => {
     const run = troubledRun();
-    const written = [...planLines({ ...run, registry: REGISTRY }, (text) => text)].join('');
+    const written = [...planLines(run, (text) => text)].join('');
     const orphans = run.repositories.filter(({ plan: { orphans: list } }) => list.length > 0);
     expect(orphans.length).toBeGreaterThan(0);
     expect(approved(written)).toEqual(

@@ -16,6 +16,7 @@ import { change, type Built } from '../support/scenes/estate.js';
 import { run, type Ran, type RunOptions } from '../support/scenes/run.js';
 import { candidatesOf, play, setUp, type Play } from '../support/scenes/stage.js';
 import { silence } from '../support/scenes/silence.js';
+import { digestsWith } from '../../src/plan/fate.js';
 
 jest.setTimeout(3_600_000);
 silence();
@@ -82,10 +83,7 @@ async function lied(
 /** What a run says that it deleted, and is there. */
 function toldFalsely({ built }: Case, { ran, stage }: { ran: Ran; stage: Play }) {
   const { present } = stage.now(NAME);
-  const told = ran.run?.repositories.flatMap(({ outcome }) => [
-    ...(outcome?.deleted ?? []),
-    ...(outcome?.gone ?? []),
-  ]);
+  const told = ran.run?.repositories.flatMap(({ fates }) => digestsWith(fates, 'deleted', 'gone'));
   return told?.filter((digest) => present.has(built.idOf.get(digest) ?? -1));
 }
 
@@ -141,11 +139,11 @@ describe('a run with a ledger', () => {
         expect(end.stage.wrongs).toEqual([]);
         expect(toldFalsely(each, end)).toEqual([]);
         // What it took for an orphan is gone, or came into use and is told so.
-        const left = (end.ran.run?.repositories ?? []).flatMap(({ plan, outcome }) => {
-          const spared = new Set(outcome?.spared.map(({ digest }) => digest));
+        const left = (end.ran.run?.repositories ?? []).flatMap(({ plan, fates }) => {
+          const kept = new Set(digestsWith(fates, 'kept'));
           return plan.orphans
             .map(({ digest }) => digest)
-            .filter((digest) => !spared.has(digest))
+            .filter((digest) => !kept.has(digest))
             .filter((digest) => end.stage.now(NAME).present.has(each.built.idOf.get(digest) ?? -1));
         });
         expect(end.ran.green ? left : []).toEqual([]);

@@ -28,6 +28,7 @@ import {
   type Seen,
   type View,
 } from '../support/scenes/model.js';
+import { fatesFrom } from '../support/builders/fates.js';
 
 /** What a user asks for and what earlier runs saw, in the estate's numbers, which wrap around. */
 interface Wishes {
@@ -261,22 +262,12 @@ function later(inventory: Inventory, plan: Plan, built: Built, deletes: number):
   const first = { droppable: new Set<Digest>(), restates: false, now: NOW };
   const before = remember(records, observe(survey), first);
   const deleted = plan.orphans.slice(0, deletes).map(({ digest }) => digest);
-  const outcome = {
-    repository: REPOSITORY,
-    deleted,
-    gone: [],
-    spared: [],
-    failed: [],
-    skipped: [],
-    healed: [],
-    broken: [],
-    unverified: false,
-  };
+  const fates = fatesFrom({ deleted });
   // A run that was killed has not come to write down what it deleted.
   const after =
     deletes < plan.orphans.length
       ? before
-      : remember(before, observeSweep(survey, outcome), { ...first, droppable: new Set(deleted) });
+      : remember(before, observeSweep(survey, fates), { ...first, droppable: new Set(deleted) });
   const isLeft = (digest: Digest) => !deleted.includes(digest);
   return {
     ...inventory,

@@ -21,6 +21,7 @@ import {
   type Script,
 } from '../support/scenes/stage.js';
 import { silence } from '../support/scenes/silence.js';
+import { digestsWith } from '../../src/plan/fate.js';
 
 jest.setTimeout(3_600_000);
 silence();
@@ -228,10 +229,9 @@ describe('a run over HTTP', () => {
         const isDue = ran.green && moves.length === 0;
         expect(isDue ? stage.deleted(NAME) : orphans).toEqual(orphans);
         // What is told as deleted is gone.
-        const told = ran.run?.repositories.flatMap(({ outcome }) => [
-          ...(outcome?.deleted ?? []),
-          ...(outcome?.gone ?? []),
-        ]);
+        const told = ran.run?.repositories.flatMap(({ fates }) =>
+          digestsWith(fates, 'deleted', 'gone'),
+        );
         const { present } = stage.now(NAME);
         expect(told?.filter((digest) => present.has(built.idOf.get(digest) ?? -1))).toEqual([]);
       }),

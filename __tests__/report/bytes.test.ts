@@ -8,6 +8,7 @@ import {
   blob,
   byDigest,
   d,
+  dry,
   image,
   index,
   inventory,
@@ -18,9 +19,10 @@ import {
   outcome,
   plan,
   run,
+  unswept,
 } from '../support/builders/examples.js';
 
-type End = 'deleted' | 'gone' | 'failed' | 'skipped' | 'spared' | 'healed' | 'kept';
+type End = 'deleted' | 'gone' | 'failed' | 'skipped' | 'kept after recheck' | 'restored' | 'kept';
 
 /** A repository in which each of these manifests met this end. */
 function repository(
@@ -40,13 +42,16 @@ function repository(
         .filter(([, end]) => end !== 'kept')
         .map(([{ digest }]) => ({ digest, reason: { kind: 'unreachable' }, after: [] })),
     }),
-    outcome: outcome(name, {
+    ...outcome({
       deleted: of('deleted'),
       gone: of('gone'),
       failed: of('failed').map((digest) => ({ digest, why: 'refused' })),
-      healed: of('healed'),
+      restored: of('restored'),
       skipped: of('skipped').map((digest) => ({ digest, why: 'not tried' })),
-      spared: of('spared').map((digest) => ({ digest, reason: { kind: 'tagged', tags: ['v1'] } })),
+      kept: of('kept after recheck').map((digest) => ({
+        digest,
+        reason: { kind: 'tagged', tags: ['v1'] },
+      })),
     }),
     warnings: [],
   };
@@ -86,7 +91,7 @@ describe('freedBytes', () => {
     ]);
   });
 
-  it.each(['kept', 'failed', 'skipped', 'spared', 'healed'] as const)(
+  it.each(['kept', 'failed', 'skipped', 'kept after recheck', 'restored'] as const)(
     'does not count what a manifest of another repository needs that was %s',
     (end) => {
       const same = small('same', [blob('x', 100)]);
@@ -160,16 +165,15 @@ describe('freedBytes', () => {
 
   it('in a dry-run is what a real run would free', () => {
     const real = run([moved('team/api', 1_000, NOW)]);
-    const [{ outcome: _, ...untouched }] = [moved('team/api', 1_000, NOW)];
-    expect(freedBytes({ ...real, repositories: [untouched], dryRun: true })).toEqual(
-      freedBytes(real),
-    );
+    expect(freedBytes(dry(real))).toEqual(freedBytes(real));
   });
 
   it('counts nothing of a repository in which nothing is deleted, and what it needs stays', () => {
     const same = small('same', [blob('x', 100)]);
-    const { outcome: _, ...rest } = repository('b', [[same, 'deleted']]);
-    const refused: RepositoryRun = { ...rest, refusal: { kind: 'no-tags', remembered: 1 } };
+    const refused = unswept({
+      ...repository('b', [[same, 'deleted']]),
+      refusal: { kind: 'no-tags', remembered: 1 },
+    });
     for (const dryRun of [true, false]) {
       const made = run([repository('a', [[same, 'deleted']]), refused], { dryRun });
       expect(freedBytes(made).total).toBe(0);
@@ -192,7 +196,15 @@ describe('freedBytes', () => {
     const manifest = fc.record({
       name: fc.nat(5).map((number) => `m${String(number)}`),
       layers: fc.array(descriptor, { maxLength: 4 }),
-      end: fc.constantFrom<End>('deleted', 'gone', 'failed', 'skipped', 'spared', 'healed', 'kept'),
+      end: fc.constantFrom<End>(
+        'deleted',
+        'gone',
+        'failed',
+        'skipped',
+        'kept after recheck',
+        'restored',
+        'kept',
+      ),
     });
     const repositories = fc.array(
       fc.uniqueArray(manifest, { selector: ({ name }) => name, maxLength: 5 }),
@@ -243,7 +255,7 @@ describe('freedBytes', () => {
     const lost: RepositoryRun = {
       inventory: inventory('a'),
       plan: plan('a', { keep: [kept('x', { kind: 'gap' })], orphans: [orphan('y')] }),
-      outcome: outcome('a', { deleted: [d('y')] }),
+      ...outcome({ deleted: [d('y')] }),
       warnings: [],
     };
     expect(freedBytes(run([lost])).total).toBe(0);

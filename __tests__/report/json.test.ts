@@ -18,6 +18,7 @@ import {
   byDigest,
   cleanRun,
   d,
+  dry,
   firstRun,
   guardedDryRun,
   guardedRun,
@@ -98,12 +99,12 @@ const everything: RepositoryRun = {
       orphan('healed'),
     ],
   }),
-  outcome: outcome('a', {
+  ...outcome({
     deleted: [d('deleted')],
     gone: [d('gone')],
-    spared: [{ digest: d('spared'), reason: { kind: 'tagged', tags: ['v1'] } }],
+    kept: [{ digest: d('spared'), reason: { kind: 'tagged', tags: ['v1'] } }],
     failed: [{ digest: d('failed'), why: 'refused' }],
-    healed: [d('healed')],
+    restored: [d('healed')],
     broken: [{ what: 'tag v1', why: 'answered 404' }],
     unverified: true,
   }),
@@ -141,7 +142,7 @@ const RUNS: readonly (readonly [string, Run])[] = [
   ['first run', firstRun()],
   ['run that could not read its ledger', run([], { ledger: UNREADABLE })],
   ['run with every kind of reason and fate', whole],
-  ['dry-run with every kind of reason and refusal', { ...whole, dryRun: true }],
+  ['dry-run with every kind of reason and refusal', dry(whole)],
   ['run with a limit to its deletes', run([], { maxDeletes: { kind: 'count', count: 500 } })],
   ['run in which every brake held', guardedRun()],
   ['dry-run in which every brake held', guardedDryRun()],
@@ -150,7 +151,7 @@ const RUNS: readonly (readonly [string, Run])[] = [
 ];
 
 describe('the JSON report', () => {
-  it.each(RUNS)('of a %s is what the schema says', (_, made) => {
+  it.each(RUNS)('is what the schema says for a %s', (_, made) => {
     validate(reportJson(made));
     expect(validate.errors).toBeNull();
   });
@@ -208,7 +209,7 @@ describe('the JSON report', () => {
       (reportJson(of) as { repositories: { refusal?: object; orphans: object[] }[] }).repositories
         .slice(1)
         .map(({ refusal, orphans }) => ({ refusal, orphans: orphans.map(Object.entries) }));
-    for (const refused of [told(whole), told({ ...whole, dryRun: true })]) {
+    for (const refused of [told(whole), told(dry(whole))]) {
       expect(refused.map(({ refusal }) => refusal)).toEqual(
         REFUSALS.toSorted((a, b) => (a.kind < b.kind ? -1 : 1)).map((refusal) => ({
           ...refusal,

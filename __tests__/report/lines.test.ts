@@ -25,16 +25,16 @@ const repository = {
     gaps: [{ what: 'tag v2', why: 'it answered 500.' }],
   }),
   plan: plan('a', { orphans: names.map((name) => orphan(name)) }),
-  outcome: outcome('a', {
+  ...outcome({
     deleted: [d('deleted')],
     gone: [d('gone')],
-    spared: [
+    kept: [
       { digest: d('spared'), reason: { kind: 'tagged', tags: ['v2'] } },
       { digest: d('saved'), reason: { kind: 'young', created: NOW } },
     ],
     failed: [{ digest: d('failed'), why: 'it answered 500' }],
     skipped: [{ digest: d('skipped'), why: 'called off' }],
-    healed: [d('healed')],
+    restored: [d('healed')],
   }),
   warnings: [],
 };
@@ -71,7 +71,13 @@ it.each([
   [true, 'would put back'],
 ])('tells what earlier runs had deleted (dry-run: %s)', (dryRun, did) => {
   const repair = { restored: [d('restored')], failed: [], failedTags: [] };
-  const repository = { inventory: inventory('a'), plan: plan('a'), repair, warnings: [] };
+  const repository = {
+    inventory: inventory('a'),
+    plan: plan('a'),
+    ...outcome(),
+    repair,
+    warnings: [],
+  };
   expect(repositoryLines(repository, run([repository], { dryRun }))[1]).toBe(
     `${did} ${d('restored')}: an earlier run deleted it, or was about to`,
   );

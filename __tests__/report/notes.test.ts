@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 
-import { carriesOut, heldBack, planWritten, savedIn } from '../../src/report/notes.js';
+import { approvalNote, refusalNotes, planFileNote, backupNote } from '../../src/report/notes.js';
 import {
   cleanRun,
   d,
@@ -21,13 +21,13 @@ describe('the plan that is carried out', () => {
     'lists 3 manifests in 2 repositories. What is still an orphan of it is to go, and nothing else';
 
   it('is told with its age', () => {
-    expect(carriesOut({ createdAt: NOW - 3 * DAY, repositories }, 'plan.json', NOW)).toBe(
+    expect(approvalNote({ createdAt: NOW - 3 * DAY, repositories }, 'plan.json', NOW)).toBe(
       `apply-plan: the plan in plan.json, made 3 days ago, ${rest}`,
     );
   });
 
   it.each([NOW + DAY, Number.NaN])('has no age where it was made at %d', (createdAt) => {
-    expect(carriesOut({ createdAt, repositories }, 'plan.json', NOW)).toBe(
+    expect(approvalNote({ createdAt, repositories }, 'plan.json', NOW)).toBe(
       `apply-plan: the plan in plan.json ${rest}`,
     );
   });
@@ -35,26 +35,28 @@ describe('the plan that is carried out', () => {
 
 describe('the plan that was written', () => {
   it('is told with its place, and with all that it lists', () => {
-    expect(planWritten(planningDryRun())).toBe('the plan of 12 manifests was written to plan.json');
-    expect(planWritten(guardedDryRun())).toBeUndefined();
+    expect(planFileNote(planningDryRun())).toBe(
+      'the plan of 12 manifests was written to plan.json',
+    );
+    expect(planFileNote(guardedDryRun())).toBeUndefined();
   });
 });
 
 describe('the backup', () => {
   it('is told with its place, where something was deleted', () => {
-    expect(savedIn(guardedRun())).toBe(
+    expect(backupNote(guardedRun())).toBe(
       'what was deleted was saved in /home/runner/work/_temp/manifest-backup before: a run with restore-from puts it back',
     );
-    expect(savedIn(cleanRun())).toBeUndefined();
-    expect(savedIn(run([], { backup: '/tmp/backup' }))).toBeUndefined();
+    expect(backupNote(cleanRun())).toBeUndefined();
+    expect(backupNote(run([], { backup: '/tmp/backup' }))).toBeUndefined();
   });
 });
 
-describe('what would hold a real run back', () => {
+describe('the list of refusals in a dry-run', () => {
   const starts = (lines: readonly string[]) => lines.map((line) => line.slice(0, 66));
 
   it('is refused by it, but for missing rights, with which it would try', () => {
-    expect(starts(heldBack(guardedDryRun()))).toEqual([
+    expect(starts(refusalNotes(guardedDryRun()))).toEqual([
       'a real run would refuse this: team/emptied: nothing is deleted her',
       'a real run would refuse this: team/halved: nothing is deleted here',
       "a real run would delete nothing there: these credentials can't del",
@@ -62,7 +64,7 @@ describe('what would hold a real run back', () => {
   });
 
   it('is of a run without the plan, where one was written', () => {
-    expect(starts(heldBack(planningDryRun()))).toEqual([
+    expect(starts(refusalNotes(planningDryRun()))).toEqual([
       'a run without the plan would refuse this: team/emptied: nothing is',
       'a run without the plan would refuse this: team/halved: nothing is ',
       "a real run would delete nothing there: these credentials can't del",

@@ -4,6 +4,7 @@ import { deletedDigests, outputs } from '../../src/report/outputs.js';
 import {
   blindDryRun,
   cleanRun,
+  dry,
   d,
   guardedDryRun,
   guardedRun,
@@ -11,7 +12,7 @@ import {
 } from '../support/builders/examples.js';
 
 describe('outputs', () => {
-  it('of a clean run', () => {
+  it('tell the numbers of a clean run', () => {
     const { 'deleted-digests': digests, ...numbers } = outputs(cleanRun());
     expect(numbers).toEqual({
       'orphans-found': '6',
@@ -29,7 +30,7 @@ describe('outputs', () => {
     ]);
   });
 
-  it('of a troubled run', () => {
+  it('tell the numbers of a troubled run', () => {
     expect(outputs(troubledRun())).toMatchObject({
       'orphans-found': '2',
       'deleted-count': '1',
@@ -37,7 +38,7 @@ describe('outputs', () => {
     });
   });
 
-  it('of a run in which brakes held: what was refused has failed, what was put back has not', () => {
+  it('count what brakes refused as failed, and what was put back not', () => {
     const { 'deleted-digests': digests, ...numbers } = outputs(guardedRun());
     expect(numbers).toEqual({
       'orphans-found': '11',
@@ -51,7 +52,7 @@ describe('outputs', () => {
     expect(digests).not.toContain(d('old amd64'));
   });
 
-  it('of a dry-run in which brakes held: nothing has failed', () => {
+  it('count nothing as failed in a dry-run in which brakes held', () => {
     expect(outputs(guardedDryRun())).toEqual({
       'orphans-found': '12',
       'deleted-count': '0',
@@ -65,8 +66,8 @@ describe('outputs', () => {
 
   it.each([
     ['without orphans', blindDryRun()],
-    ['with orphans', { ...cleanRun(), dryRun: true }],
-  ])('of a dry-run %s say that nothing was deleted', (_, made) => {
+    ['with orphans', dry(cleanRun())],
+  ])('say of a dry-run %s that nothing was deleted', (_, made) => {
     expect(outputs(made)).toMatchObject({ 'deleted-count': '0', 'deleted-digests': '[]' });
   });
 

@@ -18,6 +18,7 @@ import {
   child,
   cleanRun,
   d,
+  dry,
   guardedDryRun,
   image,
   index,
@@ -27,6 +28,7 @@ import {
   plan,
   planningDryRun,
   run,
+  unswept,
   troubledRun,
 } from '../support/builders/examples.js';
 
@@ -69,8 +71,6 @@ function orphansOf({ repositories }: Run): Map<string, Set<Digest>> {
   );
 }
 
-const dry = (made: Run): Run => ({ ...made, dryRun: true });
-
 describe('the plan file', () => {
   it.each([
     ['with a multi-platform image', dry(cleanRun())],
@@ -80,11 +80,11 @@ describe('the plan file', () => {
     ['of a plan that is looked at again', dry(appliedRun())],
     ['over nothing', run([], { dryRun: true })],
   ])(
-    'of a dry-run %s is what the schema says, and is read back with the same digests',
+    'is what the schema says for a dry-run %s, and is read back with the same digests',
     (_, made) => {
       validate(JSON.parse(written(made)));
       expect(validate.errors).toBeNull();
-      expect(readApproval(written(made), made.registry)).toEqual({
+      expect(readApproval(written(made), made.settings.registry.origin)).toEqual({
         createdAt: made.startedAt,
         repositories: orphansOf(made),
       });
@@ -146,7 +146,11 @@ describe('the plan file', () => {
 
   it('holds a manifest that was not read by its digest alone', () => {
     const made = run([
-      { inventory: inventory('a'), plan: plan('a', { orphans: [orphan('x')] }), warnings: [] },
+      unswept({
+        inventory: inventory('a'),
+        plan: plan('a', { orphans: [orphan('x')] }),
+        warnings: [],
+      }),
     ]);
     expect(parsed(made).repositories[0]?.manifests).toEqual([
       {
@@ -167,11 +171,11 @@ describe('the plan file', () => {
   it('comes in small chunks, however large the run', () => {
     const names = Array.from({ length: 50_000 }, (_, at) => String(at));
     const large = run([
-      {
+      unswept({
         inventory: inventory('a'),
         plan: plan('a', { orphans: names.map((name) => orphan(name)) }),
         warnings: [],
-      },
+      }),
     ]);
     const longest = [...planLines(large, plain)].reduce(
       (most, { length }) => Math.max(most, length),
@@ -184,7 +188,7 @@ describe('the plan file', () => {
     const secret = 'hunter2-"quoted"';
     const made = dry(
       run([
-        {
+        unswept({
           inventory: inventory('a', {
             manifests: byDigest(
               image('x', [], { mediaType: `application/${secret}`, artifactType: secret }),
@@ -194,7 +198,7 @@ describe('the plan file', () => {
           plan: plan('a', { orphans: [orphan('x'), orphan('y')] }),
           refusal: { kind: 'no-rights', why: `these credentials (${secret}) can't` },
           warnings: [],
-        },
+        }),
       ]),
     );
     const text = written(made, (each) => each.replaceAll(secret, '***'));
@@ -202,17 +206,19 @@ describe('the plan file', () => {
     expect(text.match(/\*\*\*/g)?.length).toBeGreaterThanOrEqual(4);
     validate(JSON.parse(text));
     expect(validate.errors).toBeNull();
-    expect(readApproval(text, made.registry).repositories).toEqual(orphansOf(made));
+    expect(readApproval(text, made.settings.registry.origin).repositories).toEqual(orphansOf(made));
   });
 
   describe('cannot be written', () => {
     const made = dry(
       run(
-        ['cap/app', 'cap/web'].map((name) => ({
-          inventory: inventory(name),
-          plan: plan(name, { orphans: name === 'cap/app' ? [orphan('x')] : [] }),
-          warnings: [],
-        })),
+        ['cap/app', 'cap/web'].map((name) =>
+          unswept({
+            inventory: inventory(name),
+            plan: plan(name, { orphans: name === 'cap/app' ? [orphan('x')] : [] }),
+            warnings: [],
+          }),
+        ),
       ),
     );
     const why = (secret: string) =>
@@ -279,15 +285,15 @@ describe('the plan file', () => {
       const orphans = new Map(
         [...known, ...others].map((one) => [one.digest, { ...one, after: [] }]),
       );
-      return {
+      return unswept({
         inventory: inventory(name, { manifests: byDigest(...manifests) }),
         plan: plan(name, { orphans: [...orphans.values()] }),
         ...(why === undefined ? {} : { refusal: { kind: 'no-rights', why } as const }),
         warnings: [],
-      };
+      });
     });
 
-  it('of any run is what the schema says, and is read back with the same digests', () => {
+  it('is what the schema says for any run, and is read back with the same digests', () => {
     fc.assert(
       fc.property(
         fc.uniqueArray(repository, {
@@ -299,7 +305,7 @@ describe('the plan file', () => {
           const made = run(repositories, { dryRun: true, startedAt });
           validate(JSON.parse(written(made)));
           expect(validate.errors).toBeNull();
-          expect(readApproval(written(made), made.registry)).toEqual({
+          expect(readApproval(written(made), made.settings.registry.origin)).toEqual({
             createdAt: startedAt,
             repositories: orphansOf(made),
           });
@@ -311,7 +317,7 @@ describe('the plan file', () => {
     );
   });
 
-  it('of docs/plan-file.md is a plan', () => {
+  it('has a valid example in docs/plan-file.md', () => {
     const [, example = ''] = /```json\n([^]*?)```/.exec(read('docs/plan-file.md')) ?? [];
     validate(JSON.parse(example));
     expect(validate.errors).toBeNull();

@@ -18,7 +18,7 @@ it('names the grace period where it is the reason', () => {
   expect(naming).toEqual(['young', 'new']);
 });
 
-describe('what is particular to one manifest', () => {
+describe('the detail of one manifest', () => {
   const tag = `sha256-${'0123456789abcdef'.repeat(4)}.sig`;
 
   it.each<[KeepReason, string]>([

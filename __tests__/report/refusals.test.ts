@@ -4,7 +4,8 @@ import { DEFAULT_MAX_DELETES, type RepositoryRefusal } from '../../src/plan/brak
 import type { Digest } from '../../src/oci/digest.js';
 import { prose } from '../../src/text/markdown.js';
 import { whyRefused, type Circumstances } from '../../src/report/refusals.js';
-import { problems, refusals, sentence, totals } from '../../src/report/totals.js';
+import { totals } from '../../src/report/totals.js';
+import { problems, refusals, sentence } from '../../src/report/problems.js';
 import {
   d,
   guardedDryRun,
@@ -51,7 +52,7 @@ describe('why nothing is deleted', () => {
     expect(why(refusal)).toContain(advice);
   });
 
-  it('of a brake that nobody asked for says that it is the default', () => {
+  it('says of a brake that nobody asked for that it is the default', () => {
     const maxDeletes = DEFAULT_MAX_DELETES;
     const refusal: RepositoryRefusal = { kind: 'share', orphans: 21, manifests: 41, percent: 50 };
     const made = run([refusing('a', 21, refusal)], { maxDeletes });
@@ -136,14 +137,14 @@ describe('the refusals of a run', () => {
     ]);
   });
 
-  it('of different kinds are all said', () => {
+  it('are all said when they are of different kinds', () => {
     const made = run([refusing('a', 1, NO_TAGS), refusing('b', 1, COUNT), refusing('c', 1, COUNT)]);
     expect(problems(made).map(({ repository }) => repository)).toEqual(['a', undefined]);
   });
 
   it('make a real run red, and count as failed', () => {
     expect(problems(guardedRun()).map(({ kind }) => kind)).toEqual([
-      'healed',
+      'restored',
       'run',
       'run',
       'refused',
@@ -152,7 +153,7 @@ describe('the refusals of a run', () => {
     expect(totals(guardedRun())).toMatchObject({
       orphansFound: 11,
       deleted: 5,
-      healed: 1,
+      restored: 1,
       refused: 5,
       failed: 5,
       planned: 0,

@@ -59,7 +59,7 @@ describe('the headline of a restore', () => {
     expect(renderRestore(made).startsWith(`## ${headline}\n`)).toBe(true);
   });
 
-  it('of a dry-run says what would be', () => {
+  it('says of a dry-run what would be', () => {
     expect(restoreHeadline(undo([all], { dryRun: true }))).toBe(
       'Would put back 2 of 3 manifests, 1 was there already (with 2 problems)',
     );
@@ -185,7 +185,7 @@ describe('the summary of a restore', () => {
     );
   });
 
-  it('of a dry-run says that nothing was changed', () => {
+  it('says of a dry-run that nothing was changed', () => {
     const text = renderRestore(undo([all], { dryRun: true }));
     expect(text).toContain('**Dry run:** nothing was changed.\n`https://registry.example.com`');
     expect(text).toContain('### Manifests that would come back (2)');

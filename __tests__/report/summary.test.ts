@@ -32,6 +32,7 @@ import {
   planningDryRun,
   refusing,
   run,
+  type RunParts,
   troubledRun,
 } from '../support/builders/examples.js';
 
@@ -46,20 +47,17 @@ function headlineOf(of: Run): string {
 }
 
 /** A repository of which only the ends of its orphans matter. */
-function ended(
-  ends: Partial<Parameters<typeof outcome>[1]>,
-  names: readonly string[],
-): RepositoryRun {
+function ended(ends: Parameters<typeof outcome>[0], names: readonly string[]): RepositoryRun {
   return {
     inventory: inventory('a', { manifests: byDigest(...names.map((name) => image(name))) }),
     plan: plan('a', { orphans: names.map((name) => orphan(name)) }),
-    outcome: outcome('a', ends),
+    ...outcome(ends),
     warnings: [],
   };
 }
 
 function nothing(): RepositoryRun {
-  return { inventory: inventory('a'), plan: plan('a'), warnings: [] };
+  return { inventory: inventory('a'), plan: plan('a'), ...outcome(), warnings: [] };
 }
 
 /** In which something could not be read, so nothing is an orphan. */
@@ -68,6 +66,7 @@ function unread(...approved: readonly string[]): RepositoryRun {
   return {
     inventory: inventory('c', { gaps, manifests: byDigest(image('kept')) }),
     plan: plan('c'),
+    ...outcome(),
     approved: new Set(approved.map(d)),
     warnings: [],
   };
@@ -101,7 +100,7 @@ describe('renderSummary', () => {
 
   const refused = { digest: d('x'), why: 'refused' };
   const held = refusing('b', 2, { kind: 'share', orphans: 2, manifests: 2, percent: 30 });
-  const applied = (approved: readonly string[], more: Partial<Run> = {}) =>
+  const applied = (approved: readonly string[], more: RunParts = {}) =>
     run([{ ...ended({}, []), approved: new Set(approved.map(d)) }], {
       applied: { createdAt: NOW - DAY, ignored: 0 },
       ...more,
@@ -133,9 +132,7 @@ describe('renderSummary', () => {
     ],
     [
       '## Deleted nothing: a second look left none of 1 orphan manifest to delete',
-      run([
-        ended({ spared: [{ digest: d('x'), reason: { kind: 'tagged', tags: ['v1'] } }] }, ['x']),
-      ]),
+      run([ended({ kept: [{ digest: d('x'), reason: { kind: 'tagged', tags: ['v1'] } }] }, ['x'])]),
     ],
     ['## No orphans among the 2 manifests that could be seen', blindDryRun()],
     ['## Deleted none of 2 orphan manifests (with 1 problem)', run([held])],
@@ -150,11 +147,11 @@ describe('renderSummary', () => {
     ],
     [
       '## Deleted nothing for good: 1 manifest came into use meanwhile and was put back (with 1 problem)',
-      run([ended({ healed: [d('x')] }, ['x'])]),
+      run([ended({ restored: [d('x')] }, ['x'])]),
     ],
     [
       '## Deleted 1 orphan manifest in 1 repository: 2 kB will be freed (with 1 problem)',
-      run([ended({ deleted: [d('x')], healed: [d('y')] }, ['x', 'y'])]),
+      run([ended({ deleted: [d('x')], restored: [d('y')] }, ['x', 'y'])]),
     ],
     ['## Nothing to delete: the one manifest of the plan is no orphan any more', applied(['x'])],
     [
@@ -297,7 +294,7 @@ describe('renderSummary', () => {
   });
 
   it('shows a grace period that is switched off as that', () => {
-    expect(renderSummary({ ...cleanRun(), gracePeriod: 0 })).toContain('Grace period: off.');
+    expect(renderSummary(run([], { gracePeriod: 0 }))).toContain('Grace period: off.');
     expect(renderSummary(cleanRun())).toContain('Grace period: 1 day.');
   });
 
@@ -379,7 +376,7 @@ describe('renderSummary', () => {
     const made = (ends: Parameters<typeof ended>[0]) =>
       renderSummary(run([ended(ends, ['x'])], { backup }));
     expect(made({ deleted: [d('x')] })).toContain(title);
-    expect(made({ healed: [d('x')] })).toContain(title);
+    expect(made({ restored: [d('x')] })).toContain(title);
     expect(made({ failed: [refused] })).toContain(title);
     // Such as all, when nothing could be saved.
     expect(made({ skipped: [refused] })).not.toContain('To take it back');
@@ -414,6 +411,7 @@ describe('renderSummary', () => {
             plan: plan('a', {
               keep: names.map((name) => kept(name, { kind: 'protected', by: by(name) })),
             }),
+            ...outcome(),
             warnings: [],
           },
         ]),
@@ -443,7 +441,7 @@ describe('renderSummary', () => {
     );
   });
 
-  it.each<[string, readonly RepositoryRun[], Partial<Run>]>([
+  it.each<[string, readonly RepositoryRun[], RunParts]>([
     [
       'This run carried out the plan of `apply-plan`, and nothing else.',
       [ended({ deleted: [d('x')] }, ['x'])],
@@ -529,6 +527,7 @@ describe('renderSummary', () => {
         absent: new Set([d('missing')]),
       }),
       plan: plan('a', { keep: [kept('i', { kind: 'tagged', tags: ['v1'] })] }),
+      ...outcome(),
       warnings: [],
     };
     expect(renderSummary(run([broken]))).toContain(
@@ -562,7 +561,7 @@ function hugeRun(orphans: number, text = EVIL, repositories = 3_000): Run {
       ],
       orphans: names.map((name) => orphan(name, { kind: 'digest-tag', tag: text, of: d('of') })),
     }),
-    outcome: outcome(text, {
+    ...outcome({
       deleted: names.filter((_, at) => at % 5 !== 0).map(d),
       failed: failed.map((digest) => ({ digest, why: text })),
       broken: [{ what: text, why: text }],
@@ -677,6 +676,12 @@ it.each([
   [true, 'Would put back 2 manifests of an earlier run. No orphans'],
 ])('begins with what earlier runs had deleted and was put back (dry-run: %s)', (dryRun, start) => {
   const repair = { restored: [d('a'), d('b')], failed: [], failedTags: [] };
-  const repository = { inventory: inventory('a'), plan: plan('a'), repair, warnings: [] };
+  const repository = {
+    inventory: inventory('a'),
+    plan: plan('a'),
+    ...outcome(),
+    repair,
+    warnings: [],
+  };
   expect(headlineOf(run([repository], { dryRun }))).toMatch(new RegExp(`^## ${start}`));
 });

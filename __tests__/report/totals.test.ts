@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 
-import { judge } from '../../src/report/fate.js';
-import { problems, sentence, totals } from '../../src/report/totals.js';
+import { totals } from '../../src/report/totals.js';
+import { problems, sentence } from '../../src/report/problems.js';
 import {
   byDigest,
   cleanRun,
@@ -26,41 +26,16 @@ const everyEnd = {
     keep: [kept('kept', { kind: 'tagged', tags: ['v1'] })],
     orphans: names.map((name) => orphan(name)),
   }),
-  outcome: outcome('a', {
+  ...outcome({
     deleted: [d('deleted')],
     gone: [d('gone')],
-    spared: [{ digest: d('spared'), reason: { kind: 'tagged', tags: ['v2'] } }],
+    kept: [{ digest: d('spared'), reason: { kind: 'tagged', tags: ['v2'] } }],
     failed: [{ digest: d('failed'), why: 'answered 500.' }],
     skipped: ['skipped', 'skipped too'].map((name) => ({ digest: d(name), why: 'called off' })),
     broken: [{ what: 'tag v1', why: 'answered 404.' }],
   }),
   warnings: [],
 };
-
-describe('judge', () => {
-  it('joins plan and outcome, and takes what is not mentioned for not done', () => {
-    expect(judge(everyEnd, false).map(({ fate }) => fate.kind)).toEqual([
-      'deleted',
-      'gone',
-      'spared',
-      'failed',
-      'skipped',
-      'skipped',
-      'skipped',
-    ]);
-  });
-
-  it('knows plans only in a dry-run', () => {
-    expect(new Set(judge(everyEnd, true).map(({ fate }) => fate.kind))).toEqual(
-      new Set(['planned']),
-    );
-  });
-
-  it('takes orphans of a real run without an outcome for not done', () => {
-    const { outcome: _, ...rest } = everyEnd;
-    expect(new Set(judge(rest, false).map(({ fate }) => fate.kind))).toEqual(new Set(['skipped']));
-  });
-});
 
 describe('totals', () => {
   it('counts every end once', () => {
@@ -73,7 +48,7 @@ describe('totals', () => {
       deleted: 1,
       planned: 0,
       gone: 1,
-      spared: 1,
+      keptAfterRecheck: 1,
       failed: 4,
       broken: 1,
       kept: 2,
@@ -110,7 +85,7 @@ describe('problems', () => {
 
   it('say what to do about an image that broke, however long the reason is', () => {
     const broken = [{ what: 'tag v1', why: 'x'.repeat(1_000) }];
-    const [problem] = problems(run([{ ...everyEnd, outcome: outcome('a', { broken }) }]));
+    const [problem] = problems(run([{ ...everyEnd, ...outcome({ broken }) }]));
     expect(problem?.what).toHaveLength(500);
     expect(problem?.what).toMatch(
       /Do not collect .* push that image again, or run with `restore-from`/,
@@ -123,7 +98,13 @@ describe('problems', () => {
       failed: [{ digest: d('lost'), why: 'answered 403.' }],
       failedTags: [{ tag: 'sha256-0.sig', why: 'answered 403.' }],
     };
-    const damaged = { inventory: inventory('a'), plan: plan('a'), repair, warnings: [] };
+    const damaged = {
+      inventory: inventory('a'),
+      plan: plan('a'),
+      ...outcome(),
+      repair,
+      warnings: [],
+    };
     const after = 'was needed and gone: an earlier run deleted it, or was about to. ';
     const [lost, tag, restored, ...rest] = problems(run([damaged])).map(sentence);
     expect(lost).toBe(

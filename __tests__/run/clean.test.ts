@@ -15,6 +15,7 @@ import { connect } from '../support/scenes/run.js';
 import { image } from '../support/builders/build.js';
 import { startMemoryRegistry, type MemoryRegistry } from '../support/servers/memory/registry.js';
 import { seed } from '../support/clients/push.js';
+import { digestsWith } from '../../src/plan/fate.js';
 
 const kept = image('stages kept');
 const orphan = image('stages orphan');
@@ -130,7 +131,10 @@ describe('a run that is told to stop', () => {
 describe('a fault of our own in one repository', () => {
   const failure = expect.stringMatching(/^b: this action failed by a fault of its own: .*ours/);
   const deletedIn = ({ repositories }: Run) =>
-    repositories.map(({ inventory, outcome }) => [inventory.repository, outcome?.deleted]);
+    repositories.map(({ inventory, fates }) => [
+      inventory.repository,
+      digestsWith(fates, 'deleted'),
+    ]);
 
   it('while it is read makes the run red, and the others are cleaned', async () => {
     fill();
@@ -153,7 +157,7 @@ describe('a fault of our own in one repository', () => {
       ['b', []],
       ['c', [orphan.digest]],
     ]);
-    expect(done.repositories[1]?.outcome?.skipped).toHaveLength(1);
+    expect([...(done.repositories[1]?.fates.values() ?? [])]).toMatchObject([{ kind: 'skipped' }]);
   });
 
   it('after its deletes makes the run red, and they are told all the same', async () => {
@@ -170,7 +174,7 @@ describe('a fault of our own in one repository', () => {
     );
     expect(done.failures).toEqual([failure]);
     expect(deletedIn(done)).toEqual(NAMES.map((name) => [name, [orphan.digest]]));
-    expect(done.repositories[1]?.outcome?.unverified).toBe(true);
+    expect(done.repositories[1]?.unverified).toBe(true);
   });
 });
 
@@ -184,9 +188,9 @@ it('tells of a backup only where something was saved', async () => {
 it('a dry-run knows where its plan is to be written', async () => {
   fill();
   expect(await run({ dryRun: true, planFile: 'plan.json' })).toMatchObject({
-    planFile: 'plan.json',
+    settings: { planFile: 'plan.json' },
   });
-  expect((await run({ dryRun: true })).planFile).toBeUndefined();
+  expect((await run({ dryRun: true })).settings.planFile).toBeUndefined();
 });
 
 it('counts the digests of files that are in none of the repositories', async () => {
@@ -221,7 +225,9 @@ describe('an age is measured by the earlier clock', () => {
     ['they agree', NOW - 60_000, [young.digest], 0],
   ])('%s', async (_, registryTime, deleted, warnings) => {
     const done = await clean(registryTime);
-    expect(done.repositories.flatMap(({ outcome }) => outcome?.deleted ?? [])).toEqual(deleted);
+    expect(done.repositories.flatMap(({ fates }) => digestsWith(fates, 'deleted'))).toEqual(
+      deleted,
+    );
     expect(done.warnings).toHaveLength(warnings);
     expect(done.warnings.join()).toMatch(warnings === 0 ? /^$/ : /clocks of runner and registry/);
   });

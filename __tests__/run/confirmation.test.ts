@@ -1,7 +1,7 @@
 /** That a delete is believed when the manifest is gone, and not when the registry says so. */
 import { afterEach, describe, expect, it } from '@jest/globals';
 
-import type { Outcome } from '../../src/plan/outcome.js';
+import { endsOf } from '../support/builders/fates.js';
 import { sweepRepository } from '../../src/run/sweep.js';
 import { TransportError } from '../../src/http/message.js';
 import { fakeClock } from '../support/scenes/fake-clock.js';
@@ -41,10 +41,10 @@ async function sweep(
   scene: Scene,
   candidates: readonly Content[],
   more: Partial<Looking> = {},
-): Promise<Outcome> {
+): Promise<ReturnType<typeof endsOf>> {
   const survey = await scene.look(candidates, more);
   scene.registry.requests.length = 0;
-  return sweepRepository(survey, digests(candidates), scene.options(more));
+  return endsOf(await sweepRepository(survey, digests(candidates), scene.options(more)));
 }
 
 function deleteOf({ digest }: Content): string {
@@ -184,7 +184,7 @@ describe('a registry that deletes after its answer', () => {
   });
 });
 
-describe('what can not be asked for', () => {
+describe('a manifest that can not be asked for', () => {
   it.each<[string, Action]>([
     ['401', errorAnswer(401, 'UNAUTHORIZED')],
     ['403', errorAnswer(403, 'DENIED')],
@@ -263,7 +263,7 @@ describe('one that is there again because somebody pushed it', () => {
     expect(await sweep(scene, [old])).toMatchObject({
       deleted: [],
       failed: [],
-      spared: [{ digest: old.digest, reason: { kind: 'tagged', tags: ['again'] } }],
+      kept: [{ digest: old.digest, reason: { kind: 'tagged', tags: ['again'] } }],
     });
   });
 });

@@ -3,7 +3,8 @@ import { afterEach, describe, expect, it } from '@jest/globals';
 import { createConfirmation } from '../../src/run/confirmation.js';
 import { deleteInOrder, type DeletionOptions } from '../../src/run/deletion.js';
 import type { Orphan } from '../../src/plan/plan.js';
-import type { Results } from '../../src/plan/results.js';
+import type { Digest } from '../../src/oci/digest.js';
+import type { Fate } from '../../src/plan/fate.js';
 import { NotSent } from '../../src/http/stop.js';
 import { image, index, type Content } from '../support/builders/build.js';
 import type { Action } from '../support/servers/memory/script.js';
@@ -22,25 +23,25 @@ function orphan({ digest }: Content, ...after: readonly Content[]): Orphan {
 
 interface More extends Partial<DeletionOptions> {
   readonly tagged?: readonly Content[];
-  readonly results?: Results;
+  readonly fates?: Map<Digest, Fate>;
 }
 
 /** One round of deletes: what it said, what became of each, and how many it told of. */
 async function round(scene: Scene, condemned: readonly Orphan[], more: More = {}) {
-  const { tagged = [], results = new Map() as Results, ...options } = more;
+  const { tagged = [], fates = new Map<Digest, Fate>(), ...options } = more;
   let done = 0;
-  const changed = await deleteInOrder(APP, condemned, new Set(digests(tagged)), results, {
+  const changed = await deleteInOrder(APP, condemned, new Set(digests(tagged)), fates, {
     writer: scene.writer,
     concurrency: 4,
     isOver: () => false,
     mayWait: () => true,
-    confirmation: createConfirmation(APP, results, scene.options()),
+    confirmation: createConfirmation(APP, fates, scene.options()),
     onDone: () => {
       done += 1;
     },
     ...options,
   });
-  return { changed, results, done };
+  return { changed, fates, done };
 }
 
 function deletes({ registry }: Scene): (string | undefined)[] {
@@ -57,19 +58,19 @@ async function filled(): Promise<Scene> {
 }
 
 describe('the end of the time', () => {
-  it('leaves what was not begun without a result, and is not told of', async () => {
+  it('leaves what was not begun without a fate, and is not told of', async () => {
     const scene = await filled();
     let asked = 0;
     const isOver = () => {
       asked += 1;
       return asked > 2;
     };
-    const { results, done, changed } = await round(
+    const { fates, done, changed } = await round(
       scene,
       [orphan(parent), orphan(other), orphan(child, parent)],
       { concurrency: 1, isOver },
     );
-    expect([...results]).toEqual([[parent.digest, { kind: 'deleted' }]]);
+    expect([...fates]).toEqual([[parent.digest, { kind: 'deleted' }]]);
     // Of the first twice: when its turn came, and right before it was sent.
     expect([changed, done, asked]).toEqual([true, 1, 4]);
     expect(deletes(scene)).toEqual([parent.digest]);
@@ -86,11 +87,11 @@ describe('the end of the time', () => {
         },
       }),
     );
-    const { results } = await round(scene, [orphan(parent), orphan(child, parent)], {
+    const { fates } = await round(scene, [orphan(parent), orphan(child, parent)], {
       isOver: () => over,
     });
     // That its parent is gone by now is no reason to call it "still there", nor to take it.
-    expect([...results.keys()]).toEqual([parent.digest]);
+    expect([...fates.keys()]).toEqual([parent.digest]);
     expect(scene.app.manifests.has(child.digest)).toBe(true);
   });
 
@@ -98,21 +99,21 @@ describe('the end of the time', () => {
     const scene = await filled();
     expect(
       await round(scene, [orphan(parent), orphan(child, parent)], { isOver: () => true }),
-    ).toEqual({ changed: false, results: new Map(), done: 0 });
+    ).toEqual({ changed: false, fates: new Map(), done: 0 });
     expect(deletes(scene)).toEqual([]);
   });
 
   it('comes for what has a tag as well, which waits in a row of its own', async () => {
     const scene = await filled();
     let asked = 0;
-    const { results } = await round(scene, [orphan(parent), orphan(other)], {
+    const { fates } = await round(scene, [orphan(parent), orphan(other)], {
       tagged: [parent, other],
       isOver: () => {
         asked += 1;
         return asked > 2;
       },
     });
-    expect([...results.keys()]).toEqual([parent.digest]);
+    expect([...fates.keys()]).toEqual([parent.digest]);
   });
 
   it('may come while one waits for its turn to be sent: it is not sent any more', async () => {
@@ -131,15 +132,15 @@ describe('the end of the time', () => {
       }),
     );
     const condemned = many.map((content) => orphan(content));
-    const { results, done } = await round(scene, condemned, {
+    const { fates, done } = await round(scene, condemned, {
       concurrency: many.length,
       isOver: () => over,
     });
     // All are under way for this module, but the client sends sixteen at a time.
     expect(deletes(scene).length).toBeLessThanOrEqual(16);
-    expect(results.size).toBe(deletes(scene).length);
-    expect(done).toBe(results.size);
-    expect(scene.app.manifests.size).toBe(many.length - results.size);
+    expect(fates.size).toBe(deletes(scene).length);
+    expect(done).toBe(fates.size);
+    expect(scene.app.manifests.size).toBe(many.length - fates.size);
   });
 
   describe('before one that failed could be tried again', () => {
@@ -163,21 +164,21 @@ describe('the end of the time', () => {
     ])('by %s: it waits for the next look, and may have been carried out', async (_, action) => {
       expect(await failing(action)).toEqual({
         changed: true,
-        results: new Map(),
+        fates: new Map(),
         done: 0,
         tries: 1,
       });
     });
 
-    it('and has waited enough: it has failed, with what came of the last try', async () => {
+    it('has failed when it has waited enough, with what came of the last try', async () => {
       const asked: string[] = [];
-      const { results, tries } = await failing(errorAnswer(503, 'UNAVAILABLE'), {
+      const { fates, tries } = await failing(errorAnswer(503, 'UNAVAILABLE'), {
         mayWait(digest) {
           asked.push(digest);
           return false;
         },
       });
-      expect(results.get(parent.digest)).toMatchObject({
+      expect(fates.get(parent.digest)).toMatchObject({
         kind: 'failed',
         why: expect.stringContaining('503'),
       });
@@ -185,22 +186,22 @@ describe('the end of the time', () => {
     });
 
     it('by what holds for the whole repository: it is told at once', async () => {
-      const { results } = await failing(errorAnswer(403, 'DENIED'));
-      expect(results.get(parent.digest)).toMatchObject({ kind: 'failed' });
+      const { fates } = await failing(errorAnswer(403, 'DENIED'));
+      expect(fates.get(parent.digest)).toMatchObject({ kind: 'failed' });
     });
   });
 });
 
-describe('what has to go first', () => {
+describe('a manifest that has to go first', () => {
   it.each<[string, Action]>([
     ['failed', errorAnswer(500, 'UNKNOWN')],
     ['could not be reached', { kind: 'reset' }],
   ])('%s: what comes after it stays', async (_, action) => {
     const scene = await filled();
     scene.registry.intercept(when(`DELETE /v2/${APP}/manifests/${parent.digest}`, action));
-    const { results, done } = await round(scene, [orphan(parent), orphan(child, parent)]);
-    expect(results.get(parent.digest)).toMatchObject({ kind: 'failed' });
-    expect(results.get(child.digest)).toEqual({
+    const { fates, done } = await round(scene, [orphan(parent), orphan(child, parent)]);
+    expect(fates.get(parent.digest)).toMatchObject({ kind: 'failed' });
+    expect(fates.get(child.digest)).toEqual({
       kind: 'skipped',
       why: `${parent.digest}, which has to go before it, is still there`,
     });
@@ -211,8 +212,8 @@ describe('what has to go first', () => {
   it('was skipped itself: so is what comes after it', async () => {
     const scene = await filled();
     const outer = index([parent]);
-    const { results } = await round(scene, [orphan(parent, outer), orphan(child, parent)]);
-    expect([...results].map(([digest, { kind }]) => [digest, kind])).toEqual([
+    const { fates } = await round(scene, [orphan(parent, outer), orphan(child, parent)]);
+    expect([...fates].map(([digest, { kind }]) => [digest, kind])).toEqual([
       [parent.digest, 'skipped'],
       [child.digest, 'skipped'],
     ]);
@@ -223,9 +224,9 @@ describe('what has to go first', () => {
     'was %s by an earlier round and is there again, so somebody has pushed it: what it holds stays',
     async (kind) => {
       const scene = await filled();
-      const results: Results = new Map([[parent.digest, { kind }]]);
-      await round(scene, [orphan(child, parent)], { results });
-      expect(results.get(child.digest)).toMatchObject({ kind: 'skipped' });
+      const fates = new Map<Digest, Fate>([[parent.digest, { kind }]]);
+      await round(scene, [orphan(child, parent)], { fates });
+      expect(fates.get(child.digest)).toMatchObject({ kind: 'skipped' });
       expect(deletes(scene)).toEqual([]);
     },
   );
@@ -233,8 +234,8 @@ describe('what has to go first', () => {
   it('was gone already: what comes after it goes', async () => {
     const scene = await filled();
     scene.app.manifests.delete(parent.digest);
-    const { results } = await round(scene, [orphan(parent), orphan(child, parent)]);
-    expect([...results]).toEqual([
+    const { fates } = await round(scene, [orphan(parent), orphan(child, parent)]);
+    expect([...fates]).toEqual([
       [parent.digest, { kind: 'gone' }],
       [child.digest, { kind: 'deleted' }],
     ]);
@@ -266,7 +267,7 @@ it('a delete that was held back is skipped with the reason, and called no failur
   };
   expect(await round(scene, [orphan(other)], { writer })).toEqual({
     changed: false,
-    results: new Map([
+    fates: new Map([
       [other.digest, { kind: 'skipped', why: 'not sent: the run was told to stop' }],
     ]),
     done: 1,
@@ -277,14 +278,14 @@ it('a refusal is told for the rest, also when the time is over', async () => {
   const scene = await filled();
   scene.registry.intercept(when(/^DELETE/, errorAnswer(403, 'DENIED')));
   let asked = 0;
-  const { results } = await round(scene, [orphan(parent), orphan(other)], {
+  const { fates } = await round(scene, [orphan(parent), orphan(other)], {
     concurrency: 1,
     isOver: () => {
       asked += 1;
       return asked > 2;
     },
   });
-  expect(results.get(other.digest)).toEqual({
+  expect(fates.get(other.digest)).toEqual({
     kind: 'skipped',
     why: 'not tried: the registry refused another delete in this repository',
   });

@@ -21,7 +21,7 @@ afterEach(stopClients);
 
 const current = image('current');
 const old = image('old');
-const NOTHING = { healed: [], broken: [], unverified: false };
+const NOTHING = { restored: [], broken: [], unverified: false };
 
 interface Story {
   /** there before the sweep, which deletes them: each with its tags */
@@ -39,7 +39,7 @@ interface Story {
 }
 
 /** A repository with one tagged image, from which a sweep has deleted what a push began to use. */
-async function healed(story: Story) {
+async function healAfter(story: Story) {
   const { condemned, before, push, options = {}, unsaved = [], then } = story;
   const back = new Set(digests(story.back ?? []));
   const scene = await startScene();
@@ -66,7 +66,7 @@ async function healed(story: Story) {
   then?.(scene);
   const { reader, pusher } = scene;
   const { tags, ...proof } = await heal(
-    { inventory, tried: gone, back, lost },
+    { inventory, tried: gone, usedAgain: back, lost },
     {
       reader,
       pusher,
@@ -88,11 +88,11 @@ function over(children: readonly Content[], tag = 'late') {
   };
 }
 
-describe('what a push began to use while it was deleted', () => {
+describe('a manifest that a push began to use while it was deleted', () => {
   it('comes back with the same bytes, and is proved', async () => {
     const other = image('other');
-    const { scene, proof } = await healed({ condemned: [[old], [other]], push: over([old]) });
-    expect(proof).toEqual({ ...NOTHING, healed: [old.digest] });
+    const { scene, proof } = await healAfter({ condemned: [[old], [other]], push: over([old]) });
+    expect(proof).toEqual({ ...NOTHING, restored: [old.digest] });
     expect(scene.app.manifests.get(old.digest)).toEqual({
       mediaType: old.mediaType,
       bytes: old.bytes,
@@ -109,7 +109,7 @@ describe('what a push began to use while it was deleted', () => {
     const about = referrer('signature', sbom);
     const others = [image('other'), cosign('sig', image('other'))] as const;
     const tag = digestTag(inner.digest, 'sig');
-    const { scene, proof } = await healed({
+    const { scene, proof } = await healAfter({
       condemned: [
         [inner],
         [old],
@@ -122,7 +122,7 @@ describe('what a push began to use while it was deleted', () => {
       push: over([inner]),
     });
     const back = [inner, old, sig, sbom, about];
-    expect(new Set(proof.healed)).toEqual(new Set(digests(back)));
+    expect(new Set(proof.restored)).toEqual(new Set(digests(back)));
     expect(proof).toMatchObject({ broken: [], unverified: false });
     expect(scene.app.tags.get(tag)).toBe(sig.digest);
     for (const { digest, bytes } of back) {
@@ -135,7 +135,7 @@ describe('what a push began to use while it was deleted', () => {
 
   it('may be deep in what was pushed', async () => {
     const inner = index([old]);
-    const { proof } = await healed({
+    const { proof } = await healAfter({
       condemned: [[old]],
       push: (scene) => {
         const { digest, mediaType, bytes } = inner;
@@ -143,12 +143,12 @@ describe('what a push began to use while it was deleted', () => {
         over([inner])(scene);
       },
     });
-    expect(proof).toEqual({ ...NOTHING, healed: [old.digest] });
+    expect(proof).toEqual({ ...NOTHING, restored: [old.digest] });
   });
 
   it('may be more than the first proof sees: whatever the second misses follows', async () => {
     const two = image('two');
-    const { scene, proof } = await healed({
+    const { scene, proof } = await healAfter({
       condemned: [[old], [two]],
       push: over([old]),
       then: (scene) => {
@@ -160,13 +160,13 @@ describe('what a push began to use while it was deleted', () => {
         );
       },
     });
-    expect(proof).toEqual({ ...NOTHING, healed: [old.digest, two.digest] });
+    expect(proof).toEqual({ ...NOTHING, restored: [old.digest, two.digest] });
     expect(tally(scene.registry)['GET tags']).toBe(3);
   });
 
   it('is put back in three rounds at most', async () => {
     const chain = Array.from({ length: 6 }, (_, n) => image(`image ${String(n)}`));
-    const { scene, proof } = await healed({
+    const { scene, proof } = await healAfter({
       condemned: chain.map((each) => [each]),
       push: over(chain.slice(0, 1)),
       then: (scene) => {
@@ -181,15 +181,15 @@ describe('what a push began to use while it was deleted', () => {
     });
     const [, , , fourth = old] = chain;
     expect(proof).toEqual({
-      healed: digests(chain.slice(0, 3)),
+      restored: digests(chain.slice(0, 3)),
       broken: [{ what: `manifest ${fourth.digest}`, why: childGone(index([fourth]), 'late-2') }],
       unverified: false,
     });
     expect(tally(scene.registry)).toMatchObject({ 'GET tags': 4, 'PUT manifest': 3 });
   });
 
-  it('and was pushed again in the meantime is neither put back nor broken', async () => {
-    const { scene, proof } = await healed({
+  it('is neither put back nor broken when it was pushed again in the meantime', async () => {
+    const { scene, proof } = await healAfter({
       condemned: [[old]],
       push: over([old]),
       then: (scene) => {
@@ -212,13 +212,13 @@ describe('what a push began to use while it was deleted', () => {
 
 describe('where nothing came into use', () => {
   it('one proof is enough, and nothing is pushed', async () => {
-    const { scene, proof } = await healed({ condemned: [[old]], push: () => undefined });
+    const { scene, proof } = await healAfter({ condemned: [[old]], push: () => undefined });
     expect(proof).toEqual(NOTHING);
     expect(tally(scene.registry)).toEqual({ 'GET tags': 1, 'GET manifest': 1 });
   });
 
-  it('what broke otherwise is told, and is not ours to mend', async () => {
-    const { scene, proof } = await healed({
+  it('is told when it broke otherwise, and is not restored', async () => {
+    const { scene, proof } = await healAfter({
       condemned: [[old]],
       push: ({ app }) => app.manifests.delete(current.digest),
     });
@@ -229,9 +229,9 @@ describe('where nothing came into use', () => {
     expect(tally(scene.registry)).not.toHaveProperty('PUT manifest');
   });
 
-  it('what was missing before is not looked for', async () => {
+  it('is not looked for when it was missing before', async () => {
     const lost = image('lost before');
-    const { scene, proof } = await healed({
+    const { scene, proof } = await healAfter({
       condemned: [[old]],
       push: () => undefined,
       before: (scene) => {
@@ -245,9 +245,9 @@ describe('where nothing came into use', () => {
   });
 });
 
-describe('what could not be put back', () => {
+describe('a manifest that could not be put back', () => {
   it('because a blob is gone is broken, with the reason', async () => {
-    const { scene, proof } = await healed({
+    const { scene, proof } = await healAfter({
       condemned: [[old]],
       push: over([old]),
       then: ({ app }) => {
@@ -270,14 +270,14 @@ describe('what could not be put back', () => {
   });
 
   it('because it was not saved is broken as well', async () => {
-    const { proof } = await healed({ condemned: [[old]], push: over([old]), unsaved: [old] });
+    const { proof } = await healAfter({ condemned: [[old]], push: over([old]), unsaved: [old] });
     const why = childGone(index([old]), 'late');
     expect(proof).toEqual({ ...NOTHING, broken: [{ what: `manifest ${old.digest}`, why }] });
   });
 
-  it('of what belongs to it is told, though every tag can be pulled', async () => {
+  it('is told when it only belongs to another, though every tag can be pulled', async () => {
     const sig = cosign('sig', old);
-    const { proof } = await healed({
+    const { proof } = await healAfter({
       condemned: [[old], [sig, digestTag(old.digest, 'sig')]],
       push: over([old]),
       then: ({ registry }) => {
@@ -285,7 +285,7 @@ describe('what could not be put back', () => {
       },
     });
     expect(proof).toEqual({
-      healed: [old.digest],
+      restored: [old.digest],
       broken: [
         {
           what: `manifest ${sig.digest}`,
@@ -298,10 +298,10 @@ describe('what could not be put back', () => {
     });
   });
 
-  it('the first time, and could the second time, is healed', async () => {
+  it('the first time, and could the second time, is restored', async () => {
     const two = image('two');
     let refused = 0;
-    const { proof } = await healed({
+    const { proof } = await healAfter({
       condemned: [[old], [two]],
       push: over([old, two]),
       then: ({ registry }) => {
@@ -313,7 +313,7 @@ describe('what could not be put back', () => {
         );
       },
     });
-    expect(proof).toEqual({ ...NOTHING, healed: [two.digest, old.digest] });
+    expect(proof).toEqual({ ...NOTHING, restored: [two.digest, old.digest] });
   });
 
   it.each([
@@ -323,7 +323,7 @@ describe('what could not be put back', () => {
     const sig = cosign('sig', old);
     const tag = digestTag(old.digest, 'sig');
     const newer = image('a newer signature');
-    const { scene, proof } = await healed({
+    const { scene, proof } = await healAfter({
       condemned: [[old], [sig, tag]],
       push: over([old]),
       then: (scene) => {
@@ -334,7 +334,7 @@ describe('what could not be put back', () => {
         }
       },
     });
-    expect(new Set(proof.healed)).toEqual(new Set(digests([old, sig])));
+    expect(new Set(proof.restored)).toEqual(new Set(digests([old, sig])));
     const why = expect.stringMatching(/^its manifest is gone, and it could not be put back: .*403/);
     expect(proof.broken).toEqual(isRefused ? [{ what: `tag ${tag}`, why }] : []);
     expect(scene.app.tags.get(tag)).toBe(isRefused ? undefined : newer.digest);
@@ -342,7 +342,7 @@ describe('what could not be put back', () => {
 
   it('is told in order with the rest', async () => {
     const [sig, sbom] = [cosign('sig', old), referrer('sbom', old)];
-    const { proof } = await healed({
+    const { proof } = await healAfter({
       condemned: [[old], [sig, digestTag(old.digest, 'sig')], [sbom]],
       push: over([old]),
       then: ({ app, registry }) => {
@@ -360,7 +360,7 @@ describe('what could not be put back', () => {
 describe('told to stop', () => {
   it('before the proof is whole, it says so and calls nothing broken', async () => {
     const stop = new AbortController();
-    const { proof } = await healed({
+    const { proof } = await healAfter({
       condemned: [[old]],
       push: over([old]),
       options: { stop: stop.signal },
@@ -378,7 +378,7 @@ describe('told to stop', () => {
 
   it('after something was put back, it says that this was not proved', async () => {
     const stop = new AbortController();
-    const { proof } = await healed({
+    const { proof } = await healAfter({
       condemned: [[old]],
       push: over([old]),
       options: { stop: stop.signal },
@@ -392,21 +392,21 @@ describe('told to stop', () => {
         });
       },
     });
-    expect(proof).toEqual({ healed: [old.digest], broken: [], unverified: true });
+    expect(proof).toEqual({ restored: [old.digest], broken: [], unverified: true });
   });
 });
 
 it('an index that lists layers comes back, too', async () => {
   const list = opaque(OCI_INDEX, { schemaVersion: 2, mediaType: OCI_INDEX, manifests: [] });
-  const { proof } = await healed({ condemned: [[list]], push: over([list]) });
-  expect(proof).toEqual({ ...NOTHING, healed: [list.digest] });
+  const { proof } = await healAfter({ condemned: [[list]], push: over([list]) });
+  expect(proof).toEqual({ ...NOTHING, restored: [list.digest] });
 });
 
 it('throws mistakes of our own', async () => {
   const tags: Reader['tags'] = () => Promise.reject(new TypeError('ours'));
   const scene = await startScene();
   const options = { reader: { ...scene.reader, tags } };
-  await expect(healed({ condemned: [[old]], push: over([old]), options })).rejects.toThrow(
+  await expect(healAfter({ condemned: [[old]], push: over([old]), options })).rejects.toThrow(
     TypeError,
   );
 });

@@ -1,8 +1,8 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
 
+import type { Lost } from '../../src/run/lost.js';
 import {
   restoreRepository,
-  type Lost,
   type Restored,
   type RestoreOptions,
 } from '../../src/run/restore-repository.js';
@@ -71,7 +71,7 @@ function pushes({ registry }: Scene): (string | undefined)[] {
     .map(({ path }) => path.split('/').at(-1));
 }
 
-describe('what was deleted', () => {
+describe('a deleted manifest', () => {
   it('comes back with the same bytes, type and tags', async () => {
     const docker = image('docker', { family: 'docker' });
     const untyped = index([child], { typed: false });
@@ -155,7 +155,7 @@ describe('what was deleted', () => {
     );
   });
 
-  it('and was there all the time is not pushed again, where HEAD names no digest either', async () => {
+  it('is not pushed again when it was there all the time, where HEAD names no digest either', async () => {
     const scene = await startScene({ digestHeader: false });
     scene.put(inner);
     expect(await restore(scene, [saved(inner), saved(child)])).toEqual({
@@ -272,7 +272,7 @@ describe('a tag', () => {
   });
 });
 
-describe('what can not come back', () => {
+describe('a manifest that can not come back', () => {
   it('for want of its bytes need not, where it is there', async () => {
     const scene = await startScene();
     scene.put(child, 'v1');
@@ -344,7 +344,7 @@ describe('what can not come back', () => {
     });
   });
 
-  it('but an index may list manifests of other types, which are no blobs', async () => {
+  it('may be listed by an index with another type, and is no blob then', async () => {
     const odd = opaque('application/vnd.example+json', { some: 'thing' });
     const holder = opaque(OCI_INDEX, {
       schemaVersion: 2,
@@ -356,7 +356,7 @@ describe('what can not come back', () => {
     expect(await restore(scene, [saved(holder)])).toMatchObject({ restored: [holder.digest] });
   });
 
-  it('and waits for one of them that comes back, too, or does not', async () => {
+  it('waits for one of them that comes back, too, or does not', async () => {
     const holder = opaque(OCI_INDEX, {
       schemaVersion: 2,
       mediaType: OCI_INDEX,
@@ -373,7 +373,7 @@ describe('what can not come back', () => {
     });
   });
 
-  it('but layers that are elsewhere, as their urls say, need not be there', async () => {
+  it('needs no layers that are elsewhere, as their urls say', async () => {
     const foreign = image('windows');
     const body = JSON.parse(foreign.bytes.toString()) as { layers: object[] };
     const layers = body.layers.map((layer) => ({ ...layer, urls: ['https://example.org/layer'] }));
@@ -408,7 +408,7 @@ describe('what can not come back', () => {
     expect(tally(scene.registry)).toMatchObject({ 'HEAD blob': 1, 'PUT manifest': 2 });
   });
 
-  it('what is of a type that is none of ours is left to the registry', async () => {
+  it('is left to the registry when its type is none of ours', async () => {
     const scene = await startScene();
     const odd = opaque('application/vnd.example+json', { some: 'thing' });
     const { failed } = await restore(scene, [saved(odd)]);
@@ -446,7 +446,7 @@ describe('what can not come back', () => {
     });
   });
 
-  it('but an index whose child is there, though the backup lacks it, comes back', async () => {
+  it('comes back as an index whose child is there, though the backup lacks it', async () => {
     const scene = await robbed(inner);
     scene.put(child);
     expect(await restore(scene, [saved(inner, 'v1')])).toMatchObject({
@@ -505,7 +505,7 @@ describe('what can not come back', () => {
     expect(scene.app.manifests.size).toBe(0);
   });
 
-  it('what came back changed is not called restored', async () => {
+  it('is not called restored when it came back changed', async () => {
     const scene = await robbed(child);
     let pushed = false;
     scene.registry.intercept(({ method }) => {

@@ -169,7 +169,7 @@ describe('verifyRepository', () => {
     expect(broken).toEqual([{ what: `manifest ${old.digest}`, why }]);
   });
 
-  it('and a tag that is new', async () => {
+  it('a new tag is checked, too', async () => {
     const scene = await startScene();
     scene.put(current, 'v1');
     const broken = await verify(scene, [old], () => {
@@ -342,7 +342,7 @@ describe('verifyRepository', () => {
   });
 });
 
-describe('what is missing', () => {
+describe('a missing manifest', () => {
   it('is the manifest of a kept tag, and each child of what is kept, and nothing that was not there', async () => {
     const scene = await startScene();
     const lost = image('lost before');

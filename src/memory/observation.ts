@@ -1,7 +1,7 @@
 /** What a look at a repository, and a sweep of it, add to the ledger's memory. Pure. */
 import { buildGraph, reach, type Edge } from '../plan/graph.js';
 import type { Inventory } from '../plan/inventory.js';
-import type { Outcome } from '../plan/outcome.js';
+import { digestsWith, type Fates } from '../plan/fate.js';
 import type { Survey } from '../plan/survey.js';
 import type { Digest } from '../oci/digest.js';
 import type { Manifest } from '../oci/manifest.js';
@@ -52,17 +52,14 @@ export function observe({ inventory, plan, bodies }: Survey): Observation {
  * Of a sweep that has come to its end: what it deleted, or found deleted, is absent now; what came into use
  * meanwhile is not leaving any more. What it could not delete still is: it was old enough. Nothing else was looked at.
  */
-export function observeSweep(
-  { inventory }: Pick<Survey, 'inventory'>,
-  outcome: Outcome,
-): Observation {
-  const absent = new Set([...outcome.deleted, ...outcome.gone]);
+export function observeSweep({ inventory }: Pick<Survey, 'inventory'>, fates: Fates): Observation {
+  const absent = new Set(digestsWith(fates, 'deleted', 'gone'));
   const left: Inventory = {
     ...inventory,
     manifests: new Map([...inventory.manifests].filter(([digest]) => !absent.has(digest))),
     tags: new Map([...inventory.tags].filter(([, digest]) => !absent.has(digest))),
   };
-  const stays = new Set([...outcome.healed, ...outcome.spared.map(({ digest }) => digest)]);
+  const stays = new Set(digestsWith(fates, 'restored', 'kept'));
   return {
     standing: new Map([...inventory.manifests].filter(([digest]) => stays.has(digest))),
     tags: new Map(),

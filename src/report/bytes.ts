@@ -3,7 +3,7 @@
  * claim, so every doubt is settled for the smaller number; nothing here may overstate.
  */
 import type { Manifest } from '../oci/manifest.js';
-import { isFreed, judge } from './fate.js';
+import { isFreed, isGone, judge } from '../plan/fate.js';
 import { repositoriesByName, type Run } from '../run/run.js';
 
 export interface FreedBytes {
@@ -60,7 +60,7 @@ export function freedBytes(run: Run): FreedBytes {
   const sizes: number[] = [];
   const owners: number[] = [];
   const notKept = repositories.map((repository, owner) => {
-    const judged = judge(repository, run.dryRun);
+    const judged = judge(repository);
     for (const { orphan, fate } of judged) {
       const manifest = repository.inventory.manifests.get(orphan.digest);
       if (manifest === undefined || !isFreed(fate)) {
@@ -77,7 +77,7 @@ export function freedBytes(run: Run): FreedBytes {
         }
       });
     }
-    const gone = judged.filter(({ fate }) => isFreed(fate) || fate.kind === 'gone');
+    const gone = judged.filter(({ fate }) => isFreed(fate) || isGone(fate));
     return new Set(gone.map(({ orphan }) => orphan.digest));
   });
   if (slots.size > 0) {

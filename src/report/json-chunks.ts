@@ -19,6 +19,17 @@ function isRecord(value: LazyJson): value is Readonly<Record<string, LazyJson | 
   return typeof value === 'object' && value !== null && !Array.isArray(value) && !isLazy(value);
 }
 
+/** One entry at a time, each made when it is written. */
+export function lazily<T>(values: readonly T[], entry: (value: T) => LazyJson): Iterable<LazyJson> {
+  return {
+    *[Symbol.iterator]() {
+      for (const value of values) {
+        yield entry(value);
+      }
+    },
+  };
+}
+
 /** Whether there is an iterable at any depth of records; arrays hold finished values only. */
 function hasLazy(value: LazyJson | undefined): boolean {
   if (value === undefined) {

@@ -8,12 +8,13 @@ import type { LedgerNews } from '../memory/memory.js';
 import { PROTECT } from '../plan/protection.js';
 import { contentBytes } from './bytes.js';
 import { describer, label, type Description } from './describe.js';
-import { judge, type Judged } from './fate.js';
-import { jsonChunks, type Json, type LazyJson } from './json-chunks.js';
-import { leftOf, type Left } from './left.js';
+import { judge, type Judged } from '../plan/fate.js';
+import { jsonChunks, lazily, type Json, type LazyJson } from './json-chunks.js';
+import { outdatedEntries, type OutdatedEntry } from './outdated.js';
 import { whyRefused } from './refusals.js';
 import { repositoriesByName, type RepositoryRun, type Run } from '../run/run.js';
-import { countRepository, problems, totals, type Counts } from './totals.js';
+import { countRepository, totals, type Counts } from './totals.js';
+import { problems } from './problems.js';
 import { printable } from '../text/printable.js';
 
 const SCHEMA_VERSION = 1;
@@ -21,6 +22,11 @@ const SCHEMA_VERSION = 1;
 const EARLIEST = Date.parse('0000-01-01T00:00:00Z');
 const LATEST = Date.parse('9999-12-31T23:59:59.999Z');
 const LABEL_LENGTH = 1_000;
+/** The schema has two older words for what became of an orphan. */
+const SCHEMA_WORDS = new Map([
+  ['kept', 'spared'],
+  ['restored', 'healed'],
+]);
 
 /**
  * The report as chunks of text that make one JSON document, with a newline at its end.
@@ -41,28 +47,29 @@ function document(run: Run): LazyJson {
   const found = problems(run);
   return {
     schemaVersion: SCHEMA_VERSION,
-    registry: run.registry,
-    dryRun: run.dryRun,
+    registry: run.settings.registry.origin,
+    dryRun: run.settings.dryRun,
     startedAt: new Date(run.startedAt).toISOString(),
     finishedAt: new Date(run.finishedAt).toISOString(),
     requests: run.requests,
     settings: {
-      gracePeriodMilliseconds: run.gracePeriod,
-      danglingReferrers: run.danglingReferrers,
-      keepUntagged: run.keepUntagged,
-      ...(run.maxDeletes === undefined ? {} : { maxDeletes: { ...run.maxDeletes } }),
+      gracePeriodMilliseconds: run.settings.gracePeriod,
+      danglingReferrers: run.settings.danglingReferrers,
+      keepUntagged: run.settings.keepUntagged,
+      maxDeletes: run.settings.maxDeletes && { ...run.settings.maxDeletes },
     },
     pinned: { ...run.pinned },
     backup: run.backup,
-    ...(run.applied === undefined ? {} : { appliedPlan: appliedJson(run.applied) }),
-    ...(run.run === undefined ? {} : { workflowRun: { ...run.run } }),
+    // People may have edited its time.
+    appliedPlan: run.applied && { ...run.applied, createdAt: time(run.applied.createdAt) },
+    workflowRun: run.run && { ...run.run },
     visibility: {
       untaggedListing: run.untaggedListing,
       everyRepositoryScanned: run.everyRepositoryScanned,
       unnameableRepositories: run.unnameableRepositories,
       unreadRepositories: run.unread,
     },
-    ...(run.ledger === undefined ? {} : { ledger: ledgerJson(run.ledger) }),
+    ledger: run.ledger && ledgerJson(run.ledger),
     intake: {
       candidates: [...candidates.values()].reduce((sum, digests) => sum + digests.size, 0),
       ignoredCandidates: run.ignoredCandidates,
@@ -79,7 +86,7 @@ function document(run: Run): LazyJson {
     warnings: [...run.warnings],
     failures: [...run.failures],
     problems: lazily(found, ({ kind, repository, what }) => ({
-      kind,
+      kind: SCHEMA_WORDS.get(kind) ?? kind,
       repository,
       what,
     })),
@@ -91,12 +98,6 @@ function document(run: Run): LazyJson {
       ),
     ),
   };
-}
-
-function appliedJson({ createdAt, ignored }: NonNullable<Run['applied']>): Json {
-  // People may have edited it.
-  const made = time(createdAt);
-  return { createdAt: made, ignored };
 }
 
 function ledgerJson(news: LedgerNews): Json {
@@ -111,86 +112,80 @@ function ledgerJson(news: LedgerNews): Json {
   };
 }
 
-function numbers(counts: Counts): Record<keyof Counts, number> {
-  const { tags, manifests, orphansFound, deleted, planned, gone, spared, failed } = counts;
-  const { refused, healed, broken, kept, gaps } = counts;
-  const found = { tags, manifests, orphansFound, deleted, planned, gone, spared, failed };
-  return { ...found, refused, healed, broken, kept, gaps };
+function numbers(counts: Counts): Readonly<Record<string, number>> {
+  const { tags, manifests, orphansFound, deleted, planned, gone, keptAfterRecheck } = counts;
+  const { failed, refused, restored, broken, kept, gaps } = counts;
+  const found = { tags, manifests, orphansFound, deleted, planned, gone };
+  return {
+    ...found,
+    spared: keptAfterRecheck,
+    failed,
+    refused,
+    healed: restored,
+    broken,
+    kept,
+    gaps,
+  };
 }
 
 function repositoryJson(repository: RepositoryRun, run: Run, freed: number): LazyJson {
-  const { inventory, plan, outcome, repair, warnings } = repository;
-  const { dryRun } = run;
+  const { inventory, plan, broken, unverified, repair, refusal, approved, warnings } = repository;
   const describe = describer(inventory);
   return {
     repository: inventory.repository,
-    totals: { ...numbers(countRepository(repository, dryRun)), freedBytes: freed },
-    orphans: lazily(judge(repository, dryRun), (judged) => {
+    totals: { ...numbers(countRepository(repository, run.settings.dryRun)), freedBytes: freed },
+    orphans: lazily(judge(repository), (judged) => {
       const manifest = inventory.manifests.get(judged.orphan.digest);
       return {
         ...orphanJson(judged),
-        ...(manifest === undefined
-          ? {}
-          : {
-              mediaType: manifest.mediaType,
-              manifestBytes: manifest.size,
-              contentBytes: contentBytes(manifest),
-            }),
+        mediaType: manifest?.mediaType,
+        manifestBytes: manifest?.size,
+        contentBytes: manifest && contentBytes(manifest),
         what: descriptionJson(describe(judged.orphan.digest)),
       };
     }),
-    ...(repository.refusal === undefined
-      ? {}
-      : {
-          refusal: {
-            ...repository.refusal,
-            text: whyRefused(repository.refusal, repository, run),
-          },
-        }),
-    ...(repository.approved === undefined
-      ? {}
-      : { left: lazily(leftOf(repository), ({ digest, why }) => ({ digest, ...leftJson(why) })) }),
+    refusal: refusal && { ...refusal, text: whyRefused(refusal, repository, run) },
+    left:
+      approved &&
+      lazily(outdatedEntries(repository), ({ digest, why }) => ({ digest, ...outdatedJson(why) })),
     kept: lazily(plan.keep, ({ digest, reason }) => ({ digest, reason: reasonJson(reason) })),
     gaps: lazily(inventory.gaps, ({ what, why }) => ({ what, why })),
     brokenTags: lazily([...inventory.brokenTags].sort(), (tag) => tag),
     absent: lazily([...inventory.absent].sort(), (digest) => digest),
-    broken: lazily(outcome?.broken ?? [], ({ what, why }) => ({ what, why })),
-    ...(repair === undefined ? {} : { repaired: lazily(repair.restored, (digest) => digest) }),
-    ...(outcome?.unverified === true ? { unverified: true } : {}),
+    broken: lazily(broken, ({ what, why }) => ({ what, why })),
+    repaired: repair && lazily(repair.restored, (digest) => digest),
+    unverified: unverified || undefined,
     warnings: lazily(warnings, (warning) => warning),
   };
 }
 
 function orphanJson({ orphan, fate }: Judged): Record<string, Json | undefined> {
-  const created = orphan.created === undefined ? undefined : time(orphan.created);
   return {
     digest: orphan.digest,
-    fate: fate.kind,
-    ...('why' in fate ? { why: fate.why } : {}),
-    ...('reason' in fate ? { keptReason: reasonJson(fate.reason) } : {}),
+    fate: SCHEMA_WORDS.get(fate.kind) ?? fate.kind,
+    why: 'why' in fate ? fate.why : undefined,
+    keptReason: fate.kind === 'kept' ? reasonJson(fate.reason) : undefined,
     reason: reasonJson(orphan.reason),
-    created,
+    created: orphan.created === undefined ? undefined : time(orphan.created),
   };
 }
 
-function leftJson(why: Left['why']): Record<string, Json | undefined> {
+function outdatedJson(why: OutdatedEntry['why']): Record<string, Json | undefined> {
   return why.kind === 'kept' ? { why: 'kept', reason: reasonJson(why.reason) } : { why: why.kind };
 }
 
 function descriptionJson(description: Description): Json {
   const text = printable(label(description), LABEL_LENGTH);
   switch (description.kind) {
-    case 'image': {
-      const { platform } = description;
+    case 'image':
       return {
-        kind: description.kind,
+        ...description,
         label: text,
-        ...(platform === undefined ? {} : { platform: { ...platform } }),
+        platform: description.platform && { ...description.platform },
       };
-    }
     case 'index':
       return {
-        kind: description.kind,
+        ...description,
         label: text,
         platforms: description.platforms.map((platform) => ({ ...platform })),
       };
@@ -201,14 +196,10 @@ function descriptionJson(description: Description): Json {
 
 export function reasonJson(reason: KeepReason | DeleteReason): Json {
   switch (reason.kind) {
-    case 'young': {
-      const created = time(reason.created);
-      return { kind: reason.kind, created };
-    }
-    case 'new': {
-      const firstSeen = time(reason.firstSeen);
-      return { kind: reason.kind, firstSeen };
-    }
+    case 'young':
+      return { ...reason, created: time(reason.created) };
+    case 'new':
+      return { ...reason, firstSeen: time(reason.firstSeen) };
     case 'tagged':
       return { kind: reason.kind, tags: [...reason.tags] };
     case 'protected': {
@@ -216,7 +207,7 @@ export function reasonJson(reason: KeepReason | DeleteReason): Json {
       const files = reason.by.filter((one) => one !== PROTECT);
       return {
         kind: reason.kind,
-        input: reason.by.includes(PROTECT),
+        input: files.length < reason.by.length,
         files,
         blob: reason.blob,
       };
@@ -231,14 +222,4 @@ function time(epochMilliseconds: number): string | undefined {
   return epochMilliseconds >= EARLIEST && epochMilliseconds <= LATEST
     ? new Date(epochMilliseconds).toISOString()
     : undefined;
-}
-
-function lazily<T>(values: readonly T[], entry: (value: T) => LazyJson): Iterable<LazyJson> {
-  return {
-    *[Symbol.iterator]() {
-      for (const value of values) {
-        yield entry(value);
-      }
-    },
-  };
 }

@@ -1,8 +1,8 @@
 /** One repository's lines in the job's log: the summary's facts as plain text. */
 import { contentBytes } from './bytes.js';
 import { describer, label } from './describe.js';
-import { judge, type Fate } from './fate.js';
-import { leftOf, whyLeft } from './left.js';
+import { judge, type Fate } from '../plan/fate.js';
+import { outdatedEntries, whyOutdated } from './outdated.js';
 import { whyKept, whyOrphan } from './reasons.js';
 import { isPassedByPlan } from './refusals.js';
 import type { RepositoryRun, Run } from '../run/run.js';
@@ -12,9 +12,9 @@ import { age, count, duration, size } from '../text/words.js';
 /** The first line counts; then a line for each orphan, each manifest of a plan that was left, and each gap. */
 export function repositoryLines(repository: RepositoryRun, run: Run): string[] {
   const { inventory, repair } = repository;
-  const counts = countRepository(repository, run.dryRun);
+  const counts = countRepository(repository, run.settings.dryRun);
   const describe = describer(inventory);
-  const orphans = judge(repository, run.dryRun).map(({ orphan, fate }) => {
+  const orphans = judge(repository).map(({ orphan, fate }) => {
     const { digest, created, reason } = orphan;
     const manifest = inventory.manifests.get(digest);
     const old = age(created, run.finishedAt);
@@ -30,10 +30,10 @@ export function repositoryLines(repository: RepositoryRun, run: Run): string[] {
       count(counts.orphansFound, 'orphan'),
     ...(repair?.restored ?? []).map(
       (digest) =>
-        `${run.dryRun ? 'would put back' : 'put back'} ${digest}: an earlier run deleted it, or was about to`,
+        `${run.settings.dryRun ? 'would put back' : 'put back'} ${digest}: an earlier run deleted it, or was about to`,
     ),
     ...orphans,
-    ...leftOf(repository).map((left) => `left ${left.digest}: ${whyLeft(left, run)}`),
+    ...outdatedEntries(repository).map((left) => `left ${left.digest}: ${whyOutdated(left, run)}`),
     ...inventory.brokenTags.map((tag) => `broken before this run: tag ${tag} has no manifest`),
     ...inventory.gaps.map(({ what, why }) => `could not read ${what}: ${why}`),
   ];
@@ -47,20 +47,20 @@ function became(fate: Fate, { refusal }: RepositoryRun, run: Run): string {
       return 'deleted';
     case 'gone':
       return 'already gone:';
-    case 'spared':
+    case 'kept':
       return fate.reason.kind === 'tagged'
         ? 'kept, tagged meanwhile:'
-        : `kept, ${whyKept(fate.reason.kind, duration(run.gracePeriod))}:`;
+        : `kept, ${whyKept(fate.reason.kind, duration(run.settings.gracePeriod))}:`;
     case 'failed':
       return `could not delete (${fate.why})`;
     case 'skipped':
       return `not deleted (${fate.why})`;
-    case 'healed':
+    case 'restored':
       return 'deleted and put back, because a push began to use it meanwhile:';
     case 'refused':
-      if (run.planFile !== undefined && refusal !== undefined && isPassedByPlan(refusal)) {
+      if (run.settings.planFile !== undefined && refusal !== undefined && isPassedByPlan(refusal)) {
         return 'would delete with the plan only:';
       }
-      return run.dryRun ? 'would not delete' : 'not deleted';
+      return run.settings.dryRun ? 'would not delete' : 'not deleted';
   }
 }

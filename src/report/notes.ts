@@ -1,12 +1,13 @@
 /** Lines of the job's log about the run as a whole. Plain text on one line each. */
 import type { Digest } from '../oci/digest.js';
 import type { Run } from '../run/run.js';
-import { mayBeTakenBack } from './sections/undo.js';
-import { refusals, sentence, totals } from './totals.js';
+import { isRestorable } from './sections/backup.js';
+import { totals } from './totals.js';
+import { refusals, sentence } from './problems.js';
 import { count, duration } from '../text/words.js';
 
 /** Said before anything is read. */
-export function carriesOut(
+export function approvalNote(
   plan: {
     readonly createdAt: number;
     readonly repositories: ReadonlyMap<string, ReadonlySet<Digest>>;
@@ -25,22 +26,22 @@ export function carriesOut(
 }
 
 /** Of a run that wrote its plan. */
-export function planWritten(run: Run): string | undefined {
+export function planFileNote(run: Run): string | undefined {
   const { orphansFound } = totals(run);
-  return run.planFile === undefined
+  return run.settings.planFile === undefined
     ? undefined
-    : `the plan of ${count(orphansFound, 'manifest')} was written to ${run.planFile}`;
+    : `the plan of ${count(orphansFound, 'manifest')} was written to ${run.settings.planFile}`;
 }
 
-export function savedIn(run: Run): string | undefined {
-  return mayBeTakenBack(run, totals(run))
+export function backupNote(run: Run): string | undefined {
+  return isRestorable(run, totals(run))
     ? `what was deleted was saved in ${run.backup} before: a run with restore-from puts it back`
     : undefined;
 }
 
 /** Of a dry-run: why a real run would delete less. */
-export function heldBack(run: Run): readonly string[] {
-  const refuses = run.planFile === undefined ? 'a real run' : 'a run without the plan';
+export function refusalNotes(run: Run): readonly string[] {
+  const refuses = run.settings.planFile === undefined ? 'a real run' : 'a run without the plan';
   return refusals(run).map((refusal) =>
     refusal.isTried === true
       ? `a real run would delete nothing there: ${sentence(refusal)}`

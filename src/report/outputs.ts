@@ -1,5 +1,5 @@
 /** The values of the action's outputs. Setting them is somebody else's task. */
-import { judge } from './fate.js';
+import { digestsWith } from '../plan/fate.js';
 import { repositoriesByName, type Run } from '../run/run.js';
 import { totals } from './totals.js';
 
@@ -61,15 +61,8 @@ export function deletedDigests(
 
 function* deletedNames(run: Run): Generator<string> {
   for (const repository of repositoriesByName(run)) {
-    const planned = new Set(
-      judge(repository, run.dryRun)
-        .filter(({ fate }) => fate.kind === 'deleted')
-        .map(({ orphan }) => orphan.digest),
-    );
-    for (const digest of repository.outcome?.deleted ?? []) {
-      if (planned.has(digest)) {
-        yield `${repository.inventory.repository}@${digest}`;
-      }
+    for (const digest of digestsWith(repository.fates, 'deleted')) {
+      yield `${repository.inventory.repository}@${digest}`;
     }
   }
 }

@@ -5,7 +5,7 @@
 import { PLAN_VERSION } from '../plan/approval.js';
 import { contentBytes } from './bytes.js';
 import { describer, label } from './describe.js';
-import { jsonChunks, type LazyJson } from './json-chunks.js';
+import { jsonChunks, lazily, type LazyJson } from './json-chunks.js';
 import { reasonJson } from './json.js';
 import { whyOrphan } from './reasons.js';
 import { whyRefused } from './refusals.js';
@@ -37,7 +37,7 @@ export function whyNoPlan(run: Run, redact: (text: string) => string): string | 
 }
 
 function* readAgain(run: Run): Generator<readonly [what: string, text: string]> {
-  yield ["The registry's address", run.registry];
+  yield ["The registry's address", run.settings.registry.origin];
   yield ['The time of the plan', createdAt(run)];
   for (const { plan } of repositoriesWithOrphans(run)) {
     yield ['The name of a repository', plan.repository];
@@ -62,17 +62,11 @@ export function* planLines(run: Run, redact: (text: string) => string): Generato
   const repositories = repositoriesWithOrphans(run);
   const document: LazyJson = {
     planVersion: PLAN_VERSION,
-    registry: run.registry,
+    registry: run.settings.registry.origin,
     createdAt: createdAt(run),
-    ...(run.run === undefined ? {} : { workflowRun: { ...run.run } }),
+    workflowRun: run.run && { ...run.run },
     manifests: repositories.reduce((sum, { plan }) => sum + plan.orphans.length, 0),
-    repositories: {
-      *[Symbol.iterator]() {
-        for (const repository of repositories) {
-          yield repositoryJson(repository, run);
-        }
-      },
-    },
+    repositories: lazily(repositories, (repository) => repositoryJson(repository, run)),
   };
   yield* jsonChunks(document, redact);
   yield '\n';
@@ -83,22 +77,17 @@ function repositoryJson(repository: RepositoryRun, run: Run): LazyJson {
   const describe = describer(inventory);
   return {
     repository: plan.repository,
-    ...(refusal === undefined ? {} : { refusal: whyRefused(refusal, repository, run) }),
-    manifests: {
-      *[Symbol.iterator]() {
-        for (const { digest, reason } of plan.orphans) {
-          const manifest = inventory.manifests.get(digest);
-          yield {
-            digest,
-            what: printable(label(describe(digest)), LABEL_LENGTH),
-            why: printable(whyOrphan(reason), LABEL_LENGTH),
-            reason: reasonJson(reason),
-            ...(manifest === undefined
-              ? {}
-              : { mediaType: manifest.mediaType, bytes: contentBytes(manifest) }),
-          };
-        }
-      },
-    },
+    refusal: refusal && whyRefused(refusal, repository, run),
+    manifests: lazily(plan.orphans, ({ digest, reason }) => {
+      const manifest = inventory.manifests.get(digest);
+      return {
+        digest,
+        what: printable(label(describe(digest)), LABEL_LENGTH),
+        why: printable(whyOrphan(reason), LABEL_LENGTH),
+        reason: reasonJson(reason),
+        mediaType: manifest?.mediaType,
+        bytes: manifest && contentBytes(manifest),
+      };
+    }),
   };
 }

@@ -27,66 +27,35 @@ export function whyOrphan(reason: DeleteReason): string {
 export type UntaggedKind = Exclude<KeepReason['kind'], 'tagged'>;
 
 /** In the order of the summary: what its reader may want to act on comes first. */
-export const UNTAGGED_KINDS: readonly UntaggedKind[] = [
-  'gap',
-  'young',
-  'new',
-  'protected',
-  'recent',
-  'not-in-plan',
-  'narrowed',
-  'dangling-referrer',
-  'dangling-digest-tag',
-  'unknown-type',
-  'ledger',
-  'layer',
-  'mentioned',
-  'blob',
-  'child',
-  'referrer',
-  'digest-tag',
-  'subject',
-];
+const WHY_KEPT: Readonly<Record<UntaggedKind, string>> = {
+  gap: "nothing refers to it, but something in its repository couldn't be read",
+  young: 'built within the grace period of %s',
+  new: 'first seen within the grace period of %s, and never in use',
+  protected: 'protected by `protect` or `protect-files`',
+  recent: 'one of the newest orphans, which `keep-untagged` keeps',
+  'not-in-plan': 'an orphan that the plan does not list',
+  narrowed: 'its tag now points at a part of it, as a proxy that ignores `Accept` answers',
+  'dangling-referrer':
+    'refers to a manifest that is not in its repository and may live in another (`dangling-referrers: delete` deletes it)',
+  'dangling-digest-tag':
+    'its digest tag names a manifest that is not in its repository and may live in another (`dangling-referrers: delete` deletes it)',
+  'unknown-type': 'of a media type that is unknown here, so nothing can be said of it',
+  ledger: "an entry of this action's ledger",
+  layer:
+    'its repository has it as a layer or config too, and a delete could remove that; no run saw it in use',
+  mentioned: 'mentioned by a kept manifest of an unknown media type',
+  blob: 'a kept manifest has it as its config or a layer',
+  child: 'part of a kept index',
+  referrer: 'refers to a kept manifest, as signatures and SBOMs do',
+  'digest-tag': 'its digest tag names a kept manifest',
+  subject: 'a kept manifest refers to it',
+};
 
+export const UNTAGGED_KINDS = Object.keys(WHY_KEPT) as UntaggedKind[];
+
+/** @param gracePeriod in words */
 export function whyKept(kind: UntaggedKind, gracePeriod: string): string {
-  switch (kind) {
-    case 'gap':
-      return "nothing refers to it, but something in its repository couldn't be read";
-    case 'young':
-      return `built within the grace period of ${gracePeriod}`;
-    case 'new':
-      return `first seen within the grace period of ${gracePeriod}, and never in use`;
-    case 'protected':
-      return 'protected by `protect` or `protect-files`';
-    case 'recent':
-      return 'one of the newest orphans, which `keep-untagged` keeps';
-    case 'not-in-plan':
-      return 'an orphan that the plan does not list';
-    case 'narrowed':
-      return 'its tag now points at a part of it, as a proxy that ignores `Accept` answers';
-    case 'dangling-referrer':
-      return 'refers to a manifest that is not in its repository and may live in another (`dangling-referrers: delete` deletes it)';
-    case 'dangling-digest-tag':
-      return 'its digest tag names a manifest that is not in its repository and may live in another (`dangling-referrers: delete` deletes it)';
-    case 'unknown-type':
-      return 'of a media type that is unknown here, so nothing can be said of it';
-    case 'ledger':
-      return "an entry of this action's ledger";
-    case 'mentioned':
-      return 'mentioned by a kept manifest of an unknown media type';
-    case 'blob':
-      return 'a kept manifest has it as its config or a layer';
-    case 'layer':
-      return 'its repository has it as a layer or config too, and a delete could remove that; no run saw it in use';
-    case 'child':
-      return 'part of a kept index';
-    case 'referrer':
-      return 'refers to a kept manifest, as signatures and SBOMs do';
-    case 'digest-tag':
-      return 'its digest tag names a kept manifest';
-    case 'subject':
-      return 'a kept manifest refers to it';
-  }
+  return WHY_KEPT[kind].replace('%s', gracePeriod);
 }
 
 /** What is particular to one manifest of such a group, or nothing. */
@@ -106,6 +75,7 @@ export function keptDetail(reason: KeepReason, now: number): string {
       return reason.mediaType === '' ? '' : code(reason.mediaType, 100);
     case 'dangling-referrer':
       return `refers to ${code(shortDigest(reason.subject))}`;
+    case 'digest-tag':
     case 'dangling-digest-tag':
       return `tag ${code(shortTag(reason.tag))}`;
     case 'narrowed':
@@ -117,14 +87,7 @@ export function keptDetail(reason: KeepReason, now: number): string {
     case 'subject':
     case 'blob':
       return `of ${code(shortDigest(reason.of))}`;
-    case 'digest-tag':
-      return `tag ${code(shortTag(reason.tag))}`;
-    case 'tagged':
-    case 'ledger':
-    case 'layer':
-    case 'recent':
-    case 'not-in-plan':
-    case 'gap':
+    default:
       return '';
   }
 }

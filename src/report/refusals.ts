@@ -6,7 +6,7 @@ import { count, number } from '../text/words.js';
 const LOOK = 'Look at what was found, in the summary or the `report-file`. If';
 
 /** What the advice depends on: no run is told to do what it does already. */
-export type Circumstances = Pick<Run, 'maxDeletes' | 'planFile' | 'applied'>;
+export type Circumstances = Pick<Run, 'settings' | 'applied'>;
 
 /** A sentence without its full stop; plain text that is safe in a log. */
 export function whyRefused(
@@ -42,20 +42,20 @@ export function whyRefused(
 }
 
 /** Nobody gave the limit that exempts some repositories: it is the default. */
-function shareLimit(percent: number, { maxDeletes }: Circumstances): string {
+function shareLimit(percent: number, { settings: { maxDeletes } }: Circumstances): string {
   return maxDeletes?.kind === 'share' && maxDeletes.exempt > 0
     ? `more than ${percent === 50 ? 'half' : `${String(percent)}%`}, which is the limit unless \`max-deletes\` says ` +
         `otherwise (repositories where no more than ${number(maxDeletes.exempt)} would go are not asked)`
     : `and \`max-deletes\` allows ${String(percent)}%`;
 }
 
-function planned({ planFile }: Circumstances): string {
+function planned({ settings: { planFile } }: Circumstances): string {
   return planFile === undefined
     ? 'let a dry-run write its plan to a `plan-file`, look at it, and carry it out with `apply-plan`'
     : 'look at the plan, and carry it out with `apply-plan`';
 }
 
-function tooMany({ planFile, applied }: Circumstances): string {
+function tooMany({ settings: { planFile }, applied }: Circumstances): string {
   if (applied !== undefined) {
     return `${LOOK} the plan is right, raise \`max-deletes\`, or leave it out: a plan has no limit unless one is given`;
   }

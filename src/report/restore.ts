@@ -2,6 +2,7 @@
 import type { Restored } from '../run/restore-repository.js';
 import type { RestoreRun } from '../run/restore.js';
 import { fit, type Section } from './fit.js';
+import { list } from './sections/list.js';
 import { code, prose } from '../text/markdown.js';
 import { printable } from '../text/printable.js';
 import { count, number } from '../text/words.js';
@@ -122,28 +123,24 @@ export function renderRestore(run: RestoreRun): string {
         ]),
     ...restoreNotes(run).map((note) => prose(note)),
   ];
-  const list = (title: string, rows: readonly string[], noun: string): readonly Section[] =>
-    rows.length === 0
-      ? []
-      : [
-          {
-            before: `### ${title} (${number(rows.length)})\n\n`,
-            rows,
-            total: rows.length,
-            cut: (left: number) =>
-              `\n_… and ${count(left, `more ${noun}`)}: too long for a job summary. The log has them all._\n`,
-          },
-        ];
+  const section = (title: string, rows: readonly string[], noun: string): readonly Section[] => {
+    const intro = `### ${title} (${number(rows.length)})\n\n`;
+    return rows.length === 0 ? [] : [list(intro, rows, noun, { source: 'The log' })];
+  };
   return fit(
     [
       { before: `## ${restoreHeadline(run)}\n\n${notes.join('\n\n')}\n` },
-      ...list(
+      ...section(
         'Problems',
         found.map((problem) => `- ${prose(problem)}\n`),
         'problem',
       ),
-      ...list(`Manifests that ${run.dryRun ? 'would come' : 'came'} back`, manifests, 'manifest'),
-      ...list(`Tags that ${run.dryRun ? 'would be' : 'were'} set again`, tags, 'tag'),
+      ...section(
+        `Manifests that ${run.dryRun ? 'would come' : 'came'} back`,
+        manifests,
+        'manifest',
+      ),
+      ...section(`Tags that ${run.dryRun ? 'would be' : 'were'} set again`, tags, 'tag'),
     ],
     LIMIT,
   );

@@ -4,17 +4,17 @@
  */
 import { fit } from './fit.js';
 import type { Run } from '../run/run.js';
-import { appliedSection } from './sections/applied.js';
+import { appliedPlanSection } from './sections/applied.js';
 import { diskSection } from './sections/disk.js';
-import { freedSection, refusedSection } from './sections/freed.js';
+import { orphansSection, refusedOrphansSection } from './sections/orphans.js';
 import { headlineSection } from './sections/headline.js';
-import { keptSection } from './sections/kept.js';
+import { keptManifestsSection } from './sections/kept-manifests.js';
 import { problemsSection, refusalsSection, warningsSection } from './sections/notices.js';
-import { plannedSection } from './sections/planned.js';
-import { protectedSection } from './sections/protected.js';
+import { planFileSection } from './sections/plan.js';
+import { protectedManifestsSection } from './sections/protected-manifests.js';
 import { pieSection, repositoriesSection } from './sections/repositories.js';
-import { undoSection } from './sections/undo.js';
-import { brokenBeforeSection, unseenSection } from './sections/unseen.js';
+import { backupSection } from './sections/backup.js';
+import { brokenBeforeSection, visibilitySection } from './sections/visibility.js';
 import { totals } from './totals.js';
 
 /** GitHub drops a step's summary over 1 MiB (1,048,576 bytes) without a word. */
@@ -27,18 +27,18 @@ export function renderSummary(run: Run, limitBytes = LIMIT): string {
   const sums = totals(run);
   const sections = [
     headlineSection(run, sums),
-    plannedSection(run, sums),
+    planFileSection(run, sums),
     problemsSection(run),
     refusalsSection(run, sums),
     repositoriesSection(run, sums),
     pieSection(run, sums),
-    freedSection(run, sums),
-    refusedSection(run, sums),
-    undoSection(run, sums),
-    appliedSection(run, sums),
-    protectedSection(run),
-    keptSection(run),
-    unseenSection(run, sums),
+    orphansSection(run, sums),
+    refusedOrphansSection(run, sums),
+    backupSection(run, sums),
+    appliedPlanSection(run, sums),
+    protectedManifestsSection(run),
+    keptManifestsSection(run),
+    visibilitySection(run, sums),
     brokenBeforeSection(run),
     warningsSection(run),
     diskSection(run, sums),

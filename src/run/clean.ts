@@ -13,7 +13,7 @@ import { LISTING_MEMORY } from '../memory/listing.js';
 import type { Memory, Settled } from '../memory/memory.js';
 import { observeSweep } from '../memory/observation.js';
 import type { Digest } from '../oci/digest.js';
-import type { Outcome } from '../plan/outcome.js';
+import type { Outcome } from '../plan/fate.js';
 import type { Survey } from '../plan/survey.js';
 import { openRegistry } from '../registry/families/families.js';
 import type { Registry } from '../registry/registry.js';
@@ -252,23 +252,20 @@ class Cleaning {
         contain: (work) => this.#contain(repository, work),
       });
       const state = settled.get(repository);
-      const { deleted, gone, spared, healed } = outcome;
-      const news = [deleted, gone, spared, healed].some((list) => list.length > 0);
-      if (state !== undefined && news) {
-        await this.#contain(repository, memory.swept(state, observeSweep(found, outcome)));
+      if (state !== undefined) {
+        const seen = observeSweep(found, outcome.fates);
+        if (seen.absent.size + seen.standing.size > 0) {
+          await this.#contain(repository, memory.swept(state, seen));
+        }
       }
-      return outcome;
+      return [repository, outcome] as const;
     };
     const swept = await pMap(
       toSweep,
       (found) => this.#contain(found.plan.repository, sweep(found)),
       { concurrency },
     );
-    return new Map(
-      swept
-        .filter((outcome) => outcome !== undefined)
-        .map((outcome) => [outcome.repository, outcome]),
-    );
+    return new Map(swept.filter((each) => each !== undefined));
   }
 }
 

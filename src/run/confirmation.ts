@@ -8,9 +8,8 @@ import type { Clock } from '../http/clock.js';
 import { RequestFailure } from '../http/message.js';
 import type { Digest } from '../oci/digest.js';
 import type { Reader } from '../registry/registry.js';
-import type { Outcome } from '../plan/outcome.js';
-import type { Lost } from './restore-repository.js';
-import { goneIn, isGone, type Results } from '../plan/results.js';
+import type { Lost } from './lost.js';
+import { digestsWith, isGone, type Fate } from '../plan/fate.js';
 import type { VerifyOptions } from './verify.js';
 
 export interface ConfirmationOptions {
@@ -51,10 +50,10 @@ const HIDDEN =
   'the registry answered the DELETE with 404, and the manifest is still there. Some registries answer so where the ' +
   'account may not delete: give `username` and `password` of an account that may';
 
-/** @param results what it finds is written there */
+/** @param fates what it finds is written there */
 export function createConfirmation(
   repository: string,
-  results: Results,
+  fates: Map<Digest, Fate>,
   { isThere, concurrency, clock, stop }: ConfirmationOptions,
 ): Confirmation {
   const absent = new Set<Digest>();
@@ -65,10 +64,11 @@ export function createConfirmation(
   let waited = 0;
   let until: number | undefined;
 
-  const unseen = () => goneIn(results).filter((digest) => !absent.has(digest));
+  const unseen = () =>
+    digestsWith(fates, 'deleted', 'gone').filter((digest) => !absent.has(digest));
   const fail = (digest: Digest, why: string) => {
     doubtful.delete(digest);
-    results.set(digest, { kind: 'failed', why });
+    fates.set(digest, { kind: 'failed', why });
   };
   const isOver = () => waited >= PATIENCE || (until !== undefined && clock.now() >= until);
 
@@ -101,7 +101,7 @@ export function createConfirmation(
     } else if (!absent.has(digest)) {
       const round = (rounds.get(digest) ?? 0) + 1;
       rounds.set(digest, round);
-      const isHidden = results.get(digest)?.kind === 'gone';
+      const isHidden = fates.get(digest)?.kind === 'gone';
       if (isOver() || (isHidden && round === MOST_ROUNDS_AFTER_404)) {
         fail(digest, isHidden ? HIDDEN : STILL_THERE);
       }
@@ -121,7 +121,7 @@ export function createConfirmation(
       await pMap(unseen(), settle, { concurrency });
     },
     isOpen: () => unseen().length > 0,
-    isDoubtful: (digest) => doubtful.has(digest) && isGone(results, digest),
+    isDoubtful: (digest) => doubtful.has(digest) && isGone(fates.get(digest)),
     async pause() {
       until ??= clock.now() + PATIENCE;
       const pause = Math.min(FIRST_PAUSE * 2 ** pauses, PATIENCE - waited);
@@ -149,7 +149,7 @@ export async function confirmTags(
   deleted: readonly Pick<Lost, 'digest' | 'tags'>[],
   known: ReadonlyMap<string, Digest> | undefined,
   options: Pick<VerifyOptions, 'reader' | 'concurrency'>,
-): Promise<Outcome['failed']> {
+): Promise<readonly { readonly digest: Digest; readonly why: string }[]> {
   const tagged = new Map(
     deleted.flatMap(({ digest, tags }) => tags.map((tag) => [tag, digest] as const)),
   );

@@ -11,7 +11,7 @@ import { RegistryError, type RegistryErrorKind } from '../registry/registry-erro
 import type { Deleter } from '../registry/registry.js';
 import type { Confirmation } from './confirmation.js';
 import type { Orphan } from '../plan/plan.js';
-import type { Result, Results } from '../plan/results.js';
+import type { Fate } from '../plan/fate.js';
 
 /** After one of these the registry refuses every other delete in the repository as well. */
 const FINAL: readonly RegistryErrorKind[] = [
@@ -37,12 +37,12 @@ export interface DeletionOptions {
 }
 
 /**
- * Deletes these manifests. What `isOver` cut off is without a result, and so is what has to wait for one that the
+ * Deletes these manifests. What `isOver` cut off is without a fate, and so is what has to wait for one that the
  * registry says it deleted, and that is still there: perhaps not for long.
  *
  * @param condemned in an order in which all of `after` stand before
  * @param tagged of them, those that tags point at
- * @param results only added to. Of what was deleted before and stands in an `after` again, somebody has pushed it
+ * @param fates only added to. Of what was deleted before and stands in an `after` again, somebody has pushed it
  *   since
  * @returns whether the registry may have changed
  */
@@ -50,7 +50,7 @@ export async function deleteInOrder(
   repository: string,
   condemned: readonly Orphan[],
   tagged: ReadonlySet<Digest>,
-  results: Results,
+  fates: Map<Digest, Fate>,
   { writer, concurrency, isOver, mayWait, confirmation, onDone }: DeletionOptions,
 ): Promise<boolean> {
   const pending = new Map<Digest, Promise<unknown>>();
@@ -64,13 +64,13 @@ export async function deleteInOrder(
   let calledOff: string | undefined;
   let changed = false;
 
-  async function remove({ digest, after }: Orphan): Promise<Result | undefined> {
+  async function remove({ digest, after }: Orphan): Promise<Fate | undefined> {
     // They stand earlier in the list, so each has begun, or is not to be deleted in this run.
     await Promise.all(after.map((before) => pending.get(before) ?? Promise.resolve()));
     if (calledOff !== undefined) {
       return { kind: 'skipped', why: calledOff };
     }
-    // Before the question after predecessors, which have no result either when it is over.
+    // Before the question after predecessors, which have no fate either when it is over.
     if (isOver()) {
       return undefined;
     }
@@ -119,9 +119,9 @@ export async function deleteInOrder(
     (orphan) => {
       const isTagged = tagged.has(orphan.digest);
       const removed = isTagged ? untagging.then(() => remove(orphan)) : remove(orphan);
-      const task = removed.then((result) => {
-        if (result !== undefined) {
-          results.set(orphan.digest, result);
+      const task = removed.then((fate) => {
+        if (fate !== undefined) {
+          fates.set(orphan.digest, fate);
           onDone();
         }
       });

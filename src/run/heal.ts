@@ -6,17 +6,18 @@ import type { Digest } from '../oci/digest.js';
 import type { Pusher } from '../registry/registry.js';
 import { buildGraph, reach } from '../plan/graph.js';
 import type { Inventory } from '../plan/inventory.js';
-import type { Outcome } from '../plan/outcome.js';
-import { restoreRepository, type Lost } from './restore-repository.js';
+import type { Outcome } from '../plan/fate.js';
+import type { Lost } from './lost.js';
+import { restoreRepository } from './restore-repository.js';
 import { verifyRepository, type VerifyOptions } from './verify.js';
 
 export interface Swept {
-  /** all that the sweep's looks saw; what is missing in it was missing before the first delete */
+  /** all that the sweep's rechecks saw; what is missing in it was missing before the first delete */
   readonly inventory: Inventory;
   /** what the sweep deleted, found deleted, or may have deleted */
   readonly tried: ReadonlySet<Digest>;
-  /** of it, what was in use again at a later look: the tags that it had there are expected */
-  readonly back: ReadonlySet<Digest>;
+  /** of it, what was in use again at a later recheck: the tags that it had there are expected */
+  readonly usedAgain: ReadonlySet<Digest>;
   readonly lost: readonly Lost[];
 }
 
@@ -27,60 +28,62 @@ export interface HealOptions extends VerifyOptions {
 /** What was put back may be found to need more, which another push has begun to use meanwhile. */
 const MOST_ROUNDS = 3;
 
-export interface Healed extends Pick<Outcome, 'healed' | 'broken' | 'unverified'> {
+export interface Healed extends Pick<Outcome, 'broken' | 'unverified'> {
+  /** put back */
+  readonly restored: readonly Digest[];
   /** what each listed tag points at in the end; absent when not all of it could be read */
   readonly tags: ReadonlyMap<string, Digest> | undefined;
 }
 
 /** @returns as part of `broken`, also what was to be put back with something else, and could not be */
 export async function heal(
-  { inventory, tried, back, lost }: Swept,
+  { inventory, tried, usedAgain, lost }: Swept,
   options: HealOptions,
 ): Promise<Healed> {
   const graph = buildGraph(inventory);
-  const healed = new Set<Digest>();
+  const restored = new Set<Digest>();
   /** the tags of which went with them */
-  const gone = new Set([...tried].filter((digest) => !back.has(digest)));
+  const gone = new Set([...tried].filter((digest) => !usedAgain.has(digest)));
   /** what may be put back */
-  const left = new Set(tried);
+  const restorable = new Set(tried);
   /** by what it is about, as in `broken`: why it could not be put back */
   const failures = new Map<string, string>();
   for (let round = 1; ; round += 1) {
     const verified = await verifyRepository(inventory, gone, options);
     const proof = () => ({
-      healed: [...healed],
+      restored: [...restored],
       broken: withFailures(verified.broken, failures),
       unverified: !verified.isComplete,
       tags: verified.tags,
     });
-    const ours = verified.missing.filter((digest) => left.has(digest));
+    const ours = verified.missing.filter((digest) => restorable.has(digest));
     if (ours.length === 0 || round > MOST_ROUNDS) {
       return proof();
     }
     const needed = new Set([...ours, ...reach(graph, ours).keys()]);
-    const { restored, standing, failed, failedTags } = await restoreRepository(
+    const result = await restoreRepository(
       inventory.repository,
       lost
-        .filter(({ digest }) => needed.has(digest) && left.has(digest))
+        .filter(({ digest }) => needed.has(digest) && restorable.has(digest))
         // What they pointed at once, people have moved or removed since.
         .map((each) => ({ ...each, formerTags: [] })),
       { ...options, absent: inventory.absent },
     );
-    restored.forEach((digest) => healed.add(digest));
-    for (const digest of [...restored, ...standing]) {
-      left.delete(digest);
+    result.restored.forEach((digest) => restored.add(digest));
+    for (const digest of [...result.restored, ...result.standing]) {
+      restorable.delete(digest);
       gone.delete(digest);
       failures.delete(`manifest ${digest}`);
     }
-    failed.forEach(({ digest, why }) => failures.set(`manifest ${digest}`, why));
-    failedTags.forEach(({ tag, why }) => failures.set(`tag ${tag}`, why));
-    if (restored.length + standing.length === 0) {
+    result.failed.forEach(({ digest, why }) => failures.set(`manifest ${digest}`, why));
+    result.failedTags.forEach(({ tag, why }) => failures.set(`tag ${tag}`, why));
+    if (result.restored.length + result.standing.length === 0) {
       return proof();
     }
   }
 }
 
-/** A tag that is not broken names something else by now: a push has moved it. */
+/** A tag that is not broken names something else now: a push has moved it. */
 function withFailures(
   broken: Outcome['broken'],
   failures: ReadonlyMap<string, string>,

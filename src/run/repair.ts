@@ -9,12 +9,8 @@ import type { Manifest } from '../oci/manifest.js';
 import { parseDigestTag } from '../oci/reference.js';
 import { buildGraph, compare, reach } from '../plan/graph.js';
 import type { Inventory } from '../plan/inventory.js';
-import {
-  restoreRepository,
-  type Lost,
-  type Restored,
-  type RestoreOptions,
-} from './restore-repository.js';
+import type { Lost } from './lost.js';
+import { restoreRepository, type Restored, type RestoreOptions } from './restore-repository.js';
 import type { Survey } from '../plan/survey.js';
 
 /** What the ledger holds of a manifest that a run may have deleted. */

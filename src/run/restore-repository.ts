@@ -6,27 +6,11 @@
 import pMap from 'p-map';
 
 import { RequestFailure } from '../http/message.js';
-import { isDigest, type Digest } from '../oci/digest.js';
-import {
-  ManifestError,
-  parseManifest,
-  type IndexManifest,
-  type Manifest,
-} from '../oci/manifest.js';
+import type { Digest } from '../oci/digest.js';
+import type { IndexManifest, Manifest } from '../oci/manifest.js';
 import { RegistryError } from '../registry/registry-error.js';
-import type { ManifestAnswer, Reader, Pusher } from '../registry/registry.js';
-
-/** A manifest as it was saved. */
-export interface Lost {
-  readonly digest: Digest;
-  readonly mediaType: string;
-  /** `undefined` when nothing with this digest was found where they were saved */
-  readonly bytes: Buffer | undefined;
-  /** that are to point at it again; of all that is lost, no two name the same */
-  readonly tags: readonly string[];
-  /** that are to point at it again if they point at nothing */
-  readonly formerTags?: readonly string[];
-}
+import type { ManifestAnswer, Pusher, Reader } from '../registry/registry.js';
+import { blobsOf, childrenFirst, entriesOf, readLost, type Lost, type Readable } from './lost.js';
 
 export interface RestoreOptions {
   readonly reader: Reader;
@@ -53,17 +37,11 @@ export interface Restored {
   readonly failedTags: readonly { readonly tag: string; readonly why: string }[];
 }
 
-interface Readable {
-  readonly manifest: Manifest;
-  readonly bytes: Buffer;
-  readonly tags: readonly string[];
-  readonly formerTags: readonly string[];
-}
-
 type Result =
   { readonly kind: 'restored' | 'standing' } | { readonly kind: 'failed'; readonly why: string };
 
 const STANDING: Result = { kind: 'standing' };
+const RESTORED: Result = { kind: 'restored' };
 
 /**
  * @throws nothing of registry and network: what can't be put back is in the answer
@@ -71,141 +49,189 @@ const STANDING: Result = { kind: 'standing' };
 export async function restoreRepository(
   repository: string,
   lost: readonly Lost[],
-  { reader, pusher, concurrency, absent = new Set() }: RestoreOptions,
+  options: RestoreOptions,
 ): Promise<Restored> {
-  const results = new Map<Digest, Result>();
-  const tags = new Map<string, Result>();
-  const readable = new Map<Digest, Readable>();
-  const unreadable = new Map<Lost, string>();
-  for (const one of lost) {
-    const saved = read(one);
-    if (typeof saved === 'string') {
-      unreadable.set(one, saved);
-    } else {
-      readable.set(one.digest, saved);
+  return new Restoration(repository, options).run(lost);
+}
+
+class Restoration {
+  readonly #repository: string;
+  readonly #options: RestoreOptions;
+  readonly #manifests = new Map<Digest, Result>();
+  readonly #tags = new Map<string, Result>();
+
+  constructor(repository: string, options: RestoreOptions) {
+    this.#repository = repository;
+    this.#options = options;
+  }
+
+  async run(lost: readonly Lost[]): Promise<Restored> {
+    const readable = new Map<Digest, Readable>();
+    const unreadable = new Map<Lost, string>();
+    for (const one of lost) {
+      const saved = readLost(one);
+      if (typeof saved === 'string') {
+        unreadable.set(one, saved);
+      } else {
+        readable.set(one.digest, saved);
+      }
     }
+    const all = [...readable.values()];
+    await this.#each([...unreadable], ([one, why]) => this.#findUnreadable(one, why));
+    for (const wave of childrenFirst(all.map(({ manifest }) => manifest))) {
+      await this.#each(
+        wave.map((digest) => readable.get(digest)).filter((each) => each !== undefined),
+        async (each) => {
+          const result = await attempt(() => this.#restoreManifest(each));
+          this.#manifests.set(each.manifest.digest, result);
+        },
+      );
+    }
+    await this.#each(tagsOf(all, 'tags'), async ([tag, each]) => {
+      this.#tags.set(tag, await attempt(() => this.#restoreTag(tag, each)));
+    });
+    // People have taken those of a manifest away that was there all the time.
+    const restored = all.filter(({ manifest }) => this.#is(manifest.digest, 'restored'));
+    await this.#each(tagsOf(restored, 'formerTags'), async ([tag, each]) => {
+      this.#tags.set(tag, await attempt(() => this.#restoreFormerTag(tag, each)));
+    });
+    return {
+      repository: this.#repository,
+      restored: keysOf(this.#manifests, 'restored'),
+      standing: keysOf(this.#manifests, 'standing'),
+      failed: failuresOf(this.#manifests).map(([digest, why]) => ({ digest, why })),
+      tags: keysOf(this.#tags, 'restored'),
+      failedTags: failuresOf(this.#tags).map(([tag, why]) => ({ tag, why })),
+    };
+  }
+
+  async #each<T>(all: readonly T[], work: (one: T) => Promise<void>): Promise<void> {
+    await pMap(all, work, { concurrency: this.#options.concurrency });
+  }
+
+  /** Those of the digests of which this is not so. */
+  async #without(
+    digests: readonly Digest[],
+    isSo: (digest: Digest) => Promise<boolean>,
+  ): Promise<Digest[]> {
+    const { concurrency } = this.#options;
+    const found = await pMap(digests, async (each) => ((await isSo(each)) ? [] : [each]), {
+      concurrency,
+    });
+    return found.flat();
+  }
+
+  #is(digest: Digest, kind: Result['kind']): boolean {
+    return this.#manifests.get(digest)?.kind === kind;
+  }
+
+  #readTag(tag: string): Promise<ManifestAnswer> {
+    return this.#options.reader.manifest(this.#repository, tag);
   }
 
   /** HEAD; and GET where its answer settles nothing. */
-  const isThere = async (digest: Digest) =>
-    (await reader.resolve(repository, digest)) === digest ||
-    (await reader.manifest(repository, digest)).kind === 'found';
+  async #isThere(digest: Digest): Promise<boolean> {
+    const { reader } = this.#options;
+    return (
+      (await reader.resolve(this.#repository, digest)) === digest ||
+      (await reader.manifest(this.#repository, digest)).kind === 'found'
+    );
+  }
 
-  // Without its bytes nothing can be put back; but what is there need not be.
-  await pMap(
-    unreadable,
-    async ([{ digest, tags: names }, why]) => {
-      const lacking = { kind: 'failed', why } as const;
-      results.set(
-        digest,
-        await attempt(async () => ((await isThere(digest)) ? { kind: 'standing' } : lacking)),
+  /** Without its bytes nothing can be put back; but what is there need not be. */
+  async #findUnreadable({ digest, tags }: Lost, why: string): Promise<void> {
+    const lacking: Result = { kind: 'failed', why };
+    this.#manifests.set(
+      digest,
+      await attempt(async () => ((await this.#isThere(digest)) ? STANDING : lacking)),
+    );
+    for (const tag of tags) {
+      const isSet = async () =>
+        (await this.#options.reader.resolve(this.#repository, tag)) === digest;
+      this.#tags.set(
+        tag,
+        await attempt(async () => ((await isSet()) ? STANDING : withoutIts(digest))),
       );
-      for (const tag of names) {
-        const set = async () => (await reader.resolve(repository, tag)) === digest;
-        tags.set(
-          tag,
-          await attempt(async () => ((await set()) ? { kind: 'standing' } : withoutIts(digest))),
-        );
-      }
-    },
-    { concurrency },
-  );
+    }
+  }
 
-  const putBack = async ({ manifest, bytes }: Readable): Promise<Result> => {
+  async #restoreManifest({ manifest, bytes }: Readable): Promise<Result> {
     const { digest, mediaType } = manifest;
-    if (await isThere(digest)) {
-      return { kind: 'standing' };
+    const { reader, pusher } = this.#options;
+    if (await this.#isThere(digest)) {
+      return STANDING;
     }
     const missing =
       (manifest.kind === 'index'
-        ? (missingEntry(manifest) ?? (await missingChild(manifest)))
-        : undefined) ?? (await missingBlobs(manifest));
+        ? (this.#missingEntry(manifest) ?? (await this.#missingChild(manifest)))
+        : undefined) ?? (await this.#missingBlobs(manifest));
     if (missing !== undefined) {
       return { kind: 'failed', why: missing };
     }
     if (pusher === undefined) {
-      return { kind: 'restored' };
+      return RESTORED;
     }
-    await pusher.pushManifest(repository, digest, { mediaType, bytes });
+    await pusher.pushManifest(this.#repository, digest, { mediaType, bytes });
     // Asked for by its digest, so that what comes has been checked against it.
-    return (await reader.manifest(repository, digest)).kind === 'found'
-      ? { kind: 'restored' }
+    return (await reader.manifest(this.#repository, digest)).kind === 'found'
+      ? RESTORED
       : { kind: 'failed', why: 'the registry took it, and says that it does not have it' };
-  };
+  }
 
-  const missingEntry = (index: IndexManifest): string | undefined => {
-    const entry = entriesOf(index).find((digest) => results.get(digest)?.kind === 'failed');
+  #missingEntry(index: IndexManifest): string | undefined {
+    const entry = entriesOf(index).find((digest) => this.#is(digest, 'failed'));
     return entry && `${entry}, which it holds, could not be put back`;
-  };
+  }
 
   /** Some registries take an index without its children, which nobody could pull. */
-  const missingChild = async ({ children }: IndexManifest): Promise<string | undefined> => {
-    const others = children.map(({ digest }) => digest).filter((digest) => !absent.has(digest));
-    const found = await pMap(
-      others.filter((digest) => !results.has(digest)),
-      async (digest) => ((await isThere(digest)) ? [] : [digest]),
-      { concurrency },
+  async #missingChild({ children }: IndexManifest): Promise<string | undefined> {
+    const [first] = await this.#without(
+      children
+        .map(({ digest }) => digest)
+        .filter((digest) => this.#options.absent?.has(digest) !== true)
+        .filter((digest) => !this.#manifests.has(digest)),
+      (digest) => this.#isThere(digest),
     );
-    const [first] = found.flat();
     return (
       first && `${first}, which it holds, is neither there nor in the backup: push that image again`
     );
-  };
+  }
+
+  async #missingBlobs(manifest: Manifest): Promise<string | undefined> {
+    const missing = await this.#without(blobsOf(manifest), (blob) => this.#hasBlob(manifest, blob));
+    return missing.length === 0
+      ? undefined
+      : `the registry's garbage collector has freed what it consists of (${missing.join(', ')}): build or push it again`;
+  }
 
   /** An index may list layers, and manifests of types that are none of ours. */
-  const hasBlob = async (manifest: Manifest, digest: Digest) =>
-    (await reader.hasBlob(repository, digest)) ||
-    // What has a result by now has been put back before it, or would have been.
-    (manifest.kind === 'index' && (results.has(digest) || (await isThere(digest))));
-
-  const missingBlobs = async (manifest: Manifest): Promise<string | undefined> => {
-    const found = await pMap(
-      blobsOf(manifest),
-      async (blob) => ((await hasBlob(manifest, blob)) ? [] : [blob]),
-      { concurrency },
-    );
-    const gone = found.flat();
-    return gone.length === 0
-      ? undefined
-      : `the registry's garbage collector has freed what it consists of (${gone.join(', ')}): build or push it again`;
-  };
-
-  for (const wave of childrenFirst([...readable.values()].map(({ manifest }) => manifest))) {
-    await pMap(
-      wave.map((digest) => readable.get(digest)).filter((each) => each !== undefined),
-      async (each) => {
-        results.set(each.manifest.digest, await attempt(() => putBack(each)));
-      },
-      { concurrency },
+  async #hasBlob(manifest: Manifest, digest: Digest): Promise<boolean> {
+    return (
+      (await this.#options.reader.hasBlob(this.#repository, digest)) ||
+      // What has a result has been put back before it, or would have been.
+      (manifest.kind === 'index' && (this.#manifests.has(digest) || (await this.#isThere(digest))))
     );
   }
 
-  const putBackTag = async (tag: string, { manifest, bytes }: Readable): Promise<Result> => {
+  async #restoreTag(tag: string, { manifest, bytes }: Readable): Promise<Result> {
     const { digest, mediaType } = manifest;
-    if (results.get(digest)?.kind === 'failed') {
+    if (this.#is(digest, 'failed')) {
       return withoutIts(digest);
     }
-    // A tag may have been left behind by the delete of its manifest.
-    const ours = results.get(digest)?.kind === 'restored' ? 'restored' : 'standing';
-    const look = () => reader.manifest(repository, tag);
-    const named = (now: ManifestAnswer): Result | undefined =>
-      now.kind === 'absent'
-        ? undefined
-        : now.manifest.digest === digest
-          ? { kind: ours }
-          : { kind: 'failed', why: `it names ${now.manifest.digest} by now, and was left there` };
-    const before = named(await look());
+    const { pusher } = this.#options;
+    const before = this.#setTag(digest, await this.#readTag(tag));
     if (before !== undefined || pusher === undefined) {
-      return before ?? { kind: 'restored' };
+      return before ?? RESTORED;
     }
     for (let push = 1; ; push += 1) {
       // Right before the push, each time: it would move a tag that somebody has set since.
-      const meanwhile = named(await look());
+      const meanwhile = this.#setTag(digest, await this.#readTag(tag));
       if (meanwhile !== undefined) {
         return meanwhile;
       }
       try {
-        await pusher.pushManifest(repository, tag, { mediaType, bytes }, { isLate: onceOnly() });
+        const isLate = onceOnly();
+        await pusher.pushManifest(this.#repository, tag, { mediaType, bytes }, { isLate });
         break;
       } catch (error) {
         const isFinal = error instanceof RegistryError && error.kind !== 'unexpected';
@@ -214,45 +240,48 @@ export async function restoreRepository(
         }
       }
     }
-    const after = await look();
-    if (after.kind === 'found' && after.manifest.digest === digest) {
-      return { kind: 'restored' };
-    }
-    const why =
-      after.kind === 'found'
-        ? `somebody set it to ${after.manifest.digest} while it was put back, and it was left there`
-        : `the registry took it, and does not say that it names ${digest}`;
-    return { kind: 'failed', why };
-  };
-  await pMap(
-    [...readable.values()].flatMap((each) => each.tags.map((tag) => ({ tag, each }))),
-    async ({ tag, each }) => {
-      tags.set(tag, await attempt(() => putBackTag(tag, each)));
-    },
-    { concurrency },
-  );
-  await pMap(
-    // Of a manifest that was there all the time, people have taken them away.
-    [...readable.values()]
-      .filter(({ manifest }) => results.get(manifest.digest)?.kind === 'restored')
-      .flatMap((each) => each.formerTags.map((tag) => ({ tag, each }))),
-    async ({ tag, each }) => {
-      // Nobody misses one that has moved on.
-      const look = async () => (await reader.manifest(repository, tag)).kind === 'absent';
-      const set = async () => ((await look()) ? putBackTag(tag, each) : STANDING);
-      tags.set(tag, await attempt(set));
-    },
-    { concurrency },
-  );
+    return pushedTag(digest, await this.#readTag(tag));
+  }
 
-  return {
-    repository,
-    restored: keysOf(results, 'restored'),
-    standing: keysOf(results, 'standing'),
-    failed: failuresOf(results).map(([digest, why]) => ({ digest, why })),
-    tags: keysOf(tags, 'restored'),
-    failedTags: failuresOf(tags).map(([tag, why]) => ({ tag, why })),
-  };
+  /** @returns what becomes of a tag that points at something, and so is not pushed */
+  #setTag(digest: Digest, now: ManifestAnswer): Result | undefined {
+    if (now.kind === 'absent') {
+      return undefined;
+    }
+    if (now.manifest.digest === digest) {
+      // A tag may have been left behind by the delete of its manifest.
+      return this.#is(digest, 'restored') ? RESTORED : STANDING;
+    }
+    return { kind: 'failed', why: `it names ${now.manifest.digest} by now, and was left there` };
+  }
+
+  /** Nobody misses one that has moved on. */
+  async #restoreFormerTag(tag: string, each: Readable): Promise<Result> {
+    const { kind } = await this.#readTag(tag);
+    return kind === 'absent' ? this.#restoreTag(tag, each) : STANDING;
+  }
+}
+
+function tagsOf(
+  manifests: readonly Readable[],
+  which: 'tags' | 'formerTags',
+): (readonly [tag: string, of: Readable])[] {
+  return manifests.flatMap((each) => each[which].map((tag) => [tag, each] as const));
+}
+
+/** What became of a tag after its push. */
+function pushedTag(digest: Digest, after: ManifestAnswer): Result {
+  if (after.kind === 'absent') {
+    const why = `the registry took it, and does not say that it names ${digest}`;
+    return { kind: 'failed', why };
+  }
+  const now = after.manifest.digest;
+  return now === digest
+    ? RESTORED
+    : {
+        kind: 'failed',
+        why: `somebody set it to ${now} while it was put back, and it was left there`,
+      };
 }
 
 /** Says from the second question on that it is late: what would be sent again needs another look first. */
@@ -265,57 +294,9 @@ function onceOnly(): () => boolean {
   };
 }
 
-/** @returns why it can't be used, if so */
-function read({ digest, mediaType, bytes, tags, formerTags = [] }: Lost): Readable | string {
-  if (bytes === undefined) {
-    return 'its saved bytes are missing, or have another digest';
-  }
-  try {
-    return { manifest: parseManifest(bytes, mediaType, digest), bytes, tags, formerTags };
-  } catch (error) {
-    if (error instanceof ManifestError) {
-      return `its saved bytes are no manifest: ${error.message}`;
-    }
-    throw error;
-  }
-}
-
 /** What becomes of a tag whose manifest can't come back. */
 function withoutIts(digest: Digest): Result {
   return { kind: 'failed', why: `${digest} could not be put back` };
-}
-
-/** Without those that no registry need have: `urls` say where else they are. */
-function blobsOf(manifest: Manifest): Digest[] {
-  const blobs = manifest.kind === 'image' ? [manifest.config, ...manifest.layers] : [];
-  const all = manifest.kind === 'index' ? manifest.others : blobs;
-  const here = all.flatMap(({ digest, urls = [] }) =>
-    isDigest(digest) && urls.length === 0 ? [digest] : [],
-  );
-  return [...new Set(here)];
-}
-
-/** Whatever their types: a registry takes an index only when it has all of them. */
-function entriesOf({ children, others }: IndexManifest): Digest[] {
-  return [...children, ...others].flatMap(({ digest }) => (isDigest(digest) ? [digest] : []));
-}
-
-/** Waves in which each index comes after all of its entries that are among them. */
-function childrenFirst(manifests: readonly Manifest[]): Digest[][] {
-  const waiting = new Map(manifests.map((manifest) => [manifest.digest, manifest]));
-  const waves: Digest[][] = [];
-  while (waiting.size > 0) {
-    // Digests can't form a circle, so there is always one.
-    const wave = [...waiting.values()]
-      .filter(
-        (manifest) =>
-          manifest.kind !== 'index' || !entriesOf(manifest).some((digest) => waiting.has(digest)),
-      )
-      .map(({ digest }) => digest);
-    wave.forEach((digest) => waiting.delete(digest));
-    waves.push(wave);
-  }
-  return waves;
 }
 
 async function attempt(work: () => Promise<Result>): Promise<Result> {

@@ -1,9 +1,8 @@
 /** What a run has done, as its report reads it. Pure. */
 import type { Memory } from '../memory/memory.js';
 import type { Digest } from '../oci/digest.js';
-import type { Approval } from '../plan/approval.js';
 import type { RepositoryRefusal } from '../plan/brakes.js';
-import type { Outcome } from '../plan/outcome.js';
+import { fatesWithoutSweep, type Outcome } from '../plan/fate.js';
 import { unmatched } from '../plan/protection.js';
 import type { Survey } from '../plan/survey.js';
 import { notFound, unmet } from '../plan/unmet.js';
@@ -12,7 +11,6 @@ import type { Backup } from './backup/backup.js';
 import type { Choice } from './choose.js';
 import type { Named, StageSettings } from './settings.js';
 import type { Clocks } from './clocks.js';
-import type { Repair } from './repair.js';
 import type { RepositoryRun, Run } from './run.js';
 import type { Surveys } from './surveys.js';
 import { warningsOf } from './warnings.js';
@@ -44,16 +42,9 @@ export function runOf(done: Done): Run {
   const notRead = chosen.length - surveys.length;
   const news = done.memory.news();
   const everyRepositoryScanned = choice.isComplete && notRead === 0;
-  const { dryRun, gracePeriod, danglingReferrers, keepUntagged, maxDeletes, planFile } = settings;
   return {
-    registry: settings.registry.origin,
-    dryRun,
-    gracePeriod,
-    danglingReferrers,
-    keepUntagged,
-    maxDeletes,
+    settings,
     pinned: { ...pinned, unmet: unmet(protection, surveys) },
-    planFile,
     backup: done.backup.isUsed ? done.backup.directory : undefined,
     applied: approval && {
       createdAt: approval.createdAt,
@@ -62,7 +53,7 @@ export function runOf(done: Done): Run {
     startedAt: done.startedAt,
     finishedAt: done.finishedAt,
     requests: done.requests,
-    repositories: surveys.map((survey) => repositoryRun(survey, { ...done, approval })),
+    repositories: surveys.map((survey) => repositoryRun(survey, done)),
     unread: notRead,
     everyRepositoryScanned,
     unnameableRepositories: choice.unnameable,
@@ -92,26 +83,24 @@ export function runOf(done: Done): Run {
 
 function repositoryRun(
   survey: Survey,
-  by: {
-    readonly outcomes: ReadonlyMap<string, Outcome>;
-    readonly refusals: ReadonlyMap<string, RepositoryRefusal>;
-    readonly repairs: ReadonlyMap<string, Repair>;
-    readonly approval: Approval | undefined;
-  },
+  { settings, named, refusals, outcomes, repairs }: Done,
 ): RepositoryRun {
   const { inventory, plan } = survey;
   const { repository } = plan;
-  const outcome = by.outcomes.get(repository);
-  const refusal = by.refusals.get(repository);
-  const repair = by.repairs.get(repository);
-  const approved = by.approval?.repositories.get(repository);
+  const { dryRun } = settings;
+  const refusal = refusals.get(repository);
+  const outcome = outcomes.get(repository) ?? {
+    fates: fatesWithoutSweep(plan, { dryRun, isRefused: refusal !== undefined }),
+    broken: [],
+    unverified: false,
+  };
   return {
     inventory,
     plan,
-    outcome,
+    ...outcome,
     refusal,
-    repair,
-    approved,
+    repair: repairs.get(repository),
+    approved: named.approval?.repositories.get(repository),
     warnings: warningsOf(survey),
   };
 }

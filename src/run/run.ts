@@ -3,20 +3,19 @@
  * number given from outside. Nothing in this folder reads a clock, a file or the network.
  */
 import type { Intake } from './candidates/candidate.js';
-import type { MaxDeletes, RepositoryRefusal } from '../plan/brakes.js';
+import type { RepositoryRefusal } from '../plan/brakes.js';
 import type { Inventory } from '../plan/inventory.js';
-import type { Outcome } from '../plan/outcome.js';
+import type { Outcome } from '../plan/fate.js';
 import type { Plan } from '../plan/plan.js';
 import type { Repair } from './repair.js';
 import type { LedgerNews } from '../memory/memory.js';
+import type { Settings } from './settings.js';
 import type { Digest } from '../oci/digest.js';
 import type { Advice } from '../registry/registry.js';
 
-export interface RepositoryRun {
+export interface RepositoryRun extends Outcome {
   readonly inventory: Inventory;
   readonly plan: Plan;
-  /** absent in a dry-run, or when nothing was to be deleted; it speaks of the plan's orphans only */
-  readonly outcome?: Outcome;
   /** why nothing is deleted in it; in a dry-run, why a real run would not */
   readonly refusal?: RepositoryRefusal;
   /** what earlier runs had deleted and was needed; in a dry-run, only looked at */
@@ -27,22 +26,24 @@ export interface RepositoryRun {
   readonly warnings: readonly string[];
 }
 
+/** What the report tells of the inputs, or goes by. */
+export type RunSettings = Pick<
+  Settings,
+  | 'registry'
+  | 'dryRun'
+  | 'gracePeriod'
+  | 'danglingReferrers'
+  | 'keepUntagged'
+  | 'maxDeletes'
+  | 'planFile'
+>;
+
 export interface Run {
-  /** `scheme://host[:port]` */
-  readonly registry: string;
-  readonly dryRun: boolean;
-  /** milliseconds */
-  readonly gracePeriod: number;
-  readonly danglingReferrers: 'keep' | 'delete';
-  readonly keepUntagged: number;
-  /** absent: no limit */
-  readonly maxDeletes?: MaxDeletes;
+  readonly settings: RunSettings;
   /** what `protect-files` named; `unmet` digests were found in no repository of the run */
   readonly pinned: { readonly files: number; readonly digests: number; readonly unmet: number };
   /** absolute path of the directory in which this run saved what it deleted; absent when it saved nothing */
   readonly backup?: string;
-  /** where this dry-run wrote its plan, as the input names it; absent when it wrote none */
-  readonly planFile?: string;
   /** the plan that was carried out */
   readonly applied?: {
     /** epoch milliseconds */

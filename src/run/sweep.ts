@@ -1,36 +1,18 @@
 /**
- * Carries out a plan: the only stage that deletes. Saves what is to go, looks again before the first delete and
- * from time to time after it, deletes nothing that the plan did not hold, and proves what was kept.
+ * Carries out a plan: the only stage that deletes. Saves what is to go, reads the repository again before the
+ * first delete and from time to time after it, deletes nothing that the plan did not hold, and proves what was kept.
  */
 import type { SurveyOptions } from './survey-types.js';
+import type { Plan } from '../plan/plan.js';
 import type { Survey } from '../plan/survey.js';
 import { BackupError } from './backup/backup.js';
 import type { Digest } from '../oci/digest.js';
 import type { Deleter, Pusher, Reader } from '../registry/registry.js';
-import { confirmTags, createConfirmation } from './confirmation.js';
+import { confirmTags, createConfirmation, type Confirmation } from './confirmation.js';
 import { deleteInOrder } from './deletion.js';
-import { heal } from './heal.js';
-import type { Inventory } from '../plan/inventory.js';
-import {
-  condemnedOf,
-  inSight,
-  joined,
-  retagged,
-  withGone,
-  without,
-  type Condemned,
-} from './looks.js';
-import type { Outcome } from '../plan/outcome.js';
-import {
-  explained,
-  goneIn,
-  isGone,
-  keysOf,
-  triedIn,
-  type Result,
-  type Results,
-} from '../plan/results.js';
-import { surveyRepository } from './survey.js';
+import { heal, type Healed } from './heal.js';
+import { condemnedOf, Recheck, retagged, type Condemned } from './recheck.js';
+import { digestsWith, isGone, type Fate, type Outcome } from '../plan/fate.js';
 
 export interface SweepOptions extends SurveyOptions {
   readonly writer: Deleter;
@@ -43,7 +25,7 @@ export interface SweepOptions extends SurveyOptions {
    * @throws BackupError
    */
   readonly save: (manifests: readonly Condemned[]) => Promise<void>;
-  /** whether to look, after the last delete, if what was kept is still there */
+  /** whether to verify, after the last delete, that what was kept is still there */
   readonly verify: boolean;
   /** no delete is sent once it is aborted */
   readonly stop: AbortSignal;
@@ -52,13 +34,13 @@ export interface SweepOptions extends SurveyOptions {
 }
 
 /**
- * Milliseconds. A tag that comes after the look at the tags may name what is deleted since: so long after a look
- * the next one follows, or after so many times what a look takes, where that is longer (docs/how-it-decides.md).
+ * Milliseconds. A tag that comes after a recheck may name what is deleted since: so long after a recheck the next one
+ * follows, or after so many times what a recheck takes, where that is longer (docs/how-it-decides.md).
  */
-const LOOK_EVERY = 10_000;
-const LOOKS = 2;
-/** After so many looks in a row none of which brought a delete to its end, and so many tries of a single one, it is enough. */
-const MOST_LOOKS = 5;
+const RECHECK_EVERY = 10_000;
+const RECHECK_TIMES = 2;
+/** After so many rechecks in a row none of which brought a delete to its end, and so many tries of a single one, it is enough. */
+const MOST_RECHECKS = 5;
 
 const UNCONFIRMED =
   'the registry took the DELETE, and the run ended before it could see that the manifest is gone. The next run looks';
@@ -75,168 +57,218 @@ export async function sweepRepository(
   candidates: Iterable<Digest>,
   options: SweepOptions,
 ): Promise<Outcome> {
-  const { plan, inventory } = survey;
-  const { repository } = plan;
-  const { progress, policy, clock, stop } = options;
-  const isStopped = () => stop.aborted;
-  const results: Results = new Map();
-  const confirmation = createConfirmation(repository, results, options);
-  const open = () => plan.orphans.map(({ digest }) => digest).filter((each) => !results.has(each));
-  const settle = (digest: Digest, result: Result) => {
-    results.set(digest, result);
-    progress.done();
-  };
-  const giveUp = (why: string) => {
-    open().forEach((digest) => {
-      settle(digest, { kind: 'skipped', why });
-    });
-  };
-  progress.expect(plan.orphans.length);
-  // Before the look, so that nothing slow comes between the look and the deletes.
-  let lost = condemnedOf(survey);
-  const save = async (condemned: readonly Condemned[]) => {
-    try {
-      await options.save(condemned);
-    } catch (error) {
-      if (!(error instanceof BackupError)) {
-        throw error;
-      }
-      giveUp(error.message);
-    }
-  };
-  await save(lost);
+  return new Sweep(survey, candidates, options).run();
+}
 
-  let looked = inventory;
-  let seen: Inventory | undefined;
-  let changed = false;
-  let fruitless = 0;
-  const waits = new Map<Digest, number>();
-  /** what was deleted, or may have been, and was in use at a later look */
-  const back = new Set<Digest>();
+class Sweep {
+  readonly #plan: Plan;
+  readonly #options: SweepOptions;
+  readonly #recheck: Recheck;
+  readonly #confirmation: Confirmation;
+  readonly #fates = new Map<Digest, Fate>();
+  /** all that may be deleted, with the tags that it had at the last recheck */
+  #condemned: readonly Condemned[];
+  /** how often each delete was tried that got no answer in time */
+  readonly #tries = new Map<Digest, number>();
+  /** what was deleted, or may have been, and was in use at a later recheck */
+  readonly #usedAgain = new Set<Digest>();
+  /** whether the registry may have changed */
+  #hasChanged = false;
+  /** rechecks in a row that brought no delete to its end */
+  #fruitless = 0;
 
-  async function lookAndDelete(left: readonly Digest[]): Promise<void> {
-    const began = clock.now();
-    const settled = results.size;
-    // Tags may have moved since, and pushes come in: the plan is made again with what is there now.
-    const fresh = await surveyRepository(repository, inSight(candidates, plan, results), options, {
-      manifests: looked.manifests,
-      past: withGone(inventory.past, results, policy.now),
-      earlier: { ...looked, gone: new Set(goneIn(results)) },
-    });
-    const [gap] = fresh.inventory.gaps;
-    if (gap !== undefined) {
-      const what = `looking again before the deletes, ${gap.what}`;
-      giveUp(isStopped() ? STOPPED : `${what} could not be read: ${gap.why}`);
-      return;
-    }
-    seen = seen === undefined ? fresh.inventory : joined(seen, fresh.inventory);
-    const kept = new Map(fresh.plan.keep.map(({ digest, reason }) => [digest, reason]));
-    for (const digest of left) {
-      const reason = kept.get(digest);
-      if (reason !== undefined) {
-        settle(digest, { kind: 'spared', reason });
-      }
-    }
-    // Pushed again since: its tags are kept ones now, and a delete that is not over yet may take them along.
-    for (const digest of triedIn(results)) {
-      const reason = kept.get(digest);
-      if (reason !== undefined) {
-        back.add(digest);
-        if (isGone(results, digest)) {
-          results.set(digest, { kind: 'spared', reason });
-        }
-      }
-    }
-    // A signature's tag may have come to name one of them since: it goes as well, and is to come back.
-    const before = new Map(lost.map((each) => [each.digest, each.tags]));
-    lost = retagged(lost, fresh.inventory);
-    const isOpenNow = new Set(open());
-    const unsaved = lost.filter(
-      ({ digest, tags }) =>
-        isOpenNow.has(digest) && tags.some((tag) => before.get(digest)?.includes(tag) !== true),
-    );
-    if (unsaved.length > 0) {
-      await save(unsaved);
-    }
-    const until = clock.now() + Math.max(LOOK_EVERY, LOOKS * (clock.now() - began));
-    const isOver = () => isStopped() || clock.now() >= until;
-    // In the new plan's order: what has to go first may have changed with the tags.
-    const isOpen = new Set(open());
-    const condemned = fresh.plan.orphans.filter(({ digest }) => isOpen.has(digest));
-    const tagged = new Set(fresh.inventory.tags.values());
-    const has = await deleteInOrder(repository, condemned, tagged, results, {
-      ...options,
-      confirmation,
-      isOver,
-      mayWait(digest) {
-        const times = (waits.get(digest) ?? 0) + 1;
-        waits.set(digest, times);
-        return times < MOST_LOOKS && !isStopped();
-      },
-      onDone: () => {
-        progress.done();
-      },
-    });
-    changed ||= has;
-    looked = without(fresh.inventory, results);
-    // What waits for one that the registry takes its time to delete is not stuck.
-    fruitless = results.size > settled || confirmation.isOpen() ? 0 : fruitless + 1;
-    if (fruitless === MOST_LOOKS) {
-      giveUp(
-        `the registry answered no delete soon enough after a look at the tags, ${fruitless} times in a row. Is ` +
-          'it overloaded? A smaller `concurrency` may help',
-      );
-    }
+  constructor(survey: Survey, candidates: Iterable<Digest>, options: SweepOptions) {
+    this.#plan = survey.plan;
+    this.#options = options;
+    this.#recheck = new Recheck(survey, candidates, options);
+    this.#confirmation = createConfirmation(survey.plan.repository, this.#fates, options);
+    this.#condemned = condemnedOf(survey);
   }
 
-  async function deleteAll(): Promise<true> {
-    while (open().length > 0 || confirmation.isOpen()) {
-      if (isStopped()) {
-        giveUp(STOPPED);
+  async run(): Promise<Outcome> {
+    const { contain, progress } = this.#options;
+    progress.expect(this.#plan.orphans.length);
+    // Before the recheck, so that nothing slow comes between it and the deletes.
+    await this.#save(this.#condemned);
+    const isWhole = await contain(this.#deleteAll());
+    this.#giveUp('this action failed before its turn came');
+    await contain(this.#confirmation.askAll());
+    this.#confirmation.giveUp(UNCONFIRMED);
+    this.#hasChanged ||= isWhole === undefined && this.#mayBeGone().size > 0;
+    const { restored, broken, unverified, tags } = await this.#prove();
+    restored.forEach((digest) => this.#fates.set(digest, { kind: 'restored' }));
+    await this.#confirmTags(tags);
+    return { fates: this.#fates, broken, unverified };
+  }
+
+  async #deleteAll(): Promise<true> {
+    while (this.#open().length > 0 || this.#confirmation.isOpen()) {
+      if (this.#isStopped()) {
+        this.#giveUp(STOPPED);
         break;
       }
-      await lookAndDelete(open());
-      await confirmation.askAll();
-      // Then another look: somebody may have pushed them again.
-      if (confirmation.isOpen()) {
-        await confirmation.pause();
+      await this.#recheckAndDelete();
+      await this.#confirmation.askAll();
+      // Then another recheck: somebody may have pushed them again.
+      if (this.#confirmation.isOpen()) {
+        await this.#confirmation.pause();
       }
     }
     return true;
   }
 
-  const isWhole = await options.contain(deleteAll());
-  giveUp('this action failed before its turn came');
-  await options.contain(confirmation.askAll());
-  confirmation.giveUp(UNCONFIRMED);
+  async #recheckAndDelete(): Promise<void> {
+    const { clock } = this.#options;
+    const began = clock.now();
+    const settled = this.#fates.size;
+    const fresh = await this.#recheck.read(this.#fates);
+    const [gap] = fresh.inventory.gaps;
+    if (gap !== undefined) {
+      const what = `looking again before the deletes, ${gap.what}`;
+      this.#giveUp(this.#isStopped() ? STOPPED : `${what} could not be read: ${gap.why}`);
+      return;
+    }
+    this.#keep(fresh.plan);
+    await this.#saveNewTags(fresh);
+    const until = clock.now() + Math.max(RECHECK_EVERY, RECHECK_TIMES * (clock.now() - began));
+    await this.#delete(fresh, until);
+    this.#recheck.finish(fresh, this.#fates);
+    // What waits for one that the registry takes its time to delete is not stuck.
+    const isFruitless = this.#fates.size === settled && !this.#confirmation.isOpen();
+    this.#fruitless = isFruitless ? this.#fruitless + 1 : 0;
+    if (this.#fruitless === MOST_RECHECKS) {
+      this.#giveUp(
+        `the registry answered no delete soon enough after a look at the tags, ${MOST_RECHECKS} times in a row. Is ` +
+          'it overloaded? A smaller `concurrency` may help',
+      );
+    }
+  }
 
-  const tried = new Set([...triedIn(results), ...back]);
-  changed ||= isWhole === undefined && tried.size > 0;
-  const isToProve = changed && options.verify;
-  const unproved = { healed: [], broken: [], unverified: isToProve, tags: undefined };
-  const proof =
-    seen !== undefined && isToProve && !isStopped()
-      ? ((await options.contain(heal({ inventory: seen, tried, back, lost }, options))) ?? unproved)
-      : unproved;
-  const healed = new Set(proof.healed);
-  const tagged = lost.filter(
-    ({ digest, tags }) => tags.length > 0 && isGone(results, digest) && !healed.has(digest),
-  );
-  const served = await options.contain(confirmTags(repository, tagged, proof.tags, options));
-  (served ?? tagged.map(({ digest }) => ({ digest, why: UNCONFIRMED }))).forEach(
-    ({ digest, why }) => results.set(digest, { kind: 'failed', why }),
-  );
-  return {
-    repository,
-    deleted: keysOf(results, 'deleted').filter((digest) => !healed.has(digest)),
-    gone: keysOf(results, 'gone').filter((digest) => !healed.has(digest)),
-    spared: [...results].flatMap(([digest, result]) =>
-      result.kind === 'spared' && !healed.has(digest) ? [{ digest, reason: result.reason }] : [],
-    ),
-    failed: explained(results, 'failed').filter(({ digest }) => !healed.has(digest)),
-    skipped: explained(results, 'skipped'),
-    healed: proof.healed,
-    broken: proof.broken,
-    unverified: proof.unverified,
-  };
+  /** Keeps what the new plan keeps. */
+  #keep({ keep }: Plan): void {
+    const reasons = new Map(keep.map(({ digest, reason }) => [digest, reason]));
+    for (const digest of this.#open()) {
+      const reason = reasons.get(digest);
+      if (reason !== undefined) {
+        this.#settle(digest, { kind: 'kept', reason });
+      }
+    }
+    // Pushed again since: its tags are kept ones now, and a delete that is not over yet may take them along.
+    for (const digest of this.#tried()) {
+      const reason = reasons.get(digest);
+      if (reason !== undefined) {
+        this.#usedAgain.add(digest);
+        if (isGone(this.#fates.get(digest))) {
+          this.#fates.set(digest, { kind: 'kept', reason });
+        }
+      }
+    }
+  }
+
+  /** A signature's tag may have come to name one of them since: it goes as well, and is to come back. */
+  async #saveNewTags({ inventory }: Survey): Promise<void> {
+    const before = new Map(this.#condemned.map((each) => [each.digest, each.tags]));
+    this.#condemned = retagged(this.#condemned, inventory);
+    const isOpen = new Set(this.#open());
+    const unsaved = this.#condemned.filter(
+      ({ digest, tags }) =>
+        isOpen.has(digest) && tags.some((tag) => before.get(digest)?.includes(tag) !== true),
+    );
+    if (unsaved.length > 0) {
+      await this.#save(unsaved);
+    }
+  }
+
+  async #save(condemned: readonly Condemned[]): Promise<void> {
+    try {
+      await this.#options.save(condemned);
+    } catch (error) {
+      if (!(error instanceof BackupError)) {
+        throw error;
+      }
+      this.#giveUp(error.message);
+    }
+  }
+
+  /** @param until epoch milliseconds: no delete is sent from then on */
+  async #delete({ plan, inventory }: Survey, until: number): Promise<void> {
+    // In the new plan's order: what has to go first may have changed with the tags.
+    const isOpen = new Set(this.#open());
+    const condemned = plan.orphans.filter(({ digest }) => isOpen.has(digest));
+    const tagged = new Set(inventory.tags.values());
+    const hasChanged = await deleteInOrder(plan.repository, condemned, tagged, this.#fates, {
+      ...this.#options,
+      confirmation: this.#confirmation,
+      isOver: () => this.#isStopped() || this.#options.clock.now() >= until,
+      mayWait: (digest) => {
+        const tries = (this.#tries.get(digest) ?? 0) + 1;
+        this.#tries.set(digest, tries);
+        return tries < MOST_RECHECKS && !this.#isStopped();
+      },
+      onDone: () => {
+        this.#options.progress.done();
+      },
+    });
+    this.#hasChanged ||= hasChanged;
+  }
+
+  /** Verifies what was kept, and restores what came into use. */
+  async #prove(): Promise<Healed> {
+    const { contain, verify } = this.#options;
+    const inventory = this.#recheck.seen;
+    const isToProve = this.#hasChanged && verify;
+    const unproved = { restored: [], broken: [], unverified: isToProve, tags: undefined };
+    if (inventory === undefined || !isToProve || this.#isStopped()) {
+      return unproved;
+    }
+    const swept = {
+      inventory,
+      tried: this.#mayBeGone(),
+      usedAgain: this.#usedAgain,
+      lost: this.#condemned,
+    };
+    return (await contain(heal(swept, this.#options))) ?? unproved;
+  }
+
+  /** @param known what the tags point at, if that was read after the deletes */
+  async #confirmTags(known: Healed['tags']): Promise<void> {
+    const tagged = this.#condemned.filter(
+      ({ digest, tags }) => tags.length > 0 && isGone(this.#fates.get(digest)),
+    );
+    const served = await this.#options.contain(
+      confirmTags(this.#plan.repository, tagged, known, this.#options),
+    );
+    const failed = served ?? tagged.map(({ digest }) => ({ digest, why: UNCONFIRMED }));
+    failed.forEach(({ digest, why }) => this.#fates.set(digest, { kind: 'failed', why }));
+  }
+
+  /** The orphans without a fate. */
+  #open(): Digest[] {
+    const orphans = this.#plan.orphans.map(({ digest }) => digest);
+    return orphans.filter((digest) => !this.#fates.has(digest));
+  }
+
+  /** What is gone, or may be: a delete that failed may have been carried out all the same. */
+  #tried(): Digest[] {
+    return digestsWith(this.#fates, 'deleted', 'gone', 'failed');
+  }
+
+  #mayBeGone(): ReadonlySet<Digest> {
+    return new Set([...this.#tried(), ...this.#usedAgain]);
+  }
+
+  #settle(digest: Digest, fate: Fate): void {
+    this.#fates.set(digest, fate);
+    this.#options.progress.done();
+  }
+
+  #giveUp(why: string): void {
+    this.#open().forEach((digest) => {
+      this.#settle(digest, { kind: 'skipped', why });
+    });
+  }
+
+  #isStopped(): boolean {
+    return this.#options.stop.aborted;
+  }
 }

@@ -6,7 +6,7 @@ import type { Attempts } from './attempts.js';
 import { collectTags, type FormerTags } from '../plan/former-tags.js';
 import type { Known } from './known.js';
 import type { SurveyOptions } from './survey-types.js';
-import { MOST_LOOKS, PAUSE, readTag } from './tag.js';
+import { MOST_READS, PAUSE, readTag } from './tag.js';
 
 export interface TagReadingOptions extends Pick<SurveyOptions, 'reader' | 'clock'> {
   readonly attempts: Attempts;
@@ -63,7 +63,7 @@ export class TagReading {
     const before = this.broken.size;
     let missing = this.#hasAskedAgain ? [] : [...this.broken].filter(isNews);
     this.#hasAskedAgain = true;
-    for (let look = 2; look <= MOST_LOOKS && missing.length > 0; look += 1) {
+    for (let look = 2; look <= MOST_READS && missing.length > 0; look += 1) {
       await this.#options.clock.sleep(PAUSE);
       await this.#each(missing, (tag) => this.#confirmTag(tag, undefined));
       missing = missing.filter((tag) => this.broken.has(tag));

@@ -7,7 +7,7 @@ import type { Manifest } from '../oci/manifest.js';
 import { RegistryError } from '../registry/registry-error.js';
 
 /** A push writes a tag in several steps, and Distribution lists it after the first: so often it is asked for. */
-export const MOST_LOOKS = 4;
+export const MOST_READS = 4;
 /** Milliseconds between them. */
 export const PAUSE = 500;
 

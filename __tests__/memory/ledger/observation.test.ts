@@ -26,6 +26,7 @@ import {
 } from '../../support/builders/build.js';
 import { recordOf, recordsOf, THEN } from '../../support/builders/records.js';
 import { observation } from '../../support/scenes/ledger.js';
+import { fatesFrom } from '../../support/builders/fates.js';
 
 const LATER = THEN + 1000;
 const NOBODY: ReadonlySet<Digest> = new Set();
@@ -172,26 +173,20 @@ describe('what a look observes', () => {
 
 describe('what a sweep observes', () => {
   const gone = { deleted: [a.digest], gone: [b.digest] };
-  const nothing = {
-    spared: [],
-    failed: [],
-    skipped: [],
-    healed: [],
-    broken: [],
-    unverified: false,
-  };
-  const outcome = { repository: APP, ...nothing, ...gone };
 
   it('is that what came into use meanwhile is there, and nothing of what it could not delete', () => {
     const [c, d, e, f] = [image('c'), image('d'), image('e'), image('f')];
     const why = 'a reason';
-    const seen = observeSweep(surveyOf({ untagged: [a, b, c, d, e, f] }), {
-      ...outcome,
-      spared: [{ digest: c.digest, reason: { kind: 'tagged', tags: ['v1'] } }],
-      skipped: [{ digest: d.digest, why }],
-      healed: [e.digest],
-      failed: [{ digest: f.digest, why }],
-    });
+    const seen = observeSweep(
+      surveyOf({ untagged: [a, b, c, d, e, f] }),
+      fatesFrom({
+        ...gone,
+        kept: [{ digest: c.digest, reason: { kind: 'tagged', tags: ['v1'] } }],
+        skipped: [{ digest: d.digest, why }],
+        restored: [e.digest],
+        failed: [{ digest: f.digest, why }],
+      }),
+    );
     expect([...seen.standing.keys()].sort()).toEqual(digests([c, e]).sort());
     expect([...seen.absent].sort()).toEqual(digests([a, b]).sort());
     const leaving = recordOf(c, { status: 'leaving', condemned: THEN });
@@ -204,7 +199,7 @@ describe('what a sweep observes', () => {
   });
 
   it('is that what it deleted, or found deleted, is absent, and nothing else', () => {
-    const seen = observeSweep(surveyOf({ untagged: [a, b, image('c')] }), outcome);
+    const seen = observeSweep(surveyOf({ untagged: [a, b, image('c')] }), fatesFrom(gone));
     expect(seen).toEqual({
       standing: new Map(),
       bodies: new Map(),
@@ -232,10 +227,10 @@ describe('what a sweep observes', () => {
     ],
   ])('is described by %s: %#', (_, estate, isDescribed) => {
     const { digest } = index([], { subject: a });
-    const { wanted } = observeSweep(surveyOf(estate), {
-      ...outcome,
-      deleted: [a.digest, digest],
-    });
+    const { wanted } = observeSweep(
+      surveyOf(estate),
+      fatesFrom({ ...gone, deleted: [a.digest, digest] }),
+    );
     expect(wanted.has(a.digest)).toBe(isDescribed);
   });
 });
@@ -481,18 +476,8 @@ describe('what is forgotten', () => {
         remember(past, seen, { droppable: droppable, restates: false, now: LATER }).get(a.digest),
       ).toEqual(past.get(a.digest));
 
-      const swept = { deleted: [...seen.leaving, a.digest], gone: [] };
-      const outcome = {
-        repository: APP,
-        spared: [],
-        failed: [],
-        skipped: [],
-        healed: [],
-        unverified: false,
-        broken: [],
-        ...swept,
-      };
-      const end = observeSweep(surveyOf({ ...estate, absent: [a] }), outcome);
+      const fates = fatesFrom({ deleted: [...seen.leaving, a.digest] });
+      const end = observeSweep(surveyOf({ ...estate, absent: [a] }), fates);
       expect(remember(past, end, { droppable: droppable, restates: false, now: LATER }).size).toBe(
         0,
       );

@@ -7,7 +7,7 @@ import type { DeleteReason, KeepReason } from '../../../src/plan/reasons.js';
 import { ADVICE } from '../../../src/registry/families/distribution.js';
 import type { RepositoryRefusal } from '../../../src/plan/brakes.js';
 import type { Inventory } from '../../../src/plan/inventory.js';
-import type { Outcome } from '../../../src/plan/outcome.js';
+import { fatesWithoutSweep, type Outcome } from '../../../src/plan/fate.js';
 import type { Kept, Orphan, Plan } from '../../../src/plan/plan.js';
 import type { LedgerNews } from '../../../src/memory/memory.js';
 import { digestOf, type Digest } from '../../../src/oci/digest.js';
@@ -21,7 +21,8 @@ import type {
 } from '../../../src/oci/manifest.js';
 import { OCI_CONFIG, OCI_INDEX, OCI_MANIFEST } from '../../../src/oci/media-types.js';
 import { PROTECT } from '../../../src/plan/protection.js';
-import type { RepositoryRun, Run } from '../../../src/run/run.js';
+import type { RepositoryRun, Run, RunSettings } from '../../../src/run/run.js';
+import { fatesFrom, type Ends } from './fates.js';
 
 export const NOW = Date.UTC(2026, 10, 23, 3, 0, 0);
 export const HOUR = 3_600_000;
@@ -116,28 +117,63 @@ export function plan(repository: string, more: Partial<Plan> = {}): Plan {
   return { repository, keep: [], orphans: [], ...more };
 }
 
-export function outcome(repository: string, more: Partial<Outcome> = {}): Outcome {
+/** What a sweep did, as lists; nothing, unless told. */
+export function outcome({
+  broken = [],
+  unverified = false,
+  ...ends
+}: Partial<Ends & Omit<Outcome, 'fates'>> = {}): Outcome {
+  return { fates: fatesFrom(ends), broken, unverified };
+}
+
+/** A repository that no sweep came to, as in a dry-run, or where something refuses all deletes. */
+export function unswept(
+  repository: Omit<RepositoryRun, keyof Outcome>,
+  dryRun = false,
+): RepositoryRun {
+  const isRefused = repository.refusal !== undefined;
   return {
-    repository,
-    deleted: [],
-    gone: [],
-    spared: [],
-    failed: [],
-    skipped: [],
-    healed: [],
-    broken: [],
-    unverified: false,
-    ...more,
+    ...repository,
+    ...outcome(),
+    fates: fatesWithoutSweep(repository.plan, { dryRun, isRefused }),
   };
 }
 
-export function run(repositories: readonly RepositoryRun[], more: Partial<Run> = {}): Run {
+/** The same run, had it been a dry-run. */
+export function dry(made: Run): Run {
   return {
-    registry: 'https://registry.example.com',
-    dryRun: false,
-    gracePeriod: DAY,
-    danglingReferrers: 'keep',
-    keepUntagged: 0,
+    ...made,
+    settings: { ...made.settings, dryRun: true },
+    repositories: made.repositories.map((each) => unswept(each, true)),
+  };
+}
+
+/** What a made-up run is told apart from others by: its settings beside the rest. */
+export type RunParts = Partial<Run & RunSettings>;
+
+export function run(
+  repositories: readonly RepositoryRun[],
+  {
+    registry = new URL('https://registry.example.com'),
+    dryRun = false,
+    gracePeriod = DAY,
+    danglingReferrers = 'keep',
+    keepUntagged = 0,
+    maxDeletes,
+    planFile,
+    ...more
+  }: RunParts = {},
+): Run {
+  const made: Run = {
+    settings: {
+      registry,
+      dryRun,
+      gracePeriod,
+      danglingReferrers,
+      keepUntagged,
+      maxDeletes,
+      planFile,
+    },
     pinned: { files: 0, digests: 0, unmet: 0 },
     startedAt: NOW - 12_000,
     finishedAt: NOW,
@@ -155,6 +191,7 @@ export function run(repositories: readonly RepositoryRun[], more: Partial<Run> =
     failures: [],
     ...more,
   };
+  return dryRun ? dry(made) : made;
 }
 
 /** That of a second run in which nothing changed, unless told. */
@@ -187,7 +224,7 @@ export function moved(name: string, bytes: number, created: number): RepositoryR
       keep: [kept(`${name} new`, { kind: 'tagged', tags: ['latest'] })],
       orphans: [orphan(`${name} old`, { kind: 'unreachable' }, created)],
     }),
-    outcome: outcome(name, { deleted: [d(`${name} old`)] }),
+    ...outcome({ deleted: [d(`${name} old`)] }),
     warnings: [],
   };
 }
@@ -242,7 +279,7 @@ function multiPlatform(): RepositoryRun {
         orphan('old signature', { kind: 'digest-tag', tag: signatureTag, of: d('old index') }),
       ],
     }),
-    outcome: outcome(name, {
+    ...outcome({
       deleted: ['old index', 'old amd64', 'old arm64', 'old attestation', 'old signature'].map(d),
     }),
     warnings: [],
@@ -256,6 +293,7 @@ function nothingToDo(name: string): RepositoryRun {
       manifests: byDigest(image(`${name} 1.0`, [blob('base', 30_000_000)])),
     }),
     plan: plan(name, { keep: [kept(`${name} 1.0`, { kind: 'tagged', tags: ['1.0'] })] }),
+    ...outcome(),
     warnings: [],
   };
 }
@@ -290,7 +328,7 @@ export function cleanRun(): Run {
 
 export function blindDryRun(): Run {
   return run([nothingToDo('team/api'), nothingToDo('team/web')], {
-    registry: 'http://localhost:5000',
+    registry: new URL('http://localhost:5000'),
     dryRun: true,
     startedAt: NOW - 640,
     requests: 6,
@@ -313,7 +351,7 @@ export function troubledRun(): Run {
     [
       {
         ...api,
-        outcome: outcome('team/api', {
+        ...outcome({
           failed: [
             {
               digest: d('team/api old'),
@@ -339,7 +377,7 @@ export function troubledRun(): Run {
             kept('an entry', { kind: 'ledger' }),
           ],
         },
-        outcome: outcome('team/broken', {
+        ...outcome({
           deleted: [d('team/broken old')],
           broken: [
             {
@@ -363,7 +401,7 @@ export function troubledRun(): Run {
         plan: plan('team/web', {
           keep: [...web.plan.keep, ...web.plan.orphans.map(({ digest }) => gap(digest))],
         }),
-        outcome: outcome('team/web'),
+        ...outcome(),
       },
     ],
     {
@@ -399,7 +437,7 @@ function gap(digest: Digest): Kept {
 export function refusing(name: string, orphans: number, refusal: RepositoryRefusal): RepositoryRun {
   const names = Array.from({ length: orphans }, (_, at) => `${name} ${String(at + 1)}`);
   const created = NOW - 30 * DAY;
-  return {
+  return unswept({
     inventory: inventory(name, {
       manifests: byDigest(...names.map((each) => image(each, [blob(each, 20_000_000)]))),
     }),
@@ -408,7 +446,7 @@ export function refusing(name: string, orphans: number, refusal: RepositoryRefus
     }),
     refusal,
     warnings: [],
-  };
+  });
 }
 
 /** What files of the workspace and inputs keep, beside what a tag does. */
@@ -432,7 +470,7 @@ function pinned(name: string): RepositoryRun {
       ],
       orphans: [orphan('gone')],
     }),
-    outcome: outcome(name, { deleted: [d('gone')], unverified: true }),
+    ...outcome({ deleted: [d('gone')], unverified: true }),
     warnings: [],
   };
 }
@@ -444,9 +482,9 @@ export function guardedRun(): Run {
     [
       {
         ...web,
-        outcome: outcome('team/web', {
+        ...outcome({
           deleted: ['old index', 'old arm64', 'old attestation', 'old signature'].map(d),
-          healed: [d('old amd64')],
+          restored: [d('old amd64')],
         }),
       },
       refusing('team/emptied', 2, { kind: 'no-tags', remembered: 12 }),
@@ -472,21 +510,18 @@ export function guardedDryRun(): Run {
   const why =
     "these credentials can't delete in team/locked: asked for `repository:team/locked:pull,delete`, the token server " +
     'grants only `pull` there. Give `username` and `password` of an account that may delete';
-  return {
+  return dry({
     ...real,
-    dryRun: true,
     failures: [],
     ledger: ledger(),
-    repositories: [
-      ...real.repositories.map(({ outcome: ___, ...each }) => each),
-      refusing('team/locked', 1, { kind: 'no-rights', why }),
-    ],
-  };
+    repositories: [...real.repositories, refusing('team/locked', 1, { kind: 'no-rights', why })],
+  });
 }
 
 /** The same dry-run, which wrote its plan for somebody to approve. */
 export function planningDryRun(): Run {
-  return { ...guardedDryRun(), planFile: 'plan.json' };
+  const made = guardedDryRun();
+  return { ...made, settings: { ...made.settings, planFile: 'plan.json' } };
 }
 
 /** A run that carried out a plan of the day before, after which much had changed. */
@@ -517,7 +552,7 @@ export function appliedRun(): Run {
           ],
           orphans,
         }),
-        outcome: outcome('team/web', { deleted: orphans.map(({ digest }) => digest) }),
+        ...outcome({ deleted: orphans.map(({ digest }) => digest) }),
         approved: new Set([...orphans.map(({ digest }) => digest), ...left.map(d)]),
       },
     ],

@@ -18,7 +18,7 @@ import type { Run } from '../../../src/run/run.js';
 import type { LedgerChoice } from '../../../src/run/settings.js';
 import { printable, type Printable } from '../../../src/text/printable.js';
 import { NO_PROTECTION, type Protection } from '../../../src/plan/protection.js';
-import { problems, sentence } from '../../../src/report/totals.js';
+import { problems, sentence } from '../../../src/report/problems.js';
 import { runStages } from '../../../src/run/clean.js';
 import { fakeClock } from './fake-clock.js';
 import { NOW } from './estate.js';

@@ -1,23 +1,22 @@
 /** What became of a plan that was carried out: how far the run came with it, and what of it was left. */
-import { unreadWhole } from '../blind.js';
 import type { Section } from '../fit.js';
-import { leftOf, whyLeft } from '../left.js';
+import { outdatedEntries, whyOutdated } from '../outdated.js';
 import { code, row, tableHead } from '../../text/markdown.js';
 import { repositoriesByName, type Run } from '../../run/run.js';
-import type { Totals } from '../totals.js';
+import { type Totals, unreadRepositories } from '../totals.js';
 import { count, duration } from '../../text/words.js';
-import { moreIn } from './more.js';
+import { list } from './list.js';
 
 const OPEN_ROWS = 30;
 
-export function appliedSection(run: Run, sums: Totals): Section | undefined {
+export function appliedPlanSection(run: Run, sums: Totals): Section | undefined {
   if (run.applied === undefined) {
     return undefined;
   }
   const { createdAt, ignored } = run.applied;
   const rows = repositoriesByName(run).flatMap((repository) =>
-    leftOf(repository).map((left) =>
-      row([code(`${repository.inventory.repository}@${left.digest}`, 400), whyLeft(left, run)]),
+    outdatedEntries(repository).map((left) =>
+      row([code(`${repository.inventory.repository}@${left.digest}`, 400), whyOutdated(left, run)]),
     ),
   );
   // A file can claim any time.
@@ -34,34 +33,31 @@ export function appliedSection(run: Run, sums: Totals): Section | undefined {
       ' All that it says of the repositories that were looked at was still to be deleted.';
     return { before: `${intro}${isNamed ? all : ''}\n` };
   }
-  const folded = rows.length > OPEN_ROWS;
-  const fold = folded ? `<details><summary>${count(rows.length, 'manifest')}</summary>\n\n` : '';
-  return {
-    before: `${intro} ${count(rows.length, 'manifest')} of it ${run.dryRun ? 'would be' : rows.length === 1 ? 'was' : 'were'} left, for the reason that stands beside it:\n\n${fold}${tableHead(['Manifest', 'Why'])}`,
+  return list(
+    `${intro} ${count(rows.length, 'manifest')} of it ${run.settings.dryRun ? 'would be' : rows.length === 1 ? 'was' : 'were'} left, for the reason that stands beside it:\n\n`,
     rows,
-    total: rows.length,
-    cut: (left) => moreIn(left, 'manifest'),
-    after: folded ? '\n</details>\n' : '',
-  };
+    'manifest',
+    { head: tableHead(['Manifest', 'Why']), openRows: OPEN_ROWS },
+  );
 }
 
 /** How far the run came with it. A sentence without its full stop. */
 function carriedOut(plan: string, run: Run, sums: Totals): string {
-  const { deleted, healed, planned, failed, refused } = sums;
-  const who = run.dryRun ? 'A real run would' : 'This run';
-  const blind = unreadWhole(sums);
-  const held = run.dryRun ? refused : failed;
-  if (deleted + healed + planned > 0) {
-    const did = run.dryRun ? 'carry out' : 'carried out';
-    return held === 0 && blind === undefined
+  const { deleted, restored, planned, failed, refused } = sums;
+  const who = run.settings.dryRun ? 'A real run would' : 'This run';
+  const unread = unreadRepositories(sums);
+  const undone = run.settings.dryRun ? refused : failed;
+  if (deleted + restored + planned > 0) {
+    const did = run.settings.dryRun ? 'carry out' : 'carried out';
+    return undone === 0 && unread === undefined
       ? `${who} ${did} ${plan}, and nothing else`
       : `${who} ${did} a part of ${plan}, and nothing else: see ${places(run, sums)}`;
   }
-  if (held > 0) {
-    return `${who} ${run.dryRun ? 'delete' : 'deleted'} nothing of ${plan}: see ${places(run, sums)}`;
+  if (undone > 0) {
+    return `${who} ${run.settings.dryRun ? 'delete' : 'deleted'} nothing of ${plan}: see ${places(run, sums)}`;
   }
-  if (blind !== undefined) {
-    return `Nothing of ${plan} ${run.dryRun ? 'would be' : 'was'} carried out: ${blind}, see "Problems"`;
+  if (unread !== undefined) {
+    return `Nothing of ${plan} ${run.settings.dryRun ? 'would be' : 'was'} carried out: ${unread}, see "Problems"`;
   }
   return run.repositories.length === 0
     ? `Nothing of ${plan} was carried out: no repository of it was looked at`
@@ -70,7 +66,9 @@ function carriedOut(plan: string, run: Run, sums: Totals): string {
 
 /** Where the reasons stand. */
 function places(run: Run, sums: Totals): string {
-  const refused = run.dryRun && sums.refused > 0 ? ['"What would hold a real run back"'] : [];
-  const problems = !run.dryRun || unreadWhole(sums) !== undefined ? ['"Problems"'] : [];
+  const refused =
+    run.settings.dryRun && sums.refused > 0 ? ['"What would hold a real run back"'] : [];
+  const problems =
+    !run.settings.dryRun || unreadRepositories(sums) !== undefined ? ['"Problems"'] : [];
   return [...refused, ...problems].join(' and ');
 }

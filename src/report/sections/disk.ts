@@ -14,10 +14,13 @@ export function diskSection(run: Run, sums: Totals): Section | undefined {
         'garbage collection frees them for good.\n',
     };
   }
-  if (sums.deleted + sums.planned + (run.planFile === undefined ? 0 : sums.refused) === 0) {
+  if (
+    sums.deleted + sums.planned + (run.settings.planFile === undefined ? 0 : sums.refused) ===
+    0
+  ) {
     return undefined;
   }
-  const when = run.dryRun ? 'After a real run, deleted manifests' : 'Deleted manifests';
+  const when = run.settings.dryRun ? 'After a real run, deleted manifests' : 'Deleted manifests';
   return {
     before: [
       '### To free the disk',

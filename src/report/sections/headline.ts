@@ -1,15 +1,15 @@
 /** The first lines of the summary: the numbers, and what kind of run this was. */
-import { unreadWhole } from '../blind.js';
 import type { Section } from '../fit.js';
 import { code } from '../../text/markdown.js';
 import type { Run } from '../../run/run.js';
-import { isInDoubt, problems, type Totals } from '../totals.js';
+import { isInDoubt, type Totals, unreadRepositories } from '../totals.js';
+import { problems } from '../problems.js';
 import { count, duration, number, size } from '../../text/words.js';
 
 /** One sentence; what it counts as problems is listed right below it. An image that broke comes before all else. */
 export function headline(run: Run, sums: Totals): string {
   const wrong = problems(run).length;
-  const said = broken(sums) + putBack(run) + result(run, sums);
+  const said = broken(sums) + restoredBefore(run) + result(run, sums);
   return wrong === 0 ? said : `${said} (with ${count(wrong, 'problem')})`;
 }
 
@@ -22,7 +22,7 @@ function broken(sums: Totals): string {
   return `${what} broke: see "Problems". `;
 }
 
-function putBack({ repositories, dryRun }: Run): string {
+function restoredBefore({ repositories, settings: { dryRun } }: Run): string {
   const restored = repositories.reduce(
     (sum, { repair }) => sum + (repair?.restored.length ?? 0),
     0,
@@ -32,10 +32,10 @@ function putBack({ repositories, dryRun }: Run): string {
 }
 
 function result(run: Run, sums: Totals): string {
-  const { deleted, planned, failed, gone, healed, refused, orphansFound } = sums;
+  const { deleted, planned, failed, gone, restored, refused, orphansFound } = sums;
   const where = `in ${count(sums.repositoriesFreed, 'repository', 'repositories')}`;
   const bytes = `${sums.freedBytesAtMost ? 'at most ' : ''}${size(sums.freedBytes)}`;
-  if (run.planFile !== undefined && orphansFound > 0) {
+  if (run.settings.planFile !== undefined && orphansFound > 0) {
     const manifests = `${count(orphansFound, 'orphan manifest')} in ${count(sums.repositoriesWithOrphans, 'repository', 'repositories')}`;
     return refused === 0
       ? `The plan lists ${manifests}: ${bytes} would be freed`
@@ -48,7 +48,7 @@ function result(run: Run, sums: Totals): string {
         : count(planned, 'orphan manifest');
     return `Would delete ${what} ${where}: ${bytes} would be freed`;
   }
-  if (run.dryRun && refused > 0) {
+  if (run.settings.dryRun && refused > 0) {
     return `Would delete none of ${count(refused, 'orphan manifest')}`;
   }
   if (deleted > 0) {
@@ -61,8 +61,8 @@ function result(run: Run, sums: Totals): string {
   if (failed > 0) {
     return `Deleted none of ${count(failed, 'orphan manifest')}`;
   }
-  if (healed > 0) {
-    return `Deleted nothing for good: ${count(healed, 'manifest')} came into use meanwhile and ${healed === 1 ? 'was' : 'were'} put back`;
+  if (restored > 0) {
+    return `Deleted nothing for good: ${count(restored, 'manifest')} came into use meanwhile and ${restored === 1 ? 'was' : 'were'} put back`;
   }
   if (orphansFound > 0) {
     return gone === orphansFound
@@ -74,15 +74,15 @@ function result(run: Run, sums: Totals): string {
 
 /** "0 orphans" must never mean "could not look". */
 function withoutOrphans(run: Run, sums: Totals): string {
-  const blind = unreadWhole(sums);
-  if (blind !== undefined) {
+  const unread = unreadRepositories(sums);
+  if (unread !== undefined) {
     const { repositories, repositoriesIncomplete } = sums;
     const others = repositories - repositoriesIncomplete;
     const none =
       run.applied === undefined ? 'no orphans' : 'nothing of the plan is an orphan any more';
     const rest =
       others === 0 ? '' : `; ${none} in the other${others === 1 ? '' : ` ${number(others)}`}`;
-    return `${run.dryRun ? 'Would delete nothing' : 'Deleted nothing'}: ${blind}${rest}`;
+    return `${run.settings.dryRun ? 'Would delete nothing' : 'Deleted nothing'}: ${unread}${rest}`;
   }
   if (run.applied !== undefined) {
     return nothingOfThePlan(run, run.applied);
@@ -108,9 +108,9 @@ export function headlineSection(run: Run, sums: Totals): Section {
   const read = `${count(sums.manifests, 'manifest')} and ${count(sums.tags, 'tag')} in ${count(sums.repositories, 'repository', 'repositories')}`;
   const effort = `${count(run.requests, 'request')} in ${duration(run.finishedAt - run.startedAt)}`;
   const notes = [
-    `${code(run.registry)}: read ${read}, with ${effort}. Grace period: ${run.gracePeriod === 0 ? 'off' : duration(run.gracePeriod)}.`,
+    `${code(run.settings.registry.origin)}: read ${read}, with ${effort}. Grace period: ${run.settings.gracePeriod === 0 ? 'off' : duration(run.settings.gracePeriod)}.`,
   ];
-  if (run.dryRun) {
+  if (run.settings.dryRun) {
     notes.unshift('**Dry run:** nothing was deleted.');
   }
   if (sums.planned + sums.deleted > 0) {
@@ -124,11 +124,13 @@ export function headlineSection(run: Run, sums: Totals): Section {
   if (sums.deleted + sums.failed > 0 && sums.gone > 0) {
     notes.push(`${count(sums.gone, 'orphan')} had gone already when the turn came.`);
   }
-  if (sums.spared > 0) {
-    notes.push(`${count(sums.spared, 'orphan')} came into use during the run and stayed.`);
+  if (sums.keptAfterRecheck > 0) {
+    notes.push(
+      `${count(sums.keptAfterRecheck, 'orphan')} came into use during the run and stayed.`,
+    );
   }
   // With a plan file, the section of the plan says it.
-  if (run.dryRun && run.planFile === undefined && sums.refused > 0) {
+  if (run.settings.dryRun && run.settings.planFile === undefined && sums.refused > 0) {
     notes.push(
       `A real run would leave ${count(sums.refused, 'orphan')}: see "What would hold a real run back".`,
     );

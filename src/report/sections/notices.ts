@@ -2,9 +2,10 @@
 import type { Section } from '../fit.js';
 import { code, prose } from '../../text/markdown.js';
 import { repositoriesByName, type Run } from '../../run/run.js';
-import { problems, refusals, type Problem, type Totals } from '../totals.js';
+import { type Totals } from '../totals.js';
+import { problems, refusals, type Problem } from '../problems.js';
 import { number } from '../../text/words.js';
-import { moreIn } from './more.js';
+import { list } from './list.js';
 
 export function problemsSection(run: Run): Section | undefined {
   const found = problems(run);
@@ -16,12 +17,11 @@ export function problemsSection(run: Run): Section | undefined {
     unread === 0
       ? ''
       : `Nothing is deleted in a repository of which something couldn't be read, because the missing part may need any of its manifests. That is so in ${unread === 1 ? 'one repository' : `${number(unread)} repositories`} here.\n\n`;
-  return {
-    before: `### Problems (${number(found.length)})\n\n${nothing}`,
-    rows: found.map((problem) => `- ${named(problem)}\n`),
-    total: found.length,
-    cut: (left) => moreIn(left, 'problem'),
-  };
+  return list(
+    `### Problems (${number(found.length)})\n\n${nothing}`,
+    found.map((problem) => `- ${named(problem)}\n`),
+    'problem',
+  );
 }
 
 function named({ kind, repository, what }: Problem): string {
@@ -31,21 +31,20 @@ function named({ kind, repository, what }: Problem): string {
 
 /** Of a dry-run: what would keep a real run from deleting. A real run has it among its problems. */
 export function refusalsSection(run: Run, sums: Totals): Section | undefined {
-  const found = run.dryRun ? refusals(run) : [];
+  const found = run.settings.dryRun ? refusals(run) : [];
   const but =
     sums.withoutRights === 0 ? '' : ', but for the rights, which the account of that run must have';
   const passed =
-    run.planFile === undefined || sums.refused === sums.withoutRights
+    run.settings.planFile === undefined || sums.refused === sums.withoutRights
       ? ''
       : `That is so of a run without the plan. A run with \`apply-plan\` passes over it${but}.\n\n`;
   return found.length === 0
     ? undefined
-    : {
-        before: `### What would hold a real run back\n\n${passed}`,
-        rows: found.map((refusal) => `- ${named(refusal)}\n`),
-        total: found.length,
-        cut: (left) => moreIn(left, 'reason'),
-      };
+    : list(
+        `### What would hold a real run back\n\n${passed}`,
+        found.map((refusal) => `- ${named(refusal)}\n`),
+        'reason',
+      );
 }
 
 export function warningsSection(run: Run): Section | undefined {
@@ -57,10 +56,5 @@ export function warningsSection(run: Run): Section | undefined {
   ];
   return found.length === 0
     ? undefined
-    : {
-        before: `### Warnings (${number(found.length)})\n\n`,
-        rows: found,
-        total: found.length,
-        cut: (left) => moreIn(left, 'warning'),
-      };
+    : list(`### Warnings (${number(found.length)})\n\n`, found, 'warning');
 }

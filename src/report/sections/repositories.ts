@@ -5,10 +5,9 @@ import { code, mermaidLabel, row, tableHead } from '../../text/markdown.js';
 import { repositoriesByName, type RepositoryRun, type Run } from '../../run/run.js';
 import { countRepository, type Counts, type Totals } from '../totals.js';
 import { count, number, size } from '../../text/words.js';
-import { moreIn } from './more.js';
+import { list } from './list.js';
 
 const SLICES = 8;
-/** A table longer than this is folded: the interesting part of the summary is below it. */
 const OPEN_ROWS = 30;
 
 export function repositoriesSection(run: Run, sums: Totals): Section | undefined {
@@ -17,13 +16,13 @@ export function repositoriesSection(run: Run, sums: Totals): Section | undefined
   }
   const all = repositoriesByName(run).map((repository) => ({
     name: repository.inventory.repository,
-    held: heldBack(repository, run),
-    counts: countRepository(repository, run.dryRun),
+    refused: refusalNote(repository, run),
+    counts: countRepository(repository, run.settings.dryRun),
   }));
   // What has something to tell comes first, so that it is there when the table is cut.
   const told = ({ counts }: { counts: Counts }) => counts.orphansFound + counts.gaps > 0;
   const sorted = [...all.filter(told), ...all.filter((one) => !told(one))];
-  const verb = run.dryRun ? 'Would delete>' : 'Deleted>';
+  const verb = run.settings.dryRun ? 'Would delete>' : 'Deleted>';
   const head = [
     'Repository',
     'Tags>',
@@ -34,23 +33,20 @@ export function repositoriesSection(run: Run, sums: Totals): Section | undefined
     'Kept>',
     'Frees>',
   ];
-  const folded = all.length > OPEN_ROWS;
-  const title = 'By repository';
-  return {
-    before: `### ${title}\n\n${folded ? `<details><summary>${count(all.length, 'repository', 'repositories')}</summary>\n\n` : ''}${tableHead(head)}`,
-    rows: sorted.map(({ name, held, counts }) => {
+  return list(
+    '### By repository\n\n',
+    sorted.map(({ name, refused, counts }) => {
       const read = counts.gaps === 0 ? '' : ` (incomplete: ${count(counts.gaps, 'gap')})`;
-      const title = `${code(name)}${read}${held}`;
+      const title = `${code(name)}${read}${refused}`;
       return repositoryRow(title, counts, sums.freedBytesByRepository.get(name) ?? 0);
     }),
-    total: all.length,
-    cut: (left) => moreIn(left, 'repository', 'repositories'),
-    after: folded ? '\n</details>\n' : '',
-  };
+    'repository',
+    { plural: 'repositories', head: tableHead(head), openRows: OPEN_ROWS },
+  );
 }
 
 /** Of `no-rights` a run is not told before it tries. */
-function heldBack({ refusal }: RepositoryRun, { planFile }: Run): string {
+function refusalNote({ refusal }: RepositoryRun, { settings: { planFile } }: Run): string {
   if (refusal === undefined) {
     return '';
   }
@@ -80,7 +76,7 @@ export function pieSection(run: Run, sums: Totals): Section | undefined {
   if (others.length > 0) {
     slices.push(slice(count(others.length, 'other'), rest));
   }
-  const title = run.dryRun ? 'What would be freed' : 'What will be freed';
+  const title = run.settings.dryRun ? 'What would be freed' : 'What will be freed';
   return { before: `\`\`\`mermaid\npie title ${title}\n${slices.join('')}\`\`\`\n` };
 }
 

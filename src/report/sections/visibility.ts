@@ -4,11 +4,11 @@
  */
 import type { Section } from '../fit.js';
 import { code } from '../../text/markdown.js';
-import { hasBegun, ledgerSentence } from '../memory.js';
+import { hasBegun, ledgerSentence } from '../ledger.js';
 import { repositoriesByName, type RepositoryRun, type Run } from '../../run/run.js';
 import type { Totals } from '../totals.js';
 import { count, number, shortDigest } from '../../text/words.js';
-import { moreIn } from './more.js';
+import { list } from './list.js';
 
 /** For log and summary. */
 export const DRY_RUN_DELETES =
@@ -16,11 +16,11 @@ export const DRY_RUN_DELETES =
   'digest that no manifest has. Nor does it know whether these credentials may delete, unless a token of the registry ' +
   'says so.';
 
-export function unseenSection(run: Run, sums: Totals): Section {
+export function visibilitySection(run: Run, sums: Totals): Section {
   const points = [
     listing(run, sums),
     ledgerSentence(run),
-    ...(run.dryRun ? [DRY_RUN_DELETES] : []),
+    ...(run.settings.dryRun ? [DRY_RUN_DELETES] : []),
     ...scope(run, sums),
     ...lines(run),
   ];
@@ -109,12 +109,11 @@ export function brokenBeforeSection(run: Run): Section | undefined {
   const rows = repositoriesByName(run).flatMap(brokenBefore);
   return rows.length === 0
     ? undefined
-    : {
-        before: `### Broken before this run (${number(rows.length)})\n\nThe registry has lost a part of these images. They were left as they are; pushing an image again mends it.\n\n`,
+    : list(
+        `### Broken before this run (${number(rows.length)})\n\nThe registry has lost a part of these images. They were left as they are; pushing an image again mends it.\n\n`,
         rows,
-        total: rows.length,
-        cut: (left) => moreIn(left, 'broken image'),
-      };
+        'broken image',
+      );
 }
 
 function brokenBefore({ inventory, plan }: RepositoryRun): readonly string[] {

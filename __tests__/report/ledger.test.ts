@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 
-import { hasBegun, ledgerSentence } from '../../src/report/memory.js';
+import { hasBegun, ledgerSentence } from '../../src/report/ledger.js';
 import type { Run } from '../../src/run/run.js';
 import { renderSummary } from '../../src/report/summary.js';
 import { blindDryRun, cleanRun, firstRun, ledger, run } from '../support/builders/examples.js';
@@ -88,7 +88,7 @@ it('has begun where there was none, and this run wrote one', () => {
   expect(hasBegun(ledger({ ...NONE, written: 1 }))).toBe(true);
 });
 
-describe('what could not be seen', () => {
+describe('the section of what could not be seen', () => {
   const ADVICE = 'give `digests-file` a listing of the registry';
   const advices = (made: Run) => renderSummary(made).split(ADVICE).length - 1;
 

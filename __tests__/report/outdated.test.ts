@@ -2,7 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 
 import type { KeepReason } from '../../src/plan/reasons.js';
 import { PROTECT } from '../../src/plan/protection.js';
-import { leftOf, whyLeft } from '../../src/report/left.js';
+import { outdatedEntries, whyOutdated } from '../../src/report/outdated.js';
 import { repositoryLines } from '../../src/report/lines.js';
 import {
   appliedRun,
@@ -14,24 +14,26 @@ import {
   kept,
   NOW,
   orphan,
+  outcome,
   plan,
   run,
 } from '../support/builders/examples.js';
 
 /** What is left of a plan that lists these, in a repository where these are kept. */
 function left(approved: readonly string[], keep: readonly [string, KeepReason][] = []) {
-  return leftOf({
+  return outdatedEntries({
     inventory: inventory('a', { absent: new Set([d('absent')]) }),
     plan: plan('a', {
       keep: keep.map(([name, reason]) => kept(name, reason)),
       orphans: [orphan('orphan')],
     }),
+    ...outcome(),
     approved: new Set(approved.map(d)),
     warnings: [],
   });
 }
 
-describe('what of a plan was left', () => {
+describe('the rest of a plan', () => {
   it('is what is no orphan any more, sorted, with the reason', () => {
     const found = left(
       ['orphan', 'kept', 'absent', 'unread'],
@@ -50,7 +52,7 @@ describe('what of a plan was left', () => {
   });
 
   it('is nothing where no plan is carried out, or none of it has changed', () => {
-    expect(cleanRun().repositories.flatMap(leftOf)).toEqual([]);
+    expect(cleanRun().repositories.flatMap(outdatedEntries)).toEqual([]);
     expect(left(['orphan'])).toEqual([]);
   });
 
@@ -74,12 +76,12 @@ describe('what of a plan was left', () => {
     [{ kind: 'gap' }, "nothing refers to it, but something in its repository couldn't be read"],
   ])('for %j is told as such', (reason, text) => {
     const [one] = left(['x'], [['x', reason]]);
-    expect(one && whyLeft(one, run([], { gracePeriod: DAY }))).toEqual(text);
+    expect(one && whyOutdated(one, run([], { gracePeriod: DAY }))).toEqual(text);
   });
 
   it('is told where it is gone, or was not read', () => {
-    expect(left(['absent']).map((one) => whyLeft(one, run([])))).toEqual(['already gone']);
-    expect(left(['unread']).map((one) => whyLeft(one, run([])))).toEqual(['could not be read']);
+    expect(left(['absent']).map((one) => whyOutdated(one, run([])))).toEqual(['already gone']);
+    expect(left(['unread']).map((one) => whyOutdated(one, run([])))).toEqual(['could not be read']);
   });
 
   it('stands in the log, one line each', () => {

@@ -1,18 +1,19 @@
 /** Where the bytes of what was deleted are, and how they come back. */
+import { digestsWith } from '../../plan/fate.js';
 import type { Section } from '../fit.js';
 import { code } from '../../text/markdown.js';
 import type { Run } from '../../run/run.js';
 import type { Totals } from '../totals.js';
 
 /** Whether something was saved that was deleted, or may have been. */
-export function mayBeTakenBack(run: Run, sums: Totals): run is Run & Required<Pick<Run, 'backup'>> {
+export function isRestorable(run: Run, sums: Totals): run is Run & Required<Pick<Run, 'backup'>> {
   // A delete without an answer may have been carried out.
-  const tried = run.repositories.some(({ outcome }) => (outcome?.failed.length ?? 0) > 0);
-  return run.backup !== undefined && (sums.deleted + sums.healed > 0 || tried);
+  const tried = run.repositories.some(({ fates }) => digestsWith(fates, 'failed').length > 0);
+  return run.backup !== undefined && (sums.deleted + sums.restored > 0 || tried);
 }
 
-export function undoSection(run: Run, sums: Totals): Section | undefined {
-  if (!mayBeTakenBack(run, sums)) {
+export function backupSection(run: Run, sums: Totals): Section | undefined {
+  if (!isRestorable(run, sums)) {
     return undefined;
   }
   return {

@@ -7,7 +7,7 @@ import { code, prose, row, tableHead } from '../../text/markdown.js';
 import { protectors, throughBlob } from '../reasons.js';
 import { repositoriesByName, type RepositoryRun, type Run } from '../../run/run.js';
 import { count, number } from '../../text/words.js';
-import { moreIn } from './more.js';
+import { list } from './list.js';
 
 const OPEN_ROWS = 30;
 /** More than these, and the input likely names a repository whole. */
@@ -20,7 +20,7 @@ interface Saved {
   readonly blob?: Digest;
 }
 
-export function protectedSection(run: Run): Section | undefined {
+export function protectedManifestsSection(run: Run): Section | undefined {
   const rows = repositoriesByName(run).flatMap(rowsOf);
   if (run.pinned.files === 0 && rows.length === 0) {
     return undefined;
@@ -35,15 +35,12 @@ export function protectedSection(run: Run): Section | undefined {
         : 'What was found of them has a tag, and would stay without it.';
     return { before: `${title}${digests === 0 ? '' : rest}`.trimEnd() + '\n' };
   }
-  const folded = rows.length > OPEN_ROWS;
-  const fold = folded ? `<details><summary>${count(rows.length, 'row')}</summary>\n\n` : '';
-  return {
-    before: `${title}These manifests have no tag of their own and stay all the same, with everything that they reach.\n\n${fold}${tableHead(['Manifest', 'What it is', 'Protected by'])}`,
+  return list(
+    `${title}These manifests have no tag of their own and stay all the same, with everything that they reach.\n\n`,
     rows,
-    total: rows.length,
-    cut: (left) => moreIn(left, 'row'),
-    after: folded ? '\n</details>\n' : '',
-  };
+    'row',
+    { head: tableHead(['Manifest', 'What it is', 'Protected by']), openRows: OPEN_ROWS },
+  );
 }
 
 /** What `protect-files` came to: nobody should believe in a protection that isn't there. */

@@ -4,36 +4,36 @@
  */
 import { contentBytes } from '../bytes.js';
 import { describer, label } from '../describe.js';
-import { isFreed, judge, type Fate } from '../fate.js';
+import { isFreed, judge, type Fate } from '../../plan/fate.js';
 import type { Section } from '../fit.js';
 import { code, prose, row, tableHead } from '../../text/markdown.js';
 import { whyOrphan } from '../reasons.js';
 import { repositoriesByName, type Run } from '../../run/run.js';
 import type { Totals } from '../totals.js';
 import { age, count, size } from '../../text/words.js';
-import { moreIn } from './more.js';
+import { list } from './list.js';
 
 const OPEN_ROWS = 50;
 const HEAD = ['Digest', 'What it was', 'Size>', 'Age', 'Why an orphan'];
 const COLUMNS =
   'A size counts the manifest with its config and layers, shared ones too; an index counts alone. The age is that of the build, where its config tells it.';
 
-export function freedSection(run: Run, sums: Totals): Section | undefined {
+export function orphansSection(run: Run, sums: Totals): Section | undefined {
   const total = sums.deleted + sums.planned;
   if (total === 0) {
     return undefined;
   }
-  const title = run.dryRun ? 'What would be deleted' : 'What was deleted';
+  const title = run.settings.dryRun ? 'What would be deleted' : 'What was deleted';
   return table(`### ${title}\n\n${COLUMNS}`, total, rowsOf(run, isFreed));
 }
 
 /** Whoever is to let them go wants to look at them first. */
-export function refusedSection(run: Run, sums: Totals): Section | undefined {
+export function refusedOrphansSection(run: Run, sums: Totals): Section | undefined {
   if (sums.refused === 0) {
     return undefined;
   }
   const [title, what] = refusedWords(run);
-  const where = run.dryRun ? 'What would hold a real run back' : 'Problems';
+  const where = run.settings.dryRun ? 'What would hold a real run back' : 'Problems';
   const columns = sums.deleted + sums.planned === 0 ? ` ${COLUMNS}` : '';
   const before = `### ${title}\n\n${what}: see "${where}".${columns}`;
   return table(
@@ -43,7 +43,9 @@ export function refusedSection(run: Run, sums: Totals): Section | undefined {
   );
 }
 
-function refusedWords({ dryRun, planFile }: Run): readonly [title: string, what: string] {
+function refusedWords({
+  settings: { dryRun, planFile },
+}: Run): readonly [title: string, what: string] {
   if (planFile !== undefined) {
     return [
       'What a run without the plan would not delete',
@@ -56,28 +58,21 @@ function refusedWords({ dryRun, planFile }: Run): readonly [title: string, what:
   ];
 }
 
-function table(before: string, total: number, rows: Iterable<string>): Section {
-  const folded = total > OPEN_ROWS;
-  const fold = folded ? `\n<details><summary>${count(total, 'manifest')}</summary>\n` : '';
-  return {
-    before: `${before}\n${fold}`,
-    rows,
-    total,
-    cut: (left) => moreIn(left, 'manifest'),
-    after: folded ? '\n</details>\n' : '',
-  };
+function table(intro: string, total: number, rows: Iterable<string>): Section {
+  return list(`${intro}\n\n`, { total, made: rows }, 'manifest', { openRows: OPEN_ROWS });
 }
 
 /** The first row of each repository carries the head of its table, so that a cut leaves whole tables. */
 function* rowsOf(run: Run, isShown: (fate: Fate) => boolean): Generator<string> {
+  let start = '';
   for (const repository of repositoriesByName(run)) {
-    const shown = judge(repository, run.dryRun).filter(({ fate }) => isShown(fate));
+    const shown = judge(repository).filter(({ fate }) => isShown(fate));
     if (shown.length === 0) {
       continue;
     }
     const { inventory } = repository;
     const describe = describer(inventory);
-    let head = `\n**${code(inventory.repository)}** (${count(shown.length, 'manifest')})\n\n${tableHead(HEAD)}`;
+    let head = `${start}**${code(inventory.repository)}** (${count(shown.length, 'manifest')})\n\n${tableHead(HEAD)}`;
     for (const { orphan } of shown) {
       const manifest = inventory.manifests.get(orphan.digest);
       yield (
@@ -92,5 +87,6 @@ function* rowsOf(run: Run, isShown: (fate: Fate) => boolean): Generator<string> 
       );
       head = '';
     }
+    start = '\n';
   }
 }

@@ -6,7 +6,7 @@ import { keptDetail, protectors, whyKept } from './reasons.js';
 import type { RepositoryRun, Run } from '../run/run.js';
 import { duration } from '../text/words.js';
 
-export interface Left {
+export interface OutdatedEntry {
   readonly digest: Digest;
   readonly why:
     | { readonly kind: 'kept'; readonly reason: KeepReason }
@@ -17,7 +17,7 @@ export interface Left {
 }
 
 /** Sorted by digest. What was spared at the last moment is not among it: it has a fate of its own. */
-export function leftOf({ inventory, plan, approved }: RepositoryRun): Left[] {
+export function outdatedEntries({ inventory, plan, approved }: RepositoryRun): OutdatedEntry[] {
   const orphans = new Set(plan.orphans.map(({ digest }) => digest));
   const kept = new Map(plan.keep.map(({ digest, reason }) => [digest, reason]));
   return [...(approved ?? [])]
@@ -35,7 +35,7 @@ export function leftOf({ inventory, plan, approved }: RepositoryRun): Left[] {
 const MOST_TAGS = 3;
 
 /** In Markdown. */
-export function whyLeft({ why }: Left, run: Run): string {
+export function whyOutdated({ why }: OutdatedEntry, run: Run): string {
   switch (why.kind) {
     case 'absent':
       return 'already gone';
@@ -52,7 +52,7 @@ export function whyLeft({ why }: Left, run: Run): string {
         return `protected by ${protectors(reason.by)}`;
       }
       const detail = keptDetail(reason, run.finishedAt);
-      const text = whyKept(reason.kind, duration(run.gracePeriod));
+      const text = whyKept(reason.kind, duration(run.settings.gracePeriod));
       return detail === '' ? text : `${text} (${detail})`;
     }
   }

@@ -1,7 +1,7 @@
 /** Why manifests without a tag of their own stayed, grouped: the answer to "why wasn't mine deleted?" */
 import type { KeepReason } from '../../plan/reasons.js';
 import type { Digest } from '../../oci/digest.js';
-import { judge } from '../fate.js';
+import { judge } from '../../plan/fate.js';
 import type { Section } from '../fit.js';
 import { code, row, tableHead } from '../../text/markdown.js';
 import { keptDetail, UNTAGGED_KINDS, whyKept, type UntaggedKind } from '../reasons.js';
@@ -15,10 +15,10 @@ interface Group {
   readonly examples: string[];
 }
 
-export function keptSection(run: Run): Section | undefined {
-  const groups = new Map<UntaggedKind | 'spared' | 'healed', Group>();
+export function keptManifestsSection(run: Run): Section | undefined {
+  const groups = new Map<UntaggedKind | 'kept' | 'restored', Group>();
   const add = (
-    kind: UntaggedKind | 'spared' | 'healed',
+    kind: UntaggedKind | 'kept' | 'restored',
     repository: string,
     digest: Digest,
     reason?: KeepReason,
@@ -40,27 +40,29 @@ export function keptSection(run: Run): Section | undefined {
         add(reason.kind, name, digest, reason.kind === 'protected' ? undefined : reason);
       }
     }
-    for (const { orphan, fate } of judge(repository, run.dryRun)) {
-      if (fate.kind === 'spared') {
-        add('spared', name, orphan.digest, fate.reason);
-      } else if (fate.kind === 'healed') {
-        add('healed', name, orphan.digest);
+    for (const { orphan, fate } of judge(repository)) {
+      if (fate.kind === 'kept') {
+        add('kept', name, orphan.digest, fate.reason);
+      } else if (fate.kind === 'restored') {
+        add('restored', name, orphan.digest);
       }
     }
   }
   if (groups.size === 0) {
     return undefined;
   }
-  const [spared, healed] = [groups.get('spared'), groups.get('healed')];
+  const [kept, restored] = [groups.get('kept'), groups.get('restored')];
   const rows = UNTAGGED_KINDS.flatMap((kind) => {
     const group = groups.get(kind);
-    return group === undefined ? [] : [groupRow(whyKept(kind, duration(run.gracePeriod)), group)];
+    return group === undefined
+      ? []
+      : [groupRow(whyKept(kind, duration(run.settings.gracePeriod)), group)];
   });
-  if (spared !== undefined) {
-    rows.unshift(groupRow('came into use while the run was on', spared));
+  if (kept !== undefined) {
+    rows.unshift(groupRow('came into use while the run was on', kept));
   }
-  if (healed !== undefined) {
-    rows.unshift(groupRow('deleted, and put back because a push began to use it', healed));
+  if (restored !== undefined) {
+    rows.unshift(groupRow('deleted, and put back because a push began to use it', restored));
   }
   return {
     before: `### Why untagged manifests were kept\n\n${tableHead(['Why', 'Manifests>', 'For example'])}${rows.join('')}`,

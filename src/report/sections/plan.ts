@@ -5,11 +5,11 @@ import type { Run } from '../../run/run.js';
 import type { Totals } from '../totals.js';
 import { count, number } from '../../text/words.js';
 
-export function plannedSection(run: Run, sums: Totals): Section | undefined {
-  if (run.planFile === undefined) {
+export function planFileSection(run: Run, sums: Totals): Section | undefined {
+  if (run.settings.planFile === undefined) {
     return undefined;
   }
-  const where = `It was written to ${code(run.planFile, 400)} and lists`;
+  const where = `It was written to ${code(run.settings.planFile, 400)} and lists`;
   const sentences = [
     ...(sums.orphansFound === 0
       ? [`${where} nothing, so there is nothing to approve.`]

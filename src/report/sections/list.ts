@@ -1,0 +1,38 @@
+/** A section that is a list: folded when it is long, and what is cut is said. */
+import type { Section } from '../fit.js';
+import { count } from '../../text/words.js';
+
+interface ListOptions {
+  readonly plural?: string;
+  /** the head of a table */
+  readonly head?: string;
+  /** a longer list is folded: the interesting part of the summary is below it */
+  readonly openRows?: number;
+  /** where the rows are that a job summary has no room for */
+  readonly source?: string;
+}
+
+/** @param rows as `Section` has them; their number is given where they are made one at a time */
+export function list(
+  intro: string,
+  rows: readonly string[] | { readonly total: number; readonly made: Iterable<string> },
+  noun: string,
+  {
+    plural,
+    head = '',
+    openRows = Infinity,
+    source = 'The file of `report-file`',
+  }: ListOptions = {},
+): Section {
+  const { total, made } = 'made' in rows ? rows : { total: rows.length, made: rows };
+  const isFolded = total > openRows;
+  const fold = `<details><summary>${count(total, noun, plural)}</summary>\n\n`;
+  return {
+    before: `${intro}${isFolded ? fold : ''}${head}`,
+    rows: made,
+    total,
+    cut: (rest) =>
+      `\n_… and ${count(rest, `more ${noun}`, plural && `more ${plural}`)}: too long for a job summary. ${source} has them all._\n`,
+    after: isFolded ? '\n</details>\n' : '',
+  };
+}

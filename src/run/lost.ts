@@ -1,0 +1,82 @@
+/** A manifest that was deleted, as it was saved, and what it needs to come back. Pure. */
+import { isDigest, type Digest } from '../oci/digest.js';
+import {
+  ManifestError,
+  parseManifest,
+  type IndexManifest,
+  type Manifest,
+} from '../oci/manifest.js';
+
+/** A manifest as it was saved. */
+export interface Lost {
+  readonly digest: Digest;
+  readonly mediaType: string;
+  /** `undefined` when nothing with this digest was found where they were saved */
+  readonly bytes: Buffer | undefined;
+  /** that are to point at it again; of all that is lost, no two name the same */
+  readonly tags: readonly string[];
+  /** that are to point at it again if they point at nothing */
+  readonly formerTags?: readonly string[];
+}
+
+/** What its saved bytes are. */
+export interface Readable {
+  readonly manifest: Manifest;
+  readonly bytes: Buffer;
+  readonly tags: readonly string[];
+  readonly formerTags: readonly string[];
+}
+
+/** @returns why it can't be used, if so */
+export function readLost({
+  digest,
+  mediaType,
+  bytes,
+  tags,
+  formerTags = [],
+}: Lost): Readable | string {
+  if (bytes === undefined) {
+    return 'its saved bytes are missing, or have another digest';
+  }
+  try {
+    return { manifest: parseManifest(bytes, mediaType, digest), bytes, tags, formerTags };
+  } catch (error) {
+    if (error instanceof ManifestError) {
+      return `its saved bytes are no manifest: ${error.message}`;
+    }
+    throw error;
+  }
+}
+
+/** Without those that no registry need have: `urls` say where else they are. */
+export function blobsOf(manifest: Manifest): Digest[] {
+  const blobs = manifest.kind === 'image' ? [manifest.config, ...manifest.layers] : [];
+  const all = manifest.kind === 'index' ? manifest.others : blobs;
+  const here = all.flatMap(({ digest, urls = [] }) =>
+    isDigest(digest) && urls.length === 0 ? [digest] : [],
+  );
+  return [...new Set(here)];
+}
+
+/** Whatever their types: a registry takes an index only when it has all of them. */
+export function entriesOf({ children, others }: IndexManifest): Digest[] {
+  return [...children, ...others].flatMap(({ digest }) => (isDigest(digest) ? [digest] : []));
+}
+
+/** Waves in which each index comes after all of its entries that are among them. */
+export function childrenFirst(manifests: readonly Manifest[]): Digest[][] {
+  const waiting = new Map(manifests.map((manifest) => [manifest.digest, manifest]));
+  const waves: Digest[][] = [];
+  while (waiting.size > 0) {
+    // Digests can't form a circle, so there is always one.
+    const wave = [...waiting.values()]
+      .filter(
+        (manifest) =>
+          manifest.kind !== 'index' || !entriesOf(manifest).some((digest) => waiting.has(digest)),
+      )
+      .map(({ digest }) => digest);
+    wave.forEach((digest) => waiting.delete(digest));
+    waves.push(wave);
+  }
+  return waves;
+}
