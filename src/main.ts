@@ -15,6 +15,7 @@ import { RequestFailure } from './http/message.js';
 import { createSecretStore } from './http/redact.js';
 import { spellings } from './http/spellings.js';
 import { createTransport, type ExchangeEvent, type Transport } from './http/transport.js';
+import type { Registry } from './registry/registry.js';
 import { reportLines } from './report/json.js';
 import { repositoryLines } from './report/lines.js';
 import { messageOf } from './text/error.js';
@@ -84,8 +85,8 @@ export async function main(): Promise<boolean> {
       stopOnSignals(controller, log);
       const run = await runStages({ ...settings, protection }, named, {
         ...tools,
-        onChosen: (repositories) => {
-          announce(settings, repositories, log);
+        onChosen: (repositories, registry) => {
+          announce(settings, repositories, registry, log);
           if (settings.applyPlan !== undefined && named.approval !== undefined) {
             log.info(approvalNote(named.approval, settings.applyPlan, systemClock.now()));
           }
@@ -157,13 +158,20 @@ function tellTo(log: Log): (event: ExchangeEvent) => void {
   };
 }
 
-function announce(settings: Settings, repositories: readonly string[], log: Log): void {
+function announce(
+  settings: Settings,
+  repositories: readonly string[],
+  { lister, family }: Registry,
+  log: Log,
+): void {
   const howMany = count(repositories.length, 'repository', 'repositories');
   const mode = settings.dryRun ? ' (dry-run: nothing will be deleted)' : '';
   log.info(`${settings.registry.origin}: ${howMany} to look at${mode}`);
   log.info(
-    'This registry has no route that lists untagged manifests: only what a tag, an input, the ledger or ' +
-      'another manifest names can be seen',
+    lister === undefined
+      ? 'This registry has no route that lists untagged manifests: only what a tag, an input, the ledger or ' +
+          'another manifest names can be seen'
+      : `${family} lists every manifest, tagged or not`,
   );
   if (settings.dryRun) {
     log.info(DRY_RUN_DELETES);

@@ -30,7 +30,8 @@ interface More extends Partial<DeletionOptions> {
 async function round(scene: Scene, condemned: readonly Orphan[], more: More = {}) {
   const { tagged = [], fates = new Map<Digest, Fate>(), ...options } = more;
   let done = 0;
-  const changed = await deleteInOrder(APP, condemned, new Set(digests(tagged)), fates, {
+  const tagsOf = new Map(digests(tagged).map((digest) => [digest, ['v1']]));
+  const changed = await deleteInOrder(APP, condemned, tagsOf, fates, {
     writer: scene.writer,
     concurrency: 4,
     isOver: () => false,

@@ -6,7 +6,10 @@ import { count } from '../text/words.js';
 const APART = 'this run knew nothing of earlier ones, and later ones will know nothing of it';
 
 /** Plain text that is safe in Markdown, too: the ledger's name is one that the OCI spec allows. */
-export function ledgerSentence({ ledger, settings: { dryRun } }: Run): string {
+export function ledgerSentence({ ledger, untaggedListing, settings: { dryRun } }: Run): string {
+  if (ledger === undefined && untaggedListing === 'complete') {
+    return 'No ledger was needed: the registry lists its manifests itself.';
+  }
   if (ledger === undefined) {
     return `The ledger is switched off (\`ledger-repository: off\`): ${APART}.`;
   }

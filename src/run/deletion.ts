@@ -41,7 +41,7 @@ export interface DeletionOptions {
  * registry says it deleted, and that is still there: perhaps not for long.
  *
  * @param condemned in an order in which all of `after` stand before
- * @param tagged of them, those that tags point at
+ * @param tagsOf the tags that point at each of them, which go along
  * @param fates only added to. Of what was deleted before and stands in an `after` again, somebody has pushed it
  *   since
  * @returns whether the registry may have changed
@@ -49,7 +49,7 @@ export interface DeletionOptions {
 export async function deleteInOrder(
   repository: string,
   condemned: readonly Orphan[],
-  tagged: ReadonlySet<Digest>,
+  tagsOf: ReadonlyMap<Digest, readonly string[]>,
   fates: Map<Digest, Fate>,
   { writer, concurrency, isOver, mayWait, confirmation, onDone }: DeletionOptions,
 ): Promise<boolean> {
@@ -83,7 +83,10 @@ export async function deleteInOrder(
       return { kind: 'skipped', why: `${standing}, which has to go before it, is still there` };
     }
     try {
-      const kind = await writer.deleteManifest(repository, digest, { isLate: isOver });
+      const kind = await writer.deleteManifest(repository, digest, {
+        tags: tagsOf.get(digest),
+        isLate: isOver,
+      });
       // Also when it was gone: a try of ours whose answer was lost may have done it.
       changed = true;
       // Of an index that stands after all, nothing may go.
@@ -104,7 +107,9 @@ export async function deleteInOrder(
         } else {
           // No answer, or a 500: it may have been carried out all the same.
           changed = true;
-          if (isOver() && mayWait(digest)) {
+          const isReferenced = error instanceof RegistryError && error.kind === 'referenced';
+          // The next recheck sees what names it.
+          if ((isReferenced || isOver()) && mayWait(digest)) {
             return undefined;
           }
         }
@@ -117,7 +122,7 @@ export async function deleteInOrder(
   await pMap(
     condemned,
     (orphan) => {
-      const isTagged = tagged.has(orphan.digest);
+      const isTagged = tagsOf.has(orphan.digest);
       const removed = isTagged ? untagging.then(() => remove(orphan)) : remove(orphan);
       const task = removed.then((fate) => {
         if (fate !== undefined) {

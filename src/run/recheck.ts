@@ -58,7 +58,8 @@ export class Recheck {
   }
 }
 
-function tagsIn(inventory: Inventory): ReadonlyMap<Digest, readonly string[]> {
+/** The tags that point at each manifest, sorted. */
+export function tagsIn(inventory: Pick<Inventory, 'tags'>): ReadonlyMap<Digest, readonly string[]> {
   const tags = new Map<Digest, string[]>();
   for (const [tag, digest] of [...inventory.tags].sort(([a], [b]) => compare(a, b))) {
     tags.set(digest, [...(tags.get(digest) ?? []), tag]);

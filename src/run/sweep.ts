@@ -11,7 +11,7 @@ import type { Deleter, Pusher, Reader } from '../registry/registry.js';
 import { confirmTags, createConfirmation, type Confirmation } from './confirmation.js';
 import { deleteInOrder } from './deletion.js';
 import { heal, type Healed } from './heal.js';
-import { condemnedOf, Recheck, retagged, type Condemned } from './recheck.js';
+import { condemnedOf, Recheck, retagged, tagsIn, type Condemned } from './recheck.js';
 import { digestsWith, isGone, type Fate, type Outcome } from '../plan/fate.js';
 
 export interface SweepOptions extends SurveyOptions {
@@ -195,8 +195,8 @@ class Sweep {
     // In the new plan's order: what has to go first may have changed with the tags.
     const isOpen = new Set(this.#open());
     const condemned = plan.orphans.filter(({ digest }) => isOpen.has(digest));
-    const tagged = new Set(inventory.tags.values());
-    const hasChanged = await deleteInOrder(plan.repository, condemned, tagged, this.#fates, {
+    const tagsOf = tagsIn(inventory);
+    const hasChanged = await deleteInOrder(plan.repository, condemned, tagsOf, this.#fates, {
       ...this.#options,
       confirmation: this.#confirmation,
       isOver: () => this.#isStopped() || this.#options.clock.now() >= until,

@@ -20,6 +20,6 @@ export function backupSection(run: Run, sums: Totals): Section | undefined {
     before:
       `### To take it back\n\nEvery manifest was saved in ${code(run.backup, 400)} before it was deleted. Upload that ` +
       'directory as an artifact to keep it (the output `backup-dir` names it). A run with `restore-from` puts the ' +
-      "manifests back, as long as the registry's garbage collector has not freed their layers.\n",
+      `manifests back, ${run.advice.restore}.\n`,
   };
 }

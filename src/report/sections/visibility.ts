@@ -35,6 +35,9 @@ function listing(run: Run, sums: Totals): string {
   if (run.applied !== undefined) {
     return 'Only the repositories of the plan were looked at, and only what the plan lists was to be deleted. Other orphans stay.';
   }
+  if (run.untaggedListing === 'complete') {
+    return `${run.family} lists every manifest of a repository, tagged or not. All of them were considered.`;
+  }
   const cannot = `This registry has no route that lists untagged manifests. Only manifests that a tag names, that an input names,${isRemembered ? ' that the ledger remembers,' : ''} or that one of these refers to were considered; any other can't be seen and is in none of the numbers here.`;
   if (named === 0) {
     // A ledger that has begun gives the same advice in its own sentence.
