@@ -35604,10 +35604,57 @@ function isSeveral(text) {
     return units.length > 1 && units.every((unit) => MILLISECONDS.has(unit.toLowerCase()));
 }
 
+;// CONCATENATED MODULE: ./src/text/printable.ts
+/** Makes text that anybody may have written safe to print. Pure. */
+/**
+ * The text on one line, without control, invisible or unpaired characters, without the user and password of a URL, and
+ * without anything that the runner takes for a workflow command (`::name` at a line's start, `##[name]` anywhere).
+ * Secrets are not known here: they are taken out before, since a cut would leave half of one.
+ *
+ * @param length of the result, in characters; what is longer is cut, and ends in `…`
+ */
+function printable(text, length = Number.MAX_SAFE_INTEGER) {
+    // Cut first: a hostile text may be long. A character has two code units at most.
+    const start = text.slice(0, 2 * length + 2);
+    const isCut = start.length < text.length;
+    const line = start
+        .replace(/[\s\p{Zl}\p{Zp}]+/gu, ' ')
+        .replace(/\p{C}/gu, '\uFFFD')
+        .trim()
+        // The `@` may be behind the cut, and the password before it.
+        .replace(isCut ? /:\/\/[^/\s]*(@(?=[^/\s])|$)/g : /:\/\/[^/\s]*(@(?=[^/\s]))/g, '://***$1')
+        // Wherever they stand, since the text may be put at a line's start; but not in the host of `http://[::1]:5000`.
+        .replace(/:(?=:)(?!(?<=:\/\/\[[\da-f:.]{0,45})[\da-f:.]{1,45}\])/gi, ': ')
+        .replaceAll('##[', '## [');
+    return (isCut || line.length > length ? cut(line, length, isCut) : line);
+}
+function cut(line, length, isCut) {
+    const characters = Array.from(line);
+    return isCut || characters.length > length
+        ? `${characters.slice(0, length - 1).join('')}…`
+        : line;
+}
+
 ;// CONCATENATED MODULE: external "node:fs"
 const external_node_fs_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:fs");
+;// CONCATENATED MODULE: ./src/text/error.ts
+/** What was thrown, in words: by name and not by `instanceof`, since an error of another realm is an error too. Pure. */
+/** The `code` that Node puts on errors of the system, of TLS and of parsers, or `''`. */
+function codeOf(error) {
+    return textOf(error, 'code');
+}
+/** The message. It may quote what anybody has written. */
+function messageOf(error, otherwise = String(error)) {
+    return textOf(error, 'message') || otherwise;
+}
+function textOf(error, property) {
+    const value = typeof error === 'object' && error !== null ? Reflect.get(error, property) : undefined;
+    return typeof value === 'string' ? value : '';
+}
+
 ;// CONCATENATED MODULE: ./src/run/files/why.ts
 /** Why a path can't be used, in words that go into messages about inputs. Pure. */
+
 /** What stands at the path can't be used. The message is a clause: "it is a directory". */
 class UnusablePath extends Error {
     name = 'UnusablePath';
@@ -35622,11 +35669,6 @@ function otherKind(stats) {
     }
     const what = stats.isFIFO() ? 'a named pipe' : stats.isSocket() ? 'a socket' : 'a device';
     return `it is ${what}, not a regular file`;
-}
-/** The code of an error of the file system; empty for another error. */
-function codeOf(error) {
-    const code = error?.code;
-    return typeof code === 'string' ? code : '';
 }
 /** @returns a clause such as "the file system is read-only" */
 function whyNot(error, otherwise = "it can't be used") {
@@ -35662,6 +35704,8 @@ function whyNot(error, otherwise = "it can't be used") {
 
 
 
+
+
 /**
  * @returns those that had to be made, the outermost first
  * @throws UnusablePath naming the one that can't be made, and why
@@ -35682,7 +35726,7 @@ function makeDirectories(directory) {
         catch (error) {
             // Somebody else may have made it meanwhile; but a link that leads nowhere stands in the way, too.
             if (!directories_isDirectory(each)) {
-                throw new UnusablePath(`the directory "${each}" can't be made: ${because(error)}`, {
+                throw new UnusablePath(`the directory "${printable(each, 200)}" can't be made: ${because(error)}`, {
                     cause: error,
                 });
             }
@@ -35695,18 +35739,18 @@ function isThere(at) {
     try {
         const stats = (0,external_node_fs_namespaceObject.statSync)(at, { throwIfNoEntry: false });
         if (stats !== undefined && !stats.isDirectory()) {
-            throw new UnusablePath(`"${at}" is a file, not a directory`);
+            throw new UnusablePath(`"${printable(at, 200)}" is a file, not a directory`);
         }
         return stats !== undefined;
     }
     catch (error) {
         // What is below a file is told of the file.
-        if (error.code === 'ENOTDIR') {
+        if (codeOf(error) === 'ENOTDIR') {
             return false;
         }
         throw error instanceof UnusablePath
             ? error
-            : new UnusablePath(`the directory "${shorten(at)}" can't be made: ${because(error)}`, {
+            : new UnusablePath(`the directory "${printable(at, 200)}" can't be made: ${because(error)}`, {
                 cause: error,
             });
     }
@@ -35721,9 +35765,6 @@ function directories_isDirectory(at) {
 }
 function because(error) {
     return whyNot(error, 'the system refuses it');
-}
-function shorten(text) {
-    return text.length > 200 ? `${text.slice(0, 200)}…` : text;
 }
 
 ;// CONCATENATED MODULE: external "node:fs/promises"
@@ -35830,6 +35871,7 @@ function sizeOf(bytes) {
  * The paths among the inputs: what is to be read has to be there, and what is to be written is tried before a request is
  * sent. Leaves everything as it was: no file is emptied, and what a try made is removed.
  */
+
 
 
 
@@ -35996,792 +36038,6 @@ function remove(made) {
             return;
         }
     }
-}
-
-;// CONCATENATED MODULE: ./src/action/inputs.ts
-/**
- * The only reader of inputs. Collects every mistake before it complains, sends no request, and masks
- * what is secret before anything else can print it.
- */
-
-
-
-
-
-
-
-
-
-/** Every input that is wrong, what it got and what it takes, in one message. */
-class InputError extends Error {
-    name = 'InputError';
-}
-const MOST_CONCURRENCY = 128;
-const MOST_KEPT = 1_000_000;
-const LEDGER_REPOSITORY = 'manifest-cleanup-ledger';
-/** The two spellings of booleans beside these, `yes` and `on`, are strings in YAML 1.2. */
-const TRUE = ['true', 'True', 'TRUE'];
-const FALSE = ['false', 'False', 'FALSE'];
-/** @throws InputError naming all mistakes */
-function readSettings() {
-    const mistakes = [];
-    /** Notes a mistake. `got` is left out for secrets; `why` says what is wrong with it. */
-    const mistake = (input, takes, got, why) => {
-        const given = got === undefined ? ':' : got === '' ? ' is empty' : ` is "${inputs_shorten(got)}"`;
-        const wrong = (why === undefined ? '' : `: ${why}`) + (got === undefined ? '' : ';');
-        mistakes.push(`${input}${given}${wrong} it takes ${takes}`);
-        return undefined;
-    };
-    const username = getInput('username');
-    const password = getInput('password');
-    if (password !== '') {
-        core_setSecret(password);
-    }
-    if (username !== '' && password === '') {
-        mistake('password', 'the password or token that goes with `username`; neither of them works alone', '');
-    }
-    if (password !== '' && username === '') {
-        mistake('username', 'the account that `password` belongs to; neither of them works alone', '');
-    }
-    if (username.includes(':')) {
-        // Not quoted: what stands after the colon is likely a password.
-        mistake('username', 'a name without a colon (RFC 7617 gives it another meaning)');
-    }
-    const flag = (name, otherwise = 'false') => {
-        const text = getInput(name) || otherwise;
-        if (!TRUE.includes(text) && !FALSE.includes(text)) {
-            mistake(name, '`true` or `false`', text);
-        }
-        return TRUE.includes(text);
-    };
-    const registry = readRegistryUrl(getInput('registry-url'), mistake);
-    const insecure = flag('insecure');
-    const dryRun = flag('dry-run');
-    const ca = readCaFile(getInput('ca-file'), mistake);
-    const selection = readPatterns(getInput('repositories'), mistake);
-    const digestsFiles = lines(getInput('digests-file'));
-    digestsFiles.forEach((path) => {
-        checkPath('digests-file', path, 'paths of files, one per line', mistake);
-    });
-    const gracePeriod = readDuration(getInput('grace-period') || '24h', mistake);
-    const danglingReferrers = getInput('dangling-referrers') || 'keep';
-    if (danglingReferrers !== 'keep' && danglingReferrers !== 'delete') {
-        mistake('dangling-referrers', '`keep` or `delete`', danglingReferrers);
-    }
-    const ledgerRepository = readLedgerRepository(getInput('ledger-repository'), mistake);
-    const concurrency = readConcurrency(getInput('concurrency') || '16', mistake);
-    const keepUntagged = readCount('keep-untagged', getInput('keep-untagged') || '0', mistake);
-    const host = registry?.host ?? '';
-    const protection = readProtect(getInput('protect'), host, (entry, behindHost) => {
-        const takes = behindHost === undefined
-            ? 'digests, `repository@sha256:…` and repository names or globs such as `team/**`, without exclusions'
-            : `the host of this registry with its port or not at all: \`${host}/${inputs_shorten(behindHost)}\` or ` +
-                `\`${inputs_shorten(behindHost)}\`, and \`${host}/${inputs_shorten(entry)}\` for a repository whose name begins so`;
-        mistake('protect', takes, entry);
-    });
-    const verify = flag('verify', 'true');
-    const modes = readModes(dryRun, mistake, mistakes);
-    const maxDeletes = readMaxDeletes(getInput('max-deletes'), mistake);
-    const reportFile = getInput('report-file');
-    const backupDirectory = getInput('backup-dir') || defaultBackupDirectory();
-    if (modes.restoreFrom === undefined) {
-        checkPlaces({
-            ...(dryRun ? {} : { backupDirectory }),
-            ...(dryRun && modes.planFile !== undefined ? { planFile: modes.planFile } : {}),
-            ...(reportFile === '' ? {} : { reportFile }),
-        }, { 'apply-plan': modes.applyPlan, 'ca-file': getInput('ca-file') || undefined }, digestsFiles, mistake);
-    }
-    if (mistakes.length > 0 || registry === undefined) {
-        const many = mistakes.length === 1 ? 'There is a mistake' : `${String(mistakes.length)} mistakes`;
-        throw new InputError(`${many} in the inputs, and nothing was done:\n` +
-            mistakes.map((text) => `- ${text}`).join('\n'));
-    }
-    return {
-        registry,
-        ...(password === '' ? {} : { login: { username, password } }),
-        insecure,
-        ca,
-        selection,
-        digests: getInput('digests'),
-        digestsFiles,
-        dryRun,
-        gracePeriod: gracePeriod ?? 0,
-        danglingReferrers: danglingReferrers === 'delete' ? 'delete' : 'keep',
-        keepUntagged: keepUntagged ?? 0,
-        protection,
-        protectFiles: lines(getInput('protect-files')).filter((line) => !line.startsWith('#')),
-        // A plan is no surprise: it can't delete more than somebody has seen, unless that was limited, too.
-        ...(maxDeletes === undefined && modes.applyPlan !== undefined
-            ? {}
-            : { maxDeletes: maxDeletes ?? DEFAULT_MAX_DELETES }),
-        verify,
-        backupDirectory,
-        ...modes,
-        ledgerRepository,
-        concurrency: concurrency ?? 1,
-        ...(reportFile === '' ? {} : { reportFile }),
-    };
-}
-function inputs_shorten(text) {
-    // Control characters could start a line of their own in the log.
-    // eslint-disable-next-line no-control-regex
-    const plain = text.replace(/[\u0000-\u001f\u007f]+/g, ' ');
-    return plain.length > 80 ? `${plain.slice(0, 80)}…` : plain;
-}
-function lines(text) {
-    return text
-        .split('\n')
-        .map((line) => line.trim())
-        .filter((line) => line !== '');
-}
-function readRegistryUrl(text, mistake) {
-    const takes = 'a registry as `host`, `host:port` or `https://host:port`, without a path, user name or query';
-    if (text === '') {
-        return mistake('registry-url', takes, text);
-    }
-    const hasScheme = /^[a-z][a-z0-9+.-]*:\/\//i.test(text);
-    const candidate = hasScheme ? text : `https://${text}`;
-    if (text.includes('@')) {
-        // Not quoted, whatever else is wrong: what stands before the @ may be a password.
-        return mistake('registry-url', `${takes}. Credentials go into \`username\` and \`password\``);
-    }
-    if (!URL.canParse(candidate)) {
-        return mistake('registry-url', takes, text);
-    }
-    const url = new URL(candidate);
-    const path = url.pathname.replace(/^\/v2\/?$/, '/');
-    if (!['http:', 'https:'].includes(url.protocol) || path !== '/' || url.search + url.hash !== '') {
-        return mistake('registry-url', takes, text);
-    }
-    // Docker's rule: registries on this very machine speak http unless told otherwise.
-    return new URL(!hasScheme && isLoopback(url.hostname) ? `http://${url.host}` : url.origin);
-}
-function isLoopback(hostname) {
-    return hostname === 'localhost' || hostname === '[::1]' || /^127(?:\.\d{1,3}){3}$/.test(hostname);
-}
-function readPatterns(text, mistake) {
-    const patterns = text
-        .split(/[\n,]/)
-        .map((pattern) => pattern.trim())
-        .filter((pattern) => pattern !== '');
-    const good = patterns.filter((pattern) => {
-        const wrong = patternMistake(pattern);
-        if (wrong !== undefined) {
-            mistake('repositories', `repository names and globs such as \`team/app\`, \`team/**\` or \`!team/legacy-*\`, in lower case; this one is ${wrong}`, pattern);
-        }
-        return wrong === undefined;
-    });
-    return selectRepositories(good);
-}
-/** What a run does instead of the usual; each of them goes alone. */
-function readModes(dryRun, mistake, mistakes) {
-    const given = ['plan-file', 'apply-plan', 'restore-from'].filter((name) => getInput(name));
-    if (given.length > 1) {
-        const [last, ...others] = given.map((name) => `\`${name}\``).reverse();
-        const names = `${others.reverse().join(', ')} and ${String(last)}`;
-        mistakes.push(`${names} exclude each other: give one of them`);
-        return {};
-    }
-    const planFile = getInput('plan-file');
-    if (planFile !== '') {
-        if (!dryRun) {
-            const takes = 'a path in a run with `dry-run: true`, which is what writes a plan';
-            mistake('plan-file', takes, planFile);
-        }
-        return { planFile };
-    }
-    const applyPlan = getInput('apply-plan');
-    if (applyPlan !== '') {
-        const takes = 'the path of a plan that a dry-run wrote as its `plan-file`';
-        checkPath('apply-plan', applyPlan, takes, mistake);
-        return { applyPlan };
-    }
-    const restoreFrom = getInput('restore-from');
-    if (restoreFrom !== '') {
-        const takes = 'a directory that a run of this action left as its `backup-dir`';
-        checkPath('restore-from', restoreFrom, takes, mistake, 'directory');
-        return { restoreFrom };
-    }
-    return {};
-}
-function readCount(input, text, mistake) {
-    return /^\d{1,7}$/.test(text) && Number(text) <= MOST_KEPT
-        ? Number(text)
-        : mistake(input, `a whole number from 0 to ${String(MOST_KEPT)}`, text);
-}
-function readMaxDeletes(text, mistake) {
-    if (text === '') {
-        return undefined;
-    }
-    const [, amount = '', percent] = /^(\d{1,9}|\d{1,3}(?:\.\d{1,6})?(?=%))(%)?$/.exec(text) ?? [];
-    const number = amount === '' ? Number.NaN : Number(amount);
-    if (percent === undefined && Number.isSafeInteger(number)) {
-        return { kind: 'count', count: number };
-    }
-    return number <= 100
-        ? { kind: 'share', percent: number, exempt: 0 }
-        : mistake('max-deletes', 'a whole number of manifests for the run, or a share of each repository such as `30%`, up to `100%`', text);
-}
-/** Emptied by GitHub's runner after the job; elsewhere there is no such place. */
-function defaultBackupDirectory() {
-    return external_node_path_default().join(process.env['RUNNER_TEMP'] || (0,external_node_os_namespaceObject.tmpdir)(), 'registry-manifest-cleanup-backup');
-}
-function readDuration(text, mistake) {
-    const takes = 'a duration with its unit, such as `90m`, `24h` or `7d` (`m`, `h`, `d`, `w`, `y`, or words such as `2 weeks`), ' +
-        'or `0` to switch it off';
-    const duration = parseDuration(text);
-    return typeof duration === 'number'
-        ? duration
-        : mistake('grace-period', takes, text, duration.why || undefined);
-}
-/** `undefined` for `off`, as for a mistake. */
-function readLedgerRepository(text, mistake) {
-    const name = text || LEDGER_REPOSITORY;
-    if (name === 'off') {
-        return undefined;
-    }
-    return isRepository(name)
-        ? name
-        : mistake('ledger-repository', 'a repository name such as `team/ledger`, or `off`', text);
-}
-function readConcurrency(text, mistake) {
-    const count = /^\d{1,3}$/.test(text) ? Number(text) : 0;
-    return count >= 1 && count <= MOST_CONCURRENCY
-        ? count
-        : mistake('concurrency', `a whole number from 1 to ${String(MOST_CONCURRENCY)}`, text);
-}
-
-;// CONCATENATED MODULE: ./src/action/log.ts
-/**
- * What goes to the job's log. Every line passes through here, so that no text from a registry can be
- * taken for a workflow command by the runner, and no secret is printed.
- */
-
-/**
- * Makes text of a registry (or of a user's file) one harmless line: control characters out, and neither
- * of the runner's command forms left, `::command::` at the start and `##[command]` anywhere.
- */
-function harmless(text) {
-    return text
-        .replace(/[\p{Cc}\p{Cf}\u2028\u2029]+/gu, ' ')
-        .replace(/##\[/g, '# #[')
-        .replace(/^(\s*):(?=:)/, '$1: ');
-}
-/** @param redact takes the run's secrets out of a text */
-function createLog(redact) {
-    const line = (text) => harmless(redact(text));
-    // Redacted as a whole: a secret may have lines of its own.
-    const lines = (text) => redact(text).split('\n').map(harmless).join('\n');
-    return {
-        info: (text) => {
-            info(line(text));
-        },
-        group: (title, body) => {
-            startGroup(line(title));
-            body.forEach((text) => {
-                info(line(text));
-            });
-            endGroup();
-        },
-        warning: (message) => {
-            warning(lines(message));
-        },
-        error: (message) => {
-            error(lines(message));
-        },
-        debug: (text) => {
-            // The runner drops debug lines unless it was asked for them, but not before it has read them all.
-            if (isDebug()) {
-                core_debug(line(text));
-            }
-        },
-    };
-}
-
-;// CONCATENATED MODULE: ./src/text/printable.ts
-/** Makes text that anybody may have written safe to print. Pure. */
-/**
- * On one line, without control or invisible characters, without anything that the runner takes for a
- * workflow command (`::name` at a line's start, `##[name]` anywhere in it), and without the user and
- * password of a URL.
- */
-function printable(text) {
-    return text
-        .replace(/\s+/g, ' ')
-        .replace(/[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu, '\uFFFD')
-        .replace(/:\/\/[^/\s]*@(?=[^/\s])/g, '://***@')
-        .replace(/:(?=:)/g, ': ')
-        .replaceAll('##[', '## [');
-}
-
-;// CONCATENATED MODULE: ./src/run/candidates/split.ts
-/**
- * Cuts a stream of mixed text into lines and JSON objects, which may stretch over many lines. The
- * brackets and commas of a top-level array are separators, so that its elements stream one by one.
- * Never holds more than one line or one object; where the chunks end never changes the result.
- */
-const MIB = 1024 * 1024;
-const LIMITS = { line: MIB, json: 32 * MIB, values: 2_000_000 };
-/** Length of what is shown of a JSON object or of a line that is too long. */
-const SHOWN = 200;
-/**
- * Calls `visit` with each piece, in order. (A callback, because awaiting each line of a gigabyte would
- * cost more than reading it.)
- */
-async function split(chunks, visit, limits = LIMITS) {
-    const splitter = new Splitter(visit, limits);
-    for await (const chunk of chunks) {
-        splitter.push(chunk);
-    }
-    splitter.end();
-}
-const ILLEGAL = 0;
-const PLAIN = 1;
-const OPEN = 2;
-const CLOSE = 3;
-const QUOTE = 4;
-const NEWLINE = 5;
-const COMMA = 6;
-/** What a character means in JSON outside of strings: anything else shows that the text is no JSON. */
-const MEANING = (() => {
-    const table = new Uint8Array(128);
-    for (const char of ' \t\r:0123456789+-.eEtrufalsn') {
-        table[char.charCodeAt(0)] = PLAIN;
-    }
-    for (const [chars, meaning] of [
-        ['{[', OPEN],
-        ['}]', CLOSE],
-        ['"', QUOTE],
-        ['\n', NEWLINE],
-        [',', COMMA],
-    ]) {
-        for (const char of chars) {
-            table[char.charCodeAt(0)] = meaning;
-        }
-    }
-    return table;
-})();
-const SEPARATORS = ' \t\r,[]\uFEFF';
-const LINE_FEED = 0x0a;
-const QUOTATION_MARK = 0x22;
-const BACKSLASH = 0x5c;
-/** Where something other than separators begins; the length when there is nothing else. */
-function startOf(text) {
-    let at = 0;
-    while (at < text.length && SEPARATORS.includes(text.charAt(at))) {
-        at += 1;
-    }
-    return at;
-}
-class Splitter {
-    #visit;
-    #limits;
-    #shown;
-    /** number of the line that is being read, or on which the open object begins */
-    #line = 1;
-    #held = '';
-    /** this line is known to begin with no object, or with one that turned out to be none */
-    #isText = false;
-    /** `reported` when it belongs to an object that is too long, and was shown already */
-    #skipping = 'no';
-    #open;
-    constructor(visit, limits) {
-        this.#visit = visit;
-        this.#limits = limits;
-        this.#shown = Math.min(SHOWN, limits.line, limits.json);
-    }
-    push(chunk) {
-        let at = 0;
-        while (at < chunk.length) {
-            at = this.#open === undefined ? this.#readLine(chunk, at) : this.#scan(this.#open, chunk, at);
-        }
-    }
-    end() {
-        if (this.#open !== undefined) {
-            this.#giveUp(this.#open);
-        }
-        this.#finishLine(this.#held);
-    }
-    /** Reads to the end of the line or the beginning of an object; returns where to go on. */
-    #readLine(chunk, at) {
-        const feed = chunk.indexOf('\n', at);
-        const end = feed < 0 ? chunk.length : feed;
-        if (this.#skipping === 'no') {
-            const text = this.#held + chunk.slice(at, end);
-            if (!this.#isText) {
-                const start = startOf(text);
-                if (text.charAt(start) === '{' && start <= this.#limits.line) {
-                    const before = this.#held.length;
-                    this.#held = '';
-                    this.#open = {
-                        parts: [text.slice(0, start)],
-                        length: start,
-                        start,
-                        lineFeeds: 0,
-                        values: 0,
-                        depth: 0,
-                        inString: false,
-                        escaped: false,
-                    };
-                    return at + start - before;
-                }
-                this.#isText = start < text.length;
-            }
-            this.#held = text;
-            this.#cutHeld();
-        }
-        if (feed < 0) {
-            return end;
-        }
-        this.#finishLine(this.#held);
-        return feed + 1;
-    }
-    #cutHeld() {
-        if (this.#held.length > this.#limits.line) {
-            this.#held = this.#held.slice(0, this.#shown);
-            this.#skipping = 'line';
-        }
-    }
-    #finishLine(text) {
-        if (this.#skipping === 'line') {
-            this.#visit({ kind: 'too-long', line: this.#line, text });
-        }
-        else if (this.#skipping === 'no' && startOf(text) < text.length) {
-            this.#visit({
-                kind: 'line',
-                line: this.#line,
-                text: text.endsWith('\r') ? text.slice(0, -1) : text,
-            });
-        }
-        this.#held = '';
-        this.#isText = false;
-        this.#skipping = 'no';
-        this.#line += 1;
-    }
-    /** Reads to the object's end, or to where it turns out to be none; returns where to go on. */
-    #scan(open, chunk, from) {
-        let at = from;
-        for (; at < chunk.length; at += 1) {
-            const code = chunk.charCodeAt(at);
-            if (open.inString) {
-                if (code === LINE_FEED) {
-                    break;
-                }
-                if (open.escaped) {
-                    open.escaped = false;
-                }
-                else if (code === BACKSLASH) {
-                    open.escaped = true;
-                }
-                else if (code === QUOTATION_MARK) {
-                    open.inString = false;
-                }
-                continue;
-            }
-            const meaning = MEANING[code] ?? ILLEGAL;
-            if (meaning === ILLEGAL) {
-                break;
-            }
-            else if (meaning === OPEN) {
-                open.depth += 1;
-                open.values += 1;
-            }
-            else if (meaning === QUOTE) {
-                open.inString = true;
-            }
-            else if (meaning === COMMA) {
-                open.values += 1;
-            }
-            else if (meaning === NEWLINE) {
-                open.lineFeeds += 1;
-            }
-            else if (meaning === CLOSE) {
-                open.depth -= 1;
-                if (open.depth === 0) {
-                    this.#keep(open, chunk.slice(from, at + 1));
-                    this.#close(open);
-                    return at + 1;
-                }
-            }
-        }
-        this.#keep(open, chunk.slice(from, at));
-        if (at < chunk.length) {
-            this.#giveUp(open);
-        }
-        return at;
-    }
-    #keep(open, text) {
-        open.parts.push(text);
-        open.length += text.length;
-        if (this.#isTooLong(open) && open.parts.length > 1) {
-            open.parts = [open.parts.join('').slice(0, open.start + this.#shown)];
-        }
-    }
-    #isTooLong(open) {
-        return open.length - open.start > this.#limits.json;
-    }
-    #close(open) {
-        if (this.#isTooLong(open) || open.values > this.#limits.values) {
-            this.#dropTooLong(open);
-            return;
-        }
-        const source = open.parts.join('').slice(open.start);
-        let value;
-        try {
-            value = JSON.parse(source);
-        }
-        catch {
-            this.#giveUp(open);
-            return;
-        }
-        if (typeof value === 'object' && value !== null) {
-            this.#visit({ kind: 'json', line: this.#line, value, text: source.slice(0, this.#shown) });
-        }
-        this.#open = undefined;
-        this.#line += open.lineFeeds;
-    }
-    /** Hands out as lines what was taken for an object. The last of them may go on. */
-    #giveUp(open) {
-        if (this.#isTooLong(open)) {
-            this.#dropTooLong(open);
-            this.#skipping = 'reported';
-            return;
-        }
-        this.#open = undefined;
-        const text = open.parts.join('');
-        let begin = 0;
-        for (let feed = text.indexOf('\n'); feed >= 0; feed = text.indexOf('\n', begin)) {
-            this.#held = text.slice(begin, feed);
-            this.#cutHeld();
-            this.#finishLine(this.#held);
-            begin = feed + 1;
-        }
-        this.#held = text.slice(begin);
-        this.#isText = true;
-        this.#cutHeld();
-    }
-    #dropTooLong(open) {
-        this.#open = undefined;
-        const text = open.parts.join('').slice(open.start, open.start + this.#shown);
-        this.#visit({ kind: 'too-long', line: this.#line, text });
-        this.#line += open.lineFeeds;
-    }
-}
-
-;// CONCATENATED MODULE: ./src/run/candidates/tally.ts
-
-const EXAMPLES = 5;
-const EXAMPLE_LENGTH = 120;
-/** What they need stays below half a GiB; so many manifests a run could not read in a day either. */
-const MOST_CANDIDATES = 2_000_000;
-/** More manifests are named than a run can hold. */
-class TooManyCandidates extends Error {
-    name = 'TooManyCandidates';
-}
-class Tally {
-    #candidates = new Map();
-    #examples = [];
-    #understood = 0;
-    #notUnderstood = 0;
-    #most;
-    #count = 0;
-    #source = { understood: 0, notUnderstood: 0, examples: [] };
-    /** @param most manifests that may be named */
-    constructor(most = MOST_CANDIDATES) {
-        this.#most = most;
-    }
-    /** @returns what is counted from here on, as it goes on */
-    begin() {
-        this.#source = { understood: 0, notUnderstood: 0, examples: [] };
-        return this.#source;
-    }
-    candidate(repository, digest) {
-        let digests = this.#candidates.get(repository);
-        if (digests === undefined) {
-            digests = new Set();
-            this.#candidates.set(copyOf(repository), digests);
-        }
-        if (!digests.has(digest)) {
-            digests.add(copyOf(digest));
-            this.#count += 1;
-            if (this.#count > this.#most) {
-                throw new TooManyCandidates(`more than ${this.#most.toLocaleString('en')} manifests are named`);
-            }
-        }
-    }
-    understood() {
-        this.#understood += 1;
-        this.#source.understood += 1;
-    }
-    notUnderstood(where, text, note) {
-        this.#notUnderstood += 1;
-        this.#source.notUnderstood += 1;
-        for (const examples of [this.#examples, this.#source.examples]) {
-            if (examples.length < EXAMPLES) {
-                examples.push({ where: printable(where), text: example(text, note) });
-            }
-        }
-    }
-    intake() {
-        return {
-            candidates: this.#candidates,
-            understood: this.#understood,
-            notUnderstood: this.#notUnderstood,
-            examples: this.#examples,
-        };
-    }
-}
-/** A string cut out of a chunk keeps the whole chunk in memory; a gigabyte of them would stay. */
-function copyOf(text) {
-    return Buffer.from(text).toString();
-}
-function example(text, note) {
-    const end = note === undefined ? '' : ` (${cut(printable(note), EXAMPLE_LENGTH / 2)})`;
-    return (cut(printable(text.slice(0, 10 * EXAMPLE_LENGTH)).trim(), EXAMPLE_LENGTH - end.length) + end);
-}
-function cut(text, length) {
-    return text.length <= length ? text : `${text.slice(0, length - 1).replace(/\p{Cs}$/u, '')}…`;
-}
-
-;// CONCATENATED MODULE: ./src/run/candidates/storage-path.ts
-/**
- * Paths of Distribution's storage, as listings print them. A path names a manifest by a revision or by
- * an entry of a tag's history; it must never do so by a layer or a blob.
- * Layout: distribution/registry/storage/paths.go.
- */
-
-
-const MANIFESTS = '/_manifests/';
-/** After `_manifests/`: the algorithm and the hex digits, then the file itself or nothing. */
-const LINK = /(?:revisions|tags\/[^/\s]+\/index)\/(sha256|sha512)\/([0-9a-f]+)(?:\/(?:link)?)?(?=[\s"',:;)\]]|$)/y;
-const BELOW_ALGORITHM = /(?:revisions|tags\/[^/\s]+\/index)\/[^/\s]+\/[^/\s]/y;
-const STORAGE = /(?:^|[\s/"'])(?:_layers|_uploads|_manifests|docker\/registry\/v2|blobs\/(?:sha256|sha512))(?=[/\s"',:]|$)/;
-/** Every storage driver keeps this below its root directory or prefix. */
-const ROOT = /(?:^|\/)docker\/registry\/v2\/repositories\//;
-const REPOSITORIES = /(?:^|\/)repositories\//;
-/**
- * The repository of a path that ends before `/_manifests`. Below the storage's own root the name begins
- * after the first `repositories`, because a name may have such a component too. Listings made inside
- * `repositories/` begin with `./`.
- */
-function repositoryOf(path) {
-    const root = ROOT.exec(path) ?? REPOSITORIES.exec(path);
-    if (root !== null) {
-        return path.slice(root.index + root[0].length);
-    }
-    return path.startsWith('./') ? path.slice(2) : undefined;
-}
-/** A listing's last column. (Columns end with white space; log lines and CSV quote the path.) */
-function lastWord(text) {
-    // Not a regular expression: one that ends with `$` takes quadratic time on long lines.
-    const ends = [' ', '\t', '"', "'"].map((char) => text.lastIndexOf(char));
-    return text.slice(Math.max(...ends) + 1);
-}
-/** What a line of a storage listing names, or `undefined` when it shows no path of the storage. */
-function readStoragePath(line) {
-    const text = line.includes('\\') ? line.replaceAll('\\', '/') : line;
-    const at = text.indexOf(MANIFESTS);
-    if (at >= 0) {
-        LINK.lastIndex = at + MANIFESTS.length;
-        const link = LINK.exec(text);
-        if (link !== null) {
-            const repository = repositoryOf(lastWord(text.slice(0, at)));
-            const digest = `${link[1] ?? ''}:${link[2] ?? ''}`;
-            return repository !== undefined && isRepository(repository) && isDigest(digest)
-                ? { kind: 'manifest', repository, digest }
-                : { kind: 'malformed' };
-        }
-        BELOW_ALGORITHM.lastIndex = at + MANIFESTS.length;
-        if (BELOW_ALGORITHM.test(text)) {
-            return { kind: 'malformed' };
-        }
-    }
-    return STORAGE.test(text) ? { kind: 'known' } : undefined;
-}
-
-;// CONCATENATED MODULE: ./src/run/candidates/line.ts
-/**
- * What one line of text says by itself: a reference, a path of the storage, or a line of the garbage
- * collector. Pure; what a line means only together with its neighbours is for transcript.ts.
- */
-
-
-
-
-const line_UNKNOWN = { kind: 'unknown' };
-/** What `docker logs --timestamps` and log collectors put in front. */
-const TIMESTAMP = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:?\d\d)\s+/;
-const LOGRUS = /^time="?[^\s"]+"? level=[a-z]+ /;
-const LISTING_TOTALS = /^(?:total \d+|TOTAL: \d+ objects?, .*|Total (?:Objects|Size): .*)$/;
-/** The columns of `ls -l` and `find -ls`; the name is the last of them. */
-const LISTING_ROW = /^(?:\d+\s+\d+\s+)?[-bcdlps][-rwxsStT]{9}[.+@]?\s/;
-/** Braces are left to JSON behind a log's words. */
-const WORD = /^[^\s{}]{1,1024}$/;
-const LONGEST_WORD = 1024;
-const MARKING = /^(\S+): marking (manifest|blob) (\S+)$/;
-const LAYER_LINK = /^(\S+): layer link eligible for deletion: \S+$/;
-/** 3.x prints a Go struct: `{repository digest [tag tag]}`. */
-const ELIGIBLE = /^manifest eligible for deletion: (?:\{(\S+) (\S+) \[[^\]]*\]\}|(\S+))$/;
-const COLLECTOR_OTHERS = /^(?:blob eligible for deletion: \S+|\d+ blobs marked, \d+ blobs and \d+ manifests eligible for deletion|manifest tags path of repository \S+ does not exist)$/;
-/**
- * @param text one line without its end
- * @param registryHost `host` or `host:port` of the registry to clean
- */
-function readLine(text, registryHost) {
-    const line = text.trim().replace(TIMESTAMP, '');
-    if (line === '' || line.startsWith('#')) {
-        return { kind: 'ignored' };
-    }
-    if (line.includes('@sha') && !LOGRUS.test(line)) {
-        return parsePinned(line, registryHost);
-    }
-    const path = readStoragePath(line);
-    if (path !== undefined) {
-        return path.kind === 'malformed'
-            ? { kind: 'unknown', note: 'a path of the storage without a valid repository and digest' }
-            : path;
-    }
-    if (LOGRUS.test(line) || LISTING_TOTALS.test(line)) {
-        return { kind: 'noise' };
-    }
-    return readCollector(line) ?? readWord(line);
-}
-function readWord(line) {
-    if (LISTING_ROW.test(line)) {
-        const path = lastWord(line);
-        return path.length <= LONGEST_WORD ? { kind: 'word', path } : line_UNKNOWN;
-    }
-    if (!WORD.test(line)) {
-        return line_UNKNOWN;
-    }
-    return isRepository(line)
-        ? { kind: 'word', path: line, repository: line }
-        : { kind: 'word', path: line.replace(/:$/, '') };
-}
-/** Format: distribution/registry/storage/garbagecollect.go, as 2.8.2 and 3.1.1 print it. */
-function readCollector(line) {
-    const marking = MARKING.exec(line);
-    if (marking !== null) {
-        const [, repository = '', what, digest = ''] = marking;
-        if (!isRepository(repository) || !isDigest(digest)) {
-            return line_UNKNOWN;
-        }
-        return what === 'manifest'
-            ? { kind: 'collector', repository, digest }
-            : { kind: 'collector', repository };
-    }
-    const eligible = ELIGIBLE.exec(line);
-    if (eligible !== null) {
-        const [, repository, named, alone] = eligible;
-        const digest = named ?? alone ?? '';
-        if (!isDigest(digest) || (repository !== undefined && !isRepository(repository))) {
-            return line_UNKNOWN;
-        }
-        return repository === undefined
-            ? { kind: 'collector', digest }
-            : { kind: 'collector', repository, digest };
-    }
-    return LAYER_LINK.test(line) || COLLECTOR_OTHERS.test(line) ? { kind: 'collector' } : undefined;
 }
 
 ;// CONCATENATED MODULE: ./node_modules/valibot/dist/index.mjs
@@ -44362,6 +43618,659 @@ function unwrap(schema) {
 
 //#endregion
 
+;// CONCATENATED MODULE: ./src/http/message.ts
+/**
+ * A request that did not bring what it was sent for, whatever the reason. The base of all errors that a
+ * registry, a token server or the network can cause; its message is safe to print.
+ */
+class RequestFailure extends Error {
+    name = 'RequestFailure';
+}
+/** No answer could be had. The message names method, redacted URL and cause; it holds no secret. */
+class TransportError extends RequestFailure {
+    name = 'TransportError';
+    kind;
+    /** whether it was another host that failed, to which the one that was asked had sent us */
+    isElsewhere;
+    constructor(kind, message, { isElsewhere = false, ...options } = {}) {
+        super(message, options);
+        this.kind = kind;
+        this.isElsewhere = isElsewhere;
+    }
+}
+
+;// CONCATENATED MODULE: ./src/registry/registry-error.ts
+/** The error of every family: the registry answered, and the answer was a refusal or made no sense. */
+
+/** The registry answered, but not with what was asked for. The message is safe to print. */
+class RegistryError extends RequestFailure {
+    name = 'RegistryError';
+    kind;
+    constructor(kind, message) {
+        super(message);
+        this.kind = kind;
+    }
+}
+
+;// CONCATENATED MODULE: ./src/http/challenge.ts
+const SEPARATORS = /[\s,]*/y;
+const TOKEN = /[!#$%&'*+.^_`|~0-9A-Za-z-]+/y;
+const EQUALS = /\s*=\s*/y;
+const QUOTED = /"((?:[^"\\]|\\[^])*)"/y;
+/** A token, or what servers send unquoted though it is none, such as a realm's URL. */
+const BARE = /[^\s,"]+/y;
+/**
+ * Stands in place of parameters in some schemes, such as Negotiate, and tells nothing here. Followed by the end or a
+ * comma, or it is a parameter's name (sec. 11.2).
+ */
+const TOKEN68 = /[ \t]+[A-Za-z0-9._~+/-]+=*(?=[ \t]*(?:,|$))/y;
+/** A quotation that never ends reaches to the end of the header. */
+const JUNK = /"(?:[^"\\]|\\[^])*"?|[^,\s]/y;
+/** @param header the header's value, or its values where it came several times */
+function parseChallenges(header) {
+    const values = typeof header === 'string' ? [header] : (header ?? []);
+    return values.flatMap(parseValue);
+}
+function parseValue(text) {
+    const challenges = [];
+    let at = 0;
+    const take = (pattern) => {
+        pattern.lastIndex = at;
+        const match = pattern.exec(text);
+        at = match === null ? at : pattern.lastIndex;
+        return match ?? undefined;
+    };
+    for (take(SEPARATORS); at < text.length; take(SEPARATORS)) {
+        const word = take(TOKEN)?.[0].toLowerCase();
+        if (word === undefined) {
+            take(JUNK);
+        }
+        else if (take(EQUALS) !== undefined) {
+            const value = take(QUOTED)?.[1]?.replace(/\\([^])/g, '$1') ?? take(BARE)?.[0];
+            const params = challenges.at(-1)?.params;
+            if (value !== undefined && params !== undefined && !params.has(word)) {
+                params.set(word, value);
+            }
+        }
+        else {
+            take(TOKEN68);
+            challenges.push({ scheme: word, params: new Map() });
+        }
+    }
+    return challenges;
+}
+
+;// CONCATENATED MODULE: ./src/oci/json.ts
+/**
+ * JSON from elsewhere, parsed within limits. A few bytes of it can become a hundred times as much memory, so
+ * what it holds is counted in the bytes first, which is cheap.
+ */
+
+/** It is JSON by its looks, but holds more than anything real does. The message goes behind "its body …". */
+class JsonLimitError extends Error {
+    name = 'JsonLimitError';
+}
+/** No tool nests deeper; Go itself refuses what is nested ten times as deep. */
+const MOST_NESTED = 1000;
+const QUOTE = 0x22;
+const COMMA = 0x2c;
+const BACKSLASH = 0x5c;
+const OPEN = [0x5b, 0x7b];
+const CLOSE = [0x5d, 0x7d];
+/** For every byte, what it is outside of strings. */
+const KINDS = new Uint8Array(256);
+const IS_QUOTE = 1;
+const IS_COMMA = 2;
+const OPENS = 3;
+const CLOSES = 4;
+KINDS[QUOTE] = IS_QUOTE;
+KINDS[COMMA] = IS_COMMA;
+OPEN.forEach((byte) => (KINDS[byte] = OPENS));
+CLOSE.forEach((byte) => (KINDS[byte] = CLOSES));
+/** @returns where the string ends that has begun before `from`: the index of its quote, or the length */
+function endOfString(bytes, from) {
+    let at = from;
+    while (at < bytes.length && bytes[at] !== QUOTE) {
+        at += bytes[at] === BACKSLASH ? 2 : 1;
+    }
+    return at;
+}
+/**
+ * Counts lists, objects and commas, which is about the number of values.
+ *
+ * @throws JsonLimitError when there are more than `most`, or they are nested too deeply
+ */
+function checkJson(bytes, most) {
+    let values = 0;
+    let depth = 0;
+    for (let at = 0; at < bytes.length; at += 1) {
+        const kind = KINDS[bytes[at] ?? 0];
+        if (kind === IS_QUOTE) {
+            at = endOfString(bytes, at + 1);
+        }
+        else if (kind === IS_COMMA || kind === OPENS) {
+            values += 1;
+            depth += kind === OPENS ? 1 : 0;
+            if (values > most) {
+                throw new JsonLimitError(`holds more than ${most.toLocaleString('en-US')} values`);
+            }
+            if (depth > MOST_NESTED) {
+                throw new JsonLimitError(`is nested deeper than ${MOST_NESTED.toLocaleString('en-US')} levels`);
+            }
+        }
+        else if (kind === CLOSES) {
+            depth -= 1;
+        }
+    }
+}
+/**
+ * @param most how many values it may hold
+ * @throws SyntaxError when the bytes are not JSON, JsonLimitError when they are more than they may be
+ */
+function json_parseJson(bytes, most) {
+    checkJson(bytes, most);
+    return JSON.parse(new TextDecoder().decode(bytes));
+}
+/**
+ * The value in the form of the schema; `undefined` when it is not. Stops at the first problem: a list of a million
+ * that are all wrong would otherwise become a million reports of it.
+ */
+function inForm(schema, value) {
+    const parsed = safeParse(schema, value, { abortEarly: true });
+    return parsed.success ? parsed.output : undefined;
+}
+
+;// CONCATENATED MODULE: ./src/text/markdown.ts
+/**
+ * Text from a registry, made safe for GitHub's Markdown. Escaping character by character can't stop
+ * mentions, autolinks and references (they are found after entities are decoded), so whatever isn't a
+ * plain word is put in a code span, where nothing is interpreted.
+ * Nothing from outside gets into the summary by another way.
+ */
+
+const CODE_LENGTH = 300;
+const PROSE_LENGTH = 1_000;
+/**
+ * Letters, perhaps joined by an apostrophe or a hyphen, or a short number; brackets, quotes and stops
+ * around them. No dot, slash, `@`, `#` or colon within: those make links, mentions and references.
+ * No `1.` or `1)` either: at the start of a line those make a list.
+ */
+const PLAIN_WORD = /^(?:[("]?\p{L}+(?:['’-]\p{L}+)*[")]?[,;:.?!]?|\d{1,6}(?:,\d{3})*[,;:?]?)$/u;
+const AROUND = /^([("]*)(.*?)([)",;:.?!]*)$/u;
+/** As our own sentences write the names of inputs. */
+const IN_BACKTICKS = /^`([^`]+)`$/u;
+/** Such a name alone, which must not share a code span with its neighbours: it would lose its backticks. */
+const SPAN = /^[("]*`[^`]+`[)",;:.?!]*$/u;
+/** What stands between backticks is one word, spaces and all. */
+const WORD = /(?:`[^`]+`|[^\s`]|`)+/gu;
+/**
+ * A code span. Backticks and pipes, which could end the span or the table cell around it, become
+ * look-alikes: the JSON report has the text as it is.
+ */
+function code(text, length = CODE_LENGTH) {
+    const inner = inCodeSpan(text, length);
+    return inner === '' ? '—' : `\`${inner}\``;
+}
+/** A sentence: plain words stay as they are, all else (names, URLs, digests, markup) goes in code spans. */
+function prose(text, length = PROSE_LENGTH) {
+    const pieces = [];
+    for (const [word] of printable(text, length).matchAll(WORD)) {
+        const kind = PLAIN_WORD.test(word) ? 'plain' : SPAN.test(word) ? 'span' : 'other';
+        const last = pieces.at(-1);
+        if (kind === 'other' && last?.kind === 'other') {
+            pieces[pieces.length - 1] = { kind, text: `${last.text} ${word}` };
+        }
+        else {
+            pieces.push({ kind, text: word });
+        }
+    }
+    return pieces
+        .map((piece) => (piece.kind === 'plain' ? piece.text : wrapped(piece.text)))
+        .join(' ');
+}
+/** Leaves the punctuation around a word outside its code span, where people expect it. */
+function wrapped(text) {
+    const [, before = '', inner = '', after = ''] = AROUND.exec(text) ?? [];
+    const bare = IN_BACKTICKS.exec(inner)?.[1] ?? inner;
+    return inner === '' ? code(text) : `${before}${code(bare, PROSE_LENGTH)}${after}`;
+}
+/** A label within a Mermaid diagram's quotes; only characters that mean nothing there. */
+function mermaidLabel(text, length = 60) {
+    return printable(text, length).replace(/[^A-Za-z0-9._/ ()…-]/g, '?');
+}
+/** A row of a table, of cells that are Markdown already. */
+function row(cells) {
+    return `| ${cells.join(' | ')} |\n`;
+}
+/** The head of a table; a title that ends in `>` makes a column of numbers, set to the right. */
+function tableHead(titles) {
+    const bare = titles.map((title) => title.replace(/>$/, ''));
+    return row(bare) + row(titles.map((title) => (title.endsWith('>') ? '---:' : '---')));
+}
+/** A text as a code span shows it: one line, without what would end the span or a table's cell. */
+function inCodeSpan(text, length = Number.MAX_SAFE_INTEGER) {
+    return printable(text, length).replaceAll('`', 'ˋ').replaceAll('|', '¦');
+}
+
+;// CONCATENATED MODULE: ./src/http/spellings.ts
+/**
+ * The ways in which servers repeat what they were shown: as it is, in a URL, in HTML, in JSON, in base64 and in hex.
+ * Pure.
+ */
+/**
+ * Base64 and hex of what is shorter are found in ordinary text and in digests by chance: `7077` is the hex of `pw`. So a
+ * secret of fewer than four bytes has none of them, and is taken out of texts only as it is.
+ */
+const SHORTEST = 8;
+/** @returns `secret` and every usual spelling of it, each once; none for an empty one */
+function spellings(secret) {
+    const bytes = Buffer.from(secret, 'utf8');
+    const hex = bytes.toString('hex');
+    const encoded = [
+        ...[0, 1, 2].flatMap((offset) => base64Within(bytes, offset)),
+        ...bothAlphabets(bytes.toString('base64')),
+        hex,
+        hex.toUpperCase(),
+    ];
+    const escaped = [
+        ...[encodeURIComponent(secret), everyReserved(secret), formEncoded(secret)].flatMap((form) => [
+            form,
+            form.replace(/%[0-9A-F]{2}/g, (code) => code.toLowerCase()),
+        ]),
+        JSON.stringify(secret).slice(1, -1),
+        // PHP, Go and others, Java and Jinja, XML.
+        inHtml(secret, '&quot;', '&#039;'),
+        inHtml(secret, '&#34;', '&#39;'),
+        inHtml(secret, '&quot;', '&#39;'),
+        inHtml(secret, '&quot;', '&#x27;'),
+        inHtml(secret, '&quot;', '&apos;'),
+        inHtml(secret, '"', "'"),
+    ];
+    const long = encoded.filter((form) => form.length >= SHORTEST);
+    return [...new Set([secret, ...escaped, ...long])].filter((form) => form !== '');
+}
+/** With padding and without, in the alphabet of base64 and in that of base64url (RFC 4648). */
+function bothAlphabets(base64) {
+    return [base64, base64.replaceAll('+', '-').replaceAll('/', '_')].flatMap((form) => [
+        form,
+        form.replace(/=+$/, ''),
+    ]);
+}
+/** What of the base64 of a longer text is the same whatever stands around `bytes`, `offset` bytes into three. */
+function base64Within(bytes, offset) {
+    const whole = Buffer.concat([Buffer.alloc(offset), bytes]).toString('base64url');
+    const first = Math.ceil((offset * 8) / 6);
+    const end = Math.floor(((offset + bytes.length) * 8) / 6);
+    return bothAlphabets(whole.slice(first, end).replaceAll('-', '+').replaceAll('_', '/'));
+}
+function everyReserved(secret) {
+    return encodeURIComponent(secret).replace(/[!'()*]/g, (char) => `%${char.charCodeAt(0).toString(16).toUpperCase()}`);
+}
+function formEncoded(secret) {
+    return new URLSearchParams({ '': secret }).toString().slice(1);
+}
+function inHtml(secret, double, single) {
+    return secret
+        .replaceAll('&', '&amp;')
+        .replaceAll('<', '&lt;')
+        .replaceAll('>', '&gt;')
+        .replaceAll('"', double)
+        .replaceAll("'", single);
+}
+const NAMED = {
+    amp: '&',
+    lt: '<',
+    gt: '>',
+    quot: '"',
+    apos: "'",
+    nbsp: ' ',
+};
+const ESCAPE = /((?:%[0-9a-f]{2})+)|&(?:#x0*([0-9a-f]{1,6})|#0*([0-9]{1,7})|(amp|lt|gt|quot|apos|nbsp));?|\\(?:u([0-9a-f]{4})|u\{0*([0-9a-f]{1,6})\}|x([0-9a-f]{2})|(["'\\/]))/gi;
+/**
+ * Undoes what URLs, HTML and JSON escape, in whatever mixture, once: escapes that come out of it are left.
+ *
+ * @param kinds what is undone. What looks like another escape may be part of a secret, such as `%aa`
+ * @returns undefined when there is nothing to undo
+ */
+function undoEscapes(text, kinds = ['url', 'html', 'json']) {
+    let from = 0;
+    let undone = '';
+    const starts = [];
+    const push = (piece, start, each) => {
+        for (let unit = 0; unit < piece.length; unit += 1) {
+            starts.push(start + unit * each);
+        }
+        undone += piece;
+    };
+    for (const match of text.matchAll(ESCAPE)) {
+        const [all, percents, hex, decimal, name, u4, u6, x2, plain] = match;
+        const kind = percents !== undefined ? 'url' : all.startsWith('&') ? 'html' : 'json';
+        if (!kinds.includes(kind)) {
+            continue;
+        }
+        push(text.slice(from, match.index), from, 1);
+        if (percents !== undefined) {
+            undoPercents(percents, match.index, push);
+        }
+        else {
+            push(plain ?? NAMED[name?.toLowerCase() ?? ''] ?? character(hex ?? u4 ?? u6 ?? x2, decimal), match.index, 0);
+        }
+        from = match.index + all.length;
+    }
+    if (from === 0) {
+        return undefined;
+    }
+    push(text.slice(from), from, 1);
+    return { text: undone, starts: [...starts, text.length] };
+}
+/** Character by character, since text that is no UTF-8 may stand beside one that is. */
+function undoPercents(percents, index, push) {
+    const bytes = Buffer.from(percents.replaceAll('%', ''), 'hex');
+    for (let at = 0; at < bytes.length;) {
+        const lead = bytes[at] ?? 0;
+        const length = lead >= 0xf0 ? 4 : lead >= 0xe0 ? 3 : lead >= 0xc0 ? 2 : 1;
+        push(bytes.toString('utf8', at, at + length), index + 3 * at, 0);
+        at += length;
+    }
+}
+function character(hex, decimal) {
+    const code = hex === undefined ? Number(decimal) : Number.parseInt(hex, 16);
+    return code > 0x10ffff ? '\ufffd' : String.fromCodePoint(code);
+}
+
+;// CONCATENATED MODULE: ./src/http/redact.ts
+/**
+ * Keeps secrets out of what people read. Every URL and every piece of a server's text that enters a
+ * message or a log passes through here first.
+ */
+
+
+
+/** Query parameters whose values say what was asked for. All others may be signatures or tokens. */
+const HARMLESS = new Set(['n', 'last', 'scope', 'service', 'digest', 'artifactType']);
+const MASK = '***';
+/** The URL without user, password and fragment, with the values of unknown query parameters masked. */
+function redactUrl(url) {
+    const query = [...url.searchParams].map(([name, value]) => `${encodeURIComponent(name)}=${HARMLESS.has(name) ? readable(value) : MASK}`);
+    return `${url.protocol}//${url.host}${url.pathname}${query.length > 0 ? `?${query.join('&')}` : ''}`;
+}
+/** Scopes and digests are full of `:` and `/`, which a query may hold as they are (RFC 3986 sec. 3.4). */
+function readable(value) {
+    return encodeURIComponent(value).replace(/%3A|%2F|%2C/g, decodeURIComponent);
+}
+/** Spellings are found by their first characters, which thousands of tokens have in common. */
+const HEAD = 6;
+const MIXTURES = [
+    ['url', 'html', 'json'],
+    ['url', 'html'],
+    ['url', 'json'],
+    ['html', 'json'],
+    ['url'],
+    ['html'],
+    ['json'],
+];
+/** A text may be escaped, and then escaped once more as part of another. */
+const MOST_UNDONE = 3;
+function createSecretStore() {
+    const byHead = new Map();
+    function* spansIn(text) {
+        for (const [head, forms] of byHead) {
+            for (let at = text.indexOf(head); at !== -1; at = text.indexOf(head, at + 1)) {
+                for (const form of forms) {
+                    if (text.startsWith(form, at)) {
+                        yield [at, at + form.length];
+                    }
+                }
+            }
+        }
+    }
+    /** What stands in the text in escapes of these kinds. */
+    function* spansBehind(text, kinds) {
+        let starts;
+        let inner = text;
+        for (let n = 0; n < MOST_UNDONE; n += 1) {
+            const undone = undoEscapes(inner, kinds);
+            if (undone === undefined) {
+                return;
+            }
+            const outer = starts;
+            starts = undone.starts.map((start) => outer?.[start] ?? start);
+            inner = undone.text;
+            for (const [start, end] of spansIn(inner)) {
+                yield [starts[start] ?? 0, starts[end] ?? text.length];
+            }
+        }
+    }
+    return {
+        add(secret) {
+            // Printed in a message, and in a code span of the summary, it may have changed.
+            const shown = new Set([secret, printable(secret), inCodeSpan(secret)]);
+            for (const form of [...shown].flatMap(spellings)) {
+                const head = form.slice(0, HEAD);
+                const forms = byHead.get(head) ?? new Set();
+                byHead.set(head, forms.add(form));
+            }
+        },
+        redact(text) {
+            if (byHead.size === 0) {
+                return text;
+            }
+            const spans = [...spansIn(text)];
+            if (undoEscapes(text) !== undefined) {
+                MIXTURES.forEach((kinds) => {
+                    spans.push(...spansBehind(text, kinds));
+                });
+            }
+            return masked(text, spans);
+        },
+    };
+}
+/** Spans that overlap are masked as one: a secret that is part of another must not leave the rest of it standing. */
+function masked(text, spans) {
+    let done = 0;
+    let open;
+    let result = '';
+    const close = () => {
+        if (open !== undefined) {
+            result += text.slice(done, open.start) + MASK;
+            done = open.end;
+        }
+    };
+    for (const [start, end] of [...spans].sort((a, b) => a[0] - b[0])) {
+        if (open !== undefined && start < open.end) {
+            open.end = Math.max(open.end, end);
+        }
+        else {
+            close();
+            open = { start, end };
+        }
+    }
+    close();
+    return result + text.slice(done);
+}
+
+;// CONCATENATED MODULE: ./src/http/failure.ts
+/**
+ * Turns what Node says when an exchange breaks into a TransportError: its kind, which decides whether to
+ * try again, and words for the person who has to mend it.
+ */
+
+
+
+/** A failure of `request`: the message names method and redacted URL. */
+function failure(request, kind, detail, cause) {
+    const message = `${request.method} ${redactUrl(request.url)}: ${detail}`;
+    return new TransportError(kind, message, cause === undefined ? undefined : { cause });
+}
+const failure_KINDS = {
+    ENOTFOUND: 'dns',
+    EAI_AGAIN: 'dns',
+    ECONNREFUSED: 'refused',
+    EHOSTUNREACH: 'refused',
+    ENETUNREACH: 'refused',
+    EADDRNOTAVAIL: 'refused',
+    ECONNRESET: 'reset',
+    ECONNABORTED: 'reset',
+    EPIPE: 'reset',
+    ETIMEDOUT: 'timeout',
+    EPROTO: 'tls',
+};
+/** OpenSSL's verification results come as bare codes such as SELF_SIGNED_CERT_IN_CHAIN. */
+const TLS_CODE = /^ERR_(?:SSL|TLS)_|CERT|^UNABLE_TO_|^CRL_|^HOSTNAME_MISMATCH$/;
+/** Alerts that a server sends which asked for a certificate and got none: as TLS 1.3 has it, and as 1.2 has. */
+const NO_CERTIFICATE = /ALERT_(?:CERTIFICATE_REQUIRED|BAD_CERTIFICATE)/;
+/** A TLS record of the type alert, which is how a TLS server answers plain HTTP (RFC 8446 sec. 5.1). */
+const TLS_ALERT = Buffer.from([0x15, 0x03]);
+const NOT_TLS = /WRONG_VERSION_NUMBER|PACKET_LENGTH_TOO_LONG|wrong version number/i;
+/** @param error what the connection failed with, before the answer's headers had come */
+function connectionFailure(request, error) {
+    if (error instanceof TransportError) {
+        return error;
+    }
+    const code = codeOf(error);
+    const text = messageOf(error, '');
+    if (text.startsWith('tunneling socket')) {
+        // The tunnel says ECONNRESET for whatever went wrong between us and the proxy.
+        const { protocol, hostname } = request.url;
+        const detail = `the proxy opened no tunnel (${text}). Is ${protocol === 'http:' ? 'http_proxy' : 'https_proxy'} right? If ` +
+            `the registry needs no proxy, put ${hostname} into \`no_proxy\``;
+        return failure(request, 'refused', detail, error);
+    }
+    const kind = TLS_CODE.test(code) ? 'tls' : (failure_KINDS[code] ?? 'other');
+    if (code.startsWith('HPE_')) {
+        return failure(request, 'other', notHttp(request.url, code, error), error);
+    }
+    return failure(request, kind, explain(kind, request.url, code, text), error);
+}
+/** Where a connection could not be made: mostly the runner stands on the wrong side of something. */
+const CAN_IT_REACH = 'Can the runner reach it? A GitHub-hosted runner reaches only what is open to the internet: for a registry in a ' +
+    'private network use a self-hosted runner';
+/** Where a server asks for one, by TLS or in HTTP. */
+const CLIENT_CERTIFICATE = 'The server wants a client certificate, which this action can not send: let the runner in without one, or give an ' +
+    'address of the registry that asks for none';
+function notHttp({ protocol, host }, code, error) {
+    const raw = typeof error === 'object' && error !== null ? Reflect.get(error, 'rawPacket') : undefined;
+    const isAlert = raw instanceof Uint8Array && TLS_ALERT.equals(raw.subarray(0, 2));
+    return protocol === 'http:' && isAlert
+        ? `the server wants TLS on this port. Put https://${host} into registry-url`
+        : `what came is not an answer of HTTP (${code}). Does something else listen at this port?`;
+}
+function explain(kind, { hostname, host, protocol }, code, text) {
+    switch (kind) {
+        case 'dns':
+            return `the name ${hostname} could not be resolved (${code}). Is it spelled right? ${CAN_IT_REACH}`;
+        case 'refused':
+            return `no connection (${code}). Does the registry listen at this port? ${CAN_IT_REACH}`;
+        case 'reset':
+            return (`the connection broke off before an answer came (${code})` +
+                (protocol === 'http:'
+                    ? `. If the server wants TLS, put https://${host} into registry-url`
+                    : ''));
+        case 'timeout':
+            return `no connection in time (${code}). ${CAN_IT_REACH}`;
+        case 'tls':
+            if (NO_CERTIFICATE.test(code)) {
+                return `the handshake was refused (${code}). ${CLIENT_CERTIFICATE}`;
+            }
+            return NOT_TLS.test(`${code} ${text}`)
+                ? `the server does not speak TLS on this port (${code}); if it is meant to be plain HTTP, ` +
+                    'put http:// in front of registry-url'
+                : `the TLS certificate or handshake was rejected (${code || text}). If the certificate ` +
+                    'comes from a private authority, name that in ca-file; insecure: true skips the check';
+        default:
+            return text || 'the exchange failed';
+    }
+}
+
+;// CONCATENATED MODULE: ./src/http/redirect.ts
+/**
+ * Follows redirects of GET and HEAD by hand, and says where else a Location may lead. Credentials stay with the
+ * origin that they were meant for and, once it was left, are not shown again, not even back at that origin.
+ */
+
+
+
+const MOST_HOPS = 5;
+const REDIRECTS = new Set([301, 302, 303, 307, 308]);
+/** @throws TransportError of kind `redirect` for too many hops and for places that must not be followed */
+function createRedirect(next) {
+    return async (request) => {
+        const visited = new Set();
+        let hop = request;
+        for (;;) {
+            visited.add(hop.url.href);
+            const response = await sendHop(next, hop, request);
+            const location = locationOf(hop, response);
+            if (location === undefined) {
+                return response;
+            }
+            const url = placeOf(hop, location, 'redirect');
+            if (visited.has(url.href)) {
+                throw failure(request, 'redirect', `the redirects turn in a circle, back to ${redactUrl(url)}. Is \`registry-url\` right? A proxy that speaks ` +
+                    'TLS has to tell the registry so, with the header `X-Forwarded-Proto: https`');
+            }
+            if (visited.size > MOST_HOPS) {
+                throw failure(request, 'redirect', `more than ${String(MOST_HOPS)} redirects`);
+            }
+            hop = moved(hop, url);
+        }
+    };
+}
+/** @throws TransportError that says so, where it was another host that failed */
+async function sendHop(next, hop, first) {
+    try {
+        return await next(hop);
+    }
+    catch (error) {
+        if (error instanceof TransportError && hop.url.origin !== first.url.origin) {
+            const message = `${first.method} ${redactUrl(first.url)} is redirected to ${hop.url.origin}, and that failed: ${error.message}`;
+            throw new TransportError(error.kind, message, { cause: error.cause, isElsewhere: true });
+        }
+        throw error;
+    }
+}
+/** The Location to follow. A redirect of a write is left to the caller: it never repeats itself elsewhere. */
+function locationOf(request, response) {
+    const follows = request.method === 'GET' || request.method === 'HEAD';
+    return follows && isRedirect(response) ? response.headers.location : undefined;
+}
+/** Whether the status is one that sends the client to another place. */
+function isRedirect({ status }) {
+    return REDIRECTS.has(status);
+}
+/**
+ * Where the Location of an answer to `request` leads: never from https to anything else, and to no other scheme
+ * than http and https. Whoever goes there shows credentials only if it is the origin that they were meant for.
+ *
+ * @param what of the answer leads there, as in "the redirect leads to no URL"
+ * @throws TransportError of kind `redirect`
+ */
+function placeOf(request, location, what) {
+    if (!URL.canParse(location, request.url.href)) {
+        throw failure(request, 'redirect', `the ${what} leads to no URL`);
+    }
+    const url = new URL(location, request.url);
+    if (url.protocol !== 'https:' && url.protocol !== request.url.protocol) {
+        const schemes = `${request.url.protocol}// to ${url.protocol}//`;
+        const advice = url.protocol === 'http:'
+            ? '. A proxy that speaks TLS has to tell the registry so: have it send the header ' +
+                '`X-Forwarded-Proto: https`, or give its outer address to the registry (`http.host` of Distribution)'
+            : '';
+        throw failure(request, 'redirect', `a ${what} from ${schemes} is not followed${advice}`);
+    }
+    url.username = '';
+    url.password = '';
+    return url;
+}
+function moved(hop, url) {
+    if (url.origin === hop.url.origin) {
+        return { ...hop, url };
+    }
+    const rest = { ...hop, url };
+    delete rest.authorization;
+    return rest;
+}
+
 ;// CONCATENATED MODULE: ./src/oci/media-types.ts
 /**
  * The manifest media types this program understands, and the config types that say what an image is.
@@ -44438,6 +44347,2678 @@ const BLOB_TYPES = [
 function isPlainlyBlobType(mediaType) {
     const type = mediaTypeOf(mediaType);
     return BLOB_TYPES.some((pattern) => pattern.test(type));
+}
+
+;// CONCATENATED MODULE: ./src/registry/distribution/page.ts
+
+/** Bytes: enough to see whether a body is a page. */
+const START = 64;
+const PAGES = ['text/html', 'application/xhtml+xml'];
+/** Registries answer in JSON, in plain text, or with blobs. What they store of pages is not read here. */
+function isPage({ headers, body }) {
+    const start = body.subarray(0, START).toString('utf8').replace('\uFEFF', '');
+    return PAGES.includes(mediaTypeOf(headers['content-type'])) || /^\s*</.test(start);
+}
+
+;// CONCATENATED MODULE: ./src/registry/distribution/between.ts
+/**
+ * What stands between here and a registry, as far as its answers can be told from the registry's: a port for TLS that
+ * was spoken to in plain HTTP, a redirect, a proxy with its own pages and limits. In words that say what to do.
+ */
+
+
+
+/** Go's net/http; nginx; Apache; Tomcat. Each with 400. */
+const WANTS_TLS = /HTTP request to an HTTPS server|plain HTTP request was sent to HTTPS port|plain HTTP to an SSL-enabled server port|requires TLS/i;
+/** nginx, with 400, and with 495 and 496 in between. */
+const WANTS_CERTIFICATE = /No required SSL certificate was sent|The SSL certificate error/i;
+/**
+ * @param doing what was asked for, as in "could not …", and whether it was a write
+ * @param error whether a registry's error was in the body
+ * @returns the message without what was asked for, or `undefined` when it may well be the registry's own answer
+ */
+function fromBetween(response, doing, hasError) {
+    const { status, url } = response;
+    const head = response.body.toString('utf8', 0, 4096);
+    if (status === 400 && url.protocol === 'http:' && WANTS_TLS.test(head)) {
+        const text = `the server wants TLS on this port. Put \`https://${url.host}\` into \`registry-url\``;
+        return { kind: 'not-a-registry', text };
+    }
+    if (status === 400 && WANTS_CERTIFICATE.test(head)) {
+        return { kind: 'unexpected', text: `${String(status)}. ${CLIENT_CERTIFICATE}` };
+    }
+    if (isRedirect(response)) {
+        return { kind: 'not-a-registry', text: redirected(response) };
+    }
+    if (status === 413) {
+        const text = '413: what was sent is larger than the registry, or a proxy before it, takes. Raise the limit there: in nginx it ' +
+            'is `client_max_body_size`, and 0 means none';
+        return { kind: 'unexpected', text };
+    }
+    if (hasError || ![403, 405, 501].includes(status) || !isPage(response)) {
+        return undefined;
+    }
+    const isWrite = doing.deletes ?? doing.pushes ?? false;
+    const methods = doing.deletes ? 'DELETE' : doing.pushes ? 'POST, PUT and HEAD' : 'GET and HEAD';
+    return {
+        kind: status === 403 ? 'forbidden' : isWrite ? 'read-only' : 'unexpected',
+        text: `${String(status)} with a page of HTML, which registries don't send: a proxy or firewall between here and the ` +
+            `registry refused it. Let it pass ${methods} of \`/v2/\`, or give the registry's own address in \`registry-url\``,
+    };
+}
+function redirected({ status, headers, url }) {
+    const { location = '' } = headers;
+    const target = URL.canParse(location, url.href) ? new URL(location, url) : undefined;
+    const isOther = target !== undefined && target.origin !== url.origin;
+    const isHttp = isOther && /^https?:$/.test(target.protocol);
+    const address = isHttp ? `\`${target.origin}\`` : 'its address';
+    return (`${String(status)}, a redirect${isHttp ? ` to ${target.origin}` : ''}, which is followed for reads only. If the registry is there, ` +
+        `put ${address} into \`registry-url\``);
+}
+
+;// CONCATENATED MODULE: ./src/registry/distribution/errors.ts
+/**
+ * What a registry's error answers mean, in words that say what to do. The only place that looks at
+ * error codes (distribution-spec, "Error Codes") and at the quirks behind them.
+ */
+
+
+
+
+
+/** Only the first is looked at: there may be a million, each of them wrong. */
+const ErrorBody = object({ errors: looseTuple([unknown()]) });
+const ErrorEntry = object({
+    code: fallback(string(), ''),
+    message: fallback(optional(string(), ''), ''),
+    detail: optional(unknown()),
+});
+/** An error of each blob that is missing, with a detail, are a few thousand. */
+const ERROR_VALUES = 50_000;
+/** A million tags come in one page from Distribution 2.x. */
+const LIST_VALUES = 2_500_000;
+/** The first error of a registry's JSON error body; `undefined` when the body is something else. */
+function errorOf(response) {
+    let body;
+    try {
+        body = json_parseJson(response.body, ERROR_VALUES);
+    }
+    catch {
+        return undefined;
+    }
+    return inForm(ErrorEntry, inForm(ErrorBody, body)?.errors[0]);
+}
+/** The spec leaves its form open. What is larger is of use to nobody who reads a message. */
+const DETAIL = 200;
+/** What an error says beside its message, where that is text or small; to be quoted. */
+function detailOf({ detail, message }) {
+    if (typeof detail === 'string') {
+        return detail === message ? '' : detail.slice(0, DETAIL);
+    }
+    const isEmpty = typeof detail !== 'object' || detail === null || Object.keys(detail).length === 0;
+    try {
+        const text = isEmpty ? '' : JSON.stringify(detail);
+        return text.length > DETAIL ? '' : text;
+    }
+    catch {
+        // Nested too deeply to be written.
+        return '';
+    }
+}
+/** Of 401 and 403 the detail repeats the scope, of 404 the name: both are in the message. */
+const SAID_ANYWAY = [401, 403, 404];
+function saidBy(error, status) {
+    const detail = SAID_ANYWAY.includes(status) ? '' : detailOf(error);
+    const text = `${error.code} ${error.message}`.trim();
+    return detail === '' ? text : `${text}: ${detail}`;
+}
+/** `NOT_FOUND` is Harbor's word for all of them. */
+const errors_UNKNOWN = ['MANIFEST_UNKNOWN', 'NAME_UNKNOWN', 'NOT_FOUND'];
+/**
+ * Whether a 404 on the routes of manifests and tags says that the manifest or repository does not exist. Others mean
+ * something else: Distribution answers MANIFEST_UNKNOWN also for an OCI manifest that Accept left out ("accept header
+ * does not support OCI manifests"), proxies and web servers answer with HTML.
+ */
+function saysUnknown(response) {
+    // First of all, since it is asked of every answer, and the others' bodies are large.
+    if (response.status !== 404) {
+        return false;
+    }
+    const error = errorOf(response);
+    return (error !== undefined && errors_UNKNOWN.includes(error.code) && !/accept header/i.test(error.message));
+}
+const BLOB_UNKNOWN = ['BLOB_UNKNOWN', ...errors_UNKNOWN];
+/**
+ * Whether a 404 says that the blob or repository does not exist. One that says something else, such as
+ * DENIED, must not count as that: a young image whose config could not be read would lose its grace period.
+ */
+function saysBlobUnknown(response) {
+    return response.status === 404 && BLOB_UNKNOWN.includes(errorOf(response)?.code ?? '');
+}
+/** Codes that speak of the account or of the moment, whatever route was asked. */
+const OF_OTHER_THINGS = ['DENIED', 'UNAUTHORIZED', 'TOOMANYREQUESTS', 'UNAVAILABLE'];
+/**
+ * Whether an answer other than the asked-for one is how a registry answers that lacks the route: Distribution with
+ * a 404 in plain text, others with an empty one, a page, or a code such as NOT_FOUND or UNSUPPORTED. A proxy's page
+ * looks the same, so this proves nothing.
+ */
+function mayLackRoute(response) {
+    const code = errorOf(response)?.code ?? '';
+    return [200, 404, 405, 501].includes(response.status) && !OF_OTHER_THINGS.includes(code);
+}
+/**
+ * @param quote makes text of the registry safe to print: secrets out, control characters out, cut
+ * @param allowDeletes how deletes are allowed where they are switched off
+ */
+function refusal(response, doing, quote, allowDeletes) {
+    const { status } = response;
+    const error = errorOf(response);
+    const said = error === undefined ? '' : ` (${quote(saidBy(error, status))})`;
+    const between = fromBetween(response, doing, error !== undefined);
+    if (between !== undefined) {
+        const { kind, text } = between;
+        return new RegistryError(kind, `could not ${doing.what}: ${quote(text)}`);
+    }
+    // The exact words: other registries answer 403 DENIED to accounts that may only read.
+    const isReadOnly = error?.code === 'DENIED' && error.detail === 'repository is read-only';
+    if (status === 403 && (doing.deletes ?? doing.pushes) && isReadOnly) {
+        return new RegistryError('read-only', `the registry refused to ${doing.what}: 403${said}, and says that its storage is read-only ` +
+            '(`--store-ro` of olareg). Run this again when it accepts writes');
+    }
+    if (status === 401 || status === 403) {
+        const scope = quote(missingScope(response) ?? doing.scope);
+        const lack = scope === ''
+            ? 'The credentials were not accepted'
+            : `The credentials lack the scope \`${scope}\``;
+        const asked = scope === '' ? '' : `. This asked for the scope \`${scope}\``;
+        const why = response.login === undefined
+            ? `${lack}: give \`username\` and \`password\` of an account that may do this, or log in with ` +
+                'docker/login-action before this step'
+            : `${response.login}${asked}`;
+        return new RegistryError(status === 401 ? 'unauthorized' : 'forbidden', `the registry refused to ${doing.what}: ${String(status)}${said}. ${why}`);
+    }
+    // 405 with another code is about this manifest alone: zot's DENIED protects the child of an index.
+    if (status === 405 && doing.deletes && (error === undefined || error.code === 'UNSUPPORTED')) {
+        return error !== undefined
+            ? new RegistryError('deletes-off', `the registry refused to ${doing.what}: 405${said}. Deleting is switched off there: ${allowDeletes}`)
+            : new RegistryError('read-only', `the registry refused to ${doing.what}: 405 without an error code, as a registry in read-only ` +
+                'mode answers (`storage.maintenance.readonly`). Run this again when it accepts writes');
+    }
+    if (status === 404 && doing.optional && response.body.length === 0) {
+        return new RegistryError('unexpected', `could not ${doing.what}: 404 without a body, as a registry answers that has no such list`);
+    }
+    if (error === undefined && (status === 404 || (status >= 200 && status < 400))) {
+        return new RegistryError('not-a-registry', `could not ${doing.what}: ${String(status)} with a body that is no registry's ` +
+            `(${quote(response.headers['content-type'] ?? 'no Content-Type')}). Is \`registry-url\` right, ` +
+            'and does no proxy answer in its place?');
+    }
+    return new RegistryError('unexpected', `could not ${doing.what}: the registry answered ${String(status)}${said}${adviceFor(response)}`);
+}
+/** What passes by itself as a rule, and has not after every try. */
+function adviceFor({ status, tries = 1, gaveUp }) {
+    const times = tries > 1 ? ` to each of ${String(tries)} tries` : '';
+    if (gaveUp !== undefined) {
+        return `${times}. It was not tried again: ${gaveUp}`;
+    }
+    if (status === 429) {
+        return `${times}. It takes fewer requests than were sent: lower \`concurrency\`, or run this at another time`;
+    }
+    if (status < 500) {
+        return '';
+    }
+    return `${times}. The registry, or a proxy before it, is overloaded, restarting or broken: see its log, and run this again`;
+}
+/** The scope that the registry's challenge asks for, which may be more exact than what was asked for. */
+function missingScope(response) {
+    return parseChallenges(response.headers['www-authenticate'])
+        .find((challenge) => challenge.scheme === 'bearer')
+        ?.params.get('scope');
+}
+/**
+ * A JSON body of this shape; `undefined` when it is something else.
+ *
+ * @throws RegistryError when it holds more than any list does
+ */
+function jsonOf(schema, response) {
+    try {
+        return inForm(schema, json_parseJson(response.body, LIST_VALUES));
+    }
+    catch (error) {
+        if (error instanceof JsonLimitError) {
+            const { pathname } = response.url;
+            // After a redirect the path is a foreign word.
+            const where = /^\/v2\/[\w./:-]{1,400}$/.test(pathname)
+                ? `the answer of ${pathname}`
+                : 'the answer';
+            throw new RegistryError('unexpected', `${where} ${error.message}, which no list of a registry does. Does something ` +
+                'answer in its place? Otherwise leave the repository out with `repositories`');
+        }
+        return undefined;
+    }
+}
+
+;// CONCATENATED MODULE: ./src/registry/distribution/freshness.ts
+/** Asks every cache on the way to let the registry answer (RFC 9111 section 5.2.1.4). */
+const FRESH = { 'cache-control': 'no-cache' };
+/**
+ * Headers in which caches say what they did: nginx's usual `X-Cache-Status` and `X-Proxy-Cache`, Varnish's and
+ * CloudFront's `X-Cache`, Cloudflare's `CF-Cache-Status`, and the standard one (RFC 9211).
+ */
+const CACHE_HEADER = /^(?:(?:x-|cf-)?(?:[a-z]+-)?cache(?:-status)?)$/;
+/** Words for an answer out of the cache. `REVALIDATED`, `MISS`, `EXPIRED` and `BYPASS` mean the registry was asked. */
+const FROM_CACHE = /(?:^|[\s,;])(?:hit|stale|updating)(?:$|[\s,;])/i;
+/**
+ * @param base scheme, host and port of the registry
+ * @returns why the answer may be old, and what to do about it; `undefined` when it is the registry's own
+ */
+function whyStale({ headers, url }, base) {
+    if (url.origin !== base.origin) {
+        return (`the answer came from ${url.origin}, to which the registry redirects, and deletes go to ${base.origin}. ` +
+            'Give `registry-url` the address of the registry itself');
+    }
+    const age = Number(headers.age ?? 0);
+    const sign = age > 0
+        ? `Age: ${String(age)}`
+        : Object.entries(headers).find(([name, value]) => CACHE_HEADER.test(name) && FROM_CACHE.test(String(value)))?.[0];
+    return sign === undefined
+        ? undefined
+        : `the answer came from a cache (\`${sign}\`) and may be old. Switch caching off for \`/v2/\` in the proxy before ` +
+            'the registry, or give `registry-url` the address of the registry itself';
+}
+
+;// CONCATENATED MODULE: ./node_modules/yocto-queue/index.js
+/*
+How it works:
+`this.#head` is an instance of `Node` which keeps track of its current value and nests another instance of `Node` that keeps the value that comes after it. When a value is provided to `.enqueue()`, the code needs to iterate through `this.#head`, going deeper and deeper to find the last value. However, iterating through every single item is slow. This problem is solved by saving a reference to the last value as `this.#tail` so that it can reference it to add a new value.
+*/
+
+class Node {
+	value;
+	next;
+
+	constructor(value) {
+		this.value = value;
+	}
+}
+
+class Queue {
+	#head;
+	#tail;
+	#size;
+
+	constructor() {
+		this.clear();
+	}
+
+	enqueue(value) {
+		const node = new Node(value);
+
+		if (this.#head) {
+			this.#tail.next = node;
+			this.#tail = node;
+		} else {
+			this.#head = node;
+			this.#tail = node;
+		}
+
+		this.#size++;
+	}
+
+	dequeue() {
+		const current = this.#head;
+		if (!current) {
+			return;
+		}
+
+		this.#head = this.#head.next;
+		this.#size--;
+
+		// Clean up tail reference when queue becomes empty
+		if (!this.#head) {
+			this.#tail = undefined;
+		}
+
+		return current.value;
+	}
+
+	peek() {
+		if (!this.#head) {
+			return;
+		}
+
+		return this.#head.value;
+
+		// TODO: Node.js 18.
+		// return this.#head?.value;
+	}
+
+	clear() {
+		this.#head = undefined;
+		this.#tail = undefined;
+		this.#size = 0;
+	}
+
+	get size() {
+		return this.#size;
+	}
+
+	* [Symbol.iterator]() {
+		let current = this.#head;
+
+		while (current) {
+			yield current.value;
+			current = current.next;
+		}
+	}
+
+	* drain() {
+		while (this.#head) {
+			yield this.dequeue();
+		}
+	}
+}
+
+;// CONCATENATED MODULE: ./node_modules/p-limit/index.js
+
+
+function pLimit(concurrency) {
+	let rejectOnClear = false;
+
+	if (typeof concurrency === 'object') {
+		({concurrency, rejectOnClear = false} = concurrency);
+	}
+
+	validateConcurrency(concurrency);
+
+	if (typeof rejectOnClear !== 'boolean') {
+		throw new TypeError('Expected `rejectOnClear` to be a boolean');
+	}
+
+	const queue = new Queue();
+	let activeCount = 0;
+
+	const resumeNext = () => {
+		// Process the next queued function if we're under the concurrency limit
+		if (activeCount < concurrency && queue.size > 0) {
+			activeCount++;
+			queue.dequeue().run();
+		}
+	};
+
+	const next = () => {
+		activeCount--;
+		resumeNext();
+	};
+
+	const run = async (function_, resolve, arguments_) => {
+		// Execute the function and capture the result promise
+		const result = (async () => function_(...arguments_))();
+
+		// Resolve immediately with the promise (don't wait for completion)
+		resolve(result);
+
+		// Wait for the function to complete (success or failure)
+		// We catch errors here to prevent unhandled rejections,
+		// but the original promise rejection is preserved for the caller
+		try {
+			await result;
+		} catch {}
+
+		// Decrement active count and process next queued function
+		next();
+	};
+
+	const enqueue = (function_, resolve, reject, arguments_) => {
+		const queueItem = {reject};
+
+		// Queue the internal resolve function instead of the run function
+		// to preserve the asynchronous execution context.
+		new Promise(internalResolve => { // eslint-disable-line promise/param-names
+			queueItem.run = internalResolve;
+			queue.enqueue(queueItem);
+		}).then(run.bind(undefined, function_, resolve, arguments_)); // eslint-disable-line promise/prefer-await-to-then
+
+		// Start processing immediately if we haven't reached the concurrency limit
+		if (activeCount < concurrency) {
+			resumeNext();
+		}
+	};
+
+	const generator = (function_, ...arguments_) => new Promise((resolve, reject) => {
+		enqueue(function_, resolve, reject, arguments_);
+	});
+
+	Object.defineProperties(generator, {
+		activeCount: {
+			get: () => activeCount,
+		},
+		pendingCount: {
+			get: () => queue.size,
+		},
+		clearQueue: {
+			value() {
+				if (!rejectOnClear) {
+					queue.clear();
+					return;
+				}
+
+				const abortError = AbortSignal.abort().reason;
+
+				while (queue.size > 0) {
+					queue.dequeue().reject(abortError);
+				}
+			},
+		},
+		concurrency: {
+			get: () => concurrency,
+
+			set(newConcurrency) {
+				validateConcurrency(newConcurrency);
+				concurrency = newConcurrency;
+
+				queueMicrotask(() => {
+					// eslint-disable-next-line no-unmodified-loop-condition
+					while (activeCount < concurrency && queue.size > 0) {
+						resumeNext();
+					}
+				});
+			},
+		},
+		map: {
+			async value(iterable, function_) {
+				const promises = [];
+
+				try {
+					Array.from(iterable, (value, index) => {
+						const promise = generator(function_, value, index);
+						promises.push(promise);
+						return promise;
+					});
+				} catch (error) {
+					// The iterable threw, so `Promise.all` never observes the already scheduled promises. Observe them here to avoid unhandled rejections.
+					for (const promise of promises) {
+						promise.catch(() => {}); // eslint-disable-line promise/prefer-await-to-then
+					}
+
+					throw error;
+				}
+
+				return Promise.all(promises);
+			},
+		},
+	});
+
+	return generator;
+}
+
+function limitFunction(function_, options) {
+	const limit = pLimit(options);
+
+	const limitedFunction = (...arguments_) => limit(() => function_(...arguments_));
+	Object.defineProperty(limitedFunction, 'clearQueue', {
+		value: limit.clearQueue,
+	});
+
+	return limitedFunction;
+}
+
+function validateConcurrency(concurrency) {
+	if (!((Number.isInteger(concurrency) || concurrency === Number.POSITIVE_INFINITY) && concurrency > 0)) {
+		throw new TypeError('Expected `concurrency` to be a number from 1 and up');
+	}
+}
+
+;// CONCATENATED MODULE: ./src/http/link.ts
+/**
+ * The next page of a listing, from the Link header (RFC 8288). A header that can't be read, or that
+ * leads away from the registry, is an error: taken for the last page it would hide what comes after.
+ *
+ * A parser of our own, after appendix B of the RFC: those of the libraries guess where a header is odd, or leave
+ * out what they can't read, and take time in proportion to the square of a header's blanks.
+ */
+class LinkError extends Error {
+    name = 'LinkError';
+}
+/** What a last page may say beside nothing. */
+const NO_NEXT = ['prev', 'first', 'last'];
+const BLANKS = /[ \t]*/y;
+const BETWEEN = /[ \t,]*/y;
+const TARGET = /<([^<>]*)>/y;
+const SEMICOLON = /;/y;
+const NAME = /[!#$%&'*+.^_`|~0-9A-Za-z-]+/y;
+const link_EQUALS = /[ \t]*=[ \t]*/y;
+const link_QUOTED = /"((?:[^"\\]|\\[^])*)"/y;
+/** A token, or what servers send unquoted though it is none. */
+const link_BARE = /[^\s;,"<>]+/y;
+/**
+ * @param link the Link header's value, if there was one
+ * @param page the URL of the page that it came with
+ * @returns the next page's URL, or undefined when this page is the last
+ * @throws LinkError when the header makes no sense or names another origin (scheme, host and port)
+ */
+function nextPage(link, page) {
+    const value = typeof link === 'string' ? link : (link ?? []).join(', ');
+    if (value === '') {
+        return undefined;
+    }
+    const links = link_parse(value);
+    const targets = new Set(links.filter(({ relations }) => relations.includes('next')).map(({ target }) => target));
+    const [target] = targets;
+    if (target === undefined) {
+        const isLast = links.every(({ relations }) => link_isWithin(relations, NO_NEXT));
+        if (links.length === 0 || !isLast) {
+            throw unreadable('names no next page, and is not made of `prev`, `first` and `last` only');
+        }
+        return undefined;
+    }
+    if (targets.size > 1) {
+        throw unreadable('names more than one next page');
+    }
+    if (!URL.canParse(target, page.href)) {
+        throw new LinkError(`the Link header of a page from ${page.origin} leads to no URL`);
+    }
+    const url = new URL(target, page);
+    if (url.origin !== page.origin) {
+        throw new LinkError(`the next page of a listing at ${page.origin} is said to be at ${url.origin}; ` +
+            'pages of another origin are not read');
+    }
+    url.username = '';
+    url.password = '';
+    return url;
+}
+function link_isWithin(relations, allowed) {
+    return relations.length > 0 && relations.every((relation) => allowed.includes(relation));
+}
+/** Each step takes what it reads, and no step reads it twice: the time is in proportion to the length. */
+function link_parse(text) {
+    const links = [];
+    let at = 0;
+    const take = (pattern) => {
+        pattern.lastIndex = at;
+        const match = pattern.exec(text);
+        at = match === null ? at : pattern.lastIndex;
+        return match ?? undefined;
+    };
+    for (take(BETWEEN); at < text.length; take(BETWEEN)) {
+        const target = take(TARGET)?.[1];
+        if (target === undefined) {
+            throw unreadable('has no target in angle brackets');
+        }
+        const params = new Map();
+        for (take(BLANKS); take(SEMICOLON) !== undefined; take(BLANKS)) {
+            take(BLANKS);
+            // Empty parameters and those without a value are allowed (appendix B.3).
+            const name = take(NAME)?.[0].toLowerCase();
+            const hasValue = name !== undefined && take(link_EQUALS) !== undefined;
+            const value = hasValue ? link_valueOf(take) : '';
+            if (name !== undefined) {
+                const before = params.get(name);
+                if (name === 'rel' && before !== undefined && before !== value) {
+                    throw unreadable('has two relations for one target');
+                }
+                params.set(name, before ?? value);
+            }
+        }
+        if (at < text.length && text[at] !== ',') {
+            throw unreadable('has something between a target and the next');
+        }
+        const relations = (params.get('rel') ?? '').toLowerCase().split(/[ \t]+/);
+        const isOfPage = (params.get('anchor') ?? '') === '';
+        links.push({ target, relations: isOfPage ? relations.filter((each) => each !== '') : [] });
+    }
+    return links;
+}
+function link_valueOf(take) {
+    const value = take(link_QUOTED)?.[1]?.replace(/\\([^])/g, '$1') ?? take(link_BARE)?.[0];
+    if (value === undefined) {
+        throw unreadable('has a parameter whose value is none');
+    }
+    return value;
+}
+function unreadable(why) {
+    return new LinkError(`the Link header of a page can not be read, so its next page is not known: it ${why}. Look what a proxy makes of it`);
+}
+
+;// CONCATENATED MODULE: ./src/registry/distribution/paging.ts
+/** Walks a list that comes in pages (distribution-spec, "Listing Tags"): the one paging loop there is. */
+
+
+
+
+
+const MIB = 1024 * 1024;
+/** A list of a million tags in one page, as Distribution 2.x sends it, is some 30 MB. */
+const LIST_BYTES = 64 * MIB;
+/** Of a page as it is asked for at first. What is larger is asked for once more, by one repository at a time. */
+const SMALL_BYTES = 8 * MIB;
+/** Several pages of 64 MiB at once would take more memory than a small runner has. */
+const large = pLimit(1);
+/** The items of all pages: more than any registry has in one list. */
+const MOST_ITEMS = 1_000_000;
+/** More pages than any registry has: a server that pages for ever is stopped here. */
+const MOST_PAGES = 10_000;
+/** In a row: where much is hidden from an account, a few may well be empty. */
+const MOST_EMPTY = 1000;
+/**
+ * @param read turns one page's answer into its items; throws when the answer isn't the list. `page`
+ *   counts from 1: what means "there is no such list" on the first is a cut-off list on a later one
+ * @throws RegistryError when a page was seen before, there is no end, or there is more than any registry has;
+ *   TransportError
+ */
+async function readPages(send, first, scope, read, { maxBytes = LIST_BYTES, mostTries } = {}) {
+    const items = [];
+    const seen = new Set();
+    const tooMuch = (what) => new RegistryError('unexpected', `the registry's list ${first.pathname} has ${what}, more than this program reads. Look what answers there`);
+    const ask = async (page, most) => {
+        const response = await send({
+            method: 'GET',
+            url: page,
+            headers: FRESH,
+            scope,
+            maxBytes: most,
+            mostTries,
+        });
+        return [read(response, seen.size), following(response, page)];
+    };
+    const readPage = async (page) => {
+        try {
+            return await ask(page, Math.min(maxBytes, SMALL_BYTES));
+        }
+        catch (error) {
+            const isLarge = error instanceof TransportError && error.kind === 'too-large';
+            if (isLarge && maxBytes > SMALL_BYTES) {
+                return await large(() => ask(page, maxBytes));
+            }
+            throw error;
+        }
+    };
+    let empty = 0;
+    let url = first;
+    while (url !== undefined) {
+        if (seen.has(url.href) || seen.size >= MOST_PAGES || empty >= MOST_EMPTY) {
+            throw new RegistryError('unexpected', `the registry's pages of ${first.pathname} do not end: after ${String(seen.size)} pages another one is said to follow`);
+        }
+        seen.add(url.href);
+        const [page, next] = await readPage(url);
+        for (const item of page) {
+            items.push(item);
+        }
+        if (items.length > MOST_ITEMS) {
+            throw tooMuch(`over ${String(MOST_ITEMS)} entries`);
+        }
+        empty = page.length === 0 ? empty + 1 : 0;
+        url = next;
+    }
+    return items;
+}
+function following(response, page) {
+    try {
+        return nextPage(response.headers['link'], page);
+    }
+    catch (error) {
+        throw error instanceof LinkError ? new RegistryError('unexpected', error.message) : error;
+    }
+}
+
+;// CONCATENATED MODULE: ./src/registry/distribution/client.ts
+
+
+
+
+/** @param actions separated by commas: `pull`, `push`, `delete` */
+function scopeOf(repository, actions) {
+    return `repository:${repository}:${actions}`;
+}
+class Client {
+    /** scheme, host and port of the registry */
+    base;
+    /** makes text of the registry safe to print */
+    quote;
+    #send;
+    #advice;
+    constructor({ send, base, quote }, advice) {
+        this.base = base;
+        this.quote = quote;
+        this.#send = send;
+        this.#advice = advice;
+    }
+    url(path) {
+        return new URL(`/v2/${path}`, this.base);
+    }
+    send({ path, ...request }) {
+        return this.#send({ ...request, url: this.url(path) });
+    }
+    /** To an address that the registry gave, such as that of an upload. */
+    sendTo(url, request) {
+        return this.#send({ ...request, url });
+    }
+    /** All items of a list that comes in pages. @param read as `readPages` takes it */
+    pages(path, scope, read, options) {
+        return readPages(this.#send, this.url(path), scope, read, options);
+    }
+    /** What an answer other than the expected one means. */
+    refusal(response, doing) {
+        return refusal(response, doing, this.quote, this.#advice.allowDeletes);
+    }
+    /** @throws RegistryError when the answer may be an old one */
+    expectFresh(response, what) {
+        const why = whyStale(response, this.base);
+        if (why !== undefined) {
+            throw new RegistryError('unexpected', `could not ${what}: ${why}`);
+        }
+    }
+}
+
+;// CONCATENATED MODULE: ./src/registry/distribution/success.ts
+/** What counts as a registry's word that it did something: more than the status of an answer. */
+
+
+
+const Errors = object({ errors: pipe(array(unknown()), minLength(1)) });
+/**
+ * Whether this answer has one of these statuses, and a body that does not speak against it: a web page, which
+ * something in between sends, or a list of errors, which some gateways send with a 200.
+ */
+function isSuccess(response, ...statuses) {
+    return (statuses.includes(response.status) &&
+        !isPage(response) &&
+        jsonOf(Errors, response) === undefined);
+}
+
+;// CONCATENATED MODULE: ./src/registry/distribution/deletes.ts
+
+
+
+
+const ANSWER_BYTES = 1024 * 1024;
+/**
+ * @param whyReferenced of a refusal: why the registry keeps a manifest that something names, and what to do;
+ *   `undefined` where that is not what it says
+ */
+function createDeleter(client, whyReferenced = () => undefined) {
+    return {
+        async deleteManifest(repository, digest, options = {}) {
+            const { isLate, isHere, what = `delete ${repository}@${digest}` } = options;
+            // Distribution's own challenge asks for `delete` alone; others want `pull` beside it.
+            const scope = scopeOf(repository, 'pull,delete');
+            const response = await client.send({
+                method: 'DELETE',
+                path: `${repository}/manifests/${digest}`,
+                scope,
+                maxBytes: ANSWER_BYTES,
+                isLate,
+            });
+            // 202 by the spec; 200 and 204 are seen elsewhere.
+            if (isSuccess(response, 200, 202, 204)) {
+                return 'deleted';
+            }
+            const refused = client.refusal(response, { what, scope, deletes: true });
+            const why = whyReferenced(response);
+            if (why !== undefined) {
+                throw new RegistryError('referenced', `${refused.message}. ${why}`);
+            }
+            if (!saysUnknown(response)) {
+                throw refused;
+            }
+            if (isHere === true && errorOf(response)?.code === 'NAME_UNKNOWN') {
+                throw new RegistryError('hidden', refused.message);
+            }
+            return 'gone';
+        },
+    };
+}
+
+;// CONCATENATED MODULE: ./src/oci/image-config.ts
+/** What an image's config tells (image-spec config.md): when it was built, and for which platform. */
+
+
+const image_config_text = fallback(optional(string()), undefined);
+const ConfigSchema = object({ created: image_config_text, architecture: image_config_text, os: image_config_text, variant: image_config_text });
+/** History and labels of the largest images have a few thousand. */
+const MOST_VALUES = 150_000;
+/**
+ * A config that isn't one proves nothing. `created` is the time of the build, not of the
+ * push, and 1970 in reproducible builds, so it can only show that an image is young, never that it's old.
+ *
+ * @throws JsonLimitError when it holds more than any config does
+ */
+function factsOf(bytes) {
+    let body;
+    try {
+        body = json_parseJson(bytes, MOST_VALUES);
+    }
+    catch (error) {
+        if (error instanceof JsonLimitError) {
+            throw error;
+        }
+        return {};
+    }
+    const parsed = inForm(ConfigSchema, body);
+    if (parsed === undefined) {
+        return {};
+    }
+    const { created, architecture, os, variant } = parsed;
+    const time = created === undefined ? Number.NaN : Date.parse(created);
+    return {
+        ...(Number.isNaN(time) ? {} : { created: time }),
+        ...(os === undefined || architecture === undefined
+            ? {}
+            : { platform: { os, architecture, variant } }),
+    };
+}
+
+;// CONCATENATED MODULE: ./src/registry/distribution/blobs.ts
+/** Blobs. Only reads. Their bytes are checked against their digest, whoever served them. */
+
+
+
+
+
+
+
+const CONFIG_BYTES = 4 * 1024 * 1024;
+async function hasBlob(client, repository, digest) {
+    const scope = scopeOf(repository, 'pull');
+    const path = `${repository}/blobs/${digest}`;
+    const response = await client.send({ method: 'HEAD', path, scope, maxBytes: 0 });
+    if (response.status !== 200 && response.status !== 404) {
+        throw client.refusal(response, { what: `look for the blob ${digest} of ${repository}`, scope });
+    }
+    return response.status === 200;
+}
+async function readBlob(client, repository, digest, maxBytes) {
+    const scope = scopeOf(repository, 'pull');
+    const path = `${repository}/blobs/${digest}`;
+    const response = await client.send({ method: 'GET', path, scope, maxBytes });
+    if (saysBlobUnknown(response)) {
+        return undefined;
+    }
+    const what = `read the blob ${digest} of ${repository}`;
+    if (response.status !== 200) {
+        throw client.refusal(response, { what, scope });
+    }
+    // Some stores call a blob encoded that was compressed before it was pushed: then it is what came.
+    const bytes = [response.body, response.encoded].find((each) => each !== undefined && digestOf(each, algorithmOf(digest)) === digest);
+    if (bytes === undefined) {
+        throw new RegistryError('wrong-bytes', `could not ${what}: the bytes that came have another digest`);
+    }
+    return bytes;
+}
+async function readImageFacts(client, repository, { config }) {
+    const bytes = isDigest(config.digest)
+        ? await readBlob(client, repository, config.digest, CONFIG_BYTES).catch(rethrowWithoutConfigs)
+        : undefined;
+    try {
+        return bytes === undefined ? {} : factsOf(bytes);
+    }
+    catch (error) {
+        throw error instanceof JsonLimitError
+            ? new RegistryError('unexpected', `the config ${config.digest} of ${repository} ${error.message}, which no image's does. If nobody needs ` +
+                'the image, delete it with another tool, or leave its repository out with `repositories`')
+            : error;
+    }
+}
+/** Configs only tell how old an image is. */
+function rethrowWithoutConfigs(error) {
+    if (error instanceof TransportError && error.isElsewhere) {
+        const message = `${error.message}. Where the runner can't get blobs, \`grace-period: 0\` does without configs`;
+        throw new TransportError(error.kind, message, { cause: error.cause, isElsewhere: true });
+    }
+    throw error;
+}
+
+;// CONCATENATED MODULE: ./src/registry/distribution/catalog.ts
+/** The catalog: which repositories a registry has. Only reads. */
+
+
+
+
+
+/** The most that Distribution ≥ 2.8 gives at once; with more it answers 400. */
+const CATALOG_PAGE = 1000;
+/** For a registry that takes too long for a whole one: Distribution walks its storage for each. */
+const SMALL_PAGE = 100;
+/** There is another way to ask, so it need not be waited for long. */
+const FEW_TRIES = 2;
+/** Each brings at least one new name; more than any registry needs. */
+const MOST_ROUNDS = 1000;
+const ADVICE = 'Without the catalog, name the repositories in `repositories`: plain names need no catalog';
+const CatalogBody = object({ repositories: nullable(array(string())) });
+async function readCatalog(client) {
+    const scope = 'registry:catalog:*';
+    const doing = { what: 'list the repositories (`_catalog`)', scope, optional: true };
+    const read = (response) => {
+        const body = response.status === 200 ? jsonOf(CatalogBody, response) : undefined;
+        if (body === undefined) {
+            const { kind, message } = client.refusal(response, doing);
+            throw new RegistryError(kind, `${message}. ${ADVICE}`);
+        }
+        return body.repositories ?? [];
+    };
+    const names = new Set();
+    /** @throws PageTooLarge when the registry says so, or shows it by failing */
+    async function readAll(size, mostTries) {
+        const n = size === undefined ? '' : `n=${String(size)}`;
+        let query = n;
+        for (let round = 1;; round += 1) {
+            const path = query === '' ? '_catalog' : `_catalog?${query}`;
+            const readPage = (response) => {
+                const isRefused = errorOf(response)?.code === 'PAGINATION_NUMBER_INVALID';
+                if (size !== undefined && (isRefused || (mostTries !== undefined && isSlow(response)))) {
+                    throw new PageTooLarge(isRefused ? undefined : SMALL_PAGE);
+                }
+                return read(response);
+            };
+            const found = await client.pages(path, scope, readPage, { mostTries });
+            const before = names.size;
+            found.forEach((name) => names.add(name));
+            // Distribution 2.8 walks `a/0` before `a`, and takes a full page that ends there for the last one:
+            // so a last page that is full is asked past. Some servers begin anew then; others have no more.
+            const isFull = size !== undefined && found.length % size === 0;
+            const last = isFull ? found.at(-1) : undefined;
+            if (last === undefined || names.size === before) {
+                return;
+            }
+            if (round === MOST_ROUNDS) {
+                throw new RegistryError('unexpected', `the registry's pages of /v2/_catalog do not end: there are over ${String(names.size)} names. ${ADVICE}`);
+            }
+            query = `${n}&last=${encodeURIComponent(last)}`;
+        }
+    }
+    try {
+        await readAll(CATALOG_PAGE, FEW_TRIES);
+    }
+    catch (error) {
+        const size = smallerPage(error);
+        if (size === 'as it is') {
+            throw error;
+        }
+        await readAll(size);
+    }
+    const repositories = [...names].filter(isRepository).sort();
+    return { repositories, unnameable: names.size - repositories.length };
+}
+/** What a registry, or a proxy before it, answers that had not the time for so much at once. */
+function isSlow({ status }) {
+    return [500, 502, 503, 504].includes(status);
+}
+/** @returns how much to ask for instead, `undefined` for what the registry gives by itself */
+function smallerPage(error) {
+    if (error instanceof PageTooLarge) {
+        return error.size;
+    }
+    const isLate = error instanceof TransportError && ['timeout', 'reset', 'truncated'].includes(error.kind);
+    return isLate ? SMALL_PAGE : 'as it is';
+}
+class PageTooLarge extends Error {
+    /** @param size what may be asked for; `undefined` for what the registry gives by itself */
+    size;
+    constructor(size) {
+        super();
+        this.size = size;
+    }
+}
+
+;// CONCATENATED MODULE: ./src/oci/manifest.ts
+/**
+ * Manifests and descriptors, read from bytes that a registry sent. Nothing in them is trusted: a body
+ * that does not fit its media type becomes `unknown`, which is kept together with all it mentions.
+ */
+
+
+
+
+/** The body can't be taken for a manifest at all, so what it would have protected is not known. */
+class ManifestError extends Error {
+    name = 'ManifestError';
+}
+const SCHEMA_1 = "it is of Docker's old schema 1, whose digest can't be verified. Push the image again with a current " +
+    'client, or leave its repository out with `repositories`';
+/** Of 4 MiB, more than 14,000 referrers in a fallback index, the longest list there is, do not come to. */
+const MOST_DESCRIPTORS = 20_000;
+/** Lists, objects and commas: more than 4 MiB of the least descriptors with a platform hold. */
+const manifest_MOST_VALUES = 150_000;
+const TOO_MUCH = ', which no tool makes. If nobody needs it, delete it with another tool, or leave its repository out with ' +
+    '`repositories`';
+const Size = pipe(number(), safeInteger(), minValue(0));
+/** What is only shown or counted is dropped when it is malformed; it can't make a manifest unreadable. */
+const lenient = (schema) => fallback(optional(schema), undefined);
+/** What is no media type at all stays as it is, to be shown. */
+const MediaType = pipe(string(), transform((text) => mediaTypeOf(text) || text));
+/** The only ones that anything is read from: the rest would be most of what a large run keeps in memory. */
+const Annotations = pipe(object({
+    'vnd.docker.reference.type': lenient(string()),
+    'vnd.docker.reference.digest': lenient(string()),
+}), transform((all) => {
+    const texts = Object.values(all);
+    return texts.some((text) => text !== undefined) ? all : undefined;
+}));
+const DescriptorSchema = object({
+    mediaType: MediaType,
+    digest: string(),
+    size: fallback(Size, 0),
+    platform: lenient(object({ os: string(), architecture: string(), variant: lenient(string()) })),
+    annotations: lenient(Annotations),
+    urls: lenient(array(string())),
+});
+/** The entry of an index is read whatever its type: one that says none may be a manifest all the same. */
+const EntrySchema = object({
+    ...DescriptorSchema.entries,
+    mediaType: fallback(MediaType, ''),
+});
+const common = {
+    mediaType: nullish(string()),
+    subject: nullish(object({ digest: string() })),
+    artifactType: lenient(string()),
+    annotations: optional(unknown()),
+};
+/** `v.never()` on the other kind's fields: a body that is both an image and an index is neither
+ *  (CVE-2021-41190). */
+const ImageSchema = object({
+    ...common,
+    config: DescriptorSchema,
+    layers: nullish(array(DescriptorSchema), []),
+    manifests: optional(never()),
+});
+const IndexSchema = object({
+    ...common,
+    // Go writes an empty list as null. What has no list at all may have its children elsewhere.
+    manifests: nullable(array(EntrySchema), []),
+    config: optional(never()),
+    layers: optional(never()),
+});
+/**
+ * Whether an object has one of these keys in other letters. Go, and with it most registries and clients,
+ * reads `Manifests`, and `manifeſts` too, as `manifests`: what they find there would be overlooked here.
+ * Of keys that are the same to the letter the last one counts, for Go as for us; where Go adds the first one
+ * to it, the last one alone does not fit its schema.
+ */
+function otherwiseSpelt(keys) {
+    const exact = new Set(keys);
+    // Both flags together fold case as Go does.
+    const folded = new RegExp(`^(?:${keys.join('|')})$`, 'iu');
+    return (value) => typeof value === 'object' &&
+        value !== null &&
+        Object.keys(value).some((key) => !exact.has(key) && folded.test(key));
+}
+const isBodyOtherwiseSpelt = otherwiseSpelt(['schemaVersion', ...Object.keys(IndexSchema.entries)]);
+const isDescriptorOtherwiseSpelt = otherwiseSpelt(Object.keys(DescriptorSchema.entries));
+function isOtherwiseSpelt(body) {
+    const { config, subject, layers, manifests } = body;
+    const descriptors = [config, subject, layers, manifests].flat();
+    return isBodyOtherwiseSpelt(body) || descriptors.some(isDescriptorOtherwiseSpelt);
+}
+function manifestDigest(text, role) {
+    if (!isDigest(text)) {
+        throw new ManifestError(`its ${role} has a digest of an algorithm that can't be verified`);
+    }
+    return text;
+}
+function parseBody(bytes) {
+    let body;
+    let text;
+    try {
+        checkJson(bytes, manifest_MOST_VALUES);
+        text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+        body = JSON.parse(text);
+    }
+    catch (error) {
+        throw new ManifestError(error instanceof JsonLimitError
+            ? `its body ${error.message}${TOO_MUCH}`
+            : 'its body is not JSON');
+    }
+    if (typeof body !== 'object' || body === null || Array.isArray(body)) {
+        throw new ManifestError('its body is not a JSON object');
+    }
+    return { text, body: body };
+}
+/** Most say no more than three things, and a large run keeps millions. */
+function descriptor(parsed) {
+    const { mediaType, digest, size, annotations, urls, platform } = parsed;
+    return [annotations, urls, platform].every((more) => more === undefined)
+        ? { mediaType, digest, size }
+        : { mediaType, digest, size, annotations, urls, platform };
+}
+/** What a server says of bytes that it knows nothing about. Anything else is a word that counts. */
+const SAYS_NOTHING = new Set([
+    '',
+    'application/octet-stream',
+    'binary/octet-stream',
+    'application/x-octet-stream',
+    'application/unknown',
+    'application/json',
+    'text/json',
+    'text/plain',
+]);
+/**
+ * By its shape, a body without a `mediaType`, which only OCI's may lack. Config and layers both, or manifests:
+ * other things have a `config`, too.
+ */
+function typeOfShape({ schemaVersion, config, layers, manifests, }) {
+    if (schemaVersion !== 2) {
+        return '';
+    }
+    if (Array.isArray(manifests)) {
+        return OCI_INDEX;
+    }
+    return Array.isArray(layers) && config !== undefined ? OCI_MANIFEST : '';
+}
+/**
+ * Reads a manifest from the bytes of an answer.
+ *
+ * @param contentType the answer's Content-Type, with which the body's own `mediaType` has to agree. Where it says
+ *   nothing, the body decides: its `mediaType`, or else its shape
+ * @param digest the digest of exactly these bytes, computed by the caller
+ * @throws ManifestError when the bytes are no JSON object, are Docker schema 1, hold more than any manifest does,
+ *   or name a child or subject by a digest that can't be verified
+ */
+function readManifest(bytes, contentType, digest) {
+    const { text, body } = parseBody(bytes);
+    const { mediaType: said } = body;
+    const own = typeof said === 'string' ? mediaTypeOf(said) : '';
+    const answered = mediaTypeOf(contentType);
+    const isUntyped = SAYS_NOTHING.has(answered);
+    const told = own !== '' ? own : isSilent(said) ? typeOfShape(body) : '';
+    const mediaType = isUntyped && told !== '' ? told : answered;
+    if (isSchema1Type(mediaType) || body['schemaVersion'] === 1) {
+        throw new ManifestError(SCHEMA_1);
+    }
+    const base = { digest, mediaType, size: bytes.byteLength };
+    const agrees = isSilent(said) || own === mediaType;
+    const manifest = isManifestType(mediaType) && agrees && !isOtherwiseSpelt(body)
+        ? readTyped(body, base)
+        : undefined;
+    return {
+        manifest: manifest ?? { ...base, kind: 'unknown', mentions: mentionsIn(text, body, digest) },
+        saysItsType: own !== '' && own === mediaType,
+        isUntyped,
+    };
+}
+/** As `readManifest`, where only the manifest matters. */
+function parseManifest(bytes, contentType, digest) {
+    return readManifest(bytes, contentType, digest).manifest;
+}
+/** Go writes a media type that is not there as an empty one, or null. */
+function isSilent(said) {
+    return said === undefined || said === null || said === '';
+}
+function readTyped(body, base) {
+    return isIndexType(base.mediaType) ? readIndex(body, base) : readImage(body, base);
+}
+/** Escapes such as \u003a hide a digest from the raw text, duplicate keys from the parsed one. */
+function mentionsIn(text, body, digest) {
+    const all = digestsIn(text.includes('\\') ? `${text}\n${JSON.stringify(body)}` : text);
+    checkCount(all, 'mentions');
+    return all.filter((other) => other !== digest);
+}
+function checkCount(descriptors, what) {
+    if (descriptors.length > MOST_DESCRIPTORS) {
+        throw new ManifestError(`it has more than ${String(MOST_DESCRIPTORS)} ${what}${TOO_MUCH}`);
+    }
+}
+function readImage(body, base) {
+    const parsed = inForm(ImageSchema, body);
+    if (parsed === undefined) {
+        return undefined;
+    }
+    const { config, layers, subject, artifactType } = parsed;
+    checkCount(layers, 'layers');
+    return {
+        ...base,
+        kind: 'image',
+        config: descriptor(config),
+        layers: layers.map(descriptor),
+        subject: subjectOf(subject),
+        artifactType,
+    };
+}
+function readIndex(body, base) {
+    const parsed = inForm(IndexSchema, body);
+    if (parsed === undefined) {
+        return undefined;
+    }
+    const { manifests, subject, artifactType } = parsed;
+    checkCount(manifests, 'entries');
+    const entries = manifests.map(descriptor);
+    return {
+        ...base,
+        kind: 'index',
+        children: entries
+            .filter((entry) => isManifestType(entry.mediaType))
+            .map((entry) => ({ ...entry, digest: manifestDigest(entry.digest, 'child') })),
+        others: entries.filter((entry) => !isManifestType(entry.mediaType)),
+        subject: subjectOf(subject),
+        artifactType,
+    };
+}
+function subjectOf(subject) {
+    return subject ? manifestDigest(subject.digest, 'subject') : undefined;
+}
+
+;// CONCATENATED MODULE: ./src/registry/distribution/manifests.ts
+
+
+
+
+
+
+
+
+
+/** "Registries … SHOULD support manifests of at least 4 MiB", which Distribution makes its limit. */
+const MANIFEST_BYTES = 4 * 1024 * 1024;
+const manifests_MOST_ROUNDS = 3;
+/** A registry that has no HEAD on this route, or a 404 that comes from something in between. */
+const UNCLEAR = [404, 405, 501];
+function nameOf(repository, reference) {
+    return `${repository}${isDigest(reference) ? '@' : ':'}${reference}`;
+}
+class Manifests {
+    #client;
+    /** Content-Types of 404s to HEAD that a GET has shown to be the registry's: olareg sends its errors as text/plain */
+    #believed = new Set();
+    constructor(client) {
+        this.#client = client;
+    }
+    async read(repository, reference, round = 1) {
+        const response = await this.#send('GET', repository, reference);
+        if (saysUnknown(response)) {
+            return { kind: 'absent' };
+        }
+        const what = `read ${nameOf(repository, reference)}`;
+        if (response.status !== 200 || isPage(response)) {
+            throw this.#refusal(response, what, repository, reference);
+        }
+        const contentType = response.headers['content-type'];
+        if (isSchema1Type(mediaTypeOf(contentType))) {
+            // Its digest is that of a part of it, so the check below would blame the network.
+            throw new RegistryError('unexpected', `could not ${what}: ${SCHEMA_1}`);
+        }
+        const digest = verifiedDigest(response, reference, what);
+        // Otherwise any bytes would do, and an index that came without its children would leave them unprotected.
+        const isNamed = isDigest(reference) || response.headers['docker-content-digest'] !== undefined;
+        if (!isNamed && !(await this.#isKnown(repository, digest))) {
+            if (round < manifests_MOST_ROUNDS) {
+                // It may have gone between the two questions.
+                return this.read(repository, reference, round + 1);
+            }
+            throw new RegistryError('unexpected', `could not ${what}: the registry did not say which digest it has, and does not know what it sent by the ` +
+                `digest of that (${digest}). Does something change its answers on the way?`);
+        }
+        try {
+            const { manifest, isUntyped } = readManifest(response.body, contentType, digest);
+            const body = response.body.toString('utf8');
+            return { kind: 'found', manifest, body, ...(isUntyped ? { isUntyped: true } : {}) };
+        }
+        catch (error) {
+            if (error instanceof ManifestError) {
+                const advice = 'Push the image again, or delete its tag';
+                throw new RegistryError('unexpected', `could not ${what}: ${error.message}. ${advice}`);
+            }
+            throw error;
+        }
+    }
+    async resolve(repository, reference) {
+        const response = await this.#send('HEAD', repository, reference);
+        const header = response.headers['docker-content-digest'];
+        return response.status === 200 && typeof header === 'string' && isDigest(header)
+            ? header
+            : undefined;
+    }
+    /**
+     * One HEAD; and a GET where its answer settles nothing: a 404 to HEAD can't name its code, so one that isn't even
+     * JSON may be a web server's. Where a GET has shown what such a 404 means, others like it are believed.
+     */
+    async isThere(repository, digest) {
+        const head = await this.#ask('HEAD', repository, digest, FRESH);
+        if (isSuccess(head, 200)) {
+            return true;
+        }
+        const type = head.headers['content-type'] ?? '';
+        if (head.status === 404 && (isJson(type) || this.#believed.has(type))) {
+            return false;
+        }
+        const answer = UNCLEAR.includes(head.status)
+            ? await this.#ask('GET', repository, digest, FRESH)
+            : head;
+        if (saysUnknown(answer)) {
+            if (head.status === 404) {
+                this.#believed.add(type);
+            }
+            return false;
+        }
+        if (isSuccess(answer, 200)) {
+            return true;
+        }
+        const what = `look whether ${repository}@${digest} is still there`;
+        throw this.#client.refusal(answer, { what, scope: scopeOf(repository, 'pull') });
+    }
+    /** What has a digest never changes, so a cache may serve it; whether it is there has to be the registry's word. */
+    async #send(method, repository, reference) {
+        const isContent = method === 'GET' && isDigest(reference);
+        const response = await this.#ask(method, repository, reference, isContent ? {} : FRESH);
+        if (!isDigest(reference)) {
+            this.#client.expectFresh(response, `read ${nameOf(repository, reference)}`);
+        }
+        return response;
+    }
+    #ask(method, repository, reference, headers) {
+        return this.#client.send({
+            method,
+            path: `${repository}/manifests/${reference}`,
+            headers: { accept: MANIFEST_ACCEPT, ...headers },
+            scope: scopeOf(repository, 'pull'),
+            maxBytes: MANIFEST_BYTES,
+        });
+    }
+    #refusal(response, what, repository, reference) {
+        const error = this.#client.refusal(response, { what, scope: scopeOf(repository, 'pull') });
+        // Measured on 2.7 and 2.8, whose manifest store finds the blob and can't read it as a manifest.
+        return response.status === 500 && isDigest(reference)
+            ? new RegistryError('perhaps-a-blob', `${error.message}. Distribution up to 2.8 answers so for the digest of a layer or config, and for a manifest ` +
+                "that is damaged: the registry's log says more")
+            : error;
+    }
+    /** Where nothing says of which digest a tag's manifest is, the registry has to know the bytes by theirs. */
+    async #isKnown(repository, digest) {
+        const response = await this.#send('HEAD', repository, digest);
+        return response.status === 200 && !isPage(response);
+    }
+}
+function verifiedDigest(response, reference, what) {
+    const header = response.headers['docker-content-digest'];
+    const said = typeof header === 'string' ? header : undefined;
+    // A tag has no colon, so what is left of the two is a digest, or should be.
+    for (const claim of [reference, said].filter((each) => each?.includes(':'))) {
+        if (claim === undefined ||
+            !isDigest(claim) ||
+            digestOf(response.body, algorithmOf(claim)) !== claim) {
+            throw new RegistryError('unexpected', `could not ${what}: the body's digest is not the one that was ${claim === said ? 'announced' : 'asked for'} ` +
+                `(got ${digestOf(response.body)}). Something between here and the registry changes its answers, or its ` +
+                'files are damaged: then push the image again');
+        }
+    }
+    if (isDigest(reference)) {
+        return reference;
+    }
+    return said !== undefined && isDigest(said) ? said : digestOf(response.body);
+}
+function isJson(contentType) {
+    const type = mediaTypeOf(contentType);
+    return type === 'application/json' || type.endsWith('+json');
+}
+
+;// CONCATENATED MODULE: ./src/registry/distribution/pushes.ts
+
+
+
+
+
+
+
+/** An upload belongs to one connection's session: when it was lost on the way, only a new one helps. */
+const MOST_UPLOADS = 3;
+const MOST_TRIES = 5;
+function createPusher(client) {
+    return {
+        async pushBlob(repository, bytes) {
+            const digest = digestOf(bytes);
+            for (let round = 1;; round += 1) {
+                const response = await upload(client, repository, digest, bytes);
+                if (isSuccess(response, 201, 204)) {
+                    return digest;
+                }
+                if (response.status !== 404 || round === MOST_UPLOADS) {
+                    throw refused(client, response, `upload a blob to ${repository}`, repository);
+                }
+            }
+        },
+        async pushManifest(repository, reference, { mediaType, bytes }, { isLate } = {}) {
+            for (let round = 1;; round += 1) {
+                const response = await client.send({
+                    method: 'PUT',
+                    path: `${repository}/manifests/${reference}`,
+                    headers: { 'content-type': mediaType },
+                    body: bytes,
+                    scope: scopeOf(repository, 'pull,push'),
+                    maxBytes: ANSWER_BYTES,
+                    isLate,
+                });
+                if (isSuccess(response, 201)) {
+                    return;
+                }
+                // Distribution reads its link files while others write them, and takes one that is still empty for
+                // a wrong digest (seen on 2.8.2, twenty clients at once).
+                const isPassing = response.status === 400 && errorOf(response)?.code === 'DIGEST_INVALID';
+                if (!isPassing || round === MOST_TRIES || isLate?.() === true) {
+                    const at = isDigest(reference) ? '@' : ':';
+                    throw refused(client, response, `push ${repository}${at}${reference}`, repository);
+                }
+            }
+        },
+    };
+}
+async function upload(client, repository, digest, body) {
+    const scope = scopeOf(repository, 'pull,push');
+    const what = `start an upload to ${repository}`;
+    const path = `${repository}/blobs/uploads/`;
+    // Safe to repeat: an upload that nobody goes on with is dropped by the registry.
+    const start = { method: 'POST', scope, repeatable: true, maxBytes: ANSWER_BYTES };
+    const started = await client.send({ ...start, path });
+    if (started.status === 404 && errorOf(started) !== undefined) {
+        const { message } = refused(client, started, what, repository);
+        const advice = 'This registry makes no repository by itself: create it there first';
+        throw new RegistryError('no-repository', `${message}. ${advice}`);
+    }
+    const { location } = started.headers;
+    if (!isSuccess(started, 202) || location === undefined) {
+        throw refused(client, started, what, repository);
+    }
+    // What is uploaded would be readable on the way, and so would the credentials.
+    const request = { ...start, url: client.url(path) };
+    const target = placeOf(request, location, 'Location of an upload');
+    target.searchParams.set('digest', digest);
+    return client.sendTo(target, {
+        method: 'PUT',
+        headers: { 'content-type': 'application/octet-stream' },
+        body,
+        scope,
+        maxBytes: ANSWER_BYTES,
+    });
+}
+function refused(client, response, what, repository) {
+    const doing = { what, scope: scopeOf(repository, 'pull,push'), pushes: true };
+    const { kind, message } = client.refusal(response, doing);
+    return response.status === 405 && !message.includes('with a page of HTML')
+        ? new RegistryError('read-only', `${message}. It takes no pushes there`)
+        : new RegistryError(kind, message);
+}
+
+;// CONCATENATED MODULE: ./src/registry/distribution/referrers.ts
+/** The referrers API (distribution-spec, "Listing Referrers"). Only reads. */
+
+
+
+
+
+
+
+/** Pages of them are indexes, so larger ones than manifests may be are not sent (distribution-spec). */
+const REFERRERS_BYTES = 2 * MANIFEST_BYTES;
+const ReferrersBody = object({
+    manifests: nullable(array(object({ digest: string() }))),
+});
+class NoReferrersApi extends Error {
+}
+class Referrers {
+    #client;
+    // Only what an OCI index has proved is remembered. That there is no such API is never more than the look of one
+    // answer, and may be a proxy's page that passes: it must not speak for other repositories, nor for a second look.
+    #hasApi = false;
+    constructor(client) {
+        this.#client = client;
+    }
+    /** A registry that has the API never answers 404. */
+    async list(repository, digest) {
+        const what = `list the referrers of ${repository}@${digest}`;
+        const path = `${repository}/referrers/${digest}`;
+        const scope = scopeOf(repository, 'pull');
+        try {
+            return await this.#client.pages(path, scope, (page) => this.#read(page, { what, scope }), {
+                maxBytes: REFERRERS_BYTES,
+            });
+        }
+        catch (error) {
+            if (error instanceof NoReferrersApi) {
+                return undefined;
+            }
+            throw error;
+        }
+    }
+    #read(response, doing) {
+        this.#client.expectFresh(response, doing.what);
+        // Servers without the API answer in many ways; only an OCI index is an answer.
+        const isIndex = response.status === 200 && mediaTypeOf(response.headers['content-type']) === OCI_INDEX;
+        // Looked at now: while this question was under way, another one may have been answered.
+        if (!isIndex && !this.#hasApi && mayLackRoute(response)) {
+            throw new NoReferrersApi();
+        }
+        const body = isIndex ? jsonOf(ReferrersBody, response) : undefined;
+        if (body === undefined) {
+            throw this.#client.refusal(response, doing);
+        }
+        this.#hasApi = true;
+        return (body.manifests ?? []).map((entry) => {
+            if (!isDigest(entry.digest)) {
+                throw new RegistryError('unexpected', `could not ${doing.what}: one of them has a digest of an algorithm that can't be verified`);
+            }
+            return entry.digest;
+        });
+    }
+}
+
+;// CONCATENATED MODULE: ./src/registry/distribution/rights.ts
+/**
+ * Finds out, before the first change, whether deletes would be taken: of a dry-run by what a token would grant,
+ * of a real run by deleting what can't be there.
+ */
+
+
+
+
+
+/** Answers that hold for every repository; what an account may do can differ between them. */
+const EVERYWHERE = ['deletes-off', 'read-only'];
+/** So many repositories are asked, where the first answers say nothing. */
+const MOST_ASKED = 3;
+function createRights(deleter, granted) {
+    return {
+        /**
+         * Where the registry denies the repository itself, that says nothing of deletes, and the next one is asked:
+         * some registries hide missing rights behind a 404.
+         */
+        async probeDeletes(repositories) {
+            for (const repository of repositories.slice(0, MOST_ASKED)) {
+                try {
+                    // The digest itself would only be looked for, in vain.
+                    const what = `delete a manifest (asked in ${repository}, with a digest that no manifest has)`;
+                    const digest = digestOf((0,external_node_crypto_.randomBytes)(32));
+                    await deleter.deleteManifest(repository, digest, { what, isHere: true });
+                    return undefined;
+                }
+                catch (error) {
+                    if (!(error instanceof RequestFailure)) {
+                        throw error;
+                    }
+                    const kind = error instanceof RegistryError ? error.kind : undefined;
+                    if (kind !== 'hidden') {
+                        return kind !== undefined && EVERYWHERE.includes(kind) ? error.message : undefined;
+                    }
+                }
+            }
+            return undefined;
+        },
+        async lacksDelete(repository) {
+            const scope = scopeOf(repository, 'pull,delete');
+            const grant = await granted(scope);
+            // What reads it all was granted before: of this scope, only the deletes are in question.
+            if (grant.kind !== 'lacking' || grant.actions.includes('delete')) {
+                return undefined;
+            }
+            const known = grant.actions.filter((action) => ['pull', 'push'].includes(action));
+            const got = known.length === 0 ? 'nothing there' : `only \`${known.join(',')}\` there`;
+            return (`these credentials can't delete in ${repository}: asked for \`${scope}\`, the token server grants ${got}. ` +
+                'Give `username` and `password` of an account that may delete');
+        },
+    };
+}
+
+;// CONCATENATED MODULE: ./src/registry/distribution/server-time.ts
+/** The header has whole seconds. */
+const server_time_SECOND = 999;
+/** The form that servers have to send (RFC 9110 sec. 5.6.7); others are no more than a guess. */
+const HTTP_DATE = /^(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun), \d{2} [A-Z][a-z]{2} \d{4} \d{2}:\d{2}:\d{2} GMT$/;
+/**
+ * @returns the latest moment that the server's answer may be of, or `undefined` when it doesn't say. An answer that a
+ *   cache has kept for a while is of then, and now is later by its age
+ */
+function serverTime(headers) {
+    const { date = '', age = '0' } = headers;
+    const time = HTTP_DATE.test(date) ? Date.parse(date) : NaN;
+    const seconds = /^\d{1,9}$/.test(age) ? Number(age) : 0;
+    return Number.isNaN(time) ? undefined : time + server_time_SECOND + seconds * 1000;
+}
+
+;// CONCATENATED MODULE: ./src/registry/distribution/tags.ts
+/** The tags of a repository (distribution-spec, "Listing Tags"). Only reads. */
+
+
+
+
+
+
+// The field has to be there, null or not: JSON without it is some other answer, and no empty list.
+const TagsBody = object({ tags: nullable(array(string())) });
+/** Sorted, each once. Empty for a repository that the registry doesn't know: one without tags looks the same. */
+async function listTags(client, repository) {
+    const scope = scopeOf(repository, 'pull');
+    const doing = { what: `list the tags of ${repository}`, scope };
+    const names = await client.pages(`${repository}/tags/list`, scope, (response, page) => {
+        client.expectFresh(response, doing.what);
+        // A repository whose manifests never had a tag is unknown to tags/list, though not to the catalog.
+        if (page === 1 && saysUnknown(response)) {
+            return [];
+        }
+        const body = response.status === 200 ? jsonOf(TagsBody, response) : undefined;
+        if (body === undefined) {
+            throw client.refusal(response, doing);
+        }
+        return body.tags ?? [];
+    });
+    // A digest in the list is seen of some registries (skopeo#2542). It can be read as one, and is kept.
+    const impossible = names.find((name) => !isTag(name) && !isDigest(name));
+    if (impossible !== undefined) {
+        throw new RegistryError('unexpected', `the list of tags of ${repository} holds the name "${client.quote(impossible)}", which the OCI spec does not allow, ` +
+            'and what such a tag keeps alive cannot be read. Remove that tag in the registry, or leave the repository ' +
+            'out with `repositories`');
+    }
+    return [...new Set(names)].sort();
+}
+
+;// CONCATENATED MODULE: ./src/registry/distribution/distribution.ts
+/** The OCI distribution API as plain Distribution speaks it, and most other registries beside an API of their own. */
+
+
+
+
+
+
+
+
+
+
+
+
+const PING_BYTES = 1024 * 1024;
+/** Everything but what a family adds. */
+function openDistribution(connection, family, advice, client = new Client(connection, advice)) {
+    const deleter = createDeleter(client);
+    return {
+        family,
+        advice,
+        reader: createReader(client),
+        deleter,
+        pusher: createPusher(client),
+        rights: createRights(deleter, connection.granted),
+        repositories: () => readCatalog(client),
+    };
+}
+function createReader(client) {
+    const manifests = new Manifests(client);
+    const referrers = new Referrers(client);
+    return {
+        ping: () => ping(client),
+        tags: (repository) => listTags(client, repository),
+        manifest: (repository, reference) => manifests.read(repository, reference),
+        resolve: (repository, reference) => manifests.resolve(repository, reference),
+        isThere: (repository, digest) => manifests.isThere(repository, digest),
+        referrers: (repository, digest) => referrers.list(repository, digest),
+        blob: (repository, digest, maxBytes) => readBlob(client, repository, digest, maxBytes),
+        hasBlob: (repository, digest) => hasBlob(client, repository, digest),
+        imageFacts: (repository, manifest) => readImageFacts(client, repository, manifest),
+    };
+}
+async function ping(client) {
+    const { origin } = client.base;
+    const response = await client.send({ method: 'GET', path: '', maxBytes: PING_BYTES });
+    if (response.url.origin !== origin) {
+        throw new RegistryError('not-a-registry', `could not speak with ${origin}/v2/: it redirects to ${response.url.origin}, and only reads may follow. ` +
+            `Put \`${response.url.origin}\` into \`registry-url\``);
+    }
+    // Some web servers answer every path with a page.
+    if (response.status !== 200 || isPage(response)) {
+        throw client.refusal(response, { what: `speak with ${origin}/v2/`, scope: '' });
+    }
+    return serverTime(response.headers);
+}
+
+;// CONCATENATED MODULE: ./src/registry/families/google.ts
+/**
+ * Google Artifact Registry, and gcr.io, which it serves. Its tags/list holds every manifest, tagged or not
+ * (go-containerregistry, pkg/v1/google/list.go). It deletes no manifest that a tag or an index names.
+ */
+
+
+
+
+
+
+
+
+
+const FAMILY = 'Google Artifact Registry';
+const google_ADVICE = {
+    allowDeletes: 'remote and virtual repositories take no deletes. Clean the standard repository behind this one',
+    freeDisk: `${FAMILY} does so by itself.`,
+    keepBlobs: `${FAMILY} frees the layers of deleted images by itself, and nobody says when. Push the images that broke again, or ` +
+        'run with `restore-from` the backup, soon.',
+    restore: 'as long as Google has not freed their layers: nobody says when it does',
+};
+/** Milliseconds since 1970, as a string; older clients of Google's met a number. */
+const Time = union([
+    pipe(string(), regex(/^\d{1,15}$/), transform(Number)),
+    pipe(number(), safeInteger(), minValue(0)),
+]);
+const ListBody = object({
+    // Without the map it is some other registry's answer, and says nothing of untagged manifests.
+    manifest: record(string(), object({ tag: nullish(array(string()), []), timeUploadedMs: optional(Time) })),
+});
+function google_open(connection) {
+    const client = new Client(connection, google_ADVICE);
+    const plain = openDistribution(connection, FAMILY, google_ADVICE, client);
+    const untagger = createUntagger(client, plain.reader);
+    const deleter = createGoogleDeleter(createDeleter(client, whyKept), untagger);
+    return {
+        ...plain,
+        deleter,
+        untagger,
+        rights: createRights(deleter, connection.granted),
+        lister: createLister(client),
+    };
+}
+function createLister(client) {
+    return {
+        async manifests(repository) {
+            const scope = scopeOf(repository, 'pull');
+            const what = `list the manifests of ${repository}`;
+            const entries = await client.pages(`${repository}/tags/list`, scope, (response, page) => {
+                client.expectFresh(response, what);
+                if (page === 1 && saysUnknown(response)) {
+                    return [];
+                }
+                if (response.status !== 200) {
+                    throw client.refusal(response, { what, scope });
+                }
+                return listedIn(response, what);
+            });
+            return new Map(entries);
+        },
+    };
+}
+function listedIn(response, what) {
+    const body = jsonOf(ListBody, response);
+    if (body === undefined) {
+        throw new RegistryError('unexpected', `could not ${what}: the answer to tags/list has no list of manifests in ${FAMILY}'s form. Is \`registry-type\` right?`);
+    }
+    return Object.entries(body.manifest).map(([digest, { tag, timeUploadedMs }]) => {
+        if (!isDigest(digest)) {
+            throw new RegistryError('unexpected', `could not ${what}: the list has a digest of an algorithm that can't be verified`);
+        }
+        // 0 stands for a time that nobody knows.
+        return [digest, { tags: tag, pushedAt: timeUploadedMs === 0 ? undefined : timeUploadedMs }];
+    });
+}
+/** What came into use between the recheck and its delete: the registry protects it. */
+const REFERENCED = ['GOOGLE_MANIFEST_DANGLING_TAG', 'GOOGLE_MANIFEST_DANGLING_PARENT_IMAGE'];
+function whyKept(response) {
+    return response.status === 400 && REFERENCED.includes(errorOf(response)?.code ?? '')
+        ? 'A tag or an index names it: it was pushed or tagged during this run, or an index was deleted that still counts. ' +
+            'The next run decides again'
+        : undefined;
+}
+/** A manifest can be deleted only without its tags, so they go first. */
+function createGoogleDeleter(deleter, untagger) {
+    return {
+        async deleteManifest(repository, digest, options = {}) {
+            for (const tag of options.tags ?? []) {
+                await untagger.untag(repository, tag, digest, options);
+            }
+            return deleter.deleteManifest(repository, digest, options);
+        },
+    };
+}
+function createUntagger(client, reader) {
+    return {
+        async untag(repository, tag, digest, { isLate } = {}) {
+            // Right before: by then it may point elsewhere, and what it points at now is in use.
+            if ((await reader.resolve(repository, tag)) !== digest) {
+                return;
+            }
+            const scope = scopeOf(repository, 'pull,delete');
+            const response = await client.send({
+                method: 'DELETE',
+                path: `${repository}/manifests/${tag}`,
+                scope,
+                maxBytes: ANSWER_BYTES,
+                isLate,
+            });
+            if (!isSuccess(response, 200, 202, 204) && !saysUnknown(response)) {
+                const what = `remove the tag ${repository}:${tag}`;
+                throw client.refusal(response, { what, scope, deletes: true });
+            }
+        },
+    };
+}
+const google = {
+    name: 'google',
+    hasApi: false,
+    matches: ({ hostname }) => hostname === 'gcr.io' || hostname.endsWith('.gcr.io') || hostname.endsWith('.pkg.dev'),
+    open: google_open,
+};
+
+;// CONCATENATED MODULE: ./src/registry/families/distribution.ts
+/** Plain Distribution, and every registry that no other family knows: it can't list untagged manifests. */
+
+const distribution_ADVICE = {
+    allowDeletes: 'start Distribution with `REGISTRY_STORAGE_DELETE_ENABLED=true` (`storage.delete.enabled` in its configuration), ' +
+        'olareg with `--api-delete`. If it is a pull-through cache, it never deletes: clean the registry behind it',
+    freeDisk: [
+        'Plain Distribution (`registry:2`, `registry:3`) does so only when told to, on its own machine, here with the path of its configuration file:',
+        '',
+        '```sh',
+        'registry garbage-collect /etc/docker/registry/config.yml',
+        '```',
+        '',
+        'Stop the registry first, or make it read-only (`storage.maintenance.readonly`): an image that is pushed meanwhile may lose layers. Leave out `--delete-untagged` (`-m`): with it, Distribution 2.x removes the children of tagged indexes.',
+    ].join('\n'),
+    keepBlobs: "Do not collect the registry's garbage before the problems above are mended. Until then the registry still has the " +
+        'layers of what broke, or may have, and a push or `restore-from` brings it back. The garbage collection frees them ' +
+        'for good.',
+    restore: "as long as the registry's garbage collector has not freed their layers",
+};
+const distribution = {
+    name: 'distribution',
+    hasApi: false,
+    matches: () => true,
+    open: (connection) => openDistribution(connection, 'Distribution', distribution_ADVICE),
+};
+
+;// CONCATENATED MODULE: ./src/registry/families/families.ts
+
+
+const FAMILIES = [google, distribution];
+/** @returns `undefined` when there is no family of this name */
+function familyOf({ registry, registryType }) {
+    return FAMILIES.find((family) => registryType === 'auto' ? family.matches(registry) : family.name === registryType);
+}
+/** @throws Error when there is no family of this name: inputs are checked before */
+function openRegistry(settings, connection) {
+    const family = familyOf(settings);
+    if (family === undefined) {
+        throw new Error(`no registry is of the type ${settings.registryType}`);
+    }
+    return family.open({ ...connection, base: settings.registry, api: settings.apiUrl });
+}
+
+;// CONCATENATED MODULE: ./src/action/inputs.ts
+/**
+ * The only reader of inputs. Collects every mistake before it complains, sends no request, and masks
+ * what is secret before anything else can print it.
+ */
+
+
+
+
+
+
+
+
+
+
+
+/** Every input that is wrong, what it got and what it takes, in one message. */
+class InputError extends Error {
+    name = 'InputError';
+}
+const MOST_CONCURRENCY = 128;
+const MOST_KEPT = 1_000_000;
+/** How much of a wrong input is shown. */
+const SHOWN = 80;
+/** The two spellings of booleans beside these, `yes` and `on`, are strings in YAML 1.2. */
+const TRUE = ['true', 'True', 'TRUE'];
+const FALSE = ['false', 'False', 'FALSE'];
+/** @throws InputError naming all mistakes */
+function readSettings() {
+    const mistakes = [];
+    const { registry, ...rest } = readInputs(mistakes, (input, takes, got, why) => {
+        const given = got === undefined ? ':' : got === '' ? ' is empty' : ` is "${shorten(got)}"`;
+        const wrong = (why === undefined ? '' : `: ${why}`) + (got === undefined ? '' : ';');
+        mistakes.push(`${input}${given}${wrong} it takes ${takes}`);
+        return undefined;
+    });
+    if (mistakes.length > 0 || registry === undefined) {
+        const many = mistakes.length === 1 ? 'There is a mistake' : `${String(mistakes.length)} mistakes`;
+        throw new InputError(`${many} in the inputs, and nothing was done:\n` +
+            mistakes.map((text) => `- ${text}`).join('\n'));
+    }
+    return { registry, ...rest };
+}
+/** What is mistaken has a value that nobody may use. */
+function readInputs(mistakes, mistake) {
+    const login = readLogin(mistake);
+    const registry = readRegistryUrl(getInput('registry-url'), mistake);
+    const kind = readRegistryType(registry, mistake);
+    const insecure = readFlag('insecure', 'false', mistake);
+    const dryRun = readFlag('dry-run', 'false', mistake);
+    const ca = readCaFile(getInput('ca-file'), mistake);
+    const selection = readPatterns(getInput('repositories'), mistake);
+    const digestsFiles = lines(getInput('digests-file'));
+    digestsFiles.forEach((path) => {
+        checkPath('digests-file', path, 'paths of files, one per line', mistake);
+    });
+    const gracePeriod = readDuration(getInput('grace-period') || '24h', mistake);
+    const danglingReferrers = readDanglingReferrers(mistake);
+    const ledger = readLedger(getInput('ledger-repository'), mistake);
+    const concurrency = readCount('concurrency', '16', [1, MOST_CONCURRENCY], mistake);
+    const keepUntagged = readCount('keep-untagged', '0', [0, MOST_KEPT], mistake);
+    const protection = readProtected(registry?.host ?? '', mistake);
+    const verify = readFlag('verify', 'true', mistake);
+    const modes = readModes(dryRun, mistake, mistakes);
+    const maxDeletes = readMaxDeletes(getInput('max-deletes'), mistake);
+    const reportFile = getInput('report-file') || undefined;
+    const backupDirectory = getInput('backup-dir') || defaultBackupDirectory();
+    if (modes.restoreFrom === undefined) {
+        checkPlaces({
+            backupDirectory: dryRun ? undefined : backupDirectory,
+            planFile: dryRun ? modes.planFile : undefined,
+            reportFile,
+        }, { 'apply-plan': modes.applyPlan, 'ca-file': getInput('ca-file') || undefined }, digestsFiles, mistake);
+    }
+    return {
+        registry,
+        ...kind,
+        login,
+        insecure,
+        ca,
+        selection,
+        digests: getInput('digests'),
+        digestsFiles,
+        dryRun,
+        gracePeriod,
+        danglingReferrers,
+        keepUntagged,
+        protection,
+        protectFiles: lines(getInput('protect-files')).filter((line) => !line.startsWith('#')),
+        // A plan is no surprise: it can't delete more than somebody has seen, unless that was limited, too.
+        maxDeletes: maxDeletes ?? (modes.applyPlan === undefined ? DEFAULT_MAX_DELETES : undefined),
+        verify,
+        backupDirectory,
+        ...modes,
+        ledger,
+        concurrency,
+        reportFile,
+    };
+}
+function shorten(text) {
+    return printable(text, SHOWN);
+}
+function lines(text, separator = '\n') {
+    return text
+        .split(separator)
+        .map((line) => line.trim())
+        .filter((line) => line !== '');
+}
+function readLogin(mistake) {
+    const username = getInput('username');
+    const password = getInput('password');
+    if (password !== '') {
+        core_setSecret(password);
+    }
+    const alone = 'neither of them works alone';
+    if (username !== '' && password === '') {
+        mistake('password', `the password or token that goes with \`username\`; ${alone}`, '');
+    }
+    if (password !== '' && username === '') {
+        mistake('username', `the account that \`password\` belongs to; ${alone}`, '');
+    }
+    if (username.includes(':')) {
+        // Not quoted: what stands after the colon is likely a password.
+        mistake('username', 'a name without a colon (RFC 7617 gives it another meaning)');
+    }
+    return password === '' ? undefined : { username, password };
+}
+function readFlag(input, otherwise, mistake) {
+    const text = getInput(input) || otherwise;
+    if (!TRUE.includes(text) && !FALSE.includes(text)) {
+        mistake(input, '`true` or `false`', text);
+    }
+    return TRUE.includes(text);
+}
+function readDanglingReferrers(mistake) {
+    const text = getInput('dangling-referrers') || 'keep';
+    if (text !== 'keep' && text !== 'delete') {
+        mistake('dangling-referrers', '`keep` or `delete`', text);
+    }
+    return text === 'delete' ? 'delete' : 'keep';
+}
+/** @param host of the registry, with its port */
+function readProtected(host, mistake) {
+    return readProtect(getInput('protect'), host, (entry, behindHost) => {
+        const takes = behindHost === undefined
+            ? 'digests, `repository@sha256:…` and repository names or globs such as `team/**`, without exclusions'
+            : `the host of this registry with its port or not at all: \`${host}/${shorten(behindHost)}\` or ` +
+                `\`${shorten(behindHost)}\`, and \`${host}/${shorten(entry)}\` for a repository whose name begins so`;
+        mistake('protect', takes, entry);
+    });
+}
+function readRegistryUrl(text, mistake) {
+    const takes = 'a registry as `host`, `host:port` or `https://host:port`, without a path, user name or query';
+    if (text === '') {
+        return mistake('registry-url', takes, text);
+    }
+    const hasScheme = /^[a-z][a-z0-9+.-]*:\/\//i.test(text);
+    const candidate = hasScheme ? text : `https://${text}`;
+    if (text.includes('@')) {
+        // Not quoted, whatever else is wrong: what stands before the @ may be a password.
+        return mistake('registry-url', `${takes}. Credentials go into \`username\` and \`password\``);
+    }
+    if (!URL.canParse(candidate)) {
+        return mistake('registry-url', takes, text);
+    }
+    const url = new URL(candidate);
+    const path = url.pathname.replace(/^\/v2\/?$/, '/');
+    if (!['http:', 'https:'].includes(url.protocol) || path !== '/' || url.search + url.hash !== '') {
+        return mistake('registry-url', takes, text);
+    }
+    // Docker's rule: registries on this very machine speak http unless told otherwise.
+    return new URL(!hasScheme && isLoopback(url.hostname) ? `http://${url.host}` : url.origin);
+}
+function isLoopback(hostname) {
+    return hostname === 'localhost' || hostname === '[::1]' || /^127(?:\.\d{1,3}){3}$/.test(hostname);
+}
+/** Which family the registry belongs to, and where that family's own API is. */
+function readRegistryType(registry, mistake) {
+    const registryType = getInput('registry-type') || 'auto';
+    const names = FAMILIES.map(({ name }) => `\`${name}\``).join(', ');
+    const family = registry && familyOf({ registry, registryType });
+    if (registry !== undefined && family === undefined) {
+        mistake('registry-type', `\`auto\` or one of ${names}`, registryType);
+    }
+    const text = getInput('api-url');
+    if (text === '') {
+        return { registryType };
+    }
+    const apiUrl = URL.canParse(text) ? new URL(text) : undefined;
+    if (family?.hasApi === false) {
+        mistake('api-url', `nothing: a registry of the type \`${family.name}\` has no API beside \`/v2/\``, text);
+    }
+    else if (apiUrl === undefined || !/^https?:$/.test(apiUrl.protocol) || apiUrl.username !== '') {
+        mistake('api-url', 'an address such as `https://api.example.com`, without a user name', text);
+    }
+    return { registryType, apiUrl };
+}
+function readPatterns(text, mistake) {
+    const good = lines(text, /[\n,]/).filter((pattern) => {
+        const wrong = patternMistake(pattern);
+        if (wrong !== undefined) {
+            mistake('repositories', `repository names and globs such as \`team/app\`, \`team/**\` or \`!team/legacy-*\`, in lower case; this one is ${wrong}`, pattern);
+        }
+        return wrong === undefined;
+    });
+    return selectRepositories(good);
+}
+/** What a run does instead of the usual; each of them goes alone. */
+function readModes(dryRun, mistake, mistakes) {
+    const given = ['plan-file', 'apply-plan', 'restore-from'].filter((name) => getInput(name));
+    if (given.length > 1) {
+        const [last, ...others] = given.map((name) => `\`${name}\``).reverse();
+        const names = `${others.reverse().join(', ')} and ${String(last)}`;
+        mistakes.push(`${names} exclude each other: give one of them`);
+        return {};
+    }
+    const planFile = getInput('plan-file');
+    if (planFile !== '') {
+        if (!dryRun) {
+            const takes = 'a path in a run with `dry-run: true`, which is what writes a plan';
+            mistake('plan-file', takes, planFile);
+        }
+        return { planFile };
+    }
+    const applyPlan = getInput('apply-plan');
+    if (applyPlan !== '') {
+        const takes = 'the path of a plan that a dry-run wrote as its `plan-file`';
+        checkPath('apply-plan', applyPlan, takes, mistake);
+        return { applyPlan };
+    }
+    const restoreFrom = getInput('restore-from');
+    if (restoreFrom !== '') {
+        const takes = 'a directory that a run of this action left as its `backup-dir`';
+        checkPath('restore-from', restoreFrom, takes, mistake, 'directory');
+        return { restoreFrom };
+    }
+    return {};
+}
+function readCount(input, otherwise, [least, most], mistake) {
+    const text = getInput(input) || otherwise;
+    const count = /^\d{1,7}$/.test(text) ? Number(text) : -1;
+    if (count < least || count > most) {
+        mistake(input, `a whole number from ${String(least)} to ${String(most)}`, text);
+    }
+    return count;
+}
+function readMaxDeletes(text, mistake) {
+    if (text === '') {
+        return undefined;
+    }
+    const [, amount = '', percent] = /^(\d{1,9}|\d{1,3}(?:\.\d{1,6})?(?=%))(%)?$/.exec(text) ?? [];
+    const number = amount === '' ? Number.NaN : Number(amount);
+    if (percent === undefined && Number.isSafeInteger(number)) {
+        return { kind: 'count', count: number };
+    }
+    return number <= 100
+        ? { kind: 'share', percent: number, exempt: 0 }
+        : mistake('max-deletes', 'a whole number of manifests for the run, or a share of each repository such as `30%`, up to `100%`', text);
+}
+/** Emptied by GitHub's runner after the job; elsewhere there is no such place. */
+function defaultBackupDirectory() {
+    return external_node_path_default().join(process.env['RUNNER_TEMP'] || (0,external_node_os_namespaceObject.tmpdir)(), 'registry-manifest-cleanup-backup');
+}
+function readDuration(text, mistake) {
+    const takes = 'a duration with its unit, such as `90m`, `24h` or `7d` (`m`, `h`, `d`, `w`, `y`, or words such as `2 weeks`), ' +
+        'or `0` to switch it off';
+    const duration = parseDuration(text);
+    if (typeof duration !== 'number') {
+        mistake('grace-period', takes, text, duration.why || undefined);
+        return 0;
+    }
+    return duration;
+}
+function readLedger(text, mistake) {
+    if (text === 'off' || text === 'auto' || text === '') {
+        return { kind: text || 'auto' };
+    }
+    if (!isRepository(text)) {
+        mistake('ledger-repository', 'a repository name such as `team/ledger`, `auto` or `off`', text);
+    }
+    return { kind: 'named', repository: text };
+}
+
+;// CONCATENATED MODULE: ./src/action/log.ts
+/**
+ * What goes to the job's log. Every line passes through here, so that no text from a registry can be
+ * taken for a workflow command by the runner, and no secret is printed.
+ */
+
+
+/** @param redact takes the run's secrets out of a text */
+function createLog(redact) {
+    const line = (text) => printable(redact(text));
+    // Redacted as a whole: a secret may have lines of its own.
+    const lines = (text) => redact(text)
+        .split('\n')
+        .map((one) => printable(one))
+        .join('\n');
+    return {
+        info: (text) => {
+            info(line(text));
+        },
+        group: (title, body) => {
+            startGroup(line(title));
+            body.forEach((text) => {
+                info(line(text));
+            });
+            endGroup();
+        },
+        warning: (message) => {
+            warning(lines(message));
+        },
+        error: (message) => {
+            error(lines(message));
+        },
+        debug: (text) => {
+            // The runner drops debug lines unless it was asked for them, but not before it has read them all.
+            if (isDebug()) {
+                core_debug(line(text));
+            }
+        },
+    };
+}
+
+;// CONCATENATED MODULE: ./src/run/candidates/split.ts
+/**
+ * Cuts a stream of mixed text into lines and JSON objects, which may stretch over many lines. The
+ * brackets and commas of a top-level array are separators, so that its elements stream one by one.
+ * Never holds more than one line or one object; where the chunks end never changes the result.
+ */
+const split_MIB = 1024 * 1024;
+const LIMITS = { line: split_MIB, json: 32 * split_MIB, values: 2_000_000 };
+/** Length of what is shown of a JSON object or of a line that is too long. */
+const split_SHOWN = 200;
+/**
+ * Calls `visit` with each piece, in order. (A callback, because awaiting each line of a gigabyte would
+ * cost more than reading it.)
+ */
+async function split(chunks, visit, limits = LIMITS) {
+    const splitter = new Splitter(visit, limits);
+    for await (const chunk of chunks) {
+        splitter.push(chunk);
+    }
+    splitter.end();
+}
+const ILLEGAL = 0;
+const PLAIN = 1;
+const split_OPEN = 2;
+const split_CLOSE = 3;
+const split_QUOTE = 4;
+const NEWLINE = 5;
+const split_COMMA = 6;
+/** What a character means in JSON outside of strings: anything else shows that the text is no JSON. */
+const MEANING = (() => {
+    const table = new Uint8Array(128);
+    for (const char of ' \t\r:0123456789+-.eEtrufalsn') {
+        table[char.charCodeAt(0)] = PLAIN;
+    }
+    for (const [chars, meaning] of [
+        ['{[', split_OPEN],
+        ['}]', split_CLOSE],
+        ['"', split_QUOTE],
+        ['\n', NEWLINE],
+        [',', split_COMMA],
+    ]) {
+        for (const char of chars) {
+            table[char.charCodeAt(0)] = meaning;
+        }
+    }
+    return table;
+})();
+const split_SEPARATORS = ' \t\r,[]\uFEFF';
+const LINE_FEED = 0x0a;
+const QUOTATION_MARK = 0x22;
+const split_BACKSLASH = 0x5c;
+/** Where something other than separators begins; the length when there is nothing else. */
+function startOf(text) {
+    let at = 0;
+    while (at < text.length && split_SEPARATORS.includes(text.charAt(at))) {
+        at += 1;
+    }
+    return at;
+}
+class Splitter {
+    #visit;
+    #limits;
+    #shown;
+    /** number of the line that is being read, or on which the open object begins */
+    #line = 1;
+    #held = '';
+    /** this line is known to begin with no object, or with one that turned out to be none */
+    #isText = false;
+    /** `reported` when it belongs to an object that is too long, and was shown already */
+    #skipping = 'no';
+    #open;
+    constructor(visit, limits) {
+        this.#visit = visit;
+        this.#limits = limits;
+        this.#shown = Math.min(split_SHOWN, limits.line, limits.json);
+    }
+    push(chunk) {
+        let at = 0;
+        while (at < chunk.length) {
+            at = this.#open === undefined ? this.#readLine(chunk, at) : this.#scan(this.#open, chunk, at);
+        }
+    }
+    end() {
+        if (this.#open !== undefined) {
+            this.#giveUp(this.#open);
+        }
+        this.#finishLine(this.#held);
+    }
+    /** Reads to the end of the line or the beginning of an object; returns where to go on. */
+    #readLine(chunk, at) {
+        const feed = chunk.indexOf('\n', at);
+        const end = feed < 0 ? chunk.length : feed;
+        if (this.#skipping === 'no') {
+            const text = this.#held + chunk.slice(at, end);
+            if (!this.#isText) {
+                const start = startOf(text);
+                if (text.charAt(start) === '{' && start <= this.#limits.line) {
+                    const before = this.#held.length;
+                    this.#held = '';
+                    this.#open = {
+                        parts: [text.slice(0, start)],
+                        length: start,
+                        start,
+                        lineFeeds: 0,
+                        values: 0,
+                        depth: 0,
+                        inString: false,
+                        escaped: false,
+                    };
+                    return at + start - before;
+                }
+                this.#isText = start < text.length;
+            }
+            this.#held = text;
+            this.#cutHeld();
+        }
+        if (feed < 0) {
+            return end;
+        }
+        this.#finishLine(this.#held);
+        return feed + 1;
+    }
+    #cutHeld() {
+        if (this.#held.length > this.#limits.line) {
+            this.#held = this.#held.slice(0, this.#shown);
+            this.#skipping = 'line';
+        }
+    }
+    #finishLine(text) {
+        if (this.#skipping === 'line') {
+            this.#visit({ kind: 'too-long', line: this.#line, text });
+        }
+        else if (this.#skipping === 'no' && startOf(text) < text.length) {
+            this.#visit({
+                kind: 'line',
+                line: this.#line,
+                text: text.endsWith('\r') ? text.slice(0, -1) : text,
+            });
+        }
+        this.#held = '';
+        this.#isText = false;
+        this.#skipping = 'no';
+        this.#line += 1;
+    }
+    /** Reads to the object's end, or to where it turns out to be none; returns where to go on. */
+    #scan(open, chunk, from) {
+        let at = from;
+        for (; at < chunk.length; at += 1) {
+            const code = chunk.charCodeAt(at);
+            if (open.inString) {
+                if (code === LINE_FEED) {
+                    break;
+                }
+                if (open.escaped) {
+                    open.escaped = false;
+                }
+                else if (code === split_BACKSLASH) {
+                    open.escaped = true;
+                }
+                else if (code === QUOTATION_MARK) {
+                    open.inString = false;
+                }
+                continue;
+            }
+            const meaning = MEANING[code] ?? ILLEGAL;
+            if (meaning === ILLEGAL) {
+                break;
+            }
+            else if (meaning === split_OPEN) {
+                open.depth += 1;
+                open.values += 1;
+            }
+            else if (meaning === split_QUOTE) {
+                open.inString = true;
+            }
+            else if (meaning === split_COMMA) {
+                open.values += 1;
+            }
+            else if (meaning === NEWLINE) {
+                open.lineFeeds += 1;
+            }
+            else if (meaning === split_CLOSE) {
+                open.depth -= 1;
+                if (open.depth === 0) {
+                    this.#keep(open, chunk.slice(from, at + 1));
+                    this.#close(open);
+                    return at + 1;
+                }
+            }
+        }
+        this.#keep(open, chunk.slice(from, at));
+        if (at < chunk.length) {
+            this.#giveUp(open);
+        }
+        return at;
+    }
+    #keep(open, text) {
+        open.parts.push(text);
+        open.length += text.length;
+        if (this.#isTooLong(open) && open.parts.length > 1) {
+            open.parts = [open.parts.join('').slice(0, open.start + this.#shown)];
+        }
+    }
+    #isTooLong(open) {
+        return open.length - open.start > this.#limits.json;
+    }
+    #close(open) {
+        if (this.#isTooLong(open) || open.values > this.#limits.values) {
+            this.#dropTooLong(open);
+            return;
+        }
+        const source = open.parts.join('').slice(open.start);
+        let value;
+        try {
+            value = JSON.parse(source);
+        }
+        catch {
+            this.#giveUp(open);
+            return;
+        }
+        if (typeof value === 'object' && value !== null) {
+            this.#visit({ kind: 'json', line: this.#line, value, text: source.slice(0, this.#shown) });
+        }
+        this.#open = undefined;
+        this.#line += open.lineFeeds;
+    }
+    /** Hands out as lines what was taken for an object. The last of them may go on. */
+    #giveUp(open) {
+        if (this.#isTooLong(open)) {
+            this.#dropTooLong(open);
+            this.#skipping = 'reported';
+            return;
+        }
+        this.#open = undefined;
+        const text = open.parts.join('');
+        let begin = 0;
+        for (let feed = text.indexOf('\n'); feed >= 0; feed = text.indexOf('\n', begin)) {
+            this.#held = text.slice(begin, feed);
+            this.#cutHeld();
+            this.#finishLine(this.#held);
+            begin = feed + 1;
+        }
+        this.#held = text.slice(begin);
+        this.#isText = true;
+        this.#cutHeld();
+    }
+    #dropTooLong(open) {
+        this.#open = undefined;
+        const text = open.parts.join('').slice(open.start, open.start + this.#shown);
+        this.#visit({ kind: 'too-long', line: this.#line, text });
+        this.#line += open.lineFeeds;
+    }
+}
+
+;// CONCATENATED MODULE: ./src/run/candidates/tally.ts
+
+const EXAMPLES = 5;
+const EXAMPLE_LENGTH = 120;
+/** What they need stays below half a GiB; so many manifests a run could not read in a day either. */
+const MOST_CANDIDATES = 2_000_000;
+/** More manifests are named than a run can hold. */
+class TooManyCandidates extends Error {
+    name = 'TooManyCandidates';
+}
+class Tally {
+    #candidates = new Map();
+    #examples = [];
+    #understood = 0;
+    #notUnderstood = 0;
+    #most;
+    #count = 0;
+    #source = { understood: 0, notUnderstood: 0, examples: [] };
+    /** @param most manifests that may be named */
+    constructor(most = MOST_CANDIDATES) {
+        this.#most = most;
+    }
+    /** @returns what is counted from here on, as it goes on */
+    begin() {
+        this.#source = { understood: 0, notUnderstood: 0, examples: [] };
+        return this.#source;
+    }
+    candidate(repository, digest) {
+        let digests = this.#candidates.get(repository);
+        if (digests === undefined) {
+            digests = new Set();
+            this.#candidates.set(copyOf(repository), digests);
+        }
+        if (!digests.has(digest)) {
+            digests.add(copyOf(digest));
+            this.#count += 1;
+            if (this.#count > this.#most) {
+                throw new TooManyCandidates(`more than ${this.#most.toLocaleString('en')} manifests are named`);
+            }
+        }
+    }
+    understood() {
+        this.#understood += 1;
+        this.#source.understood += 1;
+    }
+    notUnderstood(where, text, note) {
+        this.#notUnderstood += 1;
+        this.#source.notUnderstood += 1;
+        for (const examples of [this.#examples, this.#source.examples]) {
+            if (examples.length < EXAMPLES) {
+                examples.push({ where: printable(where), text: example(text, note) });
+            }
+        }
+    }
+    intake() {
+        return {
+            candidates: this.#candidates,
+            understood: this.#understood,
+            notUnderstood: this.#notUnderstood,
+            examples: this.#examples,
+        };
+    }
+}
+/** A string cut out of a chunk keeps the whole chunk in memory; a gigabyte of them would stay. */
+function copyOf(text) {
+    return Buffer.from(text).toString();
+}
+function example(text, note) {
+    const end = note === undefined ? '' : ` (${printable(note, EXAMPLE_LENGTH / 2)})`;
+    return printable(text, EXAMPLE_LENGTH - end.length) + end;
+}
+
+;// CONCATENATED MODULE: ./src/run/candidates/storage-path.ts
+/**
+ * Paths of Distribution's storage, as listings print them. A path names a manifest by a revision or by
+ * an entry of a tag's history; it must never do so by a layer or a blob.
+ * Layout: distribution/registry/storage/paths.go.
+ */
+
+
+const MANIFESTS = '/_manifests/';
+/** After `_manifests/`: the algorithm and the hex digits, then the file itself or nothing. */
+const LINK = /(?:revisions|tags\/[^/\s]+\/index)\/(sha256|sha512)\/([0-9a-f]+)(?:\/(?:link)?)?(?=[\s"',:;)\]]|$)/y;
+const BELOW_ALGORITHM = /(?:revisions|tags\/[^/\s]+\/index)\/[^/\s]+\/[^/\s]/y;
+const STORAGE = /(?:^|[\s/"'])(?:_layers|_uploads|_manifests|docker\/registry\/v2|blobs\/(?:sha256|sha512))(?=[/\s"',:]|$)/;
+/** Every storage driver keeps this below its root directory or prefix. */
+const ROOT = /(?:^|\/)docker\/registry\/v2\/repositories\//;
+const REPOSITORIES = /(?:^|\/)repositories\//;
+/**
+ * The repository of a path that ends before `/_manifests`. Below the storage's own root the name begins
+ * after the first `repositories`, because a name may have such a component too. Listings made inside
+ * `repositories/` begin with `./`.
+ */
+function repositoryOf(path) {
+    const root = ROOT.exec(path) ?? REPOSITORIES.exec(path);
+    if (root !== null) {
+        return path.slice(root.index + root[0].length);
+    }
+    return path.startsWith('./') ? path.slice(2) : undefined;
+}
+/** A listing's last column. (Columns end with white space; log lines and CSV quote the path.) */
+function lastWord(text) {
+    // Not a regular expression: one that ends with `$` takes quadratic time on long lines.
+    const ends = [' ', '\t', '"', "'"].map((char) => text.lastIndexOf(char));
+    return text.slice(Math.max(...ends) + 1);
+}
+/** What a line of a storage listing names, or `undefined` when it shows no path of the storage. */
+function readStoragePath(line) {
+    const text = line.includes('\\') ? line.replaceAll('\\', '/') : line;
+    const at = text.indexOf(MANIFESTS);
+    if (at >= 0) {
+        LINK.lastIndex = at + MANIFESTS.length;
+        const link = LINK.exec(text);
+        if (link !== null) {
+            const repository = repositoryOf(lastWord(text.slice(0, at)));
+            const digest = `${link[1] ?? ''}:${link[2] ?? ''}`;
+            return repository !== undefined && isRepository(repository) && isDigest(digest)
+                ? { kind: 'manifest', repository, digest }
+                : { kind: 'malformed' };
+        }
+        BELOW_ALGORITHM.lastIndex = at + MANIFESTS.length;
+        if (BELOW_ALGORITHM.test(text)) {
+            return { kind: 'malformed' };
+        }
+    }
+    return STORAGE.test(text) ? { kind: 'known' } : undefined;
+}
+
+;// CONCATENATED MODULE: ./src/run/candidates/line.ts
+/**
+ * What one line of text says by itself: a reference, a path of the storage, or a line of the garbage
+ * collector. Pure; what a line means only together with its neighbours is for transcript.ts.
+ */
+
+
+
+
+const line_UNKNOWN = { kind: 'unknown' };
+/** What `docker logs --timestamps` and log collectors put in front. */
+const TIMESTAMP = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:?\d\d)\s+/;
+const LOGRUS = /^time="?[^\s"]+"? level=[a-z]+ /;
+const LISTING_TOTALS = /^(?:total \d+|TOTAL: \d+ objects?, .*|Total (?:Objects|Size): .*)$/;
+/** The columns of `ls -l` and `find -ls`; the name is the last of them. */
+const LISTING_ROW = /^(?:\d+\s+\d+\s+)?[-bcdlps][-rwxsStT]{9}[.+@]?\s/;
+/** Braces are left to JSON behind a log's words. */
+const line_WORD = /^[^\s{}]{1,1024}$/;
+const LONGEST_WORD = 1024;
+const MARKING = /^(\S+): marking (manifest|blob) (\S+)$/;
+const LAYER_LINK = /^(\S+): layer link eligible for deletion: \S+$/;
+/** 3.x prints a Go struct: `{repository digest [tag tag]}`. */
+const ELIGIBLE = /^manifest eligible for deletion: (?:\{(\S+) (\S+) \[[^\]]*\]\}|(\S+))$/;
+const COLLECTOR_OTHERS = /^(?:blob eligible for deletion: \S+|\d+ blobs marked, \d+ blobs and \d+ manifests eligible for deletion|manifest tags path of repository \S+ does not exist)$/;
+/**
+ * @param text one line without its end
+ * @param registryHost `host` or `host:port` of the registry to clean
+ */
+function readLine(text, registryHost) {
+    const line = text.trim().replace(TIMESTAMP, '');
+    if (line === '' || line.startsWith('#')) {
+        return { kind: 'ignored' };
+    }
+    if (line.includes('@sha') && !LOGRUS.test(line)) {
+        return parsePinned(line, registryHost);
+    }
+    const path = readStoragePath(line);
+    if (path !== undefined) {
+        return path.kind === 'malformed'
+            ? { kind: 'unknown', note: 'a path of the storage without a valid repository and digest' }
+            : path;
+    }
+    if (LOGRUS.test(line) || LISTING_TOTALS.test(line)) {
+        return { kind: 'noise' };
+    }
+    return readCollector(line) ?? readWord(line);
+}
+function readWord(line) {
+    if (LISTING_ROW.test(line)) {
+        const path = lastWord(line);
+        return path.length <= LONGEST_WORD ? { kind: 'word', path } : line_UNKNOWN;
+    }
+    if (!line_WORD.test(line)) {
+        return line_UNKNOWN;
+    }
+    return isRepository(line)
+        ? { kind: 'word', path: line, repository: line }
+        : { kind: 'word', path: line.replace(/:$/, '') };
+}
+/** Format: distribution/registry/storage/garbagecollect.go, as 2.8.2 and 3.1.1 print it. */
+function readCollector(line) {
+    const marking = MARKING.exec(line);
+    if (marking !== null) {
+        const [, repository = '', what, digest = ''] = marking;
+        if (!isRepository(repository) || !isDigest(digest)) {
+            return line_UNKNOWN;
+        }
+        return what === 'manifest'
+            ? { kind: 'collector', repository, digest }
+            : { kind: 'collector', repository };
+    }
+    const eligible = ELIGIBLE.exec(line);
+    if (eligible !== null) {
+        const [, repository, named, alone] = eligible;
+        const digest = named ?? alone ?? '';
+        if (!isDigest(digest) || (repository !== undefined && !isRepository(repository))) {
+            return line_UNKNOWN;
+        }
+        return repository === undefined
+            ? { kind: 'collector', digest }
+            : { kind: 'collector', repository, digest };
+    }
+    return LAYER_LINK.test(line) || COLLECTOR_OTHERS.test(line) ? { kind: 'collector' } : undefined;
 }
 
 ;// CONCATENATED MODULE: ./src/run/candidates/notification.ts
@@ -44713,6 +47294,7 @@ function embeddedNotification(text) {
 
 
 
+
 /** A file can't be read, or too much is named. The message names the input and every such path, and says what to do. */
 class IntakeError extends Error {
     name = 'IntakeError';
@@ -44749,8 +47331,8 @@ async function readAll({ digests, files, registryHost, most, mistake, warning, }
             await readSource(streamRegular(path, { highWaterMark: CHUNK_BYTES }), transcript);
         }
         catch (error) {
-            throw isSystemError(error) || error instanceof UnusablePath
-                ? unreadable([problem(path, error)], error)
+            throw codeOf(error) !== '' || error instanceof UnusablePath
+                ? intake_unreadable([problem(path, error)], error)
                 : error;
         }
         const lines = read.understood + read.notUnderstood;
@@ -44800,17 +47382,14 @@ async function checkReadable(paths) {
         }
     }
     if (problems.length > 0) {
-        throw unreadable(problems);
+        throw intake_unreadable(problems);
     }
-}
-function isSystemError(error) {
-    return (typeof error === 'object' && error !== null && 'code' in error && typeof error.code === 'string');
 }
 function problem(path, error) {
     if (error instanceof UnusablePath) {
         return `"${printable(path)}" can't be read: ${error.message}. Write what it holds to a file first`;
     }
-    const code = isSystemError(error) ? error.code : 'unknown error';
+    const code = codeOf(error) || 'unknown error';
     const shown = `"${printable(path)}"`;
     switch (code) {
         case 'ENOENT':
@@ -44823,88 +47402,8 @@ function problem(path, error) {
             return `${shown} could not be read to its end (${code}): check the file and its disk, then run again`;
     }
 }
-function unreadable(problems, cause) {
+function intake_unreadable(problems, cause) {
     return new IntakeError(`digests-file: ${problems.join('; ')}`, { cause });
-}
-
-;// CONCATENATED MODULE: ./src/oci/json.ts
-/**
- * JSON from elsewhere, parsed within limits. A few bytes of it can become a hundred times as much memory, so
- * what it holds is counted in the bytes first, which is cheap.
- */
-
-/** It is JSON by its looks, but holds more than anything real does. The message goes behind "its body …". */
-class JsonLimitError extends Error {
-    name = 'JsonLimitError';
-}
-/** No tool nests deeper; Go itself refuses what is nested ten times as deep. */
-const MOST_NESTED = 1000;
-const json_QUOTE = 0x22;
-const json_COMMA = 0x2c;
-const json_BACKSLASH = 0x5c;
-const json_OPEN = [0x5b, 0x7b];
-const json_CLOSE = [0x5d, 0x7d];
-/** For every byte, what it is outside of strings. */
-const KINDS = new Uint8Array(256);
-const IS_QUOTE = 1;
-const IS_COMMA = 2;
-const OPENS = 3;
-const CLOSES = 4;
-KINDS[json_QUOTE] = IS_QUOTE;
-KINDS[json_COMMA] = IS_COMMA;
-json_OPEN.forEach((byte) => (KINDS[byte] = OPENS));
-json_CLOSE.forEach((byte) => (KINDS[byte] = CLOSES));
-/** @returns where the string ends that has begun before `from`: the index of its quote, or the length */
-function endOfString(bytes, from) {
-    let at = from;
-    while (at < bytes.length && bytes[at] !== json_QUOTE) {
-        at += bytes[at] === json_BACKSLASH ? 2 : 1;
-    }
-    return at;
-}
-/**
- * Counts lists, objects and commas, which is about the number of values.
- *
- * @throws JsonLimitError when there are more than `most`, or they are nested too deeply
- */
-function checkJson(bytes, most) {
-    let values = 0;
-    let depth = 0;
-    for (let at = 0; at < bytes.length; at += 1) {
-        const kind = KINDS[bytes[at] ?? 0];
-        if (kind === IS_QUOTE) {
-            at = endOfString(bytes, at + 1);
-        }
-        else if (kind === IS_COMMA || kind === OPENS) {
-            values += 1;
-            depth += kind === OPENS ? 1 : 0;
-            if (values > most) {
-                throw new JsonLimitError(`holds more than ${most.toLocaleString('en-US')} values`);
-            }
-            if (depth > MOST_NESTED) {
-                throw new JsonLimitError(`is nested deeper than ${MOST_NESTED.toLocaleString('en-US')} levels`);
-            }
-        }
-        else if (kind === CLOSES) {
-            depth -= 1;
-        }
-    }
-}
-/**
- * @param most how many values it may hold
- * @throws SyntaxError when the bytes are not JSON, JsonLimitError when they are more than they may be
- */
-function json_parseJson(bytes, most) {
-    checkJson(bytes, most);
-    return JSON.parse(new TextDecoder().decode(bytes));
-}
-/**
- * The value in the form of the schema; `undefined` when it is not. Stops at the first problem: a list of a million
- * that are all wrong would otherwise become a million reports of it.
- */
-function inForm(schema, value) {
-    const parsed = safeParse(schema, value, { abortEarly: true });
-    return parsed.success ? parsed.output : undefined;
 }
 
 ;// CONCATENATED MODULE: ./src/plan/approval.ts
@@ -44927,7 +47426,7 @@ const AGAIN = 'a run with `dry-run: true` and `plan-file`';
 /** What is said of a mistake may quote the file, which anybody may have written. */
 const approval_QUOTE = 200;
 /** Half a million manifests, with all that is said of them; of empty objects they need 300 MB. */
-const MOST_VALUES = 4_000_000;
+const approval_MOST_VALUES = 4_000_000;
 const Document = object({ planVersion: number() });
 const Plan = object({
     registry: string(),
@@ -44949,7 +47448,7 @@ function readApproval(text, registry) {
     const refused = (why, remedy = 'Make a new plan') => new ApprovalError(`apply-plan: ${why}. ${remedy}: ${AGAIN}`);
     let body;
     try {
-        body = json_parseJson(Buffer.from(text), MOST_VALUES);
+        body = json_parseJson(Buffer.from(text), approval_MOST_VALUES);
     }
     catch (error) {
         const isTooMuch = error instanceof JsonLimitError;
@@ -44966,10 +47465,10 @@ function readApproval(text, registry) {
     const plan = safeParse(Plan, body, { abortEarly: true });
     if (!plan.success) {
         const [issue] = plan.issues;
-        throw refused(`the plan can't be trusted: at ${String(getDotPath(issue))}, ${quote(issue.message)}`);
+        throw refused(`the plan can't be trusted: at ${String(getDotPath(issue))}, ${printable(issue.message, approval_QUOTE)}`);
     }
     if (plan.output.registry !== registry) {
-        throw refused(`the plan is of "${quote(plan.output.registry)}", and \`registry-url\` is ${registry}`, 'Spell them alike if they are the same, or make a new plan');
+        throw refused(`the plan is of "${printable(plan.output.registry, approval_QUOTE)}", and \`registry-url\` is ${registry}`, 'Spell them alike if they are the same, or make a new plan');
     }
     const repositories = new Map();
     for (const { repository, manifests } of plan.output.repositories) {
@@ -44978,9 +47477,6 @@ function readApproval(text, registry) {
         repositories.set(repository, digests);
     }
     return { createdAt: plan.output.createdAt, repositories };
-}
-function quote(text) {
-    return printable(text.slice(0, approval_QUOTE));
 }
 
 // EXTERNAL MODULE: ./node_modules/ms/index.js
@@ -45326,18 +47822,6 @@ function age(created, now) {
 function shortDigest(digest) {
     const start = digest.indexOf(':') + 1;
     return digest.slice(0, start + DIGEST_START);
-}
-/**
- * One line without control, format or unpaired characters, cut to `length` characters: what a log or
- * an annotation can show whoever wrote it.
- */
-function words_printable(text, length) {
-    // Cut first: a hostile text may be long. A code point has two code units at most.
-    const start = text.slice(0, 2 * length + 2).replace(/[\s\p{Zl}\p{Zp}]+/gu, ' ');
-    const characters = Array.from(start.replace(/\p{C}/gu, '\uFFFD').trim());
-    return characters.length > length || text.length > 2 * length + 2
-        ? `${characters.slice(0, length - 1).join('')}…`
-        : characters.join('');
 }
 
 ;// CONCATENATED MODULE: ./node_modules/@actions/glob/lib/internal-glob-options-helper.js
@@ -49059,6 +51543,7 @@ function glob_hashFiles(patterns_1) {
 
 
 
+
 /** A file can't be read, or a glob matches none. The message says what to do; nothing was done. */
 class PinnedError extends Error {
     name = 'PinnedError';
@@ -49140,7 +51625,7 @@ async function pinned_match(pattern, excluding) {
         return await globber.glob();
     }
     catch (error) {
-        const why = error instanceof Error ? error.message : String(error);
+        const why = messageOf(error);
         throw new PinnedError(`protect-files: "${pattern}" could not be looked up, so what it protects is not known: ${why}`, { cause: error });
     }
 }
@@ -49163,11 +51648,7 @@ async function pinned_digestsOf(file) {
         if (error instanceof PinnedError) {
             throw error;
         }
-        const why = error instanceof UnusablePath
-            ? `"${file}": ${error.message}`
-            : error instanceof Error
-                ? error.message
-                : String(error);
+        const why = (error instanceof UnusablePath ? `"${file}": ` : '') + messageOf(error);
         throw new PinnedError(`protect-files: a file could not be read, so what it protects is not known: ${why}`, { cause: error });
     }
     return [...digests];
@@ -49175,6 +51656,7 @@ async function pinned_digestsOf(file) {
 
 ;// CONCATENATED MODULE: ./src/action/named.ts
 /** Everything that the inputs name in files, read before the first request. */
+
 
 
 
@@ -49258,7 +51740,7 @@ function readPlan(file, registry) {
     return readApproval(text, registry.origin);
 }
 function oneOf(errors) {
-    const messages = errors.map((error) => (error instanceof Error ? error.message : String(error)));
+    const messages = errors.map((error) => messageOf(error));
     return errors.length === 1 ? errors[0] : new AggregateError(errors, messages.join('\n'));
 }
 
@@ -49313,39 +51795,33 @@ function progressLine(state) {
 
 // EXTERNAL MODULE: external "node:util"
 var external_node_util_ = __nccwpck_require__(7975);
-;// CONCATENATED MODULE: ./src/report/fate.ts
-const PLANNED = { kind: 'planned' };
-const DELETED = { kind: 'deleted' };
-const HEALED = { kind: 'healed' };
-const GONE = { kind: 'gone' };
-const REFUSED = { kind: 'refused' };
+;// CONCATENATED MODULE: ./src/plan/fate.ts
 /** A real run that ended before it came to this manifest must not look as if it had deleted it. */
 const NOT_TRIED = { kind: 'skipped', why: 'the run ended before its turn came' };
+/** Of a plan that no sweep carried out. */
+function fatesWithoutSweep({ orphans }, { dryRun, isRefused }) {
+    const fate = isRefused ? { kind: 'refused' } : dryRun ? { kind: 'planned' } : NOT_TRIED;
+    return new Map(orphans.map(({ digest }) => [digest, fate]));
+}
 /** The orphans in the order of the plan, each with its fate. */
-function judge(repository, dryRun) {
-    const { plan, outcome, refusal } = repository;
-    if (refusal !== undefined) {
-        return plan.orphans.map((orphan) => ({ orphan, fate: REFUSED }));
-    }
-    if (dryRun) {
-        return plan.orphans.map((orphan) => ({ orphan, fate: PLANNED }));
-    }
-    const fates = new Map();
-    outcome?.deleted.forEach((digest) => fates.set(digest, DELETED));
-    outcome?.healed.forEach((digest) => fates.set(digest, HEALED));
-    outcome?.gone.forEach((digest) => fates.set(digest, GONE));
-    outcome?.spared.forEach(({ digest, reason }) => fates.set(digest, { kind: 'spared', reason }));
-    outcome?.failed.forEach(({ digest, why }) => fates.set(digest, { kind: 'failed', why }));
-    outcome?.skipped.forEach(({ digest, why }) => fates.set(digest, { kind: 'skipped', why }));
+function judge({ plan, fates, }) {
     return plan.orphans.map((orphan) => ({ orphan, fate: fates.get(orphan.digest) ?? NOT_TRIED }));
 }
-/** Deleted by this run, or in a dry-run: what a real run would delete. */
-function isFreed(fate) {
-    return fate.kind === 'deleted' || fate.kind === 'planned';
+/** Those with a fate of these kinds, in the order of the map. */
+function digestsWith(fates, ...kinds) {
+    return [...fates].flatMap(([digest, { kind }]) => (kinds.includes(kind) ? [digest] : []));
 }
-/** Should have gone, and is still there. */
-function isFailed(fate) {
-    return fate.kind === 'failed' || fate.kind === 'skipped';
+/** Whether it is in the registry no longer: deleted, or gone already. */
+function isGone(fate) {
+    return fate?.kind === 'deleted' || fate?.kind === 'gone';
+}
+/** Deleted by this run, or in a dry-run: what a real run would delete. */
+function isFreed({ kind }) {
+    return kind === 'deleted' || kind === 'planned';
+}
+/** Should have been deleted, and is still there. */
+function isFailed({ kind }) {
+    return kind === 'failed' || kind === 'skipped';
 }
 
 ;// CONCATENATED MODULE: ./src/run/run.ts
@@ -49403,7 +51879,7 @@ function freedBytes(run) {
     const sizes = [];
     const owners = [];
     const notKept = repositories.map((repository, owner) => {
-        const judged = judge(repository, run.dryRun);
+        const judged = judge(repository);
         for (const { orphan, fate } of judged) {
             const manifest = repository.inventory.manifests.get(orphan.digest);
             if (manifest === undefined || !isFreed(fate)) {
@@ -49421,7 +51897,7 @@ function freedBytes(run) {
                 }
             });
         }
-        const gone = judged.filter(({ fate }) => isFreed(fate) || fate.kind === 'gone');
+        const gone = judged.filter(({ fate }) => isFreed(fate) || isGone(fate));
         return new Set(gone.map(({ orphan }) => orphan.digest));
     });
     if (slots.size > 0) {
@@ -49478,18 +51954,18 @@ function whyRefused(refusal, { inventory }, run) {
     }
 }
 /** Nobody gave the limit that exempts some repositories: it is the default. */
-function shareLimit(percent, { maxDeletes }) {
+function shareLimit(percent, { settings: { maxDeletes } }) {
     return maxDeletes?.kind === 'share' && maxDeletes.exempt > 0
         ? `more than ${percent === 50 ? 'half' : `${String(percent)}%`}, which is the limit unless \`max-deletes\` says ` +
             `otherwise (repositories where no more than ${words_number(maxDeletes.exempt)} would go are not asked)`
         : `and \`max-deletes\` allows ${String(percent)}%`;
 }
-function planned({ planFile }) {
+function planned({ settings: { planFile } }) {
     return planFile === undefined
         ? 'let a dry-run write its plan to a `plan-file`, look at it, and carry it out with `apply-plan`'
         : 'look at the plan, and carry it out with `apply-plan`';
 }
-function refusals_tooMany({ planFile, applied }) {
+function refusals_tooMany({ settings: { planFile }, applied }) {
     if (applied !== undefined) {
         return `${LOOK} the plan is right, raise \`max-deletes\`, or leave it out: a plan has no limit unless one is given`;
     }
@@ -49503,20 +51979,16 @@ function isPassedByPlan({ kind }) {
 }
 
 ;// CONCATENATED MODULE: ./src/report/totals.ts
-/**
- * A run in numbers, and the list of what makes its job red. Summary, outputs and JSON report take
- * their numbers from here and count nothing themselves.
- */
-
+/** A run in numbers. Summary, outputs and JSON report take theirs from here and count nothing themselves. */
 
 
 
 
 function countRepository(repository, dryRun) {
-    const { inventory, plan, outcome, repair } = repository;
-    const judged = judge(repository, dryRun);
+    const { inventory, plan, broken, repair } = repository;
+    const judged = judge(repository);
     const of = (kind) => judged.filter(({ fate }) => fate.kind === kind).length;
-    const [spared, refused, healed] = [of('spared'), of('refused'), of('healed')];
+    const [keptAfterRecheck, refused, restored] = [of('kept'), of('refused'), of('restored')];
     return {
         tags: inventory.tags.size,
         manifests: inventory.manifests.size,
@@ -49524,13 +51996,12 @@ function countRepository(repository, dryRun) {
         deleted: of('deleted'),
         planned: of('planned'),
         gone: of('gone'),
-        spared,
+        keptAfterRecheck,
         failed: judged.filter(({ fate }) => isFailed(fate)).length + (dryRun ? 0 : refused),
         refused,
-        healed,
-        broken: (outcome?.broken.length ?? 0) +
-            (repair === undefined ? 0 : repair.failed.length + repair.failedTags.length),
-        kept: plan.keep.length + spared + healed,
+        restored,
+        broken: broken.length + (repair === undefined ? 0 : repair.failed.length + repair.failedTags.length),
+        kept: plan.keep.length + keptAfterRecheck + restored,
         gaps: inventory.gaps.length,
     };
 }
@@ -49542,8 +52013,8 @@ function totals(run) {
     return sums;
 }
 function countRun(run) {
-    const counts = run.repositories.map((repository) => countRepository(repository, run.dryRun));
-    const sum = (of) => counts.reduce((all, one) => all + of(one), 0);
+    const counts = run.repositories.map((repository) => countRepository(repository, run.settings.dryRun));
+    const sum = (key) => counts.reduce((all, one) => all + one[key], 0);
     const bytes = freedBytes(run);
     return {
         repositories: run.repositories.length,
@@ -49551,24 +52022,23 @@ function countRun(run) {
         repositoriesWithOrphans: counts.filter(({ orphansFound }) => orphansFound > 0).length,
         repositoriesIncomplete: counts.filter(({ gaps }) => gaps > 0).length,
         repositoriesUnread: run.unread,
-        repositoriesUnverified: run.repositories.filter(({ outcome }) => outcome?.unverified === true)
-            .length,
+        repositoriesUnverified: run.repositories.filter(({ unverified }) => unverified).length,
         withoutRights: run.repositories
             .filter(({ refusal }) => refusal !== undefined && !isPassedByPlan(refusal))
             .reduce((all, { plan }) => all + plan.orphans.length, 0),
-        tags: sum(({ tags }) => tags),
-        manifests: sum(({ manifests }) => manifests),
-        orphansFound: sum(({ orphansFound }) => orphansFound),
-        deleted: sum(({ deleted }) => deleted),
-        planned: sum(({ planned }) => planned),
-        gone: sum(({ gone }) => gone),
-        spared: sum(({ spared }) => spared),
-        failed: sum(({ failed }) => failed),
-        refused: sum(({ refused }) => refused),
-        healed: sum(({ healed }) => healed),
-        broken: sum(({ broken }) => broken),
-        kept: sum(({ kept }) => kept),
-        gaps: sum(({ gaps }) => gaps),
+        tags: sum('tags'),
+        manifests: sum('manifests'),
+        orphansFound: sum('orphansFound'),
+        deleted: sum('deleted'),
+        planned: sum('planned'),
+        gone: sum('gone'),
+        keptAfterRecheck: sum('keptAfterRecheck'),
+        failed: sum('failed'),
+        refused: sum('refused'),
+        restored: sum('restored'),
+        broken: sum('broken'),
+        kept: sum('kept'),
+        gaps: sum('gaps'),
         freedBytes: bytes.total,
         freedBytesAtMost: bytes.atMost,
         freedBytesByRepository: bytes.byRepository,
@@ -49578,113 +52048,15 @@ function countRun(run) {
 function isInDoubt({ broken, repositoriesUnverified }) {
     return broken + repositoriesUnverified > 0;
 }
-/** Longer than any sentence worth reading in an annotation. */
-const SENTENCE = 500;
-/** Everything that makes the job red, worst first, then by repository. */
-function problems(run) {
-    const repositories = repositoriesByName(run);
-    const each = (of) => repositories.flatMap(of);
-    const found = [
-        ...each(({ inventory: { repository }, outcome }) => (outcome?.broken ?? []).map(({ what, why }) => ({
-            kind: 'broken',
-            repository,
-            // What to do comes first: the reason may be long, and is cut.
-            what: `${what} no longer resolves after the clean-up. Do not collect the registry's garbage: push that image ` +
-                `again, or run with \`restore-from\` the backup. What was found: ${why}`,
-        }))),
-        ...each(unrepaired),
-        ...each(healed),
-        ...each((repository) => repaired(repository, run.dryRun)),
-        ...run.failures.map((what) => ({ kind: 'run', what })),
-        ...each(unverified),
-        ...(run.dryRun ? [] : refusals(run)),
-        ...each(({ inventory: { repository, gaps } }) => gaps.map(({ what, why }) => ({
-            kind: 'gap',
-            repository,
-            what: `${what} couldn't be read: ${why}`,
-        }))),
-        ...each((repository) => failedDeletes(repository, run.dryRun)),
-    ];
-    return found.map((problem) => ({ ...problem, what: words_printable(problem.what, SENTENCE) }));
-}
-/** Why nothing is deleted in some repositories: of a dry-run, warnings. What holds for the whole run is said once. */
-function refusals(run) {
-    const found = new Map();
-    for (const repository of repositoriesByName(run)) {
-        const { inventory, refusal } = repository;
-        if (refusal !== undefined) {
-            const what = words_printable(whyRefused(refusal, repository, run), SENTENCE);
-            // These two are about one repository. The others name it themselves, or are about the whole run.
-            const isLocal = refusal.kind === 'no-tags' || refusal.kind === 'share';
-            const of = isLocal ? { repository: inventory.repository } : {};
-            const tried = refusal.kind === 'no-rights' ? { isTried: true } : {};
-            found.set(isLocal ? inventory.repository : what, { kind: 'refused', ...of, ...tried, what });
-        }
+/** In how many repositories nobody knows what is an orphan, in words; `undefined` where all were read whole. */
+function unreadRepositories(sums) {
+    const { repositories, repositoriesIncomplete: incomplete, repositoriesUnread: unread } = sums;
+    const all = count(repositories + unread, 'repository', 'repositories');
+    if (unread > 0) {
+        const others = incomplete === 0 ? '' : `, and ${words_number(incomplete)} could not be read whole`;
+        return `${words_number(unread)} of ${all} ${unread === 1 ? 'was' : 'were'} not read${others}`;
     }
-    return [...found.values()];
-}
-function healed({ inventory: { repository }, outcome }) {
-    return (outcome?.healed ?? []).map((digest) => ({
-        kind: 'healed',
-        repository,
-        what: `${shortDigest(digest)} was deleted at the moment when a push began to use it, and was put back from its ` +
-            'saved bytes. Give pushes and this clean-up the same `concurrency:` group',
-    }));
-}
-const BY_EARLIER = 'an earlier run deleted it, or was about to';
-function unrepaired({ inventory: { repository }, repair }) {
-    const { failed = [], failedTags = [] } = repair ?? {};
-    const all = [
-        ...failed.map(({ digest, why }) => ({ what: `manifest ${digest}`, why })),
-        ...failedTags.map(({ tag, why }) => ({ what: `tag ${tag}`, why })),
-    ];
-    return all.map(({ what, why }) => ({
-        kind: 'broken',
-        repository,
-        what: `${what} is needed and gone: ${BY_EARLIER}. Push that image again, since it can't be put back from the ledger: ${why}`,
-    }));
-}
-function repaired({ inventory: { repository }, repair }, dryRun) {
-    return (repair?.restored ?? []).map((digest) => ({
-        kind: 'healed',
-        repository,
-        what: `${shortDigest(digest)} was needed and gone: ${BY_EARLIER}. ` +
-            (dryRun
-                ? 'A real run puts it back from the ledger'
-                : 'It was put back from the ledger. Give pushes and this clean-up the same `concurrency:` group'),
-    }));
-}
-function unverified({ inventory: { repository }, outcome }) {
-    const what = 'the run was told to stop before it could look whether what was kept is still there. The backup has what was ' +
-        "deleted: do not collect the registry's garbage before you have looked";
-    return outcome?.unverified === true ? [{ kind: 'run', repository, what }] : [];
-}
-/** One problem with the repository's name in front, as an annotation says it. */
-function sentence(problem) {
-    return problem.repository === undefined
-        ? problem.what
-        : `${words_printable(problem.repository, 255)}: ${problem.what}`;
-}
-/** Each refused delete; those not tried are counted together by cause, as one refusal may stop hundreds. */
-function failedDeletes(repository, dryRun) {
-    const name = repository.inventory.repository;
-    const refused = [];
-    const skipped = new Map();
-    for (const { orphan, fate } of judge(repository, dryRun)) {
-        if (fate.kind === 'failed') {
-            const what = `${shortDigest(orphan.digest)} couldn't be deleted: ${fate.why}`;
-            refused.push({ kind: 'delete', repository: name, what });
-        }
-        else if (fate.kind === 'skipped') {
-            skipped.set(fate.why, (skipped.get(fate.why) ?? 0) + 1);
-        }
-    }
-    const left = [...skipped].map(([why, number]) => ({
-        kind: 'skipped',
-        repository: name,
-        what: `${count(number, 'orphan')} not deleted (${why})`,
-    }));
-    return [...refused, ...left];
+    return incomplete === 0 ? undefined : `${words_number(incomplete)} of ${all} could not be read whole`;
 }
 
 ;// CONCATENATED MODULE: ./src/report/outputs.ts
@@ -49732,13 +52104,8 @@ function deletedDigests(run, length = DIGESTS_LENGTH) {
 }
 function* deletedNames(run) {
     for (const repository of repositoriesByName(run)) {
-        const planned = new Set(judge(repository, run.dryRun)
-            .filter(({ fate }) => fate.kind === 'deleted')
-            .map(({ orphan }) => orphan.digest));
-        for (const digest of repository.outcome?.deleted ?? []) {
-            if (planned.has(digest)) {
-                yield `${repository.inventory.repository}@${digest}`;
-            }
+        for (const digest of digestsWith(repository.fates, 'deleted')) {
+            yield `${repository.inventory.repository}@${digest}`;
         }
     }
 }
@@ -49802,85 +52169,31 @@ function take(measured, share) {
     return measured === undefined ? [] : measured.rows.slice(0, end === -1 ? undefined : end);
 }
 
-;// CONCATENATED MODULE: ./src/text/markdown.ts
-/**
- * Text from a registry, made safe for GitHub's Markdown. Escaping character by character can't stop
- * mentions, autolinks and references (they are found after entities are decoded), so whatever isn't a
- * plain word is put in a code span, where nothing is interpreted.
- * Nothing from outside gets into the summary by another way.
- */
+;// CONCATENATED MODULE: ./src/report/sections/list.ts
 
-const CODE_LENGTH = 300;
-const PROSE_LENGTH = 1_000;
-/**
- * Letters, perhaps joined by an apostrophe or a hyphen, or a short number; brackets, quotes and stops
- * around them. No dot, slash, `@`, `#` or colon within: those make links, mentions and references.
- * No `1.` or `1)` either: at the start of a line those make a list.
- */
-const PLAIN_WORD = /^(?:[("]?\p{L}+(?:['’-]\p{L}+)*[")]?[,;:.?!]?|\d{1,6}(?:,\d{3})*[,;:?]?)$/u;
-const AROUND = /^([("]*)(.*?)([)",;:.?!]*)$/u;
-/** As our own sentences write the names of inputs. */
-const IN_BACKTICKS = /^`([^`]+)`$/u;
-/** Such a name alone, which must not share a code span with its neighbours: it would lose its backticks. */
-const SPAN = /^[("]*`[^`]+`[)",;:.?!]*$/u;
-/** What stands between backticks is one word, spaces and all. */
-const markdown_WORD = /(?:`[^`]+`|[^\s`]|`)+/gu;
-/**
- * A code span. Backticks and pipes, which could end the span or the table cell around it, become
- * look-alikes: the JSON report has the text as it is.
- */
-function code(text, length = CODE_LENGTH) {
-    const inner = inCodeSpan(text, length);
-    return inner === '' ? '—' : `\`${inner}\``;
-}
-/** A sentence: plain words stay as they are, all else (names, URLs, digests, markup) goes in code spans. */
-function prose(text, length = PROSE_LENGTH) {
-    const pieces = [];
-    for (const [word] of words_printable(text, length).matchAll(markdown_WORD)) {
-        const kind = PLAIN_WORD.test(word) ? 'plain' : SPAN.test(word) ? 'span' : 'other';
-        const last = pieces.at(-1);
-        if (kind === 'other' && last?.kind === 'other') {
-            pieces[pieces.length - 1] = { kind, text: `${last.text} ${word}` };
-        }
-        else {
-            pieces.push({ kind, text: word });
-        }
-    }
-    return pieces
-        .map((piece) => (piece.kind === 'plain' ? piece.text : wrapped(piece.text)))
-        .join(' ');
-}
-/** Leaves the punctuation around a word outside its code span, where people expect it. */
-function wrapped(text) {
-    const [, before = '', inner = '', after = ''] = AROUND.exec(text) ?? [];
-    const bare = IN_BACKTICKS.exec(inner)?.[1] ?? inner;
-    return inner === '' ? code(text) : `${before}${code(bare, PROSE_LENGTH)}${after}`;
-}
-/** A label within a Mermaid diagram's quotes; only characters that mean nothing there. */
-function mermaidLabel(text, length = 60) {
-    return words_printable(text, length).replace(/[^A-Za-z0-9._/ ()…-]/g, '?');
-}
-/** A row of a table, of cells that are Markdown already. */
-function row(cells) {
-    return `| ${cells.join(' | ')} |\n`;
-}
-/** The head of a table; a title that ends in `>` makes a column of numbers, set to the right. */
-function tableHead(titles) {
-    const bare = titles.map((title) => title.replace(/>$/, ''));
-    return row(bare) + row(titles.map((title) => (title.endsWith('>') ? '---:' : '---')));
-}
-/** A text as a code span shows it: one line, without what would end the span or a table's cell. */
-function inCodeSpan(text, length = Number.MAX_SAFE_INTEGER) {
-    return words_printable(text, length).replaceAll('`', 'ˋ').replaceAll('|', '¦');
+/** @param rows as `Section` has them; their number is given where they are made one at a time */
+function list(intro, rows, noun, { plural, head = '', openRows = Infinity, source = 'The file of `report-file`', } = {}) {
+    const { total, made } = 'made' in rows ? rows : { total: rows.length, made: rows };
+    const isFolded = total > openRows;
+    const fold = `<details><summary>${count(total, noun, plural)}</summary>\n\n`;
+    return {
+        before: `${intro}${isFolded ? fold : ''}${head}`,
+        rows: made,
+        total,
+        cut: (rest) => `\n_… and ${count(rest, `more ${noun}`, plural && `more ${plural}`)}: too long for a job summary. ${source} has them all._\n`,
+        after: isFolded ? '\n</details>\n' : '',
+    };
 }
 
 ;// CONCATENATED MODULE: ./src/report/restore.ts
 
 
 
+
+
 const LIMIT = 1_000_000;
 /** Longer than any sentence worth reading in an annotation. */
-const restore_SENTENCE = 500;
+const SENTENCE = 500;
 /** Everything that makes the job red: one line of plain text each. */
 function restoreProblems(run) {
     const isLost = run.dryRun ? "can't be put back" : 'could not be put back';
@@ -49891,7 +52204,7 @@ function restoreProblems(run) {
             ...failedTags.map(({ tag, why }) => `${repository}:${tag} ${isLost}: ${why}`),
         ]),
     ];
-    return found.map((problem) => words_printable(problem, restore_SENTENCE));
+    return found.map((problem) => printable(problem, SENTENCE));
 }
 /** Numbers of manifests. In a dry-run none is put back, and `planned` says how many would be. */
 function restoreCounts({ repositories, dryRun }) {
@@ -49972,38 +52285,19 @@ function renderRestore(run) {
             ]),
         ...restoreNotes(run).map((note) => prose(note)),
     ];
-    const list = (title, rows, noun) => rows.length === 0
-        ? []
-        : [
-            {
-                before: `### ${title} (${words_number(rows.length)})\n\n`,
-                rows,
-                total: rows.length,
-                cut: (left) => `\n_… and ${count(left, `more ${noun}`)}: too long for a job summary. The log has them all._\n`,
-            },
-        ];
+    const section = (title, rows, noun) => {
+        const intro = `### ${title} (${words_number(rows.length)})\n\n`;
+        return rows.length === 0 ? [] : [list(intro, rows, noun, { source: 'The log' })];
+    };
     return fit([
         { before: `## ${restoreHeadline(run)}\n\n${notes.join('\n\n')}\n` },
-        ...list('Problems', found.map((problem) => `- ${prose(problem)}\n`), 'problem'),
-        ...list(`Manifests that ${run.dryRun ? 'would come' : 'came'} back`, manifests, 'manifest'),
-        ...list(`Tags that ${run.dryRun ? 'would be' : 'were'} set again`, tags, 'tag'),
+        ...section('Problems', found.map((problem) => `- ${prose(problem)}\n`), 'problem'),
+        ...section(`Manifests that ${run.dryRun ? 'would come' : 'came'} back`, manifests, 'manifest'),
+        ...section(`Tags that ${run.dryRun ? 'would be' : 'were'} set again`, tags, 'tag'),
     ], LIMIT);
 }
 function rowsOf(run, rows) {
     return run.repositories.flatMap(rows);
-}
-
-;// CONCATENATED MODULE: ./src/report/blind.ts
-
-/** Undefined where all were read whole. */
-function unreadWhole(sums) {
-    const { repositories, repositoriesIncomplete: incomplete, repositoriesUnread: unread } = sums;
-    const all = count(repositories + unread, 'repository', 'repositories');
-    if (unread > 0) {
-        const others = incomplete === 0 ? '' : `, and ${words_number(incomplete)} could not be read whole`;
-        return `${words_number(unread)} of ${all} ${unread === 1 ? 'was' : 'were'} not read${others}`;
-    }
-    return incomplete === 0 ? undefined : `${words_number(incomplete)} of ${all} could not be read whole`;
 }
 
 ;// CONCATENATED MODULE: ./src/report/reasons.ts
@@ -50025,65 +52319,30 @@ function whyOrphan(reason) {
     }
 }
 /** In the order of the summary: what its reader may want to act on comes first. */
-const UNTAGGED_KINDS = [
-    'gap',
-    'young',
-    'new',
-    'protected',
-    'recent',
-    'not-in-plan',
-    'narrowed',
-    'dangling-referrer',
-    'dangling-digest-tag',
-    'unknown-type',
-    'ledger',
-    'layer',
-    'mentioned',
-    'blob',
-    'child',
-    'referrer',
-    'digest-tag',
-    'subject',
-];
-function whyKept(kind, gracePeriod) {
-    switch (kind) {
-        case 'gap':
-            return "nothing refers to it, but something in its repository couldn't be read";
-        case 'young':
-            return `built within the grace period of ${gracePeriod}`;
-        case 'new':
-            return `first seen within the grace period of ${gracePeriod}, and never in use`;
-        case 'protected':
-            return 'protected by `protect` or `protect-files`';
-        case 'recent':
-            return 'one of the newest orphans, which `keep-untagged` keeps';
-        case 'not-in-plan':
-            return 'an orphan that the plan does not list';
-        case 'narrowed':
-            return 'its tag now points at a part of it, as a proxy that ignores `Accept` answers';
-        case 'dangling-referrer':
-            return 'refers to a manifest that is not in its repository and may live in another (`dangling-referrers: delete` deletes it)';
-        case 'dangling-digest-tag':
-            return 'its digest tag names a manifest that is not in its repository and may live in another (`dangling-referrers: delete` deletes it)';
-        case 'unknown-type':
-            return 'of a media type that is unknown here, so nothing can be said of it';
-        case 'ledger':
-            return "an entry of this action's ledger";
-        case 'mentioned':
-            return 'mentioned by a kept manifest of an unknown media type';
-        case 'blob':
-            return 'a kept manifest has it as its config or a layer';
-        case 'layer':
-            return 'its repository has it as a layer or config too, and a delete could remove that; no run saw it in use';
-        case 'child':
-            return 'part of a kept index';
-        case 'referrer':
-            return 'refers to a kept manifest, as signatures and SBOMs do';
-        case 'digest-tag':
-            return 'its digest tag names a kept manifest';
-        case 'subject':
-            return 'a kept manifest refers to it';
-    }
+const WHY_KEPT = {
+    gap: "nothing refers to it, but something in its repository couldn't be read",
+    young: 'built within the grace period of %s',
+    new: 'first seen within the grace period of %s, and never in use',
+    protected: 'protected by `protect` or `protect-files`',
+    recent: 'one of the newest orphans, which `keep-untagged` keeps',
+    'not-in-plan': 'an orphan that the plan does not list',
+    narrowed: 'its tag now points at a part of it, as a proxy that ignores `Accept` answers',
+    'dangling-referrer': 'refers to a manifest that is not in its repository and may live in another (`dangling-referrers: delete` deletes it)',
+    'dangling-digest-tag': 'its digest tag names a manifest that is not in its repository and may live in another (`dangling-referrers: delete` deletes it)',
+    'unknown-type': 'of a media type that is unknown here, so nothing can be said of it',
+    ledger: "an entry of this action's ledger",
+    layer: 'its repository has it as a layer or config too, and a delete could remove that; no run saw it in use',
+    mentioned: 'mentioned by a kept manifest of an unknown media type',
+    blob: 'a kept manifest has it as its config or a layer',
+    child: 'part of a kept index',
+    referrer: 'refers to a kept manifest, as signatures and SBOMs do',
+    'digest-tag': 'its digest tag names a kept manifest',
+    subject: 'a kept manifest refers to it',
+};
+const UNTAGGED_KINDS = Object.keys(WHY_KEPT);
+/** @param gracePeriod in words */
+function reasons_whyKept(kind, gracePeriod) {
+    return WHY_KEPT[kind].replace('%s', gracePeriod);
 }
 /** What is particular to one manifest of such a group, or nothing. */
 function keptDetail(reason, now) {
@@ -50102,6 +52361,7 @@ function keptDetail(reason, now) {
             return reason.mediaType === '' ? '' : code(reason.mediaType, 100);
         case 'dangling-referrer':
             return `refers to ${code(shortDigest(reason.subject))}`;
+        case 'digest-tag':
         case 'dangling-digest-tag':
             return `tag ${code(shortTag(reason.tag))}`;
         case 'narrowed':
@@ -50113,14 +52373,7 @@ function keptDetail(reason, now) {
         case 'subject':
         case 'blob':
             return `of ${code(shortDigest(reason.of))}`;
-        case 'digest-tag':
-            return `tag ${code(shortTag(reason.tag))}`;
-        case 'tagged':
-        case 'ledger':
-        case 'layer':
-        case 'recent':
-        case 'not-in-plan':
-        case 'gap':
+        default:
             return '';
     }
 }
@@ -50140,12 +52393,12 @@ function shortTag(tag) {
     return tag.replace(/^(sha\d+-[0-9a-f]{12})[0-9a-f]+/, '$1…');
 }
 
-;// CONCATENATED MODULE: ./src/report/left.ts
+;// CONCATENATED MODULE: ./src/report/outdated.ts
 
 
 
 /** Sorted by digest. What was spared at the last moment is not among it: it has a fate of its own. */
-function leftOf({ inventory, plan, approved }) {
+function outdatedEntries({ inventory, plan, approved }) {
     const orphans = new Set(plan.orphans.map(({ digest }) => digest));
     const kept = new Map(plan.keep.map(({ digest, reason }) => [digest, reason]));
     return [...(approved ?? [])]
@@ -50161,7 +52414,7 @@ function leftOf({ inventory, plan, approved }) {
 }
 const MOST_TAGS = 3;
 /** In Markdown. */
-function whyLeft({ why }, run) {
+function whyOutdated({ why }, run) {
     switch (why.kind) {
         case 'absent':
             return 'already gone';
@@ -50178,21 +52431,13 @@ function whyLeft({ why }, run) {
                 return `protected by ${protectors(reason.by)}`;
             }
             const detail = keptDetail(reason, run.finishedAt);
-            const text = whyKept(reason.kind, duration(run.gracePeriod));
+            const text = reasons_whyKept(reason.kind, duration(run.settings.gracePeriod));
             return detail === '' ? text : `${text} (${detail})`;
         }
     }
 }
 
-;// CONCATENATED MODULE: ./src/report/sections/more.ts
-/** The sentence under a list that had to be cut. */
-
-function moreIn(left, noun, plural) {
-    return `\n_… and ${count(left, `more ${noun}`, plural && `more ${plural}`)}: too long for a job summary. The file of \`report-file\` has them all._\n`;
-}
-
 ;// CONCATENATED MODULE: ./src/report/sections/applied.ts
-/** What became of a plan that was carried out: how far the run came with it, and what of it was left. */
 
 
 
@@ -50200,12 +52445,12 @@ function moreIn(left, noun, plural) {
 
 
 const OPEN_ROWS = 30;
-function appliedSection(run, sums) {
+function appliedPlanSection(run, sums) {
     if (run.applied === undefined) {
         return undefined;
     }
     const { createdAt, ignored } = run.applied;
-    const rows = repositoriesByName(run).flatMap((repository) => leftOf(repository).map((left) => row([code(`${repository.inventory.repository}@${left.digest}`, 400), whyLeft(left, run)])));
+    const rows = repositoriesByName(run).flatMap((repository) => outdatedEntries(repository).map((left) => row([code(`${repository.inventory.repository}@${left.digest}`, 400), whyOutdated(left, run)])));
     // A file can claim any time.
     const old = run.startedAt - createdAt;
     const made = old >= 0 ? ` that was made ${duration(old)} earlier` : '';
@@ -50218,33 +52463,25 @@ function appliedSection(run, sums) {
         const all = ' All that it says of the repositories that were looked at was still to be deleted.';
         return { before: `${intro}${isNamed ? all : ''}\n` };
     }
-    const folded = rows.length > OPEN_ROWS;
-    const fold = folded ? `<details><summary>${count(rows.length, 'manifest')}</summary>\n\n` : '';
-    return {
-        before: `${intro} ${count(rows.length, 'manifest')} of it ${run.dryRun ? 'would be' : rows.length === 1 ? 'was' : 'were'} left, for the reason that stands beside it:\n\n${fold}${tableHead(['Manifest', 'Why'])}`,
-        rows,
-        total: rows.length,
-        cut: (left) => moreIn(left, 'manifest'),
-        after: folded ? '\n</details>\n' : '',
-    };
+    return list(`${intro} ${count(rows.length, 'manifest')} of it ${run.settings.dryRun ? 'would be' : rows.length === 1 ? 'was' : 'were'} left, for the reason that stands beside it:\n\n`, rows, 'manifest', { head: tableHead(['Manifest', 'Why']), openRows: OPEN_ROWS });
 }
 /** How far the run came with it. A sentence without its full stop. */
 function carriedOut(plan, run, sums) {
-    const { deleted, healed, planned, failed, refused } = sums;
-    const who = run.dryRun ? 'A real run would' : 'This run';
-    const blind = unreadWhole(sums);
-    const held = run.dryRun ? refused : failed;
-    if (deleted + healed + planned > 0) {
-        const did = run.dryRun ? 'carry out' : 'carried out';
-        return held === 0 && blind === undefined
+    const { deleted, restored, planned, failed, refused } = sums;
+    const who = run.settings.dryRun ? 'A real run would' : 'This run';
+    const unread = unreadRepositories(sums);
+    const undone = run.settings.dryRun ? refused : failed;
+    if (deleted + restored + planned > 0) {
+        const did = run.settings.dryRun ? 'carry out' : 'carried out';
+        return undone === 0 && unread === undefined
             ? `${who} ${did} ${plan}, and nothing else`
             : `${who} ${did} a part of ${plan}, and nothing else: see ${places(run, sums)}`;
     }
-    if (held > 0) {
-        return `${who} ${run.dryRun ? 'delete' : 'deleted'} nothing of ${plan}: see ${places(run, sums)}`;
+    if (undone > 0) {
+        return `${who} ${run.settings.dryRun ? 'delete' : 'deleted'} nothing of ${plan}: see ${places(run, sums)}`;
     }
-    if (blind !== undefined) {
-        return `Nothing of ${plan} ${run.dryRun ? 'would be' : 'was'} carried out: ${blind}, see "Problems"`;
+    if (unread !== undefined) {
+        return `Nothing of ${plan} ${run.settings.dryRun ? 'would be' : 'was'} carried out: ${unread}, see "Problems"`;
     }
     return run.repositories.length === 0
         ? `Nothing of ${plan} was carried out: no repository of it was looked at`
@@ -50252,43 +52489,34 @@ function carriedOut(plan, run, sums) {
 }
 /** Where the reasons stand. */
 function places(run, sums) {
-    const refused = run.dryRun && sums.refused > 0 ? ['"What would hold a real run back"'] : [];
-    const problems = !run.dryRun || unreadWhole(sums) !== undefined ? ['"Problems"'] : [];
+    const refused = run.settings.dryRun && sums.refused > 0 ? ['"What would hold a real run back"'] : [];
+    const problems = !run.settings.dryRun || unreadRepositories(sums) !== undefined ? ['"Problems"'] : [];
     return [...refused, ...problems].join(' and ');
 }
 
 ;// CONCATENATED MODULE: ./src/report/sections/disk.ts
 
-const COMMAND = 'registry garbage-collect /etc/docker/registry/config.yml';
 function diskSection(run, sums) {
     if (isInDoubt(sums)) {
-        return {
-            before: "### To free the disk\n\nDo not collect the registry's garbage before the problems above are mended. Until " +
-                'then the registry still has the layers of what broke, or may have, and a push or `restore-from` brings it back. The ' +
-                'garbage collection frees them for good.\n',
-        };
+        return { before: `### To free the disk\n\n${run.advice.keepBlobs}\n` };
     }
-    if (sums.deleted + sums.planned + (run.planFile === undefined ? 0 : sums.refused) === 0) {
+    if (sums.deleted + sums.planned + (run.settings.planFile === undefined ? 0 : sums.refused) ===
+        0) {
         return undefined;
     }
-    const when = run.dryRun ? 'After a real run, deleted manifests' : 'Deleted manifests';
+    const when = run.settings.dryRun ? 'After a real run, deleted manifests' : 'Deleted manifests';
     return {
         before: [
             '### To free the disk',
             '',
-            `${when} leave their blobs behind until the registry collects its garbage. Plain Distribution (\`registry:2\`, \`registry:3\`) does so only when told to, on its own machine, here with the path of its configuration file:`,
-            '',
-            '```sh',
-            COMMAND,
-            '```',
-            '',
-            'Stop the registry first, or make it read-only (`storage.maintenance.readonly`): an image that is pushed meanwhile may lose layers. Leave out `--delete-untagged` (`-m`): with it, Distribution 2.x removes the children of tagged indexes.',
+            `${when} leave their blobs behind until the registry collects its garbage. ${run.advice.freeDisk}`,
             '',
         ].join('\n'),
     };
 }
 
 ;// CONCATENATED MODULE: ./src/report/describe.ts
+
 
 
 
@@ -50456,11 +52684,11 @@ function indexLabel(platforms) {
     const all = more > 0 ? [...names, `${String(more)} more`] : names;
     return all.length === 0 ? 'index' : `index of ${all.join(', ')}`;
 }
-const shown = (platform) => words_printable(platformName(platform), PLATFORM_LENGTH);
-const type = (mediaType) => words_printable(mediaType, TYPE_LENGTH);
+const shown = (platform) => printable(platformName(platform), PLATFORM_LENGTH);
+const type = (mediaType) => printable(mediaType, TYPE_LENGTH);
 const ofDigest = (of) => (of === undefined ? '' : ` of ${shortDigest(of)}`);
 
-;// CONCATENATED MODULE: ./src/report/sections/freed.ts
+;// CONCATENATED MODULE: ./src/report/sections/orphans.ts
 /**
  * Every freed digest, whole so that it can be copied, with what it was and why it was an orphan; and the same of
  * the orphans that stay because something about them looks wrong.
@@ -50473,29 +52701,29 @@ const ofDigest = (of) => (of === undefined ? '' : ` of ${shortDigest(of)}`);
 
 
 
-const freed_OPEN_ROWS = 50;
-const HEAD = ['Digest', 'What it was', 'Size>', 'Age', 'Why an orphan'];
+const orphans_OPEN_ROWS = 50;
+const orphans_HEAD = ['Digest', 'What it was', 'Size>', 'Age', 'Why an orphan'];
 const COLUMNS = 'A size counts the manifest with its config and layers, shared ones too; an index counts alone. The age is that of the build, where its config tells it.';
-function freedSection(run, sums) {
+function orphansSection(run, sums) {
     const total = sums.deleted + sums.planned;
     if (total === 0) {
         return undefined;
     }
-    const title = run.dryRun ? 'What would be deleted' : 'What was deleted';
-    return table(`### ${title}\n\n${COLUMNS}`, total, freed_rowsOf(run, isFreed));
+    const title = run.settings.dryRun ? 'What would be deleted' : 'What was deleted';
+    return table(`### ${title}\n\n${COLUMNS}`, total, orphans_rowsOf(run, isFreed));
 }
 /** Whoever is to let them go wants to look at them first. */
-function refusedSection(run, sums) {
+function refusedOrphansSection(run, sums) {
     if (sums.refused === 0) {
         return undefined;
     }
     const [title, what] = refusedWords(run);
-    const where = run.dryRun ? 'What would hold a real run back' : 'Problems';
+    const where = run.settings.dryRun ? 'What would hold a real run back' : 'Problems';
     const columns = sums.deleted + sums.planned === 0 ? ` ${COLUMNS}` : '';
     const before = `### ${title}\n\n${what}: see "${where}".${columns}`;
-    return table(before, sums.refused, freed_rowsOf(run, ({ kind }) => kind === 'refused'));
+    return table(before, sums.refused, orphans_rowsOf(run, ({ kind }) => kind === 'refused'));
 }
-function refusedWords({ dryRun, planFile }) {
+function refusedWords({ settings: { dryRun, planFile }, }) {
     if (planFile !== undefined) {
         return [
             'What a run without the plan would not delete',
@@ -50507,27 +52735,20 @@ function refusedWords({ dryRun, planFile }) {
         'These are orphans as well, but nothing is deleted in their repositories',
     ];
 }
-function table(before, total, rows) {
-    const folded = total > freed_OPEN_ROWS;
-    const fold = folded ? `\n<details><summary>${count(total, 'manifest')}</summary>\n` : '';
-    return {
-        before: `${before}\n${fold}`,
-        rows,
-        total,
-        cut: (left) => moreIn(left, 'manifest'),
-        after: folded ? '\n</details>\n' : '',
-    };
+function table(intro, total, rows) {
+    return list(`${intro}\n\n`, { total, made: rows }, 'manifest', { openRows: orphans_OPEN_ROWS });
 }
 /** The first row of each repository carries the head of its table, so that a cut leaves whole tables. */
-function* freed_rowsOf(run, isShown) {
+function* orphans_rowsOf(run, isShown) {
+    let start = '';
     for (const repository of repositoriesByName(run)) {
-        const shown = judge(repository, run.dryRun).filter(({ fate }) => isShown(fate));
+        const shown = judge(repository).filter(({ fate }) => isShown(fate));
         if (shown.length === 0) {
             continue;
         }
         const { inventory } = repository;
         const describe = describer(inventory);
-        let head = `\n**${code(inventory.repository)}** (${count(shown.length, 'manifest')})\n\n${tableHead(HEAD)}`;
+        let head = `${start}**${code(inventory.repository)}** (${count(shown.length, 'manifest')})\n\n${tableHead(orphans_HEAD)}`;
         for (const { orphan } of shown) {
             const manifest = inventory.manifests.get(orphan.digest);
             yield (head +
@@ -50540,11 +52761,127 @@ function* freed_rowsOf(run, isShown) {
                 ]));
             head = '';
         }
+        start = '\n';
     }
 }
 
+;// CONCATENATED MODULE: ./src/report/problems.ts
+/** What makes a job red, and what would keep a real run from deleting. */
+
+
+
+
+
+/** Longer than any sentence worth reading in an annotation. */
+const problems_SENTENCE = 500;
+/** Everything that makes the job red, worst first, then by repository. */
+function problems(run) {
+    const repositories = repositoriesByName(run);
+    const each = (of) => repositories.flatMap(of);
+    const found = [
+        ...each(({ inventory: { repository }, broken }) => broken.map(({ what, why }) => ({
+            kind: 'broken',
+            repository,
+            // What to do comes first: the reason may be long, and is cut.
+            what: `${what} no longer resolves after the clean-up. Do not collect the registry's garbage: push that image ` +
+                `again, or run with \`restore-from\` the backup. What was found: ${why}`,
+        }))),
+        ...each(unrepaired),
+        ...each(restored),
+        ...each((repository) => repaired(repository, run.settings.dryRun)),
+        ...run.failures.map((what) => ({ kind: 'run', what })),
+        ...each(unverified),
+        ...(run.settings.dryRun ? [] : refusals(run)),
+        ...each(({ inventory: { repository, gaps } }) => gaps.map(({ what, why }) => ({
+            kind: 'gap',
+            repository,
+            what: `${what} couldn't be read: ${why}`,
+        }))),
+        ...each(failedDeletes),
+    ];
+    return found.map((problem) => ({ ...problem, what: printable(problem.what, problems_SENTENCE) }));
+}
+/** Why nothing is deleted in some repositories: of a dry-run, warnings. What holds for the whole run is said once. */
+function refusals(run) {
+    const found = new Map();
+    for (const repository of repositoriesByName(run)) {
+        const { inventory, refusal } = repository;
+        if (refusal !== undefined) {
+            const what = printable(whyRefused(refusal, repository, run), problems_SENTENCE);
+            // These two are about one repository. The others name it themselves, or are about the whole run.
+            const isLocal = refusal.kind === 'no-tags' || refusal.kind === 'share';
+            const of = isLocal ? { repository: inventory.repository } : {};
+            const tried = refusal.kind === 'no-rights' ? { isTried: true } : {};
+            found.set(isLocal ? inventory.repository : what, { kind: 'refused', ...of, ...tried, what });
+        }
+    }
+    return [...found.values()];
+}
+function restored({ inventory: { repository }, fates }) {
+    return digestsWith(fates, 'restored').map((digest) => ({
+        kind: 'restored',
+        repository,
+        what: `${shortDigest(digest)} was deleted at the moment when a push began to use it, and was put back from its ` +
+            'saved bytes. Give pushes and this clean-up the same `concurrency:` group',
+    }));
+}
+const BY_EARLIER = 'an earlier run deleted it, or was about to';
+function unrepaired({ inventory: { repository }, repair }) {
+    const { failed = [], failedTags = [] } = repair ?? {};
+    const all = [
+        ...failed.map(({ digest, why }) => ({ what: `manifest ${digest}`, why })),
+        ...failedTags.map(({ tag, why }) => ({ what: `tag ${tag}`, why })),
+    ];
+    return all.map(({ what, why }) => ({
+        kind: 'broken',
+        repository,
+        what: `${what} is needed and gone: ${BY_EARLIER}. Push that image again, since it can't be put back from the ledger: ${why}`,
+    }));
+}
+function repaired({ inventory: { repository }, repair }, dryRun) {
+    return (repair?.restored ?? []).map((digest) => ({
+        kind: 'restored',
+        repository,
+        what: `${shortDigest(digest)} was needed and gone: ${BY_EARLIER}. ` +
+            (dryRun
+                ? 'A real run puts it back from the ledger'
+                : 'It was put back from the ledger. Give pushes and this clean-up the same `concurrency:` group'),
+    }));
+}
+function unverified({ inventory: { repository }, unverified: isUnverified, }) {
+    const what = 'the run was told to stop before it could look whether what was kept is still there. The backup has what was ' +
+        "deleted: do not collect the registry's garbage before you have looked";
+    return isUnverified ? [{ kind: 'run', repository, what }] : [];
+}
+/** One problem with the repository's name in front, as an annotation says it. */
+function sentence(problem) {
+    return problem.repository === undefined
+        ? problem.what
+        : `${printable(problem.repository, 255)}: ${problem.what}`;
+}
+/** Each refused delete; those not tried are counted together by cause, as one refusal may stop hundreds. */
+function failedDeletes(repository) {
+    const name = repository.inventory.repository;
+    const refused = [];
+    const skipped = new Map();
+    for (const { orphan, fate } of judge(repository)) {
+        if (fate.kind === 'failed') {
+            const what = `${shortDigest(orphan.digest)} couldn't be deleted: ${fate.why}`;
+            refused.push({ kind: 'delete', repository: name, what });
+        }
+        else if (fate.kind === 'skipped') {
+            skipped.set(fate.why, (skipped.get(fate.why) ?? 0) + 1);
+        }
+    }
+    const left = [...skipped].map(([why, number]) => ({
+        kind: 'skipped',
+        repository: name,
+        what: `${count(number, 'orphan')} not deleted (${why})`,
+    }));
+    return [...refused, ...left];
+}
+
 ;// CONCATENATED MODULE: ./src/report/sections/headline.ts
-/** The first lines of the summary: the numbers, and what kind of run this was. */
 
 
 
@@ -50552,7 +52889,7 @@ function* freed_rowsOf(run, isShown) {
 /** One sentence; what it counts as problems is listed right below it. An image that broke comes before all else. */
 function headline(run, sums) {
     const wrong = problems(run).length;
-    const said = broken(sums) + putBack(run) + result(run, sums);
+    const said = broken(sums) + restoredBefore(run) + result(run, sums);
     return wrong === 0 ? said : `${said} (with ${count(wrong, 'problem')})`;
 }
 /** Of one image several parts may be broken. */
@@ -50563,16 +52900,16 @@ function broken(sums) {
     const what = sums.broken === 1 ? '1 image' : `${words_number(sums.broken)} images or parts of images`;
     return `${what} broke: see "Problems". `;
 }
-function putBack({ repositories, dryRun }) {
+function restoredBefore({ repositories, settings: { dryRun } }) {
     const restored = repositories.reduce((sum, { repair }) => sum + (repair?.restored.length ?? 0), 0);
     const did = dryRun ? 'Would put back' : 'Put back';
     return restored === 0 ? '' : `${did} ${count(restored, 'manifest')} of an earlier run. `;
 }
 function result(run, sums) {
-    const { deleted, planned, failed, gone, healed, refused, orphansFound } = sums;
+    const { deleted, planned, failed, gone, restored, refused, orphansFound } = sums;
     const where = `in ${count(sums.repositoriesFreed, 'repository', 'repositories')}`;
     const bytes = `${sums.freedBytesAtMost ? 'at most ' : ''}${words_size(sums.freedBytes)}`;
-    if (run.planFile !== undefined && orphansFound > 0) {
+    if (run.settings.planFile !== undefined && orphansFound > 0) {
         const manifests = `${count(orphansFound, 'orphan manifest')} in ${count(sums.repositoriesWithOrphans, 'repository', 'repositories')}`;
         return refused === 0
             ? `The plan lists ${manifests}: ${bytes} would be freed`
@@ -50584,7 +52921,7 @@ function result(run, sums) {
             : count(planned, 'orphan manifest');
         return `Would delete ${what} ${where}: ${bytes} would be freed`;
     }
-    if (run.dryRun && refused > 0) {
+    if (run.settings.dryRun && refused > 0) {
         return `Would delete none of ${count(refused, 'orphan manifest')}`;
     }
     if (deleted > 0) {
@@ -50596,8 +52933,8 @@ function result(run, sums) {
     if (failed > 0) {
         return `Deleted none of ${count(failed, 'orphan manifest')}`;
     }
-    if (healed > 0) {
-        return `Deleted nothing for good: ${count(healed, 'manifest')} came into use meanwhile and ${healed === 1 ? 'was' : 'were'} put back`;
+    if (restored > 0) {
+        return `Deleted nothing for good: ${count(restored, 'manifest')} came into use meanwhile and ${restored === 1 ? 'was' : 'were'} put back`;
     }
     if (orphansFound > 0) {
         return gone === orphansFound
@@ -50608,13 +52945,13 @@ function result(run, sums) {
 }
 /** "0 orphans" must never mean "could not look". */
 function withoutOrphans(run, sums) {
-    const blind = unreadWhole(sums);
-    if (blind !== undefined) {
+    const unread = unreadRepositories(sums);
+    if (unread !== undefined) {
         const { repositories, repositoriesIncomplete } = sums;
         const others = repositories - repositoriesIncomplete;
         const none = run.applied === undefined ? 'no orphans' : 'nothing of the plan is an orphan any more';
         const rest = others === 0 ? '' : `; ${none} in the other${others === 1 ? '' : ` ${words_number(others)}`}`;
-        return `${run.dryRun ? 'Would delete nothing' : 'Deleted nothing'}: ${blind}${rest}`;
+        return `${run.settings.dryRun ? 'Would delete nothing' : 'Deleted nothing'}: ${unread}${rest}`;
     }
     if (run.applied !== undefined) {
         return nothingOfThePlan(run, run.applied);
@@ -50638,9 +52975,9 @@ function headlineSection(run, sums) {
     const read = `${count(sums.manifests, 'manifest')} and ${count(sums.tags, 'tag')} in ${count(sums.repositories, 'repository', 'repositories')}`;
     const effort = `${count(run.requests, 'request')} in ${duration(run.finishedAt - run.startedAt)}`;
     const notes = [
-        `${code(run.registry)}: read ${read}, with ${effort}. Grace period: ${run.gracePeriod === 0 ? 'off' : duration(run.gracePeriod)}.`,
+        `${code(run.settings.registry.origin)}: read ${read}, with ${effort}. Grace period: ${run.settings.gracePeriod === 0 ? 'off' : duration(run.settings.gracePeriod)}.`,
     ];
-    if (run.dryRun) {
+    if (run.settings.dryRun) {
         notes.unshift('**Dry run:** nothing was deleted.');
     }
     if (sums.planned + sums.deleted > 0) {
@@ -50654,11 +52991,11 @@ function headlineSection(run, sums) {
     if (sums.deleted + sums.failed > 0 && sums.gone > 0) {
         notes.push(`${count(sums.gone, 'orphan')} had gone already when the turn came.`);
     }
-    if (sums.spared > 0) {
-        notes.push(`${count(sums.spared, 'orphan')} came into use during the run and stayed.`);
+    if (sums.keptAfterRecheck > 0) {
+        notes.push(`${count(sums.keptAfterRecheck, 'orphan')} came into use during the run and stayed.`);
     }
     // With a plan file, the section of the plan says it.
-    if (run.dryRun && run.planFile === undefined && sums.refused > 0) {
+    if (run.settings.dryRun && run.settings.planFile === undefined && sums.refused > 0) {
         notes.push(`A real run would leave ${count(sums.refused, 'orphan')}: see "What would hold a real run back".`);
     }
     const isBlind = candidates(run) === 0 && (run.ledger?.remembered ?? 0) === 0;
@@ -50674,20 +53011,20 @@ function candidates(run) {
     return [...run.intake.candidates.values()].reduce((sum, digests) => sum + digests.size, 0);
 }
 
-;// CONCATENATED MODULE: ./src/report/sections/kept.ts
+;// CONCATENATED MODULE: ./src/report/sections/kept-manifests.ts
 
 
 
 
 
-const kept_EXAMPLES = 3;
-function keptSection(run) {
+const kept_manifests_EXAMPLES = 3;
+function keptManifestsSection(run) {
     const groups = new Map();
     const add = (kind, repository, digest, reason) => {
         const group = groups.get(kind) ?? { total: 0, examples: [] };
         groups.set(kind, group);
         group.total += 1;
-        if (group.examples.length < kept_EXAMPLES) {
+        if (group.examples.length < kept_manifests_EXAMPLES) {
             const detail = reason === undefined ? '' : keptDetail(reason, run.finishedAt);
             const name = code(`${repository}@${shortDigest(digest)}`);
             group.examples.push(detail === '' ? name : `${name} (${detail})`);
@@ -50701,28 +53038,30 @@ function keptSection(run) {
                 add(reason.kind, name, digest, reason.kind === 'protected' ? undefined : reason);
             }
         }
-        for (const { orphan, fate } of judge(repository, run.dryRun)) {
-            if (fate.kind === 'spared') {
-                add('spared', name, orphan.digest, fate.reason);
+        for (const { orphan, fate } of judge(repository)) {
+            if (fate.kind === 'kept') {
+                add('kept', name, orphan.digest, fate.reason);
             }
-            else if (fate.kind === 'healed') {
-                add('healed', name, orphan.digest);
+            else if (fate.kind === 'restored') {
+                add('restored', name, orphan.digest);
             }
         }
     }
     if (groups.size === 0) {
         return undefined;
     }
-    const [spared, healed] = [groups.get('spared'), groups.get('healed')];
+    const [kept, restored] = [groups.get('kept'), groups.get('restored')];
     const rows = UNTAGGED_KINDS.flatMap((kind) => {
         const group = groups.get(kind);
-        return group === undefined ? [] : [groupRow(whyKept(kind, duration(run.gracePeriod)), group)];
+        return group === undefined
+            ? []
+            : [groupRow(reasons_whyKept(kind, duration(run.settings.gracePeriod)), group)];
     });
-    if (spared !== undefined) {
-        rows.unshift(groupRow('came into use while the run was on', spared));
+    if (kept !== undefined) {
+        rows.unshift(groupRow('came into use while the run was on', kept));
     }
-    if (healed !== undefined) {
-        rows.unshift(groupRow('deleted, and put back because a push began to use it', healed));
+    if (restored !== undefined) {
+        rows.unshift(groupRow('deleted, and put back because a push began to use it', restored));
     }
     return {
         before: `### Why untagged manifests were kept\n\n${tableHead(['Why', 'Manifests>', 'For example'])}${rows.join('')}`,
@@ -50739,6 +53078,7 @@ function groupRow(why, { total, examples }) {
 
 
 
+
 function problemsSection(run) {
     const found = problems(run);
     if (found.length === 0) {
@@ -50748,12 +53088,7 @@ function problemsSection(run) {
     const nothing = unread === 0
         ? ''
         : `Nothing is deleted in a repository of which something couldn't be read, because the missing part may need any of its manifests. That is so in ${unread === 1 ? 'one repository' : `${words_number(unread)} repositories`} here.\n\n`;
-    return {
-        before: `### Problems (${words_number(found.length)})\n\n${nothing}`,
-        rows: found.map((problem) => `- ${named(problem)}\n`),
-        total: found.length,
-        cut: (left) => moreIn(left, 'problem'),
-    };
+    return list(`### Problems (${words_number(found.length)})\n\n${nothing}`, found.map((problem) => `- ${named(problem)}\n`), 'problem');
 }
 function named({ kind, repository, what }) {
     const text = kind === 'broken' ? `**An image broke:** ${prose(what)}` : prose(what);
@@ -50761,19 +53096,14 @@ function named({ kind, repository, what }) {
 }
 /** Of a dry-run: what would keep a real run from deleting. A real run has it among its problems. */
 function refusalsSection(run, sums) {
-    const found = run.dryRun ? refusals(run) : [];
+    const found = run.settings.dryRun ? refusals(run) : [];
     const but = sums.withoutRights === 0 ? '' : ', but for the rights, which the account of that run must have';
-    const passed = run.planFile === undefined || sums.refused === sums.withoutRights
+    const passed = run.settings.planFile === undefined || sums.refused === sums.withoutRights
         ? ''
         : `That is so of a run without the plan. A run with \`apply-plan\` passes over it${but}.\n\n`;
     return found.length === 0
         ? undefined
-        : {
-            before: `### What would hold a real run back\n\n${passed}`,
-            rows: found.map((refusal) => `- ${named(refusal)}\n`),
-            total: found.length,
-            cut: (left) => moreIn(left, 'reason'),
-        };
+        : list(`### What would hold a real run back\n\n${passed}`, found.map((refusal) => `- ${named(refusal)}\n`), 'reason');
 }
 function warningsSection(run) {
     const found = [
@@ -50782,22 +53112,17 @@ function warningsSection(run) {
     ];
     return found.length === 0
         ? undefined
-        : {
-            before: `### Warnings (${words_number(found.length)})\n\n`,
-            rows: found,
-            total: found.length,
-            cut: (left) => moreIn(left, 'warning'),
-        };
+        : list(`### Warnings (${words_number(found.length)})\n\n`, found, 'warning');
 }
 
-;// CONCATENATED MODULE: ./src/report/sections/planned.ts
+;// CONCATENATED MODULE: ./src/report/sections/plan.ts
 
 
-function plannedSection(run, sums) {
-    if (run.planFile === undefined) {
+function planFileSection(run, sums) {
+    if (run.settings.planFile === undefined) {
         return undefined;
     }
-    const where = `It was written to ${code(run.planFile, 400)} and lists`;
+    const where = `It was written to ${code(run.settings.planFile, 400)} and lists`;
     const sentences = [
         ...(sums.orphansFound === 0
             ? [`${where} nothing, so there is nothing to approve.`]
@@ -50832,7 +53157,7 @@ function of(some, all) {
     return some === all ? 'any' : words_number(some);
 }
 
-;// CONCATENATED MODULE: ./src/report/sections/protected.ts
+;// CONCATENATED MODULE: ./src/report/sections/protected-manifests.ts
 
 
 
@@ -50840,15 +53165,15 @@ function of(some, all) {
 
 
 
-const protected_OPEN_ROWS = 30;
+const protected_manifests_OPEN_ROWS = 30;
 /** More than these, and the input likely names a repository whole. */
 const MOST_BY_INPUT = 10;
-function protectedSection(run) {
-    const rows = repositoriesByName(run).flatMap(protected_rowsOf);
+function protectedManifestsSection(run) {
+    const rows = repositoriesByName(run).flatMap(protected_manifests_rowsOf);
     if (run.pinned.files === 0 && rows.length === 0) {
         return undefined;
     }
-    const title = `### What is protected\n\n${protected_named(run.pinned)}`;
+    const title = `### What is protected\n\n${protected_manifests_named(run.pinned)}`;
     if (rows.length === 0) {
         const { digests, unmet } = run.pinned;
         const tagged = digests - unmet;
@@ -50857,18 +53182,10 @@ function protectedSection(run) {
             : 'What was found of them has a tag, and would stay without it.';
         return { before: `${title}${digests === 0 ? '' : rest}`.trimEnd() + '\n' };
     }
-    const folded = rows.length > protected_OPEN_ROWS;
-    const fold = folded ? `<details><summary>${count(rows.length, 'row')}</summary>\n\n` : '';
-    return {
-        before: `${title}These manifests have no tag of their own and stay all the same, with everything that they reach.\n\n${fold}${tableHead(['Manifest', 'What it is', 'Protected by'])}`,
-        rows,
-        total: rows.length,
-        cut: (left) => moreIn(left, 'row'),
-        after: folded ? '\n</details>\n' : '',
-    };
+    return list(`${title}These manifests have no tag of their own and stay all the same, with everything that they reach.\n\n`, rows, 'row', { head: tableHead(['Manifest', 'What it is', 'Protected by']), openRows: protected_manifests_OPEN_ROWS });
 }
 /** What `protect-files` came to: nobody should believe in a protection that isn't there. */
-function protected_named({ files, digests, unmet }) {
+function protected_manifests_named({ files, digests, unmet }) {
     if (files === 0) {
         return '';
     }
@@ -50881,7 +53198,7 @@ function protected_named({ files, digests, unmet }) {
         ? `${read}. `
         : `${read}. ${words_number(unmet)} of ${count(digests, 'digest')} ${unmet === 1 ? 'was' : 'were'} found in none ${where} (a digest without a tag is looked for only where something would go). `;
 }
-function protected_rowsOf({ inventory, plan }) {
+function protected_manifests_rowsOf({ inventory, plan }) {
     const saved = plan.keep.flatMap(({ digest, reason }) => reason.kind === 'protected' ? [{ ...reason, digest }] : []);
     const byInput = saved.filter(isByInput).length;
     const isWhole = byInput > MOST_BY_INPUT;
@@ -50909,7 +53226,6 @@ function isByInput({ by }) {
 
 
 const SLICES = 8;
-/** A table longer than this is folded: the interesting part of the summary is below it. */
 const repositories_OPEN_ROWS = 30;
 function repositoriesSection(run, sums) {
     if (run.repositories.length === 0) {
@@ -50917,13 +53233,13 @@ function repositoriesSection(run, sums) {
     }
     const all = repositoriesByName(run).map((repository) => ({
         name: repository.inventory.repository,
-        held: heldBack(repository, run),
-        counts: countRepository(repository, run.dryRun),
+        refused: refusalNote(repository, run),
+        counts: countRepository(repository, run.settings.dryRun),
     }));
     // What has something to tell comes first, so that it is there when the table is cut.
     const told = ({ counts }) => counts.orphansFound + counts.gaps > 0;
     const sorted = [...all.filter(told), ...all.filter((one) => !told(one))];
-    const verb = run.dryRun ? 'Would delete>' : 'Deleted>';
+    const verb = run.settings.dryRun ? 'Would delete>' : 'Deleted>';
     const head = [
         'Repository',
         'Tags>',
@@ -50934,22 +53250,14 @@ function repositoriesSection(run, sums) {
         'Kept>',
         'Frees>',
     ];
-    const folded = all.length > repositories_OPEN_ROWS;
-    const title = 'By repository';
-    return {
-        before: `### ${title}\n\n${folded ? `<details><summary>${count(all.length, 'repository', 'repositories')}</summary>\n\n` : ''}${tableHead(head)}`,
-        rows: sorted.map(({ name, held, counts }) => {
-            const read = counts.gaps === 0 ? '' : ` (incomplete: ${count(counts.gaps, 'gap')})`;
-            const title = `${code(name)}${read}${held}`;
-            return repositoryRow(title, counts, sums.freedBytesByRepository.get(name) ?? 0);
-        }),
-        total: all.length,
-        cut: (left) => moreIn(left, 'repository', 'repositories'),
-        after: folded ? '\n</details>\n' : '',
-    };
+    return list('### By repository\n\n', sorted.map(({ name, refused, counts }) => {
+        const read = counts.gaps === 0 ? '' : ` (incomplete: ${count(counts.gaps, 'gap')})`;
+        const title = `${code(name)}${read}${refused}`;
+        return repositoryRow(title, counts, sums.freedBytesByRepository.get(name) ?? 0);
+    }), 'repository', { plural: 'repositories', head: tableHead(head), openRows: repositories_OPEN_ROWS });
 }
 /** Of `no-rights` a run is not told before it tries. */
-function heldBack({ refusal }, { planFile }) {
+function refusalNote({ refusal }, { settings: { planFile } }) {
     if (refusal === undefined) {
         return '';
     }
@@ -50977,37 +53285,42 @@ function pieSection(run, sums) {
     if (others.length > 0) {
         slices.push(slice(count(others.length, 'other'), rest));
     }
-    const title = run.dryRun ? 'What would be freed' : 'What will be freed';
+    const title = run.settings.dryRun ? 'What would be freed' : 'What will be freed';
     return { before: `\`\`\`mermaid\npie title ${title}\n${slices.join('')}\`\`\`\n` };
 }
 function slice(name, bytes) {
     return `  "${mermaidLabel(name)} (${words_size(bytes)})" : ${String(bytes)}\n`;
 }
 
-;// CONCATENATED MODULE: ./src/report/sections/undo.ts
+;// CONCATENATED MODULE: ./src/report/sections/backup.ts
+/** Where the bytes of what was deleted are, and how they come back. */
+
 
 /** Whether something was saved that was deleted, or may have been. */
-function mayBeTakenBack(run, sums) {
+function isRestorable(run, sums) {
     // A delete without an answer may have been carried out.
-    const tried = run.repositories.some(({ outcome }) => (outcome?.failed.length ?? 0) > 0);
-    return run.backup !== undefined && (sums.deleted + sums.healed > 0 || tried);
+    const tried = run.repositories.some(({ fates }) => digestsWith(fates, 'failed').length > 0);
+    return run.backup !== undefined && (sums.deleted + sums.restored > 0 || tried);
 }
-function undoSection(run, sums) {
-    if (!mayBeTakenBack(run, sums)) {
+function backupSection(run, sums) {
+    if (!isRestorable(run, sums)) {
         return undefined;
     }
     return {
         before: `### To take it back\n\nEvery manifest was saved in ${code(run.backup, 400)} before it was deleted. Upload that ` +
             'directory as an artifact to keep it (the output `backup-dir` names it). A run with `restore-from` puts the ' +
-            "manifests back, as long as the registry's garbage collector has not freed their layers.\n",
+            `manifests back, ${run.advice.restore}.\n`,
     };
 }
 
-;// CONCATENATED MODULE: ./src/report/memory.ts
+;// CONCATENATED MODULE: ./src/report/ledger.ts
 
 const APART = 'this run knew nothing of earlier ones, and later ones will know nothing of it';
 /** Plain text that is safe in Markdown, too: the ledger's name is one that the OCI spec allows. */
-function ledgerSentence({ ledger, dryRun }) {
+function ledgerSentence({ ledger, untaggedListing, settings: { dryRun } }) {
+    if (ledger === undefined && untaggedListing === 'complete') {
+        return 'No ledger was needed: the registry lists its manifests itself.';
+    }
     if (ledger === undefined) {
         return `The ledger is switched off (\`ledger-repository: off\`): ${APART}.`;
     }
@@ -51046,7 +53359,7 @@ function pointer({ failures, warnings }) {
     return warnings.length > 0 ? ' (see the warnings)' : '';
 }
 
-;// CONCATENATED MODULE: ./src/report/sections/unseen.ts
+;// CONCATENATED MODULE: ./src/report/sections/visibility.ts
 
 
 
@@ -51056,13 +53369,13 @@ function pointer({ failures, warnings }) {
 const DRY_RUN_DELETES = 'A dry-run sends no DELETE, so it does not know whether the registry takes any: a real run asks that first, with a ' +
     'digest that no manifest has. Nor does it know whether these credentials may delete, unless a token of the registry ' +
     'says so.';
-function unseenSection(run, sums) {
+function visibilitySection(run, sums) {
     const points = [
         listing(run, sums),
         ledgerSentence(run),
-        ...(run.dryRun ? [DRY_RUN_DELETES] : []),
+        ...(run.settings.dryRun ? [DRY_RUN_DELETES] : []),
         ...scope(run, sums),
-        ...unseen_lines(run),
+        ...visibility_lines(run),
     ];
     return {
         before: `### What could not be seen\n\n${points.map((point) => `- ${point}\n`).join('')}`,
@@ -51073,6 +53386,9 @@ function listing(run, sums) {
     const isRemembered = (run.ledger?.remembered ?? 0) > 0;
     if (run.applied !== undefined) {
         return 'Only the repositories of the plan were looked at, and only what the plan lists was to be deleted. Other orphans stay.';
+    }
+    if (run.untaggedListing === 'complete') {
+        return `${run.family} lists every manifest of a repository, tagged or not. All of them were considered.`;
     }
     const cannot = `This registry has no route that lists untagged manifests. Only manifests that a tag names, that an input names,${isRemembered ? ' that the ledger remembers,' : ''} or that one of these refers to were considered; any other can't be seen and is in none of the numbers here.`;
     if (named === 0) {
@@ -51116,7 +53432,7 @@ function scope(run, sums) {
     }
     return points;
 }
-function unseen_lines(run) {
+function visibility_lines(run) {
     const { understood, notUnderstood, examples } = run.intake;
     if (understood + notUnderstood === 0) {
         return [];
@@ -51135,12 +53451,7 @@ function brokenBeforeSection(run) {
     const rows = repositoriesByName(run).flatMap(brokenBefore);
     return rows.length === 0
         ? undefined
-        : {
-            before: `### Broken before this run (${words_number(rows.length)})\n\nThe registry has lost a part of these images. They were left as they are; pushing an image again mends it.\n\n`,
-            rows,
-            total: rows.length,
-            cut: (left) => moreIn(left, 'broken image'),
-        };
+        : list(`### Broken before this run (${words_number(rows.length)})\n\nThe registry has lost a part of these images. They were left as they are; pushing an image again mends it.\n\n`, rows, 'broken image');
 }
 function brokenBefore({ inventory, plan }) {
     const name = inventory.repository;
@@ -51191,18 +53502,18 @@ function renderSummary(run, limitBytes = summary_LIMIT) {
     const sums = totals(run);
     const sections = [
         headlineSection(run, sums),
-        plannedSection(run, sums),
+        planFileSection(run, sums),
         problemsSection(run),
         refusalsSection(run, sums),
         repositoriesSection(run, sums),
         pieSection(run, sums),
-        freedSection(run, sums),
-        refusedSection(run, sums),
-        undoSection(run, sums),
-        appliedSection(run, sums),
-        protectedSection(run),
-        keptSection(run),
-        unseenSection(run, sums),
+        orphansSection(run, sums),
+        refusedOrphansSection(run, sums),
+        backupSection(run, sums),
+        appliedPlanSection(run, sums),
+        protectedManifestsSection(run),
+        keptManifestsSection(run),
+        visibilitySection(run, sums),
         brokenBeforeSection(run),
         warningsSection(run),
         diskSection(run, sums),
@@ -56328,361 +58639,6 @@ const systemClock = {
 
 ;// CONCATENATED MODULE: external "node:child_process"
 const external_node_child_process_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:child_process");
-;// CONCATENATED MODULE: ./src/http/spellings.ts
-/**
- * The ways in which servers repeat what they were shown: as it is, in a URL, in HTML, in JSON, in base64 and in hex.
- * Pure.
- */
-/**
- * Base64 and hex of what is shorter are found in ordinary text and in digests by chance: `7077` is the hex of `pw`. So a
- * secret of fewer than four bytes has none of them, and is taken out of texts only as it is.
- */
-const SHORTEST = 8;
-/** @returns `secret` and every usual spelling of it, each once; none for an empty one */
-function spellings(secret) {
-    const bytes = Buffer.from(secret, 'utf8');
-    const hex = bytes.toString('hex');
-    const encoded = [
-        ...[0, 1, 2].flatMap((offset) => base64Within(bytes, offset)),
-        ...bothAlphabets(bytes.toString('base64')),
-        hex,
-        hex.toUpperCase(),
-    ];
-    const escaped = [
-        ...[encodeURIComponent(secret), everyReserved(secret), formEncoded(secret)].flatMap((form) => [
-            form,
-            form.replace(/%[0-9A-F]{2}/g, (code) => code.toLowerCase()),
-        ]),
-        JSON.stringify(secret).slice(1, -1),
-        // PHP, Go and others, Java and Jinja, XML.
-        inHtml(secret, '&quot;', '&#039;'),
-        inHtml(secret, '&#34;', '&#39;'),
-        inHtml(secret, '&quot;', '&#39;'),
-        inHtml(secret, '&quot;', '&#x27;'),
-        inHtml(secret, '&quot;', '&apos;'),
-        inHtml(secret, '"', "'"),
-    ];
-    const long = encoded.filter((form) => form.length >= SHORTEST);
-    return [...new Set([secret, ...escaped, ...long])].filter((form) => form !== '');
-}
-/** With padding and without, in the alphabet of base64 and in that of base64url (RFC 4648). */
-function bothAlphabets(base64) {
-    return [base64, base64.replaceAll('+', '-').replaceAll('/', '_')].flatMap((form) => [
-        form,
-        form.replace(/=+$/, ''),
-    ]);
-}
-/** What of the base64 of a longer text is the same whatever stands around `bytes`, `offset` bytes into three. */
-function base64Within(bytes, offset) {
-    const whole = Buffer.concat([Buffer.alloc(offset), bytes]).toString('base64url');
-    const first = Math.ceil((offset * 8) / 6);
-    const end = Math.floor(((offset + bytes.length) * 8) / 6);
-    return bothAlphabets(whole.slice(first, end).replaceAll('-', '+').replaceAll('_', '/'));
-}
-function everyReserved(secret) {
-    return encodeURIComponent(secret).replace(/[!'()*]/g, (char) => `%${char.charCodeAt(0).toString(16).toUpperCase()}`);
-}
-function formEncoded(secret) {
-    return new URLSearchParams({ '': secret }).toString().slice(1);
-}
-function inHtml(secret, double, single) {
-    return secret
-        .replaceAll('&', '&amp;')
-        .replaceAll('<', '&lt;')
-        .replaceAll('>', '&gt;')
-        .replaceAll('"', double)
-        .replaceAll("'", single);
-}
-const NAMED = {
-    amp: '&',
-    lt: '<',
-    gt: '>',
-    quot: '"',
-    apos: "'",
-    nbsp: ' ',
-};
-const ESCAPE = /((?:%[0-9a-f]{2})+)|&(?:#x0*([0-9a-f]{1,6})|#0*([0-9]{1,7})|(amp|lt|gt|quot|apos|nbsp));?|\\(?:u([0-9a-f]{4})|u\{0*([0-9a-f]{1,6})\}|x([0-9a-f]{2})|(["'\\/]))/gi;
-/**
- * Undoes what URLs, HTML and JSON escape, in whatever mixture, once: escapes that come out of it are left.
- *
- * @param kinds what is undone. What looks like another escape may be part of a secret, such as `%aa`
- * @returns undefined when there is nothing to undo
- */
-function undoEscapes(text, kinds = ['url', 'html', 'json']) {
-    let from = 0;
-    let undone = '';
-    const starts = [];
-    const push = (piece, start, each) => {
-        for (let unit = 0; unit < piece.length; unit += 1) {
-            starts.push(start + unit * each);
-        }
-        undone += piece;
-    };
-    for (const match of text.matchAll(ESCAPE)) {
-        const [all, percents, hex, decimal, name, u4, u6, x2, plain] = match;
-        const kind = percents !== undefined ? 'url' : all.startsWith('&') ? 'html' : 'json';
-        if (!kinds.includes(kind)) {
-            continue;
-        }
-        push(text.slice(from, match.index), from, 1);
-        if (percents !== undefined) {
-            undoPercents(percents, match.index, push);
-        }
-        else {
-            push(plain ?? NAMED[name?.toLowerCase() ?? ''] ?? character(hex ?? u4 ?? u6 ?? x2, decimal), match.index, 0);
-        }
-        from = match.index + all.length;
-    }
-    if (from === 0) {
-        return undefined;
-    }
-    push(text.slice(from), from, 1);
-    return { text: undone, starts: [...starts, text.length] };
-}
-/** Character by character, since text that is no UTF-8 may stand beside one that is. */
-function undoPercents(percents, index, push) {
-    const bytes = Buffer.from(percents.replaceAll('%', ''), 'hex');
-    for (let at = 0; at < bytes.length;) {
-        const lead = bytes[at] ?? 0;
-        const length = lead >= 0xf0 ? 4 : lead >= 0xe0 ? 3 : lead >= 0xc0 ? 2 : 1;
-        push(bytes.toString('utf8', at, at + length), index + 3 * at, 0);
-        at += length;
-    }
-}
-function character(hex, decimal) {
-    const code = hex === undefined ? Number(decimal) : Number.parseInt(hex, 16);
-    return code > 0x10ffff ? '\ufffd' : String.fromCodePoint(code);
-}
-
-;// CONCATENATED MODULE: ./src/http/redact.ts
-/**
- * Keeps secrets out of what people read. Every URL and every piece of a server's text that enters a
- * message or a log passes through here first.
- */
-
-/** Query parameters whose values say what was asked for. All others may be signatures or tokens. */
-const HARMLESS = new Set(['n', 'last', 'scope', 'service', 'digest', 'artifactType']);
-const MASK = '***';
-/** The URL without user, password and fragment, with the values of unknown query parameters masked. */
-function redactUrl(url) {
-    const query = [...url.searchParams].map(([name, value]) => `${encodeURIComponent(name)}=${HARMLESS.has(name) ? readable(value) : MASK}`);
-    return `${url.protocol}//${url.host}${url.pathname}${query.length > 0 ? `?${query.join('&')}` : ''}`;
-}
-/** Scopes and digests are full of `:` and `/`, which a query may hold as they are (RFC 3986 sec. 3.4). */
-function readable(value) {
-    return encodeURIComponent(value).replace(/%3A|%2F|%2C/g, decodeURIComponent);
-}
-/** Spellings are found by their first characters, which thousands of tokens have in common. */
-const redact_HEAD = 6;
-const MIXTURES = [
-    ['url', 'html', 'json'],
-    ['url', 'html'],
-    ['url', 'json'],
-    ['html', 'json'],
-    ['url'],
-    ['html'],
-    ['json'],
-];
-/** A text may be escaped, and then escaped once more as part of another. */
-const MOST_UNDONE = 3;
-function createSecretStore() {
-    const byHead = new Map();
-    function* spansIn(text) {
-        for (const [head, forms] of byHead) {
-            for (let at = text.indexOf(head); at !== -1; at = text.indexOf(head, at + 1)) {
-                for (const form of forms) {
-                    if (text.startsWith(form, at)) {
-                        yield [at, at + form.length];
-                    }
-                }
-            }
-        }
-    }
-    /** What stands in the text in escapes of these kinds. */
-    function* spansBehind(text, kinds) {
-        let starts;
-        let inner = text;
-        for (let n = 0; n < MOST_UNDONE; n += 1) {
-            const undone = undoEscapes(inner, kinds);
-            if (undone === undefined) {
-                return;
-            }
-            const outer = starts;
-            starts = undone.starts.map((start) => outer?.[start] ?? start);
-            inner = undone.text;
-            for (const [start, end] of spansIn(inner)) {
-                yield [starts[start] ?? 0, starts[end] ?? text.length];
-            }
-        }
-    }
-    return {
-        add(secret) {
-            for (const form of spellings(secret)) {
-                const head = form.slice(0, redact_HEAD);
-                const forms = byHead.get(head) ?? new Set();
-                byHead.set(head, forms.add(form));
-            }
-        },
-        redact(text) {
-            if (byHead.size === 0) {
-                return text;
-            }
-            const spans = [...spansIn(text)];
-            if (undoEscapes(text) !== undefined) {
-                MIXTURES.forEach((kinds) => {
-                    spans.push(...spansBehind(text, kinds));
-                });
-            }
-            return masked(text, spans);
-        },
-    };
-}
-/** Spans that overlap are masked as one: a secret that is part of another must not leave the rest of it standing. */
-function masked(text, spans) {
-    let done = 0;
-    let open;
-    let result = '';
-    const close = () => {
-        if (open !== undefined) {
-            result += text.slice(done, open.start) + MASK;
-            done = open.end;
-        }
-    };
-    for (const [start, end] of [...spans].sort((a, b) => a[0] - b[0])) {
-        if (open !== undefined && start < open.end) {
-            open.end = Math.max(open.end, end);
-        }
-        else {
-            close();
-            open = { start, end };
-        }
-    }
-    close();
-    return result + text.slice(done);
-}
-
-;// CONCATENATED MODULE: ./src/http/message.ts
-/**
- * A request that did not bring what it was sent for, whatever the reason. The base of all errors that a
- * registry, a token server or the network can cause; its message is safe to print.
- */
-class RequestFailure extends Error {
-    name = 'RequestFailure';
-}
-/** No answer could be had. The message names method, redacted URL and cause; it holds no secret. */
-class TransportError extends RequestFailure {
-    name = 'TransportError';
-    kind;
-    /** whether it was another host that failed, to which the one that was asked had sent us */
-    isElsewhere;
-    constructor(kind, message, { isElsewhere = false, ...options } = {}) {
-        super(message, options);
-        this.kind = kind;
-        this.isElsewhere = isElsewhere;
-    }
-}
-
-;// CONCATENATED MODULE: ./src/http/failure.ts
-/**
- * Turns what Node says when an exchange breaks into a TransportError: its kind, which decides whether to
- * try again, and words for the person who has to mend it.
- */
-
-
-/** A failure of `request`: the message names method and redacted URL. */
-function failure(request, kind, detail, cause) {
-    const message = `${request.method} ${redactUrl(request.url)}: ${detail}`;
-    return new TransportError(kind, message, cause === undefined ? undefined : { cause });
-}
-/** The `code` that Node puts on system, TLS and parser errors, or `''`. */
-function failure_codeOf(error) {
-    return textOf(error, 'code');
-}
-/** Read by name and not by `instanceof`: an error of another realm is an error too. */
-function textOf(error, property) {
-    const value = typeof error === 'object' && error !== null ? Reflect.get(error, property) : undefined;
-    return typeof value === 'string' ? value : '';
-}
-const failure_KINDS = {
-    ENOTFOUND: 'dns',
-    EAI_AGAIN: 'dns',
-    ECONNREFUSED: 'refused',
-    EHOSTUNREACH: 'refused',
-    ENETUNREACH: 'refused',
-    EADDRNOTAVAIL: 'refused',
-    ECONNRESET: 'reset',
-    ECONNABORTED: 'reset',
-    EPIPE: 'reset',
-    ETIMEDOUT: 'timeout',
-    EPROTO: 'tls',
-};
-/** OpenSSL's verification results come as bare codes such as SELF_SIGNED_CERT_IN_CHAIN. */
-const TLS_CODE = /^ERR_(?:SSL|TLS)_|CERT|^UNABLE_TO_|^CRL_|^HOSTNAME_MISMATCH$/;
-/** Alerts that a server sends which asked for a certificate and got none: as TLS 1.3 has it, and as 1.2 has. */
-const NO_CERTIFICATE = /ALERT_(?:CERTIFICATE_REQUIRED|BAD_CERTIFICATE)/;
-/** A TLS record of the type alert, which is how a TLS server answers plain HTTP (RFC 8446 sec. 5.1). */
-const TLS_ALERT = Buffer.from([0x15, 0x03]);
-const NOT_TLS = /WRONG_VERSION_NUMBER|PACKET_LENGTH_TOO_LONG|wrong version number/i;
-/** @param error what the connection failed with, before the answer's headers had come */
-function connectionFailure(request, error) {
-    if (error instanceof TransportError) {
-        return error;
-    }
-    const code = failure_codeOf(error);
-    const text = textOf(error, 'message');
-    if (text.startsWith('tunneling socket')) {
-        // The tunnel says ECONNRESET for whatever went wrong between us and the proxy.
-        const { protocol, hostname } = request.url;
-        const detail = `the proxy opened no tunnel (${text}). Is ${protocol === 'http:' ? 'http_proxy' : 'https_proxy'} right? If ` +
-            `the registry needs no proxy, put ${hostname} into \`no_proxy\``;
-        return failure(request, 'refused', detail, error);
-    }
-    const kind = TLS_CODE.test(code) ? 'tls' : (failure_KINDS[code] ?? 'other');
-    if (code.startsWith('HPE_')) {
-        return failure(request, 'other', notHttp(request.url, code, error), error);
-    }
-    return failure(request, kind, explain(kind, request.url, code, text), error);
-}
-/** Where a connection could not be made: mostly the runner stands on the wrong side of something. */
-const CAN_IT_REACH = 'Can the runner reach it? A GitHub-hosted runner reaches only what is open to the internet: for a registry in a ' +
-    'private network use a self-hosted runner';
-/** Where a server asks for one, by TLS or in HTTP. */
-const CLIENT_CERTIFICATE = 'The server wants a client certificate, which this action can not send: let the runner in without one, or give an ' +
-    'address of the registry that asks for none';
-function notHttp({ protocol, host }, code, error) {
-    const raw = typeof error === 'object' && error !== null ? Reflect.get(error, 'rawPacket') : undefined;
-    const isAlert = raw instanceof Uint8Array && TLS_ALERT.equals(raw.subarray(0, 2));
-    return protocol === 'http:' && isAlert
-        ? `the server wants TLS on this port. Put https://${host} into registry-url`
-        : `what came is not an answer of HTTP (${code}). Does something else listen at this port?`;
-}
-function explain(kind, { hostname, host, protocol }, code, text) {
-    switch (kind) {
-        case 'dns':
-            return `the name ${hostname} could not be resolved (${code}). Is it spelled right? ${CAN_IT_REACH}`;
-        case 'refused':
-            return `no connection (${code}). Does the registry listen at this port? ${CAN_IT_REACH}`;
-        case 'reset':
-            return (`the connection broke off before an answer came (${code})` +
-                (protocol === 'http:'
-                    ? `. If the server wants TLS, put https://${host} into registry-url`
-                    : ''));
-        case 'timeout':
-            return `no connection in time (${code}). ${CAN_IT_REACH}`;
-        case 'tls':
-            if (NO_CERTIFICATE.test(code)) {
-                return `the handshake was refused (${code}). ${CLIENT_CERTIFICATE}`;
-            }
-            return NOT_TLS.test(`${code} ${text}`)
-                ? `the server does not speak TLS on this port (${code}); if it is meant to be plain HTTP, ` +
-                    'put http:// in front of registry-url'
-                : `the TLS certificate or handshake was rejected (${code || text}). If the certificate ` +
-                    'comes from a private authority, name that in ca-file; insecure: true skips the check';
-        default:
-            return text || 'the exchange failed';
-    }
-}
-
 ;// CONCATENATED MODULE: ./src/http/credential-helper.ts
 /**
  * Asks a Docker credential helper, a program `docker-credential-<name>` on the PATH that takes a server on
@@ -56756,7 +58712,7 @@ async function run(program, input, env, timeout) {
                 reject(new Error(`${program} ${why}`));
             };
             child.once('error', (error) => {
-                const code = failure_codeOf(error);
+                const code = codeOf(error);
                 fail(code === 'ENOENT' ? 'is not on the PATH' : `can not be run (${code})`);
             });
             child.stdout.on('data', (piece) => {
@@ -56825,12 +58781,12 @@ class DockerConfigError extends Error {
 }
 /** Valibot takes an array for an object. */
 const isRecord = check((value) => !Array.isArray(value));
-const ConfigSchema = object({
+const docker_config_ConfigSchema = object({
     auths: nullish(record(string(), unknown()), {}),
     credHelpers: nullish(record(string(), string()), {}),
     credsStore: nullish(string(), ''),
 });
-const EntrySchema = object({
+const docker_config_EntrySchema = object({
     auth: nullish(string(), ''),
     username: nullish(string(), ''),
     password: nullish(string(), ''),
@@ -56865,7 +58821,7 @@ async function readDockerCredentials(registry, env) {
         const setting = named === undefined ? 'credsStore' : 'credHelpers';
         const found = await askHelper(helper, server, env).catch((error) => {
             throw new DockerConfigError(`the credential helper named by ${setting} in ${file} can not be used: ` +
-                `${error instanceof Error ? error.message : String(error)}. ` +
+                `${messageOf(error)}. ` +
                 'Mend it, or set username and password');
         });
         if (found !== undefined) {
@@ -56889,7 +58845,7 @@ async function readConfig(file) {
         if (error instanceof DockerConfigError) {
             throw error;
         }
-        const code = failure_codeOf(error);
+        const code = codeOf(error);
         if (code === 'ENOENT' || code === 'ENOTDIR') {
             return undefined;
         }
@@ -56904,7 +58860,7 @@ async function readConfig(file) {
         // The parser's own message quotes the text, which holds the passwords.
         throw new DockerConfigError(`the Docker config ${file} is not JSON`);
     }
-    const parsed = safeParse(pipe(unknown(), isRecord, ConfigSchema), json, {
+    const parsed = safeParse(pipe(unknown(), isRecord, docker_config_ConfigSchema), json, {
         abortEarly: true,
     });
     if (!parsed.success) {
@@ -57000,7 +58956,7 @@ function whyNone({ auths, credHelpers, credsStore }, host, helper, entry) {
 /** @returns undefined when the entry holds nothing */
 function credentialsOf(entry, host, file) {
     const broken = (what) => new DockerConfigError(`in ${file}, ${what} for ${host}`);
-    const parsed = safeParse(EntrySchema, entry, { abortEarly: true });
+    const parsed = safeParse(docker_config_EntrySchema, entry, { abortEarly: true });
     if (!parsed.success) {
         throw broken('the entry under auths is not of the usual form');
     }
@@ -57035,57 +58991,7 @@ function credentialsOf(entry, host, file) {
 
 // EXTERNAL MODULE: external "node:events"
 var external_node_events_ = __nccwpck_require__(8474);
-;// CONCATENATED MODULE: ./src/http/challenge.ts
-const challenge_SEPARATORS = /[\s,]*/y;
-const TOKEN = /[!#$%&'*+.^_`|~0-9A-Za-z-]+/y;
-const EQUALS = /\s*=\s*/y;
-const QUOTED = /"((?:[^"\\]|\\[^])*)"/y;
-/** A token, or what servers send unquoted though it is none, such as a realm's URL. */
-const BARE = /[^\s,"]+/y;
-/** Followed by the end or a comma, or it is a parameter's name (sec. 11.2). */
-const TOKEN68 = /[ \t]+([A-Za-z0-9._~+/-]+=*)(?=[ \t]*(?:,|$))/y;
-/** A quotation that never ends reaches to the end of the header. */
-const JUNK = /"(?:[^"\\]|\\[^])*"?|[^,\s]/y;
-/** @param header the header's value, or its values where it came several times */
-function parseChallenges(header) {
-    const values = typeof header === 'string' ? [header] : (header ?? []);
-    return values.flatMap(parseValue);
-}
-function parseValue(text) {
-    const challenges = [];
-    let at = 0;
-    const take = (pattern) => {
-        pattern.lastIndex = at;
-        const match = pattern.exec(text);
-        at = match === null ? at : pattern.lastIndex;
-        return match ?? undefined;
-    };
-    for (take(challenge_SEPARATORS); at < text.length; take(challenge_SEPARATORS)) {
-        const word = take(TOKEN)?.[0].toLowerCase();
-        if (word === undefined) {
-            take(JUNK);
-        }
-        else if (take(EQUALS) !== undefined) {
-            const value = take(QUOTED)?.[1]?.replace(/\\([^])/g, '$1') ?? take(BARE)?.[0];
-            const params = challenges.at(-1)?.params;
-            if (value !== undefined && params !== undefined && !params.has(word)) {
-                params.set(word, value);
-            }
-        }
-        else {
-            const token68 = take(TOKEN68)?.[1];
-            challenges.push({
-                scheme: word,
-                params: new Map(),
-                ...(token68 !== undefined && { token68 }),
-            });
-        }
-    }
-    return challenges;
-}
-
 ;// CONCATENATED MODULE: ./src/http/credentials.ts
-const NO_CREDENTIALS = { kind: 'none' };
 /** The value of an Authorization header for user and password (RFC 7617 sec. 2, in UTF-8). */
 function basicAuthorization(username, password) {
     return `Basic ${Buffer.from(`${username}:${password}`).toString('base64')}`;
@@ -57184,7 +59090,7 @@ function whyMissing(why) {
     return `No credentials were given${why === undefined ? '' : `, and ${why}`}. ${GIVE}`;
 }
 /** @returns undefined where credentials were shown as the registry wants them, and do not suffice */
-function login_whyRefused(shown) {
+function whyLoginFailed(shown) {
     const { credentials, proof, isAsked, status, challenges, elsewhere } = shown;
     if (elsewhere !== undefined) {
         return (`That answer came from ${elsewhere}, to which the registry redirects and which gets no credentials. ` +
@@ -57287,17 +59193,53 @@ const token_Answer = object({
     refresh_token: optionalToken,
     expires_in: fallback(pipe(number(), finite(), minValue(1)), DEFAULT_LIFETIME),
 });
-function createTokenSource(send, options) {
-    const { clock } = options;
-    const tokens = new Map();
-    async function fetchToken(wanted) {
-        const request = tokenRequest(realmUrl(wanted.realm, options.registry), wanted, options.credentials);
-        const response = await send(request);
-        const answer = readAnswer(request, response, options.credentials);
+class TokenSource {
+    #send;
+    #options;
+    #tokens = new Map();
+    constructor(send, options) {
+        this.#send = send;
+        this.#options = options;
+    }
+    /**
+     * @param rejected a token that the registry has just refused, and that must not be given again
+     * @returns the token, when it has to be renewed, and whether it was fetched for this very call
+     * @throws AuthError when the realm may not be used or gives no token
+     */
+    async get(wanted, rejected) {
+        const tokens = this.#tokens;
+        const key = JSON.stringify([wanted.realm, wanted.service, wanted.scope]);
+        for (let flight = tokens.get(key); flight !== undefined; flight = tokens.get(key)) {
+            const token = await flight;
+            if (token.value !== rejected && this.#options.clock.now() < token.renewAt) {
+                return { ...token, fetched: false };
+            }
+            // Whoever waited longest may have started the renewal already.
+            if (tokens.get(key) === flight) {
+                break;
+            }
+        }
+        const flight = this.#fetch(wanted);
+        tokens.set(key, flight);
+        try {
+            return { ...(await flight), fetched: true };
+        }
+        catch (error) {
+            if (tokens.get(key) === flight) {
+                tokens.delete(key);
+            }
+            throw error;
+        }
+    }
+    async #fetch(wanted) {
+        const { registry, credentials, mask, clock } = this.#options;
+        const request = tokenRequest(realmUrl(wanted.realm, registry), wanted, credentials);
+        const response = await this.#send(request);
+        const answer = readAnswer(request, response, credentials);
         const value = answer.token ?? answer.access_token;
         for (const secret of [answer.token, answer.access_token, answer.refresh_token]) {
             if (secret !== undefined) {
-                options.mask(secret);
+                mask(secret);
             }
         }
         if (value === undefined) {
@@ -57307,32 +59249,6 @@ function createTokenSource(send, options) {
         const fetchedAt = clock.now();
         return { value, fetchedAt, renewAt: fetchedAt + lifetime - Math.min(15_000, lifetime / 4) };
     }
-    return {
-        async get(wanted, rejected) {
-            const key = JSON.stringify([wanted.realm, wanted.service, wanted.scope]);
-            for (let flight = tokens.get(key); flight !== undefined; flight = tokens.get(key)) {
-                const token = await flight;
-                if (token.value !== rejected && clock.now() < token.renewAt) {
-                    return { ...token, fetched: false };
-                }
-                // Whoever waited longest may have started the renewal already.
-                if (tokens.get(key) === flight) {
-                    break;
-                }
-            }
-            const flight = fetchToken(wanted);
-            tokens.set(key, flight);
-            try {
-                return { ...(await flight), fetched: true };
-            }
-            catch (error) {
-                if (tokens.get(key) === flight) {
-                    tokens.delete(key);
-                }
-                throw error;
-            }
-        },
-    };
 }
 /** @throws AuthError for a realm that is no URL, or that would show secrets to the network */
 function realmUrl(realm, registry) {
@@ -57434,7 +59350,7 @@ function token_parseJson(body) {
 
 
 /** Without a proof, with one, and with another if that one expired while the request was waiting. */
-const MOST_ROUNDS = 3;
+const auth_MOST_ROUNDS = 3;
 /**
  * Milliseconds. A token that was made a moment ago is not valid yet on a registry whose clock is behind the token
  * server's by a second or two (`nbf`, RFC 7519 sec. 4.1.5).
@@ -57444,94 +59360,88 @@ const PAUSE = 3_000;
 /** As often as this, a pause may have been in vain before there are no more: then it isn't the clock. */
 const MOST_IN_VAIN = 3;
 const NOTHING = { kind: 'nothing' };
-function createAuth(next, options) {
-    const { registry, credentials } = options;
-    for (const secret of secretsOf(credentials)) {
-        options.mask(secret);
-    }
-    const tokens = createTokenSource(next, options);
-    const basic = credentials.kind === 'basic'
-        ? {
-            kind: 'basic',
-            authorization: basicAuthorization(credentials.username, credentials.password),
-        }
-        : NOTHING;
-    /** What the registry has asked for so far. */
-    let bearer;
-    let wantsBasic = false;
+class Auth {
+    #next;
+    #options;
+    #tokens;
+    #basic;
+    /** the token server that the registry has named, and whether it has asked for user and password */
+    #bearer;
+    #wantsBasic = false;
     /**
      * It has answered without asking. User and password are shown from then on: it may show more to those it knows,
      * and would never ask.
      */
-    let isOpen = false;
-    const isAsked = () => bearer !== undefined || wantsBasic;
-    let inVain = 0;
+    #isOpen = false;
+    #inVain = 0;
     /** By a request's own scope: that scope together with what the registry said was needed. */
-    const learned = new Map();
-    async function bearerProof(realm, scope, rejected) {
-        const { value: token, fetchedAt, renewAt, fetched, } = await tokens.get({ ...realm, scope }, rejected);
-        return {
-            kind: 'bearer',
-            authorization: `Bearer ${token}`,
-            token,
-            fetchedAt,
-            renewAt,
-            scope,
-            fetched,
-        };
+    #learned = new Map();
+    constructor(next, options) {
+        const { credentials } = options;
+        for (const secret of secretsOf(credentials)) {
+            options.mask(secret);
+        }
+        this.#next = next;
+        this.#options = options;
+        this.#tokens = new TokenSource(next, options);
+        this.#basic =
+            credentials.kind === 'basic'
+                ? {
+                    kind: 'basic',
+                    authorization: basicAuthorization(credentials.username, credentials.password),
+                }
+                : NOTHING;
     }
-    /** What is known to be wanted is shown at once, which saves the round trip of a 401. */
-    async function proofUpFront({ scope }) {
-        if (credentials.kind === 'registry-token') {
-            return { kind: 'registry-token', authorization: `Bearer ${credentials.token}` };
+    /**
+     * A 401 that comes back from it is the registry's last word: the proof was fresh, or there is none to give.
+     * It rejects with AuthError when a token was needed and could not be had.
+     */
+    send = async (request) => {
+        if (!this.#isOwn(request)) {
+            return this.#next(request);
         }
-        if (bearer !== undefined && scope !== undefined) {
-            return bearerProof(bearer, learned.get(scope) ?? mergeScopes(scope));
-        }
-        return wantsBasic || (isOpen && bearer === undefined) ? basic : NOTHING;
-    }
-    /** The answer to a 401, or undefined when there is nothing new to show. */
-    async function proofAfter(request, shown, challenges, paused) {
-        if (shown.kind === 'registry-token') {
-            return undefined;
-        }
-        const params = challenges.find(({ scheme, params }) => scheme === 'bearer' && params.has('realm'))?.params;
-        const realm = params?.get('realm');
-        if (params !== undefined && realm !== undefined) {
-            bearer = { realm, service: params.get('service') };
-            const scope = mergeScopes(request.scope ?? '', params.get('scope') ?? '');
-            if (request.scope !== undefined) {
-                learned.set(request.scope, scope);
+        let shown = await this.#proofUpFront(request);
+        let paused = false;
+        for (let round = 1;; round += 1) {
+            const response = await this.#next(withProof(request, shown));
+            // A challenge from where a redirect led is not the registry's: its realm would get our credentials.
+            const isOwn = this.#isOwn(response);
+            this.#isOpen ||= isOwn && response.status === 200 && shown.kind === 'nothing';
+            if (response.status !== 401 || !isOwn) {
+                return this.#explained(response, shown);
             }
-            if (shown.kind !== 'bearer') {
-                return bearerProof(bearer, scope);
+            const challenges = parseChallenges(response.headers['www-authenticate']);
+            if (paused && shown.kind === 'bearer') {
+                this.#inVain += 1;
             }
-            const isInsufficient = params.get('error') === 'insufficient_scope';
-            const isYoung = options.clock.now() - shown.fetchedAt < YOUNG;
-            const isSame = shown.scope === scope;
-            if (isSame && isYoung && !isInsufficient && !paused && inVain < MOST_IN_VAIN) {
-                return 'same-after-pause';
+            const proof = round < auth_MOST_ROUNDS
+                ? await this.#proofAfter(request, shown, challenges, paused)
+                : undefined;
+            if (proof === undefined) {
+                return this.#explained(response, shown);
             }
-            // The token is good but grants too little (RFC 6750 sec. 3.1): another one would not grant more.
-            // A fresh one is as good as another, unless it grew old while the request waited for its turn.
-            const fresh = shown.fetched && options.clock.now() < shown.renewAt;
-            return (fresh || isInsufficient) && isSame
-                ? undefined
-                : bearerProof(bearer, scope, shown.token);
+            if (proof === 'same-after-pause') {
+                paused = true;
+                // Nothing new is shown.
+                round -= 1;
+                await this.#options.clock.sleep(PAUSE);
+            }
+            else {
+                shown = proof;
+            }
         }
-        if (basic.kind === 'basic' && challenges.some(({ scheme }) => scheme === 'basic')) {
-            wantsBasic = true;
-            return shown.kind === 'basic' ? undefined : basic;
-        }
-        return undefined;
-    }
-    async function granted(scope) {
-        if (bearer === undefined) {
+    };
+    /**
+     * What a token of this scope would allow. Unknown unless an earlier answer named a token server. Rejects for
+     * nothing that goes wrong out there: who can't be asked says nothing.
+     */
+    granted = async (scope) => {
+        if (this.#bearer === undefined) {
             return { kind: 'unknown' };
         }
         try {
-            const proof = await bearerProof(bearer, learned.get(scope) ?? mergeScopes(scope));
-            return grantOf(proof.token, scope);
+            const proof = await this.#bearerProof(this.#bearer, this.#scopeOf(scope));
+            return grantOf(proof.token.value, scope);
         }
         catch (error) {
             if (!(error instanceof RequestFailure)) {
@@ -57540,63 +59450,94 @@ function createAuth(next, options) {
             const isRefused = error instanceof AuthError && [401, 403].includes(error.status ?? 0);
             return isRefused ? { kind: 'lacking', actions: [] } : { kind: 'unknown' };
         }
-    }
-    const send = async (request) => {
-        if (request.url.origin !== registry.origin) {
-            return next(request);
-        }
-        let shown = await proofUpFront(request);
-        let paused = false;
-        for (let round = 1;; round += 1) {
-            const response = await next(withProof(request, shown));
-            // A challenge from where a redirect led is not the registry's: its realm would get our credentials.
-            const isOwn = response.url.origin === registry.origin;
-            isOpen ||= isOwn && response.status === 200 && shown.kind === 'nothing';
-            if (response.status !== 401 || !isOwn) {
-                return explained(response, shown);
-            }
-            const challenges = parseChallenges(response.headers['www-authenticate']);
-            if (paused && shown.kind === 'bearer') {
-                inVain += 1;
-            }
-            const proof = round < MOST_ROUNDS ? await proofAfter(request, shown, challenges, paused) : undefined;
-            if (proof === undefined) {
-                return explained(response, shown);
-            }
-            if (proof === 'same-after-pause') {
-                paused = true;
-                // Nothing new is shown.
-                round -= 1;
-                await options.clock.sleep(PAUSE);
-            }
-            else {
-                shown = proof;
-            }
-        }
     };
-    function explained(response, { kind }) {
+    /** What a registry that never asked for a login was shown all the same, or why nothing; undefined where one did. */
+    unasked = () => {
+        const { kind } = this.#options.credentials;
+        if (!this.#isOpen || this.#isAsked() || kind === 'none' || kind === 'registry-token') {
+            return undefined;
+        }
+        return kind === 'basic' ? 'sent' : 'not-sent';
+    };
+    #isOwn({ url }) {
+        return url.origin === this.#options.registry.origin;
+    }
+    #isAsked() {
+        return this.#bearer !== undefined || this.#wantsBasic;
+    }
+    #scopeOf(scope) {
+        return this.#learned.get(scope) ?? mergeScopes(scope);
+    }
+    async #bearerProof(realm, scope, rejected) {
+        const token = await this.#tokens.get({ ...realm, scope }, rejected);
+        return { kind: 'bearer', authorization: `Bearer ${token.value}`, token, scope };
+    }
+    /** What is known to be wanted is shown at once, which saves the round trip of a 401. */
+    async #proofUpFront({ scope }) {
+        const { credentials } = this.#options;
+        if (credentials.kind === 'registry-token') {
+            return { kind: 'registry-token', authorization: `Bearer ${credentials.token}` };
+        }
+        if (this.#bearer !== undefined && scope !== undefined) {
+            return this.#bearerProof(this.#bearer, this.#scopeOf(scope));
+        }
+        const isShown = this.#wantsBasic || (this.#isOpen && this.#bearer === undefined);
+        return isShown ? this.#basic : NOTHING;
+    }
+    /** The answer to a 401, or undefined when there is nothing new to show. */
+    async #proofAfter(request, shown, challenges, paused) {
+        if (shown.kind === 'registry-token') {
+            return undefined;
+        }
+        const params = challenges.find(({ scheme, params }) => scheme === 'bearer' && params.has('realm'))?.params;
+        if (params !== undefined) {
+            return this.#bearerProofAfter(request, shown, params, paused);
+        }
+        if (this.#basic.kind === 'basic' && challenges.some(({ scheme }) => scheme === 'basic')) {
+            this.#wantsBasic = true;
+            return shown.kind === 'basic' ? undefined : this.#basic;
+        }
+        return undefined;
+    }
+    async #bearerProofAfter(request, shown, params, paused) {
+        const { clock } = this.#options;
+        this.#bearer = { realm: params.get('realm') ?? '', service: params.get('service') };
+        const scope = mergeScopes(request.scope ?? '', params.get('scope') ?? '');
+        if (request.scope !== undefined) {
+            this.#learned.set(request.scope, scope);
+        }
+        if (shown.kind !== 'bearer') {
+            return this.#bearerProof(this.#bearer, scope);
+        }
+        const { value, fetchedAt, fetched, renewAt } = shown.token;
+        const isInsufficient = params.get('error') === 'insufficient_scope';
+        const isYoung = clock.now() - fetchedAt < YOUNG;
+        const isSame = shown.scope === scope;
+        if (isSame && isYoung && !isInsufficient && !paused && this.#inVain < MOST_IN_VAIN) {
+            return 'same-after-pause';
+        }
+        // The token is good but grants too little (RFC 6750 sec. 3.1): another one would not grant more.
+        // A fresh one is as good as another, unless it grew old while the request waited for its turn.
+        const isFresh = fetched && clock.now() < renewAt;
+        return (isFresh || isInsufficient) && isSame
+            ? undefined
+            : this.#bearerProof(this.#bearer, scope, value);
+    }
+    #explained(response, { kind }) {
         const { status, url, headers } = response;
         if (status !== 401 && status !== 403) {
             return response;
         }
-        const why = login_whyRefused({
-            credentials,
+        const login = whyLoginFailed({
+            credentials: this.#options.credentials,
             proof: kind,
-            isAsked: isAsked(),
+            isAsked: this.#isAsked(),
             status,
             challenges: parseChallenges(headers['www-authenticate']),
-            ...(url.origin === registry.origin ? {} : { elsewhere: url.origin }),
+            elsewhere: this.#isOwn(response) ? undefined : url.origin,
         });
-        return why === undefined ? response : { ...response, login: why };
+        return login === undefined ? response : { ...response, login };
     }
-    function unasked() {
-        const hasAnswered = isOpen && !isAsked();
-        if (!hasAnswered || credentials.kind === 'none' || credentials.kind === 'registry-token') {
-            return undefined;
-        }
-        return credentials.kind === 'basic' ? 'sent' : 'not-sent';
-    }
-    return { send, granted, unasked };
 }
 function withProof(request, proof) {
     return proof.kind === 'nothing' ? request : { ...request, authorization: proof.authorization };
@@ -57614,6 +59555,7 @@ var external_node_stream_ = __nccwpck_require__(7075);
 var external_node_tls_ = __nccwpck_require__(1692);
 var external_node_tls_default = /*#__PURE__*/__nccwpck_require__.n(external_node_tls_);
 ;// CONCATENATED MODULE: ./src/http/body.ts
+
 
 /**
  * @param progress called whenever bytes have come in
@@ -57650,7 +59592,7 @@ async function readBody(message, request, progress) {
         });
     }
     catch (error) {
-        if (failure_codeOf(error) === 'ECONNRESET' || failure_codeOf(error) === 'ERR_STREAM_PREMATURE_CLOSE') {
+        if (codeOf(error) === 'ECONNRESET' || codeOf(error) === 'ERR_STREAM_PREMATURE_CLOSE') {
             throw truncated(request, length, announced, error);
         }
         throw error;
@@ -57685,6 +59627,7 @@ function truncated(request, got, announced, cause) {
 var external_node_zlib_ = __nccwpck_require__(8522);
 var external_node_zlib_default = /*#__PURE__*/__nccwpck_require__.n(external_node_zlib_);
 ;// CONCATENATED MODULE: ./src/http/encoding.ts
+
 
 
 
@@ -57736,10 +59679,10 @@ async function decode(message, body, request) {
             decoded = (await UNDO[name]?.(decoded, { maxOutputLength: request.maxBytes })) ?? decoded;
         }
         catch (error) {
-            if (failure_codeOf(error) === 'ERR_BUFFER_TOO_LARGE') {
+            if (codeOf(error) === 'ERR_BUFFER_TOO_LARGE') {
                 throw tooLarge(message, request);
             }
-            const detail = `the server encoded its answer (${said}) and that can't be undone (${failure_codeOf(error)}), ${advice}`;
+            const detail = `the server encoded its answer (${said}) and that can't be undone (${codeOf(error)}), ${advice}`;
             throw failure(request, 'other', detail, error);
         }
     }
@@ -57772,11 +59715,11 @@ function isWithoutProxy(url, list) {
         .some((entry) => entry !== '' && (entry === '*' || covers(entry, host, port)));
 }
 function covers(entry, host, port) {
-    const family = familyOf(host);
+    const family = no_proxy_familyOf(host);
     const [address = '', length] = entry.split('/');
     const net = bare(address);
     if (length !== undefined) {
-        const netFamily = familyOf(net);
+        const netFamily = no_proxy_familyOf(net);
         if (family === undefined || netFamily === undefined || !isPrefix(length, netFamily)) {
             return false;
         }
@@ -57792,7 +59735,7 @@ function covers(entry, host, port) {
     if (wanted !== undefined && wanted !== port) {
         return false;
     }
-    const nameFamily = familyOf(name);
+    const nameFamily = no_proxy_familyOf(name);
     if (nameFamily !== undefined) {
         const one = new external_node_net_.BlockList();
         one.addAddress(name, nameFamily);
@@ -57822,8 +59765,30 @@ function bare(host) {
         .replace(/^\[(.*)\]$/, '$1')
         .replace(/(?<=.)\.$/, '');
 }
-function familyOf(address) {
+function no_proxy_familyOf(address) {
     return { 4: 'ipv4', 6: 'ipv6' }[(0,external_node_net_.isIP)(address)];
+}
+
+;// CONCATENATED MODULE: ./src/http/patience.ts
+const MINUTES = 60_000;
+/** What no rate limit of a registry comes near to, in a run that gets something done. */
+const MOST_OF_RUN = 120 * MINUTES;
+/** The waits between the tries of one request. */
+const MOST_OF_REQUEST = 15 * MINUTES;
+const REQUEST_IS_LATE = `it was waited for ${String(MOST_OF_REQUEST / MINUTES)} minutes in all`;
+const RUN_IS_LATE = `this run has waited for ${String(MOST_OF_RUN / MINUTES)} minutes in all, for pauses that servers asked for and for ` +
+    'slow answers. Lower `concurrency`, or look at the log of the registry';
+function createPatience(clock) {
+    let spent = 0;
+    let until = 0;
+    return {
+        now: () => clock.now(),
+        spend(from, to) {
+            spent += Math.max(0, to - Math.max(from, until));
+            until = Math.max(until, to);
+        },
+        isSpent: () => spent >= MOST_OF_RUN,
+    };
 }
 
 ;// CONCATENATED MODULE: ./src/http/stop.ts
@@ -57902,48 +59867,80 @@ function createStop(next, stop, giveUp) {
 
 
 
+
+
 const exchange_PIECE = 64 * 1024;
 /** Milliseconds that a body may take and not count as slow, and that it has once patience is spent. */
 const SLOW = 10_000;
 const TIMEOUTS = { idle: 60_000, idleDelete: 300_000, body: 120_000 };
-/** @throws Error when `ca` holds no PEM certificate */
-function createExchange(options) {
-    const timeouts = options.timeouts ?? TIMEOUTS;
-    const { patience } = options;
-    const limited = (usual) => (patience?.isSpent() === true ? Math.min(usual, SLOW) : usual);
-    const trust = options.ca === undefined ? undefined : trustAlso(options.ca);
-    const lines = new Map();
-    const underWay = new Set();
+class Exchange {
+    #options;
+    #trust;
+    #lines = new Map();
+    #underWay = new Set();
+    /** @throws Error when `ca` holds no PEM certificate */
+    constructor({ ca, timeouts = TIMEOUTS, patience, ...options }) {
+        this.#options = { ...options, timeouts, patience: patience ?? createPatience(systemClock) };
+        this.#trust = ca === undefined ? undefined : trustAlso(ca);
+    }
+    /** Rejects with a TransportError when there is no whole answer. */
+    send = async (request) => {
+        const line = this.#lineTo(request);
+        const one = new UnderWay(request, this.#options);
+        this.#underWay.add(one);
+        try {
+            return await one.answer(line);
+        }
+        finally {
+            this.#underWay.delete(one);
+        }
+    };
+    /** These reject now: with a timeout, or with NotSent where nothing was sent yet. Their connections are closed. */
+    giveUp = (isMeant, detail) => {
+        for (const one of this.#underWay) {
+            const isSent = one.isOnTheWire();
+            if (isMeant(one.request, isSent)) {
+                one.end(isSent ? failure(one.request, 'timeout', detail) : new NotSent());
+            }
+        }
+    };
+    /** Closes the kept-alive connections. Nothing can be sent after it. */
+    close() {
+        for (const { client } of this.#lines.values()) {
+            client.dispose();
+        }
+    }
     /** @throws TransportError when the environment names a proxy that is none */
-    function lineTo(request) {
+    #lineTo(request) {
         const { origin, protocol } = request.url;
-        const known = lines.get(origin);
+        const known = this.#lines.get(origin);
         if (known !== undefined) {
             return known;
         }
+        const { concurrency, insecure, timeouts } = this.#options;
         const client = new lib_HttpClient(undefined, undefined, {
             keepAlive: true,
-            maxSockets: options.concurrency,
-            ignoreSslError: options.insecure,
+            maxSockets: concurrency,
+            ignoreSslError: insecure,
             // Its timeout leaves the socket half open, so ours, which destroy it, have to come first.
             socketTimeout: 2 * Math.max(timeouts.idle, timeouts.idleDelete, timeouts.body),
         });
-        const line = { client, agent: agentOf(client, request), ...capturing(protocol) };
-        lines.set(origin, line);
+        const line = { client, agent: this.#agentOf(client, request), ...capturing(protocol) };
+        this.#lines.set(origin, line);
         return line;
     }
-    function agentOf(client, request) {
+    #agentOf(client, request) {
         try {
             // For loopback it takes no proxy, and gives the agent that it has for what goes around one.
             const { url } = request;
             const noProxy = process.env['no_proxy'] ?? process.env['NO_PROXY'] ?? '';
             const isAround = isWithoutProxy(url, noProxy);
             const agent = client.getAgent(isAround ? `${url.protocol}//127.0.0.1/` : url.href);
-            if (trust !== undefined) {
+            if (this.#trust !== undefined) {
                 // Both Node's agent and the proxy's tunnel agent take the TLS options of new connections from
                 // here. A context, since a list of authorities would be part of every connection's pool key.
                 Object.assign(agent, {
-                    options: Object.assign(optionsOf(agent), { secureContext: trust }),
+                    options: Object.assign(optionsOf(agent), { secureContext: this.#trust }),
                 });
             }
             return agent;
@@ -57954,95 +59951,103 @@ function createExchange(options) {
             throw failure(request, 'other', `the environment variable ${name} holds no URL of a proxy`);
         }
     }
-    async function send(request) {
-        const { method, url } = request;
-        const { client, agent, httpModule, latest } = lineTo(request);
-        let sent;
-        let ended;
-        const end = (why) => {
-            ended = why;
-            sent?.destroy(why);
-            if (sent?.socket === null) {
-                // It waits for a connection, or for a proxy's tunnel, and would not tell before it has one.
-                sent.emit('error', why);
-            }
-        };
-        const expire = (detail) => {
-            end(failure(request, 'timeout', detail));
-        };
-        const one = { request, end, isOnTheWire: () => sent !== undefined && isOnTheWire(sent) };
-        underWay.add(one);
-        const idleFor = method === 'DELETE' ? timeouts.idleDelete : limited(timeouts.idle);
-        let since = patience?.now() ?? 0;
+}
+/** One request from its sending to the end of its answer, and what may end it before. */
+class UnderWay {
+    request;
+    #options;
+    #sent;
+    #ended;
+    /** when it began to wait for what it waits for, the headers or the body */
+    #since;
+    constructor(request, options) {
+        this.request = request;
+        this.#options = options;
+        this.#since = options.patience.now();
+    }
+    isOnTheWire() {
+        return this.#sent !== undefined && isOnTheWire(this.#sent);
+    }
+    end(why) {
+        this.#ended = why;
+        this.#sent?.destroy(why);
+        if (this.#sent?.socket === null) {
+            // It waits for a connection, or for a proxy's tunnel, and would not tell before it has one.
+            this.#sent.emit('error', why);
+        }
+    }
+    /** @throws TransportError, or what it was ended with */
+    async answer(line) {
+        const { timeouts, patience } = this.#options;
+        const { request } = this;
+        const idleFor = request.method === 'DELETE' ? timeouts.idleDelete : this.#limited(timeouts.idle);
         const idle = setTimeout(() => {
-            const isConnected = sent !== undefined && isOnTheWire(sent);
-            expire(isConnected
-                ? `no answer for ${seconds(idleFor)}`
-                : `no answer for ${seconds(idleFor)}, and not even a connection. ${CAN_IT_REACH}`);
+            const nowhere = this.isOnTheWire() ? '' : `, and not even a connection. ${CAN_IT_REACH}`;
+            this.#expire(`no answer for ${seconds(idleFor)}${nowhere}`);
         }, idleFor);
         let deadline;
         try {
-            const answered = client.requestRaw({
-                parsedUrl: url,
-                httpModule,
-                options: {
-                    agent,
-                    method,
-                    // A URL writes an IPv6 address in brackets, which the resolver takes for part of a name.
-                    host: url.hostname.replace(/^\[(.*)\]$/, '$1'),
-                    port: url.port || (url.protocol === 'https:' ? 443 : 80),
-                    path: `${url.pathname}${url.search}`,
-                    headers: headersOf(request, options.userAgent),
-                },
-            }, bodyOf(request, () => idle.refresh()));
-            // The client has made its request by the time that it gives a promise.
-            sent = latest();
-            const { message } = await answered;
+            const message = await this.#headers(line, idle);
             idle.refresh();
-            const bodyFor = limited(timeouts.body);
-            deadline = setTimeout(expire, bodyFor, `the body was not complete after ${seconds(bodyFor)}`);
-            since = patience?.now() ?? 0;
-            const body = await readBody(message, request, () => idle.refresh());
-            const end = patience?.now() ?? 0;
-            if (end - since > SLOW) {
-                patience?.spend(since, end);
-            }
+            const bodyFor = this.#limited(timeouts.body);
+            deadline = setTimeout(() => {
+                this.#expire(`the body was not complete after ${seconds(bodyFor)}`);
+            }, bodyFor);
+            const body = await this.#body(message, idle);
             return {
                 status: message.statusCode ?? 0,
                 headers: message.headers,
                 ...(await decode(message, body, request)),
-                url,
+                url: request.url,
             };
         }
         catch (error) {
-            const failed = ended ?? connectionFailure(request, error);
+            const failed = this.#ended ?? connectionFailure(request, error);
             if (failed instanceof TransportError && failed.kind === 'timeout') {
-                patience?.spend(since, patience.now());
+                patience.spend(this.#since, patience.now());
             }
             throw failed;
         }
         finally {
             clearTimeout(idle);
             clearTimeout(deadline);
-            underWay.delete(one);
         }
     }
-    return {
-        send,
-        giveUp(isMeant, detail) {
-            for (const { request, end, isOnTheWire } of underWay) {
-                const isSent = isOnTheWire();
-                if (isMeant(request, isSent)) {
-                    end(isSent ? failure(request, 'timeout', detail) : new NotSent());
-                }
-            }
-        },
-        close() {
-            for (const { client } of lines.values()) {
-                client.dispose();
-            }
-        },
-    };
+    async #headers({ client, agent, httpModule, latest }, idle) {
+        const { method, url } = this.request;
+        const answered = client.requestRaw({
+            parsedUrl: url,
+            httpModule,
+            options: {
+                agent,
+                method,
+                // A URL writes an IPv6 address in brackets, which the resolver takes for part of a name.
+                host: url.hostname.replace(/^\[(.*)\]$/, '$1'),
+                port: url.port || (url.protocol === 'https:' ? 443 : 80),
+                path: `${url.pathname}${url.search}`,
+                headers: headersOf(this.request, this.#options.userAgent),
+            },
+        }, bodyOf(this.request, () => idle.refresh()));
+        // The client has made its request by the time that it gives a promise.
+        this.#sent = latest();
+        return (await answered).message;
+    }
+    async #body(message, idle) {
+        const { patience } = this.#options;
+        this.#since = patience.now();
+        const body = await readBody(message, this.request, () => idle.refresh());
+        const end = patience.now();
+        if (end - this.#since > SLOW) {
+            patience.spend(this.#since, end);
+        }
+        return body;
+    }
+    #limited(usual) {
+        return this.#options.patience.isSpent() ? Math.min(usual, SLOW) : usual;
+    }
+    #expire(detail) {
+        this.end(failure(this.request, 'timeout', detail));
+    }
 }
 /** Whether anything of it can have been sent: not before it has a connection, and that its handshake behind it. */
 function isOnTheWire({ socket }) {
@@ -58108,122 +60113,11 @@ function seconds(milliseconds) {
     return `${String(milliseconds / 1000)} seconds`;
 }
 
-;// CONCATENATED MODULE: ./src/http/patience.ts
-const MINUTES = 60_000;
-/** What no rate limit of a registry comes near to, in a run that gets something done. */
-const MOST_OF_RUN = 120 * MINUTES;
-/** The waits between the tries of one request. */
-const MOST_OF_REQUEST = 15 * MINUTES;
-const REQUEST_IS_LATE = `it was waited for ${String(MOST_OF_REQUEST / MINUTES)} minutes in all`;
-const RUN_IS_LATE = `this run has waited for ${String(MOST_OF_RUN / MINUTES)} minutes in all, for pauses that servers asked for and for ` +
-    'slow answers. Lower `concurrency`, or look at the log of the registry';
-function createPatience(clock) {
-    let spent = 0;
-    let until = 0;
-    return {
-        now: () => clock.now(),
-        spend(from, to) {
-            spent += Math.max(0, to - Math.max(from, until));
-            until = Math.max(until, to);
-        },
-        isSpent: () => spent >= MOST_OF_RUN,
-    };
-}
-
-;// CONCATENATED MODULE: ./src/http/redirect.ts
-/**
- * Follows redirects of GET and HEAD by hand, and says where else a Location may lead. Credentials stay with the
- * origin that they were meant for and, once it was left, are not shown again, not even back at that origin.
- */
-
-
-
-const MOST_HOPS = 5;
-const REDIRECTS = new Set([301, 302, 303, 307, 308]);
-/** @throws TransportError of kind `redirect` for too many hops and for places that must not be followed */
-function createRedirect(next) {
-    return async (request) => {
-        const visited = new Set();
-        let hop = request;
-        for (;;) {
-            visited.add(hop.url.href);
-            const response = await sendHop(next, hop, request);
-            const location = locationOf(hop, response);
-            if (location === undefined) {
-                return response;
-            }
-            const url = placeOf(hop, location, 'redirect');
-            if (visited.has(url.href)) {
-                throw failure(request, 'redirect', `the redirects turn in a circle, back to ${redactUrl(url)}. Is \`registry-url\` right? A proxy that speaks ` +
-                    'TLS has to tell the registry so, with the header `X-Forwarded-Proto: https`');
-            }
-            if (visited.size > MOST_HOPS) {
-                throw failure(request, 'redirect', `more than ${String(MOST_HOPS)} redirects`);
-            }
-            hop = moved(hop, url);
-        }
-    };
-}
-/** @throws TransportError that says so, where it was another host that failed */
-async function sendHop(next, hop, first) {
-    try {
-        return await next(hop);
-    }
-    catch (error) {
-        if (error instanceof TransportError && hop.url.origin !== first.url.origin) {
-            const message = `${first.method} ${redactUrl(first.url)} is redirected to ${hop.url.origin}, and that failed: ${error.message}`;
-            throw new TransportError(error.kind, message, { cause: error.cause, isElsewhere: true });
-        }
-        throw error;
-    }
-}
-/** The Location to follow. A redirect of a write is left to the caller: it never repeats itself elsewhere. */
-function locationOf(request, response) {
-    const follows = request.method === 'GET' || request.method === 'HEAD';
-    return follows && isRedirect(response) ? response.headers.location : undefined;
-}
-/** Whether the status is one that sends the client to another place. */
-function isRedirect({ status }) {
-    return REDIRECTS.has(status);
-}
-/**
- * Where the Location of an answer to `request` leads: never from https to anything else, and to no other scheme
- * than http and https. Whoever goes there shows credentials only if it is the origin that they were meant for.
- *
- * @param what of the answer leads there, as in "the redirect leads to no URL"
- * @throws TransportError of kind `redirect`
- */
-function placeOf(request, location, what) {
-    if (!URL.canParse(location, request.url.href)) {
-        throw failure(request, 'redirect', `the ${what} leads to no URL`);
-    }
-    const url = new URL(location, request.url);
-    if (url.protocol !== 'https:' && url.protocol !== request.url.protocol) {
-        const schemes = `${request.url.protocol}// to ${url.protocol}//`;
-        const advice = url.protocol === 'http:'
-            ? '. A proxy that speaks TLS has to tell the registry so: have it send the header ' +
-                '`X-Forwarded-Proto: https`, or give its outer address to the registry (`http.host` of Distribution)'
-            : '';
-        throw failure(request, 'redirect', `a ${what} from ${schemes} is not followed${advice}`);
-    }
-    url.username = '';
-    url.password = '';
-    return url;
-}
-function moved(hop, url) {
-    if (url.origin === hop.url.origin) {
-        return { ...hop, url };
-    }
-    const rest = { ...hop, url };
-    delete rest.authorization;
-    return rest;
-}
-
 ;// CONCATENATED MODULE: ./src/http/retry-after.ts
 /** No server makes this program wait longer than two minutes at a time. */
 const CEILING = 120_000;
 /** An HTTP date starts with the day's name in all three forms (RFC 9110 sec. 5.6.7). */
-const HTTP_DATE = /^(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)/;
+const retry_after_HTTP_DATE = /^(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)/;
 /**
  * @param now milliseconds since the epoch
  * @returns milliseconds from now, 0 to 120,000, or undefined when the header is absent or means nothing
@@ -58232,7 +60126,7 @@ function retryAfter(response, now) {
     const value = response.headers['retry-after']?.trim() ?? '';
     const wait = /^\d+$/.test(value)
         ? Number(value) * 1000
-        : HTTP_DATE.test(value)
+        : retry_after_HTTP_DATE.test(value)
             ? Date.parse(value) - now
             : NaN;
     return Number.isNaN(wait) ? undefined : Math.min(Math.max(wait, 0), CEILING);
@@ -58342,252 +60236,10 @@ function triesForError(error) {
             return 3;
         case 'dns':
             // EAI_AGAIN is the resolver's own trouble; any other answer says that there is no such name.
-            return failure_codeOf(error.cause) === 'EAI_AGAIN' ? 6 : 1;
+            return codeOf(error.cause) === 'EAI_AGAIN' ? 6 : 1;
         default:
             return 1;
     }
-}
-
-;// CONCATENATED MODULE: ./node_modules/yocto-queue/index.js
-/*
-How it works:
-`this.#head` is an instance of `Node` which keeps track of its current value and nests another instance of `Node` that keeps the value that comes after it. When a value is provided to `.enqueue()`, the code needs to iterate through `this.#head`, going deeper and deeper to find the last value. However, iterating through every single item is slow. This problem is solved by saving a reference to the last value as `this.#tail` so that it can reference it to add a new value.
-*/
-
-class Node {
-	value;
-	next;
-
-	constructor(value) {
-		this.value = value;
-	}
-}
-
-class Queue {
-	#head;
-	#tail;
-	#size;
-
-	constructor() {
-		this.clear();
-	}
-
-	enqueue(value) {
-		const node = new Node(value);
-
-		if (this.#head) {
-			this.#tail.next = node;
-			this.#tail = node;
-		} else {
-			this.#head = node;
-			this.#tail = node;
-		}
-
-		this.#size++;
-	}
-
-	dequeue() {
-		const current = this.#head;
-		if (!current) {
-			return;
-		}
-
-		this.#head = this.#head.next;
-		this.#size--;
-
-		// Clean up tail reference when queue becomes empty
-		if (!this.#head) {
-			this.#tail = undefined;
-		}
-
-		return current.value;
-	}
-
-	peek() {
-		if (!this.#head) {
-			return;
-		}
-
-		return this.#head.value;
-
-		// TODO: Node.js 18.
-		// return this.#head?.value;
-	}
-
-	clear() {
-		this.#head = undefined;
-		this.#tail = undefined;
-		this.#size = 0;
-	}
-
-	get size() {
-		return this.#size;
-	}
-
-	* [Symbol.iterator]() {
-		let current = this.#head;
-
-		while (current) {
-			yield current.value;
-			current = current.next;
-		}
-	}
-
-	* drain() {
-		while (this.#head) {
-			yield this.dequeue();
-		}
-	}
-}
-
-;// CONCATENATED MODULE: ./node_modules/p-limit/index.js
-
-
-function pLimit(concurrency) {
-	let rejectOnClear = false;
-
-	if (typeof concurrency === 'object') {
-		({concurrency, rejectOnClear = false} = concurrency);
-	}
-
-	validateConcurrency(concurrency);
-
-	if (typeof rejectOnClear !== 'boolean') {
-		throw new TypeError('Expected `rejectOnClear` to be a boolean');
-	}
-
-	const queue = new Queue();
-	let activeCount = 0;
-
-	const resumeNext = () => {
-		// Process the next queued function if we're under the concurrency limit
-		if (activeCount < concurrency && queue.size > 0) {
-			activeCount++;
-			queue.dequeue().run();
-		}
-	};
-
-	const next = () => {
-		activeCount--;
-		resumeNext();
-	};
-
-	const run = async (function_, resolve, arguments_) => {
-		// Execute the function and capture the result promise
-		const result = (async () => function_(...arguments_))();
-
-		// Resolve immediately with the promise (don't wait for completion)
-		resolve(result);
-
-		// Wait for the function to complete (success or failure)
-		// We catch errors here to prevent unhandled rejections,
-		// but the original promise rejection is preserved for the caller
-		try {
-			await result;
-		} catch {}
-
-		// Decrement active count and process next queued function
-		next();
-	};
-
-	const enqueue = (function_, resolve, reject, arguments_) => {
-		const queueItem = {reject};
-
-		// Queue the internal resolve function instead of the run function
-		// to preserve the asynchronous execution context.
-		new Promise(internalResolve => { // eslint-disable-line promise/param-names
-			queueItem.run = internalResolve;
-			queue.enqueue(queueItem);
-		}).then(run.bind(undefined, function_, resolve, arguments_)); // eslint-disable-line promise/prefer-await-to-then
-
-		// Start processing immediately if we haven't reached the concurrency limit
-		if (activeCount < concurrency) {
-			resumeNext();
-		}
-	};
-
-	const generator = (function_, ...arguments_) => new Promise((resolve, reject) => {
-		enqueue(function_, resolve, reject, arguments_);
-	});
-
-	Object.defineProperties(generator, {
-		activeCount: {
-			get: () => activeCount,
-		},
-		pendingCount: {
-			get: () => queue.size,
-		},
-		clearQueue: {
-			value() {
-				if (!rejectOnClear) {
-					queue.clear();
-					return;
-				}
-
-				const abortError = AbortSignal.abort().reason;
-
-				while (queue.size > 0) {
-					queue.dequeue().reject(abortError);
-				}
-			},
-		},
-		concurrency: {
-			get: () => concurrency,
-
-			set(newConcurrency) {
-				validateConcurrency(newConcurrency);
-				concurrency = newConcurrency;
-
-				queueMicrotask(() => {
-					// eslint-disable-next-line no-unmodified-loop-condition
-					while (activeCount < concurrency && queue.size > 0) {
-						resumeNext();
-					}
-				});
-			},
-		},
-		map: {
-			async value(iterable, function_) {
-				const promises = [];
-
-				try {
-					Array.from(iterable, (value, index) => {
-						const promise = generator(function_, value, index);
-						promises.push(promise);
-						return promise;
-					});
-				} catch (error) {
-					// The iterable threw, so `Promise.all` never observes the already scheduled promises. Observe them here to avoid unhandled rejections.
-					for (const promise of promises) {
-						promise.catch(() => {}); // eslint-disable-line promise/prefer-await-to-then
-					}
-
-					throw error;
-				}
-
-				return Promise.all(promises);
-			},
-		},
-	});
-
-	return generator;
-}
-
-function limitFunction(function_, options) {
-	const limit = pLimit(options);
-
-	const limitedFunction = (...arguments_) => limit(() => function_(...arguments_));
-	Object.defineProperty(limitedFunction, 'clearQueue', {
-		value: limit.clearQueue,
-	});
-
-	return limitedFunction;
-}
-
-function validateConcurrency(concurrency) {
-	if (!((Number.isInteger(concurrency) || concurrency === Number.POSITIVE_INFINITY) && concurrency > 0)) {
-		throw new TypeError('Expected `concurrency` to be a number from 1 and up');
-	}
 }
 
 ;// CONCATENATED MODULE: ./src/http/throttle.ts
@@ -58694,7 +60346,7 @@ function createTransport(options) {
     const clock = stoppable(options.clock ?? systemClock, stop);
     let requests = 0;
     const patience = createPatience(clock);
-    const exchange = createExchange({ ...options, patience });
+    const exchange = new Exchange({ ...options, patience });
     const counted = async (request) => {
         requests += 1;
         return exchange.send(request);
@@ -58704,8 +60356,11 @@ function createTransport(options) {
     const throttled = createThrottle(stopped, { concurrency, clock, stop, patience });
     const retried = createRetry(throttled, { clock, random, stop, patience });
     const redirected = createRedirect(retried);
+    const { send, granted, unasked } = new Auth(redirected, { registry, credentials, mask, clock });
     return {
-        ...createAuth(redirected, { registry, credentials, mask, clock }),
+        send,
+        granted,
+        unasked,
         close: () => {
             exchange.close();
         },
@@ -58742,6 +60397,16 @@ function isLazy(value) {
 }
 function json_chunks_isRecord(value) {
     return typeof value === 'object' && value !== null && !Array.isArray(value) && !isLazy(value);
+}
+/** One entry at a time, each made when it is written. */
+function lazily(values, entry) {
+    return {
+        *[Symbol.iterator]() {
+            for (const value of values) {
+                yield entry(value);
+            }
+        },
+    };
 }
 /** Whether there is an iterable at any depth of records; arrays hold finished values only. */
 function hasLazy(value) {
@@ -58794,11 +60459,17 @@ function* jsonChunks(value, redact) {
 
 
 
+
 const SCHEMA_VERSION = 1;
 /** The years that RFC 3339 can write: a config may claim any. */
 const EARLIEST = Date.parse('0000-01-01T00:00:00Z');
 const LATEST = Date.parse('9999-12-31T23:59:59.999Z');
 const LABEL_LENGTH = 1_000;
+/** The schema has two older words for what became of an orphan. */
+const SCHEMA_WORDS = new Map([
+    ['kept', 'spared'],
+    ['restored', 'healed'],
+]);
 /**
  * The report as chunks of text that make one JSON document, with a newline at its end.
  *
@@ -58814,28 +60485,29 @@ function json_document(run) {
     const found = problems(run);
     return {
         schemaVersion: SCHEMA_VERSION,
-        registry: run.registry,
-        dryRun: run.dryRun,
+        registry: run.settings.registry.origin,
+        dryRun: run.settings.dryRun,
         startedAt: new Date(run.startedAt).toISOString(),
         finishedAt: new Date(run.finishedAt).toISOString(),
         requests: run.requests,
         settings: {
-            gracePeriodMilliseconds: run.gracePeriod,
-            danglingReferrers: run.danglingReferrers,
-            keepUntagged: run.keepUntagged,
-            ...(run.maxDeletes === undefined ? {} : { maxDeletes: { ...run.maxDeletes } }),
+            gracePeriodMilliseconds: run.settings.gracePeriod,
+            danglingReferrers: run.settings.danglingReferrers,
+            keepUntagged: run.settings.keepUntagged,
+            maxDeletes: run.settings.maxDeletes && { ...run.settings.maxDeletes },
         },
         pinned: { ...run.pinned },
         backup: run.backup,
-        ...(run.applied === undefined ? {} : { appliedPlan: appliedJson(run.applied) }),
-        ...(run.run === undefined ? {} : { workflowRun: { ...run.run } }),
+        // People may have edited its time.
+        appliedPlan: run.applied && { ...run.applied, createdAt: time(run.applied.createdAt) },
+        workflowRun: run.run && { ...run.run },
         visibility: {
             untaggedListing: run.untaggedListing,
             everyRepositoryScanned: run.everyRepositoryScanned,
             unnameableRepositories: run.unnameableRepositories,
             unreadRepositories: run.unread,
         },
-        ...(run.ledger === undefined ? {} : { ledger: ledgerJson(run.ledger) }),
+        ledger: run.ledger && ledgerJson(run.ledger),
         intake: {
             candidates: [...candidates.values()].reduce((sum, digests) => sum + digests.size, 0),
             ignoredCandidates: run.ignoredCandidates,
@@ -58852,17 +60524,12 @@ function json_document(run) {
         warnings: [...run.warnings],
         failures: [...run.failures],
         problems: lazily(found, ({ kind, repository, what }) => ({
-            kind,
+            kind: SCHEMA_WORDS.get(kind) ?? kind,
             repository,
             what,
         })),
         repositories: lazily(repositoriesByName(run), (repository) => repositoryJson(repository, run, sums.freedBytesByRepository.get(repository.inventory.repository) ?? 0)),
     };
-}
-function appliedJson({ createdAt, ignored }) {
-    // People may have edited it.
-    const made = time(createdAt);
-    return { createdAt: made, ignored };
 }
 function ledgerJson(news) {
     const { repository, existed, isReadable, written, remembered, warnings } = news;
@@ -58876,81 +60543,74 @@ function ledgerJson(news) {
     };
 }
 function numbers(counts) {
-    const { tags, manifests, orphansFound, deleted, planned, gone, spared, failed } = counts;
-    const { refused, healed, broken, kept, gaps } = counts;
-    const found = { tags, manifests, orphansFound, deleted, planned, gone, spared, failed };
-    return { ...found, refused, healed, broken, kept, gaps };
+    const { tags, manifests, orphansFound, deleted, planned, gone, keptAfterRecheck } = counts;
+    const { failed, refused, restored, broken, kept, gaps } = counts;
+    const found = { tags, manifests, orphansFound, deleted, planned, gone };
+    return {
+        ...found,
+        spared: keptAfterRecheck,
+        failed,
+        refused,
+        healed: restored,
+        broken,
+        kept,
+        gaps,
+    };
 }
 function repositoryJson(repository, run, freed) {
-    const { inventory, plan, outcome, repair, warnings } = repository;
-    const { dryRun } = run;
+    const { inventory, plan, broken, unverified, repair, refusal, approved, warnings } = repository;
     const describe = describer(inventory);
     return {
         repository: inventory.repository,
-        totals: { ...numbers(countRepository(repository, dryRun)), freedBytes: freed },
-        orphans: lazily(judge(repository, dryRun), (judged) => {
+        totals: { ...numbers(countRepository(repository, run.settings.dryRun)), freedBytes: freed },
+        orphans: lazily(judge(repository), (judged) => {
             const manifest = inventory.manifests.get(judged.orphan.digest);
             return {
                 ...orphanJson(judged),
-                ...(manifest === undefined
-                    ? {}
-                    : {
-                        mediaType: manifest.mediaType,
-                        manifestBytes: manifest.size,
-                        contentBytes: contentBytes(manifest),
-                    }),
+                mediaType: manifest?.mediaType,
+                manifestBytes: manifest?.size,
+                contentBytes: manifest && contentBytes(manifest),
                 what: descriptionJson(describe(judged.orphan.digest)),
             };
         }),
-        ...(repository.refusal === undefined
-            ? {}
-            : {
-                refusal: {
-                    ...repository.refusal,
-                    text: whyRefused(repository.refusal, repository, run),
-                },
-            }),
-        ...(repository.approved === undefined
-            ? {}
-            : { left: lazily(leftOf(repository), ({ digest, why }) => ({ digest, ...leftJson(why) })) }),
+        refusal: refusal && { ...refusal, text: whyRefused(refusal, repository, run) },
+        left: approved &&
+            lazily(outdatedEntries(repository), ({ digest, why }) => ({ digest, ...outdatedJson(why) })),
         kept: lazily(plan.keep, ({ digest, reason }) => ({ digest, reason: reasonJson(reason) })),
         gaps: lazily(inventory.gaps, ({ what, why }) => ({ what, why })),
         brokenTags: lazily([...inventory.brokenTags].sort(), (tag) => tag),
         absent: lazily([...inventory.absent].sort(), (digest) => digest),
-        broken: lazily(outcome?.broken ?? [], ({ what, why }) => ({ what, why })),
-        ...(repair === undefined ? {} : { repaired: lazily(repair.restored, (digest) => digest) }),
-        ...(outcome?.unverified === true ? { unverified: true } : {}),
+        broken: lazily(broken, ({ what, why }) => ({ what, why })),
+        repaired: repair && lazily(repair.restored, (digest) => digest),
+        unverified: unverified || undefined,
         warnings: lazily(warnings, (warning) => warning),
     };
 }
 function orphanJson({ orphan, fate }) {
-    const created = orphan.created === undefined ? undefined : time(orphan.created);
     return {
         digest: orphan.digest,
-        fate: fate.kind,
-        ...('why' in fate ? { why: fate.why } : {}),
-        ...('reason' in fate ? { keptReason: reasonJson(fate.reason) } : {}),
+        fate: SCHEMA_WORDS.get(fate.kind) ?? fate.kind,
+        why: 'why' in fate ? fate.why : undefined,
+        keptReason: fate.kind === 'kept' ? reasonJson(fate.reason) : undefined,
         reason: reasonJson(orphan.reason),
-        created,
+        created: orphan.created === undefined ? undefined : time(orphan.created),
     };
 }
-function leftJson(why) {
+function outdatedJson(why) {
     return why.kind === 'kept' ? { why: 'kept', reason: reasonJson(why.reason) } : { why: why.kind };
 }
 function descriptionJson(description) {
-    const text = words_printable(label(description), LABEL_LENGTH);
+    const text = printable(label(description), LABEL_LENGTH);
     switch (description.kind) {
-        case 'image': {
-            const { platform } = description;
+        case 'image':
             return {
-                kind: description.kind,
+                ...description,
                 label: text,
-                ...(platform === undefined ? {} : { platform: { ...platform } }),
+                platform: description.platform && { ...description.platform },
             };
-        }
         case 'index':
             return {
-                kind: description.kind,
+                ...description,
                 label: text,
                 platforms: description.platforms.map((platform) => ({ ...platform })),
             };
@@ -58960,14 +60620,10 @@ function descriptionJson(description) {
 }
 function reasonJson(reason) {
     switch (reason.kind) {
-        case 'young': {
-            const created = time(reason.created);
-            return { kind: reason.kind, created };
-        }
-        case 'new': {
-            const firstSeen = time(reason.firstSeen);
-            return { kind: reason.kind, firstSeen };
-        }
+        case 'young':
+            return { ...reason, created: time(reason.created) };
+        case 'new':
+            return { ...reason, firstSeen: time(reason.firstSeen) };
         case 'tagged':
             return { kind: reason.kind, tags: [...reason.tags] };
         case 'protected': {
@@ -58975,7 +60631,7 @@ function reasonJson(reason) {
             const files = reason.by.filter((one) => one !== PROTECT);
             return {
                 kind: reason.kind,
-                input: reason.by.includes(PROTECT),
+                input: files.length < reason.by.length,
                 files,
                 blob: reason.blob,
             };
@@ -58989,15 +60645,6 @@ function time(epochMilliseconds) {
     return epochMilliseconds >= EARLIEST && epochMilliseconds <= LATEST
         ? new Date(epochMilliseconds).toISOString()
         : undefined;
-}
-function lazily(values, entry) {
-    return {
-        *[Symbol.iterator]() {
-            for (const value of values) {
-                yield entry(value);
-            }
-        },
-    };
 }
 
 ;// CONCATENATED MODULE: ./src/report/lines.ts
@@ -59013,9 +60660,9 @@ function lazily(values, entry) {
 /** The first line counts; then a line for each orphan, each manifest of a plan that was left, and each gap. */
 function repositoryLines(repository, run) {
     const { inventory, repair } = repository;
-    const counts = countRepository(repository, run.dryRun);
+    const counts = countRepository(repository, run.settings.dryRun);
     const describe = describer(inventory);
-    const orphans = judge(repository, run.dryRun).map(({ orphan, fate }) => {
+    const orphans = judge(repository).map(({ orphan, fate }) => {
         const { digest, created, reason } = orphan;
         const manifest = inventory.manifests.get(digest);
         const old = age(created, run.finishedAt);
@@ -59029,9 +60676,9 @@ function repositoryLines(repository, run) {
     return [
         `${count(counts.tags, 'tag')}, ${count(counts.manifests, 'manifest')} read, ` +
             count(counts.orphansFound, 'orphan'),
-        ...(repair?.restored ?? []).map((digest) => `${run.dryRun ? 'would put back' : 'put back'} ${digest}: an earlier run deleted it, or was about to`),
+        ...(repair?.restored ?? []).map((digest) => `${run.settings.dryRun ? 'would put back' : 'put back'} ${digest}: an earlier run deleted it, or was about to`),
         ...orphans,
-        ...leftOf(repository).map((left) => `left ${left.digest}: ${whyLeft(left, run)}`),
+        ...outdatedEntries(repository).map((left) => `left ${left.digest}: ${whyOutdated(left, run)}`),
         ...inventory.brokenTags.map((tag) => `broken before this run: tag ${tag} has no manifest`),
         ...inventory.gaps.map(({ what, why }) => `could not read ${what}: ${why}`),
     ];
@@ -59044,21 +60691,21 @@ function became(fate, { refusal }, run) {
             return 'deleted';
         case 'gone':
             return 'already gone:';
-        case 'spared':
+        case 'kept':
             return fate.reason.kind === 'tagged'
                 ? 'kept, tagged meanwhile:'
-                : `kept, ${whyKept(fate.reason.kind, duration(run.gracePeriod))}:`;
+                : `kept, ${reasons_whyKept(fate.reason.kind, duration(run.settings.gracePeriod))}:`;
         case 'failed':
             return `could not delete (${fate.why})`;
         case 'skipped':
             return `not deleted (${fate.why})`;
-        case 'healed':
+        case 'restored':
             return 'deleted and put back, because a push began to use it meanwhile:';
         case 'refused':
-            if (run.planFile !== undefined && refusal !== undefined && isPassedByPlan(refusal)) {
+            if (run.settings.planFile !== undefined && refusal !== undefined && isPassedByPlan(refusal)) {
                 return 'would delete with the plan only:';
             }
-            return run.dryRun ? 'would not delete' : 'not deleted';
+            return run.settings.dryRun ? 'would not delete' : 'not deleted';
     }
 }
 
@@ -59066,8 +60713,9 @@ function became(fate, { refusal }, run) {
 
 
 
+
 /** Said before anything is read. */
-function carriesOut(plan, file, now) {
+function approvalNote(plan, file, now) {
     // A file can claim any time.
     const old = now - plan.createdAt;
     const made = old >= 0 ? `, made ${duration(old)} ago,` : '';
@@ -59076,20 +60724,20 @@ function carriesOut(plan, file, now) {
         `${count(plan.repositories.size, 'repository', 'repositories')}. What is still an orphan of it is to go, and nothing else`);
 }
 /** Of a run that wrote its plan. */
-function planWritten(run) {
+function planFileNote(run) {
     const { orphansFound } = totals(run);
-    return run.planFile === undefined
+    return run.settings.planFile === undefined
         ? undefined
-        : `the plan of ${count(orphansFound, 'manifest')} was written to ${run.planFile}`;
+        : `the plan of ${count(orphansFound, 'manifest')} was written to ${run.settings.planFile}`;
 }
-function savedIn(run) {
-    return mayBeTakenBack(run, totals(run))
+function backupNote(run) {
+    return isRestorable(run, totals(run))
         ? `what was deleted was saved in ${run.backup} before: a run with restore-from puts it back`
         : undefined;
 }
 /** Of a dry-run: why a real run would delete less. */
-function notes_heldBack(run) {
-    const refuses = run.planFile === undefined ? 'a real run' : 'a run without the plan';
+function refusalNotes(run) {
+    const refuses = run.settings.planFile === undefined ? 'a real run' : 'a run without the plan';
     return refusals(run).map((refusal) => refusal.isTried === true
         ? `a real run would delete nothing there: ${sentence(refusal)}`
         : `${refuses} would refuse this: ${sentence(refusal)}`);
@@ -59122,7 +60770,7 @@ function whyNoPlan(run, redact) {
     for (const [what, text] of readAgain(run)) {
         const masked = redact(text);
         if (masked !== text) {
-            return (`plan-file: no plan was written. ${what}, ${words_printable(masked, MASKED_LENGTH)}, has a secret of this run in it, ` +
+            return (`plan-file: no plan was written. ${what}, ${printable(masked, MASKED_LENGTH)}, has a secret of this run in it, ` +
                 'as a rule the `password`: a plan in which that is masked is of no use. Give the account a password that is no ' +
                 "part of a repository's name, such as a long random one");
         }
@@ -59130,7 +60778,7 @@ function whyNoPlan(run, redact) {
     return undefined;
 }
 function* readAgain(run) {
-    yield ["The registry's address", run.registry];
+    yield ["The registry's address", run.settings.registry.origin];
     yield ['The time of the plan', createdAt(run)];
     for (const { plan } of repositoriesWithOrphans(run)) {
         yield ['The name of a repository', plan.repository];
@@ -59152,17 +60800,11 @@ function* planLines(run, redact) {
     const repositories = repositoriesWithOrphans(run);
     const document = {
         planVersion: PLAN_VERSION,
-        registry: run.registry,
+        registry: run.settings.registry.origin,
         createdAt: createdAt(run),
-        ...(run.run === undefined ? {} : { workflowRun: { ...run.run } }),
+        workflowRun: run.run && { ...run.run },
         manifests: repositories.reduce((sum, { plan }) => sum + plan.orphans.length, 0),
-        repositories: {
-            *[Symbol.iterator]() {
-                for (const repository of repositories) {
-                    yield plan_file_repositoryJson(repository, run);
-                }
-            },
-        },
+        repositories: lazily(repositories, (repository) => plan_file_repositoryJson(repository, run)),
     };
     yield* jsonChunks(document, redact);
     yield '\n';
@@ -59172,23 +60814,18 @@ function plan_file_repositoryJson(repository, run) {
     const describe = describer(inventory);
     return {
         repository: plan.repository,
-        ...(refusal === undefined ? {} : { refusal: whyRefused(refusal, repository, run) }),
-        manifests: {
-            *[Symbol.iterator]() {
-                for (const { digest, reason } of plan.orphans) {
-                    const manifest = inventory.manifests.get(digest);
-                    yield {
-                        digest,
-                        what: words_printable(label(describe(digest)), plan_file_LABEL_LENGTH),
-                        why: words_printable(whyOrphan(reason), plan_file_LABEL_LENGTH),
-                        reason: reasonJson(reason),
-                        ...(manifest === undefined
-                            ? {}
-                            : { mediaType: manifest.mediaType, bytes: contentBytes(manifest) }),
-                    };
-                }
-            },
-        },
+        refusal: refusal && whyRefused(refusal, repository, run),
+        manifests: lazily(plan.orphans, ({ digest, reason }) => {
+            const manifest = inventory.manifests.get(digest);
+            return {
+                digest,
+                what: printable(label(describe(digest)), plan_file_LABEL_LENGTH),
+                why: printable(whyOrphan(reason), plan_file_LABEL_LENGTH),
+                reason: reasonJson(reason),
+                mediaType: manifest?.mediaType,
+                bytes: manifest && contentBytes(manifest),
+            };
+        }),
     };
 }
 
@@ -59857,2089 +61494,6 @@ function createPuller(iterator) {
 	};
 }
 
-;// CONCATENATED MODULE: ./src/run/backup/folder.ts
-/**
- * What is below a backup's directory: opened through no symbolic link, and only where it is a regular file of the size
- * that it may have. A backup may come from an artifact, which somebody else has made. The directory itself may be a link.
- */
-
-
-
-
-/** No manifest is read from a registry that has more (the body of one is bounded there), so none is saved. */
-const MOST_MANIFEST_BYTES = 4 * 1024 * 1024;
-/** @throws UnusablePath when one of the directories between the two is a link or no directory */
-function checkFolders(root, file) {
-    const names = external_node_path_default().relative(root, external_node_path_default().dirname(file)).split((external_node_path_default()).sep);
-    let at = root;
-    for (const name of names.filter((each) => each !== '')) {
-        at = external_node_path_default().join(at, name);
-        const stats = (0,external_node_fs_namespaceObject.lstatSync)(at, { throwIfNoEntry: false });
-        if (stats !== undefined && !stats.isDirectory()) {
-            const why = stats.isFile() ? 'it is a file, not a directory' : otherKind(stats);
-            throw new UnusablePath(`"${external_node_path_default().relative(root, at)}" in it can't be used: ${why}`);
-        }
-    }
-}
-/**
- * The bytes of a manifest's file.
- *
- * @throws UnusablePath, or an error of the file system
- */
-function readManifestFile(root, file) {
-    checkFolders(root, file);
-    return readRegular(file, MOST_MANIFEST_BYTES, { followsLinks: false });
-}
-
-;// CONCATENATED MODULE: ./src/run/backup/index-line.ts
-/** One line of a backup's index, as JSON: what a saved manifest was. Pure. The format is in docs/undo.md. */
-
-
-
-
-const index_line_VERSION = 1;
-/** A line that is longer than 1 MiB is not read back, and the same image may have had a tag for every build. */
-const MOST_FORMER_TAGS = 1000;
-/** Both of its names have 127 characters at most (RFC 6838, section 4.2). */
-const LONGEST_TYPE = 255;
-const Tags = array(pipe(string(), check(isTag)));
-const Time = pipe(string(), isoTimestamp(), transform((text) => Date.parse(text)), 
-// ISO 8601 knows more forms than JavaScript.
-finite());
-const Line = object({
-    version: literal(index_line_VERSION),
-    registry: string(),
-    repository: pipe(string(), check(isRepository)),
-    digest: custom((digest) => typeof digest === 'string' && isDigest(digest)),
-    mediaType: pipe(string(), maxLength(LONGEST_TYPE), check((type) => type !== '' && mediaTypeOf(type) === type)),
-    tags: Tags,
-    formerTags: exactOptional(Tags),
-    unusedSince: exactOptional(Time),
-    savedAt: Time,
-});
-/** With its line feed. */
-function indexLine(entry) {
-    const { registry, repository, digest, mediaType, tags, savedAt, reason } = entry;
-    const { formerTags = [], unusedSince } = entry;
-    const line = {
-        version: index_line_VERSION,
-        registry,
-        repository,
-        digest,
-        mediaType,
-        tags,
-        ...(formerTags.length === 0 ? {} : { formerTags: formerTags.slice(0, MOST_FORMER_TAGS) }),
-        ...(unusedSince === undefined ? {} : { unusedSince: new Date(unusedSince).toISOString() }),
-        savedAt: new Date(savedAt).toISOString(),
-        reason,
-    };
-    return `${JSON.stringify(line)}\n`;
-}
-function parseIndexLine(text) {
-    let line;
-    try {
-        line = JSON.parse(text);
-    }
-    catch {
-        return { kind: 'cut-off' };
-    }
-    const parsed = safeParse(Line, line, { abortEarly: true });
-    if (!parsed.success) {
-        return { kind: 'unknown' };
-    }
-    const { version: _, ...entry } = parsed.output;
-    return { kind: 'entry', entry };
-}
-
-;// CONCATENATED MODULE: ./src/run/backup/backup.ts
-/**
- * Where manifests are kept that are about to be deleted: a directory with their bytes under their digests,
- * and an index of what each was. A run may be killed at any moment: what `save` has promised is on the disk.
- */
-
-
-
-
-
-
-
-
-
-
-
-/** The directory can't be written to or read. The message says what to do. */
-class BackupError extends Error {
-    name = 'BackupError';
-}
-const INDEX = 'index.jsonl';
-const backup_MANIFESTS = 'manifests';
-const WRITERS = 8;
-/** Bytes. Node writes twice as many in one call, so no line of another run comes between them. */
-const backup_PIECE = 256 * 1024;
-/** `<directory>/manifests/sha256/<hex>` */
-function fileOf(directory, digest) {
-    const algorithm = algorithmOf(digest);
-    return external_node_path_default().join(directory, backup_MANIFESTS, algorithm, digest.slice(algorithm.length + 1));
-}
-/** Nothing is made until the first manifest is saved. */
-function openBackup(directory) {
-    const root = external_node_path_default().resolve(directory);
-    // Lines of several repositories must not mix, and who finds a directory made must find it synced.
-    const oneAtATime = pLimit(1);
-    let isUsed = false;
-    async function save(manifests) {
-        const files = new Map(manifests.map(({ digest, bytes }) => [fileOf(root, digest), bytes]));
-        const directories = [...new Set([...files.keys()].map((file) => external_node_path_default().dirname(file)))];
-        for (const each of directories) {
-            await oneAtATime(() => makeDirectory(each));
-        }
-        await pMap(files, ([file, bytes]) => backup_writeFile(root, file, bytes), { concurrency: WRITERS });
-        for (const each of [...directories, external_node_path_default().join(root, backup_MANIFESTS)]) {
-            await syncDirectory(each);
-        }
-        // Last: what the index names is there.
-        await oneAtATime(() => append(external_node_path_default().join(root, INDEX), manifests.map(indexLine)));
-        await syncDirectory(root);
-        isUsed = true;
-    }
-    return {
-        directory: root,
-        get isUsed() {
-            return isUsed;
-        },
-        async save(manifests) {
-            const wrong = manifests.find((each) => !canBeReadBack(each));
-            if (wrong !== undefined) {
-                throw new BackupError(`what is at hand of ${wrong.digest} is not what could be restored: it was not saved`);
-            }
-            try {
-                if (manifests.length > 0) {
-                    await save(manifests);
-                }
-            }
-            catch (error) {
-                const { message } = error;
-                throw new BackupError(`what is to be deleted could not be saved in ${root} first: ${message}. Give a directory in ` +
-                    '`backup-dir` that can be written to and has room', { cause: error });
-            }
-        },
-    };
-}
-function canBeReadBack(manifest) {
-    const { digest, bytes } = manifest;
-    return (digestOf(bytes, algorithmOf(digest)) === digest &&
-        parseIndexLine(indexLine(manifest)).kind === 'entry');
-}
-/** With the names of all directories that had to be made for it, each of which stands in the one above. */
-async function makeDirectory(directory) {
-    for (const made of makeDirectories(directory)) {
-        await syncDirectory(external_node_path_default().dirname(made));
-    }
-}
-/** Whole or not at all, whoever else writes the same: its name says its content. */
-async function backup_writeFile(root, file, bytes) {
-    // What is reached through a link would not be read back.
-    checkFolders(root, file);
-    if (isSaved(root, file, bytes)) {
-        return;
-    }
-    const unfinished = `${file}.${(0,external_node_crypto_.randomBytes)(6).toString('hex')}.tmp`;
-    try {
-        const handle = await (0,promises_namespaceObject.open)(unfinished, 'wx');
-        try {
-            await handle.writeFile(bytes);
-            await handle.sync();
-        }
-        finally {
-            await handle.close();
-        }
-        await (0,promises_namespaceObject.rename)(unfinished, file);
-    }
-    catch (error) {
-        await (0,promises_namespaceObject.rm)(unfinished, { force: true }).catch(() => undefined);
-        throw error;
-    }
-}
-function isSaved(root, file, bytes) {
-    try {
-        return readManifestFile(root, file).equals(bytes);
-    }
-    catch {
-        return false;
-    }
-}
-async function append(file, lines) {
-    const { O_RDWR, O_APPEND, O_CREAT } = external_node_fs_namespaceObject.constants;
-    const handle = await openHandle(file, O_RDWR | O_APPEND | O_CREAT);
-    try {
-        const { size } = await handle.stat();
-        const last = Buffer.from('\n');
-        if (size > 0) {
-            await handle.read(last, 0, 1, size - 1);
-        }
-        // A run that was killed may have left half a line.
-        let piece = last.toString() === '\n' ? '' : '\n';
-        for (const line of lines) {
-            if (piece.length + line.length > backup_PIECE) {
-                await handle.writeFile(piece);
-                piece = '';
-            }
-            piece += line;
-        }
-        await handle.writeFile(piece);
-        await handle.sync();
-    }
-    finally {
-        await handle.close();
-    }
-}
-/** Without it a new file's name may be lost with the power. Windows has no such thing, and refuses. */
-async function syncDirectory(directory) {
-    if (process.platform === 'win32') {
-        return;
-    }
-    const handle = await (0,promises_namespaceObject.open)(directory, 'r');
-    try {
-        await handle.sync();
-    }
-    finally {
-        await handle.close();
-    }
-}
-
-;// CONCATENATED MODULE: ./src/plan/results.ts
-function isGone(results, digest) {
-    const kind = results.get(digest)?.kind;
-    return kind === 'deleted' || kind === 'gone';
-}
-function goneIn(results) {
-    return [...results.keys()].filter((digest) => isGone(results, digest));
-}
-/** What is gone, or may be: a delete that failed may have been carried out all the same. */
-function triedIn(results) {
-    return [...goneIn(results), ...results_keysOf(results, 'failed')];
-}
-/** Those of one kind, in the order in which they came. */
-function results_keysOf(results, kind) {
-    return [...results].flatMap(([digest, result]) => (result.kind === kind ? [digest] : []));
-}
-function explained(results, kind) {
-    return [...results].flatMap(([digest, result]) => result.kind === kind ? [{ digest, why: result.why }] : []);
-}
-
-;// CONCATENATED MODULE: ./src/run/confirmation.ts
-/**
- * Finds out whether what was deleted is gone. A delete is believed when a read does not find the manifest any more,
- * and not because of what the registry answered to the DELETE.
- */
-
-
-
-/**
- * Milliseconds: how long a registry that deletes after its answer is given in one repository, and how soon it is
- * asked again.
- */
-const confirmation_PATIENCE = 60_000;
-const FIRST_PAUSE = 500;
-/** A 404 does not say that a delete is under way, so a second question, after another look, is enough. */
-const MOST_ROUNDS_AFTER_404 = 2;
-const STILL_THERE = 'the registry took the DELETE, and the manifest is still there. Does the registry allow deletes, and is ' +
-    '`registry-url` its own address, no mirror or cache? Its log may tell';
-const HIDDEN = 'the registry answered the DELETE with 404, and the manifest is still there. Some registries answer so where the ' +
-    'account may not delete: give `username` and `password` of an account that may';
-/** @param results what it finds is written there */
-function createConfirmation(repository, results, { isThere, concurrency, clock, stop }) {
-    const absent = new Set();
-    /** what was there, or could not be asked for, the last time */
-    const doubtful = new Set();
-    const rounds = new Map();
-    let pauses = 0;
-    let waited = 0;
-    let until;
-    const unseen = () => goneIn(results).filter((digest) => !absent.has(digest));
-    const fail = (digest, why) => {
-        doubtful.delete(digest);
-        results.set(digest, { kind: 'failed', why });
-    };
-    const isOver = () => waited >= confirmation_PATIENCE || (until !== undefined && clock.now() >= until);
-    /** @returns why it could not be found out, if so */
-    async function look(digest) {
-        try {
-            if (await isThere(repository, digest)) {
-                doubtful.add(digest);
-            }
-            else {
-                absent.add(digest);
-                doubtful.delete(digest);
-            }
-            return undefined;
-        }
-        catch (error) {
-            if (error instanceof RequestFailure) {
-                return error.message;
-            }
-            throw error;
-        }
-    }
-    async function settle(digest) {
-        const why = await look(digest);
-        if (why !== undefined) {
-            // The client has tried often enough.
-            fail(digest, `the registry took the DELETE, but it can't be told whether that worked: ${why}`);
-        }
-        else if (!absent.has(digest)) {
-            const round = (rounds.get(digest) ?? 0) + 1;
-            rounds.set(digest, round);
-            const isHidden = results.get(digest)?.kind === 'gone';
-            if (isOver() || (isHidden && round === MOST_ROUNDS_AFTER_404)) {
-                fail(digest, isHidden ? HIDDEN : STILL_THERE);
-            }
-        }
-    }
-    return {
-        async ask(digest) {
-            const why = await look(digest);
-            if (why !== undefined) {
-                // `askAll` asks once more, and tells.
-                doubtful.add(digest);
-            }
-            return absent.has(digest);
-        },
-        askAll: async () => {
-            await pMap(unseen(), settle, { concurrency });
-        },
-        isOpen: () => unseen().length > 0,
-        isDoubtful: (digest) => doubtful.has(digest) && isGone(results, digest),
-        async pause() {
-            until ??= clock.now() + confirmation_PATIENCE;
-            const pause = Math.min(FIRST_PAUSE * 2 ** pauses, confirmation_PATIENCE - waited);
-            pauses += 1;
-            waited += pause;
-            await clock.sleep(pause, stop);
-        },
-        giveUp(why) {
-            unseen().forEach((digest) => {
-                fail(digest, why);
-            });
-        },
-    };
-}
-/**
- * Some registries delete a manifest by its digest and go on serving it by its tags.
- *
- * @param deleted by their digests, with the tags that they had; each has some
- * @param known what the tags point at, if that was read after the deletes
- * @returns those that a tag still serves, or may
- */
-async function confirmTags(repository, deleted, known, options) {
-    const tagged = new Map(deleted.flatMap(({ digest, tags }) => tags.map((tag) => [tag, digest])));
-    if (deleted.length === 0) {
-        return [];
-    }
-    try {
-        const now = known ?? (await readTags(repository, tagged, options));
-        const serving = [...tagged].filter(([tag, digest]) => now.get(tag) === digest);
-        return serving.map(([tag, digest]) => ({ digest, why: servedBy(tag) }));
-    }
-    catch (error) {
-        if (error instanceof RequestFailure) {
-            const why = `the registry deleted it, but its tags could not be read again: ${error.message}`;
-            return [...new Set(tagged.values())].map((digest) => ({ digest, why }));
-        }
-        throw error;
-    }
-}
-/** What these tags point at, as far as they are still listed. */
-async function readTags(repository, tagged, { reader, concurrency }) {
-    const listed = (await reader.tags(repository)).filter((tag) => tagged.has(tag));
-    const read = await pMap(listed, async (tag) => {
-        const answer = await reader.manifest(repository, tag);
-        return answer.kind === 'found' ? [[tag, answer.manifest.digest]] : [];
-    }, { concurrency });
-    return new Map(read.flat());
-}
-function servedBy(tag) {
-    return (`the registry deleted it by its digest, and its tag ${tag} still serves it. Such a registry wants the tag ` +
-        'deleted, too, which this action never does: delete that tag by the means of the registry');
-}
-
-;// CONCATENATED MODULE: ./src/registry/distribution/page.ts
-
-/** Bytes: enough to see whether a body is a page. */
-const START = 64;
-const PAGES = ['text/html', 'application/xhtml+xml'];
-/** Registries answer in JSON, in plain text, or with blobs. What they store of pages is not read here. */
-function isPage({ headers, body }) {
-    const start = body.subarray(0, START).toString('utf8').replace('\uFEFF', '');
-    return PAGES.includes(mediaTypeOf(headers['content-type'])) || /^\s*</.test(start);
-}
-
-;// CONCATENATED MODULE: ./src/registry/distribution/between.ts
-/**
- * What stands between here and a registry, as far as its answers can be told from the registry's: a port for TLS that
- * was spoken to in plain HTTP, a redirect, a proxy with its own pages and limits. In words that say what to do.
- */
-
-
-
-/** Go's net/http; nginx; Apache; Tomcat. Each with 400. */
-const WANTS_TLS = /HTTP request to an HTTPS server|plain HTTP request was sent to HTTPS port|plain HTTP to an SSL-enabled server port|requires TLS/i;
-/** nginx, with 400, and with 495 and 496 in between. */
-const WANTS_CERTIFICATE = /No required SSL certificate was sent|The SSL certificate error/i;
-/**
- * @param doing what was asked for, as in "could not …", and whether it was a write
- * @param error whether a registry's error was in the body
- * @returns the message without what was asked for, or `undefined` when it may well be the registry's own answer
- */
-function fromBetween(response, doing, hasError) {
-    const { status, url } = response;
-    const head = response.body.toString('utf8', 0, 4096);
-    if (status === 400 && url.protocol === 'http:' && WANTS_TLS.test(head)) {
-        const text = `the server wants TLS on this port. Put \`https://${url.host}\` into \`registry-url\``;
-        return { kind: 'not-a-registry', text };
-    }
-    if (status === 400 && WANTS_CERTIFICATE.test(head)) {
-        return { kind: 'unexpected', text: `${String(status)}. ${CLIENT_CERTIFICATE}` };
-    }
-    if (isRedirect(response)) {
-        return { kind: 'not-a-registry', text: redirected(response) };
-    }
-    if (status === 413) {
-        const text = '413: what was sent is larger than the registry, or a proxy before it, takes. Raise the limit there: in nginx it ' +
-            'is `client_max_body_size`, and 0 means none';
-        return { kind: 'unexpected', text };
-    }
-    if (hasError || ![403, 405, 501].includes(status) || !isPage(response)) {
-        return undefined;
-    }
-    const isWrite = doing.deletes ?? doing.pushes ?? false;
-    const methods = doing.deletes ? 'DELETE' : doing.pushes ? 'POST, PUT and HEAD' : 'GET and HEAD';
-    return {
-        kind: status === 403 ? 'forbidden' : isWrite ? 'read-only' : 'unexpected',
-        text: `${String(status)} with a page of HTML, which registries don't send: a proxy or firewall between here and the ` +
-            `registry refused it. Let it pass ${methods} of \`/v2/\`, or give the registry's own address in \`registry-url\``,
-    };
-}
-function redirected({ status, headers, url }) {
-    const { location = '' } = headers;
-    const target = URL.canParse(location, url.href) ? new URL(location, url) : undefined;
-    const isOther = target !== undefined && target.origin !== url.origin;
-    const isHttp = isOther && /^https?:$/.test(target.protocol);
-    const address = isHttp ? `\`${target.origin}\`` : 'its address';
-    return (`${String(status)}, a redirect${isHttp ? ` to ${target.origin}` : ''}, which is followed for reads only. If the registry is there, ` +
-        `put ${address} into \`registry-url\``);
-}
-
-;// CONCATENATED MODULE: ./src/registry/distribution/answer.ts
-/**
- * What a registry's error answers mean, in words that say what to do. The only place that looks at
- * error codes (distribution-spec, "Error Codes") and at the quirks behind them.
- */
-
-
-
-
-
-/** The registry answered, but not with what was asked for. The message is safe to print. */
-class RegistryError extends RequestFailure {
-    name = 'RegistryError';
-    kind;
-    constructor(kind, message) {
-        super(message);
-        this.kind = kind;
-    }
-}
-/** Only the first is looked at: there may be a million, each of them wrong. */
-const ErrorBody = object({ errors: looseTuple([unknown()]) });
-const ErrorEntry = object({
-    code: fallback(string(), ''),
-    message: fallback(optional(string(), ''), ''),
-    detail: optional(unknown()),
-});
-/** An error of each blob that is missing, with a detail, are a few thousand. */
-const ERROR_VALUES = 50_000;
-/** A million tags come in one page from Distribution 2.x. */
-const LIST_VALUES = 2_500_000;
-/** The first error of a registry's JSON error body; `undefined` when the body is something else. */
-function errorOf(response) {
-    let body;
-    try {
-        body = json_parseJson(response.body, ERROR_VALUES);
-    }
-    catch {
-        return undefined;
-    }
-    return inForm(ErrorEntry, inForm(ErrorBody, body)?.errors[0]);
-}
-/** The spec leaves its form open. What is larger is of use to nobody who reads a message. */
-const DETAIL = 200;
-/** What an error says beside its message, where that is text or small; to be quoted. */
-function detailOf({ detail, message }) {
-    if (typeof detail === 'string') {
-        return detail === message ? '' : detail.slice(0, DETAIL);
-    }
-    const isEmpty = typeof detail !== 'object' || detail === null || Object.keys(detail).length === 0;
-    try {
-        const text = isEmpty ? '' : JSON.stringify(detail);
-        return text.length > DETAIL ? '' : text;
-    }
-    catch {
-        // Nested too deeply to be written.
-        return '';
-    }
-}
-/** Of 401 and 403 the detail repeats the scope, of 404 the name: both are in the message. */
-const SAID_ANYWAY = [401, 403, 404];
-function saidBy(error, status) {
-    const detail = SAID_ANYWAY.includes(status) ? '' : detailOf(error);
-    const text = `${error.code} ${error.message}`.trim();
-    return detail === '' ? text : `${text}: ${detail}`;
-}
-/** `NOT_FOUND` is Harbor's word for all of them. */
-const answer_UNKNOWN = ['MANIFEST_UNKNOWN', 'NAME_UNKNOWN', 'NOT_FOUND'];
-/**
- * Whether a 404 on the routes of manifests and tags says that the manifest or repository does not exist. Others mean
- * something else: Distribution answers MANIFEST_UNKNOWN also for an OCI manifest that Accept left out ("accept header
- * does not support OCI manifests"), proxies and web servers answer with HTML.
- */
-function saysUnknown(response) {
-    // First of all, since it is asked of every answer, and the others' bodies are large.
-    if (response.status !== 404) {
-        return false;
-    }
-    const error = errorOf(response);
-    return (error !== undefined && answer_UNKNOWN.includes(error.code) && !/accept header/i.test(error.message));
-}
-const BLOB_UNKNOWN = ['BLOB_UNKNOWN', ...answer_UNKNOWN];
-/**
- * Whether a 404 says that the blob or repository does not exist. One that says something else, such as
- * DENIED, must not count as that: a young image whose config could not be read would lose its grace period.
- */
-function saysBlobUnknown(response) {
-    return response.status === 404 && BLOB_UNKNOWN.includes(errorOf(response)?.code ?? '');
-}
-/** Codes that speak of the account or of the moment, whatever route was asked. */
-const OF_OTHER_THINGS = ['DENIED', 'UNAUTHORIZED', 'TOOMANYREQUESTS', 'UNAVAILABLE'];
-/**
- * Whether an answer other than the asked-for one is how a registry answers that lacks the route: Distribution with
- * a 404 in plain text, others with an empty one, a page, or a code such as NOT_FOUND or UNSUPPORTED. A proxy's page
- * looks the same, so this proves nothing.
- */
-function mayLackRoute(response) {
-    const code = errorOf(response)?.code ?? '';
-    return [200, 404, 405, 501].includes(response.status) && !OF_OTHER_THINGS.includes(code);
-}
-/** @param quote makes text of the registry safe to print: secrets out, control characters out, cut */
-function refusal(response, doing, quote) {
-    const { status } = response;
-    const error = errorOf(response);
-    const said = error === undefined ? '' : ` (${quote(saidBy(error, status))})`;
-    const between = fromBetween(response, doing, error !== undefined);
-    if (between !== undefined) {
-        const { kind, text } = between;
-        return new RegistryError(kind, `could not ${doing.what}: ${quote(text)}`);
-    }
-    // The exact words: other registries answer 403 DENIED to accounts that may only read.
-    const isReadOnly = error?.code === 'DENIED' && error.detail === 'repository is read-only';
-    if (status === 403 && (doing.deletes ?? doing.pushes) && isReadOnly) {
-        return new RegistryError('read-only', `the registry refused to ${doing.what}: 403${said}, and says that its storage is read-only ` +
-            '(`--store-ro` of olareg). Run this again when it accepts writes');
-    }
-    if (status === 401 || status === 403) {
-        const scope = quote(missingScope(response) ?? doing.scope);
-        const lack = scope === ''
-            ? 'The credentials were not accepted'
-            : `The credentials lack the scope \`${scope}\``;
-        const asked = scope === '' ? '' : `. This asked for the scope \`${scope}\``;
-        const why = response.login === undefined
-            ? `${lack}: give \`username\` and \`password\` of an account that may do this, or log in with ` +
-                'docker/login-action before this step'
-            : `${response.login}${asked}`;
-        return new RegistryError(status === 401 ? 'unauthorized' : 'forbidden', `the registry refused to ${doing.what}: ${String(status)}${said}. ${why}`);
-    }
-    // 405 with another code is about this manifest alone: zot's DENIED protects the child of an index.
-    if (status === 405 && doing.deletes && (error === undefined || error.code === 'UNSUPPORTED')) {
-        return error !== undefined
-            ? new RegistryError('deletes-off', `the registry refused to ${doing.what}: 405${said}. Deleting is switched off there: start ` +
-                'Distribution with `REGISTRY_STORAGE_DELETE_ENABLED=true` (`storage.delete.enabled` in its ' +
-                'configuration), olareg with `--api-delete`. If it is a pull-through cache, it never deletes: ' +
-                'clean the registry behind it')
-            : new RegistryError('read-only', `the registry refused to ${doing.what}: 405 without an error code, as a registry in read-only ` +
-                'mode answers (`storage.maintenance.readonly`). Run this again when it accepts writes');
-    }
-    if (status === 404 && doing.optional && response.body.length === 0) {
-        return new RegistryError('unexpected', `could not ${doing.what}: 404 without a body, as a registry answers that has no such list`);
-    }
-    if (error === undefined && (status === 404 || (status >= 200 && status < 400))) {
-        return new RegistryError('not-a-registry', `could not ${doing.what}: ${String(status)} with a body that is no registry's ` +
-            `(${quote(response.headers['content-type'] ?? 'no Content-Type')}). Is \`registry-url\` right, ` +
-            'and does no proxy answer in its place?');
-    }
-    return new RegistryError('unexpected', `could not ${doing.what}: the registry answered ${String(status)}${said}${adviceFor(response)}`);
-}
-/** What passes by itself as a rule, and has not after every try. */
-function adviceFor({ status, tries = 1, gaveUp }) {
-    const times = tries > 1 ? ` to each of ${String(tries)} tries` : '';
-    if (gaveUp !== undefined) {
-        return `${times}. It was not tried again: ${gaveUp}`;
-    }
-    if (status === 429) {
-        return `${times}. It takes fewer requests than were sent: lower \`concurrency\`, or run this at another time`;
-    }
-    if (status < 500) {
-        return '';
-    }
-    return `${times}. The registry, or a proxy before it, is overloaded, restarting or broken: see its log, and run this again`;
-}
-/** The scope that the registry's challenge asks for, which may be more exact than what was asked for. */
-function missingScope(response) {
-    return parseChallenges(response.headers['www-authenticate'])
-        .find((challenge) => challenge.scheme === 'bearer')
-        ?.params.get('scope');
-}
-/**
- * A JSON body of this shape; `undefined` when it is something else.
- *
- * @throws RegistryError when it holds more than any list does
- */
-function jsonOf(schema, response) {
-    try {
-        return inForm(schema, json_parseJson(response.body, LIST_VALUES));
-    }
-    catch (error) {
-        if (error instanceof JsonLimitError) {
-            const { pathname } = response.url;
-            // After a redirect the path is a foreign word.
-            const where = /^\/v2\/[\w./:-]{1,400}$/.test(pathname)
-                ? `the answer of ${pathname}`
-                : 'the answer';
-            throw new RegistryError('unexpected', `${where} ${error.message}, which no list of a registry does. Does something ` +
-                'answer in its place? Otherwise leave the repository out with `repositories`');
-        }
-        return undefined;
-    }
-}
-
-;// CONCATENATED MODULE: ./src/run/deletion.ts
-/**
- * Sends the deletes of one sweep, in their order and never past its end. Nothing here chooses what goes: it is
- * the hand of `sweep.ts`, and the only caller of the registry's delete.
- */
-
-
-
-
-/** After one of these the registry refuses every other delete in the repository as well. */
-const FINAL = ['unauthorized', 'forbidden', 'deletes-off', 'read-only'];
-/**
- * Deletes these manifests. What `isOver` cut off is without a result, and so is what has to wait for one that the
- * registry says it deleted, and that is still there: perhaps not for long.
- *
- * @param condemned in an order in which all of `after` stand before
- * @param tagged of them, those that tags point at
- * @param results only added to. Of what was deleted before and stands in an `after` again, somebody has pushed it
- *   since
- * @returns whether the registry may have changed
- */
-async function deleteInOrder(repository, condemned, tagged, results, { writer, concurrency, isOver, mayWait, confirmation, onDone }) {
-    const pending = new Map();
-    // One after the other: Distribution removes a manifest's tags by asking all tags; if
-    // one of them goes meanwhile, 2.8.2 answers 500, has deleted the manifest, and leaves its tag for good.
-    let untagging = Promise.resolve();
-    const away = new Set();
-    /** what waits for one that may go yet, itself or by what it waits for */
-    const waiting = new Set();
-    const awaited = new Set(condemned.flatMap(({ after }) => after));
-    let calledOff;
-    let changed = false;
-    async function remove({ digest, after }) {
-        // They stand earlier in the list, so each has begun, or is not to be deleted in this run.
-        await Promise.all(after.map((before) => pending.get(before) ?? Promise.resolve()));
-        if (calledOff !== undefined) {
-            return { kind: 'skipped', why: calledOff };
-        }
-        // Before the question after predecessors, which have no result either when it is over.
-        if (isOver()) {
-            return undefined;
-        }
-        const standing = after.find((before) => !away.has(before));
-        if (standing !== undefined) {
-            if (confirmation.isDoubtful(standing) || waiting.has(standing)) {
-                waiting.add(digest);
-                return undefined;
-            }
-            return { kind: 'skipped', why: `${standing}, which has to go before it, is still there` };
-        }
-        try {
-            const kind = await writer.deleteManifest(repository, digest, { isLate: isOver });
-            // Also when it was gone: a try of ours whose answer was lost may have done it.
-            changed = true;
-            // Of an index that stands after all, nothing may go.
-            if (!awaited.has(digest) || (await confirmation.ask(digest))) {
-                away.add(digest);
-            }
-            return { kind };
-        }
-        catch (error) {
-            if (error instanceof TooLate) {
-                return undefined;
-            }
-            if (error instanceof NotSent) {
-                return { kind: 'skipped', why: error.message };
-            }
-            if (error instanceof RequestFailure) {
-                if (error instanceof RegistryError && FINAL.includes(error.kind)) {
-                    calledOff = 'not tried: the registry refused another delete in this repository';
-                }
-                else {
-                    // No answer, or a 500: it may have been carried out all the same.
-                    changed = true;
-                    if (isOver() && mayWait(digest)) {
-                        return undefined;
-                    }
-                }
-                return { kind: 'failed', why: error.message };
-            }
-            throw error;
-        }
-    }
-    await pMap(condemned, (orphan) => {
-        const isTagged = tagged.has(orphan.digest);
-        const removed = isTagged ? untagging.then(() => remove(orphan)) : remove(orphan);
-        const task = removed.then((result) => {
-            if (result !== undefined) {
-                results.set(orphan.digest, result);
-                onDone();
-            }
-        });
-        if (isTagged) {
-            untagging = Promise.allSettled([task]);
-        }
-        pending.set(orphan.digest, task);
-        return task;
-    }, { concurrency });
-    return changed;
-}
-
-;// CONCATENATED MODULE: ./src/plan/naming.ts
-/**
- * What manifests and tags name: children and subjects, blobs, and digests of which nothing says what they are. Pure.
- */
-
-
-
-/** The manifests that this one's body names. */
-function namedBy(manifest) {
-    if (manifest.kind === 'unknown') {
-        return [];
-    }
-    const children = manifest.kind === 'index'
-        ? manifest.children.map(({ digest }) => ({ digest, source: 'child' }))
-        : [];
-    return manifest.subject === undefined
-        ? children
-        : [...children, { digest: manifest.subject, source: 'subject' }];
-}
-/** The manifests that digest tags name. */
-function namedByTags(tags) {
-    return tags.flatMap((tag) => {
-        const digest = parseDigestTag(tag)?.names;
-        return digest === undefined ? [] : [{ digest, source: 'digest-tag' }];
-    });
-}
-/** The config and layers of an image, and those that an index lists, as old build caches do. */
-function blobsOf(manifest) {
-    switch (manifest.kind) {
-        case 'image':
-            return [manifest.config, ...manifest.layers].map(({ digest }) => digest).filter(isDigest);
-        case 'index':
-            return manifest.others
-                .filter(({ mediaType }) => isPlainlyBlobType(mediaType))
-                .map(({ digest }) => digest)
-                .filter(isDigest);
-        case 'unknown':
-            return [];
-    }
-}
-/**
- * What may be manifests, though nothing says that they are: the digests in a body that is not understood, and the
- * entries of an index whose media type is neither a manifest's nor plainly a layer's or a config's.
- */
-function perhapsManifests(manifest) {
-    switch (manifest.kind) {
-        case 'unknown':
-            return manifest.mentions;
-        case 'index':
-            return manifest.others
-                .filter(({ mediaType }) => !isPlainlyBlobType(mediaType))
-                .map(({ digest }) => digest)
-                .filter(isDigest);
-        case 'image':
-            return [];
-    }
-}
-/** The manifests that the repository was found to have as layers or configs as well. */
-function layersIn({ links, manifests }) {
-    return [...(links ?? [])].flatMap(([digest, isLayer]) => isLayer && manifests.has(digest) ? [digest] : []);
-}
-/** As a gap names it. */
-function mentionOf(digest) {
-    return `mentioned manifest ${digest}`;
-}
-
-;// CONCATENATED MODULE: ./src/plan/graph.ts
-
-
-function compare(a, b) {
-    return a < b ? -1 : a > b ? 1 : 0;
-}
-/**
- * Whether a tag with a digest tag's name is one (design, "How it decides", the first trap). People tag
- * an image with its own digest to keep it, and one registry resolves such a name to the image itself:
- * a fallback tag has to look like one, an index whose entries all have the named manifest as subject.
- */
-function isDigestTag(tag, target, manifests) {
-    if (target === tag.names) {
-        return false;
-    }
-    if (tag.role !== 'fallback') {
-        return true;
-    }
-    const index = manifests.get(target);
-    if (index?.kind !== 'index' || index.others.length > 0) {
-        return false;
-    }
-    // An entry that the registry no longer has proves nothing, so one that it has must speak for the tag.
-    const entries = index.children
-        .map((child) => manifests.get(child.digest))
-        .filter((entry) => entry !== undefined);
-    return (index.children.length === 0 ||
-        (entries.length > 0 &&
-            entries.every((entry) => entry.kind !== 'unknown' && entry.subject === tag.names)));
-}
-function ownEdges(manifest, manifests) {
-    switch (manifest.kind) {
-        case 'unknown':
-            return manifest.mentions.map((to) => ({ kind: 'mentioned', to }));
-        case 'image': {
-            // A layer may have the bytes of a manifest, as in an OCI layout that was pushed file by file. Distribution up to
-            // 2.8 removes the layer along with the manifest. Most layers are none, so only those that are become edges.
-            const blobs = blobsOf(manifest)
-                .filter((to) => manifests.has(to))
-                .map((to) => ({ kind: 'blob', to }));
-            return manifest.subject === undefined
-                ? blobs
-                : [...blobs, { kind: 'subject', to: manifest.subject }];
-        }
-        case 'index': {
-            const children = manifest.children.map(({ digest }) => ({
-                kind: 'child',
-                to: digest,
-            }));
-            const others = manifest.others.map(({ digest }) => ({
-                kind: 'mentioned',
-                to: digest,
-            }));
-            return [
-                ...children,
-                ...others,
-                ...(manifest.subject === undefined
-                    ? []
-                    : [{ kind: 'subject', to: manifest.subject }]),
-            ];
-        }
-    }
-}
-/** The order of edges decides which reason is told when there are several: the plainest first. */
-const EDGE_ORDER = ['child', 'subject', 'referrer', 'digest-tag', 'mentioned', 'blob'];
-function byOrder(a, b) {
-    return EDGE_ORDER.indexOf(a.kind) - EDGE_ORDER.indexOf(b.kind) || compare(a.to, b.to);
-}
-/** By subject: by the bodies that were read, and by the registry, which may know more than they say. */
-function referrersIn({ manifests, referrers, }) {
-    const all = new Map();
-    for (const [subject, listed] of referrers) {
-        // Digests make it impossible that a manifest names itself, but nothing keeps a registry from saying so.
-        all.set(subject, new Set(listed.filter((digest) => digest !== subject)));
-    }
-    for (const [digest, manifest] of manifests) {
-        if (manifest.kind !== 'unknown' && manifest.subject !== undefined) {
-            const known = all.get(manifest.subject);
-            if (known === undefined) {
-                all.set(manifest.subject, new Set([digest]));
-            }
-            else {
-                known.add(digest);
-            }
-        }
-    }
-    return all;
-}
-function buildGraph(inventory) {
-    const { ghosts, referrers } = inventory;
-    const manifests = ghosts.size === 0 ? inventory.manifests : new Map([...ghosts, ...inventory.manifests]);
-    const rootTags = new Map();
-    const digestTags = [];
-    const edges = new Map();
-    /** whether an edge from here, which is not that of a list, may lead there */
-    const leadsTo = (from, to) => manifests.has(to) && (!ghosts.has(to) || ghosts.has(from));
-    for (const [digest, manifest] of manifests) {
-        const own = ownEdges(manifest, manifests);
-        const isList = ({ kind }) => kind === 'child' || kind === 'mentioned';
-        edges.set(digest, own.filter((edge) => (isList(edge) ? manifests.has(edge.to) : leadsTo(digest, edge.to))));
-    }
-    for (const [subject, found] of referrersIn({ manifests, referrers })) {
-        for (const to of [...found].filter((digest) => leadsTo(subject, digest))) {
-            edges.get(subject)?.push({ kind: 'referrer', to });
-        }
-    }
-    const tags = [...inventory.tags, ...lostTags(inventory)];
-    for (const [tag, target] of tags.sort(([a], [b]) => compare(a, b))) {
-        const named = parseDigestTag(tag);
-        if (named !== undefined && isDigestTag(named, target, manifests)) {
-            digestTags.push({ ...named, target });
-            if (leadsTo(named.names, target)) {
-                edges.get(named.names)?.push({ kind: 'digest-tag', tag, to: target });
-            }
-        }
-        else {
-            const known = rootTags.get(target);
-            if (known === undefined) {
-                rootTags.set(target, [tag]);
-            }
-            else {
-                known.push(tag);
-            }
-        }
-    }
-    for (const list of edges.values()) {
-        list.sort(byOrder);
-    }
-    return { rootTags, digestTags, edges };
-}
-/**
- * What tags are remembered to have pointed at and is gone: of ordinary tags, those that are listed without a manifest;
- * of digest tags, which go with what they point at, all that point at nothing else.
- */
-function lostTags({ tags, brokenTags, formerTags, ghosts, }) {
-    const broken = new Set(brokenTags);
-    const isLost = (tag) => broken.has(tag) || (parseDigestTag(tag) !== undefined && !tags.has(tag));
-    return [...ghosts.keys()].flatMap((digest) => [...(formerTags.get(digest) ?? [])]
-        .filter(isLost)
-        .map((tag) => [tag, digest]));
-}
-/**
- * Everything that can be reached from `roots`, with the step that reached it first. Roots themselves
- * are not in the answer. The order of `roots` decides between several ways, so sort them.
- */
-function reach(graph, roots) {
-    const rootSet = new Set(roots);
-    const steps = new Map();
-    const queue = [...rootSet];
-    // The queue grows while it is walked: breadth first, so that the reason told is the nearest one.
-    for (const from of queue) {
-        for (const edge of graph.edges.get(from) ?? []) {
-            if (!rootSet.has(edge.to) && !steps.has(edge.to)) {
-                steps.set(edge.to, { from, edge });
-                queue.push(edge.to);
-            }
-        }
-    }
-    return steps;
-}
-
-;// CONCATENATED MODULE: ./src/oci/manifest.ts
-/**
- * Manifests and descriptors, read from bytes that a registry sent. Nothing in them is trusted: a body
- * that does not fit its media type becomes `unknown`, which is kept together with all it mentions.
- */
-
-
-
-
-/** The body can't be taken for a manifest at all, so what it would have protected is not known. */
-class ManifestError extends Error {
-    name = 'ManifestError';
-}
-const SCHEMA_1 = "it is of Docker's old schema 1, whose digest can't be verified. Push the image again with a current " +
-    'client, or leave its repository out with `repositories`';
-/** Of 4 MiB, more than 14,000 referrers in a fallback index, the longest list there is, do not come to. */
-const MOST_DESCRIPTORS = 20_000;
-/** Lists, objects and commas: more than 4 MiB of the least descriptors with a platform hold. */
-const manifest_MOST_VALUES = 150_000;
-const TOO_MUCH = ', which no tool makes. If nobody needs it, delete it with another tool, or leave its repository out with ' +
-    '`repositories`';
-const Size = pipe(number(), safeInteger(), minValue(0));
-/** What is only shown or counted is dropped when it is malformed; it can't make a manifest unreadable. */
-const lenient = (schema) => fallback(optional(schema), undefined);
-/** What is no media type at all stays as it is, to be shown. */
-const MediaType = pipe(string(), transform((text) => mediaTypeOf(text) || text));
-/** The only ones that anything is read from: the rest would be most of what a large run keeps in memory. */
-const Annotations = object({
-    'vnd.docker.reference.type': lenient(string()),
-    'vnd.docker.reference.digest': lenient(string()),
-});
-const DescriptorSchema = object({
-    mediaType: MediaType,
-    digest: string(),
-    size: fallback(Size, 0),
-    artifactType: lenient(string()),
-    platform: lenient(object({ os: string(), architecture: string(), variant: lenient(string()) })),
-    annotations: lenient(Annotations),
-    urls: lenient(array(string())),
-});
-/** The entry of an index is read whatever its type: one that says none may be a manifest all the same. */
-const manifest_EntrySchema = object({
-    ...DescriptorSchema.entries,
-    mediaType: fallback(MediaType, ''),
-});
-const common = {
-    mediaType: nullish(string()),
-    subject: nullish(object({ digest: string() })),
-    artifactType: lenient(string()),
-    annotations: optional(unknown()),
-};
-/** `v.never()` on the other kind's fields: a body that is both an image and an index is neither
- *  (CVE-2021-41190). */
-const ImageSchema = object({
-    ...common,
-    config: DescriptorSchema,
-    layers: nullish(array(DescriptorSchema), []),
-    manifests: optional(never()),
-});
-const IndexSchema = object({
-    ...common,
-    // Go writes an empty list as null. What has no list at all may have its children elsewhere.
-    manifests: nullable(array(manifest_EntrySchema), []),
-    config: optional(never()),
-    layers: optional(never()),
-});
-/**
- * Whether an object has one of these keys in other letters. Go, and with it most registries and clients,
- * reads `Manifests`, and `manifeſts` too, as `manifests`: what they find there would be overlooked here.
- * Of keys that are the same to the letter the last one counts, for Go as for us; where Go adds the first one
- * to it, the last one alone does not fit its schema.
- */
-function otherwiseSpelt(keys) {
-    const exact = new Set(keys);
-    // Both flags together fold case as Go does.
-    const folded = new RegExp(`^(?:${keys.join('|')})$`, 'iu');
-    return (value) => typeof value === 'object' &&
-        value !== null &&
-        Object.keys(value).some((key) => !exact.has(key) && folded.test(key));
-}
-const isBodyOtherwiseSpelt = otherwiseSpelt(['schemaVersion', ...Object.keys(IndexSchema.entries)]);
-const isDescriptorOtherwiseSpelt = otherwiseSpelt(Object.keys(DescriptorSchema.entries));
-function isOtherwiseSpelt(body) {
-    const { config, subject, layers, manifests } = body;
-    const descriptors = [config, subject, layers, manifests].flat();
-    return isBodyOtherwiseSpelt(body) || descriptors.some(isDescriptorOtherwiseSpelt);
-}
-function manifestDigest(text, role) {
-    if (!isDigest(text)) {
-        throw new ManifestError(`its ${role} has a digest of an algorithm that can't be verified`);
-    }
-    return text;
-}
-function parseBody(bytes) {
-    let body;
-    let text;
-    try {
-        checkJson(bytes, manifest_MOST_VALUES);
-        text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
-        body = JSON.parse(text);
-    }
-    catch (error) {
-        throw new ManifestError(error instanceof JsonLimitError
-            ? `its body ${error.message}${TOO_MUCH}`
-            : 'its body is not JSON');
-    }
-    if (typeof body !== 'object' || body === null || Array.isArray(body)) {
-        throw new ManifestError('its body is not a JSON object');
-    }
-    return { text, body: body };
-}
-/** Leaves out the keys without a value, as exactOptionalPropertyTypes wants it. */
-function defined(fields) {
-    return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined));
-}
-function descriptor(parsed) {
-    const { mediaType, digest, size, artifactType, urls, platform } = parsed;
-    const isPlain = [artifactType, parsed.annotations, urls, platform].every((more) => more === undefined);
-    if (isPlain) {
-        return { mediaType, digest, size };
-    }
-    const annotations = defined(parsed.annotations ?? {});
-    return {
-        mediaType,
-        digest,
-        size,
-        ...defined({
-            artifactType,
-            annotations: Object.keys(annotations).length === 0 ? undefined : annotations,
-            urls,
-            platform: platform && {
-                os: platform.os,
-                architecture: platform.architecture,
-                ...defined({ variant: platform.variant }),
-            },
-        }),
-    };
-}
-/** What a server says of bytes that it knows nothing about. Anything else is a word that counts. */
-const SAYS_NOTHING = new Set([
-    '',
-    'application/octet-stream',
-    'binary/octet-stream',
-    'application/x-octet-stream',
-    'application/unknown',
-    'application/json',
-    'text/json',
-    'text/plain',
-]);
-/**
- * By its shape, a body without a `mediaType`, which only OCI's may lack. Config and layers both, or manifests:
- * other things have a `config`, too.
- */
-function typeOfShape({ schemaVersion, config, layers, manifests, }) {
-    if (schemaVersion !== 2) {
-        return '';
-    }
-    if (Array.isArray(manifests)) {
-        return OCI_INDEX;
-    }
-    return Array.isArray(layers) && config !== undefined ? OCI_MANIFEST : '';
-}
-/**
- * Reads a manifest from the bytes of an answer.
- *
- * @param contentType the answer's Content-Type, with which the body's own `mediaType` has to agree. Where it says
- *   nothing, the body decides: its `mediaType`, or else its shape
- * @param digest the digest of exactly these bytes, computed by the caller
- * @throws ManifestError when the bytes are no JSON object, are Docker schema 1, hold more than any manifest does,
- *   or name a child or subject by a digest that can't be verified
- */
-function readManifest(bytes, contentType, digest) {
-    const { text, body } = parseBody(bytes);
-    const { mediaType: said } = body;
-    const own = typeof said === 'string' ? mediaTypeOf(said) : '';
-    const answered = mediaTypeOf(contentType);
-    const isUntyped = SAYS_NOTHING.has(answered);
-    const told = own !== '' ? own : isSilent(said) ? typeOfShape(body) : '';
-    const mediaType = isUntyped && told !== '' ? told : answered;
-    if (isSchema1Type(mediaType) || body['schemaVersion'] === 1) {
-        throw new ManifestError(SCHEMA_1);
-    }
-    const base = { digest, mediaType, size: bytes.byteLength };
-    const agrees = isSilent(said) || own === mediaType;
-    const manifest = isManifestType(mediaType) && agrees && !isOtherwiseSpelt(body)
-        ? readTyped(body, base)
-        : undefined;
-    return {
-        manifest: manifest ?? { ...base, kind: 'unknown', mentions: mentionsIn(text, body, digest) },
-        saysItsType: own !== '' && own === mediaType,
-        isUntyped,
-    };
-}
-/** As `readManifest`, where only the manifest matters. */
-function parseManifest(bytes, contentType, digest) {
-    return readManifest(bytes, contentType, digest).manifest;
-}
-/** Go writes a media type that is not there as an empty one, or null. */
-function isSilent(said) {
-    return said === undefined || said === null || said === '';
-}
-function readTyped(body, base) {
-    return isIndexType(base.mediaType) ? readIndex(body, base) : readImage(body, base);
-}
-/** Escapes such as \u003a hide a digest from the raw text, duplicate keys from the parsed one. */
-function mentionsIn(text, body, digest) {
-    const all = digestsIn(text.includes('\\') ? `${text}\n${JSON.stringify(body)}` : text);
-    checkCount(all, 'mentions');
-    return all.filter((other) => other !== digest);
-}
-function checkCount(descriptors, what) {
-    if (descriptors.length > MOST_DESCRIPTORS) {
-        throw new ManifestError(`it has more than ${String(MOST_DESCRIPTORS)} ${what}${TOO_MUCH}`);
-    }
-}
-function readImage(body, base) {
-    const parsed = inForm(ImageSchema, body);
-    if (parsed === undefined) {
-        return undefined;
-    }
-    const { config, layers, ...rest } = parsed;
-    checkCount(layers, 'layers');
-    return {
-        ...base,
-        kind: 'image',
-        config: descriptor(config),
-        layers: layers.map(descriptor),
-        ...shared(rest),
-    };
-}
-function readIndex(body, base) {
-    const parsed = inForm(IndexSchema, body);
-    if (parsed === undefined) {
-        return undefined;
-    }
-    const { manifests, ...rest } = parsed;
-    checkCount(manifests, 'entries');
-    const entries = manifests.map(descriptor);
-    return {
-        ...base,
-        kind: 'index',
-        children: entries
-            .filter((entry) => isManifestType(entry.mediaType))
-            .map((entry) => ({ ...entry, digest: manifestDigest(entry.digest, 'child') })),
-        others: entries.filter((entry) => !isManifestType(entry.mediaType)),
-        ...shared(rest),
-    };
-}
-function shared(fields) {
-    const { subject, artifactType } = fields;
-    return defined({
-        subject: subject ? manifestDigest(subject.digest, 'subject') : undefined,
-        artifactType,
-    });
-}
-
-;// CONCATENATED MODULE: ./src/run/restore-repository.ts
-/**
- * Puts deleted manifests back from their saved bytes: children before parents, tags last. Never moves a tag
- * that names something else by now, never an index without what it holds, and says of each that can't come back what
- * is missing.
- */
-
-
-
-
-
-/** A push of a tag is sent once, and after each failure the tag is looked at again. */
-const MOST_PUSHES = 3;
-const STANDING = { kind: 'standing' };
-/**
- * @throws nothing of registry and network: what can't be put back is in the answer
- */
-async function restoreRepository(repository, lost, { reader, pusher, concurrency, absent = new Set() }) {
-    const results = new Map();
-    const tags = new Map();
-    const readable = new Map();
-    const unreadable = new Map();
-    for (const one of lost) {
-        const saved = read(one);
-        if (typeof saved === 'string') {
-            unreadable.set(one, saved);
-        }
-        else {
-            readable.set(one.digest, saved);
-        }
-    }
-    /** HEAD; and GET where its answer settles nothing. */
-    const isThere = async (digest) => (await reader.resolve(repository, digest)) === digest ||
-        (await reader.manifest(repository, digest)).kind === 'found';
-    // Without its bytes nothing can be put back; but what is there need not be.
-    await pMap(unreadable, async ([{ digest, tags: names }, why]) => {
-        const lacking = { kind: 'failed', why };
-        results.set(digest, await attempt(async () => ((await isThere(digest)) ? { kind: 'standing' } : lacking)));
-        for (const tag of names) {
-            const set = async () => (await reader.resolve(repository, tag)) === digest;
-            tags.set(tag, await attempt(async () => ((await set()) ? { kind: 'standing' } : withoutIts(digest))));
-        }
-    }, { concurrency });
-    const putBack = async ({ manifest, bytes }) => {
-        const { digest, mediaType } = manifest;
-        if (await isThere(digest)) {
-            return { kind: 'standing' };
-        }
-        const missing = (manifest.kind === 'index'
-            ? (missingEntry(manifest) ?? (await missingChild(manifest)))
-            : undefined) ?? (await missingBlobs(manifest));
-        if (missing !== undefined) {
-            return { kind: 'failed', why: missing };
-        }
-        if (pusher === undefined) {
-            return { kind: 'restored' };
-        }
-        await pusher.pushManifest(repository, digest, { mediaType, bytes });
-        // Asked for by its digest, so that what comes has been checked against it.
-        return (await reader.manifest(repository, digest)).kind === 'found'
-            ? { kind: 'restored' }
-            : { kind: 'failed', why: 'the registry took it, and says that it does not have it' };
-    };
-    const missingEntry = (index) => {
-        const entry = entriesOf(index).find((digest) => results.get(digest)?.kind === 'failed');
-        return entry && `${entry}, which it holds, could not be put back`;
-    };
-    /** Some registries take an index without its children, which nobody could pull. */
-    const missingChild = async ({ children }) => {
-        const others = children.map(({ digest }) => digest).filter((digest) => !absent.has(digest));
-        const found = await pMap(others.filter((digest) => !results.has(digest)), async (digest) => ((await isThere(digest)) ? [] : [digest]), { concurrency });
-        const [first] = found.flat();
-        return (first && `${first}, which it holds, is neither there nor in the backup: push that image again`);
-    };
-    /** An index may list layers, and manifests of types that are none of ours. */
-    const hasBlob = async (manifest, digest) => (await reader.hasBlob(repository, digest)) ||
-        // What has a result by now has been put back before it, or would have been.
-        (manifest.kind === 'index' && (results.has(digest) || (await isThere(digest))));
-    const missingBlobs = async (manifest) => {
-        const found = await pMap(restore_repository_blobsOf(manifest), async (blob) => ((await hasBlob(manifest, blob)) ? [] : [blob]), { concurrency });
-        const gone = found.flat();
-        return gone.length === 0
-            ? undefined
-            : `the registry's garbage collector has freed what it consists of (${gone.join(', ')}): build or push it again`;
-    };
-    for (const wave of childrenFirst([...readable.values()].map(({ manifest }) => manifest))) {
-        await pMap(wave.map((digest) => readable.get(digest)).filter((each) => each !== undefined), async (each) => {
-            results.set(each.manifest.digest, await attempt(() => putBack(each)));
-        }, { concurrency });
-    }
-    const putBackTag = async (tag, { manifest, bytes }) => {
-        const { digest, mediaType } = manifest;
-        if (results.get(digest)?.kind === 'failed') {
-            return withoutIts(digest);
-        }
-        // A tag may have been left behind by the delete of its manifest.
-        const ours = results.get(digest)?.kind === 'restored' ? 'restored' : 'standing';
-        const look = () => reader.manifest(repository, tag);
-        const named = (now) => now.kind === 'absent'
-            ? undefined
-            : now.manifest.digest === digest
-                ? { kind: ours }
-                : { kind: 'failed', why: `it names ${now.manifest.digest} by now, and was left there` };
-        const before = named(await look());
-        if (before !== undefined || pusher === undefined) {
-            return before ?? { kind: 'restored' };
-        }
-        for (let push = 1;; push += 1) {
-            // Right before the push, each time: it would move a tag that somebody has set since.
-            const meanwhile = named(await look());
-            if (meanwhile !== undefined) {
-                return meanwhile;
-            }
-            try {
-                await pusher.pushManifest(repository, tag, { mediaType, bytes }, { isLate: onceOnly() });
-                break;
-            }
-            catch (error) {
-                const isFinal = error instanceof RegistryError && error.kind !== 'unexpected';
-                if (isFinal || push === MOST_PUSHES || !(error instanceof RequestFailure)) {
-                    throw error;
-                }
-            }
-        }
-        const after = await look();
-        if (after.kind === 'found' && after.manifest.digest === digest) {
-            return { kind: 'restored' };
-        }
-        const why = after.kind === 'found'
-            ? `somebody set it to ${after.manifest.digest} while it was put back, and it was left there`
-            : `the registry took it, and does not say that it names ${digest}`;
-        return { kind: 'failed', why };
-    };
-    await pMap([...readable.values()].flatMap((each) => each.tags.map((tag) => ({ tag, each }))), async ({ tag, each }) => {
-        tags.set(tag, await attempt(() => putBackTag(tag, each)));
-    }, { concurrency });
-    await pMap(
-    // Of a manifest that was there all the time, people have taken them away.
-    [...readable.values()]
-        .filter(({ manifest }) => results.get(manifest.digest)?.kind === 'restored')
-        .flatMap((each) => each.formerTags.map((tag) => ({ tag, each }))), async ({ tag, each }) => {
-        // Nobody misses one that has moved on.
-        const look = async () => (await reader.manifest(repository, tag)).kind === 'absent';
-        const set = async () => ((await look()) ? putBackTag(tag, each) : STANDING);
-        tags.set(tag, await attempt(set));
-    }, { concurrency });
-    return {
-        repository,
-        restored: restore_repository_keysOf(results, 'restored'),
-        standing: restore_repository_keysOf(results, 'standing'),
-        failed: failuresOf(results).map(([digest, why]) => ({ digest, why })),
-        tags: restore_repository_keysOf(tags, 'restored'),
-        failedTags: failuresOf(tags).map(([tag, why]) => ({ tag, why })),
-    };
-}
-/** Says from the second question on that it is late: what would be sent again needs another look first. */
-function onceOnly() {
-    let isSent = false;
-    return () => {
-        const wasSent = isSent;
-        isSent = true;
-        return wasSent;
-    };
-}
-/** @returns why it can't be used, if so */
-function read({ digest, mediaType, bytes, tags, formerTags = [] }) {
-    if (bytes === undefined) {
-        return 'its saved bytes are missing, or have another digest';
-    }
-    try {
-        return { manifest: parseManifest(bytes, mediaType, digest), bytes, tags, formerTags };
-    }
-    catch (error) {
-        if (error instanceof ManifestError) {
-            return `its saved bytes are no manifest: ${error.message}`;
-        }
-        throw error;
-    }
-}
-/** What becomes of a tag whose manifest can't come back. */
-function withoutIts(digest) {
-    return { kind: 'failed', why: `${digest} could not be put back` };
-}
-/** Without those that no registry need have: `urls` say where else they are. */
-function restore_repository_blobsOf(manifest) {
-    const blobs = manifest.kind === 'image' ? [manifest.config, ...manifest.layers] : [];
-    const all = manifest.kind === 'index' ? manifest.others : blobs;
-    const here = all.flatMap(({ digest, urls = [] }) => isDigest(digest) && urls.length === 0 ? [digest] : []);
-    return [...new Set(here)];
-}
-/** Whatever their types: a registry takes an index only when it has all of them. */
-function entriesOf({ children, others }) {
-    return [...children, ...others].flatMap(({ digest }) => (isDigest(digest) ? [digest] : []));
-}
-/** Waves in which each index comes after all of its entries that are among them. */
-function childrenFirst(manifests) {
-    const waiting = new Map(manifests.map((manifest) => [manifest.digest, manifest]));
-    const waves = [];
-    while (waiting.size > 0) {
-        // Digests can't form a circle, so there is always one.
-        const wave = [...waiting.values()]
-            .filter((manifest) => manifest.kind !== 'index' || !entriesOf(manifest).some((digest) => waiting.has(digest)))
-            .map(({ digest }) => digest);
-        wave.forEach((digest) => waiting.delete(digest));
-        waves.push(wave);
-    }
-    return waves;
-}
-async function attempt(work) {
-    try {
-        return await work();
-    }
-    catch (error) {
-        if (error instanceof RequestFailure) {
-            return { kind: 'failed', why: error.message };
-        }
-        throw error;
-    }
-}
-function restore_repository_keysOf(results, kind) {
-    return [...results].flatMap(([key, result]) => (result.kind === kind ? [key] : [])).sort();
-}
-function failuresOf(results) {
-    return [...results]
-        .flatMap(([key, result]) => result.kind === 'failed' ? [[key, result.why]] : [])
-        .sort(([a], [b]) => (a < b ? -1 : 1));
-}
-
-;// CONCATENATED MODULE: ./src/run/tag.ts
-
-/** A push writes a tag in several steps, and Distribution lists it after the first: so often it is asked for. */
-const MOST_LOOKS = 4;
-/** Milliseconds between them. */
-const tag_PAUSE = 500;
-/** So often a tag is read where HEAD and GET disagree: it may move between the two questions, but not each time. */
-const tag_MOST_ROUNDS = 3;
-/**
- * One GET, and where the tag is not where it was, one HEAD, which has to say the same.
- *
- * @param before where it was seen before
- * @param get reads it; `undefined` when the registry says that its manifest is unknown
- * @param head resolves it; `undefined` when the answer does not tell
- * @throws RegistryError when the two go on to disagree
- */
-async function readTag(before, get, head) {
-    for (let round = 1;; round += 1) {
-        const manifest = await get();
-        if (manifest === undefined || before === undefined || manifest.digest === before) {
-            return manifest;
-        }
-        const said = await head();
-        if (said === undefined || said === manifest.digest) {
-            return manifest;
-        }
-        if (round === tag_MOST_ROUNDS) {
-            throw new RegistryError('unexpected', `HEAD says that it points at ${said}, and GET brings ${manifest.digest}. A proxy that ignores \`Accept\` ` +
-                'answers so: let it pass requests under `/v2/` through unchanged, or give `registry-url` the address of the ' +
-                'registry itself');
-        }
-    }
-}
-
-;// CONCATENATED MODULE: ./src/run/verify.ts
-/**
- * Proves after a sweep that what was kept is still there: every kept tag is listed and resolves, and so does every
- * child of every index behind one. Only reads.
- */
-
-
-
-
-/**
- * What was broken before the sweep, and tags of deleted manifests, are not found broken.
- *
- * @param inventory the repository as it was right before the sweep, or what is left of it
- * @param deleted what the sweep deleted
- */
-async function verifyRepository(inventory, deleted, { reader, concurrency, clock, stop }) {
-    const { repository } = inventory;
-    const broken = [];
-    const gone = [];
-    let isComplete = true;
-    const check = async (what, look) => {
-        try {
-            const why = await look();
-            if (why !== undefined) {
-                broken.push({ what, why });
-            }
-        }
-        catch (error) {
-            if (!(error instanceof RequestFailure)) {
-                throw error;
-            }
-            if (stop.aborted) {
-                isComplete = false;
-            }
-            else {
-                broken.push({ what, why: `could not be read again: ${error.message}` });
-            }
-        }
-    };
-    /** Another run takes the signatures along with an image; Distribution may even leave their tags behind. */
-    const namesNothing = async (tag) => {
-        const named = parseDigestTag(tag)?.names;
-        return named !== undefined && (await reader.manifest(repository, named)).kind === 'absent';
-    };
-    let listed;
-    const list = async () => {
-        listed = new Set(await reader.tags(repository));
-        return undefined;
-    };
-    await check('the list of tags', list);
-    const expected = [...inventory.tags]
-        .filter(([, digest]) => !deleted.has(digest))
-        .map(([tag]) => tag);
-    const tags = [...new Set([...(listed ?? []), ...expected])].filter((tag) => !inventory.brokenTags.includes(tag));
-    // What each tag points at now: a manifest known from before, or one that a push brought meanwhile.
-    const standing = new Map();
-    const tagOf = new Map();
-    const tagsNow = new Map();
-    await pMap(tags, (tag) => check(`tag ${tag}`, async () => {
-        const before = inventory.tags.get(tag);
-        for (let look = 1; look <= MOST_LOOKS; look += 1) {
-            // HEAD is not enough: registries were seen to answer it with another manifest's digest.
-            const answer = await reader.manifest(repository, tag);
-            if (answer.kind === 'found') {
-                const { digest } = answer.manifest;
-                // What was read before is the same, and is in memory already.
-                standing.set(digest, inventory.manifests.get(digest) ?? answer.manifest);
-                tagOf.set(digest, tag);
-                tagsNow.set(tag, digest);
-                return undefined;
-            }
-            // Some registries leave the tags of a deleted manifest behind.
-            const went = before !== undefined && deleted.has(before);
-            if (went || (await namesNothing(tag))) {
-                return undefined;
-            }
-            if (look < MOST_LOOKS) {
-                await clock.sleep(tag_PAUSE);
-            }
-        }
-        if (before !== undefined) {
-            gone.push(before);
-        }
-        return 'its manifest is gone';
-    }), { concurrency });
-    // By its name, a tag that the registry has lost may still be answered, from a cache.
-    const unlisted = () => expected.filter((tag) => tagsNow.has(tag) && listed !== undefined && !listed.has(tag));
-    for (let look = 1; look < MOST_LOOKS && unlisted().length > 0 && !stop.aborted; look += 1) {
-        await clock.sleep(tag_PAUSE);
-        await check('the list of tags', list);
-    }
-    await pMap(unlisted(), (tag) => check(`tag ${tag}`, async () => {
-        const before = inventory.tags.get(tag);
-        if (before === undefined || (await namesNothing(tag))) {
-            return undefined;
-        }
-        gone.push(before);
-        return 'it is not in the list of tags any more. By its name it still answers: is that an old answer of a cache?';
-    }), { concurrency });
-    const asked = new Set();
-    const seen = [...standing.values()];
-    const missing = [];
-    let wave = childrenOf(seen, inventory, asked);
-    while (wave.length > 0) {
-        const read = [];
-        await pMap(wave, (digest) => check(`manifest ${digest}`, async () => {
-            const known = inventory.manifests.get(digest);
-            if (known !== undefined && (await reader.resolve(repository, digest)) === digest) {
-                read.push(known);
-                return undefined;
-            }
-            const answer = await reader.manifest(repository, digest);
-            if (answer.kind === 'absent') {
-                missing.push(digest);
-            }
-            else {
-                read.push(answer.manifest);
-            }
-            return undefined;
-        }), { concurrency });
-        // One by one: there may be more of them than a call can have arguments.
-        read.forEach((each) => seen.push(each));
-        wave = childrenOf(read, inventory, asked);
-    }
-    // Looked at last: another run takes the index along, and before its children.
-    await pMap(missing, (digest) => check(`manifest ${digest}`, async () => {
-        for (const parent of seen) {
-            const holds = parent.kind === 'index' && parent.children.some((child) => child.digest === digest);
-            if (holds && (await reader.manifest(repository, parent.digest)).kind === 'found') {
-                gone.push(digest);
-                const tag = tagOf.get(parent.digest);
-                const name = tag === undefined ? '' : `, tag ${tag},`;
-                return `the index ${parent.digest}${name} has it as a child, and it is gone`;
-            }
-        }
-        return undefined;
-    }), { concurrency });
-    return {
-        broken: broken.sort((a, b) => (a.what < b.what ? -1 : 1)),
-        missing: gone,
-        tags: isComplete && listed !== undefined ? tagsNow : undefined,
-        isComplete,
-    };
-}
-/** The children that have not been asked for yet, without those that were missing before the sweep. */
-function childrenOf(manifests, inventory, asked) {
-    const children = manifests.flatMap((manifest) => manifest.kind === 'index' ? manifest.children.map(({ digest }) => digest) : []);
-    return children.filter((digest) => {
-        const isNew = !asked.has(digest) && !inventory.absent.has(digest);
-        asked.add(digest);
-        return isNew;
-    });
-}
-
-;// CONCATENATED MODULE: ./src/run/heal.ts
-
-
-
-/** What was put back may be found to need more, which another push has begun to use meanwhile. */
-const heal_MOST_ROUNDS = 3;
-/** @returns as part of `broken`, also what was to be put back with something else, and could not be */
-async function heal({ inventory, tried, back, lost }, options) {
-    const graph = buildGraph(inventory);
-    const healed = new Set();
-    /** the tags of which went with them */
-    const gone = new Set([...tried].filter((digest) => !back.has(digest)));
-    /** what may be put back */
-    const left = new Set(tried);
-    /** by what it is about, as in `broken`: why it could not be put back */
-    const failures = new Map();
-    for (let round = 1;; round += 1) {
-        const verified = await verifyRepository(inventory, gone, options);
-        const proof = () => ({
-            healed: [...healed],
-            broken: withFailures(verified.broken, failures),
-            unverified: !verified.isComplete,
-            tags: verified.tags,
-        });
-        const ours = verified.missing.filter((digest) => left.has(digest));
-        if (ours.length === 0 || round > heal_MOST_ROUNDS) {
-            return proof();
-        }
-        const needed = new Set([...ours, ...reach(graph, ours).keys()]);
-        const { restored, standing, failed, failedTags } = await restoreRepository(inventory.repository, lost
-            .filter(({ digest }) => needed.has(digest) && left.has(digest))
-            // What they pointed at once, people have moved or removed since.
-            .map((each) => ({ ...each, formerTags: [] })), { ...options, absent: inventory.absent });
-        restored.forEach((digest) => healed.add(digest));
-        for (const digest of [...restored, ...standing]) {
-            left.delete(digest);
-            gone.delete(digest);
-            failures.delete(`manifest ${digest}`);
-        }
-        failed.forEach(({ digest, why }) => failures.set(`manifest ${digest}`, why));
-        failedTags.forEach(({ tag, why }) => failures.set(`tag ${tag}`, why));
-        if (restored.length + standing.length === 0) {
-            return proof();
-        }
-    }
-}
-/** A tag that is not broken names something else by now: a push has moved it. */
-function withFailures(broken, failures) {
-    const found = new Map(broken.map(({ what, why }) => [what, why]));
-    for (const [what, failure] of failures) {
-        const isManifest = what.startsWith('manifest ');
-        const why = found.get(what) ??
-            (isManifest ? 'it was deleted with a manifest that came into use meanwhile' : undefined);
-        if (why !== undefined) {
-            found.set(what, `${why}, and it could not be put back: ${failure}`);
-        }
-    }
-    return [...found]
-        .map(([what, why]) => ({ what, why }))
-        .sort((a, b) => (a.what < b.what ? -1 : 1));
-}
-
-;// CONCATENATED MODULE: ./src/run/looks.ts
-
-
-function tagsIn(inventory) {
-    const tags = new Map();
-    for (const [tag, digest] of [...inventory.tags].sort(([a], [b]) => compare(a, b))) {
-        tags.set(digest, [...(tags.get(digest) ?? []), tag]);
-    }
-    return tags;
-}
-/** With the tags that point at them by now. One that names nothing any more is theirs still: it may have gone along. */
-function retagged(lost, inventory) {
-    const tagsOf = tagsIn(inventory);
-    return lost.map((each) => {
-        const left = each.tags.filter((tag) => !inventory.tags.has(tag));
-        return { ...each, tags: [...left, ...(tagsOf.get(each.digest) ?? [])].sort(compare) };
-    });
-}
-/**
- * What a look asks for, whatever named it: what is to go, what has to go before it, and what could not be deleted.
- * Of an index out of sight, the child would go before it. What else is gone would be asked for in vain.
- */
-function inSight(candidates, { orphans }, results) {
-    const waiting = orphans.filter(({ digest }) => !results.has(digest));
-    const before = new Set(waiting.flatMap(({ after }) => after));
-    const named = [...candidates, ...orphans.map(({ digest }) => digest)];
-    return new Set(named.filter((digest) => before.has(digest) || !isGone(results, digest)));
-}
-/** All that a plan may delete, with the tags that it has by now. */
-function condemnedOf({ inventory, plan, bodies }) {
-    const tagsOf = tagsIn(inventory);
-    return plan.orphans.map(({ digest, reason }) => {
-        const tags = tagsOf.get(digest) ?? [];
-        const formerTags = [...(inventory.formerTags.get(digest) ?? [])]
-            .filter((tag) => !tags.includes(tag))
-            .sort(compare);
-        const past = inventory.past.get(digest);
-        return {
-            repository: plan.repository,
-            digest,
-            mediaType: inventory.manifests.get(digest)?.mediaType ?? '',
-            tags,
-            ...(formerTags.length === 0 ? {} : { formerTags }),
-            ...(past?.everInUse === true ? { unusedSince: past.since } : {}),
-            reason,
-            bytes: Buffer.from(bodies.get(digest) ?? ''),
-        };
-    });
-}
-/** What is left of an inventory after these deletes. */
-function without(inventory, results) {
-    return {
-        ...inventory,
-        manifests: new Map([...inventory.manifests].filter(([digest]) => !isGone(results, digest))),
-        tags: new Map([...inventory.tags].filter(([, digest]) => !isGone(results, digest))),
-    };
-}
-/** What was deleted lived here: a signature that is to follow it is none of an image elsewhere. */
-function withGone(past, results, now) {
-    const gone = goneIn(results).filter((digest) => !past.has(digest));
-    const before = { firstSeen: now, everInUse: false, status: 'leaving', since: now };
-    return new Map([...past, ...gone.map((digest) => [digest, before])]);
-}
-/**
- * What the looks of a sweep saw, together. What was missing at the first of them was missing before; what a
- * later one misses, the sweep may have deleted.
- */
-function joined(first, later) {
-    const tags = new Map([...first.tags, ...later.tags]);
-    const manifests = new Map([...first.manifests, ...later.manifests]);
-    return {
-        ...first,
-        tags,
-        manifests,
-        referrers: joinedReferrers(first.referrers, later.referrers),
-        absent: new Set([...first.absent].filter((digest) => !manifests.has(digest))),
-        brokenTags: first.brokenTags.filter((tag) => !tags.has(tag)),
-    };
-}
-/** A later look no longer hears of what was deleted, and that may have to come back with its subject. */
-function joinedReferrers(first, later) {
-    const joint = new Map(first);
-    for (const [subject, listed] of later) {
-        joint.set(subject, [...new Set([...(first.get(subject) ?? []), ...listed])]);
-    }
-    return joint;
-}
-
-;// CONCATENATED MODULE: ./src/plan/past.ts
-const past_DAY = 24 * 60 * 60 * 1000;
-/** So long the bytes of what runs deleted are kept: a push may have met the delete, or an index that no run saw. */
-const KEPT_FOR = 30 * past_DAY;
-/** Whether a run may have deleted it not long ago. */
-function isCondemned({ condemned }, now) {
-    return condemned !== undefined && condemned > now - KEPT_FOR;
-}
-
-;// CONCATENATED MODULE: ./src/run/attempts.ts
-/** Runs the reads of a survey, many at a time. What registry and network do wrong becomes a gap. */
-
-
-const MOST_GAPS = 10;
-function createAttempts({ progress, concurrency, }) {
-    const gaps = [];
-    const isOver = () => gaps.length >= MOST_GAPS;
-    async function one(what, read) {
-        try {
-            return await read();
-        }
-        catch (error) {
-            if (error instanceof RequestFailure) {
-                gaps.push({ what, why: error.message });
-                if (gaps.length === MOST_GAPS) {
-                    const why = `not read: ${String(MOST_GAPS)} things before it could not be read either`;
-                    gaps.push({ what: 'the rest', why });
-                }
-                return undefined;
-            }
-            throw error;
-        }
-    }
-    return {
-        gaps: () => [...gaps],
-        isOver,
-        one,
-        async each(items, what, read) {
-            progress.expect(items.length);
-            await pMap(items, async (item) => {
-                if (!isOver()) {
-                    await one(what(item), () => read(item));
-                }
-                progress.done();
-            }, { concurrency });
-        },
-    };
-}
-
-;// CONCATENATED MODULE: ./src/run/known.ts
-const NOTHING_KNOWN = { manifests: new Map(), past: new Map() };
-
-;// CONCATENATED MODULE: ./src/run/layer-links.ts
-/**
- * Which orphans may be layers or configs as well. Distribution up to 2.8 removes the link of a layer along with the
- * manifest that has its digest, and serves such a layer as a manifest, though nobody ever pushed it as one.
- */
-
-
-
-/**
- * The orphans of which only the ledger or an input says that they are manifests: no tag, index, subject or list of
- * referrers names them, and no run saw them in use. Those that were asked for before are left out. What a manifest says
- * of its own subject does not speak for it.
- */
-function perhapsLayers(inventory, { orphans }) {
-    const vouched = new Set([
-        ...inventory.tags.values(),
-        ...[...inventory.referrers.values()].flat(),
-        ...[...inventory.manifests.values()].flatMap(namedBy).map(({ digest }) => digest),
-    ]);
-    return orphans
-        .map(({ digest }) => digest)
-        .filter((digest) => !vouched.has(digest) && inventory.past.get(digest)?.everInUse !== true)
-        .filter((digest) => inventory.links?.has(digest) !== true);
-}
-const MOST_CONTROLS = 3;
-/**
- * Manifests that are no layers, as far as one can tell: a registry that has these as blobs, too, has every manifest
- * so. Those with a tag come first.
- */
-function controls({ tags, manifests }, links) {
-    const all = new Set([...tags.values(), ...manifests.keys()]);
-    return [...all].filter((digest) => !links.has(digest)).slice(0, MOST_CONTROLS);
-}
-/** A blob of the repository that is surely no manifest: the config of one of its images. */
-function plainBlob({ manifests }) {
-    for (const manifest of manifests.values()) {
-        const digest = manifest.kind === 'image' ? manifest.config.digest : '';
-        if (isDigest(digest) && !manifests.has(digest)) {
-            return digest;
-        }
-    }
-    return undefined;
-}
-/**
- * Asks which of these manifests the repository has as layers or configs as well: one HEAD each. Where all of them are
- * there as blobs, some more questions tell a registry that has every manifest as a blob (olareg), and loses none of
- * them by a delete.
- *
- * @returns what is known then; a question that could not be answered is a gap
- */
-async function readLinks(unasked, inventory, { reader, attempts }) {
-    const { repository } = inventory;
-    const links = new Map(inventory.links);
-    if (unasked.length === 0) {
-        return links;
-    }
-    const ask = (digests, note) => attempts.each(digests, (digest) => `blob ${digest}`, async (digest) => {
-        note(digest, await reader.hasBlob(repository, digest));
-    });
-    await ask(unasked, (digest, has) => links.set(digest, has));
-    // Distribution has no blob for a manifest that isn't a layer.
-    const answers = [...links.values()];
-    let isApart = answers.includes(false) || !answers.includes(true);
-    if (!isApart) {
-        await ask(controls(inventory, new Set(links.keys())), (_, has) => {
-            isApart ||= !has;
-        });
-    }
-    if (!isApart) {
-        const blob = plainBlob(inventory);
-        const answer = blob &&
-            (await attempts.one(`config ${blob}`, () => readUnlessBlob(reader, repository, blob)));
-        if (answer?.kind === 'absent') {
-            links.forEach((_, digest) => links.set(digest, false));
-        }
-    }
-    return links;
-}
-/**
- * One GET, and a HEAD where the answer is Distribution's for a blob.
- *
- * @returns `blob` when the registry can't serve it as a manifest, and has it as a layer or config
- */
-async function readUnlessBlob(reader, repository, digest) {
-    try {
-        return await reader.manifest(repository, digest);
-    }
-    catch (error) {
-        const isPerhaps = error instanceof RegistryError && error.kind === 'perhaps-a-blob';
-        if (isPerhaps && (await reader.hasBlob(repository, digest))) {
-            return { kind: 'blob' };
-        }
-        throw error;
-    }
-}
-/** Sources that don't say that it is a manifest: it may be a layer or config, and that is no gap. */
-const VAGUE = new Set(['input', 'protected', 'mentioned']);
-/** Reads what one of these sources names. */
-function readAs(source, reader, repository, digest) {
-    return VAGUE.has(source)
-        ? readUnlessBlob(reader, repository, digest)
-        : reader.manifest(repository, digest);
-}
-
-;// CONCATENATED MODULE: ./src/plan/births.ts
-/**
- * Of the manifests whose digests this one's bytes hold, which it was made after, those whose age tells how young it
- * must be. Not a subject that a run has seen in use, unless it is a child as well: it is no part of a push in
- * progress, and neither is what describes it, which waits for no tag.
- */
-function datedBy(manifest, past) {
-    if (manifest.kind === 'unknown') {
-        return [];
-    }
-    const { subject } = manifest;
-    const children = manifest.kind === 'index' ? manifest.children.map(({ digest }) => digest) : [];
-    const isOld = subject !== undefined && past.get(subject)?.everInUse === true;
-    return subject === undefined || isOld ? children : [...children, subject];
-}
-/**
- * The earliest time at which a manifest can have been made. An index or a referrer holds its children's
- * and its subject's digests, so it is younger than the youngest of them.
- */
-class Births {
-    #inventory;
-    #known = new Map();
-    constructor(inventory) {
-        this.#inventory = inventory;
-    }
-    /** Epoch milliseconds, or `undefined` when no config tells. */
-    of(digest) {
-        // An explicit stack: chains of subjects may be longer than the call stack is deep.
-        const stack = [digest];
-        for (let top = stack.at(-1); top !== undefined; top = stack.at(-1)) {
-            const inner = this.#inner(top);
-            const open = this.#known.has(top) ? [] : inner.filter((each) => !this.#known.has(each));
-            // Entered as unknown first. Digests can't form a cycle, so nobody sees that value.
-            this.#known.set(top, this.#known.get(top));
-            if (open.length > 0) {
-                stack.push(...open);
-                continue;
-            }
-            const times = [
-                this.#inventory.facts.get(top)?.created,
-                ...inner.map((each) => this.#known.get(each)),
-            ].filter((time) => time !== undefined);
-            this.#known.set(top, times.length === 0 ? undefined : Math.max(...times));
-            stack.pop();
-        }
-        return this.#known.get(digest);
-    }
-    #inner(digest) {
-        const manifest = this.#inventory.manifests.get(digest);
-        return manifest === undefined ? [] : datedBy(manifest, this.#inventory.past);
-    }
-}
-
-;// CONCATENATED MODULE: ./src/plan/former-tags.ts
-/**
- * Tags that once pointed at an index and now point at a part of it. A proxy that ignores `Accept` answers a tag of
- * several platforms with one of them (distribution-spec#207), and then the index only looks as if its tag had moved on.
- * Pure.
- */
-
-
-/** @returns by the manifest that the tag left; of several tags the first by name */
-function narrowings({ tags, manifests, formerTags, }) {
-    const found = new Map();
-    for (const [digest, names] of formerTags) {
-        const moved = [...names].sort(compare).flatMap((tag) => {
-            const part = tags.get(tag);
-            return part === undefined || part === digest ? [] : [{ tag, part }];
-        });
-        const parts = moved.length === 0 ? new Set() : partsOf(digest, manifests);
-        const narrowing = moved.find(({ part }) => parts.has(part));
-        if (narrowing !== undefined) {
-            found.set(digest, narrowing);
-        }
-    }
-    return found;
-}
-/** Everything that an index lists, at any depth. */
-function partsOf(digest, manifests) {
-    const parts = new Set();
-    const queue = [digest];
-    for (const each of queue) {
-        const manifest = manifests.get(each);
-        const listed = manifest?.kind === 'index' ? [...manifest.children, ...manifest.others] : [];
-        for (const { digest: part } of listed) {
-            if (isDigest(part) && !parts.has(part)) {
-                parts.add(part);
-                queue.push(part);
-            }
-        }
-    }
-    return parts;
-}
-function collectTags(past, earlier = new Map()) {
-    const byManifest = new Map();
-    const seen = new Set();
-    const add = (digest, tag) => {
-        byManifest.set(digest, (byManifest.get(digest) ?? new Set()).add(tag));
-        seen.add(tag);
-    };
-    for (const [digest, { tags = [] }] of past) {
-        tags.forEach((tag) => {
-            add(digest, tag);
-        });
-    }
-    earlier.forEach((digest, tag) => {
-        add(digest, tag);
-    });
-    return {
-        byManifest,
-        hasMoved: (tag, digest) => seen.has(tag) && byManifest.get(digest)?.has(tag) !== true,
-    };
-}
-
 ;// CONCATENATED MODULE: ./src/plan/ledger-artifact.ts
 
 const ARTIFACT_TYPE = 'application/vnd.registry-manifest-cleanup.ledger.v1';
@@ -61947,1013 +61501,6 @@ const ARTIFACT_TYPE = 'application/vnd.registry-manifest-cleanup.ledger.v1';
 function isLedgerArtifact(manifest) {
     return (manifest.kind === 'image' &&
         /^application\/vnd\.registry-manifest-cleanup\.ledger\.v\d+$/.test(mediaTypeOf(manifest.artifactType)));
-}
-
-;// CONCATENATED MODULE: ./src/plan/newest.ts
-
-const NEVER = Number.NEGATIVE_INFINITY;
-/**
- * @param heads of the orphans, those to choose from; what another orphan holds is passed over
- * @returns the `count` newest of the heads
- */
-function newestOf(heads, orphans, count, aging) {
-    const held = new Set([...orphans].flatMap((digest) => heldBy(digest, aging)));
-    return heads
-        .filter((digest) => !held.has(digest))
-        .map((digest) => ({ digest, rank: rankOf(digest, orphans, aging) }))
-        .sort((a, b) => compareRanks(b.rank, a.rank) || compare(a.digest, b.digest))
-        .slice(0, count)
-        .map(({ digest }) => digest);
-}
-/**
- * How new an orphan is, the weightiest number first; the newer, the larger. Of orphans that went out of use
- * together, as the tags that moved between two runs did, what was built last is the newest. Each number of a
- * manifest is at least that of its parts, so none of them comes before it once it is gone.
- */
-function rankOf(digest, orphans, aging) {
-    const { inventory, births, now } = aging;
-    const parts = newest_partsOf(digest, aging);
-    const built = parts.map((part) => births.of(part) ?? NEVER);
-    const used = parts
-        .filter((part) => orphans.has(part))
-        .map((part) => outOfUse(inventory.past.get(part), now) ?? births.of(part) ?? NEVER);
-    // Reproducible builds have one time for all; the number of parts keeps the rule for them, too.
-    return [latest(used), latest(built), parts.length];
-}
-function latest(times) {
-    return times.reduce((a, b) => Math.max(a, b), NEVER);
-}
-function compareRanks(a, b) {
-    return compare(a[0], b[0]) || compare(a[1], b[1]) || compare(a[2], b[2]);
-}
-/** A manifest with all that goes along with it, at any depth. */
-function newest_partsOf(head, aging) {
-    const parts = new Set([head]);
-    for (const part of parts) {
-        for (const { kind, to } of edgesOf(part, aging)) {
-            if (kind !== 'subject') {
-                parts.add(to);
-            }
-        }
-    }
-    return [...parts];
-}
-/**
- * The entries of an index, whatever they are listed as. And what the registry alone says to describe a manifest,
- * since nothing tells that any more once the manifest is gone.
- */
-function heldBy(digest, aging) {
-    const saysSo = (referrer) => edgesOf(referrer, aging).some(({ kind, to }) => kind === 'subject' && to === digest);
-    return edgesOf(digest, aging)
-        .filter(({ kind, to }) => ['child', 'mentioned', 'blob'].includes(kind) || (kind === 'referrer' && !saysSo(to)))
-        .map(({ to }) => to);
-}
-/** What a manifest of unknown type mentions is no part of it: it stays anyway. */
-function edgesOf(digest, { inventory, graph }) {
-    const edges = graph.edges.get(digest) ?? [];
-    const isUnknown = inventory.manifests.get(digest)?.kind === 'unknown';
-    return isUnknown ? edges.filter(({ kind }) => kind !== 'mentioned') : edges;
-}
-/** Since when nothing uses a manifest any more, as far as the ledger saw it: not of what it never saw in use. */
-function outOfUse(before, now) {
-    if (before?.everInUse !== true) {
-        return undefined;
-    }
-    return before.status === 'in-use' ? now : before.since;
-}
-
-;// CONCATENATED MODULE: ./src/plan/order.ts
-
-/** Kahn's algorithm in rounds, each sorted by digest, so that the order depends on the graph alone. */
-function deletionOrder(graph, orphans) {
-    const { befores: waiting, afters } = constraints(graph, orphans);
-    const order = [];
-    const placed = new Set();
-    const isPlaced = (digest) => placed.has(digest);
-    const isFree = ([, { hard, soft }]) => [...hard].every(isPlaced) && [...soft].every(isPlaced);
-    let round = [...waiting].filter(isFree);
-    while (waiting.size > 0) {
-        const now = round.length > 0 ? round.sort(byDigest) : leastBound(waiting, isPlaced);
-        for (const [digest, { hard, soft }] of now) {
-            const after = [...new Set([...hard, ...soft])].filter(isPlaced).sort(compare);
-            order.push({ digest, after });
-            waiting.delete(digest);
-        }
-        now.forEach(([digest]) => placed.add(digest));
-        const next = new Map();
-        for (const to of now.flatMap(([digest]) => afters.get(digest) ?? [])) {
-            const before = waiting.get(to);
-            if (before !== undefined) {
-                next.set(to, before);
-            }
-        }
-        round = [...next].filter(isFree);
-    }
-    return order;
-}
-function byDigest([a], [b]) {
-    return compare(a, b);
-}
-/** Edges of digests in the body that has them, so that they form no circle. */
-const HOLDING = ['child', 'mentioned', 'blob'];
-function constraints(graph, orphans) {
-    const befores = new Map();
-    const afters = new Map();
-    for (const digest of orphans) {
-        befores.set(digest, { hard: new Set(), soft: new Set() });
-    }
-    for (const from of orphans) {
-        for (const { kind, to } of graph.edges.get(from) ?? []) {
-            const before = befores.get(to);
-            // `subject` is the way back of `referrer`, and asks for nothing.
-            if (before === undefined || kind === 'subject') {
-                continue;
-            }
-            before[HOLDING.includes(kind) ? 'hard' : 'soft'].add(from);
-            const after = afters.get(from) ?? [];
-            after.push(to);
-            afters.set(from, after);
-        }
-    }
-    return { befores, afters };
-}
-/**
- * Digest tags can be moved into a circle, and a child may be described by its own parent: then one
- * manifest has to go before what it describes. Digests can't form a circle, so there is always one
- * whose parents are gone.
- */
-function leastBound(waiting, isPlaced) {
-    const first = [...waiting]
-        .sort(byDigest)
-        .find(([, { hard }]) => [...hard].every((digest) => isPlaced(digest)));
-    if (first === undefined) {
-        throw new Error('indexes contain each other, which digests do not allow');
-    }
-    return [first];
-}
-
-;// CONCATENATED MODULE: ./src/plan/plan.ts
-
-
-
-
-
-
-
-
-
-/**
- * Decides over one repository, by the rules of docs/how-it-decides.md. Pure: the same inventory, in
- * whatever order it was read, gives the same plan.
- */
-function makePlan(inventory, policy) {
-    const graph = buildGraph(inventory);
-    const roots = findRoots(inventory, graph, policy);
-    let { steps, unreached } = reachFrom(roots, graph, inventory.manifests);
-    if (inventory.gaps.length > 0) {
-        // What couldn't be read might have named any of them (rule 4).
-        unreached.forEach((digest) => roots.set(digest, { kind: 'gap' }));
-        unreached.clear();
-    }
-    // Of what nothing reaches, some stays all the same, and then also what it reaches.
-    for (const findMore of [newestOrphans, unapprovedOrphans]) {
-        const more = findMore(inventory, graph, unreached, policy);
-        if (more.size > 0) {
-            more.forEach((reason, digest) => roots.set(digest, reason));
-            ({ steps, unreached } = reachFrom(roots, graph, inventory.manifests));
-        }
-    }
-    const keep = [...roots].map(([digest, reason]) => ({ digest, reason }));
-    for (const [digest, step] of steps) {
-        keep.push({ digest, reason: reasonOf(step) });
-    }
-    return {
-        repository: inventory.repository,
-        keep: keep
-            .filter(({ digest }) => inventory.manifests.has(digest))
-            .sort((a, b) => compare(a.digest, b.digest)),
-        orphans: describeOrphans(inventory, graph, unreached),
-    };
-}
-const NOTHING_SEEN = new Map();
-function reachFrom(roots, graph, manifests) {
-    const steps = reach(graph, [...roots.keys()].sort(compare));
-    const unreached = new Set([...manifests.keys()].filter((digest) => !roots.has(digest) && !steps.has(digest)));
-    return { steps, unreached };
-}
-/** The orphans that `keep-untagged` keeps: those that are no part of another one, and nothing about one. */
-function newestOrphans(inventory, graph, orphans, policy) {
-    if (policy.keepUntagged === 0) {
-        return new Map();
-    }
-    const reasons = orphanReasons(inventory, graph, orphans);
-    const heads = [...orphans].filter((digest) => !reasons.has(digest));
-    // Whatever was seen in use since: or what is the newest would change because a run came by.
-    const births = new Births({ ...inventory, past: NOTHING_SEEN });
-    const aging = { inventory, graph, births, now: policy.now };
-    const newest = newestOf(heads, orphans, policy.keepUntagged, aging);
-    return new Map(newest.map((digest) => [digest, { kind: 'recent' }]));
-}
-function unapprovedOrphans({ repository }, _graph, orphans, { approved }) {
-    const listed = approved && (approved.get(repository) ?? new Set());
-    const others = listed === undefined ? [] : [...orphans].filter((digest) => !listed.has(digest));
-    return new Map(others.map((digest) => [digest, { kind: 'not-in-plan' }]));
-}
-function reasonOf({ from, edge }) {
-    switch (edge.kind) {
-        case 'mentioned':
-            return { kind: 'mentioned', by: from };
-        case 'digest-tag':
-            return { kind: 'digest-tag', tag: edge.tag, of: from };
-        case 'child':
-        case 'subject':
-        case 'referrer':
-        case 'blob':
-            return { kind: edge.kind, of: from };
-    }
-}
-/** What keeps a manifest by itself; of several reasons the first is told. */
-function findRoots(inventory, graph, policy) {
-    const { manifests } = inventory;
-    const roots = new Map();
-    const keep = (digest, reason) => {
-        if (!roots.has(digest)) {
-            roots.set(digest, reason);
-        }
-    };
-    for (const [digest, tags] of graph.rootTags) {
-        keep(digest, { kind: 'tagged', tags });
-    }
-    for (const [digest, narrowing] of narrowings(inventory)) {
-        keep(digest, { kind: 'narrowed', ...narrowing });
-    }
-    const protection = protectionIn(inventory.repository, policy.protection);
-    const named = protection.named();
-    for (const manifest of manifests.values()) {
-        const { digest, mediaType, kind } = manifest;
-        const isNamed = protection.of(digest).length > 0;
-        const blob = isNamed ? undefined : blobsOf(manifest).find((each) => named.has(each));
-        if (isNamed || blob !== undefined) {
-            const through = blob === undefined ? {} : { blob };
-            keep(digest, { kind: 'protected', by: protection.of(blob ?? digest), ...through });
-        }
-        if (kind === 'unknown') {
-            keep(digest, { kind: 'unknown-type', mediaType });
-        }
-        else if (isLedgerArtifact(manifest)) {
-            keep(digest, { kind: 'ledger' });
-        }
-    }
-    if (policy.danglingReferrers === 'keep') {
-        // What the ledger remembers lived here, so what describes it describes nothing any more.
-        const isElsewhere = (digest) => !manifests.has(digest) && !inventory.past.has(digest);
-        for (const manifest of manifests.values()) {
-            if (manifest.kind !== 'unknown' && manifest.subject !== undefined) {
-                const { subject } = manifest;
-                if (isElsewhere(subject)) {
-                    keep(manifest.digest, { kind: 'dangling-referrer', subject });
-                }
-            }
-        }
-        for (const { tag, names, target } of graph.digestTags) {
-            if (isElsewhere(names)) {
-                keep(target, { kind: 'dangling-digest-tag', tag, names });
-            }
-        }
-    }
-    const births = new Births(inventory);
-    for (const digest of policy.gracePeriod === 0 ? [] : manifests.keys()) {
-        const youth = youthOf(digest, inventory, births, policy);
-        if (youth !== undefined) {
-            keep(digest, youth);
-        }
-    }
-    layersIn(inventory).forEach((digest) => {
-        keep(digest, { kind: 'layer' });
-    });
-    return roots;
-}
-/**
- * Why a manifest is too young to be judged, if it is. One that a run saw in use was pushed completely. Of
- * another that a run saw, that is the age which is sure; of what no run saw, only its config tells.
- */
-function youthOf(digest, { past }, births, { now, gracePeriod }) {
-    const before = past.get(digest);
-    if (before !== undefined && tellsAge(before)) {
-        const { everInUse, firstSeen } = before;
-        return !everInUse && firstSeen > now - gracePeriod ? { kind: 'new', firstSeen } : undefined;
-    }
-    const created = births.of(digest);
-    return created !== undefined && created > now - gracePeriod
-        ? { kind: 'young', created }
-        : undefined;
-}
-/**
- * Not of what was old enough before, by its config, and could not be deleted or was gone for a while; and not of what
- * was deleted and came back, perhaps with a push that is not over yet.
- */
-function tellsAge({ everInUse, status }) {
-    return everInUse || (status !== 'leaving' && status !== 'deleted');
-}
-/**
- * The images whose config has to be read before this plan can be believed: the possible orphans, also those
- * that stay as the newest of them, and what they contain. Empty when ages don't matter or are all known. What
- * tells enough for the grace period does not tell which of several is the newest.
- */
-function unknownAges(inventory, plan, policy) {
-    if (policy.gracePeriod === 0 && policy.keepUntagged === 0) {
-        return [];
-    }
-    // The same ages that tell which is the newest.
-    const past = policy.keepUntagged > 0 ? NOTHING_SEEN : inventory.past;
-    const recent = plan.keep.filter(({ reason }) => reason.kind === 'recent');
-    const queue = new Set([...plan.orphans, ...recent]
-        .map(({ digest }) => digest)
-        .filter((digest) => {
-        const before = inventory.past.get(digest);
-        return policy.keepUntagged > 0 || before === undefined || !tellsAge(before);
-    }));
-    const images = [];
-    for (const digest of queue) {
-        const manifest = inventory.manifests.get(digest);
-        if (manifest === undefined) {
-            continue;
-        }
-        datedBy(manifest, past).forEach((inner) => queue.add(inner));
-        if (manifest.kind === 'image' &&
-            isImageConfigType(manifest.config.mediaType) &&
-            !inventory.facts.has(digest)) {
-            images.push(manifest);
-        }
-    }
-    return images;
-}
-function describeOrphans(inventory, graph, unreached) {
-    const births = new Births(inventory);
-    const reasons = orphanReasons(inventory, graph, unreached);
-    return deletionOrder(graph, unreached).map(({ digest, after }) => {
-        const created = births.of(digest);
-        return {
-            digest,
-            reason: reasons.get(digest) ?? { kind: 'unreachable' },
-            created,
-            after,
-        };
-    });
-}
-function orphanReasons(inventory, graph, orphans) {
-    const { manifests } = inventory;
-    const reasons = new Map();
-    const give = (digest, reason) => {
-        if (orphans.has(digest) && !reasons.has(digest)) {
-            reasons.set(digest, reason);
-        }
-    };
-    for (const { tag, names, target } of graph.digestTags) {
-        give(target, manifests.has(names)
-            ? { kind: 'digest-tag', tag, of: names }
-            : { kind: 'dangling', subject: names });
-    }
-    for (const digest of orphans) {
-        const manifest = manifests.get(digest);
-        if (manifest?.kind !== 'unknown' && manifest?.subject !== undefined) {
-            const { subject } = manifest;
-            give(digest, manifests.has(subject) ? { kind: 'referrer', of: subject } : { kind: 'dangling', subject });
-        }
-    }
-    const sorted = [...graph.edges].sort(([a], [b]) => compare(a, b));
-    // Referrers once more: of some only the registry says so, and not their bodies.
-    for (const kind of ['referrer', 'child']) {
-        for (const [of, edges] of sorted) {
-            for (const edge of orphans.has(of) ? edges : []) {
-                if (edge.kind === kind) {
-                    give(edge.to, { kind, of });
-                }
-            }
-        }
-    }
-    return reasons;
-}
-
-;// CONCATENATED MODULE: ./src/run/referrer-questions.ts
-function createReferrerQuestions(reader, repository, attempts) {
-    const asked = new Set();
-    const answers = new Map();
-    /** until an answer says otherwise: to this look at this repository alone */
-    let hasApi = true;
-    async function read(digest) {
-        asked.add(digest);
-        const referrers = await reader.referrers(repository, digest);
-        if (referrers === undefined) {
-            hasApi = false;
-        }
-        else if (referrers.length > 0) {
-            answers.set(digest, referrers);
-        }
-        return referrers ?? [];
-    }
-    return {
-        answers,
-        async ask(manifests) {
-            const unasked = hasApi ? [...manifests].filter((digest) => !asked.has(digest)) : [];
-            const found = [];
-            // The first question alone: where there is no such API, the others are none, and no progress either. Another
-            // repository, and the look before the deletes, ask one of their own: a passing answer misleads one of them.
-            for (const some of [unasked.slice(0, 1), unasked.slice(1)]) {
-                await attempts.each(hasApi ? some : [], (digest) => `referrers of ${digest}`, async (digest) => {
-                    // One by one: there may be more of them than a call can have arguments.
-                    (await read(digest)).forEach((each) => found.push({ digest: each, source: 'referrers' }));
-                });
-            }
-            return unasked.length > 0 ? found : undefined;
-        },
-    };
-}
-
-;// CONCATENATED MODULE: ./src/run/sharing.ts
-/** A function that gives back the same manifest, made of descriptors that it has given back before. */
-function createSharing() {
-    const texts = new Map();
-    const descriptors = new Map();
-    const text = (value) => {
-        const known = texts.get(value);
-        if (known === undefined) {
-            texts.set(value, value);
-        }
-        return known ?? value;
-    };
-    /** Only plain ones: what has a platform, annotations or URLs is an index's child, or rare. */
-    const descriptor = (one) => {
-        const { mediaType, digest, size } = one;
-        if (Object.keys(one).length > 3) {
-            return one;
-        }
-        const known = descriptors.get(digest);
-        if (known?.mediaType === mediaType && known.size === size) {
-            return known;
-        }
-        const shared = { mediaType: text(mediaType), digest, size };
-        descriptors.set(digest, shared);
-        return shared;
-    };
-    return (manifest) => {
-        const mediaType = text(manifest.mediaType);
-        switch (manifest.kind) {
-            case 'image':
-                return {
-                    ...manifest,
-                    mediaType,
-                    config: descriptor(manifest.config),
-                    layers: manifest.layers.map(descriptor),
-                };
-            case 'index':
-                return { ...manifest, mediaType, others: manifest.others.map(descriptor) };
-            case 'unknown':
-                return { ...manifest, mediaType };
-        }
-    };
-}
-
-;// CONCATENATED MODULE: ./src/run/tag-reading.ts
-
-
-
-class TagReading {
-    #repository;
-    #known;
-    #options;
-    /** resolved by HEAD alone, and remembered elsewhere */
-    #unconfirmed = new Set();
-    #hasAskedAgain = false;
-    found = new Map();
-    broken = new Set();
-    former;
-    constructor(repository, known, options) {
-        this.#repository = repository;
-        this.#known = known;
-        this.#options = options;
-        this.former = collectTags(known.past, known.earlier?.tags);
-    }
-    /** Lists them, and reads each. */
-    async read() {
-        const tags = await this.#options.attempts.one('the list of tags', () => this.#options.reader.tags(this.#repository));
-        await this.#each(tags ?? [], (tag) => this.#readTag(tag));
-    }
-    /** What was resolved by HEAD alone is read, before anything is deleted because of it. @returns whether there was any */
-    async confirm() {
-        const tags = [...this.#unconfirmed];
-        this.#unconfirmed.clear();
-        await this.#each(tags, (tag) => this.#confirmTag(tag, this.found.get(tag)));
-        return tags.length > 0;
-    }
-    /**
-     * A tag that is listed and not there may be about to come. What was broken at an earlier look of this run has been
-     * asked for by then. @returns whether any has come
-     */
-    async askAgain() {
-        const isNews = (tag) => parseDigestTag(tag) === undefined && this.#known.earlier?.brokenTags.includes(tag) !== true;
-        const before = this.broken.size;
-        let missing = this.#hasAskedAgain ? [] : [...this.broken].filter(isNews);
-        this.#hasAskedAgain = true;
-        for (let look = 2; look <= MOST_LOOKS && missing.length > 0; look += 1) {
-            await this.#options.clock.sleep(tag_PAUSE);
-            await this.#each(missing, (tag) => this.#confirmTag(tag, undefined));
-            missing = missing.filter((tag) => this.broken.has(tag));
-        }
-        return this.broken.size < before;
-    }
-    async #each(tags, read) {
-        await this.#options.attempts.each(tags, (tag) => `tag ${tag}`, read);
-    }
-    async #readTag(tag) {
-        const { reader, fetch } = this.#options;
-        const { manifests, earlier } = this.#known;
-        if (earlier !== undefined) {
-            await this.#confirmTag(tag, earlier.tags.get(tag));
-            return;
-        }
-        const digest = manifests.size > 0 ? await reader.resolve(this.#repository, tag) : undefined;
-        // By its digest, so that what was seen is not lost when the tag moves on between the two questions.
-        const manifest = (digest && (manifests.get(digest) ?? (await fetch(digest)))) ?? (await fetch(tag));
-        if (digest !== undefined && this.former.hasMoved(tag, digest)) {
-            this.#unconfirmed.add(tag);
-        }
-        this.#noteTag(tag, manifest);
-    }
-    #noteTag(tag, manifest) {
-        if (manifest === undefined) {
-            this.found.delete(tag);
-            this.broken.add(tag);
-        }
-        else {
-            this.broken.delete(tag);
-            this.found.set(tag, manifest.digest);
-            this.#options.onFound(manifest);
-        }
-    }
-    /** @param before where it was seen before */
-    async #confirmTag(tag, before) {
-        const resolve = () => this.#options.reader.resolve(this.#repository, tag);
-        this.#noteTag(tag, await readTag(before, () => this.#options.fetch(tag), resolve));
-    }
-}
-
-;// CONCATENATED MODULE: ./src/run/survey.ts
-
-
-
-
-
-
-
-
-
-
-
-/**
- * Reads a repository until nothing new appears: its tags, the candidates, and every manifest that one
- * of those names. Then, for what looks like an orphan, the ages and referrers that might save it; with
- * them the plan is made again, until it asks for nothing more.
- *
- * What is known is not fetched again: tags are resolved with HEAD, and known manifests are asked for only
- * if nothing in use names them. Should anything look like an orphan, the rest of them are asked for as well.
- *
- * @param candidates digests that may exist in the repository
- */
-async function surveyRepository(repository, candidates, options, known = NOTHING_KNOWN) {
-    const reading = new Reading(repository, options, known);
-    await reading.readTags();
-    await reading.follow([...candidates].map((digest) => ({ digest, source: 'input' })));
-    const past = [...known.past]
-        .filter(([digest, { status }]) => status !== 'deleted' && known.earlier?.gone?.has(digest) !== true)
-        .map(([digest]) => ({ digest, source: 'ledger' }));
-    await reading.follow(past);
-    for (;;) {
-        const inventory = reading.inventory();
-        const plan = makePlan(inventory, options.policy);
-        if (!(await reading.lookCloser(inventory, plan))) {
-            return { inventory, plan, bodies: reading.bodies };
-        }
-    }
-}
-/** Each costs a request. A build cache lists some hundreds, and plainly as layers. */
-const MOST_MENTIONED = 10_000;
-function tooManyMentions() {
-    return new RegistryError('unexpected', `indexes list, and manifests of unknown types mention, more than ${String(MOST_MENTIONED)} digests that may be ` +
-        'manifests as well. No tool is known to make such: delete them with another tool, or leave the repository out ' +
-        'with `repositories`');
-}
-class Reading {
-    #repository;
-    #options;
-    #known;
-    #manifests = new Map();
-    #absent = new Set();
-    #tags;
-    #sources = new Map();
-    #facts;
-    #attempts;
-    /** asked for by digest: nothing is asked for twice, whatever came of it */
-    #begun = new Set();
-    #referrers;
-    #hasFoundProtected = false;
-    /** what only may be a manifest of this repository, and is not there as one */
-    #elsewhere = new Set();
-    #links;
-    /** known manifests that something names, taken to be there without asking */
-    #presumed = new Set();
-    bodies = new Map();
-    #isUntyped = false;
-    #share = createSharing();
-    constructor(repository, options, known) {
-        this.#repository = repository;
-        this.#options = options;
-        this.#known = known;
-        this.#facts = new Map(known.earlier?.facts);
-        this.#links = new Map(known.earlier?.links);
-        this.#attempts = createAttempts(options);
-        this.#tags = new TagReading(repository, known, {
-            ...options,
-            attempts: this.#attempts,
-            fetch: (reference) => this.#fetch(reference),
-            onFound: (manifest) => {
-                this.#note(manifest, 'tag');
-            },
-        });
-        this.#referrers = createReferrerQuestions(options.reader, repository, this.#attempts);
-    }
-    inventory() {
-        return {
-            repository: this.#repository,
-            tags: new Map(this.#tags.found),
-            manifests: new Map(this.#manifests),
-            absent: new Set(this.#absent),
-            ghosts: this.#ghosts(),
-            brokenTags: [...this.#tags.broken].sort(),
-            referrers: new Map(this.#referrers.answers),
-            sources: new Map(this.#sources),
-            facts: new Map(this.#facts),
-            past: this.#known.past,
-            links: this.#links,
-            formerTags: this.#tags.former.byManifest,
-            gaps: this.#attempts.gaps(),
-            ...(this.#isUntyped ? { isUntyped: true } : {}),
-        };
-    }
-    #ghosts() {
-        const { manifests, earlier } = this.#known;
-        const isGone = ([digest]) => !this.#manifests.has(digest) &&
-            (this.#absent.has(digest) || this.#known.past.get(digest)?.status === 'deleted');
-        return new Map([...(earlier?.ghosts ?? []), ...manifests].filter(isGone));
-    }
-    async readTags() {
-        await this.#tags.read();
-        await this.#followAll();
-    }
-    /** Whatever is named by what was read, and by the tags. */
-    async #followAll() {
-        await this.follow([
-            ...[...this.#manifests.values()].flatMap(namedBy),
-            ...namedByTags([...this.#tags.found.keys(), ...this.#tags.broken]),
-        ]);
-    }
-    async #fetch(reference) {
-        return this.#taken(await this.#options.reader.manifest(this.#repository, reference));
-    }
-    #taken(answer) {
-        if (answer.kind !== 'found') {
-            return undefined;
-        }
-        this.#isUntyped ||= answer.isUntyped === true;
-        this.bodies.set(answer.manifest.digest, answer.body);
-        return answer.manifest;
-    }
-    /** Reads these manifests and, wave by wave, all that they name. */
-    async follow(found) {
-        let wave = this.#unread(found);
-        while (wave.length > 0) {
-            const read = [];
-            await this.#attempts.each(wave, ({ digest }) => `manifest ${digest}`, async ({ digest, source }) => {
-                const manifest = await this.#readManifest(digest, source);
-                if (manifest === undefined) {
-                    this.#absent.add(digest);
-                    this.#sources.set(digest, source);
-                }
-                else {
-                    this.#note(manifest, source);
-                    read.push(manifest);
-                }
-            });
-            wave = !this.#attempts.isOver() ? this.#unread(read.flatMap(namedBy)) : [];
-        }
-    }
-    async #readManifest(digest, source) {
-        const known = this.#known.manifests.get(digest);
-        if (known === undefined || this.#known.earlier !== undefined) {
-            return (known ?? this.#taken(await readAs(source, this.#options.reader, this.#repository, digest)));
-        }
-        if (source !== 'input' && source !== 'ledger' && !this.#mayBeGone(digest)) {
-            this.#presumed.add(digest);
-            return known;
-        }
-        return (await this.#isThere(digest)) ? known : undefined;
-    }
-    /**
-     * What a run was about to delete is not taken to be there because something names it. Neither is what came into use
-     * since: the DELETE may have been carried out after that was seen.
-     */
-    #mayBeGone(digest) {
-        const past = this.#known.past.get(digest);
-        const isRecent = past !== undefined && isCondemned(past, this.#options.policy.now);
-        return isRecent || past?.status === 'leaving' || past?.status === 'deleted';
-    }
-    /** HEAD; and GET where its answer settles nothing, as that of an absent manifest never does. */
-    async #isThere(digest) {
-        const { reader } = this.#options;
-        return ((await reader.resolve(this.#repository, digest)) === digest ||
-            (await this.#fetch(digest)) !== undefined);
-    }
-    /** What was presumed is asked for. @returns whether there was any */
-    async #confirm() {
-        const presumed = [...this.#presumed];
-        this.#presumed.clear();
-        await this.#attempts.each(presumed, (digest) => `manifest ${digest}`, async (digest) => {
-            if (!(await this.#isThere(digest))) {
-                this.#manifests.delete(digest);
-                this.#absent.add(digest);
-            }
-        });
-        return presumed.length > 0;
-    }
-    #unread(found) {
-        return found.filter(({ digest, source }) => {
-            if (this.#elsewhere.delete(digest)) {
-                this.#absent.add(digest);
-                this.#sources.set(digest, source);
-            }
-            if (this.#begun.has(digest) || this.#manifests.has(digest)) {
-                return false;
-            }
-            this.#begun.add(digest);
-            return true;
-        });
-    }
-    #note(manifest, source) {
-        this.#manifests.set(manifest.digest, this.#share(manifest));
-        if (!this.#sources.has(manifest.digest)) {
-            this.#sources.set(manifest.digest, source);
-        }
-    }
-    /**
-     * Reads what the plan still has to know before its orphans can be believed.
-     *
-     * @returns whether anything was read, so that the plan has to be made again
-     */
-    async lookCloser(inventory, plan) {
-        if (plan.orphans.length === 0 || inventory.gaps.length > 0) {
-            return false;
-        }
-        if ((await this.#tags.askAgain()) || (await this.#tags.confirm())) {
-            await this.#followAll();
-            return true;
-        }
-        // What a later run would take for a broken image must have been there before the first delete.
-        if (await this.#confirm()) {
-            return true;
-        }
-        // An index among them may hold what looks like an orphan.
-        const mentioned = new Set([...inventory.manifests.values()].flatMap(perhapsManifests));
-        if (mentioned.size > MOST_MENTIONED) {
-            await this.#attempts.one('what manifests mention', () => Promise.reject(tooManyMentions()));
-            return true;
-        }
-        if ((await this.#findProtected()) || (await this.#find(mentioned, 'mentioned', mentionOf))) {
-            return true;
-        }
-        const young = unknownAges(inventory, plan, this.#options.policy);
-        await this.#attempts.each(young, ({ config }) => `config ${config.digest}`, async (image) => {
-            this.#facts.set(image.digest, await this.#options.reader.imageFacts(this.#repository, image));
-        });
-        if (young.length > 0) {
-            return true;
-        }
-        const referrers = await this.#referrers.ask(inventory.manifests.keys());
-        if (referrers !== undefined) {
-            await this.follow(referrers);
-            return true;
-        }
-        // Last, of those that are left: some may be layers, and no manifests at all.
-        const unlinked = perhapsLayers(inventory, plan);
-        const { reader } = this.#options;
-        this.#links = await readLinks(unlinked, inventory, { reader, attempts: this.#attempts });
-        return unlinked.length > 0;
-    }
-    /**
-     * What is protected may be here without anything that names it, and hold what looks like an orphan. Asked
-     * for only now, because files may protect many digests, most of them elsewhere.
-     */
-    async #findProtected() {
-        if (this.#hasFoundProtected) {
-            return false;
-        }
-        this.#hasFoundProtected = true;
-        const { protection } = this.#options.policy;
-        const local = protectionIn(this.#repository, protection);
-        return this.#find(local.named(), 'protected', (digest) => `protected manifest ${digest} (named by ${someOf(local.of(digest))})`);
-    }
-    /** Of these, those that are here are read, with all that they name; nobody misses the others. */
-    async #find(digests, source, what) {
-        const unread = [...digests].filter((digest) => !this.#begun.has(digest) && !this.#manifests.has(digest));
-        const read = [];
-        await this.#attempts.each(unread, what, async (digest) => {
-            this.#begun.add(digest);
-            const manifest = await this.#readManifest(digest, source);
-            if (manifest === undefined) {
-                this.#elsewhere.add(digest);
-            }
-            else {
-                this.#note(manifest, source);
-                read.push(manifest);
-            }
-        });
-        await this.follow(read.flatMap(namedBy));
-        return unread.length > 0;
-    }
-}
-
-;// CONCATENATED MODULE: ./src/run/sweep.ts
-
-
-
-
-
-
-
-/**
- * Milliseconds. A tag that comes after the look at the tags may name what is deleted since: so long after a look
- * the next one follows, or after so many times what a look takes, where that is longer (docs/how-it-decides.md).
- */
-const LOOK_EVERY = 10_000;
-const LOOKS = 2;
-/** After so many looks in a row none of which brought a delete to its end, and so many tries of a single one, it is enough. */
-const sweep_MOST_LOOKS = 5;
-const UNCONFIRMED = 'the registry took the DELETE, and the run ended before it could see that the manifest is gone. The next run looks';
-const STOPPED = 'the run was told to stop before its turn came';
-/**
- * Deletes the orphans of one repository's plan and verifies what was kept.
- *
- * @param survey the repository as it was read when the plan was made, with the bytes of all orphans
- * @param candidates the same digests that the survey was given
- */
-async function sweepRepository(survey, candidates, options) {
-    const { plan, inventory } = survey;
-    const { repository } = plan;
-    const { progress, policy, clock, stop } = options;
-    const isStopped = () => stop.aborted;
-    const results = new Map();
-    const confirmation = createConfirmation(repository, results, options);
-    const open = () => plan.orphans.map(({ digest }) => digest).filter((each) => !results.has(each));
-    const settle = (digest, result) => {
-        results.set(digest, result);
-        progress.done();
-    };
-    const giveUp = (why) => {
-        open().forEach((digest) => {
-            settle(digest, { kind: 'skipped', why });
-        });
-    };
-    progress.expect(plan.orphans.length);
-    // Before the look, so that nothing slow comes between the look and the deletes.
-    let lost = condemnedOf(survey);
-    const save = async (condemned) => {
-        try {
-            await options.save(condemned);
-        }
-        catch (error) {
-            if (!(error instanceof BackupError)) {
-                throw error;
-            }
-            giveUp(error.message);
-        }
-    };
-    await save(lost);
-    let looked = inventory;
-    let seen;
-    let changed = false;
-    let fruitless = 0;
-    const waits = new Map();
-    /** what was deleted, or may have been, and was in use at a later look */
-    const back = new Set();
-    async function lookAndDelete(left) {
-        const began = clock.now();
-        const settled = results.size;
-        // Tags may have moved since, and pushes come in: the plan is made again with what is there now.
-        const fresh = await surveyRepository(repository, inSight(candidates, plan, results), options, {
-            manifests: looked.manifests,
-            past: withGone(inventory.past, results, policy.now),
-            earlier: { ...looked, gone: new Set(goneIn(results)) },
-        });
-        const [gap] = fresh.inventory.gaps;
-        if (gap !== undefined) {
-            const what = `looking again before the deletes, ${gap.what}`;
-            giveUp(isStopped() ? STOPPED : `${what} could not be read: ${gap.why}`);
-            return;
-        }
-        seen = seen === undefined ? fresh.inventory : joined(seen, fresh.inventory);
-        const kept = new Map(fresh.plan.keep.map(({ digest, reason }) => [digest, reason]));
-        for (const digest of left) {
-            const reason = kept.get(digest);
-            if (reason !== undefined) {
-                settle(digest, { kind: 'spared', reason });
-            }
-        }
-        // Pushed again since: its tags are kept ones now, and a delete that is not over yet may take them along.
-        for (const digest of triedIn(results)) {
-            const reason = kept.get(digest);
-            if (reason !== undefined) {
-                back.add(digest);
-                if (isGone(results, digest)) {
-                    results.set(digest, { kind: 'spared', reason });
-                }
-            }
-        }
-        // A signature's tag may have come to name one of them since: it goes as well, and is to come back.
-        const before = new Map(lost.map((each) => [each.digest, each.tags]));
-        lost = retagged(lost, fresh.inventory);
-        const isOpenNow = new Set(open());
-        const unsaved = lost.filter(({ digest, tags }) => isOpenNow.has(digest) && tags.some((tag) => before.get(digest)?.includes(tag) !== true));
-        if (unsaved.length > 0) {
-            await save(unsaved);
-        }
-        const until = clock.now() + Math.max(LOOK_EVERY, LOOKS * (clock.now() - began));
-        const isOver = () => isStopped() || clock.now() >= until;
-        // In the new plan's order: what has to go first may have changed with the tags.
-        const isOpen = new Set(open());
-        const condemned = fresh.plan.orphans.filter(({ digest }) => isOpen.has(digest));
-        const tagged = new Set(fresh.inventory.tags.values());
-        const has = await deleteInOrder(repository, condemned, tagged, results, {
-            ...options,
-            confirmation,
-            isOver,
-            mayWait(digest) {
-                const times = (waits.get(digest) ?? 0) + 1;
-                waits.set(digest, times);
-                return times < sweep_MOST_LOOKS && !isStopped();
-            },
-            onDone: () => {
-                progress.done();
-            },
-        });
-        changed ||= has;
-        looked = without(fresh.inventory, results);
-        // What waits for one that the registry takes its time to delete is not stuck.
-        fruitless = results.size > settled || confirmation.isOpen() ? 0 : fruitless + 1;
-        if (fruitless === sweep_MOST_LOOKS) {
-            giveUp(`the registry answered no delete soon enough after a look at the tags, ${fruitless} times in a row. Is ` +
-                'it overloaded? A smaller `concurrency` may help');
-        }
-    }
-    async function deleteAll() {
-        while (open().length > 0 || confirmation.isOpen()) {
-            if (isStopped()) {
-                giveUp(STOPPED);
-                break;
-            }
-            await lookAndDelete(open());
-            await confirmation.askAll();
-            // Then another look: somebody may have pushed them again.
-            if (confirmation.isOpen()) {
-                await confirmation.pause();
-            }
-        }
-        return true;
-    }
-    const isWhole = await options.contain(deleteAll());
-    giveUp('this action failed before its turn came');
-    await options.contain(confirmation.askAll());
-    confirmation.giveUp(UNCONFIRMED);
-    const tried = new Set([...triedIn(results), ...back]);
-    changed ||= isWhole === undefined && tried.size > 0;
-    const isToProve = changed && options.verify;
-    const unproved = { healed: [], broken: [], unverified: isToProve, tags: undefined };
-    const proof = seen !== undefined && isToProve && !isStopped()
-        ? ((await options.contain(heal({ inventory: seen, tried, back, lost }, options))) ?? unproved)
-        : unproved;
-    const healed = new Set(proof.healed);
-    const tagged = lost.filter(({ digest, tags }) => tags.length > 0 && isGone(results, digest) && !healed.has(digest));
-    const served = await options.contain(confirmTags(repository, tagged, proof.tags, options));
-    (served ?? tagged.map(({ digest }) => ({ digest, why: UNCONFIRMED }))).forEach(({ digest, why }) => results.set(digest, { kind: 'failed', why }));
-    return {
-        repository,
-        deleted: results_keysOf(results, 'deleted').filter((digest) => !healed.has(digest)),
-        gone: results_keysOf(results, 'gone').filter((digest) => !healed.has(digest)),
-        spared: [...results].flatMap(([digest, result]) => result.kind === 'spared' && !healed.has(digest) ? [{ digest, reason: result.reason }] : []),
-        failed: explained(results, 'failed').filter(({ digest }) => !healed.has(digest)),
-        skipped: explained(results, 'skipped'),
-        healed: proof.healed,
-        broken: proof.broken,
-        unverified: proof.unverified,
-    };
 }
 
 ;// CONCATENATED MODULE: ./src/memory/ledger/artifact.ts
@@ -63269,7 +61816,7 @@ async function decodeEntry(bytes, repository) {
             throw new EntryError('it has two records of one manifest');
         }
         records.set(digest, record);
-        const { manifest, saysItsType } = entry_read(body, record.mediaType, digest);
+        const { manifest, saysItsType } = read(body, record.mediaType, digest);
         if (saysItsType) {
             manifests.set(digest, manifest);
         }
@@ -63295,13 +61842,22 @@ async function unpacked(bytes, take) {
         throw new EntryError(error instanceof UnpackError ? error.message : 'it can not be unpacked');
     }
 }
-function entry_read(body, mediaType, digest) {
+function read(body, mediaType, digest) {
     try {
         return readManifest(body, mediaType, digest);
     }
     catch (error) {
         throw new EntryError(`a manifest in it can't be read: ${error.message}`);
     }
+}
+
+;// CONCATENATED MODULE: ./src/plan/past.ts
+const past_DAY = 24 * 60 * 60 * 1000;
+/** So long the bytes of what runs deleted are kept: a push may have met the delete, or an index that no run saw. */
+const KEPT_FOR = 30 * past_DAY;
+/** Whether a run may have deleted it not long ago. */
+function isCondemned({ condemned }, now) {
+    return condemned !== undefined && condemned > now - KEPT_FOR;
 }
 
 ;// CONCATENATED MODULE: ./src/memory/ledger/record.ts
@@ -63364,77 +61920,10 @@ function isSame(a, b) {
         }));
 }
 
-;// CONCATENATED MODULE: ./src/memory/ledger/observation.ts
-/** What a look at a repository, and a sweep of it, add to the ledger's memory. Pure. */
+;// CONCATENATED MODULE: ./src/memory/ledger/remember.ts
 
 
 
-
-
-/** Of a look that ended in a plan. */
-function observation_observe({ inventory, plan, bodies }) {
-    const inUse = usedIn(inventory);
-    return {
-        standing: inventory.manifests,
-        tags: inventory.tags,
-        bodies,
-        inUse,
-        leaving: new Set(plan.orphans.map(({ digest }) => digest)),
-        absent: inventory.absent,
-        wanted: new Set([
-            ...describedIn(inventory, inUse),
-            ...[...inUse].filter((digest) => inventory.ghosts.has(digest)),
-        ]),
-        isComplete: inventory.gaps.length === 0,
-    };
-}
-/**
- * Of a sweep that has come to its end: what it deleted, or found deleted, is absent now; what came into use
- * meanwhile is not leaving any more. What it could not delete still is: it was old enough. Nothing else was looked at.
- */
-function observeSweep({ inventory }, outcome) {
-    const absent = new Set([...outcome.deleted, ...outcome.gone]);
-    const left = {
-        ...inventory,
-        manifests: new Map([...inventory.manifests].filter(([digest]) => !absent.has(digest))),
-        tags: new Map([...inventory.tags].filter(([, digest]) => !absent.has(digest))),
-    };
-    const stays = new Set([...outcome.healed, ...outcome.spared.map(({ digest }) => digest)]);
-    return {
-        standing: new Map([...inventory.manifests].filter(([digest]) => stays.has(digest))),
-        tags: new Map(),
-        bodies: new Map(),
-        inUse: new Set(),
-        leaving: new Set(),
-        absent,
-        wanted: describedIn(left, usedIn(left)),
-        isComplete: false,
-    };
-}
-/** Everything that an ordinary tag leads to. */
-function usedIn(inventory) {
-    const graph = buildGraph(inventory);
-    const roots = [...graph.rootTags.keys()];
-    // A layer of something in use may have the bytes of a manifest that nobody ever used as one.
-    const asManifest = ([digest, list]) => [digest, list.filter(({ kind }) => kind !== 'blob')];
-    const edges = new Map([...graph.edges].map(asManifest));
-    return new Set([...roots, ...reach({ ...graph, edges }, roots).keys()]);
-}
-function describedIn({ manifests, tags }, inUse) {
-    const described = new Set();
-    for (const [digest, manifest] of manifests) {
-        if (manifest.kind !== 'unknown' && manifest.subject !== undefined && !inUse.has(digest)) {
-            described.add(manifest.subject);
-        }
-    }
-    for (const [tag, digest] of tags) {
-        const named = parseDigestTag(tag)?.names;
-        if (named !== undefined && !inUse.has(digest)) {
-            described.add(named);
-        }
-    }
-    return described;
-}
 /** The memory after an observation. What is not in it, or could not be read, is remembered as before. */
 function remember(past, observation, { droppable, restates, now }) {
     const { standing, bodies, inUse, absent, wanted } = observation;
@@ -63545,29 +62034,152 @@ const store_MOST_BYTES = 256 * 1024 * 1024;
 const CONCURRENCY = 4;
 /** Each further reading is needed only because another run got on in the meantime. */
 const MOST_READINGS = 20;
-function createStore({ reader, writer, pusher, ledger }) {
+/** Every method rejects with RequestFailure. */
+class LedgerStore {
+    #registry;
+    #ledger;
     /** by `keyOf` */
-    let listed = new Map();
-    let isShared = false;
-    let config;
+    #listed = new Map();
+    #isShared = false;
+    #config;
     /** of the ledger's tags */
-    let changes = Promise.resolve();
-    async function list() {
-        const tags = await reader.tags(ledger);
+    #changes = Promise.resolve();
+    constructor({ registry, ledger }) {
+        this.#registry = registry;
+        this.#ledger = ledger;
+    }
+    /** Lists the ledger's tags. To be called before the others. */
+    async open() {
+        this.#listed = await this.#list();
+    }
+    /** whether the ledger has entries of anything */
+    get isEmpty() {
+        return this.#listed.size === 0;
+    }
+    /** whether anything but entries is tagged there */
+    get isShared() {
+        return this.#isShared;
+    }
+    has(repository) {
+        return this.#tagsOf(keyOf(repository)).length > 0;
+    }
+    /**
+     * All entries of a repository's memory.
+     *
+     * @param anew lists them again: of an entry that another run has deleted, the blob is still served
+     */
+    async read(repository, anew = false) {
+        const key = keyOf(repository);
+        if (anew) {
+            await this.#listAgain(key);
+        }
+        for (let round = 1;; round += 1) {
+            const tags = this.#tagsOf(key);
+            const { entries, warnings, missing } = await this.#readAll(repository, tags);
+            if (missing.length === 0) {
+                return { entries, warnings };
+            }
+            // Another run has merged them meanwhile, and its own entry is in the list by now; or they are damaged.
+            const again = await this.#listAgain(key);
+            const isUnchanged = again.map(({ tag }) => tag).join() === tags.map(({ tag }) => tag).join();
+            if (isUnchanged || round === MOST_READINGS) {
+                for (const tag of missing) {
+                    // A tag without even a manifest is what an interrupted delete has left, and no entry.
+                    if ((await this.#resolve(tag)) !== undefined) {
+                        warnings.push(this.#skipped(tag, 'its content is missing'));
+                    }
+                }
+                return { entries, warnings };
+            }
+        }
+    }
+    /** whether its tag still points at it */
+    async stands({ tag, digest }) {
+        return (await this.#resolve(tag)) === digest;
+    }
+    /**
+     * Writes an entry and reads it back.
+     *
+     * @returns its tag; `undefined` when it is not there any more: another run has merged it into one of its own
+     * @throws EntryError when it is too large
+     */
+    async write(entry) {
+        const { reader, pusher } = this.#registry;
+        const bytes = await encodeEntry(entry);
+        const artifact = artifactOf(entry.repository, bytes);
+        const [blob] = await Promise.all([pusher.pushBlob(this.#ledger, bytes), this.#pushConfig()]);
+        await this.#inTurn(() => pusher.pushManifest(this.#ledger, artifact.tag, artifact));
+        // Registries have been seen to take a manifest and lose it; what it replaces is deleted after this.
+        if ((await this.#resolve(artifact.tag)) !== artifact.digest) {
+            return undefined;
+        }
+        if ((await reader.blob(this.#ledger, blob, store_MOST_BYTES)) === undefined) {
+            return undefined;
+        }
+        const { tag } = artifact;
+        const key = keyOf(entry.repository);
+        this.#listed.set(key, [...this.#tagsOf(key), { tag, key, blob, isOurs: true }]);
+        return tag;
+    }
+    async remove({ repository, tag, digest, artifact }) {
+        const { reader, deleter, pusher } = this.#registry;
+        await this.#inTurn(async () => {
+            const result = await deleter.deleteManifest(this.#ledger, digest, { tags: [tag] });
+            // Left behind by a delete that met another: without a manifest, a tag can't be deleted at all.
+            if (result === 'gone' && (await reader.tags(this.#ledger)).includes(tag)) {
+                await this.#pushConfig();
+                await pusher.pushManifest(this.#ledger, tag, artifact);
+                await deleter.deleteManifest(this.#ledger, digest, { tags: [tag] });
+            }
+        });
+        const key = keyOf(repository);
+        this.#listed.set(key, this.#tagsOf(key).filter((other) => other.tag !== tag));
+    }
+    #tagsOf(key) {
+        return this.#listed.get(key) ?? [];
+    }
+    async #list() {
+        const tags = await this.#registry.reader.tags(this.#ledger);
         const entries = tags.map(parseEntryTag).filter((entry) => entry !== undefined);
-        isShared = entries.length < tags.length;
+        this.#isShared = entries.length < tags.length;
         const byKey = new Map();
         for (const entry of entries) {
             byKey.set(entry.key, [...(byKey.get(entry.key) ?? []), entry]);
         }
         return byKey;
     }
-    async function readEntry(repository, { tag, blob, isOurs }) {
+    async #listAgain(key) {
+        const tags = (await this.#list()).get(key) ?? [];
+        this.#listed.set(key, tags);
+        return tags;
+    }
+    async #readAll(repository, tags) {
+        const entries = [];
+        const warnings = [];
+        const missing = [];
+        const found = await pMap(tags, (tag) => this.#readEntry(repository, tag), {
+            concurrency: CONCURRENCY,
+        });
+        tags.forEach(({ tag }, n) => {
+            const entry = found[n];
+            if (entry === undefined) {
+                missing.push(tag);
+            }
+            else if (entry instanceof EntryError) {
+                warnings.push(this.#skipped(tag, entry.message));
+            }
+            else {
+                entries.push(entry);
+            }
+        });
+        return { entries, warnings, missing };
+    }
+    async #readEntry(repository, { tag, blob, isOurs }) {
         if (!isOurs) {
             return new EntryError('a later version of this action wrote it');
         }
         try {
-            const bytes = await reader.blob(ledger, blob, store_MOST_BYTES);
+            const bytes = await this.#registry.reader.blob(this.#ledger, blob, store_MOST_BYTES);
             if (bytes === undefined) {
                 return undefined;
             }
@@ -63588,124 +62200,45 @@ function createStore({ reader, writer, pusher, ledger }) {
             throw error;
         }
     }
-    async function resolve(tag) {
-        const digest = await reader.resolve(ledger, tag);
+    async #resolve(tag) {
+        const { reader } = this.#registry;
+        const digest = await reader.resolve(this.#ledger, tag);
         if (digest !== undefined) {
             return digest;
         }
-        const answer = await reader.manifest(ledger, tag);
+        const answer = await reader.manifest(this.#ledger, tag);
         return answer.kind === 'found' ? answer.manifest.digest : undefined;
     }
     /**
      * One after the other: a delete of Distribution's reads all tags of the repository, and if one of them comes
      * or goes meanwhile, it fails with 500, has deleted the manifest, and leaves its tag (seen on 2.8.2).
      */
-    async function inTurn(change) {
-        const turn = changes.then(change);
-        changes = turn.catch(() => undefined);
+    async #inTurn(change) {
+        const turn = this.#changes.then(change);
+        this.#changes = turn.catch(() => undefined);
         return turn;
     }
-    const skipped = (tag, why) => `${ledger}:${tag} is skipped: ${why}`;
-    async function findConfig() {
+    #skipped(tag, why) {
+        return `${this.#ledger}:${tag} is skipped: ${why}`;
+    }
+    async #findConfig() {
+        const { reader, pusher } = this.#registry;
         // Distribution rewrites the link of a blob that is uploaded again, under the eyes of other runs.
-        const there = await reader.blob(ledger, digestOf(EMPTY_CONFIG), store_MOST_BYTES);
+        const there = await reader.blob(this.#ledger, digestOf(EMPTY_CONFIG), store_MOST_BYTES);
         if (there === undefined) {
-            await pusher.pushBlob(ledger, EMPTY_CONFIG);
+            await pusher.pushBlob(this.#ledger, EMPTY_CONFIG);
         }
     }
-    async function pushConfig() {
-        config ??= findConfig();
+    async #pushConfig() {
+        this.#config ??= this.#findConfig();
         try {
-            await config;
+            await this.#config;
         }
         catch (error) {
-            config = undefined;
+            this.#config = undefined;
             throw error;
         }
     }
-    return {
-        async open() {
-            listed = await list();
-        },
-        get isEmpty() {
-            return listed.size === 0;
-        },
-        get isShared() {
-            return isShared;
-        },
-        has: (repository) => (listed.get(keyOf(repository)) ?? []).length > 0,
-        async read(repository, anew = false) {
-            const key = keyOf(repository);
-            if (anew) {
-                listed.set(key, (await list()).get(key) ?? []);
-            }
-            for (let round = 1;; round += 1) {
-                const tags = listed.get(key) ?? [];
-                const found = await pMap(tags, async (tag) => ({ tag: tag.tag, entry: await readEntry(repository, tag) }), { concurrency: CONCURRENCY });
-                const entries = [];
-                const warnings = [];
-                const missing = [];
-                for (const { tag, entry } of found) {
-                    if (entry === undefined) {
-                        missing.push(tag);
-                    }
-                    else if (entry instanceof EntryError) {
-                        warnings.push(skipped(tag, entry.message));
-                    }
-                    else {
-                        entries.push(entry);
-                    }
-                }
-                if (missing.length === 0) {
-                    return { entries, warnings };
-                }
-                // Another run has merged them meanwhile, and its own entry is in the list by now; or they are damaged.
-                const again = (await list()).get(key) ?? [];
-                listed.set(key, again);
-                const isUnchanged = again.map(({ tag }) => tag).join() === tags.map(({ tag }) => tag).join();
-                if (isUnchanged || round === MOST_READINGS) {
-                    for (const tag of missing) {
-                        // A tag without even a manifest is what an interrupted delete has left, and no entry.
-                        if ((await resolve(tag)) !== undefined) {
-                            warnings.push(skipped(tag, 'its content is missing'));
-                        }
-                    }
-                    return { entries, warnings };
-                }
-            }
-        },
-        stands: async ({ tag, digest }) => (await resolve(tag)) === digest,
-        async write(entry) {
-            const bytes = await encodeEntry(entry);
-            const artifact = artifactOf(entry.repository, bytes);
-            const [blob] = await Promise.all([pusher.pushBlob(ledger, bytes), pushConfig()]);
-            await inTurn(() => pusher.pushManifest(ledger, artifact.tag, artifact));
-            // Registries have been seen to take a manifest and lose it; what it replaces is deleted after this.
-            if ((await resolve(artifact.tag)) !== artifact.digest) {
-                return undefined;
-            }
-            if ((await reader.blob(ledger, blob, store_MOST_BYTES)) === undefined) {
-                return undefined;
-            }
-            const { tag } = artifact;
-            const key = keyOf(entry.repository);
-            listed.set(key, [...(listed.get(key) ?? []), { tag, key, blob, isOurs: true }]);
-            return tag;
-        },
-        async remove({ repository, tag, digest, artifact }) {
-            const key = keyOf(repository);
-            await inTurn(async () => {
-                const result = await writer.deleteManifest(ledger, digest);
-                // Left behind by a delete that met another: without a manifest, a tag can't be deleted at all.
-                if (result === 'gone' && (await reader.tags(ledger)).includes(tag)) {
-                    await pushConfig();
-                    await pusher.pushManifest(ledger, tag, artifact);
-                    await writer.deleteManifest(ledger, digest);
-                }
-            });
-            listed.set(key, (listed.get(key) ?? []).filter((other) => other.tag !== tag));
-        },
-    };
 }
 
 ;// CONCATENATED MODULE: ./src/memory/ledger/ledger.ts
@@ -63735,24 +62268,26 @@ const ledger_MOST_ROUNDS = 20;
 const MANY_ENTRIES = 8;
 /** Lists the ledger's entries; what goes wrong is in `news`. */
 async function openLedger(tools) {
-    const ledger = new OpenLedger(tools);
+    const ledger = new Ledger(tools);
     await ledger.open();
     return ledger;
 }
-class OpenLedger {
+class Ledger {
     #store;
     #name;
     #now;
     #warnings = new Set();
     #failures = [];
     #written = new Set();
+    /** what `recall` gave out, by itself: with the entries that it was read from */
+    #readings = new WeakMap();
     #existed = false;
     #isReadable = true;
     #isWritable = true;
     #canDelete = true;
     #remembered = 0;
     constructor(tools) {
-        this.#store = createStore(tools);
+        this.#store = new LedgerStore(tools);
         this.#name = tools.ledger;
         this.#now = tools.now;
     }
@@ -63785,9 +62320,10 @@ class OpenLedger {
             return undefined;
         }
         try {
-            const memory = await this.#read(repository);
-            this.#remembered += [...memory.records.values()].filter(({ status }) => status !== 'deleted').length;
-            return memory;
+            const reading = await this.#read(repository);
+            this.#readings.set(reading, reading);
+            this.#remembered += [...reading.records.values()].filter(({ status }) => status !== 'deleted').length;
+            return reading;
         }
         catch (error) {
             this.#failures.push(`${this.#name}: what it remembers of ${repository} could not be read: ${why(error)}`);
@@ -63804,15 +62340,19 @@ class OpenLedger {
             entries,
         };
     }
-    async record(memory, observation) {
-        return this.#guard(memory.repository, () => this.#settle(memory, observation, leavingIn(memory)));
+    async saw(recollection, observation) {
+        const reading = this.#readings.get(recollection);
+        if (reading === undefined) {
+            throw new Error(`what is remembered of ${recollection.repository} was read by another ledger`);
+        }
+        return this.#guard(reading.repository, () => this.#settle(reading, observation, leavingIn(reading)));
     }
-    async recordSweep({ repository, tag }, observation) {
+    async swept({ repository, tag }, observation) {
         await this.#guard(repository, async () => {
             // This reading comes after the deletes. Only if nobody wrote meanwhile, it is what stood before them.
-            const memory = await this.#read(repository);
-            const isOurs = memory.entries.every((entry) => entry.tag === tag);
-            return this.#settle(memory, observation, isOurs ? leavingIn(memory) : new Set());
+            const reading = await this.#read(repository);
+            const isOurs = reading.entries.every((entry) => entry.tag === tag);
+            return this.#settle(reading, observation, isOurs ? leavingIn(reading) : new Set());
         });
     }
     async #guard(repository, write) {
@@ -63840,23 +62380,23 @@ class OpenLedger {
         // What is there was known when we looked, and so not fetched: whoever forgets it meanwhile looked before.
         const standing = new Map([...first.records].filter(([digest]) => observation.standing.has(digest)));
         const fallen = new Set();
-        let memory = first;
+        let reading = first;
         for (let round = 1; round <= ledger_MOST_ROUNDS; round += 1) {
-            const past = join([memory.records, standing]);
+            const past = join([reading.records, standing]);
             const records = remember(past, observation, {
                 // Of a later reading it is not known who looked first, its writer or we.
                 droppable: round === 1 ? leaving : new Set(),
-                restates: memory.entries.length < MANY_ENTRIES,
+                restates: reading.entries.length < MANY_ENTRIES,
                 now: this.#now,
             });
-            const written = await this.#write(memory, records, fallen);
+            const written = await this.#write(reading, records, fallen);
             if (written !== undefined) {
                 const { tag, stale } = written;
                 const isAlone = await this.#remove(stale);
                 return isAlone && tag !== undefined ? { repository, tag } : undefined;
             }
             // What we relied on is gone: another run has merged it. Its own entry may know less than we saw.
-            memory = await this.#read(repository, true);
+            reading = await this.#read(repository, true);
         }
         this.#failures.push(`${this.#name}: what was seen of ${repository} was written ${String(ledger_MOST_ROUNDS)} times and was gone ` +
             'each time. Does something delete tags or manifests there?');
@@ -63873,7 +62413,7 @@ class OpenLedger {
         if (records.size === 0) {
             return { tag: undefined, stale: entries };
         }
-        const newest = ledger_newestOf(entries);
+        const newest = newestOf(entries);
         if (newest !== undefined && !fallen.has(newest.tag) && isSame(newest.records, records)) {
             // Nothing new. Asked for last of all, so that whoever deletes it from now on has merged it after
             // we looked at the repository.
@@ -63962,12 +62502,568 @@ function isDenied(error) {
     return error instanceof RegistryError && DENIED.includes(error.kind);
 }
 /** The one written last, as far as its writer knew; of two that were written at once, always the same one. */
-function ledger_newestOf(entries) {
+function newestOf(entries) {
     return entries.reduce((newest, entry) => newest === undefined ||
         entry.sequence > newest.sequence ||
         (entry.sequence === newest.sequence && entry.tag > newest.tag)
         ? entry
         : newest, undefined);
+}
+
+;// CONCATENATED MODULE: ./src/memory/listing.ts
+const LISTING_MEMORY = {
+    isItself: () => false,
+    recall: () => Promise.resolve(undefined),
+    saw: () => Promise.resolve(undefined),
+    swept: () => Promise.resolve(),
+    news: () => undefined,
+};
+
+;// CONCATENATED MODULE: ./src/plan/naming.ts
+/**
+ * What manifests and tags name: children and subjects, blobs, and digests of which nothing says what they are. Pure.
+ */
+
+
+
+/** The manifests that this one's body names. */
+function namedBy(manifest) {
+    if (manifest.kind === 'unknown') {
+        return [];
+    }
+    const children = manifest.kind === 'index'
+        ? manifest.children.map(({ digest }) => ({ digest, source: 'child' }))
+        : [];
+    return manifest.subject === undefined
+        ? children
+        : [...children, { digest: manifest.subject, source: 'subject' }];
+}
+/** The manifests that digest tags name. */
+function namedByTags(tags) {
+    return tags.flatMap((tag) => {
+        const digest = parseDigestTag(tag)?.names;
+        return digest === undefined ? [] : [{ digest, source: 'digest-tag' }];
+    });
+}
+/** The config and layers of an image, and those that an index lists, as old build caches do. */
+function blobsOf(manifest) {
+    switch (manifest.kind) {
+        case 'image':
+            return [manifest.config, ...manifest.layers].map(({ digest }) => digest).filter(isDigest);
+        case 'index':
+            return manifest.others
+                .filter(({ mediaType }) => isPlainlyBlobType(mediaType))
+                .map(({ digest }) => digest)
+                .filter(isDigest);
+        case 'unknown':
+            return [];
+    }
+}
+/**
+ * What may be manifests, though nothing says that they are: the digests in a body that is not understood, and the
+ * entries of an index whose media type is neither a manifest's nor plainly a layer's or a config's.
+ */
+function perhapsManifests(manifest) {
+    switch (manifest.kind) {
+        case 'unknown':
+            return manifest.mentions;
+        case 'index':
+            return manifest.others
+                .filter(({ mediaType }) => !isPlainlyBlobType(mediaType))
+                .map(({ digest }) => digest)
+                .filter(isDigest);
+        case 'image':
+            return [];
+    }
+}
+/** The manifests that the repository was found to have as layers or configs as well. */
+function layersIn({ links, manifests }) {
+    return [...(links ?? [])].flatMap(([digest, isLayer]) => isLayer && manifests.has(digest) ? [digest] : []);
+}
+/** As a gap names it. */
+function mentionOf(digest) {
+    return `mentioned manifest ${digest}`;
+}
+
+;// CONCATENATED MODULE: ./src/plan/graph.ts
+
+
+function compare(a, b) {
+    return a < b ? -1 : a > b ? 1 : 0;
+}
+/**
+ * Whether a tag with a digest tag's name is one (design, "How it decides", the first trap). People tag
+ * an image with its own digest to keep it, and one registry resolves such a name to the image itself:
+ * a fallback tag has to look like one, an index whose entries all have the named manifest as subject.
+ */
+function isDigestTag(tag, target, manifests) {
+    if (target === tag.names) {
+        return false;
+    }
+    if (tag.role !== 'fallback') {
+        return true;
+    }
+    const index = manifests.get(target);
+    if (index?.kind !== 'index' || index.others.length > 0) {
+        return false;
+    }
+    // An entry that the registry no longer has proves nothing, so one that it has must speak for the tag.
+    const entries = index.children
+        .map((child) => manifests.get(child.digest))
+        .filter((entry) => entry !== undefined);
+    return (index.children.length === 0 ||
+        (entries.length > 0 &&
+            entries.every((entry) => entry.kind !== 'unknown' && entry.subject === tag.names)));
+}
+function ownEdges(manifest, manifests) {
+    switch (manifest.kind) {
+        case 'unknown':
+            return manifest.mentions.map((to) => ({ kind: 'mentioned', to }));
+        case 'image': {
+            // A layer may have the bytes of a manifest, as in an OCI layout that was pushed file by file. Distribution up to
+            // 2.8 removes the layer along with the manifest. Most layers are none, so only those that are become edges.
+            const blobs = blobsOf(manifest)
+                .filter((to) => manifests.has(to))
+                .map((to) => ({ kind: 'blob', to }));
+            return manifest.subject === undefined
+                ? blobs
+                : [...blobs, { kind: 'subject', to: manifest.subject }];
+        }
+        case 'index': {
+            const children = manifest.children.map(({ digest }) => ({
+                kind: 'child',
+                to: digest,
+            }));
+            const others = manifest.others.map(({ digest }) => ({
+                kind: 'mentioned',
+                to: digest,
+            }));
+            return [
+                ...children,
+                ...others,
+                ...(manifest.subject === undefined
+                    ? []
+                    : [{ kind: 'subject', to: manifest.subject }]),
+            ];
+        }
+    }
+}
+/** The order of edges decides which reason is told when there are several: the plainest first. */
+const EDGE_ORDER = ['child', 'subject', 'referrer', 'digest-tag', 'mentioned', 'blob'];
+function byOrder(a, b) {
+    return EDGE_ORDER.indexOf(a.kind) - EDGE_ORDER.indexOf(b.kind) || compare(a.to, b.to);
+}
+/** By subject: by the bodies that were read, and by the registry, which may know more than they say. */
+function referrersIn({ manifests, referrers, }) {
+    const all = new Map();
+    for (const [subject, listed] of referrers) {
+        // Digests make it impossible that a manifest names itself, but nothing keeps a registry from saying so.
+        all.set(subject, new Set(listed.filter((digest) => digest !== subject)));
+    }
+    for (const [digest, manifest] of manifests) {
+        if (manifest.kind !== 'unknown' && manifest.subject !== undefined) {
+            const known = all.get(manifest.subject);
+            if (known === undefined) {
+                all.set(manifest.subject, new Set([digest]));
+            }
+            else {
+                known.add(digest);
+            }
+        }
+    }
+    return all;
+}
+function buildGraph(inventory) {
+    const { ghosts, referrers } = inventory;
+    const manifests = ghosts.size === 0 ? inventory.manifests : new Map([...ghosts, ...inventory.manifests]);
+    const rootTags = new Map();
+    const digestTags = [];
+    const edges = new Map();
+    /** whether an edge from here, which is not that of a list, may lead there */
+    const leadsTo = (from, to) => manifests.has(to) && (!ghosts.has(to) || ghosts.has(from));
+    for (const [digest, manifest] of manifests) {
+        const own = ownEdges(manifest, manifests);
+        const isList = ({ kind }) => kind === 'child' || kind === 'mentioned';
+        edges.set(digest, own.filter((edge) => (isList(edge) ? manifests.has(edge.to) : leadsTo(digest, edge.to))));
+    }
+    for (const [subject, found] of referrersIn({ manifests, referrers })) {
+        for (const to of [...found].filter((digest) => leadsTo(subject, digest))) {
+            edges.get(subject)?.push({ kind: 'referrer', to });
+        }
+    }
+    const tags = [...inventory.tags, ...lostTags(inventory)];
+    for (const [tag, target] of tags.sort(([a], [b]) => compare(a, b))) {
+        const named = parseDigestTag(tag);
+        if (named !== undefined && isDigestTag(named, target, manifests)) {
+            digestTags.push({ ...named, target });
+            if (leadsTo(named.names, target)) {
+                edges.get(named.names)?.push({ kind: 'digest-tag', tag, to: target });
+            }
+        }
+        else {
+            const known = rootTags.get(target);
+            if (known === undefined) {
+                rootTags.set(target, [tag]);
+            }
+            else {
+                known.push(tag);
+            }
+        }
+    }
+    for (const list of edges.values()) {
+        list.sort(byOrder);
+    }
+    return { rootTags, digestTags, edges };
+}
+/**
+ * What tags are remembered to have pointed at and is gone: of ordinary tags, those that are listed without a manifest;
+ * of digest tags, which go with what they point at, all that point at nothing else.
+ */
+function lostTags({ tags, brokenTags, formerTags, ghosts, }) {
+    const broken = new Set(brokenTags);
+    const isLost = (tag) => broken.has(tag) || (parseDigestTag(tag) !== undefined && !tags.has(tag));
+    return [...ghosts.keys()].flatMap((digest) => [...(formerTags.get(digest) ?? [])]
+        .filter(isLost)
+        .map((tag) => [tag, digest]));
+}
+/**
+ * Everything that can be reached from `roots`, with the step that reached it first. Roots themselves
+ * are not in the answer. The order of `roots` decides between several ways, so sort them.
+ */
+function reach(graph, roots) {
+    const rootSet = new Set(roots);
+    const steps = new Map();
+    const queue = [...rootSet];
+    // The queue grows while it is walked: breadth first, so that the reason told is the nearest one.
+    for (const from of queue) {
+        for (const edge of graph.edges.get(from) ?? []) {
+            if (!rootSet.has(edge.to) && !steps.has(edge.to)) {
+                steps.set(edge.to, { from, edge });
+                queue.push(edge.to);
+            }
+        }
+    }
+    return steps;
+}
+
+;// CONCATENATED MODULE: ./src/memory/observation.ts
+/** What a look at a repository, and a sweep of it, add to the ledger's memory. Pure. */
+
+
+
+/** Of a look that ended in a plan. */
+function observation_observe({ inventory, plan, bodies }) {
+    const inUse = usedIn(inventory);
+    return {
+        standing: inventory.manifests,
+        tags: inventory.tags,
+        bodies,
+        inUse,
+        leaving: new Set(plan.orphans.map(({ digest }) => digest)),
+        absent: inventory.absent,
+        wanted: new Set([
+            ...describedIn(inventory, inUse),
+            ...[...inUse].filter((digest) => inventory.ghosts.has(digest)),
+        ]),
+        isComplete: inventory.gaps.length === 0,
+    };
+}
+/**
+ * Of a sweep that has come to its end: what it deleted, or found deleted, is absent now; what came into use
+ * meanwhile is not leaving any more. What it could not delete still is: it was old enough. Nothing else was looked at.
+ */
+function observeSweep({ inventory }, fates) {
+    const absent = new Set(digestsWith(fates, 'deleted', 'gone'));
+    const left = {
+        ...inventory,
+        manifests: new Map([...inventory.manifests].filter(([digest]) => !absent.has(digest))),
+        tags: new Map([...inventory.tags].filter(([, digest]) => !absent.has(digest))),
+    };
+    const stays = new Set(digestsWith(fates, 'restored', 'kept'));
+    return {
+        standing: new Map([...inventory.manifests].filter(([digest]) => stays.has(digest))),
+        tags: new Map(),
+        bodies: new Map(),
+        inUse: new Set(),
+        leaving: new Set(),
+        absent,
+        wanted: describedIn(left, usedIn(left)),
+        isComplete: false,
+    };
+}
+/** Everything that an ordinary tag leads to. */
+function usedIn(inventory) {
+    const graph = buildGraph(inventory);
+    const roots = [...graph.rootTags.keys()];
+    // A layer of something in use may have the bytes of a manifest that nobody ever used as one.
+    const asManifest = ([digest, list]) => [digest, list.filter(({ kind }) => kind !== 'blob')];
+    const edges = new Map([...graph.edges].map(asManifest));
+    return new Set([...roots, ...reach({ ...graph, edges }, roots).keys()]);
+}
+function describedIn({ manifests, tags }, inUse) {
+    const described = new Set();
+    for (const [digest, manifest] of manifests) {
+        if (manifest.kind !== 'unknown' && manifest.subject !== undefined && !inUse.has(digest)) {
+            described.add(manifest.subject);
+        }
+    }
+    for (const [tag, digest] of tags) {
+        const named = parseDigestTag(tag)?.names;
+        if (named !== undefined && !inUse.has(digest)) {
+            described.add(named);
+        }
+    }
+    return described;
+}
+
+;// CONCATENATED MODULE: ./src/run/backup/folder.ts
+/**
+ * What is below a backup's directory: opened through no symbolic link, and only where it is a regular file of the size
+ * that it may have. A backup may come from an artifact, which somebody else has made. The directory itself may be a link.
+ */
+
+
+
+
+/** No manifest is read from a registry that has more (the body of one is bounded there), so none is saved. */
+const MOST_MANIFEST_BYTES = 4 * 1024 * 1024;
+/** @throws UnusablePath when one of the directories between the two is a link or no directory */
+function checkFolders(root, file) {
+    const names = external_node_path_default().relative(root, external_node_path_default().dirname(file)).split((external_node_path_default()).sep);
+    let at = root;
+    for (const name of names.filter((each) => each !== '')) {
+        at = external_node_path_default().join(at, name);
+        const stats = (0,external_node_fs_namespaceObject.lstatSync)(at, { throwIfNoEntry: false });
+        if (stats !== undefined && !stats.isDirectory()) {
+            const why = stats.isFile() ? 'it is a file, not a directory' : otherKind(stats);
+            throw new UnusablePath(`"${external_node_path_default().relative(root, at)}" in it can't be used: ${why}`);
+        }
+    }
+}
+/**
+ * The bytes of a manifest's file.
+ *
+ * @throws UnusablePath, or an error of the file system
+ */
+function readManifestFile(root, file) {
+    checkFolders(root, file);
+    return readRegular(file, MOST_MANIFEST_BYTES, { followsLinks: false });
+}
+
+;// CONCATENATED MODULE: ./src/run/backup/index-line.ts
+/** One line of a backup's index, as JSON: what a saved manifest was. Pure. The format is in docs/undo.md. */
+
+
+
+
+const index_line_VERSION = 1;
+/** A line that is longer than 1 MiB is not read back, and the same image may have had a tag for every build. */
+const MOST_FORMER_TAGS = 1000;
+/** Both of its names have 127 characters at most (RFC 6838, section 4.2). */
+const LONGEST_TYPE = 255;
+const Tags = array(pipe(string(), check(isTag)));
+const index_line_Time = pipe(string(), isoTimestamp(), transform((text) => Date.parse(text)), 
+// ISO 8601 knows more forms than JavaScript.
+finite());
+const Line = object({
+    version: literal(index_line_VERSION),
+    registry: string(),
+    repository: pipe(string(), check(isRepository)),
+    digest: custom((digest) => typeof digest === 'string' && isDigest(digest)),
+    mediaType: pipe(string(), maxLength(LONGEST_TYPE), check((type) => type !== '' && mediaTypeOf(type) === type)),
+    tags: Tags,
+    formerTags: exactOptional(Tags),
+    unusedSince: exactOptional(index_line_Time),
+    savedAt: index_line_Time,
+});
+/** With its line feed. */
+function indexLine(entry) {
+    const { registry, repository, digest, mediaType, tags, savedAt, reason } = entry;
+    const { formerTags = [], unusedSince } = entry;
+    const line = {
+        version: index_line_VERSION,
+        registry,
+        repository,
+        digest,
+        mediaType,
+        tags,
+        ...(formerTags.length === 0 ? {} : { formerTags: formerTags.slice(0, MOST_FORMER_TAGS) }),
+        ...(unusedSince === undefined ? {} : { unusedSince: new Date(unusedSince).toISOString() }),
+        savedAt: new Date(savedAt).toISOString(),
+        reason,
+    };
+    return `${JSON.stringify(line)}\n`;
+}
+function parseIndexLine(text) {
+    let line;
+    try {
+        line = JSON.parse(text);
+    }
+    catch {
+        return { kind: 'cut-off' };
+    }
+    const parsed = safeParse(Line, line, { abortEarly: true });
+    if (!parsed.success) {
+        return { kind: 'unknown' };
+    }
+    const { version: _, ...entry } = parsed.output;
+    return { kind: 'entry', entry };
+}
+
+;// CONCATENATED MODULE: ./src/run/backup/backup.ts
+/**
+ * Where manifests are kept that are about to be deleted: a directory with their bytes under their digests,
+ * and an index of what each was. A run may be killed at any moment: what `save` has promised is on the disk.
+ */
+
+
+
+
+
+
+
+
+
+
+
+/** The directory can't be written to or read. The message says what to do. */
+class BackupError extends Error {
+    name = 'BackupError';
+}
+const INDEX = 'index.jsonl';
+const backup_MANIFESTS = 'manifests';
+const WRITERS = 8;
+/** Bytes. Node writes twice as many in one call, so no line of another run comes between them. */
+const backup_PIECE = 256 * 1024;
+/** `<directory>/manifests/sha256/<hex>` */
+function fileOf(directory, digest) {
+    const algorithm = algorithmOf(digest);
+    return external_node_path_default().join(directory, backup_MANIFESTS, algorithm, digest.slice(algorithm.length + 1));
+}
+/** Nothing is made until the first manifest is saved. */
+function openBackup(directory) {
+    const root = external_node_path_default().resolve(directory);
+    // Lines of several repositories must not mix, and who finds a directory made must find it synced.
+    const oneAtATime = pLimit(1);
+    let isUsed = false;
+    async function save(manifests) {
+        const files = new Map(manifests.map(({ digest, bytes }) => [fileOf(root, digest), bytes]));
+        const directories = [...new Set([...files.keys()].map((file) => external_node_path_default().dirname(file)))];
+        for (const each of directories) {
+            await oneAtATime(() => makeDirectory(each));
+        }
+        await pMap(files, ([file, bytes]) => backup_writeFile(root, file, bytes), { concurrency: WRITERS });
+        for (const each of [...directories, external_node_path_default().join(root, backup_MANIFESTS)]) {
+            await syncDirectory(each);
+        }
+        // Last: what the index names is there.
+        await oneAtATime(() => append(external_node_path_default().join(root, INDEX), manifests.map(indexLine)));
+        await syncDirectory(root);
+        isUsed = true;
+    }
+    return {
+        directory: root,
+        get isUsed() {
+            return isUsed;
+        },
+        async save(manifests) {
+            const wrong = manifests.find((each) => !canBeReadBack(each));
+            if (wrong !== undefined) {
+                throw new BackupError(`what is at hand of ${wrong.digest} is not what could be restored: it was not saved`);
+            }
+            try {
+                if (manifests.length > 0) {
+                    await save(manifests);
+                }
+            }
+            catch (error) {
+                const { message } = error;
+                throw new BackupError(`what is to be deleted could not be saved in ${root} first: ${message}. Give a directory in ` +
+                    '`backup-dir` that can be written to and has room', { cause: error });
+            }
+        },
+    };
+}
+function canBeReadBack(manifest) {
+    const { digest, bytes } = manifest;
+    return (digestOf(bytes, algorithmOf(digest)) === digest &&
+        parseIndexLine(indexLine(manifest)).kind === 'entry');
+}
+/** With the names of all directories that had to be made for it, each of which stands in the one above. */
+async function makeDirectory(directory) {
+    for (const made of makeDirectories(directory)) {
+        await syncDirectory(external_node_path_default().dirname(made));
+    }
+}
+/** Whole or not at all, whoever else writes the same: its name says its content. */
+async function backup_writeFile(root, file, bytes) {
+    // What is reached through a link would not be read back.
+    checkFolders(root, file);
+    if (isSaved(root, file, bytes)) {
+        return;
+    }
+    const unfinished = `${file}.${(0,external_node_crypto_.randomBytes)(6).toString('hex')}.tmp`;
+    try {
+        const handle = await (0,promises_namespaceObject.open)(unfinished, 'wx');
+        try {
+            await handle.writeFile(bytes);
+            await handle.sync();
+        }
+        finally {
+            await handle.close();
+        }
+        await (0,promises_namespaceObject.rename)(unfinished, file);
+    }
+    catch (error) {
+        await (0,promises_namespaceObject.rm)(unfinished, { force: true }).catch(() => undefined);
+        throw error;
+    }
+}
+function isSaved(root, file, bytes) {
+    try {
+        return readManifestFile(root, file).equals(bytes);
+    }
+    catch {
+        return false;
+    }
+}
+async function append(file, lines) {
+    const { O_RDWR, O_APPEND, O_CREAT } = external_node_fs_namespaceObject.constants;
+    const handle = await openHandle(file, O_RDWR | O_APPEND | O_CREAT);
+    try {
+        const { size } = await handle.stat();
+        const last = Buffer.from('\n');
+        if (size > 0) {
+            await handle.read(last, 0, 1, size - 1);
+        }
+        // A run that was killed may have left half a line.
+        let piece = last.toString() === '\n' ? '' : '\n';
+        for (const line of lines) {
+            if (piece.length + line.length > backup_PIECE) {
+                await handle.writeFile(piece);
+                piece = '';
+            }
+            piece += line;
+        }
+        await handle.writeFile(piece);
+        await handle.sync();
+    }
+    finally {
+        await handle.close();
+    }
+}
+/** Without it a new file's name may be lost with the power. Windows has no such thing, and refuses. */
+async function syncDirectory(directory) {
+    if (process.platform === 'win32') {
+        return;
+    }
+    const handle = await (0,promises_namespaceObject.open)(directory, 'r');
+    try {
+        await handle.sync();
+    }
+    finally {
+        await handle.close();
+    }
 }
 
 ;// CONCATENATED MODULE: ./src/run/choose.ts
@@ -63976,11 +63072,11 @@ function ledger_newestOf(entries) {
  * @param named the repositories of the candidates, which the catalog may not list
  * @throws RegistryError or TransportError when the catalog is needed and can't be read
  */
-async function chooseRepositories(reader, selection, named) {
+async function chooseRepositories(registry, selection, named) {
     if (selection.names !== undefined) {
         return { repositories: selection.names, isComplete: false, unnameable: 0, warnings: [] };
     }
-    const { repositories, unnameable } = await reader.catalog();
+    const { repositories, unnameable } = await registry.repositories();
     const known = [...new Set([...repositories, ...named])].sort();
     const chosen = known.filter((repository) => selection.includes(repository));
     return {
@@ -64011,75 +63107,6 @@ function chooseApproved(approved, selection) {
         unnameable: 0,
         warnings: isNone ? ['`repositories` leaves out every repository of the plan'] : [],
     };
-}
-
-;// CONCATENATED MODULE: ./src/registry/distribution/success.ts
-/** What counts as a registry's word that it did something: more than the status of an answer. */
-
-
-
-const Errors = object({ errors: pipe(array(unknown()), minLength(1)) });
-/**
- * Whether this answer has one of these statuses, and a body that does not speak against it: a web page, which
- * something in between sends, or a list of errors, which some gateways send with a 200.
- */
-function isSuccess(response, ...statuses) {
-    return (statuses.includes(response.status) &&
-        !isPage(response) &&
-        jsonOf(Errors, response) === undefined);
-}
-
-;// CONCATENATED MODULE: ./src/registry/distribution/presence.ts
-
-
-
-
-/** "Registries … SHOULD support manifests of at least 4 MiB". */
-const MANIFEST_BYTES = 4 * 1024 * 1024;
-/** A registry that has no HEAD on this route, or a 404 that comes from something in between. */
-const UNCLEAR = [404, 405, 501];
-/**
- * One HEAD; and a GET where its answer settles nothing: a 404 to HEAD can't name its code, so one that isn't even
- * JSON may be a web server's. Where a GET has shown what such a 404 means, others like it are believed: olareg sends
- * its errors as text/plain.
- *
- * @param quote makes text of the registry safe to print
- */
-function createPresence(send, base, quote) {
-    const believed = new Set();
-    return async (repository, digest) => {
-        const scope = `repository:${repository}:pull`;
-        const request = {
-            url: new URL(`/v2/${repository}/manifests/${digest}`, base),
-            headers: { accept: MANIFEST_ACCEPT, 'cache-control': 'no-cache' },
-            scope,
-            maxBytes: MANIFEST_BYTES,
-        };
-        const head = await send({ ...request, method: 'HEAD' });
-        if (isSuccess(head, 200)) {
-            return true;
-        }
-        const type = head.headers['content-type'] ?? '';
-        if (head.status === 404 && (isJson(type) || believed.has(type))) {
-            return false;
-        }
-        const answer = UNCLEAR.includes(head.status) ? await send({ ...request, method: 'GET' }) : head;
-        if (saysUnknown(answer)) {
-            if (head.status === 404) {
-                believed.add(type);
-            }
-            return false;
-        }
-        if (isSuccess(answer, 200)) {
-            return true;
-        }
-        const what = `look whether ${repository}@${digest} is still there`;
-        throw refusal(answer, { what, scope }, quote);
-    };
-}
-function isJson(contentType) {
-    const type = mediaTypeOf(contentType);
-    return type === 'application/json' || type.endsWith('+json');
 }
 
 ;// CONCATENATED MODULE: ./src/run/clocks.ts
@@ -64113,855 +63140,6 @@ function iso(time) {
     return new Date(time).toISOString().replace(/\.\d+Z$/, 'Z');
 }
 
-;// CONCATENATED MODULE: ./src/registry/distribution/pusher.ts
-
-
-
-
-const ANSWER_BYTES = 1024 * 1024;
-/** An upload belongs to one connection's session: when it was lost on the way, only a new one helps. */
-const MOST_UPLOADS = 3;
-const MOST_TRIES = 5;
-/** @param quote makes text of the registry safe to print */
-function createPusher(send, base, quote) {
-    function failed(response, what, scope) {
-        const { kind, message } = refusal(response, { what, scope, pushes: true }, quote);
-        return response.status === 405 && !message.includes('with a page of HTML')
-            ? new RegistryError('read-only', `${message}. It takes no pushes there`)
-            : new RegistryError(kind, message);
-    }
-    async function upload(repository, digest, body) {
-        const scope = `repository:${repository}:pull,push`;
-        const what = `start an upload to ${repository}`;
-        const url = new URL(`/v2/${repository}/blobs/uploads/`, base);
-        // Safe to repeat: an upload that nobody goes on with is dropped by the registry.
-        const start = {
-            method: 'POST',
-            url,
-            scope,
-            repeatable: true,
-            maxBytes: ANSWER_BYTES,
-        };
-        const started = await send(start);
-        if (started.status === 404 && errorOf(started) !== undefined) {
-            const { message } = failed(started, what, scope);
-            const advice = 'This registry makes no repository by itself: create it there first';
-            throw new RegistryError('no-repository', `${message}. ${advice}`);
-        }
-        const { location } = started.headers;
-        if (!isSuccess(started, 202) || location === undefined) {
-            throw failed(started, what, scope);
-        }
-        // What is uploaded would be readable on the way, and so would the credentials.
-        const target = placeOf(start, location, 'Location of an upload');
-        target.searchParams.set('digest', digest);
-        return send({
-            method: 'PUT',
-            url: target,
-            headers: { 'content-type': 'application/octet-stream' },
-            body,
-            scope,
-            maxBytes: ANSWER_BYTES,
-        });
-    }
-    return {
-        async pushBlob(repository, bytes) {
-            const digest = digestOf(bytes);
-            for (let round = 1;; round += 1) {
-                const response = await upload(repository, digest, bytes);
-                if (isSuccess(response, 201, 204)) {
-                    return digest;
-                }
-                if (response.status !== 404 || round === MOST_UPLOADS) {
-                    const scope = `repository:${repository}:pull,push`;
-                    throw failed(response, `upload a blob to ${repository}`, scope);
-                }
-            }
-        },
-        async pushManifest(repository, reference, { mediaType, bytes }, { isLate } = {}) {
-            const scope = `repository:${repository}:pull,push`;
-            for (let round = 1;; round += 1) {
-                const response = await send({
-                    method: 'PUT',
-                    url: new URL(`/v2/${repository}/manifests/${reference}`, base),
-                    headers: { 'content-type': mediaType },
-                    body: bytes,
-                    scope,
-                    maxBytes: ANSWER_BYTES,
-                    isLate,
-                });
-                if (isSuccess(response, 201)) {
-                    return;
-                }
-                // Distribution reads its link files while others write them, and takes one that is still empty for
-                // a wrong digest (seen on 2.8.2, twenty clients at once).
-                const isPassing = response.status === 400 && errorOf(response)?.code === 'DIGEST_INVALID';
-                if (!isPassing || round === MOST_TRIES || isLate?.() === true) {
-                    const at = isDigest(reference) ? '@' : ':';
-                    throw failed(response, `push ${repository}${at}${reference}`, scope);
-                }
-            }
-        },
-    };
-}
-
-;// CONCATENATED MODULE: ./src/oci/image-config.ts
-/** What an image's config tells (image-spec config.md): when it was built, and for which platform. */
-
-
-const image_config_text = fallback(optional(string()), undefined);
-const image_config_ConfigSchema = object({ created: image_config_text, architecture: image_config_text, os: image_config_text, variant: image_config_text });
-/** History and labels of the largest images have a few thousand. */
-const image_config_MOST_VALUES = 150_000;
-/**
- * A config that isn't one proves nothing. `created` is the time of the build, not of the
- * push, and 1970 in reproducible builds, so it can only show that an image is young, never that it's old.
- *
- * @throws JsonLimitError when it holds more than any config does
- */
-function factsOf(bytes) {
-    let body;
-    try {
-        body = json_parseJson(bytes, image_config_MOST_VALUES);
-    }
-    catch (error) {
-        if (error instanceof JsonLimitError) {
-            throw error;
-        }
-        return {};
-    }
-    const parsed = inForm(image_config_ConfigSchema, body);
-    if (parsed === undefined) {
-        return {};
-    }
-    const { created, architecture, os, variant } = parsed;
-    const time = created === undefined ? Number.NaN : Date.parse(created);
-    return {
-        ...(Number.isNaN(time) ? {} : { created: time }),
-        ...(os === undefined || architecture === undefined
-            ? {}
-            : { platform: { os, architecture, variant } }),
-    };
-}
-
-;// CONCATENATED MODULE: ./src/registry/distribution/blobs.ts
-/** The read half for blobs. Their bytes are checked against their digest, whoever served them. */
-
-
-
-/** @param quote makes text of the registry safe to print */
-function createBlobCheck(send, base, quote) {
-    return async (repository, digest) => {
-        const scope = `repository:${repository}:pull`;
-        const url = new URL(`/v2/${repository}/blobs/${digest}`, base);
-        const response = await send({ method: 'HEAD', url, scope, maxBytes: 0 });
-        if (response.status !== 200 && response.status !== 404) {
-            const what = `look for the blob ${digest} of ${repository}`;
-            throw refusal(response, { what, scope }, quote);
-        }
-        return response.status === 200;
-    };
-}
-/** @param quote makes text of the registry safe to print */
-function createBlobReader(send, base, quote) {
-    return async (repository, digest, maxBytes) => {
-        const scope = `repository:${repository}:pull`;
-        const response = await send({
-            method: 'GET',
-            url: new URL(`/v2/${repository}/blobs/${digest}`, base),
-            scope,
-            maxBytes,
-        });
-        if (saysBlobUnknown(response)) {
-            return undefined;
-        }
-        const what = `read the blob ${digest} of ${repository}`;
-        if (response.status !== 200) {
-            throw refusal(response, { what, scope }, quote);
-        }
-        // Some stores call a blob encoded that was compressed before it was pushed: then it is what came.
-        const bytes = [response.body, response.encoded].find((each) => each !== undefined && digestOf(each, algorithmOf(digest)) === digest);
-        if (bytes === undefined) {
-            throw new RegistryError('wrong-bytes', `could not ${what}: the bytes that came have another digest`);
-        }
-        return bytes;
-    };
-}
-/** For configs, which only tell how old an image is. */
-function rethrowWithoutConfigs(error) {
-    if (error instanceof TransportError && error.isElsewhere) {
-        const message = `${error.message}. Where the runner can't get blobs, \`grace-period: 0\` does without configs`;
-        throw new TransportError(error.kind, message, { cause: error.cause, isElsewhere: true });
-    }
-    throw error;
-}
-
-;// CONCATENATED MODULE: ./src/http/link.ts
-/**
- * The next page of a listing, from the Link header (RFC 8288). A header that can't be read, or that
- * leads away from the registry, is an error: taken for the last page it would hide what comes after.
- *
- * A parser of our own, after appendix B of the RFC: those of the libraries guess where a header is odd, or leave
- * out what they can't read, and take time in proportion to the square of a header's blanks.
- */
-class LinkError extends Error {
-    name = 'LinkError';
-}
-/** What a last page may say beside nothing. */
-const NO_NEXT = ['prev', 'first', 'last'];
-const BLANKS = /[ \t]*/y;
-const BETWEEN = /[ \t,]*/y;
-const TARGET = /<([^<>]*)>/y;
-const SEMICOLON = /;/y;
-const NAME = /[!#$%&'*+.^_`|~0-9A-Za-z-]+/y;
-const link_EQUALS = /[ \t]*=[ \t]*/y;
-const link_QUOTED = /"((?:[^"\\]|\\[^])*)"/y;
-/** A token, or what servers send unquoted though it is none. */
-const link_BARE = /[^\s;,"<>]+/y;
-/**
- * @param link the Link header's value, if there was one
- * @param page the URL of the page that it came with
- * @returns the next page's URL, or undefined when this page is the last
- * @throws LinkError when the header makes no sense or names another origin (scheme, host and port)
- */
-function nextPage(link, page) {
-    const value = typeof link === 'string' ? link : (link ?? []).join(', ');
-    if (value === '') {
-        return undefined;
-    }
-    const links = link_parse(value);
-    const targets = new Set(links.filter(({ relations }) => relations.includes('next')).map(({ target }) => target));
-    const [target] = targets;
-    if (target === undefined) {
-        const isLast = links.every(({ relations }) => link_isWithin(relations, NO_NEXT));
-        if (links.length === 0 || !isLast) {
-            throw link_unreadable('names no next page, and is not made of `prev`, `first` and `last` only');
-        }
-        return undefined;
-    }
-    if (targets.size > 1) {
-        throw link_unreadable('names more than one next page');
-    }
-    if (!URL.canParse(target, page.href)) {
-        throw new LinkError(`the Link header of a page from ${page.origin} leads to no URL`);
-    }
-    const url = new URL(target, page);
-    if (url.origin !== page.origin) {
-        throw new LinkError(`the next page of a listing at ${page.origin} is said to be at ${url.origin}; ` +
-            'pages of another origin are not read');
-    }
-    url.username = '';
-    url.password = '';
-    return url;
-}
-function link_isWithin(relations, allowed) {
-    return relations.length > 0 && relations.every((relation) => allowed.includes(relation));
-}
-/** Each step takes what it reads, and no step reads it twice: the time is in proportion to the length. */
-function link_parse(text) {
-    const links = [];
-    let at = 0;
-    const take = (pattern) => {
-        pattern.lastIndex = at;
-        const match = pattern.exec(text);
-        at = match === null ? at : pattern.lastIndex;
-        return match ?? undefined;
-    };
-    for (take(BETWEEN); at < text.length; take(BETWEEN)) {
-        const target = take(TARGET)?.[1];
-        if (target === undefined) {
-            throw link_unreadable('has no target in angle brackets');
-        }
-        const params = new Map();
-        for (take(BLANKS); take(SEMICOLON) !== undefined; take(BLANKS)) {
-            take(BLANKS);
-            // Empty parameters and those without a value are allowed (appendix B.3).
-            const name = take(NAME)?.[0].toLowerCase();
-            const hasValue = name !== undefined && take(link_EQUALS) !== undefined;
-            const value = hasValue ? link_valueOf(take) : '';
-            if (name !== undefined) {
-                const before = params.get(name);
-                if (name === 'rel' && before !== undefined && before !== value) {
-                    throw link_unreadable('has two relations for one target');
-                }
-                params.set(name, before ?? value);
-            }
-        }
-        if (at < text.length && text[at] !== ',') {
-            throw link_unreadable('has something between a target and the next');
-        }
-        const relations = (params.get('rel') ?? '').toLowerCase().split(/[ \t]+/);
-        const isOfPage = (params.get('anchor') ?? '') === '';
-        links.push({ target, relations: isOfPage ? relations.filter((each) => each !== '') : [] });
-    }
-    return links;
-}
-function link_valueOf(take) {
-    const value = take(link_QUOTED)?.[1]?.replace(/\\([^])/g, '$1') ?? take(link_BARE)?.[0];
-    if (value === undefined) {
-        throw link_unreadable('has a parameter whose value is none');
-    }
-    return value;
-}
-function link_unreadable(why) {
-    return new LinkError(`the Link header of a page can not be read, so its next page is not known: it ${why}. Look what a proxy makes of it`);
-}
-
-;// CONCATENATED MODULE: ./src/registry/distribution/freshness.ts
-/** Asks every cache on the way to let the registry answer (RFC 9111 section 5.2.1.4). */
-const FRESH = { 'cache-control': 'no-cache' };
-/**
- * Headers in which caches say what they did: nginx's usual `X-Cache-Status` and `X-Proxy-Cache`, Varnish's and
- * CloudFront's `X-Cache`, Cloudflare's `CF-Cache-Status`, and the standard one (RFC 9211).
- */
-const CACHE_HEADER = /^(?:(?:x-|cf-)?(?:[a-z]+-)?cache(?:-status)?)$/;
-/** Words for an answer out of the cache. `REVALIDATED`, `MISS`, `EXPIRED` and `BYPASS` mean the registry was asked. */
-const FROM_CACHE = /(?:^|[\s,;])(?:hit|stale|updating)(?:$|[\s,;])/i;
-/**
- * @param base scheme, host and port of the registry
- * @returns why the answer may be old, and what to do about it; `undefined` when it is the registry's own
- */
-function whyStale({ headers, url }, base) {
-    if (url.origin !== base.origin) {
-        return (`the answer came from ${url.origin}, to which the registry redirects, and deletes go to ${base.origin}. ` +
-            'Give `registry-url` the address of the registry itself');
-    }
-    const age = Number(headers.age ?? 0);
-    const sign = age > 0
-        ? `Age: ${String(age)}`
-        : Object.entries(headers).find(([name, value]) => CACHE_HEADER.test(name) && FROM_CACHE.test(String(value)))?.[0];
-    return sign === undefined
-        ? undefined
-        : `the answer came from a cache (\`${sign}\`) and may be old. Switch caching off for \`/v2/\` in the proxy before ` +
-            'the registry, or give `registry-url` the address of the registry itself';
-}
-
-;// CONCATENATED MODULE: ./src/registry/distribution/paging.ts
-/** Walks a list that comes in pages (distribution-spec, "Listing Tags"): the one paging loop there is. */
-
-
-
-
-
-const paging_MIB = 1024 * 1024;
-/** A list of a million tags in one page, as Distribution 2.x sends it, is some 30 MB. */
-const LIST_BYTES = 64 * paging_MIB;
-/** Of a page as it is asked for at first. What is larger is asked for once more, by one repository at a time. */
-const SMALL_BYTES = 8 * paging_MIB;
-/** Several pages of 64 MiB at once would take more memory than a small runner has. */
-const large = pLimit(1);
-/** The items of all pages: more than any registry has in one list. */
-const MOST_ITEMS = 1_000_000;
-/** More pages than any registry has: a server that pages for ever is stopped here. */
-const MOST_PAGES = 10_000;
-/** In a row: where much is hidden from an account, a few may well be empty. */
-const MOST_EMPTY = 1000;
-/**
- * @param read turns one page's answer into its items; throws when the answer isn't the list. `page`
- *   counts from 1: what means "there is no such list" on the first is a cut-off list on a later one
- * @throws RegistryError when a page was seen before, there is no end, or there is more than any registry has;
- *   TransportError
- */
-async function readPages(send, first, scope, read, { maxBytes = LIST_BYTES, mostTries } = {}) {
-    const items = [];
-    const seen = new Set();
-    const tooMuch = (what) => new RegistryError('unexpected', `the registry's list ${first.pathname} has ${what}, more than this program reads. Look what answers there`);
-    const ask = async (page, most) => {
-        const response = await send({
-            method: 'GET',
-            url: page,
-            headers: FRESH,
-            scope,
-            maxBytes: most,
-            mostTries,
-        });
-        return [read(response, seen.size), following(response, page)];
-    };
-    const readPage = async (page) => {
-        try {
-            return await ask(page, Math.min(maxBytes, SMALL_BYTES));
-        }
-        catch (error) {
-            const isLarge = error instanceof TransportError && error.kind === 'too-large';
-            if (isLarge && maxBytes > SMALL_BYTES) {
-                return await large(() => ask(page, maxBytes));
-            }
-            throw error;
-        }
-    };
-    let empty = 0;
-    let url = first;
-    while (url !== undefined) {
-        if (seen.has(url.href) || seen.size >= MOST_PAGES || empty >= MOST_EMPTY) {
-            throw new RegistryError('unexpected', `the registry's pages of ${first.pathname} do not end: after ${String(seen.size)} pages another one is said to follow`);
-        }
-        seen.add(url.href);
-        const [page, next] = await readPage(url);
-        for (const item of page) {
-            items.push(item);
-        }
-        if (items.length > MOST_ITEMS) {
-            throw tooMuch(`over ${String(MOST_ITEMS)} entries`);
-        }
-        empty = page.length === 0 ? empty + 1 : 0;
-        url = next;
-    }
-    return items;
-}
-function following(response, page) {
-    try {
-        return nextPage(response.headers['link'], page);
-    }
-    catch (error) {
-        throw error instanceof LinkError ? new RegistryError('unexpected', error.message) : error;
-    }
-}
-
-;// CONCATENATED MODULE: ./src/registry/distribution/catalog.ts
-/** The catalog: which repositories a registry has. Only reads. */
-
-
-
-
-
-/** The most that Distribution ≥ 2.8 gives at once; with more it answers 400. */
-const CATALOG_PAGE = 1000;
-/** For a registry that takes too long for a whole one: Distribution walks its storage for each. */
-const SMALL_PAGE = 100;
-/** There is another way to ask, so it need not be waited for long. */
-const FEW_TRIES = 2;
-/** Each brings at least one new name; more than any registry needs. */
-const catalog_MOST_ROUNDS = 1000;
-const ADVICE = 'Without the catalog, name the repositories in `repositories`: plain names need no catalog';
-const CatalogBody = object({ repositories: nullable(array(string())) });
-/**
- * @param quote makes text of the registry safe to print
- * @throws RequestFailure (RegistryError when there was an answer)
- */
-async function readCatalog(send, base, quote) {
-    const scope = 'registry:catalog:*';
-    const doing = { what: 'list the repositories (`_catalog`)', scope, optional: true };
-    const read = (response) => {
-        const body = response.status === 200 ? jsonOf(CatalogBody, response) : undefined;
-        if (body === undefined) {
-            const { kind, message } = refusal(response, doing, quote);
-            throw new RegistryError(kind, `${message}. ${ADVICE}`);
-        }
-        return body.repositories ?? [];
-    };
-    const names = new Set();
-    /** @throws PageTooLarge when the registry says so, or shows it by failing */
-    async function readAll(size, mostTries) {
-        const n = size === undefined ? '' : `n=${String(size)}`;
-        let query = n;
-        for (let round = 1;; round += 1) {
-            const first = new URL(query === '' ? '/v2/_catalog' : `/v2/_catalog?${query}`, base);
-            const readPage = (response) => {
-                const isRefused = errorOf(response)?.code === 'PAGINATION_NUMBER_INVALID';
-                if (size !== undefined && (isRefused || (mostTries !== undefined && isSlow(response)))) {
-                    throw new PageTooLarge(isRefused ? undefined : SMALL_PAGE);
-                }
-                return read(response);
-            };
-            const found = await readPages(send, first, scope, readPage, {
-                mostTries,
-            });
-            const before = names.size;
-            found.forEach((name) => names.add(name));
-            // Distribution 2.8 walks `a/0` before `a`, and takes a full page that ends there for the last one:
-            // so a last page that is full is asked past. Some servers begin anew then; others have no more.
-            const isFull = size !== undefined && found.length % size === 0;
-            const last = isFull ? found.at(-1) : undefined;
-            if (last === undefined || names.size === before) {
-                return;
-            }
-            if (round === catalog_MOST_ROUNDS) {
-                throw new RegistryError('unexpected', `the registry's pages of /v2/_catalog do not end: there are over ${String(names.size)} names. ${ADVICE}`);
-            }
-            query = `${n}&last=${encodeURIComponent(last)}`;
-        }
-    }
-    try {
-        await readAll(CATALOG_PAGE, FEW_TRIES);
-    }
-    catch (error) {
-        const size = smallerPage(error);
-        if (size === 'as it is') {
-            throw error;
-        }
-        await readAll(size);
-    }
-    const repositories = [...names].filter(isRepository).sort();
-    return { repositories, unnameable: names.size - repositories.length };
-}
-/** What a registry, or a proxy before it, answers that had not the time for so much at once. */
-function isSlow({ status }) {
-    return [500, 502, 503, 504].includes(status);
-}
-/** @returns how much to ask for instead, `undefined` for what the registry gives by itself */
-function smallerPage(error) {
-    if (error instanceof PageTooLarge) {
-        return error.size;
-    }
-    const isLate = error instanceof TransportError && ['timeout', 'reset', 'truncated'].includes(error.kind);
-    return isLate ? SMALL_PAGE : 'as it is';
-}
-class PageTooLarge extends Error {
-    /** @param size what may be asked for; `undefined` for what the registry gives by itself */
-    size;
-    constructor(size) {
-        super();
-        this.size = size;
-    }
-}
-
-;// CONCATENATED MODULE: ./src/registry/distribution/server-time.ts
-/** The header has whole seconds. */
-const server_time_SECOND = 999;
-/** The form that servers have to send (RFC 9110 sec. 5.6.7); others are no more than a guess. */
-const server_time_HTTP_DATE = /^(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun), \d{2} [A-Z][a-z]{2} \d{4} \d{2}:\d{2}:\d{2} GMT$/;
-/**
- * @returns the latest moment that the server's answer may be of, or `undefined` when it doesn't say. An answer that a
- *   cache has kept for a while is of then, and now is later by its age
- */
-function serverTime(headers) {
-    const { date = '', age = '0' } = headers;
-    const time = server_time_HTTP_DATE.test(date) ? Date.parse(date) : NaN;
-    const seconds = /^\d{1,9}$/.test(age) ? Number(age) : 0;
-    return Number.isNaN(time) ? undefined : time + server_time_SECOND + seconds * 1000;
-}
-
-;// CONCATENATED MODULE: ./src/registry/distribution/reader.ts
-/**
- * The read half of a registry's client: the OCI distribution API, as plain Distribution speaks it.
- * Sends GET and HEAD only. Checks names, sizes and digests; decides nothing.
- */
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-/** "Registries … SHOULD support manifests of at least 4 MiB", which Distribution makes its limit. */
-const reader_MANIFEST_BYTES = 4 * 1024 * 1024;
-const CONFIG_BYTES = 4 * 1024 * 1024;
-/** Pages of them are indexes, so larger ones than manifests may be are not sent (distribution-spec). */
-const REFERRERS_BYTES = 2 * reader_MANIFEST_BYTES;
-const reader_MOST_ROUNDS = 3;
-const PING_BYTES = 1024 * 1024;
-// The field has to be there, null or not: JSON without it is some other answer, and no empty list.
-const TagsBody = object({ tags: nullable(array(string())) });
-const ReferrersBody = object({
-    manifests: nullable(array(object({ digest: string() }))),
-});
-/**
- * @param base scheme, host and port of the registry
- * @param quote makes text of the registry safe to print
- */
-function createReader(send, base, quote) {
-    const pull = (repository) => `repository:${repository}:pull`;
-    const refused = (response, doing) => refusal(response, doing, quote);
-    /** @throws RegistryError when the answer may be an old one */
-    function expectFresh(response, what) {
-        const why = whyStale(response, base);
-        if (why !== undefined) {
-            throw new RegistryError('unexpected', `could not ${what}: ${why}`);
-        }
-    }
-    async function tags(repository) {
-        const scope = pull(repository);
-        const doing = { what: `list the tags of ${repository}`, scope };
-        const url = new URL(`/v2/${repository}/tags/list`, base);
-        const names = await readPages(send, url, scope, (response, page) => {
-            expectFresh(response, doing.what);
-            // A repository whose manifests never had a tag is unknown to tags/list, though not to the catalog.
-            if (page === 1 && saysUnknown(response)) {
-                return [];
-            }
-            const body = response.status === 200 ? jsonOf(TagsBody, response) : undefined;
-            if (body === undefined) {
-                throw refused(response, doing);
-            }
-            return body.tags ?? [];
-        });
-        // A digest in the list is seen of some registries (skopeo#2542). It can be read as one, and is kept.
-        const impossible = names.find((name) => !isTag(name) && !isDigest(name));
-        if (impossible !== undefined) {
-            throw new RegistryError('unexpected', `the list of tags of ${repository} holds the name "${quote(impossible)}", which the OCI spec does not allow, ` +
-                'and what such a tag keeps alive cannot be read. Remove that tag in the registry, or leave the repository ' +
-                'out with `repositories`');
-        }
-        return [...new Set(names)].sort();
-    }
-    /** What has a digest never changes, so a cache may serve it; whether it is there has to be the registry's word. */
-    async function request(method, repository, reference) {
-        const isContent = method === 'GET' && isDigest(reference);
-        const response = await send({
-            method,
-            url: new URL(`/v2/${repository}/manifests/${reference}`, base),
-            headers: { accept: MANIFEST_ACCEPT, ...(isContent ? {} : FRESH) },
-            scope: pull(repository),
-            maxBytes: reader_MANIFEST_BYTES,
-        });
-        if (!isDigest(reference)) {
-            expectFresh(response, `read ${repository}:${reference}`);
-        }
-        return response;
-    }
-    async function manifest(repository, reference, round = 1) {
-        const response = await request('GET', repository, reference);
-        if (saysUnknown(response)) {
-            return { kind: 'absent' };
-        }
-        const what = `read ${repository}${isDigest(reference) ? '@' : ':'}${reference}`;
-        if (response.status !== 200 || isPage(response)) {
-            const { kind, message } = refused(response, { what, scope: pull(repository) });
-            // Measured on 2.7 and 2.8, whose manifest store finds the blob and can't read it as a manifest.
-            if (response.status === 500 && isDigest(reference)) {
-                const hint = '. Distribution up to 2.8 answers so for the digest of a layer or config, and for a manifest that is ' +
-                    "damaged: the registry's log says more";
-                throw new RegistryError('perhaps-a-blob', message + hint);
-            }
-            throw new RegistryError(kind, message);
-        }
-        const contentType = response.headers['content-type'];
-        if (isSchema1Type(mediaTypeOf(contentType))) {
-            // Its digest is that of a part of it, so the check below would blame the network.
-            throw new RegistryError('unexpected', `could not ${what}: ${SCHEMA_1}`);
-        }
-        const digest = verifiedDigest(response, reference, what);
-        // Otherwise any bytes would do, and an index that came without its children would leave them unprotected.
-        const isNamed = isDigest(reference) || response.headers['docker-content-digest'] !== undefined;
-        if (!isNamed && !(await isKnown(repository, digest))) {
-            if (round < reader_MOST_ROUNDS) {
-                // It may have gone between the two questions.
-                return manifest(repository, reference, round + 1);
-            }
-            throw new RegistryError('unexpected', `could not ${what}: the registry did not say which digest it has, and does not know what it sent by the ` +
-                `digest of that (${digest}). Does something change its answers on the way?`);
-        }
-        try {
-            const { manifest, isUntyped } = readManifest(response.body, contentType, digest);
-            const body = response.body.toString('utf8');
-            return { kind: 'found', manifest, body, ...(isUntyped ? { isUntyped: true } : {}) };
-        }
-        catch (error) {
-            if (error instanceof ManifestError) {
-                const advice = 'Push the image again, or delete its tag';
-                throw new RegistryError('unexpected', `could not ${what}: ${error.message}. ${advice}`);
-            }
-            throw error;
-        }
-    }
-    /** Where nothing says of which digest a tag's manifest is, the registry has to know the bytes by theirs. */
-    async function isKnown(repository, digest) {
-        const response = await request('HEAD', repository, digest);
-        return response.status === 200 && !isPage(response);
-    }
-    function verifiedDigest(response, reference, what) {
-        const header = response.headers['docker-content-digest'];
-        const said = typeof header === 'string' ? header : undefined;
-        // A tag has no colon, so what is left of the two is a digest, or should be.
-        for (const claim of [reference, said].filter((each) => each?.includes(':'))) {
-            if (claim === undefined ||
-                !isDigest(claim) ||
-                digestOf(response.body, algorithmOf(claim)) !== claim) {
-                throw new RegistryError('unexpected', `could not ${what}: the body's digest is not the one that was ${claim === said ? 'announced' : 'asked for'} ` +
-                    `(got ${digestOf(response.body)}). Something between here and the registry changes its answers, or its ` +
-                    'files are damaged: then push the image again');
-            }
-        }
-        if (isDigest(reference)) {
-            return reference;
-        }
-        return said !== undefined && isDigest(said) ? said : digestOf(response.body);
-    }
-    async function resolve(repository, reference) {
-        const response = await request('HEAD', repository, reference);
-        const header = response.headers['docker-content-digest'];
-        return response.status === 200 && typeof header === 'string' && isDigest(header)
-            ? header
-            : undefined;
-    }
-    // Only what an OCI index has proved is remembered. That there is no such API is never more than the look of one
-    // answer, and may be a proxy's page that passes: it must not speak for other repositories, nor for a second look.
-    let hasReferrersApi = false;
-    /** distribution-spec, "Listing Referrers": a registry that has the API never answers 404. */
-    async function referrers(repository, digest) {
-        const what = `list the referrers of ${repository}@${digest}`;
-        const url = new URL(`/v2/${repository}/referrers/${digest}`, base);
-        try {
-            return await readPages(send, url, pull(repository), (response) => {
-                expectFresh(response, what);
-                // Servers without the API answer in many ways; only an OCI index is an answer.
-                const isIndex = response.status === 200 && mediaTypeOf(response.headers['content-type']) === OCI_INDEX;
-                // Looked at now: while this question was under way, another one may have been answered.
-                if (!isIndex && !hasReferrersApi && mayLackRoute(response)) {
-                    throw new NoReferrersApi();
-                }
-                const body = isIndex ? jsonOf(ReferrersBody, response) : undefined;
-                if (body === undefined) {
-                    throw refused(response, { what, scope: pull(repository) });
-                }
-                hasReferrersApi = true;
-                return (body.manifests ?? []).map((entry) => {
-                    if (!isDigest(entry.digest)) {
-                        throw new RegistryError('unexpected', `could not ${what}: one of them has a digest of an algorithm that can't be verified`);
-                    }
-                    return entry.digest;
-                });
-            }, { maxBytes: REFERRERS_BYTES });
-        }
-        catch (error) {
-            if (error instanceof NoReferrersApi) {
-                return undefined;
-            }
-            throw error;
-        }
-    }
-    const blob = createBlobReader(send, base, quote);
-    async function imageFacts(repository, { config }) {
-        const bytes = isDigest(config.digest)
-            ? await blob(repository, config.digest, CONFIG_BYTES).catch(rethrowWithoutConfigs)
-            : undefined;
-        try {
-            return bytes === undefined ? {} : factsOf(bytes);
-        }
-        catch (error) {
-            throw error instanceof JsonLimitError
-                ? new RegistryError('unexpected', `the config ${config.digest} of ${repository} ${error.message}, which no image's does. If nobody needs ` +
-                    'the image, delete it with another tool, or leave its repository out with `repositories`')
-                : error;
-        }
-    }
-    return {
-        async ping() {
-            const response = await send({
-                method: 'GET',
-                url: new URL('/v2/', base),
-                maxBytes: PING_BYTES,
-            });
-            if (response.url.origin !== base.origin) {
-                throw new RegistryError('not-a-registry', `could not speak with ${base.origin}/v2/: it redirects to ${response.url.origin}, and only reads may follow. ` +
-                    `Put \`${response.url.origin}\` into \`registry-url\``);
-            }
-            // Some web servers answer every path with a page.
-            if (response.status !== 200 || isPage(response)) {
-                throw refused(response, { what: `speak with ${base.origin}/v2/`, scope: '' });
-            }
-            return serverTime(response.headers);
-        },
-        catalog: () => readCatalog(send, base, quote),
-        tags,
-        manifest: (repository, reference) => manifest(repository, reference),
-        resolve,
-        referrers,
-        blob,
-        hasBlob: createBlobCheck(send, base, quote),
-        imageFacts,
-    };
-}
-class NoReferrersApi extends Error {
-}
-
-;// CONCATENATED MODULE: ./src/registry/distribution/writer.ts
-
-
-function createWriter(send, base, quote) {
-    return {
-        async deleteManifest(repository, digest, options = {}) {
-            const { isLate, isHere, what = `delete ${repository}@${digest}` } = options;
-            // Distribution's own challenge asks for `delete` alone; others want `pull` beside it.
-            const scope = `repository:${repository}:pull,delete`;
-            const response = await send({
-                method: 'DELETE',
-                url: new URL(`/v2/${repository}/manifests/${digest}`, base),
-                scope,
-                maxBytes: 1024 * 1024,
-                isLate,
-            });
-            // 202 by the spec; 200 and 204 are seen elsewhere.
-            if (isSuccess(response, 200, 202, 204)) {
-                return 'deleted';
-            }
-            const doing = { what, scope, deletes: true };
-            if (saysUnknown(response)) {
-                if (isHere === true && errorOf(response)?.code === 'NAME_UNKNOWN') {
-                    throw new RegistryError('hidden', refusal(response, doing, quote).message);
-                }
-                return 'gone';
-            }
-            throw refusal(response, doing, quote);
-        },
-    };
-}
-
-;// CONCATENATED MODULE: ./src/registry/distribution/rights.ts
-/**
- * Finds out, before the first change, whether deletes would be taken: of a dry-run by what a token would grant,
- * of a real run by deleting what can't be there.
- */
-
-
-
-
-/** Answers that hold for every repository; what an account may do can differ between them. */
-const EVERYWHERE = ['deletes-off', 'read-only'];
-/** So many repositories are asked, where the first answers say nothing. */
-const MOST_ASKED = 3;
-/**
- * Sends one DELETE for a digest that no manifest has. Where the registry denies the repository itself, that says
- * nothing of deletes, and the next one is asked: some registries hide missing rights behind a 404.
- *
- * @param repositories that were read, and in which something is to be deleted
- * @returns why the registry takes no deletes; `undefined` when it does, or did not say
- */
-async function probeDeletes(writer, repositories) {
-    for (const repository of repositories.slice(0, MOST_ASKED)) {
-        try {
-            // The digest itself would only be looked for, in vain.
-            const what = `delete a manifest (asked in ${repository}, with a digest that no manifest has)`;
-            await writer.deleteManifest(repository, digestOf((0,external_node_crypto_.randomBytes)(32)), { what, isHere: true });
-            return undefined;
-        }
-        catch (error) {
-            if (!(error instanceof RequestFailure)) {
-                throw error;
-            }
-            const kind = error instanceof RegistryError ? error.kind : undefined;
-            if (kind !== 'hidden') {
-                return kind !== undefined && EVERYWHERE.includes(kind) ? error.message : undefined;
-            }
-        }
-    }
-    return undefined;
-}
-/**
- * What can be known without a DELETE.
- *
- * @returns why these credentials can't delete there; `undefined` when they can, or nobody says. Safe to print
- */
-async function lacksDelete(repository, granted) {
-    const scope = `repository:${repository}:pull,delete`;
-    const grant = await granted(scope);
-    // What reads it all was granted before: of this scope, only the deletes are in question.
-    if (grant.kind !== 'lacking' || grant.actions.includes('delete')) {
-        return undefined;
-    }
-    const known = grant.actions.filter((action) => ['pull', 'push'].includes(action));
-    const got = known.length === 0 ? 'nothing there' : `only \`${known.join(',')}\` there`;
-    return (`these credentials can't delete in ${repository}: asked for \`${scope}\`, the token server grants ${got}. ` +
-        'Give `username` and `password` of an account that may delete');
-}
-
 ;// CONCATENATED MODULE: ./src/run/refusals.ts
 /**
  * Refuses deletes before the first of them: plans that look wrong when all are seen together, and what the registry
@@ -64969,19 +63147,18 @@ async function lacksDelete(repository, granted) {
  */
 
 
-
 /**
  * @param surveys of all repositories: every plan is complete
  * @param first the refusals so far; these reasons come before any other
  * @returns why nothing may be deleted, by repository
  */
-async function refuseDeletes(surveys, first, { maxDeletes, dryRun, transport, writer, concurrency, stop }) {
+async function refuseDeletes(surveys, first, { maxDeletes, dryRun, rights, concurrency, stop }) {
     const tooMany = maxDeletes === undefined ? [] : refuseTooMany(surveys, maxDeletes);
     const refusals = new Map([...tooMany, ...first]);
     const left = allowed(surveys, refusals).map(({ plan }) => plan.repository);
     if (dryRun) {
         const ask = async (repository) => {
-            const why = await lacksDelete(repository, (scope) => transport.granted(scope));
+            const why = await rights.lacksDelete(repository);
             if (why !== undefined) {
                 refusals.set(repository, { kind: 'no-rights', why });
             }
@@ -64990,7 +63167,7 @@ async function refuseDeletes(surveys, first, { maxDeletes, dryRun, transport, wr
     }
     else if (left.length > 0 && !stop.aborted) {
         // Before the first delete, and not in the middle of them.
-        const why = await probeDeletes(writer, left);
+        const why = await rights.probeDeletes(left);
         if (why !== undefined) {
             left.forEach((repository) => refusals.set(repository, { kind: 'no-deletes', why }));
         }
@@ -65000,6 +63177,437 @@ async function refuseDeletes(surveys, first, { maxDeletes, dryRun, transport, wr
 /** The repositories in which something is to be deleted, and may be. */
 function allowed(surveys, refusals) {
     return surveys.filter(({ plan }) => plan.orphans.length > 0 && !refusals.has(plan.repository));
+}
+
+;// CONCATENATED MODULE: ./src/plan/unmet.ts
+
+
+/** How many digests of files are in no repository, as far as was looked. */
+function unmet({ digests }, surveys) {
+    const ofFiles = [...digests].flatMap(([digest, by]) => by.some((one) => one !== PROTECT) ? [digest] : []);
+    return missing(ofFiles, surveys).length;
+}
+/**
+ * A warning for each digest of `protect` that protects nothing. A repository that could not be read whole says
+ * nothing of what is in it, and one that doesn't exist is told elsewhere.
+ */
+function notFound({ digests, pinned }, surveys) {
+    const everywhere = [...digests].flatMap(([digest, by]) => (by.includes(PROTECT) ? [digest] : []));
+    const isWhole = surveys.every(({ inventory }) => inventory.gaps.length === 0);
+    return [
+        ...(isWhole ? missing(everywhere, surveys) : []).map((digest) => unmet_warning(digest, 'in no repository')),
+        ...[...pinned].flatMap(([repository, named]) => {
+            const [survey] = surveys.filter(({ inventory }) => inventory.repository === repository);
+            return survey === undefined || survey.inventory.gaps.length > 0
+                ? []
+                : missing(named, [survey]).map((digest) => unmet_warning(`${repository}@${digest}`, 'not in that repository'));
+        }),
+    ];
+}
+function unmet_warning(entry, where) {
+    return (`\`protect\` names \`${entry}\`, which this run found ${where}, ` +
+        'neither as a manifest nor as the config or a layer of one (without a tag, it is looked for only where something would go). Is it right?');
+}
+function missing(digests, surveys) {
+    const left = new Set(digests);
+    for (const { inventory } of left.size === 0 ? [] : surveys) {
+        drop(left, inventory);
+    }
+    return [...left];
+}
+function drop(left, { manifests }) {
+    for (const manifest of manifests.values()) {
+        left.delete(manifest.digest);
+        blobsOf(manifest).forEach((blob) => left.delete(blob));
+    }
+}
+
+;// CONCATENATED MODULE: ./src/run/warnings.ts
+
+const UNTYPED = 'the registry sends manifests without a Content-Type that says what they are, so that was read from the ' +
+    'manifests themselves. Does a proxy change or drop the header?';
+function warningsOf({ inventory, plan }) {
+    const isEmpty = inventory.tags.size + inventory.manifests.size + inventory.gaps.length === 0;
+    return [
+        ...(isEmpty
+            ? ['it has no tags, and none of the digests named for it exists. Is its name right?']
+            : []),
+        ...(inventory.isUntyped ? [UNTYPED] : []),
+        ...plan.keep.flatMap(({ digest, reason }) => reason.kind === 'narrowed'
+            ? [
+                `the tag ${reason.tag} pointed at ${digest} and now points at ${reason.part}, a part of it, so the whole is ` +
+                    'kept. A proxy that ignores `Accept` answers so: let it pass requests under `/v2/` through unchanged. If ' +
+                    'the tag was moved on purpose, delete the manifest by hand',
+            ]
+            : []),
+    ];
+}
+/** @param ledger where it lies */
+function whyVanished(repository, ledger) {
+    return (`${repository}: an earlier run saw manifests there, and now the registry shows none of them and no tag. May these ` +
+        'credentials still read it? The ledger keeps what it remembers. If the repository was emptied on purpose, delete ' +
+        `the tag \`${entryTagPrefix(repository)}…\` in ${ledger}`);
+}
+
+;// CONCATENATED MODULE: ./src/run/result.ts
+
+
+
+
+function runOf(done) {
+    const { settings, named, registry, choice, chosen, surveys, clocks } = done;
+    const { intake, approval, pinned } = named;
+    const { protection } = settings;
+    // Those in which this action failed are missing as well.
+    const notRead = chosen.length - surveys.length;
+    const news = done.memory.news();
+    const everyRepositoryScanned = choice.isComplete && notRead === 0;
+    return {
+        settings,
+        pinned: { ...pinned, unmet: unmet(protection, surveys) },
+        backup: done.backup.isUsed ? done.backup.directory : undefined,
+        applied: approval && {
+            createdAt: approval.createdAt,
+            ignored: outside(approval.repositories, chosen),
+        },
+        startedAt: done.startedAt,
+        finishedAt: done.finishedAt,
+        requests: done.requests,
+        repositories: surveys.map((survey) => repositoryRun(survey, done)),
+        unread: notRead,
+        everyRepositoryScanned,
+        unnameableRepositories: choice.unnameable,
+        intake,
+        ignoredCandidates: outside(intake.candidates, choice.repositories),
+        untaggedListing: registry.lister === undefined ? 'none' : 'complete',
+        family: registry.family,
+        advice: registry.advice,
+        ledger: news,
+        warnings: [
+            ...(clocks.warning === undefined ? [] : [clocks.warning]),
+            ...choice.warnings,
+            // In a run that left some out, an entry may well be meant for one of those.
+            ...(everyRepositoryScanned
+                ? [
+                    ...unmatched(protection, settings.registry.host, choice.repositories).map((name) => `\`protect\` names \`${name}\`, which matches no repository of this registry`),
+                    ...notFound(protection, surveys),
+                ]
+                : []),
+        ],
+        failures: [...(news?.failures ?? []), ...done.failures],
+    };
+}
+function repositoryRun(survey, { settings, named, refusals, outcomes, repairs }) {
+    const { inventory, plan } = survey;
+    const { repository } = plan;
+    const { dryRun } = settings;
+    const refusal = refusals.get(repository);
+    const outcome = outcomes.get(repository) ?? {
+        fates: fatesWithoutSweep(plan, { dryRun, isRefused: refusal !== undefined }),
+        broken: [],
+        unverified: false,
+    };
+    return {
+        inventory,
+        plan,
+        ...outcome,
+        refusal,
+        repair: repairs.get(repository),
+        approved: named.approval?.repositories.get(repository),
+        warnings: warningsOf(survey),
+    };
+}
+/** How many digests are named for other repositories than these. */
+function outside(named, repositories) {
+    const wanted = new Set(repositories);
+    return [...named]
+        .filter(([repository]) => !wanted.has(repository))
+        .reduce((sum, [, digests]) => sum + digests.size, 0);
+}
+
+;// CONCATENATED MODULE: ./src/run/lost.ts
+/** A manifest that was deleted, as it was saved, and what it needs to come back. Pure. */
+
+
+/** @returns why it can't be used, if so */
+function readLost({ digest, mediaType, bytes, tags, formerTags = [], }) {
+    if (bytes === undefined) {
+        return 'its saved bytes are missing, or have another digest';
+    }
+    try {
+        return { manifest: parseManifest(bytes, mediaType, digest), bytes, tags, formerTags };
+    }
+    catch (error) {
+        if (error instanceof ManifestError) {
+            return `its saved bytes are no manifest: ${error.message}`;
+        }
+        throw error;
+    }
+}
+/** Without those that no registry need have: `urls` say where else they are. */
+function lost_blobsOf(manifest) {
+    const blobs = manifest.kind === 'image' ? [manifest.config, ...manifest.layers] : [];
+    const all = manifest.kind === 'index' ? manifest.others : blobs;
+    const here = all.flatMap(({ digest, urls = [] }) => isDigest(digest) && urls.length === 0 ? [digest] : []);
+    return [...new Set(here)];
+}
+/** Whatever their types: a registry takes an index only when it has all of them. */
+function entriesOf({ children, others }) {
+    return [...children, ...others].flatMap(({ digest }) => (isDigest(digest) ? [digest] : []));
+}
+/** Waves in which each index comes after all of its entries that are among them. */
+function childrenFirst(manifests) {
+    const waiting = new Map(manifests.map((manifest) => [manifest.digest, manifest]));
+    const waves = [];
+    while (waiting.size > 0) {
+        // Digests can't form a circle, so there is always one.
+        const wave = [...waiting.values()]
+            .filter((manifest) => manifest.kind !== 'index' || !entriesOf(manifest).some((digest) => waiting.has(digest)))
+            .map(({ digest }) => digest);
+        wave.forEach((digest) => waiting.delete(digest));
+        waves.push(wave);
+    }
+    return waves;
+}
+
+;// CONCATENATED MODULE: ./src/run/restore-repository.ts
+/**
+ * Puts deleted manifests back from their saved bytes: children before parents, tags last. Never moves a tag
+ * that names something else by now, never an index without what it holds, and says of each that can't come back what
+ * is missing.
+ */
+
+
+
+
+/** A push of a tag is sent once, and after each failure the tag is looked at again. */
+const MOST_PUSHES = 3;
+const STANDING = { kind: 'standing' };
+const RESTORED = { kind: 'restored' };
+/**
+ * @throws nothing of registry and network: what can't be put back is in the answer
+ */
+async function restoreRepository(repository, lost, options) {
+    return new Restoration(repository, options).run(lost);
+}
+class Restoration {
+    #repository;
+    #options;
+    #manifests = new Map();
+    #tags = new Map();
+    constructor(repository, options) {
+        this.#repository = repository;
+        this.#options = options;
+    }
+    async run(lost) {
+        const readable = new Map();
+        const unreadable = new Map();
+        for (const one of lost) {
+            const saved = readLost(one);
+            if (typeof saved === 'string') {
+                unreadable.set(one, saved);
+            }
+            else {
+                readable.set(one.digest, saved);
+            }
+        }
+        const all = [...readable.values()];
+        await this.#each([...unreadable], ([one, why]) => this.#findUnreadable(one, why));
+        for (const wave of childrenFirst(all.map(({ manifest }) => manifest))) {
+            await this.#each(wave.map((digest) => readable.get(digest)).filter((each) => each !== undefined), async (each) => {
+                const result = await attempt(() => this.#restoreManifest(each));
+                this.#manifests.set(each.manifest.digest, result);
+            });
+        }
+        await this.#each(tagsOf(all, 'tags'), async ([tag, each]) => {
+            this.#tags.set(tag, await attempt(() => this.#restoreTag(tag, each)));
+        });
+        // People have taken those of a manifest away that was there all the time.
+        const restored = all.filter(({ manifest }) => this.#is(manifest.digest, 'restored'));
+        await this.#each(tagsOf(restored, 'formerTags'), async ([tag, each]) => {
+            this.#tags.set(tag, await attempt(() => this.#restoreFormerTag(tag, each)));
+        });
+        return {
+            repository: this.#repository,
+            restored: restore_repository_keysOf(this.#manifests, 'restored'),
+            standing: restore_repository_keysOf(this.#manifests, 'standing'),
+            failed: failuresOf(this.#manifests).map(([digest, why]) => ({ digest, why })),
+            tags: restore_repository_keysOf(this.#tags, 'restored'),
+            failedTags: failuresOf(this.#tags).map(([tag, why]) => ({ tag, why })),
+        };
+    }
+    async #each(all, work) {
+        await pMap(all, work, { concurrency: this.#options.concurrency });
+    }
+    /** Those of the digests of which this is not so. */
+    async #without(digests, isSo) {
+        const { concurrency } = this.#options;
+        const found = await pMap(digests, async (each) => ((await isSo(each)) ? [] : [each]), {
+            concurrency,
+        });
+        return found.flat();
+    }
+    #is(digest, kind) {
+        return this.#manifests.get(digest)?.kind === kind;
+    }
+    #readTag(tag) {
+        return this.#options.reader.manifest(this.#repository, tag);
+    }
+    /** HEAD; and GET where its answer settles nothing. */
+    async #isThere(digest) {
+        const { reader } = this.#options;
+        return ((await reader.resolve(this.#repository, digest)) === digest ||
+            (await reader.manifest(this.#repository, digest)).kind === 'found');
+    }
+    /** Without its bytes nothing can be put back; but what is there need not be. */
+    async #findUnreadable({ digest, tags }, why) {
+        const lacking = { kind: 'failed', why };
+        this.#manifests.set(digest, await attempt(async () => ((await this.#isThere(digest)) ? STANDING : lacking)));
+        for (const tag of tags) {
+            const isSet = async () => (await this.#options.reader.resolve(this.#repository, tag)) === digest;
+            this.#tags.set(tag, await attempt(async () => ((await isSet()) ? STANDING : withoutIts(digest))));
+        }
+    }
+    async #restoreManifest({ manifest, bytes }) {
+        const { digest, mediaType } = manifest;
+        const { reader, pusher } = this.#options;
+        if (await this.#isThere(digest)) {
+            return STANDING;
+        }
+        const missing = (manifest.kind === 'index'
+            ? (this.#missingEntry(manifest) ?? (await this.#missingChild(manifest)))
+            : undefined) ?? (await this.#missingBlobs(manifest));
+        if (missing !== undefined) {
+            return { kind: 'failed', why: missing };
+        }
+        if (pusher === undefined) {
+            return RESTORED;
+        }
+        await pusher.pushManifest(this.#repository, digest, { mediaType, bytes });
+        // Asked for by its digest, so that what comes has been checked against it.
+        return (await reader.manifest(this.#repository, digest)).kind === 'found'
+            ? RESTORED
+            : { kind: 'failed', why: 'the registry took it, and says that it does not have it' };
+    }
+    #missingEntry(index) {
+        const entry = entriesOf(index).find((digest) => this.#is(digest, 'failed'));
+        return entry && `${entry}, which it holds, could not be put back`;
+    }
+    /** Some registries take an index without its children, which nobody could pull. */
+    async #missingChild({ children }) {
+        const [first] = await this.#without(children
+            .map(({ digest }) => digest)
+            .filter((digest) => this.#options.absent?.has(digest) !== true)
+            .filter((digest) => !this.#manifests.has(digest)), (digest) => this.#isThere(digest));
+        return (first && `${first}, which it holds, is neither there nor in the backup: push that image again`);
+    }
+    async #missingBlobs(manifest) {
+        const missing = await this.#without(lost_blobsOf(manifest), (blob) => this.#hasBlob(manifest, blob));
+        return missing.length === 0
+            ? undefined
+            : `the registry's garbage collector has freed what it consists of (${missing.join(', ')}): build or push it again`;
+    }
+    /** An index may list layers, and manifests of types that are none of ours. */
+    async #hasBlob(manifest, digest) {
+        return ((await this.#options.reader.hasBlob(this.#repository, digest)) ||
+            // What has a result has been put back before it, or would have been.
+            (manifest.kind === 'index' && (this.#manifests.has(digest) || (await this.#isThere(digest)))));
+    }
+    async #restoreTag(tag, { manifest, bytes }) {
+        const { digest, mediaType } = manifest;
+        if (this.#is(digest, 'failed')) {
+            return withoutIts(digest);
+        }
+        const { pusher } = this.#options;
+        const before = this.#setTag(digest, await this.#readTag(tag));
+        if (before !== undefined || pusher === undefined) {
+            return before ?? RESTORED;
+        }
+        for (let push = 1;; push += 1) {
+            // Right before the push, each time: it would move a tag that somebody has set since.
+            const meanwhile = this.#setTag(digest, await this.#readTag(tag));
+            if (meanwhile !== undefined) {
+                return meanwhile;
+            }
+            try {
+                const isLate = onceOnly();
+                await pusher.pushManifest(this.#repository, tag, { mediaType, bytes }, { isLate });
+                break;
+            }
+            catch (error) {
+                const isFinal = error instanceof RegistryError && error.kind !== 'unexpected';
+                if (isFinal || push === MOST_PUSHES || !(error instanceof RequestFailure)) {
+                    throw error;
+                }
+            }
+        }
+        return pushedTag(digest, await this.#readTag(tag));
+    }
+    /** @returns what becomes of a tag that points at something, and so is not pushed */
+    #setTag(digest, now) {
+        if (now.kind === 'absent') {
+            return undefined;
+        }
+        if (now.manifest.digest === digest) {
+            // A tag may have been left behind by the delete of its manifest.
+            return this.#is(digest, 'restored') ? RESTORED : STANDING;
+        }
+        return { kind: 'failed', why: `it names ${now.manifest.digest} by now, and was left there` };
+    }
+    /** Nobody misses one that has moved on. */
+    async #restoreFormerTag(tag, each) {
+        const { kind } = await this.#readTag(tag);
+        return kind === 'absent' ? this.#restoreTag(tag, each) : STANDING;
+    }
+}
+function tagsOf(manifests, which) {
+    return manifests.flatMap((each) => each[which].map((tag) => [tag, each]));
+}
+/** What became of a tag after its push. */
+function pushedTag(digest, after) {
+    if (after.kind === 'absent') {
+        const why = `the registry took it, and does not say that it names ${digest}`;
+        return { kind: 'failed', why };
+    }
+    const now = after.manifest.digest;
+    return now === digest
+        ? RESTORED
+        : {
+            kind: 'failed',
+            why: `somebody set it to ${now} while it was put back, and it was left there`,
+        };
+}
+/** Says from the second question on that it is late: what would be sent again needs another look first. */
+function onceOnly() {
+    let isSent = false;
+    return () => {
+        const wasSent = isSent;
+        isSent = true;
+        return wasSent;
+    };
+}
+/** What becomes of a tag whose manifest can't come back. */
+function withoutIts(digest) {
+    return { kind: 'failed', why: `${digest} could not be put back` };
+}
+async function attempt(work) {
+    try {
+        return await work();
+    }
+    catch (error) {
+        if (error instanceof RequestFailure) {
+            return { kind: 'failed', why: error.message };
+        }
+        throw error;
+    }
+}
+function restore_repository_keysOf(results, kind) {
+    return [...results].flatMap(([key, result]) => (result.kind === kind ? [key] : [])).sort();
+}
+function failuresOf(results) {
+    return [...results]
+        .flatMap(([key, result]) => result.kind === 'failed' ? [[key, result.why]] : [])
+        .sort(([a], [b]) => (a < b ? -1 : 1));
 }
 
 ;// CONCATENATED MODULE: ./src/run/repair.ts
@@ -65107,6 +63715,1257 @@ function repair_triesFor(broken, deleted, done) {
         .slice(0, repair_MOST_TRIES);
 }
 
+;// CONCATENATED MODULE: ./src/run/attempts.ts
+/** Runs the reads of a survey, many at a time. What registry and network do wrong becomes a gap. */
+
+
+const MOST_GAPS = 10;
+function createAttempts({ progress, concurrency, }) {
+    const gaps = [];
+    const isOver = () => gaps.length >= MOST_GAPS;
+    async function one(what, read) {
+        try {
+            return await read();
+        }
+        catch (error) {
+            if (error instanceof RequestFailure) {
+                gaps.push({ what, why: error.message });
+                if (gaps.length === MOST_GAPS) {
+                    const why = `not read: ${String(MOST_GAPS)} things before it could not be read either`;
+                    gaps.push({ what: 'the rest', why });
+                }
+                return undefined;
+            }
+            throw error;
+        }
+    }
+    return {
+        gaps: () => [...gaps],
+        isOver,
+        one,
+        async each(items, what, read) {
+            progress.expect(items.length);
+            await pMap(items, async (item) => {
+                if (!isOver()) {
+                    await one(what(item), () => read(item));
+                }
+                progress.done();
+            }, { concurrency });
+        },
+    };
+}
+
+;// CONCATENATED MODULE: ./src/run/known.ts
+const NOTHING_KNOWN = { manifests: new Map(), past: new Map() };
+
+;// CONCATENATED MODULE: ./src/run/layer-links.ts
+/**
+ * Which orphans may be layers or configs as well. Distribution up to 2.8 removes the link of a layer along with the
+ * manifest that has its digest, and serves such a layer as a manifest, though nobody ever pushed it as one.
+ */
+
+
+
+/**
+ * The orphans of which only the ledger or an input says that they are manifests: no tag, index, subject, list of
+ * referrers or list of manifests names them, and no run saw them in use. Those that were asked for before are left out. What a manifest says
+ * of its own subject does not speak for it.
+ */
+function perhapsLayers(inventory, { orphans }) {
+    const vouched = new Set([
+        ...inventory.tags.values(),
+        ...[...inventory.referrers.values()].flat(),
+        ...[...inventory.manifests.values()].flatMap(namedBy).map(({ digest }) => digest),
+    ]);
+    return orphans
+        .map(({ digest }) => digest)
+        .filter((digest) => !vouched.has(digest) && inventory.listing?.has(digest) !== true)
+        .filter((digest) => inventory.past.get(digest)?.everInUse !== true)
+        .filter((digest) => inventory.links?.has(digest) !== true);
+}
+const MOST_CONTROLS = 3;
+/**
+ * Manifests that are no layers, as far as one can tell: a registry that has these as blobs, too, has every manifest
+ * so. Those with a tag come first.
+ */
+function controls({ tags, manifests }, links) {
+    const all = new Set([...tags.values(), ...manifests.keys()]);
+    return [...all].filter((digest) => !links.has(digest)).slice(0, MOST_CONTROLS);
+}
+/** A blob of the repository that is surely no manifest: the config of one of its images. */
+function plainBlob({ manifests }) {
+    for (const manifest of manifests.values()) {
+        const digest = manifest.kind === 'image' ? manifest.config.digest : '';
+        if (isDigest(digest) && !manifests.has(digest)) {
+            return digest;
+        }
+    }
+    return undefined;
+}
+/**
+ * Asks which of these manifests the repository has as layers or configs as well: one HEAD each. Where all of them are
+ * there as blobs, some more questions tell a registry that has every manifest as a blob (olareg), and loses none of
+ * them by a delete.
+ *
+ * @returns what is known then; a question that could not be answered is a gap
+ */
+async function readLinks(unasked, inventory, { reader, attempts }) {
+    const { repository } = inventory;
+    const links = new Map(inventory.links);
+    if (unasked.length === 0) {
+        return links;
+    }
+    const ask = (digests, note) => attempts.each(digests, (digest) => `blob ${digest}`, async (digest) => {
+        note(digest, await reader.hasBlob(repository, digest));
+    });
+    await ask(unasked, (digest, has) => links.set(digest, has));
+    // Distribution has no blob for a manifest that isn't a layer.
+    const answers = [...links.values()];
+    let isApart = answers.includes(false) || !answers.includes(true);
+    if (!isApart) {
+        await ask(controls(inventory, new Set(links.keys())), (_, has) => {
+            isApart ||= !has;
+        });
+    }
+    if (!isApart) {
+        const blob = plainBlob(inventory);
+        const answer = blob &&
+            (await attempts.one(`config ${blob}`, () => readUnlessBlob(reader, repository, blob)));
+        if (answer?.kind === 'absent') {
+            links.forEach((_, digest) => links.set(digest, false));
+        }
+    }
+    return links;
+}
+/**
+ * One GET, and a HEAD where the answer is Distribution's for a blob.
+ *
+ * @returns `blob` when the registry can't serve it as a manifest, and has it as a layer or config
+ */
+async function readUnlessBlob(reader, repository, digest) {
+    try {
+        return await reader.manifest(repository, digest);
+    }
+    catch (error) {
+        const isPerhaps = error instanceof RegistryError && error.kind === 'perhaps-a-blob';
+        if (isPerhaps && (await reader.hasBlob(repository, digest))) {
+            return { kind: 'blob' };
+        }
+        throw error;
+    }
+}
+/** Sources that don't say that it is a manifest: it may be a layer or config, and that is no gap. */
+const VAGUE = new Set(['input', 'protected', 'mentioned']);
+/** Reads what one of these sources names. */
+function readAs(source, reader, repository, digest) {
+    return VAGUE.has(source)
+        ? readUnlessBlob(reader, repository, digest)
+        : reader.manifest(repository, digest);
+}
+
+;// CONCATENATED MODULE: ./src/plan/births.ts
+/**
+ * Of the manifests whose digests this one's bytes hold, which it was made after, those whose age tells how young it
+ * must be. Not a subject that a run has seen in use, unless it is a child as well: it is no part of a push in
+ * progress, and neither is what describes it, which waits for no tag.
+ */
+function datedBy(manifest, past) {
+    if (manifest.kind === 'unknown') {
+        return [];
+    }
+    const { subject } = manifest;
+    const children = manifest.kind === 'index' ? manifest.children.map(({ digest }) => digest) : [];
+    const isOld = subject !== undefined && past.get(subject)?.everInUse === true;
+    return subject === undefined || isOld ? children : [...children, subject];
+}
+/**
+ * The earliest time at which a manifest can have been made. An index or a referrer holds its children's
+ * and its subject's digests, so it is younger than the youngest of them.
+ */
+class Births {
+    #inventory;
+    #known = new Map();
+    constructor(inventory) {
+        this.#inventory = inventory;
+    }
+    /** Epoch milliseconds, or `undefined` when no config tells. */
+    of(digest) {
+        // An explicit stack: chains of subjects may be longer than the call stack is deep.
+        const stack = [digest];
+        for (let top = stack.at(-1); top !== undefined; top = stack.at(-1)) {
+            const inner = this.#inner(top);
+            const open = this.#known.has(top) ? [] : inner.filter((each) => !this.#known.has(each));
+            // Entered as unknown first. Digests can't form a cycle, so nobody sees that value.
+            this.#known.set(top, this.#known.get(top));
+            if (open.length > 0) {
+                stack.push(...open);
+                continue;
+            }
+            const times = [this.#own(top), ...inner.map((each) => this.#known.get(each))].filter((time) => time !== undefined);
+            this.#known.set(top, times.length === 0 ? undefined : Math.max(...times));
+            stack.pop();
+        }
+        return this.#known.get(digest);
+    }
+    /** The registry's word, where it tells when a manifest was pushed: a config may say anything. */
+    #own(digest) {
+        const { listing, facts } = this.#inventory;
+        return listing?.get(digest)?.pushedAt ?? facts.get(digest)?.created;
+    }
+    #inner(digest) {
+        const manifest = this.#inventory.manifests.get(digest);
+        return manifest === undefined ? [] : datedBy(manifest, this.#inventory.past);
+    }
+}
+
+;// CONCATENATED MODULE: ./src/plan/former-tags.ts
+/**
+ * Tags that once pointed at an index and now point at a part of it. A proxy that ignores `Accept` answers a tag of
+ * several platforms with one of them (distribution-spec#207), and then the index only looks as if its tag had moved on.
+ * Pure.
+ */
+
+
+/** @returns by the manifest that the tag left; of several tags the first by name */
+function narrowings({ tags, manifests, formerTags, }) {
+    const found = new Map();
+    for (const [digest, names] of formerTags) {
+        const moved = [...names].sort(compare).flatMap((tag) => {
+            const part = tags.get(tag);
+            return part === undefined || part === digest ? [] : [{ tag, part }];
+        });
+        const parts = moved.length === 0 ? new Set() : partsOf(digest, manifests);
+        const narrowing = moved.find(({ part }) => parts.has(part));
+        if (narrowing !== undefined) {
+            found.set(digest, narrowing);
+        }
+    }
+    return found;
+}
+/** Everything that an index lists, at any depth. */
+function partsOf(digest, manifests) {
+    const parts = new Set();
+    const queue = [digest];
+    for (const each of queue) {
+        const manifest = manifests.get(each);
+        const listed = manifest?.kind === 'index' ? [...manifest.children, ...manifest.others] : [];
+        for (const { digest: part } of listed) {
+            if (isDigest(part) && !parts.has(part)) {
+                parts.add(part);
+                queue.push(part);
+            }
+        }
+    }
+    return parts;
+}
+function collectTags(past, earlier = new Map()) {
+    const byManifest = new Map();
+    const seen = new Set();
+    const add = (digest, tag) => {
+        byManifest.set(digest, (byManifest.get(digest) ?? new Set()).add(tag));
+        seen.add(tag);
+    };
+    for (const [digest, { tags = [] }] of past) {
+        tags.forEach((tag) => {
+            add(digest, tag);
+        });
+    }
+    earlier.forEach((digest, tag) => {
+        add(digest, tag);
+    });
+    return {
+        byManifest,
+        hasMoved: (tag, digest) => seen.has(tag) && byManifest.get(digest)?.has(tag) !== true,
+    };
+}
+
+;// CONCATENATED MODULE: ./src/plan/newest.ts
+
+const NEVER = Number.NEGATIVE_INFINITY;
+/**
+ * @param heads of the orphans, those to choose from; what another orphan holds is passed over
+ * @returns the `count` newest of the heads
+ */
+function newest_newestOf(heads, orphans, count, aging) {
+    const held = new Set([...orphans].flatMap((digest) => heldBy(digest, aging)));
+    return heads
+        .filter((digest) => !held.has(digest))
+        .map((digest) => ({ digest, rank: rankOf(digest, orphans, aging) }))
+        .sort((a, b) => compareRanks(b.rank, a.rank) || compare(a.digest, b.digest))
+        .slice(0, count)
+        .map(({ digest }) => digest);
+}
+/**
+ * How new an orphan is, the weightiest number first; the newer, the larger. Of orphans that went out of use
+ * together, as the tags that moved between two runs did, what was built last is the newest. Each number of a
+ * manifest is at least that of its parts, so none of them comes before it once it is gone.
+ */
+function rankOf(digest, orphans, aging) {
+    const { inventory, births, now } = aging;
+    const parts = newest_partsOf(digest, aging);
+    const built = parts.map((part) => births.of(part) ?? NEVER);
+    const used = parts
+        .filter((part) => orphans.has(part))
+        .map((part) => outOfUse(inventory.past.get(part), now) ?? births.of(part) ?? NEVER);
+    // Reproducible builds have one time for all; the number of parts keeps the rule for them, too.
+    return [latest(used), latest(built), parts.length];
+}
+function latest(times) {
+    return times.reduce((a, b) => Math.max(a, b), NEVER);
+}
+function compareRanks(a, b) {
+    return compare(a[0], b[0]) || compare(a[1], b[1]) || compare(a[2], b[2]);
+}
+/** A manifest with all that goes along with it, at any depth. */
+function newest_partsOf(head, aging) {
+    const parts = new Set([head]);
+    for (const part of parts) {
+        for (const { kind, to } of edgesOf(part, aging)) {
+            if (kind !== 'subject') {
+                parts.add(to);
+            }
+        }
+    }
+    return [...parts];
+}
+/**
+ * The entries of an index, whatever they are listed as. And what the registry alone says to describe a manifest,
+ * since nothing tells that any more once the manifest is gone.
+ */
+function heldBy(digest, aging) {
+    const saysSo = (referrer) => edgesOf(referrer, aging).some(({ kind, to }) => kind === 'subject' && to === digest);
+    return edgesOf(digest, aging)
+        .filter(({ kind, to }) => ['child', 'mentioned', 'blob'].includes(kind) || (kind === 'referrer' && !saysSo(to)))
+        .map(({ to }) => to);
+}
+/** What a manifest of unknown type mentions is no part of it: it stays anyway. */
+function edgesOf(digest, { inventory, graph }) {
+    const edges = graph.edges.get(digest) ?? [];
+    const isUnknown = inventory.manifests.get(digest)?.kind === 'unknown';
+    return isUnknown ? edges.filter(({ kind }) => kind !== 'mentioned') : edges;
+}
+/** Since when nothing uses a manifest any more, as far as the ledger saw it: not of what it never saw in use. */
+function outOfUse(before, now) {
+    if (before?.everInUse !== true) {
+        return undefined;
+    }
+    return before.status === 'in-use' ? now : before.since;
+}
+
+;// CONCATENATED MODULE: ./src/plan/order.ts
+
+/** Kahn's algorithm in rounds, each sorted by digest, so that the order depends on the graph alone. */
+function deletionOrder(graph, orphans) {
+    const { befores: waiting, afters } = constraints(graph, orphans);
+    const order = [];
+    const placed = new Set();
+    const isPlaced = (digest) => placed.has(digest);
+    const isFree = ([, { hard, soft }]) => [...hard].every(isPlaced) && [...soft].every(isPlaced);
+    let round = [...waiting].filter(isFree);
+    while (waiting.size > 0) {
+        const now = round.length > 0 ? round.sort(byDigest) : leastBound(waiting, isPlaced);
+        for (const [digest, { hard, soft }] of now) {
+            const after = [...new Set([...hard, ...soft])].filter(isPlaced).sort(compare);
+            order.push({ digest, after });
+            waiting.delete(digest);
+        }
+        now.forEach(([digest]) => placed.add(digest));
+        const next = new Map();
+        for (const to of now.flatMap(([digest]) => afters.get(digest) ?? [])) {
+            const before = waiting.get(to);
+            if (before !== undefined) {
+                next.set(to, before);
+            }
+        }
+        round = [...next].filter(isFree);
+    }
+    return order;
+}
+function byDigest([a], [b]) {
+    return compare(a, b);
+}
+/** Edges of digests in the body that has them, so that they form no circle. */
+const HOLDING = ['child', 'mentioned', 'blob'];
+function constraints(graph, orphans) {
+    const befores = new Map();
+    const afters = new Map();
+    for (const digest of orphans) {
+        befores.set(digest, { hard: new Set(), soft: new Set() });
+    }
+    for (const from of orphans) {
+        for (const { kind, to } of graph.edges.get(from) ?? []) {
+            const before = befores.get(to);
+            // `subject` is the way back of `referrer`, and asks for nothing.
+            if (before === undefined || kind === 'subject') {
+                continue;
+            }
+            before[HOLDING.includes(kind) ? 'hard' : 'soft'].add(from);
+            const after = afters.get(from) ?? [];
+            after.push(to);
+            afters.set(from, after);
+        }
+    }
+    return { befores, afters };
+}
+/**
+ * Digest tags can be moved into a circle, and a child may be described by its own parent: then one
+ * manifest has to go before what it describes. Digests can't form a circle, so there is always one
+ * whose parents are gone.
+ */
+function leastBound(waiting, isPlaced) {
+    const first = [...waiting]
+        .sort(byDigest)
+        .find(([, { hard }]) => [...hard].every((digest) => isPlaced(digest)));
+    if (first === undefined) {
+        throw new Error('indexes contain each other, which digests do not allow');
+    }
+    return [first];
+}
+
+;// CONCATENATED MODULE: ./src/plan/plan.ts
+
+
+
+
+
+
+
+
+
+/**
+ * Decides over one repository, by the rules of docs/how-it-decides.md. Pure: the same inventory, in
+ * whatever order it was read, gives the same plan.
+ */
+function makePlan(inventory, policy) {
+    const graph = buildGraph(inventory);
+    const roots = findRoots(inventory, graph, policy);
+    let { steps, unreached } = reachFrom(roots, graph, inventory.manifests);
+    if (inventory.gaps.length > 0) {
+        // What couldn't be read might have named any of them (rule 4).
+        unreached.forEach((digest) => roots.set(digest, { kind: 'gap' }));
+        unreached.clear();
+    }
+    // Of what nothing reaches, some stays all the same, and then also what it reaches.
+    for (const findMore of [newestOrphans, unapprovedOrphans]) {
+        const more = findMore(inventory, graph, unreached, policy);
+        if (more.size > 0) {
+            more.forEach((reason, digest) => roots.set(digest, reason));
+            ({ steps, unreached } = reachFrom(roots, graph, inventory.manifests));
+        }
+    }
+    const keep = [...roots].map(([digest, reason]) => ({ digest, reason }));
+    for (const [digest, step] of steps) {
+        keep.push({ digest, reason: reasonOf(step) });
+    }
+    return {
+        repository: inventory.repository,
+        keep: keep
+            .filter(({ digest }) => inventory.manifests.has(digest))
+            .sort((a, b) => compare(a.digest, b.digest)),
+        orphans: describeOrphans(inventory, graph, unreached),
+    };
+}
+const NOTHING_SEEN = new Map();
+function reachFrom(roots, graph, manifests) {
+    const steps = reach(graph, [...roots.keys()].sort(compare));
+    const unreached = new Set([...manifests.keys()].filter((digest) => !roots.has(digest) && !steps.has(digest)));
+    return { steps, unreached };
+}
+/** The orphans that `keep-untagged` keeps: those that are no part of another one, and nothing about one. */
+function newestOrphans(inventory, graph, orphans, policy) {
+    if (policy.keepUntagged === 0) {
+        return new Map();
+    }
+    const reasons = orphanReasons(inventory, graph, orphans);
+    const heads = [...orphans].filter((digest) => !reasons.has(digest));
+    // Whatever was seen in use since: or what is the newest would change because a run came by.
+    const births = new Births({ ...inventory, past: NOTHING_SEEN });
+    const aging = { inventory, graph, births, now: policy.now };
+    const newest = newest_newestOf(heads, orphans, policy.keepUntagged, aging);
+    return new Map(newest.map((digest) => [digest, { kind: 'recent' }]));
+}
+function unapprovedOrphans({ repository }, _graph, orphans, { approved }) {
+    const listed = approved && (approved.get(repository) ?? new Set());
+    const others = listed === undefined ? [] : [...orphans].filter((digest) => !listed.has(digest));
+    return new Map(others.map((digest) => [digest, { kind: 'not-in-plan' }]));
+}
+function reasonOf({ from, edge }) {
+    switch (edge.kind) {
+        case 'mentioned':
+            return { kind: 'mentioned', by: from };
+        case 'digest-tag':
+            return { kind: 'digest-tag', tag: edge.tag, of: from };
+        case 'child':
+        case 'subject':
+        case 'referrer':
+        case 'blob':
+            return { kind: edge.kind, of: from };
+    }
+}
+/** What keeps a manifest by itself; of several reasons the first is told. */
+function findRoots(inventory, graph, policy) {
+    const { manifests } = inventory;
+    const roots = new Map();
+    const keep = (digest, reason) => {
+        if (!roots.has(digest)) {
+            roots.set(digest, reason);
+        }
+    };
+    for (const [digest, tags] of graph.rootTags) {
+        keep(digest, { kind: 'tagged', tags });
+    }
+    for (const [digest, narrowing] of narrowings(inventory)) {
+        keep(digest, { kind: 'narrowed', ...narrowing });
+    }
+    const protection = protectionIn(inventory.repository, policy.protection);
+    const named = protection.named();
+    for (const manifest of manifests.values()) {
+        const { digest, mediaType, kind } = manifest;
+        const isNamed = protection.of(digest).length > 0;
+        const blob = isNamed ? undefined : blobsOf(manifest).find((each) => named.has(each));
+        if (isNamed || blob !== undefined) {
+            const through = blob === undefined ? {} : { blob };
+            keep(digest, { kind: 'protected', by: protection.of(blob ?? digest), ...through });
+        }
+        if (kind === 'unknown') {
+            keep(digest, { kind: 'unknown-type', mediaType });
+        }
+        else if (isLedgerArtifact(manifest)) {
+            keep(digest, { kind: 'ledger' });
+        }
+    }
+    if (policy.danglingReferrers === 'keep') {
+        // What the ledger remembers lived here, so what describes it describes nothing any more.
+        const isElsewhere = (digest) => !manifests.has(digest) && !inventory.past.has(digest);
+        for (const manifest of manifests.values()) {
+            if (manifest.kind !== 'unknown' && manifest.subject !== undefined) {
+                const { subject } = manifest;
+                if (isElsewhere(subject)) {
+                    keep(manifest.digest, { kind: 'dangling-referrer', subject });
+                }
+            }
+        }
+        for (const { tag, names, target } of graph.digestTags) {
+            if (isElsewhere(names)) {
+                keep(target, { kind: 'dangling-digest-tag', tag, names });
+            }
+        }
+    }
+    const births = new Births(inventory);
+    for (const digest of policy.gracePeriod === 0 ? [] : manifests.keys()) {
+        const youth = youthOf(digest, inventory, births, policy);
+        if (youth !== undefined) {
+            keep(digest, youth);
+        }
+    }
+    layersIn(inventory).forEach((digest) => {
+        keep(digest, { kind: 'layer' });
+    });
+    return roots;
+}
+/**
+ * Why a manifest is too young to be judged, if it is. When it was pushed, the registry's list tells best. One that a run saw in use was pushed completely. Of
+ * another that a run saw, that is the age which is sure; of what no run saw, only its config tells.
+ */
+function youthOf(digest, { past, listing }, births, { now, gracePeriod }) {
+    const before = listing?.get(digest)?.pushedAt === undefined ? past.get(digest) : undefined;
+    if (before !== undefined && tellsAge(before)) {
+        const { everInUse, firstSeen } = before;
+        return !everInUse && firstSeen > now - gracePeriod ? { kind: 'new', firstSeen } : undefined;
+    }
+    const created = births.of(digest);
+    return created !== undefined && created > now - gracePeriod
+        ? { kind: 'young', created }
+        : undefined;
+}
+/**
+ * Not of what was old enough before, by its config, and could not be deleted or was gone for a while; and not of what
+ * was deleted and came back, perhaps with a push that is not over yet.
+ */
+function tellsAge({ everInUse, status }) {
+    return everInUse || (status !== 'leaving' && status !== 'deleted');
+}
+/**
+ * The images whose config has to be read before this plan can be believed: the possible orphans, also those
+ * that stay as the newest of them, and what they contain. Empty when ages don't matter or are all known. What
+ * tells enough for the grace period does not tell which of several is the newest.
+ */
+function unknownAges(inventory, plan, policy) {
+    if (policy.gracePeriod === 0 && policy.keepUntagged === 0) {
+        return [];
+    }
+    // The same ages that tell which is the newest.
+    const past = policy.keepUntagged > 0 ? NOTHING_SEEN : inventory.past;
+    const recent = plan.keep.filter(({ reason }) => reason.kind === 'recent');
+    const queue = new Set([...plan.orphans, ...recent]
+        .map(({ digest }) => digest)
+        .filter((digest) => {
+        const before = inventory.past.get(digest);
+        return policy.keepUntagged > 0 || before === undefined || !tellsAge(before);
+    }));
+    const images = [];
+    for (const digest of queue) {
+        const manifest = inventory.manifests.get(digest);
+        if (manifest === undefined) {
+            continue;
+        }
+        datedBy(manifest, past).forEach((inner) => queue.add(inner));
+        if (manifest.kind === 'image' &&
+            isImageConfigType(manifest.config.mediaType) &&
+            !inventory.facts.has(digest) &&
+            inventory.listing?.get(digest)?.pushedAt === undefined) {
+            images.push(manifest);
+        }
+    }
+    return images;
+}
+function describeOrphans(inventory, graph, unreached) {
+    const births = new Births(inventory);
+    const reasons = orphanReasons(inventory, graph, unreached);
+    return deletionOrder(graph, unreached).map(({ digest, after }) => {
+        const created = births.of(digest);
+        return {
+            digest,
+            reason: reasons.get(digest) ?? { kind: 'unreachable' },
+            created,
+            after,
+        };
+    });
+}
+function orphanReasons(inventory, graph, orphans) {
+    const { manifests } = inventory;
+    const reasons = new Map();
+    const give = (digest, reason) => {
+        if (orphans.has(digest) && !reasons.has(digest)) {
+            reasons.set(digest, reason);
+        }
+    };
+    for (const { tag, names, target } of graph.digestTags) {
+        give(target, manifests.has(names)
+            ? { kind: 'digest-tag', tag, of: names }
+            : { kind: 'dangling', subject: names });
+    }
+    for (const digest of orphans) {
+        const manifest = manifests.get(digest);
+        if (manifest?.kind !== 'unknown' && manifest?.subject !== undefined) {
+            const { subject } = manifest;
+            give(digest, manifests.has(subject) ? { kind: 'referrer', of: subject } : { kind: 'dangling', subject });
+        }
+    }
+    const sorted = [...graph.edges].sort(([a], [b]) => compare(a, b));
+    // Referrers once more: of some only the registry says so, and not their bodies.
+    for (const kind of ['referrer', 'child']) {
+        for (const [of, edges] of sorted) {
+            for (const edge of orphans.has(of) ? edges : []) {
+                if (edge.kind === kind) {
+                    give(edge.to, { kind, of });
+                }
+            }
+        }
+    }
+    return reasons;
+}
+
+;// CONCATENATED MODULE: ./src/run/manifest-reading.ts
+
+
+class ManifestReading {
+    #repository;
+    #known;
+    #options;
+    /** known manifests that something names, taken to be there without asking */
+    #presumed = new Set();
+    /** the bytes, as text, of what was fetched */
+    bodies = new Map();
+    isUntyped = false;
+    constructor(repository, known, options) {
+        this.#repository = repository;
+        this.#known = known;
+        this.#options = options;
+    }
+    /** One GET. @returns `undefined` when the registry says that it is unknown */
+    async fetch(reference) {
+        return this.#taken(await this.#options.reader.manifest(this.#repository, reference));
+    }
+    /** @returns `undefined` for what is not there */
+    async read(digest, source) {
+        const known = this.#known.manifests.get(digest);
+        if (known === undefined || this.#known.earlier !== undefined) {
+            return (known ?? this.#taken(await readAs(source, this.#options.reader, this.#repository, digest)));
+        }
+        if (!this.#mayBeGone(digest)) {
+            if (this.#options.isListed(digest)) {
+                return known;
+            }
+            if (source !== 'input' && source !== 'ledger') {
+                this.#presumed.add(digest);
+                return known;
+            }
+        }
+        return (await this.#isThere(digest)) ? known : undefined;
+    }
+    /** Asks for what was presumed. @returns whether there was any */
+    async confirm(onAbsent) {
+        const presumed = [...this.#presumed];
+        this.#presumed.clear();
+        await this.#options.attempts.each(presumed, (digest) => `manifest ${digest}`, async (digest) => {
+            if (!(await this.#isThere(digest))) {
+                onAbsent(digest);
+            }
+        });
+        return presumed.length > 0;
+    }
+    /** Whether this run or another one may have deleted it, while the registry's list still has it. */
+    isExpectedGone(digest) {
+        const { earlier } = this.#known;
+        return earlier?.gone?.has(digest) === true || this.#mayBeGone(digest);
+    }
+    #taken(answer) {
+        if (answer.kind !== 'found') {
+            return undefined;
+        }
+        this.isUntyped ||= answer.isUntyped === true;
+        this.bodies.set(answer.manifest.digest, answer.body);
+        return answer.manifest;
+    }
+    /**
+     * What a run was about to delete is not taken to be there because something names it. Neither is what came into use
+     * since: the DELETE may have been carried out after that was seen.
+     */
+    #mayBeGone(digest) {
+        const past = this.#known.past.get(digest);
+        const isRecent = past !== undefined && isCondemned(past, this.#options.policy.now);
+        return isRecent || past?.status === 'leaving' || past?.status === 'deleted';
+    }
+    /** HEAD; and GET where its answer settles nothing, as that of an absent manifest never does. */
+    async #isThere(digest) {
+        const { reader } = this.#options;
+        return ((await reader.resolve(this.#repository, digest)) === digest ||
+            (await this.fetch(digest)) !== undefined);
+    }
+}
+
+;// CONCATENATED MODULE: ./src/run/tag.ts
+
+/** A push writes a tag in several steps, and Distribution lists it after the first: so often it is asked for. */
+const MOST_READS = 4;
+/** Milliseconds between them. */
+const tag_PAUSE = 500;
+/** So often a tag is read where HEAD and GET disagree: it may move between the two questions, but not each time. */
+const tag_MOST_ROUNDS = 3;
+/**
+ * One GET, and where the tag is not where it was, one HEAD, which has to say the same.
+ *
+ * @param before where it was seen before
+ * @param get reads it; `undefined` when the registry says that its manifest is unknown
+ * @param head resolves it; `undefined` when the answer does not tell
+ * @throws RegistryError when the two go on to disagree
+ */
+async function readTag(before, get, head) {
+    for (let round = 1;; round += 1) {
+        const manifest = await get();
+        if (manifest === undefined || before === undefined || manifest.digest === before) {
+            return manifest;
+        }
+        const said = await head();
+        if (said === undefined || said === manifest.digest) {
+            return manifest;
+        }
+        if (round === tag_MOST_ROUNDS) {
+            throw new RegistryError('unexpected', `HEAD says that it points at ${said}, and GET brings ${manifest.digest}. A proxy that ignores \`Accept\` ` +
+                'answers so: let it pass requests under `/v2/` through unchanged, or give `registry-url` the address of the ' +
+                'registry itself');
+        }
+    }
+}
+
+;// CONCATENATED MODULE: ./src/run/listing-reading.ts
+
+
+const WHAT = 'the list of manifests';
+/** A push or a delete between two reads needs one more. Lists of some registries lag for seconds. */
+const listing_reading_MOST_READS = 3;
+class ListingReading {
+    #repository;
+    #options;
+    #reads = 0;
+    /** absent where the registry can't list, or the list could not be read */
+    listing;
+    constructor(repository, options) {
+        this.#repository = repository;
+        this.#options = options;
+    }
+    /** @returns what it lists */
+    async read() {
+        const { lister, attempts } = this.#options;
+        if (lister === undefined) {
+            return [];
+        }
+        this.#reads += 1;
+        this.listing = await attempts.one(WHAT, () => lister.manifests(this.#repository));
+        return [...(this.listing?.keys() ?? [])].map((digest) => ({ digest, source: 'listing' }));
+    }
+    /** the tags that the list names */
+    tags() {
+        return [...(this.listing?.values() ?? [])].flatMap(({ tags }) => tags);
+    }
+    /**
+     * Reads the list again where it disagrees with what was read. Where it goes on to, that is a gap.
+     *
+     * @param isExpectedGone whether an earlier read or run may have deleted a manifest, so that the list may lag
+     * @returns what the new list names; `undefined` when the two agree
+     */
+    async check({ manifests, absent }, isExpectedGone) {
+        const { listing } = this;
+        if (listing === undefined) {
+            return undefined;
+        }
+        const unlisted = [...manifests.keys()].find((digest) => !listing.has(digest));
+        const lost = [...absent].find((digest) => listing.has(digest) && !isExpectedGone(digest));
+        if (unlisted === undefined && lost === undefined) {
+            return undefined;
+        }
+        const { attempts, clock } = this.#options;
+        if (this.#reads < listing_reading_MOST_READS) {
+            await clock.sleep(tag_PAUSE);
+            return this.read();
+        }
+        this.listing = undefined;
+        const why = unlisted === undefined
+            ? `it has ${String(lost)}, and the registry says that there is no such manifest`
+            : `it lacks ${unlisted}, which the registry serves`;
+        const error = new RegistryError('unexpected', `the registry's list of the manifests of ${this.#repository} is not complete: ${why}, in ${String(listing_reading_MOST_READS)} ` +
+            'reads. Run this again when nobody pushes; if that stays so, leave the repository out with `repositories`');
+        await attempts.one(WHAT, () => Promise.reject(error));
+        return [];
+    }
+}
+
+;// CONCATENATED MODULE: ./src/run/referrer-questions.ts
+function createReferrerQuestions(reader, repository, attempts) {
+    const asked = new Set();
+    const answers = new Map();
+    /** until an answer says otherwise: to this look at this repository alone */
+    let hasApi = true;
+    async function read(digest) {
+        asked.add(digest);
+        const referrers = await reader.referrers(repository, digest);
+        if (referrers === undefined) {
+            hasApi = false;
+        }
+        else if (referrers.length > 0) {
+            answers.set(digest, referrers);
+        }
+        return referrers ?? [];
+    }
+    return {
+        answers,
+        async ask(manifests) {
+            const unasked = hasApi ? [...manifests].filter((digest) => !asked.has(digest)) : [];
+            const found = [];
+            // The first question alone: where there is no such API, the others are none, and no progress either. Another
+            // repository, and the look before the deletes, ask one of their own: a passing answer misleads one of them.
+            for (const some of [unasked.slice(0, 1), unasked.slice(1)]) {
+                await attempts.each(hasApi ? some : [], (digest) => `referrers of ${digest}`, async (digest) => {
+                    // One by one: there may be more of them than a call can have arguments.
+                    (await read(digest)).forEach((each) => found.push({ digest: each, source: 'referrers' }));
+                });
+            }
+            return unasked.length > 0 ? found : undefined;
+        },
+    };
+}
+
+;// CONCATENATED MODULE: ./src/run/sharing.ts
+/** A function that gives back the same manifest, made of descriptors that it has given back before. */
+function createSharing() {
+    const texts = new Map();
+    const descriptors = new Map();
+    const text = (value) => {
+        const known = texts.get(value);
+        if (known === undefined) {
+            texts.set(value, value);
+        }
+        return known ?? value;
+    };
+    /** Only plain ones: what has a platform, annotations or URLs is an index's child, or rare. */
+    const descriptor = (one) => {
+        const { mediaType, digest, size } = one;
+        if (Object.keys(one).length > 3) {
+            return one;
+        }
+        const known = descriptors.get(digest);
+        if (known?.mediaType === mediaType && known.size === size) {
+            return known;
+        }
+        const shared = { mediaType: text(mediaType), digest, size };
+        descriptors.set(digest, shared);
+        return shared;
+    };
+    return (manifest) => {
+        const mediaType = text(manifest.mediaType);
+        switch (manifest.kind) {
+            case 'image':
+                return {
+                    ...manifest,
+                    mediaType,
+                    config: descriptor(manifest.config),
+                    layers: manifest.layers.map(descriptor),
+                };
+            case 'index':
+                return { ...manifest, mediaType, others: manifest.others.map(descriptor) };
+            case 'unknown':
+                return { ...manifest, mediaType };
+        }
+    };
+}
+
+;// CONCATENATED MODULE: ./src/run/tag-reading.ts
+
+
+
+class TagReading {
+    #repository;
+    #known;
+    #options;
+    /** resolved by HEAD alone, and remembered elsewhere */
+    #unconfirmed = new Set();
+    #hasAskedAgain = false;
+    found = new Map();
+    broken = new Set();
+    former;
+    constructor(repository, known, options) {
+        this.#repository = repository;
+        this.#known = known;
+        this.#options = options;
+        this.former = collectTags(known.past, known.earlier?.tags);
+    }
+    /** Lists them, and reads each. */
+    async read() {
+        const tags = await this.#options.attempts.one('the list of tags', () => this.#options.reader.tags(this.#repository));
+        // United: either list may be the shorter one.
+        const names = new Set([...(tags ?? []), ...this.#options.listed()]);
+        await this.#each([...names].sort(), (tag) => this.#readTag(tag));
+    }
+    /** What was resolved by HEAD alone is read, before anything is deleted because of it. @returns whether there was any */
+    async confirm() {
+        const tags = [...this.#unconfirmed];
+        this.#unconfirmed.clear();
+        await this.#each(tags, (tag) => this.#confirmTag(tag, this.found.get(tag)));
+        return tags.length > 0;
+    }
+    /**
+     * A tag that is listed and not there may be about to come. What was broken at an earlier look of this run has been
+     * asked for by then. @returns whether any has come
+     */
+    async askAgain() {
+        const isNews = (tag) => parseDigestTag(tag) === undefined && this.#known.earlier?.brokenTags.includes(tag) !== true;
+        const before = this.broken.size;
+        let missing = this.#hasAskedAgain ? [] : [...this.broken].filter(isNews);
+        this.#hasAskedAgain = true;
+        for (let look = 2; look <= MOST_READS && missing.length > 0; look += 1) {
+            await this.#options.clock.sleep(tag_PAUSE);
+            await this.#each(missing, (tag) => this.#confirmTag(tag, undefined));
+            missing = missing.filter((tag) => this.broken.has(tag));
+        }
+        return this.broken.size < before;
+    }
+    async #each(tags, read) {
+        await this.#options.attempts.each(tags, (tag) => `tag ${tag}`, read);
+    }
+    async #readTag(tag) {
+        const { reader, fetch } = this.#options;
+        const { manifests, earlier } = this.#known;
+        if (earlier !== undefined) {
+            await this.#confirmTag(tag, earlier.tags.get(tag));
+            return;
+        }
+        const digest = manifests.size > 0 ? await reader.resolve(this.#repository, tag) : undefined;
+        // By its digest, so that what was seen is not lost when the tag moves on between the two questions.
+        const manifest = (digest && (manifests.get(digest) ?? (await fetch(digest)))) ?? (await fetch(tag));
+        if (digest !== undefined && this.former.hasMoved(tag, digest)) {
+            this.#unconfirmed.add(tag);
+        }
+        this.#noteTag(tag, manifest);
+    }
+    #noteTag(tag, manifest) {
+        if (manifest === undefined) {
+            this.found.delete(tag);
+            this.broken.add(tag);
+        }
+        else {
+            this.broken.delete(tag);
+            this.found.set(tag, manifest.digest);
+            this.#options.onFound(manifest);
+        }
+    }
+    /** @param before where it was seen before */
+    async #confirmTag(tag, before) {
+        const resolve = () => this.#options.reader.resolve(this.#repository, tag);
+        this.#noteTag(tag, await readTag(before, () => this.#options.fetch(tag), resolve));
+    }
+}
+
+;// CONCATENATED MODULE: ./src/run/survey.ts
+
+
+
+
+
+
+
+
+
+
+
+
+/**
+ * Reads a repository until nothing new appears: its tags, the candidates, and every manifest that one
+ * of those names. Then, for what looks like an orphan, the ages and referrers that might save it; with
+ * them the plan is made again, until it asks for nothing more.
+ *
+ * What is known is not fetched again: tags are resolved with HEAD, and known manifests are asked for only
+ * if nothing in use names them. Should anything look like an orphan, the rest of them are asked for as well.
+ *
+ * @param candidates digests that may exist in the repository
+ */
+async function surveyRepository(repository, candidates, options, known = NOTHING_KNOWN) {
+    const reading = new Reading(repository, options, known);
+    await reading.readListing();
+    await reading.readTags();
+    await reading.follow([...candidates].map((digest) => ({ digest, source: 'input' })));
+    const past = [...known.past]
+        .filter(([digest, { status }]) => status !== 'deleted' && known.earlier?.gone?.has(digest) !== true)
+        .map(([digest]) => ({ digest, source: 'ledger' }));
+    await reading.follow(past);
+    for (;;) {
+        const inventory = reading.inventory();
+        const plan = makePlan(inventory, options.policy);
+        if (!(await reading.lookCloser(inventory, plan))) {
+            return { inventory, plan, bodies: reading.bodies() };
+        }
+    }
+}
+/** Each costs a request. A build cache lists some hundreds, and plainly as layers. */
+const MOST_MENTIONED = 10_000;
+function tooManyMentions() {
+    return new RegistryError('unexpected', `indexes list, and manifests of unknown types mention, more than ${String(MOST_MENTIONED)} digests that may be ` +
+        'manifests as well. No tool is known to make such: delete them with another tool, or leave the repository out ' +
+        'with `repositories`');
+}
+class Reading {
+    #repository;
+    #options;
+    #known;
+    #manifests = new Map();
+    #absent = new Set();
+    #tags;
+    #list;
+    #reads;
+    #sources = new Map();
+    #facts;
+    #attempts;
+    /** asked for by digest: nothing is asked for twice, whatever came of it */
+    #begun = new Set();
+    #referrers;
+    #hasFoundProtected = false;
+    /** what only may be a manifest of this repository, and is not there as one */
+    #elsewhere = new Set();
+    #links;
+    #share = createSharing();
+    constructor(repository, options, known) {
+        this.#repository = repository;
+        this.#options = options;
+        this.#known = known;
+        this.#facts = new Map(known.earlier?.facts);
+        this.#links = new Map(known.earlier?.links);
+        this.#attempts = createAttempts(options);
+        const { lister, clock } = options;
+        this.#list = new ListingReading(repository, { lister, clock, attempts: this.#attempts });
+        this.#reads = new ManifestReading(repository, known, {
+            ...options,
+            attempts: this.#attempts,
+            isListed: (digest) => this.#list.listing?.has(digest) === true,
+        });
+        this.#tags = new TagReading(repository, known, {
+            ...options,
+            attempts: this.#attempts,
+            listed: () => this.#list.tags(),
+            fetch: (reference) => this.#reads.fetch(reference),
+            onFound: (manifest) => {
+                this.#note(manifest, 'tag');
+            },
+        });
+        this.#referrers = createReferrerQuestions(options.reader, repository, this.#attempts);
+    }
+    bodies() {
+        return this.#reads.bodies;
+    }
+    inventory() {
+        return {
+            repository: this.#repository,
+            tags: new Map(this.#tags.found),
+            manifests: new Map(this.#manifests),
+            absent: new Set(this.#absent),
+            ghosts: this.#ghosts(),
+            brokenTags: [...this.#tags.broken].sort(),
+            referrers: new Map(this.#referrers.answers),
+            sources: new Map(this.#sources),
+            facts: new Map(this.#facts),
+            past: this.#known.past,
+            listing: this.#list.listing,
+            links: this.#links,
+            formerTags: this.#tags.former.byManifest,
+            gaps: this.#attempts.gaps(),
+            ...(this.#reads.isUntyped ? { isUntyped: true } : {}),
+        };
+    }
+    #ghosts() {
+        const { manifests, earlier } = this.#known;
+        const isGone = ([digest]) => !this.#manifests.has(digest) &&
+            (this.#absent.has(digest) || this.#known.past.get(digest)?.status === 'deleted');
+        return new Map([...(earlier?.ghosts ?? []), ...manifests].filter(isGone));
+    }
+    async readListing() {
+        await this.follow(await this.#list.read());
+    }
+    async readTags() {
+        await this.#tags.read();
+        await this.#followAll();
+    }
+    /** Whatever is named by what was read, and by the tags. */
+    async #followAll() {
+        await this.follow([
+            ...[...this.#manifests.values()].flatMap(namedBy),
+            ...namedByTags([...this.#tags.found.keys(), ...this.#tags.broken]),
+        ]);
+    }
+    /** Reads these manifests and, wave by wave, all that they name. */
+    async follow(found) {
+        let wave = this.#unread(found);
+        while (wave.length > 0) {
+            const read = [];
+            await this.#attempts.each(wave, ({ digest }) => `manifest ${digest}`, async ({ digest, source }) => {
+                const manifest = await this.#reads.read(digest, source);
+                if (manifest === undefined) {
+                    this.#absent.add(digest);
+                    this.#sources.set(digest, source);
+                }
+                else {
+                    this.#note(manifest, source);
+                    read.push(manifest);
+                }
+            });
+            wave = !this.#attempts.isOver() ? this.#unread(read.flatMap(namedBy)) : [];
+        }
+    }
+    #unread(found) {
+        return found.filter(({ digest, source }) => {
+            if (this.#elsewhere.delete(digest)) {
+                this.#absent.add(digest);
+                this.#sources.set(digest, source);
+            }
+            if (this.#begun.has(digest) || this.#manifests.has(digest)) {
+                return false;
+            }
+            this.#begun.add(digest);
+            return true;
+        });
+    }
+    #note(manifest, source) {
+        this.#manifests.set(manifest.digest, this.#share(manifest));
+        if (!this.#sources.has(manifest.digest)) {
+            this.#sources.set(manifest.digest, source);
+        }
+    }
+    /**
+     * Reads what the plan still has to know before its orphans can be believed.
+     *
+     * @returns whether anything was read, so that the plan has to be made again
+     */
+    async lookCloser(inventory, plan) {
+        if (plan.orphans.length === 0 || inventory.gaps.length > 0) {
+            return false;
+        }
+        if ((await this.#tags.askAgain()) || (await this.#tags.confirm())) {
+            await this.#followAll();
+            return true;
+        }
+        const listed = await this.#list.check(inventory, (digest) => this.#reads.isExpectedGone(digest));
+        if (listed !== undefined) {
+            await this.follow(listed);
+            return true;
+        }
+        // What a later run would take for a broken image must have been there before the first delete.
+        if (await this.#reads.confirm((digest) => {
+            this.#manifests.delete(digest);
+            this.#absent.add(digest);
+        })) {
+            return true;
+        }
+        // An index among them may hold what looks like an orphan.
+        const mentioned = new Set([...inventory.manifests.values()].flatMap(perhapsManifests));
+        if (mentioned.size > MOST_MENTIONED) {
+            await this.#attempts.one('what manifests mention', () => Promise.reject(tooManyMentions()));
+            return true;
+        }
+        if ((await this.#findProtected()) || (await this.#find(mentioned, 'mentioned', mentionOf))) {
+            return true;
+        }
+        const young = unknownAges(inventory, plan, this.#options.policy);
+        await this.#attempts.each(young, ({ config }) => `config ${config.digest}`, async (image) => {
+            this.#facts.set(image.digest, await this.#options.reader.imageFacts(this.#repository, image));
+        });
+        if (young.length > 0) {
+            return true;
+        }
+        // A complete list has led to every referrer, and its body tells its subject.
+        const referrers = inventory.listing === undefined
+            ? await this.#referrers.ask(inventory.manifests.keys())
+            : undefined;
+        if (referrers !== undefined) {
+            await this.follow(referrers);
+            return true;
+        }
+        // Last, of those that are left: some may be layers, and no manifests at all.
+        const unlinked = perhapsLayers(inventory, plan);
+        const { reader } = this.#options;
+        this.#links = await readLinks(unlinked, inventory, { reader, attempts: this.#attempts });
+        return unlinked.length > 0;
+    }
+    /**
+     * What is protected may be here without anything that names it, and hold what looks like an orphan. Asked
+     * for only now, because files may protect many digests, most of them elsewhere.
+     */
+    async #findProtected() {
+        if (this.#hasFoundProtected) {
+            return false;
+        }
+        this.#hasFoundProtected = true;
+        const { protection } = this.#options.policy;
+        const local = protectionIn(this.#repository, protection);
+        return this.#find(local.named(), 'protected', (digest) => `protected manifest ${digest} (named by ${someOf(local.of(digest))})`);
+    }
+    /** Of these, those that are here are read, with all that they name; nobody misses the others. */
+    async #find(digests, source, what) {
+        const unread = [...digests].filter((digest) => !this.#begun.has(digest) && !this.#manifests.has(digest));
+        const read = [];
+        await this.#attempts.each(unread, what, async (digest) => {
+            this.#begun.add(digest);
+            const manifest = await this.#reads.read(digest, source);
+            if (manifest === undefined) {
+                this.#elsewhere.add(digest);
+            }
+            else {
+                this.#note(manifest, source);
+                read.push(manifest);
+            }
+        });
+        await this.follow(read.flatMap(namedBy));
+        return unread.length > 0;
+    }
+}
+
 ;// CONCATENATED MODULE: ./src/run/surveys.ts
 /**
  * Surveys every repository of a run with what the ledger remembers of it, and lets the ledger know what was seen.
@@ -65123,7 +64982,7 @@ function repair_triesFor(broken, deleted, done) {
  */
 const LATE_DELETE = 30_000;
 const LONGEST_RUN = 24 * 60 * 60 * 1000;
-async function surveyAll(repositories, { survey, candidates, ledger, pusher, isApproved, contain, stop }) {
+async function surveyAll(repositories, { survey, candidates, memory, pusher, isApproved, contain, stop }) {
     const { reader, concurrency, clock, policy } = survey;
     const repairing = { reader, concurrency, pusher };
     const refusals = new Map();
@@ -65138,15 +64997,21 @@ async function surveyAll(repositories, { survey, candidates, ledger, pusher, isA
             unread += 1;
             return undefined;
         }
-        const memory = await ledger?.recall(repository);
-        const known = memory && { manifests: memory.manifests, past: pastOf(memory) };
+        const recollection = await memory.recall(repository);
+        const known = recollection && {
+            manifests: recollection.manifests,
+            past: pastOf(recollection),
+        };
         const read = () => surveyRepository(repository, candidates(repository), survey, known);
         let found = await read();
-        if (pusher !== undefined && memory !== undefined && isContested(found, memory, policy.now)) {
+        if (pusher !== undefined &&
+            recollection !== undefined &&
+            isContested(found, recollection, policy.now)) {
             await clock.sleep(LATE_DELETE, stop);
             found = await read();
         }
-        const repair = memory && (await repairRepository(found, memory.records, { ...repairing, now: policy.now }));
+        const repair = recollection &&
+            (await repairRepository(found, recollection.records, { ...repairing, now: policy.now }));
         if (repair !== undefined) {
             repairs.set(repository, repair);
             found = pusher === undefined ? found : await read();
@@ -65159,14 +65024,14 @@ async function surveyAll(repositories, { survey, candidates, ledger, pusher, isA
             // Rights may be lost for a night, and a registry hides that behind a 404: the memory must outlast it.
             vanished.push(repository);
         }
-        else if (pusher !== undefined && memory !== undefined && !isBrokenOff(found)) {
+        else if (pusher !== undefined && recollection !== undefined && !isBrokenOff(found)) {
             // Before the first delete, so that a run which is killed has forgotten nothing.
-            const state = await ledger?.record(memory, observationOf(found));
+            const state = await memory.saw(recollection, observationOf(found));
             if (state !== undefined) {
                 settled.set(repository, state);
             }
         }
-        return trimmed(found, memory);
+        return trimmed(found, recollection);
     }
     const read = await pMap(repositories, (repository) => contain(repository, look(repository)), {
         concurrency,
@@ -65196,14 +65061,14 @@ function observationOf(found) {
     return { ...observation, inUse: new Set([...observation.inUse, ...inDoubt(found)]) };
 }
 /** Bodies have done their work, but for those of orphans, which are to be saved. */
-function trimmed(found, memory) {
+function trimmed(found, recollection) {
     const { plan, inventory } = found;
     if (plan.orphans.length === 0) {
         return { plan, inventory: { ...inventory, past: new Map() }, bodies: new Map() };
     }
     const bodies = new Map();
     for (const { digest } of plan.orphans) {
-        const body = found.bodies.get(digest) ?? memory?.records.get(digest)?.body;
+        const body = found.bodies.get(digest) ?? recollection?.records.get(digest)?.body;
         if (body !== undefined) {
             bodies.set(digest, body);
         }
@@ -65211,81 +65076,854 @@ function trimmed(found, memory) {
     return { plan, inventory, bodies };
 }
 function pastOf({ records }) {
-    return new Map([...records].map(([digest, { mediaType: _, body: __, revision: ___, ...past }]) => {
+    return new Map([...records].map(([digest, { mediaType: _, body: __, ...past }]) => {
         // What was deleted and is there again is to this run what no run has seen: its push may not be over.
         const { status, everInUse } = past;
         return [digest, { ...past, everInUse: everInUse && status !== 'deleted' }];
     }));
 }
 
-;// CONCATENATED MODULE: ./src/plan/unmet.ts
+;// CONCATENATED MODULE: ./src/run/confirmation.ts
+/**
+ * Finds out whether what was deleted is gone. A delete is believed when a read does not find the manifest any more,
+ * and not because of what the registry answered to the DELETE.
+ */
 
 
-/** How many digests of files are in no repository, as far as was looked. */
-function unmet({ digests }, surveys) {
-    const ofFiles = [...digests].flatMap(([digest, by]) => by.some((one) => one !== PROTECT) ? [digest] : []);
-    return missing(ofFiles, surveys).length;
+
+/**
+ * Milliseconds: how long a registry that deletes after its answer is given in one repository, and how soon it is
+ * asked again.
+ */
+const confirmation_PATIENCE = 60_000;
+const FIRST_PAUSE = 500;
+/** A 404 does not say that a delete is under way, so a second question, after another look, is enough. */
+const MOST_ROUNDS_AFTER_404 = 2;
+const STILL_THERE = 'the registry took the DELETE, and the manifest is still there. Does the registry allow deletes, and is ' +
+    '`registry-url` its own address, no mirror or cache? Its log may tell';
+const HIDDEN = 'the registry answered the DELETE with 404, and the manifest is still there. Some registries answer so where the ' +
+    'account may not delete: give `username` and `password` of an account that may';
+/** @param fates what it finds is written there */
+function createConfirmation(repository, fates, { isThere, concurrency, clock, stop }) {
+    const absent = new Set();
+    /** what was there, or could not be asked for, the last time */
+    const doubtful = new Set();
+    const rounds = new Map();
+    let pauses = 0;
+    let waited = 0;
+    let until;
+    const unseen = () => digestsWith(fates, 'deleted', 'gone').filter((digest) => !absent.has(digest));
+    const fail = (digest, why) => {
+        doubtful.delete(digest);
+        fates.set(digest, { kind: 'failed', why });
+    };
+    const isOver = () => waited >= confirmation_PATIENCE || (until !== undefined && clock.now() >= until);
+    /** @returns why it could not be found out, if so */
+    async function look(digest) {
+        try {
+            if (await isThere(repository, digest)) {
+                doubtful.add(digest);
+            }
+            else {
+                absent.add(digest);
+                doubtful.delete(digest);
+            }
+            return undefined;
+        }
+        catch (error) {
+            if (error instanceof RequestFailure) {
+                return error.message;
+            }
+            throw error;
+        }
+    }
+    async function settle(digest) {
+        const why = await look(digest);
+        if (why !== undefined) {
+            // The client has tried often enough.
+            fail(digest, `the registry took the DELETE, but it can't be told whether that worked: ${why}`);
+        }
+        else if (!absent.has(digest)) {
+            const round = (rounds.get(digest) ?? 0) + 1;
+            rounds.set(digest, round);
+            const isHidden = fates.get(digest)?.kind === 'gone';
+            if (isOver() || (isHidden && round === MOST_ROUNDS_AFTER_404)) {
+                fail(digest, isHidden ? HIDDEN : STILL_THERE);
+            }
+        }
+    }
+    return {
+        async ask(digest) {
+            const why = await look(digest);
+            if (why !== undefined) {
+                // `askAll` asks once more, and tells.
+                doubtful.add(digest);
+            }
+            return absent.has(digest);
+        },
+        askAll: async () => {
+            await pMap(unseen(), settle, { concurrency });
+        },
+        isOpen: () => unseen().length > 0,
+        isDoubtful: (digest) => doubtful.has(digest) && isGone(fates.get(digest)),
+        async pause() {
+            until ??= clock.now() + confirmation_PATIENCE;
+            const pause = Math.min(FIRST_PAUSE * 2 ** pauses, confirmation_PATIENCE - waited);
+            pauses += 1;
+            waited += pause;
+            await clock.sleep(pause, stop);
+        },
+        giveUp(why) {
+            unseen().forEach((digest) => {
+                fail(digest, why);
+            });
+        },
+    };
 }
 /**
- * A warning for each digest of `protect` that protects nothing. A repository that could not be read whole says
- * nothing of what is in it, and one that doesn't exist is told elsewhere.
+ * Some registries delete a manifest by its digest and go on serving it by its tags.
+ *
+ * @param deleted by their digests, with the tags that they had; each has some
+ * @param known what the tags point at, if that was read after the deletes
+ * @returns those that a tag still serves, or may
  */
-function notFound({ digests, pinned }, surveys) {
-    const everywhere = [...digests].flatMap(([digest, by]) => (by.includes(PROTECT) ? [digest] : []));
-    const isWhole = surveys.every(({ inventory }) => inventory.gaps.length === 0);
-    return [
-        ...(isWhole ? missing(everywhere, surveys) : []).map((digest) => unmet_warning(digest, 'in no repository')),
-        ...[...pinned].flatMap(([repository, named]) => {
-            const [survey] = surveys.filter(({ inventory }) => inventory.repository === repository);
-            return survey === undefined || survey.inventory.gaps.length > 0
-                ? []
-                : missing(named, [survey]).map((digest) => unmet_warning(`${repository}@${digest}`, 'not in that repository'));
-        }),
-    ];
-}
-function unmet_warning(entry, where) {
-    return (`\`protect\` names \`${entry}\`, which this run found ${where}, ` +
-        'neither as a manifest nor as the config or a layer of one (without a tag, it is looked for only where something would go). Is it right?');
-}
-function missing(digests, surveys) {
-    const left = new Set(digests);
-    for (const { inventory } of left.size === 0 ? [] : surveys) {
-        drop(left, inventory);
+async function confirmTags(repository, deleted, known, options) {
+    const tagged = new Map(deleted.flatMap(({ digest, tags }) => tags.map((tag) => [tag, digest])));
+    if (deleted.length === 0) {
+        return [];
     }
-    return [...left];
-}
-function drop(left, { manifests }) {
-    for (const manifest of manifests.values()) {
-        left.delete(manifest.digest);
-        blobsOf(manifest).forEach((blob) => left.delete(blob));
+    try {
+        const now = known ?? (await readTags(repository, tagged, options));
+        const serving = [...tagged].filter(([tag, digest]) => now.get(tag) === digest);
+        return serving.map(([tag, digest]) => ({ digest, why: servedBy(tag) }));
+    }
+    catch (error) {
+        if (error instanceof RequestFailure) {
+            const why = `the registry deleted it, but its tags could not be read again: ${error.message}`;
+            return [...new Set(tagged.values())].map((digest) => ({ digest, why }));
+        }
+        throw error;
     }
 }
-
-;// CONCATENATED MODULE: ./src/run/warnings.ts
-
-const UNTYPED = 'the registry sends manifests without a Content-Type that says what they are, so that was read from the ' +
-    'manifests themselves. Does a proxy change or drop the header?';
-function warningsOf({ inventory, plan }) {
-    const isEmpty = inventory.tags.size + inventory.manifests.size + inventory.gaps.length === 0;
-    return [
-        ...(isEmpty
-            ? ['it has no tags, and none of the digests named for it exists. Is its name right?']
-            : []),
-        ...(inventory.isUntyped ? [UNTYPED] : []),
-        ...plan.keep.flatMap(({ digest, reason }) => reason.kind === 'narrowed'
-            ? [
-                `the tag ${reason.tag} pointed at ${digest} and now points at ${reason.part}, a part of it, so the whole is ` +
-                    'kept. A proxy that ignores `Accept` answers so: let it pass requests under `/v2/` through unchanged. If ' +
-                    'the tag was moved on purpose, delete the manifest by hand',
-            ]
-            : []),
-    ];
+/** What these tags point at, as far as they are still listed. */
+async function readTags(repository, tagged, { reader, concurrency }) {
+    const listed = (await reader.tags(repository)).filter((tag) => tagged.has(tag));
+    const read = await pMap(listed, async (tag) => {
+        const answer = await reader.manifest(repository, tag);
+        return answer.kind === 'found' ? [[tag, answer.manifest.digest]] : [];
+    }, { concurrency });
+    return new Map(read.flat());
 }
-/** @param ledger where it lies */
-function whyVanished(repository, ledger) {
-    return (`${repository}: an earlier run saw manifests there, and now the registry shows none of them and no tag. May these ` +
-        'credentials still read it? The ledger keeps what it remembers. If the repository was emptied on purpose, delete ' +
-        `the tag \`${entryTagPrefix(repository)}…\` in ${ledger}`);
+function servedBy(tag) {
+    return (`the registry deleted it by its digest, and its tag ${tag} still serves it. Such a registry wants the tag ` +
+        'deleted, too, which this action never does: delete that tag by the means of the registry');
+}
+
+;// CONCATENATED MODULE: ./src/run/deletion.ts
+/**
+ * Sends the deletes of one sweep, in their order and never past its end. Nothing here chooses what goes: it is
+ * the hand of `sweep.ts`, and the only caller of the registry's delete.
+ */
+
+
+
+
+/** After one of these the registry refuses every other delete in the repository as well. */
+const FINAL = [
+    'unauthorized',
+    'forbidden',
+    'deletes-off',
+    'read-only',
+];
+/**
+ * Deletes these manifests. What `isOver` cut off is without a fate, and so is what has to wait for one that the
+ * registry says it deleted, and that is still there: perhaps not for long.
+ *
+ * @param condemned in an order in which all of `after` stand before
+ * @param tagsOf the tags that point at each of them, which go along
+ * @param fates only added to. Of what was deleted before and stands in an `after` again, somebody has pushed it
+ *   since
+ * @returns whether the registry may have changed
+ */
+async function deleteInOrder(repository, condemned, tagsOf, fates, { writer, concurrency, isOver, mayWait, confirmation, onDone }) {
+    const pending = new Map();
+    // One after the other: Distribution removes a manifest's tags by asking all tags; if
+    // one of them goes meanwhile, 2.8.2 answers 500, has deleted the manifest, and leaves its tag for good.
+    let untagging = Promise.resolve();
+    const away = new Set();
+    /** what waits for one that may go yet, itself or by what it waits for */
+    const waiting = new Set();
+    const awaited = new Set(condemned.flatMap(({ after }) => after));
+    let calledOff;
+    let changed = false;
+    async function remove({ digest, after }) {
+        // They stand earlier in the list, so each has begun, or is not to be deleted in this run.
+        await Promise.all(after.map((before) => pending.get(before) ?? Promise.resolve()));
+        if (calledOff !== undefined) {
+            return { kind: 'skipped', why: calledOff };
+        }
+        // Before the question after predecessors, which have no fate either when it is over.
+        if (isOver()) {
+            return undefined;
+        }
+        const standing = after.find((before) => !away.has(before));
+        if (standing !== undefined) {
+            if (confirmation.isDoubtful(standing) || waiting.has(standing)) {
+                waiting.add(digest);
+                return undefined;
+            }
+            return { kind: 'skipped', why: `${standing}, which has to go before it, is still there` };
+        }
+        try {
+            const kind = await writer.deleteManifest(repository, digest, {
+                tags: tagsOf.get(digest),
+                isLate: isOver,
+            });
+            // Also when it was gone: a try of ours whose answer was lost may have done it.
+            changed = true;
+            // Of an index that stands after all, nothing may go.
+            if (!awaited.has(digest) || (await confirmation.ask(digest))) {
+                away.add(digest);
+            }
+            return { kind };
+        }
+        catch (error) {
+            if (error instanceof TooLate) {
+                return undefined;
+            }
+            if (error instanceof NotSent) {
+                return { kind: 'skipped', why: error.message };
+            }
+            if (error instanceof RequestFailure) {
+                if (error instanceof RegistryError && FINAL.includes(error.kind)) {
+                    calledOff = 'not tried: the registry refused another delete in this repository';
+                }
+                else {
+                    // No answer, or a 500: it may have been carried out all the same.
+                    changed = true;
+                    const isReferenced = error instanceof RegistryError && error.kind === 'referenced';
+                    // The next recheck sees what names it.
+                    if ((isReferenced || isOver()) && mayWait(digest)) {
+                        return undefined;
+                    }
+                }
+                return { kind: 'failed', why: error.message };
+            }
+            throw error;
+        }
+    }
+    await pMap(condemned, (orphan) => {
+        const isTagged = tagsOf.has(orphan.digest);
+        const removed = isTagged ? untagging.then(() => remove(orphan)) : remove(orphan);
+        const task = removed.then((fate) => {
+            if (fate !== undefined) {
+                fates.set(orphan.digest, fate);
+                onDone();
+            }
+        });
+        if (isTagged) {
+            untagging = Promise.allSettled([task]);
+        }
+        pending.set(orphan.digest, task);
+        return task;
+    }, { concurrency });
+    return changed;
+}
+
+;// CONCATENATED MODULE: ./src/run/verify.ts
+/**
+ * Proves after a sweep that what was kept is still there: every kept tag is listed and resolves, and so does every
+ * child of every index behind one. Only reads.
+ */
+
+
+
+
+/**
+ * What was broken before the sweep, and tags of deleted manifests, are not found broken.
+ *
+ * @param inventory the repository as it was right before the sweep, or what is left of it
+ * @param deleted what the sweep deleted
+ */
+async function verifyRepository(inventory, deleted, options) {
+    return new Verification(inventory, deleted, options).run();
+}
+class Verification {
+    #inventory;
+    #deleted;
+    #options;
+    #broken = [];
+    #missing = [];
+    #isComplete = true;
+    #listed;
+    /** what each tag points at now: a manifest known from before, or one that a push brought meanwhile */
+    #standing = new Map();
+    #tagOf = new Map();
+    #tags = new Map();
+    constructor(inventory, deleted, options) {
+        this.#inventory = inventory;
+        this.#deleted = deleted;
+        this.#options = options;
+    }
+    async run() {
+        const { brokenTags, tags } = this.#inventory;
+        await this.#list();
+        const expected = [...tags].flatMap(([tag, digest]) => (this.#deleted.has(digest) ? [] : [tag]));
+        const all = new Set([...(this.#listed ?? []), ...expected]);
+        await this.#checkEach([...all].filter((tag) => !brokenTags.includes(tag)), (tag) => `tag ${tag}`, (tag) => this.#tag(tag));
+        await this.#checkEach(await this.#unlisted(expected), (tag) => `tag ${tag}`, (tag) => this.#unlistedTag(tag));
+        await this.#children();
+        return {
+            broken: this.#broken.sort((a, b) => (a.what < b.what ? -1 : 1)),
+            missing: this.#missing,
+            tags: this.#isComplete && this.#listed !== undefined ? this.#tags : undefined,
+            isComplete: this.#isComplete,
+        };
+    }
+    /** @param read resolves with why it is broken, if so */
+    async #check(what, read) {
+        try {
+            const why = await read();
+            if (why !== undefined) {
+                this.#broken.push({ what, why });
+            }
+        }
+        catch (error) {
+            if (!(error instanceof RequestFailure)) {
+                throw error;
+            }
+            if (this.#options.stop.aborted) {
+                this.#isComplete = false;
+            }
+            else {
+                this.#broken.push({ what, why: `could not be read again: ${error.message}` });
+            }
+        }
+    }
+    async #checkEach(each, nameOf, read) {
+        const { concurrency } = this.#options;
+        await pMap(each, (one) => this.#check(nameOf(one), () => read(one)), { concurrency });
+    }
+    #read(reference) {
+        return this.#options.reader.manifest(this.#inventory.repository, reference);
+    }
+    async #list() {
+        await this.#check('the list of tags', async () => {
+            this.#listed = new Set(await this.#options.reader.tags(this.#inventory.repository));
+            return undefined;
+        });
+    }
+    async #tag(tag) {
+        const before = this.#inventory.tags.get(tag);
+        for (let read = 1; read <= MOST_READS; read += 1) {
+            // HEAD is not enough: registries were seen to answer it with another manifest's digest.
+            const answer = await this.#read(tag);
+            if (answer.kind === 'found') {
+                const { digest } = answer.manifest;
+                // What was read before is the same, and is in memory already.
+                this.#standing.set(digest, this.#inventory.manifests.get(digest) ?? answer.manifest);
+                this.#tagOf.set(digest, tag);
+                this.#tags.set(tag, digest);
+                return undefined;
+            }
+            // Some registries leave the tags of a deleted manifest behind.
+            const isDeleted = before !== undefined && this.#deleted.has(before);
+            if (isDeleted || (await this.#namesNothing(tag))) {
+                return undefined;
+            }
+            if (read < MOST_READS) {
+                await this.#options.clock.sleep(tag_PAUSE);
+            }
+        }
+        if (before !== undefined) {
+            this.#missing.push(before);
+        }
+        return 'its manifest is gone';
+    }
+    /** Another run takes the signatures along with an image; Distribution may even leave their tags behind. */
+    async #namesNothing(tag) {
+        const named = parseDigestTag(tag)?.names;
+        return named !== undefined && (await this.#read(named)).kind === 'absent';
+    }
+    /** By its name, a tag that the registry has lost may still be answered, from a cache. */
+    async #unlisted(expected) {
+        const { clock, stop } = this.#options;
+        const unlisted = () => expected.filter((tag) => this.#tags.has(tag) && this.#listed?.has(tag) === false);
+        for (let read = 1; read < MOST_READS && unlisted().length > 0 && !stop.aborted; read += 1) {
+            await clock.sleep(tag_PAUSE);
+            await this.#list();
+        }
+        return unlisted();
+    }
+    async #unlistedTag(tag) {
+        const before = this.#inventory.tags.get(tag);
+        if (before === undefined || (await this.#namesNothing(tag))) {
+            return undefined;
+        }
+        this.#missing.push(before);
+        return 'it is not in the list of tags any more. By its name it still answers: is that an old answer of a cache?';
+    }
+    /** Every child of every index that a tag leads to. */
+    async #children() {
+        const asked = new Set();
+        const seen = [...this.#standing.values()];
+        const absent = [];
+        const nameOf = (digest) => `manifest ${digest}`;
+        let wave = childrenOf(seen, this.#inventory, asked);
+        while (wave.length > 0) {
+            const found = [];
+            await this.#checkEach(wave, nameOf, async (digest) => {
+                const manifest = await this.#manifest(digest);
+                if (manifest === undefined) {
+                    absent.push(digest);
+                }
+                else {
+                    found.push(manifest);
+                }
+                return undefined;
+            });
+            // One by one: there may be more of them than a call can have arguments.
+            found.forEach((each) => seen.push(each));
+            wave = childrenOf(found, this.#inventory, asked);
+        }
+        // Read last: another run takes the index along, and before its children.
+        await this.#checkEach(absent, nameOf, (digest) => this.#absentChild(digest, seen));
+    }
+    async #manifest(digest) {
+        const { repository, manifests } = this.#inventory;
+        const known = manifests.get(digest);
+        if (known !== undefined &&
+            (await this.#options.reader.resolve(repository, digest)) === digest) {
+            return known;
+        }
+        const answer = await this.#read(digest);
+        return answer.kind === 'absent' ? undefined : answer.manifest;
+    }
+    async #absentChild(digest, seen) {
+        for (const parent of seen) {
+            const holds = parent.kind === 'index' && parent.children.some((child) => child.digest === digest);
+            if (holds && (await this.#read(parent.digest)).kind === 'found') {
+                this.#missing.push(digest);
+                const tag = this.#tagOf.get(parent.digest);
+                const name = tag === undefined ? '' : `, tag ${tag},`;
+                return `the index ${parent.digest}${name} has it as a child, and it is gone`;
+            }
+        }
+        return undefined;
+    }
+}
+/** The children that have not been asked for yet, without those that were missing before the sweep. */
+function childrenOf(manifests, inventory, asked) {
+    const children = manifests.flatMap((manifest) => manifest.kind === 'index' ? manifest.children.map(({ digest }) => digest) : []);
+    return children.filter((digest) => {
+        const isNew = !asked.has(digest) && !inventory.absent.has(digest);
+        asked.add(digest);
+        return isNew;
+    });
+}
+
+;// CONCATENATED MODULE: ./src/run/heal.ts
+
+
+
+/** What was put back may be found to need more, which another push has begun to use meanwhile. */
+const heal_MOST_ROUNDS = 3;
+/** @returns as part of `broken`, also what was to be put back with something else, and could not be */
+async function heal({ inventory, tried, usedAgain, lost }, options) {
+    const graph = buildGraph(inventory);
+    const restored = new Set();
+    /** the tags of which went with them */
+    const gone = new Set([...tried].filter((digest) => !usedAgain.has(digest)));
+    /** what may be put back */
+    const restorable = new Set(tried);
+    /** by what it is about, as in `broken`: why it could not be put back */
+    const failures = new Map();
+    for (let round = 1;; round += 1) {
+        const verified = await verifyRepository(inventory, gone, options);
+        const proof = () => ({
+            restored: [...restored],
+            broken: withFailures(verified.broken, failures),
+            unverified: !verified.isComplete,
+            tags: verified.tags,
+        });
+        const ours = verified.missing.filter((digest) => restorable.has(digest));
+        if (ours.length === 0 || round > heal_MOST_ROUNDS) {
+            return proof();
+        }
+        const needed = new Set([...ours, ...reach(graph, ours).keys()]);
+        const result = await restoreRepository(inventory.repository, lost
+            .filter(({ digest }) => needed.has(digest) && restorable.has(digest))
+            // What they pointed at once, people have moved or removed since.
+            .map((each) => ({ ...each, formerTags: [] })), { ...options, absent: inventory.absent });
+        result.restored.forEach((digest) => restored.add(digest));
+        for (const digest of [...result.restored, ...result.standing]) {
+            restorable.delete(digest);
+            gone.delete(digest);
+            failures.delete(`manifest ${digest}`);
+        }
+        result.failed.forEach(({ digest, why }) => failures.set(`manifest ${digest}`, why));
+        result.failedTags.forEach(({ tag, why }) => failures.set(`tag ${tag}`, why));
+        if (result.restored.length + result.standing.length === 0) {
+            return proof();
+        }
+    }
+}
+/** A tag that is not broken names something else now: a push has moved it. */
+function withFailures(broken, failures) {
+    const found = new Map(broken.map(({ what, why }) => [what, why]));
+    for (const [what, failure] of failures) {
+        const isManifest = what.startsWith('manifest ');
+        const why = found.get(what) ??
+            (isManifest ? 'it was deleted with a manifest that came into use meanwhile' : undefined);
+        if (why !== undefined) {
+            found.set(what, `${why}, and it could not be put back: ${failure}`);
+        }
+    }
+    return [...found]
+        .map(([what, why]) => ({ what, why }))
+        .sort((a, b) => (a.what < b.what ? -1 : 1));
+}
+
+;// CONCATENATED MODULE: ./src/run/recheck.ts
+
+
+
+class Recheck {
+    #survey;
+    #candidates;
+    #options;
+    /** what the last read saw, without what was deleted since */
+    #last;
+    #seen;
+    /** @param survey what the plan was made of, by the same candidates */
+    constructor(survey, candidates, options) {
+        this.#survey = survey;
+        this.#candidates = candidates;
+        this.#options = options;
+        this.#last = survey.inventory;
+    }
+    /** all that the reads without a gap saw, together; `undefined` before the first of them */
+    get seen() {
+        return this.#seen;
+    }
+    /** Tags may have moved since, and pushes come in: the plan is made again with what is there now. */
+    async read(fates) {
+        const { plan, inventory } = this.#survey;
+        const candidates = inSight(this.#candidates, plan, fates);
+        const fresh = await surveyRepository(plan.repository, candidates, this.#options, {
+            manifests: this.#last.manifests,
+            past: withGone(inventory.past, fates, this.#options.policy.now),
+            earlier: { ...this.#last, gone: new Set(digestsWith(fates, 'deleted', 'gone')) },
+        });
+        if (fresh.inventory.gaps.length === 0) {
+            this.#seen = this.#seen === undefined ? fresh.inventory : joined(this.#seen, fresh.inventory);
+        }
+        return fresh;
+    }
+    /** Takes what is left of a read after its deletes for the next one. */
+    finish({ inventory }, fates) {
+        this.#last = without(inventory, fates);
+    }
+}
+/** The tags that point at each manifest, sorted. */
+function tagsIn(inventory) {
+    const tags = new Map();
+    for (const [tag, digest] of [...inventory.tags].sort(([a], [b]) => compare(a, b))) {
+        tags.set(digest, [...(tags.get(digest) ?? []), tag]);
+    }
+    return tags;
+}
+/** With the tags that point at them now. One that names nothing any more is theirs still: it may have gone along. */
+function retagged(condemned, inventory) {
+    const tagsOf = tagsIn(inventory);
+    return condemned.map((each) => {
+        const left = each.tags.filter((tag) => !inventory.tags.has(tag));
+        return { ...each, tags: [...left, ...(tagsOf.get(each.digest) ?? [])].sort(compare) };
+    });
+}
+/**
+ * What a read asks for, whatever named it: what is to go, what has to go before it, and what could not be deleted.
+ * The child of an index out of sight would go before that index. What else is gone would be asked for in vain.
+ */
+function inSight(candidates, { orphans }, fates) {
+    const waiting = orphans.filter(({ digest }) => !fates.has(digest));
+    const before = new Set(waiting.flatMap(({ after }) => after));
+    const named = [...candidates, ...orphans.map(({ digest }) => digest)];
+    return new Set(named.filter((digest) => before.has(digest) || !isGone(fates.get(digest))));
+}
+/** All that a plan may delete, with the tags that it has now. */
+function condemnedOf({ inventory, plan, bodies }) {
+    const tagsOf = tagsIn(inventory);
+    return plan.orphans.map(({ digest, reason }) => {
+        const tags = tagsOf.get(digest) ?? [];
+        const formerTags = [...(inventory.formerTags.get(digest) ?? [])]
+            .filter((tag) => !tags.includes(tag))
+            .sort(compare);
+        const past = inventory.past.get(digest);
+        return {
+            repository: plan.repository,
+            digest,
+            mediaType: inventory.manifests.get(digest)?.mediaType ?? '',
+            tags,
+            ...(formerTags.length === 0 ? {} : { formerTags }),
+            ...(past?.everInUse === true ? { unusedSince: past.since } : {}),
+            reason,
+            bytes: Buffer.from(bodies.get(digest) ?? ''),
+        };
+    });
+}
+/** What is left of an inventory after these deletes. */
+function without(inventory, fates) {
+    return {
+        ...inventory,
+        manifests: new Map([...inventory.manifests].filter(([digest]) => !isGone(fates.get(digest)))),
+        tags: new Map([...inventory.tags].filter(([, digest]) => !isGone(fates.get(digest)))),
+    };
+}
+/** What was deleted lived here: a signature that is to follow it is none of an image elsewhere. */
+function withGone(past, fates, now) {
+    const gone = digestsWith(fates, 'deleted', 'gone').filter((digest) => !past.has(digest));
+    const before = { firstSeen: now, everInUse: false, status: 'leaving', since: now };
+    return new Map([...past, ...gone.map((digest) => [digest, before])]);
+}
+/**
+ * What the reads of a sweep saw, together. What was missing at the first of them was missing before; what a
+ * later one misses, the sweep may have deleted.
+ */
+function joined(first, later) {
+    const tags = new Map([...first.tags, ...later.tags]);
+    const manifests = new Map([...first.manifests, ...later.manifests]);
+    return {
+        ...first,
+        tags,
+        manifests,
+        referrers: joinedReferrers(first.referrers, later.referrers),
+        absent: new Set([...first.absent].filter((digest) => !manifests.has(digest))),
+        brokenTags: first.brokenTags.filter((tag) => !tags.has(tag)),
+    };
+}
+/** A later read no longer hears of what was deleted, and that may have to come back with its subject. */
+function joinedReferrers(first, later) {
+    const joint = new Map(first);
+    for (const [subject, listed] of later) {
+        joint.set(subject, [...new Set([...(first.get(subject) ?? []), ...listed])]);
+    }
+    return joint;
+}
+
+;// CONCATENATED MODULE: ./src/run/sweep.ts
+
+
+
+
+
+
+/**
+ * Milliseconds. A tag that comes after a recheck may name what is deleted since: so long after a recheck the next one
+ * follows, or after so many times what a recheck takes, where that is longer (docs/how-it-decides.md).
+ */
+const RECHECK_EVERY = 10_000;
+const RECHECK_TIMES = 2;
+/** After so many rechecks in a row none of which brought a delete to its end, and so many tries of a single one, it is enough. */
+const MOST_RECHECKS = 5;
+const UNCONFIRMED = 'the registry took the DELETE, and the run ended before it could see that the manifest is gone. The next run looks';
+const STOPPED = 'the run was told to stop before its turn came';
+/**
+ * Deletes the orphans of one repository's plan and verifies what was kept.
+ *
+ * @param survey the repository as it was read when the plan was made, with the bytes of all orphans
+ * @param candidates the same digests that the survey was given
+ */
+async function sweepRepository(survey, candidates, options) {
+    return new Sweep(survey, candidates, options).run();
+}
+class Sweep {
+    #plan;
+    #options;
+    #recheck;
+    #confirmation;
+    #fates = new Map();
+    /** all that may be deleted, with the tags that it had at the last recheck */
+    #condemned;
+    /** how often each delete was tried that got no answer in time */
+    #tries = new Map();
+    /** what was deleted, or may have been, and was in use at a later recheck */
+    #usedAgain = new Set();
+    /** whether the registry may have changed */
+    #hasChanged = false;
+    /** rechecks in a row that brought no delete to its end */
+    #fruitless = 0;
+    constructor(survey, candidates, options) {
+        this.#plan = survey.plan;
+        this.#options = options;
+        this.#recheck = new Recheck(survey, candidates, options);
+        this.#confirmation = createConfirmation(survey.plan.repository, this.#fates, options);
+        this.#condemned = condemnedOf(survey);
+    }
+    async run() {
+        const { contain, progress } = this.#options;
+        progress.expect(this.#plan.orphans.length);
+        // Before the recheck, so that nothing slow comes between it and the deletes.
+        await this.#save(this.#condemned);
+        const isWhole = await contain(this.#deleteAll());
+        this.#giveUp('this action failed before its turn came');
+        await contain(this.#confirmation.askAll());
+        this.#confirmation.giveUp(UNCONFIRMED);
+        this.#hasChanged ||= isWhole === undefined && this.#mayBeGone().size > 0;
+        const { restored, broken, unverified, tags } = await this.#prove();
+        restored.forEach((digest) => this.#fates.set(digest, { kind: 'restored' }));
+        await this.#confirmTags(tags);
+        return { fates: this.#fates, broken, unverified };
+    }
+    async #deleteAll() {
+        while (this.#open().length > 0 || this.#confirmation.isOpen()) {
+            if (this.#isStopped()) {
+                this.#giveUp(STOPPED);
+                break;
+            }
+            await this.#recheckAndDelete();
+            await this.#confirmation.askAll();
+            // Then another recheck: somebody may have pushed them again.
+            if (this.#confirmation.isOpen()) {
+                await this.#confirmation.pause();
+            }
+        }
+        return true;
+    }
+    async #recheckAndDelete() {
+        const { clock } = this.#options;
+        const began = clock.now();
+        const settled = this.#fates.size;
+        const fresh = await this.#recheck.read(this.#fates);
+        const [gap] = fresh.inventory.gaps;
+        if (gap !== undefined) {
+            const what = `looking again before the deletes, ${gap.what}`;
+            this.#giveUp(this.#isStopped() ? STOPPED : `${what} could not be read: ${gap.why}`);
+            return;
+        }
+        this.#keep(fresh.plan);
+        await this.#saveNewTags(fresh);
+        const until = clock.now() + Math.max(RECHECK_EVERY, RECHECK_TIMES * (clock.now() - began));
+        await this.#delete(fresh, until);
+        this.#recheck.finish(fresh, this.#fates);
+        // What waits for one that the registry takes its time to delete is not stuck.
+        const isFruitless = this.#fates.size === settled && !this.#confirmation.isOpen();
+        this.#fruitless = isFruitless ? this.#fruitless + 1 : 0;
+        if (this.#fruitless === MOST_RECHECKS) {
+            this.#giveUp(`the registry answered no delete soon enough after a look at the tags, ${MOST_RECHECKS} times in a row. Is ` +
+                'it overloaded? A smaller `concurrency` may help');
+        }
+    }
+    /** Keeps what the new plan keeps. */
+    #keep({ keep }) {
+        const reasons = new Map(keep.map(({ digest, reason }) => [digest, reason]));
+        for (const digest of this.#open()) {
+            const reason = reasons.get(digest);
+            if (reason !== undefined) {
+                this.#settle(digest, { kind: 'kept', reason });
+            }
+        }
+        // Pushed again since: its tags are kept ones now, and a delete that is not over yet may take them along.
+        for (const digest of this.#tried()) {
+            const reason = reasons.get(digest);
+            if (reason !== undefined) {
+                this.#usedAgain.add(digest);
+                if (isGone(this.#fates.get(digest))) {
+                    this.#fates.set(digest, { kind: 'kept', reason });
+                }
+            }
+        }
+    }
+    /** A signature's tag may have come to name one of them since: it goes as well, and is to come back. */
+    async #saveNewTags({ inventory }) {
+        const before = new Map(this.#condemned.map((each) => [each.digest, each.tags]));
+        this.#condemned = retagged(this.#condemned, inventory);
+        const isOpen = new Set(this.#open());
+        const unsaved = this.#condemned.filter(({ digest, tags }) => isOpen.has(digest) && tags.some((tag) => before.get(digest)?.includes(tag) !== true));
+        if (unsaved.length > 0) {
+            await this.#save(unsaved);
+        }
+    }
+    async #save(condemned) {
+        try {
+            await this.#options.save(condemned);
+        }
+        catch (error) {
+            if (!(error instanceof BackupError)) {
+                throw error;
+            }
+            this.#giveUp(error.message);
+        }
+    }
+    /** @param until epoch milliseconds: no delete is sent from then on */
+    async #delete({ plan, inventory }, until) {
+        // In the new plan's order: what has to go first may have changed with the tags.
+        const isOpen = new Set(this.#open());
+        const condemned = plan.orphans.filter(({ digest }) => isOpen.has(digest));
+        const tagsOf = tagsIn(inventory);
+        const hasChanged = await deleteInOrder(plan.repository, condemned, tagsOf, this.#fates, {
+            ...this.#options,
+            confirmation: this.#confirmation,
+            isOver: () => this.#isStopped() || this.#options.clock.now() >= until,
+            mayWait: (digest) => {
+                const tries = (this.#tries.get(digest) ?? 0) + 1;
+                this.#tries.set(digest, tries);
+                return tries < MOST_RECHECKS && !this.#isStopped();
+            },
+            onDone: () => {
+                this.#options.progress.done();
+            },
+        });
+        this.#hasChanged ||= hasChanged;
+    }
+    /** Verifies what was kept, and restores what came into use. */
+    async #prove() {
+        const { contain, verify } = this.#options;
+        const inventory = this.#recheck.seen;
+        const isToProve = this.#hasChanged && verify;
+        const unproved = { restored: [], broken: [], unverified: isToProve, tags: undefined };
+        if (inventory === undefined || !isToProve || this.#isStopped()) {
+            return unproved;
+        }
+        const swept = {
+            inventory,
+            tried: this.#mayBeGone(),
+            usedAgain: this.#usedAgain,
+            lost: this.#condemned,
+        };
+        return (await contain(heal(swept, this.#options))) ?? unproved;
+    }
+    /** @param known what the tags point at, if that was read after the deletes */
+    async #confirmTags(known) {
+        const tagged = this.#condemned.filter(({ digest, tags }) => tags.length > 0 && isGone(this.#fates.get(digest)));
+        const served = await this.#options.contain(confirmTags(this.#plan.repository, tagged, known, this.#options));
+        const failed = served ?? tagged.map(({ digest }) => ({ digest, why: UNCONFIRMED }));
+        failed.forEach(({ digest, why }) => this.#fates.set(digest, { kind: 'failed', why }));
+    }
+    /** The orphans without a fate. */
+    #open() {
+        const orphans = this.#plan.orphans.map(({ digest }) => digest);
+        return orphans.filter((digest) => !this.#fates.has(digest));
+    }
+    /** What is gone, or may be: a delete that failed may have been carried out all the same. */
+    #tried() {
+        return digestsWith(this.#fates, 'deleted', 'gone', 'failed');
+    }
+    #mayBeGone() {
+        return new Set([...this.#tried(), ...this.#usedAgain]);
+    }
+    #settle(digest, fate) {
+        this.#fates.set(digest, fate);
+        this.#options.progress.done();
+    }
+    #giveUp(why) {
+        this.#open().forEach((digest) => {
+            this.#settle(digest, { kind: 'skipped', why });
+        });
+    }
+    #isStopped() {
+        return this.#options.stop.aborted;
+    }
 }
 
 ;// CONCATENATED MODULE: ./src/run/clean.ts
@@ -65308,204 +65946,198 @@ function whyVanished(repository, ledger) {
 
 
 
-
-
-
+/** Where the ledger lies unless the user names another repository. */
+const LEDGER_REPOSITORY = 'manifest-cleanup-ledger';
 /**
  * Cleans one registry.
  *
  * @throws RequestFailure when the registry can't be spoken to, or its catalog can't be read. What goes
  *   wrong in a repository is in the run that is returned
  */
-async function runStages(settings, { intake, approval, pinned }, { transport, progress, quote, clock, stop, onChosen }) {
-    const { registry, concurrency, dryRun, gracePeriod, danglingReferrers } = settings;
-    const { keepUntagged, protection, maxDeletes, verify, ledgerRepository } = settings;
-    const startedAt = clock.now();
-    const { send } = transport;
-    const reader = createReader(send, registry, quote);
-    const writer = createWriter(send, registry, quote);
-    const pusher = createPusher(send, registry, quote);
-    const registryTime = await reader.ping();
-    const clocks = compareClocks(startedAt, clock.now(), registryTime);
-    const ledger = ledgerRepository === undefined
-        ? undefined
-        : await openLedger({
-            reader: createReader(closing(send), registry, quote),
-            writer: createWriter(closing(send), registry, quote),
-            pusher: createPusher(closing(send), registry, quote),
-            ledger: ledgerRepository,
-            now: clocks.stamp,
+async function runStages(settings, named, tools) {
+    return new Cleaning(settings, named, tools).run();
+}
+class Cleaning {
+    #settings;
+    #named;
+    #tools;
+    #registry;
+    /** for what ends the run in good order: it still answers when the run was told to stop */
+    #closing;
+    #backup;
+    #failures = [];
+    constructor(settings, named, tools) {
+        this.#settings = settings;
+        this.#named = named;
+        this.#tools = tools;
+        const { transport, quote } = tools;
+        const { send, granted } = transport;
+        this.#registry = openRegistry(settings, { send, granted, quote });
+        this.#closing = openRegistry(settings, { send: closing(send), granted, quote });
+        this.#backup = openBackup(settings.backupDirectory);
+    }
+    async run() {
+        const { clock, progress, stop } = this.#tools;
+        const { dryRun, maxDeletes, concurrency } = this.#settings;
+        const startedAt = clock.now();
+        const registryTime = await this.#registry.reader.ping();
+        const clocks = compareClocks(startedAt, clock.now(), registryTime);
+        const ledgerRepository = ledgerOf(this.#settings, this.#registry);
+        const memory = ledgerRepository === undefined
+            ? LISTING_MEMORY
+            : await openLedger({
+                registry: this.#closing,
+                ledger: ledgerRepository,
+                now: clocks.stamp,
+            });
+        const choice = await this.#choose();
+        const isNamed = this.#settings.selection.names !== undefined;
+        const chosen = choice.repositories.filter((repository) => !memory.isItself(repository, isNamed));
+        this.#tools.onChosen?.(chosen, this.#registry);
+        const options = this.#surveyOptions(ledgerRepository, clocks.now);
+        progress.begin('Reading tags and manifests');
+        const read = await surveyAll(chosen, {
+            survey: options,
+            candidates: (repository) => this.#candidates(repository),
+            memory,
+            pusher: dryRun ? undefined : this.#registry.pusher,
+            isApproved: this.#named.approval !== undefined,
+            contain: (repository, work) => this.#contain(repository, work),
+            stop,
         });
-    const choice = approval === undefined
-        ? await chooseRepositories(reader, settings.selection, intake.candidates.keys())
-        : chooseApproved(approval.repositories.keys(), settings.selection);
-    const isNamed = settings.selection.names !== undefined;
-    const chosen = choice.repositories.filter((repository) => ledger?.isItself(repository, isNamed) !== true);
-    onChosen?.(chosen);
-    const failures = [];
+        this.#tellUnread(read, chosen.length, ledgerRepository);
+        // Every plan is complete before the first delete.
+        const refusals = await refuseDeletes(read.surveys, read.refusals, {
+            maxDeletes,
+            dryRun,
+            rights: this.#registry.rights,
+            concurrency,
+            stop,
+        });
+        const toSweep = dryRun ? [] : allowed(read.surveys, refusals);
+        progress.begin('Deleting orphan manifests');
+        const outcomes = await this.#sweepAll(toSweep, options, memory, read.settled);
+        if (stop.aborted && read.unread === 0) {
+            this.#failures.push(this.#stopped('before it was done'));
+        }
+        return runOf({
+            ...read,
+            settings: this.#settings,
+            named: this.#named,
+            registry: this.#registry,
+            choice,
+            chosen,
+            memory,
+            clocks,
+            backup: this.#backup,
+            refusals,
+            outcomes,
+            failures: this.#failures,
+            requests: this.#tools.transport.stats().requests,
+            startedAt,
+            finishedAt: clock.now(),
+        });
+    }
+    async #choose() {
+        const { intake, approval } = this.#named;
+        const { selection } = this.#settings;
+        return approval === undefined
+            ? chooseRepositories(this.#registry, selection, intake.candidates.keys())
+            : chooseApproved(approval.repositories.keys(), selection);
+    }
+    #candidates(repository) {
+        const { intake, approval } = this.#named;
+        return new Set([
+            ...(intake.candidates.get(repository) ?? []),
+            ...(approval?.repositories.get(repository) ?? []),
+        ]);
+    }
+    #surveyOptions(ledgerRepository, now) {
+        const { gracePeriod, danglingReferrers, keepUntagged, protection, concurrency } = this.#settings;
+        const { progress, clock } = this.#tools;
+        return {
+            reader: withoutEntries(this.#registry.reader, ledgerRepository),
+            lister: this.#registry.lister,
+            concurrency,
+            progress,
+            clock,
+            policy: {
+                gracePeriod,
+                danglingReferrers,
+                keepUntagged,
+                protection,
+                approved: this.#named.approval?.repositories,
+                now,
+            },
+        };
+    }
     /** A fault of our own in one repository must not stop the others, nor the report of what was done. */
-    const contain = async (repository, work) => {
+    async #contain(repository, work) {
         try {
             return await work;
         }
         catch (error) {
             const why = error instanceof Error ? (error.stack ?? error.message) : String(error);
-            failures.push(`${repository}: this action failed by a fault of its own: ${quote(why)}`);
+            this.#failures.push(`${repository}: this action failed by a fault of its own: ${this.#tools.quote(why)}`);
             return undefined;
         }
-    };
-    const options = {
-        reader: withoutEntries(reader, ledgerRepository),
-        concurrency,
-        progress,
-        clock,
-        policy: {
-            gracePeriod,
-            danglingReferrers,
-            keepUntagged,
-            protection,
-            ...(approval === undefined ? {} : { approved: approval.repositories }),
-            now: clocks.now,
-        },
-    };
-    const candidates = (repository) => new Set([
-        ...(intake.candidates.get(repository) ?? []),
-        ...(approval?.repositories.get(repository) ?? []),
-    ]);
-    progress.begin('Reading tags and manifests');
-    const { surveys, repairs, settled, vanished, unread, ...looked } = await surveyAll(chosen, {
-        survey: options,
-        candidates,
-        ledger,
-        pusher: dryRun ? undefined : pusher,
-        isApproved: approval !== undefined,
-        contain,
-        stop,
-    });
-    vanished.forEach((repository) => failures.push(whyVanished(repository, ledgerRepository ?? '')));
-    if (unread > 0) {
-        failures.push(`the run was told to stop (${String(stop.reason)}) before it came to ${unread} of ${chosen.length} ` +
-            'repositories. Run it again to finish its work');
     }
-    // Every plan is complete before the first delete.
-    const refusals = await refuseDeletes(surveys, looked.refusals, {
-        maxDeletes,
-        dryRun,
-        transport,
-        writer,
-        concurrency,
-        stop,
-    });
-    const backup = openBackup(settings.backupDirectory);
-    const sweeping = {
-        ...options,
-        writer,
-        pusher,
-        // What was deleted is still confirmed when the run was told to stop: otherwise nobody would know.
-        isThere: createPresence(closing(send), registry, quote),
-        save: (manifests) => backup.save(manifests.map((each) => ({ ...each, registry: registry.origin, savedAt: clock.now() }))),
-        verify,
-        stop,
-    };
-    const sweep = async (found) => {
-        const { repository } = found.plan;
-        if (stop.aborted) {
+    #stopped(when) {
+        const reason = String(this.#tools.stop.reason);
+        return `the run was told to stop (${reason}) ${when}. Run it again to finish its work`;
+    }
+    #tellUnread({ vanished, unread }, chosen, ledgerRepository) {
+        vanished.forEach((repository) => this.#failures.push(whyVanished(repository, ledgerRepository ?? '')));
+        if (unread > 0) {
+            const repositories = `${String(unread)} of ${String(chosen)} repositories`;
+            this.#failures.push(this.#stopped(`before it came to ${repositories}`));
+        }
+    }
+    async #sweepAll(toSweep, options, memory, settled) {
+        const { clock, stop } = this.#tools;
+        const { verify, registry, concurrency } = this.#settings;
+        const sweeping = {
+            ...options,
+            writer: this.#registry.deleter,
+            pusher: this.#registry.pusher,
+            // What was deleted is still confirmed when the run was told to stop: otherwise nobody would know.
+            isThere: (repository, digest) => this.#closing.reader.isThere(repository, digest),
+            save: (manifests) => this.#backup.save(manifests.map((each) => ({ ...each, registry: registry.origin, savedAt: clock.now() }))),
+            verify,
+            stop,
+        };
+        const sweep = async (found) => {
+            const { repository } = found.plan;
+            if (stop.aborted) {
+                return undefined;
+            }
+            const outcome = await sweepRepository(found, this.#candidates(repository), {
+                ...sweeping,
+                contain: (work) => this.#contain(repository, work),
+            });
+            const state = settled.get(repository);
+            if (state !== undefined) {
+                const seen = observeSweep(found, outcome.fates);
+                if (seen.absent.size + seen.standing.size > 0) {
+                    await this.#contain(repository, memory.swept(state, seen));
+                }
+            }
+            return [repository, outcome];
+        };
+        const swept = await pMap(toSweep, (found) => this.#contain(found.plan.repository, sweep(found)), { concurrency });
+        return new Map(swept.filter((each) => each !== undefined));
+    }
+}
+/** @returns where the ledger lies; `undefined` where there is none */
+function ledgerOf({ ledger }, { lister }) {
+    switch (ledger.kind) {
+        case 'off':
             return undefined;
-        }
-        const outcome = await sweepRepository(found, candidates(repository), {
-            ...sweeping,
-            contain: (work) => contain(repository, work),
-        });
-        const state = settled.get(repository);
-        const { deleted, gone, spared, healed } = outcome;
-        const news = [deleted, gone, spared, healed].some((list) => list.length > 0);
-        if (ledger && state !== undefined && news) {
-            await contain(repository, ledger.recordSweep(state, observeSweep(found, outcome)));
-        }
-        return outcome;
-    };
-    const toSweep = dryRun ? [] : allowed(surveys, refusals);
-    progress.begin('Deleting orphan manifests');
-    const swept = await pMap(toSweep, (found) => contain(found.plan.repository, sweep(found)), {
-        concurrency,
-    });
-    const outcomes = new Map(swept
-        .filter((outcome) => outcome !== undefined)
-        .map((outcome) => [outcome.repository, outcome]));
-    if (stop.aborted && unread === 0) {
-        failures.push(`the run was told to stop (${String(stop.reason)}) before it was done. Run it again to finish its work`);
+        case 'auto':
+            return lister === undefined ? LEDGER_REPOSITORY : undefined;
+        case 'named':
+            return ledger.repository;
     }
-    const repositories = surveys.map((survey) => repositoryRun(survey, { outcomes, refusals, repairs, approval }));
-    // Those in which this action failed are missing as well.
-    const notRead = chosen.length - surveys.length;
-    const news = ledger?.news();
-    const everyRepositoryScanned = choice.isComplete && notRead === 0;
-    return {
-        registry: registry.origin,
-        dryRun,
-        gracePeriod,
-        danglingReferrers,
-        keepUntagged,
-        maxDeletes,
-        pinned: { ...pinned, unmet: unmet(protection, surveys) },
-        planFile: settings.planFile,
-        ...(backup.isUsed ? { backup: backup.directory } : {}),
-        ...(approval === undefined
-            ? {}
-            : {
-                applied: {
-                    createdAt: approval.createdAt,
-                    ignored: outside(approval.repositories, chosen),
-                },
-            }),
-        startedAt,
-        finishedAt: clock.now(),
-        requests: transport.stats().requests,
-        repositories,
-        unread: notRead,
-        everyRepositoryScanned,
-        unnameableRepositories: choice.unnameable,
-        intake,
-        ignoredCandidates: outside(intake.candidates, choice.repositories),
-        untaggedListing: 'none',
-        ledger: news,
-        warnings: [
-            ...(clocks.warning === undefined ? [] : [clocks.warning]),
-            ...choice.warnings,
-            // In a run that left some out, an entry may well be meant for one of those.
-            ...(everyRepositoryScanned
-                ? [
-                    ...unmatched(protection, registry.host, choice.repositories).map((name) => `\`protect\` names \`${name}\`, which matches no repository of this registry`),
-                    ...notFound(protection, surveys),
-                ]
-                : []),
-        ],
-        failures: [...(news?.failures ?? []), ...failures],
-    };
-}
-function repositoryRun(survey, by) {
-    const { inventory, plan } = survey;
-    const { repository } = plan;
-    const outcome = by.outcomes.get(repository);
-    const refusal = by.refusals.get(repository);
-    const repair = by.repairs.get(repository);
-    const approved = by.approval?.repositories.get(repository);
-    return {
-        inventory,
-        plan,
-        outcome,
-        refusal,
-        repair,
-        approved,
-        warnings: warningsOf(survey),
-    };
-}
-/** How many digests are named for other repositories than these. */
-function outside(named, repositories) {
-    const wanted = new Set(repositories);
-    return [...named]
-        .filter(([repository]) => !wanted.has(repository))
-        .reduce((sum, [, digests]) => sum + digests.size, 0);
 }
 
 ;// CONCATENATED MODULE: ./src/run/backup/lines.ts
@@ -65696,7 +66328,10 @@ class Findings {
 }
 
 ;// CONCATENATED MODULE: ./src/run/restore.ts
-
+/**
+ * The stages of a run with `restore-from`: reads a backup and puts back what is missing. The same walls as
+ * `stages.ts` has: nothing of GitHub, and what it reads, waits for and prints with is passed in.
+ */
 
 
 
@@ -65710,10 +66345,10 @@ const BATCH_BYTES = 64 * 1024 * 1024;
  * @throws BackupError when there is no backup; RequestFailure when the registry can't be spoken to. What can't
  *   be put back is in the run that is returned
  */
-async function runUndo({ registry, selection, concurrency, dryRun, restoreFrom }, { transport, progress, quote, stop, }) {
+async function runUndo(settings, { transport, progress, quote, stop, }) {
+    const { registry, selection, concurrency, dryRun, restoreFrom } = settings;
     const backup = await readBackup(restoreFrom, registry.origin);
-    const reader = createReader(transport.send, registry, quote);
-    const pusher = createPusher(transport.send, registry, quote);
+    const { reader, pusher } = openRegistry(settings, { ...transport, quote });
     await reader.ping();
     const byRepository = new Map();
     for (const entry of backup.entries) {
@@ -65880,10 +66515,12 @@ function fewOf(names) {
 
 
 
+
+
 /** GitHub shows ten annotations of a step, and the summary has them all. */
 const MOST_ANNOTATIONS = 10;
 const PROBLEMS = 'Problems';
-const HELD_BACK = 'What would hold a real run back';
+const REFUSALS = 'What would hold a real run back';
 /** Long enough for every sentence of a registry that is worth reading. */
 const main_QUOTE = 300;
 /**
@@ -65903,7 +66540,6 @@ async function main() {
                 core_setSecret(form);
             });
             secrets.add(secret);
-            secrets.add(inCodeSpan(secret));
         });
         const progress = startProgress(() => transport.stats().requests, (line) => {
             log.info(line);
@@ -65911,7 +66547,7 @@ async function main() {
         const tools = {
             transport,
             progress,
-            quote: (text) => harmless(secrets.redact(text)).slice(0, main_QUOTE),
+            quote: (text) => printable(secrets.redact(text), main_QUOTE),
             clock: systemClock,
             stop,
         };
@@ -65928,10 +66564,10 @@ async function main() {
             stopOnSignals(controller, log);
             const run = await runStages({ ...settings, protection }, named, {
                 ...tools,
-                onChosen: (repositories) => {
-                    announce(settings, repositories, log);
+                onChosen: (repositories, registry) => {
+                    announce(settings, repositories, registry, log);
                     if (settings.applyPlan !== undefined && named.approval !== undefined) {
-                        log.info(carriesOut(named.approval, settings.applyPlan, systemClock.now()));
+                        log.info(approvalNote(named.approval, settings.applyPlan, systemClock.now()));
                     }
                 },
             });
@@ -65945,7 +66581,7 @@ async function main() {
         }
     }
     catch (error) {
-        const why = error instanceof Error ? error.message : String(error);
+        const why = messageOf(error);
         // Only what comes before everything else rejects with such a failure.
         const isStopped = stop.aborted && error instanceof RequestFailure;
         log.error(isStopped
@@ -65990,12 +66626,14 @@ function tellTo(log) {
         log.debug(`${method} ${url} → ${answer} in ${String(milliseconds)} ms${again}`);
     };
 }
-function announce(settings, repositories, log) {
+function announce(settings, repositories, { lister, family }, log) {
     const howMany = count(repositories.length, 'repository', 'repositories');
     const mode = settings.dryRun ? ' (dry-run: nothing will be deleted)' : '';
     log.info(`${settings.registry.origin}: ${howMany} to look at${mode}`);
-    log.info('This registry has no route that lists untagged manifests: only what a tag, an input, the ledger or ' +
-        'another manifest names can be seen');
+    log.info(lister === undefined
+        ? 'This registry has no route that lists untagged manifests: only what a tag, an input, the ledger or ' +
+            'another manifest names can be seen'
+        : `${family} lists every manifest, tagged or not`);
     if (settings.dryRun) {
         log.info(DRY_RUN_DELETES);
     }
@@ -66019,11 +66657,11 @@ async function report(finished, settings, log, redact) {
     const planned = withoutUnwrittenPlan(read, (planFile === undefined ? undefined : whyNoPlan(read, redact)) ??
         (await tryToWrite('plan-file', planFile, planLines(read, redact))));
     const run = withFailure(planned, await tryToWrite('report-file', reportFile, reportLines(planned, redact)));
-    if (run.dryRun) {
-        annotate(notes_heldBack(run), (warning) => log.warning(warning), log, HELD_BACK);
+    if (run.settings.dryRun) {
+        annotate(refusalNotes(run), (warning) => log.warning(warning), log, REFUSALS);
     }
     await publish(run, redact);
-    for (const line of [planWritten(run), savedIn(run)]) {
+    for (const line of [planFileNote(run), backupNote(run)]) {
         if (line !== undefined) {
             log.info(line);
         }
@@ -66042,9 +66680,9 @@ function withFailure(run, failure) {
     return failure === undefined ? run : { ...run, failures: [...run.failures, failure] };
 }
 /** A plan that could not be written must not be spoken of. */
-function withoutUnwrittenPlan({ planFile: file, ...rest }, failure) {
-    const isThere = failure === undefined && file !== undefined;
-    return withFailure({ ...rest, ...(isThere ? { planFile: file } : {}) }, failure);
+function withoutUnwrittenPlan(run, failure) {
+    const settings = { ...run.settings, planFile: undefined };
+    return failure === undefined ? run : withFailure({ ...run, settings }, failure);
 }
 /** @returns why it could not be written, if so */
 async function tryToWrite(input, file, lines) {
@@ -66055,7 +66693,7 @@ async function tryToWrite(input, file, lines) {
         return undefined;
     }
     catch (error) {
-        const why = error instanceof Error ? error.message : String(error);
+        const why = messageOf(error);
         return `nothing could be written where ${input} says: ${why}`;
     }
 }

@@ -4,8 +4,9 @@
  */
 import type { Credentials } from '../../../src/http/credentials.js';
 import { FAMILIES } from '../../../src/registry/families/families.js';
-import type { MemoryRegistry } from './memory/registry.js';
-import { startMemoryRegistry } from './memory/registry.js';
+import { startGoogleRegistry } from './google/registry.js';
+import { withoutManifests } from './google/tag-list.js';
+import { startMemoryRegistry, type MemoryRegistry } from './memory/registry.js';
 
 export interface FamilyServer {
   readonly registry: MemoryRegistry;
@@ -43,7 +44,32 @@ const distribution: FamilySubject = {
   },
 };
 
-export const SUBJECTS: readonly FamilySubject[] = [distribution];
+const google: FamilySubject = {
+  type: 'google',
+  canUntag: true,
+  canList: true,
+  repositories: ['project/team/app', 'project/team/web'],
+  async start({ mayDelete = true } = {}) {
+    const keyJson = '{"type":"service_account","private_key":"pass-word-2"}';
+    const registry = await startGoogleRegistry({
+      auth: { keyJson, may: (action) => mayDelete || action !== 'delete' },
+    });
+    return {
+      registry,
+      credentials: { kind: 'basic', username: '_json_key', password: keyJson },
+      list: {
+        setPushTime: (repository, digest, time) => {
+          registry.setUploadTime(repository, digest, time);
+        },
+        leaveOut: (...digests) => {
+          registry.editList(withoutManifests(...digests));
+        },
+      },
+    };
+  },
+};
+
+export const SUBJECTS: readonly FamilySubject[] = [google, distribution];
 
 const missing = FAMILIES.filter(({ name }) => !SUBJECTS.some(({ type }) => type === name));
 if (missing.length > 0) {

@@ -1,8 +1,9 @@
 /** Every family, in the order of detection: the first that matches is taken. */
 import type { Connection, Family, Registry } from '../registry.js';
+import { google } from './google.js';
 import { distribution } from './distribution.js';
 
-export const FAMILIES: readonly Family[] = [distribution];
+export const FAMILIES: readonly Family[] = [google, distribution];
 
 /** What the user says of a registry. */
 export interface RegistrySettings {

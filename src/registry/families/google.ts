@@ -1,0 +1,158 @@
+/**
+ * Google Artifact Registry, and gcr.io, which it serves. Its tags/list holds every manifest, tagged or not
+ * (go-containerregistry, pkg/v1/google/list.go). It deletes no manifest that a tag or an index names.
+ */
+import * as v from 'valibot';
+
+import type { HttpResponse } from '../../http/message.js';
+import { isDigest, type Digest } from '../../oci/digest.js';
+import { Client, scopeOf } from '../distribution/client.js';
+import { ANSWER_BYTES, createDeleter } from '../distribution/deletes.js';
+import { openDistribution } from '../distribution/distribution.js';
+import { errorOf, jsonOf, saysUnknown } from '../distribution/errors.js';
+import { createRights } from '../distribution/rights.js';
+import { isSuccess } from '../distribution/success.js';
+import { RegistryError } from '../registry-error.js';
+import type {
+  Advice,
+  Connection,
+  Deleter,
+  Family,
+  Listed,
+  Lister,
+  Reader,
+  Registry,
+  Untagger,
+} from '../registry.js';
+
+const FAMILY = 'Google Artifact Registry';
+
+const ADVICE: Advice = {
+  allowDeletes:
+    'remote and virtual repositories take no deletes. Clean the standard repository behind this one',
+  freeDisk: `${FAMILY} does so by itself.`,
+  keepBlobs:
+    `${FAMILY} frees the layers of deleted images by itself, and nobody says when. Push the images that broke again, or ` +
+    'run with `restore-from` the backup, soon.',
+  restore: 'as long as Google has not freed their layers: nobody says when it does',
+};
+
+/** Milliseconds since 1970, as a string; older clients of Google's met a number. */
+const Time = v.union([
+  v.pipe(v.string(), v.regex(/^\d{1,15}$/), v.transform(Number)),
+  v.pipe(v.number(), v.safeInteger(), v.minValue(0)),
+]);
+const ListBody = v.object({
+  // Without the map it is some other registry's answer, and says nothing of untagged manifests.
+  manifest: v.record(
+    v.string(),
+    v.object({ tag: v.nullish(v.array(v.string()), []), timeUploadedMs: v.optional(Time) }),
+  ),
+});
+
+function open(connection: Connection): Registry {
+  const client = new Client(connection, ADVICE);
+  const plain = openDistribution(connection, FAMILY, ADVICE, client);
+  const untagger = createUntagger(client, plain.reader);
+  const deleter = createGoogleDeleter(createDeleter(client, whyKept), untagger);
+  return {
+    ...plain,
+    deleter,
+    untagger,
+    rights: createRights(deleter, connection.granted),
+    lister: createLister(client),
+  };
+}
+
+function createLister(client: Client): Lister {
+  return {
+    async manifests(repository) {
+      const scope = scopeOf(repository, 'pull');
+      const what = `list the manifests of ${repository}`;
+      const entries = await client.pages(`${repository}/tags/list`, scope, (response, page) => {
+        client.expectFresh(response, what);
+        if (page === 1 && saysUnknown(response)) {
+          return [];
+        }
+        if (response.status !== 200) {
+          throw client.refusal(response, { what, scope });
+        }
+        return listedIn(response, what);
+      });
+      return new Map(entries);
+    },
+  };
+}
+
+function listedIn(response: HttpResponse, what: string): [Digest, Listed][] {
+  const body = jsonOf(ListBody, response);
+  if (body === undefined) {
+    throw new RegistryError(
+      'unexpected',
+      `could not ${what}: the answer to tags/list has no list of manifests in ${FAMILY}'s form. Is \`registry-type\` right?`,
+    );
+  }
+  return Object.entries(body.manifest).map(([digest, { tag, timeUploadedMs }]) => {
+    if (!isDigest(digest)) {
+      throw new RegistryError(
+        'unexpected',
+        `could not ${what}: the list has a digest of an algorithm that can't be verified`,
+      );
+    }
+    // 0 stands for a time that nobody knows.
+    return [digest, { tags: tag, pushedAt: timeUploadedMs === 0 ? undefined : timeUploadedMs }];
+  });
+}
+
+/** What came into use between the recheck and its delete: the registry protects it. */
+const REFERENCED = ['GOOGLE_MANIFEST_DANGLING_TAG', 'GOOGLE_MANIFEST_DANGLING_PARENT_IMAGE'];
+
+function whyKept(response: HttpResponse): string | undefined {
+  return response.status === 400 && REFERENCED.includes(errorOf(response)?.code ?? '')
+    ? 'A tag or an index names it: it was pushed or tagged during this run, or an index was deleted that still counts. ' +
+        'The next run decides again'
+    : undefined;
+}
+
+/** A manifest can be deleted only without its tags, so they go first. */
+function createGoogleDeleter(deleter: Deleter, untagger: Untagger): Deleter {
+  return {
+    async deleteManifest(repository, digest, options = {}) {
+      for (const tag of options.tags ?? []) {
+        await untagger.untag(repository, tag, digest, options);
+      }
+      return deleter.deleteManifest(repository, digest, options);
+    },
+  };
+}
+
+function createUntagger(client: Client, reader: Reader): Untagger {
+  return {
+    async untag(repository, tag, digest, { isLate } = {}) {
+      // Right before: by then it may point elsewhere, and what it points at now is in use.
+      if ((await reader.resolve(repository, tag)) !== digest) {
+        return;
+      }
+      const scope = scopeOf(repository, 'pull,delete');
+      const response = await client.send({
+        method: 'DELETE',
+        path: `${repository}/manifests/${tag}`,
+        scope,
+        maxBytes: ANSWER_BYTES,
+        isLate,
+      });
+      if (!isSuccess(response, 200, 202, 204) && !saysUnknown(response)) {
+        const what = `remove the tag ${repository}:${tag}`;
+        throw client.refusal(response, { what, scope, deletes: true });
+      }
+    },
+  };
+}
+
+export const google: Family = {
+  name: 'google',
+  hasApi: false,
+  matches: ({ hostname }) =>
+    hostname === 'gcr.io' || hostname.endsWith('.gcr.io') || hostname.endsWith('.pkg.dev'),
+  open,
+};
