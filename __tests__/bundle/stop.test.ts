@@ -240,8 +240,8 @@ async function expectFinished(more: Record<string, string> = {}): Promise<void> 
   expect(await leftIn(registry)).toEqual(whole);
 }
 
-describe.each<Signal>(['SIGINT', 'SIGTERM'])('told to stop by %s', (signal) => {
-  it('while it reads: nothing is deleted, and what was not read is told', async () => {
+describe.each<Signal>(['SIGINT', 'SIGTERM'])('a run that is told to stop by %s', (signal) => {
+  it('deletes nothing while it reads, and reports the repositories that it did not read', async () => {
     const end = await stopped(signal, whenFull(isRead));
     expectTold(end, signal);
     expect(end.took).toBeLessThan(SOON);
@@ -251,7 +251,7 @@ describe.each<Signal>(['SIGINT', 'SIGTERM'])('told to stop by %s', (signal) => {
     await expectFinished();
   });
 
-  it('while deletes are under way: they are awaited, and no other is sent', async () => {
+  it('awaits the deletes that are under way, and sends no other', async () => {
     const end = await stopped(signal, whenFull(isDelete));
     expectTold(end, signal);
     expect(end.took).toBeLessThan(SOON);
@@ -273,7 +273,7 @@ describe.each<Signal>(['SIGINT', 'SIGTERM'])('told to stop by %s', (signal) => {
 const isKept = ({ route }: SeenRequest) =>
   route.kind === 'manifest' && (route.reference === 'latest' || route.reference === kept.digest);
 
-it('tells that what was kept is not verified, and takes nothing for broken', async () => {
+it('a run that is told to stop says that it did not verify, and reports nothing as broken', async () => {
   let deleted = 0;
   const end = await stopped('SIGINT', async (request, { stop }) => {
     deleted += Number(isDelete(request));
@@ -302,7 +302,7 @@ describe('a registry that asked for a pause of a minute', () => {
     body: '{"errors":[{"code":"TOOMANYREQUESTS"}]}',
   };
 
-  it('is not waited for with a delete: it is told as refused, and not sent again', async () => {
+  it('gets a delete once, which is reported as refused', async () => {
     const asked: string[] = [];
     const end = await stopped('SIGTERM', async (request, { stop }) => {
       if (!isDelete(request)) {
@@ -323,7 +323,7 @@ describe('a registry that asked for a pause of a minute', () => {
     await expectFinished({ digests: '' });
   });
 
-  it('is not waited for while it is read', async () => {
+  it('is not awaited while it is read', async () => {
     const end = await stopped('SIGINT', async ({ route }, { stop }) => {
       if (route.kind !== 'tags' || route.repository === LEDGER) {
         return undefined;
@@ -338,7 +338,7 @@ describe('a registry that asked for a pause of a minute', () => {
   });
 });
 
-it('sends nothing more in a dry-run, and writes nothing', async () => {
+it('a dry-run that is told to stop sends nothing more, and writes nothing', async () => {
   const end = await stopped('SIGINT', whenFull(isRead), { 'dry-run': 'true' });
   expectTold(end, 'SIGINT');
   expect(end.took).toBeLessThan(SOON);
@@ -349,7 +349,7 @@ it('sends nothing more in a dry-run, and writes nothing', async () => {
   expect(registry.state.repositories.has(LEDGER)).toBe(false);
 });
 
-it('stops putting back, tells what is back, and a second run puts back the rest', async () => {
+it('a restore that is told to stop reports what it restored, and a second run restores the rest', async () => {
   await runAction(inputs());
   const before = missing();
   expect(before.size).toBe(2 * orphans.length);
@@ -391,7 +391,7 @@ describe('a registry that never answers again', () => {
     };
   };
 
-  it('is given up, and nothing is told that is not known; a second signal changes nothing', async () => {
+  it('is given up, and nothing unknown is reported; a second signal changes nothing', async () => {
     let hasStopped = false;
     const end = await stopped(
       'SIGINT',
@@ -420,7 +420,7 @@ describe('a registry that never answers again', () => {
     await expectFinished({ digests: '' });
   });
 
-  it('to deletes, but to others, gets its ledger up to date', async () => {
+  it('gets its ledger up to date where only its deletes hang', async () => {
     const end = await stopped('SIGTERM', hanging(isDelete));
     expectTold(end, 'SIGTERM');
     expect(end.took).toBeLessThan(IN_TIME);
@@ -438,7 +438,7 @@ describe('a registry that never answers again', () => {
   });
 });
 
-it('is red when it is told to stop while it writes its report, with everything done', async () => {
+it('a run is red when it is told to stop while it writes its report, with everything done', async () => {
   // The toolkit writes the summary with this function, and nothing else does.
   const late = `
     import fs from 'node:fs';
@@ -458,7 +458,7 @@ it('is red when it is told to stop while it writes its report, with everything d
   expect(await leftIn(registry)).toEqual(whole);
 });
 
-it('is red when it is told to stop after its last line', async () => {
+it('a run is red when it is told to stop after its last line', async () => {
   // When nothing is left to do; the handlers of signals alone must not keep it from coming to that.
   const late = `
     process.once('beforeExit', () => {
@@ -475,7 +475,7 @@ it('is red when it is told to stop after its last line', async () => {
   expect(await leftIn(registry)).toEqual(whole);
 });
 
-it('says that nothing was done when it is told to stop before it knows the registry', async () => {
+it('a run says that nothing was done when it is told to stop before it knows the registry', async () => {
   const end = await stopped('SIGTERM', async ({ route }, { stop }) => {
     if (route.kind === 'base') {
       await stop();
@@ -490,7 +490,7 @@ it('says that nothing was done when it is told to stop before it knows the regis
   expect(end.after.filter(isWrite)).toEqual([]);
 });
 
-it('ends at once when it is told to stop before its first request', async () => {
+it('a run ends at once when it is told to stop before its first request', async () => {
   const listing = join(home, 'digests');
   writeFileSync(listing, '');
   // While it reads its inputs.

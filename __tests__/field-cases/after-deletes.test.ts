@@ -73,7 +73,7 @@ for (const kind of realRegistries) {
       expect(DOCS.includes(heading)).toBe(true);
     }
 
-    it('a tag that is not listed any more is told, though it still answers', async () => {
+    it('a tag that is no longer listed is reported, though it still answers', async () => {
       afterDelete(({ path }) =>
         path.includes(`/${APP}/tags/list`)
           ? {
@@ -96,31 +96,37 @@ for (const kind of realRegistries) {
       expect(left(registry)).toEqual(names(kept, other));
     });
 
-    it.each([200, 202, 204])('%d and nothing more is told as not deleted', async (status) => {
-      afterDelete(() => undefined, { kind: 'answer', status });
-      const run = await clean();
-      expectTold(
-        run,
-        'the registry took the DELETE, and the manifest is still there',
-        orphan.digest,
-        'Does the registry allow deletes',
-      );
-      expect(run.outputs).toMatchObject({ 'deleted-count': '0', 'failed-count': '1' });
-      expect(left(registry)).toEqual(names(kept, other, orphan));
-    });
+    it.each([200, 202, 204])(
+      'an answer of %d and nothing more is reported as not deleted',
+      async (status) => {
+        afterDelete(() => undefined, { kind: 'answer', status });
+        const run = await clean();
+        expectTold(
+          run,
+          'the registry took the DELETE, and the manifest is still there',
+          orphan.digest,
+          'Does the registry allow deletes',
+        );
+        expect(run.outputs).toMatchObject({ 'deleted-count': '0', 'failed-count': '1' });
+        expect(left(registry)).toEqual(names(kept, other, orphan));
+      },
+    );
 
-    it.each([200, 202])('%d with an error in the body is told as that error', async (status) => {
-      const body = '{"errors":[{"code":"DENIED","message":"retained by a rule"}]}';
-      afterDelete(() => undefined, { kind: 'answer', status, body });
-      const run = await clean();
-      expect(run.exitCode).toBe(1);
-      expect(run.log).toContain(`${String(status)} (DENIED retained by a rule)`);
-      expect(run.log).toContain(orphan.digest);
-      expect(run.outputs).toMatchObject({ 'deleted-count': '0', 'failed-count': '1' });
-      expect(left(registry)).toEqual(names(kept, other, orphan));
-    });
+    it.each([200, 202])(
+      'an answer of %d with an error in the body is reported as that error',
+      async (status) => {
+        const body = '{"errors":[{"code":"DENIED","message":"retained by a rule"}]}';
+        afterDelete(() => undefined, { kind: 'answer', status, body });
+        const run = await clean();
+        expect(run.exitCode).toBe(1);
+        expect(run.log).toContain(`${String(status)} (DENIED retained by a rule)`);
+        expect(run.log).toContain(orphan.digest);
+        expect(run.outputs).toMatchObject({ 'deleted-count': '0', 'failed-count': '1' });
+        expect(left(registry)).toEqual(names(kept, other, orphan));
+      },
+    );
 
-    it('a question that is refused is told as not known', async () => {
+    it('a question that is refused is reported as not known', async () => {
       const body = '{"errors":[{"code":"DENIED","message":"no"}]}';
       afterDelete(({ path }) =>
         isOfOrphan(path) ? { kind: 'answer', status: 403, body } : undefined,
@@ -135,7 +141,7 @@ for (const kind of realRegistries) {
       expect(left(registry)).toEqual(names(kept, other));
     });
 
-    it('a run that is told to stop does not count what it did not see gone', async () => {
+    it('a run that is told to stop does not count deletes that it did not confirm', async () => {
       let stop = (): void => undefined;
       afterDelete(
         ({ path, method }) => {

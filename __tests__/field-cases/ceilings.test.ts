@@ -109,7 +109,7 @@ const manifests: readonly [string, string, () => string, string][] = [
 
 describe('a manifest', () => {
   it.each(manifests)(
-    'of %s, twenty times over',
+    'is refused twenty times over: %s',
     async (_, mediaType, make, says) => {
       const bytes = Buffer.from(make());
       const tags = Array.from({ length: 20 }, (_, n) => `t${String(n)}`);
@@ -220,7 +220,7 @@ describe('a list of tags', () => {
       "a body that is no registry's",
     ],
   ])(
-    'of 21 MB of %s',
+    'is refused at 21 MB of %s',
     async (_, part, says) => {
       const body = `{"tags":[${filled(part, 21_000_000)}]}`;
       registry.intercept(({ path }) =>
@@ -251,7 +251,7 @@ describe('lists of eight repositories at once', () => {
       'which no list of a registry does',
     ],
   ])(
-    '%s',
+    'are refused: %s',
     async (_, part, says) => {
       const body = Buffer.from(`{"tags":[${filled(part, 60_000_000)}]}`);
       const broken = Array.from({ length: 8 }, (_each, n) => `bad/no${String(n)}`);
@@ -299,7 +299,7 @@ describe('an entry of the ledger', () => {
       'record',
     ],
   ])(
-    'of %s is skipped',
+    'is skipped with %s',
     async (_, bytes, says) => {
       const { tag } = artifactOf('team/broken', bytes);
       registry.intercept(({ path, method }) => {

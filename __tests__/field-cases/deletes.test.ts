@@ -103,7 +103,7 @@ describe.each(realRegistries)('$name', (kind) => {
       expect((await clean()).plans.flatMap(({ orphans }) => orphans)).toEqual([]);
     });
 
-    it('is told in log, summary, outputs and report, with what to do', async () => {
+    it('is reported in log, summary, outputs and report, with what to do', async () => {
       await push(registry, APP, old, 'latest');
       await push(registry, APP, current, 'latest');
       relay.intercept(lying(error(404, 'NAME_UNKNOWN')));
@@ -146,7 +146,7 @@ describe.each(realRegistries)('$name', (kind) => {
       expect(asked).toEqual([`HEAD ${list.digest}`, ...more, `HEAD ${old.digest}`]);
     });
 
-    it('of a signature by its digest alone, while its tag still serves it, has failed', async () => {
+    it('has failed for a signature whose tag still serves it', async () => {
       await push(registry, APP, old, 'latest');
       await push(registry, APP, sig, tag);
       await push(registry, APP, current, 'latest');
@@ -171,7 +171,7 @@ describe.each(realRegistries)('$name', (kind) => {
       expect(done.outputs).toMatchObject({ 'deleted-count': '1', 'failed-count': '1' });
     });
 
-    describe('putting back', () => {
+    describe('a restore', () => {
       const client = () => {
         const { transport, quote } = connect({ url: relay.url });
         const base = new URL(relay.url);
@@ -196,7 +196,7 @@ describe.each(realRegistries)('$name', (kind) => {
         }
       };
 
-      it('an index whose child is gone is red, and pushes nothing', async () => {
+      it('is red for an index whose child is absent, and pushes nothing', async () => {
         await push(registry, APP, list);
         await ask(list.digest, 'DELETE');
         await ask(old.digest, 'DELETE');
@@ -212,7 +212,7 @@ describe.each(realRegistries)('$name', (kind) => {
         });
       });
 
-      it('a tag that a push has set since the first look leaves it there', async () => {
+      it('leaves a tag where a push has set it since the survey', async () => {
         await push(registry, APP, old);
         await ask(old.digest, 'DELETE');
         let asked = 0;

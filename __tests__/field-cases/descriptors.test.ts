@@ -28,7 +28,7 @@ const ODD: [string, unknown][] = [
 const distributions = realRegistries.filter(({ hasReferrersApi }) => !hasReferrersApi);
 
 describe.each(distributions)('$name', (kind) => {
-  describeWith(kind.name, kind.found, 'and odd descriptors', () => {
+  describeWith(kind.name, kind.found, 'a run over odd descriptors', () => {
     let registry: RealRegistry;
     beforeAll(async () => {
       if (kind.found !== undefined) {
@@ -40,7 +40,7 @@ describe.each(distributions)('$name', (kind) => {
     });
 
     it.each(ODD)(
-      'keeps what a nested index holds that is named by a type %s',
+      'keeps the children of a nested index that is named by a type %s',
       async (what, type) => {
         const repository = `odd/${String(ODD.findIndex(([each]) => each === what))}`;
         const [a, b, stray] = [image(`${what} a`), image(`${what} b`), image(`${what} stray`)];
@@ -70,7 +70,7 @@ describe.each(distributions)('$name', (kind) => {
       },
     );
 
-    it('keeps what an index holds that a manifest of another type mentions, and is stopped by no layer', async () => {
+    it('keeps the children of an index that a manifest of another type mentions, and is stopped by no layer', async () => {
       const [a, stray, layered] = [image('m a'), image('m stray'), image('m layered')];
       const inner = index([a]);
       // Whatever a registry stores under a manifest's type may be one of which the fields are not understood.
@@ -95,7 +95,7 @@ describe.each(distributions)('$name', (kind) => {
     });
   });
 
-  describeWith(kind.name, kind.found, 'and layers with the bytes of manifests', () => {
+  describeWith(kind.name, kind.found, 'a run over layers with the bytes of manifests', () => {
     const [file, stray, lone] = [image('file'), image('stray'), image('lone')];
     const artifact = layoutArtifact('layout', [file]);
 
@@ -126,7 +126,7 @@ describe.each(distributions)('$name', (kind) => {
       }
     });
 
-    it('keeps what only an input names and the repository has as a blob, and deletes what it has not', async () => {
+    it('keeps a digest that only an input names where the repository has it as a blob', async () => {
       const registry = await kind.start();
       try {
         await push(registry, APP, image('new'), 'v1');
@@ -150,8 +150,8 @@ describe.each(distributions)('$name', (kind) => {
 
 const [olareg] = realRegistries.filter(({ name }) => name === 'olareg');
 
-describeWith('olareg', olareg?.found, 'which has every manifest as a blob', () => {
-  it('loses an orphan that only an input names all the same', async () => {
+describeWith('olareg', olareg?.found, 'a registry that has every manifest as a blob', () => {
+  it('loses an orphan that only an input names', async () => {
     const registry = await olareg?.start();
     if (registry === undefined) {
       throw new Error('not reached without the program');

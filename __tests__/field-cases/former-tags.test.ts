@@ -25,58 +25,63 @@ const part = image('somewhere else');
 const anchor = image('anchor');
 
 for (const kind of realRegistries) {
-  describeWith(kind.name, kind.found, `the tag of what was deleted on ${kind.name}`, () => {
-    let registry: RealRegistry;
-    let backup: string;
+  describeWith(
+    kind.name,
+    kind.found,
+    `the former tag of a deleted manifest on ${kind.name}`,
+    () => {
+      let registry: RealRegistry;
+      let backup: string;
 
-    beforeEach(async () => {
-      registry = await kind.start();
-      backup = mkdtempSync(path.join(tmpdir(), 'former-tags-'));
-      await push(registry, APP, anchor, 'anchor');
-      await push(registry, APP, whole, 'latest');
-      expect((await act()).exitCode).toBe(0);
-      await push(registry, APP, part, 'latest');
-      const swept = await act({ 'backup-dir': backup });
-      expect(swept.outputs).toMatchObject({ 'deleted-count': '3', 'failed-count': '0' });
-    });
-
-    afterEach(async () => {
-      await registry.stop();
-      rmSync(backup, { recursive: true });
-    });
-
-    const act = (more: Readonly<Record<string, string>> = {}): Promise<ActionRun> =>
-      runAction({
-        'registry-url': registry.url,
-        repositories: APP,
-        'grace-period': '0',
-        'max-deletes': '100%',
-        ...kind.inputs,
-        ...more,
+      beforeEach(async () => {
+        registry = await kind.start();
+        backup = mkdtempSync(path.join(tmpdir(), 'former-tags-'));
+        await push(registry, APP, anchor, 'anchor');
+        await push(registry, APP, whole, 'latest');
+        expect((await act()).exitCode).toBe(0);
+        await push(registry, APP, part, 'latest');
+        const swept = await act({ 'backup-dir': backup });
+        expect(swept.outputs).toMatchObject({ 'deleted-count': '3', 'failed-count': '0' });
       });
-    const restore = () =>
-      runAction({ 'registry-url': registry.url, 'restore-from': backup, ...kind.inputs });
-    const latest = async () => {
-      const { headers } = await fetch(`${registry.url}/v2/${APP}/manifests/latest`, {
-        headers: { accept: MANIFEST_ACCEPT },
+
+      afterEach(async () => {
+        await registry.stop();
+        rmSync(backup, { recursive: true });
       });
-      return headers.get('docker-content-digest');
-    };
 
-    it('comes back with it where it points at nothing by now', async () => {
-      await fetch(`${registry.url}/v2/${APP}/manifests/${part.digest}`, { method: 'DELETE' });
-      expect(await latest()).toBeNull();
-      const back = await restore();
-      expect(back.log).not.toContain('::error');
-      expect(back.exitCode).toBe(0);
-      expect(back.log).toContain('tag latest points at its manifest again');
-      expect(await latest()).toBe(whole.digest);
-    });
+      const act = (more: Readonly<Record<string, string>> = {}): Promise<ActionRun> =>
+        runAction({
+          'registry-url': registry.url,
+          repositories: APP,
+          'grace-period': '0',
+          'max-deletes': '100%',
+          ...kind.inputs,
+          ...more,
+        });
+      const restore = () =>
+        runAction({ 'registry-url': registry.url, 'restore-from': backup, ...kind.inputs });
+      const latest = async () => {
+        const { headers } = await fetch(`${registry.url}/v2/${APP}/manifests/latest`, {
+          headers: { accept: MANIFEST_ACCEPT },
+        });
+        return headers.get('docker-content-digest');
+      };
 
-    it('stays where it points by now, and that is no failure', async () => {
-      const back = await restore();
-      expect(back.exitCode).toBe(0);
-      expect(await latest()).toBe(part.digest);
-    });
-  });
+      it('comes back with it where it points at nothing', async () => {
+        await fetch(`${registry.url}/v2/${APP}/manifests/${part.digest}`, { method: 'DELETE' });
+        expect(await latest()).toBeNull();
+        const back = await restore();
+        expect(back.log).not.toContain('::error');
+        expect(back.exitCode).toBe(0);
+        expect(back.log).toContain('tag latest points at its manifest again');
+        expect(await latest()).toBe(whole.digest);
+      });
+
+      it('stays where it points elsewhere, and that is no failure', async () => {
+        const back = await restore();
+        expect(back.exitCode).toBe(0);
+        expect(await latest()).toBe(part.digest);
+      });
+    },
+  );
 }

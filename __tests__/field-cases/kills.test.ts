@@ -110,7 +110,7 @@ describe.each(realRegistries)('$name', (kind) => {
       relay.intercept();
     }
 
-    it('is followed by one that puts back what a push has begun to use, and is red', async () => {
+    it('is followed by one that restores a manifest that a push has begun to use, and is red', async () => {
       await moveTag();
       await killAtDelete(true);
       expect([await isThere('v2'), await isThere(shared.digest)]).toEqual([true, false]);
@@ -129,7 +129,7 @@ describe.each(realRegistries)('$name', (kind) => {
       expect(await isThere(shared.digest)).toBe(true);
     });
 
-    it('is followed by one that says so if it can not put it back', async () => {
+    it('is followed by one that says so if it can’t restore it', async () => {
       await moveTag();
       await killAtDelete(true);
       relay.intercept(({ method, route }) =>
@@ -151,7 +151,7 @@ describe.each(realRegistries)('$name', (kind) => {
       expect(await isThere(shared.digest)).toBe(true);
     });
 
-    it('may still be carried out: the next one waits for it, and puts back', async () => {
+    it('may still have its DELETE carried out: the next one waits for it, and restores', async () => {
       await moveTag();
       await killAtDelete(false);
       const waits: number[] = [];
@@ -168,7 +168,7 @@ describe.each(realRegistries)('$name', (kind) => {
       expect((await clean()).complaints).toEqual([]);
     });
 
-    it('is waited for once, and never after a run that came to its end', async () => {
+    it('is awaited once, and never after a run that came to its end', async () => {
       await moveTag();
       await killAtDelete(false);
       const waits: number[] = [];
@@ -181,7 +181,7 @@ describe.each(realRegistries)('$name', (kind) => {
       expect(await isThere(shared.digest)).toBe(true);
     });
 
-    it('leaves a tag without a manifest whole again, when that manifest was about to go', async () => {
+    it('leaves a tag that the next one makes whole again', async () => {
       await push(registry, APP, current, 'latest');
       await push(registry, APP, old, 'v1');
       expect((await clean()).green).toBe(true);

@@ -96,7 +96,7 @@ const on =
   ({ method, path }) =>
     pattern.test(`${method} ${path}`) ? action : undefined;
 
-describe('registry-url is http://, and the port wants TLS', () => {
+describe('a registry-url with http:// for a port that wants TLS', () => {
   it.each([
     ['Go', 'text/plain', 'Client sent an HTTP request to an HTTPS server.\n'],
     [
@@ -104,7 +104,7 @@ describe('registry-url is http://, and the port wants TLS', () => {
       'text/html',
       '<html><head><title>400 The plain HTTP request was sent to HTTPS port</title></head></html>',
     ],
-  ])('as %s says', async (_, type, body) => {
+  ])('is reported as %s says it', async (_, type, body) => {
     const port = await answering((response) => {
       response.writeHead(400, { 'Content-Type': type }).end(body);
     });
@@ -112,7 +112,7 @@ describe('registry-url is http://, and the port wants TLS', () => {
     expectTold(run, 'the server wants TLS on this port', `https://127.0.0.1:${String(port)}`);
   });
 
-  it('as OpenSSL says, with an alert of TLS', async () => {
+  it('is reported as OpenSSL says it, with an alert of TLS', async () => {
     const server = net.createServer((socket) => {
       socket.on('error', () => undefined);
       socket.once('data', () => socket.end(Buffer.from([0x15, 0x03, 0x01, 0, 2, 2, 70])));
@@ -124,7 +124,7 @@ describe('registry-url is http://, and the port wants TLS', () => {
 });
 
 describe('a redirect', () => {
-  it('from http:// to https:// is told with the address to put there', async () => {
+  it('from http:// to https:// is reported with the right address', async () => {
     const authority = createAuthority();
     const { pem: cert, keyPem: key } = authority.issue('registry');
     const secure = await startMemoryRegistry({ tls: { cert, key } });
@@ -137,7 +137,7 @@ describe('a redirect', () => {
     expectTold(run, 'and only reads may follow', `Put \`${secure.url}\` into \`registry-url\``);
   });
 
-  it('in a circle is told as one', async () => {
+  it('in a circle is reported as one', async () => {
     const port = await answering((response, path) => {
       response.writeHead(307, { Location: path }).end();
     });
@@ -145,7 +145,7 @@ describe('a redirect', () => {
     expectTold(run, 'the redirects turn in a circle', 'X-Forwarded-Proto');
   });
 
-  it('of an upload from https to http gets nothing', async () => {
+  it('gets no credentials where it leads an upload from https to http', async () => {
     const authority = createAuthority();
     const { pem: cert, keyPem: key } = authority.issue('registry');
     const secure = await startMemoryRegistry({ tls: { cert, key } });
@@ -170,7 +170,7 @@ describe('a redirect', () => {
     expect(seen).toBe(0);
   });
 
-  it('of a delete is not followed, and told', async () => {
+  it('is reported, and not followed, where it answers a delete', async () => {
     registry.intercept(
       on(/^DELETE/, { kind: 'answer', status: 308, headers: { Location: 'https://r.test/x' } }),
     );
@@ -182,7 +182,7 @@ describe('a redirect', () => {
     expect(DOCS).toContain('`which is followed for reads only`');
   });
 
-  it('of blobs to a host that the runner cannot reach', async () => {
+  it('is reported where it leads blobs to a host that the runner can’t reach', async () => {
     seed(registry.state, 'team/app', young);
     registry.intercept(
       on(/^GET .*\/blobs\//, {
@@ -198,8 +198,8 @@ describe('a redirect', () => {
   });
 });
 
-describe('no connection', () => {
-  it('is told with what a runner can reach', async () => {
+describe('a failed connection', () => {
+  it('is reported with the addresses that a runner can reach', async () => {
     const server = net.createServer();
     const port = await listening(server);
     await closing.pop()?.();
@@ -207,13 +207,13 @@ describe('no connection', () => {
     expectTold(run, 'no connection (', 'Can the runner reach it?', 'self-hosted runner');
   });
 
-  it('is told with the name that could not be resolved', async () => {
+  it('is reported with the name that could not be resolved', async () => {
     const run = await clean({ 'registry-url': 'http://registry.invalid' });
     expectTold(run, 'could not be resolved', 'registry.invalid', 'self-hosted runner');
   }, 120_000);
 });
 
-describe('a proxy that opens nothing', () => {
+describe('a proxy that opens no tunnel', () => {
   const proxied = (no_proxy: string) => ({
     http_proxy: 'http://127.0.0.1:1',
     https_proxy: 'http://127.0.0.1:1',
@@ -231,21 +231,24 @@ describe('a proxy that opens nothing', () => {
     },
   );
 
-  it.each(['', '10.0.0.0/8', '*.0.0.0'])('is asked, and told, with no_proxy: %j', async (none) => {
-    const run = await clean({ 'registry-url': here() }, proxied(none));
-    expectTold(run, 'the proxy opened no tunnel', 'ECONNREFUSED', 'into `no_proxy`');
-  });
+  it.each(['', '10.0.0.0/8', '*.0.0.0'])(
+    'is asked and reported with no_proxy: %j',
+    async (none) => {
+      const run = await clean({ 'registry-url': here() }, proxied(none));
+      expectTold(run, 'the proxy opened no tunnel', 'ECONNREFUSED', 'into `no_proxy`');
+    },
+  );
 
   it.each([
     ['*.example.test', 'could not be resolved'],
     ['example.test', 'could not be resolved'],
     ['*.other.test', 'the proxy opened no tunnel'],
-  ])('with no_proxy %s is told of a name: %s', async (none, heading) => {
+  ])('is reported for a name with no_proxy %s: %s', async (none, heading) => {
     const inputs = { 'registry-url': 'http://registry.example.test' };
     expectTold(await clean(inputs, proxied(none), hurried), heading, 'registry.example.test');
   });
 
-  it('and is asked for a tunnel', async () => {
+  it('is reported with the status of its answer', async () => {
     const proxy = http.createServer().on('connect', (_request, socket) => {
       socket.end('HTTP/1.1 403 Forbidden\r\n\r\n');
     });
@@ -255,8 +258,8 @@ describe('a proxy that opens nothing', () => {
   });
 });
 
-describe('a server that speaks another language', () => {
-  it('than HTTP', async () => {
+describe('a server that speaks another protocol', () => {
+  it('is reported where that isn’t HTTP', async () => {
     const server = net.createServer((socket) => {
       socket.on('error', () => undefined);
       socket.resume();
@@ -267,12 +270,12 @@ describe('a server that speaks another language', () => {
     expectTold(run, 'what came is not an answer of HTTP', 'listen at this port?');
   });
 
-  it('than TLS', async () => {
+  it('is reported where that isn’t TLS', async () => {
     const run = await clean({ 'registry-url': registry.url.replace('http:', 'https:') });
     expectTold(run, 'the server does not speak TLS on this port', 'http:// in front of');
   });
 
-  it('of TLS, with a certificate of a private authority', async () => {
+  it('is reported where its certificate is of a private authority', async () => {
     const { pem: cert, keyPem: key } = createAuthority().issue('registry');
     const secure = await startMemoryRegistry({ tls: { cert, key } });
     closing.push(() => secure.stop());
@@ -285,7 +288,7 @@ describe('a server that speaks another language', () => {
 describe('a server that wants a client certificate', () => {
   for (const { name, found } of programs) {
     describeWith(name, found, `as ${name} does`, () => {
-      it('is told, and not as a server with a wrong certificate', async () => {
+      it('is reported, and not as a server with a wrong certificate', async () => {
         const strict = await startDockerRegistry(present(found), {
           tls: true,
           clientCertificates: true,
@@ -303,7 +306,7 @@ describe('a server that wants a client certificate', () => {
     });
   }
 
-  it('as nginx says it', async () => {
+  it('is reported as nginx says it', async () => {
     registry.intercept(() => ({
       kind: 'answer',
       status: 400,
@@ -314,15 +317,15 @@ describe('a server that wants a client certificate', () => {
   });
 });
 
-describe('what a proxy answers', () => {
-  it.each([403, 405, 501])('%d with a page, to a delete', async (status) => {
+describe('an answer of a proxy', () => {
+  it.each([403, 405, 501])('is reported: %d with a page, to a delete', async (status) => {
     registry.intercept(on(/^DELETE/, { kind: 'html', status }));
     const run = await clean();
     expectTold(run, 'with a page of HTML', String(status), 'Let it pass DELETE');
     expect(run.log).not.toMatch(/lack the scope|read-only|switched off/);
   });
 
-  it('413 to a push of the ledger', async () => {
+  it('is reported: 413 to a push of the ledger', async () => {
     registry.intercept(on(/^PUT/, { kind: 'html', status: 413 }));
     const run = await clean();
     expectTold(run, 'what was seen of … could not be remembered'.slice(0, 16), '413');
@@ -331,20 +334,20 @@ describe('what a proxy answers', () => {
     expect(DOCS).toContain('`client_max_body_size`');
   });
 
-  it('500 to each try', async () => {
+  it('is reported: 500 to each try', async () => {
     registry.intercept(on(/^GET .*manifests\/v1$/, { kind: 'answer', status: 500 }));
     expectTold(await clean(), 'is overloaded, restarting or broken', 'to each of 3 tries');
   });
 
-  it('compressed, in a way that is not known', async () => {
+  it('is reported where it is compressed in an unknown way', async () => {
     const headers = { 'Content-Encoding': 'compress' };
     registry.intercept(on(/tags\/list/, { kind: 'answer', status: 200, headers, body: 'x' }));
     expectTold(await clean(), 'the server encoded its answer', 'Switch off compression');
   });
 });
 
-describe('what a registry says', () => {
-  it('of a refused entry of the ledger is shown, with how to do without', async () => {
+describe('an answer of a registry', () => {
+  it('is shown where it refuses an entry of the ledger, with how to do without', async () => {
     registry.intercept(
       on(/^PUT .*\/manifests\//, {
         kind: 'answer',
@@ -360,7 +363,7 @@ describe('what a registry says', () => {
     expect(run.log).toContain('`ledger-repository: off`');
   });
 
-  describe('with a damaged manifest', () => {
+  describe('that is a damaged manifest', () => {
     const body = Buffer.from('{"schemaVersion":2,');
     const damaged = (digest: string, type = 'application/vnd.oci.image.manifest.v1+json') => {
       const headers = { 'Content-Type': type, 'Docker-Content-Digest': digest };
@@ -369,34 +372,34 @@ describe('what a registry says', () => {
       );
     };
 
-    it('that was pushed so', async () => {
+    it('is reported where it was pushed so', async () => {
       damaged(digestOf(body));
       const run = await clean();
       expectTold(run, "couldn't be read", 'tag v1', 'Push the image again, or delete its tag');
       expect(DOCS).toContain('`Push the image again, or delete its tag`');
     });
 
-    it('whose bytes are others than those of its digest', async () => {
+    it('is reported where its bytes have another digest', async () => {
       damaged(kept.digest);
       expectTold(await clean(), "the body's digest is not the one that was", 'team/app:v1');
     });
   });
 
-  it('in a Link header that can not be read', async () => {
+  it('is reported with a Link header that can’t be read', async () => {
     const body = JSON.stringify({ tags: ['v1'] });
     const headers = { Link: '/v2/team/app/tags/list?last=v1; rel=next' };
     registry.intercept(on(/tags\/list/, { kind: 'answer', status: 200, headers, body }));
     expectTold(await clean(), 'the Link header of a page can not be read');
   });
 
-  it('with pages that another origin has', async () => {
+  it('is reported with pages of another origin', async () => {
     const body = JSON.stringify({ tags: ['v1'] });
     const headers = { Link: '<http://other.test/v2/team/app/tags/list?last=v1>; rel="next"' };
     registry.intercept(on(/tags\/list/, { kind: 'answer', status: 200, headers, body }));
     expectTold(await clean(), 'pages of another origin are not read', 'team/app');
   });
 
-  it('with pages that turn in a circle', async () => {
+  it('is reported with pages in a circle', async () => {
     const body = JSON.stringify({ tags: ['v1'] });
     const headers = { Link: '</v2/team/app/tags/list>; rel="next"' };
     registry.intercept(on(/tags\/list/, { kind: 'answer', status: 200, headers, body }));
@@ -409,13 +412,13 @@ describe('what a registry says', () => {
     expect(DOCS).toContain('With `do not end` its pages');
   });
 
-  it('with a list that is larger than any', async () => {
+  it('is reported with a list that is larger than any', async () => {
     const headers = { 'Content-Length': '70000000' };
     registry.intercept(on(/tags\/list/, { kind: 'answer', status: 200, headers, body: '{' }));
     expectTold(await clean(), 'more than this program reads', '/v2/team/app/tags/list');
   });
 
-  it('with a config of more values than any image has', async () => {
+  it('is reported with a config of more values than any image has', async () => {
     const bytes = Buffer.from(`{"history":[${'{},'.repeat(900_000)}{}]}`);
     const odd = manifest({ config: { mediaType: OCI_CONFIG, bytes }, layers: [] });
     seed(registry.state, 'team/app', odd);
@@ -425,7 +428,7 @@ describe('what a registry says', () => {
     expect(registry.state.repositories.get('team/app')?.manifests.has(odd.digest)).toBe(true);
   });
 
-  it('of the time, when it is days away', async () => {
+  it('is reported with a time that is days away', async () => {
     const headers = { Date: 'Sun, 01 Nov 2020 00:00:00 GMT' };
     registry.intercept(on(/ \/v2\/$/, { kind: 'answer', status: 200, headers, body: '{}' }));
     const run = await clean();
@@ -435,7 +438,7 @@ describe('what a registry says', () => {
   });
 });
 
-it('reads a registry whose proxy compresses every answer, and cleans it', async () => {
+it('a run cleans a registry whose proxy compresses every answer', async () => {
   registry.intercept(({ method }) =>
     method === 'GET'
       ? {
@@ -452,7 +455,7 @@ it('reads a registry whose proxy compresses every answer, and cleans it', async 
   expect([run.exitCode, run.outputs['deleted-count']]).toEqual([0, '1']);
 });
 
-it('takes a NOT_FOUND for what it is: absent, and no gap', async () => {
+it('a run takes NOT_FOUND as absent, not as a gap', async () => {
   registry.intercept(({ path }) =>
     path.includes(orphan.digest)
       ? {

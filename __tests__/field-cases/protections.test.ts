@@ -41,7 +41,7 @@ const Report = v.object({
 });
 
 describe.each(realRegistries)('$name', (kind) => {
-  describeWith(kind.name, kind.found, 'and protected digests', () => {
+  describeWith(kind.name, kind.found, 'a run with protected digests', () => {
     let registry: RealRegistry;
     const directory = mkdtempSync(path.join(tmpdir(), 'protections-'));
     const orphans = [pinned, stray, other, list];
@@ -70,7 +70,7 @@ describe.each(realRegistries)('$name', (kind) => {
         ...inputs,
       });
 
-    it('an image ID keeps its image, that of a part of an index too, and a layer the images that have it', async () => {
+    it('keeps the image of an image ID, in an index too, and the images that have a layer', async () => {
       // With an index, olareg removes what that alone holds, whatever else is wanted.
       const parts = kind.name === 'olareg' ? [] : list.children.slice(0, 1);
       const protect = [
@@ -91,7 +91,7 @@ describe.each(realRegistries)('$name', (kind) => {
       expect(done.summary).toContain(configOf(pinned).slice(0, 19));
     });
 
-    it('configs and layers in files and lists of digests block nothing, and are met', async () => {
+    it('is blocked by no config or layer in files and lists of digests', async () => {
       // Docker's and BuildKit's metadata of a build.
       const metadata = path.join(mkdtempSync(path.join(tmpdir(), 'metadata-')), 'metadata.json');
       writeFileSync(
@@ -113,7 +113,7 @@ describe.each(realRegistries)('$name', (kind) => {
       expect(v.parse(Report, done.report).pinned).toMatchObject({ unmet: 1 });
     });
 
-    it('a digest of `protect` that is nowhere is a warning that names it', async () => {
+    it('warns of a digest of `protect` that is nowhere', async () => {
       const elsewhere = `${APP}@sha256:${'cd'.repeat(32)}`;
       const done = await run({
         protect: `${NOWHERE}\n${elsewhere}\n${pinned.digest}\n${APP}@${other.digest}`,

@@ -27,7 +27,7 @@ afterEach(async () => {
 });
 
 for (const kind of realRegistries) {
-  describeWith(kind.name, kind.found, `a proxy before ${kind.name}`, () => {
+  describeWith(kind.name, kind.found, `a run through a proxy before ${kind.name}`, () => {
     let registry: RealRegistry;
 
     beforeEach(async () => {
@@ -51,7 +51,7 @@ for (const kind of realRegistries) {
         ...inputs,
       });
 
-    describe('with old entries', () => {
+    describe('that answers from its cache', () => {
       /**
        * Answers what it has seen before, with its age.
        *
@@ -88,7 +88,7 @@ for (const kind of realRegistries) {
         return clean(relay);
       }
 
-      it('deletes nothing because of them, in red', async () => {
+      it('deletes nothing because of old answers, in red', async () => {
         const relay = await before();
         cache(relay, false);
         const run = await promote(relay);
@@ -99,7 +99,7 @@ for (const kind of realRegistries) {
         expect(left(registry)).toEqual(names(first, second, third));
       });
 
-      it('is passed by where it obeys, and only the orphan goes', async () => {
+      it('deletes only the orphan where the proxy obeys no-cache', async () => {
         const relay = await before();
         cache(relay, true);
         const run = await promote(relay);
@@ -109,7 +109,7 @@ for (const kind of realRegistries) {
       });
     });
 
-    it('that answers HEAD of a tag with a part of what GET brings is told, and nothing goes', async () => {
+    it('deletes nothing where HEAD of a tag answers with a child of the index that GET returns', async () => {
       const relay = await before();
       const [old, current] = [index([first, second]), index([second, third])];
       await push(registry, APP, old, 'latest');
@@ -134,8 +134,8 @@ for (const kind of realRegistries) {
       expect(left(registry)).toEqual(names(old, current, first, second, third));
     });
 
-    describe('with NOT_FOUND for what is unknown', () => {
-      it('has no gap for an absent digest, child or tag', async () => {
+    describe('that answers NOT_FOUND for an unknown digest', () => {
+      it('leaves no gap for an absent digest, child or tag', async () => {
         const relay = await before();
         const body = JSON.stringify({
           errors: [{ code: 'NOT_FOUND', message: `artifact ${APP} not found` }],
@@ -181,7 +181,7 @@ for (const kind of realRegistries) {
 
       // olareg names a path without a host, and nothing is wrong there.
       if (kind.name !== 'olareg') {
-        it('and does not say so: nothing is sent in clear, and the header is named', async () => {
+        it('sends nothing in clear where the proxy does not say so, and names the header', async () => {
           await fill();
           const relay = await before({ tls });
           const written: string[] = [];
@@ -203,7 +203,7 @@ for (const kind of realRegistries) {
         });
       }
 
-      it('and says so: the ledger is written', async () => {
+      it('writes the ledger where the proxy says so', async () => {
         await fill();
         const relay = await before({ tls, headers: { 'x-forwarded-proto': 'https' } });
         const run = await clean(relay, inputs);

@@ -27,7 +27,7 @@ const list = index([old, child]);
 const TAG = digestTag(old.digest, 'sig');
 
 for (const kind of realRegistries) {
-  describeWith(kind.name, kind.found, `a backup is put back on ${kind.name}`, () => {
+  describeWith(kind.name, kind.found, `a restore from a backup on ${kind.name}`, () => {
     let registry: RealRegistry;
     let relay: Relay;
     let backup: string;
@@ -88,7 +88,7 @@ for (const kind of realRegistries) {
         'while it was put back, and it was left there',
         ({ method }) => method === 'PUT',
       ],
-    ])('and a tag that somebody sets %s stays there, in red', async (_, words, isMeant) => {
+    ])('leaves a tag that somebody sets %s, in red', async (_, words, isMeant) => {
       await push(registry, APP, old);
       await push(registry, APP, signature, TAG);
       await lose(old.digest);
@@ -107,7 +107,7 @@ for (const kind of realRegistries) {
       expect(await pointsAt('latest')).toBe(current.digest);
     });
 
-    it('and an index stays away, in red, whose child is neither there nor in the backup', async () => {
+    it('pushes no index whose child is neither there nor in the backup, in red', async () => {
       await push(registry, APP, list);
       await push(registry, APP, child, 'child');
       await lose(list.digest);

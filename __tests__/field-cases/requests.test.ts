@@ -24,7 +24,7 @@ const NAMES = new Map([
 const distributions = realRegistries.filter(({ hasReferrersApi }) => !hasReferrersApi);
 
 for (const kind of distributions) {
-  describeWith(kind.name, kind.found, `what a run asks ${kind.name}`, () => {
+  describeWith(kind.name, kind.found, `a run on ${kind.name}`, () => {
     let registry: RealRegistry;
     let relay: Relay;
     let sent: string[];
@@ -68,7 +68,7 @@ for (const kind of distributions) {
     const read = (...tags: readonly string[]) => tags.map((tag) => `GET manifests/${tag}`);
     const resolve = (...tags: readonly string[]) => tags.map((tag) => `HEAD manifests/${tag}`);
 
-    it('without orphans: the list, and one request for each tag', async () => {
+    it('asks for the list of tags, and once for each tag, where there is no orphan', async () => {
       const list = 'GET tags/list';
       expect(await ask()).toEqual([...read('latest', 'stable'), list]);
       expect(await ask()).toEqual([list, ...resolve('latest', 'stable')]);
@@ -82,7 +82,7 @@ for (const kind of distributions) {
     const rights = 'DELETE manifests/nothing';
     const proof = ['GET tags/list', ...read('latest', 'stable')];
 
-    it('to delete what a run saw in use: one HEAD for each, and one GET of a tag that has moved', async () => {
+    it('sends one HEAD for each orphan that a run saw in use, and one GET of a tag that has moved', async () => {
       await ask();
       await push(registry, APP, current, 'latest');
       const asked = await ask();
@@ -98,7 +98,7 @@ for (const kind of distributions) {
       expect(asked).toEqual([...first, ...moved, ...look, ...deleting, ...proof].sort());
     });
 
-    it('to delete what only an input names: one HEAD more, whether it is a layer', async () => {
+    it('sends one HEAD more for an orphan that only an input names, whether it is a layer', async () => {
       await push(registry, APP, lone);
       const asked = await ask({ digests: `${APP}@${lone.digest}`, 'ledger-repository': 'off' });
       const first = ['GET tags/list', ...read('latest', 'stable', 'lone'), 'GET referrers'];

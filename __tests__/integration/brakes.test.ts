@@ -287,7 +287,7 @@ describe('limits (in memory)', () => {
     expect(manifestsIn(registry, 'team/web')).toEqual(digestsOf([...web.kept, ...web.orphans]));
   });
 
-  describe('and a plan that somebody has seen', () => {
+  describe('with a plan that somebody has seen', () => {
     const lost = filling(APP, 30, 10);
     const inputs = { digests: names(APP, lost.orphans).join('\n'), 'plan-file': file('plan.json') };
     const refused = `${APP}: nothing is deleted here: 30 of the 40 manifests that are known would go`;
@@ -306,7 +306,7 @@ describe('limits (in memory)', () => {
       return registry;
     }
 
-    it('hold it up no longer', async () => {
+    it('no longer hold it up', async () => {
       const registry = await planned();
       const done = await clean(registry, { 'apply-plan': file('plan.json') });
       expectGreen(done, { 'deleted-count': '30' });
@@ -413,7 +413,7 @@ describeWith('docker-registry', dockerRegistry, 'a repository that was emptied',
     expectGreen(await clean(registry), { 'orphans-found': '0' });
   });
 
-  it('on purpose is cleaned by a plan that is carried out, and the run after that is green', async () => {
+  it('is cleaned on purpose by a plan that is carried out, and the next run is green', async () => {
     rmSync(tagsOf(), { recursive: true });
     const left = [moved, ...app.kept.slice(1)];
     const planFile = file('plan.json');
@@ -435,7 +435,7 @@ describeWith('docker-registry', dockerRegistry, 'a repository that was emptied',
     expect([...(await remembered(registry)).keys()]).toEqual(['team/web']);
   });
 
-  it('is a repository like any other when something is pushed to it again', async () => {
+  it('is like any other when something is pushed to it again', async () => {
     await push(registry, APP, image('anew 1'), 'latest');
     expectGreen(await clean(registry));
     await push(registry, APP, image('anew 2'), 'latest');
@@ -492,7 +492,7 @@ describe('a list of tags that is suddenly empty (in memory)', () => {
     ['unknown', undefined],
     ['of tags that have no manifest', `{"name":"${APP}","tags":["v7","v8"]}`],
     ['of digest tags', `{"name":"${APP}","tags":["sha256-${'0'.repeat(64)}.sig"]}`],
-  ])('and is %s, is refused as long as it is so, and then all is as before', async (_, body) => {
+  ])('is refused as long as it is %s, and then all is as before', async (_, body) => {
     const registry = await start();
     const [entry] = (await entriesOf(registry)).filter(({ repository }) => repository === APP);
     lie(registry, body);
@@ -508,7 +508,7 @@ describe('a list of tags that is suddenly empty (in memory)', () => {
     expect(manifestsIn(registry)).toEqual(digestsOf(app.kept));
   });
 
-  it('counts for a limit of the run: then nothing goes anywhere', async () => {
+  it('counts for a limit of the run: then nothing is deleted anywhere', async () => {
     const registry = await start();
     lie(registry, EMPTY);
     const done = await clean(registry, { 'max-deletes': '3' });
@@ -522,7 +522,7 @@ describe('a list of tags that is suddenly empty (in memory)', () => {
   it.each<[string, Record<string, string>]>([
     ['everything is protected', { protect: '**' }],
     ['the newest are kept', { 'keep-untagged': '3' }],
-  ])('is not learnt by a run in which %s either', async (_, inputs) => {
+  ])('is not remembered by a run in which %s either', async (_, inputs) => {
     const registry = await start();
     lie(registry, EMPTY);
     expectGreen(await clean(registry, inputs));
@@ -530,7 +530,7 @@ describe('a list of tags that is suddenly empty (in memory)', () => {
     expect(manifestsIn(registry)).toEqual(digestsOf(app.kept));
   });
 
-  it('is not learnt by a run that carries out a plan from better days', async () => {
+  it('is not remembered by a run that carries out an older plan', async () => {
     const registry = await start();
     const moved = image('moved');
     seed(registry.state, APP, moved, 'v0');
@@ -556,7 +556,7 @@ describe('a list of tags that is suddenly empty (in memory)', () => {
     expect(manifestsIn(registry)).toEqual(left);
   });
 
-  describe('and a plan of it that is not carried out', () => {
+  describe('with a plan of it that is not carried out', () => {
     const planFile = file('held-up.json');
     const apply = { 'apply-plan': planFile };
 
@@ -581,7 +581,7 @@ describe('a list of tags that is suddenly empty (in memory)', () => {
       }
     }
 
-    it('is not learnt where `max-deletes` holds it up, and the plan goes on', async () => {
+    it('is not remembered where `max-deletes` holds it up, and the plan goes on', async () => {
       const registry = await planned();
       expectRed(await clean(registry, { ...apply, 'max-deletes': '1' }), ['it found 3 orphans'], {
         'deleted-count': '0',
@@ -606,7 +606,7 @@ describe('a list of tags that is suddenly empty (in memory)', () => {
       });
     }
 
-    it('is not learnt where the registry takes no deletes', async () => {
+    it('is not remembered where the registry takes no deletes', async () => {
       const registry = await planned();
       const body = '{"errors":[{"code":"UNSUPPORTED","message":"The operation is unsupported."}]}';
       refuse(registry, { kind: 'answer', status: 405, body }, () => true);
@@ -615,7 +615,7 @@ describe('a list of tags that is suddenly empty (in memory)', () => {
       await expectHeld(registry, app.kept);
     });
 
-    it('is not learnt where it was carried out in part, and the plan goes on', async () => {
+    it('is not remembered where it was carried out in part, and the plan goes on', async () => {
       const registry = await planned();
       const [first, ...left] = app.kept;
       const isLeft = (at: string) => left.some(({ digest }) => digest === at);
@@ -640,7 +640,7 @@ describe('a list of tags that is suddenly empty (in memory)', () => {
     });
   });
 
-  it('only at the look before the deletes, adds nothing to them', async () => {
+  it('adds no deletes where it is empty only at the recheck', async () => {
     const registry = await start();
     const moved = image('moved');
     seed(registry.state, APP, moved, 'v0');
@@ -657,7 +657,7 @@ describe('a list of tags that is suddenly empty (in memory)', () => {
     expectGreen(await clean(registry, { repositories: APP }), { 'orphans-found': '0' });
   });
 
-  it('is refused without a ledger, too, however few there are and whatever `max-deletes` says', async () => {
+  it('is refused without a ledger, too, for one manifest and for every `max-deletes`', async () => {
     const registry = await start();
     lie(registry, EMPTY);
     const digests = names(APP, app.kept).join('\n');

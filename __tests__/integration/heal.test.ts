@@ -148,8 +148,8 @@ describe.each(realRegistries)('$name', ({ name, found, start, inputs }) => {
       await putManifest(registry, APP, index([...children, fresh]), 'late');
     };
 
-  describeWith(name, found, 'what a push began to use while it was deleted', () => {
-    it('a child is back, the new index pulls whole, and the job is red and says why', async () => {
+  describeWith(name, found, 'a push that uses a manifest while that is deleted', () => {
+    it('gets a child restored: its index pulls whole, and the job is red and says why', async () => {
       const told = await tell({ condemned: [[old], [arm]], at: old, push: over(old) });
       const { registry, run, after } = told;
       await expectThere(registry, old, fresh, index([old, fresh]), current);
@@ -160,7 +160,7 @@ describe.each(realRegistries)('$name', ({ name, found, start, inputs }) => {
       expect(run.outputs['deleted-digests']).toBe(JSON.stringify([`${APP}@${arm.digest}`]));
     });
 
-    it('an index is back with its children, its signature and its SBOM', async () => {
+    it('gets an index restored with its children, its signature and its SBOM', async () => {
       const inner = index([old, arm]);
       const sig = cosign('sig', inner);
       const sbom = referrer('sbom', inner);
@@ -178,7 +178,7 @@ describe.each(realRegistries)('$name', ({ name, found, start, inputs }) => {
       expectHealed(told, 0);
     });
 
-    it('a child is back, and what held it before is not', async () => {
+    it('gets a child restored, and not the index that held it before', async () => {
       const inner = index([old, arm]);
       const told = await tell({ condemned: [[inner]], at: inner, push: over(old) });
       const { registry } = told;
@@ -190,7 +190,7 @@ describe.each(realRegistries)('$name', ({ name, found, start, inputs }) => {
       expectHealed(told, 2);
     });
 
-    it('with `verify: false` nothing is looked at any more but what was deleted', async () => {
+    it('gets nothing checked with `verify: false` but the deleted manifests', async () => {
       const { registry, run, after } = await tell({
         condemned: [[old]],
         at: old,
@@ -207,7 +207,7 @@ describe.each(realRegistries)('$name', ({ name, found, start, inputs }) => {
 
     // The one case that nothing can see: the registry deletes a manifest with all tags that it has by then. The
     // docs say so, and what closes it: the same `concurrency:` group.
-    it('a tag that came onto the very manifest is gone with it; its bytes are in the backup', async () => {
+    it('loses a tag that it set on the deleted manifest, whose bytes are in the backup', async () => {
       const directory = path.join(home, `backup-${name}`);
       const { registry, run, again } = await tell({
         condemned: [[old]],

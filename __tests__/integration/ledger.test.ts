@@ -62,7 +62,7 @@ describe.each(realRegistries)('$name', (kind) => {
 
   describeWith(name, found, 'the ledger', () => {
     describe.each(['single image', 'index with a shared child', 'signed image'])(
-      'of a tag that moves, %s',
+      'with a tag that moves, %s,',
       (what) => {
         const [one, two, three] = ['v1', 'v2', 'v3'].map((each) => make(what, each, fresh)) as [
           Version,
@@ -107,7 +107,7 @@ describe.each(realRegistries)('$name', (kind) => {
           expect(apart(registry.manifests()).ledger.size).toBe(1);
         });
 
-        it('gives exactly the version before away, however young, in the job that pushed', async () => {
+        it('names exactly the version before as orphan, however young, in the job that pushed', async () => {
           await release(registry, two);
           const run = await cleanApp(registry, kind.inputs);
           const left = named([two, ...staying]);
@@ -119,7 +119,7 @@ describe.each(realRegistries)('$name', (kind) => {
           await expectLedger(two);
         });
 
-        describeWith('skopeo', skopeo, 'what stays', () => {
+        describeWith('skopeo', skopeo, 'a kept image', () => {
           it('is pulled whole', () => {
             expect(pull(registry, 'latest')).toBe(two.main.digest);
           });
@@ -137,7 +137,7 @@ describe.each(realRegistries)('$name', (kind) => {
           expect(gate.requests.length).toBeLessThanOrEqual(tags.length + 6);
         });
 
-        it('serves a nightly run over everything, too, and is not offered to it', async () => {
+        it('serves a nightly run over everything, which does not clean it', async () => {
           await release(registry, three);
           const run = await cleanApp(registry, {
             ...kind.inputs,

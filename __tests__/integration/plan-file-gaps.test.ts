@@ -30,7 +30,7 @@ const { file, planned } = planFiles();
 const current = (repository: string) => image(`current ${repository}`);
 const layerOf = ({ blobs }: Content) => present([...blobs.keys()].at(-1));
 
-describeWith('docker-registry', dockerRegistry, 'a plan, and what can not be read', () => {
+describeWith('docker-registry', dockerRegistry, 'a plan that is carried out beside a gap', () => {
   const repositories = ['broken/tag', 'broken/entry', 'whole/app'];
   const made = repositories.map((name) => [image(`${name} 1`), image(`${name} 2`)]);
   const [inGap, edited, whole] = made as [Content[], Content[], Content[]];
@@ -65,7 +65,7 @@ describeWith('docker-registry', dockerRegistry, 'a plan, and what can not be rea
     await registry.stop();
   });
 
-  it('deletes nothing beside a tag that can not be read', () => {
+  it('deletes nothing beside a tag that can’t be read', () => {
     const { left, gaps, orphans } = reported(applied, 'broken/tag');
     expect(gaps).toEqual([{ what: 'tag v1', why: expect.any(String) }]);
     expect(orphans).toEqual([]);
@@ -79,7 +79,7 @@ describeWith('docker-registry', dockerRegistry, 'a plan, and what can not be rea
     );
   });
 
-  it('deletes no layer for an entry that was edited to its digest, and what the plan has beside it', async () => {
+  it('deletes no layer for an entry that was edited to its digest, but the other entries', async () => {
     const { left = [], gaps } = reported(applied, 'broken/entry');
     expect(gaps).toEqual([]);
     expect(new Map(left.map(({ digest, why }) => [digest, why]))).toEqual(
@@ -93,7 +93,7 @@ describeWith('docker-registry', dockerRegistry, 'a plan, and what can not be rea
     expect(registry.log()).not.toContain(`DELETE /v2/broken/entry/manifests/${layer}`);
   });
 
-  it('says so, and makes the job red, while other repositories are cleaned', () => {
+  it('makes the job red, which says so, while other repositories are cleaned', () => {
     expect(applied.exitCode).toBe(1);
     expect(deletedIn(applied)).toEqual(
       new Set([...names('whole/app', ...whole), ...names('broken/entry', ...edited.slice(1))]),
@@ -104,7 +104,7 @@ describeWith('docker-registry', dockerRegistry, 'a plan, and what can not be rea
 });
 
 describeWith('distribution-3', distribution3, 'an entry that was edited to a layer', () => {
-  it('is left as gone, and the rest of the plan is carried out', async () => {
+  it('is reported as absent, and the rest of the plan is carried out', async () => {
     const kind = present(realRegistries.find(({ name }) => name === 'distribution-3'));
     const registry = await kind.start();
     try {

@@ -92,7 +92,7 @@ describe.each(subjects)('$name', ({ name, found, start, refuses, ...subject }) =
       });
     });
 
-    it('is left with exactly what must be left', async () => {
+    it('is left with exactly the manifests that must stay', async () => {
       const run = await clean();
       expect(run.log).not.toContain('::error');
       expect(apart(registry.manifests()).users).toEqual(staying(everything));
@@ -102,7 +102,7 @@ describe.each(subjects)('$name', ({ name, found, start, refuses, ...subject }) =
       expect(run.outputs).toMatchObject({ 'failed-count': '0' });
     });
 
-    it('remembers what is left, in one entry for each repository that has anything', async () => {
+    it('has the kept manifests in the ledger, in one entry for each repository that has any', async () => {
       const left = byRepository(staying(everything));
       expect(await remembered(registry)).toEqual(left);
       expect(apart(registry.manifests()).ledger.size).toBe(left.size);
@@ -119,7 +119,7 @@ describe.each(subjects)('$name', ({ name, found, start, refuses, ...subject }) =
   });
 
   describeWith(name, found, 'where deletes are switched off', () => {
-    it('keeps the orphan, and the run says so', async () => {
+    it('the orphan stays, and the run says so', async () => {
       const orphan = image('off 1');
       const registry = await start({ deletes: false });
       running.push(registry);
@@ -139,7 +139,7 @@ describe.each(subjects)('$name', ({ name, found, start, refuses, ...subject }) =
   });
 });
 
-describeWith('distribution-3', distribution3, 'what Distribution 3 does differently', () => {
+describeWith('distribution-3', distribution3, 'Distribution 3, unlike 2.8,', () => {
   const caches = whole.pushes.filter(({ content }) => listsLayers(content));
 
   async function started(options?: { readonly deletes: boolean }): Promise<RealRegistry> {
@@ -186,7 +186,7 @@ describeWith('distribution-3', distribution3, 'what Distribution 3 does differen
   });
 });
 
-describeWith('olareg', olareg, 'what olareg does differently', () => {
+describeWith('olareg', olareg, 'olareg, unlike Distribution,', () => {
   async function started(options?: OlaregOptions): Promise<RealRegistry> {
     const registry = await startOlareg(present(olareg), options);
     running.push(registry);
@@ -276,7 +276,7 @@ describeWith('olareg', olareg, 'what olareg does differently', () => {
     }
   });
 
-  it('serves what was kept, and nothing else, after a restart', async () => {
+  it('serves the kept manifests, and nothing else, after a restart', async () => {
     const directory = mkdtempSync(path.join(tmpdir(), 'olareg-restart-'));
     try {
       const before = await started({ directory });

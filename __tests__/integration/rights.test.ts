@@ -110,7 +110,7 @@ describe.each(tokenRegistries)('$name', ({ name, program }) => {
       expect(registry.manifests()).toEqual(everything);
     });
 
-    it('a dry-run takes no credentials for too weak that may delete everywhere', async () => {
+    it('a dry-run does not warn of credentials that may delete everywhere', async () => {
       const other = await filled(startDockerRegistry(present(program), { auth: 'token' }));
       const run = await clean(await gateTo(other), { ...login, 'dry-run': 'true' });
       expect(run.log).not.toContain("can't delete");
@@ -207,7 +207,7 @@ describe.each(all)('$name', ({ name, program, start }) => {
       expect(registry.manifests()).toEqual(everything);
     });
 
-    it('is not asked where there is nothing to delete', async () => {
+    it('no run asks about rights where there is nothing to delete', async () => {
       const gate = await gateTo(await off());
       const run = await clean(gate, { digests: '' });
       expect(run.exitCode).toBe(0);

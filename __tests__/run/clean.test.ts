@@ -104,7 +104,7 @@ async function run(
 }
 
 describe('a run that is told to stop', () => {
-  it('in the sweep has read every repository all the same', async () => {
+  it('has read every repository when that was in the sweep', async () => {
     fill();
     const stopped = await run({}, { stopAt: /^DELETE .*\/b\// });
     expect(stopped.failures).toEqual([expect.stringContaining('told to stop (SIGTERM)')]);
@@ -115,7 +115,7 @@ describe('a run that is told to stop', () => {
     expect(saved).not.toContain('"repository":"c"');
   });
 
-  it('in the survey counts what it did not come to', async () => {
+  it('counts the repositories that it did not reach when that was in the survey', async () => {
     fill();
     const stopped = await run({}, { stopAt: /\/b\/tags\/list/ });
     expect(stopped.failures).toEqual([expect.stringContaining('before it came to 1 of 3')]);
@@ -129,7 +129,7 @@ describe('a fault of our own in one repository', () => {
   const deletedIn = ({ repositories }: Run) =>
     repositories.map(({ inventory, outcome }) => [inventory.repository, outcome?.deleted]);
 
-  it('while it is read makes the run red, and the others are cleaned', async () => {
+  it('makes the run red where it occurs in the survey, and the others are cleaned', async () => {
     fill();
     const done = await run({}, { isFaultAt: (request) => request.includes('/b/tags/list') });
     expect(done.failures).toEqual([failure]);
@@ -140,7 +140,7 @@ describe('a fault of our own in one repository', () => {
     ]);
   });
 
-  it('in its deletes makes the run red, and the others are cleaned', async () => {
+  it('makes the run red where it occurs in the deletes, and the others are cleaned', async () => {
     fill();
     const at = `DELETE /v2/b/manifests/${orphan.digest}`;
     const done = await run({}, { isFaultAt: (request) => request === at });
@@ -153,7 +153,7 @@ describe('a fault of our own in one repository', () => {
     expect(done.repositories[1]?.outcome?.skipped).toHaveLength(1);
   });
 
-  it('after its deletes makes the run red, and they are told all the same', async () => {
+  it('makes the run red where it occurs after the deletes, which are still reported', async () => {
     fill();
     let lists = 0;
     const done = await run(
@@ -171,7 +171,7 @@ describe('a fault of our own in one repository', () => {
   });
 });
 
-it('tells of a backup only where something was saved', async () => {
+it('a run names a backup only where something was saved', async () => {
   fill();
   expect(await run({ dryRun: true })).not.toHaveProperty('backup');
   expect(await run()).toMatchObject({ backup: backupDirectory });
@@ -186,7 +186,7 @@ it('a dry-run knows where its plan is to be written', async () => {
   expect((await run({ dryRun: true })).planFile).toBeUndefined();
 });
 
-it('counts the digests of files that are in none of the repositories', async () => {
+it('a run counts the digests of files that are in none of the repositories', async () => {
   fill();
   const [lost, input] = [image('stages lost'), image('stages input')];
   const digests = new Map([
@@ -201,7 +201,7 @@ it('counts the digests of files that are in none of the repositories', async () 
   expect(done.pinned).toEqual({ files: 2, digests: 3, unmet: 1 });
 });
 
-describe('an age is measured by the earlier clock', () => {
+describe('an age', () => {
   const HOUR = 3_600_000;
   const young = image('stages young', { created: new Date(NOW - 2 * HOUR).toISOString() });
   const candidates = new Map([['a', new Set([young.digest])]]);
@@ -216,7 +216,7 @@ describe('an age is measured by the earlier clock', () => {
     ['the registry is behind', NOW - 3 * HOUR, [], 1],
     ['the registry is ahead', NOW + 3 * HOUR, [young.digest], 1],
     ['they agree', NOW - 60_000, [young.digest], 0],
-  ])('%s', async (_, registryTime, deleted, warnings) => {
+  ])('is measured by the earlier clock: %s', async (_, registryTime, deleted, warnings) => {
     const done = await clean(registryTime);
     expect(done.repositories.flatMap(({ outcome }) => outcome?.deleted ?? [])).toEqual(deleted);
     expect(done.warnings).toHaveLength(warnings);
@@ -224,7 +224,7 @@ describe('an age is measured by the earlier clock', () => {
   });
 });
 
-describe('a run that looks at nothing', () => {
+describe('a run over no repository', () => {
   it('says that the patterns match none of the repositories', async () => {
     fill();
     const done = await run({ selection: selectRepositories(['team/*']) });

@@ -36,7 +36,7 @@ describe('an entry that somebody else has written', () => {
     expect((await known(scene)).has(a.digest)).toBe(true);
   });
 
-  it('can not take from an unknown manifest in use what that protects', async () => {
+  it('can’t take from an unknown manifest in use what that protects', async () => {
     const scene = await startScene();
     const child = image('child');
     // No field says in the body what it is: only the registry knows its type.
@@ -68,7 +68,7 @@ describe('an entry that somebody else has written', () => {
     expect(fate((await look({ manifests, past: records })).plan, child)).toBe('keep: mentioned');
   });
 
-  it('is no reason to name anything that is not there', async () => {
+  it('names nothing that does not exist', async () => {
     const scene = await startScene();
     const absent: Content = referrer('sbom', a);
     await scene.put({ records: recordsOf([absent, a]) });

@@ -26,7 +26,7 @@ function copyOf(records: Records): Records {
   return new Map([...records].map(([digest, record]) => [digest, { ...record }]));
 }
 
-describe('join', () => {
+describe('the union of memories', () => {
   it('knows what any of them knows, and nothing else', () => {
     fc.assert(
       fc.property(fc.array(memories, { maxLength: 4 }), (all) => {
@@ -84,7 +84,7 @@ describe('join', () => {
     );
   });
 
-  it('of nothing is nothing', () => {
+  it('is empty where there are none', () => {
     expect(join([]).size).toBe(0);
     expect(join([new Map(), new Map()]).size).toBe(0);
   });
@@ -167,14 +167,14 @@ describe('join', () => {
     expect(joined(one, two)).toEqual(recordOf(a, { ...two, firstSeen: 1, everInUse: true }));
   });
 
-  it('settles on one media type where two were told', () => {
+  it('settles on one media type where there are two', () => {
     expect(joined({ mediaType: 'application/y' }, { mediaType: 'application/x' }).mediaType).toBe(
       'application/x',
     );
   });
 });
 
-describe('isSame', () => {
+describe('the comparison of memories', () => {
   it('holds for equal memories alone', () => {
     // Of two random memories hardly any are alike, so some are a copy with one record changed.
     const pairs = fc

@@ -14,7 +14,7 @@ afterEach(stopClients);
 const current = image('current');
 const old = image('old');
 
-describe('what is protected and nothing names', () => {
+describe('a protected digest that nothing names', () => {
   const list = index([old, image('other part')]);
   /** As if these stood in a file. */
   const inFile = (...contents: readonly Content[]) =>
@@ -52,7 +52,7 @@ describe('what is protected and nothing names', () => {
     expect(progress.finished).toBe(progress.expected);
   });
 
-  it('is followed to any depth, to subjects and to what refers to it', async () => {
+  it('is followed to any depth, to subjects and to referrers', async () => {
     const { put, look } = await startScene({ referrersApi: true });
     const subject = image('subject');
     const deep = index([index([index([old])])], { subject });
@@ -104,7 +104,7 @@ describe('what is protected and nothing names', () => {
     });
   });
 
-  it('is no part of the repository where it is absent, and nobody hears of it', async () => {
+  it('is not reported where it is absent', async () => {
     const { put, look } = await startScene();
     put(old);
     const plain = await look([old]);
@@ -115,7 +115,7 @@ describe('what is protected and nothing names', () => {
     expect(plan).toEqual(plain.plan);
   });
 
-  it('is told to be absent where something else names it', async () => {
+  it('is reported absent where something else names it', async () => {
     const { app, put, look } = await startScene();
     put(index([image('lost part')]), 'v1');
     put(old);
@@ -136,7 +136,7 @@ describe('what is protected and nothing names', () => {
     expect(asked).not.toContain(image('there').digest);
   });
 
-  it('is not looked for in a repository that is kept whole', async () => {
+  it('is not asked for in a repository that is kept whole', async () => {
     const { registry, put, look } = await startScene();
     put(old);
     const protection = { ...inFile(list), repositories: ['team/*'] };
@@ -151,7 +151,7 @@ describe('what is protected and nothing names', () => {
     ['a cut-off body', { kind: 'truncate' }],
     ['404 in HTML', { kind: 'html', status: 404 }],
     ['other bytes', rewritten('{"schemaVersion":2}')],
-  ] as [string, Action][])('is a gap when it can not be read: %s', async (_, action) => {
+  ] as [string, Action][])('is a gap when it can’t be read: %s', async (_, action) => {
     const { registry, put, look } = await startScene();
     put(current, 'v1');
     put(list);
@@ -170,7 +170,7 @@ describe('what is protected and nothing names', () => {
     expect(fates(plan, { old, x: image('x') })).toEqual({ old: 'keep: gap', x: 'keep: gap' });
   });
 
-  it('is a gap when what it holds can not be read', async () => {
+  it('is a gap when one of its children can’t be read', async () => {
     const { registry, put, look } = await startScene();
     put(list);
     put(image('x'));
@@ -183,7 +183,7 @@ describe('what is protected and nothing names', () => {
     expect(plan.orphans).toEqual([]);
   });
 
-  it('may be a layer, which 2.8 answers with 500: that blocks nothing', async () => {
+  it('blocks nothing as a layer, which 2.8 answers with 500', async () => {
     const { put, look } = await startScene();
     put(old);
     put(current, 'v1');
@@ -201,7 +201,7 @@ describe('what is protected and nothing names', () => {
     expect(fate(plan, old)).toBe('delete: unreachable');
   });
 
-  it('is a gap where the answer is 500 and it is no layer either, which says where it stands', async () => {
+  it('is a gap where the answer is 500 and it is no layer, and the gap names its files', async () => {
     const { registry, put, look } = await startScene();
     put(old);
     const lost = image('lost');
@@ -221,7 +221,7 @@ describe('what is protected and nothing names', () => {
     expect(plan.orphans).toEqual([]);
   });
 
-  it('is asked for by HEAD where the ledger has it, which may not be there any more', async () => {
+  it('is asked for by HEAD where the ledger has it', async () => {
     const { app, registry, put, look } = await startScene();
     const [there, gone] = [index([image('a')]), index([image('b')])];
     [there, gone, image('a'), image('b'), old].forEach((content) => {
@@ -246,7 +246,7 @@ describe('what is protected and nothing names', () => {
     expect(heads.map(({ path }) => path.split('/').at(-1))).toContain(there.digest);
   });
 
-  it('is looked for in the second look, too: it may have come since', async () => {
+  it('is asked for in the recheck, too: it may have come since', async () => {
     const { registry, put, look } = await startScene();
     put(current, 'v1');
     put(list);
