@@ -144,7 +144,7 @@ it.each([
   },
 );
 
-it('a run keeps secrets that a registry sends back out of log, summary and report', async () => {
+it('no-leak: a run keeps secrets that a registry sends back out of log, summary and report', async () => {
   const password = 'c0rrect-horse&battery+staple';
   const basic = Buffer.from(`somebody:${password}`).toString('base64');
   registry.intercept(({ path }) => {
@@ -189,7 +189,7 @@ it('a run refuses a host without its port in `protect`, and sends no request', a
   expect(registry.requests).toEqual([]);
 });
 
-it('a run writes no plan in which a name would be masked, and says what to do', async () => {
+it('no-leak: a run writes no plan in which a name would be masked, and says what to do', async () => {
   const file = path.join(mkdtempSync(path.join(tmpdir(), 'masked-plan-')), 'plan.json');
   const run = async (password: string) => {
     const login = { username: 'somebody', password };
@@ -208,7 +208,7 @@ it('a run writes no plan in which a name would be masked, and says what to do', 
   rmSync(path.dirname(file), { recursive: true });
 });
 
-it('a run keeps a password that comes back as a tag out of log, summary and report', async () => {
+it('no-leak: a run keeps a password that comes back as a tag out of log, summary and report', async () => {
   const password = 'c0rrect-horse-battery';
   registry.state.repositories.get('team/app')?.tags.set(password, `sha256:${'0'.repeat(64)}`);
   const run = await runAction({ 'registry-url': registry.url, username: 'somebody', password });

@@ -240,40 +240,43 @@ async function expectFinished(more: Record<string, string> = {}): Promise<void> 
   expect(await leftIn(registry)).toEqual(whole);
 }
 
-describe.each<Signal>(['SIGINT', 'SIGTERM'])('a run that is told to stop by %s', (signal) => {
-  it('deletes nothing while it reads, and reports the repositories that it did not read', async () => {
-    const end = await stopped(signal, whenFull(isRead));
-    expectTold(end, signal);
-    expect(end.took).toBeLessThan(SOON);
-    expect(end.after.filter((line) => !isOfLedger(line))).toEqual([]);
-    expect(missing().size).toBe(0);
-    expect(end.run.outputs).toMatchObject({ 'deleted-count': '0', 'deleted-digests': '[]' });
-    await expectFinished();
-  });
-
-  it('awaits the deletes that are under way, and sends no other', async () => {
-    const end = await stopped(signal, whenFull(isDelete));
-    expectTold(end, signal);
-    expect(end.took).toBeLessThan(SOON);
-    expect(changes(end.after)).toEqual([]);
-    expect(deletes(end.after.filter((line) => !isOfLedger(line)))).toEqual([]);
-    expect(missing().size).toBe(CONCURRENCY);
-    expect(deletedIn(end)).toEqual(missing());
-    expect(end.run.outputs).toMatchObject({
-      'deleted-count': String(CONCURRENCY),
-      'failed-count': String(2 * orphans.length - CONCURRENCY),
+describe.each<Signal>(['SIGINT', 'SIGTERM'])(
+  'stop-is-red: a run that is told to stop by %s',
+  (signal) => {
+    it('deletes nothing while it reads, and reports the repositories that it did not read', async () => {
+      const end = await stopped(signal, whenFull(isRead));
+      expectTold(end, signal);
+      expect(end.took).toBeLessThan(SOON);
+      expect(end.after.filter((line) => !isOfLedger(line))).toEqual([]);
+      expect(missing().size).toBe(0);
+      expect(end.run.outputs).toMatchObject({ 'deleted-count': '0', 'deleted-digests': '[]' });
+      await expectFinished();
     });
-    expect(end.run.summary).toMatch(/\d+ orphans not deleted/);
-    expectSaved(missing());
-    // From the ledger alone.
-    await expectFinished({ digests: '' });
-  });
-});
+
+    it('awaits the deletes that are under way, and sends no other', async () => {
+      const end = await stopped(signal, whenFull(isDelete));
+      expectTold(end, signal);
+      expect(end.took).toBeLessThan(SOON);
+      expect(changes(end.after)).toEqual([]);
+      expect(deletes(end.after.filter((line) => !isOfLedger(line)))).toEqual([]);
+      expect(missing().size).toBe(CONCURRENCY);
+      expect(deletedIn(end)).toEqual(missing());
+      expect(end.run.outputs).toMatchObject({
+        'deleted-count': String(CONCURRENCY),
+        'failed-count': String(2 * orphans.length - CONCURRENCY),
+      });
+      expect(end.run.summary).toMatch(/\d+ orphans not deleted/);
+      expectSaved(missing());
+      // From the ledger alone.
+      await expectFinished({ digests: '' });
+    });
+  },
+);
 
 const isKept = ({ route }: SeenRequest) =>
   route.kind === 'manifest' && (route.reference === 'latest' || route.reference === kept.digest);
 
-it('a run that is told to stop says that it did not verify, and reports nothing as broken', async () => {
+it('stop-is-red: a run that is told to stop says that it did not verify, and reports nothing as broken', async () => {
   let deleted = 0;
   const end = await stopped('SIGINT', async (request, { stop }) => {
     deleted += Number(isDelete(request));
@@ -294,7 +297,7 @@ it('a run that is told to stop says that it did not verify, and reports nothing 
   await expectFinished({ digests: '' });
 });
 
-describe('a registry that asked for a pause of a minute', () => {
+describe('stop-is-red: a registry that asked for a pause of a minute', () => {
   const wait: Action = {
     kind: 'answer',
     status: 429,
@@ -338,7 +341,7 @@ describe('a registry that asked for a pause of a minute', () => {
   });
 });
 
-it('a dry-run that is told to stop sends nothing more, and writes nothing', async () => {
+it('stop-is-red: a dry-run that is told to stop sends nothing more, and writes nothing', async () => {
   const end = await stopped('SIGINT', whenFull(isRead), { 'dry-run': 'true' });
   expectTold(end, 'SIGINT');
   expect(end.took).toBeLessThan(SOON);
@@ -349,7 +352,7 @@ it('a dry-run that is told to stop sends nothing more, and writes nothing', asyn
   expect(registry.state.repositories.has(LEDGER)).toBe(false);
 });
 
-it('a restore that is told to stop reports what it restored, and a second run restores the rest', async () => {
+it('stop-is-red: a restore that is told to stop reports what it restored, and a second run restores the rest', async () => {
   await runAction(inputs());
   const before = missing();
   expect(before.size).toBe(2 * orphans.length);
@@ -371,7 +374,7 @@ it('a restore that is told to stop reports what it restored, and a second run re
   expect(missing()).toEqual(new Set());
 });
 
-describe('a registry that never answers again', () => {
+describe('stop-is-red: a registry that never answers again', () => {
   /** Two deletes are answered, and then as many are held as can be; with them comes the signal. */
   const hanging = (
     hangs: (request: SeenRequest) => boolean,
@@ -438,7 +441,7 @@ describe('a registry that never answers again', () => {
   });
 });
 
-it('a run is red when it is told to stop while it writes its report, with everything done', async () => {
+it('stop-is-red: a run is red when it is told to stop while it writes its report, with everything done', async () => {
   // The toolkit writes the summary with this function, and nothing else does.
   const late = `
     import fs from 'node:fs';
@@ -458,7 +461,7 @@ it('a run is red when it is told to stop while it writes its report, with everyt
   expect(await leftIn(registry)).toEqual(whole);
 });
 
-it('a run is red when it is told to stop after its last line', async () => {
+it('stop-is-red: a run is red when it is told to stop after its last line', async () => {
   // When nothing is left to do; the handlers of signals alone must not keep it from coming to that.
   const late = `
     process.once('beforeExit', () => {
@@ -475,7 +478,7 @@ it('a run is red when it is told to stop after its last line', async () => {
   expect(await leftIn(registry)).toEqual(whole);
 });
 
-it('a run says that nothing was done when it is told to stop before it knows the registry', async () => {
+it('stop-is-red: a run says that nothing was done when it is told to stop before it knows the registry', async () => {
   const end = await stopped('SIGTERM', async ({ route }, { stop }) => {
     if (route.kind === 'base') {
       await stop();
@@ -490,7 +493,7 @@ it('a run says that nothing was done when it is told to stop before it knows the
   expect(end.after.filter(isWrite)).toEqual([]);
 });
 
-it('a run ends at once when it is told to stop before its first request', async () => {
+it('stop-is-red: a run ends at once when it is told to stop before its first request', async () => {
   const listing = join(home, 'digests');
   writeFileSync(listing, '');
   // While it reads its inputs.

@@ -44,7 +44,7 @@ const LIES: readonly [string, Action, string][] = [
 ];
 
 describe.each(realRegistries)('$name', (kind) => {
-  describeWith(kind.name, kind.found, 'a DELETE that is not carried out', () => {
+  describeWith(kind.name, kind.found, 'evidence: a DELETE that is not carried out', () => {
     let registry: RealRegistry;
     let relay: Relay;
 

@@ -43,7 +43,7 @@ const isDelete =
     method === 'DELETE' && route.kind === 'manifest' && route.reference === content.digest;
 
 describe.each(realRegistries)('$name', (kind) => {
-  describeWith(kind.name, kind.found, 'a run that was killed', () => {
+  describeWith(kind.name, kind.found, 'deleted-comes-back: a run that was killed', () => {
     let registry: RealRegistry;
     let relay: Relay;
 
@@ -213,7 +213,7 @@ describe.each(realRegistries)('$name', (kind) => {
     });
   });
 
-  describeWith(kind.name, kind.found, 'an index that no run saw', () => {
+  describeWith(kind.name, kind.found, 'deleted-comes-back: an index that no run saw', () => {
     let registry: RealRegistry;
 
     beforeEach(async () => {

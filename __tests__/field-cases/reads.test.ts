@@ -28,7 +28,7 @@ afterEach(async () => {
 const distributions = realRegistries.filter(({ hasCatalog }) => hasCatalog);
 
 for (const { name, found, start } of distributions) {
-  describeWith(name, found, 'reads that are not of this moment', () => {
+  describeWith(name, found, 'evidence: reads that are not of this moment', () => {
     async function open() {
       const registry = await start();
       const relay = await startRelay(registry);

@@ -134,7 +134,7 @@ function seedWith({ state }: MemoryRegistry, repository: string, { orphans, kept
   });
 }
 
-describeWith('docker-registry', dockerRegistry, 'more deletes than may be', () => {
+describeWith('docker-registry', dockerRegistry, 'brakes-hold: more deletes than may be', () => {
   const fillings: Record<string, Filling> = {
     'much/lost': filling('much/lost', 30, 10),
     'much/just': filling('much/just', 21, 20),
@@ -234,7 +234,7 @@ describeWith('docker-registry', dockerRegistry, 'more deletes than may be', () =
   });
 });
 
-describe('limits (in memory)', () => {
+describe('brakes-hold: limits (in memory)', () => {
   const running: MemoryRegistry[] = [];
 
   async function start(fillings: Record<string, Filling>): Promise<MemoryRegistry> {
@@ -341,110 +341,119 @@ describe('limits (in memory)', () => {
 const noTags = (repository: string, count: number) =>
   `${repository}: nothing is deleted here: no tag is left, and the ledger remembers ${String(count)} manifests that tags led to`;
 
-describeWith('docker-registry', dockerRegistry, 'a repository that was emptied', () => {
-  const app = filling(APP, 0, 3);
-  const moved = image('moved');
-  let registry: DockerRegistry;
-  const users = () => apart(registry.manifests()).users;
+describeWith(
+  'docker-registry',
+  dockerRegistry,
+  'brakes-hold: a repository that was emptied',
+  () => {
+    const app = filling(APP, 0, 3);
+    const moved = image('moved');
+    let registry: DockerRegistry;
+    const users = () => apart(registry.manifests()).users;
 
-  const tagsOf = () =>
-    path.join(registry.directory, 'docker/registry/v2/repositories', APP, '_manifests/tags');
-  const hide = () => {
-    renameSync(tagsOf(), path.join(registry.directory, 'hidden'));
-  };
+    const tagsOf = () =>
+      path.join(registry.directory, 'docker/registry/v2/repositories', APP, '_manifests/tags');
+    const hide = () => {
+      renameSync(tagsOf(), path.join(registry.directory, 'hidden'));
+    };
 
-  beforeAll(async () => {
-    registry = await startDockerRegistry(present(dockerRegistry));
-    await fill(registry, APP, app);
-    await push(registry, 'team/web', image('web 1'), 'latest');
-    expectGreen(await clean(registry));
-  });
+    beforeAll(async () => {
+      registry = await startDockerRegistry(present(dockerRegistry));
+      await fill(registry, APP, app);
+      await push(registry, 'team/web', image('web 1'), 'latest');
+      expectGreen(await clean(registry));
+    });
 
-  afterAll(async () => {
-    await registry.stop();
-  });
+    afterAll(async () => {
+      await registry.stop();
+    });
 
-  // The tests of this block follow each other.
-  it('is refused in this run and in the next ones, while others are cleaned', async () => {
-    hide();
-    const before = [...users()].filter((name) => name.startsWith(APP));
-    const known = await remembered(registry);
-    expectWarned(await clean(registry, { 'dry-run': 'true' }), [noTags(APP, 3)]);
-    for (const n of [2, 3, 4]) {
-      await push(registry, 'team/web', image(`web ${String(n)}`), 'latest');
-      const done = await clean(registry);
-      expectRed(done, [noTags(APP, 3)], { 'deleted-count': '1', 'failed-count': '3' });
-      expect(errorsOf(done)[0]).toMatch(/If the tags were removed on purpose.*`apply-plan`/);
-      expect(reported(done, APP)).toMatchObject({
-        refusal: { kind: 'no-tags', remembered: 3 },
-        fates: new Set(['refused']),
-      });
-      expect(deletedIn(done)).toEqual(new Set(names('team/web', [image(`web ${String(n - 1)}`)])));
-      expect([...users()].filter((name) => name.startsWith(APP))).toEqual(before);
-      expect((await remembered(registry)).get(APP)).toEqual(known.get(APP));
-    }
-  });
+    // The tests of this block follow each other.
+    it('is refused in this run and in the next ones, while others are cleaned', async () => {
+      hide();
+      const before = [...users()].filter((name) => name.startsWith(APP));
+      const known = await remembered(registry);
+      expectWarned(await clean(registry, { 'dry-run': 'true' }), [noTags(APP, 3)]);
+      for (const n of [2, 3, 4]) {
+        await push(registry, 'team/web', image(`web ${String(n)}`), 'latest');
+        const done = await clean(registry);
+        expectRed(done, [noTags(APP, 3)], { 'deleted-count': '1', 'failed-count': '3' });
+        expect(errorsOf(done)[0]).toMatch(/If the tags were removed on purpose.*`apply-plan`/);
+        expect(reported(done, APP)).toMatchObject({
+          refusal: { kind: 'no-tags', remembered: 3 },
+          fates: new Set(['refused']),
+        });
+        expect(deletedIn(done)).toEqual(
+          new Set(names('team/web', [image(`web ${String(n - 1)}`)])),
+        );
+        expect([...users()].filter((name) => name.startsWith(APP))).toEqual(before);
+        expect((await remembered(registry)).get(APP)).toEqual(known.get(APP));
+      }
+    });
 
-  it('is as before when its tags are back', async () => {
-    renameSync(path.join(registry.directory, 'hidden'), tagsOf());
-    const [before, entries] = [registry.manifests(), await entriesOf(registry)];
-    expectGreen(await clean(registry), { 'orphans-found': '0' });
-    expect(registry.manifests()).toEqual(before);
-    expect(await entriesOf(registry)).toEqual(entries);
-    await push(registry, APP, moved, 'v0');
-    const done = await clean(registry);
-    expectGreen(done, { 'deleted-count': '1' });
-    expect(deletedIn(done)).toEqual(new Set(names(APP, app.kept.slice(0, 1))));
-  });
-
-  it('is refused still when a plan of it was held up', async () => {
-    hide();
-    const before = [...users()].filter((name) => name.startsWith(APP));
-    const planFile = file('held-up.json');
-    expectRed(await clean(registry), [noTags(APP, 3)], { 'deleted-count': '0' });
-    await clean(registry, { 'dry-run': 'true', 'plan-file': planFile });
-    const held = await clean(registry, { 'apply-plan': planFile, 'max-deletes': '1' });
-    expectRed(held, ['it found 3 orphans, and `max-deletes` allows 1'], { 'deleted-count': '0' });
-    for (let again = 0; again < 2; again += 1) {
-      expectRed(await clean(registry), [noTags(APP, 3)], { 'deleted-count': '0' });
-      expect([...users()].filter((name) => name.startsWith(APP))).toEqual(before);
-    }
-    renameSync(path.join(registry.directory, 'hidden'), tagsOf());
-    expectGreen(await clean(registry), { 'orphans-found': '0' });
-  });
-
-  it('is cleaned on purpose by a plan that is carried out, and the next run is green', async () => {
-    rmSync(tagsOf(), { recursive: true });
-    const left = [moved, ...app.kept.slice(1)];
-    const planFile = file('plan.json');
-    expectRed(await clean(registry), [noTags(APP, 3)], { 'deleted-count': '0' });
-    const dry = await clean(registry, { 'dry-run': 'true', 'plan-file': planFile });
-    expectWarned(dry, [noTags(APP, 3)], 'a run without the plan');
-    expect(readFileSync(planFile, 'utf8')).toContain('"refusal":"nothing is deleted here: no tag');
-    const shown = await clean(registry, { 'dry-run': 'true', 'apply-plan': planFile });
-    expectGreen(shown, { 'orphans-found': '3' });
-    expect(warningsOf(shown)).toEqual([]);
-
-    const done = await clean(registry, { 'apply-plan': planFile });
-    expectGreen(done, { 'deleted-count': '3' });
-    expect(deletedIn(done)).toEqual(new Set(names(APP, left)));
-    expect([...users()].filter((name) => name.startsWith(APP))).toEqual([]);
-    for (let again = 0; again < 2; again += 1) {
+    it('is as before when its tags are back', async () => {
+      renameSync(path.join(registry.directory, 'hidden'), tagsOf());
+      const [before, entries] = [registry.manifests(), await entriesOf(registry)];
       expectGreen(await clean(registry), { 'orphans-found': '0' });
-    }
-    expect([...(await remembered(registry)).keys()]).toEqual(['team/web']);
-  });
+      expect(registry.manifests()).toEqual(before);
+      expect(await entriesOf(registry)).toEqual(entries);
+      await push(registry, APP, moved, 'v0');
+      const done = await clean(registry);
+      expectGreen(done, { 'deleted-count': '1' });
+      expect(deletedIn(done)).toEqual(new Set(names(APP, app.kept.slice(0, 1))));
+    });
 
-  it('is like any other when something is pushed to it again', async () => {
-    await push(registry, APP, image('anew 1'), 'latest');
-    expectGreen(await clean(registry));
-    await push(registry, APP, image('anew 2'), 'latest');
-    expectGreen(await clean(registry), { 'deleted-count': '1' });
-    expect(users()).toContain(names(APP, [image('anew 2')])[0]);
-  });
-});
+    it('is refused still when a plan of it was held up', async () => {
+      hide();
+      const before = [...users()].filter((name) => name.startsWith(APP));
+      const planFile = file('held-up.json');
+      expectRed(await clean(registry), [noTags(APP, 3)], { 'deleted-count': '0' });
+      await clean(registry, { 'dry-run': 'true', 'plan-file': planFile });
+      const held = await clean(registry, { 'apply-plan': planFile, 'max-deletes': '1' });
+      expectRed(held, ['it found 3 orphans, and `max-deletes` allows 1'], { 'deleted-count': '0' });
+      for (let again = 0; again < 2; again += 1) {
+        expectRed(await clean(registry), [noTags(APP, 3)], { 'deleted-count': '0' });
+        expect([...users()].filter((name) => name.startsWith(APP))).toEqual(before);
+      }
+      renameSync(path.join(registry.directory, 'hidden'), tagsOf());
+      expectGreen(await clean(registry), { 'orphans-found': '0' });
+    });
 
-describe('a list of tags that is suddenly empty (in memory)', () => {
+    it('is cleaned on purpose by a plan that is carried out, and the next run is green', async () => {
+      rmSync(tagsOf(), { recursive: true });
+      const left = [moved, ...app.kept.slice(1)];
+      const planFile = file('plan.json');
+      expectRed(await clean(registry), [noTags(APP, 3)], { 'deleted-count': '0' });
+      const dry = await clean(registry, { 'dry-run': 'true', 'plan-file': planFile });
+      expectWarned(dry, [noTags(APP, 3)], 'a run without the plan');
+      expect(readFileSync(planFile, 'utf8')).toContain(
+        '"refusal":"nothing is deleted here: no tag',
+      );
+      const shown = await clean(registry, { 'dry-run': 'true', 'apply-plan': planFile });
+      expectGreen(shown, { 'orphans-found': '3' });
+      expect(warningsOf(shown)).toEqual([]);
+
+      const done = await clean(registry, { 'apply-plan': planFile });
+      expectGreen(done, { 'deleted-count': '3' });
+      expect(deletedIn(done)).toEqual(new Set(names(APP, left)));
+      expect([...users()].filter((name) => name.startsWith(APP))).toEqual([]);
+      for (let again = 0; again < 2; again += 1) {
+        expectGreen(await clean(registry), { 'orphans-found': '0' });
+      }
+      expect([...(await remembered(registry)).keys()]).toEqual(['team/web']);
+    });
+
+    it('is like any other when something is pushed to it again', async () => {
+      await push(registry, APP, image('anew 1'), 'latest');
+      expectGreen(await clean(registry));
+      await push(registry, APP, image('anew 2'), 'latest');
+      expectGreen(await clean(registry), { 'deleted-count': '1' });
+      expect(users()).toContain(names(APP, [image('anew 2')])[0]);
+    });
+  },
+);
+
+describe('brakes-hold: a list of tags that is suddenly empty (in memory)', () => {
   const app = filling(APP, 0, 3);
   const others = [image('web 1'), image('web 2')] as const;
   const running: MemoryRegistry[] = [];

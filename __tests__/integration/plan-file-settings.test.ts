@@ -34,7 +34,7 @@ const { file, planned } = planFiles();
 const of = ({ digest }: Content) => digest;
 const HOUR = 60 * 60 * 1000;
 
-describe('a run that carries out a plan (in memory)', () => {
+describe('plan-exactly: a run that carries out a plan (in memory)', () => {
   const APP = 'team/app';
   const running: MemoryRegistry[] = [];
 

@@ -302,7 +302,7 @@ function ways(): Record<string, Way> {
 describeWith(
   'docker-registry',
   dockerRegistry,
-  'a plan for a registry that has changed since',
+  'plan-exactly: a plan for a registry that has changed since',
   () => {
     const everyWay = ways();
     const all = Object.entries(everyWay);

@@ -75,62 +75,69 @@ const tokenRegistries = [
 ] as const;
 
 describe.each(tokenRegistries)('$name', ({ name, program }) => {
-  describeWith(name, program, 'with credentials that may not delete everywhere', () => {
-    const login = { username: USERNAME, password: PASSWORD };
-    let registry: RealRegistry;
-    let gate: Gate;
+  describeWith(
+    name,
+    program,
+    'rights-first: with credentials that may not delete everywhere',
+    () => {
+      const login = { username: USERNAME, password: PASSWORD };
+      let registry: RealRegistry;
+      let gate: Gate;
 
-    beforeEach(async () => {
-      const grant = (scope: string) =>
-        scope.startsWith('repository:team/app:') ? scope.replace(/,?delete/, '') : scope;
-      registry = await filled(startDockerRegistry(present(program), { auth: 'token', grant }));
-      gate = await gateTo(registry);
-    });
-
-    it('a dry-run says where, changes nothing and sends no DELETE', async () => {
-      const run = await clean(gate, { ...login, 'dry-run': 'true' });
-      const what = "these credentials can't delete in team/app";
-      expect(lines(run.log, 'warning')).toEqual([
-        expect.stringContaining(`a real run would delete nothing there: ${what}: asked for`),
-      ]);
-      expect(run.log).toContain('the token server grants only `pull` there');
-      expect(run.summary).toMatch(/these credentials can't delete in `?team\/app/);
-      expect(run.summary).not.toMatch(/can't delete in `?team\/other/);
-      expect(run.log).not.toContain('::error');
-      expect(run.exitCode).toBe(0);
-      expect(run.outputs).toMatchObject({ 'orphans-found': '2', 'deleted-count': '0' });
-      expect(run.report).toMatchObject({
-        totals: { planned: 1, refused: 1, failed: 0 },
-        repositories: [
-          { repository: 'team/app', refusal: { kind: 'no-rights' } },
-          expect.not.objectContaining({ refusal: expect.anything() }),
-        ],
+      beforeEach(async () => {
+        const grant = (scope: string) =>
+          scope.startsWith('repository:team/app:') ? scope.replace(/,?delete/, '') : scope;
+        registry = await filled(startDockerRegistry(present(program), { auth: 'token', grant }));
+        gate = await gateTo(registry);
       });
-      expect(sent(gate, 'DELETE', 'PUT', 'POST', 'PATCH')).toEqual([]);
-      expect(registry.manifests()).toEqual(everything);
-    });
 
-    it('a dry-run does not warn of credentials that may delete everywhere', async () => {
-      const other = await filled(startDockerRegistry(present(program), { auth: 'token' }));
-      const run = await clean(await gateTo(other), { ...login, 'dry-run': 'true' });
-      expect(run.log).not.toContain("can't delete");
-      expect(lines(run.log, 'warning')).toEqual([]);
-      expect(run.report).toMatchObject({ totals: { planned: 2, refused: 0 } });
-    });
+      it('a dry-run says where, changes nothing and sends no DELETE', async () => {
+        const run = await clean(gate, { ...login, 'dry-run': 'true' });
+        const what = "these credentials can't delete in team/app";
+        expect(lines(run.log, 'warning')).toEqual([
+          expect.stringContaining(`a real run would delete nothing there: ${what}: asked for`),
+        ]);
+        expect(run.log).toContain('the token server grants only `pull` there');
+        expect(run.summary).toMatch(/these credentials can't delete in `?team\/app/);
+        expect(run.summary).not.toMatch(/can't delete in `?team\/other/);
+        expect(run.log).not.toContain('::error');
+        expect(run.exitCode).toBe(0);
+        expect(run.outputs).toMatchObject({ 'orphans-found': '2', 'deleted-count': '0' });
+        expect(run.report).toMatchObject({
+          totals: { planned: 1, refused: 1, failed: 0 },
+          repositories: [
+            { repository: 'team/app', refusal: { kind: 'no-rights' } },
+            expect.not.objectContaining({ refusal: expect.anything() }),
+          ],
+        });
+        expect(sent(gate, 'DELETE', 'PUT', 'POST', 'PATCH')).toEqual([]);
+        expect(registry.manifests()).toEqual(everything);
+      });
 
-    it('a real run is red for that repository, and cleans the other', async () => {
-      const run = await clean(gate, login);
-      expect(run.exitCode).toBe(1);
-      const errors = lines(run.log, 'error');
-      expect(errors).toEqual([expect.stringMatching(/^::error::team\/app: .*couldn't be deleted/)]);
-      expect(errors[0]).toContain('The credentials lack the scope');
-      expect(run.outputs).toMatchObject({ 'deleted-count': '1', 'failed-count': '1' });
-      expect(apart(registry.manifests()).users).toEqual(
-        new Set([...named(orphan, 'team/app'), ...named(kept, ...REPOSITORIES)]),
-      );
-      expect(run.log).not.toContain(PASSWORD);
-    });
-  });
+      it('a dry-run does not warn of credentials that may delete everywhere', async () => {
+        const other = await filled(startDockerRegistry(present(program), { auth: 'token' }));
+        const run = await clean(await gateTo(other), { ...login, 'dry-run': 'true' });
+        expect(run.log).not.toContain("can't delete");
+        expect(lines(run.log, 'warning')).toEqual([]);
+        expect(run.report).toMatchObject({ totals: { planned: 2, refused: 0 } });
+      });
+
+      it('a real run is red for that repository, and cleans the other', async () => {
+        const run = await clean(gate, login);
+        expect(run.exitCode).toBe(1);
+        const errors = lines(run.log, 'error');
+        expect(errors).toEqual([
+          expect.stringMatching(/^::error::team\/app: .*couldn't be deleted/),
+        ]);
+        expect(errors[0]).toContain('The credentials lack the scope');
+        expect(run.outputs).toMatchObject({ 'deleted-count': '1', 'failed-count': '1' });
+        expect(apart(registry.manifests()).users).toEqual(
+          new Set([...named(orphan, 'team/app'), ...named(kept, ...REPOSITORIES)]),
+        );
+        expect(run.log).not.toContain(PASSWORD);
+      });
+    },
+  );
 });
 
 interface Mode {
@@ -167,7 +174,7 @@ describe.each(all)('$name', ({ name, program, start }) => {
     return registry;
   };
 
-  describeWith(name, program, 'that takes no deletes', () => {
+  describeWith(name, program, 'rights-first: without deletes', () => {
     it.each<[string, () => Promise<RealRegistry>, string]>([
       ['deletes off', off, 'Deleting is switched off there'],
       ['read-only', readOnly, 'read-only'],

@@ -382,7 +382,7 @@ describeWith('docker-registry', dockerRegistry, 'the workflows of examples/, ste
     expect(registry.manifests().size).toBeGreaterThan(manifests().size);
   });
 
-  it('look-first.yml deletes nothing when the reviewers say no', async () => {
+  it('plan-exactly: look-first.yml deletes nothing when the reviewers say no', async () => {
     await release('team/app', v2);
     await release('team/api', v2);
     const [before, links] = [manifests(), tags()];
@@ -392,7 +392,7 @@ describeWith('docker-registry', dockerRegistry, 'the workflows of examples/, ste
     expect(tags()).toEqual(links);
   });
 
-  it('look-first.yml deletes the approved manifests and nothing else, and undo.yml restores them', async () => {
+  it('plan-exactly, backup-restores: look-first.yml deletes the approved manifests and nothing else, and undo.yml restores them', async () => {
     const [before, links] = [manifests(), tags()];
     // While the reviewers look, one old version gets a tag, the other is pinned in part, a third comes up.
     const approved = await run('look-first.yml', {
@@ -434,7 +434,7 @@ describeWith('docker-registry', dockerRegistry, 'the workflows of examples/, ste
     );
   });
 
-  it('scheduled.yml is undone by undo.yml to the last byte and tag, after a dry-run', async () => {
+  it('backup-restores: scheduled.yml is undone by undo.yml to the last byte and tag, after a dry-run', async () => {
     const [before, links] = [manifests(), tags()];
     const cleaned = await run('scheduled.yml');
     expectGreen(cleaned);
@@ -463,7 +463,7 @@ describeWith('docker-registry', dockerRegistry, 'the workflows of examples/, ste
     }
   });
 
-  it('scheduled.yml leaves its backup also when it is killed, and undo.yml restores it', async () => {
+  it('backup-restores: scheduled.yml leaves its backup also when it is killed, and undo.yml restores it', async () => {
     const [before, links] = [manifests(), tags()];
     const killer = new AbortController();
     const isDelete = ({ method, path: asked }: PassingRequest) =>
@@ -496,7 +496,7 @@ describeWith('docker-registry', dockerRegistry, 'the workflows of examples/, ste
     );
   });
 
-  it('after-push.yml keeps the image before while a file pins it, and undo.yml restores it', async () => {
+  it('backup-restores: after-push.yml keeps the image before while a file pins it, and undo.yml restores it', async () => {
     const others = named('team/api', v1, v2);
     files.set('deploy/before.yaml', `image: registry.example.com/team/app@${v3.main.digest}\n`);
     const pinned = await run('after-push.yml', { build: () => release('team/app', v1) });
@@ -514,7 +514,7 @@ describeWith('docker-registry', dockerRegistry, 'the workflows of examples/, ste
     expect(tags().get('team/app:latest')).toBe(v2.main.digest);
   });
 
-  it('by-hand.yml leaves no backup as a dry-run, and one that undo.yml takes when it deletes', async () => {
+  it('backup-restores: by-hand.yml leaves no backup as a dry-run, and one that undo.yml takes when it deletes', async () => {
     const [before, links] = [manifests(), tags()];
     const looked = await run('by-hand.yml');
     expectGreen(looked);

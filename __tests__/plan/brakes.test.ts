@@ -51,7 +51,7 @@ function past(
 const [a, b, c] = ['a', 'b', 'c'].map((name) => image(name)) as [Content, Content, Content];
 const set = (...contents: readonly Content[]) => new Set(contents.map(({ digest }) => digest));
 
-describe('a repository without tags', () => {
+describe('brakes-hold: a repository without tags', () => {
   const emptied: Estate = { untagged: [a, b], more: { past: past([a, b]) } };
 
   it('is refused where the ledger remembers manifests that tags led to', () => {
@@ -140,7 +140,7 @@ describe('a repository without tags', () => {
   });
 });
 
-describe('a repository that has vanished', () => {
+describe('brakes-hold: a repository that has vanished', () => {
   const gone: Estate = { absent: [a, b], more: { past: past([a, b]) } };
 
   it('shows neither a tag nor a manifest, and an earlier run saw some', () => {
@@ -166,7 +166,7 @@ describe('a repository that has vanished', () => {
   });
 });
 
-describe('a manifest that the ledger goes on remembering as in use', () => {
+describe('brakes-hold: a manifest that the ledger goes on remembering as in use', () => {
   const known = { past: past([a, b]) };
 
   it('is one that stays although no tag is left', () => {
@@ -227,7 +227,7 @@ function sized(repository: string, orphans: number, manifests: number): Looked {
   };
 }
 
-describe('a limit on the number of manifests', () => {
+describe('brakes-hold: a limit on the number of manifests', () => {
   const limit = (count: number): MaxDeletes => ({ kind: 'count', count });
   const run = [sized('one', 3, 10), sized('two', 0, 10), sized('three', 4, 4)];
 
@@ -259,7 +259,7 @@ describe('a limit on the number of manifests', () => {
   });
 });
 
-describe('a limit on the share of a repository', () => {
+describe('brakes-hold: a limit on the share of a repository', () => {
   const share = (percent: number, exempt = 0): MaxDeletes => ({ kind: 'share', percent, exempt });
   const isRefused = (limit: MaxDeletes, orphans: number, manifests: number) =>
     refuseTooMany([sized('one', orphans, manifests)], limit).size === 1;

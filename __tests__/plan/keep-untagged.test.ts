@@ -193,7 +193,7 @@ describe('keep-untagged', () => {
     });
   });
 
-  it('keeps the same in a second run, which has nothing to delete, and after a run that was cut off', () => {
+  it('second-run-empty: keeps the same in a second run, which has nothing to delete, and after a run that was cut off', () => {
     const shared = image('shared', { created: at(12) });
     const estate: Estate = {
       tags: { v1: current, [digestTag(thirty.digest, 'sig')]: cosign('sig', thirty) },

@@ -35,7 +35,7 @@ function readingWithMistakes(text: string, host = HOST) {
 const isKept = (protection: Protection, repository: string, which = digest(1)) =>
   protectionIn(repository, protection).of(which).length > 0;
 
-describe('the input `protect`', () => {
+describe('protected-stays: the input `protect`', () => {
   it.each(['', ' \n , \n', '# team/app', '\n# sha256:nothing, # more\n'])(
     'is empty as %j',
     (text) => {
@@ -163,7 +163,7 @@ describe('the input `protect`', () => {
   });
 });
 
-describe('the registry’s host without its port', () => {
+describe('protected-stays: the registry’s host without its port', () => {
   it.each([
     ['127.0.0.1/nest/**', '127.0.0.1:5917', 'nest/**'],
     ['http://127.0.0.1/nest/app', '127.0.0.1:5917', 'nest/app'],
@@ -197,7 +197,7 @@ describe('the registry’s host without its port', () => {
   });
 });
 
-describe('a pattern that matches no repository', () => {
+describe('protected-stays: a pattern that matches no repository', () => {
   const all = ['team/app', 'team/web', 'docker.io/library/redis'];
   const missing = (text: string, host = HOST) => unmatched(reading(text, host), host, all);
 
@@ -221,7 +221,7 @@ describe('a pattern that matches no repository', () => {
   });
 });
 
-describe('digests in files', () => {
+describe('protected-stays: digests in files', () => {
   const files = new Map([
     ['b.yaml', [digest(1), digest(2)]],
     ['a.yaml', [digest(2)]],
@@ -261,7 +261,7 @@ describe('digests in files', () => {
   });
 });
 
-it('a protection of many digests is asked by many repositories in little time', () => {
+it('protected-stays: a protection of many digests is asked by many repositories in little time', () => {
   const many = Array.from({ length: 10_000 }, (_, n) => digest(n));
   const read: Digest[] = [];
   const digests = new Map(many.map((each) => [each, ['a.lock']]));

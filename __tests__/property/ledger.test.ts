@@ -275,7 +275,7 @@ function act(registry: MemoryRegistry, deed: Deed): void {
 
 describe('the ledger', () => {
   it.each(['plain', 'api'] as const)(
-    'forgets nothing that was recorded and is there, whatever runs at once and is killed (%s)',
+    'ledger-remembers: keeps every recorded manifest that exists, through runs at once and kills (%s)',
     async (which) => {
       const registry = which === 'plain' ? plain : api;
       let n = 0;

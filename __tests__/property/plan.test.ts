@@ -1,4 +1,4 @@
-/** Rules 1 and 3 to 6 on the pure part: random estates, planned by the program and by the model. */
+/** The rules that a plan alone can keep, on random estates, planned by the program and by the model. */
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 
@@ -287,7 +287,7 @@ function later(inventory: Inventory, plan: Plan, built: Built, deletes: number):
 }
 
 describe('the plan of a random repository', () => {
-  it('rule 1: keeps all that the model keeps, and nothing else', () => {
+  it('in-use-stays: keeps all that the model keeps, and nothing else', () => {
     fc.assert(
       fc.property(cases(14), (given) => {
         const { built } = given;
@@ -301,7 +301,7 @@ describe('the plan of a random repository', () => {
     );
   });
 
-  it('deletes nothing that is protected, nor what that needs', () => {
+  it('protected-stays: deletes nothing that is protected, nor anything that it needs', () => {
     fc.assert(
       fc.property(cases(14), (given) => {
         const { built } = given;
@@ -335,7 +335,7 @@ describe('the plan of a random repository', () => {
     );
   });
 
-  it('that carries out another deletes nothing but that, and takes nothing from what is left', () => {
+  it('plan-exactly: deletes only entries of an approved plan, and takes nothing from the rest', () => {
     fc.assert(
       fc.property(cases(14), fc.array(fc.nat({ max: 50 })), (given, approved) => {
         const { built } = given;
@@ -358,7 +358,7 @@ describe('the plan of a random repository', () => {
     );
   });
 
-  it('rule 3: is over after it, and where it is cut off the next one keeps all that it kept', () => {
+  it('second-run-empty: leaves nothing to delete, and where it is cut off the next one keeps all that it kept', () => {
     fc.assert(
       fc.property(cases(14, { gracePeriod: 0 }), fc.nat({ max: 20 }), (given, deletes) => {
         const { built } = given;
@@ -379,7 +379,7 @@ describe('the plan of a random repository', () => {
     );
   });
 
-  it('rule 6: puts indexes before their children, and subjects before referrers where no circle is in the way', () => {
+  it('cut-anywhere: has indexes before their children, and subjects before referrers where no circle is in the way', () => {
     fc.assert(
       fc.property(cases(12), (given) => {
         const { built } = given;
@@ -405,7 +405,7 @@ describe('the plan of a random repository', () => {
     );
   });
 
-  it('rule 4: deletes nothing where there is a gap', () => {
+  it('gap-blocks: deletes nothing where there is a gap', () => {
     fc.assert(
       fc.property(cases(10), (given) => {
         const inventory = { ...inventoryOf(given), gaps: [{ what: 'tag v9', why: 'status 500' }] };
@@ -417,7 +417,7 @@ describe('the plan of a random repository', () => {
     );
   });
 
-  it('rule 5: is the same whatever the order in which things were read', () => {
+  it('order-free: is the same for every order of reading', () => {
     fc.assert(
       fc.property(
         cases(14),

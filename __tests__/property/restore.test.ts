@@ -311,7 +311,7 @@ describe('a sweep and its restore', () => {
 
     afterAll(() => ground.stop());
 
-    it('give back every byte and every tag, whatever went wrong', async () => {
+    it('backup-restores: give back every byte and every tag, through all faults', async () => {
       let met = 0;
       await fc.assert(
         fc.asyncProperty(cases(12), async (one) => {
@@ -324,7 +324,7 @@ describe('a sweep and its restore', () => {
     });
   });
 
-  it('give back what others had made of it by the second look', async () => {
+  it('backup-restores: give back what others had made of it by the recheck', async () => {
     const registry = await startMemoryRegistry();
     const moved = builtEstates(12).chain((built) =>
       fc.record({ built: fc.constant(built), script: changes(built, 40), setting: settings }),
@@ -352,7 +352,7 @@ describe('a sweep and its restore', () => {
 
       afterAll(() => ground.stop());
 
-      it('give back every byte and every tag, whatever went wrong', async () => {
+      it('backup-restores: give back every byte and every tag, through all faults', async () => {
         await fc.assert(
           fc.asyncProperty(cases(8), async (one) => {
             n += 1;

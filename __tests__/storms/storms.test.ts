@@ -236,7 +236,7 @@ for (const kind of realRegistries.filter(({ name }) => name !== 'olareg')) {
   describeWith(
     kind.name,
     kind.found,
-    `a storm on ${kind.name}, from the seed ${String(SEED)}`,
+    `deleted-comes-back: a storm on ${kind.name}, from the seed ${String(SEED)}`,
     () => {
       let registry: RealRegistry;
       let relays: Relay[];
