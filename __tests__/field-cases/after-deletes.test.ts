@@ -4,7 +4,7 @@
  */
 import { readFileSync } from 'node:fs';
 
-import { afterEach, beforeEach, expect, it } from '@jest/globals';
+import { beforeEach, expect, it } from '@jest/globals';
 
 import { runAction, type ActionRun, type RunOptions } from '../support/clients/run-action.js';
 import { image } from '../support/builders/build.js';
@@ -13,7 +13,8 @@ import type { Action, Interceptor } from '../support/servers/memory/script.js';
 import { push } from '../support/clients/push.js';
 import { realRegistries } from '../support/servers/real-registries.js';
 import type { RealRegistry } from '../support/servers/real-registry.js';
-import { startRelay, type Relay } from '../support/servers/relay.js';
+import type { Relay } from '../support/servers/relay.js';
+import { startRelayed } from '../support/scenes/relayed.js';
 import { hurried } from '../support/clients/hurry.js';
 import { APP, left, names } from '../support/builders/naming.js';
 
@@ -27,16 +28,10 @@ for (const kind of realRegistries) {
     let relay: Relay;
 
     beforeEach(async () => {
-      registry = await kind.start();
-      relay = await startRelay(registry);
+      ({ registry, relay } = await startRelayed(kind));
       await push(registry, APP, kept, 'latest');
       await push(registry, APP, other, 'other');
       await push(registry, APP, orphan);
-    });
-
-    afterEach(async () => {
-      await relay.stop();
-      await registry.stop();
     });
 
     const clean = (options: RunOptions = hurried): Promise<ActionRun> =>

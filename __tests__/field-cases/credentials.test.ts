@@ -11,6 +11,7 @@ import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 
 import { runAction } from '../support/clients/run-action.js';
 import { image } from '../support/builders/build.js';
+import { stopAfterTest } from '../support/servers/stop-after-test.js';
 import { describeWith } from '../support/servers/describe-with.js';
 import { PASSWORD, startDockerRegistry, USERNAME } from '../support/servers/docker-registry.js';
 import { basicHeader } from '../support/servers/memory/auth.js';
@@ -31,28 +32,23 @@ const programs = [
 ] as const;
 
 let folder: string;
-const stops: (() => Promise<void>)[] = [];
 
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'credentials-'));
 });
 afterEach(async () => {
-  await Promise.all(stops.splice(0).map((stop) => stop()));
   await rm(folder, { recursive: true, force: true });
 });
 
 async function filled(starting: Promise<RealRegistry>): Promise<RealRegistry> {
-  const registry = await starting;
-  stops.push(() => registry.stop());
+  const registry = stopAfterTest(await starting);
   await push(registry, 'team/app', orphan, 'latest');
   await push(registry, 'team/app', kept, 'latest');
   return registry;
 }
 
 async function before(registry: RealRegistry): Promise<Relay> {
-  const relay = await startRelay({ url: registry.url });
-  stops.push(() => relay.stop());
-  return relay;
+  return stopAfterTest(await startRelay({ url: registry.url }));
 }
 
 async function clean(

@@ -8,10 +8,11 @@ import path from 'node:path';
 
 import { afterEach, beforeEach, expect, it } from '@jest/globals';
 
-import { MANIFEST_ACCEPT } from '../../src/oci/media-types.js';
+import { deleteManifest, digestAt } from '../support/clients/manifests.js';
 import { runAction, type ActionRun } from '../support/clients/run-action.js';
 import { silence } from '../support/scenes/silence.js';
 import { image, index } from '../support/builders/build.js';
+import { stopAfterTest } from '../support/servers/stop-after-test.js';
 import { describeWith } from '../support/servers/describe-with.js';
 import { push } from '../support/clients/push.js';
 import { realRegistries } from '../support/servers/real-registries.js';
@@ -34,7 +35,7 @@ for (const kind of realRegistries) {
       let backup: string;
 
       beforeEach(async () => {
-        registry = await kind.start();
+        registry = stopAfterTest(await kind.start());
         backup = mkdtempSync(path.join(tmpdir(), 'former-tags-'));
         await push(registry, APP, anchor, 'anchor');
         await push(registry, APP, whole, 'latest');
@@ -44,8 +45,7 @@ for (const kind of realRegistries) {
         expect(swept.outputs).toMatchObject({ 'deleted-count': '3', 'failed-count': '0' });
       });
 
-      afterEach(async () => {
-        await registry.stop();
+      afterEach(() => {
         rmSync(backup, { recursive: true });
       });
 
@@ -60,16 +60,11 @@ for (const kind of realRegistries) {
         });
       const restore = () =>
         runAction({ 'registry-url': registry.url, 'restore-from': backup, ...kind.inputs });
-      const latest = async () => {
-        const { headers } = await fetch(`${registry.url}/v2/${APP}/manifests/latest`, {
-          headers: { accept: MANIFEST_ACCEPT },
-        });
-        return headers.get('docker-content-digest');
-      };
+      const latest = () => digestAt(registry, APP, 'latest');
 
       it('comes back with it where it points at nothing', async () => {
-        await fetch(`${registry.url}/v2/${APP}/manifests/${part.digest}`, { method: 'DELETE' });
-        expect(await latest()).toBeNull();
+        await deleteManifest(registry, APP, part.digest);
+        expect(await latest()).toBeUndefined();
         const back = await restore();
         expect(back.log).not.toContain('::error');
         expect(back.exitCode).toBe(0);

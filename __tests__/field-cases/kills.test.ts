@@ -4,19 +4,23 @@
  */
 import { readFileSync } from 'node:fs';
 
-import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { beforeEach, describe, expect, it } from '@jest/globals';
 
-import { MANIFEST_ACCEPT } from '../../src/oci/media-types.js';
+import { jsonAnswer } from '../support/clients/client.js';
+import { digestAt } from '../support/clients/manifests.js';
+import { hurried } from '../support/clients/hurry.js';
 import { runAction, type ActionRun } from '../support/clients/run-action.js';
 import { run, type Ran, type RunOptions } from '../support/scenes/run.js';
 import { silence } from '../support/scenes/silence.js';
 import { cosign, digestTag, image, index, type Content } from '../support/builders/build.js';
+import { stopAfterTest } from '../support/servers/stop-after-test.js';
 import { describeWith } from '../support/servers/describe-with.js';
-import type { Action, SeenRequest } from '../support/servers/memory/script.js';
+import type { SeenRequest } from '../support/servers/memory/script.js';
 import { push, send } from '../support/clients/push.js';
 import { realRegistries } from '../support/servers/real-registries.js';
 import type { RealRegistry } from '../support/servers/real-registry.js';
-import { startRelay, type Relay } from '../support/servers/relay.js';
+import type { Relay } from '../support/servers/relay.js';
+import { startRelayed } from '../support/scenes/relayed.js';
 
 silence();
 
@@ -31,12 +35,6 @@ const other = image('other');
 const late = index([shared, other]);
 const PUT_BACK = 'It was put back from the ledger';
 
-const json = (status: number, body: object): Action => ({
-  kind: 'answer',
-  status,
-  headers: { 'Content-Type': 'application/json' },
-  body: JSON.stringify(body),
-});
 const isDelete =
   (content: Content) =>
   ({ method, route }: SeenRequest): boolean =>
@@ -48,21 +46,11 @@ describe.each(realRegistries)('$name', (kind) => {
     let relay: Relay;
 
     beforeEach(async () => {
-      registry = await kind.start();
-      relay = await startRelay(registry);
+      ({ registry, relay } = await startRelayed(kind));
     });
 
-    afterEach(async () => {
-      await relay.stop();
-      await registry.stop();
-    });
-
-    const isThere = async (reference: string) => {
-      const { status } = await fetch(`${registry.url}/v2/${APP}/manifests/${reference}`, {
-        headers: { accept: MANIFEST_ACCEPT },
-      });
-      return status === 200;
-    };
+    const isThere = async (reference: string) =>
+      (await digestAt(registry, APP, reference)) !== undefined;
 
     const act = (killer?: AbortSignal): Promise<ActionRun> =>
       runAction(
@@ -74,7 +62,7 @@ describe.each(realRegistries)('$name', (kind) => {
           'max-deletes': '100%',
           ...kind.inputs,
         },
-        killer === undefined ? {} : { killer },
+        { ...hurried, ...(killer === undefined ? {} : { killer }) },
       );
     const clean = (more: Partial<RunOptions> = {}): Promise<Ran> =>
       run({
@@ -202,7 +190,7 @@ describe.each(realRegistries)('$name', (kind) => {
           return { kind: 'pass', after: () => push(registry, APP, old, 'v9') };
         }
         return isListed && method === 'GET' && route.kind === 'tags' && route.repository === APP
-          ? json(200, { name: APP, tags: ['latest', 'v1', 'v9'] })
+          ? jsonAnswer({ name: APP, tags: ['latest', 'v1', 'v9'] })
           : undefined;
       });
       const next = await clean();
@@ -217,11 +205,7 @@ describe.each(realRegistries)('$name', (kind) => {
     let registry: RealRegistry;
 
     beforeEach(async () => {
-      registry = await kind.start();
-    });
-
-    afterEach(async () => {
-      await registry.stop();
+      registry = stopAfterTest(await kind.start());
     });
 
     it('gets back the child that was deleted, with its signature, once something in use needs it', async () => {
@@ -258,10 +242,7 @@ describe.each(realRegistries)('$name', (kind) => {
         [shared.digest, signature.digest].sort(),
       );
       expect((await clean()).complaints).toEqual([]);
-      const response = await fetch(`${registry.url}/v2/${APP}/manifests/${tag}`, {
-        headers: { accept: MANIFEST_ACCEPT },
-      });
-      expect(response.headers.get('docker-content-digest')).toBe(signature.digest);
+      expect(await digestAt(registry, APP, tag)).toBe(signature.digest);
     });
   });
 });

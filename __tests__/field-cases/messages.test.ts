@@ -8,13 +8,14 @@ import https from 'node:https';
 import net, { type AddressInfo } from 'node:net';
 import { gzipSync } from 'node:zlib';
 
-import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { beforeEach, describe, expect, it } from '@jest/globals';
 
 import { digestOf } from '../../src/oci/digest.js';
 import { OCI_CONFIG } from '../../src/oci/media-types.js';
 import { runAction, type ActionRun, type RunOptions } from '../support/clients/run-action.js';
 import { image, manifest } from '../support/builders/build.js';
 import { createAuthority } from '../support/servers/certificate.js';
+import { stopAfterTest } from '../support/servers/stop-after-test.js';
 import { describeWith } from '../support/servers/describe-with.js';
 import { startDockerRegistry } from '../support/servers/docker-registry.js';
 import { startMemoryRegistry, type MemoryRegistry } from '../support/servers/memory/registry.js';
@@ -34,18 +35,12 @@ const programs = [
   { name: 'distribution-3', found: distribution3 },
 ] as const;
 
-const closing: (() => Promise<void>)[] = [];
 let registry: MemoryRegistry;
 
 beforeEach(async () => {
-  registry = await startMemoryRegistry();
+  registry = stopAfterTest(await startMemoryRegistry());
   seed(registry.state, 'team/app', kept, 'v1');
   seed(registry.state, 'team/app', orphan);
-});
-
-afterEach(async () => {
-  await registry.stop();
-  await Promise.all(closing.splice(0).map((close) => close()));
 });
 
 const clean = (
@@ -65,13 +60,15 @@ const clean = (
 
 async function listening(server: net.Server): Promise<number> {
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  closing.push(async () => {
-    if (server instanceof http.Server || server instanceof https.Server) {
-      server.closeAllConnections();
-    }
-    await new Promise((resolve) => server.close(resolve));
-  });
+  stopAfterTest({ stop: () => ended(server) });
   return (server.address() as AddressInfo).port;
+}
+
+async function ended(server: net.Server): Promise<void> {
+  if (server instanceof http.Server || server instanceof https.Server) {
+    server.closeAllConnections();
+  }
+  await new Promise((resolve) => server.close(resolve));
 }
 
 const answering = async (answer: (response: ServerResponse, path: string) => void) =>
@@ -127,8 +124,7 @@ describe('a redirect', () => {
   it('from http:// to https:// is reported with the right address', async () => {
     const authority = createAuthority();
     const { pem: cert, keyPem: key } = authority.issue('registry');
-    const secure = await startMemoryRegistry({ tls: { cert, key } });
-    closing.push(() => secure.stop());
+    const secure = stopAfterTest(await startMemoryRegistry({ tls: { cert, key } }));
     const port = await answering((response, path) => {
       response.writeHead(301, { Location: `${secure.url}${path}` }).end();
     });
@@ -148,8 +144,7 @@ describe('a redirect', () => {
   it('gets no credentials where it leads an upload from https to http', async () => {
     const authority = createAuthority();
     const { pem: cert, keyPem: key } = authority.issue('registry');
-    const secure = await startMemoryRegistry({ tls: { cert, key } });
-    closing.push(() => secure.stop());
+    const secure = stopAfterTest(await startMemoryRegistry({ tls: { cert, key } }));
     seed(secure.state, 'team/app', kept, 'v1');
     let seen = 0;
     const port = await answering((response) => {
@@ -202,7 +197,7 @@ describe('a failed connection', () => {
   it('is reported with the addresses that a runner can reach', async () => {
     const server = net.createServer();
     const port = await listening(server);
-    await closing.pop()?.();
+    await ended(server);
     const run = await clean({ 'registry-url': `http://127.0.0.1:${String(port)}` });
     expectTold(run, 'no connection (', 'Can the runner reach it?', 'self-hosted runner');
   });
@@ -277,8 +272,7 @@ describe('a server that speaks another protocol', () => {
 
   it('is reported where its certificate is of a private authority', async () => {
     const { pem: cert, keyPem: key } = createAuthority().issue('registry');
-    const secure = await startMemoryRegistry({ tls: { cert, key } });
-    closing.push(() => secure.stop());
+    const secure = stopAfterTest(await startMemoryRegistry({ tls: { cert, key } }));
     const run = await clean({ 'registry-url': secure.url });
     expectTold(run, 'the TLS certificate or handshake was rejected', 'name that in ca-file');
     expect(run.log).not.toContain('client certificate');
@@ -289,11 +283,9 @@ describe('a server that wants a client certificate', () => {
   for (const { name, found } of programs) {
     describeWith(name, found, `as ${name} does`, () => {
       it('is reported, and not as a server with a wrong certificate', async () => {
-        const strict = await startDockerRegistry(present(found), {
-          tls: true,
-          clientCertificates: true,
-        });
-        closing.push(() => strict.stop());
+        const strict = stopAfterTest(
+          await startDockerRegistry(present(found), { tls: true, clientCertificates: true }),
+        );
         await push(strict, 'team/app', orphan);
         await push(strict, 'team/app', kept, 'v1');
         const before = strict.manifests();

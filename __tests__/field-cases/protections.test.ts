@@ -7,6 +7,7 @@ import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals
 import * as v from 'valibot';
 
 import { image, index, type Content } from '../support/builders/build.js';
+import { stopAfterTest } from '../support/servers/stop-after-test.js';
 import { describeWith } from '../support/servers/describe-with.js';
 import { push } from '../support/clients/push.js';
 import { realRegistries } from '../support/servers/real-registries.js';
@@ -51,14 +52,13 @@ describe.each(realRegistries)('$name', (kind) => {
       .join('\n');
 
     beforeEach(async () => {
-      registry = await kind.start();
+      registry = stopAfterTest(await kind.start());
       await push(registry, APP, current, 'v1');
       for (const content of orphans) {
         await push(registry, APP, content);
       }
     });
-    afterEach(async () => {
-      await registry.stop();
+    afterEach(() => {
       rmSync(directory, { recursive: true, force: true });
     });
     const run = (inputs: Readonly<Record<string, string>>) =>

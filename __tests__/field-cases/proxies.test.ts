@@ -4,11 +4,12 @@
  */
 import { readFileSync } from 'node:fs';
 
-import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { beforeEach, describe, expect, it } from '@jest/globals';
 
 import { runAction, type ActionRun } from '../support/clients/run-action.js';
 import { image, index } from '../support/builders/build.js';
 import { createAuthority } from '../support/servers/certificate.js';
+import { stopAfterTest } from '../support/servers/stop-after-test.js';
 import { describeWith } from '../support/servers/describe-with.js';
 import type { Answer } from '../support/servers/memory/answer.js';
 import { push } from '../support/clients/push.js';
@@ -20,25 +21,16 @@ import { APP, left, names } from '../support/builders/naming.js';
 const DOCS = readFileSync(new URL('../../docs/troubleshooting.md', import.meta.url), 'utf8');
 
 const [first, second, third] = [image('proxy 1'), image('proxy 2'), image('proxy 3')];
-const running: (RealRegistry | Relay)[] = [];
-
-afterEach(async () => {
-  await Promise.all(running.splice(0).map((each) => each.stop()));
-});
-
 for (const kind of realRegistries) {
   describeWith(kind.name, kind.found, `a run through a proxy before ${kind.name}`, () => {
     let registry: RealRegistry;
 
     beforeEach(async () => {
-      registry = await kind.start();
-      running.push(registry);
+      registry = stopAfterTest(await kind.start());
     });
 
     async function before(options?: RelayOptions): Promise<Relay> {
-      const relay = await startRelay(registry, options);
-      running.push(relay);
-      return relay;
+      return stopAfterTest(await startRelay(registry, options));
     }
 
     const clean = ({ url }: Relay, inputs: Readonly<Record<string, string>> = {}) =>

@@ -8,7 +8,7 @@ import path from 'node:path';
 
 import { afterEach, beforeEach, expect, it } from '@jest/globals';
 
-import { MANIFEST_ACCEPT } from '../../src/oci/media-types.js';
+import { digestAt } from '../support/clients/manifests.js';
 import { runAction, type ActionRun } from '../support/clients/run-action.js';
 import { cosign, digestTag, image, index } from '../support/builders/build.js';
 import { describeWith } from '../support/servers/describe-with.js';
@@ -16,7 +16,8 @@ import type { SeenRequest } from '../support/servers/memory/script.js';
 import { push } from '../support/clients/push.js';
 import { realRegistries } from '../support/servers/real-registries.js';
 import type { RealRegistry } from '../support/servers/real-registry.js';
-import { startRelay, type Relay } from '../support/servers/relay.js';
+import type { Relay } from '../support/servers/relay.js';
+import { startRelayed } from '../support/scenes/relayed.js';
 import { APP } from '../support/builders/naming.js';
 
 const DOCS = readFileSync(new URL('../../docs/troubleshooting.md', import.meta.url), 'utf8');
@@ -33,15 +34,12 @@ for (const kind of realRegistries) {
     let backup: string;
 
     beforeEach(async () => {
-      registry = await kind.start();
-      relay = await startRelay(registry);
+      ({ registry, relay } = await startRelayed(kind));
       backup = mkdtempSync(path.join(tmpdir(), 'putting-back-'));
       await push(registry, APP, current, 'latest');
     });
 
-    afterEach(async () => {
-      await relay.stop();
-      await registry.stop();
+    afterEach(() => {
       rmSync(backup, { recursive: true, force: true });
     });
 
@@ -61,13 +59,7 @@ for (const kind of realRegistries) {
     }
     const restore = () => act({ 'restore-from': backup });
 
-    const pointsAt = async (reference: string) => {
-      const response = await fetch(`${registry.url}/v2/${APP}/manifests/${reference}`, {
-        headers: { accept: MANIFEST_ACCEPT },
-      });
-      await response.arrayBuffer();
-      return response.status === 200 ? response.headers.get('docker-content-digest') : undefined;
-    };
+    const pointsAt = (reference: string) => digestAt(registry, APP, reference);
 
     /** Somebody pushes another signature of the same image, once, after such a request was answered. */
     function meanwhile(isMeant: (request: SeenRequest) => boolean): void {

@@ -1,5 +1,5 @@
 /** What certainty costs: the requests of the bundled action on real registries, one by one. */
-import { afterEach, beforeEach, expect, it } from '@jest/globals';
+import { beforeEach, expect, it } from '@jest/globals';
 
 import { image } from '../support/builders/build.js';
 import { describeWith } from '../support/servers/describe-with.js';
@@ -7,7 +7,8 @@ import { LEDGER } from '../support/clients/ledger.js';
 import { push } from '../support/clients/push.js';
 import { realRegistries } from '../support/servers/real-registries.js';
 import type { RealRegistry } from '../support/servers/real-registry.js';
-import { startRelay, type Relay } from '../support/servers/relay.js';
+import type { Relay } from '../support/servers/relay.js';
+import { startRelayed } from '../support/scenes/relayed.js';
 import { APP, clean } from '../support/builders/naming.js';
 
 const old = image('requests old');
@@ -30,8 +31,7 @@ for (const kind of distributions) {
     let sent: string[];
 
     beforeEach(async () => {
-      registry = await kind.start();
-      relay = await startRelay(registry);
+      ({ registry, relay } = await startRelayed(kind));
       relay.intercept(({ method, path }) => {
         const named = [...NAMES].reduce((text, [digest, name]) => text.replace(digest, name), path);
         sent.push(`${method} ${named}`);
@@ -39,11 +39,6 @@ for (const kind of distributions) {
       });
       await push(registry, APP, old, 'latest');
       await push(registry, APP, other, 'stable');
-    });
-
-    afterEach(async () => {
-      await relay.stop();
-      await registry.stop();
     });
 
     /** @returns sorted, since tags are read at the same time; without the ledger's own and the run's */
