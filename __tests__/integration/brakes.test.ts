@@ -6,11 +6,14 @@ import { mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'no
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 
-import { afterAll, afterEach, beforeAll, describe, expect, it, jest } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import * as v from 'valibot';
 
-import { runAction, type ActionRun } from '../support/clients/run-action.js';
-import { image, type Content } from '../support/builders/build.js';
+import { hurried } from '../support/clients/hurry.js';
+import { clean, type ActionRun } from '../support/clients/run-action.js';
+import { image, type Content, names } from '../support/builders/build.js';
+import { deletedIn, quoted } from '../support/clients/outcome.js';
+import { stopAfterTest } from '../support/servers/stop-after-test.js';
 import { describeWith } from '../support/servers/describe-with.js';
 import {
   startDockerRegistry,
@@ -33,15 +36,6 @@ const file = (name: string) => path.join(home, name);
 afterAll(() => {
   rmSync(home, { recursive: true, force: true });
 });
-
-const clean = ({ url }: Pick<Destination, 'url'>, inputs: Record<string, string> = {}) =>
-  runAction({ 'registry-url': url, ...inputs });
-
-const names = (repository: string, contents: readonly Content[]) =>
-  contents.map(({ digest }) => `${repository}@${digest}`);
-
-const deletedIn = ({ outputs }: ActionRun) =>
-  new Set(JSON.parse(outputs['deleted-digests'] ?? '') as string[]);
 
 const errorsOf = ({ log }: ActionRun) =>
   [...log.matchAll(/^::error::(.*)$/gm)].map(([, message = '']) => message);
@@ -81,8 +75,6 @@ function expectInSummary({ summary }: ActionRun, heading: string, said: readonly
   }
 }
 
-const quoted = (text: string) => text.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
-
 const Report = v.object({
   repositories: v.array(
     v.object({
@@ -117,12 +109,10 @@ function filling(repository: string, orphans: number, kept: number): Filling {
 }
 
 async function fill(to: Destination, repository: string, { orphans, kept }: Filling) {
-  for (const orphan of orphans) {
-    await push(to, repository, orphan);
-  }
-  for (const [n, content] of kept.entries()) {
-    await push(to, repository, content, `v${String(n)}`);
-  }
+  await Promise.all([
+    ...orphans.map((orphan) => push(to, repository, orphan)),
+    ...kept.map((content, n) => push(to, repository, content, `v${String(n)}`)),
+  ]);
 }
 
 function seedWith({ state }: MemoryRegistry, repository: string, { orphans, kept }: Filling) {
@@ -144,7 +134,7 @@ describeWith('docker-registry', dockerRegistry, 'brakes-hold: more deletes than 
   };
   const of = (which: 'orphans' | 'kept', prefix = '') =>
     Object.entries(fillings).flatMap(([repository, filled]) =>
-      repository.startsWith(prefix) ? names(repository, filled[which]) : [],
+      repository.startsWith(prefix) ? names(repository, ...filled[which]) : [],
     );
   const late = image('late');
   let registry: DockerRegistry;
@@ -235,27 +225,20 @@ describeWith('docker-registry', dockerRegistry, 'brakes-hold: more deletes than 
 });
 
 describe('brakes-hold: limits (in memory)', () => {
-  const running: MemoryRegistry[] = [];
-
   async function start(fillings: Record<string, Filling>): Promise<MemoryRegistry> {
-    const registry = await startMemoryRegistry();
-    running.push(registry);
+    const registry = stopAfterTest(await startMemoryRegistry());
     Object.entries(fillings).forEach(([repository, filled]) => {
       seedWith(registry, repository, filled);
     });
     return registry;
   }
 
-  afterEach(async () => {
-    await Promise.all(running.splice(0).map((registry) => registry.stop()));
-  });
-
   const manifestsIn = ({ state }: MemoryRegistry, repository = APP) =>
     new Set(state.repositories.get(repository)?.manifests.keys());
   const digestsOf = (contents: readonly Content[]) => new Set(contents.map(({ digest }) => digest));
 
   const app = filling(APP, 1, 1);
-  const all = { digests: names(APP, app.orphans).join('\n') };
+  const all = { digests: names(APP, ...app.orphans).join('\n') };
 
   it.each([
     ['49.999999%', false],
@@ -280,7 +263,9 @@ describe('brakes-hold: limits (in memory)', () => {
         ? { kind: 'html' }
         : undefined,
     );
-    const digests = [...names(APP, app.orphans), ...names('team/web', web.orphans)].join('\n');
+    const digests = [...names(APP, ...app.orphans), ...names('team/web', ...web.orphans)].join(
+      '\n',
+    );
     const done = await clean(registry, { digests, 'max-deletes': '1' });
     expectRed(done, ["team/web: tag v0 couldn't be read"], { 'deleted-count': '1' });
     expect(manifestsIn(registry)).toEqual(digestsOf(app.kept));
@@ -289,7 +274,10 @@ describe('brakes-hold: limits (in memory)', () => {
 
   describe('with a plan that somebody has seen', () => {
     const lost = filling(APP, 30, 10);
-    const inputs = { digests: names(APP, lost.orphans).join('\n'), 'plan-file': file('plan.json') };
+    const inputs = {
+      digests: names(APP, ...lost.orphans).join('\n'),
+      'plan-file': file('plan.json'),
+    };
     const refused = `${APP}: nothing is deleted here: 30 of the 40 manifests that are known would go`;
 
     async function planned() {
@@ -383,9 +371,7 @@ describeWith(
           refusal: { kind: 'no-tags', remembered: 3 },
           fates: new Set(['refused']),
         });
-        expect(deletedIn(done)).toEqual(
-          new Set(names('team/web', [image(`web ${String(n - 1)}`)])),
-        );
+        expect(deletedIn(done)).toEqual(new Set(names('team/web', image(`web ${String(n - 1)}`))));
         expect([...users()].filter((name) => name.startsWith(APP))).toEqual(before);
         expect((await remembered(registry)).get(APP)).toEqual(known.get(APP));
       }
@@ -400,7 +386,7 @@ describeWith(
       await push(registry, APP, moved, 'v0');
       const done = await clean(registry);
       expectGreen(done, { 'deleted-count': '1' });
-      expect(deletedIn(done)).toEqual(new Set(names(APP, app.kept.slice(0, 1))));
+      expect(deletedIn(done)).toEqual(new Set(names(APP, ...app.kept.slice(0, 1))));
     });
 
     it('is refused still when a plan of it was held up', async () => {
@@ -416,7 +402,8 @@ describeWith(
         expect([...users()].filter((name) => name.startsWith(APP))).toEqual(before);
       }
       renameSync(path.join(registry.directory, 'hidden'), tagsOf());
-      expectGreen(await clean(registry), { 'orphans-found': '0' });
+      // The plan that was held up condemned them just now: a run waits for its deletes, should there be any.
+      expectGreen(await clean(registry, {}, hurried), { 'orphans-found': '0' });
     });
 
     it('is cleaned on purpose by a plan that is carried out, and the next run is green', async () => {
@@ -435,7 +422,7 @@ describeWith(
 
       const done = await clean(registry, { 'apply-plan': planFile });
       expectGreen(done, { 'deleted-count': '3' });
-      expect(deletedIn(done)).toEqual(new Set(names(APP, left)));
+      expect(deletedIn(done)).toEqual(new Set(names(APP, ...left)));
       expect([...users()].filter((name) => name.startsWith(APP))).toEqual([]);
       for (let again = 0; again < 2; again += 1) {
         expectGreen(await clean(registry), { 'orphans-found': '0' });
@@ -444,11 +431,11 @@ describeWith(
     });
 
     it('is like any other when something is pushed to it again', async () => {
-      await push(registry, APP, image('anew 1'), 'latest');
+      await push(registry, APP, image('again 1'), 'latest');
       expectGreen(await clean(registry));
-      await push(registry, APP, image('anew 2'), 'latest');
+      await push(registry, APP, image('again 2'), 'latest');
       expectGreen(await clean(registry), { 'deleted-count': '1' });
-      expect(users()).toContain(names(APP, [image('anew 2')])[0]);
+      expect(users()).toContain(names(APP, image('again 2'))[0]);
     });
   },
 );
@@ -456,16 +443,9 @@ describeWith(
 describe('brakes-hold: a list of tags that is suddenly empty (in memory)', () => {
   const app = filling(APP, 0, 3);
   const others = [image('web 1'), image('web 2')] as const;
-  const running: MemoryRegistry[] = [];
-
-  afterEach(async () => {
-    await Promise.all(running.splice(0).map((registry) => registry.stop()));
-  });
-
   /** A registry that a run has seen, and in which a tag of another repository has moved since. */
   async function start(): Promise<MemoryRegistry> {
-    const registry = await startMemoryRegistry();
-    running.push(registry);
+    const registry = stopAfterTest(await startMemoryRegistry());
     seedWith(registry, APP, app);
     seed(registry.state, 'team/web', others[0], 'latest');
     expectGreen(await clean(registry));
@@ -561,7 +541,7 @@ describe('brakes-hold: a list of tags that is suddenly empty (in memory)', () =>
 
     const done = await clean(registry);
     expectRed(done, [noTags(APP, 2)], { 'deleted-count': '1' });
-    expect(deletedIn(done)).toEqual(new Set(names('team/web', [others[0]])));
+    expect(deletedIn(done)).toEqual(new Set(names('team/web', others[0])));
     expect(manifestsIn(registry)).toEqual(left);
   });
 
@@ -631,7 +611,7 @@ describe('brakes-hold: a list of tags that is suddenly empty (in memory)', () =>
       refuse(registry, { kind: 'answer', status: 400, body: '' }, isLeft);
       const half = await clean(registry, apply);
       expect(half.exitCode).toBe(1);
-      expect(deletedIn(half)).toEqual(new Set(names(APP, [present(first)])));
+      expect(deletedIn(half)).toEqual(new Set(names(APP, present(first))));
       lie(registry, EMPTY);
       await expectHeld(registry, left);
       expectGreen(await clean(registry, apply), { 'deleted-count': '2' });
@@ -644,7 +624,8 @@ describe('brakes-hold: a list of tags that is suddenly empty (in memory)', () =>
         'deleted-count': '0',
       });
       registry.intercept();
-      expectGreen(await clean(registry, { repositories: APP }), { 'orphans-found': '0' });
+      // It waits for the deletes of the plan that was held up, should there be any.
+      expectGreen(await clean(registry, { repositories: APP }, hurried), { 'orphans-found': '0' });
       expect(manifestsIn(registry)).toEqual(digestsOf(app.kept));
     });
   });
@@ -660,7 +641,7 @@ describe('brakes-hold: a list of tags that is suddenly empty (in memory)', () =>
     });
     const done = await clean(registry, { repositories: APP });
     expect(lists).toBeGreaterThanOrEqual(2);
-    expect(deletedIn(done)).toEqual(new Set(names(APP, app.kept.slice(0, 1))));
+    expect(deletedIn(done)).toEqual(new Set(names(APP, ...app.kept.slice(0, 1))));
     expect(manifestsIn(registry)).toEqual(digestsOf([moved, ...app.kept.slice(1)]));
     // The ledger has what the first look saw, and so nothing is lost.
     expectGreen(await clean(registry, { repositories: APP }), { 'orphans-found': '0' });
@@ -669,7 +650,7 @@ describe('brakes-hold: a list of tags that is suddenly empty (in memory)', () =>
   it('is refused without a ledger, too, for one manifest and for every `max-deletes`', async () => {
     const registry = await start();
     lie(registry, EMPTY);
-    const digests = names(APP, app.kept).join('\n');
+    const digests = names(APP, ...app.kept).join('\n');
     const inputs = { digests, 'ledger-repository': 'off', 'max-deletes': '100%' };
     const before = manifestsIn(registry);
     const dryRun = await clean(registry, { ...inputs, 'dry-run': 'true' });

@@ -7,7 +7,7 @@ import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 
-import { afterAll, afterEach, describe, expect, it } from '@jest/globals';
+import { afterAll, describe, expect, it } from '@jest/globals';
 
 import { runAction, type ActionRun } from '../support/clients/run-action.js';
 import {
@@ -18,8 +18,9 @@ import {
   referrer,
   type Content,
 } from '../support/builders/build.js';
+import { stopAfterTest } from '../support/servers/stop-after-test.js';
 import { describeWith } from '../support/servers/describe-with.js';
-import { startGate, type Fate, type Gate } from '../support/servers/gate.js';
+import { startGate, type Fate } from '../support/servers/gate.js';
 import { findSkopeo } from '../support/servers/programs.js';
 import { push, putManifest, send } from '../support/clients/push.js';
 import { realRegistries } from '../support/servers/real-registries.js';
@@ -28,16 +29,10 @@ import type { RealRegistry } from '../support/servers/real-registry.js';
 const APP = 'team/app';
 const skopeo = findSkopeo();
 const home = mkdtempSync(path.join(tmpdir(), 'heal-'));
-const running: (RealRegistry | Gate)[] = [];
-
 const current = image('heal current');
 const old = image('heal old');
 const arm = image('heal old arm');
 const fresh = image('heal fresh');
-
-afterEach(async () => {
-  await Promise.all(running.splice(0).map((each) => each.stop()));
-});
 
 afterAll(() => {
   rmSync(home, { recursive: true });
@@ -94,8 +89,7 @@ describe.each(realRegistries)('$name', ({ name, found, start, inputs }) => {
 
   /** A run whose DELETE of one manifest waits at the gate until a push is complete. */
   async function tell({ condemned, at, push: comes, inputs: more = {} }: Story): Promise<Told> {
-    const registry = await start();
-    running.push(registry);
+    const registry = stopAfterTest(await start());
     await push(registry, APP, current, 'v1');
     for (const [content, ...tags] of condemned) {
       await push(registry, APP, content, ...tags);
@@ -110,7 +104,7 @@ describe.each(realRegistries)('$name', ({ name, found, start, inputs }) => {
         return 'pass';
       },
     });
-    running.push(gate);
+    stopAfterTest(gate);
     const again: Told['again'] = (these) =>
       runAction({
         'registry-url': gate.url,

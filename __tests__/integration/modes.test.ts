@@ -1,5 +1,5 @@
 /** The bundled action against docker-registry in the modes that people run it in. */
-import { afterEach, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 
 import { runAction, type ActionRun } from '../support/clients/run-action.js';
 import { image } from '../support/builders/build.js';
@@ -11,6 +11,7 @@ import {
   type DockerRegistry,
   type DockerRegistryOptions,
 } from '../support/servers/docker-registry.js';
+import { stopAfterTest } from '../support/servers/stop-after-test.js';
 import { describeWith } from '../support/servers/describe-with.js';
 import { apart, byRepository, remembered } from '../support/clients/ledger.js';
 import { findDockerRegistry } from '../support/servers/programs.js';
@@ -22,15 +23,11 @@ const kept = image('modes 2');
 const login = { username: USERNAME, password: PASSWORD };
 
 describeWith('docker-registry', program, 'modes of docker-registry', () => {
-  const running: DockerRegistry[] = [];
-
   async function start(options: DockerRegistryOptions = {}): Promise<DockerRegistry> {
     if (program === undefined) {
       throw new Error('unreachable: the block is skipped without the program');
     }
-    const registry = await startDockerRegistry(program, options);
-    running.push(registry);
-    return registry;
+    return stopAfterTest(await startDockerRegistry(program, options));
   }
 
   /** A registry in which `team/app:latest` has moved from `orphan` to `kept`. */
@@ -40,10 +37,6 @@ describeWith('docker-registry', program, 'modes of docker-registry', () => {
     await push(registry, 'team/app', kept, 'latest');
     return registry;
   }
-
-  afterEach(async () => {
-    await Promise.all(running.splice(0).map((registry) => registry.stop()));
-  });
 
   const clean = (
     registry: DockerRegistry,

@@ -1,7 +1,7 @@
 /** A plan that is carried out with other settings, edited by hand, or refused. On a registry in memory. */
 import { writeFileSync } from 'node:fs';
 
-import { afterEach, describe, expect, it, jest } from '@jest/globals';
+import { describe, expect, it, jest } from '@jest/globals';
 
 import { clean } from '../support/clients/run-action.js';
 import { digestOf } from '../../src/oci/digest.js';
@@ -13,6 +13,7 @@ import {
   type Content,
   names,
 } from '../support/builders/build.js';
+import { stopAfterTest } from '../support/servers/stop-after-test.js';
 import { remembered } from '../support/clients/ledger.js';
 import type { MemoryRegistryOptions } from '../support/servers/memory/options.js';
 import { startMemoryRegistry, type MemoryRegistry } from '../support/servers/memory/registry.js';
@@ -36,18 +37,11 @@ const HOUR = 60 * 60 * 1000;
 
 describe('plan-exactly: a run that carries out a plan (in memory)', () => {
   const APP = 'team/app';
-  const running: MemoryRegistry[] = [];
-
   async function start(options?: MemoryRegistryOptions): Promise<MemoryRegistry> {
-    const registry = await startMemoryRegistry(options);
-    running.push(registry);
+    const registry = stopAfterTest(await startMemoryRegistry(options));
     seed(registry.state, APP, image('current'), 'v1');
     return registry;
   }
-
-  afterEach(async () => {
-    await Promise.all(running.splice(0).map((registry) => registry.stop()));
-  });
 
   const manifestsIn = ({ state }: MemoryRegistry, repository = APP) =>
     new Set(state.repositories.get(repository)?.manifests.keys());

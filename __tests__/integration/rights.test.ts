@@ -2,10 +2,11 @@
  * Registries that take no deletes, or not from these credentials: a dry-run tells what it can find out without
  * a DELETE, and a real run finds out before its first change. A gate in front of the registry saw what was sent.
  */
-import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { beforeEach, describe, expect, it } from '@jest/globals';
 
 import { runAction } from '../support/clients/run-action.js';
 import { image } from '../support/builders/build.js';
+import { stopAfterTest } from '../support/servers/stop-after-test.js';
 import { describeWith } from '../support/servers/describe-with.js';
 import { startDistribution3 } from '../support/servers/distribution.js';
 import { PASSWORD, startDockerRegistry, USERNAME } from '../support/servers/docker-registry.js';
@@ -26,20 +27,9 @@ const [orphan, kept] = [image('rights 1'), image('rights 2')];
 const named = (content: { digest: string }, ...repositories: string[]) =>
   repositories.map((repository) => `${repository}@${content.digest}`);
 
-const registries = new Set<RealRegistry>();
-const gates = new Set<Gate>();
-
-afterEach(async () => {
-  await Promise.all([...gates].map((gate) => gate.stop()));
-  await Promise.all([...registries].map((registry) => registry.stop()));
-  gates.clear();
-  registries.clear();
-});
-
 /** Two repositories in which `latest` has moved on. */
 async function filled<T extends RealRegistry>(starting: Promise<T>): Promise<T> {
-  const registry = await starting;
-  registries.add(registry);
+  const registry = stopAfterTest(await starting);
   for (const repository of REPOSITORIES) {
     await push(registry, repository, orphan, 'latest');
     await push(registry, repository, kept, 'latest');
@@ -48,9 +38,7 @@ async function filled<T extends RealRegistry>(starting: Promise<T>): Promise<T> 
 }
 
 async function gateTo(registry: RealRegistry): Promise<Gate> {
-  const gate = await startGate(registry.url);
-  gates.add(gate);
-  return gate;
+  return stopAfterTest(await startGate(registry.url));
 }
 
 const clean = (gate: Gate, inputs: Record<string, string> = {}) =>
@@ -169,9 +157,7 @@ describe.each(all)('$name', ({ name, program, start }) => {
   const off = () => filled(start({ deletes: false }));
   const readOnly = async () => {
     const { directory } = await filled(start({}));
-    const registry = await start({ readOnly: true, directory });
-    registries.add(registry);
-    return registry;
+    return stopAfterTest(await start({ readOnly: true, directory }));
   };
 
   describeWith(name, program, 'rights-first: without deletes', () => {
