@@ -8,7 +8,7 @@ import fc from 'fast-check';
 import { startMemoryRegistry, type MemoryRegistry } from '../support/servers/memory/registry.js';
 import type { Action, SeenRequest } from '../support/servers/memory/script.js';
 import { builtEstates, estates, runs, shown } from '../support/builders/arbitraries.js';
-import { GRACE, type Built } from '../support/scenes/estate.js';
+import { GRACE, type Built } from '../support/builders/random-estate.js';
 import { actionOf, type FaultKind } from '../support/scenes/faults.js';
 import { judge, type Rules } from '../support/scenes/model.js';
 import { run, type Ran } from '../support/scenes/run.js';

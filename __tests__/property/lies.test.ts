@@ -12,7 +12,7 @@ import { startMemoryRegistry, type MemoryRegistry } from '../support/servers/mem
 import type { Action, SeenRequest } from '../support/servers/memory/script.js';
 import { repositoryOf } from '../support/servers/memory/state.js';
 import { builtEstates, changes, runs, type Timed } from '../support/builders/arbitraries.js';
-import { change, type Built } from '../support/scenes/estate.js';
+import { change, type Built } from '../support/builders/random-estate.js';
 import { run, type Ran, type RunOptions } from '../support/scenes/run.js';
 import { candidatesOf, play, setUp, type Play } from '../support/scenes/stage.js';
 import { silence } from '../support/scenes/silence.js';

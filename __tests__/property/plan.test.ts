@@ -17,7 +17,7 @@ import {
   NOW,
   type Built,
   type Id,
-} from '../support/scenes/estate.js';
+} from '../support/builders/random-estate.js';
 import {
   judge,
   mustPrecede,

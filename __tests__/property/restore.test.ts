@@ -17,7 +17,7 @@ import { describeWith } from '../support/servers/describe-with.js';
 import type { Interceptor, SeenRequest } from '../support/servers/memory/script.js';
 import { realRegistries } from '../support/servers/real-registries.js';
 import { builtEstates, changes, runs, type Timed } from '../support/builders/arbitraries.js';
-import { change, GRACE, type Built } from '../support/scenes/estate.js';
+import { change, GRACE, type Built } from '../support/builders/random-estate.js';
 import { faults, KINDS, type Fault } from '../support/scenes/faults.js';
 import {
   lookInto,
@@ -25,7 +25,7 @@ import {
   realGround,
   type Ground,
   type Look,
-} from '../support/scenes/ground.js';
+} from '../support/scenes/estate-registry.js';
 import { run, type RunOptions } from '../support/scenes/run.js';
 import { silence } from '../support/scenes/silence.js';
 import { faultScript, setUp } from '../support/scenes/stage.js';

@@ -14,7 +14,7 @@ import { startMemoryRegistry, type MemoryRegistry } from '../support/servers/mem
 import type { Action, SeenRequest } from '../support/servers/memory/script.js';
 import { linkBlob, repositoryOf, setTag } from '../support/servers/memory/state.js';
 import { runs } from '../support/builders/arbitraries.js';
-import { put } from '../support/scenes/estate.js';
+import { put } from '../support/builders/random-estate.js';
 import { run, type Ran } from '../support/scenes/run.js';
 import { printed, silence } from '../support/scenes/silence.js';
 

@@ -7,7 +7,7 @@ import fc from 'fast-check';
 
 import { startMemoryRegistry, type MemoryRegistry } from '../support/servers/memory/registry.js';
 import { builtEstates, changes, runs } from '../support/builders/arbitraries.js';
-import { GRACE, type Built, type Id } from '../support/scenes/estate.js';
+import { GRACE, type Built, type Id } from '../support/builders/random-estate.js';
 import { deleteFaults, faults, KINDS, LIES, PASSING } from '../support/scenes/faults.js';
 import { judge, type Rules } from '../support/scenes/model.js';
 import { run, type Ran, type RunOptions } from '../support/scenes/run.js';

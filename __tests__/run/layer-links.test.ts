@@ -17,7 +17,7 @@ import {
 import { linkBlob } from '../support/servers/memory/state.js';
 import { errorAnswer, stopClients, when } from '../support/clients/client.js';
 import { fates, inventoryOf, policy } from '../support/builders/inventories.js';
-import { APP, remembered, startScene } from '../support/scenes/looking.js';
+import { APP, remembered, startScene } from '../support/scenes/survey.js';
 
 afterEach(stopClients);
 

@@ -30,7 +30,7 @@ import {
   startScene,
   type Looking,
   type Scene,
-} from '../support/scenes/looking.js';
+} from '../support/scenes/survey.js';
 
 afterEach(stopClients);
 

@@ -3,7 +3,7 @@ import { afterEach, describe, expect, it } from '@jest/globals';
 
 import { TransportError, type Send } from '../../../src/http/message.js';
 import type { Settled } from '../../../src/memory/ledger/ledger.js';
-import { APP, digests } from '../../support/scenes/looking.js';
+import { APP, digests } from '../../support/scenes/survey.js';
 import { image } from '../../support/builders/build.js';
 import { stopClients, tally, when } from '../../support/clients/client.js';
 import { recordsOf, THEN } from '../../support/builders/records.js';

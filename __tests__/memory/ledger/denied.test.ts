@@ -6,7 +6,7 @@ import type { Send } from '../../../src/http/message.js';
 import { parseEntryTag } from '../../../src/memory/ledger/artifact.js';
 import type { Ledger } from '../../../src/memory/ledger/ledger.js';
 import type { Observation } from '../../../src/memory/ledger/observation.js';
-import { APP } from '../../support/scenes/looking.js';
+import { APP } from '../../support/scenes/survey.js';
 import { image } from '../../support/builders/build.js';
 import type { Action } from '../../support/servers/memory/script.js';
 import { errorAnswer, stopClients, tally, when } from '../../support/clients/client.js';

@@ -13,7 +13,7 @@ import type { LedgerRecord } from '../../../src/memory/ledger/record.js';
 import { digestOf, type Digest } from '../../../src/oci/digest.js';
 import { parseManifest } from '../../../src/oci/manifest.js';
 import { OCI_INDEX, OCI_MANIFEST } from '../../../src/oci/media-types.js';
-import { APP } from '../../support/scenes/looking.js';
+import { APP } from '../../support/scenes/survey.js';
 import { runs } from '../../support/builders/arbitraries.js';
 import {
   attestation,

@@ -6,7 +6,7 @@ import { artifactOf } from '../../../src/memory/ledger/artifact.js';
 import { digestOf } from '../../../src/oci/digest.js';
 import { OCI_INDEX, OCI_MANIFEST } from '../../../src/oci/media-types.js';
 import { fate, policy } from '../../support/builders/inventories.js';
-import { APP } from '../../support/scenes/looking.js';
+import { APP } from '../../support/scenes/survey.js';
 import { fakeClock } from '../../support/scenes/fake-clock.js';
 import { image, opaque, referrer, type Content } from '../../support/builders/build.js';
 import { seed } from '../../support/clients/push.js';

@@ -3,7 +3,7 @@ import { afterEach, describe, expect, it } from '@jest/globals';
 
 import { keyOf, parseEntryTag } from '../../../src/memory/ledger/artifact.js';
 import type { Settled } from '../../../src/memory/ledger/ledger.js';
-import { APP } from '../../support/scenes/looking.js';
+import { APP } from '../../support/scenes/survey.js';
 import { image, index } from '../../support/builders/build.js';
 import { seed } from '../../support/clients/push.js';
 import { errorAnswer, stopClients, tally, when } from '../../support/clients/client.js';

@@ -14,9 +14,9 @@ import {
 import { isSame, type LedgerRecord } from '../../../src/memory/ledger/record.js';
 import type { Digest } from '../../../src/oci/digest.js';
 import { inventoryOf, parsed, policy, type Estate } from '../../support/builders/inventories.js';
-import { APP, digests } from '../../support/scenes/looking.js';
+import { APP, digests } from '../../support/scenes/survey.js';
 import { builtEstates, runs } from '../../support/builders/arbitraries.js';
-import { inventoryOf as wholeInventory } from '../../support/scenes/estate.js';
+import { inventoryOf as wholeInventory } from '../../support/builders/random-estate.js';
 import {
   attestation,
   cosign,

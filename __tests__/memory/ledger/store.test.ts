@@ -5,7 +5,7 @@ import { afterEach, describe, expect, it } from '@jest/globals';
 import { artifactOf, keyOf, parseEntryTag } from '../../../src/memory/ledger/artifact.js';
 import { encodeEntry, type Entry } from '../../../src/memory/ledger/entry.js';
 import { digestOf } from '../../../src/oci/digest.js';
-import { APP } from '../../support/scenes/looking.js';
+import { APP } from '../../support/scenes/survey.js';
 import { image, index } from '../../support/builders/build.js';
 import type { Answer } from '../../support/servers/memory/answer.js';
 import type { Action } from '../../support/servers/memory/script.js';

@@ -25,7 +25,7 @@ import {
   when,
 } from '../../support/clients/client.js';
 import { fate, fates, NOW, policy, YOUNG } from '../../support/builders/inventories.js';
-import { APP, digests, startScene } from '../../support/scenes/looking.js';
+import { APP, digests, startScene } from '../../support/scenes/survey.js';
 
 afterEach(stopClients);
 

@@ -7,7 +7,7 @@ import { image, index, opaque } from '../../support/builders/build.js';
 import type { Action } from '../../support/servers/memory/script.js';
 import { errorAnswer, stopClients, tally, when, rewritten } from '../../support/clients/client.js';
 import { fates } from '../../support/builders/inventories.js';
-import { startScene } from '../../support/scenes/looking.js';
+import { startScene } from '../../support/scenes/survey.js';
 
 afterEach(stopClients);
 

@@ -15,7 +15,7 @@ import {
 import type { Action } from '../../support/servers/memory/script.js';
 import { errorAnswer, stopClients, tally, when } from '../../support/clients/client.js';
 import { DAY, fate, fates, NOW, YOUNG } from '../../support/builders/inventories.js';
-import { digests, remembered, startScene } from '../../support/scenes/looking.js';
+import { digests, remembered, startScene } from '../../support/scenes/survey.js';
 
 afterEach(stopClients);
 

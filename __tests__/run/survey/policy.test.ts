@@ -5,7 +5,7 @@ import { NO_PROTECTION, withFiles } from '../../../src/plan/protection.js';
 import { image, referrer } from '../../support/builders/build.js';
 import { errorAnswer, stopClients, tally, when } from '../../support/clients/client.js';
 import { DAY, fate, fates } from '../../support/builders/inventories.js';
-import { APP, digests, remembered, startScene } from '../../support/scenes/looking.js';
+import { APP, digests, remembered, startScene } from '../../support/scenes/survey.js';
 
 afterEach(stopClients);
 

@@ -7,7 +7,7 @@ import { image, index, type Content } from '../../support/builders/build.js';
 import type { Action } from '../../support/servers/memory/script.js';
 import { errorAnswer, stopClients, tally, when, rewritten } from '../../support/clients/client.js';
 import { fate, fates } from '../../support/builders/inventories.js';
-import { APP, digests, remembered, startScene } from '../../support/scenes/looking.js';
+import { APP, digests, remembered, startScene } from '../../support/scenes/survey.js';
 
 afterEach(stopClients);
 

@@ -3,7 +3,7 @@ import { afterEach, describe, expect, it } from '@jest/globals';
 
 import { image, index } from '../../support/builders/build.js';
 import { stopClients, tally } from '../../support/clients/client.js';
-import { startScene } from '../../support/scenes/looking.js';
+import { startScene } from '../../support/scenes/survey.js';
 
 afterEach(stopClients);
 

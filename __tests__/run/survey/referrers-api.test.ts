@@ -7,7 +7,7 @@ import type { Action } from '../../support/servers/memory/script.js';
 import { seed } from '../../support/clients/push.js';
 import { errorAnswer, stopClients, tally, when, rewritten } from '../../support/clients/client.js';
 import { fates } from '../../support/builders/inventories.js';
-import { digests, startScene } from '../../support/scenes/looking.js';
+import { digests, startScene } from '../../support/scenes/survey.js';
 
 afterEach(stopClients);
 

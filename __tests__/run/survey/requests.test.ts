@@ -4,7 +4,7 @@ import { afterEach, describe, expect, it } from '@jest/globals';
 import { buildCache, image, index } from '../../support/builders/build.js';
 import { stopClients, tally } from '../../support/clients/client.js';
 import { fate } from '../../support/builders/inventories.js';
-import { digests, startScene } from '../../support/scenes/looking.js';
+import { digests, startScene } from '../../support/scenes/survey.js';
 
 afterEach(stopClients);
 

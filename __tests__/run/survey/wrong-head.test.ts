@@ -5,7 +5,7 @@ import type { Past } from '../../../src/plan/past.js';
 import { image, index } from '../../support/builders/build.js';
 import { errorAnswer, stopClients, when } from '../../support/clients/client.js';
 import { fates } from '../../support/builders/inventories.js';
-import { remembered, startScene } from '../../support/scenes/looking.js';
+import { remembered, startScene } from '../../support/scenes/survey.js';
 
 afterEach(stopClients);
 

@@ -12,7 +12,7 @@ import {
   type Estate,
   type Node,
   type Tag,
-} from '../scenes/estate.js';
+} from './random-estate.js';
 
 /** Runs of a property: `FC_RUNS` multiplies them for a longer hunt, `FC_SEED` repeats one. */
 export function runs(numRuns: number): fc.Parameters<unknown> {

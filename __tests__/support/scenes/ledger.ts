@@ -26,7 +26,7 @@ import { createPusher } from '../../../src/registry/distribution/pusher.js';
 import { createReader } from '../../../src/registry/distribution/reader.js';
 import { createWriter } from '../../../src/registry/distribution/writer.js';
 import { parsed } from '../builders/inventories.js';
-import { APP } from './looking.js';
+import { APP } from './survey.js';
 import type { Content } from '../builders/build.js';
 import type { MemoryRegistryOptions } from '../servers/memory/options.js';
 import type { Interceptor } from '../servers/memory/script.js';

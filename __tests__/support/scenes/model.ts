@@ -4,7 +4,7 @@
  * bytes: it knows the estate from which they were made.
  */
 import type { RepositoryState } from '../servers/memory/state.js';
-import { CREATED, GRACE, NOW, type Built, type Id, type Node } from './estate.js';
+import { CREATED, GRACE, NOW, type Built, type Id, type Node } from '../builders/random-estate.js';
 
 /** One repository at one moment, in the estate's numbers. */
 export interface View {

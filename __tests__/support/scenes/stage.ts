@@ -6,7 +6,7 @@ import type { Plan } from '../../../src/plan/plan.js';
 import type { MemoryRegistry } from '../servers/memory/registry.js';
 import type { Action, SeenRequest } from '../servers/memory/script.js';
 import type { Timed } from '../builders/arbitraries.js';
-import { change, settle, type Built, type Id } from './estate.js';
+import { change, settle, type Built, type Id } from '../builders/random-estate.js';
 import { actionOf, type Fault } from './faults.js';
 import { isWhole, judge, parentsOf, viewOf, type Rules, type View } from './model.js';
 

@@ -15,7 +15,7 @@ import {
   referrer,
   type Content,
   type Family,
-} from '../builders/build.js';
+} from './build.js';
 import { linkBlob, repositoryOf, setTag, type RegistryState } from '../servers/memory/state.js';
 import { seed } from '../clients/push.js';
 
