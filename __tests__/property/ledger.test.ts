@@ -15,7 +15,7 @@ import type { SeenRequest } from '../support/servers/memory/script.js';
 import { repositoryOf } from '../support/servers/memory/state.js';
 import { seed } from '../support/clients/push.js';
 import { runs } from '../support/builders/arbitraries.js';
-import { NOW } from '../support/builders/random-estate.js';
+import { NOW } from '../support/builders/inventories.js';
 import { interleave, type Actor, type Step } from '../support/scenes/interleave.js';
 import { run, type RunOptions } from '../support/scenes/run.js';
 import { silence } from '../support/scenes/silence.js';

@@ -2,6 +2,7 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 
+import { DAY, NOW } from '../support/builders/inventories.js';
 import type { Past } from '../../src/plan/past.js';
 import type { Inventory } from '../../src/plan/inventory.js';
 import { makePlan, type Plan, type Policy } from '../../src/plan/plan.js';
@@ -10,14 +11,7 @@ import type { LedgerRecord } from '../../src/memory/ledger/record.js';
 import type { Digest } from '../../src/oci/digest.js';
 import { readProtect, withFiles } from '../../src/plan/protection.js';
 import { builtEstates, runs } from '../support/builders/arbitraries.js';
-import {
-  DAY,
-  GRACE,
-  inventoryOf as seenAlone,
-  NOW,
-  type Built,
-  type Id,
-} from '../support/builders/random-estate.js';
+import { GRACE, inventoryOfBuilt, type Built, type Id } from '../support/builders/random-estate.js';
 import {
   judge,
   mustPrecede,
@@ -121,7 +115,7 @@ function listedBy({ built, wishes: { listed } }: Case): Map<Digest, readonly Dig
 function inventoryOf(given: Case): Inventory {
   const { built, linked } = given;
   return {
-    ...seenAlone(built),
+    ...inventoryOfBuilt(built),
     past: pastOf(given),
     referrers: listedBy(given),
     links: new Map(linked.map((id, n) => [digestOf(built, id), n < 2])),

@@ -9,7 +9,7 @@ import type { Digest } from '../../src/oci/digest.js';
 import { NO_PROTECTION, PROTECT } from '../../src/plan/protection.js';
 import type { Run } from '../../src/run/run.js';
 import { runStages, type Named, type StageSettings } from '../../src/run/clean.js';
-import { NOW } from '../support/builders/random-estate.js';
+import { NOW } from '../support/builders/inventories.js';
 import { connect } from '../support/scenes/run.js';
 import { image } from '../support/builders/build.js';
 import { startMemoryRegistry, type MemoryRegistry } from '../support/servers/memory/registry.js';

@@ -16,7 +16,7 @@ import type { Digest } from '../../../src/oci/digest.js';
 import { inventoryOf, parsed, policy, type Estate } from '../../support/builders/inventories.js';
 import { APP, digests } from '../../support/scenes/survey.js';
 import { builtEstates, runs } from '../../support/builders/arbitraries.js';
-import { inventoryOf as wholeInventory } from '../../support/builders/random-estate.js';
+import { inventoryOfBuilt } from '../../support/builders/random-estate.js';
 import {
   attestation,
   cosign,
@@ -511,7 +511,7 @@ describe('any survey of any estate', () => {
   it('forgets nothing that stands, changes nothing when it is repeated, and gaps take nothing out of use', () => {
     fc.assert(
       fc.property(scenes, ([built, hasGap, random]) => {
-        const whole = wholeInventory(built);
+        const whole = inventoryOfBuilt(built);
         const inventory = hasGap ? { ...whole, ...GAP } : whole;
         const plan = makePlan(inventory, policy());
         const bodies = new Map(

@@ -3,8 +3,9 @@
  * (sets that grow until nothing changes). It shares no code with src/plan and never reads a manifest's
  * bytes: it knows the estate from which they were made.
  */
+import { NOW } from '../builders/inventories.js';
 import type { RepositoryState } from '../servers/memory/state.js';
-import { CREATED, GRACE, NOW, type Built, type Id, type Node } from '../builders/random-estate.js';
+import { CREATED, GRACE, type Built, type Id, type Node } from '../builders/random-estate.js';
 
 /** One repository at one moment, in the estate's numbers. */
 export interface View {

@@ -20,7 +20,7 @@ import { NO_PROTECTION, type Protection } from '../../../src/plan/protection.js'
 import { problems, sentence } from '../../../src/report/totals.js';
 import { runStages } from '../../../src/run/clean.js';
 import { fakeClock } from './fake-clock.js';
-import { NOW } from '../builders/random-estate.js';
+import { NOW } from '../builders/inventories.js';
 
 export interface RunOptions {
   readonly url: string;
