@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 
 import { createLog, harmless } from '../../src/action/log.js';
-import { startRunner, type Runner } from '../support/scenes/stdout.js';
+import { startRunner, type Runner } from '../support/scenes/runner.js';
 
 /** What the runner takes for a command: `::name` at the start of a line, `##[name]` anywhere. */
 function isCommand(line: string): boolean {

@@ -16,7 +16,7 @@ import type { RealRegistry } from '../support/servers/real-registry.js';
 import type { Relay } from '../support/servers/relay.js';
 import { startRelayed } from '../support/scenes/relayed.js';
 import { hurried } from '../support/clients/hurry.js';
-import { APP, left, names } from '../support/builders/naming.js';
+import { APP, left, names } from '../support/builders/odd-contents.js';
 
 const DOCS = readFileSync(new URL('../../docs/troubleshooting.md', import.meta.url), 'utf8');
 

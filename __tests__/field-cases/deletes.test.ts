@@ -9,7 +9,7 @@ import { createPusher } from '../../src/registry/distribution/pusher.js';
 import { createReader } from '../../src/registry/distribution/reader.js';
 import { runAction } from '../support/clients/run-action.js';
 import { connect, run, type Ran } from '../support/scenes/run.js';
-import { silence } from '../support/scenes/silence.js';
+import { silence } from '../support/scenes/captured-output.js';
 import { cosign, digestTag, image, index, type Content } from '../support/builders/build.js';
 import { errorAnswer } from '../support/clients/client.js';
 import { deleteManifest, digestAt } from '../support/clients/manifests.js';

@@ -11,7 +11,14 @@ import { push, putManifest, send } from '../support/clients/push.js';
 import { realRegistries } from '../support/servers/real-registries.js';
 import type { RealRegistry } from '../support/servers/real-registry.js';
 import { startRelay } from '../support/servers/relay.js';
-import { APP, clean, layoutArtifact, left, names, oddIndex } from '../support/builders/naming.js';
+import {
+  APP,
+  clean,
+  layoutArtifact,
+  left,
+  names,
+  oddIndex,
+} from '../support/builders/odd-contents.js';
 
 jest.setTimeout(120_000);
 

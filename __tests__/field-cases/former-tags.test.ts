@@ -10,7 +10,7 @@ import { afterEach, beforeEach, expect, it } from '@jest/globals';
 
 import { deleteManifest, digestAt } from '../support/clients/manifests.js';
 import { runAction, type ActionRun } from '../support/clients/run-action.js';
-import { silence } from '../support/scenes/silence.js';
+import { silence } from '../support/scenes/captured-output.js';
 import { image, index } from '../support/builders/build.js';
 import { stopAfterTest } from '../support/servers/stop-after-test.js';
 import { describeWith } from '../support/servers/describe-with.js';

@@ -11,7 +11,7 @@ import { digestAt } from '../support/clients/manifests.js';
 import { hurried } from '../support/clients/hurry.js';
 import { runAction, type ActionRun } from '../support/clients/run-action.js';
 import { run, type Ran, type RunOptions } from '../support/scenes/run.js';
-import { silence } from '../support/scenes/silence.js';
+import { silence } from '../support/scenes/captured-output.js';
 import { cosign, digestTag, image, index, type Content } from '../support/builders/build.js';
 import { stopAfterTest } from '../support/servers/stop-after-test.js';
 import { describeWith } from '../support/servers/describe-with.js';

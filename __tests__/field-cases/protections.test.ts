@@ -12,7 +12,7 @@ import { describeWith } from '../support/servers/describe-with.js';
 import { push } from '../support/clients/push.js';
 import { realRegistries } from '../support/servers/real-registries.js';
 import type { RealRegistry } from '../support/servers/real-registry.js';
-import { APP, clean, lastBlob, left, names } from '../support/builders/naming.js';
+import { APP, clean, lastBlob, left, names } from '../support/builders/odd-contents.js';
 
 jest.setTimeout(120_000);
 

@@ -16,7 +16,7 @@ import { push } from '../support/clients/push.js';
 import { realRegistries } from '../support/servers/real-registries.js';
 import type { RealRegistry } from '../support/servers/real-registry.js';
 import { startRelay, type Relay, type RelayOptions } from '../support/servers/relay.js';
-import { APP, left, names } from '../support/builders/naming.js';
+import { APP, left, names } from '../support/builders/odd-contents.js';
 
 const DOCS = readFileSync(new URL('../../docs/troubleshooting.md', import.meta.url), 'utf8');
 

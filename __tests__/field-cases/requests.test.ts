@@ -9,7 +9,7 @@ import { realRegistries } from '../support/servers/real-registries.js';
 import type { RealRegistry } from '../support/servers/real-registry.js';
 import type { Relay } from '../support/servers/relay.js';
 import { startRelayed } from '../support/scenes/relayed.js';
-import { APP, clean } from '../support/builders/naming.js';
+import { APP, clean } from '../support/builders/odd-contents.js';
 
 const old = image('requests old');
 const current = image('requests current');

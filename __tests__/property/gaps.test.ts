@@ -12,7 +12,7 @@ import { GRACE, type Built } from '../support/builders/random-estate.js';
 import { actionOf, type FaultKind } from '../support/scenes/faults.js';
 import { judge, type Rules } from '../support/scenes/model.js';
 import { run, type Ran } from '../support/scenes/run.js';
-import { silence } from '../support/scenes/silence.js';
+import { silence } from '../support/scenes/captured-output.js';
 import { candidatesOf, play, setUp, type Placed, type Play } from '../support/scenes/stage.js';
 
 jest.setTimeout(3_600_000);

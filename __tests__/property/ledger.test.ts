@@ -18,7 +18,7 @@ import { runs } from '../support/builders/arbitraries.js';
 import { NOW } from '../support/builders/inventories.js';
 import { interleave, type Actor, type Step } from '../support/scenes/interleave.js';
 import { run, type RunOptions } from '../support/scenes/run.js';
-import { silence } from '../support/scenes/silence.js';
+import { silence } from '../support/scenes/captured-output.js';
 
 jest.setTimeout(3_600_000);
 silence();

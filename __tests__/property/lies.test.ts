@@ -15,7 +15,7 @@ import { builtEstates, changes, runs, type Timed } from '../support/builders/arb
 import { change, type Built } from '../support/builders/random-estate.js';
 import { run, type Ran, type RunOptions } from '../support/scenes/run.js';
 import { candidatesOf, play, setUp, type Play } from '../support/scenes/stage.js';
-import { silence } from '../support/scenes/silence.js';
+import { silence } from '../support/scenes/captured-output.js';
 
 jest.setTimeout(3_600_000);
 silence();

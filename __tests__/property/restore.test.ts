@@ -27,9 +27,9 @@ import {
   type Look,
 } from '../support/scenes/estate-registry.js';
 import { run, type RunOptions } from '../support/scenes/run.js';
-import { silence } from '../support/scenes/silence.js';
+import { silence } from '../support/scenes/captured-output.js';
 import { faultScript, setUp } from '../support/scenes/stage.js';
-import { undo } from '../support/scenes/undo.js';
+import { undo } from '../support/scenes/restore-run.js';
 
 jest.setTimeout(3_600_000);
 silence();

@@ -16,7 +16,7 @@ import { linkBlob, repositoryOf, setTag } from '../support/servers/memory/state.
 import { runs } from '../support/builders/arbitraries.js';
 import { put } from '../support/builders/random-estate.js';
 import { run, type Ran } from '../support/scenes/run.js';
-import { printed, silence } from '../support/scenes/silence.js';
+import { printed, silence } from '../support/scenes/captured-output.js';
 
 jest.setTimeout(3_600_000);
 silence();

@@ -20,7 +20,7 @@ import {
   type Play,
   type Script,
 } from '../support/scenes/stage.js';
-import { silence } from '../support/scenes/silence.js';
+import { silence } from '../support/scenes/captured-output.js';
 
 jest.setTimeout(3_600_000);
 silence();

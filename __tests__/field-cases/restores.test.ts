@@ -18,7 +18,7 @@ import { realRegistries } from '../support/servers/real-registries.js';
 import type { RealRegistry } from '../support/servers/real-registry.js';
 import type { Relay } from '../support/servers/relay.js';
 import { startRelayed } from '../support/scenes/relayed.js';
-import { APP } from '../support/builders/naming.js';
+import { APP } from '../support/builders/odd-contents.js';
 
 const DOCS = readFileSync(new URL('../../docs/troubleshooting.md', import.meta.url), 'utf8');
 
