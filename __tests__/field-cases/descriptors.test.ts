@@ -5,20 +5,15 @@
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 
 import { OCI_INDEX } from '../../src/oci/media-types.js';
-import { image, index, opaque, type Content } from '../support/builders/build.js';
+import { image, index, opaque, type Content, APP, names } from '../support/builders/build.js';
 import { describeWith } from '../support/servers/describe-with.js';
+import { apart } from '../support/clients/ledger.js';
+import { cleanAtOnce } from '../support/clients/run-action.js';
 import { push, putManifest, send } from '../support/clients/push.js';
 import { realRegistries } from '../support/servers/real-registries.js';
 import type { RealRegistry } from '../support/servers/real-registry.js';
 import { startRelay } from '../support/servers/relay.js';
-import {
-  APP,
-  clean,
-  layoutArtifact,
-  left,
-  names,
-  oddIndex,
-} from '../support/builders/odd-contents.js';
+import { layoutArtifact, oddIndex } from '../support/builders/odd-contents.js';
 
 jest.setTimeout(120_000);
 
@@ -56,20 +51,22 @@ describe.each(distributions)('$name', (kind) => {
         const outer = oddIndex([deep], type);
         // As an image of its own first, so that the ledger has the children; then only the odd index leads to them.
         await push(registry, repository, index([a, b, stray]), 'v1');
-        expect((await clean(registry, { repositories: repository })).exitCode).toBe(0);
+        expect((await cleanAtOnce(registry, { repositories: repository })).exitCode).toBe(0);
         const plain = await startRelay(registry);
         try {
           await push(registry, repository, inner);
           await pushOdd(registry, repository, deep);
           await pushOdd(registry, repository, outer, 'v1');
-          const run = await clean({ url: plain.url }, { repositories: repository });
+          const run = await cleanAtOnce({ url: plain.url }, { repositories: repository });
           expect(run.log).not.toContain('::error');
           expect(run.exitCode).toBe(0);
         } finally {
           await plain.stop();
         }
         const now = new Set(
-          [...left(registry)].filter((name) => name.startsWith(`${repository}@`)),
+          [...apart(registry.manifests()).users].filter((name) =>
+            name.startsWith(`${repository}@`),
+          ),
         );
         expect(now).toEqual(
           new Set([a, b, inner, deep, outer].map(({ digest }) => `${repository}@${digest}`)),
@@ -89,13 +86,15 @@ describe.each(distributions)('$name', (kind) => {
         annotations: { layer: [...layered.blobs.keys()].at(-1), nowhere: image('m none').digest },
       });
       await push(registry, 'mentioned', index([a, stray, layered]), 'v1');
-      expect((await clean(registry, { repositories: 'mentioned' })).exitCode).toBe(0);
+      expect((await cleanAtOnce(registry, { repositories: 'mentioned' })).exitCode).toBe(0);
       await push(registry, 'mentioned', inner);
       await putManifest(registry, 'mentioned', root, 'v1');
-      const run = await clean(registry, { repositories: 'mentioned' });
+      const run = await cleanAtOnce(registry, { repositories: 'mentioned' });
       expect(run.log).not.toContain('::error');
       expect(run.exitCode).toBe(0);
-      const now = [...left(registry)].filter((name) => name.startsWith('mentioned@'));
+      const now = [...apart(registry.manifests()).users].filter((name) =>
+        name.startsWith('mentioned@'),
+      );
       expect(new Set(now)).toEqual(
         new Set([a, inner, root].map(({ digest }) => `mentioned@${digest}`)),
       );
@@ -120,14 +119,16 @@ describe.each(distributions)('$name', (kind) => {
         await push(registry, APP, file, 'old');
         await push(registry, APP, stray, 'older');
         await push(registry, APP, artifact, 'layout');
-        expect((await clean(registry)).exitCode).toBe(0);
+        expect((await cleanAtOnce(registry)).exitCode).toBe(0);
         for (const tag of ['old', 'older']) {
           await push(registry, APP, image('new'), tag);
         }
-        const run = await clean(registry);
+        const run = await cleanAtOnce(registry);
         expect(run.exitCode).toBe(0);
         expect(await isWhole(registry, artifact)).toBe(true);
-        expect(left(registry)).toEqual(names(file, artifact, image('new')));
+        expect(apart(registry.manifests()).users).toEqual(
+          new Set(names(APP, file, artifact, image('new'))),
+        );
       } finally {
         await registry.stop();
       }
@@ -143,10 +144,12 @@ describe.each(distributions)('$name', (kind) => {
         await push(registry, APP, hidden);
         await push(registry, APP, stray);
         const digests = [lone, stray].map(({ digest }) => `${APP}@${digest}`).join('\n');
-        const run = await clean(registry, { digests });
+        const run = await cleanAtOnce(registry, { digests });
         expect(run.exitCode).toBe(0);
         expect(await isWhole(registry, hidden)).toBe(true);
-        expect(left(registry)).toEqual(names(lone, hidden, image('new')));
+        expect(apart(registry.manifests()).users).toEqual(
+          new Set(names(APP, lone, hidden, image('new'))),
+        );
         expect(run.summary).toContain('as a layer or config too');
       } finally {
         await registry.stop();
@@ -167,9 +170,9 @@ describeWith('olareg', olareg?.found, 'a registry that has every manifest as a b
       await push(registry, APP, image('new'), 'v1');
       await push(registry, APP, image('stray'));
       const digests = `${APP}@${image('stray').digest}`;
-      const run = await clean(registry, { digests, repositories: APP, concurrency: '1' });
+      const run = await cleanAtOnce(registry, { digests, repositories: APP, concurrency: '1' });
       expect(run.exitCode).toBe(0);
-      expect(left(registry)).toEqual(names(image('new')));
+      expect(apart(registry.manifests()).users).toEqual(new Set(names(APP, image('new'))));
     } finally {
       await registry.stop();
     }

@@ -6,13 +6,15 @@ import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import * as v from 'valibot';
 
-import { image, index, type Content } from '../support/builders/build.js';
+import { image, index, type Content, APP, names } from '../support/builders/build.js';
 import { stopAfterTest } from '../support/servers/stop-after-test.js';
 import { describeWith } from '../support/servers/describe-with.js';
+import { apart } from '../support/clients/ledger.js';
+import { cleanAtOnce } from '../support/clients/run-action.js';
 import { push } from '../support/clients/push.js';
 import { realRegistries } from '../support/servers/real-registries.js';
 import type { RealRegistry } from '../support/servers/real-registry.js';
-import { APP, clean, lastBlob, left, names } from '../support/builders/odd-contents.js';
+import { lastBlob } from '../support/builders/odd-contents.js';
 
 jest.setTimeout(120_000);
 
@@ -62,7 +64,7 @@ describe.each(realRegistries)('$name', (kind) => {
       rmSync(directory, { recursive: true, force: true });
     });
     const run = (inputs: Readonly<Record<string, string>>) =>
-      clean(registry, {
+      cleanAtOnce(registry, {
         digests,
         'max-deletes': '100%',
         ...(kind.hasCatalog ? {} : { repositories: APP }),
@@ -81,7 +83,9 @@ describe.each(realRegistries)('$name', (kind) => {
       const done = await run({ protect: protect.join('\n') });
       expect(done.log).not.toMatch(/::(?:error|warning)/);
       expect(done.exitCode).toBe(0);
-      expect(left(registry)).toEqual(names(current, pinned, other, ...parts));
+      expect(apart(registry.manifests()).users).toEqual(
+        new Set(names(APP, current, pinned, other, ...parts)),
+      );
       const { repositories } = v.parse(Report, done.report);
       const kept = repositories.flatMap((each) => each.kept);
       expect(kept).toContainEqual({
@@ -109,7 +113,7 @@ describe.each(realRegistries)('$name', (kind) => {
       });
       expect(done.log).not.toContain('::error');
       expect(done.exitCode).toBe(0);
-      expect(left(registry)).toEqual(names(current));
+      expect(apart(registry.manifests()).users).toEqual(new Set(names(APP, current)));
       expect(v.parse(Report, done.report).pinned).toMatchObject({ unmet: 1 });
     });
 
@@ -119,7 +123,9 @@ describe.each(realRegistries)('$name', (kind) => {
         protect: `${NOWHERE}\n${elsewhere}\n${pinned.digest}\n${APP}@${other.digest}`,
       });
       expect(done.exitCode).toBe(0);
-      expect(left(registry)).toEqual(names(current, pinned, other));
+      expect(apart(registry.manifests()).users).toEqual(
+        new Set(names(APP, current, pinned, other)),
+      );
       const warnings = done.log.split('\n').filter((line) => line.startsWith('::warning'));
       const told = warnings.filter((line) => line.includes('`protect` names'));
       // A run over some repositories can't know what the others have.

@@ -1,15 +1,15 @@
 /** What certainty costs: the requests of the bundled action on real registries, one by one. */
 import { beforeEach, expect, it } from '@jest/globals';
 
-import { image } from '../support/builders/build.js';
+import { image, APP } from '../support/builders/build.js';
 import { describeWith } from '../support/servers/describe-with.js';
 import { LEDGER } from '../support/clients/ledger.js';
+import { cleanAtOnce } from '../support/clients/run-action.js';
 import { push } from '../support/clients/push.js';
 import { realRegistries } from '../support/servers/real-registries.js';
 import type { RealRegistry } from '../support/servers/real-registry.js';
 import type { Relay } from '../support/servers/relay.js';
 import { startRelayed } from '../support/scenes/relayed.js';
-import { APP, clean } from '../support/builders/odd-contents.js';
 
 const old = image('requests old');
 const current = image('requests current');
@@ -44,7 +44,7 @@ for (const kind of distributions) {
     /** @returns sorted, since tags are read at the same time; without the ledger's own and the run's */
     async function ask(inputs: Readonly<Record<string, string>> = {}): Promise<string[]> {
       sent = [];
-      const run = await clean(relay, inputs);
+      const run = await cleanAtOnce(relay, inputs);
       expect(run.log).not.toContain('::error');
       expect(run.exitCode).toBe(0);
       const [, ...others] = sent;

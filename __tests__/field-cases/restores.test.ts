@@ -10,7 +10,7 @@ import { afterEach, beforeEach, expect, it } from '@jest/globals';
 
 import { digestAt } from '../support/clients/manifests.js';
 import { runAction, type ActionRun } from '../support/clients/run-action.js';
-import { cosign, digestTag, image, index } from '../support/builders/build.js';
+import { cosign, digestTag, image, index, APP } from '../support/builders/build.js';
 import { describeWith } from '../support/servers/describe-with.js';
 import type { SeenRequest } from '../support/servers/memory/script.js';
 import { push } from '../support/clients/push.js';
@@ -18,7 +18,6 @@ import { realRegistries } from '../support/servers/real-registries.js';
 import type { RealRegistry } from '../support/servers/real-registry.js';
 import type { Relay } from '../support/servers/relay.js';
 import { startRelayed } from '../support/scenes/relayed.js';
-import { APP } from '../support/builders/odd-contents.js';
 
 const DOCS = readFileSync(new URL('../../docs/troubleshooting.md', import.meta.url), 'utf8');
 
