@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import * as v from 'valibot';
 
 import type { ActionRun } from '../support/clients/run-action.js';
-import { OLD, type Content } from '../support/builders/build.js';
+import { OLD, type Content, APP } from '../support/builders/build.js';
 import { expectQuiet } from '../support/clients/outcome.js';
 import { describeWith } from '../support/servers/describe-with.js';
 import { startGate, type Fate } from '../support/servers/gate.js';
@@ -18,7 +18,6 @@ import {
 import type { RealRegistry } from '../support/servers/real-registry.js';
 import { pull, skopeo } from '../support/clients/pull.js';
 import {
-  APP,
   FRESH,
   KINDS,
   type Version,

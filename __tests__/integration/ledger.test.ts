@@ -10,7 +10,7 @@ import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import * as v from 'valibot';
 
-import { image } from '../support/builders/build.js';
+import { image, APP } from '../support/builders/build.js';
 import { expectQuiet } from '../support/clients/outcome.js';
 import { stopAfterTest } from '../support/servers/stop-after-test.js';
 import { describeWith } from '../support/servers/describe-with.js';
@@ -22,7 +22,6 @@ import { realRegistries, type RealRegistryKind } from '../support/servers/real-r
 import type { RealRegistry } from '../support/servers/real-registry.js';
 import { pull, skopeo } from '../support/clients/pull.js';
 import {
-  APP,
   FRESH,
   type Version,
   cleanApp,

@@ -2,11 +2,11 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
 
 import type { Digest } from '../../../src/oci/digest.js';
-import { NO_PROTECTION, readProtect, withFiles } from '../../../src/plan/protection.js';
+import { NO_PROTECTION, withFiles } from '../../../src/plan/protection.js';
 import { image, index, type Content } from '../../support/builders/build.js';
 import type { Action } from '../../support/servers/memory/script.js';
 import { errorAnswer, stopClients, tally, when, rewritten } from '../../support/clients/client.js';
-import { fate, fates } from '../../support/builders/inventories.js';
+import { fate, fates, protecting } from '../../support/builders/inventories.js';
 import { APP, digests, remembered, startScene } from '../../support/scenes/survey.js';
 
 afterEach(stopClients);
@@ -19,10 +19,6 @@ describe('a protected digest that nothing names', () => {
   /** As if these stood in a file. */
   const inFile = (...contents: readonly Content[]) =>
     withFiles(NO_PROTECTION, new Map([['deploy/prod.yaml', digests(contents)]]));
-  const protect = (...entries: readonly string[]) =>
-    readProtect(entries.join('\n'), 'registry.example.com', (entry) => {
-      throw new Error(entry);
-    });
 
   it('is found, and keeps its part that an input names', async () => {
     const { put, look, progress } = await startScene();
@@ -129,7 +125,7 @@ describe('a protected digest that nothing names', () => {
     const { registry, put, look } = await startScene();
     put(old);
     const here = image('here');
-    const protection = protect(`${APP}@${here.digest}`, `team/other@${image('there').digest}`);
+    const protection = protecting(`${APP}@${here.digest}`, `team/other@${image('there').digest}`);
     await look([old], { policy: { protection } });
     const asked = registry.requests.map(({ path }) => path.split('/').at(-1));
     expect(asked).toContain(here.digest);

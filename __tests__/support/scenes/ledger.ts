@@ -39,9 +39,10 @@ import {
   type RepositoryState,
 } from '../servers/memory/state.js';
 import { startClient, type Client } from '../clients/client.js';
+import { LEDGER } from '../clients/ledger.js';
 import { THEN } from '../builders/records.js';
 
-export const LEDGER = 'manifest-cleanup-ledger';
+export { LEDGER };
 
 /** A second repository. */
 export const WEB = 'team/web';
