@@ -23,7 +23,7 @@ const IN_TIME = 7_000;
 /** When a process that does not end is killed, so that none is left behind. */
 const LATE = 20_000;
 const CONCURRENCY = 4;
-/** How slow the registry is once the signal was sent: enough for whatever would be sent too much. */
+/** How slow the registry is once the signal was sent: enough to see each request that is one too many. */
 const SLOW = 300;
 
 const REPOSITORIES = ['team/one', 'team/two'];

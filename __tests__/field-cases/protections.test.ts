@@ -73,7 +73,7 @@ describe.each(realRegistries)('$name', (kind) => {
       });
 
     it('keeps the image of an image ID, in an index too, and the images that have a layer', async () => {
-      // With an index, olareg removes what that alone holds, whatever else is wanted.
+      // With an index, olareg removes the children that only that index holds.
       const parts = kind.name === 'olareg' ? [] : list.children.slice(0, 1);
       const protect = [
         configOf(pinned),

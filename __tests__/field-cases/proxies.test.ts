@@ -156,7 +156,7 @@ for (const kind of realRegistries) {
         const run = await clean(relay, { digests: digests.join('\n') });
         expect(run.log).not.toContain("couldn't be read");
         expect(run).toMatchObject({ exitCode: 0, outputs: { 'deleted-count': '1' } });
-        // olareg keeps what an index holds, whatever is deleted.
+        // olareg keeps the children of an index, even when that is deleted.
         const more = kind.name === 'olareg' ? [third] : [];
         expect(apart(registry.manifests()).users).toEqual(
           new Set(names(APP, second, broken, image('proxy part'), ...more)),

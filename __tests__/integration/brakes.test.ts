@@ -580,7 +580,7 @@ describe('brakes-hold: a list of tags that is suddenly empty (in memory)', () =>
       expectGreen(await clean(registry, { repositories: APP }), { 'orphans-found': '0' });
     });
 
-    /** As long as nobody lies anew: no tag in the list, and this answer to deletes of these. */
+    /** Until the next lie: no tag in the list, and this answer to deletes of these. */
     function refuse(registry: MemoryRegistry, answer: Action, isRefused: (at: string) => boolean) {
       registry.intercept(({ method, route }) => {
         if (route.kind === 'tags' && route.repository === APP) {

@@ -49,7 +49,7 @@ function ranked(
   const aging = { inventory, graph, births: new Births(inventory), now: NOW };
   const digests = heads.map(({ digest }) => digest);
   const order = newestOf(digests, orphans, heads.length, aging);
-  // One by one it is the same, and in whatever order they come.
+  // One by one it is the same, in every order.
   heads.forEach((_, n) => {
     expect(newestOf([...digests].reverse(), orphans, n, aging)).toEqual(order.slice(0, n));
   });

@@ -109,7 +109,7 @@ describe('protected-stays: the input `protect`', () => {
     it('keeps every manifest, and is named as the reason', () => {
       const local = protectionIn('team/app', reading('team/*'));
       expect(local.of(digest(77))).toEqual([PROTECT]);
-      // Nobody has to be asked for: whatever is found there stays.
+      // No digest has to be asked for: everything in that repository stays.
       expect(local.named().size).toBe(0);
     });
 

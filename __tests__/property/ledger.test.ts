@@ -294,7 +294,7 @@ describe('the ledger', () => {
           registry.intercept();
           registry.state.repositories.clear();
           registry.state.blobs.clear();
-          // A repository that lost every tag is refused; here it is not empty, whatever users do.
+          // A repository that lost every tag is refused; here it never is empty.
           seed(registry.state, APP, image('anchor'), 'anchor');
           const accounts = new Accounts(registry);
           const actors = await interleave(

@@ -34,7 +34,7 @@ interface Wishes {
   readonly wholeRepository: boolean;
   readonly approved: readonly Id[] | undefined;
   readonly past: readonly (readonly [Id, Remembered])[];
-  /** what the registry lists as a referrer of what, whatever the bodies say */
+  /** what the registry lists as a referrer of what, in the bodies or not */
   readonly listed: readonly Listed[];
 }
 

@@ -1,7 +1,6 @@
 /**
- * What a run deletes can be taken back: whatever is in a repository, whatever the plan, whatever goes wrong and
- * wherever the run is cut off, `restore-from` its backup gives back every byte and every tag that was there
- * before it. On the registry in memory, and on real ones, which have the last word on what they take.
+ * A run can be undone: for every repository, plan, fault and cut, `restore-from` its backup gives back every byte and
+ * every tag that was there before it. On the registry in memory, and on real ones, which have the last word on what they take.
  */
 import { existsSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';

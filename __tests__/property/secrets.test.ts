@@ -110,7 +110,7 @@ function formsOf(secret: string): string[] {
   ];
 }
 
-/** Says its text in whatever an error answer has room for. */
+/** Puts its text into every field of an error answer. */
 function shouting(status: number, text: string, challenge: string): Action {
   const inHeader = text.replace(/[^\x20-\x7e]+/g, ' ');
   return {

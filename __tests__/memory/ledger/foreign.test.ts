@@ -25,7 +25,7 @@ describe('an entry that somebody else has written', () => {
     const tag = await scene.put({ records: recordsOf([a]) });
     const digest = scene.home.tags.get(tag) ?? '';
     const { bytes } = scene.home.manifests.get(digest) ?? { bytes: Buffer.alloc(0) };
-    // A tool that copies repositories may write manifests anew.
+    // A tool that copies repositories may write manifests again.
     const copy = Buffer.from(JSON.stringify(JSON.parse(bytes.toString('utf8')), null, 2));
     scene.home.manifests.clear();
     scene.home.manifests.set(digestOf(copy), { mediaType: OCI_MANIFEST, bytes: copy });

@@ -14,7 +14,7 @@ import { fields, memories, recordOf, recordsOf, sorted } from '../../support/bui
 const a = image('a');
 const b = image('b');
 
-/** What two records of one manifest become, in whatever order they are read. */
+/** The union of two records of one manifest, in both orders. */
 function joined(one: Partial<LedgerRecord>, other: Partial<LedgerRecord>): LedgerRecord {
   const records = [one, other].map((more) => recordsOf([a], more));
   const [forth, back] = [join(records), join([...records].reverse())];
@@ -122,7 +122,7 @@ describe('the union of memories', () => {
 
   it.each<[string, Partial<LedgerRecord>, Partial<LedgerRecord>]>([
     [
-      'the later revision, whatever it says',
+      'the later revision, in every case',
       { revision: 2, status: 'in-use', since: 9 },
       { revision: 1, status: 'leaving', since: 1 },
     ],
@@ -142,7 +142,7 @@ describe('the union of memories', () => {
       { revision: 1, status: 'in-use', since: 1 },
     ],
     [
-      'whatever is not deleted, of whatever revision',
+      'a record that is not deleted, of every revision',
       { revision: 0, status: 'in-use', since: 9 },
       { revision: 2, status: 'deleted', since: 1 },
     ],

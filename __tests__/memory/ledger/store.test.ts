@@ -26,7 +26,7 @@ const entry: Entry = { repository: APP, sequence: 1, records: recordsOf([a, inde
 /** The blob that an entry's tag names. */
 const blobOf = (tag: string): string => parseEntryTag(tag)?.blob ?? '';
 
-/** Lets the tag point at an entry with this blob, whatever is in it. */
+/** Lets the tag point at an entry with this blob, valid or not. */
 function plant({ registry, home }: Scene, blob: Buffer, repository = APP): string {
   const { tag, digest, mediaType, bytes } = artifactOf(repository, blob);
   linkBlob(registry.state, LEDGER, digestOf(blob), blob);

@@ -113,7 +113,7 @@ export function judge(built: Built, view: View, rules: Rules): Judgement {
           ...children(id),
           ...[subject(id) ?? []].flat(),
           ...mentions(id),
-          // A registry's referrers API goes by the body's `subject`, whatever the type.
+          // A registry's referrers API goes by the body's `subject`, for every type.
           ...(rules.referrersApi ? everything.filter((each) => node(each).subject === id) : []),
         ],
   );

@@ -190,7 +190,7 @@ export function play(
       });
       for (const { placed, id, view, standing } of condemned) {
         const { repository, built } = placed;
-        // What was an orphan at the first look is known of at the second, whatever told of it.
+        // An orphan of the survey is known at the recheck, from every source.
         const planned = plans
           .filter((plan) => plan.repository === repository)
           .flatMap(({ orphans }) => orphans.flatMap(({ digest }) => built.idOf.get(digest) ?? []));
