@@ -9,7 +9,7 @@ import { parse } from 'yaml';
 import { InputError, readSettings } from '../../src/action/inputs.js';
 import { DEFAULT_MAX_DELETES } from '../../src/plan/brakes.js';
 import { NO_PROTECTION, PROTECT } from '../../src/plan/protection.js';
-import { startRunner, type Runner } from '../support/scenes/stdout.js';
+import { startRunner, type Runner } from '../support/scenes/runner.js';
 
 let runner: Runner;
 beforeEach(() => {

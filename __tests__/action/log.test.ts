@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 
 import { createLog } from '../../src/action/log.js';
-import { startRunner, type Runner } from '../support/scenes/stdout.js';
+import { startRunner, type Runner } from '../support/scenes/runner.js';
 
 describe('createLog', () => {
   let runner: Runner;

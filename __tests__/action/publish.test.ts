@@ -10,7 +10,7 @@ import { planLines } from '../../src/report/plan-file.js';
 import { renderRestore } from '../../src/report/restore.js';
 import { renderSummary } from '../../src/report/summary.js';
 import { cleanRun, d, guardedRun, moved, run } from '../support/builders/examples.js';
-import { read, startRunner, type Runner } from '../support/scenes/stdout.js';
+import { read, startRunner, type Runner } from '../support/scenes/runner.js';
 
 const plain = (text: string) => text;
 

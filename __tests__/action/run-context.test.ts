@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
 
-import { startRunner, type Runner } from '../support/scenes/stdout.js';
+import { startRunner, type Runner } from '../support/scenes/runner.js';
 
 let runner: Runner;
 beforeEach(() => {

@@ -58,7 +58,7 @@ const elsewhere = [
     .map((fault) => ({ ...place, ...fault })),
 );
 
-describe('a fault leaves its repository whole, the other cleaned and the job red', () => {
+describe('gap-blocks: a fault leaves its repository whole, the other cleaned and the job red', () => {
   it.each([...faults.map((fault) => ({ what: 'a tag', path: tag, ...fault })), ...elsewhere])(
     '$what that answers with $name',
     async ({ path, action, says }) => {
@@ -75,7 +75,7 @@ describe('a fault leaves its repository whole, the other cleaned and the job red
   );
 });
 
-it('comes to the same result with 429s, 503s and resets sprinkled over the run', async () => {
+it('red-or-right: a run has the same result with 429s, 503s and resets in between', async () => {
   // Every third request fails at its first attempt, each in another way.
   const faulty: readonly Action[] = [
     { kind: 'answer', status: 429, headers: { 'Retry-After': '0' } },
@@ -101,7 +101,7 @@ it('comes to the same result with 429s, 503s and resets sprinkled over the run',
   expect(manifestsOf('team/fine')).toEqual(cleaned);
 }, 60_000);
 
-it('is red when a delete gets a 500, and still deletes elsewhere', async () => {
+it('red-or-right: a run is red when a delete gets a 500, and still deletes elsewhere', async () => {
   registry.intercept(({ method, path }) =>
     method === 'DELETE' && path.includes('team/broken')
       ? { kind: 'answer', status: 500 }
@@ -113,7 +113,7 @@ it('is red when a delete gets a 500, and still deletes elsewhere', async () => {
   expect(manifestsOf('team/fine')).toEqual(cleaned);
 }, 60_000);
 
-it('is red when something that was kept is gone after the sweep', async () => {
+it('red-or-right: a run is red when a kept manifest is absent after the sweep', async () => {
   registry.intercept(({ method, path }) => {
     if (method === 'DELETE' && path.includes('team/broken')) {
       // Somebody else's doing, in the same second.
@@ -127,7 +127,7 @@ it('is red when something that was kept is gone after the sweep', async () => {
   expect(run.summary).toContain(child.digest);
 });
 
-it('is red when the catalog is refused, and names the input that does without it', async () => {
+it('red-or-right: a run is red when the catalog is refused, and names the input that does without it', async () => {
   registry.intercept(({ path }) =>
     path.startsWith('/v2/_catalog')
       ? { kind: 'answer', status: 403, body: '{"errors":[{"code":"DENIED"}]}' }
@@ -143,14 +143,14 @@ it('is red when the catalog is refused, and names the input that does without it
   expect(manifestsOf('team/broken')).toEqual(everything);
 });
 
-it('is red when nothing at the address is a registry', async () => {
+it('red-or-right: a run is red when nothing at the address is a registry', async () => {
   registry.intercept(() => ({ kind: 'html' }));
   const run = await clean();
   expect(run.exitCode).toBe(1);
   expect(run.log).toContain('registry-url');
 });
 
-it('is red when nothing listens at the address', async () => {
+it('red-or-right: a run is red when nothing listens at the address', async () => {
   const { url } = registry;
   await registry.stop();
   const run = await clean({ 'registry-url': url });

@@ -326,7 +326,7 @@ async function judge(bench: Bench, kill: Kill): Promise<string[]> {
 }
 
 it.each(['before', 'after'] as const)(
-  'a run that is killed right %s any of its requests breaks nothing, and can be completed or taken back',
+  'kill-recovers: a run that is killed right %s any of its requests breaks nothing, and can be completed or restored',
   async (when) => {
     const kills = undisturbed.requests.map((_, earlier): Kill => ({ n: earlier + 1, when }));
     const wrongs: string[] = [];
@@ -340,7 +340,7 @@ it.each(['before', 'after'] as const)(
   },
 );
 
-it('a run that nothing befell can be taken back', async () => {
+it('kill-recovers: a run that was not killed can be restored', async () => {
   const [bench] = benches as [Bench];
   const backup = undisturbed.run.outputs['backup-dir'] ?? '';
   const { run, state } = await bench.play(undisturbed.state, { 'restore-from': backup });

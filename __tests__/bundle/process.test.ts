@@ -23,7 +23,7 @@ beforeEach(async () => {
 
 afterEach(() => registry.stop());
 
-it('names every mistake in the inputs in one error and sends no request', async () => {
+it('a run names every mistake in the inputs in one error and sends no request', async () => {
   const run = await runAction({
     'registry-url': registry.url,
     'dry-run': 'yes',
@@ -56,7 +56,7 @@ it('names every mistake in the inputs in one error and sends no request', async 
   expect(registry.requests).toEqual([]);
 });
 
-it('names what is wrong with the files of several inputs in one error and sends no request', async () => {
+it('a run names the mistakes in the files of several inputs in one error and sends no request', async () => {
   const run = await runAction({
     'registry-url': registry.url,
     'protect-files': 'gone/*.yaml',
@@ -72,7 +72,7 @@ it('names what is wrong with the files of several inputs in one error and sends 
   expect(registry.requests).toEqual([]);
 });
 
-it('exits 1 when the process ends before the run has settled', async () => {
+it('a run exits 1 when the process ends before it has settled', async () => {
   // A request whose answer never comes and that keeps nothing alive: the event loop runs dry.
   const silence = `
     import http from 'node:http';
@@ -90,7 +90,7 @@ it('exits 1 when the process ends before the run has settled', async () => {
   expect(run.exitCode).toBe(1);
 });
 
-it('works without GITHUB_STEP_SUMMARY and GITHUB_OUTPUT', async () => {
+it('a run works without GITHUB_STEP_SUMMARY and GITHUB_OUTPUT', async () => {
   const run = await runAction(
     { 'registry-url': registry.url, digests: `team/app@${orphan.digest}` },
     { env: { GITHUB_STEP_SUMMARY: '', GITHUB_OUTPUT: '' } },
@@ -100,7 +100,7 @@ it('works without GITHUB_STEP_SUMMARY and GITHUB_OUTPUT', async () => {
   expect(registry.state.repositories.get('team/app')?.manifests.has(orphan.digest)).toBe(false);
 });
 
-it('shows each request when debugging, and none otherwise', async () => {
+it('a run shows each request when debugging, and none otherwise', async () => {
   const quiet = await runAction({ 'registry-url': registry.url });
   expect(quiet.log).not.toContain('::debug::');
   const loud = await runAction({ 'registry-url': registry.url }, { env: { RUNNER_DEBUG: '1' } });
@@ -109,7 +109,7 @@ it('shows each request when debugging, and none otherwise', async () => {
   );
 });
 
-it('says that no orphans were seen because nothing could be seen', async () => {
+it('a run says that it saw no orphans because it could see nothing', async () => {
   const run = await runAction({ 'registry-url': registry.url });
   expect(run.exitCode).toBe(0);
   expect(run.outputs).toMatchObject({ 'orphans-found': '0', 'kept-count': '1' });
@@ -121,7 +121,7 @@ it.each([
   ['warnings in a dry-run', 'true', 'warning', 0, 'What would hold a real run back'],
   ['errors in a real run', 'false', 'error', 1, 'Problems'],
 ] as const)(
-  'annotates with ten %s, and points to the rest',
+  'a run annotates with ten %s, and points to the rest',
   async (_what, dryRun, kind, code, section) => {
     const repositories = Array.from({ length: 12 }, (_, n) => `team/app-${n}`);
     for (const repository of repositories) {
@@ -144,7 +144,7 @@ it.each([
   },
 );
 
-it('keeps secrets that a registry sends back out of log, summary and report', async () => {
+it('no-leak: a run keeps secrets that a registry sends back out of log, summary and report', async () => {
   const password = 'c0rrect-horse&battery+staple';
   const basic = Buffer.from(`somebody:${password}`).toString('base64');
   registry.intercept(({ path }) => {
@@ -166,7 +166,7 @@ it('keeps secrets that a registry sends back out of log, summary and report', as
   }
 });
 
-it('warns of what `protect` names and the registry does not have, where it looked at all of it', async () => {
+it('a run warns of digests in `protect` that the registry does not have, where it read all of it', async () => {
   const protect = `team/ap\n**/app\n${registry.host}/nest/**\nnest/app@${orphan.digest}`;
   const inputs = { 'registry-url': registry.url, protect };
   const whole = await runAction(inputs);
@@ -182,14 +182,14 @@ it('warns of what `protect` names and the registry does not have, where it looke
   expect(some.log).not.toContain('matches no repository');
 });
 
-it('refuses a host without its port in `protect`, and sends no request', async () => {
+it('a run refuses a host without its port in `protect`, and sends no request', async () => {
   const run = await runAction({ 'registry-url': registry.url, protect: '127.0.0.1/team/**' });
   expect(run.exitCode).toBe(1);
   expect(run.log).toContain(`\`${registry.host}/team/**\` or \`team/**\``);
   expect(registry.requests).toEqual([]);
 });
 
-it('writes no plan in which a name would be masked, and says what to do', async () => {
+it('no-leak: a run writes no plan in which a name would be masked, and says what to do', async () => {
   const file = path.join(mkdtempSync(path.join(tmpdir(), 'masked-plan-')), 'plan.json');
   const run = async (password: string) => {
     const login = { username: 'somebody', password };
@@ -208,7 +208,7 @@ it('writes no plan in which a name would be masked, and says what to do', async 
   rmSync(path.dirname(file), { recursive: true });
 });
 
-it('keeps a password that comes back as a tag out of log, summary and report', async () => {
+it('no-leak: a run keeps a password that comes back as a tag out of log, summary and report', async () => {
   const password = 'c0rrect-horse-battery';
   registry.state.repositories.get('team/app')?.tags.set(password, `sha256:${'0'.repeat(64)}`);
   const run = await runAction({ 'registry-url': registry.url, username: 'somebody', password });

@@ -23,7 +23,7 @@ const IN_TIME = 7_000;
 /** When a process that does not end is killed, so that none is left behind. */
 const LATE = 20_000;
 const CONCURRENCY = 4;
-/** How slow the registry is once the signal was sent: enough for whatever would be sent too much. */
+/** How slow the registry is once the signal was sent: enough to see each request that is one too many. */
 const SLOW = 300;
 
 const REPOSITORIES = ['team/one', 'team/two'];
@@ -240,40 +240,43 @@ async function expectFinished(more: Record<string, string> = {}): Promise<void> 
   expect(await leftIn(registry)).toEqual(whole);
 }
 
-describe.each<Signal>(['SIGINT', 'SIGTERM'])('told to stop by %s', (signal) => {
-  it('while it reads: nothing is deleted, and what was not read is told', async () => {
-    const end = await stopped(signal, whenFull(isRead));
-    expectTold(end, signal);
-    expect(end.took).toBeLessThan(SOON);
-    expect(end.after.filter((line) => !isOfLedger(line))).toEqual([]);
-    expect(missing().size).toBe(0);
-    expect(end.run.outputs).toMatchObject({ 'deleted-count': '0', 'deleted-digests': '[]' });
-    await expectFinished();
-  });
-
-  it('while deletes are under way: they are awaited, and no other is sent', async () => {
-    const end = await stopped(signal, whenFull(isDelete));
-    expectTold(end, signal);
-    expect(end.took).toBeLessThan(SOON);
-    expect(changes(end.after)).toEqual([]);
-    expect(deletes(end.after.filter((line) => !isOfLedger(line)))).toEqual([]);
-    expect(missing().size).toBe(CONCURRENCY);
-    expect(deletedIn(end)).toEqual(missing());
-    expect(end.run.outputs).toMatchObject({
-      'deleted-count': String(CONCURRENCY),
-      'failed-count': String(2 * orphans.length - CONCURRENCY),
+describe.each<Signal>(['SIGINT', 'SIGTERM'])(
+  'stop-clean: a run that is told to stop by %s',
+  (signal) => {
+    it('deletes nothing while it reads, and reports the repositories that it did not read', async () => {
+      const end = await stopped(signal, whenFull(isRead));
+      expectTold(end, signal);
+      expect(end.took).toBeLessThan(SOON);
+      expect(end.after.filter((line) => !isOfLedger(line))).toEqual([]);
+      expect(missing().size).toBe(0);
+      expect(end.run.outputs).toMatchObject({ 'deleted-count': '0', 'deleted-digests': '[]' });
+      await expectFinished();
     });
-    expect(end.run.summary).toMatch(/\d+ orphans not deleted/);
-    expectSaved(missing());
-    // From the ledger alone.
-    await expectFinished({ digests: '' });
-  });
-});
+
+    it('awaits the deletes that are under way, and sends no other', async () => {
+      const end = await stopped(signal, whenFull(isDelete));
+      expectTold(end, signal);
+      expect(end.took).toBeLessThan(SOON);
+      expect(changes(end.after)).toEqual([]);
+      expect(deletes(end.after.filter((line) => !isOfLedger(line)))).toEqual([]);
+      expect(missing().size).toBe(CONCURRENCY);
+      expect(deletedIn(end)).toEqual(missing());
+      expect(end.run.outputs).toMatchObject({
+        'deleted-count': String(CONCURRENCY),
+        'failed-count': String(2 * orphans.length - CONCURRENCY),
+      });
+      expect(end.run.summary).toMatch(/\d+ orphans not deleted/);
+      expectSaved(missing());
+      // From the ledger alone.
+      await expectFinished({ digests: '' });
+    });
+  },
+);
 
 const isKept = ({ route }: SeenRequest) =>
   route.kind === 'manifest' && (route.reference === 'latest' || route.reference === kept.digest);
 
-it('tells that what was kept is not verified, and takes nothing for broken', async () => {
+it('stop-clean: a run that is told to stop says that it did not verify, and reports nothing as broken', async () => {
   let deleted = 0;
   const end = await stopped('SIGINT', async (request, { stop }) => {
     deleted += Number(isDelete(request));
@@ -294,7 +297,7 @@ it('tells that what was kept is not verified, and takes nothing for broken', asy
   await expectFinished({ digests: '' });
 });
 
-describe('a registry that asked for a pause of a minute', () => {
+describe('stop-clean: a registry that asked for a pause of a minute', () => {
   const wait: Action = {
     kind: 'answer',
     status: 429,
@@ -302,7 +305,7 @@ describe('a registry that asked for a pause of a minute', () => {
     body: '{"errors":[{"code":"TOOMANYREQUESTS"}]}',
   };
 
-  it('is not waited for with a delete: it is told as refused, and not sent again', async () => {
+  it('gets a delete once, which is reported as refused', async () => {
     const asked: string[] = [];
     const end = await stopped('SIGTERM', async (request, { stop }) => {
       if (!isDelete(request)) {
@@ -323,7 +326,7 @@ describe('a registry that asked for a pause of a minute', () => {
     await expectFinished({ digests: '' });
   });
 
-  it('is not waited for while it is read', async () => {
+  it('is not awaited while it is read', async () => {
     const end = await stopped('SIGINT', async ({ route }, { stop }) => {
       if (route.kind !== 'tags' || route.repository === LEDGER) {
         return undefined;
@@ -338,7 +341,7 @@ describe('a registry that asked for a pause of a minute', () => {
   });
 });
 
-it('sends nothing more in a dry-run, and writes nothing', async () => {
+it('stop-clean: a dry-run that is told to stop sends nothing more, and writes nothing', async () => {
   const end = await stopped('SIGINT', whenFull(isRead), { 'dry-run': 'true' });
   expectTold(end, 'SIGINT');
   expect(end.took).toBeLessThan(SOON);
@@ -349,7 +352,7 @@ it('sends nothing more in a dry-run, and writes nothing', async () => {
   expect(registry.state.repositories.has(LEDGER)).toBe(false);
 });
 
-it('stops putting back, tells what is back, and a second run puts back the rest', async () => {
+it('stop-clean: a restore that is told to stop reports what it restored, and a second run restores the rest', async () => {
   await runAction(inputs());
   const before = missing();
   expect(before.size).toBe(2 * orphans.length);
@@ -371,7 +374,7 @@ it('stops putting back, tells what is back, and a second run puts back the rest'
   expect(missing()).toEqual(new Set());
 });
 
-describe('a registry that never answers again', () => {
+describe('stop-clean: a registry that never answers again', () => {
   /** Two deletes are answered, and then as many are held as can be; with them comes the signal. */
   const hanging = (
     hangs: (request: SeenRequest) => boolean,
@@ -391,7 +394,7 @@ describe('a registry that never answers again', () => {
     };
   };
 
-  it('is given up, and nothing is told that is not known; a second signal changes nothing', async () => {
+  it('is given up, and nothing unknown is reported; a second signal changes nothing', async () => {
     let hasStopped = false;
     const end = await stopped(
       'SIGINT',
@@ -420,7 +423,7 @@ describe('a registry that never answers again', () => {
     await expectFinished({ digests: '' });
   });
 
-  it('to deletes, but to others, gets its ledger up to date', async () => {
+  it('gets its ledger up to date where only its deletes hang', async () => {
     const end = await stopped('SIGTERM', hanging(isDelete));
     expectTold(end, 'SIGTERM');
     expect(end.took).toBeLessThan(IN_TIME);
@@ -438,7 +441,7 @@ describe('a registry that never answers again', () => {
   });
 });
 
-it('is red when it is told to stop while it writes its report, with everything done', async () => {
+it('stop-clean: a run is red when it is told to stop while it writes its report, with everything done', async () => {
   // The toolkit writes the summary with this function, and nothing else does.
   const late = `
     import fs from 'node:fs';
@@ -458,7 +461,7 @@ it('is red when it is told to stop while it writes its report, with everything d
   expect(await leftIn(registry)).toEqual(whole);
 });
 
-it('is red when it is told to stop after its last line', async () => {
+it('stop-clean: a run is red when it is told to stop after its last line', async () => {
   // When nothing is left to do; the handlers of signals alone must not keep it from coming to that.
   const late = `
     process.once('beforeExit', () => {
@@ -475,7 +478,7 @@ it('is red when it is told to stop after its last line', async () => {
   expect(await leftIn(registry)).toEqual(whole);
 });
 
-it('says that nothing was done when it is told to stop before it knows the registry', async () => {
+it('stop-clean: a run says that nothing was done when it is told to stop before it knows the registry', async () => {
   const end = await stopped('SIGTERM', async ({ route }, { stop }) => {
     if (route.kind === 'base') {
       await stop();
@@ -490,7 +493,7 @@ it('says that nothing was done when it is told to stop before it knows the regis
   expect(end.after.filter(isWrite)).toEqual([]);
 });
 
-it('ends at once when it is told to stop before its first request', async () => {
+it('stop-clean: a run ends at once when it is told to stop before its first request', async () => {
   const listing = join(home, 'digests');
   writeFileSync(listing, '');
   // While it reads its inputs.

@@ -4,18 +4,19 @@
  */
 import { readFileSync } from 'node:fs';
 
-import { afterEach, beforeEach, expect, it } from '@jest/globals';
+import { beforeEach, expect, it } from '@jest/globals';
 
 import { runAction, type ActionRun, type RunOptions } from '../support/clients/run-action.js';
-import { image } from '../support/builders/build.js';
+import { image, APP, names } from '../support/builders/build.js';
 import { describeWith } from '../support/servers/describe-with.js';
 import type { Action, Interceptor } from '../support/servers/memory/script.js';
+import { apart } from '../support/clients/ledger.js';
 import { push } from '../support/clients/push.js';
 import { realRegistries } from '../support/servers/real-registries.js';
 import type { RealRegistry } from '../support/servers/real-registry.js';
-import { startRelay, type Relay } from '../support/servers/relay.js';
+import type { Relay } from '../support/servers/relay.js';
+import { startRelayed } from '../support/scenes/relayed.js';
 import { hurried } from '../support/clients/hurry.js';
-import { APP, left, names } from '../support/builders/naming.js';
 
 const DOCS = readFileSync(new URL('../../docs/troubleshooting.md', import.meta.url), 'utf8');
 
@@ -27,16 +28,10 @@ for (const kind of realRegistries) {
     let relay: Relay;
 
     beforeEach(async () => {
-      registry = await kind.start();
-      relay = await startRelay(registry);
+      ({ registry, relay } = await startRelayed(kind));
       await push(registry, APP, kept, 'latest');
       await push(registry, APP, other, 'other');
       await push(registry, APP, orphan);
-    });
-
-    afterEach(async () => {
-      await relay.stop();
-      await registry.stop();
     });
 
     const clean = (options: RunOptions = hurried): Promise<ActionRun> =>
@@ -73,7 +68,7 @@ for (const kind of realRegistries) {
       expect(DOCS.includes(heading)).toBe(true);
     }
 
-    it('a tag that is not listed any more is told, though it still answers', async () => {
+    it('a tag that is no longer listed is reported, though it still answers', async () => {
       afterDelete(({ path }) =>
         path.includes(`/${APP}/tags/list`)
           ? {
@@ -93,34 +88,40 @@ for (const kind of realRegistries) {
         'is that an old answer of a cache?',
       );
       expect(run.outputs).toMatchObject({ 'deleted-count': '1' });
-      expect(left(registry)).toEqual(names(kept, other));
+      expect(apart(registry.manifests()).users).toEqual(new Set(names(APP, kept, other)));
     });
 
-    it.each([200, 202, 204])('%d and nothing more is told as not deleted', async (status) => {
-      afterDelete(() => undefined, { kind: 'answer', status });
-      const run = await clean();
-      expectTold(
-        run,
-        'the registry took the DELETE, and the manifest is still there',
-        orphan.digest,
-        'Does the registry allow deletes',
-      );
-      expect(run.outputs).toMatchObject({ 'deleted-count': '0', 'failed-count': '1' });
-      expect(left(registry)).toEqual(names(kept, other, orphan));
-    });
+    it.each([200, 202, 204])(
+      'an answer of %d and nothing more is reported as not deleted',
+      async (status) => {
+        afterDelete(() => undefined, { kind: 'answer', status });
+        const run = await clean();
+        expectTold(
+          run,
+          'the registry took the DELETE, and the manifest is still there',
+          orphan.digest,
+          'Does the registry allow deletes',
+        );
+        expect(run.outputs).toMatchObject({ 'deleted-count': '0', 'failed-count': '1' });
+        expect(apart(registry.manifests()).users).toEqual(new Set(names(APP, kept, other, orphan)));
+      },
+    );
 
-    it.each([200, 202])('%d with an error in the body is told as that error', async (status) => {
-      const body = '{"errors":[{"code":"DENIED","message":"retained by a rule"}]}';
-      afterDelete(() => undefined, { kind: 'answer', status, body });
-      const run = await clean();
-      expect(run.exitCode).toBe(1);
-      expect(run.log).toContain(`${String(status)} (DENIED retained by a rule)`);
-      expect(run.log).toContain(orphan.digest);
-      expect(run.outputs).toMatchObject({ 'deleted-count': '0', 'failed-count': '1' });
-      expect(left(registry)).toEqual(names(kept, other, orphan));
-    });
+    it.each([200, 202])(
+      'an answer of %d with an error in the body is reported as that error',
+      async (status) => {
+        const body = '{"errors":[{"code":"DENIED","message":"retained by a rule"}]}';
+        afterDelete(() => undefined, { kind: 'answer', status, body });
+        const run = await clean();
+        expect(run.exitCode).toBe(1);
+        expect(run.log).toContain(`${String(status)} (DENIED retained by a rule)`);
+        expect(run.log).toContain(orphan.digest);
+        expect(run.outputs).toMatchObject({ 'deleted-count': '0', 'failed-count': '1' });
+        expect(apart(registry.manifests()).users).toEqual(new Set(names(APP, kept, other, orphan)));
+      },
+    );
 
-    it('a question that is refused is told as not known', async () => {
+    it('a question that is refused is reported as not known', async () => {
       const body = '{"errors":[{"code":"DENIED","message":"no"}]}';
       afterDelete(({ path }) =>
         isOfOrphan(path) ? { kind: 'answer', status: 403, body } : undefined,
@@ -132,10 +133,10 @@ for (const kind of realRegistries) {
         `look whether ${APP}@${orphan.digest} is still there`,
       );
       expect(run.outputs).toMatchObject({ 'deleted-count': '0', 'failed-count': '1' });
-      expect(left(registry)).toEqual(names(kept, other));
+      expect(apart(registry.manifests()).users).toEqual(new Set(names(APP, kept, other)));
     });
 
-    it('a run that is told to stop does not count what it did not see gone', async () => {
+    it('a run that is told to stop does not count deletes that it did not confirm', async () => {
       let stop = (): void => undefined;
       afterDelete(
         ({ path, method }) => {
@@ -160,10 +161,10 @@ for (const kind of realRegistries) {
         'The next run looks',
       );
       expect(run.outputs).toMatchObject({ 'deleted-count': '0' });
-      expect(left(registry)).toEqual(names(kept, other, orphan));
+      expect(apart(registry.manifests()).users).toEqual(new Set(names(APP, kept, other, orphan)));
       relay.intercept();
       expect(await clean()).toMatchObject({ exitCode: 0, outputs: { 'deleted-count': '1' } });
-      expect(left(registry)).toEqual(names(kept, other));
+      expect(apart(registry.manifests()).users).toEqual(new Set(names(APP, kept, other)));
     });
   });
 }

@@ -11,6 +11,7 @@ import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 
 import { runAction } from '../support/clients/run-action.js';
 import { image } from '../support/builders/build.js';
+import { stopAfterTest } from '../support/servers/stop-after-test.js';
 import { describeWith } from '../support/servers/describe-with.js';
 import { PASSWORD, startDockerRegistry, USERNAME } from '../support/servers/docker-registry.js';
 import { basicHeader } from '../support/servers/memory/auth.js';
@@ -31,28 +32,23 @@ const programs = [
 ] as const;
 
 let folder: string;
-const stops: (() => Promise<void>)[] = [];
 
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'credentials-'));
 });
 afterEach(async () => {
-  await Promise.all(stops.splice(0).map((stop) => stop()));
   await rm(folder, { recursive: true, force: true });
 });
 
 async function filled(starting: Promise<RealRegistry>): Promise<RealRegistry> {
-  const registry = await starting;
-  stops.push(() => registry.stop());
+  const registry = stopAfterTest(await starting);
   await push(registry, 'team/app', orphan, 'latest');
   await push(registry, 'team/app', kept, 'latest');
   return registry;
 }
 
 async function before(registry: RealRegistry): Promise<Relay> {
-  const relay = await startRelay({ url: registry.url });
-  stops.push(() => relay.stop());
-  return relay;
+  return stopAfterTest(await startRelay({ url: registry.url }));
 }
 
 async function clean(
@@ -79,7 +75,7 @@ const refused = (status: number, headers: Record<string, string> = {}): Action =
 });
 
 describe.each(programs)('$name', ({ name, program }) => {
-  describeWith(name, program, 'and a Docker config', () => {
+  describeWith(name, program, 'a login by a Docker config', () => {
     let registry: RealRegistry;
     let host: string;
     beforeEach(async () => {
@@ -131,7 +127,7 @@ describe.each(programs)('$name', ({ name, program }) => {
         JSON.stringify({ auths: { 'b.test': { auth: AUTH }, 'https://a.test/v1/': {} } }),
         'it has a.test, b.test. Give `username` and `password`',
       ],
-    ])('says what it has when %s', async (_name, config, expected) => {
+    ])('is told what the config has when %s', async (_name, config, expected) => {
       const run = await clean(registry.url, {}, config);
       expect(run.exitCode).toBe(1);
       expect(run.log).toContain(expected);
@@ -140,7 +136,7 @@ describe.each(programs)('$name', ({ name, program }) => {
     });
   });
 
-  describeWith(name, program, 'open to everybody', () => {
+  describeWith(name, program, 'a registry that is open to everybody', () => {
     let registry: RealRegistry;
     let relay: Relay;
     beforeEach(async () => {
@@ -158,7 +154,7 @@ describe.each(programs)('$name', ({ name, program }) => {
             ? undefined
             : refused(403);
 
-    it('and filtered: shows what the account may see, with as many requests', async () => {
+    it('shows the account its repositories, with as many requests', async () => {
       const shown: string[] = [];
       relay.intercept((request) => {
         shown.push(request.headers.authorization ?? '-');
@@ -174,7 +170,7 @@ describe.each(programs)('$name', ({ name, program }) => {
       expect(new Set(others)).toEqual(new Set([HEADER]));
     });
 
-    it('and refusing: says that it never asked', async () => {
+    it('leads to an error that it never asked for a login where it refuses', async () => {
       relay.intercept(({ path }) => (path === '/v2/' ? undefined : refused(403)));
       const run = await clean(relay.url, LOGIN);
       expect(run.exitCode).toBe(1);
@@ -182,7 +178,7 @@ describe.each(programs)('$name', ({ name, program }) => {
       expect(run.log).not.toContain('lack the scope');
     });
 
-    it('and an identity token: warns that it was not shown', async () => {
+    it('leads to a warning that the identity token was not sent', async () => {
       const auths = { [new URL(relay.url).host]: { identitytoken: 'an-identity-token' } };
       const seen: (string | undefined)[] = [];
       relay.intercept(({ headers }) => {
@@ -194,7 +190,7 @@ describe.each(programs)('$name', ({ name, program }) => {
       expect(new Set(seen)).toEqual(new Set([undefined]));
     });
 
-    it('and redirecting: shows nothing where that leads', async () => {
+    it('gets no credentials sent on where it redirects', async () => {
       const other = await before(registry);
       const seen: (string | undefined)[] = [];
       other.intercept(({ headers }) => {
@@ -214,7 +210,7 @@ describe.each(programs)('$name', ({ name, program }) => {
       );
     });
 
-    it('and redirecting what is read to a place that refuses: says that nothing is shown there', async () => {
+    it('leads to an error that no credentials are sent where it redirects to', async () => {
       const other = await before(registry);
       other.intercept(() => refused(403));
       relay.intercept(({ path, method }) =>
@@ -229,13 +225,13 @@ describe.each(programs)('$name', ({ name, program }) => {
       expect(registry.manifests().size).toBeGreaterThanOrEqual(2);
     });
 
-    it('and asking for a login of another kind: says which', async () => {
+    it('leads to an error that names the kind of login it asks for', async () => {
       relay.intercept(() => refused(401, { 'Www-Authenticate': 'Negotiate' }));
       const run = await clean(relay.url, LOGIN);
       expect(run.log).toContain('The credentials were not shown: the registry asks for a login by');
     });
 
-    it('and asking an identity token for user and password: says so', async () => {
+    it('leads to an error where it asks an identity token for user and password', async () => {
       const auths = { [new URL(relay.url).host]: { identitytoken: 'an-identity-token' } };
       relay.intercept(() => refused(401, { 'Www-Authenticate': 'Basic realm="x"' }));
       const run = await clean(relay.url, {}, JSON.stringify({ auths }));
@@ -243,7 +239,7 @@ describe.each(programs)('$name', ({ name, program }) => {
     });
 
     it.each(['http://169.254.169.254/token', 'http://[::ffff:a9fe:a9fe]/token'])(
-      'and naming the token realm %s: sends nothing there',
+      'gets nothing sent to the token realm %s',
       async (realm) => {
         relay.intercept(() => refused(401, { 'Www-Authenticate': `Bearer realm="${realm}"` }));
         const run = await clean(relay.url, LOGIN);
@@ -254,7 +250,7 @@ describe.each(programs)('$name', ({ name, program }) => {
       },
     );
 
-    it('and repeating what it was shown: no spelling of it is told', async () => {
+    it('has no spelling of a secret printed that it repeats', async () => {
       const bytes = Buffer.from(PASSWORD);
       const url = encodeURIComponent(PASSWORD);
       const spelled = [
@@ -278,7 +274,7 @@ describe.each(programs)('$name', ({ name, program }) => {
       }
     });
 
-    it('and repeating it in the base64 of something longer: nothing of it is told', async () => {
+    it('has no part of a secret printed that it repeats in longer base64', async () => {
       const whole = Buffer.from(`id:${PASSWORD}\n`).toString('base64');
       const body = JSON.stringify({ errors: [{ code: 'DENIED', message: `not ${whole}` }] });
       relay.intercept(({ path }) =>
@@ -290,8 +286,8 @@ describe.each(programs)('$name', ({ name, program }) => {
     });
   });
 
-  describeWith(name, program, 'with a token server', () => {
-    it('says that no credentials were given, and what the Docker config has', async () => {
+  describeWith(name, program, 'a registry with a token server', () => {
+    it('leads to an error that no credentials were given, with the entries of the Docker config', async () => {
       const registry = await filled(startDockerRegistry(present(program), { auth: 'token' }));
       const config = JSON.stringify({ auths: { 'a.test': { auth: AUTH } } });
       const run = await clean(registry.url, {}, config);
@@ -301,7 +297,7 @@ describe.each(programs)('$name', ({ name, program }) => {
       expect(run.log).not.toContain('refused the credentials');
     });
 
-    it('whose clock is ahead: shows a fresh token once more', async () => {
+    it('gets a fresh token once more where its clock is ahead', async () => {
       const registry = await filled(startDockerRegistry(present(program), { auth: 'token' }));
       const relay = await before(registry);
       const tokens: string[] = [];

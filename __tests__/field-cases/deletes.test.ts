@@ -2,21 +2,23 @@
  * Deletes that are answered and not carried out, on real registries behind a relay that answers in their place: as
  * people reported it of registries, of proxies in front of them, and of accounts without rights.
  */
-import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { beforeEach, describe, expect, it } from '@jest/globals';
 
 import { restoreRepository } from '../../src/run/restore-repository.js';
-import { MANIFEST_ACCEPT } from '../../src/oci/media-types.js';
 import { openRegistry } from '../../src/registry/families/families.js';
 import { runAction } from '../support/clients/run-action.js';
 import { connect, run, type Ran } from '../support/scenes/run.js';
-import { silence } from '../support/scenes/silence.js';
+import { silence } from '../support/scenes/captured-output.js';
 import { cosign, digestTag, image, index, type Content } from '../support/builders/build.js';
+import { errorAnswer } from '../support/clients/client.js';
+import { deleteManifest, digestAt } from '../support/clients/manifests.js';
 import { describeWith } from '../support/servers/describe-with.js';
 import type { Action, Interceptor } from '../support/servers/memory/script.js';
 import { push } from '../support/clients/push.js';
 import { realRegistries } from '../support/servers/real-registries.js';
 import type { RealRegistry } from '../support/servers/real-registry.js';
-import { startRelay, type Relay } from '../support/servers/relay.js';
+import type { Relay } from '../support/servers/relay.js';
+import { startRelayed } from '../support/scenes/relayed.js';
 import { endsOf } from '../support/builders/fates.js';
 
 silence();
@@ -28,42 +30,30 @@ const current = image('field current');
 const sig = cosign('sig', old);
 const tag = digestTag(old.digest, 'sig');
 
-const error = (status: number, code: string): Action => ({
-  kind: 'answer',
-  status,
-  headers: { 'Content-Type': 'application/json' },
-  body: JSON.stringify({ errors: [{ code, message: 'no' }] }),
-});
 const LIES: readonly [string, Action, string][] = [
   ['200', { kind: 'answer', status: 200 }, 'the registry took the DELETE'],
   ['202', { kind: 'answer', status: 202 }, 'the registry took the DELETE'],
   ['204', { kind: 'answer', status: 204 }, 'the registry took the DELETE'],
-  ['200 with errors', error(200, 'DENIED'), 'answered 200 (DENIED no)'],
-  ['404 MANIFEST_UNKNOWN', error(404, 'MANIFEST_UNKNOWN'), 'answered the DELETE with 404'],
-  ['404 NAME_UNKNOWN', error(404, 'NAME_UNKNOWN'), 'answered the DELETE with 404'],
+  ['200 with errors', errorAnswer(200, 'DENIED', 'no'), 'answered 200 (DENIED no)'],
+  [
+    '404 MANIFEST_UNKNOWN',
+    errorAnswer(404, 'MANIFEST_UNKNOWN', 'no'),
+    'answered the DELETE with 404',
+  ],
+  ['404 NAME_UNKNOWN', errorAnswer(404, 'NAME_UNKNOWN', 'no'), 'answered the DELETE with 404'],
 ];
 
 describe.each(realRegistries)('$name', (kind) => {
-  describeWith(kind.name, kind.found, 'a DELETE that is not carried out', () => {
+  describeWith(kind.name, kind.found, 'evidence: a DELETE that is not carried out', () => {
     let registry: RealRegistry;
     let relay: Relay;
 
     beforeEach(async () => {
-      registry = await kind.start();
-      relay = await startRelay(registry);
+      ({ registry, relay } = await startRelayed(kind));
     });
 
-    afterEach(async () => {
-      await relay.stop();
-      await registry.stop();
-    });
-
-    const ask = (reference: string, method = 'HEAD') =>
-      fetch(`${registry.url}/v2/${APP}/manifests/${reference}`, {
-        method,
-        headers: { accept: MANIFEST_ACCEPT },
-      });
-    const isThere = async (reference: string) => (await ask(reference)).status === 200;
+    const isThere = async (reference: string) =>
+      (await digestAt(registry, APP, reference)) !== undefined;
 
     /** Answers every DELETE in the cleaned repository so, and lets none through. */
     const lying =
@@ -103,10 +93,10 @@ describe.each(realRegistries)('$name', (kind) => {
       expect((await clean()).plans.flatMap(({ orphans }) => orphans)).toEqual([]);
     });
 
-    it('is told in log, summary, outputs and report, with what to do', async () => {
+    it('is reported in log, summary, outputs and report, with what to do', async () => {
       await push(registry, APP, old, 'latest');
       await push(registry, APP, current, 'latest');
-      relay.intercept(lying(error(404, 'NAME_UNKNOWN')));
+      relay.intercept(lying(errorAnswer(404, 'NAME_UNKNOWN', 'no')));
       const done = await runAction({
         'registry-url': relay.url,
         repositories: APP,
@@ -146,7 +136,7 @@ describe.each(realRegistries)('$name', (kind) => {
       expect(asked).toEqual([`HEAD ${list.digest}`, ...more, `HEAD ${old.digest}`]);
     });
 
-    it('of a signature by its digest alone, while its tag still serves it, has failed', async () => {
+    it('has failed for a signature whose tag still serves it', async () => {
       await push(registry, APP, old, 'latest');
       await push(registry, APP, sig, tag);
       await push(registry, APP, current, 'latest');
@@ -157,7 +147,7 @@ describe.each(realRegistries)('$name', (kind) => {
         return isSig && isDeleted
           ? method === 'DELETE'
             ? { kind: 'answer', status: 202 }
-            : error(404, 'MANIFEST_UNKNOWN')
+            : errorAnswer(404, 'MANIFEST_UNKNOWN', 'no')
           : undefined;
       });
       const done = await runAction({
@@ -171,7 +161,7 @@ describe.each(realRegistries)('$name', (kind) => {
       expect(done.outputs).toMatchObject({ 'deleted-count': '1', 'failed-count': '1' });
     });
 
-    describe('putting back', () => {
+    describe('a restore', () => {
       const client = () => {
         const { transport, quote } = connect({ url: relay.url });
         const settings = { registry: new URL(relay.url), registryType: 'auto' };
@@ -193,10 +183,10 @@ describe.each(realRegistries)('$name', (kind) => {
         }
       };
 
-      it('an index whose child is gone is red, and pushes nothing', async () => {
+      it('is red for an index whose child is absent, and pushes nothing', async () => {
         await push(registry, APP, list);
-        await ask(list.digest, 'DELETE');
-        await ask(old.digest, 'DELETE');
+        await deleteManifest(registry, APP, list.digest);
+        await deleteManifest(registry, APP, old.digest);
         expect(await restore(saved(list, 'v1'))).toMatchObject({
           restored: [],
           failed: [{ digest: list.digest, why: expect.stringContaining(old.digest) }],
@@ -209,9 +199,9 @@ describe.each(realRegistries)('$name', (kind) => {
         });
       });
 
-      it('a tag that a push has set since the first look leaves it there', async () => {
+      it('leaves a tag where a push has set it since the survey', async () => {
         await push(registry, APP, old);
-        await ask(old.digest, 'DELETE');
+        await deleteManifest(registry, APP, old.digest);
         let asked = 0;
         relay.intercept(({ method, path }) =>
           method === 'GET' && path.endsWith('/manifests/v1')
@@ -230,7 +220,7 @@ describe.each(realRegistries)('$name', (kind) => {
           restored: [old.digest],
           failedTags: [{ tag: 'v1', why: expect.stringContaining(current.digest) }],
         });
-        expect((await ask('v1')).headers.get('docker-content-digest')).toBe(current.digest);
+        expect(await digestAt(registry, APP, 'v1')).toBe(current.digest);
       });
     });
   });

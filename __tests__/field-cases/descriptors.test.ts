@@ -5,13 +5,15 @@
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 
 import { OCI_INDEX } from '../../src/oci/media-types.js';
-import { image, index, opaque, type Content } from '../support/builders/build.js';
+import { image, index, opaque, type Content, APP, names } from '../support/builders/build.js';
 import { describeWith } from '../support/servers/describe-with.js';
+import { apart } from '../support/clients/ledger.js';
+import { cleanAtOnce } from '../support/clients/run-action.js';
 import { push, putManifest, send } from '../support/clients/push.js';
 import { realRegistries } from '../support/servers/real-registries.js';
 import type { RealRegistry } from '../support/servers/real-registry.js';
 import { startRelay } from '../support/servers/relay.js';
-import { APP, clean, layoutArtifact, left, names, oddIndex } from '../support/builders/naming.js';
+import { layoutArtifact, oddIndex } from '../support/builders/odd-contents.js';
 
 jest.setTimeout(120_000);
 
@@ -28,7 +30,7 @@ const ODD: [string, unknown][] = [
 const distributions = realRegistries.filter(({ hasReferrersApi }) => !hasReferrersApi);
 
 describe.each(distributions)('$name', (kind) => {
-  describeWith(kind.name, kind.found, 'and odd descriptors', () => {
+  describeWith(kind.name, kind.found, 'a run over odd descriptors', () => {
     let registry: RealRegistry;
     beforeAll(async () => {
       if (kind.found !== undefined) {
@@ -40,7 +42,7 @@ describe.each(distributions)('$name', (kind) => {
     });
 
     it.each(ODD)(
-      'keeps what a nested index holds that is named by a type %s',
+      'keeps the children of a nested index that is named by a type %s',
       async (what, type) => {
         const repository = `odd/${String(ODD.findIndex(([each]) => each === what))}`;
         const [a, b, stray] = [image(`${what} a`), image(`${what} b`), image(`${what} stray`)];
@@ -49,20 +51,22 @@ describe.each(distributions)('$name', (kind) => {
         const outer = oddIndex([deep], type);
         // As an image of its own first, so that the ledger has the children; then only the odd index leads to them.
         await push(registry, repository, index([a, b, stray]), 'v1');
-        expect((await clean(registry, { repositories: repository })).exitCode).toBe(0);
+        expect((await cleanAtOnce(registry, { repositories: repository })).exitCode).toBe(0);
         const plain = await startRelay(registry);
         try {
           await push(registry, repository, inner);
           await pushOdd(registry, repository, deep);
           await pushOdd(registry, repository, outer, 'v1');
-          const run = await clean({ url: plain.url }, { repositories: repository });
+          const run = await cleanAtOnce({ url: plain.url }, { repositories: repository });
           expect(run.log).not.toContain('::error');
           expect(run.exitCode).toBe(0);
         } finally {
           await plain.stop();
         }
         const now = new Set(
-          [...left(registry)].filter((name) => name.startsWith(`${repository}@`)),
+          [...apart(registry.manifests()).users].filter((name) =>
+            name.startsWith(`${repository}@`),
+          ),
         );
         expect(now).toEqual(
           new Set([a, b, inner, deep, outer].map(({ digest }) => `${repository}@${digest}`)),
@@ -70,7 +74,7 @@ describe.each(distributions)('$name', (kind) => {
       },
     );
 
-    it('keeps what an index holds that a manifest of another type mentions, and is stopped by no layer', async () => {
+    it('keeps the children of an index that a manifest of another type mentions, and is stopped by no layer', async () => {
       const [a, stray, layered] = [image('m a'), image('m stray'), image('m layered')];
       const inner = index([a]);
       // Whatever a registry stores under a manifest's type may be one of which the fields are not understood.
@@ -82,20 +86,22 @@ describe.each(distributions)('$name', (kind) => {
         annotations: { layer: [...layered.blobs.keys()].at(-1), nowhere: image('m none').digest },
       });
       await push(registry, 'mentioned', index([a, stray, layered]), 'v1');
-      expect((await clean(registry, { repositories: 'mentioned' })).exitCode).toBe(0);
+      expect((await cleanAtOnce(registry, { repositories: 'mentioned' })).exitCode).toBe(0);
       await push(registry, 'mentioned', inner);
       await putManifest(registry, 'mentioned', root, 'v1');
-      const run = await clean(registry, { repositories: 'mentioned' });
+      const run = await cleanAtOnce(registry, { repositories: 'mentioned' });
       expect(run.log).not.toContain('::error');
       expect(run.exitCode).toBe(0);
-      const now = [...left(registry)].filter((name) => name.startsWith('mentioned@'));
+      const now = [...apart(registry.manifests()).users].filter((name) =>
+        name.startsWith('mentioned@'),
+      );
       expect(new Set(now)).toEqual(
         new Set([a, inner, root].map(({ digest }) => `mentioned@${digest}`)),
       );
     });
   });
 
-  describeWith(kind.name, kind.found, 'and layers with the bytes of manifests', () => {
+  describeWith(kind.name, kind.found, 'a run over layers with the bytes of manifests', () => {
     const [file, stray, lone] = [image('file'), image('stray'), image('lone')];
     const artifact = layoutArtifact('layout', [file]);
 
@@ -113,20 +119,22 @@ describe.each(distributions)('$name', (kind) => {
         await push(registry, APP, file, 'old');
         await push(registry, APP, stray, 'older');
         await push(registry, APP, artifact, 'layout');
-        expect((await clean(registry)).exitCode).toBe(0);
+        expect((await cleanAtOnce(registry)).exitCode).toBe(0);
         for (const tag of ['old', 'older']) {
           await push(registry, APP, image('new'), tag);
         }
-        const run = await clean(registry);
+        const run = await cleanAtOnce(registry);
         expect(run.exitCode).toBe(0);
         expect(await isWhole(registry, artifact)).toBe(true);
-        expect(left(registry)).toEqual(names(file, artifact, image('new')));
+        expect(apart(registry.manifests()).users).toEqual(
+          new Set(names(APP, file, artifact, image('new'))),
+        );
       } finally {
         await registry.stop();
       }
     });
 
-    it('keeps what only an input names and the repository has as a blob, and deletes what it has not', async () => {
+    it('keeps a digest that only an input names where the repository has it as a blob', async () => {
       const registry = await kind.start();
       try {
         await push(registry, APP, image('new'), 'v1');
@@ -136,10 +144,12 @@ describe.each(distributions)('$name', (kind) => {
         await push(registry, APP, hidden);
         await push(registry, APP, stray);
         const digests = [lone, stray].map(({ digest }) => `${APP}@${digest}`).join('\n');
-        const run = await clean(registry, { digests });
+        const run = await cleanAtOnce(registry, { digests });
         expect(run.exitCode).toBe(0);
         expect(await isWhole(registry, hidden)).toBe(true);
-        expect(left(registry)).toEqual(names(lone, hidden, image('new')));
+        expect(apart(registry.manifests()).users).toEqual(
+          new Set(names(APP, lone, hidden, image('new'))),
+        );
         expect(run.summary).toContain('as a layer or config too');
       } finally {
         await registry.stop();
@@ -150,8 +160,8 @@ describe.each(distributions)('$name', (kind) => {
 
 const [olareg] = realRegistries.filter(({ name }) => name === 'olareg');
 
-describeWith('olareg', olareg?.found, 'which has every manifest as a blob', () => {
-  it('loses an orphan that only an input names all the same', async () => {
+describeWith('olareg', olareg?.found, 'a registry that has every manifest as a blob', () => {
+  it('loses an orphan that only an input names', async () => {
     const registry = await olareg?.start();
     if (registry === undefined) {
       throw new Error('not reached without the program');
@@ -160,9 +170,9 @@ describeWith('olareg', olareg?.found, 'which has every manifest as a blob', () =
       await push(registry, APP, image('new'), 'v1');
       await push(registry, APP, image('stray'));
       const digests = `${APP}@${image('stray').digest}`;
-      const run = await clean(registry, { digests, repositories: APP, concurrency: '1' });
+      const run = await cleanAtOnce(registry, { digests, repositories: APP, concurrency: '1' });
       expect(run.exitCode).toBe(0);
-      expect(left(registry)).toEqual(names(image('new')));
+      expect(apart(registry.manifests()).users).toEqual(new Set(names(APP, image('new'))));
     } finally {
       await registry.stop();
     }

@@ -8,10 +8,11 @@ import path from 'node:path';
 
 import { afterEach, beforeEach, expect, it } from '@jest/globals';
 
-import { MANIFEST_ACCEPT } from '../../src/oci/media-types.js';
+import { deleteManifest, digestAt } from '../support/clients/manifests.js';
 import { runAction, type ActionRun } from '../support/clients/run-action.js';
-import { silence } from '../support/scenes/silence.js';
+import { silence } from '../support/scenes/captured-output.js';
 import { image, index } from '../support/builders/build.js';
+import { stopAfterTest } from '../support/servers/stop-after-test.js';
 import { describeWith } from '../support/servers/describe-with.js';
 import { push } from '../support/clients/push.js';
 import { realRegistries } from '../support/servers/real-registries.js';
@@ -25,58 +26,57 @@ const part = image('somewhere else');
 const anchor = image('anchor');
 
 for (const kind of realRegistries) {
-  describeWith(kind.name, kind.found, `the tag of what was deleted on ${kind.name}`, () => {
-    let registry: RealRegistry;
-    let backup: string;
+  describeWith(
+    kind.name,
+    kind.found,
+    `the former tag of a deleted manifest on ${kind.name}`,
+    () => {
+      let registry: RealRegistry;
+      let backup: string;
 
-    beforeEach(async () => {
-      registry = await kind.start();
-      backup = mkdtempSync(path.join(tmpdir(), 'former-tags-'));
-      await push(registry, APP, anchor, 'anchor');
-      await push(registry, APP, whole, 'latest');
-      expect((await act()).exitCode).toBe(0);
-      await push(registry, APP, part, 'latest');
-      const swept = await act({ 'backup-dir': backup });
-      expect(swept.outputs).toMatchObject({ 'deleted-count': '3', 'failed-count': '0' });
-    });
-
-    afterEach(async () => {
-      await registry.stop();
-      rmSync(backup, { recursive: true });
-    });
-
-    const act = (more: Readonly<Record<string, string>> = {}): Promise<ActionRun> =>
-      runAction({
-        'registry-url': registry.url,
-        repositories: APP,
-        'grace-period': '0',
-        'max-deletes': '100%',
-        ...kind.inputs,
-        ...more,
+      beforeEach(async () => {
+        registry = stopAfterTest(await kind.start());
+        backup = mkdtempSync(path.join(tmpdir(), 'former-tags-'));
+        await push(registry, APP, anchor, 'anchor');
+        await push(registry, APP, whole, 'latest');
+        expect((await act()).exitCode).toBe(0);
+        await push(registry, APP, part, 'latest');
+        const swept = await act({ 'backup-dir': backup });
+        expect(swept.outputs).toMatchObject({ 'deleted-count': '3', 'failed-count': '0' });
       });
-    const restore = () =>
-      runAction({ 'registry-url': registry.url, 'restore-from': backup, ...kind.inputs });
-    const latest = async () => {
-      const { headers } = await fetch(`${registry.url}/v2/${APP}/manifests/latest`, {
-        headers: { accept: MANIFEST_ACCEPT },
+
+      afterEach(() => {
+        rmSync(backup, { recursive: true });
       });
-      return headers.get('docker-content-digest');
-    };
 
-    it('comes back with it where it points at nothing by now', async () => {
-      await fetch(`${registry.url}/v2/${APP}/manifests/${part.digest}`, { method: 'DELETE' });
-      expect(await latest()).toBeNull();
-      const back = await restore();
-      expect(back.log).not.toContain('::error');
-      expect(back.exitCode).toBe(0);
-      expect(back.log).toContain('tag latest points at its manifest again');
-      expect(await latest()).toBe(whole.digest);
-    });
+      const act = (more: Readonly<Record<string, string>> = {}): Promise<ActionRun> =>
+        runAction({
+          'registry-url': registry.url,
+          repositories: APP,
+          'grace-period': '0',
+          'max-deletes': '100%',
+          ...kind.inputs,
+          ...more,
+        });
+      const restore = () =>
+        runAction({ 'registry-url': registry.url, 'restore-from': backup, ...kind.inputs });
+      const latest = () => digestAt(registry, APP, 'latest');
 
-    it('stays where it points by now, and that is no failure', async () => {
-      const back = await restore();
-      expect(back.exitCode).toBe(0);
-      expect(await latest()).toBe(part.digest);
-    });
-  });
+      it('comes back with it where it points at nothing', async () => {
+        await deleteManifest(registry, APP, part.digest);
+        expect(await latest()).toBeUndefined();
+        const back = await restore();
+        expect(back.log).not.toContain('::error');
+        expect(back.exitCode).toBe(0);
+        expect(back.log).toContain('tag latest points at its manifest again');
+        expect(await latest()).toBe(whole.digest);
+      });
+
+      it('stays where it points elsewhere, and that is no failure', async () => {
+        const back = await restore();
+        expect(back.exitCode).toBe(0);
+        expect(await latest()).toBe(part.digest);
+      });
+    },
+  );
 }

@@ -76,8 +76,8 @@ async function refusal(inputs: Readonly<Record<string, string>>, heap?: number):
   return (errors[0] ?? '').replaceAll('%0A', '\n');
 }
 
-describe('durations', () => {
-  it.each(['6M', '6mo', '6 months'])('%s is refused, and told how to write it', async (text) => {
+describe('a duration of', () => {
+  it.each(['6M', '6mo', '6 months'])('%s is refused, with how to write it', async (text) => {
     expect(await refusal({ 'grace-period': text })).toContain(
       `grace-period is "${text}": a month has no fixed length`,
     );
@@ -89,15 +89,15 @@ describe('durations', () => {
   });
 });
 
-describe('what names manifests', () => {
-  it('a line of `digests` that is not understood is an error that names it', async () => {
+describe('an input that names manifests', () => {
+  it('fails the run with a line of `digests` that is not understood', async () => {
     const digests = `team/app@${orphan.digest}\nteam/app:latest`;
     expect(await refusal({ digests })).toContain(
       'digests: 1 line is not understood: digests line 2: "team/app:latest"',
     );
   });
 
-  it('a file of which no line is understood is an error, and so are both with others at once', async () => {
+  it('fails the run with a file of which no line is understood, with all mistakes in one error', async () => {
     const file = put('listing.txt', 'what is this\n');
     const told = await refusal({
       digests: 'x y',
@@ -111,7 +111,7 @@ describe('what names manifests', () => {
     ]);
   });
 
-  it('a file of which some lines are is read, with a warning that has the number of the others', async () => {
+  it('is read with a warning that counts the lines that are not understood', async () => {
     const file = put('listing.txt', `what is this\nteam/app@${orphan.digest}\nor that\n`);
     const { exitCode, log, summary, outputs } = await run({
       'digests-file': file,
@@ -124,8 +124,8 @@ describe('what names manifests', () => {
   });
 });
 
-describe('places that can not be written to', () => {
-  it('are told in one message, before any request, and none hangs the run', async () => {
+describe('places that can’t be written to', () => {
+  it('are named in one message, before any request, and none hangs the run', async () => {
     const old = put('report.json', '"an older report"');
     const told = await refusal({
       'backup-dir': '/proc/nope',
@@ -154,8 +154,8 @@ describe('places that can not be written to', () => {
   });
 });
 
-describe('files that are none', () => {
-  it('are refused at once: pipes and devices', async () => {
+describe('files that are pipes or devices', () => {
+  it('are refused at once', async () => {
     const fifo = pipe('pipe');
     expect(await refusal({ 'digests-file': fifo, 'ca-file': '/dev/zero' })).toMatch(
       /ca-file is .*it is a device, not a regular file[^]*digests-file is .*it is a named pipe, not a/,
@@ -165,8 +165,8 @@ describe('files that are none', () => {
   });
 });
 
-describe('what would take all memory', () => {
-  it('a plan or notification of very many values', async () => {
+describe('an input that would take all memory', () => {
+  it('is refused as a plan or notification of very many values', async () => {
     const many = put('many.json', `{"events":[${'{},'.repeat(4_500_000)}{}]}`);
     const deep = put('deep.json', `{"events":${'['.repeat(4_000_000)}${']'.repeat(4_000_000)}}`);
     for (const file of [many, deep]) {
@@ -175,7 +175,7 @@ describe('what would take all memory', () => {
     }
   });
 
-  it('a plan or an authority that is larger than any', async () => {
+  it('is refused as a plan or an authority that is larger than any', async () => {
     const file = put('large', '');
     truncateSync(file, 8 * 1024 ** 3);
     expect(await refusal({ 'apply-plan': file })).toContain('it has more than 128 MiB');
@@ -183,7 +183,7 @@ describe('what would take all memory', () => {
     expect(await refusal({ 'protect-files': file })).toContain('it has more than 1024 MiB');
   });
 
-  it('ten thousand words that wait for their meaning, of a megabyte each', async () => {
+  it('is refused as ten thousand words of a megabyte each that are not understood', async () => {
     const row = `-rw-r--r-- ${' '.repeat(1_000_000)}name\n`;
     const file = put('listing', row.repeat(300));
     expect(await refusal({ 'digests-file': file })).toContain('no line of');
@@ -206,13 +206,13 @@ describe('globs', () => {
     expect(log).toContain(`\`protect\` names \`${glob}\`, which matches no repository`);
   });
 
-  it('that can not be matched in bounded time are refused', async () => {
+  it('are refused where they can’t be matched in bounded time', async () => {
     expect(await refusal({ repositories: '[ab]*a*a*a*a*b' })).toContain('too hard to match');
     expect(await refusal({ 'protect-files': 'a*a*a*a*a*b' })).toContain('is too hard to match');
   });
 });
 
-it('very many protected digests are a warning with what they cost', async () => {
+it('very many protected digests give a warning with their cost', async () => {
   const text = Array.from({ length: 1001 }, (_, n) => `sha256:${String(n).padStart(64, '0')}`);
   const { exitCode, log } = await run({
     'protect-files': put('lock.yaml', text.join('\n')),
@@ -237,7 +237,7 @@ describe('a backup from somebody else', () => {
     return fileOf(at('backup'), digest);
   }
 
-  it('is not followed to another file, and the rest is put back', async () => {
+  it('is not followed to another file, and the rest is restored', async () => {
     const file = await lose(lost);
     const other = image('inputs other');
     await lose(other);

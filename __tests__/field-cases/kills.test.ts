@@ -4,19 +4,23 @@
  */
 import { readFileSync } from 'node:fs';
 
-import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { beforeEach, describe, expect, it } from '@jest/globals';
 
-import { MANIFEST_ACCEPT } from '../../src/oci/media-types.js';
+import { jsonAnswer } from '../support/clients/client.js';
+import { digestAt } from '../support/clients/manifests.js';
+import { hurried } from '../support/clients/hurry.js';
 import { runAction, type ActionRun } from '../support/clients/run-action.js';
 import { run, type Ran, type RunOptions } from '../support/scenes/run.js';
-import { silence } from '../support/scenes/silence.js';
+import { silence } from '../support/scenes/captured-output.js';
 import { cosign, digestTag, image, index, type Content } from '../support/builders/build.js';
+import { stopAfterTest } from '../support/servers/stop-after-test.js';
 import { describeWith } from '../support/servers/describe-with.js';
-import type { Action, SeenRequest } from '../support/servers/memory/script.js';
+import type { SeenRequest } from '../support/servers/memory/script.js';
 import { push, send } from '../support/clients/push.js';
 import { realRegistries } from '../support/servers/real-registries.js';
 import type { RealRegistry } from '../support/servers/real-registry.js';
-import { startRelay, type Relay } from '../support/servers/relay.js';
+import type { Relay } from '../support/servers/relay.js';
+import { startRelayed } from '../support/scenes/relayed.js';
 
 silence();
 
@@ -31,38 +35,22 @@ const other = image('other');
 const late = index([shared, other]);
 const PUT_BACK = 'It was put back from the ledger';
 
-const json = (status: number, body: object): Action => ({
-  kind: 'answer',
-  status,
-  headers: { 'Content-Type': 'application/json' },
-  body: JSON.stringify(body),
-});
 const isDelete =
   (content: Content) =>
   ({ method, route }: SeenRequest): boolean =>
     method === 'DELETE' && route.kind === 'manifest' && route.reference === content.digest;
 
 describe.each(realRegistries)('$name', (kind) => {
-  describeWith(kind.name, kind.found, 'a run that was killed', () => {
+  describeWith(kind.name, kind.found, 'needed-returns: a run that was killed', () => {
     let registry: RealRegistry;
     let relay: Relay;
 
     beforeEach(async () => {
-      registry = await kind.start();
-      relay = await startRelay(registry);
+      ({ registry, relay } = await startRelayed(kind));
     });
 
-    afterEach(async () => {
-      await relay.stop();
-      await registry.stop();
-    });
-
-    const isThere = async (reference: string) => {
-      const { status } = await fetch(`${registry.url}/v2/${APP}/manifests/${reference}`, {
-        headers: { accept: MANIFEST_ACCEPT },
-      });
-      return status === 200;
-    };
+    const isThere = async (reference: string) =>
+      (await digestAt(registry, APP, reference)) !== undefined;
 
     const act = (killer?: AbortSignal): Promise<ActionRun> =>
       runAction(
@@ -74,7 +62,7 @@ describe.each(realRegistries)('$name', (kind) => {
           'max-deletes': '100%',
           ...kind.inputs,
         },
-        killer === undefined ? {} : { killer },
+        { ...hurried, ...(killer === undefined ? {} : { killer }) },
       );
     const clean = (more: Partial<RunOptions> = {}): Promise<Ran> =>
       run({
@@ -110,7 +98,7 @@ describe.each(realRegistries)('$name', (kind) => {
       relay.intercept();
     }
 
-    it('is followed by one that puts back what a push has begun to use, and is red', async () => {
+    it('is followed by one that restores a manifest that a push has begun to use, and is red', async () => {
       await moveTag();
       await killAtDelete(true);
       expect([await isThere('v2'), await isThere(shared.digest)]).toEqual([true, false]);
@@ -129,7 +117,7 @@ describe.each(realRegistries)('$name', (kind) => {
       expect(await isThere(shared.digest)).toBe(true);
     });
 
-    it('is followed by one that says so if it can not put it back', async () => {
+    it('is followed by one that says so if it can’t restore it', async () => {
       await moveTag();
       await killAtDelete(true);
       relay.intercept(({ method, route }) =>
@@ -151,7 +139,7 @@ describe.each(realRegistries)('$name', (kind) => {
       expect(await isThere(shared.digest)).toBe(true);
     });
 
-    it('may still be carried out: the next one waits for it, and puts back', async () => {
+    it('may still have its DELETE carried out: the next one waits for it, and restores', async () => {
       await moveTag();
       await killAtDelete(false);
       const waits: number[] = [];
@@ -168,7 +156,7 @@ describe.each(realRegistries)('$name', (kind) => {
       expect((await clean()).complaints).toEqual([]);
     });
 
-    it('is waited for once, and never after a run that came to its end', async () => {
+    it('is awaited once, and never after a run that came to its end', async () => {
       await moveTag();
       await killAtDelete(false);
       const waits: number[] = [];
@@ -181,7 +169,7 @@ describe.each(realRegistries)('$name', (kind) => {
       expect(await isThere(shared.digest)).toBe(true);
     });
 
-    it('leaves a tag without a manifest whole again, when that manifest was about to go', async () => {
+    it('leaves a tag that the next one makes whole again', async () => {
       await push(registry, APP, current, 'latest');
       await push(registry, APP, old, 'v1');
       expect((await clean()).green).toBe(true);
@@ -202,7 +190,7 @@ describe.each(realRegistries)('$name', (kind) => {
           return { kind: 'pass', after: () => push(registry, APP, old, 'v9') };
         }
         return isListed && method === 'GET' && route.kind === 'tags' && route.repository === APP
-          ? json(200, { name: APP, tags: ['latest', 'v1', 'v9'] })
+          ? jsonAnswer({ name: APP, tags: ['latest', 'v1', 'v9'] })
           : undefined;
       });
       const next = await clean();
@@ -213,15 +201,11 @@ describe.each(realRegistries)('$name', (kind) => {
     });
   });
 
-  describeWith(kind.name, kind.found, 'an index that no run saw', () => {
+  describeWith(kind.name, kind.found, 'needed-returns: an index that no run saw', () => {
     let registry: RealRegistry;
 
     beforeEach(async () => {
-      registry = await kind.start();
-    });
-
-    afterEach(async () => {
-      await registry.stop();
+      registry = stopAfterTest(await kind.start());
     });
 
     it('gets back the child that was deleted, with its signature, once something in use needs it', async () => {
@@ -258,10 +242,7 @@ describe.each(realRegistries)('$name', (kind) => {
         [shared.digest, signature.digest].sort(),
       );
       expect((await clean()).complaints).toEqual([]);
-      const response = await fetch(`${registry.url}/v2/${APP}/manifests/${tag}`, {
-        headers: { accept: MANIFEST_ACCEPT },
-      });
-      expect(response.headers.get('docker-content-digest')).toBe(signature.digest);
+      expect(await digestAt(registry, APP, tag)).toBe(signature.digest);
     });
   });
 });

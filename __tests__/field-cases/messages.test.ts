@@ -8,13 +8,14 @@ import https from 'node:https';
 import net, { type AddressInfo } from 'node:net';
 import { gzipSync } from 'node:zlib';
 
-import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { beforeEach, describe, expect, it } from '@jest/globals';
 
 import { digestOf } from '../../src/oci/digest.js';
 import { OCI_CONFIG } from '../../src/oci/media-types.js';
 import { runAction, type ActionRun, type RunOptions } from '../support/clients/run-action.js';
 import { image, manifest } from '../support/builders/build.js';
 import { createAuthority } from '../support/servers/certificate.js';
+import { stopAfterTest } from '../support/servers/stop-after-test.js';
 import { describeWith } from '../support/servers/describe-with.js';
 import { startDockerRegistry } from '../support/servers/docker-registry.js';
 import { startMemoryRegistry, type MemoryRegistry } from '../support/servers/memory/registry.js';
@@ -34,18 +35,12 @@ const programs = [
   { name: 'distribution-3', found: distribution3 },
 ] as const;
 
-const closing: (() => Promise<void>)[] = [];
 let registry: MemoryRegistry;
 
 beforeEach(async () => {
-  registry = await startMemoryRegistry();
+  registry = stopAfterTest(await startMemoryRegistry());
   seed(registry.state, 'team/app', kept, 'v1');
   seed(registry.state, 'team/app', orphan);
-});
-
-afterEach(async () => {
-  await registry.stop();
-  await Promise.all(closing.splice(0).map((close) => close()));
 });
 
 const clean = (
@@ -65,13 +60,15 @@ const clean = (
 
 async function listening(server: net.Server): Promise<number> {
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  closing.push(async () => {
-    if (server instanceof http.Server || server instanceof https.Server) {
-      server.closeAllConnections();
-    }
-    await new Promise((resolve) => server.close(resolve));
-  });
+  stopAfterTest({ stop: () => ended(server) });
   return (server.address() as AddressInfo).port;
+}
+
+async function ended(server: net.Server): Promise<void> {
+  if (server instanceof http.Server || server instanceof https.Server) {
+    server.closeAllConnections();
+  }
+  await new Promise((resolve) => server.close(resolve));
 }
 
 const answering = async (answer: (response: ServerResponse, path: string) => void) =>
@@ -96,7 +93,7 @@ const on =
   ({ method, path }) =>
     pattern.test(`${method} ${path}`) ? action : undefined;
 
-describe('registry-url is http://, and the port wants TLS', () => {
+describe('a registry-url with http:// for a port that wants TLS', () => {
   it.each([
     ['Go', 'text/plain', 'Client sent an HTTP request to an HTTPS server.\n'],
     [
@@ -104,7 +101,7 @@ describe('registry-url is http://, and the port wants TLS', () => {
       'text/html',
       '<html><head><title>400 The plain HTTP request was sent to HTTPS port</title></head></html>',
     ],
-  ])('as %s says', async (_, type, body) => {
+  ])('is reported as %s says it', async (_, type, body) => {
     const port = await answering((response) => {
       response.writeHead(400, { 'Content-Type': type }).end(body);
     });
@@ -112,7 +109,7 @@ describe('registry-url is http://, and the port wants TLS', () => {
     expectTold(run, 'the server wants TLS on this port', `https://127.0.0.1:${String(port)}`);
   });
 
-  it('as OpenSSL says, with an alert of TLS', async () => {
+  it('is reported as OpenSSL says it, with an alert of TLS', async () => {
     const server = net.createServer((socket) => {
       socket.on('error', () => undefined);
       socket.once('data', () => socket.end(Buffer.from([0x15, 0x03, 0x01, 0, 2, 2, 70])));
@@ -124,11 +121,10 @@ describe('registry-url is http://, and the port wants TLS', () => {
 });
 
 describe('a redirect', () => {
-  it('from http:// to https:// is told with the address to put there', async () => {
+  it('from http:// to https:// is reported with the right address', async () => {
     const authority = createAuthority();
     const { pem: cert, keyPem: key } = authority.issue('registry');
-    const secure = await startMemoryRegistry({ tls: { cert, key } });
-    closing.push(() => secure.stop());
+    const secure = stopAfterTest(await startMemoryRegistry({ tls: { cert, key } }));
     const port = await answering((response, path) => {
       response.writeHead(301, { Location: `${secure.url}${path}` }).end();
     });
@@ -137,7 +133,7 @@ describe('a redirect', () => {
     expectTold(run, 'and only reads may follow', `Put \`${secure.url}\` into \`registry-url\``);
   });
 
-  it('in a circle is told as one', async () => {
+  it('in a circle is reported as one', async () => {
     const port = await answering((response, path) => {
       response.writeHead(307, { Location: path }).end();
     });
@@ -145,11 +141,10 @@ describe('a redirect', () => {
     expectTold(run, 'the redirects turn in a circle', 'X-Forwarded-Proto');
   });
 
-  it('of an upload from https to http gets nothing', async () => {
+  it('gets no credentials where it leads an upload from https to http', async () => {
     const authority = createAuthority();
     const { pem: cert, keyPem: key } = authority.issue('registry');
-    const secure = await startMemoryRegistry({ tls: { cert, key } });
-    closing.push(() => secure.stop());
+    const secure = stopAfterTest(await startMemoryRegistry({ tls: { cert, key } }));
     seed(secure.state, 'team/app', kept, 'v1');
     let seen = 0;
     const port = await answering((response) => {
@@ -170,7 +165,7 @@ describe('a redirect', () => {
     expect(seen).toBe(0);
   });
 
-  it('of a delete is not followed, and told', async () => {
+  it('is reported, and not followed, where it answers a delete', async () => {
     registry.intercept(
       on(/^DELETE/, { kind: 'answer', status: 308, headers: { Location: 'https://r.test/x' } }),
     );
@@ -182,7 +177,7 @@ describe('a redirect', () => {
     expect(DOCS).toContain('`which is followed for reads only`');
   });
 
-  it('of blobs to a host that the runner cannot reach', async () => {
+  it('is reported where it leads blobs to a host that the runner can’t reach', async () => {
     seed(registry.state, 'team/app', young);
     registry.intercept(
       on(/^GET .*\/blobs\//, {
@@ -198,22 +193,22 @@ describe('a redirect', () => {
   });
 });
 
-describe('no connection', () => {
-  it('is told with what a runner can reach', async () => {
+describe('a failed connection', () => {
+  it('is reported with the addresses that a runner can reach', async () => {
     const server = net.createServer();
     const port = await listening(server);
-    await closing.pop()?.();
+    await ended(server);
     const run = await clean({ 'registry-url': `http://127.0.0.1:${String(port)}` });
     expectTold(run, 'no connection (', 'Can the runner reach it?', 'self-hosted runner');
   });
 
-  it('is told with the name that could not be resolved', async () => {
+  it('is reported with the name that could not be resolved', async () => {
     const run = await clean({ 'registry-url': 'http://registry.invalid' });
     expectTold(run, 'could not be resolved', 'registry.invalid', 'self-hosted runner');
   }, 120_000);
 });
 
-describe('a proxy that opens nothing', () => {
+describe('a proxy that opens no tunnel', () => {
   const proxied = (no_proxy: string) => ({
     http_proxy: 'http://127.0.0.1:1',
     https_proxy: 'http://127.0.0.1:1',
@@ -231,21 +226,24 @@ describe('a proxy that opens nothing', () => {
     },
   );
 
-  it.each(['', '10.0.0.0/8', '*.0.0.0'])('is asked, and told, with no_proxy: %j', async (none) => {
-    const run = await clean({ 'registry-url': here() }, proxied(none));
-    expectTold(run, 'the proxy opened no tunnel', 'ECONNREFUSED', 'into `no_proxy`');
-  });
+  it.each(['', '10.0.0.0/8', '*.0.0.0'])(
+    'is asked and reported with no_proxy: %j',
+    async (none) => {
+      const run = await clean({ 'registry-url': here() }, proxied(none));
+      expectTold(run, 'the proxy opened no tunnel', 'ECONNREFUSED', 'into `no_proxy`');
+    },
+  );
 
   it.each([
     ['*.example.test', 'could not be resolved'],
     ['example.test', 'could not be resolved'],
     ['*.other.test', 'the proxy opened no tunnel'],
-  ])('with no_proxy %s is told of a name: %s', async (none, heading) => {
+  ])('is reported for a name with no_proxy %s: %s', async (none, heading) => {
     const inputs = { 'registry-url': 'http://registry.example.test' };
     expectTold(await clean(inputs, proxied(none), hurried), heading, 'registry.example.test');
   });
 
-  it('and is asked for a tunnel', async () => {
+  it('is reported with the status of its answer', async () => {
     const proxy = http.createServer().on('connect', (_request, socket) => {
       socket.end('HTTP/1.1 403 Forbidden\r\n\r\n');
     });
@@ -255,8 +253,8 @@ describe('a proxy that opens nothing', () => {
   });
 });
 
-describe('a server that speaks another language', () => {
-  it('than HTTP', async () => {
+describe('a server that speaks another protocol', () => {
+  it('is reported where that isn’t HTTP', async () => {
     const server = net.createServer((socket) => {
       socket.on('error', () => undefined);
       socket.resume();
@@ -267,15 +265,14 @@ describe('a server that speaks another language', () => {
     expectTold(run, 'what came is not an answer of HTTP', 'listen at this port?');
   });
 
-  it('than TLS', async () => {
+  it('is reported where that isn’t TLS', async () => {
     const run = await clean({ 'registry-url': registry.url.replace('http:', 'https:') });
     expectTold(run, 'the server does not speak TLS on this port', 'http:// in front of');
   });
 
-  it('of TLS, with a certificate of a private authority', async () => {
+  it('is reported where its certificate is of a private authority', async () => {
     const { pem: cert, keyPem: key } = createAuthority().issue('registry');
-    const secure = await startMemoryRegistry({ tls: { cert, key } });
-    closing.push(() => secure.stop());
+    const secure = stopAfterTest(await startMemoryRegistry({ tls: { cert, key } }));
     const run = await clean({ 'registry-url': secure.url });
     expectTold(run, 'the TLS certificate or handshake was rejected', 'name that in ca-file');
     expect(run.log).not.toContain('client certificate');
@@ -285,12 +282,10 @@ describe('a server that speaks another language', () => {
 describe('a server that wants a client certificate', () => {
   for (const { name, found } of programs) {
     describeWith(name, found, `as ${name} does`, () => {
-      it('is told, and not as a server with a wrong certificate', async () => {
-        const strict = await startDockerRegistry(present(found), {
-          tls: true,
-          clientCertificates: true,
-        });
-        closing.push(() => strict.stop());
+      it('is reported, and not as a server with a wrong certificate', async () => {
+        const strict = stopAfterTest(
+          await startDockerRegistry(present(found), { tls: true, clientCertificates: true }),
+        );
         await push(strict, 'team/app', orphan);
         await push(strict, 'team/app', kept, 'v1');
         const before = strict.manifests();
@@ -303,7 +298,7 @@ describe('a server that wants a client certificate', () => {
     });
   }
 
-  it('as nginx says it', async () => {
+  it('is reported as nginx says it', async () => {
     registry.intercept(() => ({
       kind: 'answer',
       status: 400,
@@ -314,15 +309,15 @@ describe('a server that wants a client certificate', () => {
   });
 });
 
-describe('what a proxy answers', () => {
-  it.each([403, 405, 501])('%d with a page, to a delete', async (status) => {
+describe('an answer of a proxy', () => {
+  it.each([403, 405, 501])('is reported: %d with a page, to a delete', async (status) => {
     registry.intercept(on(/^DELETE/, { kind: 'html', status }));
     const run = await clean();
     expectTold(run, 'with a page of HTML', String(status), 'Let it pass DELETE');
     expect(run.log).not.toMatch(/lack the scope|read-only|switched off/);
   });
 
-  it('413 to a push of the ledger', async () => {
+  it('is reported: 413 to a push of the ledger', async () => {
     registry.intercept(on(/^PUT/, { kind: 'html', status: 413 }));
     const run = await clean();
     expectTold(run, 'what was seen of … could not be remembered'.slice(0, 16), '413');
@@ -331,20 +326,20 @@ describe('what a proxy answers', () => {
     expect(DOCS).toContain('`client_max_body_size`');
   });
 
-  it('500 to each try', async () => {
+  it('is reported: 500 to each try', async () => {
     registry.intercept(on(/^GET .*manifests\/v1$/, { kind: 'answer', status: 500 }));
     expectTold(await clean(), 'is overloaded, restarting or broken', 'to each of 3 tries');
   });
 
-  it('compressed, in a way that is not known', async () => {
+  it('is reported where it is compressed in an unknown way', async () => {
     const headers = { 'Content-Encoding': 'compress' };
     registry.intercept(on(/tags\/list/, { kind: 'answer', status: 200, headers, body: 'x' }));
     expectTold(await clean(), 'the server encoded its answer', 'Switch off compression');
   });
 });
 
-describe('what a registry says', () => {
-  it('of a refused entry of the ledger is shown, with how to do without', async () => {
+describe('an answer of a registry', () => {
+  it('is shown where it refuses an entry of the ledger, with how to do without', async () => {
     registry.intercept(
       on(/^PUT .*\/manifests\//, {
         kind: 'answer',
@@ -360,7 +355,7 @@ describe('what a registry says', () => {
     expect(run.log).toContain('`ledger-repository: off`');
   });
 
-  describe('with a damaged manifest', () => {
+  describe('that is a damaged manifest', () => {
     const body = Buffer.from('{"schemaVersion":2,');
     const damaged = (digest: string, type = 'application/vnd.oci.image.manifest.v1+json') => {
       const headers = { 'Content-Type': type, 'Docker-Content-Digest': digest };
@@ -369,34 +364,34 @@ describe('what a registry says', () => {
       );
     };
 
-    it('that was pushed so', async () => {
+    it('is reported where it was pushed so', async () => {
       damaged(digestOf(body));
       const run = await clean();
       expectTold(run, "couldn't be read", 'tag v1', 'Push the image again, or delete its tag');
       expect(DOCS).toContain('`Push the image again, or delete its tag`');
     });
 
-    it('whose bytes are others than those of its digest', async () => {
+    it('is reported where its bytes have another digest', async () => {
       damaged(kept.digest);
       expectTold(await clean(), "the body's digest is not the one that was", 'team/app:v1');
     });
   });
 
-  it('in a Link header that can not be read', async () => {
+  it('is reported with a Link header that can’t be read', async () => {
     const body = JSON.stringify({ tags: ['v1'] });
     const headers = { Link: '/v2/team/app/tags/list?last=v1; rel=next' };
     registry.intercept(on(/tags\/list/, { kind: 'answer', status: 200, headers, body }));
     expectTold(await clean(), 'the Link header of a page can not be read');
   });
 
-  it('with pages that another origin has', async () => {
+  it('is reported with pages of another origin', async () => {
     const body = JSON.stringify({ tags: ['v1'] });
     const headers = { Link: '<http://other.test/v2/team/app/tags/list?last=v1>; rel="next"' };
     registry.intercept(on(/tags\/list/, { kind: 'answer', status: 200, headers, body }));
     expectTold(await clean(), 'pages of another origin are not read', 'team/app');
   });
 
-  it('with pages that turn in a circle', async () => {
+  it('is reported with pages in a circle', async () => {
     const body = JSON.stringify({ tags: ['v1'] });
     const headers = { Link: '</v2/team/app/tags/list>; rel="next"' };
     registry.intercept(on(/tags\/list/, { kind: 'answer', status: 200, headers, body }));
@@ -409,13 +404,13 @@ describe('what a registry says', () => {
     expect(DOCS).toContain('With `do not end` its pages');
   });
 
-  it('with a list that is larger than any', async () => {
+  it('is reported with a list that is larger than any', async () => {
     const headers = { 'Content-Length': '70000000' };
     registry.intercept(on(/tags\/list/, { kind: 'answer', status: 200, headers, body: '{' }));
     expectTold(await clean(), 'more than this program reads', '/v2/team/app/tags/list');
   });
 
-  it('with a config of more values than any image has', async () => {
+  it('is reported with a config of more values than any image has', async () => {
     const bytes = Buffer.from(`{"history":[${'{},'.repeat(900_000)}{}]}`);
     const odd = manifest({ config: { mediaType: OCI_CONFIG, bytes }, layers: [] });
     seed(registry.state, 'team/app', odd);
@@ -425,7 +420,7 @@ describe('what a registry says', () => {
     expect(registry.state.repositories.get('team/app')?.manifests.has(odd.digest)).toBe(true);
   });
 
-  it('of the time, when it is days away', async () => {
+  it('is reported with a time that is days away', async () => {
     const headers = { Date: 'Sun, 01 Nov 2020 00:00:00 GMT' };
     registry.intercept(on(/ \/v2\/$/, { kind: 'answer', status: 200, headers, body: '{}' }));
     const run = await clean();
@@ -435,7 +430,7 @@ describe('what a registry says', () => {
   });
 });
 
-it('reads a registry whose proxy compresses every answer, and cleans it', async () => {
+it('a run cleans a registry whose proxy compresses every answer', async () => {
   registry.intercept(({ method }) =>
     method === 'GET'
       ? {
@@ -452,7 +447,7 @@ it('reads a registry whose proxy compresses every answer, and cleans it', async 
   expect([run.exitCode, run.outputs['deleted-count']]).toEqual([0, '1']);
 });
 
-it('takes a NOT_FOUND for what it is: absent, and no gap', async () => {
+it('a run takes NOT_FOUND as absent, not as a gap', async () => {
   registry.intercept(({ path }) =>
     path.includes(orphan.digest)
       ? {

@@ -6,12 +6,15 @@ import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import * as v from 'valibot';
 
-import { image, index, type Content } from '../support/builders/build.js';
+import { image, index, type Content, APP, names } from '../support/builders/build.js';
+import { stopAfterTest } from '../support/servers/stop-after-test.js';
 import { describeWith } from '../support/servers/describe-with.js';
+import { apart } from '../support/clients/ledger.js';
+import { cleanAtOnce } from '../support/clients/run-action.js';
 import { push } from '../support/clients/push.js';
 import { realRegistries } from '../support/servers/real-registries.js';
 import type { RealRegistry } from '../support/servers/real-registry.js';
-import { APP, clean, lastBlob, left, names } from '../support/builders/naming.js';
+import { lastBlob } from '../support/builders/odd-contents.js';
 
 jest.setTimeout(120_000);
 
@@ -41,7 +44,7 @@ const Report = v.object({
 });
 
 describe.each(realRegistries)('$name', (kind) => {
-  describeWith(kind.name, kind.found, 'and protected digests', () => {
+  describeWith(kind.name, kind.found, 'a run with protected digests', () => {
     let registry: RealRegistry;
     const directory = mkdtempSync(path.join(tmpdir(), 'protections-'));
     const orphans = [pinned, stray, other, list];
@@ -51,18 +54,17 @@ describe.each(realRegistries)('$name', (kind) => {
       .join('\n');
 
     beforeEach(async () => {
-      registry = await kind.start();
+      registry = stopAfterTest(await kind.start());
       await push(registry, APP, current, 'v1');
       for (const content of orphans) {
         await push(registry, APP, content);
       }
     });
-    afterEach(async () => {
-      await registry.stop();
+    afterEach(() => {
       rmSync(directory, { recursive: true, force: true });
     });
     const run = (inputs: Readonly<Record<string, string>>) =>
-      clean(registry, {
+      cleanAtOnce(registry, {
         digests,
         'max-deletes': '100%',
         ...(kind.hasCatalog ? {} : { repositories: APP }),
@@ -70,8 +72,8 @@ describe.each(realRegistries)('$name', (kind) => {
         ...inputs,
       });
 
-    it('an image ID keeps its image, that of a part of an index too, and a layer the images that have it', async () => {
-      // With an index, olareg removes what that alone holds, whatever else is wanted.
+    it('keeps the image of an image ID, in an index too, and the images that have a layer', async () => {
+      // With an index, olareg removes the children that only that index holds.
       const parts = kind.name === 'olareg' ? [] : list.children.slice(0, 1);
       const protect = [
         configOf(pinned),
@@ -81,7 +83,9 @@ describe.each(realRegistries)('$name', (kind) => {
       const done = await run({ protect: protect.join('\n') });
       expect(done.log).not.toMatch(/::(?:error|warning)/);
       expect(done.exitCode).toBe(0);
-      expect(left(registry)).toEqual(names(current, pinned, other, ...parts));
+      expect(apart(registry.manifests()).users).toEqual(
+        new Set(names(APP, current, pinned, other, ...parts)),
+      );
       const { repositories } = v.parse(Report, done.report);
       const kept = repositories.flatMap((each) => each.kept);
       expect(kept).toContainEqual({
@@ -91,7 +95,7 @@ describe.each(realRegistries)('$name', (kind) => {
       expect(done.summary).toContain(configOf(pinned).slice(0, 19));
     });
 
-    it('configs and layers in files and lists of digests block nothing, and are met', async () => {
+    it('is blocked by no config or layer in files and lists of digests', async () => {
       // Docker's and BuildKit's metadata of a build.
       const metadata = path.join(mkdtempSync(path.join(tmpdir(), 'metadata-')), 'metadata.json');
       writeFileSync(
@@ -109,17 +113,19 @@ describe.each(realRegistries)('$name', (kind) => {
       });
       expect(done.log).not.toContain('::error');
       expect(done.exitCode).toBe(0);
-      expect(left(registry)).toEqual(names(current));
+      expect(apart(registry.manifests()).users).toEqual(new Set(names(APP, current)));
       expect(v.parse(Report, done.report).pinned).toMatchObject({ unmet: 1 });
     });
 
-    it('a digest of `protect` that is nowhere is a warning that names it', async () => {
+    it('warns of a digest of `protect` that is nowhere', async () => {
       const elsewhere = `${APP}@sha256:${'cd'.repeat(32)}`;
       const done = await run({
         protect: `${NOWHERE}\n${elsewhere}\n${pinned.digest}\n${APP}@${other.digest}`,
       });
       expect(done.exitCode).toBe(0);
-      expect(left(registry)).toEqual(names(current, pinned, other));
+      expect(apart(registry.manifests()).users).toEqual(
+        new Set(names(APP, current, pinned, other)),
+      );
       const warnings = done.log.split('\n').filter((line) => line.startsWith('::warning'));
       const told = warnings.filter((line) => line.includes('`protect` names'));
       // A run over some repositories can't know what the others have.

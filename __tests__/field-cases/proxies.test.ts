@@ -4,41 +4,33 @@
  */
 import { readFileSync } from 'node:fs';
 
-import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { beforeEach, describe, expect, it } from '@jest/globals';
 
 import { runAction, type ActionRun } from '../support/clients/run-action.js';
-import { image, index } from '../support/builders/build.js';
+import { image, index, APP, names } from '../support/builders/build.js';
 import { createAuthority } from '../support/servers/certificate.js';
+import { stopAfterTest } from '../support/servers/stop-after-test.js';
 import { describeWith } from '../support/servers/describe-with.js';
 import type { Answer } from '../support/servers/memory/answer.js';
+import { apart } from '../support/clients/ledger.js';
 import { push } from '../support/clients/push.js';
 import { realRegistries } from '../support/servers/real-registries.js';
 import type { RealRegistry } from '../support/servers/real-registry.js';
 import { startRelay, type Relay, type RelayOptions } from '../support/servers/relay.js';
-import { APP, left, names } from '../support/builders/naming.js';
 
 const DOCS = readFileSync(new URL('../../docs/troubleshooting.md', import.meta.url), 'utf8');
 
 const [first, second, third] = [image('proxy 1'), image('proxy 2'), image('proxy 3')];
-const running: (RealRegistry | Relay)[] = [];
-
-afterEach(async () => {
-  await Promise.all(running.splice(0).map((each) => each.stop()));
-});
-
 for (const kind of realRegistries) {
-  describeWith(kind.name, kind.found, `a proxy before ${kind.name}`, () => {
+  describeWith(kind.name, kind.found, `a run through a proxy before ${kind.name}`, () => {
     let registry: RealRegistry;
 
     beforeEach(async () => {
-      registry = await kind.start();
-      running.push(registry);
+      registry = stopAfterTest(await kind.start());
     });
 
     async function before(options?: RelayOptions): Promise<Relay> {
-      const relay = await startRelay(registry, options);
-      running.push(relay);
-      return relay;
+      return stopAfterTest(await startRelay(registry, options));
     }
 
     const clean = ({ url }: Relay, inputs: Readonly<Record<string, string>> = {}) =>
@@ -51,7 +43,7 @@ for (const kind of realRegistries) {
         ...inputs,
       });
 
-    describe('with old entries', () => {
+    describe('that answers from its cache', () => {
       /**
        * Answers what it has seen before, with its age.
        *
@@ -88,7 +80,7 @@ for (const kind of realRegistries) {
         return clean(relay);
       }
 
-      it('deletes nothing because of them, in red', async () => {
+      it('deletes nothing because of old answers, in red', async () => {
         const relay = await before();
         cache(relay, false);
         const run = await promote(relay);
@@ -96,20 +88,22 @@ for (const kind of realRegistries) {
         expect(run.log).toContain('the answer came from a cache (`Age: 300`) and may be old');
         expect(run.log).toContain('Switch caching off for `/v2/` in the proxy');
         expect(DOCS.includes('### `the answer came from a cache`')).toBe(true);
-        expect(left(registry)).toEqual(names(first, second, third));
+        expect(apart(registry.manifests()).users).toEqual(
+          new Set(names(APP, first, second, third)),
+        );
       });
 
-      it('is passed by where it obeys, and only the orphan goes', async () => {
+      it('deletes only the orphan where the proxy obeys no-cache', async () => {
         const relay = await before();
         cache(relay, true);
         const run = await promote(relay);
         expect(run.log).not.toContain('::error');
         expect(run).toMatchObject({ exitCode: 0, outputs: { 'deleted-count': '1' } });
-        expect(left(registry)).toEqual(names(second, third));
+        expect(apart(registry.manifests()).users).toEqual(new Set(names(APP, second, third)));
       });
     });
 
-    it('that answers HEAD of a tag with a part of what GET brings is told, and nothing goes', async () => {
+    it('deletes nothing where HEAD of a tag answers with a child of the index that GET returns', async () => {
       const relay = await before();
       const [old, current] = [index([first, second]), index([second, third])];
       await push(registry, APP, old, 'latest');
@@ -131,11 +125,13 @@ for (const kind of realRegistries) {
       expect(run.log).toContain(`HEAD says that it points at ${third.digest}`);
       expect(run.log).toContain('let it pass requests under `/v2/` through unchanged');
       expect(DOCS.includes('### `HEAD says that it points at`')).toBe(true);
-      expect(left(registry)).toEqual(names(old, current, first, second, third));
+      expect(apart(registry.manifests()).users).toEqual(
+        new Set(names(APP, old, current, first, second, third)),
+      );
     });
 
-    describe('with NOT_FOUND for what is unknown', () => {
-      it('has no gap for an absent digest, child or tag', async () => {
+    describe('that answers NOT_FOUND for an unknown digest', () => {
+      it('leaves no gap for an absent digest, child or tag', async () => {
         const relay = await before();
         const body = JSON.stringify({
           errors: [{ code: 'NOT_FOUND', message: `artifact ${APP} not found` }],
@@ -160,9 +156,11 @@ for (const kind of realRegistries) {
         const run = await clean(relay, { digests: digests.join('\n') });
         expect(run.log).not.toContain("couldn't be read");
         expect(run).toMatchObject({ exitCode: 0, outputs: { 'deleted-count': '1' } });
-        // olareg keeps what an index holds, whatever is deleted.
+        // olareg keeps the children of an index, even when that is deleted.
         const more = kind.name === 'olareg' ? [third] : [];
-        expect(left(registry)).toEqual(names(second, broken, image('proxy part'), ...more));
+        expect(apart(registry.manifests()).users).toEqual(
+          new Set(names(APP, second, broken, image('proxy part'), ...more)),
+        );
         // A repository that is not there.
         const nowhere = await clean(relay, { repositories: 'team/nowhere' });
         expect(nowhere.exitCode).toBe(0);
@@ -181,7 +179,7 @@ for (const kind of realRegistries) {
 
       // olareg names a path without a host, and nothing is wrong there.
       if (kind.name !== 'olareg') {
-        it('and does not say so: nothing is sent in clear, and the header is named', async () => {
+        it('sends nothing in clear where the proxy does not say so, and names the header', async () => {
           await fill();
           const relay = await before({ tls });
           const written: string[] = [];
@@ -199,17 +197,17 @@ for (const kind of realRegistries) {
           expect(DOCS.includes('### `is not followed`')).toBe(true);
           expect(written).toEqual([]);
           // The orphan is gone all the same, and no ledger is there.
-          expect(registry.manifests()).toEqual(names(first));
+          expect(registry.manifests()).toEqual(new Set(names(APP, first)));
         });
       }
 
-      it('and says so: the ledger is written', async () => {
+      it('writes the ledger where the proxy says so', async () => {
         await fill();
         const relay = await before({ tls, headers: { 'x-forwarded-proto': 'https' } });
         const run = await clean(relay, inputs);
         expect(run.log).not.toContain('::error');
         expect(run).toMatchObject({ exitCode: 0, outputs: { 'deleted-count': '1' } });
-        expect(left(registry)).toEqual(names(first));
+        expect(apart(registry.manifests()).users).toEqual(new Set(names(APP, first)));
         expect(registry.manifests().size).toBe(2);
       });
     });

@@ -2,7 +2,7 @@
  * What people reported of tags and lists that were not the registry's own word of the moment, on real registries
  * behind a relay that changes single answers. The disk is the judge.
  */
-import { afterEach, expect, it } from '@jest/globals';
+import { expect, it } from '@jest/globals';
 
 import { runAction, type ActionRun } from '../support/clients/run-action.js';
 import { image, index, type Content } from '../support/builders/build.js';
@@ -11,28 +11,19 @@ import type { Answer } from '../support/servers/memory/answer.js';
 import type { Interceptor } from '../support/servers/memory/script.js';
 import { push } from '../support/clients/push.js';
 import { realRegistries } from '../support/servers/real-registries.js';
-import type { RealRegistry } from '../support/servers/real-registry.js';
-import { startRelay, type Relay } from '../support/servers/relay.js';
+import { startRelayed } from '../support/scenes/relayed.js';
 
 const APP = 'team/app';
 const [first, second, third] = ['first', 'second', 'third'].map((name) =>
   image(`reads ${name}`),
 ) as [Content, Content, Content];
 
-const running: (RealRegistry | Relay)[] = [];
-
-afterEach(async () => {
-  await Promise.all(running.splice(0).map((each) => each.stop()));
-});
-
 const distributions = realRegistries.filter(({ hasCatalog }) => hasCatalog);
 
 for (const { name, found, start } of distributions) {
-  describeWith(name, found, 'reads that are not of this moment', () => {
+  describeWith(name, found, 'evidence: reads that are not of this moment', () => {
     async function open() {
-      const registry = await start();
-      const relay = await startRelay(registry);
-      running.push(registry, relay);
+      const { registry, relay } = await startRelayed({ start });
       const clean = (inputs: Readonly<Record<string, string>> = {}): Promise<ActionRun> =>
         runAction({ 'registry-url': relay.url, 'grace-period': '0', ...inputs });
       const users = () =>

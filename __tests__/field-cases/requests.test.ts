@@ -1,14 +1,15 @@
 /** What certainty costs: the requests of the bundled action on real registries, one by one. */
-import { afterEach, beforeEach, expect, it } from '@jest/globals';
+import { beforeEach, expect, it } from '@jest/globals';
 
-import { image } from '../support/builders/build.js';
+import { image, APP } from '../support/builders/build.js';
 import { describeWith } from '../support/servers/describe-with.js';
 import { LEDGER } from '../support/clients/ledger.js';
+import { cleanAtOnce } from '../support/clients/run-action.js';
 import { push } from '../support/clients/push.js';
 import { realRegistries } from '../support/servers/real-registries.js';
 import type { RealRegistry } from '../support/servers/real-registry.js';
-import { startRelay, type Relay } from '../support/servers/relay.js';
-import { APP, clean } from '../support/builders/naming.js';
+import type { Relay } from '../support/servers/relay.js';
+import { startRelayed } from '../support/scenes/relayed.js';
 
 const old = image('requests old');
 const current = image('requests current');
@@ -24,14 +25,13 @@ const NAMES = new Map([
 const distributions = realRegistries.filter(({ hasReferrersApi }) => !hasReferrersApi);
 
 for (const kind of distributions) {
-  describeWith(kind.name, kind.found, `what a run asks ${kind.name}`, () => {
+  describeWith(kind.name, kind.found, `a run on ${kind.name}`, () => {
     let registry: RealRegistry;
     let relay: Relay;
     let sent: string[];
 
     beforeEach(async () => {
-      registry = await kind.start();
-      relay = await startRelay(registry);
+      ({ registry, relay } = await startRelayed(kind));
       relay.intercept(({ method, path }) => {
         const named = [...NAMES].reduce((text, [digest, name]) => text.replace(digest, name), path);
         sent.push(`${method} ${named}`);
@@ -41,15 +41,10 @@ for (const kind of distributions) {
       await push(registry, APP, other, 'stable');
     });
 
-    afterEach(async () => {
-      await relay.stop();
-      await registry.stop();
-    });
-
     /** @returns sorted, since tags are read at the same time; without the ledger's own and the run's */
     async function ask(inputs: Readonly<Record<string, string>> = {}): Promise<string[]> {
       sent = [];
-      const run = await clean(relay, inputs);
+      const run = await cleanAtOnce(relay, inputs);
       expect(run.log).not.toContain('::error');
       expect(run.exitCode).toBe(0);
       const [, ...others] = sent;
@@ -68,7 +63,7 @@ for (const kind of distributions) {
     const read = (...tags: readonly string[]) => tags.map((tag) => `GET manifests/${tag}`);
     const resolve = (...tags: readonly string[]) => tags.map((tag) => `HEAD manifests/${tag}`);
 
-    it('without orphans: the list, and one request for each tag', async () => {
+    it('asks for the list of tags, and once for each tag, where there is no orphan', async () => {
       const list = 'GET tags/list';
       expect(await ask()).toEqual([...read('latest', 'stable'), list]);
       expect(await ask()).toEqual([list, ...resolve('latest', 'stable')]);
@@ -82,7 +77,7 @@ for (const kind of distributions) {
     const rights = 'DELETE manifests/nothing';
     const proof = ['GET tags/list', ...read('latest', 'stable')];
 
-    it('to delete what a run saw in use: one HEAD for each, and one GET of a tag that has moved', async () => {
+    it('sends one HEAD for each orphan that a run saw in use, and one GET of a tag that has moved', async () => {
       await ask();
       await push(registry, APP, current, 'latest');
       const asked = await ask();
@@ -98,7 +93,7 @@ for (const kind of distributions) {
       expect(asked).toEqual([...first, ...moved, ...look, ...deleting, ...proof].sort());
     });
 
-    it('to delete what only an input names: one HEAD more, whether it is a layer', async () => {
+    it('sends one HEAD more for an orphan that only an input names, whether it is a layer', async () => {
       await push(registry, APP, lone);
       const asked = await ask({ digests: `${APP}@${lone.digest}`, 'ledger-repository': 'off' });
       const first = ['GET tags/list', ...read('latest', 'stable', 'lone'), 'GET referrers'];

@@ -74,13 +74,13 @@ function always(action: Action, path = /^\/v2\/team\/app\/manifests\/v1$/): { ti
   return seen;
 }
 
-describe('an answer that comes to every try', () => {
+describe('a try that always gets the same answer', () => {
   it.each([
     [500, 3],
     [502, 6],
     [503, 6],
     [504, 6],
-  ])('%d', async (status, tries) => {
+  ])('is repeated and then reported: %d', async (status, tries) => {
     const seen = always({ kind: 'html', status });
     expectGap(
       await clean(),
@@ -91,25 +91,28 @@ describe('an answer that comes to every try', () => {
     expect(seen.times).toBe(tries);
   });
 
-  it.each<Record<string, string>>([{}, { 'Retry-After': '1' }])('429 with %j', async (headers) => {
-    const body = '{"errors":[{"code":"TOOMANYREQUESTS","message":"slow down"}]}';
-    const seen = always({ kind: 'answer', status: 429, headers, body });
-    expectGap(
-      await clean(),
-      'It takes fewer requests than were sent',
-      '429 (TOOMANYREQUESTS slow down) to each of 10 tries',
-      'lower `concurrency`',
-    );
-    expect(seen.times).toBe(10);
-  });
+  it.each<Record<string, string>>([{}, { 'Retry-After': '1' }])(
+    'is repeated and then reported: 429 with %j',
+    async (headers) => {
+      const body = '{"errors":[{"code":"TOOMANYREQUESTS","message":"slow down"}]}';
+      const seen = always({ kind: 'answer', status: 429, headers, body });
+      expectGap(
+        await clean(),
+        'It takes fewer requests than were sent',
+        '429 (TOOMANYREQUESTS slow down) to each of 10 tries',
+        'lower `concurrency`',
+      );
+      expect(seen.times).toBe(10);
+    },
+  );
 
-  it('of a connection that breaks off', async () => {
+  it('is repeated and then reported: a connection that breaks off', async () => {
     const seen = always({ kind: 'reset' });
     expectGap(await clean(), 'the connection broke off before an answer came', 'team/app');
     expect(seen.times).toBe(6);
   });
 
-  it('of a body that is cut off', async () => {
+  it('is repeated and then reported: a body that is cut off', async () => {
     const seen = always({ kind: 'truncate' });
     expectGap(await clean(), 'the body was cut off after', 'team/app/manifests/v1');
     expect(seen.times).toBe(6);
@@ -168,7 +171,7 @@ describe('a catalog that fails', () => {
     expect(sizes).toEqual(['1000', '1000', '100']);
   });
 
-  it('with 100 a page as well is told, with how to do without', async () => {
+  it('is reported where 100 a page fail as well, with how to do without', async () => {
     const seen = always({ kind: 'html', status: 504 }, /^\/v2\/_catalog/);
     const run = await clean(inputs);
     expect(run.exitCode).toBe(1);

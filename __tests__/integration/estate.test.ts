@@ -34,7 +34,7 @@ function requestsSince(registry: DockerRegistry, start: number): string[] {
   ].map(([, method, url]) => `${method ?? ''} ${url ?? ''}`);
 }
 
-describeWith('docker-registry', program, 'an estate on docker-registry', () => {
+describeWith('docker-registry', program, 'a run on an estate of docker-registry', () => {
   let registry: DockerRegistry;
   const listing = path.join(home, 'listing.txt');
 
@@ -55,7 +55,7 @@ describeWith('docker-registry', program, 'an estate on docker-registry', () => {
     runAction({ 'registry-url': registry.url, 'digests-file': listing, ...inputs });
 
   // The tests of this file follow each other as the runs of a workflow do.
-  it('deletes nothing in a dry-run, and sends only GET and HEAD', async () => {
+  it('dry-run-reads: deletes nothing in a dry-run, and sends only GET and HEAD', async () => {
     const before = onDisk(registry.directory);
     const start = registry.log().length;
     const run = await clean({ 'dry-run': 'true' });
@@ -74,7 +74,7 @@ describeWith('docker-registry', program, 'an estate on docker-registry', () => {
     }
   });
 
-  it('leaves on disk exactly what must be left', async () => {
+  it('in-use-stays: leaves on disk exactly the manifests that must stay', async () => {
     const run = await clean();
     expect(run.log).not.toContain('::error');
     expect(apart(onDisk(registry.directory)).users).toEqual(staying(everything));
@@ -88,13 +88,13 @@ describeWith('docker-registry', program, 'an estate on docker-registry', () => {
     });
   });
 
-  it('remembers what is left, in one entry for each repository that has anything', async () => {
+  it('remembers the manifests that stay, in one entry for each repository that has any', async () => {
     const left = byRepository(staying(everything));
     expect(await remembered(registry)).toEqual(left);
     expect(apart(onDisk(registry.directory)).ledger.size).toBe(left.size);
   });
 
-  it('finds nothing to delete in a second run, and writes nothing', async () => {
+  it('second-run-empty: finds nothing to delete in a second run, and writes nothing', async () => {
     const before = onDisk(registry.directory);
     const start = registry.log().length;
     const run = await clean();

@@ -6,6 +6,7 @@ import path from 'node:path';
 import { afterAll, beforeAll, expect, it, jest } from '@jest/globals';
 import { parse } from 'yaml';
 
+import { APP } from '../support/builders/build.js';
 import { runAction, type ActionRun } from '../support/clients/run-action.js';
 import { expectQuiet } from '../support/clients/outcome.js';
 import { describeWith } from '../support/servers/describe-with.js';
@@ -13,7 +14,7 @@ import { PASSWORD, startDockerRegistry, USERNAME } from '../support/servers/dock
 import { apart, entriesOf } from '../support/clients/ledger.js';
 import { dockerRegistry, present } from '../support/servers/real-registries.js';
 import type { RealRegistry } from '../support/servers/real-registry.js';
-import { APP, FRESH, type Version, make, named, release } from '../support/scenes/versions.js';
+import { FRESH, type Version, make, named, release } from '../support/scenes/versions.js';
 
 // Many processes at once on a small machine that others use, too.
 jest.setTimeout(180_000);

@@ -7,7 +7,7 @@ import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 
-import { afterAll, afterEach, describe, expect, it } from '@jest/globals';
+import { afterAll, describe, expect, it } from '@jest/globals';
 
 import { runAction, type ActionRun } from '../support/clients/run-action.js';
 import {
@@ -18,8 +18,9 @@ import {
   referrer,
   type Content,
 } from '../support/builders/build.js';
+import { stopAfterTest } from '../support/servers/stop-after-test.js';
 import { describeWith } from '../support/servers/describe-with.js';
-import { startGate, type Fate, type Gate } from '../support/servers/gate.js';
+import { startGate, type Fate } from '../support/servers/gate.js';
 import { findSkopeo } from '../support/servers/programs.js';
 import { push, putManifest, send } from '../support/clients/push.js';
 import { realRegistries } from '../support/servers/real-registries.js';
@@ -28,16 +29,10 @@ import type { RealRegistry } from '../support/servers/real-registry.js';
 const APP = 'team/app';
 const skopeo = findSkopeo();
 const home = mkdtempSync(path.join(tmpdir(), 'heal-'));
-const running: (RealRegistry | Gate)[] = [];
-
 const current = image('heal current');
 const old = image('heal old');
 const arm = image('heal old arm');
 const fresh = image('heal fresh');
-
-afterEach(async () => {
-  await Promise.all(running.splice(0).map((each) => each.stop()));
-});
 
 afterAll(() => {
   rmSync(home, { recursive: true });
@@ -94,8 +89,7 @@ describe.each(realRegistries)('$name', ({ name, found, start, inputs }) => {
 
   /** A run whose DELETE of one manifest waits at the gate until a push is complete. */
   async function tell({ condemned, at, push: comes, inputs: more = {} }: Story): Promise<Told> {
-    const registry = await start();
-    running.push(registry);
+    const registry = stopAfterTest(await start());
     await push(registry, APP, current, 'v1');
     for (const [content, ...tags] of condemned) {
       await push(registry, APP, content, ...tags);
@@ -110,7 +104,7 @@ describe.each(realRegistries)('$name', ({ name, found, start, inputs }) => {
         return 'pass';
       },
     });
-    running.push(gate);
+    stopAfterTest(gate);
     const again: Told['again'] = (these) =>
       runAction({
         'registry-url': gate.url,
@@ -148,8 +142,8 @@ describe.each(realRegistries)('$name', ({ name, found, start, inputs }) => {
       await putManifest(registry, APP, index([...children, fresh]), 'late');
     };
 
-  describeWith(name, found, 'what a push began to use while it was deleted', () => {
-    it('a child is back, the new index pulls whole, and the job is red and says why', async () => {
+  describeWith(name, found, 'a push that uses a manifest while that is deleted', () => {
+    it('gets a child restored: its index pulls whole, and the job is red and says why', async () => {
       const told = await tell({ condemned: [[old], [arm]], at: old, push: over(old) });
       const { registry, run, after } = told;
       await expectThere(registry, old, fresh, index([old, fresh]), current);
@@ -160,7 +154,7 @@ describe.each(realRegistries)('$name', ({ name, found, start, inputs }) => {
       expect(run.outputs['deleted-digests']).toBe(JSON.stringify([`${APP}@${arm.digest}`]));
     });
 
-    it('an index is back with its children, its signature and its SBOM', async () => {
+    it('gets an index restored with its children, its signature and its SBOM', async () => {
       const inner = index([old, arm]);
       const sig = cosign('sig', inner);
       const sbom = referrer('sbom', inner);
@@ -178,7 +172,7 @@ describe.each(realRegistries)('$name', ({ name, found, start, inputs }) => {
       expectHealed(told, 0);
     });
 
-    it('a child is back, and what held it before is not', async () => {
+    it('gets a child restored, and not the index that held it before', async () => {
       const inner = index([old, arm]);
       const told = await tell({ condemned: [[inner]], at: inner, push: over(old) });
       const { registry } = told;
@@ -190,7 +184,7 @@ describe.each(realRegistries)('$name', ({ name, found, start, inputs }) => {
       expectHealed(told, 2);
     });
 
-    it('with `verify: false` nothing is looked at any more but what was deleted', async () => {
+    it('gets nothing checked with `verify: false` but the deleted manifests', async () => {
       const { registry, run, after } = await tell({
         condemned: [[old]],
         at: old,
@@ -207,7 +201,7 @@ describe.each(realRegistries)('$name', ({ name, found, start, inputs }) => {
 
     // The one case that nothing can see: the registry deletes a manifest with all tags that it has by then. The
     // docs say so, and what closes it: the same `concurrency:` group.
-    it('a tag that came onto the very manifest is gone with it; its bytes are in the backup', async () => {
+    it('loses a tag that it set on the deleted manifest, whose bytes are in the backup', async () => {
       const directory = path.join(home, `backup-${name}`);
       const { registry, run, again } = await tell({
         condemned: [[old]],

@@ -92,7 +92,7 @@ describeWith('docker-registry', dockerRegistry, 'the ledger and the rights of an
     expect(await entriesOf(registry)).toEqual(entries);
   });
 
-  it('does not grow where nothing changes and its old entries can not be deleted', async () => {
+  it('does not grow where nothing changes and its old entries can’t be deleted', async () => {
     const registry = await start({ deletes: false });
     await release(registry, one);
     await cleanApp(registry);
@@ -108,7 +108,7 @@ describeWith('docker-registry', dockerRegistry, 'the ledger and the rights of an
     }
   });
 
-  it('has few entries, however often what is to go can not be deleted', async () => {
+  it('has few entries, even if an orphan can’t be deleted for long', async () => {
     const registry = await start({ deletes: false });
     const sizes: number[] = [];
     await release(registry, one);

@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import * as v from 'valibot';
 
 import type { ActionRun } from '../support/clients/run-action.js';
-import { OLD, type Content } from '../support/builders/build.js';
+import { OLD, type Content, APP } from '../support/builders/build.js';
 import { expectQuiet } from '../support/clients/outcome.js';
 import { describeWith } from '../support/servers/describe-with.js';
 import { startGate, type Fate } from '../support/servers/gate.js';
@@ -18,7 +18,6 @@ import {
 import type { RealRegistry } from '../support/servers/real-registry.js';
 import { pull, skopeo } from '../support/clients/pull.js';
 import {
-  APP,
   FRESH,
   KINDS,
   type Version,
@@ -36,7 +35,7 @@ describe.each(realRegistries)(`$name`, (kind) => {
   const { name, found } = kind;
 
   describeWith(name, found, 'the ledger', () => {
-    describe('of twenty runs at once, some of which are killed', () => {
+    describe('after twenty runs at once, some of which are killed,', () => {
       let registry: RealRegistry;
       let after: Aftermath;
 
@@ -47,7 +46,7 @@ describe.each(realRegistries)(`$name`, (kind) => {
 
       afterAll(() => registry.stop());
 
-      it('has forgotten nothing that they saw', () => {
+      it('remembers everything that they saw', () => {
         const { seed, seen, expected, quiet } = after;
         const left = [...apart(registry.manifests()).users];
         const forgotten = left.filter((each) => seen.has(each) && !expected.has(each));
@@ -55,7 +54,7 @@ describe.each(realRegistries)(`$name`, (kind) => {
         expectQuiet(quiet);
       });
 
-      it('has cost nothing that is in use', async () => {
+      it('costs nothing that is in use', async () => {
         const { seed, tags, expected } = after;
         const there = registry.manifests();
         const lost = [...expected].filter((each) => !there.has(each));
@@ -68,7 +67,7 @@ describe.each(realRegistries)(`$name`, (kind) => {
         expect({ seed, lost }).toEqual({ seed, lost: [] });
       });
 
-      describeWith('skopeo', skopeo, 'what is in use', () => {
+      describeWith('skopeo', skopeo, 'an image in use', () => {
         it('is pulled whole', () => {
           for (const [tag, { main }] of after.tags) {
             expect({ tag, digest: pull(registry, tag) }).toEqual({ tag, digest: main.digest });
@@ -76,7 +75,7 @@ describe.each(realRegistries)(`$name`, (kind) => {
         });
       });
 
-      it('is one entry, of what is in use, and a run without news leaves it as it is', async () => {
+      it('is one entry of all that is in use, and a run without news leaves it as it is', async () => {
         const { seed, expected } = after;
         const entries = await entriesOf(registry);
         expect({ seed, entries: entries.length }).toEqual({ seed, entries: 1 });
@@ -84,7 +83,7 @@ describe.each(realRegistries)(`$name`, (kind) => {
         await expectAtRest(registry, kind.inputs, expected);
       });
 
-      it('turned none of those red that lived', () => {
+      it('leaves every run green that was not killed', () => {
         const { seed, killed, red } = after;
         expect({ seed, red }).toEqual({ seed, red: [] });
         expect(killed).toBeGreaterThanOrEqual(4);

@@ -10,7 +10,7 @@ import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import * as v from 'valibot';
 
-import { image } from '../support/builders/build.js';
+import { image, APP } from '../support/builders/build.js';
 import { expectQuiet } from '../support/clients/outcome.js';
 import { stopAfterTest } from '../support/servers/stop-after-test.js';
 import { describeWith } from '../support/servers/describe-with.js';
@@ -22,7 +22,6 @@ import { realRegistries, type RealRegistryKind } from '../support/servers/real-r
 import type { RealRegistry } from '../support/servers/real-registry.js';
 import { pull, skopeo } from '../support/clients/pull.js';
 import {
-  APP,
   FRESH,
   type Version,
   cleanApp,
@@ -62,7 +61,7 @@ describe.each(realRegistries)('$name', (kind) => {
 
   describeWith(name, found, 'the ledger', () => {
     describe.each(['single image', 'index with a shared child', 'signed image'])(
-      'of a tag that moves, %s',
+      'with a tag that moves, %s,',
       (what) => {
         const [one, two, three] = ['v1', 'v2', 'v3'].map((each) => make(what, each, fresh)) as [
           Version,
@@ -107,7 +106,7 @@ describe.each(realRegistries)('$name', (kind) => {
           expect(apart(registry.manifests()).ledger.size).toBe(1);
         });
 
-        it('gives exactly the version before away, however young, in the job that pushed', async () => {
+        it('names exactly the version before as orphan, however young, in the job that pushed', async () => {
           await release(registry, two);
           const run = await cleanApp(registry, kind.inputs);
           const left = named([two, ...staying]);
@@ -119,7 +118,7 @@ describe.each(realRegistries)('$name', (kind) => {
           await expectLedger(two);
         });
 
-        describeWith('skopeo', skopeo, 'what stays', () => {
+        describeWith('skopeo', skopeo, 'a kept image', () => {
           it('is pulled whole', () => {
             expect(pull(registry, 'latest')).toBe(two.main.digest);
           });
@@ -137,7 +136,7 @@ describe.each(realRegistries)('$name', (kind) => {
           expect(gate.requests.length).toBeLessThanOrEqual(tags.length + 6);
         });
 
-        it('serves a nightly run over everything, too, and is not offered to it', async () => {
+        it('serves a nightly run over everything, which does not clean it', async () => {
           await release(registry, three);
           const run = await cleanApp(registry, {
             ...kind.inputs,

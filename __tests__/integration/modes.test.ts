@@ -1,5 +1,5 @@
 /** The bundled action against docker-registry in the modes that people run it in. */
-import { afterEach, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 
 import { runAction, type ActionRun } from '../support/clients/run-action.js';
 import { image } from '../support/builders/build.js';
@@ -11,6 +11,7 @@ import {
   type DockerRegistry,
   type DockerRegistryOptions,
 } from '../support/servers/docker-registry.js';
+import { stopAfterTest } from '../support/servers/stop-after-test.js';
 import { describeWith } from '../support/servers/describe-with.js';
 import { apart, byRepository, remembered } from '../support/clients/ledger.js';
 import { findDockerRegistry } from '../support/servers/programs.js';
@@ -22,15 +23,11 @@ const kept = image('modes 2');
 const login = { username: USERNAME, password: PASSWORD };
 
 describeWith('docker-registry', program, 'modes of docker-registry', () => {
-  const running: DockerRegistry[] = [];
-
   async function start(options: DockerRegistryOptions = {}): Promise<DockerRegistry> {
     if (program === undefined) {
       throw new Error('unreachable: the block is skipped without the program');
     }
-    const registry = await startDockerRegistry(program, options);
-    running.push(registry);
-    return registry;
+    return stopAfterTest(await startDockerRegistry(program, options));
   }
 
   /** A registry in which `team/app:latest` has moved from `orphan` to `kept`. */
@@ -40,10 +37,6 @@ describeWith('docker-registry', program, 'modes of docker-registry', () => {
     await push(registry, 'team/app', kept, 'latest');
     return registry;
   }
-
-  afterEach(async () => {
-    await Promise.all(running.splice(0).map((registry) => registry.stop()));
-  });
 
   const clean = (
     registry: DockerRegistry,
@@ -79,7 +72,7 @@ describeWith('docker-registry', program, 'modes of docker-registry', () => {
     }
   }
 
-  it('says how to allow deletes where they are switched off', async () => {
+  it('a run says how to allow deletes where they are switched off', async () => {
     const registry = await filled({ deletes: false });
     const run = await clean(registry);
     expectRefused(
@@ -95,7 +88,7 @@ describeWith('docker-registry', program, 'modes of docker-registry', () => {
     expect(ledgerWarnings(run)).toEqual([]);
   });
 
-  it('says so again in the next run, which remembers that the orphan was to go', async () => {
+  it('the next run says so again, and remembers the orphan', async () => {
     const registry = await filled({ deletes: false });
     await clean(registry);
     const run = await clean(registry, { digests: '' });
@@ -105,7 +98,7 @@ describeWith('docker-registry', program, 'modes of docker-registry', () => {
     expect(ledgerWarnings(run)).toEqual([expect.stringContaining('entries of the ledger')]);
   });
 
-  it('warns that entries of the ledger stay where deletes are switched off, and loses none', async () => {
+  it('a run warns that entries of the ledger stay where deletes are switched off, and loses none', async () => {
     const registry = await filled({ deletes: false });
     const seen = () => clean(registry, { digests: '' });
     await seen();
@@ -122,7 +115,7 @@ describeWith('docker-registry', program, 'modes of docker-registry', () => {
     expect(run.log).toContain(image('modes 3').digest);
   });
 
-  it('says that a registry is read-only', async () => {
+  it('a run says that a registry is read-only', async () => {
     const writable = await filled();
     const registry = await start({ readOnly: true, directory: writable.directory });
     const run = await clean(registry);
@@ -131,7 +124,7 @@ describeWith('docker-registry', program, 'modes of docker-registry', () => {
     expect(onDisk(registry.directory)).toEqual(both);
   });
 
-  it('knows from the ledger what an input named once, on a registry that is read-only by now, too', async () => {
+  it('a run knows a digest of a former input from the ledger of a registry that is now read-only', async () => {
     const writable = await filled();
     await clean(writable, { 'dry-run': 'true' });
     expect(apart(onDisk(writable.directory)).ledger.size).toBe(0);
@@ -147,7 +140,7 @@ describeWith('docker-registry', program, 'modes of docker-registry', () => {
     expect(await remembered(registry)).toEqual(byRepository(onlyKept));
   });
 
-  describe('with htpasswd', () => {
+  describe('a run with htpasswd', () => {
     it('cleans with username and password', async () => {
       const registry = await filled({ auth: 'htpasswd' });
       const run = await clean(registry, login);
@@ -163,7 +156,7 @@ describeWith('docker-registry', program, 'modes of docker-registry', () => {
     });
   });
 
-  describe('with a token server', () => {
+  describe('a run with a token server', () => {
     it('cleans with username and password', async () => {
       const registry = await filled({ auth: 'token' });
       const run = await clean(registry, login);
@@ -178,7 +171,7 @@ describeWith('docker-registry', program, 'modes of docker-registry', () => {
     });
   });
 
-  describe('with TLS and a private CA', () => {
+  describe('a run with TLS and a private CA', () => {
     it('cleans with `ca-file`', async () => {
       const registry = await filled({ tls: true });
       await expectCleaned(registry, await clean(registry, { 'ca-file': registry.caFile ?? '' }));

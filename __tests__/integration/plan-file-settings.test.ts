@@ -1,7 +1,7 @@
 /** A plan that is carried out with other settings, edited by hand, or refused. On a registry in memory. */
 import { writeFileSync } from 'node:fs';
 
-import { afterEach, describe, expect, it, jest } from '@jest/globals';
+import { describe, expect, it, jest } from '@jest/globals';
 
 import { clean } from '../support/clients/run-action.js';
 import { digestOf } from '../../src/oci/digest.js';
@@ -13,6 +13,7 @@ import {
   type Content,
   names,
 } from '../support/builders/build.js';
+import { stopAfterTest } from '../support/servers/stop-after-test.js';
 import { remembered } from '../support/clients/ledger.js';
 import type { MemoryRegistryOptions } from '../support/servers/memory/options.js';
 import { startMemoryRegistry, type MemoryRegistry } from '../support/servers/memory/registry.js';
@@ -34,26 +35,19 @@ const { file, planned } = planFiles();
 const of = ({ digest }: Content) => digest;
 const HOUR = 60 * 60 * 1000;
 
-describe('a run that carries out a plan (in memory)', () => {
+describe('plan-exact: a run that carries out a plan (in memory)', () => {
   const APP = 'team/app';
-  const running: MemoryRegistry[] = [];
-
   async function start(options?: MemoryRegistryOptions): Promise<MemoryRegistry> {
-    const registry = await startMemoryRegistry(options);
-    running.push(registry);
+    const registry = stopAfterTest(await startMemoryRegistry(options));
     seed(registry.state, APP, image('current'), 'v1');
     return registry;
   }
-
-  afterEach(async () => {
-    await Promise.all(running.splice(0).map((registry) => registry.stop()));
-  });
 
   const manifestsIn = ({ state }: MemoryRegistry, repository = APP) =>
     new Set(state.repositories.get(repository)?.manifests.keys());
   const days = (n: number) => new Date(Date.now() - n * 24 * HOUR).toISOString();
 
-  it('leaves what a longer grace period has as too young', async () => {
+  it('keeps a manifest that is too young for a longer grace period', async () => {
     const registry = await start();
     const [young, old] = [image('young', { created: days(3) }), image('old')];
     [young, old].forEach((orphan) => {
@@ -77,7 +71,7 @@ describe('a run that carries out a plan (in memory)', () => {
     expect(manifestsIn(registry)).toEqual(new Set([image('current'), young].map(of)));
   });
 
-  it('leaves what `keep-untagged` keeps by now, the newest of all orphans', async () => {
+  it('keeps the newest of all orphans where `keep-untagged` is set since', async () => {
     const registry = await start();
     const orphans = [9, 7, 5].map((age) => image(`${String(age)} days`, { created: days(age) }));
     const [oldest, middle, newest] = orphans as [Content, Content, Content];
@@ -98,7 +92,7 @@ describe('a run that carries out a plan (in memory)', () => {
     expect(manifestsIn(registry)).toEqual(new Set([image('current'), middle, newest].map(of)));
   });
 
-  it('leaves what only the referrers API shows to be in use', async () => {
+  it('keeps a manifest that only the referrers API shows to be in use', async () => {
     const registry = await start({ referrersApi: true });
     const [part, alone] = [image('part'), image('alone')];
     const orphans = [part, alone];
@@ -117,7 +111,7 @@ describe('a run that carries out a plan (in memory)', () => {
     expect(manifestsIn(registry)).toEqual(new Set([image('current'), part, about].map(of)));
   });
 
-  it('leaves what `dangling-referrers: keep` keeps by now', async () => {
+  it('keeps a dangling referrer where `dangling-referrers: keep` is set since', async () => {
     const registry = await start();
     const signature = referrer('about nothing', image('elsewhere'));
     seed(registry.state, APP, signature);
@@ -132,7 +126,7 @@ describe('a run that carries out a plan (in memory)', () => {
     expectGreen(again, { 'deleted-count': '1' });
   });
 
-  it('may be edited to less, and then does less', async () => {
+  it('deletes less where the plan was edited to less', async () => {
     const registry = await start();
     const list = index([image('amd64'), image('arm64', { platform: LINUX_ARM64 })]);
     const [amd64, arm64] = list.children as [Content, Content];
@@ -166,7 +160,7 @@ describe('a run that carries out a plan (in memory)', () => {
     expect(registry.requests.filter(({ method }) => method === 'DELETE')).not.toHaveLength(0);
   });
 
-  it('may be empty, and then nothing is asked but whether there is a registry', async () => {
+  it('asks only whether there is a registry where the plan is empty', async () => {
     const registry = await start();
     await planned(registry, 'plan.json', { 'ledger-repository': 'off' });
     registry.requests.length = 0;
@@ -178,7 +172,7 @@ describe('a run that carries out a plan (in memory)', () => {
     expect(registry.requests.map(({ method, path }) => `${method} ${path}`)).toEqual(['GET /v2/']);
   });
 
-  it('says how many entries are of the repository of the ledger, which is not looked at', async () => {
+  it('says how many entries are of the ledger’s repository, which it does not read', async () => {
     const registry = await start();
     const orphan = image('orphan');
     seed(registry.state, APP, orphan);
@@ -200,7 +194,7 @@ describe('a run that carries out a plan (in memory)', () => {
     expect([...(await remembered(registry)).keys()]).toEqual([APP]);
   });
 
-  describe('and refuses it before any request where', () => {
+  describe('refuses the plan before any request where', () => {
     const orphan = image('orphan');
     const other = digestOf(Buffer.from('other'));
 
@@ -263,7 +257,7 @@ describe('a run that carries out a plan (in memory)', () => {
     });
   });
 
-  it('names a time that is no time before anything is deleted', async () => {
+  it('names an invalid time before anything is deleted', async () => {
     const registry = await start();
     const orphan = image('orphan');
     seed(registry.state, APP, orphan);

@@ -302,7 +302,7 @@ function ways(): Record<string, Way> {
 describeWith(
   'docker-registry',
   dockerRegistry,
-  'a plan, and a registry that changes under it',
+  'plan-exact: a plan for a registry that has changed since',
   () => {
     const everyWay = ways();
     const all = Object.entries(everyWay);
@@ -368,7 +368,7 @@ describeWith(
       await registry.stop();
     });
 
-    it('lists what a run would delete, and nothing of what stays', () => {
+    it('lists the manifests that a run would delete, and no others', () => {
       const listed = all.flatMap(([repository, { left, deleted, what }]) => {
         const entries = [...left.map(({ content }) => content), ...deleted];
         const edited = what.includes('edited') ? present(everyWay[repository]).stays : [];
@@ -382,14 +382,14 @@ describeWith(
     describe.each(all.map(([repository, way]) => ({ repository, ...way })))(
       '$repository: $what',
       ({ repository, left, deleted, stays }) => {
-        it('is deleted or left, on disk', () => {
+        it('each entry is deleted or kept, on disk', () => {
           const isKept = repository !== 'way/gone';
           expect(byRepository(registry.manifests()).get(repository) ?? new Set()).toEqual(
             new Set([...(isKept ? [current(repository)] : []), ...stays].map(of)),
           );
         });
 
-        it('is reported', () => {
+        it('each entry is in the report', () => {
           const { left: said = [], orphans } = reported(applied, repository);
           const expected = left
             .map(({ content, why, reason }) => ({
@@ -404,7 +404,7 @@ describeWith(
           );
         });
 
-        it('is logged', () => {
+        it('each entry is in the log', () => {
           const lines = applied.log.split('\n');
           for (const { content, words } of left) {
             expect(lines).toContainEqual(
@@ -416,7 +416,7 @@ describeWith(
           }
         });
 
-        it('is in the summary', () => {
+        it('each kept entry is in the summary', () => {
           const rows = planSection(applied).split('\n');
           for (const { content, words } of left) {
             const name = quoted(`${repository}@${content.digest}`);
@@ -428,7 +428,7 @@ describeWith(
           expect(deleted.filter(({ digest }) => section.includes(digest))).toEqual([]);
         });
 
-        it('was shown by a dry-run before', () => {
+        it('each entry was shown by a dry-run before', () => {
           const of = (run: ActionRun) => reported(run, repository);
           expect(of(shown).left).toEqual(of(applied).left);
           expect(of(shown).orphans).toEqual(
@@ -444,7 +444,7 @@ describeWith(
       expect(afterShown.requests.length).toBeGreaterThan(all.length);
     });
 
-    it('deletes what is left of the plan and nothing else, and the job is green', () => {
+    it('deletes the remaining entries and nothing else, and the job is green', () => {
       const gone = all.flatMap(([repository, { deleted }]) => names(repository, ...deleted));
       expect(deletedIn(applied)).toEqual(new Set(gone));
       expect(apart(registry.manifests()).users).toEqual(
@@ -457,7 +457,7 @@ describeWith(
       );
     });
 
-    it('keeps another orphan with all that it holds', () => {
+    it('keeps another orphan with all its children', () => {
       const { stays } = present(everyWay['way/sharing']);
       const kept = reported(applied, 'way/sharing').kept.filter(({ reason }) =>
         ['not-in-plan', 'child'].includes(reason.kind),
@@ -470,7 +470,7 @@ describeWith(
       });
     });
 
-    it('looks at the repositories of the plan alone, as far as `repositories` has them', () => {
+    it('is for its own repositories alone, as far as `repositories` has them', () => {
       const places = requests.map(
         (line) => /^\S+ \/v2\/(.*?)\/?(?:(?:manifests|tags|blobs|referrers)\/.*)?$/.exec(line)?.[1],
       );
@@ -484,13 +484,13 @@ describeWith(
       expect(registry.manifests()).toContain(`way/excluded@${excluded.digest}`);
     });
 
-    it('is remembered in the ledger as any other look', async () => {
+    it('is remembered in the ledger like any other run', async () => {
       const { users } = apart(registry.manifests());
       const known = [...users].filter((name) => /^way\/(?!excluded)/.test(name));
       expect(await remembered(registry)).toEqual(byRepository(known));
     });
 
-    it('finds all gone when it is carried out once more', async () => {
+    it('finds all absent when it is carried out once more', async () => {
       const left = registry.manifests();
       const run = await apply();
       expectGreen(run, { 'deleted-count': '0', 'orphans-found': '0' });

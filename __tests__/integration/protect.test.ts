@@ -423,7 +423,7 @@ describeWith('docker-registry', program, 'a hundred files that pin images', () =
   });
 
   // The tests of this file follow each other as the runs of a workflow do.
-  it('of which none is found: nothing is sent to the registry', async () => {
+  it('send nothing to the registry where none of them is found', async () => {
     const before = registry.log().length;
     const run = await clean({ 'protect-files': `${protectFiles}\n${workspace}/k8s/*.yamll` });
     expect(run.exitCode).toBe(1);
@@ -433,7 +433,7 @@ describeWith('docker-registry', program, 'a hundred files that pin images', () =
     expect(registry.log().length).toBe(before);
   });
 
-  it('and one that names a layer of what is there: that blocks nothing', async () => {
+  it('block nothing where one names a layer', async () => {
     const before = users();
     const layer = [...(current[0]?.content.blobs.keys() ?? [])].at(-1) ?? '';
     const run = await clean({
@@ -479,7 +479,7 @@ describeWith('docker-registry', program, 'a hundred files that pin images', () =
     expect(run.summary).toContain('`protect-files` named 100 digests in 100 files.');
   });
 
-  it('and save them again in the next run, which has nothing to do', async () => {
+  it('save them again in the next run, which has nothing to delete', async () => {
     const before = users();
     const run = await clean({ 'protect-files': protectFiles });
     expect(run.exitCode).toBe(0);
@@ -487,7 +487,7 @@ describeWith('docker-registry', program, 'a hundred files that pin images', () =
     expect(users()).toEqual(before);
   });
 
-  it('and name each other where several pin one, as `protect` does', async () => {
+  it('are all named where several pin one, as `protect` is', async () => {
     const [first, second] = pinned;
     const also = write('runbook.md', `Roll back to \`${first?.content.digest ?? ''}\`.\n`);
     const run = await clean({
@@ -502,7 +502,7 @@ describeWith('docker-registry', program, 'a hundred files that pin images', () =
     expect(of(second)).toEqual(['protect', named(files[1]?.file ?? '')]);
   });
 
-  it('and nothing else did: without them all of it goes', async () => {
+  it('alone saved them: without them all of it is deleted', async () => {
     // The ledger has seen it today for the first time, and would let it wait for a day.
     const run = await clean({ 'max-deletes': '100%', 'grace-period': '0' });
     expect(run.log).not.toContain('::error');

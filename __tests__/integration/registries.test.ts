@@ -6,10 +6,11 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 
-import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 
 import { runAction } from '../support/clients/run-action.js';
 import { image, index, referrer, type Content } from '../support/builders/build.js';
+import { stopAfterTest } from '../support/servers/stop-after-test.js';
 import { describeWith } from '../support/servers/describe-with.js';
 import { startDistribution3 } from '../support/servers/distribution.js';
 import { estate, going, pushEstate, staying, type Estate } from '../support/builders/estate.js';
@@ -37,12 +38,6 @@ function without({ pushes, expectations }: Estate, refused: ReadonlySet<Content>
     expectations: expectations.filter(({ digest }) => !digests.has(digest)),
   };
 }
-
-const running: RealRegistry[] = [];
-
-afterEach(async () => {
-  await Promise.all(running.splice(0).map((registry) => registry.stop()));
-});
 
 describe.each(subjects)('$name', ({ name, found, start, refuses, ...subject }) => {
   const refused = new Set(
@@ -92,7 +87,7 @@ describe.each(subjects)('$name', ({ name, found, start, refuses, ...subject }) =
       });
     });
 
-    it('is left with exactly what must be left', async () => {
+    it('is left with exactly the manifests that must stay', async () => {
       const run = await clean();
       expect(run.log).not.toContain('::error');
       expect(apart(registry.manifests()).users).toEqual(staying(everything));
@@ -102,7 +97,7 @@ describe.each(subjects)('$name', ({ name, found, start, refuses, ...subject }) =
       expect(run.outputs).toMatchObject({ 'failed-count': '0' });
     });
 
-    it('remembers what is left, in one entry for each repository that has anything', async () => {
+    it('has the kept manifests in the ledger, in one entry for each repository that has any', async () => {
       const left = byRepository(staying(everything));
       expect(await remembered(registry)).toEqual(left);
       expect(apart(registry.manifests()).ledger.size).toBe(left.size);
@@ -119,10 +114,9 @@ describe.each(subjects)('$name', ({ name, found, start, refuses, ...subject }) =
   });
 
   describeWith(name, found, 'where deletes are switched off', () => {
-    it('keeps the orphan, and the run says so', async () => {
+    it('the orphan stays, and the run says so', async () => {
       const orphan = image('off 1');
-      const registry = await start({ deletes: false });
-      running.push(registry);
+      const registry = stopAfterTest(await start({ deletes: false }));
       await push(registry, 'team/app', orphan, 'latest');
       await push(registry, 'team/app', image('off 2'), 'latest');
       const run = await runAction({
@@ -139,13 +133,11 @@ describe.each(subjects)('$name', ({ name, found, start, refuses, ...subject }) =
   });
 });
 
-describeWith('distribution-3', distribution3, 'what Distribution 3 does differently', () => {
+describeWith('distribution-3', distribution3, 'Distribution 3, unlike 2.8,', () => {
   const caches = whole.pushes.filter(({ content }) => listsLayers(content));
 
   async function started(options?: { readonly deletes: boolean }): Promise<RealRegistry> {
-    const registry = await startDistribution3(present(distribution3), options);
-    running.push(registry);
-    return registry;
+    return stopAfterTest(await startDistribution3(present(distribution3), options));
   }
 
   it('takes no build cache in the older form, which lists layers', async () => {
@@ -186,11 +178,9 @@ describeWith('distribution-3', distribution3, 'what Distribution 3 does differen
   });
 });
 
-describeWith('olareg', olareg, 'what olareg does differently', () => {
+describeWith('olareg', olareg, 'olareg, unlike Distribution,', () => {
   async function started(options?: OlaregOptions): Promise<RealRegistry> {
-    const registry = await startOlareg(present(olareg), options);
-    running.push(registry);
-    return registry;
+    return stopAfterTest(await startOlareg(present(olareg), options));
   }
 
   it('has no catalog: the run asks for `repositories`', async () => {
@@ -276,7 +266,7 @@ describeWith('olareg', olareg, 'what olareg does differently', () => {
     }
   });
 
-  it('serves what was kept, and nothing else, after a restart', async () => {
+  it('serves the kept manifests, and nothing else, after a restart', async () => {
     const directory = mkdtempSync(path.join(tmpdir(), 'olareg-restart-'));
     try {
       const before = await started({ directory });

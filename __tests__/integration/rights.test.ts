@@ -2,10 +2,11 @@
  * Registries that take no deletes, or not from these credentials: a dry-run tells what it can find out without
  * a DELETE, and a real run finds out before its first change. A gate in front of the registry saw what was sent.
  */
-import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { beforeEach, describe, expect, it } from '@jest/globals';
 
 import { runAction } from '../support/clients/run-action.js';
 import { image } from '../support/builders/build.js';
+import { stopAfterTest } from '../support/servers/stop-after-test.js';
 import { describeWith } from '../support/servers/describe-with.js';
 import { startDistribution3 } from '../support/servers/distribution.js';
 import { PASSWORD, startDockerRegistry, USERNAME } from '../support/servers/docker-registry.js';
@@ -26,20 +27,9 @@ const [orphan, kept] = [image('rights 1'), image('rights 2')];
 const named = (content: { digest: string }, ...repositories: string[]) =>
   repositories.map((repository) => `${repository}@${content.digest}`);
 
-const registries = new Set<RealRegistry>();
-const gates = new Set<Gate>();
-
-afterEach(async () => {
-  await Promise.all([...gates].map((gate) => gate.stop()));
-  await Promise.all([...registries].map((registry) => registry.stop()));
-  gates.clear();
-  registries.clear();
-});
-
 /** Two repositories in which `latest` has moved on. */
 async function filled<T extends RealRegistry>(starting: Promise<T>): Promise<T> {
-  const registry = await starting;
-  registries.add(registry);
+  const registry = stopAfterTest(await starting);
   for (const repository of REPOSITORIES) {
     await push(registry, repository, orphan, 'latest');
     await push(registry, repository, kept, 'latest');
@@ -48,9 +38,7 @@ async function filled<T extends RealRegistry>(starting: Promise<T>): Promise<T> 
 }
 
 async function gateTo(registry: RealRegistry): Promise<Gate> {
-  const gate = await startGate(registry.url);
-  gates.add(gate);
-  return gate;
+  return stopAfterTest(await startGate(registry.url));
 }
 
 const clean = (gate: Gate, inputs: Record<string, string> = {}) =>
@@ -75,62 +63,69 @@ const tokenRegistries = [
 ] as const;
 
 describe.each(tokenRegistries)('$name', ({ name, program }) => {
-  describeWith(name, program, 'with credentials that may not delete everywhere', () => {
-    const login = { username: USERNAME, password: PASSWORD };
-    let registry: RealRegistry;
-    let gate: Gate;
+  describeWith(
+    name,
+    program,
+    'rights-first: with credentials that may not delete everywhere',
+    () => {
+      const login = { username: USERNAME, password: PASSWORD };
+      let registry: RealRegistry;
+      let gate: Gate;
 
-    beforeEach(async () => {
-      const grant = (scope: string) =>
-        scope.startsWith('repository:team/app:') ? scope.replace(/,?delete/, '') : scope;
-      registry = await filled(startDockerRegistry(present(program), { auth: 'token', grant }));
-      gate = await gateTo(registry);
-    });
-
-    it('a dry-run says where, changes nothing and sends no DELETE', async () => {
-      const run = await clean(gate, { ...login, 'dry-run': 'true' });
-      const what = "these credentials can't delete in team/app";
-      expect(lines(run.log, 'warning')).toEqual([
-        expect.stringContaining(`a real run would delete nothing there: ${what}: asked for`),
-      ]);
-      expect(run.log).toContain('the token server grants only `pull` there');
-      expect(run.summary).toMatch(/these credentials can't delete in `?team\/app/);
-      expect(run.summary).not.toMatch(/can't delete in `?team\/other/);
-      expect(run.log).not.toContain('::error');
-      expect(run.exitCode).toBe(0);
-      expect(run.outputs).toMatchObject({ 'orphans-found': '2', 'deleted-count': '0' });
-      expect(run.report).toMatchObject({
-        totals: { planned: 1, refused: 1, failed: 0 },
-        repositories: [
-          { repository: 'team/app', refusal: { kind: 'no-rights' } },
-          expect.not.objectContaining({ refusal: expect.anything() }),
-        ],
+      beforeEach(async () => {
+        const grant = (scope: string) =>
+          scope.startsWith('repository:team/app:') ? scope.replace(/,?delete/, '') : scope;
+        registry = await filled(startDockerRegistry(present(program), { auth: 'token', grant }));
+        gate = await gateTo(registry);
       });
-      expect(sent(gate, 'DELETE', 'PUT', 'POST', 'PATCH')).toEqual([]);
-      expect(registry.manifests()).toEqual(everything);
-    });
 
-    it('a dry-run takes no credentials for too weak that may delete everywhere', async () => {
-      const other = await filled(startDockerRegistry(present(program), { auth: 'token' }));
-      const run = await clean(await gateTo(other), { ...login, 'dry-run': 'true' });
-      expect(run.log).not.toContain("can't delete");
-      expect(lines(run.log, 'warning')).toEqual([]);
-      expect(run.report).toMatchObject({ totals: { planned: 2, refused: 0 } });
-    });
+      it('a dry-run says where, changes nothing and sends no DELETE', async () => {
+        const run = await clean(gate, { ...login, 'dry-run': 'true' });
+        const what = "these credentials can't delete in team/app";
+        expect(lines(run.log, 'warning')).toEqual([
+          expect.stringContaining(`a real run would delete nothing there: ${what}: asked for`),
+        ]);
+        expect(run.log).toContain('the token server grants only `pull` there');
+        expect(run.summary).toMatch(/these credentials can't delete in `?team\/app/);
+        expect(run.summary).not.toMatch(/can't delete in `?team\/other/);
+        expect(run.log).not.toContain('::error');
+        expect(run.exitCode).toBe(0);
+        expect(run.outputs).toMatchObject({ 'orphans-found': '2', 'deleted-count': '0' });
+        expect(run.report).toMatchObject({
+          totals: { planned: 1, refused: 1, failed: 0 },
+          repositories: [
+            { repository: 'team/app', refusal: { kind: 'no-rights' } },
+            expect.not.objectContaining({ refusal: expect.anything() }),
+          ],
+        });
+        expect(sent(gate, 'DELETE', 'PUT', 'POST', 'PATCH')).toEqual([]);
+        expect(registry.manifests()).toEqual(everything);
+      });
 
-    it('a real run is red for that repository, and cleans the other', async () => {
-      const run = await clean(gate, login);
-      expect(run.exitCode).toBe(1);
-      const errors = lines(run.log, 'error');
-      expect(errors).toEqual([expect.stringMatching(/^::error::team\/app: .*couldn't be deleted/)]);
-      expect(errors[0]).toContain('The credentials lack the scope');
-      expect(run.outputs).toMatchObject({ 'deleted-count': '1', 'failed-count': '1' });
-      expect(apart(registry.manifests()).users).toEqual(
-        new Set([...named(orphan, 'team/app'), ...named(kept, ...REPOSITORIES)]),
-      );
-      expect(run.log).not.toContain(PASSWORD);
-    });
-  });
+      it('a dry-run does not warn of credentials that may delete everywhere', async () => {
+        const other = await filled(startDockerRegistry(present(program), { auth: 'token' }));
+        const run = await clean(await gateTo(other), { ...login, 'dry-run': 'true' });
+        expect(run.log).not.toContain("can't delete");
+        expect(lines(run.log, 'warning')).toEqual([]);
+        expect(run.report).toMatchObject({ totals: { planned: 2, refused: 0 } });
+      });
+
+      it('a real run is red for that repository, and cleans the other', async () => {
+        const run = await clean(gate, login);
+        expect(run.exitCode).toBe(1);
+        const errors = lines(run.log, 'error');
+        expect(errors).toEqual([
+          expect.stringMatching(/^::error::team\/app: .*couldn't be deleted/),
+        ]);
+        expect(errors[0]).toContain('The credentials lack the scope');
+        expect(run.outputs).toMatchObject({ 'deleted-count': '1', 'failed-count': '1' });
+        expect(apart(registry.manifests()).users).toEqual(
+          new Set([...named(orphan, 'team/app'), ...named(kept, ...REPOSITORIES)]),
+        );
+        expect(run.log).not.toContain(PASSWORD);
+      });
+    },
+  );
 });
 
 interface Mode {
@@ -162,12 +157,10 @@ describe.each(all)('$name', ({ name, program, start }) => {
   const off = () => filled(start({ deletes: false }));
   const readOnly = async () => {
     const { directory } = await filled(start({}));
-    const registry = await start({ readOnly: true, directory });
-    registries.add(registry);
-    return registry;
+    return stopAfterTest(await start({ readOnly: true, directory }));
   };
 
-  describeWith(name, program, 'that takes no deletes', () => {
+  describeWith(name, program, 'rights-first: without deletes', () => {
     it.each<[string, () => Promise<RealRegistry>, string]>([
       ['deletes off', off, 'Deleting is switched off there'],
       ['read-only', readOnly, 'read-only'],
@@ -207,7 +200,7 @@ describe.each(all)('$name', ({ name, program, start }) => {
       expect(registry.manifests()).toEqual(everything);
     });
 
-    it('is not asked where there is nothing to delete', async () => {
+    it('no run asks about rights where there is nothing to delete', async () => {
       const gate = await gateTo(await off());
       const run = await clean(gate, { digests: '' });
       expect(run.exitCode).toBe(0);

@@ -369,7 +369,7 @@ describeWith('docker-registry', dockerRegistry, 'the workflows of examples/, ste
   }
 
   // The tests of this block follow each other as the weeks of a team do.
-  it('look-first.yml writes down what it sees, and asks nobody where nothing would go', async () => {
+  it('look-first.yml writes a plan, and asks nobody where nothing would be deleted', async () => {
     await release('team/app', v1);
     await release('team/api', v1);
     const first = await run('look-first.yml', {
@@ -382,7 +382,7 @@ describeWith('docker-registry', dockerRegistry, 'the workflows of examples/, ste
     expect(registry.manifests().size).toBeGreaterThan(manifests().size);
   });
 
-  it('look-first.yml deletes nothing when the reviewers say no', async () => {
+  it('plan-exact: look-first.yml deletes nothing when the reviewers say no', async () => {
     await release('team/app', v2);
     await release('team/api', v2);
     const [before, links] = [manifests(), tags()];
@@ -392,7 +392,7 @@ describeWith('docker-registry', dockerRegistry, 'the workflows of examples/, ste
     expect(tags()).toEqual(links);
   });
 
-  it('look-first.yml deletes what was approved and nothing else, and undo.yml gives it back', async () => {
+  it('plan-exact, restore-whole: look-first.yml deletes the approved manifests and nothing else, and undo.yml restores them', async () => {
     const [before, links] = [manifests(), tags()];
     // While the reviewers look, one old version gets a tag, the other is pinned in part, a third comes up.
     const approved = await run('look-first.yml', {
@@ -434,7 +434,7 @@ describeWith('docker-registry', dockerRegistry, 'the workflows of examples/, ste
     );
   });
 
-  it('scheduled.yml is taken back by undo.yml to the last byte and tag, after a look', async () => {
+  it('restore-whole: scheduled.yml is undone by undo.yml to the last byte and tag, after a dry-run', async () => {
     const [before, links] = [manifests(), tags()];
     const cleaned = await run('scheduled.yml');
     expectGreen(cleaned);
@@ -463,7 +463,7 @@ describeWith('docker-registry', dockerRegistry, 'the workflows of examples/, ste
     }
   });
 
-  it('scheduled.yml leaves its backup also when it is killed, and undo.yml gives it back', async () => {
+  it('restore-whole: scheduled.yml leaves its backup also when it is killed, and undo.yml restores it', async () => {
     const [before, links] = [manifests(), tags()];
     const killer = new AbortController();
     const isDelete = ({ method, path: asked }: PassingRequest) =>
@@ -487,7 +487,7 @@ describeWith('docker-registry', dockerRegistry, 'the workflows of examples/, ste
     expect(await notServed(before)).toEqual([]);
   });
 
-  it('scheduled.yml takes what is back and has no tag for orphans again, and a pinned digest keeps it', async () => {
+  it('scheduled.yml takes restored manifests without a tag for orphans again, and a pinned digest keeps them', async () => {
     files.set('deploy/before.yaml', `image: registry.example.com/team/app@${v2.main.digest}\n`);
     const cleaned = await run('scheduled.yml');
     expectGreen(cleaned);
@@ -496,7 +496,7 @@ describeWith('docker-registry', dockerRegistry, 'the workflows of examples/, ste
     );
   });
 
-  it('after-push.yml keeps the image before while a file pins it, and undo.yml gives it back', async () => {
+  it('restore-whole: after-push.yml keeps the image before while a file pins it, and undo.yml restores it', async () => {
     const others = named('team/api', v1, v2);
     files.set('deploy/before.yaml', `image: registry.example.com/team/app@${v3.main.digest}\n`);
     const pinned = await run('after-push.yml', { build: () => release('team/app', v1) });
@@ -514,7 +514,7 @@ describeWith('docker-registry', dockerRegistry, 'the workflows of examples/, ste
     expect(tags().get('team/app:latest')).toBe(v2.main.digest);
   });
 
-  it('by-hand.yml leaves no backup when it only looks, and one that undo.yml takes when it deletes', async () => {
+  it('restore-whole: by-hand.yml leaves no backup as a dry-run, and one that undo.yml takes when it deletes', async () => {
     const [before, links] = [manifests(), tags()];
     const looked = await run('by-hand.yml');
     expectGreen(looked);
@@ -530,7 +530,7 @@ describeWith('docker-registry', dockerRegistry, 'the workflows of examples/, ste
     expect([manifests(), tags()]).toEqual([before, links]);
   });
 
-  it('by-hand.yml keeps what a file pins, as the others do, and takes a limit from its form', async () => {
+  it('by-hand.yml keeps a digest that a file pins, as the others do, and takes a limit from its form', async () => {
     files.set('deploy/before.yaml', `image: registry.example.com/team/app@${v1.main.digest}\n`);
     const [limit, orphans] = ['2', String(named('team/app', v3).length)];
     const looked = await run('by-hand.yml', { inputs: { 'max-deletes': limit } });

@@ -60,14 +60,14 @@ const ALIKE = 'Spell them alike if they are the same, or make a new plan';
 const approved = (text: string) => readApproval(text, REGISTRY).repositories;
 
 describe('a plan', () => {
-  it('says what may be deleted, where, and when that was found', () => {
+  it('tells which manifests may be deleted, where, and when that was found', () => {
     expect(readApproval(plan(), REGISTRY)).toEqual({
       createdAt: Date.parse(MADE),
       repositories: new Map([['team/app', new Set([one, two])]]),
     });
   });
 
-  it('is what a dry-run wrote', () => {
+  it('is read as a dry-run wrote it', () => {
     const run = troubledRun();
     const written = [...planLines(run, (text) => text)].join('');
     const orphans = run.repositories.filter(({ plan: { orphans: list } }) => list.length > 0);
@@ -110,13 +110,13 @@ describe('a plan', () => {
   });
 });
 
-describe('refused is', () => {
+describe('a plan is refused that has', () => {
   it.each<[string, string]>([
     ['an empty file', ''],
     ['a list of digests', `team/app@${one}\n`],
     ['a plan that was cut off', plan().slice(0, -1)],
     ['a plan and something after it', `${plan()}{}`],
-  ])('%s, which is no JSON', (_, text) => {
+  ])('%s, which isn’t valid JSON', (_, text) => {
     expect(refusalOf(text)).toBe('the file is no JSON');
   });
 
@@ -128,11 +128,11 @@ describe('refused is', () => {
     ['a version that is a text', plan({ planVersion: '1' })],
     ['a version in its prototype', `{"__proto__":${plan()}}`],
     ['a report', [...reportLines(troubledRun())].join('')],
-  ])('%s, which is no plan', (_, text) => {
+  ])('%s, which isn’t a plan', (_, text) => {
     expect(refusalOf(text)).toBe('the file is no plan of this action');
   });
 
-  it.each([0, 2, -1, 1.5, 1e300])('a plan of version %d', (planVersion) => {
+  it.each([0, 2, -1, 1.5, 1e300])('version %d', (planVersion) => {
     // Of another version nothing else is looked at: it may look quite different.
     expect(refusalOf(JSON.stringify({ planVersion }))).toBe(
       `the plan is of version ${String(planVersion)}, and this action understands version 1`,
@@ -143,7 +143,7 @@ describe('refused is', () => {
     ['host', 'https://registry.example.org'],
     ['port', 'https://registry.example.com:5000'],
     ['scheme', 'http://registry.example.com'],
-  ])('a plan of another %s', (_, registry) => {
+  ])('another %s', (_, registry) => {
     expect(refusalOf(plan({ registry }), REGISTRY, ALIKE)).toBe(
       `the plan is of "${registry}", and \`registry-url\` is ${REGISTRY}`,
     );
@@ -234,7 +234,7 @@ describe('a hostile plan', () => {
     expect(refusalOf(inherited)).toMatch(/at repositories\.0\.manifests\.0\.digest, /);
   });
 
-  it('takes names such as `constructor` for what they are', () => {
+  it('takes names such as `constructor` as plain names', () => {
     expect([...approved(plan({ repositories: [of('constructor', entry(one))] }))]).toEqual([
       ['constructor', new Set([one])],
     ]);
@@ -244,7 +244,7 @@ describe('a hostile plan', () => {
     ['where nobody looks', (deep: string) => plan().replace('{', `{"deep":${deep},`)],
     ['in an entry', (deep: string) => plan().replace('"no tag"', deep)],
     ['where a digest should be', (deep: string) => plan().replace(`"${one}"`, deep)],
-  ])('that is very deep is refused before it is parsed: %s', (_, write) => {
+  ])('is refused before it is parsed where it is very deep: %s', (_, write) => {
     const deep = `${'['.repeat(200_000)}${']'.repeat(200_000)}`;
     expect(refusalOf(write(deep))).toContain('the file holds more than a plan can');
   });

@@ -29,7 +29,7 @@ describe('a plan that is carried out', () => {
   });
   const [a, b] = [image('a'), image('b')];
 
-  it('is all that is deleted', () => {
+  it('lists all that is deleted', () => {
     const plan = planOf({ tags: { v1: current }, untagged: [a, b] }, approving(a));
     expect(plan.keep).toContainEqual({ digest: b.digest, reason: { kind: 'not-in-plan' } });
     expect(fates(plan, { current, a, b })).toEqual({
@@ -50,7 +50,7 @@ describe('a plan that is carried out', () => {
     expect(planOf({ untagged: [a, b] }, asked).orphans).toEqual([]);
   });
 
-  it('judges each entry anew', () => {
+  it('has each entry judged again', () => {
     const young = image('young', { created: YOUNG });
     const list = index([a]);
     const plan = planOf(
@@ -71,7 +71,7 @@ describe('a plan that is carried out', () => {
     expect(fate(plan, image('gone'))).toBe('unknown');
   });
 
-  it('leaves what an index holds that it does not say: parents go before children', () => {
+  it('keeps the children of an index that it does not list: parents go before children', () => {
     const list = index([a, b]);
     const plan = planOf({ untagged: [list] }, approving(a, b));
     expect(fates(plan, { list, a, b })).toEqual({
@@ -81,7 +81,7 @@ describe('a plan that is carried out', () => {
     });
   });
 
-  it('leaves a child that a new index shares', () => {
+  it('keeps a child that a new index shares', () => {
     const [said, unsaid] = [index([a, b]), index([b, image('c')])];
     const plan = planOf({ untagged: [said, unsaid] }, approving(said, a, b));
     expect(fates(plan, { said, a, unsaid, b, c: image('c') })).toEqual({
@@ -93,7 +93,7 @@ describe('a plan that is carried out', () => {
     });
   });
 
-  it('leaves an image that somebody has described since, and takes one whose child is not in it', () => {
+  it('keeps an image that has got a referrer since, and deletes one whose child it does not list', () => {
     const sbom = referrer('sbom', a);
     expect(fates(planOf({ untagged: [a, sbom] }, approving(a)), { a, sbom })).toEqual({
       a: 'keep: subject',
@@ -107,7 +107,7 @@ describe('a plan that is carried out', () => {
     });
   });
 
-  it('leaves a signature that it does not say, which describes nothing from then on', () => {
+  it('keeps a signature that it does not list, which describes nothing from then on', () => {
     const sig = cosign('sig', a);
     const tags = { [digestTag(a.digest, 'sig')]: sig };
     expect(fates(planOf({ tags, untagged: [a] }, approving(a)), { a, sig })).toEqual({
@@ -120,14 +120,14 @@ describe('a plan that is carried out', () => {
     });
   });
 
-  it('goes through a circle of digest tags whole, or not at all', () => {
+  it('deletes a circle of digest tags whole, or not at all', () => {
     const [x, y] = [cosign('sig', old), cosign('att', old)];
     const tags = { [digestTag(x.digest, 'sig')]: y, [digestTag(y.digest, 'sig')]: x };
     expect(planOf({ tags }, approving(x)).orphans).toEqual([]);
     expect(planOf({ tags }, approving(x, y)).orphans).toHaveLength(2);
   });
 
-  it('leaves the newest that `keep-untagged` asks for since, said or not', () => {
+  it('keeps the newest that `keep-untagged` asks for since, listed or not', () => {
     const recent = image('recent', { created: new Date(NOW - 2 * DAY).toISOString() });
     const asked = { ...approving(recent, a), keepUntagged: 1 };
     expect(fates(planOf({ untagged: [recent, a, b] }, asked), { recent, a, b })).toEqual({

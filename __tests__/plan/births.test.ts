@@ -11,21 +11,21 @@ const older = image('older', { created: at(NOW - 2000) });
 const newer = image('newer', { created: at(NOW - 1000) });
 const timeless = image('timeless', { created: null });
 
-describe('datedBy', () => {
+describe('the manifests that date another', () => {
   it.each([
     ['an image', older, []],
     ['an index', index([older, newer]), [older, newer]],
     ['a referrer', referrer('sbom', older), [older]],
     ['an index with a subject', index([newer], { subject: older }), [newer, older]],
     ['something unknown', opaque('a/b', { a: older.digest }), []],
-  ])('%s', (_, content, expected) => {
+  ])('are known for %s', (_, content, expected) => {
     expect(datedBy(parsed(content), new Map())).toEqual(expected.map(({ digest }) => digest));
   });
 
   it.each([
     ['in use: not', true, 'in-use', []],
     ['never in use', false, 'unused', [newer]],
-  ] as const)('a subject that a run has seen %s', (_, everInUse, status, expected) => {
+  ] as const)('are without a subject that a run has seen %s', (_, everInUse, status, expected) => {
     const past = new Map([[newer.digest, { firstSeen: NOW, everInUse, status, since: NOW }]]);
     expect(datedBy(parsed(referrer('sbom', newer)), past)).toEqual(
       expected.map(({ digest }) => digest),
@@ -38,7 +38,7 @@ describe('datedBy', () => {
   });
 });
 
-describe('Births', () => {
+describe('the time of birth', () => {
   it.each([
     ['an image: when its config says', older, NOW - 2000],
     ['no creation time: unknown', timeless, undefined],
@@ -49,7 +49,7 @@ describe('Births', () => {
     ['a referrer: its subject', referrer('sbom', newer), NOW - 1000],
     ['a referrer of a referrer', referrer('sig', referrer('sbom', older)), NOW - 2000],
     ['an image with a younger subject', image('x', { subject: newer }), NOW - 1000],
-  ])('%s', (_, content, expected) => {
+  ])('is known of %s', (_, content, expected) => {
     const births = new Births(
       inventoryOf({ untagged: [content, older, newer, referrer('sbom', older)] }),
     );
@@ -57,16 +57,16 @@ describe('Births', () => {
     expect(births.of(content.digest)).toBe(expected);
   });
 
-  it('knows nothing of what was not read', () => {
+  it('is unknown of a manifest that was not read', () => {
     expect(new Births(inventoryOf({})).of(older.digest)).toBeUndefined();
   });
 
-  it('leaves out what is not in the repository', () => {
+  it('leaves out manifests that are not in the repository', () => {
     const births = new Births(inventoryOf({ untagged: [index([older, newer])], absent: [newer] }));
     expect(births.of(index([older, newer]).digest)).toBe(NOW - 2000);
   });
 
-  it('visits a manifest that many hold once, and finds the same from either side', () => {
+  it('visits a manifest that many hold once, and is the same from either side', () => {
     const layers = Array.from({ length: 40 }).reduce<ReturnType<typeof index>[]>(
       (all) => [...all, index([all.at(-1) ?? newer, all.at(-2) ?? older])],
       [],
@@ -84,7 +84,7 @@ describe('Births', () => {
     expect(births.of(top.digest)).toBe(NOW - 1000);
   });
 
-  it('ends where manifests are said to contain each other', () => {
+  it('is found where manifests are said to contain each other', () => {
     const manifests = new Map<Digest, Manifest>([
       [older.digest, { ...parsed(older), subject: newer.digest } as Manifest],
       [newer.digest, { ...parsed(newer), subject: older.digest } as Manifest],
@@ -93,7 +93,7 @@ describe('Births', () => {
     expect(new Births({ manifests, facts, past: new Map() }).of(newer.digest)).toBe(NOW - 1000);
   });
 
-  it('copes with chains that are longer than the call stack is deep', () => {
+  it('is found along chains that are longer than the call stack is deep', () => {
     const length = 20_000;
     const digest = (n: number) => `sha256:${n.toString(16).padStart(64, '0')}` as Digest;
     const manifests = new Map<Digest, Manifest>();

@@ -51,10 +51,10 @@ function past(
 const [a, b, c] = ['a', 'b', 'c'].map((name) => image(name)) as [Content, Content, Content];
 const set = (...contents: readonly Content[]) => new Set(contents.map(({ digest }) => digest));
 
-describe('a repository without tags', () => {
+describe('brakes-hold: a repository without tags', () => {
   const emptied: Estate = { untagged: [a, b], more: { past: past([a, b]) } };
 
-  it('is refused where the ledger remembers what tags led to', () => {
+  it('is refused where the ledger remembers manifests that tags led to', () => {
     expect(refuseWithoutTags(look(emptied))).toEqual({ kind: 'no-tags', remembered: 2 });
   });
 
@@ -68,7 +68,7 @@ describe('a repository without tags', () => {
     expect(refuseWithoutTags(look(gone))).toEqual({ kind: 'no-tags', remembered: 1 });
   });
 
-  it('is none as long as one ordinary tag is left, whatever it points at', () => {
+  it('is not one as long as an ordinary tag is left, wherever it points', () => {
     const known = past([a, b]);
     for (const tags of [{ v2: c }, { v1: a }, { v1: opaque('application/x-other', {}) }] as Record<
       string,
@@ -83,7 +83,7 @@ describe('a repository without tags', () => {
     expect(refuseWithoutTags(look(pinned))).toBe(undefined);
   });
 
-  it('is one that has a tag which is also protected, and one that has a protected manifest alone', () => {
+  it('may have a protected manifest, with a former tag or without', () => {
     const { digest } = a;
     const protection = readProtect(digest, '', () => undefined);
     const known = { past: past([a, b]) };
@@ -110,14 +110,14 @@ describe('a repository without tags', () => {
     expect(refuseWithoutTags(look(broken))).toEqual({ kind: 'no-tags', remembered: 2 });
   });
 
-  it('is refused where what was in use is leaving, and stands: a run was held up before it could go', () => {
+  it('is refused where manifests that were in use are leaving and stand: an earlier run was held up', () => {
     const held = { untagged: [a, b], more: { past: past([a, b], 'leaving') } };
     expect(refuseWithoutTags(look(held))).toEqual({ kind: 'no-tags', remembered: 2 });
     const half = { untagged: [a], absent: [b], more: { past: past([a, b], 'leaving') } };
     expect(refuseWithoutTags(look(half))).toEqual({ kind: 'no-tags', remembered: 1 });
   });
 
-  it('is refused without a memory, too: a list that comes empty on a first run looks the same', () => {
+  it('is refused without a memory, too: an empty list on a first run reads the same', () => {
     const refused = { kind: 'no-tags', remembered: 0 };
     expect(refuseWithoutTags(look({ untagged: [a, b] }))).toEqual(refused);
     for (const status of ['unused', 'leaving'] as const) {
@@ -140,7 +140,7 @@ describe('a repository without tags', () => {
   });
 });
 
-describe('a repository that has vanished', () => {
+describe('brakes-hold: a repository that has vanished', () => {
   const gone: Estate = { absent: [a, b], more: { past: past([a, b]) } };
 
   it('shows neither a tag nor a manifest, and an earlier run saw some', () => {
@@ -149,7 +149,7 @@ describe('a repository that has vanished', () => {
     expect(hasVanished(inventoryOf({ absent: [a], more: unused }))).toBe(true);
   });
 
-  it('is none that shows anything, that nobody knew, or that could not be read', () => {
+  it('is not one that shows anything, that nobody knew, or that could not be read', () => {
     expect(hasVanished(inventoryOf({ ...gone, tags: { v1: c } }))).toBe(false);
     expect(hasVanished(inventoryOf({ ...gone, untagged: [c] }))).toBe(false);
     expect(hasVanished(inventoryOf({ ...gone, more: { ...gone.more, brokenTags: ['v1'] } }))).toBe(
@@ -160,23 +160,23 @@ describe('a repository that has vanished', () => {
     expect(hasVanished(inventoryOf({ ...gone, more: unread }))).toBe(false);
   });
 
-  it('is none of which all was leaving: a run that was cut off may have deleted it', () => {
+  it('is not one where everything was leaving: a run that was cut off may have deleted it', () => {
     const leaving = { past: past([a, b], 'leaving') };
     expect(hasVanished(inventoryOf({ absent: [a, b], more: leaving }))).toBe(false);
   });
 });
 
-describe('what the ledger goes on remembering as in use', () => {
+describe('brakes-hold: a manifest that the ledger goes on remembering as in use', () => {
   const known = { past: past([a, b]) };
 
-  it('is what stays although no tag is left', () => {
+  it('is one that stays although no tag is left', () => {
     const all = look({ untagged: [a, b], more: known }, { keepUntagged: 2 });
     expect(inDoubt(all)).toEqual(set(a, b));
     const protection = { ...NO_PROTECTION, repositories: ['team/**'] };
     expect(inDoubt(look({ untagged: [a, b], more: known }, { protection }))).toEqual(set(a, b));
   });
 
-  it('is what a plan does not say, of an index with all that it holds', () => {
+  it('is one that a plan does not list, of an index with all that it holds', () => {
     const list = index([b, c]);
     const estate: Estate = { untagged: [a, list], more: { past: past([a, list, b, c]) } };
     const approved = new Map([['team/app', new Set([a.digest])]]);
@@ -184,7 +184,7 @@ describe('what the ledger goes on remembering as in use', () => {
     expect(inDoubt(look(estate, { approved: new Map() }))).toEqual(set(a, list, b, c));
   });
 
-  it('is what was leaving and stays all the same, as long as nobody lets it go', () => {
+  it('is one that was leaving and stays, as long as no plan lets it go', () => {
     const more = { past: new Map([...past([a]), ...past([b, c], 'leaving')]) };
     const estate: Estate = { untagged: [a, b, c], more };
     expect(inDoubt(look(estate, { keepUntagged: 3 }))).toEqual(set(a, b, c));
@@ -194,18 +194,18 @@ describe('what the ledger goes on remembering as in use', () => {
     expect(inDoubt(look(tagged, { keepUntagged: 3 }))).toEqual(new Set());
   });
 
-  it('is not what goes, nor what is gone, nor what was out of use before', () => {
+  it('is not an orphan, an absent one, nor one that was out of use before', () => {
     const more = { past: new Map([...past([a, b]), ...past([c], 'unused')]) };
     const approved = new Map([['team/app', new Set([a.digest])]]);
     expect(inDoubt(look({ untagged: [a, c], absent: [b], more }, { approved }))).toEqual(new Set());
   });
 
-  it('is nothing as long as one ordinary tag is left', () => {
+  it('does not exist as long as one ordinary tag is left', () => {
     const left = look({ tags: { v1: a }, untagged: [b], more: known }, { keepUntagged: 1 });
     expect(inDoubt(left)).toEqual(new Set());
   });
 
-  it('is nothing without a ledger', () => {
+  it('does not exist without a ledger', () => {
     expect(inDoubt(look({ untagged: [a, b] }, { keepUntagged: 2 }))).toEqual(new Set());
   });
 });
@@ -227,7 +227,7 @@ function sized(repository: string, orphans: number, manifests: number): Looked {
   };
 }
 
-describe('a limit on the number of manifests', () => {
+describe('brakes-hold: a limit on the number of manifests', () => {
   const limit = (count: number): MaxDeletes => ({ kind: 'count', count });
   const run = [sized('one', 3, 10), sized('two', 0, 10), sized('three', 4, 4)];
 
@@ -259,7 +259,7 @@ describe('a limit on the number of manifests', () => {
   });
 });
 
-describe('a limit on the share of a repository', () => {
+describe('brakes-hold: a limit on the share of a repository', () => {
   const share = (percent: number, exempt = 0): MaxDeletes => ({ kind: 'share', percent, exempt });
   const isRefused = (limit: MaxDeletes, orphans: number, manifests: number) =>
     refuseTooMany([sized('one', orphans, manifests)], limit).size === 1;
@@ -291,7 +291,7 @@ describe('a limit on the share of a repository', () => {
     [0.000_1, 1_000_000, 1],
     [33.333333, 3, 0],
     [66.666667, 3, 2],
-  ])('of %d %% allows, of %d manifests, %d and not one more', (percent, manifests, most) => {
+  ])('is exact: %d %% of %d manifests allows %d and not one more', (percent, manifests, most) => {
     expect(isRefused(share(percent), most, manifests)).toBe(false);
     expect(isRefused(share(percent), most + 1, manifests)).toBe(true);
   });
@@ -314,14 +314,14 @@ describe('a limit on the share of a repository', () => {
     expect(wrong).toEqual([]);
   });
 
-  it('is not asked where no more than the exempt would go', () => {
+  it('does not count where no more than the exempt would go', () => {
     expect(isRefused(share(50, 20), 20, 20)).toBe(false);
     expect(isRefused(share(50, 20), 21, 21)).toBe(true);
     expect(isRefused(share(50, 20), 21, 42)).toBe(false);
     expect(isRefused(share(50, 20), 21, 41)).toBe(true);
   });
 
-  it('is half, and more than twenty, unless told', () => {
+  it('is half, and more than twenty, by default', () => {
     expect(DEFAULT_MAX_DELETES).toEqual(share(50, 20));
   });
 });

@@ -14,8 +14,8 @@ import { fate, fates, type Estate, planOf } from '../support/builders/inventorie
 const current = image('current');
 const old = image('old');
 
-describe('signatures live and die with their image', () => {
-  it.each(['sig', 'att', 'sbom'] as const)('.%s', (role) => {
+describe('a signature lives and dies with its image', () => {
+  it.each(['sig', 'att', 'sbom'] as const)('under .%s', (role) => {
     const target = cosign(role, old);
     const tag = digestTag(old.digest, role);
     expect(fate(planOf({ tags: { v1: old, [tag]: target } }), target)).toBe('keep: digest-tag');
@@ -27,7 +27,7 @@ describe('signatures live and die with their image', () => {
     expect(plan.orphans[1]?.after).toEqual([old.digest]);
   });
 
-  it('a signature of a signature', () => {
+  it('as a signature of a signature', () => {
     const sig = cosign('sig', old);
     const second = cosign('sig', sig);
     const tags = { [digestTag(old.digest, 'sig')]: sig, [digestTag(sig.digest, 'sig')]: second };
@@ -42,13 +42,13 @@ describe('signatures live and die with their image', () => {
     });
   });
 
-  it('of a child that an index keeps', () => {
+  it('where that is the child of a kept index', () => {
     const sig = cosign('sig', old);
     const plan = planOf({ tags: { v1: index([old]), [digestTag(old.digest, 'sig')]: sig } });
     expect(fate(plan, sig)).toBe('keep: digest-tag');
   });
 
-  it('one manifest under several digest tags stays while one of them is alive', () => {
+  it('under several digest tags while one of them is alive', () => {
     const sig = cosign('sig', old);
     const tags = { [digestTag(old.digest, 'sig')]: sig, [digestTag(current.digest, 'sig')]: sig };
     const half = planOf({ tags: { v1: current, ...tags }, untagged: [old] });
@@ -71,14 +71,14 @@ describe('signatures live and die with their image', () => {
     );
   });
 
-  it('and an ordinary tag beside a digest tag makes it a root', () => {
+  it('unless an ordinary tag makes it a root', () => {
     const sig = cosign('sig', old);
     const tags = { [digestTag(old.digest, 'sig')]: sig, 'keep-me': sig };
     expect(fate(planOf({ tags, untagged: [old] }), sig)).toBe('keep: tagged');
   });
 });
 
-describe('what describes something that is not in this repository (COSIGN_REPOSITORY)', () => {
+describe('a manifest that describes one elsewhere (COSIGN_REPOSITORY)', () => {
   const sig = cosign('sig', old);
   const tag = digestTag(old.digest, 'sig');
   const sbom = referrer('sbom', old);
@@ -116,7 +116,7 @@ describe('what describes something that is not in this repository (COSIGN_REPOSI
     });
   });
 
-  it('also an empty fallback index', () => {
+  it('is treated so as an empty fallback index, too', () => {
     const empty = fallbackIndex([]);
     const dangling: Estate = { tags: { [digestTag(old.digest)]: empty } };
     expect(fate(planOf(dangling), empty)).toBe('keep: dangling-digest-tag');
@@ -124,7 +124,7 @@ describe('what describes something that is not in this repository (COSIGN_REPOSI
   });
 
   it.each(['keep', 'delete'] as const)(
-    'but not where the subject goes in this very plan (%s)',
+    'goes with its subject where that goes in this very plan (%s)',
     (danglingReferrers) => {
       const plan = planOf({ tags: { [tag]: sig }, untagged: [old, sbom] }, { danglingReferrers });
       expect(fates(plan, { old, sig, sbom })).toEqual({
@@ -135,12 +135,12 @@ describe('what describes something that is not in this repository (COSIGN_REPOSI
     },
   );
 
-  it('stays under a tag of its own, whatever dangling-referrers says', () => {
+  it('stays under a tag of its own, even with `dangling-referrers: delete`', () => {
     const plan = planOf({ tags: { sbom } }, { danglingReferrers: 'delete' });
     expect(fate(plan, sbom)).toBe('keep: tagged');
   });
 
-  it('stays under a second digest tag that is alive, whatever dangling-referrers says', () => {
+  it('stays under a second digest tag that is alive, even with `dangling-referrers: delete`', () => {
     const tags = { v1: current, [tag]: sig, [digestTag(current.digest, 'att')]: sig };
     expect(fate(planOf({ tags }, { danglingReferrers: 'delete' }), sig)).toBe('keep: digest-tag');
     expect(fate(planOf({ tags }), sig)).toBe('keep: dangling-digest-tag');

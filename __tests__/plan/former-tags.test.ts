@@ -54,14 +54,14 @@ describe('an index that a tag left', () => {
     expect(fates(makePlan(inventory, policy()), { outer })).toEqual({ outer: 'keep: tagged' });
   });
 
-  it('is nothing that is not there any more', () => {
+  it('is not reported once it no longer exists', () => {
     const inventory = estate({ v1: a }, [[image('former gone'), 'v1']]);
     expect(makePlan(inventory, policy()).keep.map(({ reason }) => reason.kind)).toEqual(['tagged']);
   });
 });
 
 describe('tags that were seen', () => {
-  it('are those of the ledger and of an earlier look', () => {
+  it('are those of the ledger and of the survey before', () => {
     const seen = { firstSeen: NOW, everInUse: true, status: 'in-use', since: NOW } as const;
     const past = new Map<Digest, Past>([
       [a.digest, { ...seen, tags: ['v1'] }],

@@ -24,7 +24,7 @@ const globs = tokens(
   '[^a]',
 ).filter((glob) => !glob.startsWith('/') && !glob.endsWith('/'));
 
-describe('globMatcher', () => {
+describe('a glob', () => {
   it('means what picomatch means, for names of repositories', () => {
     const options = { dot: true, nobrace: true, noextglob: true, nonegate: true };
     fc.assert(
@@ -44,7 +44,7 @@ describe('globMatcher', () => {
     ['*/*', ['a/b'], ['a', 'a/b/c']],
     ['a?c', ['abc'], ['ac', 'a/c', 'abbc']],
     ['[ab]*', ['a', 'bc'], ['c']],
-  ])('%s', (glob, inside, outside) => {
+  ])('matches as written: %s', (glob, inside, outside) => {
     const matches = globMatcher(glob);
     expect(inside.filter((name) => !matches(name))).toEqual([]);
     expect(outside.filter((name) => matches(name))).toEqual([]);
@@ -63,16 +63,22 @@ describe('globMatcher', () => {
   });
 });
 
-describe('globMistake', () => {
-  it.each(['a', '**/a/**/b/**', 'a*b*c*d*e*f', '[ab]*/*', '[ab]*?x**'])('%s has none', (glob) => {
-    expect(globMistake(glob)).toBeUndefined();
-  });
+describe('the mistake of a glob', () => {
+  it.each(['a', '**/a/**/b/**', 'a*b*c*d*e*f', '[ab]*/*', '[ab]*?x**'])(
+    'does not exist in %s',
+    (glob) => {
+      expect(globMistake(glob)).toBeUndefined();
+    },
+  );
 
-  it.each(['[ab]*a*a*a*b', 'a**a*a*a*b', './*a*a*a*a', '[!a]?a*b?c*'])('%s is too hard', (glob) => {
-    expect(globMistake(glob)).toMatch(/^too hard to match: /);
-  });
+  it.each(['[ab]*a*a*a*b', 'a**a*a*a*b', './*a*a*a*a', '[!a]?a*b?c*'])(
+    'is the effort in %s',
+    (glob) => {
+      expect(globMistake(glob)).toMatch(/^too hard to match: /);
+    },
+  );
 
-  it('is one of what is longer than any name', () => {
+  it('is a length beyond any name', () => {
     expect(globMistake('a*'.repeat(501))).toBe('longer than 1000 characters');
   });
 });

@@ -43,7 +43,7 @@ describe('the grace period', () => {
     ['missing: proves nothing', null, DAY, 'delete: unreachable'],
     ['no time: proves nothing', 'soon', DAY, 'delete: unreachable'],
     ['switched off', YOUNG, 0, 'delete: unreachable'],
-  ])('%s', (_, created, gracePeriod, expected) => {
+  ])('decides by the time of creation: %s', (_, created, gracePeriod, expected) => {
     const content = image('x', { created });
     expect(fate(planOf({ untagged: [content] }, { gracePeriod }), content)).toBe(expected);
   });
@@ -94,14 +94,14 @@ describe('the grace period', () => {
   });
 });
 
-describe('unknownAges', () => {
+describe('the manifests of unknown age', () => {
   const withoutFacts = (estate: Estate) => inventoryOf({ ...estate, more: { facts: new Map() } });
   const ages = (inventory: Inventory, more: Parameters<typeof policy>[0] = {}) =>
     unknownAges(inventory, makePlan(inventory, policy(more)), policy(more))
       .map(({ digest }) => digest)
       .sort();
 
-  it('asks for the orphans, and for what they contain, kept or not', () => {
+  it('are the orphans and the children of orphans, kept or not', () => {
     const [leaf, shared] = [image('leaf'), image('shared')];
     const sbom = referrer('sbom', old);
     const inventory = withoutFacts({
@@ -115,11 +115,11 @@ describe('unknownAges', () => {
     ['no orphans', { tags: { v1: current } }],
     ['orphans whose configs are no image configs', { untagged: [helmChart('a', '1')] }],
     ['orphans of which nothing is there', { untagged: [index([old])], absent: [old] }],
-  ])('asks for nothing: %s', (_, estate) => {
+  ])('are none: %s', (_, estate) => {
     expect(ages(withoutFacts(estate))).toEqual([]);
   });
 
-  it('asks for nothing that an earlier run saw, in use or not', () => {
+  it('leave out those that an earlier run saw, in use or not', () => {
     const more = {
       facts: new Map(),
       past: new Map([
@@ -132,7 +132,7 @@ describe('unknownAges', () => {
     expect(ages(inventoryOf({ untagged, more }))).toEqual([image('unseen').digest]);
   });
 
-  it('asks for what an unseen index contains, seen before or not', () => {
+  it('include the children of an unseen index, seen before or not', () => {
     const list = index([old, image('unseen')]);
     const more = { facts: new Map(), past: past([old]) };
     expect(ages(inventoryOf({ untagged: [list], more }))).toEqual(
@@ -140,7 +140,7 @@ describe('unknownAges', () => {
     );
   });
 
-  it('asks for nothing that is known, and for nothing when ages do not matter', () => {
+  it('are none where all are known, or ages do not matter', () => {
     expect(ages(inventoryOf({ untagged: [old] }))).toEqual([]);
     expect(ages(withoutFacts({ untagged: [old] }), { gracePeriod: 0 })).toEqual([]);
   });
@@ -149,7 +149,7 @@ describe('unknownAges', () => {
     const two = [image('a'), image('b')];
     const all = two.map(({ digest }) => digest).sort();
 
-    it.each([0, DAY])('asks for what goes and for what stays as the newest (%i)', (gracePeriod) => {
+    it.each([0, DAY])('are those that go and those that stay as the newest (%i)', (gracePeriod) => {
       const inventory = withoutFacts({ tags: { v1: current }, untagged: two });
       expect(ages(inventory, { gracePeriod, keepUntagged: 1 })).toEqual(all);
       expect(ages(inventory, { gracePeriod, keepUntagged: 5 })).toEqual(all);
@@ -159,13 +159,13 @@ describe('unknownAges', () => {
       ['in use: two may have gone out of it together', {}],
       ['never in use', { everInUse: false, status: 'unused' }],
       ['as leaving', { everInUse: false, status: 'leaving' }],
-    ])('asks for what earlier runs saw %s', (_, seen) => {
+    ])('include those that earlier runs saw %s', (_, seen) => {
       const more = { facts: new Map(), past: past(two, seen) };
       const inventory = inventoryOf({ untagged: two, more });
       expect(ages(inventory, { keepUntagged: 1 })).toEqual(all);
     });
 
-    it('asks for nothing twice, and for nothing that the plan leaves out or keeps otherwise', () => {
+    it('leave out those that are known, and those that the plan leaves out or keeps otherwise', () => {
       expect(ages(inventoryOf({ untagged: two }), { keepUntagged: 1 })).toEqual([]);
       const protection = protecting('team/app');
       expect(ages(withoutFacts({ untagged: two }), { keepUntagged: 1, protection })).toEqual([]);

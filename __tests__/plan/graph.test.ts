@@ -29,7 +29,7 @@ function edgesOf(graph: ReturnType<typeof buildGraph>, { digest }: Content) {
   return graph.edges.get(digest);
 }
 
-describe('which tags are digest tags', () => {
+describe('a tag', () => {
   it.each([
     ['an index whose entries all describe it', fallbackIndex([right, referrer('sig', named)]), []],
     ['an index without entries', fallbackIndex([]), []],
@@ -38,7 +38,7 @@ describe('which tags are digest tags', () => {
       fallbackIndex([right, referrer('lost', named)]),
       [referrer('lost', named)],
     ],
-  ])('sha256-<hex> that points at %s', (_, target, absent) => {
+  ])('is a digest tag as sha256-<hex> that points at %s', (_, target, absent) => {
     const graph = buildGraph(inventoryOf({ tags: { [bare]: target }, untagged: [named], absent }));
     expect(graph.rootTags.size).toBe(0);
     expect(graph.digestTags).toEqual([
@@ -62,14 +62,14 @@ describe('which tags are digest tags', () => {
     ['an ordinary image', other, []],
     ['an image that describes it', right, []],
     ['a manifest of an unknown kind', unreadable, []],
-  ])('sha256-<hex> is an ordinary tag when it points at %s', (what, target, absent) => {
+  ])('is an ordinary one as sha256-<hex> that points at %s', (what, target, absent) => {
     const tag = what.startsWith('the manifest itself') ? digestTag(target.digest) : bare;
     const graph = buildGraph(inventoryOf({ tags: { [tag]: target }, untagged: [named], absent }));
     expect(graph.digestTags).toEqual([]);
     expect(graph.rootTags).toEqual(new Map([[target.digest, [tag]]]));
   });
 
-  it.each(['sig', 'att', 'sbom'] as const)('.%s is one, whatever it points at', (role) => {
+  it.each(['sig', 'att', 'sbom'] as const)('is a digest tag as .%s, wherever it points', (role) => {
     const tag = digestTag(named.digest, role);
     for (const target of [cosign(role, named), index([other]), unreadable]) {
       const graph = buildGraph(inventoryOf({ tags: { [tag]: target } }));
@@ -78,15 +78,18 @@ describe('which tags are digest tags', () => {
     }
   });
 
-  it.each(['sig', 'att', 'sbom'] as const)('.%s at the named manifest itself is a root', (role) => {
-    const tag = digestTag(named.digest, role);
-    const graph = buildGraph(inventoryOf({ tags: { [tag]: named } }));
-    expect(graph.rootTags).toEqual(new Map([[named.digest, [tag]]]));
-  });
+  it.each(['sig', 'att', 'sbom'] as const)(
+    'is a root as .%s at the named manifest itself',
+    (role) => {
+      const tag = digestTag(named.digest, role);
+      const graph = buildGraph(inventoryOf({ tags: { [tag]: named } }));
+      expect(graph.rootTags).toEqual(new Map([[named.digest, [tag]]]));
+    },
+  );
 });
 
-describe('edges', () => {
-  it('an index to its children and its subject', () => {
+describe('an edge', () => {
+  it('leads from an index to its children and its subject', () => {
     const list = index([image('a')], { subject: named });
     const graph = buildGraph(inventoryOf({ untagged: [list, named] }));
     expect(edgesOf(graph, list)).toEqual([
@@ -95,13 +98,13 @@ describe('edges', () => {
     ]);
   });
 
-  it('a manifest to its subject, and the subject back to it', () => {
+  it('leads from a manifest to its subject, and from the subject to it', () => {
     const graph = buildGraph(inventoryOf({ untagged: [named, right] }));
     expect(edgesOf(graph, right)).toEqual([{ kind: 'subject', to: named.digest }]);
     expect(edgesOf(graph, named)).toEqual([{ kind: 'referrer', to: right.digest }]);
   });
 
-  it('a manifest to what the registry says to describe it, once, and not to itself', () => {
+  it('leads from a manifest to those that the registry lists as its referrers, once, and not to itself', () => {
     const unread = image('unread');
     const listed = [right, other, unread, named, other].map(({ digest }) => digest);
     const inventory = inventoryOf({
@@ -122,7 +125,7 @@ describe('edges', () => {
     expect(edgesOf(graph, unread)).toBeUndefined();
   });
 
-  it('an unknown manifest, and an index of layers, to what they mention', () => {
+  it('leads from an unknown manifest, and from an index of layers, to the digests in it', () => {
     const unknown = opaque('a/b', { about: named.digest });
     const cache = buildCache('cache', 'index');
     // A registry keeps layers and manifests apart, but nothing stops one from being both.
@@ -138,7 +141,7 @@ describe('edges', () => {
     expect(edgesOf(graph, cache)).toEqual([{ kind: 'mentioned', to: both.digest }]);
   });
 
-  it('leads to nothing that was not read', () => {
+  it('leads to no manifest that was not read', () => {
     const list = index([image('a')], { subject: named });
     const graph = buildGraph(inventoryOf({ untagged: [list], absent: [image('a'), named] }));
     expect(edgesOf(graph, list)).toEqual([]);
@@ -171,18 +174,18 @@ describe('edges', () => {
   });
 });
 
-describe('compare', () => {
+describe('the order of reasons', () => {
   it.each([
     ['a', 'b', -1],
     ['b', 'a', 1],
     ['a', 'a', 0],
     ['B', 'a', -1],
-  ])('%s with %s: %i', (a, b, expected) => {
+  ])('puts %s and %s in this order: %i', (a, b, expected) => {
     expect(compare(a, b)).toBe(expected);
   });
 });
 
-describe('reach', () => {
+describe('the reach of roots', () => {
   it('goes to any depth, and tells the first step that led to each', () => {
     const leaf = image('leaf');
     const inner = index([leaf]);
@@ -250,7 +253,7 @@ it('leads from an image to its config and layers that are manifests as well', ()
   expect(edgesOf(graph, other)).toEqual([{ kind: 'blob', to: digest }]);
 });
 
-describe('what is gone and remembered', () => {
+describe('an absent manifest that is remembered', () => {
   const gone = image('gone');
   const sbom = referrer('sbom', gone);
   const ghosts = (...contents: readonly Content[]) =>
@@ -268,7 +271,7 @@ describe('what is gone and remembered', () => {
     );
   });
 
-  it('is not reached from what it described', () => {
+  it('is not reached from its subject', () => {
     const inventory = inventoryOf({ untagged: [gone], ...without(sbom) });
     expect([...reach(buildGraph(inventory), [gone.digest]).keys()]).toEqual([]);
     const tag = digestTag(gone.digest, 'sig');
@@ -282,7 +285,7 @@ describe('what is gone and remembered', () => {
     expect([...reach(buildGraph(signed), [gone.digest]).keys()]).toEqual([]);
   });
 
-  it('is not reached from what describes it', () => {
+  it('is not reached from its referrers', () => {
     const inventory = inventoryOf({ untagged: [sbom], ...without(gone) });
     expect([...reach(buildGraph(inventory), [sbom.digest]).keys()]).toEqual([]);
   });

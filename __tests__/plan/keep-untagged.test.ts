@@ -50,7 +50,7 @@ describe('keep-untagged', () => {
     [2, [ten, twenty]],
     [3, [ten, twenty, thirty]],
     [100, [ten, twenty, thirty]],
-  ])('%i of three', (keepUntagged, kept) => {
+  ])('keeps %i of three', (keepUntagged, kept) => {
     const plan = planOf(
       { tags: { v1: current }, untagged: [thirty, ten, twenty] },
       { keepUntagged },
@@ -61,7 +61,7 @@ describe('keep-untagged', () => {
     expect(plan.orphans).toHaveLength(3 - kept.length);
   });
 
-  it('keeps the newest with all that they reach, which counts for nothing', () => {
+  it('keeps the newest with all that they reach, which does not count', () => {
     const [a, b, shared] = [image('a'), image('b'), image('shared')];
     const list = index([a, shared, image('newest part', { created: at(2) })]);
     const second = index([b, shared]);
@@ -83,7 +83,7 @@ describe('keep-untagged', () => {
     });
   });
 
-  it('keeps the same one, whatever was seen in use since', () => {
+  it('keeps the same one, even if others were seen in use since', () => {
     // An index as old as the image that its part describes. That image has a tag, and so every run sees it in use.
     const part = referrer('about', ten);
     const list = index([part]);
@@ -161,7 +161,7 @@ describe('keep-untagged', () => {
     ['older than another', built(25), { thirty: 'delete: unreachable', about: 'delete: referrer' }],
     ['newer than all', built(5), { thirty: 'keep: recent', about: 'keep: referrer' }],
   ])(
-    'keeps the same after a run that was cut off, with what the registry says to be a referrer: %s',
+    'keeps the same after a run that was cut off, with a referrer that only the registry lists: %s',
     (_, about, expected) => {
       const inventory = inventoryOf({
         untagged: [thirty, about, twenty],
@@ -179,7 +179,7 @@ describe('keep-untagged', () => {
     },
   );
 
-  it('is no question where there is a gap', () => {
+  it('does not apply where there is a gap', () => {
     const more = { gaps: [{ what: 'tag v2', why: '500' }] };
     const plan = planOf({ untagged: [ten, twenty], more }, { keepUntagged: 1 });
     expect(fates(plan, { ten, twenty })).toEqual({ ten: 'keep: gap', twenty: 'keep: gap' });
@@ -193,7 +193,7 @@ describe('keep-untagged', () => {
     });
   });
 
-  it('rule 3: a second run has nothing to delete, and one after a run that was cut off keeps the same', () => {
+  it('second-run-empty: keeps the same in a second run, which has nothing to delete, and after a run that was cut off', () => {
     const shared = image('shared', { created: at(12) });
     const estate: Estate = {
       tags: { v1: current, [digestTag(thirty.digest, 'sig')]: cosign('sig', thirty) },

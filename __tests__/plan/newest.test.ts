@@ -49,7 +49,7 @@ function ranked(
   const aging = { inventory, graph, births: new Births(inventory), now: NOW };
   const digests = heads.map(({ digest }) => digest);
   const order = newestOf(digests, orphans, heads.length, aging);
-  // One by one it is the same, and in whatever order they come.
+  // One by one it is the same, in every order.
   heads.forEach((_, n) => {
     expect(newestOf([...digests].reverse(), orphans, n, aging)).toEqual(order.slice(0, n));
   });
@@ -58,13 +58,13 @@ function ranked(
 
 const order = (...contents: readonly Content[]) => contents.map(({ digest }) => digest);
 
-describe('the newest is', () => {
-  it('what was built last, where nobody saw more', () => {
+describe('the newest orphan is', () => {
+  it('the one that was built last, where no run saw more', () => {
     const heads = [built(3), timeless('a'), built(1), built(2)];
     expect(ranked(heads)).toEqual(order(built(1), built(2), built(3), timeless('a')));
   });
 
-  it('what went out of use last, whenever it was built', () => {
+  it('the one that went out of use last, however old it is', () => {
     const heads = [built(1), built(50), built(90)];
     const seen: Seen = [
       [built(1), usedUntil(20)],
@@ -74,7 +74,7 @@ describe('the newest is', () => {
     expect(ranked(heads, seen)).toEqual(order(built(90), built(50), built(1)));
   });
 
-  it('what the ledger still takes to be in use: it went out of it since', () => {
+  it('the one that the ledger still has as in use: it went out of use since', () => {
     const seen: Seen = [
       [built(90), IN_USE],
       [built(1), usedUntil(0.5)],
@@ -82,14 +82,14 @@ describe('the newest is', () => {
     expect(ranked([built(1), built(90)], seen)).toEqual(order(built(90), built(1)));
   });
 
-  it('what was built after another went out of use', () => {
+  it('one that was built after another went out of use', () => {
     const seen: Seen = [[built(30), usedUntil(10)]];
     expect(ranked([built(30), built(5), built(15)], seen)).toEqual(
       order(built(5), built(30), built(15)),
     );
   });
 
-  it('what was built last of those that went out of use together', () => {
+  it('the one that was built last of those that went out of use together', () => {
     const heads = [built(9), timeless('a'), built(7), built(8)];
     for (const together of [IN_USE, usedUntil(3)]) {
       const seen: Seen = heads.map((head) => [head, together]);
@@ -97,7 +97,7 @@ describe('the newest is', () => {
     }
   });
 
-  it('not what a run saw for the first time: that is not when it went out of use', () => {
+  it('not the one that a run saw for the first time: that is not when it went out of use', () => {
     // As a first run leaves them that was not allowed to delete anything.
     const heads = [built(9), built(7), timeless('a')];
     for (const status of ['unused', 'leaving'] as const) {
@@ -107,7 +107,7 @@ describe('the newest is', () => {
     expect(ranked(heads, [[built(9), NEVER_USED]])).toEqual(ranked(heads));
   });
 
-  it('by their digests where nothing else tells', () => {
+  it('decided by the digests where nothing else tells', () => {
     const heads = ['a', 'b', 'c', 'd'].map(timeless);
     expect(ranked(heads)).toEqual(order(...heads).sort());
   });
@@ -129,7 +129,7 @@ describe('an index is as new as its newest part', () => {
     expect(ranked([list, built(40)], seen)).toEqual(order(list, built(40)));
   });
 
-  it('but for parts that stay: they are in use, whoever else holds them', () => {
+  it('without parts that stay: those are in use, whoever else holds them', () => {
     const list = index([built(20)]);
     const seen: Seen = [
       [list, usedUntil(15)],
@@ -139,7 +139,7 @@ describe('an index is as new as its newest part', () => {
     expect(ranked([list, built(40)], seen, [built(20)])).toEqual(order(built(40), list));
   });
 
-  it('and before each of its parts, so that they do not take its place when it is gone', () => {
+  it('but comes before each part, so that none takes its place when it is gone', () => {
     const [a, b] = [timeless('a'), timeless('b')];
     const inner = index([a, b]);
     const outer = index([inner]);
@@ -150,7 +150,7 @@ describe('an index is as new as its newest part', () => {
   });
 });
 
-it('what describes an orphan counts as well: what that holds would come in its place when it is gone', () => {
+it('a referrer of an orphan counts as well: its children would take its place when it is gone', () => {
   const head = timeless('head');
   const about = index([built(2)], { subject: head });
   const signature = index([built(1)]);
@@ -168,19 +168,19 @@ it('what describes an orphan counts as well: what that holds would come in its p
   }
 });
 
-describe('what an orphan holds is no head', () => {
+describe('a part of an orphan is no head', () => {
   /** An index that lists this manifest as something else. */
   const odd = (content: Content) =>
     index([
       { ...content, descriptor: { ...content.descriptor, mediaType: 'application/vnd.example' } },
     ]);
 
-  it('also where the index lists it as something else', () => {
+  it('even where the index lists it as something else', () => {
     const list = odd(built(2));
     expect(ranked([list, built(2), built(3)])).toEqual(order(list, built(3)));
   });
 
-  it('but what an unknown manifest mentions is none of its parts', () => {
+  it('unlike a digest that an unknown manifest mentions', () => {
     const [a, b, c] = ['a', 'b', 'c'].map(timeless) as [Content, Content, Content];
     const unknown = opaque('application/vnd.example.bundle', { about: [a.digest, b.digest] });
     const list = odd(unknown);
@@ -189,7 +189,7 @@ describe('what an orphan holds is no head', () => {
     expect(ranked([list, two, a, b])).toEqual([...order(list, two).sort(), ...order(a, b).sort()]);
   });
 
-  it('nor is what the registry alone says to describe it', () => {
+  it('like a referrer that the registry alone lists', () => {
     const [head, about] = [built(9), built(1)];
     const referrers = new Map([[head.digest, [about.digest]]]);
     const inventory = inventoryOf({ untagged: [head, about, built(5)], more: { referrers } });
@@ -199,12 +199,12 @@ describe('what an orphan holds is no head', () => {
     expect(newestOf([...orphans], orphans, 3, aging)).toEqual(order(head, built(5)));
   });
 
-  it('and a layer is no part of anything', () => {
+  it('unlike a layer, which is no part of anything', () => {
     const cache = buildCache('cache', 'index');
     expect(ranked([cache, built(3)])).toEqual(order(built(3), cache));
   });
 
-  it('and neither is anything of what was not read', () => {
+  it('unlike anything in an orphan that was not read', () => {
     const inventory = inventoryOf({});
     const aging = {
       inventory,
@@ -217,7 +217,7 @@ describe('what an orphan holds is no head', () => {
   });
 });
 
-it('goes through what many hold once', () => {
+it('the newest orphan is found in one pass over parts that many hold', () => {
   const layers = Array.from({ length: 40 }).reduce<Content[]>(
     (all) => [...all, shallow(index([all.at(-1) ?? built(1), all.at(-2) ?? built(2)]))],
     [],

@@ -28,12 +28,12 @@ function order(
 
 const a = image('a');
 
-describe('deletionOrder', () => {
+describe('the order of deletes', () => {
   it('is empty without orphans', () => {
     expect(deletionOrder(buildGraph(inventoryOf({ untagged: [a] })), new Set())).toEqual([]);
   });
 
-  it('parents before children, at any depth', () => {
+  it('has parents before children, at any depth', () => {
     const inner = index([a]);
     const outer = index([inner]);
     expect(order({ a, inner, outer })).toEqual([
@@ -43,7 +43,7 @@ describe('deletionOrder', () => {
     ]);
   });
 
-  it('a shared child after all of its parents', () => {
+  it('has a shared child after all of its parents', () => {
     const [one, two] = [index([a]), index([a, image('b')])];
     const result = order({ a, b: image('b'), one, two });
     expect(result.find(({ name }) => name === 'a')).toEqual({ name: 'a', after: ['one', 'two'] });
@@ -55,7 +55,7 @@ describe('deletionOrder', () => {
     ).toEqual(['one', 'two']);
   });
 
-  it('subjects before referrers, along the whole chain', () => {
+  it('has subjects before referrers, along the whole chain', () => {
     const sbom = referrer('sbom', a);
     const signature = referrer('signature', sbom);
     expect(order({ signature, sbom, a })).toEqual([
@@ -65,7 +65,7 @@ describe('deletionOrder', () => {
     ]);
   });
 
-  it('what a digest tag names before what the tag points at', () => {
+  it('has the manifest that a digest tag names before the one it points at', () => {
     const sig = cosign('sig', a);
     expect(
       order({ a, sig }, { tags: { [digestTag(a.digest, 'sig')]: sig }, untagged: [a] }),
@@ -75,7 +75,7 @@ describe('deletionOrder', () => {
     ]);
   });
 
-  it('asks for nothing of what stays', () => {
+  it('does not depend on manifests that stay', () => {
     const list = index([a]);
     const graph = buildGraph(inventoryOf({ untagged: [list] }));
     expect(deletionOrder(graph, new Set([a.digest]))).toEqual([{ digest: a.digest, after: [] }]);
@@ -90,7 +90,7 @@ describe('deletionOrder', () => {
     expect(digests).toEqual([...digests].sort());
   });
 
-  it('an index that holds what it describes goes first: no index without its child', () => {
+  it('has an index that holds its subject first: no index without its child', () => {
     const list = index([a], { subject: a });
     expect(order({ a, list })).toEqual([
       { name: 'list', after: [] },
@@ -98,7 +98,7 @@ describe('deletionOrder', () => {
     ]);
   });
 
-  it('a child that describes another child of the same index still goes after both', () => {
+  it('has a child that describes another child of the same index after both', () => {
     const sbom = referrer('sbom', a);
     const list = index([a, sbom]);
     expect(order({ a, sbom, list })).toEqual([
@@ -108,7 +108,7 @@ describe('deletionOrder', () => {
     ]);
   });
 
-  it('digest tags that were moved into a circle give way somewhere', () => {
+  it('breaks a circle of digest tags somewhere', () => {
     const b = image('b');
     const tags = { [digestTag(a.digest, 'sig')]: b, [digestTag(b.digest, 'sig')]: a };
     const result = order({ a, b }, { tags });
@@ -116,7 +116,7 @@ describe('deletionOrder', () => {
   });
 });
 
-describe('deletionOrder of graphs made by hand', () => {
+describe('the order of deletes in graphs made by hand', () => {
   const d = (n: number) => `sha256:${n.toString(16).padStart(64, '0')}` as Digest;
   const graphOf = (edges: Readonly<Record<number, readonly Edge[]>>): Graph => ({
     rootTags: new Map(),

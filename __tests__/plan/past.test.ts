@@ -19,7 +19,7 @@ import {
 const current = image('current');
 const old = image('old');
 
-describe('what earlier runs saw', () => {
+describe('a manifest that earlier runs saw', () => {
   const young = image('young', { created: YOUNG });
   const unused = (firstSeen: number) => past([young], { everInUse: false, firstSeen });
 
@@ -45,18 +45,18 @@ describe('what earlier runs saw', () => {
       DAY,
       'delete: unreachable',
     ],
-  ])('%s', (_, seen, gracePeriod, expected) => {
+  ])('is judged by that: %s', (_, seen, gracePeriod, expected) => {
     const plan = planOf({ untagged: [young], more: { past: seen } }, { gracePeriod });
     expect(fate(plan, young)).toBe(expected);
   });
 
-  it('as leaving does not make an old image new', () => {
+  it('does not become new by leaving', () => {
     const seen = past([old], { everInUse: false, status: 'leaving', firstSeen: NOW });
     const estate = { untagged: [old], more: { past: seen } };
     expect(fate(planOf(estate, { gracePeriod: DAY }), old)).toBe('delete: unreachable');
   });
 
-  it('takes along a referrer that nobody saw, of an image that was in use', () => {
+  it('takes along a referrer that no run saw', () => {
     const sbom = referrer('sbom', young);
     const plan = planOf({ untagged: [young, sbom], more: { past: past([young]) } });
     expect(fates(plan, { young, sbom })).toEqual({
@@ -67,7 +67,7 @@ describe('what earlier runs saw', () => {
     expect(fates(unseen, { young, sbom })).toEqual({ young: 'keep: young', sbom: 'keep: young' });
   });
 
-  it('and is new says since when', () => {
+  it('tells since when it is new', () => {
     const plan = planOf({ untagged: [young], more: { past: unused(NOW - HOUR) } });
     expect(plan.keep).toEqual([
       { digest: young.digest, reason: { kind: 'new', firstSeen: NOW - HOUR } },
@@ -84,7 +84,7 @@ describe('what earlier runs saw', () => {
     });
   });
 
-  it('and is new keeps its children, its subject and what describes it', () => {
+  it('keeps its children, its subject and its referrers while it is new', () => {
     const list = index([old], { subject: current });
     const sbom = referrer('sbom', list);
     const more = {
@@ -112,7 +112,7 @@ describe('what earlier runs saw', () => {
     expect(fate(planOf({ untagged: [young], more }), young)).toBe('keep: gap');
   });
 
-  describe('of a subject that is gone', () => {
+  describe('as a subject that no longer exists', () => {
     const sig = cosign('sig', old);
     const tag = digestTag(old.digest, 'sig');
     const sbom = referrer('sbom', old);
@@ -126,7 +126,7 @@ describe('what earlier runs saw', () => {
     it.each<[string, Partial<Past>]>([
       ['in use', {}],
       ['never in use', { everInUse: false }],
-    ])('tells that it lived here: what describes it goes (%s)', (_, more) => {
+    ])('takes its referrers along, since it lived here (%s)', (_, more) => {
       const plan = planOf({ ...estate, more: { past: past([old], more) } });
       expect(fates(plan, { current, sig, sbom, second })).toEqual({
         current: 'keep: tagged',
@@ -142,7 +142,7 @@ describe('what earlier runs saw', () => {
       }
     });
 
-    it('but is no reason against a tag, a second subject that lives, or a gap', () => {
+    it('does not count against a tag, a second subject that lives, or a gap', () => {
       const other = digestTag(current.digest, 'att');
       const more = { past: past([old]) };
       const kept = planOf({ ...estate, tags: { ...estate.tags, [other]: sig, sbom }, more });
@@ -155,7 +155,7 @@ describe('what earlier runs saw', () => {
       expect(planOf({ ...estate, more: { ...more, gaps } }).orphans).toEqual([]);
     });
 
-    it('or says nothing, where it was another that was seen', () => {
+    it('does not count where it was another that runs saw', () => {
       const plan = planOf({ ...estate, more: { past: past([sig, sbom, second, current]) } });
       expect(plan.orphans).toEqual([]);
       expect(fates(plan, { sig, sbom })).toEqual({
@@ -166,7 +166,7 @@ describe('what earlier runs saw', () => {
   });
 });
 
-describe('the ledger', () => {
+describe('an entry of the ledger', () => {
   const TYPE = 'application/vnd.registry-manifest-cleanup.ledger';
   const config = { mediaType: 'application/vnd.oci.empty.v1+json', bytes: Buffer.from('{}') };
   const entry = (artifactType: string) => manifest({ config, layers: [], artifactType });
@@ -186,12 +186,12 @@ describe('the ledger', () => {
     `x${TYPE}.v1`,
     `${TYPE}.v1x`,
     'application/vnd.oci.empty.v1+json',
-  ])('is nothing else: %s', (artifactType) => {
+  ])('has no other type: %s', (artifactType) => {
     const content = entry(artifactType);
     expect(fate(planOf({ untagged: [content] }), content)).toBe('delete: unreachable');
   });
 
-  it('is no index that calls itself so', () => {
+  it('isn’t an index with that type', () => {
     const content = index([old], { artifactType: `${TYPE}.v1` });
     expect(fates(planOf({ untagged: [content] }), { content, old })).toEqual({
       content: 'delete: unreachable',
@@ -199,7 +199,7 @@ describe('the ledger', () => {
     });
   });
 
-  it('is kept where something could not be read, and whatever was seen of it', () => {
+  it('is kept beside a gap, even if runs saw it', () => {
     const content = entry(`${TYPE}.v1`);
     const gaps = [{ what: 'tag v2', why: '500' }];
     const more = { gaps, past: past([content]) };

@@ -28,7 +28,7 @@ import {
 const current = image('current');
 const old = image('old');
 
-describe('what is unknown', () => {
+describe('a manifest of unknown type', () => {
   const unknown = (body: unknown) => opaque('application/vnd.future+json', body);
 
   it('is kept, with or without a tag', () => {
@@ -42,7 +42,7 @@ describe('what is unknown', () => {
     expect(fate(planOf({ tags: { v1: content } }), content)).toBe('keep: tagged');
   });
 
-  it('keeps what it mentions, and what that needs', () => {
+  it('keeps the manifests that it mentions, and those that they need', () => {
     const list = index([old]);
     const content = unknown({ deep: [{ in: `some text ${list.digest}` }] });
     const plan = planOf({ untagged: [content, list] });
@@ -53,7 +53,7 @@ describe('what is unknown', () => {
     });
   });
 
-  it('also where JSON escapes hide it', () => {
+  it('keeps them also where JSON escapes hide them', () => {
     const text = `{"a":"sha256\\u003a${old.digest.slice(7)}"}`;
     const bytes = Buffer.from(text);
     const escaped: Content = { ...unknown(JSON.parse(text)), bytes };
@@ -64,7 +64,7 @@ describe('what is unknown', () => {
   it.each([
     ['Manifests', [old.descriptor]],
     ['manifests', [{ ...old.descriptor, Digest: current.digest }, current.descriptor]],
-  ])('is an index with keys in other letters, so its children stay: %s', (key, entries) => {
+  ])('keeps its children as an index with keys in other letters: %s', (key, entries) => {
     const list = opaque(OCI_INDEX, { schemaVersion: 2, mediaType: OCI_INDEX, [key]: entries });
     const plan = planOf({ tags: { v1: list }, untagged: [old] });
     expect(fates(plan, { list, old })).toEqual({ list: 'keep: tagged', old: 'keep: mentioned' });
@@ -81,10 +81,10 @@ describe('what is unknown', () => {
   });
 });
 
-describe('gaps', () => {
+describe('a gap', () => {
   const gaps = [{ what: 'tag v2', why: '500' }];
 
-  it('keep everything that nothing reaches', () => {
+  it('keeps everything that nothing reaches', () => {
     const list = index([old]);
     const plan = planOf({
       tags: { v1: current },
@@ -100,14 +100,14 @@ describe('gaps', () => {
     });
   });
 
-  it('a broken tag is none: the rest is still cleaned', () => {
+  it('is not made by a broken tag: the rest is still cleaned', () => {
     const more = { brokenTags: ['v0', digestTag(current.digest, 'sig')] };
     expect(fate(planOf({ tags: { v1: current }, untagged: [old], more }), old)).toBe(
       'delete: unreachable',
     );
   });
 
-  it('neither is a child that the registry does not have', () => {
+  it('is not made by a child that the registry does not have', () => {
     const broken = index([old, current]);
     const plan = planOf({ tags: { v1: broken }, untagged: [image('x')], absent: [current] });
     expect(fates(plan, { broken, old, x: image('x') })).toEqual({

@@ -8,7 +8,7 @@ import { fate, fates, YOUNG, planOf, protecting } from '../support/builders/inve
 const current = image('current');
 const old = image('old');
 
-describe('what is protected', () => {
+describe('a protected manifest', () => {
   const [other, part] = [image('other'), image('part')];
 
   it.each<[string, Protection, readonly string[]]>([
@@ -31,7 +31,7 @@ describe('what is protected', () => {
       withFiles(protecting(old.digest), new Map([['a.yaml', [old.digest]]])),
       [PROTECT, 'a.yaml'],
     ],
-  ])('%s stays, and says by whom', (_, protection, by) => {
+  ])('stays %s, with the reason', (_, protection, by) => {
     const plan = planOf({ tags: { v1: current }, untagged: [old] }, { protection });
     expect(plan.orphans).toEqual([]);
     expect(plan.keep).toContainEqual({
@@ -45,7 +45,7 @@ describe('what is protected', () => {
     ['another repository’s', protecting(`team/other@${old.digest}`)],
     ['another repository', protecting('team/apps', 'app', 'team')],
     ['files that name others', withFiles(NO_PROTECTION, new Map([['a.yaml', [other.digest]]]))],
-  ])('is not what %s would be', (_, protection) => {
+  ])('is not one beside %s', (_, protection) => {
     expect(fate(planOf({ untagged: [old] }, { protection }), old)).toBe('delete: unreachable');
   });
 
@@ -71,7 +71,7 @@ describe('what is protected', () => {
     });
   });
 
-  it('does not save the index that holds it, but its part', () => {
+  it('does not save the index that holds it', () => {
     const plan = planOf(
       { untagged: [index([part, other])] },
       { protection: protecting(part.digest) },
@@ -83,7 +83,7 @@ describe('what is protected', () => {
     });
   });
 
-  it('is told as protected before any other reason but a tag', () => {
+  it('is reported as protected before any other reason but a tag', () => {
     const young = image('young', { created: YOUNG });
     const unknown = opaque('a/b', {});
     const protection = protecting('team/app');
@@ -100,13 +100,13 @@ describe('what is protected', () => {
     });
   });
 
-  it('is told so in a repository with a gap, too', () => {
+  it('is reported so in a repository with a gap, too', () => {
     const more = { gaps: [{ what: 'tag v2', why: '500' }] };
     const plan = planOf({ untagged: [old, other], more }, { protection: protecting(old.digest) });
     expect(fates(plan, { old, other })).toEqual({ old: 'keep: protected', other: 'keep: gap' });
   });
 
-  it('may be absent: that is no reason for anything', () => {
+  it('changes nothing where it is absent', () => {
     const plan = planOf(
       { untagged: [other], absent: [old] },
       { protection: protecting(old.digest) },
@@ -128,7 +128,7 @@ describe('what is protected', () => {
     });
   });
 
-  it('signed under a dangling digest tag: the signature goes, its image elsewhere stays', () => {
+  it('keeps its signature only where it is in this repository', () => {
     const sig = cosign('sig', old);
     const tags = { [digestTag(old.digest, 'sig')]: sig };
     const asked = { danglingReferrers: 'delete' as const };

@@ -35,9 +35,9 @@ function readingWithMistakes(text: string, host = HOST) {
 const isKept = (protection: Protection, repository: string, which = digest(1)) =>
   protectionIn(repository, protection).of(which).length > 0;
 
-describe('protect', () => {
+describe('protected-stays: the input `protect`', () => {
   it.each(['', ' \n , \n', '# team/app', '\n# sha256:nothing, # more\n'])(
-    '%j is nothing',
+    'is empty as %j',
     (text) => {
       expect(reading(text)).toEqual(NO_PROTECTION);
     },
@@ -61,7 +61,7 @@ describe('protect', () => {
       }
     });
 
-    it('twice is told once', () => {
+    it('counts once where it stands twice', () => {
       const protection = reading(`${digest(1)}\napp@${digest(1)},${digest(1)}`);
       expect(protectionIn('app', protection).of(digest(1))).toEqual([PROTECT]);
     });
@@ -82,14 +82,14 @@ describe('protect', () => {
       expect(isKept(protection, 'team/app/x')).toBe(false);
     });
 
-    it('several of one repository', () => {
+    it('may stand there several times for one repository', () => {
       const local = protectionIn('a', reading(`a@${digest(1)},a@${digest(2)},b@${digest(3)}`));
       expect(local.named()).toEqual(new Set([digest(1), digest(2)]));
       expect([1, 2, 3].map((n) => local.of(digest(n)).length)).toEqual([1, 1, 0]);
     });
   });
 
-  describe('names and globs of repositories', () => {
+  describe('a name or glob of repositories', () => {
     it.each([
       ['team/app', ['team/app'], ['team/apps', 'team', 'a/team/app', 'team/app/x']],
       ['team/*', ['team/app', 'team/.x'], ['team', 'team/a/b', 'teams/app']],
@@ -100,16 +100,16 @@ describe('protect', () => {
       ['team/[ab]*', ['team/a1', 'team/b'], ['team/c']],
       // What picomatch would make of these with its defaults is no name of a repository here.
       ['team/a.c', ['team/a.c'], ['team/abc']],
-    ])('%s', (glob, inside, outside) => {
+    ])('covers repositories: %s', (glob, inside, outside) => {
       const protection = reading(glob);
       expect(inside.filter((name) => !isKept(protection, name))).toEqual([]);
       expect(outside.filter((name) => isKept(protection, name))).toEqual([]);
     });
 
-    it('keep every manifest, and say so', () => {
+    it('keeps every manifest, and is named as the reason', () => {
       const local = protectionIn('team/app', reading('team/*'));
       expect(local.of(digest(77))).toEqual([PROTECT]);
-      // Nobody has to be asked for: whatever is found there stays.
+      // No digest has to be asked for: everything in that repository stays.
       expect(local.named().size).toBe(0);
     });
 
@@ -119,13 +119,13 @@ describe('protect', () => {
       ['Registry.Example.com/team/**', HOST],
       ['localhost:5000/team/**', 'localhost:5000'],
       ['http://localhost:5000/team/app', 'localhost:5000'],
-    ])('mean the registry’s own with its host in front, too: %s', (text, host) => {
+    ])('may have the registry’s host in front: %s', (text, host) => {
       const protection = reading(text, host);
       expect(isKept(protection, 'team/app')).toBe(true);
       expect(isKept(protection, 'other/app')).toBe(false);
     });
 
-    it('may begin like the host all the same: a mirror has such names', () => {
+    it('may begin like the host: a mirror has such names', () => {
       const protection = reading(`${HOST}/team/*`);
       expect(isKept(protection, `${HOST}/team/app`)).toBe(true);
       expect(isKept(reading(`${HOST}/team/*`, 'mirror.example.com'), 'team/app')).toBe(false);
@@ -154,7 +154,7 @@ describe('protect', () => {
     'two words',
     '{a,b',
     `${digest(1)} # why`,
-  ])('%j is a mistake, and the rest is still read', (entry) => {
+  ])('names %j as a mistake, and reads the rest', (entry) => {
     const { protection, mistakes } = readingWithMistakes(`app\n${entry}\n${digest(1)}`);
     // A comma in an entry makes two of it.
     expect(mistakes[0]).toBe(entry.split(',')[0]);
@@ -163,7 +163,7 @@ describe('protect', () => {
   });
 });
 
-describe('the registry’s host without its port', () => {
+describe('protected-stays: the registry’s host without its port', () => {
   it.each([
     ['127.0.0.1/nest/**', '127.0.0.1:5917', 'nest/**'],
     ['http://127.0.0.1/nest/app', '127.0.0.1:5917', 'nest/app'],
@@ -197,7 +197,7 @@ describe('the registry’s host without its port', () => {
   });
 });
 
-describe('what matches no repository', () => {
+describe('protected-stays: a pattern that matches no repository', () => {
   const all = ['team/app', 'team/web', 'docker.io/library/redis'];
   const missing = (text: string, host = HOST) => unmatched(reading(text, host), host, all);
 
@@ -208,11 +208,11 @@ describe('what matches no repository', () => {
     ['team/ap\nteam/web\nother/**', ['team/ap', 'other/**']],
     [`team/app@${digest(1)}, ${digest(2)}`, []],
     [`team/ap@${digest(1)}\nteam/ap@${digest(2)}\nteam/ap`, ['team/ap']],
-  ])('of %j is %j', (text, names) => {
+  ])('is found: of %j it is %j', (text, names) => {
     expect(missing(text)).toEqual(names);
   });
 
-  it('is told once, without the host in front', () => {
+  it('is reported once, without the host in front', () => {
     expect(missing(`${HOST}/team/*`)).toEqual([]);
     expect(missing(`${HOST}/team/ap, team/ap`)).toEqual(['team/ap']);
     // The host is part of the names of a mirror.
@@ -221,14 +221,14 @@ describe('what matches no repository', () => {
   });
 });
 
-describe('files', () => {
+describe('protected-stays: digests in files', () => {
   const files = new Map([
     ['b.yaml', [digest(1), digest(2)]],
     ['a.yaml', [digest(2)]],
     ['empty.yaml', []],
   ]);
 
-  it('protect in every repository, by their paths in order', () => {
+  it('are protected in every repository, by the paths in order', () => {
     const local = protectionIn('any/where', withFiles(NO_PROTECTION, files));
     expect(local.of(digest(1))).toEqual(['b.yaml']);
     expect(local.of(digest(2))).toEqual(['a.yaml', 'b.yaml']);
@@ -236,7 +236,7 @@ describe('files', () => {
     expect(local.named()).toEqual(new Set([digest(1), digest(2)]));
   });
 
-  it('come after the input, whatever it names', () => {
+  it('come after the input', () => {
     for (const text of [digest(2), `app@${digest(2)}`, 'app', `app,${digest(2)}`]) {
       const local = protectionIn('app', withFiles(reading(text), files));
       expect(local.of(digest(2))).toEqual([PROTECT, 'a.yaml', 'b.yaml']);
@@ -245,14 +245,14 @@ describe('files', () => {
     expect(elsewhere.of(digest(2))).toEqual(['a.yaml', 'b.yaml']);
   });
 
-  it('leave what they are added to as it was', () => {
+  it('leave the protection that they are added to as it was', () => {
     const before = reading(digest(2));
     withFiles(before, files);
     expect(before).toEqual(reading(digest(2)));
     expect(NO_PROTECTION.digests.size).toBe(0);
   });
 
-  it('name with the input together what may be there', () => {
+  it('are named together with those of the input', () => {
     const protection = withFiles(reading(`app@${digest(9)}, ${digest(1)}`), files);
     expect(protectionIn('app', protection).named()).toEqual(
       new Set([digest(1), digest(2), digest(9)]),
@@ -261,7 +261,7 @@ describe('files', () => {
   });
 });
 
-it('asks many repositories about many digests without going through the digests each time', () => {
+it('protected-stays: a protection of many digests is asked by many repositories in little time', () => {
   const many = Array.from({ length: 10_000 }, (_, n) => digest(n));
   const read: Digest[] = [];
   const digests = new Map(many.map((each) => [each, ['a.lock']]));

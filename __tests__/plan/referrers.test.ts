@@ -18,17 +18,17 @@ import {
 const current = image('current');
 const old = image('old');
 
-describe('subjects and referrers', () => {
+describe('a referrer', () => {
   const sbom = referrer('sbom', old);
   const signature = referrer('signature', sbom);
 
-  it('an image keeps its referrers, and theirs', () => {
+  it('is kept by its subject, and keeps its own', () => {
     expect(
       fates(planOf({ tags: { v1: old }, untagged: [sbom, signature] }), { sbom, signature }),
     ).toEqual({ sbom: 'keep: referrer', signature: 'keep: referrer' });
   });
 
-  it('a kept referrer keeps its subject, and the other referrers of it', () => {
+  it('keeps its subject, and the other referrers of that', () => {
     const other = referrer('other', old);
     const plan = planOf({ tags: { s: signature }, untagged: [old, sbom, other] });
     expect(fates(plan, { old, sbom, other })).toEqual({
@@ -38,7 +38,7 @@ describe('subjects and referrers', () => {
     });
   });
 
-  it('an orphan takes its referrers along, and theirs', () => {
+  it('goes with its subject, and takes its own along', () => {
     const plan = planOf({ tags: { v1: current }, untagged: [signature, sbom, old] });
     expect(plan.orphans.map(({ digest, reason }) => [digest, reason])).toEqual([
       [old.digest, { kind: 'unreachable' }],
@@ -47,7 +47,7 @@ describe('subjects and referrers', () => {
     ]);
   });
 
-  it('an index with a subject is a referrer too, and keeps its children', () => {
+  it('may be an index, which keeps its children', () => {
     const list = index([image('part')], { subject: old });
     expect(
       fates(planOf({ tags: { v1: old }, untagged: [list] }), { list, part: image('part') }),
@@ -70,7 +70,7 @@ describe('subjects and referrers', () => {
     };
   }
 
-  it('a circle of subjects is kept by one tag', () => {
+  it('is kept with a whole circle of subjects by one tag', () => {
     const plan = makePlan(circle({ v1: old }), policy());
     expect(fates(plan, { old, current })).toEqual({
       old: 'keep: tagged',
@@ -78,7 +78,7 @@ describe('subjects and referrers', () => {
     });
   });
 
-  it('and goes without one', () => {
+  it('goes with a whole circle of subjects that has no tag', () => {
     const plan = makePlan(circle({}), policy());
     expect(fates(plan, { old, current })).toEqual({
       old: 'delete: referrer',
@@ -87,7 +87,7 @@ describe('subjects and referrers', () => {
   });
 });
 
-describe('what only the registry says to describe a manifest', () => {
+describe('a referrer that only the registry lists', () => {
   const about = image('about');
   const list = index([image('part')]);
   const saying = (...pairs: readonly (readonly [Content, ...(readonly Content[])])[]) => ({
@@ -96,7 +96,7 @@ describe('what only the registry says to describe a manifest', () => {
     ),
   });
 
-  it('stays as long as that does, with what it holds', () => {
+  it('stays as long as its subject, with its children', () => {
     const plan = planOf({
       tags: { v1: current },
       untagged: [about, list, old],
@@ -114,7 +114,7 @@ describe('what only the registry says to describe a manifest', () => {
     });
   });
 
-  it('goes with it, and after it', () => {
+  it('goes with its subject, and after it', () => {
     const plan = planOf({
       tags: { v1: current },
       untagged: [about, list, old],
@@ -128,7 +128,7 @@ describe('what only the registry says to describe a manifest', () => {
     ]);
   });
 
-  it('goes as its own body says, and else as what describes the first of several', () => {
+  it('goes with the subject in its own body, else with the first of several', () => {
     const sbom = referrer('sbom', old);
     const [first = old, second = old] = [old, image('older')].sort((a, b) =>
       a.digest < b.digest ? -1 : 1,

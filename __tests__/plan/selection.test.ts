@@ -2,7 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 
 import { patternMistake, selectRepositories } from '../../src/plan/selection.js';
 
-describe('patternMistake', () => {
+describe('a pattern', () => {
   it.each([
     'app',
     'team/app',
@@ -14,7 +14,7 @@ describe('patternMistake', () => {
     'a?c',
     'team/[ab]pp',
     'team/[!a]pp',
-  ])('%s is fine', (pattern) => {
+  ])('may be %s', (pattern) => {
     expect(patternMistake(pattern)).toBeUndefined();
   });
 
@@ -31,12 +31,12 @@ describe('patternMistake', () => {
     ['team//app', 'not a valid repository name'],
     ['!team..app', 'not a valid repository name'],
     ['-app', 'not a valid repository name'],
-  ])('%j: %s', (pattern, mistake) => {
+  ])('may not be %j: %s', (pattern, mistake) => {
     expect(patternMistake(pattern)).toBe(mistake);
   });
 });
 
-describe('selectRepositories', () => {
+describe('the selection of repositories', () => {
   const repositories = ['app', 'team/app', 'team/app/cache', 'team/legacy-1', 'other/app'];
   it.each<[string, string[], string[]]>([
     ['nothing: all', [], repositories],
@@ -55,7 +55,7 @@ describe('selectRepositories', () => {
     ],
     ['the last one decides: out again', ['team/app', '!team/app', 'app'], ['app']],
     ['no match', ['nothing-*'], []],
-  ])('%s', (_, patterns, expected) => {
+  ])('reads patterns: %s', (_, patterns, expected) => {
     const selection = selectRepositories(patterns);
     expect(repositories.filter((name) => selection.includes(name))).toEqual(expected);
   });
@@ -67,7 +67,7 @@ describe('selectRepositories', () => {
     ['so does everything', [], undefined],
     ['and an exclusion alone', ['!app'], undefined],
     ['and an exclusion first', ['!app', 'team/app'], undefined],
-  ])('%s', (_, patterns, expected) => {
+  ])('asks for the catalog or not: %s', (_, patterns, expected) => {
     expect(selectRepositories(patterns).names).toEqual(expected);
   });
 

@@ -20,8 +20,8 @@ import { fate, fates, planOf } from '../support/builders/inventories.js';
 const current = image('current');
 const old = image('old');
 
-describe('tags keep', () => {
-  it('what they point at; what has none goes', () => {
+describe('a tag keeps', () => {
+  it('the manifest it points at; one without a tag goes', () => {
     const plan = planOf({ tags: { v2: current, latest: current }, untagged: [old] });
     expect(plan.repository).toBe('team/app');
     expect(plan.keep).toEqual([
@@ -67,7 +67,7 @@ describe('tags keep', () => {
     });
   });
 
-  it('an orphan child of nothing but a nested orphan index', () => {
+  it('no child of a nested index without a tag', () => {
     const leaf = image('leaf');
     const inner = index([leaf]);
     const outer = index([inner]);
@@ -84,7 +84,7 @@ describe('tags keep', () => {
     ['old build cache', buildCache('app', 'index')],
     ['Docker list', index([image('a', { family: 'docker' })], { family: 'docker' })],
     ['image without mediaType', image('a', { typed: false })],
-  ])('%s with a tag, and not without', (_, content) => {
+  ])('%s', (_, content) => {
     expect(fate(planOf({ tags: { v1: content } }), content)).toBe('keep: tagged');
     expect(fate(planOf({ untagged: [content] }), content)).toBe('delete: unreachable');
   });
@@ -102,7 +102,7 @@ describe('a bare sha256-<hex> tag', () => {
     it.each([
       ['an index whose entries describe it', fallbackIndex([sbom])],
       ['an empty index', fallbackIndex([])],
-    ])('%s', (_, target) => {
+    ])('where it points at %s', (_, target) => {
       const plan = planOf({ tags: { v1: current, [tag]: target }, untagged: [named] });
       expect(fates(plan, { named, target })).toEqual({
         named: 'delete: unreachable',
@@ -117,13 +117,13 @@ describe('a bare sha256-<hex> tag', () => {
     it.each([
       ['an index whose entries describe it', fallbackIndex([sbom])],
       ['an empty index', fallbackIndex([])],
-    ])('and lives with it: %s', (_, target) => {
+    ])('lives with its manifest: %s', (_, target) => {
       const plan = planOf({ tags: { v1: named, [tag]: target } });
       expect(fate(plan, target)).toBe('keep: digest-tag');
       expect(plan.orphans).toEqual([]);
     });
 
-    it('together with the entries', () => {
+    it('together with its entries', () => {
       const target = fallbackIndex([sbom]);
       const plan = planOf({ tags: { [tag]: target }, untagged: [named] });
       expect(fate(plan, sbom)).toBe('delete: referrer');
@@ -138,7 +138,7 @@ describe('a bare sha256-<hex> tag', () => {
       ['the manifest itself', named, 'keep: tagged'],
       ['an ordinary image', image('x'), 'delete: unreachable'],
       ['an ordinary index', index([image('x')]), 'delete: unreachable'],
-    ])('%s', (_, target, ofNamed) => {
+    ])('where it points at %s', (_, target, ofNamed) => {
       const plan = planOf({ tags: { v1: current, [tag]: target }, untagged: [named] });
       expect(fates(plan, { target, named })).toEqual({ target: 'keep: tagged', named: ofNamed });
     });

@@ -33,7 +33,7 @@ it('a digest is found as a manifest, a config or a layer', () => {
   );
 });
 
-it('one of `protect` that is nowhere is a warning, and one of files alone is none', () => {
+it('a digest of `protect` that is nowhere gives a warning, and one of files alone gives none', () => {
   const all = protect(nowhere, `team/app@${nowhere}`, `no/where@${nowhere}`);
   expect(notFound(all, surveys)).toEqual([
     expect.stringContaining(`\`${nowhere}\`, which this run found in no repository`),
@@ -44,7 +44,7 @@ it('one of `protect` that is nowhere is a warning, and one of files alone is non
   expect(unmet(protect(nowhere), surveys)).toBe(0);
 });
 
-it('what could not be read whole says nothing', () => {
+it('a repository that could not be read whole gives no warning', () => {
   const gap = { what: 'tag v1', why: 'status 500' };
   const broken = [survey({ tags: { v1: found }, more: { gaps: [gap] } })];
   expect(notFound(protect(nowhere, `team/app@${nowhere}`), broken)).toEqual([]);

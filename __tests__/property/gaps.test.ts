@@ -1,6 +1,6 @@
 /**
- * Rules 4 and 6 over HTTP, with two repositories: what can't be read keeps its repository whole and not
- * the other one; and a registry that stops answering, at whatever request, leaves every tag pullable.
+ * The rules gap-blocks and cut-anywhere over HTTP, with two repositories: a gap keeps its repository whole and not the
+ * other one, and a registry that stops answering, at any request, leaves every tag pullable.
  */
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import fc from 'fast-check';
@@ -8,11 +8,11 @@ import fc from 'fast-check';
 import { startMemoryRegistry, type MemoryRegistry } from '../support/servers/memory/registry.js';
 import type { Action, SeenRequest } from '../support/servers/memory/script.js';
 import { builtEstates, estates, runs, shown } from '../support/builders/arbitraries.js';
-import { GRACE, type Built } from '../support/scenes/estate.js';
+import { GRACE, type Built } from '../support/builders/random-estate.js';
 import { actionOf, type FaultKind } from '../support/scenes/faults.js';
 import { judge, type Rules } from '../support/scenes/model.js';
 import { run, type Ran } from '../support/scenes/run.js';
-import { silence } from '../support/scenes/silence.js';
+import { silence } from '../support/scenes/captured-output.js';
 import { candidatesOf, play, setUp, type Placed, type Play } from '../support/scenes/stage.js';
 
 jest.setTimeout(3_600_000);
@@ -104,8 +104,8 @@ const GAPS: readonly FaultKind[] = [
   503,
 ];
 
-describe('rule 4', () => {
-  it('what stays unread means no delete in its repository, and the others are cleaned', async () => {
+describe('a run with gaps', () => {
+  it('gap-blocks: deletes nothing in a repository with a gap, and cleans the others', async () => {
     await fc.assert(
       fc.asyncProperty(
         pairs(8),
@@ -154,7 +154,7 @@ describe('rule 4', () => {
     );
   });
 
-  it('a token that is refused for one repository is a gap in that one only', async () => {
+  it('gap-blocks: has a gap only in the repository for which a token is refused', async () => {
     await fc.assert(
       fc.asyncProperty(
         pairs(5),
@@ -178,7 +178,7 @@ describe('rule 4', () => {
   });
 });
 
-describe('rule 1', () => {
+describe('a run with a referrers API', () => {
   /** What a registry without the referrers API may answer, and anything before a registry that has it. */
   const NONE: readonly FaultKind[] = ['html', 'html-404', 'plain-404', 'empty-404'];
 
@@ -191,7 +191,7 @@ describe('rule 1', () => {
       }),
     );
 
-  it('the referrers API is denied to one look: nothing goes that only the API shows to be used', async () => {
+  it('in-use-stays: deletes nothing that only the API shows to be in use, where the API is denied to one survey', async () => {
     await fc.assert(
       fc.asyncProperty(
         fc.tuple(hidden(10), hidden(10)),
@@ -236,8 +236,8 @@ describe('rule 1', () => {
   });
 });
 
-describe('rule 6', () => {
-  it('cut off after any request, every tag can be pulled', async () => {
+describe('a run that is cut off after any request', () => {
+  it('cut-anywhere: leaves every tag pullable', async () => {
     await fc.assert(
       fc.asyncProperty(
         pairs(6),

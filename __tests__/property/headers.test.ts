@@ -74,8 +74,8 @@ const readers = {
     ),
 };
 
-describe.each(Object.entries(readers))('%s', (_, read) => {
-  it('makes an answer or an error of whatever comes', () => {
+describe.each(Object.entries(readers))('the parser of %s', (_, read) => {
+  it('makes an answer or an error of every input', () => {
     fc.assert(
       fc.property(header, (value) => void read(value)),
       { numRuns: 2000 },
@@ -109,7 +109,7 @@ describe.each(Object.entries(readers))('%s', (_, read) => {
   });
 });
 
-describe('link', () => {
+describe('the parser of link', () => {
   const relation = fc.constantFrom('prev', 'first', 'last', 'self', 'nextish', 'NEXT', 'next');
   const blanks = fc.constantFrom('', ' ', '\t', '  ');
   const parameter = fc.constantFrom('foo', 'title="a, <b>; rel=prev"', 'type=a/b', '');

@@ -15,10 +15,10 @@ import type { SeenRequest } from '../support/servers/memory/script.js';
 import { repositoryOf } from '../support/servers/memory/state.js';
 import { seed } from '../support/clients/push.js';
 import { runs } from '../support/builders/arbitraries.js';
-import { NOW } from '../support/scenes/estate.js';
+import { NOW } from '../support/builders/inventories.js';
 import { interleave, type Actor, type Step } from '../support/scenes/interleave.js';
 import { run, type RunOptions } from '../support/scenes/run.js';
-import { silence } from '../support/scenes/silence.js';
+import { silence } from '../support/scenes/captured-output.js';
 
 jest.setTimeout(3_600_000);
 silence();
@@ -275,7 +275,7 @@ function act(registry: MemoryRegistry, deed: Deed): void {
 
 describe('the ledger', () => {
   it.each(['plain', 'api'] as const)(
-    'forgets nothing that was recorded and is there, whatever runs at once and is killed (%s)',
+    'ledger-remembers: keeps every recorded manifest that exists, through runs at once and kills (%s)',
     async (which) => {
       const registry = which === 'plain' ? plain : api;
       let n = 0;
@@ -294,7 +294,7 @@ describe('the ledger', () => {
           registry.intercept();
           registry.state.repositories.clear();
           registry.state.blobs.clear();
-          // A repository that lost every tag is refused; here it is not empty, whatever users do.
+          // A repository that lost every tag is refused; here it never is empty.
           seed(registry.state, APP, image('anchor'), 'anchor');
           const accounts = new Accounts(registry);
           const actors = await interleave(

@@ -1,5 +1,5 @@
 /**
- * Rules 1 and 7 for a registry, or something before it, whose answers about tags are not true: the HEAD of any tag may
+ * The rule evidence for a registry, or something before it, whose answers about tags are not true: the HEAD of any tag may
  * name another manifest, none, or say that there is none, and any read of a tag or of the list of tags may be an old
  * answer that says so. With a ledger, since without one no tag is asked for with HEAD.
  */
@@ -12,10 +12,10 @@ import { startMemoryRegistry, type MemoryRegistry } from '../support/servers/mem
 import type { Action, SeenRequest } from '../support/servers/memory/script.js';
 import { repositoryOf } from '../support/servers/memory/state.js';
 import { builtEstates, changes, runs, type Timed } from '../support/builders/arbitraries.js';
-import { change, type Built } from '../support/scenes/estate.js';
+import { change, type Built } from '../support/builders/random-estate.js';
 import { run, type Ran, type RunOptions } from '../support/scenes/run.js';
 import { candidatesOf, play, setUp, type Play } from '../support/scenes/stage.js';
-import { silence } from '../support/scenes/silence.js';
+import { silence } from '../support/scenes/captured-output.js';
 import { digestsWith } from '../../src/plan/fate.js';
 
 jest.setTimeout(3_600_000);
@@ -93,7 +93,7 @@ const tagOf = ({ route }: SeenRequest): string | undefined =>
     : undefined;
 
 describe('a run with a ledger', () => {
-  it('rules 1 and 7: loses nothing by HEADs of tags that lie, and is green only if its orphans are gone', async () => {
+  it('evidence: loses nothing by HEADs of tags that lie, and is green only if its orphans are deleted', async () => {
     const lies = fc.array(
       fc.record({
         /** the n-th HEAD of a tag */
@@ -153,7 +153,7 @@ describe('a run with a ledger', () => {
     expect(told).toBeGreaterThan(100);
   });
 
-  it('rules 1 and 7: loses nothing by old answers that say so, and is red for each', async () => {
+  it('evidence: loses nothing by old answers that say so, and is red for each', async () => {
     const old = fc.record({
       at: fc.integer({ min: 1, max: 25 }),
       times: fc.constantFrom(1, 2, 100),

@@ -134,7 +134,7 @@ describe('a manifest', () => {
     return known(() => readManifest(bytes, type, digestOf(bytes)).manifest, ManifestError);
   };
 
-  it('that is damaged is read, or refused by the known error, and never names what has no digest', async () => {
+  it('is read when it is damaged, or refused by the known error, and names only digests', async () => {
     const text = fc.oneof(
       fc.constantFrom(...contents).chain(({ bytes }) => damaged(bytes.toString('utf8'))),
       fc.json(),
@@ -153,7 +153,7 @@ describe('a manifest', () => {
     );
   });
 
-  it('of 4 MiB ends in time', async () => {
+  it('is read in time at 4 MiB', async () => {
     await fc.assert(
       fc.asyncProperty(repeated(MANIFEST_BYTES), types, async (body, type) => {
         await within(() => parse(body, type));
@@ -217,7 +217,7 @@ describe('an entry of the ledger', () => {
   const entry = { repository: 'team/app', sequence: 1, records: recordsOf(contents) };
   const decode = (bytes: Buffer) => known(() => decodeEntry(bytes, 'team/app'), EntryError);
 
-  it('that is damaged is refused, or what is left of it is proved by its digest', async () => {
+  it('is refused when it is damaged, or its remaining records are proved by their digests', async () => {
     const head = '{"repository":"team/app","sequence":1,"manifests":[';
     const whole = JSON.stringify(
       [...entry.records].map(([digest, record]) => ({
@@ -255,7 +255,7 @@ describe('an entry of the ledger', () => {
     );
   });
 
-  it('whose bytes are changed is refused, and so is any other blob', async () => {
+  it('is refused when its bytes are changed, and so is any other blob', async () => {
     const bytes = await encodeEntry(entry);
     const changed = fc
       .tuple(fc.nat({ max: bytes.length - 1 }), fc.nat({ max: 254 }))
@@ -278,7 +278,7 @@ describe('an entry of the ledger', () => {
     );
   });
 
-  it('that unpacks into 64 MB ends in time', async () => {
+  it('is refused in time when it unpacks into 64 MB', async () => {
     await fc.assert(
       fc.asyncProperty(repeated(1024 * 1024), async (part) => {
         const head = '{"repository":"team/app","sequence":1,"manifests":[';

@@ -1,8 +1,9 @@
-/** Rules 1 and 3 to 6 on the pure part: random estates, planned by the program and by the model. */
+/** The rules that a plan alone can keep, on random estates, planned by the program and by the model. */
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 
 import { observe, observeSweep } from '../../src/memory/observation.js';
+import { DAY, NOW } from '../support/builders/inventories.js';
 import type { Past } from '../../src/plan/past.js';
 import type { Inventory } from '../../src/plan/inventory.js';
 import { makePlan, type Plan, type Policy } from '../../src/plan/plan.js';
@@ -11,14 +12,7 @@ import type { LedgerRecord } from '../../src/memory/ledger/record.js';
 import type { Digest } from '../../src/oci/digest.js';
 import { readProtect, withFiles } from '../../src/plan/protection.js';
 import { builtEstates, runs } from '../support/builders/arbitraries.js';
-import {
-  DAY,
-  GRACE,
-  inventoryOf as seenAlone,
-  NOW,
-  type Built,
-  type Id,
-} from '../support/scenes/estate.js';
+import { GRACE, inventoryOfBuilt, type Built, type Id } from '../support/builders/random-estate.js';
 import {
   judge,
   mustPrecede,
@@ -42,7 +36,7 @@ interface Wishes {
   readonly wholeRepository: boolean;
   readonly approved: readonly Id[] | undefined;
   readonly past: readonly (readonly [Id, Remembered])[];
-  /** what the registry lists as a referrer of what, whatever the bodies say */
+  /** what the registry lists as a referrer of what, in the bodies or not */
   readonly listed: readonly Listed[];
 }
 
@@ -123,7 +117,7 @@ function listedBy({ built, wishes: { listed } }: Case): Map<Digest, readonly Dig
 function inventoryOf(given: Case): Inventory {
   const { built, linked } = given;
   return {
-    ...seenAlone(built),
+    ...inventoryOfBuilt(built),
     past: pastOf(given),
     referrers: listedBy(given),
     links: new Map(linked.map((id, n) => [digestOf(built, id), n < 2])),
@@ -279,7 +273,7 @@ function later(inventory: Inventory, plan: Plan, built: Built, deletes: number):
 }
 
 describe('the plan of a random repository', () => {
-  it('rule 1: keeps all that the model keeps, and nothing else', () => {
+  it('in-use-stays: keeps all that the model keeps, and nothing else', () => {
     fc.assert(
       fc.property(cases(14), (given) => {
         const { built } = given;
@@ -293,7 +287,7 @@ describe('the plan of a random repository', () => {
     );
   });
 
-  it('deletes nothing that is protected, nor what that needs', () => {
+  it('protected-stays: deletes nothing that is protected, nor anything that it needs', () => {
     fc.assert(
       fc.property(cases(14), (given) => {
         const { built } = given;
@@ -327,7 +321,7 @@ describe('the plan of a random repository', () => {
     );
   });
 
-  it('that carries out another deletes nothing but that, and takes nothing from what is left', () => {
+  it('plan-exact: deletes only entries of an approved plan, and takes nothing from the rest', () => {
     fc.assert(
       fc.property(cases(14), fc.array(fc.nat({ max: 50 })), (given, approved) => {
         const { built } = given;
@@ -350,7 +344,7 @@ describe('the plan of a random repository', () => {
     );
   });
 
-  it('rule 3: is over after it, and where it is cut off the next one keeps all that it kept', () => {
+  it('second-run-empty: leaves nothing to delete, and where it is cut off the next one keeps all that it kept', () => {
     fc.assert(
       fc.property(cases(14, { gracePeriod: 0 }), fc.nat({ max: 20 }), (given, deletes) => {
         const { built } = given;
@@ -371,7 +365,7 @@ describe('the plan of a random repository', () => {
     );
   });
 
-  it('rule 6: puts indexes before their children, and subjects before referrers where no circle is in the way', () => {
+  it('cut-anywhere: has indexes before their children, and subjects before referrers where no circle is in the way', () => {
     fc.assert(
       fc.property(cases(12), (given) => {
         const { built } = given;
@@ -397,7 +391,7 @@ describe('the plan of a random repository', () => {
     );
   });
 
-  it('rule 4: deletes nothing where there is a gap', () => {
+  it('gap-blocks: deletes nothing where there is a gap', () => {
     fc.assert(
       fc.property(cases(10), (given) => {
         const inventory = { ...inventoryOf(given), gaps: [{ what: 'tag v9', why: 'status 500' }] };
@@ -409,7 +403,7 @@ describe('the plan of a random repository', () => {
     );
   });
 
-  it('rule 5: is the same whatever the order in which things were read', () => {
+  it('order-free: is the same for every order of reading', () => {
     fc.assert(
       fc.property(
         cases(14),

@@ -1,7 +1,6 @@
 /**
- * What a run deletes can be taken back: whatever is in a repository, whatever the plan, whatever goes wrong and
- * wherever the run is cut off, `restore-from` its backup gives back every byte and every tag that was there
- * before it. On the registry in memory, and on real ones, which have the last word on what they take.
+ * A run can be undone: for every repository, plan, fault and cut, `restore-from` its backup gives back every byte and
+ * every tag that was there before it. On the registry in memory, and on real ones, which have the last word on what they take.
  */
 import { existsSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -17,7 +16,7 @@ import { describeWith } from '../support/servers/describe-with.js';
 import type { Interceptor, SeenRequest } from '../support/servers/memory/script.js';
 import { realRegistries } from '../support/servers/real-registries.js';
 import { builtEstates, changes, runs, type Timed } from '../support/builders/arbitraries.js';
-import { change, GRACE, type Built } from '../support/scenes/estate.js';
+import { change, GRACE, type Built } from '../support/builders/random-estate.js';
 import { faults, KINDS, type Fault } from '../support/scenes/faults.js';
 import {
   lookInto,
@@ -25,11 +24,11 @@ import {
   realGround,
   type Ground,
   type Look,
-} from '../support/scenes/ground.js';
+} from '../support/scenes/estate-registry.js';
 import { run, type RunOptions } from '../support/scenes/run.js';
-import { silence } from '../support/scenes/silence.js';
+import { silence } from '../support/scenes/captured-output.js';
 import { faultScript, setUp } from '../support/scenes/stage.js';
-import { undo } from '../support/scenes/undo.js';
+import { undo } from '../support/scenes/restore-run.js';
 
 jest.setTimeout(3_600_000);
 silence();
@@ -311,7 +310,7 @@ describe('a sweep and its restore', () => {
 
     afterAll(() => ground.stop());
 
-    it('give back every byte and every tag, whatever went wrong', async () => {
+    it('restore-whole: give back every byte and every tag, through all faults', async () => {
       let met = 0;
       await fc.assert(
         fc.asyncProperty(cases(12), async (one) => {
@@ -324,7 +323,7 @@ describe('a sweep and its restore', () => {
     });
   });
 
-  it('give back what others had made of it by the second look', async () => {
+  it('restore-whole: give back what others had made of it by the recheck', async () => {
     const registry = await startMemoryRegistry();
     const moved = builtEstates(12).chain((built) =>
       fc.record({ built: fc.constant(built), script: changes(built, 40), setting: settings }),
@@ -352,7 +351,7 @@ describe('a sweep and its restore', () => {
 
       afterAll(() => ground.stop());
 
-      it('give back every byte and every tag, whatever went wrong', async () => {
+      it('restore-whole: give back every byte and every tag, through all faults', async () => {
         await fc.assert(
           fc.asyncProperty(cases(8), async (one) => {
             n += 1;

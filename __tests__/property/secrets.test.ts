@@ -1,5 +1,5 @@
 /**
- * Rule 8: a registry that sends back every secret it was shown, and texts made to be taken for commands,
+ * The rule no-leak: a registry that sends back every secret it was shown, and texts made to be taken for commands,
  * Markdown or HTML, gets none of them into the log, the summary, the report or an error.
  */
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
@@ -14,9 +14,9 @@ import { startMemoryRegistry, type MemoryRegistry } from '../support/servers/mem
 import type { Action, SeenRequest } from '../support/servers/memory/script.js';
 import { linkBlob, repositoryOf, setTag } from '../support/servers/memory/state.js';
 import { runs } from '../support/builders/arbitraries.js';
-import { put } from '../support/scenes/estate.js';
+import { put } from '../support/builders/random-estate.js';
 import { run, type Ran } from '../support/scenes/run.js';
-import { printed, silence } from '../support/scenes/silence.js';
+import { printed, silence } from '../support/scenes/captured-output.js';
 
 jest.setTimeout(3_600_000);
 silence();
@@ -110,7 +110,7 @@ function formsOf(secret: string): string[] {
   ];
 }
 
-/** Says its text in whatever an error answer has room for. */
+/** Puts its text into every field of an error answer. */
 function shouting(status: number, text: string, challenge: string): Action {
   const inHeader = text.replace(/[^\x20-\x7e]+/g, ' ');
   return {
@@ -235,22 +235,22 @@ async function expectNoSecret(
   );
 }
 
-describe('rule 8', () => {
-  it('no log or output holds a secret that the registry was shown and sends back anywhere', async () => {
+describe('the output of a run', () => {
+  it('no-leak: has no secret in log and outputs that the registry was shown and sends back anywhere', async () => {
     await expectNoSecret(['log', 'outputs'], true, 80);
   });
 
-  it('no summary or report holds one that comes back in error answers', async () => {
+  it('no-leak: has no secret in summary and report that comes back in error answers', async () => {
     await expectNoSecret(['summary', 'report'], false, 80);
   });
 
   // Known fault: the run is published as it is. A registry that names a tag or an artifact type after the
   // password gets it into the summary and the report.
-  it('no summary or report holds one that comes back as content', async () => {
+  it('no-leak: has no secret in summary and report that comes back as content', async () => {
     await expectNoSecret(['summary', 'report'], true, 20);
   });
 
-  it('nothing that a registry says becomes a command, Markdown or HTML', async () => {
+  it('no-leak: has no text of a registry as a command, Markdown or HTML', async () => {
     const evil = fc
       .array(
         fc.constantFrom(

@@ -1,5 +1,5 @@
 /**
- * Rules 1, 2, 3 and 7 over HTTP: random estates in a registry that pushes, moved tags and faults change
+ * The rules of a whole run, over HTTP: random estates in a registry that pushes, moved tags and faults change
  * under the program's hands. The model judges each DELETE at the moment when it arrives.
  */
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
@@ -7,7 +7,7 @@ import fc from 'fast-check';
 
 import { startMemoryRegistry, type MemoryRegistry } from '../support/servers/memory/registry.js';
 import { builtEstates, changes, runs } from '../support/builders/arbitraries.js';
-import { GRACE, type Built, type Id } from '../support/scenes/estate.js';
+import { GRACE, type Built, type Id } from '../support/builders/random-estate.js';
 import { deleteFaults, faults, KINDS, LIES, PASSING } from '../support/scenes/faults.js';
 import { judge, type Rules } from '../support/scenes/model.js';
 import { run, type Ran, type RunOptions } from '../support/scenes/run.js';
@@ -20,7 +20,7 @@ import {
   type Play,
   type Script,
 } from '../support/scenes/stage.js';
-import { silence } from '../support/scenes/silence.js';
+import { silence } from '../support/scenes/captured-output.js';
 import { digestsWith } from '../../src/plan/fate.js';
 
 jest.setTimeout(3_600_000);
@@ -130,7 +130,7 @@ function numbersIn(built: Built, { plans }: Ran): Id[] {
 }
 
 describe('a run over HTTP', () => {
-  it('rule 1: deletes exactly the orphans; rule 3: a second run has nothing to delete', async () => {
+  it('in-use-stays, second-run-empty: deletes exactly the orphans, and leaves a second run none', async () => {
     await fc.assert(
       fc.asyncProperty(builtEstates(12), settings, async (built, setting) => {
         const first = await act(built, setting);
@@ -149,7 +149,7 @@ describe('a run over HTTP', () => {
     );
   });
 
-  it('rule 1: deletes nothing that a push or a moved tag has brought back by the second look', async () => {
+  it('in-use-stays: deletes nothing that a push or a moved tag has brought back by the recheck', async () => {
     const cases = builtEstates(12).chain((built) =>
       fc.tuple(fc.constant(built), changes(built, 40), settings),
     );
@@ -168,7 +168,7 @@ describe('a run over HTTP', () => {
     );
   });
 
-  it('rules 1 and 7: whatever goes wrong, a run is right or red', async () => {
+  it('in-use-stays, red-or-right: is right or red through all faults', async () => {
     const cases = builtEstates(10).chain((built) =>
       fc.tuple(fc.constant(built), changes(built, 30), faults(KINDS, [1, 2, 3, 100]), settings),
     );
@@ -190,7 +190,7 @@ describe('a run over HTTP', () => {
     );
   });
 
-  it('rules 6 and 7: deletes that fail or take their time go in order, and none is taken for done', async () => {
+  it('cut-anywhere, red-or-right: sends failing and slow deletes in order, and takes none for done', async () => {
     await fc.assert(
       fc.asyncProperty(
         builtEstates(10),
@@ -211,7 +211,7 @@ describe('a run over HTTP', () => {
     );
   });
 
-  it('rules 1, 6 and 7: deletes that lie lose nothing, and leave no run green', async () => {
+  it('evidence: loses nothing by deletes that lie, and is not green', async () => {
     const cases = builtEstates(10).chain((built) =>
       fc.tuple(
         fc.constant(built),
@@ -239,7 +239,7 @@ describe('a run over HTTP', () => {
     );
   });
 
-  it('rule 7: faults that pass change nothing in the result', async () => {
+  it('red-or-right: has the same result with faults that pass', async () => {
     await fc.assert(
       fc.asyncProperty(
         builtEstates(10),
@@ -256,9 +256,9 @@ describe('a run over HTTP', () => {
     );
   });
 
-  it.each(['first', 'second'] as const)(
-    'rule 7: a list of tags that lags at the %s look does no harm',
-    async (look) => {
+  it.each(['survey', 'recheck'] as const)(
+    'red-or-right: loses nothing by a list of tags that lags at the %s',
+    async (reading) => {
       await fc.assert(
         fc.asyncProperty(
           builtEstates(12),
@@ -270,7 +270,7 @@ describe('a run over HTTP', () => {
             let sweeping = false;
             const script: Script = {
               act: ({ route }) =>
-                route.kind === 'tags' && sweeping === (look === 'second')
+                route.kind === 'tags' && sweeping === (reading === 'recheck')
                   ? { kind: 'rewrite', rewrite: (own) => withoutTags(own, hidden) }
                   : undefined,
             };
@@ -295,7 +295,7 @@ describe('a run over HTTP', () => {
     },
   );
 
-  it('rule 2: a dry-run plans the same and sends GET, HEAD and token requests only', async () => {
+  it('dry-run-reads: plans the same as a dry-run, which sends GET, HEAD and token requests only', async () => {
     await fc.assert(
       fc.asyncProperty(builtEstates(10), settings, async (built, setting) => {
         const { ran, orphans } = await act(built, setting, {}, false, true);

@@ -23,8 +23,8 @@ function start(concurrency = 1) {
 const fail = (message: string) => () => Promise.reject(new RequestFailure(message));
 const upTo = (count: number) => Array.from({ length: count }, (_, n) => n);
 
-describe('one', () => {
-  it('gives what was read, and leaves no gap', async () => {
+describe('one attempt', () => {
+  it('returns the value that was read, and leaves no gap', async () => {
     const attempts = start();
     expect(await attempts.one('tag v1', async () => 7)).toBe(7);
     expect(attempts.gaps()).toEqual([]);
@@ -32,7 +32,7 @@ describe('one', () => {
   });
 
   it.each([new RequestFailure('no answer'), new RegistryError('forbidden', 'no answer')])(
-    'makes a gap of what registry and network do wrong: %p',
+    'makes a gap of mistakes of registry and network: %p',
     async (failure) => {
       const attempts = start();
       expect(await attempts.one('tag v1', () => Promise.reject(failure))).toBeUndefined();
@@ -40,7 +40,7 @@ describe('one', () => {
     },
   );
 
-  it('throws what we do wrong', async () => {
+  it('throws mistakes of our own', async () => {
     const attempts = start();
     const mistake = new TypeError('ours');
     await expect(attempts.one('x', () => Promise.reject(mistake))).rejects.toBe(mistake);
@@ -55,8 +55,8 @@ describe('one', () => {
   });
 });
 
-describe('each', () => {
-  it('reads all, as many at a time as it may, and tells of every step', async () => {
+describe('several attempts', () => {
+  it('read all, as many at a time as they may, and report every step', async () => {
     const attempts = start(3);
     const read: number[] = [];
     let [now, most] = [0, 0];
@@ -73,7 +73,7 @@ describe('each', () => {
     expect(attempts.progress).toEqual({ expected: 10, finished: 10 });
   });
 
-  it('goes on behind a gap, which it names', async () => {
+  it('go on after a gap, which they name', async () => {
     const attempts = start();
     const read: number[] = [];
     await attempts.each(
@@ -90,7 +90,7 @@ describe('each', () => {
     expect(attempts.gaps()).toEqual([{ what: 'thing 1', why: 'broken' }]);
   });
 
-  it('reads nothing more after ten gaps, and says so, whatever made them', async () => {
+  it('read nothing more after ten gaps, and say so', async () => {
     const attempts = start();
     for (const n of upTo(9)) {
       await attempts.one(`first ${n}`, fail('broken'));
@@ -119,7 +119,7 @@ describe('each', () => {
     expect(attempts.gaps()).toHaveLength(11);
   });
 
-  it('loses no gap of what was under way when it ended, and says once that it did', async () => {
+  it('lose no gap of reads under way when they ended, and say once that they ended', async () => {
     const attempts = start(8);
     await attempts.each(
       upTo(30),
@@ -135,7 +135,7 @@ describe('each', () => {
   });
 });
 
-it('gives a list of gaps that does not change any more', async () => {
+it('the list of gaps does not change once it was given out', async () => {
   const attempts = start();
   const before = attempts.gaps();
   await attempts.one('x', fail('broken'));

@@ -18,7 +18,7 @@ async function choose(patterns: readonly string[], named: readonly string[] = []
   return { choice, requests: tally(registry) };
 }
 
-describe('chooseRepositories', () => {
+describe('the choice of repositories', () => {
   it.each<[string, string[], string[], string[], boolean]>([
     ['everything', [], [], ['app', 'team/app', 'team/web'], true],
     ['a glob', ['team/*'], [], ['team/app', 'team/web'], false],
@@ -45,13 +45,13 @@ describe('chooseRepositories', () => {
       false,
     ],
     ['nothing', ['nothing-*'], [], [], false],
-  ])('%s', async (_, patterns, named, repositories, isComplete) => {
+  ])('takes %s', async (_, patterns, named, repositories, isComplete) => {
     const { choice, requests } = await choose(patterns, named);
     expect(choice).toMatchObject({ repositories, isComplete, unnameable: 0 });
     expect(requests).toEqual({ 'GET catalog': 1 });
   });
 
-  it('needs no catalog for plain names, whether they exist or not', async () => {
+  it('needs no catalog for plain names, existing or not', async () => {
     const { choice, requests } = await choose(['team/web', 'not/yet'], ['app']);
     expect(choice).toMatchObject({
       repositories: ['not/yet', 'team/web'],
@@ -61,7 +61,7 @@ describe('chooseRepositories', () => {
     expect(requests).toEqual({});
   });
 
-  it('is not complete where a repository can not be named', async () => {
+  it('is not complete where a repository can’t be named', async () => {
     const catalog = async () => ({ repositories: ['a'], unnameable: 1 });
     expect(
       await chooseRepositories({ repositories: catalog }, selectRepositories([]), []),
@@ -73,11 +73,11 @@ describe('chooseRepositories', () => {
   });
 });
 
-describe('the warnings', () => {
+describe('the warnings of a choice', () => {
   const warnings = async (patterns: readonly string[], named: readonly string[] = []) =>
     (await choose(patterns, named)).choice.warnings;
 
-  it('are none where there is something to look at, or names were given', async () => {
+  it('are none where there is something to read, or names were given', async () => {
     expect(await warnings([])).toEqual([]);
     expect(await warnings(['team/*'])).toEqual([]);
     expect(await warnings(['not/yet'])).toEqual([]);
@@ -101,7 +101,7 @@ describe('the warnings', () => {
     ]);
   });
 
-  it('tell of an empty catalog, whatever the patterns', async () => {
+  it('tell of an empty catalog for all patterns', async () => {
     const catalog = async () => ({ repositories: [], unnameable: 0 });
     for (const patterns of [[], ['team/*']]) {
       const choice = await chooseRepositories(
@@ -125,7 +125,7 @@ describe('the warnings', () => {
   });
 });
 
-describe('chooseApproved', () => {
+describe('the choice of repositories for a plan', () => {
   const plan = ['team/web', 'app', 'team/app'];
 
   it.each<[string, string[], string[]]>([

@@ -10,7 +10,7 @@ import type { Digest } from '../../src/oci/digest.js';
 import { NO_PROTECTION, PROTECT } from '../../src/plan/protection.js';
 import type { Run } from '../../src/run/run.js';
 import { runStages } from '../../src/run/clean.js';
-import { NOW } from '../support/scenes/estate.js';
+import { NOW } from '../support/builders/inventories.js';
 import { connect } from '../support/scenes/run.js';
 import { image } from '../support/builders/build.js';
 import { startMemoryRegistry, type MemoryRegistry } from '../support/servers/memory/registry.js';
@@ -108,7 +108,7 @@ async function run(
 }
 
 describe('a run that is told to stop', () => {
-  it('in the sweep has read every repository all the same', async () => {
+  it('has read every repository when that was in the sweep', async () => {
     fill();
     const stopped = await run({}, { stopAt: /^DELETE .*\/b\// });
     expect(stopped.failures).toEqual([expect.stringContaining('told to stop (SIGTERM)')]);
@@ -119,7 +119,7 @@ describe('a run that is told to stop', () => {
     expect(saved).not.toContain('"repository":"c"');
   });
 
-  it('in the survey counts what it did not come to', async () => {
+  it('counts the repositories that it did not reach when that was in the survey', async () => {
     fill();
     const stopped = await run({}, { stopAt: /\/b\/tags\/list/ });
     expect(stopped.failures).toEqual([expect.stringContaining('before it came to 1 of 3')]);
@@ -136,7 +136,7 @@ describe('a fault of our own in one repository', () => {
       digestsWith(fates, 'deleted'),
     ]);
 
-  it('while it is read makes the run red, and the others are cleaned', async () => {
+  it('makes the run red where it occurs in the survey, and the others are cleaned', async () => {
     fill();
     const done = await run({}, { isFaultAt: (request) => request.includes('/b/tags/list') });
     expect(done.failures).toEqual([failure]);
@@ -147,7 +147,7 @@ describe('a fault of our own in one repository', () => {
     ]);
   });
 
-  it('in its deletes makes the run red, and the others are cleaned', async () => {
+  it('makes the run red where it occurs in the deletes, and the others are cleaned', async () => {
     fill();
     const at = `DELETE /v2/b/manifests/${orphan.digest}`;
     const done = await run({}, { isFaultAt: (request) => request === at });
@@ -160,7 +160,7 @@ describe('a fault of our own in one repository', () => {
     expect([...(done.repositories[1]?.fates.values() ?? [])]).toMatchObject([{ kind: 'skipped' }]);
   });
 
-  it('after its deletes makes the run red, and they are told all the same', async () => {
+  it('makes the run red where it occurs after the deletes, which are still reported', async () => {
     fill();
     let lists = 0;
     const done = await run(
@@ -178,7 +178,7 @@ describe('a fault of our own in one repository', () => {
   });
 });
 
-it('tells of a backup only where something was saved', async () => {
+it('a run names a backup only where something was saved', async () => {
   fill();
   expect((await run({ dryRun: true })).backup).toBeUndefined();
   expect(await run()).toMatchObject({ backup: backupDirectory });
@@ -193,7 +193,7 @@ it('a dry-run knows where its plan is to be written', async () => {
   expect((await run({ dryRun: true })).settings.planFile).toBeUndefined();
 });
 
-it('counts the digests of files that are in none of the repositories', async () => {
+it('a run counts the digests of files that are in none of the repositories', async () => {
   fill();
   const [lost, input] = [image('stages lost'), image('stages input')];
   const digests = new Map([
@@ -208,7 +208,7 @@ it('counts the digests of files that are in none of the repositories', async () 
   expect(done.pinned).toEqual({ files: 2, digests: 3, unmet: 1 });
 });
 
-describe('an age is measured by the earlier clock', () => {
+describe('an age', () => {
   const HOUR = 3_600_000;
   const young = image('stages young', { created: new Date(NOW - 2 * HOUR).toISOString() });
   const candidates = new Map([['a', new Set([young.digest])]]);
@@ -223,7 +223,7 @@ describe('an age is measured by the earlier clock', () => {
     ['the registry is behind', NOW - 3 * HOUR, [], 1],
     ['the registry is ahead', NOW + 3 * HOUR, [young.digest], 1],
     ['they agree', NOW - 60_000, [young.digest], 0],
-  ])('%s', async (_, registryTime, deleted, warnings) => {
+  ])('is measured by the earlier clock: %s', async (_, registryTime, deleted, warnings) => {
     const done = await clean(registryTime);
     expect(done.repositories.flatMap(({ fates }) => digestsWith(fates, 'deleted'))).toEqual(
       deleted,
@@ -233,7 +233,7 @@ describe('an age is measured by the earlier clock', () => {
   });
 });
 
-describe('a run that looks at nothing', () => {
+describe('a run over no repository', () => {
   it('says that the patterns match none of the repositories', async () => {
     fill();
     const done = await run({ selection: selectRepositories(['team/*']) });

@@ -7,7 +7,7 @@ const DATE = 'Fri, 27 Nov 2026 08:00:00 GMT';
 const THEN = Date.UTC(2026, 10, 27, 8);
 const MINUTE = 60_000;
 
-describe('serverTime', () => {
+describe('the time of a server', () => {
   it.each<[string, Record<string, string>, number | undefined]>([
     ['a date', { date: DATE }, THEN + 999],
     ['a date of a cache', { date: DATE, age: '3600' }, THEN + 999 + 60 * MINUTE],
@@ -22,13 +22,13 @@ describe('serverTime', () => {
     ['another zone', { date: 'Fri, 27 Nov 2026 08:00:00 +0100' }, undefined],
     ['a month that is none', { date: 'Fri, 27 Foo 2026 08:00:00 GMT' }, undefined],
     ['an hour that is none', { date: 'Fri, 27 Nov 2026 77:00:00 GMT' }, undefined],
-  ])('%s', (_, headers, expected) => {
+  ])('is read from the headers: %s', (_, headers, expected) => {
     expect(serverTime(headers)).toBe(expected);
   });
 });
 
-describe('compareClocks', () => {
-  it('takes the runner where the registry does not say', () => {
+describe('the comparison of clocks', () => {
+  it('takes the runner’s where the registry does not say', () => {
     expect(compareClocks(THEN, THEN + 500)).toEqual({ now: THEN, stamp: THEN });
   });
 

@@ -17,7 +17,7 @@ import type { Action } from '../support/servers/memory/script.js';
 import { setTag } from '../support/servers/memory/state.js';
 import { errorAnswer, stopClients, tally, when } from '../support/clients/client.js';
 import { NOW } from '../support/builders/inventories.js';
-import { APP, digests, startScene, type Looking, type Scene } from '../support/scenes/looking.js';
+import { APP, digests, startScene, type Looking, type Scene } from '../support/scenes/survey.js';
 
 afterEach(stopClients);
 

@@ -9,7 +9,7 @@ import { NotSent } from '../../src/http/stop.js';
 import { image, index, type Content } from '../support/builders/build.js';
 import type { Action } from '../support/servers/memory/script.js';
 import { errorAnswer, stopClients, when } from '../support/clients/client.js';
-import { APP, digests, startScene, type Scene } from '../support/scenes/looking.js';
+import { APP, digests, startScene, type Scene } from '../support/scenes/survey.js';
 
 afterEach(stopClients);
 

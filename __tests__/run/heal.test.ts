@@ -15,7 +15,7 @@ import {
 } from '../support/builders/build.js';
 import { setTag } from '../support/servers/memory/state.js';
 import { errorAnswer, stopClients, tally, when } from '../support/clients/client.js';
-import { APP, childGone, digests, startScene, type Scene } from '../support/scenes/looking.js';
+import { APP, childGone, digests, startScene, type Scene } from '../support/scenes/survey.js';
 
 afterEach(stopClients);
 

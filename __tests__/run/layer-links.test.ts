@@ -17,7 +17,7 @@ import {
 import { linkBlob } from '../support/servers/memory/state.js';
 import { errorAnswer, stopClients, when } from '../support/clients/client.js';
 import { fates, inventoryOf, policy } from '../support/builders/inventories.js';
-import { APP, remembered, startScene } from '../support/scenes/looking.js';
+import { APP, remembered, startScene } from '../support/scenes/survey.js';
 
 afterEach(stopClients);
 
@@ -64,7 +64,7 @@ describe('an orphan that only an input or the ledger names', () => {
     expect(fates(plan, { old })).toEqual({ old: 'keep: layer' });
   });
 
-  it('is not asked for, and goes, where a run saw it in use', async () => {
+  it('is deleted without that question where a run saw it in use', async () => {
     const { put, look, link, blobsAsked } = await scene();
     put(current, 'v1');
     [old, other].forEach((content) => {
@@ -88,7 +88,7 @@ describe('an orphan that only an input or the ledger names', () => {
     expect(blobsAsked()).not.toContain(old.digest);
   });
 
-  it('is not asked for where a tag, an index, a subject or a list of referrers names it', async () => {
+  it('is not asked for where a tag, an index or a subject names it', async () => {
     const { put, look, registry, blobsAsked } = await scene();
     const [list, sbom] = [index([old]), referrer('sbom', other)];
     const sig = cosign('sig', other);
@@ -102,7 +102,7 @@ describe('an orphan that only an input or the ledger names', () => {
     expect(registry.requests.filter(({ path }) => path.includes('/blobs/'))).not.toEqual([]);
   });
 
-  it('and where the API lists it as a referrer', async () => {
+  it('is not asked for where the API lists it as a referrer', async () => {
     const { put, look, registry } = await startScene({ referrersApi: true });
     const sbom = referrer('sbom', other);
     put(sbom);
@@ -112,7 +112,7 @@ describe('an orphan that only an input or the ledger names', () => {
     expect(asked).toEqual([]);
   });
 
-  it('is a gap where that can not be told', async () => {
+  it('is a gap where that question fails', async () => {
     const { put, look, registry } = await scene();
     put(old);
     registry.intercept(when(/^HEAD .*\/blobs\//, errorAnswer(403, 'DENIED')));
@@ -123,7 +123,7 @@ describe('an orphan that only an input or the ledger names', () => {
     expect(plan.orphans).toEqual([]);
   });
 
-  it('is asked once in a run, however often it looks', async () => {
+  it('is asked for once in a run, in the recheck no more', async () => {
     const { put, look, blobsAsked } = await scene();
     put(current, 'v1');
     put(old);
@@ -152,7 +152,7 @@ describe('a registry that has every manifest as a blob', () => {
     expect(fates(plan, { old })).toEqual({ old: 'delete: unreachable' });
   });
 
-  it('keeps it where a blob is served as a manifest, as far as one can see', async () => {
+  it('keeps it where a blob is served as a manifest', async () => {
     const { put, look } = await everything(errorAnswer(500, 'UNKNOWN'));
     put(current, 'v1');
     put(old);
@@ -170,7 +170,7 @@ describe('a registry that has every manifest as a blob', () => {
   });
 });
 
-describe('what is only mentioned', () => {
+describe('a digest that is only mentioned', () => {
   const odd = (child: Content, mediaType: string) =>
     opaque(OCI_INDEX, {
       schemaVersion: 2,
@@ -178,7 +178,7 @@ describe('what is only mentioned', () => {
       manifests: [{ ...child.descriptor, mediaType }],
     });
 
-  it('is asked for to any depth, once, and holds what it holds', async () => {
+  it('is asked for to any depth, once, and keeps its own children', async () => {
     const { put, look, registry } = await scene();
     const inner = index([old]);
     const unknown = opaque('application/vnd.future+json', { see: inner.digest });
@@ -216,7 +216,7 @@ describe('what is only mentioned', () => {
     expect(registry.requests.some(({ path }) => path.endsWith(layer ?? ''))).toBe(false);
   });
 
-  it('is no gap where it is a layer or nowhere, and one where it can not be read', async () => {
+  it('is no gap where it is a layer or nowhere, and one where it can’t be read', async () => {
     const { put, look, registry } = await scene();
     put(current, 'v1');
     const [layer] = current.blobs.keys();
@@ -233,7 +233,7 @@ describe('what is only mentioned', () => {
     expect(again.plan.orphans).toEqual([]);
   });
 
-  it('is told to be absent where an index that was read since names it as its part', async () => {
+  it('is reported absent where an index that was read since names it as its part', async () => {
     const { app, put, look } = await scene();
     const lost = image('lost part');
     const inner = index([lost]);

@@ -63,7 +63,7 @@ async function refuse(
 }
 
 describe('before the first delete', () => {
-  it('one is sent for what can not be there, in the first repository with something to delete', async () => {
+  it('one DELETE is sent for a digest that can’t exist, in the first repository with orphans', async () => {
     const { refusals, sent, scopes, left } = await refuse();
     expect(refusals).toEqual(new Map());
     expect(sent).toEqual([
@@ -73,7 +73,7 @@ describe('before the first delete', () => {
     expect(left).toEqual(['a', 'c', 'd']);
   });
 
-  it('what is refused already is neither asked for nor left', async () => {
+  it('a repository that is refused already is neither asked for nor forgotten', async () => {
     const { refusals, sent, left } = await refuse({
       first: new Map([['a', noTags]]),
       maxDeletes: SHARE,
@@ -88,7 +88,7 @@ describe('before the first delete', () => {
     expect(left).toEqual(['d']);
   });
 
-  it('nothing is sent where nothing is left to delete', async () => {
+  it('no DELETE is sent where nothing remains to delete', async () => {
     const { refusals, sent, left } = await refuse({ maxDeletes: { kind: 'count', count: 4 } });
     const count: RepositoryRefusal = { kind: 'count', orphans: 5, count: 4 };
     expect(refusals).toEqual(
@@ -127,7 +127,7 @@ describe('before the first delete', () => {
     expect(left).toEqual([]);
   });
 
-  it('nothing is sent by a run that was told to stop', async () => {
+  it('no DELETE is sent by a run that was told to stop', async () => {
     const { refusals, sent } = await refuse({ stop: AbortSignal.abort('SIGTERM') });
     expect(refusals).toEqual(new Map());
     expect(sent).toEqual([]);
@@ -155,7 +155,7 @@ describe('a dry-run', () => {
     expect(sent).toEqual([]);
   });
 
-  it('sends nothing either where something was refused before', async () => {
+  it('sends no DELETE either where something was refused before', async () => {
     const { refusals, sent } = await refuse({ dryRun: true, first: new Map([['a', noTags]]) });
     expect(refusals).toEqual(new Map([['a', noTags]]));
     expect(sent).toEqual([]);

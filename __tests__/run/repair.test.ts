@@ -14,7 +14,7 @@ import {
 import { setTag } from '../support/servers/memory/state.js';
 import { errorAnswer, stopClients, when } from '../support/clients/client.js';
 import { DAY, NOW, parsed } from '../support/builders/inventories.js';
-import { digests, startScene, type Scene } from '../support/scenes/looking.js';
+import { digests, startScene, type Scene } from '../support/scenes/survey.js';
 
 afterEach(stopClients);
 

@@ -22,7 +22,7 @@ import {
 import type { Action } from '../support/servers/memory/script.js';
 import { setTag } from '../support/servers/memory/state.js';
 import { errorAnswer, stopClients, tally, when } from '../support/clients/client.js';
-import { APP, digests, startScene, type Scene } from '../support/scenes/looking.js';
+import { APP, digests, startScene, type Scene } from '../support/scenes/survey.js';
 
 afterEach(stopClients);
 

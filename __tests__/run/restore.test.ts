@@ -14,7 +14,7 @@ import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 
 import { fileOf, INDEX, openBackup } from '../../src/run/backup/backup.js';
 import type { RestoreRun } from '../../src/run/restore.js';
-import { undo } from '../support/scenes/undo.js';
+import { undo } from '../support/scenes/restore-run.js';
 import { image, index as multiarch, type Content } from '../support/builders/build.js';
 import { startMemoryRegistry, type MemoryRegistry } from '../support/servers/memory/registry.js';
 import { seed } from '../support/clients/push.js';

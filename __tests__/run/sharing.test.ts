@@ -13,7 +13,7 @@ import {
 } from '../support/builders/build.js';
 import { parsed } from '../support/builders/inventories.js';
 
-describe('createSharing', () => {
+describe('the sharing of descriptors', () => {
   it.each([
     image('a', { layers: 3 }),
     image('b', { family: 'docker', base: ['base'] }),
@@ -22,7 +22,7 @@ describe('createSharing', () => {
     helmChart('chart', '1.0.0'),
     buildCache('cache', 'index'),
     opaque('application/vnd.example+json', { about: image('a').digest }),
-  ])('changes nothing of what a manifest says', (content) => {
+  ])('changes nothing in a manifest', (content) => {
     const share = createSharing();
     share(parsed(image('before', { base: ['base'] })));
     expect(share(parsed(content))).toEqual(parsed(content));
@@ -49,7 +49,7 @@ describe('createSharing', () => {
     expect(a.children).not.toEqual(b.children);
   });
 
-  it('believes each manifest what it says of a layer itself', () => {
+  it('keeps the media type that each manifest gives a layer', () => {
     const share = createSharing();
     const honest = parsed(image('a')) as ImageManifest;
     const [layer] = honest.layers;

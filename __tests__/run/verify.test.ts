@@ -12,7 +12,7 @@ import { cosign, digestTag, image, index, type Content } from '../support/builde
 import { setTag } from '../support/servers/memory/state.js';
 import { errorAnswer, jsonAnswer, stopClients, tally, when } from '../support/clients/client.js';
 import { parsed } from '../support/builders/inventories.js';
-import { APP, childGone, digests, startScene, type Scene } from '../support/scenes/looking.js';
+import { APP, childGone, digests, startScene, type Scene } from '../support/scenes/survey.js';
 
 afterEach(stopClients);
 

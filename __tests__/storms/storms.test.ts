@@ -9,7 +9,7 @@ import { parseManifest } from '../../src/oci/manifest.js';
 import { MANIFEST_ACCEPT } from '../../src/oci/media-types.js';
 import { runAction } from '../support/clients/run-action.js';
 import { run, type Ran } from '../support/scenes/run.js';
-import { silence } from '../support/scenes/silence.js';
+import { silence } from '../support/scenes/captured-output.js';
 import { cosign, digestTag, image, index, type Content } from '../support/builders/build.js';
 import { describeWith } from '../support/servers/describe-with.js';
 import { LEDGER } from '../support/clients/ledger.js';
@@ -236,7 +236,7 @@ for (const kind of realRegistries.filter(({ name }) => name !== 'olareg')) {
   describeWith(
     kind.name,
     kind.found,
-    `a storm on ${kind.name}, from the seed ${String(SEED)}`,
+    `needed-returns: a storm on ${kind.name}, from the seed ${String(SEED)}`,
     () => {
       let registry: RealRegistry;
       let relays: Relay[];

@@ -61,7 +61,7 @@ describe('the tag of an entry', () => {
     expect(new Set(tags).size).toBe(tags.length);
   });
 
-  it.each([['0'], ['2'], ['10'], ['01']])('of version %s is not ours', (version) => {
+  it.each([['0'], ['2'], ['10'], ['01']])('is not ours in version %s', (version) => {
     expect(parseEntryTag(`ledger-v${version}.${KEY}.${HEX}`)).toMatchObject({
       isOurs: false,
       key: KEY,
@@ -131,18 +131,18 @@ describe('the manifest of an entry', () => {
   });
 });
 
-describe('isLedgerArtifact', () => {
+describe('the question whether a manifest is an entry', () => {
   const empty = { mediaType: 'application/vnd.oci.empty.v1+json', bytes: EMPTY_CONFIG };
   const ofType = (artifactType: string) =>
     parsed(manifest({ config: empty, layers: [], artifactType }));
 
-  it('knows entries of every version', () => {
+  it('has the answer yes for entries of every version', () => {
     expect(isLedgerArtifact(read)).toBe(true);
     expect(isLedgerArtifact(ofType(ARTIFACT_TYPE.replace(/1$/, '2')))).toBe(true);
     expect(isLedgerArtifact(ofType(ARTIFACT_TYPE.replace(/1$/, '10')))).toBe(true);
   });
 
-  it('knows them however their type is spelt', () => {
+  it('has the answer yes in every spelling of their type', () => {
     expect(isLedgerArtifact(ofType(ARTIFACT_TYPE.toUpperCase()))).toBe(true);
     expect(isLedgerArtifact(ofType(`${ARTIFACT_TYPE}; a=b`))).toBe(true);
   });
@@ -156,7 +156,7 @@ describe('isLedgerArtifact', () => {
     ['an index', parsed(index([], { artifactType: ARTIFACT_TYPE }))],
     ['what is of no known type', parsed(opaque('application/x', { artifactType: ARTIFACT_TYPE }))],
     ['what is no index', parsed(opaque(OCI_INDEX, { artifactType: ARTIFACT_TYPE, config: {} }))],
-  ])('does not take for one %s', (_, other) => {
+  ])('has the answer no for %s', (_, other) => {
     expect(isLedgerArtifact(other)).toBe(false);
   });
 });

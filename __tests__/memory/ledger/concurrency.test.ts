@@ -3,7 +3,7 @@ import { afterEach, describe, expect, it } from '@jest/globals';
 
 import { TransportError, type Send } from '../../../src/http/message.js';
 import type { Settled } from '../../../src/memory/memory.js';
-import { APP, digests } from '../../support/scenes/looking.js';
+import { APP, digests } from '../../support/scenes/survey.js';
 import { image } from '../../support/builders/build.js';
 import { stopClients, tally, when } from '../../support/clients/client.js';
 import { recordsOf, THEN } from '../../support/builders/records.js';
@@ -31,7 +31,7 @@ async function settledOf(recording: Promise<Settled | undefined>): Promise<Settl
   return settled ?? { repository: APP, tag: '' };
 }
 
-describe('other runs at the same time', () => {
+describe('two runs at the same time', () => {
   it('both remember what they saw, and the next run makes one of it', async () => {
     const scene = await startScene();
     await run(scene, { inUse: [a] });
@@ -47,7 +47,7 @@ describe('other runs at the same time', () => {
     expect(await scene.entries()).toMatchObject([{ sequence: 3 }]);
   });
 
-  it('reads again and writes, when the entry that it relied on is gone', async () => {
+  it('read again and write when the entry that one of them relied on is gone', async () => {
     const scene = await startScene();
     await run(scene, { inUse: [a] });
     const ledger = await scene.open(LATER);
@@ -69,7 +69,7 @@ describe('other runs at the same time', () => {
   });
 
   it.each(['that frees', 'that keeps'])(
-    'relies on the entry that took the place of its own (registry %s blobs)',
+    'rely on the entry that took the place of their own (registry %s blobs)',
     async (kind) => {
       const scene = await startScene();
       await run(scene, { inUse: [a] });
@@ -85,7 +85,7 @@ describe('other runs at the same time', () => {
     },
   );
 
-  it('writes again what another run has merged before it was read back', async () => {
+  it('write again an entry that the other has merged before it was read back', async () => {
     const scene = await startScene();
     const ledger = await scene.open();
     const memory = await recall(ledger);
@@ -99,7 +99,7 @@ describe('other runs at the same time', () => {
     expect(ledger.news().failures).toEqual([]);
   });
 
-  it('gives up after 20 rounds, and says what may be wrong', async () => {
+  it('give up after 20 rounds, and say what may be wrong', async () => {
     const scene = await startScene();
     await scene.put({ records: recordsOf([a]) });
     const ledger = await scene.open();
@@ -143,7 +143,7 @@ function dying(send: Send, most: number, isLastLost: boolean): Send {
   };
 }
 
-describe('what must never be forgotten', () => {
+describe('a record that a run relies on', () => {
   const everything = new Set(digests([a, b, c]));
 
   it.each(Array.from({ length: 15 }, (_, n) => n))(
@@ -172,7 +172,7 @@ describe('what must never be forgotten', () => {
     },
   );
 
-  it('is what another run saw in use, while this one had found it gone before', async () => {
+  it('stays where another run saw the manifest in use after this one found it absent', async () => {
     const scene = await startScene();
     scene.registry.intercept(freeing(scene));
     await scene.put({ records: recordsOf([a], { status: 'leaving' }) });
@@ -196,7 +196,7 @@ describe('what must never be forgotten', () => {
     ['about to delete it, and is killed', { inUse: [b], leaving: [a], known: [a, b] }],
     ['unable to see all', { unused: [a], known: [a, b], isComplete: false }],
   ])(
-    'is what another run saw there, %s, while this one had found it gone before',
+    'stays where another run saw the manifest, %s, after this one found it absent',
     async (_, theirs) => {
       const scene = await startScene();
       await scene.put({
@@ -212,7 +212,7 @@ describe('what must never be forgotten', () => {
     },
   );
 
-  it('is what another run saw there after this one had deleted it', async () => {
+  it('stays where another run saw the manifest after this one had deleted it', async () => {
     const scene = await startScene();
     scene.registry.intercept(freeing(scene));
     await scene.put({ records: recordsOf([a], { status: 'unused' }) });
@@ -226,7 +226,7 @@ describe('what must never be forgotten', () => {
     expect([...(await known(scene)).keys()]).toContain(a.digest);
   });
 
-  it('is what another run relies on in an entry that was merged, and not yet deleted', async () => {
+  it('stays where the entry was merged and not yet deleted', async () => {
     const scene = await startScene();
     await scene.put({ sequence: 1, records: recordsOf([a]) });
     const relying = await scene.open();
@@ -245,7 +245,7 @@ describe('what must never be forgotten', () => {
     expect([...(await known(scene)).keys()]).toContain(a.digest);
   });
 
-  it('is what it knew without fetching it, when others have dropped it in the meantime', async () => {
+  it('is written again without a fetch when others have dropped it in the meantime', async () => {
     const scene = await startScene();
     scene.registry.intercept(freeing(scene));
     await scene.put({ records: recordsOf([a]) });
@@ -261,7 +261,7 @@ describe('what must never be forgotten', () => {
     expect(slow.news().failures).toEqual([]);
   });
 
-  it('is what it knew without fetching it, when somebody has emptied the ledger', async () => {
+  it('is written again without a fetch when somebody has emptied the ledger', async () => {
     const scene = await startScene();
     const tag = await scene.put({ records: recordsOf([a, b]) });
     const slow = await scene.open();

@@ -6,7 +6,7 @@ import type { Send } from '../../../src/http/message.js';
 import { parseEntryTag } from '../../../src/memory/ledger/artifact.js';
 import type { Ledger } from '../../../src/memory/ledger/ledger.js';
 import type { Observation } from '../../../src/memory/observation.js';
-import { APP } from '../../support/scenes/looking.js';
+import { APP } from '../../support/scenes/survey.js';
 import { image } from '../../support/builders/build.js';
 import type { Action } from '../../support/servers/memory/script.js';
 import { errorAnswer, stopClients, tally, when } from '../../support/clients/client.js';
@@ -170,7 +170,7 @@ describe('a ledger that may not be written', () => {
     });
   });
 
-  it('does not hide a fault of our own', async () => {
+  it('lets a fault of our own through', async () => {
     const scene = await startScene();
     const ledger = await scene.open();
     const memory = await recall(ledger);
@@ -243,7 +243,7 @@ describe('a ledger that may not be deleted from', () => {
     expect(scene.home.tags.size).toBe(1);
   });
 
-  it('grows no further than a few entries while an orphan can not be deleted either', async () => {
+  it('grows no further than a few entries while an orphan can’t be deleted either', async () => {
     const scene = await startScene();
     scene.registry.intercept(when(/^DELETE/, errorAnswer(405, 'UNSUPPORTED')));
     await scene.put({ records: recordsOf([a]) });
@@ -259,7 +259,7 @@ describe('a ledger that may not be deleted from', () => {
     expect(scene.home.tags.size).toBe(1);
   });
 
-  it('takes an entry that is already gone for deleted', async () => {
+  it('takes an entry that no longer exists for deleted', async () => {
     const scene = await startScene();
     await scene.put({ records: recordsOf([a]) });
     const ledger = await scene.open();
@@ -270,14 +270,14 @@ describe('a ledger that may not be deleted from', () => {
   });
 });
 
-describe('a ledger that can not be read', () => {
+describe('a ledger that can’t be read', () => {
   it.each<[string, Action, 'warnings' | 'failures']>([
     ['401', errorAnswer(401, 'UNAUTHORIZED'), 'warnings'],
     ['403', errorAnswer(403, 'DENIED'), 'warnings'],
     ['500', errorAnswer(500, 'UNKNOWN'), 'failures'],
     ['a page', { kind: 'html' }, 'failures'],
     ['no answer', { kind: 'reset' }, 'failures'],
-  ])('as its list: %s', async (_, action, where) => {
+  ])('is reported once where its list fails: %s', async (_, action, where) => {
     const scene = await startScene();
     await scene.put({ records: recordsOf([a]) });
     scene.registry.intercept(when(/tags/, action));
@@ -297,7 +297,7 @@ describe('a ledger that can not be read', () => {
     });
   });
 
-  it('as the memory of one repository, which the others do not suffer from', async () => {
+  it('leaves the memory of other repositories as it is', async () => {
     const scene = await startScene();
     const tag = await scene.put({ records: recordsOf([a]) });
     await scene.put({ repository: WEB, records: recordsOf([b]) });

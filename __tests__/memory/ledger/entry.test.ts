@@ -13,7 +13,7 @@ import type { LedgerRecord } from '../../../src/memory/ledger/record.js';
 import { digestOf, type Digest } from '../../../src/oci/digest.js';
 import { parseManifest } from '../../../src/oci/manifest.js';
 import { OCI_INDEX, OCI_MANIFEST } from '../../../src/oci/media-types.js';
-import { APP } from '../../support/scenes/looking.js';
+import { APP } from '../../support/scenes/survey.js';
 import { runs } from '../../support/builders/arbitraries.js';
 import {
   attestation,
@@ -179,7 +179,7 @@ describe('an entry', () => {
     });
   });
 
-  it('never has the bytes of another one, so that a deleted one does not come back', async () => {
+  it('never has the bytes of another entry, so that a deleted one does not come back', async () => {
     const twins = await Promise.all(Array.from({ length: 20 }, () => encodeEntry(written)));
     expect(new Set(twins.map((bytes) => digestOf(bytes))).size).toBe(twins.length);
   });
@@ -205,7 +205,7 @@ describe('an entry', () => {
   });
 });
 
-describe('bytes that are no entry', () => {
+describe('bytes that aren’t an entry', () => {
   it.each<[string, Buffer]>([
     ['nothing', Buffer.alloc(0)],
     ['text', Buffer.from('{}')],
@@ -214,31 +214,31 @@ describe('bytes that are no entry', () => {
     ['compressed half JSON', gzipSync('{"repository":"team/app"')],
     ['half of what was compressed', gzipSync('{"repository":"team/app"}').subarray(0, 20)],
     ['something after it', Buffer.concat([gzipSync('{}'), gzipSync('{}')])],
-  ])('%s', async (_, bytes) => {
+  ])('are refused: %s', async (_, bytes) => {
     expect(await mistakeIn(bytes)).toMatch(/can not be unpacked/);
   });
 
-  it('an entry of which one byte was changed', async () => {
+  it('are refused where one byte of an entry was changed', async () => {
     const bytes = await encodeEntry(written);
     bytes.writeUInt8(bytes.readUInt8(bytes.length - 6) ^ 1, bytes.length - 6);
     expect(await mistakeIn(bytes)).toMatch(/can not be unpacked/);
   });
 
-  it('a small one that unpacks into more than can be held', async () => {
+  it('are refused where few of them unpack into more than can be held', async () => {
     // 401 MiB in 0.4 MB: a gzip file may have many members, and these are all the same.
     const member = gzipSync(Buffer.alloc(1024 * 1024), { level: 9 });
     const bomb = Buffer.concat(Array.from({ length: 401 }, () => member));
     expect(await mistakeIn(bomb)).toMatch(/not in the form of an entry/);
   });
 
-  it('a record that is larger than one can be', async () => {
+  it('are refused where one record is too large', async () => {
     const body = ' '.repeat(26 * 1024 * 1024);
     expect(await mistakeIn(forged(a.digest, OCI_MANIFEST, body))).toMatch(
       /holds a record that is larger than one can be/,
     );
   });
 
-  it('more than an entry can be, record by record', async () => {
+  it('are refused where all records together are too large', async () => {
     const { manifests, ...rest } = await stored();
     const later = ' '.repeat(24 * 1024 * 1024);
     const records = Array.from({ length: 18 }, (_, n) => {
@@ -268,7 +268,7 @@ describe('bytes that are no entry', () => {
     ],
     ['a number for a record', () => '[0]', /not in the form/],
     ['no JSON', () => '[{digest}]', /can not be unpacked/],
-  ])('with manifests that are %s', async (_, manifests, message) => {
+  ])('are refused where the manifests are %s', async (_, manifests, message) => {
     const { manifests: _known, ...rest } = await stored();
     const text = JSON.stringify(rest).slice(0, -1);
     expect(await mistakeIn(gzipSync(`${text},"manifests":${manifests(await stored())}}`))).toMatch(
@@ -276,7 +276,7 @@ describe('bytes that are no entry', () => {
     );
   });
 
-  it('with records in another list than that of the manifests', async () => {
+  it('are refused where records stand in another list', async () => {
     const entry = await stored();
     expect(await mistakeIn(packed({ ...entry, later: entry.manifests }))).toMatch(
       /two records of one manifest/,
@@ -287,13 +287,13 @@ describe('bytes that are no entry', () => {
   });
 
   it.each([[null], [1], ['text'], [[]], [{}], [[{}]]])(
-    'JSON in no form of ours: %j',
+    'are refused as JSON of another form: %j',
     async (value) => {
       expect(await mistakeIn(packed(value))).toMatch(/not in the form of an entry/);
     },
   );
 
-  it.each(['repository', 'sequence', 'manifests'])('without %s', async (field) => {
+  it.each(['repository', 'sequence', 'manifests'])('are refused without %s', async (field) => {
     const { [field as keyof Written]: _, ...rest } = await stored();
     expect(await mistakeIn(packed(rest))).toMatch(/not in the form of an entry/);
   });
@@ -310,14 +310,14 @@ describe('bytes that are no entry', () => {
     ['manifests', {}],
     ['manifests', [null]],
     ['manifests', ['']],
-  ])('with %s %j', async (field, value) => {
+  ])('are refused with %s %j', async (field, value) => {
     expect(await mistakeIn(packed({ ...(await stored()), [field]: value }))).toMatch(
       /not in the form of an entry/,
     );
   });
 
   it.each(['digest', 'mediaType', 'body', 'firstSeen', 'everInUse', 'status', 'since', 'revision'])(
-    'with a manifest without %s',
+    'are refused with a manifest without %s',
     async (field) => {
       const entry = await stored();
       const [{ [field]: _, ...rest } = {}, ...others] = entry.manifests;
@@ -356,7 +356,7 @@ describe('bytes that are no entry', () => {
     ['since', '2026-01-32T00:00:00.000Z'],
     // In the form of a time, and yet none that the engine can read.
     ['since', '2026-01-01T00:00:00 +01'],
-  ])('with a manifest with %s %j', async (field, value) => {
+  ])('are refused with a manifest with %s %j', async (field, value) => {
     const entry = await stored();
     const [first, ...others] = entry.manifests;
     expect(
@@ -364,13 +364,13 @@ describe('bytes that are no entry', () => {
     ).toMatch(/not in the form of an entry/);
   });
 
-  it('the memory of another repository', async () => {
+  it('are refused as the memory of another repository', async () => {
     const bytes = await encodeEntry({ ...written, repository: 'team/web' });
     expect(await mistakeIn(bytes)).toMatch(/memory of another repository/);
     await expect(decodeEntry(bytes, 'team/web')).resolves.toMatchObject({ repository: 'team/web' });
   });
 
-  it('with the body of one manifest under the digest of another', async () => {
+  it('are refused with the body of one manifest under the digest of another', async () => {
     const entry = await stored();
     const [first, second] = entry.manifests;
     const swapped = [
@@ -382,7 +382,7 @@ describe('bytes that are no entry', () => {
     );
   });
 
-  it('with an index whose children were forged', async () => {
+  it('are refused with an index whose children were forged', async () => {
     const children = [a, image('taken from another')].map(({ descriptor }) => descriptor);
     const body = { ...(JSON.parse(list.bytes.toString('utf8')) as object), manifests: children };
     const honest = forged(list.digest, OCI_INDEX, list.bytes.toString('utf8'));
@@ -413,11 +413,11 @@ describe('bytes that are no entry', () => {
       `{"manifests":[{"mediaType":"${OCI_MANIFEST}","digest":"md5:00"}]}`,
       /its child has a digest of an algorithm/,
     ],
-  ])('with a manifest that is %s', async (_, mediaType, body, message) => {
+  ])('are refused with a manifest that is %s', async (_, mediaType, body, message) => {
     expect(await mistakeIn(forged(digestOf(Buffer.from(body)), mediaType, body))).toMatch(message);
   });
 
-  it('with a manifest that is nested too deeply for the engine', async () => {
+  it('are refused with a manifest that is nested too deeply for the engine', async () => {
     const body = `{"a":${'['.repeat(20_000)}${']'.repeat(20_000)}}`;
     expect(await mistakeIn(forged(digestOf(Buffer.from(body)), 'application/x', body))).toMatch(
       /a manifest in it can't be read/,

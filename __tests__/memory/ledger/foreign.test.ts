@@ -6,7 +6,7 @@ import { artifactOf } from '../../../src/memory/ledger/artifact.js';
 import { digestOf } from '../../../src/oci/digest.js';
 import { OCI_INDEX, OCI_MANIFEST } from '../../../src/oci/media-types.js';
 import { fate, policy } from '../../support/builders/inventories.js';
-import { APP } from '../../support/scenes/looking.js';
+import { APP } from '../../support/scenes/survey.js';
 import { fakeClock } from '../../support/scenes/fake-clock.js';
 import { image, opaque, referrer, type Content } from '../../support/builders/build.js';
 import { seed } from '../../support/clients/push.js';
@@ -25,7 +25,7 @@ describe('an entry that somebody else has written', () => {
     const tag = await scene.put({ records: recordsOf([a]) });
     const digest = scene.home.tags.get(tag) ?? '';
     const { bytes } = scene.home.manifests.get(digest) ?? { bytes: Buffer.alloc(0) };
-    // A tool that copies repositories may write manifests anew.
+    // A tool that copies repositories may write manifests again.
     const copy = Buffer.from(JSON.stringify(JSON.parse(bytes.toString('utf8')), null, 2));
     scene.home.manifests.clear();
     scene.home.manifests.set(digestOf(copy), { mediaType: OCI_MANIFEST, bytes: copy });
@@ -36,7 +36,7 @@ describe('an entry that somebody else has written', () => {
     expect((await known(scene)).has(a.digest)).toBe(true);
   });
 
-  it('can not take from an unknown manifest in use what that protects', async () => {
+  it('can’t take from an unknown manifest in use what that protects', async () => {
     const scene = await startScene();
     const child = image('child');
     // No field says in the body what it is: only the registry knows its type.
@@ -68,7 +68,7 @@ describe('an entry that somebody else has written', () => {
     expect(fate((await look({ manifests, past: records })).plan, child)).toBe('keep: mentioned');
   });
 
-  it('is no reason to name anything that is not there', async () => {
+  it('names nothing that does not exist', async () => {
     const scene = await startScene();
     const absent: Content = referrer('sbom', a);
     await scene.put({ records: recordsOf([absent, a]) });

@@ -14,7 +14,7 @@ describe('the tags of a repository that has the ledger in it', () => {
   it.each([
     { where: 'in it', repository: 'team/ledger', expected: ['v1'] },
     { where: 'in another', repository: 'team/app', expected: [tag, 'v1'] },
-  ])('are without those of entries $where', async ({ repository, expected }) => {
+  ])('leave those of entries out $where', async ({ repository, expected }) => {
     const { registry, reader } = await startClient();
     seed(registry.state, repository, image('one'), 'v1', tag);
     const hidden = withoutEntries(reader, 'team/ledger');
@@ -23,7 +23,7 @@ describe('the tags of a repository that has the ledger in it', () => {
     expect(await hidden.resolve(repository, tag)).toBe(image('one').digest);
   });
 
-  it('are all of them where the ledger is switched off', async () => {
+  it('include those of entries where the ledger is switched off', async () => {
     const { registry, reader } = await startClient();
     seed(registry.state, 'team/app', image('one'), tag);
     expect(await withoutEntries(reader, undefined).tags('team/app')).toEqual([tag]);

@@ -3,7 +3,7 @@ import { afterEach, describe, expect, it } from '@jest/globals';
 
 import { keyOf, parseEntryTag } from '../../../src/memory/ledger/artifact.js';
 import type { Settled } from '../../../src/memory/memory.js';
-import { APP } from '../../support/scenes/looking.js';
+import { APP } from '../../support/scenes/survey.js';
 import { image, index } from '../../support/builders/build.js';
 import { seed } from '../../support/clients/push.js';
 import { errorAnswer, stopClients, tally, when } from '../../support/clients/client.js';
@@ -222,7 +222,7 @@ describe('compaction', () => {
     expect(ledger.news().written).toBe(0);
   });
 
-  it('keeps the same one of two that were written at once, whoever looks', async () => {
+  it('keeps the same one of two that were written at once, whichever run reads them', async () => {
     for (let round = 0; round < 4; round += 1) {
       const scene = await startScene();
       const tags = [
@@ -234,7 +234,7 @@ describe('compaction', () => {
     }
   });
 
-  it('leaves alone what it does not understand', async () => {
+  it('leaves entries alone that it does not understand', async () => {
     const scene = await startScene();
     const later = `ledger-v2.${keyOf(APP)}.${'0'.repeat(64)}`;
     seed(scene.registry.state, LEDGER, c, later);
@@ -255,7 +255,7 @@ describe('compaction', () => {
   });
 });
 
-describe('whether a repository is the ledger itself', () => {
+describe('the question whether a repository is the ledger', () => {
   it.each<[string, (scene: Scene) => unknown, [boolean, boolean]]>([
     ['nothing is there yet', () => undefined, [false, false]],
     ['there are entries of others', ({ put }) => put({ repository: APP }), [true, true]],
@@ -289,7 +289,7 @@ describe('whether a repository is the ledger itself', () => {
       },
       [true, false],
     ],
-  ])('%s', async (_, prepare, [whenFound, whenNamed]) => {
+  ])('is answered where %s', async (_, prepare, [whenFound, whenNamed]) => {
     const scene = await startScene();
     await prepare(scene);
     const ledger = await scene.open();

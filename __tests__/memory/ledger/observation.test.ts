@@ -10,9 +10,9 @@ import { remember } from '../../../src/memory/ledger/remember.js';
 import { isSame, type LedgerRecord } from '../../../src/memory/ledger/record.js';
 import type { Digest } from '../../../src/oci/digest.js';
 import { inventoryOf, parsed, policy, type Estate } from '../../support/builders/inventories.js';
-import { APP, digests } from '../../support/scenes/looking.js';
+import { APP, digests } from '../../support/scenes/survey.js';
 import { builtEstates, runs } from '../../support/builders/arbitraries.js';
-import { inventoryOf as wholeInventory } from '../../support/scenes/estate.js';
+import { inventoryOfBuilt } from '../../support/builders/random-estate.js';
 import {
   attestation,
   cosign,
@@ -65,8 +65,8 @@ function after(
   }).get(a.digest);
 }
 
-describe('what a look observes', () => {
-  it('is in use: whatever an ordinary tag reaches', () => {
+describe('a manifest, as a survey observes it,', () => {
+  it('is in use where an ordinary tag reaches it', () => {
     const child = image('child');
     const nested = index([index([child]), attestation('child', child)]);
     const described = image('described');
@@ -87,7 +87,7 @@ describe('what a look observes', () => {
     expect(isComplete).toBe(true);
   });
 
-  it('is in use: what an unknown manifest in use mentions', () => {
+  it('is in use where an unknown manifest in use mentions it', () => {
     const { inUse } = observe(
       surveyOf({
         tags: { v1: opaque('application/x', { about: a.digest }) },
@@ -98,7 +98,7 @@ describe('what a look observes', () => {
     expect(inUse.has(b.digest)).toBe(false);
   });
 
-  it('is in use: what only the registry says to describe something in use', () => {
+  it('is in use where only the registry says that it describes something in use', () => {
     const more = { referrers: new Map([[a.digest, [b.digest]]]) };
     expect(observe(surveyOf({ tags: { v1: a }, untagged: [b], more })).inUse.has(b.digest)).toBe(
       true,
@@ -108,7 +108,7 @@ describe('what a look observes', () => {
     expect(rest.inUse.size).toBe(0);
   });
 
-  it('is not in use: what nothing reaches, whatever keeps it for now', () => {
+  it('is not in use where nothing reaches it, even if a rule keeps it for now', () => {
     const lost = image('lost');
     const entry = artifactOf(APP, Buffer.from(''));
     const artifact: Content = { ...a, ...entry };
@@ -123,14 +123,14 @@ describe('what a look observes', () => {
     expect(survey.plan.keep).toHaveLength(5);
   });
 
-  it('is leaving: what the plan deletes', () => {
+  it('is leaving where the plan deletes it', () => {
     const parent = index([b]);
     const { leaving, inUse } = observe(surveyOf({ tags: { v1: a }, untagged: [parent] }));
     expect(leaving).toEqual(new Set(digests([parent, b])));
     expect(inUse).toEqual(new Set([a.digest]));
   });
 
-  it('is not leaving, with a gap: then nothing is deleted', () => {
+  it('is not leaving beside a gap: then nothing is deleted', () => {
     const { leaving, isComplete } = observe(
       surveyOf({ tags: { v1: a }, untagged: [b], more: GAP }),
     );
@@ -138,7 +138,7 @@ describe('what a look observes', () => {
     expect(isComplete).toBe(false);
   });
 
-  it('hands on what stands, what does not, and the bodies', () => {
+  it('is handed on as standing or absent, with its body', () => {
     const survey = surveyOf({ tags: { v1: a }, absent: [b] });
     const { standing, absent, bodies } = observe(survey);
     expect(standing).toBe(survey.inventory.manifests);
@@ -165,16 +165,16 @@ describe('what a look observes', () => {
     ],
     ['an index that holds it', { untagged: [index([a])] }, false],
     ['nothing', { tags: { v1: b } }, false],
-  ])('is wanted, though gone, by %s: %#', (_, estate, isDescribed) => {
+  ])('is wanted, though absent, by %s: %#', (_, estate, isDescribed) => {
     const { wanted } = observe(surveyOf({ ...estate, absent: [a] }));
     expect(wanted.has(a.digest)).toBe(isDescribed);
   });
 });
 
-describe('what a sweep observes', () => {
+describe('the observation of a sweep', () => {
   const gone = { deleted: [a.digest], gone: [b.digest] };
 
-  it('is that what came into use meanwhile is there, and nothing of what it could not delete', () => {
+  it('has manifests that came into use meanwhile, and none of those that it could not delete', () => {
     const [c, d, e, f] = [image('c'), image('d'), image('e'), image('f')];
     const why = 'a reason';
     const seen = observeSweep(
@@ -198,7 +198,7 @@ describe('what a sweep observes', () => {
     expect(records.get(c.digest)).toMatchObject({ status: 'unused', condemned: THEN });
   });
 
-  it('is that what it deleted, or found deleted, is absent, and nothing else', () => {
+  it('has as absent what it deleted or found deleted, and nothing else', () => {
     const seen = observeSweep(surveyOf({ untagged: [a, b, image('c')] }), fatesFrom(gone));
     expect(seen).toEqual({
       standing: new Map(),
@@ -225,7 +225,7 @@ describe('what a sweep observes', () => {
       { tags: { [digestTag(a.digest, 'sig')]: b }, untagged: [a] },
       false,
     ],
-  ])('is described by %s: %#', (_, estate, isDescribed) => {
+  ])('has the subject as described by %s: %#', (_, estate, isDescribed) => {
     const { digest } = index([], { subject: a });
     const { wanted } = observeSweep(
       surveyOf(estate),
@@ -235,7 +235,7 @@ describe('what a sweep observes', () => {
   });
 });
 
-describe('what is remembered of a manifest that is new', () => {
+describe('the record of a new manifest', () => {
   const first = { firstSeen: LATER, since: LATER, revision: 0 };
 
   it.each<[string, Observation, Partial<LedgerRecord>]>([
@@ -256,13 +256,13 @@ describe('what is remembered of a manifest that is new', () => {
       observation({ unused: [a], isComplete: false }),
       { status: 'unused', everInUse: false },
     ],
-  ])('%s', (_, seen, more) => {
+  ])('says how it was seen: %s', (_, seen, more) => {
     expect(remember(new Map(), seen, { droppable: NOBODY, restates: false, now: LATER })).toEqual(
       recordsOf([a], { ...first, ...more }),
     );
   });
 
-  it('is its type and its bytes, of whatever kind it is', () => {
+  it('has its type and its bytes, for every kind of manifest', () => {
     const contents = [a, index([a, b]), sbom, opaque('application/x', { about: 'größer' })];
     const seen = observation({ inUse: contents });
     expect(remember(new Map(), seen, { droppable: NOBODY, restates: false, now: LATER })).toEqual(
@@ -270,7 +270,7 @@ describe('what is remembered of a manifest that is new', () => {
     );
   });
 
-  it('is nothing, when it was fetched and is gone by now', () => {
+  it('is left out when the manifest was fetched and no longer exists', () => {
     const { bodies } = observation({ inUse: [a] });
     const seen = { ...observation({ absent: [a] }), bodies };
     expect(remember(new Map(), seen, { droppable: NOBODY, restates: false, now: LATER }).size).toBe(
@@ -278,7 +278,7 @@ describe('what is remembered of a manifest that is new', () => {
     );
   });
 
-  it('is nothing, when it is the ledger itself', () => {
+  it('is left out when the manifest is an entry of the ledger', () => {
     const entries = [artifactOf(APP, Buffer.from('1')), artifactOf('app', Buffer.from('2'))];
     const seen = observation({ inUse: [a], unused: entries.map((entry) => ({ ...a, ...entry })) });
     expect([
@@ -298,7 +298,7 @@ describe('what is remembered of a manifest that is new', () => {
     ).toBe(0);
   });
 
-  it('is nothing, when it was only named', () => {
+  it('is left out when the manifest was only named', () => {
     expect(
       remember(new Map(), observation({ absent: [a] }), {
         droppable: NOBODY,
@@ -309,7 +309,7 @@ describe('what is remembered of a manifest that is new', () => {
   });
 });
 
-describe('what is remembered of a manifest that is known', () => {
+describe('the record of a known manifest', () => {
   const inUse = recordOf(a, { status: 'in-use', revision: 4 });
   const unused = recordOf(a, { status: 'unused', revision: 4, everInUse: false });
   const leaving = recordOf(a, { status: 'leaving', revision: 4, everInUse: false });
@@ -331,11 +331,11 @@ describe('what is remembered of a manifest that is known', () => {
       observation({ unused: [a], isComplete: false }),
     ],
     ['leaving, and gone, but never dropped', leaving, observation({ absent: [a] })],
-  ])('is the same: %s', (_, record, seen) => {
+  ])('stays the same: %s', (_, record, seen) => {
     expect(after(record, seen)).toEqual(record);
   });
 
-  it('is the same though it was fetched again', () => {
+  it('stays the same though the manifest was fetched again', () => {
     const seen = observation({ inUse: [a] });
     expect(seen.bodies.has(a.digest)).toBe(true);
     expect(after(inUse, seen)).toEqual(inUse);
@@ -393,7 +393,7 @@ describe('what is remembered of a manifest that is known', () => {
       observation({ inUse: [a] }),
       { status: 'in-use', since: LATER, everInUse: true },
     ],
-  ])('is one change more: %s', (_, record, seen, more) => {
+  ])('has one change more: %s', (_, record, seen, more) => {
     expect(after(record, seen)).toEqual({ ...record, ...more, revision: 5 });
   });
 
@@ -403,18 +403,18 @@ describe('what is remembered of a manifest that is known', () => {
   });
 });
 
-describe('what is forgotten', () => {
+describe('a forgotten record', () => {
   const droppable = new Set([a.digest]);
   const leaving = recordOf(a, { status: 'leaving', revision: 4 });
 
-  it('is what was known to be leaving before the look, and was gone at the look', () => {
+  it('belongs to a manifest that was leaving before the survey and absent at the survey', () => {
     expect(after(leaving, observation({ absent: [a] }), droppable)).toBeUndefined();
     expect(
       after(leaving, observation({ absent: [a], isComplete: false }), droppable),
     ).toBeUndefined();
   });
 
-  it('is what a run deleted, after thirty days', () => {
+  it('belongs to a manifest that a run deleted thirty days ago', () => {
     const days = (count: number) => LATER - count * 24 * 60 * 60 * 1000;
     const gone = (condemned: number) => ({ ...leaving, status: 'deleted' as const, condemned });
     expect(after(gone(days(29)), observation({}))).toEqual(gone(days(29)));
@@ -428,7 +428,7 @@ describe('what is forgotten', () => {
     });
   });
 
-  it('is that a run ever saw it, when it was deleted and is there again', () => {
+  it('takes along that a run ever saw the manifest, when it was deleted and is there again', () => {
     const past = recordOf(a, { status: 'deleted', condemned: THEN, revision: 4, tags: ['v1'] });
     const seen = { status: 'unused', everInUse: false, firstSeen: LATER, since: LATER };
     expect(after(past, observation({ unused: [a], known: [a] }))).toEqual({
@@ -438,7 +438,7 @@ describe('what is forgotten', () => {
     });
   });
 
-  it('is not what something in use needs: its bytes tell what else is needed', () => {
+  it('never belongs to a manifest that something in use needs: its bytes tell what else is needed', () => {
     const past = recordsOf([a], { status: 'leaving' });
     const list = index([a, b]);
     const ghosts = new Map([[a.digest, parsed(a)]]);
@@ -453,11 +453,11 @@ describe('what is forgotten', () => {
     ['is there', observation({ leaving: [a] })],
     ['is there, beside a gap', observation({ unused: [a], isComplete: false })],
     ['was not looked at', observation({})],
-  ])('is not what %s', (_, seen) => {
+  ])('never belongs to a manifest that %s', (_, seen) => {
     expect(after(leaving, seen, droppable)).toBeDefined();
   });
 
-  it('is not what was not known to be leaving before the look', () => {
+  it('never belongs to a manifest that was not leaving before the survey', () => {
     const seen = observation({ absent: [a] });
     expect(after(leaving, seen, new Set([b.digest]))).toEqual(leaving);
     expect(after(recordOf(a), seen, NOBODY)?.status).toBe('leaving');
@@ -467,7 +467,7 @@ describe('what is forgotten', () => {
     ['a referrer', { untagged: [sbom] }],
     ['a digest tag', { tags: { [digestTag(a.digest, 'sig')]: signature } }],
   ])(
-    'is not what is described by %s that stands: it may go because of that memory',
+    'never belongs to a manifest that %s describes and that stands: that may go because of it',
     (_, estate) => {
       const past = recordsOf([a], { status: 'leaving' });
       const seen = observe(surveyOf({ ...estate, absent: [a], more: { past } }));
@@ -485,14 +485,14 @@ describe('what is forgotten', () => {
   );
 });
 
-describe('any look at any estate', () => {
+describe('any survey of any estate', () => {
   const statuses: readonly Status[] = ['in-use', 'unused', 'leaving'];
   const scenes = fc.tuple(builtEstates(10), fc.boolean(), fc.infiniteStream(fc.nat({ max: 3 })));
 
   it('forgets nothing that stands, changes nothing when it is repeated, and gaps take nothing out of use', () => {
     fc.assert(
       fc.property(scenes, ([built, hasGap, random]) => {
-        const whole = wholeInventory(built);
+        const whole = inventoryOfBuilt(built);
         const inventory = hasGap ? { ...whole, ...GAP } : whole;
         const plan = makePlan(inventory, policy());
         const bodies = new Map(

@@ -14,7 +14,7 @@ import { fields, memories, recordOf, recordsOf, sorted } from '../../support/bui
 const a = image('a');
 const b = image('b');
 
-/** What two records of one manifest become, in whatever order they are read. */
+/** The union of two records of one manifest, in both orders. */
 function joined(one: Partial<LedgerRecord>, other: Partial<LedgerRecord>): LedgerRecord {
   const records = [one, other].map((more) => recordsOf([a], more));
   const [forth, back] = [join(records), join([...records].reverse())];
@@ -26,7 +26,7 @@ function copyOf(records: Records): Records {
   return new Map([...records].map(([digest, record]) => [digest, { ...record }]));
 }
 
-describe('join', () => {
+describe('the union of memories', () => {
   it('knows what any of them knows, and nothing else', () => {
     fc.assert(
       fc.property(fc.array(memories, { maxLength: 4 }), (all) => {
@@ -84,7 +84,7 @@ describe('join', () => {
     );
   });
 
-  it('of nothing is nothing', () => {
+  it('is empty where there are none', () => {
     expect(join([]).size).toBe(0);
     expect(join([new Map(), new Map()]).size).toBe(0);
   });
@@ -122,7 +122,7 @@ describe('join', () => {
 
   it.each<[string, Partial<LedgerRecord>, Partial<LedgerRecord>]>([
     [
-      'the later revision, whatever it says',
+      'the later revision, in every case',
       { revision: 2, status: 'in-use', since: 9 },
       { revision: 1, status: 'leaving', since: 1 },
     ],
@@ -142,7 +142,7 @@ describe('join', () => {
       { revision: 1, status: 'in-use', since: 1 },
     ],
     [
-      'whatever is not deleted, of whatever revision',
+      'a record that is not deleted, of every revision',
       { revision: 0, status: 'in-use', since: 9 },
       { revision: 2, status: 'deleted', since: 1 },
     ],
@@ -167,14 +167,14 @@ describe('join', () => {
     expect(joined(one, two)).toEqual(recordOf(a, { ...two, firstSeen: 1, everInUse: true }));
   });
 
-  it('settles on one media type where two were told', () => {
+  it('settles on one media type where there are two', () => {
     expect(joined({ mediaType: 'application/y' }, { mediaType: 'application/x' }).mediaType).toBe(
       'application/x',
     );
   });
 });
 
-describe('isSame', () => {
+describe('the comparison of memories', () => {
   it('holds for equal memories alone', () => {
     // Of two random memories hardly any are alike, so some are a copy with one record changed.
     const pairs = fc

@@ -5,7 +5,7 @@ import { afterEach, describe, expect, it } from '@jest/globals';
 import { artifactOf, keyOf, parseEntryTag } from '../../../src/memory/ledger/artifact.js';
 import { encodeEntry, type Entry } from '../../../src/memory/ledger/entry.js';
 import { digestOf } from '../../../src/oci/digest.js';
-import { APP } from '../../support/scenes/looking.js';
+import { APP } from '../../support/scenes/survey.js';
 import { image, index } from '../../support/builders/build.js';
 import type { Answer } from '../../support/servers/memory/answer.js';
 import type { Action } from '../../support/servers/memory/script.js';
@@ -26,7 +26,7 @@ const entry: Entry = { repository: APP, sequence: 1, records: recordsOf([a, inde
 /** The blob that an entry's tag names. */
 const blobOf = (tag: string): string => parseEntryTag(tag)?.blob ?? '';
 
-/** Lets the tag point at an entry with this blob, whatever is in it. */
+/** Lets the tag point at an entry with this blob, valid or not. */
 function plant({ registry, home }: Scene, blob: Buffer, repository = APP): string {
   const { tag, digest, mediaType, bytes } = artifactOf(repository, blob);
   linkBlob(registry.state, LEDGER, digestOf(blob), blob);
@@ -85,7 +85,7 @@ describe.each([true, false])('a store, with digest headers: %s', (digestHeader) 
     expect(stored !== undefined && (await store.stands(stored))).toBe(false);
   });
 
-  it('says of an entry that it was not written when its tag is gone', async () => {
+  it('says of an entry that it was not written when its tag no longer exists', async () => {
     const scene = await startScene({ digestHeader });
     const store = await scene.store();
     scene.registry.intercept(
@@ -101,7 +101,7 @@ describe.each([true, false])('a store, with digest headers: %s', (digestHeader) 
     expect(await store.write(entry)).toMatch(/^ledger-v1\./);
   });
 
-  it('says of an entry that it was not written when its blob can not be read back', async () => {
+  it('says of an entry that it was not written when its blob can’t be read back', async () => {
     const scene = await startScene({ digestHeader });
     const store = await scene.store();
     scene.registry.intercept(when(/^GET .*\/blobs\//, errorAnswer(404, 'BLOB_UNKNOWN')));
@@ -111,8 +111,8 @@ describe.each([true, false])('a store, with digest headers: %s', (digestHeader) 
   });
 });
 
-describe('writing', () => {
-  it('costs two uploads, a manifest, and three looks', async () => {
+describe('a write', () => {
+  it('costs two uploads, a manifest, and three questions', async () => {
     const scene = await startScene();
     const store = await scene.store();
     scene.registry.requests.length = 0;
@@ -184,8 +184,8 @@ function damaged(answer: Answer): Answer {
   return { ...answer, body };
 }
 
-describe('what the list of tags says', () => {
-  it('of a repository that is not there', async () => {
+describe('the list of tags', () => {
+  it('tells that the repository is unknown', async () => {
     const scene = await startScene();
     const store = await scene.store();
     expect(store).toMatchObject({ isEmpty: true, isShared: false });
@@ -195,7 +195,7 @@ describe('what the list of tags says', () => {
     expect(tally(scene.registry)).toEqual({ 'GET tags': 1 });
   });
 
-  it('of one with entries alone', async () => {
+  it('tells a repository with entries alone', async () => {
     const scene = await startScene();
     await scene.put({ repository: APP });
     const store = await scene.store();
@@ -203,13 +203,13 @@ describe('what the list of tags says', () => {
     expect([APP, WEB].map((name) => store.has(name))).toEqual([true, false]);
   });
 
-  it('of one with images alone', async () => {
+  it('tells a repository with images alone', async () => {
     const scene = await startScene();
     seed(scene.registry.state, LEDGER, a, 'v1');
     expect(await scene.store()).toMatchObject({ isEmpty: true, isShared: true });
   });
 
-  it('of one with images beside entries', async () => {
+  it('tells a repository with images beside entries', async () => {
     const scene = await startScene();
     await scene.put({ repository: WEB });
     seed(scene.registry.state, LEDGER, a, 'v1');
@@ -218,7 +218,7 @@ describe('what the list of tags says', () => {
     expect([APP, WEB].map((name) => store.has(name))).toEqual([false, true]);
   });
 
-  it('of one with entries of a later version', async () => {
+  it('tells a repository with entries of a later version', async () => {
     const scene = await startScene();
     const tag = `ledger-v2.${keyOf(APP)}.${'0'.repeat(64)}`;
     seed(scene.registry.state, LEDGER, a, tag);
@@ -235,15 +235,15 @@ describe('what the list of tags says', () => {
     expect(names.map((name) => store.has(name))).toEqual(names.map(() => true));
   });
 
-  it('fails as the list does', async () => {
+  it('fails as the request does', async () => {
     const scene = await startScene();
     scene.registry.intercept(when(/tags/, errorAnswer(403, 'DENIED')));
     await expect(scene.store()).rejects.toMatchObject({ kind: 'forbidden' });
   });
 });
 
-describe('reading', () => {
-  it('brings all entries of one repository, and asks for no other', async () => {
+describe('a read', () => {
+  it('returns all entries of one repository, and asks for no other', async () => {
     const scene = await startScene();
     await scene.put({ sequence: 1, records: recordsOf([a]) });
     await scene.put({ sequence: 2, records: recordsOf([b]) });
@@ -254,7 +254,7 @@ describe('reading', () => {
     expect(tally(scene.registry)).toEqual({ 'GET tags': 1, 'GET blob': 2 });
   });
 
-  it('looks again when another run has replaced an entry since the list', async () => {
+  it('is repeated when another run has replaced an entry since the list', async () => {
     const scene = await startScene();
     const old = await scene.put({ sequence: 1, records: recordsOf([a]) });
     const store = await scene.store();
@@ -273,7 +273,7 @@ describe('reading', () => {
     expect(tally(scene.registry)).toEqual({ 'GET tags': 2, 'GET blob': 3 });
   });
 
-  it('looks again when another run has merged one of two entries into the other', async () => {
+  it('is repeated when another run has merged one of two entries into the other', async () => {
     const scene = await startScene();
     const old = await scene.put({ sequence: 1, records: recordsOf([a]) });
     await scene.put({ sequence: 2, records: recordsOf([a, b]) });
@@ -293,7 +293,7 @@ describe('reading', () => {
     expect(store.has(APP)).toBe(false);
   });
 
-  it('skips with a warning what is listed and has no content, and deletes nothing', async () => {
+  it('skips with a warning an entry that is listed and has no content, and deletes nothing', async () => {
     const scene = await startScene();
     const [lost, whole] = [await scene.put(entry), await scene.put({ sequence: 2 })];
     scene.home.blobs.delete(blobOf(lost));
@@ -305,7 +305,7 @@ describe('reading', () => {
     expect(tally(scene.registry)).not.toHaveProperty('DELETE manifest');
   });
 
-  it('looks no more than 20 times', async () => {
+  it('is repeated 20 times at most', async () => {
     const scene = await startScene();
     const tag = await scene.put(entry);
     const digest = scene.home.tags.get(tag) ?? '';
@@ -401,8 +401,8 @@ describe('reading', () => {
   });
 });
 
-describe('removing', () => {
-  it('is by the digest of the manifest, and takes one request', async () => {
+describe('a delete of an entry', () => {
+  it('goes by the digest of the manifest, and takes one request', async () => {
     const scene = await startScene();
     const tag = await scene.put(entry);
     const digest = scene.home.tags.get(tag) ?? '';
@@ -427,7 +427,7 @@ describe('removing', () => {
     expect(early.has(APP)).toBe(false);
   });
 
-  it('that is refused is an error, and the entry stays in the list', async () => {
+  it('fails where it is refused, and the entry stays in the list', async () => {
     const scene = await startScene({ deleteEnabled: false });
     await scene.put(entry);
     const store = await scene.store();
@@ -473,7 +473,7 @@ describe('a tag that a delete has left behind', () => {
     expect(tally(scene.registry)).not.toHaveProperty('PUT manifest');
   });
 
-  it('is no entry once its content has gone, too, and nothing to warn of', async () => {
+  it('is no entry once its content no longer exists either, and gives no warning', async () => {
     const scene = await startScene();
     const tag = await scene.put(entry);
     scene.home.manifests.clear();

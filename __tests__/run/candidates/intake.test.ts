@@ -11,7 +11,7 @@ import { IntakeError, readIntake } from '../../../src/run/candidates/intake.js';
 import { isDigest } from '../../../src/oci/digest.js';
 import { OCI_MANIFEST } from '../../../src/oci/media-types.js';
 import { isRepository } from '../../../src/oci/reference.js';
-import { digest, named } from '../../support/builders/named.js';
+import { digest, named } from '../../support/builders/candidates.js';
 
 const HOST = 'registry.example:5000';
 const FIXTURES = join(import.meta.dirname, 'fixtures');

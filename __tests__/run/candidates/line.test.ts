@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 
 import { readLine } from '../../../src/run/candidates/line.js';
-import { digest } from '../../support/builders/named.js';
+import { digest } from '../../support/builders/candidates.js';
 
 const HOST = 'registry.example:5000';
 const A = digest('a');

@@ -7,7 +7,7 @@ import {
   OCI_INDEX,
   OCI_MANIFEST,
 } from '../../../src/oci/media-types.js';
-import { digest } from '../../support/builders/named.js';
+import { digest } from '../../support/builders/candidates.js';
 
 const A = digest('a');
 const B = digest('b');

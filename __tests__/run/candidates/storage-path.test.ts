@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 
 import { readStoragePath } from '../../../src/run/candidates/storage-path.js';
-import { digest } from '../../support/builders/named.js';
+import { digest } from '../../support/builders/candidates.js';
 
 const A = digest('a');
 const HEX = 'a'.repeat(64);

@@ -25,15 +25,15 @@ import {
   when,
 } from '../../support/clients/client.js';
 import { fate, fates, NOW, policy, YOUNG } from '../../support/builders/inventories.js';
-import { APP, digests, startScene } from '../../support/scenes/looking.js';
+import { APP, digests, startScene } from '../../support/scenes/survey.js';
 
 afterEach(stopClients);
 
 const current = image('current');
 const old = image('old');
 
-describe('what a survey finds', () => {
-  it('tells where each manifest was first heard of', async () => {
+describe('a survey', () => {
+  it('tells by which source it found each manifest', async () => {
     const { put, look } = await startScene({ referrersApi: true });
     const [child, subject, named] = [image('child'), image('subject'), image('named')];
     const sig = cosign('sig', named);
@@ -77,7 +77,7 @@ describe('what a survey finds', () => {
     expect(plan.orphans).toHaveLength(7);
   });
 
-  it('hears of a manifest through a digest tag alone, and takes both', async () => {
+  it('finds a manifest through its digest tag alone', async () => {
     const { put, look } = await startScene();
     put(old);
     put(cosign('sig', old), digestTag(old.digest, 'sig'));
@@ -88,7 +88,7 @@ describe('what a survey finds', () => {
     });
   });
 
-  it('hears of one through a digest tag that is broken', async () => {
+  it('finds a manifest through a digest tag that is broken', async () => {
     const { app, put, look } = await startScene();
     put(old);
     setTag(app, digestTag(old.digest, 'sig'), image('lost').digest);
@@ -120,7 +120,7 @@ describe('what a survey finds', () => {
     expect(inventory.facts.size).toBe(2);
   });
 
-  it('keeps an unknown manifest and what it mentions, and asks for none of it', async () => {
+  it('keeps an unknown manifest and the digests in it, without asking for them', async () => {
     const { registry, put, look } = await startScene();
     const unknown = opaque('application/vnd.future+json', { a: old.digest, b: current.digest });
     put(unknown, 'v1');
@@ -175,8 +175,8 @@ describe('what a survey finds', () => {
   });
 });
 
-describe('what the registry does not have is no gap', () => {
-  it('candidates, children and subjects', async () => {
+describe('an absent manifest', () => {
+  it('is no gap as a candidate, a child or a subject', async () => {
     const { app, put, look } = await startScene();
     const list = index([image('there'), image('lost child')]);
     const sbom = referrer('sbom', image('lost subject'));
@@ -197,7 +197,7 @@ describe('what the registry does not have is no gap', () => {
     });
   });
 
-  it('broken tags are reported, and the rest is cleaned', async () => {
+  it('is no gap under a tag: broken tags are reported, and the rest is cleaned', async () => {
     const { app, put, look } = await startScene();
     put(current, 'v2');
     put(old);
@@ -210,7 +210,7 @@ describe('what the registry does not have is no gap', () => {
     expect(fate(plan, old)).toBe('delete: unreachable');
   });
 
-  it('NAME_UNKNOWN means the same', async () => {
+  it('is no gap where the registry answers NAME_UNKNOWN', async () => {
     const { registry, put, look } = await startScene();
     put(current, 'v1');
     put(old);
@@ -219,7 +219,7 @@ describe('what the registry does not have is no gap', () => {
   });
 });
 
-describe('surveys of several repositories', () => {
+describe('the surveys of several repositories', () => {
   it('know nothing of each other: a gap in one leaves the other', async () => {
     const { registry, put, look } = await startScene();
     put(current, 'v1');

@@ -7,7 +7,7 @@ import { image, index, opaque } from '../../support/builders/build.js';
 import type { Action } from '../../support/servers/memory/script.js';
 import { errorAnswer, stopClients, tally, when, rewritten } from '../../support/clients/client.js';
 import { fates } from '../../support/builders/inventories.js';
-import { startScene } from '../../support/scenes/looking.js';
+import { startScene } from '../../support/scenes/survey.js';
 
 afterEach(stopClients);
 
@@ -48,8 +48,8 @@ const MANIFEST_FAULTS: typeof FAULTS = [
   ['too much', rewritten(' '.repeat(4 * 1024 * 1024 + 1)), '4194304 bytes'],
 ];
 
-describe('gaps: one of them, and nothing is deleted', () => {
-  it.each(MANIFEST_FAULTS)('a tag: %s', async (_, action, words) => {
+describe('a gap that blocks all deletes', () => {
+  it.each(MANIFEST_FAULTS)('is made by a tag: %s', async (_, action, words) => {
     const { registry, put, look, progress } = await startScene();
     put(current, 'v1');
     put(image('x'), 'v2');
@@ -71,7 +71,7 @@ describe('gaps: one of them, and nothing is deleted', () => {
     expect(progress.finished).toBe(progress.expected);
   });
 
-  it.each(MANIFEST_FAULTS)('a child: %s', async (_, action, words) => {
+  it.each(MANIFEST_FAULTS)('is made by a child: %s', async (_, action, words) => {
     const { registry, put, look } = await startScene();
     put(index([current]), 'v1');
     put(old);
@@ -89,7 +89,7 @@ describe('gaps: one of them, and nothing is deleted', () => {
     ['no list', rewritten('[]', 'application/json'), /could not list the tags/],
     ['tags that are no names', rewritten('{"tags":["../../x"]}', 'application/json'), 'OCI spec'],
     ['tags that are no texts', rewritten('{"tags":[1]}', 'application/json'), 'list the tags'],
-  ] as typeof FAULTS)('the list of tags: %s', async (_, action, words) => {
+  ] as typeof FAULTS)('is made by the list of tags: %s', async (_, action, words) => {
     const { registry, put, look } = await startScene();
     put(current, 'v1');
     put(old);
@@ -102,7 +102,7 @@ describe('gaps: one of them, and nothing is deleted', () => {
     expect(plan.keep).toHaveLength(2);
   });
 
-  it.each(FAULTS)('a later page of tags: %s', async (_, action, words) => {
+  it.each(FAULTS)('is made by a later page of tags: %s', async (_, action, words) => {
     const { registry, put, look } = await startScene({ tagPageSize: 1 });
     put(current, 'v1');
     put(old, 'v2');
@@ -115,7 +115,7 @@ describe('gaps: one of them, and nothing is deleted', () => {
   });
 
   it.each(['NAME_UNKNOWN', 'MANIFEST_UNKNOWN'])(
-    'a later page of tags that says %s: the tags after it would be lost',
+    'is made by a later page of tags that answers %s: tags after it would be missing',
     async (code) => {
       const { registry, put, look } = await startScene({ tagPageSize: 1 });
       put(current, 'v1');
@@ -132,7 +132,7 @@ describe('gaps: one of them, and nothing is deleted', () => {
     ...FAULTS.filter(([what]) => !/^404 of Accept$|^HTML$/.test(what)),
     ['a page in HTML', { kind: 'html' }, 'another digest'],
     ['other bytes', rewritten('{}', 'application/octet-stream'), 'another digest'],
-  ] as typeof FAULTS)('the config of an orphan: %s', async (_, action, words) => {
+  ] as typeof FAULTS)('is made by the config of an orphan: %s', async (_, action, words) => {
     const { registry, put, look } = await startScene();
     put(current, 'v1');
     put(old);
@@ -145,14 +145,14 @@ describe('gaps: one of them, and nothing is deleted', () => {
     expect(plan.orphans).toEqual([]);
   });
 
-  it('a config that the registry does not have is none', async () => {
+  it('is not made by an absent config', async () => {
     const { registry, put, look } = await startScene();
     put(old);
     registry.intercept(when(/blobs/, errorAnswer(404, 'BLOB_UNKNOWN')));
     expect((await look([old])).plan.orphans).toHaveLength(1);
   });
 
-  it('a child whose digest can not be verified', async () => {
+  it('is made by a child whose digest can’t be verified', async () => {
     const { put, look } = await startScene();
     const child = { mediaType: OCI_MANIFEST, digest: 'sha384:00', size: 1 };
     put(opaque(OCI_INDEX, { schemaVersion: 2, mediaType: OCI_INDEX, manifests: [child] }), 'v1');
@@ -162,7 +162,7 @@ describe('gaps: one of them, and nothing is deleted', () => {
     expect(plan.orphans).toEqual([]);
   });
 
-  it('a candidate that is a layer is none, though 2.8 answers 500, and it is never deleted', async () => {
+  it('is not made by a candidate that is a layer, which 2.8 answers with 500 and no run deletes', async () => {
     const { app, put, look } = await startScene();
     put(old, 'v1');
     put(current);
@@ -174,7 +174,7 @@ describe('gaps: one of them, and nothing is deleted', () => {
     expect(plan.orphans.map(({ digest }) => digest)).toEqual([current.digest]);
   });
 
-  it('a candidate that 2.8 answers with 500 is one when there is no such blob, or no answer', async () => {
+  it('is made by a candidate that 2.8 answers with 500 when there is no such blob, or no answer', async () => {
     const { registry, put, look } = await startScene();
     put(current, 'v1');
     put(old);
@@ -193,7 +193,7 @@ describe('gaps: one of them, and nothing is deleted', () => {
     expect([...found.plan.orphans, ...again.plan.orphans]).toEqual([]);
   });
 
-  it('stops reading after ten', async () => {
+  it('ends the survey as the tenth of its kind', async () => {
     const { registry, put, look, progress } = await startScene();
     Array.from({ length: 60 }, (_, n) => image(String(n))).forEach((content, n) => {
       put(content, `v${String(n)}`);
@@ -211,7 +211,7 @@ describe('gaps: one of them, and nothing is deleted', () => {
     expect(progress.finished).toBe(progress.expected);
   });
 
-  it('and goes no deeper then', async () => {
+  it('ends the survey at that depth as the tenth of its kind', async () => {
     const { registry, put, look } = await startScene();
     const list = index([old]);
     const others = Array.from({ length: 20 }, (_, n) => image(String(n)));
@@ -228,7 +228,7 @@ describe('gaps: one of them, and nothing is deleted', () => {
     expect(inventory.manifests.has(old.digest)).toBe(false);
   });
 
-  it('a token server that grants nothing for this repository', async () => {
+  it('is made by a token server that grants nothing for this repository', async () => {
     const { registry, put, look } = await startScene({
       auth: { kind: 'token', username: 'u', password: 'p' },
     });
@@ -242,7 +242,7 @@ describe('gaps: one of them, and nothing is deleted', () => {
     expect(plan.orphans).toEqual([]);
   });
 
-  it('mistakes of our own are thrown', async () => {
+  it('is not made by mistakes of our own, which are thrown', async () => {
     const { reader, look } = await startScene();
     const broken = { ...reader, tags: () => Promise.reject(new TypeError('ours')) };
     await expect(look([], { reader: broken })).rejects.toThrow(TypeError);

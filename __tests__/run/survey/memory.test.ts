@@ -15,14 +15,14 @@ import {
 import type { Action } from '../../support/servers/memory/script.js';
 import { errorAnswer, stopClients, tally, when } from '../../support/clients/client.js';
 import { DAY, fate, fates, NOW, YOUNG } from '../../support/builders/inventories.js';
-import { digests, remembered, startScene } from '../../support/scenes/looking.js';
+import { digests, remembered, startScene } from '../../support/scenes/survey.js';
 
 afterEach(stopClients);
 
 const current = image('current');
 const old = image('old');
 
-describe('what earlier runs saw', () => {
+describe('a manifest that earlier runs saw', () => {
   it('costs one HEAD for each tag, and no GET', async () => {
     const { registry, put, look, progress } = await startScene();
     const list = index([image('a'), image('b')]);
@@ -39,7 +39,7 @@ describe('what earlier runs saw', () => {
     expect({ ...inventory, past: new Map() }).toEqual(plain.inventory);
   });
 
-  it('what it did not see costs a GET beside the HEAD of its tag, and is in `bodies`', async () => {
+  it('is fetched and listed in `bodies` only where they did not see it', async () => {
     const { registry, put, look } = await startScene();
     const list = index([image('new child'), image('a')]);
     put(current, 'v1');
@@ -54,7 +54,7 @@ describe('what earlier runs saw', () => {
     );
   });
 
-  it('what a manifest or a tag names is taken to be there, as long as nothing is to go', async () => {
+  it('is taken to exist where something names it, as long as there is no orphan', async () => {
     const { registry, put, look } = await startScene({ referrersApi: true });
     const subject = image('subject');
     const sbom = referrer('sbom', subject);
@@ -79,7 +79,7 @@ describe('what earlier runs saw', () => {
     ]);
   });
 
-  it('is asked for, one by one, as soon as something is to go', async () => {
+  it('is asked for as soon as there is an orphan', async () => {
     const { registry, put, look } = await startScene();
     const list = index([image('a'), image('b')]);
     put(list, 'v1');
@@ -96,7 +96,7 @@ describe('what earlier runs saw', () => {
     expect(tally(registry)).toEqual({ 'GET tags': 1, 'HEAD manifest': 4, 'GET referrers': 1 });
   });
 
-  it('is absent when it is gone by then, and was no gap', async () => {
+  it('is absent when it no longer exists, which is no gap', async () => {
     const { app, registry, put, look } = await startScene();
     const list = index([image('a'), image('b')]);
     put(list, 'v1');
@@ -113,7 +113,7 @@ describe('what earlier runs saw', () => {
     expect(tally(registry)).toMatchObject({ 'HEAD manifest': 4, 'GET manifest': 1 });
   });
 
-  it('still holds what its remembered bytes name when it is gone itself', async () => {
+  it('keeps the children in its remembered bytes when it no longer exists itself', async () => {
     const { app, put, look } = await startScene();
     const inner = index([image('leaf')]);
     put(index([inner, current]), 'v1');
@@ -132,7 +132,7 @@ describe('what earlier runs saw', () => {
     expect(fates(plain.plan, { leaf: image('leaf') })).toEqual({ leaf: 'delete: unreachable' });
   });
 
-  it('still holds what it held when its tag is listed and it is gone', async () => {
+  it('keeps its children when its tag is listed and it no longer exists', async () => {
     const { app, put, look } = await startScene();
     const list = index([image('leaf')]);
     put(list, 'v1');
@@ -152,7 +152,7 @@ describe('what earlier runs saw', () => {
     expect(plan.keep.map(({ digest }) => digest)).not.toContain(list.digest);
   });
 
-  it('is a gap where more is mentioned than any tool writes, and nothing is asked for', async () => {
+  it('is a gap where it mentions more than any tool writes, and nothing is asked for', async () => {
     const { registry, put, look } = await startScene();
     const mentions = Array.from({ length: 10_001 }, (_, n) => digestOf(Buffer.from(String(n))));
     put(opaque('application/x', { mentions }), 'v1');
@@ -171,7 +171,7 @@ describe('what earlier runs saw', () => {
   it.each([
     ['application/octet-stream', true],
     [current.mediaType, undefined],
-  ])('that comes as %s is noted as untyped: %s', async (type, isUntyped) => {
+  ])('is noted as untyped when it comes as %s: %s', async (type, isUntyped) => {
     const { registry, put, look } = await startScene();
     put(current, 'v1');
     registry.intercept(
@@ -201,7 +201,7 @@ describe('what earlier runs saw', () => {
     expect(tally(registry)['GET manifest']).toBe(6);
   });
 
-  it('does not hold anything when it is gone and nothing names it', async () => {
+  it('keeps nothing when it no longer exists and nothing names it', async () => {
     const { app, put, look } = await startScene();
     const list = index([image('leaf')]);
     put(list, 'v1');
@@ -239,7 +239,7 @@ describe('what earlier runs saw', () => {
     expect(plan.orphans).toEqual([]);
   });
 
-  it('that nothing names is asked for: one HEAD, and a GET where the answer is no', async () => {
+  it('costs one HEAD where nothing names it, and a GET where the answer is no', async () => {
     const { registry, put, look } = await startScene();
     put(current, 'v1');
     put(old);
@@ -259,7 +259,7 @@ describe('what earlier runs saw', () => {
     });
   });
 
-  it('and was named by an input is asked for, whoever else knows it', async () => {
+  it('is asked for where an input names it', async () => {
     const { registry, put, look } = await startScene();
     put(current, 'v1');
     put(old);
@@ -272,7 +272,7 @@ describe('what earlier runs saw', () => {
     expect(tally(registry)).toMatchObject({ 'HEAD manifest': 2, 'GET manifest': 1 });
   });
 
-  it('needs no config: what was in use once was pushed completely', async () => {
+  it('needs no config: it was in use once, so its push was complete', async () => {
     const { registry, put, look } = await startScene();
     const young = image('young', { created: YOUNG });
     put(young);
@@ -282,7 +282,7 @@ describe('what earlier runs saw', () => {
     expect(tally(registry)).not.toHaveProperty('GET blob');
   });
 
-  it('keeps what was never in use and is new', async () => {
+  it('stays where it is new and never was in use', async () => {
     const { registry, put, look } = await startScene();
     put(old);
     const known = remembered([old], { everInUse: false, firstSeen: NOW - DAY / 2 });
@@ -290,7 +290,7 @@ describe('what earlier runs saw', () => {
     expect(tally(registry)).toEqual({ 'GET tags': 1, 'HEAD manifest': 1 });
   });
 
-  it('brings the referrers that only the API knows, and proves them, too', async () => {
+  it('brings the referrers that only the API lists, and checks that they exist', async () => {
     const { app, registry, put, look } = await startScene({ referrersApi: true });
     const sbom = referrer('sbom', old);
     const lost = referrer('lost', old);
@@ -312,7 +312,7 @@ describe('what earlier runs saw', () => {
     expect(plan.orphans.map(({ digest }) => digest)).toEqual(digests([old, sbom]));
   });
 
-  it('that is remembered without its body is fetched', async () => {
+  it('is fetched where it is remembered without its body', async () => {
     const { put, look } = await startScene();
     put(old);
     const { past } = remembered([old]);
@@ -321,7 +321,7 @@ describe('what earlier runs saw', () => {
     expect(bodies).toEqual(new Map([[old.digest, old.bytes.toString('utf8')]]));
   });
 
-  it('can not make an orphan of what a tag holds, whatever is said of it', async () => {
+  it('never makes an orphan of a child that a tag keeps, even if the ledger lies', async () => {
     const { registry, put, look } = await startScene();
     const list = index([old, image('unknown')]);
     put(list, 'v1');
@@ -389,7 +389,7 @@ describe('what earlier runs saw', () => {
     ['a tag', 'v1', 'tag v1'],
     ['what nothing names', old.digest, `manifest ${old.digest}`],
     ['what was taken to be there', current.digest, `manifest ${current.digest}`],
-  ])('is a gap when it can not be asked for: %s', async (_, reference, what) => {
+  ])('is a gap when it can’t be asked for: %s', async (_, reference, what) => {
     const { registry, put, look } = await startScene();
     put(index([current]), 'v1');
     put(old);
@@ -402,7 +402,7 @@ describe('what earlier runs saw', () => {
     expect(fate(plan, image('other'))).toBe('keep: gap');
   });
 
-  it('sees a tag that moved, and finds what it left', async () => {
+  it('is found as an orphan when its tag has moved', async () => {
     const { registry, put, look } = await startScene();
     put(index([old, current]), 'latest');
     put(index([image('new'), current]), 'latest');
@@ -422,7 +422,7 @@ describe('what earlier runs saw', () => {
     });
   });
 
-  it('sees that a tag’s manifest went', async () => {
+  it('is absent under a tag that still names it', async () => {
     const { app, put, look } = await startScene();
     put(current, 'v1');
     app.manifests.delete(current.digest);

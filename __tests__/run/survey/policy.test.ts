@@ -5,14 +5,14 @@ import { NO_PROTECTION, withFiles } from '../../../src/plan/protection.js';
 import { image, referrer } from '../../support/builders/build.js';
 import { errorAnswer, stopClients, tally, when } from '../../support/clients/client.js';
 import { DAY, fate, fates } from '../../support/builders/inventories.js';
-import { APP, digests, remembered, startScene } from '../../support/scenes/looking.js';
+import { APP, digests, remembered, startScene } from '../../support/scenes/survey.js';
 
 afterEach(stopClients);
 
 const current = image('current');
 const old = image('old');
 
-describe('keep-untagged', () => {
+describe('a survey with keep-untagged', () => {
   const built = (hour: number) =>
     image(`built ${hour}`, { created: new Date(Date.UTC(2025, 5, 1, hour)).toISOString() });
   const three = [built(1), built(2), built(3)];
@@ -33,7 +33,7 @@ describe('keep-untagged', () => {
     expect(tally(registry)['GET blob']).toBe(3);
   });
 
-  it('reads none where all of them stay', async () => {
+  it('reads no config where all orphans stay', async () => {
     const { registry, put, look } = await startScene();
     three.forEach((content) => {
       put(content);
@@ -43,7 +43,7 @@ describe('keep-untagged', () => {
     expect(tally(registry)).toEqual({ 'GET tags': 1, 'GET manifest': 3 });
   });
 
-  it('reads those of what went out of use together', async () => {
+  it('reads the configs of those that went out of use together', async () => {
     const { registry, put, look } = await startScene();
     three.forEach((content) => {
       put(content);
@@ -53,7 +53,7 @@ describe('keep-untagged', () => {
     expect(tally(registry)['GET blob']).toBe(3);
   });
 
-  it('deletes nothing where one of them can not be read', async () => {
+  it('deletes nothing where one of the configs can’t be read', async () => {
     const { registry, put, look } = await startScene();
     three.forEach((content) => {
       put(content);
@@ -65,7 +65,7 @@ describe('keep-untagged', () => {
     expect(plan.orphans).toEqual([]);
   });
 
-  it('is the same in the second look, which reads none of them again', async () => {
+  it('reads none of the configs again in the recheck', async () => {
     const { registry, put, look } = await startScene();
     three.forEach((content) => {
       put(content);
@@ -79,8 +79,8 @@ describe('keep-untagged', () => {
   });
 });
 
-describe('a plan that is carried out', () => {
-  it('asks for nothing more where all that is left is not in it', async () => {
+describe('a survey for a plan that is carried out', () => {
+  it('asks for nothing more where no remaining orphan is in the plan', async () => {
     const { registry, put, look } = await startScene({ referrersApi: true });
     put(old);
     put(image('x'));
@@ -92,7 +92,7 @@ describe('a plan that is carried out', () => {
     expect(tally(registry)).toEqual({ 'GET tags': 1, 'GET manifest': 2 });
   });
 
-  it('leaves an entry that only the referrers API shows to be described since', async () => {
+  it('keeps an entry that has got a referrer since, which only the API shows', async () => {
     const { put, look } = await startScene({ referrersApi: true });
     put(old);
     put(image('x'));

@@ -2,27 +2,23 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
 
 import type { Digest } from '../../../src/oci/digest.js';
-import { NO_PROTECTION, readProtect, withFiles } from '../../../src/plan/protection.js';
+import { NO_PROTECTION, withFiles } from '../../../src/plan/protection.js';
 import { image, index, type Content } from '../../support/builders/build.js';
 import type { Action } from '../../support/servers/memory/script.js';
 import { errorAnswer, stopClients, tally, when, rewritten } from '../../support/clients/client.js';
-import { fate, fates } from '../../support/builders/inventories.js';
-import { APP, digests, remembered, startScene } from '../../support/scenes/looking.js';
+import { fate, fates, protecting } from '../../support/builders/inventories.js';
+import { APP, digests, remembered, startScene } from '../../support/scenes/survey.js';
 
 afterEach(stopClients);
 
 const current = image('current');
 const old = image('old');
 
-describe('what is protected and nothing names', () => {
+describe('a protected digest that nothing names', () => {
   const list = index([old, image('other part')]);
   /** As if these stood in a file. */
   const inFile = (...contents: readonly Content[]) =>
     withFiles(NO_PROTECTION, new Map([['deploy/prod.yaml', digests(contents)]]));
-  const protect = (...entries: readonly string[]) =>
-    readProtect(entries.join('\n'), 'registry.example.com', (entry) => {
-      throw new Error(entry);
-    });
 
   it('is found, and keeps its part that an input names', async () => {
     const { put, look, progress } = await startScene();
@@ -52,7 +48,7 @@ describe('what is protected and nothing names', () => {
     expect(progress.finished).toBe(progress.expected);
   });
 
-  it('is followed to any depth, to subjects and to what refers to it', async () => {
+  it('is followed to any depth, to subjects and to referrers', async () => {
     const { put, look } = await startScene({ referrersApi: true });
     const subject = image('subject');
     const deep = index([index([index([old])])], { subject });
@@ -104,7 +100,7 @@ describe('what is protected and nothing names', () => {
     });
   });
 
-  it('is no part of the repository where it is absent, and nobody hears of it', async () => {
+  it('is not reported where it is absent', async () => {
     const { put, look } = await startScene();
     put(old);
     const plain = await look([old]);
@@ -115,7 +111,7 @@ describe('what is protected and nothing names', () => {
     expect(plan).toEqual(plain.plan);
   });
 
-  it('is told to be absent where something else names it', async () => {
+  it('is reported absent where something else names it', async () => {
     const { app, put, look } = await startScene();
     put(index([image('lost part')]), 'v1');
     put(old);
@@ -129,14 +125,14 @@ describe('what is protected and nothing names', () => {
     const { registry, put, look } = await startScene();
     put(old);
     const here = image('here');
-    const protection = protect(`${APP}@${here.digest}`, `team/other@${image('there').digest}`);
+    const protection = protecting(`${APP}@${here.digest}`, `team/other@${image('there').digest}`);
     await look([old], { policy: { protection } });
     const asked = registry.requests.map(({ path }) => path.split('/').at(-1));
     expect(asked).toContain(here.digest);
     expect(asked).not.toContain(image('there').digest);
   });
 
-  it('is not looked for in a repository that is kept whole', async () => {
+  it('is not asked for in a repository that is kept whole', async () => {
     const { registry, put, look } = await startScene();
     put(old);
     const protection = { ...inFile(list), repositories: ['team/*'] };
@@ -151,7 +147,7 @@ describe('what is protected and nothing names', () => {
     ['a cut-off body', { kind: 'truncate' }],
     ['404 in HTML', { kind: 'html', status: 404 }],
     ['other bytes', rewritten('{"schemaVersion":2}')],
-  ] as [string, Action][])('is a gap when it can not be read: %s', async (_, action) => {
+  ] as [string, Action][])('is a gap when it can’t be read: %s', async (_, action) => {
     const { registry, put, look } = await startScene();
     put(current, 'v1');
     put(list);
@@ -170,7 +166,7 @@ describe('what is protected and nothing names', () => {
     expect(fates(plan, { old, x: image('x') })).toEqual({ old: 'keep: gap', x: 'keep: gap' });
   });
 
-  it('is a gap when what it holds can not be read', async () => {
+  it('is a gap when one of its children can’t be read', async () => {
     const { registry, put, look } = await startScene();
     put(list);
     put(image('x'));
@@ -183,7 +179,7 @@ describe('what is protected and nothing names', () => {
     expect(plan.orphans).toEqual([]);
   });
 
-  it('may be a layer, which 2.8 answers with 500: that blocks nothing', async () => {
+  it('blocks nothing as a layer, which 2.8 answers with 500', async () => {
     const { put, look } = await startScene();
     put(old);
     put(current, 'v1');
@@ -201,7 +197,7 @@ describe('what is protected and nothing names', () => {
     expect(fate(plan, old)).toBe('delete: unreachable');
   });
 
-  it('is a gap where the answer is 500 and it is no layer either, which says where it stands', async () => {
+  it('is a gap where the answer is 500 and it is no layer, and the gap names its files', async () => {
     const { registry, put, look } = await startScene();
     put(old);
     const lost = image('lost');
@@ -221,7 +217,7 @@ describe('what is protected and nothing names', () => {
     expect(plan.orphans).toEqual([]);
   });
 
-  it('is asked for by HEAD where the ledger has it, which may not be there any more', async () => {
+  it('is asked for by HEAD where the ledger has it', async () => {
     const { app, registry, put, look } = await startScene();
     const [there, gone] = [index([image('a')]), index([image('b')])];
     [there, gone, image('a'), image('b'), old].forEach((content) => {
@@ -246,7 +242,7 @@ describe('what is protected and nothing names', () => {
     expect(heads.map(({ path }) => path.split('/').at(-1))).toContain(there.digest);
   });
 
-  it('is looked for in the second look, too: it may have come since', async () => {
+  it('is asked for in the recheck, too: it may have come since', async () => {
     const { registry, put, look } = await startScene();
     put(current, 'v1');
     put(list);

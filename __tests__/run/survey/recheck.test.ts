@@ -3,14 +3,14 @@ import { afterEach, describe, expect, it } from '@jest/globals';
 
 import { image, index } from '../../support/builders/build.js';
 import { stopClients, tally } from '../../support/clients/client.js';
-import { startScene } from '../../support/scenes/looking.js';
+import { startScene } from '../../support/scenes/survey.js';
 
 afterEach(stopClients);
 
 const current = image('current');
 const old = image('old');
 
-describe('the second look', () => {
+describe('the recheck', () => {
   it('reads every tag by its bytes, once, and nothing else again', async () => {
     const { registry, put, look } = await startScene();
     put(index([current]), 'v1', 'latest');
@@ -59,7 +59,7 @@ describe('the second look', () => {
     expect(tally(registry)).toEqual({ 'GET tags': 1, 'HEAD manifest': 1, 'GET manifest': 1 });
   });
 
-  it('reads a tag whole whose manifest the first look did not keep', async () => {
+  it('reads a tag whole whose manifest the survey did not keep', async () => {
     const { registry, put, look } = await startScene();
     put(current, 'v1');
     const { inventory: earlier } = await look();

@@ -7,7 +7,7 @@ import type { Action } from '../../support/servers/memory/script.js';
 import { seed } from '../../support/clients/push.js';
 import { errorAnswer, stopClients, tally, when, rewritten } from '../../support/clients/client.js';
 import { fates } from '../../support/builders/inventories.js';
-import { digests, startScene } from '../../support/scenes/looking.js';
+import { digests, startScene } from '../../support/scenes/survey.js';
 
 afterEach(stopClients);
 
@@ -15,7 +15,7 @@ const current = image('current');
 const old = image('old');
 
 describe('the referrers API', () => {
-  it('takes the referrers of an orphan along, whom nobody named', async () => {
+  it('brings the referrers of an orphan that nothing names', async () => {
     const { put, look } = await startScene({ referrersApi: true });
     const sbom = referrer('sbom', old);
     const signature = referrer('signature', sbom);
@@ -36,7 +36,7 @@ describe('the referrers API', () => {
     expect(tally(registry)['GET referrers']).toBe(2);
   });
 
-  it('without it that child is nobody’s, as far as anybody can tell', async () => {
+  it('is missed: without it that child counts as an orphan', async () => {
     const { put, look } = await startScene();
     put(current, 'v1');
     put(index([old], { subject: current }));
@@ -56,7 +56,7 @@ describe('the referrers API', () => {
     expect(asked.sort()).toEqual(digests([current, old, sbom]).sort());
   });
 
-  it('is asked once by each look at each repository where there is none', async () => {
+  it('is asked once for each survey of each repository where there is none', async () => {
     const { registry, put, look } = await startScene();
     put(old);
     put(current, 'v1');
@@ -75,7 +75,7 @@ describe('the referrers API', () => {
     ['501', { kind: 'answer', status: 501 }],
     ['HTML', { kind: 'html' }],
     ['JSON that is no index', rewritten('{}', 'application/json')],
-  ] as [string, Action][])('there is none: %s', async (_, action) => {
+  ] as [string, Action][])('counts as absent: %s', async (_, action) => {
     const { registry, put, look } = await startScene({ referrersApi: true });
     put(old);
     registry.intercept(when(/referrers/, action));
@@ -92,7 +92,7 @@ describe('the referrers API', () => {
     ['an index that is none', rewritten('{"manifests":{}}', OCI_INDEX)],
     ['no JSON', rewritten('<index>', OCI_INDEX)],
     ['an unverifiable referrer', rewritten('{"manifests":[{"digest":"md5:0"}]}', OCI_INDEX)],
-  ] as [string, Action][])('cannot be asked, which is a gap: %s', async (_, action) => {
+  ] as [string, Action][])('is a gap where it can’t be asked: %s', async (_, action) => {
     const { registry, put, look } = await startScene({ referrersApi: true });
     put(old);
     registry.intercept(when(/referrers/, action));
@@ -101,7 +101,7 @@ describe('the referrers API', () => {
     expect(plan.orphans).toEqual([]);
   });
 
-  it('that seems to be none to one repository is asked by the next all the same', async () => {
+  it('is asked for the next repository though it seemed absent to one', async () => {
     const { registry, put, look } = await startScene({ referrersApi: true });
     const holder = index([old], { subject: current, artifactType: 'x/y' });
     const other = 'team/other';
@@ -119,7 +119,7 @@ describe('the referrers API', () => {
     expect((await look([old], { repository: other })).inventory.gaps).toHaveLength(1);
   });
 
-  it('that says only later that there is none is not believed', async () => {
+  it('is not believed where it is absent only in a later answer', async () => {
     const { registry, put, look } = await startScene({ referrersApi: true });
     put(current, 'v1');
     put(old);
@@ -159,7 +159,7 @@ describe('the referrers API', () => {
     );
   });
 
-  it('whose second page is missing leaves a gap, the first time too', async () => {
+  it('leaves a gap where its second page is missing, the first time too', async () => {
     const { registry, put, look } = await startScene({ referrersApi: true });
     const first = referrer('first', old);
     put(old);
@@ -205,7 +205,7 @@ describe('the referrers API', () => {
     );
   });
 
-  it('may name what is not there', async () => {
+  it('may name absent manifests', async () => {
     const { registry, put, look } = await startScene({ referrersApi: true });
     put(old);
     registry.intercept(when(new RegExp(`referrers/${old.digest}`), page([referrer('lost', old)])));

@@ -4,15 +4,15 @@ import { afterEach, describe, expect, it } from '@jest/globals';
 import { buildCache, image, index } from '../../support/builders/build.js';
 import { stopClients, tally } from '../../support/clients/client.js';
 import { fate } from '../../support/builders/inventories.js';
-import { digests, startScene } from '../../support/scenes/looking.js';
+import { digests, startScene } from '../../support/scenes/survey.js';
 
 afterEach(stopClients);
 
 const current = image('current');
 const old = image('old');
 
-describe('what a survey asks for', () => {
-  it('is at the floor: each tag and each unknown manifest once, nothing twice', async () => {
+describe('the requests of a survey', () => {
+  it('are one for each tag and each unknown manifest, and none twice', async () => {
     const { registry, put, look, progress } = await startScene();
     const list = index([image('a'), image('b')]);
     const lost = image('lost');
@@ -42,7 +42,7 @@ describe('what a survey asks for', () => {
     expect(progress.finished).toBe(progress.expected);
   });
 
-  it('is tags and their manifests alone when there is no orphan', async () => {
+  it('are tags and their manifests alone when there is no orphan', async () => {
     const { registry, put, look } = await startScene({ referrersApi: true });
     put(current, 'v1');
     put(index([old]), 'v2');
@@ -52,7 +52,7 @@ describe('what a survey asks for', () => {
     expect(tally(registry)).toEqual({ 'GET tags': 1, 'GET manifest': 3 });
   });
 
-  it('asks for no config when ages do not matter', async () => {
+  it('leave configs out when ages do not matter', async () => {
     const { registry, put, look } = await startScene();
     put(old);
     const { plan } = await look([old], { policy: { gracePeriod: 0 } });
@@ -60,7 +60,7 @@ describe('what a survey asks for', () => {
     expect(tally(registry)).not.toHaveProperty('GET blob');
   });
 
-  it('never asks the manifests route for what an index lists as a layer', async () => {
+  it('never ask the manifests route for a layer that an index lists', async () => {
     const { registry, put, look } = await startScene();
     const cache = buildCache('cache', 'index');
     put(cache, 'buildcache');
@@ -72,7 +72,7 @@ describe('what a survey asks for', () => {
     ).toEqual([]);
   });
 
-  it('sends GET and HEAD only', async () => {
+  it('are GET and HEAD only', async () => {
     const { registry, put, look } = await startScene({ referrersApi: true });
     put(current, 'v1');
     put(old);

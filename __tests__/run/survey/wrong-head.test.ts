@@ -5,7 +5,7 @@ import type { Past } from '../../../src/plan/past.js';
 import { image, index } from '../../support/builders/build.js';
 import { errorAnswer, stopClients, when } from '../../support/clients/client.js';
 import { fates } from '../../support/builders/inventories.js';
-import { remembered, startScene } from '../../support/scenes/looking.js';
+import { remembered, startScene } from '../../support/scenes/survey.js';
 
 afterEach(stopClients);
 
@@ -22,7 +22,7 @@ function unreachable<T>(value: T | undefined): T {
   return value;
 }
 
-describe('a tag that HEAD tells wrong', () => {
+describe('a tag whose HEAD is wrong', () => {
   const child = image('told child');
   const list = index([child]);
   const lying = ({ method, path }: { readonly method: string; readonly path: string }) =>
@@ -34,7 +34,7 @@ describe('a tag that HEAD tells wrong', () => {
         } as const)
       : undefined;
 
-  it('loses nothing where the ledger knows better', async () => {
+  it('costs nothing where the ledger knows better', async () => {
     const { registry, put, look } = await startScene();
     put(list, 'v1');
     registry.intercept(lying);
@@ -58,7 +58,7 @@ describe('a tag that HEAD tells wrong', () => {
     ]);
   });
 
-  it('is a gap at the second look, whatever the first one believed', async () => {
+  it('is a gap at the recheck, even if the survey believed it', async () => {
     const { registry, put, look } = await startScene();
     put(list, 'v1');
     put(current, 'v2');
@@ -82,7 +82,7 @@ describe('a tag that HEAD tells wrong', () => {
     expect(inventory.tags.get('v1')).toBe(current.digest);
   });
 
-  it('is read by its bytes before something goes because it moved', async () => {
+  it('is read with GET before something is deleted because it moved', async () => {
     const { registry, put, look } = await startScene();
     put(list);
     put(current, 'v1');
@@ -101,7 +101,7 @@ describe('a tag that HEAD tells wrong', () => {
     ).toHaveLength(1);
   });
 
-  it('is gone where its manifest went before it was read', async () => {
+  it('is broken where its manifest was deleted before the GET', async () => {
     const { registry, put, look } = await startScene();
     put(list);
     put(current, 'v1');

@@ -6,13 +6,7 @@ import { cosign, digestTag, image, index, referrer } from '../../support/builder
 import { setTag } from '../../support/servers/memory/state.js';
 import { stopClients, when } from '../../support/clients/client.js';
 import { DAY, NOW } from '../../support/builders/inventories.js';
-import {
-  APP,
-  digests,
-  remembered,
-  startScene,
-  type Looking,
-} from '../../support/scenes/looking.js';
+import { APP, digests, remembered, startScene, type Looking } from '../../support/scenes/survey.js';
 import path from 'node:path';
 import {
   current,

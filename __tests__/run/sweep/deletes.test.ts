@@ -2,7 +2,7 @@ import { afterEach, describe, expect, it } from '@jest/globals';
 import { cosign, digestTag, image, index, referrer } from '../../support/builders/build.js';
 import { setTag } from '../../support/servers/memory/state.js';
 import { stopClients, tally, when } from '../../support/clients/client.js';
-import { digests, startScene } from '../../support/scenes/looking.js';
+import { digests, startScene } from '../../support/scenes/survey.js';
 import { current, old, older, NOTHING, sweep, deletes } from '../../support/scenes/sweeping.js';
 
 afterEach(stopClients);

@@ -4,7 +4,7 @@ import { image, index, referrer } from '../../support/builders/build.js';
 import type { Action } from '../../support/servers/memory/script.js';
 import { setTag } from '../../support/servers/memory/state.js';
 import { errorAnswer, stopClients, tally, when } from '../../support/clients/client.js';
-import { digests, startScene, type Looking, type Scene } from '../../support/scenes/looking.js';
+import { digests, startScene, type Looking, type Scene } from '../../support/scenes/survey.js';
 import {
   current,
   old,

@@ -6,7 +6,7 @@ import type { Action } from '../../support/servers/memory/script.js';
 import { setTag } from '../../support/servers/memory/state.js';
 import { errorAnswer, stopClients } from '../../support/clients/client.js';
 import { NOW } from '../../support/builders/inventories.js';
-import { digests, remembered, startScene, type Scene } from '../../support/scenes/looking.js';
+import { digests, remembered, startScene, type Scene } from '../../support/scenes/survey.js';
 import { current, old, NOTHING, carryOut, listing } from '../../support/scenes/sweeping.js';
 import {
   SECOND,

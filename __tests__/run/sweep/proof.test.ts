@@ -3,7 +3,7 @@ import { image, index } from '../../support/builders/build.js';
 import type { Action } from '../../support/servers/memory/script.js';
 import { setTag } from '../../support/servers/memory/state.js';
 import { errorAnswer, stopClients, tally, when } from '../../support/clients/client.js';
-import { childGone, digests, startScene, type Looking } from '../../support/scenes/looking.js';
+import { childGone, digests, startScene, type Looking } from '../../support/scenes/survey.js';
 import { current, old, NOTHING, carryOut, sweep } from '../../support/scenes/sweeping.js';
 
 afterEach(stopClients);

@@ -4,7 +4,7 @@ import type { Action } from '../../support/servers/memory/script.js';
 import { setTag } from '../../support/servers/memory/state.js';
 import { errorAnswer, stopClients, tally, when } from '../../support/clients/client.js';
 import { YOUNG } from '../../support/builders/inventories.js';
-import { digests, remembered, startScene } from '../../support/scenes/looking.js';
+import { digests, remembered, startScene } from '../../support/scenes/survey.js';
 import {
   current,
   old,

@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { errorAnswer, stopClients, when } from '../../support/clients/client.js';
-import { digests } from '../../support/scenes/looking.js';
+import { digests } from '../../support/scenes/survey.js';
 import { NOTHING } from '../../support/scenes/sweeping.js';
 import {
   orphans,

@@ -9,10 +9,10 @@ import {
   nameOf,
   type Built,
   type Change,
-  type Estate,
+  type RandomEstate,
   type Node,
   type Tag,
-} from '../scenes/estate.js';
+} from './random-estate.js';
 
 /** Runs of a property: `FC_RUNS` multiplies them for a longer hunt, `FC_SEED` repeats one. */
 export function runs(numRuns: number): fc.Parameters<unknown> {
@@ -84,7 +84,7 @@ const rawTag: fc.Arbitrary<RawTag> = fc.record({
  * @param size at most so many manifests
  * @param more.withLayers whether artifacts have layers with the bytes of manifests
  */
-export function estates(size: number, { withLayers = false } = {}): fc.Arbitrary<Estate> {
+export function estates(size: number, { withLayers = false } = {}): fc.Arbitrary<RandomEstate> {
   return fc
     .record({
       raw: fc.array(rawNode, { minLength: 1, maxLength: size }),
@@ -180,7 +180,7 @@ export function builtEstates(size: number, more = {}): fc.Arbitrary<Built> {
 }
 
 /** An estate with its bytes; it prints as the estate. */
-export function shown(estate: Estate): Built {
+export function shown(estate: RandomEstate): Built {
   return Object.defineProperty(build(estate), fc.toStringMethod, {
     value: () => JSON.stringify(estate),
   });

@@ -324,3 +324,6 @@ export function withChildren(content: Content): Content[] {
 export function names(repository: string, ...contents: readonly Content[]): string[] {
   return contents.map(({ digest }) => `${repository}@${digest}`);
 }
+
+/** The repository of most tests. */
+export const APP = 'team/app';

@@ -25,7 +25,7 @@ function tags(state: RegistryState): Map<string, ReadonlyMap<string, string>> {
   return new Map([...state.repositories].map(([name, repository]) => [name, repository.tags]));
 }
 
-it('is the same whether it is seeded or pushed', async () => {
+it('the estate is the same whether it is seeded or pushed', async () => {
   const whole = estate(Date.now());
   const seeded = emptyState();
   seedEstate(seeded, whole);
@@ -40,7 +40,7 @@ it('is the same whether it is seeded or pushed', async () => {
   }
 });
 
-it('says of each manifest why it stays or goes', () => {
+it('the estate says of each manifest why it stays or goes', () => {
   const whole = estate(Date.now());
   expect(whole.expectations.filter(({ why }) => why === '')).toEqual([]);
   expect(staying(whole).size + going(whole).size).toBe(whole.expectations.length);

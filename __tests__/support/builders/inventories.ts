@@ -12,6 +12,7 @@ import { isImageConfigType } from '../../../src/oci/media-types.js';
 import { NO_PROTECTION, readProtect, type Protection } from '../../../src/plan/protection.js';
 import type { Content } from './build.js';
 
+/** Epoch milliseconds: the time of every run in these tests. */
 export const NOW = Date.UTC(2026, 0, 1);
 export const HOUR = 3_600_000;
 export const DAY = 24 * HOUR;

@@ -29,7 +29,7 @@ export function recordsOf(
   return new Map(contents.map((content) => [content.digest, recordOf(content, more)]));
 }
 
-/** The same whatever order the records were put in. */
+/** The same for every order of the records. */
 export function sorted<R>(records: ReadonlyMap<Digest, R>): [Digest, R][] {
   return [...records].sort(([a], [b]) => (a < b ? -1 : 1));
 }

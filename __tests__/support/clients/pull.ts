@@ -8,7 +8,7 @@ import { digestOf } from '../../../src/oci/digest.js';
 import { findSkopeo } from '../servers/programs.js';
 import { present } from '../servers/real-registries.js';
 import type { RealRegistry } from '../servers/real-registry.js';
-import { APP } from '../scenes/versions.js';
+import { APP } from '../builders/build.js';
 
 export const skopeo = findSkopeo();
 

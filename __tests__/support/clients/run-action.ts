@@ -105,6 +105,14 @@ export function clean(
   return runAction({ 'registry-url': url, ...inputs }, options);
 }
 
+/** As `clean`, without a grace period. */
+export function cleanAtOnce(
+  registry: { readonly url: string },
+  inputs: Readonly<Record<string, string>> = {},
+): Promise<ActionRun> {
+  return clean(registry, { 'grace-period': '0', ...inputs });
+}
+
 /** GITHUB_OUTPUT's format: `name<<delimiter`, the value's lines, the delimiter. */
 function parseOutputs(text: string): Record<string, string> {
   const outputs: Record<string, string> = {};

@@ -16,7 +16,7 @@ import type { Digest } from '../../../src/oci/digest.js';
 import type { Credentials } from '../../../src/http/credentials.js';
 import type { Send } from '../../../src/http/message.js';
 import { parsed } from '../builders/inventories.js';
-import { APP } from './looking.js';
+import { APP } from './survey.js';
 import type { Content } from '../builders/build.js';
 import type { MemoryRegistryOptions } from '../servers/memory/options.js';
 import type { Interceptor } from '../servers/memory/script.js';
@@ -29,9 +29,10 @@ import {
   type RepositoryState,
 } from '../servers/memory/state.js';
 import { startClient, type Client } from '../clients/client.js';
+import { LEDGER } from '../clients/ledger.js';
 import { THEN } from '../builders/records.js';
 
-export const LEDGER = 'manifest-cleanup-ledger';
+export { LEDGER };
 
 /** A second repository. */
 export const WEB = 'team/web';

@@ -3,8 +3,9 @@
  * (sets that grow until nothing changes). It shares no code with src/plan and never reads a manifest's
  * bytes: it knows the estate from which they were made.
  */
+import { NOW } from '../builders/inventories.js';
 import type { RepositoryState } from '../servers/memory/state.js';
-import { CREATED, GRACE, NOW, type Built, type Id, type Node } from './estate.js';
+import { CREATED, GRACE, type Built, type Id, type Node } from '../builders/random-estate.js';
 
 /** One repository at one moment, in the estate's numbers. */
 export interface View {
@@ -112,7 +113,7 @@ export function judge(built: Built, view: View, rules: Rules): Judgement {
           ...children(id),
           ...[subject(id) ?? []].flat(),
           ...mentions(id),
-          // A registry's referrers API goes by the body's `subject`, whatever the type.
+          // A registry's referrers API goes by the body's `subject`, for every type.
           ...(rules.referrersApi ? everything.filter((each) => node(each).subject === id) : []),
         ],
   );

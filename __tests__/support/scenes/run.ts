@@ -21,7 +21,7 @@ import { NO_PROTECTION, type Protection } from '../../../src/plan/protection.js'
 import { problems, sentence } from '../../../src/report/problems.js';
 import { runStages } from '../../../src/run/clean.js';
 import { fakeClock } from './fake-clock.js';
-import { NOW } from './estate.js';
+import { NOW } from '../builders/inventories.js';
 
 export interface RunOptions {
   readonly url: string;

@@ -3,7 +3,7 @@ import { fakeClock, type FakeClock } from '../scenes/fake-clock.js';
 import { image, type Content } from '../builders/build.js';
 import type { Action, Interceptor } from '../servers/memory/script.js';
 import { NOW } from '../builders/inventories.js';
-import { digests, startScene, type Looking, type Scene } from '../scenes/looking.js';
+import { digests, startScene, type Looking, type Scene } from './survey.js';
 import { current, old, carryOut } from '../scenes/sweeping.js';
 
 export const SECOND = 1_000;

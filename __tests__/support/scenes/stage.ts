@@ -6,7 +6,7 @@ import type { Plan } from '../../../src/plan/plan.js';
 import type { MemoryRegistry } from '../servers/memory/registry.js';
 import type { Action, SeenRequest } from '../servers/memory/script.js';
 import type { Timed } from '../builders/arbitraries.js';
-import { change, settle, type Built, type Id } from './estate.js';
+import { change, settle, type Built, type Id } from '../builders/random-estate.js';
 import { actionOf, type Fault } from './faults.js';
 import { isWhole, judge, parentsOf, viewOf, type Rules, type View } from './model.js';
 
@@ -190,7 +190,7 @@ export function play(
       });
       for (const { placed, id, view, standing } of condemned) {
         const { repository, built } = placed;
-        // What was an orphan at the first look is known of at the second, whatever told of it.
+        // An orphan of the survey is known at the recheck, from every source.
         const planned = plans
           .filter((plan) => plan.repository === repository)
           .flatMap(({ orphans }) => orphans.flatMap(({ digest }) => built.idOf.get(digest) ?? []));

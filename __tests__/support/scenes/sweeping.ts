@@ -5,7 +5,7 @@ import { OCI_INDEX } from '../../../src/oci/media-types.js';
 import { image, type Content } from '../builders/build.js';
 import type { Interceptor } from '../servers/memory/script.js';
 import { jsonAnswer, when } from '../clients/client.js';
-import { digests, type Looking, type Scene } from '../scenes/looking.js';
+import { digests, type Looking, type Scene } from './survey.js';
 
 export const current = image('current');
 export const old = image('old');

@@ -6,6 +6,7 @@ import { expectQuiet } from '../clients/outcome.js';
 import { clean, type ActionRun, type RunOptions } from '../clients/run-action.js';
 import type { RealRegistry } from '../servers/real-registry.js';
 import {
+  APP,
   cosign,
   digestTag,
   fallbackIndex,
@@ -18,8 +19,6 @@ import {
 } from '../builders/build.js';
 import { push, type Destination } from '../clients/push.js';
 import { present } from '../servers/real-registries.js';
-
-export const APP = 'team/app';
 
 /** Within every grace period: only what an earlier run saw in use may go. */
 export const FRESH = new Date().toISOString();

@@ -1,5 +1,5 @@
 /**
- * A private CA and certificates for 127.0.0.1, made anew for each test run: nothing to install, no key in
+ * A private CA and certificates for 127.0.0.1, made again for each test run: nothing to install, no key in
  * the repository, nothing that expires there. Just enough DER for TLS and token signing (RFC 5280).
  */
 import { createHash, generateKeyPairSync, sign, type KeyObject } from 'node:crypto';

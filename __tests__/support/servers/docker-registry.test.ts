@@ -84,7 +84,7 @@ describeWith('docker-registry', program, 'docker-registry', () => {
     expect(answer.body.toString('utf8')).toBe('Method not allowed\n');
   });
 
-  it('refuses who has no password, and who does not know its CA', async () => {
+  it('refuses clients without a password, and clients that do not know its CA', async () => {
     const guarded = await start({ auth: 'htpasswd' });
     expect((await send({ url: guarded.url }, { method: 'GET', path: '/v2/' })).status).toBe(401);
     const secure = await start({ tls: true });

@@ -98,7 +98,7 @@ export interface Proxy {
   close(): Promise<void>;
 }
 
-/** A proxy that tunnels every CONNECT to `port` on loopback, whatever name was asked for. */
+/** A proxy that tunnels every CONNECT to `port` on loopback, for every name. */
 export async function startProxy(port: number, refusal?: string): Promise<Proxy> {
   const tunnels: Proxy['tunnels'] = [];
   const sockets = new Set<Socket>();

@@ -53,12 +53,12 @@ describe('scripts', () => {
       206,
       'other',
     ],
-  ])('%s', async (_name, action, status, body) => {
+  ])('give %s', async (_name, action, status, body) => {
     const answer = await get(await once(action), path);
     expect({ status: answer.status, body: answer.body.toString('utf8') }).toEqual({ status, body });
   });
 
-  it('a page of HTML', async () => {
+  it('give a page of HTML', async () => {
     const answer = await get(await once({ kind: 'html', status: 403 }), path);
     expect(answer.status).toBe(403);
     expect(answer.headers['content-type']).toContain('text/html');
@@ -67,13 +67,13 @@ describe('scripts', () => {
   it.each<[string, Action]>([
     ['a reset', { kind: 'reset' }],
     ['a cut-off body', { kind: 'truncate' }],
-  ])('%s breaks one request, and the next is whole', async (_name, action) => {
+  ])('break one request by %s, and leave the next whole', async (_name, action) => {
     const registry = await once(action);
     await expect(get(registry, path)).rejects.toThrow(/hang up|aborted|ECONNRESET/);
     expect((await get(registry, path)).body).toEqual(app.bytes);
   });
 
-  it('a request that hangs is ended by stop', async () => {
+  it('let a request hang until it is stopped', async () => {
     const registry = await once({ kind: 'hang' });
     const hanging = get(registry, path);
     const ended = hanging.catch((error: unknown) => String(error));
@@ -208,7 +208,7 @@ describe('tokens', () => {
   });
 });
 
-it('speaks https', async () => {
+it('the registry in memory speaks https', async () => {
   const authority = createAuthority();
   const { pem, keyPem } = authority.issue('memory');
   const registry = await start({ tls: { key: keyPem, cert: pem } });

@@ -15,15 +15,12 @@ import {
   referrer,
   type Content,
   type Family,
-} from '../builders/build.js';
+} from './build.js';
 import { linkBlob, repositoryOf, setTag, type RegistryState } from '../servers/memory/state.js';
+import { DAY, NOW, YOUNG } from './inventories.js';
 import { seed } from '../clients/push.js';
 
-/** Epoch milliseconds: the time of every run in these tests. */
-export const NOW = Date.UTC(2026, 0, 1);
-export const DAY = 86_400_000;
 export const GRACE = DAY;
-const YOUNG = new Date(NOW - 3_600_000).toISOString();
 const OLD = new Date(NOW - 90 * DAY).toISOString();
 
 /** Epoch milliseconds of what a node's `created` says. */
@@ -69,14 +66,14 @@ export interface Tag {
   readonly target: Id;
 }
 
-export interface Estate {
+export interface RandomEstate {
   readonly nodes: readonly Node[];
   readonly tags: readonly Tag[];
 }
 
 /** An estate with its bytes. */
 export interface Built {
-  readonly estate: Estate;
+  readonly estate: RandomEstate;
   /** by number */
   readonly contents: readonly Content[];
   readonly idOf: ReadonlyMap<string, Id>;
@@ -91,7 +88,7 @@ function at<T>(list: readonly T[], position: number): T {
   return item;
 }
 
-export function build(estate: Estate): Built {
+export function build(estate: RandomEstate): Built {
   const contents: Content[] = [];
   estate.nodes.forEach((node, id) => {
     contents.push(contentOf(node, id, contents));
@@ -197,7 +194,7 @@ export function settle(state: RegistryState, repository: string, built: Built): 
 }
 
 /** The estate as a survey would have read it if it had seen every manifest that is present. */
-export function inventoryOf(built: Built): Inventory {
+export function inventoryOfBuilt(built: Built): Inventory {
   const { estate, contents } = built;
   const manifests = new Map<Digest, Manifest>();
   const absent = new Set<Digest>();

@@ -10,7 +10,7 @@ import { repositoryOf, setTag, type RegistryState } from '../servers/memory/stat
 import type { Interceptor } from '../servers/memory/script.js';
 import { pushBlob, putManifest, seed, send, type Destination } from '../clients/push.js';
 import type { RealRegistryKind } from '../servers/real-registries.js';
-import { ANCHOR, ANCHOR_TAG, nameOf, settle, type Built } from './estate.js';
+import { ANCHOR, ANCHOR_TAG, nameOf, settle, type Built } from '../builders/random-estate.js';
 import { startRelay } from '../servers/relay.js';
 
 /** A repository as a client finds it; comparable. */

@@ -8,16 +8,16 @@ import path from 'node:path';
 
 import { afterEach, beforeEach, expect, it } from '@jest/globals';
 
-import { MANIFEST_ACCEPT } from '../../src/oci/media-types.js';
+import { digestAt } from '../support/clients/manifests.js';
 import { runAction, type ActionRun } from '../support/clients/run-action.js';
-import { cosign, digestTag, image, index } from '../support/builders/build.js';
+import { cosign, digestTag, image, index, APP } from '../support/builders/build.js';
 import { describeWith } from '../support/servers/describe-with.js';
 import type { SeenRequest } from '../support/servers/memory/script.js';
 import { push } from '../support/clients/push.js';
 import { realRegistries } from '../support/servers/real-registries.js';
 import type { RealRegistry } from '../support/servers/real-registry.js';
-import { startRelay, type Relay } from '../support/servers/relay.js';
-import { APP } from '../support/builders/naming.js';
+import type { Relay } from '../support/servers/relay.js';
+import { startRelayed } from '../support/scenes/relayed.js';
 
 const DOCS = readFileSync(new URL('../../docs/troubleshooting.md', import.meta.url), 'utf8');
 
@@ -27,21 +27,18 @@ const list = index([old, child]);
 const TAG = digestTag(old.digest, 'sig');
 
 for (const kind of realRegistries) {
-  describeWith(kind.name, kind.found, `a backup is put back on ${kind.name}`, () => {
+  describeWith(kind.name, kind.found, `a restore from a backup on ${kind.name}`, () => {
     let registry: RealRegistry;
     let relay: Relay;
     let backup: string;
 
     beforeEach(async () => {
-      registry = await kind.start();
-      relay = await startRelay(registry);
+      ({ registry, relay } = await startRelayed(kind));
       backup = mkdtempSync(path.join(tmpdir(), 'putting-back-'));
       await push(registry, APP, current, 'latest');
     });
 
-    afterEach(async () => {
-      await relay.stop();
-      await registry.stop();
+    afterEach(() => {
       rmSync(backup, { recursive: true, force: true });
     });
 
@@ -61,13 +58,7 @@ for (const kind of realRegistries) {
     }
     const restore = () => act({ 'restore-from': backup });
 
-    const pointsAt = async (reference: string) => {
-      const response = await fetch(`${registry.url}/v2/${APP}/manifests/${reference}`, {
-        headers: { accept: MANIFEST_ACCEPT },
-      });
-      await response.arrayBuffer();
-      return response.status === 200 ? response.headers.get('docker-content-digest') : undefined;
-    };
+    const pointsAt = (reference: string) => digestAt(registry, APP, reference);
 
     /** Somebody pushes another signature of the same image, once, after such a request was answered. */
     function meanwhile(isMeant: (request: SeenRequest) => boolean): void {
@@ -88,7 +79,7 @@ for (const kind of realRegistries) {
         'while it was put back, and it was left there',
         ({ method }) => method === 'PUT',
       ],
-    ])('and a tag that somebody sets %s stays there, in red', async (_, words, isMeant) => {
+    ])('leaves a tag that somebody sets %s, in red', async (_, words, isMeant) => {
       await push(registry, APP, old);
       await push(registry, APP, signature, TAG);
       await lose(old.digest);
@@ -107,7 +98,7 @@ for (const kind of realRegistries) {
       expect(await pointsAt('latest')).toBe(current.digest);
     });
 
-    it('and an index stays away, in red, whose child is neither there nor in the backup', async () => {
+    it('pushes no index whose child is neither there nor in the backup, in red', async () => {
       await push(registry, APP, list);
       await push(registry, APP, child, 'child');
       await lose(list.digest);

@@ -10,14 +10,14 @@ import type { Clock } from '../../../src/http/clock.js';
 import type { Credentials } from '../../../src/http/credentials.js';
 import type { Digest } from '../../../src/oci/digest.js';
 import { fakeClock } from './fake-clock.js';
-import type { Content } from '../builders/build.js';
+import { APP, type Content } from '../builders/build.js';
 import type { MemoryRegistryOptions } from '../servers/memory/options.js';
 import { repositoryOf, type RepositoryState } from '../servers/memory/state.js';
 import { seed } from '../clients/push.js';
 import { startClient, type Client } from '../clients/client.js';
 import { DAY, NOW, parsed, policy } from '../builders/inventories.js';
 
-export const APP = 'team/app';
+export { APP };
 
 export interface Scene extends Client {
   readonly app: RepositoryState;
