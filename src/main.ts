@@ -132,7 +132,7 @@ async function connect(
     mask,
     stop,
     // Not even made when nobody sees them: there is one for each of a million requests.
-    ...(core.isDebug() ? { onExchange: tellTo(log) } : {}),
+    onExchange: core.isDebug() ? tellTo(log) : undefined,
   });
 }
 
@@ -226,9 +226,8 @@ function withFailure(run: Run, failure: string | undefined): Run {
 }
 
 /** A plan that could not be written must not be spoken of. */
-function withoutUnwrittenPlan({ planFile: file, ...rest }: Run, failure: string | undefined): Run {
-  const isThere = failure === undefined && file !== undefined;
-  return withFailure({ ...rest, ...(isThere ? { planFile: file } : {}) }, failure);
+function withoutUnwrittenPlan(run: Run, failure: string | undefined): Run {
+  return failure === undefined ? run : withFailure({ ...run, planFile: undefined }, failure);
 }
 
 /** @returns why it could not be written, if so */
