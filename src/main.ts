@@ -134,7 +134,7 @@ async function connect(
     mask,
     stop,
     // Not even made when nobody sees them: there is one for each of a million requests.
-    ...(core.isDebug() ? { onExchange: tellTo(log) } : {}),
+    onExchange: core.isDebug() ? tellTo(log) : undefined,
   });
 }
 

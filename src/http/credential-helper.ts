@@ -7,6 +7,7 @@ import { spawn, type ChildProcess } from 'node:child_process';
 
 import * as v from 'valibot';
 
+import { inForm, tryJson } from '../oci/json.js';
 import type { Credentials } from './credentials.js';
 import { codeOf } from '../text/error.js';
 
@@ -56,11 +57,11 @@ export async function askHelper(
       `${program} get failed (${code === null ? 'killed' : `exit code ${String(code)}`})`,
     );
   }
-  const parsed = v.safeParse(Answer, parseJson(output), { abortEarly: true });
-  if (!parsed.success) {
+  const answer = inForm(Answer, tryJson(output));
+  if (answer === undefined) {
     throw new Error(`${program} get did not answer with Username and Secret`);
   }
-  const { Username: username, Secret: secret } = parsed.output;
+  const { Username: username, Secret: secret } = answer;
   if (secret === '') {
     return undefined;
   }
@@ -135,13 +136,5 @@ function endAll(child: ChildProcess): void {
     }
   } catch {
     // As a rule there is nobody left.
-  }
-}
-
-function parseJson(output: string): unknown {
-  try {
-    return JSON.parse(output);
-  } catch {
-    return undefined;
   }
 }

@@ -9,6 +9,7 @@ import { join } from 'node:path';
 
 import * as v from 'valibot';
 
+import { inForm } from '../oci/json.js';
 import { askHelper } from './credential-helper.js';
 import type { Credentials } from './credentials.js';
 import { codeOf, messageOf } from '../text/error.js';
@@ -111,13 +112,11 @@ async function readConfig(file: string): Promise<Config | undefined> {
     // The parser's own message quotes the text, which holds the passwords.
     throw new DockerConfigError(`the Docker config ${file} is not JSON`);
   }
-  const parsed = v.safeParse(v.pipe(v.unknown(), isRecord, ConfigSchema), json, {
-    abortEarly: true,
-  });
-  if (!parsed.success) {
+  const config = inForm(v.pipe(v.unknown(), isRecord, ConfigSchema), json);
+  if (config === undefined) {
     throw new DockerConfigError(`the Docker config ${file} does not have a Docker config's form`);
   }
-  return parsed.output;
+  return config;
 }
 
 /** The file without the mark that some editors put before the text. */
@@ -226,11 +225,11 @@ function whyNone(
 /** @returns undefined when the entry holds nothing */
 function credentialsOf(entry: unknown, host: string, file: string): Credentials | undefined {
   const broken = (what: string) => new DockerConfigError(`in ${file}, ${what} for ${host}`);
-  const parsed = v.safeParse(EntrySchema, entry, { abortEarly: true });
-  if (!parsed.success) {
+  const fields = inForm(EntrySchema, entry);
+  if (fields === undefined) {
     throw broken('the entry under auths is not of the usual form');
   }
-  const { auth, username, password, identitytoken, registrytoken } = parsed.output;
+  const { auth, username, password, identitytoken, registrytoken } = fields;
   if (registrytoken !== '') {
     return { kind: 'registry-token', token: registrytoken };
   }

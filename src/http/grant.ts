@@ -5,6 +5,7 @@
  */
 import * as v from 'valibot';
 
+import { inForm, tryJson } from '../oci/json.js';
 import { splitScopes } from './scope.js';
 
 export type Grant =
@@ -44,16 +45,8 @@ export function grantOf(token: string, scope: string): Grant {
 }
 
 function claimsOf(token: string): v.InferOutput<typeof Claims> | undefined {
-  const [, payload, signature] = token.split('.');
-  if (payload === undefined || signature === undefined) {
-    return undefined;
-  }
-  try {
-    const parsed = v.safeParse(Claims, JSON.parse(Buffer.from(payload, 'base64url').toString()), {
-      abortEarly: true,
-    });
-    return parsed.success ? parsed.output : undefined;
-  } catch {
-    return undefined;
-  }
+  const [, payload = '', signature] = token.split('.');
+  return signature === undefined
+    ? undefined
+    : inForm(Claims, tryJson(Buffer.from(payload, 'base64url').toString()));
 }

@@ -92,7 +92,5 @@ function moved(hop: HttpRequest, url: URL): HttpRequest {
   if (url.origin === hop.url.origin) {
     return { ...hop, url };
   }
-  const rest: HttpRequest & { authorization?: string } = { ...hop, url };
-  delete rest.authorization;
-  return rest;
+  return { ...hop, url, authorization: undefined };
 }

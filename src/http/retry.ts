@@ -64,8 +64,9 @@ export function createRetry(next: Send, { clock, random, stop, patience }: Retry
 function settle(outcome: Outcome, tries: number, gaveUp?: string): HttpResponse {
   if (outcome.kind === 'answer') {
     const { response } = outcome;
-    const said = { ...(tries > 1 && { tries }), ...(gaveUp !== undefined && { gaveUp }) };
-    return tries > 1 || gaveUp !== undefined ? { ...response, ...said } : response;
+    return tries > 1 || gaveUp !== undefined
+      ? { ...response, tries: tries > 1 ? tries : undefined, gaveUp }
+      : response;
   }
   const { error } = outcome;
   if (gaveUp !== undefined && error instanceof TransportError) {

@@ -5,6 +5,7 @@
  */
 import * as v from 'valibot';
 
+import { inForm, tryJson } from '../oci/json.js';
 import type { Clock } from './clock.js';
 import { basicAuthorization, type Credentials } from './credentials.js';
 import { whyMissing } from './login.js';
@@ -206,17 +207,9 @@ function readAnswer(request: HttpRequest, response: HttpResponse, credentials: C
   if (status !== 200) {
     throw new AuthError(`${server} gave no token (status ${String(status)})`, status);
   }
-  const parsed = v.safeParse(Answer, parseJson(response.body), { abortEarly: true });
-  if (!parsed.success) {
+  const answer = inForm(Answer, tryJson(response.body.toString('utf8')));
+  if (answer === undefined) {
     throw new AuthError(`${server} answered with something other than a token`, status);
   }
-  return parsed.output;
-}
-
-function parseJson(body: Buffer): unknown {
-  try {
-    return JSON.parse(body.toString('utf8'));
-  } catch {
-    return undefined;
-  }
+  return answer;
 }

@@ -32,16 +32,11 @@ export function factsOf(bytes: Uint8Array): ImageFacts {
     }
     return {};
   }
-  const parsed = inForm(ConfigSchema, body);
-  if (parsed === undefined) {
-    return {};
-  }
-  const { created, architecture, os, variant } = parsed;
+  const { created, architecture, os, variant } = inForm(ConfigSchema, body) ?? {};
   const time = created === undefined ? Number.NaN : Date.parse(created);
+  const isForOne = os !== undefined && architecture !== undefined;
   return {
-    ...(Number.isNaN(time) ? {} : { created: time }),
-    ...(os === undefined || architecture === undefined
-      ? {}
-      : { platform: { os, architecture, variant } }),
+    created: Number.isNaN(time) ? undefined : time,
+    platform: isForOne ? { os, architecture, variant } : undefined,
   };
 }

@@ -76,6 +76,15 @@ export function parseJson(bytes: Uint8Array, most: number): unknown {
   return JSON.parse(new TextDecoder().decode(bytes));
 }
 
+/** What is short, parsed: `undefined` when it isn't valid JSON. */
+export function tryJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
 /**
  * The value in the form of the schema; `undefined` when it is not. Stops at the first problem: a list of a million
  * that are all wrong would otherwise become a million reports of it.

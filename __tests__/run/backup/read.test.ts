@@ -281,7 +281,7 @@ describe('a backup that somebody else made', () => {
     expect(await backup.bytesOf(first.digest)).toBeUndefined();
     expect(backup.refused.get(first.digest)).toBe('it has more than 4 MiB');
     truncateSync(index(), 1024 ** 3 + 1);
-    expect(await refused()).toContain('index.jsonl: it has more than 1024 MiB');
+    expect(await refused()).toContain('index.jsonl: it has more than 1 GiB');
   });
 
   it('with a line that is too long, or that can not be, restores the others', async () => {

@@ -33,7 +33,7 @@ describe('readRegular', () => {
     symlinkSync('file', at('link'));
     for (const name of ['file', 'link']) {
       expect(readRegular(at(name), 10_000)).toHaveLength(10_000);
-      expect(() => readRegular(at(name), 9_999)).toThrow('it has more than 9999 bytes');
+      expect(() => readRegular(at(name), 9_999)).toThrow('it has more than 9.76 KiB');
     }
     expect(() => readRegular(at('link'), 10_000, { followsLinks: false })).toThrow(
       'it is a symbolic link, and links are not followed there',
@@ -44,7 +44,7 @@ describe('readRegular', () => {
 
   it('reads the files of /proc, which say that they have nothing, and no more of them than it may', () => {
     expect(readRegular('/proc/self/status', 1_000_000).toString()).toContain('Name:');
-    expect(() => readRegular('/proc/self/status', 100)).toThrow('it has more than 100 bytes');
+    expect(() => readRegular('/proc/self/status', 100)).toThrow('it has more than 100 B');
   });
 });
 

@@ -3,6 +3,7 @@ import * as v from 'valibot';
 
 import type { DeleteReason } from '../../plan/reasons.js';
 import { isDigest, type Digest } from '../../oci/digest.js';
+import { inForm, tryJson } from '../../oci/json.js';
 import { mediaTypeOf } from '../../oci/media-types.js';
 import { isRepository, isTag } from '../../oci/reference.js';
 
@@ -74,8 +75,8 @@ export function indexLine(entry: BackupEntry): string {
     digest,
     mediaType,
     tags,
-    ...(formerTags.length === 0 ? {} : { formerTags: formerTags.slice(0, MOST_FORMER_TAGS) }),
-    ...(unusedSince === undefined ? {} : { unusedSince: new Date(unusedSince).toISOString() }),
+    formerTags: formerTags.length === 0 ? undefined : formerTags.slice(0, MOST_FORMER_TAGS),
+    unusedSince: unusedSince === undefined ? undefined : new Date(unusedSince).toISOString(),
     savedAt: new Date(savedAt).toISOString(),
     reason,
   };
@@ -83,16 +84,14 @@ export function indexLine(entry: BackupEntry): string {
 }
 
 export function parseIndexLine(text: string): ReadLine {
-  let line: unknown;
-  try {
-    line = JSON.parse(text);
-  } catch {
+  const line = tryJson(text);
+  if (line === undefined) {
     return { kind: 'cut-off' };
   }
-  const parsed = v.safeParse(Line, line, { abortEarly: true });
-  if (!parsed.success) {
+  const parsed = inForm(Line, line);
+  if (parsed === undefined) {
     return { kind: 'unknown' };
   }
-  const { version: _, ...entry } = parsed.output;
+  const { version: _, ...entry } = parsed;
   return { kind: 'entry', entry };
 }

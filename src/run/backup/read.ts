@@ -132,11 +132,8 @@ class Findings {
   #addEntry({ digest, savedAt, unusedSince, formerTags = [], ...texts }: ReadEntry): void {
     const repository = this.#once(texts.repository);
     const mediaType = this.#once(texts.mediaType);
-    const since = unusedSince === undefined ? {} : { unusedSince };
-    const entry = {
-      ...{ registry: this.#registry, repository, digest, mediaType, tags: [], savedAt },
-      ...since,
-    };
+    const said = { registry: this.#registry, repository, digest, mediaType, savedAt, unusedSince };
+    const entry = { ...said, tags: [] };
     const key = `${repository}@${digest}`;
     const tags = this.#entries.get(key)?.tags ?? new Set<string>();
     this.#entries.set(key, { entry, tags });
@@ -179,7 +176,7 @@ class Findings {
       return {
         ...one.entry,
         tags: own(one, false),
-        ...(formerTags.length === 0 ? {} : { formerTags }),
+        formerTags: formerTags.length === 0 ? undefined : formerTags,
       };
     };
     return {

@@ -6,6 +6,7 @@
 import * as v from 'valibot';
 
 import { isDigest, type Digest } from '../../oci/digest.js';
+import { inForm } from '../../oci/json.js';
 import { isManifestType } from '../../oci/media-types.js';
 import { isRepository } from '../../oci/reference.js';
 
@@ -37,13 +38,13 @@ export function readNotification(value: unknown): Notified | undefined {
   const manifests: { repository: string; digest: Digest }[] = [];
   let complete = true;
   for (const event of events) {
-    const parsed = v.safeParse(EventSchema, event, { abortEarly: true });
-    if (!parsed.success) {
+    const parsed = inForm(EventSchema, event);
+    if (parsed === undefined) {
       complete = false;
       continue;
     }
-    const { repository } = parsed.output.target;
-    for (const digest of digestsOf(parsed.output)) {
+    const { repository } = parsed.target;
+    for (const digest of digestsOf(parsed)) {
       if (isDigest(digest)) {
         manifests.push({ repository, digest });
       } else {

@@ -3,6 +3,7 @@
  * belong, which directory `ls -R` is in, and whether a single word heads something that is known.
  * Reads no files and keeps no more than the words that are still waiting for their meaning.
  */
+import { tryJson } from '../../oci/json.js';
 import { readLine, type LineReading } from './line.js';
 import { readNotification, type Notified } from './notification.js';
 import { lastWord } from './storage-path.js';
@@ -189,12 +190,7 @@ const never = (): boolean => false;
 function embeddedNotification(text: string): Notified | undefined {
   const line = text.trim().replace(/,$/, '');
   const start = line.indexOf('{');
-  if (start < 0 || !line.endsWith('}')) {
-    return undefined;
-  }
-  try {
-    return readNotification(JSON.parse(line.slice(start)));
-  } catch {
-    return undefined;
-  }
+  return start < 0 || !line.endsWith('}')
+    ? undefined
+    : readNotification(tryJson(line.slice(start)));
 }

@@ -14,6 +14,8 @@ import {
 } from 'node:fs';
 import { lstat, open, type FileHandle } from 'node:fs/promises';
 
+import prettyBytes from 'pretty-bytes';
+
 import { otherKind, UnusablePath } from './why.js';
 
 interface OpenOptions {
@@ -82,7 +84,7 @@ export function readRegular(path: string, most: number, options: OpenOptions = {
       const length = size > most ? most + 1 : readSync(fd, piece, 0, piece.length, null);
       total += length;
       if (total > most) {
-        throw new UnusablePath(`it has more than ${sizeOf(most)}`);
+        throw new UnusablePath(`it has more than ${prettyBytes(most, { binary: true })}`);
       }
       if (length === 0) {
         return pieces.length === 1 && pieces[0] ? pieces[0] : Buffer.concat(pieces);
@@ -116,7 +118,7 @@ export async function* streamRegular(
   const { fd, size } = openRegular(path, options);
   if (most !== undefined && size > most) {
     closeSync(fd);
-    throw new UnusablePath(`it has more than ${sizeOf(most)}`);
+    throw new UnusablePath(`it has more than ${prettyBytes(most, { binary: true })}`);
   }
   // Closes the file at its end, and when the reader stops before.
   const pieces: AsyncIterable<string> = createReadStream(path, {
@@ -127,9 +129,4 @@ export async function* streamRegular(
     end: (size === 0 ? UNSIZED : size) - 1,
   });
   yield* pieces;
-}
-
-function sizeOf(bytes: number): string {
-  const mib = bytes / (1024 * 1024);
-  return mib >= 1 ? `${String(mib)} MiB` : `${String(bytes)} bytes`;
 }
