@@ -35561,25 +35561,18 @@ function someOf(by) {
     return [...by.slice(0, 1), ...more].join(' and ');
 }
 
+// EXTERNAL MODULE: ./node_modules/ms/index.js
+var ms = __nccwpck_require__(744);
+var ms_default = /*#__PURE__*/__nccwpck_require__.n(ms);
 ;// CONCATENATED MODULE: ./src/text/duration.ts
 /** Durations as people write them: one number with one unit. Pure. */
-const SECOND = 1000;
-const MINUTE = 60 * SECOND;
-const HOUR = 60 * MINUTE;
-const DAY = 24 * HOUR;
-const UNITS = [
-    ['s sec secs second seconds', SECOND],
-    ['m min mins minute minutes', MINUTE],
-    ['h hr hrs hour hours', HOUR],
-    ['d day days', DAY],
-    ['w wk wks week weeks', 7 * DAY],
-    ['y yr yrs year years', 365.25 * DAY],
-];
-const MILLISECONDS = new Map(UNITS.flatMap(([words, milliseconds]) => words.split(' ').map((word) => [word, milliseconds])));
+
 const DURATION = /^(\d{1,15}(?:\.\d{1,15})?)[ \t]*([a-z]{1,10})$/i;
 const MONTHS = /^(?:M|mo|mos|mon|mons|mths?|months?)$/;
+/** Nobody keeps an image for so short a time, and a number alone would be taken for it. */
+const MILLISECONDS = /^(?:ms|msecs?|milliseconds?)?$/i;
 /** Twice as long as anybody keeps an image; a time of the registry can still be reckoned with it. */
-const duration_LONGEST = 100 * 365.25 * DAY;
+const duration_LONGEST = ms_default()('100y');
 /** @returns milliseconds, or what is wrong with it, in words; those are empty when nothing special is */
 function parseDuration(text) {
     if (text === '0') {
@@ -35592,16 +35585,21 @@ function parseDuration(text) {
             why: 'a month has no fixed length, so `M` and `mo` are not known: write days, such as `180d`, or `m` for minutes',
         };
     }
-    const milliseconds = MILLISECONDS.get(unit.toLowerCase());
-    if (milliseconds === undefined) {
+    const length = lengthOf(unit);
+    if (length === undefined) {
         return { why: isSeveral(text) ? 'there is more than one unit: write `90m` for `1h30m`' : '' };
     }
-    const duration = Number(number) * milliseconds;
+    const duration = Number(number) * length;
     return duration <= duration_LONGEST ? duration : { why: 'it is longer than 100 years' };
+}
+/** One of the unit in milliseconds; `undefined` for a word that is none. */
+function lengthOf(unit) {
+    const one = `1${unit.replace(/^wks?$/i, 'w')}`;
+    return MILLISECONDS.test(unit) ? undefined : ms_default()(one);
 }
 function isSeveral(text) {
     const units = text.length <= 100 ? (text.match(/[a-z]+/gi) ?? []) : [];
-    return units.length > 1 && units.every((unit) => MILLISECONDS.has(unit.toLowerCase()));
+    return units.length > 1 && units.every((unit) => lengthOf(unit) !== undefined);
 }
 
 ;// CONCATENATED MODULE: ./src/text/printable.ts
@@ -35769,11 +35767,301 @@ function because(error) {
 
 ;// CONCATENATED MODULE: external "node:fs/promises"
 const promises_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:fs/promises");
+;// CONCATENATED MODULE: ./node_modules/pretty-bytes/index.js
+const BYTE_UNITS = [
+	'B',
+	'kB',
+	'MB',
+	'GB',
+	'TB',
+	'PB',
+	'EB',
+	'ZB',
+	'YB',
+];
+
+const BIBYTE_UNITS = [
+	'B',
+	'KiB',
+	'MiB',
+	'GiB',
+	'TiB',
+	'PiB',
+	'EiB',
+	'ZiB',
+	'YiB',
+];
+
+const BIT_UNITS = [
+	'b',
+	'kbit',
+	'Mbit',
+	'Gbit',
+	'Tbit',
+	'Pbit',
+	'Ebit',
+	'Zbit',
+	'Ybit',
+];
+
+const BIBIT_UNITS = [
+	'b',
+	'kibit',
+	'Mibit',
+	'Gibit',
+	'Tibit',
+	'Pibit',
+	'Eibit',
+	'Zibit',
+	'Yibit',
+];
+
+// Indexed by `bits` and then `binary`, so the four unit systems are picked in one step.
+const UNIT_SETS = [BYTE_UNITS, BIBYTE_UNITS, BIT_UNITS, BIBIT_UNITS];
+
+/*
+`Number#toString` switches to exponential notation outside the range [1e-6, 1e21) and `Intl.NumberFormat` drops every fraction digit past the 100 it accepts.
+Byte counts read as plain decimal numbers, so both losses are undone here. Expects a finite, non-negative number.
+*/
+const toDecimalString = number => {
+	if (number >= 1e-6 && number < 1e21) {
+		return String(number);
+	}
+
+	const [mantissa, exponentString] = number.toExponential().split('e');
+	const digits = mantissa.replace('.', '');
+	const pointPosition = Number(exponentString) + 1;
+	const isPositive = pointPosition > 0;
+	const padded = isPositive ? digits.padEnd(pointPosition, '0') : '0'.repeat(1 - pointPosition) + digits;
+	const integerPart = padded.slice(0, isPositive ? pointPosition : 1);
+	const fractionPart = padded.slice(isPositive ? pointPosition : 1).replace(/0+$/, '');
+
+	return fractionPart ? `${integerPart}.${fractionPart}` : integerPart;
+};
+
+/*
+Formats the given number using `Number#toLocaleString`.
+- If locale is a string or array, the value is expected to be a BCP 47 language tag or list of language tags (for example: `de`).
+- If locale is true, the system default locale is used for translation.
+- If locale is false or unspecified, formatting options are applied without localization; without options, the number is written out as plain digits.
+*/
+const toLocaleString = (number, locale, options) => {
+	if (typeof locale === 'string' || Array.isArray(locale) || locale === true) {
+		const locales = locale === true ? undefined : locale;
+
+		if (options !== undefined) {
+			return number.toLocaleString(locales, options);
+		}
+
+		// `Intl.NumberFormat` limits itself to 3 *fraction* digits while the default here is 3 *significant* digits, so the limit comes from the value.
+		const text = toDecimalString(number);
+		const pointIndex = text.indexOf('.');
+		const maximumFractionDigits = pointIndex === -1 ? 0 : text.length - pointIndex - 1;
+
+		// `Intl.NumberFormat` accepts at most 100 fraction digits. Rounding to 3 significant digits only needs more than that for absurdly small values, which are written out as plain digits instead.
+		if (maximumFractionDigits > 100) {
+			return text;
+		}
+
+		return number.toLocaleString(locales, {maximumFractionDigits});
+	}
+
+	if (options === undefined) {
+		return toDecimalString(number);
+	}
+
+	return number.toLocaleString('en-US', {...options, useGrouping: false});
+};
+
+const log10 = numberOrBigInt => {
+	if (typeof numberOrBigInt === 'number') {
+		return Math.log10(numberOrBigInt);
+	}
+
+	const string = numberOrBigInt.toString(10);
+
+	// A `number` only holds about 15 significant digits, so the remaining digits cannot move the magnitude. The result can still land exactly on a unit boundary, which the caller corrects for.
+	return string.length + Math.log10(`0.${string.slice(0, 15)}`);
+};
+
+const log = numberOrBigInt => {
+	if (typeof numberOrBigInt === 'number') {
+		return Math.log(numberOrBigInt);
+	}
+
+	return log10(numberOrBigInt) * Math.log(10);
+};
+
+/*
+A `bigint` that a `number` can hold exactly is divided the same way, so the output never depends on which type it was given as.
+`floor(a / b) + (a % b) / b` is a different double than `a / b`, which flips the rounding at ties like 1805 bytes.
+*/
+const divide = (numberOrBigInt, base, exponent) => {
+	const divisor = base ** exponent;
+
+	if (typeof numberOrBigInt === 'number' || numberOrBigInt <= Number.MAX_SAFE_INTEGER) {
+		return Number(numberOrBigInt) / divisor;
+	}
+
+	// `divisor` is not exact for every unit, as `1000 ** 8` is not `1e24`, so the exact divisor is rebuilt from the base and the exponent.
+	const bigintDivisor = BigInt(base) ** BigInt(exponent);
+	const integerPart = numberOrBigInt / bigintDivisor;
+	const remainder = numberOrBigInt % bigintDivisor;
+
+	return Number(integerPart) + (Number(remainder) / divisor);
+};
+
+/*
+The plain decimal digits of a scaled value that no `number` can hold. `Intl.NumberFormat` is not involved, so the output carries no grouping or localized separator, the same as the fallback for a value with more fraction digits than it accepts.
+*/
+const toUnrepresentableString = (number, base, exponent, localeOptions) => {
+	const scale = BigInt(base) ** BigInt(exponent);
+	const whole = number / scale;
+
+	// The 3 significant digit default never bites here: it only ever rounds to at least as many digits as the value has integers, and this one has far more than 3.
+	if (localeOptions === undefined) {
+		return whole.toString();
+	}
+
+	// The fraction digit options take over from that default, so the integer part stays exact and the fraction is truncated.
+	const minimumFractionDigits = localeOptions.minimumFractionDigits ?? 0;
+	const maximumFractionDigits = Math.max(localeOptions.maximumFractionDigits ?? 3, minimumFractionDigits);
+	const truncated = ((number % scale) * (10n ** BigInt(maximumFractionDigits)) / scale).toString().padStart(maximumFractionDigits, '0');
+	const fraction = truncated.replace(/0+$/, '').padEnd(minimumFractionDigits, '0');
+
+	return fraction ? `${whole}.${fraction}` : whole.toString();
+};
+
+/*
+The sign to print in front of the number. A difference of exactly zero gets a space instead of a plus sign, for better alignment. `0 === 0n` is `false`, so both are compared.
+*/
+const signOf = (number, signed) => {
+	if (number < 0) {
+		return '-';
+	}
+
+	if (!signed) {
+		return '';
+	}
+
+	return number === 0 || number === 0n ? ' ' : '+';
+};
+
+const assertFixedWidth = fixedWidth => {
+	if (fixedWidth !== undefined && (typeof fixedWidth !== 'number' || !Number.isSafeInteger(fixedWidth) || fixedWidth < 0)) {
+		throw new TypeError(`Expected fixedWidth to be a non-negative integer, got ${typeof fixedWidth}: ${fixedWidth}`);
+	}
+};
+
+/*
+`Intl.NumberFormat` silently truncates non-integers, so they are rejected here instead of quietly changing the output.
+*/
+const assertFractionDigits = (name, value) => {
+	if (value !== undefined && (typeof value !== 'number' || !Number.isInteger(value) || value < 0 || value > 100)) {
+		throw new TypeError(`Expected ${name} to be an integer between 0 and 100, got ${typeof value}: ${value}`);
+	}
+};
+
+const buildLocaleOptions = options => {
+	const {minimumFractionDigits, maximumFractionDigits} = options;
+
+	if (minimumFractionDigits === undefined && maximumFractionDigits === undefined) {
+		return undefined;
+	}
+
+	assertFractionDigits('minimumFractionDigits', minimumFractionDigits);
+	assertFractionDigits('maximumFractionDigits', maximumFractionDigits);
+
+	// Checked here rather than left to `Intl.NumberFormat`, which is skipped for a value past the number range.
+	if (minimumFractionDigits > maximumFractionDigits) {
+		throw new RangeError(`Expected minimumFractionDigits (${minimumFractionDigits}) to not be greater than maximumFractionDigits (${maximumFractionDigits})`);
+	}
+
+	return {
+		...(minimumFractionDigits !== undefined && {minimumFractionDigits}),
+		...(maximumFractionDigits !== undefined && {maximumFractionDigits}),
+		roundingMode: 'trunc',
+	};
+};
+
+function prettyBytes(number, options) {
+	if (typeof number !== 'bigint' && !Number.isFinite(number)) {
+		throw new TypeError(`Expected a finite number, got ${typeof number}: ${number}`);
+	}
+
+	options = {
+		bits: false,
+		binary: false,
+		space: true,
+		nonBreakingSpace: false,
+		...options,
+	};
+
+	assertFixedWidth(options.fixedWidth);
+	const localeOptions = buildLocaleOptions(options);
+
+	// Indexed by `bits` then `binary`, so the four combinations line up in one table.
+	const UNITS = UNIT_SETS[(options.bits ? 2 : 0) + (options.binary ? 1 : 0)];
+
+	const separator = options.space ? (options.nonBreakingSpace ? '\u00A0' : ' ') : '';
+
+	// Normalize `-0` to `0` so it never formats as `-0`.
+	if (Object.is(number, -0)) {
+		number = 0;
+	}
+
+	const prefix = signOf(number, options.signed);
+
+	if (number < 0) {
+		number = -number;
+	}
+
+	const base = options.binary ? 1024 : 1000;
+
+	let exponent = 0;
+	if (number >= 1) {
+		exponent = Math.min(Math.floor(options.binary ? log(number) / Math.log(base) : log10(number) / 3), UNITS.length - 1);
+	}
+
+	// A `number` always scales down to something a `number` can hold, and a `bigint` stops being able to once the quotient passes `Number.MAX_VALUE`, where `divide` overflows to `Infinity` and the exact quotient is formatted instead.
+	const scaled = divide(number, base, exponent);
+
+	let numberString;
+	if (Number.isFinite(scaled)) {
+		number = scaled;
+
+		// A value that sits just below a unit boundary, like `999999999999999` bytes, has a `log10` that rounds up to the boundary itself, so the exponent has to be corrected back.
+		if (number < 1 && exponent > 0) {
+			number *= base;
+			exponent -= 1;
+		}
+
+		if (!localeOptions) {
+			const minimumPrecision = Math.max(3, Math.floor(number).toString().length);
+			number = Number(number.toPrecision(minimumPrecision));
+
+			if (number >= base && exponent < UNITS.length - 1) {
+				number /= base;
+				exponent += 1;
+			}
+		}
+
+		numberString = toLocaleString(number, options.locale, localeOptions);
+	} else {
+		// The scaled value is past what a `number` can hold, so the exact quotient is written out instead.
+		numberString = toUnrepresentableString(number, base, exponent, localeOptions);
+	}
+
+	const result = prefix + numberString + separator + UNITS[exponent];
+	return result.padStart(options.fixedWidth ?? 0);
+}
+
 ;// CONCATENATED MODULE: ./src/run/files/regular.ts
 /**
  * Opens and reads regular files, and nothing else: a named pipe would wait for its other end for ever, and some devices
  * never come to an end. Whatever it reads is bounded.
  */
+
 
 
 
@@ -35826,7 +36114,7 @@ function readRegular(path, most, options = {}) {
             const length = size > most ? most + 1 : (0,external_node_fs_namespaceObject.readSync)(fd, piece, 0, piece.length, null);
             total += length;
             if (total > most) {
-                throw new UnusablePath(`it has more than ${sizeOf(most)}`);
+                throw new UnusablePath(`it has more than ${prettyBytes(most, { binary: true })}`);
             }
             if (length === 0) {
                 return pieces.length === 1 && pieces[0] ? pieces[0] : Buffer.concat(pieces);
@@ -35849,7 +36137,7 @@ async function* streamRegular(path, { encoding = 'utf8', highWaterMark = 64 * 10
     const { fd, size } = openRegular(path, options);
     if (most !== undefined && size > most) {
         (0,external_node_fs_namespaceObject.closeSync)(fd);
-        throw new UnusablePath(`it has more than ${sizeOf(most)}`);
+        throw new UnusablePath(`it has more than ${prettyBytes(most, { binary: true })}`);
     }
     // Closes the file at its end, and when the reader stops before.
     const pieces = (0,external_node_fs_namespaceObject.createReadStream)(path, {
@@ -35860,10 +36148,6 @@ async function* streamRegular(path, { encoding = 'utf8', highWaterMark = 64 * 10
         end: (size === 0 ? UNSIZED : size) - 1,
     });
     yield* pieces;
-}
-function sizeOf(bytes) {
-    const mib = bytes / (1024 * 1024);
-    return mib >= 1 ? `${String(mib)} MiB` : `${String(bytes)} bytes`;
 }
 
 ;// CONCATENATED MODULE: ./src/action/paths.ts
@@ -43771,6 +44055,15 @@ function json_parseJson(bytes, most) {
     checkJson(bytes, most);
     return JSON.parse(new TextDecoder().decode(bytes));
 }
+/** What is short, parsed: `undefined` when it isn't valid JSON. */
+function tryJson(text) {
+    try {
+        return JSON.parse(text);
+    }
+    catch {
+        return undefined;
+    }
+}
 /**
  * The value in the form of the schema; `undefined` when it is not. Stops at the first problem: a list of a million
  * that are all wrong would otherwise become a million reports of it.
@@ -44266,9 +44559,7 @@ function moved(hop, url) {
     if (url.origin === hop.url.origin) {
         return { ...hop, url };
     }
-    const rest = { ...hop, url };
-    delete rest.authorization;
-    return rest;
+    return { ...hop, url, authorization: undefined };
 }
 
 ;// CONCATENATED MODULE: ./src/oci/media-types.ts
@@ -45193,17 +45484,12 @@ function factsOf(bytes) {
         }
         return {};
     }
-    const parsed = inForm(ConfigSchema, body);
-    if (parsed === undefined) {
-        return {};
-    }
-    const { created, architecture, os, variant } = parsed;
+    const { created, architecture, os, variant } = inForm(ConfigSchema, body) ?? {};
     const time = created === undefined ? Number.NaN : Date.parse(created);
+    const isForOne = os !== undefined && architecture !== undefined;
     return {
-        ...(Number.isNaN(time) ? {} : { created: time }),
-        ...(os === undefined || architecture === undefined
-            ? {}
-            : { platform: { os, architecture, variant } }),
+        created: Number.isNaN(time) ? undefined : time,
+        platform: isForOne ? { os, architecture, variant } : undefined,
     };
 }
 
@@ -45955,7 +46241,7 @@ function createRights(deleter, granted) {
 
 ;// CONCATENATED MODULE: ./src/registry/distribution/server-time.ts
 /** The header has whole seconds. */
-const server_time_SECOND = 999;
+const SECOND = 999;
 /** The form that servers have to send (RFC 9110 sec. 5.6.7); others are no more than a guess. */
 const HTTP_DATE = /^(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun), \d{2} [A-Z][a-z]{2} \d{4} \d{2}:\d{2}:\d{2} GMT$/;
 /**
@@ -45966,7 +46252,7 @@ function serverTime(headers) {
     const { date = '', age = '0' } = headers;
     const time = HTTP_DATE.test(date) ? Date.parse(date) : NaN;
     const seconds = /^\d{1,9}$/.test(age) ? Number(age) : 0;
-    return Number.isNaN(time) ? undefined : time + server_time_SECOND + seconds * 1000;
+    return Number.isNaN(time) ? undefined : time + SECOND + seconds * 1000;
 }
 
 ;// CONCATENATED MODULE: ./src/registry/distribution/tags.ts
@@ -47031,6 +47317,7 @@ function readCollector(line) {
 
 
 
+
 const RepositorySchema = pipe(string(), check(isRepository));
 const EventSchema = object({
     action: string(),
@@ -47052,13 +47339,13 @@ function readNotification(value) {
     const manifests = [];
     let complete = true;
     for (const event of events) {
-        const parsed = safeParse(EventSchema, event, { abortEarly: true });
-        if (!parsed.success) {
+        const parsed = inForm(EventSchema, event);
+        if (parsed === undefined) {
             complete = false;
             continue;
         }
-        const { repository } = parsed.output.target;
-        for (const digest of digestsOf(parsed.output)) {
+        const { repository } = parsed.target;
+        for (const digest of digestsOf(parsed)) {
             if (isDigest(digest)) {
                 manifests.push({ repository, digest });
             }
@@ -47106,6 +47393,7 @@ function digestsOf({ action, target }) {
  * belong, which directory `ls -R` is in, and whether a single word heads something that is known.
  * Reads no files and keeps no more than the words that are still waiting for their meaning.
  */
+
 
 
 
@@ -47271,15 +47559,9 @@ const transcript_never = () => false;
 function embeddedNotification(text) {
     const line = text.trim().replace(/,$/, '');
     const start = line.indexOf('{');
-    if (start < 0 || !line.endsWith('}')) {
-        return undefined;
-    }
-    try {
-        return readNotification(JSON.parse(line.slice(start)));
-    }
-    catch {
-        return undefined;
-    }
+    return start < 0 || !line.endsWith('}')
+        ? undefined
+        : readNotification(tryJson(line.slice(start)));
 }
 
 ;// CONCATENATED MODULE: ./src/run/candidates/intake.ts
@@ -47479,298 +47761,6 @@ function readApproval(text, registry) {
     return { createdAt: plan.output.createdAt, repositories };
 }
 
-// EXTERNAL MODULE: ./node_modules/ms/index.js
-var ms = __nccwpck_require__(744);
-var ms_default = /*#__PURE__*/__nccwpck_require__.n(ms);
-;// CONCATENATED MODULE: ./node_modules/pretty-bytes/index.js
-const BYTE_UNITS = [
-	'B',
-	'kB',
-	'MB',
-	'GB',
-	'TB',
-	'PB',
-	'EB',
-	'ZB',
-	'YB',
-];
-
-const BIBYTE_UNITS = [
-	'B',
-	'KiB',
-	'MiB',
-	'GiB',
-	'TiB',
-	'PiB',
-	'EiB',
-	'ZiB',
-	'YiB',
-];
-
-const BIT_UNITS = [
-	'b',
-	'kbit',
-	'Mbit',
-	'Gbit',
-	'Tbit',
-	'Pbit',
-	'Ebit',
-	'Zbit',
-	'Ybit',
-];
-
-const BIBIT_UNITS = [
-	'b',
-	'kibit',
-	'Mibit',
-	'Gibit',
-	'Tibit',
-	'Pibit',
-	'Eibit',
-	'Zibit',
-	'Yibit',
-];
-
-// Indexed by `bits` and then `binary`, so the four unit systems are picked in one step.
-const UNIT_SETS = [BYTE_UNITS, BIBYTE_UNITS, BIT_UNITS, BIBIT_UNITS];
-
-/*
-`Number#toString` switches to exponential notation outside the range [1e-6, 1e21) and `Intl.NumberFormat` drops every fraction digit past the 100 it accepts.
-Byte counts read as plain decimal numbers, so both losses are undone here. Expects a finite, non-negative number.
-*/
-const toDecimalString = number => {
-	if (number >= 1e-6 && number < 1e21) {
-		return String(number);
-	}
-
-	const [mantissa, exponentString] = number.toExponential().split('e');
-	const digits = mantissa.replace('.', '');
-	const pointPosition = Number(exponentString) + 1;
-	const isPositive = pointPosition > 0;
-	const padded = isPositive ? digits.padEnd(pointPosition, '0') : '0'.repeat(1 - pointPosition) + digits;
-	const integerPart = padded.slice(0, isPositive ? pointPosition : 1);
-	const fractionPart = padded.slice(isPositive ? pointPosition : 1).replace(/0+$/, '');
-
-	return fractionPart ? `${integerPart}.${fractionPart}` : integerPart;
-};
-
-/*
-Formats the given number using `Number#toLocaleString`.
-- If locale is a string or array, the value is expected to be a BCP 47 language tag or list of language tags (for example: `de`).
-- If locale is true, the system default locale is used for translation.
-- If locale is false or unspecified, formatting options are applied without localization; without options, the number is written out as plain digits.
-*/
-const toLocaleString = (number, locale, options) => {
-	if (typeof locale === 'string' || Array.isArray(locale) || locale === true) {
-		const locales = locale === true ? undefined : locale;
-
-		if (options !== undefined) {
-			return number.toLocaleString(locales, options);
-		}
-
-		// `Intl.NumberFormat` limits itself to 3 *fraction* digits while the default here is 3 *significant* digits, so the limit comes from the value.
-		const text = toDecimalString(number);
-		const pointIndex = text.indexOf('.');
-		const maximumFractionDigits = pointIndex === -1 ? 0 : text.length - pointIndex - 1;
-
-		// `Intl.NumberFormat` accepts at most 100 fraction digits. Rounding to 3 significant digits only needs more than that for absurdly small values, which are written out as plain digits instead.
-		if (maximumFractionDigits > 100) {
-			return text;
-		}
-
-		return number.toLocaleString(locales, {maximumFractionDigits});
-	}
-
-	if (options === undefined) {
-		return toDecimalString(number);
-	}
-
-	return number.toLocaleString('en-US', {...options, useGrouping: false});
-};
-
-const log10 = numberOrBigInt => {
-	if (typeof numberOrBigInt === 'number') {
-		return Math.log10(numberOrBigInt);
-	}
-
-	const string = numberOrBigInt.toString(10);
-
-	// A `number` only holds about 15 significant digits, so the remaining digits cannot move the magnitude. The result can still land exactly on a unit boundary, which the caller corrects for.
-	return string.length + Math.log10(`0.${string.slice(0, 15)}`);
-};
-
-const log = numberOrBigInt => {
-	if (typeof numberOrBigInt === 'number') {
-		return Math.log(numberOrBigInt);
-	}
-
-	return log10(numberOrBigInt) * Math.log(10);
-};
-
-/*
-A `bigint` that a `number` can hold exactly is divided the same way, so the output never depends on which type it was given as.
-`floor(a / b) + (a % b) / b` is a different double than `a / b`, which flips the rounding at ties like 1805 bytes.
-*/
-const divide = (numberOrBigInt, base, exponent) => {
-	const divisor = base ** exponent;
-
-	if (typeof numberOrBigInt === 'number' || numberOrBigInt <= Number.MAX_SAFE_INTEGER) {
-		return Number(numberOrBigInt) / divisor;
-	}
-
-	// `divisor` is not exact for every unit, as `1000 ** 8` is not `1e24`, so the exact divisor is rebuilt from the base and the exponent.
-	const bigintDivisor = BigInt(base) ** BigInt(exponent);
-	const integerPart = numberOrBigInt / bigintDivisor;
-	const remainder = numberOrBigInt % bigintDivisor;
-
-	return Number(integerPart) + (Number(remainder) / divisor);
-};
-
-/*
-The plain decimal digits of a scaled value that no `number` can hold. `Intl.NumberFormat` is not involved, so the output carries no grouping or localized separator, the same as the fallback for a value with more fraction digits than it accepts.
-*/
-const toUnrepresentableString = (number, base, exponent, localeOptions) => {
-	const scale = BigInt(base) ** BigInt(exponent);
-	const whole = number / scale;
-
-	// The 3 significant digit default never bites here: it only ever rounds to at least as many digits as the value has integers, and this one has far more than 3.
-	if (localeOptions === undefined) {
-		return whole.toString();
-	}
-
-	// The fraction digit options take over from that default, so the integer part stays exact and the fraction is truncated.
-	const minimumFractionDigits = localeOptions.minimumFractionDigits ?? 0;
-	const maximumFractionDigits = Math.max(localeOptions.maximumFractionDigits ?? 3, minimumFractionDigits);
-	const truncated = ((number % scale) * (10n ** BigInt(maximumFractionDigits)) / scale).toString().padStart(maximumFractionDigits, '0');
-	const fraction = truncated.replace(/0+$/, '').padEnd(minimumFractionDigits, '0');
-
-	return fraction ? `${whole}.${fraction}` : whole.toString();
-};
-
-/*
-The sign to print in front of the number. A difference of exactly zero gets a space instead of a plus sign, for better alignment. `0 === 0n` is `false`, so both are compared.
-*/
-const signOf = (number, signed) => {
-	if (number < 0) {
-		return '-';
-	}
-
-	if (!signed) {
-		return '';
-	}
-
-	return number === 0 || number === 0n ? ' ' : '+';
-};
-
-const assertFixedWidth = fixedWidth => {
-	if (fixedWidth !== undefined && (typeof fixedWidth !== 'number' || !Number.isSafeInteger(fixedWidth) || fixedWidth < 0)) {
-		throw new TypeError(`Expected fixedWidth to be a non-negative integer, got ${typeof fixedWidth}: ${fixedWidth}`);
-	}
-};
-
-/*
-`Intl.NumberFormat` silently truncates non-integers, so they are rejected here instead of quietly changing the output.
-*/
-const assertFractionDigits = (name, value) => {
-	if (value !== undefined && (typeof value !== 'number' || !Number.isInteger(value) || value < 0 || value > 100)) {
-		throw new TypeError(`Expected ${name} to be an integer between 0 and 100, got ${typeof value}: ${value}`);
-	}
-};
-
-const buildLocaleOptions = options => {
-	const {minimumFractionDigits, maximumFractionDigits} = options;
-
-	if (minimumFractionDigits === undefined && maximumFractionDigits === undefined) {
-		return undefined;
-	}
-
-	assertFractionDigits('minimumFractionDigits', minimumFractionDigits);
-	assertFractionDigits('maximumFractionDigits', maximumFractionDigits);
-
-	// Checked here rather than left to `Intl.NumberFormat`, which is skipped for a value past the number range.
-	if (minimumFractionDigits > maximumFractionDigits) {
-		throw new RangeError(`Expected minimumFractionDigits (${minimumFractionDigits}) to not be greater than maximumFractionDigits (${maximumFractionDigits})`);
-	}
-
-	return {
-		...(minimumFractionDigits !== undefined && {minimumFractionDigits}),
-		...(maximumFractionDigits !== undefined && {maximumFractionDigits}),
-		roundingMode: 'trunc',
-	};
-};
-
-function prettyBytes(number, options) {
-	if (typeof number !== 'bigint' && !Number.isFinite(number)) {
-		throw new TypeError(`Expected a finite number, got ${typeof number}: ${number}`);
-	}
-
-	options = {
-		bits: false,
-		binary: false,
-		space: true,
-		nonBreakingSpace: false,
-		...options,
-	};
-
-	assertFixedWidth(options.fixedWidth);
-	const localeOptions = buildLocaleOptions(options);
-
-	// Indexed by `bits` then `binary`, so the four combinations line up in one table.
-	const UNITS = UNIT_SETS[(options.bits ? 2 : 0) + (options.binary ? 1 : 0)];
-
-	const separator = options.space ? (options.nonBreakingSpace ? '\u00A0' : ' ') : '';
-
-	// Normalize `-0` to `0` so it never formats as `-0`.
-	if (Object.is(number, -0)) {
-		number = 0;
-	}
-
-	const prefix = signOf(number, options.signed);
-
-	if (number < 0) {
-		number = -number;
-	}
-
-	const base = options.binary ? 1024 : 1000;
-
-	let exponent = 0;
-	if (number >= 1) {
-		exponent = Math.min(Math.floor(options.binary ? log(number) / Math.log(base) : log10(number) / 3), UNITS.length - 1);
-	}
-
-	// A `number` always scales down to something a `number` can hold, and a `bigint` stops being able to once the quotient passes `Number.MAX_VALUE`, where `divide` overflows to `Infinity` and the exact quotient is formatted instead.
-	const scaled = divide(number, base, exponent);
-
-	let numberString;
-	if (Number.isFinite(scaled)) {
-		number = scaled;
-
-		// A value that sits just below a unit boundary, like `999999999999999` bytes, has a `log10` that rounds up to the boundary itself, so the exponent has to be corrected back.
-		if (number < 1 && exponent > 0) {
-			number *= base;
-			exponent -= 1;
-		}
-
-		if (!localeOptions) {
-			const minimumPrecision = Math.max(3, Math.floor(number).toString().length);
-			number = Number(number.toPrecision(minimumPrecision));
-
-			if (number >= base && exponent < UNITS.length - 1) {
-				number /= base;
-				exponent += 1;
-			}
-		}
-
-		numberString = toLocaleString(number, options.locale, localeOptions);
-	} else {
-		// The scaled value is past what a `number` can hold, so the exact quotient is written out instead.
-		numberString = toUnrepresentableString(number, base, exponent, localeOptions);
-	}
-
-	const result = prefix + numberString + separator + UNITS[exponent];
-	return result.padStart(options.fixedWidth ?? 0);
-}
-
 ;// CONCATENATED MODULE: ./src/text/words.ts
 /**
  * Numbers, sizes, times and digests as people read them. The results are plain text: what came from a
@@ -47778,7 +47768,7 @@ function prettyBytes(number, options) {
  */
 
 
-const words_DAY = 86_400_000;
+const DAY = 86_400_000;
 const NUMBER = new Intl.NumberFormat('en');
 const DIGEST_START = 12;
 /** Docker's first release. A `created` before it is a placeholder of a reproducible build. */
@@ -47807,7 +47797,7 @@ function age(created, now) {
     if (created === undefined || !(created >= FIRST_IMAGE && created <= now)) {
         return undefined;
     }
-    const days = (now - created) / words_DAY;
+    const days = (now - created) / DAY;
     if (days < 2) {
         const hours = Math.floor(days * 24);
         return hours === 0 ? 'under an hour' : count(hours, 'hour');
@@ -58648,6 +58638,7 @@ const external_node_child_process_namespaceObject = __WEBPACK_EXTERNAL_createReq
 
 
 
+
 /** A name that can't be a path or an option. */
 const HELPER_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]*$/;
 /** The words that the helper protocol fixes for "there is nothing", printed with a failing exit code. */
@@ -58680,11 +58671,11 @@ async function askHelper(name, server, env, timeout = TIMEOUT) {
         }
         throw new Error(`${program} get failed (${code === null ? 'killed' : `exit code ${String(code)}`})`);
     }
-    const parsed = safeParse(Answer, credential_helper_parseJson(output), { abortEarly: true });
-    if (!parsed.success) {
+    const answer = inForm(Answer, tryJson(output));
+    if (answer === undefined) {
         throw new Error(`${program} get did not answer with Username and Secret`);
     }
-    const { Username: username, Secret: secret } = parsed.output;
+    const { Username: username, Secret: secret } = answer;
     if (secret === '') {
         return undefined;
     }
@@ -58754,14 +58745,6 @@ function endAll(child) {
         // As a rule there is nobody left.
     }
 }
-function credential_helper_parseJson(output) {
-    try {
-        return JSON.parse(output);
-    }
-    catch {
-        return undefined;
-    }
-}
 
 ;// CONCATENATED MODULE: ./src/http/docker-config.ts
 /**
@@ -58769,6 +58752,7 @@ function credential_helper_parseJson(output) {
  * registry's host is matched whole: `registry.example.evil` must never get what `registry.example` has.
  * No message holds anything of the file's contents or of a helper's output.
  */
+
 
 
 
@@ -58860,13 +58844,11 @@ async function readConfig(file) {
         // The parser's own message quotes the text, which holds the passwords.
         throw new DockerConfigError(`the Docker config ${file} is not JSON`);
     }
-    const parsed = safeParse(pipe(unknown(), isRecord, docker_config_ConfigSchema), json, {
-        abortEarly: true,
-    });
-    if (!parsed.success) {
+    const config = inForm(pipe(unknown(), isRecord, docker_config_ConfigSchema), json);
+    if (config === undefined) {
         throw new DockerConfigError(`the Docker config ${file} does not have a Docker config's form`);
     }
-    return parsed.output;
+    return config;
 }
 /** The file without the mark that some editors put before the text. */
 async function readText(file) {
@@ -58956,11 +58938,11 @@ function whyNone({ auths, credHelpers, credsStore }, host, helper, entry) {
 /** @returns undefined when the entry holds nothing */
 function credentialsOf(entry, host, file) {
     const broken = (what) => new DockerConfigError(`in ${file}, ${what} for ${host}`);
-    const parsed = safeParse(docker_config_EntrySchema, entry, { abortEarly: true });
-    if (!parsed.success) {
+    const fields = inForm(docker_config_EntrySchema, entry);
+    if (fields === undefined) {
         throw broken('the entry under auths is not of the usual form');
     }
-    const { auth, username, password, identitytoken, registrytoken } = parsed.output;
+    const { auth, username, password, identitytoken, registrytoken } = fields;
     if (registrytoken !== '') {
         return { kind: 'registry-token', token: registrytoken };
     }
@@ -59046,6 +59028,7 @@ function splitScopes(list) {
  */
 
 
+
 const Claims = object({
     access: nullable(array(object({ type: string(), name: string(), actions: nullish(array(string()), []) }))),
 });
@@ -59068,19 +59051,10 @@ function grantOf(token, scope) {
         : { kind: 'lacking', actions };
 }
 function claimsOf(token) {
-    const [, payload, signature] = token.split('.');
-    if (payload === undefined || signature === undefined) {
-        return undefined;
-    }
-    try {
-        const parsed = safeParse(Claims, JSON.parse(Buffer.from(payload, 'base64url').toString()), {
-            abortEarly: true,
-        });
-        return parsed.success ? parsed.output : undefined;
-    }
-    catch {
-        return undefined;
-    }
+    const [, payload = '', signature] = token.split('.');
+    return signature === undefined
+        ? undefined
+        : inForm(Claims, tryJson(Buffer.from(payload, 'base64url').toString()));
 }
 
 ;// CONCATENATED MODULE: ./src/http/login.ts
@@ -59163,6 +59137,7 @@ function nearby({ hostname }) {
  * variant for identity tokens). Each token is fetched once for all who wait for it, and kept until
  * shortly before it expires. A token is masked before anything else sees it.
  */
+
 
 
 
@@ -59322,19 +59297,11 @@ function readAnswer(request, response, credentials) {
     if (status !== 200) {
         throw new AuthError(`${server} gave no token (status ${String(status)})`, status);
     }
-    const parsed = safeParse(token_Answer, token_parseJson(response.body), { abortEarly: true });
-    if (!parsed.success) {
+    const answer = inForm(token_Answer, tryJson(response.body.toString('utf8')));
+    if (answer === undefined) {
         throw new AuthError(`${server} answered with something other than a token`, status);
     }
-    return parsed.output;
-}
-function token_parseJson(body) {
-    try {
-        return JSON.parse(body.toString('utf8'));
-    }
-    catch {
-        return undefined;
-    }
+    return answer;
 }
 
 ;// CONCATENATED MODULE: ./src/http/auth.ts
@@ -60176,8 +60143,9 @@ function createRetry(next, { clock, random, stop, patience }) {
 function settle(outcome, tries, gaveUp) {
     if (outcome.kind === 'answer') {
         const { response } = outcome;
-        const said = { ...(tries > 1 && { tries }), ...(gaveUp !== undefined && { gaveUp }) };
-        return tries > 1 || gaveUp !== undefined ? { ...response, ...said } : response;
+        return tries > 1 || gaveUp !== undefined
+            ? { ...response, tries: tries > 1 ? tries : undefined, gaveUp }
+            : response;
     }
     const { error } = outcome;
     if (gaveUp !== undefined && error instanceof TransportError) {
@@ -62856,6 +62824,7 @@ function readManifestFile(root, file) {
 
 
 
+
 const index_line_VERSION = 1;
 /** A line that is longer than 1 MiB is not read back, and the same image may have had a tag for every build. */
 const MOST_FORMER_TAGS = 1000;
@@ -62887,26 +62856,23 @@ function indexLine(entry) {
         digest,
         mediaType,
         tags,
-        ...(formerTags.length === 0 ? {} : { formerTags: formerTags.slice(0, MOST_FORMER_TAGS) }),
-        ...(unusedSince === undefined ? {} : { unusedSince: new Date(unusedSince).toISOString() }),
+        formerTags: formerTags.length === 0 ? undefined : formerTags.slice(0, MOST_FORMER_TAGS),
+        unusedSince: unusedSince === undefined ? undefined : new Date(unusedSince).toISOString(),
         savedAt: new Date(savedAt).toISOString(),
         reason,
     };
     return `${JSON.stringify(line)}\n`;
 }
 function parseIndexLine(text) {
-    let line;
-    try {
-        line = JSON.parse(text);
-    }
-    catch {
+    const line = tryJson(text);
+    if (line === undefined) {
         return { kind: 'cut-off' };
     }
-    const parsed = safeParse(Line, line, { abortEarly: true });
-    if (!parsed.success) {
+    const parsed = inForm(Line, line);
+    if (parsed === undefined) {
         return { kind: 'unknown' };
     }
-    const { version: _, ...entry } = parsed.output;
+    const { version: _, ...entry } = parsed;
     return { kind: 'entry', entry };
 }
 
@@ -63110,8 +63076,8 @@ function chooseApproved(approved, selection) {
 }
 
 ;// CONCATENATED MODULE: ./src/run/clocks.ts
-const clocks_MINUTE = 60_000;
-const MOST_APART = 5 * clocks_MINUTE;
+const MINUTE = 60_000;
+const MOST_APART = 5 * MINUTE;
 /**
  * @param startedAt when the run began, by the runner
  * @param runner the runner's time when the answer came
@@ -63126,7 +63092,7 @@ function compareClocks(startedAt, runner, registry) {
     if (Math.abs(apart) <= MOST_APART) {
         return { now, stamp: now };
     }
-    const minutes = String(Math.round(Math.abs(apart) / clocks_MINUTE));
+    const minutes = String(Math.round(Math.abs(apart) / MINUTE));
     return {
         now,
         // By a clock that may be wrong by days, what is new today would look old to the next run.
@@ -66273,11 +66239,8 @@ class Findings {
     #addEntry({ digest, savedAt, unusedSince, formerTags = [], ...texts }) {
         const repository = this.#once(texts.repository);
         const mediaType = this.#once(texts.mediaType);
-        const since = unusedSince === undefined ? {} : { unusedSince };
-        const entry = {
-            ...{ registry: this.#registry, repository, digest, mediaType, tags: [], savedAt },
-            ...since,
-        };
+        const said = { registry: this.#registry, repository, digest, mediaType, savedAt, unusedSince };
+        const entry = { ...said, tags: [] };
         const key = `${repository}@${digest}`;
         const tags = this.#entries.get(key)?.tags ?? new Set();
         this.#entries.set(key, { entry, tags });
@@ -66315,7 +66278,7 @@ class Findings {
             return {
                 ...one.entry,
                 tags: own(one, false),
-                ...(formerTags.length === 0 ? {} : { formerTags }),
+                formerTags: formerTags.length === 0 ? undefined : formerTags,
             };
         };
         return {
@@ -66606,7 +66569,7 @@ async function connect(settings, log, stop, mask) {
         mask,
         stop,
         // Not even made when nobody sees them: there is one for each of a million requests.
-        ...(isDebug() ? { onExchange: tellTo(log) } : {}),
+        onExchange: isDebug() ? tellTo(log) : undefined,
     });
 }
 function tellUnasked(transport, log) {
