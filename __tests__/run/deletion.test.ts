@@ -32,7 +32,7 @@ async function round(scene: Scene, condemned: readonly Orphan[], more: More = {}
   let done = 0;
   const tagsOf = new Map(digests(tagged).map((digest) => [digest, ['v1']]));
   const changed = await deleteInOrder(APP, condemned, tagsOf, fates, {
-    writer: scene.writer,
+    deleter: scene.deleter,
     concurrency: 4,
     isOver: () => false,
     mayWait: () => true,
@@ -263,10 +263,10 @@ describe('whether the registry may have changed', () => {
 
 it('a delete that was held back is skipped with the reason, and called no failure', async () => {
   const scene = await filled();
-  const writer = {
+  const deleter = {
     deleteManifest: () => Promise.reject(new NotSent('not sent: the run was told to stop')),
   };
-  expect(await round(scene, [orphan(other)], { writer })).toEqual({
+  expect(await round(scene, [orphan(other)], { deleter })).toEqual({
     changed: false,
     fates: new Map([
       [other.digest, { kind: 'skipped', why: 'not sent: the run was told to stop' }],
@@ -295,6 +295,6 @@ it('a refusal is told for the rest, also when the time is over', async () => {
 
 it('mistakes of our own are thrown', async () => {
   const scene = await filled();
-  const writer = { deleteManifest: () => Promise.reject(new TypeError('ours')) };
-  await expect(round(scene, [orphan(other)], { writer })).rejects.toThrow(TypeError);
+  const deleter = { deleteManifest: () => Promise.reject(new TypeError('ours')) };
+  await expect(round(scene, [orphan(other)], { deleter })).rejects.toThrow(TypeError);
 });

@@ -37,7 +37,7 @@ async function refuse(
     readonly grants?: (scope: string) => Grant;
   } = {},
 ) {
-  const { registry, writer } = await startClient(options.memory);
+  const { registry, deleter } = await startClient(options.memory);
   run.forEach(({ plan }) => {
     seed(registry.state, plan.repository, image('current'), 'v1');
   });
@@ -46,7 +46,7 @@ async function refuse(
     maxDeletes: undefined,
     dryRun: false,
     concurrency: 2,
-    rights: createRights(writer, async (scope) => {
+    rights: createRights(deleter, async (scope) => {
       scopes.push(scope);
       return options.grants?.(scope) ?? { kind: 'unknown' };
     }),

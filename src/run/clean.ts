@@ -231,7 +231,7 @@ class Cleaning {
     const { verify, registry, concurrency } = this.#settings;
     const sweeping: Omit<SweepOptions, 'contain'> = {
       ...options,
-      writer: this.#registry.deleter,
+      deleter: this.#registry.deleter,
       pusher: this.#registry.pusher,
       // What was deleted is still confirmed when the run was told to stop: otherwise nobody would know.
       isThere: (repository, digest) => this.#closing.reader.isThere(repository, digest),

@@ -22,7 +22,7 @@ const FINAL: readonly RegistryErrorKind[] = [
 ];
 
 export interface DeletionOptions {
-  readonly writer: Pick<Deleter, 'deleteManifest'>;
+  readonly deleter: Pick<Deleter, 'deleteManifest'>;
   readonly concurrency: number;
   /**
    * Asked before each delete and each new try of one: no more of them are sent once it is true. Never turns
@@ -51,92 +51,130 @@ export async function deleteInOrder(
   condemned: readonly Orphan[],
   tagsOf: ReadonlyMap<Digest, readonly string[]>,
   fates: Map<Digest, Fate>,
-  { writer, concurrency, isOver, mayWait, confirmation, onDone }: DeletionOptions,
+  options: DeletionOptions,
 ): Promise<boolean> {
-  const pending = new Map<Digest, Promise<unknown>>();
+  return new Deletion(repository, tagsOf, fates, options).run(condemned);
+}
+
+class Deletion {
+  readonly #repository: string;
+  readonly #tagsOf: ReadonlyMap<Digest, readonly string[]>;
+  readonly #fates: Map<Digest, Fate>;
+  readonly #options: DeletionOptions;
+  readonly #pending = new Map<Digest, Promise<unknown>>();
+  readonly #away = new Set<Digest>();
+  /** what waits for one that may go yet, itself or by what it waits for */
+  readonly #waiting = new Set<Digest>();
+  /** in some `after` */
+  readonly #awaited = new Set<Digest>();
   // One after the other: Distribution removes a manifest's tags by asking all tags; if
   // one of them goes meanwhile, 2.8.2 answers 500, has deleted the manifest, and leaves its tag for good.
-  let untagging: Promise<unknown> = Promise.resolve();
-  const away = new Set<Digest>();
-  /** what waits for one that may go yet, itself or by what it waits for */
-  const waiting = new Set<Digest>();
-  const awaited = new Set(condemned.flatMap(({ after }) => after));
-  let calledOff: string | undefined;
-  let changed = false;
+  #untagging: Promise<unknown> = Promise.resolve();
+  #calledOff: string | undefined;
+  #changed = false;
 
-  async function remove({ digest, after }: Orphan): Promise<Fate | undefined> {
+  constructor(
+    repository: string,
+    tagsOf: ReadonlyMap<Digest, readonly string[]>,
+    fates: Map<Digest, Fate>,
+    options: DeletionOptions,
+  ) {
+    this.#repository = repository;
+    this.#tagsOf = tagsOf;
+    this.#fates = fates;
+    this.#options = options;
+  }
+
+  /** @returns whether the registry may have changed */
+  async run(condemned: readonly Orphan[]): Promise<boolean> {
+    condemned.forEach(({ after }) => {
+      after.forEach((before) => this.#awaited.add(before));
+    });
+    const { concurrency } = this.#options;
+    await pMap(condemned, (orphan) => this.#begin(orphan), { concurrency });
+    return this.#changed;
+  }
+
+  #begin(orphan: Orphan): Promise<void> {
+    const { digest } = orphan;
+    const isTagged = this.#tagsOf.has(digest);
+    const removed = isTagged
+      ? this.#untagging.then(() => this.#remove(orphan))
+      : this.#remove(orphan);
+    const task = removed.then((fate) => {
+      if (fate !== undefined) {
+        this.#fates.set(digest, fate);
+        this.#options.onDone();
+      }
+    });
+    if (isTagged) {
+      this.#untagging = Promise.allSettled([task]);
+    }
+    this.#pending.set(digest, task);
+    return task;
+  }
+
+  async #remove({ digest, after }: Orphan): Promise<Fate | undefined> {
+    const { confirmation, isOver } = this.#options;
     // They stand earlier in the list, so each has begun, or is not to be deleted in this run.
-    await Promise.all(after.map((before) => pending.get(before) ?? Promise.resolve()));
-    if (calledOff !== undefined) {
-      return { kind: 'skipped', why: calledOff };
+    await Promise.all(after.map((before) => this.#pending.get(before) ?? Promise.resolve()));
+    if (this.#calledOff !== undefined) {
+      return { kind: 'skipped', why: this.#calledOff };
     }
     // Before the question after predecessors, which have no fate either when it is over.
     if (isOver()) {
       return undefined;
     }
-    const standing = after.find((before) => !away.has(before));
-    if (standing !== undefined) {
-      if (confirmation.isDoubtful(standing) || waiting.has(standing)) {
-        waiting.add(digest);
-        return undefined;
-      }
-      return { kind: 'skipped', why: `${standing}, which has to go before it, is still there` };
+    const standing = after.find((before) => !this.#away.has(before));
+    if (standing === undefined) {
+      return this.#delete(digest);
     }
+    if (confirmation.isDoubtful(standing) || this.#waiting.has(standing)) {
+      this.#waiting.add(digest);
+      return undefined;
+    }
+    return { kind: 'skipped', why: `${standing}, which has to go before it, is still there` };
+  }
+
+  async #delete(digest: Digest): Promise<Fate | undefined> {
+    const { deleter, confirmation, isOver } = this.#options;
     try {
-      const kind = await writer.deleteManifest(repository, digest, {
-        tags: tagsOf.get(digest),
+      const kind = await deleter.deleteManifest(this.#repository, digest, {
+        tags: this.#tagsOf.get(digest),
         isLate: isOver,
       });
       // Also when it was gone: a try of ours whose answer was lost may have done it.
-      changed = true;
+      this.#changed = true;
       // Of an index that stands after all, nothing may go.
-      if (!awaited.has(digest) || (await confirmation.ask(digest))) {
-        away.add(digest);
+      if (!this.#awaited.has(digest) || (await confirmation.ask(digest))) {
+        this.#away.add(digest);
       }
       return { kind };
     } catch (error) {
-      if (error instanceof TooLate) {
-        return undefined;
-      }
-      if (error instanceof NotSent) {
-        return { kind: 'skipped', why: error.message };
-      }
-      if (error instanceof RequestFailure) {
-        if (error instanceof RegistryError && FINAL.includes(error.kind)) {
-          calledOff = 'not tried: the registry refused another delete in this repository';
-        } else {
-          // No answer, or a 500: it may have been carried out all the same.
-          changed = true;
-          const isReferenced = error instanceof RegistryError && error.kind === 'referenced';
-          // The next recheck sees what names it.
-          if ((isReferenced || isOver()) && mayWait(digest)) {
-            return undefined;
-          }
-        }
-        return { kind: 'failed', why: error.message };
-      }
-      throw error;
+      return this.#failed(digest, error);
     }
   }
 
-  await pMap(
-    condemned,
-    (orphan) => {
-      const isTagged = tagsOf.has(orphan.digest);
-      const removed = isTagged ? untagging.then(() => remove(orphan)) : remove(orphan);
-      const task = removed.then((fate) => {
-        if (fate !== undefined) {
-          fates.set(orphan.digest, fate);
-          onDone();
-        }
-      });
-      if (isTagged) {
-        untagging = Promise.allSettled([task]);
-      }
-      pending.set(orphan.digest, task);
-      return task;
-    },
-    { concurrency },
-  );
-  return changed;
+  #failed(digest: Digest, error: unknown): Fate | undefined {
+    if (error instanceof TooLate) {
+      return undefined;
+    }
+    if (error instanceof NotSent) {
+      return { kind: 'skipped', why: error.message };
+    }
+    if (!(error instanceof RequestFailure)) {
+      throw error;
+    }
+    const kind = error instanceof RegistryError ? error.kind : undefined;
+    if (kind !== undefined && FINAL.includes(kind)) {
+      this.#calledOff = 'not tried: the registry refused another delete in this repository';
+      return { kind: 'failed', why: error.message };
+    }
+    // No answer, or a 500: it may have been carried out all the same.
+    this.#changed = true;
+    const { isOver, mayWait } = this.#options;
+    // The next recheck sees what names it.
+    const isOpen = kind === 'referenced' || isOver();
+    return isOpen && mayWait(digest) ? undefined : { kind: 'failed', why: error.message };
+  }
 }

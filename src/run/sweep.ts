@@ -15,7 +15,7 @@ import { condemnedOf, Recheck, retagged, tagsIn, type Condemned } from './rechec
 import { digestsWith, isGone, type Fate, type Outcome } from '../plan/fate.js';
 
 export interface SweepOptions extends SurveyOptions {
-  readonly writer: Deleter;
+  readonly deleter: Deleter;
   readonly pusher: Pick<Pusher, 'pushManifest'>;
   /** asked of what was deleted: still answers when the run was told to stop */
   readonly isThere: Reader['isThere'];

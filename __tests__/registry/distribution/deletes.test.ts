@@ -21,9 +21,9 @@ const READ_ONLY: Action = {
 
 describe('deleteManifest', () => {
   it('deletes by digest', async () => {
-    const { registry, writer } = await startClient();
+    const { registry, deleter } = await startClient();
     seed(registry.state, 'team/app', old, 'v1');
-    expect(await writer.deleteManifest('team/app', old.digest)).toBe('deleted');
+    expect(await deleter.deleteManifest('team/app', old.digest)).toBe('deleted');
     expect(registry.requests.map(({ method, path }) => [method, path])).toEqual([
       ['DELETE', `/v2/team/app/manifests/${old.digest}`],
     ]);
@@ -33,24 +33,24 @@ describe('deleteManifest', () => {
   it('asks for a token that may delete', async () => {
     const auth = { kind: 'token', username: 'u', password: 'p' } as const;
     const login = { kind: 'basic', username: 'u', password: 'p' } as const;
-    const { registry, writer } = await startClient({ auth }, login);
+    const { registry, deleter } = await startClient({ auth }, login);
     seed(registry.state, 'team/app', old);
-    expect(await writer.deleteManifest('team/app', old.digest)).toBe('deleted');
+    expect(await deleter.deleteManifest('team/app', old.digest)).toBe('deleted');
     expect(registry.requests.find(({ path }) => path.startsWith('/token'))?.path).toMatch(
       /scope=repository(?::|%3A)team(?:\/|%2F)app(?::|%3A)pull(?:,|%2C)delete/,
     );
   });
 
   it.each([200, 202, 204])('%i: deleted', async (status) => {
-    const { registry, writer } = await startClient();
+    const { registry, deleter } = await startClient();
     registry.intercept(when(/^DELETE/, { kind: 'answer', status }));
-    expect(await writer.deleteManifest('team/app', old.digest)).toBe('deleted');
+    expect(await deleter.deleteManifest('team/app', old.digest)).toBe('deleted');
   });
 
   it.each(['MANIFEST_UNKNOWN', 'NAME_UNKNOWN'])('404 %s: gone', async (code) => {
-    const { registry, writer } = await startClient();
+    const { registry, deleter } = await startClient();
     registry.intercept(when(/^DELETE/, errorAnswer(404, code)));
-    expect(await writer.deleteManifest('team/app', old.digest)).toBe('gone');
+    expect(await deleter.deleteManifest('team/app', old.digest)).toBe('gone');
   });
 
   it.each<[string, Action, RegExp]>([
@@ -83,28 +83,28 @@ describe('deleteManifest', () => {
       /200/,
     ],
   ])('%s is no success', async (_, action, why) => {
-    const { registry, writer } = await startClient();
+    const { registry, deleter } = await startClient();
     registry.intercept(when(/^DELETE/, action));
-    await expect(writer.deleteManifest('team/app', old.digest)).rejects.toThrow(why);
+    await expect(deleter.deleteManifest('team/app', old.digest)).rejects.toThrow(why);
   });
 
   it.each(['', '{}', '{"errors":[]}', '{"status":"ok"}', 'deleted'])(
     '202 with the body %j is one',
     async (body) => {
-      const { registry, writer } = await startClient();
+      const { registry, deleter } = await startClient();
       registry.intercept(when(/^DELETE/, { kind: 'answer', status: 202, body }));
-      expect(await writer.deleteManifest('team/app', old.digest)).toBe('deleted');
+      expect(await deleter.deleteManifest('team/app', old.digest)).toBe('deleted');
     },
   );
 
   it('404 NAME_UNKNOWN of a repository that is known to be there is an answer of its own', async () => {
-    const { registry, writer } = await startClient();
+    const { registry, deleter } = await startClient();
     registry.intercept(when(/^DELETE/, errorAnswer(404, 'NAME_UNKNOWN')));
     await expect(
-      writer.deleteManifest('team/app', old.digest, { isHere: true }),
+      deleter.deleteManifest('team/app', old.digest, { isHere: true }),
     ).rejects.toMatchObject({ kind: 'hidden', message: expect.stringContaining('NAME_UNKNOWN') });
     registry.intercept(when(/^DELETE/, errorAnswer(404, 'MANIFEST_UNKNOWN')));
-    expect(await writer.deleteManifest('team/app', old.digest, { isHere: true })).toBe('gone');
+    expect(await deleter.deleteManifest('team/app', old.digest, { isHere: true })).toBe('gone');
   });
 
   it.each<[string, Action, string, string]>([
@@ -123,21 +123,21 @@ describe('deleteManifest', () => {
     ['409', errorAnswer(409, 'TAG_IMMUTABLE', 'locked'), 'unexpected', 'TAG_IMMUTABLE locked'],
     ['500', errorAnswer(500, 'UNKNOWN'), 'unexpected', '500'],
   ])('%s', async (_, action, kind, words) => {
-    const { registry, writer } = await startClient();
+    const { registry, deleter } = await startClient();
     registry.intercept(when(/^DELETE/, action));
-    await expect(writer.deleteManifest('team/app', old.digest)).rejects.toMatchObject({
+    await expect(deleter.deleteManifest('team/app', old.digest)).rejects.toMatchObject({
       kind,
       message: expect.stringContaining(words),
     });
-    await expect(writer.deleteManifest('team/app', old.digest)).rejects.toThrow(
+    await expect(deleter.deleteManifest('team/app', old.digest)).rejects.toThrow(
       `delete team/app@${old.digest}`,
     );
   });
 
   it('no answer', async () => {
-    const { registry, writer } = await startClient();
+    const { registry, deleter } = await startClient();
     registry.intercept(when(/^DELETE/, { kind: 'reset' }));
-    await expect(writer.deleteManifest('team/app', old.digest)).rejects.toMatchObject({
+    await expect(deleter.deleteManifest('team/app', old.digest)).rejects.toMatchObject({
       name: 'TransportError',
       kind: 'reset',
     });

@@ -119,8 +119,8 @@ describe('a delete that fails', () => {
   it('throws mistakes of our own', async () => {
     const scene = await startScene();
     scene.put(old);
-    const writer = { deleteManifest: () => Promise.reject(new TypeError('ours')) };
-    await expect(sweep(scene, [old], undefined, { writer })).rejects.toThrow(TypeError);
+    const deleter = { deleteManifest: () => Promise.reject(new TypeError('ours')) };
+    await expect(sweep(scene, [old], undefined, { deleter })).rejects.toThrow(TypeError);
   });
 });
 
@@ -277,10 +277,10 @@ describe('a fault of our own', () => {
 
   it('among the deletes leaves the rest, and what was kept is proved', async () => {
     const [one = '', two = ''] = digests([old, older]).sort();
-    const { scene, outcome } = await meeting(({ writer }) => ({
-      writer: {
+    const { scene, outcome } = await meeting(({ deleter }) => ({
+      deleter: {
         deleteManifest: (repository, digest) =>
-          digest === two ? fault() : writer.deleteManifest(repository, digest),
+          digest === two ? fault() : deleter.deleteManifest(repository, digest),
       },
     }));
     expect(outcome).toEqual({

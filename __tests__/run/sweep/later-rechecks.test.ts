@@ -457,9 +457,9 @@ describe('a sweep that takes long', () => {
 
   it('gives up when no delete is answered in time, recheck after recheck', async () => {
     const { run, scene } = await slow({}, first, second);
-    const writer = { deleteManifest: () => Promise.reject(new TooLate()) };
+    const deleter = { deleteManifest: () => Promise.reject(new TooLate()) };
     const why = expect.stringMatching(/^the registry answered no delete soon enough .*5 times/);
-    expect(await run({ writer })).toEqual({
+    expect(await run({ deleter })).toEqual({
       ...NOTHING,
       skipped: digests([first, second]).map((digest) => ({ digest, why })),
     });

@@ -21,7 +21,7 @@ export interface Client {
   readonly base: URL;
   readonly send: Send;
   readonly reader: Reader;
-  readonly writer: Deleter;
+  readonly deleter: Deleter;
   readonly pusher: Pusher;
   readonly isThere: Reader['isThere'];
   readonly rights: Rights;
@@ -59,7 +59,7 @@ export async function startClient(
     base,
     send,
     reader,
-    writer: deleter,
+    deleter,
     pusher,
     isThere: (repository, digest) => reader.isThere(repository, digest),
     rights,

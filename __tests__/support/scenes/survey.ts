@@ -36,7 +36,7 @@ export interface Looking {
   /** what earlier runs saw */
   readonly known: Known;
   readonly reader: Client['reader'];
-  readonly writer: Client['writer'];
+  readonly deleter: Client['deleter'];
   readonly pusher: SweepOptions['pusher'];
   readonly isThere: Client['isThere'];
   readonly save: SweepOptions['save'];
@@ -54,7 +54,7 @@ export async function startScene(
   const progress = { expected: 0, finished: 0 };
   const options = (more: Partial<Looking> = {}): SweepOptions => ({
     reader: more.reader ?? client.reader,
-    writer: more.writer ?? client.writer,
+    deleter: more.deleter ?? client.deleter,
     pusher: more.pusher ?? client.pusher,
     isThere: more.isThere ?? client.isThere,
     save: more.save ?? (async () => undefined),
