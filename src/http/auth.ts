@@ -194,7 +194,20 @@ export class Auth {
       this.#wantsBasic = true;
       return shown.kind === 'basic' ? undefined : this.#basic;
     }
-    return undefined;
+    return this.#renewed(shown);
+  }
+
+  /** Google's registry answers a token that is too old with a 401 and no challenge, once it has named its realm. */
+  async #renewed(shown: Proof): Promise<Proof | undefined> {
+    if (shown.kind !== 'bearer' || this.#bearer === undefined || this.#isFresh(shown.token)) {
+      return undefined;
+    }
+    return this.#bearerProof(this.#bearer, shown.scope, shown.token.value);
+  }
+
+  /** A fresh token is as good as another, unless it grew old while the request waited for its turn. */
+  #isFresh({ fetched, renewAt }: Awaited<ReturnType<TokenSource['get']>>): boolean {
+    return fetched && this.#options.clock.now() < renewAt;
   }
 
   async #bearerProofAfter(
@@ -212,7 +225,7 @@ export class Auth {
     if (shown.kind !== 'bearer') {
       return this.#bearerProof(this.#bearer, scope);
     }
-    const { value, fetchedAt, fetched, renewAt } = shown.token;
+    const { value, fetchedAt } = shown.token;
     const isInsufficient = params.get('error') === 'insufficient_scope';
     const isYoung = clock.now() - fetchedAt < YOUNG;
     const isSame = shown.scope === scope;
@@ -220,9 +233,7 @@ export class Auth {
       return 'same-after-pause';
     }
     // The token is good but grants too little (RFC 6750 sec. 3.1): another one would not grant more.
-    // A fresh one is as good as another, unless it grew old while the request waited for its turn.
-    const isFresh = fetched && clock.now() < renewAt;
-    return (isFresh || isInsufficient) && isSame
+    return (this.#isFresh(shown.token) || isInsufficient) && isSame
       ? undefined
       : this.#bearerProof(this.#bearer, scope, value);
   }

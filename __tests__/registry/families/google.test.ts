@@ -159,6 +159,28 @@ describe('a manifest that something comes to name after the recheck', () => {
   });
 });
 
+describe('a token', () => {
+  const keyJson = '{"type":"service_account"}';
+  const credentials = { kind: 'basic', username: '_json_key', password: keyJson } as const;
+
+  it('that the registry takes no longer, and says no more of it, is renewed', async () => {
+    const registry = await start({ auth: { keyJson, maxUses: 2 } });
+    const { green, complaints } = await clean(registry, { credentials });
+    expect(complaints).toEqual([]);
+    expect(green).toBe(true);
+    expect(has(registry, orphan)).toBe(false);
+  });
+
+  it('that no login helps against makes the run red, and is asked for a few times only', async () => {
+    const registry = await start({ auth: { keyJson, maxUses: 0 } });
+    const { green } = await clean(registry, { credentials });
+    expect(green).toBe(false);
+    expect(has(registry, orphan)).toBe(true);
+    const asked = registry.requests.filter(({ path }) => path.startsWith('/v2/token'));
+    expect(asked.length).toBeLessThan(10);
+  });
+});
+
 describe('a ledger that the user names', () => {
   it('remembers bodies, so that a later run reads only new manifests', async () => {
     const registry = await start();
