@@ -13,7 +13,7 @@ export interface Problem {
   readonly kind: 'broken' | 'restored' | 'run' | 'refused' | 'gap' | 'delete' | 'skipped';
   readonly repository?: string;
   /** Of a dry-run: a real run does not refuse this, but tries it and fails. */
-  readonly isTried?: true;
+  readonly isTried?: true | undefined;
   /** what happened, without the repository's name: one line of plain text, safe for a log */
   readonly what: string;
 }
@@ -23,102 +23,53 @@ const SENTENCE = 500;
 
 /** Everything that makes the job red, worst first, then by repository. */
 export function problems(run: Run): readonly Problem[] {
+  const { dryRun } = run.settings;
   const repositories = repositoriesByName(run);
-  const each = (of: (repository: RepositoryRun) => readonly Problem[]) => repositories.flatMap(of);
+  const each = (kind: Problem['kind'], told: (repository: RepositoryRun) => readonly string[]) =>
+    repositories.flatMap((repository) => problemsOf(repository, kind, told));
   const found: Problem[] = [
-    ...each(({ inventory: { repository }, broken }) =>
-      broken.map(({ what, why }) => ({
-        kind: 'broken' as const,
-        repository,
-        // What to do comes first: the reason may be long, and is cut.
-        what:
-          `${what} no longer resolves after the clean-up. Do not collect the registry's garbage: push that image ` +
-          `again, or run with \`restore-from\` the backup. What was found: ${why}`,
-      })),
-    ),
-    ...each(unrepaired),
-    ...each(restored),
-    ...each((repository) => repaired(repository, run.settings.dryRun)),
+    ...each('broken', brokenImages),
+    ...each('broken', unrepaired),
+    ...each('restored', restored),
+    ...each('restored', (repository) => repaired(repository, dryRun)),
     ...run.failures.map((what) => ({ kind: 'run' as const, what })),
-    ...each(unverified),
-    ...(run.settings.dryRun ? [] : refusals(run)),
-    ...each(({ inventory: { repository, gaps } }) =>
-      gaps.map(({ what, why }) => ({
-        kind: 'gap' as const,
-        repository,
-        what: `${what} couldn't be read: ${why}`,
-      })),
+    ...each('run', unverified),
+    ...(dryRun ? [] : refusals(run)),
+    ...each('gap', ({ inventory: { gaps } }) =>
+      gaps.map(({ what, why }) => `${what} couldn't be read: ${why}`),
     ),
-    ...each(failedDeletes),
+    ...repositories.flatMap((repository) => [
+      ...problemsOf(repository, 'delete', failedDeletes),
+      ...problemsOf(repository, 'skipped', skippedDeletes),
+    ]),
   ];
   return found.map((problem) => ({ ...problem, what: printable(problem.what, SENTENCE) }));
+}
+
+function problemsOf(
+  repository: RepositoryRun,
+  kind: Problem['kind'],
+  told: (repository: RepositoryRun) => readonly string[],
+): Problem[] {
+  const name = repository.inventory.repository;
+  return told(repository).map((what) => ({ kind, repository: name, what }));
 }
 
 /** Why nothing is deleted in some repositories: of a dry-run, warnings. What holds for the whole run is said once. */
 export function refusals(run: Run): readonly Problem[] {
   const found = new Map<string, Problem>();
-  for (const repository of repositoriesByName(run)) {
-    const { inventory, refusal } = repository;
+  for (const each of repositoriesByName(run)) {
+    const { inventory, refusal } = each;
     if (refusal !== undefined) {
-      const what = printable(whyRefused(refusal, repository, run), SENTENCE);
+      const what = printable(whyRefused(refusal, each, run), SENTENCE);
       // These two are about one repository. The others name it themselves, or are about the whole run.
       const isLocal = refusal.kind === 'no-tags' || refusal.kind === 'share';
-      const of = isLocal ? { repository: inventory.repository } : {};
-      const tried = refusal.kind === 'no-rights' ? { isTried: true as const } : {};
-      found.set(isLocal ? inventory.repository : what, { kind: 'refused', ...of, ...tried, what });
+      const repository = isLocal ? inventory.repository : undefined;
+      const isTried = refusal.kind === 'no-rights' || undefined;
+      found.set(repository ?? what, { kind: 'refused', repository, isTried, what });
     }
   }
   return [...found.values()];
-}
-
-function restored({ inventory: { repository }, fates }: RepositoryRun): Problem[] {
-  return digestsWith(fates, 'restored').map((digest) => ({
-    kind: 'restored',
-    repository,
-    what:
-      `${shortDigest(digest)} was deleted at the moment when a push began to use it, and was put back from its ` +
-      'saved bytes. Give pushes and this clean-up the same `concurrency:` group',
-  }));
-}
-
-const BY_EARLIER = 'an earlier run deleted it, or was about to';
-
-function unrepaired({ inventory: { repository }, repair }: RepositoryRun): Problem[] {
-  const { failed = [], failedTags = [] } = repair ?? {};
-  const all = [
-    ...failed.map(({ digest, why }) => ({ what: `manifest ${digest}`, why })),
-    ...failedTags.map(({ tag, why }) => ({ what: `tag ${tag}`, why })),
-  ];
-  return all.map(({ what, why }) => ({
-    kind: 'broken',
-    repository,
-    what: `${what} is needed and gone: ${BY_EARLIER}. Push that image again, since it can't be put back from the ledger: ${why}`,
-  }));
-}
-
-function repaired(
-  { inventory: { repository }, repair }: RepositoryRun,
-  dryRun: boolean,
-): Problem[] {
-  return (repair?.restored ?? []).map((digest) => ({
-    kind: 'restored',
-    repository,
-    what:
-      `${shortDigest(digest)} was needed and gone: ${BY_EARLIER}. ` +
-      (dryRun
-        ? 'A real run puts it back from the ledger'
-        : 'It was put back from the ledger. Give pushes and this clean-up the same `concurrency:` group'),
-  }));
-}
-
-function unverified({
-  inventory: { repository },
-  unverified: isUnverified,
-}: RepositoryRun): Problem[] {
-  const what =
-    'the run was told to stop before it could look whether what was kept is still there. The backup has what was ' +
-    "deleted: do not collect the registry's garbage before you have looked";
-  return isUnverified ? [{ kind: 'run', repository, what }] : [];
 }
 
 /** One problem with the repository's name in front, as an annotation says it. */
@@ -128,23 +79,68 @@ export function sentence(problem: Problem): string {
     : `${printable(problem.repository, 255)}: ${problem.what}`;
 }
 
-/** Each refused delete; those not tried are counted together by cause, as one refusal may stop hundreds. */
-function failedDeletes(repository: RepositoryRun): readonly Problem[] {
-  const name = repository.inventory.repository;
-  const refused: Problem[] = [];
+function brokenImages({ broken }: RepositoryRun): string[] {
+  return broken.map(
+    ({ what, why }) =>
+      // What to do comes first: the reason may be long, and is cut.
+      `${what} no longer resolves after the clean-up. Do not collect the registry's garbage: push that image ` +
+      `again, or run with \`restore-from\` the backup. What was found: ${why}`,
+  );
+}
+
+function restored({ fates }: RepositoryRun): string[] {
+  return digestsWith(fates, 'restored').map(
+    (digest) =>
+      `${shortDigest(digest)} was deleted at the moment when a push began to use it, and was put back from its ` +
+      'saved bytes. Give pushes and this clean-up the same `concurrency:` group',
+  );
+}
+
+const BY_EARLIER = 'an earlier run deleted it, or was about to';
+
+function unrepaired({ repair }: RepositoryRun): string[] {
+  const { failed = [], failedTags = [] } = repair ?? {};
+  const all = [
+    ...failed.map(({ digest, why }) => [`manifest ${digest}`, why] as const),
+    ...failedTags.map(({ tag, why }) => [`tag ${tag}`, why] as const),
+  ];
+  return all.map(
+    ([what, why]) =>
+      `${what} is needed and gone: ${BY_EARLIER}. Push that image again, since it can't be put back from the ledger: ${why}`,
+  );
+}
+
+function repaired({ repair }: RepositoryRun, dryRun: boolean): string[] {
+  const done = dryRun
+    ? 'A real run puts it back from the ledger'
+    : 'It was put back from the ledger. Give pushes and this clean-up the same `concurrency:` group';
+  return (repair?.restored ?? []).map(
+    (digest) => `${shortDigest(digest)} was needed and gone: ${BY_EARLIER}. ${done}`,
+  );
+}
+
+function unverified({ unverified: isUnverified }: RepositoryRun): string[] {
+  const what =
+    'the run was told to stop before it could look whether what was kept is still there. The backup has what was ' +
+    "deleted: do not collect the registry's garbage before you have looked";
+  return isUnverified ? [what] : [];
+}
+
+function failedDeletes(repository: RepositoryRun): string[] {
+  return judge(repository).flatMap(({ orphan, fate }) =>
+    fate.kind === 'failed'
+      ? [`${shortDigest(orphan.digest)} couldn't be deleted: ${fate.why}`]
+      : [],
+  );
+}
+
+/** Counted together by cause, as one refusal may stop hundreds. */
+function skippedDeletes(repository: RepositoryRun): string[] {
   const skipped = new Map<string, number>();
-  for (const { orphan, fate } of judge(repository)) {
-    if (fate.kind === 'failed') {
-      const what = `${shortDigest(orphan.digest)} couldn't be deleted: ${fate.why}`;
-      refused.push({ kind: 'delete', repository: name, what });
-    } else if (fate.kind === 'skipped') {
+  for (const { fate } of judge(repository)) {
+    if (fate.kind === 'skipped') {
       skipped.set(fate.why, (skipped.get(fate.why) ?? 0) + 1);
     }
   }
-  const left = [...skipped].map(([why, number]) => ({
-    kind: 'skipped' as const,
-    repository: name,
-    what: `${count(number, 'orphan')} not deleted (${why})`,
-  }));
-  return [...refused, ...left];
+  return [...skipped].map(([why, orphans]) => `${count(orphans, 'orphan')} not deleted (${why})`);
 }

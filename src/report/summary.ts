@@ -4,13 +4,12 @@
  */
 import { fit } from './fit.js';
 import type { Run } from '../run/run.js';
-import { appliedPlanSection } from './sections/applied.js';
 import { diskSection } from './sections/disk.js';
 import { orphansSection, refusedOrphansSection } from './sections/orphans.js';
 import { headlineSection } from './sections/headline.js';
 import { keptManifestsSection } from './sections/kept-manifests.js';
 import { problemsSection, refusalsSection, warningsSection } from './sections/notices.js';
-import { planFileSection } from './sections/plan.js';
+import { appliedPlanSection, planFileSection } from './sections/plan.js';
 import { protectedManifestsSection } from './sections/protected-manifests.js';
 import { pieSection, repositoriesSection } from './sections/repositories.js';
 import { backupSection } from './sections/backup.js';

@@ -10,19 +10,17 @@ import { duration, number, shortDigest } from '../../text/words.js';
 
 const EXAMPLES = 3;
 
+/** The reason of the plan, or what became of an orphan. */
+type Kind = UntaggedKind | 'kept' | 'restored';
+
 interface Group {
   total: number;
   readonly examples: string[];
 }
 
 export function keptManifestsSection(run: Run): Section | undefined {
-  const groups = new Map<UntaggedKind | 'kept' | 'restored', Group>();
-  const add = (
-    kind: UntaggedKind | 'kept' | 'restored',
-    repository: string,
-    digest: Digest,
-    reason?: KeepReason,
-  ) => {
+  const groups = new Map<Kind, Group>();
+  const add = (kind: Kind, repository: string, digest: Digest, reason?: KeepReason) => {
     const group = groups.get(kind) ?? { total: 0, examples: [] };
     groups.set(kind, group);
     group.total += 1;
@@ -51,19 +49,16 @@ export function keptManifestsSection(run: Run): Section | undefined {
   if (groups.size === 0) {
     return undefined;
   }
-  const [kept, restored] = [groups.get('kept'), groups.get('restored')];
-  const rows = UNTAGGED_KINDS.flatMap((kind) => {
+  const gracePeriod = duration(run.settings.gracePeriod);
+  const words: readonly (readonly [Kind, string])[] = [
+    ['restored', 'deleted, and put back because a push began to use it'],
+    ['kept', 'came into use while the run was on'],
+    ...UNTAGGED_KINDS.map((kind) => [kind, whyKept(kind, gracePeriod)] as const),
+  ];
+  const rows = words.flatMap(([kind, why]) => {
     const group = groups.get(kind);
-    return group === undefined
-      ? []
-      : [groupRow(whyKept(kind, duration(run.settings.gracePeriod)), group)];
+    return group === undefined ? [] : [groupRow(why, group)];
   });
-  if (kept !== undefined) {
-    rows.unshift(groupRow('came into use while the run was on', kept));
-  }
-  if (restored !== undefined) {
-    rows.unshift(groupRow('deleted, and put back because a push began to use it', restored));
-  }
   return {
     before: `### Why untagged manifests were kept\n\n${tableHead(['Why', 'Manifests>', 'For example'])}${rows.join('')}`,
   };

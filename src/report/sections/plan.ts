@@ -1,9 +1,16 @@
-/** What a dry-run wrote to its plan file, and what whoever approves that lets happen. */
+/**
+ * The plan that a dry-run wrote to its file, and what whoever approves it lets happen; and the plan that was carried
+ * out: how far the run came with it, and which of its entries are no orphans any more.
+ */
 import type { Section } from '../fit.js';
-import { code } from '../../text/markdown.js';
-import type { Run } from '../../run/run.js';
-import type { Totals } from '../totals.js';
-import { count, number } from '../../text/words.js';
+import { outdatedEntries, whyOutdated } from '../outdated.js';
+import { code, row, tableHead } from '../../text/markdown.js';
+import { repositoriesByName, type Run } from '../../run/run.js';
+import { unreadRepositories, type Totals } from '../totals.js';
+import { count, duration, number } from '../../text/words.js';
+import { list } from './list.js';
+
+const OPEN_ROWS = 30;
 
 export function planFileSection(run: Run, sums: Totals): Section | undefined {
   if (run.settings.planFile === undefined) {
@@ -46,4 +53,68 @@ function approved(where: string, sums: Totals): readonly string[] {
 
 function of(some: number, all: number): string {
   return some === all ? 'any' : number(some);
+}
+
+export function appliedPlanSection(run: Run, sums: Totals): Section | undefined {
+  if (run.applied === undefined) {
+    return undefined;
+  }
+  const { createdAt, ignored } = run.applied;
+  const rows = repositoriesByName(run).flatMap((repository) =>
+    outdatedEntries(repository).map((left) =>
+      row([code(`${repository.inventory.repository}@${left.digest}`, 400), whyOutdated(left, run)]),
+    ),
+  );
+  // A file can claim any time.
+  const old = run.startedAt - createdAt;
+  const made = old >= 0 ? ` that was made ${duration(old)} earlier` : '';
+  const outside =
+    ignored === 0
+      ? ''
+      : ` ${count(ignored, 'manifest')} of it ${ignored === 1 ? 'is' : 'are'} in repositories that \`repositories\` leaves out.`;
+  const intro = `### The plan\n\n${carriedOut(`the plan of \`apply-plan\`${made}`, run, sums)}.${outside}`;
+  if (rows.length === 0) {
+    const isNamed = run.repositories.some(({ approved }) => (approved?.size ?? 0) > 0);
+    const all =
+      ' All that it says of the repositories that were looked at was still to be deleted.';
+    return { before: `${intro}${isNamed ? all : ''}\n` };
+  }
+  return list(
+    `${intro} ${count(rows.length, 'manifest')} of it ${run.settings.dryRun ? 'would be' : rows.length === 1 ? 'was' : 'were'} left, for the reason that stands beside it:\n\n`,
+    rows,
+    'manifest',
+    { head: tableHead(['Manifest', 'Why']), openRows: OPEN_ROWS },
+  );
+}
+
+/** How far the run came with it. A sentence without its full stop. */
+function carriedOut(plan: string, run: Run, sums: Totals): string {
+  const { deleted, restored, planned, failed, refused } = sums;
+  const who = run.settings.dryRun ? 'A real run would' : 'This run';
+  const unread = unreadRepositories(sums);
+  const undone = run.settings.dryRun ? refused : failed;
+  if (deleted + restored + planned > 0) {
+    const did = run.settings.dryRun ? 'carry out' : 'carried out';
+    return undone === 0 && unread === undefined
+      ? `${who} ${did} ${plan}, and nothing else`
+      : `${who} ${did} a part of ${plan}, and nothing else: see ${places(run, sums)}`;
+  }
+  if (undone > 0) {
+    return `${who} ${run.settings.dryRun ? 'delete' : 'deleted'} nothing of ${plan}: see ${places(run, sums)}`;
+  }
+  if (unread !== undefined) {
+    return `Nothing of ${plan} ${run.settings.dryRun ? 'would be' : 'was'} carried out: ${unread}, see "Problems"`;
+  }
+  return run.repositories.length === 0
+    ? `Nothing of ${plan} was carried out: no repository of it was looked at`
+    : `Nothing of ${plan} was still to be deleted`;
+}
+
+/** Where the reasons stand. */
+function places(run: Run, sums: Totals): string {
+  const refused =
+    run.settings.dryRun && sums.refused > 0 ? ['"What would hold a real run back"'] : [];
+  const problems =
+    !run.settings.dryRun || unreadRepositories(sums) !== undefined ? ['"Problems"'] : [];
+  return [...refused, ...problems].join(' and ');
 }
