@@ -15,6 +15,10 @@ export interface ListingReadingOptions {
   readonly lister: Lister | undefined;
   readonly attempts: Attempts;
   readonly clock: Clock;
+  /** asks the registry for a manifest that an earlier read of this run may have seen, and drops it if it is gone */
+  readonly confirm: (digest: Digest) => Promise<boolean>;
+  /** whether this run or another one may have deleted it, so that the list may lag */
+  readonly isExpectedGone: (digest: Digest) => boolean;
 }
 
 const WHAT = 'the list of manifests';
@@ -52,18 +56,20 @@ export class ListingReading {
   /**
    * Reads the list again where it disagrees with what was read. Where it goes on to, that is a gap.
    *
-   * @param isExpectedGone whether an earlier read or run may have deleted a manifest, so that the list may lag
    * @returns what the new list names; `undefined` when the two agree
    */
-  async check(
-    { manifests, absent }: Pick<Inventory, 'manifests' | 'absent'>,
-    isExpectedGone: (digest: Digest) => boolean,
-  ): Promise<Found[] | undefined> {
+  async check({
+    manifests,
+    absent,
+  }: Pick<Inventory, 'manifests' | 'absent'>): Promise<Found[] | undefined> {
     const { listing } = this;
     if (listing === undefined) {
       return undefined;
     }
-    const unlisted = [...manifests.keys()].find((digest) => !listing.has(digest));
+    const { isExpectedGone } = this.#options;
+    const unlisted = await this.#served(
+      [...manifests.keys()].filter((digest) => !listing.has(digest)),
+    );
     const lost = [...absent].find((digest) => listing.has(digest) && !isExpectedGone(digest));
     if (unlisted === undefined && lost === undefined) {
       return undefined;
@@ -85,5 +91,16 @@ export class ListingReading {
     );
     await attempts.one(WHAT, () => Promise.reject(error));
     return [];
+  }
+
+  /** The first of these that the registry serves. Others were deleted since an earlier read of this run. */
+  async #served(unlisted: readonly Digest[]): Promise<Digest | undefined> {
+    const { attempts, confirm } = this.#options;
+    for (const digest of unlisted) {
+      if ((await attempts.one(`manifest ${digest}`, () => confirm(digest))) !== false) {
+        return digest;
+      }
+    }
+    return undefined;
   }
 }

@@ -53,7 +53,7 @@ export class ManifestReading {
         return known;
       }
     }
-    return (await this.#isThere(digest)) ? known : undefined;
+    return (await this.isThere(digest)) ? known : undefined;
   }
 
   /** Asks for what was presumed. @returns whether there was any */
@@ -64,7 +64,7 @@ export class ManifestReading {
       presumed,
       (digest) => `manifest ${digest}`,
       async (digest) => {
-        if (!(await this.#isThere(digest))) {
+        if (!(await this.isThere(digest))) {
           onAbsent(digest);
         }
       },
@@ -98,7 +98,7 @@ export class ManifestReading {
   }
 
   /** HEAD; and GET where its answer settles nothing, as that of an absent manifest never does. */
-  async #isThere(digest: Digest): Promise<boolean> {
+  async isThere(digest: Digest): Promise<boolean> {
     const { reader } = this.#options;
     return (
       (await reader.resolve(this.#repository, digest)) === digest ||

@@ -97,7 +97,13 @@ class Reading {
     this.#links = new Map(known.earlier?.links);
     this.#attempts = createAttempts(options);
     const { lister, clock } = options;
-    this.#list = new ListingReading(repository, { lister, clock, attempts: this.#attempts });
+    this.#list = new ListingReading(repository, {
+      lister,
+      clock,
+      attempts: this.#attempts,
+      confirm: (digest) => this.#confirm(digest),
+      isExpectedGone: (digest) => this.#reads.isExpectedGone(digest),
+    });
     this.#reads = new ManifestReading(repository, known, {
       ...options,
       attempts: this.#attempts,
@@ -113,6 +119,19 @@ class Reading {
       },
     });
     this.#referrers = createReferrerQuestions(options.reader, repository, this.#attempts);
+  }
+
+  #drop(digest: Digest): void {
+    this.#manifests.delete(digest);
+    this.#absent.add(digest);
+  }
+
+  async #confirm(digest: Digest): Promise<boolean> {
+    const isThere = await this.#reads.isThere(digest);
+    if (!isThere) {
+      this.#drop(digest);
+    }
+    return isThere;
   }
 
   bodies(): ReadonlyMap<Digest, string> {
@@ -221,18 +240,19 @@ class Reading {
       await this.#followAll();
       return true;
     }
-    const listed = await this.#list.check(inventory, (digest) =>
-      this.#reads.isExpectedGone(digest),
-    );
+    const before = this.#manifests.size;
+    const listed = await this.#list.check(inventory);
     if (listed !== undefined) {
       await this.follow(listed);
+      return true;
+    }
+    if (this.#manifests.size < before) {
       return true;
     }
     // What a later run would take for a broken image must have been there before the first delete.
     if (
       await this.#reads.confirm((digest) => {
-        this.#manifests.delete(digest);
-        this.#absent.add(digest);
+        this.#drop(digest);
       })
     ) {
       return true;

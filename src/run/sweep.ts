@@ -128,7 +128,7 @@ class Sweep {
       this.#giveUp(this.#isStopped() ? STOPPED : `${what} could not be read: ${gap.why}`);
       return;
     }
-    this.#keep(fresh.plan);
+    this.#keep(fresh);
     await this.#saveNewTags(fresh);
     const until = clock.now() + Math.max(RECHECK_EVERY, RECHECK_TIMES * (clock.now() - began));
     await this.#delete(fresh, until);
@@ -144,13 +144,15 @@ class Sweep {
     }
   }
 
-  /** Keeps what the new plan keeps. */
-  #keep({ keep }: Plan): void {
-    const reasons = new Map(keep.map(({ digest, reason }) => [digest, reason]));
+  /** Keeps what the new plan keeps, and leaves out what another run has deleted. */
+  #keep({ plan, inventory }: Survey): void {
+    const reasons = new Map(plan.keep.map(({ digest, reason }) => [digest, reason]));
     for (const digest of this.#open()) {
       const reason = reasons.get(digest);
       if (reason !== undefined) {
         this.#settle(digest, { kind: 'kept', reason });
+      } else if (inventory.absent.has(digest)) {
+        this.#settle(digest, { kind: 'gone' });
       }
     }
     // Pushed again since: its tags are kept ones now, and a delete that is not over yet may take them along.
