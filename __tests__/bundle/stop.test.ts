@@ -485,7 +485,7 @@ it('says that nothing was done when it is told to stop before it knows the regis
   expect(end.run.exitCode).toBe(1);
   expect(end.took).toBeLessThan(SOON);
   expect(end.run.log).toContain(
-    '::error::the run was told to stop (SIGTERM) before it had begun, and nothing was done',
+    '::error::the run was told to stop (SIGTERM) before it began, and nothing was done',
   );
   expect(end.after.filter(isWrite)).toEqual([]);
 });
