@@ -35688,7 +35688,7 @@ function whyNot(error, otherwise = "it can't be used") {
             return `the user that runs this job may not do that (${code})`;
         case 'ENOSPC':
         case 'EDQUOT':
-            return `there is no room (${code})`;
+            return `there is no space left (${code})`;
         default:
             return code === '' ? otherwise : `${otherwise} (${code})`;
     }
@@ -36184,7 +36184,7 @@ function checkPath(input, file, takes, mistake, kind = 'file') {
         (0,external_node_fs_namespaceObject.accessSync)(file, external_node_fs_namespaceObject.constants.R_OK);
         const stats = (0,external_node_fs_namespaceObject.statSync)(file);
         if (kind === 'directory' && !stats.isDirectory()) {
-            mistake(input, takes, file, 'it is no directory');
+            mistake(input, takes, file, "it isn't a directory");
         }
         if (kind === 'file' && !stats.isFile()) {
             mistake(input, takes, file, otherKind(stats));
@@ -36224,7 +36224,7 @@ function checkPlaces({ backupDirectory, planFile, reportFile }, reads, digestsFi
         }
         const [other] = read.find(([, each]) => each !== undefined && realOf(each) === realOf(file)) ?? [];
         if (other !== undefined) {
-            mistake(input, 'a path of its own', file, `that is the \`${other}\` as well`);
+            mistake(input, 'a path of its own', file, `the \`${other}\` has the same path`);
         }
         else {
             tried(() => tryFile(file), input, TAKES_FILE, file, mistake);
@@ -36253,10 +36253,10 @@ function checkPlaces({ backupDirectory, planFile, reportFile }, reads, digestsFi
 }
 function collision(file, other, input) {
     if (file === other) {
-        return `that is the \`${input}\` as well`;
+        return `the \`${input}\` has the same path`;
     }
     return isWithin(file, other) || isWithin(other, file)
-        ? `one of it and the \`${input}\` would have to be a directory`
+        ? `it and the \`${input}\` can't both be files`
         : undefined;
 }
 function isWithin(inner, outer) {
@@ -44439,28 +44439,28 @@ function connectionFailure(request, error) {
 const CAN_IT_REACH = 'Can the runner reach it? A GitHub-hosted runner reaches only what is open to the internet: for a registry in a ' +
     'private network use a self-hosted runner';
 /** Where a server asks for one, by TLS or in HTTP. */
-const CLIENT_CERTIFICATE = 'The server wants a client certificate, which this action can not send: let the runner in without one, or give an ' +
+const CLIENT_CERTIFICATE = "The server wants a client certificate, which this action can't send: let the runner in without one, or give an " +
     'address of the registry that asks for none';
 function notHttp({ protocol, host }, code, error) {
     const raw = typeof error === 'object' && error !== null ? Reflect.get(error, 'rawPacket') : undefined;
     const isAlert = raw instanceof Uint8Array && TLS_ALERT.equals(raw.subarray(0, 2));
     return protocol === 'http:' && isAlert
         ? `the server wants TLS on this port. Put https://${host} into registry-url`
-        : `what came is not an answer of HTTP (${code}). Does something else listen at this port?`;
+        : `the answer isn't valid HTTP (${code}). Does something else listen on this port?`;
 }
 function explain(kind, { hostname, host, protocol }, code, text) {
     switch (kind) {
         case 'dns':
             return `the name ${hostname} could not be resolved (${code}). Is it spelled right? ${CAN_IT_REACH}`;
         case 'refused':
-            return `no connection (${code}). Does the registry listen at this port? ${CAN_IT_REACH}`;
+            return `no connection (${code}). Does the registry listen on this port? ${CAN_IT_REACH}`;
         case 'reset':
             return (`the connection broke off before an answer came (${code})` +
                 (protocol === 'http:'
                     ? `. If the server wants TLS, put https://${host} into registry-url`
                     : ''));
         case 'timeout':
-            return `no connection in time (${code}). ${CAN_IT_REACH}`;
+            return `the connection timed out (${code}). ${CAN_IT_REACH}`;
         case 'tls':
             if (NO_CERTIFICATE.test(code)) {
                 return `the handshake was refused (${code}). ${CLIENT_CERTIFICATE}`;
@@ -44469,7 +44469,7 @@ function explain(kind, { hostname, host, protocol }, code, text) {
                 ? `the server does not speak TLS on this port (${code}); if it is meant to be plain HTTP, ` +
                     'put http:// in front of registry-url'
                 : `the TLS certificate or handshake was rejected (${code || text}). If the certificate ` +
-                    'comes from a private authority, name that in ca-file; insecure: true skips the check';
+                    'comes from a private authority, give that in `ca-file`; `insecure: true` skips the check';
         default:
             return text || 'the exchange failed';
     }
@@ -44499,7 +44499,7 @@ function createRedirect(next) {
             }
             const url = placeOf(hop, location, 'redirect');
             if (visited.has(url.href)) {
-                throw failure(request, 'redirect', `the redirects turn in a circle, back to ${redactUrl(url)}. Is \`registry-url\` right? A proxy that speaks ` +
+                throw failure(request, 'redirect', `the redirects form a loop, back to ${redactUrl(url)}. Is \`registry-url\` right? A proxy that speaks ` +
                     'TLS has to tell the registry so, with the header `X-Forwarded-Proto: https`');
             }
             if (visited.size > MOST_HOPS) {
@@ -44535,12 +44535,12 @@ function isRedirect({ status }) {
  * Where the Location of an answer to `request` leads: never from https to anything else, and to no other scheme
  * than http and https. Whoever goes there shows credentials only if it is the origin that they were meant for.
  *
- * @param what of the answer leads there, as in "the redirect leads to no URL"
+ * @param what of the answer leads there, as in "the redirect doesn't lead to a valid URL"
  * @throws TransportError of kind `redirect`
  */
 function placeOf(request, location, what) {
     if (!URL.canParse(location, request.url.href)) {
-        throw failure(request, 'redirect', `the ${what} leads to no URL`);
+        throw failure(request, 'redirect', `the ${what} doesn't lead to a valid URL`);
     }
     const url = new URL(location, request.url);
     if (url.protocol !== 'https:' && url.protocol !== request.url.protocol) {
@@ -45198,7 +45198,7 @@ function nextPage(link, page) {
     if (target === undefined) {
         const isLast = links.every(({ relations }) => link_isWithin(relations, NO_NEXT));
         if (links.length === 0 || !isLast) {
-            throw unreadable('names no next page, and is not made of `prev`, `first` and `last` only');
+            throw unreadable('names no next page, but other relations than `prev`, `first` and `last`');
         }
         return undefined;
     }
@@ -45206,11 +45206,11 @@ function nextPage(link, page) {
         throw unreadable('names more than one next page');
     }
     if (!URL.canParse(target, page.href)) {
-        throw new LinkError(`the Link header of a page from ${page.origin} leads to no URL`);
+        throw new LinkError(`the Link header of a page from ${page.origin} doesn't lead to a valid URL`);
     }
     const url = new URL(target, page);
     if (url.origin !== page.origin) {
-        throw new LinkError(`the next page of a listing at ${page.origin} is said to be at ${url.origin}; ` +
+        throw new LinkError(`a page of a listing at ${page.origin} names its next page at ${url.origin}; ` +
             'pages of another origin are not read');
     }
     url.username = '';
@@ -45251,7 +45251,7 @@ function link_parse(text) {
             }
         }
         if (at < text.length && text[at] !== ',') {
-            throw unreadable('has something between a target and the next');
+            throw unreadable('has text between two links');
         }
         const relations = (params.get('rel') ?? '').toLowerCase().split(/[ \t]+/);
         const isOfPage = (params.get('anchor') ?? '') === '';
@@ -45262,12 +45262,12 @@ function link_parse(text) {
 function link_valueOf(take) {
     const value = take(link_QUOTED)?.[1]?.replace(/\\([^])/g, '$1') ?? take(link_BARE)?.[0];
     if (value === undefined) {
-        throw unreadable('has a parameter whose value is none');
+        throw unreadable('has a parameter without a valid value');
     }
     return value;
 }
 function unreadable(why) {
-    return new LinkError(`the Link header of a page can not be read, so its next page is not known: it ${why}. Look what a proxy makes of it`);
+    return new LinkError(`the Link header of a page can't be read, so its next page is not known: it ${why}. Check whether a proxy changes it`);
 }
 
 ;// CONCATENATED MODULE: ./src/registry/distribution/paging.ts
@@ -45751,10 +45751,10 @@ function parseBody(bytes) {
     catch (error) {
         throw new ManifestError(error instanceof JsonLimitError
             ? `its body ${error.message}${TOO_MUCH}`
-            : 'its body is not JSON');
+            : "its body isn't valid JSON");
     }
     if (typeof body !== 'object' || body === null || Array.isArray(body)) {
-        throw new ManifestError('its body is not a JSON object');
+        throw new ManifestError("its body isn't a JSON object");
     }
     return { text, body: body };
 }
@@ -46735,7 +46735,7 @@ function readModes(dryRun, mistake, mistakes) {
     const planFile = getInput('plan-file');
     if (planFile !== '') {
         if (!dryRun) {
-            const takes = 'a path in a run with `dry-run: true`, which is what writes a plan';
+            const takes = 'a path together with `dry-run: true`, since only a dry-run writes a plan';
             mistake('plan-file', takes, planFile);
         }
         return { planFile };
@@ -47592,7 +47592,7 @@ async function readIntake(source) {
     }
     catch (error) {
         if (error instanceof TooManyCandidates) {
-            throw new IntakeError(`digests-file: ${error.message}. Give a part of the listing at a time, for instance that of some repositories`, { cause: error });
+            throw new IntakeError(`digests-file: ${error.message}. Give a part of the listing at a time, such as that of some repositories`, { cause: error });
         }
         throw error;
     }
@@ -47621,7 +47621,7 @@ async function readAll({ digests, files, registryHost, most, mistake, warning, }
         const shown = `"${printable(path)}"`;
         if (read.understood === 0 && lines > 0) {
             mistake?.(`digests-file: no line of ${shown} is understood, of ${lines.toLocaleString('en')}: ${examplesOf(read)}. Is it ` +
-                'the file that was meant? docs/finding-orphans.md lists what a line may be');
+                'the right file? docs/finding-orphans.md lists what a line may be');
         }
         else if (read.notUnderstood > 0) {
             warning?.(`digests-file: ${linesOf(read.notUnderstood)} not understood of the ${lines.toLocaleString('en')} in ${shown}, and ` +
@@ -47714,11 +47714,11 @@ const Plan = object({
     registry: string(),
     createdAt: pipe(string(), isoTimestamp(), transform((text) => Date.parse(text)), 
     // ISO 8601 knows more forms than JavaScript, and the report is written when all is done.
-    finite('it is no time')),
+    finite("it isn't a valid time")),
     repositories: array(object({
-        repository: pipe(string(), check(isRepository, 'it is no name of a repository')),
+        repository: pipe(string(), check(isRepository, "it isn't the name of a repository")),
         manifests: array(object({
-            digest: custom((digest) => typeof digest === 'string' && isDigest(digest), 'it is no digest of a manifest'),
+            digest: custom((digest) => typeof digest === 'string' && isDigest(digest), "it isn't the digest of a manifest"),
         })),
     })),
 });
@@ -47734,11 +47734,11 @@ function readApproval(text, registry) {
     }
     catch (error) {
         const isTooMuch = error instanceof JsonLimitError;
-        throw refused(isTooMuch ? 'the file holds more than a plan can' : 'the file is no JSON');
+        throw refused(isTooMuch ? 'the file holds more than a plan can' : "the file isn't valid JSON");
     }
     const document = safeParse(Document, body, { abortEarly: true });
     if (!document.success) {
-        throw refused('the file is no plan of this action');
+        throw refused("the file isn't a plan of this action");
     }
     const { planVersion } = document.output;
     if (planVersion !== PLAN_VERSION) {
@@ -51616,7 +51616,7 @@ async function pinned_match(pattern, excluding) {
     }
     catch (error) {
         const why = messageOf(error);
-        throw new PinnedError(`protect-files: "${pattern}" could not be looked up, so what it protects is not known: ${why}`, { cause: error });
+        throw new PinnedError(`protect-files: "${pattern}" could not be matched, so what it protects is not known: ${why}`, { cause: error });
     }
 }
 async function pinned_digestsOf(file) {
@@ -51699,12 +51699,12 @@ async function readNamed(settings, log) {
         if (pinned.digests > MANY_PINNED) {
             const many = words_number(pinned.digests);
             log.warning(`protect-files: ${many} digests are protected. Each of them is asked for in each repository that has orphans, ` +
-                `unless it was seen there, so the run may send ${many} requests more for each such repository. Narrow the ` +
+                `unless it was seen there, so the run may send ${many} more requests for each such repository. Narrow the ` +
                 'globs to the files that say what is deployed');
         }
         if (pinned.digests === 0) {
             log.warning(`protect-files: no digest in ${count(files.size, 'file')}, so it protects nothing. A digest is \`sha256:\` with 64 ` +
-                'hex digits behind it');
+                'hex digits');
         }
     }
     return {
@@ -52290,200 +52290,6 @@ function rowsOf(run, rows) {
     return run.repositories.flatMap(rows);
 }
 
-;// CONCATENATED MODULE: ./src/report/reasons.ts
-
-
-
-function whyOrphan(reason) {
-    switch (reason.kind) {
-        case 'unreachable':
-            return 'no tag, and nothing that stays refers to it';
-        case 'child':
-            return `part of ${code(shortDigest(reason.of))}, an orphan too`;
-        case 'referrer':
-            return `refers to ${code(shortDigest(reason.of))}, an orphan too`;
-        case 'digest-tag':
-            return `its tag ${code(shortTag(reason.tag))} names ${code(shortDigest(reason.of))}, an orphan too`;
-        case 'dangling':
-            return `refers to ${code(shortDigest(reason.subject))}, which is not in this repository`;
-    }
-}
-/** In the order of the summary: what its reader may want to act on comes first. */
-const WHY_KEPT = {
-    gap: "nothing refers to it, but something in its repository couldn't be read",
-    young: 'built within the grace period of %s',
-    new: 'first seen within the grace period of %s, and never in use',
-    protected: 'protected by `protect` or `protect-files`',
-    recent: 'one of the newest orphans, which `keep-untagged` keeps',
-    'not-in-plan': 'an orphan that the plan does not list',
-    narrowed: 'its tag now points at a part of it, as a proxy that ignores `Accept` answers',
-    'dangling-referrer': 'refers to a manifest that is not in its repository and may live in another (`dangling-referrers: delete` deletes it)',
-    'dangling-digest-tag': 'its digest tag names a manifest that is not in its repository and may live in another (`dangling-referrers: delete` deletes it)',
-    'unknown-type': 'of a media type that is unknown here, so nothing can be said of it',
-    ledger: "an entry of this action's ledger",
-    layer: 'its repository has it as a layer or config too, and a delete could remove that; no run saw it in use',
-    mentioned: 'mentioned by a kept manifest of an unknown media type',
-    blob: 'a kept manifest has it as its config or a layer',
-    child: 'part of a kept index',
-    referrer: 'refers to a kept manifest, as signatures and SBOMs do',
-    'digest-tag': 'its digest tag names a kept manifest',
-    subject: 'a kept manifest refers to it',
-};
-const UNTAGGED_KINDS = Object.keys(WHY_KEPT);
-/** @param gracePeriod in words */
-function reasons_whyKept(kind, gracePeriod) {
-    return WHY_KEPT[kind].replace('%s', gracePeriod);
-}
-/** What is particular to one manifest of such a group, or nothing. */
-function keptDetail(reason, now) {
-    switch (reason.kind) {
-        case 'young': {
-            const built = age(reason.created, now);
-            return built === undefined ? '' : `built ${built} ago`;
-        }
-        case 'new': {
-            const seen = age(reason.firstSeen, now);
-            return seen === undefined ? '' : `first seen ${seen} ago`;
-        }
-        case 'protected':
-            return `by ${protectors(reason.by)}${throughBlob(reason.blob)}`;
-        case 'unknown-type':
-            return reason.mediaType === '' ? '' : code(reason.mediaType, 100);
-        case 'dangling-referrer':
-            return `refers to ${code(shortDigest(reason.subject))}`;
-        case 'digest-tag':
-        case 'dangling-digest-tag':
-            return `tag ${code(shortTag(reason.tag))}`;
-        case 'narrowed':
-            return `tag ${code(shortTag(reason.tag))}, now ${code(shortDigest(reason.part))}`;
-        case 'mentioned':
-            return `by ${code(shortDigest(reason.by))}`;
-        case 'child':
-        case 'referrer':
-        case 'subject':
-        case 'blob':
-            return `of ${code(shortDigest(reason.of))}`;
-        default:
-            return '';
-    }
-}
-const MOST_PROTECTORS = 3;
-/** `protect`, and files by their path. */
-function protectors(by) {
-    const named = by.slice(0, MOST_PROTECTORS).map((one) => (one === PROTECT ? one : code(one, 200)));
-    const more = by.length - named.length;
-    return `${named.join(', ')}${more > 0 ? ` and ${String(more)} more` : ''}`;
-}
-/** Where not the manifest itself is named: an image ID is the digest of its config. */
-function throughBlob(blob) {
-    return blob === undefined ? '' : ` (its config or layer ${code(shortDigest(blob))})`;
-}
-/** `sha256-0123456789ab….sig` */
-function shortTag(tag) {
-    return tag.replace(/^(sha\d+-[0-9a-f]{12})[0-9a-f]+/, '$1…');
-}
-
-;// CONCATENATED MODULE: ./src/report/outdated.ts
-
-
-
-/** Sorted by digest. What was spared at the last moment is not among it: it has a fate of its own. */
-function outdatedEntries({ inventory, plan, approved }) {
-    const orphans = new Set(plan.orphans.map(({ digest }) => digest));
-    const kept = new Map(plan.keep.map(({ digest, reason }) => [digest, reason]));
-    return [...(approved ?? [])]
-        .filter((digest) => !orphans.has(digest))
-        .sort()
-        .map((digest) => {
-        const reason = kept.get(digest);
-        if (reason !== undefined) {
-            return { digest, why: { kind: 'kept', reason } };
-        }
-        return { digest, why: { kind: inventory.absent.has(digest) ? 'absent' : 'unread' } };
-    });
-}
-const MOST_TAGS = 3;
-/** In Markdown. */
-function whyOutdated({ why }, run) {
-    switch (why.kind) {
-        case 'absent':
-            return 'already gone';
-        case 'unread':
-            return 'could not be read';
-        case 'kept': {
-            const { reason } = why;
-            if (reason.kind === 'tagged') {
-                const more = reason.tags.length - MOST_TAGS;
-                const tags = reason.tags.slice(0, MOST_TAGS).map((tag) => code(tag));
-                return `has a tag: ${tags.join(', ')}${more > 0 ? ` and ${String(more)} more` : ''}`;
-            }
-            if (reason.kind === 'protected') {
-                return `protected by ${protectors(reason.by)}`;
-            }
-            const detail = keptDetail(reason, run.finishedAt);
-            const text = reasons_whyKept(reason.kind, duration(run.settings.gracePeriod));
-            return detail === '' ? text : `${text} (${detail})`;
-        }
-    }
-}
-
-;// CONCATENATED MODULE: ./src/report/sections/applied.ts
-
-
-
-
-
-
-const OPEN_ROWS = 30;
-function appliedPlanSection(run, sums) {
-    if (run.applied === undefined) {
-        return undefined;
-    }
-    const { createdAt, ignored } = run.applied;
-    const rows = repositoriesByName(run).flatMap((repository) => outdatedEntries(repository).map((left) => row([code(`${repository.inventory.repository}@${left.digest}`, 400), whyOutdated(left, run)])));
-    // A file can claim any time.
-    const old = run.startedAt - createdAt;
-    const made = old >= 0 ? ` that was made ${duration(old)} earlier` : '';
-    const outside = ignored === 0
-        ? ''
-        : ` ${count(ignored, 'manifest')} of it ${ignored === 1 ? 'is' : 'are'} in repositories that \`repositories\` leaves out.`;
-    const intro = `### The plan\n\n${carriedOut(`the plan of \`apply-plan\`${made}`, run, sums)}.${outside}`;
-    if (rows.length === 0) {
-        const isNamed = run.repositories.some(({ approved }) => (approved?.size ?? 0) > 0);
-        const all = ' All that it says of the repositories that were looked at was still to be deleted.';
-        return { before: `${intro}${isNamed ? all : ''}\n` };
-    }
-    return list(`${intro} ${count(rows.length, 'manifest')} of it ${run.settings.dryRun ? 'would be' : rows.length === 1 ? 'was' : 'were'} left, for the reason that stands beside it:\n\n`, rows, 'manifest', { head: tableHead(['Manifest', 'Why']), openRows: OPEN_ROWS });
-}
-/** How far the run came with it. A sentence without its full stop. */
-function carriedOut(plan, run, sums) {
-    const { deleted, restored, planned, failed, refused } = sums;
-    const who = run.settings.dryRun ? 'A real run would' : 'This run';
-    const unread = unreadRepositories(sums);
-    const undone = run.settings.dryRun ? refused : failed;
-    if (deleted + restored + planned > 0) {
-        const did = run.settings.dryRun ? 'carry out' : 'carried out';
-        return undone === 0 && unread === undefined
-            ? `${who} ${did} ${plan}, and nothing else`
-            : `${who} ${did} a part of ${plan}, and nothing else: see ${places(run, sums)}`;
-    }
-    if (undone > 0) {
-        return `${who} ${run.settings.dryRun ? 'delete' : 'deleted'} nothing of ${plan}: see ${places(run, sums)}`;
-    }
-    if (unread !== undefined) {
-        return `Nothing of ${plan} ${run.settings.dryRun ? 'would be' : 'was'} carried out: ${unread}, see "Problems"`;
-    }
-    return run.repositories.length === 0
-        ? `Nothing of ${plan} was carried out: no repository of it was looked at`
-        : `Nothing of ${plan} was still to be deleted`;
-}
-/** Where the reasons stand. */
-function places(run, sums) {
-    const refused = run.settings.dryRun && sums.refused > 0 ? ['"What would hold a real run back"'] : [];
-    const problems = !run.settings.dryRun || unreadRepositories(sums) !== undefined ? ['"Problems"'] : [];
-    return [...refused, ...problems].join(' and ');
-}
-
 ;// CONCATENATED MODULE: ./src/report/sections/disk.ts
 
 function diskSection(run, sums) {
@@ -52678,6 +52484,99 @@ const shown = (platform) => printable(platformName(platform), PLATFORM_LENGTH);
 const type = (mediaType) => printable(mediaType, TYPE_LENGTH);
 const ofDigest = (of) => (of === undefined ? '' : ` of ${shortDigest(of)}`);
 
+;// CONCATENATED MODULE: ./src/report/reasons.ts
+
+
+
+function whyOrphan(reason) {
+    switch (reason.kind) {
+        case 'unreachable':
+            return 'no tag, and nothing that stays refers to it';
+        case 'child':
+            return `part of ${code(shortDigest(reason.of))}, an orphan too`;
+        case 'referrer':
+            return `refers to ${code(shortDigest(reason.of))}, an orphan too`;
+        case 'digest-tag':
+            return `its tag ${code(shortTag(reason.tag))} names ${code(shortDigest(reason.of))}, an orphan too`;
+        case 'dangling':
+            return `refers to ${code(shortDigest(reason.subject))}, which is not in this repository`;
+    }
+}
+/** In the order of the summary: what its reader may want to act on comes first. */
+const WHY_KEPT = {
+    gap: "nothing refers to it, but something in its repository couldn't be read",
+    young: 'built within the grace period of %s',
+    new: 'first seen within the grace period of %s, and never in use',
+    protected: 'protected by `protect` or `protect-files`',
+    recent: 'one of the newest orphans, which `keep-untagged` keeps',
+    'not-in-plan': 'an orphan that the plan does not list',
+    narrowed: 'its tag now points at a part of it, as a proxy that ignores `Accept` answers',
+    'dangling-referrer': 'refers to a manifest that is not in its repository and may live in another (`dangling-referrers: delete` deletes it)',
+    'dangling-digest-tag': 'its digest tag names a manifest that is not in its repository and may live in another (`dangling-referrers: delete` deletes it)',
+    'unknown-type': 'of a media type that is unknown here, so nothing can be said of it',
+    ledger: "an entry of this action's ledger",
+    layer: 'its repository has it as a layer or config too, and a delete could remove that; no run saw it in use',
+    mentioned: 'mentioned by a kept manifest of an unknown media type',
+    blob: 'a kept manifest has it as its config or a layer',
+    child: 'part of a kept index',
+    referrer: 'refers to a kept manifest, as signatures and SBOMs do',
+    'digest-tag': 'its digest tag names a kept manifest',
+    subject: 'a kept manifest refers to it',
+};
+const UNTAGGED_KINDS = Object.keys(WHY_KEPT);
+/** @param gracePeriod in words */
+function reasons_whyKept(kind, gracePeriod) {
+    return WHY_KEPT[kind].replace('%s', gracePeriod);
+}
+/** What is particular to one manifest of such a group, or nothing. */
+function keptDetail(reason, now) {
+    switch (reason.kind) {
+        case 'young': {
+            const built = age(reason.created, now);
+            return built === undefined ? '' : `built ${built} ago`;
+        }
+        case 'new': {
+            const seen = age(reason.firstSeen, now);
+            return seen === undefined ? '' : `first seen ${seen} ago`;
+        }
+        case 'protected':
+            return `by ${protectors(reason.by)}${throughBlob(reason.blob)}`;
+        case 'unknown-type':
+            return reason.mediaType === '' ? '' : code(reason.mediaType, 100);
+        case 'dangling-referrer':
+            return `refers to ${code(shortDigest(reason.subject))}`;
+        case 'digest-tag':
+        case 'dangling-digest-tag':
+            return `tag ${code(shortTag(reason.tag))}`;
+        case 'narrowed':
+            return `tag ${code(shortTag(reason.tag))}, now ${code(shortDigest(reason.part))}`;
+        case 'mentioned':
+            return `by ${code(shortDigest(reason.by))}`;
+        case 'child':
+        case 'referrer':
+        case 'subject':
+        case 'blob':
+            return `of ${code(shortDigest(reason.of))}`;
+        default:
+            return '';
+    }
+}
+const MOST_PROTECTORS = 3;
+/** `protect`, and files by their path. */
+function protectors(by) {
+    const named = by.slice(0, MOST_PROTECTORS).map((one) => (one === PROTECT ? one : code(one, 200)));
+    const more = by.length - named.length;
+    return `${named.join(', ')}${more > 0 ? ` and ${String(more)} more` : ''}`;
+}
+/** Where not the manifest itself is named: an image ID is the digest of its config. */
+function throughBlob(blob) {
+    return blob === undefined ? '' : ` (its config or layer ${code(shortDigest(blob))})`;
+}
+/** `sha256-0123456789ab….sig` */
+function shortTag(tag) {
+    return tag.replace(/^(sha\d+-[0-9a-f]{12})[0-9a-f]+/, '$1…');
+}
+
 ;// CONCATENATED MODULE: ./src/report/sections/orphans.ts
 /**
  * Every freed digest, whole so that it can be copied, with what it was and why it was an orphan; and the same of
@@ -52691,7 +52590,7 @@ const ofDigest = (of) => (of === undefined ? '' : ` of ${shortDigest(of)}`);
 
 
 
-const orphans_OPEN_ROWS = 50;
+const OPEN_ROWS = 50;
 const orphans_HEAD = ['Digest', 'What it was', 'Size>', 'Age', 'Why an orphan'];
 const COLUMNS = 'A size counts the manifest with its config and layers, shared ones too; an index counts alone. The age is that of the build, where its config tells it.';
 function orphansSection(run, sums) {
@@ -52726,7 +52625,7 @@ function refusedWords({ settings: { dryRun, planFile }, }) {
     ];
 }
 function table(intro, total, rows) {
-    return list(`${intro}\n\n`, { total, made: rows }, 'manifest', { openRows: orphans_OPEN_ROWS });
+    return list(`${intro}\n\n`, { total, made: rows }, 'manifest', { openRows: OPEN_ROWS });
 }
 /** The first row of each repository carries the head of its table, so that a cut leaves whole tables. */
 function* orphans_rowsOf(run, isShown) {
@@ -52766,82 +52665,44 @@ function* orphans_rowsOf(run, isShown) {
 const problems_SENTENCE = 500;
 /** Everything that makes the job red, worst first, then by repository. */
 function problems(run) {
+    const { dryRun } = run.settings;
     const repositories = repositoriesByName(run);
-    const each = (of) => repositories.flatMap(of);
+    const each = (kind, told) => repositories.flatMap((repository) => problemsOf(repository, kind, told));
     const found = [
-        ...each(({ inventory: { repository }, broken }) => broken.map(({ what, why }) => ({
-            kind: 'broken',
-            repository,
-            // What to do comes first: the reason may be long, and is cut.
-            what: `${what} no longer resolves after the clean-up. Do not collect the registry's garbage: push that image ` +
-                `again, or run with \`restore-from\` the backup. What was found: ${why}`,
-        }))),
-        ...each(unrepaired),
-        ...each(restored),
-        ...each((repository) => repaired(repository, run.settings.dryRun)),
+        ...each('broken', brokenImages),
+        ...each('broken', unrepaired),
+        ...each('restored', restored),
+        ...each('restored', (repository) => repaired(repository, dryRun)),
         ...run.failures.map((what) => ({ kind: 'run', what })),
-        ...each(unverified),
-        ...(run.settings.dryRun ? [] : refusals(run)),
-        ...each(({ inventory: { repository, gaps } }) => gaps.map(({ what, why }) => ({
-            kind: 'gap',
-            repository,
-            what: `${what} couldn't be read: ${why}`,
-        }))),
-        ...each(failedDeletes),
+        ...each('run', unverified),
+        ...(dryRun ? [] : refusals(run)),
+        ...each('gap', ({ inventory: { gaps } }) => gaps.map(({ what, why }) => `${what} couldn't be read: ${why}`)),
+        ...repositories.flatMap((repository) => [
+            ...problemsOf(repository, 'delete', failedDeletes),
+            ...problemsOf(repository, 'skipped', skippedDeletes),
+        ]),
     ];
     return found.map((problem) => ({ ...problem, what: printable(problem.what, problems_SENTENCE) }));
+}
+function problemsOf(repository, kind, told) {
+    const name = repository.inventory.repository;
+    return told(repository).map((what) => ({ kind, repository: name, what }));
 }
 /** Why nothing is deleted in some repositories: of a dry-run, warnings. What holds for the whole run is said once. */
 function refusals(run) {
     const found = new Map();
-    for (const repository of repositoriesByName(run)) {
-        const { inventory, refusal } = repository;
+    for (const each of repositoriesByName(run)) {
+        const { inventory, refusal } = each;
         if (refusal !== undefined) {
-            const what = printable(whyRefused(refusal, repository, run), problems_SENTENCE);
+            const what = printable(whyRefused(refusal, each, run), problems_SENTENCE);
             // These two are about one repository. The others name it themselves, or are about the whole run.
             const isLocal = refusal.kind === 'no-tags' || refusal.kind === 'share';
-            const of = isLocal ? { repository: inventory.repository } : {};
-            const tried = refusal.kind === 'no-rights' ? { isTried: true } : {};
-            found.set(isLocal ? inventory.repository : what, { kind: 'refused', ...of, ...tried, what });
+            const repository = isLocal ? inventory.repository : undefined;
+            const isTried = refusal.kind === 'no-rights' || undefined;
+            found.set(repository ?? what, { kind: 'refused', repository, isTried, what });
         }
     }
     return [...found.values()];
-}
-function restored({ inventory: { repository }, fates }) {
-    return digestsWith(fates, 'restored').map((digest) => ({
-        kind: 'restored',
-        repository,
-        what: `${shortDigest(digest)} was deleted at the moment when a push began to use it, and was put back from its ` +
-            'saved bytes. Give pushes and this clean-up the same `concurrency:` group',
-    }));
-}
-const BY_EARLIER = 'an earlier run deleted it, or was about to';
-function unrepaired({ inventory: { repository }, repair }) {
-    const { failed = [], failedTags = [] } = repair ?? {};
-    const all = [
-        ...failed.map(({ digest, why }) => ({ what: `manifest ${digest}`, why })),
-        ...failedTags.map(({ tag, why }) => ({ what: `tag ${tag}`, why })),
-    ];
-    return all.map(({ what, why }) => ({
-        kind: 'broken',
-        repository,
-        what: `${what} is needed and gone: ${BY_EARLIER}. Push that image again, since it can't be put back from the ledger: ${why}`,
-    }));
-}
-function repaired({ inventory: { repository }, repair }, dryRun) {
-    return (repair?.restored ?? []).map((digest) => ({
-        kind: 'restored',
-        repository,
-        what: `${shortDigest(digest)} was needed and gone: ${BY_EARLIER}. ` +
-            (dryRun
-                ? 'A real run puts it back from the ledger'
-                : 'It was put back from the ledger. Give pushes and this clean-up the same `concurrency:` group'),
-    }));
-}
-function unverified({ inventory: { repository }, unverified: isUnverified, }) {
-    const what = 'the run was told to stop before it could look whether what was kept is still there. The backup has what was ' +
-        "deleted: do not collect the registry's garbage before you have looked";
-    return isUnverified ? [{ kind: 'run', repository, what }] : [];
 }
 /** One problem with the repository's name in front, as an annotation says it. */
 function sentence(problem) {
@@ -52849,26 +52710,50 @@ function sentence(problem) {
         ? problem.what
         : `${printable(problem.repository, 255)}: ${problem.what}`;
 }
-/** Each refused delete; those not tried are counted together by cause, as one refusal may stop hundreds. */
+function brokenImages({ broken }) {
+    return broken.map(({ what, why }) => 
+    // What to do comes first: the reason may be long, and is cut.
+    `${what} no longer resolves after the clean-up. Do not collect the registry's garbage: push that image ` +
+        `again, or run with \`restore-from\` the backup. What was found: ${why}`);
+}
+function restored({ fates }) {
+    return digestsWith(fates, 'restored').map((digest) => `${shortDigest(digest)} was deleted at the moment when a push began to use it, and was put back from its ` +
+        'saved bytes. Give pushes and this clean-up the same `concurrency:` group');
+}
+const BY_EARLIER = 'an earlier run deleted it, or was about to';
+function unrepaired({ repair }) {
+    const { failed = [], failedTags = [] } = repair ?? {};
+    const all = [
+        ...failed.map(({ digest, why }) => [`manifest ${digest}`, why]),
+        ...failedTags.map(({ tag, why }) => [`tag ${tag}`, why]),
+    ];
+    return all.map(([what, why]) => `${what} is needed and gone: ${BY_EARLIER}. Push that image again, since it can't be put back from the ledger: ${why}`);
+}
+function repaired({ repair }, dryRun) {
+    const done = dryRun
+        ? 'A real run puts it back from the ledger'
+        : 'It was put back from the ledger. Give pushes and this clean-up the same `concurrency:` group';
+    return (repair?.restored ?? []).map((digest) => `${shortDigest(digest)} was needed and gone: ${BY_EARLIER}. ${done}`);
+}
+function unverified({ unverified: isUnverified }) {
+    const what = 'the run was told to stop before it could look whether what was kept is still there. The backup has what was ' +
+        "deleted: do not collect the registry's garbage before you have looked";
+    return isUnverified ? [what] : [];
+}
 function failedDeletes(repository) {
-    const name = repository.inventory.repository;
-    const refused = [];
+    return judge(repository).flatMap(({ orphan, fate }) => fate.kind === 'failed'
+        ? [`${shortDigest(orphan.digest)} couldn't be deleted: ${fate.why}`]
+        : []);
+}
+/** Counted together by cause, as one refusal may stop hundreds. */
+function skippedDeletes(repository) {
     const skipped = new Map();
-    for (const { orphan, fate } of judge(repository)) {
-        if (fate.kind === 'failed') {
-            const what = `${shortDigest(orphan.digest)} couldn't be deleted: ${fate.why}`;
-            refused.push({ kind: 'delete', repository: name, what });
-        }
-        else if (fate.kind === 'skipped') {
+    for (const { fate } of judge(repository)) {
+        if (fate.kind === 'skipped') {
             skipped.set(fate.why, (skipped.get(fate.why) ?? 0) + 1);
         }
     }
-    const left = [...skipped].map(([why, number]) => ({
-        kind: 'skipped',
-        repository: name,
-        what: `${count(number, 'orphan')} not deleted (${why})`,
-    }));
-    return [...refused, ...left];
+    return [...skipped].map(([why, orphans]) => `${count(orphans, 'orphan')} not deleted (${why})`);
 }
 
 ;// CONCATENATED MODULE: ./src/report/sections/headline.ts
@@ -53040,19 +52925,16 @@ function keptManifestsSection(run) {
     if (groups.size === 0) {
         return undefined;
     }
-    const [kept, restored] = [groups.get('kept'), groups.get('restored')];
-    const rows = UNTAGGED_KINDS.flatMap((kind) => {
+    const gracePeriod = duration(run.settings.gracePeriod);
+    const words = [
+        ['restored', 'deleted, and put back because a push began to use it'],
+        ['kept', 'came into use while the run was on'],
+        ...UNTAGGED_KINDS.map((kind) => [kind, reasons_whyKept(kind, gracePeriod)]),
+    ];
+    const rows = words.flatMap(([kind, why]) => {
         const group = groups.get(kind);
-        return group === undefined
-            ? []
-            : [groupRow(reasons_whyKept(kind, duration(run.settings.gracePeriod)), group)];
+        return group === undefined ? [] : [groupRow(why, group)];
     });
-    if (kept !== undefined) {
-        rows.unshift(groupRow('came into use while the run was on', kept));
-    }
-    if (restored !== undefined) {
-        rows.unshift(groupRow('deleted, and put back because a push began to use it', restored));
-    }
     return {
         before: `### Why untagged manifests were kept\n\n${tableHead(['Why', 'Manifests>', 'For example'])}${rows.join('')}`,
     };
@@ -53105,9 +52987,58 @@ function warningsSection(run) {
         : list(`### Warnings (${words_number(found.length)})\n\n`, found, 'warning');
 }
 
+;// CONCATENATED MODULE: ./src/report/outdated.ts
+
+
+
+/** Sorted by digest. What was spared at the last moment is not among it: it has a fate of its own. */
+function outdatedEntries({ inventory, plan, approved }) {
+    const orphans = new Set(plan.orphans.map(({ digest }) => digest));
+    const kept = new Map(plan.keep.map(({ digest, reason }) => [digest, reason]));
+    return [...(approved ?? [])]
+        .filter((digest) => !orphans.has(digest))
+        .sort()
+        .map((digest) => {
+        const reason = kept.get(digest);
+        if (reason !== undefined) {
+            return { digest, why: { kind: 'kept', reason } };
+        }
+        return { digest, why: { kind: inventory.absent.has(digest) ? 'absent' : 'unread' } };
+    });
+}
+const MOST_TAGS = 3;
+/** In Markdown. */
+function whyOutdated({ why }, run) {
+    switch (why.kind) {
+        case 'absent':
+            return 'already gone';
+        case 'unread':
+            return 'could not be read';
+        case 'kept': {
+            const { reason } = why;
+            if (reason.kind === 'tagged') {
+                const more = reason.tags.length - MOST_TAGS;
+                const tags = reason.tags.slice(0, MOST_TAGS).map((tag) => code(tag));
+                return `has a tag: ${tags.join(', ')}${more > 0 ? ` and ${String(more)} more` : ''}`;
+            }
+            if (reason.kind === 'protected') {
+                return `protected by ${protectors(reason.by)}`;
+            }
+            const detail = keptDetail(reason, run.finishedAt);
+            const text = reasons_whyKept(reason.kind, duration(run.settings.gracePeriod));
+            return detail === '' ? text : `${text} (${detail})`;
+        }
+    }
+}
+
 ;// CONCATENATED MODULE: ./src/report/sections/plan.ts
 
 
+
+
+
+
+const plan_OPEN_ROWS = 30;
 function planFileSection(run, sums) {
     if (run.settings.planFile === undefined) {
         return undefined;
@@ -53145,6 +53076,54 @@ function approved(where, sums) {
 }
 function of(some, all) {
     return some === all ? 'any' : words_number(some);
+}
+function appliedPlanSection(run, sums) {
+    if (run.applied === undefined) {
+        return undefined;
+    }
+    const { createdAt, ignored } = run.applied;
+    const rows = repositoriesByName(run).flatMap((repository) => outdatedEntries(repository).map((left) => row([code(`${repository.inventory.repository}@${left.digest}`, 400), whyOutdated(left, run)])));
+    // A file can claim any time.
+    const old = run.startedAt - createdAt;
+    const made = old >= 0 ? ` that was made ${duration(old)} earlier` : '';
+    const outside = ignored === 0
+        ? ''
+        : ` ${count(ignored, 'manifest')} of it ${ignored === 1 ? 'is' : 'are'} in repositories that \`repositories\` leaves out.`;
+    const intro = `### The plan\n\n${carriedOut(`the plan of \`apply-plan\`${made}`, run, sums)}.${outside}`;
+    if (rows.length === 0) {
+        const isNamed = run.repositories.some(({ approved }) => (approved?.size ?? 0) > 0);
+        const all = ' All that it says of the repositories that were looked at was still to be deleted.';
+        return { before: `${intro}${isNamed ? all : ''}\n` };
+    }
+    return list(`${intro} ${count(rows.length, 'manifest')} of it ${run.settings.dryRun ? 'would be' : rows.length === 1 ? 'was' : 'were'} left, for the reason that stands beside it:\n\n`, rows, 'manifest', { head: tableHead(['Manifest', 'Why']), openRows: plan_OPEN_ROWS });
+}
+/** How far the run came with it. A sentence without its full stop. */
+function carriedOut(plan, run, sums) {
+    const { deleted, restored, planned, failed, refused } = sums;
+    const who = run.settings.dryRun ? 'A real run would' : 'This run';
+    const unread = unreadRepositories(sums);
+    const undone = run.settings.dryRun ? refused : failed;
+    if (deleted + restored + planned > 0) {
+        const did = run.settings.dryRun ? 'carry out' : 'carried out';
+        return undone === 0 && unread === undefined
+            ? `${who} ${did} ${plan}, and nothing else`
+            : `${who} ${did} a part of ${plan}, and nothing else: see ${places(run, sums)}`;
+    }
+    if (undone > 0) {
+        return `${who} ${run.settings.dryRun ? 'delete' : 'deleted'} nothing of ${plan}: see ${places(run, sums)}`;
+    }
+    if (unread !== undefined) {
+        return `Nothing of ${plan} ${run.settings.dryRun ? 'would be' : 'was'} carried out: ${unread}, see "Problems"`;
+    }
+    return run.repositories.length === 0
+        ? `Nothing of ${plan} was carried out: no repository of it was looked at`
+        : `Nothing of ${plan} was still to be deleted`;
+}
+/** Where the reasons stand. */
+function places(run, sums) {
+    const refused = run.settings.dryRun && sums.refused > 0 ? ['"What would hold a real run back"'] : [];
+    const problems = !run.settings.dryRun || unreadRepositories(sums) !== undefined ? ['"Problems"'] : [];
+    return [...refused, ...problems].join(' and ');
 }
 
 ;// CONCATENATED MODULE: ./src/report/sections/protected-manifests.ts
@@ -53470,7 +53449,6 @@ function brokenBefore({ inventory, plan }) {
  * The job summary: Markdown for whoever looks at a nightly run in the morning. It says what went, why,
  * and what could not be seen, and stays below the size at which GitHub drops a summary whole.
  */
-
 
 
 
@@ -58598,7 +58576,7 @@ function stopOnSignals(controller, log) {
             // Whatever comes of the run: it may have been at its last line.
             process.exitCode = 1;
             if (!controller.signal.aborted) {
-                log.warning(`told to stop (${signal}): nothing more is deleted or put back, and what was done is written down`);
+                log.warning(`told to stop (${signal}): nothing more is deleted or restored, and the report says what was done`);
                 controller.abort(signal);
             }
         });
@@ -58704,7 +58682,7 @@ async function run(program, input, env, timeout) {
             };
             child.once('error', (error) => {
                 const code = codeOf(error);
-                fail(code === 'ENOENT' ? 'is not on the PATH' : `can not be run (${code})`);
+                fail(code === 'ENOENT' ? 'is not on the PATH' : `can't be run (${code})`);
             });
             child.stdout.on('data', (piece) => {
                 size += piece.length;
@@ -58804,9 +58782,9 @@ async function readDockerCredentials(registry, env) {
         const server = HUB_HOSTS.includes(registry.host) ? HUB_KEY : registry.host;
         const setting = named === undefined ? 'credsStore' : 'credHelpers';
         const found = await askHelper(helper, server, env).catch((error) => {
-            throw new DockerConfigError(`the credential helper named by ${setting} in ${file} can not be used: ` +
+            throw new DockerConfigError(`the credential helper named by ${setting} in ${file} can't be used: ` +
                 `${messageOf(error)}. ` +
-                'Mend it, or set username and password');
+                'Correct it, or give `username` and `password`');
         });
         if (found !== undefined) {
             return found;
@@ -58833,7 +58811,7 @@ async function readConfig(file) {
         if (code === 'ENOENT' || code === 'ENOTDIR') {
             return undefined;
         }
-        throw new DockerConfigError(`the Docker config ${file} can not be read (${code})`);
+        throw new DockerConfigError(`the Docker config ${file} can't be read (${code})`);
     }
     let json;
     try {
@@ -58842,11 +58820,11 @@ async function readConfig(file) {
     }
     catch {
         // The parser's own message quotes the text, which holds the passwords.
-        throw new DockerConfigError(`the Docker config ${file} is not JSON`);
+        throw new DockerConfigError(`the Docker config ${file} isn't valid JSON`);
     }
     const config = inForm(pipe(unknown(), isRecord, docker_config_ConfigSchema), json);
     if (config === undefined) {
-        throw new DockerConfigError(`the Docker config ${file} does not have a Docker config's form`);
+        throw new DockerConfigError(`the Docker config ${file} isn't in the form of a Docker config`);
     }
     return config;
 }
@@ -58940,7 +58918,7 @@ function credentialsOf(entry, host, file) {
     const broken = (what) => new DockerConfigError(`in ${file}, ${what} for ${host}`);
     const fields = inForm(docker_config_EntrySchema, entry);
     if (fields === undefined) {
-        throw broken('the entry under auths is not of the usual form');
+        throw broken("the entry under `auths` isn't in the usual form");
     }
     const { auth, username, password, identitytoken, registrytoken } = fields;
     if (registrytoken !== '') {
@@ -58961,7 +58939,7 @@ function credentialsOf(entry, host, file) {
         : '';
     const colon = decoded.indexOf(':');
     if (colon < 1) {
-        throw broken('`auth` is not the base64 form of user:password');
+        throw broken("`auth` isn't the base64 form of user:password");
     }
     return {
         kind: 'basic',
@@ -59068,7 +59046,7 @@ function whyLoginFailed(shown) {
     const { credentials, proof, isAsked, status, challenges, elsewhere } = shown;
     if (elsewhere !== undefined) {
         return (`That answer came from ${elsewhere}, to which the registry redirects and which gets no credentials. ` +
-            'Look at what is allowed there, or switch such redirects off in the registry');
+            'Check what is allowed there, or switch off such redirects in the registry');
     }
     if (credentials.kind === 'none') {
         return whyMissing(credentials.why);
@@ -59078,8 +59056,8 @@ function whyLoginFailed(shown) {
             ? status === 401
                 ? `The credentials were not accepted. ${GIVE}`
                 : undefined
-            : 'The registry never asked for a login. The credentials were sent all the same, and either may not do this ' +
-                `or are not looked at there. ${GIVE}, or change what the registry, or a proxy before it, allows`;
+            : 'The registry never asked for a login. The credentials were sent anyway: they lack the right to do this, ' +
+                `or the registry ignores them. ${GIVE}, or change what the registry, or a proxy in front of it, allows`;
     }
     if (proof !== 'nothing') {
         return undefined;
@@ -59091,7 +59069,7 @@ function whyLoginFailed(shown) {
     }
     const schemes = [...new Set(challenges.map(({ scheme }) => scheme))].slice(0, 3).join(', ');
     return (`The credentials were not shown: the registry asks for ${schemes === '' ? 'a login without saying how' : `a login by ${schemes}`}, ` +
-        'and this action knows Basic and Bearer. Change its configuration, or that of the proxy before it');
+        'and this action knows Basic and Bearer. Change its configuration, or that of the proxy in front of it');
 }
 
 // EXTERNAL MODULE: external "node:net"
@@ -59229,16 +59207,16 @@ class TokenSource {
 function realmUrl(realm, registry) {
     const url = URL.canParse(realm) ? new URL(realm) : undefined;
     if (url?.protocol !== 'https:' && url?.protocol !== 'http:') {
-        throw new AuthError(`the registry at ${registry.origin} names a token realm that is no http(s) URL`);
+        throw new AuthError(`the registry at ${registry.origin} names a token realm that isn't an http or https URL`);
     }
     if (url.protocol === 'http:' && registry.protocol !== 'http:') {
-        throw new AuthError(`the registry at ${registry.origin} sends for tokens to ${url.origin}, which is not https: ` +
-            'credentials are not sent there. Mend the realm in the configuration of the registry');
+        throw new AuthError(`the registry at ${registry.origin} sends clients for tokens to ${url.origin}, which is not https: ` +
+            'credentials are not sent there. Correct the realm in the configuration of the registry');
     }
     const place = nearby(url);
     if (place !== undefined && place !== nearby(registry)) {
-        throw new AuthError(`the registry at ${registry.origin} sends for tokens to ${url.origin}, a ${place} address, and is not on ` +
-            'one itself: credentials are not sent there. Mend the realm in the configuration of the registry, or put ' +
+        throw new AuthError(`the registry at ${registry.origin} sends clients for tokens to ${url.origin}, a ${place} address, and is not on ` +
+            'one itself: credentials are not sent there. Correct the realm in the configuration of the registry, or put ' +
             `the registry's own ${place} address into registry-url`);
     }
     url.username = '';
@@ -59464,7 +59442,18 @@ class Auth {
             this.#wantsBasic = true;
             return shown.kind === 'basic' ? undefined : this.#basic;
         }
-        return undefined;
+        return this.#renewed(shown);
+    }
+    /** Google's registry answers a token that is too old with a 401 and no challenge, once it has named its realm. */
+    async #renewed(shown) {
+        if (shown.kind !== 'bearer' || this.#bearer === undefined || this.#isFresh(shown.token)) {
+            return undefined;
+        }
+        return this.#bearerProof(this.#bearer, shown.scope, shown.token.value);
+    }
+    /** A fresh token is as good as another, unless it grew old while the request waited for its turn. */
+    #isFresh({ fetched, renewAt }) {
+        return fetched && this.#options.clock.now() < renewAt;
     }
     async #bearerProofAfter(request, shown, params, paused) {
         const { clock } = this.#options;
@@ -59476,7 +59465,7 @@ class Auth {
         if (shown.kind !== 'bearer') {
             return this.#bearerProof(this.#bearer, scope);
         }
-        const { value, fetchedAt, fetched, renewAt } = shown.token;
+        const { value, fetchedAt } = shown.token;
         const isInsufficient = params.get('error') === 'insufficient_scope';
         const isYoung = clock.now() - fetchedAt < YOUNG;
         const isSame = shown.scope === scope;
@@ -59484,9 +59473,7 @@ class Auth {
             return 'same-after-pause';
         }
         // The token is good but grants too little (RFC 6750 sec. 3.1): another one would not grant more.
-        // A fresh one is as good as another, unless it grew old while the request waited for its turn.
-        const isFresh = fetched && clock.now() < renewAt;
-        return (isFresh || isInsufficient) && isSame
+        return (this.#isFresh(shown.token) || isInsufficient) && isSame
             ? undefined
             : this.#bearerProof(this.#bearer, scope, value);
     }
@@ -59635,9 +59622,9 @@ async function decode(message, body, request) {
         .join(', ')
         .replace(/[^\w ,.-]/g, '?')
         .slice(0, 50);
-    const advice = 'although it was asked to leave them as they are. Switch off compression for the registry in the proxy before it';
+    const advice = 'although it was asked for the bytes as they are. Switch off compression for the registry in the proxy in front of it';
     if (names.length > MOST_ENCODINGS || names.some((name) => !Object.hasOwn(UNDO, name))) {
-        const detail = `the server encoded its answer in a way that is not known here (${said}), ${advice}`;
+        const detail = `the server encoded its answer in a way that this action doesn't know (${said}), ${advice}`;
         throw failure(request, 'other', detail);
     }
     let decoded = body;
@@ -59742,9 +59729,9 @@ const MINUTES = 60_000;
 const MOST_OF_RUN = 120 * MINUTES;
 /** The waits between the tries of one request. */
 const MOST_OF_REQUEST = 15 * MINUTES;
-const REQUEST_IS_LATE = `it was waited for ${String(MOST_OF_REQUEST / MINUTES)} minutes in all`;
+const REQUEST_IS_LATE = `the run waited ${String(MOST_OF_REQUEST / MINUTES)} minutes for it`;
 const RUN_IS_LATE = `this run has waited for ${String(MOST_OF_RUN / MINUTES)} minutes in all, for pauses that servers asked for and for ` +
-    'slow answers. Lower `concurrency`, or look at the log of the registry';
+    'slow answers. Lower `concurrency`, or check the log of the registry';
 function createPatience(clock) {
     let spent = 0;
     let until = 0;
@@ -59776,7 +59763,7 @@ class NotSent extends RequestFailure {
 class TooLate extends NotSent {
     name = 'TooLate';
     constructor() {
-        super('not sent: its time was over');
+        super('not sent: it was too late');
     }
 }
 /** Milliseconds after the signal: for what was under way, and for what closes the run. */
@@ -59915,7 +59902,7 @@ class Exchange {
         catch {
             // The cause would show the variable's value, which may hold a password.
             const name = request.url.protocol === 'https:' ? 'https_proxy' : 'http_proxy';
-            throw failure(request, 'other', `the environment variable ${name} holds no URL of a proxy`);
+            throw failure(request, 'other', `the environment variable ${name} isn't the URL of a proxy`);
         }
     }
 }
@@ -59949,7 +59936,7 @@ class UnderWay {
         const { request } = this;
         const idleFor = request.method === 'DELETE' ? timeouts.idleDelete : this.#limited(timeouts.idle);
         const idle = setTimeout(() => {
-            const nowhere = this.isOnTheWire() ? '' : `, and not even a connection. ${CAN_IT_REACH}`;
+            const nowhere = this.isOnTheWire() ? '' : `, not even a connection. ${CAN_IT_REACH}`;
             this.#expire(`no answer for ${seconds(idleFor)}${nowhere}`);
         }, idleFor);
         let deadline;
@@ -62935,7 +62922,7 @@ function openBackup(directory) {
         async save(manifests) {
             const wrong = manifests.find((each) => !canBeReadBack(each));
             if (wrong !== undefined) {
-                throw new BackupError(`what is at hand of ${wrong.digest} is not what could be restored: it was not saved`);
+                throw new BackupError(`the manifest ${wrong.digest} was not saved, because what was read of it could not be restored`);
             }
             try {
                 if (manifests.length > 0) {
@@ -62944,8 +62931,8 @@ function openBackup(directory) {
             }
             catch (error) {
                 const { message } = error;
-                throw new BackupError(`what is to be deleted could not be saved in ${root} first: ${message}. Give a directory in ` +
-                    '`backup-dir` that can be written to and has room', { cause: error });
+                throw new BackupError(`the manifests to delete could not be saved in ${root} first: ${message}. Set ` +
+                    '`backup-dir` to a directory that can be written to and has room', { cause: error });
             }
         },
     };
@@ -64368,14 +64355,14 @@ class ManifestReading {
                 return known;
             }
         }
-        return (await this.#isThere(digest)) ? known : undefined;
+        return (await this.isThere(digest)) ? known : undefined;
     }
     /** Asks for what was presumed. @returns whether there was any */
     async confirm(onAbsent) {
         const presumed = [...this.#presumed];
         this.#presumed.clear();
         await this.#options.attempts.each(presumed, (digest) => `manifest ${digest}`, async (digest) => {
-            if (!(await this.#isThere(digest))) {
+            if (!(await this.isThere(digest))) {
                 onAbsent(digest);
             }
         });
@@ -64404,7 +64391,7 @@ class ManifestReading {
         return isRecent || past?.status === 'leaving' || past?.status === 'deleted';
     }
     /** HEAD; and GET where its answer settles nothing, as that of an absent manifest never does. */
-    async #isThere(digest) {
+    async isThere(digest) {
         const { reader } = this.#options;
         return ((await reader.resolve(this.#repository, digest)) === digest ||
             (await this.fetch(digest)) !== undefined);
@@ -64478,15 +64465,15 @@ class ListingReading {
     /**
      * Reads the list again where it disagrees with what was read. Where it goes on to, that is a gap.
      *
-     * @param isExpectedGone whether an earlier read or run may have deleted a manifest, so that the list may lag
      * @returns what the new list names; `undefined` when the two agree
      */
-    async check({ manifests, absent }, isExpectedGone) {
+    async check({ manifests, absent, }) {
         const { listing } = this;
         if (listing === undefined) {
             return undefined;
         }
-        const unlisted = [...manifests.keys()].find((digest) => !listing.has(digest));
+        const { isExpectedGone } = this.#options;
+        const unlisted = await this.#served([...manifests.keys()].filter((digest) => !listing.has(digest)));
         const lost = [...absent].find((digest) => listing.has(digest) && !isExpectedGone(digest));
         if (unlisted === undefined && lost === undefined) {
             return undefined;
@@ -64504,6 +64491,16 @@ class ListingReading {
             'reads. Run this again when nobody pushes; if that stays so, leave the repository out with `repositories`');
         await attempts.one(WHAT, () => Promise.reject(error));
         return [];
+    }
+    /** The first of these that the registry serves. Others were deleted since an earlier read of this run. */
+    async #served(unlisted) {
+        const { attempts, confirm } = this.#options;
+        for (const digest of unlisted) {
+            if ((await attempts.one(`manifest ${digest}`, () => confirm(digest))) !== false) {
+                return digest;
+            }
+        }
+        return undefined;
     }
 }
 
@@ -64747,7 +64744,13 @@ class Reading {
         this.#links = new Map(known.earlier?.links);
         this.#attempts = createAttempts(options);
         const { lister, clock } = options;
-        this.#list = new ListingReading(repository, { lister, clock, attempts: this.#attempts });
+        this.#list = new ListingReading(repository, {
+            lister,
+            clock,
+            attempts: this.#attempts,
+            confirm: (digest) => this.#confirm(digest),
+            isExpectedGone: (digest) => this.#reads.isExpectedGone(digest),
+        });
         this.#reads = new ManifestReading(repository, known, {
             ...options,
             attempts: this.#attempts,
@@ -64763,6 +64766,17 @@ class Reading {
             },
         });
         this.#referrers = createReferrerQuestions(options.reader, repository, this.#attempts);
+    }
+    #drop(digest) {
+        this.#manifests.delete(digest);
+        this.#absent.add(digest);
+    }
+    async #confirm(digest) {
+        const isThere = await this.#reads.isThere(digest);
+        if (!isThere) {
+            this.#drop(digest);
+        }
+        return isThere;
     }
     bodies() {
         return this.#reads.bodies;
@@ -64857,15 +64871,18 @@ class Reading {
             await this.#followAll();
             return true;
         }
-        const listed = await this.#list.check(inventory, (digest) => this.#reads.isExpectedGone(digest));
+        const before = this.#manifests.size;
+        const listed = await this.#list.check(inventory);
         if (listed !== undefined) {
             await this.follow(listed);
             return true;
         }
+        if (this.#manifests.size < before) {
+            return true;
+        }
         // What a later run would take for a broken image must have been there before the first delete.
         if (await this.#reads.confirm((digest) => {
-            this.#manifests.delete(digest);
-            this.#absent.add(digest);
+            this.#drop(digest);
         })) {
             return true;
         }
@@ -65211,89 +65228,120 @@ const FINAL = [
  *   since
  * @returns whether the registry may have changed
  */
-async function deleteInOrder(repository, condemned, tagsOf, fates, { writer, concurrency, isOver, mayWait, confirmation, onDone }) {
-    const pending = new Map();
+async function deleteInOrder(repository, condemned, tagsOf, fates, options) {
+    return new Deletion(repository, tagsOf, fates, options).run(condemned);
+}
+class Deletion {
+    #repository;
+    #tagsOf;
+    #fates;
+    #options;
+    #pending = new Map();
+    #away = new Set();
+    /** what waits for one that may go yet, itself or by what it waits for */
+    #waiting = new Set();
+    /** in some `after` */
+    #awaited = new Set();
     // One after the other: Distribution removes a manifest's tags by asking all tags; if
     // one of them goes meanwhile, 2.8.2 answers 500, has deleted the manifest, and leaves its tag for good.
-    let untagging = Promise.resolve();
-    const away = new Set();
-    /** what waits for one that may go yet, itself or by what it waits for */
-    const waiting = new Set();
-    const awaited = new Set(condemned.flatMap(({ after }) => after));
-    let calledOff;
-    let changed = false;
-    async function remove({ digest, after }) {
+    #untagging = Promise.resolve();
+    #calledOff;
+    #changed = false;
+    constructor(repository, tagsOf, fates, options) {
+        this.#repository = repository;
+        this.#tagsOf = tagsOf;
+        this.#fates = fates;
+        this.#options = options;
+    }
+    /** @returns whether the registry may have changed */
+    async run(condemned) {
+        condemned.forEach(({ after }) => {
+            after.forEach((before) => this.#awaited.add(before));
+        });
+        const { concurrency } = this.#options;
+        await pMap(condemned, (orphan) => this.#begin(orphan), { concurrency });
+        return this.#changed;
+    }
+    #begin(orphan) {
+        const { digest } = orphan;
+        const isTagged = this.#tagsOf.has(digest);
+        const removed = isTagged
+            ? this.#untagging.then(() => this.#remove(orphan))
+            : this.#remove(orphan);
+        const task = removed.then((fate) => {
+            if (fate !== undefined) {
+                this.#fates.set(digest, fate);
+                this.#options.onDone();
+            }
+        });
+        if (isTagged) {
+            this.#untagging = Promise.allSettled([task]);
+        }
+        this.#pending.set(digest, task);
+        return task;
+    }
+    async #remove({ digest, after }) {
+        const { confirmation, isOver } = this.#options;
         // They stand earlier in the list, so each has begun, or is not to be deleted in this run.
-        await Promise.all(after.map((before) => pending.get(before) ?? Promise.resolve()));
-        if (calledOff !== undefined) {
-            return { kind: 'skipped', why: calledOff };
+        await Promise.all(after.map((before) => this.#pending.get(before) ?? Promise.resolve()));
+        if (this.#calledOff !== undefined) {
+            return { kind: 'skipped', why: this.#calledOff };
         }
         // Before the question after predecessors, which have no fate either when it is over.
         if (isOver()) {
             return undefined;
         }
-        const standing = after.find((before) => !away.has(before));
-        if (standing !== undefined) {
-            if (confirmation.isDoubtful(standing) || waiting.has(standing)) {
-                waiting.add(digest);
-                return undefined;
-            }
-            return { kind: 'skipped', why: `${standing}, which has to go before it, is still there` };
+        const standing = after.find((before) => !this.#away.has(before));
+        if (standing === undefined) {
+            return this.#delete(digest);
         }
+        if (confirmation.isDoubtful(standing) || this.#waiting.has(standing)) {
+            this.#waiting.add(digest);
+            return undefined;
+        }
+        return { kind: 'skipped', why: `${standing}, which has to go before it, is still there` };
+    }
+    async #delete(digest) {
+        const { deleter, confirmation, isOver } = this.#options;
         try {
-            const kind = await writer.deleteManifest(repository, digest, {
-                tags: tagsOf.get(digest),
+            const kind = await deleter.deleteManifest(this.#repository, digest, {
+                tags: this.#tagsOf.get(digest),
                 isLate: isOver,
             });
             // Also when it was gone: a try of ours whose answer was lost may have done it.
-            changed = true;
+            this.#changed = true;
             // Of an index that stands after all, nothing may go.
-            if (!awaited.has(digest) || (await confirmation.ask(digest))) {
-                away.add(digest);
+            if (!this.#awaited.has(digest) || (await confirmation.ask(digest))) {
+                this.#away.add(digest);
             }
             return { kind };
         }
         catch (error) {
-            if (error instanceof TooLate) {
-                return undefined;
-            }
-            if (error instanceof NotSent) {
-                return { kind: 'skipped', why: error.message };
-            }
-            if (error instanceof RequestFailure) {
-                if (error instanceof RegistryError && FINAL.includes(error.kind)) {
-                    calledOff = 'not tried: the registry refused another delete in this repository';
-                }
-                else {
-                    // No answer, or a 500: it may have been carried out all the same.
-                    changed = true;
-                    const isReferenced = error instanceof RegistryError && error.kind === 'referenced';
-                    // The next recheck sees what names it.
-                    if ((isReferenced || isOver()) && mayWait(digest)) {
-                        return undefined;
-                    }
-                }
-                return { kind: 'failed', why: error.message };
-            }
-            throw error;
+            return this.#failed(digest, error);
         }
     }
-    await pMap(condemned, (orphan) => {
-        const isTagged = tagsOf.has(orphan.digest);
-        const removed = isTagged ? untagging.then(() => remove(orphan)) : remove(orphan);
-        const task = removed.then((fate) => {
-            if (fate !== undefined) {
-                fates.set(orphan.digest, fate);
-                onDone();
-            }
-        });
-        if (isTagged) {
-            untagging = Promise.allSettled([task]);
+    #failed(digest, error) {
+        if (error instanceof TooLate) {
+            return undefined;
         }
-        pending.set(orphan.digest, task);
-        return task;
-    }, { concurrency });
-    return changed;
+        if (error instanceof NotSent) {
+            return { kind: 'skipped', why: error.message };
+        }
+        if (!(error instanceof RequestFailure)) {
+            throw error;
+        }
+        const kind = error instanceof RegistryError ? error.kind : undefined;
+        if (kind !== undefined && FINAL.includes(kind)) {
+            this.#calledOff = 'not tried: the registry refused another delete in this repository';
+            return { kind: 'failed', why: error.message };
+        }
+        // No answer, or a 500: it may have been carried out all the same.
+        this.#changed = true;
+        const { isOver, mayWait } = this.#options;
+        // The next recheck sees what names it.
+        const isOpen = kind === 'referenced' || isOver();
+        return isOpen && mayWait(digest) ? undefined : { kind: 'failed', why: error.message };
+    }
 }
 
 ;// CONCATENATED MODULE: ./src/run/verify.ts
@@ -65767,7 +65815,7 @@ class Sweep {
             this.#giveUp(this.#isStopped() ? STOPPED : `${what} could not be read: ${gap.why}`);
             return;
         }
-        this.#keep(fresh.plan);
+        this.#keep(fresh);
         await this.#saveNewTags(fresh);
         const until = clock.now() + Math.max(RECHECK_EVERY, RECHECK_TIMES * (clock.now() - began));
         await this.#delete(fresh, until);
@@ -65780,13 +65828,16 @@ class Sweep {
                 'it overloaded? A smaller `concurrency` may help');
         }
     }
-    /** Keeps what the new plan keeps. */
-    #keep({ keep }) {
-        const reasons = new Map(keep.map(({ digest, reason }) => [digest, reason]));
+    /** Keeps what the new plan keeps, and leaves out what another run has deleted. */
+    #keep({ plan, inventory }) {
+        const reasons = new Map(plan.keep.map(({ digest, reason }) => [digest, reason]));
         for (const digest of this.#open()) {
             const reason = reasons.get(digest);
             if (reason !== undefined) {
                 this.#settle(digest, { kind: 'kept', reason });
+            }
+            else if (inventory.absent.has(digest)) {
+                this.#settle(digest, { kind: 'gone' });
             }
         }
         // Pushed again since: its tags are kept ones now, and a delete that is not over yet may take them along.
@@ -66064,7 +66115,7 @@ class Cleaning {
         const { verify, registry, concurrency } = this.#settings;
         const sweeping = {
             ...options,
-            writer: this.#registry.deleter,
+            deleter: this.#registry.deleter,
             pusher: this.#registry.pusher,
             // What was deleted is still confirmed when the run was told to stop: otherwise nobody would know.
             isThere: (repository, digest) => this.#closing.reader.isThere(repository, digest),
@@ -66258,7 +66309,7 @@ class Findings {
         }
         if (this.#entries.size > MOST_MANIFESTS || this.#claims.size > read_MOST_TAGS) {
             throw new BackupError(`the backup is too large to restore from: its ${INDEX} names more than ${MOST_MANIFESTS.toLocaleString('en')} ` +
-                'manifests or tags of this registry. Take the backup as the run left it, or a part of the lines at a time');
+                'manifests or tags of this registry. Use the backup as the run left it, or a part of its lines at a time');
         }
     }
     #once(text) {
@@ -66548,7 +66599,7 @@ async function main() {
         // Only what comes before everything else rejects with such a failure.
         const isStopped = stop.aborted && error instanceof RequestFailure;
         log.error(isStopped
-            ? `the run was told to stop (${String(stop.reason)}) before it had begun, and nothing was done: ${why}`
+            ? `the run was told to stop (${String(stop.reason)}) before it began, and nothing was done: ${why}`
             : why);
         log.debug(error instanceof Error ? (error.stack ?? '') : '');
         return false;
@@ -66575,11 +66626,11 @@ async function connect(settings, log, stop, mask) {
 function tellUnasked(transport, log) {
     const unasked = transport.unasked();
     if (unasked === 'sent') {
-        log.info('The registry never asked for a login; user and password were sent all the same');
+        log.info('The registry never asked for a login; the user name and password were sent anyway');
     }
     else if (unasked === 'not-sent') {
         log.warning('the registry never asked for a login, so the identity token of the Docker config was not shown, and what only ' +
-            'its account may see is left out. Give `username` and `password`: those are sent unasked');
+            'its account may see is left out. Give `username` and `password`, which are sent even so');
     }
 }
 function tellTo(log) {
@@ -66592,7 +66643,7 @@ function tellTo(log) {
 function announce(settings, repositories, { lister, family }, log) {
     const howMany = count(repositories.length, 'repository', 'repositories');
     const mode = settings.dryRun ? ' (dry-run: nothing will be deleted)' : '';
-    log.info(`${settings.registry.origin}: ${howMany} to look at${mode}`);
+    log.info(`${settings.registry.origin}: ${howMany} to survey${mode}`);
     log.info(lister === undefined
         ? 'This registry has no route that lists untagged manifests: only what a tag, an input, the ledger or ' +
             'another manifest names can be seen'
@@ -66657,7 +66708,7 @@ async function tryToWrite(input, file, lines) {
     }
     catch (error) {
         const why = messageOf(error);
-        return `nothing could be written where ${input} says: ${why}`;
+        return `the file of ${input} could not be written: ${why}`;
     }
 }
 async function reportUndo(run, log, redact) {

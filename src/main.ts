@@ -105,7 +105,7 @@ export async function main(): Promise<boolean> {
     const isStopped = stop.aborted && error instanceof RequestFailure;
     log.error(
       isStopped
-        ? `the run was told to stop (${String(stop.reason)}) before it had begun, and nothing was done: ${why}`
+        ? `the run was told to stop (${String(stop.reason)}) before it began, and nothing was done: ${why}`
         : why,
     );
     log.debug(error instanceof Error ? (error.stack ?? '') : '');
@@ -141,11 +141,11 @@ async function connect(
 function tellUnasked(transport: Transport, log: Log): void {
   const unasked = transport.unasked();
   if (unasked === 'sent') {
-    log.info('The registry never asked for a login; user and password were sent all the same');
+    log.info('The registry never asked for a login; the user name and password were sent anyway');
   } else if (unasked === 'not-sent') {
     log.warning(
       'the registry never asked for a login, so the identity token of the Docker config was not shown, and what only ' +
-        'its account may see is left out. Give `username` and `password`: those are sent unasked',
+        'its account may see is left out. Give `username` and `password`, which are sent even so',
     );
   }
 }
@@ -166,7 +166,7 @@ function announce(
 ): void {
   const howMany = count(repositories.length, 'repository', 'repositories');
   const mode = settings.dryRun ? ' (dry-run: nothing will be deleted)' : '';
-  log.info(`${settings.registry.origin}: ${howMany} to look at${mode}`);
+  log.info(`${settings.registry.origin}: ${howMany} to survey${mode}`);
   log.info(
     lister === undefined
       ? 'This registry has no route that lists untagged manifests: only what a tag, an input, the ledger or ' +
@@ -253,7 +253,7 @@ async function tryToWrite(
     return undefined;
   } catch (error) {
     const why = messageOf(error);
-    return `nothing could be written where ${input} says: ${why}`;
+    return `the file of ${input} could not be written: ${why}`;
   }
 }
 

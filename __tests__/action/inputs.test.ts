@@ -574,7 +574,7 @@ describe('plan-file, apply-plan and restore-from', () => {
   it('a plan is written by a dry-run alone', () => {
     for (const run of [{}, { 'dry-run': 'false' }] as Record<string, string>[]) {
       expect(mistakes({ ...run, 'plan-file': 'plan.json' })).toEqual([
-        '- plan-file is "plan.json"; it takes a path in a run with `dry-run: true`, which is what writes a plan',
+        '- plan-file is "plan.json"; it takes a path together with `dry-run: true`, since only a dry-run writes a plan',
       ]);
     }
   });
@@ -595,7 +595,7 @@ describe('plan-file, apply-plan and restore-from', () => {
       `- restore-from is "missing": there is no such directory; ${takes}`,
     ]);
     expect(mistakes({ 'restore-from': 'package.json' })).toEqual([
-      `- restore-from is "package.json": it is no directory; ${takes}`,
+      `- restore-from is "package.json": it isn't a directory; ${takes}`,
     ]);
   });
 
@@ -607,7 +607,7 @@ describe('plan-file, apply-plan and restore-from', () => {
     const inputs = { 'dry-run': 'true', 'plan-file': planFile, 'report-file': reportFile };
     expect(mistakes(inputs)).toEqual([
       expect.stringMatching(
-        /^- report-file is ".*": that is the `plan-file` as well; it takes a path of its own$/,
+        /^- report-file is ".*": the `plan-file` has the same path; it takes a path of its own$/,
       ),
     ]);
     expect(mistakes({ ...inputs, 'report-file': `${reportFile}.report` })).toEqual([]);
@@ -616,7 +616,7 @@ describe('plan-file, apply-plan and restore-from', () => {
   it('what is written goes to no file that is read', () => {
     const file = runner.file('plan-to-apply.json', '{}');
     const told = (input: string) => [
-      `- report-file is "${file}": that is the \`${input}\` as well; it takes a path of its own`,
+      `- report-file is "${file}": the \`${input}\` has the same path; it takes a path of its own`,
     ];
     expect(mistakes({ 'apply-plan': file, 'report-file': file })).toEqual(told('apply-plan'));
     expect(mistakes({ 'digests-file': file, 'report-file': file })).toEqual(told('digests-file'));
@@ -735,7 +735,7 @@ describe('places that are written to', () => {
       ['out/plan.json', 'out'],
     ] as const) {
       expect(mistakes({ ...dry, 'plan-file': at(plan), 'report-file': at(report) })).toEqual([
-        expect.stringContaining('one of it and the `plan-file` would have to be a directory'),
+        expect.stringContaining("it and the `plan-file` can't both be files"),
       ]);
     }
   });

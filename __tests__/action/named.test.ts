@@ -113,7 +113,7 @@ describe('files of protect-files', () => {
     await read({ protectFiles: ['*.yaml'] });
     expect(said).toEqual([
       'protect-files: 0 digests in 2 files',
-      'warning: protect-files: no digest in 2 files, so it protects nothing. A digest is `sha256:` with 64 hex digits behind it',
+      'warning: protect-files: no digest in 2 files, so it protects nothing. A digest is `sha256:` with 64 hex digits',
     ]);
   });
 
@@ -134,7 +134,7 @@ describe('what is wrong with the files', () => {
   const told: Readonly<Record<string, string>> = {
     digestsFiles: 'digests-file: "gone.txt" does not exist',
     protectFiles: 'protect-files: "gone/*.yaml" matches no file',
-    applyPlan: 'apply-plan: the file is no JSON',
+    applyPlan: "apply-plan: the file isn't valid JSON",
   };
 
   beforeEach(() => {
@@ -174,8 +174,8 @@ describe('lines that are not understood', () => {
     writeFileSync('empty.txt', '# nothing yet\n');
     const message = await refusal({ digestsFiles: ['wrong.txt', 'mixed.txt', 'empty.txt'] });
     expect(message).toBe(
-      'digests-file: no line of "wrong.txt" is understood, of 2: wrong.txt:1: "a b"; wrong.txt:2: "c d". Is it the file ' +
-        'that was meant? docs/finding-orphans.md lists what a line may be',
+      'digests-file: no line of "wrong.txt" is understood, of 2: wrong.txt:1: "a b"; wrong.txt:2: "c d". Is it the right ' +
+        'file? docs/finding-orphans.md lists what a line may be',
     );
     const { named } = await read({ digestsFiles: ['mixed.txt', 'empty.txt'] });
     expect(named.intake).toMatchObject({ understood: 1, notUnderstood: 1 });
@@ -232,7 +232,7 @@ describe('files that are none, or too large', () => {
     writeFileSync('many.yaml', digests(1001));
     await read({ protectFiles: ['many.yaml'] });
     expect(said.at(-1)).toMatch(
-      /^warning: protect-files: 1,001 digests are protected\. .* may send 1,001 requests more for each such repository\. Narrow/,
+      /^warning: protect-files: 1,001 digests are protected\. .* may send 1,001 more requests for each such repository\. Narrow/,
     );
   });
 

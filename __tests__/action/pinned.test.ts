@@ -193,12 +193,12 @@ describe('a glob that protects nothing is an error', () => {
 
   it('and so is one that looks for a directory where there is a file', async () => {
     writeAll('a.yaml');
-    expect(await refusal('a.yaml/x')).toMatch(/"a\.yaml\/x" could not be looked up, .*ENOTDIR/);
+    expect(await refusal('a.yaml/x')).toMatch(/"a\.yaml\/x" could not be matched, .*ENOTDIR/);
   });
 
   it('and one that is none', async () => {
     expect(await refusal('../secrets/*.yaml')).toMatch(
-      /^protect-files: "\.\.\/secrets\/\*\.yaml" could not be looked up, so what it protects is not known: .*'\.\.'/,
+      /^protect-files: "\.\.\/secrets\/\*\.yaml" could not be matched, so what it protects is not known: .*'\.\.'/,
     );
   });
 });
@@ -292,7 +292,7 @@ describe('a file that is larger than what is read at once', () => {
 describe('what can not be read is an error, and no silence', () => {
   it.each<[string, string, string, RegExp]>([
     ['a file', 'a/b.yaml', 'a/*', /protect-files: a file could not be read, .*EACCES.*b\.yaml/],
-    ['a directory', 'a', 'a/**', /protect-files: "a\/\*\*" could not be looked up, .*EACCES.*a/],
+    ['a directory', 'a', 'a/**', /protect-files: "a\/\*\*" could not be matched, .*EACCES.*a/],
   ])('%s', async (_, name, pattern, message) => {
     writeAll('a/a.yaml', 'a/b.yaml');
     chmodSync(name, 0o000);
@@ -315,13 +315,13 @@ describe('what can not be read is an error, and no silence', () => {
     symlinkSync('gone.yaml', 'real/c.yaml');
     symlinkSync('real', 'linked');
     const told = await refusal(...patterns.split('\n'));
-    expect(told).toMatch(/could not be looked up, so what it protects is not known: .*broken/);
+    expect(told).toMatch(/could not be matched, so what it protects is not known: .*broken/);
     expect(told).toContain(path.join(workspace, link));
   });
 
   it('a link to itself', async () => {
     symlinkSync('loop', 'loop');
-    expect(await refusal('loop')).toMatch(/"loop" could not be looked up, .*ELOOP/);
+    expect(await refusal('loop')).toMatch(/"loop" could not be matched, .*ELOOP/);
   });
 
   it('a file that fails half-way', async () => {

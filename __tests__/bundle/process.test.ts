@@ -66,7 +66,7 @@ it('a run names the mistakes in the files of several inputs in one error and sen
   const errors = run.log.split('\n').filter((line) => line.startsWith('::error::'));
   expect(errors).toEqual([
     expect.stringMatching(
-      /^::error::protect-files: "gone\/\*\.yaml" matches no file .*%0Aapply-plan: the file is no plan of this action\. /,
+      /^::error::protect-files: "gone\/\*\.yaml" matches no file .*%0Aapply-plan: the file isn't a plan of this action\. /,
     ),
   ]);
   expect(registry.requests).toEqual([]);

@@ -488,7 +488,7 @@ it('stop-clean: a run says that nothing was done when it is told to stop before 
   expect(end.run.exitCode).toBe(1);
   expect(end.took).toBeLessThan(SOON);
   expect(end.run.log).toContain(
-    '::error::the run was told to stop (SIGTERM) before it had begun, and nothing was done',
+    '::error::the run was told to stop (SIGTERM) before it began, and nothing was done',
   );
   expect(end.after.filter(isWrite)).toEqual([]);
 });

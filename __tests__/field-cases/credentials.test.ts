@@ -163,7 +163,7 @@ describe.each(programs)('$name', ({ name, program }) => {
       const run = await clean(relay.url, LOGIN);
       expect(run).toMatchObject({ exitCode: 0, outputs: { 'deleted-count': '1' } });
       expect(run.log).toContain(
-        'never asked for a login; user and password were sent all the same',
+        'never asked for a login; the user name and password were sent anyway',
       );
       const [first, ...others] = shown;
       expect(first).toBe('-');

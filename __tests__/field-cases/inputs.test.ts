@@ -180,7 +180,7 @@ describe('an input that would take all memory', () => {
     truncateSync(file, 8 * 1024 ** 3);
     expect(await refusal({ 'apply-plan': file })).toContain('it has more than 128 MiB');
     expect(await refusal({ 'ca-file': file })).toContain('it has more than 16 MiB');
-    expect(await refusal({ 'protect-files': file })).toContain('it has more than 1024 MiB');
+    expect(await refusal({ 'protect-files': file })).toContain('it has more than 1 GiB');
   });
 
   it('is refused as ten thousand words of a megabyte each that are not understood', async () => {
@@ -202,7 +202,7 @@ describe('globs', () => {
       'dry-run': 'true',
     });
     expect(exitCode).toBe(0);
-    expect(log).toContain('2 repositories to look at');
+    expect(log).toContain('2 repositories to survey');
     expect(log).toContain(`\`protect\` names \`${glob}\`, which matches no repository`);
   });
 
@@ -220,7 +220,7 @@ it('very many protected digests give a warning with their cost', async () => {
   });
   expect(exitCode).toBe(0);
   expect(log).toMatch(
-    /^::warning::protect-files: 1,001 digests are protected.* 1,001 requests more for each such repository/m,
+    /^::warning::protect-files: 1,001 digests are protected.* 1,001 more requests for each such repository/m,
   );
 });
 
@@ -264,7 +264,7 @@ describe('a backup from somebody else', () => {
     rmSync(index);
     writeFileSync(index, '');
     truncateSync(index, 8 * 1024 ** 3);
-    expect(await refusal({ 'restore-from': at('backup') })).toContain('it has more than 1024 MiB');
+    expect(await refusal({ 'restore-from': at('backup') })).toContain('it has more than 1 GiB');
   });
 
   it('is refused where it names more than any run deletes', async () => {

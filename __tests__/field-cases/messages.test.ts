@@ -138,7 +138,7 @@ describe('a redirect', () => {
       response.writeHead(307, { Location: path }).end();
     });
     const run = await clean({ 'registry-url': `http://127.0.0.1:${String(port)}` });
-    expectTold(run, 'the redirects turn in a circle', 'X-Forwarded-Proto');
+    expectTold(run, 'the redirects form a loop', 'X-Forwarded-Proto');
   });
 
   it('gets no credentials where it leads an upload from https to http', async () => {
@@ -262,7 +262,7 @@ describe('a server that speaks another protocol', () => {
     });
     const port = await listening(server);
     const run = await clean({ 'registry-url': `http://127.0.0.1:${String(port)}` });
-    expectTold(run, 'what came is not an answer of HTTP', 'listen at this port?');
+    expectTold(run, "the answer isn't valid HTTP", 'listen on this port?');
   });
 
   it('is reported where that isn’t TLS', async () => {
@@ -274,7 +274,7 @@ describe('a server that speaks another protocol', () => {
     const { pem: cert, keyPem: key } = createAuthority().issue('registry');
     const secure = stopAfterTest(await startMemoryRegistry({ tls: { cert, key } }));
     const run = await clean({ 'registry-url': secure.url });
-    expectTold(run, 'the TLS certificate or handshake was rejected', 'name that in ca-file');
+    expectTold(run, 'the TLS certificate or handshake was rejected', 'give that in `ca-file`');
     expect(run.log).not.toContain('client certificate');
   });
 });
@@ -292,7 +292,7 @@ describe('a server that wants a client certificate', () => {
         const run = await clean({ 'registry-url': strict.url, 'ca-file': strict.caFile ?? '' });
         expectTold(run, 'The server wants a client certificate', 'let the runner in without one');
         expect(run.log).toMatch(/_CERTIFICATE/);
-        expect(run.log).not.toContain('name that in ca-file');
+        expect(run.log).not.toContain('give that in `ca-file`');
         expect(strict.manifests()).toEqual(before);
       });
     });
@@ -381,7 +381,7 @@ describe('an answer of a registry', () => {
     const body = JSON.stringify({ tags: ['v1'] });
     const headers = { Link: '/v2/team/app/tags/list?last=v1; rel=next' };
     registry.intercept(on(/tags\/list/, { kind: 'answer', status: 200, headers, body }));
-    expectTold(await clean(), 'the Link header of a page can not be read');
+    expectTold(await clean(), "the Link header of a page can't be read");
   });
 
   it('is reported with pages of another origin', async () => {

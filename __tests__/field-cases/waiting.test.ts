@@ -124,7 +124,7 @@ describe('pauses that a server asks for', () => {
 
   it('are kept for a quarter of an hour for one request', async () => {
     const seen = always(pause);
-    expectGap(await clean(), 'It was not tried again', 'it was waited for 15 minutes in all');
+    expectGap(await clean(), 'It was not tried again', 'the run waited 15 minutes for it');
     expect(seen.times).toBe(8);
   });
 

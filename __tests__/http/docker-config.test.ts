@@ -292,19 +292,19 @@ describe('a broken config', () => {
   });
 
   it.each<[string, unknown, RegExp]>([
-    ['no JSON', '{"auths": {"r.test": {"auth": "s3cret"', /config\.json is not JSON/],
-    ['no object', '["s3cret"]', /does not have a Docker config's form/],
-    ['auths of another form', { auths: 's3cret' }, /does not have a Docker config's form/],
-    ['an entry of another form', { auths: { 'r.test': 's3cret' } }, /the entry under auths/],
+    ['no JSON', '{"auths": {"r.test": {"auth": "s3cret"', /config\.json isn't valid JSON/],
+    ['no object', '["s3cret"]', /isn't in the form of a Docker config/],
+    ['auths of another form', { auths: 's3cret' }, /isn't in the form of a Docker config/],
+    ['an entry of another form', { auths: { 'r.test': 's3cret' } }, /the entry under `auths`/],
     [
       'auth that is not base64',
       { auths: { 'r.test': { auth: 's3cret!' } } },
-      /not the base64 form/,
+      /isn't the base64 form/,
     ],
     [
       'auth without a colon',
       { auths: { 'r.test': { auth: btoa('s3cret') } } },
-      /not the base64 form/,
+      /isn't the base64 form/,
     ],
   ])('%s: an error that names the file and shows nothing of it', async (_name, config, message) => {
     const error = await errorOf(read('https://r.test', config));
@@ -320,7 +320,7 @@ describe('a broken config', () => {
 
   it('names the file that can not be read', async () => {
     await mkdir(join(home, 'config.json'));
-    expect((await errorOf(read('https://r.test'))).message).toContain('can not be read (EISDIR)');
+    expect((await errorOf(read('https://r.test'))).message).toContain("can't be read (EISDIR)");
   });
 });
 
@@ -386,7 +386,7 @@ describe('credential helpers', () => {
   it('one that is not there is an error that says what to do', async () => {
     const error = await errorOf(read('https://r.test', { credHelpers: { 'r.test': 'absent' } }));
     expect(error.message).toMatch(
-      /docker-credential-absent is not on the PATH.*username and password/,
+      /docker-credential-absent is not on the PATH.*`username` and `password`/,
     );
   });
 

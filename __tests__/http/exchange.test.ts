@@ -538,7 +538,7 @@ describe('proxies from the environment', () => {
   it('names the variable that holds no URL, not its value', async () => {
     process.env['http_proxy'] = 'pr0xypass@:::';
     const error = await failureOf(exchangeWith()(request('http://registry.test/')));
-    expect(error.message).toContain('http_proxy holds no URL');
+    expect(error.message).toContain("http_proxy isn't the URL");
     expect(error.message).not.toContain('pr0xypass');
     expect(error.cause).toBeUndefined();
   });

@@ -45,9 +45,9 @@ describe('connectionFailure', () => {
 
   it.each([
     ['http://r.test/', [0x15, 3, 1, 0, 2], /wants TLS on this port\. Put https:\/\/r\.test/],
-    ['https://r.test/', [0x15, 3, 1, 0, 2], /not an answer of HTTP \(HPE_INVALID_CONSTANT\)/],
-    ['http://r.test/', [0x53, 0x53, 0x48], /not an answer of HTTP \(HPE_INVALID_CONSTANT\)/],
-    ['http://r.test/', undefined, /not an answer of HTTP \(HPE_INVALID_CONSTANT\)/],
+    ['https://r.test/', [0x15, 3, 1, 0, 2], /the answer isn't valid HTTP \(HPE_INVALID_CONSTANT\)/],
+    ['http://r.test/', [0x53, 0x53, 0x48], /the answer isn't valid HTTP \(HPE_INVALID_CONSTANT\)/],
+    ['http://r.test/', undefined, /the answer isn't valid HTTP \(HPE_INVALID_CONSTANT\)/],
   ])('knows an alert of TLS: %s, %j', (url, bytes, words) => {
     const fields = bytes === undefined ? {} : { rawPacket: Buffer.from(bytes) };
     expect(failed(url, 'HPE_INVALID_CONSTANT', fields).message).toMatch(words);

@@ -49,7 +49,7 @@ describe('nextPage', () => {
   ])('refuses %s, naming both origins', (_name, target, origin) => {
     const read = () => nextPage(`<${target}?token=s3cret>; rel="next"`, PAGE);
     expect(read).toThrow(LinkError);
-    expect(read).toThrow(`${PAGE.origin} is said to be at ${origin};`);
+    expect(read).toThrow(`${PAGE.origin} names its next page at ${origin};`);
     expect(read).not.toThrow(/s3cret/);
   });
 

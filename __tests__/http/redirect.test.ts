@@ -127,7 +127,7 @@ describe('what is followed', () => {
     ['https://r.test/', 'http://r.test/', 'from https:// to http://'],
     ['http://r.test/', 'ftp://r.test/', 'from http:// to ftp://'],
     ['https://r.test/', 'file:///etc/passwd', 'from https:// to file://'],
-    ['https://r.test/', 'https://[', 'leads to no URL'],
+    ['https://r.test/', 'https://[', "doesn't lead to a valid URL"],
   ])('from %s never to %s', async (from, location, message) => {
     const { send: next, requests } = play({ status: 307, headers: { location } });
     const answer = createRedirect(next)(request(from, { authorization: AUTH }));

@@ -212,20 +212,20 @@ describe('plan-exact: a run that carries out a plan (in memory)', () => {
       [
         'a digest was edited to none',
         (plan) => edited(plan, { digest: `${orphan.digest.slice(0, -1)}G` }),
-        'at repositories.0.manifests.0.digest, it is no digest of a manifest',
+        "at repositories.0.manifests.0.digest, it isn't the digest of a manifest",
       ],
       [
         'a digest was edited to a tag',
         (plan) => edited(plan, { digest: 'v1' }),
-        'at repositories.0.manifests.0.digest, it is no digest of a manifest',
+        "at repositories.0.manifests.0.digest, it isn't the digest of a manifest",
       ],
       [
         'a repository was edited to something else',
         (plan) => edited(plan, { digest: other }, '../team/app'),
-        'at repositories.0.repository, it is no name of a repository',
+        "at repositories.0.repository, it isn't the name of a repository",
       ],
-      ['it is the report', (_plan, report) => report, 'the file is no plan of this action'],
-      ['it is no plan at all', () => [names(APP, orphan)], 'the file is no plan of this action'],
+      ['it is the report', (_plan, report) => report, "the file isn't a plan of this action"],
+      ['it is no plan at all', () => [names(APP, orphan)], "the file isn't a plan of this action"],
     ])('%s', async (_, change, words) => {
       const registry = await start();
       seed(registry.state, APP, orphan);
@@ -252,7 +252,7 @@ describe('plan-exact: a run that carries out a plan (in memory)', () => {
       writeFileSync(file('cut.json'), '{"planVersion": 1, ');
       const run = await clean(registry, { 'apply-plan': file('cut.json') });
       expect(run.exitCode).toBe(1);
-      expect(run.log).toContain('apply-plan: the file is no JSON');
+      expect(run.log).toContain("apply-plan: the file isn't valid JSON");
       expect(registry.requests).toEqual([]);
     });
   });
@@ -268,7 +268,7 @@ describe('plan-exact: a run that carries out a plan (in memory)', () => {
     );
     const run = await clean(registry, { 'apply-plan': file('plan.json') });
     expect(run.exitCode).toBe(1);
-    expect(run.log).toContain('at createdAt, it is no time');
+    expect(run.log).toContain("at createdAt, it isn't a valid time");
     expect(manifestsIn(registry)).toContain(orphan.digest);
   });
 });

@@ -490,12 +490,12 @@ describe('keys in other letters make a manifest unknown', () => {
 
 describe('what is no manifest', () => {
   it.each([
-    ['HTML', '<!DOCTYPE html>', OCI_MANIFEST, 'not JSON'],
-    ['nothing', '', OCI_MANIFEST, 'not JSON'],
-    ['half of one', '{"schemaVersion":2,', OCI_MANIFEST, 'not JSON'],
-    ['a list', '[]', OCI_INDEX, 'not a JSON object'],
-    ['null', 'null', OCI_INDEX, 'not a JSON object'],
-    ['a number', '1', OCI_INDEX, 'not a JSON object'],
+    ['HTML', '<!DOCTYPE html>', OCI_MANIFEST, 'valid JSON'],
+    ['nothing', '', OCI_MANIFEST, 'valid JSON'],
+    ['half of one', '{"schemaVersion":2,', OCI_MANIFEST, 'valid JSON'],
+    ['a list', '[]', OCI_INDEX, 'a JSON object'],
+    ['null', 'null', OCI_INDEX, 'a JSON object'],
+    ['a number', '1', OCI_INDEX, 'a JSON object'],
     ['schema 1 by its body', '{"schemaVersion":1}', OCI_MANIFEST, 'schema 1'],
     [
       'schema 1 by its type',
@@ -522,6 +522,6 @@ describe('what is no manifest', () => {
 
   it('bytes that are no UTF-8', () => {
     const bytes = Buffer.from([0x7b, 0x22, 0xff, 0x22, 0x3a, 0x31, 0x7d]);
-    expect(() => parseManifest(bytes, OCI_MANIFEST, digestOf(bytes))).toThrow('not JSON');
+    expect(() => parseManifest(bytes, OCI_MANIFEST, digestOf(bytes))).toThrow('valid JSON');
   });
 });

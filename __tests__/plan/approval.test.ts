@@ -117,7 +117,7 @@ describe('a plan is refused that has', () => {
     ['a plan that was cut off', plan().slice(0, -1)],
     ['a plan and something after it', `${plan()}{}`],
   ])('%s, which isn’t valid JSON', (_, text) => {
-    expect(refusalOf(text)).toBe('the file is no JSON');
+    expect(refusalOf(text)).toBe("the file isn't valid JSON");
   });
 
   it.each<[string, string]>([
@@ -129,7 +129,7 @@ describe('a plan is refused that has', () => {
     ['a version in its prototype', `{"__proto__":${plan()}}`],
     ['a report', [...reportLines(troubledRun())].join('')],
   ])('%s, which isn’t a plan', (_, text) => {
-    expect(refusalOf(text)).toBe('the file is no plan of this action');
+    expect(refusalOf(text)).toBe("the file isn't a plan of this action");
   });
 
   it.each([0, 2, -1, 1.5, 1e300])('version %d', (planVersion) => {
@@ -173,7 +173,7 @@ describe('a plan is refused that has', () => {
   ])('a repository that is %s', (_, name) => {
     const repositories = [of('team/app', entry(one)), of(name, entry(two))];
     expect(refusalOf(plan({ repositories }))).toBe(
-      "the plan can't be trusted: at repositories.1.repository, it is no name of a repository",
+      "the plan can't be trusted: at repositories.1.repository, it isn't the name of a repository",
     );
   });
 
@@ -195,7 +195,7 @@ describe('a plan is refused that has', () => {
     expect(refusalOf(plan({ repositories }))).toMatch(
       digest === undefined
         ? /^the plan can't be trusted: at repositories\.0\.manifests\.2\.digest, /
-        : /^the plan can't be trusted: at repositories\.0\.manifests\.2\.digest, it is no digest of a manifest$/,
+        : /^the plan can't be trusted: at repositories\.0\.manifests\.2\.digest, it isn't the digest of a manifest$/,
     );
   });
 

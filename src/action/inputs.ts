@@ -260,7 +260,7 @@ function readModes(dryRun: boolean, mistake: Mistake, mistakes: string[]): Modes
   const planFile = core.getInput('plan-file');
   if (planFile !== '') {
     if (!dryRun) {
-      const takes = 'a path in a run with `dry-run: true`, which is what writes a plan';
+      const takes = 'a path together with `dry-run: true`, since only a dry-run writes a plan';
       mistake('plan-file', takes, planFile);
     }
     return { planFile };

@@ -59,14 +59,14 @@ export async function readNamed(
       const many = number(pinned.digests);
       log.warning(
         `protect-files: ${many} digests are protected. Each of them is asked for in each repository that has orphans, ` +
-          `unless it was seen there, so the run may send ${many} requests more for each such repository. Narrow the ` +
+          `unless it was seen there, so the run may send ${many} more requests for each such repository. Narrow the ` +
           'globs to the files that say what is deployed',
       );
     }
     if (pinned.digests === 0) {
       log.warning(
         `protect-files: no digest in ${count(files.size, 'file')}, so it protects nothing. A digest is \`sha256:\` with 64 ` +
-          'hex digits behind it',
+          'hex digits',
       );
     }
   }

@@ -52,7 +52,7 @@ export function checkPath(
     accessSync(file, constants.R_OK);
     const stats = statSync(file);
     if (kind === 'directory' && !stats.isDirectory()) {
-      mistake(input, takes, file, 'it is no directory');
+      mistake(input, takes, file, "it isn't a directory");
     }
     if (kind === 'file' && !stats.isFile()) {
       mistake(input, takes, file, otherKind(stats));
@@ -107,7 +107,7 @@ export function checkPlaces(
     const [other] =
       read.find(([, each]) => each !== undefined && realOf(each) === realOf(file)) ?? [];
     if (other !== undefined) {
-      mistake(input, 'a path of its own', file, `that is the \`${other}\` as well`);
+      mistake(input, 'a path of its own', file, `the \`${other}\` has the same path`);
     } else {
       tried(() => tryFile(file), input, TAKES_FILE, file, mistake);
     }
@@ -144,10 +144,10 @@ export function checkPlaces(
 
 function collision(file: string, other: string, input: string): string | undefined {
   if (file === other) {
-    return `that is the \`${input}\` as well`;
+    return `the \`${input}\` has the same path`;
   }
   return isWithin(file, other) || isWithin(other, file)
-    ? `one of it and the \`${input}\` would have to be a directory`
+    ? `it and the \`${input}\` can't both be files`
     : undefined;
 }
 

@@ -113,7 +113,7 @@ async function match(pattern: string, excluding: readonly string[]): Promise<str
   } catch (error) {
     const why = messageOf(error);
     throw new PinnedError(
-      `protect-files: "${pattern}" could not be looked up, so what it protects is not known: ${why}`,
+      `protect-files: "${pattern}" could not be matched, so what it protects is not known: ${why}`,
       { cause: error },
     );
   }

@@ -16,7 +16,7 @@ export function stopOnSignals(controller: AbortController, log: Log): void {
       process.exitCode = 1;
       if (!controller.signal.aborted) {
         log.warning(
-          `told to stop (${signal}): nothing more is deleted or put back, and what was done is written down`,
+          `told to stop (${signal}): nothing more is deleted or restored, and the report says what was done`,
         );
         controller.abort(signal);
       }

@@ -96,7 +96,7 @@ async function run(
       };
       child.once('error', (error) => {
         const code = codeOf(error);
-        fail(code === 'ENOENT' ? 'is not on the PATH' : `can not be run (${code})`);
+        fail(code === 'ENOENT' ? 'is not on the PATH' : `can't be run (${code})`);
       });
       child.stdout.on('data', (piece: Buffer) => {
         size += piece.length;

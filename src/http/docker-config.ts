@@ -71,9 +71,9 @@ export async function readDockerCredentials(
     const setting = named === undefined ? 'credsStore' : 'credHelpers';
     const found = await askHelper(helper, server, env).catch((error: unknown) => {
       throw new DockerConfigError(
-        `the credential helper named by ${setting} in ${file} can not be used: ` +
+        `the credential helper named by ${setting} in ${file} can't be used: ` +
           `${messageOf(error)}. ` +
-          'Mend it, or set username and password',
+          'Correct it, or give `username` and `password`',
       );
     });
     if (found !== undefined) {
@@ -102,7 +102,7 @@ async function readConfig(file: string): Promise<Config | undefined> {
     if (code === 'ENOENT' || code === 'ENOTDIR') {
       return undefined;
     }
-    throw new DockerConfigError(`the Docker config ${file} can not be read (${code})`);
+    throw new DockerConfigError(`the Docker config ${file} can't be read (${code})`);
   }
   let json: unknown;
   try {
@@ -110,11 +110,11 @@ async function readConfig(file: string): Promise<Config | undefined> {
     json = text.trim() === '' ? {} : (JSON.parse(text) ?? {});
   } catch {
     // The parser's own message quotes the text, which holds the passwords.
-    throw new DockerConfigError(`the Docker config ${file} is not JSON`);
+    throw new DockerConfigError(`the Docker config ${file} isn't valid JSON`);
   }
   const config = inForm(v.pipe(v.unknown(), isRecord, ConfigSchema), json);
   if (config === undefined) {
-    throw new DockerConfigError(`the Docker config ${file} does not have a Docker config's form`);
+    throw new DockerConfigError(`the Docker config ${file} isn't in the form of a Docker config`);
   }
   return config;
 }
@@ -227,7 +227,7 @@ function credentialsOf(entry: unknown, host: string, file: string): Credentials 
   const broken = (what: string) => new DockerConfigError(`in ${file}, ${what} for ${host}`);
   const fields = inForm(EntrySchema, entry);
   if (fields === undefined) {
-    throw broken('the entry under auths is not of the usual form');
+    throw broken("the entry under `auths` isn't in the usual form");
   }
   const { auth, username, password, identitytoken, registrytoken } = fields;
   if (registrytoken !== '') {
@@ -248,7 +248,7 @@ function credentialsOf(entry: unknown, host: string, file: string): Credentials 
     : '';
   const colon = decoded.indexOf(':');
   if (colon < 1) {
-    throw broken('`auth` is not the base64 form of user:password');
+    throw broken("`auth` isn't the base64 form of user:password");
   }
   return {
     kind: 'basic',

@@ -58,9 +58,9 @@ export async function decode(
     .replace(/[^\w ,.-]/g, '?')
     .slice(0, 50);
   const advice =
-    'although it was asked to leave them as they are. Switch off compression for the registry in the proxy before it';
+    'although it was asked for the bytes as they are. Switch off compression for the registry in the proxy in front of it';
   if (names.length > MOST_ENCODINGS || names.some((name) => !Object.hasOwn(UNDO, name))) {
-    const detail = `the server encoded its answer in a way that is not known here (${said}), ${advice}`;
+    const detail = `the server encoded its answer in a way that this action doesn't know (${said}), ${advice}`;
     throw failure(request, 'other', detail);
   }
   let decoded = body;

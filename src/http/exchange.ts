@@ -141,7 +141,7 @@ export class Exchange {
     } catch {
       // The cause would show the variable's value, which may hold a password.
       const name = request.url.protocol === 'https:' ? 'https_proxy' : 'http_proxy';
-      throw failure(request, 'other', `the environment variable ${name} holds no URL of a proxy`);
+      throw failure(request, 'other', `the environment variable ${name} isn't the URL of a proxy`);
     }
   }
 }
@@ -181,7 +181,7 @@ class UnderWay {
     const idleFor =
       request.method === 'DELETE' ? timeouts.idleDelete : this.#limited(timeouts.idle);
     const idle = setTimeout(() => {
-      const nowhere = this.isOnTheWire() ? '' : `, and not even a connection. ${CAN_IT_REACH}`;
+      const nowhere = this.isOnTheWire() ? '' : `, not even a connection. ${CAN_IT_REACH}`;
       this.#expire(`no answer for ${seconds(idleFor)}${nowhere}`);
     }, idleFor);
     let deadline: NodeJS.Timeout | undefined;

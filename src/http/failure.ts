@@ -71,7 +71,7 @@ export const CAN_IT_REACH =
 
 /** Where a server asks for one, by TLS or in HTTP. */
 export const CLIENT_CERTIFICATE =
-  'The server wants a client certificate, which this action can not send: let the runner in without one, or give an ' +
+  "The server wants a client certificate, which this action can't send: let the runner in without one, or give an " +
   'address of the registry that asks for none';
 
 function notHttp({ protocol, host }: URL, code: string, error: unknown): string {
@@ -80,7 +80,7 @@ function notHttp({ protocol, host }: URL, code: string, error: unknown): string 
   const isAlert = raw instanceof Uint8Array && TLS_ALERT.equals(raw.subarray(0, 2));
   return protocol === 'http:' && isAlert
     ? `the server wants TLS on this port. Put https://${host} into registry-url`
-    : `what came is not an answer of HTTP (${code}). Does something else listen at this port?`;
+    : `the answer isn't valid HTTP (${code}). Does something else listen on this port?`;
 }
 
 function explain(
@@ -93,7 +93,7 @@ function explain(
     case 'dns':
       return `the name ${hostname} could not be resolved (${code}). Is it spelled right? ${CAN_IT_REACH}`;
     case 'refused':
-      return `no connection (${code}). Does the registry listen at this port? ${CAN_IT_REACH}`;
+      return `no connection (${code}). Does the registry listen on this port? ${CAN_IT_REACH}`;
     case 'reset':
       return (
         `the connection broke off before an answer came (${code})` +
@@ -102,7 +102,7 @@ function explain(
           : '')
       );
     case 'timeout':
-      return `no connection in time (${code}). ${CAN_IT_REACH}`;
+      return `the connection timed out (${code}). ${CAN_IT_REACH}`;
     case 'tls':
       if (NO_CERTIFICATE.test(code)) {
         return `the handshake was refused (${code}). ${CLIENT_CERTIFICATE}`;
@@ -111,7 +111,7 @@ function explain(
         ? `the server does not speak TLS on this port (${code}); if it is meant to be plain HTTP, ` +
             'put http:// in front of registry-url'
         : `the TLS certificate or handshake was rejected (${code || text}). If the certificate ` +
-            'comes from a private authority, name that in ca-file; insecure: true skips the check';
+            'comes from a private authority, give that in `ca-file`; `insecure: true` skips the check';
     default:
       return text || 'the exchange failed';
   }

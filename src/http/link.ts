@@ -47,7 +47,7 @@ export function nextPage(link: string | string[] | undefined, page: URL): URL | 
   if (target === undefined) {
     const isLast = links.every(({ relations }) => isWithin(relations, NO_NEXT));
     if (links.length === 0 || !isLast) {
-      throw unreadable('names no next page, and is not made of `prev`, `first` and `last` only');
+      throw unreadable('names no next page, but other relations than `prev`, `first` and `last`');
     }
     return undefined;
   }
@@ -55,12 +55,14 @@ export function nextPage(link: string | string[] | undefined, page: URL): URL | 
     throw unreadable('names more than one next page');
   }
   if (!URL.canParse(target, page.href)) {
-    throw new LinkError(`the Link header of a page from ${page.origin} leads to no URL`);
+    throw new LinkError(
+      `the Link header of a page from ${page.origin} doesn't lead to a valid URL`,
+    );
   }
   const url = new URL(target, page);
   if (url.origin !== page.origin) {
     throw new LinkError(
-      `the next page of a listing at ${page.origin} is said to be at ${url.origin}; ` +
+      `a page of a listing at ${page.origin} names its next page at ${url.origin}; ` +
         'pages of another origin are not read',
     );
   }
@@ -104,7 +106,7 @@ function parse(text: string): Link[] {
       }
     }
     if (at < text.length && text[at] !== ',') {
-      throw unreadable('has something between a target and the next');
+      throw unreadable('has text between two links');
     }
     const relations = (params.get('rel') ?? '').toLowerCase().split(/[ \t]+/);
     const isOfPage = (params.get('anchor') ?? '') === '';
@@ -116,13 +118,13 @@ function parse(text: string): Link[] {
 function valueOf(take: (pattern: RegExp) => RegExpExecArray | undefined): string {
   const value = take(QUOTED)?.[1]?.replace(/\\([^])/g, '$1') ?? take(BARE)?.[0];
   if (value === undefined) {
-    throw unreadable('has a parameter whose value is none');
+    throw unreadable('has a parameter without a valid value');
   }
   return value;
 }
 
 function unreadable(why: string): LinkError {
   return new LinkError(
-    `the Link header of a page can not be read, so its next page is not known: it ${why}. Look what a proxy makes of it`,
+    `the Link header of a page can't be read, so its next page is not known: it ${why}. Check whether a proxy changes it`,
   );
 }

@@ -32,7 +32,7 @@ export function whyLoginFailed(shown: Shown): string | undefined {
   if (elsewhere !== undefined) {
     return (
       `That answer came from ${elsewhere}, to which the registry redirects and which gets no credentials. ` +
-      'Look at what is allowed there, or switch such redirects off in the registry'
+      'Check what is allowed there, or switch off such redirects in the registry'
     );
   }
   if (credentials.kind === 'none') {
@@ -43,8 +43,8 @@ export function whyLoginFailed(shown: Shown): string | undefined {
       ? status === 401
         ? `The credentials were not accepted. ${GIVE}`
         : undefined
-      : 'The registry never asked for a login. The credentials were sent all the same, and either may not do this ' +
-          `or are not looked at there. ${GIVE}, or change what the registry, or a proxy before it, allows`;
+      : 'The registry never asked for a login. The credentials were sent anyway: they lack the right to do this, ' +
+          `or the registry ignores them. ${GIVE}, or change what the registry, or a proxy in front of it, allows`;
   }
   if (proof !== 'nothing') {
     return undefined;
@@ -57,6 +57,6 @@ export function whyLoginFailed(shown: Shown): string | undefined {
   const schemes = [...new Set(challenges.map(({ scheme }) => scheme))].slice(0, 3).join(', ');
   return (
     `The credentials were not shown: the registry asks for ${schemes === '' ? 'a login without saying how' : `a login by ${schemes}`}, ` +
-    'and this action knows Basic and Bearer. Change its configuration, or that of the proxy before it'
+    'and this action knows Basic and Bearer. Change its configuration, or that of the proxy in front of it'
   );
 }

@@ -19,10 +19,10 @@ const MOST_OF_RUN = 120 * MINUTES;
 /** The waits between the tries of one request. */
 export const MOST_OF_REQUEST = 15 * MINUTES;
 
-export const REQUEST_IS_LATE = `it was waited for ${String(MOST_OF_REQUEST / MINUTES)} minutes in all`;
+export const REQUEST_IS_LATE = `the run waited ${String(MOST_OF_REQUEST / MINUTES)} minutes for it`;
 export const RUN_IS_LATE =
   `this run has waited for ${String(MOST_OF_RUN / MINUTES)} minutes in all, for pauses that servers asked for and for ` +
-  'slow answers. Lower `concurrency`, or look at the log of the registry';
+  'slow answers. Lower `concurrency`, or check the log of the registry';
 
 export function createPatience(clock: Pick<Clock, 'now'>): Patience {
   let spent = 0;

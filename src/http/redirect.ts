@@ -26,7 +26,7 @@ export function createRedirect(next: Send): Send {
         throw failure(
           request,
           'redirect',
-          `the redirects turn in a circle, back to ${redactUrl(url)}. Is \`registry-url\` right? A proxy that speaks ` +
+          `the redirects form a loop, back to ${redactUrl(url)}. Is \`registry-url\` right? A proxy that speaks ` +
             'TLS has to tell the registry so, with the header `X-Forwarded-Proto: https`',
         );
       }
@@ -66,12 +66,12 @@ export function isRedirect({ status }: HttpResponse): boolean {
  * Where the Location of an answer to `request` leads: never from https to anything else, and to no other scheme
  * than http and https. Whoever goes there shows credentials only if it is the origin that they were meant for.
  *
- * @param what of the answer leads there, as in "the redirect leads to no URL"
+ * @param what of the answer leads there, as in "the redirect doesn't lead to a valid URL"
  * @throws TransportError of kind `redirect`
  */
 export function placeOf(request: HttpRequest, location: string, what: string): URL {
   if (!URL.canParse(location, request.url.href)) {
-    throw failure(request, 'redirect', `the ${what} leads to no URL`);
+    throw failure(request, 'redirect', `the ${what} doesn't lead to a valid URL`);
   }
   const url = new URL(location, request.url);
   if (url.protocol !== 'https:' && url.protocol !== request.url.protocol) {

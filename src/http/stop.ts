@@ -17,7 +17,7 @@ export class NotSent extends RequestFailure {
 export class TooLate extends NotSent {
   override name = 'TooLate';
   constructor() {
-    super('not sent: its time was over');
+    super('not sent: it was too late');
   }
 }
 

@@ -129,20 +129,20 @@ function realmUrl(realm: string, registry: URL): URL {
   const url = URL.canParse(realm) ? new URL(realm) : undefined;
   if (url?.protocol !== 'https:' && url?.protocol !== 'http:') {
     throw new AuthError(
-      `the registry at ${registry.origin} names a token realm that is no http(s) URL`,
+      `the registry at ${registry.origin} names a token realm that isn't an http or https URL`,
     );
   }
   if (url.protocol === 'http:' && registry.protocol !== 'http:') {
     throw new AuthError(
-      `the registry at ${registry.origin} sends for tokens to ${url.origin}, which is not https: ` +
-        'credentials are not sent there. Mend the realm in the configuration of the registry',
+      `the registry at ${registry.origin} sends clients for tokens to ${url.origin}, which is not https: ` +
+        'credentials are not sent there. Correct the realm in the configuration of the registry',
     );
   }
   const place = nearby(url);
   if (place !== undefined && place !== nearby(registry)) {
     throw new AuthError(
-      `the registry at ${registry.origin} sends for tokens to ${url.origin}, a ${place} address, and is not on ` +
-        'one itself: credentials are not sent there. Mend the realm in the configuration of the registry, or put ' +
+      `the registry at ${registry.origin} sends clients for tokens to ${url.origin}, a ${place} address, and is not on ` +
+        'one itself: credentials are not sent there. Correct the realm in the configuration of the registry, or put ' +
         `the registry's own ${place} address into registry-url`,
     );
   }

@@ -200,11 +200,11 @@ function parseBody(bytes: Uint8Array): { text: string; body: Record<string, unkn
     throw new ManifestError(
       error instanceof JsonLimitError
         ? `its body ${error.message}${TOO_MUCH}`
-        : 'its body is not JSON',
+        : "its body isn't valid JSON",
     );
   }
   if (typeof body !== 'object' || body === null || Array.isArray(body)) {
-    throw new ManifestError('its body is not a JSON object');
+    throw new ManifestError("its body isn't a JSON object");
   }
   return { text, body: body as Record<string, unknown> };
 }

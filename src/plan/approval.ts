@@ -37,16 +37,16 @@ const Plan = v.object({
     v.isoTimestamp(),
     v.transform((text) => Date.parse(text)),
     // ISO 8601 knows more forms than JavaScript, and the report is written when all is done.
-    v.finite('it is no time'),
+    v.finite("it isn't a valid time"),
   ),
   repositories: v.array(
     v.object({
-      repository: v.pipe(v.string(), v.check(isRepository, 'it is no name of a repository')),
+      repository: v.pipe(v.string(), v.check(isRepository, "it isn't the name of a repository")),
       manifests: v.array(
         v.object({
           digest: v.custom<Digest>(
             (digest) => typeof digest === 'string' && isDigest(digest),
-            'it is no digest of a manifest',
+            "it isn't the digest of a manifest",
           ),
         }),
       ),
@@ -66,11 +66,11 @@ export function readApproval(text: string, registry: string): Approval {
     body = parseJson(Buffer.from(text), MOST_VALUES);
   } catch (error) {
     const isTooMuch = error instanceof JsonLimitError;
-    throw refused(isTooMuch ? 'the file holds more than a plan can' : 'the file is no JSON');
+    throw refused(isTooMuch ? 'the file holds more than a plan can' : "the file isn't valid JSON");
   }
   const document = v.safeParse(Document, body, { abortEarly: true });
   if (!document.success) {
-    throw refused('the file is no plan of this action');
+    throw refused("the file isn't a plan of this action");
   }
   const { planVersion } = document.output;
   if (planVersion !== PLAN_VERSION) {

@@ -405,8 +405,8 @@ describe('bytes that aren’t an entry', () => {
       '{"schemaVersion":1}',
       /a manifest in it can't be read: it is of Docker's old schema 1/,
     ],
-    ['no JSON', OCI_MANIFEST, 'hello', /its body is not JSON/],
-    ['no JSON object', OCI_MANIFEST, '[]', /its body is not a JSON object/],
+    ['no JSON', OCI_MANIFEST, 'hello', /its body isn't valid JSON/],
+    ['no JSON object', OCI_MANIFEST, '[]', /its body isn't a JSON object/],
     [
       'an index of what can not be verified',
       OCI_INDEX,

@@ -158,7 +158,7 @@ describe('readPages', () => {
     ['another host', '<https://evil.example/v2/a/tags/list?last=b>; rel="next"', 'evil.example'],
     ['another port', '<https://r.example:444/x>; rel="next"', 'r.example:444'],
     ['another scheme', '<http://r.example/x>; rel="next"', 'http://r.example'],
-    ['what is no header', 'what is this', 'can not be read'],
+    ['what is no header', 'what is this', "can't be read"],
   ])('does not go to %s, nor take that for the end', async (_, link, words) => {
     const { send, requests } = server(() => ({ body: 'a', link }));
     const reading = readPages(send, FIRST, '', letters);

@@ -211,7 +211,7 @@ describe('the place of an upload', () => {
     ['ftp://registry.test/v2/x', 'from https:// to ftp:// is not followed'],
     ['file:///etc/passwd', 'from https:// to file:// is not followed'],
     ['HTTP://REGISTRY.TEST/v2/x', 'X-Forwarded-Proto'],
-    ['http://[oops', 'leads to no URL'],
+    ['http://[oops', "doesn't lead to a valid URL"],
   ])('is never %s of a registry with https', async (location, words) => {
     const { send, requests } = play({ status: 202, headers: { location } });
     const pusher = createPusher(apiClient(send, 'https://registry.test'));

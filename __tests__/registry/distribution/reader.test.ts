@@ -260,7 +260,7 @@ describe('manifest', () => {
       'announced',
     ],
     ['bytes changed on the way', app.digest, changed({}, Buffer.from('{}')), 'Something between'],
-    ['no JSON', 'v1', changed({}, Buffer.from('nothing')), 'not JSON'],
+    ['no JSON', 'v1', changed({}, Buffer.from('nothing')), "isn't valid JSON"],
     [
       'schema 1, whose digest is that of a part',
       'v1',

@@ -106,7 +106,7 @@ describe('whyNot', () => {
     ['EISDIR', 'it is a directory'],
     ['EROFS', 'the file system is read-only'],
     ['EACCES', 'the user that runs this job may not do that (EACCES)'],
-    ['ENOSPC', 'there is no room (ENOSPC)'],
+    ['ENOSPC', 'there is no space left (ENOSPC)'],
     ['EIO', "it can't be used (EIO)"],
     ['', "it can't be used"],
   ])('%j: %s', (code, why) => {

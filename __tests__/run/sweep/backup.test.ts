@@ -220,7 +220,9 @@ describe('the backup', () => {
     scene.put(old);
     scene.put(older);
     const outcome = await sweep(scene, [old, older], undefined, { save: saving(file) });
-    const why = expect.stringMatching(/^what is to be deleted could not be saved in .*backup-dir/);
+    const why = expect.stringMatching(
+      /^the manifests to delete could not be saved in .*backup-dir/,
+    );
     expect(outcome).toEqual({
       ...NOTHING,
       skipped: digests([old, older])

@@ -83,7 +83,7 @@ export function openBackup(directory: string): Backup {
       const wrong = manifests.find((each) => !canBeReadBack(each));
       if (wrong !== undefined) {
         throw new BackupError(
-          `what is at hand of ${wrong.digest} is not what could be restored: it was not saved`,
+          `the manifest ${wrong.digest} was not saved, because what was read of it could not be restored`,
         );
       }
       try {
@@ -93,8 +93,8 @@ export function openBackup(directory: string): Backup {
       } catch (error) {
         const { message } = error as Error;
         throw new BackupError(
-          `what is to be deleted could not be saved in ${root} first: ${message}. Give a directory in ` +
-            '`backup-dir` that can be written to and has room',
+          `the manifests to delete could not be saved in ${root} first: ${message}. Set ` +
+            '`backup-dir` to a directory that can be written to and has room',
           { cause: error },
         );
       }

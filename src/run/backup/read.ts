@@ -152,7 +152,7 @@ class Findings {
     if (this.#entries.size > MOST_MANIFESTS || this.#claims.size > MOST_TAGS) {
       throw new BackupError(
         `the backup is too large to restore from: its ${INDEX} names more than ${MOST_MANIFESTS.toLocaleString('en')} ` +
-          'manifests or tags of this registry. Take the backup as the run left it, or a part of the lines at a time',
+          'manifests or tags of this registry. Use the backup as the run left it, or a part of its lines at a time',
       );
     }
   }

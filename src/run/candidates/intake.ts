@@ -45,7 +45,7 @@ export async function readIntake(source: IntakeSource): Promise<Intake> {
   } catch (error) {
     if (error instanceof TooManyCandidates) {
       throw new IntakeError(
-        `digests-file: ${error.message}. Give a part of the listing at a time, for instance that of some repositories`,
+        `digests-file: ${error.message}. Give a part of the listing at a time, such as that of some repositories`,
         { cause: error },
       );
     }
@@ -89,7 +89,7 @@ async function readAll({
     if (read.understood === 0 && lines > 0) {
       mistake?.(
         `digests-file: no line of ${shown} is understood, of ${lines.toLocaleString('en')}: ${examplesOf(read)}. Is it ` +
-          'the file that was meant? docs/finding-orphans.md lists what a line may be',
+          'the right file? docs/finding-orphans.md lists what a line may be',
       );
     } else if (read.notUnderstood > 0) {
       warning?.(

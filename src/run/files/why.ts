@@ -46,7 +46,7 @@ export function whyNot(error: unknown, otherwise = "it can't be used"): string {
       return `the user that runs this job may not do that (${code})`;
     case 'ENOSPC':
     case 'EDQUOT':
-      return `there is no room (${code})`;
+      return `there is no space left (${code})`;
     default:
       return code === '' ? otherwise : `${otherwise} (${code})`;
   }
