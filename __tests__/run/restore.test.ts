@@ -203,3 +203,45 @@ it('names the files that it did not read, and puts the rest back', async () => {
       'Take the backup as the run left it',
   ]);
 });
+
+describe('a restore', () => {
+  it('only reports in a dry-run', async () => {
+    await lose('team/app', first);
+    const { run } = await undo({ url: registry.url, restoreFrom: directory, dryRun: true });
+    expect(back(present(run))).toEqual([first.digest]);
+    expect(registry.state.repositories.get('team/app')?.manifests.has(first.digest)).toBe(false);
+  });
+
+  it('ends before the next repository when it is told to stop, and is red', async () => {
+    await lose('team/app', first);
+    await lose('team/web', second);
+    const controller = new AbortController();
+    registry.intercept(({ method }) => {
+      if (method === 'PUT') {
+        controller.abort('SIGTERM');
+      }
+      return undefined;
+    });
+    const { run, complaints } = await undo({
+      url: registry.url,
+      restoreFrom: directory,
+      stop: controller.signal,
+    });
+    expect(back(present(run))).toEqual([first.digest]);
+    expect(complaints).toEqual([
+      'the run was told to stop (SIGTERM) before it was done. Run it again to finish its work',
+    ]);
+  });
+
+  it('names a few of the files that it could not read, and counts the others', async () => {
+    const lost = Array.from({ length: 7 }, (_, n) => image(`lost ${String(n)}`));
+    for (const content of lost) {
+      await lose('team/app', content);
+      rmSync(fileOf(directory, content.digest));
+      symlinkSync('/dev/null', fileOf(directory, content.digest));
+    }
+    const { complaints } = await undo({ url: registry.url, restoreFrom: directory });
+    expect(complaints.filter((complaint) => complaint.startsWith('the file of'))).toHaveLength(5);
+    expect(complaints.join('\n')).toContain('; so it is with 2 more');
+  });
+});

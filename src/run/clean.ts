@@ -2,6 +2,8 @@
  * The stages in order: registry, survey (inventory, graph, plan), brakes, sweep and verify. A dry-run is the
  * same without the sweep. Knows nothing of GitHub: what it reads, waits for and prints with is passed in.
  */
+import { inspect } from 'node:util';
+
 import pMap from 'p-map';
 
 import type { Clock } from '../http/clock.js';
@@ -194,9 +196,8 @@ class Cleaning {
     try {
       return await work;
     } catch (error) {
-      const why = error instanceof Error ? (error.stack ?? error.message) : String(error);
       this.#failures.push(
-        `${repository}: this action failed by a fault of its own: ${this.#tools.quote(why)}`,
+        `${repository}: this action failed by a fault of its own: ${this.#tools.quote(inspect(error))}`,
       );
       return undefined;
     }

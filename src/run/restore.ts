@@ -69,7 +69,9 @@ export async function runUndo(
     }
   }
   const repositories = [...byRepository.keys()].sort();
-  const chosen = repositories.filter((each) => selection.includes(each));
+  const chosen = [...byRepository]
+    .filter(([repository]) => selection.includes(repository))
+    .sort(([a], [b]) => (a < b ? -1 : 1));
   const why = whyEmpty(backup);
   const failures = [
     ...(why === undefined
@@ -86,11 +88,10 @@ export async function runUndo(
   ];
   progress.begin('Putting manifests back');
   const restored: Restored[] = [];
-  for (const repository of chosen) {
+  for (const [repository, entries] of chosen) {
     if (stop.aborted) {
       break;
     }
-    const entries = byRepository.get(repository) ?? [];
     progress.expect(entries.length);
     const parts: Restored[] = [];
     for await (const lost of batches(entries, backup)) {

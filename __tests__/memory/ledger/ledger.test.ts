@@ -77,6 +77,13 @@ describe('a ledger that is not there yet', () => {
     });
     expect(ledger.news()).toEqual({ ...QUIET, remembered: 3 });
   });
+
+  it('takes no observation of what another ledger recalled', async () => {
+    const scene = await startScene();
+    const memory = await recall(await scene.open());
+    const other = await scene.open();
+    await expect(other.saw(memory, observation({ inUse: [a] }))).rejects.toThrow('another ledger');
+  });
 });
 
 describe('a run that sees nothing new', () => {

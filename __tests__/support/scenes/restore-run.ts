@@ -10,6 +10,8 @@ export type UndoOptions = Pick<RunOptions, 'url' | 'concurrency' | 'credentials'
   readonly restoreFrom: string;
   /** as the input has them; default: all */
   readonly repositories?: readonly string[];
+  readonly dryRun?: boolean;
+  readonly stop?: AbortSignal;
 };
 
 export interface Undone {
@@ -22,6 +24,8 @@ export interface Undone {
 export async function undo({
   restoreFrom,
   repositories = [],
+  dryRun = false,
+  stop = new AbortController().signal,
   ...options
 }: UndoOptions): Promise<Undone> {
   const { transport, quote } = connect(options);
@@ -30,7 +34,7 @@ export async function undo({
     registryType: 'auto',
     selection: selectRepositories(repositories),
     concurrency: options.concurrency ?? 1,
-    dryRun: false,
+    dryRun,
     restoreFrom,
   };
   const nothing = () => undefined;
@@ -39,7 +43,7 @@ export async function undo({
       transport,
       progress: { begin: nothing, expect: nothing, done: nothing },
       quote,
-      stop: new AbortController().signal,
+      stop,
     });
     return { run, complaints: restoreProblems(run) };
   } catch (error) {

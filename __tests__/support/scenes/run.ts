@@ -66,7 +66,14 @@ export interface Ran {
 
 /** As the input `ledger-repository` is read; absent: off. */
 export function ledgerChoice(repository: string | undefined): LedgerChoice {
-  return repository === undefined ? { kind: 'off' } : { kind: 'named', repository };
+  switch (repository) {
+    case undefined:
+      return { kind: 'off' };
+    case 'auto':
+      return { kind: 'auto' };
+    default:
+      return { kind: 'named', repository };
+  }
 }
 
 /** What a run talks to a registry with, and how what it says is made safe to print. */
