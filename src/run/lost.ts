@@ -49,7 +49,7 @@ export function readLost({
 }
 
 /** Without those that no registry need have: `urls` say where else they are. */
-export function blobsOf(manifest: Manifest): Digest[] {
+export function requiredBlobsOf(manifest: Manifest): Digest[] {
   const blobs = manifest.kind === 'image' ? [manifest.config, ...manifest.layers] : [];
   const all = manifest.kind === 'index' ? manifest.others : blobs;
   const here = all.flatMap(({ digest, urls = [] }) =>
