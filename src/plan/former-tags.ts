@@ -9,7 +9,7 @@ import { compare } from './graph.js';
 import type { Inventory } from './inventory.js';
 
 /** A tag that left an index for a part of it. */
-export interface Narrowing {
+interface Narrowing {
   readonly tag: string;
   /** what the tag points at now */
   readonly part: Digest;

@@ -15,7 +15,7 @@ export type Edge =
   | { readonly kind: 'digest-tag'; readonly tag: string; readonly to: Digest };
 
 /** A digest tag together with what it points at. */
-export interface PointingDigestTag extends DigestTag {
+interface PointingDigestTag extends DigestTag {
   readonly target: Digest;
 }
 

@@ -122,7 +122,7 @@ export function unmatched(
 }
 
 /** What a protection comes to in one repository. */
-export interface LocalProtection {
+interface LocalProtection {
   /** who asks to keep this manifest; empty when nobody does */
   of(digest: Digest): readonly Protector[];
   /** the named manifests, whether or not they are in this repository; files may name very many */

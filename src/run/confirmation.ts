@@ -12,7 +12,7 @@ import type { Lost } from './lost.js';
 import { digestsWith, isGone, type Fate } from '../plan/fate.js';
 import type { VerifyOptions } from './verify.js';
 
-export interface ConfirmationOptions {
+interface ConfirmationOptions {
   readonly isThere: Reader['isThere'];
   readonly concurrency: number;
   readonly clock: Clock;

@@ -17,7 +17,7 @@ const FEW = 5;
 /** Of the manifests that are put back at a time: what is parsed of them needs several times as much. */
 const BATCH_BYTES = 64 * 1024 * 1024;
 
-export type UndoSettings = Pick<
+type UndoSettings = Pick<
   Settings,
   'registry' | 'registryType' | 'apiUrl' | 'selection' | 'concurrency' | 'dryRun'
 > & {

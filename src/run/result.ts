@@ -15,7 +15,7 @@ import type { RepositoryRun, Run, RunSettings } from './run.js';
 import type { Surveys } from './surveys.js';
 import { warningsOf } from './warnings.js';
 
-export interface Done extends Pick<Surveys, 'surveys' | 'repairs'> {
+interface Done extends Pick<Surveys, 'surveys' | 'repairs'> {
   readonly settings: StageSettings;
   readonly named: Named;
   readonly registry: Pick<Registry, 'family' | 'advice' | 'lister'>;
