@@ -14,9 +14,6 @@ export interface Found {
 
 /** The manifests that this one's body names. */
 export function namedBy(manifest: Manifest): Found[] {
-  if (manifest.kind === 'unknown') {
-    return [];
-  }
   const children: Found[] =
     manifest.kind === 'index'
       ? manifest.children.map(({ digest }) => ({ digest, source: 'child' }))
