@@ -145,11 +145,7 @@ function describeIndex(manifest: IndexManifest, digestTag: DigestTag | undefined
     return { kind: 'build-cache' };
   }
   if (subject !== undefined) {
-    return {
-      kind: 'referrer',
-      of: subject,
-      artifactType,
-    };
+    return { kind: 'referrer', of: subject, artifactType };
   }
   if (artifactType !== undefined) {
     return { kind: 'artifact', artifactType };
