@@ -10,14 +10,8 @@ import type { Digest } from '../oci/digest.js';
 import type { IndexManifest, Manifest } from '../oci/manifest.js';
 import { RegistryError } from '../registry/registry-error.js';
 import type { ManifestAnswer, Pusher, Reader } from '../registry/registry.js';
-import {
-  childrenFirst,
-  entriesOf,
-  readLost,
-  requiredBlobsOf,
-  type Lost,
-  type Readable,
-} from './lost.js';
+import { entriesOf } from '../plan/naming.js';
+import { childrenFirst, readLost, requiredBlobsOf, type Lost, type Readable } from './lost.js';
 
 export interface RestoreOptions {
   readonly reader: Reader;
