@@ -48,7 +48,8 @@ const QUOTE = 300;
  */
 export async function main(): Promise<boolean> {
   const secrets = createSecretStore();
-  const log = createLog((text) => secrets.redact(text));
+  const redact = (text: string) => secrets.redact(text);
+  const log = createLog(redact);
   const controller = new AbortController();
   const stop = controller.signal;
   try {
@@ -68,11 +69,10 @@ export async function main(): Promise<boolean> {
     const tools = {
       transport,
       progress,
-      quote: (text: string) => printable(secrets.redact(text), QUOTE),
+      quote: (text: string) => printable(redact(text), QUOTE),
       clock: systemClock,
       stop,
     };
-    const redact = (text: string) => secrets.redact(text);
     try {
       const { restoreFrom } = settings;
       if (restoreFrom !== undefined) {

@@ -2,7 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 
 import { buildGraph, compare, reach } from '../../src/plan/graph.js';
 import type { Digest } from '../../src/oci/digest.js';
-import type { Manifest } from '../../src/oci/manifest.js';
+import type { ImageManifest, Manifest } from '../../src/oci/manifest.js';
 import { OCI_MANIFEST } from '../../src/oci/media-types.js';
 import {
   buildCache,
@@ -223,7 +223,7 @@ describe('the reach of roots', () => {
 
   it('copes with chains that are longer than the call stack is deep', () => {
     const length = 20_000;
-    const template = parsed(named);
+    const template = parsed(named) as ImageManifest;
     const digests = Array.from(
       { length },
       (_, n) => `sha256:${n.toString(16).padStart(64, '0')}` as Digest,

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 
-import type { Named, StageSettings } from '../../src/run/settings.js';
+import type { Named, Settings, StageSettings } from '../../src/run/settings.js';
 import { selectRepositories } from '../../src/plan/selection.js';
 import type { Digest } from '../../src/oci/digest.js';
 import { NO_PROTECTION, PROTECT } from '../../src/plan/protection.js';
@@ -191,6 +191,20 @@ it('a dry-run knows where its plan is to be written', async () => {
     settings: { planFile: 'plan.json' },
   });
   expect((await run({ dryRun: true })).settings.planFile).toBeUndefined();
+});
+
+it('a run holds no secret of its settings', async () => {
+  fill();
+  const login = { username: 'robot', password: 'hunter2-secret' };
+  const { settings } = await run({ login, ca: 'PEM' } as Partial<Settings>);
+  expect(settings).toEqual({
+    registry: new URL(registry.url),
+    dryRun: false,
+    gracePeriod: 0,
+    danglingReferrers: 'keep',
+    keepUntagged: 0,
+  });
+  expect(JSON.stringify(settings)).not.toMatch(/hunter2-secret|PEM/);
 });
 
 it('a run counts the digests of files that are in none of the repositories', async () => {

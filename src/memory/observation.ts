@@ -88,9 +88,9 @@ function describedIn(
   inUse: ReadonlySet<Digest>,
 ): Set<Digest> {
   const described = new Set<Digest>();
-  for (const [digest, manifest] of manifests) {
-    if (manifest.kind !== 'unknown' && manifest.subject !== undefined && !inUse.has(digest)) {
-      described.add(manifest.subject);
+  for (const { digest, subject } of manifests.values()) {
+    if (subject !== undefined && !inUse.has(digest)) {
+      described.add(subject);
     }
   }
   for (const [tag, digest] of tags) {

@@ -15,19 +15,10 @@ const MOST_NESTED = 1000;
 const QUOTE = 0x22;
 const COMMA = 0x2c;
 const BACKSLASH = 0x5c;
-const OPEN = [0x5b, 0x7b];
-const CLOSE = [0x5d, 0x7d];
-
-/** For every byte, what it is outside of strings. */
-const KINDS = new Uint8Array(256);
-const IS_QUOTE = 1;
-const IS_COMMA = 2;
-const OPENS = 3;
-const CLOSES = 4;
-KINDS[QUOTE] = IS_QUOTE;
-KINDS[COMMA] = IS_COMMA;
-OPEN.forEach((byte) => (KINDS[byte] = OPENS));
-CLOSE.forEach((byte) => (KINDS[byte] = CLOSES));
+/** With this bit, the bytes of `[` and `]` are those of `{` and `}`; no other byte becomes one of those. */
+const CURLY = 0x20;
+const OPEN = 0x7b;
+const CLOSE = 0x7d;
 
 /** @returns where the string ends that has begun before `from`: the index of its quote, or the length */
 function endOfString(bytes: Uint8Array, from: number): number {
@@ -47,12 +38,13 @@ export function checkJson(bytes: Uint8Array, most: number): void {
   let values = 0;
   let depth = 0;
   for (let at = 0; at < bytes.length; at += 1) {
-    const kind = KINDS[bytes[at] ?? 0];
-    if (kind === IS_QUOTE) {
+    const byte = bytes[at] ?? 0;
+    const isOpen = (byte | CURLY) === OPEN;
+    if (byte === QUOTE) {
       at = endOfString(bytes, at + 1);
-    } else if (kind === IS_COMMA || kind === OPENS) {
+    } else if (byte === COMMA || isOpen) {
       values += 1;
-      depth += kind === OPENS ? 1 : 0;
+      depth += isOpen ? 1 : 0;
       if (values > most) {
         throw new JsonLimitError(`holds more than ${most.toLocaleString('en-US')} values`);
       }
@@ -61,7 +53,7 @@ export function checkJson(bytes: Uint8Array, most: number): void {
           `is nested deeper than ${MOST_NESTED.toLocaleString('en-US')} levels`,
         );
       }
-    } else if (kind === CLOSES) {
+    } else if ((byte | CURLY) === CLOSE) {
       depth -= 1;
     }
   }

@@ -73,6 +73,7 @@ export interface IndexManifest extends Common {
 interface UnknownManifest extends Common {
   readonly kind: 'unknown';
   readonly mentions: readonly Digest[];
+  readonly subject?: undefined;
 }
 
 export type Manifest = ImageManifest | IndexManifest | UnknownManifest;

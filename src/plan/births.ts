@@ -12,9 +12,6 @@ import type { Inventory } from './inventory.js';
  * progress, and neither is what describes it, which waits for no tag.
  */
 export function datedBy(manifest: Manifest, past: Inventory['past']): Digest[] {
-  if (manifest.kind === 'unknown') {
-    return [];
-  }
   const { subject } = manifest;
   const children = manifest.kind === 'index' ? manifest.children.map(({ digest }) => digest) : [];
   const isOld = subject !== undefined && past.get(subject)?.everInUse === true;

@@ -3,13 +3,14 @@
  * several platforms with one of them (distribution-spec#207), and then the index only looks as if its tag had moved on.
  * Pure.
  */
-import { isDigest, type Digest } from '../oci/digest.js';
+import type { Digest } from '../oci/digest.js';
 import type { Manifest } from '../oci/manifest.js';
 import { compare } from './graph.js';
 import type { Inventory } from './inventory.js';
+import { entriesOf } from './naming.js';
 
 /** A tag that left an index for a part of it. */
-export interface Narrowing {
+interface Narrowing {
   readonly tag: string;
   /** what the tag points at now */
   readonly part: Digest;
@@ -42,9 +43,8 @@ function partsOf(digest: Digest, manifests: ReadonlyMap<Digest, Manifest>): Read
   const queue = [digest];
   for (const each of queue) {
     const manifest = manifests.get(each);
-    const listed = manifest?.kind === 'index' ? [...manifest.children, ...manifest.others] : [];
-    for (const { digest: part } of listed) {
-      if (isDigest(part) && !parts.has(part)) {
+    for (const part of manifest?.kind === 'index' ? entriesOf(manifest) : []) {
+      if (!parts.has(part)) {
         parts.add(part);
         queue.push(part);
       }

@@ -15,7 +15,7 @@ export type Edge =
   | { readonly kind: 'digest-tag'; readonly tag: string; readonly to: Digest };
 
 /** A digest tag together with what it points at. */
-export interface PointingDigestTag extends DigestTag {
+interface PointingDigestTag extends DigestTag {
   readonly target: Digest;
 }
 
@@ -58,12 +58,13 @@ function isDigestTag(
     .filter((entry) => entry !== undefined);
   return (
     index.children.length === 0 ||
-    (entries.length > 0 &&
-      entries.every((entry) => entry.kind !== 'unknown' && entry.subject === tag.names))
+    (entries.length > 0 && entries.every((entry) => entry.subject === tag.names))
   );
 }
 
 function ownEdges(manifest: Manifest, manifests: ReadonlyMap<Digest, Manifest>): Edge[] {
+  const subject: Edge[] =
+    manifest.subject === undefined ? [] : [{ kind: 'subject', to: manifest.subject }];
   switch (manifest.kind) {
     case 'unknown':
       return manifest.mentions.map((to) => ({ kind: 'mentioned', to }));
@@ -73,9 +74,7 @@ function ownEdges(manifest: Manifest, manifests: ReadonlyMap<Digest, Manifest>):
       const blobs: Edge[] = blobsOf(manifest)
         .filter((to) => manifests.has(to))
         .map((to) => ({ kind: 'blob', to }));
-      return manifest.subject === undefined
-        ? blobs
-        : [...blobs, { kind: 'subject', to: manifest.subject }];
+      return [...blobs, ...subject];
     }
     case 'index': {
       const children: Edge[] = manifest.children.map(({ digest }) => ({
@@ -86,13 +85,7 @@ function ownEdges(manifest: Manifest, manifests: ReadonlyMap<Digest, Manifest>):
         kind: 'mentioned',
         to: digest as Digest,
       }));
-      return [
-        ...children,
-        ...others,
-        ...(manifest.subject === undefined
-          ? []
-          : [{ kind: 'subject', to: manifest.subject } as const]),
-      ];
+      return [...children, ...others, ...subject];
     }
   }
 }
@@ -115,13 +108,8 @@ function referrersIn({
     all.set(subject, new Set(listed.filter((digest) => digest !== subject)));
   }
   for (const [digest, manifest] of manifests) {
-    if (manifest.kind !== 'unknown' && manifest.subject !== undefined) {
-      const known = all.get(manifest.subject);
-      if (known === undefined) {
-        all.set(manifest.subject, new Set([digest]));
-      } else {
-        known.add(digest);
-      }
+    if (manifest.subject !== undefined) {
+      all.set(manifest.subject, (all.get(manifest.subject) ?? new Set()).add(digest));
     }
   }
   return all;
@@ -164,12 +152,9 @@ export function buildGraph(
         edges.get(named.names)?.push({ kind: 'digest-tag', tag, to: target });
       }
     } else {
-      const known = rootTags.get(target);
-      if (known === undefined) {
-        rootTags.set(target, [tag]);
-      } else {
-        known.push(tag);
-      }
+      const known = rootTags.get(target) ?? [];
+      known.push(tag);
+      rootTags.set(target, known);
     }
   }
   for (const list of edges.values()) {

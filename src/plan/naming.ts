@@ -2,7 +2,7 @@
  * What manifests and tags name: children and subjects, blobs, and digests of which nothing says what they are. Pure.
  */
 import { isDigest, type Digest } from '../oci/digest.js';
-import type { Manifest } from '../oci/manifest.js';
+import type { Descriptor, IndexManifest, Manifest } from '../oci/manifest.js';
 import { isPlainlyBlobType } from '../oci/media-types.js';
 import { parseDigestTag } from '../oci/reference.js';
 import type { Inventory, Source } from './inventory.js';
@@ -14,9 +14,6 @@ export interface Found {
 
 /** The manifests that this one's body names. */
 export function namedBy(manifest: Manifest): Found[] {
-  if (manifest.kind === 'unknown') {
-    return [];
-  }
   const children: Found[] =
     manifest.kind === 'index'
       ? manifest.children.map(({ digest }) => ({ digest, source: 'child' }))
@@ -38,15 +35,21 @@ export function namedByTags(tags: readonly string[]): Found[] {
 export function blobsOf(manifest: Manifest): Digest[] {
   switch (manifest.kind) {
     case 'image':
-      return [manifest.config, ...manifest.layers].map(({ digest }) => digest).filter(isDigest);
+      return digestsOf([manifest.config, ...manifest.layers]);
     case 'index':
-      return manifest.others
-        .filter(({ mediaType }) => isPlainlyBlobType(mediaType))
-        .map(({ digest }) => digest)
-        .filter(isDigest);
+      return digestsOf(manifest.others.filter(({ mediaType }) => isPlainlyBlobType(mediaType)));
     case 'unknown':
       return [];
   }
+}
+
+/** Whatever their types: a registry takes an index only when it has all of them. */
+export function entriesOf({ children, others }: IndexManifest): Digest[] {
+  return digestsOf([...children, ...others]);
+}
+
+function digestsOf(descriptors: readonly Descriptor[]): Digest[] {
+  return descriptors.map(({ digest }) => digest).filter(isDigest);
 }
 
 /**
@@ -58,10 +61,7 @@ export function perhapsManifests(manifest: Manifest): readonly Digest[] {
     case 'unknown':
       return manifest.mentions;
     case 'index':
-      return manifest.others
-        .filter(({ mediaType }) => !isPlainlyBlobType(mediaType))
-        .map(({ digest }) => digest)
-        .filter(isDigest);
+      return digestsOf(manifest.others.filter(({ mediaType }) => !isPlainlyBlobType(mediaType)));
     case 'image':
       return [];
   }

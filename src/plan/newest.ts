@@ -10,7 +10,7 @@ import type { Inventory } from './inventory.js';
 
 const NEVER = Number.NEGATIVE_INFINITY;
 
-export interface Aging {
+interface Aging {
   readonly inventory: Pick<Inventory, 'manifests' | 'past'>;
   readonly graph: Graph;
   readonly births: Births;

@@ -5,7 +5,7 @@
 import type { Digest } from '../oci/digest.js';
 import { compare, type Edge, type Graph } from './graph.js';
 
-export interface Placed {
+interface Placed {
   readonly digest: Digest;
   /** orphans that must be gone before this one; all of them stand earlier in the order */
   readonly after: readonly Digest[];

@@ -70,13 +70,11 @@ export function makePlan(inventory: Inventory, policy: Policy): Plan {
       ({ steps, unreached } = reachFrom(roots, graph, inventory.manifests));
     }
   }
-  const keep: Kept[] = [...roots].map(([digest, reason]) => ({ digest, reason }));
-  for (const [digest, step] of steps) {
-    keep.push({ digest, reason: reasonOf(step) });
-  }
+  const reached = [...steps].map(([digest, step]) => [digest, reasonOf(step)] as const);
   return {
     repository: inventory.repository,
-    keep: keep
+    keep: [...roots, ...reached]
+      .map(([digest, reason]) => ({ digest, reason }))
       .filter(({ digest }) => inventory.manifests.has(digest))
       .sort((a, b) => compare(a.digest, b.digest)),
     orphans: describeOrphans(inventory, graph, unreached),
@@ -173,12 +171,9 @@ function findRoots(inventory: Inventory, graph: Graph, policy: Policy): Roots {
   if (policy.danglingReferrers === 'keep') {
     // What the ledger remembers lived here, so what describes it describes nothing any more.
     const isElsewhere = (digest: Digest) => !manifests.has(digest) && !inventory.past.has(digest);
-    for (const manifest of manifests.values()) {
-      if (manifest.kind !== 'unknown' && manifest.subject !== undefined) {
-        const { subject } = manifest;
-        if (isElsewhere(subject)) {
-          keep(manifest.digest, { kind: 'dangling-referrer', subject });
-        }
+    for (const { digest, subject } of manifests.values()) {
+      if (subject !== undefined && isElsewhere(subject)) {
+        keep(digest, { kind: 'dangling-referrer', subject });
       }
     }
     for (const { tag, names, target } of graph.digestTags) {
@@ -276,13 +271,8 @@ function describeOrphans(
   const births = new Births(inventory);
   const reasons = orphanReasons(inventory, graph, unreached);
   return deletionOrder(graph, unreached).map(({ digest, after }) => {
-    const created = births.of(digest);
-    return {
-      digest,
-      reason: reasons.get(digest) ?? { kind: 'unreachable' },
-      created,
-      after,
-    };
+    const reason = reasons.get(digest) ?? { kind: 'unreachable' };
+    return { digest, reason, created: births.of(digest), after };
   });
 }
 
@@ -307,9 +297,8 @@ function orphanReasons(
     );
   }
   for (const digest of orphans) {
-    const manifest = manifests.get(digest);
-    if (manifest?.kind !== 'unknown' && manifest?.subject !== undefined) {
-      const { subject } = manifest;
+    const subject = manifests.get(digest)?.subject;
+    if (subject !== undefined) {
       give(
         digest,
         manifests.has(subject) ? { kind: 'referrer', of: subject } : { kind: 'dangling', subject },

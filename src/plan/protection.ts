@@ -105,24 +105,16 @@ export function unmatched(
   registryHost: string,
   repositories: readonly string[],
 ): readonly string[] {
-  const [globs, known] = [protection.repositories, new Set(repositories)];
-  const isMatched = new Set(
-    globs
-      .filter((glob) => repositories.some(matcherOf([glob])))
-      .map((glob) => withoutHost(glob, registryHost)),
-  );
-  return [
-    ...new Set([
-      ...globs
-        .map((glob) => withoutHost(glob, registryHost))
-        .filter((glob) => !isMatched.has(glob)),
-      ...[...protection.pinned.keys()].filter((repository) => !known.has(repository)),
-    ]),
-  ];
+  const { repositories: globs, pinned } = protection;
+  const known = new Set(repositories);
+  const bare = (glob: string) => withoutHost(glob, registryHost);
+  const isMatched = new Set(globs.filter((glob) => repositories.some(matcherOf([glob]))).map(bare));
+  const missing = [...pinned.keys()].filter((repository) => !known.has(repository));
+  return [...new Set([...globs.map(bare).filter((glob) => !isMatched.has(glob)), ...missing])];
 }
 
 /** What a protection comes to in one repository. */
-export interface LocalProtection {
+interface LocalProtection {
   /** who asks to keep this manifest; empty when nobody does */
   of(digest: Digest): readonly Protector[];
   /** the named manifests, whether or not they are in this repository; files may name very many */

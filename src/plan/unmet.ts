@@ -1,5 +1,4 @@
 /** Which protected digests a run found nowhere, neither as manifests nor as configs or layers of any. Pure. */
-import type { Inventory } from './inventory.js';
 import { blobsOf } from './naming.js';
 import type { Survey } from './survey.js';
 import type { Digest } from '../oci/digest.js';
@@ -48,14 +47,9 @@ function warning(entry: string, where: string): string {
 function missing(digests: Iterable<Digest>, surveys: readonly Survey[]): Digest[] {
   const left = new Set(digests);
   for (const { inventory } of left.size === 0 ? [] : surveys) {
-    drop(left, inventory);
+    for (const manifest of inventory.manifests.values()) {
+      [manifest.digest, ...blobsOf(manifest)].forEach((digest) => left.delete(digest));
+    }
   }
   return [...left];
-}
-
-function drop(left: Set<Digest>, { manifests }: Inventory): void {
-  for (const manifest of manifests.values()) {
-    left.delete(manifest.digest);
-    blobsOf(manifest).forEach((blob) => left.delete(blob));
-  }
 }

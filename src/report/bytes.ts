@@ -6,7 +6,7 @@ import type { Manifest } from '../oci/manifest.js';
 import { isFreed, isGone, judge } from '../plan/fate.js';
 import { repositoriesByName, type Run } from '../run/run.js';
 
-export interface FreedBytes {
+interface FreedBytes {
   readonly total: number;
   /** something wasn't read, so a kept manifest that nobody saw may need some of these blobs */
   readonly atMost: boolean;

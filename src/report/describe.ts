@@ -16,7 +16,7 @@ import { parseDigestTag, type DigestTag } from '../oci/reference.js';
 import { printable } from '../text/printable.js';
 import { shortDigest } from '../text/words.js';
 
-export type CosignRole = 'signature' | 'attestation' | 'SBOM';
+type CosignRole = 'signature' | 'attestation' | 'SBOM';
 
 export type Description =
   | { readonly kind: 'image'; readonly platform?: Platform }
@@ -145,11 +145,7 @@ function describeIndex(manifest: IndexManifest, digestTag: DigestTag | undefined
     return { kind: 'build-cache' };
   }
   if (subject !== undefined) {
-    return {
-      kind: 'referrer',
-      of: subject,
-      artifactType,
-    };
+    return { kind: 'referrer', of: subject, artifactType };
   }
   if (artifactType !== undefined) {
     return { kind: 'artifact', artifactType };
@@ -174,7 +170,7 @@ function known(platform: Platform | undefined): Platform | undefined {
 }
 
 /** `linux/arm64/v8` */
-export function platformName({ os, architecture, variant }: Platform): string {
+function platformName({ os, architecture, variant }: Platform): string {
   return [os, architecture, ...(variant === undefined ? [] : [variant])].join('/');
 }
 

@@ -8,7 +8,7 @@ const DIGESTS_LENGTH = 400_000;
 /** Room for the note's own characters: `,{"cut":1234567890}]`. */
 const NOTE_LENGTH = 40;
 
-export type Outputs = Readonly<
+type Outputs = Readonly<
   Record<
     | 'orphans-found'
     | 'deleted-count'

@@ -26,12 +26,10 @@ export function restoreProblems(run: RestoreRun): string[] {
 }
 
 /** Numbers of manifests. In a dry-run none is put back, and `planned` says how many would be. */
-export function restoreCounts({ repositories, dryRun }: RestoreRun): {
-  readonly restored: number;
-  readonly planned: number;
-  readonly standing: number;
-  readonly failed: number;
-} {
+export function restoreCounts({
+  repositories,
+  dryRun,
+}: RestoreRun): Readonly<Record<'restored' | 'planned' | 'standing' | 'failed', number>> {
   const sum = (of: (one: Restored) => readonly unknown[]) =>
     repositories.reduce((all, one) => all + of(one).length, 0);
   const back = sum((one) => one.restored);
@@ -108,10 +106,10 @@ function entries(how: number): string {
 export function renderRestore(run: RestoreRun): string {
   const { restored, planned } = restoreCounts(run);
   const found = restoreProblems(run);
-  const manifests = rowsOf(run, ({ repository, restored: back }) =>
+  const manifests = run.repositories.flatMap(({ repository, restored: back }) =>
     back.map((digest) => `- ${code(`${repository}@${digest}`, 400)}\n`),
   );
-  const tags = rowsOf(run, ({ repository, tags: back }) =>
+  const tags = run.repositories.flatMap(({ repository, tags: back }) =>
     back.map((tag) => `- ${code(`${repository}:${tag}`, 400)}\n`),
   );
   const notes = [
@@ -144,8 +142,4 @@ export function renderRestore(run: RestoreRun): string {
     ],
     LIMIT,
   );
-}
-
-function rowsOf(run: RestoreRun, rows: (of: Restored) => readonly string[]): readonly string[] {
-  return run.repositories.flatMap(rows);
 }

@@ -4,7 +4,6 @@
  */
 import pMap from 'p-map';
 
-import type { Clock } from '../http/clock.js';
 import { RequestFailure } from '../http/message.js';
 import type { Digest } from '../oci/digest.js';
 import type { Reader } from '../registry/registry.js';
@@ -12,11 +11,8 @@ import type { Lost } from './lost.js';
 import { digestsWith, isGone, type Fate } from '../plan/fate.js';
 import type { VerifyOptions } from './verify.js';
 
-export interface ConfirmationOptions {
+interface ConfirmationOptions extends Pick<VerifyOptions, 'concurrency' | 'clock' | 'stop'> {
   readonly isThere: Reader['isThere'];
-  readonly concurrency: number;
-  readonly clock: Clock;
-  readonly stop: AbortSignal;
 }
 
 export interface Confirmation {

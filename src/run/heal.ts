@@ -11,7 +11,7 @@ import type { Lost } from './lost.js';
 import { restoreRepository } from './restore-repository.js';
 import { verifyRepository, type VerifyOptions } from './verify.js';
 
-export interface Swept {
+interface Swept {
   /** all that the sweep's rechecks saw; what is missing in it was missing before the first delete */
   readonly inventory: Inventory;
   /** what the sweep deleted, found deleted, or may have deleted */

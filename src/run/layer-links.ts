@@ -34,13 +34,13 @@ const MOST_CONTROLS = 3;
  * Manifests that are no layers, as far as one can tell: a registry that has these as blobs, too, has every manifest
  * so. Those with a tag come first.
  */
-export function controls({ tags, manifests }: Inventory, links: ReadonlySet<Digest>): Digest[] {
+function controls({ tags, manifests }: Inventory, links: ReadonlySet<Digest>): Digest[] {
   const all = new Set([...tags.values(), ...manifests.keys()]);
   return [...all].filter((digest) => !links.has(digest)).slice(0, MOST_CONTROLS);
 }
 
 /** A blob of the repository that is surely no manifest: the config of one of its images. */
-export function plainBlob({ manifests }: Inventory): Digest | undefined {
+function plainBlob({ manifests }: Inventory): Digest | undefined {
   for (const manifest of manifests.values()) {
     const digest = manifest.kind === 'image' ? manifest.config.digest : '';
     if (isDigest(digest) && !manifests.has(digest)) {

@@ -11,7 +11,7 @@ import type { Lister, Listing } from '../registry/registry.js';
 import type { Attempts } from './attempts.js';
 import { PAUSE } from './tag.js';
 
-export interface ListingReadingOptions {
+interface ListingReadingOptions {
   readonly lister: Lister | undefined;
   readonly attempts: Attempts;
   readonly clock: Clock;

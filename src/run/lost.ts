@@ -1,11 +1,7 @@
 /** A manifest that was deleted, as it was saved, and what it needs to come back. Pure. */
 import { isDigest, type Digest } from '../oci/digest.js';
-import {
-  ManifestError,
-  parseManifest,
-  type IndexManifest,
-  type Manifest,
-} from '../oci/manifest.js';
+import { ManifestError, parseManifest, type Manifest } from '../oci/manifest.js';
+import { entriesOf } from '../plan/naming.js';
 
 /** A manifest as it was saved. */
 export interface Lost {
@@ -49,18 +45,13 @@ export function readLost({
 }
 
 /** Without those that no registry need have: `urls` say where else they are. */
-export function blobsOf(manifest: Manifest): Digest[] {
+export function requiredBlobsOf(manifest: Manifest): Digest[] {
   const blobs = manifest.kind === 'image' ? [manifest.config, ...manifest.layers] : [];
   const all = manifest.kind === 'index' ? manifest.others : blobs;
   const here = all.flatMap(({ digest, urls = [] }) =>
     isDigest(digest) && urls.length === 0 ? [digest] : [],
   );
   return [...new Set(here)];
-}
-
-/** Whatever their types: a registry takes an index only when it has all of them. */
-export function entriesOf({ children, others }: IndexManifest): Digest[] {
-  return [...children, ...others].flatMap(({ digest }) => (isDigest(digest) ? [digest] : []));
 }
 
 /** Waves in which each index comes after all of its entries that are among them. */

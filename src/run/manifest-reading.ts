@@ -9,7 +9,7 @@ import type { Known } from './known.js';
 import { readAs } from './layer-links.js';
 import type { SurveyOptions } from './survey-types.js';
 
-export interface ManifestReadingOptions extends Pick<SurveyOptions, 'reader' | 'policy'> {
+interface ManifestReadingOptions extends Pick<SurveyOptions, 'reader' | 'policy'> {
   readonly attempts: Attempts;
   /** whether the registry's list of manifests has it */
   readonly isListed: (digest: Digest) => boolean;

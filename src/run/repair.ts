@@ -4,11 +4,12 @@
  */
 import { isCondemned } from '../plan/past.js';
 import { type LedgerRecord } from '../memory/ledger/record.js';
-import { isDigest, type Digest } from '../oci/digest.js';
+import type { Digest } from '../oci/digest.js';
 import type { Manifest } from '../oci/manifest.js';
 import { parseDigestTag } from '../oci/reference.js';
 import { buildGraph, compare, reach } from '../plan/graph.js';
 import type { Inventory } from '../plan/inventory.js';
+import { entriesOf } from '../plan/naming.js';
 import type { Lost } from './lost.js';
 import { restoreRepository, type Restored, type RestoreOptions } from './restore-repository.js';
 import type { Survey } from '../plan/survey.js';
@@ -86,7 +87,7 @@ function neededBy(
   for (const { digest } of plan.keep) {
     const manifest = inventory.manifests.get(digest);
     for (const each of manifest === undefined ? [] : listedBy(manifest)) {
-      if (isDigest(each) && deleted.has(each)) {
+      if (deleted.has(each)) {
         needed.add(each);
       }
     }
@@ -94,15 +95,9 @@ function neededBy(
   return [...needed].sort(compare);
 }
 
-function listedBy(manifest: Manifest): readonly string[] {
-  switch (manifest.kind) {
-    case 'image':
-      return [];
-    case 'index':
-      return [...manifest.children, ...manifest.others].map(({ digest }) => digest);
-    case 'unknown':
-      return manifest.mentions;
-  }
+function listedBy(manifest: Manifest): readonly Digest[] {
+  const mentions = manifest.kind === 'unknown' ? manifest.mentions : [];
+  return manifest.kind === 'index' ? entriesOf(manifest) : mentions;
 }
 
 /** With all that went with them, as far as the ledger holds it: children, signatures and other referrers. */

@@ -10,7 +10,8 @@ import type { Digest } from '../oci/digest.js';
 import type { IndexManifest, Manifest } from '../oci/manifest.js';
 import { RegistryError } from '../registry/registry-error.js';
 import type { ManifestAnswer, Pusher, Reader } from '../registry/registry.js';
-import { blobsOf, childrenFirst, entriesOf, readLost, type Lost, type Readable } from './lost.js';
+import { entriesOf } from '../plan/naming.js';
+import { childrenFirst, readLost, requiredBlobsOf, type Lost, type Readable } from './lost.js';
 
 export interface RestoreOptions {
   readonly reader: Reader;
@@ -198,7 +199,9 @@ class Restoration {
   }
 
   async #missingBlobs(manifest: Manifest): Promise<string | undefined> {
-    const missing = await this.#without(blobsOf(manifest), (blob) => this.#hasBlob(manifest, blob));
+    const missing = await this.#without(requiredBlobsOf(manifest), (blob) =>
+      this.#hasBlob(manifest, blob),
+    );
     return missing.length === 0
       ? undefined
       : `the registry's garbage collector has freed what it consists of (${missing.join(', ')}): build or push it again`;

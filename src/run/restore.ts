@@ -17,7 +17,7 @@ const FEW = 5;
 /** Of the manifests that are put back at a time: what is parsed of them needs several times as much. */
 const BATCH_BYTES = 64 * 1024 * 1024;
 
-export type UndoSettings = Pick<
+type UndoSettings = Pick<
   Settings,
   'registry' | 'registryType' | 'apiUrl' | 'selection' | 'concurrency' | 'dryRun'
 > & {
@@ -61,12 +61,9 @@ export async function runUndo(
   await reader.ping();
   const byRepository = new Map<string, ReadEntry[]>();
   for (const entry of backup.entries) {
-    const others = byRepository.get(entry.repository);
-    if (others === undefined) {
-      byRepository.set(entry.repository, [entry]);
-    } else {
-      others.push(entry);
-    }
+    const entries = byRepository.get(entry.repository) ?? [];
+    entries.push(entry);
+    byRepository.set(entry.repository, entries);
   }
   const repositories = [...byRepository.keys()].sort();
   const chosen = [...byRepository]
@@ -95,13 +92,8 @@ export async function runUndo(
     progress.expect(entries.length);
     const parts: Restored[] = [];
     for await (const lost of batches(entries, backup)) {
-      parts.push(
-        await restoreRepository(repository, lost, {
-          reader,
-          concurrency,
-          ...(dryRun ? {} : { pusher }),
-        }),
-      );
+      const options = { reader, concurrency, ...(dryRun ? {} : { pusher }) };
+      parts.push(await restoreRepository(repository, lost, options));
       lost.forEach(() => {
         progress.done();
       });

@@ -11,11 +11,11 @@ import type { Backup } from './backup/backup.js';
 import type { Choice } from './choose.js';
 import type { Named, StageSettings } from './settings.js';
 import type { Clocks } from './clocks.js';
-import type { RepositoryRun, Run } from './run.js';
+import type { RepositoryRun, Run, RunSettings } from './run.js';
 import type { Surveys } from './surveys.js';
 import { warningsOf } from './warnings.js';
 
-export interface Done extends Pick<Surveys, 'surveys' | 'repairs'> {
+interface Done extends Pick<Surveys, 'surveys' | 'repairs'> {
   readonly settings: StageSettings;
   readonly named: Named;
   readonly registry: Pick<Registry, 'family' | 'advice' | 'lister'>;
@@ -43,7 +43,7 @@ export function runOf(done: Done): Run {
   const news = done.memory.news();
   const everyRepositoryScanned = choice.isComplete && notRead === 0;
   return {
-    settings,
+    settings: told(settings),
     pinned: { ...pinned, unmet: unmet(protection, surveys) },
     backup: done.backup.isUsed ? done.backup.directory : undefined,
     applied: approval && {
@@ -79,6 +79,14 @@ export function runOf(done: Done): Run {
     ],
     failures: [...(news?.failures ?? []), ...done.failures],
   };
+}
+
+/** Field by field: the settings of a run hold the login, too, whatever their type says. */
+function told(settings: RunSettings): RunSettings {
+  const { registry, dryRun, gracePeriod, danglingReferrers } = settings;
+  const { keepUntagged, maxDeletes, planFile } = settings;
+  const asked = { registry, dryRun, gracePeriod, danglingReferrers };
+  return { ...asked, keepUntagged, maxDeletes, planFile };
 }
 
 function repositoryRun(

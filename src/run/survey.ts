@@ -187,23 +187,40 @@ class Reading {
   async follow(found: readonly Found[]): Promise<void> {
     let wave = this.#unread(found);
     while (wave.length > 0) {
-      const read: Manifest[] = [];
-      await this.#attempts.each(
+      const read = await this.#readEach(
         wave,
-        ({ digest }) => `manifest ${digest}`,
-        async ({ digest, source }) => {
-          const manifest = await this.#reads.read(digest, source);
-          if (manifest === undefined) {
-            this.#absent.add(digest);
-            this.#sources.set(digest, source);
-          } else {
-            this.#note(manifest, source);
-            read.push(manifest);
-          }
+        (digest) => `manifest ${digest}`,
+        ({ digest, source }) => {
+          this.#absent.add(digest);
+          this.#sources.set(digest, source);
         },
       );
       wave = !this.#attempts.isOver() ? this.#unread(read.flatMap(namedBy)) : [];
     }
+  }
+
+  /** @param miss told of each that is not there */
+  async #readEach(
+    found: readonly Found[],
+    what: (digest: Digest) => string,
+    miss: (one: Found) => void,
+  ): Promise<Manifest[]> {
+    const read: Manifest[] = [];
+    await this.#attempts.each(
+      found,
+      ({ digest }) => what(digest),
+      async (one) => {
+        this.#begun.add(one.digest);
+        const manifest = await this.#reads.read(one.digest, one.source);
+        if (manifest === undefined) {
+          miss(one);
+        } else {
+          this.#note(manifest, one.source);
+          read.push(manifest);
+        }
+      },
+    );
+    return read;
   }
 
   #unread(found: readonly Found[]): Found[] {
@@ -320,20 +337,10 @@ class Reading {
     source: 'protected' | 'mentioned',
     what: (digest: Digest) => string,
   ): Promise<boolean> {
-    const unread = [...digests].filter(
-      (digest) => !this.#begun.has(digest) && !this.#manifests.has(digest),
-    );
-    const read: Manifest[] = [];
-    await this.#attempts.each(unread, what, async (digest) => {
-      this.#begun.add(digest);
-      const manifest = await this.#reads.read(digest, source);
-      if (manifest === undefined) {
-        this.#elsewhere.add(digest);
-      } else {
-        this.#note(manifest, source);
-        read.push(manifest);
-      }
-    });
+    const unread = [...digests]
+      .filter((digest) => !this.#begun.has(digest) && !this.#manifests.has(digest))
+      .map((digest) => ({ digest, source }));
+    const read = await this.#readEach(unread, what, ({ digest }) => this.#elsewhere.add(digest));
     await this.follow(read.flatMap(namedBy));
     return unread.length > 0;
   }

@@ -29,7 +29,7 @@ export interface Surveys {
   readonly unread: number;
 }
 
-export interface SurveysOptions {
+interface SurveysOptions {
   readonly survey: SurveyOptions;
   /** digests that may exist in a repository */
   readonly candidates: (repository: string) => ReadonlySet<Digest>;

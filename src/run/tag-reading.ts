@@ -8,7 +8,7 @@ import type { Known } from './known.js';
 import type { SurveyOptions } from './survey-types.js';
 import { MOST_READS, PAUSE, readTag } from './tag.js';
 
-export interface TagReadingOptions extends Pick<SurveyOptions, 'reader' | 'clock'> {
+interface TagReadingOptions extends Pick<SurveyOptions, 'reader' | 'clock'> {
   readonly attempts: Attempts;
   /** reads a manifest by tag or digest; `undefined` when the registry says that it is unknown */
   readonly fetch: (reference: string) => Promise<Manifest | undefined>;

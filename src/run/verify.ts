@@ -22,7 +22,7 @@ export interface VerifyOptions {
   readonly stop: AbortSignal;
 }
 
-export interface Verified {
+interface Verified {
   /** what no longer resolves, or could not be asked for; texts are safe to print */
   readonly broken: Outcome['broken'];
   /** of it, the manifests that the registry says it does not have, and that something kept needs */

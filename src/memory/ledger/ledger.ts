@@ -33,7 +33,7 @@ const MOST_ROUNDS = 20;
 /** So many are left where deletes fail, and then nothing can come back from having been deleted, either. */
 const MANY_ENTRIES = 8;
 
-export interface LedgerTools extends StoreTools {
+interface LedgerTools extends StoreTools {
   /** epoch milliseconds: the time that this run's observations are said to be of */
   readonly now: number;
 }

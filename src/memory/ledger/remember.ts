@@ -5,7 +5,7 @@ import { isCondemned, type Status } from '../../plan/past.js';
 import type { Observation } from '../observation.js';
 import { unitedTags, type LedgerRecord, type Records } from './record.js';
 
-export interface Remembering {
+interface Remembering {
   /**
    * What was remembered as leaving *before* this look began. Only that may be dropped when it is absent:
    * another run may rely on an entry that says that it is there, and has been told by now.

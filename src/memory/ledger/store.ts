@@ -26,7 +26,7 @@ export interface StoredEntry extends DecodedEntry {
   readonly artifact: Artifact;
 }
 
-export interface StoredEntries {
+interface StoredEntries {
   readonly entries: readonly StoredEntry[];
   /** why an entry was not understood; safe to print */
   readonly warnings: readonly string[];

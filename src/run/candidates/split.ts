@@ -41,38 +41,9 @@ export async function split(
   splitter.end();
 }
 
-const ILLEGAL = 0;
-const PLAIN = 1;
-const OPEN = 2;
-const CLOSE = 3;
-const QUOTE = 4;
-const NEWLINE = 5;
-const COMMA = 6;
-
-/** What a character means in JSON outside of strings: anything else shows that the text is no JSON. */
-const MEANING = ((): Uint8Array => {
-  const table = new Uint8Array(128);
-  for (const char of ' \t\r:0123456789+-.eEtrufalsn') {
-    table[char.charCodeAt(0)] = PLAIN;
-  }
-  for (const [chars, meaning] of [
-    ['{[', OPEN],
-    ['}]', CLOSE],
-    ['"', QUOTE],
-    ['\n', NEWLINE],
-    [',', COMMA],
-  ] as const) {
-    for (const char of chars) {
-      table[char.charCodeAt(0)] = meaning;
-    }
-  }
-  return table;
-})();
-
+/** What JSON has outside of strings, brackets and commas: any other character shows that the text isn't JSON. */
+const PLAIN = new Set(' \t\r:0123456789+-.eEtrufalsn');
 const SEPARATORS = ' \t\r,[]\uFEFF';
-const LINE_FEED = 0x0a;
-const QUOTATION_MARK = 0x22;
-const BACKSLASH = 0x5c;
 
 /** Where something other than separators begins; the length when there is nothing else. */
 function startOf(text: string): number {
@@ -191,39 +162,31 @@ class Splitter {
   #scan(open: Open, chunk: string, from: number): number {
     let at = from;
     for (; at < chunk.length; at += 1) {
-      const code = chunk.charCodeAt(at);
+      const char = chunk.charAt(at);
       if (open.inString) {
-        if (code === LINE_FEED) {
+        if (char === '\n') {
           break;
         }
-        if (open.escaped) {
-          open.escaped = false;
-        } else if (code === BACKSLASH) {
-          open.escaped = true;
-        } else if (code === QUOTATION_MARK) {
-          open.inString = false;
-        }
-        continue;
-      }
-      const meaning = MEANING[code] ?? ILLEGAL;
-      if (meaning === ILLEGAL) {
-        break;
-      } else if (meaning === OPEN) {
+        open.inString = open.escaped || char !== '"';
+        open.escaped = !open.escaped && char === '\\';
+      } else if (char === '{' || char === '[') {
         open.depth += 1;
         open.values += 1;
-      } else if (meaning === QUOTE) {
+      } else if (char === '"') {
         open.inString = true;
-      } else if (meaning === COMMA) {
+      } else if (char === ',') {
         open.values += 1;
-      } else if (meaning === NEWLINE) {
+      } else if (char === '\n') {
         open.lineFeeds += 1;
-      } else if (meaning === CLOSE) {
+      } else if (char === '}' || char === ']') {
         open.depth -= 1;
         if (open.depth === 0) {
           this.#keep(open, chunk.slice(from, at + 1));
           this.#close(open);
           return at + 1;
         }
+      } else if (!PLAIN.has(char)) {
+        break;
       }
     }
     this.#keep(open, chunk.slice(from, at));
