@@ -35517,18 +35517,12 @@ function withFiles(protection, files) {
  * @returns the names and globs that match none of them, and so protect nothing
  */
 function unmatched(protection, registryHost, repositories) {
-    const [globs, known] = [protection.repositories, new Set(repositories)];
-    const isMatched = new Set(globs
-        .filter((glob) => repositories.some(matcherOf([glob])))
-        .map((glob) => withoutHost(glob, registryHost)));
-    return [
-        ...new Set([
-            ...globs
-                .map((glob) => withoutHost(glob, registryHost))
-                .filter((glob) => !isMatched.has(glob)),
-            ...[...protection.pinned.keys()].filter((repository) => !known.has(repository)),
-        ]),
-    ];
+    const { repositories: globs, pinned } = protection;
+    const known = new Set(repositories);
+    const bare = (glob) => withoutHost(glob, registryHost);
+    const isMatched = new Set(globs.filter((glob) => repositories.some(matcherOf([glob]))).map(bare));
+    const missing = [...pinned.keys()].filter((repository) => !known.has(repository));
+    return [...new Set([...globs.map(bare).filter((glob) => !isMatched.has(glob)), ...missing])];
 }
 /** The same globs are asked of every repository, several times. */
 const matchers = new WeakMap();
@@ -43999,18 +43993,10 @@ const MOST_NESTED = 1000;
 const QUOTE = 0x22;
 const COMMA = 0x2c;
 const BACKSLASH = 0x5c;
-const OPEN = [0x5b, 0x7b];
-const CLOSE = [0x5d, 0x7d];
-/** For every byte, what it is outside of strings. */
-const KINDS = new Uint8Array(256);
-const IS_QUOTE = 1;
-const IS_COMMA = 2;
-const OPENS = 3;
-const CLOSES = 4;
-KINDS[QUOTE] = IS_QUOTE;
-KINDS[COMMA] = IS_COMMA;
-OPEN.forEach((byte) => (KINDS[byte] = OPENS));
-CLOSE.forEach((byte) => (KINDS[byte] = CLOSES));
+/** With this bit, the bytes of `[` and `]` are those of `{` and `}`; no other byte becomes one of those. */
+const CURLY = 0x20;
+const OPEN = 0x7b;
+const CLOSE = 0x7d;
 /** @returns where the string ends that has begun before `from`: the index of its quote, or the length */
 function endOfString(bytes, from) {
     let at = from;
@@ -44028,13 +44014,14 @@ function checkJson(bytes, most) {
     let values = 0;
     let depth = 0;
     for (let at = 0; at < bytes.length; at += 1) {
-        const kind = KINDS[bytes[at] ?? 0];
-        if (kind === IS_QUOTE) {
+        const byte = bytes[at] ?? 0;
+        const isOpen = (byte | CURLY) === OPEN;
+        if (byte === QUOTE) {
             at = endOfString(bytes, at + 1);
         }
-        else if (kind === IS_COMMA || kind === OPENS) {
+        else if (byte === COMMA || isOpen) {
             values += 1;
-            depth += kind === OPENS ? 1 : 0;
+            depth += isOpen ? 1 : 0;
             if (values > most) {
                 throw new JsonLimitError(`holds more than ${most.toLocaleString('en-US')} values`);
             }
@@ -44042,7 +44029,7 @@ function checkJson(bytes, most) {
                 throw new JsonLimitError(`is nested deeper than ${MOST_NESTED.toLocaleString('en-US')} levels`);
             }
         }
-        else if (kind === CLOSES) {
+        else if ((byte | CURLY) === CLOSE) {
             depth -= 1;
         }
     }
@@ -44395,7 +44382,7 @@ function failure(request, kind, detail, cause) {
     const message = `${request.method} ${redactUrl(request.url)}: ${detail}`;
     return new TransportError(kind, message, cause === undefined ? undefined : { cause });
 }
-const failure_KINDS = {
+const KINDS = {
     ENOTFOUND: 'dns',
     EAI_AGAIN: 'dns',
     ECONNREFUSED: 'refused',
@@ -44429,7 +44416,7 @@ function connectionFailure(request, error) {
             `the registry needs no proxy, put ${hostname} into \`no_proxy\``;
         return failure(request, 'refused', detail, error);
     }
-    const kind = TLS_CODE.test(code) ? 'tls' : (failure_KINDS[code] ?? 'other');
+    const kind = TLS_CODE.test(code) ? 'tls' : (KINDS[code] ?? 'other');
     if (code.startsWith('HPE_')) {
         return failure(request, 'other', notHttp(request.url, code, error), error);
     }
@@ -46861,36 +46848,9 @@ async function split(chunks, visit, limits = LIMITS) {
     }
     splitter.end();
 }
-const ILLEGAL = 0;
-const PLAIN = 1;
-const split_OPEN = 2;
-const split_CLOSE = 3;
-const split_QUOTE = 4;
-const NEWLINE = 5;
-const split_COMMA = 6;
-/** What a character means in JSON outside of strings: anything else shows that the text is no JSON. */
-const MEANING = (() => {
-    const table = new Uint8Array(128);
-    for (const char of ' \t\r:0123456789+-.eEtrufalsn') {
-        table[char.charCodeAt(0)] = PLAIN;
-    }
-    for (const [chars, meaning] of [
-        ['{[', split_OPEN],
-        ['}]', split_CLOSE],
-        ['"', split_QUOTE],
-        ['\n', NEWLINE],
-        [',', split_COMMA],
-    ]) {
-        for (const char of chars) {
-            table[char.charCodeAt(0)] = meaning;
-        }
-    }
-    return table;
-})();
+/** What JSON has outside of strings, brackets and commas: any other character shows that the text isn't JSON. */
+const PLAIN = new Set(' \t\r:0123456789+-.eEtrufalsn');
 const split_SEPARATORS = ' \t\r,[]\uFEFF';
-const LINE_FEED = 0x0a;
-const QUOTATION_MARK = 0x22;
-const split_BACKSLASH = 0x5c;
 /** Where something other than separators begins; the length when there is nothing else. */
 function startOf(text) {
     let at = 0;
@@ -46988,46 +46948,37 @@ class Splitter {
     #scan(open, chunk, from) {
         let at = from;
         for (; at < chunk.length; at += 1) {
-            const code = chunk.charCodeAt(at);
+            const char = chunk.charAt(at);
             if (open.inString) {
-                if (code === LINE_FEED) {
+                if (char === '\n') {
                     break;
                 }
-                if (open.escaped) {
-                    open.escaped = false;
-                }
-                else if (code === split_BACKSLASH) {
-                    open.escaped = true;
-                }
-                else if (code === QUOTATION_MARK) {
-                    open.inString = false;
-                }
-                continue;
+                open.inString = open.escaped || char !== '"';
+                open.escaped = !open.escaped && char === '\\';
             }
-            const meaning = MEANING[code] ?? ILLEGAL;
-            if (meaning === ILLEGAL) {
-                break;
-            }
-            else if (meaning === split_OPEN) {
+            else if (char === '{' || char === '[') {
                 open.depth += 1;
                 open.values += 1;
             }
-            else if (meaning === split_QUOTE) {
+            else if (char === '"') {
                 open.inString = true;
             }
-            else if (meaning === split_COMMA) {
+            else if (char === ',') {
                 open.values += 1;
             }
-            else if (meaning === NEWLINE) {
+            else if (char === '\n') {
                 open.lineFeeds += 1;
             }
-            else if (meaning === split_CLOSE) {
+            else if (char === '}' || char === ']') {
                 open.depth -= 1;
                 if (open.depth === 0) {
                     this.#keep(open, chunk.slice(from, at + 1));
                     this.#close(open);
                     return at + 1;
                 }
+            }
+            else if (!PLAIN.has(char)) {
+                break;
             }
         }
         this.#keep(open, chunk.slice(from, at));
@@ -52103,15 +52054,15 @@ function* deletedNames(run) {
 ;// CONCATENATED MODULE: ./src/report/fit.ts
 const fit_bytes = (text) => Buffer.byteLength(text, 'utf8');
 const fit_notice = (section, left) => section.cut?.(left) ?? '';
-const fit_NEWLINE = 1;
+const NEWLINE = 1;
 /** The sections, a blank line between them, in at most `limit` bytes of UTF-8. */
 function fit(sections, limit) {
     let room = limit;
     // A section whose fixed part no longer fits is left out whole: that takes a limit far below GitHub's.
     const kept = sections.filter((section) => {
         const fixed = fit_bytes(section.before + fit_notice(section, section.total ?? 0) + (section.after ?? ''));
-        const fits = fixed + fit_NEWLINE <= room;
-        room -= fits ? fixed + fit_NEWLINE : 0;
+        const fits = fixed + NEWLINE <= room;
+        room -= fits ? fixed + NEWLINE : 0;
         return fits;
     });
     const measured = kept.map(({ rows }) => measure(rows ?? [], room));
@@ -52197,7 +52148,7 @@ function restoreProblems(run) {
     return found.map((problem) => printable(problem, SENTENCE));
 }
 /** Numbers of manifests. In a dry-run none is put back, and `planned` says how many would be. */
-function restoreCounts({ repositories, dryRun }) {
+function restoreCounts({ repositories, dryRun, }) {
     const sum = (of) => repositories.reduce((all, one) => all + of(one).length, 0);
     const back = sum((one) => one.restored);
     return {
@@ -52264,8 +52215,8 @@ function restore_entries(how) {
 function renderRestore(run) {
     const { restored, planned } = restoreCounts(run);
     const found = restoreProblems(run);
-    const manifests = rowsOf(run, ({ repository, restored: back }) => back.map((digest) => `- ${code(`${repository}@${digest}`, 400)}\n`));
-    const tags = rowsOf(run, ({ repository, tags: back }) => back.map((tag) => `- ${code(`${repository}:${tag}`, 400)}\n`));
+    const manifests = run.repositories.flatMap(({ repository, restored: back }) => back.map((digest) => `- ${code(`${repository}@${digest}`, 400)}\n`));
+    const tags = run.repositories.flatMap(({ repository, tags: back }) => back.map((tag) => `- ${code(`${repository}:${tag}`, 400)}\n`));
     const notes = [
         `${run.dryRun ? '**Dry run:** nothing was changed.\n' : ''}${code(run.registry)}, from the backup in ${code(run.directory)}.`,
         ...(restored + planned === 0
@@ -52285,9 +52236,6 @@ function renderRestore(run) {
         ...section(`Manifests that ${run.dryRun ? 'would come' : 'came'} back`, manifests, 'manifest'),
         ...section(`Tags that ${run.dryRun ? 'would be' : 'were'} set again`, tags, 'tag'),
     ], LIMIT);
-}
-function rowsOf(run, rows) {
-    return run.repositories.flatMap(rows);
 }
 
 ;// CONCATENATED MODULE: ./src/report/sections/disk.ts
@@ -52415,11 +52363,7 @@ function describeIndex(manifest, digestTag) {
         return { kind: 'build-cache' };
     }
     if (subject !== undefined) {
-        return {
-            kind: 'referrer',
-            of: subject,
-            artifactType,
-        };
+        return { kind: 'referrer', of: subject, artifactType };
     }
     if (artifactType !== undefined) {
         return { kind: 'artifact', artifactType };
@@ -52599,7 +52543,7 @@ function orphansSection(run, sums) {
         return undefined;
     }
     const title = run.settings.dryRun ? 'What would be deleted' : 'What was deleted';
-    return table(`### ${title}\n\n${COLUMNS}`, total, orphans_rowsOf(run, isFreed));
+    return table(`### ${title}\n\n${COLUMNS}`, total, rowsOf(run, isFreed));
 }
 /** Whoever is to let them go wants to look at them first. */
 function refusedOrphansSection(run, sums) {
@@ -52610,7 +52554,7 @@ function refusedOrphansSection(run, sums) {
     const where = run.settings.dryRun ? 'What would hold a real run back' : 'Problems';
     const columns = sums.deleted + sums.planned === 0 ? ` ${COLUMNS}` : '';
     const before = `### ${title}\n\n${what}: see "${where}".${columns}`;
-    return table(before, sums.refused, orphans_rowsOf(run, ({ kind }) => kind === 'refused'));
+    return table(before, sums.refused, rowsOf(run, ({ kind }) => kind === 'refused'));
 }
 function refusedWords({ settings: { dryRun, planFile }, }) {
     if (planFile !== undefined) {
@@ -52628,7 +52572,7 @@ function table(intro, total, rows) {
     return list(`${intro}\n\n`, { total, made: rows }, 'manifest', { openRows: OPEN_ROWS });
 }
 /** The first row of each repository carries the head of its table, so that a cut leaves whole tables. */
-function* orphans_rowsOf(run, isShown) {
+function* rowsOf(run, isShown) {
     let start = '';
     for (const repository of repositoriesByName(run)) {
         const shown = judge(repository).filter(({ fate }) => isShown(fate));
@@ -62483,9 +62427,6 @@ const LISTING_MEMORY = {
 
 /** The manifests that this one's body names. */
 function namedBy(manifest) {
-    if (manifest.kind === 'unknown') {
-        return [];
-    }
     const children = manifest.kind === 'index'
         ? manifest.children.map(({ digest }) => ({ digest, source: 'child' }))
         : [];
@@ -62504,15 +62445,19 @@ function namedByTags(tags) {
 function blobsOf(manifest) {
     switch (manifest.kind) {
         case 'image':
-            return [manifest.config, ...manifest.layers].map(({ digest }) => digest).filter(isDigest);
+            return naming_digestsOf([manifest.config, ...manifest.layers]);
         case 'index':
-            return manifest.others
-                .filter(({ mediaType }) => isPlainlyBlobType(mediaType))
-                .map(({ digest }) => digest)
-                .filter(isDigest);
+            return naming_digestsOf(manifest.others.filter(({ mediaType }) => isPlainlyBlobType(mediaType)));
         case 'unknown':
             return [];
     }
+}
+/** Whatever their types: a registry takes an index only when it has all of them. */
+function entriesOf({ children, others }) {
+    return naming_digestsOf([...children, ...others]);
+}
+function naming_digestsOf(descriptors) {
+    return descriptors.map(({ digest }) => digest).filter(isDigest);
 }
 /**
  * What may be manifests, though nothing says that they are: the digests in a body that is not understood, and the
@@ -62523,10 +62468,7 @@ function perhapsManifests(manifest) {
         case 'unknown':
             return manifest.mentions;
         case 'index':
-            return manifest.others
-                .filter(({ mediaType }) => !isPlainlyBlobType(mediaType))
-                .map(({ digest }) => digest)
-                .filter(isDigest);
+            return naming_digestsOf(manifest.others.filter(({ mediaType }) => !isPlainlyBlobType(mediaType)));
         case 'image':
             return [];
     }
@@ -62567,10 +62509,10 @@ function isDigestTag(tag, target, manifests) {
         .map((child) => manifests.get(child.digest))
         .filter((entry) => entry !== undefined);
     return (index.children.length === 0 ||
-        (entries.length > 0 &&
-            entries.every((entry) => entry.kind !== 'unknown' && entry.subject === tag.names)));
+        (entries.length > 0 && entries.every((entry) => entry.subject === tag.names)));
 }
 function ownEdges(manifest, manifests) {
+    const subject = manifest.subject === undefined ? [] : [{ kind: 'subject', to: manifest.subject }];
     switch (manifest.kind) {
         case 'unknown':
             return manifest.mentions.map((to) => ({ kind: 'mentioned', to }));
@@ -62580,9 +62522,7 @@ function ownEdges(manifest, manifests) {
             const blobs = blobsOf(manifest)
                 .filter((to) => manifests.has(to))
                 .map((to) => ({ kind: 'blob', to }));
-            return manifest.subject === undefined
-                ? blobs
-                : [...blobs, { kind: 'subject', to: manifest.subject }];
+            return [...blobs, ...subject];
         }
         case 'index': {
             const children = manifest.children.map(({ digest }) => ({
@@ -62593,13 +62533,7 @@ function ownEdges(manifest, manifests) {
                 kind: 'mentioned',
                 to: digest,
             }));
-            return [
-                ...children,
-                ...others,
-                ...(manifest.subject === undefined
-                    ? []
-                    : [{ kind: 'subject', to: manifest.subject }]),
-            ];
+            return [...children, ...others, ...subject];
         }
     }
 }
@@ -62616,14 +62550,8 @@ function referrersIn({ manifests, referrers, }) {
         all.set(subject, new Set(listed.filter((digest) => digest !== subject)));
     }
     for (const [digest, manifest] of manifests) {
-        if (manifest.kind !== 'unknown' && manifest.subject !== undefined) {
-            const known = all.get(manifest.subject);
-            if (known === undefined) {
-                all.set(manifest.subject, new Set([digest]));
-            }
-            else {
-                known.add(digest);
-            }
+        if (manifest.subject !== undefined) {
+            all.set(manifest.subject, (all.get(manifest.subject) ?? new Set()).add(digest));
         }
     }
     return all;
@@ -62656,13 +62584,9 @@ function buildGraph(inventory) {
             }
         }
         else {
-            const known = rootTags.get(target);
-            if (known === undefined) {
-                rootTags.set(target, [tag]);
-            }
-            else {
-                known.push(tag);
-            }
+            const known = rootTags.get(target) ?? [];
+            known.push(tag);
+            rootTags.set(target, known);
         }
     }
     for (const list of edges.values()) {
@@ -62757,9 +62681,9 @@ function usedIn(inventory) {
 }
 function describedIn({ manifests, tags }, inUse) {
     const described = new Set();
-    for (const [digest, manifest] of manifests) {
-        if (manifest.kind !== 'unknown' && manifest.subject !== undefined && !inUse.has(digest)) {
-            described.add(manifest.subject);
+    for (const { digest, subject } of manifests.values()) {
+        if (subject !== undefined && !inUse.has(digest)) {
+            described.add(subject);
         }
     }
     for (const [tag, digest] of tags) {
@@ -63133,6 +63057,7 @@ function allowed(surveys, refusals) {
 }
 
 ;// CONCATENATED MODULE: ./src/plan/unmet.ts
+/** Which protected digests a run found nowhere, neither as manifests nor as configs or layers of any. Pure. */
 
 
 /** How many digests of files are in no repository, as far as was looked. */
@@ -63164,15 +63089,11 @@ function unmet_warning(entry, where) {
 function missing(digests, surveys) {
     const left = new Set(digests);
     for (const { inventory } of left.size === 0 ? [] : surveys) {
-        drop(left, inventory);
+        for (const manifest of inventory.manifests.values()) {
+            [manifest.digest, ...blobsOf(manifest)].forEach((digest) => left.delete(digest));
+        }
     }
     return [...left];
-}
-function drop(left, { manifests }) {
-    for (const manifest of manifests.values()) {
-        left.delete(manifest.digest);
-        blobsOf(manifest).forEach((blob) => left.delete(blob));
-    }
 }
 
 ;// CONCATENATED MODULE: ./src/run/warnings.ts
@@ -63216,7 +63137,7 @@ function runOf(done) {
     const news = done.memory.news();
     const everyRepositoryScanned = choice.isComplete && notRead === 0;
     return {
-        settings,
+        settings: told(settings),
         pinned: { ...pinned, unmet: unmet(protection, surveys) },
         backup: done.backup.isUsed ? done.backup.directory : undefined,
         applied: approval && {
@@ -63250,6 +63171,13 @@ function runOf(done) {
         failures: [...(news?.failures ?? []), ...done.failures],
     };
 }
+/** Field by field: the settings of a run hold the login, too, whatever their type says. */
+function told(settings) {
+    const { registry, dryRun, gracePeriod, danglingReferrers } = settings;
+    const { keepUntagged, maxDeletes, planFile } = settings;
+    const asked = { registry, dryRun, gracePeriod, danglingReferrers };
+    return { ...asked, keepUntagged, maxDeletes, planFile };
+}
 function repositoryRun(survey, { settings, named, refusals, outcomes, repairs }) {
     const { inventory, plan } = survey;
     const { repository } = plan;
@@ -63282,6 +63210,7 @@ function outside(named, repositories) {
 /** A manifest that was deleted, as it was saved, and what it needs to come back. Pure. */
 
 
+
 /** @returns why it can't be used, if so */
 function readLost({ digest, mediaType, bytes, tags, formerTags = [], }) {
     if (bytes === undefined) {
@@ -63298,15 +63227,11 @@ function readLost({ digest, mediaType, bytes, tags, formerTags = [], }) {
     }
 }
 /** Without those that no registry need have: `urls` say where else they are. */
-function lost_blobsOf(manifest) {
+function requiredBlobsOf(manifest) {
     const blobs = manifest.kind === 'image' ? [manifest.config, ...manifest.layers] : [];
     const all = manifest.kind === 'index' ? manifest.others : blobs;
     const here = all.flatMap(({ digest, urls = [] }) => isDigest(digest) && urls.length === 0 ? [digest] : []);
     return [...new Set(here)];
-}
-/** Whatever their types: a registry takes an index only when it has all of them. */
-function entriesOf({ children, others }) {
-    return [...children, ...others].flatMap(({ digest }) => (isDigest(digest) ? [digest] : []));
 }
 /** Waves in which each index comes after all of its entries that are among them. */
 function childrenFirst(manifests) {
@@ -63329,6 +63254,7 @@ function childrenFirst(manifests) {
  * that names something else by now, never an index without what it holds, and says of each that can't come back what
  * is missing.
  */
+
 
 
 
@@ -63455,7 +63381,7 @@ class Restoration {
         return (first && `${first}, which it holds, is neither there nor in the backup: push that image again`);
     }
     async #missingBlobs(manifest) {
-        const missing = await this.#without(lost_blobsOf(manifest), (blob) => this.#hasBlob(manifest, blob));
+        const missing = await this.#without(requiredBlobsOf(manifest), (blob) => this.#hasBlob(manifest, blob));
         return missing.length === 0
             ? undefined
             : `the registry's garbage collector has freed what it consists of (${missing.join(', ')}): build or push it again`;
@@ -63623,7 +63549,7 @@ function neededBy({ inventory, plan }, deleted) {
     for (const { digest } of plan.keep) {
         const manifest = inventory.manifests.get(digest);
         for (const each of manifest === undefined ? [] : listedBy(manifest)) {
-            if (isDigest(each) && deleted.has(each)) {
+            if (deleted.has(each)) {
                 needed.add(each);
             }
         }
@@ -63631,14 +63557,8 @@ function neededBy({ inventory, plan }, deleted) {
     return [...needed].sort(compare);
 }
 function listedBy(manifest) {
-    switch (manifest.kind) {
-        case 'image':
-            return [];
-        case 'index':
-            return [...manifest.children, ...manifest.others].map(({ digest }) => digest);
-        case 'unknown':
-            return manifest.mentions;
-    }
+    const mentions = manifest.kind === 'unknown' ? manifest.mentions : [];
+    return manifest.kind === 'index' ? entriesOf(manifest) : mentions;
 }
 /** With all that went with them, as far as the ledger holds it: children, signatures and other referrers. */
 function lostWith(heads, inventory, deleted) {
@@ -63823,9 +63743,6 @@ function readAs(source, reader, repository, digest) {
  * progress, and neither is what describes it, which waits for no tag.
  */
 function datedBy(manifest, past) {
-    if (manifest.kind === 'unknown') {
-        return [];
-    }
     const { subject } = manifest;
     const children = manifest.kind === 'index' ? manifest.children.map(({ digest }) => digest) : [];
     const isOld = subject !== undefined && past.get(subject)?.everInUse === true;
@@ -63872,11 +63789,6 @@ class Births {
 }
 
 ;// CONCATENATED MODULE: ./src/plan/former-tags.ts
-/**
- * Tags that once pointed at an index and now point at a part of it. A proxy that ignores `Accept` answers a tag of
- * several platforms with one of them (distribution-spec#207), and then the index only looks as if its tag had moved on.
- * Pure.
- */
 
 
 /** @returns by the manifest that the tag left; of several tags the first by name */
@@ -63901,9 +63813,8 @@ function partsOf(digest, manifests) {
     const queue = [digest];
     for (const each of queue) {
         const manifest = manifests.get(each);
-        const listed = manifest?.kind === 'index' ? [...manifest.children, ...manifest.others] : [];
-        for (const { digest: part } of listed) {
-            if (isDigest(part) && !parts.has(part)) {
+        for (const part of manifest?.kind === 'index' ? entriesOf(manifest) : []) {
+            if (!parts.has(part)) {
                 parts.add(part);
                 queue.push(part);
             }
@@ -64106,13 +64017,11 @@ function makePlan(inventory, policy) {
             ({ steps, unreached } = reachFrom(roots, graph, inventory.manifests));
         }
     }
-    const keep = [...roots].map(([digest, reason]) => ({ digest, reason }));
-    for (const [digest, step] of steps) {
-        keep.push({ digest, reason: reasonOf(step) });
-    }
+    const reached = [...steps].map(([digest, step]) => [digest, reasonOf(step)]);
     return {
         repository: inventory.repository,
-        keep: keep
+        keep: [...roots, ...reached]
+            .map(([digest, reason]) => ({ digest, reason }))
             .filter(({ digest }) => inventory.manifests.has(digest))
             .sort((a, b) => compare(a.digest, b.digest)),
         orphans: describeOrphans(inventory, graph, unreached),
@@ -64190,12 +64099,9 @@ function findRoots(inventory, graph, policy) {
     if (policy.danglingReferrers === 'keep') {
         // What the ledger remembers lived here, so what describes it describes nothing any more.
         const isElsewhere = (digest) => !manifests.has(digest) && !inventory.past.has(digest);
-        for (const manifest of manifests.values()) {
-            if (manifest.kind !== 'unknown' && manifest.subject !== undefined) {
-                const { subject } = manifest;
-                if (isElsewhere(subject)) {
-                    keep(manifest.digest, { kind: 'dangling-referrer', subject });
-                }
+        for (const { digest, subject } of manifests.values()) {
+            if (subject !== undefined && isElsewhere(subject)) {
+                keep(digest, { kind: 'dangling-referrer', subject });
             }
         }
         for (const { tag, names, target } of graph.digestTags) {
@@ -64276,13 +64182,8 @@ function describeOrphans(inventory, graph, unreached) {
     const births = new Births(inventory);
     const reasons = orphanReasons(inventory, graph, unreached);
     return deletionOrder(graph, unreached).map(({ digest, after }) => {
-        const created = births.of(digest);
-        return {
-            digest,
-            reason: reasons.get(digest) ?? { kind: 'unreachable' },
-            created,
-            after,
-        };
+        const reason = reasons.get(digest) ?? { kind: 'unreachable' };
+        return { digest, reason, created: births.of(digest), after };
     });
 }
 function orphanReasons(inventory, graph, orphans) {
@@ -64299,9 +64200,8 @@ function orphanReasons(inventory, graph, orphans) {
             : { kind: 'dangling', subject: names });
     }
     for (const digest of orphans) {
-        const manifest = manifests.get(digest);
-        if (manifest?.kind !== 'unknown' && manifest?.subject !== undefined) {
-            const { subject } = manifest;
+        const subject = manifests.get(digest)?.subject;
+        if (subject !== undefined) {
             give(digest, manifests.has(subject) ? { kind: 'referrer', of: subject } : { kind: 'dangling', subject });
         }
     }
@@ -64824,20 +64724,28 @@ class Reading {
     async follow(found) {
         let wave = this.#unread(found);
         while (wave.length > 0) {
-            const read = [];
-            await this.#attempts.each(wave, ({ digest }) => `manifest ${digest}`, async ({ digest, source }) => {
-                const manifest = await this.#reads.read(digest, source);
-                if (manifest === undefined) {
-                    this.#absent.add(digest);
-                    this.#sources.set(digest, source);
-                }
-                else {
-                    this.#note(manifest, source);
-                    read.push(manifest);
-                }
+            const read = await this.#readEach(wave, (digest) => `manifest ${digest}`, ({ digest, source }) => {
+                this.#absent.add(digest);
+                this.#sources.set(digest, source);
             });
             wave = !this.#attempts.isOver() ? this.#unread(read.flatMap(namedBy)) : [];
         }
+    }
+    /** @param miss told of each that is not there */
+    async #readEach(found, what, miss) {
+        const read = [];
+        await this.#attempts.each(found, ({ digest }) => what(digest), async (one) => {
+            this.#begun.add(one.digest);
+            const manifest = await this.#reads.read(one.digest, one.source);
+            if (manifest === undefined) {
+                miss(one);
+            }
+            else {
+                this.#note(manifest, one.source);
+                read.push(manifest);
+            }
+        });
+        return read;
     }
     #unread(found) {
         return found.filter(({ digest, source }) => {
@@ -64931,19 +64839,10 @@ class Reading {
     }
     /** Of these, those that are here are read, with all that they name; nobody misses the others. */
     async #find(digests, source, what) {
-        const unread = [...digests].filter((digest) => !this.#begun.has(digest) && !this.#manifests.has(digest));
-        const read = [];
-        await this.#attempts.each(unread, what, async (digest) => {
-            this.#begun.add(digest);
-            const manifest = await this.#reads.read(digest, source);
-            if (manifest === undefined) {
-                this.#elsewhere.add(digest);
-            }
-            else {
-                this.#note(manifest, source);
-                read.push(manifest);
-            }
-        });
+        const unread = [...digests]
+            .filter((digest) => !this.#begun.has(digest) && !this.#manifests.has(digest))
+            .map((digest) => ({ digest, source }));
+        const read = await this.#readEach(unread, what, ({ digest }) => this.#elsewhere.add(digest));
         await this.follow(read.flatMap(namedBy));
         return unread.length > 0;
     }
@@ -65963,6 +65862,7 @@ class Sweep {
 
 
 
+
 /** Where the ledger lies unless the user names another repository. */
 const LEDGER_REPOSITORY = 'manifest-cleanup-ledger';
 /**
@@ -66094,8 +65994,7 @@ class Cleaning {
             return await work;
         }
         catch (error) {
-            const why = error instanceof Error ? (error.stack ?? error.message) : String(error);
-            this.#failures.push(`${repository}: this action failed by a fault of its own: ${this.#tools.quote(why)}`);
+            this.#failures.push(`${repository}: this action failed by a fault of its own: ${this.#tools.quote((0,external_node_util_.inspect)(error))}`);
             return undefined;
         }
     }
@@ -66366,16 +66265,14 @@ async function runUndo(settings, { transport, progress, quote, stop, }) {
     await reader.ping();
     const byRepository = new Map();
     for (const entry of backup.entries) {
-        const others = byRepository.get(entry.repository);
-        if (others === undefined) {
-            byRepository.set(entry.repository, [entry]);
-        }
-        else {
-            others.push(entry);
-        }
+        const entries = byRepository.get(entry.repository) ?? [];
+        entries.push(entry);
+        byRepository.set(entry.repository, entries);
     }
     const repositories = [...byRepository.keys()].sort();
-    const chosen = repositories.filter((each) => selection.includes(each));
+    const chosen = [...byRepository]
+        .filter(([repository]) => selection.includes(repository))
+        .sort(([a], [b]) => (a < b ? -1 : 1));
     const why = whyEmpty(backup);
     const failures = [
         ...(why === undefined
@@ -66392,19 +66289,15 @@ async function runUndo(settings, { transport, progress, quote, stop, }) {
     ];
     progress.begin('Putting manifests back');
     const restored = [];
-    for (const repository of chosen) {
+    for (const [repository, entries] of chosen) {
         if (stop.aborted) {
             break;
         }
-        const entries = byRepository.get(repository) ?? [];
         progress.expect(entries.length);
         const parts = [];
         for await (const lost of batches(entries, backup)) {
-            parts.push(await restoreRepository(repository, lost, {
-                reader,
-                concurrency,
-                ...(dryRun ? {} : { pusher }),
-            }));
+            const options = { reader, concurrency, ...(dryRun ? {} : { pusher }) };
+            parts.push(await restoreRepository(repository, lost, options));
             lost.forEach(() => {
                 progress.done();
             });
@@ -66544,7 +66437,8 @@ const main_QUOTE = 300;
  */
 async function main() {
     const secrets = createSecretStore();
-    const log = createLog((text) => secrets.redact(text));
+    const redact = (text) => secrets.redact(text);
+    const log = createLog(redact);
     const controller = new AbortController();
     const stop = controller.signal;
     try {
@@ -66561,11 +66455,10 @@ async function main() {
         const tools = {
             transport,
             progress,
-            quote: (text) => printable(secrets.redact(text), main_QUOTE),
+            quote: (text) => printable(redact(text), main_QUOTE),
             clock: systemClock,
             stop,
         };
-        const redact = (text) => secrets.redact(text);
         try {
             const { restoreFrom } = settings;
             if (restoreFrom !== undefined) {
