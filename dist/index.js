@@ -65238,8 +65238,15 @@ class Deletion {
         this.#changed = true;
         const { isOver, mayWait } = this.#options;
         // The next recheck sees what names it.
-        const isOpen = kind === 'referenced' || isOver();
-        return isOpen && mayWait(digest) ? undefined : { kind: 'failed', why: error.message };
+        const isReferenced = kind === 'referenced';
+        if (!(isReferenced || isOver()) || !mayWait(digest)) {
+            return { kind: 'failed', why: error.message };
+        }
+        if (isReferenced) {
+            // What has to go after it waits as well.
+            this.#waiting.add(digest);
+        }
+        return undefined;
     }
 }
 

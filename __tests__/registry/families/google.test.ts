@@ -2,7 +2,7 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
 
 import { familyOf, openRegistry } from '../../../src/registry/families/families.js';
-import { image, index, type Content } from '../../support/builders/build.js';
+import { cosign, digestTag, image, index, type Content } from '../../support/builders/build.js';
 import { when } from '../../support/clients/client.js';
 import { seed } from '../../support/clients/push.js';
 import { connect, run, type RunOptions } from '../../support/scenes/run.js';
@@ -128,6 +128,20 @@ describe('a manifest that something comes to name after the recheck', () => {
     expect([...(done?.repositories[0]?.fates.values() ?? [])]).toEqual([
       { kind: 'kept', reason: { kind: 'tagged', tags: ['v2'] } },
     ]);
+  });
+
+  it('is kept with its signature, which keeps its tag', async () => {
+    const registry = await start();
+    const signature = cosign('sig', orphan);
+    const tag = digestTag(orphan.digest, 'sig');
+    seed(registry.state, APP, signature, tag);
+    before(registry, () => {
+      seed(registry.state, APP, orphan, 'v2');
+    });
+    const { green, complaints } = await clean(registry);
+    expect(complaints).toEqual([]);
+    expect(green).toBe(true);
+    expect(registry.state.repositories.get(APP)?.tags.get(tag)).toBe(signature.digest);
   });
 
   it('is kept by an index, and the run is green', async () => {
