@@ -51739,7 +51739,7 @@ var external_node_util_ = __nccwpck_require__(7975);
 ;// CONCATENATED MODULE: ./src/plan/fate.ts
 /** A real run that ended before it came to this manifest must not look as if it had deleted it. */
 const NOT_TRIED = { kind: 'skipped', why: 'the run ended before its turn came' };
-/** Of a plan that no sweep carried out. */
+/** The fates of a plan that no sweep carried out. */
 function fatesWithoutSweep({ orphans }, { dryRun, isRefused }) {
     const fate = isRefused ? { kind: 'refused' } : dryRun ? { kind: 'planned' } : NOT_TRIED;
     return new Map(orphans.map(({ digest }) => [digest, fate]));
@@ -61396,7 +61396,7 @@ function createPuller(iterator) {
 ;// CONCATENATED MODULE: ./src/plan/ledger-artifact.ts
 
 const ARTIFACT_TYPE = 'application/vnd.registry-manifest-cleanup.ledger.v1';
-/** Of any version: the ledger may lie in a repository that is cleaned, and does not remember itself. */
+/** True for every version: the ledger may lie in a repository that is cleaned, and does not remember itself. */
 function isLedgerArtifact(manifest) {
     return (manifest.kind === 'image' &&
         /^application\/vnd\.registry-manifest-cleanup\.ledger\.v\d+$/.test(mediaTypeOf(manifest.artifactType)));
@@ -61928,7 +61928,7 @@ function withStatus(record, status, now) {
 
 
 
-/** Of an entry compressed. */
+/** of a compressed entry */
 const store_MOST_BYTES = 256 * 1024 * 1024;
 const CONCURRENCY = 4;
 /** Each further reading is needed only because another run got on in the meantime. */
@@ -61978,7 +61978,7 @@ class LedgerStore {
             if (missing.length === 0) {
                 return { entries, warnings };
             }
-            // Another run has merged them meanwhile, and its own entry is in the list by now; or they are damaged.
+            // Another run has merged them meanwhile, and its own entry is in the list; or they are damaged.
             const again = await this.#listAgain(key);
             const isUnchanged = again.map(({ tag }) => tag).join() === tags.map(({ tag }) => tag).join();
             if (isUnchanged || round === MOST_READINGS) {
@@ -62630,7 +62630,7 @@ function reach(graph, roots) {
 
 
 
-/** Of a look that ended in a plan. */
+/** The observation of a survey. */
 function observation_observe({ inventory, plan, bodies }) {
     const inUse = usedIn(inventory);
     return {
@@ -62648,8 +62648,8 @@ function observation_observe({ inventory, plan, bodies }) {
     };
 }
 /**
- * Of a sweep that has come to its end: what it deleted, or found deleted, is absent now; what came into use
- * meanwhile is not leaving any more. What it could not delete still is: it was old enough. Nothing else was looked at.
+ * The observation of a finished sweep. Manifests that it deleted, or found deleted, are absent. Those that came into
+ * use are not leaving any more. Those that it could not delete still are: they were old enough.
  */
 function observeSweep({ inventory }, fates) {
     const absent = new Set(digestsWith(fates, 'deleted', 'gone'));
@@ -63250,9 +63250,9 @@ function childrenFirst(manifests) {
 
 ;// CONCATENATED MODULE: ./src/run/restore-repository.ts
 /**
- * Puts deleted manifests back from their saved bytes: children before parents, tags last. Never moves a tag
- * that names something else by now, never an index without what it holds, and says of each that can't come back what
- * is missing.
+ * Puts deleted manifests back from their saved bytes: children before parents, tags last. Never moves a
+ * tag that names something else, and never restores an index without its entries. For each manifest that can't be
+ * restored, it says why.
  */
 
 
@@ -64005,7 +64005,7 @@ function makePlan(inventory, policy) {
     const roots = findRoots(inventory, graph, policy);
     let { steps, unreached } = reachFrom(roots, graph, inventory.manifests);
     if (inventory.gaps.length > 0) {
-        // What couldn't be read might have named any of them (rule 4).
+        // What couldn't be read might have named any of them (`gap-blocks`).
         unreached.forEach((digest) => roots.set(digest, { kind: 'gap' }));
         unreached.clear();
     }
@@ -64628,7 +64628,7 @@ class Reading {
     #sources = new Map();
     #facts;
     #attempts;
-    /** asked for by digest: nothing is asked for twice, whatever came of it */
+    /** asked for by digest, found or not: nothing is asked for twice */
     #begun = new Set();
     #referrers;
     #hasFoundProtected = false;
@@ -65562,7 +65562,7 @@ function retagged(condemned, inventory) {
     });
 }
 /**
- * What a read asks for, whatever named it: what is to go, what has to go before it, and what could not be deleted.
+ * The digests that a recheck asks for: those to delete, those that go before them, and those that could not be deleted.
  * The child of an index out of sight would go before that index. What else is gone would be asked for in vain.
  */
 function inSight(candidates, { orphans }, fates) {

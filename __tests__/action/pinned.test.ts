@@ -147,7 +147,7 @@ describe('which files', () => {
   });
 });
 
-describe('a glob that protects nothing is an error', () => {
+describe('protected-stays: a glob that protects nothing is an error', () => {
   it('says which, where, and what to do', async () => {
     writeAll('a.yaml');
     expect(await refusal('a.yaml', 'deploy/*.yaml')).toBe(
@@ -289,7 +289,7 @@ describe('a file that is larger than what is read at once', () => {
   });
 });
 
-describe('what can not be read is an error, and no silence', () => {
+describe('protected-stays: a file that can not be read is an error', () => {
   it.each<[string, string, string, RegExp]>([
     ['a file', 'a/b.yaml', 'a/*', /protect-files: a file could not be read, .*EACCES.*b\.yaml/],
     ['a directory', 'a', 'a/**', /protect-files: "a\/\*\*" could not be matched, .*EACCES.*a/],

@@ -56,7 +56,7 @@ function sent({ registry }: Scene, method: string, { digest }: Content): number 
     .length;
 }
 
-describe('a DELETE that does nothing', () => {
+describe('evidence: a DELETE that does nothing', () => {
   it.each(LIES)('has failed, whatever the answer: %s', async (_, action) => {
     const scene = await startScene();
     scene.put(current, 'v1');
@@ -113,7 +113,7 @@ describe('a DELETE that does nothing', () => {
   });
 });
 
-describe('a registry that deletes after its answer', () => {
+describe('evidence: a registry that deletes after its answer', () => {
   /** Carries out each delete so long after it took it. */
   async function late(delay: number, ...contents: readonly (readonly [Content, ...string[]])[]) {
     const scene = await startScene();
@@ -286,7 +286,7 @@ describe('the question', () => {
   });
 });
 
-describe('a signature that is deleted by its digest, while its tag still serves it', () => {
+describe('evidence: a signature that is deleted by its digest, while its tag still serves it', () => {
   const sig = cosign('sig', old);
   const tag = digestTag(old.digest, 'sig');
 

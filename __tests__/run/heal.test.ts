@@ -88,7 +88,7 @@ function over(children: readonly Content[], tag = 'late') {
   };
 }
 
-describe('a manifest that a push began to use while it was deleted', () => {
+describe('push-heals: a manifest that a push began to use while it was deleted', () => {
   it('comes back with the same bytes, and is proved', async () => {
     const other = image('other');
     const { scene, proof } = await healAfter({ condemned: [[old], [other]], push: over([old]) });

@@ -68,7 +68,7 @@ async function without(...gone: readonly Content[]) {
   return { scene, look: scene.look, client: scene, app: scene.app };
 }
 
-describe('a manifest that an earlier run deleted', () => {
+describe('needed-returns: a manifest that an earlier run deleted', () => {
   it('is put back when an index that stays lists it', async () => {
     const at = await without(child, other);
     const result = await repaired(at, deleted([child, other]));

@@ -30,7 +30,7 @@ export interface Observation {
   readonly isComplete: boolean;
 }
 
-/** Of a look that ended in a plan. */
+/** The observation of a survey. */
 export function observe({ inventory, plan, bodies }: Survey): Observation {
   const inUse = usedIn(inventory);
   return {
@@ -49,8 +49,8 @@ export function observe({ inventory, plan, bodies }: Survey): Observation {
 }
 
 /**
- * Of a sweep that has come to its end: what it deleted, or found deleted, is absent now; what came into use
- * meanwhile is not leaving any more. What it could not delete still is: it was old enough. Nothing else was looked at.
+ * The observation of a finished sweep. Manifests that it deleted, or found deleted, are absent. Those that came into
+ * use are not leaving any more. Those that it could not delete still are: they were old enough.
  */
 export function observeSweep({ inventory }: Pick<Survey, 'inventory'>, fates: Fates): Observation {
   const absent = new Set(digestsWith(fates, 'deleted', 'gone'));

@@ -39,7 +39,7 @@ export interface Outcome {
 /** A real run that ended before it came to this manifest must not look as if it had deleted it. */
 const NOT_TRIED: Fate = { kind: 'skipped', why: 'the run ended before its turn came' };
 
-/** Of a plan that no sweep carried out. */
+/** The fates of a plan that no sweep carried out. */
 export function fatesWithoutSweep(
   { orphans }: Pick<Plan, 'orphans'>,
   { dryRun, isRefused }: { readonly dryRun: boolean; readonly isRefused: boolean },

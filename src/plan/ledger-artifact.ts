@@ -4,7 +4,7 @@ import { mediaTypeOf } from '../oci/media-types.js';
 
 export const ARTIFACT_TYPE = 'application/vnd.registry-manifest-cleanup.ledger.v1';
 
-/** Of any version: the ledger may lie in a repository that is cleaned, and does not remember itself. */
+/** True for every version: the ledger may lie in a repository that is cleaned, and does not remember itself. */
 export function isLedgerArtifact(manifest: Manifest): boolean {
   return (
     manifest.kind === 'image' &&

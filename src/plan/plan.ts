@@ -58,7 +58,7 @@ export function makePlan(inventory: Inventory, policy: Policy): Plan {
   const roots = findRoots(inventory, graph, policy);
   let { steps, unreached } = reachFrom(roots, graph, inventory.manifests);
   if (inventory.gaps.length > 0) {
-    // What couldn't be read might have named any of them (rule 4).
+    // What couldn't be read might have named any of them (`gap-blocks`).
     unreached.forEach((digest) => roots.set(digest, { kind: 'gap' }));
     unreached.clear();
   }

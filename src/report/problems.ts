@@ -7,12 +7,12 @@ import { count, shortDigest } from '../text/words.js';
 
 export interface Problem {
   /**
-   * Worst first: an image that broke, one that broke and was mended, the run itself, a repository in which nothing
+   * Worst first: an image that broke, one that broke and was restored, the run itself, a repository in which nothing
    * is deleted, something unread, a manifest that stayed.
    */
   readonly kind: 'broken' | 'restored' | 'run' | 'refused' | 'gap' | 'delete' | 'skipped';
   readonly repository?: string;
-  /** Of a dry-run: a real run does not refuse this, but tries it and fails. */
+  /** in a dry-run: a real run does not refuse this, but tries it and fails */
   readonly isTried?: true | undefined;
   /** what happened, without the repository's name: one line of plain text, safe for a log */
   readonly what: string;

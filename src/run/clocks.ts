@@ -1,4 +1,4 @@
-/** What o'clock it is, by the runner and by the registry: an age is measured by the earlier of the two. Pure. */
+/** The time by the runner and by the registry. Ages are measured by the earlier of the two. Pure. */
 export interface Clocks {
   /** ages are measured by it; milliseconds since the epoch */
   readonly now: number;

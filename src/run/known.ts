@@ -1,4 +1,4 @@
-/** What is known of a repository before it is looked at: from the ledger, or from an earlier look of the same run. */
+/** Everything known of a repository before it is read: from the ledger, or from an earlier read of the same run. */
 import type { Past } from '../plan/past.js';
 import type { Digest } from '../oci/digest.js';
 import type { Manifest } from '../oci/manifest.js';

@@ -77,7 +77,7 @@ export function retagged(condemned: readonly Condemned[], inventory: Inventory):
 }
 
 /**
- * What a read asks for, whatever named it: what is to go, what has to go before it, and what could not be deleted.
+ * The digests that a recheck asks for: those to delete, those that go before them, and those that could not be deleted.
  * The child of an index out of sight would go before that index. What else is gone would be asked for in vain.
  */
 function inSight(

@@ -1,7 +1,7 @@
 /**
- * Puts deleted manifests back from their saved bytes: children before parents, tags last. Never moves a tag
- * that names something else by now, never an index without what it holds, and says of each that can't come back what
- * is missing.
+ * Puts deleted manifests back from their saved bytes: children before parents, tags last. Never moves a
+ * tag that names something else, and never restores an index without its entries. For each manifest that can't be
+ * restored, it says why.
  */
 import pMap from 'p-map';
 

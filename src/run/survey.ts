@@ -80,7 +80,7 @@ class Reading {
   readonly #sources = new Map<Digest, Source>();
   readonly #facts: Map<Digest, ImageFacts>;
   readonly #attempts: Attempts;
-  /** asked for by digest: nothing is asked for twice, whatever came of it */
+  /** asked for by digest, found or not: nothing is asked for twice */
   readonly #begun = new Set<Digest>();
   readonly #referrers: ReferrerQuestions;
   #hasFoundProtected = false;

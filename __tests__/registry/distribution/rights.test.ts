@@ -33,7 +33,7 @@ async function asked(options: MemoryRegistryOptions, action?: Action) {
   return { answer, requests: registry.requests };
 }
 
-describe('probeDeletes', () => {
+describe('rights-first: probeDeletes', () => {
   it('asks with one DELETE, for a digest that nothing has, and another one each time', async () => {
     const { registry, rights } = await startClient();
     seed(registry.state, 'team/app', kept, 'latest');
@@ -137,7 +137,7 @@ describe('probeDeletes', () => {
   });
 });
 
-describe('lacksDelete', () => {
+describe('rights-first: lacksDelete', () => {
   const told = (grant: Grant) => {
     const scopes: string[] = [];
     const deleteManifest = () => Promise.reject(new Error('nothing is deleted'));

@@ -8,7 +8,7 @@ import { current, old, NOTHING, carryOut, sweep } from '../../support/scenes/swe
 
 afterEach(stopClients);
 
-describe('a manifest that verify finds missing', () => {
+describe('push-heals: a manifest that verify finds missing', () => {
   it('stands in the outcome', async () => {
     const scene = await startScene();
     const child = image('child');

@@ -42,7 +42,7 @@ export interface StoreTools {
   readonly ledger: string;
 }
 
-/** Of an entry compressed. */
+/** of a compressed entry */
 const MOST_BYTES = 256 * 1024 * 1024;
 const CONCURRENCY = 4;
 /** Each further reading is needed only because another run got on in the meantime. */
@@ -99,7 +99,7 @@ export class LedgerStore {
       if (missing.length === 0) {
         return { entries, warnings };
       }
-      // Another run has merged them meanwhile, and its own entry is in the list by now; or they are damaged.
+      // Another run has merged them meanwhile, and its own entry is in the list; or they are damaged.
       const again = await this.#listAgain(key);
       const isUnchanged = again.map(({ tag }) => tag).join() === tags.map(({ tag }) => tag).join();
       if (isUnchanged || round === MOST_READINGS) {
