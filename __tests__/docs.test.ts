@@ -1,6 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { parse } from 'yaml';
+import { CODES } from '../src/text/code.js';
 import { fill, parts, readmeNowAndThen } from '../scripts/docs.js';
 
 const read = (path: string): string => readFileSync(new URL(`../${path}`, import.meta.url), 'utf8');
@@ -261,6 +262,20 @@ describe('docs/troubleshooting.md', () => {
     .join('\n')
     .replace(/['`]\s*\+\s*['`]/g, '')
     .replaceAll("\\'", "'");
+  const anchors = [...read('docs/troubleshooting.md').matchAll(/<a id="([^"]*)">/g)].map(
+    ([, anchor]) => anchor,
+  );
+
+  it('has one anchor for each code of a message, and no others', () => {
+    expect(anchors.sort()).toEqual([...CODES].sort());
+  });
+
+  it('has its anchors right above the headings of entries', () => {
+    const bound =
+      read('docs/troubleshooting.md').match(/^(?:<a id="[^"]*"><\/a>\n)+\n### /gm) ?? [];
+    expect(bound.join('').match(/<a id=/g)).toHaveLength(CODES.length);
+  });
+
   const headings = [...read('docs/troubleshooting.md').matchAll(/^### `(.+)`$/gm)].map(
     ([, message = '']) => message,
   );

@@ -107,6 +107,7 @@ describe('a registry-url with http:// for a port that wants TLS', () => {
     });
     const run = await clean({ 'registry-url': `http://127.0.0.1:${String(port)}` });
     expectTold(run, 'the server wants TLS on this port', `https://127.0.0.1:${String(port)}`);
+    expect(run.log).toContain('[tls-expected]');
   });
 
   it('is reported as OpenSSL says it, with an alert of TLS', async () => {

@@ -60,7 +60,7 @@ describe('why nothing is deleted', () => {
       'nothing is deleted here: 21 of the 41 manifests that are known would go, more than half, which is the limit ' +
         'unless `max-deletes` says otherwise (repositories where no more than 20 would go are not asked). Look at what ' +
         'was found, in the summary or the `report-file`. If it is right, raise `max-deletes` for one run, or let a ' +
-        'dry-run write its plan to a `plan-file` and carry that out with `apply-plan`',
+        'dry-run write its plan to a `plan-file` and carry that out with `apply-plan` [share-over-limit]',
     ]);
     const given = run([], { maxDeletes: { kind: 'share', percent: 50, exempt: 0 } });
     expect(why(refusal, given)).toContain('would go, and `max-deletes` allows 50%. Look');
@@ -95,9 +95,13 @@ describe('why nothing is deleted', () => {
     expect(why(NO_TAGS)).toContain('nothing is deleted here: no tag is left, and the ledger');
   });
 
-  it.each([NO_TAGS, SHARE, COUNT])('of %j fits an annotation whole', (refusal) => {
+  it.each([
+    [NO_TAGS, 'no-tag-left'],
+    [SHARE, 'share-over-limit'],
+    [COUNT, 'count-over-limit'],
+  ] as const)('of %j fits an annotation whole, with the code %s', (refusal, code) => {
     const [problem] = problems(run([refusing('a', 1, refusal)]));
-    expect(problem?.what).toBe(why(refusal));
+    expect(problem?.what).toBe(`${why(refusal)} [${code}]`);
   });
 
   it.each([NO_TAGS, SHARE, COUNT])(
@@ -116,14 +120,22 @@ describe('the refusals of a run', () => {
       more,
     );
 
-  it.each([COUNT, NO_DELETES])('are said once where they are of the whole run: %j', (refusal) => {
-    expect(problems(all(refusal))).toEqual([{ kind: 'refused', what: why(refusal) }]);
+  it.each([
+    [COUNT, 'count-over-limit'],
+    [NO_DELETES, 'deletes-refused'],
+  ] as const)('are said once where they are of the whole run: %j, %s', (refusal, code) => {
+    expect(problems(all(refusal))).toEqual([
+      { kind: 'refused', what: `${why(refusal)} [${code}]` },
+    ]);
     expect(refusals(all(refusal, { dryRun: true }))).toHaveLength(1);
   });
 
-  it.each([NO_TAGS, SHARE])('are said of each repository otherwise, by name: %j', (refusal) => {
+  it.each([
+    [NO_TAGS, 'no-tag-left'],
+    [SHARE, 'share-over-limit'],
+  ] as const)('are said of each repository otherwise, by name: %j, %s', (refusal, code) => {
     expect(problems(all(refusal)).map(sentence)).toEqual(
-      ['a', 'b'].map((name) => `${name}: ${why(refusal)}`),
+      ['a', 'b'].map((name) => `${name}: ${why(refusal)} [${code}]`),
     );
   });
 
@@ -132,8 +144,8 @@ describe('the refusals of a run', () => {
       refusing(name, 1, { kind: 'no-rights', why: `these credentials can't delete in ${name}` }),
     );
     expect(refusals(run(rights, { dryRun: true })).map(sentence)).toEqual([
-      "these credentials can't delete in a",
-      "these credentials can't delete in b",
+      "these credentials can't delete in a [delete-right-missing]",
+      "these credentials can't delete in b [delete-right-missing]",
     ]);
   });
 

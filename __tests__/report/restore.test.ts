@@ -95,9 +95,9 @@ describe('the numbers of a restore', () => {
 describe('the problems of a restore', () => {
   it('name every manifest and tag that did not come back', () => {
     expect(restoreProblems(undo([all], { failures: ['told to stop'] }))).toEqual([
-      'told to stop',
-      `team/app@${d('e')} could not be put back: its saved bytes are missing`,
-      `team/app:v2 could not be put back: it names ${d('z')} by now, and was left there`,
+      'told to stop [restore-failed]',
+      `team/app@${d('e')} could not be put back: its saved bytes are missing [restore-failed]`,
+      `team/app:v2 could not be put back: it names ${d('z')} by now, and was left there [restore-failed]`,
     ]);
     expect(restoreProblems(undo([all], { dryRun: true }))[0]).toContain("can't be put back: ");
     expect(restoreProblems(undo([restored('a', { restored: [d('a')] })]))).toEqual([]);
@@ -169,8 +169,8 @@ describe('the summary of a restore', () => {
         '',
         '### Problems (2)',
         '',
-        `- \`team/app@${d('e')}\` could not be put back: its saved bytes are missing`,
-        `- \`team/app:v2\` could not be put back: it names \`${d('z')}\` by now, and was left there`,
+        `- \`team/app@${d('e')}\` could not be put back: its saved bytes are missing \`[restore-failed]\``,
+        `- \`team/app:v2\` could not be put back: it names \`${d('z')}\` by now, and was left there \`[restore-failed]\``,
         '',
         '### Manifests that came back (2)',
         '',

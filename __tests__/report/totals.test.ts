@@ -1,5 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 
+import { codeIn } from '../../src/text/code.js';
 import { totals } from '../../src/report/totals.js';
 import { problems, sentence } from '../../src/report/problems.js';
 import {
@@ -87,6 +88,7 @@ describe('problems', () => {
     const broken = [{ what: 'tag v1', why: 'x'.repeat(1_000) }];
     const [problem] = problems(run([{ ...everyEnd, ...outcome({ broken }) }]));
     expect(problem?.what).toHaveLength(500);
+    expect(codeIn(problem?.what ?? '')).toBe('image-broken');
     expect(problem?.what).toMatch(
       /Do not collect .* push that image again, or run with `restore-from`/,
     );
@@ -109,26 +111,28 @@ describe('problems', () => {
     const [lost, tag, restored, ...rest] = problems(run([damaged])).map(sentence);
     expect(lost).toBe(
       `a: manifest ${d('lost')} is needed and gone: an earlier run deleted it, or was about to. Push that image again, ` +
-        "since it can't be put back from the ledger: answered 403.",
+        "since it can't be put back from the ledger: answered 403. [ledger-restore-failed]",
     );
-    expect(tag).toMatch(/^a: tag sha256-0\.sig is needed and gone: .*: answered 403\.$/);
+    expect(tag).toMatch(
+      /^a: tag sha256-0\.sig is needed and gone: .*: answered 403\. \[ledger-restore-failed\]$/,
+    );
     expect(restored).toBe(
       `a: ${d('restored').slice(0, 19)} ${after}It was put back from the ledger. Give pushes and this clean-up the ` +
-        'same `concurrency:` group',
+        'same `concurrency:` group [restored-from-ledger]',
     );
     expect(rest).toEqual([]);
     expect(totals(run([damaged])).broken).toBe(2);
     expect(problems(run([damaged], { dryRun: true })).map(({ what }) => what)).toContain(
-      `${d('restored').slice(0, 19)} ${after}A real run puts it back from the ledger`,
+      `${d('restored').slice(0, 19)} ${after}A real run puts it back from the ledger [restored-from-ledger]`,
     );
   });
 
   it('count what was not tried by its cause', () => {
     expect(problems(run([everyEnd])).map(sentence)).toEqual([
-      "a: tag v1 no longer resolves after the clean-up. Do not collect the registry's garbage: push that image again, or run with `restore-from` the backup. What was found: answered 404.",
-      `a: ${d('failed').slice(0, 19)} couldn't be deleted: answered 500.`,
-      'a: 2 orphans not deleted (called off)',
-      'a: 1 orphan not deleted (the run ended before its turn came)',
+      "a: tag v1 no longer resolves after the clean-up. Do not collect the registry's garbage: push that image again, or run with `restore-from` the backup. What was found: answered 404. [image-broken]",
+      `a: ${d('failed').slice(0, 19)} couldn't be deleted: answered 500. [delete-failed]`,
+      'a: 2 orphans not deleted (called off) [delete-not-tried]',
+      'a: 1 orphan not deleted (the run ended before its turn came) [delete-not-tried]',
     ]);
   });
 

@@ -97,7 +97,7 @@ describe('the repositories of an undo', () => {
     expect(run.excluded).toBe(2);
     expect(run.complaints).toEqual([
       '`repositories` chooses none of the repositories in the backup, and nothing can be put back. ' +
-        'It has team/app, team/web',
+        'It has team/app, team/web [restore-failed]',
     ]);
   });
 
@@ -106,7 +106,9 @@ describe('the repositories of an undo', () => {
       await lose(name, first);
     }
     const { complaints } = await restore('team/ap');
-    expect(complaints).toEqual([expect.stringMatching(/It has a, b, c, d, team\/app and 1 more$/)]);
+    expect(complaints).toEqual([
+      expect.stringMatching(/It has a, b, c, d, team\/app and 1 more \[restore-failed\]$/),
+    ]);
   });
 });
 
@@ -118,7 +120,7 @@ describe('a backup that is not understood', () => {
     expect(back(run)).toEqual([first.digest]);
     expect(run.complaints).toEqual([
       "2 lines of the backup's index are not understood, and what they are about can't be put back: a later version " +
-        'of this action may have written them. Use that one to restore',
+        'of this action may have written them. Use that one to restore [restore-failed]',
     ]);
   });
 
@@ -159,7 +161,7 @@ describe('a backup in which lines are cut off', () => {
     const { complaints } = await restore();
     expect(complaints).toEqual([
       `the backup in ${directory} has no manifest of ${registry.url}: none of its lines is whole. A run that is ` +
-        'killed while it writes the first of them has deleted nothing; otherwise take the backup as it was made',
+        'killed while it writes the first of them has deleted nothing; otherwise take the backup as it was made [restore-failed]',
     ]);
   });
 });

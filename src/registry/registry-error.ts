@@ -1,5 +1,6 @@
 /** The error of every family: the registry answered, and the answer was a refusal or made no sense. */
 import { RequestFailure } from '../http/message.js';
+import { coded, type Code } from '../text/code.js';
 
 export type RegistryErrorKind =
   | 'unauthorized'
@@ -19,12 +20,27 @@ export type RegistryErrorKind =
   | 'wrong-bytes'
   | 'unexpected';
 
-/** The registry answered, but not with what was asked for. The message is safe to print. */
+const CODES: Readonly<Record<RegistryErrorKind, Code>> = {
+  unauthorized: 'credentials-refused',
+  forbidden: 'right-missing',
+  'deletes-off': 'deletes-disabled',
+  'read-only': 'registry-read-only',
+  'no-repository': 'repository-missing',
+  'not-a-registry': 'not-a-registry',
+  'perhaps-a-blob': 'perhaps-a-blob',
+  hidden: 'answers-contradict',
+  referenced: 'still-referenced',
+  'wrong-bytes': 'digest-mismatch',
+  unexpected: 'unexpected-answer',
+};
+
+/** The registry answered, but not with what was asked for. The message is safe to print, and ends with its code. */
 export class RegistryError extends RequestFailure {
   override name = 'RegistryError';
   readonly kind: RegistryErrorKind;
-  constructor(kind: RegistryErrorKind, message: string) {
-    super(message);
+  /** @param code where it is more exact than what follows from the kind */
+  constructor(kind: RegistryErrorKind, message: string, code: Code = CODES[kind]) {
+    super(coded(message, code));
     this.kind = kind;
   }
 }

@@ -15,6 +15,7 @@ import { whyRefused } from './refusals.js';
 import { repositoriesByName, type RepositoryRun, type Run } from '../run/run.js';
 import { countRepository, totals, type Counts } from './totals.js';
 import { problems } from './problems.js';
+import { codeIn } from '../text/code.js';
 import { printable } from '../text/printable.js';
 
 const SCHEMA_VERSION = 1;
@@ -87,6 +88,7 @@ function document(run: Run): LazyJson {
     failures: [...run.failures],
     problems: lazily(found, ({ kind, repository, what }) => ({
       kind: SCHEMA_WORDS.get(kind) ?? kind,
+      code: codeIn(what),
       repository,
       what,
     })),

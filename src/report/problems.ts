@@ -1,5 +1,7 @@
 /** What makes a job red, and what would keep a real run from deleting. */
+import { coded, type Code } from '../text/code.js';
 import { printable } from '../text/printable.js';
+import type { RepositoryRefusal } from '../plan/brakes.js';
 import { digestsWith, judge } from '../plan/fate.js';
 import { whyRefused } from './refusals.js';
 import { repositoriesByName, type RepositoryRun, type Run } from '../run/run.js';
@@ -14,12 +16,31 @@ export interface Problem {
   readonly repository?: string;
   /** in a dry-run: a real run does not refuse this, but tries it and fails */
   readonly isTried?: true | undefined;
-  /** what happened, without the repository's name: one line of plain text, safe for a log */
+  /** what happened, without the repository's name: one line of plain text, safe for a log; it ends with its code */
   readonly what: string;
 }
 
 /** Longer than any sentence worth reading in an annotation. */
 const SENTENCE = 500;
+
+/** Of what quotes no cause that has a code. */
+const CODES: Readonly<Record<Problem['kind'], Code>> = {
+  broken: 'image-broken',
+  restored: 'restored-after-push',
+  run: 'run-failed',
+  refused: 'deletes-refused',
+  gap: 'gap-found',
+  delete: 'delete-failed',
+  skipped: 'delete-not-tried',
+};
+
+const REFUSED: Readonly<Record<RepositoryRefusal['kind'], Code>> = {
+  'no-tags': 'no-tag-left',
+  share: 'share-over-limit',
+  count: 'count-over-limit',
+  'no-deletes': 'deletes-refused',
+  'no-rights': 'delete-right-missing',
+};
 
 /** Everything that makes the job red, worst first, then by repository. */
 export function problems(run: Run): readonly Problem[] {
@@ -43,7 +64,10 @@ export function problems(run: Run): readonly Problem[] {
       ...problemsOf(repository, 'skipped', skippedDeletes),
     ]),
   ];
-  return found.map((problem) => ({ ...problem, what: printable(problem.what, SENTENCE) }));
+  return found.map((problem) => ({
+    ...problem,
+    what: coded(problem.what, CODES[problem.kind], SENTENCE),
+  }));
 }
 
 function problemsOf(
@@ -61,7 +85,7 @@ export function refusals(run: Run): readonly Problem[] {
   for (const each of repositoriesByName(run)) {
     const { inventory, refusal } = each;
     if (refusal !== undefined) {
-      const what = printable(whyRefused(refusal, each, run), SENTENCE);
+      const what = coded(whyRefused(refusal, each, run), REFUSED[refusal.kind], SENTENCE);
       // These two are about one repository. The others name it themselves, or are about the whole run.
       const isLocal = refusal.kind === 'no-tags' || refusal.kind === 'share';
       const repository = isLocal ? inventory.repository : undefined;
@@ -104,9 +128,11 @@ function unrepaired({ repair }: RepositoryRun): string[] {
     ...failed.map(({ digest, why }) => [`manifest ${digest}`, why] as const),
     ...failedTags.map(({ tag, why }) => [`tag ${tag}`, why] as const),
   ];
-  return all.map(
-    ([what, why]) =>
+  return all.map(([what, why]) =>
+    coded(
       `${what} is needed and gone: ${BY_EARLIER}. Push that image again, since it can't be put back from the ledger: ${why}`,
+      'ledger-restore-failed',
+    ),
   );
 }
 
@@ -114,8 +140,11 @@ function repaired({ repair }: RepositoryRun, dryRun: boolean): string[] {
   const done = dryRun
     ? 'A real run puts it back from the ledger'
     : 'It was put back from the ledger. Give pushes and this clean-up the same `concurrency:` group';
-  return (repair?.restored ?? []).map(
-    (digest) => `${shortDigest(digest)} was needed and gone: ${BY_EARLIER}. ${done}`,
+  return (repair?.restored ?? []).map((digest) =>
+    coded(
+      `${shortDigest(digest)} was needed and gone: ${BY_EARLIER}. ${done}`,
+      'restored-from-ledger',
+    ),
   );
 }
 
@@ -123,7 +152,7 @@ function unverified({ unverified: isUnverified }: RepositoryRun): string[] {
   const what =
     'the run was told to stop before it could look whether what was kept is still there. The backup has what was ' +
     "deleted: do not collect the registry's garbage before you have looked";
-  return isUnverified ? [what] : [];
+  return isUnverified ? [coded(what, 'sweep-not-verified')] : [];
 }
 
 function failedDeletes(repository: RepositoryRun): string[] {

@@ -4,7 +4,7 @@ import type { RestoreRun } from '../run/restore.js';
 import { fit, type Section } from './fit.js';
 import { list } from './sections/list.js';
 import { code, prose } from '../text/markdown.js';
-import { printable } from '../text/printable.js';
+import { coded } from '../text/code.js';
 import { count, number } from '../text/words.js';
 
 const LIMIT = 1_000_000;
@@ -12,7 +12,7 @@ const LIMIT = 1_000_000;
 /** Longer than any sentence worth reading in an annotation. */
 const SENTENCE = 500;
 
-/** Everything that makes the job red: one line of plain text each. */
+/** Everything that makes the job red: one line of plain text each, with its code at the end. */
 export function restoreProblems(run: RestoreRun): string[] {
   const isLost = run.dryRun ? "can't be put back" : 'could not be put back';
   const found = [
@@ -22,7 +22,7 @@ export function restoreProblems(run: RestoreRun): string[] {
       ...failedTags.map(({ tag, why }) => `${repository}:${tag} ${isLost}: ${why}`),
     ]),
   ];
-  return found.map((problem) => printable(problem, SENTENCE));
+  return found.map((problem) => coded(problem, 'restore-failed', SENTENCE));
 }
 
 /** Numbers of manifests. In a dry-run none is put back, and `planned` says how many would be. */

@@ -2,6 +2,7 @@
  * Proves after a sweep that what was kept is still there: every kept tag is listed and resolves, and so does every
  * child of every index behind one. Only reads.
  */
+import { coded } from '../text/code.js';
 import pMap from 'p-map';
 
 import type { Clock } from '../http/clock.js';
@@ -181,7 +182,10 @@ class Verification {
       return undefined;
     }
     this.#missing.push(before);
-    return 'it is not in the list of tags any more. By its name it still answers: is that an old answer of a cache?';
+    return coded(
+      'it is not in the list of tags any more. By its name it still answers: is that an old answer of a cache?',
+      'tag-list-shrank',
+    );
   }
 
   /** Every child of every index that a tag leads to. */

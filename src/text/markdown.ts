@@ -20,6 +20,8 @@ const AROUND = /^([("]*)(.*?)([)",;:.?!]*)$/u;
 const IN_BACKTICKS = /^`([^`]+)`$/u;
 /** Such a name alone, which must not share a code span with its neighbours: it would lose its backticks. */
 const SPAN = /^[("]*`[^`]+`[)",;:.?!]*$/u;
+/** The code that a message ends with: a span of its own, which nothing before it may swallow. */
+const CODE_OF_MESSAGE = /^\[[a-z]+(?:-[a-z]+)+\]$/;
 /** What stands between backticks is one word, spaces and all. */
 const WORD = /(?:`[^`]+`|[^\s`]|`)+/gu;
 
@@ -36,7 +38,11 @@ export function code(text: string, length = CODE_LENGTH): string {
 export function prose(text: string, length = PROSE_LENGTH): string {
   const pieces: { readonly kind: 'plain' | 'span' | 'other'; readonly text: string }[] = [];
   for (const [word] of printable(text, length).matchAll(WORD)) {
-    const kind = PLAIN_WORD.test(word) ? 'plain' : SPAN.test(word) ? 'span' : 'other';
+    const kind = PLAIN_WORD.test(word)
+      ? 'plain'
+      : SPAN.test(word) || CODE_OF_MESSAGE.test(word)
+        ? 'span'
+        : 'other';
     const last = pieces.at(-1);
     if (kind === 'other' && last?.kind === 'other') {
       pieces[pieces.length - 1] = { kind, text: `${last.text} ${word}` };

@@ -2,6 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import { ADVICE } from '../../../src/registry/families/distribution.js';
 
 import type { RegistryErrorKind } from '../../../src/registry/registry-error.js';
+import { codeIn, type Code } from '../../../src/text/code.js';
 import type { HttpResponse } from '../../../src/http/message.js';
 import {
   errorOf,
@@ -133,6 +134,27 @@ describe('refusal', () => {
     errors: [{ code: 'DENIED', message: 'no', detail: 'repository is read-only' }],
   };
   const bearer = { 'www-authenticate': 'Bearer realm="https://a/t",scope="repository:x:delete"' };
+
+  it.each<[HttpResponse, Doing, Code]>([
+    [response(401, error('UNAUTHORIZED')), listing, 'credentials-refused'],
+    [response(403, error('DENIED')), listing, 'right-missing'],
+    [response(405, error('UNSUPPORTED')), deleting, 'deletes-disabled'],
+    [response(405), deleting, 'registry-read-only'],
+    [response(404, 'no'), listing, 'not-a-registry'],
+    [response(413, '<html>'), listing, 'upload-too-large'],
+    [response(429), listing, 'rate-limited'],
+    [response(503), listing, 'server-failed'],
+    [response(400, error('X')), listing, 'unexpected-answer'],
+    [response(405, '<html>', { 'content-type': 'text/html' }), deleting, 'proxy-refused'],
+    [
+      response(400, '<html>400 No required SSL certificate was sent</html>'),
+      listing,
+      'client-certificate-wanted',
+    ],
+    [response(307, '', { location: 'https://other.example/' }), deleting, 'redirect-not-followed'],
+  ])('ends with the code of its cause: case %#', (answer, doing, code) => {
+    expect(codeIn(refusal(answer, doing, (text) => text, ALLOW_DELETES).message)).toBe(code);
+  });
 
   it.each<[string, HttpResponse, Doing, RegistryErrorKind, string[]]>([
     [

@@ -2,6 +2,7 @@
  * What stands between here and a registry, as far as its answers can be told from the registry's: a port for TLS that
  * was spoken to in plain HTTP, a redirect, a proxy with its own pages and limits. In words that say what to do.
  */
+import type { Code } from '../../text/code.js';
 import { CLIENT_CERTIFICATE } from '../../http/failure.js';
 import type { HttpResponse } from '../../http/message.js';
 import { isRedirect } from '../../http/redirect.js';
@@ -24,24 +25,25 @@ export function fromBetween(
   response: HttpResponse,
   doing: { readonly deletes?: true; readonly pushes?: true },
   hasError: boolean,
-): { readonly kind: Between; readonly text: string } | undefined {
+): { readonly kind: Between; readonly code: Code; readonly text: string } | undefined {
   const { status, url } = response;
   const head = response.body.toString('utf8', 0, 4096);
   if (status === 400 && url.protocol === 'http:' && WANTS_TLS.test(head)) {
     const text = `the server wants TLS on this port. Put \`https://${url.host}\` into \`registry-url\``;
-    return { kind: 'not-a-registry', text };
+    return { kind: 'not-a-registry', code: 'tls-expected', text };
   }
   if (status === 400 && WANTS_CERTIFICATE.test(head)) {
-    return { kind: 'unexpected', text: `${String(status)}. ${CLIENT_CERTIFICATE}` };
+    const text = `${String(status)}. ${CLIENT_CERTIFICATE}`;
+    return { kind: 'unexpected', code: 'client-certificate-wanted', text };
   }
   if (isRedirect(response)) {
-    return { kind: 'not-a-registry', text: redirected(response) };
+    return { kind: 'not-a-registry', code: 'redirect-not-followed', text: redirected(response) };
   }
   if (status === 413) {
     const text =
       '413: what was sent is larger than the registry, or a proxy before it, takes. Raise the limit there: in nginx it ' +
       'is `client_max_body_size`, and 0 means none';
-    return { kind: 'unexpected', text };
+    return { kind: 'unexpected', code: 'upload-too-large', text };
   }
   if (hasError || ![403, 405, 501].includes(status) || !isPage(response)) {
     return undefined;
@@ -49,6 +51,7 @@ export function fromBetween(
   const isWrite = doing.deletes ?? doing.pushes ?? false;
   const methods = doing.deletes ? 'DELETE' : doing.pushes ? 'POST, PUT and HEAD' : 'GET and HEAD';
   return {
+    code: 'proxy-refused',
     kind: status === 403 ? 'forbidden' : isWrite ? 'read-only' : 'unexpected',
     text:
       `${String(status)} with a page of HTML, which registries don't send: a proxy or firewall between here and the ` +

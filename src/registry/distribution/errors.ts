@@ -7,6 +7,7 @@ import * as v from 'valibot';
 import { parseChallenges } from '../../http/challenge.js';
 import type { HttpResponse } from '../../http/message.js';
 import { JsonLimitError, inForm, parseJson } from '../../oci/json.js';
+import type { Code } from '../../text/code.js';
 import { RegistryError } from '../registry-error.js';
 import { fromBetween } from './between.js';
 
@@ -134,8 +135,8 @@ export function refusal(
   const said = error === undefined ? '' : ` (${quote(saidBy(error, status))})`;
   const between = fromBetween(response, doing, error !== undefined);
   if (between !== undefined) {
-    const { kind, text } = between;
-    return new RegistryError(kind, `could not ${doing.what}: ${quote(text)}`);
+    const { kind, code, text } = between;
+    return new RegistryError(kind, `could not ${doing.what}: ${quote(text)}`, code);
   }
   // The exact words: other registries answer 403 DENIED to accounts that may only read.
   const isReadOnly = error?.code === 'DENIED' && error.detail === 'repository is read-only';
@@ -193,7 +194,12 @@ export function refusal(
   return new RegistryError(
     'unexpected',
     `could not ${doing.what}: the registry answered ${String(status)}${said}${adviceFor(response)}`,
+    codeFor(status),
   );
+}
+
+function codeFor(status: number): Code {
+  return status === 429 ? 'rate-limited' : status >= 500 ? 'server-failed' : 'unexpected-answer';
 }
 
 /** What passes by itself as a rule, and has not after every try. */

@@ -1,0 +1,68 @@
+/** The stable codes that messages end with: scripts and docs/troubleshooting.md go by them, and words may change. Pure. */
+import { printable } from './printable.js';
+
+export const CODES = [
+  // What a registry answered.
+  'credentials-refused',
+  'right-missing',
+  'deletes-disabled',
+  'registry-read-only',
+  'repository-missing',
+  'not-a-registry',
+  /** 500 for a digest on the manifests route */
+  'perhaps-a-blob',
+  /** the registry denies what it has just shown */
+  'answers-contradict',
+  'still-referenced',
+  'digest-mismatch',
+  'rate-limited',
+  'proxy-refused',
+  'tls-expected',
+  'client-certificate-wanted',
+  'redirect-not-followed',
+  'upload-too-large',
+  /** a 5xx answer to every try */
+  'server-failed',
+  'unexpected-answer',
+  // What became of a repository or of the run.
+  'image-broken',
+  'tag-list-shrank',
+  'restored-after-push',
+  'restored-from-ledger',
+  'ledger-restore-failed',
+  'restore-failed',
+  'run-failed',
+  'sweep-not-verified',
+  'no-tag-left',
+  'share-over-limit',
+  'count-over-limit',
+  'deletes-refused',
+  'delete-right-missing',
+  /** a gap whose cause has no code of its own */
+  'gap-found',
+  'delete-failed',
+  'delete-not-tried',
+] as const;
+
+export type Code = (typeof CODES)[number];
+
+const ANYWHERE = new RegExp(` \\[(${CODES.join('|')})\\]`, 'g');
+const AT_END = new RegExp(` \\[(${CODES.join('|')})\\]$`);
+
+/** The code that a message ends with; `undefined` when it has none. */
+export function codeIn(message: string): Code | undefined {
+  return AT_END.exec(message)?.[1] as Code | undefined;
+}
+
+/**
+ * The message with one code, at its end. A code of another message that it quotes is the more exact one: it is moved
+ * there, and `code` is not added.
+ *
+ * @param length of the result, in characters: what is longer is made printable and cut before the code
+ */
+export function coded(message: string, code: Code, length?: number): string {
+  const [inner] = [...message.matchAll(ANYWHERE)].slice(-1);
+  const end = ` [${inner?.[1] ?? code}]`;
+  const text = message.replaceAll(ANYWHERE, '');
+  return `${length === undefined ? text : printable(text, length - end.length)}${end}`;
+}
