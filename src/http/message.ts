@@ -69,6 +69,14 @@ export class RequestFailure extends Error {
   override name = 'RequestFailure';
 }
 
+/** Its message. @throws what was given where it is something else: a fault of this program */
+export function failureMessage(error: unknown): string {
+  if (error instanceof RequestFailure) {
+    return error.message;
+  }
+  throw error;
+}
+
 /** No answer could be had. The message names method, redacted URL and cause; it holds no secret. */
 export class TransportError extends RequestFailure {
   override name = 'TransportError';

@@ -352,7 +352,7 @@ describe('a read', () => {
         `${LEDGER}:${later} is skipped: a later version of this action wrote it`,
         `${LEDGER}:${broken} is skipped: its bytes are damaged`,
         `${LEDGER}:${web} is skipped: it is the memory of another repository`,
-        `${LEDGER}:${text} is skipped: it can not be unpacked`,
+        `${LEDGER}:${text} is skipped: it can't be unpacked`,
         `${LEDGER}:${forged} is skipped: what it says of a manifest does not have the digest of that manifest`,
       ].sort(),
     );
