@@ -70,7 +70,9 @@ export class Ledger implements Memory {
     } catch (error) {
       this.#isReadable = false;
       const tell = isDenied(error) ? this.#warn : this.#fail;
-      tell(`this run goes on without the ledger, which could not be read: ${failureMessage(error)}`);
+      tell(
+        `this run goes on without the ledger, which could not be read: ${failureMessage(error)}`,
+      );
     }
     this.#existed = !this.#store.isEmpty;
   }
