@@ -33,6 +33,7 @@ import { problems, sentence } from './report/problems.js';
 import { count } from './text/words.js';
 import { runStages } from './run/clean.js';
 import { runUndo, type RestoreRun } from './run/restore.js';
+import { coded, withoutCodes } from './text/code.js';
 
 /** GitHub shows ten annotations of a step, and the summary has them all. */
 const MOST_ANNOTATIONS = 10;
@@ -69,7 +70,7 @@ export async function main(): Promise<boolean> {
     const tools = {
       transport,
       progress,
-      quote: (text: string) => printable(redact(text), QUOTE),
+      quote: (text: string) => printable(withoutCodes(redact(text)), QUOTE),
       clock: systemClock,
       stop,
     };
@@ -104,9 +105,12 @@ export async function main(): Promise<boolean> {
     // Only what comes before everything else rejects with such a failure.
     const isStopped = stop.aborted && error instanceof RequestFailure;
     log.error(
-      isStopped
-        ? `the run was told to stop (${String(stop.reason)}) before it began, and nothing was done: ${why}`
-        : why,
+      coded(
+        isStopped
+          ? `the run was told to stop (${String(stop.reason)}) before it began, and nothing was done: ${why}`
+          : why,
+        'run-failed',
+      ),
     );
     log.debug(error instanceof Error ? (error.stack ?? '') : '');
     return false;
@@ -144,8 +148,11 @@ function tellUnasked(transport: Transport, log: Log): void {
     log.info('The registry never asked for a login; the user name and password were sent anyway');
   } else if (unasked === 'not-sent') {
     log.warning(
-      'the registry never asked for a login, so the identity token of the Docker config was not shown, and what only ' +
-        'its account may see is left out. Give `username` and `password`, which are sent even so',
+      coded(
+        'the registry never asked for a login, so the identity token of the Docker config was not shown, and what only ' +
+          'its account may see is left out. Give `username` and `password`, which are sent even so',
+        'token-not-shown',
+      ),
     );
   }
 }
@@ -220,8 +227,11 @@ async function report(
   const { cut } = deletedDigests(run);
   if (cut > 0) {
     log.warning(
-      `the output deleted-digests is cut: GitHub drops outputs that are too long, so ${count(cut, 'digest')} ` +
-        'are not in it. The report-file has them all',
+      coded(
+        `the output deleted-digests is cut: GitHub drops outputs that are too long, so ${count(cut, 'digest')} ` +
+          'are not in it. The report-file has them all',
+        'output-cut',
+      ),
     );
   }
   const found = problems(run);
@@ -253,7 +263,7 @@ async function tryToWrite(
     return undefined;
   } catch (error) {
     const why = messageOf(error);
-    return `the file of ${input} could not be written: ${why}`;
+    return coded(`the file of ${input} could not be written: ${why}`, 'file-not-written');
   }
 }
 

@@ -16,11 +16,7 @@ import { printable, type Printable } from '../text/printable.js';
 import { checkPath, checkPlaces, readCaFile, type Mistake } from './paths.js';
 import { FAMILIES, familyOf } from '../registry/families/families.js';
 import type { LedgerChoice, Settings } from '../run/settings.js';
-
-/** Every input that is wrong, what it got and what it takes, in one message. */
-export class InputError extends Error {
-  override name = 'InputError';
-}
+import { CodedError } from '../text/code.js';
 
 const MOST_CONCURRENCY = 128;
 const MOST_KEPT = 1_000_000;
@@ -31,7 +27,7 @@ const SHOWN = 80;
 const TRUE = ['true', 'True', 'TRUE'];
 const FALSE = ['false', 'False', 'FALSE'];
 
-/** @throws InputError naming all mistakes */
+/** @throws CodedError that names every input that is wrong, what it got and what it takes */
 export function readSettings(): Settings {
   const mistakes: string[] = [];
   const { registry, ...rest } = readInputs(mistakes, (input, takes, got, why) => {
@@ -43,9 +39,10 @@ export function readSettings(): Settings {
   if (mistakes.length > 0 || registry === undefined) {
     const many =
       mistakes.length === 1 ? 'There is a mistake' : `${String(mistakes.length)} mistakes`;
-    throw new InputError(
+    throw new CodedError(
       `${many} in the inputs, and nothing was done:\n` +
         mistakes.map((text) => `- ${text}`).join('\n'),
+      'inputs-invalid',
     );
   }
   return { registry, ...rest };

@@ -3,6 +3,7 @@
  * `Send` to a `Send`; `transport.ts` stacks them.
  */
 import type { IncomingHttpHeaders } from 'node:http';
+import { CodedError, type Code } from '../text/code.js';
 
 export type Method = 'GET' | 'HEAD' | 'PUT' | 'DELETE' | 'POST';
 
@@ -65,17 +66,21 @@ export type TransportFailure =
  * A request that did not bring what it was sent for, whatever the reason. The base of all errors that a
  * registry, a token server or the network can cause; its message is safe to print.
  */
-export class RequestFailure extends Error {
+export class RequestFailure extends CodedError {
   override name = 'RequestFailure';
 }
 
-/** Its message. @throws what was given where it is something else: a fault of this program */
-export function failureMessage(error: unknown): string {
-  if (error instanceof RequestFailure) {
-    return error.message;
-  }
-  throw error;
-}
+const CODES: Readonly<Record<TransportFailure, Code>> = {
+  dns: 'registry-unreachable',
+  refused: 'registry-unreachable',
+  reset: 'registry-unreachable',
+  timeout: 'registry-unreachable',
+  tls: 'certificate-refused',
+  truncated: 'answer-truncated',
+  'too-large': 'answer-too-large',
+  redirect: 'redirect-not-followed',
+  other: 'registry-unreachable',
+};
 
 /** No answer could be had. The message names method, redacted URL and cause; it holds no secret. */
 export class TransportError extends RequestFailure {
@@ -88,8 +93,20 @@ export class TransportError extends RequestFailure {
     message: string,
     { isElsewhere = false, ...options }: ErrorOptions & { readonly isElsewhere?: boolean } = {},
   ) {
-    super(message, options);
+    super(message, CODES[kind], options);
     this.kind = kind;
     this.isElsewhere = isElsewhere;
   }
+}
+
+/**
+ * Why a request failed, as its message says.
+ *
+ * @throws the error itself where it is a fault of this program
+ */
+export function failureMessage(error: unknown): string {
+  if (error instanceof RequestFailure) {
+    return error.message;
+  }
+  throw error;
 }

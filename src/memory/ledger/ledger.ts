@@ -12,6 +12,8 @@ import type { LedgerNews, Memory, Recollection, Settled } from '../memory.js';
 import type { Observation } from '../observation.js';
 import { remember } from './remember.js';
 import { isSame, join, type Records } from './record.js';
+import { EntryError } from './unpack.js';
+import { coded, type Code } from '../../text/code.js';
 import { LedgerStore, type StoreTools, type StoredEntry } from './store.js';
 
 /** A recollection, and the entries that it was read from. */
@@ -48,6 +50,7 @@ export async function openLedger(tools: LedgerTools): Promise<Ledger> {
 export class Ledger implements Memory {
   readonly #tools: LedgerTools;
   readonly #store: LedgerStore;
+  /** by code, or by themselves where one code has several */
   readonly #warnings = new Map<string, string>();
   readonly #failures: string[] = [];
   readonly #written = new Set<string>();
@@ -70,8 +73,10 @@ export class Ledger implements Memory {
     } catch (error) {
       this.#isReadable = false;
       const tell = isDenied(error) ? this.#warn : this.#fail;
+      const why = failureMessage(error);
       tell(
-        `this run goes on without the ledger, which could not be read: ${failureMessage(error)}`,
+        'ledger-not-read',
+        `this run goes on without the ledger, which could not be read: ${why}`,
       );
     }
     this.#existed = !this.#store.isEmpty;
@@ -98,7 +103,8 @@ export class Ledger implements Memory {
       ).length;
       return reading;
     } catch (error) {
-      this.#fail(`what it remembers of ${repository} could not be read: ${failureMessage(error)}`);
+      const why = failureMessage(error);
+      this.#fail('ledger-not-read', `what it remembers of ${repository} could not be read: ${why}`);
       return undefined;
     }
   }
@@ -145,19 +151,20 @@ export class Ledger implements Memory {
     try {
       return await write();
     } catch (error) {
-      const why = failureMessage(error);
+      const why = error instanceof EntryError ? error.message : failureMessage(error);
       if (!isDenied(error)) {
         this.#fail(
+          'ledger-not-written',
           `what was seen of ${repository} could not be remembered: ${why}. If the registry takes no such ` +
             'artifacts, switch the ledger off with `ledger-repository: off`',
         );
       } else {
         this.#isWritable = false;
         this.#warn(
+          'ledger-not-written',
           `this run can't write to the ledger, and what it saw is not remembered: ${why}. If the account has no ` +
             'push rights there, give it them, or name a repository that it can push to in `ledger-repository`, or ' +
             'switch the ledger off with `ledger-repository: off`',
-          'writes',
         );
       }
       return undefined;
@@ -195,6 +202,7 @@ export class Ledger implements Memory {
       reading = await this.#read(repository, true);
     }
     this.#fail(
+      'ledger-not-written',
       `what was seen of ${repository} was written ${String(MOST_ROUNDS)} times and was gone each time. ` +
         'Does something delete tags or manifests there?',
     );
@@ -248,23 +256,23 @@ export class Ledger implements Memory {
         // Nothing is lost: the next run that may delete merges it again.
         this.#canDelete = false;
         this.#warn(
+          'ledger-entries-stay',
           `entries of the ledger that were merged into newer ones stay, because one could not be deleted: ${why}`,
-          'deletes',
         );
       }
     }
     return this.#canDelete;
   }
 
-  /** @param subject of which one warning is enough: several requests may be under way, and fail */
-  readonly #warn = (text: string, subject = text): void => {
-    if (!this.#warnings.has(subject)) {
-      this.#warnings.set(subject, `${this.#tools.ledger}: ${text}`);
+  /** One warning of a kind is enough: several requests may be under way, and fail. */
+  readonly #warn = (code: Code, text: string): void => {
+    if (!this.#warnings.has(code)) {
+      this.#warnings.set(code, coded(`${this.#tools.ledger}: ${text}`, code));
     }
   };
 
-  readonly #fail = (text: string): void => {
-    this.#failures.push(`${this.#tools.ledger}: ${text}`);
+  readonly #fail = (code: Code, text: string): void => {
+    this.#failures.push(coded(`${this.#tools.ledger}: ${text}`, code));
   };
 
   news(): LedgerNews {

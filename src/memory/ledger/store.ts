@@ -18,6 +18,7 @@ import {
 } from './artifact.js';
 import { decodeEntry, encodeEntry, type DecodedEntry, type Entry } from './entry.js';
 import { EntryError } from './unpack.js';
+import { coded } from '../../text/code.js';
 
 /** An entry, and the manifest under whose tag it lies. */
 export type StoredEntry = DecodedEntry & Artifact;
@@ -38,7 +39,7 @@ const CONCURRENCY = 4;
 /** Each further reading is needed only because another run got on in the meantime. */
 const MOST_READINGS = 20;
 
-/** Every method rejects with RequestFailure. */
+/** Every method rejects with RequestFailure, unless it says otherwise. */
 export class LedgerStore {
   readonly #tools: StoreTools;
   /** by `keyOf` */
@@ -228,7 +229,7 @@ export class LedgerStore {
   }
 
   #skipped(tag: string, why: string): string {
-    return `${this.#tools.ledger}:${tag} is skipped: ${why}`;
+    return coded(`${this.#tools.ledger}:${tag} is skipped: ${why}`, 'ledger-entry-skipped');
   }
 
   /** Once, and again after a failure. */

@@ -4,11 +4,10 @@
  */
 import { createGunzip } from 'node:zlib';
 
-import { RequestFailure } from '../../http/message.js';
 import { JsonLimitError, parseJson } from '../../oci/json.js';
 
 /** The bytes aren't an entry, or not one of this repository. The message says why; it is safe to print. */
-export class EntryError extends RequestFailure {
+export class EntryError extends Error {
   override name = 'EntryError';
 }
 

@@ -12,10 +12,14 @@ import type { Intake } from './candidate.js';
 import { split } from './split.js';
 import { Tally, TooManyCandidates, type SourceTally } from './tally.js';
 import { Transcript } from './transcript.js';
+import { CodedError, coded } from '../../text/code.js';
 
 /** A file can't be read, or too much is named. The message names the input and every such path, and says what to do. */
-export class IntakeError extends Error {
+export class IntakeError extends CodedError {
   override name = 'IntakeError';
+  constructor(message: string, options?: ErrorOptions) {
+    super(message, 'digests-file-unusable', options);
+  }
 }
 
 interface IntakeSource {
@@ -93,8 +97,11 @@ async function readAll({
       );
     } else if (read.notUnderstood > 0) {
       warning?.(
-        `digests-file: ${linesOf(read.notUnderstood)} not understood of the ${lines.toLocaleString('en')} in ${shown}, and ` +
-          `skipped: ${examplesOf(read)}. docs/finding-orphans.md lists what a line may be`,
+        coded(
+          `digests-file: ${linesOf(read.notUnderstood)} not understood of the ${lines.toLocaleString('en')} in ${shown}, and ` +
+            `skipped: ${examplesOf(read)}. docs/finding-orphans.md lists what a line may be`,
+          'digests-not-understood',
+        ),
       );
     }
   }
