@@ -9,7 +9,7 @@ import type { Manifest } from '../oci/manifest.js';
 import { protectionIn, someOf } from '../plan/protection.js';
 import { RegistryError } from '../registry/registry-error.js';
 import { createAttempts, type Attempts } from './attempts.js';
-import type { Inventory, Source } from '../plan/inventory.js';
+import type { Inventory } from '../plan/inventory.js';
 import { NOTHING_KNOWN, type Known } from './known.js';
 import { perhapsLayers, readLinks } from './layer-links.js';
 import { makePlan, unknownAges, type Plan } from '../plan/plan.js';
@@ -77,7 +77,6 @@ class Reading {
   readonly #tags: TagReading;
   readonly #list: ListingReading;
   readonly #reads: ManifestReading;
-  readonly #sources = new Map<Digest, Source>();
   readonly #facts: Map<Digest, ImageFacts>;
   readonly #attempts: Attempts;
   /** asked for by digest, found or not: nothing is asked for twice */
@@ -115,7 +114,7 @@ class Reading {
       listed: () => this.#list.tags(),
       fetch: (reference) => this.#reads.fetch(reference),
       onFound: (manifest) => {
-        this.#note(manifest, 'tag');
+        this.#note(manifest);
       },
     });
     this.#referrers = createReferrerQuestions(options.reader, repository, this.#attempts);
@@ -147,7 +146,6 @@ class Reading {
       ghosts: this.#ghosts(),
       brokenTags: [...this.#tags.broken].sort(),
       referrers: new Map(this.#referrers.answers),
-      sources: new Map(this.#sources),
       facts: new Map(this.#facts),
       past: this.#known.past,
       listing: this.#list.listing,
@@ -190,10 +188,7 @@ class Reading {
       const read = await this.#readEach(
         wave,
         (digest) => `manifest ${digest}`,
-        ({ digest, source }) => {
-          this.#absent.add(digest);
-          this.#sources.set(digest, source);
-        },
+        ({ digest }) => this.#absent.add(digest),
       );
       wave = !this.#attempts.isOver() ? this.#unread(read.flatMap(namedBy)) : [];
     }
@@ -215,7 +210,7 @@ class Reading {
         if (manifest === undefined) {
           miss(one);
         } else {
-          this.#note(manifest, one.source);
+          this.#note(manifest);
           read.push(manifest);
         }
       },
@@ -224,10 +219,9 @@ class Reading {
   }
 
   #unread(found: readonly Found[]): Found[] {
-    return found.filter(({ digest, source }) => {
+    return found.filter(({ digest }) => {
       if (this.#elsewhere.delete(digest)) {
         this.#absent.add(digest);
-        this.#sources.set(digest, source);
       }
       if (this.#begun.has(digest) || this.#manifests.has(digest)) {
         return false;
@@ -237,11 +231,8 @@ class Reading {
     });
   }
 
-  #note(manifest: Manifest, source: Source): void {
+  #note(manifest: Manifest): void {
     this.#manifests.set(manifest.digest, this.#share(manifest));
-    if (!this.#sources.has(manifest.digest)) {
-      this.#sources.set(manifest.digest, source);
-    }
   }
 
   /**
