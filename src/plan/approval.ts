@@ -5,7 +5,7 @@
 import * as v from 'valibot';
 
 import { isDigest, type Digest } from '../oci/digest.js';
-import { JsonLimitError, parseJson } from '../oci/json.js';
+import { inForm, JsonLimitError, parseJson } from '../oci/json.js';
 import { isRepository } from '../oci/reference.js';
 import { printable } from '../text/printable.js';
 import { CodedError } from '../text/code.js';
@@ -72,11 +72,11 @@ export function readApproval(text: string, registry: string): Approval {
     const isTooMuch = error instanceof JsonLimitError;
     throw refused(isTooMuch ? 'the file holds more than a plan can' : "the file isn't valid JSON");
   }
-  const document = v.safeParse(Document, body, { abortEarly: true });
-  if (!document.success) {
+  const document = inForm(Document, body);
+  if (document === undefined) {
     throw refused("the file isn't a plan of this action");
   }
-  const { planVersion } = document.output;
+  const { planVersion } = document;
   if (planVersion !== PLAN_VERSION) {
     throw refused(
       `the plan is of version ${planVersion}, and this action understands version ${PLAN_VERSION}`,

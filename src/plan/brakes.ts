@@ -103,25 +103,20 @@ export function refuseTooMany(
   all: readonly Looked[],
   limit: MaxDeletes,
 ): ReadonlyMap<string, RepositoryRefusal> {
-  const affected = all.filter(({ plan }) => plan.orphans.length > 0);
-  if (limit.kind === 'count') {
-    const { count } = limit;
-    const orphans = affected.reduce((sum, { plan }) => sum + plan.orphans.length, 0);
-    const refused = orphans > count ? affected : [];
-    return new Map(refused.map(({ plan }) => [plan.repository, { kind: 'count', orphans, count }]));
-  }
-  const { percent, exempt } = limit;
-  return new Map(
-    affected.flatMap(({ plan, inventory }) => {
-      const [orphans, manifests] = [plan.orphans.length, inventory.manifests.size];
-      return orphans > exempt && isBeyond(percent, orphans, manifests)
-        ? [[plan.repository, { kind: 'share', orphans, manifests, percent }] as const]
-        : [];
-    }),
-  );
-}
-
-/** In whole numbers, since `max-deletes` has six decimals at most: 9.2 * 750 is less than 6,900. */
-function isBeyond(percent: number, orphans: number, manifests: number): boolean {
-  return 100 * MILLION * orphans > Math.round(percent * MILLION) * manifests;
+  const total = all.reduce((sum, { plan }) => sum + plan.orphans.length, 0);
+  const refusals = all.flatMap(({ plan, inventory }): [string, RepositoryRefusal][] => {
+    const [orphans, manifests] = [plan.orphans.length, inventory.manifests.size];
+    if (limit.kind === 'count') {
+      const { count } = limit;
+      const isRefused = orphans > 0 && total > count;
+      return isRefused ? [[plan.repository, { kind: 'count', orphans: total, count }]] : [];
+    }
+    const { percent, exempt } = limit;
+    // In whole numbers, since `max-deletes` has six decimals at most: 9.2 * 750 is less than 6,900.
+    const isBeyond = 100 * MILLION * orphans > Math.round(percent * MILLION) * manifests;
+    return orphans > exempt && isBeyond
+      ? [[plan.repository, { kind: 'share', orphans, manifests, percent }]]
+      : [];
+  });
+  return new Map(refusals);
 }

@@ -100,8 +100,6 @@ function edgesOf(digest: Digest, { inventory, graph }: Aging): readonly Edge[] {
 
 /** Since when nothing uses a manifest any more, as far as the ledger saw it: not of what it never saw in use. */
 function outOfUse(before: Past | undefined, now: number): number | undefined {
-  if (before?.everInUse !== true) {
-    return undefined;
-  }
-  return before.status === 'in-use' ? now : before.since;
+  const lastSeen = before?.status === 'in-use' ? now : before?.since;
+  return before?.everInUse === true ? lastSeen : undefined;
 }

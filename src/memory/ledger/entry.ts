@@ -11,12 +11,7 @@ import * as v from 'valibot';
 
 import { algorithmOf, digestOf, isDigest, type Digest } from '../../oci/digest.js';
 import { inForm } from '../../oci/json.js';
-import {
-  readManifest,
-  type Manifest,
-  type ManifestError,
-  type ReadManifest,
-} from '../../oci/manifest.js';
+import { readManifest, type Manifest, type ManifestError } from '../../oci/manifest.js';
 import { isTag } from '../../oci/reference.js';
 import type { LedgerRecord, Records } from './record.js';
 import { EntryError, MOST_BYTES, NO_ENTRY, unpack } from './unpack.js';
@@ -126,9 +121,13 @@ export async function decodeEntry(bytes: Buffer, repository: string): Promise<De
       throw new EntryError('it has two records of one manifest');
     }
     records.set(digest, record);
-    const { manifest, saysItsType } = read(body, record.mediaType, digest);
-    if (saysItsType) {
-      manifests.set(digest, manifest);
+    try {
+      const { manifest, saysItsType } = readManifest(body, record.mediaType, digest);
+      if (saysItsType) {
+        manifests.set(digest, manifest);
+      }
+    } catch (error) {
+      throw new EntryError(`a manifest in it can't be read: ${(error as ManifestError).message}`);
     }
   };
   const frame = inForm(
@@ -144,12 +143,4 @@ export async function decodeEntry(bytes: Buffer, repository: string): Promise<De
     throw new EntryError('it is the memory of another repository');
   }
   return { repository, sequence: frame.sequence, records, manifests };
-}
-
-function read(body: Buffer, mediaType: string, digest: Digest): ReadManifest {
-  try {
-    return readManifest(body, mediaType, digest);
-  } catch (error) {
-    throw new EntryError(`a manifest in it can't be read: ${(error as ManifestError).message}`);
-  }
 }

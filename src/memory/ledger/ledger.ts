@@ -293,13 +293,10 @@ export class Ledger implements Memory {
  * know. Another run may rely on one that says otherwise, and have seen it after us.
  */
 function leavingIn({ records, entries }: Reading): Set<Digest> {
-  const stays = (entry: StoredEntry, digest: Digest) => {
-    const status = entry.records.get(digest)?.status;
-    return status === 'in-use' || status === 'unused';
-  };
-  return new Set(
-    [...records.keys()].filter((digest) => !entries.some((entry) => stays(entry, digest))),
-  );
+  const seen = entries.flatMap((entry) => [...entry.records]);
+  const present = seen.filter(([, { status }]) => status === 'in-use' || status === 'unused');
+  const stays = new Set(present.map(([digest]) => digest));
+  return new Set([...records.keys()].filter((digest) => !stays.has(digest)));
 }
 
 function isDenied(error: unknown): boolean {
