@@ -1,4 +1,4 @@
-/** What a look at a repository, and a sweep of it, add to the ledger's memory. Pure. */
+/** The news of a survey or a sweep for the ledger's memory. Pure. */
 import { buildGraph, reach, type Edge } from '../plan/graph.js';
 import type { Inventory } from '../plan/inventory.js';
 import { digestsWith, type Fates } from '../plan/fate.js';

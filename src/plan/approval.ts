@@ -1,6 +1,6 @@
 /**
  * Reads a plan that an earlier dry-run wrote (docs/plan-file.md, docs/plan-file.schema.json): the manifests that
- * may be deleted, and no others. Pure. What the file says of them is for people: what is deleted is judged anew.
+ * may be deleted, and no others. Pure. All else that the file says is for people: each manifest is judged again.
  */
 import * as v from 'valibot';
 
@@ -10,7 +10,7 @@ import { isRepository } from '../oci/reference.js';
 import { printable } from '../text/printable.js';
 import { CodedError } from '../text/code.js';
 
-/** Of the plan file. A change that breaks its readers raises it. */
+/** The version of the plan file. A change that breaks its readers raises it. */
 export const PLAN_VERSION = 1;
 
 export interface Approval {
@@ -28,7 +28,7 @@ export class ApprovalError extends CodedError {
 }
 
 const AGAIN = 'a run with `dry-run: true` and `plan-file`';
-/** What is said of a mistake may quote the file, which anybody may have written. */
+/** A message may quote the file, which anybody may have written. In characters. */
 const QUOTE = 200;
 /** Half a million manifests, with all that is said of them; of empty objects they need 300 MB. */
 const MOST_VALUES = 4_000_000;

@@ -8,8 +8,8 @@ import type { Inventory } from './inventory.js';
 import { namedBy } from './naming.js';
 
 /**
- * Of the manifests whose digests this one's bytes hold, which it was made after, those whose age tells how young it
- * must be. Not a subject that a run has seen in use, unless it is a child as well: it is no part of a push in
+ * The manifests whose age tells how young this one must be: its bytes hold their digests, so it was made after them.
+ * Not a subject that a run has seen in use, unless it is a child as well: it is no part of a push in
  * progress, and neither is what describes it, which waits for no tag.
  */
 export function datedBy(manifest: Manifest | undefined, past: Inventory['past']): Digest[] {

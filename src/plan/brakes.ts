@@ -64,7 +64,7 @@ export function hasVanished(inventory: Inventory): boolean {
   return (
     gaps.length === 0 &&
     tags.size + brokenTags.length + manifests.size === 0 &&
-    // What is leaving was about to be deleted: a run that was cut off may have done it.
+    // A manifest that is leaving was about to be deleted: a run that was cut off may have done it.
     [...past.values()].some(({ status }) => status === 'in-use' || status === 'unused')
   );
 }
@@ -84,8 +84,8 @@ export function inDoubt(looked: Looked): ReadonlySet<Digest> {
 }
 
 /**
- * What the ledger remembers as in use; nothing as long as one ordinary tag is left. What is leaving and still stands
- * counts as well, if it ever was in use: a plan that is carried out has it recorded before it is known whether it may
+ * The manifests that the ledger remembers as in use; none as long as one ordinary tag is left. A manifest that is
+ * leaving and still stands counts too, if it ever was in use: a plan that is carried out has it recorded before it is known whether it may
  * go, and one that was held up then, by `max-deletes` or by a stop, must not disarm the next run.
  */
 function rememberedWithoutTags({ inventory, plan }: Looked): Digest[] {

@@ -41,7 +41,7 @@ function partsOf(digest: Digest, manifests: ReadonlyMap<Digest, Manifest>): Read
   return parts;
 }
 
-/** What earlier runs, and an earlier look of this run, saw tags point at. */
+/** The manifests that tags pointed at in earlier runs, and in an earlier read of this run. */
 export interface FormerTags {
   readonly byManifest: ReadonlyMap<Digest, ReadonlySet<string>>;
   /** Whether the tag was seen before, and never there. */

@@ -162,8 +162,8 @@ export function buildGraph(inventory: Linked): Graph {
 }
 
 /**
- * What tags are remembered to have pointed at and is gone: of ordinary tags, those that are listed without a manifest;
- * of digest tags, which go with what they point at, all that point at nothing else.
+ * Tags with the lost manifests that they are remembered to have pointed at: ordinary tags that are listed without a
+ * manifest, and digest tags, which go with their manifest, where they point at nothing else.
  */
 function lostTags({ tags, brokenTags, formerTags, ghosts }: Linked): [string, Digest][] {
   const broken = new Set(brokenTags);

@@ -13,7 +13,7 @@ export interface Gap {
   readonly why: string;
 }
 
-/** What named a digest. */
+/** Where a digest is named. */
 export type Source =
   | 'tag'
   | 'input'

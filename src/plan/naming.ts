@@ -1,5 +1,5 @@
 /**
- * What manifests and tags name: children and subjects, blobs, and digests of which nothing says what they are. Pure.
+ * The digests that manifests and tags name: children, subjects, blobs, and digests of unknown kind. Pure.
  */
 import { isDigest, type Digest } from '../oci/digest.js';
 import type { Descriptor, IndexManifest, Manifest } from '../oci/manifest.js';
@@ -43,7 +43,7 @@ export function blobsOf(manifest: Manifest): Digest[] {
   }
 }
 
-/** Whatever their types: a registry takes an index only when it has all of them. */
+/** All entries of an index, of any type: a registry takes an index only when it has all of them. */
 export function entriesOf({ children, others }: IndexManifest): Digest[] {
   return digestsOf([...children, ...others]);
 }
@@ -53,7 +53,7 @@ function digestsOf(descriptors: readonly Descriptor[]): Digest[] {
 }
 
 /**
- * What may be manifests, though nothing says that they are: the digests in a body that is not understood, and the
+ * Digests that may be of manifests, though nothing says so: the digests in a body that is not understood, and the
  * entries of an index whose media type is neither a manifest's nor plainly a layer's or a config's.
  */
 export function perhapsManifests(manifest: Manifest): readonly Digest[] {

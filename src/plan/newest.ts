@@ -40,8 +40,8 @@ export function newestOf(
 type Rank = readonly [lastUse: number, birth: number, parts: number];
 
 /**
- * How new an orphan is, the weightiest number first; the newer, the larger. Of orphans that went out of use
- * together, as the tags that moved between two runs did, what was built last is the newest. Each number of a
+ * How new an orphan is, the weightiest number first; the newer, the larger. Several orphans may go out of use
+ * together, as when tags move between two runs: then the one that was built last is the newest. Each number of a
  * manifest is at least that of its parts, so none of them comes before it once it is gone.
  */
 function rankOf(digest: Digest, orphans: ReadonlySet<Digest>, aging: Aging): Rank {
@@ -77,7 +77,7 @@ function partsOf(head: Digest, aging: Aging): readonly Digest[] {
 }
 
 /**
- * The entries of an index, whatever they are listed as. And what the registry alone says to describe a manifest,
+ * The entries of an index, of any type. Also what the registry alone says to describe a manifest,
  * since nothing tells that any more once the manifest is gone.
  */
 function heldBy(digest: Digest, aging: Aging): readonly Digest[] {
@@ -91,7 +91,7 @@ function heldBy(digest: Digest, aging: Aging): readonly Digest[] {
     .map(({ to }) => to);
 }
 
-/** What a manifest of unknown type mentions is no part of it: it stays anyway. */
+/** A manifest of unknown type stays anyway, and the digests that it mentions are no parts of it. */
 function edgesOf(digest: Digest, { inventory, graph }: Aging): readonly Edge[] {
   const edges = graph.edges.get(digest) ?? [];
   const isUnknown = inventory.manifests.get(digest)?.kind === 'unknown';

@@ -12,8 +12,9 @@ interface Placed {
 }
 
 /**
- * What has to go before a manifest, and whether that is hard: what holds it, as an index does. What it describes is
- * soft, so that a signature stays as long as its image. Where the two contradict each other, soft gives way.
+ * The manifests that have to go before one, each with whether that is hard. It is hard for a manifest that holds this
+ * one, as an index does, and soft for one that this one describes, so that a signature stays as long as its image.
+ * Where the two contradict each other, soft gives way.
  */
 type Before = Map<Digest, boolean>;
 

@@ -43,7 +43,7 @@ export interface Policy {
   /** so many of the newest orphans are kept, with what they reach */
   readonly keepUntagged: number;
   readonly protection: Protection;
-  /** by repository, all that may be deleted there; absent: whatever is an orphan may */
+  /** by repository, all that may be deleted there; absent: all orphans may be */
   readonly approved?: ReadonlyMap<string, ReadonlySet<Digest>>;
   /** epoch milliseconds: the time that ages are measured against, the same for the whole run */
   readonly now: number;
@@ -51,18 +51,18 @@ export interface Policy {
 
 /**
  * Decides over one repository, by the rules of docs/how-it-decides.md. Pure: the same inventory, in
- * whatever order it was read, gives the same plan.
+ * any order of reading, gives the same plan.
  */
 export function makePlan(inventory: Inventory, policy: Policy): Plan {
   const graph = buildGraph(inventory);
   const roots = findRoots(inventory, graph, policy);
   let { steps, unreached } = reachFrom(roots, graph, inventory.manifests);
   if (inventory.gaps.length > 0) {
-    // What couldn't be read might have named any of them (`gap-blocks`).
+    // A manifest that couldn't be read might have named any of them (`gap-blocks`).
     unreached.forEach((digest) => roots.set(digest, { kind: 'gap' }));
     unreached.clear();
   }
-  // Of what nothing reaches, some stays all the same, and then also what it reaches.
+  // Some manifests stay though nothing reaches them, and with them all that they reach.
   for (const findMore of [newestOrphans, unapprovedOrphans]) {
     const more = findMore(inventory, graph, unreached, policy);
     if (more.size > 0) {
@@ -105,7 +105,7 @@ function newestOrphans(
   }
   const reasons = orphanReasons(inventory, graph, orphans);
   const heads = [...orphans].filter((digest) => !reasons.has(digest));
-  // Whatever was seen in use since: or what is the newest would change because a run came by.
+  // A run that saw others in use since must not change which is the newest.
   const births = birthsIn({ ...inventory, past: NOTHING_SEEN });
   const aging = { inventory, graph, births, now: policy.now };
   const newest = newestOf(heads, orphans, policy.keepUntagged, aging);
@@ -131,7 +131,7 @@ function reasonOf({ from, edge }: Step): KeepReason {
   return kind === 'mentioned' ? { kind, by: from } : { kind, of: from };
 }
 
-/** What keeps a manifest by itself; of several reasons the first is told. */
+/** The manifests that stay by themselves, each with its reason: the first, where there are several. */
 function findRoots(inventory: Inventory, graph: Graph, policy: Policy): Roots {
   const { manifests } = inventory;
   const roots: Roots = new Map();
@@ -162,7 +162,7 @@ function findRoots(inventory: Inventory, graph: Graph, policy: Policy): Roots {
     }
   }
   if (policy.danglingReferrers === 'keep') {
-    // What the ledger remembers lived here, so what describes it describes nothing any more.
+    // A manifest that the ledger remembers lived here, so its referrers describe nothing any more.
     const isElsewhere = (digest: Digest) => !manifests.has(digest) && !inventory.past.has(digest);
     for (const { digest, subject } of manifests.values()) {
       if (subject !== undefined && isElsewhere(subject)) {
@@ -210,8 +210,8 @@ function youthOf(
 }
 
 /**
- * Not of what was old enough before, by its config, and could not be deleted or was gone for a while; and not of what
- * was deleted and came back, perhaps with a push that is not over yet.
+ * Whether the ledger tells the age. It doesn't for a manifest that was old enough before, by its config, and could not
+ * be deleted or was gone for a while; nor for one that was deleted and came back, perhaps with a push that is not over.
  */
 function tellsAge({ everInUse, status }: Past): boolean {
   return everInUse || (status !== 'leaving' && status !== 'deleted');

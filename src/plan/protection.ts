@@ -1,5 +1,5 @@
 /**
- * What `protect` and `protect-files` name: manifests and whole repositories that are never deleted, with
+ * The entries of `protect` and `protect-files`: manifests and whole repositories that are never deleted, with
  * everything that they reach. Pure. Only says who asked for what; `plan.ts` makes roots of it.
  */
 import { globMatcher } from './glob.js';
@@ -113,7 +113,7 @@ export function unmatched(
   return [...new Set([...globs.map(bare).filter((glob) => !isMatched.has(glob)), ...missing])];
 }
 
-/** What a protection comes to in one repository. */
+/** A protection, as it applies to one repository. */
 interface LocalProtection {
   /** who asks to keep this manifest; empty when nobody does */
   of(digest: Digest): readonly Protector[];

@@ -170,6 +170,20 @@ describe('a ledger that may not be written', () => {
     });
   });
 
+  it('fails where a memory is too large to be read again', async () => {
+    const scene = await startScene();
+    const ledger = await scene.open();
+    const seen = observation({ inUse: Array.from({ length: 51 }, (_, n) => image(String(n))) });
+    // One string for all, so that the test itself needs little memory.
+    const body = 'é'.repeat(4 * 1024 * 1024);
+    const bodies = new Map([...seen.bodies.keys()].map((digest) => [digest, body]));
+    expect(await ledger.saw(await recall(ledger), { ...seen, bodies })).toBeUndefined();
+    expect(ledger.news()).toMatchObject({
+      warnings: [],
+      failures: [expect.stringContaining('its memory of 51 manifests is larger than can be read')],
+    });
+  });
+
   it('lets a fault of our own through', async () => {
     const scene = await startScene();
     const ledger = await scene.open();

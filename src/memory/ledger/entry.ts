@@ -29,7 +29,7 @@ export interface DecodedEntry extends Entry {
   readonly manifests: ReadonlyMap<Digest, Manifest>;
 }
 
-/** Of what is compressed at a time, in characters. */
+/** The text that is compressed at a time, in characters. */
 const PIECE_LENGTH = 256 * 1024;
 
 const Time = v.pipe(

@@ -87,7 +87,7 @@ export class Ledger implements Memory {
       return false;
     }
     const { isEmpty, isShared } = this.#store;
-    // What may not be read is no gap in anything that was asked for, unless it was.
+    // A ledger that can't be read is no gap in the user's repositories, unless the user named it.
     return this.#isReadable ? !isEmpty && !isShared && !this.#store.has(repository) : !isNamed;
   }
 
@@ -178,7 +178,7 @@ export class Ledger implements Memory {
     leaving: ReadonlySet<Digest>,
   ): Promise<Settled | undefined> {
     const { repository } = first;
-    // What is there was known when we looked, and so not fetched: whoever forgets it meanwhile looked before.
+    // A manifest that is there was known in the survey, and so not fetched. A run that forgets it read before us.
     const standing = new Map(
       [...first.records].filter(([digest]) => observation.standing.has(digest)),
     );
@@ -187,7 +187,7 @@ export class Ledger implements Memory {
     for (let round = 1; round <= MOST_ROUNDS; round += 1) {
       const past = join([reading.records, standing]);
       const records = remember(past, observation, {
-        // Of a later reading it is not known who looked first, its writer or we.
+        // Nobody knows who read the repository first, the writer of a later entry or we.
         droppable: round === 1 ? leaving : new Set(),
         restates: reading.entries.length < MANY_ENTRIES,
         now: this.#tools.now,
@@ -198,7 +198,7 @@ export class Ledger implements Memory {
         const isAlone = await this.#remove(stale);
         return isAlone && tag !== undefined ? { repository, tag } : undefined;
       }
-      // What we relied on is gone: another run has merged it. Its own entry may know less than we saw.
+      // The entry that we relied on is gone: another run has merged it. Its own entry may know less than we saw.
       reading = await this.#read(repository, true);
     }
     this.#fail(
@@ -289,8 +289,8 @@ export class Ledger implements Memory {
 }
 
 /**
- * What may be dropped if a look found it absent: what every entry that was read before said was leaving, or did not
- * know. Another run may rely on one that says otherwise, and have seen it after us.
+ * The manifests that may be dropped if a survey found them absent: every entry that was read before said that they were
+ * leaving, or did not know them. Another run may rely on one that says otherwise, and have seen it after us.
  */
 function leavingIn({ records, entries }: Reading): Set<Digest> {
   const seen = entries.flatMap((entry) => [...entry.records]);

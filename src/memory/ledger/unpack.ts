@@ -13,15 +13,15 @@ export class EntryError extends Error {
 
 export const NO_ENTRY = 'it is not in the form of an entry';
 
-/** Of an entry unpacked, when it is written. A million small manifests fit. */
+/** The most of an entry unpacked, when it is written. A million small manifests fit. */
 export const MOST_BYTES = 400 * 1024 * 1024;
-/** Of one record: a manifest has up to 4 MiB, and JSON writes a byte of it as up to six. */
+/** The most of one record: a manifest has up to 4 MiB, and JSON writes a byte of it as up to six. */
 const RECORD_BYTES = 25 * 1024 * 1024;
-/** Of a record: it has ten fields or so, and those of a later version may be lists. */
+/** The most in a record: it has ten fields or so, and those of a later version may be lists. */
 const MOST_VALUES = 1000;
-/** Of what is left without the records. */
+/** The most of an entry without its records. */
 const FRAME_BYTES = 64 * 1024;
-/** Of what stands between two records: a comma, and what takes the place of a record. */
+/** The most between two records: a comma, and the place of a record. */
 const PLACE_BYTES = 8;
 const PLACE = Buffer.from('0');
 /** How many lists and objects a record stands in. */
