@@ -24,12 +24,9 @@ export function datedBy(manifest: Manifest | undefined, past: Inventory['past'])
  */
 export type Births = (digest: Digest) => number | undefined;
 
-export function birthsIn({
-  manifests,
-  facts,
-  past,
-  listing,
-}: Pick<Inventory, 'manifests' | 'facts' | 'past' | 'listing'>): Births {
+type Dated = Pick<Inventory, 'manifests' | 'facts' | 'past' | 'listing'>;
+
+export function birthsIn({ manifests, facts, past, listing }: Dated): Births {
   const known = new Map<Digest, number | undefined>();
   return (digest) => {
     // An explicit stack: chains of subjects may be longer than the call stack is deep.

@@ -4,6 +4,7 @@
  */
 import type { Digest } from '../oci/digest.js';
 import type { Inventory } from './inventory.js';
+import type { Past } from './past.js';
 import type { Plan } from './plan.js';
 
 /** The input `max-deletes`. */
@@ -74,13 +75,9 @@ export function hasVanished(inventory: Inventory): boolean {
  * not learn that it is out of use, or the next run would see nothing wrong.
  */
 export function inDoubt(looked: Looked): ReadonlySet<Digest> {
-  const { inventory, plan } = looked;
-  const going = new Set(plan.orphans.map(({ digest }) => digest));
-  return new Set(
-    rememberedWithoutTags(looked).filter(
-      (digest) => inventory.manifests.has(digest) && !going.has(digest),
-    ),
-  );
+  const going = new Set(looked.plan.orphans.map(({ digest }) => digest));
+  const stays = (digest: Digest) => looked.inventory.manifests.has(digest) && !going.has(digest);
+  return new Set(rememberedWithoutTags(looked).filter(stays));
 }
 
 /**
@@ -90,12 +87,9 @@ export function inDoubt(looked: Looked): ReadonlySet<Digest> {
  */
 function rememberedWithoutTags({ inventory, plan }: Looked): Digest[] {
   const { manifests, past } = inventory;
-  return isTagged(plan)
-    ? []
-    : [...past].flatMap(([digest, { status, everInUse }]) => {
-        const isHeldUp = status === 'leaving' && everInUse && manifests.has(digest);
-        return status === 'in-use' || isHeldUp ? [digest] : [];
-      });
+  const isInUse = ([digest, { status, everInUse }]: [Digest, Past]) =>
+    status === 'in-use' || (status === 'leaving' && everInUse && manifests.has(digest));
+  return isTagged(plan) ? [] : [...past].filter(isInUse).map(([digest]) => digest);
 }
 
 /** @returns the refusals of `max-deletes`, by repository */

@@ -14,10 +14,8 @@ export type Edge =
   | { readonly kind: 'child' | 'subject' | 'referrer' | 'mentioned' | 'blob'; readonly to: Digest }
   | { readonly kind: 'digest-tag'; readonly tag: string; readonly to: Digest };
 
-/** A digest tag together with what it points at. */
-interface PointingDigestTag extends DigestTag {
-  readonly target: Digest;
-}
+/** A digest tag, and the manifest that it points at. */
+type PointingDigestTag = DigestTag & { readonly target: Digest };
 
 export interface Graph {
   /** tags that are roots, by the manifest they point at, or may have pointed at until it was lost; each list sorted */

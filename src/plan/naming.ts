@@ -33,14 +33,14 @@ export function namedByTags(tags: readonly string[]): Found[] {
 
 /** The config and layers of an image, and those that an index lists, as old build caches do. */
 export function blobsOf(manifest: Manifest): Digest[] {
-  switch (manifest.kind) {
-    case 'image':
-      return digestsOf([manifest.config, ...manifest.layers]);
-    case 'index':
-      return digestsOf(manifest.others.filter(({ mediaType }) => isPlainlyBlobType(mediaType)));
-    case 'unknown':
-      return [];
-  }
+  return manifest.kind === 'image'
+    ? digestsOf([manifest.config, ...manifest.layers])
+    : digestsOf(othersOf(manifest).filter(({ mediaType }) => isPlainlyBlobType(mediaType)));
+}
+
+/** The entries of an index that aren't plainly manifests. */
+function othersOf(manifest: Manifest): readonly Descriptor[] {
+  return manifest.kind === 'index' ? manifest.others : [];
 }
 
 /** All entries of an index, of any type: a registry takes an index only when it has all of them. */
@@ -57,14 +57,9 @@ function digestsOf(descriptors: readonly Descriptor[]): Digest[] {
  * entries of an index whose media type is neither a manifest's nor plainly a layer's or a config's.
  */
 export function perhapsManifests(manifest: Manifest): readonly Digest[] {
-  switch (manifest.kind) {
-    case 'unknown':
-      return manifest.mentions;
-    case 'index':
-      return digestsOf(manifest.others.filter(({ mediaType }) => !isPlainlyBlobType(mediaType)));
-    case 'image':
-      return [];
-  }
+  return manifest.kind === 'unknown'
+    ? manifest.mentions
+    : digestsOf(othersOf(manifest).filter(({ mediaType }) => !isPlainlyBlobType(mediaType)));
 }
 
 /** The manifests that the repository was found to have as layers or configs as well. */

@@ -21,19 +21,16 @@ export function notFound(
   { digests, pinned }: Protection,
   surveys: readonly Survey[],
 ): readonly string[] {
+  const isWhole = ({ inventory }: Survey) => inventory.gaps.length === 0;
   const everywhere = [...digests].flatMap(([digest, by]) => (by.includes(PROTECT) ? [digest] : []));
-  const isWhole = surveys.every(({ inventory }) => inventory.gaps.length === 0);
+  const nowhere = surveys.every(isWhole) ? missing(everywhere, surveys) : [];
   return [
-    ...(isWhole ? missing(everywhere, surveys) : []).map((digest) =>
-      warning(digest, 'in no repository'),
-    ),
+    ...nowhere.map((digest) => warning(digest, 'in no repository')),
     ...[...pinned].flatMap(([repository, named]) => {
-      const [survey] = surveys.filter(({ inventory }) => inventory.repository === repository);
-      return survey === undefined || survey.inventory.gaps.length > 0
-        ? []
-        : missing(named, [survey]).map((digest) =>
-            warning(`${repository}@${digest}`, 'not in that repository'),
-          );
+      const here = surveys.filter(({ inventory }) => inventory.repository === repository);
+      return (here.some(isWhole) ? missing(named, here) : []).map((digest) =>
+        warning(`${repository}@${digest}`, 'not in that repository'),
+      );
     }),
   ];
 }

@@ -72,12 +72,8 @@ export class Ledger implements Memory {
       await this.#store.open();
     } catch (error) {
       this.#isReadable = false;
-      const tell = isDenied(error) ? this.#warn : this.#fail;
-      const why = failureMessage(error);
-      tell(
-        'ledger-not-read',
-        `this run goes on without the ledger, which could not be read: ${why}`,
-      );
+      const text = `this run goes on without the ledger, which could not be read: ${failureMessage(error)}`;
+      (isDenied(error) ? this.#warn : this.#fail)('ledger-not-read', text);
     }
     this.#existed = !this.#store.isEmpty;
   }
@@ -98,9 +94,8 @@ export class Ledger implements Memory {
     try {
       const reading = await this.#read(repository);
       this.#readings.set(reading, reading);
-      this.#remembered += [...reading.records.values()].filter(
-        ({ status }) => status !== 'deleted',
-      ).length;
+      const records = [...reading.records.values()];
+      this.#remembered += records.filter(({ status }) => status !== 'deleted').length;
       return reading;
     } catch (error) {
       const why = failureMessage(error);
