@@ -12,6 +12,7 @@ import type { Action } from '../../support/servers/memory/script.js';
 import { errorAnswer, stopClients, tally, when } from '../../support/clients/client.js';
 import { recordsOf, THEN } from '../../support/builders/records.js';
 import {
+  begin,
   LEDGER,
   observation,
   startScene,
@@ -186,8 +187,7 @@ describe('a ledger that may not be written', () => {
 
   it('lets a fault of our own through', async () => {
     const scene = await startScene();
-    const ledger = await scene.open();
-    const memory = await recall(ledger);
+    const { ledger, memory } = await begin(scene);
     const wrong = { ...observation({ inUse: [a] }), standing: undefined } as unknown as Observation;
     await expect(ledger.saw(memory, wrong)).rejects.toThrow(TypeError);
   });
@@ -276,8 +276,7 @@ describe('a ledger that may not be deleted from', () => {
   it('takes an entry that no longer exists for deleted', async () => {
     const scene = await startScene();
     await scene.put({ records: recordsOf([a]) });
-    const ledger = await scene.open();
-    const memory = await recall(ledger);
+    const { ledger, memory } = await begin(scene);
     scene.registry.intercept(when(/^DELETE/, errorAnswer(404, 'MANIFEST_UNKNOWN')));
     expect(await ledger.saw(memory, observation({ inUse: [a, b] }))).toBeDefined();
     expect(ledger.news().warnings).toEqual([]);

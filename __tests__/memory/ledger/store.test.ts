@@ -13,13 +13,19 @@ import { linkBlob, setTag } from '../../support/servers/memory/state.js';
 import { seed } from '../../support/clients/push.js';
 import { errorAnswer, stopClients, tally, when } from '../../support/clients/client.js';
 import { recordsOf, sorted } from '../../support/builders/records.js';
-import { before, freeing, LEDGER, startScene, type Scene } from '../../support/scenes/ledger.js';
+import {
+  before,
+  freeing,
+  LEDGER,
+  startScene,
+  WEB,
+  type Scene,
+} from '../../support/scenes/ledger.js';
 
 afterEach(stopClients);
 
 const a = image('a');
 const b = image('b');
-const WEB = 'team/web';
 
 const entry: Entry = { repository: APP, sequence: 1, records: recordsOf([a, index([a, b])]) };
 
