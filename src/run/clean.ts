@@ -28,7 +28,7 @@ import { runOf } from './result.js';
 import type { Run } from './run.js';
 import type { Named, StageSettings } from './settings.js';
 import { surveyAll, type Surveys } from './surveys.js';
-import type { SurveyOptions } from './survey-types.js';
+import type { SurveyOptions } from './survey-options.js';
 import { sweepRepository, type SweepOptions } from './sweep.js';
 import { whyVanished } from './warnings.js';
 import type { Printable } from '../text/printable.js';

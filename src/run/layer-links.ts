@@ -4,11 +4,11 @@
  */
 import { isDigest, type Digest } from '../oci/digest.js';
 import { RegistryError } from '../registry/registry-error.js';
-import type { ManifestAnswer, Reader } from '../registry/registry.js';
-import type { Attempts } from './attempts.js';
+import type { ManifestAnswer } from '../registry/registry.js';
 import type { Inventory, Source } from '../plan/inventory.js';
 import { namedBy } from '../plan/naming.js';
 import type { Plan } from '../plan/plan.js';
+import type { Looking } from './survey-options.js';
 
 /**
  * The orphans of which only the ledger or an input says that they are manifests: no tag, index, subject, list of
@@ -50,11 +50,6 @@ function plainBlob({ manifests }: Inventory): Digest | undefined {
   return undefined;
 }
 
-export interface Asking {
-  readonly reader: Pick<Reader, 'hasBlob' | 'manifest'>;
-  readonly attempts: Attempts;
-}
-
 /**
  * Asks which of these manifests the repository has as layers or configs as well: one HEAD each. Where all of them are
  * there as blobs, some more questions tell a registry that has every manifest as a blob (olareg), and loses none of
@@ -65,9 +60,9 @@ export interface Asking {
 export async function readLinks(
   unasked: readonly Digest[],
   inventory: Inventory,
-  { reader, attempts }: Asking,
+  looking: Pick<Looking, 'reader' | 'repository' | 'attempts'>,
 ): Promise<Map<Digest, boolean>> {
-  const { repository } = inventory;
+  const { reader, repository, attempts } = looking;
   const links = new Map(inventory.links);
   if (unasked.length === 0) {
     return links;
@@ -92,8 +87,7 @@ export async function readLinks(
   if (!isApart) {
     const blob = plainBlob(inventory);
     const answer =
-      blob &&
-      (await attempts.one(`config ${blob}`, () => readUnlessBlob(reader, repository, blob)));
+      blob && (await attempts.one(`config ${blob}`, () => readAs('mentioned', looking, blob)));
     if (answer?.kind === 'absent') {
       links.forEach((_, digest) => links.set(digest, false));
     }
@@ -101,38 +95,27 @@ export async function readLinks(
   return links;
 }
 
+/** Sources that don't say that it is a manifest: it may be a layer or config, and that is no gap. */
+const VAGUE: ReadonlySet<Source> = new Set<Source>(['input', 'protected', 'mentioned']);
+
 /**
- * One GET, and a HEAD where the answer is Distribution's for a blob.
+ * Reads what a source names. One GET; for a vague source also a HEAD, where the answer is Distribution's for a blob.
  *
  * @returns `blob` when the registry can't serve it as a manifest, and has it as a layer or config
  */
-async function readUnlessBlob(
-  reader: Pick<Reader, 'hasBlob' | 'manifest'>,
-  repository: string,
+export async function readAs(
+  source: Source,
+  { reader, repository }: Pick<Looking, 'reader' | 'repository'>,
   digest: Digest,
 ): Promise<ManifestAnswer | { readonly kind: 'blob' }> {
   try {
     return await reader.manifest(repository, digest);
   } catch (error) {
-    const isPerhaps = error instanceof RegistryError && error.kind === 'perhaps-a-blob';
+    const isPerhaps =
+      VAGUE.has(source) && error instanceof RegistryError && error.kind === 'perhaps-a-blob';
     if (isPerhaps && (await reader.hasBlob(repository, digest))) {
       return { kind: 'blob' };
     }
     throw error;
   }
-}
-
-/** Sources that don't say that it is a manifest: it may be a layer or config, and that is no gap. */
-const VAGUE: ReadonlySet<Source> = new Set<Source>(['input', 'protected', 'mentioned']);
-
-/** Reads what one of these sources names. */
-export function readAs(
-  source: Source,
-  reader: Asking['reader'],
-  repository: string,
-  digest: Digest,
-): ReturnType<typeof readUnlessBlob> {
-  return VAGUE.has(source)
-    ? readUnlessBlob(reader, repository, digest)
-    : reader.manifest(repository, digest);
 }

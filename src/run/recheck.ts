@@ -10,7 +10,7 @@ import type { Inventory } from '../plan/inventory.js';
 import type { Plan } from '../plan/plan.js';
 import { digestsWith, isGone, type Fates } from '../plan/fate.js';
 import type { Survey } from '../plan/survey.js';
-import type { SurveyOptions } from './survey-types.js';
+import type { SurveyOptions } from './survey-options.js';
 import { surveyRepository } from './survey.js';
 
 /** A manifest that may be deleted, as it is to be saved first. */

@@ -4,7 +4,7 @@
  */
 import pMap from 'p-map';
 
-import type { SurveyOptions } from './survey-types.js';
+import type { SurveyOptions } from './survey-options.js';
 import type { Survey } from '../plan/survey.js';
 import { hasVanished, inDoubt, refuseWithoutTags, type RepositoryRefusal } from '../plan/brakes.js';
 import type { Past } from '../plan/past.js';

@@ -2,7 +2,7 @@
  * Carries out a plan: the only stage that deletes. Saves what is to go, reads the repository again before the
  * first delete and from time to time after it, deletes nothing that the plan did not hold, and proves what was kept.
  */
-import type { SurveyOptions } from './survey-types.js';
+import type { SurveyOptions } from './survey-options.js';
 import type { Plan } from '../plan/plan.js';
 import type { Survey } from '../plan/survey.js';
 import { BackupError } from './backup/backup.js';

@@ -13,7 +13,7 @@ import { parseDigestTag } from '../oci/reference.js';
 import type { ManifestAnswer, Reader } from '../registry/registry.js';
 import type { Inventory } from '../plan/inventory.js';
 import type { Outcome } from '../plan/fate.js';
-import { MOST_READS, PAUSE } from './tag.js';
+import { MOST_READS, PAUSE } from './tag-reading.js';
 
 export interface VerifyOptions {
   readonly reader: Reader;

@@ -1,5 +1,5 @@
 /** A registry with one repository, `team/app`, and what a survey of it needs. */
-import type { Known } from '../../../src/run/known.js';
+import type { Known } from '../../../src/run/survey-options.js';
 import type { Survey } from '../../../src/plan/survey.js';
 import type { Past } from '../../../src/plan/past.js';
 import type { Inventory } from '../../../src/plan/inventory.js';

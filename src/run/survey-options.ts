@@ -1,0 +1,38 @@
+/** What a survey of one repository takes: what it reads with, and what is known before it reads. */
+import type { Clock } from '../http/clock.js';
+import type { Digest } from '../oci/digest.js';
+import type { Manifest } from '../oci/manifest.js';
+import type { Inventory } from '../plan/inventory.js';
+import type { Past } from '../plan/past.js';
+import type { Policy } from '../plan/plan.js';
+import type { Lister, Reader } from '../registry/registry.js';
+import type { Attempts, Progress } from './attempts.js';
+
+export interface SurveyOptions {
+  readonly reader: Reader;
+  /** absent: untagged manifests can't be listed */
+  readonly lister?: Lister;
+  readonly policy: Policy;
+  readonly concurrency: number;
+  readonly progress: Progress;
+  /** for a tag that is listed and not there yet */
+  readonly clock: Clock;
+}
+
+/** From the ledger, or from an earlier read of the same run. A manifest can't change, but it can be gone. */
+export interface Known {
+  readonly manifests: ReadonlyMap<Digest, Manifest>;
+  readonly past: ReadonlyMap<Digest, Past>;
+  /** given when the manifests were seen in this very run: then they are not asked for again */
+  readonly earlier?: Pick<Inventory, 'tags' | 'brokenTags' | 'facts' | 'links' | 'ghosts'> & {
+    /** of the past, what was deleted since: not asked for unless something names it */
+    readonly gone?: ReadonlySet<Digest>;
+  };
+}
+
+/** What the parts of one survey share. */
+export interface Looking extends SurveyOptions {
+  readonly repository: string;
+  readonly known: Known;
+  readonly attempts: Attempts;
+}
