@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
 
-import { createConfirmation } from '../../src/run/confirmation.js';
-import { deleteInOrder, type DeletionOptions } from '../../src/run/deletion.js';
+import { Confirmation } from '../../src/run/confirmation.js';
+import { Deletion, type DeletionOptions } from '../../src/run/deletion.js';
 import type { Orphan } from '../../src/plan/plan.js';
 import type { Digest } from '../../src/oci/digest.js';
 import type { Fate } from '../../src/plan/fate.js';
@@ -23,7 +23,6 @@ function orphan({ digest }: Content, ...after: readonly Content[]): Orphan {
 
 interface More extends Partial<DeletionOptions> {
   readonly tagged?: readonly Content[];
-  readonly fates?: Map<Digest, Fate>;
 }
 
 /** One round of deletes: what it said, what became of each, and how many it told of. */
@@ -31,17 +30,21 @@ async function round(scene: Scene, condemned: readonly Orphan[], more: More = {}
   const { tagged = [], fates = new Map<Digest, Fate>(), ...options } = more;
   let done = 0;
   const tagsOf = new Map(digests(tagged).map((digest) => [digest, ['v1']]));
-  const changed = await deleteInOrder(APP, condemned, tagsOf, fates, {
+  const deletion = new Deletion({
+    repository: APP,
+    tagsOf,
+    fates,
     deleter: scene.deleter,
     concurrency: 4,
     isOver: () => false,
     mayWait: () => true,
-    confirmation: createConfirmation(APP, fates, scene.options()),
+    confirmation: new Confirmation({ ...scene.options(), repository: APP, fates }),
     onDone: () => {
       done += 1;
     },
     ...options,
   });
+  const changed = await deletion.run(condemned);
   return { changed, fates, done };
 }
 

@@ -4,31 +4,12 @@
  */
 import pMap from 'p-map';
 
-import { RequestFailure } from '../http/message.js';
+import { failureMessage } from '../http/message.js';
 import type { Digest } from '../oci/digest.js';
 import type { Reader } from '../registry/registry.js';
 import type { Lost } from './lost.js';
 import { digestsWith, isGone, type Fate } from '../plan/fate.js';
 import type { VerifyOptions } from './verify.js';
-
-interface ConfirmationOptions extends Pick<VerifyOptions, 'concurrency' | 'clock' | 'stop'> {
-  readonly isThere: Reader['isThere'];
-}
-
-export interface Confirmation {
-  /** Asks for one that the registry says it deleted. @returns whether it is gone */
-  ask(digest: Digest): Promise<boolean>;
-  /** Asks for all that nobody has found gone yet. What can't be asked for, or is there for too long, has failed. */
-  askAll(): Promise<void>;
-  /** whether any of them may go yet */
-  isOpen(): boolean;
-  /** whether this one was there when it was asked for, and may go yet */
-  isDoubtful(digest: Digest): boolean;
-  /** Gives the registry time, more each time. */
-  pause(): Promise<void>;
-  /** What nobody has found gone yet has failed, for this reason. */
-  giveUp(why: string): void;
-}
 
 /**
  * Milliseconds: how long a registry that deletes after its answer is given in one repository, and how soon it is
@@ -46,91 +27,113 @@ const HIDDEN =
   'the registry answered the DELETE with 404, and the manifest is still there. Some registries answer so where the ' +
   'account may not delete: give `username` and `password` of an account that may';
 
-/** @param fates what it finds is written there */
-export function createConfirmation(
-  repository: string,
-  fates: Map<Digest, Fate>,
-  { isThere, concurrency, clock, stop }: ConfirmationOptions,
-): Confirmation {
-  const absent = new Set<Digest>();
-  /** what was there, or could not be asked for, the last time */
-  const doubtful = new Set<Digest>();
-  const rounds = new Map<Digest, number>();
-  let pauses = 0;
-  let waited = 0;
-  let until: number | undefined;
+interface ConfirmationOptions extends Pick<VerifyOptions, 'concurrency' | 'clock' | 'stop'> {
+  readonly repository: string;
+  readonly isThere: Reader['isThere'];
+  /** what is found out is written there */
+  readonly fates: Map<Digest, Fate>;
+}
 
-  const unseen = () =>
-    digestsWith(fates, 'deleted', 'gone').filter((digest) => !absent.has(digest));
-  const fail = (digest: Digest, why: string) => {
-    doubtful.delete(digest);
-    fates.set(digest, { kind: 'failed', why });
-  };
-  const isOver = () => waited >= PATIENCE || (until !== undefined && clock.now() >= until);
+export class Confirmation {
+  readonly #options: ConfirmationOptions;
+  readonly #absent = new Set<Digest>();
+  /** what was there, or could not be asked for, the last time */
+  readonly #doubtful = new Set<Digest>();
+  readonly #rounds = new Map<Digest, number>();
+  #waited = 0;
+  #until: number | undefined;
+
+  constructor(options: ConfirmationOptions) {
+    this.#options = options;
+  }
+
+  /** Asks for one that the registry says it deleted. @returns whether it is gone */
+  async ask(digest: Digest): Promise<boolean> {
+    if ((await this.#look(digest)) !== undefined) {
+      // `askAll` asks once more, and tells.
+      this.#doubtful.add(digest);
+    }
+    return this.#absent.has(digest);
+  }
+
+  /** Asks for all that nobody has found gone yet. What can't be asked for, or is there for too long, has failed. */
+  async askAll(): Promise<void> {
+    const { concurrency } = this.#options;
+    await pMap(this.#unseen(), (digest) => this.#settle(digest), { concurrency });
+  }
+
+  /** whether any of them may go yet */
+  isOpen(): boolean {
+    return this.#unseen().length > 0;
+  }
+
+  /** whether this one was there when it was asked for, and may go yet */
+  isDoubtful(digest: Digest): boolean {
+    return this.#doubtful.has(digest) && isGone(this.#options.fates.get(digest));
+  }
+
+  /** Gives the registry time: twice as much as before, each time. */
+  async pause(): Promise<void> {
+    const { clock, stop } = this.#options;
+    this.#until ??= clock.now() + PATIENCE;
+    const pause = Math.min(FIRST_PAUSE + this.#waited, PATIENCE - this.#waited);
+    this.#waited += pause;
+    await clock.sleep(pause, stop);
+  }
+
+  /** What nobody has found gone yet has failed, for this reason. */
+  giveUp(why: string): void {
+    this.#unseen().forEach((digest) => this.#fail(digest, why));
+  }
+
+  #unseen(): Digest[] {
+    const deleted = digestsWith(this.#options.fates, 'deleted', 'gone');
+    return deleted.filter((digest) => !this.#absent.has(digest));
+  }
+
+  #fail(digest: Digest, why: string): void {
+    this.#doubtful.delete(digest);
+    this.#options.fates.set(digest, { kind: 'failed', why });
+  }
+
+  #isOver(): boolean {
+    const isLate = this.#until !== undefined && this.#options.clock.now() >= this.#until;
+    return isLate || this.#waited >= PATIENCE;
+  }
 
   /** @returns why it could not be found out, if so */
-  async function look(digest: Digest): Promise<string | undefined> {
+  async #look(digest: Digest): Promise<string | undefined> {
+    const { isThere, repository } = this.#options;
     try {
       if (await isThere(repository, digest)) {
-        doubtful.add(digest);
+        this.#doubtful.add(digest);
       } else {
-        absent.add(digest);
-        doubtful.delete(digest);
+        this.#absent.add(digest);
+        this.#doubtful.delete(digest);
       }
       return undefined;
     } catch (error) {
-      if (error instanceof RequestFailure) {
-        return error.message;
-      }
-      throw error;
+      return failureMessage(error);
     }
   }
 
-  async function settle(digest: Digest): Promise<void> {
-    const why = await look(digest);
+  async #settle(digest: Digest): Promise<void> {
+    const why = await this.#look(digest);
     if (why !== undefined) {
       // The client has tried often enough.
-      fail(
+      this.#fail(
         digest,
         `the registry took the DELETE, but it can't be told whether that worked: ${why}`,
       );
-    } else if (!absent.has(digest)) {
-      const round = (rounds.get(digest) ?? 0) + 1;
-      rounds.set(digest, round);
-      const isHidden = fates.get(digest)?.kind === 'gone';
-      if (isOver() || (isHidden && round === MOST_ROUNDS_AFTER_404)) {
-        fail(digest, isHidden ? HIDDEN : STILL_THERE);
+    } else if (!this.#absent.has(digest)) {
+      const round = (this.#rounds.get(digest) ?? 0) + 1;
+      this.#rounds.set(digest, round);
+      const isHidden = this.#options.fates.get(digest)?.kind === 'gone';
+      if (this.#isOver() || (isHidden && round === MOST_ROUNDS_AFTER_404)) {
+        this.#fail(digest, isHidden ? HIDDEN : STILL_THERE);
       }
     }
   }
-
-  return {
-    async ask(digest) {
-      const why = await look(digest);
-      if (why !== undefined) {
-        // `askAll` asks once more, and tells.
-        doubtful.add(digest);
-      }
-      return absent.has(digest);
-    },
-    askAll: async () => {
-      await pMap(unseen(), settle, { concurrency });
-    },
-    isOpen: () => unseen().length > 0,
-    isDoubtful: (digest) => doubtful.has(digest) && isGone(fates.get(digest)),
-    async pause() {
-      until ??= clock.now() + PATIENCE;
-      const pause = Math.min(FIRST_PAUSE * 2 ** pauses, PATIENCE - waited);
-      pauses += 1;
-      waited += pause;
-      await clock.sleep(pause, stop);
-    },
-    giveUp(why) {
-      unseen().forEach((digest) => {
-        fail(digest, why);
-      });
-    },
-  };
 }
 
 /**
@@ -146,22 +149,19 @@ export async function confirmTags(
   known: ReadonlyMap<string, Digest> | undefined,
   options: Pick<VerifyOptions, 'reader' | 'concurrency'>,
 ): Promise<readonly { readonly digest: Digest; readonly why: string }[]> {
-  const tagged = new Map(
-    deleted.flatMap(({ digest, tags }) => tags.map((tag) => [tag, digest] as const)),
-  );
   if (deleted.length === 0) {
     return [];
   }
+  const tagged = new Map(
+    deleted.flatMap(({ digest, tags }) => tags.map((tag) => [tag, digest] as const)),
+  );
   try {
     const now = known ?? (await readTags(repository, tagged, options));
     const serving = [...tagged].filter(([tag, digest]) => now.get(tag) === digest);
     return serving.map(([tag, digest]) => ({ digest, why: servedBy(tag) }));
   } catch (error) {
-    if (error instanceof RequestFailure) {
-      const why = `the registry deleted it, but its tags could not be read again: ${error.message}`;
-      return [...new Set(tagged.values())].map((digest) => ({ digest, why }));
-    }
-    throw error;
+    const why = `the registry deleted it, but its tags could not be read again: ${failureMessage(error)}`;
+    return [...new Set(tagged.values())].map((digest) => ({ digest, why }));
   }
 }
 

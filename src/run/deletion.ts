@@ -4,7 +4,7 @@
  */
 import pMap from 'p-map';
 
-import { RequestFailure } from '../http/message.js';
+import { failureMessage } from '../http/message.js';
 import { NotSent, TooLate } from '../http/stop.js';
 import type { Digest } from '../oci/digest.js';
 import { RegistryError, type RegistryErrorKind } from '../registry/registry-error.js';
@@ -22,6 +22,11 @@ const FINAL: readonly RegistryErrorKind[] = [
 ];
 
 export interface DeletionOptions {
+  readonly repository: string;
+  /** the tags that point at each manifest, which go along */
+  readonly tagsOf: ReadonlyMap<Digest, readonly string[]>;
+  /** Only added to. What was deleted before and stands in an `after` again, somebody has pushed since. */
+  readonly fates: Map<Digest, Fate>;
   readonly deleter: Pick<Deleter, 'deleteManifest'>;
   readonly concurrency: number;
   /**
@@ -36,30 +41,7 @@ export interface DeletionOptions {
   readonly onDone: () => void;
 }
 
-/**
- * Deletes these manifests. What `isOver` cut off is without a fate, and so is what has to wait for one that the
- * registry says it deleted, and that is still there: perhaps not for long.
- *
- * @param condemned in an order in which all of `after` stand before
- * @param tagsOf the tags that point at each of them, which go along
- * @param fates only added to. Of what was deleted before and stands in an `after` again, somebody has pushed it
- *   since
- * @returns whether the registry may have changed
- */
-export async function deleteInOrder(
-  repository: string,
-  condemned: readonly Orphan[],
-  tagsOf: ReadonlyMap<Digest, readonly string[]>,
-  fates: Map<Digest, Fate>,
-  options: DeletionOptions,
-): Promise<boolean> {
-  return new Deletion(repository, tagsOf, fates, options).run(condemned);
-}
-
-class Deletion {
-  readonly #repository: string;
-  readonly #tagsOf: ReadonlyMap<Digest, readonly string[]>;
-  readonly #fates: Map<Digest, Fate>;
+export class Deletion {
   readonly #options: DeletionOptions;
   readonly #pending = new Map<Digest, Promise<unknown>>();
   readonly #away = new Set<Digest>();
@@ -73,23 +55,19 @@ class Deletion {
   #calledOff: string | undefined;
   #changed = false;
 
-  constructor(
-    repository: string,
-    tagsOf: ReadonlyMap<Digest, readonly string[]>,
-    fates: Map<Digest, Fate>,
-    options: DeletionOptions,
-  ) {
-    this.#repository = repository;
-    this.#tagsOf = tagsOf;
-    this.#fates = fates;
+  constructor(options: DeletionOptions) {
     this.#options = options;
   }
 
-  /** @returns whether the registry may have changed */
+  /**
+   * Deletes these manifests. What `isOver` cut off is without a fate, and so is what has to wait for one that the
+   * registry says it deleted, and that is still there: perhaps not for long.
+   *
+   * @param condemned in an order in which all of `after` stand before
+   * @returns whether the registry may have changed
+   */
   async run(condemned: readonly Orphan[]): Promise<boolean> {
-    condemned.forEach(({ after }) => {
-      after.forEach((before) => this.#awaited.add(before));
-    });
+    condemned.flatMap(({ after }) => after).forEach((before) => this.#awaited.add(before));
     const { concurrency } = this.#options;
     await pMap(condemned, (orphan) => this.#begin(orphan), { concurrency });
     return this.#changed;
@@ -97,14 +75,15 @@ class Deletion {
 
   #begin(orphan: Orphan): Promise<void> {
     const { digest } = orphan;
-    const isTagged = this.#tagsOf.has(digest);
+    const { tagsOf, fates, onDone } = this.#options;
+    const isTagged = tagsOf.has(digest);
     const removed = isTagged
       ? this.#untagging.then(() => this.#remove(orphan))
       : this.#remove(orphan);
     const task = removed.then((fate) => {
       if (fate !== undefined) {
-        this.#fates.set(digest, fate);
-        this.#options.onDone();
+        fates.set(digest, fate);
+        onDone();
       }
     });
     if (isTagged) {
@@ -137,10 +116,10 @@ class Deletion {
   }
 
   async #delete(digest: Digest): Promise<Fate | undefined> {
-    const { deleter, confirmation, isOver } = this.#options;
+    const { repository, deleter, tagsOf, confirmation, isOver } = this.#options;
     try {
-      const kind = await deleter.deleteManifest(this.#repository, digest, {
-        tags: this.#tagsOf.get(digest),
+      const kind = await deleter.deleteManifest(repository, digest, {
+        tags: tagsOf.get(digest),
         isLate: isOver,
       });
       // Also when it was gone: a try of ours whose answer was lost may have done it.
@@ -162,13 +141,11 @@ class Deletion {
     if (error instanceof NotSent) {
       return { kind: 'skipped', why: error.message };
     }
-    if (!(error instanceof RequestFailure)) {
-      throw error;
-    }
+    const why = failureMessage(error);
     const kind = error instanceof RegistryError ? error.kind : undefined;
     if (kind !== undefined && FINAL.includes(kind)) {
       this.#calledOff = 'not tried: the registry refused another delete in this repository';
-      return { kind: 'failed', why: error.message };
+      return { kind: 'failed', why };
     }
     // No answer, or a 500: it may have been carried out all the same.
     this.#changed = true;
@@ -176,7 +153,7 @@ class Deletion {
     // The next recheck sees what names it.
     const isReferenced = kind === 'referenced';
     if (!(isReferenced || isOver()) || !mayWait(digest)) {
-      return { kind: 'failed', why: error.message };
+      return { kind: 'failed', why };
     }
     if (isReferenced) {
       // What has to go after it waits as well.

@@ -8,8 +8,8 @@ import type { Survey } from '../plan/survey.js';
 import { BackupError } from './backup/backup.js';
 import type { Digest } from '../oci/digest.js';
 import type { Deleter, Pusher, Reader } from '../registry/registry.js';
-import { confirmTags, createConfirmation, type Confirmation } from './confirmation.js';
-import { deleteInOrder } from './deletion.js';
+import { Confirmation, confirmTags } from './confirmation.js';
+import { Deletion } from './deletion.js';
 import { heal, type Healed } from './heal.js';
 import { condemnedOf, Recheck, retagged, tagsIn, type Condemned } from './recheck.js';
 import { digestsWith, isGone, type Fate, type Outcome } from '../plan/fate.js';
@@ -81,7 +81,8 @@ class Sweep {
     this.#plan = survey.plan;
     this.#options = options;
     this.#recheck = new Recheck(survey, candidates, options);
-    this.#confirmation = createConfirmation(survey.plan.repository, this.#fates, options);
+    const { repository } = survey.plan;
+    this.#confirmation = new Confirmation({ ...options, repository, fates: this.#fates });
     this.#condemned = condemnedOf(survey);
   }
 
@@ -197,9 +198,11 @@ class Sweep {
     // In the new plan's order: what has to go first may have changed with the tags.
     const isOpen = new Set(this.#open());
     const condemned = plan.orphans.filter(({ digest }) => isOpen.has(digest));
-    const tagsOf = tagsIn(inventory);
-    const hasChanged = await deleteInOrder(plan.repository, condemned, tagsOf, this.#fates, {
+    const deletion = new Deletion({
       ...this.#options,
+      repository: plan.repository,
+      tagsOf: tagsIn(inventory),
+      fates: this.#fates,
       confirmation: this.#confirmation,
       isOver: () => this.#isStopped() || this.#options.clock.now() >= until,
       mayWait: (digest) => {
@@ -207,10 +210,9 @@ class Sweep {
         this.#tries.set(digest, tries);
         return tries < MOST_RECHECKS && !this.#isStopped();
       },
-      onDone: () => {
-        this.#options.progress.done();
-      },
+      onDone: () => this.#options.progress.done(),
     });
+    const hasChanged = await deletion.run(condemned);
     this.#hasChanged ||= hasChanged;
   }
 
