@@ -32,7 +32,7 @@ import { totals } from './report/totals.js';
 import { problems, sentence } from './report/problems.js';
 import { count } from './text/words.js';
 import { runStages } from './run/clean.js';
-import { runUndo, type RestoreRun } from './run/restore.js';
+import { restoreBackup, type RestoreRun } from './run/restore.js';
 
 /** GitHub shows ten annotations of a step, and the summary has them all. */
 const MOST_ANNOTATIONS = 10;
@@ -77,7 +77,7 @@ export async function main(): Promise<boolean> {
       const { restoreFrom } = settings;
       if (restoreFrom !== undefined) {
         stopOnSignals(controller, log);
-        const undone = await runUndo({ ...settings, restoreFrom }, tools);
+        const undone = await restoreBackup({ ...settings, restoreFrom }, tools);
         tellUnasked(transport, log);
         return (await reportUndo(undone, log, redact)) && !stop.aborted;
       }

@@ -55,18 +55,16 @@ export function requiredBlobsOf(manifest: Manifest): Digest[] {
 }
 
 /** Waves in which each index comes after all of its entries that are among them. */
-export function childrenFirst(manifests: readonly Manifest[]): Digest[][] {
-  const waiting = new Map(manifests.map((manifest) => [manifest.digest, manifest]));
-  const waves: Digest[][] = [];
+export function childrenFirst(all: readonly Readable[]): Readable[][] {
+  const waiting = new Map(all.map((each) => [each.manifest.digest, each]));
+  const waves: Readable[][] = [];
   while (waiting.size > 0) {
     // Digests can't form a circle, so there is always one.
-    const wave = [...waiting.values()]
-      .filter(
-        (manifest) =>
-          manifest.kind !== 'index' || !entriesOf(manifest).some((digest) => waiting.has(digest)),
-      )
-      .map(({ digest }) => digest);
-    wave.forEach((digest) => waiting.delete(digest));
+    const wave = [...waiting.values()].filter(
+      ({ manifest }) =>
+        manifest.kind !== 'index' || !entriesOf(manifest).some((digest) => waiting.has(digest)),
+    );
+    wave.forEach(({ manifest }) => waiting.delete(manifest.digest));
     waves.push(wave);
   }
   return waves;

@@ -11,7 +11,12 @@ import { buildGraph, compare, reach } from '../plan/graph.js';
 import type { Inventory } from '../plan/inventory.js';
 import { entriesOf } from '../plan/naming.js';
 import type { Lost } from './lost.js';
-import { restoreRepository, type Restored, type RestoreOptions } from './restore-repository.js';
+import {
+  joinRestored,
+  restoreRepository,
+  type Restored,
+  type RestoreOptions,
+} from './restore-repository.js';
 import type { Survey } from '../plan/survey.js';
 
 /** What the ledger holds of a manifest that a run may have deleted. */
@@ -44,6 +49,9 @@ export async function repairRepository(
       ([digest, record]) => isCondemned(record, now) && !inventory.manifests.has(digest),
     ),
   );
+  if (deleted.size === 0) {
+    return undefined;
+  }
   const needed = neededBy(survey, deleted);
   const parts: Restored[] = [];
   const putBack = async (heads: readonly Digest[]) => {
@@ -60,19 +68,14 @@ export async function repairRepository(
       break;
     }
     await putBack([digest]);
-    const looks = broken.map(async (tag) => {
-      const { kind } = await options.reader.manifest(repository, tag);
-      return kind === 'absent' ? [tag] : [];
-    });
-    broken = (await Promise.all(looks)).flat();
+    const answers = await Promise.all(
+      broken.map((tag) => options.reader.manifest(repository, tag)),
+    );
+    broken = broken.filter((_, n) => answers[n]?.kind === 'absent');
   }
-  const repair = {
-    restored: parts.flatMap(({ restored }) => restored).sort(),
-    failed: parts.flatMap(({ failed }) => failed).sort((a, b) => compare(a.digest, b.digest)),
-    failedTags: parts.flatMap(({ failedTags }) => failedTags).sort((a, b) => compare(a.tag, b.tag)),
-  };
-  const { restored, failed, failedTags } = repair;
-  return restored.length + failed.length + failedTags.length === 0 ? undefined : repair;
+  const { restored, failed, failedTags } = joinRestored(repository, parts);
+  const isNeeded = restored.length + failed.length + failedTags.length > 0;
+  return isNeeded ? { restored, failed, failedTags } : undefined;
 }
 
 /** What indexes that stay list, and what manifests that are not understood mention. */
@@ -80,24 +83,13 @@ function neededBy(
   { inventory, plan }: Pick<Survey, 'inventory' | 'plan'>,
   deleted: ReadonlyMap<Digest, Deleted>,
 ): Digest[] {
-  if (deleted.size === 0) {
-    return [];
-  }
-  const needed = new Set<Digest>();
-  for (const { digest } of plan.keep) {
-    const manifest = inventory.manifests.get(digest);
-    for (const each of manifest === undefined ? [] : listedBy(manifest)) {
-      if (deleted.has(each)) {
-        needed.add(each);
-      }
-    }
-  }
-  return [...needed].sort(compare);
+  const named = plan.keep.flatMap(({ digest }) => listedBy(inventory.manifests.get(digest)));
+  return [...new Set(named)].filter((digest) => deleted.has(digest)).sort(compare);
 }
 
-function listedBy(manifest: Manifest): readonly Digest[] {
-  const mentions = manifest.kind === 'unknown' ? manifest.mentions : [];
-  return manifest.kind === 'index' ? entriesOf(manifest) : mentions;
+function listedBy(manifest: Manifest | undefined): readonly Digest[] {
+  const mentions = manifest?.kind === 'unknown' ? manifest.mentions : [];
+  return manifest?.kind === 'index' ? entriesOf(manifest) : mentions;
 }
 
 /** With all that went with them, as far as the ledger holds it: children, signatures and other referrers. */
@@ -134,7 +126,8 @@ function triesFor(
     ([digest, { status }]) => status === 'leaving' && !done.includes(digest),
   );
   const had = ([, { tags = [] }]: [Digest, Deleted]) => tags.some((tag) => broken.includes(tag));
-  return [...open.filter(had), ...open.filter((each) => !had(each))]
+  return open
+    .sort((a, b) => Number(had(b)) - Number(had(a)))
     .map(([digest]) => digest)
     .slice(0, MOST_TRIES);
 }

@@ -3,7 +3,7 @@ import { BackupError } from '../../../src/run/backup/backup.js';
 import { selectRepositories } from '../../../src/plan/selection.js';
 import { RequestFailure } from '../../../src/http/message.js';
 import { restoreProblems } from '../../../src/report/restore.js';
-import { runUndo, type RestoreRun } from '../../../src/run/restore.js';
+import { restoreBackup, type RestoreRun } from '../../../src/run/restore.js';
 import { connect, type RunOptions } from './run.js';
 
 export type UndoOptions = Pick<RunOptions, 'url' | 'concurrency' | 'credentials'> & {
@@ -39,7 +39,7 @@ export async function undo({
   };
   const nothing = () => undefined;
   try {
-    const run = await runUndo(settings, {
+    const run = await restoreBackup(settings, {
       transport,
       progress: { begin: nothing, expect: nothing, done: nothing },
       quote,
