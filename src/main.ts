@@ -31,7 +31,7 @@ import { DRY_RUN_DELETES } from './report/sections/visibility.js';
 import { totals } from './report/totals.js';
 import { problems, sentence } from './report/problems.js';
 import { count } from './text/words.js';
-import { runStages } from './run/clean.js';
+import { cleanRegistry } from './run/clean.js';
 import { restoreBackup, type RestoreRun } from './run/restore.js';
 
 /** GitHub shows ten annotations of a step, and the summary has them all. */
@@ -83,7 +83,7 @@ export async function main(): Promise<boolean> {
       }
       const { named, protection } = await readNamed(settings, log);
       stopOnSignals(controller, log);
-      const run = await runStages({ ...settings, protection }, named, {
+      const run = await cleanRegistry({ ...settings, protection }, named, {
         ...tools,
         onChosen: (repositories, registry) => {
           announce(settings, repositories, registry, log);

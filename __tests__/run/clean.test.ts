@@ -4,12 +4,12 @@ import { join } from 'node:path';
 
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 
-import type { Named, Settings, StageSettings } from '../../src/run/settings.js';
+import type { Named, Settings, CleanSettings } from '../../src/run/settings.js';
 import { selectRepositories } from '../../src/plan/selection.js';
 import type { Digest } from '../../src/oci/digest.js';
 import { NO_PROTECTION, PROTECT } from '../../src/plan/protection.js';
 import type { Run } from '../../src/run/run.js';
-import { runStages } from '../../src/run/clean.js';
+import { cleanRegistry } from '../../src/run/clean.js';
 import { NOW } from '../support/builders/inventories.js';
 import { connect } from '../support/scenes/run.js';
 import { image } from '../support/builders/build.js';
@@ -53,7 +53,7 @@ interface Given extends Partial<Named> {
 }
 
 async function run(
-  given: Partial<StageSettings> = {},
+  given: Partial<CleanSettings> = {},
   { stopAt, isFaultAt, registryTime, ...named }: Given = {},
 ): Promise<Run> {
   const { transport, quote } = connect({ url: registry.url });
@@ -68,7 +68,7 @@ async function run(
     }
     return undefined;
   });
-  const settings: StageSettings = {
+  const settings: CleanSettings = {
     registry: new URL(registry.url),
     registryType: 'auto',
     ledger: { kind: 'off' },
@@ -91,7 +91,7 @@ async function run(
     return transport.send(request);
   };
   try {
-    return await runStages(
+    return await cleanRegistry(
       settings,
       { intake, pinned: { files: 0, digests: 0 }, ...named },
       {

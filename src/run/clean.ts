@@ -21,12 +21,12 @@ import { openRegistry } from '../registry/families/families.js';
 import type { Registry } from '../registry/registry.js';
 import type { Progress } from './attempts.js';
 import { openBackup, type Backup } from './backup/backup.js';
-import { chooseApproved, chooseRepositories, type Choice } from './choose.js';
+import { chooseApproved, chooseRepositories } from './choose.js';
 import { compareClocks } from './clocks.js';
 import { allowed, refuseDeletes } from './refusals.js';
 import { runOf } from './result.js';
 import type { Run } from './run.js';
-import type { Named, StageSettings } from './settings.js';
+import type { Named, CleanSettings } from './settings.js';
 import { surveyAll, type Surveys } from './surveys.js';
 import type { SurveyOptions } from './survey-options.js';
 import { sweepRepository, type SweepOptions } from './sweep.js';
@@ -36,7 +36,7 @@ import type { Printable } from '../text/printable.js';
 /** Where the ledger lies unless the user names another repository. */
 const LEDGER_REPOSITORY = 'manifest-cleanup-ledger';
 
-export interface StageTools {
+export interface RunTools {
   readonly transport: Pick<Transport, 'send' | 'stats' | 'granted'>;
   readonly progress: Progress & {
     /** a stage begins, and with it a new count */
@@ -57,25 +57,25 @@ export interface StageTools {
  * @throws RequestFailure when the registry can't be spoken to, or its catalog can't be read. What goes
  *   wrong in a repository is in the run that is returned
  */
-export async function runStages(
-  settings: StageSettings,
+export async function cleanRegistry(
+  settings: CleanSettings,
   named: Named,
-  tools: StageTools,
+  tools: RunTools,
 ): Promise<Run> {
   return new Cleaning(settings, named, tools).run();
 }
 
 class Cleaning {
-  readonly #settings: StageSettings;
+  readonly #settings: CleanSettings;
   readonly #named: Named;
-  readonly #tools: StageTools;
+  readonly #tools: RunTools;
   readonly #registry: Registry;
   /** for what ends the run in good order: it still answers when the run was told to stop */
   readonly #closing: Registry;
   readonly #backup: Backup;
   readonly #failures: string[] = [];
 
-  constructor(settings: StageSettings, named: Named, tools: StageTools) {
+  constructor(settings: CleanSettings, named: Named, tools: RunTools) {
     this.#settings = settings;
     this.#named = named;
     this.#tools = tools;
@@ -88,26 +88,26 @@ class Cleaning {
 
   async run(): Promise<Run> {
     const { clock, progress, stop } = this.#tools;
-    const { dryRun, maxDeletes, concurrency } = this.#settings;
+    const { dryRun, maxDeletes, concurrency, selection } = this.#settings;
+    const { intake, approval } = this.#named;
     const startedAt = clock.now();
     const registryTime = await this.#registry.reader.ping();
     const clocks = compareClocks(startedAt, clock.now(), registryTime);
-    const ledgerRepository = ledgerOf(this.#settings, this.#registry);
+    const ledger = ledgerOf(this.#settings, this.#registry);
     const memory =
-      ledgerRepository === undefined
+      ledger === undefined
         ? LISTING_MEMORY
-        : await openLedger({
-            registry: this.#closing,
-            ledger: ledgerRepository,
-            now: clocks.stamp,
-          });
-    const choice = await this.#choose();
-    const isNamed = this.#settings.selection.names !== undefined;
+        : await openLedger({ registry: this.#closing, ledger, now: clocks.stamp });
+    const choice =
+      approval === undefined
+        ? await chooseRepositories(this.#registry, selection, intake.candidates.keys())
+        : chooseApproved(approval.repositories.keys(), selection);
+    const isNamed = selection.names !== undefined;
     const chosen = choice.repositories.filter(
       (repository) => !memory.isItself(repository, isNamed),
     );
     this.#tools.onChosen?.(chosen, this.#registry);
-    const options = this.#surveyOptions(ledgerRepository, clocks.now);
+    const options = this.#surveyOptions(ledger, clocks.now);
 
     progress.begin('Reading tags and manifests');
     const read = await surveyAll(chosen, {
@@ -115,11 +115,11 @@ class Cleaning {
       candidates: (repository) => this.#candidates(repository),
       memory,
       pusher: dryRun ? undefined : this.#registry.pusher,
-      isApproved: this.#named.approval !== undefined,
+      isApproved: approval !== undefined,
       contain: (repository, work) => this.#contain(repository, work),
       stop,
     });
-    this.#tellUnread(read, chosen.length, ledgerRepository);
+    this.#tellUnread(read, chosen.length, ledger);
 
     // Every plan is complete before the first delete.
     const refusals = await refuseDeletes(read.surveys, read.refusals, {
@@ -154,14 +154,6 @@ class Cleaning {
     });
   }
 
-  async #choose(): Promise<Choice> {
-    const { intake, approval } = this.#named;
-    const { selection } = this.#settings;
-    return approval === undefined
-      ? chooseRepositories(this.#registry, selection, intake.candidates.keys())
-      : chooseApproved(approval.repositories.keys(), selection);
-  }
-
   #candidates(repository: string): ReadonlySet<Digest> {
     const { intake, approval } = this.#named;
     return new Set([
@@ -170,12 +162,12 @@ class Cleaning {
     ]);
   }
 
-  #surveyOptions(ledgerRepository: string | undefined, now: number): SurveyOptions {
+  #surveyOptions(ledger: string | undefined, now: number): SurveyOptions {
     const { gracePeriod, danglingReferrers, keepUntagged, protection, concurrency } =
       this.#settings;
     const { progress, clock } = this.#tools;
     return {
-      reader: withoutEntries(this.#registry.reader, ledgerRepository),
+      reader: withoutEntries(this.#registry.reader, ledger),
       lister: this.#registry.lister,
       concurrency,
       progress,
@@ -196,9 +188,8 @@ class Cleaning {
     try {
       return await work;
     } catch (error) {
-      this.#failures.push(
-        `${repository}: this action failed by a fault of its own: ${this.#tools.quote(inspect(error))}`,
-      );
+      const fault = this.#tools.quote(inspect(error));
+      this.#failures.push(`${repository}: this action failed by a fault of its own: ${fault}`);
       return undefined;
     }
   }
@@ -208,17 +199,10 @@ class Cleaning {
     return `the run was told to stop (${reason}) ${when}. Run it again to finish its work`;
   }
 
-  #tellUnread(
-    { vanished, unread }: Pick<Surveys, 'vanished' | 'unread'>,
-    chosen: number,
-    ledgerRepository: string | undefined,
-  ): void {
-    vanished.forEach((repository) =>
-      this.#failures.push(whyVanished(repository, ledgerRepository ?? '')),
-    );
+  #tellUnread({ vanished, unread }: Surveys, chosen: number, ledger = ''): void {
+    this.#failures.push(...vanished.map((repository) => whyVanished(repository, ledger)));
     if (unread > 0) {
-      const repositories = `${String(unread)} of ${String(chosen)} repositories`;
-      this.#failures.push(this.#stopped(`before it came to ${repositories}`));
+      this.#failures.push(this.#stopped(`before it came to ${unread} of ${chosen} repositories`));
     }
   }
 
@@ -230,7 +214,7 @@ class Cleaning {
   ): Promise<ReadonlyMap<string, Outcome>> {
     const { clock, stop } = this.#tools;
     const { verify, registry, concurrency } = this.#settings;
-    const sweeping: Omit<SweepOptions, 'contain'> = {
+    const sweeping: SweepOptions = {
       ...options,
       deleter: this.#registry.deleter,
       pusher: this.#registry.pusher,
@@ -242,42 +226,33 @@ class Cleaning {
         ),
       verify,
       stop,
+      contain: (repository, work) => this.#contain(repository, work),
     };
+    const outcomes = new Map<string, Outcome>();
     const sweep = async (found: Survey) => {
       const { repository } = found.plan;
       if (stop.aborted) {
-        return undefined;
+        return;
       }
-      const outcome = await sweepRepository(found, this.#candidates(repository), {
-        ...sweeping,
-        contain: (work) => this.#contain(repository, work),
-      });
+      const outcome = await sweepRepository(found, this.#candidates(repository), sweeping);
+      outcomes.set(repository, outcome);
       const state = settled.get(repository);
-      if (state !== undefined) {
-        const seen = observeSweep(found, outcome.fates);
-        if (seen.absent.size + seen.standing.size > 0) {
-          await this.#contain(repository, memory.swept(state, seen));
-        }
+      const seen = observeSweep(found, outcome.fates);
+      if (state !== undefined && seen.absent.size + seen.standing.size > 0) {
+        await memory.swept(state, seen);
       }
-      return [repository, outcome] as const;
     };
-    const swept = await pMap(
-      toSweep,
-      (found) => this.#contain(found.plan.repository, sweep(found)),
-      { concurrency },
-    );
-    return new Map(swept.filter((each) => each !== undefined));
+    await pMap(toSweep, (found) => this.#contain(found.plan.repository, sweep(found)), {
+      concurrency,
+    });
+    return outcomes;
   }
 }
 
 /** @returns where the ledger lies; `undefined` where there is none */
-function ledgerOf({ ledger }: StageSettings, { lister }: Registry): string | undefined {
-  switch (ledger.kind) {
-    case 'off':
-      return undefined;
-    case 'auto':
-      return lister === undefined ? LEDGER_REPOSITORY : undefined;
-    case 'named':
-      return ledger.repository;
+function ledgerOf({ ledger }: CleanSettings, { lister }: Registry): string | undefined {
+  if (ledger.kind === 'named') {
+    return ledger.repository;
   }
+  return ledger.kind === 'auto' && lister === undefined ? LEDGER_REPOSITORY : undefined;
 }

@@ -1,6 +1,6 @@
 /**
  * The stages of a run with `restore-from`: reads a backup and puts back what is missing. The same walls as
- * `stages.ts` has: nothing of GitHub, and what it reads, waits for and prints with is passed in.
+ * `clean.ts` has: nothing of GitHub, and what it reads, waits for and prints with is passed in.
  */
 import { openRegistry, type RegistrySettings } from '../registry/families/families.js';
 import type { Settings } from './settings.js';
@@ -11,7 +11,7 @@ import { joinRestored, restoreRepository, type Restored } from './restore-reposi
 import { isIndexType } from '../oci/media-types.js';
 import { compare } from '../plan/graph.js';
 import { count, number } from '../text/words.js';
-import type { StageTools } from './clean.js';
+import type { RunTools } from './clean.js';
 
 /** So many repositories of a backup are named in a message. */
 const FEW = 5;
@@ -47,7 +47,7 @@ export interface RestoreRun {
  */
 export async function restoreBackup(
   settings: RestoreSettings,
-  { transport, progress, quote, stop }: Omit<StageTools, 'clock'>,
+  { transport, progress, quote, stop }: Omit<RunTools, 'clock'>,
 ): Promise<RestoreRun> {
   const { registry, selection, concurrency, dryRun, restoreFrom } = settings;
   const backup = await readBackup(restoreFrom, registry.origin);

@@ -9,14 +9,17 @@ import { notFound, unmet } from '../plan/unmet.js';
 import type { Registry } from '../registry/registry.js';
 import type { Backup } from './backup/backup.js';
 import type { Choice } from './choose.js';
-import type { Named, StageSettings } from './settings.js';
+import type { CleanSettings, Named, RunSettings } from './settings.js';
 import type { Clocks } from './clocks.js';
-import type { RepositoryRun, Run, RunSettings } from './run.js';
+import type { RepositoryRun, Run } from './run.js';
 import type { Surveys } from './surveys.js';
 import { warningsOf } from './warnings.js';
 
-interface Done extends Pick<Surveys, 'surveys' | 'repairs'> {
-  readonly settings: StageSettings;
+interface Done
+  extends
+    Pick<Surveys, 'surveys' | 'repairs'>,
+    Pick<Run, 'failures' | 'requests' | 'startedAt' | 'finishedAt'> {
+  readonly settings: CleanSettings;
   readonly named: Named;
   readonly registry: Pick<Registry, 'family' | 'advice' | 'lister'>;
   readonly choice: Choice;
@@ -27,11 +30,6 @@ interface Done extends Pick<Surveys, 'surveys' | 'repairs'> {
   readonly backup: Pick<Backup, 'isUsed' | 'directory'>;
   readonly refusals: ReadonlyMap<string, RepositoryRefusal>;
   readonly outcomes: ReadonlyMap<string, Outcome>;
-  readonly failures: readonly string[];
-  readonly requests: number;
-  /** epoch milliseconds, as `finishedAt` */
-  readonly startedAt: number;
-  readonly finishedAt: number;
 }
 
 export function runOf(done: Done): Run {

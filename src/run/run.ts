@@ -9,7 +9,7 @@ import type { Outcome } from '../plan/fate.js';
 import type { Plan } from '../plan/plan.js';
 import type { Repair } from './repair.js';
 import type { LedgerNews } from '../memory/memory.js';
-import type { Settings } from './settings.js';
+import type { RunSettings } from './settings.js';
 import type { Digest } from '../oci/digest.js';
 import type { Advice } from '../registry/registry.js';
 
@@ -25,18 +25,6 @@ export interface RepositoryRun extends Outcome {
   /** worth knowing, no failure; safe to print */
   readonly warnings: readonly string[];
 }
-
-/** What the report tells of the inputs, or goes by. */
-export type RunSettings = Pick<
-  Settings,
-  | 'registry'
-  | 'dryRun'
-  | 'gracePeriod'
-  | 'danglingReferrers'
-  | 'keepUntagged'
-  | 'maxDeletes'
-  | 'planFile'
->;
 
 export interface Run {
   readonly settings: RunSettings;

@@ -29,6 +29,9 @@ export interface Surveys {
   readonly unread: number;
 }
 
+/** Turns a fault of this program in one repository into `undefined`. */
+export type Contain = <T>(repository: string, work: Promise<T>) => Promise<T | undefined>;
+
 interface SurveysOptions {
   readonly survey: SurveyOptions;
   /** digests that may exist in a repository */
@@ -38,8 +41,7 @@ interface SurveysOptions {
   readonly pusher: Pick<Pusher, 'pushManifest'> | undefined;
   /** whether somebody has seen and approved what is deleted, also where nothing is tagged any more */
   readonly isApproved: boolean;
-  /** turns a fault of our own in one repository into `undefined` */
-  readonly contain: <T>(repository: string, work: Promise<T>) => Promise<T | undefined>;
+  readonly contain: Contain;
   readonly stop: AbortSignal;
 }
 
@@ -132,8 +134,8 @@ function isContested(found: Survey, { records }: Recollection, now: number): boo
       condemned > now - LONGEST_RUN &&
       found.inventory.manifests.has(digest),
   );
-  const { inUse } = leaving.length === 0 ? { inUse: new Set<Digest>() } : observe(found);
-  return leaving.some(([digest]) => inUse.has(digest));
+  const inUse = leaving.length === 0 ? undefined : observe(found).inUse;
+  return leaving.some(([digest]) => inUse?.has(digest));
 }
 
 function observationOf(found: Survey): Observation {
@@ -142,19 +144,16 @@ function observationOf(found: Survey): Observation {
 }
 
 /** Bodies have done their work, but for those of orphans, which are to be saved. */
-function trimmed(found: Survey, recollection: Recollection | undefined): Survey {
-  const { plan, inventory } = found;
-  if (plan.orphans.length === 0) {
-    return { plan, inventory: { ...inventory, past: new Map<Digest, Past>() }, bodies: new Map() };
-  }
-  const bodies = new Map<Digest, string>();
+function trimmed({ plan, inventory, bodies }: Survey, recollection?: Recollection): Survey {
+  const saved = new Map<Digest, string>();
   for (const { digest } of plan.orphans) {
-    const body = found.bodies.get(digest) ?? recollection?.records.get(digest)?.body;
+    const body = bodies.get(digest) ?? recollection?.records.get(digest)?.body;
     if (body !== undefined) {
-      bodies.set(digest, body);
+      saved.set(digest, body);
     }
   }
-  return { plan, inventory, bodies };
+  const past = plan.orphans.length === 0 ? new Map<Digest, Past>() : inventory.past;
+  return { plan, inventory: { ...inventory, past }, bodies: saved };
 }
 
 function pastOf({ records }: Recollection): ReadonlyMap<Digest, Past> {

@@ -13,6 +13,7 @@ import { Deletion } from './deletion.js';
 import { heal, type Healed } from './heal.js';
 import { condemnedOf, Recheck, retagged, tagsIn, type Condemned } from './recheck.js';
 import { digestsWith, isGone, type Fate, type Outcome } from '../plan/fate.js';
+import type { Contain } from './surveys.js';
 
 export interface SweepOptions extends SurveyOptions {
   readonly deleter: Deleter;
@@ -29,8 +30,8 @@ export interface SweepOptions extends SurveyOptions {
   readonly verify: boolean;
   /** no delete is sent once it is aborted */
   readonly stop: AbortSignal;
-  /** turns a fault of our own into `undefined`: what was done by then is still told, and proved */
-  readonly contain: <T>(work: Promise<T>) => Promise<T | undefined>;
+  /** what was done before a fault of this program is still told, and proved */
+  readonly contain: Contain;
 }
 
 /**
@@ -87,13 +88,13 @@ class Sweep {
   }
 
   async run(): Promise<Outcome> {
-    const { contain, progress } = this.#options;
+    const { progress } = this.#options;
     progress.expect(this.#plan.orphans.length);
     // Before the recheck, so that nothing slow comes between it and the deletes.
     await this.#save(this.#condemned);
-    const isWhole = await contain(this.#deleteAll());
+    const isWhole = await this.#contain(this.#deleteAll());
     this.#giveUp('this action failed before its turn came');
-    await contain(this.#confirmation.askAll());
+    await this.#contain(this.#confirmation.askAll());
     this.#confirmation.giveUp(UNCONFIRMED);
     this.#hasChanged ||= isWhole === undefined && this.#mayBeGone().size > 0;
     const { restored, broken, unverified, tags } = await this.#prove();
@@ -218,7 +219,7 @@ class Sweep {
 
   /** Verifies what was kept, and restores what came into use. */
   async #prove(): Promise<Healed> {
-    const { contain, verify } = this.#options;
+    const { verify } = this.#options;
     const inventory = this.#recheck.seen;
     const isToProve = this.#hasChanged && verify;
     const unproved = { restored: [], broken: [], unverified: isToProve, tags: undefined };
@@ -231,7 +232,7 @@ class Sweep {
       usedAgain: this.#usedAgain,
       lost: this.#condemned,
     };
-    return (await contain(heal(swept, this.#options))) ?? unproved;
+    return (await this.#contain(heal(swept, this.#options))) ?? unproved;
   }
 
   /** @param known what the tags point at, if that was read after the deletes */
@@ -239,7 +240,7 @@ class Sweep {
     const tagged = this.#condemned.filter(
       ({ digest, tags }) => tags.length > 0 && isGone(this.#fates.get(digest)),
     );
-    const served = await this.#options.contain(
+    const served = await this.#contain(
       confirmTags(this.#plan.repository, tagged, known, this.#options),
     );
     const failed = served ?? tagged.map(({ digest }) => ({ digest, why: UNCONFIRMED }));
@@ -270,6 +271,10 @@ class Sweep {
     this.#open().forEach((digest) => {
       this.#settle(digest, { kind: 'skipped', why });
     });
+  }
+
+  #contain<T>(work: Promise<T>): Promise<T | undefined> {
+    return this.#options.contain(this.#plan.repository, work);
   }
 
   #isStopped(): boolean {

@@ -61,7 +61,7 @@ export async function startScene(
     verify: more.verify ?? true,
     clock: more.clock ?? fakeClock({ auto: true }, NOW),
     stop: more.stop ?? new AbortController().signal,
-    contain: more.contain ?? (async (work) => work),
+    contain: more.contain ?? (async (_, work) => work),
     policy: policy(more.policy),
     concurrency: more.concurrency ?? 4,
     progress: {
