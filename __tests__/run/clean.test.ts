@@ -253,7 +253,7 @@ describe('a run over no repository', () => {
     const done = await run({ selection: selectRepositories(['team/*']) });
     expect(done.repositories).toEqual([]);
     expect(done.warnings).toEqual([
-      '`repositories` matches none of the 3 repositories that the catalog lists or an input names',
+      '`repositories` matches no repository: the catalog and the inputs name 3 others',
     ]);
     expect((await run()).warnings).toEqual([]);
   });

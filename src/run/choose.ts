@@ -1,7 +1,7 @@
 /** Which repositories a run looks at: the catalog, the user's patterns and the candidates together. */
 import type { Selection } from '../plan/selection.js';
-import { number } from '../text/words.js';
 import type { Registry } from '../registry/registry.js';
+import { count } from '../text/words.js';
 
 export interface Choice {
   /** sorted, each once */
@@ -29,25 +29,15 @@ export async function chooseRepositories(
   const { repositories, unnameable } = await registry.repositories();
   const known = [...new Set([...repositories, ...named])].sort();
   const chosen = known.filter((repository) => selection.includes(repository));
-  return {
-    repositories: chosen,
-    isComplete: chosen.length === known.length && unnameable === 0,
-    unnameable,
-    warnings: chosen.length > 0 ? [] : [whyNone(known.length)],
-  };
+  const isComplete = chosen.length === known.length && unnameable === 0;
+  const warnings = chosen.length > 0 ? [] : [whyNone(known.length)];
+  return { repositories: chosen, isComplete, unnameable, warnings };
 }
 
 function whyNone(known: number): string {
-  if (known === 0) {
-    return 'the catalog lists no repository: the registry has none, or these credentials may see none';
-  }
-  if (known === 1) {
-    return '`repositories` does not match the one repository that the catalog lists or an input names';
-  }
-  return (
-    `\`repositories\` matches none of the ${number(known)} repositories that the catalog lists or an ` +
-    'input names'
-  );
+  return known === 0
+    ? 'the catalog lists no repository: the registry has none, or these credentials may see none'
+    : `\`repositories\` matches no repository: the catalog and the inputs name ${count(known, 'other')}`;
 }
 
 /** The repositories of a plan that is carried out, as far as the run is to look at them at all. */
@@ -55,10 +45,6 @@ export function chooseApproved(approved: Iterable<string>, selection: Selection)
   const all = [...approved];
   const chosen = all.filter((repository) => selection.includes(repository));
   const isNone = chosen.length === 0 && all.length > 0;
-  return {
-    repositories: chosen.sort(),
-    isComplete: false,
-    unnameable: 0,
-    warnings: isNone ? ['`repositories` leaves out every repository of the plan'] : [],
-  };
+  const warnings = isNone ? ['`repositories` leaves out every repository of the plan'] : [];
+  return { repositories: chosen.sort(), isComplete: false, unnameable: 0, warnings };
 }

@@ -9,6 +9,7 @@ import pMap from 'p-map';
 import type { Clock } from '../http/clock.js';
 import { closing } from '../http/stop.js';
 import type { Transport } from '../http/transport.js';
+import { entryTagPrefix } from '../memory/ledger/artifact.js';
 import { withoutEntries } from '../memory/ledger/hiding.js';
 import { openLedger } from '../memory/ledger/ledger.js';
 import { LISTING_MEMORY } from '../memory/listing.js';
@@ -30,7 +31,6 @@ import type { Named, CleanSettings } from './settings.js';
 import { surveyAll, type Surveys } from './surveys.js';
 import type { SurveyOptions } from './survey-options.js';
 import { sweepRepository, type SweepOptions } from './sweep.js';
-import { whyVanished } from './warnings.js';
 import type { Printable } from '../text/printable.js';
 
 /** Where the ledger lies unless the user names another repository. */
@@ -255,4 +255,13 @@ function ledgerOf({ ledger }: CleanSettings, { lister }: Registry): string | und
     return ledger.repository;
   }
   return ledger.kind === 'auto' && lister === undefined ? LEDGER_REPOSITORY : undefined;
+}
+
+/** @param ledger where it lies */
+function whyVanished(repository: string, ledger: string): string {
+  return (
+    `${repository}: an earlier run saw manifests there, and now the registry shows none of them and no tag. May these ` +
+    'credentials still read it? The ledger keeps what it remembers. If the repository was emptied on purpose, delete ' +
+    `the tag \`${entryTagPrefix(repository)}…\` in ${ledger}`
+  );
 }

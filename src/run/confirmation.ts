@@ -171,16 +171,16 @@ async function readTags(
   tagged: ReadonlyMap<string, Digest>,
   { reader, concurrency }: Pick<VerifyOptions, 'reader' | 'concurrency'>,
 ): Promise<ReadonlyMap<string, Digest>> {
+  const found = new Map<string, Digest>();
+  const read = async (tag: string) => {
+    const answer = await reader.manifest(repository, tag);
+    if (answer.kind === 'found') {
+      found.set(tag, answer.manifest.digest);
+    }
+  };
   const listed = (await reader.tags(repository)).filter((tag) => tagged.has(tag));
-  const read = await pMap(
-    listed,
-    async (tag) => {
-      const answer = await reader.manifest(repository, tag);
-      return answer.kind === 'found' ? [[tag, answer.manifest.digest] as const] : [];
-    },
-    { concurrency },
-  );
-  return new Map(read.flat());
+  await pMap(listed, read, { concurrency });
+  return found;
 }
 
 function servedBy(tag: string): string {

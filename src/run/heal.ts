@@ -4,7 +4,7 @@
  */
 import type { Digest } from '../oci/digest.js';
 import type { Pusher } from '../registry/registry.js';
-import { buildGraph, reach } from '../plan/graph.js';
+import { buildGraph, compare, reach } from '../plan/graph.js';
 import type { Inventory } from '../plan/inventory.js';
 import type { Outcome } from '../plan/fate.js';
 import type { Lost } from './lost.js';
@@ -90,15 +90,10 @@ function withFailures(
 ): Outcome['broken'] {
   const found = new Map(broken.map(({ what, why }) => [what, why]));
   for (const [what, failure] of failures) {
-    const isManifest = what.startsWith('manifest ');
-    const why =
-      found.get(what) ??
-      (isManifest ? 'it was deleted with a manifest that came into use meanwhile' : undefined);
-    if (why !== undefined) {
+    const why = found.get(what) ?? 'it was deleted with a manifest that came into use meanwhile';
+    if (found.has(what) || what.startsWith('manifest ')) {
       found.set(what, `${why}, and it could not be put back: ${failure}`);
     }
   }
-  return [...found]
-    .map(([what, why]) => ({ what, why }))
-    .sort((a, b) => (a.what < b.what ? -1 : 1));
+  return [...found].map(([what, why]) => ({ what, why })).sort((a, b) => compare(a.what, b.what));
 }

@@ -64,9 +64,6 @@ export async function readLinks(
 ): Promise<Map<Digest, boolean>> {
   const { reader, repository, attempts } = looking;
   const links = new Map(inventory.links);
-  if (unasked.length === 0) {
-    return links;
-  }
   const ask = (digests: readonly Digest[], note: (digest: Digest, has: boolean) => void) =>
     attempts.each(
       digests,

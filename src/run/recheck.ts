@@ -22,7 +22,8 @@ export class Recheck {
   readonly #options: SurveyOptions;
   /** what the last read saw, without what was deleted since */
   #last: Inventory;
-  #seen: Inventory | undefined;
+  /** all that the reads without a gap saw, together; `undefined` before the first of them */
+  seen: Inventory | undefined;
 
   /** @param survey what the plan was made of, by the same candidates */
   constructor(survey: Survey, candidates: Iterable<Digest>, options: SurveyOptions) {
@@ -30,11 +31,6 @@ export class Recheck {
     this.#candidates = candidates;
     this.#options = options;
     this.#last = survey.inventory;
-  }
-
-  /** all that the reads without a gap saw, together; `undefined` before the first of them */
-  get seen(): Inventory | undefined {
-    return this.#seen;
   }
 
   /** Tags may have moved since, and pushes come in: the plan is made again with what is there now. */
@@ -47,7 +43,7 @@ export class Recheck {
       earlier: { ...this.#last, gone: new Set(digestsWith(fates, 'deleted', 'gone')) },
     });
     if (fresh.inventory.gaps.length === 0) {
-      this.#seen = this.#seen === undefined ? fresh.inventory : joined(this.#seen, fresh.inventory);
+      this.seen = this.seen === undefined ? fresh.inventory : joined(this.seen, fresh.inventory);
     }
     return fresh;
   }
@@ -136,24 +132,17 @@ function withGone(past: Inventory['past'], fates: Fates, now: number): Inventory
 function joined(first: Inventory, later: Inventory): Inventory {
   const tags = new Map([...first.tags, ...later.tags]);
   const manifests = new Map([...first.manifests, ...later.manifests]);
+  // A later read no longer hears of what was deleted, and that may have to come back with its subject.
+  const referrers = new Map(first.referrers);
+  for (const [subject, listed] of later.referrers) {
+    referrers.set(subject, [...new Set([...(referrers.get(subject) ?? []), ...listed])]);
+  }
   return {
     ...first,
     tags,
     manifests,
-    referrers: joinedReferrers(first.referrers, later.referrers),
+    referrers,
     absent: new Set([...first.absent].filter((digest) => !manifests.has(digest))),
     brokenTags: first.brokenTags.filter((tag) => !tags.has(tag)),
   };
-}
-
-/** A later read no longer hears of what was deleted, and that may have to come back with its subject. */
-function joinedReferrers(
-  first: Inventory['referrers'],
-  later: Inventory['referrers'],
-): Inventory['referrers'] {
-  const joint = new Map(first);
-  for (const [subject, listed] of later) {
-    joint.set(subject, [...new Set([...(first.get(subject) ?? []), ...listed])]);
-  }
-  return joint;
 }

@@ -13,7 +13,10 @@ import type { CleanSettings, Named, RunSettings } from './settings.js';
 import type { Clocks } from './clocks.js';
 import type { RepositoryRun, Run } from './run.js';
 import type { Surveys } from './surveys.js';
-import { warningsOf } from './warnings.js';
+
+const UNTYPED =
+  'the registry sends manifests without a Content-Type that says what they are, so that was read from the ' +
+  'manifests themselves. Does a proxy change or drop the header?';
 
 interface Done
   extends
@@ -109,6 +112,26 @@ function repositoryRun(
     approved: named.approval?.repositories.get(repository),
     warnings: warningsOf(survey),
   };
+}
+
+/** What is worth a warning, in words that say what to do; safe to print. */
+function warningsOf({ inventory, plan }: Pick<Survey, 'inventory' | 'plan'>): string[] {
+  const isEmpty = inventory.tags.size + inventory.manifests.size + inventory.gaps.length === 0;
+  return [
+    ...(isEmpty
+      ? ['it has no tags, and none of the digests named for it exists. Is its name right?']
+      : []),
+    ...(inventory.isUntyped ? [UNTYPED] : []),
+    ...plan.keep.flatMap(({ digest, reason }) =>
+      reason.kind === 'narrowed'
+        ? [
+            `the tag ${reason.tag} pointed at ${digest} and now points at ${reason.part}, a part of it, so the whole is ` +
+              'kept. A proxy that ignores `Accept` answers so: let it pass requests under `/v2/` through unchanged. If ' +
+              'the tag was moved on purpose, delete the manifest by hand',
+          ]
+        : [],
+    ),
+  ];
 }
 
 /** How many digests are named for other repositories than these. */

@@ -6,6 +6,7 @@ import type { Intake } from './candidates/candidate.js';
 import type { RepositoryRefusal } from '../plan/brakes.js';
 import type { Inventory } from '../plan/inventory.js';
 import type { Outcome } from '../plan/fate.js';
+import { compare } from '../plan/graph.js';
 import type { Plan } from '../plan/plan.js';
 import type { Repair } from './repair.js';
 import type { LedgerNews } from '../memory/memory.js';
@@ -80,8 +81,7 @@ export interface Run {
 
 /** By name, in the order of UTF-16 code units: the same on every machine. */
 export function repositoriesByName(run: Run): readonly RepositoryRun[] {
-  return [...run.repositories].sort((a, b) => {
-    const [left, right] = [a.inventory.repository, b.inventory.repository];
-    return left < right ? -1 : Number(left > right);
-  });
+  return [...run.repositories].sort((a, b) =>
+    compare(a.inventory.repository, b.inventory.repository),
+  );
 }

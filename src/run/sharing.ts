@@ -10,11 +10,9 @@ export function createSharing(): (manifest: Manifest) => Manifest {
   const descriptors = new Map<string, Descriptor>();
 
   const text = (value: string): string => {
-    const known = texts.get(value);
-    if (known === undefined) {
-      texts.set(value, value);
-    }
-    return known ?? value;
+    const known = texts.get(value) ?? value;
+    texts.set(known, known);
+    return known;
   };
 
   /** Only plain ones: what has a platform, annotations or URLs is an index's child, or rare. */
@@ -33,19 +31,11 @@ export function createSharing(): (manifest: Manifest) => Manifest {
   };
 
   return (manifest) => {
-    const mediaType = text(manifest.mediaType);
-    switch (manifest.kind) {
-      case 'image':
-        return {
-          ...manifest,
-          mediaType,
-          config: descriptor(manifest.config),
-          layers: manifest.layers.map(descriptor),
-        };
-      case 'index':
-        return { ...manifest, mediaType, others: manifest.others.map(descriptor) };
-      case 'unknown':
-        return { ...manifest, mediaType };
+    const shared = { ...manifest, mediaType: text(manifest.mediaType) };
+    if (shared.kind === 'image') {
+      const layers = shared.layers.map(descriptor);
+      return { ...shared, config: descriptor(shared.config), layers };
     }
+    return shared.kind === 'index' ? { ...shared, others: shared.others.map(descriptor) } : shared;
   };
 }

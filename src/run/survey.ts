@@ -283,7 +283,9 @@ class Reading {
 
   async #readLinks(inventory: Inventory, plan: Plan): Promise<boolean> {
     const unlinked = perhapsLayers(inventory, plan);
-    this.#links = await readLinks(unlinked, inventory, this.#looking);
+    if (unlinked.length > 0) {
+      this.#links = await readLinks(unlinked, inventory, this.#looking);
+    }
     return unlinked.length > 0;
   }
 

@@ -88,8 +88,7 @@ class Sweep {
   }
 
   async run(): Promise<Outcome> {
-    const { progress } = this.#options;
-    progress.expect(this.#plan.orphans.length);
+    this.#options.progress.expect(this.#plan.orphans.length);
     // Before the recheck, so that nothing slow comes between it and the deletes.
     await this.#save(this.#condemned);
     const isWhole = await this.#contain(this.#deleteAll());
@@ -171,13 +170,11 @@ class Sweep {
 
   /** A signature's tag may have come to name one of them since: it goes as well, and is to come back. */
   async #saveNewTags({ inventory }: Survey): Promise<void> {
-    const before = new Map(this.#condemned.map((each) => [each.digest, each.tags]));
+    const before = new Map(this.#condemned.map((each) => [each.digest, new Set(each.tags)]));
     this.#condemned = retagged(this.#condemned, inventory);
-    const isOpen = new Set(this.#open());
-    const unsaved = this.#condemned.filter(
-      ({ digest, tags }) =>
-        isOpen.has(digest) && tags.some((tag) => before.get(digest)?.includes(tag) !== true),
-    );
+    const unsaved = this.#condemned
+      .filter(({ digest }) => !this.#fates.has(digest))
+      .filter(({ digest, tags }) => tags.some((tag) => before.get(digest)?.has(tag) !== true));
     if (unsaved.length > 0) {
       await this.#save(unsaved);
     }
@@ -219,20 +216,15 @@ class Sweep {
 
   /** Verifies what was kept, and restores what came into use. */
   async #prove(): Promise<Healed> {
-    const { verify } = this.#options;
     const inventory = this.#recheck.seen;
-    const isToProve = this.#hasChanged && verify;
-    const unproved = { restored: [], broken: [], unverified: isToProve, tags: undefined };
-    if (inventory === undefined || !isToProve || this.#isStopped()) {
+    const unverified = this.#hasChanged && this.#options.verify;
+    const unproved = { restored: [], broken: [], unverified, tags: undefined };
+    if (inventory === undefined || !unverified || this.#isStopped()) {
       return unproved;
     }
-    const swept = {
-      inventory,
-      tried: this.#mayBeGone(),
-      usedAgain: this.#usedAgain,
-      lost: this.#condemned,
-    };
-    return (await this.#contain(heal(swept, this.#options))) ?? unproved;
+    const [tried, usedAgain, lost] = [this.#mayBeGone(), this.#usedAgain, this.#condemned];
+    const healed = heal({ inventory, tried, usedAgain, lost }, this.#options);
+    return (await this.#contain(healed)) ?? unproved;
   }
 
   /** @param known what the tags point at, if that was read after the deletes */
@@ -240,9 +232,8 @@ class Sweep {
     const tagged = this.#condemned.filter(
       ({ digest, tags }) => tags.length > 0 && isGone(this.#fates.get(digest)),
     );
-    const served = await this.#contain(
-      confirmTags(this.#plan.repository, tagged, known, this.#options),
-    );
+    const { repository } = this.#plan;
+    const served = await this.#contain(confirmTags(repository, tagged, known, this.#options));
     const failed = served ?? tagged.map(({ digest }) => ({ digest, why: UNCONFIRMED }));
     failed.forEach(({ digest, why }) => this.#fates.set(digest, { kind: 'failed', why }));
   }
@@ -268,9 +259,7 @@ class Sweep {
   }
 
   #giveUp(why: string): void {
-    this.#open().forEach((digest) => {
-      this.#settle(digest, { kind: 'skipped', why });
-    });
+    this.#open().forEach((digest) => this.#settle(digest, { kind: 'skipped', why }));
   }
 
   #contain<T>(work: Promise<T>): Promise<T | undefined> {
