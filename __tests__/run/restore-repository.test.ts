@@ -527,7 +527,7 @@ describe('a manifest that can not come back', () => {
 
   it.each<[string, Buffer | undefined, string]>([
     ['missing or damaged', undefined, 'its saved bytes are missing, or have another digest'],
-    ['no manifest', Buffer.from('garbage'), 'its saved bytes are no manifest: '],
+    ['no manifest', Buffer.from('garbage'), "its saved bytes aren't a manifest: "],
   ])('what was saved is %s: named with its tags, and never pushed', async (_, bytes, words) => {
     const scene = await robbed(inner);
     const result = await restore(scene, [{ ...saved(child, 'v0'), bytes }, saved(inner, 'v1')]);

@@ -122,13 +122,9 @@ class Cleaning {
     this.#tellUnread(read, chosen.length, ledger);
 
     // Every plan is complete before the first delete.
-    const refusals = await refuseDeletes(read.surveys, read.refusals, {
-      maxDeletes,
-      dryRun,
-      rights: this.#registry.rights,
-      concurrency,
-      stop,
-    });
+    const { rights } = this.#registry;
+    const refusing = { maxDeletes, dryRun, rights, concurrency, stop };
+    const refusals = await refuseDeletes(read.surveys, read.refusals, refusing);
     const toSweep = dryRun ? [] : allowed(read.surveys, refusals);
     progress.begin('Deleting orphan manifests');
     const outcomes = await this.#sweepAll(toSweep, options, memory, read.settled);
@@ -220,10 +216,10 @@ class Cleaning {
       pusher: this.#registry.pusher,
       // What was deleted is still confirmed when the run was told to stop: otherwise nobody would know.
       isThere: (repository, digest) => this.#closing.reader.isThere(repository, digest),
-      save: (manifests) =>
-        this.#backup.save(
-          manifests.map((each) => ({ ...each, registry: registry.origin, savedAt: clock.now() })),
-        ),
+      save: (manifests) => {
+        const [origin, savedAt] = [registry.origin, clock.now()];
+        return this.#backup.save(manifests.map((each) => ({ ...each, registry: origin, savedAt })));
+      },
       verify,
       stop,
       contain: (repository, work) => this.#contain(repository, work),

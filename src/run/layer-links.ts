@@ -64,7 +64,7 @@ export async function readLinks(
 ): Promise<Map<Digest, boolean>> {
   const { reader, repository, attempts } = looking;
   const links = new Map(inventory.links);
-  const ask = (digests: readonly Digest[], note: (digest: Digest, has: boolean) => void) =>
+  const ask = (digests: readonly Digest[], note: (digest: Digest, has: boolean) => unknown) =>
     attempts.each(
       digests,
       (digest) => `blob ${digest}`,
@@ -75,19 +75,16 @@ export async function readLinks(
   await ask(unasked, (digest, has) => links.set(digest, has));
   // Distribution has no blob for a manifest that isn't a layer.
   const answers = [...links.values()];
-  let isApart = answers.includes(false) || !answers.includes(true);
-  if (!isApart) {
-    await ask(controls(inventory, new Set(links.keys())), (_, has) => {
-      isApart ||= !has;
-    });
+  if (answers.includes(false) || !answers.includes(true)) {
+    return links;
   }
-  if (!isApart) {
-    const blob = plainBlob(inventory);
-    const answer =
-      blob && (await attempts.one(`config ${blob}`, () => readAs('mentioned', looking, blob)));
-    if (answer?.kind === 'absent') {
-      links.forEach((_, digest) => links.set(digest, false));
-    }
+  const apart = new Set<Digest>();
+  await ask(controls(inventory, new Set(links.keys())), (digest, has) => has || apart.add(digest));
+  const blob = apart.size > 0 ? undefined : plainBlob(inventory);
+  const answer =
+    blob && (await attempts.one(`config ${blob}`, () => readAs('mentioned', looking, blob)));
+  if (answer?.kind === 'absent') {
+    links.forEach((_, digest) => links.set(digest, false));
   }
   return links;
 }

@@ -15,30 +15,23 @@ export interface Lost {
   readonly formerTags?: readonly string[];
 }
 
-/** What its saved bytes are. */
-export interface Readable {
+/** With what its saved bytes are. */
+export interface Readable extends Lost {
   readonly manifest: Manifest;
   readonly bytes: Buffer;
-  readonly tags: readonly string[];
-  readonly formerTags: readonly string[];
 }
 
 /** @returns why it can't be used, if so */
-export function readLost({
-  digest,
-  mediaType,
-  bytes,
-  tags,
-  formerTags = [],
-}: Lost): Readable | string {
+export function readLost(lost: Lost): Readable | string {
+  const { digest, mediaType, bytes } = lost;
   if (bytes === undefined) {
     return 'its saved bytes are missing, or have another digest';
   }
   try {
-    return { manifest: parseManifest(bytes, mediaType, digest), bytes, tags, formerTags };
+    return { ...lost, bytes, manifest: parseManifest(bytes, mediaType, digest) };
   } catch (error) {
     if (error instanceof ManifestError) {
-      return `its saved bytes are no manifest: ${error.message}`;
+      return `its saved bytes aren't a manifest: ${error.message}`;
     }
     throw error;
   }
@@ -56,7 +49,7 @@ export function requiredBlobsOf(manifest: Manifest): Digest[] {
 
 /** Waves in which each index comes after all of its entries that are among them. */
 export function childrenFirst(all: readonly Readable[]): Readable[][] {
-  const waiting = new Map(all.map((each) => [each.manifest.digest, each]));
+  const waiting = new Map(all.map((each) => [each.digest, each]));
   const waves: Readable[][] = [];
   while (waiting.size > 0) {
     // Digests can't form a circle, so there is always one.
@@ -64,7 +57,7 @@ export function childrenFirst(all: readonly Readable[]): Readable[][] {
       ({ manifest }) =>
         manifest.kind !== 'index' || !entriesOf(manifest).some((digest) => waiting.has(digest)),
     );
-    wave.forEach(({ manifest }) => waiting.delete(manifest.digest));
+    wave.forEach(({ digest }) => waiting.delete(digest));
     waves.push(wave);
   }
   return waves;

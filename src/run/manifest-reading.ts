@@ -43,17 +43,14 @@ export class ManifestReading {
     if (manifest === undefined) {
       return this.#taken(await readAs(source, this.#looking, digest));
     }
-    if (known.earlier !== undefined) {
+    const isStable = !this.#mayBeGone(digest);
+    const isListed = this.#list.listing?.has(digest) === true;
+    if (known.earlier !== undefined || (isStable && isListed)) {
       return manifest;
     }
-    if (!this.#mayBeGone(digest)) {
-      if (this.#list.listing?.has(digest) === true) {
-        return manifest;
-      }
-      if (source !== 'input' && source !== 'ledger') {
-        this.#presumed.add(digest);
-        return manifest;
-      }
+    if (isStable && source !== 'input' && source !== 'ledger') {
+      this.#presumed.add(digest);
+      return manifest;
     }
     return (await this.#isThere(digest)) ? manifest : undefined;
   }

@@ -22,33 +22,27 @@ export class ReferrerQuestions {
    * @returns what was found; `undefined` when there was nothing to ask
    */
   async ask(manifests: Iterable<Digest>): Promise<Found[] | undefined> {
+    const { attempts, reader, repository } = this.#looking;
     const unasked = this.#hasApi ? [...manifests].filter((digest) => !this.#asked.has(digest)) : [];
     const found: Found[] = [];
     // The first question alone: where there is no such API, the others are none, and no progress either. Another
     // repository, and the look before the deletes, ask one of their own: a passing answer misleads one of them.
     for (const some of [unasked.slice(0, 1), unasked.slice(1)]) {
-      await this.#looking.attempts.each(
+      await attempts.each(
         this.#hasApi ? some : [],
         (digest) => `referrers of ${digest}`,
         async (digest) => {
-          // One by one: there may be more of them than a call can have arguments.
-          (await this.#read(digest)).forEach((each) =>
-            found.push({ digest: each, source: 'referrers' }),
-          );
+          this.#asked.add(digest);
+          const referrers = await reader.referrers(repository, digest);
+          this.#hasApi &&= referrers !== undefined;
+          if (referrers !== undefined && referrers.length > 0) {
+            this.answers.set(digest, referrers);
+            // One by one: there may be more of them than a call can have arguments.
+            referrers.forEach((each) => found.push({ digest: each, source: 'referrers' }));
+          }
         },
       );
     }
     return unasked.length > 0 ? found : undefined;
-  }
-
-  async #read(digest: Digest): Promise<readonly Digest[]> {
-    const { reader, repository } = this.#looking;
-    this.#asked.add(digest);
-    const referrers = await reader.referrers(repository, digest);
-    this.#hasApi &&= referrers !== undefined;
-    if (referrers !== undefined && referrers.length > 0) {
-      this.answers.set(digest, referrers);
-    }
-    return referrers ?? [];
   }
 }

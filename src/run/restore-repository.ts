@@ -89,16 +89,14 @@ class Restoration {
     });
     for (const wave of childrenFirst(all)) {
       await this.#each(wave, (each) =>
-        note(this.#manifests, each.manifest.digest, () => this.#restoreManifest(each)),
+        note(this.#manifests, each.digest, () => this.#restoreManifest(each)),
       );
     }
     await this.#each(tagsOf(all, 'tags'), ([tag, each]) =>
       note(this.#tags, tag, () => this.#restoreTag(tag, each)),
     );
     // People have taken those of a manifest away that was there all the time.
-    const restored = all.filter(
-      ({ manifest }) => this.#manifests.get(manifest.digest) === 'restored',
-    );
+    const restored = all.filter(({ digest }) => this.#manifests.get(digest) === 'restored');
     await this.#each(tagsOf(restored, 'formerTags'), ([tag, each]) =>
       note(this.#tags, tag, () => this.#restoreFormerTag(tag, each)),
     );
@@ -161,8 +159,7 @@ class Restoration {
     }
   }
 
-  async #restoreManifest({ manifest, bytes }: Readable): Promise<Result> {
-    const { digest, mediaType } = manifest;
+  async #restoreManifest({ digest, mediaType, manifest, bytes }: Readable): Promise<Result> {
     const { pusher, repository } = this.#options;
     if (await this.#isThere(digest)) {
       return 'standing';
@@ -215,8 +212,7 @@ class Restoration {
     );
   }
 
-  async #restoreTag(tag: string, { manifest, bytes }: Readable): Promise<Result> {
-    const { digest, mediaType } = manifest;
+  async #restoreTag(tag: string, { digest, mediaType, bytes }: Readable): Promise<Result> {
     if (this.#hasFailed(digest)) {
       return withoutIts(digest);
     }
@@ -270,7 +266,7 @@ function tagsOf(
   manifests: readonly Readable[],
   which: 'tags' | 'formerTags',
 ): (readonly [tag: string, of: Readable])[] {
-  return manifests.flatMap((each) => each[which].map((tag) => [tag, each] as const));
+  return manifests.flatMap((each) => (each[which] ?? []).map((tag) => [tag, each] as const));
 }
 
 /** What became of a tag after its push. */

@@ -36,8 +36,7 @@ export async function surveyRepository(
   known: Known = { manifests: new Map(), past: new Map() },
 ): Promise<Survey> {
   const reading = new Reading({ ...options, repository, known, attempts: new Attempts(options) });
-  await reading.readListing();
-  await reading.readTags();
+  await reading.readLists();
   await reading.follow([...candidates].map((digest) => ({ digest, source: 'input' })));
   const past = [...known.past]
     .filter(
@@ -120,11 +119,9 @@ class Reading {
     return new Map([...(earlier?.ghosts ?? []), ...manifests].filter(isGone));
   }
 
-  async readListing(): Promise<void> {
+  /** The registry's list of manifests, and its tags. */
+  async readLists(): Promise<void> {
     await this.follow(await this.#list.read());
-  }
-
-  async readTags(): Promise<void> {
     await this.#tags.read(this.#list.tags());
     await this.#followAll();
   }

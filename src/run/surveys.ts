@@ -11,7 +11,7 @@ import type { Past } from '../plan/past.js';
 import { repairRepository, type Repair } from './repair.js';
 import { surveyRepository } from './survey.js';
 import type { Memory, Recollection, Settled } from '../memory/memory.js';
-import { observe, type Observation } from '../memory/observation.js';
+import { observe } from '../memory/observation.js';
 import type { Digest } from '../oci/digest.js';
 import type { Pusher } from '../registry/registry.js';
 
@@ -57,7 +57,7 @@ export async function surveyAll(
   { survey, candidates, memory, pusher, isApproved, contain, stop }: SurveysOptions,
 ): Promise<Surveys> {
   const { reader, concurrency, clock, policy } = survey;
-  const repairing = { reader, concurrency, pusher };
+  const repairing = { reader, concurrency, pusher, now: policy.now };
   const refusals = new Map<string, RepositoryRefusal>();
   const settled = new Map<string, Settled>();
   const vanished: string[] = [];
@@ -73,23 +73,14 @@ export async function surveyAll(
       return undefined;
     }
     const recollection = await memory.recall(repository);
-    const known = recollection && {
-      manifests: recollection.manifests,
-      past: pastOf(recollection),
-    };
+    const known = recollection && { ...recollection, past: pastOf(recollection) };
     const read = () => surveyRepository(repository, candidates(repository), survey, known);
     let found = await read();
-    if (
-      pusher !== undefined &&
-      recollection !== undefined &&
-      isContested(found, recollection, policy.now)
-    ) {
+    if (pusher !== undefined && isContested(found, recollection, policy.now)) {
       await clock.sleep(LATE_DELETE, stop);
       found = await read();
     }
-    const repair =
-      recollection &&
-      (await repairRepository(found, recollection.records, { ...repairing, now: policy.now }));
+    const repair = recollection && (await repairRepository(found, recollection.records, repairing));
     if (repair !== undefined) {
       repairs.set(repository, repair);
       found = pusher === undefined ? found : await read();
@@ -102,7 +93,9 @@ export async function surveyAll(
       vanished.push(repository);
     } else if (pusher !== undefined && recollection !== undefined && !isBrokenOff(found)) {
       // Before the first delete, so that a run which is killed has forgotten nothing.
-      const state = await memory.saw(recollection, observationOf(found));
+      const seen = observe(found);
+      const inUse = new Set([...seen.inUse, ...inDoubt(found)]);
+      const state = await memory.saw(recollection, { ...seen, inUse });
       if (state !== undefined) {
         settled.set(repository, state);
       }
@@ -127,31 +120,24 @@ export async function surveyAll(
  * Whether something in use is what another run was about to delete, and that run has not come to its end: it may have
  * been killed, and the registry still at its last DELETE.
  */
-function isContested(found: Survey, { records }: Recollection, now: number): boolean {
-  const leaving = [...records].filter(
+function isContested(found: Survey, remembered: Recollection | undefined, now: number): boolean {
+  const leaving = [...(remembered?.records ?? [])].filter(
     ([digest, { status, condemned = 0 }]) =>
       status === 'leaving' &&
       condemned > now - LONGEST_RUN &&
       found.inventory.manifests.has(digest),
   );
-  const inUse = leaving.length === 0 ? undefined : observe(found).inUse;
-  return leaving.some(([digest]) => inUse?.has(digest));
-}
-
-function observationOf(found: Survey): Observation {
-  const observation = observe(found);
-  return { ...observation, inUse: new Set([...observation.inUse, ...inDoubt(found)]) };
+  const inUse = leaving.length === 0 ? new Set() : observe(found).inUse;
+  return leaving.some(([digest]) => inUse.has(digest));
 }
 
 /** Bodies have done their work, but for those of orphans, which are to be saved. */
 function trimmed({ plan, inventory, bodies }: Survey, recollection?: Recollection): Survey {
+  const orphans = new Set(plan.orphans.map(({ digest }) => digest));
   const saved = new Map<Digest, string>();
-  for (const { digest } of plan.orphans) {
-    const body = bodies.get(digest) ?? recollection?.records.get(digest)?.body;
-    if (body !== undefined) {
-      saved.set(digest, body);
-    }
-  }
+  const save = (body: string, digest: Digest) => orphans.has(digest) && saved.set(digest, body);
+  recollection?.records.forEach(({ body }, digest) => save(body, digest));
+  bodies.forEach(save);
   const past = plan.orphans.length === 0 ? new Map<Digest, Past>() : inventory.past;
   return { plan, inventory: { ...inventory, past }, bodies: saved };
 }
