@@ -28,7 +28,7 @@ import { allowed, refuseDeletes } from './refusals.js';
 import { runOf } from './result.js';
 import type { Run } from './run.js';
 import type { Named, CleanSettings } from './settings.js';
-import { surveyAll, type Surveys } from './surveys.js';
+import { surveyAll, type Contain, type Surveys } from './surveys.js';
 import type { SurveyOptions } from './survey-options.js';
 import { sweepRepository, type SweepOptions } from './sweep.js';
 import type { Printable } from '../text/printable.js';
@@ -112,11 +112,11 @@ class Cleaning {
     progress.begin('Reading tags and manifests');
     const read = await surveyAll(chosen, {
       survey: options,
-      candidates: (repository) => this.#candidates(repository),
+      candidates: this.#candidates,
       memory,
       pusher: dryRun ? undefined : this.#registry.pusher,
       isApproved: approval !== undefined,
-      contain: (repository, work) => this.#contain(repository, work),
+      contain: this.#contain,
       stop,
     });
     this.#tellUnread(read, chosen.length, ledger);
@@ -150,13 +150,13 @@ class Cleaning {
     });
   }
 
-  #candidates(repository: string): ReadonlySet<Digest> {
+  readonly #candidates = (repository: string): ReadonlySet<Digest> => {
     const { intake, approval } = this.#named;
     return new Set([
       ...(intake.candidates.get(repository) ?? []),
       ...(approval?.repositories.get(repository) ?? []),
     ]);
-  }
+  };
 
   #surveyOptions(ledger: string | undefined, now: number): SurveyOptions {
     const { gracePeriod, danglingReferrers, keepUntagged, protection, concurrency } =
@@ -180,7 +180,7 @@ class Cleaning {
   }
 
   /** A fault of our own in one repository must not stop the others, nor the report of what was done. */
-  async #contain<T>(repository: string, work: Promise<T>): Promise<T | undefined> {
+  readonly #contain: Contain = async (repository, work) => {
     try {
       return await work;
     } catch (error) {
@@ -188,7 +188,7 @@ class Cleaning {
       this.#failures.push(`${repository}: this action failed by a fault of its own: ${fault}`);
       return undefined;
     }
-  }
+  };
 
   #stopped(when: string): string {
     const reason = String(this.#tools.stop.reason);
@@ -222,7 +222,7 @@ class Cleaning {
       },
       verify,
       stop,
-      contain: (repository, work) => this.#contain(repository, work),
+      contain: this.#contain,
     };
     const outcomes = new Map<string, Outcome>();
     const sweep = async (found: Survey) => {

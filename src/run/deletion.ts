@@ -14,12 +14,7 @@ import type { Orphan } from '../plan/plan.js';
 import type { Fate } from '../plan/fate.js';
 
 /** After one of these the registry refuses every other delete in the repository as well. */
-const FINAL: readonly RegistryErrorKind[] = [
-  'unauthorized',
-  'forbidden',
-  'deletes-off',
-  'read-only',
-];
+const FINAL: RegistryErrorKind[] = ['unauthorized', 'forbidden', 'deletes-off', 'read-only'];
 
 export interface DeletionOptions {
   readonly repository: string;

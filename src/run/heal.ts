@@ -50,16 +50,8 @@ export async function heal(
   const failures = new Map<string, string>();
   for (let round = 1; ; round += 1) {
     const verified = await verifyRepository(inventory, gone, options);
-    const proof = () => ({
-      restored: [...restored],
-      broken: withFailures(verified.broken, failures),
-      unverified: !verified.isComplete,
-      tags: verified.tags,
-    });
-    const ours = verified.missing.filter((digest) => restorable.has(digest));
-    if (ours.length === 0 || round > MOST_ROUNDS) {
-      return proof();
-    }
+    const ours =
+      round > MOST_ROUNDS ? [] : verified.missing.filter((digest) => restorable.has(digest));
     const needed = new Set([...ours, ...reach(graph, ours).keys()]);
     const result = await restoreRepository(
       inventory.repository,
@@ -78,7 +70,12 @@ export async function heal(
     result.failed.forEach(({ digest, why }) => failures.set(`manifest ${digest}`, why));
     result.failedTags.forEach(({ tag, why }) => failures.set(`tag ${tag}`, why));
     if (result.restored.length + result.standing.length === 0) {
-      return proof();
+      return {
+        restored: [...restored],
+        broken: withFailures(verified.broken, failures),
+        unverified: !verified.isComplete,
+        tags: verified.tags,
+      };
     }
   }
 }

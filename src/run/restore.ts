@@ -148,16 +148,12 @@ function nothingIn(
   if (entries.length > 0 || (elsewhere === 0 && unknownLines > 0)) {
     return [];
   }
-  const nothing = `the backup in ${restoreFrom} has no manifest of ${registry.origin}`;
-  if (elsewhere > 0) {
-    return [`${nothing}: is \`registry-url\` the registry that it was made of?`];
-  }
-  return cutOffLines === 0
-    ? [`${nothing}: nothing was deleted when it was made`]
-    : [
-        `${nothing}: none of its lines is whole. A run that is killed while it writes the first of them has deleted ` +
-          'nothing; otherwise take the backup as it was made',
-      ];
+  const cutOff =
+    'none of its lines is whole. A run that is killed while it writes the first of them has deleted nothing; otherwise ' +
+    'take the backup as it was made';
+  const here = cutOffLines === 0 ? 'nothing was deleted when it was made' : cutOff;
+  const why = elsewhere > 0 ? 'is `registry-url` the registry that it was made of?' : here;
+  return [`the backup in ${restoreFrom} has no manifest of ${registry.origin}: ${why}`];
 }
 
 /** They are whole, so what they are about may have been deleted, and does not come back. */

@@ -43,6 +43,9 @@ export function runOf(done: Done): Run {
   const notRead = chosen.length - surveys.length;
   const news = done.memory.news();
   const everyRepositoryScanned = choice.isComplete && notRead === 0;
+  // In a run that left some out, an entry may well be meant for one of those.
+  const { host } = settings.registry;
+  const unused = everyRepositoryScanned ? unmatched(protection, host, choice.repositories) : [];
   return {
     settings: told(settings),
     pinned: { ...pinned, unmet: unmet(protection, surveys) },
@@ -67,16 +70,10 @@ export function runOf(done: Done): Run {
     warnings: [
       ...(clocks.warning === undefined ? [] : [clocks.warning]),
       ...choice.warnings,
-      // In a run that left some out, an entry may well be meant for one of those.
-      ...(everyRepositoryScanned
-        ? [
-            ...unmatched(protection, settings.registry.host, choice.repositories).map(
-              (name) =>
-                `\`protect\` names \`${name}\`, which matches no repository of this registry`,
-            ),
-            ...notFound(protection, surveys),
-          ]
-        : []),
+      ...unused.map(
+        (name) => `\`protect\` names \`${name}\`, which matches no repository of this registry`,
+      ),
+      ...(everyRepositoryScanned ? notFound(protection, surveys) : []),
     ],
     failures: [...(news?.failures ?? []), ...done.failures],
   };

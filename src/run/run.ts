@@ -1,6 +1,5 @@
 /**
- * What a whole run is to its report: values that were read, decided and done, with every time and
- * number given from outside. Nothing in this folder reads a clock, a file or the network.
+ * What a whole run is to its report: values that were read, decided and done.
  */
 import type { Intake } from './candidates/candidate.js';
 import type { RepositoryRefusal } from '../plan/brakes.js';
