@@ -6,6 +6,7 @@ import type { Orphan } from '../../src/plan/plan.js';
 import type { Digest } from '../../src/oci/digest.js';
 import type { Fate } from '../../src/plan/fate.js';
 import { NotSent } from '../../src/http/stop.js';
+import { RegistryError } from '../../src/registry/registry-error.js';
 import { image, index, type Content } from '../support/builders/build.js';
 import type { Action } from '../support/servers/memory/script.js';
 import { errorAnswer, stopClients, when } from '../support/clients/client.js';
@@ -234,6 +235,22 @@ describe('a manifest that has to go first', () => {
       expect(deletes(scene)).toEqual([]);
     },
   );
+
+  it('waits with what comes after it where the registry says that something names it', async () => {
+    const scene = await filled();
+    const refusal = new RegistryError('referenced', 'an index names it');
+    const deleter: DeletionOptions['deleter'] = {
+      deleteManifest: (repository, digest, options) =>
+        digest === parent.digest
+          ? Promise.reject(refusal)
+          : scene.deleter.deleteManifest(repository, digest, options),
+    };
+    const all = [orphan(parent), orphan(other), orphan(child, parent)];
+    const waiting = await round(scene, all, { deleter });
+    expect([...waiting.fates]).toEqual([[other.digest, { kind: 'deleted' }]]);
+    const { fates } = await round(scene, [orphan(parent)], { deleter, mayWait: () => false });
+    expect([...fates]).toEqual([[parent.digest, { kind: 'failed', why: refusal.message }]]);
+  });
 
   it('was gone already: what comes after it goes', async () => {
     const scene = await filled();
