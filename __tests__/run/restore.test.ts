@@ -96,7 +96,7 @@ describe('the repositories of an undo', () => {
     expect(back(run)).toEqual([]);
     expect(run.excluded).toBe(2);
     expect(run.complaints).toEqual([
-      '`repositories` chooses none of the repositories in the backup, and nothing can be put back. ' +
+      '`repositories` chooses none of the repositories in the backup, and nothing can be restored. ' +
         'It has team/app, team/web [restore-failed]',
     ]);
   });
@@ -119,7 +119,7 @@ describe('a backup that is not understood', () => {
     const run = await restore();
     expect(back(run)).toEqual([first.digest]);
     expect(run.complaints).toEqual([
-      "2 lines of the backup's index could not be understood, and the manifests there can't be put back: a later " +
+      "2 lines of the backup's index could not be understood, and the manifests there can't be restored: a later " +
         'version of this action may have written them. Restore with that version [restore-failed]',
     ]);
   });

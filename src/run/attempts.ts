@@ -1,4 +1,4 @@
-/** Runs the reads of a survey, many at a time. What registry and network do wrong becomes a gap. */
+/** Runs the reads of a survey, many at a time. A failure of the registry or the network becomes a gap. */
 import pMap from 'p-map';
 
 import { failureMessage } from '../http/message.js';
@@ -6,9 +6,9 @@ import type { Gap } from '../plan/inventory.js';
 
 /** Told about every step of the reading, for a progress line. */
 export interface Progress {
-  /** so many more things are to be read */
+  /** adds to the number of things to read */
   expect(count: number): void;
-  /** one of them was */
+  /** one of them was read */
   done(): void;
 }
 
@@ -27,12 +27,12 @@ export class Attempts {
     return [...this.#gaps];
   }
 
-  /** After many gaps reading on would only cost time: nothing will be deleted anyway. */
+  /** After many gaps more reads only cost time, since nothing is deleted anyway. */
   isOver(): boolean {
     return this.#gaps.length >= MOST_GAPS;
   }
 
-  /** @returns what was read; `undefined` for a gap. Faults of this program are thrown */
+  /** @returns what was read; `undefined` for a gap. @throws faults of this program */
   async one<T>(what: string, read: () => Promise<T>): Promise<T | undefined> {
     try {
       return await read();

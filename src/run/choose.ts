@@ -8,9 +8,9 @@ export interface Choice {
   readonly repositories: readonly string[];
   /** whether these are all the repositories that the registry has */
   readonly isComplete: boolean;
-  /** repositories whose names the OCI spec does not allow, and which can't be looked at */
+  /** repositories whose names the OCI spec doesn't allow, so that they can't be read */
   readonly unnameable: number;
-  /** why there is nothing to look at, where that may be a mistake; safe to print */
+  /** why there is nothing to read, if that may be a mistake; safe to print */
   readonly warnings: readonly string[];
 }
 
@@ -40,7 +40,7 @@ function whyNone(known: number): string {
     : `\`repositories\` matches no repository: the catalog and the inputs name ${count(known, 'other')}`;
 }
 
-/** The repositories of a plan that is carried out, as far as the run is to look at them at all. */
+/** The repositories of an approved plan, without those that the user leaves out. */
 export function chooseApproved(approved: Iterable<string>, selection: Selection): Choice {
   const all = [...approved];
   const chosen = all.filter((repository) => selection.includes(repository));

@@ -1,6 +1,6 @@
 /**
  * The stages in order: registry, survey (inventory, graph, plan), brakes, sweep and verify. A dry-run is the
- * same without the sweep. Knows nothing of GitHub: what it reads, waits for and prints with is passed in.
+ * same without the sweep. It knows nothing of GitHub, and gets its transport, clock and progress from outside.
  */
 import { inspect } from 'node:util';
 
@@ -33,7 +33,7 @@ import type { SurveyOptions } from './survey-options.js';
 import { sweepRepository, type SweepOptions } from './sweep.js';
 import type { Printable } from '../text/printable.js';
 
-/** Where the ledger lies unless the user names another repository. */
+/** The repository of the ledger, unless the user names another one. */
 const LEDGER_REPOSITORY = 'manifest-cleanup-ledger';
 
 export interface RunTools {
@@ -47,15 +47,15 @@ export interface RunTools {
   readonly clock: Clock;
   /** tells the run to stop; the reason is a word such as SIGTERM */
   readonly stop: AbortSignal;
-  /** told once, when it is known which repositories are looked at */
+  /** called once, when the repositories are known */
   readonly onChosen?: (repositories: readonly string[], registry: Registry) => void;
 }
 
 /**
  * Cleans one registry.
  *
- * @throws RequestFailure when the registry can't be spoken to, or its catalog can't be read. What goes
- *   wrong in a repository is in the run that is returned
+ * @throws RequestFailure when the registry doesn't answer, or its catalog can't be read. Failures in one
+ *   repository are part of the result
  */
 export async function cleanRegistry(
   settings: CleanSettings,
@@ -70,7 +70,7 @@ class Cleaning {
   readonly #named: Named;
   readonly #tools: RunTools;
   readonly #registry: Registry;
-  /** for what ends the run in good order: it still answers when the run was told to stop */
+  /** for requests that end the run in good order: still sent after a stop */
   readonly #closing: Registry;
   readonly #backup: Backup;
   readonly #failures: string[] = [];
@@ -179,7 +179,7 @@ class Cleaning {
     };
   }
 
-  /** A fault of our own in one repository must not stop the others, nor the report of what was done. */
+  /** A fault of this program in one repository must not stop the others, nor the report. */
   readonly #contain: Contain = async (repository, work) => {
     try {
       return await work;
@@ -214,7 +214,7 @@ class Cleaning {
       ...options,
       deleter: this.#registry.deleter,
       pusher: this.#registry.pusher,
-      // What was deleted is still confirmed when the run was told to stop: otherwise nobody would know.
+      // A stopped run still confirms its deletes: otherwise nobody would know.
       isThere: (repository, digest) => this.#closing.reader.isThere(repository, digest),
       save: (manifests) => {
         const [origin, savedAt] = [registry.origin, clock.now()];
@@ -245,7 +245,7 @@ class Cleaning {
   }
 }
 
-/** @returns where the ledger lies; `undefined` where there is none */
+/** @returns the repository of the ledger; `undefined` where there is none */
 function ledgerOf({ ledger }: CleanSettings, { lister }: Registry): string | undefined {
   if (ledger.kind === 'named') {
     return ledger.repository;
@@ -253,7 +253,7 @@ function ledgerOf({ ledger }: CleanSettings, { lister }: Registry): string | und
   return ledger.kind === 'auto' && lister === undefined ? LEDGER_REPOSITORY : undefined;
 }
 
-/** @param ledger where it lies */
+/** @param ledger its repository */
 function whyVanished(repository: string, ledger: string): string {
   return (
     `${repository}: an earlier run saw manifests there, and now the registry shows none of them and no tag. May these ` +

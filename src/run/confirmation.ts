@@ -1,6 +1,6 @@
 /**
- * Finds out whether what was deleted is gone. A delete is believed when a read does not find the manifest any more,
- * and not because of what the registry answered to the DELETE.
+ * Finds out whether deleted manifests are gone. A delete is believed when a read no longer finds the manifest,
+ * and not because of the answer to the DELETE.
  */
 import pMap from 'p-map';
 
@@ -12,32 +12,32 @@ import { digestsWith, isGone, type Fate } from '../plan/fate.js';
 import type { VerifyOptions } from './verify.js';
 
 /**
- * Milliseconds: how long a registry that deletes after its answer is given in one repository, and how soon it is
- * asked again.
+ * Milliseconds: the time that a registry gets in one repository to delete after its answer, and the first pause
+ * before it is asked again.
  */
 const PATIENCE = 60_000;
 const FIRST_PAUSE = 500;
-/** A 404 does not say that a delete is under way, so a second question, after another look, is enough. */
+/** A 404 does not say that a delete is under way, so a second question, after another recheck, is enough. */
 const MOST_ROUNDS_AFTER_404 = 2;
 
 const STILL_THERE =
   'the registry took the DELETE, and the manifest is still there. Does the registry allow deletes, and is ' +
-  '`registry-url` its own address, no mirror or cache? Its log may tell';
+  '`registry-url` its own address, not that of a mirror or cache? Its log may tell';
 const HIDDEN =
-  'the registry answered the DELETE with 404, and the manifest is still there. Some registries answer so where the ' +
+  'the registry answered the DELETE with 404, and the manifest is still there. Some registries answer so when the ' +
   'account may not delete: give `username` and `password` of an account that may';
 
 interface ConfirmationOptions extends Pick<VerifyOptions, 'concurrency' | 'clock' | 'stop'> {
   readonly repository: string;
   readonly isThere: Reader['isThere'];
-  /** what is found out is written there */
+  /** gets the results */
   readonly fates: Map<Digest, Fate>;
 }
 
 export class Confirmation {
   readonly #options: ConfirmationOptions;
   readonly #absent = new Set<Digest>();
-  /** what was there, or could not be asked for, the last time */
+  /** those that were there, or could not be asked for, the last time */
   readonly #doubtful = new Set<Digest>();
   readonly #rounds = new Map<Digest, number>();
   #waited = 0;
@@ -47,27 +47,27 @@ export class Confirmation {
     this.#options = options;
   }
 
-  /** Asks for one that the registry says it deleted. @returns whether it is gone */
+  /** Asks for a manifest that the registry says it deleted. @returns whether it is gone */
   async ask(digest: Digest): Promise<boolean> {
     if ((await this.#look(digest)) !== undefined) {
-      // `askAll` asks once more, and tells.
+      // `askAll` asks once more, and reports the reason.
       this.#doubtful.add(digest);
     }
     return this.#absent.has(digest);
   }
 
-  /** Asks for all that nobody has found gone yet. What can't be asked for, or is there for too long, has failed. */
+  /** Asks for all that no read has found gone yet. Those that can't be asked for, or stay too long, have failed. */
   async askAll(): Promise<void> {
     const { concurrency } = this.#options;
     await pMap(this.#unseen(), (digest) => this.#settle(digest), { concurrency });
   }
 
-  /** whether any of them may go yet */
+  /** whether any of them may still be deleted */
   isOpen(): boolean {
     return this.#unseen().length > 0;
   }
 
-  /** whether this one was there when it was asked for, and may go yet */
+  /** whether this one was there when it was asked for, and may still be deleted */
   isDoubtful(digest: Digest): boolean {
     return this.#doubtful.has(digest) && isGone(this.#options.fates.get(digest));
   }
@@ -81,7 +81,7 @@ export class Confirmation {
     await clock.sleep(pause, stop);
   }
 
-  /** What nobody has found gone yet has failed, for this reason. */
+  /** All that no read has found gone yet have failed, for this reason. */
   giveUp(why: string): void {
     this.#unseen().forEach((digest) => this.#fail(digest, why));
   }
@@ -101,7 +101,7 @@ export class Confirmation {
     return isLate || this.#waited >= PATIENCE;
   }
 
-  /** @returns why it could not be found out, if so */
+  /** @returns why no read could tell; `undefined` when one did */
   async #look(digest: Digest): Promise<string | undefined> {
     const { isThere, repository } = this.#options;
     try {
@@ -120,10 +120,10 @@ export class Confirmation {
   async #settle(digest: Digest): Promise<void> {
     const why = await this.#look(digest);
     if (why !== undefined) {
-      // The client has tried often enough.
+      // The client has retried often enough.
       this.#fail(
         digest,
-        `the registry took the DELETE, but it can't be told whether that worked: ${why}`,
+        `the registry took the DELETE, but no read can tell whether it worked: ${why}`,
       );
     } else if (!this.#absent.has(digest)) {
       const round = (this.#rounds.get(digest) ?? 0) + 1;
@@ -139,8 +139,8 @@ export class Confirmation {
 /**
  * Some registries delete a manifest by its digest and go on serving it by its tags.
  *
- * @param deleted by their digests, with the tags that they had; each has some
- * @param known what the tags point at, if that was read after the deletes
+ * @param deleted manifests with the tags that they had; each has some
+ * @param known the targets of the tags, if they were read after the deletes
  * @returns those that a tag still serves, or may
  */
 export async function confirmTags(
@@ -165,7 +165,7 @@ export async function confirmTags(
   }
 }
 
-/** What these tags point at, as far as they are still listed. */
+/** The manifests that these tags point at, for tags that are still listed. */
 async function readTags(
   repository: string,
   tagged: ReadonlyMap<string, Digest>,
@@ -185,7 +185,7 @@ async function readTags(
 
 function servedBy(tag: string): string {
   return (
-    `the registry deleted it by its digest, and its tag ${tag} still serves it. Such a registry wants the tag ` +
-    'deleted, too, which this action never does: delete that tag by the means of the registry'
+    `the registry deleted it by its digest, and its tag ${tag} still serves it. This action never deletes a ` +
+    'tag alone: delete that tag with the tools of the registry'
   );
 }

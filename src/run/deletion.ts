@@ -1,6 +1,6 @@
 /**
- * Sends the deletes of one sweep, in their order and never past its end. Nothing here chooses what goes: it is
- * the hand of `sweep.ts`, and the only caller of the registry's delete.
+ * Sends the deletes of one sweep, in their order and never past its end. It chooses nothing: `sweep.ts` does, and
+ * this is the only caller of the registry's delete.
  */
 import pMap from 'p-map';
 
@@ -18,21 +18,21 @@ const FINAL: RegistryErrorKind[] = ['unauthorized', 'forbidden', 'deletes-off', 
 
 export interface DeletionOptions {
   readonly repository: string;
-  /** the tags that point at each manifest, which go along */
+  /** the tags that point at each manifest, and are deleted with it */
   readonly tagsOf: ReadonlyMap<Digest, readonly string[]>;
-  /** Only added to. What was deleted before and stands in an `after` again, somebody has pushed since. */
+  /** Only added to. If a manifest that was deleted before stands in an `after`, somebody has pushed it since. */
   readonly fates: Map<Digest, Fate>;
   readonly deleter: Pick<Deleter, 'deleteManifest'>;
   readonly concurrency: number;
   /**
-   * Asked before each delete and each new try of one: no more of them are sent once it is true. Never turns
+   * Asked before each delete and each retry: none is sent once it is true. It never turns
    * false again
    */
   readonly isOver: () => boolean;
-  /** asked of a delete that failed and could not be tried again in time: whether it is to be, after another look */
+  /** asked for a delete that failed and could not be retried in time: whether to retry it after another recheck */
   readonly mayWait: (digest: Digest) => boolean;
   readonly confirmation: Pick<Confirmation, 'ask' | 'isDoubtful'>;
-  /** one delete was answered, or is not to be sent */
+  /** one delete was answered, or will not be sent */
   readonly onDone: () => void;
 }
 
@@ -40,9 +40,9 @@ export class Deletion {
   readonly #options: DeletionOptions;
   readonly #pending = new Map<Digest, Promise<unknown>>();
   readonly #away = new Set<Digest>();
-  /** what waits for one that may go yet, itself or by what it waits for */
+  /** those that wait for one that may still be deleted, directly or not */
   readonly #waiting = new Set<Digest>();
-  /** in some `after` */
+  /** those in some `after` */
   readonly #awaited = new Set<Digest>();
   // One after the other: Distribution removes a manifest's tags by asking all tags; if
   // one of them goes meanwhile, 2.8.2 answers 500, has deleted the manifest, and leaves its tag for good.
@@ -55,7 +55,7 @@ export class Deletion {
   }
 
   /**
-   * Deletes these manifests. What `isOver` cut off is without a fate, and so is what has to wait for one that the
+   * Deletes these manifests. Those that `isOver` cut off get no fate. Neither do those that wait for one that the
    * registry says it deleted, and that is still there: perhaps not for long.
    *
    * @param condemned in an order in which all of `after` stand before
@@ -90,12 +90,12 @@ export class Deletion {
 
   async #remove({ digest, after }: Orphan): Promise<Fate | undefined> {
     const { confirmation, isOver } = this.#options;
-    // They stand earlier in the list, so each has begun, or is not to be deleted in this run.
+    // They stand earlier in the list, so each has begun, or this run does not delete it.
     await Promise.all(after.map((before) => this.#pending.get(before) ?? Promise.resolve()));
     if (this.#calledOff !== undefined) {
       return { kind: 'skipped', why: this.#calledOff };
     }
-    // Before the question after predecessors, which have no fate either when it is over.
+    // This comes before the predecessors, which have no fate either when the time is over.
     if (isOver()) {
       return undefined;
     }
@@ -117,9 +117,9 @@ export class Deletion {
         tags: tagsOf.get(digest),
         isLate: isOver,
       });
-      // Also when it was gone: a try of ours whose answer was lost may have done it.
+      // Also when it was gone: an earlier try whose answer was lost may have deleted it.
       this.#changed = true;
-      // Of an index that stands after all, nothing may go.
+      // Nothing of an index may be deleted while the index is still there.
       if (!this.#awaited.has(digest) || (await confirmation.ask(digest))) {
         this.#away.add(digest);
       }
@@ -151,7 +151,7 @@ export class Deletion {
       return { kind: 'failed', why };
     }
     if (isReferenced) {
-      // What has to go after it waits as well.
+      // Those that come after it wait as well.
       this.#waiting.add(digest);
     }
     return undefined;

@@ -1,5 +1,5 @@
 /**
- * After a sweep: proves that what was kept is still there, and puts back what was deleted at the moment when a
+ * After a sweep: proves that kept manifests and tags are still there. Restores what was deleted at the moment when a
  * push began to use it, with all that has to live as long as it does.
  */
 import type { Digest } from '../oci/digest.js';
@@ -14,9 +14,9 @@ import { verifyRepository, type VerifyOptions } from './verify.js';
 interface Swept {
   /** all that the sweep's rechecks saw; what is missing in it was missing before the first delete */
   readonly inventory: Inventory;
-  /** what the sweep deleted, found deleted, or may have deleted */
+  /** those that the sweep deleted, found deleted, or may have deleted */
   readonly tried: ReadonlySet<Digest>;
-  /** of it, what was in use again at a later recheck: the tags that it had there are expected */
+  /** those among them that a later recheck saw in use again: their tags there are expected */
   readonly usedAgain: ReadonlySet<Digest>;
   readonly lost: readonly Lost[];
 }
@@ -25,28 +25,27 @@ export interface HealOptions extends VerifyOptions {
   readonly pusher: Pick<Pusher, 'pushManifest'>;
 }
 
-/** What was put back may be found to need more, which another push has begun to use meanwhile. */
+/** A restored manifest may need more, which another push has begun to use meanwhile. */
 const MOST_ROUNDS = 3;
 
 export interface Healed extends Pick<Outcome, 'broken' | 'unverified'> {
-  /** put back */
   readonly restored: readonly Digest[];
   /** what each listed tag points at in the end; absent when not all of it could be read */
   readonly tags: ReadonlyMap<string, Digest> | undefined;
 }
 
-/** @returns as part of `broken`, also what was to be put back with something else, and could not be */
+/** @returns in `broken` also those that had to be restored with others, and could not be */
 export async function heal(
   { inventory, tried, usedAgain, lost }: Swept,
   options: HealOptions,
 ): Promise<Healed> {
   const graph = buildGraph(inventory);
   const restored = new Set<Digest>();
-  /** the tags of which went with them */
+  /** manifests whose tags were deleted with them */
   const gone = new Set([...tried].filter((digest) => !usedAgain.has(digest)));
-  /** what may be put back */
+  /** those that may be restored */
   const restorable = new Set(tried);
-  /** by what it is about, as in `broken`: why it could not be put back */
+  /** why something could not be restored, by its name in `broken` */
   const failures = new Map<string, string>();
   for (let round = 1; ; round += 1) {
     const verified = await verifyRepository(inventory, gone, options);
@@ -57,7 +56,7 @@ export async function heal(
       inventory.repository,
       lost
         .filter(({ digest }) => needed.has(digest) && restorable.has(digest))
-        // What they pointed at once, people have moved or removed since.
+        // People have moved or removed the tags that pointed at it once.
         .map((each) => ({ ...each, formerTags: [] })),
       { ...options, absent: inventory.absent },
     );
@@ -89,7 +88,7 @@ function withFailures(
   for (const [what, failure] of failures) {
     const why = found.get(what) ?? 'it was deleted with a manifest that came into use meanwhile';
     if (found.has(what) || what.startsWith('manifest ')) {
-      found.set(what, `${why}, and it could not be put back: ${failure}`);
+      found.set(what, `${why}, and it could not be restored: ${failure}`);
     }
   }
   return [...found].map(([what, why]) => ({ what, why })).sort((a, b) => compare(a.what, b.what));

@@ -11,9 +11,9 @@ import type { Plan } from '../plan/plan.js';
 import type { Looking } from './survey-options.js';
 
 /**
- * The orphans of which only the ledger or an input says that they are manifests: no tag, index, subject, list of
- * referrers or list of manifests names them, and no run saw them in use. Those that were asked for before are left out. What a manifest says
- * of its own subject does not speak for it.
+ * The orphans that only the ledger or an input calls manifests: no tag, index, subject, list of referrers or list of
+ * manifests names them, and no run saw them in use. A manifest that names its own subject is no proof for itself.
+ * Those that were asked for before are left out.
  */
 export function perhapsLayers(inventory: Inventory, { orphans }: Plan): Digest[] {
   const vouched = new Set([
@@ -31,15 +31,15 @@ export function perhapsLayers(inventory: Inventory, { orphans }: Plan): Digest[]
 const MOST_CONTROLS = 3;
 
 /**
- * Manifests that are no layers, as far as one can tell: a registry that has these as blobs, too, has every manifest
- * so. Those with a tag come first.
+ * Manifests that aren't layers, as far as anyone can tell. A registry that has these as blobs, too, has all manifests
+ * as blobs. Those with a tag come first.
  */
 function controls({ tags, manifests }: Inventory, links: ReadonlySet<Digest>): Digest[] {
   const all = new Set([...tags.values(), ...manifests.keys()]);
   return [...all].filter((digest) => !links.has(digest)).slice(0, MOST_CONTROLS);
 }
 
-/** A blob of the repository that is surely no manifest: the config of one of its images. */
+/** A blob of the repository that surely isn't a manifest: the config of one of its images. */
 function plainBlob({ manifests }: Inventory): Digest | undefined {
   for (const manifest of manifests.values()) {
     const digest = manifest.kind === 'image' ? manifest.config.digest : '';
@@ -51,11 +51,11 @@ function plainBlob({ manifests }: Inventory): Digest | undefined {
 }
 
 /**
- * Asks which of these manifests the repository has as layers or configs as well: one HEAD each. Where all of them are
+ * Asks which of these manifests the repository has as layers or configs as well: one HEAD each. If all of them are
  * there as blobs, some more questions tell a registry that has every manifest as a blob (olareg), and loses none of
  * them by a delete.
  *
- * @returns what is known then; a question that could not be answered is a gap
+ * @returns the answers so far; a question without an answer is a gap
  */
 export async function readLinks(
   unasked: readonly Digest[],
@@ -89,11 +89,11 @@ export async function readLinks(
   return links;
 }
 
-/** Sources that don't say that it is a manifest: it may be a layer or config, and that is no gap. */
+/** Sources that don't say that it is a manifest. It may be a layer or config, which is not a gap. */
 const VAGUE: ReadonlySet<Source> = new Set<Source>(['input', 'protected', 'mentioned']);
 
 /**
- * Reads what a source names. One GET; for a vague source also a HEAD, where the answer is Distribution's for a blob.
+ * Reads the manifest that a source names: one GET, and for a vague source a HEAD if Distribution answers as for a blob.
  *
  * @returns `blob` when the registry can't serve it as a manifest, and has it as a layer or config
  */

@@ -25,7 +25,7 @@ export class ListingReading {
     this.#looking = looking;
   }
 
-  /** @returns what it lists */
+  /** @returns the listed manifests */
   async read(): Promise<Found[]> {
     const { lister, attempts, repository } = this.#looking;
     this.#reads += 1;
@@ -39,9 +39,9 @@ export class ListingReading {
   }
 
   /**
-   * Reads the list again where it disagrees with what was read. Where it goes on to, that is a gap.
+   * Reads the list again where it disagrees with what was read. If they still disagree in the end, that is a gap.
    *
-   * @returns what the new list names; `undefined` when the two agree
+   * @returns the manifests of the new list; `undefined` when the two agree
    */
   async check(
     { manifests, absent }: Pick<Inventory, 'manifests' | 'absent'>,
@@ -71,12 +71,12 @@ export class ListingReading {
         : `it lacks ${unlisted}, which the registry serves`;
     const message =
       `the registry's list of the manifests of ${repository} is not complete: ${why}, in ${MOST_READS} ` +
-      'reads. Run this again when nobody pushes; if that stays so, leave the repository out with `repositories`';
+      'reads. Run this again when nobody pushes; if it happens again, leave the repository out with `repositories`';
     attempts.addGap(WHAT, coded(message, 'unexpected-answer'));
     return [];
   }
 
-  /** The first of these that the registry serves. Others were deleted since an earlier read of this run. */
+  /** The first of these that the registry serves. The others were deleted since an earlier read of this run. */
   async #served(
     unlisted: readonly Digest[],
     reads: Pick<ManifestReading, 'stands'>,

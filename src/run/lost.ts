@@ -1,4 +1,4 @@
-/** A manifest that was deleted, as it was saved, and what it needs to come back. Pure. */
+/** A deleted manifest as it was saved, and what a restore of it needs. Pure. */
 import { isDigest, type Digest } from '../oci/digest.js';
 import { ManifestError, parseManifest, type Manifest } from '../oci/manifest.js';
 import { entriesOf } from '../plan/naming.js';
@@ -9,13 +9,13 @@ export interface Lost {
   readonly mediaType: string;
   /** `undefined` when nothing with this digest was found where they were saved */
   readonly bytes: Buffer | undefined;
-  /** that are to point at it again; of all that is lost, no two name the same */
+  /** tags that should point at it again; no two lost manifests name the same one */
   readonly tags: readonly string[];
-  /** that are to point at it again if they point at nothing */
+  /** tags that should point at it again if they point at nothing */
   readonly formerTags?: readonly string[];
 }
 
-/** With what its saved bytes are. */
+/** A lost manifest whose saved bytes could be read. */
 export interface Readable extends Lost {
   readonly manifest: Manifest;
   readonly bytes: Buffer;
@@ -37,7 +37,7 @@ export function readLost(lost: Lost): Readable | string {
   }
 }
 
-/** Without those that no registry need have: `urls` say where else they are. */
+/** The blobs that a registry must have: those with `urls` may be elsewhere. */
 export function requiredBlobsOf(manifest: Manifest): Digest[] {
   const blobs = manifest.kind === 'image' ? [manifest.config, ...manifest.layers] : [];
   const all = manifest.kind === 'index' ? manifest.others : blobs;
@@ -52,7 +52,7 @@ export function childrenFirst(all: readonly Readable[]): Readable[][] {
   const waiting = new Map(all.map((each) => [each.digest, each]));
   const waves: Readable[][] = [];
   while (waiting.size > 0) {
-    // Digests can't form a circle, so there is always one.
+    // Digests can't form a cycle, so there is always one.
     const wave = [...waiting.values()].filter(
       ({ manifest }) =>
         manifest.kind !== 'index' || !entriesOf(manifest).some((digest) => waiting.has(digest)),

@@ -1,4 +1,4 @@
-/** The manifests of one repository as they are read, by digest or tag. What is known is not fetched again. */
+/** The manifests of one repository as they are read, by digest or tag. Known manifests are not fetched again. */
 import type { Digest } from '../oci/digest.js';
 import type { Manifest } from '../oci/manifest.js';
 import type { Source } from '../plan/inventory.js';
@@ -12,7 +12,7 @@ import type { Looking } from './survey-options.js';
 export class ManifestReading {
   readonly #looking: Looking;
   readonly #list: Pick<ListingReading, 'listing'>;
-  /** known manifests that something names, taken to be there without asking */
+  /** known manifests that something names, believed to be there without a request */
   readonly #presumed = new Set<Digest>();
   readonly #share = createSharing();
   readonly found = new Map<Digest, Manifest>();
@@ -30,13 +30,13 @@ export class ManifestReading {
     this.found.set(manifest.digest, this.#share(manifest));
   }
 
-  /** One GET. @returns `undefined` when the registry says that it is unknown */
+  /** One GET. @returns `undefined` when the registry says that it has no such manifest */
   async fetch(reference: string): Promise<Manifest | undefined> {
     const { reader, repository } = this.#looking;
     return this.#taken(await reader.manifest(repository, reference));
   }
 
-  /** @returns `undefined` for what is not there */
+  /** @returns `undefined` if it is not there */
   async read(digest: Digest, source: Source): Promise<Manifest | undefined> {
     const { known } = this.#looking;
     const manifest = known.manifests.get(digest);
@@ -55,7 +55,7 @@ export class ManifestReading {
     return (await this.#isThere(digest)) ? manifest : undefined;
   }
 
-  /** Asks for what was presumed. @returns whether there was any */
+  /** Asks for those that were believed to be there. @returns whether there were any */
   async confirm(): Promise<boolean> {
     const presumed = [...this.#presumed];
     this.#presumed.clear();
@@ -69,7 +69,7 @@ export class ManifestReading {
     return presumed.length > 0;
   }
 
-  /** Asks for what an earlier read of this run may have seen, and drops it if it is gone. */
+  /** Asks for a manifest that an earlier read of this run may have seen, and drops it if it is gone. */
   async stands(digest: Digest): Promise<boolean> {
     const isThere = await this.#isThere(digest);
     if (!isThere) {
@@ -95,8 +95,8 @@ export class ManifestReading {
   }
 
   /**
-   * What a run was about to delete is not taken to be there because something names it. Neither is what came into use
-   * since: the DELETE may have been carried out after that was seen.
+   * Whether a run was about to delete it. That something names it is then no proof that it is there. Neither is that it
+   * came into use since: the DELETE may have been carried out after that was seen.
    */
   #mayBeGone(digest: Digest): boolean {
     const { known, policy } = this.#looking;
@@ -105,7 +105,7 @@ export class ManifestReading {
     return isRecent || past?.status === 'leaving' || past?.status === 'deleted';
   }
 
-  /** HEAD; and GET where its answer settles nothing, as that of an absent manifest never does. */
+  /** One HEAD, and one GET if its answer does not settle it. The answer for an absent manifest never does. */
   async #isThere(digest: Digest): Promise<boolean> {
     const { reader, repository } = this.#looking;
     return (

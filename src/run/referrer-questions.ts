@@ -1,4 +1,4 @@
-/** Asks a registry's referrers API in one look at one repository, as long as there seems to be one. Only reads. */
+/** Asks the referrers API during one survey of one repository, as long as there seems to be one. Only reads. */
 import type { Digest } from '../oci/digest.js';
 import type { Found } from '../plan/naming.js';
 import type { Looking } from './survey-options.js';
@@ -6,9 +6,9 @@ import type { Looking } from './survey-options.js';
 export class ReferrerQuestions {
   readonly #looking: Looking;
   readonly #asked = new Set<Digest>();
-  /** until an answer says otherwise: to this look at this repository alone */
+  /** true until an answer says otherwise, for this survey of this repository alone */
   #hasApi = true;
-  /** of each manifest that was asked about and has any */
+  /** the referrers of each manifest that was asked about and has any */
   readonly answers = new Map<Digest, readonly Digest[]>();
 
   constructor(looking: Looking) {
@@ -17,16 +17,16 @@ export class ReferrerQuestions {
 
   /**
    * Asks about each manifest once, also about those that stay (docs/adr/0002): a referrer that only this API knows
-   * may be an index, and what looks like an orphan its child.
+   * may be an index, and an apparent orphan its child.
    *
-   * @returns what was found; `undefined` when there was nothing to ask
+   * @returns the referrers; `undefined` when there was nothing to ask
    */
   async ask(manifests: Iterable<Digest>): Promise<Found[] | undefined> {
     const { attempts, reader, repository } = this.#looking;
     const unasked = this.#hasApi ? [...manifests].filter((digest) => !this.#asked.has(digest)) : [];
     const found: Found[] = [];
-    // The first question alone: where there is no such API, the others are none, and no progress either. Another
-    // repository, and the look before the deletes, ask one of their own: a passing answer misleads one of them.
+    // The first question is sent alone: without such an API the others are not sent, nor counted as progress. Each
+    // survey asks a first question of its own, so that a passing wrong answer misleads only one.
     for (const some of [unasked.slice(0, 1), unasked.slice(1)]) {
       await attempts.each(
         this.#hasApi ? some : [],

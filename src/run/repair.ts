@@ -1,6 +1,6 @@
 /**
- * Puts back what an earlier run deleted, or was about to, and something that stays needs now: a push has met the DELETE
- * of a run that was killed, or an index that no run saw shares a child with one that was deleted.
+ * Restores what an earlier run deleted, or was about to, and a kept manifest needs now. A push has met the DELETE of a
+ * run that was killed, or an index that no run saw shares a child with a deleted one.
  */
 import { isCondemned } from '../plan/past.js';
 import { type LedgerRecord } from '../memory/ledger/record.js';
@@ -19,7 +19,7 @@ import {
 } from './restore-repository.js';
 import type { Survey } from '../plan/survey.js';
 
-/** What the ledger holds of a manifest that a run may have deleted. */
+/** The ledger's record of a manifest that a run may have deleted. */
 export type Deleted = Pick<LedgerRecord, 'mediaType' | 'body' | 'tags' | 'status' | 'condemned'>;
 
 export interface RepairOptions extends Omit<RestoreOptions, 'absent'> {
@@ -30,12 +30,12 @@ export interface RepairOptions extends Omit<RestoreOptions, 'absent'> {
 /** All texts are safe to print; each list is sorted. */
 export type Repair = Pick<Restored, 'restored' | 'failed' | 'failedTags'>;
 
-/** So many manifests are tried for a tag that has none. */
+/** The most manifests that are tried for a tag without one. */
 const MOST_TRIES = 20;
 
 /**
  * @param records all that the ledger remembers of the repository
- * @returns `undefined` when nothing had to be put back
+ * @returns `undefined` when nothing had to be restored
  */
 export async function repairRepository(
   survey: Pick<Survey, 'inventory' | 'plan'>,
@@ -54,20 +54,20 @@ export async function repairRepository(
   }
   const needed = neededBy(survey, deleted);
   const parts: Restored[] = [];
-  const putBack = async (heads: readonly Digest[]) => {
+  const restore = async (heads: readonly Digest[]) => {
     const lost = lostWith(heads, inventory, deleted);
     parts.push(await restoreRepository(repository, lost, options));
   };
   if (needed.length > 0) {
-    await putBack(needed);
+    await restore(needed);
   }
   let broken = inventory.brokenTags.filter((tag) => parseDigestTag(tag) === undefined);
-  // Which manifest such a tag names, no answer tells. Only with that manifest it resolves again.
+  // No answer tells which manifest such a tag names. The tag resolves again only with that manifest.
   for (const digest of options.pusher === undefined ? [] : triesFor(broken, deleted, needed)) {
     if (broken.length === 0) {
       break;
     }
-    await putBack([digest]);
+    await restore([digest]);
     const answers = await Promise.all(
       broken.map((tag) => options.reader.manifest(repository, tag)),
     );
@@ -78,7 +78,7 @@ export async function repairRepository(
   return isNeeded ? { restored, failed, failedTags } : undefined;
 }
 
-/** What indexes that stay list, and what manifests that are not understood mention. */
+/** The entries of kept indexes, and the digests that kept manifests of unknown types mention. */
 function neededBy(
   { inventory, plan }: Pick<Survey, 'inventory' | 'plan'>,
   deleted: ReadonlyMap<Digest, Deleted>,
@@ -92,7 +92,7 @@ function listedBy(manifest: Manifest | undefined): readonly Digest[] {
   return manifest?.kind === 'index' ? entriesOf(manifest) : mentions;
 }
 
-/** With all that went with them, as far as the ledger holds it: children, signatures and other referrers. */
+/** The heads, with all that was deleted with them and the ledger holds: children, signatures and other referrers. */
 function lostWith(
   heads: readonly Digest[],
   inventory: Inventory,
@@ -116,7 +116,7 @@ function lostWith(
   });
 }
 
-/** What a run that did not come to its end was about to delete: first what had one of these tags before. */
+/** Manifests that an unfinished run was about to delete. Those that had one of these tags before come first. */
 function triesFor(
   broken: readonly string[],
   deleted: ReadonlyMap<Digest, Deleted>,

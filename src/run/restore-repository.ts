@@ -1,7 +1,7 @@
 /**
- * Puts deleted manifests back from their saved bytes: children before parents, tags last. Never moves a
- * tag that names something else, and never restores an index without its entries. For each manifest that can't be
- * restored, it says why.
+ * Restores deleted manifests from their saved bytes: children before parents, tags last. It never moves a tag that
+ * names something else, and never restores an index without its entries. For each manifest that can't be restored,
+ * it says why.
  */
 import pMap from 'p-map';
 
@@ -16,25 +16,25 @@ import { childrenFirst, readLost, requiredBlobsOf, type Lost, type Readable } fr
 
 export interface RestoreOptions {
   readonly reader: Reader;
-  /** absent: only look what could be put back */
+  /** absent: only find out what could be restored */
   readonly pusher?: Pick<Pusher, 'pushManifest'>;
   readonly concurrency: number;
-  /** what was missing before: an index that holds it may come back without it */
+  /** manifests that were missing before: an index that lists one may be restored without it */
   readonly absent?: ReadonlySet<Digest>;
 }
 
-/** A push of a tag is sent once, and after each failure the tag is looked at again. */
+/** A push of a tag is sent once, and after each failure the tag is read again. */
 const MOST_PUSHES = 3;
 
 /** All texts are safe to print; each list is sorted by digest or tag. */
 export interface Restored {
   readonly repository: string;
-  /** pushed, and read back with the same bytes; of a look: could be pushed */
+  /** pushed, and read back with the same bytes; without a pusher: could be pushed */
   readonly restored: readonly Digest[];
-  /** was there all the time */
+  /** manifests that were there all the time */
   readonly standing: readonly Digest[];
   readonly failed: readonly { readonly digest: Digest; readonly why: string }[];
-  /** point at their manifest again: not those that did all the time */
+  /** tags that point at their manifest again, without those that did all the time */
   readonly tags: readonly string[];
   readonly failedTags: readonly { readonly tag: string; readonly why: string }[];
 }
@@ -42,9 +42,7 @@ export interface Restored {
 type Success = 'restored' | 'standing';
 type Result = Success | { readonly why: string };
 
-/**
- * @throws nothing of registry and network: what can't be put back is in the answer
- */
+/** Failures of the registry and the network are part of the result, and not thrown. */
 export async function restoreRepository(
   repository: string,
   lost: readonly Lost[],
@@ -53,7 +51,7 @@ export async function restoreRepository(
   return new Restoration({ ...options, repository }).run(lost);
 }
 
-/** What several calls did in one repository. */
+/** The joined results of several calls for one repository. */
 export function joinRestored(
   repository: string,
   parts: readonly Omit<Restored, 'repository'>[],
@@ -95,7 +93,7 @@ class Restoration {
     await this.#each(tagsOf(all, 'tags'), ([tag, each]) =>
       note(this.#tags, tag, () => this.#restoreTag(tag, each)),
     );
-    // People have taken those of a manifest away that was there all the time.
+    // If the manifest was there all the time, people have removed its former tags.
     const restored = all.filter(({ digest }) => this.#manifests.get(digest) === 'restored');
     await this.#each(tagsOf(restored, 'formerTags'), ([tag, each]) =>
       note(this.#tags, tag, () => this.#restoreFormerTag(tag, each)),
@@ -115,7 +113,7 @@ class Restoration {
     await pMap(all, work, { concurrency: this.#options.concurrency });
   }
 
-  /** Those of the digests of which this is not so. */
+  /** The digests for which `isSo` is false. */
   async #without(
     digests: readonly Digest[],
     isSo: (digest: Digest) => Promise<boolean>,
@@ -142,12 +140,12 @@ class Restoration {
     return (await reader.resolve(repository, reference)) === digest;
   }
 
-  /** HEAD; and GET where its answer settles nothing. */
+  /** One HEAD, and one GET if its answer does not settle it. */
   async #isThere(digest: Digest): Promise<boolean> {
     return (await this.#resolves(digest, digest)) || (await this.#read(digest)).kind === 'found';
   }
 
-  /** Without its bytes nothing can be put back; but what is there need not be. */
+  /** A manifest can't be restored without its bytes, but it may be there already. */
   async #findUnreadable({ digest, tags }: Lost, why: string): Promise<void> {
     await note(this.#manifests, digest, async () =>
       (await this.#isThere(digest)) ? 'standing' : { why },
@@ -169,18 +167,18 @@ class Restoration {
       return why === undefined ? 'restored' : { why };
     }
     await pusher.pushManifest(repository, digest, { mediaType, bytes });
-    // Asked for by its digest, so that what comes has been checked against it.
+    // It is read by its digest, so that the reader checks the bytes against it.
     return (await this.#read(digest)).kind === 'found'
       ? 'restored'
-      : { why: 'the registry took it, and says that it does not have it' };
+      : { why: 'the registry took the push, and then says that it has no such manifest' };
   }
 
-  /** Some registries take an index without its children, which nobody could pull. */
+  /** Some registries take an index without its children, and nobody could pull it. */
   async #missingEntry(index: Manifest): Promise<string | undefined> {
     const entries = index.kind === 'index' ? entriesOf(index) : [];
     const failed = entries.find((digest) => this.#hasFailed(digest));
     if (failed !== undefined) {
-      return `${failed}, which it holds, could not be put back`;
+      return `${failed}, which it lists, could not be restored`;
     }
     const children = index.kind === 'index' ? index.children : [];
     const unknown = children
@@ -189,7 +187,7 @@ class Restoration {
       .filter((digest) => !this.#manifests.has(digest));
     const [child] = await this.#without(unknown, (digest) => this.#isThere(digest));
     return (
-      child && `${child}, which it holds, is neither there nor in the backup: push that image again`
+      child && `${child}, which it lists, is neither there nor in the backup: push that image again`
     );
   }
 
@@ -202,12 +200,12 @@ class Restoration {
       : `the registry's garbage collector has freed what it consists of (${missing.join(', ')}): build or push it again`;
   }
 
-  /** An index may list layers, and manifests of types that are none of ours. */
+  /** An index may list layers, and manifests of unknown types. */
   async #hasBlob(manifest: Manifest, digest: Digest): Promise<boolean> {
     const { reader, repository } = this.#options;
     return (
       (await reader.hasBlob(repository, digest)) ||
-      // What has a result has been put back before it, or would have been.
+      // Everything with a result was restored before it, or would have been.
       (manifest.kind === 'index' && (this.#manifests.has(digest) || (await this.#isThere(digest))))
     );
   }
@@ -222,13 +220,13 @@ class Restoration {
       return before ?? 'restored';
     }
     for (let push = 1; ; push += 1) {
-      // Right before the push, each time: it would move a tag that somebody has set since.
+      // The tag is read right before each push, which would move a tag that somebody has set since.
       const meanwhile = this.#setTag(digest, await this.#read(tag));
       if (meanwhile !== undefined) {
         return meanwhile;
       }
       try {
-        // What would be sent again needs another look first.
+        // Before a retry the tag has to be read again.
         let sent = 0;
         const isLate = () => (sent += 1) > 1;
         await pusher.pushManifest(repository, tag, { mediaType, bytes }, { isLate });
@@ -243,7 +241,7 @@ class Restoration {
     return pushedTag(digest, await this.#read(tag));
   }
 
-  /** @returns what becomes of a tag that points at something, and so is not pushed */
+  /** @returns the result for a tag that points at something, and so is not pushed */
   #setTag(digest: Digest, now: ManifestAnswer): Result | undefined {
     if (now.kind === 'absent') {
       return undefined;
@@ -252,10 +250,10 @@ class Restoration {
       // A tag may have been left behind by the delete of its manifest.
       return this.#manifests.get(digest) === 'restored' ? 'restored' : 'standing';
     }
-    return { why: `it names ${now.manifest.digest} by now, and was left there` };
+    return { why: `it names ${now.manifest.digest} now, and was left there` };
   }
 
-  /** Nobody misses one that has moved on. */
+  /** A former tag that points at something else now is left there. */
   async #restoreFormerTag(tag: string, each: Readable): Promise<Result> {
     const { kind } = await this.#read(tag);
     return kind === 'absent' ? this.#restoreTag(tag, each) : 'standing';
@@ -269,23 +267,23 @@ function tagsOf(
   return manifests.flatMap((each) => (each[which] ?? []).map((tag) => [tag, each] as const));
 }
 
-/** What became of a tag after its push. */
+/** The result for a tag after its push. */
 function pushedTag(digest: Digest, after: ManifestAnswer): Result {
   if (after.kind === 'absent') {
-    return { why: `the registry took it, and does not say that it names ${digest}` };
+    return { why: `the registry took the push, and does not say that the tag names ${digest}` };
   }
   const now = after.manifest.digest;
   return now === digest
     ? 'restored'
-    : { why: `somebody set it to ${now} while it was put back, and it was left there` };
+    : { why: `somebody set it to ${now} during the restore, and it was left there` };
 }
 
-/** What becomes of a tag whose manifest can't come back. */
+/** The result for a tag whose manifest can't be restored. */
 function withoutIts(digest: Digest): Result {
-  return { why: `${digest} could not be put back` };
+  return { why: `${digest} could not be restored` };
 }
 
-/** Writes down what became of one. What registry and network do wrong is a failure of it. */
+/** Notes the result for one manifest or tag. A failure of the registry or the network is a result, too. */
 async function note<K>(
   results: Map<K, Result>,
   key: K,

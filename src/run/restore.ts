@@ -1,6 +1,6 @@
 /**
- * The stages of a run with `restore-from`: reads a backup and puts back what is missing. The same walls as
- * `clean.ts` has: nothing of GitHub, and what it reads, waits for and prints with is passed in.
+ * The stages of a run with `restore-from`: reads a backup and restores what is missing. Like `clean.ts` it knows
+ * nothing of GitHub, and gets its transport and progress from outside.
  */
 import { openRegistry, type RegistrySettings } from '../registry/families/families.js';
 import type { Settings } from './settings.js';
@@ -13,9 +13,9 @@ import { compare } from '../plan/graph.js';
 import { count, number } from '../text/words.js';
 import type { RunTools } from './clean.js';
 
-/** So many repositories of a backup are named in a message. */
+/** The most repositories or files that a message names. */
 const FEW = 5;
-/** Of the manifests that are put back at a time: what is parsed of them needs several times as much. */
+/** The most bytes of manifests that are restored at a time. Once parsed, they need several times as much memory. */
 const BATCH_BYTES = 64 * 1024 * 1024;
 
 export interface RestoreSettings
@@ -31,7 +31,7 @@ export interface RestoreRun {
   readonly dryRun: boolean;
   /** sorted by name */
   readonly repositories: readonly Restored[];
-  /** lines of the backup's index that a run which was killed left */
+  /** incomplete lines of the backup's index, which a killed run leaves */
   readonly cutOffLines: number;
   /** manifests of other registries in the backup */
   readonly elsewhere: number;
@@ -42,8 +42,8 @@ export interface RestoreRun {
 }
 
 /**
- * @throws BackupError when there is no backup; RequestFailure when the registry can't be spoken to. What can't
- *   be put back is in the run that is returned
+ * @throws BackupError when there is no backup; RequestFailure when the registry doesn't answer. Manifests that
+ *   can't be restored are part of the result
  */
 export async function restoreBackup(
   settings: RestoreSettings,
@@ -63,14 +63,14 @@ export async function restoreBackup(
     .filter(([repository]) => selection.includes(repository))
     .sort(([a], [b]) => compare(a, b));
   const failures = [...nothingIn(backup, settings), ...notUnderstood(backup)];
-  // A name that is spelled wrong, as a rule: a run that was asked to put something back must not be green.
+  // Mostly a name is spelled wrong, and a run that was asked to restore something must not be green.
   if (chosen.length === 0 && byRepository.size > 0) {
     const names = fewOf([...byRepository.keys()].sort());
     failures.push(
-      `\`repositories\` chooses none of the repositories in the backup, and nothing can be put back. It has ${names}`,
+      `\`repositories\` chooses none of the repositories in the backup, and nothing can be restored. It has ${names}`,
     );
   }
-  progress.begin('Putting manifests back');
+  progress.begin('Restoring manifests');
   const restored: Restored[] = [];
   for (const [repository, entries] of chosen) {
     if (stop.aborted) {
@@ -125,7 +125,7 @@ async function* batches(
   yield batch;
 }
 
-/** A backup that was left as it was made has none of these. */
+/** An unchanged backup has none of these. */
 function notRead({ refused }: ReadBackup): string[] {
   const files = [...refused].map(
     ([digest, why]) =>
@@ -140,7 +140,7 @@ function notRead({ refused }: ReadBackup): string[] {
       ];
 }
 
-/** Why a backup has nothing of this registry, unless that is said by `notUnderstood`. */
+/** Why a backup has nothing of this registry, unless `notUnderstood` says it. */
 function nothingIn(
   { entries, elsewhere, cutOffLines, unknownLines }: ReadBackup,
   { restoreFrom, registry }: RestoreSettings,
@@ -156,13 +156,13 @@ function nothingIn(
   return [`the backup in ${restoreFrom} has no manifest of ${registry.origin}: ${why}`];
 }
 
-/** They are whole, so what they are about may have been deleted, and does not come back. */
+/** The lines are complete, so their manifests may have been deleted, and are not restored. */
 function notUnderstood({ unknownLines }: ReadBackup): string[] {
   return unknownLines === 0
     ? []
     : [
         `${count(unknownLines, 'line')} of the backup's index could not be understood, and the manifests there can't ` +
-          'be put back: a later version of this action may have written them. Restore with that version',
+          'be restored: a later version of this action may have written them. Restore with that version',
       ];
 }
 

@@ -1,4 +1,4 @@
-/** What a run has done, as its report reads it. Pure. */
+/** Makes the result of a run, as its report reads it. Pure. */
 import type { Memory } from '../memory/memory.js';
 import type { Digest } from '../oci/digest.js';
 import type { RepositoryRefusal } from '../plan/brakes.js';
@@ -26,7 +26,7 @@ interface Done
   readonly named: Named;
   readonly registry: Pick<Registry, 'family' | 'advice' | 'lister'>;
   readonly choice: Choice;
-  /** the repositories that were to be read */
+  /** the repositories that the run had to read */
   readonly chosen: readonly string[];
   readonly memory: Pick<Memory, 'news'>;
   readonly clocks: Clocks;
@@ -39,11 +39,11 @@ export function runOf(done: Done): Run {
   const { settings, named, registry, choice, chosen, surveys, clocks } = done;
   const { intake, approval, pinned } = named;
   const { protection } = settings;
-  // Those in which this action failed are missing as well.
+  // Those in which this program failed are missing as well.
   const notRead = chosen.length - surveys.length;
   const news = done.memory.news();
   const everyRepositoryScanned = choice.isComplete && notRead === 0;
-  // In a run that left some out, an entry may well be meant for one of those.
+  // If the run left some out, an entry may be meant for one of those.
   const { host } = settings.registry;
   const unused = everyRepositoryScanned ? unmatched(protection, host, choice.repositories) : [];
   return {
@@ -79,7 +79,7 @@ export function runOf(done: Done): Run {
   };
 }
 
-/** Field by field: the settings of a run hold the login, too, whatever their type says. */
+/** Field by field, because the settings of a run also hold the login, which their type hides. */
 function told(settings: RunSettings): RunSettings {
   const { registry, dryRun, gracePeriod, danglingReferrers } = settings;
   const { keepUntagged, maxDeletes, planFile } = settings;
@@ -111,7 +111,7 @@ function repositoryRun(
   };
 }
 
-/** What is worth a warning, in words that say what to do; safe to print. */
+/** The warnings of one repository, in words that say what to do; safe to print. */
 function warningsOf({ inventory, plan }: Pick<Survey, 'inventory' | 'plan'>): string[] {
   const isEmpty = inventory.tags.size + inventory.manifests.size + inventory.gaps.length === 0;
   return [
@@ -131,7 +131,7 @@ function warningsOf({ inventory, plan }: Pick<Survey, 'inventory' | 'plan'>): st
   ];
 }
 
-/** How many digests are named for other repositories than these. */
+/** The number of digests that are named for other repositories than these. */
 function outside(
   named: Iterable<[string, ReadonlySet<Digest>]>,
   repositories: readonly string[],

@@ -1,4 +1,4 @@
-/** What a survey of one repository takes: what it reads with, and what is known before it reads. */
+/** The options of a survey of one repository, and the knowledge from before it. */
 import type { Clock } from '../http/clock.js';
 import type { Digest } from '../oci/digest.js';
 import type { Manifest } from '../oci/manifest.js';
@@ -15,22 +15,22 @@ export interface SurveyOptions {
   readonly policy: Policy;
   readonly concurrency: number;
   readonly progress: Progress;
-  /** for a tag that is listed and not there yet */
+  /** for the waits before a listed tag that is not there yet is read again */
   readonly clock: Clock;
 }
 
-/** From the ledger, or from an earlier read of the same run. A manifest can't change, but it can be gone. */
+/** Manifests from the ledger, or from an earlier read of the same run. They can't change, but they can be gone. */
 export interface Known {
   readonly manifests: ReadonlyMap<Digest, Manifest>;
   readonly past: ReadonlyMap<Digest, Past>;
   /** given when the manifests were seen in this very run: then they are not asked for again */
   readonly earlier?: Pick<Inventory, 'tags' | 'brokenTags' | 'facts' | 'links' | 'ghosts'> & {
-    /** of the past, what was deleted since: not asked for unless something names it */
+    /** manifests of the past that were deleted since: not read unless something names them */
     readonly gone?: ReadonlySet<Digest>;
   };
 }
 
-/** What the parts of one survey share. */
+/** The values that the parts of one survey share. */
 export interface Looking extends SurveyOptions {
   readonly repository: string;
   readonly known: Known;

@@ -1,5 +1,5 @@
 /**
- * Reads one repository into an inventory. Only reads: GET and HEAD. What can't be read becomes a gap,
+ * Reads one repository into an inventory. It sends GET and HEAD only. A failed read becomes a gap,
  * and never a silent absence.
  */
 import type { Digest } from '../oci/digest.js';
@@ -21,11 +21,11 @@ import { TagReading } from './tag-reading.js';
 
 /**
  * Reads a repository until nothing new appears: its tags, the candidates, and every manifest that one
- * of those names. Then, for what looks like an orphan, the ages and referrers that might save it; with
- * them the plan is made again, until it asks for nothing more.
+ * of those names. For each apparent orphan it then reads the ages and referrers that might save it. The plan is
+ * made again with them, until it asks for nothing more.
  *
- * What is known is not fetched again: tags are resolved with HEAD, and known manifests are asked for only
- * if nothing in use names them. Should anything look like an orphan, the rest of them are asked for as well.
+ * Known manifests are not fetched again. Tags are resolved with HEAD, and known manifests are asked for only
+ * if nothing in use names them. If anything looks like an orphan, the rest of them are asked for as well.
  *
  * @param candidates digests that may exist in the repository
  */
@@ -67,9 +67,9 @@ class Reading {
   readonly #referrers: ReferrerQuestions;
   readonly #sources = new Map<Digest, Source>();
   readonly #facts: Map<Digest, ImageFacts>;
-  /** asked for by digest, found or not: nothing is asked for twice */
+  /** digests that were asked for, found or not: none is asked for twice */
   readonly #begun = new Set<Digest>();
-  /** what only may be a manifest of this repository, and is not there as one */
+  /** digests that may be manifests of this repository, and are not there as manifests */
   readonly #elsewhere = new Set<Digest>();
   #links: ReadonlyMap<Digest, boolean>;
 
@@ -126,7 +126,7 @@ class Reading {
     await this.#followAll();
   }
 
-  /** Reads all that is named by what was read, and by the tags. */
+  /** Reads all manifests that other manifests and the tags name. */
   async #followAll(): Promise<void> {
     await this.follow([
       ...[...this.#reads.found.values()].flatMap(namedBy),
@@ -134,7 +134,7 @@ class Reading {
     ]);
   }
 
-  /** Reads these manifests and, wave by wave, all that they name. */
+  /** Reads these manifests and, wave by wave, all manifests that they name. */
   async follow(found: readonly Found[]): Promise<void> {
     let wave = this.#unread(found);
     while (wave.length > 0) {
@@ -150,7 +150,7 @@ class Reading {
     }
   }
 
-  /** @param miss told of each that is not there */
+  /** @param miss called for each that is not there */
   async #readEach(
     found: readonly Found[],
     what: (digest: Digest) => string,
@@ -196,7 +196,7 @@ class Reading {
   }
 
   /**
-   * Reads what the plan still has to know before its orphans can be believed.
+   * Reads more, as long as the plan needs it to be sure of its orphans.
    *
    * @returns whether anything was read, so that the plan has to be made again
    */
@@ -207,13 +207,13 @@ class Reading {
     return (
       (await this.#readTagsAgain()) ||
       (await this.#checkListing(inventory)) ||
-      // What a later run would take for a broken image must have been there before the first delete.
+      // A known child must be there before the first delete, or a later run would call its index broken by this one.
       (await this.#reads.confirm()) ||
       (await this.#findProtected()) ||
       (await this.#findMentioned(inventory)) ||
       (await this.#readFacts(inventory, plan)) ||
       (await this.#askReferrers(inventory)) ||
-      // Last, for what is left: some may be layers, and not manifests at all.
+      // Last, because only few are left: some may be layers, and not manifests at all.
       (await this.#readLinks(inventory, plan))
     );
   }
@@ -234,8 +234,8 @@ class Reading {
   }
 
   /**
-   * What is protected may be here without anything that names it, and hold what looks like an orphan. Asked
-   * for only now, because files may protect many digests, most of them elsewhere.
+   * A protected manifest may be here although nothing names it, and may list an apparent orphan. It is read
+   * only now, because files may protect many digests, most of them elsewhere.
    */
   async #findProtected(): Promise<boolean> {
     const { repository, policy } = this.#looking;
@@ -247,7 +247,7 @@ class Reading {
     );
   }
 
-  /** An index among what is mentioned may hold what looks like an orphan. */
+  /** An index among the mentioned digests may list an apparent orphan. */
   async #findMentioned({ manifests }: Inventory): Promise<boolean> {
     const mentioned = new Set([...manifests.values()].flatMap(perhapsManifests));
     if (mentioned.size > MOST_MENTIONED) {
@@ -286,7 +286,7 @@ class Reading {
     return unlinked.length > 0;
   }
 
-  /** Of these, those that are here are read, with all that they name; nobody misses the others. */
+  /** Reads those of the digests that are here, with all that they name. It is no gap if others are absent. */
   async #find(
     digests: ReadonlySet<Digest>,
     source: 'protected' | 'mentioned',

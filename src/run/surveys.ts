@@ -1,6 +1,6 @@
 /**
- * Surveys every repository of a run with what the ledger remembers of it, and lets the ledger know what was seen.
- * Refuses a repository whose tags are suddenly gone, which the ledger must not learn.
+ * Surveys every repository of a run with the memory of it, and tells the memory what was seen.
+ * It refuses a repository whose tags are suddenly gone, which the memory must not learn.
  */
 import pMap from 'p-map';
 
@@ -17,15 +17,15 @@ import type { Pusher } from '../registry/registry.js';
 
 export interface Surveys {
   readonly surveys: readonly Survey[];
-  /** by repository, what earlier runs had deleted and was put back; in a dry-run, what could be */
+  /** by repository, restored manifests that earlier runs had deleted; in a dry-run, those that could be restored */
   readonly repairs: ReadonlyMap<string, Repair>;
   /** repositories in which nothing may be deleted, because all tags seem to be gone */
   readonly refusals: ReadonlyMap<string, RepositoryRefusal>;
-  /** Repositories of which the ledger knows what is about to be deleted, and nobody relies on older entries. */
+  /** repositories whose orphans the ledger knows, while nobody relies on its older entries */
   readonly settled: ReadonlyMap<string, Settled>;
-  /** repositories of which the ledger remembers manifests, and nothing at all is there */
+  /** repositories that the ledger remembers, and in which nothing at all is there */
   readonly vanished: readonly string[];
-  /** how many repositories the run did not come to before it was told to stop */
+  /** number of repositories that the run did not reach before it was stopped */
   readonly unread: number;
 }
 
@@ -37,16 +37,16 @@ interface SurveysOptions {
   /** digests that may exist in a repository */
   readonly candidates: (repository: string) => ReadonlySet<Digest>;
   readonly memory: Memory;
-  /** absent in a dry-run: the ledger is not written, and nothing is put back */
+  /** absent in a dry-run: the ledger is not written, and nothing is restored */
   readonly pusher: Pick<Pusher, 'pushManifest'> | undefined;
-  /** whether somebody has seen and approved what is deleted, also where nothing is tagged any more */
+  /** whether somebody has approved the plan, also where no tag is left */
   readonly isApproved: boolean;
   readonly contain: Contain;
   readonly stop: AbortSignal;
 }
 
 /**
- * Milliseconds. So long a registry may still be at a DELETE whose client has gone: Distribution reads every tag of the
+ * Milliseconds. A registry may work so long on a DELETE whose client is gone: Distribution reads every tag of the
  * repository for each.
  */
 const LATE_DELETE = 30_000;
@@ -64,7 +64,7 @@ export async function surveyAll(
   const repairs = new Map<string, Repair>();
   let unread = 0;
 
-  /** By the stop, and not by the registry: what it read would be new to the ledger, and young, for nothing. */
+  /** Whether the stop cut the survey short. The ledger would take what it read for new and young, for nothing. */
   const isBrokenOff = ({ inventory }: Survey) => stop.aborted && inventory.gaps.length > 0;
 
   async function look(repository: string): Promise<Survey | undefined> {
@@ -89,10 +89,10 @@ export async function surveyAll(
     if (refusal !== undefined) {
       refusals.set(repository, refusal);
     } else if (hasVanished(found.inventory)) {
-      // Rights may be lost for a night, and a registry hides that behind a 404: the memory must outlast it.
+      // Rights may be lost for a night, and a registry hides that behind a 404. The memory must outlast that.
       vanished.push(repository);
     } else if (pusher !== undefined && recollection !== undefined && !isBrokenOff(found)) {
-      // Before the first delete, so that a run which is killed has forgotten nothing.
+      // This comes before the first delete, so that a killed run has forgotten nothing.
       const seen = observe(found);
       const inUse = new Set([...seen.inUse, ...inDoubt(found)]);
       const state = await memory.saw(recollection, { ...seen, inUse });
@@ -117,8 +117,8 @@ export async function surveyAll(
 }
 
 /**
- * Whether something in use is what another run was about to delete, and that run has not come to its end: it may have
- * been killed, and the registry still at its last DELETE.
+ * Whether something in use is what another, unfinished run was about to delete. That run may have been killed while
+ * the registry still works on its last DELETE.
  */
 function isContested(found: Survey, remembered: Recollection | undefined, now: number): boolean {
   const leaving = [...(remembered?.records ?? [])].filter(
@@ -131,7 +131,7 @@ function isContested(found: Survey, remembered: Recollection | undefined, now: n
   return leaving.some(([digest]) => inUse.has(digest));
 }
 
-/** Bodies have done their work, but for those of orphans, which are to be saved. */
+/** Drops all bodies but those of orphans, which the backup needs. */
 function trimmed({ plan, inventory, bodies }: Survey, recollection?: Recollection): Survey {
   const orphans = new Set(plan.orphans.map(({ digest }) => digest));
   const saved = new Map<Digest, string>();
@@ -145,7 +145,7 @@ function trimmed({ plan, inventory, bodies }: Survey, recollection?: Recollectio
 function pastOf({ records }: Recollection): ReadonlyMap<Digest, Past> {
   return new Map(
     [...records].map(([digest, { mediaType: _, body: __, ...past }]) => {
-      // What was deleted and is there again is to this run what no run has seen: its push may not be over.
+      // If a deleted manifest is there again, this run takes it for new: its push may not be over.
       const { status, everInUse } = past;
       return [digest, { ...past, everInUse: everInUse && status !== 'deleted' }];
     }),

@@ -1,6 +1,6 @@
 /**
- * Carries out a plan: the only stage that deletes. Saves what is to go, reads the repository again before the
- * first delete and from time to time after it, deletes nothing that the plan did not hold, and proves what was kept.
+ * Carries out a plan: the only stage that deletes. It saves the orphans, and rechecks the repository before the first
+ * delete and from time to time after it. It deletes nothing else, and verifies what was kept.
  */
 import type { SurveyOptions } from './survey-options.js';
 import type { Plan } from '../plan/plan.js';
@@ -18,10 +18,10 @@ import type { Contain } from './surveys.js';
 export interface SweepOptions extends SurveyOptions {
   readonly deleter: Deleter;
   readonly pusher: Pick<Pusher, 'pushManifest'>;
-  /** asked of what was deleted: still answers when the run was told to stop */
+  /** asked for deleted manifests: still answers when the run was stopped */
   readonly isThere: Reader['isThere'];
   /**
-   * When it resolves, what is to be deleted could be put back.
+   * When it resolves, these manifests can be restored.
    *
    * @throws BackupError
    */
@@ -30,21 +30,21 @@ export interface SweepOptions extends SurveyOptions {
   readonly verify: boolean;
   /** no delete is sent once it is aborted */
   readonly stop: AbortSignal;
-  /** what was done before a fault of this program is still told, and proved */
+  /** so that a sweep is reported and verified also after a fault of this program */
   readonly contain: Contain;
 }
 
 /**
- * Milliseconds. A tag that comes after a recheck may name what is deleted since: so long after a recheck the next one
- * follows, or after so many times what a recheck takes, where that is longer (docs/how-it-decides.md).
+ * Milliseconds. A tag that comes after a recheck may name what is deleted since. So the next recheck follows after this
+ * time, or after this many times the duration of a recheck if that is longer (docs/how-it-decides.md).
  */
 const RECHECK_EVERY = 10_000;
 const RECHECK_TIMES = 2;
-/** After so many rechecks in a row none of which brought a delete to its end, and so many tries of a single one, it is enough. */
+/** The most rechecks in a row that bring no delete to its end, and the most tries of a single delete. */
 const MOST_RECHECKS = 5;
 
 const UNCONFIRMED =
-  'the registry took the DELETE, and the run ended before it could see that the manifest is gone. The next run looks';
+  'the registry took the DELETE, and the run ended before it could see that the manifest is gone. The next run checks it';
 const STOPPED = 'the run was told to stop before its turn came';
 
 /**
@@ -67,15 +67,15 @@ class Sweep {
   readonly #recheck: Recheck;
   readonly #confirmation: Confirmation;
   readonly #fates = new Map<Digest, Fate>();
-  /** all that may be deleted, with the tags that it had at the last recheck */
+  /** all manifests that may be deleted, with their tags at the last recheck */
   #condemned: readonly Condemned[];
-  /** how often each delete was tried that got no answer in time */
+  /** number of tries of each delete that got no answer in time */
   readonly #tries = new Map<Digest, number>();
-  /** what was deleted, or may have been, and was in use at a later recheck */
+  /** manifests that were deleted, or may have been, and were in use at a later recheck */
   readonly #usedAgain = new Set<Digest>();
   /** whether the registry may have changed */
   #hasChanged = false;
-  /** rechecks in a row that brought no delete to its end */
+  /** number of rechecks in a row that brought no delete to its end */
   #fruitless = 0;
 
   constructor(survey: Survey, candidates: Iterable<Digest>, options: SweepOptions) {
@@ -89,7 +89,7 @@ class Sweep {
 
   async run(): Promise<Outcome> {
     this.#options.progress.expect(this.#plan.orphans.length);
-    // Before the recheck, so that nothing slow comes between it and the deletes.
+    // This comes before the recheck, so that nothing slow comes between it and the deletes.
     await this.#save(this.#condemned);
     const isWhole = await this.#contain(this.#deleteAll());
     this.#giveUp('this action failed before its turn came');
@@ -110,7 +110,7 @@ class Sweep {
       }
       await this.#recheckAndDelete();
       await this.#confirmation.askAll();
-      // Then another recheck: somebody may have pushed them again.
+      // Another recheck follows: somebody may have pushed them again.
       if (this.#confirmation.isOpen()) {
         await this.#confirmation.pause();
       }
@@ -134,18 +134,18 @@ class Sweep {
     const until = clock.now() + Math.max(RECHECK_EVERY, RECHECK_TIMES * (clock.now() - began));
     await this.#delete(fresh, until);
     this.#recheck.finish(fresh, this.#fates);
-    // What waits for one that the registry takes its time to delete is not stuck.
+    // A delete that waits for a slow one of the registry is not stuck.
     const isFruitless = this.#fates.size === settled && !this.#confirmation.isOpen();
     this.#fruitless = isFruitless ? this.#fruitless + 1 : 0;
     if (this.#fruitless === MOST_RECHECKS) {
       this.#giveUp(
-        `the registry answered no delete soon enough after a look at the tags, ${MOST_RECHECKS} times in a row. Is ` +
+        `the registry answered no delete soon enough after a recheck, ${MOST_RECHECKS} times in a row. Is ` +
           'it overloaded? A smaller `concurrency` may help',
       );
     }
   }
 
-  /** Keeps what the new plan keeps, and leaves out what another run has deleted. */
+  /** Keeps what the new plan keeps, and notes what another run has deleted. */
   #keep({ plan, inventory }: Survey): void {
     const reasons = new Map(plan.keep.map(({ digest, reason }) => [digest, reason]));
     for (const digest of this.#open()) {
@@ -156,7 +156,7 @@ class Sweep {
         this.#settle(digest, { kind: 'gone' });
       }
     }
-    // Pushed again since: its tags are kept ones now, and a delete that is not over yet may take them along.
+    // If one was pushed again, its tags are kept ones now, and an unfinished delete may take them along.
     for (const digest of this.#tried()) {
       const reason = reasons.get(digest);
       if (reason !== undefined) {
@@ -168,7 +168,7 @@ class Sweep {
     }
   }
 
-  /** A signature's tag may have come to name one of them since: it goes as well, and is to come back. */
+  /** A digest tag may name one of them since then. It is deleted with it, so a restore has to know it. */
   async #saveNewTags({ inventory }: Survey): Promise<void> {
     const before = new Map(this.#condemned.map((each) => [each.digest, new Set(each.tags)]));
     this.#condemned = retagged(this.#condemned, inventory);
@@ -193,7 +193,7 @@ class Sweep {
 
   /** @param until epoch milliseconds: no delete is sent from then on */
   async #delete({ plan, inventory }: Survey, until: number): Promise<void> {
-    // In the new plan's order: what has to go first may have changed with the tags.
+    // The new plan's order counts, because it may have changed with the tags.
     const isOpen = new Set(this.#open());
     const condemned = plan.orphans.filter(({ digest }) => isOpen.has(digest));
     const deletion = new Deletion({
@@ -227,7 +227,7 @@ class Sweep {
     return (await this.#contain(healed)) ?? unproved;
   }
 
-  /** @param known what the tags point at, if that was read after the deletes */
+  /** @param known the targets of the tags, if they were read after the deletes */
   async #confirmTags(known: Healed['tags']): Promise<void> {
     const tagged = this.#condemned.filter(
       ({ digest, tags }) => tags.length > 0 && isGone(this.#fates.get(digest)),
@@ -244,7 +244,7 @@ class Sweep {
     return orphans.filter((digest) => !this.#fates.has(digest));
   }
 
-  /** What is gone, or may be: a delete that failed may have been carried out all the same. */
+  /** Manifests that are gone, or may be: a failed delete may have been carried out all the same. */
   #tried(): Digest[] {
     return digestsWith(this.#fates, 'deleted', 'gone', 'failed');
   }

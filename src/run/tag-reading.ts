@@ -10,23 +10,23 @@ import { collectTags, type FormerTags } from '../plan/former-tags.js';
 import { RegistryError } from '../registry/registry-error.js';
 import type { Looking } from './survey-options.js';
 
-/** A push writes a tag in several steps, and Distribution lists it after the first: so often it is asked for. */
+/** The most reads of a broken tag: a push writes a tag in several steps, and Distribution lists it after the first. */
 export const MOST_READS = 4;
 /** Milliseconds between them. */
 export const PAUSE = 500;
 
-/** So often a tag is read where HEAD and GET disagree: it may move between the two questions, but not each time. */
+/** The most reads of a tag where HEAD and GET disagree: it may move between the two requests, but not each time. */
 const MOST_ROUNDS = 3;
 
 interface TagReadingOptions extends Looking {
-  /** reads a manifest by tag or digest; `undefined` when the registry says that it is unknown */
+  /** reads a manifest by tag or digest; `undefined` when the registry says that it has none */
   readonly fetch: (reference: string) => Promise<Manifest | undefined>;
   readonly onFound: (manifest: Manifest) => void;
 }
 
 export class TagReading {
   readonly #options: TagReadingOptions;
-  /** resolved by HEAD alone, and remembered elsewhere */
+  /** tags that HEAD alone resolved, and that pointed elsewhere before */
   readonly #unconfirmed = new Set<string>();
   #hasAskedAgain = false;
   readonly found = new Map<string, Digest>();
@@ -46,12 +46,12 @@ export class TagReading {
   async read(listed: readonly string[]): Promise<void> {
     const { attempts, reader, repository } = this.#options;
     const tags = await attempts.one('the list of tags', () => reader.tags(repository));
-    // United: either list may be the shorter one.
+    // Both lists count, since either may be the shorter one.
     const names = new Set([...(tags ?? []), ...listed]);
     await this.#each([...names].sort(), (tag) => this.#readTag(tag));
   }
 
-  /** What was resolved by HEAD alone is read, before anything is deleted because of it. @returns whether there was any */
+  /** Reads the tags that HEAD alone resolved, before a delete relies on them. @returns whether there were any */
   async confirm(): Promise<boolean> {
     const tags = [...this.#unconfirmed];
     this.#unconfirmed.clear();
@@ -60,8 +60,8 @@ export class TagReading {
   }
 
   /**
-   * A tag that is listed and not there may be about to come. What was broken at an earlier look of this run has been
-   * asked for by then. @returns whether any has come
+   * Reads broken tags again, because a push may be about to write them. Those that an earlier read of this run found
+   * broken have had their time. @returns whether any is there now
    */
   async askAgain(): Promise<boolean> {
     const { known, clock } = this.#options;
@@ -90,7 +90,7 @@ export class TagReading {
       return;
     }
     const digest = manifests.size > 0 ? await reader.resolve(repository, tag) : undefined;
-    // By its digest, so that what was seen is not lost when the tag moves on between the two questions.
+    // It is read by its digest, so that the manifest is not lost if the tag moves between the two requests.
     const manifest =
       (digest && (manifests.get(digest) ?? (await fetch(digest)))) ?? (await fetch(tag));
     if (digest !== undefined && this.former.hasMoved(tag, digest)) {
@@ -110,15 +110,15 @@ export class TagReading {
     }
   }
 
-  /** @param before where it was seen before */
+  /** @param before the manifest that it pointed at before */
   async #confirmTag(tag: string, before: Digest | undefined): Promise<void> {
     this.#noteTag(tag, await this.#confirmed(tag, before));
   }
 
   /**
-   * One GET, and where the tag is not where it was, one HEAD, which has to say the same.
+   * One GET, and one HEAD if the tag has moved, which has to say the same.
    *
-   * @throws RegistryError when the two go on to disagree
+   * @throws RegistryError when the two disagree each time
    */
   async #confirmed(tag: string, before: Digest | undefined): Promise<Manifest | undefined> {
     const { reader, repository, fetch } = this.#options;

@@ -1,6 +1,6 @@
 /**
- * Proves after a sweep that what was kept is still there: every kept tag is listed and resolves, and so does every
- * child of every index behind one. Only reads.
+ * Verifies after a sweep that every kept tag is still listed and resolves, and that every child of every index behind
+ * one resolves, too. It only reads.
  */
 import pMap from 'p-map';
 
@@ -20,26 +20,26 @@ export interface VerifyOptions {
   readonly reader: Reader;
   readonly concurrency: number;
   readonly clock: Clock;
-  /** what can't be read once it is aborted says nothing of what was kept */
+  /** a failed read proves nothing once it is aborted */
   readonly stop: AbortSignal;
 }
 
 interface Verified {
-  /** what no longer resolves, or could not be asked for; texts are safe to print */
+  /** things that no longer resolve, or could not be read; texts are safe to print */
   readonly broken: Outcome['broken'];
-  /** of it, the manifests that the registry says it does not have, and that something kept needs */
+  /** the manifests among them that the registry says it does not have, and that something kept needs */
   readonly missing: readonly Digest[];
-  /** what each listed tag points at; absent when that could not be read of each */
+  /** the target of each listed tag; absent when not all could be read */
   readonly tags: ReadonlyMap<string, Digest> | undefined;
-  /** false when the run was told to stop before all was asked for */
+  /** false when the run was stopped before everything was read */
   readonly isComplete: boolean;
 }
 
 /**
- * What was broken before the sweep, and tags of deleted manifests, are not found broken.
+ * Tags and children that were broken before the sweep, and tags of deleted manifests, are not reported.
  *
- * @param inventory the repository as it was right before the sweep, or what is left of it
- * @param deleted what the sweep deleted
+ * @param inventory the repository right before the sweep, or without some deleted manifests
+ * @param deleted the manifests that the sweep deleted
  */
 export async function verifyRepository(
   inventory: Inventory,
@@ -60,7 +60,7 @@ class Verification {
   readonly #missing: Digest[] = [];
   #isComplete = true;
   #listed: ReadonlySet<string> | undefined;
-  /** what tags point at now: manifests known from before, and those that a push brought meanwhile */
+  /** the targets of tags now: manifests known from before, and those that a push brought meanwhile */
   readonly #standing = new Map<Digest, Manifest>();
   readonly #tags = new Map<string, Digest>();
 
@@ -89,7 +89,7 @@ class Verification {
     };
   }
 
-  /** @param read resolves with why it is broken, if so */
+  /** @param read resolves with the reason if it is broken */
   async #check(what: string, read: () => Promise<string | undefined>): Promise<void> {
     try {
       const why = await read();
@@ -131,11 +131,11 @@ class Verification {
     const { inventory, deleted, clock } = this.#swept;
     const before = inventory.tags.get(tag);
     for (let read = 1; read <= MOST_READS; read += 1) {
-      // HEAD is not enough: registries were seen to answer it with another manifest's digest.
+      // HEAD is not enough, because some registries answer it with another manifest's digest.
       const answer = await this.#read(tag);
       if (answer.kind === 'found') {
         const { digest } = answer.manifest;
-        // What was read before is the same, and is in memory already.
+        // The known manifest is the same, and in memory already.
         this.#standing.set(digest, inventory.manifests.get(digest) ?? answer.manifest);
         this.#tags.set(tag, digest);
         return undefined;
@@ -155,13 +155,13 @@ class Verification {
     return 'its manifest is gone';
   }
 
-  /** Another run takes the signatures along with an image; Distribution may even leave their tags behind. */
+  /** Another run may delete signatures with their image, and Distribution may leave their tags behind. */
   async #namesNothing(tag: string): Promise<boolean> {
     const named = parseDigestTag(tag)?.names;
     return named !== undefined && (await this.#read(named)).kind === 'absent';
   }
 
-  /** By its name, a tag that the registry has lost may still be answered, from a cache. */
+  /** The kept tags that are no longer listed. A cache may still answer for them by name. */
   async #unlisted(expected: readonly [string, Digest][]): Promise<[string, Digest][]> {
     const { clock, stop } = this.#swept;
     const unlisted = () =>
@@ -188,7 +188,7 @@ class Verification {
   async #children(): Promise<void> {
     const seen = [...this.#standing.values()];
     const absent: Digest[] = [];
-    // What was missing before the sweep is not asked for.
+    // Children that were missing before the sweep are not asked for.
     const asked = new Set(this.#swept.inventory.absent);
     for (let begun = 0; begun < seen.length;) {
       const children = new Set(seen.slice(begun).flatMap(childrenOf));
@@ -205,7 +205,7 @@ class Verification {
         return undefined;
       });
     }
-    // Read last: another run takes the index along, and before its children.
+    // The parents are read last: another run deletes an index before its children.
     await this.#checkEach(absent, nameOfManifest, (digest) => this.#absentChild(digest, seen));
   }
 
