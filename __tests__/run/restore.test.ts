@@ -14,7 +14,7 @@ import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 
 import { fileOf, INDEX, openBackup } from '../../src/run/backup/backup.js';
 import type { RestoreRun } from '../../src/run/restore.js';
-import { undo } from '../support/scenes/restore-run.js';
+import { runRestore } from '../support/scenes/restore-run.js';
 import { image, index as multiarch, type Content } from '../support/builders/build.js';
 import { startMemoryRegistry, type MemoryRegistry } from '../support/servers/memory/registry.js';
 import { seed } from '../support/clients/push.js';
@@ -62,7 +62,7 @@ function laterLine(): string {
 }
 
 async function restore(...repositories: string[]): Promise<RestoreRun & { complaints: unknown }> {
-  const { run, complaints } = await undo({
+  const { run, complaints } = await runRestore({
     url: registry.url,
     restoreFrom: directory,
     repositories,
@@ -207,7 +207,7 @@ it('names the files that it did not read, and puts the rest back', async () => {
 describe('a restore', () => {
   it('only reports in a dry-run', async () => {
     await lose('team/app', first);
-    const { run } = await undo({ url: registry.url, restoreFrom: directory, dryRun: true });
+    const { run } = await runRestore({ url: registry.url, restoreFrom: directory, dryRun: true });
     expect(back(present(run))).toEqual([first.digest]);
     expect(registry.state.repositories.get('team/app')?.manifests.has(first.digest)).toBe(false);
   });
@@ -222,7 +222,7 @@ describe('a restore', () => {
       }
       return undefined;
     });
-    const { run, complaints } = await undo({
+    const { run, complaints } = await runRestore({
       url: registry.url,
       restoreFrom: directory,
       stop: controller.signal,
@@ -240,7 +240,7 @@ describe('a restore', () => {
       rmSync(fileOf(directory, content.digest));
       symlinkSync('/dev/null', fileOf(directory, content.digest));
     }
-    const { complaints } = await undo({ url: registry.url, restoreFrom: directory });
+    const { complaints } = await runRestore({ url: registry.url, restoreFrom: directory });
     expect(complaints.filter((complaint) => complaint.startsWith('the file of'))).toHaveLength(5);
     expect(complaints.join('\n')).toContain('2 more files in the backup could not be read either');
   });
