@@ -89,7 +89,6 @@ export function inventory(repository: string, more: Partial<Inventory> = {}): In
     ghosts: new Map(),
     brokenTags: [],
     referrers: new Map(),
-    sources: new Map(),
     facts: new Map(),
     past: new Map(),
     formerTags: new Map(),
