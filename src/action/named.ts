@@ -1,5 +1,6 @@
 /** Everything that the inputs name in files, read before the first request. */
-import { IntakeError, readIntake } from '../run/candidates/intake.js';
+import { IntakeError } from '../run/candidates/candidate.js';
+import { readIntake } from '../run/candidates/intake.js';
 import { ApprovalError, readApproval, type Approval } from '../plan/approval.js';
 import { readRegular } from '../run/files/regular.js';
 import { UnusablePath } from '../run/files/why.js';

@@ -6,7 +6,7 @@ import path from 'node:path';
 
 import { create } from '@actions/glob';
 
-import { copyOf } from '../run/candidates/tally.js';
+import { copyOf } from '../run/candidates/candidate.js';
 import { streamRegular } from '../run/files/regular.js';
 import { UnusablePath } from '../run/files/why.js';
 import { digestsIn, type Digest } from '../oci/digest.js';

@@ -6,8 +6,8 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 
-import type { Intake } from '../../../src/run/candidates/candidate.js';
-import { IntakeError, readIntake } from '../../../src/run/candidates/intake.js';
+import { IntakeError, type Intake } from '../../../src/run/candidates/candidate.js';
+import { readIntake } from '../../../src/run/candidates/intake.js';
 import { isDigest } from '../../../src/oci/digest.js';
 import { OCI_MANIFEST } from '../../../src/oci/media-types.js';
 import { isRepository } from '../../../src/oci/reference.js';

@@ -6,17 +6,18 @@ import { access, constants, stat } from 'node:fs/promises';
 
 import { codeOf } from '../../text/error.js';
 import { printable } from '../../text/printable.js';
+import { count, number } from '../../text/words.js';
 import { streamRegular } from '../files/regular.js';
 import { otherKind, UnusablePath } from '../files/why.js';
-import type { Intake } from './candidate.js';
+import {
+  Candidates,
+  IntakeError,
+  MOST_EXAMPLES,
+  type Intake,
+  type LineCounts,
+} from './candidate.js';
 import { split } from './split.js';
-import { Tally, TooManyCandidates, type SourceTally } from './tally.js';
 import { Transcript } from './transcript.js';
-
-/** A file can't be read, or too much is named. The message names the input and every such path, and says what to do. */
-export class IntakeError extends Error {
-  override name = 'IntakeError';
-}
 
 interface IntakeSource {
   /** the text of the input `digests` */
@@ -27,100 +28,88 @@ interface IntakeSource {
   readonly registryHost: string;
   /** manifests that may be named; by default so many as memory can hold */
   readonly most?: number;
-  /** told of lines of `digests`, and of a file, that are not understood where they have to be: nothing may be done */
+  /** called for a source with lines that are not understood where they have to be: nothing may be done */
   readonly mistake?: (message: string) => void;
-  /** told of a file of which some lines are not understood */
+  /** called for a file of which some lines are not understood */
   readonly warning?: (message: string) => void;
 }
 
 const CHUNK_BYTES = 256 * 1024;
+/** They need less than half a GiB, and a run could not read so many manifests in a day. */
+const MOST_CANDIDATES = 2_000_000;
+const FORMATS = 'docs/finding-orphans.md lists what a line may be';
 
 /**
- * @throws IntakeError before anything is read when a file is missing or closed to us; later when reading fails
+ * @throws IntakeError before anything is read when a file is missing or can't be opened; later when reading fails or
+ *   too much is named
  */
-export async function readIntake(source: IntakeSource): Promise<Intake> {
-  await checkReadable([...new Set(source.files)]);
-  try {
-    return await readAll(source);
-  } catch (error) {
-    if (error instanceof TooManyCandidates) {
-      throw new IntakeError(
-        `digests-file: ${error.message}. Give a part of the listing at a time, such as that of some repositories`,
-        { cause: error },
-      );
-    }
-    throw error;
-  }
-}
-
-async function readAll({
+export async function readIntake({
   digests,
   files,
   registryHost,
-  most,
+  most = MOST_CANDIDATES,
   mistake,
   warning,
 }: IntakeSource): Promise<Intake> {
   const paths = [...new Set(files)];
-  const tally = new Tally(most);
-  const given = tally.begin();
-  await readSource(
-    [digests],
-    new Transcript(tally, registryHost, (line) => `digests line ${line}`),
-  );
+  await checkReadable(paths);
+  const candidates = new Candidates(most);
+  const read = async (
+    chunks: AsyncIterable<string> | Iterable<string>,
+    where: (line: number) => string,
+  ): Promise<LineCounts> => {
+    const transcript = new Transcript({ candidates, registryHost, where });
+    await split(chunks, (piece) => transcript.add(piece));
+    transcript.end();
+    return transcript;
+  };
+  const given = await read([digests], (line) => `digests line ${line}`);
   if (given.notUnderstood > 0) {
     mistake?.(
-      `digests: ${linesOf(given.notUnderstood)} not understood: ${examplesOf(given)}. A line is ` +
-        `\`repository@sha256:…\`, or what docs/finding-orphans.md lists. Correct it or take it out`,
+      `digests: ${linesOf(given.notUnderstood)} not understood: ${examplesOf(given)}. Correct or remove them: a line is ` +
+        '`repository@sha256:…`, or what docs/finding-orphans.md lists',
     );
   }
+  const all = [given];
   for (const path of paths) {
-    const read = tally.begin();
-    const transcript = new Transcript(tally, registryHost, (line) => `${path}:${line}`);
-    try {
-      await readSource(streamRegular(path, { highWaterMark: CHUNK_BYTES }), transcript);
-    } catch (error) {
-      throw codeOf(error) !== '' || error instanceof UnusablePath
-        ? unreadable([problem(path, error)], error)
-        : error;
-    }
-    const lines = read.understood + read.notUnderstood;
+    const chunks = streamRegular(path, { highWaterMark: CHUNK_BYTES });
+    const found = await read(chunks, (line) => `${path}:${line}`).catch((error: unknown) => {
+      const isOfFile = codeOf(error) !== '' || error instanceof UnusablePath;
+      throw isOfFile ? unreadable([problem(path, error)], error) : error;
+    });
+    all.push(found);
+    const lines = found.understood + found.notUnderstood;
     const shown = `"${printable(path)}"`;
-    if (read.understood === 0 && lines > 0) {
+    if (found.understood === 0 && lines > 0) {
       mistake?.(
-        `digests-file: no line of ${shown} is understood, of ${lines.toLocaleString('en')}: ${examplesOf(read)}. Is it ` +
-          'the right file? docs/finding-orphans.md lists what a line may be',
+        `digests-file: no line of ${shown} is understood, of ${number(lines)}: ${examplesOf(found)}. Is it the right ` +
+          `file? ${FORMATS}`,
       );
-    } else if (read.notUnderstood > 0) {
+    } else if (found.notUnderstood > 0) {
       warning?.(
-        `digests-file: ${linesOf(read.notUnderstood)} not understood of the ${lines.toLocaleString('en')} in ${shown}, and ` +
-          `skipped: ${examplesOf(read)}. docs/finding-orphans.md lists what a line may be`,
+        `digests-file: ${linesOf(found.notUnderstood)} not understood of the ${number(lines)} in ${shown}, and skipped: ` +
+          `${examplesOf(found)}. ${FORMATS}`,
       );
     }
   }
-  return tally.intake();
+  return {
+    candidates: candidates.byRepository,
+    understood: all.reduce((sum, { understood }) => sum + understood, 0),
+    notUnderstood: all.reduce((sum, { notUnderstood }) => sum + notUnderstood, 0),
+    examples: all.flatMap(({ examples }) => examples).slice(0, MOST_EXAMPLES),
+  };
 }
 
-function linesOf(count: number): string {
-  return count === 1 ? '1 line is' : `${count.toLocaleString('en')} lines are`;
+function linesOf(lines: number): string {
+  return `${count(lines, 'line')} ${lines === 1 ? 'is' : 'are'}`;
 }
 
-function examplesOf({ examples, notUnderstood }: SourceTally): string {
+function examplesOf({ examples, notUnderstood }: LineCounts): string {
   const more = notUnderstood - examples.length;
   return (
     examples.map(({ where, text }) => `${where}: "${text}"`).join('; ') +
-    (more > 0 ? ` and ${more.toLocaleString('en')} more` : '')
+    (more > 0 ? ` and ${number(more)} more` : '')
   );
-}
-
-async function readSource(
-  chunks: AsyncIterable<string> | Iterable<string>,
-  transcript: Transcript,
-): Promise<void> {
-  await split(chunks, (piece) => {
-    transcript.add(piece);
-  });
-  transcript.end();
 }
 
 async function checkReadable(paths: readonly string[]): Promise<void> {
@@ -148,7 +137,7 @@ function problem(path: string, error: unknown): string {
   if (error instanceof UnusablePath) {
     return `"${printable(path)}" can't be read: ${error.message}. Write what it holds to a file first`;
   }
-  const code = codeOf(error) || 'unknown error';
+  const code = codeOf(error);
   const shown = `"${printable(path)}"`;
   switch (code) {
     case 'ENOENT':
