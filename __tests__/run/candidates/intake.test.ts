@@ -130,6 +130,14 @@ describe('lines that need their neighbours', () => {
     expect(intake.examples).toEqual([]);
   });
 
+  it('a list of events and envelopes is read element by element', async () => {
+    const event = (digest: string) => ({ action: 'push', target: { repository: 'app', digest } });
+    const list = [{ events: [event(A)] }, event(digest('b')), { action: 'push' }];
+    const intake = await fromText(JSON.stringify(list));
+    expect(named(intake)).toEqual([`app@${A}`, `app@${digest('b')}`]);
+    expect(intake).toMatchObject({ understood: 2, notUnderstood: 1 });
+  });
+
   it('JSON may have a log’s words in front', async () => {
     const event = JSON.stringify({ action: 'push', target: { repository: 'app', digest: A } });
     const intake = await fromText(`Nov 23 hook[1]: ${event}\n2026-11-23T09:05:19Z ${event}`);
