@@ -43896,14 +43896,142 @@ function unwrap(schema) {
 
 //#endregion
 
+;// CONCATENATED MODULE: ./src/text/code.ts
+/** The stable codes that messages end with: scripts and docs/troubleshooting.md go by them, and words may change. Pure. */
+
+const CODES = [
+    // What came before the first request.
+    'inputs-invalid',
+    'digests-file-unusable',
+    'digests-not-understood',
+    'protect-files-unusable',
+    'protection-empty',
+    'protection-large',
+    /** a digest of `protect` was found nowhere */
+    'protection-unmatched',
+    'apply-plan-unusable',
+    'docker-config-unusable',
+    'backup-unusable',
+    // The connection and the login.
+    'registry-unreachable',
+    'certificate-refused',
+    'answer-truncated',
+    'answer-too-large',
+    'token-missing',
+    'token-realm-refused',
+    'token-not-shown',
+    'clocks-differ',
+    // What a registry answered.
+    'credentials-refused',
+    'right-missing',
+    'deletes-disabled',
+    'registry-read-only',
+    'repository-missing',
+    'not-a-registry',
+    /** 500 for a digest on the manifests route */
+    'perhaps-a-blob',
+    /** the registry denies what it has just shown */
+    'answers-contradict',
+    'still-referenced',
+    'digest-mismatch',
+    'rate-limited',
+    'proxy-refused',
+    'tls-expected',
+    'client-certificate-wanted',
+    'redirect-not-followed',
+    'upload-too-large',
+    /** a 5xx answer to every try */
+    'server-failed',
+    'unexpected-answer',
+    'paging-broken',
+    'answer-from-cache',
+    'manifest-not-understood',
+    'type-missing',
+    // What became of a repository or of the run.
+    'catalog-empty',
+    'nothing-selected',
+    'repository-empty',
+    'repository-vanished',
+    /** a tag points at a part of what it pointed at before */
+    'tag-narrowed',
+    'image-broken',
+    'tag-list-shrank',
+    'restored-after-push',
+    'restored-from-ledger',
+    'ledger-restore-failed',
+    'restore-failed',
+    'backup-not-saved',
+    'file-not-written',
+    'output-cut',
+    'run-stopped',
+    'internal-fault',
+    'run-failed',
+    'sweep-not-verified',
+    'no-tag-left',
+    'share-over-limit',
+    'count-over-limit',
+    'deletes-refused',
+    'delete-right-missing',
+    /** a gap whose cause has no code of its own */
+    'gap-found',
+    'delete-failed',
+    'delete-not-tried',
+    // The ledger.
+    'ledger-not-read',
+    'ledger-not-written',
+    'ledger-entry-skipped',
+    'ledger-entries-stay',
+];
+const ANYWHERE = new RegExp(` \\[(${CODES.join('|')})\\]`, 'g');
+const AT_END = new RegExp(` \\[(${CODES.join('|')})\\]$`);
+/** The code that a message ends with; `undefined` when it has none. */
+function codeIn(message) {
+    return AT_END.exec(message)?.[1];
+}
+/** Ends its message with a code: the one of a message that it quotes, or its own. */
+class CodedError extends Error {
+    name = 'CodedError';
+    constructor(message, code, options) {
+        super(coded(message, code), options);
+    }
+}
+/** Foreign text, in which a code would be taken for ours. */
+function withoutCodes(text) {
+    return text.replaceAll(ANYWHERE, '');
+}
+/**
+ * The message with one code, at its end. A code of another message that it quotes is the more exact one: it is moved
+ * there, and `code` is not added.
+ *
+ * @param length of the result, in characters: what is longer is made printable and cut before the code
+ */
+function coded(message, code, length) {
+    const [inner] = [...message.matchAll(ANYWHERE)].slice(-1);
+    const end = ` [${inner?.[1] ?? code}]`;
+    const text = withoutCodes(message);
+    return `${length === undefined ? text : printable(text, length - end.length)}${end}`;
+}
+
 ;// CONCATENATED MODULE: ./src/http/message.ts
+
 /**
  * A request that did not bring what it was sent for, whatever the reason. The base of all errors that a
  * registry, a token server or the network can cause; its message is safe to print.
  */
-class RequestFailure extends Error {
+class RequestFailure extends CodedError {
     name = 'RequestFailure';
 }
+const message_CODES = {
+    dns: 'registry-unreachable',
+    refused: 'registry-unreachable',
+    reset: 'registry-unreachable',
+    timeout: 'registry-unreachable',
+    tls: 'certificate-refused',
+    truncated: 'answer-truncated',
+    'too-large': 'answer-too-large',
+    redirect: 'redirect-not-followed',
+    other: 'registry-unreachable',
+};
 /** No answer could be had. The message names method, redacted URL and cause; it holds no secret. */
 class TransportError extends RequestFailure {
     name = 'TransportError';
@@ -43911,7 +44039,7 @@ class TransportError extends RequestFailure {
     /** whether it was another host that failed, to which the one that was asked had sent us */
     isElsewhere;
     constructor(kind, message, { isElsewhere = false, ...options } = {}) {
-        super(message, options);
+        super(message, message_CODES[kind], options);
         this.kind = kind;
         this.isElsewhere = isElsewhere;
     }
@@ -43920,12 +44048,26 @@ class TransportError extends RequestFailure {
 ;// CONCATENATED MODULE: ./src/registry/registry-error.ts
 /** The error of every family: the registry answered, and the answer was a refusal or made no sense. */
 
-/** The registry answered, but not with what was asked for. The message is safe to print. */
+const registry_error_CODES = {
+    unauthorized: 'credentials-refused',
+    forbidden: 'right-missing',
+    'deletes-off': 'deletes-disabled',
+    'read-only': 'registry-read-only',
+    'no-repository': 'repository-missing',
+    'not-a-registry': 'not-a-registry',
+    'perhaps-a-blob': 'perhaps-a-blob',
+    hidden: 'answers-contradict',
+    referenced: 'still-referenced',
+    'wrong-bytes': 'digest-mismatch',
+    unexpected: 'unexpected-answer',
+};
+/** The registry answered, but not with what was asked for. The message is safe to print, and ends with its code. */
 class RegistryError extends RequestFailure {
     name = 'RegistryError';
     kind;
-    constructor(kind, message) {
-        super(message);
+    /** @param code where it is more exact than what follows from the kind */
+    constructor(kind, message, code = registry_error_CODES[kind]) {
+        super(message, code);
         this.kind = kind;
     }
 }
@@ -44081,6 +44223,8 @@ const AROUND = /^([("]*)(.*?)([)",;:.?!]*)$/u;
 const IN_BACKTICKS = /^`([^`]+)`$/u;
 /** Such a name alone, which must not share a code span with its neighbours: it would lose its backticks. */
 const SPAN = /^[("]*`[^`]+`[)",;:.?!]*$/u;
+/** The code that a message ends with: a span of its own, which nothing before it may swallow. */
+const CODE_OF_MESSAGE = /^\[[a-z]+(?:-[a-z]+)+\]$/;
 /** What stands between backticks is one word, spaces and all. */
 const WORD = /(?:`[^`]+`|[^\s`]|`)+/gu;
 /**
@@ -44095,7 +44239,11 @@ function code(text, length = CODE_LENGTH) {
 function prose(text, length = PROSE_LENGTH) {
     const pieces = [];
     for (const [word] of printable(text, length).matchAll(WORD)) {
-        const kind = PLAIN_WORD.test(word) ? 'plain' : SPAN.test(word) ? 'span' : 'other';
+        const kind = PLAIN_WORD.test(word)
+            ? 'plain'
+            : SPAN.test(word) || CODE_OF_MESSAGE.test(word)
+                ? 'span'
+                : 'other';
         const last = pieces.at(-1);
         if (kind === 'other' && last?.kind === 'other') {
             pieces[pieces.length - 1] = { kind, text: `${last.text} ${word}` };
@@ -44639,10 +44787,6 @@ function isPage({ headers, body }) {
 }
 
 ;// CONCATENATED MODULE: ./src/registry/distribution/between.ts
-/**
- * What stands between here and a registry, as far as its answers can be told from the registry's: a port for TLS that
- * was spoken to in plain HTTP, a redirect, a proxy with its own pages and limits. In words that say what to do.
- */
 
 
 
@@ -44660,18 +44804,19 @@ function fromBetween(response, doing, hasError) {
     const head = response.body.toString('utf8', 0, 4096);
     if (status === 400 && url.protocol === 'http:' && WANTS_TLS.test(head)) {
         const text = `the server wants TLS on this port. Put \`https://${url.host}\` into \`registry-url\``;
-        return { kind: 'not-a-registry', text };
+        return { kind: 'not-a-registry', code: 'tls-expected', text };
     }
     if (status === 400 && WANTS_CERTIFICATE.test(head)) {
-        return { kind: 'unexpected', text: `${String(status)}. ${CLIENT_CERTIFICATE}` };
+        const text = `${String(status)}. ${CLIENT_CERTIFICATE}`;
+        return { kind: 'unexpected', code: 'client-certificate-wanted', text };
     }
     if (isRedirect(response)) {
-        return { kind: 'not-a-registry', text: redirected(response) };
+        return { kind: 'not-a-registry', code: 'redirect-not-followed', text: redirected(response) };
     }
     if (status === 413) {
         const text = '413: what was sent is larger than the registry, or a proxy before it, takes. Raise the limit there: in nginx it ' +
             'is `client_max_body_size`, and 0 means none';
-        return { kind: 'unexpected', text };
+        return { kind: 'unexpected', code: 'upload-too-large', text };
     }
     if (hasError || ![403, 405, 501].includes(status) || !isPage(response)) {
         return undefined;
@@ -44679,6 +44824,7 @@ function fromBetween(response, doing, hasError) {
     const isWrite = doing.deletes ?? doing.pushes ?? false;
     const methods = doing.deletes ? 'DELETE' : doing.pushes ? 'POST, PUT and HEAD' : 'GET and HEAD';
     return {
+        code: 'proxy-refused',
         kind: status === 403 ? 'forbidden' : isWrite ? 'read-only' : 'unexpected',
         text: `${String(status)} with a page of HTML, which registries don't send: a proxy or firewall between here and the ` +
             `registry refused it. Let it pass ${methods} of \`/v2/\`, or give the registry's own address in \`registry-url\``,
@@ -44794,8 +44940,8 @@ function refusal(response, doing, quote, allowDeletes) {
     const said = error === undefined ? '' : ` (${quote(saidBy(error, status))})`;
     const between = fromBetween(response, doing, error !== undefined);
     if (between !== undefined) {
-        const { kind, text } = between;
-        return new RegistryError(kind, `could not ${doing.what}: ${quote(text)}`);
+        const { kind, code, text } = between;
+        return new RegistryError(kind, `could not ${doing.what}: ${quote(text)}`, code);
     }
     // The exact words: other registries answer 403 DENIED to accounts that may only read.
     const isReadOnly = error?.code === 'DENIED' && error.detail === 'repository is read-only';
@@ -44830,7 +44976,10 @@ function refusal(response, doing, quote, allowDeletes) {
             `(${quote(response.headers['content-type'] ?? 'no Content-Type')}). Is \`registry-url\` right, ` +
             'and does no proxy answer in its place?');
     }
-    return new RegistryError('unexpected', `could not ${doing.what}: the registry answered ${String(status)}${said}${adviceFor(response)}`);
+    return new RegistryError('unexpected', `could not ${doing.what}: the registry answered ${String(status)}${said}${adviceFor(response)}`, codeFor(status));
+}
+function codeFor(status) {
+    return status === 429 ? 'rate-limited' : status >= 500 ? 'server-failed' : 'unexpected-answer';
 }
 /** What passes by itself as a rule, and has not after every try. */
 function adviceFor({ status, tries = 1, gaveUp }) {
@@ -45334,7 +45483,9 @@ function following(response, page) {
         return nextPage(response.headers['link'], page);
     }
     catch (error) {
-        throw error instanceof LinkError ? new RegistryError('unexpected', error.message) : error;
+        throw error instanceof LinkError
+            ? new RegistryError('unexpected', error.message, 'paging-broken')
+            : error;
     }
 }
 
@@ -45382,7 +45533,7 @@ class Client {
     expectFresh(response, what) {
         const why = whyStale(response, this.base);
         if (why !== undefined) {
-            throw new RegistryError('unexpected', `could not ${what}: ${why}`);
+            throw new RegistryError('unexpected', `could not ${what}: ${why}`, 'answer-from-cache');
         }
     }
 }
@@ -45593,7 +45744,7 @@ async function readCatalog(client) {
                 return;
             }
             if (round === MOST_ROUNDS) {
-                throw new RegistryError('unexpected', `the registry's pages of /v2/_catalog do not end: there are over ${String(names.size)} names. ${ADVICE}`);
+                throw new RegistryError('unexpected', `the registry's pages of /v2/_catalog do not end: there are over ${String(names.size)} names. ${ADVICE}`, 'paging-broken');
             }
             query = `${n}&last=${encodeURIComponent(last)}`;
         }
@@ -45905,7 +46056,7 @@ class Manifests {
         const contentType = response.headers['content-type'];
         if (isSchema1Type(mediaTypeOf(contentType))) {
             // Its digest is that of a part of it, so the check below would blame the network.
-            throw new RegistryError('unexpected', `could not ${what}: ${SCHEMA_1}`);
+            throw new RegistryError('unexpected', `could not ${what}: ${SCHEMA_1}`, 'manifest-not-understood');
         }
         const digest = verifiedDigest(response, reference, what);
         // Otherwise any bytes would do, and an index that came without its children would leave them unprotected.
@@ -45916,7 +46067,7 @@ class Manifests {
                 return this.read(repository, reference, round + 1);
             }
             throw new RegistryError('unexpected', `could not ${what}: the registry did not say which digest it has, and does not know what it sent by the ` +
-                `digest of that (${digest}). Does something change its answers on the way?`);
+                `digest of that (${digest}). Does something change its answers on the way?`, 'digest-mismatch');
         }
         try {
             const { manifest, isUntyped } = readManifest(response.body, contentType, digest);
@@ -45926,7 +46077,7 @@ class Manifests {
         catch (error) {
             if (error instanceof ManifestError) {
                 const advice = 'Push the image again, or delete its tag';
-                throw new RegistryError('unexpected', `could not ${what}: ${error.message}. ${advice}`);
+                throw new RegistryError('unexpected', `could not ${what}: ${error.message}. ${advice}`, 'manifest-not-understood');
             }
             throw error;
         }
@@ -46008,7 +46159,7 @@ function verifiedDigest(response, reference, what) {
             digestOf(response.body, algorithmOf(claim)) !== claim) {
             throw new RegistryError('unexpected', `could not ${what}: the body's digest is not the one that was ${claim === said ? 'announced' : 'asked for'} ` +
                 `(got ${digestOf(response.body)}). Something between here and the registry changes its answers, or its ` +
-                'files are damaged: then push the image again');
+                'files are damaged: then push the image again', 'digest-mismatch');
         }
     }
     if (isDigest(reference)) {
@@ -46163,7 +46314,7 @@ class Referrers {
         this.#hasApi = true;
         return (body.manifests ?? []).map((entry) => {
             if (!isDigest(entry.digest)) {
-                throw new RegistryError('unexpected', `could not ${doing.what}: one of them has a digest of an algorithm that can't be verified`);
+                throw new RegistryError('unexpected', `could not ${doing.what}: one of them has a digest of an algorithm that can't be verified`, 'manifest-not-understood');
             }
             return entry.digest;
         });
@@ -46519,10 +46670,7 @@ function openRegistry(settings, connection) {
 
 
 
-/** Every input that is wrong, what it got and what it takes, in one message. */
-class InputError extends Error {
-    name = 'InputError';
-}
+
 const MOST_CONCURRENCY = 128;
 const MOST_KEPT = 1_000_000;
 /** How much of a wrong input is shown. */
@@ -46530,7 +46678,7 @@ const SHOWN = 80;
 /** The two spellings of booleans beside these, `yes` and `on`, are strings in YAML 1.2. */
 const TRUE = ['true', 'True', 'TRUE'];
 const FALSE = ['false', 'False', 'FALSE'];
-/** @throws InputError naming all mistakes */
+/** @throws CodedError that names every input that is wrong, what it got and what it takes */
 function readSettings() {
     const mistakes = [];
     const { registry, ...rest } = readInputs(mistakes, (input, takes, got, why) => {
@@ -46541,8 +46689,8 @@ function readSettings() {
     });
     if (mistakes.length > 0 || registry === undefined) {
         const many = mistakes.length === 1 ? 'There is a mistake' : `${String(mistakes.length)} mistakes`;
-        throw new InputError(`${many} in the inputs, and nothing was done:\n` +
-            mistakes.map((text) => `- ${text}`).join('\n'));
+        throw new CodedError(`${many} in the inputs, and nothing was done:\n` +
+            mistakes.map((text) => `- ${text}`).join('\n'), 'inputs-invalid');
     }
     return { registry, ...rest };
 }
@@ -47528,9 +47676,13 @@ function embeddedNotification(text) {
 
 
 
+
 /** A file can't be read, or too much is named. The message names the input and every such path, and says what to do. */
-class IntakeError extends Error {
+class IntakeError extends CodedError {
     name = 'IntakeError';
+    constructor(message, options) {
+        super(message, 'digests-file-unusable', options);
+    }
 }
 const CHUNK_BYTES = 256 * 1024;
 /**
@@ -47575,8 +47727,8 @@ async function readAll({ digests, files, registryHost, most, mistake, warning, }
                 'the right file? docs/finding-orphans.md lists what a line may be');
         }
         else if (read.notUnderstood > 0) {
-            warning?.(`digests-file: ${linesOf(read.notUnderstood)} not understood of the ${lines.toLocaleString('en')} in ${shown}, and ` +
-                `skipped: ${examplesOf(read)}. docs/finding-orphans.md lists what a line may be`);
+            warning?.(coded(`digests-file: ${linesOf(read.notUnderstood)} not understood of the ${lines.toLocaleString('en')} in ${shown}, and ` +
+                `skipped: ${examplesOf(read)}. docs/finding-orphans.md lists what a line may be`, 'digests-not-understood'));
         }
     }
     return tally.intake();
@@ -47649,11 +47801,15 @@ function intake_unreadable(problems, cause) {
 
 
 
+
 /** Of the plan file. A change that breaks its readers raises it. */
 const PLAN_VERSION = 1;
 /** The plan can't be carried out. The message says why and what to do; nothing was done. */
-class ApprovalError extends Error {
+class ApprovalError extends CodedError {
     name = 'ApprovalError';
+    constructor(message, options) {
+        super(message, 'apply-plan-unusable', options);
+    }
 }
 const AGAIN = 'a run with `dry-run: true` and `plan-file`';
 /** What is said of a mistake may quote the file, which anybody may have written. */
@@ -51485,9 +51641,13 @@ function glob_hashFiles(patterns_1) {
 
 
 
+
 /** A file can't be read, or a glob matches none. The message says what to do; nothing was done. */
-class PinnedError extends Error {
+class PinnedError extends CodedError {
     name = 'PinnedError';
+    constructor(message, options) {
+        super(message, 'protect-files-unusable', options);
+    }
 }
 /** More than the longest digest has, so that one on the edge of two pieces is whole in the second. */
 const OVERLAP = 160;
@@ -51605,6 +51765,7 @@ async function pinned_digestsOf(file) {
 
 
 
+
 /** Half a million manifests. */
 const MOST_PLAN_BYTES = 128 * 1024 * 1024;
 /** From here on the digests of `protect-files` are likely to be most of what a run asks for. */
@@ -51649,13 +51810,13 @@ async function readNamed(settings, log) {
         log.info(`protect-files: ${count(pinned.digests, 'digest')} in ${count(files.size, 'file')}`);
         if (pinned.digests > MANY_PINNED) {
             const many = words_number(pinned.digests);
-            log.warning(`protect-files: ${many} digests are protected. Each of them is asked for in each repository that has orphans, ` +
+            log.warning(coded(`protect-files: ${many} digests are protected. Each of them is asked for in each repository that has orphans, ` +
                 `unless it was seen there, so the run may send ${many} more requests for each such repository. Narrow the ` +
-                'globs to the files that say what is deployed');
+                'globs to the files that say what is deployed', 'protection-large'));
         }
         if (pinned.digests === 0) {
-            log.warning(`protect-files: no digest in ${count(files.size, 'file')}, so it protects nothing. A digest is \`sha256:\` with 64 ` +
-                'hex digits');
+            log.warning(coded(`protect-files: no digest in ${count(files.size, 'file')}, so it protects nothing. A digest is \`sha256:\` with 64 ` +
+                'hex digits', 'protection-empty'));
         }
     }
     return {
@@ -52135,7 +52296,7 @@ function list(intro, rows, noun, { plural, head = '', openRows = Infinity, sourc
 const LIMIT = 1_000_000;
 /** Longer than any sentence worth reading in an annotation. */
 const SENTENCE = 500;
-/** Everything that makes the job red: one line of plain text each. */
+/** Everything that makes the job red: one line of plain text each, with its code at the end. */
 function restoreProblems(run) {
     const isLost = run.dryRun ? "can't be put back" : 'could not be put back';
     const found = [
@@ -52145,7 +52306,7 @@ function restoreProblems(run) {
             ...failedTags.map(({ tag, why }) => `${repository}:${tag} ${isLost}: ${why}`),
         ]),
     ];
-    return found.map((problem) => printable(problem, SENTENCE));
+    return found.map((problem) => coded(problem, 'restore-failed', SENTENCE));
 }
 /** Numbers of manifests. In a dry-run none is put back, and `planned` says how many would be. */
 function restoreCounts({ repositories, dryRun, }) {
@@ -52605,8 +52766,26 @@ function* rowsOf(run, isShown) {
 
 
 
+
 /** Longer than any sentence worth reading in an annotation. */
 const problems_SENTENCE = 500;
+/** Of what quotes no cause that has a code. */
+const problems_CODES = {
+    broken: 'image-broken',
+    restored: 'restored-after-push',
+    run: 'run-failed',
+    refused: 'deletes-refused',
+    gap: 'gap-found',
+    delete: 'delete-failed',
+    skipped: 'delete-not-tried',
+};
+const REFUSED = {
+    'no-tags': 'no-tag-left',
+    share: 'share-over-limit',
+    count: 'count-over-limit',
+    'no-deletes': 'deletes-refused',
+    'no-rights': 'delete-right-missing',
+};
 /** Everything that makes the job red, worst first, then by repository. */
 function problems(run) {
     const { dryRun } = run.settings;
@@ -52626,7 +52805,10 @@ function problems(run) {
             ...problemsOf(repository, 'skipped', skippedDeletes),
         ]),
     ];
-    return found.map((problem) => ({ ...problem, what: printable(problem.what, problems_SENTENCE) }));
+    return found.map((problem) => ({
+        ...problem,
+        what: coded(problem.what, problems_CODES[problem.kind], problems_SENTENCE),
+    }));
 }
 function problemsOf(repository, kind, told) {
     const name = repository.inventory.repository;
@@ -52638,7 +52820,7 @@ function refusals(run) {
     for (const each of repositoriesByName(run)) {
         const { inventory, refusal } = each;
         if (refusal !== undefined) {
-            const what = printable(whyRefused(refusal, each, run), problems_SENTENCE);
+            const what = coded(whyRefused(refusal, each, run), REFUSED[refusal.kind], problems_SENTENCE);
             // These two are about one repository. The others name it themselves, or are about the whole run.
             const isLocal = refusal.kind === 'no-tags' || refusal.kind === 'share';
             const repository = isLocal ? inventory.repository : undefined;
@@ -52671,18 +52853,18 @@ function unrepaired({ repair }) {
         ...failed.map(({ digest, why }) => [`manifest ${digest}`, why]),
         ...failedTags.map(({ tag, why }) => [`tag ${tag}`, why]),
     ];
-    return all.map(([what, why]) => `${what} is needed and gone: ${BY_EARLIER}. Push that image again, since it can't be put back from the ledger: ${why}`);
+    return all.map(([what, why]) => coded(`${what} is needed and gone: ${BY_EARLIER}. Push that image again, since it can't be put back from the ledger: ${why}`, 'ledger-restore-failed'));
 }
 function repaired({ repair }, dryRun) {
     const done = dryRun
         ? 'A real run puts it back from the ledger'
         : 'It was put back from the ledger. Give pushes and this clean-up the same `concurrency:` group';
-    return (repair?.restored ?? []).map((digest) => `${shortDigest(digest)} was needed and gone: ${BY_EARLIER}. ${done}`);
+    return (repair?.restored ?? []).map((digest) => coded(`${shortDigest(digest)} was needed and gone: ${BY_EARLIER}. ${done}`, 'restored-from-ledger'));
 }
 function unverified({ unverified: isUnverified }) {
     const what = 'the run was told to stop before it could look whether what was kept is still there. The backup has what was ' +
         "deleted: do not collect the registry's garbage before you have looked";
-    return isUnverified ? [what] : [];
+    return isUnverified ? [coded(what, 'sweep-not-verified')] : [];
 }
 function failedDeletes(repository) {
     return judge(repository).flatMap(({ orphan, fate }) => fate.kind === 'failed'
@@ -58509,6 +58691,7 @@ function runContext() {
 }
 
 ;// CONCATENATED MODULE: ./src/action/signals.ts
+
 /**
  * Until it is called, a signal ends the process at once, which is right as long as nothing was sent.
  *
@@ -58520,7 +58703,7 @@ function stopOnSignals(controller, log) {
             // Whatever comes of the run: it may have been at its last line.
             process.exitCode = 1;
             if (!controller.signal.aborted) {
-                log.warning(`told to stop (${signal}): nothing more is deleted or restored, and the report says what was done`);
+                log.warning(coded(`told to stop (${signal}): nothing more is deleted or restored, and the report says what was done`, 'run-stopped'));
                 controller.abort(signal);
             }
         });
@@ -58681,9 +58864,13 @@ function endAll(child) {
 
 
 
+
 /** The Docker config or a credential helper is there but can't be used. */
-class DockerConfigError extends Error {
+class DockerConfigError extends CodedError {
     name = 'DockerConfigError';
+    constructor(message, options) {
+        super(message, 'docker-config-unusable', options);
+    }
 }
 /** Valibot takes an array for an object. */
 const isRecord = check((value) => !Array.isArray(value));
@@ -59071,8 +59258,8 @@ function nearby({ hostname }) {
 class AuthError extends RequestFailure {
     name = 'AuthError';
     status;
-    constructor(message, status) {
-        super(message);
+    constructor(message, status, code = 'token-missing') {
+        super(message, code);
         this.status = status;
     }
 }
@@ -59151,17 +59338,17 @@ class TokenSource {
 function realmUrl(realm, registry) {
     const url = URL.canParse(realm) ? new URL(realm) : undefined;
     if (url?.protocol !== 'https:' && url?.protocol !== 'http:') {
-        throw new AuthError(`the registry at ${registry.origin} names a token realm that isn't an http or https URL`);
+        throw new AuthError(`the registry at ${registry.origin} names a token realm that isn't an http or https URL`, undefined, 'token-realm-refused');
     }
     if (url.protocol === 'http:' && registry.protocol !== 'http:') {
         throw new AuthError(`the registry at ${registry.origin} sends clients for tokens to ${url.origin}, which is not https: ` +
-            'credentials are not sent there. Correct the realm in the configuration of the registry');
+            'credentials are not sent there. Correct the realm in the configuration of the registry', undefined, 'token-realm-refused');
     }
     const place = nearby(url);
     if (place !== undefined && place !== nearby(registry)) {
         throw new AuthError(`the registry at ${registry.origin} sends clients for tokens to ${url.origin}, a ${place} address, and is not on ` +
             'one itself: credentials are not sent there. Correct the realm in the configuration of the registry, or put ' +
-            `the registry's own ${place} address into registry-url`);
+            `the registry's own ${place} address into registry-url`, undefined, 'token-realm-refused');
     }
     url.username = '';
     url.password = '';
@@ -59214,7 +59401,7 @@ function readAnswer(request, response, credentials) {
         const answered = `(status ${String(status)})`;
         throw new AuthError(credentials.kind === 'none'
             ? `${server} gives no token without credentials ${answered}. ${whyMissing(credentials.why)}`
-            : `${server} refused the credentials: check username and password ${answered}`, status);
+            : `${server} refused the credentials: check username and password ${answered}`, status, 'credentials-refused');
     }
     if (status !== 200) {
         throw new AuthError(`${server} gave no token (status ${String(status)})`, status);
@@ -59700,7 +59887,7 @@ function createPatience(clock) {
 class NotSent extends RequestFailure {
     name = 'NotSent';
     constructor(message = 'not sent: the run was told to stop') {
-        super(message);
+        super(message, 'run-stopped');
     }
 }
 /** Its `isLate` was true before the request was sent. */
@@ -60359,6 +60546,7 @@ function* jsonChunks(value, redact) {
 
 
 
+
 const SCHEMA_VERSION = 1;
 /** The years that RFC 3339 can write: a config may claim any. */
 const EARLIEST = Date.parse('0000-01-01T00:00:00Z');
@@ -60424,6 +60612,7 @@ function json_document(run) {
         failures: [...run.failures],
         problems: lazily(found, ({ kind, repository, what }) => ({
             kind: SCHEMA_WORDS.get(kind) ?? kind,
+            code: codeIn(what),
             repository,
             what,
         })),
@@ -61928,6 +62117,7 @@ function withStatus(record, status, now) {
 
 
 
+
 /** of a compressed entry */
 const store_MOST_BYTES = 256 * 1024 * 1024;
 const CONCURRENCY = 4;
@@ -62118,7 +62308,7 @@ class LedgerStore {
         return turn;
     }
     #skipped(tag, why) {
-        return `${this.#ledger}:${tag} is skipped: ${why}`;
+        return coded(`${this.#ledger}:${tag} is skipped: ${why}`, 'ledger-entry-skipped');
     }
     async #findConfig() {
         const { reader, pusher } = this.#registry;
@@ -62146,6 +62336,7 @@ class LedgerStore {
  * read and write it at once and be killed at any point; why nothing gets lost is in docs/adr/0004. It is a
  * source of candidates and of bodies that prove themselves, never of a reason to delete.
  */
+
 
 
 
@@ -62196,7 +62387,7 @@ class Ledger {
         }
         catch (error) {
             this.#isReadable = false;
-            const text = `${this.#name}: this run goes on without the ledger, which could not be read: ${why(error)}`;
+            const text = coded(`${this.#name}: this run goes on without the ledger, which could not be read: ${why(error)}`, 'ledger-not-read');
             if (isDenied(error)) {
                 this.#warnings.add(text);
             }
@@ -62225,7 +62416,7 @@ class Ledger {
             return reading;
         }
         catch (error) {
-            this.#failures.push(`${this.#name}: what it remembers of ${repository} could not be read: ${why(error)}`);
+            this.#failures.push(coded(`${this.#name}: what it remembers of ${repository} could not be read: ${why(error)}`, 'ledger-not-read'));
             return undefined;
         }
     }
@@ -62267,8 +62458,8 @@ class Ledger {
                 this.#closeForWriting(text);
             }
             else {
-                this.#failures.push(`${this.#name}: what was seen of ${repository} could not be remembered: ${text}. If the ` +
-                    'registry takes no such artifacts, switch the ledger off with `ledger-repository: off`');
+                this.#failures.push(coded(`${this.#name}: what was seen of ${repository} could not be remembered: ${text}. If the ` +
+                    'registry takes no such artifacts, switch the ledger off with `ledger-repository: off`', 'ledger-not-written'));
             }
             return undefined;
         }
@@ -62297,8 +62488,8 @@ class Ledger {
             // What we relied on is gone: another run has merged it. Its own entry may know less than we saw.
             reading = await this.#read(repository, true);
         }
-        this.#failures.push(`${this.#name}: what was seen of ${repository} was written ${String(ledger_MOST_ROUNDS)} times and was gone ` +
-            'each time. Does something delete tags or manifests there?');
+        this.#failures.push(coded(`${this.#name}: what was seen of ${repository} was written ${String(ledger_MOST_ROUNDS)} times and was gone ` +
+            'each time. Does something delete tags or manifests there?', 'ledger-not-written'));
         return undefined;
     }
     /**
@@ -62351,17 +62542,17 @@ class Ledger {
     #closeForWriting(reason) {
         if (this.#isWritable) {
             this.#isWritable = false;
-            this.#warnings.add(`${this.#name}: this run can't write to the ledger, and what it saw is not remembered: ${reason}. ` +
+            this.#warnings.add(coded(`${this.#name}: this run can't write to the ledger, and what it saw is not remembered: ${reason}. ` +
                 'If the account has no push rights there, give it them, or name a repository that it can push to in ' +
-                '`ledger-repository`, or switch the ledger off with `ledger-repository: off`');
+                '`ledger-repository`, or switch the ledger off with `ledger-repository: off`', 'ledger-not-written'));
         }
     }
     /** Nothing is lost: the next run that may delete merges it again. */
     #closeForDeleting(reason) {
         if (this.#canDelete) {
             this.#canDelete = false;
-            this.#warnings.add(`${this.#name}: entries of the ledger that were merged into newer ones stay, because one could not ` +
-                `be deleted: ${reason}`);
+            this.#warnings.add(coded(`${this.#name}: entries of the ledger that were merged into newer ones stay, because one could not ` +
+                `be deleted: ${reason}`, 'ledger-entries-stay'));
         }
     }
     news() {
@@ -62803,9 +62994,13 @@ function parseIndexLine(text) {
 
 
 
+
 /** The directory can't be written to or read. The message says what to do. */
-class BackupError extends Error {
+class BackupError extends CodedError {
     name = 'BackupError';
+    constructor(message, code = 'backup-unusable', options) {
+        super(message, code, options);
+    }
 }
 const INDEX = 'index.jsonl';
 const backup_MANIFESTS = 'manifests';
@@ -62846,7 +63041,7 @@ function openBackup(directory) {
         async save(manifests) {
             const wrong = manifests.find((each) => !canBeReadBack(each));
             if (wrong !== undefined) {
-                throw new BackupError(`the manifest ${wrong.digest} was not saved, because what was read of it could not be restored`);
+                throw new BackupError(`the manifest ${wrong.digest} was not saved, because what was read of it could not be restored`, 'backup-not-saved');
             }
             try {
                 if (manifests.length > 0) {
@@ -62856,7 +63051,7 @@ function openBackup(directory) {
             catch (error) {
                 const { message } = error;
                 throw new BackupError(`the manifests to delete could not be saved in ${root} first: ${message}. Set ` +
-                    '`backup-dir` to a directory that can be written to and has room', { cause: error });
+                    '`backup-dir` to a directory that can be written to and has room', 'backup-not-saved', { cause: error });
             }
         },
     };
@@ -62945,6 +63140,7 @@ async function syncDirectory(directory) {
 
 ;// CONCATENATED MODULE: ./src/run/choose.ts
 
+
 /**
  * @param named the repositories of the candidates, which the catalog may not list
  * @throws RegistryError or TransportError when the catalog is needed and can't be read
@@ -62965,13 +63161,13 @@ async function chooseRepositories(registry, selection, named) {
 }
 function choose_whyNone(known) {
     if (known === 0) {
-        return 'the catalog lists no repository: the registry has none, or these credentials may see none';
+        return coded('the catalog lists no repository: the registry has none, or these credentials may see none', 'catalog-empty');
     }
     if (known === 1) {
-        return '`repositories` does not match the one repository that the catalog lists or an input names';
+        return coded('`repositories` does not match the one repository that the catalog lists or an input names', 'nothing-selected');
     }
-    return (`\`repositories\` matches none of the ${words_number(known)} repositories that the catalog lists or an ` +
-        'input names');
+    return coded(`\`repositories\` matches none of the ${words_number(known)} repositories that the catalog lists or an ` +
+        'input names', 'nothing-selected');
 }
 /** The repositories of a plan that is carried out, as far as the run is to look at them at all. */
 function chooseApproved(approved, selection) {
@@ -62982,11 +63178,15 @@ function chooseApproved(approved, selection) {
         repositories: chosen.sort(),
         isComplete: false,
         unnameable: 0,
-        warnings: isNone ? ['`repositories` leaves out every repository of the plan'] : [],
+        warnings: isNone
+            ? [coded('`repositories` leaves out every repository of the plan', 'nothing-selected')]
+            : [],
     };
 }
 
 ;// CONCATENATED MODULE: ./src/run/clocks.ts
+/** The time by the runner and by the registry. Ages are measured by the earlier of the two. Pure. */
+
 const MINUTE = 60_000;
 const MOST_APART = 5 * MINUTE;
 /**
@@ -63008,9 +63208,9 @@ function compareClocks(startedAt, runner, registry) {
         now,
         // By a clock that may be wrong by days, what is new today would look old to the next run.
         stamp: startedAt,
-        warning: `the clocks of runner and registry are ${minutes} minutes apart: it is ${iso(runner)} by the runner and ` +
+        warning: coded(`the clocks of runner and registry are ${minutes} minutes apart: it is ${iso(runner)} by the runner and ` +
             `${iso(registry)} by the registry. Ages are measured by the earlier one, so things may stay longer. Set the wrong ` +
-            'clock right, for instance with NTP',
+            'clock right, for instance with NTP', 'clocks-differ'),
     };
 }
 function iso(time) {
@@ -63060,6 +63260,7 @@ function allowed(surveys, refusals) {
 /** Which protected digests a run found nowhere, neither as manifests nor as configs or layers of any. Pure. */
 
 
+
 /** How many digests of files are in no repository, as far as was looked. */
 function unmet({ digests }, surveys) {
     const ofFiles = [...digests].flatMap(([digest, by]) => by.some((one) => one !== PROTECT) ? [digest] : []);
@@ -63083,8 +63284,8 @@ function notFound({ digests, pinned }, surveys) {
     ];
 }
 function unmet_warning(entry, where) {
-    return (`\`protect\` names \`${entry}\`, which this run found ${where}, ` +
-        'neither as a manifest nor as the config or a layer of one (without a tag, it is looked for only where something would go). Is it right?');
+    return coded(`\`protect\` names \`${entry}\`, which this run found ${where}, ` +
+        'neither as a manifest nor as the config or a layer of one (without a tag, it is looked for only where something would go). Is it right?', 'protection-unmatched');
 }
 function missing(digests, surveys) {
     const left = new Set(digests);
@@ -63098,29 +63299,36 @@ function missing(digests, surveys) {
 
 ;// CONCATENATED MODULE: ./src/run/warnings.ts
 
+
 const UNTYPED = 'the registry sends manifests without a Content-Type that says what they are, so that was read from the ' +
     'manifests themselves. Does a proxy change or drop the header?';
 function warningsOf({ inventory, plan }) {
     const isEmpty = inventory.tags.size + inventory.manifests.size + inventory.gaps.length === 0;
     return [
         ...(isEmpty
-            ? ['it has no tags, and none of the digests named for it exists. Is its name right?']
+            ? [
+                coded('it has no tags, and none of the digests named for it exists. Is its name right?', 'repository-empty'),
+            ]
             : []),
-        ...(inventory.isUntyped ? [UNTYPED] : []),
+        ...(inventory.isUntyped ? [coded(UNTYPED, 'type-missing')] : []),
         ...plan.keep.flatMap(({ digest, reason }) => reason.kind === 'narrowed'
             ? [
-                `the tag ${reason.tag} pointed at ${digest} and now points at ${reason.part}, a part of it, so the whole is ` +
+                coded(`the tag ${reason.tag} pointed at ${digest} and now points at ${reason.part}, a part of it, so the whole is ` +
                     'kept. A proxy that ignores `Accept` answers so: let it pass requests under `/v2/` through unchanged. If ' +
-                    'the tag was moved on purpose, delete the manifest by hand',
+                    'the tag was moved on purpose, delete the manifest by hand', 'tag-narrowed'),
             ]
             : []),
     ];
 }
 /** @param ledger where it lies */
 function whyVanished(repository, ledger) {
-    return (`${repository}: an earlier run saw manifests there, and now the registry shows none of them and no tag. May these ` +
+    return coded(`${repository}: an earlier run saw manifests there, and now the registry shows none of them and no tag. May these ` +
         'credentials still read it? The ledger keeps what it remembers. If the repository was emptied on purpose, delete ' +
-        `the tag \`${entryTagPrefix(repository)}…\` in ${ledger}`);
+        `the tag \`${entryTagPrefix(repository)}…\` in ${ledger}`, 'repository-vanished');
+}
+/** @param when how far the run had come */
+function whyStopped({ reason }, when) {
+    return coded(`the run was told to stop (${String(reason)}) ${when}. Run it again to finish its work`, 'run-stopped');
 }
 
 ;// CONCATENATED MODULE: ./src/run/result.ts
@@ -65259,6 +65467,7 @@ class Deletion {
 
 
 
+
 /**
  * What was broken before the sweep, and tags of deleted manifests, are not found broken.
  *
@@ -65381,7 +65590,7 @@ class Verification {
             return undefined;
         }
         this.#missing.push(before);
-        return 'it is not in the list of tags any more. By its name it still answers: is that an old answer of a cache?';
+        return coded('it is not in the list of tags any more. By its name it still answers: is that an old answer of a cache?', 'tag-list-shrank');
     }
     /** Every child of every index that a tag leads to. */
     async #children() {
@@ -65870,6 +66079,7 @@ class Sweep {
 
 
 
+
 /** Where the ledger lies unless the user names another repository. */
 const LEDGER_REPOSITORY = 'manifest-cleanup-ledger';
 /**
@@ -65942,7 +66152,7 @@ class Cleaning {
         progress.begin('Deleting orphan manifests');
         const outcomes = await this.#sweepAll(toSweep, options, memory, read.settled);
         if (stop.aborted && read.unread === 0) {
-            this.#failures.push(this.#stopped('before it was done'));
+            this.#failures.push(whyStopped(this.#tools.stop, 'before it was done'));
         }
         return runOf({
             ...read,
@@ -66001,19 +66211,15 @@ class Cleaning {
             return await work;
         }
         catch (error) {
-            this.#failures.push(`${repository}: this action failed by a fault of its own: ${this.#tools.quote((0,external_node_util_.inspect)(error))}`);
+            this.#failures.push(coded(`${repository}: this action failed by a fault of its own: ${this.#tools.quote((0,external_node_util_.inspect)(error))}`, 'internal-fault'));
             return undefined;
         }
-    }
-    #stopped(when) {
-        const reason = String(this.#tools.stop.reason);
-        return `the run was told to stop (${reason}) ${when}. Run it again to finish its work`;
     }
     #tellUnread({ vanished, unread }, chosen, ledgerRepository) {
         vanished.forEach((repository) => this.#failures.push(whyVanished(repository, ledgerRepository ?? '')));
         if (unread > 0) {
             const repositories = `${String(unread)} of ${String(chosen)} repositories`;
-            this.#failures.push(this.#stopped(`before it came to ${repositories}`));
+            this.#failures.push(whyStopped(this.#tools.stop, `before it came to ${repositories}`));
         }
     }
     async #sweepAll(toSweep, options, memory, settled) {
@@ -66142,7 +66348,7 @@ async function readBackup(directory, registry) {
         const { message } = cause;
         const where = cause instanceof UnusablePath ? `${INDEX}: ` : '';
         throw new BackupError(`there is no backup to restore from: ${where}${message}. \`restore-from\` takes a directory that a run of this ` +
-            `action left as its \`backup-dir\`, with the file ${INDEX} in it`, { cause });
+            `action left as its \`backup-dir\`, with the file ${INDEX} in it`, 'backup-unusable', { cause });
     }
     return {
         ...found.result(),
@@ -66257,6 +66463,8 @@ class Findings {
 
 
 
+
+
 /** So many repositories of a backup are named in a message. */
 const restore_FEW = 5;
 /** Of the manifests that are put back at a time: what is parsed of them needs several times as much. */
@@ -66284,14 +66492,16 @@ async function runUndo(settings, { transport, progress, quote, stop, }) {
     const failures = [
         ...(why === undefined
             ? []
-            : [`the backup in ${restoreFrom} has no manifest of ${registry.origin}: ${why}`]),
+            : [
+                coded(`the backup in ${restoreFrom} has no manifest of ${registry.origin}: ${why}`, 'backup-unusable'),
+            ]),
         ...notUnderstood(backup),
         // A name that is spelled wrong, as a rule: a run that was asked to put something back must not be green.
         ...(chosen.length > 0 || repositories.length === 0
             ? []
             : [
-                '`repositories` chooses none of the repositories in the backup, and nothing can be put back. ' +
-                    `It has ${fewOf(repositories)}`,
+                coded('`repositories` chooses none of the repositories in the backup, and nothing can be put back. ' +
+                    `It has ${fewOf(repositories)}`, 'nothing-selected'),
             ]),
     ];
     progress.begin('Putting manifests back');
@@ -66312,7 +66522,7 @@ async function runUndo(settings, { transport, progress, quote, stop, }) {
         restored.push(together(repository, parts));
     }
     if (stop.aborted) {
-        failures.push(`the run was told to stop (${String(stop.reason)}) before it was done. Run it again to finish its work`);
+        failures.push(whyStopped(stop, 'before it was done'));
     }
     failures.push(...notRead(backup));
     return {
@@ -66431,6 +66641,7 @@ function fewOf(names) {
 
 
 
+
 /** GitHub shows ten annotations of a step, and the summary has them all. */
 const MOST_ANNOTATIONS = 10;
 const PROBLEMS = 'Problems';
@@ -66462,7 +66673,7 @@ async function main() {
         const tools = {
             transport,
             progress,
-            quote: (text) => printable(redact(text), main_QUOTE),
+            quote: (text) => printable(withoutCodes(redact(text)), main_QUOTE),
             clock: systemClock,
             stop,
         };
@@ -66498,9 +66709,9 @@ async function main() {
         const why = messageOf(error);
         // Only what comes before everything else rejects with such a failure.
         const isStopped = stop.aborted && error instanceof RequestFailure;
-        log.error(isStopped
+        log.error(coded(isStopped
             ? `the run was told to stop (${String(stop.reason)}) before it began, and nothing was done: ${why}`
-            : why);
+            : why, 'run-failed'));
         log.debug(error instanceof Error ? (error.stack ?? '') : '');
         return false;
     }
@@ -66529,8 +66740,8 @@ function tellUnasked(transport, log) {
         log.info('The registry never asked for a login; the user name and password were sent anyway');
     }
     else if (unasked === 'not-sent') {
-        log.warning('the registry never asked for a login, so the identity token of the Docker config was not shown, and what only ' +
-            'its account may see is left out. Give `username` and `password`, which are sent even so');
+        log.warning(coded('the registry never asked for a login, so the identity token of the Docker config was not shown, and what only ' +
+            'its account may see is left out. Give `username` and `password`, which are sent even so', 'token-not-shown'));
     }
 }
 function tellTo(log) {
@@ -66582,8 +66793,8 @@ async function report(finished, settings, log, redact) {
     }
     const { cut } = deletedDigests(run);
     if (cut > 0) {
-        log.warning(`the output deleted-digests is cut: GitHub drops outputs that are too long, so ${count(cut, 'digest')} ` +
-            'are not in it. The report-file has them all');
+        log.warning(coded(`the output deleted-digests is cut: GitHub drops outputs that are too long, so ${count(cut, 'digest')} ` +
+            'are not in it. The report-file has them all', 'output-cut'));
     }
     const found = problems(run);
     annotate(found.map(sentence), (problem) => log.error(problem), log, PROBLEMS);
@@ -66608,7 +66819,7 @@ async function tryToWrite(input, file, lines) {
     }
     catch (error) {
         const why = messageOf(error);
-        return `the file of ${input} could not be written: ${why}`;
+        return coded(`the file of ${input} could not be written: ${why}`, 'file-not-written');
     }
 }
 async function reportUndo(run, log, redact) {

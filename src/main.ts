@@ -33,6 +33,7 @@ import { problems, sentence } from './report/problems.js';
 import { count } from './text/words.js';
 import { runStages } from './run/clean.js';
 import { runUndo, type RestoreRun } from './run/restore.js';
+import { coded, withoutCodes } from './text/code.js';
 
 /** GitHub shows ten annotations of a step, and the summary has them all. */
 const MOST_ANNOTATIONS = 10;
@@ -65,7 +66,7 @@ export async function main(): Promise<boolean> {
     const tools = {
       transport,
       progress,
-      quote: (text: string) => printable(redact(text), QUOTE),
+      quote: (text: string) => printable(withoutCodes(redact(text)), QUOTE),
       clock: systemClock,
       stop,
     };
@@ -99,11 +100,10 @@ export async function main(): Promise<boolean> {
     const why = messageOf(error);
     // Only what comes before everything else rejects with such a failure.
     const isStopped = stop.aborted && error instanceof RequestFailure;
-    log.error(
-      isStopped
-        ? `the run was told to stop (${String(stop.reason)}) before it began, and nothing was done: ${why}`
-        : why,
-    );
+    const before = isStopped
+      ? `the run was told to stop (${String(stop.reason)}) before it began, and nothing was done: `
+      : '';
+    log.error(coded(before + why, 'run-failed'));
     log.debug(error instanceof Error ? (error.stack ?? '') : '');
     return false;
   }
@@ -140,8 +140,11 @@ function tellUnasked(transport: Transport, log: Log): void {
     log.info('The registry never asked for a login; the user name and password were sent anyway');
   } else if (unasked === 'not-sent') {
     log.warning(
-      'the registry never asked for a login, so the identity token of the Docker config was not shown, and what only ' +
-        'its account may see is left out. Give `username` and `password`, which are sent even so',
+      coded(
+        'the registry never asked for a login, so the identity token of the Docker config was not shown, and what only ' +
+          'its account may see is left out. Give `username` and `password`, which are sent even so',
+        'token-not-shown',
+      ),
     );
   }
 }
@@ -205,8 +208,11 @@ async function report(
   const { cut } = deletedDigests(run);
   if (cut > 0) {
     log.warning(
-      `the output deleted-digests is cut: GitHub drops outputs that are too long, so ${count(cut, 'digest')} ` +
-        'are not in it. The report-file has them all',
+      coded(
+        `the output deleted-digests is cut: GitHub drops outputs that are too long, so ${count(cut, 'digest')} ` +
+          'are not in it. The report-file has them all',
+        'output-cut',
+      ),
     );
   }
   return conclude(problems(run).map(sentence), headline(run, totals(run)), log);
@@ -226,7 +232,10 @@ async function tryToWrite(
     await (file === undefined ? undefined : writeLines(input, file, lines));
     return undefined;
   } catch (error) {
-    return `the file of ${input} could not be written: ${messageOf(error)}`;
+    return coded(
+      `the file of ${input} could not be written: ${messageOf(error)}`,
+      'file-not-written',
+    );
   }
 }
 

@@ -6,9 +6,10 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { parse } from 'yaml';
 
-import { InputError, readSettings } from '../../src/action/inputs.js';
+import { readSettings } from '../../src/action/inputs.js';
 import { DEFAULT_MAX_DELETES } from '../../src/plan/brakes.js';
 import { NO_PROTECTION, PROTECT } from '../../src/plan/protection.js';
+import { CodedError, withoutCodes } from '../../src/text/code.js';
 import { startRunner, type Runner } from '../support/scenes/runner.js';
 
 let runner: Runner;
@@ -34,8 +35,8 @@ function mistakes(inputs: Readonly<Record<string, string>>): string[] {
   try {
     settings(inputs);
   } catch (error) {
-    expect(error).toBeInstanceOf(InputError);
-    return error instanceof Error ? error.message.split('\n').slice(1) : [];
+    expect(error).toBeInstanceOf(CodedError);
+    return error instanceof Error ? withoutCodes(error.message).split('\n').slice(1) : [];
   }
   return [];
 }
@@ -836,7 +837,7 @@ describe('mistakes', () => {
       concurrency: '0',
     };
     runner.inputs(inputs);
-    expect(() => readSettings()).toThrow(InputError);
+    expect(() => readSettings()).toThrow('[inputs-invalid]');
     const named = mistakes(inputs).map((line) => /^- `?([a-z-]+)/.exec(line)?.[1]);
     expect([...new Set(named)].sort()).toEqual([
       'ca-file',

@@ -113,7 +113,7 @@ describe('files of protect-files', () => {
     await read({ protectFiles: ['*.yaml'] });
     expect(said).toEqual([
       'protect-files: 0 digests in 2 files',
-      'warning: protect-files: no digest in 2 files, so it protects nothing. A digest is `sha256:` with 64 hex digits',
+      'warning: protect-files: no digest in 2 files, so it protects nothing. A digest is `sha256:` with 64 hex digits [protection-empty]',
     ]);
   });
 
@@ -175,13 +175,13 @@ describe('lines that are not understood', () => {
     const message = await refusal({ digestsFiles: ['wrong.txt', 'mixed.txt', 'empty.txt'] });
     expect(message).toBe(
       'digests-file: no line of "wrong.txt" is understood, of 2: wrong.txt:1: "a b"; wrong.txt:2: "c d". Is it the right ' +
-        'file? docs/finding-orphans.md lists what a line may be',
+        'file? docs/finding-orphans.md lists what a line may be [digests-file-unusable]',
     );
     const { named } = await read({ digestsFiles: ['mixed.txt', 'empty.txt'] });
     expect(named.intake).toMatchObject({ understood: 1, notUnderstood: 1 });
     expect(said.slice(1)).toEqual([
       'warning: digests-file: 1 line is not understood of the 2 in "mixed.txt", and skipped: mixed.txt:2: "a b". ' +
-        'docs/finding-orphans.md lists what a line may be',
+        'docs/finding-orphans.md lists what a line may be [digests-not-understood]',
     ]);
   });
 

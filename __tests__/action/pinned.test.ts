@@ -152,7 +152,7 @@ describe('protected-stays: a glob that protects nothing is an error', () => {
     writeAll('a.yaml');
     expect(await refusal('a.yaml', 'deploy/*.yaml')).toBe(
       `protect-files: "deploy/*.yaml" matches no file in ${workspace}, so nothing would be protected by it. Check ` +
-        'the path, and that an earlier step, such as actions/checkout, put the files there',
+        'the path, and that an earlier step, such as actions/checkout, put the files there [protect-files-unusable]',
     );
   });
 

@@ -17,7 +17,7 @@ it('promises what is true of a clean-up and of a restore, once', () => {
   process.emit('SIGINT', 'SIGINT');
   process.emit('SIGTERM', 'SIGTERM');
   expect(said).toEqual([
-    'told to stop (SIGINT): nothing more is deleted or restored, and the report says what was done',
+    'told to stop (SIGINT): nothing more is deleted or restored, and the report says what was done [run-stopped]',
   ]);
   expect(controller.signal.reason).toBe('SIGINT');
 });

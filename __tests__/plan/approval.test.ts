@@ -40,7 +40,7 @@ function plan(more: Readonly<Record<string, unknown>> = {}): string {
 
 /** The message of the refusal, without what all of them begin and end with. */
 function refusalOf(text: string, registry = REGISTRY, remedy = 'Make a new plan'): string {
-  const again = `. ${remedy}: a run with \`dry-run: true\` and \`plan-file\``;
+  const again = `. ${remedy}: a run with \`dry-run: true\` and \`plan-file\` [apply-plan-unusable]`;
   try {
     readApproval(text, registry);
   } catch (error) {

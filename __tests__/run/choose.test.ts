@@ -85,7 +85,7 @@ describe('the warnings of a choice', () => {
 
   it('tell of patterns that match nothing', async () => {
     expect(await warnings(['nothing-*'], ['hidden/app'])).toEqual([
-      '`repositories` matches none of the 4 repositories that the catalog lists or an input names',
+      '`repositories` matches none of the 4 repositories that the catalog lists or an input names [nothing-selected]',
     ]);
   });
 
@@ -97,7 +97,7 @@ describe('the warnings of a choice', () => {
       [],
     );
     expect(choice.warnings).toEqual([
-      '`repositories` does not match the one repository that the catalog lists or an input names',
+      '`repositories` does not match the one repository that the catalog lists or an input names [nothing-selected]',
     ]);
   });
 
@@ -110,7 +110,7 @@ describe('the warnings of a choice', () => {
         [],
       );
       expect(choice.warnings).toEqual([
-        'the catalog lists no repository: the registry has none, or these credentials may see none',
+        'the catalog lists no repository: the registry has none, or these credentials may see none [catalog-empty]',
       ]);
     }
   });
@@ -118,7 +118,7 @@ describe('the warnings of a choice', () => {
   it('tell of patterns that leave out a whole plan, but not of an empty one', () => {
     const none = selectRepositories(['team/*']);
     expect(chooseApproved(['app'], none).warnings).toEqual([
-      '`repositories` leaves out every repository of the plan',
+      '`repositories` leaves out every repository of the plan [nothing-selected]',
     ]);
     expect(chooseApproved(['app', 'team/app'], none).warnings).toEqual([]);
     expect(chooseApproved([], none).warnings).toEqual([]);

@@ -253,7 +253,7 @@ describe('a run over no repository', () => {
     const done = await run({ selection: selectRepositories(['team/*']) });
     expect(done.repositories).toEqual([]);
     expect(done.warnings).toEqual([
-      '`repositories` matches none of the 3 repositories that the catalog lists or an input names',
+      '`repositories` matches none of the 3 repositories that the catalog lists or an input names [nothing-selected]',
     ]);
     expect((await run()).warnings).toEqual([]);
   });
@@ -261,7 +261,9 @@ describe('a run over no repository', () => {
   it('says that they leave out all that the plan lists', async () => {
     const approval = { createdAt: NOW, repositories: all(orphan.digest) };
     const done = await run({ selection: selectRepositories(['team/*']) }, { approval });
-    expect(done.warnings).toEqual(['`repositories` leaves out every repository of the plan']);
+    expect(done.warnings).toEqual([
+      '`repositories` leaves out every repository of the plan [nothing-selected]',
+    ]);
     expect(done.applied?.ignored).toBe(3);
   });
 });

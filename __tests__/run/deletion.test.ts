@@ -264,12 +264,13 @@ describe('whether the registry may have changed', () => {
 it('a delete that was held back is skipped with the reason, and called no failure', async () => {
   const scene = await filled();
   const deleter = {
-    deleteManifest: () => Promise.reject(new NotSent('not sent: the run was told to stop')),
+    deleteManifest: () =>
+      Promise.reject(new NotSent('not sent: the run was told to stop [run-stopped]')),
   };
   expect(await round(scene, [orphan(other)], { deleter })).toEqual({
     changed: false,
     fates: new Map([
-      [other.digest, { kind: 'skipped', why: 'not sent: the run was told to stop' }],
+      [other.digest, { kind: 'skipped', why: 'not sent: the run was told to stop [run-stopped]' }],
     ]),
     done: 1,
   });

@@ -417,7 +417,10 @@ describe('a tag that is listed before it can be read', () => {
 describe('a run that is told to stop while it verifies', () => {
   it.each<[string, () => Error]>([
     ['is not sent any more', () => new NotSent('not sent: the run was told to stop')],
-    ['got no answer soon enough', () => new RequestFailure('no answer soon enough')],
+    [
+      'got no answer soon enough',
+      () => new RequestFailure('no answer soon enough', 'registry-unreachable'),
+    ],
   ])('finds nothing broken, and says that it is not done: what %s', async (_, failure) => {
     const scene = await startScene();
     scene.put(index([child]), 'v1');

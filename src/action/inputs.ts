@@ -11,16 +11,12 @@ import { DEFAULT_MAX_DELETES, type MaxDeletes } from '../plan/brakes.js';
 import { patternMistake, selectRepositories } from '../plan/selection.js';
 import { isRepository } from '../oci/reference.js';
 import { readProtect } from '../plan/protection.js';
+import { CodedError } from '../text/code.js';
 import { parseDuration } from '../text/duration.js';
 import { printable, type Printable } from '../text/printable.js';
 import { checkPath, checkPlaces, readCaFile, type Mistake } from './paths.js';
 import { FAMILIES, familyOf } from '../registry/families/families.js';
 import type { Settings } from '../run/settings.js';
-
-/** Every input that is wrong, what it got and what it takes, in one message. */
-export class InputError extends Error {
-  override name = 'InputError';
-}
 
 const MOST_CONCURRENCY = 128;
 const MOST_KEPT = 1_000_000;
@@ -38,7 +34,7 @@ const MODES = ['plan-file', 'apply-plan', 'restore-from'];
 /** Notes that the input is wrong. */
 type Wrong = (takes: string, why?: string) => undefined;
 
-/** @throws InputError naming all mistakes */
+/** @throws CodedError that names every input that is wrong, what it got and what it takes */
 export function readSettings(): Settings {
   const mistakes: string[] = [];
   const settings = readInputs(mistakes, (input, takes, got, why) => {
@@ -50,9 +46,10 @@ export function readSettings(): Settings {
   if (mistakes.length > 0) {
     const many =
       mistakes.length === 1 ? 'There is a mistake' : `${String(mistakes.length)} mistakes`;
-    throw new InputError(
+    throw new CodedError(
       `${many} in the inputs, and nothing was done:\n` +
         mistakes.map((text) => `- ${text}`).join('\n'),
+      'inputs-invalid',
     );
   }
   // Without a mistake, only what is optional is undefined.

@@ -10,6 +10,7 @@ import { count, number } from '../text/words.js';
 import type { Log } from './log.js';
 import { readPinned } from './pinned.js';
 import type { Settings, Named } from '../run/settings.js';
+import { coded } from '../text/code.js';
 
 /** Half a million manifests. */
 const MOST_PLAN_BYTES = 128 * 1024 * 1024;
@@ -50,15 +51,21 @@ export async function readNamed(
     if (pinned.digests > MANY_PINNED) {
       const many = number(pinned.digests);
       log.warning(
-        `protect-files: ${many} digests are protected. Each of them is asked for in each repository that has orphans, ` +
-          `unless it was seen there, so the run may send ${many} more requests for each such repository. Narrow the ` +
-          'globs to the files that say what is deployed',
+        coded(
+          `protect-files: ${many} digests are protected. Each of them is asked for in each repository that has orphans, ` +
+            `unless it was seen there, so the run may send ${many} more requests for each such repository. Narrow the ` +
+            'globs to the files that say what is deployed',
+          'protection-large',
+        ),
       );
     }
     if (pinned.digests === 0) {
       log.warning(
-        `protect-files: no digest in ${count(files.size, 'file')}, so it protects nothing. A digest is \`sha256:\` with 64 ` +
-          'hex digits',
+        coded(
+          `protect-files: no digest in ${count(files.size, 'file')}, so it protects nothing. A digest is \`sha256:\` with 64 ` +
+            'hex digits',
+          'protection-empty',
+        ),
       );
     }
   }

@@ -10,12 +10,16 @@ import { copyOf } from '../run/candidates/candidate.js';
 import { streamRegular } from '../run/files/regular.js';
 import { UnusablePath } from '../run/files/why.js';
 import { digestsIn, type Digest } from '../oci/digest.js';
+import { CodedError } from '../text/code.js';
 import { messageOf } from '../text/error.js';
 import { number } from '../text/words.js';
 
 /** A file can't be read, or a glob matches none. The message says what to do; nothing was done. */
-export class PinnedError extends Error {
+export class PinnedError extends CodedError {
   override name = 'PinnedError';
+  constructor(message: string, options?: ErrorOptions) {
+    super(message, 'protect-files-unusable', options);
+  }
 }
 
 /** More than the longest digest has, so that one on the edge of two pieces is whole in the second. */

@@ -13,10 +13,14 @@ import { inForm } from '../oci/json.js';
 import { askHelper } from './credential-helper.js';
 import type { Credentials } from './credentials.js';
 import { codeOf, messageOf } from '../text/error.js';
+import { CodedError } from '../text/code.js';
 
 /** The Docker config or a credential helper is there but can't be used. */
-export class DockerConfigError extends Error {
+export class DockerConfigError extends CodedError {
   override name = 'DockerConfigError';
+  constructor(message: string, options?: ErrorOptions) {
+    super(message, 'docker-config-unusable', options);
+  }
 }
 
 /** Valibot takes an array for an object. */

@@ -8,6 +8,7 @@ import { isDigest, type Digest } from '../oci/digest.js';
 import { JsonLimitError, parseJson } from '../oci/json.js';
 import { isRepository } from '../oci/reference.js';
 import { printable } from '../text/printable.js';
+import { CodedError } from '../text/code.js';
 
 /** Of the plan file. A change that breaks its readers raises it. */
 export const PLAN_VERSION = 1;
@@ -19,8 +20,11 @@ export interface Approval {
 }
 
 /** The plan can't be carried out. The message says why and what to do; nothing was done. */
-export class ApprovalError extends Error {
+export class ApprovalError extends CodedError {
   override name = 'ApprovalError';
+  constructor(message: string, options?: ErrorOptions) {
+    super(message, 'apply-plan-unusable', options);
+  }
 }
 
 const AGAIN = 'a run with `dry-run: true` and `plan-file`';

@@ -3,6 +3,7 @@ import { blobsOf } from './naming.js';
 import type { Survey } from './survey.js';
 import type { Digest } from '../oci/digest.js';
 import { PROTECT, type Protection } from './protection.js';
+import { coded } from '../text/code.js';
 
 /** How many digests of files are in no repository, as far as was looked. */
 export function unmet({ digests }: Protection, surveys: readonly Survey[]): number {
@@ -38,9 +39,10 @@ export function notFound(
 }
 
 function warning(entry: string, where: string): string {
-  return (
+  return coded(
     `\`protect\` names \`${entry}\`, which this run found ${where}, ` +
-    'neither as a manifest nor as the config or a layer of one (without a tag, it is looked for only where something would go). Is it right?'
+      'neither as a manifest nor as the config or a layer of one (without a tag, it is looked for only where something would go). Is it right?',
+    'protection-unmatched',
   );
 }
 

@@ -2,6 +2,7 @@
 import type { Selection } from '../plan/selection.js';
 import { number } from '../text/words.js';
 import type { Registry } from '../registry/registry.js';
+import { coded } from '../text/code.js';
 
 export interface Choice {
   /** sorted, each once */
@@ -39,14 +40,21 @@ export async function chooseRepositories(
 
 function whyNone(known: number): string {
   if (known === 0) {
-    return 'the catalog lists no repository: the registry has none, or these credentials may see none';
+    return coded(
+      'the catalog lists no repository: the registry has none, or these credentials may see none',
+      'catalog-empty',
+    );
   }
   if (known === 1) {
-    return '`repositories` does not match the one repository that the catalog lists or an input names';
+    return coded(
+      '`repositories` does not match the one repository that the catalog lists or an input names',
+      'nothing-selected',
+    );
   }
-  return (
+  return coded(
     `\`repositories\` matches none of the ${number(known)} repositories that the catalog lists or an ` +
-    'input names'
+      'input names',
+    'nothing-selected',
   );
 }
 
@@ -59,6 +67,8 @@ export function chooseApproved(approved: Iterable<string>, selection: Selection)
     repositories: chosen.sort(),
     isComplete: false,
     unnameable: 0,
-    warnings: isNone ? ['`repositories` leaves out every repository of the plan'] : [],
+    warnings: isNone
+      ? [coded('`repositories` leaves out every repository of the plan', 'nothing-selected')]
+      : [],
   };
 }

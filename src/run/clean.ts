@@ -30,8 +30,9 @@ import type { Named, StageSettings } from './settings.js';
 import { surveyAll, type Surveys } from './surveys.js';
 import type { SurveyOptions } from './survey-types.js';
 import { sweepRepository, type SweepOptions } from './sweep.js';
-import { whyVanished } from './warnings.js';
+import { whyStopped, whyVanished } from './warnings.js';
 import type { Printable } from '../text/printable.js';
+import { coded } from '../text/code.js';
 
 /** Where the ledger lies unless the user names another repository. */
 const LEDGER_REPOSITORY = 'manifest-cleanup-ledger';
@@ -133,7 +134,7 @@ class Cleaning {
     progress.begin('Deleting orphan manifests');
     const outcomes = await this.#sweepAll(toSweep, options, memory, read.settled);
     if (stop.aborted && read.unread === 0) {
-      this.#failures.push(this.#stopped('before it was done'));
+      this.#failures.push(whyStopped(this.#tools.stop, 'before it was done'));
     }
     return runOf({
       ...read,
@@ -197,15 +198,13 @@ class Cleaning {
       return await work;
     } catch (error) {
       this.#failures.push(
-        `${repository}: this action failed by a fault of its own: ${this.#tools.quote(inspect(error))}`,
+        coded(
+          `${repository}: this action failed by a fault of its own: ${this.#tools.quote(inspect(error))}`,
+          'internal-fault',
+        ),
       );
       return undefined;
     }
-  }
-
-  #stopped(when: string): string {
-    const reason = String(this.#tools.stop.reason);
-    return `the run was told to stop (${reason}) ${when}. Run it again to finish its work`;
   }
 
   #tellUnread(
@@ -218,7 +217,7 @@ class Cleaning {
     );
     if (unread > 0) {
       const repositories = `${String(unread)} of ${String(chosen)} repositories`;
-      this.#failures.push(this.#stopped(`before it came to ${repositories}`));
+      this.#failures.push(whyStopped(this.#tools.stop, `before it came to ${repositories}`));
     }
   }
 

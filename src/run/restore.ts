@@ -11,6 +11,8 @@ import { restoreRepository, type Restored } from './restore-repository.js';
 import { isIndexType } from '../oci/media-types.js';
 import { count, number } from '../text/words.js';
 import type { StageTools } from './clean.js';
+import { coded } from '../text/code.js';
+import { whyStopped } from './warnings.js';
 
 /** So many repositories of a backup are named in a message. */
 const FEW = 5;
@@ -73,14 +75,22 @@ export async function runUndo(
   const failures = [
     ...(why === undefined
       ? []
-      : [`the backup in ${restoreFrom} has no manifest of ${registry.origin}: ${why}`]),
+      : [
+          coded(
+            `the backup in ${restoreFrom} has no manifest of ${registry.origin}: ${why}`,
+            'backup-unusable',
+          ),
+        ]),
     ...notUnderstood(backup),
     // A name that is spelled wrong, as a rule: a run that was asked to put something back must not be green.
     ...(chosen.length > 0 || repositories.length === 0
       ? []
       : [
-          '`repositories` chooses none of the repositories in the backup, and nothing can be put back. ' +
-            `It has ${fewOf(repositories)}`,
+          coded(
+            '`repositories` chooses none of the repositories in the backup, and nothing can be put back. ' +
+              `It has ${fewOf(repositories)}`,
+            'nothing-selected',
+          ),
         ]),
   ];
   progress.begin('Putting manifests back');
@@ -101,9 +111,7 @@ export async function runUndo(
     restored.push(together(repository, parts));
   }
   if (stop.aborted) {
-    failures.push(
-      `the run was told to stop (${String(stop.reason)}) before it was done. Run it again to finish its work`,
-    );
+    failures.push(whyStopped(stop, 'before it was done'));
   }
   failures.push(...notRead(backup));
   return {

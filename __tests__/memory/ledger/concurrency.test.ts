@@ -119,7 +119,7 @@ describe('two runs at the same time', () => {
       warnings: [],
       failures: [
         `${LEDGER}: what was seen of ${APP} was written 20 times and was gone each time. Does something ` +
-          'delete tags or manifests there?',
+          'delete tags or manifests there? [ledger-not-written]',
       ],
     });
     expect([...(await known(scene)).keys()]).toEqual([a.digest]);

@@ -253,8 +253,8 @@ describe('compaction', () => {
     expect(news.failures).toEqual([]);
     expect([...news.warnings].sort()).toEqual(
       [
-        `${LEDGER}:${later} is skipped: a later version of this action wrote it`,
-        `${LEDGER}:${lost} is skipped: its content is missing`,
+        `${LEDGER}:${later} is skipped: a later version of this action wrote it [ledger-entry-skipped]`,
+        `${LEDGER}:${lost} is skipped: its content is missing [ledger-entry-skipped]`,
       ].sort(),
     );
     expect(scene.home.tags.size).toBe(3);

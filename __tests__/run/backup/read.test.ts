@@ -318,7 +318,7 @@ describe('a backup that somebody else made', () => {
     }
     expect(await refused()).toBe(
       `the backup is too large to restore from: its index.jsonl names more than ${MOST_MANIFESTS.toLocaleString('en')} ` +
-        'manifests or tags of this registry. Use the backup as the run left it, or a part of its lines at a time',
+        'manifests or tags of this registry. Use the backup as the run left it, or a part of its lines at a time [backup-unusable]',
     );
   });
 });

@@ -13,6 +13,7 @@ import { EntryError } from './entry.js';
 import { remember } from './remember.js';
 import { isSame, join, type Records } from './record.js';
 import { LedgerStore, type StoreTools, type StoredEntry } from './store.js';
+import { coded } from '../../text/code.js';
 
 /** A recollection, and the entries that it was read from. */
 interface Reading extends Recollection {
@@ -71,7 +72,10 @@ export class Ledger implements Memory {
       await this.#store.open();
     } catch (error) {
       this.#isReadable = false;
-      const text = `${this.#name}: this run goes on without the ledger, which could not be read: ${why(error)}`;
+      const text = coded(
+        `${this.#name}: this run goes on without the ledger, which could not be read: ${why(error)}`,
+        'ledger-not-read',
+      );
       if (isDenied(error)) {
         this.#warnings.add(text);
       } else {
@@ -103,7 +107,10 @@ export class Ledger implements Memory {
       return reading;
     } catch (error) {
       this.#failures.push(
-        `${this.#name}: what it remembers of ${repository} could not be read: ${why(error)}`,
+        coded(
+          `${this.#name}: what it remembers of ${repository} could not be read: ${why(error)}`,
+          'ledger-not-read',
+        ),
       );
       return undefined;
     }
@@ -156,8 +163,11 @@ export class Ledger implements Memory {
         this.#closeForWriting(text);
       } else {
         this.#failures.push(
-          `${this.#name}: what was seen of ${repository} could not be remembered: ${text}. If the ` +
-            'registry takes no such artifacts, switch the ledger off with `ledger-repository: off`',
+          coded(
+            `${this.#name}: what was seen of ${repository} could not be remembered: ${text}. If the ` +
+              'registry takes no such artifacts, switch the ledger off with `ledger-repository: off`',
+            'ledger-not-written',
+          ),
         );
       }
       return undefined;
@@ -195,8 +205,11 @@ export class Ledger implements Memory {
       reading = await this.#read(repository, true);
     }
     this.#failures.push(
-      `${this.#name}: what was seen of ${repository} was written ${String(MOST_ROUNDS)} times and was gone ` +
-        'each time. Does something delete tags or manifests there?',
+      coded(
+        `${this.#name}: what was seen of ${repository} was written ${String(MOST_ROUNDS)} times and was gone ` +
+          'each time. Does something delete tags or manifests there?',
+        'ledger-not-written',
+      ),
     );
     return undefined;
   }
@@ -257,9 +270,12 @@ export class Ledger implements Memory {
     if (this.#isWritable) {
       this.#isWritable = false;
       this.#warnings.add(
-        `${this.#name}: this run can't write to the ledger, and what it saw is not remembered: ${reason}. ` +
-          'If the account has no push rights there, give it them, or name a repository that it can push to in ' +
-          '`ledger-repository`, or switch the ledger off with `ledger-repository: off`',
+        coded(
+          `${this.#name}: this run can't write to the ledger, and what it saw is not remembered: ${reason}. ` +
+            'If the account has no push rights there, give it them, or name a repository that it can push to in ' +
+            '`ledger-repository`, or switch the ledger off with `ledger-repository: off`',
+          'ledger-not-written',
+        ),
       );
     }
   }
@@ -269,8 +285,11 @@ export class Ledger implements Memory {
     if (this.#canDelete) {
       this.#canDelete = false;
       this.#warnings.add(
-        `${this.#name}: entries of the ledger that were merged into newer ones stay, because one could not ` +
-          `be deleted: ${reason}`,
+        coded(
+          `${this.#name}: entries of the ledger that were merged into newer ones stay, because one could not ` +
+            `be deleted: ${reason}`,
+          'ledger-entries-stay',
+        ),
       );
     }
   }

@@ -17,6 +17,7 @@ import {
   type EntryTag,
 } from './artifact.js';
 import { EntryError, decodeEntry, encodeEntry, type DecodedEntry, type Entry } from './entry.js';
+import { coded } from '../../text/code.js';
 
 /** An entry, and where it lies. */
 export interface StoredEntry extends DecodedEntry {
@@ -256,7 +257,7 @@ export class LedgerStore {
   }
 
   #skipped(tag: string, why: string): string {
-    return `${this.#ledger}:${tag} is skipped: ${why}`;
+    return coded(`${this.#ledger}:${tag} is skipped: ${why}`, 'ledger-entry-skipped');
   }
 
   async #findConfig(): Promise<void> {

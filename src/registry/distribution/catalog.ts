@@ -61,6 +61,7 @@ export async function readCatalog(client: Client): Promise<Catalog> {
         throw new RegistryError(
           'unexpected',
           `the registry's pages of /v2/_catalog do not end: there are over ${String(names.size)} names. ${ADVICE}`,
+          'paging-broken',
         );
       }
       query = `${n}&last=${encodeURIComponent(last)}`;

@@ -66,7 +66,7 @@ export class Client {
   expectFresh(response: HttpResponse, what: string): void {
     const why = whyStale(response, this.base);
     if (why !== undefined) {
-      throw new RegistryError('unexpected', `could not ${what}: ${why}`);
+      throw new RegistryError('unexpected', `could not ${what}: ${why}`, 'answer-from-cache');
     }
   }
 }

@@ -45,7 +45,11 @@ export class Manifests {
     const contentType = response.headers['content-type'];
     if (isSchema1Type(mediaTypeOf(contentType))) {
       // Its digest is that of a part of it, so the check below would blame the network.
-      throw new RegistryError('unexpected', `could not ${what}: ${SCHEMA_1}`);
+      throw new RegistryError(
+        'unexpected',
+        `could not ${what}: ${SCHEMA_1}`,
+        'manifest-not-understood',
+      );
     }
     const digest = verifiedDigest(response, reference, what);
     // Otherwise any bytes would do, and an index that came without its children would leave them unprotected.
@@ -59,6 +63,7 @@ export class Manifests {
         'unexpected',
         `could not ${what}: the registry did not say which digest it has, and does not know what it sent by the ` +
           `digest of that (${digest}). Does something change its answers on the way?`,
+        'digest-mismatch',
       );
     }
     try {
@@ -68,7 +73,11 @@ export class Manifests {
     } catch (error) {
       if (error instanceof ManifestError) {
         const advice = 'Push the image again, or delete its tag';
-        throw new RegistryError('unexpected', `could not ${what}: ${error.message}. ${advice}`);
+        throw new RegistryError(
+          'unexpected',
+          `could not ${what}: ${error.message}. ${advice}`,
+          'manifest-not-understood',
+        );
       }
       throw error;
     }
@@ -169,6 +178,7 @@ function verifiedDigest(response: HttpResponse, reference: string, what: string)
         `could not ${what}: the body's digest is not the one that was ${claim === said ? 'announced' : 'asked for'} ` +
           `(got ${digestOf(response.body)}). Something between here and the registry changes its answers, or its ` +
           'files are damaged: then push the image again',
+        'digest-mismatch',
       );
     }
   }

@@ -64,6 +64,7 @@ export class Referrers {
         throw new RegistryError(
           'unexpected',
           `could not ${doing.what}: one of them has a digest of an algorithm that can't be verified`,
+          'manifest-not-understood',
         );
       }
       return entry.digest;

@@ -15,10 +15,14 @@ import { openHandle } from '../files/regular.js';
 import { algorithmOf, digestOf, type Digest } from '../../oci/digest.js';
 import { checkFolders, readManifestFile } from './folder.js';
 import { indexLine, parseIndexLine, type BackupEntry } from './index-line.js';
+import { CodedError, type Code } from '../../text/code.js';
 
 /** The directory can't be written to or read. The message says what to do. */
-export class BackupError extends Error {
+export class BackupError extends CodedError {
   override name = 'BackupError';
+  constructor(message: string, code: Code = 'backup-unusable', options?: ErrorOptions) {
+    super(message, code, options);
+  }
 }
 
 export interface SavedManifest extends BackupEntry {
@@ -84,6 +88,7 @@ export function openBackup(directory: string): Backup {
       if (wrong !== undefined) {
         throw new BackupError(
           `the manifest ${wrong.digest} was not saved, because what was read of it could not be restored`,
+          'backup-not-saved',
         );
       }
       try {
@@ -95,6 +100,7 @@ export function openBackup(directory: string): Backup {
         throw new BackupError(
           `the manifests to delete could not be saved in ${root} first: ${message}. Set ` +
             '`backup-dir` to a directory that can be written to and has room',
+          'backup-not-saved',
           { cause: error },
         );
       }

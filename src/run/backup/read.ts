@@ -61,6 +61,7 @@ export async function readBackup(directory: string, registry: string): Promise<R
     throw new BackupError(
       `there is no backup to restore from: ${where}${message}. \`restore-from\` takes a directory that a run of this ` +
         `action left as its \`backup-dir\`, with the file ${INDEX} in it`,
+      'backup-unusable',
       { cause },
     );
   }

@@ -1,5 +1,6 @@
 /** What `digests` and `digests-file` gave: the manifests that may exist, by repository. */
 import type { Digest } from '../../oci/digest.js';
+import { CodedError } from '../../text/code.js';
 import { number } from '../../text/words.js';
 
 /** of lines that are not understood */
@@ -21,8 +22,11 @@ export interface Intake extends LineCounts {
 }
 
 /** A file can't be read, or too much is named. The message names the input and every such path, and says what to do. */
-export class IntakeError extends Error {
+export class IntakeError extends CodedError {
   override name = 'IntakeError';
+  constructor(message: string, options?: ErrorOptions) {
+    super(message, 'digests-file-unusable', options);
+  }
 }
 
 export class Candidates {

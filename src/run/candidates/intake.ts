@@ -4,6 +4,7 @@
  */
 import { access, constants, stat } from 'node:fs/promises';
 
+import { coded } from '../../text/code.js';
 import { codeOf } from '../../text/error.js';
 import { printable } from '../../text/printable.js';
 import { count, number } from '../../text/words.js';
@@ -87,8 +88,11 @@ export async function readIntake({
       );
     } else if (found.notUnderstood > 0) {
       warning?.(
-        `digests-file: ${linesOf(found.notUnderstood)} not understood of the ${number(lines)} in ${shown}, and skipped: ` +
-          `${examplesOf(found)}. ${FORMATS}`,
+        coded(
+          `digests-file: ${linesOf(found.notUnderstood)} not understood of the ${number(lines)} in ${shown}, and skipped: ` +
+            `${examplesOf(found)}. ${FORMATS}`,
+          'digests-not-understood',
+        ),
       );
     }
   }
