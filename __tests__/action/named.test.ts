@@ -202,7 +202,7 @@ describe('files that are none, or too large', () => {
     });
     expect(message.split('\n')).toEqual([
       expect.stringMatching(
-        /^digests-file: "pipe" can't be read: it is a named pipe, not a regular file\. Write what .*; "\/dev\/zero" can't be read: it is a device/,
+        /^digests-file: "pipe" can't be read: it is a named pipe, not a regular file\. Give a regular file .*; "\/dev\/zero" can't be read: it is a device/,
       ),
       expect.stringMatching(
         /^protect-files: a file could not be read, .*pipe": it is a named pipe/,

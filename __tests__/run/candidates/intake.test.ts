@@ -202,7 +202,7 @@ describe('files', () => {
     await expect(reading).rejects.toThrow(IntakeError);
     await expect(reading).rejects.toThrow(
       `digests-file: "${missing}" does not exist: check the path, which is relative to the working ` +
-        `directory, and that an earlier step wrote the file; "${directory}" is a directory: name the files in it`,
+        `directory, and that an earlier step wrote the file; "${directory}" can't be read: it is a directory. Give a regular file`,
     );
   });
 });

@@ -2,14 +2,12 @@
  * Reads `digests` and the files of `digests-file` into candidates. The only one here that opens files;
  * it streams them, so that a gigabyte needs no more memory than the digests that it names.
  */
-import { access, constants, stat } from 'node:fs/promises';
-
 import { coded } from '../../text/code.js';
 import { codeOf } from '../../text/error.js';
 import { printable } from '../../text/printable.js';
 import { count, number } from '../../text/words.js';
 import { streamRegular } from '../files/regular.js';
-import { otherKind, UnusablePath } from '../files/why.js';
+import { UnusablePath, whyNot } from '../files/why.js';
 import {
   Candidates,
   IntakeError,
@@ -38,12 +36,10 @@ interface IntakeSource {
 const CHUNK_BYTES = 256 * 1024;
 /** They need less than half a GiB, and a run could not read so many manifests in a day. */
 const MOST_CANDIDATES = 2_000_000;
+const NOTHING: LineCounts = { understood: 0, notUnderstood: 0, examples: [] };
 const FORMATS = 'docs/finding-orphans.md lists what a line may be';
 
-/**
- * @throws IntakeError before anything is read when a file is missing or can't be opened; later when reading fails or
- *   too much is named
- */
+/** @throws IntakeError naming all files that are missing or can't be read; or when too much is named */
 export async function readIntake({
   digests,
   files,
@@ -52,8 +48,6 @@ export async function readIntake({
   mistake,
   warning,
 }: IntakeSource): Promise<Intake> {
-  const paths = [...new Set(files)];
-  await checkReadable(paths);
   const candidates = new Candidates(most);
   const read = async (
     chunks: AsyncIterable<string> | Iterable<string>,
@@ -72,11 +66,15 @@ export async function readIntake({
     );
   }
   const all = [given];
-  for (const path of paths) {
+  const unread: string[] = [];
+  for (const path of new Set(files)) {
     const chunks = streamRegular(path, { highWaterMark: CHUNK_BYTES });
     const found = await read(chunks, (line) => `${path}:${line}`).catch((error: unknown) => {
-      const isOfFile = codeOf(error) !== '' || error instanceof UnusablePath;
-      throw isOfFile ? unreadable([problem(path, error)], error) : error;
+      if (codeOf(error) === '' && !(error instanceof UnusablePath)) {
+        throw error;
+      }
+      unread.push(whyUnread(path, error));
+      return NOTHING;
     });
     all.push(found);
     const lines = found.understood + found.notUnderstood;
@@ -95,6 +93,9 @@ export async function readIntake({
         ),
       );
     }
+  }
+  if (unread.length > 0) {
+    throw new IntakeError(`digests-file: ${unread.join('; ')}`);
   }
   return {
     candidates: candidates.byRepository,
@@ -116,45 +117,9 @@ function examplesOf({ examples, notUnderstood }: LineCounts): string {
   );
 }
 
-async function checkReadable(paths: readonly string[]): Promise<void> {
-  const problems: string[] = [];
-  for (const path of paths) {
-    try {
-      const stats = await stat(path);
-      if (stats.isDirectory()) {
-        problems.push(`"${printable(path)}" is a directory: name the files in it`);
-      } else if (!stats.isFile()) {
-        problems.push(problem(path, new UnusablePath(otherKind(stats))));
-      } else {
-        await access(path, constants.R_OK);
-      }
-    } catch (error) {
-      problems.push(problem(path, error));
-    }
-  }
-  if (problems.length > 0) {
-    throw unreadable(problems);
-  }
-}
-
-function problem(path: string, error: unknown): string {
-  if (error instanceof UnusablePath) {
-    return `"${printable(path)}" can't be read: ${error.message}. Write what it holds to a file first`;
-  }
-  const code = codeOf(error);
+function whyUnread(path: string, error: unknown): string {
   const shown = `"${printable(path)}"`;
-  switch (code) {
-    case 'ENOENT':
-    case 'ENOTDIR':
-      return `${shown} does not exist: check the path, which is relative to the working directory, and that an earlier step wrote the file`;
-    case 'EACCES':
-    case 'EPERM':
-      return `${shown} can't be opened (${code}): make it readable for the user that runs this job`;
-    default:
-      return `${shown} could not be read to its end (${code}): check the file and its disk, then run again`;
-  }
-}
-
-function unreadable(problems: readonly string[], cause?: unknown): IntakeError {
-  return new IntakeError(`digests-file: ${problems.join('; ')}`, { cause });
+  return ['ENOENT', 'ENOTDIR'].includes(codeOf(error))
+    ? `${shown} does not exist: check the path, which is relative to the working directory, and that an earlier step wrote the file`
+    : `${shown} can't be read: ${whyNot(error, 'reading it fails')}. Give a regular file that the user of this job can read`;
 }

@@ -89,13 +89,12 @@ export class Transcript implements LineCounts {
         this.understood += 1;
         break;
       case 'known':
-        this.#settleAbove(path);
-        this.understood += 1;
-        break;
       case 'manifest':
         this.#settleAbove(path);
         this.understood += 1;
-        this.#options.candidates.add(reading.repository, reading.digest);
+        if (reading.kind === 'manifest') {
+          this.#options.candidates.add(reading.repository, reading.digest);
+        }
         break;
       case 'collector':
         this.#settle(({ isRepository }) => isRepository);
@@ -114,15 +113,12 @@ export class Transcript implements LineCounts {
   /** A line by itself, or as an entry of the directory that `ls -R` is in. */
   #read(text: string): { reading: LineReading; path: string } {
     const alone = readLine(text, this.#options.registryHost);
-    if (alone.kind !== 'word') {
-      this.#directory = directoryOf(text) ?? this.#directory;
-      return { reading: alone, path: text };
+    const directory = this.#directory;
+    if (alone.kind !== 'word' || directory === undefined || alone.path.includes('/')) {
+      this.#directory = directoryOf(text) ?? directory;
+      return { reading: alone, path: alone.kind === 'word' ? alone.path : text };
     }
-    if (this.#directory === undefined || alone.path.includes('/')) {
-      this.#directory = directoryOf(text) ?? this.#directory;
-      return { reading: alone, path: alone.path };
-    }
-    const path = `${this.#directory}/${alone.path}`;
+    const path = `${directory}/${alone.path}`;
     const joined = readLine(path, this.#options.registryHost);
     const isStorage = joined.kind === 'manifest' || joined.kind === 'known';
     return { reading: isStorage ? joined : alone, path };
