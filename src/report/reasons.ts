@@ -60,15 +60,15 @@ export function whyKept(kind: UntaggedKind, gracePeriod: string): string {
 
 /** What is particular to one manifest of such a group, or nothing. */
 export function keptDetail(reason: KeepReason, now: number): string {
+  const ago = (what: string, time: number) => {
+    const old = age(time, now);
+    return old === undefined ? '' : `${what} ${old} ago`;
+  };
   switch (reason.kind) {
-    case 'young': {
-      const built = age(reason.created, now);
-      return built === undefined ? '' : `built ${built} ago`;
-    }
-    case 'new': {
-      const seen = age(reason.firstSeen, now);
-      return seen === undefined ? '' : `first seen ${seen} ago`;
-    }
+    case 'young':
+      return ago('built', reason.created);
+    case 'new':
+      return ago('first seen', reason.firstSeen);
     case 'protected':
       return `by ${protectors(reason.by)}${throughBlob(reason.blob)}`;
     case 'unknown-type':
@@ -82,13 +82,8 @@ export function keptDetail(reason: KeepReason, now: number): string {
       return `tag ${code(shortTag(reason.tag))}, now ${code(shortDigest(reason.part))}`;
     case 'mentioned':
       return `by ${code(shortDigest(reason.by))}`;
-    case 'child':
-    case 'referrer':
-    case 'subject':
-    case 'blob':
-      return `of ${code(shortDigest(reason.of))}`;
     default:
-      return '';
+      return 'of' in reason ? `of ${code(shortDigest(reason.of))}` : '';
   }
 }
 

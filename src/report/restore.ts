@@ -1,7 +1,8 @@
 /** What a run with `restore-from` did: its log, its summary and its numbers. Pure. */
 import type { Restored } from '../run/restore-repository.js';
 import type { RestoreRun } from '../run/restore.js';
-import { fit, type Section } from './fit.js';
+import { fit } from './fit.js';
+import { partOf } from './totals.js';
 import { list } from './sections/list.js';
 import { code, prose } from '../text/markdown.js';
 import { coded } from '../text/code.js';
@@ -46,7 +47,6 @@ export function restoreHeadline(run: RestoreRun): string {
   const [back, verb] = run.dryRun ? [planned, 'Would put back'] : [restored, 'Put back'];
   const there =
     standing === 0 ? '' : `, ${number(standing)} ${standing === 1 ? 'was' : 'were'} there already`;
-  const all = count(back + failed, 'manifest');
   const wrong = restoreProblems(run).length;
   const problems = wrong === 0 ? '' : ` (with ${count(wrong, 'problem')})`;
   const tags = run.repositories.reduce((all, one) => all + one.tags.length, 0);
@@ -59,8 +59,7 @@ export function restoreHeadline(run: RestoreRun): string {
       ? `Nothing to put back${problems}`
       : `Nothing to put back: ${standing === 1 ? 'the one manifest is' : `all ${count(standing, 'manifest')} are`} there${problems}`;
   }
-  const what = failed === 0 ? all : `${back === 0 ? 'none' : number(back)} of ${all}`;
-  return `${verb} ${what}${there}${problems}`;
+  return `${verb} ${partOf(back, failed, 'manifest')}${there}${problems}`;
 }
 
 /** One repository's lines in the job's log. */
@@ -121,24 +120,18 @@ export function renderRestore(run: RestoreRun): string {
         ]),
     ...restoreNotes(run).map((note) => prose(note)),
   ];
-  const section = (title: string, rows: readonly string[], noun: string): readonly Section[] => {
-    const intro = `### ${title} (${number(rows.length)})\n\n`;
-    return rows.length === 0 ? [] : [list(intro, rows, noun, { source: 'The log' })];
-  };
+  const section = (title: string, rows: readonly string[], noun: string) =>
+    list(`### ${title} (${number(rows.length)})\n\n`, rows, noun, { source: 'The log' });
   return fit(
     [
       { before: `## ${restoreHeadline(run)}\n\n${notes.join('\n\n')}\n` },
-      ...section(
+      section(
         'Problems',
         found.map((problem) => `- ${prose(problem)}\n`),
         'problem',
       ),
-      ...section(
-        `Manifests that ${run.dryRun ? 'would come' : 'came'} back`,
-        manifests,
-        'manifest',
-      ),
-      ...section(`Tags that ${run.dryRun ? 'would be' : 'were'} set again`, tags, 'tag'),
+      section(`Manifests that ${run.dryRun ? 'would come' : 'came'} back`, manifests, 'manifest'),
+      section(`Tags that ${run.dryRun ? 'would be' : 'were'} set again`, tags, 'tag'),
     ],
     LIMIT,
   );

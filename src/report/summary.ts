@@ -24,26 +24,25 @@ const LIMIT = 1_000_000;
  */
 export function renderSummary(run: Run, limitBytes = LIMIT): string {
   const sums = totals(run);
-  const sections = [
-    headlineSection(run, sums),
-    planFileSection(run, sums),
-    problemsSection(run),
-    refusalsSection(run, sums),
-    repositoriesSection(run, sums),
-    pieSection(run, sums),
-    orphansSection(run, sums),
-    refusedOrphansSection(run, sums),
-    backupSection(run, sums),
-    appliedPlanSection(run, sums),
-    protectedManifestsSection(run),
-    keptManifestsSection(run),
-    visibilitySection(run, sums),
-    brokenBeforeSection(run),
-    warningsSection(run),
-    diskSection(run, sums),
-  ];
   return fit(
-    sections.filter((section) => section !== undefined),
+    [
+      headlineSection(run, sums),
+      planFileSection(run, sums),
+      problemsSection(run),
+      refusalsSection(run, sums),
+      repositoriesSection(run, sums),
+      pieSection(run, sums),
+      orphansSection(run, sums),
+      refusedOrphansSection(run, sums),
+      backupSection(run, sums),
+      appliedPlanSection(run, sums),
+      protectedManifestsSection(run),
+      keptManifestsSection(run),
+      visibilitySection(run, sums),
+      brokenBeforeSection(run),
+      warningsSection(run),
+      diskSection(run, sums),
+    ],
     limitBytes,
   );
 }

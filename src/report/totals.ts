@@ -115,3 +115,9 @@ export function unreadRepositories(sums: Totals): string | undefined {
   }
   return incomplete === 0 ? undefined : `${number(incomplete)} of ${all} could not be read whole`;
 }
+
+/** `3 manifests`, `2 of 3 manifests`, `none of 3 manifests` */
+export function partOf(some: number, others: number, noun: string): string {
+  const all = count(some + others, noun);
+  return others === 0 ? all : `${some === 0 ? 'none' : number(some)} of ${all}`;
+}

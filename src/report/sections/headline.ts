@@ -2,7 +2,7 @@
 import type { Section } from '../fit.js';
 import { code } from '../../text/markdown.js';
 import type { Run } from '../../run/run.js';
-import { isInDoubt, type Totals, unreadRepositories } from '../totals.js';
+import { isInDoubt, partOf, unreadRepositories, type Totals } from '../totals.js';
 import { problems } from '../problems.js';
 import { count, duration, number, size } from '../../text/words.js';
 
@@ -41,25 +41,12 @@ function result(run: Run, sums: Totals): string {
       ? `The plan lists ${manifests}: ${bytes} would be freed`
       : `The plan lists ${manifests}; a run without it would delete ${planned === 0 ? 'none' : number(planned)} of them`;
   }
-  if (planned > 0) {
-    const what =
-      refused > 0
-        ? `${number(planned)} of ${count(planned + refused, 'orphan manifest')}`
-        : count(planned, 'orphan manifest');
-    return `Would delete ${what} ${where}: ${bytes} would be freed`;
-  }
-  if (run.settings.dryRun && refused > 0) {
-    return `Would delete none of ${count(refused, 'orphan manifest')}`;
-  }
-  if (deleted > 0) {
-    const what =
-      failed > 0
-        ? `${number(deleted)} of ${count(deleted + failed, 'orphan manifest')}`
-        : count(deleted, 'orphan manifest');
-    return `Deleted ${what} ${where}: ${bytes} will be freed`;
-  }
-  if (failed > 0) {
-    return `Deleted none of ${count(failed, 'orphan manifest')}`;
+  const [verb, some, others, will] = run.settings.dryRun
+    ? ['Would delete', planned, refused, 'would']
+    : ['Deleted', deleted, failed, 'will'];
+  if (some + others > 0) {
+    const freed = some === 0 ? '' : ` ${where}: ${bytes} ${will} be freed`;
+    return `${verb} ${partOf(some, others, 'orphan manifest')}${freed}`;
   }
   if (restored > 0) {
     return `Deleted nothing for good: ${count(restored, 'manifest')} came into use meanwhile and ${restored === 1 ? 'was' : 'were'} put back`;
@@ -135,7 +122,8 @@ export function headlineSection(run: Run, sums: Totals): Section {
       `A real run would leave ${count(sums.refused, 'orphan')}: see "What would hold a real run back".`,
     );
   }
-  const isBlind = candidates(run) === 0 && (run.ledger?.remembered ?? 0) === 0;
+  const isNamed = [...run.intake.candidates.values()].some(({ size }) => size > 0);
+  const isBlind = !isNamed && (run.ledger?.remembered ?? 0) === 0;
   const found = sums.orphansFound > 0 || run.applied !== undefined;
   if (!found && isBlind && sums.repositories > 0) {
     notes.push(
@@ -145,8 +133,4 @@ export function headlineSection(run: Run, sums: Totals): Section {
     );
   }
   return { before: `## ${headline(run, sums)}\n\n${notes.join('\n')}\n` };
-}
-
-function candidates(run: Run): number {
-  return [...run.intake.candidates.values()].reduce((sum, digests) => sum + digests.size, 0);
 }

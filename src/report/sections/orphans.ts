@@ -20,18 +20,12 @@ const COLUMNS =
 
 export function orphansSection(run: Run, sums: Totals): Section | undefined {
   const total = sums.deleted + sums.planned;
-  if (total === 0) {
-    return undefined;
-  }
   const title = run.settings.dryRun ? 'What would be deleted' : 'What was deleted';
   return table(`### ${title}\n\n${COLUMNS}`, total, rowsOf(run, isFreed));
 }
 
 /** Whoever is to let them go wants to look at them first. */
 export function refusedOrphansSection(run: Run, sums: Totals): Section | undefined {
-  if (sums.refused === 0) {
-    return undefined;
-  }
   const [title, what] = refusedWords(run);
   const where = run.settings.dryRun ? 'What would hold a real run back' : 'Problems';
   const columns = sums.deleted + sums.planned === 0 ? ` ${COLUMNS}` : '';
@@ -58,7 +52,7 @@ function refusedWords({
   ];
 }
 
-function table(intro: string, total: number, rows: Iterable<string>): Section {
+function table(intro: string, total: number, rows: Iterable<string>): Section | undefined {
   return list(`${intro}\n\n`, { total, made: rows }, 'manifest', { openRows: OPEN_ROWS });
 }
 

@@ -30,29 +30,23 @@ export function planFileSection(run: Run, sums: Totals): Section | undefined {
 
 function approved(where: string, sums: Totals): readonly string[] {
   const { orphansFound, repositoriesWithOrphans, refused, withoutRights } = sums;
-  const sentences = [
-    `${where} ${count(orphansFound, 'manifest')} in ${count(repositoriesWithOrphans, 'repository', 'repositories')}.`,
-    orphansFound === 1
-      ? 'A run with `apply-plan` deletes it if it is still an orphan then.'
-      : 'A run with `apply-plan` deletes all of them that are still orphans then.',
-  ];
+  const some = (part: number) =>
+    orphansFound === 1 ? 'it' : `${part === orphansFound ? 'any' : number(part)} of them`;
   const onlyByPlan = refused - withoutRights;
-  if (onlyByPlan > 0) {
-    const which = orphansFound === 1 ? 'it' : `${of(onlyByPlan, orphansFound)} of them`;
-    sentences.push(
-      `A run without the plan would refuse to delete ${which}: see "What would hold a real run back".`,
-    );
-  }
-  sentences.push('Whoever approves the plan approves that.');
-  if (withoutRights > 0) {
-    const which = orphansFound === 1 ? 'it' : `${of(withoutRights, orphansFound)} of them`;
-    sentences.push(`These credentials can't delete ${which}: that run needs others.`);
-  }
-  return [...sentences, '`max-deletes` limits that run only if it is given there.'];
-}
-
-function of(some: number, all: number): string {
-  return some === all ? 'any' : number(some);
+  return [
+    `${where} ${count(orphansFound, 'manifest')} in ${count(repositoriesWithOrphans, 'repository', 'repositories')}.`,
+    `A run with \`apply-plan\` deletes ${orphansFound === 1 ? 'it if it is still an orphan' : 'all of them that are still orphans'} then.`,
+    ...(onlyByPlan > 0
+      ? [
+          `A run without the plan would refuse to delete ${some(onlyByPlan)}: see "What would hold a real run back".`,
+        ]
+      : []),
+    'Whoever approves the plan approves that.',
+    ...(withoutRights > 0
+      ? [`These credentials can't delete ${some(withoutRights)}: that run needs others.`]
+      : []),
+    '`max-deletes` limits that run only if it is given there.',
+  ];
 }
 
 export function appliedPlanSection(run: Run, sums: Totals): Section | undefined {

@@ -11,9 +11,6 @@ const SLICES = 8;
 const OPEN_ROWS = 30;
 
 export function repositoriesSection(run: Run, sums: Totals): Section | undefined {
-  if (run.repositories.length === 0) {
-    return undefined;
-  }
   const all = repositoriesByName(run).map((repository) => ({
     name: repository.inventory.repository,
     refused: refusalNote(repository, run),

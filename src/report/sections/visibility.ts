@@ -110,13 +110,11 @@ function lines(run: Run): readonly string[] {
 /** Tags without a manifest, and kept indexes that miss a child: broken before this run, and left alone. */
 export function brokenBeforeSection(run: Run): Section | undefined {
   const rows = repositoriesByName(run).flatMap(brokenBefore);
-  return rows.length === 0
-    ? undefined
-    : list(
-        `### Broken before this run (${number(rows.length)})\n\nThe registry has lost a part of these images. They were left as they are; pushing an image again mends it.\n\n`,
-        rows,
-        'broken image',
-      );
+  return list(
+    `### Broken before this run (${number(rows.length)})\n\nThe registry has lost a part of these images. They were left as they are; pushing an image again mends it.\n\n`,
+    rows,
+    'broken image',
+  );
 }
 
 function brokenBefore({ inventory, plan }: RepositoryRun): readonly string[] {
