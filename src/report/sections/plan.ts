@@ -36,17 +36,13 @@ function approved(where: string, sums: Totals): readonly string[] {
   return [
     `${where} ${count(orphansFound, 'manifest')} in ${count(repositoriesWithOrphans, 'repository', 'repositories')}.`,
     `A run with \`apply-plan\` deletes ${orphansFound === 1 ? 'it if it is still an orphan' : 'all of them that are still orphans'} then.`,
-    ...(onlyByPlan > 0
-      ? [
-          `A run without the plan would refuse to delete ${some(onlyByPlan)}: see "What would hold a real run back".`,
-        ]
-      : []),
+    onlyByPlan > 0 &&
+      `A run without the plan would refuse to delete ${some(onlyByPlan)}: see "What would hold a real run back".`,
     'Whoever approves the plan approves that.',
-    ...(withoutRights > 0
-      ? [`These credentials can't delete ${some(withoutRights)}: that run needs others.`]
-      : []),
+    withoutRights > 0 &&
+      `These credentials can't delete ${some(withoutRights)}: that run needs others.`,
     '`max-deletes` limits that run only if it is given there.',
-  ];
+  ].filter((one) => one !== false);
 }
 
 export function appliedPlanSection(run: Run, sums: Totals): Section | undefined {
