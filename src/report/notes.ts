@@ -1,7 +1,7 @@
 /** Lines of the job's log about the run as a whole. Plain text on one line each. */
 import type { Digest } from '../oci/digest.js';
 import type { Run } from '../run/run.js';
-import { isRestorable } from './sections/backup.js';
+import { isRestorable } from './sections/aftermath.js';
 import { totals } from './totals.js';
 import { refusals, sentence } from './problems.js';
 import { count, duration } from '../text/words.js';

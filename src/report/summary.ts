@@ -4,7 +4,6 @@
  */
 import { fit } from './fit.js';
 import type { Run } from '../run/run.js';
-import { diskSection } from './sections/disk.js';
 import { orphansSection, refusedOrphansSection } from './sections/orphans.js';
 import { headlineSection } from './sections/headline.js';
 import { keptManifestsSection } from './sections/kept-manifests.js';
@@ -12,7 +11,7 @@ import { problemsSection, refusalsSection, warningsSection } from './sections/no
 import { appliedPlanSection, planFileSection } from './sections/plan.js';
 import { protectedManifestsSection } from './sections/protected-manifests.js';
 import { pieSection, repositoriesSection } from './sections/repositories.js';
-import { backupSection } from './sections/backup.js';
+import { backupSection, diskSection } from './sections/aftermath.js';
 import { brokenBeforeSection, visibilitySection } from './sections/visibility.js';
 import { totals } from './totals.js';
 

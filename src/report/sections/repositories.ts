@@ -20,16 +20,7 @@ export function repositoriesSection(run: Run, sums: Totals): Section | undefined
   const told = ({ counts }: { counts: Counts }) => counts.orphansFound + counts.gaps > 0;
   const sorted = [...all.filter(told), ...all.filter((one) => !told(one))];
   const verb = run.settings.dryRun ? 'Would delete>' : 'Deleted>';
-  const head = [
-    'Repository',
-    'Tags>',
-    'Manifests>',
-    'Orphans>',
-    verb,
-    'Failed>',
-    'Kept>',
-    'Frees>',
-  ];
+  const columns = ['Tags>', 'Manifests>', 'Orphans>', verb, 'Failed>', 'Kept>', 'Frees>'];
   return list(
     '### By repository\n\n',
     sorted.map(({ name, refused, counts }) => {
@@ -38,7 +29,7 @@ export function repositoriesSection(run: Run, sums: Totals): Section | undefined
       return repositoryRow(title, counts, sums.freedBytesByRepository.get(name) ?? 0);
     }),
     'repository',
-    { plural: 'repositories', head: tableHead(head), openRows: OPEN_ROWS },
+    { plural: 'repositories', head: tableHead(['Repository', ...columns]), openRows: OPEN_ROWS },
   );
 }
 
