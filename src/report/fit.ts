@@ -24,9 +24,11 @@ interface Measured {
 const bytes = (text: string) => Buffer.byteLength(text, 'utf8');
 const notice = (section: Section, left: number) => section.cut?.(left) ?? '';
 const NEWLINE = 1;
+/** GitHub drops a step's summary over 1 MiB (1,048,576 bytes) without a word. */
+const LIMIT = 1_000_000;
 
 /** The sections that there are, a blank line between them, in at most `limit` bytes of UTF-8. */
-export function fit(sections: readonly (Section | undefined)[], limit: number): string {
+export function fit(sections: readonly (Section | undefined)[], limit = LIMIT): string {
   let room = limit;
   // A section whose fixed part no longer fits is left out whole: that takes a limit far below GitHub's.
   const kept = sections

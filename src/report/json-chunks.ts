@@ -3,16 +3,12 @@
  * report could pass the length that JavaScript allows (about 512 MB).
  */
 
-type Fields = Readonly<Record<string, unknown>>;
-
-function isLazy(value: unknown): value is Iterable<unknown> {
-  return (
-    typeof value === 'object' && value !== null && !Array.isArray(value) && Symbol.iterator in value
-  );
+function isRecord(value: unknown): value is Readonly<Record<PropertyKey, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-function isRecord(value: unknown): value is Fields {
-  return typeof value === 'object' && value !== null && !Array.isArray(value) && !isLazy(value);
+function isLazy(value: unknown): value is Iterable<unknown> {
+  return isRecord(value) && Symbol.iterator in value;
 }
 
 /** One entry at a time, each made when it is written: for one text only. */

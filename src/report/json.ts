@@ -140,9 +140,7 @@ function repositoryJson(repository: RepositoryRun, run: Run, freed: number) {
       };
     }),
     refusal: refusal && { ...refusal, text: whyRefused(refusal, repository, run) },
-    left:
-      approved &&
-      lazily(outdatedEntries(repository), ({ digest, why }) => ({ digest, ...outdatedJson(why) })),
+    left: approved && lazily(outdatedEntries(repository), outdatedJson),
     kept: lazily(plan.keep, ({ digest, reason }) => ({ digest, reason: reasonJson(reason) })),
     gaps: lazily(inventory.gaps, ({ what, why }) => ({ what, why })),
     brokenTags: [...inventory.brokenTags].sort().values(),
@@ -165,8 +163,10 @@ function orphanJson({ orphan, fate }: Judged): object {
   };
 }
 
-function outdatedJson(why: OutdatedEntry['why']): object {
-  return why.kind === 'kept' ? { why: 'kept', reason: reasonJson(why.reason) } : { why: why.kind };
+function outdatedJson({ digest, why }: OutdatedEntry): object {
+  return why.kind === 'absent' || why.kind === 'unread'
+    ? { digest, why: why.kind }
+    : { digest, why: 'kept', reason: reasonJson(why) };
 }
 
 export function reasonJson(reason: KeepReason | DeleteReason): object {

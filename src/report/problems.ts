@@ -21,7 +21,7 @@ export interface Problem {
 }
 
 /** Longer than any sentence worth reading in an annotation. */
-const SENTENCE = 500;
+export const SENTENCE = 500;
 
 /** Of what quotes no cause that has a code. */
 const CODES: Readonly<Record<Problem['kind'], Code>> = {

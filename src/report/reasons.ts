@@ -91,9 +91,16 @@ const MOST_PROTECTORS = 3;
 
 /** `protect`, and files by their path. */
 export function protectors(by: readonly Protector[]): string {
-  const named = by.slice(0, MOST_PROTECTORS).map((one) => (one === PROTECT ? one : code(one, 200)));
-  const more = by.length - named.length;
-  return `${named.join(', ')}${more > 0 ? ` and ${String(more)} more` : ''}`;
+  return few(
+    by.map((one) => (one === PROTECT ? one : code(one, 200))),
+    MOST_PROTECTORS,
+  );
+}
+
+/** `a, b and 3 more` */
+export function few(all: readonly string[], most: number): string {
+  const more = all.length - most;
+  return `${all.slice(0, most).join(', ')}${more > 0 ? ` and ${String(more)} more` : ''}`;
 }
 
 /** Where not the manifest itself is named: an image ID is the digest of its config. */

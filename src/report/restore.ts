@@ -2,16 +2,12 @@
 import type { Restored } from '../run/restore-repository.js';
 import type { RestoreRun } from '../run/restore.js';
 import { fit } from './fit.js';
+import { SENTENCE } from './problems.js';
 import { partOf } from './totals.js';
 import { list } from './sections/list.js';
 import { code, prose } from '../text/markdown.js';
 import { coded } from '../text/code.js';
 import { count, number } from '../text/words.js';
-
-const LIMIT = 1_000_000;
-
-/** Longer than any sentence worth reading in an annotation. */
-const SENTENCE = 500;
 
 /** Everything that makes the job red: one line of plain text each, with its code at the end. */
 export function restoreProblems(run: RestoreRun): string[] {
@@ -112,17 +108,14 @@ export function renderRestore(run: RestoreRun): string {
   ].filter((note) => note !== false);
   const section = (title: string, rows: readonly string[], noun: string) =>
     list(`### ${title} (${number(rows.length)})\n\n`, rows, noun, { source: 'The log' });
-  return fit(
-    [
-      { before: `## ${restoreHeadline(run)}\n\n${notes.join('\n\n')}\n` },
-      section(
-        'Problems',
-        found.map((problem) => `- ${prose(problem)}\n`),
-        'problem',
-      ),
-      section(`Manifests that ${run.dryRun ? 'would come' : 'came'} back`, manifests, 'manifest'),
-      section(`Tags that ${run.dryRun ? 'would be' : 'were'} set again`, tags, 'tag'),
-    ],
-    LIMIT,
-  );
+  return fit([
+    { before: `## ${restoreHeadline(run)}\n\n${notes.join('\n\n')}\n` },
+    section(
+      'Problems',
+      found.map((problem) => `- ${prose(problem)}\n`),
+      'problem',
+    ),
+    section(`Manifests that ${run.dryRun ? 'would come' : 'came'} back`, manifests, 'manifest'),
+    section(`Tags that ${run.dryRun ? 'would be' : 'were'} set again`, tags, 'tag'),
+  ]);
 }

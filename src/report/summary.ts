@@ -15,13 +15,10 @@ import { backupSection, diskSection } from './sections/aftermath.js';
 import { brokenBeforeSection, visibilitySection } from './sections/visibility.js';
 import { totals } from './totals.js';
 
-/** GitHub drops a step's summary over 1 MiB (1,048,576 bytes) without a word. */
-const LIMIT = 1_000_000;
-
 /**
  * @param limitBytes of UTF-8; rows are cut to stay below it, and the summary says how many
  */
-export function renderSummary(run: Run, limitBytes = LIMIT): string {
+export function renderSummary(run: Run, limitBytes?: number): string {
   const sums = totals(run);
   return fit(
     [

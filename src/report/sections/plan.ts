@@ -80,31 +80,27 @@ export function appliedPlanSection(run: Run, sums: Totals): Section | undefined 
 /** How far the run came with it. A sentence without its full stop. */
 function carriedOut(plan: string, run: Run, sums: Totals): string {
   const { deleted, restored, planned, failed, refused } = sums;
-  const who = run.settings.dryRun ? 'A real run would' : 'This run';
+  const { dryRun } = run.settings;
+  const who = dryRun ? 'A real run would' : 'This run';
   const unread = unreadRepositories(sums);
-  const undone = run.settings.dryRun ? refused : failed;
+  const undone = dryRun ? refused : failed;
+  const places = [
+    ...(dryRun && refused > 0 ? ['"What would hold a real run back"'] : []),
+    ...(!dryRun || unread !== undefined ? ['"Problems"'] : []),
+  ].join(' and ');
   if (deleted + restored + planned > 0) {
-    const did = run.settings.dryRun ? 'carry out' : 'carried out';
+    const did = dryRun ? 'carry out' : 'carried out';
     return undone === 0 && unread === undefined
       ? `${who} ${did} ${plan}, and nothing else`
-      : `${who} ${did} a part of ${plan}, and nothing else: see ${places(run, sums)}`;
+      : `${who} ${did} a part of ${plan}, and nothing else: see ${places}`;
   }
   if (undone > 0) {
-    return `${who} ${run.settings.dryRun ? 'delete' : 'deleted'} nothing of ${plan}: see ${places(run, sums)}`;
+    return `${who} ${dryRun ? 'delete' : 'deleted'} nothing of ${plan}: see ${places}`;
   }
   if (unread !== undefined) {
-    return `Nothing of ${plan} ${run.settings.dryRun ? 'would be' : 'was'} carried out: ${unread}, see "Problems"`;
+    return `Nothing of ${plan} ${dryRun ? 'would be' : 'was'} carried out: ${unread}, see "Problems"`;
   }
   return run.repositories.length === 0
     ? `Nothing of ${plan} was carried out: no repository of it was looked at`
     : `Nothing of ${plan} was still to be deleted`;
-}
-
-/** Where the reasons stand. */
-function places(run: Run, sums: Totals): string {
-  const refused =
-    run.settings.dryRun && sums.refused > 0 ? ['"What would hold a real run back"'] : [];
-  const problems =
-    !run.settings.dryRun || unreadRepositories(sums) !== undefined ? ['"Problems"'] : [];
-  return [...refused, ...problems].join(' and ');
 }

@@ -25,8 +25,12 @@ export function repositoriesSection(run: Run, sums: Totals): Section | undefined
     '### By repository\n\n',
     sorted.map(({ name, refused, counts }) => {
       const read = counts.gaps === 0 ? '' : ` (incomplete: ${count(counts.gaps, 'gap')})`;
-      const title = `${code(name)}${read}${refused}`;
-      return repositoryRow(title, counts, sums.freedBytesByRepository.get(name) ?? 0);
+      const { tags, manifests, orphansFound, deleted, planned, failed, kept } = counts;
+      return row([
+        `${code(name)}${read}${refused}`,
+        ...[tags, manifests, orphansFound, deleted + planned, failed, kept].map(number),
+        size(sums.freedBytesByRepository.get(name) ?? 0),
+      ]);
     }),
     'repository',
     { plural: 'repositories', head: tableHead(['Repository', ...columns]), openRows: OPEN_ROWS },
@@ -42,12 +46,6 @@ function refusalNote({ refusal }: RepositoryRun, { settings: { planFile } }: Run
     return ' (no right to delete)';
   }
   return planFile === undefined ? ' (refused)' : ' (refused without the plan)';
-}
-
-function repositoryRow(title: string, counts: Counts, freed: number): string {
-  const { tags, manifests, orphansFound, deleted, planned, failed, kept } = counts;
-  const numbers = [tags, manifests, orphansFound, deleted + planned, failed, kept].map(number);
-  return row([title, ...numbers, size(freed)]);
 }
 
 /** Only where there is something to compare. */
