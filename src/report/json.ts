@@ -106,15 +106,12 @@ function document(run: Run) {
   };
 }
 
-function ledgerJson(news: LedgerNews) {
-  const { repository, existed, isReadable, written, remembered, warnings } = news;
+function ledgerJson({ isReadable, written, remembered, failures: _, ...news }: LedgerNews) {
   return {
-    repository,
-    existed,
+    ...news,
     readable: isReadable,
     repositoriesWritten: written,
     manifestsRemembered: remembered,
-    warnings,
   };
 }
 

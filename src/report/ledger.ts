@@ -14,9 +14,12 @@ export function ledgerSentence({ ledger, untaggedListing, settings: { dryRun } }
     return `The ledger is switched off (\`ledger-repository: off\`): ${APART}.`;
   }
   const name = `\`${ledger.repository}\``;
+  const isFailed = ledger.failures.length > 0;
+  const isWarned = ledger.warnings.length > 0;
+  const pointer = isFailed ? ' (see the problems)' : isWarned ? ' (see the warnings)' : '';
   const where = count(ledger.written, 'repository', 'repositories');
   if (!ledger.isReadable) {
-    return `The ledger in ${name} could not be read${pointer(ledger)}: ${APART}.`;
+    return `The ledger in ${name} could not be read${pointer}: ${APART}.`;
   }
   if (ledger.existed) {
     const what = ledger.remembered === 0 ? 'nothing' : count(ledger.remembered, 'manifest');
@@ -30,7 +33,7 @@ export function ledgerSentence({ ledger, untaggedListing, settings: { dryRun } }
     return `There is no ledger in ${name} yet, and a dry-run writes none: the first real run begins it.`;
   }
   if (ledger.written === 0) {
-    return `There is no ledger in ${name} yet, and this run wrote none${pointer(ledger)}.`;
+    return `There is no ledger in ${name} yet, and this run wrote none${pointer}.`;
   }
   return (
     `This run began a ledger in ${name}, because this registry can't list untagged manifests. It remembers what ` +
@@ -42,12 +45,4 @@ export function ledgerSentence({ ledger, untaggedListing, settings: { dryRun } }
 /** @returns whether this run wrote the first entries */
 export function hasBegun(ledger: LedgerNews | undefined): boolean {
   return ledger !== undefined && !ledger.existed && ledger.written > 0;
-}
-
-/** Where the reason stands. */
-function pointer({ failures, warnings }: LedgerNews): string {
-  if (failures.length > 0) {
-    return ' (see the problems)';
-  }
-  return warnings.length > 0 ? ' (see the warnings)' : '';
 }

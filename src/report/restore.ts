@@ -76,6 +76,7 @@ export function restoreLines(
 
 /** What of the backup was of no use, and is no failure: sentences of plain text. */
 export function restoreNotes({ cutOffLines, elsewhere, excluded }: RestoreRun): string[] {
+  const entries = (how: number) => count(how, 'entry', 'entries');
   return [
     cutOffLines > 0 &&
       `${count(cutOffLines, 'line')} of the backup's index ${cutOffLines === 1 ? 'is' : 'are'} cut off. A run ` +
@@ -84,10 +85,6 @@ export function restoreNotes({ cutOffLines, elsewhere, excluded }: RestoreRun): 
       `${entries(elsewhere)} of the backup ${elsewhere === 1 ? 'belongs' : 'belong'} to another registry.`,
     excluded > 0 && `\`repositories\` leaves out ${entries(excluded)} of the backup.`,
   ].filter((note) => note !== false);
-}
-
-function entries(how: number): string {
-  return count(how, 'entry', 'entries');
 }
 
 /** Markdown, below the size at which GitHub drops a summary whole. */

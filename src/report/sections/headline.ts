@@ -99,7 +99,7 @@ export function headlineSection(run: Run, sums: Totals): Section {
     ? '; it is "at most" that much, because not everything that may share these blobs was read'
     : '';
   const wait = isInDoubt(sums) ? ' Do not let it do so before the problems are mended.' : '';
-  const isNamed = [...run.intake.candidates.values()].some(({ size }) => size > 0);
+  const isNamed = [...run.intake.candidates.values()].some((digests) => digests.size > 0);
   const isBlind = !isNamed && (run.ledger?.remembered ?? 0) === 0;
   const found = sums.orphansFound > 0 || run.applied !== undefined;
   const notes = [

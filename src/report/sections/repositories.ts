@@ -39,13 +39,9 @@ export function repositoriesSection(run: Run, sums: Totals): Section | undefined
 
 /** Of `no-rights` a run is not told before it tries. */
 function refusalNote({ refusal }: RepositoryRun, { settings: { planFile } }: Run): string {
-  if (refusal === undefined) {
-    return '';
-  }
-  if (refusal.kind === 'no-rights') {
-    return ' (no right to delete)';
-  }
-  return planFile === undefined ? ' (refused)' : ' (refused without the plan)';
+  const refused = planFile === undefined ? ' (refused)' : ' (refused without the plan)';
+  const note = refusal?.kind === 'no-rights' ? ' (no right to delete)' : refused;
+  return refusal === undefined ? '' : note;
 }
 
 /** Only where there is something to compare. */

@@ -53,15 +53,13 @@ function listing(run: Run, sums: Totals): string {
 /** The numbers of the input's manifests in repositories that were scanned. */
 function intakeCounts(run: Run): { named: number; found: number; absent: number } {
   const sums = { named: 0, found: 0, absent: 0 };
-  const inventories = new Map(
-    run.repositories.map(({ inventory }) => [inventory.repository, inventory]),
-  );
+  const names = new Map(run.repositories.map(({ inventory }) => [inventory.repository, inventory]));
   for (const [repository, digests] of run.intake.candidates) {
-    const inventory = inventories.get(repository);
+    const inventory = names.get(repository);
     sums.named += digests.size;
-    for (const digest of inventory === undefined ? [] : digests) {
-      sums.found += Number(inventory?.manifests.has(digest));
-      sums.absent += Number(inventory?.absent.has(digest));
+    for (const digest of digests) {
+      sums.found += Number(inventory?.manifests.has(digest) === true);
+      sums.absent += Number(inventory?.absent.has(digest) === true);
     }
   }
   return sums;
