@@ -6,6 +6,8 @@ import { failure } from './failure.js';
 import { TransportError, type HttpRequest, type HttpResponse, type Send } from './message.js';
 import { redactUrl } from './redact.js';
 
+type Asked = Pick<HttpRequest, 'method' | 'url'>;
+
 const MOST_HOPS = 5;
 const REDIRECTS = new Set([301, 302, 303, 307, 308]);
 
@@ -69,7 +71,7 @@ export function isRedirect({ status }: HttpResponse): boolean {
  * @param what of the answer leads there, as in "the redirect doesn't lead to a valid URL"
  * @throws TransportError of kind `redirect`
  */
-export function placeOf(request: HttpRequest, location: string, what: string): URL {
+export function placeOf(request: Asked, location: string, what: string): URL {
   if (!URL.canParse(location, request.url.href)) {
     throw failure(request, 'redirect', `the ${what} doesn't lead to a valid URL`);
   }
