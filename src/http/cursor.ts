@@ -5,11 +5,11 @@ export const TOKEN = /[!#$%&'*+.^_`|~0-9A-Za-z-]+/y;
 const QUOTED = /"((?:[^"\\]|\\[^])*)"/y;
 
 export interface Cursor {
-  take(pattern: RegExp): RegExpExecArray | undefined;
+  readonly take: (pattern: RegExp) => RegExpExecArray | undefined;
   /** A parameter's value: what is in quotes, without its escapes, or else what matches `bare`. */
-  value(bare: RegExp): string | undefined;
+  readonly value: (bare: RegExp) => string | undefined;
   /** The character that comes next; `undefined` at the end. */
-  next(): string | undefined;
+  readonly next: () => string | undefined;
 }
 
 export function createCursor(text: string): Cursor {
