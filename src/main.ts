@@ -5,7 +5,7 @@ import { readSettings } from './action/inputs.js';
 import { createLog, type Log } from './action/log.js';
 import { readNamed } from './action/named.js';
 import { startProgress } from './action/progress.js';
-import { publish, publishUndo, writeLines } from './action/publish.js';
+import { publish, publishRestore, writeLines } from './action/publish.js';
 import { runContext } from './action/run-context.js';
 import type { Settings } from './run/settings.js';
 import { stopOnSignals } from './action/signals.js';
@@ -31,9 +31,9 @@ import { DRY_RUN_DELETES } from './report/sections/visibility.js';
 import { totals } from './report/totals.js';
 import { problems, sentence } from './report/problems.js';
 import { count } from './text/words.js';
-import { runStages } from './run/clean.js';
-import { runUndo, type RestoreRun } from './run/restore.js';
 import { coded, withoutCodes } from './text/code.js';
+import { cleanRegistry } from './run/clean.js';
+import { restoreBackup, type RestoreRun } from './run/restore.js';
 
 /** GitHub shows ten annotations of a step, and the summary has them all. */
 const MOST_ANNOTATIONS = 10;
@@ -56,16 +56,12 @@ export async function main(): Promise<boolean> {
   try {
     const settings = readSettings();
     const transport = await connect(settings, log, stop, (secret) => {
-      spellings(secret).forEach((form) => {
-        core.setSecret(form);
-      });
+      spellings(secret).forEach((form) => core.setSecret(form));
       secrets.add(secret);
     });
     const progress = startProgress(
       () => transport.stats().requests,
-      (line) => {
-        log.info(line);
-      },
+      (line) => log.info(line),
     );
     const tools = {
       transport,
@@ -78,13 +74,13 @@ export async function main(): Promise<boolean> {
       const { restoreFrom } = settings;
       if (restoreFrom !== undefined) {
         stopOnSignals(controller, log);
-        const undone = await runUndo({ ...settings, restoreFrom }, tools);
+        const undone = await restoreBackup({ ...settings, restoreFrom }, tools);
         tellUnasked(transport, log);
-        return (await reportUndo(undone, log, redact)) && !stop.aborted;
+        return (await reportRestore(undone, log, redact)) && !stop.aborted;
       }
       const { named, protection } = await readNamed(settings, log);
       stopOnSignals(controller, log);
-      const run = await runStages({ ...settings, protection }, named, {
+      const run = await cleanRegistry({ ...settings, protection }, named, {
         ...tools,
         onChosen: (repositories, registry) => {
           announce(settings, repositories, registry, log);
@@ -94,7 +90,7 @@ export async function main(): Promise<boolean> {
         },
       });
       tellUnasked(transport, log);
-      // It may have been told to stop only now, with everything done.
+      // The signal to stop may have come after everything was done.
       return (await report(run, settings, log, redact)) && !stop.aborted;
     } finally {
       progress.stop();
@@ -104,14 +100,10 @@ export async function main(): Promise<boolean> {
     const why = messageOf(error);
     // Only what comes before everything else rejects with such a failure.
     const isStopped = stop.aborted && error instanceof RequestFailure;
-    log.error(
-      coded(
-        isStopped
-          ? `the run was told to stop (${String(stop.reason)}) before it began, and nothing was done: ${why}`
-          : why,
-        'run-failed',
-      ),
-    );
+    const before = isStopped
+      ? `the run was told to stop (${String(stop.reason)}) before it began, and nothing was done: `
+      : '';
+    log.error(coded(before + why, 'run-failed'));
     log.debug(error instanceof Error ? (error.stack ?? '') : '');
     return false;
   }
@@ -137,8 +129,8 @@ async function connect(
     userAgent: 'registry-manifest-cleanup',
     mask,
     stop,
-    // Not even made when nobody sees them: there is one for each of a million requests.
-    onExchange: core.isDebug() ? tellTo(log) : undefined,
+    // Not made when nobody sees them: a run may send a million requests.
+    onExchange: core.isDebug() ? (event) => log.debug(exchangeLine(event)) : undefined,
   });
 }
 
@@ -157,12 +149,10 @@ function tellUnasked(transport: Transport, log: Log): void {
   }
 }
 
-function tellTo(log: Log): (event: ExchangeEvent) => void {
-  return ({ method, url, result, milliseconds, attempt }) => {
-    const answer = result.kind === 'answer' ? String(result.status) : result.failure;
-    const again = attempt > 1 ? `, attempt ${String(attempt)}` : '';
-    log.debug(`${method} ${url} → ${answer} in ${String(milliseconds)} ms${again}`);
-  };
+function exchangeLine({ method, url, result, milliseconds, attempt }: ExchangeEvent): string {
+  const answer = result.kind === 'answer' ? String(result.status) : result.failure;
+  const again = attempt > 1 ? `, attempt ${String(attempt)}` : '';
+  return `${method} ${url} → ${answer} in ${String(milliseconds)} ms${again}`;
 }
 
 function announce(
@@ -192,38 +182,29 @@ async function report(
   log: Log,
   redact: (text: string) => string,
 ): Promise<boolean> {
-  const context = runContext();
-  const read: Run = { ...finished, run: context };
+  const read: Run = { ...finished, run: runContext() };
   for (const repository of read.repositories) {
     const { repository: name } = repository.inventory;
     log.group(name, repositoryLines(repository, read));
-    repository.warnings.forEach((warning) => {
-      log.warning(`${name}: ${warning}`);
-    });
+    repository.warnings.forEach((warning) => log.warning(`${name}: ${warning}`));
   }
   log.info(ledgerSentence(read));
-  [...read.warnings, ...(read.ledger?.warnings ?? [])].forEach((warning) => {
-    log.warning(warning);
-  });
+  [...read.warnings, ...(read.ledger?.warnings ?? [])].forEach((text) => log.warning(text));
   const { reportFile, planFile } = settings;
-  const planned = withoutUnwrittenPlan(
-    read,
+  const noPlan =
     (planFile === undefined ? undefined : whyNoPlan(read, redact)) ??
-      (await tryToWrite('plan-file', planFile, planLines(read, redact))),
-  );
-  const run = withFailure(
-    planned,
-    await tryToWrite('report-file', reportFile, reportLines(planned, redact)),
-  );
+    (await tryToWrite('plan-file', planFile, planLines(read, redact)));
+  // Nothing speaks of a plan that could not be written.
+  const settled = { ...read.settings, planFile: noPlan === undefined ? planFile : undefined };
+  const planned = withFailure({ ...read, settings: settled }, noPlan);
+  const noReport = await tryToWrite('report-file', reportFile, reportLines(planned, redact));
+  const run = withFailure(planned, noReport);
   if (run.settings.dryRun) {
-    annotate(refusalNotes(run), (warning) => log.warning(warning), log, REFUSALS);
+    annotate(refusalNotes(run), 'warning', log, REFUSALS);
   }
   await publish(run, redact);
-  for (const line of [planFileNote(run), backupNote(run)]) {
-    if (line !== undefined) {
-      log.info(line);
-    }
-  }
+  const notes = [planFileNote(run), backupNote(run)].filter((note) => note !== undefined);
+  notes.forEach((note) => log.info(note));
   const { cut } = deletedDigests(run);
   if (cut > 0) {
     log.warning(
@@ -234,20 +215,11 @@ async function report(
       ),
     );
   }
-  const found = problems(run);
-  annotate(found.map(sentence), (problem) => log.error(problem), log, PROBLEMS);
-  log.info(headline(run, totals(run)));
-  return found.length === 0;
+  return conclude(problems(run).map(sentence), headline(run, totals(run)), log);
 }
 
 function withFailure(run: Run, failure: string | undefined): Run {
   return failure === undefined ? run : { ...run, failures: [...run.failures, failure] };
-}
-
-/** A plan that could not be written must not be spoken of. */
-function withoutUnwrittenPlan(run: Run, failure: string | undefined): Run {
-  const settings = { ...run.settings, planFile: undefined };
-  return failure === undefined ? run : withFailure({ ...run, settings }, failure);
 }
 
 /** @returns why it could not be written, if so */
@@ -257,17 +229,17 @@ async function tryToWrite(
   lines: Iterable<string>,
 ): Promise<string | undefined> {
   try {
-    if (file !== undefined) {
-      await writeLines(input, file, lines);
-    }
+    await (file === undefined ? undefined : writeLines(input, file, lines));
     return undefined;
   } catch (error) {
-    const why = messageOf(error);
-    return coded(`the file of ${input} could not be written: ${why}`, 'file-not-written');
+    return coded(
+      `the file of ${input} could not be written: ${messageOf(error)}`,
+      'file-not-written',
+    );
   }
 }
 
-async function reportUndo(
+async function reportRestore(
   run: RestoreRun,
   log: Log,
   redact: (text: string) => string,
@@ -275,27 +247,28 @@ async function reportUndo(
   for (const restored of run.repositories) {
     log.group(restored.repository, restoreLines(restored, run.dryRun));
   }
-  restoreNotes(run).forEach((note) => {
-    log.info(note);
-  });
-  await publishUndo(run, redact);
-  const found = restoreProblems(run);
-  annotate(found, (problem) => log.error(problem), log, PROBLEMS);
-  log.info(restoreHeadline(run));
+  restoreNotes(run).forEach((note) => log.info(note));
+  await publishRestore(run, redact);
+  return conclude(restoreProblems(run), restoreHeadline(run), log);
+}
+
+/** @returns whether the job is green */
+function conclude(found: readonly string[], lastLine: string, log: Log): boolean {
+  annotate(found, 'error', log, PROBLEMS);
+  log.info(lastLine);
   return found.length === 0;
 }
 
 /** @param section the heading in the job summary under which all of them stand */
 function annotate(
   found: readonly string[],
-  tell: (one: string) => void,
+  level: 'warning' | 'error',
   log: Log,
   section: string,
 ): void {
-  found.slice(0, MOST_ANNOTATIONS).forEach(tell);
-  if (found.length > MOST_ANNOTATIONS) {
-    log.info(
-      `${String(found.length - MOST_ANNOTATIONS)} more in the job summary, under "${section}"`,
-    );
+  found.slice(0, MOST_ANNOTATIONS).forEach((text) => log[level](text));
+  const more = found.length - MOST_ANNOTATIONS;
+  if (more > 0) {
+    log.info(`${String(more)} more in the job summary, under "${section}"`);
   }
 }

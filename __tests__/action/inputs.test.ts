@@ -550,7 +550,9 @@ describe('plan-file, apply-plan and restore-from', () => {
     };
     for (const [name, key] of Object.entries(keys)) {
       const all = Object.entries(settings({ ...dry, [name]: at(name) }));
-      const modes = all.filter(([each]) => Object.values(keys).includes(each));
+      const isMode = ([each, value]: (typeof all)[number]) =>
+        Object.values(keys).includes(each) && value !== undefined;
+      const modes = all.filter(isMode);
       expect(modes).toEqual([[key, at(name)]]);
     }
     expect(settings({ 'apply-plan': at('apply-plan') }).dryRun).toBe(false);

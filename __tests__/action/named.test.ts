@@ -162,7 +162,7 @@ describe('lines that are not understood', () => {
     const digests = `team/app@${DIGEST}\nteam/app:v1\nother.example.com/app@${DIGEST}\n# fine\n`;
     const message = await refusal({ digests });
     expect(message).toMatch(
-      /^digests: 2 lines are not understood: digests line 2: "team\/app:v1"; digests line 3: "other\.example\.com\/app@.*\(another registry.*\)"\. A line is /,
+      /^digests: 2 lines are not understood: digests line 2: "team\/app:v1"; digests line 3: "other\.example\.com\/app@.*\(another registry.*\)"\. Correct or remove them: a line is /,
     );
     expect(await refusal({ digests: `team/app@${DIGEST}` })).toBe('');
     expect(await refusal({ digests: '\n# nothing\n' })).toBe('');
@@ -187,7 +187,7 @@ describe('lines that are not understood', () => {
 
   it('are told a few of, and the number of the others', async () => {
     expect(await refusal({ digests: 'a b\n'.repeat(1200) })).toContain(
-      '" and 1,195 more. A line is',
+      '" and 1,195 more. Correct or remove them: a line is',
     );
   });
 });
@@ -202,7 +202,7 @@ describe('files that are none, or too large', () => {
     });
     expect(message.split('\n')).toEqual([
       expect.stringMatching(
-        /^digests-file: "pipe" can't be read: it is a named pipe, not a regular file\. Write what .*; "\/dev\/zero" can't be read: it is a device/,
+        /^digests-file: "pipe" can't be read: it is a named pipe, not a regular file\. Give a regular file .*; "\/dev\/zero" can't be read: it is a device/,
       ),
       expect.stringMatching(
         /^protect-files: a file could not be read, .*pipe": it is a named pipe/,

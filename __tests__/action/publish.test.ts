@@ -3,7 +3,7 @@ import { isAbsolute, join, relative } from 'node:path';
 
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 
-import { publish, publishUndo, writeLines } from '../../src/action/publish.js';
+import { publish, publishRestore, writeLines } from '../../src/action/publish.js';
 import { reportLines } from '../../src/report/json.js';
 import { outputs } from '../../src/report/outputs.js';
 import { planLines } from '../../src/report/plan-file.js';
@@ -64,7 +64,7 @@ describe('publish, with secrets in what a registry said', () => {
   });
 });
 
-describe('publishUndo', () => {
+describe('publishRestore', () => {
   const undo = {
     registry: 'https://registry.example.com',
     directory: 'backup',
@@ -92,7 +92,7 @@ describe('publishUndo', () => {
     'with dry-run %s sets its outputs and writes the summary, without secrets',
     async (dryRun, back) => {
       const before = read(summary);
-      await publishUndo({ ...undo, dryRun }, (text) => text.replaceAll('hunter2', '***'));
+      await publishRestore({ ...undo, dryRun }, (text) => text.replaceAll('hunter2', '***'));
       expect(written()).toMatchObject({ 'restored-count': back, 'failed-count': '1' });
       const added = read(summary).slice(before.length).trimEnd();
       expect(added).toBe(

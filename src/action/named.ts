@@ -1,5 +1,6 @@
 /** Everything that the inputs name in files, read before the first request. */
-import { IntakeError, readIntake } from '../run/candidates/intake.js';
+import { IntakeError } from '../run/candidates/candidate.js';
+import { readIntake } from '../run/candidates/intake.js';
 import { ApprovalError, readApproval, type Approval } from '../plan/approval.js';
 import { readRegular } from '../run/files/regular.js';
 import { UnusablePath } from '../run/files/why.js';
@@ -33,27 +34,18 @@ export async function readNamed(
     digests,
     files: digestsFiles,
     registryHost: registry.host,
-    mistake: (message) => {
-      errors.push(new IntakeError(message));
-    },
-    warning: (message) => {
-      log.warning(message);
-    },
+    mistake: (message) => errors.push(new IntakeError(message)),
+    warning: (message) => log.warning(message),
   }).catch(note);
   const files = await readPinned(protectFiles).catch(note);
-  let approval: Approval | undefined;
-  try {
-    approval = readPlan(applyPlan, registry);
-  } catch (error) {
-    note(error);
-  }
+  const approval = await Promise.resolve(applyPlan)
+    .then((file) => readPlan(file, registry))
+    .catch(note);
   if (intake === undefined || files === undefined || errors.length > 0) {
-    throw oneOf(errors);
+    const messages = errors.map((error) => messageOf(error));
+    throw errors.length === 1 ? errors[0] : new AggregateError(errors, messages.join('\n'));
   }
-  const pinned = {
-    files: files.size,
-    digests: new Set([...files.values()].flat()).size,
-  };
+  const pinned = { files: files.size, digests: new Set([...files.values()].flat()).size };
   if (files.size > 0) {
     log.info(`protect-files: ${count(pinned.digests, 'digest')} in ${count(files.size, 'file')}`);
     if (pinned.digests > MANY_PINNED) {
@@ -101,9 +93,4 @@ function readPlan(file: string | undefined, registry: URL): Approval | undefined
     throw error;
   }
   return readApproval(text, registry.origin);
-}
-
-function oneOf(errors: readonly unknown[]): unknown {
-  const messages = errors.map((error) => messageOf(error));
-  return errors.length === 1 ? errors[0] : new AggregateError(errors, messages.join('\n'));
 }

@@ -30,8 +30,8 @@ export async function publish(run: Run, redact: (text: string) => string): Promi
   await addSummary(redact(renderSummary(run)));
 }
 
-/** The same for a run that puts a backup back. */
-export async function publishUndo(
+/** The same for a run that restores a backup. */
+export async function publishRestore(
   run: RestoreRun,
   redact: (text: string) => string,
 ): Promise<void> {

@@ -6,8 +6,8 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 
-import type { Intake } from '../../../src/run/candidates/candidate.js';
-import { IntakeError, readIntake } from '../../../src/run/candidates/intake.js';
+import { IntakeError, type Intake } from '../../../src/run/candidates/candidate.js';
+import { readIntake } from '../../../src/run/candidates/intake.js';
 import { isDigest } from '../../../src/oci/digest.js';
 import { OCI_MANIFEST } from '../../../src/oci/media-types.js';
 import { isRepository } from '../../../src/oci/reference.js';
@@ -130,6 +130,14 @@ describe('lines that need their neighbours', () => {
     expect(intake.examples).toEqual([]);
   });
 
+  it('a list of events and envelopes is read element by element', async () => {
+    const event = (digest: string) => ({ action: 'push', target: { repository: 'app', digest } });
+    const list = [{ events: [event(A)] }, event(digest('b')), { action: 'push' }];
+    const intake = await fromText(JSON.stringify(list));
+    expect(named(intake)).toEqual([`app@${A}`, `app@${digest('b')}`]);
+    expect(intake).toMatchObject({ understood: 2, notUnderstood: 1 });
+  });
+
   it('JSON may have a log’s words in front', async () => {
     const event = JSON.stringify({ action: 'push', target: { repository: 'app', digest: A } });
     const intake = await fromText(`Nov 23 hook[1]: ${event}\n2026-11-23T09:05:19Z ${event}`);
@@ -194,7 +202,7 @@ describe('files', () => {
     await expect(reading).rejects.toThrow(IntakeError);
     await expect(reading).rejects.toThrow(
       `digests-file: "${missing}" does not exist: check the path, which is relative to the working ` +
-        `directory, and that an earlier step wrote the file; "${directory}" is a directory: name the files in it`,
+        `directory, and that an earlier step wrote the file; "${directory}" can't be read: it is a directory. Give a regular file`,
     );
   });
 });

@@ -4,7 +4,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import { constants } from 'node:fs';
-import { open, rename, rm } from 'node:fs/promises';
+import { open, rename, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 
 import pLimit from 'p-limit';
@@ -46,8 +46,6 @@ export interface Backup {
 export const INDEX = 'index.jsonl';
 const MANIFESTS = 'manifests';
 const WRITERS = 8;
-/** Bytes. Node writes twice as many in one call, so no line of another run comes between them. */
-const PIECE = 256 * 1024;
 
 /** `<directory>/manifests/sha256/<hex>` */
 export function fileOf(directory: string, digest: Digest): string {
@@ -68,7 +66,9 @@ export function openBackup(directory: string): Backup {
     for (const each of directories) {
       await oneAtATime(() => makeDirectory(each));
     }
-    await pMap(files, ([file, bytes]) => writeFile(root, file, bytes), { concurrency: WRITERS });
+    await pMap(files, ([file, bytes]) => writeManifest(root, file, bytes), {
+      concurrency: WRITERS,
+    });
     for (const each of [...directories, path.join(root, MANIFESTS)]) {
       await syncDirectory(each);
     }
@@ -124,7 +124,7 @@ async function makeDirectory(directory: string): Promise<void> {
 }
 
 /** Whole or not at all, whoever else writes the same: its name says its content. */
-async function writeFile(root: string, file: string, bytes: Buffer): Promise<void> {
+async function writeManifest(root: string, file: string, bytes: Buffer): Promise<void> {
   // What is reached through a link would not be read back.
   checkFolders(root, file);
   if (isSaved(root, file, bytes)) {
@@ -132,13 +132,7 @@ async function writeFile(root: string, file: string, bytes: Buffer): Promise<voi
   }
   const unfinished = `${file}.${randomBytes(6).toString('hex')}.tmp`;
   try {
-    const handle = await open(unfinished, 'wx');
-    try {
-      await handle.writeFile(bytes);
-      await handle.sync();
-    } finally {
-      await handle.close();
-    }
+    await writeFile(unfinished, bytes, { flag: 'wx', flush: true });
     await rename(unfinished, file);
   } catch (error) {
     await rm(unfinished, { force: true }).catch(() => undefined);
@@ -164,15 +158,12 @@ async function append(file: string, lines: readonly string[]): Promise<void> {
       await handle.read(last, 0, 1, size - 1);
     }
     // A run that was killed may have left half a line.
-    let piece = last.toString() === '\n' ? '' : '\n';
+    let start = last.toString() === '\n' ? '' : '\n';
     for (const line of lines) {
-      if (piece.length + line.length > PIECE) {
-        await handle.writeFile(piece);
-        piece = '';
-      }
-      piece += line;
+      // In one call, so that no line of another run comes between.
+      await handle.writeFile(start + line);
+      start = '';
     }
-    await handle.writeFile(piece);
     await handle.sync();
   } finally {
     await handle.close();

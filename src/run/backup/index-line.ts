@@ -29,7 +29,7 @@ export type ReadEntry = Omit<BackupEntry, 'reason'>;
 
 type ReadLine =
   | { readonly kind: 'entry'; readonly entry: ReadEntry }
-  /** no JSON: a run that was killed leaves half a line, and has deleted nothing of it */
+  /** not valid JSON: a run that was killed leaves half a line, and has deleted nothing of it */
   | { readonly kind: 'cut-off' }
   /** of another version, or with something in it that can't be; what it is about may have been deleted */
   | { readonly kind: 'unknown' };

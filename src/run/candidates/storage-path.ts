@@ -53,7 +53,7 @@ export function readStoragePath(line: string): StorageReading | undefined {
     const link = LINK.exec(text);
     if (link !== null) {
       const repository = repositoryOf(lastWord(text.slice(0, at)));
-      const digest = `${link[1] ?? ''}:${link[2] ?? ''}`;
+      const digest = link.slice(1).join(':');
       return repository !== undefined && isRepository(repository) && isDigest(digest)
         ? { kind: 'manifest', repository, digest }
         : { kind: 'malformed' };
