@@ -38,7 +38,7 @@ interface RegularFile {
  */
 export function openRegular(
   path: string,
-  { followsLinks = true, most = Infinity }: OpenOptions = {},
+  { followsLinks = true, most = Infinity }: OpenOptions,
   flags: number = constants.O_RDONLY,
 ): RegularFile {
   // Checked before it is opened, which alone has effects on some devices; and after, for it may have been replaced.
@@ -115,7 +115,7 @@ const UNSIZED = 64 * 1024 * 1024;
  */
 export async function* streamRegular(
   path: string,
-  { highWaterMark = 64 * 1024, ...options }: OpenOptions & { highWaterMark?: number } = {},
+  { highWaterMark = 64 * 1024, ...options }: OpenOptions & { highWaterMark?: number },
 ): AsyncGenerator<string> {
   const { fd, size } = openRegular(path, options);
   // Closes the file at its end, and when the reader stops before.
