@@ -39,7 +39,7 @@ import { coded, withoutCodes } from './text/code.js';
 const MOST_ANNOTATIONS = 10;
 const PROBLEMS = 'Problems';
 const REFUSALS = 'What would hold a real run back';
-/** Long enough for every sentence of a registry that is worth reading. */
+/** Longer than any useful sentence of a registry. */
 const QUOTE = 300;
 
 /**
@@ -98,7 +98,7 @@ export async function main(): Promise<boolean> {
     }
   } catch (error) {
     const why = messageOf(error);
-    // Only what comes before everything else rejects with such a failure.
+    // Only the first requests can fail so: later ones are reported with their repository.
     const isStopped = stop.aborted && error instanceof RequestFailure;
     const before = isStopped
       ? `the run was told to stop (${String(stop.reason)}) before it began, and nothing was done: `

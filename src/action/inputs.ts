@@ -119,7 +119,7 @@ function readInputs(
     keepUntagged,
     protection,
     protectFiles: lines(core.getInput('protect-files')).filter((line) => !line.startsWith('#')),
-    // A plan is no surprise: it can't delete more than somebody has seen, unless that was limited, too.
+    // Someone has seen what the plan deletes, so it is limited only if the input is given.
     maxDeletes: maxDeletes ?? (modes.applyPlan === undefined ? DEFAULT_MAX_DELETES : undefined),
     verify,
     backupDirectory,
@@ -297,7 +297,7 @@ function maxDeletesOf(text: string, wrong: Wrong): MaxDeletes | undefined {
       );
 }
 
-/** Emptied by GitHub's runner after the job; elsewhere there is no such place. */
+/** GitHub's runner empties it after the job. Elsewhere it is in the system's directory for temporary files. */
 function defaultBackupDirectory(): string {
   return path.join(process.env['RUNNER_TEMP'] || tmpdir(), 'registry-manifest-cleanup-backup');
 }
