@@ -31,9 +31,9 @@ import { DRY_RUN_DELETES } from './report/sections/visibility.js';
 import { totals } from './report/totals.js';
 import { problems, sentence } from './report/problems.js';
 import { count } from './text/words.js';
-import { runStages } from './run/clean.js';
-import { runUndo, type RestoreRun } from './run/restore.js';
 import { coded, withoutCodes } from './text/code.js';
+import { cleanRegistry } from './run/clean.js';
+import { restoreBackup, type RestoreRun } from './run/restore.js';
 
 /** GitHub shows ten annotations of a step, and the summary has them all. */
 const MOST_ANNOTATIONS = 10;
@@ -74,13 +74,13 @@ export async function main(): Promise<boolean> {
       const { restoreFrom } = settings;
       if (restoreFrom !== undefined) {
         stopOnSignals(controller, log);
-        const undone = await runUndo({ ...settings, restoreFrom }, tools);
+        const undone = await restoreBackup({ ...settings, restoreFrom }, tools);
         tellUnasked(transport, log);
         return (await reportRestore(undone, log, redact)) && !stop.aborted;
       }
       const { named, protection } = await readNamed(settings, log);
       stopOnSignals(controller, log);
-      const run = await runStages({ ...settings, protection }, named, {
+      const run = await cleanRegistry({ ...settings, protection }, named, {
         ...tools,
         onChosen: (repositories, registry) => {
           announce(settings, repositories, registry, log);

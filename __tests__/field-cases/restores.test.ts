@@ -73,10 +73,10 @@ for (const kind of realRegistries) {
     }
 
     it.each<[string, string, (request: SeenRequest) => boolean]>([
-      ['after the first look', 'by now, and was left there', ({ method }) => method === 'GET'],
+      ['after the first look', 'now, and was left there', ({ method }) => method === 'GET'],
       [
         'in the moment of the push',
-        'while it was put back, and it was left there',
+        'during the restore, and it was left there',
         ({ method }) => method === 'PUT',
       ],
     ])('leaves a tag that somebody sets %s, in red', async (_, words, isMeant) => {
@@ -108,7 +108,7 @@ for (const kind of realRegistries) {
       expect(run.exitCode).toBe(1);
       expect(run.log).toContain(`${APP}@${list.digest} could not be put back`);
       expect(run.log).toContain(
-        `${child.digest}, which it holds, is neither there nor in the backup: push that image again`,
+        `${child.digest}, which it lists, is neither there nor in the backup: push that image again`,
       );
       expect(DOCS.includes('### `is neither there nor in the backup`')).toBe(true);
       expect(await pointsAt(list.digest)).toBeUndefined();

@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 
-import { Births } from '../../src/plan/births.js';
+import { birthsIn } from '../../src/plan/births.js';
 import { buildGraph } from '../../src/plan/graph.js';
 import type { Past } from '../../src/plan/past.js';
 import { newestOf } from '../../src/plan/newest.js';
@@ -46,7 +46,7 @@ function ranked(
   const graph = buildGraph(inventory);
   const stays = new Set(kept.map(({ digest }) => digest));
   const orphans = new Set([...inventory.manifests.keys()].filter((digest) => !stays.has(digest)));
-  const aging = { inventory, graph, births: new Births(inventory), now: NOW };
+  const aging = { inventory, graph, births: birthsIn(inventory), now: NOW };
   const digests = heads.map(({ digest }) => digest);
   const order = newestOf(digests, orphans, heads.length, aging);
   // One by one it is the same, in every order.
@@ -161,7 +161,7 @@ it('a referrer of an orphan counts as well: its children would take its place wh
   ]) {
     const inventory = inventoryOf(estate);
     const graph = buildGraph(inventory);
-    const aging = { inventory, graph, births: new Births(inventory), now: NOW };
+    const aging = { inventory, graph, births: birthsIn(inventory), now: NOW };
     const orphans = new Set(inventory.manifests.keys());
     const heads = order(head, built(3));
     expect(newestOf(heads, orphans, 1, aging)).toEqual([head.digest]);
@@ -194,7 +194,7 @@ describe('a part of an orphan is no head', () => {
     const referrers = new Map([[head.digest, [about.digest]]]);
     const inventory = inventoryOf({ untagged: [head, about, built(5)], more: { referrers } });
     const graph = buildGraph(inventory);
-    const aging = { inventory, graph, births: new Births(inventory), now: NOW };
+    const aging = { inventory, graph, births: birthsIn(inventory), now: NOW };
     const orphans = new Set(inventory.manifests.keys());
     expect(newestOf([...orphans], orphans, 3, aging)).toEqual(order(head, built(5)));
   });
@@ -209,7 +209,7 @@ describe('a part of an orphan is no head', () => {
     const aging = {
       inventory,
       graph: buildGraph(inventory),
-      births: new Births(inventory),
+      births: birthsIn(inventory),
       now: 0,
     };
     const digests = order(built(1));
@@ -227,7 +227,7 @@ it('the newest orphan is found in one pass over parts that many hold', () => {
   const aging = {
     inventory,
     graph: buildGraph(inventory),
-    births: new Births(inventory),
+    births: birthsIn(inventory),
     now: NOW,
   };
   // Without a memory this takes two to the power of 40 steps.

@@ -28,7 +28,7 @@ import {
 import { run, type RunOptions } from '../support/scenes/run.js';
 import { silence } from '../support/scenes/captured-output.js';
 import { faultScript, setUp } from '../support/scenes/stage.js';
-import { undo } from '../support/scenes/restore-run.js';
+import { runRestore } from '../support/scenes/restore-run.js';
 
 jest.setTimeout(3_600_000);
 silence();
@@ -155,7 +155,7 @@ function without({ manifests, tags }: Look, digests: ReadonlySet<string>): Look 
 }
 
 /** @returns whether there was anything to give back */
-async function expectUndone(
+async function expectRestored(
   ground: Ground,
   repository: string,
   { built, setting, sweep, back }: Case,
@@ -200,7 +200,7 @@ async function expectUndone(
     const expected = without(before, gone);
     const again = { ...options, restoreFrom: backup };
     ground.intercept(scriptOf(back));
-    const first = await undo(again);
+    const first = await runRestore(again);
     ground.intercept();
     // Right or red; and what is said to be back is back, however red the rest is.
     const now = await ground.look(repository, built);
@@ -209,7 +209,7 @@ async function expectUndone(
       expect(now.manifests[digest]).toBe(before.manifests[digest]);
     }
 
-    const second = await undo(again);
+    const second = await runRestore(again);
     expect(await ground.look(repository, built)).toEqual(expected);
     const failed = second.run?.repositories.flatMap((each) => each.failed) ?? [];
     const failedTags = second.run?.repositories.flatMap((each) => each.failedTags) ?? [];
@@ -233,7 +233,7 @@ async function expectUndone(
           }
         : undefined,
     );
-    const third = await undo(again);
+    const third = await runRestore(again);
     expect(taken).toEqual([]);
     expect(third.run?.repositories.flatMap(({ restored }) => restored)).toEqual([]);
     expect(third.complaints).toEqual(second.complaints);
@@ -247,7 +247,7 @@ async function expectUndone(
 }
 
 /** Others push and move tags until the second look begins: what they had made of it by then is to come back. */
-async function expectUndoneAfter(
+async function expectRestoredAfter(
   registry: MemoryRegistry,
   built: Built,
   script: readonly Timed[],
@@ -290,7 +290,7 @@ async function expectUndoneAfter(
     if (before === undefined || !existsSync(join(backup, 'index.jsonl'))) {
       return;
     }
-    await undo({ ...options, restoreFrom: backup });
+    await runRestore({ ...options, restoreFrom: backup });
     const { manifests, tags } = without(before, hopeless(built, before, after));
     const now = look();
     expect(now.manifests).toEqual(manifests);
@@ -314,7 +314,7 @@ describe('a sweep and its restore', () => {
       let met = 0;
       await fc.assert(
         fc.asyncProperty(cases(12), async (one) => {
-          met += (await expectUndone(ground, 'team/app', one)) ? 1 : 0;
+          met += (await expectRestored(ground, 'team/app', one)) ? 1 : 0;
         }),
         runs(50),
       );
@@ -331,7 +331,7 @@ describe('a sweep and its restore', () => {
     try {
       await fc.assert(
         fc.asyncProperty(moved, async ({ built, script, setting }) => {
-          await expectUndoneAfter(registry, built, script, setting);
+          await expectRestoredAfter(registry, built, script, setting);
         }),
         runs(50),
       );
@@ -355,7 +355,7 @@ describe('a sweep and its restore', () => {
         await fc.assert(
           fc.asyncProperty(cases(8), async (one) => {
             n += 1;
-            await expectUndone(ground, `team/app-${String(n)}`, one);
+            await expectRestored(ground, `team/app-${String(n)}`, one);
           }),
           runs(10),
         );

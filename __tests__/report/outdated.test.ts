@@ -44,7 +44,7 @@ describe('the rest of a plan', () => {
     );
     expect(found).toEqual(
       [
-        { digest: d('kept'), why: { kind: 'kept', reason: { kind: 'tagged', tags: ['v1'] } } },
+        { digest: d('kept'), why: { kind: 'tagged', tags: ['v1'] } },
         { digest: d('absent'), why: { kind: 'absent' } },
         { digest: d('unread'), why: { kind: 'unread' } },
       ].sort((a, b) => (a.digest < b.digest ? -1 : 1)),

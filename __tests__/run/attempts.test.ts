@@ -1,12 +1,12 @@
 import { describe, expect, it } from '@jest/globals';
 
-import { createAttempts } from '../../src/run/attempts.js';
+import { Attempts } from '../../src/run/attempts.js';
 import { RequestFailure } from '../../src/http/message.js';
 import { RegistryError } from '../../src/registry/registry-error.js';
 
 function start(concurrency = 1) {
   const progress = { expected: 0, finished: 0 };
-  const attempts = createAttempts({
+  const attempts = new Attempts({
     concurrency,
     progress: {
       expect: (count) => {
@@ -17,7 +17,7 @@ function start(concurrency = 1) {
       },
     },
   });
-  return { ...attempts, progress };
+  return Object.assign(attempts, { steps: progress });
 }
 
 const fail = (message: string) => () =>
@@ -71,7 +71,7 @@ describe('several attempts', () => {
     expect(read.sort((a, b) => a - b)).toEqual(upTo(10));
     expect(most).toBe(3);
     expect(attempts.gaps()).toEqual([]);
-    expect(attempts.progress).toEqual({ expected: 10, finished: 10 });
+    expect(attempts.steps).toEqual({ expected: 10, finished: 10 });
   });
 
   it('go on after a gap, which they name', async () => {
@@ -118,7 +118,7 @@ describe('several attempts', () => {
       why: 'not read: 10 things before it could not be read either',
     });
     // A progress line that never comes to its end would look as if something hung.
-    expect(attempts.progress).toEqual({ expected: 20, finished: 20 });
+    expect(attempts.steps).toEqual({ expected: 20, finished: 20 });
     await attempts.each(upTo(5), String, fail('broken'));
     expect(attempts.gaps()).toHaveLength(11);
   });

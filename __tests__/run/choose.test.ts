@@ -85,7 +85,7 @@ describe('the warnings of a choice', () => {
 
   it('tell of patterns that match nothing', async () => {
     expect(await warnings(['nothing-*'], ['hidden/app'])).toEqual([
-      '`repositories` matches none of the 4 repositories that the catalog lists or an input names [nothing-selected]',
+      '`repositories` matches no repository: the catalog and the inputs name 4 others [nothing-selected]',
     ]);
   });
 
@@ -97,7 +97,7 @@ describe('the warnings of a choice', () => {
       [],
     );
     expect(choice.warnings).toEqual([
-      '`repositories` does not match the one repository that the catalog lists or an input names [nothing-selected]',
+      '`repositories` matches no repository: the catalog and the inputs name 1 other [nothing-selected]',
     ]);
   });
 

@@ -4,16 +4,17 @@ import { join } from 'node:path';
 
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 
-import type { Named, Settings, StageSettings } from '../../src/run/settings.js';
+import type { Named, Settings, CleanSettings } from '../../src/run/settings.js';
 import { selectRepositories } from '../../src/plan/selection.js';
 import type { Digest } from '../../src/oci/digest.js';
 import { NO_PROTECTION, PROTECT } from '../../src/plan/protection.js';
 import type { Run } from '../../src/run/run.js';
-import { runStages } from '../../src/run/clean.js';
+import { cleanRegistry } from '../../src/run/clean.js';
 import { NOW } from '../support/builders/inventories.js';
 import { connect } from '../support/scenes/run.js';
 import { image } from '../support/builders/build.js';
 import { startMemoryRegistry, type MemoryRegistry } from '../support/servers/memory/registry.js';
+import { errorAnswer } from '../support/clients/client.js';
 import { seed } from '../support/clients/push.js';
 import { digestsWith } from '../../src/plan/fate.js';
 
@@ -46,6 +47,10 @@ const all = (digest: Digest) => new Map(NAMES.map((name) => [name, new Set([dige
 interface Given extends Partial<Named> {
   /** the run is told to stop when it sends the first request that matches */
   readonly stopAt?: RegExp;
+  /** whether the registry sends manifests without their media types */
+  readonly isUntyped?: boolean;
+  /** the registry refuses the requests that match */
+  readonly refuseAt?: RegExp;
   /** whether this action has a fault that shows at this request, `METHOD path` */
   readonly isFaultAt?: (request: string) => boolean;
   /** what o'clock it is by the registry */
@@ -53,8 +58,8 @@ interface Given extends Partial<Named> {
 }
 
 async function run(
-  given: Partial<StageSettings> = {},
-  { stopAt, isFaultAt, registryTime, ...named }: Given = {},
+  given: Partial<CleanSettings> = {},
+  { stopAt, refuseAt, isUntyped, isFaultAt, registryTime, ...named }: Given = {},
 ): Promise<Run> {
   const { transport, quote } = connect({ url: registry.url });
   const controller = new AbortController();
@@ -66,9 +71,12 @@ async function run(
     if (stopAt?.test(`${method} ${path}`) === true) {
       controller.abort('SIGTERM');
     }
-    return undefined;
+    if (isUntyped === true && method === 'GET' && path.includes('/manifests/')) {
+      return { kind: 'rewrite', rewrite: (answer) => ({ ...answer, headers: {} }) };
+    }
+    return refuseAt?.test(`${method} ${path}`) === true ? errorAnswer(403, 'DENIED') : undefined;
   });
-  const settings: StageSettings = {
+  const settings: CleanSettings = {
     registry: new URL(registry.url),
     registryType: 'auto',
     ledger: { kind: 'off' },
@@ -91,7 +99,7 @@ async function run(
     return transport.send(request);
   };
   try {
-    return await runStages(
+    return await cleanRegistry(
       settings,
       { intake, pinned: { files: 0, digests: 0 }, ...named },
       {
@@ -125,6 +133,49 @@ describe('a run that is told to stop', () => {
     expect(stopped.failures).toEqual([expect.stringContaining('before it came to 1 of 3')]);
     expect(stopped).toMatchObject({ everyRepositoryScanned: false, unread: 1 });
     expect(stopped.repositories.map(({ inventory }) => inventory.repository)).toEqual(['a', 'b']);
+  });
+});
+
+describe('what a ledger learns of a survey with a gap', () => {
+  const entries = async (given: Given) => {
+    fill();
+    await run(
+      { selection: selectRepositories(['a']), ledger: { kind: 'named', repository: 'memory' } },
+      { refuseAt: /manifests\/latest/, ...given },
+    );
+    return registry.state.repositories.get('memory')?.tags.size ?? 0;
+  };
+
+  it('is what was read, where the registry refused the rest', async () => {
+    expect(await entries({})).toBe(1);
+  });
+
+  it('is nothing where the run was told to stop meanwhile', async () => {
+    expect(await entries({ stopAt: /manifests\/latest/ })).toBe(0);
+  });
+});
+
+describe('a repository in which no tag is left', () => {
+  const deleted = async (given: Given) => {
+    seed(registry.state, 'a', orphan);
+    seed(registry.state, 'a', kept);
+    const digests = new Set([orphan.digest, kept.digest]);
+    const intake = { understood: 2, notUnderstood: 0, examples: [] };
+    const candidates = new Map([['a', digests]]);
+    const done = await run({}, { intake: { ...intake, candidates }, ...given });
+    return done.repositories.map(({ fates, refusal }) => [
+      digestsWith(fates, 'deleted').length,
+      refusal?.kind,
+    ]);
+  };
+
+  it('is left as it is', async () => {
+    expect(await deleted({})).toEqual([[0, 'no-tags']]);
+  });
+
+  it('is cleaned where somebody has approved the plan', async () => {
+    const repositories = new Map([['a', new Set([orphan.digest, kept.digest])]]);
+    expect(await deleted({ approval: { createdAt: NOW, repositories } })).toEqual([[2, undefined]]);
   });
 });
 
@@ -207,6 +258,23 @@ it('a run holds no secret of its settings', async () => {
   expect(JSON.stringify(settings)).not.toMatch(/hunter2-secret|PEM/);
 });
 
+it('a run warns of what `protect` names and the registry does not have', async () => {
+  fill();
+  const protection = { ...NO_PROTECTION, repositories: ['a', 'team/ap'] };
+  const { warnings } = await run({ protection });
+  expect(warnings).toEqual([
+    '`protect` names `team/ap`, which matches no repository of this registry',
+  ]);
+});
+
+it('a run warns of a registry that does not tell what its manifests are', async () => {
+  seed(registry.state, 'a', kept, 'latest');
+  const { repositories } = await run({}, { isUntyped: true });
+  expect(repositories[0]?.warnings).toEqual([
+    expect.stringMatching(/^the registry sends manifests without a Content-Type/),
+  ]);
+});
+
 it('a run counts the digests of files that are in none of the repositories', async () => {
   fill();
   const [lost, input] = [image('stages lost'), image('stages input')];
@@ -253,7 +321,7 @@ describe('a run over no repository', () => {
     const done = await run({ selection: selectRepositories(['team/*']) });
     expect(done.repositories).toEqual([]);
     expect(done.warnings).toEqual([
-      '`repositories` matches none of the 3 repositories that the catalog lists or an input names [nothing-selected]',
+      '`repositories` matches no repository: the catalog and the inputs name 3 others [nothing-selected]',
     ]);
     expect((await run()).warnings).toEqual([]);
   });

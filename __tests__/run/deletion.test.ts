@@ -1,11 +1,12 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
 
-import { createConfirmation } from '../../src/run/confirmation.js';
-import { deleteInOrder, type DeletionOptions } from '../../src/run/deletion.js';
+import { Confirmation } from '../../src/run/confirmation.js';
+import { Deletion, type DeletionOptions } from '../../src/run/deletion.js';
 import type { Orphan } from '../../src/plan/plan.js';
 import type { Digest } from '../../src/oci/digest.js';
 import type { Fate } from '../../src/plan/fate.js';
 import { NotSent } from '../../src/http/stop.js';
+import { RegistryError } from '../../src/registry/registry-error.js';
 import { image, index, type Content } from '../support/builders/build.js';
 import type { Action } from '../support/servers/memory/script.js';
 import { errorAnswer, stopClients, when } from '../support/clients/client.js';
@@ -23,7 +24,6 @@ function orphan({ digest }: Content, ...after: readonly Content[]): Orphan {
 
 interface More extends Partial<DeletionOptions> {
   readonly tagged?: readonly Content[];
-  readonly fates?: Map<Digest, Fate>;
 }
 
 /** One round of deletes: what it said, what became of each, and how many it told of. */
@@ -31,17 +31,21 @@ async function round(scene: Scene, condemned: readonly Orphan[], more: More = {}
   const { tagged = [], fates = new Map<Digest, Fate>(), ...options } = more;
   let done = 0;
   const tagsOf = new Map(digests(tagged).map((digest) => [digest, ['v1']]));
-  const changed = await deleteInOrder(APP, condemned, tagsOf, fates, {
+  const deletion = new Deletion({
+    repository: APP,
+    tagsOf,
+    fates,
     deleter: scene.deleter,
     concurrency: 4,
     isOver: () => false,
     mayWait: () => true,
-    confirmation: createConfirmation(APP, fates, scene.options()),
+    confirmation: new Confirmation({ ...scene.options(), repository: APP, fates }),
     onDone: () => {
       done += 1;
     },
     ...options,
   });
+  const changed = await deletion.run(condemned);
   return { changed, fates, done };
 }
 
@@ -231,6 +235,22 @@ describe('a manifest that has to go first', () => {
       expect(deletes(scene)).toEqual([]);
     },
   );
+
+  it('waits with what comes after it where the registry says that something names it', async () => {
+    const scene = await filled();
+    const refusal = new RegistryError('referenced', 'an index names it');
+    const deleter: DeletionOptions['deleter'] = {
+      deleteManifest: (repository, digest, options) =>
+        digest === parent.digest
+          ? Promise.reject(refusal)
+          : scene.deleter.deleteManifest(repository, digest, options),
+    };
+    const all = [orphan(parent), orphan(other), orphan(child, parent)];
+    const waiting = await round(scene, all, { deleter });
+    expect([...waiting.fates]).toEqual([[other.digest, { kind: 'deleted' }]]);
+    const { fates } = await round(scene, [orphan(parent)], { deleter, mayWait: () => false });
+    expect([...fates]).toEqual([[parent.digest, { kind: 'failed', why: refusal.message }]]);
+  });
 
   it('was gone already: what comes after it goes', async () => {
     const scene = await filled();

@@ -245,7 +245,7 @@ describe('where nothing came into use', () => {
   });
 });
 
-describe('a manifest that could not be put back', () => {
+describe('a manifest that could not be restored', () => {
   it('because a blob is gone is broken, with the reason', async () => {
     const { scene, proof } = await healAfter({
       condemned: [[old]],
@@ -260,7 +260,7 @@ describe('a manifest that could not be put back', () => {
         {
           what: `manifest ${old.digest}`,
           why: expect.stringMatching(
-            `^${childGone(index([old]), 'late')}, and it could not be put back: the registry's garbage collector has freed`,
+            `^${childGone(index([old]), 'late')}, and it could not be restored: the registry's garbage collector has freed`,
           ),
         },
       ],
@@ -290,7 +290,7 @@ describe('a manifest that could not be put back', () => {
         {
           what: `manifest ${sig.digest}`,
           why: expect.stringMatching(
-            /^it was deleted with a manifest that came into use meanwhile, and it could not be put back: .*403/,
+            /^it was deleted with a manifest that came into use meanwhile, and it could not be restored: .*403/,
           ),
         },
       ],
@@ -335,7 +335,7 @@ describe('a manifest that could not be put back', () => {
       },
     });
     expect(new Set(proof.restored)).toEqual(new Set(digests([old, sig])));
-    const why = expect.stringMatching(/^its manifest is gone, and it could not be put back: .*403/);
+    const why = expect.stringMatching(/^its manifest is gone, and it could not be restored: .*403/);
     expect(proof.broken).toEqual(isRefused ? [{ what: `tag ${tag}`, why }] : []);
     expect(scene.app.tags.get(tag)).toBe(isRefused ? undefined : newer.digest);
   });

@@ -187,7 +187,7 @@ describe('a tag', () => {
       ...NOTHING,
       restored: [child.digest],
       tags: ['v2'],
-      failedTags: [{ tag: 'v1', why: `it names ${sibling.digest} by now, and was left there` }],
+      failedTags: [{ tag: 'v1', why: `it names ${sibling.digest} now, and was left there` }],
     });
     expect(scene.app.tags.get('v1')).toBe(sibling.digest);
     expect(pushes(scene)).toEqual([child.digest, 'v2']);
@@ -243,7 +243,7 @@ describe('a tag', () => {
       'is taken, and does not stand',
       /^PUT .*manifests\/v1$/,
       { kind: 'answer', status: 201 },
-      'the registry took it, and does not say that it names',
+      'the registry took the push, and does not say that the tag names',
     ],
   ])('%s: named, with the reason', async (_, pattern, action, words) => {
     const scene = await robbed(child);
@@ -280,7 +280,7 @@ describe('a manifest that can not come back', () => {
     expect(await restore(scene, [lacking])).toEqual({
       ...NOTHING,
       standing: [child.digest],
-      failedTags: [{ tag: 'v2', why: `${child.digest} could not be put back` }],
+      failedTags: [{ tag: 'v2', why: `${child.digest} could not be restored` }],
     });
     expect(pushes(scene)).toEqual([]);
   });
@@ -303,12 +303,12 @@ describe('a manifest that can not come back', () => {
           digest: child.digest,
           why: `the registry's garbage collector has freed what it consists of (${gone.join(', ')}): build or push it again`,
         },
-        { digest: inner.digest, why: `${child.digest}, which it holds, could not be put back` },
-        { digest: outer.digest, why: `${inner.digest}, which it holds, could not be put back` },
+        { digest: inner.digest, why: `${child.digest}, which it lists, could not be restored` },
+        { digest: outer.digest, why: `${inner.digest}, which it lists, could not be restored` },
       ].sort((a, b) => (a.digest < b.digest ? -1 : 1)),
       failedTags: [
-        { tag: 'v1', why: `${outer.digest} could not be put back` },
-        { tag: 'v2', why: `${child.digest} could not be put back` },
+        { tag: 'v1', why: `${outer.digest} could not be restored` },
+        { tag: 'v2', why: `${child.digest} could not be restored` },
       ],
     });
     expect(pushes(scene)).toEqual([sibling.digest]);
@@ -369,7 +369,7 @@ describe('a manifest that can not come back', () => {
     scene.app.blobs.clear();
     expect((await restore(scene, [saved(holder), saved(child)])).failed).toContainEqual({
       digest: holder.digest,
-      why: `${child.digest}, which it holds, could not be put back`,
+      why: `${child.digest}, which it lists, could not be restored`,
     });
   });
 
@@ -422,10 +422,10 @@ describe('a manifest that can not come back', () => {
       failed: [
         {
           digest: inner.digest,
-          why: expect.stringMatching(/which it holds, is neither there nor in the backup/),
+          why: expect.stringMatching(/which it lists, is neither there nor in the backup/),
         },
       ],
-      failedTags: [{ tag: 'v1', why: `${inner.digest} could not be put back` }],
+      failedTags: [{ tag: 'v1', why: `${inner.digest} could not be restored` }],
     });
     // One that takes sparse indexes, as the spec allows.
     scene.registry.intercept(
@@ -488,7 +488,7 @@ describe('a manifest that can not come back', () => {
       'is taken, and not kept',
       /^PUT/,
       { kind: 'answer', status: 201 },
-      'the registry took it, and says that it does not have it',
+      'the registry took the push, and then says that it has no such manifest',
     ],
   ])('what %s is named, with its tags', async (_, pattern, action, words) => {
     const scene = await robbed(inner);
@@ -499,8 +499,8 @@ describe('a manifest that can not come back', () => {
     expect(result).toMatchObject({ restored: [], standing: [], tags: [] });
     expect(result.failed.find(({ digest }) => digest === child.digest)?.why).toContain(words);
     expect(result.failedTags).toEqual([
-      { tag: 'v0', why: `${child.digest} could not be put back` },
-      { tag: 'v1', why: `${inner.digest} could not be put back` },
+      { tag: 'v0', why: `${child.digest} could not be restored` },
+      { tag: 'v1', why: `${inner.digest} could not be restored` },
     ]);
     expect(scene.app.manifests.size).toBe(0);
   });
@@ -527,7 +527,7 @@ describe('a manifest that can not come back', () => {
 
   it.each<[string, Buffer | undefined, string]>([
     ['missing or damaged', undefined, 'its saved bytes are missing, or have another digest'],
-    ['no manifest', Buffer.from('garbage'), 'its saved bytes are no manifest: '],
+    ['no manifest', Buffer.from('garbage'), "its saved bytes aren't a manifest: "],
   ])('what was saved is %s: named with its tags, and never pushed', async (_, bytes, words) => {
     const scene = await robbed(inner);
     const result = await restore(scene, [{ ...saved(child, 'v0'), bytes }, saved(inner, 'v1')]);
@@ -535,11 +535,11 @@ describe('a manifest that can not come back', () => {
       ...NOTHING,
       failed: [
         { digest: child.digest, why: expect.stringContaining(words) },
-        { digest: inner.digest, why: `${child.digest}, which it holds, could not be put back` },
+        { digest: inner.digest, why: `${child.digest}, which it lists, could not be restored` },
       ].sort((a, b) => (a.digest < b.digest ? -1 : 1)),
       failedTags: [
-        { tag: 'v0', why: `${child.digest} could not be put back` },
-        { tag: 'v1', why: `${inner.digest} could not be put back` },
+        { tag: 'v0', why: `${child.digest} could not be restored` },
+        { tag: 'v1', why: `${inner.digest} could not be restored` },
       ],
     });
     expect(pushes(scene)).toEqual([]);
@@ -639,7 +639,7 @@ describe('a tag that a push sets at the same time', () => {
     expect(outcome).toEqual({
       ...NOTHING,
       restored: [child.digest],
-      failedTags: [{ tag: 'v1', why: `it names ${other.digest} by now, and was left there` }],
+      failedTags: [{ tag: 'v1', why: `it names ${other.digest} now, and was left there` }],
     });
     expect(scene.app.tags.get('v1')).toBe(other.digest);
     expect(pushes(scene)).toEqual([child.digest]);

@@ -14,7 +14,7 @@ import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 
 import { fileOf, INDEX, openBackup } from '../../src/run/backup/backup.js';
 import type { RestoreRun } from '../../src/run/restore.js';
-import { undo } from '../support/scenes/restore-run.js';
+import { runRestore } from '../support/scenes/restore-run.js';
 import { image, index as multiarch, type Content } from '../support/builders/build.js';
 import { startMemoryRegistry, type MemoryRegistry } from '../support/servers/memory/registry.js';
 import { seed } from '../support/clients/push.js';
@@ -62,7 +62,7 @@ function laterLine(): string {
 }
 
 async function restore(...repositories: string[]): Promise<RestoreRun & { complaints: unknown }> {
-  const { run, complaints } = await undo({
+  const { run, complaints } = await runRestore({
     url: registry.url,
     restoreFrom: directory,
     repositories,
@@ -96,7 +96,7 @@ describe('the repositories of an undo', () => {
     expect(back(run)).toEqual([]);
     expect(run.excluded).toBe(2);
     expect(run.complaints).toEqual([
-      '`repositories` chooses none of the repositories in the backup, and nothing can be put back. ' +
+      '`repositories` chooses none of the repositories in the backup, and nothing can be restored. ' +
         'It has team/app, team/web [nothing-selected]',
     ]);
   });
@@ -119,8 +119,8 @@ describe('a backup that is not understood', () => {
     const run = await restore();
     expect(back(run)).toEqual([first.digest]);
     expect(run.complaints).toEqual([
-      "2 lines of the backup's index are not understood, and what they are about can't be put back: a later version " +
-        'of this action may have written them. Use that one to restore [restore-failed]',
+      "2 lines of the backup's index could not be understood, and the manifests there can't be restored: a later " +
+        'version of this action may have written them. Restore with that version [restore-failed]',
     ]);
   });
 
@@ -129,9 +129,7 @@ describe('a backup that is not understood', () => {
     writeFileSync(index(), laterLine());
     const { complaints } = await restore();
     expect(complaints).toEqual([
-      expect.stringMatching(
-        /^1 line of the backup's index is not understood, and what it is about/,
-      ),
+      expect.stringMatching(/^1 line of the backup's index could not be understood/),
     ]);
   });
 
@@ -209,7 +207,7 @@ it('names the files that it did not read, and puts the rest back', async () => {
 describe('a restore', () => {
   it('only reports in a dry-run', async () => {
     await lose('team/app', first);
-    const { run } = await undo({ url: registry.url, restoreFrom: directory, dryRun: true });
+    const { run } = await runRestore({ url: registry.url, restoreFrom: directory, dryRun: true });
     expect(back(present(run))).toEqual([first.digest]);
     expect(registry.state.repositories.get('team/app')?.manifests.has(first.digest)).toBe(false);
   });
@@ -224,7 +222,7 @@ describe('a restore', () => {
       }
       return undefined;
     });
-    const { run, complaints } = await undo({
+    const { run, complaints } = await runRestore({
       url: registry.url,
       restoreFrom: directory,
       stop: controller.signal,
@@ -242,8 +240,8 @@ describe('a restore', () => {
       rmSync(fileOf(directory, content.digest));
       symlinkSync('/dev/null', fileOf(directory, content.digest));
     }
-    const { complaints } = await undo({ url: registry.url, restoreFrom: directory });
+    const { complaints } = await runRestore({ url: registry.url, restoreFrom: directory });
     expect(complaints.filter((complaint) => complaint.startsWith('the file of'))).toHaveLength(5);
-    expect(complaints.join('\n')).toContain('; so it is with 2 more');
+    expect(complaints.join('\n')).toContain('2 more files in the backup could not be read either');
   });
 });

@@ -2,7 +2,7 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 
 import { image, index, type Content } from '../support/builders/build.js';
-import { when } from '../support/clients/client.js';
+import { errorAnswer, when } from '../support/clients/client.js';
 import { seed } from '../support/clients/push.js';
 import { run, type Ran, type RunOptions } from '../support/scenes/run.js';
 import { startMemoryRegistry, type MemoryRegistry } from '../support/servers/memory/registry.js';
@@ -46,6 +46,21 @@ describe('a ledger that is used where it is needed', () => {
   it('lies in a repository of its own', async () => {
     await clean();
     expect(registry.state.repositories.get(LEDGER)?.tags.size).toBe(1);
+  });
+
+  it('lies in the repository that the user names', async () => {
+    await clean({ ledgerRepository: 'ours/memory' });
+    expect(registry.state.repositories.get('ours/memory')?.tags.size).toBe(1);
+    expect(registry.state.repositories.has(LEDGER)).toBe(false);
+  });
+
+  it('is reported where it can not be written, and the repository is cleaned all the same', async () => {
+    await clean();
+    setTag(app(), 'latest', kept.digest);
+    registry.intercept(when(/^PUT .*manifest-cleanup-ledger/, errorAnswer(403, 'DENIED')));
+    const { run: done } = await clean();
+    expect(done?.ledger).toMatchObject({ written: 0, warnings: [expect.stringContaining('403')] });
+    expect(has(orphan)).toBe(false);
   });
 
   it('leads a later run to what lost its tag, with the bytes that it remembers', async () => {

@@ -98,3 +98,15 @@ export class TransportError extends RequestFailure {
     this.isElsewhere = isElsewhere;
   }
 }
+
+/**
+ * Why a request failed, as its message says.
+ *
+ * @throws the error itself where it is a fault of this program
+ */
+export function failureMessage(error: unknown): string {
+  if (error instanceof RequestFailure) {
+    return error.message;
+  }
+  throw error;
+}

@@ -47,10 +47,10 @@ type Rank = readonly [lastUse: number, birth: number, parts: number];
 function rankOf(digest: Digest, orphans: ReadonlySet<Digest>, aging: Aging): Rank {
   const { inventory, births, now } = aging;
   const parts = partsOf(digest, aging);
-  const built = parts.map((part) => births.of(part) ?? NEVER);
+  const built = parts.map((part) => births(part) ?? NEVER);
   const used = parts
     .filter((part) => orphans.has(part))
-    .map((part) => outOfUse(inventory.past.get(part), now) ?? births.of(part) ?? NEVER);
+    .map((part) => outOfUse(inventory.past.get(part), now) ?? births(part) ?? NEVER);
   // Reproducible builds have one time for all; the number of parts keeps the rule for them, too.
   return [latest(used), latest(built), parts.length];
 }

@@ -4,7 +4,7 @@ import type { Digest } from '../oci/digest.js';
 import type { ImageManifest } from '../oci/manifest.js';
 import { isImageConfigType } from '../oci/media-types.js';
 import { protectionIn, type Protection } from './protection.js';
-import { Births, datedBy } from './births.js';
+import { birthsIn, datedBy, type Births } from './births.js';
 import { narrowings } from './former-tags.js';
 import { buildGraph, compare, reach, type Graph, type Step } from './graph.js';
 import type { Inventory } from './inventory.js';
@@ -106,7 +106,7 @@ function newestOrphans(
   const reasons = orphanReasons(inventory, graph, orphans);
   const heads = [...orphans].filter((digest) => !reasons.has(digest));
   // Whatever was seen in use since: or what is the newest would change because a run came by.
-  const births = new Births({ ...inventory, past: NOTHING_SEEN });
+  const births = birthsIn({ ...inventory, past: NOTHING_SEEN });
   const aging = { inventory, graph, births, now: policy.now };
   const newest = newestOf(heads, orphans, policy.keepUntagged, aging);
   return new Map(newest.map((digest) => [digest, { kind: 'recent' }]));
@@ -124,17 +124,11 @@ function unapprovedOrphans(
 }
 
 function reasonOf({ from, edge }: Step): KeepReason {
-  switch (edge.kind) {
-    case 'mentioned':
-      return { kind: 'mentioned', by: from };
-    case 'digest-tag':
-      return { kind: 'digest-tag', tag: edge.tag, of: from };
-    case 'child':
-    case 'subject':
-    case 'referrer':
-    case 'blob':
-      return { kind: edge.kind, of: from };
+  if (edge.kind === 'digest-tag') {
+    return { kind: edge.kind, tag: edge.tag, of: from };
   }
+  const { kind } = edge;
+  return kind === 'mentioned' ? { kind, by: from } : { kind, of: from };
 }
 
 /** What keeps a manifest by itself; of several reasons the first is told. */
@@ -159,8 +153,7 @@ function findRoots(inventory: Inventory, graph: Graph, policy: Policy): Roots {
     const isNamed = protection.of(digest).length > 0;
     const blob = isNamed ? undefined : blobsOf(manifest).find((each) => named.has(each));
     if (isNamed || blob !== undefined) {
-      const through = blob === undefined ? {} : { blob };
-      keep(digest, { kind: 'protected', by: protection.of(blob ?? digest), ...through });
+      keep(digest, { kind: 'protected', by: protection.of(blob ?? digest), blob });
     }
     if (kind === 'unknown') {
       keep(digest, { kind: 'unknown-type', mediaType });
@@ -182,7 +175,7 @@ function findRoots(inventory: Inventory, graph: Graph, policy: Policy): Roots {
       }
     }
   }
-  const births = new Births(inventory);
+  const births = birthsIn(inventory);
   for (const digest of policy.gracePeriod === 0 ? [] : manifests.keys()) {
     const youth = youthOf(digest, inventory, births, policy);
     if (youth !== undefined) {
@@ -210,7 +203,7 @@ function youthOf(
     const { everInUse, firstSeen } = before;
     return !everInUse && firstSeen > now - gracePeriod ? { kind: 'new', firstSeen } : undefined;
   }
-  const created = births.of(digest);
+  const created = births(digest);
   return created !== undefined && created > now - gracePeriod
     ? { kind: 'young', created }
     : undefined;
@@ -236,23 +229,15 @@ export function unknownAges(inventory: Inventory, plan: Plan, policy: Policy): I
   // The same ages that tell which is the newest.
   const past = policy.keepUntagged > 0 ? NOTHING_SEEN : inventory.past;
   const recent = plan.keep.filter(({ reason }) => reason.kind === 'recent');
-  const queue = new Set(
-    [...plan.orphans, ...recent]
-      .map(({ digest }) => digest)
-      .filter((digest) => {
-        const before = inventory.past.get(digest);
-        return policy.keepUntagged > 0 || before === undefined || !tellsAge(before);
-      }),
-  );
+  const candidates = [...plan.orphans, ...recent].map(({ digest }) => digest);
+  const isDated = (before?: Past) => before !== undefined && tellsAge(before);
+  const queue = new Set(candidates.filter((digest) => !isDated(past.get(digest))));
   const images: ImageManifest[] = [];
   for (const digest of queue) {
     const manifest = inventory.manifests.get(digest);
-    if (manifest === undefined) {
-      continue;
-    }
     datedBy(manifest, past).forEach((inner) => queue.add(inner));
     if (
-      manifest.kind === 'image' &&
+      manifest?.kind === 'image' &&
       isImageConfigType(manifest.config.mediaType) &&
       !inventory.facts.has(digest) &&
       inventory.listing?.get(digest)?.pushedAt === undefined
@@ -268,11 +253,11 @@ function describeOrphans(
   graph: Graph,
   unreached: ReadonlySet<Digest>,
 ): Orphan[] {
-  const births = new Births(inventory);
+  const births = birthsIn(inventory);
   const reasons = orphanReasons(inventory, graph, unreached);
   return deletionOrder(graph, unreached).map(({ digest, after }) => {
     const reason = reasons.get(digest) ?? { kind: 'unreachable' };
-    return { digest, reason, created: births.of(digest), after };
+    return { digest, reason, created: births(digest), after };
   });
 }
 
@@ -288,32 +273,23 @@ function orphanReasons(
       reasons.set(digest, reason);
     }
   };
+  const about = (subject: Digest, reason: DeleteReason): DeleteReason =>
+    manifests.has(subject) ? reason : { kind: 'dangling', subject };
   for (const { tag, names, target } of graph.digestTags) {
-    give(
-      target,
-      manifests.has(names)
-        ? { kind: 'digest-tag', tag, of: names }
-        : { kind: 'dangling', subject: names },
-    );
+    give(target, about(names, { kind: 'digest-tag', tag, of: names }));
   }
   for (const digest of orphans) {
     const subject = manifests.get(digest)?.subject;
     if (subject !== undefined) {
-      give(
-        digest,
-        manifests.has(subject) ? { kind: 'referrer', of: subject } : { kind: 'dangling', subject },
-      );
+      give(digest, about(subject, { kind: 'referrer', of: subject }));
     }
   }
   const sorted = [...graph.edges].sort(([a], [b]) => compare(a, b));
   // Referrers once more: of some only the registry says so, and not their bodies.
   for (const kind of ['referrer', 'child'] as const) {
     for (const [of, edges] of sorted) {
-      for (const edge of orphans.has(of) ? edges : []) {
-        if (edge.kind === kind) {
-          give(edge.to, { kind, of });
-        }
-      }
+      const ends = orphans.has(of) ? edges.filter((edge) => edge.kind === kind) : [];
+      ends.forEach(({ to }) => give(to, { kind, of }));
     }
   }
   return reasons;

@@ -1,20 +1,13 @@
 /** Lines of the job's log about the run as a whole. Plain text on one line each. */
-import type { Digest } from '../oci/digest.js';
+import type { Approval } from '../plan/approval.js';
 import type { Run } from '../run/run.js';
-import { isRestorable } from './sections/backup.js';
+import { isRestorable } from './sections/aftermath.js';
 import { totals } from './totals.js';
 import { refusals, sentence } from './problems.js';
 import { count, duration } from '../text/words.js';
 
 /** Said before anything is read. */
-export function approvalNote(
-  plan: {
-    readonly createdAt: number;
-    readonly repositories: ReadonlyMap<string, ReadonlySet<Digest>>;
-  },
-  file: string,
-  now: number,
-): string {
+export function approvalNote(plan: Approval, file: string, now: number): string {
   // A file can claim any time.
   const old = now - plan.createdAt;
   const made = old >= 0 ? `, made ${duration(old)} ago,` : '';

@@ -5,7 +5,7 @@
 import { PLAN_VERSION } from '../plan/approval.js';
 import { contentBytes } from './bytes.js';
 import { describer, label } from './describe.js';
-import { jsonChunks, lazily, type LazyJson } from './json-chunks.js';
+import { jsonChunks, lazily } from './json-chunks.js';
 import { reasonJson } from './json.js';
 import { whyOrphan } from './reasons.js';
 import { whyRefused } from './refusals.js';
@@ -60,11 +60,11 @@ function repositoriesWithOrphans(run: Run): readonly RepositoryRun[] {
  */
 export function* planLines(run: Run, redact: (text: string) => string): Generator<string> {
   const repositories = repositoriesWithOrphans(run);
-  const document: LazyJson = {
+  const document = {
     planVersion: PLAN_VERSION,
     registry: run.settings.registry.origin,
     createdAt: createdAt(run),
-    workflowRun: run.run && { ...run.run },
+    workflowRun: run.run,
     manifests: repositories.reduce((sum, { plan }) => sum + plan.orphans.length, 0),
     repositories: lazily(repositories, (repository) => repositoryJson(repository, run)),
   };
@@ -72,7 +72,7 @@ export function* planLines(run: Run, redact: (text: string) => string): Generato
   yield '\n';
 }
 
-function repositoryJson(repository: RepositoryRun, run: Run): LazyJson {
+function repositoryJson(repository: RepositoryRun, run: Run) {
   const { inventory, plan, refusal } = repository;
   const describe = describer(inventory);
   return {

@@ -1,7 +1,7 @@
 /** Which repositories a run looks at: the catalog, the user's patterns and the candidates together. */
 import type { Selection } from '../plan/selection.js';
-import { number } from '../text/words.js';
 import type { Registry } from '../registry/registry.js';
+import { count } from '../text/words.js';
 import { coded } from '../text/code.js';
 
 export interface Choice {
@@ -9,9 +9,9 @@ export interface Choice {
   readonly repositories: readonly string[];
   /** whether these are all the repositories that the registry has */
   readonly isComplete: boolean;
-  /** repositories whose names the OCI spec does not allow, and which can't be looked at */
+  /** repositories whose names the OCI spec doesn't allow, so that they can't be read */
   readonly unnameable: number;
-  /** why there is nothing to look at, where that may be a mistake; safe to print */
+  /** why there is nothing to read, if that may be a mistake; safe to print */
   readonly warnings: readonly string[];
 }
 
@@ -30,45 +30,33 @@ export async function chooseRepositories(
   const { repositories, unnameable } = await registry.repositories();
   const known = [...new Set([...repositories, ...named])].sort();
   const chosen = known.filter((repository) => selection.includes(repository));
-  return {
-    repositories: chosen,
-    isComplete: chosen.length === known.length && unnameable === 0,
-    unnameable,
-    warnings: chosen.length > 0 ? [] : [whyNone(known.length)],
-  };
+  const isComplete = chosen.length === known.length && unnameable === 0;
+  const warnings = chosen.length > 0 ? [] : [whyNone(known.length)];
+  return { repositories: chosen, isComplete, unnameable, warnings };
 }
 
 function whyNone(known: number): string {
-  if (known === 0) {
-    return coded(
-      'the catalog lists no repository: the registry has none, or these credentials may see none',
-      'catalog-empty',
-    );
-  }
-  if (known === 1) {
-    return coded(
-      '`repositories` does not match the one repository that the catalog lists or an input names',
-      'nothing-selected',
-    );
-  }
-  return coded(
-    `\`repositories\` matches none of the ${number(known)} repositories that the catalog lists or an ` +
-      'input names',
-    'nothing-selected',
-  );
+  return known === 0
+    ? coded(
+        'the catalog lists no repository: the registry has none, or these credentials may see none',
+        'catalog-empty',
+      )
+    : coded(
+        `\`repositories\` matches no repository: the catalog and the inputs name ${count(known, 'other')}`,
+        'nothing-selected',
+      );
 }
 
-/** The repositories of a plan that is carried out, as far as the run is to look at them at all. */
+/** The repositories of an approved plan, without those that the user leaves out. */
 export function chooseApproved(approved: Iterable<string>, selection: Selection): Choice {
   const all = [...approved];
   const chosen = all.filter((repository) => selection.includes(repository));
   const isNone = chosen.length === 0 && all.length > 0;
+  const why = coded('`repositories` leaves out every repository of the plan', 'nothing-selected');
   return {
     repositories: chosen.sort(),
     isComplete: false,
     unnameable: 0,
-    warnings: isNone
-      ? [coded('`repositories` leaves out every repository of the plan', 'nothing-selected')]
-      : [],
+    warnings: isNone ? [why] : [],
   };
 }

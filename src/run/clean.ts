@@ -1,6 +1,6 @@
 /**
  * The stages in order: registry, survey (inventory, graph, plan), brakes, sweep and verify. A dry-run is the
- * same without the sweep. Knows nothing of GitHub: what it reads, waits for and prints with is passed in.
+ * same without the sweep. It knows nothing of GitHub, and gets its transport, clock and progress from outside.
  */
 import { inspect } from 'node:util';
 
@@ -9,6 +9,7 @@ import pMap from 'p-map';
 import type { Clock } from '../http/clock.js';
 import { closing } from '../http/stop.js';
 import type { Transport } from '../http/transport.js';
+import { entryTagPrefix } from '../memory/ledger/artifact.js';
 import { withoutEntries } from '../memory/ledger/hiding.js';
 import { openLedger } from '../memory/ledger/ledger.js';
 import { LISTING_MEMORY } from '../memory/listing.js';
@@ -21,23 +22,22 @@ import { openRegistry } from '../registry/families/families.js';
 import type { Registry } from '../registry/registry.js';
 import type { Progress } from './attempts.js';
 import { openBackup, type Backup } from './backup/backup.js';
-import { chooseApproved, chooseRepositories, type Choice } from './choose.js';
+import { chooseApproved, chooseRepositories } from './choose.js';
 import { compareClocks } from './clocks.js';
 import { allowed, refuseDeletes } from './refusals.js';
 import { runOf } from './result.js';
 import type { Run } from './run.js';
-import type { Named, StageSettings } from './settings.js';
-import { surveyAll, type Surveys } from './surveys.js';
-import type { SurveyOptions } from './survey-types.js';
+import type { Named, CleanSettings } from './settings.js';
+import { surveyAll, type Contain, type Surveys } from './surveys.js';
+import type { SurveyOptions } from './survey-options.js';
 import { sweepRepository, type SweepOptions } from './sweep.js';
-import { whyStopped, whyVanished } from './warnings.js';
 import type { Printable } from '../text/printable.js';
 import { coded } from '../text/code.js';
 
-/** Where the ledger lies unless the user names another repository. */
+/** The repository of the ledger, unless the user names another one. */
 const LEDGER_REPOSITORY = 'manifest-cleanup-ledger';
 
-export interface StageTools {
+export interface RunTools {
   readonly transport: Pick<Transport, 'send' | 'stats' | 'granted'>;
   readonly progress: Progress & {
     /** a stage begins, and with it a new count */
@@ -48,35 +48,35 @@ export interface StageTools {
   readonly clock: Clock;
   /** tells the run to stop; the reason is a word such as SIGTERM */
   readonly stop: AbortSignal;
-  /** told once, when it is known which repositories are looked at */
+  /** called once, when the repositories are known */
   readonly onChosen?: (repositories: readonly string[], registry: Registry) => void;
 }
 
 /**
  * Cleans one registry.
  *
- * @throws RequestFailure when the registry can't be spoken to, or its catalog can't be read. What goes
- *   wrong in a repository is in the run that is returned
+ * @throws RequestFailure when the registry doesn't answer, or its catalog can't be read. Failures in one
+ *   repository are part of the result
  */
-export async function runStages(
-  settings: StageSettings,
+export async function cleanRegistry(
+  settings: CleanSettings,
   named: Named,
-  tools: StageTools,
+  tools: RunTools,
 ): Promise<Run> {
   return new Cleaning(settings, named, tools).run();
 }
 
 class Cleaning {
-  readonly #settings: StageSettings;
+  readonly #settings: CleanSettings;
   readonly #named: Named;
-  readonly #tools: StageTools;
+  readonly #tools: RunTools;
   readonly #registry: Registry;
-  /** for what ends the run in good order: it still answers when the run was told to stop */
+  /** for requests that end the run in good order: still sent after a stop */
   readonly #closing: Registry;
   readonly #backup: Backup;
   readonly #failures: string[] = [];
 
-  constructor(settings: StageSettings, named: Named, tools: StageTools) {
+  constructor(settings: CleanSettings, named: Named, tools: RunTools) {
     this.#settings = settings;
     this.#named = named;
     this.#tools = tools;
@@ -89,47 +89,43 @@ class Cleaning {
 
   async run(): Promise<Run> {
     const { clock, progress, stop } = this.#tools;
-    const { dryRun, maxDeletes, concurrency } = this.#settings;
+    const { dryRun, maxDeletes, concurrency, selection } = this.#settings;
+    const { intake, approval } = this.#named;
     const startedAt = clock.now();
     const registryTime = await this.#registry.reader.ping();
     const clocks = compareClocks(startedAt, clock.now(), registryTime);
-    const ledgerRepository = ledgerOf(this.#settings, this.#registry);
+    const ledger = ledgerOf(this.#settings, this.#registry);
     const memory =
-      ledgerRepository === undefined
+      ledger === undefined
         ? LISTING_MEMORY
-        : await openLedger({
-            registry: this.#closing,
-            ledger: ledgerRepository,
-            now: clocks.stamp,
-          });
-    const choice = await this.#choose();
-    const isNamed = this.#settings.selection.names !== undefined;
+        : await openLedger({ registry: this.#closing, ledger, now: clocks.stamp });
+    const choice =
+      approval === undefined
+        ? await chooseRepositories(this.#registry, selection, intake.candidates.keys())
+        : chooseApproved(approval.repositories.keys(), selection);
+    const isNamed = selection.names !== undefined;
     const chosen = choice.repositories.filter(
       (repository) => !memory.isItself(repository, isNamed),
     );
     this.#tools.onChosen?.(chosen, this.#registry);
-    const options = this.#surveyOptions(ledgerRepository, clocks.now);
+    const options = this.#surveyOptions(ledger, clocks.now);
 
     progress.begin('Reading tags and manifests');
     const read = await surveyAll(chosen, {
       survey: options,
-      candidates: (repository) => this.#candidates(repository),
+      candidates: this.#candidates,
       memory,
       pusher: dryRun ? undefined : this.#registry.pusher,
-      isApproved: this.#named.approval !== undefined,
-      contain: (repository, work) => this.#contain(repository, work),
+      isApproved: approval !== undefined,
+      contain: this.#contain,
       stop,
     });
-    this.#tellUnread(read, chosen.length, ledgerRepository);
+    this.#tellUnread(read, chosen.length, ledger);
 
     // Every plan is complete before the first delete.
-    const refusals = await refuseDeletes(read.surveys, read.refusals, {
-      maxDeletes,
-      dryRun,
-      rights: this.#registry.rights,
-      concurrency,
-      stop,
-    });
+    const { rights } = this.#registry;
+    const refusing = { maxDeletes, dryRun, rights, concurrency, stop };
+    const refusals = await refuseDeletes(read.surveys, read.refusals, refusing);
     const toSweep = dryRun ? [] : allowed(read.surveys, refusals);
     progress.begin('Deleting orphan manifests');
     const outcomes = await this.#sweepAll(toSweep, options, memory, read.settled);
@@ -155,28 +151,20 @@ class Cleaning {
     });
   }
 
-  async #choose(): Promise<Choice> {
-    const { intake, approval } = this.#named;
-    const { selection } = this.#settings;
-    return approval === undefined
-      ? chooseRepositories(this.#registry, selection, intake.candidates.keys())
-      : chooseApproved(approval.repositories.keys(), selection);
-  }
-
-  #candidates(repository: string): ReadonlySet<Digest> {
+  readonly #candidates = (repository: string): ReadonlySet<Digest> => {
     const { intake, approval } = this.#named;
     return new Set([
       ...(intake.candidates.get(repository) ?? []),
       ...(approval?.repositories.get(repository) ?? []),
     ]);
-  }
+  };
 
-  #surveyOptions(ledgerRepository: string | undefined, now: number): SurveyOptions {
+  #surveyOptions(ledger: string | undefined, now: number): SurveyOptions {
     const { gracePeriod, danglingReferrers, keepUntagged, protection, concurrency } =
       this.#settings;
     const { progress, clock } = this.#tools;
     return {
-      reader: withoutEntries(this.#registry.reader, ledgerRepository),
+      reader: withoutEntries(this.#registry.reader, ledger),
       lister: this.#registry.lister,
       concurrency,
       progress,
@@ -192,32 +180,28 @@ class Cleaning {
     };
   }
 
-  /** A fault of our own in one repository must not stop the others, nor the report of what was done. */
-  async #contain<T>(repository: string, work: Promise<T>): Promise<T | undefined> {
+  /** A fault of this program in one repository must not stop the others, nor the report. */
+  readonly #contain: Contain = async (repository, work) => {
     try {
       return await work;
     } catch (error) {
+      const fault = this.#tools.quote(inspect(error));
       this.#failures.push(
         coded(
-          `${repository}: this action failed by a fault of its own: ${this.#tools.quote(inspect(error))}`,
+          `${repository}: this action failed by a fault of its own: ${fault}`,
           'internal-fault',
         ),
       );
       return undefined;
     }
-  }
+  };
 
-  #tellUnread(
-    { vanished, unread }: Pick<Surveys, 'vanished' | 'unread'>,
-    chosen: number,
-    ledgerRepository: string | undefined,
-  ): void {
-    vanished.forEach((repository) =>
-      this.#failures.push(whyVanished(repository, ledgerRepository ?? '')),
-    );
+  #tellUnread({ vanished, unread }: Surveys, chosen: number, ledger = ''): void {
+    this.#failures.push(...vanished.map((repository) => whyVanished(repository, ledger)));
     if (unread > 0) {
-      const repositories = `${String(unread)} of ${String(chosen)} repositories`;
-      this.#failures.push(whyStopped(this.#tools.stop, `before it came to ${repositories}`));
+      this.#failures.push(
+        whyStopped(this.#tools.stop, `before it came to ${unread} of ${chosen} repositories`),
+      );
     }
   }
 
@@ -229,54 +213,63 @@ class Cleaning {
   ): Promise<ReadonlyMap<string, Outcome>> {
     const { clock, stop } = this.#tools;
     const { verify, registry, concurrency } = this.#settings;
-    const sweeping: Omit<SweepOptions, 'contain'> = {
+    const sweeping: SweepOptions = {
       ...options,
       deleter: this.#registry.deleter,
       pusher: this.#registry.pusher,
-      // What was deleted is still confirmed when the run was told to stop: otherwise nobody would know.
+      // A stopped run still confirms its deletes: otherwise nobody would know.
       isThere: (repository, digest) => this.#closing.reader.isThere(repository, digest),
-      save: (manifests) =>
-        this.#backup.save(
-          manifests.map((each) => ({ ...each, registry: registry.origin, savedAt: clock.now() })),
-        ),
+      save: (manifests) => {
+        const [origin, savedAt] = [registry.origin, clock.now()];
+        return this.#backup.save(manifests.map((each) => ({ ...each, registry: origin, savedAt })));
+      },
       verify,
       stop,
+      contain: this.#contain,
     };
+    const outcomes = new Map<string, Outcome>();
     const sweep = async (found: Survey) => {
       const { repository } = found.plan;
       if (stop.aborted) {
-        return undefined;
+        return;
       }
-      const outcome = await sweepRepository(found, this.#candidates(repository), {
-        ...sweeping,
-        contain: (work) => this.#contain(repository, work),
-      });
+      const outcome = await sweepRepository(found, this.#candidates(repository), sweeping);
+      outcomes.set(repository, outcome);
       const state = settled.get(repository);
-      if (state !== undefined) {
-        const seen = observeSweep(found, outcome.fates);
-        if (seen.absent.size + seen.standing.size > 0) {
-          await this.#contain(repository, memory.swept(state, seen));
-        }
+      const seen = observeSweep(found, outcome.fates);
+      if (state !== undefined && seen.absent.size + seen.standing.size > 0) {
+        await memory.swept(state, seen);
       }
-      return [repository, outcome] as const;
     };
-    const swept = await pMap(
-      toSweep,
-      (found) => this.#contain(found.plan.repository, sweep(found)),
-      { concurrency },
-    );
-    return new Map(swept.filter((each) => each !== undefined));
+    await pMap(toSweep, (found) => this.#contain(found.plan.repository, sweep(found)), {
+      concurrency,
+    });
+    return outcomes;
   }
 }
 
-/** @returns where the ledger lies; `undefined` where there is none */
-function ledgerOf({ ledger }: StageSettings, { lister }: Registry): string | undefined {
-  switch (ledger.kind) {
-    case 'off':
-      return undefined;
-    case 'auto':
-      return lister === undefined ? LEDGER_REPOSITORY : undefined;
-    case 'named':
-      return ledger.repository;
+/** @returns the repository of the ledger; `undefined` where there is none */
+function ledgerOf({ ledger }: CleanSettings, { lister }: Registry): string | undefined {
+  if (ledger.kind === 'named') {
+    return ledger.repository;
   }
+  return ledger.kind === 'auto' && lister === undefined ? LEDGER_REPOSITORY : undefined;
+}
+
+/** @param ledger its repository */
+function whyVanished(repository: string, ledger: string): string {
+  return coded(
+    `${repository}: an earlier run saw manifests there, and now the registry shows none of them and no tag. May these ` +
+      'credentials still read it? The ledger keeps what it remembers. If the repository was emptied on purpose, delete ' +
+      `the tag \`${entryTagPrefix(repository)}…\` in ${ledger}`,
+    'repository-vanished',
+  );
+}
+
+/** @param when how far the run had come */
+export function whyStopped({ reason }: AbortSignal, when: string): string {
+  return coded(
+    `the run was told to stop (${String(reason)}) ${when}. Run it again to finish its work`,
+    'run-stopped',
+  );
 }

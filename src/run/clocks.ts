@@ -6,7 +6,7 @@ export interface Clocks {
   readonly now: number;
   /** what is remembered is dated by it */
   readonly stamp: number;
-  /** of a difference that matters; safe to print */
+  /** set when the difference matters; safe to print */
   readonly warning?: string;
 }
 
@@ -33,8 +33,8 @@ export function compareClocks(startedAt: number, runner: number, registry?: numb
     stamp: startedAt,
     warning: coded(
       `the clocks of runner and registry are ${minutes} minutes apart: it is ${iso(runner)} by the runner and ` +
-        `${iso(registry)} by the registry. Ages are measured by the earlier one, so things may stay longer. Set the wrong ` +
-        'clock right, for instance with NTP',
+        `${iso(registry)} by the registry. Ages are measured by the earlier one, so manifests may be kept longer. ` +
+        'Set the wrong clock right, for instance with NTP',
       'clocks-differ',
     ),
   };

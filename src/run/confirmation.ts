@@ -1,143 +1,146 @@
 /**
- * Finds out whether what was deleted is gone. A delete is believed when a read does not find the manifest any more,
- * and not because of what the registry answered to the DELETE.
+ * Finds out whether deleted manifests are gone. A delete is believed when a read no longer finds the manifest,
+ * and not because of the answer to the DELETE.
  */
 import pMap from 'p-map';
 
-import { RequestFailure } from '../http/message.js';
+import { failureMessage } from '../http/message.js';
 import type { Digest } from '../oci/digest.js';
 import type { Reader } from '../registry/registry.js';
 import type { Lost } from './lost.js';
 import { digestsWith, isGone, type Fate } from '../plan/fate.js';
 import type { VerifyOptions } from './verify.js';
 
-interface ConfirmationOptions extends Pick<VerifyOptions, 'concurrency' | 'clock' | 'stop'> {
-  readonly isThere: Reader['isThere'];
-}
-
-export interface Confirmation {
-  /** Asks for one that the registry says it deleted. @returns whether it is gone */
-  ask(digest: Digest): Promise<boolean>;
-  /** Asks for all that nobody has found gone yet. What can't be asked for, or is there for too long, has failed. */
-  askAll(): Promise<void>;
-  /** whether any of them may go yet */
-  isOpen(): boolean;
-  /** whether this one was there when it was asked for, and may go yet */
-  isDoubtful(digest: Digest): boolean;
-  /** Gives the registry time, more each time. */
-  pause(): Promise<void>;
-  /** What nobody has found gone yet has failed, for this reason. */
-  giveUp(why: string): void;
-}
-
 /**
- * Milliseconds: how long a registry that deletes after its answer is given in one repository, and how soon it is
- * asked again.
+ * Milliseconds: the time that a registry gets in one repository to delete after its answer, and the first pause
+ * before it is asked again.
  */
 const PATIENCE = 60_000;
 const FIRST_PAUSE = 500;
-/** A 404 does not say that a delete is under way, so a second question, after another look, is enough. */
+/** A 404 does not say that a delete is under way, so a second question, after another recheck, is enough. */
 const MOST_ROUNDS_AFTER_404 = 2;
 
 const STILL_THERE =
   'the registry took the DELETE, and the manifest is still there. Does the registry allow deletes, and is ' +
-  '`registry-url` its own address, no mirror or cache? Its log may tell';
+  '`registry-url` its own address, not that of a mirror or cache? Its log may tell';
 const HIDDEN =
-  'the registry answered the DELETE with 404, and the manifest is still there. Some registries answer so where the ' +
+  'the registry answered the DELETE with 404, and the manifest is still there. Some registries answer so when the ' +
   'account may not delete: give `username` and `password` of an account that may';
 
-/** @param fates what it finds is written there */
-export function createConfirmation(
-  repository: string,
-  fates: Map<Digest, Fate>,
-  { isThere, concurrency, clock, stop }: ConfirmationOptions,
-): Confirmation {
-  const absent = new Set<Digest>();
-  /** what was there, or could not be asked for, the last time */
-  const doubtful = new Set<Digest>();
-  const rounds = new Map<Digest, number>();
-  let pauses = 0;
-  let waited = 0;
-  let until: number | undefined;
+interface ConfirmationOptions extends Pick<VerifyOptions, 'concurrency' | 'clock' | 'stop'> {
+  readonly repository: string;
+  readonly isThere: Reader['isThere'];
+  /** gets the results */
+  readonly fates: Map<Digest, Fate>;
+}
 
-  const unseen = () =>
-    digestsWith(fates, 'deleted', 'gone').filter((digest) => !absent.has(digest));
-  const fail = (digest: Digest, why: string) => {
-    doubtful.delete(digest);
-    fates.set(digest, { kind: 'failed', why });
-  };
-  const isOver = () => waited >= PATIENCE || (until !== undefined && clock.now() >= until);
+export class Confirmation {
+  readonly #options: ConfirmationOptions;
+  readonly #absent = new Set<Digest>();
+  /** those that were there, or could not be asked for, the last time */
+  readonly #doubtful = new Set<Digest>();
+  readonly #rounds = new Map<Digest, number>();
+  #waited = 0;
+  #until: number | undefined;
 
-  /** @returns why it could not be found out, if so */
-  async function look(digest: Digest): Promise<string | undefined> {
+  constructor(options: ConfirmationOptions) {
+    this.#options = options;
+  }
+
+  /** Asks for a manifest that the registry says it deleted. @returns whether it is gone */
+  async ask(digest: Digest): Promise<boolean> {
+    if ((await this.#look(digest)) !== undefined) {
+      // `askAll` asks once more, and reports the reason.
+      this.#doubtful.add(digest);
+    }
+    return this.#absent.has(digest);
+  }
+
+  /** Asks for all that no read has found gone yet. Those that can't be asked for, or stay too long, have failed. */
+  async askAll(): Promise<void> {
+    const { concurrency } = this.#options;
+    await pMap(this.#unseen(), (digest) => this.#settle(digest), { concurrency });
+  }
+
+  /** whether any of them may still be deleted */
+  isOpen(): boolean {
+    return this.#unseen().length > 0;
+  }
+
+  /** whether this one was there when it was asked for, and may still be deleted */
+  isDoubtful(digest: Digest): boolean {
+    return this.#doubtful.has(digest) && isGone(this.#options.fates.get(digest));
+  }
+
+  /** Gives the registry time: twice as much as before, each time. */
+  async pause(): Promise<void> {
+    const { clock, stop } = this.#options;
+    this.#until ??= clock.now() + PATIENCE;
+    const pause = Math.min(FIRST_PAUSE + this.#waited, PATIENCE - this.#waited);
+    this.#waited += pause;
+    await clock.sleep(pause, stop);
+  }
+
+  /** All that no read has found gone yet have failed, for this reason. */
+  giveUp(why: string): void {
+    this.#unseen().forEach((digest) => this.#fail(digest, why));
+  }
+
+  #unseen(): Digest[] {
+    const deleted = digestsWith(this.#options.fates, 'deleted', 'gone');
+    return deleted.filter((digest) => !this.#absent.has(digest));
+  }
+
+  #fail(digest: Digest, why: string): void {
+    this.#doubtful.delete(digest);
+    this.#options.fates.set(digest, { kind: 'failed', why });
+  }
+
+  #isOver(): boolean {
+    const isLate = this.#until !== undefined && this.#options.clock.now() >= this.#until;
+    return isLate || this.#waited >= PATIENCE;
+  }
+
+  /** @returns why no read could tell; `undefined` when one did */
+  async #look(digest: Digest): Promise<string | undefined> {
+    const { isThere, repository } = this.#options;
     try {
       if (await isThere(repository, digest)) {
-        doubtful.add(digest);
+        this.#doubtful.add(digest);
       } else {
-        absent.add(digest);
-        doubtful.delete(digest);
+        this.#absent.add(digest);
+        this.#doubtful.delete(digest);
       }
       return undefined;
     } catch (error) {
-      if (error instanceof RequestFailure) {
-        return error.message;
-      }
-      throw error;
+      return failureMessage(error);
     }
   }
 
-  async function settle(digest: Digest): Promise<void> {
-    const why = await look(digest);
+  async #settle(digest: Digest): Promise<void> {
+    const why = await this.#look(digest);
     if (why !== undefined) {
-      // The client has tried often enough.
-      fail(
+      // The client has retried often enough.
+      this.#fail(
         digest,
-        `the registry took the DELETE, but it can't be told whether that worked: ${why}`,
+        `the registry took the DELETE, but no read can tell whether it worked: ${why}`,
       );
-    } else if (!absent.has(digest)) {
-      const round = (rounds.get(digest) ?? 0) + 1;
-      rounds.set(digest, round);
-      const isHidden = fates.get(digest)?.kind === 'gone';
-      if (isOver() || (isHidden && round === MOST_ROUNDS_AFTER_404)) {
-        fail(digest, isHidden ? HIDDEN : STILL_THERE);
+    } else if (!this.#absent.has(digest)) {
+      const round = (this.#rounds.get(digest) ?? 0) + 1;
+      this.#rounds.set(digest, round);
+      const isHidden = this.#options.fates.get(digest)?.kind === 'gone';
+      if (this.#isOver() || (isHidden && round === MOST_ROUNDS_AFTER_404)) {
+        this.#fail(digest, isHidden ? HIDDEN : STILL_THERE);
       }
     }
   }
-
-  return {
-    async ask(digest) {
-      const why = await look(digest);
-      if (why !== undefined) {
-        // `askAll` asks once more, and tells.
-        doubtful.add(digest);
-      }
-      return absent.has(digest);
-    },
-    askAll: async () => {
-      await pMap(unseen(), settle, { concurrency });
-    },
-    isOpen: () => unseen().length > 0,
-    isDoubtful: (digest) => doubtful.has(digest) && isGone(fates.get(digest)),
-    async pause() {
-      until ??= clock.now() + PATIENCE;
-      const pause = Math.min(FIRST_PAUSE * 2 ** pauses, PATIENCE - waited);
-      pauses += 1;
-      waited += pause;
-      await clock.sleep(pause, stop);
-    },
-    giveUp(why) {
-      unseen().forEach((digest) => {
-        fail(digest, why);
-      });
-    },
-  };
 }
 
 /**
  * Some registries delete a manifest by its digest and go on serving it by its tags.
  *
- * @param deleted by their digests, with the tags that they had; each has some
- * @param known what the tags point at, if that was read after the deletes
+ * @param deleted manifests with the tags that they had; each has some
+ * @param known the targets of the tags, if they were read after the deletes
  * @returns those that a tag still serves, or may
  */
 export async function confirmTags(
@@ -146,46 +149,43 @@ export async function confirmTags(
   known: ReadonlyMap<string, Digest> | undefined,
   options: Pick<VerifyOptions, 'reader' | 'concurrency'>,
 ): Promise<readonly { readonly digest: Digest; readonly why: string }[]> {
-  const tagged = new Map(
-    deleted.flatMap(({ digest, tags }) => tags.map((tag) => [tag, digest] as const)),
-  );
   if (deleted.length === 0) {
     return [];
   }
+  const tagged = new Map(
+    deleted.flatMap(({ digest, tags }) => tags.map((tag) => [tag, digest] as const)),
+  );
   try {
     const now = known ?? (await readTags(repository, tagged, options));
     const serving = [...tagged].filter(([tag, digest]) => now.get(tag) === digest);
     return serving.map(([tag, digest]) => ({ digest, why: servedBy(tag) }));
   } catch (error) {
-    if (error instanceof RequestFailure) {
-      const why = `the registry deleted it, but its tags could not be read again: ${error.message}`;
-      return [...new Set(tagged.values())].map((digest) => ({ digest, why }));
-    }
-    throw error;
+    const why = `the registry deleted it, but its tags could not be read again: ${failureMessage(error)}`;
+    return [...new Set(tagged.values())].map((digest) => ({ digest, why }));
   }
 }
 
-/** What these tags point at, as far as they are still listed. */
+/** The manifests that these tags point at, for tags that are still listed. */
 async function readTags(
   repository: string,
   tagged: ReadonlyMap<string, Digest>,
   { reader, concurrency }: Pick<VerifyOptions, 'reader' | 'concurrency'>,
 ): Promise<ReadonlyMap<string, Digest>> {
+  const found = new Map<string, Digest>();
+  const read = async (tag: string) => {
+    const answer = await reader.manifest(repository, tag);
+    if (answer.kind === 'found') {
+      found.set(tag, answer.manifest.digest);
+    }
+  };
   const listed = (await reader.tags(repository)).filter((tag) => tagged.has(tag));
-  const read = await pMap(
-    listed,
-    async (tag) => {
-      const answer = await reader.manifest(repository, tag);
-      return answer.kind === 'found' ? [[tag, answer.manifest.digest] as const] : [];
-    },
-    { concurrency },
-  );
-  return new Map(read.flat());
+  await pMap(listed, read, { concurrency });
+  return found;
 }
 
 function servedBy(tag: string): string {
   return (
-    `the registry deleted it by its digest, and its tag ${tag} still serves it. Such a registry wants the tag ` +
-    'deleted, too, which this action never does: delete that tag by the means of the registry'
+    `the registry deleted it by its digest, and its tag ${tag} still serves it. This action never deletes a ` +
+    'tag alone: delete that tag with the tools of the registry'
   );
 }

@@ -1,10 +1,10 @@
 /**
- * Sends the deletes of one sweep, in their order and never past its end. Nothing here chooses what goes: it is
- * the hand of `sweep.ts`, and the only caller of the registry's delete.
+ * Sends the deletes of one sweep, in their order and never past its end. It chooses nothing: `sweep.ts` does, and
+ * this is the only caller of the registry's delete.
  */
 import pMap from 'p-map';
 
-import { RequestFailure } from '../http/message.js';
+import { failureMessage } from '../http/message.js';
 import { NotSent, TooLate } from '../http/stop.js';
 import type { Digest } from '../oci/digest.js';
 import { RegistryError, type RegistryErrorKind } from '../registry/registry-error.js';
@@ -14,58 +14,35 @@ import type { Orphan } from '../plan/plan.js';
 import type { Fate } from '../plan/fate.js';
 
 /** After one of these the registry refuses every other delete in the repository as well. */
-const FINAL: readonly RegistryErrorKind[] = [
-  'unauthorized',
-  'forbidden',
-  'deletes-off',
-  'read-only',
-];
+const FINAL: RegistryErrorKind[] = ['unauthorized', 'forbidden', 'deletes-off', 'read-only'];
 
 export interface DeletionOptions {
+  readonly repository: string;
+  /** the tags that point at each manifest, and are deleted with it */
+  readonly tagsOf: ReadonlyMap<Digest, readonly string[]>;
+  /** Only added to. If a manifest that was deleted before stands in an `after`, somebody has pushed it since. */
+  readonly fates: Map<Digest, Fate>;
   readonly deleter: Pick<Deleter, 'deleteManifest'>;
   readonly concurrency: number;
   /**
-   * Asked before each delete and each new try of one: no more of them are sent once it is true. Never turns
+   * Asked before each delete and each retry: none is sent once it is true. It never turns
    * false again
    */
   readonly isOver: () => boolean;
-  /** asked of a delete that failed and could not be tried again in time: whether it is to be, after another look */
+  /** asked for a delete that failed and could not be retried in time: whether to retry it after another recheck */
   readonly mayWait: (digest: Digest) => boolean;
   readonly confirmation: Pick<Confirmation, 'ask' | 'isDoubtful'>;
-  /** one delete was answered, or is not to be sent */
+  /** one delete was answered, or will not be sent */
   readonly onDone: () => void;
 }
 
-/**
- * Deletes these manifests. What `isOver` cut off is without a fate, and so is what has to wait for one that the
- * registry says it deleted, and that is still there: perhaps not for long.
- *
- * @param condemned in an order in which all of `after` stand before
- * @param tagsOf the tags that point at each of them, which go along
- * @param fates only added to. Of what was deleted before and stands in an `after` again, somebody has pushed it
- *   since
- * @returns whether the registry may have changed
- */
-export async function deleteInOrder(
-  repository: string,
-  condemned: readonly Orphan[],
-  tagsOf: ReadonlyMap<Digest, readonly string[]>,
-  fates: Map<Digest, Fate>,
-  options: DeletionOptions,
-): Promise<boolean> {
-  return new Deletion(repository, tagsOf, fates, options).run(condemned);
-}
-
-class Deletion {
-  readonly #repository: string;
-  readonly #tagsOf: ReadonlyMap<Digest, readonly string[]>;
-  readonly #fates: Map<Digest, Fate>;
+export class Deletion {
   readonly #options: DeletionOptions;
   readonly #pending = new Map<Digest, Promise<unknown>>();
   readonly #away = new Set<Digest>();
-  /** what waits for one that may go yet, itself or by what it waits for */
+  /** those that wait for one that may still be deleted, directly or not */
   readonly #waiting = new Set<Digest>();
-  /** in some `after` */
+  /** those in some `after` */
   readonly #awaited = new Set<Digest>();
   // One after the other: Distribution removes a manifest's tags by asking all tags; if
   // one of them goes meanwhile, 2.8.2 answers 500, has deleted the manifest, and leaves its tag for good.
@@ -73,23 +50,19 @@ class Deletion {
   #calledOff: string | undefined;
   #changed = false;
 
-  constructor(
-    repository: string,
-    tagsOf: ReadonlyMap<Digest, readonly string[]>,
-    fates: Map<Digest, Fate>,
-    options: DeletionOptions,
-  ) {
-    this.#repository = repository;
-    this.#tagsOf = tagsOf;
-    this.#fates = fates;
+  constructor(options: DeletionOptions) {
     this.#options = options;
   }
 
-  /** @returns whether the registry may have changed */
+  /**
+   * Deletes these manifests. Those that `isOver` cut off get no fate. Neither do those that wait for one that the
+   * registry says it deleted, and that is still there: perhaps not for long.
+   *
+   * @param condemned in an order in which all of `after` stand before
+   * @returns whether the registry may have changed
+   */
   async run(condemned: readonly Orphan[]): Promise<boolean> {
-    condemned.forEach(({ after }) => {
-      after.forEach((before) => this.#awaited.add(before));
-    });
+    condemned.flatMap(({ after }) => after).forEach((before) => this.#awaited.add(before));
     const { concurrency } = this.#options;
     await pMap(condemned, (orphan) => this.#begin(orphan), { concurrency });
     return this.#changed;
@@ -97,14 +70,15 @@ class Deletion {
 
   #begin(orphan: Orphan): Promise<void> {
     const { digest } = orphan;
-    const isTagged = this.#tagsOf.has(digest);
+    const { tagsOf, fates, onDone } = this.#options;
+    const isTagged = tagsOf.has(digest);
     const removed = isTagged
       ? this.#untagging.then(() => this.#remove(orphan))
       : this.#remove(orphan);
     const task = removed.then((fate) => {
       if (fate !== undefined) {
-        this.#fates.set(digest, fate);
-        this.#options.onDone();
+        fates.set(digest, fate);
+        onDone();
       }
     });
     if (isTagged) {
@@ -116,12 +90,12 @@ class Deletion {
 
   async #remove({ digest, after }: Orphan): Promise<Fate | undefined> {
     const { confirmation, isOver } = this.#options;
-    // They stand earlier in the list, so each has begun, or is not to be deleted in this run.
+    // They stand earlier in the list, so each has begun, or this run does not delete it.
     await Promise.all(after.map((before) => this.#pending.get(before) ?? Promise.resolve()));
     if (this.#calledOff !== undefined) {
       return { kind: 'skipped', why: this.#calledOff };
     }
-    // Before the question after predecessors, which have no fate either when it is over.
+    // This comes before the predecessors, which have no fate either when the time is over.
     if (isOver()) {
       return undefined;
     }
@@ -137,15 +111,15 @@ class Deletion {
   }
 
   async #delete(digest: Digest): Promise<Fate | undefined> {
-    const { deleter, confirmation, isOver } = this.#options;
+    const { repository, deleter, tagsOf, confirmation, isOver } = this.#options;
     try {
-      const kind = await deleter.deleteManifest(this.#repository, digest, {
-        tags: this.#tagsOf.get(digest),
+      const kind = await deleter.deleteManifest(repository, digest, {
+        tags: tagsOf.get(digest),
         isLate: isOver,
       });
-      // Also when it was gone: a try of ours whose answer was lost may have done it.
+      // Also when it was gone: an earlier try whose answer was lost may have deleted it.
       this.#changed = true;
-      // Of an index that stands after all, nothing may go.
+      // Nothing of an index may be deleted while the index is still there.
       if (!this.#awaited.has(digest) || (await confirmation.ask(digest))) {
         this.#away.add(digest);
       }
@@ -162,13 +136,11 @@ class Deletion {
     if (error instanceof NotSent) {
       return { kind: 'skipped', why: error.message };
     }
-    if (!(error instanceof RequestFailure)) {
-      throw error;
-    }
+    const why = failureMessage(error);
     const kind = error instanceof RegistryError ? error.kind : undefined;
     if (kind !== undefined && FINAL.includes(kind)) {
       this.#calledOff = 'not tried: the registry refused another delete in this repository';
-      return { kind: 'failed', why: error.message };
+      return { kind: 'failed', why };
     }
     // No answer, or a 500: it may have been carried out all the same.
     this.#changed = true;
@@ -176,10 +148,10 @@ class Deletion {
     // The next recheck sees what names it.
     const isReferenced = kind === 'referenced';
     if (!(isReferenced || isOver()) || !mayWait(digest)) {
-      return { kind: 'failed', why: error.message };
+      return { kind: 'failed', why };
     }
     if (isReferenced) {
-      // What has to go after it waits as well.
+      // Those that come after it wait as well.
       this.#waiting.add(digest);
     }
     return undefined;

@@ -1,10 +1,10 @@
 /**
- * After a sweep: proves that what was kept is still there, and puts back what was deleted at the moment when a
+ * After a sweep: proves that kept manifests and tags are still there. Restores what was deleted at the moment when a
  * push began to use it, with all that has to live as long as it does.
  */
 import type { Digest } from '../oci/digest.js';
 import type { Pusher } from '../registry/registry.js';
-import { buildGraph, reach } from '../plan/graph.js';
+import { buildGraph, compare, reach } from '../plan/graph.js';
 import type { Inventory } from '../plan/inventory.js';
 import type { Outcome } from '../plan/fate.js';
 import type { Lost } from './lost.js';
@@ -14,9 +14,9 @@ import { verifyRepository, type VerifyOptions } from './verify.js';
 interface Swept {
   /** all that the sweep's rechecks saw; what is missing in it was missing before the first delete */
   readonly inventory: Inventory;
-  /** what the sweep deleted, found deleted, or may have deleted */
+  /** those that the sweep deleted, found deleted, or may have deleted */
   readonly tried: ReadonlySet<Digest>;
-  /** of it, what was in use again at a later recheck: the tags that it had there are expected */
+  /** those among them that a later recheck saw in use again: their tags there are expected */
   readonly usedAgain: ReadonlySet<Digest>;
   readonly lost: readonly Lost[];
 }
@@ -25,47 +25,38 @@ export interface HealOptions extends VerifyOptions {
   readonly pusher: Pick<Pusher, 'pushManifest'>;
 }
 
-/** What was put back may be found to need more, which another push has begun to use meanwhile. */
+/** A restored manifest may need more, which another push has begun to use meanwhile. */
 const MOST_ROUNDS = 3;
 
 export interface Healed extends Pick<Outcome, 'broken' | 'unverified'> {
-  /** put back */
   readonly restored: readonly Digest[];
   /** what each listed tag points at in the end; absent when not all of it could be read */
   readonly tags: ReadonlyMap<string, Digest> | undefined;
 }
 
-/** @returns as part of `broken`, also what was to be put back with something else, and could not be */
+/** @returns in `broken` also those that had to be restored with others, and could not be */
 export async function heal(
   { inventory, tried, usedAgain, lost }: Swept,
   options: HealOptions,
 ): Promise<Healed> {
   const graph = buildGraph(inventory);
   const restored = new Set<Digest>();
-  /** the tags of which went with them */
+  /** manifests whose tags were deleted with them */
   const gone = new Set([...tried].filter((digest) => !usedAgain.has(digest)));
-  /** what may be put back */
+  /** those that may be restored */
   const restorable = new Set(tried);
-  /** by what it is about, as in `broken`: why it could not be put back */
+  /** why something could not be restored, by its name in `broken` */
   const failures = new Map<string, string>();
   for (let round = 1; ; round += 1) {
     const verified = await verifyRepository(inventory, gone, options);
-    const proof = () => ({
-      restored: [...restored],
-      broken: withFailures(verified.broken, failures),
-      unverified: !verified.isComplete,
-      tags: verified.tags,
-    });
-    const ours = verified.missing.filter((digest) => restorable.has(digest));
-    if (ours.length === 0 || round > MOST_ROUNDS) {
-      return proof();
-    }
+    const ours =
+      round > MOST_ROUNDS ? [] : verified.missing.filter((digest) => restorable.has(digest));
     const needed = new Set([...ours, ...reach(graph, ours).keys()]);
     const result = await restoreRepository(
       inventory.repository,
       lost
         .filter(({ digest }) => needed.has(digest) && restorable.has(digest))
-        // What they pointed at once, people have moved or removed since.
+        // People have moved or removed the tags that pointed at it once.
         .map((each) => ({ ...each, formerTags: [] })),
       { ...options, absent: inventory.absent },
     );
@@ -78,7 +69,12 @@ export async function heal(
     result.failed.forEach(({ digest, why }) => failures.set(`manifest ${digest}`, why));
     result.failedTags.forEach(({ tag, why }) => failures.set(`tag ${tag}`, why));
     if (result.restored.length + result.standing.length === 0) {
-      return proof();
+      return {
+        restored: [...restored],
+        broken: withFailures(verified.broken, failures),
+        unverified: !verified.isComplete,
+        tags: verified.tags,
+      };
     }
   }
 }
@@ -90,15 +86,10 @@ function withFailures(
 ): Outcome['broken'] {
   const found = new Map(broken.map(({ what, why }) => [what, why]));
   for (const [what, failure] of failures) {
-    const isManifest = what.startsWith('manifest ');
-    const why =
-      found.get(what) ??
-      (isManifest ? 'it was deleted with a manifest that came into use meanwhile' : undefined);
-    if (why !== undefined) {
-      found.set(what, `${why}, and it could not be put back: ${failure}`);
+    const why = found.get(what) ?? 'it was deleted with a manifest that came into use meanwhile';
+    if (found.has(what) || what.startsWith('manifest ')) {
+      found.set(what, `${why}, and it could not be restored: ${failure}`);
     }
   }
-  return [...found]
-    .map(([what, why]) => ({ what, why }))
-    .sort((a, b) => (a.what < b.what ? -1 : 1));
+  return [...found].map(([what, why]) => ({ what, why })).sort((a, b) => compare(a.what, b.what));
 }

@@ -4,16 +4,16 @@
  */
 import { isDigest, type Digest } from '../oci/digest.js';
 import { RegistryError } from '../registry/registry-error.js';
-import type { ManifestAnswer, Reader } from '../registry/registry.js';
-import type { Attempts } from './attempts.js';
+import type { ManifestAnswer } from '../registry/registry.js';
 import type { Inventory, Source } from '../plan/inventory.js';
 import { namedBy } from '../plan/naming.js';
 import type { Plan } from '../plan/plan.js';
+import type { Looking } from './survey-options.js';
 
 /**
- * The orphans of which only the ledger or an input says that they are manifests: no tag, index, subject, list of
- * referrers or list of manifests names them, and no run saw them in use. Those that were asked for before are left out. What a manifest says
- * of its own subject does not speak for it.
+ * The orphans that only the ledger or an input calls manifests: no tag, index, subject, list of referrers or list of
+ * manifests names them, and no run saw them in use. A manifest that names its own subject is no proof for itself.
+ * Those that were asked for before are left out.
  */
 export function perhapsLayers(inventory: Inventory, { orphans }: Plan): Digest[] {
   const vouched = new Set([
@@ -31,15 +31,15 @@ export function perhapsLayers(inventory: Inventory, { orphans }: Plan): Digest[]
 const MOST_CONTROLS = 3;
 
 /**
- * Manifests that are no layers, as far as one can tell: a registry that has these as blobs, too, has every manifest
- * so. Those with a tag come first.
+ * Manifests that aren't layers, as far as anyone can tell. A registry that has these as blobs, too, has all manifests
+ * as blobs. Those with a tag come first.
  */
 function controls({ tags, manifests }: Inventory, links: ReadonlySet<Digest>): Digest[] {
   const all = new Set([...tags.values(), ...manifests.keys()]);
   return [...all].filter((digest) => !links.has(digest)).slice(0, MOST_CONTROLS);
 }
 
-/** A blob of the repository that is surely no manifest: the config of one of its images. */
+/** A blob of the repository that surely isn't a manifest: the config of one of its images. */
 function plainBlob({ manifests }: Inventory): Digest | undefined {
   for (const manifest of manifests.values()) {
     const digest = manifest.kind === 'image' ? manifest.config.digest : '';
@@ -50,29 +50,21 @@ function plainBlob({ manifests }: Inventory): Digest | undefined {
   return undefined;
 }
 
-export interface Asking {
-  readonly reader: Pick<Reader, 'hasBlob' | 'manifest'>;
-  readonly attempts: Attempts;
-}
-
 /**
- * Asks which of these manifests the repository has as layers or configs as well: one HEAD each. Where all of them are
+ * Asks which of these manifests the repository has as layers or configs as well: one HEAD each. If all of them are
  * there as blobs, some more questions tell a registry that has every manifest as a blob (olareg), and loses none of
  * them by a delete.
  *
- * @returns what is known then; a question that could not be answered is a gap
+ * @returns the answers so far; a question without an answer is a gap
  */
 export async function readLinks(
   unasked: readonly Digest[],
   inventory: Inventory,
-  { reader, attempts }: Asking,
+  looking: Pick<Looking, 'reader' | 'repository' | 'attempts'>,
 ): Promise<Map<Digest, boolean>> {
-  const { repository } = inventory;
+  const { reader, repository, attempts } = looking;
   const links = new Map(inventory.links);
-  if (unasked.length === 0) {
-    return links;
-  }
-  const ask = (digests: readonly Digest[], note: (digest: Digest, has: boolean) => void) =>
+  const ask = (digests: readonly Digest[], note: (digest: Digest, has: boolean) => unknown) =>
     attempts.each(
       digests,
       (digest) => `blob ${digest}`,
@@ -83,56 +75,41 @@ export async function readLinks(
   await ask(unasked, (digest, has) => links.set(digest, has));
   // Distribution has no blob for a manifest that isn't a layer.
   const answers = [...links.values()];
-  let isApart = answers.includes(false) || !answers.includes(true);
-  if (!isApart) {
-    await ask(controls(inventory, new Set(links.keys())), (_, has) => {
-      isApart ||= !has;
-    });
+  if (answers.includes(false) || !answers.includes(true)) {
+    return links;
   }
-  if (!isApart) {
-    const blob = plainBlob(inventory);
-    const answer =
-      blob &&
-      (await attempts.one(`config ${blob}`, () => readUnlessBlob(reader, repository, blob)));
-    if (answer?.kind === 'absent') {
-      links.forEach((_, digest) => links.set(digest, false));
-    }
+  const apart = new Set<Digest>();
+  await ask(controls(inventory, new Set(links.keys())), (digest, has) => has || apart.add(digest));
+  const blob = apart.size > 0 ? undefined : plainBlob(inventory);
+  const answer =
+    blob && (await attempts.one(`config ${blob}`, () => readAs('mentioned', looking, blob)));
+  if (answer?.kind === 'absent') {
+    links.forEach((_, digest) => links.set(digest, false));
   }
   return links;
 }
 
+/** Sources that don't say that it is a manifest. It may be a layer or config, which is not a gap. */
+const VAGUE: ReadonlySet<Source> = new Set<Source>(['input', 'protected', 'mentioned']);
+
 /**
- * One GET, and a HEAD where the answer is Distribution's for a blob.
+ * Reads the manifest that a source names: one GET, and for a vague source a HEAD if Distribution answers as for a blob.
  *
  * @returns `blob` when the registry can't serve it as a manifest, and has it as a layer or config
  */
-async function readUnlessBlob(
-  reader: Pick<Reader, 'hasBlob' | 'manifest'>,
-  repository: string,
+export async function readAs(
+  source: Source,
+  { reader, repository }: Pick<Looking, 'reader' | 'repository'>,
   digest: Digest,
 ): Promise<ManifestAnswer | { readonly kind: 'blob' }> {
   try {
     return await reader.manifest(repository, digest);
   } catch (error) {
-    const isPerhaps = error instanceof RegistryError && error.kind === 'perhaps-a-blob';
+    const isPerhaps =
+      VAGUE.has(source) && error instanceof RegistryError && error.kind === 'perhaps-a-blob';
     if (isPerhaps && (await reader.hasBlob(repository, digest))) {
       return { kind: 'blob' };
     }
     throw error;
   }
-}
-
-/** Sources that don't say that it is a manifest: it may be a layer or config, and that is no gap. */
-const VAGUE: ReadonlySet<Source> = new Set<Source>(['input', 'protected', 'mentioned']);
-
-/** Reads what one of these sources names. */
-export function readAs(
-  source: Source,
-  reader: Asking['reader'],
-  repository: string,
-  digest: Digest,
-): ReturnType<typeof readUnlessBlob> {
-  return VAGUE.has(source)
-    ? readUnlessBlob(reader, repository, digest)
-    : reader.manifest(repository, digest);
 }

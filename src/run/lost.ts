@@ -1,4 +1,4 @@
-/** A manifest that was deleted, as it was saved, and what it needs to come back. Pure. */
+/** A deleted manifest as it was saved, and what a restore of it needs. Pure. */
 import { isDigest, type Digest } from '../oci/digest.js';
 import { ManifestError, parseManifest, type Manifest } from '../oci/manifest.js';
 import { entriesOf } from '../plan/naming.js';
@@ -9,42 +9,35 @@ export interface Lost {
   readonly mediaType: string;
   /** `undefined` when nothing with this digest was found where they were saved */
   readonly bytes: Buffer | undefined;
-  /** that are to point at it again; of all that is lost, no two name the same */
+  /** tags that should point at it again; no two lost manifests name the same one */
   readonly tags: readonly string[];
-  /** that are to point at it again if they point at nothing */
+  /** tags that should point at it again if they point at nothing */
   readonly formerTags?: readonly string[];
 }
 
-/** What its saved bytes are. */
-export interface Readable {
+/** A lost manifest whose saved bytes could be read. */
+export interface Readable extends Lost {
   readonly manifest: Manifest;
   readonly bytes: Buffer;
-  readonly tags: readonly string[];
-  readonly formerTags: readonly string[];
 }
 
 /** @returns why it can't be used, if so */
-export function readLost({
-  digest,
-  mediaType,
-  bytes,
-  tags,
-  formerTags = [],
-}: Lost): Readable | string {
+export function readLost(lost: Lost): Readable | string {
+  const { digest, mediaType, bytes } = lost;
   if (bytes === undefined) {
     return 'its saved bytes are missing, or have another digest';
   }
   try {
-    return { manifest: parseManifest(bytes, mediaType, digest), bytes, tags, formerTags };
+    return { ...lost, bytes, manifest: parseManifest(bytes, mediaType, digest) };
   } catch (error) {
     if (error instanceof ManifestError) {
-      return `its saved bytes are no manifest: ${error.message}`;
+      return `its saved bytes aren't a manifest: ${error.message}`;
     }
     throw error;
   }
 }
 
-/** Without those that no registry need have: `urls` say where else they are. */
+/** The blobs that a registry must have: those with `urls` may be elsewhere. */
 export function requiredBlobsOf(manifest: Manifest): Digest[] {
   const blobs = manifest.kind === 'image' ? [manifest.config, ...manifest.layers] : [];
   const all = manifest.kind === 'index' ? manifest.others : blobs;
@@ -55,18 +48,16 @@ export function requiredBlobsOf(manifest: Manifest): Digest[] {
 }
 
 /** Waves in which each index comes after all of its entries that are among them. */
-export function childrenFirst(manifests: readonly Manifest[]): Digest[][] {
-  const waiting = new Map(manifests.map((manifest) => [manifest.digest, manifest]));
-  const waves: Digest[][] = [];
+export function childrenFirst(all: readonly Readable[]): Readable[][] {
+  const waiting = new Map(all.map((each) => [each.digest, each]));
+  const waves: Readable[][] = [];
   while (waiting.size > 0) {
-    // Digests can't form a circle, so there is always one.
-    const wave = [...waiting.values()]
-      .filter(
-        (manifest) =>
-          manifest.kind !== 'index' || !entriesOf(manifest).some((digest) => waiting.has(digest)),
-      )
-      .map(({ digest }) => digest);
-    wave.forEach((digest) => waiting.delete(digest));
+    // Digests can't form a cycle, so there is always one.
+    const wave = [...waiting.values()].filter(
+      ({ manifest }) =>
+        manifest.kind !== 'index' || !entriesOf(manifest).some((digest) => waiting.has(digest)),
+    );
+    wave.forEach(({ digest }) => waiting.delete(digest));
     waves.push(wave);
   }
   return waves;

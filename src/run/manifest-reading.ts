@@ -1,80 +1,87 @@
-/** Reads the manifests of one repository by digest or tag. What is known is not fetched again. */
+/** The manifests of one repository as they are read, by digest or tag. Known manifests are not fetched again. */
 import type { Digest } from '../oci/digest.js';
 import type { Manifest } from '../oci/manifest.js';
 import type { Source } from '../plan/inventory.js';
 import { isCondemned } from '../plan/past.js';
 import type { ManifestAnswer } from '../registry/registry.js';
-import type { Attempts } from './attempts.js';
-import type { Known } from './known.js';
 import { readAs } from './layer-links.js';
-import type { SurveyOptions } from './survey-types.js';
-
-interface ManifestReadingOptions extends Pick<SurveyOptions, 'reader' | 'policy'> {
-  readonly attempts: Attempts;
-  /** whether the registry's list of manifests has it */
-  readonly isListed: (digest: Digest) => boolean;
-}
+import type { ListingReading } from './listing-reading.js';
+import { createSharing } from './sharing.js';
+import type { Looking } from './survey-options.js';
 
 export class ManifestReading {
-  readonly #repository: string;
-  readonly #known: Known;
-  readonly #options: ManifestReadingOptions;
-  /** known manifests that something names, taken to be there without asking */
+  readonly #looking: Looking;
+  readonly #list: Pick<ListingReading, 'listing'>;
+  /** known manifests that something names, believed to be there without a request */
   readonly #presumed = new Set<Digest>();
+  readonly #share = createSharing();
+  readonly found = new Map<Digest, Manifest>();
+  readonly absent = new Set<Digest>();
   /** the bytes, as text, of what was fetched */
   readonly bodies = new Map<Digest, string>();
   isUntyped = false;
 
-  constructor(repository: string, known: Known, options: ManifestReadingOptions) {
-    this.#repository = repository;
-    this.#known = known;
-    this.#options = options;
+  constructor(looking: Looking, list: Pick<ListingReading, 'listing'>) {
+    this.#looking = looking;
+    this.#list = list;
   }
 
-  /** One GET. @returns `undefined` when the registry says that it is unknown */
+  note(manifest: Manifest): void {
+    this.found.set(manifest.digest, this.#share(manifest));
+  }
+
+  /** One GET. @returns `undefined` when the registry says that it has no such manifest */
   async fetch(reference: string): Promise<Manifest | undefined> {
-    return this.#taken(await this.#options.reader.manifest(this.#repository, reference));
+    const { reader, repository } = this.#looking;
+    return this.#taken(await reader.manifest(repository, reference));
   }
 
-  /** @returns `undefined` for what is not there */
+  /** @returns `undefined` if it is not there */
   async read(digest: Digest, source: Source): Promise<Manifest | undefined> {
-    const known = this.#known.manifests.get(digest);
-    if (known === undefined || this.#known.earlier !== undefined) {
-      return (
-        known ?? this.#taken(await readAs(source, this.#options.reader, this.#repository, digest))
-      );
+    const { known } = this.#looking;
+    const manifest = known.manifests.get(digest);
+    if (manifest === undefined) {
+      return this.#taken(await readAs(source, this.#looking, digest));
     }
-    if (!this.#mayBeGone(digest)) {
-      if (this.#options.isListed(digest)) {
-        return known;
-      }
-      if (source !== 'input' && source !== 'ledger') {
-        this.#presumed.add(digest);
-        return known;
-      }
+    const isStable = !this.#mayBeGone(digest);
+    const isListed = this.#list.listing?.has(digest) === true;
+    if (known.earlier !== undefined || (isStable && isListed)) {
+      return manifest;
     }
-    return (await this.isThere(digest)) ? known : undefined;
+    if (isStable && source !== 'input' && source !== 'ledger') {
+      this.#presumed.add(digest);
+      return manifest;
+    }
+    return (await this.#isThere(digest)) ? manifest : undefined;
   }
 
-  /** Asks for what was presumed. @returns whether there was any */
-  async confirm(onAbsent: (digest: Digest) => void): Promise<boolean> {
+  /** Asks for those that were believed to be there. @returns whether there were any */
+  async confirm(): Promise<boolean> {
     const presumed = [...this.#presumed];
     this.#presumed.clear();
-    await this.#options.attempts.each(
+    await this.#looking.attempts.each(
       presumed,
       (digest) => `manifest ${digest}`,
       async (digest) => {
-        if (!(await this.isThere(digest))) {
-          onAbsent(digest);
-        }
+        await this.stands(digest);
       },
     );
     return presumed.length > 0;
   }
 
+  /** Asks for a manifest that an earlier read of this run may have seen, and drops it if it is gone. */
+  async stands(digest: Digest): Promise<boolean> {
+    const isThere = await this.#isThere(digest);
+    if (!isThere) {
+      this.found.delete(digest);
+      this.absent.add(digest);
+    }
+    return isThere;
+  }
+
   /** Whether this run or another one may have deleted it, while the registry's list still has it. */
   isExpectedGone(digest: Digest): boolean {
-    const { earlier } = this.#known;
+    const { earlier } = this.#looking.known;
     return earlier?.gone?.has(digest) === true || this.#mayBeGone(digest);
   }
 
@@ -88,20 +95,21 @@ export class ManifestReading {
   }
 
   /**
-   * What a run was about to delete is not taken to be there because something names it. Neither is what came into use
-   * since: the DELETE may have been carried out after that was seen.
+   * Whether a run was about to delete it. That something names it is then no proof that it is there. Neither is that it
+   * came into use since: the DELETE may have been carried out after that was seen.
    */
   #mayBeGone(digest: Digest): boolean {
-    const past = this.#known.past.get(digest);
-    const isRecent = past !== undefined && isCondemned(past, this.#options.policy.now);
+    const { known, policy } = this.#looking;
+    const past = known.past.get(digest);
+    const isRecent = past !== undefined && isCondemned(past, policy.now);
     return isRecent || past?.status === 'leaving' || past?.status === 'deleted';
   }
 
-  /** HEAD; and GET where its answer settles nothing, as that of an absent manifest never does. */
-  async isThere(digest: Digest): Promise<boolean> {
-    const { reader } = this.#options;
+  /** One HEAD, and one GET if its answer does not settle it. The answer for an absent manifest never does. */
+  async #isThere(digest: Digest): Promise<boolean> {
+    const { reader, repository } = this.#looking;
     return (
-      (await reader.resolve(this.#repository, digest)) === digest ||
+      (await reader.resolve(repository, digest)) === digest ||
       (await this.fetch(digest)) !== undefined
     );
   }

@@ -1,6 +1,6 @@
 /**
- * The reads of one repository right before a sweep's deletes: what each takes over from those before it, and from the
- * deletes between them. Decides nothing and deletes nothing.
+ * The reads of one repository right before a sweep's deletes. Each builds on those before it, and on the deletes
+ * between them. They decide nothing and delete nothing.
  */
 import type { Past } from '../plan/past.js';
 import type { SavedManifest } from './backup/backup.js';
@@ -10,21 +10,22 @@ import type { Inventory } from '../plan/inventory.js';
 import type { Plan } from '../plan/plan.js';
 import { digestsWith, isGone, type Fates } from '../plan/fate.js';
 import type { Survey } from '../plan/survey.js';
-import type { SurveyOptions } from './survey-types.js';
+import type { SurveyOptions } from './survey-options.js';
 import { surveyRepository } from './survey.js';
 
-/** A manifest that may be deleted, as it is to be saved first. */
+/** A manifest that may be deleted, in the form in which it is saved first. */
 export type Condemned = Omit<SavedManifest, 'registry' | 'savedAt'>;
 
 export class Recheck {
   readonly #survey: Survey;
   readonly #candidates: Iterable<Digest>;
   readonly #options: SurveyOptions;
-  /** what the last read saw, without what was deleted since */
+  /** the result of the last read, without the manifests that were deleted since */
   #last: Inventory;
-  #seen: Inventory | undefined;
+  /** the joined results of all reads without a gap; `undefined` before the first of them */
+  seen: Inventory | undefined;
 
-  /** @param survey what the plan was made of, by the same candidates */
+  /** @param survey the one that the plan was made from, with the same candidates */
   constructor(survey: Survey, candidates: Iterable<Digest>, options: SurveyOptions) {
     this.#survey = survey;
     this.#candidates = candidates;
@@ -32,12 +33,7 @@ export class Recheck {
     this.#last = survey.inventory;
   }
 
-  /** all that the reads without a gap saw, together; `undefined` before the first of them */
-  get seen(): Inventory | undefined {
-    return this.#seen;
-  }
-
-  /** Tags may have moved since, and pushes come in: the plan is made again with what is there now. */
+  /** Tags may have moved since, and pushes come in: the plan is made again from a fresh survey. */
   async read(fates: Fates): Promise<Survey> {
     const { plan, inventory } = this.#survey;
     const candidates = inSight(this.#candidates, plan, fates);
@@ -47,12 +43,12 @@ export class Recheck {
       earlier: { ...this.#last, gone: new Set(digestsWith(fates, 'deleted', 'gone')) },
     });
     if (fresh.inventory.gaps.length === 0) {
-      this.#seen = this.#seen === undefined ? fresh.inventory : joined(this.#seen, fresh.inventory);
+      this.seen = this.seen === undefined ? fresh.inventory : joined(this.seen, fresh.inventory);
     }
     return fresh;
   }
 
-  /** Takes what is left of a read after its deletes for the next one. */
+  /** Keeps this read for the next one, without the manifests that were deleted. */
   finish({ inventory }: Pick<Survey, 'inventory'>, fates: Fates): void {
     this.#last = without(inventory, fates);
   }
@@ -67,7 +63,7 @@ export function tagsIn(inventory: Pick<Inventory, 'tags'>): ReadonlyMap<Digest, 
   return tags;
 }
 
-/** With the tags that point at them now. One that names nothing any more is theirs still: it may have gone along. */
+/** With their tags of now. A tag that names nothing any more is still theirs: the delete may have taken it. */
 export function retagged(condemned: readonly Condemned[], inventory: Inventory): Condemned[] {
   const tagsOf = tagsIn(inventory);
   return condemned.map((each) => {
@@ -78,7 +74,7 @@ export function retagged(condemned: readonly Condemned[], inventory: Inventory):
 
 /**
  * The digests that a recheck asks for: those to delete, those that go before them, and those that could not be deleted.
- * The child of an index out of sight would go before that index. What else is gone would be asked for in vain.
+ * Without its index, a child would be deleted before it. Asking for others that are gone would be in vain.
  */
 function inSight(
   candidates: Iterable<Digest>,
@@ -113,7 +109,7 @@ export function condemnedOf({ inventory, plan, bodies }: Survey): Condemned[] {
   });
 }
 
-/** What is left of an inventory after these deletes. */
+/** The inventory without the manifests that were deleted, and their tags. */
 function without(inventory: Inventory, fates: Fates): Inventory {
   return {
     ...inventory,
@@ -122,7 +118,7 @@ function without(inventory: Inventory, fates: Fates): Inventory {
   };
 }
 
-/** What was deleted lived here: a signature that is to follow it is none of an image elsewhere. */
+/** Remembers that deleted manifests lived here: their signatures don't belong to images elsewhere. */
 function withGone(past: Inventory['past'], fates: Fates, now: number): Inventory['past'] {
   const gone = digestsWith(fates, 'deleted', 'gone').filter((digest) => !past.has(digest));
   const before: Past = { firstSeen: now, everInUse: false, status: 'leaving', since: now };
@@ -130,30 +126,23 @@ function withGone(past: Inventory['past'], fates: Fates, now: number): Inventory
 }
 
 /**
- * What the reads of a sweep saw, together. What was missing at the first of them was missing before; what a
- * later one misses, the sweep may have deleted.
+ * The joined results of two reads of a sweep. A manifest that the first one missed was missing before the sweep. If only
+ * a later one misses it, the sweep may have deleted it.
  */
 function joined(first: Inventory, later: Inventory): Inventory {
   const tags = new Map([...first.tags, ...later.tags]);
   const manifests = new Map([...first.manifests, ...later.manifests]);
+  // A later read no longer hears of deleted referrers, and they may have to be restored with their subject.
+  const referrers = new Map(first.referrers);
+  for (const [subject, listed] of later.referrers) {
+    referrers.set(subject, [...new Set([...(referrers.get(subject) ?? []), ...listed])]);
+  }
   return {
     ...first,
     tags,
     manifests,
-    referrers: joinedReferrers(first.referrers, later.referrers),
+    referrers,
     absent: new Set([...first.absent].filter((digest) => !manifests.has(digest))),
     brokenTags: first.brokenTags.filter((tag) => !tags.has(tag)),
   };
-}
-
-/** A later read no longer hears of what was deleted, and that may have to come back with its subject. */
-function joinedReferrers(
-  first: Inventory['referrers'],
-  later: Inventory['referrers'],
-): Inventory['referrers'] {
-  const joint = new Map(first);
-  for (const [subject, listed] of later) {
-    joint.set(subject, [...new Set([...(first.get(subject) ?? []), ...listed])]);
-  }
-  return joint;
 }

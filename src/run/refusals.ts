@@ -1,6 +1,6 @@
 /**
- * Refuses deletes before the first of them: plans that look wrong when all are seen together, and what the registry
- * or the account does not allow. Of a dry-run it says what a real run would refuse, without a DELETE.
+ * Refuses deletes before the first of them: plans that look wrong when all are seen together, and deletes that the
+ * registry or the account does not allow. In a dry-run it says what a real run would refuse, without a DELETE.
  */
 import pMap from 'p-map';
 
@@ -19,7 +19,7 @@ export interface RefusingOptions {
 
 /**
  * @param surveys of all repositories: every plan is complete
- * @param first the refusals so far; these reasons come before any other
+ * @param first the refusals so far; their reasons come before any other
  * @returns why nothing may be deleted, by repository
  */
 export async function refuseDeletes(
@@ -39,7 +39,7 @@ export async function refuseDeletes(
     };
     await pMap(left, ask, { concurrency });
   } else if (left.length > 0 && !stop.aborted) {
-    // Before the first delete, and not in the middle of them.
+    // Asked before the first delete, and not between the deletes.
     const why = await rights.probeDeletes(left);
     if (why !== undefined) {
       left.forEach((repository) => refusals.set(repository, { kind: 'no-deletes', why }));
@@ -48,7 +48,7 @@ export async function refuseDeletes(
   return refusals;
 }
 
-/** The repositories in which something is to be deleted, and may be. */
+/** The repositories that have orphans, and no refusal. */
 export function allowed(
   surveys: readonly Survey[],
   refusals: ReadonlyMap<string, RepositoryRefusal>,

@@ -1,6 +1,6 @@
 /**
- * Puts back what an earlier run deleted, or was about to, and something that stays needs now: a push has met the DELETE
- * of a run that was killed, or an index that no run saw shares a child with one that was deleted.
+ * Restores what an earlier run deleted, or was about to, and a kept manifest needs now. A push has met the DELETE of a
+ * run that was killed, or an index that no run saw shares a child with a deleted one.
  */
 import { isCondemned } from '../plan/past.js';
 import { type LedgerRecord } from '../memory/ledger/record.js';
@@ -11,10 +11,15 @@ import { buildGraph, compare, reach } from '../plan/graph.js';
 import type { Inventory } from '../plan/inventory.js';
 import { entriesOf } from '../plan/naming.js';
 import type { Lost } from './lost.js';
-import { restoreRepository, type Restored, type RestoreOptions } from './restore-repository.js';
+import {
+  joinRestored,
+  restoreRepository,
+  type Restored,
+  type RestoreOptions,
+} from './restore-repository.js';
 import type { Survey } from '../plan/survey.js';
 
-/** What the ledger holds of a manifest that a run may have deleted. */
+/** The ledger's record of a manifest that a run may have deleted. */
 export type Deleted = Pick<LedgerRecord, 'mediaType' | 'body' | 'tags' | 'status' | 'condemned'>;
 
 export interface RepairOptions extends Omit<RestoreOptions, 'absent'> {
@@ -25,12 +30,12 @@ export interface RepairOptions extends Omit<RestoreOptions, 'absent'> {
 /** All texts are safe to print; each list is sorted. */
 export type Repair = Pick<Restored, 'restored' | 'failed' | 'failedTags'>;
 
-/** So many manifests are tried for a tag that has none. */
+/** The most manifests that are tried for a tag without one. */
 const MOST_TRIES = 20;
 
 /**
  * @param records all that the ledger remembers of the repository
- * @returns `undefined` when nothing had to be put back
+ * @returns `undefined` when nothing had to be restored
  */
 export async function repairRepository(
   survey: Pick<Survey, 'inventory' | 'plan'>,
@@ -44,63 +49,50 @@ export async function repairRepository(
       ([digest, record]) => isCondemned(record, now) && !inventory.manifests.has(digest),
     ),
   );
+  if (deleted.size === 0) {
+    return undefined;
+  }
   const needed = neededBy(survey, deleted);
   const parts: Restored[] = [];
-  const putBack = async (heads: readonly Digest[]) => {
+  const restore = async (heads: readonly Digest[]) => {
     const lost = lostWith(heads, inventory, deleted);
     parts.push(await restoreRepository(repository, lost, options));
   };
   if (needed.length > 0) {
-    await putBack(needed);
+    await restore(needed);
   }
   let broken = inventory.brokenTags.filter((tag) => parseDigestTag(tag) === undefined);
-  // Which manifest such a tag names, no answer tells. Only with that manifest it resolves again.
+  // No answer tells which manifest such a tag names. The tag resolves again only with that manifest.
   for (const digest of options.pusher === undefined ? [] : triesFor(broken, deleted, needed)) {
     if (broken.length === 0) {
       break;
     }
-    await putBack([digest]);
-    const looks = broken.map(async (tag) => {
-      const { kind } = await options.reader.manifest(repository, tag);
-      return kind === 'absent' ? [tag] : [];
-    });
-    broken = (await Promise.all(looks)).flat();
+    await restore([digest]);
+    const answers = await Promise.all(
+      broken.map((tag) => options.reader.manifest(repository, tag)),
+    );
+    broken = broken.filter((_, n) => answers[n]?.kind === 'absent');
   }
-  const repair = {
-    restored: parts.flatMap(({ restored }) => restored).sort(),
-    failed: parts.flatMap(({ failed }) => failed).sort((a, b) => compare(a.digest, b.digest)),
-    failedTags: parts.flatMap(({ failedTags }) => failedTags).sort((a, b) => compare(a.tag, b.tag)),
-  };
-  const { restored, failed, failedTags } = repair;
-  return restored.length + failed.length + failedTags.length === 0 ? undefined : repair;
+  const { restored, failed, failedTags } = joinRestored(repository, parts);
+  const isNeeded = restored.length + failed.length + failedTags.length > 0;
+  return isNeeded ? { restored, failed, failedTags } : undefined;
 }
 
-/** What indexes that stay list, and what manifests that are not understood mention. */
+/** The entries of kept indexes, and the digests that kept manifests of unknown types mention. */
 function neededBy(
   { inventory, plan }: Pick<Survey, 'inventory' | 'plan'>,
   deleted: ReadonlyMap<Digest, Deleted>,
 ): Digest[] {
-  if (deleted.size === 0) {
-    return [];
-  }
-  const needed = new Set<Digest>();
-  for (const { digest } of plan.keep) {
-    const manifest = inventory.manifests.get(digest);
-    for (const each of manifest === undefined ? [] : listedBy(manifest)) {
-      if (deleted.has(each)) {
-        needed.add(each);
-      }
-    }
-  }
-  return [...needed].sort(compare);
+  const named = plan.keep.flatMap(({ digest }) => listedBy(inventory.manifests.get(digest)));
+  return [...new Set(named)].filter((digest) => deleted.has(digest)).sort(compare);
 }
 
-function listedBy(manifest: Manifest): readonly Digest[] {
-  const mentions = manifest.kind === 'unknown' ? manifest.mentions : [];
-  return manifest.kind === 'index' ? entriesOf(manifest) : mentions;
+function listedBy(manifest: Manifest | undefined): readonly Digest[] {
+  const mentions = manifest?.kind === 'unknown' ? manifest.mentions : [];
+  return manifest?.kind === 'index' ? entriesOf(manifest) : mentions;
 }
 
-/** With all that went with them, as far as the ledger holds it: children, signatures and other referrers. */
+/** The heads, with all that was deleted with them and the ledger holds: children, signatures and other referrers. */
 function lostWith(
   heads: readonly Digest[],
   inventory: Inventory,
@@ -124,7 +116,7 @@ function lostWith(
   });
 }
 
-/** What a run that did not come to its end was about to delete: first what had one of these tags before. */
+/** Manifests that an unfinished run was about to delete. Those that had one of these tags before come first. */
 function triesFor(
   broken: readonly string[],
   deleted: ReadonlyMap<Digest, Deleted>,
@@ -134,7 +126,8 @@ function triesFor(
     ([digest, { status }]) => status === 'leaving' && !done.includes(digest),
   );
   const had = ([, { tags = [] }]: [Digest, Deleted]) => tags.some((tag) => broken.includes(tag));
-  return [...open.filter(had), ...open.filter((each) => !had(each))]
+  return open
+    .sort((a, b) => Number(had(b)) - Number(had(a)))
     .map(([digest]) => digest)
     .slice(0, MOST_TRIES);
 }

@@ -1,200 +1,193 @@
 /**
- * Puts deleted manifests back from their saved bytes: children before parents, tags last. Never moves a
- * tag that names something else, and never restores an index without its entries. For each manifest that can't be
- * restored, it says why.
+ * Restores deleted manifests from their saved bytes: children before parents, tags last. It never moves a tag that
+ * names something else, and never restores an index without its entries. For each manifest that can't be restored,
+ * it says why.
  */
 import pMap from 'p-map';
 
-import { RequestFailure } from '../http/message.js';
+import { failureMessage, RequestFailure } from '../http/message.js';
 import type { Digest } from '../oci/digest.js';
-import type { IndexManifest, Manifest } from '../oci/manifest.js';
+import type { Manifest } from '../oci/manifest.js';
+import { compare } from '../plan/graph.js';
+import { entriesOf } from '../plan/naming.js';
 import { RegistryError } from '../registry/registry-error.js';
 import type { ManifestAnswer, Pusher, Reader } from '../registry/registry.js';
-import { entriesOf } from '../plan/naming.js';
 import { childrenFirst, readLost, requiredBlobsOf, type Lost, type Readable } from './lost.js';
 
 export interface RestoreOptions {
   readonly reader: Reader;
-  /** absent: only look what could be put back */
+  /** absent: only find out what could be restored */
   readonly pusher?: Pick<Pusher, 'pushManifest'>;
   readonly concurrency: number;
-  /** what was missing before: an index that holds it may come back without it */
+  /** manifests that were missing before: an index that lists one may be restored without it */
   readonly absent?: ReadonlySet<Digest>;
 }
 
-/** A push of a tag is sent once, and after each failure the tag is looked at again. */
+/** A push of a tag is sent once, and after each failure the tag is read again. */
 const MOST_PUSHES = 3;
 
 /** All texts are safe to print; each list is sorted by digest or tag. */
 export interface Restored {
   readonly repository: string;
-  /** pushed, and read back with the same bytes; of a look: could be pushed */
+  /** pushed, and read back with the same bytes; without a pusher: could be pushed */
   readonly restored: readonly Digest[];
-  /** was there all the time */
+  /** manifests that were there all the time */
   readonly standing: readonly Digest[];
   readonly failed: readonly { readonly digest: Digest; readonly why: string }[];
-  /** point at their manifest again: not those that did all the time */
+  /** tags that point at their manifest again, without those that did all the time */
   readonly tags: readonly string[];
   readonly failedTags: readonly { readonly tag: string; readonly why: string }[];
 }
 
-type Result =
-  { readonly kind: 'restored' | 'standing' } | { readonly kind: 'failed'; readonly why: string };
+type Success = 'restored' | 'standing';
+type Result = Success | { readonly why: string };
 
-const STANDING: Result = { kind: 'standing' };
-const RESTORED: Result = { kind: 'restored' };
-
-/**
- * @throws nothing of registry and network: what can't be put back is in the answer
- */
+/** Failures of the registry and the network are part of the result, and not thrown. */
 export async function restoreRepository(
   repository: string,
   lost: readonly Lost[],
   options: RestoreOptions,
 ): Promise<Restored> {
-  return new Restoration(repository, options).run(lost);
+  return new Restoration({ ...options, repository }).run(lost);
+}
+
+/** The joined results of several calls for one repository. */
+export function joinRestored(
+  repository: string,
+  parts: readonly Omit<Restored, 'repository'>[],
+): Restored {
+  return {
+    repository,
+    restored: parts.flatMap(({ restored }) => restored).sort(),
+    standing: parts.flatMap(({ standing }) => standing).sort(),
+    failed: parts.flatMap(({ failed }) => failed).sort((a, b) => compare(a.digest, b.digest)),
+    tags: parts.flatMap(({ tags }) => tags).sort(),
+    failedTags: parts.flatMap(({ failedTags }) => failedTags).sort((a, b) => compare(a.tag, b.tag)),
+  };
 }
 
 class Restoration {
-  readonly #repository: string;
-  readonly #options: RestoreOptions;
+  readonly #options: RestoreOptions & { readonly repository: string };
   readonly #manifests = new Map<Digest, Result>();
   readonly #tags = new Map<string, Result>();
 
-  constructor(repository: string, options: RestoreOptions) {
-    this.#repository = repository;
+  constructor(options: RestoreOptions & { readonly repository: string }) {
     this.#options = options;
   }
 
   async run(lost: readonly Lost[]): Promise<Restored> {
-    const readable = new Map<Digest, Readable>();
-    const unreadable = new Map<Lost, string>();
-    for (const one of lost) {
+    const all: Readable[] = [];
+    await this.#each(lost, async (one) => {
       const saved = readLost(one);
       if (typeof saved === 'string') {
-        unreadable.set(one, saved);
+        await this.#findUnreadable(one, saved);
       } else {
-        readable.set(one.digest, saved);
+        all.push(saved);
       }
-    }
-    const all = [...readable.values()];
-    await this.#each([...unreadable], ([one, why]) => this.#findUnreadable(one, why));
-    for (const wave of childrenFirst(all.map(({ manifest }) => manifest))) {
-      await this.#each(
-        wave.map((digest) => readable.get(digest)).filter((each) => each !== undefined),
-        async (each) => {
-          const result = await attempt(() => this.#restoreManifest(each));
-          this.#manifests.set(each.manifest.digest, result);
-        },
+    });
+    for (const wave of childrenFirst(all)) {
+      await this.#each(wave, (each) =>
+        note(this.#manifests, each.digest, () => this.#restoreManifest(each)),
       );
     }
-    await this.#each(tagsOf(all, 'tags'), async ([tag, each]) => {
-      this.#tags.set(tag, await attempt(() => this.#restoreTag(tag, each)));
-    });
-    // People have taken those of a manifest away that was there all the time.
-    const restored = all.filter(({ manifest }) => this.#is(manifest.digest, 'restored'));
-    await this.#each(tagsOf(restored, 'formerTags'), async ([tag, each]) => {
-      this.#tags.set(tag, await attempt(() => this.#restoreFormerTag(tag, each)));
-    });
-    return {
-      repository: this.#repository,
-      restored: keysOf(this.#manifests, 'restored'),
-      standing: keysOf(this.#manifests, 'standing'),
-      failed: failuresOf(this.#manifests).map(([digest, why]) => ({ digest, why })),
-      tags: keysOf(this.#tags, 'restored'),
-      failedTags: failuresOf(this.#tags).map(([tag, why]) => ({ tag, why })),
-    };
+    await this.#each(tagsOf(all, 'tags'), ([tag, each]) =>
+      note(this.#tags, tag, () => this.#restoreTag(tag, each)),
+    );
+    // If the manifest was there all the time, people have removed its former tags.
+    const restored = all.filter(({ digest }) => this.#manifests.get(digest) === 'restored');
+    await this.#each(tagsOf(restored, 'formerTags'), ([tag, each]) =>
+      note(this.#tags, tag, () => this.#restoreFormerTag(tag, each)),
+    );
+    return joinRestored(this.#options.repository, [
+      {
+        restored: keysOf(this.#manifests, 'restored'),
+        standing: keysOf(this.#manifests, 'standing'),
+        failed: failuresOf(this.#manifests).map(([digest, why]) => ({ digest, why })),
+        tags: keysOf(this.#tags, 'restored'),
+        failedTags: failuresOf(this.#tags).map(([tag, why]) => ({ tag, why })),
+      },
+    ]);
   }
 
   async #each<T>(all: readonly T[], work: (one: T) => Promise<void>): Promise<void> {
     await pMap(all, work, { concurrency: this.#options.concurrency });
   }
 
-  /** Those of the digests of which this is not so. */
+  /** The digests for which `isSo` is false. */
   async #without(
     digests: readonly Digest[],
     isSo: (digest: Digest) => Promise<boolean>,
   ): Promise<Digest[]> {
-    const { concurrency } = this.#options;
-    const found = await pMap(digests, async (each) => ((await isSo(each)) ? [] : [each]), {
-      concurrency,
+    const found: Digest[] = [];
+    await this.#each(digests, async (digest) => {
+      if (!(await isSo(digest))) {
+        found.push(digest);
+      }
     });
-    return found.flat();
+    return found.sort(compare);
   }
 
-  #is(digest: Digest, kind: Result['kind']): boolean {
-    return this.#manifests.get(digest)?.kind === kind;
+  #hasFailed(digest: Digest): boolean {
+    return typeof this.#manifests.get(digest) === 'object';
   }
 
-  #readTag(tag: string): Promise<ManifestAnswer> {
-    return this.#options.reader.manifest(this.#repository, tag);
+  #read(reference: string): Promise<ManifestAnswer> {
+    return this.#options.reader.manifest(this.#options.repository, reference);
   }
 
-  /** HEAD; and GET where its answer settles nothing. */
+  async #resolves(reference: string, digest: Digest): Promise<boolean> {
+    const { reader, repository } = this.#options;
+    return (await reader.resolve(repository, reference)) === digest;
+  }
+
+  /** One HEAD, and one GET if its answer does not settle it. */
   async #isThere(digest: Digest): Promise<boolean> {
-    const { reader } = this.#options;
-    return (
-      (await reader.resolve(this.#repository, digest)) === digest ||
-      (await reader.manifest(this.#repository, digest)).kind === 'found'
-    );
+    return (await this.#resolves(digest, digest)) || (await this.#read(digest)).kind === 'found';
   }
 
-  /** Without its bytes nothing can be put back; but what is there need not be. */
+  /** A manifest can't be restored without its bytes, but it may be there already. */
   async #findUnreadable({ digest, tags }: Lost, why: string): Promise<void> {
-    const lacking: Result = { kind: 'failed', why };
-    this.#manifests.set(
-      digest,
-      await attempt(async () => ((await this.#isThere(digest)) ? STANDING : lacking)),
+    await note(this.#manifests, digest, async () =>
+      (await this.#isThere(digest)) ? 'standing' : { why },
     );
     for (const tag of tags) {
-      const isSet = async () =>
-        (await this.#options.reader.resolve(this.#repository, tag)) === digest;
-      this.#tags.set(
-        tag,
-        await attempt(async () => ((await isSet()) ? STANDING : withoutIts(digest))),
+      await note(this.#tags, tag, async () =>
+        (await this.#resolves(tag, digest)) ? 'standing' : withoutIts(digest),
       );
     }
   }
 
-  async #restoreManifest({ manifest, bytes }: Readable): Promise<Result> {
-    const { digest, mediaType } = manifest;
-    const { reader, pusher } = this.#options;
+  async #restoreManifest({ digest, mediaType, manifest, bytes }: Readable): Promise<Result> {
+    const { pusher, repository } = this.#options;
     if (await this.#isThere(digest)) {
-      return STANDING;
+      return 'standing';
     }
-    const missing =
-      (manifest.kind === 'index'
-        ? (this.#missingEntry(manifest) ?? (await this.#missingChild(manifest)))
-        : undefined) ?? (await this.#missingBlobs(manifest));
-    if (missing !== undefined) {
-      return { kind: 'failed', why: missing };
+    const why = (await this.#missingEntry(manifest)) ?? (await this.#missingBlobs(manifest));
+    if (why !== undefined || pusher === undefined) {
+      return why === undefined ? 'restored' : { why };
     }
-    if (pusher === undefined) {
-      return RESTORED;
-    }
-    await pusher.pushManifest(this.#repository, digest, { mediaType, bytes });
-    // Asked for by its digest, so that what comes has been checked against it.
-    return (await reader.manifest(this.#repository, digest)).kind === 'found'
-      ? RESTORED
-      : { kind: 'failed', why: 'the registry took it, and says that it does not have it' };
+    await pusher.pushManifest(repository, digest, { mediaType, bytes });
+    // It is read by its digest, so that the reader checks the bytes against it.
+    return (await this.#read(digest)).kind === 'found'
+      ? 'restored'
+      : { why: 'the registry took the push, and then says that it has no such manifest' };
   }
 
-  #missingEntry(index: IndexManifest): string | undefined {
-    const entry = entriesOf(index).find((digest) => this.#is(digest, 'failed'));
-    return entry && `${entry}, which it holds, could not be put back`;
-  }
-
-  /** Some registries take an index without its children, which nobody could pull. */
-  async #missingChild({ children }: IndexManifest): Promise<string | undefined> {
-    const [first] = await this.#without(
-      children
-        .map(({ digest }) => digest)
-        .filter((digest) => this.#options.absent?.has(digest) !== true)
-        .filter((digest) => !this.#manifests.has(digest)),
-      (digest) => this.#isThere(digest),
-    );
+  /** Some registries take an index without its children, and nobody could pull it. */
+  async #missingEntry(index: Manifest): Promise<string | undefined> {
+    const entries = index.kind === 'index' ? entriesOf(index) : [];
+    const failed = entries.find((digest) => this.#hasFailed(digest));
+    if (failed !== undefined) {
+      return `${failed}, which it lists, could not be restored`;
+    }
+    const children = index.kind === 'index' ? index.children : [];
+    const unknown = children
+      .map(({ digest }) => digest)
+      .filter((digest) => this.#options.absent?.has(digest) !== true)
+      .filter((digest) => !this.#manifests.has(digest));
+    const [child] = await this.#without(unknown, (digest) => this.#isThere(digest));
     return (
-      first && `${first}, which it holds, is neither there nor in the backup: push that image again`
+      child && `${child}, which it lists, is neither there nor in the backup: push that image again`
     );
   }
 
@@ -207,34 +200,36 @@ class Restoration {
       : `the registry's garbage collector has freed what it consists of (${missing.join(', ')}): build or push it again`;
   }
 
-  /** An index may list layers, and manifests of types that are none of ours. */
+  /** An index may list layers, and manifests of unknown types. */
   async #hasBlob(manifest: Manifest, digest: Digest): Promise<boolean> {
+    const { reader, repository } = this.#options;
     return (
-      (await this.#options.reader.hasBlob(this.#repository, digest)) ||
-      // What has a result has been put back before it, or would have been.
+      (await reader.hasBlob(repository, digest)) ||
+      // Everything with a result was restored before it, or would have been.
       (manifest.kind === 'index' && (this.#manifests.has(digest) || (await this.#isThere(digest))))
     );
   }
 
-  async #restoreTag(tag: string, { manifest, bytes }: Readable): Promise<Result> {
-    const { digest, mediaType } = manifest;
-    if (this.#is(digest, 'failed')) {
+  async #restoreTag(tag: string, { digest, mediaType, bytes }: Readable): Promise<Result> {
+    if (this.#hasFailed(digest)) {
       return withoutIts(digest);
     }
-    const { pusher } = this.#options;
-    const before = this.#setTag(digest, await this.#readTag(tag));
+    const { pusher, repository } = this.#options;
+    const before = this.#setTag(digest, await this.#read(tag));
     if (before !== undefined || pusher === undefined) {
-      return before ?? RESTORED;
+      return before ?? 'restored';
     }
     for (let push = 1; ; push += 1) {
-      // Right before the push, each time: it would move a tag that somebody has set since.
-      const meanwhile = this.#setTag(digest, await this.#readTag(tag));
+      // The tag is read right before each push, which would move a tag that somebody has set since.
+      const meanwhile = this.#setTag(digest, await this.#read(tag));
       if (meanwhile !== undefined) {
         return meanwhile;
       }
       try {
-        const isLate = onceOnly();
-        await pusher.pushManifest(this.#repository, tag, { mediaType, bytes }, { isLate });
+        // Before a retry the tag has to be read again.
+        let sent = 0;
+        const isLate = () => (sent += 1) > 1;
+        await pusher.pushManifest(repository, tag, { mediaType, bytes }, { isLate });
         break;
       } catch (error) {
         const isFinal = error instanceof RegistryError && error.kind !== 'unexpected';
@@ -243,25 +238,25 @@ class Restoration {
         }
       }
     }
-    return pushedTag(digest, await this.#readTag(tag));
+    return pushedTag(digest, await this.#read(tag));
   }
 
-  /** @returns what becomes of a tag that points at something, and so is not pushed */
+  /** @returns the result for a tag that points at something, and so is not pushed */
   #setTag(digest: Digest, now: ManifestAnswer): Result | undefined {
     if (now.kind === 'absent') {
       return undefined;
     }
     if (now.manifest.digest === digest) {
       // A tag may have been left behind by the delete of its manifest.
-      return this.#is(digest, 'restored') ? RESTORED : STANDING;
+      return this.#manifests.get(digest) === 'restored' ? 'restored' : 'standing';
     }
-    return { kind: 'failed', why: `it names ${now.manifest.digest} by now, and was left there` };
+    return { why: `it names ${now.manifest.digest} now, and was left there` };
   }
 
-  /** Nobody misses one that has moved on. */
+  /** A former tag that points at something else now is left there. */
   async #restoreFormerTag(tag: string, each: Readable): Promise<Result> {
-    const { kind } = await this.#readTag(tag);
-    return kind === 'absent' ? this.#restoreTag(tag, each) : STANDING;
+    const { kind } = await this.#read(tag);
+    return kind === 'absent' ? this.#restoreTag(tag, each) : 'standing';
   }
 }
 
@@ -269,58 +264,44 @@ function tagsOf(
   manifests: readonly Readable[],
   which: 'tags' | 'formerTags',
 ): (readonly [tag: string, of: Readable])[] {
-  return manifests.flatMap((each) => each[which].map((tag) => [tag, each] as const));
+  return manifests.flatMap((each) => (each[which] ?? []).map((tag) => [tag, each] as const));
 }
 
-/** What became of a tag after its push. */
+/** The result for a tag after its push. */
 function pushedTag(digest: Digest, after: ManifestAnswer): Result {
   if (after.kind === 'absent') {
-    const why = `the registry took it, and does not say that it names ${digest}`;
-    return { kind: 'failed', why };
+    return { why: `the registry took the push, and does not say that the tag names ${digest}` };
   }
   const now = after.manifest.digest;
   return now === digest
-    ? RESTORED
-    : {
-        kind: 'failed',
-        why: `somebody set it to ${now} while it was put back, and it was left there`,
-      };
+    ? 'restored'
+    : { why: `somebody set it to ${now} during the restore, and it was left there` };
 }
 
-/** Says from the second question on that it is late: what would be sent again needs another look first. */
-function onceOnly(): () => boolean {
-  let isSent = false;
-  return () => {
-    const wasSent = isSent;
-    isSent = true;
-    return wasSent;
-  };
-}
-
-/** What becomes of a tag whose manifest can't come back. */
+/** The result for a tag whose manifest can't be restored. */
 function withoutIts(digest: Digest): Result {
-  return { kind: 'failed', why: `${digest} could not be put back` };
+  return { why: `${digest} could not be restored` };
 }
 
-async function attempt(work: () => Promise<Result>): Promise<Result> {
+/** Notes the result for one manifest or tag. A failure of the registry or the network is a result, too. */
+async function note<K>(
+  results: Map<K, Result>,
+  key: K,
+  work: () => Promise<Result>,
+): Promise<void> {
   try {
-    return await work();
+    results.set(key, await work());
   } catch (error) {
-    if (error instanceof RequestFailure) {
-      return { kind: 'failed', why: error.message };
-    }
-    throw error;
+    results.set(key, { why: failureMessage(error) });
   }
 }
 
-function keysOf<K extends string>(results: ReadonlyMap<K, Result>, kind: Result['kind']): K[] {
-  return [...results].flatMap(([key, result]) => (result.kind === kind ? [key] : [])).sort();
+function keysOf<K>(results: ReadonlyMap<K, Result>, kind: Success): K[] {
+  return [...results].flatMap(([key, result]) => (result === kind ? [key] : []));
 }
 
-function failuresOf<K extends string>(results: ReadonlyMap<K, Result>): [K, string][] {
-  return [...results]
-    .flatMap(([key, result]): [K, string][] =>
-      result.kind === 'failed' ? [[key, result.why]] : [],
-    )
-    .sort(([a], [b]) => (a < b ? -1 : 1));
+function failuresOf<K>(results: ReadonlyMap<K, Result>): [K, string][] {
+  return [...results].flatMap(([key, result]): [K, string][] =>
+    typeof result === 'object' ? [[key, result.why]] : [],
+  );
 }

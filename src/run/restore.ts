@@ -1,30 +1,28 @@
 /**
- * The stages of a run with `restore-from`: reads a backup and puts back what is missing. The same walls as
- * `stages.ts` has: nothing of GitHub, and what it reads, waits for and prints with is passed in.
+ * The stages of a run with `restore-from`: reads a backup and restores what is missing. Like `clean.ts` it knows
+ * nothing of GitHub, and gets its transport and progress from outside.
  */
-import { openRegistry } from '../registry/families/families.js';
+import { openRegistry, type RegistrySettings } from '../registry/families/families.js';
 import type { Settings } from './settings.js';
 import type { ReadEntry } from './backup/index-line.js';
 import { readBackup, type ReadBackup } from './backup/read.js';
 import type { Lost } from './lost.js';
-import { restoreRepository, type Restored } from './restore-repository.js';
+import { joinRestored, restoreRepository, type Restored } from './restore-repository.js';
 import { isIndexType } from '../oci/media-types.js';
+import { compare } from '../plan/graph.js';
 import { count, number } from '../text/words.js';
-import type { StageTools } from './clean.js';
 import { coded } from '../text/code.js';
-import { whyStopped } from './warnings.js';
+import { whyStopped, type RunTools } from './clean.js';
 
-/** So many repositories of a backup are named in a message. */
+/** The most repositories or files that a message names. */
 const FEW = 5;
-/** Of the manifests that are put back at a time: what is parsed of them needs several times as much. */
+/** The most bytes of manifests that are restored at a time. Once parsed, they need several times as much memory. */
 const BATCH_BYTES = 64 * 1024 * 1024;
 
-type UndoSettings = Pick<
-  Settings,
-  'registry' | 'registryType' | 'apiUrl' | 'selection' | 'concurrency' | 'dryRun'
-> & {
+export interface RestoreSettings
+  extends RegistrySettings, Pick<Settings, 'selection' | 'concurrency' | 'dryRun'> {
   readonly restoreFrom: string;
-};
+}
 
 export interface RestoreRun {
   /** `scheme://host[:port]` */
@@ -34,7 +32,7 @@ export interface RestoreRun {
   readonly dryRun: boolean;
   /** sorted by name */
   readonly repositories: readonly Restored[];
-  /** lines of the backup's index that a run which was killed left */
+  /** incomplete lines of the backup's index, which a killed run leaves */
   readonly cutOffLines: number;
   /** manifests of other registries in the backup */
   readonly elsewhere: number;
@@ -45,17 +43,12 @@ export interface RestoreRun {
 }
 
 /**
- * @throws BackupError when there is no backup; RequestFailure when the registry can't be spoken to. What can't
- *   be put back is in the run that is returned
+ * @throws BackupError when there is no backup; RequestFailure when the registry doesn't answer. Manifests that
+ *   can't be restored are part of the result
  */
-export async function runUndo(
-  settings: UndoSettings,
-  {
-    transport,
-    progress,
-    quote,
-    stop,
-  }: Pick<StageTools, 'transport' | 'progress' | 'quote' | 'stop'>,
+export async function restoreBackup(
+  settings: RestoreSettings,
+  { transport, progress, quote, stop }: Omit<RunTools, 'clock'>,
 ): Promise<RestoreRun> {
   const { registry, selection, concurrency, dryRun, restoreFrom } = settings;
   const backup = await readBackup(restoreFrom, registry.origin);
@@ -67,33 +60,21 @@ export async function runUndo(
     entries.push(entry);
     byRepository.set(entry.repository, entries);
   }
-  const repositories = [...byRepository.keys()].sort();
   const chosen = [...byRepository]
     .filter(([repository]) => selection.includes(repository))
-    .sort(([a], [b]) => (a < b ? -1 : 1));
-  const why = whyEmpty(backup);
-  const failures = [
-    ...(why === undefined
-      ? []
-      : [
-          coded(
-            `the backup in ${restoreFrom} has no manifest of ${registry.origin}: ${why}`,
-            'backup-unusable',
-          ),
-        ]),
-    ...notUnderstood(backup),
-    // A name that is spelled wrong, as a rule: a run that was asked to put something back must not be green.
-    ...(chosen.length > 0 || repositories.length === 0
-      ? []
-      : [
-          coded(
-            '`repositories` chooses none of the repositories in the backup, and nothing can be put back. ' +
-              `It has ${fewOf(repositories)}`,
-            'nothing-selected',
-          ),
-        ]),
-  ];
-  progress.begin('Putting manifests back');
+    .sort(([a], [b]) => compare(a, b));
+  const failures = [...nothingIn(backup, settings), ...notUnderstood(backup)];
+  // Mostly a name is spelled wrong, and a run that was asked to restore something must not be green.
+  if (chosen.length === 0 && byRepository.size > 0) {
+    const names = fewOf([...byRepository.keys()].sort());
+    failures.push(
+      coded(
+        `\`repositories\` chooses none of the repositories in the backup, and nothing can be restored. It has ${names}`,
+        'nothing-selected',
+      ),
+    );
+  }
+  progress.begin('Restoring manifests');
   const restored: Restored[] = [];
   for (const [repository, entries] of chosen) {
     if (stop.aborted) {
@@ -104,11 +85,9 @@ export async function runUndo(
     for await (const lost of batches(entries, backup)) {
       const options = { reader, concurrency, ...(dryRun ? {} : { pusher }) };
       parts.push(await restoreRepository(repository, lost, options));
-      lost.forEach(() => {
-        progress.done();
-      });
+      lost.forEach(() => progress.done());
     }
-    restored.push(together(repository, parts));
+    restored.push(joinRestored(repository, parts));
   }
   if (stop.aborted) {
     failures.push(whyStopped(stop, 'before it was done'));
@@ -121,7 +100,7 @@ export async function runUndo(
     repositories: restored,
     cutOffLines: backup.cutOffLines,
     elsewhere: backup.elsewhere,
-    excluded: backup.entries.filter(({ repository }) => !selection.includes(repository)).length,
+    excluded: backup.entries.filter((each) => !selection.includes(each.repository)).length,
     failures,
   };
 }
@@ -148,69 +127,49 @@ async function* batches(
   yield batch;
 }
 
-function together(repository: string, parts: readonly Restored[]): Restored {
-  const [only] = parts;
-  if (parts.length === 1 && only !== undefined) {
-    return only;
-  }
-  const by =
-    <K extends string>(key: K) =>
-    (a: Record<K, string>, b: Record<K, string>) =>
-      a[key] < b[key] ? -1 : 1;
-  return {
-    repository,
-    restored: parts.flatMap((part) => part.restored).sort(),
-    standing: parts.flatMap((part) => part.standing).sort(),
-    failed: parts.flatMap((part) => part.failed).sort(by('digest')),
-    tags: parts.flatMap((part) => part.tags).sort(),
-    failedTags: parts.flatMap((part) => part.failedTags).sort(by('tag')),
-  };
-}
-
-/** A backup that was left as it was made has none of these. */
+/** An unchanged backup has none of these. */
 function notRead({ refused }: ReadBackup): string[] {
-  return [...refused]
-    .slice(0, FEW)
-    .map(
-      ([digest, why], n) =>
-        `the file of ${digest} in the backup was not read: ${why}. Take the backup as the run left it` +
-        (n === FEW - 1 && refused.size > FEW
-          ? `; so it is with ${number(refused.size - FEW)} more`
-          : ''),
-    );
+  const files = [...refused].map(
+    ([digest, why]) =>
+      `the file of ${digest} in the backup was not read: ${why}. Take the backup as the run left it`,
+  );
+  const more = files.length - FEW;
+  return more <= 0
+    ? files
+    : [
+        ...files.slice(0, FEW),
+        `${count(more, 'more file')} in the backup could not be read either`,
+      ];
 }
 
-/** @returns why a backup has nothing of this registry, unless that is said by `notUnderstood` */
-function whyEmpty({
-  entries,
-  elsewhere,
-  cutOffLines,
-  unknownLines,
-}: ReadBackup): string | undefined {
-  if (entries.length > 0) {
-    return undefined;
+/** Why a backup has nothing of this registry, unless `notUnderstood` says it. */
+function nothingIn(
+  { entries, elsewhere, cutOffLines, unknownLines }: ReadBackup,
+  { restoreFrom, registry }: RestoreSettings,
+): string[] {
+  if (entries.length > 0 || (elsewhere === 0 && unknownLines > 0)) {
+    return [];
   }
-  if (elsewhere > 0) {
-    return 'is `registry-url` the registry that it was made of?';
-  }
-  if (unknownLines > 0) {
-    return undefined;
-  }
-  return cutOffLines === 0
-    ? 'nothing was deleted when it was made'
-    : 'none of its lines is whole. A run that is killed while it writes the first of them has deleted nothing; ' +
-        'otherwise take the backup as it was made';
+  const cutOff =
+    'none of its lines is whole. A run that is killed while it writes the first of them has deleted nothing; otherwise ' +
+    'take the backup as it was made';
+  const here = cutOffLines === 0 ? 'nothing was deleted when it was made' : cutOff;
+  const why = elsewhere > 0 ? 'is `registry-url` the registry that it was made of?' : here;
+  return [
+    coded(
+      `the backup in ${restoreFrom} has no manifest of ${registry.origin}: ${why}`,
+      'backup-unusable',
+    ),
+  ];
 }
 
-/** They are whole, so what they are about may have been deleted, and does not come back. */
+/** The lines are complete, so their manifests may have been deleted, and are not restored. */
 function notUnderstood({ unknownLines }: ReadBackup): string[] {
-  const [verb, they, them] =
-    unknownLines === 1 ? ['is', 'it is', 'it'] : ['are', 'they are', 'them'];
   return unknownLines === 0
     ? []
     : [
-        `${count(unknownLines, 'line')} of the backup's index ${verb} not understood, and what ${they} about can't ` +
-          `be put back: a later version of this action may have written ${them}. Use that one to restore`,
+        `${count(unknownLines, 'line')} of the backup's index could not be understood, and the manifests there can't ` +
+          'be restored: a later version of this action may have written them. Restore with that version',
       ];
 }
 

@@ -1,4 +1,4 @@
-/** What a run has done, as its report reads it. Pure. */
+/** Makes the result of a run, as its report reads it. Pure. */
 import type { Memory } from '../memory/memory.js';
 import type { Digest } from '../oci/digest.js';
 import type { RepositoryRefusal } from '../plan/brakes.js';
@@ -9,39 +9,44 @@ import { notFound, unmet } from '../plan/unmet.js';
 import type { Registry } from '../registry/registry.js';
 import type { Backup } from './backup/backup.js';
 import type { Choice } from './choose.js';
-import type { Named, StageSettings } from './settings.js';
+import type { CleanSettings, Named, RunSettings } from './settings.js';
 import type { Clocks } from './clocks.js';
-import type { RepositoryRun, Run, RunSettings } from './run.js';
+import type { RepositoryRun, Run } from './run.js';
 import type { Surveys } from './surveys.js';
-import { warningsOf } from './warnings.js';
+import { coded } from '../text/code.js';
 
-interface Done extends Pick<Surveys, 'surveys' | 'repairs'> {
-  readonly settings: StageSettings;
+const UNTYPED =
+  'the registry sends manifests without a Content-Type that says what they are, so that was read from the ' +
+  'manifests themselves. Does a proxy change or drop the header?';
+
+interface Done
+  extends
+    Pick<Surveys, 'surveys' | 'repairs'>,
+    Pick<Run, 'failures' | 'requests' | 'startedAt' | 'finishedAt'> {
+  readonly settings: CleanSettings;
   readonly named: Named;
   readonly registry: Pick<Registry, 'family' | 'advice' | 'lister'>;
   readonly choice: Choice;
-  /** the repositories that were to be read */
+  /** the repositories that the run had to read */
   readonly chosen: readonly string[];
   readonly memory: Pick<Memory, 'news'>;
   readonly clocks: Clocks;
   readonly backup: Pick<Backup, 'isUsed' | 'directory'>;
   readonly refusals: ReadonlyMap<string, RepositoryRefusal>;
   readonly outcomes: ReadonlyMap<string, Outcome>;
-  readonly failures: readonly string[];
-  readonly requests: number;
-  /** epoch milliseconds, as `finishedAt` */
-  readonly startedAt: number;
-  readonly finishedAt: number;
 }
 
 export function runOf(done: Done): Run {
   const { settings, named, registry, choice, chosen, surveys, clocks } = done;
   const { intake, approval, pinned } = named;
   const { protection } = settings;
-  // Those in which this action failed are missing as well.
+  // Those in which this program failed are missing as well.
   const notRead = chosen.length - surveys.length;
   const news = done.memory.news();
   const everyRepositoryScanned = choice.isComplete && notRead === 0;
+  // If the run left some out, an entry may be meant for one of those.
+  const { host } = settings.registry;
+  const unused = everyRepositoryScanned ? unmatched(protection, host, choice.repositories) : [];
   return {
     settings: told(settings),
     pinned: { ...pinned, unmet: unmet(protection, surveys) },
@@ -66,22 +71,16 @@ export function runOf(done: Done): Run {
     warnings: [
       ...(clocks.warning === undefined ? [] : [clocks.warning]),
       ...choice.warnings,
-      // In a run that left some out, an entry may well be meant for one of those.
-      ...(everyRepositoryScanned
-        ? [
-            ...unmatched(protection, settings.registry.host, choice.repositories).map(
-              (name) =>
-                `\`protect\` names \`${name}\`, which matches no repository of this registry`,
-            ),
-            ...notFound(protection, surveys),
-          ]
-        : []),
+      ...unused.map(
+        (name) => `\`protect\` names \`${name}\`, which matches no repository of this registry`,
+      ),
+      ...(everyRepositoryScanned ? notFound(protection, surveys) : []),
     ],
     failures: [...(news?.failures ?? []), ...done.failures],
   };
 }
 
-/** Field by field: the settings of a run hold the login, too, whatever their type says. */
+/** Field by field, because the settings of a run also hold the login, which their type hides. */
 function told(settings: RunSettings): RunSettings {
   const { registry, dryRun, gracePeriod, danglingReferrers } = settings;
   const { keepUntagged, maxDeletes, planFile } = settings;
@@ -113,7 +112,35 @@ function repositoryRun(
   };
 }
 
-/** How many digests are named for other repositories than these. */
+/** The warnings of one repository, in words that say what to do; safe to print. */
+function warningsOf({ inventory, plan }: Pick<Survey, 'inventory' | 'plan'>): string[] {
+  const isEmpty = inventory.tags.size + inventory.manifests.size + inventory.gaps.length === 0;
+  return [
+    ...(isEmpty
+      ? [
+          coded(
+            'it has no tags, and none of the digests named for it exists. Is its name right?',
+            'repository-empty',
+          ),
+        ]
+      : []),
+    ...(inventory.isUntyped ? [coded(UNTYPED, 'type-missing')] : []),
+    ...plan.keep.flatMap(({ digest, reason }) =>
+      reason.kind === 'narrowed'
+        ? [
+            coded(
+              `the tag ${reason.tag} pointed at ${digest} and now points at ${reason.part}, a part of it, so the whole is ` +
+                'kept. A proxy that ignores `Accept` answers so: let it pass requests under `/v2/` through unchanged. If ' +
+                'the tag was moved on purpose, delete the manifest by hand',
+              'tag-narrowed',
+            ),
+          ]
+        : [],
+    ),
+  ];
+}
+
+/** The number of digests that are named for other repositories than these. */
 function outside(
   named: Iterable<[string, ReadonlySet<Digest>]>,
   repositories: readonly string[],

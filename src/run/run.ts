@@ -1,15 +1,13 @@
-/**
- * What a whole run is to its report: values that were read, decided and done, with every time and
- * number given from outside. Nothing in this folder reads a clock, a file or the network.
- */
+/** The result of a whole run, for its report: what was read, decided and done. */
 import type { Intake } from './candidates/candidate.js';
 import type { RepositoryRefusal } from '../plan/brakes.js';
 import type { Inventory } from '../plan/inventory.js';
 import type { Outcome } from '../plan/fate.js';
+import { compare } from '../plan/graph.js';
 import type { Plan } from '../plan/plan.js';
 import type { Repair } from './repair.js';
 import type { LedgerNews } from '../memory/memory.js';
-import type { Settings } from './settings.js';
+import type { RunSettings } from './settings.js';
 import type { Digest } from '../oci/digest.js';
 import type { Advice } from '../registry/registry.js';
 
@@ -18,25 +16,13 @@ export interface RepositoryRun extends Outcome {
   readonly plan: Plan;
   /** why nothing is deleted in it; in a dry-run, why a real run would not */
   readonly refusal?: RepositoryRefusal;
-  /** what earlier runs had deleted and was needed; in a dry-run, only looked at */
+  /** needed manifests that earlier runs had deleted; in a dry-run, only checked */
   readonly repair?: Repair;
-  /** what the plan that is carried out says of it */
+  /** the digests that the approved plan names in it */
   readonly approved?: ReadonlySet<Digest>;
-  /** worth knowing, no failure; safe to print */
+  /** not failures; safe to print */
   readonly warnings: readonly string[];
 }
-
-/** What the report tells of the inputs, or goes by. */
-export type RunSettings = Pick<
-  Settings,
-  | 'registry'
-  | 'dryRun'
-  | 'gracePeriod'
-  | 'danglingReferrers'
-  | 'keepUntagged'
-  | 'maxDeletes'
-  | 'planFile'
->;
 
 export interface Run {
   readonly settings: RunSettings;
@@ -48,7 +34,7 @@ export interface Run {
   readonly applied?: {
     /** epoch milliseconds */
     readonly createdAt: number;
-    /** manifests of it in repositories that the run did not look at */
+    /** its manifests in repositories that the run did not read */
     readonly ignored: number;
   };
   /** epoch milliseconds, as `finishedAt` */
@@ -58,14 +44,14 @@ export interface Run {
   readonly requests: number;
   /** in any order: the report sorts them by name */
   readonly repositories: readonly RepositoryRun[];
-  /** repositories that were to be looked at and were not: the run was told to stop, or failed in them */
+  /** repositories that had to be read and were not: the run was stopped, or failed in them */
   readonly unread: number;
   /**
    * False when `repositories` left some out or the catalog couldn't be asked: a blob may then be in
-   * use where nobody looked, so freed bytes are "at most".
+   * use in a repository that was not read, so freed bytes are "at most".
    */
   readonly everyRepositoryScanned: boolean;
-  /** repositories of the catalog whose names the OCI spec does not allow: they can't be asked for */
+  /** repositories of the catalog whose names the OCI spec does not allow: they can't be read */
   readonly unnameableRepositories: number;
   readonly intake: Intake;
   /** candidates in repositories that the input `repositories` excludes */
@@ -77,7 +63,7 @@ export interface Run {
   readonly advice: Advice;
   /** absent: switched off */
   readonly ledger?: LedgerNews;
-  /** of the run as a whole: worth knowing, no failure; safe to print */
+  /** of the run as a whole, and not failures; safe to print */
   readonly warnings: readonly string[];
   /** what went wrong outside any repository; safe to print */
   readonly failures: readonly string[];
@@ -92,8 +78,7 @@ export interface Run {
 
 /** By name, in the order of UTF-16 code units: the same on every machine. */
 export function repositoriesByName(run: Run): readonly RepositoryRun[] {
-  return [...run.repositories].sort((a, b) => {
-    const [left, right] = [a.inventory.repository, b.inventory.repository];
-    return left < right ? -1 : Number(left > right);
-  });
+  return [...run.repositories].sort((a, b) =>
+    compare(a.inventory.repository, b.inventory.repository),
+  );
 }

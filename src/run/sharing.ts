@@ -1,23 +1,21 @@
 /**
- * Keeps what several manifests name once: images of one repository share most layers and all media types, and
- * a descriptor of each its own would be most of what a large run keeps in memory. Pure.
+ * Keeps one descriptor for all manifests that name the same blob. Images of one repository share most layers and all
+ * media types, and separate copies would be most of the memory of a large run. Pure.
  */
 import type { Descriptor, Manifest } from '../oci/manifest.js';
 
-/** A function that gives back the same manifest, made of descriptors that it has given back before. */
+/** Returns a function that returns an equal manifest, made of descriptors that it has returned before. */
 export function createSharing(): (manifest: Manifest) => Manifest {
   const texts = new Map<string, string>();
   const descriptors = new Map<string, Descriptor>();
 
   const text = (value: string): string => {
-    const known = texts.get(value);
-    if (known === undefined) {
-      texts.set(value, value);
-    }
-    return known ?? value;
+    const known = texts.get(value) ?? value;
+    texts.set(known, known);
+    return known;
   };
 
-  /** Only plain ones: what has a platform, annotations or URLs is an index's child, or rare. */
+  /** Shares plain descriptors only: one with a platform, annotations or URLs is an index's child, or rare. */
   const descriptor = (one: Descriptor): Descriptor => {
     const { mediaType, digest, size } = one;
     if (Object.keys(one).length > 3) {
@@ -33,19 +31,11 @@ export function createSharing(): (manifest: Manifest) => Manifest {
   };
 
   return (manifest) => {
-    const mediaType = text(manifest.mediaType);
-    switch (manifest.kind) {
-      case 'image':
-        return {
-          ...manifest,
-          mediaType,
-          config: descriptor(manifest.config),
-          layers: manifest.layers.map(descriptor),
-        };
-      case 'index':
-        return { ...manifest, mediaType, others: manifest.others.map(descriptor) };
-      case 'unknown':
-        return { ...manifest, mediaType };
+    const shared = { ...manifest, mediaType: text(manifest.mediaType) };
+    if (shared.kind === 'image') {
+      const layers = shared.layers.map(descriptor);
+      return { ...shared, config: descriptor(shared.config), layers };
     }
+    return shared.kind === 'index' ? { ...shared, others: shared.others.map(descriptor) } : shared;
   };
 }

@@ -1,50 +1,52 @@
 /**
- * Surveys every repository of a run with what the ledger remembers of it, and lets the ledger know what was seen.
- * Refuses a repository whose tags are suddenly gone, which the ledger must not learn.
+ * Surveys every repository of a run with the memory of it, and tells the memory what was seen.
+ * It refuses a repository whose tags are suddenly gone, which the memory must not learn.
  */
 import pMap from 'p-map';
 
-import type { SurveyOptions } from './survey-types.js';
+import type { SurveyOptions } from './survey-options.js';
 import type { Survey } from '../plan/survey.js';
 import { hasVanished, inDoubt, refuseWithoutTags, type RepositoryRefusal } from '../plan/brakes.js';
 import type { Past } from '../plan/past.js';
 import { repairRepository, type Repair } from './repair.js';
 import { surveyRepository } from './survey.js';
 import type { Memory, Recollection, Settled } from '../memory/memory.js';
-import { observe, type Observation } from '../memory/observation.js';
+import { observe } from '../memory/observation.js';
 import type { Digest } from '../oci/digest.js';
 import type { Pusher } from '../registry/registry.js';
 
 export interface Surveys {
   readonly surveys: readonly Survey[];
-  /** by repository, what earlier runs had deleted and was put back; in a dry-run, what could be */
+  /** by repository, restored manifests that earlier runs had deleted; in a dry-run, those that could be restored */
   readonly repairs: ReadonlyMap<string, Repair>;
   /** repositories in which nothing may be deleted, because all tags seem to be gone */
   readonly refusals: ReadonlyMap<string, RepositoryRefusal>;
-  /** Repositories of which the ledger knows what is about to be deleted, and nobody relies on older entries. */
+  /** repositories whose orphans the ledger knows, while nobody relies on its older entries */
   readonly settled: ReadonlyMap<string, Settled>;
-  /** repositories of which the ledger remembers manifests, and nothing at all is there */
+  /** repositories that the ledger remembers, and in which nothing at all is there */
   readonly vanished: readonly string[];
-  /** how many repositories the run did not come to before it was told to stop */
+  /** number of repositories that the run did not reach before it was stopped */
   readonly unread: number;
 }
+
+/** Turns a fault of this program in one repository into `undefined`. */
+export type Contain = <T>(repository: string, work: Promise<T>) => Promise<T | undefined>;
 
 interface SurveysOptions {
   readonly survey: SurveyOptions;
   /** digests that may exist in a repository */
   readonly candidates: (repository: string) => ReadonlySet<Digest>;
   readonly memory: Memory;
-  /** absent in a dry-run: the ledger is not written, and nothing is put back */
+  /** absent in a dry-run: the ledger is not written, and nothing is restored */
   readonly pusher: Pick<Pusher, 'pushManifest'> | undefined;
-  /** whether somebody has seen and approved what is deleted, also where nothing is tagged any more */
+  /** whether somebody has approved the plan, also where no tag is left */
   readonly isApproved: boolean;
-  /** turns a fault of our own in one repository into `undefined` */
-  readonly contain: <T>(repository: string, work: Promise<T>) => Promise<T | undefined>;
+  readonly contain: Contain;
   readonly stop: AbortSignal;
 }
 
 /**
- * Milliseconds. So long a registry may still be at a DELETE whose client has gone: Distribution reads every tag of the
+ * Milliseconds. A registry may work so long on a DELETE whose client is gone: Distribution reads every tag of the
  * repository for each.
  */
 const LATE_DELETE = 30_000;
@@ -55,14 +57,14 @@ export async function surveyAll(
   { survey, candidates, memory, pusher, isApproved, contain, stop }: SurveysOptions,
 ): Promise<Surveys> {
   const { reader, concurrency, clock, policy } = survey;
-  const repairing = { reader, concurrency, pusher };
+  const repairing = { reader, concurrency, pusher, now: policy.now };
   const refusals = new Map<string, RepositoryRefusal>();
   const settled = new Map<string, Settled>();
   const vanished: string[] = [];
   const repairs = new Map<string, Repair>();
   let unread = 0;
 
-  /** By the stop, and not by the registry: what it read would be new to the ledger, and young, for nothing. */
+  /** Whether the stop cut the survey short. The ledger would take what it read for new and young, for nothing. */
   const isBrokenOff = ({ inventory }: Survey) => stop.aborted && inventory.gaps.length > 0;
 
   async function look(repository: string): Promise<Survey | undefined> {
@@ -71,23 +73,14 @@ export async function surveyAll(
       return undefined;
     }
     const recollection = await memory.recall(repository);
-    const known = recollection && {
-      manifests: recollection.manifests,
-      past: pastOf(recollection),
-    };
+    const known = recollection && { ...recollection, past: pastOf(recollection) };
     const read = () => surveyRepository(repository, candidates(repository), survey, known);
     let found = await read();
-    if (
-      pusher !== undefined &&
-      recollection !== undefined &&
-      isContested(found, recollection, policy.now)
-    ) {
+    if (pusher !== undefined && isContested(found, recollection, policy.now)) {
       await clock.sleep(LATE_DELETE, stop);
       found = await read();
     }
-    const repair =
-      recollection &&
-      (await repairRepository(found, recollection.records, { ...repairing, now: policy.now }));
+    const repair = recollection && (await repairRepository(found, recollection.records, repairing));
     if (repair !== undefined) {
       repairs.set(repository, repair);
       found = pusher === undefined ? found : await read();
@@ -96,11 +89,13 @@ export async function surveyAll(
     if (refusal !== undefined) {
       refusals.set(repository, refusal);
     } else if (hasVanished(found.inventory)) {
-      // Rights may be lost for a night, and a registry hides that behind a 404: the memory must outlast it.
+      // Rights may be lost for a night, and a registry hides that behind a 404. The memory must outlast that.
       vanished.push(repository);
     } else if (pusher !== undefined && recollection !== undefined && !isBrokenOff(found)) {
-      // Before the first delete, so that a run which is killed has forgotten nothing.
-      const state = await memory.saw(recollection, observationOf(found));
+      // This comes before the first delete, so that a killed run has forgotten nothing.
+      const seen = observe(found);
+      const inUse = new Set([...seen.inUse, ...inDoubt(found)]);
+      const state = await memory.saw(recollection, { ...seen, inUse });
       if (state !== undefined) {
         settled.set(repository, state);
       }
@@ -122,45 +117,35 @@ export async function surveyAll(
 }
 
 /**
- * Whether something in use is what another run was about to delete, and that run has not come to its end: it may have
- * been killed, and the registry still at its last DELETE.
+ * Whether something in use is what another, unfinished run was about to delete. That run may have been killed while
+ * the registry still works on its last DELETE.
  */
-function isContested(found: Survey, { records }: Recollection, now: number): boolean {
-  const leaving = [...records].filter(
+function isContested(found: Survey, remembered: Recollection | undefined, now: number): boolean {
+  const leaving = [...(remembered?.records ?? [])].filter(
     ([digest, { status, condemned = 0 }]) =>
       status === 'leaving' &&
       condemned > now - LONGEST_RUN &&
       found.inventory.manifests.has(digest),
   );
-  const { inUse } = leaving.length === 0 ? { inUse: new Set<Digest>() } : observe(found);
+  const inUse = leaving.length === 0 ? new Set() : observe(found).inUse;
   return leaving.some(([digest]) => inUse.has(digest));
 }
 
-function observationOf(found: Survey): Observation {
-  const observation = observe(found);
-  return { ...observation, inUse: new Set([...observation.inUse, ...inDoubt(found)]) };
-}
-
-/** Bodies have done their work, but for those of orphans, which are to be saved. */
-function trimmed(found: Survey, recollection: Recollection | undefined): Survey {
-  const { plan, inventory } = found;
-  if (plan.orphans.length === 0) {
-    return { plan, inventory: { ...inventory, past: new Map<Digest, Past>() }, bodies: new Map() };
-  }
-  const bodies = new Map<Digest, string>();
-  for (const { digest } of plan.orphans) {
-    const body = found.bodies.get(digest) ?? recollection?.records.get(digest)?.body;
-    if (body !== undefined) {
-      bodies.set(digest, body);
-    }
-  }
-  return { plan, inventory, bodies };
+/** Drops all bodies but those of orphans, which the backup needs. */
+function trimmed({ plan, inventory, bodies }: Survey, recollection?: Recollection): Survey {
+  const orphans = new Set(plan.orphans.map(({ digest }) => digest));
+  const saved = new Map<Digest, string>();
+  const save = (body: string, digest: Digest) => orphans.has(digest) && saved.set(digest, body);
+  recollection?.records.forEach(({ body }, digest) => save(body, digest));
+  bodies.forEach(save);
+  const past = plan.orphans.length === 0 ? new Map<Digest, Past>() : inventory.past;
+  return { plan, inventory: { ...inventory, past }, bodies: saved };
 }
 
 function pastOf({ records }: Recollection): ReadonlyMap<Digest, Past> {
   return new Map(
     [...records].map(([digest, { mediaType: _, body: __, ...past }]) => {
-      // What was deleted and is there again is to this run what no run has seen: its push may not be over.
+      // If a deleted manifest is there again, this run takes it for new: its push may not be over.
       const { status, everInUse } = past;
       return [digest, { ...past, everInUse: everInUse && status !== 'deleted' }];
     }),

@@ -1,26 +1,27 @@
 /**
- * Carries out a plan: the only stage that deletes. Saves what is to go, reads the repository again before the
- * first delete and from time to time after it, deletes nothing that the plan did not hold, and proves what was kept.
+ * Carries out a plan: the only stage that deletes. It saves the orphans, and rechecks the repository before the first
+ * delete and from time to time after it. It deletes nothing else, and verifies what was kept.
  */
-import type { SurveyOptions } from './survey-types.js';
+import type { SurveyOptions } from './survey-options.js';
 import type { Plan } from '../plan/plan.js';
 import type { Survey } from '../plan/survey.js';
 import { BackupError } from './backup/backup.js';
 import type { Digest } from '../oci/digest.js';
 import type { Deleter, Pusher, Reader } from '../registry/registry.js';
-import { confirmTags, createConfirmation, type Confirmation } from './confirmation.js';
-import { deleteInOrder } from './deletion.js';
+import { Confirmation, confirmTags } from './confirmation.js';
+import { Deletion } from './deletion.js';
 import { heal, type Healed } from './heal.js';
 import { condemnedOf, Recheck, retagged, tagsIn, type Condemned } from './recheck.js';
 import { digestsWith, isGone, type Fate, type Outcome } from '../plan/fate.js';
+import type { Contain } from './surveys.js';
 
 export interface SweepOptions extends SurveyOptions {
   readonly deleter: Deleter;
   readonly pusher: Pick<Pusher, 'pushManifest'>;
-  /** asked of what was deleted: still answers when the run was told to stop */
+  /** asked for deleted manifests: still answers when the run was stopped */
   readonly isThere: Reader['isThere'];
   /**
-   * When it resolves, what is to be deleted could be put back.
+   * When it resolves, these manifests can be restored.
    *
    * @throws BackupError
    */
@@ -29,21 +30,21 @@ export interface SweepOptions extends SurveyOptions {
   readonly verify: boolean;
   /** no delete is sent once it is aborted */
   readonly stop: AbortSignal;
-  /** turns a fault of our own into `undefined`: what was done by then is still told, and proved */
-  readonly contain: <T>(work: Promise<T>) => Promise<T | undefined>;
+  /** so that a sweep is reported and verified also after a fault of this program */
+  readonly contain: Contain;
 }
 
 /**
- * Milliseconds. A tag that comes after a recheck may name what is deleted since: so long after a recheck the next one
- * follows, or after so many times what a recheck takes, where that is longer (docs/how-it-decides.md).
+ * Milliseconds. A tag that comes after a recheck may name what is deleted since. So the next recheck follows after this
+ * time, or after this many times the duration of a recheck if that is longer (docs/how-it-decides.md).
  */
 const RECHECK_EVERY = 10_000;
 const RECHECK_TIMES = 2;
-/** After so many rechecks in a row none of which brought a delete to its end, and so many tries of a single one, it is enough. */
+/** The most rechecks in a row that bring no delete to its end, and the most tries of a single delete. */
 const MOST_RECHECKS = 5;
 
 const UNCONFIRMED =
-  'the registry took the DELETE, and the run ended before it could see that the manifest is gone. The next run looks';
+  'the registry took the DELETE, and the run ended before it could see that the manifest is gone. The next run checks it';
 const STOPPED = 'the run was told to stop before its turn came';
 
 /**
@@ -66,33 +67,33 @@ class Sweep {
   readonly #recheck: Recheck;
   readonly #confirmation: Confirmation;
   readonly #fates = new Map<Digest, Fate>();
-  /** all that may be deleted, with the tags that it had at the last recheck */
+  /** all manifests that may be deleted, with their tags at the last recheck */
   #condemned: readonly Condemned[];
-  /** how often each delete was tried that got no answer in time */
+  /** number of tries of each delete that got no answer in time */
   readonly #tries = new Map<Digest, number>();
-  /** what was deleted, or may have been, and was in use at a later recheck */
+  /** manifests that were deleted, or may have been, and were in use at a later recheck */
   readonly #usedAgain = new Set<Digest>();
   /** whether the registry may have changed */
   #hasChanged = false;
-  /** rechecks in a row that brought no delete to its end */
+  /** number of rechecks in a row that brought no delete to its end */
   #fruitless = 0;
 
   constructor(survey: Survey, candidates: Iterable<Digest>, options: SweepOptions) {
     this.#plan = survey.plan;
     this.#options = options;
     this.#recheck = new Recheck(survey, candidates, options);
-    this.#confirmation = createConfirmation(survey.plan.repository, this.#fates, options);
+    const { repository } = survey.plan;
+    this.#confirmation = new Confirmation({ ...options, repository, fates: this.#fates });
     this.#condemned = condemnedOf(survey);
   }
 
   async run(): Promise<Outcome> {
-    const { contain, progress } = this.#options;
-    progress.expect(this.#plan.orphans.length);
-    // Before the recheck, so that nothing slow comes between it and the deletes.
+    this.#options.progress.expect(this.#plan.orphans.length);
+    // This comes before the recheck, so that nothing slow comes between it and the deletes.
     await this.#save(this.#condemned);
-    const isWhole = await contain(this.#deleteAll());
+    const isWhole = await this.#contain(this.#deleteAll());
     this.#giveUp('this action failed before its turn came');
-    await contain(this.#confirmation.askAll());
+    await this.#contain(this.#confirmation.askAll());
     this.#confirmation.giveUp(UNCONFIRMED);
     this.#hasChanged ||= isWhole === undefined && this.#mayBeGone().size > 0;
     const { restored, broken, unverified, tags } = await this.#prove();
@@ -109,7 +110,7 @@ class Sweep {
       }
       await this.#recheckAndDelete();
       await this.#confirmation.askAll();
-      // Then another recheck: somebody may have pushed them again.
+      // Another recheck follows: somebody may have pushed them again.
       if (this.#confirmation.isOpen()) {
         await this.#confirmation.pause();
       }
@@ -133,18 +134,18 @@ class Sweep {
     const until = clock.now() + Math.max(RECHECK_EVERY, RECHECK_TIMES * (clock.now() - began));
     await this.#delete(fresh, until);
     this.#recheck.finish(fresh, this.#fates);
-    // What waits for one that the registry takes its time to delete is not stuck.
+    // A delete that waits for a slow one of the registry is not stuck.
     const isFruitless = this.#fates.size === settled && !this.#confirmation.isOpen();
     this.#fruitless = isFruitless ? this.#fruitless + 1 : 0;
     if (this.#fruitless === MOST_RECHECKS) {
       this.#giveUp(
-        `the registry answered no delete soon enough after a look at the tags, ${MOST_RECHECKS} times in a row. Is ` +
+        `the registry answered no delete soon enough after a recheck, ${MOST_RECHECKS} times in a row. Is ` +
           'it overloaded? A smaller `concurrency` may help',
       );
     }
   }
 
-  /** Keeps what the new plan keeps, and leaves out what another run has deleted. */
+  /** Keeps what the new plan keeps, and notes what another run has deleted. */
   #keep({ plan, inventory }: Survey): void {
     const reasons = new Map(plan.keep.map(({ digest, reason }) => [digest, reason]));
     for (const digest of this.#open()) {
@@ -155,7 +156,7 @@ class Sweep {
         this.#settle(digest, { kind: 'gone' });
       }
     }
-    // Pushed again since: its tags are kept ones now, and a delete that is not over yet may take them along.
+    // If one was pushed again, its tags are kept ones now, and an unfinished delete may take them along.
     for (const digest of this.#tried()) {
       const reason = reasons.get(digest);
       if (reason !== undefined) {
@@ -167,15 +168,13 @@ class Sweep {
     }
   }
 
-  /** A signature's tag may have come to name one of them since: it goes as well, and is to come back. */
+  /** A digest tag may name one of them since then. It is deleted with it, so a restore has to know it. */
   async #saveNewTags({ inventory }: Survey): Promise<void> {
-    const before = new Map(this.#condemned.map((each) => [each.digest, each.tags]));
+    const before = new Map(this.#condemned.map((each) => [each.digest, new Set(each.tags)]));
     this.#condemned = retagged(this.#condemned, inventory);
-    const isOpen = new Set(this.#open());
-    const unsaved = this.#condemned.filter(
-      ({ digest, tags }) =>
-        isOpen.has(digest) && tags.some((tag) => before.get(digest)?.includes(tag) !== true),
-    );
+    const unsaved = this.#condemned
+      .filter(({ digest }) => !this.#fates.has(digest))
+      .filter(({ digest, tags }) => tags.some((tag) => before.get(digest)?.has(tag) !== true));
     if (unsaved.length > 0) {
       await this.#save(unsaved);
     }
@@ -194,12 +193,14 @@ class Sweep {
 
   /** @param until epoch milliseconds: no delete is sent from then on */
   async #delete({ plan, inventory }: Survey, until: number): Promise<void> {
-    // In the new plan's order: what has to go first may have changed with the tags.
+    // The new plan's order counts, because it may have changed with the tags.
     const isOpen = new Set(this.#open());
     const condemned = plan.orphans.filter(({ digest }) => isOpen.has(digest));
-    const tagsOf = tagsIn(inventory);
-    const hasChanged = await deleteInOrder(plan.repository, condemned, tagsOf, this.#fates, {
+    const deletion = new Deletion({
       ...this.#options,
+      repository: plan.repository,
+      tagsOf: tagsIn(inventory),
+      fates: this.#fates,
       confirmation: this.#confirmation,
       isOver: () => this.#isStopped() || this.#options.clock.now() >= until,
       mayWait: (digest) => {
@@ -207,39 +208,32 @@ class Sweep {
         this.#tries.set(digest, tries);
         return tries < MOST_RECHECKS && !this.#isStopped();
       },
-      onDone: () => {
-        this.#options.progress.done();
-      },
+      onDone: () => this.#options.progress.done(),
     });
+    const hasChanged = await deletion.run(condemned);
     this.#hasChanged ||= hasChanged;
   }
 
   /** Verifies what was kept, and restores what came into use. */
   async #prove(): Promise<Healed> {
-    const { contain, verify } = this.#options;
     const inventory = this.#recheck.seen;
-    const isToProve = this.#hasChanged && verify;
-    const unproved = { restored: [], broken: [], unverified: isToProve, tags: undefined };
-    if (inventory === undefined || !isToProve || this.#isStopped()) {
+    const unverified = this.#hasChanged && this.#options.verify;
+    const unproved = { restored: [], broken: [], unverified, tags: undefined };
+    if (inventory === undefined || !unverified || this.#isStopped()) {
       return unproved;
     }
-    const swept = {
-      inventory,
-      tried: this.#mayBeGone(),
-      usedAgain: this.#usedAgain,
-      lost: this.#condemned,
-    };
-    return (await contain(heal(swept, this.#options))) ?? unproved;
+    const [tried, usedAgain, lost] = [this.#mayBeGone(), this.#usedAgain, this.#condemned];
+    const healed = heal({ inventory, tried, usedAgain, lost }, this.#options);
+    return (await this.#contain(healed)) ?? unproved;
   }
 
-  /** @param known what the tags point at, if that was read after the deletes */
+  /** @param known the targets of the tags, if they were read after the deletes */
   async #confirmTags(known: Healed['tags']): Promise<void> {
     const tagged = this.#condemned.filter(
       ({ digest, tags }) => tags.length > 0 && isGone(this.#fates.get(digest)),
     );
-    const served = await this.#options.contain(
-      confirmTags(this.#plan.repository, tagged, known, this.#options),
-    );
+    const { repository } = this.#plan;
+    const served = await this.#contain(confirmTags(repository, tagged, known, this.#options));
     const failed = served ?? tagged.map(({ digest }) => ({ digest, why: UNCONFIRMED }));
     failed.forEach(({ digest, why }) => this.#fates.set(digest, { kind: 'failed', why }));
   }
@@ -250,7 +244,7 @@ class Sweep {
     return orphans.filter((digest) => !this.#fates.has(digest));
   }
 
-  /** What is gone, or may be: a delete that failed may have been carried out all the same. */
+  /** Manifests that are gone, or may be: a failed delete may have been carried out all the same. */
   #tried(): Digest[] {
     return digestsWith(this.#fates, 'deleted', 'gone', 'failed');
   }
@@ -265,9 +259,11 @@ class Sweep {
   }
 
   #giveUp(why: string): void {
-    this.#open().forEach((digest) => {
-      this.#settle(digest, { kind: 'skipped', why });
-    });
+    this.#open().forEach((digest) => this.#settle(digest, { kind: 'skipped', why }));
+  }
+
+  #contain<T>(work: Promise<T>): Promise<T | undefined> {
+    return this.#options.contain(this.#plan.repository, work);
   }
 
   #isStopped(): boolean {

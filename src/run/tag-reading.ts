@@ -1,51 +1,57 @@
-/** The tags of one repository as they are read: what each points at, and which are listed without a manifest. */
+/**
+ * The tags of one repository as they are read: what each points at, and which are listed without a manifest. A HEAD may
+ * be answered with another manifest's digest (distribution-spec#207), so HEAD alone is good enough only where nothing
+ * is deleted because of it.
+ */
 import type { Digest } from '../oci/digest.js';
 import type { Manifest } from '../oci/manifest.js';
 import { parseDigestTag } from '../oci/reference.js';
-import type { Attempts } from './attempts.js';
 import { collectTags, type FormerTags } from '../plan/former-tags.js';
-import type { Known } from './known.js';
-import type { SurveyOptions } from './survey-types.js';
-import { MOST_READS, PAUSE, readTag } from './tag.js';
+import { RegistryError } from '../registry/registry-error.js';
+import type { Looking } from './survey-options.js';
 
-interface TagReadingOptions extends Pick<SurveyOptions, 'reader' | 'clock'> {
-  readonly attempts: Attempts;
-  /** reads a manifest by tag or digest; `undefined` when the registry says that it is unknown */
+/** The most reads of a broken tag: a push writes a tag in several steps, and Distribution lists it after the first. */
+export const MOST_READS = 4;
+/** Milliseconds between them. */
+export const PAUSE = 500;
+
+/** The most reads of a tag where HEAD and GET disagree: it may move between the two requests, but not each time. */
+const MOST_ROUNDS = 3;
+
+interface TagReadingOptions extends Looking {
+  /** reads a manifest by tag or digest; `undefined` when the registry says that it has none */
   readonly fetch: (reference: string) => Promise<Manifest | undefined>;
   readonly onFound: (manifest: Manifest) => void;
-  /** tags that the registry's list of manifests names */
-  readonly listed: () => readonly string[];
 }
 
 export class TagReading {
-  readonly #repository: string;
-  readonly #known: Known;
   readonly #options: TagReadingOptions;
-  /** resolved by HEAD alone, and remembered elsewhere */
+  /** tags that HEAD alone resolved, and that pointed elsewhere before */
   readonly #unconfirmed = new Set<string>();
   #hasAskedAgain = false;
   readonly found = new Map<string, Digest>();
   readonly broken = new Set<string>();
   readonly former: FormerTags;
 
-  constructor(repository: string, known: Known, options: TagReadingOptions) {
-    this.#repository = repository;
-    this.#known = known;
+  constructor(options: TagReadingOptions) {
     this.#options = options;
-    this.former = collectTags(known.past, known.earlier?.tags);
+    this.former = collectTags(options.known.past, options.known.earlier?.tags);
   }
 
-  /** Lists them, and reads each. */
-  async read(): Promise<void> {
-    const tags = await this.#options.attempts.one('the list of tags', () =>
-      this.#options.reader.tags(this.#repository),
-    );
-    // United: either list may be the shorter one.
-    const names = new Set([...(tags ?? []), ...this.#options.listed()]);
+  /**
+   * Lists them, and reads each.
+   *
+   * @param listed tags that the registry's list of manifests names
+   */
+  async read(listed: readonly string[]): Promise<void> {
+    const { attempts, reader, repository } = this.#options;
+    const tags = await attempts.one('the list of tags', () => reader.tags(repository));
+    // Both lists count, since either may be the shorter one.
+    const names = new Set([...(tags ?? []), ...listed]);
     await this.#each([...names].sort(), (tag) => this.#readTag(tag));
   }
 
-  /** What was resolved by HEAD alone is read, before anything is deleted because of it. @returns whether there was any */
+  /** Reads the tags that HEAD alone resolved, before a delete relies on them. @returns whether there were any */
   async confirm(): Promise<boolean> {
     const tags = [...this.#unconfirmed];
     this.#unconfirmed.clear();
@@ -54,17 +60,18 @@ export class TagReading {
   }
 
   /**
-   * A tag that is listed and not there may be about to come. What was broken at an earlier look of this run has been
-   * asked for by then. @returns whether any has come
+   * Reads broken tags again, because a push may be about to write them. Those that an earlier read of this run found
+   * broken have had their time. @returns whether any is there now
    */
   async askAgain(): Promise<boolean> {
+    const { known, clock } = this.#options;
     const isNews = (tag: string) =>
-      parseDigestTag(tag) === undefined && this.#known.earlier?.brokenTags.includes(tag) !== true;
+      parseDigestTag(tag) === undefined && known.earlier?.brokenTags.includes(tag) !== true;
     const before = this.broken.size;
     let missing = this.#hasAskedAgain ? [] : [...this.broken].filter(isNews);
     this.#hasAskedAgain = true;
     for (let look = 2; look <= MOST_READS && missing.length > 0; look += 1) {
-      await this.#options.clock.sleep(PAUSE);
+      await clock.sleep(PAUSE);
       await this.#each(missing, (tag) => this.#confirmTag(tag, undefined));
       missing = missing.filter((tag) => this.broken.has(tag));
     }
@@ -76,14 +83,14 @@ export class TagReading {
   }
 
   async #readTag(tag: string): Promise<void> {
-    const { reader, fetch } = this.#options;
-    const { manifests, earlier } = this.#known;
+    const { reader, repository, fetch, known } = this.#options;
+    const { manifests, earlier } = known;
     if (earlier !== undefined) {
       await this.#confirmTag(tag, earlier.tags.get(tag));
       return;
     }
-    const digest = manifests.size > 0 ? await reader.resolve(this.#repository, tag) : undefined;
-    // By its digest, so that what was seen is not lost when the tag moves on between the two questions.
+    const digest = manifests.size > 0 ? await reader.resolve(repository, tag) : undefined;
+    // It is read by its digest, so that the manifest is not lost if the tag moves between the two requests.
     const manifest =
       (digest && (manifests.get(digest) ?? (await fetch(digest)))) ?? (await fetch(tag));
     if (digest !== undefined && this.former.hasMoved(tag, digest)) {
@@ -103,9 +110,35 @@ export class TagReading {
     }
   }
 
-  /** @param before where it was seen before */
+  /** @param before the manifest that it pointed at before */
   async #confirmTag(tag: string, before: Digest | undefined): Promise<void> {
-    const resolve = () => this.#options.reader.resolve(this.#repository, tag);
-    this.#noteTag(tag, await readTag(before, () => this.#options.fetch(tag), resolve));
+    this.#noteTag(tag, await this.#confirmed(tag, before));
+  }
+
+  /**
+   * One GET, and one HEAD if the tag has moved, which has to say the same.
+   *
+   * @throws RegistryError when the two disagree each time
+   */
+  async #confirmed(tag: string, before: Digest | undefined): Promise<Manifest | undefined> {
+    const { reader, repository, fetch } = this.#options;
+    for (let round = 1; ; round += 1) {
+      const manifest = await fetch(tag);
+      if (manifest === undefined || before === undefined || manifest.digest === before) {
+        return manifest;
+      }
+      const said = await reader.resolve(repository, tag);
+      if (said === undefined || said === manifest.digest) {
+        return manifest;
+      }
+      if (round === MOST_ROUNDS) {
+        throw new RegistryError(
+          'unexpected',
+          `HEAD says that it points at ${said}, and GET brings ${manifest.digest}. A proxy that ignores \`Accept\` ` +
+            'answers so: let it pass requests under `/v2/` through unchanged, or give `registry-url` the address of ' +
+            'the registry itself',
+        );
+      }
+    }
   }
 }

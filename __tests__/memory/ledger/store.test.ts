@@ -354,7 +354,7 @@ describe('a read', () => {
         `${LEDGER}:${later} is skipped: a later version of this action wrote it [ledger-entry-skipped]`,
         `${LEDGER}:${broken} is skipped: its bytes are damaged [ledger-entry-skipped]`,
         `${LEDGER}:${web} is skipped: it is the memory of another repository [ledger-entry-skipped]`,
-        `${LEDGER}:${text} is skipped: it can not be unpacked [ledger-entry-skipped]`,
+        `${LEDGER}:${text} is skipped: it can't be unpacked [ledger-entry-skipped]`,
         `${LEDGER}:${forged} is skipped: what it says of a manifest does not have the digest of that manifest [ledger-entry-skipped]`,
       ].sort(),
     );

@@ -6,7 +6,7 @@ import { errorAnswer, when } from '../../support/clients/client.js';
 import { seed } from '../../support/clients/push.js';
 import { run, type Ran, type RunOptions } from '../../support/scenes/run.js';
 import { startGoogleRegistry, type GoogleRegistry } from '../../support/servers/google/registry.js';
-import { withFields } from '../../support/servers/google/tag-list.js';
+import { withFields, withoutManifests } from '../../support/servers/google/tag-list.js';
 
 const APP = 'project/team/app';
 const kept = image('kept');
@@ -95,6 +95,25 @@ describe('the list of manifests', () => {
     expect(green).toBe(false);
     expect(complaints.join('\n')).toContain(`it has ${ghost.digest}`);
     expect(has(registry, orphan)).toBe(true);
+  });
+
+  it('is a gap where it goes on to lack what the registry serves', async () => {
+    const registry = await start();
+    registry.editList(withoutManifests(kept.digest));
+    const { green, complaints } = await clean(registry);
+    expect(green).toBe(false);
+    expect(complaints.join('\n')).toContain(`it lacks ${kept.digest}, which the registry serves`);
+    expect(has(registry, orphan)).toBe(true);
+  });
+
+  it('is believed of what a ledger remembers, which is not asked for again', async () => {
+    const registry = await start();
+    const more = { ledgerRepository: 'project/memory', gracePeriod: 24 * 60 * 60 * 1000, now: 0 };
+    await clean(registry, more);
+    registry.requests.length = 0;
+    const { run: done } = await clean(registry, more);
+    expect(done?.repositories[0]?.inventory.manifests.has(orphan.digest)).toBe(true);
+    expect(registry.requests.filter(({ path }) => path.endsWith(orphan.digest))).toEqual([]);
   });
 
   it('is a gap where it can be read at first and not again', async () => {

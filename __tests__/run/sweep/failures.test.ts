@@ -245,7 +245,7 @@ describe('a sweep without the right to delete', () => {
 });
 
 describe('a fault of our own', () => {
-  const contain = async <T>(work: Promise<T>) => work.catch(() => undefined);
+  const contain = async <T>(_: string, work: Promise<T>) => work.catch(() => undefined);
   const fault = () => Promise.reject(new TypeError('ours'));
 
   async function meeting(more: (scene: Scene) => Partial<Looking>) {

@@ -21,7 +21,8 @@ import type {
 } from '../../../src/oci/manifest.js';
 import { OCI_CONFIG, OCI_INDEX, OCI_MANIFEST } from '../../../src/oci/media-types.js';
 import { PROTECT } from '../../../src/plan/protection.js';
-import type { RepositoryRun, Run, RunSettings } from '../../../src/run/run.js';
+import type { RepositoryRun, Run } from '../../../src/run/run.js';
+import type { RunSettings } from '../../../src/run/settings.js';
 import { fatesFrom, type Ends } from './fates.js';
 
 export const NOW = Date.UTC(2026, 10, 23, 3, 0, 0);
@@ -88,7 +89,6 @@ export function inventory(repository: string, more: Partial<Inventory> = {}): In
     ghosts: new Map(),
     brokenTags: [],
     referrers: new Map(),
-    sources: new Map(),
     facts: new Map(),
     past: new Map(),
     formerTags: new Map(),

@@ -3,10 +3,10 @@ import { BackupError } from '../../../src/run/backup/backup.js';
 import { selectRepositories } from '../../../src/plan/selection.js';
 import { RequestFailure } from '../../../src/http/message.js';
 import { restoreProblems } from '../../../src/report/restore.js';
-import { runUndo, type RestoreRun } from '../../../src/run/restore.js';
+import { restoreBackup, type RestoreRun } from '../../../src/run/restore.js';
 import { connect, type RunOptions } from './run.js';
 
-export type UndoOptions = Pick<RunOptions, 'url' | 'concurrency' | 'credentials'> & {
+export type RestoreRunOptions = Pick<RunOptions, 'url' | 'concurrency' | 'credentials'> & {
   readonly restoreFrom: string;
   /** as the input has them; default: all */
   readonly repositories?: readonly string[];
@@ -14,20 +14,20 @@ export type UndoOptions = Pick<RunOptions, 'url' | 'concurrency' | 'credentials'
   readonly stop?: AbortSignal;
 };
 
-export interface Undone {
+export interface RestoreRan {
   /** absent when the run ended with an error */
   readonly run?: RestoreRun;
   /** what makes it red */
   readonly complaints: readonly string[];
 }
 
-export async function undo({
+export async function runRestore({
   restoreFrom,
   repositories = [],
   dryRun = false,
   stop = new AbortController().signal,
   ...options
-}: UndoOptions): Promise<Undone> {
+}: RestoreRunOptions): Promise<RestoreRan> {
   const { transport, quote } = connect(options);
   const settings = {
     registry: new URL(options.url),
@@ -39,7 +39,7 @@ export async function undo({
   };
   const nothing = () => undefined;
   try {
-    const run = await runUndo(settings, {
+    const run = await restoreBackup(settings, {
       transport,
       progress: { begin: nothing, expect: nothing, done: nothing },
       quote,

@@ -19,7 +19,7 @@ import type { LedgerChoice } from '../../../src/run/settings.js';
 import { printable, type Printable } from '../../../src/text/printable.js';
 import { NO_PROTECTION, type Protection } from '../../../src/plan/protection.js';
 import { problems, sentence } from '../../../src/report/problems.js';
-import { runStages } from '../../../src/run/clean.js';
+import { cleanRegistry } from '../../../src/run/clean.js';
 import { fakeClock } from './fake-clock.js';
 import { NOW } from '../builders/inventories.js';
 
@@ -140,7 +140,7 @@ export async function run(options: RunOptions): Promise<Ran> {
     const { candidates } = options;
     const intake = { candidates, understood: 0, notUnderstood: 0, examples: [] };
     const named = { intake, pinned: { files: 0, digests: 0 } };
-    const result = await runStages(settings, named, {
+    const result = await cleanRegistry(settings, named, {
       transport,
       stop: new AbortController().signal,
       quote,

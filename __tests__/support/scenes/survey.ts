@@ -1,5 +1,5 @@
 /** A registry with one repository, `team/app`, and what a survey of it needs. */
-import type { Known } from '../../../src/run/known.js';
+import type { Known } from '../../../src/run/survey-options.js';
 import type { Survey } from '../../../src/plan/survey.js';
 import type { Past } from '../../../src/plan/past.js';
 import type { Inventory } from '../../../src/plan/inventory.js';
@@ -61,7 +61,7 @@ export async function startScene(
     verify: more.verify ?? true,
     clock: more.clock ?? fakeClock({ auto: true }, NOW),
     stop: more.stop ?? new AbortController().signal,
-    contain: more.contain ?? (async (work) => work),
+    contain: more.contain ?? (async (_, work) => work),
     policy: policy(more.policy),
     concurrency: more.concurrency ?? 4,
     progress: {

@@ -3,17 +3,18 @@
  * read and write it at once and be killed at any point; why nothing gets lost is in docs/adr/0004. It is a
  * source of candidates and of bodies that prove themselves, never of a reason to delete.
  */
-import { RequestFailure } from '../../http/message.js';
+import { failureMessage } from '../../http/message.js';
 import { AuthError } from '../../http/token.js';
 import type { Digest } from '../../oci/digest.js';
+import { compare } from '../../plan/graph.js';
 import { RegistryError, type RegistryErrorKind } from '../../registry/registry-error.js';
 import type { LedgerNews, Memory, Recollection, Settled } from '../memory.js';
 import type { Observation } from '../observation.js';
-import { EntryError } from './entry.js';
 import { remember } from './remember.js';
 import { isSame, join, type Records } from './record.js';
+import { EntryError } from './unpack.js';
+import { coded, type Code } from '../../text/code.js';
 import { LedgerStore, type StoreTools, type StoredEntry } from './store.js';
-import { coded } from '../../text/code.js';
 
 /** A recollection, and the entries that it was read from. */
 interface Reading extends Recollection {
@@ -47,10 +48,10 @@ export async function openLedger(tools: LedgerTools): Promise<Ledger> {
 }
 
 export class Ledger implements Memory {
+  readonly #tools: LedgerTools;
   readonly #store: LedgerStore;
-  readonly #name: string;
-  readonly #now: number;
-  readonly #warnings = new Set<string>();
+  /** by code, or by themselves where one code has several */
+  readonly #warnings = new Map<string, string>();
   readonly #failures: string[] = [];
   readonly #written = new Set<string>();
   /** what `recall` gave out, by itself: with the entries that it was read from */
@@ -62,9 +63,8 @@ export class Ledger implements Memory {
   #remembered = 0;
 
   constructor(tools: LedgerTools) {
+    this.#tools = tools;
     this.#store = new LedgerStore(tools);
-    this.#name = tools.ledger;
-    this.#now = tools.now;
   }
 
   async open(): Promise<void> {
@@ -72,21 +72,18 @@ export class Ledger implements Memory {
       await this.#store.open();
     } catch (error) {
       this.#isReadable = false;
-      const text = coded(
-        `${this.#name}: this run goes on without the ledger, which could not be read: ${why(error)}`,
+      const tell = isDenied(error) ? this.#warn : this.#fail;
+      const why = failureMessage(error);
+      tell(
         'ledger-not-read',
+        `this run goes on without the ledger, which could not be read: ${why}`,
       );
-      if (isDenied(error)) {
-        this.#warnings.add(text);
-      } else {
-        this.#failures.push(text);
-      }
     }
     this.#existed = !this.#store.isEmpty;
   }
 
   isItself(repository: string, isNamed: boolean): boolean {
-    if (repository !== this.#name) {
+    if (repository !== this.#tools.ledger) {
       return false;
     }
     const { isEmpty, isShared } = this.#store;
@@ -106,19 +103,15 @@ export class Ledger implements Memory {
       ).length;
       return reading;
     } catch (error) {
-      this.#failures.push(
-        coded(
-          `${this.#name}: what it remembers of ${repository} could not be read: ${why(error)}`,
-          'ledger-not-read',
-        ),
-      );
+      const why = failureMessage(error);
+      this.#fail('ledger-not-read', `what it remembers of ${repository} could not be read: ${why}`);
       return undefined;
     }
   }
 
-  async #read(repository: string, anew = false): Promise<Reading> {
-    const { entries, warnings } = await this.#store.read(repository, anew);
-    warnings.forEach((warning) => this.#warnings.add(warning));
+  async #read(repository: string, isOutdated = false): Promise<Reading> {
+    const { entries, warnings } = await this.#store.read(repository, isOutdated);
+    warnings.forEach((warning) => this.#warnings.set(warning, warning));
     return {
       repository,
       records: join(entries.map(({ records }) => records)),
@@ -158,16 +151,20 @@ export class Ledger implements Memory {
     try {
       return await write();
     } catch (error) {
-      const text = why(error);
-      if (isDenied(error)) {
-        this.#closeForWriting(text);
+      const why = error instanceof EntryError ? error.message : failureMessage(error);
+      if (!isDenied(error)) {
+        this.#fail(
+          'ledger-not-written',
+          `what was seen of ${repository} could not be remembered: ${why}. If the registry takes no such ` +
+            'artifacts, switch the ledger off with `ledger-repository: off`',
+        );
       } else {
-        this.#failures.push(
-          coded(
-            `${this.#name}: what was seen of ${repository} could not be remembered: ${text}. If the ` +
-              'registry takes no such artifacts, switch the ledger off with `ledger-repository: off`',
-            'ledger-not-written',
-          ),
+        this.#isWritable = false;
+        this.#warn(
+          'ledger-not-written',
+          `this run can't write to the ledger, and what it saw is not remembered: ${why}. If the account has no ` +
+            'push rights there, give it them, or name a repository that it can push to in `ledger-repository`, or ' +
+            'switch the ledger off with `ledger-repository: off`',
         );
       }
       return undefined;
@@ -193,7 +190,7 @@ export class Ledger implements Memory {
         // Of a later reading it is not known who looked first, its writer or we.
         droppable: round === 1 ? leaving : new Set(),
         restates: reading.entries.length < MANY_ENTRIES,
-        now: this.#now,
+        now: this.#tools.now,
       });
       const written = await this.#write(reading, records, fallen);
       if (written !== undefined) {
@@ -204,12 +201,10 @@ export class Ledger implements Memory {
       // What we relied on is gone: another run has merged it. Its own entry may know less than we saw.
       reading = await this.#read(repository, true);
     }
-    this.#failures.push(
-      coded(
-        `${this.#name}: what was seen of ${repository} was written ${String(MOST_ROUNDS)} times and was gone ` +
-          'each time. Does something delete tags or manifests there?',
-        'ledger-not-written',
-      ),
+    this.#fail(
+      'ledger-not-written',
+      `what was seen of ${repository} was written ${String(MOST_ROUNDS)} times and was gone each time. ` +
+        'Does something delete tags or manifests there?',
     );
     return undefined;
   }
@@ -233,12 +228,10 @@ export class Ledger implements Memory {
     if (newest !== undefined && !fallen.has(newest.tag) && isSame(newest.records, records)) {
       // Nothing new. Asked for last of all, so that whoever deletes it from now on has merged it after
       // we looked at the repository.
-      const { tag } = newest;
-      const stale = entries.filter((entry) => entry !== newest);
       if (await this.#store.stands(newest)) {
-        return { tag, stale };
+        return { tag: newest.tag, stale: entries.filter((entry) => entry !== newest) };
       }
-      fallen.add(tag);
+      fallen.add(newest.tag);
       return undefined;
     }
     const sequence = Math.min((newest?.sequence ?? 0) + 1, Number.MAX_SAFE_INTEGER);
@@ -259,49 +252,37 @@ export class Ledger implements Memory {
       try {
         await this.#store.remove(entry);
       } catch (error) {
-        this.#closeForDeleting(why(error));
+        const why = failureMessage(error);
+        // Nothing is lost: the next run that may delete merges it again.
+        this.#canDelete = false;
+        this.#warn(
+          'ledger-entries-stay',
+          `entries of the ledger that were merged into newer ones stay, because one could not be deleted: ${why}`,
+        );
       }
     }
     return this.#canDelete;
   }
 
-  /** Said once, though several writes may be under way. */
-  #closeForWriting(reason: string): void {
-    if (this.#isWritable) {
-      this.#isWritable = false;
-      this.#warnings.add(
-        coded(
-          `${this.#name}: this run can't write to the ledger, and what it saw is not remembered: ${reason}. ` +
-            'If the account has no push rights there, give it them, or name a repository that it can push to in ' +
-            '`ledger-repository`, or switch the ledger off with `ledger-repository: off`',
-          'ledger-not-written',
-        ),
-      );
+  /** One warning of a kind is enough: several requests may be under way, and fail. */
+  readonly #warn = (code: Code, text: string): void => {
+    if (!this.#warnings.has(code)) {
+      this.#warnings.set(code, coded(`${this.#tools.ledger}: ${text}`, code));
     }
-  }
+  };
 
-  /** Nothing is lost: the next run that may delete merges it again. */
-  #closeForDeleting(reason: string): void {
-    if (this.#canDelete) {
-      this.#canDelete = false;
-      this.#warnings.add(
-        coded(
-          `${this.#name}: entries of the ledger that were merged into newer ones stay, because one could not ` +
-            `be deleted: ${reason}`,
-          'ledger-entries-stay',
-        ),
-      );
-    }
-  }
+  readonly #fail = (code: Code, text: string): void => {
+    this.#failures.push(coded(`${this.#tools.ledger}: ${text}`, code));
+  };
 
   news(): LedgerNews {
     return {
-      repository: this.#name,
+      repository: this.#tools.ledger,
       existed: this.#existed,
       isReadable: this.#isReadable,
       written: this.#written.size,
       remembered: this.#remembered,
-      warnings: [...this.#warnings],
+      warnings: [...this.#warnings.values()],
       failures: this.#failures,
     };
   }
@@ -321,14 +302,6 @@ function leavingIn({ records, entries }: Reading): Set<Digest> {
   );
 }
 
-/** @throws whatever is no fault of registry, network or entry, but of this program */
-function why(error: unknown): string {
-  if (error instanceof RequestFailure || error instanceof EntryError) {
-    return error.message;
-  }
-  throw error;
-}
-
 function isDenied(error: unknown): boolean {
   if (error instanceof AuthError) {
     return error.status !== undefined && error.status >= 400 && error.status < 500;
@@ -338,13 +311,5 @@ function isDenied(error: unknown): boolean {
 
 /** The one written last, as far as its writer knew; of two that were written at once, always the same one. */
 function newestOf(entries: readonly StoredEntry[]): StoredEntry | undefined {
-  return entries.reduce<StoredEntry | undefined>(
-    (newest, entry) =>
-      newest === undefined ||
-      entry.sequence > newest.sequence ||
-      (entry.sequence === newest.sequence && entry.tag > newest.tag)
-        ? entry
-        : newest,
-    undefined,
-  );
+  return entries.toSorted((a, b) => b.sequence - a.sequence || compare(b.tag, a.tag))[0];
 }

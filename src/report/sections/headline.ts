@@ -2,7 +2,7 @@
 import type { Section } from '../fit.js';
 import { code } from '../../text/markdown.js';
 import type { Run } from '../../run/run.js';
-import { isInDoubt, type Totals, unreadRepositories } from '../totals.js';
+import { isInDoubt, partOf, unreadRepositories, type Totals } from '../totals.js';
 import { problems } from '../problems.js';
 import { count, duration, number, size } from '../../text/words.js';
 
@@ -41,25 +41,12 @@ function result(run: Run, sums: Totals): string {
       ? `The plan lists ${manifests}: ${bytes} would be freed`
       : `The plan lists ${manifests}; a run without it would delete ${planned === 0 ? 'none' : number(planned)} of them`;
   }
-  if (planned > 0) {
-    const what =
-      refused > 0
-        ? `${number(planned)} of ${count(planned + refused, 'orphan manifest')}`
-        : count(planned, 'orphan manifest');
-    return `Would delete ${what} ${where}: ${bytes} would be freed`;
-  }
-  if (run.settings.dryRun && refused > 0) {
-    return `Would delete none of ${count(refused, 'orphan manifest')}`;
-  }
-  if (deleted > 0) {
-    const what =
-      failed > 0
-        ? `${number(deleted)} of ${count(deleted + failed, 'orphan manifest')}`
-        : count(deleted, 'orphan manifest');
-    return `Deleted ${what} ${where}: ${bytes} will be freed`;
-  }
-  if (failed > 0) {
-    return `Deleted none of ${count(failed, 'orphan manifest')}`;
+  const [verb, some, others, will] = run.settings.dryRun
+    ? ['Would delete', planned, refused, 'would']
+    : ['Deleted', deleted, failed, 'will'];
+  if (some + others > 0) {
+    const freed = some === 0 ? '' : ` ${where}: ${bytes} ${will} be freed`;
+    return `${verb} ${partOf(some, others, 'orphan manifest')}${freed}`;
   }
   if (restored > 0) {
     return `Deleted nothing for good: ${count(restored, 'manifest')} came into use meanwhile and ${restored === 1 ? 'was' : 'were'} put back`;
@@ -107,46 +94,35 @@ function nothingOfThePlan(run: Run, { ignored }: NonNullable<Run['applied']>): s
 export function headlineSection(run: Run, sums: Totals): Section {
   const read = `${count(sums.manifests, 'manifest')} and ${count(sums.tags, 'tag')} in ${count(sums.repositories, 'repository', 'repositories')}`;
   const effort = `${count(run.requests, 'request')} in ${duration(run.finishedAt - run.startedAt)}`;
-  const notes = [
-    `${code(run.settings.registry.origin)}: read ${read}, with ${effort}. Grace period: ${run.settings.gracePeriod === 0 ? 'off' : duration(run.settings.gracePeriod)}.`,
-  ];
-  if (run.settings.dryRun) {
-    notes.unshift('**Dry run:** nothing was deleted.');
-  }
-  if (sums.planned + sums.deleted > 0) {
-    const when = 'The disk space comes back once the registry has collected its garbage';
-    const most = sums.freedBytesAtMost
-      ? '; it is "at most" that much, because not everything that may share these blobs was read'
-      : '';
-    const wait = isInDoubt(sums) ? ' Do not let it do so before the problems are mended.' : '';
-    notes.push(`${when}${most}.${wait}`);
-  }
-  if (sums.deleted + sums.failed > 0 && sums.gone > 0) {
-    notes.push(`${count(sums.gone, 'orphan')} had gone already when the turn came.`);
-  }
-  if (sums.keptAfterRecheck > 0) {
-    notes.push(
-      `${count(sums.keptAfterRecheck, 'orphan')} came into use during the run and stayed.`,
-    );
-  }
-  // With a plan file, the section of the plan says it.
-  if (run.settings.dryRun && run.settings.planFile === undefined && sums.refused > 0) {
-    notes.push(
-      `A real run would leave ${count(sums.refused, 'orphan')}: see "What would hold a real run back".`,
-    );
-  }
-  const isBlind = candidates(run) === 0 && (run.ledger?.remembered ?? 0) === 0;
+  const gracePeriod = run.settings.gracePeriod === 0 ? 'off' : duration(run.settings.gracePeriod);
+  const most = sums.freedBytesAtMost
+    ? '; it is "at most" that much, because not everything that may share these blobs was read'
+    : '';
+  const wait = isInDoubt(sums) ? ' Do not let it do so before the problems are mended.' : '';
+  const isNamed = [...run.intake.candidates.values()].some((digests) => digests.size > 0);
+  const isBlind = !isNamed && (run.ledger?.remembered ?? 0) === 0;
   const found = sums.orphansFound > 0 || run.applied !== undefined;
-  if (!found && isBlind && sums.repositories > 0) {
-    notes.push(
+  const notes = [
+    run.settings.dryRun && '**Dry run:** nothing was deleted.',
+    `${code(run.settings.registry.origin)}: read ${read}, with ${effort}. Grace period: ${gracePeriod}.`,
+    sums.planned + sums.deleted > 0 &&
+      `The disk space comes back once the registry has collected its garbage${most}.${wait}`,
+    sums.deleted + sums.failed > 0 &&
+      sums.gone > 0 &&
+      `${count(sums.gone, 'orphan')} had gone already when the turn came.`,
+    sums.keptAfterRecheck > 0 &&
+      `${count(sums.keptAfterRecheck, 'orphan')} came into use during the run and stayed.`,
+    // With a plan file, the section of the plan says it.
+    run.settings.dryRun &&
+      run.settings.planFile === undefined &&
+      sums.refused > 0 &&
+      `A real run would leave ${count(sums.refused, 'orphan')}: see "What would hold a real run back".`,
+    !found &&
+      isBlind &&
+      sums.repositories > 0 &&
       "\n> [!NOTE]\n> This does not mean that there are none: this registry can't list untagged " +
         'manifests, no ledger remembers any, and no `digests` or `digests-file` named any. See "What could ' +
         'not be seen".',
-    );
-  }
+  ].filter((note) => note !== false);
   return { before: `## ${headline(run, sums)}\n\n${notes.join('\n')}\n` };
-}
-
-function candidates(run: Run): number {
-  return [...run.intake.candidates.values()].reduce((sum, digests) => sum + digests.size, 0);
 }

@@ -9,9 +9,6 @@ import { list } from './list.js';
 
 export function problemsSection(run: Run): Section | undefined {
   const found = problems(run);
-  if (found.length === 0) {
-    return undefined;
-  }
   const unread = run.repositories.filter(({ inventory }) => inventory.gaps.length > 0).length;
   const nothing =
     unread === 0
@@ -38,13 +35,11 @@ export function refusalsSection(run: Run, sums: Totals): Section | undefined {
     run.settings.planFile === undefined || sums.refused === sums.withoutRights
       ? ''
       : `That is so of a run without the plan. A run with \`apply-plan\` passes over it${but}.\n\n`;
-  return found.length === 0
-    ? undefined
-    : list(
-        `### What would hold a real run back\n\n${passed}`,
-        found.map((refusal) => `- ${named(refusal)}\n`),
-        'reason',
-      );
+  return list(
+    `### What would hold a real run back\n\n${passed}`,
+    found.map((refusal) => `- ${named(refusal)}\n`),
+    'reason',
+  );
 }
 
 export function warningsSection(run: Run): Section | undefined {
@@ -54,7 +49,5 @@ export function warningsSection(run: Run): Section | undefined {
       warnings.map((warning) => `- ${code(inventory.repository)}: ${prose(warning)}\n`),
     ),
   ];
-  return found.length === 0
-    ? undefined
-    : list(`### Warnings (${number(found.length)})\n\n`, found, 'warning');
+  return list(`### Warnings (${number(found.length)})\n\n`, found, 'warning');
 }
