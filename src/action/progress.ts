@@ -1,12 +1,12 @@
 /** A line every few seconds of a long run: how far it is, how fast, and how long it will still take. */
 import ms from 'ms';
 
-import type { StageTools } from '../run/clean.js';
+import type { RunTools } from '../run/clean.js';
 import { number } from '../text/words.js';
 
 const EVERY = 5_000;
 
-export type ProgressLine = StageTools['progress'] & { stop(): void };
+export type ProgressLine = RunTools['progress'] & { stop(): void };
 
 /**
  * @param requests how many were sent so far

@@ -8,6 +8,7 @@ import * as v from 'valibot';
 import { inForm, tryJson } from '../oci/json.js';
 import type { Clock } from './clock.js';
 import { basicAuthorization, type Credentials } from './credentials.js';
+import { foreignUrl } from './foreign-url.js';
 import { whyMissing } from './login.js';
 import { RequestFailure, type HttpRequest, type HttpResponse, type Send } from './message.js';
 import { nearby } from './nearby.js';
@@ -127,7 +128,7 @@ export class TokenSource {
 
 /** @throws AuthError for a realm that is no URL, or that would show secrets to the network */
 function realmUrl(realm: string, registry: URL): URL {
-  const url = URL.canParse(realm) ? new URL(realm) : undefined;
+  const url = foreignUrl(realm);
   if (url?.protocol !== 'https:' && url?.protocol !== 'http:') {
     throw new AuthError(
       `the registry at ${registry.origin} names a token realm that isn't an http or https URL`,
@@ -153,8 +154,6 @@ function realmUrl(realm: string, registry: URL): URL {
       'token-realm-refused',
     );
   }
-  url.username = '';
-  url.password = '';
   url.hash = '';
   return url;
 }
