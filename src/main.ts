@@ -74,9 +74,9 @@ export async function main(): Promise<boolean> {
       const { restoreFrom } = settings;
       if (restoreFrom !== undefined) {
         stopOnSignals(controller, log);
-        const undone = await restoreBackup({ ...settings, restoreFrom }, tools);
+        const restored = await restoreBackup({ ...settings, restoreFrom }, tools);
         tellUnasked(transport, log);
-        return (await reportRestore(undone, log, redact)) && !stop.aborted;
+        return (await reportRestore(restored, log, redact)) && !stop.aborted;
       }
       const { named, protection } = await readNamed(settings, log);
       stopOnSignals(controller, log);
