@@ -115,17 +115,14 @@ async function connect(
   stop: AbortSignal,
   mask: (secret: string) => void,
 ): Promise<Transport> {
-  const { registry, login, insecure, ca, concurrency } = settings;
+  const { registry, login } = settings;
   const credentials =
     login === undefined
       ? await readDockerCredentials(registry, process.env)
       : ({ kind: 'basic', ...login } as const);
   return createTransport({
-    registry,
+    ...settings,
     credentials,
-    insecure,
-    ca,
-    concurrency,
     userAgent: 'registry-manifest-cleanup',
     mask,
     stop,

@@ -860,7 +860,7 @@ describe('mistakes', () => {
   });
 
   it.each([
-    [{ concurrency: '0' }, 'There is a mistake in the inputs, and nothing was done:'],
+    [{ concurrency: '0' }, '1 mistake in the inputs, and nothing was done:'],
     [{ concurrency: '0', insecure: 'x' }, '2 mistakes in the inputs, and nothing was done:'],
     [{ protect: 'A, B, C' }, '3 mistakes in the inputs, and nothing was done:'],
   ])('of %j have the headline: %s', (inputs, headline) => {

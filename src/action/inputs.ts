@@ -14,6 +14,7 @@ import { readProtect } from '../plan/protection.js';
 import { CodedError } from '../text/code.js';
 import { parseDuration } from '../text/duration.js';
 import { printable, type Printable } from '../text/printable.js';
+import { count } from '../text/words.js';
 import { checkPath, checkPlaces, readCaFile, type Mistake } from './paths.js';
 import { FAMILIES, familyOf } from '../registry/families/families.js';
 import type { Settings } from '../run/settings.js';
@@ -44,10 +45,8 @@ export function readSettings(): Settings {
     return undefined;
   });
   if (mistakes.length > 0) {
-    const many =
-      mistakes.length === 1 ? 'There is a mistake' : `${String(mistakes.length)} mistakes`;
     throw new CodedError(
-      `${many} in the inputs, and nothing was done:\n` +
+      `${count(mistakes.length, 'mistake')} in the inputs, and nothing was done:\n` +
         mistakes.map((text) => `- ${text}`).join('\n'),
       'inputs-invalid',
     );
@@ -269,14 +268,11 @@ function readModes(dryRun: boolean, mistake: Mistake, mistakes: string[]): Modes
   return { planFile, applyPlan, restoreFrom };
 }
 
-function countFrom(
-  least: number,
-  most: number,
-): (text: string, wrong: Wrong) => number | undefined {
-  return (text, wrong) => {
-    const count = /^\d{1,7}$/.test(text) ? Number(text) : -1;
-    return count >= least && count <= most
-      ? count
+function countFrom(least: number, most: number) {
+  return (text: string, wrong: Wrong): number | undefined => {
+    const value = /^\d{1,7}$/.test(text) ? Number(text) : -1;
+    return value >= least && value <= most
+      ? value
       : wrong(`a whole number from ${String(least)} to ${String(most)}`);
   };
 }

@@ -19,6 +19,7 @@ import { INDEX, MANIFESTS } from '../run/backup/backup.js';
 import { makeDirectories } from '../run/files/directories.js';
 import { openRegular, readRegular } from '../run/files/regular.js';
 import { otherKind, UnusablePath, whyNot } from '../run/files/why.js';
+import type { Settings } from '../run/settings.js';
 
 /** Notes a mistake. `got` is left out for secrets; `why` says what is wrong with it. */
 export type Mistake = (input: string, takes: string, got?: string, why?: string) => undefined;
@@ -71,11 +72,7 @@ function whyUnread(error: unknown, kind: 'file' | 'directory'): string {
 }
 
 /** What the run will write, as the inputs name it. */
-interface Places {
-  readonly backupDirectory?: string;
-  readonly planFile?: string;
-  readonly reportFile?: string;
-}
+type Places = Partial<Pick<Settings, 'backupDirectory' | 'planFile' | 'reportFile'>>;
 
 const OWN = 'a path of its own';
 const TAKES_FILE = 'the path of a file that can be written, or made with its directories';

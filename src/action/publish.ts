@@ -37,9 +37,7 @@ export async function publishRestore(
 }
 
 async function hand(values: Readonly<Record<string, unknown>>, summary: string): Promise<void> {
-  for (const [name, value] of Object.entries(values)) {
-    core.setOutput(name, value);
-  }
+  Object.entries(values).forEach(([name, value]) => core.setOutput(name, value));
   if ((process.env['GITHUB_STEP_SUMMARY'] ?? '') !== '') {
     await core.summary.addRaw(summary).write();
   }
