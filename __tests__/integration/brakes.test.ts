@@ -158,8 +158,8 @@ describeWith('docker-registry', dockerRegistry, 'brakes-hold: more deletes than 
   });
 
   const refused = [
-    'much/just: nothing is deleted here: 21 of the 41 manifests that are known would go, more than half, which is the limit unless `max-deletes` says otherwise',
-    'much/lost: nothing is deleted here: 30 of the 40 manifests that are known would go, more than half, which is the limit unless `max-deletes` says otherwise',
+    'much/just: nothing is deleted here: 21 of the 41 manifests that are known would be deleted, more than half, which is the limit unless `max-deletes` says otherwise',
+    'much/lost: nothing is deleted here: 30 of the 40 manifests that are known would be deleted, more than half, which is the limit unless `max-deletes` says otherwise',
   ];
 
   // The tests of this block follow each other as the runs of a workflow do.
@@ -278,7 +278,7 @@ describe('brakes-hold: limits (in memory)', () => {
       digests: names(APP, ...lost.orphans).join('\n'),
       'plan-file': file('plan.json'),
     };
-    const refused = `${APP}: nothing is deleted here: 30 of the 40 manifests that are known would go`;
+    const refused = `${APP}: nothing is deleted here: 30 of the 40 manifests that are known would be deleted`;
 
     async function planned() {
       const registry = await start({ [APP]: lost });

@@ -8,7 +8,7 @@ import { blindDryRun, cleanRun, firstRun, ledger, run } from '../support/builder
 const NONE = { existed: false, remembered: 0 };
 const APART = 'this run knew nothing of earlier ones, and later ones will know nothing of it.';
 const MISSED =
-  'What was pushed and lost its tag again between two runs was never seen, and is not in it.';
+  'Manifests that were pushed and lost their tag between two runs are not in it, because no run saw them.';
 
 describe('the ledger in a sentence', () => {
   it.each<[string, Run, string]>([
@@ -32,13 +32,13 @@ describe('the ledger in a sentence', () => {
       'read and written',
       run([], { ledger: ledger({ written: 1, remembered: 1, repository: 'team/memory' }) }),
       'The ledger in `team/memory` remembered 1 manifest of these repositories from earlier runs. ' +
-        `This run brought it up to date for 1 repository. ${MISSED}`,
+        `This run updated it for 1 repository. ${MISSED}`,
     ],
     [
       'of other repositories so far',
       run([], { ledger: ledger({ written: 1_200, remembered: 0 }) }),
       'The ledger in `manifest-cleanup-ledger` remembered nothing of these repositories from earlier runs. ' +
-        `This run brought it up to date for 1,200 repositories. ${MISSED}`,
+        `This run updated it for 1,200 repositories. ${MISSED}`,
     ],
     [
       'read by a dry-run',

@@ -42,7 +42,7 @@ describe('why nothing is deleted', () => {
       'no tag is left, and the list of tags may be wrong',
       "`max-deletes` doesn't lift this",
     ],
-    [SHARE, '1,234 of the 2,000 manifests that are known would go', 'raise `max-deletes`'],
+    [SHARE, '1,234 of the 2,000 manifests that are known would be deleted', 'raise `max-deletes`'],
     [SHARE, '`max-deletes` allows 33.5%', 'plan-file'],
     [COUNT, 'in this run: it found 1,234 orphans, and `max-deletes` allows 1,000.', 'apply-plan'],
     [NO_DELETES, 'this registry refuses deletes', 'Switch it on'],
@@ -57,13 +57,13 @@ describe('why nothing is deleted', () => {
     const refusal: RepositoryRefusal = { kind: 'share', orphans: 21, manifests: 41, percent: 50 };
     const made = run([refusing('a', 21, refusal)], { maxDeletes });
     expect(problems(made).map(({ what }) => what)).toEqual([
-      'nothing is deleted here: 21 of the 41 manifests that are known would go, more than half, which is the limit ' +
-        'unless `max-deletes` says otherwise (repositories where no more than 20 would go are not asked). Look at what ' +
+      'nothing is deleted here: 21 of the 41 manifests that are known would be deleted, more than half, which is the limit ' +
+        'unless `max-deletes` says otherwise (repositories where no more than 20 would be deleted are exempt). Look at what ' +
         'was found, in the summary or the `report-file`. If it is right, raise `max-deletes` for one run, or let a ' +
         'dry-run write its plan to a `plan-file` and carry that out with `apply-plan` [share-over-limit]',
     ]);
     const given = run([], { maxDeletes: { kind: 'share', percent: 50, exempt: 0 } });
-    expect(why(refusal, given)).toContain('would go, and `max-deletes` allows 50%. Look');
+    expect(why(refusal, given)).toContain('would be deleted, and `max-deletes` allows 50%. Look');
     const other = run([], { maxDeletes: { kind: 'share', percent: 12.5, exempt: 3 } });
     expect(why({ ...refusal, percent: 12.5 }, other)).toContain('more than 12.5%, which is');
   });

@@ -159,7 +159,7 @@ describe('the summary of a restore', () => {
         '',
         '`https://registry.example.com`, from the backup in `backup`.',
         '',
-        'What comes back without a tag may be an orphan again for the next clean-up: give it a tag, or name it in `protect`.',
+        'A manifest that comes back without a tag may be an orphan again in the next clean-up: give it a tag, or name it in `protect`.',
         '',
         "1 line of the backup's index is cut off. A run that is killed may leave half a line, and has not deleted what it was about.",
         '',
