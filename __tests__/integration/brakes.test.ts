@@ -246,14 +246,17 @@ describe('brakes-hold: limits (in memory)', () => {
     ['0%', false],
     ['0', false],
     ['1', true],
-  ])('max-deletes: %s, and one of two manifests would go', async (limit, isAllowed) => {
-    const registry = await start({ [APP]: app });
-    const done = await clean(registry, { ...all, 'max-deletes': limit });
-    expect(done.exitCode).toBe(isAllowed ? 0 : 1);
-    expect(manifestsIn(registry)).toEqual(
-      digestsOf(isAllowed ? app.kept : [...app.kept, ...app.orphans]),
-    );
-  });
+  ])(
+    'hold as `max-deletes: %s` says, where one of two manifests would be deleted',
+    async (limit, isAllowed) => {
+      const registry = await start({ [APP]: app });
+      const done = await clean(registry, { ...all, 'max-deletes': limit });
+      expect(done.exitCode).toBe(isAllowed ? 0 : 1);
+      expect(manifestsIn(registry)).toEqual(
+        digestsOf(isAllowed ? app.kept : [...app.kept, ...app.orphans]),
+      );
+    },
+  );
 
   it('count no orphan of a repository that could not be read, and none goes there', async () => {
     const web = filling('team/web', 3, 1);

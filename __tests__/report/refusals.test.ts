@@ -34,7 +34,7 @@ const why = (
   tags = new Map<string, Digest>(),
 ) => whyRefused(refusal, { inventory: inventory('a', { tags }) }, of);
 
-describe('why nothing is deleted', () => {
+describe('a refusal', () => {
   it.each([
     [NO_TAGS, 'no tag is left, and the ledger remembers 1 manifest that tags led to', 'apply-plan'],
     [
@@ -47,7 +47,7 @@ describe('why nothing is deleted', () => {
     [COUNT, 'in this run: it found 1,234 orphans, and `max-deletes` allows 1,000.', 'apply-plan'],
     [NO_DELETES, 'this registry refuses deletes', 'Switch it on'],
     [NO_RIGHTS, "these credentials can't delete in a", ''],
-  ])('of %j says what was found, and what to do', (refusal, found, advice) => {
+  ])('says what was found, and what to do: %j', (refusal, found, advice) => {
     expect(why(refusal)).toContain(found);
     expect(why(refusal)).toContain(advice);
   });
@@ -99,13 +99,13 @@ describe('why nothing is deleted', () => {
     [NO_TAGS, 'no-tag-left'],
     [SHARE, 'share-over-limit'],
     [COUNT, 'count-over-limit'],
-  ] as const)('of %j fits an annotation whole, with the code %s', (refusal, code) => {
+  ] as const)('fits an annotation whole: %j, with the code %s', (refusal, code) => {
     const [problem] = problems(run([refusing('a', 1, refusal)]));
     expect(problem?.what).toBe(`${why(refusal)} [${code}]`);
   });
 
   it.each([NO_TAGS, SHARE, COUNT])(
-    'of %j shows the names of inputs as such in Markdown',
+    'shows the names of inputs as such in Markdown: %j',
     (refusal) => {
       expect(prose(why(refusal))).toContain('`apply-plan`');
       expect(prose(why(refusal))).not.toContain('ˋ');

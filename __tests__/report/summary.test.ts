@@ -78,7 +78,7 @@ function under(title: string, of: Run): string | undefined {
   return rest?.split('\n', 1)[0];
 }
 
-describe('renderSummary', () => {
+describe('the summary', () => {
   it.each([
     { name: 'clean', made: cleanRun() },
     { name: 'blind', made: blindDryRun() },
@@ -88,7 +88,7 @@ describe('renderSummary', () => {
     { name: 'guarded-dry', made: guardedDryRun() },
     { name: 'planning', made: planningDryRun() },
     { name: 'applied', made: appliedRun() },
-  ])('of the $name run is as in expected/$name.txt', ({ name, made }) => {
+  ])('is as in expected/$name.txt for the $name run', ({ name, made }) => {
     expect(renderSummary(made)).toBe(expected(name));
   });
 
@@ -220,7 +220,7 @@ describe('renderSummary', () => {
       '## No repository was scanned (with 1 problem)',
       run([], { failures: ['The catalog is not allowed.'] }),
     ],
-  ])('%s', (headline, made) => {
+  ])('has the headline "%s"', (headline, made) => {
     expect(headlineOf(made)).toBe(headline);
   });
 
@@ -674,14 +674,17 @@ describe('the summary of any run', () => {
 it.each([
   [false, 'Put back 2 manifests of an earlier run. No orphans'],
   [true, 'Would put back 2 manifests of an earlier run. No orphans'],
-])('begins with what earlier runs had deleted and was put back (dry-run: %s)', (dryRun, start) => {
-  const repair = { restored: [d('a'), d('b')], failed: [], failedTags: [] };
-  const repository = {
-    inventory: inventory('a'),
-    plan: plan('a'),
-    ...outcome(),
-    repair,
-    warnings: [],
-  };
-  expect(headlineOf(run([repository], { dryRun }))).toMatch(new RegExp(`^## ${start}`));
-});
+])(
+  'the summary begins with what earlier runs had deleted and was put back (dry-run: %s)',
+  (dryRun, start) => {
+    const repair = { restored: [d('a'), d('b')], failed: [], failedTags: [] };
+    const repository = {
+      inventory: inventory('a'),
+      plan: plan('a'),
+      ...outcome(),
+      repair,
+      warnings: [],
+    };
+    expect(headlineOf(run([repository], { dryRun }))).toMatch(new RegExp(`^## ${start}`));
+  },
+);
