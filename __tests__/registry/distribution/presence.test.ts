@@ -80,7 +80,7 @@ describe('whether a manifest is still there', () => {
     ],
     ['403', errorAnswer(403, 'DENIED'), undefined, /403/],
     ['500', { kind: 'answer', status: 500 }, undefined, /answered 500/],
-    ['a page', { kind: 'html' }, undefined, /with a body that is no registry's/],
+    ['a page', { kind: 'html' }, undefined, /with a body that isn't a registry's/],
     ['no answer', { kind: 'reset' }, undefined, /./],
     ['a web server twice', { kind: 'html', status: 404 }, { kind: 'html', status: 404 }, /404/],
     ['a page to GET', { kind: 'answer', status: 404 }, { kind: 'html' }, /200/],

@@ -9,10 +9,9 @@ import { MANIFEST_ACCEPT, isSchema1Type, mediaTypeOf } from '../../oci/media-typ
 import { RegistryError } from '../registry-error.js';
 import type { ManifestAnswer } from '../registry.js';
 import type { Answer, Client } from './client.js';
-import { saysUnknown } from './errors.js';
+import { isSuccess, saysUnknown } from './errors.js';
 import { FRESH } from './freshness.js';
 import { isPage } from './page.js';
-import { isSuccess } from './success.js';
 
 /** "Registries … SHOULD support manifests of at least 4 MiB", which Distribution makes its limit. */
 export const MANIFEST_BYTES = 4 * 1024 * 1024;

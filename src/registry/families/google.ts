@@ -9,9 +9,8 @@ import { isDigest, type Digest } from '../../oci/digest.js';
 import { Client, scopeOf } from '../distribution/client.js';
 import { createDeleter } from '../distribution/deletes.js';
 import { openDistribution } from '../distribution/distribution.js';
-import { errorOf, jsonOf, saysUnknown } from '../distribution/errors.js';
+import { errorOf, isSuccess, jsonOf, saysUnknown } from '../distribution/errors.js';
 import { createRights } from '../distribution/rights.js';
-import { isSuccess } from '../distribution/success.js';
 import { RegistryError } from '../registry-error.js';
 import type {
   Advice,
