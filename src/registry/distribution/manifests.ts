@@ -91,7 +91,8 @@ export class Manifests {
       return true;
     }
     const type = head.headers['content-type'] ?? '';
-    if (head.status === 404 && (isJson(type) || this.#believed.has(type))) {
+    const isJson = /^application\/(?:json|.*\+json)$/.test(mediaTypeOf(type));
+    if (head.status === 404 && (isJson || this.#believed.has(type))) {
       return false;
     }
     const answer = UNCLEAR.includes(head.status)
@@ -149,12 +150,8 @@ function verifiedDigest(response: HttpResponse, reference: string, what: string)
   const header = response.headers['docker-content-digest'];
   const said = typeof header === 'string' ? header : undefined;
   // A tag has no colon, so what is left of the two is a digest, or should be.
-  for (const claim of [reference, said].filter((each) => each?.includes(':'))) {
-    if (
-      claim === undefined ||
-      !isDigest(claim) ||
-      digestOf(response.body, algorithmOf(claim)) !== claim
-    ) {
+  for (const claim of [reference, said ?? ''].filter((each) => each.includes(':'))) {
+    if (!isDigest(claim) || digestOf(response.body, algorithmOf(claim)) !== claim) {
       throw new RegistryError(
         'unexpected',
         `could not ${what}: the body's digest is not the one that was ${claim === said ? 'announced' : 'asked for'} ` +
@@ -167,9 +164,4 @@ function verifiedDigest(response: HttpResponse, reference: string, what: string)
     return reference;
   }
   return said !== undefined && isDigest(said) ? said : digestOf(response.body);
-}
-
-function isJson(contentType: string): boolean {
-  const type = mediaTypeOf(contentType);
-  return type === 'application/json' || type.endsWith('+json');
 }
