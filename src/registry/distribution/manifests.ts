@@ -47,9 +47,9 @@ export class Manifests {
       throw new RegistryError('unexpected', `could not ${what}: ${SCHEMA_1}`);
     }
     const digest = verifiedDigest(response, reference, what);
-    // Otherwise any bytes would do, and an index that came without its children would leave them unprotected.
+    // Where no digest is said, the registry has to know the bytes by theirs. Otherwise any would do, and an index that came without its children would leave them unprotected.
     const isNamed = isDigest(reference) || response.headers['docker-content-digest'] !== undefined;
-    if (!isNamed && !(await this.#isKnown(repository, digest))) {
+    if (!isNamed && !isSuccess(await this.#send('HEAD', repository, digest), 200)) {
       if (round < MOST_ROUNDS) {
         // It may have gone between the two questions.
         return this.read(repository, reference, round + 1);
@@ -75,10 +75,8 @@ export class Manifests {
 
   async resolve(repository: string, reference: string): Promise<Digest | undefined> {
     const response = await this.#send('HEAD', repository, reference);
-    const header = response.headers['docker-content-digest'];
-    return response.status === 200 && typeof header === 'string' && isDigest(header)
-      ? header
-      : undefined;
+    const said = saidDigest(response);
+    return response.status === 200 && isDigest(said) ? said : undefined;
   }
 
   /**
@@ -138,19 +136,12 @@ export class Manifests {
         )
       : error;
   }
-
-  /** Where nothing says of which digest a tag's manifest is, the registry has to know the bytes by theirs. */
-  async #isKnown(repository: string, digest: Digest): Promise<boolean> {
-    const response = await this.#send('HEAD', repository, digest);
-    return response.status === 200 && !isPage(response);
-  }
 }
 
 function verifiedDigest(response: HttpResponse, reference: string, what: string): Digest {
-  const header = response.headers['docker-content-digest'];
-  const said = typeof header === 'string' ? header : undefined;
+  const said = saidDigest(response);
   // A tag has no colon, so what is left of the two is a digest, or should be.
-  for (const claim of [reference, said ?? ''].filter((each) => each.includes(':'))) {
+  for (const claim of [reference, said].filter((each) => each.includes(':'))) {
     if (!isDigest(claim) || digestOf(response.body, algorithmOf(claim)) !== claim) {
       throw new RegistryError(
         'unexpected',
@@ -160,8 +151,10 @@ function verifiedDigest(response: HttpResponse, reference: string, what: string)
       );
     }
   }
-  if (isDigest(reference)) {
-    return reference;
-  }
-  return said !== undefined && isDigest(said) ? said : digestOf(response.body);
+  return [reference, said].find(isDigest) ?? digestOf(response.body);
+}
+
+/** `''` where nothing is said. */
+function saidDigest({ headers }: HttpResponse): string {
+  return String(headers['docker-content-digest'] ?? '');
 }
