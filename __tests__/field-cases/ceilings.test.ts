@@ -220,7 +220,7 @@ describe('a list of tags', () => {
     [
       'objects with a tag each',
       (n = 0) => `{"name":"a tag of some length ${String(n)}"}`,
-      "a body that is no registry's",
+      "a body that isn't a registry's",
     ],
   ])(
     'is refused at 21 MB of %s',
