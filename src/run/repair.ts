@@ -43,7 +43,6 @@ export async function repairRepository(
   { now, ...options }: RepairOptions,
 ): Promise<Repair | undefined> {
   const { inventory } = survey;
-  const { repository } = inventory;
   const deleted = new Map(
     [...records].filter(
       ([digest, record]) => isCondemned(record, now) && !inventory.manifests.has(digest),
@@ -56,7 +55,7 @@ export async function repairRepository(
   const parts: Restored[] = [];
   const restore = async (heads: readonly Digest[]) => {
     const lost = lostWith(heads, inventory, deleted);
-    parts.push(await restoreRepository(repository, lost, options));
+    parts.push(await restoreRepository(inventory.repository, lost, options));
   };
   if (needed.length > 0) {
     await restore(needed);
@@ -69,11 +68,11 @@ export async function repairRepository(
     }
     await restore([digest]);
     const answers = await Promise.all(
-      broken.map((tag) => options.reader.manifest(repository, tag)),
+      broken.map((tag) => options.reader.manifest(inventory.repository, tag)),
     );
     broken = broken.filter((_, n) => answers[n]?.kind === 'absent');
   }
-  const { restored, failed, failedTags } = joinRestored(repository, parts);
+  const { restored, failed, failedTags } = joinRestored(inventory.repository, parts);
   const isNeeded = restored.length + failed.length + failedTags.length > 0;
   return isNeeded ? { restored, failed, failedTags } : undefined;
 }
