@@ -28,7 +28,7 @@ import { allowed, refuseDeletes } from './refusals.js';
 import { runOf } from './result.js';
 import type { Run } from './run.js';
 import type { Named, CleanSettings } from './settings.js';
-import { surveyAll, type Contain, type Surveys } from './surveys.js';
+import { surveyAll, type Contain } from './surveys.js';
 import type { SurveyOptions } from './survey-options.js';
 import { sweepRepository, type SweepOptions } from './sweep.js';
 import type { Printable } from '../text/printable.js';
@@ -119,7 +119,13 @@ class Cleaning {
       contain: this.#contain,
       stop,
     });
-    this.#tellUnread(read, chosen.length, ledger);
+    this.#failures.push(
+      ...read.vanished.map((repository) => whyVanished(repository, String(ledger))),
+    );
+    if (read.unread > 0) {
+      const rest = `before it came to ${read.unread} of ${chosen.length} repositories`;
+      this.#failures.push(whyStopped(stop, rest));
+    }
 
     // Every plan is complete before the first delete.
     const { rights } = this.#registry;
@@ -129,7 +135,7 @@ class Cleaning {
     progress.begin('Deleting orphan manifests');
     const outcomes = await this.#sweepAll(toSweep, options, memory, read.settled);
     if (stop.aborted && read.unread === 0) {
-      this.#failures.push(this.#stopped('before it was done'));
+      this.#failures.push(whyStopped(stop, 'before it was done'));
     }
     return runOf({
       ...read,
@@ -190,18 +196,6 @@ class Cleaning {
     }
   };
 
-  #stopped(when: string): string {
-    const reason = String(this.#tools.stop.reason);
-    return `the run was told to stop (${reason}) ${when}. Run it again to finish its work`;
-  }
-
-  #tellUnread({ vanished, unread }: Surveys, chosen: number, ledger = ''): void {
-    this.#failures.push(...vanished.map((repository) => whyVanished(repository, ledger)));
-    if (unread > 0) {
-      this.#failures.push(this.#stopped(`before it came to ${unread} of ${chosen} repositories`));
-    }
-  }
-
   async #sweepAll(
     toSweep: readonly Survey[],
     options: SurveyOptions,
@@ -233,8 +227,11 @@ class Cleaning {
       const outcome = await sweepRepository(found, this.#candidates(repository), sweeping);
       outcomes.set(repository, outcome);
       const state = settled.get(repository);
+      if (state === undefined) {
+        return;
+      }
       const seen = observeSweep(found, outcome.fates);
-      if (state !== undefined && seen.absent.size + seen.standing.size > 0) {
+      if (seen.absent.size + seen.standing.size > 0) {
         await memory.swept(state, seen);
       }
     };
@@ -243,6 +240,10 @@ class Cleaning {
     });
     return outcomes;
   }
+}
+
+export function whyStopped({ reason }: AbortSignal, when: string): string {
+  return `the run was told to stop (${String(reason)}) ${when}. Run it again to finish its work`;
 }
 
 /** @returns the repository of the ledger; `undefined` where there is none */

@@ -11,7 +11,7 @@ import { joinRestored, restoreRepository, type Restored } from './restore-reposi
 import { isIndexType } from '../oci/media-types.js';
 import { compare } from '../plan/graph.js';
 import { count, number } from '../text/words.js';
-import type { RunTools } from './clean.js';
+import { whyStopped, type RunTools } from './clean.js';
 
 /** The most repositories or files that a message names. */
 const FEW = 5;
@@ -86,9 +86,7 @@ export async function restoreBackup(
     restored.push(joinRestored(repository, parts));
   }
   if (stop.aborted) {
-    failures.push(
-      `the run was told to stop (${String(stop.reason)}) before it was done. Run it again to finish its work`,
-    );
+    failures.push(whyStopped(stop, 'before it was done'));
   }
   failures.push(...notRead(backup));
   return {

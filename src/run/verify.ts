@@ -220,8 +220,9 @@ class Verification {
   }
 
   async #absentChild(digest: Digest, seen: readonly Manifest[]): Promise<string | undefined> {
-    for (const parent of seen.filter((each) => childrenOf(each).includes(digest))) {
-      if ((await this.#read(parent.digest)).kind === 'found') {
+    for (const parent of seen) {
+      const isChild = childrenOf(parent).includes(digest);
+      if (isChild && (await this.#read(parent.digest)).kind === 'found') {
         this.#missing.push(digest);
         const tag = [...this.#tags].find(([, named]) => named === parent.digest)?.[0];
         const name = tag === undefined ? '' : `, tag ${tag},`;
