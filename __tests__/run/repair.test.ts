@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
 
-import { repairRepository, type Deleted, type RepairOptions } from '../../src/run/repair.js';
+import { repairRepository, type OldRecord, type RepairOptions } from '../../src/run/repair.js';
 import type { Digest } from '../../src/oci/digest.js';
 import {
   cosign,
@@ -23,7 +23,10 @@ const other = image('other');
 const list = index([child, other]);
 
 /** What the ledger holds of contents that an earlier run deleted. */
-function deleted(contents: readonly Content[], more: Partial<Deleted> = {}): Map<Digest, Deleted> {
+function deleted(
+  contents: readonly Content[],
+  more: Partial<OldRecord> = {},
+): Map<Digest, OldRecord> {
   return new Map(
     contents.map(({ digest, mediaType, bytes }) => [
       digest,
@@ -34,7 +37,7 @@ function deleted(contents: readonly Content[], more: Partial<Deleted> = {}): Map
 
 async function repaired(
   { look, client }: { look: Scene['look']; client: Scene },
-  records: ReadonlyMap<Digest, Deleted>,
+  records: ReadonlyMap<Digest, OldRecord>,
   more: Partial<RepairOptions> = {},
 ) {
   const manifests = new Map(
@@ -126,7 +129,7 @@ describe('needed-returns: a manifest that an earlier run deleted', () => {
     expect(scene.app.tags.get(tag)).toBe(newer.digest);
   });
 
-  it.each<[string, Partial<Deleted>]>([
+  it.each<[string, Partial<OldRecord>]>([
     ['more than thirty days ago', { condemned: NOW - 30 * DAY }],
     ['by nobody that is known', { condemned: undefined }],
   ])('is not restored if it was deleted %s', async (_, more) => {

@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
 
-import type { Lost } from '../../src/run/lost.js';
+import type { SavedCopy } from '../../src/run/saved-copy.js';
 import {
   restoreRepository,
   type Restored,
@@ -41,13 +41,13 @@ const NOTHING: Restored = {
   failedTags: [],
 };
 
-function saved({ digest, mediaType, bytes }: Content, ...tags: readonly string[]): Lost {
+function saved({ digest, mediaType, bytes }: Content, ...tags: readonly string[]): SavedCopy {
   return { digest, mediaType, bytes, tags };
 }
 
 function restore(
   scene: Scene,
-  lost: readonly Lost[],
+  lost: readonly SavedCopy[],
   more: Partial<RestoreOptions> = {},
 ): Promise<Restored> {
   const { reader, pusher } = scene;
@@ -562,7 +562,7 @@ describe('a manifest that can not be restored', () => {
 
 describe('a restore without a pusher', () => {
   /** `exactOptionalPropertyTypes` wants the field left out. */
-  function look(scene: Scene, lost: readonly Lost[], reader: Reader = scene.reader) {
+  function look(scene: Scene, lost: readonly SavedCopy[], reader: Reader = scene.reader) {
     return restoreRepository(APP, lost, { reader, concurrency: 4 });
   }
 

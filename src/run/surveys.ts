@@ -69,7 +69,7 @@ export async function surveyAll(
   /** Whether the stop cut the survey short. The ledger would take what it read for new and young, for nothing. */
   const isBrokenOff = ({ inventory }: Survey) => stop.aborted && inventory.gaps.length > 0;
 
-  async function look(repository: string): Promise<Survey | undefined> {
+  async function visit(repository: string): Promise<Survey | undefined> {
     if (stop.aborted) {
       found.unread += 1;
       return undefined;
@@ -105,7 +105,7 @@ export async function surveyAll(
     return trimmed(one, recollection);
   }
 
-  const read = await pMap(repositories, (repository) => contain(repository, look(repository)), {
+  const read = await pMap(repositories, (repository) => contain(repository, visit(repository)), {
     concurrency,
   });
   return { ...found, surveys: read.filter((each) => each !== undefined) };
