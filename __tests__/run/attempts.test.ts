@@ -35,13 +35,13 @@ describe('one attempt', () => {
   it.each([
     [new RequestFailure('no answer', 'registry-unreachable'), 'no answer [registry-unreachable]'],
     [new RegistryError('forbidden', 'no answer'), 'no answer [right-missing]'],
-  ])('makes a gap of mistakes of registry and network: %p', async (failure, why) => {
+  ])('makes a gap of a failure of registry or network: %p', async (failure, why) => {
     const attempts = start();
     expect(await attempts.one('tag v1', () => Promise.reject(failure))).toBeUndefined();
     expect(attempts.gaps()).toEqual([{ what: 'tag v1', why }]);
   });
 
-  it('throws mistakes of our own', async () => {
+  it('throws faults of this program', async () => {
     const attempts = start();
     const mistake = new TypeError('ours');
     await expect(attempts.one('x', () => Promise.reject(mistake))).rejects.toBe(mistake);
@@ -57,7 +57,7 @@ describe('one attempt', () => {
 });
 
 describe('several attempts', () => {
-  it('read all, as many at a time as they may, and report every step', async () => {
+  it('read everything, as many things at a time as allowed, and report every step', async () => {
     const attempts = start(3);
     const read: number[] = [];
     let [now, most] = [0, 0];
@@ -74,7 +74,7 @@ describe('several attempts', () => {
     expect(attempts.steps).toEqual({ expected: 10, finished: 10 });
   });
 
-  it('go on after a gap, which they name', async () => {
+  it('continue after a gap, and name it', async () => {
     const attempts = start();
     const read: number[] = [];
     await attempts.each(
@@ -123,7 +123,7 @@ describe('several attempts', () => {
     expect(attempts.gaps()).toHaveLength(11);
   });
 
-  it('lose no gap of reads under way when they ended, and say once that they ended', async () => {
+  it('keep the gaps of reads under way when they end, and say once that they ended', async () => {
     const attempts = start(8);
     await attempts.each(
       upTo(30),

@@ -61,7 +61,7 @@ describe('the choice of repositories', () => {
     expect(requests).toEqual({});
   });
 
-  it('is not complete where a repository can’t be named', async () => {
+  it('is not complete if the name of a repository is not allowed', async () => {
     const catalog = async () => ({ repositories: ['a'], unnameable: 1 });
     expect(
       await chooseRepositories({ repositories: catalog }, selectRepositories([]), []),
@@ -77,19 +77,19 @@ describe('the warnings of a choice', () => {
   const warnings = async (patterns: readonly string[], named: readonly string[] = []) =>
     (await choose(patterns, named)).choice.warnings;
 
-  it('are none where there is something to read, or names were given', async () => {
+  it('are empty if there is something to read, or names were given', async () => {
     expect(await warnings([])).toEqual([]);
     expect(await warnings(['team/*'])).toEqual([]);
     expect(await warnings(['not/yet'])).toEqual([]);
   });
 
-  it('tell of patterns that match nothing', async () => {
+  it('name patterns that match nothing', async () => {
     expect(await warnings(['nothing-*'], ['hidden/app'])).toEqual([
       '`repositories` matches no repository: the catalog and the inputs name 4 others [nothing-selected]',
     ]);
   });
 
-  it('tell of the only repository as of one', async () => {
+  it('count the only repository as one', async () => {
     const catalog = async () => ({ repositories: ['app'], unnameable: 0 });
     const choice = await chooseRepositories(
       { repositories: catalog },
@@ -101,7 +101,7 @@ describe('the warnings of a choice', () => {
     ]);
   });
 
-  it('tell of an empty catalog for all patterns', async () => {
+  it('report an empty catalog for all patterns', async () => {
     const catalog = async () => ({ repositories: [], unnameable: 0 });
     for (const patterns of [[], ['team/*']]) {
       const choice = await chooseRepositories(
@@ -115,7 +115,7 @@ describe('the warnings of a choice', () => {
     }
   });
 
-  it('tell of patterns that leave out a whole plan, but not of an empty one', () => {
+  it('report patterns that leave out a whole plan, but not an empty plan', () => {
     const none = selectRepositories(['team/*']);
     expect(chooseApproved(['app'], none).warnings).toEqual([
       '`repositories` leaves out every repository of the plan [nothing-selected]',

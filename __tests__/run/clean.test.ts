@@ -116,7 +116,7 @@ async function run(
 }
 
 describe('a run that is told to stop', () => {
-  it('has read every repository when that was in the sweep', async () => {
+  it('has read every repository if the stop came in the sweep', async () => {
     fill();
     const stopped = await run({}, { stopAt: /^DELETE .*\/b\// });
     expect(stopped.failures).toEqual([expect.stringContaining('told to stop (SIGTERM)')]);
@@ -127,7 +127,7 @@ describe('a run that is told to stop', () => {
     expect(saved).not.toContain('"repository":"c"');
   });
 
-  it('counts the repositories that it did not reach when that was in the survey', async () => {
+  it('counts the repositories that it did not reach if the stop came in the survey', async () => {
     fill();
     const stopped = await run({}, { stopAt: /\/b\/tags\/list/ });
     expect(stopped.failures).toEqual([expect.stringContaining('before it came to 1 of 3')]);
@@ -136,7 +136,7 @@ describe('a run that is told to stop', () => {
   });
 });
 
-describe('what a ledger learns of a survey with a gap', () => {
+describe('the ledger entry of a survey with a gap', () => {
   const entries = async (given: Given) => {
     fill();
     await run(
@@ -146,11 +146,11 @@ describe('what a ledger learns of a survey with a gap', () => {
     return registry.state.repositories.get('memory')?.tags.size ?? 0;
   };
 
-  it('is what was read, where the registry refused the rest', async () => {
+  it('is written if the registry refused a read', async () => {
     expect(await entries({})).toBe(1);
   });
 
-  it('is nothing where the run was told to stop meanwhile', async () => {
+  it('is not written if the run was stopped meanwhile', async () => {
     expect(await entries({ stopAt: /manifests\/latest/ })).toBe(0);
   });
 });
@@ -169,7 +169,7 @@ describe('a repository in which no tag is left', () => {
     ]);
   };
 
-  it('is left as it is', async () => {
+  it('keeps all its manifests', async () => {
     expect(await deleted({})).toEqual([[0, 'no-tags']]);
   });
 
@@ -179,7 +179,7 @@ describe('a repository in which no tag is left', () => {
   });
 });
 
-describe('a fault of our own in one repository', () => {
+describe('a fault of this program in one repository', () => {
   const failure = expect.stringMatching(/^b: this action failed by a fault of its own: .*ours/);
   const deletedIn = ({ repositories }: Run) =>
     repositories.map(({ inventory, fates }) => [
@@ -316,7 +316,7 @@ describe('an age', () => {
 });
 
 describe('a run over no repository', () => {
-  it('says that the patterns match none of the repositories', async () => {
+  it('warns that the patterns match none of the repositories', async () => {
     fill();
     const done = await run({ selection: selectRepositories(['team/*']) });
     expect(done.repositories).toEqual([]);
@@ -326,7 +326,7 @@ describe('a run over no repository', () => {
     expect((await run()).warnings).toEqual([]);
   });
 
-  it('says that they leave out all that the plan lists', async () => {
+  it('warns that they leave out all repositories of the plan', async () => {
     const approval = { createdAt: NOW, repositories: all(orphan.digest) };
     const done = await run({ selection: selectRepositories(['team/*']) }, { approval });
     expect(done.warnings).toEqual([

@@ -28,7 +28,7 @@ describe('the time of a server', () => {
 });
 
 describe('the comparison of clocks', () => {
-  it('takes the runner’s where the registry does not say', () => {
+  it('takes the clock of the runner if the registry does not tell the time', () => {
     expect(compareClocks(THEN, THEN + 500)).toEqual({ now: THEN, stamp: THEN });
   });
 
@@ -38,7 +38,7 @@ describe('the comparison of clocks', () => {
     ['a registry behind', -4 * MINUTE, -4 * MINUTE],
     ['a registry ahead by five', 5 * MINUTE, 0],
     ['a registry behind by five', -5 * MINUTE, -5 * MINUTE],
-  ])('takes the earlier without a word: %s', (_, apart, expected) => {
+  ])('takes the earlier clock without a warning: %s', (_, apart, expected) => {
     const now = THEN + expected;
     // The answer took two seconds, in which both clocks went on.
     expect(compareClocks(THEN, THEN + 2000, THEN + 2000 + apart)).toEqual({ now, stamp: now });

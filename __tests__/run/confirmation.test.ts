@@ -73,7 +73,7 @@ describe('evidence: a DELETE that does nothing', () => {
   it.each<[string, number, RegExp]>([
     ['was taken', 202, TOOK_IT],
     ['hides behind a 404', 404, HIDDEN],
-  ])('is told with what to do when it %s', async (_, status, why) => {
+  ])('is reported with what to do when it %s', async (_, status, why) => {
     const scene = await startScene();
     scene.put(old);
     scene.registry.intercept(
@@ -85,23 +85,26 @@ describe('evidence: a DELETE that does nothing', () => {
     expect((await sweep(scene, [old])).failed).toMatchObject([{ why: expect.stringMatching(why) }]);
   });
 
-  it.each(LIES)('leaves what has to wait for it, at any depth: %s', async (_, action) => {
-    const scene = await startScene();
-    const outer = index([list]);
-    const sbom = referrer('sbom', outer);
-    const sig = cosign('sig', old);
-    scene.put(outer);
-    scene.put(sbom);
-    scene.put(sig, digestTag(old.digest, 'sig'));
-    scene.registry.intercept(when(deleteOf(outer), action));
-    const outcome = await sweep(scene, [outer, sbom], { concurrency: 16 });
-    expect([outcome.deleted, outcome.gone]).toEqual([[], []]);
-    expect(outcome.failed.map(({ digest }) => digest)).toEqual([outer.digest]);
-    expect(outcome.skipped.map(({ digest }) => digest).sort()).toEqual(
-      digests([list, old, sbom, sig]).sort(),
-    );
-    expect(scene.app.manifests.size).toBe(5);
-  });
+  it.each(LIES)(
+    'keeps the manifests that have to wait for it, at any depth: %s',
+    async (_, action) => {
+      const scene = await startScene();
+      const outer = index([list]);
+      const sbom = referrer('sbom', outer);
+      const sig = cosign('sig', old);
+      scene.put(outer);
+      scene.put(sbom);
+      scene.put(sig, digestTag(old.digest, 'sig'));
+      scene.registry.intercept(when(deleteOf(outer), action));
+      const outcome = await sweep(scene, [outer, sbom], { concurrency: 16 });
+      expect([outcome.deleted, outcome.gone]).toEqual([[], []]);
+      expect(outcome.failed.map(({ digest }) => digest)).toEqual([outer.digest]);
+      expect(outcome.skipped.map(({ digest }) => digest).sort()).toEqual(
+        digests([list, old, sbom, sig]).sort(),
+      );
+      expect(scene.app.manifests.size).toBe(5);
+    },
+  );
 
   it('is not asked for a minute after a 404, which says that nothing is under way', async () => {
     const scene = await startScene();
@@ -148,7 +151,7 @@ describe('evidence: a registry that deletes after its answer', () => {
     expect(clock.slept).toEqual([500, 1_000, 2_000, 4_000, 8_000]);
   });
 
-  it('lets what waits go on in its order', async () => {
+  it('lets the deletes that wait follow in their order', async () => {
     const outer = index([list]);
     const { scene, clock } = await late(3_000, [outer]);
     const outcome = await sweep(scene, [outer], { clock });
@@ -160,7 +163,7 @@ describe('evidence: a registry that deletes after its answer', () => {
     expect(scene.app.manifests.size).toBe(0);
   });
 
-  it('is given a minute in all in one repository', async () => {
+  it('gets one minute in all in one repository', async () => {
     const { scene, clock } = await late(120_000, [list]);
     const outcome = await sweep(scene, [list], { clock });
     expect(outcome).toMatchObject({
@@ -171,7 +174,7 @@ describe('evidence: a registry that deletes after its answer', () => {
     expect(clock.slept.reduce((sum, each) => sum + each, 0)).toBe(60_000);
   });
 
-  it('is not waited for by a run that is told to stop: it is red, and says why', async () => {
+  it('is not waited for by a run that is stopped: the run is red, and says why', async () => {
     const stop = new AbortController();
     const { scene, clock } = await late(10_000, [old]);
     const sleep = async () => {
@@ -190,7 +193,7 @@ describe('a manifest that can not be asked for', () => {
     ['403', errorAnswer(403, 'DENIED')],
     ['503', { kind: 'answer', status: 503 }],
     ['a reset', { kind: 'reset' }],
-  ])('is not believed either: %s', async (_, action) => {
+  ])('is not believed to be deleted: %s', async (_, action) => {
     const scene = await startScene();
     scene.put(list);
     scene.registry.intercept(when(`HEAD /v2/${APP}/manifests/${list.digest}`, action));
@@ -201,7 +204,7 @@ describe('a manifest that can not be asked for', () => {
     });
   });
 
-  it('by any read keeps all that waits for it', async () => {
+  it('keeps all manifests that wait for it', async () => {
     const scene = await startScene();
     scene.put(list);
     let isDeleted = false;
@@ -218,7 +221,7 @@ describe('a manifest that can not be asked for', () => {
     });
   });
 
-  it('once, of an index, is asked for again before its children are given up', async () => {
+  it('is asked for again, if it is an index, before its children are given up', async () => {
     const scene = await startScene();
     scene.put(list);
     let asked = 0;
@@ -234,7 +237,7 @@ describe('a manifest that can not be asked for', () => {
     });
   });
 
-  it('by a fault of ours is not taken for deleted', async () => {
+  it('is not called deleted if this program has a fault', async () => {
     const scene = await startScene();
     scene.put(old);
     const isThere = () => Promise.reject(new TypeError('ours'));
@@ -248,8 +251,8 @@ describe('a manifest that can not be asked for', () => {
   });
 });
 
-describe('one that is there again because somebody pushed it', () => {
-  it('with a tag, is kept', async () => {
+describe('a manifest that is there again because somebody pushed it', () => {
+  it('is kept if it has a tag', async () => {
     const scene = await startScene();
     scene.put(old);
     scene.registry.intercept(
@@ -268,8 +271,8 @@ describe('one that is there again because somebody pushed it', () => {
   });
 });
 
-describe('the question', () => {
-  it('is one HEAD for each, also for those that others wait for', async () => {
+describe('the question for a deleted manifest', () => {
+  it('costs one HEAD each, also if others wait for it', async () => {
     const scene = await startScene();
     const outer = index([list, older]);
     scene.put(outer);
@@ -334,7 +337,7 @@ describe('evidence: a signature that is deleted by its digest, while its tag sti
     });
   });
 
-  it.each([true, false])('is gone where its tag went along; verify: %p', async (verify) => {
+  it.each([true, false])('is gone if its tag was deleted with it; verify: %p', async (verify) => {
     const scene = await startScene();
     scene.put(current, 'v1');
     scene.put(old);
@@ -347,7 +350,7 @@ describe('evidence: a signature that is deleted by its digest, while its tag sti
     expect(tally(scene.registry)).toMatchObject({ 'GET tags': 2 });
   });
 
-  it('is gone where its tag is left without a manifest, or names another by now', async () => {
+  it('is gone if its tag names no manifest, or another one now', async () => {
     for (const target of [sig.digest, current.digest]) {
       const scene = await startScene();
       scene.put(current, 'v1');
@@ -385,7 +388,7 @@ describe('evidence: a signature that is deleted by its digest, while its tag sti
     });
   });
 
-  it('is not taken for deleted where we fail ourselves', async () => {
+  it('is not called deleted if this program has a fault there', async () => {
     const scene = await startScene();
     scene.put(old);
     scene.put(sig, tag);

@@ -63,7 +63,7 @@ async function filled(): Promise<Scene> {
 }
 
 describe('the end of the time', () => {
-  it('leaves what was not begun without a fate, and is not told of', async () => {
+  it('leaves deletes that were not begun without a fate, and without a step of progress', async () => {
     const scene = await filled();
     let asked = 0;
     const isOver = () => {
@@ -81,7 +81,7 @@ describe('the end of the time', () => {
     expect(deletes(scene)).toEqual([parent.digest]);
   });
 
-  it('may come while one waits for what goes before it', async () => {
+  it('may come while a delete waits for the one before it', async () => {
     const scene = await filled();
     let over = false;
     scene.registry.intercept(
@@ -100,7 +100,7 @@ describe('the end of the time', () => {
     expect(scene.app.manifests.has(child.digest)).toBe(true);
   });
 
-  it('was there from the beginning: nothing is sent, and nothing changed', async () => {
+  it('may be there from the beginning: nothing is sent, and nothing changes', async () => {
     const scene = await filled();
     expect(
       await round(scene, [orphan(parent), orphan(child, parent)], { isOver: () => true }),
@@ -108,7 +108,7 @@ describe('the end of the time', () => {
     expect(deletes(scene)).toEqual([]);
   });
 
-  it('comes for what has a tag as well, which waits in a row of its own', async () => {
+  it('also ends the row of tagged manifests', async () => {
     const scene = await filled();
     let asked = 0;
     const { fates } = await round(scene, [orphan(parent), orphan(other)], {
@@ -121,7 +121,7 @@ describe('the end of the time', () => {
     expect([...fates.keys()]).toEqual([parent.digest]);
   });
 
-  it('may come while one waits for its turn to be sent: it is not sent any more', async () => {
+  it('may come while a delete waits for its turn: it is not sent any more', async () => {
     const scene = await startScene();
     const many = Array.from({ length: 40 }, (_, n) => image(`one of many ${String(n)}`));
     many.forEach((content) => {
@@ -148,7 +148,7 @@ describe('the end of the time', () => {
     expect(scene.app.manifests.size).toBe(many.length - fates.size);
   });
 
-  describe('before one that failed could be tried again', () => {
+  describe('the end of the time before a failed delete could be retried', () => {
     async function failing(action: Action, more: More = {}) {
       const scene = await filled();
       let over = false;
@@ -166,16 +166,19 @@ describe('the end of the time', () => {
       ['a 503', errorAnswer(503, 'UNAVAILABLE')],
       ['a reset', { kind: 'reset' }],
       ['a refusal of this one', errorAnswer(409, 'CONFLICT')],
-    ])('by %s: it waits for the next look, and may have been carried out', async (_, action) => {
-      expect(await failing(action)).toEqual({
-        changed: true,
-        fates: new Map(),
-        done: 0,
-        tries: 1,
-      });
-    });
+    ])(
+      'makes it wait for the next recheck, since it may have been carried out: %s',
+      async (_, action) => {
+        expect(await failing(action)).toEqual({
+          changed: true,
+          fates: new Map(),
+          done: 0,
+          tries: 1,
+        });
+      },
+    );
 
-    it('has failed when it has waited enough, with what came of the last try', async () => {
+    it('makes it fail when it has waited long enough, with the reason of the last try', async () => {
       const asked: string[] = [];
       const { fates, tries } = await failing(errorAnswer(503, 'UNAVAILABLE'), {
         mayWait(digest) {
@@ -190,7 +193,7 @@ describe('the end of the time', () => {
       expect([asked, tries]).toEqual([[parent.digest], 1]);
     });
 
-    it('by what holds for the whole repository: it is told at once', async () => {
+    it('makes it fail at once if the refusal holds for the whole repository', async () => {
       const { fates } = await failing(errorAnswer(403, 'DENIED'));
       expect(fates.get(parent.digest)).toMatchObject({ kind: 'failed' });
     });
@@ -201,7 +204,7 @@ describe('a manifest that has to go first', () => {
   it.each<[string, Action]>([
     ['failed', errorAnswer(500, 'UNKNOWN')],
     ['could not be reached', { kind: 'reset' }],
-  ])('%s: what comes after it stays', async (_, action) => {
+  ])('keeps the manifests after it: %s', async (_, action) => {
     const scene = await filled();
     scene.registry.intercept(when(`DELETE /v2/${APP}/manifests/${parent.digest}`, action));
     const { fates, done } = await round(scene, [orphan(parent), orphan(child, parent)]);
@@ -214,7 +217,7 @@ describe('a manifest that has to go first', () => {
     expect(scene.app.manifests.has(child.digest)).toBe(true);
   });
 
-  it('was skipped itself: so is what comes after it', async () => {
+  it('makes the manifests after it skipped if it was skipped itself', async () => {
     const scene = await filled();
     const outer = index([parent]);
     const { fates } = await round(scene, [orphan(parent, outer), orphan(child, parent)]);
@@ -226,7 +229,7 @@ describe('a manifest that has to go first', () => {
   });
 
   it.each(['deleted', 'gone'] as const)(
-    'was %s by an earlier round and is there again, so somebody has pushed it: what it holds stays',
+    'keeps its children if an earlier round found it %s and somebody has pushed it again',
     async (kind) => {
       const scene = await filled();
       const fates = new Map<Digest, Fate>([[parent.digest, { kind }]]);
@@ -236,7 +239,7 @@ describe('a manifest that has to go first', () => {
     },
   );
 
-  it('waits with what comes after it where the registry says that something names it', async () => {
+  it('waits with its children if the registry says that something names it', async () => {
     const scene = await filled();
     const refusal = new RegistryError('referenced', 'an index names it');
     const deleter: DeletionOptions['deleter'] = {
@@ -252,7 +255,7 @@ describe('a manifest that has to go first', () => {
     expect([...fates]).toEqual([[parent.digest, { kind: 'failed', why: refusal.message }]]);
   });
 
-  it('was gone already: what comes after it goes', async () => {
+  it('lets the manifests after it be deleted if it was gone already', async () => {
     const scene = await filled();
     scene.app.manifests.delete(parent.digest);
     const { fates } = await round(scene, [orphan(parent), orphan(child, parent)]);
@@ -263,7 +266,7 @@ describe('a manifest that has to go first', () => {
   });
 });
 
-describe('whether the registry may have changed', () => {
+describe('a change of the registry', () => {
   it.each<[string, Action | undefined, boolean]>([
     ['it says so', undefined, true],
     // The answer to our own first try may have been lost.
@@ -281,7 +284,7 @@ describe('whether the registry may have changed', () => {
   });
 });
 
-it('a delete that was held back is skipped with the reason, and called no failure', async () => {
+it('a delete that was not sent is skipped with the reason, and is not called a failure', async () => {
   const scene = await filled();
   const deleter = {
     deleteManifest: () =>
@@ -296,7 +299,7 @@ it('a delete that was held back is skipped with the reason, and called no failur
   });
 });
 
-it('a refusal is told for the rest, also when the time is over', async () => {
+it('a refusal is the reason for the rest, also when the time is over', async () => {
   const scene = await filled();
   scene.registry.intercept(when(/^DELETE/, errorAnswer(403, 'DENIED')));
   let asked = 0;
@@ -314,7 +317,7 @@ it('a refusal is told for the rest, also when the time is over', async () => {
   expect(deletes(scene)).toEqual([parent.digest]);
 });
 
-it('mistakes of our own are thrown', async () => {
+it('faults of this program are thrown', async () => {
   const scene = await filled();
   const deleter = { deleteManifest: () => Promise.reject(new TypeError('ours')) };
   await expect(round(scene, [orphan(other)], { deleter })).rejects.toThrow(TypeError);

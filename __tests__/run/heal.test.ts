@@ -89,7 +89,7 @@ function over(children: readonly Content[], tag = 'late') {
 }
 
 describe('push-heals: a manifest that a push began to use while it was deleted', () => {
-  it('comes back with the same bytes, and is proved', async () => {
+  it('is restored with the same bytes, and verified', async () => {
     const other = image('other');
     const { scene, proof } = await healAfter({ condemned: [[old], [other]], push: over([old]) });
     expect(proof).toEqual({ ...NOTHING, restored: [old.digest] });
@@ -102,7 +102,7 @@ describe('push-heals: a manifest that a push began to use while it was deleted',
     expect(tally(scene.registry)).toMatchObject({ 'GET tags': 2, 'PUT manifest': 1 });
   });
 
-  it('comes back with its nested children, its signatures, and what describes those', async () => {
+  it('is restored with its nested children, its signatures, and their referrers', async () => {
     const inner = index([old]);
     const sig = cosign('sig', inner);
     const sbom = referrer('sbom', old);
@@ -133,7 +133,7 @@ describe('push-heals: a manifest that a push began to use while it was deleted',
     });
   });
 
-  it('may be deep in what was pushed', async () => {
+  it('is restored also if it is deep in the pushed index', async () => {
     const inner = index([old]);
     const { proof } = await healAfter({
       condemned: [[old]],
@@ -146,7 +146,7 @@ describe('push-heals: a manifest that a push began to use while it was deleted',
     expect(proof).toEqual({ ...NOTHING, restored: [old.digest] });
   });
 
-  it('may be more than the first proof sees: whatever the second misses follows', async () => {
+  it('is followed by those that only the second verify misses', async () => {
     const two = image('two');
     const { scene, proof } = await healAfter({
       condemned: [[old], [two]],
@@ -164,7 +164,7 @@ describe('push-heals: a manifest that a push began to use while it was deleted',
     expect(tally(scene.registry)['GET tags']).toBe(3);
   });
 
-  it('is put back in three rounds at most', async () => {
+  it('is restored in three rounds at most', async () => {
     const chain = Array.from({ length: 6 }, (_, n) => image(`image ${String(n)}`));
     const { scene, proof } = await healAfter({
       condemned: chain.map((each) => [each]),
@@ -188,7 +188,7 @@ describe('push-heals: a manifest that a push began to use while it was deleted',
     expect(tally(scene.registry)).toMatchObject({ 'GET tags': 4, 'PUT manifest': 3 });
   });
 
-  it('is neither put back nor broken when it was pushed again in the meantime', async () => {
+  it('is neither restored nor reported if it was pushed again in the meantime', async () => {
     const { scene, proof } = await healAfter({
       condemned: [[old]],
       push: over([old]),
@@ -210,14 +210,14 @@ describe('push-heals: a manifest that a push began to use while it was deleted',
   });
 });
 
-describe('where nothing came into use', () => {
-  it('one proof is enough, and nothing is pushed', async () => {
+describe('a sweep in which nothing came into use', () => {
+  it('needs one verify, and nothing is pushed', async () => {
     const { scene, proof } = await healAfter({ condemned: [[old]], push: () => undefined });
     expect(proof).toEqual(NOTHING);
     expect(tally(scene.registry)).toEqual({ 'GET tags': 1, 'GET manifest': 1 });
   });
 
-  it('is told when it broke otherwise, and is not restored', async () => {
+  it('reports a tag that broke otherwise, and does not restore it', async () => {
     const { scene, proof } = await healAfter({
       condemned: [[old]],
       push: ({ app }) => app.manifests.delete(current.digest),
@@ -229,7 +229,7 @@ describe('where nothing came into use', () => {
     expect(tally(scene.registry)).not.toHaveProperty('PUT manifest');
   });
 
-  it('is not looked for when it was missing before', async () => {
+  it('does not ask for a child that was missing before', async () => {
     const lost = image('lost before');
     const { scene, proof } = await healAfter({
       condemned: [[old]],
@@ -246,7 +246,7 @@ describe('where nothing came into use', () => {
 });
 
 describe('a manifest that could not be restored', () => {
-  it('because a blob is gone is broken, with the reason', async () => {
+  it('is broken because a blob is gone, with the reason', async () => {
     const { scene, proof } = await healAfter({
       condemned: [[old]],
       push: over([old]),
@@ -269,13 +269,13 @@ describe('a manifest that could not be restored', () => {
     expect(tally(scene.registry)['GET tags']).toBe(1);
   });
 
-  it('because it was not saved is broken as well', async () => {
+  it('is broken because it was not saved', async () => {
     const { proof } = await healAfter({ condemned: [[old]], push: over([old]), unsaved: [old] });
     const why = childGone(index([old]), 'late');
     expect(proof).toEqual({ ...NOTHING, broken: [{ what: `manifest ${old.digest}`, why }] });
   });
 
-  it('is told when it only belongs to another, though every tag can be pulled', async () => {
+  it('is reported if it only belongs to another one, though every tag can be pulled', async () => {
     const sig = cosign('sig', old);
     const { proof } = await healAfter({
       condemned: [[old], [sig, digestTag(old.digest, 'sig')]],
@@ -298,7 +298,7 @@ describe('a manifest that could not be restored', () => {
     });
   });
 
-  it('the first time, and could the second time, is restored', async () => {
+  it('is restored if the second try worked', async () => {
     const two = image('two');
     let refused = 0;
     const { proof } = await healAfter({
@@ -318,8 +318,8 @@ describe('a manifest that could not be restored', () => {
 
   it.each([
     ['is refused', true],
-    ['names something else by now', false],
-  ])('a digest tag that %s', async (_, isRefused) => {
+    ['names something else now', false],
+  ])('is reported as far as its digest tag tells, which %s', async (_, isRefused) => {
     const sig = cosign('sig', old);
     const tag = digestTag(old.digest, 'sig');
     const newer = image('a newer signature');
@@ -340,7 +340,7 @@ describe('a manifest that could not be restored', () => {
     expect(scene.app.tags.get(tag)).toBe(isRefused ? undefined : newer.digest);
   });
 
-  it('is told in order with the rest', async () => {
+  it('is reported in order with the rest', async () => {
     const [sig, sbom] = [cosign('sig', old), referrer('sbom', old)];
     const { proof } = await healAfter({
       condemned: [[old], [sig, digestTag(old.digest, 'sig')], [sbom]],
@@ -357,8 +357,8 @@ describe('a manifest that could not be restored', () => {
   });
 });
 
-describe('told to stop', () => {
-  it('before the proof is whole, it says so and calls nothing broken', async () => {
+describe('a heal that is stopped', () => {
+  it('says that its verify is not complete, and calls nothing broken', async () => {
     const stop = new AbortController();
     const { proof } = await healAfter({
       condemned: [[old]],
@@ -376,7 +376,7 @@ describe('told to stop', () => {
     expect(proof).toEqual({ ...NOTHING, unverified: true });
   });
 
-  it('after something was put back, it says that this was not proved', async () => {
+  it('says that restored manifests were not verified', async () => {
     const stop = new AbortController();
     const { proof } = await healAfter({
       condemned: [[old]],
@@ -396,13 +396,13 @@ describe('told to stop', () => {
   });
 });
 
-it('an index that lists layers comes back, too', async () => {
+it('an index that lists layers is restored, too', async () => {
   const list = opaque(OCI_INDEX, { schemaVersion: 2, mediaType: OCI_INDEX, manifests: [] });
   const { proof } = await healAfter({ condemned: [[list]], push: over([list]) });
   expect(proof).toEqual({ ...NOTHING, restored: [list.digest] });
 });
 
-it('throws mistakes of our own', async () => {
+it('faults of this program are thrown', async () => {
   const tags: Reader['tags'] = () => Promise.reject(new TypeError('ours'));
   const scene = await startScene();
   const options = { reader: { ...scene.reader, tags } };

@@ -102,7 +102,7 @@ describe('an orphan that only an input or the ledger names', () => {
     expect(registry.requests.filter(({ path }) => path.includes('/blobs/'))).not.toEqual([]);
   });
 
-  it('is not asked for where the API lists it as a referrer', async () => {
+  it('is not asked for if the API lists it as a referrer', async () => {
     const { put, look, registry } = await startScene({ referrersApi: true });
     const sbom = referrer('sbom', other);
     put(sbom);
@@ -123,7 +123,7 @@ describe('an orphan that only an input or the ledger names', () => {
     expect(plan.orphans).toEqual([]);
   });
 
-  it('is asked for once in a run, in the recheck no more', async () => {
+  it('is asked for once in a run, and not again in the recheck', async () => {
     const { put, look, blobsAsked } = await scene();
     put(current, 'v1');
     put(old);
@@ -144,7 +144,7 @@ describe('a registry that has every manifest as a blob', () => {
     return started;
   };
 
-  it('loses an orphan: a blob that is no manifest is none to it', async () => {
+  it('loses an orphan, since a blob that is not a manifest is none to it', async () => {
     const { put, look } = await everything();
     put(current, 'v1');
     put(old);
@@ -216,7 +216,7 @@ describe('a digest that is only mentioned', () => {
     expect(registry.requests.some(({ path }) => path.endsWith(layer ?? ''))).toBe(false);
   });
 
-  it('is no gap where it is a layer or nowhere, and one where it can’t be read', async () => {
+  it('is a gap only if it can’t be read, and not if it is a layer or nowhere', async () => {
     const { put, look, registry } = await scene();
     put(current, 'v1');
     const [layer] = current.blobs.keys();

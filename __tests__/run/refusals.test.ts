@@ -62,8 +62,8 @@ async function refuse(
   };
 }
 
-describe('before the first delete', () => {
-  it('one DELETE is sent for a digest that can’t exist, in the first repository with orphans', async () => {
+describe('the questions before the first delete', () => {
+  it('are one DELETE of a digest that can’t exist, in the first repository with orphans', async () => {
     const { refusals, sent, scopes, left } = await refuse();
     expect(refusals).toEqual(new Map());
     expect(sent).toEqual([
@@ -73,7 +73,7 @@ describe('before the first delete', () => {
     expect(left).toEqual(['a', 'c', 'd']);
   });
 
-  it('a repository that is refused already is neither asked for nor forgotten', async () => {
+  it('leave out a repository that is refused already, and keep its reason', async () => {
     const { refusals, sent, left } = await refuse({
       first: new Map([['a', noTags]]),
       maxDeletes: SHARE,
@@ -88,7 +88,7 @@ describe('before the first delete', () => {
     expect(left).toEqual(['d']);
   });
 
-  it('no DELETE is sent where nothing remains to delete', async () => {
+  it('send no DELETE if nothing remains to delete', async () => {
     const { refusals, sent, left } = await refuse({ maxDeletes: { kind: 'count', count: 4 } });
     const count: RepositoryRefusal = { kind: 'count', orphans: 5, count: 4 };
     expect(refusals).toEqual(
@@ -102,14 +102,14 @@ describe('before the first delete', () => {
     expect(left).toEqual([]);
   });
 
-  it('a repository keeps its own reason beside that of the run', async () => {
+  it('keep the reason of a repository beside that of the run', async () => {
     const first = new Map([['c', noTags]]);
     const { refusals } = await refuse({ first, maxDeletes: { kind: 'count', count: 4 } });
     expect(refusals.get('c')).toEqual(noTags);
     expect(refusals.get('a')).toEqual({ kind: 'count', orphans: 5, count: 4 });
   });
 
-  it('a registry that takes no deletes refuses the whole run, and is asked once', async () => {
+  it('refuse the whole run once if the registry takes no deletes', async () => {
     const first = new Map([['c', noTags]]);
     const { refusals, sent, left } = await refuse({ first, memory: { deleteEnabled: false } });
     const why = expect.stringContaining(
@@ -127,7 +127,7 @@ describe('before the first delete', () => {
     expect(left).toEqual([]);
   });
 
-  it('no DELETE is sent by a run that was told to stop', async () => {
+  it('send no DELETE in a run that was stopped', async () => {
     const { refusals, sent } = await refuse({ stop: AbortSignal.abort('SIGTERM') });
     expect(refusals).toEqual(new Map());
     expect(sent).toEqual([]);

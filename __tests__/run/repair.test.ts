@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
 
-import { repairRepository, type Deleted, type RepairOptions } from '../../src/run/repair.js';
+import { repairRepository, type OldRecord, type RepairOptions } from '../../src/run/repair.js';
 import type { Digest } from '../../src/oci/digest.js';
 import {
   cosign,
@@ -23,7 +23,10 @@ const other = image('other');
 const list = index([child, other]);
 
 /** What the ledger holds of contents that an earlier run deleted. */
-function deleted(contents: readonly Content[], more: Partial<Deleted> = {}): Map<Digest, Deleted> {
+function deleted(
+  contents: readonly Content[],
+  more: Partial<OldRecord> = {},
+): Map<Digest, OldRecord> {
   return new Map(
     contents.map(({ digest, mediaType, bytes }) => [
       digest,
@@ -34,7 +37,7 @@ function deleted(contents: readonly Content[], more: Partial<Deleted> = {}): Map
 
 async function repaired(
   { look, client }: { look: Scene['look']; client: Scene },
-  records: ReadonlyMap<Digest, Deleted>,
+  records: ReadonlyMap<Digest, OldRecord>,
   more: Partial<RepairOptions> = {},
 ) {
   const manifests = new Map(
@@ -69,7 +72,7 @@ async function without(...gone: readonly Content[]) {
 }
 
 describe('needed-returns: a manifest that an earlier run deleted', () => {
-  it('is put back when an index that stays lists it', async () => {
+  it('is restored if a kept index lists it', async () => {
     const at = await without(child, other);
     const result = await repaired(at, deleted([child, other]));
     expect(result).toEqual({
@@ -80,7 +83,7 @@ describe('needed-returns: a manifest that an earlier run deleted', () => {
     expect(at.app.manifests.get(child.digest)?.bytes).toEqual(child.bytes);
   });
 
-  it('is put back when a manifest that is not understood mentions it', async () => {
+  it('is restored if a kept manifest of an unknown type mentions it', async () => {
     const scene = await startScene();
     scene.put(opaque('application/x', { about: child.digest }), 'v1');
     scene.put(child);
@@ -89,7 +92,7 @@ describe('needed-returns: a manifest that an earlier run deleted', () => {
     expect(result?.restored).toEqual([child.digest]);
   });
 
-  it('is put back with what it lists, what describes it, and their digest tags', async () => {
+  it('is restored with its children, its referrers, and their digest tags', async () => {
     const scene = await startScene();
     const inner = index([child]);
     const signature = cosign('sig', inner);
@@ -112,7 +115,7 @@ describe('needed-returns: a manifest that an earlier run deleted', () => {
     expect(scene.app.tags.has('latest')).toBe(false);
   });
 
-  it('leaves a digest tag where it is by now', async () => {
+  it('leaves a digest tag where it is now', async () => {
     const scene = await startScene();
     const signature = cosign('sig', child);
     const newer = cosign('sbom', child);
@@ -126,22 +129,22 @@ describe('needed-returns: a manifest that an earlier run deleted', () => {
     expect(scene.app.tags.get(tag)).toBe(newer.digest);
   });
 
-  it.each<[string, Partial<Deleted>]>([
+  it.each<[string, Partial<OldRecord>]>([
     ['more than thirty days ago', { condemned: NOW - 30 * DAY }],
     ['by nobody that is known', { condemned: undefined }],
-  ])('stays away if it was deleted %s', async (_, more) => {
+  ])('is not restored if it was deleted %s', async (_, more) => {
     const at = await without(child);
     expect(await repaired(at, deleted([child], more))).toBeUndefined();
     expect(at.app.manifests.has(child.digest)).toBe(false);
   });
 
-  it('stays away if nothing needs it', async () => {
+  it('is not restored if nothing needs it', async () => {
     const at = await without();
     expect(await repaired(at, deleted([image('unneeded')]))).toBeUndefined();
     expect(await repaired(at, new Map())).toBeUndefined();
   });
 
-  it('is no news if it is there after all', async () => {
+  it('is not reported if it is there after all', async () => {
     const at = await without();
     const survey = await at.look([], {});
     const { reader, pusher } = at.client;
@@ -157,7 +160,7 @@ describe('needed-returns: a manifest that an earlier run deleted', () => {
     expect(result).toBeUndefined();
   });
 
-  it('is looked at and left away in a dry-run', async () => {
+  it('is only reported in a dry-run', async () => {
     const at = await without(child);
     const { reader } = at.client;
     const survey = await at.look([]);
@@ -170,7 +173,7 @@ describe('needed-returns: a manifest that an earlier run deleted', () => {
     expect(at.app.manifests.has(child.digest)).toBe(false);
   });
 
-  it('is told with the reason when it can not be put back, and so is its tag', async () => {
+  it('is reported with the reason if it can not be restored, and so is its tag', async () => {
     const at = await without(child);
     const tag = digestTag(child.digest, 'sig');
     const signature = cosign('sig', child);
@@ -198,14 +201,14 @@ describe('a tag without a manifest', () => {
   }
   const leaving = { status: 'leaving' } as const;
 
-  it('resolves again with what a run was about to delete', async () => {
+  it('resolves again with a manifest that a run was about to delete', async () => {
     const at = await dangling();
     const result = await repaired(at, deleted([child], leaving));
     expect(result?.restored).toEqual([child.digest]);
     expect(at.app.manifests.has(child.digest)).toBe(true);
   });
 
-  it('is tried with what had the tag before, first, and with no more than needed', async () => {
+  it('is tried first with the manifest that had the tag before, and with no more than needed', async () => {
     const at = await dangling();
     const records = new Map([
       ...deleted([other], leaving),

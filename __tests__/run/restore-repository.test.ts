@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
 
-import type { Lost } from '../../src/run/lost.js';
+import type { SavedCopy } from '../../src/run/saved-copy.js';
 import {
   restoreRepository,
   type Restored,
@@ -41,13 +41,13 @@ const NOTHING: Restored = {
   failedTags: [],
 };
 
-function saved({ digest, mediaType, bytes }: Content, ...tags: readonly string[]): Lost {
+function saved({ digest, mediaType, bytes }: Content, ...tags: readonly string[]): SavedCopy {
   return { digest, mediaType, bytes, tags };
 }
 
 function restore(
   scene: Scene,
-  lost: readonly Lost[],
+  lost: readonly SavedCopy[],
   more: Partial<RestoreOptions> = {},
 ): Promise<Restored> {
   const { reader, pusher } = scene;
@@ -72,7 +72,7 @@ function pushes({ registry }: Scene): (string | undefined)[] {
 }
 
 describe('a deleted manifest', () => {
-  it('comes back with the same bytes, type and tags', async () => {
+  it('is restored with the same bytes, type and tags', async () => {
     const docker = image('docker', { family: 'docker' });
     const untyped = index([child], { typed: false });
     const scene = await robbed(outer, docker, untyped);
@@ -141,7 +141,7 @@ describe('a deleted manifest', () => {
     expect(scene.app.manifests.size).toBe(2);
   });
 
-  it('is all there when it is put back once more: nothing is pushed, no tag moves', async () => {
+  it('is not pushed by a second restore, which moves no tag', async () => {
     const scene = await robbed(outer);
     const lost = [saved(outer, 'v1'), ...[child, sibling, inner].map((content) => saved(content))];
     await restore(scene, lost);
@@ -165,14 +165,14 @@ describe('a deleted manifest', () => {
     expect(pushes(scene)).toEqual([]);
   });
 
-  it('comes back beside its subject, in whatever order they are', async () => {
+  it('is restored beside its subject, in any order', async () => {
     const sbom = referrer('sbom', child);
     const scene = await robbed(child, sbom);
     const { restored } = await restore(scene, [saved(sbom), saved(child)]);
     expect(restored).toEqual(digests([child, sbom]).sort());
   });
 
-  it('is nothing where nothing was', async () => {
+  it('is not invented if nothing was deleted', async () => {
     const scene = await startScene();
     expect(await restore(scene, [])).toEqual(NOTHING);
     expect(scene.registry.requests).toEqual([]);
@@ -180,7 +180,7 @@ describe('a deleted manifest', () => {
 });
 
 describe('a tag', () => {
-  it('that names something else by now is left there', async () => {
+  it('is left where it is if it names something else now', async () => {
     const scene = await robbed(child);
     scene.put(sibling, 'v1');
     expect(await restore(scene, [saved(child, 'v1', 'v2')])).toEqual({
@@ -193,7 +193,7 @@ describe('a tag', () => {
     expect(pushes(scene)).toEqual([child.digest, 'v2']);
   });
 
-  it('that pointed at it once is set again if it points at nothing', async () => {
+  it('is set again if it pointed at the manifest once, and points at nothing now', async () => {
     const scene = await robbed(child, inner, sibling);
     scene.put(sibling, 'v2');
     const lost = [saved(child), { ...saved(inner), formerTags: ['v1', 'v2'] }];
@@ -207,7 +207,7 @@ describe('a tag', () => {
     );
   });
 
-  it('that pointed once at what was there all the time stays away', async () => {
+  it('is not set again if its former manifest was there all the time', async () => {
     const scene = await robbed(child);
     scene.put(child);
     const { tags } = await restore(scene, [{ ...saved(child), formerTags: ['v1'] }]);
@@ -215,7 +215,7 @@ describe('a tag', () => {
     expect(scene.app.tags.size).toBe(0);
   });
 
-  it('that the registry left behind names its manifest again', async () => {
+  it('names its manifest again if the registry left the tag behind', async () => {
     const scene = await robbed(child);
     setTag(scene.app, 'v1', child.digest);
     expect(await restore(scene, [saved(child, 'v1')])).toMatchObject({
@@ -225,7 +225,7 @@ describe('a tag', () => {
     expect(pushes(scene)).toEqual([child.digest]);
   });
 
-  it('is put back on what was there all the time', async () => {
+  it('is restored on a manifest that was there all the time', async () => {
     const scene = await startScene();
     scene.put(cosign('sig', child));
     const tag = digestTag(child.digest, 'sig');
@@ -245,7 +245,7 @@ describe('a tag', () => {
       { kind: 'answer', status: 201 },
       'the registry took the push, and does not say that the tag names',
     ],
-  ])('%s: named, with the reason', async (_, pattern, action, words) => {
+  ])('%s, so it is reported with the reason', async (_, pattern, action, words) => {
     const scene = await robbed(child);
     scene.registry.intercept(when(pattern, action));
     expect(await restore(scene, [saved(child, 'v1')])).toEqual({
@@ -255,7 +255,7 @@ describe('a tag', () => {
     });
   });
 
-  it('that is moved in the same instant is not called restored', async () => {
+  it('is not called restored if somebody moves it in the same instant', async () => {
     const scene = await robbed(child);
     scene.registry.intercept(
       when(/^PUT .*manifests\/v1$/, {
@@ -272,8 +272,8 @@ describe('a tag', () => {
   });
 });
 
-describe('a manifest that can not come back', () => {
-  it('for want of its bytes need not, where it is there', async () => {
+describe('a manifest that can not be restored', () => {
+  it('is not reported if only its bytes are missing, and it is there', async () => {
     const scene = await startScene();
     scene.put(child, 'v1');
     const lacking = { ...saved(child, 'v1', 'v2'), bytes: undefined };
@@ -285,7 +285,7 @@ describe('a manifest that can not come back', () => {
     expect(pushes(scene)).toEqual([]);
   });
 
-  it('because its blobs were collected is named with them, and so is all that holds it', async () => {
+  it('is named with the blobs that were collected, and so are the indexes over it', async () => {
     const scene = await robbed(outer);
     const gone = [...child.blobs.keys()];
     gone.forEach((digest) => scene.app.blobs.delete(digest));
@@ -331,7 +331,7 @@ describe('a manifest that can not come back', () => {
     expect(tally(scene.registry)['HEAD blob']).toBe(3);
   });
 
-  it('a build cache whose layers were collected, though it is an index', async () => {
+  it('may be a build cache whose layers were collected, though it is an index', async () => {
     const cache = buildCache('main', 'index', ['alpine']);
     const scene = await robbed(cache);
     expect(await restore(scene, [saved(cache)])).toMatchObject({ restored: [cache.digest] });
@@ -344,7 +344,7 @@ describe('a manifest that can not come back', () => {
     });
   });
 
-  it('may be listed by an index with another type, and is no blob then', async () => {
+  it('may be listed by an index with another type, and is not a blob then', async () => {
     const odd = opaque('application/vnd.example+json', { some: 'thing' });
     const holder = opaque(OCI_INDEX, {
       schemaVersion: 2,
@@ -356,7 +356,7 @@ describe('a manifest that can not come back', () => {
     expect(await restore(scene, [saved(holder)])).toMatchObject({ restored: [holder.digest] });
   });
 
-  it('waits for one of them that comes back, too, or does not', async () => {
+  it('makes an index wait until its restore is decided', async () => {
     const holder = opaque(OCI_INDEX, {
       schemaVersion: 2,
       mediaType: OCI_INDEX,
@@ -387,7 +387,7 @@ describe('a manifest that can not come back', () => {
     );
   });
 
-  it('blobs under a digest that can not be computed are left to the registry', async () => {
+  it('may name blobs with digests that can not be computed, which are left to the registry', async () => {
     const strange = manifest({
       config: { mediaType: 'application/vnd.oci.empty.v1+json', bytes: Buffer.from('{}') },
       layers: [],
@@ -408,14 +408,14 @@ describe('a manifest that can not come back', () => {
     expect(tally(scene.registry)).toMatchObject({ 'HEAD blob': 1, 'PUT manifest': 2 });
   });
 
-  it('is left to the registry when its type is none of ours', async () => {
+  it('is left to the registry if its type is unknown', async () => {
     const scene = await startScene();
     const odd = opaque('application/vnd.example+json', { some: 'thing' });
     const { failed } = await restore(scene, [saved(odd)]);
     expect(failed).toEqual([{ digest: odd.digest, why: expect.stringContaining('MANIFEST_INV') }]);
   });
 
-  it('an index whose child is neither there nor in the backup, whatever the registry would take', async () => {
+  it('may be an index whose child is neither there nor in the backup, even if the registry would take it', async () => {
     const scene = await robbed(inner);
     expect(await restore(scene, [saved(inner, 'v1')])).toEqual({
       ...NOTHING,
@@ -446,7 +446,7 @@ describe('a manifest that can not come back', () => {
     });
   });
 
-  it('comes back as an index whose child is there, though the backup lacks it', async () => {
+  it('is no index whose child is there, though the backup lacks it', async () => {
     const scene = await robbed(inner);
     scene.put(child);
     expect(await restore(scene, [saved(inner, 'v1')])).toMatchObject({
@@ -455,7 +455,7 @@ describe('a manifest that can not come back', () => {
     });
   });
 
-  it('an index whose nested index lacks a child of its own', async () => {
+  it('may be an index whose nested index lacks a child of its own', async () => {
     const scene = await robbed(outer);
     scene.put(sibling);
     const { failed } = await restore(scene, [saved(outer, 'v1'), saved(inner)]);
@@ -468,7 +468,7 @@ describe('a manifest that can not come back', () => {
     expect(pushes(scene)).toEqual([]);
   });
 
-  it('is told by a look as well', async () => {
+  it('is reported without a pusher as well', async () => {
     const scene = await robbed(inner);
     const { reader } = scene;
     const options = { reader, concurrency: 1 };
@@ -490,7 +490,7 @@ describe('a manifest that can not come back', () => {
       { kind: 'answer', status: 201 },
       'the registry took the push, and then says that it has no such manifest',
     ],
-  ])('what %s is named, with its tags', async (_, pattern, action, words) => {
+  ])('is named with its tags if it %s', async (_, pattern, action, words) => {
     const scene = await robbed(inner);
     scene.registry.intercept((request) =>
       pattern.test(`${request.method} ${request.path}`) ? action : undefined,
@@ -505,7 +505,7 @@ describe('a manifest that can not come back', () => {
     expect(scene.app.manifests.size).toBe(0);
   });
 
-  it('is not called restored when it came back changed', async () => {
+  it('is not called restored if its bytes have changed', async () => {
     const scene = await robbed(child);
     let pushed = false;
     scene.registry.intercept(({ method }) => {
@@ -528,7 +528,7 @@ describe('a manifest that can not come back', () => {
   it.each<[string, Buffer | undefined, string]>([
     ['missing or damaged', undefined, 'its saved bytes are missing, or have another digest'],
     ['no manifest', Buffer.from('garbage'), "its saved bytes aren't a manifest: "],
-  ])('what was saved is %s: named with its tags, and never pushed', async (_, bytes, words) => {
+  ])('is named with its tags, and never pushed: %s', async (_, bytes, words) => {
     const scene = await robbed(inner);
     const result = await restore(scene, [{ ...saved(child, 'v0'), bytes }, saved(inner, 'v1')]);
     expect(result).toEqual({
@@ -545,7 +545,7 @@ describe('a manifest that can not come back', () => {
     expect(pushes(scene)).toEqual([]);
   });
 
-  it('mistakes of our own are thrown', async () => {
+  it('lets faults of this program be thrown', async () => {
     const scene = await robbed(child);
     const resolve = () => Promise.reject(new TypeError('ours'));
     await expect(
@@ -560,13 +560,13 @@ describe('a manifest that can not come back', () => {
   });
 });
 
-describe('a look', () => {
+describe('a restore without a pusher', () => {
   /** `exactOptionalPropertyTypes` wants the field left out. */
-  function look(scene: Scene, lost: readonly Lost[], reader: Reader = scene.reader) {
+  function look(scene: Scene, lost: readonly SavedCopy[], reader: Reader = scene.reader) {
     return restoreRepository(APP, lost, { reader, concurrency: 4 });
   }
 
-  it('sends GET and HEAD only, and tells what would come back', async () => {
+  it('sends GET and HEAD only, and reports what would be restored', async () => {
     const scene = await robbed(outer);
     scene.put(image('moved on'), 'v2');
     scene.put(sibling);
@@ -585,7 +585,7 @@ describe('a look', () => {
     expect([...scene.app.manifests.keys()]).not.toContain(child.digest);
   });
 
-  it('counts on what would come back under another type, too', async () => {
+  it('counts on manifests that would be restored under another type, too', async () => {
     const holder = opaque(OCI_INDEX, {
       schemaVersion: 2,
       mediaType: OCI_INDEX,
@@ -598,7 +598,7 @@ describe('a look', () => {
     });
   });
 
-  it('tells what would not', async () => {
+  it('reports what would not be restored', async () => {
     const scene = await robbed(inner);
     scene.app.blobs.clear();
     expect(await look(scene, [saved(inner), saved(child)])).toMatchObject({
@@ -634,7 +634,7 @@ describe('a tag that a push sets at the same time', () => {
     return { scene, outcome: await restore(scene, [saved(child, 'v1')]) };
   }
 
-  it('after the first look stays where it is, and is told', async () => {
+  it('stays where it is if the push comes after the first read, and is reported', async () => {
     const { scene, outcome } = await meanwhile(1);
     expect(outcome).toEqual({
       ...NOTHING,
@@ -645,13 +645,13 @@ describe('a tag that a push sets at the same time', () => {
     expect(pushes(scene)).toEqual([child.digest]);
   });
 
-  it('to the same manifest is as good', async () => {
+  it('counts as set if the push sets it to the same manifest', async () => {
     const { scene, outcome } = await meanwhile(1, child);
     expect(outcome).toEqual({ ...NOTHING, restored: [child.digest], tags: ['v1'] });
     expect(pushes(scene)).toEqual([child.digest]);
   });
 
-  it('is looked for again before each push, and none is sent twice', async () => {
+  it('is read again before each push, and none is sent twice', async () => {
     const scene = await robbed(child);
     scene.put(other);
     let pushed = 0;
@@ -681,7 +681,7 @@ describe('a tag that a push sets at the same time', () => {
     expect(pushes(scene).filter((reference) => reference === 'v1')).toHaveLength(times);
   });
 
-  it('comes back after a push that failed once', async () => {
+  it('is restored after a push that failed once', async () => {
     const scene = await robbed(child);
     let pushed = 0;
     scene.registry.intercept(
@@ -693,7 +693,7 @@ describe('a tag that a push sets at the same time', () => {
     expect(await restore(scene, [saved(child, 'v1')])).toMatchObject({ tags: ['v1'] });
   });
 
-  it('mistakes of our own are thrown', async () => {
+  it('lets faults of this program be thrown', async () => {
     const scene = await robbed(child);
     const pusher = {
       pushManifest: (repository: string, reference: string, manifest: never) =>

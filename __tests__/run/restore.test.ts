@@ -73,13 +73,13 @@ async function restore(...repositories: string[]): Promise<RestoreRun & { compla
 const back = ({ repositories }: RestoreRun) =>
   repositories.flatMap(({ restored }) => restored.map(String));
 
-describe('the repositories of an undo', () => {
+describe('the repositories of a restore', () => {
   beforeEach(async () => {
     await lose('team/app', first);
     await lose('team/web', second);
   });
 
-  it('are all that the backup has, unless told', async () => {
+  it('are all repositories of the backup by default', async () => {
     const run = await restore();
     expect(back(run)).toEqual([first.digest, second.digest]);
     expect(run).toMatchObject({ excluded: 0, complaints: [] });
@@ -91,7 +91,7 @@ describe('the repositories of an undo', () => {
     expect(run).toMatchObject({ excluded: 1, complaints: [] });
   });
 
-  it('make it red where none of the backup is among them: a name is wrong', async () => {
+  it('make it red if none of the backup is among them, since a name is wrong', async () => {
     const run = await restore('team/ap');
     expect(back(run)).toEqual([]);
     expect(run.excluded).toBe(2);
@@ -101,7 +101,7 @@ describe('the repositories of an undo', () => {
     ]);
   });
 
-  it('are named up to a few where none is chosen', async () => {
+  it('are named up to a few if none is chosen', async () => {
     for (const name of ['a', 'b', 'c', 'd']) {
       await lose(name, first);
     }
@@ -113,7 +113,7 @@ describe('the repositories of an undo', () => {
 });
 
 describe('a backup that is not understood', () => {
-  it('in some lines makes it red, and the rest is put back', async () => {
+  it('makes the run red because of some lines, and the rest is restored', async () => {
     await lose('team/app', first);
     appendFileSync(index(), laterLine().repeat(2));
     const run = await restore();
@@ -124,7 +124,7 @@ describe('a backup that is not understood', () => {
     ]);
   });
 
-  it('in any line makes it red, and does not say that nothing was deleted', async () => {
+  it('makes the run red because of all lines, and is not called empty', async () => {
     await lose('team/app', first);
     writeFileSync(index(), laterLine());
     const { complaints } = await restore();
@@ -164,14 +164,14 @@ describe('a backup in which lines are cut off', () => {
   });
 });
 
-it('of a backup that is empty says that nothing was deleted', async () => {
+it('a restore from an empty backup says that nothing was deleted', async () => {
   writeFileSync(index(), '');
   const { complaints } = await restore();
   expect(complaints).toEqual([expect.stringContaining('nothing was deleted when it was made')]);
 });
 
-describe('a backup with more than is held at a time', () => {
-  it('is put back in parts, images before the indexes that list them', async () => {
+describe('a backup that is larger than one batch', () => {
+  it('is restored in parts, images before the indexes that list them', async () => {
     const padding = 'x'.repeat(4_000_000);
     const indexes = Array.from({ length: 18 }, (_, n) =>
       multiarch([first], { annotations: { padding, n: String(n) } }),
@@ -190,7 +190,7 @@ describe('a backup with more than is held at a time', () => {
   });
 });
 
-it('names the files that it did not read, and puts the rest back', async () => {
+it('a restore names the files that it did not read, and restores the rest', async () => {
   await lose('team/app', first);
   await lose('team/app', second);
   const file = fileOf(directory, first.digest);
@@ -205,14 +205,14 @@ it('names the files that it did not read, and puts the rest back', async () => {
 });
 
 describe('a restore', () => {
-  it('only reports in a dry-run', async () => {
+  it('changes nothing in a dry-run', async () => {
     await lose('team/app', first);
     const { run } = await runRestore({ url: registry.url, restoreFrom: directory, dryRun: true });
     expect(back(present(run))).toEqual([first.digest]);
     expect(registry.state.repositories.get('team/app')?.manifests.has(first.digest)).toBe(false);
   });
 
-  it('ends before the next repository when it is told to stop, and is red', async () => {
+  it('ends before the next repository when it is stopped, and is red', async () => {
     await lose('team/app', first);
     await lose('team/web', second);
     const controller = new AbortController();

@@ -42,7 +42,7 @@ async function deleteOrphan(): Promise<void> {
   await clean();
 }
 
-describe('a ledger that is used where it is needed', () => {
+describe('a ledger that is used if the registry needs it', () => {
   it('lies in a repository of its own', async () => {
     await clean();
     expect(registry.state.repositories.get(LEDGER)?.tags.size).toBe(1);
@@ -54,7 +54,7 @@ describe('a ledger that is used where it is needed', () => {
     expect(registry.state.repositories.has(LEDGER)).toBe(false);
   });
 
-  it('is reported where it can not be written, and the repository is cleaned all the same', async () => {
+  it('is reported if it can not be written, and the repository is cleaned all the same', async () => {
     await clean();
     setTag(app(), 'latest', kept.digest);
     registry.intercept(when(/^PUT .*manifest-cleanup-ledger/, errorAnswer(403, 'DENIED')));
@@ -63,7 +63,7 @@ describe('a ledger that is used where it is needed', () => {
     expect(has(orphan)).toBe(false);
   });
 
-  it('leads a later run to what lost its tag, with the bytes that it remembers', async () => {
+  it('leads a later run to a manifest that lost its tag, with the bytes that it remembers', async () => {
     await deleteOrphan();
     expect(has(orphan)).toBe(false);
     expect(has(kept)).toBe(true);
@@ -82,7 +82,7 @@ describe('a repository in which nothing is left', () => {
   });
 });
 
-describe('a tag that moved to a part of what it pointed at', () => {
+describe('a tag that moved to a part of its former index', () => {
   it('is a warning, and the whole is kept', async () => {
     const multi = index([kept]);
     seed(registry.state, APP, multi, 'multi');
@@ -96,7 +96,7 @@ describe('a tag that moved to a part of what it pointed at', () => {
   });
 });
 
-describe('what an earlier run was about to delete', () => {
+describe('a manifest that an earlier run was about to delete', () => {
   it('makes the run wait and read again if it is in use', async () => {
     await clean();
     setTag(app(), 'latest', kept.digest);
@@ -117,7 +117,7 @@ describe('what an earlier run was about to delete', () => {
   });
 });
 
-describe('what an earlier run deleted and an index now lists', () => {
+describe('a manifest that an earlier run deleted and an index now lists', () => {
   beforeEach(async () => {
     await deleteOrphan();
     const { digest, mediaType, bytes } = index([orphan]);

@@ -53,7 +53,7 @@ const signatureTag = ({ digest }: Content) => `${digest.replace(':', '-')}.sig`;
 const BROKEN_TAG = 'its manifest is gone';
 
 describe('verifyRepository', () => {
-  it('is content when everything resolves, at a GET for each tag and a HEAD for each child', async () => {
+  it('reports nothing if everything resolves, at a GET for each tag and a HEAD for each child', async () => {
     const scene = await startScene();
     scene.put(index([index([child]), current]), 'v1', 'latest');
     scene.put(current, 'v2');
@@ -78,7 +78,7 @@ describe('verifyRepository', () => {
   it.each([
     ['vanished with its manifest', true],
     ['is still listed', false],
-  ])('tells of a kept tag that %s', async (_, untag) => {
+  ])('reports a kept tag that %s', async (_, untag) => {
     const scene = await startScene();
     scene.put(current, 'v1');
     scene.put(old, 'v2');
@@ -101,7 +101,7 @@ describe('verifyRepository', () => {
       false,
       [{ what: `tag ${signatureTag(old)}`, why: BROKEN_TAG }],
     ],
-  ])('lets another run take a signature along: it %s', async (_, image, untag, expected) => {
+  ])('lets another run delete a signature: it %s', async (_, image, untag, expected) => {
     const scene = await startScene();
     scene.put(current, 'v1');
     scene.put(old, 'v2');
@@ -119,7 +119,7 @@ describe('verifyRepository', () => {
     expect(broken).toEqual(expected);
   });
 
-  it('tells of a child that vanished, at any depth', async () => {
+  it('reports a child that vanished, at any depth', async () => {
     const scene = await startScene();
     const inner = index([child]);
     const outer = index([inner, current]);
@@ -137,7 +137,7 @@ describe('verifyRepository', () => {
     expect(broken.map(({ what }) => what)).toEqual(broken.map(({ what }) => what).sort());
   });
 
-  it('says nothing of a child whose indexes another run takes along', async () => {
+  it('says nothing about a child whose indexes another run deletes', async () => {
     const scene = await startScene();
     const [one, two] = [index([child, current]), index([child, old])];
     scene.put(one, 'v1');
@@ -169,7 +169,7 @@ describe('verifyRepository', () => {
     expect(broken).toEqual([{ what: `manifest ${old.digest}`, why }]);
   });
 
-  it('a new tag is checked, too', async () => {
+  it('checks a new tag, too', async () => {
     const scene = await startScene();
     scene.put(current, 'v1');
     const broken = await verify(scene, [old], () => {
@@ -190,7 +190,7 @@ describe('verifyRepository', () => {
     expect(tally(scene.registry)['GET manifest']).toBe(3);
   });
 
-  it('tells of a new tag on what was deleted', async () => {
+  it('reports a new tag on a deleted manifest', async () => {
     const scene = await startScene();
     scene.put(current, 'v1');
     const broken = await verify(scene, [old], () => {
@@ -211,7 +211,7 @@ describe('verifyRepository', () => {
     expect(tally(scene.registry)).toEqual({ 'GET tags': 1, 'GET manifest': 1 });
   });
 
-  it('takes tags of deleted manifests that a registry leaves behind for what they are', async () => {
+  it('says nothing about tags of deleted manifests that a registry leaves behind', async () => {
     const scene = await startScene();
     scene.put(old, 'sha256-x.sig');
     expect(
@@ -221,7 +221,7 @@ describe('verifyRepository', () => {
     ).toEqual([]);
   });
 
-  it('does not blame the sweep for what was broken before', async () => {
+  it('does not blame the sweep for tags and children that were broken before', async () => {
     const scene = await startScene();
     scene.put(index([child, current]), 'v1');
     setTag(scene.app, 'v0', image('lost').digest);
@@ -233,7 +233,7 @@ describe('verifyRepository', () => {
     ['a tag', /HEAD|GET .*manifests\/v1$/, 'tag v1'],
     ['a child', new RegExp(`manifests/${child.digest}$`), `manifest ${child.digest}`],
     ['the list of tags', /tags\/list/, 'the list of tags'],
-  ])('tells what could not be asked for: %s', async (_, pattern, what) => {
+  ])('reports a failed read: %s', async (_, pattern, what) => {
     const scene = await startScene();
     scene.put(index([child]), 'v1');
     const broken = await verify(scene, [], () => {
@@ -268,7 +268,7 @@ describe('verifyRepository', () => {
     });
   });
 
-  it('proves more children than a call can have arguments', async () => {
+  it('verifies more children than a call can have arguments', async () => {
     // As a registry of that size would answer, which takes too long to fill.
     const digestOfNumber = (n: number) => `sha256:${n.toString(16).padStart(64, '0')}` as Digest;
     const PER_INDEX = 2_000;
@@ -322,7 +322,7 @@ describe('verifyRepository', () => {
     );
   });
 
-  it('throws mistakes of our own', async () => {
+  it('throws faults of this program', async () => {
     const scene = await startScene();
     const tags = () => Promise.reject(new TypeError('ours'));
     await expect(verify(scene, [], undefined, { tags })).rejects.toThrow(TypeError);
@@ -343,7 +343,7 @@ describe('verifyRepository', () => {
 });
 
 describe('a missing manifest', () => {
-  it('is the manifest of a kept tag, and each child of what is kept, and nothing that was not there', async () => {
+  it('is that of a kept tag, or a child of a kept index, and none that was not there', async () => {
     const scene = await startScene();
     const lost = image('lost before');
     scene.put(current, 'v1');
@@ -360,7 +360,7 @@ describe('a missing manifest', () => {
     );
   });
 
-  it('is not said of a tag that is new: nobody knows what it named', async () => {
+  it('is not reported for a new tag, since nobody knows what it named', async () => {
     const scene = await startScene();
     scene.put(current, 'v1');
     const { inventory } = await scene.look();
@@ -397,7 +397,7 @@ describe('a tag that is listed before it can be read', () => {
     return { broken, asked, slept: clock.slept };
   }
 
-  it.each([2, 4])('is waited for: readable at look %i', async (look) => {
+  it.each([2, 4])('is read again until it is there: read %i', async (look) => {
     expect(await pushing(look)).toEqual({
       broken: [],
       asked: look,
@@ -405,7 +405,7 @@ describe('a tag that is listed before it can be read', () => {
     });
   });
 
-  it('is broken when it stays so', async () => {
+  it('is broken if it can never be read', async () => {
     expect(await pushing(5)).toEqual({
       broken: [{ what: 'tag late', why: BROKEN_TAG }],
       asked: 4,
@@ -414,14 +414,14 @@ describe('a tag that is listed before it can be read', () => {
   });
 });
 
-describe('a run that is told to stop while it verifies', () => {
+describe('a run that is stopped while it verifies', () => {
   it.each<[string, () => Error]>([
-    ['is not sent any more', () => new NotSent('not sent: the run was told to stop')],
+    ['a read is not sent any more', () => new NotSent('not sent: the run was told to stop')],
     [
-      'got no answer soon enough',
+      'a read gets no answer soon enough',
       () => new RequestFailure('no answer soon enough', 'registry-unreachable'),
     ],
-  ])('finds nothing broken, and says that it is not done: what %s', async (_, failure) => {
+  ])('finds nothing broken, and says that it is not done: %s', async (_, failure) => {
     const scene = await startScene();
     scene.put(index([child]), 'v1');
     scene.put(current, 'v2');
@@ -439,7 +439,7 @@ describe('a run that is told to stop while it verifies', () => {
     expect(found).toEqual({ broken: [], missing: [], isComplete: false });
   });
 
-  it('still tells what it saw before', async () => {
+  it('still reports what it saw before', async () => {
     const scene = await startScene();
     scene.put(index([child]), 'v1');
     const { inventory } = await scene.look();
@@ -486,17 +486,17 @@ describe('a tag that was listed before and is not any more', () => {
     expect(clock.slept).toEqual([500, 500, 500]);
   });
 
-  it.each([1, 3])('is none when the list had only lagged: %i', async (times) => {
+  it.each([1, 3])('is no problem if the list had only lagged: %i', async (times) => {
     const { look } = await leftOut('latest', child, times);
     expect(await look()).toMatchObject({ broken: [], missing: [], isComplete: true });
   });
 
-  it('is none when it described what another run has deleted', async () => {
+  it('is no problem if it described a manifest that another run has deleted', async () => {
     const { look } = await leftOut(tag, sig);
     expect(await look()).toMatchObject({ broken: [], missing: [] });
   });
 
-  it('is one when it describes what stays', async () => {
+  it('is a problem if it describes a kept manifest', async () => {
     const { scene, look } = await leftOut(tag, sig);
     scene.put(old, 'kept');
     expect(await look()).toMatchObject({ broken: [{ what: `tag ${tag}` }] });

@@ -1,4 +1,4 @@
-/** Which repositories a run looks at: the catalog, the user's patterns and the candidates together. */
+/** The choice of the repositories of a run: from the catalog, the user's patterns and the candidates together. */
 import type { Selection } from '../plan/selection.js';
 import type { Registry } from '../registry/registry.js';
 import { count } from '../text/words.js';

@@ -28,7 +28,7 @@ import { allowed, refuseDeletes } from './refusals.js';
 import { runOf } from './result.js';
 import type { Run } from './run.js';
 import type { Named, CleanSettings } from './settings.js';
-import { surveyAll, type Contain, type Surveys } from './surveys.js';
+import { surveyAll, type Contain } from './surveys.js';
 import type { SurveyOptions } from './survey-options.js';
 import { sweepRepository, type SweepOptions } from './sweep.js';
 import type { Printable } from '../text/printable.js';
@@ -120,7 +120,13 @@ class Cleaning {
       contain: this.#contain,
       stop,
     });
-    this.#tellUnread(read, chosen.length, ledger);
+    this.#failures.push(
+      ...read.vanished.map((repository) => whyVanished(repository, String(ledger))),
+    );
+    if (read.unread > 0) {
+      const rest = `before it came to ${read.unread} of ${chosen.length} repositories`;
+      this.#failures.push(whyStopped(stop, rest));
+    }
 
     // Every plan is complete before the first delete.
     const { rights } = this.#registry;
@@ -130,7 +136,7 @@ class Cleaning {
     progress.begin('Deleting orphan manifests');
     const outcomes = await this.#sweepAll(toSweep, options, memory, read.settled);
     if (stop.aborted && read.unread === 0) {
-      this.#failures.push(whyStopped(this.#tools.stop, 'before it was done'));
+      this.#failures.push(whyStopped(stop, 'before it was done'));
     }
     return runOf({
       ...read,
@@ -196,15 +202,6 @@ class Cleaning {
     }
   };
 
-  #tellUnread({ vanished, unread }: Surveys, chosen: number, ledger = ''): void {
-    this.#failures.push(...vanished.map((repository) => whyVanished(repository, ledger)));
-    if (unread > 0) {
-      this.#failures.push(
-        whyStopped(this.#tools.stop, `before it came to ${unread} of ${chosen} repositories`),
-      );
-    }
-  }
-
   async #sweepAll(
     toSweep: readonly Survey[],
     options: SurveyOptions,
@@ -236,8 +233,11 @@ class Cleaning {
       const outcome = await sweepRepository(found, this.#candidates(repository), sweeping);
       outcomes.set(repository, outcome);
       const state = settled.get(repository);
+      if (state === undefined) {
+        return;
+      }
       const seen = observeSweep(found, outcome.fates);
-      if (state !== undefined && seen.absent.size + seen.standing.size > 0) {
+      if (seen.absent.size + seen.standing.size > 0) {
         await memory.swept(state, seen);
       }
     };
@@ -246,6 +246,13 @@ class Cleaning {
     });
     return outcomes;
   }
+}
+
+export function whyStopped({ reason }: AbortSignal, when: string): string {
+  return coded(
+    `the run was told to stop (${String(reason)}) ${when}. Run it again to finish its work`,
+    'run-stopped',
+  );
 }
 
 /** @returns the repository of the ledger; `undefined` where there is none */
@@ -263,13 +270,5 @@ function whyVanished(repository: string, ledger: string): string {
       'credentials still read it? The ledger keeps what it remembers. If the repository was emptied on purpose, delete ' +
       `the tag \`${entryTagPrefix(repository)}…\` in ${ledger}`,
     'repository-vanished',
-  );
-}
-
-/** @param when how far the run had come */
-export function whyStopped({ reason }: AbortSignal, when: string): string {
-  return coded(
-    `the run was told to stop (${String(reason)}) ${when}. Run it again to finish its work`,
-    'run-stopped',
   );
 }

@@ -7,7 +7,7 @@ import pMap from 'p-map';
 import { failureMessage } from '../http/message.js';
 import type { Digest } from '../oci/digest.js';
 import type { Reader } from '../registry/registry.js';
-import type { Lost } from './lost.js';
+import type { SavedCopy } from './saved-copy.js';
 import { digestsWith, isGone, type Fate } from '../plan/fate.js';
 import type { VerifyOptions } from './verify.js';
 
@@ -49,7 +49,7 @@ export class Confirmation {
 
   /** Asks for a manifest that the registry says it deleted. @returns whether it is gone */
   async ask(digest: Digest): Promise<boolean> {
-    if ((await this.#look(digest)) !== undefined) {
+    if ((await this.#read(digest)) !== undefined) {
       // `askAll` asks once more, and reports the reason.
       this.#doubtful.add(digest);
     }
@@ -102,7 +102,7 @@ export class Confirmation {
   }
 
   /** @returns why no read could tell; `undefined` when one did */
-  async #look(digest: Digest): Promise<string | undefined> {
+  async #read(digest: Digest): Promise<string | undefined> {
     const { isThere, repository } = this.#options;
     try {
       if (await isThere(repository, digest)) {
@@ -118,7 +118,7 @@ export class Confirmation {
   }
 
   async #settle(digest: Digest): Promise<void> {
-    const why = await this.#look(digest);
+    const why = await this.#read(digest);
     if (why !== undefined) {
       // The client has retried often enough.
       this.#fail(
@@ -145,7 +145,7 @@ export class Confirmation {
  */
 export async function confirmTags(
   repository: string,
-  deleted: readonly Pick<Lost, 'digest' | 'tags'>[],
+  deleted: readonly Pick<SavedCopy, 'digest' | 'tags'>[],
   known: ReadonlyMap<string, Digest> | undefined,
   options: Pick<VerifyOptions, 'reader' | 'concurrency'>,
 ): Promise<readonly { readonly digest: Digest; readonly why: string }[]> {

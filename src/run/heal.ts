@@ -7,7 +7,7 @@ import type { Pusher } from '../registry/registry.js';
 import { buildGraph, compare, reach } from '../plan/graph.js';
 import type { Inventory } from '../plan/inventory.js';
 import type { Outcome } from '../plan/fate.js';
-import type { Lost } from './lost.js';
+import type { SavedCopy } from './saved-copy.js';
 import { restoreRepository } from './restore-repository.js';
 import { verifyRepository, type VerifyOptions } from './verify.js';
 
@@ -18,7 +18,7 @@ interface Swept {
   readonly tried: ReadonlySet<Digest>;
   /** those among them that a later recheck saw in use again: their tags there are expected */
   readonly usedAgain: ReadonlySet<Digest>;
-  readonly lost: readonly Lost[];
+  readonly lost: readonly SavedCopy[];
 }
 
 export interface HealOptions extends VerifyOptions {
@@ -28,7 +28,7 @@ export interface HealOptions extends VerifyOptions {
 /** A restored manifest may need more, which another push has begun to use meanwhile. */
 const MOST_ROUNDS = 3;
 
-export interface Healed extends Pick<Outcome, 'broken' | 'unverified'> {
+export interface HealResult extends Pick<Outcome, 'broken' | 'unverified'> {
   readonly restored: readonly Digest[];
   /** what each listed tag points at in the end; absent when not all of it could be read */
   readonly tags: ReadonlyMap<string, Digest> | undefined;
@@ -38,7 +38,7 @@ export interface Healed extends Pick<Outcome, 'broken' | 'unverified'> {
 export async function heal(
   { inventory, tried, usedAgain, lost }: Swept,
   options: HealOptions,
-): Promise<Healed> {
+): Promise<HealResult> {
   const graph = buildGraph(inventory);
   const restored = new Set<Digest>();
   /** manifests whose tags were deleted with them */

@@ -8,7 +8,7 @@ import type { ManifestAnswer } from '../registry/registry.js';
 import type { Inventory, Source } from '../plan/inventory.js';
 import { namedBy } from '../plan/naming.js';
 import type { Plan } from '../plan/plan.js';
-import type { Looking } from './survey-options.js';
+import type { SurveyContext } from './survey-options.js';
 
 /**
  * The orphans that only the ledger or an input calls manifests: no tag, index, subject, list of referrers or list of
@@ -60,9 +60,9 @@ function plainBlob({ manifests }: Inventory): Digest | undefined {
 export async function readLinks(
   unasked: readonly Digest[],
   inventory: Inventory,
-  looking: Pick<Looking, 'reader' | 'repository' | 'attempts'>,
+  context: Pick<SurveyContext, 'reader' | 'repository' | 'attempts'>,
 ): Promise<Map<Digest, boolean>> {
-  const { reader, repository, attempts } = looking;
+  const { reader, repository, attempts } = context;
   const links = new Map(inventory.links);
   const ask = (digests: readonly Digest[], note: (digest: Digest, has: boolean) => unknown) =>
     attempts.each(
@@ -82,7 +82,7 @@ export async function readLinks(
   await ask(controls(inventory, new Set(links.keys())), (digest, has) => has || apart.add(digest));
   const blob = apart.size > 0 ? undefined : plainBlob(inventory);
   const answer =
-    blob && (await attempts.one(`config ${blob}`, () => readAs('mentioned', looking, blob)));
+    blob && (await attempts.one(`config ${blob}`, () => readAs('mentioned', context, blob)));
   if (answer?.kind === 'absent') {
     links.forEach((_, digest) => links.set(digest, false));
   }
@@ -99,7 +99,7 @@ const VAGUE: ReadonlySet<Source> = new Set<Source>(['input', 'protected', 'menti
  */
 export async function readAs(
   source: Source,
-  { reader, repository }: Pick<Looking, 'reader' | 'repository'>,
+  { reader, repository }: Pick<SurveyContext, 'reader' | 'repository'>,
   digest: Digest,
 ): Promise<ManifestAnswer | { readonly kind: 'blob' }> {
   try {

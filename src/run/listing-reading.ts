@@ -8,7 +8,7 @@ import type { Found } from '../plan/naming.js';
 import type { Listing } from '../registry/registry.js';
 import { coded } from '../text/code.js';
 import type { ManifestReading } from './manifest-reading.js';
-import type { Looking } from './survey-options.js';
+import type { SurveyContext } from './survey-options.js';
 import { PAUSE } from './tag-reading.js';
 
 const WHAT = 'the list of manifests';
@@ -16,18 +16,18 @@ const WHAT = 'the list of manifests';
 const MOST_READS = 3;
 
 export class ListingReading {
-  readonly #looking: Looking;
+  readonly #context: SurveyContext;
   #reads = 0;
   /** absent where the registry can't list, or the list could not be read */
   listing: Listing | undefined;
 
-  constructor(looking: Looking) {
-    this.#looking = looking;
+  constructor(context: SurveyContext) {
+    this.#context = context;
   }
 
   /** @returns the listed manifests */
   async read(): Promise<Found[]> {
-    const { lister, attempts, repository } = this.#looking;
+    const { lister, attempts, repository } = this.#context;
     this.#reads += 1;
     this.listing = lister && (await attempts.one(WHAT, () => lister.manifests(repository)));
     return [...(this.listing?.keys() ?? [])].map((digest) => ({ digest, source: 'listing' }));
@@ -51,7 +51,7 @@ export class ListingReading {
     if (listing === undefined) {
       return undefined;
     }
-    const { attempts, clock, repository } = this.#looking;
+    const { attempts, clock, repository } = this.#context;
     const unlisted = await this.#served(
       [...manifests.keys()].filter((digest) => !listing.has(digest)),
       reads,
@@ -82,7 +82,7 @@ export class ListingReading {
     reads: Pick<ManifestReading, 'stands'>,
   ): Promise<Digest | undefined> {
     for (const digest of unlisted) {
-      const stands = await this.#looking.attempts.one(`manifest ${digest}`, () =>
+      const stands = await this.#context.attempts.one(`manifest ${digest}`, () =>
         reads.stands(digest),
       );
       if (stands !== false) {

@@ -7,10 +7,10 @@ import type { ManifestAnswer } from '../registry/registry.js';
 import { readAs } from './layer-links.js';
 import type { ListingReading } from './listing-reading.js';
 import { createSharing } from './sharing.js';
-import type { Looking } from './survey-options.js';
+import type { SurveyContext } from './survey-options.js';
 
 export class ManifestReading {
-  readonly #looking: Looking;
+  readonly #context: SurveyContext;
   readonly #list: Pick<ListingReading, 'listing'>;
   /** known manifests that something names, believed to be there without a request */
   readonly #presumed = new Set<Digest>();
@@ -21,8 +21,8 @@ export class ManifestReading {
   readonly bodies = new Map<Digest, string>();
   isUntyped = false;
 
-  constructor(looking: Looking, list: Pick<ListingReading, 'listing'>) {
-    this.#looking = looking;
+  constructor(context: SurveyContext, list: Pick<ListingReading, 'listing'>) {
+    this.#context = context;
     this.#list = list;
   }
 
@@ -32,16 +32,16 @@ export class ManifestReading {
 
   /** One GET. @returns `undefined` when the registry says that it has no such manifest */
   async fetch(reference: string): Promise<Manifest | undefined> {
-    const { reader, repository } = this.#looking;
+    const { reader, repository } = this.#context;
     return this.#taken(await reader.manifest(repository, reference));
   }
 
   /** @returns `undefined` if it is not there */
   async read(digest: Digest, source: Source): Promise<Manifest | undefined> {
-    const { known } = this.#looking;
+    const { known } = this.#context;
     const manifest = known.manifests.get(digest);
     if (manifest === undefined) {
-      return this.#taken(await readAs(source, this.#looking, digest));
+      return this.#taken(await readAs(source, this.#context, digest));
     }
     const isStable = !this.#mayBeGone(digest);
     const isListed = this.#list.listing?.has(digest) === true;
@@ -59,7 +59,7 @@ export class ManifestReading {
   async confirm(): Promise<boolean> {
     const presumed = [...this.#presumed];
     this.#presumed.clear();
-    await this.#looking.attempts.each(
+    await this.#context.attempts.each(
       presumed,
       (digest) => `manifest ${digest}`,
       async (digest) => {
@@ -81,7 +81,7 @@ export class ManifestReading {
 
   /** Whether this run or another one may have deleted it, while the registry's list still has it. */
   isExpectedGone(digest: Digest): boolean {
-    const { earlier } = this.#looking.known;
+    const { earlier } = this.#context.known;
     return earlier?.gone?.has(digest) === true || this.#mayBeGone(digest);
   }
 
@@ -99,7 +99,7 @@ export class ManifestReading {
    * came into use since: the DELETE may have been carried out after that was seen.
    */
   #mayBeGone(digest: Digest): boolean {
-    const { known, policy } = this.#looking;
+    const { known, policy } = this.#context;
     const past = known.past.get(digest);
     const isRecent = past !== undefined && isCondemned(past, policy.now);
     return isRecent || past?.status === 'leaving' || past?.status === 'deleted';
@@ -107,7 +107,7 @@ export class ManifestReading {
 
   /** One HEAD, and one GET if its answer does not settle it. The answer for an absent manifest never does. */
   async #isThere(digest: Digest): Promise<boolean> {
-    const { reader, repository } = this.#looking;
+    const { reader, repository } = this.#context;
     return (
       (await reader.resolve(repository, digest)) === digest ||
       (await this.fetch(digest)) !== undefined

@@ -14,7 +14,7 @@ import type { SurveyOptions } from './survey-options.js';
 import { surveyRepository } from './survey.js';
 
 /** A manifest that may be deleted, in the form in which it is saved first. */
-export type Condemned = Omit<SavedManifest, 'registry' | 'savedAt'>;
+export type OrphanCopy = Omit<SavedManifest, 'registry' | 'savedAt'>;
 
 export class Recheck {
   readonly #survey: Survey;
@@ -64,7 +64,7 @@ export function tagsIn(inventory: Pick<Inventory, 'tags'>): ReadonlyMap<Digest, 
 }
 
 /** With their tags of now. A tag that names nothing any more is still theirs: the delete may have taken it. */
-export function retagged(condemned: readonly Condemned[], inventory: Inventory): Condemned[] {
+export function retagged(condemned: readonly OrphanCopy[], inventory: Inventory): OrphanCopy[] {
   const tagsOf = tagsIn(inventory);
   return condemned.map((each) => {
     const left = each.tags.filter((tag) => !inventory.tags.has(tag));
@@ -88,7 +88,7 @@ function inSight(
 }
 
 /** All that a plan may delete, with the tags that it has now. */
-export function condemnedOf({ inventory, plan, bodies }: Survey): Condemned[] {
+export function condemnedOf({ inventory, plan, bodies }: Survey): OrphanCopy[] {
   const tagsOf = tagsIn(inventory);
   return plan.orphans.map(({ digest, reason }) => {
     const tags = tagsOf.get(digest) ?? [];

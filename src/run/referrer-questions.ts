@@ -1,18 +1,18 @@
 /** Asks the referrers API during one survey of one repository, as long as there seems to be one. Only reads. */
 import type { Digest } from '../oci/digest.js';
 import type { Found } from '../plan/naming.js';
-import type { Looking } from './survey-options.js';
+import type { SurveyContext } from './survey-options.js';
 
 export class ReferrerQuestions {
-  readonly #looking: Looking;
+  readonly #context: SurveyContext;
   readonly #asked = new Set<Digest>();
   /** true until an answer says otherwise, for this survey of this repository alone */
   #hasApi = true;
   /** the referrers of each manifest that was asked about and has any */
   readonly answers = new Map<Digest, readonly Digest[]>();
 
-  constructor(looking: Looking) {
-    this.#looking = looking;
+  constructor(context: SurveyContext) {
+    this.#context = context;
   }
 
   /**
@@ -22,7 +22,7 @@ export class ReferrerQuestions {
    * @returns the referrers; `undefined` when there was nothing to ask
    */
   async ask(manifests: Iterable<Digest>): Promise<Found[] | undefined> {
-    const { attempts, reader, repository } = this.#looking;
+    const { attempts, reader, repository } = this.#context;
     const unasked = this.#hasApi ? [...manifests].filter((digest) => !this.#asked.has(digest)) : [];
     const found: Found[] = [];
     // The first question is sent alone: without such an API the others are not sent, nor counted as progress. Each

@@ -10,7 +10,7 @@ import { parseDigestTag } from '../oci/reference.js';
 import { buildGraph, compare, reach } from '../plan/graph.js';
 import type { Inventory } from '../plan/inventory.js';
 import { entriesOf } from '../plan/naming.js';
-import type { Lost } from './lost.js';
+import type { SavedCopy } from './saved-copy.js';
 import {
   joinRestored,
   restoreRepository,
@@ -20,7 +20,7 @@ import {
 import type { Survey } from '../plan/survey.js';
 
 /** The ledger's record of a manifest that a run may have deleted. */
-export type Deleted = Pick<LedgerRecord, 'mediaType' | 'body' | 'tags' | 'status' | 'condemned'>;
+export type OldRecord = Pick<LedgerRecord, 'mediaType' | 'body' | 'tags' | 'status' | 'condemned'>;
 
 export interface RepairOptions extends Omit<RestoreOptions, 'absent'> {
   /** epoch milliseconds */
@@ -39,11 +39,10 @@ const MOST_TRIES = 20;
  */
 export async function repairRepository(
   survey: Pick<Survey, 'inventory' | 'plan'>,
-  records: ReadonlyMap<Digest, Deleted>,
+  records: ReadonlyMap<Digest, OldRecord>,
   { now, ...options }: RepairOptions,
 ): Promise<Repair | undefined> {
   const { inventory } = survey;
-  const { repository } = inventory;
   const deleted = new Map(
     [...records].filter(
       ([digest, record]) => isCondemned(record, now) && !inventory.manifests.has(digest),
@@ -56,7 +55,7 @@ export async function repairRepository(
   const parts: Restored[] = [];
   const restore = async (heads: readonly Digest[]) => {
     const lost = lostWith(heads, inventory, deleted);
-    parts.push(await restoreRepository(repository, lost, options));
+    parts.push(await restoreRepository(inventory.repository, lost, options));
   };
   if (needed.length > 0) {
     await restore(needed);
@@ -69,11 +68,11 @@ export async function repairRepository(
     }
     await restore([digest]);
     const answers = await Promise.all(
-      broken.map((tag) => options.reader.manifest(repository, tag)),
+      broken.map((tag) => options.reader.manifest(inventory.repository, tag)),
     );
     broken = broken.filter((_, n) => answers[n]?.kind === 'absent');
   }
-  const { restored, failed, failedTags } = joinRestored(repository, parts);
+  const { restored, failed, failedTags } = joinRestored(inventory.repository, parts);
   const isNeeded = restored.length + failed.length + failedTags.length > 0;
   return isNeeded ? { restored, failed, failedTags } : undefined;
 }
@@ -81,7 +80,7 @@ export async function repairRepository(
 /** The entries of kept indexes, and the digests that kept manifests of unknown types mention. */
 function neededBy(
   { inventory, plan }: Pick<Survey, 'inventory' | 'plan'>,
-  deleted: ReadonlyMap<Digest, Deleted>,
+  deleted: ReadonlyMap<Digest, OldRecord>,
 ): Digest[] {
   const named = plan.keep.flatMap(({ digest }) => listedBy(inventory.manifests.get(digest)));
   return [...new Set(named)].filter((digest) => deleted.has(digest)).sort(compare);
@@ -96,8 +95,8 @@ function listedBy(manifest: Manifest | undefined): readonly Digest[] {
 function lostWith(
   heads: readonly Digest[],
   inventory: Inventory,
-  deleted: ReadonlyMap<Digest, Deleted>,
-): Lost[] {
+  deleted: ReadonlyMap<Digest, OldRecord>,
+): SavedCopy[] {
   const all = new Set([...heads, ...reach(buildGraph(inventory), heads).keys()]);
   const taken = new Set(inventory.tags.keys());
   return [...all].sort(compare).flatMap((digest) => {
@@ -119,13 +118,13 @@ function lostWith(
 /** Manifests that an unfinished run was about to delete. Those that had one of these tags before come first. */
 function triesFor(
   broken: readonly string[],
-  deleted: ReadonlyMap<Digest, Deleted>,
+  deleted: ReadonlyMap<Digest, OldRecord>,
   done: readonly Digest[],
 ): Digest[] {
   const open = [...deleted].filter(
     ([digest, { status }]) => status === 'leaving' && !done.includes(digest),
   );
-  const had = ([, { tags = [] }]: [Digest, Deleted]) => tags.some((tag) => broken.includes(tag));
+  const had = ([, { tags = [] }]: [Digest, OldRecord]) => tags.some((tag) => broken.includes(tag));
   return open
     .sort((a, b) => Number(had(b)) - Number(had(a)))
     .map(([digest]) => digest)

@@ -12,7 +12,8 @@ import { compare } from '../plan/graph.js';
 import { entriesOf } from '../plan/naming.js';
 import { RegistryError } from '../registry/registry-error.js';
 import type { ManifestAnswer, Pusher, Reader } from '../registry/registry.js';
-import { childrenFirst, readLost, requiredBlobsOf, type Lost, type Readable } from './lost.js';
+import { childrenFirst, parseCopy, requiredBlobsOf } from './saved-copy.js';
+import type { ParsedCopy, SavedCopy } from './saved-copy.js';
 
 export interface RestoreOptions {
   readonly reader: Reader;
@@ -45,7 +46,7 @@ type Result = Success | { readonly why: string };
 /** Failures of the registry and the network are part of the result, and not thrown. */
 export async function restoreRepository(
   repository: string,
-  lost: readonly Lost[],
+  lost: readonly SavedCopy[],
   options: RestoreOptions,
 ): Promise<Restored> {
   return new Restoration({ ...options, repository }).run(lost);
@@ -75,10 +76,10 @@ class Restoration {
     this.#options = options;
   }
 
-  async run(lost: readonly Lost[]): Promise<Restored> {
-    const all: Readable[] = [];
+  async run(lost: readonly SavedCopy[]): Promise<Restored> {
+    const all: ParsedCopy[] = [];
     await this.#each(lost, async (one) => {
-      const saved = readLost(one);
+      const saved = parseCopy(one);
       if (typeof saved === 'string') {
         await this.#findUnreadable(one, saved);
       } else {
@@ -146,7 +147,7 @@ class Restoration {
   }
 
   /** A manifest can't be restored without its bytes, but it may be there already. */
-  async #findUnreadable({ digest, tags }: Lost, why: string): Promise<void> {
+  async #findUnreadable({ digest, tags }: SavedCopy, why: string): Promise<void> {
     await note(this.#manifests, digest, async () =>
       (await this.#isThere(digest)) ? 'standing' : { why },
     );
@@ -157,7 +158,7 @@ class Restoration {
     }
   }
 
-  async #restoreManifest({ digest, mediaType, manifest, bytes }: Readable): Promise<Result> {
+  async #restoreManifest({ digest, mediaType, manifest, bytes }: ParsedCopy): Promise<Result> {
     const { pusher, repository } = this.#options;
     if (await this.#isThere(digest)) {
       return 'standing';
@@ -210,7 +211,7 @@ class Restoration {
     );
   }
 
-  async #restoreTag(tag: string, { digest, mediaType, bytes }: Readable): Promise<Result> {
+  async #restoreTag(tag: string, { digest, mediaType, bytes }: ParsedCopy): Promise<Result> {
     if (this.#hasFailed(digest)) {
       return withoutIts(digest);
     }
@@ -254,16 +255,16 @@ class Restoration {
   }
 
   /** A former tag that points at something else now is left there. */
-  async #restoreFormerTag(tag: string, each: Readable): Promise<Result> {
+  async #restoreFormerTag(tag: string, each: ParsedCopy): Promise<Result> {
     const { kind } = await this.#read(tag);
     return kind === 'absent' ? this.#restoreTag(tag, each) : 'standing';
   }
 }
 
 function tagsOf(
-  manifests: readonly Readable[],
+  manifests: readonly ParsedCopy[],
   which: 'tags' | 'formerTags',
-): (readonly [tag: string, of: Readable])[] {
+): (readonly [tag: string, of: ParsedCopy])[] {
   return manifests.flatMap((each) => (each[which] ?? []).map((tag) => [tag, each] as const));
 }
 

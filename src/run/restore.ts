@@ -6,7 +6,7 @@ import { openRegistry, type RegistrySettings } from '../registry/families/famili
 import type { Settings } from './settings.js';
 import type { ReadEntry } from './backup/index-line.js';
 import { readBackup, type ReadBackup } from './backup/read.js';
-import type { Lost } from './lost.js';
+import type { SavedCopy } from './saved-copy.js';
 import { joinRestored, restoreRepository, type Restored } from './restore-repository.js';
 import { isIndexType } from '../oci/media-types.js';
 import { compare } from '../plan/graph.js';
@@ -109,10 +109,10 @@ export async function restoreBackup(
 async function* batches(
   entries: readonly ReadEntry[],
   backup: ReadBackup,
-): AsyncGenerator<readonly Lost[]> {
+): AsyncGenerator<readonly SavedCopy[]> {
   const isIndex = ({ mediaType }: ReadEntry) => isIndexType(mediaType);
   const ordered = [...entries.filter((each) => !isIndex(each)), ...entries.filter(isIndex)];
-  let batch: Lost[] = [];
+  let batch: SavedCopy[] = [];
   let length = 0;
   for (const entry of ordered) {
     const bytes = await backup.bytesOf(entry.digest);

@@ -19,7 +19,7 @@ const UNTYPED =
   'the registry sends manifests without a Content-Type that says what they are, so that was read from the ' +
   'manifests themselves. Does a proxy change or drop the header?';
 
-interface Done
+interface RunInput
   extends
     Pick<Surveys, 'surveys' | 'repairs'>,
     Pick<Run, 'failures' | 'requests' | 'startedAt' | 'finishedAt'> {
@@ -36,7 +36,7 @@ interface Done
   readonly outcomes: ReadonlyMap<string, Outcome>;
 }
 
-export function runOf(done: Done): Run {
+export function runOf(done: RunInput): Run {
   const { settings, named, registry, choice, chosen, surveys, clocks } = done;
   const { intake, approval, pinned } = named;
   const { protection } = settings;
@@ -48,7 +48,7 @@ export function runOf(done: Done): Run {
   const { host } = settings.registry;
   const unused = everyRepositoryScanned ? unmatched(protection, host, choice.repositories) : [];
   return {
-    settings: told(settings),
+    settings: reported(settings),
     pinned: { ...pinned, unmet: unmet(protection, surveys) },
     backup: done.backup.isUsed ? done.backup.directory : undefined,
     applied: approval && {
@@ -81,7 +81,7 @@ export function runOf(done: Done): Run {
 }
 
 /** Field by field, because the settings of a run also hold the login, which their type hides. */
-function told(settings: RunSettings): RunSettings {
+function reported(settings: RunSettings): RunSettings {
   const { registry, dryRun, gracePeriod, danglingReferrers } = settings;
   const { keepUntagged, maxDeletes, planFile } = settings;
   const asked = { registry, dryRun, gracePeriod, danglingReferrers };
@@ -90,7 +90,7 @@ function told(settings: RunSettings): RunSettings {
 
 function repositoryRun(
   survey: Survey,
-  { settings, named, refusals, outcomes, repairs }: Done,
+  { settings, named, refusals, outcomes, repairs }: RunInput,
 ): RepositoryRun {
   const { inventory, plan } = survey;
   const { repository } = plan;

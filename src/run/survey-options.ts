@@ -20,7 +20,7 @@ export interface SurveyOptions {
 }
 
 /** Manifests from the ledger, or from an earlier read of the same run. They can't change, but they can be gone. */
-export interface Known {
+export interface Knowledge {
   readonly manifests: ReadonlyMap<Digest, Manifest>;
   readonly past: ReadonlyMap<Digest, Past>;
   /** given when the manifests were seen in this very run: then they are not asked for again */
@@ -31,8 +31,8 @@ export interface Known {
 }
 
 /** The values that the parts of one survey share. */
-export interface Looking extends SurveyOptions {
+export interface SurveyContext extends SurveyOptions {
   readonly repository: string;
-  readonly known: Known;
+  readonly known: Knowledge;
   readonly attempts: Attempts;
 }

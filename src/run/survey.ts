@@ -16,7 +16,7 @@ import { perhapsLayers, readLinks } from './layer-links.js';
 import { ListingReading } from './listing-reading.js';
 import { ManifestReading } from './manifest-reading.js';
 import { ReferrerQuestions } from './referrer-questions.js';
-import type { Known, Looking, SurveyOptions } from './survey-options.js';
+import type { Knowledge, SurveyContext, SurveyOptions } from './survey-options.js';
 import { TagReading } from './tag-reading.js';
 
 /**
@@ -33,7 +33,7 @@ export async function surveyRepository(
   repository: string,
   candidates: Iterable<Digest>,
   options: SurveyOptions,
-  known: Known = { manifests: new Map(), past: new Map() },
+  known: Knowledge = { manifests: new Map(), past: new Map() },
 ): Promise<Survey> {
   const reading = new Reading({ ...options, repository, known, attempts: new Attempts(options) });
   await reading.readLists();
@@ -46,7 +46,7 @@ export async function surveyRepository(
   await reading.follow(past);
   for (;;) {
     const survey = reading.survey();
-    if (!(await reading.lookCloser(survey))) {
+    if (!(await reading.readMore(survey))) {
       return survey;
     }
   }
@@ -60,7 +60,7 @@ const TOO_MANY_MENTIONED =
   'out with `repositories`';
 
 class Reading {
-  readonly #looking: Looking;
+  readonly #context: SurveyContext;
   readonly #tags: TagReading;
   readonly #list: ListingReading;
   readonly #reads: ManifestReading;
@@ -72,23 +72,23 @@ class Reading {
   readonly #elsewhere = new Set<Digest>();
   #links: ReadonlyMap<Digest, boolean>;
 
-  constructor(looking: Looking) {
-    const { earlier } = looking.known;
-    this.#looking = looking;
+  constructor(context: SurveyContext) {
+    const { earlier } = context.known;
+    this.#context = context;
     this.#facts = new Map(earlier?.facts);
     this.#links = new Map(earlier?.links);
-    this.#list = new ListingReading(looking);
-    this.#reads = new ManifestReading(looking, this.#list);
-    this.#referrers = new ReferrerQuestions(looking);
+    this.#list = new ListingReading(context);
+    this.#reads = new ManifestReading(context, this.#list);
+    this.#referrers = new ReferrerQuestions(context);
     this.#tags = new TagReading({
-      ...looking,
+      ...context,
       fetch: (reference) => this.#reads.fetch(reference),
       onFound: (manifest) => this.#reads.note(manifest),
     });
   }
 
   survey(): Survey {
-    const { repository, known, attempts, policy } = this.#looking;
+    const { repository, known, attempts, policy } = this.#context;
     const { found, absent, bodies, isUntyped } = this.#reads;
     const inventory: Inventory = {
       repository,
@@ -110,7 +110,7 @@ class Reading {
   }
 
   #ghosts(): ReadonlyMap<Digest, Manifest> {
-    const { manifests, earlier, past } = this.#looking.known;
+    const { manifests, earlier, past } = this.#context.known;
     const { found, absent } = this.#reads;
     const isGone = ([digest]: [Digest, Manifest]) =>
       !found.has(digest) && (absent.has(digest) || past.get(digest)?.status === 'deleted');
@@ -141,7 +141,7 @@ class Reading {
         (digest) => `manifest ${digest}`,
         ({ digest }) => this.#reads.absent.add(digest),
       );
-      wave = this.#looking.attempts.isOver() ? [] : this.#unread(read.flatMap(namedBy));
+      wave = this.#context.attempts.isOver() ? [] : this.#unread(read.flatMap(namedBy));
     }
   }
 
@@ -152,7 +152,7 @@ class Reading {
     miss: (one: Found) => void,
   ): Promise<Manifest[]> {
     const read: Manifest[] = [];
-    await this.#looking.attempts.each(
+    await this.#context.attempts.each(
       found,
       ({ digest }) => what(digest),
       async (one) => {
@@ -187,7 +187,7 @@ class Reading {
    *
    * @returns whether anything was read, so that the plan has to be made again
    */
-  async lookCloser({ inventory, plan }: Survey): Promise<boolean> {
+  async readMore({ inventory, plan }: Survey): Promise<boolean> {
     if (plan.orphans.length === 0 || inventory.gaps.length > 0) {
       return false;
     }
@@ -225,7 +225,7 @@ class Reading {
    * only now, because files may protect many digests, most of them elsewhere.
    */
   async #findProtected(): Promise<boolean> {
-    const { repository, policy } = this.#looking;
+    const { repository, policy } = this.#context;
     const local = protectionIn(repository, policy.protection);
     return this.#find(
       local.named(),
@@ -239,14 +239,14 @@ class Reading {
     const mentioned = new Set([...manifests.values()].flatMap(perhapsManifests));
     if (mentioned.size > MOST_MENTIONED) {
       const why = coded(TOO_MANY_MENTIONED, 'unexpected-answer');
-      this.#looking.attempts.addGap('what manifests mention', why);
+      this.#context.attempts.addGap('what manifests mention', why);
       return true;
     }
     return this.#find(mentioned, 'mentioned', mentionOf);
   }
 
   async #readFacts(inventory: Inventory, plan: Plan): Promise<boolean> {
-    const { reader, repository, attempts, policy } = this.#looking;
+    const { reader, repository, attempts, policy } = this.#context;
     const young = unknownAges(inventory, plan, policy);
     await attempts.each(
       young,
@@ -268,7 +268,7 @@ class Reading {
   async #readLinks(inventory: Inventory, plan: Plan): Promise<boolean> {
     const unlinked = perhapsLayers(inventory, plan);
     if (unlinked.length > 0) {
-      this.#links = await readLinks(unlinked, inventory, this.#looking);
+      this.#links = await readLinks(unlinked, inventory, this.#context);
     }
     return unlinked.length > 0;
   }

@@ -58,62 +58,57 @@ export async function surveyAll(
 ): Promise<Surveys> {
   const { reader, concurrency, clock, policy } = survey;
   const repairing = { reader, concurrency, pusher, now: policy.now };
-  const refusals = new Map<string, RepositoryRefusal>();
-  const settled = new Map<string, Settled>();
-  const vanished: string[] = [];
-  const repairs = new Map<string, Repair>();
-  let unread = 0;
+  const found = {
+    repairs: new Map<string, Repair>(),
+    refusals: new Map<string, RepositoryRefusal>(),
+    settled: new Map<string, Settled>(),
+    vanished: new Array<string>(),
+    unread: 0,
+  };
 
   /** Whether the stop cut the survey short. The ledger would take what it read for new and young, for nothing. */
   const isBrokenOff = ({ inventory }: Survey) => stop.aborted && inventory.gaps.length > 0;
 
-  async function look(repository: string): Promise<Survey | undefined> {
+  async function visit(repository: string): Promise<Survey | undefined> {
     if (stop.aborted) {
-      unread += 1;
+      found.unread += 1;
       return undefined;
     }
     const recollection = await memory.recall(repository);
     const known = recollection && { ...recollection, past: pastOf(recollection) };
     const read = () => surveyRepository(repository, candidates(repository), survey, known);
-    let found = await read();
-    if (pusher !== undefined && isContested(found, recollection, policy.now)) {
+    let one = await read();
+    if (pusher !== undefined && isContested(one, recollection, policy.now)) {
       await clock.sleep(LATE_DELETE, stop);
-      found = await read();
+      one = await read();
     }
-    const repair = recollection && (await repairRepository(found, recollection.records, repairing));
+    const repair = recollection && (await repairRepository(one, recollection.records, repairing));
     if (repair !== undefined) {
-      repairs.set(repository, repair);
-      found = pusher === undefined ? found : await read();
+      found.repairs.set(repository, repair);
+      one = pusher === undefined ? one : await read();
     }
-    const refusal = isApproved ? undefined : refuseWithoutTags(found);
+    const refusal = isApproved ? undefined : refuseWithoutTags(one);
     if (refusal !== undefined) {
-      refusals.set(repository, refusal);
-    } else if (hasVanished(found.inventory)) {
+      found.refusals.set(repository, refusal);
+    } else if (hasVanished(one.inventory)) {
       // Rights may be lost for a night, and a registry hides that behind a 404. The memory must outlast that.
-      vanished.push(repository);
-    } else if (pusher !== undefined && recollection !== undefined && !isBrokenOff(found)) {
+      found.vanished.push(repository);
+    } else if (pusher !== undefined && recollection !== undefined && !isBrokenOff(one)) {
       // This comes before the first delete, so that a killed run has forgotten nothing.
-      const seen = observe(found);
-      const inUse = new Set([...seen.inUse, ...inDoubt(found)]);
+      const seen = observe(one);
+      const inUse = new Set([...seen.inUse, ...inDoubt(one)]);
       const state = await memory.saw(recollection, { ...seen, inUse });
       if (state !== undefined) {
-        settled.set(repository, state);
+        found.settled.set(repository, state);
       }
     }
-    return trimmed(found, recollection);
+    return trimmed(one, recollection);
   }
 
-  const read = await pMap(repositories, (repository) => contain(repository, look(repository)), {
+  const read = await pMap(repositories, (repository) => contain(repository, visit(repository)), {
     concurrency,
   });
-  return {
-    surveys: read.filter((found) => found !== undefined),
-    repairs,
-    refusals,
-    settled,
-    vanished,
-    unread,
-  };
+  return { ...found, surveys: read.filter((each) => each !== undefined) };
 }
 
 /**

@@ -10,8 +10,8 @@ import type { Digest } from '../oci/digest.js';
 import type { Deleter, Pusher, Reader } from '../registry/registry.js';
 import { Confirmation, confirmTags } from './confirmation.js';
 import { Deletion } from './deletion.js';
-import { heal, type Healed } from './heal.js';
-import { condemnedOf, Recheck, retagged, tagsIn, type Condemned } from './recheck.js';
+import { heal, type HealResult } from './heal.js';
+import { condemnedOf, Recheck, retagged, tagsIn, type OrphanCopy } from './recheck.js';
 import { digestsWith, isGone, type Fate, type Outcome } from '../plan/fate.js';
 import type { Contain } from './surveys.js';
 
@@ -25,7 +25,7 @@ export interface SweepOptions extends SurveyOptions {
    *
    * @throws BackupError
    */
-  readonly save: (manifests: readonly Condemned[]) => Promise<void>;
+  readonly save: (manifests: readonly OrphanCopy[]) => Promise<void>;
   /** whether to verify, after the last delete, that what was kept is still there */
   readonly verify: boolean;
   /** no delete is sent once it is aborted */
@@ -68,7 +68,7 @@ class Sweep {
   readonly #confirmation: Confirmation;
   readonly #fates = new Map<Digest, Fate>();
   /** all manifests that may be deleted, with their tags at the last recheck */
-  #condemned: readonly Condemned[];
+  #condemned: readonly OrphanCopy[];
   /** number of tries of each delete that got no answer in time */
   readonly #tries = new Map<Digest, number>();
   /** manifests that were deleted, or may have been, and were in use at a later recheck */
@@ -180,7 +180,7 @@ class Sweep {
     }
   }
 
-  async #save(condemned: readonly Condemned[]): Promise<void> {
+  async #save(condemned: readonly OrphanCopy[]): Promise<void> {
     try {
       await this.#options.save(condemned);
     } catch (error) {
@@ -215,7 +215,7 @@ class Sweep {
   }
 
   /** Verifies what was kept, and restores what came into use. */
-  async #prove(): Promise<Healed> {
+  async #prove(): Promise<HealResult> {
     const inventory = this.#recheck.seen;
     const unverified = this.#hasChanged && this.#options.verify;
     const unproved = { restored: [], broken: [], unverified, tags: undefined };
@@ -228,7 +228,7 @@ class Sweep {
   }
 
   /** @param known the targets of the tags, if they were read after the deletes */
-  async #confirmTags(known: Healed['tags']): Promise<void> {
+  async #confirmTags(known: HealResult['tags']): Promise<void> {
     const tagged = this.#condemned.filter(
       ({ digest, tags }) => tags.length > 0 && isGone(this.#fates.get(digest)),
     );

@@ -8,7 +8,7 @@ import type { Manifest } from '../oci/manifest.js';
 import { parseDigestTag } from '../oci/reference.js';
 import { collectTags, type FormerTags } from '../plan/former-tags.js';
 import { RegistryError } from '../registry/registry-error.js';
-import type { Looking } from './survey-options.js';
+import type { SurveyContext } from './survey-options.js';
 
 /** The most reads of a broken tag: a push writes a tag in several steps, and Distribution lists it after the first. */
 export const MOST_READS = 4;
@@ -18,7 +18,7 @@ export const PAUSE = 500;
 /** The most reads of a tag where HEAD and GET disagree: it may move between the two requests, but not each time. */
 const MOST_ROUNDS = 3;
 
-interface TagReadingOptions extends Looking {
+interface TagReadingOptions extends SurveyContext {
   /** reads a manifest by tag or digest; `undefined` when the registry says that it has none */
   readonly fetch: (reference: string) => Promise<Manifest | undefined>;
   readonly onFound: (manifest: Manifest) => void;
@@ -70,7 +70,7 @@ export class TagReading {
     const before = this.broken.size;
     let missing = this.#hasAskedAgain ? [] : [...this.broken].filter(isNews);
     this.#hasAskedAgain = true;
-    for (let look = 2; look <= MOST_READS && missing.length > 0; look += 1) {
+    for (let read = 2; read <= MOST_READS && missing.length > 0; read += 1) {
       await clock.sleep(PAUSE);
       await this.#each(missing, (tag) => this.#confirmTag(tag, undefined));
       missing = missing.filter((tag) => this.broken.has(tag));

@@ -24,7 +24,7 @@ export interface VerifyOptions {
   readonly stop: AbortSignal;
 }
 
-interface Verified {
+interface VerifyResult {
   /** things that no longer resolve, or could not be read; texts are safe to print */
   readonly broken: Outcome['broken'];
   /** the manifests among them that the registry says it does not have, and that something kept needs */
@@ -45,7 +45,7 @@ export async function verifyRepository(
   inventory: Inventory,
   deleted: ReadonlySet<Digest>,
   options: VerifyOptions,
-): Promise<Verified> {
+): Promise<VerifyResult> {
   return new Verification({ ...options, inventory, deleted }).run();
 }
 
@@ -68,7 +68,7 @@ class Verification {
     this.#swept = swept;
   }
 
-  async run(): Promise<Verified> {
+  async run(): Promise<VerifyResult> {
     const { inventory, deleted } = this.#swept;
     await this.#list();
     const expected = [...inventory.tags].filter(([, digest]) => !deleted.has(digest));
@@ -220,8 +220,9 @@ class Verification {
   }
 
   async #absentChild(digest: Digest, seen: readonly Manifest[]): Promise<string | undefined> {
-    for (const parent of seen.filter((each) => childrenOf(each).includes(digest))) {
-      if ((await this.#read(parent.digest)).kind === 'found') {
+    for (const parent of seen) {
+      const isChild = childrenOf(parent).includes(digest);
+      if (isChild && (await this.#read(parent.digest)).kind === 'found') {
         this.#missing.push(digest);
         const tag = [...this.#tags].find(([, named]) => named === parent.digest)?.[0];
         const name = tag === undefined ? '' : `, tag ${tag},`;

@@ -211,7 +211,7 @@ describe('an absent manifest', () => {
 });
 
 describe('the surveys of several repositories', () => {
-  it('know nothing of each other: a gap in one leaves the other', async () => {
+  it('are independent: a gap in one leaves the other', async () => {
     const { registry, put, look } = await startScene();
     put(current, 'v1');
     put(old);

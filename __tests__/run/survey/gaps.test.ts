@@ -242,7 +242,7 @@ describe('a gap that blocks all deletes', () => {
     expect(plan.orphans).toEqual([]);
   });
 
-  it('is not made by mistakes of our own, which are thrown', async () => {
+  it('is not made by faults of this program, which are thrown', async () => {
     const { reader, look } = await startScene();
     const broken = { ...reader, tags: () => Promise.reject(new TypeError('ours')) };
     await expect(look([], { reader: broken })).rejects.toThrow(TypeError);

@@ -84,7 +84,7 @@ describe('the list of manifests', () => {
     expect(has(registry, orphan)).toBe(false);
   });
 
-  it('is a gap where it goes on to list what the registry does not know', async () => {
+  it('is a gap if each read lists a manifest that the registry does not know', async () => {
     const registry = await start();
     const ghost = image('ghost');
     registry.editList((list) => ({
@@ -97,7 +97,7 @@ describe('the list of manifests', () => {
     expect(has(registry, orphan)).toBe(true);
   });
 
-  it('is a gap where it goes on to lack what the registry serves', async () => {
+  it('is a gap if each read lacks a manifest that the registry serves', async () => {
     const registry = await start();
     registry.editList(withoutManifests(kept.digest));
     const { green, complaints } = await clean(registry);
@@ -106,7 +106,7 @@ describe('the list of manifests', () => {
     expect(has(registry, orphan)).toBe(true);
   });
 
-  it('is believed of what a ledger remembers, which is not asked for again', async () => {
+  it('proves that a manifest of the ledger is there, which is not asked for again', async () => {
     const registry = await start();
     const more = { ledgerRepository: 'project/memory', gracePeriod: 24 * 60 * 60 * 1000, now: 0 };
     await clean(registry, more);

@@ -46,7 +46,7 @@ describe('a manifest that earlier runs saw', () => {
     );
   });
 
-  it('is taken to exist where something names it, as long as there is no orphan', async () => {
+  it('is believed to exist if something names it, as long as there is no orphan', async () => {
     const { registry, put, look } = await startScene({ referrersApi: true });
     const subject = image('subject');
     const sbom = referrer('sbom', subject);

@@ -79,7 +79,7 @@ describe('a survey with keep-untagged', () => {
   });
 });
 
-describe('a survey for a plan that is carried out', () => {
+describe('a survey for an approved plan', () => {
   it('asks for nothing more where no remaining orphan is in the plan', async () => {
     const { registry, put, look } = await startScene({ referrersApi: true });
     put(old);

@@ -65,7 +65,7 @@ describe('a protected digest that nothing names', () => {
     });
   });
 
-  it('costs nothing where nothing is to go', async () => {
+  it('costs nothing if there is no orphan', async () => {
     const { registry, put, look } = await startScene({ referrersApi: true });
     put(current, 'v1');
     put(list);

@@ -40,7 +40,7 @@ describe('the recheck', () => {
     expect(tally(registry)).toEqual({ 'GET tags': 1, 'HEAD manifest': 1, 'GET manifest': 4 });
   });
 
-  it('sees that a tag’s manifest went', async () => {
+  it('sees that the manifest of a tag is gone', async () => {
     const { app, put, look } = await startScene();
     put(current, 'v1');
     const { inventory: earlier } = await look();
@@ -68,7 +68,7 @@ describe('the recheck', () => {
     expect(tally(registry)).toEqual({ 'GET tags': 1, 'GET manifest': 1 });
   });
 
-  it('asks again for what was absent', async () => {
+  it('asks again for absent manifests', async () => {
     const { put, look } = await startScene();
     const { inventory: earlier } = await look([old]);
     expect(earlier.absent).toEqual(new Set([old.digest]));

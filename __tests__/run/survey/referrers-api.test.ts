@@ -205,7 +205,7 @@ describe('the referrers API', () => {
     );
   });
 
-  it('may name absent manifests', async () => {
+  it('names absent manifests without harm', async () => {
     const { registry, put, look } = await startScene({ referrersApi: true });
     put(old);
     registry.intercept(when(new RegExp(`referrers/${old.digest}`), page([referrer('lost', old)])));

@@ -52,7 +52,7 @@ describe('the requests of a survey', () => {
     expect(tally(registry)).toEqual({ 'GET tags': 1, 'GET manifest': 3 });
   });
 
-  it('leave configs out when ages do not matter', async () => {
+  it('leave configs out if ages do not matter', async () => {
     const { registry, put, look } = await startScene();
     put(old);
     const { plan } = await look([old], { policy: { gracePeriod: 0 } });

@@ -34,7 +34,7 @@ describe('a tag whose HEAD is wrong', () => {
         } as const)
       : undefined;
 
-  it('costs nothing where the ledger knows better', async () => {
+  it('costs nothing if the ledger knows better', async () => {
     const { registry, put, look } = await startScene();
     put(list, 'v1');
     registry.intercept(lying);
@@ -44,7 +44,7 @@ describe('a tag whose HEAD is wrong', () => {
     expect(fates(plan, { list, child })).toEqual({ list: 'keep: narrowed', child: 'keep: tagged' });
   });
 
-  it('is a gap where something else would go because of it', async () => {
+  it('is a gap if another manifest would be deleted because of it', async () => {
     const { registry, put, look } = await startScene();
     put(list, 'v0');
     put(current, 'v1');

@@ -57,7 +57,7 @@ describe('the backup', () => {
     expect(missing).toEqual([]);
   });
 
-  it('is told the tags, the reason and the type of each, and nothing that stays', async () => {
+  it('gets the tags, the reason and the type of each orphan, and no kept manifest', async () => {
     const scene = await startScene();
     scene.put(current, 'v1');
     scene.put(old);
@@ -90,7 +90,7 @@ describe('the backup', () => {
     ]);
   });
 
-  it('is told the tags that once pointed at each, and since when nothing uses it', async () => {
+  it('gets the tags that once pointed at each orphan, and since when nothing uses it', async () => {
     const scene = await startScene();
     scene.put(current, 'v1');
     const tag = digestTag(old.digest, 'sig');
@@ -109,7 +109,7 @@ describe('the backup', () => {
     ]);
   });
 
-  describe('of an orphan that a signature tag has come to name since', () => {
+  describe('the backup of an orphan that a signature tag names since the plan', () => {
     const tag = digestTag(older.digest, 'sig');
     const ordinary = image('ordinary');
 
@@ -143,7 +143,7 @@ describe('the backup', () => {
       expect(outcome.kept.map(({ digest }) => digest)).toEqual([ordinary.digest]);
     });
 
-    it('can not be written with that tag: nothing is deleted', async () => {
+    it('prevents the delete if it can not be written with that tag', async () => {
       const save: Looking['save'] = async ([{ tags } = { tags: [] }]) => {
         if (tags.length > 0) {
           throw new BackupError('full');
@@ -213,7 +213,7 @@ describe('the backup', () => {
     expect(pushed).toHaveLength(1);
   });
 
-  it('can not be written: nothing is read or deleted, and each orphan says why', async () => {
+  it('prevents all reads and deletes if it can not be written, and each orphan says why', async () => {
     const file = path.join(directory, 'file');
     writeFileSync(file, '');
     const scene = await startScene();
@@ -232,7 +232,7 @@ describe('the backup', () => {
     expect(scene.registry.requests).toEqual([]);
   });
 
-  it('lacks the bytes of one: nothing is deleted', async () => {
+  it('prevents all deletes if it lacks the bytes of one orphan', async () => {
     const scene = await startScene();
     scene.put(old);
     scene.put(older);
@@ -251,7 +251,7 @@ describe('the backup', () => {
     expect(deletes(scene)).toEqual([]);
   });
 
-  it('is told of a manifest whose type is not known: nothing is deleted', async () => {
+  it('prevents all deletes if the type of one orphan is not known', async () => {
     const scene = await startScene();
     scene.put(old);
     const survey = await scene.look([old]);
@@ -266,7 +266,7 @@ describe('the backup', () => {
     expect(deletes(scene)).toEqual([]);
   });
 
-  it('throws mistakes of our own, and nothing is deleted', async () => {
+  it('throws faults of this program, and nothing is deleted', async () => {
     const scene = await startScene();
     scene.put(old);
     const save = () => Promise.reject(new TypeError('ours'));

@@ -23,7 +23,7 @@ describe('a sweep', () => {
     );
   });
 
-  it('costs a recheck, a DELETE each, and the proof of what was kept', async () => {
+  it('costs a recheck, a DELETE each, and a verify', async () => {
     const scene = await startScene();
     scene.put(index([current]), 'v1', 'latest');
     scene.put(old);
@@ -100,7 +100,7 @@ describe('orphans with a tag', () => {
     cosign('sig', image(`signed ${String(n)}`)),
   );
 
-  it('go one after the other, since a delete reads all tags; those without do not wait', async () => {
+  it('are deleted one after the other, since a delete reads all tags; those without do not wait', async () => {
     const scene = await startScene();
     const images = Array.from({ length: 5 }, (_, n) => image(`signed ${String(n)}`));
     images.forEach((each, n) => {
@@ -134,7 +134,7 @@ describe('orphans with a tag', () => {
     expect(most.all).toBeGreaterThan(1);
   });
 
-  it('go one after the other, too, if they got their tag only after the plan was made', async () => {
+  it('are deleted one after the other, too, if they got their tag only after the plan was made', async () => {
     const scene = await startScene();
     const images = Array.from({ length: 4 }, (_, n) => image(`signed ${String(n)}`));
     const late = Array.from({ length: 4 }, (_, n) => image(`tagged late ${String(n)}`));
@@ -179,7 +179,7 @@ describe('orphans with a tag', () => {
   });
 });
 
-it('a sweep never asks to delete what the registry gave under another digest', async () => {
+it('a sweep never deletes a manifest that the registry served under another digest', async () => {
   const scene = await startScene();
   scene.put(old);
   const lie = image('lie').digest;

@@ -54,7 +54,7 @@ describe('a delete that fails', () => {
   it.each<[string, Action, string]>([
     ['500', errorAnswer(500, 'UNKNOWN', 'no space left'), 'no space left'],
     ['a reset', { kind: 'reset' }, 'broke off'],
-  ])('leaves the children, and nothing else: %s', async (_, action, words) => {
+  ])('keeps the children, and nothing else: %s', async (_, action, words) => {
     const scene = await startScene();
     const list = index([old]);
     scene.put(current, 'v1');
@@ -78,7 +78,7 @@ describe('a delete that fails', () => {
     expect(scene.app.manifests.has(old.digest)).toBe(true);
   });
 
-  it('leaves the referrers of a subject, and theirs', async () => {
+  it('keeps the referrers of a subject, and theirs', async () => {
     const scene = await startScene();
     const sbom = referrer('sbom', old);
     const signature = referrer('signature', sbom);
@@ -92,7 +92,7 @@ describe('a delete that fails', () => {
     expect(new Set(deletes(scene))).toEqual(new Set([old.digest]));
   });
 
-  it('may have been carried out, so what was kept is proved all the same', async () => {
+  it('may have been carried out, so the sweep is verified all the same', async () => {
     const scene = await startScene();
     scene.put(current, 'v1');
     scene.put(old);
@@ -101,7 +101,7 @@ describe('a delete that fails', () => {
     expect(tally(scene.registry)).toMatchObject({ 'GET tags': 2, 'GET manifest': 2 });
   });
 
-  it('is tried again, and has worked when the first try did it after all', async () => {
+  it('is retried, and has worked if the first try was carried out after all', async () => {
     const scene = await startScene();
     scene.put(old);
     scene.registry.intercept(
@@ -116,7 +116,7 @@ describe('a delete that fails', () => {
     expect(await sweep(scene, [old])).toEqual({ ...NOTHING, gone: [old.digest] });
   });
 
-  it('throws mistakes of our own', async () => {
+  it('throws faults of this program', async () => {
     const scene = await startScene();
     scene.put(old);
     const deleter = { deleteManifest: () => Promise.reject(new TypeError('ours')) };
@@ -164,7 +164,7 @@ describe('a refusal', () => {
     expect(scene.app.manifests.size).toBe(6);
   });
 
-  it('after some deletes calls the sweep off, and what was kept is proved', async () => {
+  it('calls the sweep off after some deletes, and the sweep is verified', async () => {
     const scene = await startScene();
     scene.put(current, 'v1');
     const orphans = [old, older, image('oldest')];
@@ -185,7 +185,7 @@ describe('a refusal', () => {
     expect(tally(scene.registry)['GET tags']).toBe(2);
   });
 
-  it('by a real switch of the registry calls the sweep off', async () => {
+  it('calls the sweep off if the registry has deletes switched off', async () => {
     for (const options of [{ deleteEnabled: false }, { readOnly: true }]) {
       const scene = await startScene(options);
       scene.put(old);
@@ -195,7 +195,7 @@ describe('a refusal', () => {
     }
   });
 
-  it('of one manifest alone (405) does not call the sweep off: others may go', async () => {
+  it('does not call the sweep off if it is for one manifest alone (405)', async () => {
     const scene = await startScene();
     scene.put(old);
     scene.put(older);
@@ -244,7 +244,7 @@ describe('a sweep without the right to delete', () => {
   });
 });
 
-describe('a fault of our own', () => {
+describe('a fault of this program', () => {
   const contain = async <T>(_: string, work: Promise<T>) => work.catch(() => undefined);
   const fault = () => Promise.reject(new TypeError('ours'));
 
@@ -258,7 +258,7 @@ describe('a fault of our own', () => {
     return { scene, outcome: await carryOut(survey, digests([old, older]), options) };
   }
 
-  it('after the deletes loses nothing of what they did', async () => {
+  it('loses no result of the deletes if it occurs after them', async () => {
     const { outcome } = await meeting(({ reader, registry }) => ({
       reader: {
         ...reader,
@@ -275,7 +275,7 @@ describe('a fault of our own', () => {
     });
   });
 
-  it('among the deletes leaves the rest, and what was kept is proved', async () => {
+  it('keeps the remaining orphans if it occurs among the deletes, and the sweep is verified', async () => {
     const [one = '', two = ''] = digests([old, older]).sort();
     const { scene, outcome } = await meeting(({ deleter }) => ({
       deleter: {
@@ -292,7 +292,7 @@ describe('a fault of our own', () => {
     expect(tally(scene.registry)['GET tags']).toBe(3);
   });
 
-  it('before the first delete leaves all, and there is nothing to prove', async () => {
+  it('keeps all orphans if it occurs before the first delete, and there is nothing to verify', async () => {
     const { outcome } = await meeting(({ reader }) => ({ reader: { ...reader, tags: fault } }));
     expect(outcome).toMatchObject({ deleted: [], unverified: false });
     expect(outcome.skipped).toHaveLength(2);

@@ -49,7 +49,7 @@ describe('a sweep that takes long', () => {
     expect(scene.progress.finished).toBe(scene.progress.expected);
   });
 
-  it('keeps what came into use since', async () => {
+  it('keeps a manifest that came into use since', async () => {
     const list = index([third, image('new')]);
     const { run, scene } = await slow(
       {
@@ -76,7 +76,7 @@ describe('a sweep that takes long', () => {
     expect(steps(scene)).toEqual(['look', first.digest, 'look', 'look']);
   });
 
-  it('restores what came into use before a later recheck, and was gone then', async () => {
+  it('restores a manifest that came into use before a later recheck, and was gone then', async () => {
     // An index over it, and a tag: a look that finds the child missing must not take it for missing all along.
     const list = index([first]);
     const { run, scene } = await slow(
@@ -138,7 +138,7 @@ describe('a sweep that takes long', () => {
     },
   );
 
-  it('restores the tag of a signature that went before a later recheck', async () => {
+  it('restores the tag of a signature that was deleted before a later recheck', async () => {
     const scene = await startScene();
     scene.put(current, 'v1');
     const signed = image('signed');
@@ -175,7 +175,7 @@ describe('a sweep that takes long', () => {
     expect(scene.app.tags.get(tag)).toBe(sig.digest);
   });
 
-  it('tells of a new tag on what it had deleted before a later recheck', async () => {
+  it('reports a new tag on a manifest that it had deleted before a later recheck', async () => {
     const { run } = await slow(
       {
         deleting: 10 * SECOND,
@@ -194,7 +194,7 @@ describe('a sweep that takes long', () => {
     });
   });
 
-  it('tells of a kept tag that went before a later recheck: a delete may have taken it along', async () => {
+  it('reports a kept tag that was gone before a later recheck, since a delete may have taken it', async () => {
     const { run } = await slow(
       {
         deleting: 10 * SECOND,
@@ -210,7 +210,7 @@ describe('a sweep that takes long', () => {
     expect(await run()).toMatchObject({ broken: [{ what: 'tag v1' }] });
   });
 
-  it('does not blame itself for what was missing, broken or repaired before', async () => {
+  it('does not blame itself for tags and children that were missing, broken or repaired before', async () => {
     const [lost, mended] = [image('lost before'), image('mended')];
     const { run, scene } = await slow(
       {
@@ -232,7 +232,7 @@ describe('a sweep that takes long', () => {
     expect(await run()).toEqual({ ...NOTHING, deleted: digests([first, second]) });
   });
 
-  it('proves what was repaired in the meantime', async () => {
+  it('verifies a tag that was repaired in the meantime', async () => {
     const mended = image('mended');
     const { run, scene } = await slow(
       {
@@ -256,7 +256,7 @@ describe('a sweep that takes long', () => {
     });
   });
 
-  it('takes what describes an image for its own, also when the image went before a later recheck', async () => {
+  it('deletes the signature of an image also if the image was deleted before a later recheck', async () => {
     // No earlier run remembers the image: without it, the signatures would look like those of an image elsewhere.
     const sbom = referrer('sbom', old);
     const { scene, clock } = await slow({});
@@ -349,7 +349,7 @@ describe('a sweep that takes long', () => {
       'remembered from earlier runs',
       (scene: Scene) => scene.look([], { known: remembered(orphans) }),
     ],
-  ])('does not ask again for what it deleted: %s', async (_, look) => {
+  ])('does not ask again for deleted manifests: %s', async (_, look) => {
     const scene = await startScene();
     scene.put(current, 'v1');
     orphans.forEach((content) => {
@@ -370,7 +370,7 @@ describe('a sweep that takes long', () => {
     expect(asked.map(({ method }) => method)).toEqual(orphans.map(() => 'HEAD'));
   });
 
-  it('does not lose a tag that a recheck saw on what it had deleted, pushed again since', async () => {
+  it('does not lose a tag that a recheck saw on a deleted manifest, pushed again since', async () => {
     // A proxy gave up on the delete, but the registry is still at it, and comes to the new tag at last.
     let finish = (): void => undefined;
     const { run, scene } = await slow(
@@ -400,7 +400,7 @@ describe('a sweep that takes long', () => {
     expect(scene.app.manifests.get(first.digest)?.bytes).toEqual(first.bytes);
   });
 
-  it('keeps what it had deleted and a push has brought back', async () => {
+  it('keeps a deleted manifest that was pushed again', async () => {
     const { run, scene } = await slow(
       {
         deleting: 10 * SECOND,
@@ -421,7 +421,7 @@ describe('a sweep that takes long', () => {
     expect(scene.progress.finished).toBe(scene.progress.expected);
   });
 
-  it('does not lose such a tag either where the delete seemed to have failed', async () => {
+  it('does not lose such a tag either if the delete seemed to have failed', async () => {
     let finish = (): void => undefined;
     const { run, scene } = await slow(
       {
@@ -466,7 +466,7 @@ describe('a sweep that takes long', () => {
     expect(steps(scene)).toEqual(Array.from({ length: 5 }, () => 'look'));
   });
 
-  it('skips the rest where a recheck can not be read, says so, and proves what it did', async () => {
+  it('skips the rest if a recheck can not be read, says so, and verifies the sweep', async () => {
     const { run, scene } = await slow(
       {
         deleting: 10 * SECOND,
@@ -488,7 +488,7 @@ describe('a sweep that takes long', () => {
     expect(scene.progress.finished).toBe(scene.progress.expected);
   });
 
-  it('does not take the child of what it deleted for one of the newest', async () => {
+  it('does not count the child of a deleted index as one of the newest', async () => {
     // Their ages are the same, so that a child without its index must not come before what is kept.
     const child = image('child of the one that goes');
     const kept = index([image('kept 1'), image('kept 2')]);

@@ -9,7 +9,7 @@ import { current, old, NOTHING, carryOut, sweep } from '../../support/scenes/swe
 afterEach(stopClients);
 
 describe('push-heals: a manifest that verify finds missing', () => {
-  it('stands in the outcome', async () => {
+  it('is part of the outcome', async () => {
     const scene = await startScene();
     const child = image('child');
     const kept = index([child, current]);
@@ -58,13 +58,13 @@ describe('push-heals: a manifest that verify finds missing', () => {
     return { scene, outcome };
   }
 
-  it('is restored when something came to hold it as a child in the meantime', async () => {
+  it('is restored if a new index lists it as a child in the meantime', async () => {
     const { scene, outcome } = await cameIntoUse();
     expect(outcome).toEqual({ ...NOTHING, restored: [old.digest] });
     expect(scene.app.manifests.get(old.digest)?.bytes).toEqual(old.bytes);
   });
 
-  it('is told where it can not be restored', async () => {
+  it('is reported if it can not be restored', async () => {
     const { outcome } = await cameIntoUse({}, true);
     expect(outcome.deleted).toEqual([old.digest]);
     expect(outcome.broken).toEqual([

@@ -19,7 +19,7 @@ import {
 afterEach(stopClients);
 
 describe('a manifest that earlier runs saw', () => {
-  it('needs no grace and no subject at the recheck either, and is not read again', async () => {
+  it('needs no grace period and no subject at the recheck either, and is not read again', async () => {
     const scene = await startScene();
     const list = index([current]);
     const young = image('young', { created: YOUNG });
@@ -42,7 +42,7 @@ describe('a manifest that earlier runs saw', () => {
     });
   });
 
-  it('keeps what describes it when it came back in the meantime', async () => {
+  it('keeps its referrers if it was pushed again in the meantime', async () => {
     const scene = await startScene();
     const sbom = referrer('sbom', image('lost'));
     scene.put(sbom);
@@ -60,7 +60,7 @@ describe('a manifest that earlier runs saw', () => {
   });
 });
 
-describe('a manifest that describes another as the registry alone says', () => {
+describe('a referrer that only the registry knows', () => {
   it('is not deleted while the other stays', async () => {
     const scene = await startScene();
     const about = image('about');
@@ -83,7 +83,7 @@ describe('a manifest that describes another as the registry alone says', () => {
   });
 });
 
-describe('between the plan and the recheck', () => {
+describe('a change between the plan and the recheck', () => {
   it('a tag was put on an orphan: it is kept', async () => {
     const scene = await startScene();
     scene.put(old);

@@ -17,7 +17,7 @@ import {
 
 afterEach(stopClients);
 
-describe('a sweep that is told to stop', () => {
+describe('a sweep that is stopped', () => {
   const STOPPED = 'the run was told to stop before its turn came';
 
   it('sends nothing when it had not begun', async () => {
@@ -62,7 +62,7 @@ describe('a sweep that is told to stop', () => {
     expect(steps(scene)).toEqual(['look']);
   });
 
-  it('sends nothing more between two deletes, and says that nothing is proved', async () => {
+  it('sends nothing more between two deletes, and says that nothing is verified', async () => {
     const stop = new AbortController();
     const { run, scene } = await slow(
       {
@@ -84,7 +84,7 @@ describe('a sweep that is told to stop', () => {
     expect(scene.progress.finished).toBe(scene.progress.expected);
   });
 
-  it('says nothing of a proof that nobody asked for', async () => {
+  it('says nothing about a verify that nobody asked for', async () => {
     const stop = new AbortController();
     const { run } = await slow(
       {
@@ -101,7 +101,7 @@ describe('a sweep that is told to stop', () => {
     });
   });
 
-  it('waits for what is under way, and tells all of it', async () => {
+  it('waits for the deletes under way, and reports all of them', async () => {
     const stop = new AbortController();
     const { run, scene, clock } = await slow({}, ...orphans);
     let begun = 0;
@@ -120,7 +120,7 @@ describe('a sweep that is told to stop', () => {
     expect(scene.app.manifests.size).toBe(3);
   });
 
-  it('says in the middle of the proof that it is not done', async () => {
+  it('says in the middle of the verify that it is not done', async () => {
     const stop = new AbortController();
     const { run } = await slow(
       {

@@ -1,5 +1,5 @@
 /** A registry with one repository, `team/app`, and what a survey of it needs. */
-import type { Known } from '../../../src/run/survey-options.js';
+import type { Knowledge } from '../../../src/run/survey-options.js';
 import type { Survey } from '../../../src/plan/survey.js';
 import type { Past } from '../../../src/plan/past.js';
 import type { Inventory } from '../../../src/plan/inventory.js';
@@ -34,7 +34,7 @@ export interface Looking {
   /** what the first look of the same run saw */
   readonly earlier: Inventory;
   /** what earlier runs saw */
-  readonly known: Known;
+  readonly known: Knowledge;
   readonly reader: Client['reader'];
   readonly deleter: Client['deleter'];
   readonly pusher: SweepOptions['pusher'];
@@ -92,13 +92,13 @@ export async function startScene(
 }
 
 /** As the sweep tells its own look what the first one saw. */
-function seenBefore(earlier: Inventory): Known {
+function seenBefore(earlier: Inventory): Knowledge {
   const { manifests, past } = earlier;
   return { manifests, past, earlier };
 }
 
 /** What the ledger tells of these contents, and of all their children; seen in use a month ago unless told. */
-export function remembered(contents: readonly Content[], more: Partial<Past> = {}): Known {
+export function remembered(contents: readonly Content[], more: Partial<Past> = {}): Knowledge {
   const all = new Map<Digest, Content>();
   const add = (content: Content): void => {
     all.set(content.digest, content);

@@ -4,7 +4,7 @@ import { ManifestError, parseManifest, type Manifest } from '../oci/manifest.js'
 import { entriesOf } from '../plan/naming.js';
 
 /** A manifest as it was saved. */
-export interface Lost {
+export interface SavedCopy {
   readonly digest: Digest;
   readonly mediaType: string;
   /** `undefined` when nothing with this digest was found where they were saved */
@@ -16,13 +16,13 @@ export interface Lost {
 }
 
 /** A lost manifest whose saved bytes could be read. */
-export interface Readable extends Lost {
+export interface ParsedCopy extends SavedCopy {
   readonly manifest: Manifest;
   readonly bytes: Buffer;
 }
 
 /** @returns why it can't be used, if so */
-export function readLost(lost: Lost): Readable | string {
+export function parseCopy(lost: SavedCopy): ParsedCopy | string {
   const { digest, mediaType, bytes } = lost;
   if (bytes === undefined) {
     return 'its saved bytes are missing, or have another digest';
@@ -48,9 +48,9 @@ export function requiredBlobsOf(manifest: Manifest): Digest[] {
 }
 
 /** Waves in which each index comes after all of its entries that are among them. */
-export function childrenFirst(all: readonly Readable[]): Readable[][] {
+export function childrenFirst(all: readonly ParsedCopy[]): ParsedCopy[][] {
   const waiting = new Map(all.map((each) => [each.digest, each]));
-  const waves: Readable[][] = [];
+  const waves: ParsedCopy[][] = [];
   while (waiting.size > 0) {
     // Digests can't form a cycle, so there is always one.
     const wave = [...waiting.values()].filter(
