@@ -39,7 +39,7 @@ import { restoreBackup, type RestoreRun } from './run/restore.js';
 const MOST_ANNOTATIONS = 10;
 const PROBLEMS = 'Problems';
 const REFUSALS = 'What would hold a real run back';
-/** Long enough for every sentence of a registry that is worth reading. */
+/** Longer than any useful sentence of a registry. */
 const QUOTE = 300;
 
 /**
@@ -74,9 +74,9 @@ export async function main(): Promise<boolean> {
       const { restoreFrom } = settings;
       if (restoreFrom !== undefined) {
         stopOnSignals(controller, log);
-        const undone = await restoreBackup({ ...settings, restoreFrom }, tools);
+        const restored = await restoreBackup({ ...settings, restoreFrom }, tools);
         tellUnasked(transport, log);
-        return (await reportRestore(undone, log, redact)) && !stop.aborted;
+        return (await reportRestore(restored, log, redact)) && !stop.aborted;
       }
       const { named, protection } = await readNamed(settings, log);
       stopOnSignals(controller, log);
@@ -98,7 +98,7 @@ export async function main(): Promise<boolean> {
     }
   } catch (error) {
     const why = messageOf(error);
-    // Only what comes before everything else rejects with such a failure.
+    // Only the first requests can fail so: later ones are reported with their repository.
     const isStopped = stop.aborted && error instanceof RequestFailure;
     const before = isStopped
       ? `the run was told to stop (${String(stop.reason)}) before it began, and nothing was done: `
@@ -115,17 +115,14 @@ async function connect(
   stop: AbortSignal,
   mask: (secret: string) => void,
 ): Promise<Transport> {
-  const { registry, login, insecure, ca, concurrency } = settings;
+  const { registry, login } = settings;
   const credentials =
     login === undefined
       ? await readDockerCredentials(registry, process.env)
       : ({ kind: 'basic', ...login } as const);
   return createTransport({
-    registry,
+    ...settings,
     credentials,
-    insecure,
-    ca,
-    concurrency,
     userAgent: 'registry-manifest-cleanup',
     mask,
     stop,

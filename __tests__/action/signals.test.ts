@@ -10,7 +10,7 @@ afterEach(() => {
   process.exitCode = before;
 });
 
-it('promises what is true of a clean-up and of a restore, once', () => {
+it('a signal causes one message, which is true of a clean-up and of a restore', () => {
   const said: string[] = [];
   const controller = new AbortController();
   stopOnSignals(controller, { warning: (line) => void said.push(line) } as Log);

@@ -180,7 +180,7 @@ describe('twenty manifests right below the ceilings', () => {
     ],
     ['of mentions', 'application/vnd.future+json', (n) => `{"n":"${n}","all":[${long}]}`, tooMany],
   ])(
-    '%s are read',
+    'are read: %s',
     async (_, mediaType, make, says) => {
       const bodies = new Map(
         Array.from({ length: 20 }, (_, n) => {
@@ -220,7 +220,7 @@ describe('a list of tags', () => {
     [
       'objects with a tag each',
       (n = 0) => `{"name":"a tag of some length ${String(n)}"}`,
-      "a body that is no registry's",
+      "a body that isn't a registry's",
     ],
   ])(
     'is refused at 21 MB of %s',

@@ -81,13 +81,16 @@ describe('no authentication', () => {
   it.each<[string, Credentials, string | undefined]>([
     ['no credentials', NONE, undefined],
     ['an identity token', { kind: 'identity-token', token: 'id' }, 'not-sent'],
-  ])('with %s it shows nothing', async (_name, credentials, expected) => {
-    const { get, lines, unasked } = authenticated(credentials, () => ({ status: 200 }));
-    await get('/v2/');
-    await get('/v2/', { scope: PULL });
-    expect(lines()).toEqual(['GET https://r.test/v2/ -', 'GET https://r.test/v2/ -']);
-    expect(unasked()).toBe(expected);
-  });
+  ])(
+    'a registry without a challenge is shown nothing with %s',
+    async (_name, credentials, expected) => {
+      const { get, lines, unasked } = authenticated(credentials, () => ({ status: 200 }));
+      await get('/v2/');
+      await get('/v2/', { scope: PULL });
+      expect(lines()).toEqual(['GET https://r.test/v2/ -', 'GET https://r.test/v2/ -']);
+      expect(unasked()).toBe(expected);
+    },
+  );
 
   it('shows nothing unasked to where a redirect leads, nor to another origin', async () => {
     const { get, lines } = authenticated(JOE, ({ url }) =>
@@ -166,7 +169,7 @@ describe('Basic', () => {
   it.each<[string, Credentials]>([
     ['no credentials', NONE],
     ['an identity token', { kind: 'identity-token', token: 'id' }],
-  ])('with %s the 401 is returned as it is', async (_name, credentials) => {
+  ])('the layer returns the 401 as it is with %s', async (_name, credentials) => {
     const { get, sent } = authenticated(credentials, basic);
     expect((await get()).status).toBe(401);
     expect(sent).toHaveLength(1);
@@ -204,7 +207,7 @@ describe('Bearer', () => {
     expect(lines()[1]).toMatch(/scope=repository%3Aa%3Apull -$/);
   });
 
-  it('is preferred to Basic, wherever it stands', async () => {
+  it('a Bearer challenge is preferred to Basic, wherever it stands', async () => {
     const { get, lines } = authenticated(JOE, ({ url, authorization }) =>
       url.host === 'auth.test'
         ? token({ token: 't' })
@@ -296,7 +299,7 @@ describe('Bearer', () => {
     expect(clock.slept).toEqual([3000]);
   });
 
-  it('such pauses end when they never help', async () => {
+  it('pauses for a fresh token end when they never help', async () => {
     const { get, clock } = authenticated(
       JOE,
       tokenServer(() => false),
@@ -348,7 +351,7 @@ describe('the life of a token', () => {
     ['60 seconds when nothing is said', {}, 44_999, 45_000],
     ['60 seconds when nonsense is said', { expires_in: -1 }, 44_999, 45_000],
     ['10 seconds, three quarters of it', { expires_in: 10 }, 7_499, 7_500],
-  ])('%s', async (_name, fields, good, over) => {
+  ])('a token lives as long as it says: %s', async (_name, fields, good, over) => {
     const { get, clock, tokenRequests } = authenticated(JOE, tokenServer(anyToken, fields));
     await get('/v2/', { scope: PULL });
     await clock.advance(good);
@@ -390,7 +393,7 @@ describe('the life of a token', () => {
     expect(late.tokenRequests()).toHaveLength(2);
   });
 
-  it('is no reason to ask for ever', async () => {
+  it('a short life is no reason to ask for ever', async () => {
     const never = authenticated(JOE, async ({ url }) => {
       if (url.host === 'auth.test') {
         return token({ token: 'tok', expires_in: 60 });
@@ -467,7 +470,7 @@ describe('identity and registry tokens', () => {
   });
 });
 
-describe('where secrets do not go', () => {
+describe('places where secrets do not go', () => {
   it.each([
     ['https://r.test:5000/', 'another port'],
     ['http://r.test/', 'another scheme'],
@@ -553,7 +556,7 @@ describe('where secrets do not go', () => {
     ['https://r.test/', 'https://localhost.example/token'],
     ['https://r.test/', 'https://169.253.0.1/token'],
     ['https://r.test/', 'https://[fec0::1]/token'],
-  ])('for %s the realm %s is asked', async (registry, realm) => {
+  ])('a registry at %s lets the realm %s be asked', async (registry, realm) => {
     const { get, sent } = authenticated(
       JOE,
       ({ url, authorization }) =>
@@ -568,7 +571,7 @@ describe('where secrets do not go', () => {
     expect(sent).toHaveLength(3);
   });
 
-  it('for a registry on loopback a realm on the link is not asked', async () => {
+  it('a registry on loopback does not let a realm on the link be asked', async () => {
     const { get } = authenticated(
       JOE,
       () => challenge('Bearer realm="http://169.254.169.254/token"'),
@@ -612,7 +615,7 @@ describe('where secrets do not go', () => {
     ['no token', JOE, { body: '{"refresh_token":"s3cret"}' }, /answered without a token/],
     ['a token that would add a header', JOE, token({ token: 's3cret\r\nx: y' }), /without a token/],
   ])(
-    '%s: an error that names the server and no secret',
+    'a token answer with %s makes an error that names the server and no secret',
     async (_name, credentials, answer, message) => {
       const { get } = authenticated(credentials, ({ url }) =>
         url.host === 'auth.test' ? answer : challenge(`Bearer realm="${REALM}?sig=s3cret"`),
@@ -631,7 +634,7 @@ describe('where secrets do not go', () => {
   });
 });
 
-describe('what a refusal says of the login', () => {
+describe('the words of a refusal for the login', () => {
   const login = async (credentials: Credentials, play: Play) => {
     const { get } = authenticated(credentials, play);
     await get('/v2/');
@@ -690,7 +693,7 @@ describe('what a refusal says of the login', () => {
             : { status: 307, headers: { location: 'https://cdn.test/x' } },
       'That answer came from https://cdn.test, to which',
     ],
-  ])('%s', async (_name, credentials, play, expected) => {
+  ])('a refusal explains the login: %s', async (_name, credentials, play, expected) => {
     expect(await login(credentials, play)).toContain(expected);
   });
 
@@ -714,7 +717,7 @@ describe('what a refusal says of the login', () => {
             : { status: url.pathname === '/v2/' ? 200 : 403 },
     ],
     ['an answer that is no refusal', NONE, openThen({ status: 404 })],
-  ])('nothing of %s', async (_name, credentials, play) => {
+  ])('a refusal says nothing of %s', async (_name, credentials, play) => {
     expect(await login(credentials, play)).toBeUndefined();
   });
 });
@@ -753,7 +756,7 @@ describe('granted', () => {
       { kind: 'registry-token', token: 'reg' },
       () => challenge(BEARER),
     ],
-  ])('%s: unknown, and nobody is asked', async (_name, credentials, play) => {
+  ])('a grant is unknown, and nobody is asked: %s', async (_name, credentials, play) => {
     const { get, granted, sent } = authenticated(credentials, play);
     await get('/v2/', { scope: PULL });
     const before = sent.length;
@@ -761,7 +764,7 @@ describe('granted', () => {
     expect(sent).toHaveLength(before);
   });
 
-  it('is unknown before the registry has named a token server', async () => {
+  it('a grant is unknown before the registry has named a token server', async () => {
     const { granted, sent } = authenticated(JOE, asking(token({ token: jwt(['pull']) })));
     expect(await granted(SCOPE)).toEqual({ kind: 'unknown' });
     expect(sent).toEqual([]);
@@ -791,7 +794,7 @@ describe('granted', () => {
   });
 
   it.each<TransportFailure>(['reset', 'timeout', 'dns', 'tls'])(
-    'is unknown when the token server fails by %s',
+    'a grant is unknown when the token server fails by %s',
     async (kind) => {
       const fail = () => {
         throw new TransportError(kind, 'as prepared');
@@ -802,7 +805,7 @@ describe('granted', () => {
     },
   );
 
-  it('is unknown when the run is told to stop', async () => {
+  it('a grant is unknown when the run is told to stop', async () => {
     const stopped = () => {
       throw new NotSent('not sent');
     };
@@ -811,7 +814,7 @@ describe('granted', () => {
     expect(await granted(SCOPE)).toEqual({ kind: 'unknown' });
   });
 
-  it('is unknown where the realm may not be asked', async () => {
+  it('a grant is unknown where the realm may not be asked', async () => {
     const play: Play = () => challenge('Bearer realm="http://auth.test/token"');
     const { get, granted, tokenRequests } = authenticated(JOE, play);
     await expect(get()).rejects.toMatchObject({ name: 'AuthError' });

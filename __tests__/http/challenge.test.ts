@@ -112,7 +112,7 @@ describe('parseChallenges', () => {
       'Basic __proto__="a"',
       [['basic', { ['__proto__']: 'a' }]],
     ],
-  ])('%s', (_name, header, expected) => {
+  ])('the parser reads %s', (_name, header, expected) => {
     expect(plain(header)).toEqual(expected);
   });
 

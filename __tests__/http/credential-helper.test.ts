@@ -43,27 +43,27 @@ describe('a helper that does not end', () => {
     ['itself', 'echo $$ > pid; sleep 100'],
     ['a child that holds the pipe open', 'sleep 100 & echo $! > pid; wait'],
     ['a grandchild', '(sh -c "echo \\$\\$ > pid; sleep 100; :"; :)'],
-  ])('is given up, and ended: %s', async (_name, script) => {
+  ])('the run gives it up and ends it: %s', async (_name, script) => {
     await expect(ask(script, 300)).rejects.toThrow(
       'docker-credential-mine gave no answer for 0.3 seconds',
     );
     expect(await ended()).toBe(true);
   });
 
-  it('is not waited for when only its child holds the pipe open, and its answer counts', async () => {
+  it('the run does not wait when only its child holds the pipe open, and its answer counts', async () => {
     expect(await ask(`sleep 100 & echo $! > pid; ${ANSWER}`)).toEqual(JOE);
     expect(await ended()).toBe(true);
   });
 
-  it('is not waited for when what it started has left its group', async () => {
+  it('the run does not wait when the program that it started has left its group', async () => {
     const script = `setsid sh -c 'echo $$ > pid; sleep 100' & ${ANSWER}`;
     expect(await ask(script)).toEqual(JOE);
     process.kill(Number(await readFile(join(home, 'pid'), 'utf8')), 'SIGKILL');
   });
 });
 
-describe('what a helper prints', () => {
-  it('is read to a mebibyte, and then it is ended', async () => {
+describe('the output of a helper', () => {
+  it('the run reads a mebibyte of it, and then ends the helper', async () => {
     await expect(ask('echo $$ > pid; yes')).rejects.toThrow(
       'docker-credential-mine printed more than 1 MiB',
     );

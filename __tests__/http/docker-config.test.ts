@@ -54,13 +54,13 @@ async function helper(name: string, script: string): Promise<void> {
   await chmod(file, 0o755);
 }
 
-describe('where the config is', () => {
-  it('nowhere: no credentials', async () => {
+describe('the place of the config', () => {
+  it('a config that is nowhere gives no credentials', async () => {
     expect(await read('https://r.test')).toEqual(NONE);
   });
 
   it.each([undefined, ''])(
-    'with DOCKER_CONFIG %j, in .docker of the home directory',
+    'the config is in .docker of the home directory with DOCKER_CONFIG %j',
     async (value) => {
       env = { ...env, HOME: home, DOCKER_CONFIG: value };
       await mkdir(join(home, '.docker'));
@@ -73,7 +73,7 @@ describe('where the config is', () => {
   );
 });
 
-describe('which entry is the registry’s', () => {
+describe('the entry of the registry', () => {
   it.each([
     ['https://r.test', 'r.test'],
     ['https://r.test', 'R.Test'],
@@ -91,7 +91,7 @@ describe('which entry is the registry’s', () => {
     ['https://index.docker.io', 'https://index.docker.io/v1/'],
     ['https://registry-1.docker.io', 'https://index.docker.io/v1/'],
     ['https://registry-1.docker.io', 'docker.io'],
-  ])('for %s: %s', async (registry, key) => {
+  ])('a registry at %s has the entry %s', async (registry, key) => {
     expect(await read(registry, { auths: { 'other.test': {}, [key]: JOES } })).toEqual(JOE);
   });
 
@@ -111,13 +111,13 @@ describe('which entry is the registry’s', () => {
     ['https://docker.io.evil', 'https://index.docker.io/v1/'],
     ['https://hub.docker.io', 'https://index.docker.io/v1/'],
     ['https://docker.io:5000', 'docker.io'],
-  ])('for %s: not %s', async (registry, key) => {
+  ])('a registry at %s does not have the entry %s', async (registry, key) => {
     const config = { auths: { [key]: JOES }, credHelpers: { [key]: 'must-not-run' } };
     expect(await read(registry, config)).toEqual(NONE);
   });
 });
 
-describe('which of several entries counts', () => {
+describe('the entry that counts of several', () => {
   const other = (name: string) => ({ auth: btoa(`${name}:other`) });
   const permutations = <T>(all: readonly T[]): T[][] =>
     all.length < 2
@@ -142,7 +142,7 @@ describe('which of several entries counts', () => {
       'https://index.docker.io/v1/',
       ['docker.io', 'https://registry-1.docker.io/x'],
     ],
-  ])('for %s: %s, wherever it stands', async (registry, key, others) => {
+  ])('a registry at %s has the entry %s, wherever it stands', async (registry, key, others) => {
     for (const keys of permutations([key, ...others])) {
       const auths = Object.fromEntries(
         keys.map((each) => [each, each === key ? JOES : other(each)]),
@@ -151,7 +151,7 @@ describe('which of several entries counts', () => {
     }
   });
 
-  it('the exact key of credHelpers', async () => {
+  it('the exact key of credHelpers counts', async () => {
     await helper('mine', `echo '{"Username":"joe","Secret":"s3cret"}'`);
     for (const keys of permutations(['r.test', 'r.test/team-b', 'https://r.test/v1/'])) {
       const credHelpers = Object.fromEntries(
@@ -169,12 +169,12 @@ describe('which of several entries counts', () => {
     ).toEqual(NONE);
   });
 
-  it('none that only looks like a property', async () => {
+  it('a name that only looks like a property has no entry', async () => {
     expect(await read('https://constructor', { auths: {} })).toEqual(NONE);
   });
 });
 
-describe('why there are none', () => {
+describe('the reason why there are no credentials', () => {
   const why = async (config?: unknown) => {
     const found = await readWithReason('https://r.test:5000', config);
     return found.kind === 'none' ? found.why : 'there are some';
@@ -203,18 +203,18 @@ describe('why there are none', () => {
       { auths: { 'r.test:5000': {}, 'a.test': JOES } },
       'the entry of the Docker config for r.test:5000 is empty; it has a.test',
     ],
-  ])('%s', async (_name, config, expected) => {
+  ])('the reason names the hosts of the config: %s', async (_name, config, expected) => {
     expect(await why(config)).toContain(expected);
   });
 
-  it('no config, and which file that would be', async () => {
+  it('the reason is a missing config, and names its file', async () => {
     expect(await why()).toBe(`there is no Docker config (${join(home, 'config.json')})`);
   });
 
   it.each([
     ['credsStore', { credsStore: 'mine', auths: { 'r.test:5000': {} } }],
     ['credHelpers', { credHelpers: { 'r.test:5000': 'mine' } }],
-  ])('a helper of %s that has none', async (setting, config) => {
+  ])('the reason is a helper of %s that has none', async (setting, config) => {
     await helper('mine', 'echo "credentials not found"; exit 1');
     expect(await why(config)).toBe(
       `docker-credential-mine, which ${setting} of the Docker config names, has none for r.test:5000`,
@@ -222,7 +222,7 @@ describe('why there are none', () => {
   });
 });
 
-describe('what an entry holds', () => {
+describe('the content of an entry', () => {
   it.each<[string, unknown, Credentials]>([
     ['auth', JOES, JOE],
     [
@@ -258,7 +258,7 @@ describe('what an entry holds', () => {
     ['nothing', {}, NONE],
     ['nulls', { auth: null, identitytoken: null }, NONE],
     ['an e-mail address', { ...JOES, email: 'joe@example.test' }, JOE],
-  ])('%s', async (_name, entry, expected) => {
+  ])('an entry gives credentials: %s', async (_name, entry, expected) => {
     expect(await read('https://r.test', { auths: { 'r.test': entry } })).toEqual(expected);
   });
 });
@@ -270,7 +270,7 @@ describe('a config with nothing in it', () => {
     ['a byte order mark', '\ufeff'],
     ['null', 'null'],
     ['an object', '{}'],
-  ])('%s: no credentials', async (_name, text) => {
+  ])('a config gives no credentials: %s', async (_name, text) => {
     expect(await read('https://r.test', text)).toEqual(NONE);
   });
 
@@ -286,7 +286,7 @@ describe('a config with nothing in it', () => {
 });
 
 describe('a broken config', () => {
-  it('without an end is read to 8 MiB', async () => {
+  it('a file without an end is read to 8 MiB', async () => {
     await symlink('/dev/zero', join(home, 'config.json'));
     expect((await errorOf(read('https://r.test'))).message).toContain('is larger than 8 MiB');
   });
@@ -306,19 +306,22 @@ describe('a broken config', () => {
       { auths: { 'r.test': { auth: btoa('s3cret') } } },
       /isn't the base64 form/,
     ],
-  ])('%s: an error that names the file and shows nothing of it', async (_name, config, message) => {
-    const error = await errorOf(read('https://r.test', config));
-    expect(error.message).toMatch(message);
-    expect(error.message).toContain(join(home, 'config.json'));
-    expect(`${error.message} ${String(error.cause)}`).not.toMatch(/s3cret|czNjcmV0/);
-  });
+  ])(
+    'a config with %s makes an error that names the file and shows nothing of it',
+    async (_name, config, message) => {
+      const error = await errorOf(read('https://r.test', config));
+      expect(error.message).toMatch(message);
+      expect(error.message).toContain(join(home, 'config.json'));
+      expect(`${error.message} ${String(error.cause)}`).not.toMatch(/s3cret|czNjcmV0/);
+    },
+  );
 
-  it('is no matter in another registry’s entry', async () => {
+  it('an entry of another registry may be broken', async () => {
     const auths = { 'other.test': { auth: '!' }, 'r.test': JOES };
     expect(await read('https://r.test', { auths })).toEqual(JOE);
   });
 
-  it('names the file that can not be read', async () => {
+  it('the error names the file that can not be read', async () => {
     await mkdir(join(home, 'config.json'));
     expect((await errorOf(read('https://r.test'))).message).toContain("can't be read (EISDIR)");
   });
@@ -335,7 +338,7 @@ describe('credential helpers', () => {
       'credHelpers before auths',
       { credHelpers: { 'r.test': 'mine' }, auths: { 'r.test': { auth: '!' } } },
     ],
-  ])('%s', async (_name, config) => {
+  ])('a helper gives the credentials: %s', async (_name, config) => {
     await helper('mine', ANSWER);
     expect(await read('https://r.test', config)).toEqual(JOE);
   });
@@ -343,14 +346,14 @@ describe('credential helpers', () => {
   it.each([
     ['https://r.test:5000', 'r.test:5000'],
     ['https://registry-1.docker.io', 'https://index.docker.io/v1/'],
-  ])('are asked with "get", and for %s on their input', async (registry, server) => {
+  ])('helpers are asked with "get", and for %s on their input', async (registry, server) => {
     const log = join(home, 'log');
     await helper('mine', `echo "$@ $server" > '${log}'\n${ANSWER}`);
     await read(registry, { credsStore: 'mine' });
     expect(await readFile(log, 'utf8')).toBe(`get ${server}\n`);
   });
 
-  it('give an identity token under the user name <token>', async () => {
+  it('helpers give an identity token under the user name <token>', async () => {
     await helper('mine', `echo '{"Username":"<token>","Secret":"id"}'`);
     expect(await read('https://r.test', { credsStore: 'mine' })).toEqual({
       kind: 'identity-token',
@@ -358,7 +361,7 @@ describe('credential helpers', () => {
     });
   });
 
-  it('may have nothing: then the file counts, or nobody', async () => {
+  it('a helper may have nothing: then the file counts, or nobody', async () => {
     await helper('mine', 'echo "credentials not found in native keychain"; exit 1');
     expect(await read('https://r.test', { credsStore: 'mine' })).toEqual(NONE);
     expect(await read('https://r.test', { credsStore: 'mine', auths: { 'r.test': JOES } })).toEqual(
@@ -375,15 +378,18 @@ describe('credential helpers', () => {
       /did not answer with Username and Secret/,
     ],
     ['ends without reading', 'exec 0<&-; echo s3cret >&2; exit 1', /exit code 1/],
-  ])('one that %s is an error that names it and shows nothing', async (_name, script, message) => {
-    await helper('mine', script);
-    const error = await errorOf(read('https://r.test', { credsStore: 'mine' }));
-    expect(error.message).toMatch(message);
-    expect(error.message).toContain(`named by credsStore in ${join(home, 'config.json')}`);
-    expect(`${error.message} ${String(error.cause)}`).not.toContain('s3cret');
-  });
+  ])(
+    'a helper that %s makes an error that names it and shows nothing',
+    async (_name, script, message) => {
+      await helper('mine', script);
+      const error = await errorOf(read('https://r.test', { credsStore: 'mine' }));
+      expect(error.message).toMatch(message);
+      expect(error.message).toContain(`named by credsStore in ${join(home, 'config.json')}`);
+      expect(`${error.message} ${String(error.cause)}`).not.toContain('s3cret');
+    },
+  );
 
-  it('one that is not there is an error that says what to do', async () => {
+  it('a helper that is not there makes an error that says what to do', async () => {
     const error = await errorOf(read('https://r.test', { credHelpers: { 'r.test': 'absent' } }));
     expect(error.message).toMatch(
       /docker-credential-absent is not on the PATH.*`username` and `password`/,

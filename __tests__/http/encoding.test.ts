@@ -36,18 +36,18 @@ describe('an answer that is encoded though identity was asked for', () => {
     ['identity', TEXT],
     ['', TEXT],
     ['aws-chunked', TEXT],
-  ])('is undone: %s', async (encoding, body) => {
+  ])('the exchange undoes it: %s', async (encoding, body) => {
     const answer = await answered(body, { 'Content-Encoding': encoding });
     expect(answer.body).toEqual(TEXT);
     expect(answer.encoded).toEqual(body.equals(TEXT) ? undefined : body);
   });
 
-  it('is undone where the transfer is what is encoded', async () => {
+  it('the exchange undoes it where the transfer is encoded', async () => {
     const answer = await answered(gzip, { 'Transfer-Encoding': 'gzip, chunked' });
     expect(answer.body).toEqual(TEXT);
   });
 
-  it('is undone or named: zstd', async () => {
+  it('the exchange undoes or names zstd', async () => {
     // Node 20 and the test's own may lack it: then it is named.
     const compress = hasZstd
       ? promisify(
@@ -72,7 +72,7 @@ describe('an answer that is encoded though identity was asked for', () => {
     ['gzip', gzip.subarray(0, 40), "can't be undone (Z_BUF_ERROR)"],
     ['deflate', Buffer.from([0x78]), "can't be undone"],
     ['gzip,gzip,gzip,gzip', gzip, "that this action doesn't know"],
-  ])('is named: %s', async (encoding, body, words) => {
+  ])('the failure names it: %s', async (encoding, body, words) => {
     const answer = answered(body, { 'Content-Encoding': encoding });
     await expect(answer).rejects.toThrow(words);
     await expect(answer).rejects.toThrow('Switch off compression for the registry');
@@ -82,12 +82,15 @@ describe('an answer that is encoded though identity was asked for', () => {
     ['gzip', zlib.gzipSync(Buffer.alloc(16 * 1024 * 1024))],
     ['br', zlib.brotliCompressSync(Buffer.alloc(16 * 1024 * 1024))],
     ['gzip, gzip', zlib.gzipSync(zlib.gzipSync(Buffer.alloc(16 * 1024 * 1024)))],
-  ])('is not undone past what may be read: %s', async (encoding, body) => {
-    const before = process.memoryUsage().rss;
-    const answer = answered(body, { 'Content-Encoding': encoding }, 64 * 1024);
-    await expect(answer).rejects.toMatchObject({ kind: 'too-large' });
-    expect(process.memoryUsage().rss - before).toBeLessThan(64 * 1024 * 1024);
-  });
+  ])(
+    'the exchange does not undo it past the limit of what may be read: %s',
+    async (encoding, body) => {
+      const before = process.memoryUsage().rss;
+      const answer = answered(body, { 'Content-Encoding': encoding }, 64 * 1024);
+      await expect(answer).rejects.toMatchObject({ kind: 'too-large' });
+      expect(process.memoryUsage().rss - before).toBeLessThan(64 * 1024 * 1024);
+    },
+  );
 
   it('has nothing to undo where it has no body', async () => {
     const server = await startServer((_seen, response) =>

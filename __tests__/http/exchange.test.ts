@@ -98,7 +98,7 @@ async function startRaw(
   return { url: `http://127.0.0.1:${port}/`, sockets };
 }
 
-describe('what is sent and what comes back', () => {
+describe('a request and its answer', () => {
   it('gives status, headers, body and URL of the answer, whatever the status', async () => {
     const server = await startServer((_seen, response) => {
       response.writeHead(404, { 'x-test': 'yes' }).end('gone');
@@ -290,11 +290,11 @@ describe('time limits', () => {
   });
 });
 
-describe('what is given up', () => {
+describe('a request that is given up', () => {
   const SILENT = () => undefined;
   const isDelete = ({ method }: HttpRequest) => method === 'DELETE';
 
-  it('is a timeout in the given words, and its connection is closed', async () => {
+  it('the request fails with a timeout in the given words, and its connection is closed', async () => {
     const { url, sockets } = await startRaw(SILENT);
     const { send, giveUp } = exchangeOf();
     const sending = failureOf(send(request(url, { method: 'DELETE' })));
@@ -308,7 +308,7 @@ describe('what is given up', () => {
     await until(() => sockets.size === 0);
   });
 
-  it('is a timeout also in the middle of an answer', async () => {
+  it('the request fails with a timeout also in the middle of an answer', async () => {
     const { url } = await startRaw((socket) => {
       socket.write('HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf');
     });
@@ -321,7 +321,7 @@ describe('what is given up', () => {
     });
   });
 
-  it('leaves others alone, and gives them its connection', async () => {
+  it('the request leaves others alone, and gives them its connection', async () => {
     const server = await startServer(({ method }, response) => {
       if (method !== 'DELETE') {
         response.end('ok');
@@ -338,7 +338,7 @@ describe('what is given up', () => {
     expect((await send(request(server.url))).status).toBe(200);
   });
 
-  it('is given up at once, too, when it still waits for a connection', async () => {
+  it('the request fails at once, too, when it still waits for a connection', async () => {
     const server = await startServer(() => undefined);
     const { send, giveUp } = exchangeOf({ concurrency: 1 });
     const hanging = failureOf(send(request(server.url)));
@@ -353,7 +353,7 @@ describe('what is given up', () => {
     expect(server.seen.map(({ method }) => method)).toEqual(['GET']);
   });
 
-  it('is not on the wire before the handshake is done, and then was not sent', async () => {
+  it('the request was not sent where the handshake is not done', async () => {
     const silent = await startRaw(SILENT);
     const server = await startServer(() => undefined);
     const { send, giveUp } = exchangeOf({ insecure: true });
@@ -368,7 +368,7 @@ describe('what is given up', () => {
     expect((await sent).kind).toBe('timeout');
   });
 
-  it('is forgotten, as every request that was answered', async () => {
+  it('the exchange forgets it, as every request that was answered', async () => {
     const server = await startServer((_seen, response) => response.end('ok'));
     const { send, giveUp } = exchangeOf();
     setFlagsFromString('--expose-gc');
@@ -405,7 +405,7 @@ describe('failures', () => {
       'tls',
       async () => (await startServer(() => undefined)).url.href.replace('http:', 'https:'),
     ],
-  ])('%s is of kind %s', async (_name, kind, start) => {
+  ])('the failure of %s is of kind %s', async (_name, kind, start) => {
     const url = new URL('/v2/x?token=s3cret&n=5', await start());
     const error = await failureOf(
       exchangeWith()(request(url, { authorization: 'Basic c2VjcmV0', method: 'GET' })),
@@ -427,13 +427,13 @@ describe('failures', () => {
 describe('bytes that do not get through', () => {
   const body = Buffer.alloc(8 * 1024 * 1024, 1);
 
-  it('are a reset, when the server hangs up on the first of them', async () => {
+  it('the request fails with a reset when the server hangs up on the first of them', async () => {
     const { url } = await startRaw((socket) => socket.resetAndDestroy());
     const error = await failureOf(exchangeWith()(request(url, { method: 'PUT', body })));
     expect(error.kind).toBe('reset');
   });
 
-  it('are a timeout, when the server takes no more of them', async () => {
+  it('the request fails with a timeout when the server takes no more of them', async () => {
     const { url } = await startRaw((socket) => socket.pause());
     const timeouts = { idle: 300, idleDelete: 300, body: 300 };
     const sending = exchangeWith({ timeouts })(request(url, { method: 'PUT', body }));
@@ -454,7 +454,7 @@ describe('TLS', () => {
     ['ca-file', { ca: testCa() }],
     ['insecure', { insecure: true }],
     ['both', { ca: testCa(), insecure: true }],
-  ])('is content with %s', async (_name, options) => {
+  ])('the exchange is content with %s', async (_name, options) => {
     const server = await startServer((_seen, response) => response.end('ok'), { tls: true });
     const response = await exchangeWith(options)(request(server.url));
     expect(response.body.toString()).toBe('ok');

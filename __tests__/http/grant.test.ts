@@ -30,7 +30,7 @@ describe('a token that lists what it grants', () => {
     ],
     ['that with fields of its own', access({ ...entry(['pull', 'delete']), class: 'image' })],
     ['that among claims of all kinds', jwt({ iss: 7, exp: 'x', access: [entry(['*'])] })],
-  ])('%s: granted', (_name, token) => {
+  ])('the scope is granted: %s', (_name, token) => {
     expect(grantOf(token, SCOPE)).toEqual({ kind: 'granted' });
   });
 
@@ -53,7 +53,7 @@ describe('a token that lists what it grants', () => {
       access(entry(['*'], 'app', 'repository:team'), entry(['*'], 'app:pull,delete', 'team')),
       [],
     ],
-  ])('%s: lacking', (_name, token, actions) => {
+  ])('the scope is lacking: %s', (_name, token, actions) => {
     expect(grantOf(token, SCOPE)).toEqual({ kind: 'lacking', actions });
   });
 
@@ -68,7 +68,7 @@ describe('a token that lists what it grants', () => {
   });
 });
 
-describe('what says nothing is unknown', () => {
+describe('a token that says nothing', () => {
   it.each<[string, string]>([
     ['an opaque token', 'djE6dXNlcjpzZWNyZXQ='],
     ['nothing', ''],
@@ -95,7 +95,7 @@ describe('what says nothing is unknown', () => {
     ['access in the prototype', raw('{"__proto__":{"access":[]}}')],
     ['lists in lists', raw(`{"access":${'['.repeat(40_000)}${']'.repeat(40_000)}}`)],
     ['lists without an end', raw('['.repeat(90_000))],
-  ])('%s', (_name, token) => {
+  ])('the grant is unknown: %s', (_name, token) => {
     expect(grantOf(token, SCOPE)).toEqual({ kind: 'unknown' });
   });
 

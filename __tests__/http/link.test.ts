@@ -36,7 +36,7 @@ describe('nextPage', () => {
     ['prev only', '<?last=a>; rel="prev"', undefined],
     ['first, prev and last', '<?>; rel=first, <?p>; rel="prev", <?z>; rel="LAST"', undefined],
     ['first and last in one', '<?>; rel="first last"', undefined],
-  ])('%s', (_name, header, expected) => {
+  ])('the parser reads %s', (_name, header, expected) => {
     const next = nextPage(header, PAGE);
     expect(next?.href).toBe(expected && `https://registry.test:5000${expected}`);
   });

@@ -53,7 +53,7 @@ describe('no_proxy, as programs in Go read it', () => {
     ['https://corp.test/', ':443', false],
     ['https://corp.test/', ' , ', false],
     ['https://corp.test/', '', false],
-  ])('%s with %s: %s', (url, list, expected) => {
+  ])('a request to %s with %s goes without a proxy: %s', (url, list, expected) => {
     expect(isWithoutProxy(new URL(url), list)).toBe(expected);
   });
 });

@@ -88,7 +88,7 @@ describe('a server that asks for pauses for ever', () => {
 });
 
 describe('a request with few tries', () => {
-  it('is sent so often after failures, and as often as usual after a 429', async () => {
+  it('a request is sent as often as it says after failures, and as often as usual after a 429', async () => {
     const clock = fakeClock({ auto: true });
     const few = { mostTries: 2 };
     const failing = play({ status: 504 });

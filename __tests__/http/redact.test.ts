@@ -21,7 +21,7 @@ describe('redactUrl', () => {
       'https://r.test/r?digest=sha256:ab&artifactType=x',
     ],
     ['https://r.test/?n=%0A%3A%3Aerror', 'https://r.test/?n=%0A::error'],
-  ])('%s', (url, expected) => {
+  ])('a URL shows no secret: %s', (url, expected) => {
     expect(redactUrl(new URL(url))).toBe(expected);
   });
 });
@@ -43,15 +43,15 @@ describe('spellings', () => {
       encodeURIComponent(SECRET).replace(/%../g, (code) => code.toLowerCase()),
     ],
     ['HTML', 'p&quot;q&#39;s&amp;&lt;t&gt;/ü+= 7%'],
-  ])('have %s', (_name, form) => {
+  ])('the spellings have %s', (_name, form) => {
     expect(spellings(SECRET)).toContain(form);
   });
 
-  it('are none of nothing', () => {
+  it('an empty secret has no spellings', () => {
     expect(spellings('')).toEqual([]);
   });
 
-  it('of a short secret leave base64 and hex out, which digests hold by chance', () => {
+  it('a short secret has no base64 and hex, which digests hold by chance', () => {
     expect(spellings('pw1')).toEqual(['pw1']);
     expect(spellings('pw12')).toContain('70773132');
   });
@@ -77,7 +77,7 @@ describe('a secret in another spelling', () => {
     ['a URL in a URL', encodeURIComponent(encodeURIComponent(SECRET))],
     ['JSON in JSON', JSON.stringify(JSON.stringify(SECRET)).slice(3, -3)],
     ['base64 in a URL', encodeURIComponent(Buffer.from(SECRET).toString('base64'))],
-  ])('is taken out as %s', (_name, form) => {
+  ])('the store takes it out as %s', (_name, form) => {
     expect(redact(`before ${form} after`)).toBe('before *** after');
   });
 
@@ -86,25 +86,31 @@ describe('a secret in another spelling', () => {
     ['some"%aaword', 'some\\u0022%aaword'],
     ['some&lt"word', 'some&lt%22word'],
     ['some\\u0041"w', 'some\\u0041%22w'],
-  ])('is taken out where it holds what looks like another escape: %s as %s', (secret, form) => {
-    const store = createSecretStore();
-    store.add(secret);
-    expect(store.redact(`before ${form} after`)).toBe('before *** after');
-  });
+  ])(
+    'the store takes it out where it holds something like another escape: %s as %s',
+    (secret, form) => {
+      const store = createSecretStore();
+      store.add(secret);
+      expect(store.redact(`before ${form} after`)).toBe('before *** after');
+    },
+  );
 
-  it.each([0, 1, 2, 3])('is taken out of the base64 of a longer text, %i bytes in', (offset) => {
-    const whole = Buffer.from(`${'x'.repeat(offset)}${SECRET}yyy`).toString('base64');
-    const middle = whole.slice(4, -6);
-    expect(redact(whole)).not.toContain(middle);
-    expect(redact(whole)).toContain('***');
-  });
+  it.each([0, 1, 2, 3])(
+    'the store takes it out of the base64 of a longer text, %i bytes in',
+    (offset) => {
+      const whole = Buffer.from(`${'x'.repeat(offset)}${SECRET}yyy`).toString('base64');
+      const middle = whole.slice(4, -6);
+      expect(redact(whole)).not.toContain(middle);
+      expect(redact(whole)).toContain('***');
+    },
+  );
 
   it('leaves escapes of other things as they are', () => {
     const text = '%41&amp;&#x41;\\u0041\\" %zz &unknown; %c3 %ff&#99999999;&#9999999;';
     expect(redact(text)).toBe(text);
   });
 
-  it('is quick in a text of a million escapes', () => {
+  it('the store is quick in a text of a million escapes', () => {
     const text = '%41&amp;'.repeat(500_000);
     expect(redact(text)).toBe(text);
   });

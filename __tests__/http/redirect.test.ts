@@ -44,7 +44,7 @@ async function redirecting(target: (server: TestServer) => string, options = {},
 const go = (server: TestServer, fields: Partial<HttpRequest> = {}) =>
   send(request(new URL('/go', server.url), { authorization: AUTH, ...fields }));
 
-describe('what is followed', () => {
+describe('the redirects that are followed', () => {
   it.each([301, 302, 303, 307, 308])('%d to a relative Location', async (status) => {
     const server = await redirecting(() => 'here?x=1', {}, status);
     const response = await go(server);
@@ -65,7 +65,7 @@ describe('what is followed', () => {
     expect(server.seen).toHaveLength(1);
   });
 
-  it.each([300, 304, 305, 306])('not status %d', async (status) => {
+  it.each([300, 304, 305, 306])('the layer does not follow status %d', async (status) => {
     const { send: next, requests } = play({ status, headers: { location: '/here' } });
     expect((await createRedirect(next)(request('http://r.test/'))).status).toBe(status);
     expect(requests).toHaveLength(1);
@@ -137,14 +137,14 @@ describe('what is followed', () => {
   });
 });
 
-describe('who sees the credentials', () => {
+describe('the receivers of the credentials', () => {
   it('the same origin', async () => {
     const server = await redirecting(() => '/here');
     await go(server);
     expect(server.seen.map(({ headers }) => headers.authorization)).toEqual([AUTH, AUTH]);
   });
 
-  it('not another port', async () => {
+  it('another port gets no credentials', async () => {
     const other = await startServer((_seen, response) => response.end('other'));
     const server = await redirecting(() => other.url.href);
     expect((await go(server)).body.toString()).toBe('other');
@@ -152,7 +152,7 @@ describe('who sees the credentials', () => {
     expect(other.seen[0]?.headers).not.toHaveProperty('authorization');
   });
 
-  it('not another host', async () => {
+  it('another host gets no credentials', async () => {
     const server = await redirecting(({ port }) => `http://localhost:${String(port)}/here`, {
       host: '127.0.0.1',
     });
@@ -161,14 +161,14 @@ describe('who sees the credentials', () => {
     expect(server.seen[1]?.headers).not.toHaveProperty('authorization');
   });
 
-  it('not another scheme', async () => {
+  it('another scheme gets no credentials', async () => {
     const secure = await startServer((_seen, response) => response.end('secure'), { tls: true });
     const server = await redirecting(() => secure.url.href);
     expect((await go(server)).body.toString()).toBe('secure');
     expect(secure.seen[0]?.headers).not.toHaveProperty('authorization');
   });
 
-  it('not the first origin either, once it was left', async () => {
+  it('the first origin gets no credentials either, once it was left', async () => {
     const other: TestServer = await startServer((_seen, response) => {
       response.writeHead(307, { location: new URL('/back', server.url).href }).end();
     });
@@ -178,14 +178,14 @@ describe('who sees the credentials', () => {
     expect(server.seen[1]?.headers).not.toHaveProperty('authorization');
   });
 
-  it('not what a Location puts in front of the host', async () => {
+  it("a Location's user and password are not sent", async () => {
     const server = await redirecting(({ port }) => `http://joe:pw@127.0.0.1:${String(port)}/here`);
     const response = await go(server);
     expect(response.url.username).toBe('');
     expect(server.seen[1]?.headers.authorization).toBe(AUTH);
   });
 
-  it('and the request given by the caller is left as it was', async () => {
+  it('the request given by the caller is left as it was', async () => {
     const other = await startServer((_seen, response) => response.end());
     const server = await redirecting(() => other.url.href);
     const given = request(new URL('/go', server.url), {
@@ -197,7 +197,7 @@ describe('who sees the credentials', () => {
     expect(other.seen[0]?.headers).toMatchObject({ accept: 'a/b', host: other.url.host });
   });
 
-  it('and a proxy changes nothing of this', async () => {
+  it('a proxy changes nothing of this', async () => {
     const server = await redirecting(() => 'http://other.test/here');
     const proxy = await startProxy(server.port);
     process.env['http_proxy'] = proxy.url;

@@ -19,6 +19,6 @@ it.each<[string[], string]>([
   ],
   [['repository:a:pull', '*'], 'repository:a:pull *'],
   [[' repository:a:pull  '], 'repository:a:pull'],
-])('%j become %j', (lists, expected) => {
+])('the scopes %j become %j', (lists, expected) => {
   expect(mergeScopes(...lists)).toBe(expected);
 });

@@ -112,7 +112,7 @@ describe('createThrottle', () => {
     ['503 with Retry-After', { status: 503, headers: { 'retry-after': '1' } }, true],
     ['503 without', { status: 503 }, false],
     ['500 with Retry-After', { status: 500, headers: { 'retry-after': '1' } }, false],
-  ])('%s pauses: %s', async (_name, answer, pauses) => {
+  ])('an answer with %s pauses its host: %s', async (_name, answer, pauses) => {
     const { server, clock } = throttled(1, 2);
     await settled();
     await server.answer(answer);

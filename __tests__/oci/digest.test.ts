@@ -18,7 +18,7 @@ describe('isDigest', () => {
     ['a trailing line feed', `${EMPTY}\n`, false],
     ['something before it', `a@${EMPTY}`, false],
     ['nothing', '', false],
-  ])('%s', (_, text, expected) => {
+  ])('a text is a digest or not: %s', (_, text, expected) => {
     expect(isDigest(text)).toBe(expected);
   });
 });
@@ -33,7 +33,7 @@ describe('parseDigest', () => {
 });
 
 describe('digestOf', () => {
-  it('is SHA-256 unless told otherwise', () => {
+  it('the algorithm is SHA-256 unless another is given', () => {
     expect(digestOf(Buffer.alloc(0))).toBe(EMPTY);
   });
   it('can be SHA-512', () => {
@@ -55,7 +55,7 @@ describe('digestsIn', () => {
     ['within other text', `"docker.io/a@${EMPTY}"`, [EMPTY]],
     ['hex that goes on is another thing', `${EMPTY}0`, []],
     ['text that goes on is not', `${EMPTY}.sig`, [EMPTY]],
-  ])('%s', (_, text, expected) => {
+  ])('a text has these digests: %s', (_, text, expected) => {
     expect(digestsIn(text)).toEqual(expected);
   });
 });

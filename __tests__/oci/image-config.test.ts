@@ -51,7 +51,7 @@ describe('factsOf', () => {
     expect(factsOf(bytes)).toEqual({});
   });
 
-  it('but one that holds more than any config does is an error', () => {
+  it('a config that holds more than any does makes an error', () => {
     const history = `{"history":[${Array(75_001).fill('{}').join(',')}]}`;
     expect(() => factsOf(Buffer.from(history))).toThrow(JsonLimitError);
   });

@@ -58,7 +58,7 @@ describe('images', () => {
     ['OCI without a mediaType field', image('app', { typed: false }), OCI_MANIFEST],
     ['Helm chart', helmChart('app', '1'), OCI_MANIFEST],
     ['BuildKit cache as a manifest', buildCache('app', 'manifest'), OCI_MANIFEST],
-  ])('%s', (_, content, mediaType) => {
+  ])('the reader takes %s', (_, content, mediaType) => {
     expect(parsed(content)).toMatchObject({ kind: 'image', mediaType });
   });
 
@@ -131,7 +131,7 @@ describe('indexes', () => {
     ['Docker list', index([image('app', { family: 'docker' })], { family: 'docker' }), DOCKER_LIST],
     ['OCI without a mediaType field', index([image('app')], { typed: false }), OCI_INDEX],
     ['index of an index', index([index([image('app')])]), OCI_INDEX],
-  ])('%s', (_, content, mediaType) => {
+  ])('the reader takes %s', (_, content, mediaType) => {
     const manifest = parsed(content);
     expect(manifest).toMatchObject({ kind: 'index', mediaType });
     expect(manifest.kind === 'index' && manifest.children.map(({ digest }) => digest)).toEqual(
@@ -259,7 +259,7 @@ describe('unknown manifests protect what they mention', () => {
     ['an index without manifests', { schemaVersion: 2, a: mentioned }, OCI_INDEX],
     ['a Docker list without manifests', { schemaVersion: 2, a: mentioned }, DOCKER_LIST],
     ['an annotation with JSON in it', { annotations: { a: `{"d":"${mentioned}"}` } }, 'a/b'],
-  ])('%s', (_, body, contentType) => {
+  ])('the text protects its digests: %s', (_, body, contentType) => {
     const bytes = Buffer.from(JSON.stringify(body));
     const manifest = parseManifest(bytes, contentType, digestOf(bytes));
     expect(manifest).toMatchObject({ kind: 'unknown', mediaType: mediaTypeOf(contentType) });
@@ -282,7 +282,7 @@ describe('unknown manifests protect what they mention', () => {
   });
 });
 
-describe('where the Content-Type tells nothing', () => {
+describe('a Content-Type that tells nothing', () => {
   const layers = [{ mediaType: LAYER, digest: d('layer'), size: 1 }];
   const read = (body: object, contentType: string | undefined) => {
     const bytes = Buffer.from(JSON.stringify(body));
@@ -340,14 +340,14 @@ describe('where the Content-Type tells nothing', () => {
     ['has no list of layers', { config, a: child.digest }, 'application/json'],
     ['has no config', { layers: [child] }, 'application/json'],
     ['is of no known version', { schemaVersion: 3, manifests: [child] }, 'application/json'],
-  ])('and a body that %s stays unknown', (_, body, mediaType) => {
+  ])('a body that %s stays unknown', (_, body, mediaType) => {
     expect(read({ schemaVersion: 2, ...body }, 'application/json')).toMatchObject({
       manifest: { kind: 'unknown', mediaType, mentions: expect.arrayContaining([child.digest]) },
       isUntyped: true,
     });
   });
 
-  it('but a type that it says counts', () => {
+  it('a type that the body says counts', () => {
     const body = { schemaVersion: 2, mediaType: OCI_INDEX, manifests: [child] };
     expect(read(body, 'application/vnd.future.v1+json')).toMatchObject({
       manifest: { kind: 'unknown', mediaType: 'application/vnd.future.v1+json' },
@@ -361,7 +361,7 @@ describe('where the Content-Type tells nothing', () => {
     });
   });
 
-  it('and schema 1 is known by the type in its body', () => {
+  it('schema 1 is known by the type in its body', () => {
     const mediaType = 'application/vnd.docker.distribution.manifest.v1+prettyjws';
     expect(() => read({ mediaType }, undefined)).toThrow('schema 1');
   });
@@ -382,7 +382,7 @@ describe('more than any manifest holds', () => {
       `{"manifests":[${Array(20_001).fill('{"digest":"x"}').join(',')}]}`,
       'it has more than 20000 entries, which no tool makes',
     ],
-  ])('%s', (_, text, message) => {
+  ])('a body is refused: %s', (_, text, message) => {
     expect(() => parse(text, OCI_INDEX)).toThrow(ManifestError);
     expect(() => parse(text, OCI_INDEX)).toThrow(message);
   });
@@ -398,12 +398,12 @@ describe('more than any manifest holds', () => {
     expect(parse({ all: all.slice(1) }, 'a/b')).toMatchObject({ kind: 'unknown' });
   });
 
-  it('but not what stands in a string', () => {
+  it('commas in a string do not count', () => {
     expect(parse({ config, a: '[{",'.repeat(219_900) })).toMatchObject({ kind: 'image' });
     expect(parse(values(74_998), 'a/b')).toMatchObject({ kind: 'unknown' });
   });
 
-  it('and what it mentions does not hold the whole text in memory', () => {
+  it('the digests in a text do not hold the whole text in memory', () => {
     const text = JSON.stringify({ a: d('a'), b: 'x'.repeat(2 * 1024 * 1024) });
     const bytes = Buffer.from(text);
     const before = process.memoryUsage().heapUsed;
@@ -437,7 +437,7 @@ describe('keys in other letters make a manifest unknown', () => {
     ['MediaType of a layer', { manifests: [{ ...layer, MediaType: OCI_MANIFEST }] }],
     ['Platform of a child', { manifests: [{ ...other, Platform: LINUX_AMD64 }] }],
     ['Digest of a subject', { subject: { ...child, Digest: mentioned }, manifests: [] }],
-  ])('of an index: %s', (_, body) => {
+  ])('an index has such a key: %s', (_, body) => {
     const manifest = parse({ schemaVersion: 2, mediaType: OCI_INDEX, ...body }, OCI_INDEX);
     expect(manifest).toMatchObject({ kind: 'unknown', mediaType: OCI_INDEX });
     expect(manifest.kind === 'unknown' && manifest.mentions).toContain(mentioned);
@@ -452,13 +452,13 @@ describe('keys in other letters make a manifest unknown', () => {
     ['Size of the config', { config: { ...config, Size: 1 }, a: mentioned }],
     ['URLs of a layer', { layers: [{ ...layer, URLs: ['https://example.com/layer'] }] }],
     ['Digest of a subject', { subject: { ...child, DIGEST: mentioned } }],
-  ])('of an image: %s', (_, body) => {
+  ])('an image has such a key: %s', (_, body) => {
     const manifest = parse({ schemaVersion: 2, config, layers: [], ...body });
     expect(manifest).toMatchObject({ kind: 'unknown', mediaType: OCI_MANIFEST });
     expect(manifest.kind === 'unknown' && manifest.mentions).toContain(mentioned);
   });
 
-  it('but not where nothing is read from them', () => {
+  it('a key from which nothing is read may be spelled as it likes', () => {
     const platform = { ...LINUX_AMD64, OS: 'windows' };
     const body = {
       manifests: [{ ...child, platform, annotations: { Digest: 'x' }, Data: 'eA==' }],
@@ -471,7 +471,7 @@ describe('keys in other letters make a manifest unknown', () => {
     expect(parse(body, OCI_INDEX)).toMatchObject({ kind: 'index', children: [child] });
   });
 
-  it('of keys that are the same to the letter the last one counts, as in Go', () => {
+  it('the last of several keys that are the same to the letter counts, as in Go', () => {
     const lists = `"manifests":[${JSON.stringify(child)}],"manifests":[${JSON.stringify(other)}]`;
     expect(parse(`{${lists}}`, OCI_INDEX)).toMatchObject({ kind: 'index', children: [other] });
   });
@@ -480,7 +480,7 @@ describe('keys in other letters make a manifest unknown', () => {
     ['an entry', `"manifests":[{"digest":"${mentioned}"}],"manifests":[{"mediaType":"a/b"}]`],
     ['a subject', `"subject":{"digest":"${mentioned}"},"subject":{},"manifests":[]`],
     ['a digest', `"manifests":[{"mediaType":"a/b","digest":"${mentioned}","digest":null}]`],
-  ])('and where Go would add the first one to it, it is unknown: %s', (_, fields) => {
+  ])('a manifest is unknown where Go would add the first key to the last: %s', (_, fields) => {
     expect(parse(`{${fields}}`, OCI_INDEX)).toMatchObject({
       kind: 'unknown',
       mentions: [mentioned],
@@ -488,7 +488,7 @@ describe('keys in other letters make a manifest unknown', () => {
   });
 });
 
-describe('what is no manifest', () => {
+describe("a body that isn't a manifest", () => {
   it.each([
     ['HTML', '<!DOCTYPE html>', OCI_MANIFEST, 'valid JSON'],
     ['nothing', '', OCI_MANIFEST, 'valid JSON'],
@@ -515,7 +515,7 @@ describe('what is no manifest', () => {
       OCI_MANIFEST,
       'its subject has a digest',
     ],
-  ])('%s', (_, text, contentType, message) => {
+  ])('the body makes an error: %s', (_, text, contentType, message) => {
     expect(() => parse(text, contentType)).toThrow(ManifestError);
     expect(() => parse(text, contentType)).toThrow(message);
   });

@@ -47,7 +47,7 @@ describe('media types', () => {
       { index: false, image: false, config: false, schema1: false },
     ],
     ['', { index: false, image: false, config: false, schema1: false }],
-  ])('%s', (type, expected) => {
+  ])('a type is sorted rightly: %s', (type, expected) => {
     for (const spelt of [type, type.toUpperCase(), ` ${type}`, `${type} ; charset=utf-8`]) {
       expect({
         index: isIndexType(spelt),
@@ -68,7 +68,7 @@ describe('media types', () => {
     ['text/html\r\nx: y', ''],
     ['<b>/x', ''],
     [`${'a'.repeat(200)}/b`, ''],
-  ])('%j is compared as %j', (text, expected) => {
+  ])('the type %j is compared as %j', (text, expected) => {
     expect(mediaTypeOf(text)).toBe(expected);
   });
 });
@@ -105,7 +105,7 @@ describe('types that are plainly of blobs', () => {
     'text/spdx',
     'application/tar+gzip',
     'application/wasm',
-  ])('%s', (type) => {
+  ])('the type of a blob is known: %s', (type) => {
     for (const spelt of [type, type.toUpperCase(), `${type}; charset=utf-8`]) {
       expect(isPlainlyBlobType(spelt)).toBe(true);
       expect(isManifestType(spelt)).toBe(false);
@@ -129,7 +129,7 @@ describe('types that are plainly of blobs', () => {
     'application/vnd.in-toto+json/x',
     'no type',
     '',
-  ])('but not %j', (type) => {
+  ])('the type %j says too little', (type) => {
     expect(isPlainlyBlobType(type)).toBe(false);
   });
 });

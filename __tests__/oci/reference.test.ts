@@ -30,11 +30,11 @@ describe('isRepository', () => {
     ['ä', false],
     ['%2e%2e', false],
     ['::set-output', false],
-  ])('%j: %s', (name, expected) => {
+  ])('the name %j is valid or not: %s', (name, expected) => {
     expect(isRepository(name)).toBe(expected);
   });
 
-  it('is quick to refuse a name made to be slow', () => {
+  it('the check is quick to refuse a name made to be slow', () => {
     // Backtracking over this would take longer than the sun has left.
     expect(isRepository(`${'a-'.repeat(120)}!`)).toBe(false);
   });
@@ -56,7 +56,7 @@ describe('isTag', () => {
     ['a\n', false],
     ['..', false],
     ['<b>', false],
-  ])('%j: %s', (tag, expected) => {
+  ])('the tag %j is valid or not: %s', (tag, expected) => {
     expect(isTag(tag)).toBe(expected);
   });
 });
@@ -67,7 +67,7 @@ describe('parseDigestTag', () => {
     [`sha256-${HEX}.sig`, 'sig'],
     [`sha256-${HEX}.att`, 'att'],
     [`sha256-${HEX}.sbom`, 'sbom'],
-  ])('%s names a manifest', (tag, role) => {
+  ])('the tag %s names a manifest', (tag, role) => {
     expect(parseDigestTag(tag)).toEqual({ tag, names: `sha256:${HEX}`, role });
   });
 
@@ -83,7 +83,7 @@ describe('parseDigestTag', () => {
     `sha512-${HEX}${HEX}`,
     `sha256:${HEX}`,
     `sha256-${HEX}\n`,
-  ])('%j is an ordinary tag', (tag) => {
+  ])('the tag %j is an ordinary one', (tag) => {
     expect(parseDigestTag(tag)).toBeUndefined();
   });
 });

@@ -3,7 +3,7 @@ import { describe, expect, it } from '@jest/globals';
 import { CODES, CodedError, codeIn, coded, withoutCodes } from '../../src/text/code.js';
 
 describe('codes', () => {
-  it('are kebab-case names of two to four words, each once', () => {
+  it('codes are kebab-case names of two to four words, each once', () => {
     expect(CODES.filter((code) => !/^[a-z]+(-[a-z]+){1,3}$/.test(code))).toEqual([]);
     expect(new Set(CODES).size).toBe(CODES.length);
   });
@@ -33,7 +33,7 @@ describe('a message', () => {
   });
 
   it.each(['nothing', 'in brackets [of-no-kind]', '[gap-found] at the start'])(
-    'without a code at its end has none: %s',
+    'a message without a code at its end has none: %s',
     (message) => {
       expect(codeIn(message)).toBeUndefined();
     },

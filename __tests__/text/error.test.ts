@@ -12,6 +12,6 @@ it.each<[string, unknown, string, string]>([
   ['a code that is a number', { code: 5, message: 'no' }, '', 'no'],
   ['a text', 'no', '', 'no'],
   ['nothing', null, '', 'null'],
-])('%s has a code and a message', (_, error, code, message) => {
+])('the thrown value %s has a code and a message', (_, error, code, message) => {
   expect([codeOf(error), messageOf(error)]).toEqual([code, message]);
 });

@@ -70,15 +70,15 @@ describe('code', () => {
     ['  spaced  ', '`spaced`'],
     ['', '—'],
     [' \n ', '—'],
-  ])('%j is %s', (text, expected) => {
+  ])('the text %j becomes %s', (text, expected) => {
     expect(code(text)).toBe(expected);
   });
 
-  it('is cut by characters, never within one', () => {
+  it('a code span is cut by characters, never within one', () => {
     expect(code('😀'.repeat(9), 4)).toBe('`😀😀😀…`');
   });
 
-  it('is always one closed span, or a dash', () => {
+  it('a code span is always closed, or a dash', () => {
     fc.assert(
       fc.property(hostile, (text) => {
         expect(code(text)).toMatch(/^(?:—|`[^`|\p{C}\p{Zl}\p{Zp}]+`)$/u);
@@ -113,7 +113,7 @@ describe('prose', () => {
     ['a`b c`d', '`aˋb cˋd`'],
     ['``', '`ˋˋ`'],
     ['` `', '—'],
-  ])('%j is %s', (text, expected) => {
+  ])('the text %j becomes %s', (text, expected) => {
     expect(prose(text)).toBe(expected);
   });
 
@@ -148,7 +148,7 @@ describe('mermaidLabel', () => {
   it.each([
     ['team/app (1.2 GB)', 'team/app (1.2 GB)'],
     ['a"\n%%{init: {}}%%;#quot;`', 'a? ???init? ???????quot??'],
-  ])('%j is %s', (text, expected) => {
+  ])('the text %j becomes %s', (text, expected) => {
     expect(mermaidLabel(text)).toBe(expected);
   });
 });

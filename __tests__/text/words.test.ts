@@ -14,7 +14,7 @@ describe('age', () => {
     ['3 months', 100 * DAY],
     ['23 months', 730 * DAY],
     ['2 years', 731 * DAY],
-  ])('%s', (expected, milliseconds) => {
+  ])('an age is written as %s', (expected, milliseconds) => {
     expect(age(NOW - milliseconds, NOW)).toBe(expected);
   });
 

@@ -14,6 +14,7 @@ import { readProtect } from '../plan/protection.js';
 import { CodedError } from '../text/code.js';
 import { parseDuration } from '../text/duration.js';
 import { printable, type Printable } from '../text/printable.js';
+import { count } from '../text/words.js';
 import { checkPath, checkPlaces, readCaFile, type Mistake } from './paths.js';
 import { FAMILIES, familyOf } from '../registry/families/families.js';
 import type { Settings } from '../run/settings.js';
@@ -44,10 +45,8 @@ export function readSettings(): Settings {
     return undefined;
   });
   if (mistakes.length > 0) {
-    const many =
-      mistakes.length === 1 ? 'There is a mistake' : `${String(mistakes.length)} mistakes`;
     throw new CodedError(
-      `${many} in the inputs, and nothing was done:\n` +
+      `${count(mistakes.length, 'mistake')} in the inputs, and nothing was done:\n` +
         mistakes.map((text) => `- ${text}`).join('\n'),
       'inputs-invalid',
     );
@@ -119,7 +118,7 @@ function readInputs(
     keepUntagged,
     protection,
     protectFiles: lines(core.getInput('protect-files')).filter((line) => !line.startsWith('#')),
-    // A plan is no surprise: it can't delete more than somebody has seen, unless that was limited, too.
+    // Someone has seen what the plan deletes, so it is limited only if the input is given.
     maxDeletes: maxDeletes ?? (modes.applyPlan === undefined ? DEFAULT_MAX_DELETES : undefined),
     verify,
     backupDirectory,
@@ -269,14 +268,11 @@ function readModes(dryRun: boolean, mistake: Mistake, mistakes: string[]): Modes
   return { planFile, applyPlan, restoreFrom };
 }
 
-function countFrom(
-  least: number,
-  most: number,
-): (text: string, wrong: Wrong) => number | undefined {
-  return (text, wrong) => {
-    const count = /^\d{1,7}$/.test(text) ? Number(text) : -1;
-    return count >= least && count <= most
-      ? count
+function countFrom(least: number, most: number) {
+  return (text: string, wrong: Wrong): number | undefined => {
+    const value = /^\d{1,7}$/.test(text) ? Number(text) : -1;
+    return value >= least && value <= most
+      ? value
       : wrong(`a whole number from ${String(least)} to ${String(most)}`);
   };
 }
@@ -297,7 +293,7 @@ function maxDeletesOf(text: string, wrong: Wrong): MaxDeletes | undefined {
       );
 }
 
-/** Emptied by GitHub's runner after the job; elsewhere there is no such place. */
+/** GitHub's runner empties it after the job. Elsewhere it is in the system's directory for temporary files. */
 function defaultBackupDirectory(): string {
   return path.join(process.env['RUNNER_TEMP'] || tmpdir(), 'registry-manifest-cleanup-backup');
 }

@@ -79,18 +79,15 @@ function readPlan(file: string | undefined, registry: URL): Approval | undefined
   if (file === undefined) {
     return undefined;
   }
-  let text: string;
   try {
-    text = readRegular(file, MOST_PLAN_BYTES).toString('utf8');
+    return readApproval(readRegular(file, MOST_PLAN_BYTES).toString('utf8'), registry.origin);
   } catch (error) {
-    if (error instanceof UnusablePath) {
-      throw new ApprovalError(
-        `apply-plan: "${file}" can't be read: ${error.message}. Give the path of a plan; a very large one can be made ` +
-          'in parts, with `repositories`',
-        { cause: error },
-      );
-    }
-    throw error;
+    throw error instanceof UnusablePath
+      ? new ApprovalError(
+          `apply-plan: "${file}" can't be read: ${error.message}. Give the path of a plan; a very large one can be made ` +
+            'in parts, with `repositories`',
+          { cause: error },
+        )
+      : error;
   }
-  return readApproval(text, registry.origin);
 }

@@ -1,6 +1,6 @@
 /**
- * The paths among the inputs: what is to be read has to be there, and what is to be written is tried before a request is
- * sent. Leaves everything as it was: no file is emptied, and what a try made is removed.
+ * The paths among the inputs: a path to read has to exist, and a path to write is tried before the first request.
+ * Changes nothing: no file is emptied, and what a try made is removed.
  */
 import { randomBytes } from 'node:crypto';
 import {
@@ -15,9 +15,11 @@ import {
 import path from 'node:path';
 
 import { codeOf } from '../text/error.js';
+import { INDEX, MANIFESTS } from '../run/backup/backup.js';
 import { makeDirectories } from '../run/files/directories.js';
 import { openRegular, readRegular } from '../run/files/regular.js';
 import { otherKind, UnusablePath, whyNot } from '../run/files/why.js';
+import type { Settings } from '../run/settings.js';
 
 /** Notes a mistake. `got` is left out for secrets; `why` says what is wrong with it. */
 export type Mistake = (input: string, takes: string, got?: string, why?: string) => undefined;
@@ -70,11 +72,7 @@ function whyUnread(error: unknown, kind: 'file' | 'directory'): string {
 }
 
 /** What the run will write, as the inputs name it. */
-interface Places {
-  readonly backupDirectory?: string;
-  readonly planFile?: string;
-  readonly reportFile?: string;
-}
+type Places = Partial<Pick<Settings, 'backupDirectory' | 'planFile' | 'reportFile'>>;
 
 const OWN = 'a path of its own';
 const TAKES_FILE = 'the path of a file that can be written, or made with its directories';
@@ -120,29 +118,25 @@ export function checkPlaces(
   }
 }
 
-/** Why the report can't be written where it is to go, beside the plan or the backup; a run has one of them. */
+/** Why the report can't be written beside the plan or the backup; a run has one of them. */
 function conflictOf({ backupDirectory, planFile, reportFile }: Places): string | undefined {
   if (reportFile === undefined) {
     return undefined;
   }
   const report = realOf(reportFile);
-  if (planFile !== undefined) {
-    const plan = realOf(planFile);
-    if (report === plan) {
-      return 'the `plan-file` has the same path';
-    }
-    return isWithin(report, plan) || isWithin(plan, report)
-      ? "it and the `plan-file` can't both be files"
-      : undefined;
+  const plan = planFile === undefined ? undefined : realOf(planFile);
+  const backup = backupDirectory === undefined ? undefined : realOf(backupDirectory);
+  if (plan === report) {
+    return 'the `plan-file` has the same path';
   }
-  if (backupDirectory === undefined) {
-    return undefined;
+  if (plan !== undefined && (isWithin(report, plan) || isWithin(plan, report))) {
+    return "it and the `plan-file` can't both be files";
   }
-  const backup = realOf(backupDirectory);
-  if (['index.jsonl', 'manifests'].some((name) => isWithin(report, path.join(backup, name)))) {
+  const own = backup === undefined ? [] : [path.join(backup, INDEX), path.join(backup, MANIFESTS)];
+  if (own.some((each) => isWithin(report, each))) {
     return 'the backup keeps its own files there';
   }
-  return isWithin(backup, report) ? 'the `backup-dir` is there' : undefined;
+  return backup !== undefined && isWithin(backup, report) ? 'the `backup-dir` is there' : undefined;
 }
 
 function isWithin(inner: string, outer: string): boolean {
@@ -179,7 +173,7 @@ function tryFile(file: string): void {
   }
 }
 
-/** The innermost first. One that meanwhile holds something stays. */
+/** The innermost first. A directory in which another process has put something stays. */
 function remove(made: readonly string[]): void {
   for (const each of [...made].reverse()) {
     try {

@@ -25,9 +25,9 @@ export class PinnedError extends CodedError {
 /** More than the longest digest has, so that one on the edge of two pieces is whole in the second. */
 const OVERLAP = 160;
 
-/** Of a file; what holds digests to keep has kilobytes. */
+/** Of a file. Files with digests to keep have kilobytes. */
 const MOST_BYTES = 1024 * 1024 * 1024;
-/** Of all files together. Each may cost a request in each repository that has orphans. */
+/** In all files together. Each digest may cost a request in each repository that has orphans. */
 const MOST_DIGESTS = 200_000;
 /** In a component, and of `**` in the whole: more take minutes for one long name that almost matches. */
 const MOST_STARS = 4;
@@ -99,7 +99,7 @@ async function match(pattern: string, excluding: readonly string[]): Promise<str
   try {
     const globber = await create([pattern, ...excluding].join('\n'), {
       matchDirectories: false,
-      // Nobody knows what a link led to that is broken: a file, or a directory full of them.
+      // A broken link may have led to a file, or to a directory full of files.
       omitBrokenSymbolicLinks: false,
     });
     return await globber.glob();

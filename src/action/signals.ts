@@ -13,7 +13,7 @@ import { coded } from '../text/code.js';
 export function stopOnSignals(controller: AbortController, log: Log): void {
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
     process.on(signal, () => {
-      // Whatever comes of the run: it may have been at its last line.
+      // Also when all is done: the run may have been at its last line.
       process.exitCode = 1;
       if (!controller.signal.aborted) {
         log.warning(

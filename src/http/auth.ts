@@ -8,17 +8,16 @@ import { grantOf, type Grant } from './grant.js';
 import { whyLoginFailed } from './login.js';
 import { RequestFailure, type HttpRequest, type HttpResponse, type Send } from './message.js';
 import { mergeScopes } from './scope.js';
-import { AuthError, TokenSource, type TokenOptions } from './token.js';
+import { AuthError, TokenSource, type GivenToken, type Realm, type TokenOptions } from './token.js';
 
 /** What a request shows of itself. */
 type Proof =
   | { readonly kind: 'nothing' }
-  | { readonly kind: 'basic'; readonly authorization: string }
-  | { readonly kind: 'registry-token'; readonly authorization: string }
+  | { readonly kind: 'basic' | 'registry-token'; readonly authorization: string }
   | {
       readonly kind: 'bearer';
       readonly authorization: string;
-      readonly token: Awaited<ReturnType<TokenSource['get']>>;
+      readonly token: GivenToken;
       readonly scope: string;
     };
 
@@ -35,11 +34,6 @@ const PAUSE = 3_000;
 const MOST_IN_VAIN = 3;
 
 const NOTHING: Proof = { kind: 'nothing' };
-
-interface Realm {
-  readonly realm: string;
-  readonly service: string | undefined;
-}
 
 export class Auth {
   readonly #next: Send;
@@ -60,9 +54,7 @@ export class Auth {
 
   constructor(next: Send, options: TokenOptions) {
     const { credentials } = options;
-    for (const secret of secretsOf(credentials)) {
-      options.mask(secret);
-    }
+    secretsOf(credentials).forEach(options.mask);
     this.#next = next;
     this.#options = options;
     this.#tokens = new TokenSource(next, options);
@@ -206,7 +198,7 @@ export class Auth {
   }
 
   /** A fresh token is as good as another, unless it grew old while the request waited for its turn. */
-  #isFresh({ fetched, renewAt }: Awaited<ReturnType<TokenSource['get']>>): boolean {
+  #isFresh({ fetched, renewAt }: GivenToken): boolean {
     return fetched && this.#options.clock.now() < renewAt;
   }
 
@@ -216,7 +208,6 @@ export class Auth {
     params: Challenge['params'],
     paused: boolean,
   ): Promise<Proof | 'same-after-pause' | undefined> {
-    const { clock } = this.#options;
     this.#bearer = { realm: params.get('realm') ?? '', service: params.get('service') };
     const scope = mergeScopes(request.scope ?? '', params.get('scope') ?? '');
     if (request.scope !== undefined) {
@@ -227,7 +218,7 @@ export class Auth {
     }
     const { value, fetchedAt } = shown.token;
     const isInsufficient = params.get('error') === 'insufficient_scope';
-    const isYoung = clock.now() - fetchedAt < YOUNG;
+    const isYoung = this.#options.clock.now() - fetchedAt < YOUNG;
     const isSame = shown.scope === scope;
     if (isSame && isYoung && !isInsufficient && !paused && this.#inVain < MOST_IN_VAIN) {
       return 'same-after-pause';

@@ -77,10 +77,6 @@ export function tooLarge(message: IncomingMessage, request: HttpRequest): Transp
 
 function truncated(request: HttpRequest, got: number, announced?: number, cause?: unknown) {
   const whole = announced === undefined ? '' : ` of ${String(announced)}`;
-  return failure(
-    request,
-    'truncated',
-    `the body was cut off after ${String(got)}${whole} bytes`,
-    cause,
-  );
+  const detail = `the body was cut off after ${String(got)}${whole} bytes`;
+  return failure(request, 'truncated', detail, cause);
 }

@@ -33,8 +33,8 @@ const Answer = v.object({ Username: v.string(), Secret: v.string() });
 /**
  * @param name what credsStore or credHelpers says
  * @param server the host, or Docker Hub's key
- * @param env its PATH is where the helper is looked for; the helper runs with it
- * @param timeout milliseconds that it may take
+ * @param env of the helper, which is found on its PATH
+ * @param timeout milliseconds
  * @returns undefined when the helper has nothing for that server
  * @throws Error saying which helper failed and how
  */
@@ -53,9 +53,8 @@ export async function askHelper(
     if (NOT_FOUND.test(output.trim())) {
       return undefined;
     }
-    throw new Error(
-      `${program} get failed (${code === null ? 'killed' : `exit code ${String(code)}`})`,
-    );
+    const how = code === null ? 'killed' : `exit code ${String(code)}`;
+    throw new Error(`${program} get failed (${how})`);
   }
   const answer = inForm(Answer, tryJson(output));
   if (answer === undefined) {
@@ -70,12 +69,7 @@ export async function askHelper(
     : { kind: 'basic', username, password: secret };
 }
 
-async function run(
-  program: string,
-  input: string,
-  env: NodeJS.ProcessEnv,
-  timeout: number,
-): Promise<{ code: number | null; output: string }> {
+async function run(program: string, input: string, env: NodeJS.ProcessEnv, timeout: number) {
   const child = spawn(program, ['get'], {
     env,
     shell: false,
@@ -85,7 +79,7 @@ async function run(
   });
   const timers: NodeJS.Timeout[] = [];
   try {
-    return await new Promise((resolve, reject) => {
+    return await new Promise<{ code: number | null; output: string }>((resolve, reject) => {
       const pieces: Buffer[] = [];
       let size = 0;
       const done = (code: number | null) => {
@@ -108,9 +102,8 @@ async function run(
       child.once('close', done);
       // A program that it left behind may hold the pipe open, and then it never closes.
       child.once('exit', (code) => timers.push(setTimeout(done, GRACE, code)));
-      timers.push(
-        setTimeout(fail, timeout, `gave no answer for ${String(timeout / 1000)} seconds`),
-      );
+      const late = `gave no answer for ${String(timeout / 1000)} seconds`;
+      timers.push(setTimeout(fail, timeout, late));
       // A helper that ends without reading its input breaks the pipe: its exit code says more.
       child.stdin.on('error', () => undefined);
       child.stdin.end(input);

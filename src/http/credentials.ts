@@ -18,15 +18,9 @@ export function basicAuthorization(username: string, password: string): string {
 
 /** Every string of `credentials` that no log may show, in each form in which it travels. */
 export function secretsOf(credentials: Credentials): string[] {
-  switch (credentials.kind) {
-    case 'none':
-      return [];
-    case 'basic': {
-      const { username, password } = credentials;
-      return [password, basicAuthorization(username, password).slice('Basic '.length)];
-    }
-    case 'identity-token':
-    case 'registry-token':
-      return [credentials.token];
+  if (credentials.kind === 'basic') {
+    const { username, password } = credentials;
+    return [password, basicAuthorization(username, password).slice('Basic '.length)];
   }
+  return credentials.kind === 'none' ? [] : [credentials.token];
 }

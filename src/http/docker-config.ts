@@ -173,12 +173,8 @@ function excess(key: string): number {
   return (isPart ? 1_000_000 : 0) + key.length;
 }
 
-function whyNone(
-  { auths, credHelpers, credsStore }: Config,
-  host: string,
-  helper: string,
-  entry: unknown,
-): string {
+function whyNone(config: Config, host: string, helper: string, entry: unknown): string {
+  const { auths, credHelpers, credsStore } = config;
   const keys = [...Object.keys(auths), ...Object.keys(credHelpers)];
   // Of its keys, those that Docker takes for a host: anything may have got in there by mistake.
   const hosts = [...new Set(keys.map(hostOfKey))]
@@ -219,9 +215,8 @@ function credentialsOf(entry: unknown, host: string, file: string): Credentials 
   // Line feeds are no part of it: `base64` puts one after every 76 characters, and Docker leaves them out, too.
   const bare = auth.trim().replace(/[\r\n]+/g, '');
   // Buffer skips what is not base64, so the form is checked first.
-  const decoded = /^[A-Za-z0-9+/_-]+=*$/.test(bare)
-    ? Buffer.from(bare, 'base64').toString('utf8')
-    : '';
+  const isBase64 = /^[A-Za-z0-9+/_-]+=*$/.test(bare);
+  const decoded = isBase64 ? Buffer.from(bare, 'base64').toString('utf8') : '';
   const colon = decoded.indexOf(':');
   if (colon < 1) {
     throw broken("`auth` isn't the base64 form of user:password");

@@ -92,19 +92,13 @@ const NAMED: Readonly<Record<string, string>> = {
 const ESCAPE =
   /((?:%[cd][0-9a-f]|%e[0-9a-f]%[89ab][0-9a-f]|%f[0-7](?:%[89ab][0-9a-f]){2})%[89ab][0-9a-f]|%[0-9a-f]{2})|&(?:#x0*([0-9a-f]{1,6})|#0*([0-9]{1,7})|(amp|lt|gt|quot|apos|nbsp));?|\\(?:u([0-9a-f]{4})|u\{0*([0-9a-f]{1,6})\}|x([0-9a-f]{2})|(["'\\/]))/gi;
 
-/** Whose escapes are undone. */
-export type Escaping = 'url' | 'html' | 'json';
-
 /**
  * Undoes what URLs, HTML and JSON escape, in any mixture, once: escapes that come out of it are left.
  *
- * @param kinds what is undone. What looks like another escape may be part of a secret, such as `%aa`
+ * @param kinds what is undone, separated by spaces. What looks like another escape may be part of a secret, such as `%aa`
  * @returns undefined when there is nothing to undo
  */
-export function undoEscapes(
-  text: string,
-  kinds: readonly Escaping[] = ['url', 'html', 'json'],
-): Undone | undefined {
+export function undoEscapes(text: string, kinds = 'url html json'): Undone | undefined {
   let from = 0;
   let undone = '';
   const starts: number[] = [];

@@ -1,7 +1,8 @@
 /**
  * The last layer before the wire: what is late by its sender's word is not sent. When a run is told to stop,
- * nothing more is, and what is under way is awaited for a moment only. A cancelled job has 7.5 seconds until the next signal, and 2.5 more until it is killed; the
- * ledger, the report and the summary are to be written by then. What serves those is marked `closing`, and sent.
+ * nothing more is, and what is under way is awaited for a moment only. A cancelled job has 7.5 seconds until the next
+ * signal, and 2.5 more until it is killed. Ledger, report and summary are written by then: what serves those is marked
+ * `closing`, and sent.
  */
 import { RequestFailure, type HttpRequest, type Send } from './message.js';
 
@@ -44,25 +45,16 @@ export type GiveUp = (
 /** @param giveUp so that requests which close the run have a connection, and no other gets one late */
 export function createStop(next: Send, stop: AbortSignal, giveUp: GiveUp): Send {
   let isOver = false;
-  const giveUpUnsent = () => {
-    giveUp(({ closing }, isOnTheWire) => closing !== true && !isOnTheWire, LATE);
-  };
-  const giveUpOthers = () => {
-    giveUp(({ closing }) => closing !== true, LATE);
-  };
   const giveUpAll = () => {
     isOver = true;
     giveUp(() => true, LATE);
   };
-  stop.addEventListener(
-    'abort',
-    () => {
-      giveUpUnsent();
-      setTimeout(giveUpOthers, PATIENCE).unref();
-      setTimeout(giveUpAll, PATIENCE_CLOSING).unref();
-    },
-    { once: true },
-  );
+  const onStop = () => {
+    giveUp(({ closing }, isOnTheWire) => closing !== true && !isOnTheWire, LATE);
+    setTimeout(giveUp, PATIENCE, ({ closing }: HttpRequest) => closing !== true, LATE).unref();
+    setTimeout(giveUpAll, PATIENCE_CLOSING).unref();
+  };
+  stop.addEventListener('abort', onStop, { once: true });
   return async (request) => {
     if (isOver || (stop.aborted && request.closing !== true)) {
       throw new NotSent();

@@ -34,9 +34,13 @@ export interface TokenOptions {
   readonly clock: Clock;
 }
 
-interface Wanted {
+/** The token server that a registry has named. */
+export interface Realm {
   readonly realm: string;
   readonly service: string | undefined;
+}
+
+interface Wanted extends Realm {
   /** several are separated by spaces; `''` for none */
   readonly scope: string;
 }
@@ -47,6 +51,9 @@ interface Token {
   readonly fetchedAt: number;
   readonly renewAt: number;
 }
+
+/** `fetched`: for this very call */
+export type GivenToken = Token & { readonly fetched: boolean };
 
 /** Tokens with hundreds of scopes stay far below it. */
 const MAX_BYTES = 128 * 1024;
@@ -78,10 +85,9 @@ export class TokenSource {
 
   /**
    * @param rejected a token that the registry has just refused, and that must not be given again
-   * @returns the token, when it has to be renewed, and whether it was fetched for this very call
    * @throws AuthError when the realm may not be used or gives no token
    */
-  async get(wanted: Wanted, rejected?: string): Promise<Token & { readonly fetched: boolean }> {
+  async get(wanted: Wanted, rejected?: string): Promise<GivenToken> {
     const tokens = this.#tokens;
     const key = JSON.stringify([wanted.realm, wanted.service, wanted.scope]);
     for (let flight = tokens.get(key); flight !== undefined; flight = tokens.get(key)) {
@@ -126,32 +132,32 @@ export class TokenSource {
   }
 }
 
+const REFUSED = 'token-realm-refused';
+
 /** @throws AuthError for a realm that is no URL, or that would show secrets to the network */
 function realmUrl(realm: string, registry: URL): URL {
   const url = foreignUrl(realm);
+  const it = `the registry at ${registry.origin}`;
+  const advice =
+    'credentials are not sent there. Correct the realm in the configuration of the registry';
   if (url?.protocol !== 'https:' && url?.protocol !== 'http:') {
     throw new AuthError(
-      `the registry at ${registry.origin} names a token realm that isn't an http or https URL`,
+      `${it} names a token realm that isn't an http or https URL`,
       undefined,
-      'token-realm-refused',
+      REFUSED,
     );
   }
+  const sends = `${it} sends clients for tokens to ${url.origin}`;
   if (url.protocol === 'http:' && registry.protocol !== 'http:') {
-    throw new AuthError(
-      `the registry at ${registry.origin} sends clients for tokens to ${url.origin}, which is not https: ` +
-        'credentials are not sent there. Correct the realm in the configuration of the registry',
-      undefined,
-      'token-realm-refused',
-    );
+    throw new AuthError(`${sends}, which is not https: ${advice}`, undefined, REFUSED);
   }
   const place = nearby(url);
   if (place !== undefined && place !== nearby(registry)) {
     throw new AuthError(
-      `the registry at ${registry.origin} sends clients for tokens to ${url.origin}, a ${place} address, and is not on ` +
-        'one itself: credentials are not sent there. Correct the realm in the configuration of the registry, or put ' +
-        `the registry's own ${place} address into registry-url`,
+      `${sends}, a ${place} address, and is not on one itself: ${advice}, or put the registry's own ${place} address ` +
+        'into registry-url',
       undefined,
-      'token-realm-refused',
+      REFUSED,
     );
   }
   url.hash = '';
@@ -159,43 +165,33 @@ function realmUrl(realm: string, registry: URL): URL {
 }
 
 function tokenRequest(realm: URL, wanted: Wanted, credentials: Credentials): HttpRequest {
-  const headers = { accept: 'application/json' };
+  const { service, scope } = wanted;
+  const accept = 'application/json';
   // What ends a run needs a token, too, and a token alone changes nothing.
   const common = { maxBytes: MAX_BYTES, closing: true };
   if (credentials.kind === 'identity-token') {
     const form = new URLSearchParams({
       grant_type: 'refresh_token',
       client_id: CLIENT_ID,
-      ...(wanted.service !== undefined && { service: wanted.service }),
-      ...(wanted.scope !== '' && { scope: wanted.scope }),
+      ...(service !== undefined && { service }),
+      ...(scope !== '' && { scope }),
       refresh_token: credentials.token,
     });
-    return {
-      method: 'POST',
-      url: realm,
-      headers: { ...headers, 'content-type': 'application/x-www-form-urlencoded' },
-      body: form.toString(),
-      // Asking twice for a token does no harm.
-      repeatable: true,
-      ...common,
-    };
+    const headers = { accept, 'content-type': 'application/x-www-form-urlencoded' };
+    // Asking twice for a token does no harm.
+    const post = { method: 'POST', repeatable: true } as const;
+    return { ...common, ...post, url: realm, headers, body: form.toString() };
   }
   const url = new URL(realm);
-  if (wanted.service !== undefined) {
-    url.searchParams.set('service', wanted.service);
+  if (service !== undefined) {
+    url.searchParams.set('service', service);
   }
-  for (const scope of splitScopes(wanted.scope)) {
-    url.searchParams.append('scope', scope);
-  }
-  return {
-    method: 'GET',
-    url,
-    headers,
-    ...(credentials.kind === 'basic' && {
-      authorization: basicAuthorization(credentials.username, credentials.password),
-    }),
-    ...common,
-  };
+  splitScopes(scope).forEach((each) => url.searchParams.append('scope', each));
+  const authorization =
+    credentials.kind === 'basic'
+      ? basicAuthorization(credentials.username, credentials.password)
+      : undefined;
+  return { ...common, method: 'GET', url, headers: { accept }, authorization };
 }
 
 function readAnswer(request: HttpRequest, response: HttpResponse, credentials: Credentials) {

@@ -1,7 +1,7 @@
 /** What an image's config tells (image-spec config.md): when it was built, and for which platform. */
 import * as v from 'valibot';
 
-import { JsonLimitError, inForm, parseJson } from './json.js';
+import { checkJson, inForm, tryJson } from './json.js';
 import type { Platform } from './manifest.js';
 
 export interface ImageFacts {
@@ -23,15 +23,8 @@ const MOST_VALUES = 150_000;
  * @throws JsonLimitError when it holds more than any config does
  */
 export function factsOf(bytes: Uint8Array): ImageFacts {
-  let body: unknown;
-  try {
-    body = parseJson(bytes, MOST_VALUES);
-  } catch (error) {
-    if (error instanceof JsonLimitError) {
-      throw error;
-    }
-    return {};
-  }
+  checkJson(bytes, MOST_VALUES);
+  const body = tryJson(new TextDecoder().decode(bytes));
   const { created, architecture, os, variant } = inForm(ConfigSchema, body) ?? {};
   const time = created === undefined ? Number.NaN : Date.parse(created);
   const isForOne = os !== undefined && architecture !== undefined;

@@ -96,14 +96,14 @@ export interface Deleter {
   ): Promise<'deleted' | 'gone'>;
 }
 
-export interface DeleteOptions {
+export interface WriteOptions {
+  /** asked before each try: once it is true none is sent, and the promise rejects with TooLate or the failure before */
+  readonly isLate?: () => boolean;
+}
+
+export interface DeleteOptions extends WriteOptions {
   /** the tags that point at it, and go with it: a family that can't delete tagged manifests removes them first */
   readonly tags?: readonly string[];
-  /**
-   * Asked before each try: once it is true none is sent, and the promise rejects with TooLate, or with what came of
-   * the try before.
-   */
-  readonly isLate?: () => boolean;
   /** continues "the registry refused to …" in messages; default: to delete this manifest, by its name */
   readonly what?: string;
   /**
@@ -125,13 +125,8 @@ export interface Pusher {
     repository: string,
     reference: string,
     manifest: { readonly mediaType: string; readonly bytes: Buffer },
-    options?: PushOptions,
+    options?: WriteOptions,
   ): Promise<void>;
-}
-
-export interface PushOptions {
-  /** asked before each try: once it is true none is sent, and the promise rejects with what came of the one before */
-  readonly isLate?: () => boolean;
 }
 
 /** Whether deletes would be taken, found out before the first change. */
@@ -185,12 +180,7 @@ export interface Listed {
 
 export interface Untagger {
   /** Removes a tag and leaves its manifest. Nothing is done where the tag does not point at this digest any more. */
-  untag(
-    repository: string,
-    tag: string,
-    digest: Digest,
-    options?: Pick<DeleteOptions, 'isLate'>,
-  ): Promise<void>;
+  untag(repository: string, tag: string, digest: Digest, options?: WriteOptions): Promise<void>;
 }
 
 export interface Restorer {

@@ -79,7 +79,7 @@ export function describer(inventory: Inventory): (digest: Digest) => Description
   };
 }
 
-/** Each child's entry. Of several parents the one with the least digest speaks, whatever was read first. */
+/** Each child's entry. Of several parents the one with the least digest counts, in whatever order they were read. */
 function parentsOf({ manifests }: Inventory): ReadonlyMap<Digest, ManifestDescriptor> {
   const parents = new Map<Digest, ManifestDescriptor>();
   const indexes = [...manifests.values()].filter((manifest) => manifest.kind === 'index');

@@ -1,4 +1,4 @@
-/** What the ledger knew and learned, in sentences for log and summary. */
+/** The ledger's part in this run, in sentences for log and summary. */
 import type { LedgerNews } from '../memory/memory.js';
 import type { Run } from '../run/run.js';
 import { count } from '../text/words.js';
@@ -23,10 +23,10 @@ export function ledgerSentence({ ledger, untaggedListing, settings: { dryRun } }
   }
   if (ledger.existed) {
     const what = ledger.remembered === 0 ? 'nothing' : count(ledger.remembered, 'manifest');
-    const changed = ledger.written === 0 ? '' : ` This run brought it up to date for ${where}.`;
+    const changed = ledger.written === 0 ? '' : ` This run updated it for ${where}.`;
     return (
       `The ledger in ${name} remembered ${what} of these repositories from earlier runs.${changed} ` +
-      'What was pushed and lost its tag again between two runs was never seen, and is not in it.'
+      'Manifests that were pushed and lost their tag between two runs are not in it, because no run saw them.'
     );
   }
   if (dryRun) {

@@ -1,4 +1,4 @@
-/** What a plan said to delete and the run that carried it out did not even try: because the registry has changed. */
+/** The entries of a plan that the run did not try to delete, because the registry has changed. */
 import type { KeepReason } from '../plan/reasons.js';
 import type { Digest } from '../oci/digest.js';
 import { code } from '../text/markdown.js';
@@ -16,7 +16,7 @@ export interface OutdatedEntry {
     | { readonly kind: 'unread' };
 }
 
-/** Sorted by digest. What was spared at the last moment is not among it: it has a fate of its own. */
+/** Sorted by digest. Manifests that the recheck kept are not among them: they have a fate of their own. */
 export function outdatedEntries({ inventory, plan, approved }: RepositoryRun): OutdatedEntry[] {
   const orphans = new Set(plan.orphans.map(({ digest }) => digest));
   const kept = new Map(plan.keep.map(({ digest, reason }) => [digest, reason]));

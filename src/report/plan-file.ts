@@ -1,6 +1,6 @@
 /**
- * The plan of a dry-run as a file, for people to look at and for a later run to carry out
- * (docs/plan-file.md, docs/plan-file.schema.json). `cleanup/approval.ts` reads it again.
+ * The plan of a dry-run as a file, for people to check and for a later run to carry out
+ * (docs/plan-file.md, docs/plan-file.schema.json). `plan/approval.ts` reads it again.
  */
 import { PLAN_VERSION } from '../plan/approval.js';
 import { contentBytes } from './bytes.js';
@@ -17,7 +17,7 @@ const LABEL_LENGTH = 200;
 const MASKED_LENGTH = 80;
 
 /**
- * What a plan is read again by can't be masked in it, and a secret can't be written to it.
+ * The values by which a run reads the plan again can't be masked in it, and a secret can't be written to it.
  *
  * @param redact takes the run's secrets out of a text
  * @returns why there can be no plan of this run, if so

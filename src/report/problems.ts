@@ -1,4 +1,4 @@
-/** What makes a job red, and what would keep a real run from deleting. */
+/** The problems that make a job red, and the reasons why a real run would delete nothing. */
 import { coded, type Code } from '../text/code.js';
 import { printable } from '../text/printable.js';
 import type { RepositoryRefusal } from '../plan/brakes.js';
@@ -23,7 +23,7 @@ export interface Problem {
 /** Longer than any sentence worth reading in an annotation. */
 export const SENTENCE = 500;
 
-/** Of what quotes no cause that has a code. */
+/** The codes of problems that quote no cause with a code of its own. */
 const CODES: Readonly<Record<Problem['kind'], Code>> = {
   broken: 'image-broken',
   restored: 'restored-after-push',
@@ -66,7 +66,7 @@ export function problems(run: Run): readonly Problem[] {
   }));
 }
 
-/** Why nothing is deleted in some repositories: of a dry-run, warnings. What holds for the whole run is said once. */
+/** The reasons why nothing is deleted in some repositories; warnings in a dry-run. A reason of the whole run is listed once. */
 export function refusals(run: Run): readonly Problem[] {
   const found = new Map<string, Problem>();
   for (const each of repositoriesByName(run)) {
@@ -93,10 +93,10 @@ export function sentence(problem: Problem): string {
 function brokenImages({ broken }: RepositoryRun): Problem[] {
   return broken.map(({ what, why }) => ({
     kind: 'broken',
-    // What to do comes first: the reason may be long, and is cut.
+    // The advice comes first: the cause may be long, and is cut.
     what:
       `${what} no longer resolves after the clean-up. Do not collect the registry's garbage: push that image ` +
-      `again, or run with \`restore-from\` the backup. What was found: ${why}`,
+      `again, or run with \`restore-from\` the backup. Cause: ${why}`,
   }));
 }
 
@@ -140,8 +140,8 @@ function repaired({ repair }: RepositoryRun, dryRun: boolean): Problem[] {
 
 function unverified({ unverified: isUnverified }: RepositoryRun): Problem[] {
   const what =
-    'the run was told to stop before it could look whether what was kept is still there. The backup has what was ' +
-    "deleted: do not collect the registry's garbage before you have looked";
+    'the run was told to stop before it could check that the kept manifests are still there. ' +
+    "Do not collect the registry's garbage before you have checked that: the backup has the deleted manifests";
   return isUnverified ? [{ kind: 'run', what: coded(what, 'sweep-not-verified') }] : [];
 }
 

@@ -58,7 +58,7 @@ export function whyKept(kind: UntaggedKind, gracePeriod: string): string {
   return WHY_KEPT[kind].replace('%s', gracePeriod);
 }
 
-/** What is particular to one manifest of such a group, or nothing. */
+/** The detail that is particular to one manifest of such a group, or nothing. */
 export function keptDetail(reason: KeepReason, now: number): string {
   const ago = (what: string, time: number) => {
     const old = age(time, now);
@@ -103,7 +103,7 @@ export function few(all: readonly string[], most: number): string {
   return `${all.slice(0, most).join(', ')}${more > 0 ? ` and ${String(more)} more` : ''}`;
 }
 
-/** Where not the manifest itself is named: an image ID is the digest of its config. */
+/** The blob that is named in place of the manifest: an image ID is the digest of its config. */
 export function throughBlob(blob: Digest | undefined): string {
   return blob === undefined ? '' : ` (its config or layer ${code(shortDigest(blob))})`;
 }

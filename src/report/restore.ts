@@ -1,4 +1,4 @@
-/** What a run with `restore-from` did: its log, its summary and its numbers. Pure. */
+/** The log, the summary and the numbers of a run with `restore-from`. Pure. */
 import type { Restored } from '../run/restore-repository.js';
 import type { RestoreRun } from '../run/restore.js';
 import { fit } from './fit.js';
@@ -74,7 +74,7 @@ export function restoreLines(
   ];
 }
 
-/** What of the backup was of no use, and is no failure: sentences of plain text. */
+/** The parts of the backup that the run did not use, which is no failure: sentences of plain text. */
 export function restoreNotes({ cutOffLines, elsewhere, excluded }: RestoreRun): string[] {
   const entries = (how: number) => count(how, 'entry', 'entries');
   return [
@@ -100,7 +100,7 @@ export function renderRestore(run: RestoreRun): string {
   const notes = [
     `${run.dryRun ? '**Dry run:** nothing was changed.\n' : ''}${code(run.registry)}, from the backup in ${code(run.directory)}.`,
     restored + planned > 0 &&
-      'What comes back without a tag may be an orphan again for the next clean-up: give it a tag, or name it in `protect`.',
+      'A manifest that comes back without a tag may be an orphan again in the next clean-up: give it a tag, or name it in `protect`.',
     ...restoreNotes(run).map((note) => prose(note)),
   ].filter((note) => note !== false);
   const section = (title: string, rows: readonly string[], noun: string) =>

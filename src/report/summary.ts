@@ -1,6 +1,6 @@
 /**
- * The job summary: Markdown for whoever looks at a nightly run in the morning. It says what went, why,
- * and what could not be seen, and stays below the size at which GitHub drops a summary whole.
+ * The job summary: Markdown for people who check a nightly run in the morning. It says what was
+ * deleted, why, and what could not be seen, and stays below the size at which GitHub drops a summary whole.
  */
 import { fit } from './fit.js';
 import type { Run } from '../run/run.js';

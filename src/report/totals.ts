@@ -90,7 +90,7 @@ function countRun(run: Run) {
     repositoriesUnread: run.unread,
     /** repositories in which nobody checked, after the deletes, whether what was kept is still there */
     repositoriesUnverified: run.repositories.filter(({ unverified }) => unverified).length,
-    /** of `refused`: `apply-plan` does not pass over the reason */
+    /** of `refused`: `apply-plan` does not ignore the reason */
     withoutRights: run.repositories
       .filter(({ refusal }) => refusal !== undefined && !isPassedByPlan(refusal))
       .reduce((all, { plan }) => all + plan.orphans.length, 0),

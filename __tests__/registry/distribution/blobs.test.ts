@@ -20,7 +20,7 @@ const DIGEST = digestOf(BYTES);
 const MIB = 1024 * 1024;
 
 describe('blob', () => {
-  it('is read in one GET, byte by byte', async () => {
+  it('a blob is read in one GET, byte by byte', async () => {
     const { reader, registry } = await startClient();
     linkBlob(registry.state, APP, DIGEST, BYTES);
     expect(await reader.blob(APP, DIGEST, MIB)).toEqual(BYTES);
@@ -39,14 +39,14 @@ describe('blob', () => {
     expect(await reader.blob(APP, long, MIB)).toEqual(BYTES);
   });
 
-  it('is undefined where the repository does not have it, though another one does', async () => {
+  it('a blob is undefined where the repository does not have it, though another one does', async () => {
     const { reader, registry } = await startClient();
     linkBlob(registry.state, 'team/other', DIGEST, BYTES);
     expect(await reader.blob(APP, DIGEST, MIB)).toBeUndefined();
   });
 
   it.each(['BLOB_UNKNOWN', 'NAME_UNKNOWN', 'MANIFEST_UNKNOWN'])(
-    'is undefined: 404 %s',
+    'a blob is undefined after a 404 %s',
     async (code) => {
       const { reader, registry } = await startClient();
       registry.intercept(when(/blobs/, errorAnswer(404, code)));
@@ -83,7 +83,7 @@ describe('blob', () => {
       'wrong-bytes',
       'another digest',
     ],
-  ])('is never taken for missing, nor for right: %s', async (_, action, kind, words) => {
+  ])('a blob is never taken for missing, nor for right: %s', async (_, action, kind, words) => {
     const { reader, registry } = await startClient();
     linkBlob(registry.state, APP, DIGEST, BYTES);
     registry.intercept(when(/blobs/, action));
@@ -93,7 +93,7 @@ describe('blob', () => {
     await expect(reading).rejects.toThrow(`read the blob ${DIGEST} of ${APP}`);
   });
 
-  it('is read up to `maxBytes` and no further', async () => {
+  it('a blob is read up to `maxBytes` and no further', async () => {
     const { reader, registry } = await startClient();
     linkBlob(registry.state, APP, DIGEST, BYTES);
     expect(await reader.blob(APP, DIGEST, BYTES.length)).toEqual(BYTES);
@@ -103,7 +103,7 @@ describe('blob', () => {
     });
   });
 
-  it('is asked for again when it was cut off', async () => {
+  it('a blob is asked for again when it was cut off', async () => {
     const { reader, registry } = await startClient();
     linkBlob(registry.state, APP, DIGEST, BYTES);
     registry.intercept(
@@ -143,8 +143,8 @@ describe('blob', () => {
   });
 });
 
-describe('whether a blob is there', () => {
-  it('is asked with one HEAD', async () => {
+describe('hasBlob', () => {
+  it('the reader asks with one HEAD', async () => {
     const { reader, registry } = await startClient();
     linkBlob(registry.state, APP, DIGEST, Buffer.alloc(3 * MIB));
     expect(await reader.hasBlob(APP, DIGEST)).toBe(true);
@@ -153,14 +153,14 @@ describe('whether a blob is there', () => {
     ]);
   });
 
-  it('is a matter of the repository, not of the registry', async () => {
+  it('the answer is for the repository, not for the registry', async () => {
     const { reader, registry } = await startClient();
     linkBlob(registry.state, 'team/other', DIGEST, BYTES);
     expect(await reader.hasBlob(APP, DIGEST)).toBe(false);
     expect(await reader.hasBlob('team/other', DIGEST)).toBe(true);
   });
 
-  it('is no for any 404: an answer to HEAD can not say more', async () => {
+  it('the answer is no for any 404: an answer to HEAD can not say more', async () => {
     const { reader, registry } = await startClient();
     linkBlob(registry.state, APP, DIGEST, BYTES);
     for (const action of [
@@ -177,7 +177,7 @@ describe('whether a blob is there', () => {
     ['403', errorAnswer(403, 'DENIED'), 'forbidden', 'repository:team/app:pull'],
     ['500', errorAnswer(500, 'UNKNOWN'), 'unexpected', '500'],
     ['204', { kind: 'answer', status: 204 }, 'not-a-registry', '204'],
-  ])('is not known: %s', async (_, action, kind, words) => {
+  ])('the answer is not known: %s', async (_, action, kind, words) => {
     const { reader, registry } = await startClient();
     linkBlob(registry.state, APP, DIGEST, BYTES);
     registry.intercept(when(/blobs/, action));

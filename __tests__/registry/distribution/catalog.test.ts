@@ -22,7 +22,7 @@ afterEach(stopClients);
 const app = image('app');
 
 describe('catalog', () => {
-  it('is sorted, each name once, over as many pages as there are', async () => {
+  it('the catalog is sorted, each name once, over as many pages as there are', async () => {
     const { repositories, registry } = await startClient();
     for (const name of ['b', 'a', 'a/b']) {
       seed(registry.state, name, app, 'v1');
@@ -60,7 +60,7 @@ describe('catalog', () => {
     expect(tally(registry)).toEqual({ 'GET catalog': 2 });
   });
 
-  it('is done when what lies past a full page is the beginning once more', async () => {
+  it('the catalog ends where a full page is followed by the beginning once more', async () => {
     const { registry, repositories } = await startClient();
     const names = Array.from({ length: 1000 }, (_, n) => `r${String(n + 1000)}`);
     registry.intercept(when(/_catalog/, jsonAnswer({ repositories: names })));
@@ -135,14 +135,17 @@ describe('catalog', () => {
     ['no list', jsonAnswer({ repositories: {} }), '200'],
     ['HTML', { kind: 'html' }, 'text/html'],
     ['too small a page as well', errorAnswer(400, 'PAGINATION_NUMBER_INVALID'), '400'],
-  ])('not allowed or not there: names `repositories`: %s', async (_, action, words) => {
-    const { repositories, registry } = await startClient();
-    registry.intercept(when(/_catalog/, action));
-    const reading = repositories();
-    await expect(reading).rejects.toThrow('`repositories`');
-    await expect(reading).rejects.toThrow(words);
-    await expect(reading).rejects.not.toThrow('Deleting is switched off');
-  });
+  ])(
+    'the error names `repositories` where the catalog is not to be had: %s',
+    async (_, action, words) => {
+      const { repositories, registry } = await startClient();
+      registry.intercept(when(/_catalog/, action));
+      const reading = repositories();
+      await expect(reading).rejects.toThrow('`repositories`');
+      await expect(reading).rejects.toThrow(words);
+      await expect(reading).rejects.not.toThrow('Deleting is switched off');
+    },
+  );
 
   it('may be missing, which says nothing against `registry-url`', async () => {
     const { repositories, registry } = await startClient();

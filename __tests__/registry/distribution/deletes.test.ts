@@ -82,7 +82,7 @@ describe('deleteManifest', () => {
       },
       /200/,
     ],
-  ])('%s is no success', async (_, action, why) => {
+  ])('the answer %s is no success', async (_, action, why) => {
     const { registry, deleter } = await startClient();
     registry.intercept(when(/^DELETE/, action));
     await expect(deleter.deleteManifest('team/app', old.digest)).rejects.toThrow(why);
@@ -122,7 +122,7 @@ describe('deleteManifest', () => {
     ],
     ['409', errorAnswer(409, 'TAG_IMMUTABLE', 'locked'), 'unexpected', 'TAG_IMMUTABLE locked'],
     ['500', errorAnswer(500, 'UNKNOWN'), 'unexpected', '500'],
-  ])('%s', async (_, action, kind, words) => {
+  ])('the delete fails: %s', async (_, action, kind, words) => {
     const { registry, deleter } = await startClient();
     registry.intercept(when(/^DELETE/, action));
     await expect(deleter.deleteManifest('team/app', old.digest)).rejects.toMatchObject({

@@ -49,7 +49,7 @@ describe('errorOf', () => {
     ['null', null, undefined],
     ['HTML', '<html>', undefined],
     ['nothing', '', undefined],
-  ])('%s', (_, body, expected) => {
+  ])('the first error of a body is read: %s', (_, body, expected) => {
     expect(errorOf(response(404, body))).toEqual(expected);
   });
 });
@@ -74,7 +74,7 @@ describe('saysUnknown', () => {
     ['plain text', 404, '404 page not found\n', false],
     ['HTML', 404, '<html>MANIFEST_UNKNOWN</html>', false],
     ['nothing', 404, '', false],
-  ])('%s: %i', (_, status, body, expected) => {
+  ])('an answer says it or not, as its body has it: %s: %i', (_, status, body, expected) => {
     expect(saysUnknown(response(status, body))).toBe(expected);
   });
 });
@@ -95,7 +95,7 @@ describe('saysBlobUnknown', () => {
     ['plain text', 404, '404 page not found\n', false],
     ['HTML', 404, '<html>BLOB_UNKNOWN</html>', false],
     ['nothing', 404, '', false],
-  ])('%s: %i', (_, status, body, expected) => {
+  ])('an answer says it or not, as its body has it: %s: %i', (_, status, body, expected) => {
     expect(saysBlobUnknown(response(status, body))).toBe(expected);
   });
 });
@@ -117,7 +117,7 @@ describe('mayLackRoute', () => {
     ['200 DENIED', 200, error('DENIED'), false],
     ['403', 403, '', false],
     ['500 UNSUPPORTED', 500, error('UNSUPPORTED'), false],
-  ])('%s', (_, status, body, expected) => {
+  ])('an answer tells of a missing route or not: %s', (_, status, body, expected) => {
     expect(mayLackRoute(response(status, body))).toBe(expected);
   });
 });
@@ -398,7 +398,7 @@ describe('refusal', () => {
       'not-a-registry',
       ['308, a redirect, which', 'put its address into'],
     ],
-  ])('%s', (_, answer, doing, kind, words) => {
+  ])('the message says what to do: %s', (_, answer, doing, kind, words) => {
     const refused = refusal(answer, doing, (text) => text, ALLOW_DELETES);
     expect(refused.kind).toBe(kind);
     words.forEach((word) => {

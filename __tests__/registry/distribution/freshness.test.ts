@@ -21,7 +21,7 @@ describe('an answer', () => {
     { 'x-proxy-cache-status': 'hit' },
     { 'cf-cache-status': 'HIT' },
     { 'cache-status': 'ExampleCache; hit; ttl=376' },
-  ])('with %j may be an old one', (headers) => {
+  ])('an answer with %j may be an old one', (headers) => {
     const why = whyStale(answer(headers), BASE) ?? '';
     const [name = ''] = Object.keys(headers);
     expect(why.toLowerCase()).toContain(`the answer came from a cache (\`${name}`);
@@ -40,7 +40,7 @@ describe('an answer', () => {
     { 'cache-status': 'ExampleCache; fwd=miss; stored' },
     { 'cache-control': 'no-cache, hit' },
     { etag: '"hit"' },
-  ])('with %j is the word of the registry', (headers) => {
+  ])('an answer with %j is the word of the registry', (headers) => {
     expect(whyStale(answer(headers), BASE)).toBeUndefined();
   });
 

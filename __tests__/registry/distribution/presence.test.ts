@@ -33,8 +33,8 @@ async function ask(has: boolean, head?: Action, get?: Action) {
   return { answer, registry: client.registry, headers };
 }
 
-describe('whether a manifest is still there', () => {
-  it.each([true, false])('costs one HEAD, past all caches: %p', async (has) => {
+describe('isThere', () => {
+  it.each([true, false])('a manifest costs one HEAD, past all caches: %p', async (has) => {
     const { answer, registry, headers } = await ask(has);
     expect(await answer).toBe(has);
     expect(tally(registry)).toEqual({ 'HEAD manifest': 1 });
@@ -49,14 +49,14 @@ describe('whether a manifest is still there', () => {
     ],
     ['a 404 of a web server', { kind: 'html', status: 404 }],
     ['a registry without HEAD', { kind: 'answer', status: 405 }],
-  ])('is asked by GET after %s', async (_, head) => {
+  ])('the reader asks by GET after %s', async (_, head) => {
     expect(await (await ask(true, head)).answer).toBe(true);
     const { answer, registry } = await ask(false, head);
     expect(await answer).toBe(false);
     expect(tally(registry)).toEqual({ 'HEAD manifest': 1, 'GET manifest': 1 });
   });
 
-  it('is asked by GET once where a registry answers HEAD with a 404 in plain text', async () => {
+  it('the reader asks by GET once where a registry answers HEAD with a 404 in plain text', async () => {
     const { registry, isThere } = await startClient();
     const other = image('other');
     const headers = { 'Content-Type': 'text/plain; charset=utf-8' };
@@ -80,7 +80,7 @@ describe('whether a manifest is still there', () => {
     ],
     ['403', errorAnswer(403, 'DENIED'), undefined, /403/],
     ['500', { kind: 'answer', status: 500 }, undefined, /answered 500/],
-    ['a page', { kind: 'html' }, undefined, /with a body that is no registry's/],
+    ['a page', { kind: 'html' }, undefined, /with a body that isn't a registry's/],
     ['no answer', { kind: 'reset' }, undefined, /./],
     ['a web server twice', { kind: 'html', status: 404 }, { kind: 'html', status: 404 }, /404/],
     ['a page to GET', { kind: 'answer', status: 404 }, { kind: 'html' }, /200/],
@@ -91,7 +91,7 @@ describe('whether a manifest is still there', () => {
       errorAnswer(404, 'DENIED'),
       /DENIED/,
     ],
-  ])('is not known after %s', async (_, head, get, why) => {
+  ])('the answer is not known after %s', async (_, head, get, why) => {
     await expect((await ask(false, head, get)).answer).rejects.toThrow(why);
   });
 });

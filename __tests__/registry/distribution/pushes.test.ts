@@ -67,8 +67,8 @@ function located(change: (location: string) => string | undefined) {
   });
 }
 
-describe('what is pushed', () => {
-  it('can be read back: blobs, manifest and tag', async () => {
+describe('a push', () => {
+  it('blobs, manifest and tag can be read back', async () => {
     const client = await startClient();
     const { reader, registry } = client;
     await pushContent(client, 'v1', first);
@@ -90,7 +90,7 @@ describe('what is pushed', () => {
     ['any bytes', BYTES],
     ['none', Buffer.alloc(0)],
     ['many', Buffer.alloc(3 * MIB, 'ledger')],
-  ])('is a blob of %s: one POST, and one PUT of just these', async (_, bytes) => {
+  ])('a blob of %s costs one POST, and one PUT of just these', async (_, bytes) => {
     const { pusher, registry } = await startClient();
     const uploads: SeenRequest[] = [];
     registry.intercept((request) => {
@@ -107,7 +107,7 @@ describe('what is pushed', () => {
     expect(uploads[0]?.headers).not.toHaveProperty('transfer-encoding');
   });
 
-  it('is the manifest under its own type', async () => {
+  it('the manifest is pushed under its own type', async () => {
     const client = await startClient();
     const docker = image('docker', { family: 'docker' });
     await pushContent(client, 'v1', docker);
@@ -116,7 +116,7 @@ describe('what is pushed', () => {
     ).toBe(docker.mediaType);
   });
 
-  it('moves a tag that exists, and leaves what it pointed at', async () => {
+  it('a tag that exists moves, and its old manifest stays', async () => {
     const client = await startClient();
     await pushContent(client, 'v1', first);
     await pushContent(client, 'v1', second);
@@ -124,7 +124,7 @@ describe('what is pushed', () => {
     expect(await client.reader.manifest(OURS, first.digest)).toMatchObject({ kind: 'found' });
   });
 
-  it('may be pushed by its digest, and then has no tag', async () => {
+  it('a manifest may be pushed by its digest, and then has no tag', async () => {
     const client = await startClient();
     const { registry } = client;
     for (const long of [false, true]) {
@@ -137,7 +137,7 @@ describe('what is pushed', () => {
     expect(registry.state.repositories.get(OURS)?.tags.size).toBe(0);
   });
 
-  it('is refused under a digest that is not its own', async () => {
+  it('a manifest is refused under a digest that is not its own', async () => {
     const client = await startClient();
     await expect(pushContent(client, second.digest, first)).rejects.toThrow(
       `push ${OURS}@${second.digest}: the registry answered 400 (DIGEST_INVALID`,
@@ -145,14 +145,14 @@ describe('what is pushed', () => {
     expect(client.registry.state.repositories.get(OURS)?.manifests.size).toBe(0);
   });
 
-  it('may be there already', async () => {
+  it('a manifest may be there already', async () => {
     const client = await startClient();
     await pushContent(client, 'v1', first);
     await pushContent(client, 'v1', first);
     expect(client.registry.state.repositories.get(OURS)?.manifests.size).toBe(1);
   });
 
-  it('is no manifest whose blobs are missing', async () => {
+  it('a manifest is refused where its blobs are missing', async () => {
     const { pusher } = await startClient();
     await expect(pusher.pushManifest(OURS, 'v1', first)).rejects.toMatchObject({
       kind: 'unexpected',
@@ -212,7 +212,7 @@ describe('the place of an upload', () => {
     ['file:///etc/passwd', 'from https:// to file:// is not followed'],
     ['HTTP://REGISTRY.TEST/v2/x', 'X-Forwarded-Proto'],
     ['http://[oops', "doesn't lead to a valid URL"],
-  ])('is never %s of a registry with https', async (location, words) => {
+  ])('the place is never %s of a registry with https', async (location, words) => {
     const { send, requests } = play({ status: 202, headers: { location } });
     const pusher = createPusher(apiClient(send, 'https://registry.test'));
     const pushing = pusher.pushBlob(OURS, BYTES);
@@ -228,7 +228,7 @@ describe('the place of an upload', () => {
   });
 
   it.each<[string, string | undefined]>([['missing', undefined]])(
-    'is needed: %s',
+    'the place is needed: %s',
     async (_, location) => {
       const { pusher, registry } = await startClient();
       registry.intercept(located(() => location));
@@ -253,7 +253,7 @@ describe('an upload that is lost on the way', () => {
   const puts = ({ requests }: Client['registry']) =>
     requests.filter(({ method }) => method === 'PUT').map(({ path }) => path.split('?', 1)[0]);
 
-  it.each([1, 2])('begins anew, %i times', async (times) => {
+  it.each([1, 2])('the upload starts over, %i times', async (times) => {
     const { pusher, registry } = await startClient();
     registry.intercept(lost(times));
     expect(await pusher.pushBlob(OURS, BYTES)).toBe(DIGEST);
@@ -265,7 +265,7 @@ describe('an upload that is lost on the way', () => {
   it.each<[string, Action]>([
     ['404 BLOB_UPLOAD_UNKNOWN', errorAnswer(404, 'BLOB_UPLOAD_UNKNOWN')],
     ['404 in HTML', { kind: 'html', status: 404 }],
-  ])('is given up after three: %s', async (_, action) => {
+  ])('the upload is given up after three tries: %s', async (_, action) => {
     const { pusher, registry } = await startClient();
     registry.intercept(lost(Infinity, action));
     await expect(pusher.pushBlob(OURS, BYTES)).rejects.toMatchObject({
@@ -276,7 +276,7 @@ describe('an upload that is lost on the way', () => {
     expect(registry.state.blobs.size).toBe(0);
   });
 
-  it('is no other failure: 500 is tried at the same place, and then told', async () => {
+  it('another failure, such as 500, is tried at the same place, and then told', async () => {
     const { pusher, registry } = await startClient();
     registry.intercept(lost(2, errorAnswer(500, 'UNKNOWN')));
     expect(await pusher.pushBlob(OURS, BYTES)).toBe(DIGEST);
@@ -341,7 +341,7 @@ async function expectRefused(
 }
 
 describe('a refusal', () => {
-  it.each(REFUSALS)('of the beginning: %s', async (_, action, kind, words) => {
+  it.each(REFUSALS)('the start of an upload is refused: %s', async (_, action, kind, words) => {
     const { pusher, registry } = await startClient();
     registry.intercept(when(START, action));
     await expectRefused(pusher.pushBlob(OURS, BYTES), kind, [
@@ -351,7 +351,7 @@ describe('a refusal', () => {
     expect(tally(registry)).not.toHaveProperty('PUT upload');
   });
 
-  it.each(REFUSALS)('of the bytes: %s', async (_, action, kind, words) => {
+  it.each(REFUSALS)('the bytes of an upload are refused: %s', async (_, action, kind, words) => {
     const { pusher, registry } = await startClient();
     registry.intercept(when(UPLOAD, action));
     await expectRefused(pusher.pushBlob(OURS, BYTES), kind, [
@@ -379,7 +379,7 @@ describe('a refusal', () => {
     // A proxy that passes on reads alone: what it would take to make a repository is not known.
     ['without one', { kind: 'answer', status: 404 }, 'not-a-registry', 'registry-url'],
     ['in HTML', { kind: 'html', status: 404 }, 'not-a-registry', 'registry-url'],
-  ])('404 at the beginning: %s', async (_, action, kind, words) => {
+  ])('the start of an upload gets a 404: %s', async (_, action, kind, words) => {
     const { pusher, registry } = await startClient();
     registry.intercept(when(START, action));
     const pushing = pusher.pushBlob(OURS, BYTES);
@@ -389,13 +389,13 @@ describe('a refusal', () => {
     expect(tally(registry)).toEqual({ 'POST upload': 1 });
   });
 
-  it('is that of a registry in read-only mode', async () => {
+  it('a registry in read-only mode is named', async () => {
     const { pusher } = await startClient({ readOnly: true });
     await expectRefused(pusher.pushBlob(OURS, BYTES), 'read-only', ['takes no pushes']);
     await expectRefused(pusher.pushManifest(OURS, 'v1', first), 'read-only', ['takes no pushes']);
   });
 
-  it('of one who is read-only asks for no other credentials', async () => {
+  it('a read-only registry asks for no other credentials', async () => {
     const { pusher, registry } = await startClient();
     registry.intercept(when(START, READ_ONLY));
     await expect(pusher.pushBlob(OURS, BYTES)).rejects.not.toThrow('credentials');
@@ -410,7 +410,7 @@ describe('a refusal', () => {
     }
   });
 
-  it('no answer at all', async () => {
+  it('a registry may give no answer at all', async () => {
     const { pusher, registry } = await startClient();
     registry.intercept(() => ({ kind: 'reset' }));
     for (const pushing of [pusher.pushBlob(OURS, BYTES), pusher.pushManifest(OURS, 'v1', first)]) {
@@ -457,7 +457,7 @@ describe('a manifest that Distribution refuses in passing', () => {
       attempt <= times ? errorAnswer(400, 'DIGEST_INVALID') : undefined,
     );
 
-  it('is pushed again', async () => {
+  it('the manifest is pushed again', async () => {
     const { pusher, registry } = await startClient();
     for (const blob of first.blobs.values()) {
       await pusher.pushBlob(OURS, blob);
@@ -467,7 +467,7 @@ describe('a manifest that Distribution refuses in passing', () => {
     expect(registry.state.repositories.get(OURS)?.tags.get('v1')).toBe(first.digest);
   });
 
-  it('is given up after five times', async () => {
+  it('the manifest is given up after five times', async () => {
     const { pusher, registry } = await startClient();
     registry.intercept(refusing(9));
     await expectRefused(pusher.pushManifest(OURS, 'v1', first), 'unexpected', ['DIGEST_INVALID']);

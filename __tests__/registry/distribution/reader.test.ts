@@ -26,7 +26,7 @@ const APP = 'team/app';
 const app = image('app');
 
 describe('ping', () => {
-  it('is content with a registry', async () => {
+  it('a registry is accepted', async () => {
     const { reader, registry } = await startClient();
     await reader.ping();
     expect(tally(registry)).toEqual({ 'GET base': 1 });
@@ -65,7 +65,7 @@ it('ping tells of a registry that is at another address', async () => {
 });
 
 describe('tags', () => {
-  it('is sorted, each name once', async () => {
+  it('the list is sorted, each name once', async () => {
     const { reader, registry } = await startClient();
     seed(registry.state, APP, app, 'b', 'a', 'C');
     expect(await reader.tags(APP)).toEqual(['C', 'a', 'b']);
@@ -76,7 +76,7 @@ describe('tags', () => {
     ['null', jsonAnswer({ name: APP, tags: null })],
     ['empty', jsonAnswer({ tags: [] })],
     ['a repository that is unknown', errorAnswer(404, 'NAME_UNKNOWN')],
-  ])('is empty: %s', async (_, action) => {
+  ])('the list is empty: %s', async (_, action) => {
     const { reader, registry } = await startClient();
     registry.intercept(when(/tags\/list/, action));
     expect(await reader.tags(APP)).toEqual([]);
@@ -87,14 +87,14 @@ describe('tags', () => {
     ['a list of something else', jsonAnswer({ tags: [1] })],
     ['a list in another form', jsonAnswer({ tags: 'v1' })],
     ['HTML', { kind: 'html' } as const],
-  ])('is never taken for empty: %s', async (_, action) => {
+  ])('the list is never taken for empty: %s', async (_, action) => {
     const { reader, registry } = await startClient();
     registry.intercept(when(/tags\/list/, action));
     await expect(reader.tags(APP)).rejects.toThrow('could not list the tags of team/app');
   });
 
   it.each(['NAME_UNKNOWN', 'MANIFEST_UNKNOWN'])(
-    'is never cut off: a later page that says %s',
+    'the list is never cut off by a later page that says %s',
     async (code) => {
       const { reader, registry } = await startClient({ tagPageSize: 1 });
       seed(registry.state, APP, app, 'a', 'b');
@@ -204,7 +204,7 @@ describe('manifest', () => {
     ['Docker list', index([image('d', { family: 'docker' })], { family: 'docker' })],
     ['OCI index', index([app])],
     ['OCI without mediaType', image('u', { typed: false })],
-  ])('%s, by tag and by digest', async (_, content) => {
+  ])('the reader gets %s, by tag and by digest', async (_, content) => {
     const { reader, registry } = await startClient();
     seed(registry.state, APP, content, 'v1');
     for (const reference of ['v1', content.digest]) {
@@ -272,7 +272,7 @@ describe('manifest', () => {
     ],
     ['a page', 'v1', { kind: 'html' }, 'registry-url'],
     ['204', 'v1', { kind: 'answer', status: 204 }, '204'],
-  ])('is refused: %s', async (_, reference, action, words) => {
+  ])('the reader refuses it: %s', async (_, reference, action, words) => {
     const { reader, registry } = await startClient();
     registry.intercept(when(/manifests/, action));
     const reading = reader.manifest(APP, reference);
@@ -283,7 +283,7 @@ describe('manifest', () => {
     await expect(reading).rejects.toThrow(`team/app${reference === 'v1' ? ':v1' : '@sha256:'}`);
   });
 
-  it('is a redirect’s, without the credentials at another origin', async () => {
+  it('the reader follows a redirect, without the credentials at another origin', async () => {
     const other = await startClient();
     const login = { kind: 'basic', username: 'u', password: 'p' } as const;
     const { reader, registry } = await startClient({ auth: login }, login);
@@ -310,7 +310,7 @@ describe('manifest', () => {
 });
 
 describe('resolve', () => {
-  it('is one HEAD', async () => {
+  it('the reader sends one HEAD', async () => {
     const { reader, registry } = await startClient();
     seed(registry.state, APP, app, 'v1');
     expect(await reader.resolve(APP, 'v1')).toBe(app.digest);
@@ -329,7 +329,7 @@ describe('resolve', () => {
       '404 with a digest',
       { kind: 'answer', status: 404, headers: { 'Docker-Content-Digest': app.digest } },
     ],
-  ])('settles nothing: %s', async (_, action) => {
+  ])('the answer settles nothing: %s', async (_, action) => {
     const { reader, registry } = await startClient();
     registry.intercept(when(/^HEAD/, action));
     expect(await reader.resolve(APP, 'v1')).toBeUndefined();
@@ -348,7 +348,7 @@ describe('referrers', () => {
     expect(await reader.referrers(APP, a.digest)).toEqual([]);
   });
 
-  it('are none, where the list is null', async () => {
+  it('a list that is null has none', async () => {
     const { reader, registry } = await startClient();
     const none = jsonAnswer({ manifests: null }, { 'Content-Type': OCI_INDEX });
     registry.intercept(when(/referrers/, none));
@@ -359,13 +359,13 @@ describe('referrers', () => {
     ['no list', {}],
     ['a list of something else', { manifests: [{}] }],
     ['an unverifiable digest', { manifests: [{ digest: 'md5:0' }] }],
-  ])('are never taken for none: %s', async (_, body) => {
+  ])('a list is never taken for none: %s', async (_, body) => {
     const { reader, registry } = await startClient();
     registry.intercept(when(/referrers/, jsonAnswer(body, { 'Content-Type': OCI_INDEX })));
     await expect(reader.referrers(APP, app.digest)).rejects.toThrow('list the referrers');
   });
 
-  it('are never cut off: a second page that is not found', async () => {
+  it('a list is never cut off by a second page that is not found', async () => {
     const { reader, registry } = await startClient();
     registry.intercept(
       when(/referrers/, ({ path }) =>
@@ -380,7 +380,7 @@ describe('referrers', () => {
     await expect(reader.referrers(APP, app.digest)).rejects.toThrow('404');
   });
 
-  it('are unknown where there is no API, which each answer says for itself alone', async () => {
+  it('the list is unknown where there is no API, which each answer says for itself alone', async () => {
     const { reader, registry } = await startClient();
     const digests = [app, a, b].map(({ digest }) => digest);
     const answers = await Promise.all(digests.map((digest) => reader.referrers(APP, digest)));
@@ -393,7 +393,7 @@ describe('referrers', () => {
     ['a page that was not found', { kind: 'html', status: 404 }],
     ['404 in plain text', { kind: 'answer', status: 404, body: '404 page not found\n' }],
     ['405', errorAnswer(405, 'UNSUPPORTED')],
-  ])('are asked for again after an answer that passes: %s', async (_, action) => {
+  ])('the list is asked for again after an answer that passes: %s', async (_, action) => {
     const { reader, registry } = await startClient({ referrersApi: true });
     registry.intercept(when(/referrers/, action));
     expect(await reader.referrers(APP, app.digest)).toBeUndefined();
@@ -412,14 +412,14 @@ describe('referrers', () => {
     ['405 TOOMANYREQUESTS', errorAnswer(405, 'TOOMANYREQUESTS', 'slow down')],
     ['501 UNAVAILABLE', errorAnswer(501, 'UNAVAILABLE', 'try later')],
     ['200 UNAVAILABLE', jsonAnswer({ errors: [{ code: 'UNAVAILABLE' }] })],
-  ])('are no less because of a code about something else: %s', async (said, action) => {
+  ])('the list is no shorter because of a code about something else: %s', async (said, action) => {
     const { reader, registry } = await startClient();
     registry.intercept(when(/referrers/, action));
     const [status = '', code = ''] = said.split(' ');
     await expect(reader.referrers(APP, app.digest)).rejects.toThrow(`${status} (${code}`);
   });
 
-  it('can not be none any more where an answer came for others in the meantime', async () => {
+  it('a list can not be unknown any more where an answer came for others in the meantime', async () => {
     const { reader, registry } = await startClient({ referrersApi: true });
     let release = (): void => undefined;
     const answered = new Promise<void>((resolve) => {
@@ -438,7 +438,7 @@ describe('referrers', () => {
     await expect(late).rejects.toThrow('list the referrers of team/app@');
   });
 
-  it('ask again after a first question that failed', async () => {
+  it('the reader asks again after a first question that failed', async () => {
     const { reader, registry } = await startClient({ referrersApi: true });
     registry.intercept(when(/referrers/, errorAnswer(403, 'DENIED')));
     await expect(reader.referrers(APP, app.digest)).rejects.toThrow('`repository:team/app:pull`');
@@ -446,7 +446,7 @@ describe('referrers', () => {
     expect(await reader.referrers(APP, app.digest)).toEqual([]);
   });
 
-  it('fail when a registry that had the API has it no more', async () => {
+  it('the reader fails when a registry that had the API has it no more', async () => {
     const { reader, registry } = await startClient({ referrersApi: true });
     await reader.referrers(APP, app.digest);
     registry.intercept(when(/referrers/, { kind: 'answer', status: 404 }));
@@ -470,7 +470,7 @@ describe('imageFacts', () => {
     return { found: await reader.imageFacts(APP, image), requests: tally(registry) };
   };
 
-  it('come from the config', async () => {
+  it('the facts come from the config', async () => {
     expect(await facts()).toEqual({
       found: {
         created: Date.UTC(2020, 0, 2, 3, 4, 5),
@@ -480,11 +480,11 @@ describe('imageFacts', () => {
     });
   });
 
-  it('are empty where the config is gone', async () => {
+  it('the facts are empty where the config is gone', async () => {
     expect((await facts(errorAnswer(404, 'BLOB_UNKNOWN'))).found).toEqual({});
   });
 
-  it('are empty, and not asked for, where the config’s digest can not be verified', async () => {
+  it('the facts are empty, and not asked for, where the config’s digest can not be verified', async () => {
     const config = {
       mediaType: 'application/vnd.oci.image.config.v1+json',
       digest: 'md5:0',
@@ -494,7 +494,7 @@ describe('imageFacts', () => {
     expect(await facts(undefined, content)).toEqual({ found: {}, requests: {} });
   });
 
-  it('are empty for a config that is none', async () => {
+  it("the facts are empty for a config that isn't one", async () => {
     const config = {
       mediaType: 'application/vnd.oci.image.config.v1+json',
       bytes: Buffer.from('x'),
@@ -506,14 +506,14 @@ describe('imageFacts', () => {
     ['404 without a code', { kind: 'answer', status: 404 }, 'registry-url'],
     ['403', errorAnswer(403, 'DENIED'), 'repository:team/app:pull'],
     ['other bytes', jsonAnswer({}), 'another digest'],
-  ])('can not be had: %s', async (_, action, words) => {
+  ])('the facts can not be had: %s', async (_, action, words) => {
     await expect(facts(action)).rejects.toThrow(words);
     await expect(facts(action)).rejects.toThrow('read the blob sha256:');
   });
 });
 
 describe('words for what the network does', () => {
-  it('an unknown authority: names ca-file and insecure', async () => {
+  it('a message about an unknown authority names ca-file and insecure', async () => {
     const { pem: cert, keyPem: key } = createAuthority().issue('registry');
     const { reader } = await startClient({ tls: { cert, key } });
     const reading = reader.ping();
@@ -521,7 +521,7 @@ describe('words for what the network does', () => {
     await expect(reading).rejects.toThrow(/ca-file.*insecure/);
   });
 
-  it('a registry that does not answer', async () => {
+  it('a message tells of a registry that does not answer', async () => {
     const { registry } = await startClient();
     await registry.stop();
     const base = new URL(registry.url);

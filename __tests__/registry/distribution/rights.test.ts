@@ -48,7 +48,7 @@ describe('rights-first: probeDeletes', () => {
     expect(new Set([...digests, kept.digest]).size).toBe(3);
   });
 
-  it('is told that deletes are switched off', async () => {
+  it('the probe tells that deletes are switched off', async () => {
     const { answer, requests } = await asked({ deleteEnabled: false });
     expect(answer).toMatch(/405 \(UNSUPPORTED .*REGISTRY_STORAGE_DELETE_ENABLED=true/);
     expect(requests).toHaveLength(1);
@@ -61,13 +61,13 @@ describe('rights-first: probeDeletes', () => {
     );
   });
 
-  it('is told that the registry is read-only', async () => {
+  it('the probe tells that the registry is read-only', async () => {
     const { answer, requests } = await asked({ readOnly: true });
     expect(answer).toMatch(/405 without an error code.*storage\.maintenance\.readonly/);
     expect(requests).toHaveLength(1);
   });
 
-  it('is told so by olareg, too', async () => {
+  it('the probe tells that olareg is read-only, too', async () => {
     const { answer } = await asked(
       {},
       {
@@ -153,7 +153,7 @@ describe('rights-first: lacksDelete', () => {
     ['everything', { kind: 'granted' }],
     ['what nobody knows', { kind: 'unknown' }],
     ['the deletes alone', { kind: 'lacking', actions: ['delete'] }],
-  ])('is undefined for %s', async (_name, grant) => {
+  ])('the answer is undefined for %s', async (_name, grant) => {
     const { answer, scopes } = told(grant);
     expect(await answer).toBeUndefined();
     expect(scopes).toEqual(['repository:team/app:pull,delete']);

@@ -99,7 +99,7 @@ describe.each(SUBJECTS)('a registry of the type $type', (subject: FamilySubject)
       expect(second?.repositories.flatMap(({ plan }) => plan.orphans)).toEqual([]);
     });
 
-    it('is red where a DELETE is answered with 202 and nothing is deleted', async () => {
+    it('the run is red where a DELETE is answered with 202 and nothing is deleted', async () => {
       const server = await filled();
       server.registry.intercept(when(/^DELETE/, { kind: 'answer', status: 202 }));
       const { green, complaints } = await clean(server);
@@ -108,7 +108,7 @@ describe.each(SUBJECTS)('a registry of the type $type', (subject: FamilySubject)
       expect(left(server).has(moved.digest)).toBe(true);
     });
 
-    it('is red, and deletes nothing, where the account has no right to delete', async () => {
+    it('the run is red, and deletes nothing, where the account has no right to delete', async () => {
       const server = await filled({ mayDelete: false });
       const before = left(server);
       const { green, complaints } = await clean(server);

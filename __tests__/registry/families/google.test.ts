@@ -53,13 +53,13 @@ describe('the address', () => {
     ['https://gcr.io.example.com', 'distribution'],
     ['https://notgcr.io', 'distribution'],
     ['https://registry.example.com', 'distribution'],
-  ])('%s is that of a registry of the type %s', (url, name) => {
+  ])('the address %s belongs to a registry of the type %s', (url, name) => {
     expect(familyOf({ registry: new URL(url), registryType: 'auto' })?.name).toBe(name);
   });
 });
 
 describe('the list', () => {
-  it('is read page by page', async () => {
+  it('the lister reads it page by page', async () => {
     const registry = await start({ pageSize: 1 });
     expect(new Set((await list(registry))?.keys())).toEqual(new Set([kept.digest, orphan.digest]));
     expect(registry.requests.length).toBeGreaterThan(1);
@@ -86,7 +86,7 @@ describe('the list', () => {
     ['a time that is no number', withFields(orphan.digest, { timeUploadedMs: 'soon' }), 'form'],
     ['a negative time', withFields(orphan.digest, { timeUploadedMs: '-1' }), 'form'],
     ['a digest that is none', withFields(orphan.digest, {}, 'sha256:short'), 'algorithm'],
-  ])('with %s is a gap, and nothing is deleted', async (_, edit, words) => {
+  ])('a list with %s is a gap, and nothing is deleted', async (_, edit, words) => {
     const registry = await start();
     registry.editList(edit);
     const { green, complaints } = await clean(registry);
@@ -95,7 +95,7 @@ describe('the list', () => {
     expect(has(registry, orphan)).toBe(true);
   });
 
-  it('of another registry than Google says that its type may be wrong', async () => {
+  it('a list of another registry says that the type may be wrong', async () => {
     const registry = await start();
     registry.editList(withoutMap);
     await expect(list(registry)).rejects.toThrow('Is `registry-type` right?');
@@ -117,7 +117,7 @@ describe('a manifest that something comes to name after the recheck', () => {
     );
   }
 
-  it('is kept by its tag, and the run is green', async () => {
+  it('a tag keeps it, and the run is green', async () => {
     const registry = await start();
     before(registry, () => {
       seed(registry.state, APP, orphan, 'v2');
@@ -130,7 +130,7 @@ describe('a manifest that something comes to name after the recheck', () => {
     ]);
   });
 
-  it('is kept with its signature, which keeps its tag', async () => {
+  it('a tag keeps it with its signature, which keeps its tag', async () => {
     const registry = await start();
     const signature = cosign('sig', orphan);
     const tag = digestTag(orphan.digest, 'sig');
@@ -144,7 +144,7 @@ describe('a manifest that something comes to name after the recheck', () => {
     expect(registry.state.repositories.get(APP)?.tags.get(tag)).toBe(signature.digest);
   });
 
-  it('is kept by an index, and the run is green', async () => {
+  it('an index keeps it, and the run is green', async () => {
     const registry = await start();
     const multi = index([orphan]);
     before(registry, () => {
@@ -156,7 +156,7 @@ describe('a manifest that something comes to name after the recheck', () => {
     expect([...(done?.repositories[0]?.fates.values() ?? [])]).toMatchObject([{ kind: 'kept' }]);
   });
 
-  it('is a failed delete where nothing that names it is seen', async () => {
+  it('the delete fails where nothing that names it is seen', async () => {
     const registry = await start();
     registry.intercept(
       when(new RegExp(`^DELETE .*${orphan.digest}`), {
@@ -177,7 +177,7 @@ describe('a token', () => {
   const keyJson = '{"type":"service_account"}';
   const credentials = { kind: 'basic', username: '_json_key', password: keyJson } as const;
 
-  it('that the registry takes no longer, and says no more of it, is renewed', async () => {
+  it('a token that the registry takes no longer, and says no more of it, is renewed', async () => {
     const registry = await start({ auth: { keyJson, maxUses: 2 } });
     const { green, complaints } = await clean(registry, { credentials });
     expect(complaints).toEqual([]);
@@ -185,7 +185,7 @@ describe('a token', () => {
     expect(has(registry, orphan)).toBe(false);
   });
 
-  it('that no login helps against makes the run red, and is asked for a few times only', async () => {
+  it('a token that no login helps against makes the run red, and is asked for a few times only', async () => {
     const registry = await start({ auth: { keyJson, maxUses: 0 } });
     const { green } = await clean(registry, { credentials });
     expect(green).toBe(false);

@@ -47,7 +47,7 @@ describe('readNotification', () => {
     ['a manifest or blob that no longer exists', event('delete', { digest: A })],
     ['a tag that no longer exists', event('delete', { tag: 'v1' })],
     ['an envelope without events', { events: [] }],
-  ])('understands %s, which names none', (_, value) => {
+  ])('understands %s, which names no manifest', (_, value) => {
     expect(readNotification(value)).toEqual({ manifests: [], complete: true });
   });
 
@@ -73,7 +73,7 @@ describe('readNotification', () => {
     ['repository', { repository: '../app', digest: B }],
     ['digest', { digest: 'sha256:short' }],
     ['references', { mediaType: OCI_INDEX, digest: 7 }],
-  ])('says so when a %s is malformed, and takes the other events', (_, target) => {
+  ])('reports a malformed %s, and takes the other events', (_, target) => {
     const value = { events: [event('push', target), event('push', { digest: A })] };
     expect(readNotification(value)).toEqual({ manifests: [manifestA], complete: false });
   });

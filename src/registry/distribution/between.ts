@@ -6,9 +6,8 @@ import type { Code } from '../../text/code.js';
 import { CLIENT_CERTIFICATE } from '../../http/failure.js';
 import type { HttpResponse } from '../../http/message.js';
 import { isRedirect } from '../../http/redirect.js';
+import type { RegistryErrorKind } from '../registry-error.js';
 import { isPage } from './page.js';
-
-export type Between = 'not-a-registry' | 'unauthorized' | 'forbidden' | 'read-only' | 'unexpected';
 
 /** Go's net/http; nginx; Apache; Tomcat. Each with 400. */
 const WANTS_TLS =
@@ -25,7 +24,7 @@ export function fromBetween(
   response: HttpResponse,
   doing: { readonly deletes?: true; readonly pushes?: true },
   hasError: boolean,
-): { readonly kind: Between; readonly code: Code; readonly text: string } | undefined {
+): { readonly kind: RegistryErrorKind; readonly code: Code; readonly text: string } | undefined {
   const { status, url } = response;
   const head = response.body.toString('utf8', 0, 4096);
   if (status === 400 && url.protocol === 'http:' && WANTS_TLS.test(head)) {

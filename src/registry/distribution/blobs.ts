@@ -41,10 +41,8 @@ export async function readBlob(
     (each) => each !== undefined && digestOf(each, algorithmOf(digest)) === digest,
   );
   if (bytes === undefined) {
-    throw new RegistryError(
-      'wrong-bytes',
-      `could not ${what}: the bytes that came have another digest`,
-    );
+    const message = `could not ${what}: the bytes that came have another digest`;
+    throw new RegistryError('wrong-bytes', message);
   }
   return bytes;
 }

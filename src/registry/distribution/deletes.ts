@@ -6,8 +6,7 @@ import type { HttpResponse } from '../../http/message.js';
 import { RegistryError } from '../registry-error.js';
 import type { Deleter } from '../registry.js';
 import type { Client } from './client.js';
-import { errorOf, saysUnknown } from './errors.js';
-import { isSuccess } from './success.js';
+import { errorOf, isSuccess, saysUnknown } from './errors.js';
 
 /**
  * @param whyReferenced of a refusal: why the registry keeps a manifest that something names, and what to do;

@@ -8,7 +8,7 @@ import { Client } from './client.js';
 import { createDeleter } from './deletes.js';
 import { Manifests } from './manifests.js';
 import { createPusher } from './pushes.js';
-import { Referrers } from './referrers.js';
+import { createReferrers } from './referrers.js';
 import { createRights } from './rights.js';
 import { serverTime } from './server-time.js';
 import { listTags } from './tags.js';
@@ -34,14 +34,13 @@ export function openDistribution(
 
 function createReader(client: Client): Reader {
   const manifests = new Manifests(client);
-  const referrers = new Referrers(client);
   return {
     ping: () => ping(client),
     tags: (repository) => listTags(client, repository),
     manifest: (repository, reference) => manifests.read(repository, reference),
     resolve: (repository, reference) => manifests.resolve(repository, reference),
     isThere: (repository, digest) => manifests.isThere(repository, digest),
-    referrers: (repository, digest) => referrers.list(repository, digest),
+    referrers: createReferrers(client),
     blob: (repository, digest, maxBytes) => readBlob(client, repository, digest, maxBytes),
     hasBlob: (repository, digest) => hasBlob(client, repository, digest),
     imageFacts: (repository, manifest) => readImageFacts(client, repository, manifest),

@@ -8,8 +8,9 @@ import { parseChallenges } from '../../http/challenge.js';
 import type { HttpResponse } from '../../http/message.js';
 import { JsonLimitError, inForm, parseJson } from '../../oci/json.js';
 import type { Code } from '../../text/code.js';
-import { RegistryError } from '../registry-error.js';
+import { RegistryError, type RegistryErrorKind } from '../registry-error.js';
 import { fromBetween } from './between.js';
+import { isPage } from './page.js';
 
 /** Only the first is looked at: there may be a million, each of them wrong. */
 const ErrorBody = v.object({ errors: v.looseTuple([v.unknown()]) });
@@ -73,14 +74,9 @@ const UNKNOWN = ['MANIFEST_UNKNOWN', 'NAME_UNKNOWN', 'NOT_FOUND'];
  * does not support OCI manifests"), proxies and web servers answer with HTML.
  */
 export function saysUnknown(response: HttpResponse): boolean {
-  // First of all, since it is asked of every answer, and the others' bodies are large.
-  if (response.status !== 404) {
-    return false;
-  }
-  const error = errorOf(response);
-  return (
-    error !== undefined && UNKNOWN.includes(error.code) && !/accept header/i.test(error.message)
-  );
+  // The status first, since this is asked of every answer, and the others' bodies are large.
+  const error = response.status === 404 ? errorOf(response) : undefined;
+  return UNKNOWN.includes(error?.code ?? '') && !/accept header/i.test(error?.message ?? '');
 }
 
 const BLOB_UNKNOWN = ['BLOB_UNKNOWN', ...UNKNOWN];
@@ -132,71 +128,61 @@ export function refusal(
 ): RegistryError {
   const { status } = response;
   const error = errorOf(response);
-  const said = error === undefined ? '' : ` (${quote(saidBy(error, status))})`;
+  const said = `${String(status)}${error === undefined ? '' : ` (${quote(saidBy(error, status))})`}`;
+  const could = (kind: RegistryErrorKind, text: string, code?: Code) =>
+    new RegistryError(kind, `could not ${doing.what}: ${text}`, code);
+  const refused = (kind: RegistryErrorKind, text: string) =>
+    new RegistryError(kind, `the registry refused to ${doing.what}: ${said}${text}`);
   const between = fromBetween(response, doing, error !== undefined);
   if (between !== undefined) {
-    const { kind, code, text } = between;
-    return new RegistryError(kind, `could not ${doing.what}: ${quote(text)}`, code);
+    return could(between.kind, quote(between.text), between.code);
   }
   // The exact words: other registries answer 403 DENIED to accounts that may only read.
   const isReadOnly = error?.code === 'DENIED' && error.detail === 'repository is read-only';
   if (status === 403 && (doing.deletes ?? doing.pushes) && isReadOnly) {
-    return new RegistryError(
-      'read-only',
-      `the registry refused to ${doing.what}: 403${said}, and says that its storage is read-only ` +
-        '(`--store-ro` of olareg). Run this again when it accepts writes',
-    );
+    const text = ', and says that its storage is read-only (`--store-ro` of olareg)';
+    return refused('read-only', `${text}. Run this again when it accepts writes`);
   }
   if (status === 401 || status === 403) {
-    const scope = quote(missingScope(response) ?? doing.scope);
-    const lack =
-      scope === ''
-        ? 'The credentials were not accepted'
-        : `The credentials lack the scope \`${scope}\``;
-    const asked = scope === '' ? '' : `. This asked for the scope \`${scope}\``;
-    const why =
-      response.login === undefined
-        ? `${lack}: give \`username\` and \`password\` of an account that may do this, or log in with ` +
-          'docker/login-action before this step'
-        : `${response.login}${asked}`;
-    return new RegistryError(
-      status === 401 ? 'unauthorized' : 'forbidden',
-      `the registry refused to ${doing.what}: ${String(status)}${said}. ${why}`,
-    );
+    const why = whyLacking(response, quote(missingScope(response) ?? doing.scope));
+    return refused(status === 401 ? 'unauthorized' : 'forbidden', `. ${why}`);
   }
   // 405 with another code is about this manifest alone: zot's DENIED protects the child of an index.
-  if (status === 405 && doing.deletes && (error === undefined || error.code === 'UNSUPPORTED')) {
-    return error !== undefined
-      ? new RegistryError(
-          'deletes-off',
-          `the registry refused to ${doing.what}: 405${said}. Deleting is switched off there: ${allowDeletes}`,
-        )
-      : new RegistryError(
-          'read-only',
-          `the registry refused to ${doing.what}: 405 without an error code, as a registry in read-only ` +
-            'mode answers (`storage.maintenance.readonly`). Run this again when it accepts writes',
-        );
+  if (status === 405 && doing.deletes && error?.code === 'UNSUPPORTED') {
+    return refused('deletes-off', `. Deleting is switched off there: ${allowDeletes}`);
+  }
+  if (status === 405 && doing.deletes && error === undefined) {
+    const text = ' without an error code, as a registry in read-only mode answers';
+    const advice = 'Run this again when it accepts writes';
+    return refused('read-only', `${text} (\`storage.maintenance.readonly\`). ${advice}`);
   }
   if (status === 404 && doing.optional && response.body.length === 0) {
-    return new RegistryError(
-      'unexpected',
-      `could not ${doing.what}: 404 without a body, as a registry answers that has no such list`,
-    );
+    return could('unexpected', '404 without a body, as a registry answers that has no such list');
   }
   if (error === undefined && (status === 404 || (status >= 200 && status < 400))) {
-    return new RegistryError(
+    return could(
       'not-a-registry',
-      `could not ${doing.what}: ${String(status)} with a body that is no registry's ` +
-        `(${quote(response.headers['content-type'] ?? 'no Content-Type')}). Is \`registry-url\` right, ` +
-        'and does no proxy answer in its place?',
+      `${said} with a body that isn't a registry's (${quote(response.headers['content-type'] ?? 'no Content-Type')}). ` +
+        'Is `registry-url` right, and does no proxy answer in its place?',
     );
   }
-  const takesNoPushes = status === 405 && doing.pushes;
-  return new RegistryError(
-    takesNoPushes ? 'read-only' : 'unexpected',
-    `could not ${doing.what}: the registry answered ${String(status)}${said}${adviceFor(response)}` +
-      (takesNoPushes ? '. It takes no pushes there' : ''),
-    codeFor(status),
+  const text = `the registry answered ${said}${adviceFor(response)}`;
+  return status === 405 && doing.pushes
+    ? could('read-only', `${text}. It takes no pushes there`, codeFor(status))
+    : could('unexpected', text, codeFor(status));
+}
+
+function whyLacking({ login }: HttpResponse, scope: string): string {
+  if (login !== undefined) {
+    return `${login}${scope === '' ? '' : `. This asked for the scope \`${scope}\``}`;
+  }
+  const lack =
+    scope === ''
+      ? 'The credentials were not accepted'
+      : `The credentials lack the scope \`${scope}\``;
+  return (
+    `${lack}: give \`username\` and \`password\` of an account that may do this, or log in with ` +
+    'docker/login-action before this step'
   );
 }
 
@@ -206,17 +192,14 @@ function codeFor(status: number): Code {
 
 /** What passes by itself as a rule, and has not after every try. */
 function adviceFor({ status, tries = 1, gaveUp }: HttpResponse): string {
+  const advice =
+    gaveUp !== undefined
+      ? `It was not tried again: ${gaveUp}`
+      : status === 429
+        ? 'It takes fewer requests than were sent: lower `concurrency`, or run this at another time'
+        : 'The registry, or a proxy before it, is overloaded, restarting or broken: see its log, and run this again';
   const times = tries > 1 ? ` to each of ${String(tries)} tries` : '';
-  if (gaveUp !== undefined) {
-    return `${times}. It was not tried again: ${gaveUp}`;
-  }
-  if (status === 429) {
-    return `${times}. It takes fewer requests than were sent: lower \`concurrency\`, or run this at another time`;
-  }
-  if (status < 500) {
-    return '';
-  }
-  return `${times}. The registry, or a proxy before it, is overloaded, restarting or broken: see its log, and run this again`;
+  return gaveUp !== undefined || status === 429 || status >= 500 ? `${times}. ${advice}` : '';
 }
 
 /** The scope that the registry's challenge asks for, which may be more exact than what was asked for. */
@@ -252,4 +235,18 @@ export function jsonOf<T>(
     }
     return undefined;
   }
+}
+
+const Errors = v.object({ errors: v.pipe(v.array(v.unknown()), v.minLength(1)) });
+
+/**
+ * Whether a registry says that it did something: one of these statuses, and a body that does not speak against it. A
+ * web page comes from something in between, and some gateways send a list of errors with a 200.
+ */
+export function isSuccess(response: HttpResponse, ...statuses: readonly number[]): boolean {
+  return (
+    statuses.includes(response.status) &&
+    !isPage(response) &&
+    jsonOf(Errors, response) === undefined
+  );
 }

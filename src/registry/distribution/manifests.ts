@@ -9,10 +9,9 @@ import { MANIFEST_ACCEPT, isSchema1Type, mediaTypeOf } from '../../oci/media-typ
 import { RegistryError } from '../registry-error.js';
 import type { ManifestAnswer } from '../registry.js';
 import type { Answer, Client } from './client.js';
-import { saysUnknown } from './errors.js';
+import { isSuccess, saysUnknown } from './errors.js';
 import { FRESH } from './freshness.js';
 import { isPage } from './page.js';
-import { isSuccess } from './success.js';
 
 /** "Registries … SHOULD support manifests of at least 4 MiB", which Distribution makes its limit. */
 export const MANIFEST_BYTES = 4 * 1024 * 1024;
@@ -52,9 +51,9 @@ export class Manifests {
       );
     }
     const digest = verifiedDigest(response, reference, what);
-    // Otherwise any bytes would do, and an index that came without its children would leave them unprotected.
+    // Where no digest is said, the registry has to know the bytes by theirs. Otherwise any would do, and an index that came without its children would leave them unprotected.
     const isNamed = isDigest(reference) || response.headers['docker-content-digest'] !== undefined;
-    if (!isNamed && !(await this.#isKnown(repository, digest))) {
+    if (!isNamed && !isSuccess(await this.#send('HEAD', repository, digest), 200)) {
       if (round < MOST_ROUNDS) {
         // It may have gone between the two questions.
         return this.read(repository, reference, round + 1);
@@ -85,10 +84,8 @@ export class Manifests {
 
   async resolve(repository: string, reference: string): Promise<Digest | undefined> {
     const response = await this.#send('HEAD', repository, reference);
-    const header = response.headers['docker-content-digest'];
-    return response.status === 200 && typeof header === 'string' && isDigest(header)
-      ? header
-      : undefined;
+    const said = saidDigest(response);
+    return response.status === 200 && isDigest(said) ? said : undefined;
   }
 
   /**
@@ -101,7 +98,8 @@ export class Manifests {
       return true;
     }
     const type = head.headers['content-type'] ?? '';
-    if (head.status === 404 && (isJson(type) || this.#believed.has(type))) {
+    const isJson = /^application\/(?:json|.*\+json)$/.test(mediaTypeOf(type));
+    if (head.status === 404 && (isJson || this.#believed.has(type))) {
       return false;
     }
     const answer = UNCLEAR.includes(head.status)
@@ -147,24 +145,13 @@ export class Manifests {
         )
       : error;
   }
-
-  /** Where nothing says of which digest a tag's manifest is, the registry has to know the bytes by theirs. */
-  async #isKnown(repository: string, digest: Digest): Promise<boolean> {
-    const response = await this.#send('HEAD', repository, digest);
-    return response.status === 200 && !isPage(response);
-  }
 }
 
 function verifiedDigest(response: HttpResponse, reference: string, what: string): Digest {
-  const header = response.headers['docker-content-digest'];
-  const said = typeof header === 'string' ? header : undefined;
+  const said = saidDigest(response);
   // A tag has no colon, so what is left of the two is a digest, or should be.
-  for (const claim of [reference, said].filter((each) => each?.includes(':'))) {
-    if (
-      claim === undefined ||
-      !isDigest(claim) ||
-      digestOf(response.body, algorithmOf(claim)) !== claim
-    ) {
+  for (const claim of [reference, said].filter((each) => each.includes(':'))) {
+    if (!isDigest(claim) || digestOf(response.body, algorithmOf(claim)) !== claim) {
       throw new RegistryError(
         'unexpected',
         `could not ${what}: the body's digest is not the one that was ${claim === said ? 'announced' : 'asked for'} ` +
@@ -174,13 +161,10 @@ function verifiedDigest(response: HttpResponse, reference: string, what: string)
       );
     }
   }
-  if (isDigest(reference)) {
-    return reference;
-  }
-  return said !== undefined && isDigest(said) ? said : digestOf(response.body);
+  return [reference, said].find(isDigest) ?? digestOf(response.body);
 }
 
-function isJson(contentType: string): boolean {
-  const type = mediaTypeOf(contentType);
-  return type === 'application/json' || type.endsWith('+json');
+/** `''` where nothing is said. */
+function saidDigest({ headers }: HttpResponse): string {
+  return String(headers['docker-content-digest'] ?? '');
 }

@@ -42,33 +42,19 @@ export async function readPages<T>(
 ): Promise<T[]> {
   const items: T[] = [];
   const seen = new Set<string>();
-  const tooMuch = (what: string) =>
-    new RegistryError(
-      'unexpected',
-      `the registry's list ${first.pathname} has ${what}, more than this program reads. Look what answers there`,
-    );
   const ask = async (page: URL, most: number): Promise<[readonly T[], URL | undefined]> => {
-    const response = await send({
-      method: 'GET',
-      url: page,
-      headers: FRESH,
-      scope,
-      maxBytes: most,
-      mostTries,
-    });
+    const request = { method: 'GET', url: page, headers: FRESH, scope, mostTries } as const;
+    const response = await send({ ...request, maxBytes: most });
     return [read(response, seen.size), following(response, page)];
   };
-  const readPage = async (page: URL) => {
-    try {
-      return await ask(page, Math.min(maxBytes, SMALL_BYTES));
-    } catch (error) {
+  const readPage = (page: URL) =>
+    ask(page, Math.min(maxBytes, SMALL_BYTES)).catch((error: unknown) => {
       const isLarge = error instanceof TransportError && error.kind === 'too-large';
       if (isLarge && maxBytes > SMALL_BYTES) {
-        return await large(() => ask(page, maxBytes));
+        return large(() => ask(page, maxBytes));
       }
       throw error;
-    }
-  };
+    });
   let empty = 0;
   let url: URL | undefined = first;
   while (url !== undefined) {
@@ -80,11 +66,13 @@ export async function readPages<T>(
     }
     seen.add(url.href);
     const [page, next]: [readonly T[], URL | undefined] = await readPage(url);
-    for (const item of page) {
-      items.push(item);
-    }
+    page.forEach((item) => items.push(item));
     if (items.length > MOST_ITEMS) {
-      throw tooMuch(`over ${String(MOST_ITEMS)} entries`);
+      throw new RegistryError(
+        'unexpected',
+        `the registry's list ${first.pathname} has over ${String(MOST_ITEMS)} entries, more than this program reads. ` +
+          'Look what answers there',
+      );
     }
     empty = page.length === 0 ? empty + 1 : 0;
     url = next;

@@ -7,8 +7,7 @@ import { digestOf, isDigest, type Digest } from '../../oci/digest.js';
 import { RegistryError } from '../registry-error.js';
 import type { Pusher } from '../registry.js';
 import type { Answer, Client } from './client.js';
-import { errorOf } from './errors.js';
-import { isSuccess } from './success.js';
+import { errorOf, isSuccess } from './errors.js';
 
 /** An upload belongs to one connection's session: when it was lost on the way, only a new one helps. */
 const MOST_UPLOADS = 3;

@@ -9,9 +9,8 @@ import { isDigest, type Digest } from '../../oci/digest.js';
 import { Client, scopeOf } from '../distribution/client.js';
 import { createDeleter } from '../distribution/deletes.js';
 import { openDistribution } from '../distribution/distribution.js';
-import { errorOf, jsonOf, saysUnknown } from '../distribution/errors.js';
+import { errorOf, isSuccess, jsonOf, saysUnknown } from '../distribution/errors.js';
 import { createRights } from '../distribution/rights.js';
-import { isSuccess } from '../distribution/success.js';
 import { RegistryError } from '../registry-error.js';
 import type {
   Advice,
@@ -54,7 +53,16 @@ function open(connection: Connection): Registry {
   const client = new Client(connection, ADVICE);
   const plain = openDistribution(connection, FAMILY, ADVICE, client);
   const untagger = createUntagger(client, plain.reader);
-  const deleter = createGoogleDeleter(createDeleter(client, whyKept), untagger);
+  const untagged = createDeleter(client, whyKept);
+  const deleter: Deleter = {
+    // A manifest can be deleted only without its tags, so they go first.
+    async deleteManifest(repository, digest, options = {}) {
+      for (const tag of options.tags ?? []) {
+        await untagger.untag(repository, tag, digest, options);
+      }
+      return untagged.deleteManifest(repository, digest, options);
+    },
+  };
   return {
     ...plain,
     deleter,
@@ -109,18 +117,6 @@ function whyKept(response: HttpResponse): string | undefined {
     ? 'A tag or an index names it: it was pushed or tagged during this run, or an index was deleted that still counts. ' +
         'The next run decides again'
     : undefined;
-}
-
-/** A manifest can be deleted only without its tags, so they go first. */
-function createGoogleDeleter(deleter: Deleter, untagger: Untagger): Deleter {
-  return {
-    async deleteManifest(repository, digest, options = {}) {
-      for (const tag of options.tags ?? []) {
-        await untagger.untag(repository, tag, digest, options);
-      }
-      return deleter.deleteManifest(repository, digest, options);
-    },
-  };
 }
 
 function createUntagger(client: Client, reader: Reader): Untagger {

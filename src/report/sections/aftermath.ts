@@ -1,4 +1,4 @@
-/** How what was deleted comes back from the backup, and how its disk space comes back, in the words of the registry's family. */
+/** The ways to restore deleted manifests from the backup, and to free their disk space, in the words of the registry's family. */
 import { digestsWith } from '../../plan/fate.js';
 import type { Section } from '../fit.js';
 import { code } from '../../text/markdown.js';

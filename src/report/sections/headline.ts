@@ -13,7 +13,7 @@ export function headline(run: Run, sums: Totals): string {
   return wrong === 0 ? said : `${said} (with ${count(wrong, 'problem')})`;
 }
 
-/** Of one image several parts may be broken. */
+/** Several parts of one image may be broken. */
 function broken(sums: Totals): string {
   if (sums.broken === 0) {
     return '';
@@ -54,7 +54,7 @@ function result(run: Run, sums: Totals): string {
   if (orphansFound > 0) {
     return gone === orphansFound
       ? `${count(gone, 'orphan manifest')} found, already gone when ${gone === 1 ? 'its' : 'their'} turn came`
-      : `Deleted nothing: a second look left none of ${count(orphansFound, 'orphan manifest')} to delete`;
+      : `Deleted nothing: the recheck left none of ${count(orphansFound, 'orphan manifest')} to delete`;
   }
   return withoutOrphans(run, sums);
 }
@@ -79,7 +79,7 @@ function withoutOrphans(run: Run, sums: Totals): string {
     : `No orphans among the ${count(sums.manifests, 'manifest')} that could be seen`;
 }
 
-/** Of a plan that was carried out, and of which nothing is an orphan any more. */
+/** The headline where nothing of the plan that was carried out is an orphan any more. */
 function nothingOfThePlan(run: Run, { ignored }: NonNullable<Run['applied']>): string {
   const said = run.repositories.reduce((sum, { approved }) => sum + (approved?.size ?? 0), 0);
   if (said > 0) {
@@ -87,7 +87,7 @@ function nothingOfThePlan(run: Run, { ignored }: NonNullable<Run['applied']>): s
     return `Nothing to delete: ${none} of the plan is ${said === 1 ? 'no' : 'an'} orphan any more`;
   }
   return ignored > 0
-    ? 'No repository of the plan was looked at'
+    ? 'This run read no repository of the plan'
     : 'Nothing to delete: the plan is empty';
 }
 
@@ -98,7 +98,7 @@ export function headlineSection(run: Run, sums: Totals): Section {
   const most = sums.freedBytesAtMost
     ? '; it is "at most" that much, because not everything that may share these blobs was read'
     : '';
-  const wait = isInDoubt(sums) ? ' Do not let it do so before the problems are mended.' : '';
+  const wait = isInDoubt(sums) ? ' Do not let it do so before the problems are fixed.' : '';
   const isNamed = [...run.intake.candidates.values()].some((digests) => digests.size > 0);
   const isBlind = !isNamed && (run.ledger?.remembered ?? 0) === 0;
   const found = sums.orphansFound > 0 || run.applied !== undefined;

@@ -24,7 +24,7 @@ export function orphansSection(run: Run, sums: Totals): Section | undefined {
   return table(`### ${title}\n\n${COLUMNS}`, total, rowsOf(run, isFreed));
 }
 
-/** Whoever is to let them go wants to look at them first. */
+/** Who has to approve their deletes wants to see them first. */
 export function refusedOrphansSection(run: Run, sums: Totals): Section | undefined {
   const { dryRun, planFile } = run.settings;
   const real = dryRun ? 'What a real run would not delete' : 'What was found and not deleted';

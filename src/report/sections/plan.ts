@@ -1,6 +1,6 @@
 /**
- * The plan that a dry-run wrote to its file, and what whoever approves it lets happen; and the plan that was carried
- * out: how far the run came with it, and which of its entries are no orphans any more.
+ * The plan that a dry-run wrote to its file, and what its approval allows; and the plan that was carried out: how
+ * much of it the run did, and which of its entries are no orphans any more.
  */
 import type { Section } from '../fit.js';
 import { outdatedEntries, whyOutdated } from '../outdated.js';
@@ -65,8 +65,7 @@ export function appliedPlanSection(run: Run, sums: Totals): Section | undefined 
   const intro = `### The plan\n\n${carriedOut(`the plan of \`apply-plan\`${made}`, run, sums)}.${outside}`;
   if (rows.length === 0) {
     const isNamed = run.repositories.some(({ approved }) => (approved?.size ?? 0) > 0);
-    const all =
-      ' All that it says of the repositories that were looked at was still to be deleted.';
+    const all = ' All its entries in the repositories that this run read were still to be deleted.';
     return { before: `${intro}${isNamed ? all : ''}\n` };
   }
   return list(
@@ -77,7 +76,7 @@ export function appliedPlanSection(run: Run, sums: Totals): Section | undefined 
   );
 }
 
-/** How far the run came with it. A sentence without its full stop. */
+/** How much of the plan the run did. A sentence without its full stop. */
 function carriedOut(plan: string, run: Run, sums: Totals): string {
   const { deleted, restored, planned, failed, refused } = sums;
   const { dryRun } = run.settings;
@@ -101,6 +100,6 @@ function carriedOut(plan: string, run: Run, sums: Totals): string {
     return `Nothing of ${plan} ${dryRun ? 'would be' : 'was'} carried out: ${unread}, see "Problems"`;
   }
   return run.repositories.length === 0
-    ? `Nothing of ${plan} was carried out: no repository of it was looked at`
+    ? `Nothing of ${plan} was carried out: this run read none of its repositories`
     : `Nothing of ${plan} was still to be deleted`;
 }

@@ -1,4 +1,4 @@
-/** Which file, or the input `protect`, saved which manifest: of those that have no tag of their own. */
+/** The manifests without a tag of their own that a file or the input `protect` saved. */
 import { PROTECT } from '../../plan/protection.js';
 import { describer, label } from '../describe.js';
 import type { Section } from '../fit.js';
@@ -23,7 +23,7 @@ export function protectedManifestsSection(run: Run): Section | undefined {
     const rest =
       digests === unmet
         ? 'So it protects nothing here.'
-        : 'What was found of them has a tag, and would stay without it.';
+        : 'Those that were found have a tag, and would stay without it.';
     return { before: `${title}${digests === 0 ? '' : rest}`.trimEnd() + '\n' };
   }
   return list(
@@ -34,7 +34,7 @@ export function protectedManifestsSection(run: Run): Section | undefined {
   );
 }
 
-/** What `protect-files` came to: nobody should believe in a protection that isn't there. */
+/** The result of `protect-files`: nobody should believe in a protection that isn't there. */
 function named({ files, digests, unmet }: Run['pinned']): string {
   if (files === 0) {
     return '';
@@ -43,8 +43,8 @@ function named({ files, digests, unmet }: Run['pinned']): string {
   if (digests === 0) {
     return `${read}: it protects nothing. `;
   }
-  const none = `${number(unmet)} of ${count(digests, 'digest')} ${unmet === 1 ? 'was' : 'were'} found in none of the repositories that were looked at`;
-  const why = 'a digest without a tag is looked for only where something would go';
+  const none = `${number(unmet)} of ${count(digests, 'digest')} ${unmet === 1 ? 'was' : 'were'} found in none of the repositories that this run read`;
+  const why = 'a digest without a tag is looked for only where something would be deleted';
   return unmet === 0 ? `${read}. ` : `${read}. ${none} (${why}). `;
 }
 

@@ -16,7 +16,7 @@ export function repositoriesSection(run: Run, sums: Totals): Section | undefined
     refused: refusalNote(repository, run),
     counts: countRepository(repository, run.settings.dryRun),
   }));
-  // What has something to tell comes first, so that it is there when the table is cut.
+  // Repositories with orphans or gaps come first, so that they are there when the table is cut.
   const told = ({ counts }: { counts: Counts }) => counts.orphansFound + counts.gaps > 0;
   const sorted = [...all.filter(told), ...all.filter((one) => !told(one))];
   const verb = run.settings.dryRun ? 'Would delete>' : 'Deleted>';
@@ -37,7 +37,7 @@ export function repositoriesSection(run: Run, sums: Totals): Section | undefined
   );
 }
 
-/** Of `no-rights` a run is not told before it tries. */
+/** A real run tries in spite of `no-rights`, so that isn't a refusal. */
 function refusalNote({ refusal }: RepositoryRun, { settings: { planFile } }: Run): string {
   const refused = planFile === undefined ? ' (refused)' : ' (refused without the plan)';
   const note = refusal?.kind === 'no-rights' ? ' (no right to delete)' : refused;

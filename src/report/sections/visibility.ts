@@ -1,6 +1,6 @@
 /**
- * What this run could not see, said as plainly as what it did: "0 orphans" must never mean "could not
- * look". Also what was broken before the run came.
+ * The limits of what this run could see: "0 orphans" must never mean "could not read". Also the images that were
+ * broken before the run.
  */
 import type { Section } from '../fit.js';
 import { code } from '../../text/markdown.js';
@@ -33,7 +33,7 @@ function listing(run: Run, sums: Totals): string {
   const { named, found, absent } = intakeCounts(run);
   const isRemembered = (run.ledger?.remembered ?? 0) > 0;
   if (run.applied !== undefined) {
-    return 'Only the repositories of the plan were looked at, and only what the plan lists was to be deleted. Other orphans stay.';
+    return 'This run read only the repositories of the plan, and was to delete only what the plan lists. Other orphans stay.';
   }
   if (run.untaggedListing === 'complete') {
     return `${run.family} lists every manifest of a repository, tagged or not. All of them were considered.`;
@@ -68,7 +68,7 @@ function intakeCounts(run: Run): { named: number; found: number; absent: number 
 function scope(run: Run, sums: Totals): readonly string[] {
   const { ignoredCandidates: ignored, unnameableRepositories: unnameable } = run;
   // A plan leaves repositories out, too.
-  const where = run.applied === undefined ? '`repositories` leaves out' : 'were not looked at';
+  const where = run.applied === undefined ? '`repositories` leaves out' : 'were not read';
   const things = sums.gaps === 1 ? 'One thing' : `${number(sums.gaps)} things`;
   return [
     ignored > 0 &&
@@ -96,7 +96,7 @@ function lines(run: Run): readonly string[] {
 export function brokenBeforeSection(run: Run): Section | undefined {
   const rows = repositoriesByName(run).flatMap(brokenBefore);
   return list(
-    `### Broken before this run (${number(rows.length)})\n\nThe registry has lost a part of these images. They were left as they are; pushing an image again mends it.\n\n`,
+    `### Broken before this run (${number(rows.length)})\n\nThe registry has lost a part of these images. This run left them as they are. To repair an image, push it again.\n\n`,
     rows,
     'broken image',
   );

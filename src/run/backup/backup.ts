@@ -44,7 +44,7 @@ export interface Backup {
 }
 
 export const INDEX = 'index.jsonl';
-const MANIFESTS = 'manifests';
+export const MANIFESTS = 'manifests';
 const WRITERS = 8;
 
 /** `<directory>/manifests/sha256/<hex>` */
@@ -56,7 +56,7 @@ export function fileOf(directory: string, digest: Digest): string {
 /** Nothing is made until the first manifest is saved. */
 export function openBackup(directory: string): Backup {
   const root = path.resolve(directory);
-  // Lines of several repositories must not mix, and who finds a directory made must find it synced.
+  // Lines of several repositories must not mix, and a directory that another save made must be synced.
   const oneAtATime = pLimit(1);
   let isUsed = false;
 

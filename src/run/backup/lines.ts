@@ -1,6 +1,6 @@
 /** The lines of a text that comes in pieces. Holds one line, and of one that is too long only its beginning. Pure. */
 
-/** Of an index: room for eight thousand tags of the longest. */
+/** In UTF-16 code units: a line of an index has room for eight thousand of the longest tags. */
 const LONGEST_LINE = 1024 * 1024;
 
 /**

@@ -1,6 +1,6 @@
 /**
- * Reads a backup, as something that anybody may have made: bounded in everything, through no link, and trusted no further
- * than its digests: the bytes of a manifest must have the one they stand under.
+ * Reads a backup, which anyone may have made: all that is read is bounded, and no link is followed. Only digests are
+ * trusted: the bytes of a manifest must have the digest that its file is named after.
  */
 import path from 'node:path';
 
@@ -13,7 +13,7 @@ import { readManifestFile } from './folder.js';
 import { parseIndexLine, type ReadEntry } from './index-line.js';
 import { readLines } from './lines.js';
 
-/** Of a backup, with two million lines. */
+/** The index of a backup with two million lines. */
 const MOST_INDEX_BYTES = 1024 * 1024 * 1024;
 /** What they need stays below half a GiB. */
 export const MOST_MANIFESTS = 300_000;
@@ -21,9 +21,9 @@ const MOST_TAGS = MOST_MANIFESTS;
 
 export interface ReadBackup {
   /**
-   * Of this registry, each manifest of a repository once, with all tags that it ever had, but for those that
-   * another one was saved with later: no two have the same tag. The same of former tags, which are nobody's
-   * `tags`: of several that had one, the manifest that was in use last has it.
+   * Each manifest of a repository of this registry once, with all tags that it ever had. A tag that several had
+   * belongs to the one that was saved with it last. A former tag belongs to the one that was in use last, unless it is
+   * a tag of another.
    */
   readonly entries: readonly ReadEntry[];
   /** lines that aren't valid JSON: a run that was killed leaves half a line, and deleted nothing of it */

@@ -44,15 +44,12 @@ export async function split(
 
 /** What JSON has outside of strings, brackets and commas: any other character shows that the text isn't JSON. */
 const PLAIN = new Set(' \t\r:0123456789+-.eEtrufalsn');
-const SEPARATORS = ' \t\r,[]\uFEFF';
+const NO_SEPARATOR = /[^ \t\r,[\]\uFEFF]/;
 
 /** Where something other than separators begins; the length when there is nothing else. */
 function startOf(text: string): number {
-  let at = 0;
-  while (at < text.length && SEPARATORS.includes(text.charAt(at))) {
-    at += 1;
-  }
-  return at;
+  const at = text.search(NO_SEPARATOR);
+  return at < 0 ? text.length : at;
 }
 
 /** An object that is being read, with the beginning of its first line before it. */

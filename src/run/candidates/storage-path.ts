@@ -10,7 +10,7 @@ type StorageReading =
   | { readonly kind: 'manifest'; readonly repository: string; readonly digest: Digest }
   /** a path of the storage that names no manifest */
   | { readonly kind: 'known' }
-  /** where a manifest's path should be, but its name or digest is none */
+  /** where a manifest's path should be, but its name or digest isn't valid */
   | { readonly kind: 'malformed' };
 
 const MANIFESTS = '/_manifests/';

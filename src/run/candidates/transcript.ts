@@ -83,7 +83,6 @@ export class Transcript implements LineCounts {
     const { reading, path } = this.#read(text);
     switch (reading.kind) {
       case 'ignored':
-        this.#directory = text.trim() === '' ? undefined : this.#directory;
         break;
       case 'noise':
         this.understood += 1;

@@ -1,6 +1,6 @@
 /**
  * Makes directories one by one. Not with Node's `recursive`: where a file system answers ENOENT to what stands directly
- * below an existing directory, as /proc does, that tries again for ever (node:fs, mkdirp in src/node_file.cc).
+ * below an existing directory, as /proc does, that tries again forever (node:fs, mkdirp in src/node_file.cc).
  */
 import { mkdirSync, statSync } from 'node:fs';
 import path from 'node:path';
@@ -23,7 +23,7 @@ export function makeDirectories(directory: string): string[] {
     mkdirSync(whole);
     return [...made, whole];
   } catch (error) {
-    // Another process may have made it meanwhile; but a link that leads nowhere stands in the way, too.
+    // Another process may have made it; but a link that leads nowhere also fails so.
     if (isThere(whole)) {
       return made;
     }
@@ -37,7 +37,7 @@ function isThere(at: string): boolean {
   try {
     stats = statSync(at, { throwIfNoEntry: false });
   } catch (error) {
-    // What is below a file is told of the file.
+    // The message names the file, not what is below it.
     if (codeOf(error) === 'ENOTDIR') {
       return false;
     }

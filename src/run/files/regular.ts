@@ -26,21 +26,16 @@ interface OpenOptions {
   readonly most?: number;
 }
 
-interface RegularFile {
-  /** for the caller to close */
-  readonly fd: number;
-  readonly size: number;
-}
-
 /**
- * @param flags as of `open`; what is opened for reading and writing alike never waits
+ * @param flags as of `open`; opening never waits, for reading or for writing
+ * @returns the descriptor, for the caller to close, and the size in bytes
  * @throws UnusablePath when it is longer than `most` or isn't a regular file; an error of the file system
  */
 export function openRegular(
   path: string,
-  { followsLinks = true, most = Infinity }: OpenOptions = {},
+  { followsLinks = true, most = Infinity }: OpenOptions,
   flags: number = constants.O_RDONLY,
-): RegularFile {
+): { readonly fd: number; readonly size: number } {
   // Checked before it is opened, which alone has effects on some devices; and after, for it may have been replaced.
   checkRegular((followsLinks ? statSync : lstatSync)(path, { throwIfNoEntry: false }));
   const { O_NONBLOCK, O_NOFOLLOW } = constants;
@@ -115,7 +110,7 @@ const UNSIZED = 64 * 1024 * 1024;
  */
 export async function* streamRegular(
   path: string,
-  { highWaterMark = 64 * 1024, ...options }: OpenOptions & { highWaterMark?: number } = {},
+  { highWaterMark = 64 * 1024, ...options }: OpenOptions & { highWaterMark?: number },
 ): AsyncGenerator<string> {
   const { fd, size } = openRegular(path, options);
   // Closes the file at its end, and when the reader stops before.
