@@ -133,7 +133,7 @@ describe('a refusal of a plan', () => {
   });
 
   it.each([0, 2, -1, 1.5, 1e300])('names the version %d', (planVersion) => {
-    // Of another version nothing else is looked at: it may look quite different.
+    // Nothing else of another version is read: it may have quite another form.
     expect(refusalOf(JSON.stringify({ planVersion }))).toBe(
       `the plan is of version ${String(planVersion)}, and this action understands version 1`,
     );

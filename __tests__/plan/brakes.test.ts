@@ -279,7 +279,7 @@ describe('brakes-hold: a limit on the share of a repository', () => {
   });
 
   it.each([
-    // What the same calculation in floating point gets wrong, or nearly.
+    // The same calculation in floating point gets these wrong, or nearly.
     [57, 100, 57],
     [29, 100, 29],
     [9.2, 750, 69],

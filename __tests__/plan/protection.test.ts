@@ -98,7 +98,7 @@ describe('protected-stays: the input `protect`', () => {
       ['*-prod', ['a-prod', 'b-prod'], ['a-prod-2', 'x/a-prod']],
       ['team/app?', ['team/app1'], ['team/app', 'team/app12']],
       ['team/[ab]*', ['team/a1', 'team/b'], ['team/c']],
-      // What picomatch would make of these with its defaults is no name of a repository here.
+      // Picomatch with its defaults would read these as other than names of repositories.
       ['team/a.c', ['team/a.c'], ['team/abc']],
     ])('covers repositories: %s', (glob, inside, outside) => {
       const protection = reading(glob);

@@ -86,7 +86,7 @@ const pairs = (size: number): fc.Arbitrary<readonly Placed[]> =>
     { repository: SOUND, built: sound },
   ]);
 
-/** Whatever is not the asked-for answer. A repository's first question for referrers is another matter: it
+/** Any answer but the one asked for. A repository's first question for referrers is another matter: it
  *  asks whether there is such an API, and "no" is an answer. */
 const GAPS: readonly FaultKind[] = [
   'reset',

@@ -169,7 +169,7 @@ class Accounts {
         const entry = JSON.parse(gunzipSync(blob ?? Buffer.alloc(0)).toString()) as {
           manifests: { digest: string; status: string }[];
         };
-        // What is remembered as deleted is no candidate: nobody would find it.
+        // A manifest that is remembered as deleted is no candidate: nobody would find it.
         entry.manifests
           .filter(({ status }) => status !== 'deleted')
           .forEach((each) => known.add(each.digest));
@@ -338,14 +338,14 @@ describe('the ledger', () => {
           expect(ledger.manifests.size).toBeLessThanOrEqual(1);
           expect(ledger.tags.size).toBe(ledger.manifests.size);
 
-          // What others deleted is dropped when it was found absent twice. Then there is nothing to write.
+          // A manifest that others deleted is dropped when it was found absent twice. Then there is nothing to write.
           await run(options(MINUTE));
           const before = [...ledger.tags];
           const idle = await run(options(MINUTE));
           expect(idle.complaints).toEqual([]);
           expect(idle.plans.flatMap(({ orphans }) => orphans)).toEqual([]);
           expect([...ledger.tags]).toEqual(before);
-          // What something in use names is taken to be there, which costs no request.
+          // A manifest that something in use names is taken to be there, which costs no request.
           const named = CONTENTS.filter(({ digest }) => app.manifests.has(digest)).flatMap(
             (each) => [
               ...each.children.map(({ digest }) => digest),

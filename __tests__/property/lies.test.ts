@@ -138,7 +138,7 @@ describe('a run with a ledger', () => {
         const end = await lied(server, each, lie);
         expect(end.stage.wrongs).toEqual([]);
         expect(toldFalsely(each, end)).toEqual([]);
-        // What it took for an orphan is gone, or came into use and is told so.
+        // The orphans of the run are gone, or came into use and are reported so.
         const left = (end.ran.run?.repositories ?? []).flatMap(({ plan, fates }) => {
           const kept = new Set(digestsWith(fates, 'kept'));
           return plan.orphans
@@ -170,7 +170,7 @@ describe('a run with a ledger', () => {
         const placed = [{ repository: NAME, built: each.built }];
         setUp(server, placed);
         const { tags, manifests } = repositoryOf(server.state, NAME);
-        // What a cache may still have.
+        // Answers that a cache may still have.
         const yesterday = {
           tags: new Map(tags),
           bodies: new Map<string, Extract<Action, { kind: 'answer' }>>(

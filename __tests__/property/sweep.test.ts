@@ -228,7 +228,7 @@ describe('a run over HTTP', () => {
         expect(stage.wrongs).toEqual([]);
         const isDue = ran.green && moves.length === 0;
         expect(isDue ? stage.deleted(NAME) : orphans).toEqual(orphans);
-        // What is told as deleted is gone.
+        // Manifests that are reported as deleted are gone.
         const told = ran.run?.repositories.flatMap(({ fates }) =>
           digestsWith(fates, 'deleted', 'gone'),
         );

@@ -69,7 +69,7 @@ describe('a ledger that may not be written', () => {
     expect(warnings[0]).toMatch(
       /ledger: this run can't write to the ledger.*`ledger-repository: off`/,
     );
-    // Of the first repository alone: a blob of its own, and the config, if that was not refused before.
+    // The uploads of the first repository alone: its own blob, and the config, if that was not refused before.
     await ledger.swept({ repository: APP, tag: '' }, observation({ absent: [a] }));
     expect(tally(scene.registry)['POST upload']).toBeLessThanOrEqual(2);
     expect(tally(scene.registry)).not.toHaveProperty('HEAD manifest');

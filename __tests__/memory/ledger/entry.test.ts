@@ -141,7 +141,7 @@ describe('an entry', () => {
         expect(back.repository).toBe(entry.repository);
         expect(back.sequence).toBe(entry.sequence);
         expect(sorted(back.records)).toEqual(sorted(entry.records));
-        // Of a body that does not say its type the digest proves nothing of it.
+        // The digest of a body that doesn't say its type proves nothing of the type.
         const typed = [...entry.records].filter(([, record]) => isTyped(record));
         expect(back.manifests).toEqual(
           new Map(
@@ -263,7 +263,7 @@ describe('bytes that aren’t an entry', () => {
       /two records of one manifest/,
     ],
     ['a number for a record', () => '[0]', /not in the form/],
-    ['no JSON', () => '[{digest}]', /can't be unpacked/],
+    ['not valid JSON', () => '[{digest}]', /can't be unpacked/],
   ])('are refused where the manifests are %s', async (_, manifests, message) => {
     const { manifests: _known, ...rest } = await stored();
     const text = JSON.stringify(rest).slice(0, -1);
@@ -401,8 +401,8 @@ describe('bytes that aren’t an entry', () => {
       '{"schemaVersion":1}',
       /a manifest in it can't be read: it is of Docker's old schema 1/,
     ],
-    ['no JSON', OCI_MANIFEST, 'hello', /its body isn't valid JSON/],
-    ['no JSON object', OCI_MANIFEST, '[]', /its body isn't a JSON object/],
+    ['not valid JSON', OCI_MANIFEST, 'hello', /its body isn't valid JSON/],
+    ['not a JSON object', OCI_MANIFEST, '[]', /its body isn't a JSON object/],
     [
       'an index of what can not be verified',
       OCI_INDEX,

@@ -19,7 +19,7 @@ describe('the tags of a repository that has the ledger in it', () => {
     seed(registry.state, repository, image('one'), 'v1', tag);
     const hidden = withoutEntries(reader, 'team/ledger');
     expect(await hidden.tags(repository)).toEqual(expected);
-    // Whatever else is asked for is asked of the registry as it is.
+    // All else is asked of the registry as it is.
     expect(await hidden.resolve(repository, tag)).toBe(image('one').digest);
   });
 

@@ -157,7 +157,7 @@ describe('a run that sees something new', () => {
     const ledger = await scene.open(LATER);
     const seen = observation({ inUse: [b], leaving: [a], known: [a, b] });
     const settled = await settledOf(ledger.saw(await recall(ledger), seen));
-    // What is about to go is known as such before it goes.
+    // The ledger knows what is about to go before it goes.
     expect((await known(scene)).get(a.digest)).toMatchObject({ status: 'leaving' });
     await ledger.swept(settled, observation({ absent: [a], isComplete: false }));
     expect(await scene.entries()).toHaveLength(1);

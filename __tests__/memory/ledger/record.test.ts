@@ -176,7 +176,7 @@ describe('the union of memories', () => {
 
 describe('the comparison of memories', () => {
   it('holds for equal memories alone', () => {
-    // Of two random memories hardly any are alike, so some are a copy with one record changed.
+    // Two random memories are hardly ever alike, so some are a copy with one record changed.
     const pairs = fc
       .tuple(memories, memories, fields, fc.boolean())
       .map(([x, y, change, isCopy]): [Records, Records] => {
