@@ -35555,6 +35555,153 @@ function someOf(by) {
     return [...by.slice(0, 1), ...more].join(' and ');
 }
 
+;// CONCATENATED MODULE: ./src/text/printable.ts
+/** Makes text that anybody may have written safe to print. Pure. */
+/**
+ * The text on one line, without control, invisible or unpaired characters, without the user and password of a URL, and
+ * without anything that the runner takes for a workflow command (`::name` at a line's start, `##[name]` anywhere).
+ * Secrets are not known here: they are taken out before, since a cut would leave half of one.
+ *
+ * @param length of the result, in characters; what is longer is cut, and ends in `…`
+ */
+function printable(text, length = Number.MAX_SAFE_INTEGER) {
+    // Cut first: a hostile text may be long. A character has two code units at most.
+    const start = text.slice(0, 2 * length + 2);
+    const isCut = start.length < text.length;
+    const line = start
+        .replace(/[\s\p{Zl}\p{Zp}]+/gu, ' ')
+        .replace(/\p{C}/gu, '\uFFFD')
+        .trim()
+        // The `@` may be behind the cut, and the password before it.
+        .replace(isCut ? /:\/\/[^/\s]*(@(?=[^/\s])|$)/g : /:\/\/[^/\s]*(@(?=[^/\s]))/g, '://***$1')
+        // Wherever they stand, since the text may be put at a line's start; but not in the host of `http://[::1]:5000`.
+        .replace(/:(?=:)(?!(?<=:\/\/\[[\da-f:.]{0,45})[\da-f:.]{1,45}\])/gi, ': ')
+        .replaceAll('##[', '## [');
+    return (isCut || line.length > length ? cut(line, length, isCut) : line);
+}
+function cut(line, length, isCut) {
+    const characters = Array.from(line);
+    return isCut || characters.length > length
+        ? `${characters.slice(0, length - 1).join('')}…`
+        : line;
+}
+
+;// CONCATENATED MODULE: ./src/text/code.ts
+/** The stable codes that messages end with: scripts and docs/troubleshooting.md go by them, and words may change. Pure. */
+
+const CODES = [
+    // What came before the first request.
+    'inputs-invalid',
+    'digests-file-unusable',
+    'digests-not-understood',
+    'protect-files-unusable',
+    'protection-empty',
+    'protection-large',
+    /** a digest of `protect` was found nowhere */
+    'protection-unmatched',
+    'apply-plan-unusable',
+    'docker-config-unusable',
+    'backup-unusable',
+    // The connection and the login.
+    'registry-unreachable',
+    'certificate-refused',
+    'answer-truncated',
+    'answer-too-large',
+    'token-missing',
+    'token-realm-refused',
+    'token-not-shown',
+    'clocks-differ',
+    // What a registry answered.
+    'credentials-refused',
+    'right-missing',
+    'deletes-disabled',
+    'registry-read-only',
+    'repository-missing',
+    'not-a-registry',
+    /** 500 for a digest on the manifests route */
+    'perhaps-a-blob',
+    /** the registry denies what it has just shown */
+    'answers-contradict',
+    'still-referenced',
+    'digest-mismatch',
+    'rate-limited',
+    'proxy-refused',
+    'tls-expected',
+    'client-certificate-wanted',
+    'redirect-not-followed',
+    'upload-too-large',
+    /** a 5xx answer to every try */
+    'server-failed',
+    'unexpected-answer',
+    'paging-broken',
+    'answer-from-cache',
+    'manifest-not-understood',
+    'type-missing',
+    // What became of a repository or of the run.
+    'catalog-empty',
+    'nothing-selected',
+    'repository-empty',
+    'repository-vanished',
+    /** a tag points at a part of what it pointed at before */
+    'tag-narrowed',
+    'image-broken',
+    'tag-list-shrank',
+    'restored-after-push',
+    'restored-from-ledger',
+    'ledger-restore-failed',
+    'restore-failed',
+    'backup-not-saved',
+    'file-not-written',
+    'output-cut',
+    'run-stopped',
+    'internal-fault',
+    'run-failed',
+    'sweep-not-verified',
+    'no-tag-left',
+    'share-over-limit',
+    'count-over-limit',
+    'deletes-refused',
+    'delete-right-missing',
+    /** a gap whose cause has no code of its own */
+    'gap-found',
+    'delete-failed',
+    'delete-not-tried',
+    // The ledger.
+    'ledger-not-read',
+    'ledger-not-written',
+    'ledger-entry-skipped',
+    'ledger-entries-stay',
+];
+const ANYWHERE = new RegExp(` \\[(${CODES.join('|')})\\]`, 'g');
+const AT_END = new RegExp(` \\[(${CODES.join('|')})\\]$`);
+/** The code that a message ends with; `undefined` when it has none. */
+function codeIn(message) {
+    return AT_END.exec(message)?.[1];
+}
+/** Ends its message with a code: the one of a message that it quotes, or its own. */
+class CodedError extends Error {
+    name = 'CodedError';
+    constructor(message, code, options) {
+        super(coded(message, code), options);
+    }
+}
+/** Foreign text, in which a code would be taken for ours. */
+function withoutCodes(text) {
+    return text.replaceAll(ANYWHERE, '');
+}
+/**
+ * The message with one code, at its end. A code of another message that it quotes is the more exact one: it is moved
+ * there, and `code` is not added.
+ *
+ * @param length of the result, in characters: what is longer is made printable and cut before the code
+ */
+function coded(message, code, length) {
+    const [inner] = [...message.matchAll(ANYWHERE)].slice(-1);
+    const end = ` [${inner?.[1] ?? code}]`;
+    const text = withoutCodes(message);
+    return `${length === undefined ? text : printable(text, length - end.length)}${end}`;
+}
+
 // EXTERNAL MODULE: ./node_modules/ms/index.js
 var ms = __nccwpck_require__(744);
 var ms_default = /*#__PURE__*/__nccwpck_require__.n(ms);
@@ -35596,37 +35743,6 @@ function isSeveral(text) {
     return units.length > 1 && units.every((unit) => lengthOf(unit) !== undefined);
 }
 
-;// CONCATENATED MODULE: ./src/text/printable.ts
-/** Makes text that anybody may have written safe to print. Pure. */
-/**
- * The text on one line, without control, invisible or unpaired characters, without the user and password of a URL, and
- * without anything that the runner takes for a workflow command (`::name` at a line's start, `##[name]` anywhere).
- * Secrets are not known here: they are taken out before, since a cut would leave half of one.
- *
- * @param length of the result, in characters; what is longer is cut, and ends in `…`
- */
-function printable(text, length = Number.MAX_SAFE_INTEGER) {
-    // Cut first: a hostile text may be long. A character has two code units at most.
-    const start = text.slice(0, 2 * length + 2);
-    const isCut = start.length < text.length;
-    const line = start
-        .replace(/[\s\p{Zl}\p{Zp}]+/gu, ' ')
-        .replace(/\p{C}/gu, '\uFFFD')
-        .trim()
-        // The `@` may be behind the cut, and the password before it.
-        .replace(isCut ? /:\/\/[^/\s]*(@(?=[^/\s])|$)/g : /:\/\/[^/\s]*(@(?=[^/\s]))/g, '://***$1')
-        // Wherever they stand, since the text may be put at a line's start; but not in the host of `http://[::1]:5000`.
-        .replace(/:(?=:)(?!(?<=:\/\/\[[\da-f:.]{0,45})[\da-f:.]{1,45}\])/gi, ': ')
-        .replaceAll('##[', '## [');
-    return (isCut || line.length > length ? cut(line, length, isCut) : line);
-}
-function cut(line, length, isCut) {
-    const characters = Array.from(line);
-    return isCut || characters.length > length
-        ? `${characters.slice(0, length - 1).join('')}…`
-        : line;
-}
-
 ;// CONCATENATED MODULE: external "node:fs"
 const external_node_fs_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:fs");
 ;// CONCATENATED MODULE: ./src/text/error.ts
@@ -35645,7 +35761,6 @@ function textOf(error, property) {
 }
 
 ;// CONCATENATED MODULE: ./src/run/files/why.ts
-/** Why a path can't be used, in words that go into messages about inputs. Pure. */
 
 /** What stands at the path can't be used. The message is a clause: "it is a directory". */
 class UnusablePath extends Error {
@@ -35662,30 +35777,23 @@ function otherKind(stats) {
     const what = stats.isFIFO() ? 'a named pipe' : stats.isSocket() ? 'a socket' : 'a device';
     return `it is ${what}, not a regular file`;
 }
+const WHYS = {
+    EISDIR: 'it is a directory',
+    ENAMETOOLONG: 'its name is too long',
+    ELOOP: 'it is a symbolic link, and links are not followed there, or lead in a circle',
+    EROFS: 'the file system is read-only',
+    EACCES: 'the user that runs this job may not do that (EACCES)',
+    EPERM: 'the user that runs this job may not do that (EPERM)',
+    ENOSPC: 'there is no space left (ENOSPC)',
+    EDQUOT: 'there is no space left (EDQUOT)',
+};
 /** @returns a clause such as "the file system is read-only" */
 function whyNot(error, otherwise = "it can't be used") {
     if (error instanceof UnusablePath) {
         return error.message;
     }
     const code = codeOf(error);
-    switch (code) {
-        case 'EISDIR':
-            return 'it is a directory';
-        case 'ENAMETOOLONG':
-            return 'its name is too long';
-        case 'ELOOP':
-            return 'it is a symbolic link, and links are not followed there, or lead in a circle';
-        case 'EROFS':
-            return 'the file system is read-only';
-        case 'EACCES':
-        case 'EPERM':
-            return `the user that runs this job may not do that (${code})`;
-        case 'ENOSPC':
-        case 'EDQUOT':
-            return `there is no space left (${code})`;
-        default:
-            return code === '' ? otherwise : `${otherwise} (${code})`;
-    }
+    return WHYS[code] ?? (code === '' ? otherwise : `${otherwise} (${code})`);
 }
 
 ;// CONCATENATED MODULE: ./src/run/files/directories.ts
@@ -35703,60 +35811,44 @@ function whyNot(error, otherwise = "it can't be used") {
  * @throws UnusablePath naming the one that can't be made, and why
  */
 function makeDirectories(directory) {
-    const missing = [];
-    let at = external_node_path_default().resolve(directory);
-    while (!isThere(at)) {
-        missing.unshift(at);
-        at = external_node_path_default().dirname(at);
+    const whole = external_node_path_default().resolve(directory);
+    if (isThere(whole)) {
+        return [];
     }
-    const made = [];
-    for (const each of missing) {
-        try {
-            (0,external_node_fs_namespaceObject.mkdirSync)(each);
-            made.push(each);
-        }
-        catch (error) {
-            // Somebody else may have made it meanwhile; but a link that leads nowhere stands in the way, too.
-            if (!directories_isDirectory(each)) {
-                throw new UnusablePath(`the directory "${printable(each, 200)}" can't be made: ${because(error)}`, {
-                    cause: error,
-                });
-            }
-        }
-    }
-    return made;
-}
-/** @throws UnusablePath when something else stands there, or nobody can look */
-function isThere(at) {
+    const made = makeDirectories(external_node_path_default().dirname(whole));
     try {
-        const stats = (0,external_node_fs_namespaceObject.statSync)(at, { throwIfNoEntry: false });
-        if (stats !== undefined && !stats.isDirectory()) {
-            throw new UnusablePath(`"${printable(at, 200)}" is a file, not a directory`);
+        (0,external_node_fs_namespaceObject.mkdirSync)(whole);
+        return [...made, whole];
+    }
+    catch (error) {
+        // Another process may have made it meanwhile; but a link that leads nowhere stands in the way, too.
+        if (isThere(whole)) {
+            return made;
         }
-        return stats !== undefined;
+        throw unmakable(whole, error);
+    }
+}
+/** @throws UnusablePath when something else stands there, or the system doesn't say */
+function isThere(at) {
+    let stats;
+    try {
+        stats = (0,external_node_fs_namespaceObject.statSync)(at, { throwIfNoEntry: false });
     }
     catch (error) {
         // What is below a file is told of the file.
         if (codeOf(error) === 'ENOTDIR') {
             return false;
         }
-        throw error instanceof UnusablePath
-            ? error
-            : new UnusablePath(`the directory "${printable(at, 200)}" can't be made: ${because(error)}`, {
-                cause: error,
-            });
+        throw unmakable(at, error);
     }
+    if (stats?.isDirectory() === false) {
+        throw new UnusablePath(`"${printable(at, 200)}" is a file, not a directory`);
+    }
+    return stats !== undefined;
 }
-function directories_isDirectory(at) {
-    try {
-        return (0,external_node_fs_namespaceObject.statSync)(at, { throwIfNoEntry: false })?.isDirectory() === true;
-    }
-    catch {
-        return false;
-    }
-}
-function because(error) {
-    return whyNot(error, 'the system refuses it');
+function unmakable(at, cause) {
+    const why = whyNot(cause, 'the system refuses it');
+    return new UnusablePath(`the directory "${printable(at, 200)}" can't be made: ${why}`, { cause });
 }
 
 ;// CONCATENATED MODULE: external "node:fs/promises"
@@ -36052,8 +36144,8 @@ function prettyBytes(number, options) {
 
 ;// CONCATENATED MODULE: ./src/run/files/regular.ts
 /**
- * Opens and reads regular files, and nothing else: a named pipe would wait for its other end for ever, and some devices
- * never come to an end. Whatever it reads is bounded.
+ * Opens and reads regular files, and nothing else: opening a named pipe could wait forever for its other end, and some
+ * devices never end. All that it reads is bounded.
  */
 
 
@@ -36061,33 +36153,41 @@ function prettyBytes(number, options) {
 
 /**
  * @param flags as of `open`; what is opened for reading and writing alike never waits
- * @throws UnusablePath when it isn't a regular file; an error of the file system
+ * @throws UnusablePath when it is longer than `most` or isn't a regular file; an error of the file system
  */
-function openRegular(path, { followsLinks = true } = {}, flags = external_node_fs_namespaceObject.constants.O_RDONLY) {
-    // Looked at before it is opened, which alone has effects on some devices; and after, for it may have been replaced.
-    const before = (followsLinks ? external_node_fs_namespaceObject.statSync : external_node_fs_namespaceObject.lstatSync)(path, { throwIfNoEntry: false });
-    if (before !== undefined && !before.isFile()) {
-        throw new UnusablePath(otherKind(before));
-    }
+function openRegular(path, { followsLinks = true, most = Infinity } = {}, flags = external_node_fs_namespaceObject.constants.O_RDONLY) {
+    // Checked before it is opened, which alone has effects on some devices; and after, for it may have been replaced.
+    checkRegular((followsLinks ? external_node_fs_namespaceObject.statSync : external_node_fs_namespaceObject.lstatSync)(path, { throwIfNoEntry: false }));
     const { O_NONBLOCK, O_NOFOLLOW } = external_node_fs_namespaceObject.constants;
     const fd = (0,external_node_fs_namespaceObject.openSync)(path, flags | O_NONBLOCK | (followsLinks ? 0 : O_NOFOLLOW), 0o666);
-    const stats = (0,external_node_fs_namespaceObject.fstatSync)(fd);
-    if (!stats.isFile()) {
+    try {
+        const stats = (0,external_node_fs_namespaceObject.fstatSync)(fd);
+        checkRegular(stats);
+        checkSize(stats.size, most);
+        return { fd, size: stats.size };
+    }
+    catch (error) {
         (0,external_node_fs_namespaceObject.closeSync)(fd);
+        throw error;
+    }
+}
+function checkRegular(stats) {
+    if (stats?.isFile() === false) {
         throw new UnusablePath(otherKind(stats));
     }
-    return { fd, size: stats.size };
+}
+function checkSize(size, most) {
+    if (size > most) {
+        throw new UnusablePath(`it has more than ${prettyBytes(most, { binary: true })}`);
+    }
 }
 /**
- * The same for what is written for long, and never through a symbolic link.
+ * The same for a file that is kept open while others write to it, and never through a symbolic link.
  *
  * @throws UnusablePath when it isn't a regular file; an error of the file system
  */
 async function openHandle(path, flags) {
-    const before = await (0,promises_namespaceObject.lstat)(path).catch(() => undefined);
-    if (before !== undefined && !before.isFile()) {
-        throw new UnusablePath(otherKind(before));
-    }
+    checkRegular(await (0,promises_namespaceObject.lstat)(path).catch(() => undefined));
     const { O_NONBLOCK, O_NOFOLLOW } = external_node_fs_namespaceObject.constants;
     return (0,promises_namespaceObject.open)(path, flags | O_NONBLOCK | O_NOFOLLOW);
 }
@@ -36098,23 +36198,20 @@ async function openHandle(path, flags) {
  * @throws UnusablePath when it is longer or isn't a regular file; an error of the file system
  */
 function readRegular(path, most, options = {}) {
-    const { fd, size } = openRegular(path, options);
+    const { fd, size } = openRegular(path, { ...options, most });
     try {
         // The size says little of what grows, nor of the files of /proc, which all have none.
         const pieces = [];
         let total = 0;
-        for (;;) {
+        let length;
+        do {
             const piece = Buffer.alloc(Math.min(most + 1 - total, Math.max(size + 1 - total, 4096)));
-            const length = size > most ? most + 1 : (0,external_node_fs_namespaceObject.readSync)(fd, piece, 0, piece.length, null);
+            length = (0,external_node_fs_namespaceObject.readSync)(fd, piece, 0, piece.length, null);
             total += length;
-            if (total > most) {
-                throw new UnusablePath(`it has more than ${prettyBytes(most, { binary: true })}`);
-            }
-            if (length === 0) {
-                return pieces.length === 1 && pieces[0] ? pieces[0] : Buffer.concat(pieces);
-            }
+            checkSize(total, most);
             pieces.push(piece.subarray(0, length));
-        }
+        } while (length > 0);
+        return Buffer.concat(pieces);
     }
     finally {
         (0,external_node_fs_namespaceObject.closeSync)(fd);
@@ -36123,20 +36220,16 @@ function readRegular(path, most, options = {}) {
 /** The files of /proc say that they have nothing, and some of them never end. */
 const UNSIZED = 64 * 1024 * 1024;
 /**
- * Streams a file as far as it reaches now: one that grows while it is read comes to an end, too.
+ * Streams a file as far as it reaches now: the stream of one that grows while it is read ends, too.
  *
  * @throws UnusablePath when it is longer than `most` or isn't a regular file; an error of the file system
  */
-async function* streamRegular(path, { encoding = 'utf8', highWaterMark = 64 * 1024, most, ...options } = {}) {
+async function* streamRegular(path, { highWaterMark = 64 * 1024, ...options } = {}) {
     const { fd, size } = openRegular(path, options);
-    if (most !== undefined && size > most) {
-        (0,external_node_fs_namespaceObject.closeSync)(fd);
-        throw new UnusablePath(`it has more than ${prettyBytes(most, { binary: true })}`);
-    }
     // Closes the file at its end, and when the reader stops before.
     const pieces = (0,external_node_fs_namespaceObject.createReadStream)(path, {
         fd,
-        encoding,
+        encoding: 'utf8',
         highWaterMark,
         start: 0,
         end: (size === 0 ? UNSIZED : size) - 1,
@@ -36177,11 +36270,9 @@ function checkPath(input, file, takes, mistake, kind = 'file') {
     try {
         (0,external_node_fs_namespaceObject.accessSync)(file, external_node_fs_namespaceObject.constants.R_OK);
         const stats = (0,external_node_fs_namespaceObject.statSync)(file);
-        if (kind === 'directory' && !stats.isDirectory()) {
-            mistake(input, takes, file, "it isn't a directory");
-        }
-        if (kind === 'file' && !stats.isFile()) {
-            mistake(input, takes, file, otherKind(stats));
+        if (kind === 'directory' ? !stats.isDirectory() : !stats.isFile()) {
+            const why = kind === 'directory' ? "it isn't a directory" : otherKind(stats);
+            mistake(input, takes, file, why);
         }
     }
     catch (error) {
@@ -36189,69 +36280,78 @@ function checkPath(input, file, takes, mistake, kind = 'file') {
     }
 }
 function whyUnread(error, kind) {
-    switch (codeOf(error)) {
-        case 'ENOENT':
-        case 'ENOTDIR':
-            return `there is no such ${kind}`;
-        default:
-            return error instanceof UnusablePath || codeOf(error) === 'ENAMETOOLONG'
-                ? whyNot(error)
-                : "it can't be read";
+    const code = codeOf(error);
+    if (code === 'ENOENT' || code === 'ENOTDIR') {
+        return `there is no such ${kind}`;
     }
+    return error instanceof UnusablePath || code === 'ENAMETOOLONG'
+        ? whyNot(error)
+        : "it can't be read";
 }
+const OWN = 'a path of its own';
 const TAKES_FILE = 'the path of a file that can be written, or made with its directories';
 const TAKES_DIRECTORY = 'the path of a directory that can be written to, or made';
 /**
- * Notes a mistake for each place that can't be written to, and for those that come in each other's way.
+ * Notes a mistake for each place that can't be written to, and for those that conflict.
  *
- * @param reads files that other inputs name, by the input
+ * @param reads files that other inputs name, behind the input; `''` where there is none
  */
-function checkPlaces({ backupDirectory, planFile, reportFile }, reads, digestsFiles, mistake) {
-    const files = { 'plan-file': planFile, 'report-file': reportFile };
-    const read = [
-        ...Object.entries(reads),
-        ...digestsFiles.map((file) => ['digests-file', file]),
-    ];
-    for (const [input, file] of Object.entries(files)) {
-        if (file === undefined) {
-            continue;
+function checkPlaces(places, reads, mistake) {
+    const { backupDirectory, planFile, reportFile } = places;
+    const attempt = (input, takes, got, file = got) => {
+        try {
+            tryFile(external_node_path_default().resolve(file));
         }
-        const [other] = read.find(([, each]) => each !== undefined && realOf(each) === realOf(file)) ?? [];
-        if (other !== undefined) {
-            mistake(input, 'a path of its own', file, `the \`${other}\` has the same path`);
+        catch (error) {
+            mistake(input, takes, got, whyNot(error, "it can't be written"));
         }
-        else {
-            tried(() => tryFile(file), input, TAKES_FILE, file, mistake);
+    };
+    for (const [input, file] of Object.entries({
+        'plan-file': planFile,
+        'report-file': reportFile,
+    })) {
+        if (file !== undefined) {
+            const same = reads.find(([, each]) => each !== '' && realOf(each) === realOf(file));
+            if (same === undefined) {
+                attempt(input, TAKES_FILE, file);
+            }
+            else {
+                mistake(input, OWN, file, `the \`${same[0]}\` has the same path`);
+            }
         }
     }
-    if (reportFile !== undefined && planFile !== undefined) {
-        const why = collision(realOf(reportFile), realOf(planFile), 'plan-file');
-        if (why !== undefined) {
-            mistake('report-file', 'a path of its own', reportFile, why);
+    const conflict = conflictOf(places);
+    if (conflict !== undefined) {
+        mistake('report-file', OWN, reportFile, conflict);
+    }
+    else if (backupDirectory !== undefined) {
+        const probe = external_node_path_default().join(backupDirectory, `${(0,external_node_crypto_.randomBytes)(6).toString('hex')}.tmp`);
+        attempt('backup-dir', TAKES_DIRECTORY, backupDirectory, probe);
+    }
+}
+/** Why the report can't be written where it is to go, beside the plan or the backup; a run has one of them. */
+function conflictOf({ backupDirectory, planFile, reportFile }) {
+    if (reportFile === undefined) {
+        return undefined;
+    }
+    const report = realOf(reportFile);
+    if (planFile !== undefined) {
+        const plan = realOf(planFile);
+        if (report === plan) {
+            return 'the `plan-file` has the same path';
         }
+        return isWithin(report, plan) || isWithin(plan, report)
+            ? "it and the `plan-file` can't both be files"
+            : undefined;
     }
     if (backupDirectory === undefined) {
-        return;
+        return undefined;
     }
-    const directory = realOf(backupDirectory);
-    if (reportFile !== undefined) {
-        const report = realOf(reportFile);
-        const isOurs = ['index.jsonl', 'manifests'].some((name) => isWithin(report, external_node_path_default().join(directory, name)));
-        if (isOurs || isWithin(directory, report)) {
-            const why = isOurs ? 'the backup keeps its own files there' : 'the `backup-dir` is there';
-            mistake('report-file', 'a path of its own', reportFile, why);
-            return;
-        }
+    const backup = realOf(backupDirectory);
+    if (['index.jsonl', 'manifests'].some((name) => isWithin(report, external_node_path_default().join(backup, name)))) {
+        return 'the backup keeps its own files there';
     }
-    tried(() => tryDirectory(backupDirectory), 'backup-dir', TAKES_DIRECTORY, backupDirectory, mistake);
-}
-function collision(file, other, input) {
-    if (file === other) {
-        return `the \`${input}\` has the same path`;
-    }
-    return isWithin(file, other) || isWithin(other, file)
-        ? `it and the \`${input}\` can't both be files`
-        : undefined;
+    return isWithin(backup, report) ? 'the `backup-dir` is there' : undefined;
 }
 function isWithin(inner, outer) {
     return inner === outer || inner.startsWith(outer.endsWith((external_node_path_default()).sep) ? outer : outer + (external_node_path_default()).sep);
@@ -36270,43 +36370,23 @@ function realOf(file) {
         }
     }
 }
-function tried(attempt, input, takes, got, mistake) {
-    try {
-        attempt();
-    }
-    catch (error) {
-        mistake(input, takes, got, whyNot(error, "it can't be written"));
-    }
-}
+/** @throws UnusablePath, or an error of the file system */
 function tryFile(file) {
-    const whole = external_node_path_default().resolve(file);
-    const made = makeDirectories(external_node_path_default().dirname(whole));
+    const made = makeDirectories(external_node_path_default().dirname(file));
     try {
-        const isThere = (0,external_node_fs_namespaceObject.statSync)(whole, { throwIfNoEntry: false }) !== undefined;
-        const { fd } = openRegular(whole, {}, external_node_fs_namespaceObject.constants.O_WRONLY | external_node_fs_namespaceObject.constants.O_CREAT);
+        const isThere = (0,external_node_fs_namespaceObject.statSync)(file, { throwIfNoEntry: false }) !== undefined;
+        const { fd } = openRegular(file, {}, external_node_fs_namespaceObject.constants.O_WRONLY | external_node_fs_namespaceObject.constants.O_CREAT);
         (0,external_node_fs_namespaceObject.closeSync)(fd);
         if (!isThere) {
             // Through a link that led nowhere, the link stays.
-            (0,external_node_fs_namespaceObject.unlinkSync)((0,external_node_fs_namespaceObject.realpathSync)(whole));
+            (0,external_node_fs_namespaceObject.unlinkSync)((0,external_node_fs_namespaceObject.realpathSync)(file));
         }
     }
     finally {
         remove(made);
     }
 }
-function tryDirectory(directory) {
-    const whole = external_node_path_default().resolve(directory);
-    const made = makeDirectories(whole);
-    try {
-        const probe = external_node_path_default().join(whole, `${(0,external_node_crypto_.randomBytes)(6).toString('hex')}.tmp`);
-        (0,external_node_fs_namespaceObject.closeSync)((0,external_node_fs_namespaceObject.openSync)(probe, 'wx'));
-        (0,external_node_fs_namespaceObject.unlinkSync)(probe);
-    }
-    finally {
-        remove(made);
-    }
-}
-/** The innermost first. What somebody put something into meanwhile stays. */
+/** The innermost first. One that meanwhile holds something stays. */
 function remove(made) {
     for (const each of [...made].reverse()) {
         try {
@@ -43897,13 +43977,25 @@ function unwrap(schema) {
 //#endregion
 
 ;// CONCATENATED MODULE: ./src/http/message.ts
+
 /**
  * A request that did not bring what it was sent for, whatever the reason. The base of all errors that a
  * registry, a token server or the network can cause; its message is safe to print.
  */
-class RequestFailure extends Error {
+class RequestFailure extends CodedError {
     name = 'RequestFailure';
 }
+const message_CODES = {
+    dns: 'registry-unreachable',
+    refused: 'registry-unreachable',
+    reset: 'registry-unreachable',
+    timeout: 'registry-unreachable',
+    tls: 'certificate-refused',
+    truncated: 'answer-truncated',
+    'too-large': 'answer-too-large',
+    redirect: 'redirect-not-followed',
+    other: 'registry-unreachable',
+};
 /** No answer could be had. The message names method, redacted URL and cause; it holds no secret. */
 class TransportError extends RequestFailure {
     name = 'TransportError';
@@ -43911,30 +44003,78 @@ class TransportError extends RequestFailure {
     /** whether it was another host that failed, to which the one that was asked had sent us */
     isElsewhere;
     constructor(kind, message, { isElsewhere = false, ...options } = {}) {
-        super(message, options);
+        super(message, message_CODES[kind], options);
         this.kind = kind;
         this.isElsewhere = isElsewhere;
     }
+}
+/**
+ * Why a request failed, as its message says.
+ *
+ * @throws the error itself where it is a fault of this program
+ */
+function failureMessage(error) {
+    if (error instanceof RequestFailure) {
+        return error.message;
+    }
+    throw error;
 }
 
 ;// CONCATENATED MODULE: ./src/registry/registry-error.ts
 /** The error of every family: the registry answered, and the answer was a refusal or made no sense. */
 
-/** The registry answered, but not with what was asked for. The message is safe to print. */
+const registry_error_CODES = {
+    unauthorized: 'credentials-refused',
+    forbidden: 'right-missing',
+    'deletes-off': 'deletes-disabled',
+    'read-only': 'registry-read-only',
+    'no-repository': 'repository-missing',
+    'not-a-registry': 'not-a-registry',
+    'perhaps-a-blob': 'perhaps-a-blob',
+    hidden: 'answers-contradict',
+    referenced: 'still-referenced',
+    'wrong-bytes': 'digest-mismatch',
+    unexpected: 'unexpected-answer',
+};
+/** The registry answered, but not with what was asked for. The message is safe to print, and ends with its code. */
 class RegistryError extends RequestFailure {
     name = 'RegistryError';
     kind;
-    constructor(kind, message) {
-        super(message);
+    /** @param code where it is more exact than what follows from the kind */
+    constructor(kind, message, code = registry_error_CODES[kind]) {
+        super(message, code);
         this.kind = kind;
     }
 }
 
-;// CONCATENATED MODULE: ./src/http/challenge.ts
-const SEPARATORS = /[\s,]*/y;
+;// CONCATENATED MODULE: ./src/http/cursor.ts
+/** Reads a header from left to right with sticky patterns. No step reads anything twice, so no header takes long. Pure. */
+/** RFC 9110 sec. 5.6.2. */
 const TOKEN = /[!#$%&'*+.^_`|~0-9A-Za-z-]+/y;
-const EQUALS = /\s*=\s*/y;
 const QUOTED = /"((?:[^"\\]|\\[^])*)"/y;
+function createCursor(text) {
+    let at = 0;
+    const take = (pattern) => {
+        pattern.lastIndex = at;
+        const match = pattern.exec(text);
+        at = match === null ? at : pattern.lastIndex;
+        return match ?? undefined;
+    };
+    return {
+        take,
+        value: (bare) => take(QUOTED)?.[1]?.replace(/\\([^])/g, '$1') ?? take(bare)?.[0],
+        next: () => text[at],
+    };
+}
+
+;// CONCATENATED MODULE: ./src/http/challenge.ts
+/**
+ * Reads WWW-Authenticate (RFC 9110 sec. 11.6.1): a comma-separated list of challenges, each with
+ * parameters that are separated by commas too. What can't be read is skipped; nothing here throws.
+ */
+
+const SEPARATORS = /[\s,]*/y;
+const EQUALS = /\s*=\s*/y;
 /** A token, or what servers send unquoted though it is none, such as a realm's URL. */
 const BARE = /[^\s,"]+/y;
 /**
@@ -43951,23 +44091,17 @@ function parseChallenges(header) {
 }
 function parseValue(text) {
     const challenges = [];
-    let at = 0;
-    const take = (pattern) => {
-        pattern.lastIndex = at;
-        const match = pattern.exec(text);
-        at = match === null ? at : pattern.lastIndex;
-        return match ?? undefined;
-    };
-    for (take(SEPARATORS); at < text.length; take(SEPARATORS)) {
+    const { take, value, next } = createCursor(text);
+    for (take(SEPARATORS); next() !== undefined; take(SEPARATORS)) {
         const word = take(TOKEN)?.[0].toLowerCase();
         if (word === undefined) {
             take(JUNK);
         }
         else if (take(EQUALS) !== undefined) {
-            const value = take(QUOTED)?.[1]?.replace(/\\([^])/g, '$1') ?? take(BARE)?.[0];
+            const found = value(BARE);
             const params = challenges.at(-1)?.params;
-            if (value !== undefined && params !== undefined && !params.has(word)) {
-                params.set(word, value);
+            if (found !== undefined && params?.has(word) === false) {
+                params.set(word, found);
             }
         }
         else {
@@ -44081,6 +44215,8 @@ const AROUND = /^([("]*)(.*?)([)",;:.?!]*)$/u;
 const IN_BACKTICKS = /^`([^`]+)`$/u;
 /** Such a name alone, which must not share a code span with its neighbours: it would lose its backticks. */
 const SPAN = /^[("]*`[^`]+`[)",;:.?!]*$/u;
+/** The code that a message ends with: a span of its own, which nothing before it may swallow. */
+const CODE_OF_MESSAGE = /^\[[a-z]+(?:-[a-z]+)+\]$/;
 /** What stands between backticks is one word, spaces and all. */
 const WORD = /(?:`[^`]+`|[^\s`]|`)+/gu;
 /**
@@ -44095,7 +44231,11 @@ function code(text, length = CODE_LENGTH) {
 function prose(text, length = PROSE_LENGTH) {
     const pieces = [];
     for (const [word] of printable(text, length).matchAll(WORD)) {
-        const kind = PLAIN_WORD.test(word) ? 'plain' : SPAN.test(word) ? 'span' : 'other';
+        const kind = PLAIN_WORD.test(word)
+            ? 'plain'
+            : SPAN.test(word) || CODE_OF_MESSAGE.test(word)
+                ? 'span'
+                : 'other';
         const last = pieces.at(-1);
         if (kind === 'other' && last?.kind === 'other') {
             pieces[pieces.length - 1] = { kind, text: `${last.text} ${word}` };
@@ -44176,7 +44316,7 @@ function bothAlphabets(base64) {
         form.replace(/=+$/, ''),
     ]);
 }
-/** What of the base64 of a longer text is the same whatever stands around `bytes`, `offset` bytes into three. */
+/** What of the base64 of a longer text is the same with anything around `bytes`, `offset` bytes into three. */
 function base64Within(bytes, offset) {
     const whole = Buffer.concat([Buffer.alloc(offset), bytes]).toString('base64url');
     const first = Math.ceil((offset * 8) / 6);
@@ -44205,9 +44345,10 @@ const NAMED = {
     apos: "'",
     nbsp: ' ',
 };
-const ESCAPE = /((?:%[0-9a-f]{2})+)|&(?:#x0*([0-9a-f]{1,6})|#0*([0-9]{1,7})|(amp|lt|gt|quot|apos|nbsp));?|\\(?:u([0-9a-f]{4})|u\{0*([0-9a-f]{1,6})\}|x([0-9a-f]{2})|(["'\\/]))/gi;
+/** In a URL one character at a time, since text that isn't UTF-8 may stand beside one that is. */
+const ESCAPE = /((?:%[cd][0-9a-f]|%e[0-9a-f]%[89ab][0-9a-f]|%f[0-7](?:%[89ab][0-9a-f]){2})%[89ab][0-9a-f]|%[0-9a-f]{2})|&(?:#x0*([0-9a-f]{1,6})|#0*([0-9]{1,7})|(amp|lt|gt|quot|apos|nbsp));?|\\(?:u([0-9a-f]{4})|u\{0*([0-9a-f]{1,6})\}|x([0-9a-f]{2})|(["'\\/]))/gi;
 /**
- * Undoes what URLs, HTML and JSON escape, in whatever mixture, once: escapes that come out of it are left.
+ * Undoes what URLs, HTML and JSON escape, in any mixture, once: escapes that come out of it are left.
  *
  * @param kinds what is undone. What looks like another escape may be part of a secret, such as `%aa`
  * @returns undefined when there is nothing to undo
@@ -44216,42 +44357,32 @@ function undoEscapes(text, kinds = ['url', 'html', 'json']) {
     let from = 0;
     let undone = '';
     const starts = [];
-    const push = (piece, start, each) => {
+    const push = (piece, startOf) => {
         for (let unit = 0; unit < piece.length; unit += 1) {
-            starts.push(start + unit * each);
+            starts.push(startOf(unit));
         }
         undone += piece;
     };
+    const pushUntil = (end) => {
+        const start = from;
+        push(text.slice(start, end), (unit) => start + unit);
+    };
     for (const match of text.matchAll(ESCAPE)) {
-        const [all, percents, hex, decimal, name, u4, u6, x2, plain] = match;
+        const [all, percents, hex, decimal, name = '', u4, u6, x2, plain] = match;
         const kind = percents !== undefined ? 'url' : all.startsWith('&') ? 'html' : 'json';
-        if (!kinds.includes(kind)) {
-            continue;
+        if (kinds.includes(kind)) {
+            const bytes = percents && Buffer.from(percents.replaceAll('%', ''), 'hex').toString();
+            const named = plain ?? NAMED[name.toLowerCase()];
+            pushUntil(match.index);
+            push(bytes ?? named ?? character(hex ?? u4 ?? u6 ?? x2, decimal), () => match.index);
+            from = match.index + all.length;
         }
-        push(text.slice(from, match.index), from, 1);
-        if (percents !== undefined) {
-            undoPercents(percents, match.index, push);
-        }
-        else {
-            push(plain ?? NAMED[name?.toLowerCase() ?? ''] ?? character(hex ?? u4 ?? u6 ?? x2, decimal), match.index, 0);
-        }
-        from = match.index + all.length;
     }
     if (from === 0) {
         return undefined;
     }
-    push(text.slice(from), from, 1);
+    pushUntil();
     return { text: undone, starts: [...starts, text.length] };
-}
-/** Character by character, since text that is no UTF-8 may stand beside one that is. */
-function undoPercents(percents, index, push) {
-    const bytes = Buffer.from(percents.replaceAll('%', ''), 'hex');
-    for (let at = 0; at < bytes.length;) {
-        const lead = bytes[at] ?? 0;
-        const length = lead >= 0xf0 ? 4 : lead >= 0xe0 ? 3 : lead >= 0xc0 ? 2 : 1;
-        push(bytes.toString('utf8', at, at + length), index + 3 * at, 0);
-        at += length;
-    }
 }
 function character(hex, decimal) {
     const code = hex === undefined ? Number(decimal) : Number.parseInt(hex, 16);
@@ -44462,11 +44593,25 @@ function explain(kind, { hostname, host, protocol }, code, text) {
     }
 }
 
+;// CONCATENATED MODULE: ./src/http/foreign-url.ts
+/** URLs that a server names. Pure. */
+/** @returns the URL without user and password, which no server has to give us; `undefined` when it isn't valid */
+function foreignUrl(text, base) {
+    if (!URL.canParse(text, base?.href)) {
+        return undefined;
+    }
+    const url = new URL(text, base);
+    url.username = '';
+    url.password = '';
+    return url;
+}
+
 ;// CONCATENATED MODULE: ./src/http/redirect.ts
 /**
  * Follows redirects of GET and HEAD by hand, and says where else a Location may lead. Credentials stay with the
  * origin that they were meant for and, once it was left, are not shown again, not even back at that origin.
  */
+
 
 
 
@@ -44492,7 +44637,7 @@ function createRedirect(next) {
             if (visited.size > MOST_HOPS) {
                 throw failure(request, 'redirect', `more than ${String(MOST_HOPS)} redirects`);
             }
-            hop = moved(hop, url);
+            hop = { ...hop, url, ...(url.origin !== hop.url.origin && { authorization: undefined }) };
         }
     };
 }
@@ -44526,10 +44671,10 @@ function isRedirect({ status }) {
  * @throws TransportError of kind `redirect`
  */
 function placeOf(request, location, what) {
-    if (!URL.canParse(location, request.url.href)) {
+    const url = foreignUrl(location, request.url);
+    if (url === undefined) {
         throw failure(request, 'redirect', `the ${what} doesn't lead to a valid URL`);
     }
-    const url = new URL(location, request.url);
     if (url.protocol !== 'https:' && url.protocol !== request.url.protocol) {
         const schemes = `${request.url.protocol}// to ${url.protocol}//`;
         const advice = url.protocol === 'http:'
@@ -44538,21 +44683,13 @@ function placeOf(request, location, what) {
             : '';
         throw failure(request, 'redirect', `a ${what} from ${schemes} is not followed${advice}`);
     }
-    url.username = '';
-    url.password = '';
     return url;
-}
-function moved(hop, url) {
-    if (url.origin === hop.url.origin) {
-        return { ...hop, url };
-    }
-    return { ...hop, url, authorization: undefined };
 }
 
 ;// CONCATENATED MODULE: ./src/oci/media-types.ts
 /**
  * The manifest media types this program understands, and the config types that say what an image is.
- * A manifest of any other type is kept (design: "Kept, whatever else").
+ * A manifest of any other type is kept.
  */
 const OCI_INDEX = 'application/vnd.oci.image.index.v1+json';
 const OCI_MANIFEST = 'application/vnd.oci.image.manifest.v1+json';
@@ -44560,11 +44697,12 @@ const DOCKER_LIST = 'application/vnd.docker.distribution.manifest.list.v2+json';
 const DOCKER_MANIFEST = 'application/vnd.docker.distribution.manifest.v2+json';
 const OCI_CONFIG = 'application/vnd.oci.image.config.v1+json';
 const DOCKER_CONFIG = 'application/vnd.docker.container.image.v1+json';
+const MANIFEST_TYPES = new Set([OCI_INDEX, OCI_MANIFEST, DOCKER_LIST, DOCKER_MANIFEST]);
 /**
  * Sent with every request for a manifest. Distribution knows no wildcards, and without all four it
  * answers a tag with a *different* manifest (schema 1, or a list's amd64 child) and hides OCI ones.
  */
-const MANIFEST_ACCEPT = [OCI_INDEX, OCI_MANIFEST, DOCKER_LIST, DOCKER_MANIFEST].join(', ');
+const MANIFEST_ACCEPT = [...MANIFEST_TYPES].join(', ');
 const MEDIA_TYPE = /^[a-z0-9][a-z0-9!#$&^_.+-]{0,126}\/[a-z0-9][a-z0-9!#$&^_.+-]{0,126}$/;
 /**
  * A media type as it is compared: in small letters and without parameters (RFC 9110 section 8.3.1, RFC 6838
@@ -44575,16 +44713,12 @@ function mediaTypeOf(text) {
     return MEDIA_TYPE.test(bare) ? bare : '';
 }
 const INDEX_TYPES = new Set([OCI_INDEX, DOCKER_LIST]);
-const IMAGE_TYPES = new Set([OCI_MANIFEST, DOCKER_MANIFEST]);
 const CONFIG_TYPES = new Set([OCI_CONFIG, DOCKER_CONFIG]);
 function isIndexType(mediaType) {
     return INDEX_TYPES.has(mediaTypeOf(mediaType));
 }
-function isImageType(mediaType) {
-    return IMAGE_TYPES.has(mediaTypeOf(mediaType));
-}
 function isManifestType(mediaType) {
-    return isIndexType(mediaType) || isImageType(mediaType);
+    return MANIFEST_TYPES.has(mediaTypeOf(mediaType));
 }
 /** Docker schema 1: its digest is not that of its bytes, so it can't be verified. */
 function isSchema1Type(mediaType) {
@@ -44639,10 +44773,6 @@ function isPage({ headers, body }) {
 }
 
 ;// CONCATENATED MODULE: ./src/registry/distribution/between.ts
-/**
- * What stands between here and a registry, as far as its answers can be told from the registry's: a port for TLS that
- * was spoken to in plain HTTP, a redirect, a proxy with its own pages and limits. In words that say what to do.
- */
 
 
 
@@ -44660,18 +44790,19 @@ function fromBetween(response, doing, hasError) {
     const head = response.body.toString('utf8', 0, 4096);
     if (status === 400 && url.protocol === 'http:' && WANTS_TLS.test(head)) {
         const text = `the server wants TLS on this port. Put \`https://${url.host}\` into \`registry-url\``;
-        return { kind: 'not-a-registry', text };
+        return { kind: 'not-a-registry', code: 'tls-expected', text };
     }
     if (status === 400 && WANTS_CERTIFICATE.test(head)) {
-        return { kind: 'unexpected', text: `${String(status)}. ${CLIENT_CERTIFICATE}` };
+        const text = `${String(status)}. ${CLIENT_CERTIFICATE}`;
+        return { kind: 'unexpected', code: 'client-certificate-wanted', text };
     }
     if (isRedirect(response)) {
-        return { kind: 'not-a-registry', text: redirected(response) };
+        return { kind: 'not-a-registry', code: 'redirect-not-followed', text: redirected(response) };
     }
     if (status === 413) {
         const text = '413: what was sent is larger than the registry, or a proxy before it, takes. Raise the limit there: in nginx it ' +
             'is `client_max_body_size`, and 0 means none';
-        return { kind: 'unexpected', text };
+        return { kind: 'unexpected', code: 'upload-too-large', text };
     }
     if (hasError || ![403, 405, 501].includes(status) || !isPage(response)) {
         return undefined;
@@ -44679,6 +44810,7 @@ function fromBetween(response, doing, hasError) {
     const isWrite = doing.deletes ?? doing.pushes ?? false;
     const methods = doing.deletes ? 'DELETE' : doing.pushes ? 'POST, PUT and HEAD' : 'GET and HEAD';
     return {
+        code: 'proxy-refused',
         kind: status === 403 ? 'forbidden' : isWrite ? 'read-only' : 'unexpected',
         text: `${String(status)} with a page of HTML, which registries don't send: a proxy or firewall between here and the ` +
             `registry refused it. Let it pass ${methods} of \`/v2/\`, or give the registry's own address in \`registry-url\``,
@@ -44794,8 +44926,8 @@ function refusal(response, doing, quote, allowDeletes) {
     const said = error === undefined ? '' : ` (${quote(saidBy(error, status))})`;
     const between = fromBetween(response, doing, error !== undefined);
     if (between !== undefined) {
-        const { kind, text } = between;
-        return new RegistryError(kind, `could not ${doing.what}: ${quote(text)}`);
+        const { kind, code, text } = between;
+        return new RegistryError(kind, `could not ${doing.what}: ${quote(text)}`, code);
     }
     // The exact words: other registries answer 403 DENIED to accounts that may only read.
     const isReadOnly = error?.code === 'DENIED' && error.detail === 'repository is read-only';
@@ -44830,7 +44962,12 @@ function refusal(response, doing, quote, allowDeletes) {
             `(${quote(response.headers['content-type'] ?? 'no Content-Type')}). Is \`registry-url\` right, ` +
             'and does no proxy answer in its place?');
     }
-    return new RegistryError('unexpected', `could not ${doing.what}: the registry answered ${String(status)}${said}${adviceFor(response)}`);
+    const takesNoPushes = status === 405 && doing.pushes;
+    return new RegistryError(takesNoPushes ? 'read-only' : 'unexpected', `could not ${doing.what}: the registry answered ${String(status)}${said}${adviceFor(response)}` +
+        (takesNoPushes ? '. It takes no pushes there' : ''), codeFor(status));
+}
+function codeFor(status) {
+    return status === 429 ? 'rate-limited' : status >= 500 ? 'server-failed' : 'unexpected-answer';
 }
 /** What passes by itself as a rule, and has not after every try. */
 function adviceFor({ status, tries = 1, gaveUp }) {
@@ -45154,6 +45291,8 @@ function validateConcurrency(concurrency) {
  * A parser of our own, after appendix B of the RFC: those of the libraries guess where a header is odd, or leave
  * out what they can't read, and take time in proportion to the square of a header's blanks.
  */
+
+
 class LinkError extends Error {
     name = 'LinkError';
 }
@@ -45163,9 +45302,7 @@ const BLANKS = /[ \t]*/y;
 const BETWEEN = /[ \t,]*/y;
 const TARGET = /<([^<>]*)>/y;
 const SEMICOLON = /;/y;
-const NAME = /[!#$%&'*+.^_`|~0-9A-Za-z-]+/y;
 const link_EQUALS = /[ \t]*=[ \t]*/y;
-const link_QUOTED = /"((?:[^"\\]|\\[^])*)"/y;
 /** A token, or what servers send unquoted though it is none. */
 const link_BARE = /[^\s;,"<>]+/y;
 /**
@@ -45183,7 +45320,7 @@ function nextPage(link, page) {
     const targets = new Set(links.filter(({ relations }) => relations.includes('next')).map(({ target }) => target));
     const [target] = targets;
     if (target === undefined) {
-        const isLast = links.every(({ relations }) => link_isWithin(relations, NO_NEXT));
+        const isLast = links.every(({ relations }) => relations.length > 0 && relations.every((each) => NO_NEXT.includes(each)));
         if (links.length === 0 || !isLast) {
             throw unreadable('names no next page, but other relations than `prev`, `first` and `last`');
         }
@@ -45192,32 +45329,20 @@ function nextPage(link, page) {
     if (targets.size > 1) {
         throw unreadable('names more than one next page');
     }
-    if (!URL.canParse(target, page.href)) {
+    const url = foreignUrl(target, page);
+    if (url === undefined) {
         throw new LinkError(`the Link header of a page from ${page.origin} doesn't lead to a valid URL`);
     }
-    const url = new URL(target, page);
     if (url.origin !== page.origin) {
         throw new LinkError(`a page of a listing at ${page.origin} names its next page at ${url.origin}; ` +
             'pages of another origin are not read');
     }
-    url.username = '';
-    url.password = '';
     return url;
 }
-function link_isWithin(relations, allowed) {
-    return relations.length > 0 && relations.every((relation) => allowed.includes(relation));
-}
-/** Each step takes what it reads, and no step reads it twice: the time is in proportion to the length. */
 function link_parse(text) {
     const links = [];
-    let at = 0;
-    const take = (pattern) => {
-        pattern.lastIndex = at;
-        const match = pattern.exec(text);
-        at = match === null ? at : pattern.lastIndex;
-        return match ?? undefined;
-    };
-    for (take(BETWEEN); at < text.length; take(BETWEEN)) {
+    const { take, value, next } = createCursor(text);
+    for (take(BETWEEN); next() !== undefined; take(BETWEEN)) {
         const target = take(TARGET)?.[1];
         if (target === undefined) {
             throw unreadable('has no target in angle brackets');
@@ -45226,18 +45351,18 @@ function link_parse(text) {
         for (take(BLANKS); take(SEMICOLON) !== undefined; take(BLANKS)) {
             take(BLANKS);
             // Empty parameters and those without a value are allowed (appendix B.3).
-            const name = take(NAME)?.[0].toLowerCase();
-            const hasValue = name !== undefined && take(link_EQUALS) !== undefined;
-            const value = hasValue ? link_valueOf(take) : '';
-            if (name !== undefined) {
-                const before = params.get(name);
-                if (name === 'rel' && before !== undefined && before !== value) {
-                    throw unreadable('has two relations for one target');
-                }
-                params.set(name, before ?? value);
+            const name = take(TOKEN)?.[0].toLowerCase();
+            const found = name !== undefined && take(link_EQUALS) !== undefined ? value(link_BARE) : '';
+            if (found === undefined) {
+                throw unreadable('has a parameter without a valid value');
             }
+            if (name === 'rel' && (params.get(name) ?? found) !== found) {
+                throw unreadable('has two relations for one target');
+            }
+            // The first one counts. No parameter is called `''`.
+            params.set(name ?? '', params.get(name ?? '') ?? found);
         }
-        if (at < text.length && text[at] !== ',') {
+        if (next() !== undefined && next() !== ',') {
             throw unreadable('has text between two links');
         }
         const relations = (params.get('rel') ?? '').toLowerCase().split(/[ \t]+/);
@@ -45245,13 +45370,6 @@ function link_parse(text) {
         links.push({ target, relations: isOfPage ? relations.filter((each) => each !== '') : [] });
     }
     return links;
-}
-function link_valueOf(take) {
-    const value = take(link_QUOTED)?.[1]?.replace(/\\([^])/g, '$1') ?? take(link_BARE)?.[0];
-    if (value === undefined) {
-        throw unreadable('has a parameter without a valid value');
-    }
-    return value;
 }
 function unreadable(why) {
     return new LinkError(`the Link header of a page can't be read, so its next page is not known: it ${why}. Check whether a proxy changes it`);
@@ -45334,7 +45452,9 @@ function following(response, page) {
         return nextPage(response.headers['link'], page);
     }
     catch (error) {
-        throw error instanceof LinkError ? new RegistryError('unexpected', error.message) : error;
+        throw error instanceof LinkError
+            ? new RegistryError('unexpected', error.message, 'paging-broken')
+            : error;
     }
 }
 
@@ -45343,6 +45463,19 @@ function following(response, page) {
 
 
 
+/** Bytes that the body may have, unless a route says otherwise. */
+const ANSWER_BYTES = 1024 * 1024;
+const READ = { actions: 'pull' };
+const PUSH = { actions: 'pull,push', write: { pushes: true } };
+/** Distribution's own challenge for DELETE asks for `delete` alone; others want `pull` beside it. */
+const DELETE = { actions: 'pull,delete', write: { deletes: true } };
+const RIGHTS = {
+    GET: READ,
+    HEAD: READ,
+    POST: PUSH,
+    PUT: PUSH,
+    DELETE,
+};
 /** @param actions separated by commas: `pull`, `push`, `delete` */
 function scopeOf(repository, actions) {
     return `repository:${repository}:${actions}`;
@@ -45363,26 +45496,44 @@ class Client {
     url(path) {
         return new URL(`/v2/${path}`, this.base);
     }
-    send({ path, ...request }) {
-        return this.#send({ ...request, url: this.url(path) });
+    /** @param route of the repository, such as `tags/list` */
+    send(method, repository, route, options) {
+        return this.sendTo(this.url(`${repository}/${route}`), method, repository, options);
     }
-    /** To an address that the registry gave, such as that of an upload. */
-    sendTo(url, request) {
-        return this.#send({ ...request, url });
+    /**
+     * @param url may be one that the registry gave, such as that of an upload
+     * @param repository absent for routes that belong to none
+     */
+    async sendTo(url, method, repository, options) {
+        const { actions, write } = RIGHTS[method];
+        const scope = repository === undefined ? undefined : scopeOf(repository, actions);
+        const response = await this.#send({ method, url, scope, maxBytes: ANSWER_BYTES, ...options });
+        return { ...response, doing: { scope: scope ?? '', ...write } };
     }
-    /** All items of a list that comes in pages. @param read as `readPages` takes it */
-    pages(path, scope, read, options) {
-        return readPages(this.#send, this.url(path), scope, read, options);
+    /**
+     * All items of a list that comes in pages.
+     *
+     * @param read as `readPages` takes it, `undefined` for an answer that isn't the list
+     */
+    pages(path, doing, read, options) {
+        const readPage = (response, page) => {
+            const items = read(response, page);
+            if (items === undefined) {
+                throw refusal(response, doing, this.quote, this.#advice.allowDeletes);
+            }
+            return items;
+        };
+        return readPages(this.#send, this.url(path), doing.scope, readPage, options);
     }
-    /** What an answer other than the expected one means. */
-    refusal(response, doing) {
-        return refusal(response, doing, this.quote, this.#advice.allowDeletes);
+    /** @param what as in "could not …" */
+    refusal(answer, what) {
+        return refusal(answer, { ...answer.doing, what }, this.quote, this.#advice.allowDeletes);
     }
     /** @throws RegistryError when the answer may be an old one */
     expectFresh(response, what) {
         const why = whyStale(response, this.base);
         if (why !== undefined) {
-            throw new RegistryError('unexpected', `could not ${what}: ${why}`);
+            throw new RegistryError('unexpected', `could not ${what}: ${why}`, 'answer-from-cache');
         }
     }
 }
@@ -45407,8 +45558,6 @@ function isSuccess(response, ...statuses) {
 
 
 
-
-const ANSWER_BYTES = 1024 * 1024;
 /**
  * @param whyReferenced of a refusal: why the registry keeps a manifest that something names, and what to do;
  *   `undefined` where that is not what it says
@@ -45417,20 +45566,13 @@ function createDeleter(client, whyReferenced = () => undefined) {
     return {
         async deleteManifest(repository, digest, options = {}) {
             const { isLate, isHere, what = `delete ${repository}@${digest}` } = options;
-            // Distribution's own challenge asks for `delete` alone; others want `pull` beside it.
-            const scope = scopeOf(repository, 'pull,delete');
-            const response = await client.send({
-                method: 'DELETE',
-                path: `${repository}/manifests/${digest}`,
-                scope,
-                maxBytes: ANSWER_BYTES,
-                isLate,
-            });
+            const route = `manifests/${digest}`;
+            const response = await client.send('DELETE', repository, route, { isLate });
             // 202 by the spec; 200 and 204 are seen elsewhere.
             if (isSuccess(response, 200, 202, 204)) {
                 return 'deleted';
             }
-            const refused = client.refusal(response, { what, scope, deletes: true });
+            const refused = client.refusal(response, what);
             const why = whyReferenced(response);
             if (why !== undefined) {
                 throw new RegistryError('referenced', `${refused.message}. ${why}`);
@@ -45488,27 +45630,22 @@ function factsOf(bytes) {
 
 
 
-
 const CONFIG_BYTES = 4 * 1024 * 1024;
 async function hasBlob(client, repository, digest) {
-    const scope = scopeOf(repository, 'pull');
-    const path = `${repository}/blobs/${digest}`;
-    const response = await client.send({ method: 'HEAD', path, scope, maxBytes: 0 });
+    const response = await client.send('HEAD', repository, `blobs/${digest}`, { maxBytes: 0 });
     if (response.status !== 200 && response.status !== 404) {
-        throw client.refusal(response, { what: `look for the blob ${digest} of ${repository}`, scope });
+        throw client.refusal(response, `look for the blob ${digest} of ${repository}`);
     }
     return response.status === 200;
 }
 async function readBlob(client, repository, digest, maxBytes) {
-    const scope = scopeOf(repository, 'pull');
-    const path = `${repository}/blobs/${digest}`;
-    const response = await client.send({ method: 'GET', path, scope, maxBytes });
+    const response = await client.send('GET', repository, `blobs/${digest}`, { maxBytes });
     if (saysBlobUnknown(response)) {
         return undefined;
     }
     const what = `read the blob ${digest} of ${repository}`;
     if (response.status !== 200) {
-        throw client.refusal(response, { what, scope });
+        throw client.refusal(response, what);
     }
     // Some stores call a blob encoded that was compressed before it was pushed: then it is what came.
     const bytes = [response.body, response.encoded].find((each) => each !== undefined && digestOf(each, algorithmOf(digest)) === digest);
@@ -45557,79 +45694,68 @@ const FEW_TRIES = 2;
 const MOST_ROUNDS = 1000;
 const ADVICE = 'Without the catalog, name the repositories in `repositories`: plain names need no catalog';
 const CatalogBody = object({ repositories: nullable(array(string())) });
+/** The registry says that it gives no pages of this size. */
+class PageRefused extends Error {
+}
+/** The registry, or a proxy before it, had not the time for a page of this size. */
+class PageLate extends Error {
+}
 async function readCatalog(client) {
     const scope = 'registry:catalog:*';
     const doing = { what: 'list the repositories (`_catalog`)', scope, optional: true };
-    const read = (response) => {
-        const body = response.status === 200 ? jsonOf(CatalogBody, response) : undefined;
-        if (body === undefined) {
-            const { kind, message } = client.refusal(response, doing);
-            throw new RegistryError(kind, `${message}. ${ADVICE}`);
-        }
-        return body.repositories ?? [];
-    };
     const names = new Set();
-    /** @throws PageTooLarge when the registry says so, or shows it by failing */
     async function readAll(size, mostTries) {
-        const n = size === undefined ? '' : `n=${String(size)}`;
+        const readPage = (response) => {
+            const { status } = response;
+            if (size !== undefined && errorOf(response)?.code === 'PAGINATION_NUMBER_INVALID') {
+                throw new PageRefused();
+            }
+            if (mostTries !== undefined && [500, 502, 503, 504].includes(status)) {
+                throw new PageLate();
+            }
+            const body = status === 200 ? jsonOf(CatalogBody, response) : undefined;
+            return body && (body.repositories ?? []);
+        };
+        const n = size === undefined ? '' : `?n=${String(size)}`;
         let query = n;
         for (let round = 1;; round += 1) {
-            const path = query === '' ? '_catalog' : `_catalog?${query}`;
-            const readPage = (response) => {
-                const isRefused = errorOf(response)?.code === 'PAGINATION_NUMBER_INVALID';
-                if (size !== undefined && (isRefused || (mostTries !== undefined && isSlow(response)))) {
-                    throw new PageTooLarge(isRefused ? undefined : SMALL_PAGE);
-                }
-                return read(response);
-            };
-            const found = await client.pages(path, scope, readPage, { mostTries });
+            const found = await client.pages(`_catalog${query}`, doing, readPage, { mostTries });
             const before = names.size;
             found.forEach((name) => names.add(name));
             // Distribution 2.8 walks `a/0` before `a`, and takes a full page that ends there for the last one:
-            // so a last page that is full is asked past. Some servers begin anew then; others have no more.
+            // so a last page that is full is asked past. Some servers start over then; others have no more.
             const isFull = size !== undefined && found.length % size === 0;
             const last = isFull ? found.at(-1) : undefined;
             if (last === undefined || names.size === before) {
                 return;
             }
             if (round === MOST_ROUNDS) {
-                throw new RegistryError('unexpected', `the registry's pages of /v2/_catalog do not end: there are over ${String(names.size)} names. ${ADVICE}`);
+                throw new RegistryError('unexpected', `the registry's pages of /v2/_catalog do not end: there are over ${String(names.size)} names`, 'paging-broken');
             }
             query = `${n}&last=${encodeURIComponent(last)}`;
         }
     }
     try {
-        await readAll(CATALOG_PAGE, FEW_TRIES);
+        await readAll(CATALOG_PAGE, FEW_TRIES).catch((error) => {
+            if (error instanceof PageRefused) {
+                return readAll(undefined);
+            }
+            if (error instanceof PageLate || isLate(error)) {
+                return readAll(SMALL_PAGE);
+            }
+            throw error;
+        });
     }
     catch (error) {
-        const size = smallerPage(error);
-        if (size === 'as it is') {
-            throw error;
-        }
-        await readAll(size);
+        throw error instanceof RegistryError
+            ? new RegistryError(error.kind, `${error.message}. ${ADVICE}`)
+            : error;
     }
     const repositories = [...names].filter(isRepository).sort();
     return { repositories, unnameable: names.size - repositories.length };
 }
-/** What a registry, or a proxy before it, answers that had not the time for so much at once. */
-function isSlow({ status }) {
-    return [500, 502, 503, 504].includes(status);
-}
-/** @returns how much to ask for instead, `undefined` for what the registry gives by itself */
-function smallerPage(error) {
-    if (error instanceof PageTooLarge) {
-        return error.size;
-    }
-    const isLate = error instanceof TransportError && ['timeout', 'reset', 'truncated'].includes(error.kind);
-    return isLate ? SMALL_PAGE : 'as it is';
-}
-class PageTooLarge extends Error {
-    /** @param size what may be asked for; `undefined` for what the registry gives by itself */
-    size;
-    constructor(size) {
-        super();
-        this.size = size;
-    }
+function isLate(error) {
+    return error instanceof TransportError && ['timeout', 'reset', 'truncated'].includes(error.kind);
 }
 
 ;// CONCATENATED MODULE: ./src/oci/manifest.ts
@@ -45637,6 +45763,7 @@ class PageTooLarge extends Error {
  * Manifests and descriptors, read from bytes that a registry sent. Nothing in them is trusted: a body
  * that does not fit its media type becomes `unknown`, which is kept together with all it mentions.
  */
+
 
 
 
@@ -45767,14 +45894,10 @@ const SAYS_NOTHING = new Set([
  * By its shape, a body without a `mediaType`, which only OCI's may lack. Config and layers both, or manifests:
  * other things have a `config`, too.
  */
-function typeOfShape({ schemaVersion, config, layers, manifests, }) {
-    if (schemaVersion !== 2) {
-        return '';
-    }
-    if (Array.isArray(manifests)) {
-        return OCI_INDEX;
-    }
-    return Array.isArray(layers) && config !== undefined ? OCI_MANIFEST : '';
+function typeOfShape({ schemaVersion, config, layers, manifests }) {
+    const isImage = Array.isArray(layers) && config !== undefined;
+    const type = Array.isArray(manifests) ? OCI_INDEX : isImage ? OCI_MANIFEST : '';
+    return schemaVersion === 2 ? type : '';
 }
 /**
  * Reads a manifest from the bytes of an answer.
@@ -45799,7 +45922,7 @@ function readManifest(bytes, contentType, digest) {
     const base = { digest, mediaType, size: bytes.byteLength };
     const agrees = isSilent(said) || own === mediaType;
     const manifest = isManifestType(mediaType) && agrees && !isOtherwiseSpelt(body)
-        ? readTyped(body, base)
+        ? (isIndexType(mediaType) ? readIndex : readImage)(body, base)
         : undefined;
     return {
         manifest: manifest ?? { ...base, kind: 'unknown', mentions: mentionsIn(text, body, digest) },
@@ -45815,61 +45938,49 @@ function parseManifest(bytes, contentType, digest) {
 function isSilent(said) {
     return said === undefined || said === null || said === '';
 }
-function readTyped(body, base) {
-    return isIndexType(base.mediaType) ? readIndex(body, base) : readImage(body, base);
-}
 /** Escapes such as \u003a hide a digest from the raw text, duplicate keys from the parsed one. */
 function mentionsIn(text, body, digest) {
     const all = digestsIn(text.includes('\\') ? `${text}\n${JSON.stringify(body)}` : text);
     checkCount(all, 'mentions');
     return all.filter((other) => other !== digest);
 }
-function checkCount(descriptors, what) {
+function checkCount(descriptors = [], what) {
     if (descriptors.length > MOST_DESCRIPTORS) {
         throw new ManifestError(`it has more than ${String(MOST_DESCRIPTORS)} ${what}${TOO_MUCH}`);
     }
 }
 function readImage(body, base) {
     const parsed = inForm(ImageSchema, body);
-    if (parsed === undefined) {
-        return undefined;
-    }
-    const { config, layers, subject, artifactType } = parsed;
-    checkCount(layers, 'layers');
-    return {
+    checkCount(parsed?.layers, 'layers');
+    return (parsed && {
         ...base,
         kind: 'image',
-        config: descriptor(config),
-        layers: layers.map(descriptor),
-        subject: subjectOf(subject),
-        artifactType,
-    };
+        config: descriptor(parsed.config),
+        layers: parsed.layers.map(descriptor),
+        subject: subjectOf(parsed),
+        artifactType: parsed.artifactType,
+    });
 }
 function readIndex(body, base) {
     const parsed = inForm(IndexSchema, body);
-    if (parsed === undefined) {
-        return undefined;
-    }
-    const { manifests, subject, artifactType } = parsed;
-    checkCount(manifests, 'entries');
-    const entries = manifests.map(descriptor);
-    return {
+    checkCount(parsed?.manifests, 'entries');
+    const entries = parsed?.manifests.map(descriptor) ?? [];
+    return (parsed && {
         ...base,
         kind: 'index',
         children: entries
             .filter((entry) => isManifestType(entry.mediaType))
             .map((entry) => ({ ...entry, digest: manifestDigest(entry.digest, 'child') })),
         others: entries.filter((entry) => !isManifestType(entry.mediaType)),
-        subject: subjectOf(subject),
-        artifactType,
-    };
+        subject: subjectOf(parsed),
+        artifactType: parsed.artifactType,
+    });
 }
-function subjectOf(subject) {
+function subjectOf({ subject }) {
     return subject ? manifestDigest(subject.digest, 'subject') : undefined;
 }
 
 ;// CONCATENATED MODULE: ./src/registry/distribution/manifests.ts
-
 
 
 
@@ -45900,12 +46011,12 @@ class Manifests {
         }
         const what = `read ${nameOf(repository, reference)}`;
         if (response.status !== 200 || isPage(response)) {
-            throw this.#refusal(response, what, repository, reference);
+            throw this.#refusal(response, what, reference);
         }
         const contentType = response.headers['content-type'];
         if (isSchema1Type(mediaTypeOf(contentType))) {
             // Its digest is that of a part of it, so the check below would blame the network.
-            throw new RegistryError('unexpected', `could not ${what}: ${SCHEMA_1}`);
+            throw new RegistryError('unexpected', `could not ${what}: ${SCHEMA_1}`, 'manifest-not-understood');
         }
         const digest = verifiedDigest(response, reference, what);
         // Otherwise any bytes would do, and an index that came without its children would leave them unprotected.
@@ -45916,7 +46027,7 @@ class Manifests {
                 return this.read(repository, reference, round + 1);
             }
             throw new RegistryError('unexpected', `could not ${what}: the registry did not say which digest it has, and does not know what it sent by the ` +
-                `digest of that (${digest}). Does something change its answers on the way?`);
+                `digest of that (${digest}). Does something change its answers on the way?`, 'digest-mismatch');
         }
         try {
             const { manifest, isUntyped } = readManifest(response.body, contentType, digest);
@@ -45926,7 +46037,7 @@ class Manifests {
         catch (error) {
             if (error instanceof ManifestError) {
                 const advice = 'Push the image again, or delete its tag';
-                throw new RegistryError('unexpected', `could not ${what}: ${error.message}. ${advice}`);
+                throw new RegistryError('unexpected', `could not ${what}: ${error.message}. ${advice}`, 'manifest-not-understood');
             }
             throw error;
         }
@@ -45963,8 +46074,7 @@ class Manifests {
         if (isSuccess(answer, 200)) {
             return true;
         }
-        const what = `look whether ${repository}@${digest} is still there`;
-        throw this.#client.refusal(answer, { what, scope: scopeOf(repository, 'pull') });
+        throw this.#client.refusal(answer, `look whether ${repository}@${digest} is still there`);
     }
     /** What has a digest never changes, so a cache may serve it; whether it is there has to be the registry's word. */
     async #send(method, repository, reference) {
@@ -45976,16 +46086,13 @@ class Manifests {
         return response;
     }
     #ask(method, repository, reference, headers) {
-        return this.#client.send({
-            method,
-            path: `${repository}/manifests/${reference}`,
+        return this.#client.send(method, repository, `manifests/${reference}`, {
             headers: { accept: MANIFEST_ACCEPT, ...headers },
-            scope: scopeOf(repository, 'pull'),
             maxBytes: MANIFEST_BYTES,
         });
     }
-    #refusal(response, what, repository, reference) {
-        const error = this.#client.refusal(response, { what, scope: scopeOf(repository, 'pull') });
+    #refusal(response, what, reference) {
+        const error = this.#client.refusal(response, what);
         // Measured on 2.7 and 2.8, whose manifest store finds the blob and can't read it as a manifest.
         return response.status === 500 && isDigest(reference)
             ? new RegistryError('perhaps-a-blob', `${error.message}. Distribution up to 2.8 answers so for the digest of a layer or config, and for a manifest ` +
@@ -46008,7 +46115,7 @@ function verifiedDigest(response, reference, what) {
             digestOf(response.body, algorithmOf(claim)) !== claim) {
             throw new RegistryError('unexpected', `could not ${what}: the body's digest is not the one that was ${claim === said ? 'announced' : 'asked for'} ` +
                 `(got ${digestOf(response.body)}). Something between here and the registry changes its answers, or its ` +
-                'files are damaged: then push the image again');
+                'files are damaged: then push the image again', 'digest-mismatch');
         }
     }
     if (isDigest(reference)) {
@@ -46022,8 +46129,10 @@ function isJson(contentType) {
 }
 
 ;// CONCATENATED MODULE: ./src/registry/distribution/pushes.ts
-
-
+/**
+ * Pushes (distribution-spec, "Push"): blobs and manifests of our own making, and what users pushed when it is put
+ * back.
+ */
 
 
 
@@ -46042,19 +46151,15 @@ function createPusher(client) {
                     return digest;
                 }
                 if (response.status !== 404 || round === MOST_UPLOADS) {
-                    throw refused(client, response, `upload a blob to ${repository}`, repository);
+                    throw client.refusal(response, `upload a blob to ${repository}`);
                 }
             }
         },
         async pushManifest(repository, reference, { mediaType, bytes }, { isLate } = {}) {
             for (let round = 1;; round += 1) {
-                const response = await client.send({
-                    method: 'PUT',
-                    path: `${repository}/manifests/${reference}`,
+                const response = await client.send('PUT', repository, `manifests/${reference}`, {
                     headers: { 'content-type': mediaType },
                     body: bytes,
-                    scope: scopeOf(repository, 'pull,push'),
-                    maxBytes: ANSWER_BYTES,
                     isLate,
                 });
                 if (isSuccess(response, 201)) {
@@ -46065,46 +46170,33 @@ function createPusher(client) {
                 const isPassing = response.status === 400 && errorOf(response)?.code === 'DIGEST_INVALID';
                 if (!isPassing || round === MOST_TRIES || isLate?.() === true) {
                     const at = isDigest(reference) ? '@' : ':';
-                    throw refused(client, response, `push ${repository}${at}${reference}`, repository);
+                    throw client.refusal(response, `push ${repository}${at}${reference}`);
                 }
             }
         },
     };
 }
 async function upload(client, repository, digest, body) {
-    const scope = scopeOf(repository, 'pull,push');
     const what = `start an upload to ${repository}`;
-    const path = `${repository}/blobs/uploads/`;
+    const url = client.url(`${repository}/blobs/uploads/`);
     // Safe to repeat: an upload that nobody goes on with is dropped by the registry.
-    const start = { method: 'POST', scope, repeatable: true, maxBytes: ANSWER_BYTES };
-    const started = await client.send({ ...start, path });
+    const started = await client.sendTo(url, 'POST', repository, { repeatable: true });
     if (started.status === 404 && errorOf(started) !== undefined) {
-        const { message } = refused(client, started, what, repository);
+        const { message } = client.refusal(started, what);
         const advice = 'This registry makes no repository by itself: create it there first';
         throw new RegistryError('no-repository', `${message}. ${advice}`);
     }
     const { location } = started.headers;
     if (!isSuccess(started, 202) || location === undefined) {
-        throw refused(client, started, what, repository);
+        throw client.refusal(started, what);
     }
     // What is uploaded would be readable on the way, and so would the credentials.
-    const request = { ...start, url: client.url(path) };
-    const target = placeOf(request, location, 'Location of an upload');
+    const target = placeOf({ method: 'POST', url }, location, 'Location of an upload');
     target.searchParams.set('digest', digest);
-    return client.sendTo(target, {
-        method: 'PUT',
+    return client.sendTo(target, 'PUT', repository, {
         headers: { 'content-type': 'application/octet-stream' },
         body,
-        scope,
-        maxBytes: ANSWER_BYTES,
     });
-}
-function refused(client, response, what, repository) {
-    const doing = { what, scope: scopeOf(repository, 'pull,push'), pushes: true };
-    const { kind, message } = client.refusal(response, doing);
-    return response.status === 405 && !message.includes('with a page of HTML')
-        ? new RegistryError('read-only', `${message}. It takes no pushes there`)
-        : new RegistryError(kind, message);
 }
 
 ;// CONCATENATED MODULE: ./src/registry/distribution/referrers.ts
@@ -46134,10 +46226,10 @@ class Referrers {
     /** A registry that has the API never answers 404. */
     async list(repository, digest) {
         const what = `list the referrers of ${repository}@${digest}`;
+        const doing = { what, scope: scopeOf(repository, 'pull') };
         const path = `${repository}/referrers/${digest}`;
-        const scope = scopeOf(repository, 'pull');
         try {
-            return await this.#client.pages(path, scope, (page) => this.#read(page, { what, scope }), {
+            return await this.#client.pages(path, doing, (page) => this.#read(page, what), {
                 maxBytes: REFERRERS_BYTES,
             });
         }
@@ -46148,8 +46240,8 @@ class Referrers {
             throw error;
         }
     }
-    #read(response, doing) {
-        this.#client.expectFresh(response, doing.what);
+    #read(response, what) {
+        this.#client.expectFresh(response, what);
         // Servers without the API answer in many ways; only an OCI index is an answer.
         const isIndex = response.status === 200 && mediaTypeOf(response.headers['content-type']) === OCI_INDEX;
         // Looked at now: while this question was under way, another one may have been answered.
@@ -46158,12 +46250,12 @@ class Referrers {
         }
         const body = isIndex ? jsonOf(ReferrersBody, response) : undefined;
         if (body === undefined) {
-            throw this.#client.refusal(response, doing);
+            return undefined;
         }
         this.#hasApi = true;
         return (body.manifests ?? []).map((entry) => {
             if (!isDigest(entry.digest)) {
-                throw new RegistryError('unexpected', `could not ${doing.what}: one of them has a digest of an algorithm that can't be verified`);
+                throw new RegistryError('unexpected', `could not ${what}: one of them has a digest of an algorithm that can't be verified`, 'manifest-not-understood');
             }
             return entry.digest;
         });
@@ -46254,19 +46346,15 @@ function serverTime(headers) {
 const TagsBody = object({ tags: nullable(array(string())) });
 /** Sorted, each once. Empty for a repository that the registry doesn't know: one without tags looks the same. */
 async function listTags(client, repository) {
-    const scope = scopeOf(repository, 'pull');
-    const doing = { what: `list the tags of ${repository}`, scope };
-    const names = await client.pages(`${repository}/tags/list`, scope, (response, page) => {
+    const doing = { what: `list the tags of ${repository}`, scope: scopeOf(repository, 'pull') };
+    const names = await client.pages(`${repository}/tags/list`, doing, (response, page) => {
         client.expectFresh(response, doing.what);
         // A repository whose manifests never had a tag is unknown to tags/list, though not to the catalog.
         if (page === 1 && saysUnknown(response)) {
             return [];
         }
         const body = response.status === 200 ? jsonOf(TagsBody, response) : undefined;
-        if (body === undefined) {
-            throw client.refusal(response, doing);
-        }
-        return body.tags ?? [];
+        return body && (body.tags ?? []);
     });
     // A digest in the list is seen of some registries (skopeo#2542). It can be read as one, and is kept.
     const impossible = names.find((name) => !isTag(name) && !isDigest(name));
@@ -46292,7 +46380,6 @@ async function listTags(client, repository) {
 
 
 
-const PING_BYTES = 1024 * 1024;
 /** Everything but what a family adds. */
 function openDistribution(connection, family, advice, client = new Client(connection, advice)) {
     const deleter = createDeleter(client);
@@ -46323,14 +46410,14 @@ function createReader(client) {
 }
 async function ping(client) {
     const { origin } = client.base;
-    const response = await client.send({ method: 'GET', path: '', maxBytes: PING_BYTES });
+    const response = await client.sendTo(client.url(''), 'GET');
     if (response.url.origin !== origin) {
         throw new RegistryError('not-a-registry', `could not speak with ${origin}/v2/: it redirects to ${response.url.origin}, and only reads may follow. ` +
             `Put \`${response.url.origin}\` into \`registry-url\``);
     }
     // Some web servers answer every path with a page.
     if (response.status !== 200 || isPage(response)) {
-        throw client.refusal(response, { what: `speak with ${origin}/v2/`, scope: '' });
+        throw client.refusal(response, `speak with ${origin}/v2/`);
     }
     return serverTime(response.headers);
 }
@@ -46382,17 +46469,14 @@ function google_open(connection) {
 function createLister(client) {
     return {
         async manifests(repository) {
-            const scope = scopeOf(repository, 'pull');
             const what = `list the manifests of ${repository}`;
-            const entries = await client.pages(`${repository}/tags/list`, scope, (response, page) => {
+            const doing = { what, scope: scopeOf(repository, 'pull') };
+            const entries = await client.pages(`${repository}/tags/list`, doing, (response, page) => {
                 client.expectFresh(response, what);
                 if (page === 1 && saysUnknown(response)) {
                     return [];
                 }
-                if (response.status !== 200) {
-                    throw client.refusal(response, { what, scope });
-                }
-                return listedIn(response, what);
+                return response.status === 200 ? listedIn(response, what) : undefined;
             });
             return new Map(entries);
         },
@@ -46437,17 +46521,9 @@ function createUntagger(client, reader) {
             if ((await reader.resolve(repository, tag)) !== digest) {
                 return;
             }
-            const scope = scopeOf(repository, 'pull,delete');
-            const response = await client.send({
-                method: 'DELETE',
-                path: `${repository}/manifests/${tag}`,
-                scope,
-                maxBytes: ANSWER_BYTES,
-                isLate,
-            });
+            const response = await client.send('DELETE', repository, `manifests/${tag}`, { isLate });
             if (!isSuccess(response, 200, 202, 204) && !saysUnknown(response)) {
-                const what = `remove the tag ${repository}:${tag}`;
-                throw client.refusal(response, { what, scope, deletes: true });
+                throw client.refusal(response, `remove the tag ${repository}:${tag}`);
             }
         },
     };
@@ -46505,7 +46581,7 @@ function openRegistry(settings, connection) {
 
 ;// CONCATENATED MODULE: ./src/action/inputs.ts
 /**
- * The only reader of inputs. Collects every mistake before it complains, sends no request, and masks
+ * The only reader of inputs. Collects every mistake before it reports them, sends no request, and masks
  * what is secret before anything else can print it.
  */
 
@@ -46519,63 +46595,69 @@ function openRegistry(settings, connection) {
 
 
 
-/** Every input that is wrong, what it got and what it takes, in one message. */
-class InputError extends Error {
-    name = 'InputError';
-}
+
 const MOST_CONCURRENCY = 128;
 const MOST_KEPT = 1_000_000;
 /** How much of a wrong input is shown. */
 const SHOWN = 80;
 /** The two spellings of booleans beside these, `yes` and `on`, are strings in YAML 1.2. */
-const TRUE = ['true', 'True', 'TRUE'];
-const FALSE = ['false', 'False', 'FALSE'];
-/** @throws InputError naming all mistakes */
+const FLAGS = new Map([
+    ...['true', 'True', 'TRUE'].map((text) => [text, true]),
+    ...['false', 'False', 'FALSE'].map((text) => [text, false]),
+]);
+/** What a run does instead of the usual. They exclude each other. */
+const MODES = ['plan-file', 'apply-plan', 'restore-from'];
+/** @throws CodedError that names every input that is wrong, what it got and what it takes */
 function readSettings() {
     const mistakes = [];
-    const { registry, ...rest } = readInputs(mistakes, (input, takes, got, why) => {
+    const settings = readInputs(mistakes, (input, takes, got, why) => {
         const given = got === undefined ? ':' : got === '' ? ' is empty' : ` is "${shorten(got)}"`;
         const wrong = (why === undefined ? '' : `: ${why}`) + (got === undefined ? '' : ';');
         mistakes.push(`${input}${given}${wrong} it takes ${takes}`);
         return undefined;
     });
-    if (mistakes.length > 0 || registry === undefined) {
+    if (mistakes.length > 0) {
         const many = mistakes.length === 1 ? 'There is a mistake' : `${String(mistakes.length)} mistakes`;
-        throw new InputError(`${many} in the inputs, and nothing was done:\n` +
-            mistakes.map((text) => `- ${text}`).join('\n'));
+        throw new CodedError(`${many} in the inputs, and nothing was done:\n` +
+            mistakes.map((text) => `- ${text}`).join('\n'), 'inputs-invalid');
     }
-    return { registry, ...rest };
+    // Without a mistake, only what is optional is undefined.
+    return settings;
 }
-/** What is mistaken has a value that nobody may use. */
+/** @returns the settings, with `undefined` for what is mistaken */
 function readInputs(mistakes, mistake) {
+    const read = (input, otherwise, parse) => {
+        const text = getInput(input) || otherwise;
+        return parse(text, (takes, why) => mistake(input, takes, text, why));
+    };
     const login = readLogin(mistake);
     const registry = readRegistryUrl(getInput('registry-url'), mistake);
     const kind = readRegistryType(registry, mistake);
-    const insecure = readFlag('insecure', 'false', mistake);
-    const dryRun = readFlag('dry-run', 'false', mistake);
+    const insecure = read('insecure', 'false', flagOf);
+    const dryRun = read('dry-run', 'false', flagOf);
     const ca = readCaFile(getInput('ca-file'), mistake);
     const selection = readPatterns(getInput('repositories'), mistake);
     const digestsFiles = lines(getInput('digests-file'));
-    digestsFiles.forEach((path) => {
-        checkPath('digests-file', path, 'paths of files, one per line', mistake);
-    });
-    const gracePeriod = readDuration(getInput('grace-period') || '24h', mistake);
-    const danglingReferrers = readDanglingReferrers(mistake);
-    const ledger = readLedger(getInput('ledger-repository'), mistake);
-    const concurrency = readCount('concurrency', '16', [1, MOST_CONCURRENCY], mistake);
-    const keepUntagged = readCount('keep-untagged', '0', [0, MOST_KEPT], mistake);
+    for (const file of digestsFiles) {
+        checkPath('digests-file', file, 'paths of files, one per line', mistake);
+    }
+    const gracePeriod = read('grace-period', '24h', durationOf);
+    const danglingReferrers = read('dangling-referrers', 'keep', (text, wrong) => text === 'keep' || text === 'delete' ? text : wrong('`keep` or `delete`'));
+    const ledger = read('ledger-repository', 'auto', ledgerOf);
+    const concurrency = read('concurrency', '16', countFrom(1, MOST_CONCURRENCY));
+    const keepUntagged = read('keep-untagged', '0', countFrom(0, MOST_KEPT));
     const protection = readProtected(registry?.host ?? '', mistake);
-    const verify = readFlag('verify', 'true', mistake);
-    const modes = readModes(dryRun, mistake, mistakes);
-    const maxDeletes = readMaxDeletes(getInput('max-deletes'), mistake);
+    const verify = read('verify', 'true', flagOf);
+    const modes = readModes(dryRun === true, mistake, mistakes);
+    const maxDeletes = read('max-deletes', '', maxDeletesOf);
     const reportFile = getInput('report-file') || undefined;
     const backupDirectory = getInput('backup-dir') || defaultBackupDirectory();
     if (modes.restoreFrom === undefined) {
-        checkPlaces({
-            backupDirectory: dryRun ? undefined : backupDirectory,
-            planFile: dryRun ? modes.planFile : undefined,
-            reportFile,
-        }, { 'apply-plan': modes.applyPlan, 'ca-file': getInput('ca-file') || undefined }, digestsFiles, mistake);
+        checkPlaces(dryRun === true ? { planFile: modes.planFile, reportFile } : { backupDirectory, reportFile }, [
+            ['apply-plan', modes.applyPlan ?? ''],
+            ['ca-file', getInput('ca-file')],
+            ...digestsFiles.map((file) => ['digests-file', file]),
+        ], mistake);
     }
     return {
         registry,
@@ -46606,10 +46688,8 @@ function shorten(text) {
     return printable(text, SHOWN);
 }
 function lines(text, separator = '\n') {
-    return text
-        .split(separator)
-        .map((line) => line.trim())
-        .filter((line) => line !== '');
+    const all = text.split(separator).map((line) => line.trim());
+    return all.filter((line) => line !== '');
 }
 function readLogin(mistake) {
     const username = getInput('username');
@@ -46630,19 +46710,8 @@ function readLogin(mistake) {
     }
     return password === '' ? undefined : { username, password };
 }
-function readFlag(input, otherwise, mistake) {
-    const text = getInput(input) || otherwise;
-    if (!TRUE.includes(text) && !FALSE.includes(text)) {
-        mistake(input, '`true` or `false`', text);
-    }
-    return TRUE.includes(text);
-}
-function readDanglingReferrers(mistake) {
-    const text = getInput('dangling-referrers') || 'keep';
-    if (text !== 'keep' && text !== 'delete') {
-        mistake('dangling-referrers', '`keep` or `delete`', text);
-    }
-    return text === 'delete' ? 'delete' : 'keep';
+function flagOf(text, wrong) {
+    return FLAGS.get(text) ?? wrong('`true` or `false`');
 }
 /** @param host of the registry, with its port */
 function readProtected(host, mistake) {
@@ -46656,24 +46725,20 @@ function readProtected(host, mistake) {
 }
 function readRegistryUrl(text, mistake) {
     const takes = 'a registry as `host`, `host:port` or `https://host:port`, without a path, user name or query';
-    if (text === '') {
-        return mistake('registry-url', takes, text);
-    }
-    const hasScheme = /^[a-z][a-z0-9+.-]*:\/\//i.test(text);
-    const candidate = hasScheme ? text : `https://${text}`;
     if (text.includes('@')) {
-        // Not quoted, whatever else is wrong: what stands before the @ may be a password.
+        // Not quoted, even if something else is wrong, too: what stands before the @ may be a password.
         return mistake('registry-url', `${takes}. Credentials go into \`username\` and \`password\``);
     }
-    if (!URL.canParse(candidate)) {
+    const hasScheme = /^[a-z][a-z0-9+.-]*:\/\//i.test(text);
+    const whole = hasScheme ? text : `https://${text}`;
+    const url = URL.canParse(whole) ? new URL(whole) : undefined;
+    if (url === undefined ||
+        !['http:', 'https:'].includes(url.protocol) ||
+        !/^\/(?:v2\/?)?$/.test(url.pathname) ||
+        url.search + url.hash !== '') {
         return mistake('registry-url', takes, text);
     }
-    const url = new URL(candidate);
-    const path = url.pathname.replace(/^\/v2\/?$/, '/');
-    if (!['http:', 'https:'].includes(url.protocol) || path !== '/' || url.search + url.hash !== '') {
-        return mistake('registry-url', takes, text);
-    }
-    // Docker's rule: registries on this very machine speak http unless told otherwise.
+    // Docker's rule: registries on the same machine use http by default.
     return new URL(!hasScheme && isLoopback(url.hostname) ? `http://${url.host}` : url.origin);
 }
 function isLoopback(hostname) {
@@ -46710,80 +46775,66 @@ function readPatterns(text, mistake) {
     });
     return selectRepositories(good);
 }
-/** What a run does instead of the usual; each of them goes alone. */
 function readModes(dryRun, mistake, mistakes) {
-    const given = ['plan-file', 'apply-plan', 'restore-from'].filter((name) => getInput(name));
+    const given = MODES.filter((name) => getInput(name)).map((name) => `\`${name}\``);
     if (given.length > 1) {
-        const [last, ...others] = given.map((name) => `\`${name}\``).reverse();
-        const names = `${others.reverse().join(', ')} and ${String(last)}`;
+        const names = new Intl.ListFormat('en-GB').format(given);
         mistakes.push(`${names} exclude each other: give one of them`);
         return {};
     }
-    const planFile = getInput('plan-file');
-    if (planFile !== '') {
-        if (!dryRun) {
-            const takes = 'a path together with `dry-run: true`, since only a dry-run writes a plan';
-            mistake('plan-file', takes, planFile);
-        }
-        return { planFile };
+    const [planFile, applyPlan, restoreFrom] = MODES.map((name) => getInput(name) || undefined);
+    if (planFile !== undefined && !dryRun) {
+        const takes = 'a path together with `dry-run: true`, since only a dry-run writes a plan';
+        mistake('plan-file', takes, planFile);
     }
-    const applyPlan = getInput('apply-plan');
-    if (applyPlan !== '') {
+    if (applyPlan !== undefined) {
         const takes = 'the path of a plan that a dry-run wrote as its `plan-file`';
         checkPath('apply-plan', applyPlan, takes, mistake);
-        return { applyPlan };
     }
-    const restoreFrom = getInput('restore-from');
-    if (restoreFrom !== '') {
+    if (restoreFrom !== undefined) {
         const takes = 'a directory that a run of this action left as its `backup-dir`';
         checkPath('restore-from', restoreFrom, takes, mistake, 'directory');
-        return { restoreFrom };
     }
-    return {};
+    return { planFile, applyPlan, restoreFrom };
 }
-function readCount(input, otherwise, [least, most], mistake) {
-    const text = getInput(input) || otherwise;
-    const count = /^\d{1,7}$/.test(text) ? Number(text) : -1;
-    if (count < least || count > most) {
-        mistake(input, `a whole number from ${String(least)} to ${String(most)}`, text);
-    }
-    return count;
+function countFrom(least, most) {
+    return (text, wrong) => {
+        const count = /^\d{1,7}$/.test(text) ? Number(text) : -1;
+        return count >= least && count <= most
+            ? count
+            : wrong(`a whole number from ${String(least)} to ${String(most)}`);
+    };
 }
-function readMaxDeletes(text, mistake) {
+function maxDeletesOf(text, wrong) {
+    const [, amount, percent] = /^(\d{1,9}|\d{1,3}(?:\.\d{1,6})?(?=%))(%)?$/.exec(text) ?? [];
+    const number = Number(amount);
     if (text === '') {
         return undefined;
     }
-    const [, amount = '', percent] = /^(\d{1,9}|\d{1,3}(?:\.\d{1,6})?(?=%))(%)?$/.exec(text) ?? [];
-    const number = amount === '' ? Number.NaN : Number(amount);
     if (percent === undefined && Number.isSafeInteger(number)) {
         return { kind: 'count', count: number };
     }
     return number <= 100
         ? { kind: 'share', percent: number, exempt: 0 }
-        : mistake('max-deletes', 'a whole number of manifests for the run, or a share of each repository such as `30%`, up to `100%`', text);
+        : wrong('a whole number of manifests for the run, or a share of each repository such as `30%`, up to `100%`');
 }
 /** Emptied by GitHub's runner after the job; elsewhere there is no such place. */
 function defaultBackupDirectory() {
     return external_node_path_default().join(process.env['RUNNER_TEMP'] || (0,external_node_os_namespaceObject.tmpdir)(), 'registry-manifest-cleanup-backup');
 }
-function readDuration(text, mistake) {
+function durationOf(text, wrong) {
     const takes = 'a duration with its unit, such as `90m`, `24h` or `7d` (`m`, `h`, `d`, `w`, `y`, or words such as `2 weeks`), ' +
         'or `0` to switch it off';
     const duration = parseDuration(text);
-    if (typeof duration !== 'number') {
-        mistake('grace-period', takes, text, duration.why || undefined);
-        return 0;
-    }
-    return duration;
+    return typeof duration === 'number' ? duration : wrong(takes, duration.why || undefined);
 }
-function readLedger(text, mistake) {
-    if (text === 'off' || text === 'auto' || text === '') {
-        return { kind: text || 'auto' };
+function ledgerOf(text, wrong) {
+    if (text === 'off' || text === 'auto') {
+        return { kind: text };
     }
-    if (!isRepository(text)) {
-        mistake('ledger-repository', 'a repository name such as `team/ledger`, `auto` or `off`', text);
-    }
-    return { kind: 'named', repository: text };
+    return isRepository(text)
+        ? { kind: 'named', repository: text }
+        : wrong('a repository name such as `team/ledger`, `auto` or `off`');
 }
 
 ;// CONCATENATED MODULE: ./src/action/log.ts
@@ -46795,29 +46846,19 @@ function readLedger(text, mistake) {
 
 /** @param redact takes the run's secrets out of a text */
 function createLog(redact) {
-    const line = (text) => printable(redact(text));
+    const safe = (text) => printable(text);
+    const line = (text) => safe(redact(text));
     // Redacted as a whole: a secret may have lines of its own.
-    const lines = (text) => redact(text)
-        .split('\n')
-        .map((one) => printable(one))
-        .join('\n');
+    const lines = (text) => redact(text).split('\n').map(safe).join('\n');
     return {
-        info: (text) => {
-            info(line(text));
-        },
+        info: (text) => info(line(text)),
         group: (title, body) => {
             startGroup(line(title));
-            body.forEach((text) => {
-                info(line(text));
-            });
+            body.forEach((text) => info(line(text)));
             endGroup();
         },
-        warning: (message) => {
-            warning(lines(message));
-        },
-        error: (message) => {
-            error(lines(message));
-        },
+        warning: (message) => warning(lines(message)),
+        error: (message) => error(lines(message)),
         debug: (text) => {
             // The runner drops debug lines unless it was asked for them, but not before it has read them all.
             if (isDebug()) {
@@ -46827,12 +46868,108 @@ function createLog(redact) {
     };
 }
 
+;// CONCATENATED MODULE: ./src/text/words.ts
+/**
+ * Numbers, sizes, times and digests as people read them. The results are plain text: what came from a
+ * registry still has to pass through markdown.ts before it gets into a summary.
+ */
+
+
+const DAY = 86_400_000;
+const NUMBER = new Intl.NumberFormat('en');
+const DIGEST_START = 12;
+/** Docker's first release. A `created` before it is a placeholder of a reproducible build. */
+const FIRST_IMAGE = Date.UTC(2013, 2, 20);
+/** `12,345` */
+function words_number(value) {
+    return NUMBER.format(value);
+}
+/** `1 tag`, `2 tags`, `3 repositories` */
+function count(value, noun, plural = `${noun}s`) {
+    return `${words_number(value)} ${value === 1 ? noun : plural}`;
+}
+/** `1.2 GB` */
+function words_size(bytes) {
+    return prettyBytes(bytes);
+}
+/** `12 seconds`, `1 day` */
+function duration(milliseconds) {
+    return ms_default()(Math.max(0, Math.round(milliseconds)), { long: true });
+}
+/**
+ * `5 hours`, `12 days`, `3 months`; undefined when `created` proves nothing: in the future, or the
+ * constant that reproducible builds write.
+ */
+function age(created, now) {
+    if (created === undefined || !(created >= FIRST_IMAGE && created <= now)) {
+        return undefined;
+    }
+    const days = (now - created) / DAY;
+    if (days < 2) {
+        const hours = Math.floor(days * 24);
+        return hours === 0 ? 'under an hour' : count(hours, 'hour');
+    }
+    if (days < 60) {
+        return count(Math.floor(days), 'day');
+    }
+    const months = Math.floor(days / 30.44);
+    return months < 24 ? count(months, 'month') : count(Math.floor(days / 365.25), 'year');
+}
+/** `sha256:0123456789ab`: enough to find it, for sentences. */
+function shortDigest(digest) {
+    const start = digest.indexOf(':') + 1;
+    return digest.slice(0, start + DIGEST_START);
+}
+
+;// CONCATENATED MODULE: ./src/run/candidates/candidate.ts
+
+
+/** of lines that are not understood */
+const MOST_EXAMPLES = 5;
+/** A file can't be read, or too much is named. The message names the input and every such path, and says what to do. */
+class IntakeError extends CodedError {
+    name = 'IntakeError';
+    constructor(message, options) {
+        super(message, 'digests-file-unusable', options);
+    }
+}
+class Candidates {
+    byRepository = new Map();
+    #most;
+    #count = 0;
+    /** @param most manifests that may be named */
+    constructor(most) {
+        this.#most = most;
+    }
+    /** @throws IntakeError when more manifests are named than a run can hold */
+    add(repository, digest) {
+        let digests = this.byRepository.get(repository);
+        if (digests === undefined) {
+            digests = new Set();
+            this.byRepository.set(copyOf(repository), digests);
+        }
+        if (!digests.has(digest)) {
+            digests.add(copyOf(digest));
+            this.#count += 1;
+        }
+        if (this.#count > this.#most) {
+            throw new IntakeError(`digests-file: more than ${words_number(this.#most)} manifests are named. Give a part of the listing at a time, such ` +
+                'as that of some repositories');
+        }
+    }
+}
+/** A string cut out of a chunk keeps the whole chunk in memory; a gigabyte of them would stay. */
+function copyOf(text) {
+    return Buffer.from(text).toString();
+}
+
 ;// CONCATENATED MODULE: ./src/run/candidates/split.ts
 /**
  * Cuts a stream of mixed text into lines and JSON objects, which may stretch over many lines. The
  * brackets and commas of a top-level array are separators, so that its elements stream one by one.
  * Never holds more than one line or one object; where the chunks end never changes the result.
  */
+
 const split_MIB = 1024 * 1024;
 const LIMITS = { line: split_MIB, json: 32 * split_MIB, values: 2_000_000 };
 /** Length of what is shown of a JSON object or of a line that is too long. */
@@ -46859,6 +46996,60 @@ function startOf(text) {
     }
     return at;
 }
+/** An object that is being read, with the beginning of its first line before it. */
+class OpenObject {
+    text;
+    /** also when the text is cut */
+    length;
+    /** where in the text the object begins */
+    start;
+    lineFeeds = 0;
+    values = 0;
+    depth = 0;
+    #isInString = false;
+    #isEscaped = false;
+    constructor(before) {
+        this.text = before;
+        this.length = before.length;
+        this.start = before.length;
+    }
+    /** @returns where the object ends in the chunk (`depth` is 0), or isn't valid JSON; the length when it goes on */
+    scan(chunk, from) {
+        for (let at = from; at < chunk.length; at += 1) {
+            const char = chunk.charAt(at);
+            if (this.#isInString) {
+                if (char === '\n') {
+                    return at;
+                }
+                this.#isInString = this.#isEscaped || char !== '"';
+                this.#isEscaped = !this.#isEscaped && char === '\\';
+            }
+            else if (char === '{' || char === '[') {
+                this.depth += 1;
+                this.values += 1;
+            }
+            else if (char === '"') {
+                this.#isInString = true;
+            }
+            else if (char === ',') {
+                this.values += 1;
+            }
+            else if (char === '\n') {
+                this.lineFeeds += 1;
+            }
+            else if (char === '}' || char === ']') {
+                this.depth -= 1;
+                if (this.depth === 0) {
+                    return at + 1;
+                }
+            }
+            else if (!PLAIN.has(char)) {
+                return at;
+            }
+        }
+        return chunk.length;
+    }
+}
 class Splitter {
     #visit;
     #limits;
@@ -46866,7 +47057,7 @@ class Splitter {
     /** number of the line that is being read, or on which the open object begins */
     #line = 1;
     #held = '';
-    /** this line is known to begin with no object, or with one that turned out to be none */
+    /** this line is known to begin with no object, or with what turned out to be none */
     #isText = false;
     /** `reported` when it belongs to an object that is too long, and was shown already */
     #skipping = 'no';
@@ -46886,7 +47077,7 @@ class Splitter {
         if (this.#open !== undefined) {
             this.#giveUp(this.#open);
         }
-        this.#finishLine(this.#held);
+        this.#finishLine();
     }
     /** Reads to the end of the line or the beginning of an object; returns where to go on. */
     #readLine(chunk, at) {
@@ -46899,45 +47090,28 @@ class Splitter {
                 if (text.charAt(start) === '{' && start <= this.#limits.line) {
                     const before = this.#held.length;
                     this.#held = '';
-                    this.#open = {
-                        parts: [text.slice(0, start)],
-                        length: start,
-                        start,
-                        lineFeeds: 0,
-                        values: 0,
-                        depth: 0,
-                        inString: false,
-                        escaped: false,
-                    };
+                    this.#open = new OpenObject(text.slice(0, start));
                     return at + start - before;
                 }
                 this.#isText = start < text.length;
             }
-            this.#held = text;
-            this.#cutHeld();
+            const isTooLong = text.length > this.#limits.line;
+            this.#held = isTooLong ? text.slice(0, this.#shown) : text;
+            this.#skipping = isTooLong ? 'line' : 'no';
         }
         if (feed < 0) {
             return end;
         }
-        this.#finishLine(this.#held);
+        this.#finishLine();
         return feed + 1;
     }
-    #cutHeld() {
-        if (this.#held.length > this.#limits.line) {
-            this.#held = this.#held.slice(0, this.#shown);
-            this.#skipping = 'line';
-        }
-    }
-    #finishLine(text) {
+    #finishLine() {
+        const [line, text] = [this.#line, this.#held];
         if (this.#skipping === 'line') {
-            this.#visit({ kind: 'too-long', line: this.#line, text });
+            this.#visit({ kind: 'too-long', line, text });
         }
         else if (this.#skipping === 'no' && startOf(text) < text.length) {
-            this.#visit({
-                kind: 'line',
-                line: this.#line,
-                text: text.endsWith('\r') ? text.slice(0, -1) : text,
-            });
+            this.#visit({ kind: 'line', line, text: text.endsWith('\r') ? text.slice(0, -1) : text });
         }
         this.#held = '';
         this.#isText = false;
@@ -46946,53 +47120,19 @@ class Splitter {
     }
     /** Reads to the object's end, or to where it turns out to be none; returns where to go on. */
     #scan(open, chunk, from) {
-        let at = from;
-        for (; at < chunk.length; at += 1) {
-            const char = chunk.charAt(at);
-            if (open.inString) {
-                if (char === '\n') {
-                    break;
-                }
-                open.inString = open.escaped || char !== '"';
-                open.escaped = !open.escaped && char === '\\';
-            }
-            else if (char === '{' || char === '[') {
-                open.depth += 1;
-                open.values += 1;
-            }
-            else if (char === '"') {
-                open.inString = true;
-            }
-            else if (char === ',') {
-                open.values += 1;
-            }
-            else if (char === '\n') {
-                open.lineFeeds += 1;
-            }
-            else if (char === '}' || char === ']') {
-                open.depth -= 1;
-                if (open.depth === 0) {
-                    this.#keep(open, chunk.slice(from, at + 1));
-                    this.#close(open);
-                    return at + 1;
-                }
-            }
-            else if (!PLAIN.has(char)) {
-                break;
-            }
+        const at = open.scan(chunk, from);
+        open.text += chunk.slice(from, at);
+        open.length += at - from;
+        if (this.#isTooLong(open)) {
+            open.text = open.text.slice(0, open.start + this.#shown);
         }
-        this.#keep(open, chunk.slice(from, at));
-        if (at < chunk.length) {
+        if (open.depth === 0) {
+            this.#close(open);
+        }
+        else if (at < chunk.length) {
             this.#giveUp(open);
         }
         return at;
-    }
-    #keep(open, text) {
-        open.parts.push(text);
-        open.length += text.length;
-        if (this.#isTooLong(open) && open.parts.length > 1) {
-            open.parts = [open.parts.join('').slice(0, open.start + this.#shown)];
-        }
     }
     #isTooLong(open) {
         return open.length - open.start > this.#limits.json;
@@ -47002,18 +47142,13 @@ class Splitter {
             this.#dropTooLong(open);
             return;
         }
-        const source = open.parts.join('').slice(open.start);
-        let value;
-        try {
-            value = JSON.parse(source);
-        }
-        catch {
+        const source = open.text.slice(open.start);
+        const value = tryJson(source);
+        if (value === undefined) {
             this.#giveUp(open);
             return;
         }
-        if (typeof value === 'object' && value !== null) {
-            this.#visit({ kind: 'json', line: this.#line, value, text: source.slice(0, this.#shown) });
-        }
+        this.#visit({ kind: 'json', line: this.#line, value, text: source.slice(0, this.#shown) });
         this.#open = undefined;
         this.#line += open.lineFeeds;
     }
@@ -47025,96 +47160,17 @@ class Splitter {
             return;
         }
         this.#open = undefined;
-        const text = open.parts.join('');
-        let begin = 0;
-        for (let feed = text.indexOf('\n'); feed >= 0; feed = text.indexOf('\n', begin)) {
-            this.#held = text.slice(begin, feed);
-            this.#cutHeld();
-            this.#finishLine(this.#held);
-            begin = feed + 1;
-        }
-        this.#held = text.slice(begin);
         this.#isText = true;
-        this.#cutHeld();
+        for (let at = 0; at < open.text.length; this.#isText = true) {
+            at = this.#readLine(open.text, at);
+        }
     }
     #dropTooLong(open) {
         this.#open = undefined;
-        const text = open.parts.join('').slice(open.start, open.start + this.#shown);
+        const text = open.text.slice(open.start, open.start + this.#shown);
         this.#visit({ kind: 'too-long', line: this.#line, text });
         this.#line += open.lineFeeds;
     }
-}
-
-;// CONCATENATED MODULE: ./src/run/candidates/tally.ts
-
-const EXAMPLES = 5;
-const EXAMPLE_LENGTH = 120;
-/** What they need stays below half a GiB; so many manifests a run could not read in a day either. */
-const MOST_CANDIDATES = 2_000_000;
-/** More manifests are named than a run can hold. */
-class TooManyCandidates extends Error {
-    name = 'TooManyCandidates';
-}
-class Tally {
-    #candidates = new Map();
-    #examples = [];
-    #understood = 0;
-    #notUnderstood = 0;
-    #most;
-    #count = 0;
-    #source = { understood: 0, notUnderstood: 0, examples: [] };
-    /** @param most manifests that may be named */
-    constructor(most = MOST_CANDIDATES) {
-        this.#most = most;
-    }
-    /** @returns what is counted from here on, as it goes on */
-    begin() {
-        this.#source = { understood: 0, notUnderstood: 0, examples: [] };
-        return this.#source;
-    }
-    candidate(repository, digest) {
-        let digests = this.#candidates.get(repository);
-        if (digests === undefined) {
-            digests = new Set();
-            this.#candidates.set(copyOf(repository), digests);
-        }
-        if (!digests.has(digest)) {
-            digests.add(copyOf(digest));
-            this.#count += 1;
-            if (this.#count > this.#most) {
-                throw new TooManyCandidates(`more than ${this.#most.toLocaleString('en')} manifests are named`);
-            }
-        }
-    }
-    understood() {
-        this.#understood += 1;
-        this.#source.understood += 1;
-    }
-    notUnderstood(where, text, note) {
-        this.#notUnderstood += 1;
-        this.#source.notUnderstood += 1;
-        for (const examples of [this.#examples, this.#source.examples]) {
-            if (examples.length < EXAMPLES) {
-                examples.push({ where: printable(where), text: example(text, note) });
-            }
-        }
-    }
-    intake() {
-        return {
-            candidates: this.#candidates,
-            understood: this.#understood,
-            notUnderstood: this.#notUnderstood,
-            examples: this.#examples,
-        };
-    }
-}
-/** A string cut out of a chunk keeps the whole chunk in memory; a gigabyte of them would stay. */
-function copyOf(text) {
-    return Buffer.from(text).toString();
-}
-function example(text, note) {
-    const end = note === undefined ? '' : ` (${printable(note, EXAMPLE_LENGTH / 2)})`;
-    return printable(text, EXAMPLE_LENGTH - end.length) + end;
 }
 
 ;// CONCATENATED MODULE: ./src/run/candidates/storage-path.ts
@@ -47160,7 +47216,7 @@ function readStoragePath(line) {
         const link = LINK.exec(text);
         if (link !== null) {
             const repository = repositoryOf(lastWord(text.slice(0, at)));
-            const digest = `${link[1] ?? ''}:${link[2] ?? ''}`;
+            const digest = link.slice(1).join(':');
             return repository !== undefined && isRepository(repository) && isDigest(digest)
                 ? { kind: 'manifest', repository, digest }
                 : { kind: 'malformed' };
@@ -47236,26 +47292,22 @@ function readWord(line) {
 function readCollector(line) {
     const marking = MARKING.exec(line);
     if (marking !== null) {
-        const [, repository = '', what, digest = ''] = marking;
-        if (!isRepository(repository) || !isDigest(digest)) {
-            return line_UNKNOWN;
-        }
-        return what === 'manifest'
-            ? { kind: 'collector', repository, digest }
-            : { kind: 'collector', repository };
+        const [, repository, what, digest] = marking;
+        const manifest = collected(repository, digest);
+        return what === 'manifest' || manifest.kind === 'unknown' ? manifest : collected(repository);
     }
     const eligible = ELIGIBLE.exec(line);
     if (eligible !== null) {
         const [, repository, named, alone] = eligible;
-        const digest = named ?? alone ?? '';
-        if (!isDigest(digest) || (repository !== undefined && !isRepository(repository))) {
-            return line_UNKNOWN;
-        }
-        return repository === undefined
-            ? { kind: 'collector', digest }
-            : { kind: 'collector', repository, digest };
+        return collected(repository, named ?? alone);
     }
     return LAYER_LINK.test(line) || COLLECTOR_OTHERS.test(line) ? { kind: 'collector' } : undefined;
+}
+function collected(repository, digest) {
+    const isValid = repository === undefined || isRepository(repository);
+    return isValid && (digest === undefined || isDigest(digest))
+        ? { kind: 'collector', repository, digest }
+        : line_UNKNOWN;
 }
 
 ;// CONCATENATED MODULE: ./src/run/candidates/notification.ts
@@ -47281,48 +47333,30 @@ const EventSchema = object({
 });
 const EnvelopeSchema = object({ events: array(unknown()) });
 const EventLikeSchema = object({ action: unknown(), target: unknown() });
-/** @returns `undefined` when the value is neither an envelope, nor an event, nor an array of them */
+/** @returns `undefined` when the value is neither an envelope nor an event; the elements of a list come one by one */
 function readNotification(value) {
-    const events = eventsOf(value);
-    if (events === undefined) {
+    const isEnvelope = is(EnvelopeSchema, value);
+    if (!isEnvelope && !is(EventLikeSchema, value)) {
         return undefined;
     }
     const manifests = [];
     let complete = true;
-    for (const event of events) {
+    for (const event of isEnvelope ? value.events : [value]) {
         const parsed = inForm(EventSchema, event);
         if (parsed === undefined) {
             complete = false;
             continue;
         }
         const { repository } = parsed.target;
-        for (const digest of digestsOf(parsed)) {
-            if (isDigest(digest)) {
-                manifests.push({ repository, digest });
-            }
-            else {
-                complete = false;
-            }
-        }
+        const digests = digestsOf(parsed);
+        complete &&= digests.every(isDigest);
+        manifests.push(...digests.filter(isDigest).map((digest) => ({ repository, digest })));
     }
     return { manifests, complete };
 }
-function eventsOf(value) {
-    if (is(EnvelopeSchema, value)) {
-        return value.events;
-    }
-    if (Array.isArray(value)) {
-        // Not by calling itself: arrays may be nested as deep as memory reaches.
-        const nested = value.map((one) => (Array.isArray(one) ? undefined : eventsOf(one)));
-        return nested.length > 0 && nested.every((events) => events !== undefined)
-            ? nested.flat()
-            : undefined;
-    }
-    return is(EventLikeSchema, value) ? [value] : undefined;
-}
 /**
  * Events without a media type, as some write them by hand. `mount` is of blobs only; what a `delete` names
- * is gone, and may have been a blob all along.
+ * no longer exists, and may have been a blob.
  */
 const MANIFEST_ACTIONS = new Set(['push', 'pull']);
 /**
@@ -47349,12 +47383,14 @@ function digestsOf({ action, target }) {
 
 
 
+
 /** A registry may have many repositories without manifests: the collector prints their bare names. */
 const WAITING_WORDS = 10_000;
 /** So much of a word that waits is kept, to show to people. */
 const WAITING_TEXT = 1200;
 /** Longer than any file system and any store of objects allows. */
 const LONGEST_PATH = 4096;
+const EXAMPLE_LENGTH = 120;
 /** Before the entries of each directory `ls -R` prints its path. */
 function directoryOf(text) {
     const line = text.trim();
@@ -47364,19 +47400,17 @@ function directoryOf(text) {
     return line === '.:' || line.includes('/') ? line.slice(0, -1) : undefined;
 }
 class Transcript {
-    #tally;
-    #registryHost;
-    #where;
+    understood = 0;
+    notUnderstood = 0;
+    examples = [];
+    #options;
     #waiting = [];
     /** of the garbage collector's lines */
     #repository;
     /** whose entries `ls -R` is listing */
     #directory;
-    /** @param where names a line for people, such as `digests line 3` */
-    constructor(tally, registryHost, where) {
-        this.#tally = tally;
-        this.#registryHost = registryHost;
-        this.#where = where;
+    constructor(options) {
+        this.#options = options;
     }
     add(piece) {
         switch (piece.kind) {
@@ -47384,17 +47418,17 @@ class Transcript {
                 this.#addLine(piece.line, piece.text);
                 break;
             case 'json':
-                this.#settle(transcript_never);
+                this.#settle();
                 this.#addNotified(piece.line, piece.text, readNotification(piece.value));
                 break;
             case 'too-long':
-                this.#settle(transcript_never);
-                this.#tally.notUnderstood(this.#where(piece.line), piece.text, 'too long');
+                this.#settle();
+                this.#miss(piece.line, piece.text, 'too long');
         }
     }
     /** Must be called after the last piece. */
     end() {
-        this.#settle(transcript_never);
+        this.#settle();
     }
     #addLine(line, text) {
         const { reading, path } = this.#read(text);
@@ -47403,16 +47437,15 @@ class Transcript {
                 this.#directory = text.trim() === '' ? undefined : this.#directory;
                 break;
             case 'noise':
-                this.#tally.understood();
+                this.understood += 1;
                 break;
             case 'known':
-                this.#settleAbove(path);
-                this.#tally.understood();
-                break;
             case 'manifest':
                 this.#settleAbove(path);
-                this.#tally.understood();
-                this.#tally.candidate(reading.repository, reading.digest);
+                this.understood += 1;
+                if (reading.kind === 'manifest') {
+                    this.#options.candidates.add(reading.repository, reading.digest);
+                }
                 break;
             case 'collector':
                 this.#settle(({ isRepository }) => isRepository);
@@ -47423,23 +47456,20 @@ class Transcript {
                 this.#repository = reading.repository ?? this.#repository;
                 break;
             case 'unknown':
-                this.#settle(transcript_never);
+                this.#settle();
                 this.#addNotified(line, text, embeddedNotification(text), reading.note);
         }
     }
     /** A line by itself, or as an entry of the directory that `ls -R` is in. */
     #read(text) {
-        const alone = readLine(text, this.#registryHost);
-        if (alone.kind !== 'word') {
-            this.#directory = directoryOf(text) ?? this.#directory;
-            return { reading: alone, path: text };
+        const alone = readLine(text, this.#options.registryHost);
+        const directory = this.#directory;
+        if (alone.kind !== 'word' || directory === undefined || alone.path.includes('/')) {
+            this.#directory = directoryOf(text) ?? directory;
+            return { reading: alone, path: alone.kind === 'word' ? alone.path : text };
         }
-        if (this.#directory === undefined || alone.path.includes('/')) {
-            this.#directory = directoryOf(text) ?? this.#directory;
-            return { reading: alone, path: alone.path };
-        }
-        const path = `${this.#directory}/${alone.path}`;
-        const joined = readLine(path, this.#registryHost);
+        const path = `${directory}/${alone.path}`;
+        const joined = readLine(path, this.#options.registryHost);
         const isStorage = joined.kind === 'manifest' || joined.kind === 'known';
         return { reading: isStorage ? joined : alone, path };
     }
@@ -47447,26 +47477,26 @@ class Transcript {
         const repository = reading.repository ?? this.#repository;
         this.#repository = repository;
         if (reading.digest === undefined) {
-            this.#tally.understood();
+            this.understood += 1;
         }
         else if (repository === undefined) {
-            this.#tally.notUnderstood(this.#where(line), text, 'no line before it names the repository');
+            this.#miss(line, text, 'no line before it names the repository');
         }
         else {
-            this.#tally.understood();
-            this.#tally.candidate(repository, reading.digest);
+            this.understood += 1;
+            this.#options.candidates.add(repository, reading.digest);
         }
     }
     #addNotified(line, text, notified, note) {
         for (const { repository, digest } of notified?.manifests ?? []) {
-            this.#tally.candidate(repository, digest);
+            this.#options.candidates.add(repository, digest);
         }
         if (notified?.complete === true) {
-            this.#tally.understood();
+            this.understood += 1;
         }
         else {
             const why = notified === undefined ? note : 'an event without a valid repository or digest';
-            this.#tally.notUnderstood(this.#where(line), text, why);
+            this.#miss(line, text, why);
         }
     }
     #settleAbove(line) {
@@ -47477,7 +47507,7 @@ class Transcript {
     }
     #wait(word) {
         if (this.#waiting.length >= WAITING_WORDS) {
-            this.#settle(transcript_never);
+            this.#settle();
         }
         // Copied: what is cut out of a line keeps the whole line, and ten thousand of a megabyte each are too many.
         this.#waiting.push({
@@ -47490,22 +47520,29 @@ class Transcript {
      * Decides about the words before a line: a repository's name is the collector's heading when a line of
      * the collector follows, and any word is a directory when a path below it follows.
      */
-    #settle(isExplained) {
-        if (this.#waiting.length === 0) {
-            return;
-        }
+    #settle(isExplained = (_) => false) {
         for (const word of this.#waiting) {
             if (isExplained(word)) {
-                this.#tally.understood();
+                this.understood += 1;
             }
             else {
-                this.#tally.notUnderstood(this.#where(word.line), word.text);
+                this.#miss(word.line, word.text);
             }
         }
         this.#waiting = [];
     }
+    /** The texts come from files that anyone may have written, and are made safe to print here. */
+    #miss(line, text, note) {
+        this.notUnderstood += 1;
+        if (this.examples.length < MOST_EXAMPLES) {
+            const end = note === undefined ? '' : ` (${printable(note, EXAMPLE_LENGTH / 2)})`;
+            this.examples.push({
+                where: printable(this.#options.where(line)),
+                text: printable(text, EXAMPLE_LENGTH - end.length) + end,
+            });
+        }
+    }
 }
-const transcript_never = () => false;
 /** Log collectors put their own words in front of the JSON. */
 function embeddedNotification(text) {
     const line = text.trim().replace(/,$/, '');
@@ -47528,115 +47565,72 @@ function embeddedNotification(text) {
 
 
 
-/** A file can't be read, or too much is named. The message names the input and every such path, and says what to do. */
-class IntakeError extends Error {
-    name = 'IntakeError';
-}
+
 const CHUNK_BYTES = 256 * 1024;
-/**
- * @throws IntakeError before anything is read when a file is missing or closed to us; later when reading fails
- */
-async function readIntake(source) {
-    await checkReadable([...new Set(source.files)]);
-    try {
-        return await readAll(source);
-    }
-    catch (error) {
-        if (error instanceof TooManyCandidates) {
-            throw new IntakeError(`digests-file: ${error.message}. Give a part of the listing at a time, such as that of some repositories`, { cause: error });
-        }
-        throw error;
-    }
-}
-async function readAll({ digests, files, registryHost, most, mistake, warning, }) {
-    const paths = [...new Set(files)];
-    const tally = new Tally(most);
-    const given = tally.begin();
-    await readSource([digests], new Transcript(tally, registryHost, (line) => `digests line ${line}`));
+/** They need less than half a GiB, and a run could not read so many manifests in a day. */
+const MOST_CANDIDATES = 2_000_000;
+const NOTHING = { understood: 0, notUnderstood: 0, examples: [] };
+const FORMATS = 'docs/finding-orphans.md lists what a line may be';
+/** @throws IntakeError naming all files that are missing or can't be read; or when too much is named */
+async function readIntake({ digests, files, registryHost, most = MOST_CANDIDATES, mistake, warning, }) {
+    const candidates = new Candidates(most);
+    const read = async (chunks, where) => {
+        const transcript = new Transcript({ candidates, registryHost, where });
+        await split(chunks, (piece) => transcript.add(piece));
+        transcript.end();
+        return transcript;
+    };
+    const given = await read([digests], (line) => `digests line ${line}`);
     if (given.notUnderstood > 0) {
-        mistake?.(`digests: ${linesOf(given.notUnderstood)} not understood: ${examplesOf(given)}. A line is ` +
-            `\`repository@sha256:…\`, or what docs/finding-orphans.md lists. Correct it or take it out`);
+        mistake?.(`digests: ${linesOf(given.notUnderstood)} not understood: ${examplesOf(given)}. Correct or remove them: a line is ` +
+            '`repository@sha256:…`, or what docs/finding-orphans.md lists');
     }
-    for (const path of paths) {
-        const read = tally.begin();
-        const transcript = new Transcript(tally, registryHost, (line) => `${path}:${line}`);
-        try {
-            await readSource(streamRegular(path, { highWaterMark: CHUNK_BYTES }), transcript);
-        }
-        catch (error) {
-            throw codeOf(error) !== '' || error instanceof UnusablePath
-                ? intake_unreadable([problem(path, error)], error)
-                : error;
-        }
-        const lines = read.understood + read.notUnderstood;
+    const all = [given];
+    const unread = [];
+    for (const path of new Set(files)) {
+        const chunks = streamRegular(path, { highWaterMark: CHUNK_BYTES });
+        const found = await read(chunks, (line) => `${path}:${line}`).catch((error) => {
+            if (codeOf(error) === '' && !(error instanceof UnusablePath)) {
+                throw error;
+            }
+            unread.push(intake_whyUnread(path, error));
+            return NOTHING;
+        });
+        all.push(found);
+        const lines = found.understood + found.notUnderstood;
         const shown = `"${printable(path)}"`;
-        if (read.understood === 0 && lines > 0) {
-            mistake?.(`digests-file: no line of ${shown} is understood, of ${lines.toLocaleString('en')}: ${examplesOf(read)}. Is it ` +
-                'the right file? docs/finding-orphans.md lists what a line may be');
+        if (found.understood === 0 && lines > 0) {
+            mistake?.(`digests-file: no line of ${shown} is understood, of ${words_number(lines)}: ${examplesOf(found)}. Is it the right ` +
+                `file? ${FORMATS}`);
         }
-        else if (read.notUnderstood > 0) {
-            warning?.(`digests-file: ${linesOf(read.notUnderstood)} not understood of the ${lines.toLocaleString('en')} in ${shown}, and ` +
-                `skipped: ${examplesOf(read)}. docs/finding-orphans.md lists what a line may be`);
+        else if (found.notUnderstood > 0) {
+            warning?.(coded(`digests-file: ${linesOf(found.notUnderstood)} not understood of the ${words_number(lines)} in ${shown}, and skipped: ` +
+                `${examplesOf(found)}. ${FORMATS}`, 'digests-not-understood'));
         }
     }
-    return tally.intake();
+    if (unread.length > 0) {
+        throw new IntakeError(`digests-file: ${unread.join('; ')}`);
+    }
+    return {
+        candidates: candidates.byRepository,
+        understood: all.reduce((sum, { understood }) => sum + understood, 0),
+        notUnderstood: all.reduce((sum, { notUnderstood }) => sum + notUnderstood, 0),
+        examples: all.flatMap(({ examples }) => examples).slice(0, MOST_EXAMPLES),
+    };
 }
-function linesOf(count) {
-    return count === 1 ? '1 line is' : `${count.toLocaleString('en')} lines are`;
+function linesOf(lines) {
+    return `${count(lines, 'line')} ${lines === 1 ? 'is' : 'are'}`;
 }
 function examplesOf({ examples, notUnderstood }) {
     const more = notUnderstood - examples.length;
     return (examples.map(({ where, text }) => `${where}: "${text}"`).join('; ') +
-        (more > 0 ? ` and ${more.toLocaleString('en')} more` : ''));
+        (more > 0 ? ` and ${words_number(more)} more` : ''));
 }
-async function readSource(chunks, transcript) {
-    await split(chunks, (piece) => {
-        transcript.add(piece);
-    });
-    transcript.end();
-}
-async function checkReadable(paths) {
-    const problems = [];
-    for (const path of paths) {
-        try {
-            const stats = await (0,promises_namespaceObject.stat)(path);
-            if (stats.isDirectory()) {
-                problems.push(`"${printable(path)}" is a directory: name the files in it`);
-            }
-            else if (!stats.isFile()) {
-                problems.push(problem(path, new UnusablePath(otherKind(stats))));
-            }
-            else {
-                await (0,promises_namespaceObject.access)(path, promises_namespaceObject.constants.R_OK);
-            }
-        }
-        catch (error) {
-            problems.push(problem(path, error));
-        }
-    }
-    if (problems.length > 0) {
-        throw intake_unreadable(problems);
-    }
-}
-function problem(path, error) {
-    if (error instanceof UnusablePath) {
-        return `"${printable(path)}" can't be read: ${error.message}. Write what it holds to a file first`;
-    }
-    const code = codeOf(error) || 'unknown error';
+function intake_whyUnread(path, error) {
     const shown = `"${printable(path)}"`;
-    switch (code) {
-        case 'ENOENT':
-        case 'ENOTDIR':
-            return `${shown} does not exist: check the path, which is relative to the working directory, and that an earlier step wrote the file`;
-        case 'EACCES':
-        case 'EPERM':
-            return `${shown} can't be opened (${code}): make it readable for the user that runs this job`;
-        default:
-            return `${shown} could not be read to its end (${code}): check the file and its disk, then run again`;
-    }
-}
-function intake_unreadable(problems, cause) {
-    return new IntakeError(`digests-file: ${problems.join('; ')}`, { cause });
+    return ['ENOENT', 'ENOTDIR'].includes(codeOf(error))
+        ? `${shown} does not exist: check the path, which is relative to the working directory, and that an earlier step wrote the file`
+        : `${shown} can't be read: ${whyNot(error, 'reading it fails')}. Give a regular file that the user of this job can read`;
 }
 
 ;// CONCATENATED MODULE: ./src/plan/approval.ts
@@ -47649,11 +47643,15 @@ function intake_unreadable(problems, cause) {
 
 
 
+
 /** Of the plan file. A change that breaks its readers raises it. */
 const PLAN_VERSION = 1;
 /** The plan can't be carried out. The message says why and what to do; nothing was done. */
-class ApprovalError extends Error {
+class ApprovalError extends CodedError {
     name = 'ApprovalError';
+    constructor(message, options) {
+        super(message, 'apply-plan-unusable', options);
+    }
 }
 const AGAIN = 'a run with `dry-run: true` and `plan-file`';
 /** What is said of a mistake may quote the file, which anybody may have written. */
@@ -47710,59 +47708,6 @@ function readApproval(text, registry) {
         repositories.set(repository, digests);
     }
     return { createdAt: plan.output.createdAt, repositories };
-}
-
-;// CONCATENATED MODULE: ./src/text/words.ts
-/**
- * Numbers, sizes, times and digests as people read them. The results are plain text: what came from a
- * registry still has to pass through markdown.ts before it gets into a summary.
- */
-
-
-const DAY = 86_400_000;
-const NUMBER = new Intl.NumberFormat('en');
-const DIGEST_START = 12;
-/** Docker's first release. A `created` before it is a placeholder of a reproducible build. */
-const FIRST_IMAGE = Date.UTC(2013, 2, 20);
-/** `12,345` */
-function words_number(value) {
-    return NUMBER.format(value);
-}
-/** `1 tag`, `2 tags`, `3 repositories` */
-function count(value, noun, plural = `${noun}s`) {
-    return `${words_number(value)} ${value === 1 ? noun : plural}`;
-}
-/** `1.2 GB` */
-function words_size(bytes) {
-    return prettyBytes(bytes);
-}
-/** `12 seconds`, `1 day` */
-function duration(milliseconds) {
-    return ms_default()(Math.max(0, Math.round(milliseconds)), { long: true });
-}
-/**
- * `5 hours`, `12 days`, `3 months`; undefined when `created` proves nothing: in the future, or the
- * constant that reproducible builds write.
- */
-function age(created, now) {
-    if (created === undefined || !(created >= FIRST_IMAGE && created <= now)) {
-        return undefined;
-    }
-    const days = (now - created) / DAY;
-    if (days < 2) {
-        const hours = Math.floor(days * 24);
-        return hours === 0 ? 'under an hour' : count(hours, 'hour');
-    }
-    if (days < 60) {
-        return count(Math.floor(days), 'day');
-    }
-    const months = Math.floor(days / 30.44);
-    return months < 24 ? count(months, 'month') : count(Math.floor(days / 365.25), 'year');
-}
-/** `sha256:0123456789ab`: enough to find it, for sentences. */
-function shortDigest(digest) {
-    const start = digest.indexOf(':') + 1;
-    return digest.slice(0, start + DIGEST_START);
 }
 
 ;// CONCATENATED MODULE: ./node_modules/@actions/glob/lib/internal-glob-options-helper.js
@@ -51485,9 +51430,14 @@ function glob_hashFiles(patterns_1) {
 
 
 
+
+
 /** A file can't be read, or a glob matches none. The message says what to do; nothing was done. */
-class PinnedError extends Error {
+class PinnedError extends CodedError {
     name = 'PinnedError';
+    constructor(message, options) {
+        super(message, 'protect-files-unusable', options);
+    }
 }
 /** More than the longest digest has, so that one on the edge of two pieces is whole in the second. */
 const OVERLAP = 160;
@@ -51516,7 +51466,7 @@ async function readPinned(patterns) {
     const files = new Set();
     const unmatched = [];
     for (const [n, pattern] of including) {
-        // What is excluded first and included later is included, as everywhere with these globs.
+        // A file that is excluded first and included later is included, as everywhere with these globs.
         const matched = await pinned_match(pattern, patterns.slice(n).filter(isExcluding));
         matched.forEach((file) => files.add(file));
         if (matched.length === 0) {
@@ -51534,12 +51484,7 @@ async function readPinned(patterns) {
     const found = new Map();
     const all = new Set();
     for (const file of [...files].sort()) {
-        const digests = await pinned_digestsOf(file);
-        found.set(external_node_path_default().relative(process.cwd(), file), digests);
-        digests.forEach((digest) => all.add(digest));
-        if (all.size > MOST_DIGESTS) {
-            throw tooMany();
-        }
+        found.set(external_node_path_default().relative(process.cwd(), file), await pinned_digestsOf(file, all));
     }
     return found;
 }
@@ -51548,10 +51493,6 @@ function isHard(pattern) {
     const deep = components.filter((component) => component === '**');
     return (deep.length > MOST_STARS ||
         components.some((component) => (component.match(/\*/g) ?? []).length > MOST_STARS));
-}
-function tooMany() {
-    return new PinnedError(`protect-files: the files hold more than ${MOST_DIGESTS.toLocaleString('en')} digests, and each costs requests. Narrow ` +
-        'the globs to the files that say what is deployed');
 }
 function isExcluding(pattern) {
     return pattern.startsWith('!');
@@ -51570,17 +51511,23 @@ async function pinned_match(pattern, excluding) {
         throw new PinnedError(`protect-files: "${pattern}" could not be matched, so what it protects is not known: ${why}`, { cause: error });
     }
 }
-async function pinned_digestsOf(file) {
+/** @param all of the files that were read, to which those of this one are added */
+async function pinned_digestsOf(file, all) {
     const digests = new Set();
     try {
         let held = '';
         for await (const piece of streamRegular(file, { most: MOST_BYTES })) {
             // Every other byte of UTF-16, which Windows writes, is a NUL where there are digests.
             const text = held + piece.replaceAll('\0', '');
-            // Copied, or each would keep the piece that it was cut out of.
-            digestsIn(text).forEach((digest) => digests.add(copyOf(digest)));
-            if (digests.size > MOST_DIGESTS) {
-                throw tooMany();
+            for (const digest of digestsIn(text)) {
+                // Copied, or each would keep the piece that it was cut out of.
+                const copy = copyOf(digest);
+                digests.add(copy);
+                all.add(copy);
+            }
+            if (all.size > MOST_DIGESTS) {
+                throw new PinnedError(`protect-files: the files hold more than ${words_number(MOST_DIGESTS)} digests, and each costs requests. Narrow the ` +
+                    'globs to the files that say what is deployed');
             }
             held = text.slice(-OVERLAP);
         }
@@ -51597,6 +51544,8 @@ async function pinned_digestsOf(file) {
 
 ;// CONCATENATED MODULE: ./src/action/named.ts
 /** Everything that the inputs name in files, read before the first request. */
+
+
 
 
 
@@ -51623,39 +51572,29 @@ async function readNamed(settings, log) {
         digests,
         files: digestsFiles,
         registryHost: registry.host,
-        mistake: (message) => {
-            errors.push(new IntakeError(message));
-        },
-        warning: (message) => {
-            log.warning(message);
-        },
+        mistake: (message) => errors.push(new IntakeError(message)),
+        warning: (message) => log.warning(message),
     }).catch(note);
     const files = await readPinned(protectFiles).catch(note);
-    let approval;
-    try {
-        approval = readPlan(applyPlan, registry);
-    }
-    catch (error) {
-        note(error);
-    }
+    const approval = await Promise.resolve(applyPlan)
+        .then((file) => readPlan(file, registry))
+        .catch(note);
     if (intake === undefined || files === undefined || errors.length > 0) {
-        throw oneOf(errors);
+        const messages = errors.map((error) => messageOf(error));
+        throw errors.length === 1 ? errors[0] : new AggregateError(errors, messages.join('\n'));
     }
-    const pinned = {
-        files: files.size,
-        digests: new Set([...files.values()].flat()).size,
-    };
+    const pinned = { files: files.size, digests: new Set([...files.values()].flat()).size };
     if (files.size > 0) {
         log.info(`protect-files: ${count(pinned.digests, 'digest')} in ${count(files.size, 'file')}`);
         if (pinned.digests > MANY_PINNED) {
             const many = words_number(pinned.digests);
-            log.warning(`protect-files: ${many} digests are protected. Each of them is asked for in each repository that has orphans, ` +
+            log.warning(coded(`protect-files: ${many} digests are protected. Each of them is asked for in each repository that has orphans, ` +
                 `unless it was seen there, so the run may send ${many} more requests for each such repository. Narrow the ` +
-                'globs to the files that say what is deployed');
+                'globs to the files that say what is deployed', 'protection-large'));
         }
         if (pinned.digests === 0) {
-            log.warning(`protect-files: no digest in ${count(files.size, 'file')}, so it protects nothing. A digest is \`sha256:\` with 64 ` +
-                'hex digits');
+            log.warning(coded(`protect-files: no digest in ${count(files.size, 'file')}, so it protects nothing. A digest is \`sha256:\` with 64 ` +
+                'hex digits', 'protection-empty'));
         }
     }
     return {
@@ -51680,13 +51619,10 @@ function readPlan(file, registry) {
     }
     return readApproval(text, registry.origin);
 }
-function oneOf(errors) {
-    const messages = errors.map((error) => messageOf(error));
-    return errors.length === 1 ? errors[0] : new AggregateError(errors, messages.join('\n'));
-}
 
 ;// CONCATENATED MODULE: ./src/action/progress.ts
-/** A line every few seconds while a long run is under way: how far, how fast, how long still. */
+/** A line every few seconds of a long run: how far it is, how fast, and how long it will still take. */
+
 
 const EVERY = 5_000;
 /**
@@ -51694,31 +51630,29 @@ const EVERY = 5_000;
  * @param print takes the finished line
  */
 function startProgress(requests, print) {
-    let what = '';
-    let expected = 0;
-    let done = 0;
-    let startedAt = Date.now();
-    let requestsBefore = 0;
+    const stageOf = (what) => ({
+        what,
+        expected: 0,
+        done: 0,
+        startedAt: Date.now(),
+        requestsBefore: requests(),
+    });
+    let stage = stageOf('');
     const timer = setInterval(() => {
-        const seconds = (Date.now() - startedAt) / 1000;
-        const rate = (requests() - requestsBefore) / seconds;
-        print(progressLine({ what, expected, done, seconds, rate }));
+        const seconds = (Date.now() - stage.startedAt) / 1000;
+        print(progressLine({ ...stage, seconds, rate: (requests() - stage.requestsBefore) / seconds }));
     }, EVERY);
     // The clock alone must not keep the process alive, or a stuck run would never end.
     timer.unref();
     return {
-        begin(next) {
-            what = next;
-            expected = 0;
-            done = 0;
-            startedAt = Date.now();
-            requestsBefore = requests();
+        begin(what) {
+            stage = stageOf(what);
         },
         expect(count) {
-            expected += count;
+            stage.expected += count;
         },
         done() {
-            done += 1;
+            stage.done += 1;
         },
         stop() {
             clearInterval(timer);
@@ -51728,9 +51662,8 @@ function startProgress(requests, print) {
 /** @param state `seconds` since the beginning, `rate` in requests a second */
 function progressLine(state) {
     const { what, expected, done, seconds, rate } = state;
-    const count = (value) => value.toLocaleString('en');
     const left = done === 0 ? undefined : ((expected - done) / done) * seconds;
-    return (`${what}: ${count(done)} of ${count(expected)}, ${count(Math.round(rate))} requests/s` +
+    return (`${what}: ${words_number(done)} of ${words_number(expected)}, ${words_number(Math.round(rate))} requests/s` +
         (left === undefined || left < 1 ? '' : `, about ${ms_default()(Math.round(left) * 1000)} left`));
 }
 
@@ -51765,13 +51698,210 @@ function isFailed({ kind }) {
     return kind === 'failed' || kind === 'skipped';
 }
 
+;// CONCATENATED MODULE: ./src/plan/naming.ts
+/**
+ * What manifests and tags name: children and subjects, blobs, and digests of which nothing says what they are. Pure.
+ */
+
+
+
+/** The manifests that this one's body names. */
+function namedBy(manifest) {
+    const children = manifest.kind === 'index'
+        ? manifest.children.map(({ digest }) => ({ digest, source: 'child' }))
+        : [];
+    return manifest.subject === undefined
+        ? children
+        : [...children, { digest: manifest.subject, source: 'subject' }];
+}
+/** The manifests that digest tags name. */
+function namedByTags(tags) {
+    return tags.flatMap((tag) => {
+        const digest = parseDigestTag(tag)?.names;
+        return digest === undefined ? [] : [{ digest, source: 'digest-tag' }];
+    });
+}
+/** The config and layers of an image, and those that an index lists, as old build caches do. */
+function blobsOf(manifest) {
+    switch (manifest.kind) {
+        case 'image':
+            return naming_digestsOf([manifest.config, ...manifest.layers]);
+        case 'index':
+            return naming_digestsOf(manifest.others.filter(({ mediaType }) => isPlainlyBlobType(mediaType)));
+        case 'unknown':
+            return [];
+    }
+}
+/** Whatever their types: a registry takes an index only when it has all of them. */
+function entriesOf({ children, others }) {
+    return naming_digestsOf([...children, ...others]);
+}
+function naming_digestsOf(descriptors) {
+    return descriptors.map(({ digest }) => digest).filter(isDigest);
+}
+/**
+ * What may be manifests, though nothing says that they are: the digests in a body that is not understood, and the
+ * entries of an index whose media type is neither a manifest's nor plainly a layer's or a config's.
+ */
+function perhapsManifests(manifest) {
+    switch (manifest.kind) {
+        case 'unknown':
+            return manifest.mentions;
+        case 'index':
+            return naming_digestsOf(manifest.others.filter(({ mediaType }) => !isPlainlyBlobType(mediaType)));
+        case 'image':
+            return [];
+    }
+}
+/** The manifests that the repository was found to have as layers or configs as well. */
+function layersIn({ links, manifests }) {
+    return [...(links ?? [])].flatMap(([digest, isLayer]) => isLayer && manifests.has(digest) ? [digest] : []);
+}
+/** As a gap names it. */
+function mentionOf(digest) {
+    return `mentioned manifest ${digest}`;
+}
+
+;// CONCATENATED MODULE: ./src/plan/graph.ts
+
+
+function compare(a, b) {
+    return a < b ? -1 : a > b ? 1 : 0;
+}
+/**
+ * Whether a tag with a digest tag's name is one (design, "How it decides", the first trap). People tag
+ * an image with its own digest to keep it, and one registry resolves such a name to the image itself:
+ * a fallback tag has to look like one, an index whose entries all have the named manifest as subject.
+ */
+function isDigestTag(tag, target, manifests) {
+    if (target === tag.names) {
+        return false;
+    }
+    if (tag.role !== 'fallback') {
+        return true;
+    }
+    const index = manifests.get(target);
+    if (index?.kind !== 'index' || index.others.length > 0) {
+        return false;
+    }
+    // An entry that the registry no longer has proves nothing, so one that it has must speak for the tag.
+    const entries = index.children
+        .map((child) => manifests.get(child.digest))
+        .filter((entry) => entry !== undefined);
+    return (index.children.length === 0 ||
+        (entries.length > 0 && entries.every((entry) => entry.subject === tag.names)));
+}
+/** The edges that a manifest's body tells, wherever they lead. */
+function ownEdges(manifest) {
+    const edges = (kind, ends) => ends.map((to) => ({ kind, to: to }));
+    const subject = edges('subject', manifest.subject === undefined ? [] : [manifest.subject]);
+    switch (manifest.kind) {
+        case 'unknown':
+            return edges('mentioned', manifest.mentions);
+        case 'image':
+            // A layer may have the bytes of a manifest, as in an OCI layout that was pushed file by file. Distribution up to
+            // 2.8 removes the layer along with the manifest.
+            return [...edges('blob', blobsOf(manifest)), ...subject];
+        case 'index': {
+            const children = edges('child', manifest.children.map(({ digest }) => digest));
+            const others = edges('mentioned', manifest.others.map(({ digest }) => digest));
+            return [...children, ...others, ...subject];
+        }
+    }
+}
+/** The order of edges decides which reason is told when there are several: the plainest first. */
+const EDGE_ORDER = ['child', 'subject', 'referrer', 'digest-tag', 'mentioned', 'blob'];
+function byOrder(a, b) {
+    return EDGE_ORDER.indexOf(a.kind) - EDGE_ORDER.indexOf(b.kind) || compare(a.to, b.to);
+}
+/** By subject: by the bodies that were read, and by the registry, which may know more than they say. */
+function referrersIn(manifests, referrers) {
+    const all = new Map();
+    for (const [subject, listed] of referrers) {
+        // Digests make it impossible that a manifest names itself, but nothing keeps a registry from saying so.
+        all.set(subject, new Set(listed.filter((digest) => digest !== subject)));
+    }
+    for (const [digest, manifest] of manifests) {
+        if (manifest.subject !== undefined) {
+            all.set(manifest.subject, (all.get(manifest.subject) ?? new Set()).add(digest));
+        }
+    }
+    return all;
+}
+function buildGraph(inventory) {
+    const { ghosts, referrers } = inventory;
+    const manifests = ghosts.size === 0 ? inventory.manifests : new Map([...ghosts, ...inventory.manifests]);
+    const rootTags = new Map();
+    const digestTags = [];
+    const edges = new Map();
+    /** whether an edge from here, which is not that of a list, may lead there */
+    const leadsTo = (from, to) => manifests.has(to) && (!ghosts.has(to) || ghosts.has(from));
+    for (const [digest, manifest] of manifests) {
+        const own = ownEdges(manifest);
+        const isList = ({ kind }) => kind === 'child' || kind === 'mentioned';
+        edges.set(digest, own.filter((edge) => (isList(edge) ? manifests.has(edge.to) : leadsTo(digest, edge.to))));
+    }
+    for (const [subject, found] of referrersIn(manifests, referrers)) {
+        for (const to of [...found].filter((digest) => leadsTo(subject, digest))) {
+            edges.get(subject)?.push({ kind: 'referrer', to });
+        }
+    }
+    const tags = [...inventory.tags, ...lostTags(inventory)];
+    for (const [tag, target] of tags.sort(([a], [b]) => compare(a, b))) {
+        const named = parseDigestTag(tag);
+        if (named !== undefined && isDigestTag(named, target, manifests)) {
+            digestTags.push({ ...named, target });
+            if (leadsTo(named.names, target)) {
+                edges.get(named.names)?.push({ kind: 'digest-tag', tag, to: target });
+            }
+        }
+        else {
+            const known = rootTags.get(target) ?? [];
+            known.push(tag);
+            rootTags.set(target, known);
+        }
+    }
+    for (const list of edges.values()) {
+        list.sort(byOrder);
+    }
+    return { rootTags, digestTags, edges };
+}
+/**
+ * What tags are remembered to have pointed at and is gone: of ordinary tags, those that are listed without a manifest;
+ * of digest tags, which go with what they point at, all that point at nothing else.
+ */
+function lostTags({ tags, brokenTags, formerTags, ghosts }) {
+    const broken = new Set(brokenTags);
+    const isLost = (tag) => broken.has(tag) || (parseDigestTag(tag) !== undefined && !tags.has(tag));
+    return [...ghosts.keys()].flatMap((digest) => [...(formerTags.get(digest) ?? [])]
+        .filter(isLost)
+        .map((tag) => [tag, digest]));
+}
+/**
+ * Everything that can be reached from `roots`, with the step that reached it first. Roots themselves
+ * are not in the answer. The order of `roots` decides between several ways, so sort them.
+ */
+function reach(graph, roots) {
+    const rootSet = new Set(roots);
+    const steps = new Map();
+    const queue = [...rootSet];
+    // The queue grows while it is walked: breadth first, so that the reason told is the nearest one.
+    for (const from of queue) {
+        for (const edge of graph.edges.get(from) ?? []) {
+            if (!rootSet.has(edge.to) && !steps.has(edge.to)) {
+                steps.set(edge.to, { from, edge });
+                queue.push(edge.to);
+            }
+        }
+    }
+    return steps;
+}
+
 ;// CONCATENATED MODULE: ./src/run/run.ts
+
 /** By name, in the order of UTF-16 code units: the same on every machine. */
 function repositoriesByName(run) {
-    return [...run.repositories].sort((a, b) => {
-        const [left, right] = [a.inventory.repository, b.inventory.repository];
-        return left < right ? -1 : Number(left > right);
-    });
+    return [...run.repositories].sort((a, b) => compare(a.inventory.repository, b.inventory.repository));
 }
 
 ;// CONCATENATED MODULE: ./src/report/bytes.ts
@@ -51792,12 +51922,9 @@ function eachBlob(manifest, visit) {
         manifest.mentions.forEach((digest) => visit(digest, 0));
         return;
     }
-    const foreign = (urls) => urls !== undefined && urls.length > 0;
-    if (manifest.kind === 'image') {
-        visit(manifest.config.digest, foreign(manifest.config.urls) ? 0 : manifest.config.size);
-    }
-    for (const blob of manifest.kind === 'image' ? manifest.layers : manifest.others) {
-        visit(blob.digest, foreign(blob.urls) ? 0 : blob.size);
+    const blobs = manifest.kind === 'image' ? [manifest.config, ...manifest.layers] : manifest.others;
+    for (const { digest, size, urls = [] } of blobs) {
+        visit(digest, urls.length > 0 ? 0 : size);
     }
 }
 /** The manifest and its blobs, each once: what people call the size of an image. Shared blobs count. */
@@ -51884,10 +52011,10 @@ function whyRefused(refusal, { inventory }, run) {
                 `may be wrong. If the tags were removed on purpose, ${planned(run)}: \`max-deletes\` doesn't lift this`);
         case 'share':
             return (`nothing is deleted here: ${words_number(refusal.orphans)} of the ${count(refusal.manifests, 'manifest')} that are ` +
-                `known would go, ${shareLimit(refusal.percent, run)}. ${refusals_tooMany(run)}`);
+                `known would go, ${shareLimit(refusal.percent, run)}. ${tooMany(run)}`);
         case 'count':
             return (`nothing is deleted in this run: it found ${count(refusal.orphans, 'orphan')}, and \`max-deletes\` allows ` +
-                `${words_number(refusal.count)}. ${refusals_tooMany(run)}`);
+                `${words_number(refusal.count)}. ${tooMany(run)}`);
         case 'no-deletes':
             return `this registry refuses deletes, and nothing was deleted: ${refusal.why}`;
         case 'no-rights':
@@ -51906,7 +52033,7 @@ function planned({ settings: { planFile } }) {
         ? 'let a dry-run write its plan to a `plan-file`, look at it, and carry it out with `apply-plan`'
         : 'look at the plan, and carry it out with `apply-plan`';
 }
-function refusals_tooMany({ settings: { planFile }, applied }) {
+function tooMany({ settings: { planFile }, applied }) {
     if (applied !== undefined) {
         return `${LOOK} the plan is right, raise \`max-deletes\`, or leave it out: a plan has no limit unless one is given`;
     }
@@ -51925,6 +52052,33 @@ function isPassedByPlan({ kind }) {
 
 
 
+/** The counts of nothing, which say what is counted. */
+const totals_NOTHING = {
+    /** tags that resolved, digest tags too */
+    tags: 0,
+    /** that were read: nothing is known of others */
+    manifests: 0,
+    /** of the plan: also those that the recheck kept */
+    orphansFound: 0,
+    deleted: 0,
+    /** a dry-run's: what a real run would delete */
+    planned: 0,
+    /** lost by the registry before their turn came: neither deleted nor failed */
+    gone: 0,
+    /** in use at the recheck; counted in `kept` as well */
+    keptAfterRecheck: 0,
+    /** should have gone and didn't: the delete was refused, unanswered, or not tried */
+    failed: 0,
+    /** nothing is deleted in their repository, by a decision of this action; in a real run counted in `failed` as well */
+    refused: 0,
+    /** deleted while a push began to use them, and put back; counted in `kept` as well */
+    restored: 0,
+    /** kept tags or children that no longer resolved after the sweep */
+    broken: 0,
+    kept: 0,
+    gaps: 0,
+};
+const COUNTS = Object.keys(totals_NOTHING);
 function countRepository(repository, dryRun) {
     const { inventory, plan, broken, repair } = repository;
     const judged = judge(repository);
@@ -51941,7 +52095,7 @@ function countRepository(repository, dryRun) {
         failed: judged.filter(({ fate }) => isFailed(fate)).length + (dryRun ? 0 : refused),
         refused,
         restored,
-        broken: broken.length + (repair === undefined ? 0 : repair.failed.length + repair.failedTags.length),
+        broken: broken.length + (repair?.failed.length ?? 0) + (repair?.failedTags.length ?? 0),
         kept: plan.keep.length + keptAfterRecheck + restored,
         gaps: inventory.gaps.length,
     };
@@ -51955,31 +52109,28 @@ function totals(run) {
 }
 function countRun(run) {
     const counts = run.repositories.map((repository) => countRepository(repository, run.settings.dryRun));
-    const sum = (key) => counts.reduce((all, one) => all + one[key], 0);
+    const sums = { ...totals_NOTHING };
+    for (const key of COUNTS) {
+        sums[key] = counts.reduce((all, one) => all + one[key], 0);
+    }
     const bytes = freedBytes(run);
     return {
+        ...sums,
         repositories: run.repositories.length,
+        /** repositories with at least one freed manifest */
         repositoriesFreed: counts.filter(({ deleted, planned }) => deleted + planned > 0).length,
+        /** repositories with at least one orphan of the plan */
         repositoriesWithOrphans: counts.filter(({ orphansFound }) => orphansFound > 0).length,
+        /** repositories with a gap */
         repositoriesIncomplete: counts.filter(({ gaps }) => gaps > 0).length,
+        /** repositories that were to be read and were not; in none of the other numbers */
         repositoriesUnread: run.unread,
+        /** repositories in which nobody checked, after the deletes, whether what was kept is still there */
         repositoriesUnverified: run.repositories.filter(({ unverified }) => unverified).length,
+        /** of `refused`: `apply-plan` does not pass over the reason */
         withoutRights: run.repositories
             .filter(({ refusal }) => refusal !== undefined && !isPassedByPlan(refusal))
             .reduce((all, { plan }) => all + plan.orphans.length, 0),
-        tags: sum('tags'),
-        manifests: sum('manifests'),
-        orphansFound: sum('orphansFound'),
-        deleted: sum('deleted'),
-        planned: sum('planned'),
-        gone: sum('gone'),
-        keptAfterRecheck: sum('keptAfterRecheck'),
-        failed: sum('failed'),
-        refused: sum('refused'),
-        restored: sum('restored'),
-        broken: sum('broken'),
-        kept: sum('kept'),
-        gaps: sum('gaps'),
         freedBytes: bytes.total,
         freedBytesAtMost: bytes.atMost,
         freedBytesByRepository: bytes.byRepository,
@@ -51998,6 +52149,11 @@ function unreadRepositories(sums) {
         return `${words_number(unread)} of ${all} ${unread === 1 ? 'was' : 'were'} not read${others}`;
     }
     return incomplete === 0 ? undefined : `${words_number(incomplete)} of ${all} could not be read whole`;
+}
+/** `3 manifests`, `2 of 3 manifests`, `none of 3 manifests` */
+function partOf(some, others, noun) {
+    const all = count(some + others, noun);
+    return others === 0 ? all : `${some === 0 ? 'none' : words_number(some)} of ${all}`;
 }
 
 ;// CONCATENATED MODULE: ./src/report/outputs.ts
@@ -52030,65 +52186,63 @@ function deletedDigests(run, length = DIGESTS_LENGTH) {
     const entries = [];
     let used = '[]'.length;
     let cut = 0;
-    for (const entry of deletedNames(run)) {
-        const text = JSON.stringify(entry);
-        if (cut > 0 || used + text.length + 1 > length - NOTE_LENGTH) {
-            cut += 1;
-        }
-        else {
-            entries.push(text);
-            used += text.length + 1;
+    for (const { inventory, fates } of repositoriesByName(run)) {
+        for (const digest of digestsWith(fates, 'deleted')) {
+            const text = JSON.stringify(`${inventory.repository}@${digest}`);
+            if (cut > 0 || used + text.length + 1 > length - NOTE_LENGTH) {
+                cut += 1;
+            }
+            else {
+                entries.push(text);
+                used += text.length + 1;
+            }
         }
     }
     const json = `[${[...entries, ...(cut > 0 ? [JSON.stringify({ cut })] : [])].join(',')}]`;
     return { json, cut };
-}
-function* deletedNames(run) {
-    for (const repository of repositoriesByName(run)) {
-        for (const digest of digestsWith(repository.fates, 'deleted')) {
-            yield `${repository.inventory.repository}@${digest}`;
-        }
-    }
 }
 
 ;// CONCATENATED MODULE: ./src/report/fit.ts
 const fit_bytes = (text) => Buffer.byteLength(text, 'utf8');
 const fit_notice = (section, left) => section.cut?.(left) ?? '';
 const NEWLINE = 1;
-/** The sections, a blank line between them, in at most `limit` bytes of UTF-8. */
-function fit(sections, limit) {
+/** GitHub drops a step's summary over 1 MiB (1,048,576 bytes) without a word. */
+const LIMIT = 1_000_000;
+/** The sections that there are, a blank line between them, in at most `limit` bytes of UTF-8. */
+function fit(sections, limit = LIMIT) {
     let room = limit;
     // A section whose fixed part no longer fits is left out whole: that takes a limit far below GitHub's.
-    const kept = sections.filter((section) => {
-        const fixed = fit_bytes(section.before + fit_notice(section, section.total ?? 0) + (section.after ?? ''));
-        const fits = fixed + NEWLINE <= room;
-        room -= fits ? fixed + NEWLINE : 0;
+    const kept = sections
+        .filter((section) => section !== undefined)
+        .filter((section) => {
+        const { before, total = 0, after = '' } = section;
+        const fixed = fit_bytes(before + fit_notice(section, total) + after) + NEWLINE;
+        const fits = fixed <= room;
+        room -= fits ? fixed : 0;
         return fits;
     });
-    const measured = kept.map(({ rows }) => measure(rows ?? [], room));
+    const measured = kept.map((section) => measure(section, room));
     const shares = fairShares(measured.map(({ wanted }) => wanted), room);
-    return kept
-        .map((section, index) => {
-        const shown = take(measured[index], shares[index] ?? 0);
-        const left = (section.total ?? 0) - shown.length;
-        const said = left > 0 ? fit_notice(section, left) : '';
-        return section.before + shown.join('') + said + (section.after ?? '');
+    return measured
+        .map(({ section, rows }, index) => {
+        const { before, total = 0, after = '' } = section;
+        const shown = take(rows, shares[index] ?? 0);
+        const left = total - shown.length;
+        return before + shown.join('') + (left > 0 ? fit_notice(section, left) : '') + after;
     })
         .join('\n');
 }
-function measure(all, room) {
+function measure(section, room) {
     const rows = [];
-    const sizes = [];
     let wanted = 0;
-    for (const row of all) {
+    for (const row of section.rows ?? []) {
         wanted += fit_bytes(row);
         if (wanted > room) {
-            return { rows, sizes, wanted: Infinity };
+            return { section, rows, wanted: Infinity };
         }
         rows.push(row);
-        sizes.push(fit_bytes(row));
     }
-    return { rows, sizes, wanted };
+    return { section, rows, wanted };
 }
 /** Max-min fairness: the least wish first, each at most its part of what is left. */
 function fairShares(wishes, room) {
@@ -52104,17 +52258,154 @@ function fairShares(wishes, room) {
     return shares;
 }
 /** Rows from the top: a gap in a list would mislead. */
-function take(measured, share) {
+function take(rows, share) {
     let used = 0;
-    const end = (measured?.sizes ?? []).findIndex((size) => (used += size) > share);
-    return measured === undefined ? [] : measured.rows.slice(0, end === -1 ? undefined : end);
+    const end = rows.findIndex((row) => (used += fit_bytes(row)) > share);
+    return end === -1 ? rows : rows.slice(0, end);
+}
+
+;// CONCATENATED MODULE: ./src/report/problems.ts
+/** What makes a job red, and what would keep a real run from deleting. */
+
+
+
+
+
+
+/** Longer than any sentence worth reading in an annotation. */
+const SENTENCE = 500;
+/** Of what quotes no cause that has a code. */
+const problems_CODES = {
+    broken: 'image-broken',
+    restored: 'restored-after-push',
+    run: 'run-failed',
+    refused: 'deletes-refused',
+    gap: 'gap-found',
+    delete: 'delete-failed',
+    skipped: 'delete-not-tried',
+};
+const REFUSED = {
+    'no-tags': 'no-tag-left',
+    share: 'share-over-limit',
+    count: 'count-over-limit',
+    'no-deletes': 'deletes-refused',
+    'no-rights': 'delete-right-missing',
+};
+/** Everything that makes the job red, worst first, then by repository. */
+function problems(run) {
+    const { dryRun } = run.settings;
+    const each = (find) => repositoriesByName(run).flatMap((one) => find(one).map((problem) => ({ ...problem, repository: one.inventory.repository })));
+    const found = [
+        ...each(brokenImages),
+        ...each(unrepaired),
+        ...each(restored),
+        ...each((repository) => repaired(repository, dryRun)),
+        ...run.failures.map((what) => ({ kind: 'run', what })),
+        ...each(unverified),
+        ...(dryRun ? [] : refusals(run)),
+        ...each(unread),
+        ...each(failedDeletes),
+    ];
+    return found.map((problem) => ({
+        ...problem,
+        what: coded(problem.what, problems_CODES[problem.kind], SENTENCE),
+    }));
+}
+/** Why nothing is deleted in some repositories: of a dry-run, warnings. What holds for the whole run is said once. */
+function refusals(run) {
+    const found = new Map();
+    for (const each of repositoriesByName(run)) {
+        const { inventory, refusal } = each;
+        if (refusal !== undefined) {
+            const what = coded(whyRefused(refusal, each, run), REFUSED[refusal.kind], SENTENCE);
+            // These two are about one repository. The others name it themselves, or are about the whole run.
+            const isLocal = refusal.kind === 'no-tags' || refusal.kind === 'share';
+            const repository = isLocal ? inventory.repository : undefined;
+            const isTried = refusal.kind === 'no-rights' || undefined;
+            found.set(repository ?? what, { kind: 'refused', repository, isTried, what });
+        }
+    }
+    return [...found.values()];
+}
+/** One problem with the repository's name in front, as an annotation says it. */
+function sentence(problem) {
+    return problem.repository === undefined
+        ? problem.what
+        : `${printable(problem.repository, 255)}: ${problem.what}`;
+}
+function brokenImages({ broken }) {
+    return broken.map(({ what, why }) => ({
+        kind: 'broken',
+        // What to do comes first: the reason may be long, and is cut.
+        what: `${what} no longer resolves after the clean-up. Do not collect the registry's garbage: push that image ` +
+            `again, or run with \`restore-from\` the backup. What was found: ${why}`,
+    }));
+}
+function restored({ fates }) {
+    return digestsWith(fates, 'restored').map((digest) => ({
+        kind: 'restored',
+        what: `${shortDigest(digest)} was deleted at the moment when a push began to use it, and was put back from its ` +
+            'saved bytes. Give pushes and this clean-up the same `concurrency:` group',
+    }));
+}
+const BY_EARLIER = 'an earlier run deleted it, or was about to';
+function unrepaired({ repair }) {
+    const all = [
+        ...(repair?.failed ?? []).map(({ digest, why }) => [`manifest ${digest}`, why]),
+        ...(repair?.failedTags ?? []).map(({ tag, why }) => [`tag ${tag}`, why]),
+    ];
+    return all.map(([what, why]) => ({
+        kind: 'broken',
+        what: coded(`${what} is needed and gone: ${BY_EARLIER}. Push that image again, since it can't be put back from the ledger: ${why}`, 'ledger-restore-failed'),
+    }));
+}
+function repaired({ repair }, dryRun) {
+    const done = dryRun
+        ? 'A real run puts it back from the ledger'
+        : 'It was put back from the ledger. Give pushes and this clean-up the same `concurrency:` group';
+    return (repair?.restored ?? []).map((digest) => ({
+        kind: 'restored',
+        what: coded(`${shortDigest(digest)} was needed and gone: ${BY_EARLIER}. ${done}`, 'restored-from-ledger'),
+    }));
+}
+function unverified({ unverified: isUnverified }) {
+    const what = 'the run was told to stop before it could look whether what was kept is still there. The backup has what was ' +
+        "deleted: do not collect the registry's garbage before you have looked";
+    return isUnverified ? [{ kind: 'run', what: coded(what, 'sweep-not-verified') }] : [];
+}
+function unread({ inventory: { gaps } }) {
+    return gaps.map(({ what, why }) => ({ kind: 'gap', what: `${what} couldn't be read: ${why}` }));
+}
+/** Those that were not tried are counted together by cause, as one refusal may stop hundreds. */
+function failedDeletes(repository) {
+    const failed = [];
+    const skipped = new Map();
+    for (const { orphan, fate } of judge(repository)) {
+        if (fate.kind === 'failed') {
+            const what = `${shortDigest(orphan.digest)} couldn't be deleted: ${fate.why}`;
+            failed.push({ kind: 'delete', what });
+        }
+        else if (fate.kind === 'skipped') {
+            skipped.set(fate.why, (skipped.get(fate.why) ?? 0) + 1);
+        }
+    }
+    const causes = [...skipped].map(([why, orphans]) => {
+        return { kind: 'skipped', what: `${count(orphans, 'orphan')} not deleted (${why})` };
+    });
+    return [...failed, ...causes];
 }
 
 ;// CONCATENATED MODULE: ./src/report/sections/list.ts
 
-/** @param rows as `Section` has them; their number is given where they are made one at a time */
+/**
+ * @param rows as `Section` has them; their number is given where they are made one at a time
+ * @returns nothing where there are no rows
+ */
 function list(intro, rows, noun, { plural, head = '', openRows = Infinity, source = 'The file of `report-file`', } = {}) {
     const { total, made } = 'made' in rows ? rows : { total: rows.length, made: rows };
+    if (total === 0) {
+        return undefined;
+    }
     const isFolded = total > openRows;
     const fold = `<details><summary>${count(total, noun, plural)}</summary>\n\n`;
     return {
@@ -52132,10 +52423,9 @@ function list(intro, rows, noun, { plural, head = '', openRows = Infinity, sourc
 
 
 
-const LIMIT = 1_000_000;
-/** Longer than any sentence worth reading in an annotation. */
-const SENTENCE = 500;
-/** Everything that makes the job red: one line of plain text each. */
+
+
+/** Everything that makes the job red: one line of plain text each, with its code at the end. */
 function restoreProblems(run) {
     const isLost = run.dryRun ? "can't be put back" : 'could not be put back';
     const found = [
@@ -52145,38 +52435,36 @@ function restoreProblems(run) {
             ...failedTags.map(({ tag, why }) => `${repository}:${tag} ${isLost}: ${why}`),
         ]),
     ];
-    return found.map((problem) => printable(problem, SENTENCE));
+    return found.map((problem) => coded(problem, 'restore-failed', SENTENCE));
 }
 /** Numbers of manifests. In a dry-run none is put back, and `planned` says how many would be. */
 function restoreCounts({ repositories, dryRun, }) {
-    const sum = (of) => repositories.reduce((all, one) => all + of(one).length, 0);
-    const back = sum((one) => one.restored);
+    const sum = (key) => repositories.reduce((all, one) => all + one[key].length, 0);
+    const back = sum('restored');
     return {
         restored: dryRun ? 0 : back,
         planned: dryRun ? back : 0,
-        standing: sum((one) => one.standing),
-        failed: sum((one) => one.failed),
+        standing: sum('standing'),
+        failed: sum('failed'),
     };
 }
 function restoreHeadline(run) {
     const { restored, planned, standing, failed } = restoreCounts(run);
-    const [back, verb] = run.dryRun ? [planned, 'Would put back'] : [restored, 'Put back'];
-    const there = standing === 0 ? '' : `, ${words_number(standing)} ${standing === 1 ? 'was' : 'were'} there already`;
-    const all = count(back + failed, 'manifest');
+    const verb = run.dryRun ? 'Would put back' : 'Put back';
     const wrong = restoreProblems(run).length;
     const problems = wrong === 0 ? '' : ` (with ${count(wrong, 'problem')})`;
     const tags = run.repositories.reduce((all, one) => all + one.tags.length, 0);
-    if (back + failed === 0 && tags > 0) {
+    if (restored + planned + failed > 0) {
+        const were = standing === 1 ? 'was' : 'were';
+        const there = standing === 0 ? '' : `, ${words_number(standing)} ${were} there already`;
+        return `${verb} ${partOf(restored + planned, failed, 'manifest')}${there}${problems}`;
+    }
+    if (tags > 0) {
         const were = standing === 1 ? 'manifest was' : 'manifests were';
         return `${verb} ${count(tags, 'tag')}; the ${were} there already${problems}`;
     }
-    if (back + failed === 0) {
-        return standing === 0
-            ? `Nothing to put back${problems}`
-            : `Nothing to put back: ${standing === 1 ? 'the one manifest is' : `all ${count(standing, 'manifest')} are`} there${problems}`;
-    }
-    const what = failed === 0 ? all : `${back === 0 ? 'none' : words_number(back)} of ${all}`;
-    return `${verb} ${what}${there}${problems}`;
+    const are = standing === 1 ? 'the one manifest is' : `all ${count(standing, 'manifest')} are`;
+    return `Nothing to put back${standing === 0 ? '' : `: ${are} there`}${problems}`;
 }
 /** One repository's lines in the job's log. */
 function restoreLines({ restored, standing, failed, tags, failedTags }, dryRun) {
@@ -52193,70 +52481,36 @@ function restoreLines({ restored, standing, failed, tags, failedTags }, dryRun) 
 }
 /** What of the backup was of no use, and is no failure: sentences of plain text. */
 function restoreNotes({ cutOffLines, elsewhere, excluded }) {
+    const entries = (how) => count(how, 'entry', 'entries');
     return [
-        ...(cutOffLines === 0
-            ? []
-            : [
-                `${count(cutOffLines, 'line')} of the backup's index ${cutOffLines === 1 ? 'is' : 'are'} cut off. A run ` +
-                    'that is killed may leave half a line, and has not deleted what it was about.',
-            ]),
-        ...(elsewhere === 0
-            ? []
-            : [
-                `${restore_entries(elsewhere)} of the backup ${elsewhere === 1 ? 'belongs' : 'belong'} to another registry.`,
-            ]),
-        ...(excluded === 0 ? [] : [`\`repositories\` leaves out ${restore_entries(excluded)} of the backup.`]),
-    ];
-}
-function restore_entries(how) {
-    return count(how, 'entry', 'entries');
+        cutOffLines > 0 &&
+            `${count(cutOffLines, 'line')} of the backup's index ${cutOffLines === 1 ? 'is' : 'are'} cut off. A run ` +
+                'that is killed may leave half a line, and has not deleted what it was about.',
+        elsewhere > 0 &&
+            `${entries(elsewhere)} of the backup ${elsewhere === 1 ? 'belongs' : 'belong'} to another registry.`,
+        excluded > 0 && `\`repositories\` leaves out ${entries(excluded)} of the backup.`,
+    ].filter((note) => note !== false);
 }
 /** Markdown, below the size at which GitHub drops a summary whole. */
 function renderRestore(run) {
     const { restored, planned } = restoreCounts(run);
     const found = restoreProblems(run);
-    const manifests = run.repositories.flatMap(({ repository, restored: back }) => back.map((digest) => `- ${code(`${repository}@${digest}`, 400)}\n`));
-    const tags = run.repositories.flatMap(({ repository, tags: back }) => back.map((tag) => `- ${code(`${repository}:${tag}`, 400)}\n`));
+    const rows = (names) => run.repositories.flatMap(names).map((name) => `- ${code(name, 400)}\n`);
+    const manifests = rows(({ repository, restored: back }) => back.map((digest) => `${repository}@${digest}`));
+    const tags = rows(({ repository, tags: back }) => back.map((tag) => `${repository}:${tag}`));
     const notes = [
         `${run.dryRun ? '**Dry run:** nothing was changed.\n' : ''}${code(run.registry)}, from the backup in ${code(run.directory)}.`,
-        ...(restored + planned === 0
-            ? []
-            : [
-                'What comes back without a tag may be an orphan again for the next clean-up: give it a tag, or name it in `protect`.',
-            ]),
+        restored + planned > 0 &&
+            'What comes back without a tag may be an orphan again for the next clean-up: give it a tag, or name it in `protect`.',
         ...restoreNotes(run).map((note) => prose(note)),
-    ];
-    const section = (title, rows, noun) => {
-        const intro = `### ${title} (${words_number(rows.length)})\n\n`;
-        return rows.length === 0 ? [] : [list(intro, rows, noun, { source: 'The log' })];
-    };
+    ].filter((note) => note !== false);
+    const section = (title, rows, noun) => list(`### ${title} (${words_number(rows.length)})\n\n`, rows, noun, { source: 'The log' });
     return fit([
         { before: `## ${restoreHeadline(run)}\n\n${notes.join('\n\n')}\n` },
-        ...section('Problems', found.map((problem) => `- ${prose(problem)}\n`), 'problem'),
-        ...section(`Manifests that ${run.dryRun ? 'would come' : 'came'} back`, manifests, 'manifest'),
-        ...section(`Tags that ${run.dryRun ? 'would be' : 'were'} set again`, tags, 'tag'),
-    ], LIMIT);
-}
-
-;// CONCATENATED MODULE: ./src/report/sections/disk.ts
-
-function diskSection(run, sums) {
-    if (isInDoubt(sums)) {
-        return { before: `### To free the disk\n\n${run.advice.keepBlobs}\n` };
-    }
-    if (sums.deleted + sums.planned + (run.settings.planFile === undefined ? 0 : sums.refused) ===
-        0) {
-        return undefined;
-    }
-    const when = run.settings.dryRun ? 'After a real run, deleted manifests' : 'Deleted manifests';
-    return {
-        before: [
-            '### To free the disk',
-            '',
-            `${when} leave their blobs behind until the registry collects its garbage. ${run.advice.freeDisk}`,
-            '',
-        ].join('\n'),
-    };
+        section('Problems', found.map((problem) => `- ${prose(problem)}\n`), 'problem'),
+        section(`Manifests that ${run.dryRun ? 'would come' : 'came'} back`, manifests, 'manifest'),
+        section(`Tags that ${run.dryRun ? 'would be' : 'were'} set again`, tags, 'tag'),
+    ]);
 }
 
 ;// CONCATENATED MODULE: ./src/report/describe.ts
@@ -52265,6 +52519,21 @@ function diskSection(run, sums) {
 
 
 
+
+const NOUNS = {
+    image: 'image',
+    index: 'index',
+    /** BuildKit's provenance or SBOM, an index's child beside the image that it describes */
+    'build-attestation': 'build attestation',
+    cosign: 'cosign manifest',
+    referrer: 'referrer',
+    /** the index under a fallback tag, which lists a manifest's referrers */
+    'referrers-index': 'list of referrers',
+    'build-cache': 'build cache',
+    'helm-chart': 'Helm chart',
+    artifact: 'artifact',
+    unknown: 'unknown manifest',
+};
 const CACHE_CONFIG = 'application/vnd.buildkit.cacheconfig.v0';
 const HELM_CONFIG = 'application/vnd.cncf.helm.config.v1+json';
 const SIMPLE_SIGNING = 'application/vnd.dev.cosign.simplesigning.v1+json';
@@ -52289,40 +52558,32 @@ function describer(inventory) {
             }
             case 'index':
                 return describeIndex(manifest, digestTags.get(digest));
-            case 'unknown':
-                return { kind: 'unknown', mediaType: manifest.mediaType };
-            case undefined:
-                return { kind: 'unknown' };
+            default:
+                return { kind: 'unknown', mediaType: manifest?.mediaType };
         }
     };
 }
 /** Each child's entry. Of several parents the one with the least digest speaks, whatever was read first. */
-function parentsOf(inventory) {
+function parentsOf({ manifests }) {
     const parents = new Map();
-    for (const [digest, manifest] of inventory.manifests) {
-        for (const entry of manifest.kind === 'index' ? manifest.children : []) {
-            const parent = parents.get(entry.digest);
-            if (parent === undefined || digest < parent.digest) {
-                parents.set(entry.digest, { digest, entry });
-            }
+    const indexes = [...manifests.values()].filter((manifest) => manifest.kind === 'index');
+    for (const { children } of indexes.sort((a, b) => compare(a.digest, b.digest))) {
+        for (const entry of children) {
+            parents.set(entry.digest, parents.get(entry.digest) ?? entry);
         }
     }
-    return new Map([...parents].map(([child, { entry }]) => [child, entry]));
+    return parents;
 }
-function digestTagsOf(inventory) {
-    const digestTags = new Map();
-    for (const [tag, digest] of inventory.tags) {
+function digestTagsOf({ tags }) {
+    const named = [...tags].flatMap(([tag, digest]) => {
         const parsed = parseDigestTag(tag);
-        const other = digestTags.get(digest);
-        if (parsed !== undefined && (other === undefined || parsed.tag < other.tag)) {
-            digestTags.set(digest, parsed);
-        }
-    }
-    return digestTags;
+        return parsed === undefined ? [] : [[digest, parsed]];
+    });
+    // The last that is set stays: the least.
+    return new Map(named.sort(([, a], [, b]) => compare(b.tag, a.tag)));
 }
 function describeImage(manifest, digestTag, parent, platform) {
     const { config, layers, subject } = manifest;
-    const of = subject === undefined ? {} : { of: subject };
     const type = manifest.artifactType ?? config.mediaType;
     const isImage = manifest.artifactType === undefined && isImageConfigType(config.mediaType);
     const holds = (mediaType) => layers.some((layer) => layer.mediaType === mediaType);
@@ -52330,11 +52591,11 @@ function describeImage(manifest, digestTag, parent, platform) {
         return { kind: 'cosign', role: COSIGN_ROLES[digestTag.role], of: digestTag.names };
     }
     if (holds(SIMPLE_SIGNING)) {
-        return { kind: 'cosign', role: 'signature', ...of };
+        return { kind: 'cosign', role: 'signature', of: subject };
     }
     if (parent?.annotations?.['vnd.docker.reference.type'] === 'attestation-manifest') {
         const described = parent.annotations['vnd.docker.reference.digest'] ?? '';
-        return { kind: 'build-attestation', ...(isDigest(described) ? { of: described } : {}) };
+        return { kind: 'build-attestation', of: isDigest(described) ? described : undefined };
     }
     if (config.mediaType === CACHE_CONFIG) {
         return { kind: 'build-cache' };
@@ -52343,7 +52604,7 @@ function describeImage(manifest, digestTag, parent, platform) {
         return { kind: 'helm-chart' };
     }
     if (subject !== undefined) {
-        return { kind: 'referrer', of: subject, ...(isImage ? {} : { artifactType: type }) };
+        return { kind: 'referrer', of: subject, artifactType: isImage ? undefined : type };
     }
     if (holds(DSSE)) {
         return { kind: 'cosign', role: 'attestation' };
@@ -52368,22 +52629,15 @@ function describeIndex(manifest, digestTag) {
     if (artifactType !== undefined) {
         return { kind: 'artifact', artifactType };
     }
-    const platforms = new Map();
-    for (const child of children) {
-        const platform = known(child.platform);
-        if (platform !== undefined) {
-            platforms.set(platformName(platform), platform);
-        }
-    }
-    return { kind: 'index', platforms: [...platforms.values()] };
+    const platforms = children.flatMap(({ platform }) => known(platform) ?? []);
+    const byName = new Map(platforms.map((platform) => [platformName(platform), platform]));
+    return { kind: 'index', platforms: [...byName.values()] };
 }
 /** Tools write `unknown/unknown` for what runs nowhere, such as attestations. */
 function known(platform) {
-    const empty = ['', 'unknown'];
-    return platform === undefined ||
-        (empty.includes(platform.os) && empty.includes(platform.architecture))
-        ? undefined
-        : platform;
+    const { os = '', architecture = '' } = platform ?? {};
+    const isKnown = [os, architecture].some((part) => !['', 'unknown'].includes(part));
+    return isKnown ? platform : undefined;
 }
 /** `linux/arm64/v8` */
 function platformName({ os, architecture, variant }) {
@@ -52391,42 +52645,22 @@ function platformName({ os, architecture, variant }) {
 }
 /** In a few words, digests cut short. Plain text on one line that may hold anything the registry says. */
 function label(description) {
-    switch (description.kind) {
-        case 'image':
-            return description.platform === undefined ? 'image' : `image ${shown(description.platform)}`;
-        case 'index':
-            return indexLabel(description.platforms);
-        case 'build-attestation':
-            return `build attestation${ofDigest(description.of)}`;
-        case 'cosign':
-            return `${description.role}${ofDigest(description.of)}`;
-        case 'referrer': {
-            const { artifactType } = description;
-            return `referrer${ofDigest(description.of)}${artifactType === undefined ? '' : `, ${type(artifactType)}`}`;
-        }
-        case 'referrers-index':
-            return `list of referrers${ofDigest(description.of)}`;
-        case 'build-cache':
-            return 'build cache';
-        case 'helm-chart':
-            return 'Helm chart';
-        case 'artifact':
-            return `artifact ${type(description.artifactType)}`;
-        case 'unknown':
-            return description.mediaType === undefined
-                ? 'unknown manifest'
-                : `unknown manifest ${type(description.mediaType)}`;
-    }
+    const { kind, role, of, artifactType, mediaType, platform, platforms = [] } = description;
+    const type = artifactType ?? mediaType;
+    const shown = platforms.slice(0, PLATFORMS_SHOWN).map(platformLabel);
+    const more = platforms.length - shown.length;
+    const all = more > 0 ? [...shown, `${String(more)} more`] : shown;
+    return [
+        role ?? NOUNS[kind],
+        platform === undefined ? '' : ` ${platformLabel(platform)}`,
+        all.length === 0 ? '' : ` of ${all.join(', ')}`,
+        of === undefined ? '' : ` of ${shortDigest(of)}`,
+        type === undefined ? '' : `${of === undefined ? '' : ','} ${printable(type, TYPE_LENGTH)}`,
+    ].join('');
 }
-function indexLabel(platforms) {
-    const names = platforms.slice(0, PLATFORMS_SHOWN).map(shown);
-    const more = platforms.length - names.length;
-    const all = more > 0 ? [...names, `${String(more)} more`] : names;
-    return all.length === 0 ? 'index' : `index of ${all.join(', ')}`;
+function platformLabel(platform) {
+    return printable(platformName(platform), PLATFORM_LENGTH);
 }
-const shown = (platform) => printable(platformName(platform), PLATFORM_LENGTH);
-const type = (mediaType) => printable(mediaType, TYPE_LENGTH);
-const ofDigest = (of) => (of === undefined ? '' : ` of ${shortDigest(of)}`);
 
 ;// CONCATENATED MODULE: ./src/report/reasons.ts
 
@@ -52474,15 +52708,15 @@ function reasons_whyKept(kind, gracePeriod) {
 }
 /** What is particular to one manifest of such a group, or nothing. */
 function keptDetail(reason, now) {
+    const ago = (what, time) => {
+        const old = age(time, now);
+        return old === undefined ? '' : `${what} ${old} ago`;
+    };
     switch (reason.kind) {
-        case 'young': {
-            const built = age(reason.created, now);
-            return built === undefined ? '' : `built ${built} ago`;
-        }
-        case 'new': {
-            const seen = age(reason.firstSeen, now);
-            return seen === undefined ? '' : `first seen ${seen} ago`;
-        }
+        case 'young':
+            return ago('built', reason.created);
+        case 'new':
+            return ago('first seen', reason.firstSeen);
         case 'protected':
             return `by ${protectors(reason.by)}${throughBlob(reason.blob)}`;
         case 'unknown-type':
@@ -52496,21 +52730,19 @@ function keptDetail(reason, now) {
             return `tag ${code(shortTag(reason.tag))}, now ${code(shortDigest(reason.part))}`;
         case 'mentioned':
             return `by ${code(shortDigest(reason.by))}`;
-        case 'child':
-        case 'referrer':
-        case 'subject':
-        case 'blob':
-            return `of ${code(shortDigest(reason.of))}`;
         default:
-            return '';
+            return 'of' in reason ? `of ${code(shortDigest(reason.of))}` : '';
     }
 }
 const MOST_PROTECTORS = 3;
 /** `protect`, and files by their path. */
 function protectors(by) {
-    const named = by.slice(0, MOST_PROTECTORS).map((one) => (one === PROTECT ? one : code(one, 200)));
-    const more = by.length - named.length;
-    return `${named.join(', ')}${more > 0 ? ` and ${String(more)} more` : ''}`;
+    return few(by.map((one) => (one === PROTECT ? one : code(one, 200))), MOST_PROTECTORS);
+}
+/** `a, b and 3 more` */
+function few(all, most) {
+    const more = all.length - most;
+    return `${all.slice(0, most).join(', ')}${more > 0 ? ` and ${String(more)} more` : ''}`;
 }
 /** Where not the manifest itself is named: an image ID is the digest of its config. */
 function throughBlob(blob) {
@@ -52539,34 +52771,23 @@ const orphans_HEAD = ['Digest', 'What it was', 'Size>', 'Age', 'Why an orphan'];
 const COLUMNS = 'A size counts the manifest with its config and layers, shared ones too; an index counts alone. The age is that of the build, where its config tells it.';
 function orphansSection(run, sums) {
     const total = sums.deleted + sums.planned;
-    if (total === 0) {
-        return undefined;
-    }
     const title = run.settings.dryRun ? 'What would be deleted' : 'What was deleted';
     return table(`### ${title}\n\n${COLUMNS}`, total, rowsOf(run, isFreed));
 }
 /** Whoever is to let them go wants to look at them first. */
 function refusedOrphansSection(run, sums) {
-    if (sums.refused === 0) {
-        return undefined;
-    }
-    const [title, what] = refusedWords(run);
-    const where = run.settings.dryRun ? 'What would hold a real run back' : 'Problems';
-    const columns = sums.deleted + sums.planned === 0 ? ` ${COLUMNS}` : '';
-    const before = `### ${title}\n\n${what}: see "${where}".${columns}`;
-    return table(before, sums.refused, rowsOf(run, ({ kind }) => kind === 'refused'));
-}
-function refusedWords({ settings: { dryRun, planFile }, }) {
-    if (planFile !== undefined) {
-        return [
+    const { dryRun, planFile } = run.settings;
+    const real = dryRun ? 'What a real run would not delete' : 'What was found and not deleted';
+    const [title, what] = planFile === undefined
+        ? [real, 'These are orphans as well, but nothing is deleted in their repositories']
+        : [
             'What a run without the plan would not delete',
             'These are in the plan as well, but a run without it deletes nothing in their repositories',
         ];
-    }
-    return [
-        dryRun ? 'What a real run would not delete' : 'What was found and not deleted',
-        'These are orphans as well, but nothing is deleted in their repositories',
-    ];
+    const where = dryRun ? 'What would hold a real run back' : 'Problems';
+    const columns = sums.deleted + sums.planned === 0 ? ` ${COLUMNS}` : '';
+    const rows = rowsOf(run, ({ kind }) => kind === 'refused');
+    return table(`### ${title}\n\n${what}: see "${where}".${columns}`, sums.refused, rows);
 }
 function table(intro, total, rows) {
     return list(`${intro}\n\n`, { total, made: rows }, 'manifest', { openRows: OPEN_ROWS });
@@ -52596,108 +52817,6 @@ function* rowsOf(run, isShown) {
         }
         start = '\n';
     }
-}
-
-;// CONCATENATED MODULE: ./src/report/problems.ts
-/** What makes a job red, and what would keep a real run from deleting. */
-
-
-
-
-
-/** Longer than any sentence worth reading in an annotation. */
-const problems_SENTENCE = 500;
-/** Everything that makes the job red, worst first, then by repository. */
-function problems(run) {
-    const { dryRun } = run.settings;
-    const repositories = repositoriesByName(run);
-    const each = (kind, told) => repositories.flatMap((repository) => problemsOf(repository, kind, told));
-    const found = [
-        ...each('broken', brokenImages),
-        ...each('broken', unrepaired),
-        ...each('restored', restored),
-        ...each('restored', (repository) => repaired(repository, dryRun)),
-        ...run.failures.map((what) => ({ kind: 'run', what })),
-        ...each('run', unverified),
-        ...(dryRun ? [] : refusals(run)),
-        ...each('gap', ({ inventory: { gaps } }) => gaps.map(({ what, why }) => `${what} couldn't be read: ${why}`)),
-        ...repositories.flatMap((repository) => [
-            ...problemsOf(repository, 'delete', failedDeletes),
-            ...problemsOf(repository, 'skipped', skippedDeletes),
-        ]),
-    ];
-    return found.map((problem) => ({ ...problem, what: printable(problem.what, problems_SENTENCE) }));
-}
-function problemsOf(repository, kind, told) {
-    const name = repository.inventory.repository;
-    return told(repository).map((what) => ({ kind, repository: name, what }));
-}
-/** Why nothing is deleted in some repositories: of a dry-run, warnings. What holds for the whole run is said once. */
-function refusals(run) {
-    const found = new Map();
-    for (const each of repositoriesByName(run)) {
-        const { inventory, refusal } = each;
-        if (refusal !== undefined) {
-            const what = printable(whyRefused(refusal, each, run), problems_SENTENCE);
-            // These two are about one repository. The others name it themselves, or are about the whole run.
-            const isLocal = refusal.kind === 'no-tags' || refusal.kind === 'share';
-            const repository = isLocal ? inventory.repository : undefined;
-            const isTried = refusal.kind === 'no-rights' || undefined;
-            found.set(repository ?? what, { kind: 'refused', repository, isTried, what });
-        }
-    }
-    return [...found.values()];
-}
-/** One problem with the repository's name in front, as an annotation says it. */
-function sentence(problem) {
-    return problem.repository === undefined
-        ? problem.what
-        : `${printable(problem.repository, 255)}: ${problem.what}`;
-}
-function brokenImages({ broken }) {
-    return broken.map(({ what, why }) => 
-    // What to do comes first: the reason may be long, and is cut.
-    `${what} no longer resolves after the clean-up. Do not collect the registry's garbage: push that image ` +
-        `again, or run with \`restore-from\` the backup. What was found: ${why}`);
-}
-function restored({ fates }) {
-    return digestsWith(fates, 'restored').map((digest) => `${shortDigest(digest)} was deleted at the moment when a push began to use it, and was put back from its ` +
-        'saved bytes. Give pushes and this clean-up the same `concurrency:` group');
-}
-const BY_EARLIER = 'an earlier run deleted it, or was about to';
-function unrepaired({ repair }) {
-    const { failed = [], failedTags = [] } = repair ?? {};
-    const all = [
-        ...failed.map(({ digest, why }) => [`manifest ${digest}`, why]),
-        ...failedTags.map(({ tag, why }) => [`tag ${tag}`, why]),
-    ];
-    return all.map(([what, why]) => `${what} is needed and gone: ${BY_EARLIER}. Push that image again, since it can't be put back from the ledger: ${why}`);
-}
-function repaired({ repair }, dryRun) {
-    const done = dryRun
-        ? 'A real run puts it back from the ledger'
-        : 'It was put back from the ledger. Give pushes and this clean-up the same `concurrency:` group';
-    return (repair?.restored ?? []).map((digest) => `${shortDigest(digest)} was needed and gone: ${BY_EARLIER}. ${done}`);
-}
-function unverified({ unverified: isUnverified }) {
-    const what = 'the run was told to stop before it could look whether what was kept is still there. The backup has what was ' +
-        "deleted: do not collect the registry's garbage before you have looked";
-    return isUnverified ? [what] : [];
-}
-function failedDeletes(repository) {
-    return judge(repository).flatMap(({ orphan, fate }) => fate.kind === 'failed'
-        ? [`${shortDigest(orphan.digest)} couldn't be deleted: ${fate.why}`]
-        : []);
-}
-/** Counted together by cause, as one refusal may stop hundreds. */
-function skippedDeletes(repository) {
-    const skipped = new Map();
-    for (const { fate } of judge(repository)) {
-        if (fate.kind === 'skipped') {
-            skipped.set(fate.why, (skipped.get(fate.why) ?? 0) + 1);
-        }
-    }
-    return [...skipped].map(([why, orphans]) => `${count(orphans, 'orphan')} not deleted (${why})`);
 }
 
 ;// CONCATENATED MODULE: ./src/report/sections/headline.ts
@@ -52734,23 +52853,12 @@ function result(run, sums) {
             ? `The plan lists ${manifests}: ${bytes} would be freed`
             : `The plan lists ${manifests}; a run without it would delete ${planned === 0 ? 'none' : words_number(planned)} of them`;
     }
-    if (planned > 0) {
-        const what = refused > 0
-            ? `${words_number(planned)} of ${count(planned + refused, 'orphan manifest')}`
-            : count(planned, 'orphan manifest');
-        return `Would delete ${what} ${where}: ${bytes} would be freed`;
-    }
-    if (run.settings.dryRun && refused > 0) {
-        return `Would delete none of ${count(refused, 'orphan manifest')}`;
-    }
-    if (deleted > 0) {
-        const what = failed > 0
-            ? `${words_number(deleted)} of ${count(deleted + failed, 'orphan manifest')}`
-            : count(deleted, 'orphan manifest');
-        return `Deleted ${what} ${where}: ${bytes} will be freed`;
-    }
-    if (failed > 0) {
-        return `Deleted none of ${count(failed, 'orphan manifest')}`;
+    const [verb, some, others, will] = run.settings.dryRun
+        ? ['Would delete', planned, refused, 'would']
+        : ['Deleted', deleted, failed, 'will'];
+    if (some + others > 0) {
+        const freed = some === 0 ? '' : ` ${where}: ${bytes} ${will} be freed`;
+        return `${verb} ${partOf(some, others, 'orphan manifest')}${freed}`;
     }
     if (restored > 0) {
         return `Deleted nothing for good: ${count(restored, 'manifest')} came into use meanwhile and ${restored === 1 ? 'was' : 'were'} put back`;
@@ -52793,41 +52901,37 @@ function nothingOfThePlan(run, { ignored }) {
 function headlineSection(run, sums) {
     const read = `${count(sums.manifests, 'manifest')} and ${count(sums.tags, 'tag')} in ${count(sums.repositories, 'repository', 'repositories')}`;
     const effort = `${count(run.requests, 'request')} in ${duration(run.finishedAt - run.startedAt)}`;
-    const notes = [
-        `${code(run.settings.registry.origin)}: read ${read}, with ${effort}. Grace period: ${run.settings.gracePeriod === 0 ? 'off' : duration(run.settings.gracePeriod)}.`,
-    ];
-    if (run.settings.dryRun) {
-        notes.unshift('**Dry run:** nothing was deleted.');
-    }
-    if (sums.planned + sums.deleted > 0) {
-        const when = 'The disk space comes back once the registry has collected its garbage';
-        const most = sums.freedBytesAtMost
-            ? '; it is "at most" that much, because not everything that may share these blobs was read'
-            : '';
-        const wait = isInDoubt(sums) ? ' Do not let it do so before the problems are mended.' : '';
-        notes.push(`${when}${most}.${wait}`);
-    }
-    if (sums.deleted + sums.failed > 0 && sums.gone > 0) {
-        notes.push(`${count(sums.gone, 'orphan')} had gone already when the turn came.`);
-    }
-    if (sums.keptAfterRecheck > 0) {
-        notes.push(`${count(sums.keptAfterRecheck, 'orphan')} came into use during the run and stayed.`);
-    }
-    // With a plan file, the section of the plan says it.
-    if (run.settings.dryRun && run.settings.planFile === undefined && sums.refused > 0) {
-        notes.push(`A real run would leave ${count(sums.refused, 'orphan')}: see "What would hold a real run back".`);
-    }
-    const isBlind = candidates(run) === 0 && (run.ledger?.remembered ?? 0) === 0;
+    const gracePeriod = run.settings.gracePeriod === 0 ? 'off' : duration(run.settings.gracePeriod);
+    const most = sums.freedBytesAtMost
+        ? '; it is "at most" that much, because not everything that may share these blobs was read'
+        : '';
+    const wait = isInDoubt(sums) ? ' Do not let it do so before the problems are mended.' : '';
+    const isNamed = [...run.intake.candidates.values()].some((digests) => digests.size > 0);
+    const isBlind = !isNamed && (run.ledger?.remembered ?? 0) === 0;
     const found = sums.orphansFound > 0 || run.applied !== undefined;
-    if (!found && isBlind && sums.repositories > 0) {
-        notes.push("\n> [!NOTE]\n> This does not mean that there are none: this registry can't list untagged " +
-            'manifests, no ledger remembers any, and no `digests` or `digests-file` named any. See "What could ' +
-            'not be seen".');
-    }
+    const notes = [
+        run.settings.dryRun && '**Dry run:** nothing was deleted.',
+        `${code(run.settings.registry.origin)}: read ${read}, with ${effort}. Grace period: ${gracePeriod}.`,
+        sums.planned + sums.deleted > 0 &&
+            `The disk space comes back once the registry has collected its garbage${most}.${wait}`,
+        sums.deleted + sums.failed > 0 &&
+            sums.gone > 0 &&
+            `${count(sums.gone, 'orphan')} had gone already when the turn came.`,
+        sums.keptAfterRecheck > 0 &&
+            `${count(sums.keptAfterRecheck, 'orphan')} came into use during the run and stayed.`,
+        // With a plan file, the section of the plan says it.
+        run.settings.dryRun &&
+            run.settings.planFile === undefined &&
+            sums.refused > 0 &&
+            `A real run would leave ${count(sums.refused, 'orphan')}: see "What would hold a real run back".`,
+        !found &&
+            isBlind &&
+            sums.repositories > 0 &&
+            "\n> [!NOTE]\n> This does not mean that there are none: this registry can't list untagged " +
+                'manifests, no ledger remembers any, and no `digests` or `digests-file` named any. See "What could ' +
+                'not be seen".',
+    ].filter((note) => note !== false);
     return { before: `## ${headline(run, sums)}\n\n${notes.join('\n')}\n` };
-}
-function candidates(run) {
-    return [...run.intake.candidates.values()].reduce((sum, digests) => sum + digests.size, 0);
 }
 
 ;// CONCATENATED MODULE: ./src/report/sections/kept-manifests.ts
@@ -52836,14 +52940,14 @@ function candidates(run) {
 
 
 
-const kept_manifests_EXAMPLES = 3;
+const EXAMPLES = 3;
 function keptManifestsSection(run) {
     const groups = new Map();
     const add = (kind, repository, digest, reason) => {
         const group = groups.get(kind) ?? { total: 0, examples: [] };
         groups.set(kind, group);
         group.total += 1;
-        if (group.examples.length < kept_manifests_EXAMPLES) {
+        if (group.examples.length < EXAMPLES) {
             const detail = reason === undefined ? '' : keptDetail(reason, run.finishedAt);
             const name = code(`${repository}@${shortDigest(digest)}`);
             group.examples.push(detail === '' ? name : `${name} (${detail})`);
@@ -52876,16 +52980,13 @@ function keptManifestsSection(run) {
         ...UNTAGGED_KINDS.map((kind) => [kind, reasons_whyKept(kind, gracePeriod)]),
     ];
     const rows = words.flatMap(([kind, why]) => {
-        const group = groups.get(kind);
-        return group === undefined ? [] : [groupRow(why, group)];
+        const { total, examples } = groups.get(kind) ?? { total: 0, examples: [] };
+        const more = total > examples.length ? ', …' : '';
+        return total === 0 ? [] : [row([why, words_number(total), examples.join(', ') + more])];
     });
     return {
         before: `### Why untagged manifests were kept\n\n${tableHead(['Why', 'Manifests>', 'For example'])}${rows.join('')}`,
     };
-}
-function groupRow(why, { total, examples }) {
-    const more = total > examples.length ? ', …' : '';
-    return row([why, words_number(total), examples.join(', ') + more]);
 }
 
 ;// CONCATENATED MODULE: ./src/report/sections/notices.ts
@@ -52897,9 +52998,6 @@ function groupRow(why, { total, examples }) {
 
 function problemsSection(run) {
     const found = problems(run);
-    if (found.length === 0) {
-        return undefined;
-    }
     const unread = run.repositories.filter(({ inventory }) => inventory.gaps.length > 0).length;
     const nothing = unread === 0
         ? ''
@@ -52917,18 +53015,14 @@ function refusalsSection(run, sums) {
     const passed = run.settings.planFile === undefined || sums.refused === sums.withoutRights
         ? ''
         : `That is so of a run without the plan. A run with \`apply-plan\` passes over it${but}.\n\n`;
-    return found.length === 0
-        ? undefined
-        : list(`### What would hold a real run back\n\n${passed}`, found.map((refusal) => `- ${named(refusal)}\n`), 'reason');
+    return list(`### What would hold a real run back\n\n${passed}`, found.map((refusal) => `- ${named(refusal)}\n`), 'reason');
 }
 function warningsSection(run) {
     const found = [
         ...[...run.warnings, ...(run.ledger?.warnings ?? [])].map((warning) => `- ${prose(warning)}\n`),
         ...repositoriesByName(run).flatMap(({ inventory, warnings }) => warnings.map((warning) => `- ${code(inventory.repository)}: ${prose(warning)}\n`)),
     ];
-    return found.length === 0
-        ? undefined
-        : list(`### Warnings (${words_number(found.length)})\n\n`, found, 'warning');
+    return list(`### Warnings (${words_number(found.length)})\n\n`, found, 'warning');
 }
 
 ;// CONCATENATED MODULE: ./src/report/outdated.ts
@@ -52942,13 +53036,10 @@ function outdatedEntries({ inventory, plan, approved }) {
     return [...(approved ?? [])]
         .filter((digest) => !orphans.has(digest))
         .sort()
-        .map((digest) => {
-        const reason = kept.get(digest);
-        if (reason !== undefined) {
-            return { digest, why: { kind: 'kept', reason } };
-        }
-        return { digest, why: { kind: inventory.absent.has(digest) ? 'absent' : 'unread' } };
-    });
+        .map((digest) => ({
+        digest,
+        why: kept.get(digest) ?? { kind: inventory.absent.has(digest) ? 'absent' : 'unread' },
+    }));
 }
 const MOST_TAGS = 3;
 /** In Markdown. */
@@ -52958,18 +53049,15 @@ function whyOutdated({ why }, run) {
             return 'already gone';
         case 'unread':
             return 'could not be read';
-        case 'kept': {
-            const { reason } = why;
-            if (reason.kind === 'tagged') {
-                const more = reason.tags.length - MOST_TAGS;
-                const tags = reason.tags.slice(0, MOST_TAGS).map((tag) => code(tag));
-                return `has a tag: ${tags.join(', ')}${more > 0 ? ` and ${String(more)} more` : ''}`;
-            }
-            if (reason.kind === 'protected') {
-                return `protected by ${protectors(reason.by)}`;
-            }
-            const detail = keptDetail(reason, run.finishedAt);
-            const text = reasons_whyKept(reason.kind, duration(run.settings.gracePeriod));
+        case 'tagged': {
+            const tags = why.tags.map((tag) => code(tag));
+            return `has a tag: ${few(tags, MOST_TAGS)}`;
+        }
+        case 'protected':
+            return `protected by ${protectors(why.by)}`;
+        default: {
+            const detail = keptDetail(why, run.finishedAt);
+            const text = reasons_whyKept(why.kind, duration(run.settings.gracePeriod));
             return detail === '' ? text : `${text} (${detail})`;
         }
     }
@@ -53000,26 +53088,18 @@ function planFileSection(run, sums) {
 }
 function approved(where, sums) {
     const { orphansFound, repositoriesWithOrphans, refused, withoutRights } = sums;
-    const sentences = [
-        `${where} ${count(orphansFound, 'manifest')} in ${count(repositoriesWithOrphans, 'repository', 'repositories')}.`,
-        orphansFound === 1
-            ? 'A run with `apply-plan` deletes it if it is still an orphan then.'
-            : 'A run with `apply-plan` deletes all of them that are still orphans then.',
-    ];
+    const some = (part) => orphansFound === 1 ? 'it' : `${part === orphansFound ? 'any' : words_number(part)} of them`;
     const onlyByPlan = refused - withoutRights;
-    if (onlyByPlan > 0) {
-        const which = orphansFound === 1 ? 'it' : `${of(onlyByPlan, orphansFound)} of them`;
-        sentences.push(`A run without the plan would refuse to delete ${which}: see "What would hold a real run back".`);
-    }
-    sentences.push('Whoever approves the plan approves that.');
-    if (withoutRights > 0) {
-        const which = orphansFound === 1 ? 'it' : `${of(withoutRights, orphansFound)} of them`;
-        sentences.push(`These credentials can't delete ${which}: that run needs others.`);
-    }
-    return [...sentences, '`max-deletes` limits that run only if it is given there.'];
-}
-function of(some, all) {
-    return some === all ? 'any' : words_number(some);
+    return [
+        `${where} ${count(orphansFound, 'manifest')} in ${count(repositoriesWithOrphans, 'repository', 'repositories')}.`,
+        `A run with \`apply-plan\` deletes ${orphansFound === 1 ? 'it if it is still an orphan' : 'all of them that are still orphans'} then.`,
+        onlyByPlan > 0 &&
+            `A run without the plan would refuse to delete ${some(onlyByPlan)}: see "What would hold a real run back".`,
+        'Whoever approves the plan approves that.',
+        withoutRights > 0 &&
+            `These credentials can't delete ${some(withoutRights)}: that run needs others.`,
+        '`max-deletes` limits that run only if it is given there.',
+    ].filter((one) => one !== false);
 }
 function appliedPlanSection(run, sums) {
     if (run.applied === undefined) {
@@ -53044,33 +53124,33 @@ function appliedPlanSection(run, sums) {
 /** How far the run came with it. A sentence without its full stop. */
 function carriedOut(plan, run, sums) {
     const { deleted, restored, planned, failed, refused } = sums;
-    const who = run.settings.dryRun ? 'A real run would' : 'This run';
+    const { dryRun } = run.settings;
+    const who = dryRun ? 'A real run would' : 'This run';
     const unread = unreadRepositories(sums);
-    const undone = run.settings.dryRun ? refused : failed;
+    const undone = dryRun ? refused : failed;
+    const places = [
+        ...(dryRun && refused > 0 ? ['"What would hold a real run back"'] : []),
+        ...(!dryRun || unread !== undefined ? ['"Problems"'] : []),
+    ].join(' and ');
     if (deleted + restored + planned > 0) {
-        const did = run.settings.dryRun ? 'carry out' : 'carried out';
+        const did = dryRun ? 'carry out' : 'carried out';
         return undone === 0 && unread === undefined
             ? `${who} ${did} ${plan}, and nothing else`
-            : `${who} ${did} a part of ${plan}, and nothing else: see ${places(run, sums)}`;
+            : `${who} ${did} a part of ${plan}, and nothing else: see ${places}`;
     }
     if (undone > 0) {
-        return `${who} ${run.settings.dryRun ? 'delete' : 'deleted'} nothing of ${plan}: see ${places(run, sums)}`;
+        return `${who} ${dryRun ? 'delete' : 'deleted'} nothing of ${plan}: see ${places}`;
     }
     if (unread !== undefined) {
-        return `Nothing of ${plan} ${run.settings.dryRun ? 'would be' : 'was'} carried out: ${unread}, see "Problems"`;
+        return `Nothing of ${plan} ${dryRun ? 'would be' : 'was'} carried out: ${unread}, see "Problems"`;
     }
     return run.repositories.length === 0
         ? `Nothing of ${plan} was carried out: no repository of it was looked at`
         : `Nothing of ${plan} was still to be deleted`;
 }
-/** Where the reasons stand. */
-function places(run, sums) {
-    const refused = run.settings.dryRun && sums.refused > 0 ? ['"What would hold a real run back"'] : [];
-    const problems = !run.settings.dryRun || unreadRepositories(sums) !== undefined ? ['"Problems"'] : [];
-    return [...refused, ...problems].join(' and ');
-}
 
 ;// CONCATENATED MODULE: ./src/report/sections/protected-manifests.ts
+/** Which file, or the input `protect`, saved which manifest: of those that have no tag of their own. */
 
 
 
@@ -53089,8 +53169,7 @@ function protectedManifestsSection(run) {
     const title = `### What is protected\n\n${protected_manifests_named(run.pinned)}`;
     if (rows.length === 0) {
         const { digests, unmet } = run.pinned;
-        const tagged = digests - unmet;
-        const rest = tagged === 0
+        const rest = digests === unmet
             ? 'So it protects nothing here.'
             : 'What was found of them has a tag, and would stay without it.';
         return { before: `${title}${digests === 0 ? '' : rest}`.trimEnd() + '\n' };
@@ -53106,28 +53185,23 @@ function protected_manifests_named({ files, digests, unmet }) {
     if (digests === 0) {
         return `${read}: it protects nothing. `;
     }
-    const where = 'of the repositories that were looked at';
-    return unmet === 0
-        ? `${read}. `
-        : `${read}. ${words_number(unmet)} of ${count(digests, 'digest')} ${unmet === 1 ? 'was' : 'were'} found in none ${where} (a digest without a tag is looked for only where something would go). `;
+    const none = `${words_number(unmet)} of ${count(digests, 'digest')} ${unmet === 1 ? 'was' : 'were'} found in none of the repositories that were looked at`;
+    const why = 'a digest without a tag is looked for only where something would go';
+    return unmet === 0 ? `${read}. ` : `${read}. ${none} (${why}). `;
 }
 function protected_manifests_rowsOf({ inventory, plan }) {
     const saved = plan.keep.flatMap(({ digest, reason }) => reason.kind === 'protected' ? [{ ...reason, digest }] : []);
-    const byInput = saved.filter(isByInput).length;
-    const isWhole = byInput > MOST_BY_INPUT;
-    const shown = isWhole ? saved.filter((one) => !isByInput(one)) : saved;
+    const byFiles = saved.filter(({ by }) => by.some((one) => one !== PROTECT));
+    const onlyByInput = saved.length - byFiles.length;
+    const isWhole = onlyByInput > MOST_BY_INPUT;
     const describe = describer(inventory);
-    const rows = shown.map(({ digest, by, blob }) => row([
+    const rows = (isWhole ? byFiles : saved).map(({ digest, by, blob }) => row([
         code(`${inventory.repository}@${digest}`, 400),
         prose(label(describe(digest))),
         `${protectors(by)}${throughBlob(blob)}`,
     ]));
-    const rest = [code(inventory.repository), count(byInput, 'manifest'), PROTECT];
+    const rest = [code(inventory.repository), count(onlyByInput, 'manifest'), PROTECT];
     return isWhole ? [...rows, row(rest)] : rows;
-}
-/** And by nothing else. */
-function isByInput({ by }) {
-    return by.every((one) => one === PROTECT);
 }
 
 ;// CONCATENATED MODULE: ./src/report/sections/repositories.ts
@@ -53141,9 +53215,6 @@ function isByInput({ by }) {
 const SLICES = 8;
 const repositories_OPEN_ROWS = 30;
 function repositoriesSection(run, sums) {
-    if (run.repositories.length === 0) {
-        return undefined;
-    }
     const all = repositoriesByName(run).map((repository) => ({
         name: repository.inventory.repository,
         refused: refusalNote(repository, run),
@@ -53153,36 +53224,22 @@ function repositoriesSection(run, sums) {
     const told = ({ counts }) => counts.orphansFound + counts.gaps > 0;
     const sorted = [...all.filter(told), ...all.filter((one) => !told(one))];
     const verb = run.settings.dryRun ? 'Would delete>' : 'Deleted>';
-    const head = [
-        'Repository',
-        'Tags>',
-        'Manifests>',
-        'Orphans>',
-        verb,
-        'Failed>',
-        'Kept>',
-        'Frees>',
-    ];
+    const columns = ['Tags>', 'Manifests>', 'Orphans>', verb, 'Failed>', 'Kept>', 'Frees>'];
     return list('### By repository\n\n', sorted.map(({ name, refused, counts }) => {
         const read = counts.gaps === 0 ? '' : ` (incomplete: ${count(counts.gaps, 'gap')})`;
-        const title = `${code(name)}${read}${refused}`;
-        return repositoryRow(title, counts, sums.freedBytesByRepository.get(name) ?? 0);
-    }), 'repository', { plural: 'repositories', head: tableHead(head), openRows: repositories_OPEN_ROWS });
+        const { tags, manifests, orphansFound, deleted, planned, failed, kept } = counts;
+        return row([
+            `${code(name)}${read}${refused}`,
+            ...[tags, manifests, orphansFound, deleted + planned, failed, kept].map(words_number),
+            words_size(sums.freedBytesByRepository.get(name) ?? 0),
+        ]);
+    }), 'repository', { plural: 'repositories', head: tableHead(['Repository', ...columns]), openRows: repositories_OPEN_ROWS });
 }
 /** Of `no-rights` a run is not told before it tries. */
 function refusalNote({ refusal }, { settings: { planFile } }) {
-    if (refusal === undefined) {
-        return '';
-    }
-    if (refusal.kind === 'no-rights') {
-        return ' (no right to delete)';
-    }
-    return planFile === undefined ? ' (refused)' : ' (refused without the plan)';
-}
-function repositoryRow(title, counts, freed) {
-    const { tags, manifests, orphansFound, deleted, planned, failed, kept } = counts;
-    const numbers = [tags, manifests, orphansFound, deleted + planned, failed, kept].map(words_number);
-    return row([title, ...numbers, words_size(freed)]);
+    const refused = planFile === undefined ? ' (refused)' : ' (refused without the plan)';
+    const note = refusal?.kind === 'no-rights' ? ' (no right to delete)' : refused;
+    return refusal === undefined ? '' : note;
 }
 /** Only where there is something to compare. */
 function pieSection(run, sums) {
@@ -53205,8 +53262,9 @@ function slice(name, bytes) {
     return `  "${mermaidLabel(name)} (${words_size(bytes)})" : ${String(bytes)}\n`;
 }
 
-;// CONCATENATED MODULE: ./src/report/sections/backup.ts
-/** Where the bytes of what was deleted are, and how they come back. */
+;// CONCATENATED MODULE: ./src/report/sections/aftermath.ts
+/** How what was deleted comes back from the backup, and how its disk space comes back, in the words of the registry's family. */
+
 
 
 /** Whether something was saved that was deleted, or may have been. */
@@ -53225,6 +53283,20 @@ function backupSection(run, sums) {
             `manifests back, ${run.advice.restore}.\n`,
     };
 }
+function diskSection(run, sums) {
+    const title = '### To free the disk\n\n';
+    if (isInDoubt(sums)) {
+        return { before: `${title}${run.advice.keepBlobs}\n` };
+    }
+    const { dryRun, planFile } = run.settings;
+    if (sums.deleted + sums.planned + (planFile === undefined ? 0 : sums.refused) === 0) {
+        return undefined;
+    }
+    const when = dryRun ? 'After a real run, deleted manifests' : 'Deleted manifests';
+    return {
+        before: `${title}${when} leave their blobs behind until the registry collects its garbage. ${run.advice.freeDisk}\n`,
+    };
+}
 
 ;// CONCATENATED MODULE: ./src/report/ledger.ts
 
@@ -53238,12 +53310,16 @@ function ledgerSentence({ ledger, untaggedListing, settings: { dryRun } }) {
         return `The ledger is switched off (\`ledger-repository: off\`): ${APART}.`;
     }
     const name = `\`${ledger.repository}\``;
+    const isFailed = ledger.failures.length > 0;
+    const isWarned = ledger.warnings.length > 0;
+    const pointer = isFailed ? ' (see the problems)' : isWarned ? ' (see the warnings)' : '';
+    const where = count(ledger.written, 'repository', 'repositories');
     if (!ledger.isReadable) {
-        return `The ledger in ${name} could not be read${pointer(ledger)}: ${APART}.`;
+        return `The ledger in ${name} could not be read${pointer}: ${APART}.`;
     }
     if (ledger.existed) {
         const what = ledger.remembered === 0 ? 'nothing' : count(ledger.remembered, 'manifest');
-        const changed = ledger.written === 0 ? '' : ` This run brought it up to date for ${where(ledger)}.`;
+        const changed = ledger.written === 0 ? '' : ` This run brought it up to date for ${where}.`;
         return (`The ledger in ${name} remembered ${what} of these repositories from earlier runs.${changed} ` +
             'What was pushed and lost its tag again between two runs was never seen, and is not in it.');
     }
@@ -53251,25 +53327,15 @@ function ledgerSentence({ ledger, untaggedListing, settings: { dryRun } }) {
         return `There is no ledger in ${name} yet, and a dry-run writes none: the first real run begins it.`;
     }
     if (ledger.written === 0) {
-        return `There is no ledger in ${name} yet, and this run wrote none${pointer(ledger)}.`;
+        return `There is no ledger in ${name} yet, and this run wrote none${pointer}.`;
     }
     return (`This run began a ledger in ${name}, because this registry can't list untagged manifests. It remembers what ` +
-        `was seen in ${where(ledger)}, so that later runs find what nothing uses any more. Orphans from before it are ` +
+        `was seen in ${where}, so that later runs find what nothing uses any more. Orphans from before it are ` +
         "not in it: give `digests-file` a listing of the registry's storage once, and they are found.");
 }
 /** @returns whether this run wrote the first entries */
 function hasBegun(ledger) {
     return ledger !== undefined && !ledger.existed && ledger.written > 0;
-}
-function where({ written }) {
-    return count(written, 'repository', 'repositories');
-}
-/** Where the reason stands. */
-function pointer({ failures, warnings }) {
-    if (failures.length > 0) {
-        return ' (see the problems)';
-    }
-    return warnings.length > 0 ? ' (see the warnings)' : '';
 }
 
 ;// CONCATENATED MODULE: ./src/report/sections/visibility.ts
@@ -53316,45 +53382,38 @@ function listing(run, sums) {
 /** The numbers of the input's manifests in repositories that were scanned. */
 function intakeCounts(run) {
     const sums = { named: 0, found: 0, absent: 0 };
-    const inventories = new Map(run.repositories.map(({ inventory }) => [inventory.repository, inventory]));
+    const names = new Map(run.repositories.map(({ inventory }) => [inventory.repository, inventory]));
     for (const [repository, digests] of run.intake.candidates) {
-        const inventory = inventories.get(repository);
+        const inventory = names.get(repository);
         sums.named += digests.size;
-        for (const digest of inventory === undefined ? [] : digests) {
-            sums.found += Number(inventory?.manifests.has(digest));
-            sums.absent += Number(inventory?.absent.has(digest));
+        for (const digest of digests) {
+            sums.found += Number(inventory?.manifests.has(digest) === true);
+            sums.absent += Number(inventory?.absent.has(digest) === true);
         }
     }
     return sums;
 }
 function scope(run, sums) {
-    const points = [];
-    if (run.ignoredCandidates > 0) {
-        // A plan leaves repositories out, too.
-        const where = run.applied === undefined ? '`repositories` leaves out' : 'were not looked at';
-        points.push(`${count(run.ignoredCandidates, 'named manifest')} in repositories that ${where} ${run.ignoredCandidates === 1 ? 'was' : 'were'} ignored.`);
-    }
-    if (run.unnameableRepositories > 0) {
-        points.push(`${count(run.unnameableRepositories, 'repository', 'repositories')} of the catalog can't be asked for: the OCI specification does not allow ${run.unnameableRepositories === 1 ? 'its name' : 'their names'}.`);
-    }
-    if (!run.everyRepositoryScanned) {
-        points.push('Not every repository of this registry was scanned.');
-    }
-    if (sums.gaps > 0) {
-        points.push(`${sums.gaps === 1 ? 'One thing' : `${words_number(sums.gaps)} things`} that had to be read couldn't be: see "Problems".`);
-    }
-    return points;
+    const { ignoredCandidates: ignored, unnameableRepositories: unnameable } = run;
+    // A plan leaves repositories out, too.
+    const where = run.applied === undefined ? '`repositories` leaves out' : 'were not looked at';
+    const things = sums.gaps === 1 ? 'One thing' : `${words_number(sums.gaps)} things`;
+    return [
+        ignored > 0 &&
+            `${count(ignored, 'named manifest')} in repositories that ${where} ${ignored === 1 ? 'was' : 'were'} ignored.`,
+        unnameable > 0 &&
+            `${count(unnameable, 'repository', 'repositories')} of the catalog can't be asked for: the OCI specification does not allow ${unnameable === 1 ? 'its name' : 'their names'}.`,
+        !run.everyRepositoryScanned && 'Not every repository of this registry was scanned.',
+        sums.gaps > 0 && `${things} that had to be read couldn't be: see "Problems".`,
+    ].filter((point) => point !== false);
 }
 function visibility_lines(run) {
     const { understood, notUnderstood, examples } = run.intake;
-    if (understood + notUnderstood === 0) {
-        return [];
+    if (notUnderstood === 0) {
+        return understood === 0 ? [] : [`The inputs had ${count(understood, 'line')}, all understood.`];
     }
     const shown = examples.map(({ where, text }) => `\n  - ${code(where)}: ${code(text, 200)}`);
     const first = shown.length === 0 ? '.' : `${notUnderstood > shown.length ? '. The first' : ''}:`;
-    if (notUnderstood === 0) {
-        return [`The inputs had ${count(understood, 'line')}, all understood.`];
-    }
     return [
         `The inputs had ${count(understood + notUnderstood, 'line')}: ${words_number(understood)} understood, ${words_number(notUnderstood)} not${first}${shown.join('')}`,
     ];
@@ -53362,9 +53421,7 @@ function visibility_lines(run) {
 /** Tags without a manifest, and kept indexes that miss a child: broken before this run, and left alone. */
 function brokenBeforeSection(run) {
     const rows = repositoriesByName(run).flatMap(brokenBefore);
-    return rows.length === 0
-        ? undefined
-        : list(`### Broken before this run (${words_number(rows.length)})\n\nThe registry has lost a part of these images. They were left as they are; pushing an image again mends it.\n\n`, rows, 'broken image');
+    return list(`### Broken before this run (${words_number(rows.length)})\n\nThe registry has lost a part of these images. They were left as they are; pushing an image again mends it.\n\n`, rows, 'broken image');
 }
 function brokenBefore({ inventory, plan }) {
     const name = inventory.repository;
@@ -53373,9 +53430,7 @@ function brokenBefore({ inventory, plan }) {
         .map((tag) => `- ${code(`${name}:${tag}`)}: its manifest is missing\n`);
     const indexes = plan.keep.flatMap(({ digest }) => {
         const manifest = inventory.manifests.get(digest);
-        const missing = manifest?.kind === 'index'
-            ? manifest.children.filter((child) => inventory.absent.has(child.digest))
-            : [];
+        const missing = (manifest?.kind === 'index' ? manifest.children : []).filter((child) => inventory.absent.has(child.digest));
         const [first] = missing;
         if (first === undefined) {
             return [];
@@ -53404,15 +53459,12 @@ function brokenBefore({ inventory, plan }) {
 
 
 
-
-/** GitHub drops a step's summary over 1 MiB (1,048,576 bytes) without a word. */
-const summary_LIMIT = 1_000_000;
 /**
  * @param limitBytes of UTF-8; rows are cut to stay below it, and the summary says how many
  */
-function renderSummary(run, limitBytes = summary_LIMIT) {
+function renderSummary(run, limitBytes) {
     const sums = totals(run);
-    const sections = [
+    return fit([
         headlineSection(run, sums),
         planFileSection(run, sums),
         problemsSection(run),
@@ -53429,8 +53481,7 @@ function renderSummary(run, limitBytes = summary_LIMIT) {
         brokenBeforeSection(run),
         warningsSection(run),
         diskSection(run, sums),
-    ];
-    return fit(sections.filter((section) => section !== undefined), limitBytes);
+    ], limitBytes);
 }
 
 ;// CONCATENATED MODULE: ./src/action/publish.ts
@@ -53458,8 +53509,8 @@ async function publish(run, redact) {
     }
     await addSummary(redact(renderSummary(run)));
 }
-/** The same for a run that puts a backup back. */
-async function publishUndo(run, redact) {
+/** The same for a run that restores a backup. */
+async function publishRestore(run, redact) {
     const { restored, failed } = restoreCounts(run);
     setOutput('restored-count', String(restored));
     setOutput('failed-count', String(failed));
@@ -58509,6 +58560,7 @@ function runContext() {
 }
 
 ;// CONCATENATED MODULE: ./src/action/signals.ts
+
 /**
  * Until it is called, a signal ends the process at once, which is right as long as nothing was sent.
  *
@@ -58520,7 +58572,7 @@ function stopOnSignals(controller, log) {
             // Whatever comes of the run: it may have been at its last line.
             process.exitCode = 1;
             if (!controller.signal.aborted) {
-                log.warning(`told to stop (${signal}): nothing more is deleted or restored, and the report says what was done`);
+                log.warning(coded(`told to stop (${signal}): nothing more is deleted or restored, and the report says what was done`, 'run-stopped'));
                 controller.abort(signal);
             }
         });
@@ -58549,6 +58601,8 @@ const systemClock = {
     }),
 };
 
+;// CONCATENATED MODULE: external "node:stream/consumers"
+const consumers_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:stream/consumers");
 ;// CONCATENATED MODULE: external "node:child_process"
 const external_node_child_process_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:child_process");
 ;// CONCATENATED MODULE: ./src/http/credential-helper.ts
@@ -58681,10 +58735,9 @@ function endAll(child) {
 
 
 
-/** The Docker config or a credential helper is there but can't be used. */
-class DockerConfigError extends Error {
-    name = 'DockerConfigError';
-}
+
+
+const UNUSABLE = 'docker-config-unusable';
 /** Valibot takes an array for an object. */
 const isRecord = check((value) => !Array.isArray(value));
 const docker_config_ConfigSchema = object({
@@ -58692,12 +58745,13 @@ const docker_config_ConfigSchema = object({
     credHelpers: nullish(record(string(), string()), {}),
     credsStore: nullish(string(), ''),
 });
+const docker_config_text = nullish(string(), '');
 const docker_config_EntrySchema = object({
-    auth: nullish(string(), ''),
-    username: nullish(string(), ''),
-    password: nullish(string(), ''),
-    identitytoken: nullish(string(), ''),
-    registrytoken: nullish(string(), ''),
+    auth: docker_config_text,
+    username: docker_config_text,
+    password: docker_config_text,
+    identitytoken: docker_config_text,
+    registrytoken: docker_config_text,
 });
 /** Docker Hub is written under any of these; its own key is a URL with a path, from older times. */
 const HUB_HOSTS = ['docker.io', 'index.docker.io', 'registry-1.docker.io'];
@@ -58710,11 +58764,12 @@ const FEW = 5;
  * @param registry the registry's URL; only scheme, host and port count
  * @param env where DOCKER_CONFIG, HOME and the helpers' PATH are looked up
  * @returns kind `none`, and why, when there is no config, or nothing in it for this registry
- * @throws DockerConfigError naming the file or the helper that can't be used
+ * @throws CodedError naming the file or the helper that can't be used
  */
 async function readDockerCredentials(registry, env) {
-    const home = docker_config_set(env['HOME']) ?? (0,external_node_os_namespaceObject.homedir)();
-    const file = (0,external_node_path_namespaceObject.join)(docker_config_set(env['DOCKER_CONFIG']) ?? (0,external_node_path_namespaceObject.join)(home, '.docker'), 'config.json');
+    // As Docker does, an empty variable is taken for one that isn't set.
+    const home = env['HOME'] || (0,external_node_os_namespaceObject.homedir)();
+    const file = (0,external_node_path_namespaceObject.join)(env['DOCKER_CONFIG'] || (0,external_node_path_namespaceObject.join)(home, '.docker'), 'config.json');
     const config = await readConfig(file);
     if (config === undefined) {
         return { kind: 'none', why: `there is no Docker config (${file})` };
@@ -58726,9 +58781,8 @@ async function readDockerCredentials(registry, env) {
         const server = HUB_HOSTS.includes(registry.host) ? HUB_KEY : registry.host;
         const setting = named === undefined ? 'credsStore' : 'credHelpers';
         const found = await askHelper(helper, server, env).catch((error) => {
-            throw new DockerConfigError(`the credential helper named by ${setting} in ${file} can't be used: ` +
-                `${messageOf(error)}. ` +
-                'Correct it, or give `username` and `password`');
+            throw new CodedError(`the credential helper named by ${setting} in ${file} can't be used: ${messageOf(error)}. ` +
+                'Correct it, or give `username` and `password`', UNUSABLE);
         });
         if (found !== undefined) {
             return found;
@@ -58738,65 +58792,41 @@ async function readDockerCredentials(registry, env) {
     const found = entry === undefined ? undefined : credentialsOf(entry, registry.host, file);
     return found ?? { kind: 'none', why: whyNone(config, registry.host, helper, entry) };
 }
-/** As Docker does, an empty variable is taken for one that isn't set. */
-function docker_config_set(variable) {
-    return variable === '' ? undefined : variable;
-}
+/** @returns `undefined` when there is no such file */
 async function readConfig(file) {
-    let text;
+    const broken = (why) => new CodedError(`the Docker config ${file} ${why}`, UNUSABLE);
+    let bytes;
     try {
-        text = await readText(file);
+        // A pipe that nobody writes to would be waited for.
+        const handle = await (0,promises_namespaceObject.open)(file, promises_namespaceObject.constants.O_RDONLY | promises_namespaceObject.constants.O_NONBLOCK);
+        bytes = await (0,consumers_namespaceObject.buffer)(handle.createReadStream({ end: docker_config_MAX_BYTES }));
     }
     catch (error) {
-        if (error instanceof DockerConfigError) {
-            throw error;
-        }
         const code = codeOf(error);
         if (code === 'ENOENT' || code === 'ENOTDIR') {
             return undefined;
         }
-        throw new DockerConfigError(`the Docker config ${file} can't be read (${code})`);
+        throw broken(`can't be read (${code})`);
+    }
+    if (bytes.length > docker_config_MAX_BYTES) {
+        throw broken('is larger than 8 MiB');
     }
     let json;
     try {
+        // It leaves out the mark that some editors put before the text.
+        const text = new TextDecoder().decode(bytes);
         // To Docker, an empty file and `null` are a config with nothing in it.
         json = text.trim() === '' ? {} : (JSON.parse(text) ?? {});
     }
     catch {
         // The parser's own message quotes the text, which holds the passwords.
-        throw new DockerConfigError(`the Docker config ${file} isn't valid JSON`);
+        throw broken("isn't valid JSON");
     }
     const config = inForm(pipe(unknown(), isRecord, docker_config_ConfigSchema), json);
     if (config === undefined) {
-        throw new DockerConfigError(`the Docker config ${file} isn't in the form of a Docker config`);
+        throw broken("isn't in the form of a Docker config");
     }
     return config;
-}
-/** The file without the mark that some editors put before the text. */
-async function readText(file) {
-    // A pipe that nobody writes to would be waited for.
-    const handle = await (0,promises_namespaceObject.open)(file, promises_namespaceObject.constants.O_RDONLY | promises_namespaceObject.constants.O_NONBLOCK);
-    try {
-        const bytes = Buffer.alloc(64 * 1024);
-        const pieces = [];
-        let size = 0;
-        for (;;) {
-            const { bytesRead } = await handle.read(bytes);
-            if (bytesRead === 0) {
-                return Buffer.concat(pieces)
-                    .toString('utf8')
-                    .replace(/^\ufeff/, '');
-            }
-            size += bytesRead;
-            if (size > docker_config_MAX_BYTES) {
-                throw new DockerConfigError(`the Docker config ${file} is larger than 8 MiB`);
-            }
-            pieces.push(Buffer.from(bytes.subarray(0, bytesRead)));
-        }
-    }
-    finally {
-        await handle.close();
-    }
 }
 function keysOf({ protocol, hostname, host, port }) {
     if (HUB_HOSTS.includes(host)) {
@@ -58859,7 +58889,7 @@ function whyNone({ auths, credHelpers, credsStore }, host, helper, entry) {
 }
 /** @returns undefined when the entry holds nothing */
 function credentialsOf(entry, host, file) {
-    const broken = (what) => new DockerConfigError(`in ${file}, ${what} for ${host}`);
+    const broken = (what) => new CodedError(`in ${file}, ${what} for ${host}`, UNUSABLE);
     const fields = inForm(docker_config_EntrySchema, entry);
     if (fields === undefined) {
         throw broken("the entry under `auths` isn't in the usual form");
@@ -59067,12 +59097,13 @@ function nearby({ hostname }) {
 
 
 
+
 /** The credentials can't be turned into access. `status` is the token server's answer, if it gave one. */
 class AuthError extends RequestFailure {
     name = 'AuthError';
     status;
-    constructor(message, status) {
-        super(message);
+    constructor(message, status, code = 'token-missing') {
+        super(message, code);
         this.status = status;
     }
 }
@@ -59149,22 +59180,20 @@ class TokenSource {
 }
 /** @throws AuthError for a realm that is no URL, or that would show secrets to the network */
 function realmUrl(realm, registry) {
-    const url = URL.canParse(realm) ? new URL(realm) : undefined;
+    const url = foreignUrl(realm);
     if (url?.protocol !== 'https:' && url?.protocol !== 'http:') {
-        throw new AuthError(`the registry at ${registry.origin} names a token realm that isn't an http or https URL`);
+        throw new AuthError(`the registry at ${registry.origin} names a token realm that isn't an http or https URL`, undefined, 'token-realm-refused');
     }
     if (url.protocol === 'http:' && registry.protocol !== 'http:') {
         throw new AuthError(`the registry at ${registry.origin} sends clients for tokens to ${url.origin}, which is not https: ` +
-            'credentials are not sent there. Correct the realm in the configuration of the registry');
+            'credentials are not sent there. Correct the realm in the configuration of the registry', undefined, 'token-realm-refused');
     }
     const place = nearby(url);
     if (place !== undefined && place !== nearby(registry)) {
         throw new AuthError(`the registry at ${registry.origin} sends clients for tokens to ${url.origin}, a ${place} address, and is not on ` +
             'one itself: credentials are not sent there. Correct the realm in the configuration of the registry, or put ' +
-            `the registry's own ${place} address into registry-url`);
+            `the registry's own ${place} address into registry-url`, undefined, 'token-realm-refused');
     }
-    url.username = '';
-    url.password = '';
     url.hash = '';
     return url;
 }
@@ -59214,7 +59243,7 @@ function readAnswer(request, response, credentials) {
         const answered = `(status ${String(status)})`;
         throw new AuthError(credentials.kind === 'none'
             ? `${server} gives no token without credentials ${answered}. ${whyMissing(credentials.why)}`
-            : `${server} refused the credentials: check username and password ${answered}`, status);
+            : `${server} refused the credentials: check username and password ${answered}`, status, 'credentials-refused');
     }
     if (status !== 200) {
         throw new AuthError(`${server} gave no token (status ${String(status)})`, status);
@@ -59248,7 +59277,7 @@ const YOUNG = 10_000;
 const PAUSE = 3_000;
 /** As often as this, a pause may have been in vain before there are no more: then it isn't the clock. */
 const MOST_IN_VAIN = 3;
-const NOTHING = { kind: 'nothing' };
+const auth_NOTHING = { kind: 'nothing' };
 class Auth {
     #next;
     #options;
@@ -59279,7 +59308,7 @@ class Auth {
                     kind: 'basic',
                     authorization: basicAuthorization(credentials.username, credentials.password),
                 }
-                : NOTHING;
+                : auth_NOTHING;
     }
     /**
      * A 401 that comes back from it is the registry's last word: the proof was fresh, or there is none to give.
@@ -59371,7 +59400,7 @@ class Auth {
             return this.#bearerProof(this.#bearer, this.#scopeOf(scope));
         }
         const isShown = this.#wantsBasic || (this.#isOpen && this.#bearer === undefined);
-        return isShown ? this.#basic : NOTHING;
+        return isShown ? this.#basic : auth_NOTHING;
     }
     /** The answer to a 401, or undefined when there is nothing new to show. */
     async #proofAfter(request, shown, challenges, paused) {
@@ -59700,7 +59729,7 @@ function createPatience(clock) {
 class NotSent extends RequestFailure {
     name = 'NotSent';
     constructor(message = 'not sent: the run was told to stop') {
-        super(message);
+        super(message, 'run-stopped');
     }
 }
 /** Its `isLate` was true before the request was sent. */
@@ -59837,9 +59866,7 @@ class Exchange {
             if (this.#trust !== undefined) {
                 // Both Node's agent and the proxy's tunnel agent take the TLS options of new connections from
                 // here. A context, since a list of authorities would be part of every connection's pool key.
-                Object.assign(agent, {
-                    options: Object.assign(optionsOf(agent), { secureContext: this.#trust }),
-                });
+                Object.assign(Reflect.get(agent, 'options'), { secureContext: this.#trust });
             }
             return agent;
         }
@@ -59863,8 +59890,10 @@ class UnderWay {
         this.#options = options;
         this.#since = options.patience.now();
     }
+    /** Whether anything of it can have been sent: not before it has a connection, and that its handshake behind it. */
     isOnTheWire() {
-        return this.#sent !== undefined && isOnTheWire(this.#sent);
+        const socket = this.#sent?.socket ?? undefined;
+        return socket?.connecting === false && Reflect.get(socket, 'secureConnecting') !== true;
     }
     end(why) {
         this.#ended = why;
@@ -59912,7 +59941,7 @@ class UnderWay {
         }
     }
     async #headers({ client, agent, httpModule, latest }, idle) {
-        const { method, url } = this.request;
+        const { method, url, body } = this.request;
         const answered = client.requestRaw({
             parsedUrl: url,
             httpModule,
@@ -59925,7 +59954,9 @@ class UnderWay {
                 path: `${url.pathname}${url.search}`,
                 headers: headersOf(this.request, this.#options.userAgent),
             },
-        }, bodyOf(this.request, () => idle.refresh()));
+        }, 
+        // The client writes text, and pipes anything else.
+        Buffer.isBuffer(body) ? external_node_stream_.Readable.from(pieces(body, () => idle.refresh())) : (body ?? null));
         // The client has made its request by the time that it gives a promise.
         this.#sent = latest();
         return (await answered).message;
@@ -59946,10 +59977,6 @@ class UnderWay {
     #expire(detail) {
         this.end(failure(this.request, 'timeout', detail));
     }
-}
-/** Whether anything of it can have been sent: not before it has a connection, and that its handshake behind it. */
-function isOnTheWire({ socket }) {
-    return socket !== null && !socket.connecting && Reflect.get(socket, 'secureConnecting') !== true;
 }
 /**
  * Node's own module, with a `request` that remembers the latest one made: the http-client hands out none
@@ -59978,23 +60005,12 @@ function headersOf(request, userAgent) {
         ...(Buffer.isBuffer(request.body) && { 'content-length': request.body.length }),
     };
 }
-/**
- * The client writes text, and pipes anything else.
- *
- * @param onPiece told whenever the server has taken a piece, and the next is wanted
- */
-function bodyOf({ body }, onPiece) {
-    return Buffer.isBuffer(body) ? external_node_stream_.Readable.from(pieces(body, onPiece)) : (body ?? null);
-}
+/** @param onPiece told whenever the server has taken a piece, and the next is wanted */
 function* pieces(body, onPiece) {
     for (let start = 0; start < body.length; start += exchange_PIECE) {
         onPiece();
         yield body.subarray(start, start + exchange_PIECE);
     }
-}
-function optionsOf(agent) {
-    const options = Reflect.get(agent, 'options');
-    return typeof options === 'object' && options !== null ? options : {};
 }
 function trustAlso(ca) {
     try {
@@ -60039,21 +60055,38 @@ function retryAfter(response, now) {
 /** Milliseconds: the n-th wait is anything up to FIRST * 2^(n-1), and never over LONGEST. */
 const FIRST = 500;
 const retry_LONGEST = 30_000;
+/** How often a request is sent in all when this is what came back; once after anything else. */
+const TRIES = {
+    // The server is well and says so; the shared slow-down makes each further try likelier to pass.
+    429: 10,
+    // Distribution answers 500 for a blob's digest on the manifests route, today and tomorrow.
+    500: 3,
+    502: 6,
+    503: 6,
+    504: 6,
+    reset: 6,
+    truncated: 6,
+    timeout: 6,
+    // A registry that restarts refuses for a moment; one that isn't there should be told soon.
+    refused: 3,
+    // The resolver's own trouble; its other answers say that there is no such name.
+    EAI_AGAIN: 6,
+};
 function createRetry(next, { clock, random, stop, patience }) {
     return async (request) => {
         let before;
         let waited = 0;
         for (let attempt = 1;; attempt += 1) {
-            const tried = await attemptOnce(next, { ...request, attempt });
+            const [tried] = await Promise.allSettled([next({ ...request, attempt })]);
             // What is known of a request is what became of it when it was sent.
-            const isNotSent = tried.kind === 'failure' && tried.error instanceof NotSent;
+            const isNotSent = tried.status === 'rejected' && tried.reason instanceof NotSent;
             const outcome = isNotSent ? (before ?? tried) : tried;
             const isLast = attempt >= triesFor(outcome, request) || stop?.aborted === true;
             if (isLast || !isIdempotent(request)) {
                 return settle(outcome, attempt);
             }
             before = outcome;
-            const asked = outcome.kind === 'answer' ? (retryAfter(outcome.response, clock.now()) ?? 0) : 0;
+            const asked = outcome.status === 'fulfilled' ? (retryAfter(outcome.value, clock.now()) ?? 0) : 0;
             const backoff = random() * Math.min(FIRST * 2 ** (attempt - 1), retry_LONGEST);
             const now = clock.now();
             waited += asked + backoff;
@@ -60072,73 +60105,34 @@ function createRetry(next, { clock, random, stop, patience }) {
 }
 /** The last answer or failure, with how it came to be the last. */
 function settle(outcome, tries, gaveUp) {
-    if (outcome.kind === 'answer') {
-        const { response } = outcome;
-        return tries > 1 || gaveUp !== undefined
-            ? { ...response, tries: tries > 1 ? tries : undefined, gaveUp }
-            : response;
+    if (outcome.status === 'fulfilled') {
+        return {
+            ...outcome.value,
+            ...(tries > 1 && { tries }),
+            ...(gaveUp !== undefined && { gaveUp }),
+        };
     }
-    const { error } = outcome;
+    const error = outcome.reason;
     if (gaveUp !== undefined && error instanceof TransportError) {
         const message = `${error.message}. It was not tried again: ${gaveUp}`;
         throw new TransportError(error.kind, message, { cause: error.cause });
     }
     throw error;
 }
-async function attemptOnce(next, request) {
-    try {
-        return { kind: 'answer', response: await next(request) };
-    }
-    catch (error) {
-        return { kind: 'failure', error };
-    }
-}
 /** RFC 9110 sec. 9.2.2; a POST only where its sender knows that twice does no harm. */
 function isIdempotent(request) {
     return request.method !== 'POST' || request.repeatable === true;
 }
-/** How often a request is sent in all when this is what came back. */
 function triesFor(outcome, { mostTries = Infinity }) {
-    if (outcome.kind === 'failure') {
-        return Math.min(triesForError(outcome.error), mostTries);
-    }
-    const { status } = outcome.response;
-    return status === 429 ? triesForStatus(status) : Math.min(triesForStatus(status), mostTries);
+    const what = outcome.status === 'fulfilled' ? outcome.value.status : kindOf(outcome.reason);
+    const tries = TRIES[what] ?? 1;
+    return what === 429 ? tries : Math.min(tries, mostTries);
 }
-function triesForStatus(status) {
-    switch (status) {
-        case 429:
-            // The server is well and says so; the shared slow-down makes each further try likelier to pass.
-            return 10;
-        case 502:
-        case 503:
-        case 504:
-            return 6;
-        case 500:
-            // Distribution answers 500 for a blob's digest on the manifests route, today and tomorrow.
-            return 3;
-        default:
-            return 1;
-    }
-}
-function triesForError(error) {
+function kindOf(error) {
     if (!(error instanceof TransportError)) {
-        return 1;
+        return '';
     }
-    switch (error.kind) {
-        case 'reset':
-        case 'truncated':
-        case 'timeout':
-            return 6;
-        case 'refused':
-            // A registry that restarts refuses for a moment; one that isn't there should be told soon.
-            return 3;
-        case 'dns':
-            // EAI_AGAIN is the resolver's own trouble; any other answer says that there is no such name.
-            return codeOf(error.cause) === 'EAI_AGAIN' ? 6 : 1;
-        default:
-            return 1;
-    }
+    return error.kind === 'dns' ? codeOf(error.cause) : error.kind;
 }
 
 ;// CONCATENATED MODULE: ./src/http/throttle.ts
@@ -60291,32 +60285,31 @@ function observe(next, clock, report) {
 }
 
 ;// CONCATENATED MODULE: ./src/report/json-chunks.ts
-function isLazy(value) {
-    return (typeof value === 'object' && value !== null && !Array.isArray(value) && Symbol.iterator in value);
-}
+/**
+ * JSON text in chunks, from values whose arrays may be made one entry at a time. One string of a whole
+ * report could pass the length that JavaScript allows (about 512 MB).
+ */
 function json_chunks_isRecord(value) {
-    return typeof value === 'object' && value !== null && !Array.isArray(value) && !isLazy(value);
+    return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
-/** One entry at a time, each made when it is written. */
-function lazily(values, entry) {
-    return {
-        *[Symbol.iterator]() {
-            for (const value of values) {
-                yield entry(value);
-            }
-        },
-    };
+function isLazy(value) {
+    return json_chunks_isRecord(value) && Symbol.iterator in value;
+}
+/** One entry at a time, each made when it is written: for one text only. */
+function* lazily(values, entry) {
+    for (const value of values) {
+        yield entry(value);
+    }
 }
 /** Whether there is an iterable at any depth of records; arrays hold finished values only. */
 function hasLazy(value) {
-    if (value === undefined) {
-        return false;
-    }
     return isLazy(value) || (json_chunks_isRecord(value) && Object.values(value).some(hasLazy));
 }
 /**
- * One line per entry of a lazy list, so that the file can be read with a pager or grep.
+ * One line per entry of a lazy list, so that the file can be read with a pager or grep. All else is as
+ * `JSON.stringify` writes it: a field that is undefined is left out.
  *
+ * @param value what JSON can say, and iterables that aren't arrays, each read once
  * @param redact takes secrets out of every string value; keys are our own
  */
 function* jsonChunks(value, redact) {
@@ -60359,14 +60352,19 @@ function* jsonChunks(value, redact) {
 
 
 
+
 const SCHEMA_VERSION = 1;
 /** The years that RFC 3339 can write: a config may claim any. */
 const EARLIEST = Date.parse('0000-01-01T00:00:00Z');
 const LATEST = Date.parse('9999-12-31T23:59:59.999Z');
 const LABEL_LENGTH = 1_000;
-/** The schema has two older words for what became of an orphan. */
-const SCHEMA_WORDS = new Map([
+/** The schema has older words for two fates, and for the numbers of orphans that met them. */
+const FATE_WORDS = new Map([
     ['kept', 'spared'],
+    ['restored', 'healed'],
+]);
+const COUNT_WORDS = new Map([
+    ['keptAfterRecheck', 'spared'],
     ['restored', 'healed'],
 ]);
 /**
@@ -60379,27 +60377,27 @@ function* reportLines(run, redact = (text) => text) {
     yield '\n';
 }
 function json_document(run) {
+    const { settings } = run;
     const sums = totals(run);
     const { candidates, understood, notUnderstood, examples } = run.intake;
-    const found = problems(run);
     return {
         schemaVersion: SCHEMA_VERSION,
-        registry: run.settings.registry.origin,
-        dryRun: run.settings.dryRun,
+        registry: settings.registry.origin,
+        dryRun: settings.dryRun,
         startedAt: new Date(run.startedAt).toISOString(),
         finishedAt: new Date(run.finishedAt).toISOString(),
         requests: run.requests,
         settings: {
-            gracePeriodMilliseconds: run.settings.gracePeriod,
-            danglingReferrers: run.settings.danglingReferrers,
-            keepUntagged: run.settings.keepUntagged,
-            maxDeletes: run.settings.maxDeletes && { ...run.settings.maxDeletes },
+            gracePeriodMilliseconds: settings.gracePeriod,
+            danglingReferrers: settings.danglingReferrers,
+            keepUntagged: settings.keepUntagged,
+            maxDeletes: settings.maxDeletes,
         },
-        pinned: { ...run.pinned },
+        pinned: run.pinned,
         backup: run.backup,
         // People may have edited its time.
         appliedPlan: run.applied && { ...run.applied, createdAt: time(run.applied.createdAt) },
-        workflowRun: run.run && { ...run.run },
+        workflowRun: run.run,
         visibility: {
             untaggedListing: run.untaggedListing,
             everyRepositoryScanned: run.everyRepositoryScanned,
@@ -60412,7 +60410,7 @@ function json_document(run) {
             ignoredCandidates: run.ignoredCandidates,
             linesUnderstood: understood,
             linesNotUnderstood: notUnderstood,
-            examples: examples.map(({ where, text }) => ({ where, text })),
+            examples,
         },
         totals: {
             repositories: sums.repositories,
@@ -60420,41 +60418,27 @@ function json_document(run) {
             freedBytes: sums.freedBytes,
             freedBytesAtMost: sums.freedBytesAtMost,
         },
-        warnings: [...run.warnings],
-        failures: [...run.failures],
-        problems: lazily(found, ({ kind, repository, what }) => ({
-            kind: SCHEMA_WORDS.get(kind) ?? kind,
+        warnings: run.warnings,
+        failures: run.failures,
+        problems: lazily(problems(run), ({ kind, repository, what }) => ({
+            kind: FATE_WORDS.get(kind) ?? kind,
+            code: codeIn(what),
             repository,
             what,
         })),
         repositories: lazily(repositoriesByName(run), (repository) => repositoryJson(repository, run, sums.freedBytesByRepository.get(repository.inventory.repository) ?? 0)),
     };
 }
-function ledgerJson(news) {
-    const { repository, existed, isReadable, written, remembered, warnings } = news;
+function ledgerJson({ isReadable, written, remembered, failures: _, ...news }) {
     return {
-        repository,
-        existed,
+        ...news,
         readable: isReadable,
         repositoriesWritten: written,
         manifestsRemembered: remembered,
-        warnings: [...warnings],
     };
 }
 function numbers(counts) {
-    const { tags, manifests, orphansFound, deleted, planned, gone, keptAfterRecheck } = counts;
-    const { failed, refused, restored, broken, kept, gaps } = counts;
-    const found = { tags, manifests, orphansFound, deleted, planned, gone };
-    return {
-        ...found,
-        spared: keptAfterRecheck,
-        failed,
-        refused,
-        healed: restored,
-        broken,
-        kept,
-        gaps,
-    };
+    return Object.fromEntries(COUNTS.map((key) => [COUNT_WORDS.get(key) ?? key, counts[key]]));
 }
 function repositoryJson(repository, run, freed) {
     const { inventory, plan, broken, unverified, repair, refusal, approved, warnings } = repository;
@@ -60464,58 +60448,41 @@ function repositoryJson(repository, run, freed) {
         totals: { ...numbers(countRepository(repository, run.settings.dryRun)), freedBytes: freed },
         orphans: lazily(judge(repository), (judged) => {
             const manifest = inventory.manifests.get(judged.orphan.digest);
+            const what = describe(judged.orphan.digest);
             return {
                 ...orphanJson(judged),
                 mediaType: manifest?.mediaType,
                 manifestBytes: manifest?.size,
                 contentBytes: manifest && contentBytes(manifest),
-                what: descriptionJson(describe(judged.orphan.digest)),
+                what: { ...what, label: printable(label(what), LABEL_LENGTH) },
             };
         }),
         refusal: refusal && { ...refusal, text: whyRefused(refusal, repository, run) },
-        left: approved &&
-            lazily(outdatedEntries(repository), ({ digest, why }) => ({ digest, ...outdatedJson(why) })),
+        left: approved && lazily(outdatedEntries(repository), outdatedJson),
         kept: lazily(plan.keep, ({ digest, reason }) => ({ digest, reason: reasonJson(reason) })),
         gaps: lazily(inventory.gaps, ({ what, why }) => ({ what, why })),
-        brokenTags: lazily([...inventory.brokenTags].sort(), (tag) => tag),
-        absent: lazily([...inventory.absent].sort(), (digest) => digest),
+        brokenTags: [...inventory.brokenTags].sort().values(),
+        absent: [...inventory.absent].sort().values(),
         broken: lazily(broken, ({ what, why }) => ({ what, why })),
-        repaired: repair && lazily(repair.restored, (digest) => digest),
+        repaired: repair?.restored.values(),
         unverified: unverified || undefined,
-        warnings: lazily(warnings, (warning) => warning),
+        warnings: warnings.values(),
     };
 }
 function orphanJson({ orphan, fate }) {
     return {
         digest: orphan.digest,
-        fate: SCHEMA_WORDS.get(fate.kind) ?? fate.kind,
+        fate: FATE_WORDS.get(fate.kind) ?? fate.kind,
         why: 'why' in fate ? fate.why : undefined,
         keptReason: fate.kind === 'kept' ? reasonJson(fate.reason) : undefined,
         reason: reasonJson(orphan.reason),
         created: orphan.created === undefined ? undefined : time(orphan.created),
     };
 }
-function outdatedJson(why) {
-    return why.kind === 'kept' ? { why: 'kept', reason: reasonJson(why.reason) } : { why: why.kind };
-}
-function descriptionJson(description) {
-    const text = printable(label(description), LABEL_LENGTH);
-    switch (description.kind) {
-        case 'image':
-            return {
-                ...description,
-                label: text,
-                platform: description.platform && { ...description.platform },
-            };
-        case 'index':
-            return {
-                ...description,
-                label: text,
-                platforms: description.platforms.map((platform) => ({ ...platform })),
-            };
-        default:
-            return { ...description, label: text };
-    }
+function outdatedJson({ digest, why }) {
+    return why.kind === 'absent' || why.kind === 'unread'
+        ? { digest, why: why.kind }
+        : { digest, why: 'kept', reason: reasonJson(why) };
 }
 function reasonJson(reason) {
     switch (reason.kind) {
@@ -60524,7 +60491,7 @@ function reasonJson(reason) {
         case 'new':
             return { ...reason, firstSeen: time(reason.firstSeen) };
         case 'tagged':
-            return { kind: reason.kind, tags: [...reason.tags] };
+            return { kind: reason.kind, tags: reason.tags };
         case 'protected': {
             // Not `by`: that is a digest elsewhere.
             const files = reason.by.filter((one) => one !== PROTECT);
@@ -60536,7 +60503,7 @@ function reasonJson(reason) {
             };
         }
         default:
-            return { ...reason };
+            return reason;
     }
 }
 /** ISO 8601 in UTC, or undefined for a moment that it can't write. */
@@ -60701,7 +60668,7 @@ function* planLines(run, redact) {
         planVersion: PLAN_VERSION,
         registry: run.settings.registry.origin,
         createdAt: createdAt(run),
-        workflowRun: run.run && { ...run.run },
+        workflowRun: run.run,
         manifests: repositories.reduce((sum, { plan }) => sum + plan.orphans.length, 0),
         repositories: lazily(repositories, (repository) => plan_file_repositoryJson(repository, run)),
     };
@@ -61477,279 +61444,6 @@ function withoutEntries(reader, ledger) {
     };
 }
 
-;// CONCATENATED MODULE: external "node:stream/promises"
-const external_node_stream_promises_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:stream/promises");
-;// CONCATENATED MODULE: ./src/memory/ledger/unpack.ts
-/**
- * Takes a compressed entry apart while it is unpacked: each record by itself, and the frame that is left without
- * them. A few kilobytes unpack into hundreds of megabytes, so nothing is ever held of them but one record.
- */
-
-
-/** It is none of an entry's. Its message says how. */
-class UnpackError extends Error {
-    name = 'UnpackError';
-}
-/** Of a record: it has ten fields or so, and those of a later version may be lists. */
-const unpack_MOST_VALUES = 1000;
-/** Of what is left without the records. */
-const FRAME_BYTES = 64 * 1024;
-/** Of what stands between two records: a comma, and what takes the place of a record. */
-const PLACE_BYTES = 8;
-const PLACE = Buffer.from('0');
-/** How many lists and objects a record stands in. */
-const RECORD_DEPTH = 2;
-const unpack_CHUNK_BYTES = 256 * 1024;
-const unpack_QUOTE = 0x22;
-const unpack_BACKSLASH = 0x5c;
-const OPEN_LIST = 0x5b;
-const OPEN_OBJECT = 0x7b;
-const CLOSE_LIST = 0x5d;
-const CLOSE_OBJECT = 0x7d;
-/**
- * @param onRecord called with every object that stands in a list of the outermost object, in their order
- * @returns the outermost value, in which 0 stands for every record
- * @throws UnpackError; what `onRecord` throws; SyntaxError and errors of zlib where it can't be unpacked at all
- */
-async function unpack(bytes, limits, onRecord) {
-    const frame = [];
-    let record = [];
-    let frameBytes = 0;
-    let recordBytes = 0;
-    let records = 0;
-    const toFrame = (part) => {
-        frameBytes += part.length;
-        if (frameBytes > FRAME_BYTES + PLACE_BYTES * records) {
-            throw new UnpackError('it is not in the form of an entry');
-        }
-        frame.push(part);
-    };
-    const toRecord = (part) => {
-        recordBytes += part.length;
-        if (recordBytes > limits.record) {
-            throw new UnpackError('it holds a record that is larger than one can be');
-        }
-        record.push(part);
-    };
-    const closeRecord = () => {
-        records += 1;
-        onRecord(parsed(Buffer.concat(record, recordBytes)));
-        record = [];
-        recordBytes = 0;
-        toFrame(PLACE);
-    };
-    const cut = createCutter({ toFrame, toRecord, closeRecord });
-    let total = 0;
-    for await (const chunk of unzipped(bytes)) {
-        total += chunk.length;
-        if (total > limits.bytes) {
-            throw new UnpackError('it is larger than an entry can be');
-        }
-        cut(chunk);
-    }
-    return JSON.parse(Buffer.concat(frame, frameBytes).toString('utf8'));
-}
-function parsed(record) {
-    try {
-        return json_parseJson(record, unpack_MOST_VALUES);
-    }
-    catch (error) {
-        throw error instanceof JsonLimitError
-            ? new UnpackError(`it holds a record that ${error.message}`)
-            : error;
-    }
-}
-function unzipped(bytes) {
-    const gunzip = (0,external_node_zlib_.createGunzip)({ chunkSize: unpack_CHUNK_BYTES });
-    gunzip.end(bytes);
-    return gunzip;
-}
-/** A function that is given chunk after chunk of JSON, and gives their parts on. */
-function createCutter({ toFrame, toRecord, closeRecord }) {
-    /** the brackets of the two outermost levels */
-    const outermost = [];
-    let depth = 0;
-    let isInString = false;
-    let isEscaped = false;
-    let isInRecord = false;
-    return (chunk) => {
-        let from = 0;
-        for (let at = 0; at < chunk.length; at += 1) {
-            const byte = chunk[at];
-            if (isInString) {
-                isInString = isEscaped || byte !== unpack_QUOTE;
-                isEscaped = !isEscaped && byte === unpack_BACKSLASH;
-            }
-            else if (byte === unpack_QUOTE) {
-                isInString = true;
-            }
-            else if (byte === OPEN_LIST || byte === OPEN_OBJECT) {
-                const isInList = outermost[0] === OPEN_OBJECT && outermost[1] === OPEN_LIST;
-                if (byte === OPEN_OBJECT && depth === RECORD_DEPTH && isInList) {
-                    toFrame(chunk.subarray(from, at));
-                    from = at;
-                    isInRecord = true;
-                }
-                if (depth < RECORD_DEPTH) {
-                    outermost[depth] = byte;
-                }
-                depth += 1;
-            }
-            else if (byte === CLOSE_LIST || byte === CLOSE_OBJECT) {
-                depth -= 1;
-                if (isInRecord && depth === RECORD_DEPTH) {
-                    toRecord(chunk.subarray(from, at + 1));
-                    from = at + 1;
-                    isInRecord = false;
-                    closeRecord();
-                }
-            }
-        }
-        (isInRecord ? toRecord : toFrame)(chunk.subarray(from));
-    };
-}
-
-;// CONCATENATED MODULE: ./src/memory/ledger/entry.ts
-/**
- * One entry of the ledger as bytes: JSON, compressed. What is read back is trusted no further than it can be
- * checked: each body must have the digest that it stands under.
- */
-
-
-
-
-
-
-
-
-
-/** The bytes are no entry, or not one of this repository. The message says why. */
-class EntryError extends Error {
-    name = 'EntryError';
-}
-/** Of an entry unpacked. A million small manifests fit. */
-const entry_MOST_BYTES = 400 * 1024 * 1024;
-/** Of what is compressed at a time, in characters. */
-const PIECE_LENGTH = 256 * 1024;
-/** Of one record: a manifest has up to 4 MiB, and JSON writes a byte of it as up to six. */
-const RECORD_BYTES = 25 * 1024 * 1024;
-const entry_Time = pipe(string(), isoTimestamp(), transform((text) => Date.parse(text)), safeInteger());
-const Count = pipe(number(), safeInteger(), minValue(0));
-const Stored = object({
-    repository: string(),
-    sequence: Count,
-    manifests: array(object({
-        digest: pipe(string(), check(isDigest)),
-        mediaType: string(),
-        body: string(),
-        firstSeen: entry_Time,
-        everInUse: dist_boolean(),
-        status: picklist(['in-use', 'unused', 'leaving', 'deleted']),
-        since: entry_Time,
-        tags: exactOptional(array(pipe(string(), check(isTag)))),
-        condemned: exactOptional(entry_Time),
-        revision: Count,
-    })),
-});
-/**
- * Two entries never have the same bytes, so that one which was deleted never comes back.
- *
- * @throws EntryError when it would be too large to be read again
- */
-async function encodeEntry({ repository, sequence, records }) {
-    // Neighbours in time share layers, and what stands close together compresses well.
-    const sorted = [...records].sort(([a, { firstSeen: before }], [b, { firstSeen: after }]) => before - after || (a < b ? -1 : 1));
-    const nonce = (0,external_node_crypto_.randomBytes)(8).toString('hex');
-    const head = JSON.stringify({ repository, sequence, nonce }).slice(0, -1);
-    const packed = [];
-    // Piece by piece: of a large memory the whole text would be several hundred megabytes.
-    await (0,external_node_stream_promises_namespaceObject.pipeline)(entry_pieces(head, sorted), (0,external_node_zlib_.createGzip)(), async (zipped) => {
-        for await (const chunk of zipped) {
-            packed.push(chunk);
-        }
-    });
-    return Buffer.concat(packed);
-}
-/** The JSON of an entry. */
-function* entry_pieces(head, records) {
-    let piece = `${head},"manifests":[`;
-    let bytes = 0;
-    for (const [n, [digest, record]] of records.entries()) {
-        piece += `${n === 0 ? '' : ','}${JSON.stringify({ digest, ...written(record) })}`;
-        if (piece.length >= PIECE_LENGTH) {
-            bytes += Buffer.byteLength(piece);
-            yield piece;
-            piece = '';
-        }
-        if (bytes > entry_MOST_BYTES) {
-            throw new EntryError(`its memory of ${String(records.length)} manifests is larger than can be read again`);
-        }
-    }
-    yield `${piece}]}`;
-}
-function written({ firstSeen, since, condemned, ...rest }) {
-    return {
-        ...rest,
-        firstSeen: new Date(firstSeen).toISOString(),
-        since: new Date(since).toISOString(),
-        ...(condemned === undefined ? {} : { condemned: new Date(condemned).toISOString() }),
-    };
-}
-const Frame = object({ ...Stored.entries, manifests: array(literal(0)) });
-const StoredRecord = Stored.entries.manifests.item;
-/** @throws EntryError */
-async function decodeEntry(bytes, repository) {
-    const records = new Map();
-    const manifests = new Map();
-    const take = (value) => {
-        const stored = inForm(StoredRecord, value);
-        if (stored === undefined) {
-            throw new EntryError(NO_ENTRY);
-        }
-        const { digest, ...record } = stored;
-        const body = Buffer.from(record.body);
-        if (!isDigest(digest) || digestOf(body, algorithmOf(digest)) !== digest) {
-            throw new EntryError('what it says of a manifest does not have the digest of that manifest');
-        }
-        if (records.has(digest)) {
-            throw new EntryError('it has two records of one manifest');
-        }
-        records.set(digest, record);
-        const { manifest, saysItsType } = read(body, record.mediaType, digest);
-        if (saysItsType) {
-            manifests.set(digest, manifest);
-        }
-    };
-    const frame = inForm(Frame, await unpacked(bytes, take));
-    if (frame?.manifests.length !== records.size) {
-        throw new EntryError(NO_ENTRY);
-    }
-    if (frame.repository !== repository) {
-        throw new EntryError('it is the memory of another repository');
-    }
-    return { repository, sequence: frame.sequence, records, manifests };
-}
-const NO_ENTRY = 'it is not in the form of an entry';
-async function unpacked(bytes, take) {
-    try {
-        return await unpack(bytes, { bytes: entry_MOST_BYTES + RECORD_BYTES, record: RECORD_BYTES }, take);
-    }
-    catch (error) {
-        if (error instanceof EntryError) {
-            throw error;
-        }
-        throw new EntryError(error instanceof UnpackError ? error.message : 'it can not be unpacked');
-    }
-}
-function read(body, mediaType, digest) {
-    try {
-        return readManifest(body, mediaType, digest);
-    }
-    catch (error) {
-        throw new EntryError(`a manifest in it can't be read: ${error.message}`);
-    }
-}
-
 ;// CONCATENATED MODULE: ./src/plan/past.ts
 const past_DAY = 24 * 60 * 60 * 1000;
 /** So long the bytes of what runs deleted are kept: a push may have met the delete, or an index that no run saw. */
@@ -61760,6 +61454,11 @@ function isCondemned({ condemned }, now) {
 }
 
 ;// CONCATENATED MODULE: ./src/memory/ledger/record.ts
+/**
+ * What the ledger remembers of one manifest, and how several memories become one (docs/adr/0004). Pure.
+ * Joining is commutative, associative and idempotent: entries may be read in any order, and twice.
+ */
+
 /** In the order of the harm that forgetting would do: nothing is lost by looking again at what is leaving. */
 const RANK = ['deleted', 'in-use', 'unused', 'leaving'];
 function isLater(a, b) {
@@ -61804,19 +61503,7 @@ function join(all) {
     return joined;
 }
 function isSame(a, b) {
-    return (a.size === b.size &&
-        [...a].every(([digest, record]) => {
-            const other = b.get(digest);
-            return (record.mediaType === other?.mediaType &&
-                record.firstSeen === other.firstSeen &&
-                record.everInUse === other.everInUse &&
-                record.status === other.status &&
-                record.since === other.since &&
-                record.condemned === other.condemned &&
-                // No tag has a space in it.
-                (record.tags ?? []).join(' ') === (other.tags ?? []).join(' ') &&
-                record.revision === other.revision);
-        }));
+    return (0,external_node_util_.isDeepStrictEqual)(a, b);
 }
 
 ;// CONCATENATED MODULE: ./src/memory/ledger/remember.ts
@@ -61917,6 +61604,258 @@ function withStatus(record, status, now) {
     };
 }
 
+;// CONCATENATED MODULE: ./src/memory/ledger/unpack.ts
+/**
+ * Takes a compressed entry apart while it is unpacked: each record by itself, and the frame that is left without
+ * them. A few kilobytes unpack into hundreds of megabytes, so nothing is ever held of them but one record.
+ */
+
+
+/** The bytes aren't an entry, or not one of this repository. The message says why; it is safe to print. */
+class EntryError extends Error {
+    name = 'EntryError';
+}
+const NO_ENTRY = 'it is not in the form of an entry';
+/** Of an entry unpacked, when it is written. A million small manifests fit. */
+const unpack_MOST_BYTES = 400 * 1024 * 1024;
+/** Of one record: a manifest has up to 4 MiB, and JSON writes a byte of it as up to six. */
+const RECORD_BYTES = 25 * 1024 * 1024;
+/** Of a record: it has ten fields or so, and those of a later version may be lists. */
+const unpack_MOST_VALUES = 1000;
+/** Of what is left without the records. */
+const FRAME_BYTES = 64 * 1024;
+/** Of what stands between two records: a comma, and what takes the place of a record. */
+const PLACE_BYTES = 8;
+const PLACE = Buffer.from('0');
+/** How many lists and objects a record stands in. */
+const RECORD_DEPTH = 2;
+const unpack_CHUNK_BYTES = 256 * 1024;
+const unpack_QUOTE = 0x22;
+const unpack_BACKSLASH = 0x5c;
+const OPEN_LIST = 0x5b;
+const OPEN_OBJECT = 0x7b;
+const CLOSE_LIST = 0x5d;
+const CLOSE_OBJECT = 0x7d;
+/**
+ * @param onRecord called with every object that stands in a list of the outermost object, in their order
+ * @returns the outermost value, in which 0 stands for every record
+ * @throws EntryError; what `onRecord` throws; SyntaxError and errors of zlib where it can't be unpacked at all
+ */
+async function unpack(bytes, onRecord) {
+    let total = 0;
+    let records = 0;
+    const frame = collect(() => FRAME_BYTES + PLACE_BYTES * records, NO_ENTRY);
+    const record = collect(() => RECORD_BYTES, 'it holds a record that is larger than one can be');
+    const cut = createCutter(frame.add, record.add, () => {
+        records += 1;
+        onRecord(parsed(record.take()));
+        frame.add(PLACE);
+    });
+    const gunzip = (0,external_node_zlib_.createGunzip)({ chunkSize: unpack_CHUNK_BYTES });
+    gunzip.end(bytes);
+    for await (const chunk of gunzip) {
+        total += chunk.length;
+        if (total > unpack_MOST_BYTES + RECORD_BYTES) {
+            throw new EntryError('it is larger than an entry can be');
+        }
+        cut(chunk);
+    }
+    return JSON.parse(frame.take().toString('utf8'));
+}
+/** Gathers parts until they are taken as one. */
+function collect(most, otherwise) {
+    let parts = [];
+    let length = 0;
+    return {
+        add: (part) => {
+            length += part.length;
+            if (length > most()) {
+                throw new EntryError(otherwise);
+            }
+            parts.push(part);
+        },
+        take: () => {
+            const whole = Buffer.concat(parts, length);
+            [parts, length] = [[], 0];
+            return whole;
+        },
+    };
+}
+function parsed(record) {
+    try {
+        return json_parseJson(record, unpack_MOST_VALUES);
+    }
+    catch (error) {
+        throw error instanceof JsonLimitError
+            ? new EntryError(`it holds a record that ${error.message}`)
+            : error;
+    }
+}
+/** A function that is given chunk after chunk of JSON, and gives their parts on. */
+function createCutter(toFrame, toRecord, closeRecord) {
+    /** the brackets of the two outermost levels */
+    const outermost = [];
+    let depth = 0;
+    let isInString = false;
+    let isEscaped = false;
+    let isInRecord = false;
+    return (chunk) => {
+        let from = 0;
+        for (let at = 0; at < chunk.length; at += 1) {
+            const byte = chunk[at];
+            if (isInString) {
+                isInString = isEscaped || byte !== unpack_QUOTE;
+                isEscaped = !isEscaped && byte === unpack_BACKSLASH;
+            }
+            else if (byte === unpack_QUOTE) {
+                isInString = true;
+            }
+            else if (byte === OPEN_LIST || byte === OPEN_OBJECT) {
+                const isInList = outermost[0] === OPEN_OBJECT && outermost[1] === OPEN_LIST;
+                if (byte === OPEN_OBJECT && depth === RECORD_DEPTH && isInList) {
+                    toFrame(chunk.subarray(from, at));
+                    from = at;
+                    isInRecord = true;
+                }
+                if (depth < RECORD_DEPTH) {
+                    outermost[depth] = byte;
+                }
+                depth += 1;
+            }
+            else if (byte === CLOSE_LIST || byte === CLOSE_OBJECT) {
+                depth -= 1;
+                if (isInRecord && depth === RECORD_DEPTH) {
+                    toRecord(chunk.subarray(from, at + 1));
+                    from = at + 1;
+                    isInRecord = false;
+                    closeRecord();
+                }
+            }
+        }
+        (isInRecord ? toRecord : toFrame)(chunk.subarray(from));
+    };
+}
+
+;// CONCATENATED MODULE: external "node:stream/promises"
+const external_node_stream_promises_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:stream/promises");
+;// CONCATENATED MODULE: ./src/memory/ledger/entry.ts
+/**
+ * One entry of the ledger as bytes: JSON, compressed. What is read back is trusted no further than it can be
+ * checked: each body must have the digest that it stands under.
+ */
+
+
+
+
+
+
+
+
+
+
+/** Of what is compressed at a time, in characters. */
+const PIECE_LENGTH = 256 * 1024;
+const entry_Time = pipe(string(), isoTimestamp(), transform((text) => Date.parse(text)), safeInteger());
+const Count = pipe(number(), safeInteger(), minValue(0));
+const StoredRecord = object({
+    digest: pipe(string(), guard(isDigest)),
+    mediaType: string(),
+    body: string(),
+    firstSeen: entry_Time,
+    everInUse: dist_boolean(),
+    status: picklist(['in-use', 'unused', 'leaving', 'deleted']),
+    since: entry_Time,
+    tags: exactOptional(array(pipe(string(), check(isTag)))),
+    condemned: exactOptional(entry_Time),
+    revision: Count,
+});
+/** An entry without its records. */
+const Frame = object({
+    repository: string(),
+    sequence: Count,
+    manifests: array(literal(0)),
+});
+/**
+ * Two entries never have the same bytes, so that one which was deleted never comes back.
+ *
+ * @throws EntryError when it would be too large to be read again
+ */
+async function encodeEntry({ repository, sequence, records }) {
+    // Neighbours in time share layers, and what stands close together compresses well.
+    const sorted = [...records].sort(([a, { firstSeen: before }], [b, { firstSeen: after }]) => before - after || (a < b ? -1 : 1));
+    const nonce = (0,external_node_crypto_.randomBytes)(8).toString('hex');
+    const head = JSON.stringify({ repository, sequence, nonce }).slice(0, -1);
+    // Piece by piece: of a large memory the whole text would be several hundred megabytes.
+    return (0,external_node_stream_promises_namespaceObject.pipeline)(entry_pieces(head, sorted), (0,external_node_zlib_.createGzip)(), consumers_namespaceObject.buffer);
+}
+/** The JSON of an entry. */
+function* entry_pieces(head, records) {
+    let piece = `${head},"manifests":[`;
+    let bytes = 0;
+    for (const [n, [digest, record]] of records.entries()) {
+        piece += `${n === 0 ? '' : ','}${JSON.stringify({ digest, ...written(record) })}`;
+        if (piece.length >= PIECE_LENGTH) {
+            bytes += Buffer.byteLength(piece);
+            yield piece;
+            piece = '';
+        }
+        if (bytes > unpack_MOST_BYTES) {
+            throw new EntryError(`its memory of ${String(records.length)} manifests is larger than can be read again`);
+        }
+    }
+    yield `${piece}]}`;
+}
+function written({ firstSeen, since, condemned, ...rest }) {
+    return {
+        ...rest,
+        firstSeen: new Date(firstSeen).toISOString(),
+        since: new Date(since).toISOString(),
+        ...(condemned === undefined ? {} : { condemned: new Date(condemned).toISOString() }),
+    };
+}
+/** @throws EntryError */
+async function decodeEntry(bytes, repository) {
+    const records = new Map();
+    const manifests = new Map();
+    const take = (value) => {
+        const stored = inForm(StoredRecord, value);
+        if (stored === undefined) {
+            throw new EntryError(NO_ENTRY);
+        }
+        const { digest, ...record } = stored;
+        const body = Buffer.from(record.body);
+        if (digestOf(body, algorithmOf(digest)) !== digest) {
+            throw new EntryError('what it says of a manifest does not have the digest of that manifest');
+        }
+        if (records.has(digest)) {
+            throw new EntryError('it has two records of one manifest');
+        }
+        records.set(digest, record);
+        const { manifest, saysItsType } = read(body, record.mediaType, digest);
+        if (saysItsType) {
+            manifests.set(digest, manifest);
+        }
+    };
+    const frame = inForm(Frame, await unpack(bytes, take).catch((error) => {
+        throw error instanceof EntryError ? error : new EntryError("it can't be unpacked");
+    }));
+    if (frame?.manifests.length !== records.size) {
+        throw new EntryError(NO_ENTRY);
+    }
+    if (frame.repository !== repository) {
+        throw new EntryError('it is the memory of another repository');
+    }
+    return { repository, sequence: frame.sequence, records, manifests };
+}
+function read(body, mediaType, digest) {
+    try {
+        return readManifest(body, mediaType, digest);
+    }
+    catch (error) {
+        throw new EntryError(`a manifest in it can't be read: ${error.message}`);
+    }
+}
+
 ;// CONCATENATED MODULE: ./src/memory/ledger/store.ts
 /**
  * The entries of the ledger in their registry: listed, read, written, deleted. An entry never changes. One
@@ -61928,24 +61867,24 @@ function withStatus(record, status, now) {
 
 
 
+
+
 /** of a compressed entry */
 const store_MOST_BYTES = 256 * 1024 * 1024;
 const CONCURRENCY = 4;
 /** Each further reading is needed only because another run got on in the meantime. */
 const MOST_READINGS = 20;
-/** Every method rejects with RequestFailure. */
+/** Every method rejects with RequestFailure, unless it says otherwise. */
 class LedgerStore {
-    #registry;
-    #ledger;
+    #tools;
     /** by `keyOf` */
     #listed = new Map();
     #isShared = false;
     #config;
     /** of the ledger's tags */
     #changes = Promise.resolve();
-    constructor({ registry, ledger }) {
-        this.#registry = registry;
-        this.#ledger = ledger;
+    constructor(tools) {
+        this.#tools = tools;
     }
     /** Lists the ledger's tags. To be called before the others. */
     async open() {
@@ -61965,24 +61904,27 @@ class LedgerStore {
     /**
      * All entries of a repository's memory.
      *
-     * @param anew lists them again: of an entry that another run has deleted, the blob is still served
+     * @param isOutdated lists them again first: the blob of an entry that another run has deleted is still served
+     * @returns the warnings say why an entry was skipped, and are safe to print
      */
-    async read(repository, anew = false) {
+    async read(repository, isOutdated = false) {
         const key = keyOf(repository);
-        if (anew) {
+        if (isOutdated) {
             await this.#listAgain(key);
         }
         for (let round = 1;; round += 1) {
             const tags = this.#tagsOf(key);
-            const { entries, warnings, missing } = await this.#readAll(repository, tags);
-            if (missing.length === 0) {
-                return { entries, warnings };
-            }
+            const found = await pMap(tags, (tag) => this.#readEntry(repository, tag), {
+                concurrency: CONCURRENCY,
+            });
+            const missing = tags.filter((_, n) => found[n] === undefined);
             // Another run has merged them meanwhile, and its own entry is in the list; or they are damaged.
-            const again = await this.#listAgain(key);
+            const again = missing.length === 0 ? tags : await this.#listAgain(key);
             const isUnchanged = again.map(({ tag }) => tag).join() === tags.map(({ tag }) => tag).join();
             if (isUnchanged || round === MOST_READINGS) {
-                for (const tag of missing) {
+                const entries = found.filter((each) => typeof each === 'object');
+                const warnings = found.filter((each) => typeof each === 'string');
+                for (const { tag } of missing) {
                     // A tag without even a manifest is what an interrupted delete has left, and no entry.
                     if ((await this.#resolve(tag)) !== undefined) {
                         warnings.push(this.#skipped(tag, 'its content is missing'));
@@ -62003,42 +61945,46 @@ class LedgerStore {
      * @throws EntryError when it is too large
      */
     async write(entry) {
-        const { reader, pusher } = this.#registry;
+        const { registry, ledger } = this.#tools;
+        const { reader, pusher } = registry;
         const bytes = await encodeEntry(entry);
         const artifact = artifactOf(entry.repository, bytes);
-        const [blob] = await Promise.all([pusher.pushBlob(this.#ledger, bytes), this.#pushConfig()]);
-        await this.#inTurn(() => pusher.pushManifest(this.#ledger, artifact.tag, artifact));
+        const { tag, digest } = artifact;
+        const [blob] = await Promise.all([pusher.pushBlob(ledger, bytes), this.#pushConfig()]);
+        await this.#inTurn(() => pusher.pushManifest(ledger, tag, artifact));
         // Registries have been seen to take a manifest and lose it; what it replaces is deleted after this.
-        if ((await this.#resolve(artifact.tag)) !== artifact.digest) {
+        const isThere = (await this.#resolve(tag)) === digest &&
+            (await reader.blob(ledger, blob, store_MOST_BYTES)) !== undefined;
+        if (!isThere) {
             return undefined;
         }
-        if ((await reader.blob(this.#ledger, blob, store_MOST_BYTES)) === undefined) {
-            return undefined;
-        }
-        const { tag } = artifact;
         const key = keyOf(entry.repository);
         this.#listed.set(key, [...this.#tagsOf(key), { tag, key, blob, isOurs: true }]);
         return tag;
     }
-    async remove({ repository, tag, digest, artifact }) {
-        const { reader, deleter, pusher } = this.#registry;
+    async remove(entry) {
+        const { registry, ledger } = this.#tools;
+        const { reader, deleter, pusher } = registry;
+        const { repository, tag, digest } = entry;
         await this.#inTurn(async () => {
-            const result = await deleter.deleteManifest(this.#ledger, digest, { tags: [tag] });
+            const result = await deleter.deleteManifest(ledger, digest, { tags: [tag] });
             // Left behind by a delete that met another: without a manifest, a tag can't be deleted at all.
-            if (result === 'gone' && (await reader.tags(this.#ledger)).includes(tag)) {
+            if (result === 'gone' && (await reader.tags(ledger)).includes(tag)) {
                 await this.#pushConfig();
-                await pusher.pushManifest(this.#ledger, tag, artifact);
-                await deleter.deleteManifest(this.#ledger, digest, { tags: [tag] });
+                await pusher.pushManifest(ledger, tag, entry);
+                await deleter.deleteManifest(ledger, digest, { tags: [tag] });
             }
         });
         const key = keyOf(repository);
-        this.#listed.set(key, this.#tagsOf(key).filter((other) => other.tag !== tag));
+        const others = this.#tagsOf(key).filter((other) => other.tag !== tag);
+        this.#listed.set(key, others);
     }
     #tagsOf(key) {
         return this.#listed.get(key) ?? [];
     }
     async #list() {
-        const tags = await this.#registry.reader.tags(this.#ledger);
+        const { registry, ledger } = this.#tools;
+        const tags = await registry.reader.tags(ledger);
         const entries = tags.map(parseEntryTag).filter((entry) => entry !== undefined);
         this.#isShared = entries.length < tags.length;
         const byKey = new Map();
@@ -62052,60 +61998,36 @@ class LedgerStore {
         this.#listed.set(key, tags);
         return tags;
     }
-    async #readAll(repository, tags) {
-        const entries = [];
-        const warnings = [];
-        const missing = [];
-        const found = await pMap(tags, (tag) => this.#readEntry(repository, tag), {
-            concurrency: CONCURRENCY,
-        });
-        tags.forEach(({ tag }, n) => {
-            const entry = found[n];
-            if (entry === undefined) {
-                missing.push(tag);
-            }
-            else if (entry instanceof EntryError) {
-                warnings.push(this.#skipped(tag, entry.message));
-            }
-            else {
-                entries.push(entry);
-            }
-        });
-        return { entries, warnings, missing };
-    }
+    /** @returns a warning where it can't be understood; `undefined` where it is missing */
     async #readEntry(repository, { tag, blob, isOurs }) {
         if (!isOurs) {
-            return new EntryError('a later version of this action wrote it');
+            return this.#skipped(tag, 'a later version of this action wrote it');
         }
         try {
-            const bytes = await this.#registry.reader.blob(this.#ledger, blob, store_MOST_BYTES);
-            if (bytes === undefined) {
-                return undefined;
-            }
-            const artifact = artifactOf(repository, bytes);
-            const { digest } = artifact;
-            return { ...(await decodeEntry(bytes, repository)), tag, digest, artifact };
+            const { registry, ledger } = this.#tools;
+            const bytes = await registry.reader.blob(ledger, blob, store_MOST_BYTES);
+            return (bytes && { ...(await decodeEntry(bytes, repository)), ...artifactOf(repository, bytes) });
         }
         catch (error) {
             if (error instanceof RegistryError && error.kind === 'wrong-bytes') {
-                return new EntryError('its bytes are damaged');
+                return this.#skipped(tag, 'its bytes are damaged');
             }
             if (error instanceof TransportError && error.kind === 'too-large') {
-                return new EntryError('it is larger than an entry can be');
+                return this.#skipped(tag, 'it is larger than an entry can be');
             }
             if (error instanceof EntryError) {
-                return error;
+                return this.#skipped(tag, error.message);
             }
             throw error;
         }
     }
     async #resolve(tag) {
-        const { reader } = this.#registry;
-        const digest = await reader.resolve(this.#ledger, tag);
+        const { registry, ledger } = this.#tools;
+        const digest = await registry.reader.resolve(ledger, tag);
         if (digest !== undefined) {
             return digest;
         }
-        const answer = await reader.manifest(this.#ledger, tag);
+        const answer = await registry.reader.manifest(ledger, tag);
         return answer.kind === 'found' ? answer.manifest.digest : undefined;
     }
     /**
@@ -62118,24 +62040,21 @@ class LedgerStore {
         return turn;
     }
     #skipped(tag, why) {
-        return `${this.#ledger}:${tag} is skipped: ${why}`;
+        return coded(`${this.#tools.ledger}:${tag} is skipped: ${why}`, 'ledger-entry-skipped');
     }
-    async #findConfig() {
-        const { reader, pusher } = this.#registry;
-        // Distribution rewrites the link of a blob that is uploaded again, under the eyes of other runs.
-        const there = await reader.blob(this.#ledger, digestOf(EMPTY_CONFIG), store_MOST_BYTES);
-        if (there === undefined) {
-            await pusher.pushBlob(this.#ledger, EMPTY_CONFIG);
-        }
-    }
-    async #pushConfig() {
-        this.#config ??= this.#findConfig();
-        try {
-            await this.#config;
-        }
-        catch (error) {
+    /** Once, and again after a failure. */
+    #pushConfig() {
+        return (this.#config ??= this.#findConfig().catch((error) => {
             this.#config = undefined;
             throw error;
+        }));
+    }
+    async #findConfig() {
+        const { registry, ledger } = this.#tools;
+        // Distribution rewrites the link of a blob that is uploaded again, under the eyes of other runs.
+        const there = await registry.reader.blob(ledger, digestOf(EMPTY_CONFIG), store_MOST_BYTES);
+        if (there === undefined) {
+            await registry.pusher.pushBlob(ledger, EMPTY_CONFIG);
         }
     }
 }
@@ -62146,6 +62065,8 @@ class LedgerStore {
  * read and write it at once and be killed at any point; why nothing gets lost is in docs/adr/0004. It is a
  * source of candidates and of bodies that prove themselves, never of a reason to delete.
  */
+
+
 
 
 
@@ -62172,10 +62093,10 @@ async function openLedger(tools) {
     return ledger;
 }
 class Ledger {
+    #tools;
     #store;
-    #name;
-    #now;
-    #warnings = new Set();
+    /** by code, or by themselves where one code has several */
+    #warnings = new Map();
     #failures = [];
     #written = new Set();
     /** what `recall` gave out, by itself: with the entries that it was read from */
@@ -62186,9 +62107,8 @@ class Ledger {
     #canDelete = true;
     #remembered = 0;
     constructor(tools) {
+        this.#tools = tools;
         this.#store = new LedgerStore(tools);
-        this.#name = tools.ledger;
-        this.#now = tools.now;
     }
     async open() {
         try {
@@ -62196,18 +62116,14 @@ class Ledger {
         }
         catch (error) {
             this.#isReadable = false;
-            const text = `${this.#name}: this run goes on without the ledger, which could not be read: ${why(error)}`;
-            if (isDenied(error)) {
-                this.#warnings.add(text);
-            }
-            else {
-                this.#failures.push(text);
-            }
+            const tell = isDenied(error) ? this.#warn : this.#fail;
+            const why = failureMessage(error);
+            tell('ledger-not-read', `this run goes on without the ledger, which could not be read: ${why}`);
         }
         this.#existed = !this.#store.isEmpty;
     }
     isItself(repository, isNamed) {
-        if (repository !== this.#name) {
+        if (repository !== this.#tools.ledger) {
             return false;
         }
         const { isEmpty, isShared } = this.#store;
@@ -62225,13 +62141,14 @@ class Ledger {
             return reading;
         }
         catch (error) {
-            this.#failures.push(`${this.#name}: what it remembers of ${repository} could not be read: ${why(error)}`);
+            const why = failureMessage(error);
+            this.#fail('ledger-not-read', `what it remembers of ${repository} could not be read: ${why}`);
             return undefined;
         }
     }
-    async #read(repository, anew = false) {
-        const { entries, warnings } = await this.#store.read(repository, anew);
-        warnings.forEach((warning) => this.#warnings.add(warning));
+    async #read(repository, isOutdated = false) {
+        const { entries, warnings } = await this.#store.read(repository, isOutdated);
+        warnings.forEach((warning) => this.#warnings.set(warning, warning));
         return {
             repository,
             records: join(entries.map(({ records }) => records)),
@@ -62262,13 +62179,16 @@ class Ledger {
             return await write();
         }
         catch (error) {
-            const text = why(error);
-            if (isDenied(error)) {
-                this.#closeForWriting(text);
+            const why = error instanceof EntryError ? error.message : failureMessage(error);
+            if (!isDenied(error)) {
+                this.#fail('ledger-not-written', `what was seen of ${repository} could not be remembered: ${why}. If the registry takes no such ` +
+                    'artifacts, switch the ledger off with `ledger-repository: off`');
             }
             else {
-                this.#failures.push(`${this.#name}: what was seen of ${repository} could not be remembered: ${text}. If the ` +
-                    'registry takes no such artifacts, switch the ledger off with `ledger-repository: off`');
+                this.#isWritable = false;
+                this.#warn('ledger-not-written', `this run can't write to the ledger, and what it saw is not remembered: ${why}. If the account has no ` +
+                    'push rights there, give it them, or name a repository that it can push to in `ledger-repository`, or ' +
+                    'switch the ledger off with `ledger-repository: off`');
             }
             return undefined;
         }
@@ -62286,7 +62206,7 @@ class Ledger {
                 // Of a later reading it is not known who looked first, its writer or we.
                 droppable: round === 1 ? leaving : new Set(),
                 restates: reading.entries.length < MANY_ENTRIES,
-                now: this.#now,
+                now: this.#tools.now,
             });
             const written = await this.#write(reading, records, fallen);
             if (written !== undefined) {
@@ -62297,8 +62217,8 @@ class Ledger {
             // What we relied on is gone: another run has merged it. Its own entry may know less than we saw.
             reading = await this.#read(repository, true);
         }
-        this.#failures.push(`${this.#name}: what was seen of ${repository} was written ${String(ledger_MOST_ROUNDS)} times and was gone ` +
-            'each time. Does something delete tags or manifests there?');
+        this.#fail('ledger-not-written', `what was seen of ${repository} was written ${String(ledger_MOST_ROUNDS)} times and was gone each time. ` +
+            'Does something delete tags or manifests there?');
         return undefined;
     }
     /**
@@ -62316,12 +62236,10 @@ class Ledger {
         if (newest !== undefined && !fallen.has(newest.tag) && isSame(newest.records, records)) {
             // Nothing new. Asked for last of all, so that whoever deletes it from now on has merged it after
             // we looked at the repository.
-            const { tag } = newest;
-            const stale = entries.filter((entry) => entry !== newest);
             if (await this.#store.stands(newest)) {
-                return { tag, stale };
+                return { tag: newest.tag, stale: entries.filter((entry) => entry !== newest) };
             }
-            fallen.add(tag);
+            fallen.add(newest.tag);
             return undefined;
         }
         const sequence = Math.min((newest?.sequence ?? 0) + 1, Number.MAX_SAFE_INTEGER);
@@ -62342,36 +62260,31 @@ class Ledger {
                 await this.#store.remove(entry);
             }
             catch (error) {
-                this.#closeForDeleting(why(error));
+                const why = failureMessage(error);
+                // Nothing is lost: the next run that may delete merges it again.
+                this.#canDelete = false;
+                this.#warn('ledger-entries-stay', `entries of the ledger that were merged into newer ones stay, because one could not be deleted: ${why}`);
             }
         }
         return this.#canDelete;
     }
-    /** Said once, though several writes may be under way. */
-    #closeForWriting(reason) {
-        if (this.#isWritable) {
-            this.#isWritable = false;
-            this.#warnings.add(`${this.#name}: this run can't write to the ledger, and what it saw is not remembered: ${reason}. ` +
-                'If the account has no push rights there, give it them, or name a repository that it can push to in ' +
-                '`ledger-repository`, or switch the ledger off with `ledger-repository: off`');
+    /** One warning of a kind is enough: several requests may be under way, and fail. */
+    #warn = (code, text) => {
+        if (!this.#warnings.has(code)) {
+            this.#warnings.set(code, coded(`${this.#tools.ledger}: ${text}`, code));
         }
-    }
-    /** Nothing is lost: the next run that may delete merges it again. */
-    #closeForDeleting(reason) {
-        if (this.#canDelete) {
-            this.#canDelete = false;
-            this.#warnings.add(`${this.#name}: entries of the ledger that were merged into newer ones stay, because one could not ` +
-                `be deleted: ${reason}`);
-        }
-    }
+    };
+    #fail = (code, text) => {
+        this.#failures.push(coded(`${this.#tools.ledger}: ${text}`, code));
+    };
     news() {
         return {
-            repository: this.#name,
+            repository: this.#tools.ledger,
             existed: this.#existed,
             isReadable: this.#isReadable,
             written: this.#written.size,
             remembered: this.#remembered,
-            warnings: [...this.#warnings],
+            warnings: [...this.#warnings.values()],
             failures: this.#failures,
         };
     }
@@ -62387,13 +62300,6 @@ function leavingIn({ records, entries }) {
     };
     return new Set([...records.keys()].filter((digest) => !entries.some((entry) => stays(entry, digest))));
 }
-/** @throws whatever is no fault of registry, network or entry, but of this program */
-function why(error) {
-    if (error instanceof RequestFailure || error instanceof EntryError) {
-        return error.message;
-    }
-    throw error;
-}
 function isDenied(error) {
     if (error instanceof AuthError) {
         return error.status !== undefined && error.status >= 400 && error.status < 500;
@@ -62402,11 +62308,7 @@ function isDenied(error) {
 }
 /** The one written last, as far as its writer knew; of two that were written at once, always the same one. */
 function newestOf(entries) {
-    return entries.reduce((newest, entry) => newest === undefined ||
-        entry.sequence > newest.sequence ||
-        (entry.sequence === newest.sequence && entry.tag > newest.tag)
-        ? entry
-        : newest, undefined);
+    return entries.toSorted((a, b) => b.sequence - a.sequence || compare(b.tag, a.tag))[0];
 }
 
 ;// CONCATENATED MODULE: ./src/memory/listing.ts
@@ -62417,213 +62319,6 @@ const LISTING_MEMORY = {
     swept: () => Promise.resolve(),
     news: () => undefined,
 };
-
-;// CONCATENATED MODULE: ./src/plan/naming.ts
-/**
- * What manifests and tags name: children and subjects, blobs, and digests of which nothing says what they are. Pure.
- */
-
-
-
-/** The manifests that this one's body names. */
-function namedBy(manifest) {
-    const children = manifest.kind === 'index'
-        ? manifest.children.map(({ digest }) => ({ digest, source: 'child' }))
-        : [];
-    return manifest.subject === undefined
-        ? children
-        : [...children, { digest: manifest.subject, source: 'subject' }];
-}
-/** The manifests that digest tags name. */
-function namedByTags(tags) {
-    return tags.flatMap((tag) => {
-        const digest = parseDigestTag(tag)?.names;
-        return digest === undefined ? [] : [{ digest, source: 'digest-tag' }];
-    });
-}
-/** The config and layers of an image, and those that an index lists, as old build caches do. */
-function blobsOf(manifest) {
-    switch (manifest.kind) {
-        case 'image':
-            return naming_digestsOf([manifest.config, ...manifest.layers]);
-        case 'index':
-            return naming_digestsOf(manifest.others.filter(({ mediaType }) => isPlainlyBlobType(mediaType)));
-        case 'unknown':
-            return [];
-    }
-}
-/** Whatever their types: a registry takes an index only when it has all of them. */
-function entriesOf({ children, others }) {
-    return naming_digestsOf([...children, ...others]);
-}
-function naming_digestsOf(descriptors) {
-    return descriptors.map(({ digest }) => digest).filter(isDigest);
-}
-/**
- * What may be manifests, though nothing says that they are: the digests in a body that is not understood, and the
- * entries of an index whose media type is neither a manifest's nor plainly a layer's or a config's.
- */
-function perhapsManifests(manifest) {
-    switch (manifest.kind) {
-        case 'unknown':
-            return manifest.mentions;
-        case 'index':
-            return naming_digestsOf(manifest.others.filter(({ mediaType }) => !isPlainlyBlobType(mediaType)));
-        case 'image':
-            return [];
-    }
-}
-/** The manifests that the repository was found to have as layers or configs as well. */
-function layersIn({ links, manifests }) {
-    return [...(links ?? [])].flatMap(([digest, isLayer]) => isLayer && manifests.has(digest) ? [digest] : []);
-}
-/** As a gap names it. */
-function mentionOf(digest) {
-    return `mentioned manifest ${digest}`;
-}
-
-;// CONCATENATED MODULE: ./src/plan/graph.ts
-
-
-function compare(a, b) {
-    return a < b ? -1 : a > b ? 1 : 0;
-}
-/**
- * Whether a tag with a digest tag's name is one (design, "How it decides", the first trap). People tag
- * an image with its own digest to keep it, and one registry resolves such a name to the image itself:
- * a fallback tag has to look like one, an index whose entries all have the named manifest as subject.
- */
-function isDigestTag(tag, target, manifests) {
-    if (target === tag.names) {
-        return false;
-    }
-    if (tag.role !== 'fallback') {
-        return true;
-    }
-    const index = manifests.get(target);
-    if (index?.kind !== 'index' || index.others.length > 0) {
-        return false;
-    }
-    // An entry that the registry no longer has proves nothing, so one that it has must speak for the tag.
-    const entries = index.children
-        .map((child) => manifests.get(child.digest))
-        .filter((entry) => entry !== undefined);
-    return (index.children.length === 0 ||
-        (entries.length > 0 && entries.every((entry) => entry.subject === tag.names)));
-}
-function ownEdges(manifest, manifests) {
-    const subject = manifest.subject === undefined ? [] : [{ kind: 'subject', to: manifest.subject }];
-    switch (manifest.kind) {
-        case 'unknown':
-            return manifest.mentions.map((to) => ({ kind: 'mentioned', to }));
-        case 'image': {
-            // A layer may have the bytes of a manifest, as in an OCI layout that was pushed file by file. Distribution up to
-            // 2.8 removes the layer along with the manifest. Most layers are none, so only those that are become edges.
-            const blobs = blobsOf(manifest)
-                .filter((to) => manifests.has(to))
-                .map((to) => ({ kind: 'blob', to }));
-            return [...blobs, ...subject];
-        }
-        case 'index': {
-            const children = manifest.children.map(({ digest }) => ({
-                kind: 'child',
-                to: digest,
-            }));
-            const others = manifest.others.map(({ digest }) => ({
-                kind: 'mentioned',
-                to: digest,
-            }));
-            return [...children, ...others, ...subject];
-        }
-    }
-}
-/** The order of edges decides which reason is told when there are several: the plainest first. */
-const EDGE_ORDER = ['child', 'subject', 'referrer', 'digest-tag', 'mentioned', 'blob'];
-function byOrder(a, b) {
-    return EDGE_ORDER.indexOf(a.kind) - EDGE_ORDER.indexOf(b.kind) || compare(a.to, b.to);
-}
-/** By subject: by the bodies that were read, and by the registry, which may know more than they say. */
-function referrersIn({ manifests, referrers, }) {
-    const all = new Map();
-    for (const [subject, listed] of referrers) {
-        // Digests make it impossible that a manifest names itself, but nothing keeps a registry from saying so.
-        all.set(subject, new Set(listed.filter((digest) => digest !== subject)));
-    }
-    for (const [digest, manifest] of manifests) {
-        if (manifest.subject !== undefined) {
-            all.set(manifest.subject, (all.get(manifest.subject) ?? new Set()).add(digest));
-        }
-    }
-    return all;
-}
-function buildGraph(inventory) {
-    const { ghosts, referrers } = inventory;
-    const manifests = ghosts.size === 0 ? inventory.manifests : new Map([...ghosts, ...inventory.manifests]);
-    const rootTags = new Map();
-    const digestTags = [];
-    const edges = new Map();
-    /** whether an edge from here, which is not that of a list, may lead there */
-    const leadsTo = (from, to) => manifests.has(to) && (!ghosts.has(to) || ghosts.has(from));
-    for (const [digest, manifest] of manifests) {
-        const own = ownEdges(manifest, manifests);
-        const isList = ({ kind }) => kind === 'child' || kind === 'mentioned';
-        edges.set(digest, own.filter((edge) => (isList(edge) ? manifests.has(edge.to) : leadsTo(digest, edge.to))));
-    }
-    for (const [subject, found] of referrersIn({ manifests, referrers })) {
-        for (const to of [...found].filter((digest) => leadsTo(subject, digest))) {
-            edges.get(subject)?.push({ kind: 'referrer', to });
-        }
-    }
-    const tags = [...inventory.tags, ...lostTags(inventory)];
-    for (const [tag, target] of tags.sort(([a], [b]) => compare(a, b))) {
-        const named = parseDigestTag(tag);
-        if (named !== undefined && isDigestTag(named, target, manifests)) {
-            digestTags.push({ ...named, target });
-            if (leadsTo(named.names, target)) {
-                edges.get(named.names)?.push({ kind: 'digest-tag', tag, to: target });
-            }
-        }
-        else {
-            const known = rootTags.get(target) ?? [];
-            known.push(tag);
-            rootTags.set(target, known);
-        }
-    }
-    for (const list of edges.values()) {
-        list.sort(byOrder);
-    }
-    return { rootTags, digestTags, edges };
-}
-/**
- * What tags are remembered to have pointed at and is gone: of ordinary tags, those that are listed without a manifest;
- * of digest tags, which go with what they point at, all that point at nothing else.
- */
-function lostTags({ tags, brokenTags, formerTags, ghosts, }) {
-    const broken = new Set(brokenTags);
-    const isLost = (tag) => broken.has(tag) || (parseDigestTag(tag) !== undefined && !tags.has(tag));
-    return [...ghosts.keys()].flatMap((digest) => [...(formerTags.get(digest) ?? [])]
-        .filter(isLost)
-        .map((tag) => [tag, digest]));
-}
-/**
- * Everything that can be reached from `roots`, with the step that reached it first. Roots themselves
- * are not in the answer. The order of `roots` decides between several ways, so sort them.
- */
-function reach(graph, roots) {
-    const rootSet = new Set(roots);
-    const steps = new Map();
-    const queue = [...rootSet];
-    // The queue grows while it is walked: breadth first, so that the reason told is the nearest one.
-    for (const from of queue) {
-        for (const edge of graph.edges.get(from) ?? []) {
-            if (!rootSet.has(edge.to) && !steps.has(edge.to)) {
-                steps.set(edge.to, { from, edge });
-                queue.push(edge.to);
-            }
-        }
-    }
-    return steps;
-}
 
 ;// CONCATENATED MODULE: ./src/memory/observation.ts
 /** What a look at a repository, and a sweep of it, add to the ledger's memory. Pure. */
@@ -62803,15 +62498,17 @@ function parseIndexLine(text) {
 
 
 
+
 /** The directory can't be written to or read. The message says what to do. */
-class BackupError extends Error {
+class BackupError extends CodedError {
     name = 'BackupError';
+    constructor(message, code = 'backup-unusable', options) {
+        super(message, code, options);
+    }
 }
 const INDEX = 'index.jsonl';
 const backup_MANIFESTS = 'manifests';
 const WRITERS = 8;
-/** Bytes. Node writes twice as many in one call, so no line of another run comes between them. */
-const backup_PIECE = 256 * 1024;
 /** `<directory>/manifests/sha256/<hex>` */
 function fileOf(directory, digest) {
     const algorithm = algorithmOf(digest);
@@ -62829,7 +62526,9 @@ function openBackup(directory) {
         for (const each of directories) {
             await oneAtATime(() => makeDirectory(each));
         }
-        await pMap(files, ([file, bytes]) => backup_writeFile(root, file, bytes), { concurrency: WRITERS });
+        await pMap(files, ([file, bytes]) => writeManifest(root, file, bytes), {
+            concurrency: WRITERS,
+        });
         for (const each of [...directories, external_node_path_default().join(root, backup_MANIFESTS)]) {
             await syncDirectory(each);
         }
@@ -62846,7 +62545,7 @@ function openBackup(directory) {
         async save(manifests) {
             const wrong = manifests.find((each) => !canBeReadBack(each));
             if (wrong !== undefined) {
-                throw new BackupError(`the manifest ${wrong.digest} was not saved, because what was read of it could not be restored`);
+                throw new BackupError(`the manifest ${wrong.digest} was not saved, because what was read of it could not be restored`, 'backup-not-saved');
             }
             try {
                 if (manifests.length > 0) {
@@ -62856,7 +62555,7 @@ function openBackup(directory) {
             catch (error) {
                 const { message } = error;
                 throw new BackupError(`the manifests to delete could not be saved in ${root} first: ${message}. Set ` +
-                    '`backup-dir` to a directory that can be written to and has room', { cause: error });
+                    '`backup-dir` to a directory that can be written to and has room', 'backup-not-saved', { cause: error });
             }
         },
     };
@@ -62873,7 +62572,7 @@ async function makeDirectory(directory) {
     }
 }
 /** Whole or not at all, whoever else writes the same: its name says its content. */
-async function backup_writeFile(root, file, bytes) {
+async function writeManifest(root, file, bytes) {
     // What is reached through a link would not be read back.
     checkFolders(root, file);
     if (isSaved(root, file, bytes)) {
@@ -62881,14 +62580,7 @@ async function backup_writeFile(root, file, bytes) {
     }
     const unfinished = `${file}.${(0,external_node_crypto_.randomBytes)(6).toString('hex')}.tmp`;
     try {
-        const handle = await (0,promises_namespaceObject.open)(unfinished, 'wx');
-        try {
-            await handle.writeFile(bytes);
-            await handle.sync();
-        }
-        finally {
-            await handle.close();
-        }
+        await (0,promises_namespaceObject.writeFile)(unfinished, bytes, { flag: 'wx', flush: true });
         await (0,promises_namespaceObject.rename)(unfinished, file);
     }
     catch (error) {
@@ -62914,15 +62606,12 @@ async function append(file, lines) {
             await handle.read(last, 0, 1, size - 1);
         }
         // A run that was killed may have left half a line.
-        let piece = last.toString() === '\n' ? '' : '\n';
+        let start = last.toString() === '\n' ? '' : '\n';
         for (const line of lines) {
-            if (piece.length + line.length > backup_PIECE) {
-                await handle.writeFile(piece);
-                piece = '';
-            }
-            piece += line;
+            // In one call, so that no line of another run comes between.
+            await handle.writeFile(start + line);
+            start = '';
         }
-        await handle.writeFile(piece);
         await handle.sync();
     }
     finally {
@@ -62945,6 +62634,7 @@ async function syncDirectory(directory) {
 
 ;// CONCATENATED MODULE: ./src/run/choose.ts
 
+
 /**
  * @param named the repositories of the candidates, which the catalog may not list
  * @throws RegistryError or TransportError when the catalog is needed and can't be read
@@ -62956,37 +62646,32 @@ async function chooseRepositories(registry, selection, named) {
     const { repositories, unnameable } = await registry.repositories();
     const known = [...new Set([...repositories, ...named])].sort();
     const chosen = known.filter((repository) => selection.includes(repository));
-    return {
-        repositories: chosen,
-        isComplete: chosen.length === known.length && unnameable === 0,
-        unnameable,
-        warnings: chosen.length > 0 ? [] : [choose_whyNone(known.length)],
-    };
+    const isComplete = chosen.length === known.length && unnameable === 0;
+    const warnings = chosen.length > 0 ? [] : [choose_whyNone(known.length)];
+    return { repositories: chosen, isComplete, unnameable, warnings };
 }
 function choose_whyNone(known) {
-    if (known === 0) {
-        return 'the catalog lists no repository: the registry has none, or these credentials may see none';
-    }
-    if (known === 1) {
-        return '`repositories` does not match the one repository that the catalog lists or an input names';
-    }
-    return (`\`repositories\` matches none of the ${words_number(known)} repositories that the catalog lists or an ` +
-        'input names');
+    return known === 0
+        ? coded('the catalog lists no repository: the registry has none, or these credentials may see none', 'catalog-empty')
+        : coded(`\`repositories\` matches no repository: the catalog and the inputs name ${count(known, 'other')}`, 'nothing-selected');
 }
-/** The repositories of a plan that is carried out, as far as the run is to look at them at all. */
+/** The repositories of an approved plan, without those that the user leaves out. */
 function chooseApproved(approved, selection) {
     const all = [...approved];
     const chosen = all.filter((repository) => selection.includes(repository));
     const isNone = chosen.length === 0 && all.length > 0;
+    const why = coded('`repositories` leaves out every repository of the plan', 'nothing-selected');
     return {
         repositories: chosen.sort(),
         isComplete: false,
         unnameable: 0,
-        warnings: isNone ? ['`repositories` leaves out every repository of the plan'] : [],
+        warnings: isNone ? [why] : [],
     };
 }
 
 ;// CONCATENATED MODULE: ./src/run/clocks.ts
+/** The time by the runner and by the registry. Ages are measured by the earlier of the two. Pure. */
+
 const MINUTE = 60_000;
 const MOST_APART = 5 * MINUTE;
 /**
@@ -63008,9 +62693,9 @@ function compareClocks(startedAt, runner, registry) {
         now,
         // By a clock that may be wrong by days, what is new today would look old to the next run.
         stamp: startedAt,
-        warning: `the clocks of runner and registry are ${minutes} minutes apart: it is ${iso(runner)} by the runner and ` +
-            `${iso(registry)} by the registry. Ages are measured by the earlier one, so things may stay longer. Set the wrong ` +
-            'clock right, for instance with NTP',
+        warning: coded(`the clocks of runner and registry are ${minutes} minutes apart: it is ${iso(runner)} by the runner and ` +
+            `${iso(registry)} by the registry. Ages are measured by the earlier one, so manifests may be kept longer. ` +
+            'Set the wrong clock right, for instance with NTP', 'clocks-differ'),
     };
 }
 function iso(time) {
@@ -63019,14 +62704,14 @@ function iso(time) {
 
 ;// CONCATENATED MODULE: ./src/run/refusals.ts
 /**
- * Refuses deletes before the first of them: plans that look wrong when all are seen together, and what the registry
- * or the account does not allow. Of a dry-run it says what a real run would refuse, without a DELETE.
+ * Refuses deletes before the first of them: plans that look wrong when all are seen together, and deletes that the
+ * registry or the account does not allow. In a dry-run it says what a real run would refuse, without a DELETE.
  */
 
 
 /**
  * @param surveys of all repositories: every plan is complete
- * @param first the refusals so far; these reasons come before any other
+ * @param first the refusals so far; their reasons come before any other
  * @returns why nothing may be deleted, by repository
  */
 async function refuseDeletes(surveys, first, { maxDeletes, dryRun, rights, concurrency, stop }) {
@@ -63043,7 +62728,7 @@ async function refuseDeletes(surveys, first, { maxDeletes, dryRun, rights, concu
         await pMap(left, ask, { concurrency });
     }
     else if (left.length > 0 && !stop.aborted) {
-        // Before the first delete, and not in the middle of them.
+        // Asked before the first delete, and not between the deletes.
         const why = await rights.probeDeletes(left);
         if (why !== undefined) {
             left.forEach((repository) => refusals.set(repository, { kind: 'no-deletes', why }));
@@ -63051,13 +62736,14 @@ async function refuseDeletes(surveys, first, { maxDeletes, dryRun, rights, concu
     }
     return refusals;
 }
-/** The repositories in which something is to be deleted, and may be. */
+/** The repositories that have orphans, and no refusal. */
 function allowed(surveys, refusals) {
     return surveys.filter(({ plan }) => plan.orphans.length > 0 && !refusals.has(plan.repository));
 }
 
 ;// CONCATENATED MODULE: ./src/plan/unmet.ts
 /** Which protected digests a run found nowhere, neither as manifests nor as configs or layers of any. Pure. */
+
 
 
 /** How many digests of files are in no repository, as far as was looked. */
@@ -63083,8 +62769,8 @@ function notFound({ digests, pinned }, surveys) {
     ];
 }
 function unmet_warning(entry, where) {
-    return (`\`protect\` names \`${entry}\`, which this run found ${where}, ` +
-        'neither as a manifest nor as the config or a layer of one (without a tag, it is looked for only where something would go). Is it right?');
+    return coded(`\`protect\` names \`${entry}\`, which this run found ${where}, ` +
+        'neither as a manifest nor as the config or a layer of one (without a tag, it is looked for only where something would go). Is it right?', 'protection-unmatched');
 }
 function missing(digests, surveys) {
     const left = new Set(digests);
@@ -63096,46 +62782,24 @@ function missing(digests, surveys) {
     return [...left];
 }
 
-;// CONCATENATED MODULE: ./src/run/warnings.ts
-
-const UNTYPED = 'the registry sends manifests without a Content-Type that says what they are, so that was read from the ' +
-    'manifests themselves. Does a proxy change or drop the header?';
-function warningsOf({ inventory, plan }) {
-    const isEmpty = inventory.tags.size + inventory.manifests.size + inventory.gaps.length === 0;
-    return [
-        ...(isEmpty
-            ? ['it has no tags, and none of the digests named for it exists. Is its name right?']
-            : []),
-        ...(inventory.isUntyped ? [UNTYPED] : []),
-        ...plan.keep.flatMap(({ digest, reason }) => reason.kind === 'narrowed'
-            ? [
-                `the tag ${reason.tag} pointed at ${digest} and now points at ${reason.part}, a part of it, so the whole is ` +
-                    'kept. A proxy that ignores `Accept` answers so: let it pass requests under `/v2/` through unchanged. If ' +
-                    'the tag was moved on purpose, delete the manifest by hand',
-            ]
-            : []),
-    ];
-}
-/** @param ledger where it lies */
-function whyVanished(repository, ledger) {
-    return (`${repository}: an earlier run saw manifests there, and now the registry shows none of them and no tag. May these ` +
-        'credentials still read it? The ledger keeps what it remembers. If the repository was emptied on purpose, delete ' +
-        `the tag \`${entryTagPrefix(repository)}…\` in ${ledger}`);
-}
-
 ;// CONCATENATED MODULE: ./src/run/result.ts
 
 
 
 
+const UNTYPED = 'the registry sends manifests without a Content-Type that says what they are, so that was read from the ' +
+    'manifests themselves. Does a proxy change or drop the header?';
 function runOf(done) {
     const { settings, named, registry, choice, chosen, surveys, clocks } = done;
     const { intake, approval, pinned } = named;
     const { protection } = settings;
-    // Those in which this action failed are missing as well.
+    // Those in which this program failed are missing as well.
     const notRead = chosen.length - surveys.length;
     const news = done.memory.news();
     const everyRepositoryScanned = choice.isComplete && notRead === 0;
+    // If the run left some out, an entry may be meant for one of those.
+    const { host } = settings.registry;
+    const unused = everyRepositoryScanned ? unmatched(protection, host, choice.repositories) : [];
     return {
         settings: told(settings),
         pinned: { ...pinned, unmet: unmet(protection, surveys) },
@@ -63160,18 +62824,13 @@ function runOf(done) {
         warnings: [
             ...(clocks.warning === undefined ? [] : [clocks.warning]),
             ...choice.warnings,
-            // In a run that left some out, an entry may well be meant for one of those.
-            ...(everyRepositoryScanned
-                ? [
-                    ...unmatched(protection, settings.registry.host, choice.repositories).map((name) => `\`protect\` names \`${name}\`, which matches no repository of this registry`),
-                    ...notFound(protection, surveys),
-                ]
-                : []),
+            ...unused.map((name) => `\`protect\` names \`${name}\`, which matches no repository of this registry`),
+            ...(everyRepositoryScanned ? notFound(protection, surveys) : []),
         ],
         failures: [...(news?.failures ?? []), ...done.failures],
     };
 }
-/** Field by field: the settings of a run hold the login, too, whatever their type says. */
+/** Field by field, because the settings of a run also hold the login, which their type hides. */
 function told(settings) {
     const { registry, dryRun, gracePeriod, danglingReferrers } = settings;
     const { keepUntagged, maxDeletes, planFile } = settings;
@@ -63198,7 +62857,26 @@ function repositoryRun(survey, { settings, named, refusals, outcomes, repairs })
         warnings: warningsOf(survey),
     };
 }
-/** How many digests are named for other repositories than these. */
+/** The warnings of one repository, in words that say what to do; safe to print. */
+function warningsOf({ inventory, plan }) {
+    const isEmpty = inventory.tags.size + inventory.manifests.size + inventory.gaps.length === 0;
+    return [
+        ...(isEmpty
+            ? [
+                coded('it has no tags, and none of the digests named for it exists. Is its name right?', 'repository-empty'),
+            ]
+            : []),
+        ...(inventory.isUntyped ? [coded(UNTYPED, 'type-missing')] : []),
+        ...plan.keep.flatMap(({ digest, reason }) => reason.kind === 'narrowed'
+            ? [
+                coded(`the tag ${reason.tag} pointed at ${digest} and now points at ${reason.part}, a part of it, so the whole is ` +
+                    'kept. A proxy that ignores `Accept` answers so: let it pass requests under `/v2/` through unchanged. If ' +
+                    'the tag was moved on purpose, delete the manifest by hand', 'tag-narrowed'),
+            ]
+            : []),
+    ];
+}
+/** The number of digests that are named for other repositories than these. */
 function outside(named, repositories) {
     const wanted = new Set(repositories);
     return [...named]
@@ -63207,26 +62885,27 @@ function outside(named, repositories) {
 }
 
 ;// CONCATENATED MODULE: ./src/run/lost.ts
-/** A manifest that was deleted, as it was saved, and what it needs to come back. Pure. */
+/** A deleted manifest as it was saved, and what a restore of it needs. Pure. */
 
 
 
 /** @returns why it can't be used, if so */
-function readLost({ digest, mediaType, bytes, tags, formerTags = [], }) {
+function readLost(lost) {
+    const { digest, mediaType, bytes } = lost;
     if (bytes === undefined) {
         return 'its saved bytes are missing, or have another digest';
     }
     try {
-        return { manifest: parseManifest(bytes, mediaType, digest), bytes, tags, formerTags };
+        return { ...lost, bytes, manifest: parseManifest(bytes, mediaType, digest) };
     }
     catch (error) {
         if (error instanceof ManifestError) {
-            return `its saved bytes are no manifest: ${error.message}`;
+            return `its saved bytes aren't a manifest: ${error.message}`;
         }
         throw error;
     }
 }
-/** Without those that no registry need have: `urls` say where else they are. */
+/** The blobs that a registry must have: those with `urls` may be elsewhere. */
 function requiredBlobsOf(manifest) {
     const blobs = manifest.kind === 'image' ? [manifest.config, ...manifest.layers] : [];
     const all = manifest.kind === 'index' ? manifest.others : blobs;
@@ -63234,15 +62913,13 @@ function requiredBlobsOf(manifest) {
     return [...new Set(here)];
 }
 /** Waves in which each index comes after all of its entries that are among them. */
-function childrenFirst(manifests) {
-    const waiting = new Map(manifests.map((manifest) => [manifest.digest, manifest]));
+function childrenFirst(all) {
+    const waiting = new Map(all.map((each) => [each.digest, each]));
     const waves = [];
     while (waiting.size > 0) {
-        // Digests can't form a circle, so there is always one.
-        const wave = [...waiting.values()]
-            .filter((manifest) => manifest.kind !== 'index' || !entriesOf(manifest).some((digest) => waiting.has(digest)))
-            .map(({ digest }) => digest);
-        wave.forEach((digest) => waiting.delete(digest));
+        // Digests can't form a cycle, so there is always one.
+        const wave = [...waiting.values()].filter(({ manifest }) => manifest.kind !== 'index' || !entriesOf(manifest).some((digest) => waiting.has(digest)));
+        wave.forEach(({ digest }) => waiting.delete(digest));
         waves.push(wave);
     }
     return waves;
@@ -63250,135 +62927,131 @@ function childrenFirst(manifests) {
 
 ;// CONCATENATED MODULE: ./src/run/restore-repository.ts
 /**
- * Puts deleted manifests back from their saved bytes: children before parents, tags last. Never moves a
- * tag that names something else, and never restores an index without its entries. For each manifest that can't be
- * restored, it says why.
+ * Restores deleted manifests from their saved bytes: children before parents, tags last. It never moves a tag that
+ * names something else, and never restores an index without its entries. For each manifest that can't be restored,
+ * it says why.
  */
 
 
 
 
 
-/** A push of a tag is sent once, and after each failure the tag is looked at again. */
+
+/** A push of a tag is sent once, and after each failure the tag is read again. */
 const MOST_PUSHES = 3;
-const STANDING = { kind: 'standing' };
-const RESTORED = { kind: 'restored' };
-/**
- * @throws nothing of registry and network: what can't be put back is in the answer
- */
+/** Failures of the registry and the network are part of the result, and not thrown. */
 async function restoreRepository(repository, lost, options) {
-    return new Restoration(repository, options).run(lost);
+    return new Restoration({ ...options, repository }).run(lost);
+}
+/** The joined results of several calls for one repository. */
+function joinRestored(repository, parts) {
+    return {
+        repository,
+        restored: parts.flatMap(({ restored }) => restored).sort(),
+        standing: parts.flatMap(({ standing }) => standing).sort(),
+        failed: parts.flatMap(({ failed }) => failed).sort((a, b) => compare(a.digest, b.digest)),
+        tags: parts.flatMap(({ tags }) => tags).sort(),
+        failedTags: parts.flatMap(({ failedTags }) => failedTags).sort((a, b) => compare(a.tag, b.tag)),
+    };
 }
 class Restoration {
-    #repository;
     #options;
     #manifests = new Map();
     #tags = new Map();
-    constructor(repository, options) {
-        this.#repository = repository;
+    constructor(options) {
         this.#options = options;
     }
     async run(lost) {
-        const readable = new Map();
-        const unreadable = new Map();
-        for (const one of lost) {
+        const all = [];
+        await this.#each(lost, async (one) => {
             const saved = readLost(one);
             if (typeof saved === 'string') {
-                unreadable.set(one, saved);
+                await this.#findUnreadable(one, saved);
             }
             else {
-                readable.set(one.digest, saved);
+                all.push(saved);
             }
-        }
-        const all = [...readable.values()];
-        await this.#each([...unreadable], ([one, why]) => this.#findUnreadable(one, why));
-        for (const wave of childrenFirst(all.map(({ manifest }) => manifest))) {
-            await this.#each(wave.map((digest) => readable.get(digest)).filter((each) => each !== undefined), async (each) => {
-                const result = await attempt(() => this.#restoreManifest(each));
-                this.#manifests.set(each.manifest.digest, result);
-            });
-        }
-        await this.#each(tagsOf(all, 'tags'), async ([tag, each]) => {
-            this.#tags.set(tag, await attempt(() => this.#restoreTag(tag, each)));
         });
-        // People have taken those of a manifest away that was there all the time.
-        const restored = all.filter(({ manifest }) => this.#is(manifest.digest, 'restored'));
-        await this.#each(tagsOf(restored, 'formerTags'), async ([tag, each]) => {
-            this.#tags.set(tag, await attempt(() => this.#restoreFormerTag(tag, each)));
-        });
-        return {
-            repository: this.#repository,
-            restored: restore_repository_keysOf(this.#manifests, 'restored'),
-            standing: restore_repository_keysOf(this.#manifests, 'standing'),
-            failed: failuresOf(this.#manifests).map(([digest, why]) => ({ digest, why })),
-            tags: restore_repository_keysOf(this.#tags, 'restored'),
-            failedTags: failuresOf(this.#tags).map(([tag, why]) => ({ tag, why })),
-        };
+        for (const wave of childrenFirst(all)) {
+            await this.#each(wave, (each) => note(this.#manifests, each.digest, () => this.#restoreManifest(each)));
+        }
+        await this.#each(tagsOf(all, 'tags'), ([tag, each]) => note(this.#tags, tag, () => this.#restoreTag(tag, each)));
+        // If the manifest was there all the time, people have removed its former tags.
+        const restored = all.filter(({ digest }) => this.#manifests.get(digest) === 'restored');
+        await this.#each(tagsOf(restored, 'formerTags'), ([tag, each]) => note(this.#tags, tag, () => this.#restoreFormerTag(tag, each)));
+        return joinRestored(this.#options.repository, [
+            {
+                restored: restore_repository_keysOf(this.#manifests, 'restored'),
+                standing: restore_repository_keysOf(this.#manifests, 'standing'),
+                failed: failuresOf(this.#manifests).map(([digest, why]) => ({ digest, why })),
+                tags: restore_repository_keysOf(this.#tags, 'restored'),
+                failedTags: failuresOf(this.#tags).map(([tag, why]) => ({ tag, why })),
+            },
+        ]);
     }
     async #each(all, work) {
         await pMap(all, work, { concurrency: this.#options.concurrency });
     }
-    /** Those of the digests of which this is not so. */
+    /** The digests for which `isSo` is false. */
     async #without(digests, isSo) {
-        const { concurrency } = this.#options;
-        const found = await pMap(digests, async (each) => ((await isSo(each)) ? [] : [each]), {
-            concurrency,
+        const found = [];
+        await this.#each(digests, async (digest) => {
+            if (!(await isSo(digest))) {
+                found.push(digest);
+            }
         });
-        return found.flat();
+        return found.sort(compare);
     }
-    #is(digest, kind) {
-        return this.#manifests.get(digest)?.kind === kind;
+    #hasFailed(digest) {
+        return typeof this.#manifests.get(digest) === 'object';
     }
-    #readTag(tag) {
-        return this.#options.reader.manifest(this.#repository, tag);
+    #read(reference) {
+        return this.#options.reader.manifest(this.#options.repository, reference);
     }
-    /** HEAD; and GET where its answer settles nothing. */
+    async #resolves(reference, digest) {
+        const { reader, repository } = this.#options;
+        return (await reader.resolve(repository, reference)) === digest;
+    }
+    /** One HEAD, and one GET if its answer does not settle it. */
     async #isThere(digest) {
-        const { reader } = this.#options;
-        return ((await reader.resolve(this.#repository, digest)) === digest ||
-            (await reader.manifest(this.#repository, digest)).kind === 'found');
+        return (await this.#resolves(digest, digest)) || (await this.#read(digest)).kind === 'found';
     }
-    /** Without its bytes nothing can be put back; but what is there need not be. */
+    /** A manifest can't be restored without its bytes, but it may be there already. */
     async #findUnreadable({ digest, tags }, why) {
-        const lacking = { kind: 'failed', why };
-        this.#manifests.set(digest, await attempt(async () => ((await this.#isThere(digest)) ? STANDING : lacking)));
+        await note(this.#manifests, digest, async () => (await this.#isThere(digest)) ? 'standing' : { why });
         for (const tag of tags) {
-            const isSet = async () => (await this.#options.reader.resolve(this.#repository, tag)) === digest;
-            this.#tags.set(tag, await attempt(async () => ((await isSet()) ? STANDING : withoutIts(digest))));
+            await note(this.#tags, tag, async () => (await this.#resolves(tag, digest)) ? 'standing' : withoutIts(digest));
         }
     }
-    async #restoreManifest({ manifest, bytes }) {
-        const { digest, mediaType } = manifest;
-        const { reader, pusher } = this.#options;
+    async #restoreManifest({ digest, mediaType, manifest, bytes }) {
+        const { pusher, repository } = this.#options;
         if (await this.#isThere(digest)) {
-            return STANDING;
+            return 'standing';
         }
-        const missing = (manifest.kind === 'index'
-            ? (this.#missingEntry(manifest) ?? (await this.#missingChild(manifest)))
-            : undefined) ?? (await this.#missingBlobs(manifest));
-        if (missing !== undefined) {
-            return { kind: 'failed', why: missing };
+        const why = (await this.#missingEntry(manifest)) ?? (await this.#missingBlobs(manifest));
+        if (why !== undefined || pusher === undefined) {
+            return why === undefined ? 'restored' : { why };
         }
-        if (pusher === undefined) {
-            return RESTORED;
-        }
-        await pusher.pushManifest(this.#repository, digest, { mediaType, bytes });
-        // Asked for by its digest, so that what comes has been checked against it.
-        return (await reader.manifest(this.#repository, digest)).kind === 'found'
-            ? RESTORED
-            : { kind: 'failed', why: 'the registry took it, and says that it does not have it' };
+        await pusher.pushManifest(repository, digest, { mediaType, bytes });
+        // It is read by its digest, so that the reader checks the bytes against it.
+        return (await this.#read(digest)).kind === 'found'
+            ? 'restored'
+            : { why: 'the registry took the push, and then says that it has no such manifest' };
     }
-    #missingEntry(index) {
-        const entry = entriesOf(index).find((digest) => this.#is(digest, 'failed'));
-        return entry && `${entry}, which it holds, could not be put back`;
-    }
-    /** Some registries take an index without its children, which nobody could pull. */
-    async #missingChild({ children }) {
-        const [first] = await this.#without(children
+    /** Some registries take an index without its children, and nobody could pull it. */
+    async #missingEntry(index) {
+        const entries = index.kind === 'index' ? entriesOf(index) : [];
+        const failed = entries.find((digest) => this.#hasFailed(digest));
+        if (failed !== undefined) {
+            return `${failed}, which it lists, could not be restored`;
+        }
+        const children = index.kind === 'index' ? index.children : [];
+        const unknown = children
             .map(({ digest }) => digest)
             .filter((digest) => this.#options.absent?.has(digest) !== true)
-            .filter((digest) => !this.#manifests.has(digest)), (digest) => this.#isThere(digest));
-        return (first && `${first}, which it holds, is neither there nor in the backup: push that image again`);
+            .filter((digest) => !this.#manifests.has(digest));
+        const [child] = await this.#without(unknown, (digest) => this.#isThere(digest));
+        return (child && `${child}, which it lists, is neither there nor in the backup: push that image again`);
     }
     async #missingBlobs(manifest) {
         const missing = await this.#without(requiredBlobsOf(manifest), (blob) => this.#hasBlob(manifest, blob));
@@ -63386,31 +63059,33 @@ class Restoration {
             ? undefined
             : `the registry's garbage collector has freed what it consists of (${missing.join(', ')}): build or push it again`;
     }
-    /** An index may list layers, and manifests of types that are none of ours. */
+    /** An index may list layers, and manifests of unknown types. */
     async #hasBlob(manifest, digest) {
-        return ((await this.#options.reader.hasBlob(this.#repository, digest)) ||
-            // What has a result has been put back before it, or would have been.
+        const { reader, repository } = this.#options;
+        return ((await reader.hasBlob(repository, digest)) ||
+            // Everything with a result was restored before it, or would have been.
             (manifest.kind === 'index' && (this.#manifests.has(digest) || (await this.#isThere(digest)))));
     }
-    async #restoreTag(tag, { manifest, bytes }) {
-        const { digest, mediaType } = manifest;
-        if (this.#is(digest, 'failed')) {
+    async #restoreTag(tag, { digest, mediaType, bytes }) {
+        if (this.#hasFailed(digest)) {
             return withoutIts(digest);
         }
-        const { pusher } = this.#options;
-        const before = this.#setTag(digest, await this.#readTag(tag));
+        const { pusher, repository } = this.#options;
+        const before = this.#setTag(digest, await this.#read(tag));
         if (before !== undefined || pusher === undefined) {
-            return before ?? RESTORED;
+            return before ?? 'restored';
         }
         for (let push = 1;; push += 1) {
-            // Right before the push, each time: it would move a tag that somebody has set since.
-            const meanwhile = this.#setTag(digest, await this.#readTag(tag));
+            // The tag is read right before each push, which would move a tag that somebody has set since.
+            const meanwhile = this.#setTag(digest, await this.#read(tag));
             if (meanwhile !== undefined) {
                 return meanwhile;
             }
             try {
-                const isLate = onceOnly();
-                await pusher.pushManifest(this.#repository, tag, { mediaType, bytes }, { isLate });
+                // Before a retry the tag has to be read again.
+                let sent = 0;
+                const isLate = () => (sent += 1) > 1;
+                await pusher.pushManifest(repository, tag, { mediaType, bytes }, { isLate });
                 break;
             }
             catch (error) {
@@ -63420,79 +63095,62 @@ class Restoration {
                 }
             }
         }
-        return pushedTag(digest, await this.#readTag(tag));
+        return pushedTag(digest, await this.#read(tag));
     }
-    /** @returns what becomes of a tag that points at something, and so is not pushed */
+    /** @returns the result for a tag that points at something, and so is not pushed */
     #setTag(digest, now) {
         if (now.kind === 'absent') {
             return undefined;
         }
         if (now.manifest.digest === digest) {
             // A tag may have been left behind by the delete of its manifest.
-            return this.#is(digest, 'restored') ? RESTORED : STANDING;
+            return this.#manifests.get(digest) === 'restored' ? 'restored' : 'standing';
         }
-        return { kind: 'failed', why: `it names ${now.manifest.digest} by now, and was left there` };
+        return { why: `it names ${now.manifest.digest} now, and was left there` };
     }
-    /** Nobody misses one that has moved on. */
+    /** A former tag that points at something else now is left there. */
     async #restoreFormerTag(tag, each) {
-        const { kind } = await this.#readTag(tag);
-        return kind === 'absent' ? this.#restoreTag(tag, each) : STANDING;
+        const { kind } = await this.#read(tag);
+        return kind === 'absent' ? this.#restoreTag(tag, each) : 'standing';
     }
 }
 function tagsOf(manifests, which) {
-    return manifests.flatMap((each) => each[which].map((tag) => [tag, each]));
+    return manifests.flatMap((each) => (each[which] ?? []).map((tag) => [tag, each]));
 }
-/** What became of a tag after its push. */
+/** The result for a tag after its push. */
 function pushedTag(digest, after) {
     if (after.kind === 'absent') {
-        const why = `the registry took it, and does not say that it names ${digest}`;
-        return { kind: 'failed', why };
+        return { why: `the registry took the push, and does not say that the tag names ${digest}` };
     }
     const now = after.manifest.digest;
     return now === digest
-        ? RESTORED
-        : {
-            kind: 'failed',
-            why: `somebody set it to ${now} while it was put back, and it was left there`,
-        };
+        ? 'restored'
+        : { why: `somebody set it to ${now} during the restore, and it was left there` };
 }
-/** Says from the second question on that it is late: what would be sent again needs another look first. */
-function onceOnly() {
-    let isSent = false;
-    return () => {
-        const wasSent = isSent;
-        isSent = true;
-        return wasSent;
-    };
-}
-/** What becomes of a tag whose manifest can't come back. */
+/** The result for a tag whose manifest can't be restored. */
 function withoutIts(digest) {
-    return { kind: 'failed', why: `${digest} could not be put back` };
+    return { why: `${digest} could not be restored` };
 }
-async function attempt(work) {
+/** Notes the result for one manifest or tag. A failure of the registry or the network is a result, too. */
+async function note(results, key, work) {
     try {
-        return await work();
+        results.set(key, await work());
     }
     catch (error) {
-        if (error instanceof RequestFailure) {
-            return { kind: 'failed', why: error.message };
-        }
-        throw error;
+        results.set(key, { why: failureMessage(error) });
     }
 }
 function restore_repository_keysOf(results, kind) {
-    return [...results].flatMap(([key, result]) => (result.kind === kind ? [key] : [])).sort();
+    return [...results].flatMap(([key, result]) => (result === kind ? [key] : []));
 }
 function failuresOf(results) {
-    return [...results]
-        .flatMap(([key, result]) => result.kind === 'failed' ? [[key, result.why]] : [])
-        .sort(([a], [b]) => (a < b ? -1 : 1));
+    return [...results].flatMap(([key, result]) => typeof result === 'object' ? [[key, result.why]] : []);
 }
 
 ;// CONCATENATED MODULE: ./src/run/repair.ts
 /**
- * Puts back what an earlier run deleted, or was about to, and something that stays needs now: a push has met the DELETE
- * of a run that was killed, or an index that no run saw shares a child with one that was deleted.
+ * Restores what an earlier run deleted, or was about to, and a kept manifest needs now. A push has met the DELETE of a
+ * run that was killed, or an index that no run saw shares a child with a deleted one.
  */
 
 
@@ -63500,67 +63158,52 @@ function failuresOf(results) {
 
 
 
-/** So many manifests are tried for a tag that has none. */
+/** The most manifests that are tried for a tag without one. */
 const repair_MOST_TRIES = 20;
 /**
  * @param records all that the ledger remembers of the repository
- * @returns `undefined` when nothing had to be put back
+ * @returns `undefined` when nothing had to be restored
  */
 async function repairRepository(survey, records, { now, ...options }) {
     const { inventory } = survey;
     const { repository } = inventory;
     const deleted = new Map([...records].filter(([digest, record]) => isCondemned(record, now) && !inventory.manifests.has(digest)));
+    if (deleted.size === 0) {
+        return undefined;
+    }
     const needed = neededBy(survey, deleted);
     const parts = [];
-    const putBack = async (heads) => {
+    const restore = async (heads) => {
         const lost = lostWith(heads, inventory, deleted);
         parts.push(await restoreRepository(repository, lost, options));
     };
     if (needed.length > 0) {
-        await putBack(needed);
+        await restore(needed);
     }
     let broken = inventory.brokenTags.filter((tag) => parseDigestTag(tag) === undefined);
-    // Which manifest such a tag names, no answer tells. Only with that manifest it resolves again.
+    // No answer tells which manifest such a tag names. The tag resolves again only with that manifest.
     for (const digest of options.pusher === undefined ? [] : repair_triesFor(broken, deleted, needed)) {
         if (broken.length === 0) {
             break;
         }
-        await putBack([digest]);
-        const looks = broken.map(async (tag) => {
-            const { kind } = await options.reader.manifest(repository, tag);
-            return kind === 'absent' ? [tag] : [];
-        });
-        broken = (await Promise.all(looks)).flat();
+        await restore([digest]);
+        const answers = await Promise.all(broken.map((tag) => options.reader.manifest(repository, tag)));
+        broken = broken.filter((_, n) => answers[n]?.kind === 'absent');
     }
-    const repair = {
-        restored: parts.flatMap(({ restored }) => restored).sort(),
-        failed: parts.flatMap(({ failed }) => failed).sort((a, b) => compare(a.digest, b.digest)),
-        failedTags: parts.flatMap(({ failedTags }) => failedTags).sort((a, b) => compare(a.tag, b.tag)),
-    };
-    const { restored, failed, failedTags } = repair;
-    return restored.length + failed.length + failedTags.length === 0 ? undefined : repair;
+    const { restored, failed, failedTags } = joinRestored(repository, parts);
+    const isNeeded = restored.length + failed.length + failedTags.length > 0;
+    return isNeeded ? { restored, failed, failedTags } : undefined;
 }
-/** What indexes that stay list, and what manifests that are not understood mention. */
+/** The entries of kept indexes, and the digests that kept manifests of unknown types mention. */
 function neededBy({ inventory, plan }, deleted) {
-    if (deleted.size === 0) {
-        return [];
-    }
-    const needed = new Set();
-    for (const { digest } of plan.keep) {
-        const manifest = inventory.manifests.get(digest);
-        for (const each of manifest === undefined ? [] : listedBy(manifest)) {
-            if (deleted.has(each)) {
-                needed.add(each);
-            }
-        }
-    }
-    return [...needed].sort(compare);
+    const named = plan.keep.flatMap(({ digest }) => listedBy(inventory.manifests.get(digest)));
+    return [...new Set(named)].filter((digest) => deleted.has(digest)).sort(compare);
 }
 function listedBy(manifest) {
-    const mentions = manifest.kind === 'unknown' ? manifest.mentions : [];
-    return manifest.kind === 'index' ? entriesOf(manifest) : mentions;
+    const mentions = manifest?.kind === 'unknown' ? manifest.mentions : [];
+    return manifest?.kind === 'index' ? entriesOf(manifest) : mentions;
 }
-/** With all that went with them, as far as the ledger holds it: children, signatures and other referrers. */
+/** The heads, with all that was deleted with them and the ledger holds: children, signatures and other referrers. */
 function lostWith(heads, inventory, deleted) {
     const all = new Set([...heads, ...reach(buildGraph(inventory), heads).keys()]);
     const taken = new Set(inventory.tags.keys());
@@ -63579,213 +63222,50 @@ function lostWith(heads, inventory, deleted) {
         return [{ digest, mediaType, bytes: Buffer.from(body), tags: own }];
     });
 }
-/** What a run that did not come to its end was about to delete: first what had one of these tags before. */
+/** Manifests that an unfinished run was about to delete. Those that had one of these tags before come first. */
 function repair_triesFor(broken, deleted, done) {
     const open = [...deleted].filter(([digest, { status }]) => status === 'leaving' && !done.includes(digest));
     const had = ([, { tags = [] }]) => tags.some((tag) => broken.includes(tag));
-    return [...open.filter(had), ...open.filter((each) => !had(each))]
+    return open
+        .sort((a, b) => Number(had(b)) - Number(had(a)))
         .map(([digest]) => digest)
         .slice(0, repair_MOST_TRIES);
 }
 
-;// CONCATENATED MODULE: ./src/run/attempts.ts
-/** Runs the reads of a survey, many at a time. What registry and network do wrong becomes a gap. */
-
-
-const MOST_GAPS = 10;
-function createAttempts({ progress, concurrency, }) {
-    const gaps = [];
-    const isOver = () => gaps.length >= MOST_GAPS;
-    async function one(what, read) {
-        try {
-            return await read();
-        }
-        catch (error) {
-            if (error instanceof RequestFailure) {
-                gaps.push({ what, why: error.message });
-                if (gaps.length === MOST_GAPS) {
-                    const why = `not read: ${String(MOST_GAPS)} things before it could not be read either`;
-                    gaps.push({ what: 'the rest', why });
-                }
-                return undefined;
-            }
-            throw error;
-        }
-    }
-    return {
-        gaps: () => [...gaps],
-        isOver,
-        one,
-        async each(items, what, read) {
-            progress.expect(items.length);
-            await pMap(items, async (item) => {
-                if (!isOver()) {
-                    await one(what(item), () => read(item));
-                }
-                progress.done();
-            }, { concurrency });
-        },
-    };
-}
-
-;// CONCATENATED MODULE: ./src/run/known.ts
-const NOTHING_KNOWN = { manifests: new Map(), past: new Map() };
-
-;// CONCATENATED MODULE: ./src/run/layer-links.ts
-/**
- * Which orphans may be layers or configs as well. Distribution up to 2.8 removes the link of a layer along with the
- * manifest that has its digest, and serves such a layer as a manifest, though nobody ever pushed it as one.
- */
-
-
-
-/**
- * The orphans of which only the ledger or an input says that they are manifests: no tag, index, subject, list of
- * referrers or list of manifests names them, and no run saw them in use. Those that were asked for before are left out. What a manifest says
- * of its own subject does not speak for it.
- */
-function perhapsLayers(inventory, { orphans }) {
-    const vouched = new Set([
-        ...inventory.tags.values(),
-        ...[...inventory.referrers.values()].flat(),
-        ...[...inventory.manifests.values()].flatMap(namedBy).map(({ digest }) => digest),
-    ]);
-    return orphans
-        .map(({ digest }) => digest)
-        .filter((digest) => !vouched.has(digest) && inventory.listing?.has(digest) !== true)
-        .filter((digest) => inventory.past.get(digest)?.everInUse !== true)
-        .filter((digest) => inventory.links?.has(digest) !== true);
-}
-const MOST_CONTROLS = 3;
-/**
- * Manifests that are no layers, as far as one can tell: a registry that has these as blobs, too, has every manifest
- * so. Those with a tag come first.
- */
-function controls({ tags, manifests }, links) {
-    const all = new Set([...tags.values(), ...manifests.keys()]);
-    return [...all].filter((digest) => !links.has(digest)).slice(0, MOST_CONTROLS);
-}
-/** A blob of the repository that is surely no manifest: the config of one of its images. */
-function plainBlob({ manifests }) {
-    for (const manifest of manifests.values()) {
-        const digest = manifest.kind === 'image' ? manifest.config.digest : '';
-        if (isDigest(digest) && !manifests.has(digest)) {
-            return digest;
-        }
-    }
-    return undefined;
-}
-/**
- * Asks which of these manifests the repository has as layers or configs as well: one HEAD each. Where all of them are
- * there as blobs, some more questions tell a registry that has every manifest as a blob (olareg), and loses none of
- * them by a delete.
- *
- * @returns what is known then; a question that could not be answered is a gap
- */
-async function readLinks(unasked, inventory, { reader, attempts }) {
-    const { repository } = inventory;
-    const links = new Map(inventory.links);
-    if (unasked.length === 0) {
-        return links;
-    }
-    const ask = (digests, note) => attempts.each(digests, (digest) => `blob ${digest}`, async (digest) => {
-        note(digest, await reader.hasBlob(repository, digest));
-    });
-    await ask(unasked, (digest, has) => links.set(digest, has));
-    // Distribution has no blob for a manifest that isn't a layer.
-    const answers = [...links.values()];
-    let isApart = answers.includes(false) || !answers.includes(true);
-    if (!isApart) {
-        await ask(controls(inventory, new Set(links.keys())), (_, has) => {
-            isApart ||= !has;
-        });
-    }
-    if (!isApart) {
-        const blob = plainBlob(inventory);
-        const answer = blob &&
-            (await attempts.one(`config ${blob}`, () => readUnlessBlob(reader, repository, blob)));
-        if (answer?.kind === 'absent') {
-            links.forEach((_, digest) => links.set(digest, false));
-        }
-    }
-    return links;
-}
-/**
- * One GET, and a HEAD where the answer is Distribution's for a blob.
- *
- * @returns `blob` when the registry can't serve it as a manifest, and has it as a layer or config
- */
-async function readUnlessBlob(reader, repository, digest) {
-    try {
-        return await reader.manifest(repository, digest);
-    }
-    catch (error) {
-        const isPerhaps = error instanceof RegistryError && error.kind === 'perhaps-a-blob';
-        if (isPerhaps && (await reader.hasBlob(repository, digest))) {
-            return { kind: 'blob' };
-        }
-        throw error;
-    }
-}
-/** Sources that don't say that it is a manifest: it may be a layer or config, and that is no gap. */
-const VAGUE = new Set(['input', 'protected', 'mentioned']);
-/** Reads what one of these sources names. */
-function readAs(source, reader, repository, digest) {
-    return VAGUE.has(source)
-        ? readUnlessBlob(reader, repository, digest)
-        : reader.manifest(repository, digest);
-}
-
 ;// CONCATENATED MODULE: ./src/plan/births.ts
+
 /**
  * Of the manifests whose digests this one's bytes hold, which it was made after, those whose age tells how young it
  * must be. Not a subject that a run has seen in use, unless it is a child as well: it is no part of a push in
  * progress, and neither is what describes it, which waits for no tag.
  */
 function datedBy(manifest, past) {
-    const { subject } = manifest;
-    const children = manifest.kind === 'index' ? manifest.children.map(({ digest }) => digest) : [];
-    const isOld = subject !== undefined && past.get(subject)?.everInUse === true;
-    return subject === undefined || isOld ? children : [...children, subject];
+    return (manifest === undefined ? [] : namedBy(manifest))
+        .filter(({ digest, source }) => source === 'child' || past.get(digest)?.everInUse !== true)
+        .map(({ digest }) => digest);
 }
-/**
- * The earliest time at which a manifest can have been made. An index or a referrer holds its children's
- * and its subject's digests, so it is younger than the youngest of them.
- */
-class Births {
-    #inventory;
-    #known = new Map();
-    constructor(inventory) {
-        this.#inventory = inventory;
-    }
-    /** Epoch milliseconds, or `undefined` when no config tells. */
-    of(digest) {
+function birthsIn({ manifests, facts, past, listing, }) {
+    const known = new Map();
+    return (digest) => {
         // An explicit stack: chains of subjects may be longer than the call stack is deep.
         const stack = [digest];
         for (let top = stack.at(-1); top !== undefined; top = stack.at(-1)) {
-            const inner = this.#inner(top);
-            const open = this.#known.has(top) ? [] : inner.filter((each) => !this.#known.has(each));
+            const inner = datedBy(manifests.get(top), past);
+            const open = known.has(top) ? [] : inner.filter((each) => !known.has(each));
             // Entered as unknown first. Digests can't form a cycle, so nobody sees that value.
-            this.#known.set(top, this.#known.get(top));
+            known.set(top, known.get(top));
             if (open.length > 0) {
                 stack.push(...open);
                 continue;
             }
-            const times = [this.#own(top), ...inner.map((each) => this.#known.get(each))].filter((time) => time !== undefined);
-            this.#known.set(top, times.length === 0 ? undefined : Math.max(...times));
+            // The registry's word first, where it tells when a manifest was pushed: a config may say anything.
+            const own = listing?.get(top)?.pushedAt ?? facts.get(top)?.created;
+            const times = [own, ...inner.map((each) => known.get(each))].filter((time) => time !== undefined);
+            known.set(top, times.length === 0 ? undefined : Math.max(...times));
             stack.pop();
         }
-        return this.#known.get(digest);
-    }
-    /** The registry's word, where it tells when a manifest was pushed: a config may say anything. */
-    #own(digest) {
-        const { listing, facts } = this.#inventory;
-        return listing?.get(digest)?.pushedAt ?? facts.get(digest)?.created;
-    }
-    #inner(digest) {
-        const manifest = this.#inventory.manifests.get(digest);
-        return manifest === undefined ? [] : datedBy(manifest, this.#inventory.past);
-    }
+        return known.get(digest);
+    };
 }
 
 ;// CONCATENATED MODULE: ./src/plan/former-tags.ts
@@ -63795,30 +63275,22 @@ class Births {
 function narrowings({ tags, manifests, formerTags, }) {
     const found = new Map();
     for (const [digest, names] of formerTags) {
-        const moved = [...names].sort(compare).flatMap((tag) => {
+        const parts = partsOf(digest, manifests);
+        for (const tag of [...names].sort(compare)) {
             const part = tags.get(tag);
-            return part === undefined || part === digest ? [] : [{ tag, part }];
-        });
-        const parts = moved.length === 0 ? new Set() : partsOf(digest, manifests);
-        const narrowing = moved.find(({ part }) => parts.has(part));
-        if (narrowing !== undefined) {
-            found.set(digest, narrowing);
+            if (part !== undefined && part !== digest && parts.has(part) && !found.has(digest)) {
+                found.set(digest, { tag, part });
+            }
         }
     }
     return found;
 }
-/** Everything that an index lists, at any depth. */
+/** An index with everything that it lists, at any depth. */
 function partsOf(digest, manifests) {
-    const parts = new Set();
-    const queue = [digest];
-    for (const each of queue) {
-        const manifest = manifests.get(each);
-        for (const part of manifest?.kind === 'index' ? entriesOf(manifest) : []) {
-            if (!parts.has(part)) {
-                parts.add(part);
-                queue.push(part);
-            }
-        }
+    const parts = new Set([digest]);
+    for (const part of parts) {
+        const manifest = manifests.get(part);
+        (manifest?.kind === 'index' ? entriesOf(manifest) : []).forEach((each) => parts.add(each));
     }
     return parts;
 }
@@ -63829,14 +63301,8 @@ function collectTags(past, earlier = new Map()) {
         byManifest.set(digest, (byManifest.get(digest) ?? new Set()).add(tag));
         seen.add(tag);
     };
-    for (const [digest, { tags = [] }] of past) {
-        tags.forEach((tag) => {
-            add(digest, tag);
-        });
-    }
-    earlier.forEach((digest, tag) => {
-        add(digest, tag);
-    });
+    past.forEach(({ tags }, digest) => tags?.forEach((tag) => add(digest, tag)));
+    earlier.forEach(add);
     return {
         byManifest,
         hasMoved: (tag, digest) => seen.has(tag) && byManifest.get(digest)?.has(tag) !== true,
@@ -63867,10 +63333,10 @@ function newest_newestOf(heads, orphans, count, aging) {
 function rankOf(digest, orphans, aging) {
     const { inventory, births, now } = aging;
     const parts = newest_partsOf(digest, aging);
-    const built = parts.map((part) => births.of(part) ?? NEVER);
+    const built = parts.map((part) => births(part) ?? NEVER);
     const used = parts
         .filter((part) => orphans.has(part))
-        .map((part) => outOfUse(inventory.past.get(part), now) ?? births.of(part) ?? NEVER);
+        .map((part) => outOfUse(inventory.past.get(part), now) ?? births(part) ?? NEVER);
     // Reproducible builds have one time for all; the number of parts keeps the rule for them, too.
     return [latest(used), latest(built), parts.length];
 }
@@ -63920,70 +63386,49 @@ function outOfUse(before, now) {
 
 /** Kahn's algorithm in rounds, each sorted by digest, so that the order depends on the graph alone. */
 function deletionOrder(graph, orphans) {
-    const { befores: waiting, afters } = constraints(graph, orphans);
+    const befores = constraints(graph, orphans);
     const order = [];
+    const waiting = new Set(orphans);
     const placed = new Set();
-    const isPlaced = (digest) => placed.has(digest);
-    const isFree = ([, { hard, soft }]) => [...hard].every(isPlaced) && [...soft].every(isPlaced);
-    let round = [...waiting].filter(isFree);
+    const isFree = (digest, isSoftToo = true) => [...(befores.get(digest) ?? [])].every(([from, isHard]) => placed.has(from) || !(isHard || isSoftToo));
+    let round = [...orphans].filter((digest) => isFree(digest));
     while (waiting.size > 0) {
-        const now = round.length > 0 ? round.sort(byDigest) : leastBound(waiting, isPlaced);
-        for (const [digest, { hard, soft }] of now) {
-            const after = [...new Set([...hard, ...soft])].filter(isPlaced).sort(compare);
-            order.push({ digest, after });
+        // Digest tags can be moved into a circle, and a child may be described by its own parent: then one manifest has to
+        // go before what it describes. Digests can't form a circle, so there is always one whose parents are gone.
+        const now = round.length > 0
+            ? round.sort(compare)
+            : [...waiting]
+                .sort(compare)
+                .filter((digest) => isFree(digest, false))
+                .slice(0, 1);
+        if (now.length === 0) {
+            throw new Error('indexes contain each other, which digests do not allow');
+        }
+        for (const digest of now) {
+            const before = [...(befores.get(digest)?.keys() ?? [])];
+            order.push({ digest, after: before.filter((from) => placed.has(from)).sort(compare) });
             waiting.delete(digest);
         }
-        now.forEach(([digest]) => placed.add(digest));
-        const next = new Map();
-        for (const to of now.flatMap(([digest]) => afters.get(digest) ?? [])) {
-            const before = waiting.get(to);
-            if (before !== undefined) {
-                next.set(to, before);
-            }
-        }
-        round = [...next].filter(isFree);
+        now.forEach((digest) => placed.add(digest));
+        const next = now.flatMap((digest) => (graph.edges.get(digest) ?? []).map(({ to }) => to));
+        round = [...new Set(next)].filter((digest) => waiting.has(digest) && isFree(digest));
     }
     return order;
-}
-function byDigest([a], [b]) {
-    return compare(a, b);
 }
 /** Edges of digests in the body that has them, so that they form no circle. */
 const HOLDING = ['child', 'mentioned', 'blob'];
 function constraints(graph, orphans) {
     const befores = new Map();
-    const afters = new Map();
-    for (const digest of orphans) {
-        befores.set(digest, { hard: new Set(), soft: new Set() });
-    }
     for (const from of orphans) {
         for (const { kind, to } of graph.edges.get(from) ?? []) {
-            const before = befores.get(to);
             // `subject` is the way back of `referrer`, and asks for nothing.
-            if (before === undefined || kind === 'subject') {
-                continue;
+            if (orphans.has(to) && kind !== 'subject') {
+                const before = befores.get(to) ?? new Map();
+                befores.set(to, before.set(from, before.get(from) === true || HOLDING.includes(kind)));
             }
-            before[HOLDING.includes(kind) ? 'hard' : 'soft'].add(from);
-            const after = afters.get(from) ?? [];
-            after.push(to);
-            afters.set(from, after);
         }
     }
-    return { befores, afters };
-}
-/**
- * Digest tags can be moved into a circle, and a child may be described by its own parent: then one
- * manifest has to go before what it describes. Digests can't form a circle, so there is always one
- * whose parents are gone.
- */
-function leastBound(waiting, isPlaced) {
-    const first = [...waiting]
-        .sort(byDigest)
-        .find(([, { hard }]) => [...hard].every((digest) => isPlaced(digest)));
-    if (first === undefined) {
-        throw new Error('indexes contain each other, which digests do not allow');
-    }
-    return [first];
+    return befores;
 }
 
 ;// CONCATENATED MODULE: ./src/plan/plan.ts
@@ -64041,7 +63486,7 @@ function newestOrphans(inventory, graph, orphans, policy) {
     const reasons = orphanReasons(inventory, graph, orphans);
     const heads = [...orphans].filter((digest) => !reasons.has(digest));
     // Whatever was seen in use since: or what is the newest would change because a run came by.
-    const births = new Births({ ...inventory, past: NOTHING_SEEN });
+    const births = birthsIn({ ...inventory, past: NOTHING_SEEN });
     const aging = { inventory, graph, births, now: policy.now };
     const newest = newest_newestOf(heads, orphans, policy.keepUntagged, aging);
     return new Map(newest.map((digest) => [digest, { kind: 'recent' }]));
@@ -64052,17 +63497,11 @@ function unapprovedOrphans({ repository }, _graph, orphans, { approved }) {
     return new Map(others.map((digest) => [digest, { kind: 'not-in-plan' }]));
 }
 function reasonOf({ from, edge }) {
-    switch (edge.kind) {
-        case 'mentioned':
-            return { kind: 'mentioned', by: from };
-        case 'digest-tag':
-            return { kind: 'digest-tag', tag: edge.tag, of: from };
-        case 'child':
-        case 'subject':
-        case 'referrer':
-        case 'blob':
-            return { kind: edge.kind, of: from };
+    if (edge.kind === 'digest-tag') {
+        return { kind: edge.kind, tag: edge.tag, of: from };
     }
+    const { kind } = edge;
+    return kind === 'mentioned' ? { kind, by: from } : { kind, of: from };
 }
 /** What keeps a manifest by itself; of several reasons the first is told. */
 function findRoots(inventory, graph, policy) {
@@ -64086,8 +63525,7 @@ function findRoots(inventory, graph, policy) {
         const isNamed = protection.of(digest).length > 0;
         const blob = isNamed ? undefined : blobsOf(manifest).find((each) => named.has(each));
         if (isNamed || blob !== undefined) {
-            const through = blob === undefined ? {} : { blob };
-            keep(digest, { kind: 'protected', by: protection.of(blob ?? digest), ...through });
+            keep(digest, { kind: 'protected', by: protection.of(blob ?? digest), blob });
         }
         if (kind === 'unknown') {
             keep(digest, { kind: 'unknown-type', mediaType });
@@ -64110,7 +63548,7 @@ function findRoots(inventory, graph, policy) {
             }
         }
     }
-    const births = new Births(inventory);
+    const births = birthsIn(inventory);
     for (const digest of policy.gracePeriod === 0 ? [] : manifests.keys()) {
         const youth = youthOf(digest, inventory, births, policy);
         if (youth !== undefined) {
@@ -64132,7 +63570,7 @@ function youthOf(digest, { past, listing }, births, { now, gracePeriod }) {
         const { everInUse, firstSeen } = before;
         return !everInUse && firstSeen > now - gracePeriod ? { kind: 'new', firstSeen } : undefined;
     }
-    const created = births.of(digest);
+    const created = births(digest);
     return created !== undefined && created > now - gracePeriod
         ? { kind: 'young', created }
         : undefined;
@@ -64156,20 +63594,14 @@ function unknownAges(inventory, plan, policy) {
     // The same ages that tell which is the newest.
     const past = policy.keepUntagged > 0 ? NOTHING_SEEN : inventory.past;
     const recent = plan.keep.filter(({ reason }) => reason.kind === 'recent');
-    const queue = new Set([...plan.orphans, ...recent]
-        .map(({ digest }) => digest)
-        .filter((digest) => {
-        const before = inventory.past.get(digest);
-        return policy.keepUntagged > 0 || before === undefined || !tellsAge(before);
-    }));
+    const candidates = [...plan.orphans, ...recent].map(({ digest }) => digest);
+    const isDated = (before) => before !== undefined && tellsAge(before);
+    const queue = new Set(candidates.filter((digest) => !isDated(past.get(digest))));
     const images = [];
     for (const digest of queue) {
         const manifest = inventory.manifests.get(digest);
-        if (manifest === undefined) {
-            continue;
-        }
         datedBy(manifest, past).forEach((inner) => queue.add(inner));
-        if (manifest.kind === 'image' &&
+        if (manifest?.kind === 'image' &&
             isImageConfigType(manifest.config.mediaType) &&
             !inventory.facts.has(digest) &&
             inventory.listing?.get(digest)?.pushedAt === undefined) {
@@ -64179,11 +63611,11 @@ function unknownAges(inventory, plan, policy) {
     return images;
 }
 function describeOrphans(inventory, graph, unreached) {
-    const births = new Births(inventory);
+    const births = birthsIn(inventory);
     const reasons = orphanReasons(inventory, graph, unreached);
     return deletionOrder(graph, unreached).map(({ digest, after }) => {
         const reason = reasons.get(digest) ?? { kind: 'unreachable' };
-        return { digest, reason, created: births.of(digest), after };
+        return { digest, reason, created: births(digest), after };
     });
 }
 function orphanReasons(inventory, graph, orphans) {
@@ -64194,323 +63626,203 @@ function orphanReasons(inventory, graph, orphans) {
             reasons.set(digest, reason);
         }
     };
+    const about = (subject, reason) => manifests.has(subject) ? reason : { kind: 'dangling', subject };
     for (const { tag, names, target } of graph.digestTags) {
-        give(target, manifests.has(names)
-            ? { kind: 'digest-tag', tag, of: names }
-            : { kind: 'dangling', subject: names });
+        give(target, about(names, { kind: 'digest-tag', tag, of: names }));
     }
     for (const digest of orphans) {
         const subject = manifests.get(digest)?.subject;
         if (subject !== undefined) {
-            give(digest, manifests.has(subject) ? { kind: 'referrer', of: subject } : { kind: 'dangling', subject });
+            give(digest, about(subject, { kind: 'referrer', of: subject }));
         }
     }
     const sorted = [...graph.edges].sort(([a], [b]) => compare(a, b));
     // Referrers once more: of some only the registry says so, and not their bodies.
     for (const kind of ['referrer', 'child']) {
         for (const [of, edges] of sorted) {
-            for (const edge of orphans.has(of) ? edges : []) {
-                if (edge.kind === kind) {
-                    give(edge.to, { kind, of });
-                }
-            }
+            const ends = orphans.has(of) ? edges.filter((edge) => edge.kind === kind) : [];
+            ends.forEach(({ to }) => give(to, { kind, of }));
         }
     }
     return reasons;
 }
 
-;// CONCATENATED MODULE: ./src/run/manifest-reading.ts
+;// CONCATENATED MODULE: ./src/run/attempts.ts
+/** Runs the reads of a survey, many at a time. A failure of the registry or the network becomes a gap. */
 
 
-class ManifestReading {
-    #repository;
-    #known;
+const MOST_GAPS = 10;
+class Attempts {
     #options;
-    /** known manifests that something names, taken to be there without asking */
-    #presumed = new Set();
-    /** the bytes, as text, of what was fetched */
-    bodies = new Map();
-    isUntyped = false;
-    constructor(repository, known, options) {
-        this.#repository = repository;
-        this.#known = known;
+    #gaps = [];
+    constructor(options) {
         this.#options = options;
     }
-    /** One GET. @returns `undefined` when the registry says that it is unknown */
-    async fetch(reference) {
-        return this.#taken(await this.#options.reader.manifest(this.#repository, reference));
+    /** so far */
+    gaps() {
+        return [...this.#gaps];
     }
-    /** @returns `undefined` for what is not there */
-    async read(digest, source) {
-        const known = this.#known.manifests.get(digest);
-        if (known === undefined || this.#known.earlier !== undefined) {
-            return (known ?? this.#taken(await readAs(source, this.#options.reader, this.#repository, digest)));
+    /** After many gaps more reads only cost time, since nothing is deleted anyway. */
+    isOver() {
+        return this.#gaps.length >= MOST_GAPS;
+    }
+    /** @returns what was read; `undefined` for a gap. @throws faults of this program */
+    async one(what, read) {
+        try {
+            return await read();
         }
-        if (!this.#mayBeGone(digest)) {
-            if (this.#options.isListed(digest)) {
-                return known;
-            }
-            if (source !== 'input' && source !== 'ledger') {
-                this.#presumed.add(digest);
-                return known;
-            }
-        }
-        return (await this.isThere(digest)) ? known : undefined;
-    }
-    /** Asks for what was presumed. @returns whether there was any */
-    async confirm(onAbsent) {
-        const presumed = [...this.#presumed];
-        this.#presumed.clear();
-        await this.#options.attempts.each(presumed, (digest) => `manifest ${digest}`, async (digest) => {
-            if (!(await this.isThere(digest))) {
-                onAbsent(digest);
-            }
-        });
-        return presumed.length > 0;
-    }
-    /** Whether this run or another one may have deleted it, while the registry's list still has it. */
-    isExpectedGone(digest) {
-        const { earlier } = this.#known;
-        return earlier?.gone?.has(digest) === true || this.#mayBeGone(digest);
-    }
-    #taken(answer) {
-        if (answer.kind !== 'found') {
+        catch (error) {
+            this.addGap(what, failureMessage(error));
             return undefined;
         }
-        this.isUntyped ||= answer.isUntyped === true;
-        this.bodies.set(answer.manifest.digest, answer.body);
-        return answer.manifest;
     }
-    /**
-     * What a run was about to delete is not taken to be there because something names it. Neither is what came into use
-     * since: the DELETE may have been carried out after that was seen.
-     */
-    #mayBeGone(digest) {
-        const past = this.#known.past.get(digest);
-        const isRecent = past !== undefined && isCondemned(past, this.#options.policy.now);
-        return isRecent || past?.status === 'leaving' || past?.status === 'deleted';
+    addGap(what, why) {
+        this.#gaps.push({ what, why });
+        if (this.#gaps.length === MOST_GAPS) {
+            const rest = `not read: ${MOST_GAPS} things before it could not be read either`;
+            this.#gaps.push({ what: 'the rest', why: rest });
+        }
     }
-    /** HEAD; and GET where its answer settles nothing, as that of an absent manifest never does. */
-    async isThere(digest) {
-        const { reader } = this.#options;
-        return ((await reader.resolve(this.#repository, digest)) === digest ||
-            (await this.fetch(digest)) !== undefined);
+    /** Reads all of them, unless it is over. */
+    async each(items, what, read) {
+        const { progress, concurrency } = this.#options;
+        progress.expect(items.length);
+        await pMap(items, async (item) => {
+            if (!this.isOver()) {
+                await this.one(what(item), () => read(item));
+            }
+            progress.done();
+        }, { concurrency });
     }
 }
 
-;// CONCATENATED MODULE: ./src/run/tag.ts
-
-/** A push writes a tag in several steps, and Distribution lists it after the first: so often it is asked for. */
-const MOST_READS = 4;
-/** Milliseconds between them. */
-const tag_PAUSE = 500;
-/** So often a tag is read where HEAD and GET disagree: it may move between the two questions, but not each time. */
-const tag_MOST_ROUNDS = 3;
+;// CONCATENATED MODULE: ./src/run/layer-links.ts
 /**
- * One GET, and where the tag is not where it was, one HEAD, which has to say the same.
- *
- * @param before where it was seen before
- * @param get reads it; `undefined` when the registry says that its manifest is unknown
- * @param head resolves it; `undefined` when the answer does not tell
- * @throws RegistryError when the two go on to disagree
+ * Which orphans may be layers or configs as well. Distribution up to 2.8 removes the link of a layer along with the
+ * manifest that has its digest, and serves such a layer as a manifest, though nobody ever pushed it as one.
  */
-async function readTag(before, get, head) {
-    for (let round = 1;; round += 1) {
-        const manifest = await get();
-        if (manifest === undefined || before === undefined || manifest.digest === before) {
-            return manifest;
-        }
-        const said = await head();
-        if (said === undefined || said === manifest.digest) {
-            return manifest;
-        }
-        if (round === tag_MOST_ROUNDS) {
-            throw new RegistryError('unexpected', `HEAD says that it points at ${said}, and GET brings ${manifest.digest}. A proxy that ignores \`Accept\` ` +
-                'answers so: let it pass requests under `/v2/` through unchanged, or give `registry-url` the address of the ' +
-                'registry itself');
-        }
-    }
+
+
+
+/**
+ * The orphans that only the ledger or an input calls manifests: no tag, index, subject, list of referrers or list of
+ * manifests names them, and no run saw them in use. A manifest that names its own subject is no proof for itself.
+ * Those that were asked for before are left out.
+ */
+function perhapsLayers(inventory, { orphans }) {
+    const vouched = new Set([
+        ...inventory.tags.values(),
+        ...[...inventory.referrers.values()].flat(),
+        ...[...inventory.manifests.values()].flatMap(namedBy).map(({ digest }) => digest),
+    ]);
+    return orphans
+        .map(({ digest }) => digest)
+        .filter((digest) => !vouched.has(digest) && inventory.listing?.has(digest) !== true)
+        .filter((digest) => inventory.past.get(digest)?.everInUse !== true)
+        .filter((digest) => inventory.links?.has(digest) !== true);
 }
-
-;// CONCATENATED MODULE: ./src/run/listing-reading.ts
-
-
-const WHAT = 'the list of manifests';
-/** A push or a delete between two reads needs one more. Lists of some registries lag for seconds. */
-const listing_reading_MOST_READS = 3;
-class ListingReading {
-    #repository;
-    #options;
-    #reads = 0;
-    /** absent where the registry can't list, or the list could not be read */
-    listing;
-    constructor(repository, options) {
-        this.#repository = repository;
-        this.#options = options;
-    }
-    /** @returns what it lists */
-    async read() {
-        const { lister, attempts } = this.#options;
-        if (lister === undefined) {
-            return [];
-        }
-        this.#reads += 1;
-        this.listing = await attempts.one(WHAT, () => lister.manifests(this.#repository));
-        return [...(this.listing?.keys() ?? [])].map((digest) => ({ digest, source: 'listing' }));
-    }
-    /** the tags that the list names */
-    tags() {
-        return [...(this.listing?.values() ?? [])].flatMap(({ tags }) => tags);
-    }
-    /**
-     * Reads the list again where it disagrees with what was read. Where it goes on to, that is a gap.
-     *
-     * @returns what the new list names; `undefined` when the two agree
-     */
-    async check({ manifests, absent, }) {
-        const { listing } = this;
-        if (listing === undefined) {
-            return undefined;
-        }
-        const { isExpectedGone } = this.#options;
-        const unlisted = await this.#served([...manifests.keys()].filter((digest) => !listing.has(digest)));
-        const lost = [...absent].find((digest) => listing.has(digest) && !isExpectedGone(digest));
-        if (unlisted === undefined && lost === undefined) {
-            return undefined;
-        }
-        const { attempts, clock } = this.#options;
-        if (this.#reads < listing_reading_MOST_READS) {
-            await clock.sleep(tag_PAUSE);
-            return this.read();
-        }
-        this.listing = undefined;
-        const why = unlisted === undefined
-            ? `it has ${String(lost)}, and the registry says that there is no such manifest`
-            : `it lacks ${unlisted}, which the registry serves`;
-        const error = new RegistryError('unexpected', `the registry's list of the manifests of ${this.#repository} is not complete: ${why}, in ${String(listing_reading_MOST_READS)} ` +
-            'reads. Run this again when nobody pushes; if that stays so, leave the repository out with `repositories`');
-        await attempts.one(WHAT, () => Promise.reject(error));
-        return [];
-    }
-    /** The first of these that the registry serves. Others were deleted since an earlier read of this run. */
-    async #served(unlisted) {
-        const { attempts, confirm } = this.#options;
-        for (const digest of unlisted) {
-            if ((await attempts.one(`manifest ${digest}`, () => confirm(digest))) !== false) {
-                return digest;
-            }
-        }
-        return undefined;
-    }
+const MOST_CONTROLS = 3;
+/**
+ * Manifests that aren't layers, as far as anyone can tell. A registry that has these as blobs, too, has all manifests
+ * as blobs. Those with a tag come first.
+ */
+function controls({ tags, manifests }, links) {
+    const all = new Set([...tags.values(), ...manifests.keys()]);
+    return [...all].filter((digest) => !links.has(digest)).slice(0, MOST_CONTROLS);
 }
-
-;// CONCATENATED MODULE: ./src/run/referrer-questions.ts
-function createReferrerQuestions(reader, repository, attempts) {
-    const asked = new Set();
-    const answers = new Map();
-    /** until an answer says otherwise: to this look at this repository alone */
-    let hasApi = true;
-    async function read(digest) {
-        asked.add(digest);
-        const referrers = await reader.referrers(repository, digest);
-        if (referrers === undefined) {
-            hasApi = false;
+/** A blob of the repository that surely isn't a manifest: the config of one of its images. */
+function plainBlob({ manifests }) {
+    for (const manifest of manifests.values()) {
+        const digest = manifest.kind === 'image' ? manifest.config.digest : '';
+        if (isDigest(digest) && !manifests.has(digest)) {
+            return digest;
         }
-        else if (referrers.length > 0) {
-            answers.set(digest, referrers);
-        }
-        return referrers ?? [];
     }
-    return {
-        answers,
-        async ask(manifests) {
-            const unasked = hasApi ? [...manifests].filter((digest) => !asked.has(digest)) : [];
-            const found = [];
-            // The first question alone: where there is no such API, the others are none, and no progress either. Another
-            // repository, and the look before the deletes, ask one of their own: a passing answer misleads one of them.
-            for (const some of [unasked.slice(0, 1), unasked.slice(1)]) {
-                await attempts.each(hasApi ? some : [], (digest) => `referrers of ${digest}`, async (digest) => {
-                    // One by one: there may be more of them than a call can have arguments.
-                    (await read(digest)).forEach((each) => found.push({ digest: each, source: 'referrers' }));
-                });
-            }
-            return unasked.length > 0 ? found : undefined;
-        },
-    };
+    return undefined;
 }
-
-;// CONCATENATED MODULE: ./src/run/sharing.ts
-/** A function that gives back the same manifest, made of descriptors that it has given back before. */
-function createSharing() {
-    const texts = new Map();
-    const descriptors = new Map();
-    const text = (value) => {
-        const known = texts.get(value);
-        if (known === undefined) {
-            texts.set(value, value);
+/**
+ * Asks which of these manifests the repository has as layers or configs as well: one HEAD each. If all of them are
+ * there as blobs, some more questions tell a registry that has every manifest as a blob (olareg), and loses none of
+ * them by a delete.
+ *
+ * @returns the answers so far; a question without an answer is a gap
+ */
+async function readLinks(unasked, inventory, looking) {
+    const { reader, repository, attempts } = looking;
+    const links = new Map(inventory.links);
+    const ask = (digests, note) => attempts.each(digests, (digest) => `blob ${digest}`, async (digest) => {
+        note(digest, await reader.hasBlob(repository, digest));
+    });
+    await ask(unasked, (digest, has) => links.set(digest, has));
+    // Distribution has no blob for a manifest that isn't a layer.
+    const answers = [...links.values()];
+    if (answers.includes(false) || !answers.includes(true)) {
+        return links;
+    }
+    const apart = new Set();
+    await ask(controls(inventory, new Set(links.keys())), (digest, has) => has || apart.add(digest));
+    const blob = apart.size > 0 ? undefined : plainBlob(inventory);
+    const answer = blob && (await attempts.one(`config ${blob}`, () => readAs('mentioned', looking, blob)));
+    if (answer?.kind === 'absent') {
+        links.forEach((_, digest) => links.set(digest, false));
+    }
+    return links;
+}
+/** Sources that don't say that it is a manifest. It may be a layer or config, which is not a gap. */
+const VAGUE = new Set(['input', 'protected', 'mentioned']);
+/**
+ * Reads the manifest that a source names: one GET, and for a vague source a HEAD if Distribution answers as for a blob.
+ *
+ * @returns `blob` when the registry can't serve it as a manifest, and has it as a layer or config
+ */
+async function readAs(source, { reader, repository }, digest) {
+    try {
+        return await reader.manifest(repository, digest);
+    }
+    catch (error) {
+        const isPerhaps = VAGUE.has(source) && error instanceof RegistryError && error.kind === 'perhaps-a-blob';
+        if (isPerhaps && (await reader.hasBlob(repository, digest))) {
+            return { kind: 'blob' };
         }
-        return known ?? value;
-    };
-    /** Only plain ones: what has a platform, annotations or URLs is an index's child, or rare. */
-    const descriptor = (one) => {
-        const { mediaType, digest, size } = one;
-        if (Object.keys(one).length > 3) {
-            return one;
-        }
-        const known = descriptors.get(digest);
-        if (known?.mediaType === mediaType && known.size === size) {
-            return known;
-        }
-        const shared = { mediaType: text(mediaType), digest, size };
-        descriptors.set(digest, shared);
-        return shared;
-    };
-    return (manifest) => {
-        const mediaType = text(manifest.mediaType);
-        switch (manifest.kind) {
-            case 'image':
-                return {
-                    ...manifest,
-                    mediaType,
-                    config: descriptor(manifest.config),
-                    layers: manifest.layers.map(descriptor),
-                };
-            case 'index':
-                return { ...manifest, mediaType, others: manifest.others.map(descriptor) };
-            case 'unknown':
-                return { ...manifest, mediaType };
-        }
-    };
+        throw error;
+    }
 }
 
 ;// CONCATENATED MODULE: ./src/run/tag-reading.ts
 
 
 
+/** The most reads of a broken tag: a push writes a tag in several steps, and Distribution lists it after the first. */
+const MOST_READS = 4;
+/** Milliseconds between them. */
+const tag_reading_PAUSE = 500;
+/** The most reads of a tag where HEAD and GET disagree: it may move between the two requests, but not each time. */
+const tag_reading_MOST_ROUNDS = 3;
 class TagReading {
-    #repository;
-    #known;
     #options;
-    /** resolved by HEAD alone, and remembered elsewhere */
+    /** tags that HEAD alone resolved, and that pointed elsewhere before */
     #unconfirmed = new Set();
     #hasAskedAgain = false;
     found = new Map();
     broken = new Set();
     former;
-    constructor(repository, known, options) {
-        this.#repository = repository;
-        this.#known = known;
+    constructor(options) {
         this.#options = options;
-        this.former = collectTags(known.past, known.earlier?.tags);
+        this.former = collectTags(options.known.past, options.known.earlier?.tags);
     }
-    /** Lists them, and reads each. */
-    async read() {
-        const tags = await this.#options.attempts.one('the list of tags', () => this.#options.reader.tags(this.#repository));
-        // United: either list may be the shorter one.
-        const names = new Set([...(tags ?? []), ...this.#options.listed()]);
+    /**
+     * Lists them, and reads each.
+     *
+     * @param listed tags that the registry's list of manifests names
+     */
+    async read(listed) {
+        const { attempts, reader, repository } = this.#options;
+        const tags = await attempts.one('the list of tags', () => reader.tags(repository));
+        // Both lists count, since either may be the shorter one.
+        const names = new Set([...(tags ?? []), ...listed]);
         await this.#each([...names].sort(), (tag) => this.#readTag(tag));
     }
-    /** What was resolved by HEAD alone is read, before anything is deleted because of it. @returns whether there was any */
+    /** Reads the tags that HEAD alone resolved, before a delete relies on them. @returns whether there were any */
     async confirm() {
         const tags = [...this.#unconfirmed];
         this.#unconfirmed.clear();
@@ -64518,16 +63830,17 @@ class TagReading {
         return tags.length > 0;
     }
     /**
-     * A tag that is listed and not there may be about to come. What was broken at an earlier look of this run has been
-     * asked for by then. @returns whether any has come
+     * Reads broken tags again, because a push may be about to write them. Those that an earlier read of this run found
+     * broken have had their time. @returns whether any is there now
      */
     async askAgain() {
-        const isNews = (tag) => parseDigestTag(tag) === undefined && this.#known.earlier?.brokenTags.includes(tag) !== true;
+        const { known, clock } = this.#options;
+        const isNews = (tag) => parseDigestTag(tag) === undefined && known.earlier?.brokenTags.includes(tag) !== true;
         const before = this.broken.size;
         let missing = this.#hasAskedAgain ? [] : [...this.broken].filter(isNews);
         this.#hasAskedAgain = true;
         for (let look = 2; look <= MOST_READS && missing.length > 0; look += 1) {
-            await this.#options.clock.sleep(tag_PAUSE);
+            await clock.sleep(tag_reading_PAUSE);
             await this.#each(missing, (tag) => this.#confirmTag(tag, undefined));
             missing = missing.filter((tag) => this.broken.has(tag));
         }
@@ -64537,14 +63850,14 @@ class TagReading {
         await this.#options.attempts.each(tags, (tag) => `tag ${tag}`, read);
     }
     async #readTag(tag) {
-        const { reader, fetch } = this.#options;
-        const { manifests, earlier } = this.#known;
+        const { reader, repository, fetch, known } = this.#options;
+        const { manifests, earlier } = known;
         if (earlier !== undefined) {
             await this.#confirmTag(tag, earlier.tags.get(tag));
             return;
         }
-        const digest = manifests.size > 0 ? await reader.resolve(this.#repository, tag) : undefined;
-        // By its digest, so that what was seen is not lost when the tag moves on between the two questions.
+        const digest = manifests.size > 0 ? await reader.resolve(repository, tag) : undefined;
+        // It is read by its digest, so that the manifest is not lost if the tag moves between the two requests.
         const manifest = (digest && (manifests.get(digest) ?? (await fetch(digest)))) ?? (await fetch(tag));
         if (digest !== undefined && this.former.hasMoved(tag, digest)) {
             this.#unconfirmed.add(tag);
@@ -64562,10 +63875,265 @@ class TagReading {
             this.#options.onFound(manifest);
         }
     }
-    /** @param before where it was seen before */
+    /** @param before the manifest that it pointed at before */
     async #confirmTag(tag, before) {
-        const resolve = () => this.#options.reader.resolve(this.#repository, tag);
-        this.#noteTag(tag, await readTag(before, () => this.#options.fetch(tag), resolve));
+        this.#noteTag(tag, await this.#confirmed(tag, before));
+    }
+    /**
+     * One GET, and one HEAD if the tag has moved, which has to say the same.
+     *
+     * @throws RegistryError when the two disagree each time
+     */
+    async #confirmed(tag, before) {
+        const { reader, repository, fetch } = this.#options;
+        for (let round = 1;; round += 1) {
+            const manifest = await fetch(tag);
+            if (manifest === undefined || before === undefined || manifest.digest === before) {
+                return manifest;
+            }
+            const said = await reader.resolve(repository, tag);
+            if (said === undefined || said === manifest.digest) {
+                return manifest;
+            }
+            if (round === tag_reading_MOST_ROUNDS) {
+                throw new RegistryError('unexpected', `HEAD says that it points at ${said}, and GET brings ${manifest.digest}. A proxy that ignores \`Accept\` ` +
+                    'answers so: let it pass requests under `/v2/` through unchanged, or give `registry-url` the address of ' +
+                    'the registry itself');
+            }
+        }
+    }
+}
+
+;// CONCATENATED MODULE: ./src/run/listing-reading.ts
+
+
+const WHAT = 'the list of manifests';
+/** A push or a delete between two reads needs one more. Lists of some registries lag for seconds. */
+const listing_reading_MOST_READS = 3;
+class ListingReading {
+    #looking;
+    #reads = 0;
+    /** absent where the registry can't list, or the list could not be read */
+    listing;
+    constructor(looking) {
+        this.#looking = looking;
+    }
+    /** @returns the listed manifests */
+    async read() {
+        const { lister, attempts, repository } = this.#looking;
+        this.#reads += 1;
+        this.listing = lister && (await attempts.one(WHAT, () => lister.manifests(repository)));
+        return [...(this.listing?.keys() ?? [])].map((digest) => ({ digest, source: 'listing' }));
+    }
+    /** the tags that the list names */
+    tags() {
+        return [...(this.listing?.values() ?? [])].flatMap(({ tags }) => tags);
+    }
+    /**
+     * Reads the list again where it disagrees with what was read. If they still disagree in the end, that is a gap.
+     *
+     * @returns the manifests of the new list; `undefined` when the two agree
+     */
+    async check({ manifests, absent }, reads) {
+        const { listing } = this;
+        if (listing === undefined) {
+            return undefined;
+        }
+        const { attempts, clock, repository } = this.#looking;
+        const unlisted = await this.#served([...manifests.keys()].filter((digest) => !listing.has(digest)), reads);
+        const lost = [...absent].find((digest) => listing.has(digest) && !reads.isExpectedGone(digest));
+        if (unlisted === undefined && lost === undefined) {
+            return undefined;
+        }
+        if (this.#reads < listing_reading_MOST_READS) {
+            await clock.sleep(tag_reading_PAUSE);
+            return this.read();
+        }
+        this.listing = undefined;
+        const why = unlisted === undefined
+            ? `it has ${String(lost)}, and the registry says that there is no such manifest`
+            : `it lacks ${unlisted}, which the registry serves`;
+        const message = `the registry's list of the manifests of ${repository} is not complete: ${why}, in ${listing_reading_MOST_READS} ` +
+            'reads. Run this again when nobody pushes; if it happens again, leave the repository out with `repositories`';
+        attempts.addGap(WHAT, coded(message, 'unexpected-answer'));
+        return [];
+    }
+    /** The first of these that the registry serves. The others were deleted since an earlier read of this run. */
+    async #served(unlisted, reads) {
+        for (const digest of unlisted) {
+            const stands = await this.#looking.attempts.one(`manifest ${digest}`, () => reads.stands(digest));
+            if (stands !== false) {
+                return digest;
+            }
+        }
+        return undefined;
+    }
+}
+
+;// CONCATENATED MODULE: ./src/run/sharing.ts
+/** Returns a function that returns an equal manifest, made of descriptors that it has returned before. */
+function createSharing() {
+    const texts = new Map();
+    const descriptors = new Map();
+    const text = (value) => {
+        const known = texts.get(value) ?? value;
+        texts.set(known, known);
+        return known;
+    };
+    /** Shares plain descriptors only: one with a platform, annotations or URLs is an index's child, or rare. */
+    const descriptor = (one) => {
+        const { mediaType, digest, size } = one;
+        if (Object.keys(one).length > 3) {
+            return one;
+        }
+        const known = descriptors.get(digest);
+        if (known?.mediaType === mediaType && known.size === size) {
+            return known;
+        }
+        const shared = { mediaType: text(mediaType), digest, size };
+        descriptors.set(digest, shared);
+        return shared;
+    };
+    return (manifest) => {
+        const shared = { ...manifest, mediaType: text(manifest.mediaType) };
+        if (shared.kind === 'image') {
+            const layers = shared.layers.map(descriptor);
+            return { ...shared, config: descriptor(shared.config), layers };
+        }
+        return shared.kind === 'index' ? { ...shared, others: shared.others.map(descriptor) } : shared;
+    };
+}
+
+;// CONCATENATED MODULE: ./src/run/manifest-reading.ts
+
+
+
+class ManifestReading {
+    #looking;
+    #list;
+    /** known manifests that something names, believed to be there without a request */
+    #presumed = new Set();
+    #share = createSharing();
+    found = new Map();
+    absent = new Set();
+    /** the bytes, as text, of what was fetched */
+    bodies = new Map();
+    isUntyped = false;
+    constructor(looking, list) {
+        this.#looking = looking;
+        this.#list = list;
+    }
+    note(manifest) {
+        this.found.set(manifest.digest, this.#share(manifest));
+    }
+    /** One GET. @returns `undefined` when the registry says that it has no such manifest */
+    async fetch(reference) {
+        const { reader, repository } = this.#looking;
+        return this.#taken(await reader.manifest(repository, reference));
+    }
+    /** @returns `undefined` if it is not there */
+    async read(digest, source) {
+        const { known } = this.#looking;
+        const manifest = known.manifests.get(digest);
+        if (manifest === undefined) {
+            return this.#taken(await readAs(source, this.#looking, digest));
+        }
+        const isStable = !this.#mayBeGone(digest);
+        const isListed = this.#list.listing?.has(digest) === true;
+        if (known.earlier !== undefined || (isStable && isListed)) {
+            return manifest;
+        }
+        if (isStable && source !== 'input' && source !== 'ledger') {
+            this.#presumed.add(digest);
+            return manifest;
+        }
+        return (await this.#isThere(digest)) ? manifest : undefined;
+    }
+    /** Asks for those that were believed to be there. @returns whether there were any */
+    async confirm() {
+        const presumed = [...this.#presumed];
+        this.#presumed.clear();
+        await this.#looking.attempts.each(presumed, (digest) => `manifest ${digest}`, async (digest) => {
+            await this.stands(digest);
+        });
+        return presumed.length > 0;
+    }
+    /** Asks for a manifest that an earlier read of this run may have seen, and drops it if it is gone. */
+    async stands(digest) {
+        const isThere = await this.#isThere(digest);
+        if (!isThere) {
+            this.found.delete(digest);
+            this.absent.add(digest);
+        }
+        return isThere;
+    }
+    /** Whether this run or another one may have deleted it, while the registry's list still has it. */
+    isExpectedGone(digest) {
+        const { earlier } = this.#looking.known;
+        return earlier?.gone?.has(digest) === true || this.#mayBeGone(digest);
+    }
+    #taken(answer) {
+        if (answer.kind !== 'found') {
+            return undefined;
+        }
+        this.isUntyped ||= answer.isUntyped === true;
+        this.bodies.set(answer.manifest.digest, answer.body);
+        return answer.manifest;
+    }
+    /**
+     * Whether a run was about to delete it. That something names it is then no proof that it is there. Neither is that it
+     * came into use since: the DELETE may have been carried out after that was seen.
+     */
+    #mayBeGone(digest) {
+        const { known, policy } = this.#looking;
+        const past = known.past.get(digest);
+        const isRecent = past !== undefined && isCondemned(past, policy.now);
+        return isRecent || past?.status === 'leaving' || past?.status === 'deleted';
+    }
+    /** One HEAD, and one GET if its answer does not settle it. The answer for an absent manifest never does. */
+    async #isThere(digest) {
+        const { reader, repository } = this.#looking;
+        return ((await reader.resolve(repository, digest)) === digest ||
+            (await this.fetch(digest)) !== undefined);
+    }
+}
+
+;// CONCATENATED MODULE: ./src/run/referrer-questions.ts
+class ReferrerQuestions {
+    #looking;
+    #asked = new Set();
+    /** true until an answer says otherwise, for this survey of this repository alone */
+    #hasApi = true;
+    /** the referrers of each manifest that was asked about and has any */
+    answers = new Map();
+    constructor(looking) {
+        this.#looking = looking;
+    }
+    /**
+     * Asks about each manifest once, also about those that stay (docs/adr/0002): a referrer that only this API knows
+     * may be an index, and an apparent orphan its child.
+     *
+     * @returns the referrers; `undefined` when there was nothing to ask
+     */
+    async ask(manifests) {
+        const { attempts, reader, repository } = this.#looking;
+        const unasked = this.#hasApi ? [...manifests].filter((digest) => !this.#asked.has(digest)) : [];
+        const found = [];
+        // The first question is sent alone: without such an API the others are not sent, nor counted as progress. Each
+        // survey asks a first question of its own, so that a passing wrong answer misleads only one.
+        for (const some of [unasked.slice(0, 1), unasked.slice(1)]) {
+            await attempts.each(this.#hasApi ? some : [], (digest) => `referrers of ${digest}`, async (digest) => {
+                this.#asked.add(digest);
+                const referrers = await reader.referrers(repository, digest);
+                this.#hasApi &&= referrers !== undefined;
+                if (referrers !== undefined && referrers.length > 0) {
+                    this.answers.set(digest, referrers);
+                    // One by one: there may be more of them than a call can have arguments.
+                    referrers.forEach((each) => found.push({ digest: each, source: 'referrers' }));
+                }
+            });
+        }
+        return unasked.length > 0 ? found : undefined;
     }
 }
 
@@ -64580,267 +64148,215 @@ class TagReading {
 
 
 
-
-
 /**
  * Reads a repository until nothing new appears: its tags, the candidates, and every manifest that one
- * of those names. Then, for what looks like an orphan, the ages and referrers that might save it; with
- * them the plan is made again, until it asks for nothing more.
+ * of those names. For each apparent orphan it then reads the ages and referrers that might save it. The plan is
+ * made again with them, until it asks for nothing more.
  *
- * What is known is not fetched again: tags are resolved with HEAD, and known manifests are asked for only
- * if nothing in use names them. Should anything look like an orphan, the rest of them are asked for as well.
+ * Known manifests are not fetched again. Tags are resolved with HEAD, and known manifests are asked for only
+ * if nothing in use names them. If anything looks like an orphan, the rest of them are asked for as well.
  *
  * @param candidates digests that may exist in the repository
  */
-async function surveyRepository(repository, candidates, options, known = NOTHING_KNOWN) {
-    const reading = new Reading(repository, options, known);
-    await reading.readListing();
-    await reading.readTags();
+async function surveyRepository(repository, candidates, options, known = { manifests: new Map(), past: new Map() }) {
+    const reading = new Reading({ ...options, repository, known, attempts: new Attempts(options) });
+    await reading.readLists();
     await reading.follow([...candidates].map((digest) => ({ digest, source: 'input' })));
     const past = [...known.past]
         .filter(([digest, { status }]) => status !== 'deleted' && known.earlier?.gone?.has(digest) !== true)
         .map(([digest]) => ({ digest, source: 'ledger' }));
     await reading.follow(past);
     for (;;) {
-        const inventory = reading.inventory();
-        const plan = makePlan(inventory, options.policy);
-        if (!(await reading.lookCloser(inventory, plan))) {
-            return { inventory, plan, bodies: reading.bodies() };
+        const survey = reading.survey();
+        if (!(await reading.lookCloser(survey))) {
+            return survey;
         }
     }
 }
 /** Each costs a request. A build cache lists some hundreds, and plainly as layers. */
 const MOST_MENTIONED = 10_000;
-function tooManyMentions() {
-    return new RegistryError('unexpected', `indexes list, and manifests of unknown types mention, more than ${String(MOST_MENTIONED)} digests that may be ` +
-        'manifests as well. No tool is known to make such: delete them with another tool, or leave the repository out ' +
-        'with `repositories`');
-}
+const TOO_MANY_MENTIONED = `indexes list, and manifests of unknown types mention, more than ${MOST_MENTIONED} digests that may be ` +
+    'manifests as well. No known tool makes such manifests: delete them with another tool, or leave the repository ' +
+    'out with `repositories`';
 class Reading {
-    #repository;
-    #options;
-    #known;
-    #manifests = new Map();
-    #absent = new Set();
+    #looking;
     #tags;
     #list;
     #reads;
-    #sources = new Map();
-    #facts;
-    #attempts;
-    /** asked for by digest, found or not: nothing is asked for twice */
-    #begun = new Set();
     #referrers;
-    #hasFoundProtected = false;
-    /** what only may be a manifest of this repository, and is not there as one */
+    #facts;
+    /** digests that were asked for, found or not: none is asked for twice */
+    #begun = new Set();
+    /** digests that may be manifests of this repository, and are not there as manifests */
     #elsewhere = new Set();
     #links;
-    #share = createSharing();
-    constructor(repository, options, known) {
-        this.#repository = repository;
-        this.#options = options;
-        this.#known = known;
-        this.#facts = new Map(known.earlier?.facts);
-        this.#links = new Map(known.earlier?.links);
-        this.#attempts = createAttempts(options);
-        const { lister, clock } = options;
-        this.#list = new ListingReading(repository, {
-            lister,
-            clock,
-            attempts: this.#attempts,
-            confirm: (digest) => this.#confirm(digest),
-            isExpectedGone: (digest) => this.#reads.isExpectedGone(digest),
-        });
-        this.#reads = new ManifestReading(repository, known, {
-            ...options,
-            attempts: this.#attempts,
-            isListed: (digest) => this.#list.listing?.has(digest) === true,
-        });
-        this.#tags = new TagReading(repository, known, {
-            ...options,
-            attempts: this.#attempts,
-            listed: () => this.#list.tags(),
+    constructor(looking) {
+        const { earlier } = looking.known;
+        this.#looking = looking;
+        this.#facts = new Map(earlier?.facts);
+        this.#links = new Map(earlier?.links);
+        this.#list = new ListingReading(looking);
+        this.#reads = new ManifestReading(looking, this.#list);
+        this.#referrers = new ReferrerQuestions(looking);
+        this.#tags = new TagReading({
+            ...looking,
             fetch: (reference) => this.#reads.fetch(reference),
-            onFound: (manifest) => {
-                this.#note(manifest, 'tag');
-            },
+            onFound: (manifest) => this.#reads.note(manifest),
         });
-        this.#referrers = createReferrerQuestions(options.reader, repository, this.#attempts);
     }
-    #drop(digest) {
-        this.#manifests.delete(digest);
-        this.#absent.add(digest);
-    }
-    async #confirm(digest) {
-        const isThere = await this.#reads.isThere(digest);
-        if (!isThere) {
-            this.#drop(digest);
-        }
-        return isThere;
-    }
-    bodies() {
-        return this.#reads.bodies;
-    }
-    inventory() {
-        return {
-            repository: this.#repository,
+    survey() {
+        const { repository, known, attempts, policy } = this.#looking;
+        const { found, absent, bodies, isUntyped } = this.#reads;
+        const inventory = {
+            repository,
             tags: new Map(this.#tags.found),
-            manifests: new Map(this.#manifests),
-            absent: new Set(this.#absent),
+            manifests: new Map(found),
+            absent: new Set(absent),
             ghosts: this.#ghosts(),
             brokenTags: [...this.#tags.broken].sort(),
             referrers: new Map(this.#referrers.answers),
-            sources: new Map(this.#sources),
             facts: new Map(this.#facts),
-            past: this.#known.past,
+            past: known.past,
             listing: this.#list.listing,
             links: this.#links,
             formerTags: this.#tags.former.byManifest,
-            gaps: this.#attempts.gaps(),
-            ...(this.#reads.isUntyped ? { isUntyped: true } : {}),
+            gaps: attempts.gaps(),
+            ...(isUntyped ? { isUntyped } : {}),
         };
+        return { inventory, plan: makePlan(inventory, policy), bodies };
     }
     #ghosts() {
-        const { manifests, earlier } = this.#known;
-        const isGone = ([digest]) => !this.#manifests.has(digest) &&
-            (this.#absent.has(digest) || this.#known.past.get(digest)?.status === 'deleted');
+        const { manifests, earlier, past } = this.#looking.known;
+        const { found, absent } = this.#reads;
+        const isGone = ([digest]) => !found.has(digest) && (absent.has(digest) || past.get(digest)?.status === 'deleted');
         return new Map([...(earlier?.ghosts ?? []), ...manifests].filter(isGone));
     }
-    async readListing() {
+    /** The registry's list of manifests, and its tags. */
+    async readLists() {
         await this.follow(await this.#list.read());
-    }
-    async readTags() {
-        await this.#tags.read();
+        await this.#tags.read(this.#list.tags());
         await this.#followAll();
     }
-    /** Whatever is named by what was read, and by the tags. */
+    /** Reads all manifests that other manifests and the tags name. */
     async #followAll() {
         await this.follow([
-            ...[...this.#manifests.values()].flatMap(namedBy),
+            ...[...this.#reads.found.values()].flatMap(namedBy),
             ...namedByTags([...this.#tags.found.keys(), ...this.#tags.broken]),
         ]);
     }
-    /** Reads these manifests and, wave by wave, all that they name. */
+    /** Reads these manifests and, wave by wave, all manifests that they name. */
     async follow(found) {
         let wave = this.#unread(found);
         while (wave.length > 0) {
-            const read = await this.#readEach(wave, (digest) => `manifest ${digest}`, ({ digest, source }) => {
-                this.#absent.add(digest);
-                this.#sources.set(digest, source);
-            });
-            wave = !this.#attempts.isOver() ? this.#unread(read.flatMap(namedBy)) : [];
+            const read = await this.#readEach(wave, (digest) => `manifest ${digest}`, ({ digest }) => this.#reads.absent.add(digest));
+            wave = this.#looking.attempts.isOver() ? [] : this.#unread(read.flatMap(namedBy));
         }
     }
-    /** @param miss told of each that is not there */
+    /** @param miss called for each that is not there */
     async #readEach(found, what, miss) {
         const read = [];
-        await this.#attempts.each(found, ({ digest }) => what(digest), async (one) => {
+        await this.#looking.attempts.each(found, ({ digest }) => what(digest), async (one) => {
             this.#begun.add(one.digest);
             const manifest = await this.#reads.read(one.digest, one.source);
             if (manifest === undefined) {
                 miss(one);
             }
             else {
-                this.#note(manifest, one.source);
+                this.#reads.note(manifest);
                 read.push(manifest);
             }
         });
         return read;
     }
     #unread(found) {
-        return found.filter(({ digest, source }) => {
+        return found.filter(({ digest }) => {
             if (this.#elsewhere.delete(digest)) {
-                this.#absent.add(digest);
-                this.#sources.set(digest, source);
+                this.#reads.absent.add(digest);
             }
-            if (this.#begun.has(digest) || this.#manifests.has(digest)) {
+            if (this.#begun.has(digest) || this.#reads.found.has(digest)) {
                 return false;
             }
             this.#begun.add(digest);
             return true;
         });
     }
-    #note(manifest, source) {
-        this.#manifests.set(manifest.digest, this.#share(manifest));
-        if (!this.#sources.has(manifest.digest)) {
-            this.#sources.set(manifest.digest, source);
-        }
-    }
     /**
-     * Reads what the plan still has to know before its orphans can be believed.
+     * Reads more, as long as the plan needs it to be sure of its orphans.
      *
      * @returns whether anything was read, so that the plan has to be made again
      */
-    async lookCloser(inventory, plan) {
+    async lookCloser({ inventory, plan }) {
         if (plan.orphans.length === 0 || inventory.gaps.length > 0) {
             return false;
         }
-        if ((await this.#tags.askAgain()) || (await this.#tags.confirm())) {
+        return ((await this.#readTagsAgain()) ||
+            (await this.#checkListing(inventory)) ||
+            // A known child must be there before the first delete, or a later run would call its index broken by this one.
+            (await this.#reads.confirm()) ||
+            (await this.#findProtected()) ||
+            (await this.#findMentioned(inventory)) ||
+            (await this.#readFacts(inventory, plan)) ||
+            (await this.#askReferrers(inventory)) ||
+            // Last, because only few are left: some may be layers, and not manifests at all.
+            (await this.#readLinks(inventory, plan)));
+    }
+    async #readTagsAgain() {
+        const isNews = (await this.#tags.askAgain()) || (await this.#tags.confirm());
+        if (isNews) {
             await this.#followAll();
-            return true;
         }
-        const before = this.#manifests.size;
-        const listed = await this.#list.check(inventory);
-        if (listed !== undefined) {
-            await this.follow(listed);
-            return true;
-        }
-        if (this.#manifests.size < before) {
-            return true;
-        }
-        // What a later run would take for a broken image must have been there before the first delete.
-        if (await this.#reads.confirm((digest) => {
-            this.#drop(digest);
-        })) {
-            return true;
-        }
-        // An index among them may hold what looks like an orphan.
-        const mentioned = new Set([...inventory.manifests.values()].flatMap(perhapsManifests));
-        if (mentioned.size > MOST_MENTIONED) {
-            await this.#attempts.one('what manifests mention', () => Promise.reject(tooManyMentions()));
-            return true;
-        }
-        if ((await this.#findProtected()) || (await this.#find(mentioned, 'mentioned', mentionOf))) {
-            return true;
-        }
-        const young = unknownAges(inventory, plan, this.#options.policy);
-        await this.#attempts.each(young, ({ config }) => `config ${config.digest}`, async (image) => {
-            this.#facts.set(image.digest, await this.#options.reader.imageFacts(this.#repository, image));
-        });
-        if (young.length > 0) {
-            return true;
-        }
-        // A complete list has led to every referrer, and its body tells its subject.
-        const referrers = inventory.listing === undefined
-            ? await this.#referrers.ask(inventory.manifests.keys())
-            : undefined;
-        if (referrers !== undefined) {
-            await this.follow(referrers);
-            return true;
-        }
-        // Last, of those that are left: some may be layers, and no manifests at all.
-        const unlinked = perhapsLayers(inventory, plan);
-        const { reader } = this.#options;
-        this.#links = await readLinks(unlinked, inventory, { reader, attempts: this.#attempts });
-        return unlinked.length > 0;
+        return isNews;
+    }
+    async #checkListing(inventory) {
+        const before = this.#reads.found.size;
+        const listed = await this.#list.check(inventory, this.#reads);
+        await this.follow(listed ?? []);
+        return listed !== undefined || this.#reads.found.size < before;
     }
     /**
-     * What is protected may be here without anything that names it, and hold what looks like an orphan. Asked
-     * for only now, because files may protect many digests, most of them elsewhere.
+     * A protected manifest may be here although nothing names it, and may list an apparent orphan. It is read
+     * only now, because files may protect many digests, most of them elsewhere.
      */
     async #findProtected() {
-        if (this.#hasFoundProtected) {
-            return false;
-        }
-        this.#hasFoundProtected = true;
-        const { protection } = this.#options.policy;
-        const local = protectionIn(this.#repository, protection);
+        const { repository, policy } = this.#looking;
+        const local = protectionIn(repository, policy.protection);
         return this.#find(local.named(), 'protected', (digest) => `protected manifest ${digest} (named by ${someOf(local.of(digest))})`);
     }
-    /** Of these, those that are here are read, with all that they name; nobody misses the others. */
+    /** An index among the mentioned digests may list an apparent orphan. */
+    async #findMentioned({ manifests }) {
+        const mentioned = new Set([...manifests.values()].flatMap(perhapsManifests));
+        if (mentioned.size > MOST_MENTIONED) {
+            const why = coded(TOO_MANY_MENTIONED, 'unexpected-answer');
+            this.#looking.attempts.addGap('what manifests mention', why);
+            return true;
+        }
+        return this.#find(mentioned, 'mentioned', mentionOf);
+    }
+    async #readFacts(inventory, plan) {
+        const { reader, repository, attempts, policy } = this.#looking;
+        const young = unknownAges(inventory, plan, policy);
+        await attempts.each(young, ({ config }) => `config ${config.digest}`, async (image) => {
+            this.#facts.set(image.digest, await reader.imageFacts(repository, image));
+        });
+        return young.length > 0;
+    }
+    /** A complete list has led to every referrer, and its body tells its subject. */
+    async #askReferrers({ listing, manifests }) {
+        const found = listing === undefined ? await this.#referrers.ask(manifests.keys()) : undefined;
+        await this.follow(found ?? []);
+        return found !== undefined;
+    }
+    async #readLinks(inventory, plan) {
+        const unlinked = perhapsLayers(inventory, plan);
+        if (unlinked.length > 0) {
+            this.#links = await readLinks(unlinked, inventory, this.#looking);
+        }
+        return unlinked.length > 0;
+    }
+    /** Reads those of the digests that are here, with all that they name. It is no gap if others are absent. */
     async #find(digests, source, what) {
         const unread = [...digests]
-            .filter((digest) => !this.#begun.has(digest) && !this.#manifests.has(digest))
+            .filter((digest) => !this.#begun.has(digest) && !this.#reads.found.has(digest))
             .map((digest) => ({ digest, source }));
         const read = await this.#readEach(unread, what, ({ digest }) => this.#elsewhere.add(digest));
         await this.follow(read.flatMap(namedBy));
@@ -64850,8 +64366,8 @@ class Reading {
 
 ;// CONCATENATED MODULE: ./src/run/surveys.ts
 /**
- * Surveys every repository of a run with what the ledger remembers of it, and lets the ledger know what was seen.
- * Refuses a repository whose tags are suddenly gone, which the ledger must not learn.
+ * Surveys every repository of a run with the memory of it, and tells the memory what was seen.
+ * It refuses a repository whose tags are suddenly gone, which the memory must not learn.
  */
 
 
@@ -64859,20 +64375,20 @@ class Reading {
 
 
 /**
- * Milliseconds. So long a registry may still be at a DELETE whose client has gone: Distribution reads every tag of the
+ * Milliseconds. A registry may work so long on a DELETE whose client is gone: Distribution reads every tag of the
  * repository for each.
  */
 const LATE_DELETE = 30_000;
 const LONGEST_RUN = 24 * 60 * 60 * 1000;
 async function surveyAll(repositories, { survey, candidates, memory, pusher, isApproved, contain, stop }) {
     const { reader, concurrency, clock, policy } = survey;
-    const repairing = { reader, concurrency, pusher };
+    const repairing = { reader, concurrency, pusher, now: policy.now };
     const refusals = new Map();
     const settled = new Map();
     const vanished = [];
     const repairs = new Map();
     let unread = 0;
-    /** By the stop, and not by the registry: what it read would be new to the ledger, and young, for nothing. */
+    /** Whether the stop cut the survey short. The ledger would take what it read for new and young, for nothing. */
     const isBrokenOff = ({ inventory }) => stop.aborted && inventory.gaps.length > 0;
     async function look(repository) {
         if (stop.aborted) {
@@ -64880,20 +64396,14 @@ async function surveyAll(repositories, { survey, candidates, memory, pusher, isA
             return undefined;
         }
         const recollection = await memory.recall(repository);
-        const known = recollection && {
-            manifests: recollection.manifests,
-            past: pastOf(recollection),
-        };
+        const known = recollection && { ...recollection, past: pastOf(recollection) };
         const read = () => surveyRepository(repository, candidates(repository), survey, known);
         let found = await read();
-        if (pusher !== undefined &&
-            recollection !== undefined &&
-            isContested(found, recollection, policy.now)) {
+        if (pusher !== undefined && isContested(found, recollection, policy.now)) {
             await clock.sleep(LATE_DELETE, stop);
             found = await read();
         }
-        const repair = recollection &&
-            (await repairRepository(found, recollection.records, { ...repairing, now: policy.now }));
+        const repair = recollection && (await repairRepository(found, recollection.records, repairing));
         if (repair !== undefined) {
             repairs.set(repository, repair);
             found = pusher === undefined ? found : await read();
@@ -64903,12 +64413,14 @@ async function surveyAll(repositories, { survey, candidates, memory, pusher, isA
             refusals.set(repository, refusal);
         }
         else if (hasVanished(found.inventory)) {
-            // Rights may be lost for a night, and a registry hides that behind a 404: the memory must outlast it.
+            // Rights may be lost for a night, and a registry hides that behind a 404. The memory must outlast that.
             vanished.push(repository);
         }
         else if (pusher !== undefined && recollection !== undefined && !isBrokenOff(found)) {
-            // Before the first delete, so that a run which is killed has forgotten nothing.
-            const state = await memory.saw(recollection, observationOf(found));
+            // This comes before the first delete, so that a killed run has forgotten nothing.
+            const seen = observation_observe(found);
+            const inUse = new Set([...seen.inUse, ...inDoubt(found)]);
+            const state = await memory.saw(recollection, { ...seen, inUse });
             if (state !== undefined) {
                 settled.set(repository, state);
             }
@@ -64928,38 +64440,29 @@ async function surveyAll(repositories, { survey, candidates, memory, pusher, isA
     };
 }
 /**
- * Whether something in use is what another run was about to delete, and that run has not come to its end: it may have
- * been killed, and the registry still at its last DELETE.
+ * Whether something in use is what another, unfinished run was about to delete. That run may have been killed while
+ * the registry still works on its last DELETE.
  */
-function isContested(found, { records }, now) {
-    const leaving = [...records].filter(([digest, { status, condemned = 0 }]) => status === 'leaving' &&
+function isContested(found, remembered, now) {
+    const leaving = [...(remembered?.records ?? [])].filter(([digest, { status, condemned = 0 }]) => status === 'leaving' &&
         condemned > now - LONGEST_RUN &&
         found.inventory.manifests.has(digest));
-    const { inUse } = leaving.length === 0 ? { inUse: new Set() } : observation_observe(found);
+    const inUse = leaving.length === 0 ? new Set() : observation_observe(found).inUse;
     return leaving.some(([digest]) => inUse.has(digest));
 }
-function observationOf(found) {
-    const observation = observation_observe(found);
-    return { ...observation, inUse: new Set([...observation.inUse, ...inDoubt(found)]) };
-}
-/** Bodies have done their work, but for those of orphans, which are to be saved. */
-function trimmed(found, recollection) {
-    const { plan, inventory } = found;
-    if (plan.orphans.length === 0) {
-        return { plan, inventory: { ...inventory, past: new Map() }, bodies: new Map() };
-    }
-    const bodies = new Map();
-    for (const { digest } of plan.orphans) {
-        const body = found.bodies.get(digest) ?? recollection?.records.get(digest)?.body;
-        if (body !== undefined) {
-            bodies.set(digest, body);
-        }
-    }
-    return { plan, inventory, bodies };
+/** Drops all bodies but those of orphans, which the backup needs. */
+function trimmed({ plan, inventory, bodies }, recollection) {
+    const orphans = new Set(plan.orphans.map(({ digest }) => digest));
+    const saved = new Map();
+    const save = (body, digest) => orphans.has(digest) && saved.set(digest, body);
+    recollection?.records.forEach(({ body }, digest) => save(body, digest));
+    bodies.forEach(save);
+    const past = plan.orphans.length === 0 ? new Map() : inventory.past;
+    return { plan, inventory: { ...inventory, past }, bodies: saved };
 }
 function pastOf({ records }) {
     return new Map([...records].map(([digest, { mediaType: _, body: __, ...past }]) => {
-        // What was deleted and is there again is to this run what no run has seen: its push may not be over.
+        // If a deleted manifest is there again, this run takes it for new: its push may not be over.
         const { status, everInUse } = past;
         return [digest, { ...past, everInUse: everInUse && status !== 'deleted' }];
     }));
@@ -64967,210 +64470,204 @@ function pastOf({ records }) {
 
 ;// CONCATENATED MODULE: ./src/run/confirmation.ts
 /**
- * Finds out whether what was deleted is gone. A delete is believed when a read does not find the manifest any more,
- * and not because of what the registry answered to the DELETE.
+ * Finds out whether deleted manifests are gone. A delete is believed when a read no longer finds the manifest,
+ * and not because of the answer to the DELETE.
  */
 
 
 
 /**
- * Milliseconds: how long a registry that deletes after its answer is given in one repository, and how soon it is
- * asked again.
+ * Milliseconds: the time that a registry gets in one repository to delete after its answer, and the first pause
+ * before it is asked again.
  */
 const confirmation_PATIENCE = 60_000;
 const FIRST_PAUSE = 500;
-/** A 404 does not say that a delete is under way, so a second question, after another look, is enough. */
+/** A 404 does not say that a delete is under way, so a second question, after another recheck, is enough. */
 const MOST_ROUNDS_AFTER_404 = 2;
 const STILL_THERE = 'the registry took the DELETE, and the manifest is still there. Does the registry allow deletes, and is ' +
-    '`registry-url` its own address, no mirror or cache? Its log may tell';
-const HIDDEN = 'the registry answered the DELETE with 404, and the manifest is still there. Some registries answer so where the ' +
+    '`registry-url` its own address, not that of a mirror or cache? Its log may tell';
+const HIDDEN = 'the registry answered the DELETE with 404, and the manifest is still there. Some registries answer so when the ' +
     'account may not delete: give `username` and `password` of an account that may';
-/** @param fates what it finds is written there */
-function createConfirmation(repository, fates, { isThere, concurrency, clock, stop }) {
-    const absent = new Set();
-    /** what was there, or could not be asked for, the last time */
-    const doubtful = new Set();
-    const rounds = new Map();
-    let pauses = 0;
-    let waited = 0;
-    let until;
-    const unseen = () => digestsWith(fates, 'deleted', 'gone').filter((digest) => !absent.has(digest));
-    const fail = (digest, why) => {
-        doubtful.delete(digest);
-        fates.set(digest, { kind: 'failed', why });
-    };
-    const isOver = () => waited >= confirmation_PATIENCE || (until !== undefined && clock.now() >= until);
-    /** @returns why it could not be found out, if so */
-    async function look(digest) {
+class Confirmation {
+    #options;
+    #absent = new Set();
+    /** those that were there, or could not be asked for, the last time */
+    #doubtful = new Set();
+    #rounds = new Map();
+    #waited = 0;
+    #until;
+    constructor(options) {
+        this.#options = options;
+    }
+    /** Asks for a manifest that the registry says it deleted. @returns whether it is gone */
+    async ask(digest) {
+        if ((await this.#look(digest)) !== undefined) {
+            // `askAll` asks once more, and reports the reason.
+            this.#doubtful.add(digest);
+        }
+        return this.#absent.has(digest);
+    }
+    /** Asks for all that no read has found gone yet. Those that can't be asked for, or stay too long, have failed. */
+    async askAll() {
+        const { concurrency } = this.#options;
+        await pMap(this.#unseen(), (digest) => this.#settle(digest), { concurrency });
+    }
+    /** whether any of them may still be deleted */
+    isOpen() {
+        return this.#unseen().length > 0;
+    }
+    /** whether this one was there when it was asked for, and may still be deleted */
+    isDoubtful(digest) {
+        return this.#doubtful.has(digest) && isGone(this.#options.fates.get(digest));
+    }
+    /** Gives the registry time: twice as much as before, each time. */
+    async pause() {
+        const { clock, stop } = this.#options;
+        this.#until ??= clock.now() + confirmation_PATIENCE;
+        const pause = Math.min(FIRST_PAUSE + this.#waited, confirmation_PATIENCE - this.#waited);
+        this.#waited += pause;
+        await clock.sleep(pause, stop);
+    }
+    /** All that no read has found gone yet have failed, for this reason. */
+    giveUp(why) {
+        this.#unseen().forEach((digest) => this.#fail(digest, why));
+    }
+    #unseen() {
+        const deleted = digestsWith(this.#options.fates, 'deleted', 'gone');
+        return deleted.filter((digest) => !this.#absent.has(digest));
+    }
+    #fail(digest, why) {
+        this.#doubtful.delete(digest);
+        this.#options.fates.set(digest, { kind: 'failed', why });
+    }
+    #isOver() {
+        const isLate = this.#until !== undefined && this.#options.clock.now() >= this.#until;
+        return isLate || this.#waited >= confirmation_PATIENCE;
+    }
+    /** @returns why no read could tell; `undefined` when one did */
+    async #look(digest) {
+        const { isThere, repository } = this.#options;
         try {
             if (await isThere(repository, digest)) {
-                doubtful.add(digest);
+                this.#doubtful.add(digest);
             }
             else {
-                absent.add(digest);
-                doubtful.delete(digest);
+                this.#absent.add(digest);
+                this.#doubtful.delete(digest);
             }
             return undefined;
         }
         catch (error) {
-            if (error instanceof RequestFailure) {
-                return error.message;
-            }
-            throw error;
+            return failureMessage(error);
         }
     }
-    async function settle(digest) {
-        const why = await look(digest);
+    async #settle(digest) {
+        const why = await this.#look(digest);
         if (why !== undefined) {
-            // The client has tried often enough.
-            fail(digest, `the registry took the DELETE, but it can't be told whether that worked: ${why}`);
+            // The client has retried often enough.
+            this.#fail(digest, `the registry took the DELETE, but no read can tell whether it worked: ${why}`);
         }
-        else if (!absent.has(digest)) {
-            const round = (rounds.get(digest) ?? 0) + 1;
-            rounds.set(digest, round);
-            const isHidden = fates.get(digest)?.kind === 'gone';
-            if (isOver() || (isHidden && round === MOST_ROUNDS_AFTER_404)) {
-                fail(digest, isHidden ? HIDDEN : STILL_THERE);
+        else if (!this.#absent.has(digest)) {
+            const round = (this.#rounds.get(digest) ?? 0) + 1;
+            this.#rounds.set(digest, round);
+            const isHidden = this.#options.fates.get(digest)?.kind === 'gone';
+            if (this.#isOver() || (isHidden && round === MOST_ROUNDS_AFTER_404)) {
+                this.#fail(digest, isHidden ? HIDDEN : STILL_THERE);
             }
         }
     }
-    return {
-        async ask(digest) {
-            const why = await look(digest);
-            if (why !== undefined) {
-                // `askAll` asks once more, and tells.
-                doubtful.add(digest);
-            }
-            return absent.has(digest);
-        },
-        askAll: async () => {
-            await pMap(unseen(), settle, { concurrency });
-        },
-        isOpen: () => unseen().length > 0,
-        isDoubtful: (digest) => doubtful.has(digest) && isGone(fates.get(digest)),
-        async pause() {
-            until ??= clock.now() + confirmation_PATIENCE;
-            const pause = Math.min(FIRST_PAUSE * 2 ** pauses, confirmation_PATIENCE - waited);
-            pauses += 1;
-            waited += pause;
-            await clock.sleep(pause, stop);
-        },
-        giveUp(why) {
-            unseen().forEach((digest) => {
-                fail(digest, why);
-            });
-        },
-    };
 }
 /**
  * Some registries delete a manifest by its digest and go on serving it by its tags.
  *
- * @param deleted by their digests, with the tags that they had; each has some
- * @param known what the tags point at, if that was read after the deletes
+ * @param deleted manifests with the tags that they had; each has some
+ * @param known the targets of the tags, if they were read after the deletes
  * @returns those that a tag still serves, or may
  */
 async function confirmTags(repository, deleted, known, options) {
-    const tagged = new Map(deleted.flatMap(({ digest, tags }) => tags.map((tag) => [tag, digest])));
     if (deleted.length === 0) {
         return [];
     }
+    const tagged = new Map(deleted.flatMap(({ digest, tags }) => tags.map((tag) => [tag, digest])));
     try {
         const now = known ?? (await readTags(repository, tagged, options));
         const serving = [...tagged].filter(([tag, digest]) => now.get(tag) === digest);
         return serving.map(([tag, digest]) => ({ digest, why: servedBy(tag) }));
     }
     catch (error) {
-        if (error instanceof RequestFailure) {
-            const why = `the registry deleted it, but its tags could not be read again: ${error.message}`;
-            return [...new Set(tagged.values())].map((digest) => ({ digest, why }));
-        }
-        throw error;
+        const why = `the registry deleted it, but its tags could not be read again: ${failureMessage(error)}`;
+        return [...new Set(tagged.values())].map((digest) => ({ digest, why }));
     }
 }
-/** What these tags point at, as far as they are still listed. */
+/** The manifests that these tags point at, for tags that are still listed. */
 async function readTags(repository, tagged, { reader, concurrency }) {
-    const listed = (await reader.tags(repository)).filter((tag) => tagged.has(tag));
-    const read = await pMap(listed, async (tag) => {
+    const found = new Map();
+    const read = async (tag) => {
         const answer = await reader.manifest(repository, tag);
-        return answer.kind === 'found' ? [[tag, answer.manifest.digest]] : [];
-    }, { concurrency });
-    return new Map(read.flat());
+        if (answer.kind === 'found') {
+            found.set(tag, answer.manifest.digest);
+        }
+    };
+    const listed = (await reader.tags(repository)).filter((tag) => tagged.has(tag));
+    await pMap(listed, read, { concurrency });
+    return found;
 }
 function servedBy(tag) {
-    return (`the registry deleted it by its digest, and its tag ${tag} still serves it. Such a registry wants the tag ` +
-        'deleted, too, which this action never does: delete that tag by the means of the registry');
+    return (`the registry deleted it by its digest, and its tag ${tag} still serves it. This action never deletes a ` +
+        'tag alone: delete that tag with the tools of the registry');
 }
 
 ;// CONCATENATED MODULE: ./src/run/deletion.ts
 /**
- * Sends the deletes of one sweep, in their order and never past its end. Nothing here chooses what goes: it is
- * the hand of `sweep.ts`, and the only caller of the registry's delete.
+ * Sends the deletes of one sweep, in their order and never past its end. It chooses nothing: `sweep.ts` does, and
+ * this is the only caller of the registry's delete.
  */
 
 
 
 
 /** After one of these the registry refuses every other delete in the repository as well. */
-const FINAL = [
-    'unauthorized',
-    'forbidden',
-    'deletes-off',
-    'read-only',
-];
-/**
- * Deletes these manifests. What `isOver` cut off is without a fate, and so is what has to wait for one that the
- * registry says it deleted, and that is still there: perhaps not for long.
- *
- * @param condemned in an order in which all of `after` stand before
- * @param tagsOf the tags that point at each of them, which go along
- * @param fates only added to. Of what was deleted before and stands in an `after` again, somebody has pushed it
- *   since
- * @returns whether the registry may have changed
- */
-async function deleteInOrder(repository, condemned, tagsOf, fates, options) {
-    return new Deletion(repository, tagsOf, fates, options).run(condemned);
-}
+const FINAL = ['unauthorized', 'forbidden', 'deletes-off', 'read-only'];
 class Deletion {
-    #repository;
-    #tagsOf;
-    #fates;
     #options;
     #pending = new Map();
     #away = new Set();
-    /** what waits for one that may go yet, itself or by what it waits for */
+    /** those that wait for one that may still be deleted, directly or not */
     #waiting = new Set();
-    /** in some `after` */
+    /** those in some `after` */
     #awaited = new Set();
     // One after the other: Distribution removes a manifest's tags by asking all tags; if
     // one of them goes meanwhile, 2.8.2 answers 500, has deleted the manifest, and leaves its tag for good.
     #untagging = Promise.resolve();
     #calledOff;
     #changed = false;
-    constructor(repository, tagsOf, fates, options) {
-        this.#repository = repository;
-        this.#tagsOf = tagsOf;
-        this.#fates = fates;
+    constructor(options) {
         this.#options = options;
     }
-    /** @returns whether the registry may have changed */
+    /**
+     * Deletes these manifests. Those that `isOver` cut off get no fate. Neither do those that wait for one that the
+     * registry says it deleted, and that is still there: perhaps not for long.
+     *
+     * @param condemned in an order in which all of `after` stand before
+     * @returns whether the registry may have changed
+     */
     async run(condemned) {
-        condemned.forEach(({ after }) => {
-            after.forEach((before) => this.#awaited.add(before));
-        });
+        condemned.flatMap(({ after }) => after).forEach((before) => this.#awaited.add(before));
         const { concurrency } = this.#options;
         await pMap(condemned, (orphan) => this.#begin(orphan), { concurrency });
         return this.#changed;
     }
     #begin(orphan) {
         const { digest } = orphan;
-        const isTagged = this.#tagsOf.has(digest);
+        const { tagsOf, fates, onDone } = this.#options;
+        const isTagged = tagsOf.has(digest);
         const removed = isTagged
             ? this.#untagging.then(() => this.#remove(orphan))
             : this.#remove(orphan);
         const task = removed.then((fate) => {
             if (fate !== undefined) {
-                this.#fates.set(digest, fate);
-                this.#options.onDone();
+                fates.set(digest, fate);
+                onDone();
             }
         });
         if (isTagged) {
@@ -65181,12 +64678,12 @@ class Deletion {
     }
     async #remove({ digest, after }) {
         const { confirmation, isOver } = this.#options;
-        // They stand earlier in the list, so each has begun, or is not to be deleted in this run.
+        // They stand earlier in the list, so each has begun, or this run does not delete it.
         await Promise.all(after.map((before) => this.#pending.get(before) ?? Promise.resolve()));
         if (this.#calledOff !== undefined) {
             return { kind: 'skipped', why: this.#calledOff };
         }
-        // Before the question after predecessors, which have no fate either when it is over.
+        // This comes before the predecessors, which have no fate either when the time is over.
         if (isOver()) {
             return undefined;
         }
@@ -65201,15 +64698,15 @@ class Deletion {
         return { kind: 'skipped', why: `${standing}, which has to go before it, is still there` };
     }
     async #delete(digest) {
-        const { deleter, confirmation, isOver } = this.#options;
+        const { repository, deleter, tagsOf, confirmation, isOver } = this.#options;
         try {
-            const kind = await deleter.deleteManifest(this.#repository, digest, {
-                tags: this.#tagsOf.get(digest),
+            const kind = await deleter.deleteManifest(repository, digest, {
+                tags: tagsOf.get(digest),
                 isLate: isOver,
             });
-            // Also when it was gone: a try of ours whose answer was lost may have done it.
+            // Also when it was gone: an earlier try whose answer was lost may have deleted it.
             this.#changed = true;
-            // Of an index that stands after all, nothing may go.
+            // Nothing of an index may be deleted while the index is still there.
             if (!this.#awaited.has(digest) || (await confirmation.ask(digest))) {
                 this.#away.add(digest);
             }
@@ -65226,13 +64723,11 @@ class Deletion {
         if (error instanceof NotSent) {
             return { kind: 'skipped', why: error.message };
         }
-        if (!(error instanceof RequestFailure)) {
-            throw error;
-        }
+        const why = failureMessage(error);
         const kind = error instanceof RegistryError ? error.kind : undefined;
         if (kind !== undefined && FINAL.includes(kind)) {
             this.#calledOff = 'not tried: the registry refused another delete in this repository';
-            return { kind: 'failed', why: error.message };
+            return { kind: 'failed', why };
         }
         // No answer, or a 500: it may have been carried out all the same.
         this.#changed = true;
@@ -65240,10 +64735,10 @@ class Deletion {
         // The next recheck sees what names it.
         const isReferenced = kind === 'referenced';
         if (!(isReferenced || isOver()) || !mayWait(digest)) {
-            return { kind: 'failed', why: error.message };
+            return { kind: 'failed', why };
         }
         if (isReferenced) {
-            // What has to go after it waits as well.
+            // Those that come after it wait as well.
             this.#waiting.add(digest);
         }
         return undefined;
@@ -65252,55 +64747,53 @@ class Deletion {
 
 ;// CONCATENATED MODULE: ./src/run/verify.ts
 /**
- * Proves after a sweep that what was kept is still there: every kept tag is listed and resolves, and so does every
- * child of every index behind one. Only reads.
+ * Verifies after a sweep that every kept tag is still listed and resolves, and that every child of every index behind
+ * one resolves, too. It only reads.
  */
+
+
 
 
 
 
 /**
- * What was broken before the sweep, and tags of deleted manifests, are not found broken.
+ * Tags and children that were broken before the sweep, and tags of deleted manifests, are not reported.
  *
- * @param inventory the repository as it was right before the sweep, or what is left of it
- * @param deleted what the sweep deleted
+ * @param inventory the repository right before the sweep, or without some deleted manifests
+ * @param deleted the manifests that the sweep deleted
  */
 async function verifyRepository(inventory, deleted, options) {
-    return new Verification(inventory, deleted, options).run();
+    return new Verification({ ...options, inventory, deleted }).run();
 }
 class Verification {
-    #inventory;
-    #deleted;
-    #options;
+    #swept;
     #broken = [];
     #missing = [];
     #isComplete = true;
     #listed;
-    /** what each tag points at now: a manifest known from before, or one that a push brought meanwhile */
+    /** the targets of tags now: manifests known from before, and those that a push brought meanwhile */
     #standing = new Map();
-    #tagOf = new Map();
     #tags = new Map();
-    constructor(inventory, deleted, options) {
-        this.#inventory = inventory;
-        this.#deleted = deleted;
-        this.#options = options;
+    constructor(swept) {
+        this.#swept = swept;
     }
     async run() {
-        const { brokenTags, tags } = this.#inventory;
+        const { inventory, deleted } = this.#swept;
         await this.#list();
-        const expected = [...tags].flatMap(([tag, digest]) => (this.#deleted.has(digest) ? [] : [tag]));
-        const all = new Set([...(this.#listed ?? []), ...expected]);
-        await this.#checkEach([...all].filter((tag) => !brokenTags.includes(tag)), (tag) => `tag ${tag}`, (tag) => this.#tag(tag));
-        await this.#checkEach(await this.#unlisted(expected), (tag) => `tag ${tag}`, (tag) => this.#unlistedTag(tag));
+        const expected = [...inventory.tags].filter(([, digest]) => !deleted.has(digest));
+        const all = [...new Set([...(this.#listed ?? []), ...expected.map(([tag]) => tag)])];
+        const unbroken = all.filter((tag) => !inventory.brokenTags.includes(tag));
+        await this.#checkEach(unbroken, nameOfTag, (tag) => this.#tag(tag));
+        await this.#checkEach(await this.#unlisted(expected), ([tag]) => nameOfTag(tag), ([tag, digest]) => this.#unlistedTag(tag, digest));
         await this.#children();
         return {
-            broken: this.#broken.sort((a, b) => (a.what < b.what ? -1 : 1)),
+            broken: this.#broken.sort((a, b) => compare(a.what, b.what)),
             missing: this.#missing,
             tags: this.#isComplete && this.#listed !== undefined ? this.#tags : undefined,
             isComplete: this.#isComplete,
         };
     }
-    /** @param read resolves with why it is broken, if so */
+    /** @param read resolves with the reason if it is broken */
     async #check(what, read) {
         try {
             const why = await read();
@@ -65309,50 +64802,49 @@ class Verification {
             }
         }
         catch (error) {
-            if (!(error instanceof RequestFailure)) {
-                throw error;
-            }
-            if (this.#options.stop.aborted) {
+            const why = `could not be read again: ${failureMessage(error)}`;
+            if (this.#swept.stop.aborted) {
                 this.#isComplete = false;
             }
             else {
-                this.#broken.push({ what, why: `could not be read again: ${error.message}` });
+                this.#broken.push({ what, why });
             }
         }
     }
     async #checkEach(each, nameOf, read) {
-        const { concurrency } = this.#options;
+        const { concurrency } = this.#swept;
         await pMap(each, (one) => this.#check(nameOf(one), () => read(one)), { concurrency });
     }
     #read(reference) {
-        return this.#options.reader.manifest(this.#inventory.repository, reference);
+        return this.#swept.reader.manifest(this.#swept.inventory.repository, reference);
     }
     async #list() {
+        const { reader, inventory } = this.#swept;
         await this.#check('the list of tags', async () => {
-            this.#listed = new Set(await this.#options.reader.tags(this.#inventory.repository));
+            this.#listed = new Set(await reader.tags(inventory.repository));
             return undefined;
         });
     }
     async #tag(tag) {
-        const before = this.#inventory.tags.get(tag);
+        const { inventory, deleted, clock } = this.#swept;
+        const before = inventory.tags.get(tag);
         for (let read = 1; read <= MOST_READS; read += 1) {
-            // HEAD is not enough: registries were seen to answer it with another manifest's digest.
+            // HEAD is not enough, because some registries answer it with another manifest's digest.
             const answer = await this.#read(tag);
             if (answer.kind === 'found') {
                 const { digest } = answer.manifest;
-                // What was read before is the same, and is in memory already.
-                this.#standing.set(digest, this.#inventory.manifests.get(digest) ?? answer.manifest);
-                this.#tagOf.set(digest, tag);
+                // The known manifest is the same, and in memory already.
+                this.#standing.set(digest, inventory.manifests.get(digest) ?? answer.manifest);
                 this.#tags.set(tag, digest);
                 return undefined;
             }
             // Some registries leave the tags of a deleted manifest behind.
-            const isDeleted = before !== undefined && this.#deleted.has(before);
+            const isDeleted = before !== undefined && deleted.has(before);
             if (isDeleted || (await this.#namesNothing(tag))) {
                 return undefined;
             }
             if (read < MOST_READS) {
-                await this.#options.clock.sleep(tag_PAUSE);
+                await clock.sleep(tag_reading_PAUSE);
             }
         }
         if (before !== undefined) {
@@ -65360,71 +64852,67 @@ class Verification {
         }
         return 'its manifest is gone';
     }
-    /** Another run takes the signatures along with an image; Distribution may even leave their tags behind. */
+    /** Another run may delete signatures with their image, and Distribution may leave their tags behind. */
     async #namesNothing(tag) {
         const named = parseDigestTag(tag)?.names;
         return named !== undefined && (await this.#read(named)).kind === 'absent';
     }
-    /** By its name, a tag that the registry has lost may still be answered, from a cache. */
+    /** The kept tags that are no longer listed. A cache may still answer for them by name. */
     async #unlisted(expected) {
-        const { clock, stop } = this.#options;
-        const unlisted = () => expected.filter((tag) => this.#tags.has(tag) && this.#listed?.has(tag) === false);
+        const { clock, stop } = this.#swept;
+        const unlisted = () => expected.filter(([tag]) => this.#tags.has(tag) && this.#listed?.has(tag) === false);
         for (let read = 1; read < MOST_READS && unlisted().length > 0 && !stop.aborted; read += 1) {
-            await clock.sleep(tag_PAUSE);
+            await clock.sleep(tag_reading_PAUSE);
             await this.#list();
         }
         return unlisted();
     }
-    async #unlistedTag(tag) {
-        const before = this.#inventory.tags.get(tag);
-        if (before === undefined || (await this.#namesNothing(tag))) {
+    async #unlistedTag(tag, before) {
+        if (await this.#namesNothing(tag)) {
             return undefined;
         }
         this.#missing.push(before);
-        return 'it is not in the list of tags any more. By its name it still answers: is that an old answer of a cache?';
+        return coded('it is not in the list of tags any more. By its name it still answers: is that an old answer of a cache?', 'tag-list-shrank');
     }
     /** Every child of every index that a tag leads to. */
     async #children() {
-        const asked = new Set();
         const seen = [...this.#standing.values()];
         const absent = [];
-        const nameOf = (digest) => `manifest ${digest}`;
-        let wave = childrenOf(seen, this.#inventory, asked);
-        while (wave.length > 0) {
-            const found = [];
-            await this.#checkEach(wave, nameOf, async (digest) => {
+        // Children that were missing before the sweep are not asked for.
+        const asked = new Set(this.#swept.inventory.absent);
+        for (let begun = 0; begun < seen.length;) {
+            const children = new Set(seen.slice(begun).flatMap(childrenOf));
+            const wave = [...children].filter((digest) => !asked.has(digest));
+            wave.forEach((digest) => asked.add(digest));
+            begun = seen.length;
+            await this.#checkEach(wave, nameOfManifest, async (digest) => {
                 const manifest = await this.#manifest(digest);
                 if (manifest === undefined) {
                     absent.push(digest);
                 }
                 else {
-                    found.push(manifest);
+                    seen.push(manifest);
                 }
                 return undefined;
             });
-            // One by one: there may be more of them than a call can have arguments.
-            found.forEach((each) => seen.push(each));
-            wave = childrenOf(found, this.#inventory, asked);
         }
-        // Read last: another run takes the index along, and before its children.
-        await this.#checkEach(absent, nameOf, (digest) => this.#absentChild(digest, seen));
+        // The parents are read last: another run deletes an index before its children.
+        await this.#checkEach(absent, nameOfManifest, (digest) => this.#absentChild(digest, seen));
     }
     async #manifest(digest) {
-        const { repository, manifests } = this.#inventory;
-        const known = manifests.get(digest);
-        if (known !== undefined &&
-            (await this.#options.reader.resolve(repository, digest)) === digest) {
+        const { reader, inventory } = this.#swept;
+        const known = inventory.manifests.get(digest);
+        if (known !== undefined && (await reader.resolve(inventory.repository, digest)) === digest) {
             return known;
         }
         const answer = await this.#read(digest);
         return answer.kind === 'absent' ? undefined : answer.manifest;
     }
     async #absentChild(digest, seen) {
-        for (const parent of seen) {
-            const holds = parent.kind === 'index' && parent.children.some((child) => child.digest === digest);
-            if (holds && (await this.#read(parent.digest)).kind === 'found') {
+        for (const parent of seen.filter((each) => childrenOf(each).includes(digest))) {
+            if ((await this.#read(parent.digest)).kind === 'found') {
                 this.#missing.push(digest);
-                const tag = this.#tagOf.get(parent.digest);
+                const tag = [...this.#tags].find(([, named]) => named === parent.digest)?.[0];
                 const name = tag === undefined ? '' : `, tag ${tag},`;
                 return `the index ${parent.digest}${name} has it as a child, and it is gone`;
             }
@@ -65432,48 +64920,35 @@ class Verification {
         return undefined;
     }
 }
-/** The children that have not been asked for yet, without those that were missing before the sweep. */
-function childrenOf(manifests, inventory, asked) {
-    const children = manifests.flatMap((manifest) => manifest.kind === 'index' ? manifest.children.map(({ digest }) => digest) : []);
-    return children.filter((digest) => {
-        const isNew = !asked.has(digest) && !inventory.absent.has(digest);
-        asked.add(digest);
-        return isNew;
-    });
+const nameOfTag = (tag) => `tag ${tag}`;
+const nameOfManifest = (digest) => `manifest ${digest}`;
+function childrenOf(manifest) {
+    return manifest.kind === 'index' ? manifest.children.map(({ digest }) => digest) : [];
 }
 
 ;// CONCATENATED MODULE: ./src/run/heal.ts
 
 
 
-/** What was put back may be found to need more, which another push has begun to use meanwhile. */
+/** A restored manifest may need more, which another push has begun to use meanwhile. */
 const heal_MOST_ROUNDS = 3;
-/** @returns as part of `broken`, also what was to be put back with something else, and could not be */
+/** @returns in `broken` also those that had to be restored with others, and could not be */
 async function heal({ inventory, tried, usedAgain, lost }, options) {
     const graph = buildGraph(inventory);
     const restored = new Set();
-    /** the tags of which went with them */
+    /** manifests whose tags were deleted with them */
     const gone = new Set([...tried].filter((digest) => !usedAgain.has(digest)));
-    /** what may be put back */
+    /** those that may be restored */
     const restorable = new Set(tried);
-    /** by what it is about, as in `broken`: why it could not be put back */
+    /** why something could not be restored, by its name in `broken` */
     const failures = new Map();
     for (let round = 1;; round += 1) {
         const verified = await verifyRepository(inventory, gone, options);
-        const proof = () => ({
-            restored: [...restored],
-            broken: withFailures(verified.broken, failures),
-            unverified: !verified.isComplete,
-            tags: verified.tags,
-        });
-        const ours = verified.missing.filter((digest) => restorable.has(digest));
-        if (ours.length === 0 || round > heal_MOST_ROUNDS) {
-            return proof();
-        }
+        const ours = round > heal_MOST_ROUNDS ? [] : verified.missing.filter((digest) => restorable.has(digest));
         const needed = new Set([...ours, ...reach(graph, ours).keys()]);
         const result = await restoreRepository(inventory.repository, lost
             .filter(({ digest }) => needed.has(digest) && restorable.has(digest))
-            // What they pointed at once, people have moved or removed since.
+            // People have moved or removed the tags that pointed at it once.
             .map((each) => ({ ...each, formerTags: [] })), { ...options, absent: inventory.absent });
         result.restored.forEach((digest) => restored.add(digest));
         for (const digest of [...result.restored, ...result.standing]) {
@@ -65484,7 +64959,12 @@ async function heal({ inventory, tried, usedAgain, lost }, options) {
         result.failed.forEach(({ digest, why }) => failures.set(`manifest ${digest}`, why));
         result.failedTags.forEach(({ tag, why }) => failures.set(`tag ${tag}`, why));
         if (result.restored.length + result.standing.length === 0) {
-            return proof();
+            return {
+                restored: [...restored],
+                broken: withFailures(verified.broken, failures),
+                unverified: !verified.isComplete,
+                tags: verified.tags,
+            };
         }
     }
 }
@@ -65492,16 +64972,12 @@ async function heal({ inventory, tried, usedAgain, lost }, options) {
 function withFailures(broken, failures) {
     const found = new Map(broken.map(({ what, why }) => [what, why]));
     for (const [what, failure] of failures) {
-        const isManifest = what.startsWith('manifest ');
-        const why = found.get(what) ??
-            (isManifest ? 'it was deleted with a manifest that came into use meanwhile' : undefined);
-        if (why !== undefined) {
-            found.set(what, `${why}, and it could not be put back: ${failure}`);
+        const why = found.get(what) ?? 'it was deleted with a manifest that came into use meanwhile';
+        if (found.has(what) || what.startsWith('manifest ')) {
+            found.set(what, `${why}, and it could not be restored: ${failure}`);
         }
     }
-    return [...found]
-        .map(([what, why]) => ({ what, why }))
-        .sort((a, b) => (a.what < b.what ? -1 : 1));
+    return [...found].map(([what, why]) => ({ what, why })).sort((a, b) => compare(a.what, b.what));
 }
 
 ;// CONCATENATED MODULE: ./src/run/recheck.ts
@@ -65512,21 +64988,18 @@ class Recheck {
     #survey;
     #candidates;
     #options;
-    /** what the last read saw, without what was deleted since */
+    /** the result of the last read, without the manifests that were deleted since */
     #last;
-    #seen;
-    /** @param survey what the plan was made of, by the same candidates */
+    /** the joined results of all reads without a gap; `undefined` before the first of them */
+    seen;
+    /** @param survey the one that the plan was made from, with the same candidates */
     constructor(survey, candidates, options) {
         this.#survey = survey;
         this.#candidates = candidates;
         this.#options = options;
         this.#last = survey.inventory;
     }
-    /** all that the reads without a gap saw, together; `undefined` before the first of them */
-    get seen() {
-        return this.#seen;
-    }
-    /** Tags may have moved since, and pushes come in: the plan is made again with what is there now. */
+    /** Tags may have moved since, and pushes come in: the plan is made again from a fresh survey. */
     async read(fates) {
         const { plan, inventory } = this.#survey;
         const candidates = inSight(this.#candidates, plan, fates);
@@ -65536,11 +65009,11 @@ class Recheck {
             earlier: { ...this.#last, gone: new Set(digestsWith(fates, 'deleted', 'gone')) },
         });
         if (fresh.inventory.gaps.length === 0) {
-            this.#seen = this.#seen === undefined ? fresh.inventory : joined(this.#seen, fresh.inventory);
+            this.seen = this.seen === undefined ? fresh.inventory : joined(this.seen, fresh.inventory);
         }
         return fresh;
     }
-    /** Takes what is left of a read after its deletes for the next one. */
+    /** Keeps this read for the next one, without the manifests that were deleted. */
     finish({ inventory }, fates) {
         this.#last = without(inventory, fates);
     }
@@ -65553,7 +65026,7 @@ function tagsIn(inventory) {
     }
     return tags;
 }
-/** With the tags that point at them now. One that names nothing any more is theirs still: it may have gone along. */
+/** With their tags of now. A tag that names nothing any more is still theirs: the delete may have taken it. */
 function retagged(condemned, inventory) {
     const tagsOf = tagsIn(inventory);
     return condemned.map((each) => {
@@ -65563,7 +65036,7 @@ function retagged(condemned, inventory) {
 }
 /**
  * The digests that a recheck asks for: those to delete, those that go before them, and those that could not be deleted.
- * The child of an index out of sight would go before that index. What else is gone would be asked for in vain.
+ * Without its index, a child would be deleted before it. Asking for others that are gone would be in vain.
  */
 function inSight(candidates, { orphans }, fates) {
     const waiting = orphans.filter(({ digest }) => !fates.has(digest));
@@ -65592,7 +65065,7 @@ function condemnedOf({ inventory, plan, bodies }) {
         };
     });
 }
-/** What is left of an inventory after these deletes. */
+/** The inventory without the manifests that were deleted, and their tags. */
 function without(inventory, fates) {
     return {
         ...inventory,
@@ -65600,35 +65073,32 @@ function without(inventory, fates) {
         tags: new Map([...inventory.tags].filter(([, digest]) => !isGone(fates.get(digest)))),
     };
 }
-/** What was deleted lived here: a signature that is to follow it is none of an image elsewhere. */
+/** Remembers that deleted manifests lived here: their signatures don't belong to images elsewhere. */
 function withGone(past, fates, now) {
     const gone = digestsWith(fates, 'deleted', 'gone').filter((digest) => !past.has(digest));
     const before = { firstSeen: now, everInUse: false, status: 'leaving', since: now };
     return new Map([...past, ...gone.map((digest) => [digest, before])]);
 }
 /**
- * What the reads of a sweep saw, together. What was missing at the first of them was missing before; what a
- * later one misses, the sweep may have deleted.
+ * The joined results of two reads of a sweep. A manifest that the first one missed was missing before the sweep. If only
+ * a later one misses it, the sweep may have deleted it.
  */
 function joined(first, later) {
     const tags = new Map([...first.tags, ...later.tags]);
     const manifests = new Map([...first.manifests, ...later.manifests]);
+    // A later read no longer hears of deleted referrers, and they may have to be restored with their subject.
+    const referrers = new Map(first.referrers);
+    for (const [subject, listed] of later.referrers) {
+        referrers.set(subject, [...new Set([...(referrers.get(subject) ?? []), ...listed])]);
+    }
     return {
         ...first,
         tags,
         manifests,
-        referrers: joinedReferrers(first.referrers, later.referrers),
+        referrers,
         absent: new Set([...first.absent].filter((digest) => !manifests.has(digest))),
         brokenTags: first.brokenTags.filter((tag) => !tags.has(tag)),
     };
-}
-/** A later read no longer hears of what was deleted, and that may have to come back with its subject. */
-function joinedReferrers(first, later) {
-    const joint = new Map(first);
-    for (const [subject, listed] of later) {
-        joint.set(subject, [...new Set([...(first.get(subject) ?? []), ...listed])]);
-    }
-    return joint;
 }
 
 ;// CONCATENATED MODULE: ./src/run/sweep.ts
@@ -65639,14 +65109,14 @@ function joinedReferrers(first, later) {
 
 
 /**
- * Milliseconds. A tag that comes after a recheck may name what is deleted since: so long after a recheck the next one
- * follows, or after so many times what a recheck takes, where that is longer (docs/how-it-decides.md).
+ * Milliseconds. A tag that comes after a recheck may name what is deleted since. So the next recheck follows after this
+ * time, or after this many times the duration of a recheck if that is longer (docs/how-it-decides.md).
  */
 const RECHECK_EVERY = 10_000;
 const RECHECK_TIMES = 2;
-/** After so many rechecks in a row none of which brought a delete to its end, and so many tries of a single one, it is enough. */
+/** The most rechecks in a row that bring no delete to its end, and the most tries of a single delete. */
 const MOST_RECHECKS = 5;
-const UNCONFIRMED = 'the registry took the DELETE, and the run ended before it could see that the manifest is gone. The next run looks';
+const UNCONFIRMED = 'the registry took the DELETE, and the run ended before it could see that the manifest is gone. The next run checks it';
 const STOPPED = 'the run was told to stop before its turn came';
 /**
  * Deletes the orphans of one repository's plan and verifies what was kept.
@@ -65663,31 +65133,31 @@ class Sweep {
     #recheck;
     #confirmation;
     #fates = new Map();
-    /** all that may be deleted, with the tags that it had at the last recheck */
+    /** all manifests that may be deleted, with their tags at the last recheck */
     #condemned;
-    /** how often each delete was tried that got no answer in time */
+    /** number of tries of each delete that got no answer in time */
     #tries = new Map();
-    /** what was deleted, or may have been, and was in use at a later recheck */
+    /** manifests that were deleted, or may have been, and were in use at a later recheck */
     #usedAgain = new Set();
     /** whether the registry may have changed */
     #hasChanged = false;
-    /** rechecks in a row that brought no delete to its end */
+    /** number of rechecks in a row that brought no delete to its end */
     #fruitless = 0;
     constructor(survey, candidates, options) {
         this.#plan = survey.plan;
         this.#options = options;
         this.#recheck = new Recheck(survey, candidates, options);
-        this.#confirmation = createConfirmation(survey.plan.repository, this.#fates, options);
+        const { repository } = survey.plan;
+        this.#confirmation = new Confirmation({ ...options, repository, fates: this.#fates });
         this.#condemned = condemnedOf(survey);
     }
     async run() {
-        const { contain, progress } = this.#options;
-        progress.expect(this.#plan.orphans.length);
-        // Before the recheck, so that nothing slow comes between it and the deletes.
+        this.#options.progress.expect(this.#plan.orphans.length);
+        // This comes before the recheck, so that nothing slow comes between it and the deletes.
         await this.#save(this.#condemned);
-        const isWhole = await contain(this.#deleteAll());
+        const isWhole = await this.#contain(this.#deleteAll());
         this.#giveUp('this action failed before its turn came');
-        await contain(this.#confirmation.askAll());
+        await this.#contain(this.#confirmation.askAll());
         this.#confirmation.giveUp(UNCONFIRMED);
         this.#hasChanged ||= isWhole === undefined && this.#mayBeGone().size > 0;
         const { restored, broken, unverified, tags } = await this.#prove();
@@ -65703,7 +65173,7 @@ class Sweep {
             }
             await this.#recheckAndDelete();
             await this.#confirmation.askAll();
-            // Then another recheck: somebody may have pushed them again.
+            // Another recheck follows: somebody may have pushed them again.
             if (this.#confirmation.isOpen()) {
                 await this.#confirmation.pause();
             }
@@ -65726,15 +65196,15 @@ class Sweep {
         const until = clock.now() + Math.max(RECHECK_EVERY, RECHECK_TIMES * (clock.now() - began));
         await this.#delete(fresh, until);
         this.#recheck.finish(fresh, this.#fates);
-        // What waits for one that the registry takes its time to delete is not stuck.
+        // A delete that waits for a slow one of the registry is not stuck.
         const isFruitless = this.#fates.size === settled && !this.#confirmation.isOpen();
         this.#fruitless = isFruitless ? this.#fruitless + 1 : 0;
         if (this.#fruitless === MOST_RECHECKS) {
-            this.#giveUp(`the registry answered no delete soon enough after a look at the tags, ${MOST_RECHECKS} times in a row. Is ` +
+            this.#giveUp(`the registry answered no delete soon enough after a recheck, ${MOST_RECHECKS} times in a row. Is ` +
                 'it overloaded? A smaller `concurrency` may help');
         }
     }
-    /** Keeps what the new plan keeps, and leaves out what another run has deleted. */
+    /** Keeps what the new plan keeps, and notes what another run has deleted. */
     #keep({ plan, inventory }) {
         const reasons = new Map(plan.keep.map(({ digest, reason }) => [digest, reason]));
         for (const digest of this.#open()) {
@@ -65746,7 +65216,7 @@ class Sweep {
                 this.#settle(digest, { kind: 'gone' });
             }
         }
-        // Pushed again since: its tags are kept ones now, and a delete that is not over yet may take them along.
+        // If one was pushed again, its tags are kept ones now, and an unfinished delete may take them along.
         for (const digest of this.#tried()) {
             const reason = reasons.get(digest);
             if (reason !== undefined) {
@@ -65757,12 +65227,13 @@ class Sweep {
             }
         }
     }
-    /** A signature's tag may have come to name one of them since: it goes as well, and is to come back. */
+    /** A digest tag may name one of them since then. It is deleted with it, so a restore has to know it. */
     async #saveNewTags({ inventory }) {
-        const before = new Map(this.#condemned.map((each) => [each.digest, each.tags]));
+        const before = new Map(this.#condemned.map((each) => [each.digest, new Set(each.tags)]));
         this.#condemned = retagged(this.#condemned, inventory);
-        const isOpen = new Set(this.#open());
-        const unsaved = this.#condemned.filter(({ digest, tags }) => isOpen.has(digest) && tags.some((tag) => before.get(digest)?.includes(tag) !== true));
+        const unsaved = this.#condemned
+            .filter(({ digest }) => !this.#fates.has(digest))
+            .filter(({ digest, tags }) => tags.some((tag) => before.get(digest)?.has(tag) !== true));
         if (unsaved.length > 0) {
             await this.#save(unsaved);
         }
@@ -65780,12 +65251,14 @@ class Sweep {
     }
     /** @param until epoch milliseconds: no delete is sent from then on */
     async #delete({ plan, inventory }, until) {
-        // In the new plan's order: what has to go first may have changed with the tags.
+        // The new plan's order counts, because it may have changed with the tags.
         const isOpen = new Set(this.#open());
         const condemned = plan.orphans.filter(({ digest }) => isOpen.has(digest));
-        const tagsOf = tagsIn(inventory);
-        const hasChanged = await deleteInOrder(plan.repository, condemned, tagsOf, this.#fates, {
+        const deletion = new Deletion({
             ...this.#options,
+            repository: plan.repository,
+            tagsOf: tagsIn(inventory),
+            fates: this.#fates,
             confirmation: this.#confirmation,
             isOver: () => this.#isStopped() || this.#options.clock.now() >= until,
             mayWait: (digest) => {
@@ -65793,33 +65266,28 @@ class Sweep {
                 this.#tries.set(digest, tries);
                 return tries < MOST_RECHECKS && !this.#isStopped();
             },
-            onDone: () => {
-                this.#options.progress.done();
-            },
+            onDone: () => this.#options.progress.done(),
         });
+        const hasChanged = await deletion.run(condemned);
         this.#hasChanged ||= hasChanged;
     }
     /** Verifies what was kept, and restores what came into use. */
     async #prove() {
-        const { contain, verify } = this.#options;
         const inventory = this.#recheck.seen;
-        const isToProve = this.#hasChanged && verify;
-        const unproved = { restored: [], broken: [], unverified: isToProve, tags: undefined };
-        if (inventory === undefined || !isToProve || this.#isStopped()) {
+        const unverified = this.#hasChanged && this.#options.verify;
+        const unproved = { restored: [], broken: [], unverified, tags: undefined };
+        if (inventory === undefined || !unverified || this.#isStopped()) {
             return unproved;
         }
-        const swept = {
-            inventory,
-            tried: this.#mayBeGone(),
-            usedAgain: this.#usedAgain,
-            lost: this.#condemned,
-        };
-        return (await contain(heal(swept, this.#options))) ?? unproved;
+        const [tried, usedAgain, lost] = [this.#mayBeGone(), this.#usedAgain, this.#condemned];
+        const healed = heal({ inventory, tried, usedAgain, lost }, this.#options);
+        return (await this.#contain(healed)) ?? unproved;
     }
-    /** @param known what the tags point at, if that was read after the deletes */
+    /** @param known the targets of the tags, if they were read after the deletes */
     async #confirmTags(known) {
         const tagged = this.#condemned.filter(({ digest, tags }) => tags.length > 0 && isGone(this.#fates.get(digest)));
-        const served = await this.#options.contain(confirmTags(this.#plan.repository, tagged, known, this.#options));
+        const { repository } = this.#plan;
+        const served = await this.#contain(confirmTags(repository, tagged, known, this.#options));
         const failed = served ?? tagged.map(({ digest }) => ({ digest, why: UNCONFIRMED }));
         failed.forEach(({ digest, why }) => this.#fates.set(digest, { kind: 'failed', why }));
     }
@@ -65828,7 +65296,7 @@ class Sweep {
         const orphans = this.#plan.orphans.map(({ digest }) => digest);
         return orphans.filter((digest) => !this.#fates.has(digest));
     }
-    /** What is gone, or may be: a delete that failed may have been carried out all the same. */
+    /** Manifests that are gone, or may be: a failed delete may have been carried out all the same. */
     #tried() {
         return digestsWith(this.#fates, 'deleted', 'gone', 'failed');
     }
@@ -65840,9 +65308,10 @@ class Sweep {
         this.#options.progress.done();
     }
     #giveUp(why) {
-        this.#open().forEach((digest) => {
-            this.#settle(digest, { kind: 'skipped', why });
-        });
+        this.#open().forEach((digest) => this.#settle(digest, { kind: 'skipped', why }));
+    }
+    #contain(work) {
+        return this.#options.contain(this.#plan.repository, work);
     }
     #isStopped() {
         return this.#options.stop.aborted;
@@ -65852,7 +65321,7 @@ class Sweep {
 ;// CONCATENATED MODULE: ./src/run/clean.ts
 /**
  * The stages in order: registry, survey (inventory, graph, plan), brakes, sweep and verify. A dry-run is the
- * same without the sweep. Knows nothing of GitHub: what it reads, waits for and prints with is passed in.
+ * same without the sweep. It knows nothing of GitHub, and gets its transport, clock and progress from outside.
  */
 
 
@@ -65870,15 +65339,16 @@ class Sweep {
 
 
 
-/** Where the ledger lies unless the user names another repository. */
+
+/** The repository of the ledger, unless the user names another one. */
 const LEDGER_REPOSITORY = 'manifest-cleanup-ledger';
 /**
  * Cleans one registry.
  *
- * @throws RequestFailure when the registry can't be spoken to, or its catalog can't be read. What goes
- *   wrong in a repository is in the run that is returned
+ * @throws RequestFailure when the registry doesn't answer, or its catalog can't be read. Failures in one
+ *   repository are part of the result
  */
-async function runStages(settings, named, tools) {
+async function cleanRegistry(settings, named, tools) {
     return new Cleaning(settings, named, tools).run();
 }
 class Cleaning {
@@ -65886,7 +65356,7 @@ class Cleaning {
     #named;
     #tools;
     #registry;
-    /** for what ends the run in good order: it still answers when the run was told to stop */
+    /** for requests that end the run in good order: still sent after a stop */
     #closing;
     #backup;
     #failures = [];
@@ -65902,47 +65372,42 @@ class Cleaning {
     }
     async run() {
         const { clock, progress, stop } = this.#tools;
-        const { dryRun, maxDeletes, concurrency } = this.#settings;
+        const { dryRun, maxDeletes, concurrency, selection } = this.#settings;
+        const { intake, approval } = this.#named;
         const startedAt = clock.now();
         const registryTime = await this.#registry.reader.ping();
         const clocks = compareClocks(startedAt, clock.now(), registryTime);
-        const ledgerRepository = ledgerOf(this.#settings, this.#registry);
-        const memory = ledgerRepository === undefined
+        const ledger = clean_ledgerOf(this.#settings, this.#registry);
+        const memory = ledger === undefined
             ? LISTING_MEMORY
-            : await openLedger({
-                registry: this.#closing,
-                ledger: ledgerRepository,
-                now: clocks.stamp,
-            });
-        const choice = await this.#choose();
-        const isNamed = this.#settings.selection.names !== undefined;
+            : await openLedger({ registry: this.#closing, ledger, now: clocks.stamp });
+        const choice = approval === undefined
+            ? await chooseRepositories(this.#registry, selection, intake.candidates.keys())
+            : chooseApproved(approval.repositories.keys(), selection);
+        const isNamed = selection.names !== undefined;
         const chosen = choice.repositories.filter((repository) => !memory.isItself(repository, isNamed));
         this.#tools.onChosen?.(chosen, this.#registry);
-        const options = this.#surveyOptions(ledgerRepository, clocks.now);
+        const options = this.#surveyOptions(ledger, clocks.now);
         progress.begin('Reading tags and manifests');
         const read = await surveyAll(chosen, {
             survey: options,
-            candidates: (repository) => this.#candidates(repository),
+            candidates: this.#candidates,
             memory,
             pusher: dryRun ? undefined : this.#registry.pusher,
-            isApproved: this.#named.approval !== undefined,
-            contain: (repository, work) => this.#contain(repository, work),
+            isApproved: approval !== undefined,
+            contain: this.#contain,
             stop,
         });
-        this.#tellUnread(read, chosen.length, ledgerRepository);
+        this.#tellUnread(read, chosen.length, ledger);
         // Every plan is complete before the first delete.
-        const refusals = await refuseDeletes(read.surveys, read.refusals, {
-            maxDeletes,
-            dryRun,
-            rights: this.#registry.rights,
-            concurrency,
-            stop,
-        });
+        const { rights } = this.#registry;
+        const refusing = { maxDeletes, dryRun, rights, concurrency, stop };
+        const refusals = await refuseDeletes(read.surveys, read.refusals, refusing);
         const toSweep = dryRun ? [] : allowed(read.surveys, refusals);
         progress.begin('Deleting orphan manifests');
         const outcomes = await this.#sweepAll(toSweep, options, memory, read.settled);
         if (stop.aborted && read.unread === 0) {
-            this.#failures.push(this.#stopped('before it was done'));
+            this.#failures.push(whyStopped(this.#tools.stop, 'before it was done'));
         }
         return runOf({
             ...read,
@@ -65962,25 +65427,18 @@ class Cleaning {
             finishedAt: clock.now(),
         });
     }
-    async #choose() {
-        const { intake, approval } = this.#named;
-        const { selection } = this.#settings;
-        return approval === undefined
-            ? chooseRepositories(this.#registry, selection, intake.candidates.keys())
-            : chooseApproved(approval.repositories.keys(), selection);
-    }
-    #candidates(repository) {
+    #candidates = (repository) => {
         const { intake, approval } = this.#named;
         return new Set([
             ...(intake.candidates.get(repository) ?? []),
             ...(approval?.repositories.get(repository) ?? []),
         ]);
-    }
-    #surveyOptions(ledgerRepository, now) {
+    };
+    #surveyOptions(ledger, now) {
         const { gracePeriod, danglingReferrers, keepUntagged, protection, concurrency } = this.#settings;
         const { progress, clock } = this.#tools;
         return {
-            reader: withoutEntries(this.#registry.reader, ledgerRepository),
+            reader: withoutEntries(this.#registry.reader, ledger),
             lister: this.#registry.lister,
             concurrency,
             progress,
@@ -65995,25 +65453,21 @@ class Cleaning {
             },
         };
     }
-    /** A fault of our own in one repository must not stop the others, nor the report of what was done. */
-    async #contain(repository, work) {
+    /** A fault of this program in one repository must not stop the others, nor the report. */
+    #contain = async (repository, work) => {
         try {
             return await work;
         }
         catch (error) {
-            this.#failures.push(`${repository}: this action failed by a fault of its own: ${this.#tools.quote((0,external_node_util_.inspect)(error))}`);
+            const fault = this.#tools.quote((0,external_node_util_.inspect)(error));
+            this.#failures.push(coded(`${repository}: this action failed by a fault of its own: ${fault}`, 'internal-fault'));
             return undefined;
         }
-    }
-    #stopped(when) {
-        const reason = String(this.#tools.stop.reason);
-        return `the run was told to stop (${reason}) ${when}. Run it again to finish its work`;
-    }
-    #tellUnread({ vanished, unread }, chosen, ledgerRepository) {
-        vanished.forEach((repository) => this.#failures.push(whyVanished(repository, ledgerRepository ?? '')));
+    };
+    #tellUnread({ vanished, unread }, chosen, ledger = '') {
+        this.#failures.push(...vanished.map((repository) => whyVanished(repository, ledger)));
         if (unread > 0) {
-            const repositories = `${String(unread)} of ${String(chosen)} repositories`;
-            this.#failures.push(this.#stopped(`before it came to ${repositories}`));
+            this.#failures.push(whyStopped(this.#tools.stop, `before it came to ${unread} of ${chosen} repositories`));
         }
     }
     async #sweepAll(toSweep, options, memory, settled) {
@@ -66023,79 +65477,79 @@ class Cleaning {
             ...options,
             deleter: this.#registry.deleter,
             pusher: this.#registry.pusher,
-            // What was deleted is still confirmed when the run was told to stop: otherwise nobody would know.
+            // A stopped run still confirms its deletes: otherwise nobody would know.
             isThere: (repository, digest) => this.#closing.reader.isThere(repository, digest),
-            save: (manifests) => this.#backup.save(manifests.map((each) => ({ ...each, registry: registry.origin, savedAt: clock.now() }))),
+            save: (manifests) => {
+                const [origin, savedAt] = [registry.origin, clock.now()];
+                return this.#backup.save(manifests.map((each) => ({ ...each, registry: origin, savedAt })));
+            },
             verify,
             stop,
+            contain: this.#contain,
         };
+        const outcomes = new Map();
         const sweep = async (found) => {
             const { repository } = found.plan;
             if (stop.aborted) {
-                return undefined;
+                return;
             }
-            const outcome = await sweepRepository(found, this.#candidates(repository), {
-                ...sweeping,
-                contain: (work) => this.#contain(repository, work),
-            });
+            const outcome = await sweepRepository(found, this.#candidates(repository), sweeping);
+            outcomes.set(repository, outcome);
             const state = settled.get(repository);
-            if (state !== undefined) {
-                const seen = observeSweep(found, outcome.fates);
-                if (seen.absent.size + seen.standing.size > 0) {
-                    await this.#contain(repository, memory.swept(state, seen));
-                }
+            const seen = observeSweep(found, outcome.fates);
+            if (state !== undefined && seen.absent.size + seen.standing.size > 0) {
+                await memory.swept(state, seen);
             }
-            return [repository, outcome];
         };
-        const swept = await pMap(toSweep, (found) => this.#contain(found.plan.repository, sweep(found)), { concurrency });
-        return new Map(swept.filter((each) => each !== undefined));
+        await pMap(toSweep, (found) => this.#contain(found.plan.repository, sweep(found)), {
+            concurrency,
+        });
+        return outcomes;
     }
 }
-/** @returns where the ledger lies; `undefined` where there is none */
-function ledgerOf({ ledger }, { lister }) {
-    switch (ledger.kind) {
-        case 'off':
-            return undefined;
-        case 'auto':
-            return lister === undefined ? LEDGER_REPOSITORY : undefined;
-        case 'named':
-            return ledger.repository;
+/** @returns the repository of the ledger; `undefined` where there is none */
+function clean_ledgerOf({ ledger }, { lister }) {
+    if (ledger.kind === 'named') {
+        return ledger.repository;
     }
+    return ledger.kind === 'auto' && lister === undefined ? LEDGER_REPOSITORY : undefined;
+}
+/** @param ledger its repository */
+function whyVanished(repository, ledger) {
+    return coded(`${repository}: an earlier run saw manifests there, and now the registry shows none of them and no tag. May these ` +
+        'credentials still read it? The ledger keeps what it remembers. If the repository was emptied on purpose, delete ' +
+        `the tag \`${entryTagPrefix(repository)}…\` in ${ledger}`, 'repository-vanished');
+}
+/** @param when how far the run had come */
+function whyStopped({ reason }, when) {
+    return coded(`the run was told to stop (${String(reason)}) ${when}. Run it again to finish its work`, 'run-stopped');
 }
 
 ;// CONCATENATED MODULE: ./src/run/backup/lines.ts
-/** The lines of a text that comes in pieces. Holds one line, and no more of it than a line may have. Pure. */
+/** The lines of a text that comes in pieces. Holds one line, and of one that is too long only its beginning. Pure. */
 /** Of an index: room for eight thousand tags of the longest. */
 const LONGEST_LINE = 1024 * 1024;
 /**
  * @param visit takes each line that isn't blank, without its end; `undefined` for one that is too long
  */
 async function readLines(pieces, visit, longest = LONGEST_LINE) {
-    let held = [];
-    let length = 0;
-    const add = (text) => {
-        length += text.length;
-        held = length > longest ? [] : [...held, text];
-    };
+    let held = '';
     const end = () => {
-        const line = held.join('');
-        if (length > longest) {
+        if (held.length > longest) {
             visit(undefined);
         }
-        else if (line.trim() !== '') {
-            visit(line);
+        else if (held.trim() !== '') {
+            visit(held);
         }
-        held = [];
-        length = 0;
+        held = '';
     };
     for await (const piece of pieces) {
-        let from = 0;
-        for (let feed = piece.indexOf('\n'); feed >= 0; feed = piece.indexOf('\n', from)) {
-            add(piece.slice(from, feed));
-            end();
-            from = feed + 1;
+        for (const [n, text] of piece.split('\n').entries()) {
+            if (n > 0) {
+                end();
+            }
+            held += held.length > longest ? '' : text;
         }
-        add(piece.slice(from));
     }
     end();
 }
@@ -66105,6 +65559,7 @@ async function readLines(pieces, visit, longest = LONGEST_LINE) {
  * Reads a backup, as something that anybody may have made: bounded in everything, through no link, and trusted no further
  * than its digests: the bytes of a manifest must have the one they stand under.
  */
+
 
 
 
@@ -66131,9 +65586,7 @@ async function readBackup(directory, registry) {
             followsLinks: false,
             most: MOST_INDEX_BYTES,
         });
-        await readLines(pieces, (line) => {
-            found.add(line);
-        });
+        await readLines(pieces, (line) => found.add(line));
     }
     catch (cause) {
         if (cause instanceof BackupError) {
@@ -66142,10 +65595,14 @@ async function readBackup(directory, registry) {
         const { message } = cause;
         const where = cause instanceof UnusablePath ? `${INDEX}: ` : '';
         throw new BackupError(`there is no backup to restore from: ${where}${message}. \`restore-from\` takes a directory that a run of this ` +
-            `action left as its \`backup-dir\`, with the file ${INDEX} in it`, { cause });
+            `action left as its \`backup-dir\`, with the file ${INDEX} in it`, 'backup-unusable', { cause });
     }
+    const { cutOffLines, unknownLines, elsewhere } = found;
     return {
-        ...found.result(),
+        entries: found.entries(),
+        cutOffLines,
+        unknownLines,
+        elsewhere,
         refused,
         bytesOf(digest) {
             try {
@@ -66167,55 +65624,56 @@ function isStronger(one, other) {
         one.entry.savedAt - other.entry.savedAt ||
         since(one) - since(other)) >= 0);
 }
-/** Holds each text once: the same repositories and types stand in a great many lines. */
+/** Holds each text once: a great many lines have the same repositories and types. */
 class Findings {
+    cutOffLines = 0;
+    unknownLines = 0;
+    elsewhere = 0;
     #registry;
     #entries = new Map();
     #claims = new Map();
     #texts = new Map();
-    #cutOff = 0;
-    #unknown = 0;
-    #elsewhere = 0;
     constructor(registry) {
         this.#registry = registry;
     }
     /** @param text `undefined` for a line that is too long */
     add(text) {
         const line = text === undefined ? { kind: 'unknown' } : parseIndexLine(text);
-        if (line.kind !== 'entry') {
-            this.#cutOff += line.kind === 'cut-off' ? 1 : 0;
-            this.#unknown += line.kind === 'unknown' ? 1 : 0;
+        if (line.kind === 'cut-off') {
+            this.cutOffLines += 1;
+        }
+        else if (line.kind === 'unknown') {
+            this.unknownLines += 1;
         }
         else if (line.entry.registry !== this.#registry) {
-            this.#elsewhere += 1;
+            this.elsewhere += 1;
         }
         else {
             this.#addEntry(line.entry);
         }
     }
-    #addEntry({ digest, savedAt, unusedSince, formerTags = [], ...texts }) {
-        const repository = this.#once(texts.repository);
-        const mediaType = this.#once(texts.mediaType);
-        const said = { registry: this.#registry, repository, digest, mediaType, savedAt, unusedSince };
-        const entry = { ...said, tags: [] };
-        const key = `${repository}@${digest}`;
-        const tags = this.#entries.get(key)?.tags ?? new Set();
-        this.#entries.set(key, { entry, tags });
-        const all = [
-            ...texts.tags.map((tag) => ({ tag, isFormer: false })),
-            ...formerTags.map((tag) => ({ tag, isFormer: true })),
+    #addEntry({ tags, formerTags = [], ...said }) {
+        const repository = this.#once(said.repository);
+        const mediaType = this.#once(said.mediaType);
+        const entry = { ...said, registry: this.#registry, repository, mediaType, tags: [] };
+        const key = `${repository}@${entry.digest}`;
+        const found = this.#entries.get(key) ?? { entry, tags: [], formerTags: [] };
+        found.entry = entry;
+        this.#entries.set(key, found);
+        const claims = [
+            ...tags.map((tag) => ({ found, entry, tag, isFormer: false })),
+            ...formerTags.map((tag) => ({ found, entry, tag, isFormer: true })),
         ];
-        for (const { tag, isFormer } of all) {
-            tags.add(tag);
-            const name = `${repository}:${tag}`;
+        for (const claim of claims) {
+            const name = `${repository}:${claim.tag}`;
             const before = this.#claims.get(name);
-            if (before === undefined || isStronger({ entry, isFormer }, before)) {
-                this.#claims.set(name, { entry, isFormer });
+            if (before === undefined || isStronger(claim, before)) {
+                this.#claims.set(name, claim);
             }
         }
         if (this.#entries.size > MOST_MANIFESTS || this.#claims.size > read_MOST_TAGS) {
-            throw new BackupError(`the backup is too large to restore from: its ${INDEX} names more than ${MOST_MANIFESTS.toLocaleString('en')} ` +
-                'manifests or tags of this registry. Use the backup as the run left it, or a part of its lines at a time');
+            throw new BackupError(`the backup is too large to restore from: its ${INDEX} names more than ${words_number(MOST_MANIFESTS)} manifests or ` +
+                'tags of this registry. Use the backup as the run left it, or a part of its lines at a time');
         }
     }
     #once(text) {
@@ -66223,49 +65681,41 @@ class Findings {
         this.#texts.set(known, known);
         return known;
     }
-    result() {
-        const own = ({ entry: { repository, digest }, tags }, isFormer) => [...tags]
-            .filter((tag) => {
-            const claim = this.#claims.get(`${repository}:${tag}`);
-            return claim?.entry.digest === digest && claim.isFormer === isFormer;
-        })
-            .sort();
-        const whole = (one) => {
-            const formerTags = own(one, true);
-            return {
-                ...one.entry,
-                tags: own(one, false),
-                formerTags: formerTags.length === 0 ? undefined : formerTags,
-            };
-        };
-        return {
-            entries: [...this.#entries.values()].map(whole),
-            cutOffLines: this.#cutOff,
-            unknownLines: this.#unknown,
-            elsewhere: this.#elsewhere,
-        };
+    /** Each manifest with the tags that nothing else claims. To be called once, after the last line. */
+    entries() {
+        for (const { found, tag, isFormer } of this.#claims.values()) {
+            (isFormer ? found.formerTags : found.tags).push(tag);
+        }
+        return [...this.#entries.values()].map(({ entry, tags, formerTags }) => ({
+            ...entry,
+            tags: tags.sort(),
+            formerTags: formerTags.length === 0 ? undefined : formerTags.sort(),
+        }));
     }
 }
 
 ;// CONCATENATED MODULE: ./src/run/restore.ts
 /**
- * The stages of a run with `restore-from`: reads a backup and puts back what is missing. The same walls as
- * `stages.ts` has: nothing of GitHub, and what it reads, waits for and prints with is passed in.
+ * The stages of a run with `restore-from`: reads a backup and restores what is missing. Like `clean.ts` it knows
+ * nothing of GitHub, and gets its transport and progress from outside.
  */
 
 
 
 
 
-/** So many repositories of a backup are named in a message. */
+
+
+
+/** The most repositories or files that a message names. */
 const restore_FEW = 5;
-/** Of the manifests that are put back at a time: what is parsed of them needs several times as much. */
+/** The most bytes of manifests that are restored at a time. Once parsed, they need several times as much memory. */
 const BATCH_BYTES = 64 * 1024 * 1024;
 /**
- * @throws BackupError when there is no backup; RequestFailure when the registry can't be spoken to. What can't
- *   be put back is in the run that is returned
+ * @throws BackupError when there is no backup; RequestFailure when the registry doesn't answer. Manifests that
+ *   can't be restored are part of the result
  */
-async function runUndo(settings, { transport, progress, quote, stop, }) {
+async function restoreBackup(settings, { transport, progress, quote, stop }) {
     const { registry, selection, concurrency, dryRun, restoreFrom } = settings;
     const backup = await readBackup(restoreFrom, registry.origin);
     const { reader, pusher } = openRegistry(settings, { ...transport, quote });
@@ -66276,25 +65726,16 @@ async function runUndo(settings, { transport, progress, quote, stop, }) {
         entries.push(entry);
         byRepository.set(entry.repository, entries);
     }
-    const repositories = [...byRepository.keys()].sort();
     const chosen = [...byRepository]
         .filter(([repository]) => selection.includes(repository))
-        .sort(([a], [b]) => (a < b ? -1 : 1));
-    const why = whyEmpty(backup);
-    const failures = [
-        ...(why === undefined
-            ? []
-            : [`the backup in ${restoreFrom} has no manifest of ${registry.origin}: ${why}`]),
-        ...notUnderstood(backup),
-        // A name that is spelled wrong, as a rule: a run that was asked to put something back must not be green.
-        ...(chosen.length > 0 || repositories.length === 0
-            ? []
-            : [
-                '`repositories` chooses none of the repositories in the backup, and nothing can be put back. ' +
-                    `It has ${fewOf(repositories)}`,
-            ]),
-    ];
-    progress.begin('Putting manifests back');
+        .sort(([a], [b]) => compare(a, b));
+    const failures = [...nothingIn(backup, settings), ...notUnderstood(backup)];
+    // Mostly a name is spelled wrong, and a run that was asked to restore something must not be green.
+    if (chosen.length === 0 && byRepository.size > 0) {
+        const names = fewOf([...byRepository.keys()].sort());
+        failures.push(coded(`\`repositories\` chooses none of the repositories in the backup, and nothing can be restored. It has ${names}`, 'nothing-selected'));
+    }
+    progress.begin('Restoring manifests');
     const restored = [];
     for (const [repository, entries] of chosen) {
         if (stop.aborted) {
@@ -66305,14 +65746,12 @@ async function runUndo(settings, { transport, progress, quote, stop, }) {
         for await (const lost of batches(entries, backup)) {
             const options = { reader, concurrency, ...(dryRun ? {} : { pusher }) };
             parts.push(await restoreRepository(repository, lost, options));
-            lost.forEach(() => {
-                progress.done();
-            });
+            lost.forEach(() => progress.done());
         }
-        restored.push(together(repository, parts));
+        restored.push(joinRestored(repository, parts));
     }
     if (stop.aborted) {
-        failures.push(`the run was told to stop (${String(stop.reason)}) before it was done. Run it again to finish its work`);
+        failures.push(whyStopped(stop, 'before it was done'));
     }
     failures.push(...notRead(backup));
     return {
@@ -66322,7 +65761,7 @@ async function runUndo(settings, { transport, progress, quote, stop, }) {
         repositories: restored,
         cutOffLines: backup.cutOffLines,
         elsewhere: backup.elsewhere,
-        excluded: backup.entries.filter(({ repository }) => !selection.includes(repository)).length,
+        excluded: backup.entries.filter((each) => !selection.includes(each.repository)).length,
         failures,
     };
 }
@@ -66344,54 +65783,37 @@ async function* batches(entries, backup) {
     }
     yield batch;
 }
-function together(repository, parts) {
-    const [only] = parts;
-    if (parts.length === 1 && only !== undefined) {
-        return only;
-    }
-    const by = (key) => (a, b) => a[key] < b[key] ? -1 : 1;
-    return {
-        repository,
-        restored: parts.flatMap((part) => part.restored).sort(),
-        standing: parts.flatMap((part) => part.standing).sort(),
-        failed: parts.flatMap((part) => part.failed).sort(by('digest')),
-        tags: parts.flatMap((part) => part.tags).sort(),
-        failedTags: parts.flatMap((part) => part.failedTags).sort(by('tag')),
-    };
-}
-/** A backup that was left as it was made has none of these. */
+/** An unchanged backup has none of these. */
 function notRead({ refused }) {
-    return [...refused]
-        .slice(0, restore_FEW)
-        .map(([digest, why], n) => `the file of ${digest} in the backup was not read: ${why}. Take the backup as the run left it` +
-        (n === restore_FEW - 1 && refused.size > restore_FEW
-            ? `; so it is with ${words_number(refused.size - restore_FEW)} more`
-            : ''));
+    const files = [...refused].map(([digest, why]) => `the file of ${digest} in the backup was not read: ${why}. Take the backup as the run left it`);
+    const more = files.length - restore_FEW;
+    return more <= 0
+        ? files
+        : [
+            ...files.slice(0, restore_FEW),
+            `${count(more, 'more file')} in the backup could not be read either`,
+        ];
 }
-/** @returns why a backup has nothing of this registry, unless that is said by `notUnderstood` */
-function whyEmpty({ entries, elsewhere, cutOffLines, unknownLines, }) {
-    if (entries.length > 0) {
-        return undefined;
+/** Why a backup has nothing of this registry, unless `notUnderstood` says it. */
+function nothingIn({ entries, elsewhere, cutOffLines, unknownLines }, { restoreFrom, registry }) {
+    if (entries.length > 0 || (elsewhere === 0 && unknownLines > 0)) {
+        return [];
     }
-    if (elsewhere > 0) {
-        return 'is `registry-url` the registry that it was made of?';
-    }
-    if (unknownLines > 0) {
-        return undefined;
-    }
-    return cutOffLines === 0
-        ? 'nothing was deleted when it was made'
-        : 'none of its lines is whole. A run that is killed while it writes the first of them has deleted nothing; ' +
-            'otherwise take the backup as it was made';
+    const cutOff = 'none of its lines is whole. A run that is killed while it writes the first of them has deleted nothing; otherwise ' +
+        'take the backup as it was made';
+    const here = cutOffLines === 0 ? 'nothing was deleted when it was made' : cutOff;
+    const why = elsewhere > 0 ? 'is `registry-url` the registry that it was made of?' : here;
+    return [
+        coded(`the backup in ${restoreFrom} has no manifest of ${registry.origin}: ${why}`, 'backup-unusable'),
+    ];
 }
-/** They are whole, so what they are about may have been deleted, and does not come back. */
+/** The lines are complete, so their manifests may have been deleted, and are not restored. */
 function notUnderstood({ unknownLines }) {
-    const [verb, they, them] = unknownLines === 1 ? ['is', 'it is', 'it'] : ['are', 'they are', 'them'];
     return unknownLines === 0
         ? []
         : [
-            `${count(unknownLines, 'line')} of the backup's index ${verb} not understood, and what ${they} about can't ` +
-                `be put back: a later version of this action may have written ${them}. Use that one to restore`,
+            `${count(unknownLines, 'line')} of the backup's index could not be understood, and the manifests there can't ` +
+                'be restored: a later version of this action may have written them. Restore with that version',
         ];
 }
 function fewOf(names) {
@@ -66401,6 +65823,7 @@ function fewOf(names) {
 
 ;// CONCATENATED MODULE: ./src/main.ts
 /** One run from the inputs to the report, and the one place that ends it. */
+
 
 
 
@@ -66451,18 +65874,14 @@ async function main() {
     try {
         const settings = readSettings();
         const transport = await connect(settings, log, stop, (secret) => {
-            spellings(secret).forEach((form) => {
-                core_setSecret(form);
-            });
+            spellings(secret).forEach((form) => core_setSecret(form));
             secrets.add(secret);
         });
-        const progress = startProgress(() => transport.stats().requests, (line) => {
-            log.info(line);
-        });
+        const progress = startProgress(() => transport.stats().requests, (line) => log.info(line));
         const tools = {
             transport,
             progress,
-            quote: (text) => printable(redact(text), main_QUOTE),
+            quote: (text) => printable(withoutCodes(redact(text)), main_QUOTE),
             clock: systemClock,
             stop,
         };
@@ -66470,13 +65889,13 @@ async function main() {
             const { restoreFrom } = settings;
             if (restoreFrom !== undefined) {
                 stopOnSignals(controller, log);
-                const undone = await runUndo({ ...settings, restoreFrom }, tools);
+                const undone = await restoreBackup({ ...settings, restoreFrom }, tools);
                 tellUnasked(transport, log);
-                return (await reportUndo(undone, log, redact)) && !stop.aborted;
+                return (await reportRestore(undone, log, redact)) && !stop.aborted;
             }
             const { named, protection } = await readNamed(settings, log);
             stopOnSignals(controller, log);
-            const run = await runStages({ ...settings, protection }, named, {
+            const run = await cleanRegistry({ ...settings, protection }, named, {
                 ...tools,
                 onChosen: (repositories, registry) => {
                     announce(settings, repositories, registry, log);
@@ -66486,7 +65905,7 @@ async function main() {
                 },
             });
             tellUnasked(transport, log);
-            // It may have been told to stop only now, with everything done.
+            // The signal to stop may have come after everything was done.
             return (await report(run, settings, log, redact)) && !stop.aborted;
         }
         finally {
@@ -66498,9 +65917,10 @@ async function main() {
         const why = messageOf(error);
         // Only what comes before everything else rejects with such a failure.
         const isStopped = stop.aborted && error instanceof RequestFailure;
-        log.error(isStopped
-            ? `the run was told to stop (${String(stop.reason)}) before it began, and nothing was done: ${why}`
-            : why);
+        const before = isStopped
+            ? `the run was told to stop (${String(stop.reason)}) before it began, and nothing was done: `
+            : '';
+        log.error(coded(before + why, 'run-failed'));
         log.debug(error instanceof Error ? (error.stack ?? '') : '');
         return false;
     }
@@ -66519,8 +65939,8 @@ async function connect(settings, log, stop, mask) {
         userAgent: 'registry-manifest-cleanup',
         mask,
         stop,
-        // Not even made when nobody sees them: there is one for each of a million requests.
-        onExchange: isDebug() ? tellTo(log) : undefined,
+        // Not made when nobody sees them: a run may send a million requests.
+        onExchange: isDebug() ? (event) => log.debug(exchangeLine(event)) : undefined,
     });
 }
 function tellUnasked(transport, log) {
@@ -66529,16 +65949,14 @@ function tellUnasked(transport, log) {
         log.info('The registry never asked for a login; the user name and password were sent anyway');
     }
     else if (unasked === 'not-sent') {
-        log.warning('the registry never asked for a login, so the identity token of the Docker config was not shown, and what only ' +
-            'its account may see is left out. Give `username` and `password`, which are sent even so');
+        log.warning(coded('the registry never asked for a login, so the identity token of the Docker config was not shown, and what only ' +
+            'its account may see is left out. Give `username` and `password`, which are sent even so', 'token-not-shown'));
     }
 }
-function tellTo(log) {
-    return ({ method, url, result, milliseconds, attempt }) => {
-        const answer = result.kind === 'answer' ? String(result.status) : result.failure;
-        const again = attempt > 1 ? `, attempt ${String(attempt)}` : '';
-        log.debug(`${method} ${url} → ${answer} in ${String(milliseconds)} ms${again}`);
-    };
+function exchangeLine({ method, url, result, milliseconds, attempt }) {
+    const answer = result.kind === 'answer' ? String(result.status) : result.failure;
+    const again = attempt > 1 ? `, attempt ${String(attempt)}` : '';
+    return `${method} ${url} → ${answer} in ${String(milliseconds)} ms${again}`;
 }
 function announce(settings, repositories, { lister, family }, log) {
     const howMany = count(repositories.length, 'repository', 'repositories');
@@ -66554,81 +65972,68 @@ function announce(settings, repositories, { lister, family }, log) {
 }
 /** Everything that people and later steps get to see; returns whether the job is green. */
 async function report(finished, settings, log, redact) {
-    const context = runContext();
-    const read = { ...finished, run: context };
+    const read = { ...finished, run: runContext() };
     for (const repository of read.repositories) {
         const { repository: name } = repository.inventory;
         log.group(name, repositoryLines(repository, read));
-        repository.warnings.forEach((warning) => {
-            log.warning(`${name}: ${warning}`);
-        });
+        repository.warnings.forEach((warning) => log.warning(`${name}: ${warning}`));
     }
     log.info(ledgerSentence(read));
-    [...read.warnings, ...(read.ledger?.warnings ?? [])].forEach((warning) => {
-        log.warning(warning);
-    });
+    [...read.warnings, ...(read.ledger?.warnings ?? [])].forEach((text) => log.warning(text));
     const { reportFile, planFile } = settings;
-    const planned = withoutUnwrittenPlan(read, (planFile === undefined ? undefined : whyNoPlan(read, redact)) ??
-        (await tryToWrite('plan-file', planFile, planLines(read, redact))));
-    const run = withFailure(planned, await tryToWrite('report-file', reportFile, reportLines(planned, redact)));
+    const noPlan = (planFile === undefined ? undefined : whyNoPlan(read, redact)) ??
+        (await tryToWrite('plan-file', planFile, planLines(read, redact)));
+    // Nothing speaks of a plan that could not be written.
+    const settled = { ...read.settings, planFile: noPlan === undefined ? planFile : undefined };
+    const planned = withFailure({ ...read, settings: settled }, noPlan);
+    const noReport = await tryToWrite('report-file', reportFile, reportLines(planned, redact));
+    const run = withFailure(planned, noReport);
     if (run.settings.dryRun) {
-        annotate(refusalNotes(run), (warning) => log.warning(warning), log, REFUSALS);
+        annotate(refusalNotes(run), 'warning', log, REFUSALS);
     }
     await publish(run, redact);
-    for (const line of [planFileNote(run), backupNote(run)]) {
-        if (line !== undefined) {
-            log.info(line);
-        }
-    }
+    const notes = [planFileNote(run), backupNote(run)].filter((note) => note !== undefined);
+    notes.forEach((note) => log.info(note));
     const { cut } = deletedDigests(run);
     if (cut > 0) {
-        log.warning(`the output deleted-digests is cut: GitHub drops outputs that are too long, so ${count(cut, 'digest')} ` +
-            'are not in it. The report-file has them all');
+        log.warning(coded(`the output deleted-digests is cut: GitHub drops outputs that are too long, so ${count(cut, 'digest')} ` +
+            'are not in it. The report-file has them all', 'output-cut'));
     }
-    const found = problems(run);
-    annotate(found.map(sentence), (problem) => log.error(problem), log, PROBLEMS);
-    log.info(headline(run, totals(run)));
-    return found.length === 0;
+    return conclude(problems(run).map(sentence), headline(run, totals(run)), log);
 }
 function withFailure(run, failure) {
     return failure === undefined ? run : { ...run, failures: [...run.failures, failure] };
 }
-/** A plan that could not be written must not be spoken of. */
-function withoutUnwrittenPlan(run, failure) {
-    const settings = { ...run.settings, planFile: undefined };
-    return failure === undefined ? run : withFailure({ ...run, settings }, failure);
-}
 /** @returns why it could not be written, if so */
 async function tryToWrite(input, file, lines) {
     try {
-        if (file !== undefined) {
-            await writeLines(input, file, lines);
-        }
+        await (file === undefined ? undefined : writeLines(input, file, lines));
         return undefined;
     }
     catch (error) {
-        const why = messageOf(error);
-        return `the file of ${input} could not be written: ${why}`;
+        return coded(`the file of ${input} could not be written: ${messageOf(error)}`, 'file-not-written');
     }
 }
-async function reportUndo(run, log, redact) {
+async function reportRestore(run, log, redact) {
     for (const restored of run.repositories) {
         log.group(restored.repository, restoreLines(restored, run.dryRun));
     }
-    restoreNotes(run).forEach((note) => {
-        log.info(note);
-    });
-    await publishUndo(run, redact);
-    const found = restoreProblems(run);
-    annotate(found, (problem) => log.error(problem), log, PROBLEMS);
-    log.info(restoreHeadline(run));
+    restoreNotes(run).forEach((note) => log.info(note));
+    await publishRestore(run, redact);
+    return conclude(restoreProblems(run), restoreHeadline(run), log);
+}
+/** @returns whether the job is green */
+function conclude(found, lastLine, log) {
+    annotate(found, 'error', log, PROBLEMS);
+    log.info(lastLine);
     return found.length === 0;
 }
 /** @param section the heading in the job summary under which all of them stand */
-function annotate(found, tell, log, section) {
-    found.slice(0, MOST_ANNOTATIONS).forEach(tell);
-    if (found.length > MOST_ANNOTATIONS) {
-        log.info(`${String(found.length - MOST_ANNOTATIONS)} more in the job summary, under "${section}"`);
+function annotate(found, level, log, section) {
+    found.slice(0, MOST_ANNOTATIONS).forEach((text) => log[level](text));
+    const more = found.length - MOST_ANNOTATIONS;
+    if (more > 0) {
+        log.info(`${String(more)} more in the job summary, under "${section}"`);
     }
 }
 

@@ -5,7 +5,7 @@ import { readSettings } from './action/inputs.js';
 import { createLog, type Log } from './action/log.js';
 import { readNamed } from './action/named.js';
 import { startProgress } from './action/progress.js';
-import { publish, publishUndo, writeLines } from './action/publish.js';
+import { publish, publishRestore, writeLines } from './action/publish.js';
 import { runContext } from './action/run-context.js';
 import type { Settings } from './run/settings.js';
 import { stopOnSignals } from './action/signals.js';
@@ -31,6 +31,7 @@ import { DRY_RUN_DELETES } from './report/sections/visibility.js';
 import { totals } from './report/totals.js';
 import { problems, sentence } from './report/problems.js';
 import { count } from './text/words.js';
+import { coded, withoutCodes } from './text/code.js';
 import { cleanRegistry } from './run/clean.js';
 import { restoreBackup, type RestoreRun } from './run/restore.js';
 
@@ -38,7 +39,7 @@ import { restoreBackup, type RestoreRun } from './run/restore.js';
 const MOST_ANNOTATIONS = 10;
 const PROBLEMS = 'Problems';
 const REFUSALS = 'What would hold a real run back';
-/** Long enough for every sentence of a registry that is worth reading. */
+/** Longer than any useful sentence of a registry. */
 const QUOTE = 300;
 
 /**
@@ -55,21 +56,17 @@ export async function main(): Promise<boolean> {
   try {
     const settings = readSettings();
     const transport = await connect(settings, log, stop, (secret) => {
-      spellings(secret).forEach((form) => {
-        core.setSecret(form);
-      });
+      spellings(secret).forEach((form) => core.setSecret(form));
       secrets.add(secret);
     });
     const progress = startProgress(
       () => transport.stats().requests,
-      (line) => {
-        log.info(line);
-      },
+      (line) => log.info(line),
     );
     const tools = {
       transport,
       progress,
-      quote: (text: string) => printable(redact(text), QUOTE),
+      quote: (text: string) => printable(withoutCodes(redact(text)), QUOTE),
       clock: systemClock,
       stop,
     };
@@ -77,9 +74,9 @@ export async function main(): Promise<boolean> {
       const { restoreFrom } = settings;
       if (restoreFrom !== undefined) {
         stopOnSignals(controller, log);
-        const undone = await restoreBackup({ ...settings, restoreFrom }, tools);
+        const restored = await restoreBackup({ ...settings, restoreFrom }, tools);
         tellUnasked(transport, log);
-        return (await reportUndo(undone, log, redact)) && !stop.aborted;
+        return (await reportRestore(restored, log, redact)) && !stop.aborted;
       }
       const { named, protection } = await readNamed(settings, log);
       stopOnSignals(controller, log);
@@ -93,7 +90,7 @@ export async function main(): Promise<boolean> {
         },
       });
       tellUnasked(transport, log);
-      // It may have been told to stop only now, with everything done.
+      // The signal to stop may have come after everything was done.
       return (await report(run, settings, log, redact)) && !stop.aborted;
     } finally {
       progress.stop();
@@ -101,13 +98,12 @@ export async function main(): Promise<boolean> {
     }
   } catch (error) {
     const why = messageOf(error);
-    // Only what comes before everything else rejects with such a failure.
+    // Only the first requests can fail so: later ones are reported with their repository.
     const isStopped = stop.aborted && error instanceof RequestFailure;
-    log.error(
-      isStopped
-        ? `the run was told to stop (${String(stop.reason)}) before it began, and nothing was done: ${why}`
-        : why,
-    );
+    const before = isStopped
+      ? `the run was told to stop (${String(stop.reason)}) before it began, and nothing was done: `
+      : '';
+    log.error(coded(before + why, 'run-failed'));
     log.debug(error instanceof Error ? (error.stack ?? '') : '');
     return false;
   }
@@ -119,22 +115,19 @@ async function connect(
   stop: AbortSignal,
   mask: (secret: string) => void,
 ): Promise<Transport> {
-  const { registry, login, insecure, ca, concurrency } = settings;
+  const { registry, login } = settings;
   const credentials =
     login === undefined
       ? await readDockerCredentials(registry, process.env)
       : ({ kind: 'basic', ...login } as const);
   return createTransport({
-    registry,
+    ...settings,
     credentials,
-    insecure,
-    ca,
-    concurrency,
     userAgent: 'registry-manifest-cleanup',
     mask,
     stop,
-    // Not even made when nobody sees them: there is one for each of a million requests.
-    onExchange: core.isDebug() ? tellTo(log) : undefined,
+    // Not made when nobody sees them: a run may send a million requests.
+    onExchange: core.isDebug() ? (event) => log.debug(exchangeLine(event)) : undefined,
   });
 }
 
@@ -144,18 +137,19 @@ function tellUnasked(transport: Transport, log: Log): void {
     log.info('The registry never asked for a login; the user name and password were sent anyway');
   } else if (unasked === 'not-sent') {
     log.warning(
-      'the registry never asked for a login, so the identity token of the Docker config was not shown, and what only ' +
-        'its account may see is left out. Give `username` and `password`, which are sent even so',
+      coded(
+        'the registry never asked for a login, so the identity token of the Docker config was not shown, and what only ' +
+          'its account may see is left out. Give `username` and `password`, which are sent even so',
+        'token-not-shown',
+      ),
     );
   }
 }
 
-function tellTo(log: Log): (event: ExchangeEvent) => void {
-  return ({ method, url, result, milliseconds, attempt }) => {
-    const answer = result.kind === 'answer' ? String(result.status) : result.failure;
-    const again = attempt > 1 ? `, attempt ${String(attempt)}` : '';
-    log.debug(`${method} ${url} → ${answer} in ${String(milliseconds)} ms${again}`);
-  };
+function exchangeLine({ method, url, result, milliseconds, attempt }: ExchangeEvent): string {
+  const answer = result.kind === 'answer' ? String(result.status) : result.failure;
+  const again = attempt > 1 ? `, attempt ${String(attempt)}` : '';
+  return `${method} ${url} → ${answer} in ${String(milliseconds)} ms${again}`;
 }
 
 function announce(
@@ -185,59 +179,44 @@ async function report(
   log: Log,
   redact: (text: string) => string,
 ): Promise<boolean> {
-  const context = runContext();
-  const read: Run = { ...finished, run: context };
+  const read: Run = { ...finished, run: runContext() };
   for (const repository of read.repositories) {
     const { repository: name } = repository.inventory;
     log.group(name, repositoryLines(repository, read));
-    repository.warnings.forEach((warning) => {
-      log.warning(`${name}: ${warning}`);
-    });
+    repository.warnings.forEach((warning) => log.warning(`${name}: ${warning}`));
   }
   log.info(ledgerSentence(read));
-  [...read.warnings, ...(read.ledger?.warnings ?? [])].forEach((warning) => {
-    log.warning(warning);
-  });
+  [...read.warnings, ...(read.ledger?.warnings ?? [])].forEach((text) => log.warning(text));
   const { reportFile, planFile } = settings;
-  const planned = withoutUnwrittenPlan(
-    read,
+  const noPlan =
     (planFile === undefined ? undefined : whyNoPlan(read, redact)) ??
-      (await tryToWrite('plan-file', planFile, planLines(read, redact))),
-  );
-  const run = withFailure(
-    planned,
-    await tryToWrite('report-file', reportFile, reportLines(planned, redact)),
-  );
+    (await tryToWrite('plan-file', planFile, planLines(read, redact)));
+  // Nothing speaks of a plan that could not be written.
+  const settled = { ...read.settings, planFile: noPlan === undefined ? planFile : undefined };
+  const planned = withFailure({ ...read, settings: settled }, noPlan);
+  const noReport = await tryToWrite('report-file', reportFile, reportLines(planned, redact));
+  const run = withFailure(planned, noReport);
   if (run.settings.dryRun) {
-    annotate(refusalNotes(run), (warning) => log.warning(warning), log, REFUSALS);
+    annotate(refusalNotes(run), 'warning', log, REFUSALS);
   }
   await publish(run, redact);
-  for (const line of [planFileNote(run), backupNote(run)]) {
-    if (line !== undefined) {
-      log.info(line);
-    }
-  }
+  const notes = [planFileNote(run), backupNote(run)].filter((note) => note !== undefined);
+  notes.forEach((note) => log.info(note));
   const { cut } = deletedDigests(run);
   if (cut > 0) {
     log.warning(
-      `the output deleted-digests is cut: GitHub drops outputs that are too long, so ${count(cut, 'digest')} ` +
-        'are not in it. The report-file has them all',
+      coded(
+        `the output deleted-digests is cut: GitHub drops outputs that are too long, so ${count(cut, 'digest')} ` +
+          'are not in it. The report-file has them all',
+        'output-cut',
+      ),
     );
   }
-  const found = problems(run);
-  annotate(found.map(sentence), (problem) => log.error(problem), log, PROBLEMS);
-  log.info(headline(run, totals(run)));
-  return found.length === 0;
+  return conclude(problems(run).map(sentence), headline(run, totals(run)), log);
 }
 
 function withFailure(run: Run, failure: string | undefined): Run {
   return failure === undefined ? run : { ...run, failures: [...run.failures, failure] };
-}
-
-/** A plan that could not be written must not be spoken of. */
-function withoutUnwrittenPlan(run: Run, failure: string | undefined): Run {
-  const settings = { ...run.settings, planFile: undefined };
-  return failure === undefined ? run : withFailure({ ...run, settings }, failure);
 }
 
 /** @returns why it could not be written, if so */
@@ -247,17 +226,17 @@ async function tryToWrite(
   lines: Iterable<string>,
 ): Promise<string | undefined> {
   try {
-    if (file !== undefined) {
-      await writeLines(input, file, lines);
-    }
+    await (file === undefined ? undefined : writeLines(input, file, lines));
     return undefined;
   } catch (error) {
-    const why = messageOf(error);
-    return `the file of ${input} could not be written: ${why}`;
+    return coded(
+      `the file of ${input} could not be written: ${messageOf(error)}`,
+      'file-not-written',
+    );
   }
 }
 
-async function reportUndo(
+async function reportRestore(
   run: RestoreRun,
   log: Log,
   redact: (text: string) => string,
@@ -265,27 +244,28 @@ async function reportUndo(
   for (const restored of run.repositories) {
     log.group(restored.repository, restoreLines(restored, run.dryRun));
   }
-  restoreNotes(run).forEach((note) => {
-    log.info(note);
-  });
-  await publishUndo(run, redact);
-  const found = restoreProblems(run);
-  annotate(found, (problem) => log.error(problem), log, PROBLEMS);
-  log.info(restoreHeadline(run));
+  restoreNotes(run).forEach((note) => log.info(note));
+  await publishRestore(run, redact);
+  return conclude(restoreProblems(run), restoreHeadline(run), log);
+}
+
+/** @returns whether the job is green */
+function conclude(found: readonly string[], lastLine: string, log: Log): boolean {
+  annotate(found, 'error', log, PROBLEMS);
+  log.info(lastLine);
   return found.length === 0;
 }
 
 /** @param section the heading in the job summary under which all of them stand */
 function annotate(
   found: readonly string[],
-  tell: (one: string) => void,
+  level: 'warning' | 'error',
   log: Log,
   section: string,
 ): void {
-  found.slice(0, MOST_ANNOTATIONS).forEach(tell);
-  if (found.length > MOST_ANNOTATIONS) {
-    log.info(
-      `${String(found.length - MOST_ANNOTATIONS)} more in the job summary, under "${section}"`,
-    );
+  found.slice(0, MOST_ANNOTATIONS).forEach((text) => log[level](text));
+  const more = found.length - MOST_ANNOTATIONS;
+  if (more > 0) {
+    log.info(`${String(more)} more in the job summary, under "${section}"`);
   }
 }

@@ -6,9 +6,10 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { parse } from 'yaml';
 
-import { InputError, readSettings } from '../../src/action/inputs.js';
+import { readSettings } from '../../src/action/inputs.js';
 import { DEFAULT_MAX_DELETES } from '../../src/plan/brakes.js';
 import { NO_PROTECTION, PROTECT } from '../../src/plan/protection.js';
+import { CodedError, withoutCodes } from '../../src/text/code.js';
 import { startRunner, type Runner } from '../support/scenes/runner.js';
 
 let runner: Runner;
@@ -34,8 +35,8 @@ function mistakes(inputs: Readonly<Record<string, string>>): string[] {
   try {
     settings(inputs);
   } catch (error) {
-    expect(error).toBeInstanceOf(InputError);
-    return error instanceof Error ? error.message.split('\n').slice(1) : [];
+    expect(error).toBeInstanceOf(CodedError);
+    return error instanceof Error ? withoutCodes(error.message).split('\n').slice(1) : [];
   }
   return [];
 }
@@ -61,11 +62,11 @@ describe('defaults', () => {
     concurrency: 16,
   });
 
-  it('without action.yml', () => {
+  it('apply without action.yml', () => {
     expect(settings()).toEqual(expected());
   });
 
-  it('those of action.yml are the same', () => {
+  it('are the same in action.yml', () => {
     const action = parse(readFileSync('action.yml', 'utf8')) as {
       inputs: Record<string, { default?: string }>;
     };
@@ -76,7 +77,7 @@ describe('defaults', () => {
     expect(settings({ ...inputs, ...REGISTRY })).toEqual(expected());
   });
 
-  it('blank inputs are as good as none', () => {
+  it('apply to blank inputs', () => {
     const blank = [
       'username',
       'password',
@@ -133,7 +134,7 @@ describe('registry-url', () => {
     ['file:///etc/passwd'],
     ['registry.example.com:99999'],
     ['two words'],
-  ])('%j is none', (text) => {
+  ])('%j is a mistake', (text) => {
     expect(mistakes({ 'registry-url': text })).toEqual([
       `- registry-url is ${text === '' ? 'empty' : `"${text}"`}; it takes a registry as \`host\`, ` +
         '`host:port` or `https://host:port`, without a path, user name or query',
@@ -147,7 +148,7 @@ describe('registry-url', () => {
     'https://user:hunter2@registry.example.com:99999',
     'https://user:hunter2@registry example.com',
     'https://user:hunter2@',
-  ])('with credentials is none, and is not printed: %s', (text) => {
+  ])('is a mistake with credentials, and not printed: %s', (text) => {
     const [mistake, ...more] = mistakes({ 'registry-url': text });
     expect(mistake).toMatch(/^- registry-url: it takes .*`username` and `password`/);
     expect(mistake).not.toContain('hunter2');
@@ -156,7 +157,7 @@ describe('registry-url', () => {
 });
 
 describe('username and password', () => {
-  it('go together', () => {
+  it('are given together', () => {
     expect(settings({ username: 'robot$ci', password: 'a:b c' }).login).toEqual({
       username: 'robot$ci',
       password: 'a:b c',
@@ -164,7 +165,7 @@ describe('username and password', () => {
     expect(settings().login).toBeUndefined();
   });
 
-  it('the password is masked, also when something is wrong', () => {
+  it('have the password masked, also when something is wrong', () => {
     settings({ username: 'u', password: 'hunter2' });
     expect(runner.printed()).toBe('::add-mask::hunter2\n');
     mistakes({ password: 'hunter3' });
@@ -215,7 +216,7 @@ describe('ca-file', () => {
     expect(settings({ 'ca-file': runner.file('ca.pem', pem) }).ca).toBe(pem);
   });
 
-  it('must be there, and hold certificates', () => {
+  it('has to exist and hold certificates', () => {
     for (const [path, why] of [
       [runner.file('key.pem', '-----BEGIN PRIVATE KEY-----'), ''],
       [join(runner.directory, 'missing'), ': there is no such file'],
@@ -241,14 +242,14 @@ describe('repositories', () => {
     expect(settings({ repositories: text }).selection.names).toEqual(names);
   });
 
-  it('globs and exclusions', () => {
+  it('may be globs and exclusions', () => {
     const { selection } = settings({ repositories: 'team/**,!team/legacy-*' });
     expect(['team/app', 'team/legacy-1', 'app'].filter((name) => selection.includes(name))).toEqual(
       ['team/app'],
     );
   });
 
-  it('each wrong one is a mistake of its own', () => {
+  it('are a mistake each when they are wrong', () => {
     expect(mistakes({ repositories: 'Team/App, team/app, a..b, !' })).toEqual([
       expect.stringMatching(
         /^- repositories is "Team\/App"; it takes .*not a repository name or glob$/,
@@ -260,16 +261,16 @@ describe('repositories', () => {
 });
 
 describe('digests and digests-file', () => {
-  it('digests are passed on as they are', () => {
+  it('are passed on as they are', () => {
     expect(settings({ digests: 'a@sha256:1\nb@sha256:2' }).digests).toBe('a@sha256:1\nb@sha256:2');
   });
 
-  it('files, one path per line', () => {
+  it('take paths of files, one per line', () => {
     const [a, b] = [runner.file('a.txt'), runner.file('b, c.txt')];
     expect(settings({ 'digests-file': `${a}\n\n  ${b}\n` }).digestsFiles).toEqual([a, b]);
   });
 
-  it('each that can not be read is a mistake of its own', () => {
+  it('have a mistake for each file that can not be read', () => {
     const folder = join(runner.directory, 'folder');
     mkdirSync(folder);
     expect(mistakes({ 'digests-file': `${folder}\n${runner.file('a')}\nmissing.txt` })).toEqual([
@@ -278,7 +279,7 @@ describe('digests and digests-file', () => {
     ]);
   });
 
-  it('a path that leads through a file, or a link that leads nowhere, is no such file', () => {
+  it('have a mistake for a path through a file, and for a link that leads nowhere', () => {
     const through = join(runner.file('a'), 'b');
     const link = join(runner.directory, 'link');
     symlinkSync('gone', link);
@@ -289,7 +290,7 @@ describe('digests and digests-file', () => {
     }
   });
 
-  it('a link to itself can not be read', () => {
+  it('have a mistake for a link to itself', () => {
     const loop = join(runner.directory, 'loop');
     symlinkSync('loop', loop);
     expect(mistakes({ 'digests-file': loop })).toEqual([
@@ -297,7 +298,7 @@ describe('digests and digests-file', () => {
     ]);
   });
 
-  it('a file without the right to read it', () => {
+  it('have a mistake for a file without the right to read it', () => {
     const path = runner.file('secret.txt');
     chmodSync(path, 0o000);
     // Root may read everything: then it is no mistake.
@@ -325,7 +326,7 @@ describe('grace-period', () => {
     ['0', 0],
     ['0h', 0],
     ['', 24 * HOUR],
-  ])('%j', (text, expected) => {
+  ])('%j is a duration', (text, expected) => {
     expect(settings({ 'grace-period': text }).gracePeriod).toBe(expected);
   });
 
@@ -352,9 +353,9 @@ describe('grace-period', () => {
   });
 });
 
-describe('grace-period says', () => {
+describe('a mistake in grace-period', () => {
   it.each(['6M', '6 M', '6mo', '6 months', '1 Month', '3MO', '1mth'])(
-    'of months that they are none: %j',
+    'says that a month has no fixed length: %j',
     (text) => {
       expect(mistakes({ 'grace-period': text })).toEqual([
         expect.stringMatching(
@@ -369,7 +370,7 @@ describe('grace-period says', () => {
     ['1 day 2 hours', 'there is more than one unit'],
     ['101y', 'it is longer than 100 years'],
     ['999999999999999y', 'it is longer than 100 years'],
-  ])('of %j what is wrong', (text, why) => {
+  ])('says what is wrong with %j', (text, why) => {
     expect(mistakes({ 'grace-period': text })).toEqual([expect.stringContaining(`": ${why}`)]);
   });
 });
@@ -411,7 +412,7 @@ describe('keep-untagged', () => {
 });
 
 describe('protect', () => {
-  it('is read, the registry’s own host included', () => {
+  it('is read with the registry’s own host', () => {
     const text = `${DIGEST}, team/**\nregistry.example.com/app@${DIGEST}`;
     expect(settings({ protect: text }).protection).toEqual({
       digests: new Map([[DIGEST, [PROTECT]]]),
@@ -428,7 +429,7 @@ describe('protect', () => {
     expect([...settings(inputs).protection.pinned.keys()]).toEqual(['a']);
   });
 
-  it('each wrong entry is a mistake of its own', () => {
+  it('has a mistake for each wrong entry', () => {
     const text = `Team/App, app, !app\nother.example.com/app@${DIGEST}`;
     const takes =
       'digests, `repository@sha256:…` and repository names or globs such as `team/**`, without exclusions';
@@ -439,7 +440,7 @@ describe('protect', () => {
     ]);
   });
 
-  it('with the host but without its port says how it is spelled', () => {
+  it('has a mistake for the host without its port, with the right spelling', () => {
     const inputs = { 'registry-url': 'http://127.0.0.1:5917', protect: '127.0.0.1/nest/**, app' };
     expect(mistakes(inputs)).toEqual([
       '- protect is "127.0.0.1/nest/**"; it takes the host of this registry with its port or not at all: ' +
@@ -447,7 +448,7 @@ describe('protect', () => {
     ]);
   });
 
-  it('is looked at where `registry-url` is wrong, too', () => {
+  it('is checked where `registry-url` is wrong, too', () => {
     expect(mistakes({ 'registry-url': '', protect: 'A' })).toEqual([
       expect.stringMatching(/^- registry-url is empty/),
       expect.stringMatching(/^- protect is "A"/),
@@ -478,7 +479,7 @@ describe('max-deletes', () => {
     ['100%', { kind: 'share', percent: 100, exempt: 0 }],
     [' 30% \n', { kind: 'share', percent: 30, exempt: 0 }],
     ['', DEFAULT_MAX_DELETES],
-  ])('%j', (text, expected) => {
+  ])('%j is a limit', (text, expected) => {
     expect(settings({ 'max-deletes': text }).maxDeletes).toEqual(expected);
   });
 
@@ -549,7 +550,9 @@ describe('plan-file, apply-plan and restore-from', () => {
     };
     for (const [name, key] of Object.entries(keys)) {
       const all = Object.entries(settings({ ...dry, [name]: at(name) }));
-      const modes = all.filter(([each]) => Object.values(keys).includes(each));
+      const isMode = ([each, value]: (typeof all)[number]) =>
+        Object.values(keys).includes(each) && value !== undefined;
+      const modes = all.filter(isMode);
       expect(modes).toEqual([[key, at(name)]]);
     }
     expect(settings({ 'apply-plan': at('apply-plan') }).dryRun).toBe(false);
@@ -561,7 +564,7 @@ describe('plan-file, apply-plan and restore-from', () => {
     [['plan-file', 'restore-from'], '`plan-file` and `restore-from`'],
     [['apply-plan', 'restore-from'], '`apply-plan` and `restore-from`'],
     [['plan-file', 'apply-plan', 'restore-from'], '`plan-file`, `apply-plan` and `restore-from`'],
-  ])('%j exclude each other, and that is all that is said of them', (names, told) => {
+  ])('%j exclude each other, and cause no other mistake', (names, told) => {
     const paths = right();
     const inputs = Object.fromEntries(names.map((name) => [name, paths[name] ?? '']));
     const message = `- ${told} exclude each other: give one of them`;
@@ -571,7 +574,7 @@ describe('plan-file, apply-plan and restore-from', () => {
     expect(mistakes({ ...missing, 'report-file': 'missing' })).toEqual([message]);
   });
 
-  it('a plan is written by a dry-run alone', () => {
+  it('write a plan only in a dry-run', () => {
     for (const run of [{}, { 'dry-run': 'false' }] as Record<string, string>[]) {
       expect(mistakes({ ...run, 'plan-file': 'plan.json' })).toEqual([
         '- plan-file is "plan.json"; it takes a path together with `dry-run: true`, since only a dry-run writes a plan',
@@ -579,7 +582,7 @@ describe('plan-file, apply-plan and restore-from', () => {
     }
   });
 
-  it('a plan to carry out has to be a readable file', () => {
+  it('take a readable file as the plan to carry out', () => {
     const takes = 'it takes the path of a plan that a dry-run wrote as its `plan-file`';
     expect(mistakes({ 'apply-plan': 'missing.json' })).toEqual([
       `- apply-plan is "missing.json": there is no such file; ${takes}`,
@@ -589,7 +592,7 @@ describe('plan-file, apply-plan and restore-from', () => {
     ]);
   });
 
-  it('what is put back comes from a directory', () => {
+  it('restore from a directory', () => {
     const takes = 'it takes a directory that a run of this action left as its `backup-dir`';
     expect(mistakes({ 'restore-from': 'missing' })).toEqual([
       `- restore-from is "missing": there is no such directory; ${takes}`,
@@ -603,7 +606,7 @@ describe('plan-file, apply-plan and restore-from', () => {
     ['plan.json', 'plan.json'],
     ['out/plan.json', './out/../out/plan.json'],
     ['plan.json', join(process.cwd(), 'plan.json')],
-  ])('a plan and a report do not go to the same file: %j, %j', (planFile, reportFile) => {
+  ])('have no plan and report in the same file: %j, %j', (planFile, reportFile) => {
     const inputs = { 'dry-run': 'true', 'plan-file': planFile, 'report-file': reportFile };
     expect(mistakes(inputs)).toEqual([
       expect.stringMatching(
@@ -613,7 +616,7 @@ describe('plan-file, apply-plan and restore-from', () => {
     expect(mistakes({ ...inputs, 'report-file': `${reportFile}.report` })).toEqual([]);
   });
 
-  it('what is written goes to no file that is read', () => {
+  it('are not written to a file that is read', () => {
     const file = runner.file('plan-to-apply.json', '{}');
     const told = (input: string) => [
       `- report-file is "${file}": the \`${input}\` has the same path; it takes a path of its own`,
@@ -625,7 +628,7 @@ describe('plan-file, apply-plan and restore-from', () => {
     expect(mistakes({ 'digests-file': link, 'report-file': file })).toEqual(told('digests-file'));
   });
 
-  it('what is put back may be where a run would save, because this one saves nothing', () => {
+  it('restore from the directory of backup-dir, because a restore saves nothing', () => {
     const { 'restore-from': backup = '' } = right();
     expect(mistakes({ 'restore-from': backup, 'backup-dir': backup })).toEqual([]);
   });
@@ -642,7 +645,7 @@ describe('backup-dir', () => {
   });
 });
 
-describe('places that are written to', () => {
+describe('paths that are written to', () => {
   const at = (...names: string[]) => join(runner.directory, ...names);
   const here = () => readdirSync(runner.directory, { recursive: true }).sort();
 
@@ -667,7 +670,7 @@ describe('places that are written to', () => {
     ['/proc/nope/deeper/still', /": the directory "\/proc\/nope" can't be made: /],
     ['/dev/null/x', /": "\/dev\/null" is a file, not a directory; /],
     [`/tmp/${'x'.repeat(300)}/y`, /": .*its name is too long; /],
-  ])('that can not be made are a mistake each, and none of them hangs: %s', (place, why) => {
+  ])('are a mistake each when they can not be made, and none of them hangs: %s', (place, why) => {
     const takes = /it takes the path of a (?:file|directory) that can be written/;
     const told = mistakes({ 'backup-dir': place, 'report-file': `${place}/report.json` });
     expect(told).toHaveLength(2);
@@ -678,7 +681,7 @@ describe('places that are written to', () => {
     expect(told.map((line) => line.split(' ')[1])).toEqual(['report-file', 'backup-dir']);
   });
 
-  it('are no directory where a file belongs, and the other way round', () => {
+  it('are a mistake when a directory is in place of a file, or a file of a directory', () => {
     const file = runner.file('file');
     mkdirSync(at('directory'));
     expect(mistakes({ 'report-file': at('directory'), 'backup-dir': file })).toEqual([
@@ -692,7 +695,7 @@ describe('places that are written to', () => {
     ]);
   });
 
-  it('are no pipe and no device', () => {
+  it('are a mistake when they are a pipe or a device', () => {
     execFileSync('mkfifo', [at('pipe')]);
     for (const [path, what] of [
       [at('pipe'), 'it is a named pipe, not a regular file'],
@@ -712,7 +715,7 @@ describe('places that are written to', () => {
     ['backup/deep', 'backup', 'the `backup-dir` is there'],
     ['backup', 'backup/index.jsonl', 'the backup keeps its own files there'],
     ['backup', 'backup/manifests/x', 'the backup keeps its own files there'],
-  ])('a backup in %s and a report in %s are in each other’s way', (backup, report, why) => {
+  ])('conflict with a backup in %s and a report in %s', (backup, report, why) => {
     const inputs = { 'backup-dir': at(backup), 'report-file': at(report) };
     expect(mistakes(inputs)).toEqual([
       `- report-file is "${at(report)}": ${why}; it takes a path of its own`.replace(
@@ -723,12 +726,12 @@ describe('places that are written to', () => {
     expect(mistakes({ ...inputs, 'dry-run': 'true' })).toEqual([]);
   });
 
-  it('a report may stand beside a backup’s own files', () => {
+  it('allow a report beside a backup’s own files', () => {
     const inputs = { 'backup-dir': at('backup'), 'report-file': at('backup', 'report.json') };
     expect(mistakes(inputs)).toEqual([]);
   });
 
-  it('a plan and a report need each a name that is no directory of the other', () => {
+  it('conflict where a plan or a report is a directory of the other', () => {
     const dry = { 'dry-run': 'true' };
     for (const [plan, report] of [
       ['out', 'out/report.json'],
@@ -740,7 +743,7 @@ describe('places that are written to', () => {
     }
   });
 
-  it('are not asked of runs that write nothing there', () => {
+  it('are not checked for runs that write nothing there', () => {
     const nope = { 'backup-dir': '/proc/nope' };
     expect(mistakes({ ...nope, 'dry-run': 'true' })).toEqual([]);
     mkdirSync(at('restored'));
@@ -812,7 +815,7 @@ describe('report-file', () => {
 });
 
 describe('mistakes', () => {
-  it('are told all at once, each with its input', () => {
+  it('are reported in one message, each with its input', () => {
     const inputs = {
       'registry-url': '',
       username: 'u',
@@ -834,7 +837,7 @@ describe('mistakes', () => {
       concurrency: '0',
     };
     runner.inputs(inputs);
-    expect(() => readSettings()).toThrow(InputError);
+    expect(() => readSettings()).toThrow('[inputs-invalid]');
     const named = mistakes(inputs).map((line) => /^- `?([a-z-]+)/.exec(line)?.[1]);
     expect([...new Set(named)].sort()).toEqual([
       'ca-file',
@@ -857,14 +860,14 @@ describe('mistakes', () => {
   });
 
   it.each([
-    [{ concurrency: '0' }, 'There is a mistake in the inputs, and nothing was done:'],
+    [{ concurrency: '0' }, '1 mistake in the inputs, and nothing was done:'],
     [{ concurrency: '0', insecure: 'x' }, '2 mistakes in the inputs, and nothing was done:'],
     [{ protect: 'A, B, C' }, '3 mistakes in the inputs, and nothing was done:'],
-  ])('%j: %s', (inputs, headline) => {
+  ])('of %j have the headline: %s', (inputs, headline) => {
     expect(() => settings(inputs)).toThrow(new RegExp(`^${headline}\n- `));
   });
 
-  it('are cut, and start no line of their own', () => {
+  it('are cut, and kept on one line', () => {
     const [line, ...more] = mistakes({ insecure: `a\n::error::b\u001b[31m${'x'.repeat(200)}` });
     expect(more).toEqual([]);
     expect(line).toMatch(/^- insecure is "a : :error: :b\uFFFD\[31mx+…"; it takes/);

@@ -13,12 +13,12 @@ describe('createLog', () => {
   });
   const log = createLog((text) => text.replaceAll('hunter2', '***'));
 
-  it('info is one line', () => {
+  it('prints information on one line', () => {
     log.info('a\nb ::c hunter2');
     expect(runner.lines()).toEqual(['a b : :c ***']);
   });
 
-  it('a group is printed at once, and closed', () => {
+  it('prints a group at once, and closes it', () => {
     log.group('team/app\n::error::x', ['::error::y', 'hunter2']);
     expect(runner.lines()).toEqual([
       '::group::team/app : :error: :x',
@@ -28,7 +28,7 @@ describe('createLog', () => {
     ]);
   });
 
-  it('annotations keep their lines, inside one command', () => {
+  it('keeps the lines of an annotation inside one command', () => {
     log.warning('first hunter2\n::error::second');
     log.error('one\ntwo');
     expect(runner.lines()).toEqual([
@@ -37,7 +37,7 @@ describe('createLog', () => {
     ]);
   });
 
-  it('debug, for those who asked for it', () => {
+  it('prints debug lines only when the runner wants them', () => {
     runner.env('RUNNER_DEBUG', '1');
     log.debug('GET hunter2\n::x');
     runner.env('RUNNER_DEBUG', undefined);

@@ -78,8 +78,8 @@ function plan(): string {
   return JSON.stringify({ planVersion: 1, registry, createdAt, repositories: [] });
 }
 
-describe('what the inputs name in files', () => {
-  it('is nothing where no input names one', async () => {
+describe('readNamed', () => {
+  it('reads nothing where no input names a file', async () => {
     const { named, protection } = await read();
     expect(named.intake.candidates.size).toBe(0);
     expect(named.pinned).toEqual({ files: 0, digests: 0 });
@@ -88,7 +88,7 @@ describe('what the inputs name in files', () => {
     expect(said).toEqual([]);
   });
 
-  it('is read from all of them', async () => {
+  it('reads the files of all inputs', async () => {
     writeFileSync('digests.txt', `team/app@${DIGEST}\n`);
     writeFileSync('a.yaml', DIGEST);
     writeFileSync('b.yaml', DIGEST);
@@ -107,17 +107,17 @@ describe('what the inputs name in files', () => {
 });
 
 describe('files of protect-files', () => {
-  it('that hold no digest are warned of, for they protect nothing', async () => {
+  it('cause a warning when none holds a digest, for they protect nothing', async () => {
     writeFileSync('a.yaml', 'image: app:v1');
     writeFileSync('b.yaml', `image: app@sha256:\${DIGEST}`);
     await read({ protectFiles: ['*.yaml'] });
     expect(said).toEqual([
       'protect-files: 0 digests in 2 files',
-      'warning: protect-files: no digest in 2 files, so it protects nothing. A digest is `sha256:` with 64 hex digits',
+      'warning: protect-files: no digest in 2 files, so it protects nothing. A digest is `sha256:` with 64 hex digits [protection-empty]',
     ]);
   });
 
-  it('are not, where one of them does', async () => {
+  it('cause no warning when one of them holds a digest', async () => {
     writeFileSync('a.yaml', DIGEST);
     writeFileSync('b.yaml', '');
     await read({ protectFiles: ['*.yaml'] });
@@ -125,7 +125,7 @@ describe('files of protect-files', () => {
   });
 });
 
-describe('what is wrong with the files', () => {
+describe('a mistake in the files', () => {
   const wrong = {
     digestsFiles: ['gone.txt'],
     protectFiles: ['gone/*.yaml'],
@@ -141,14 +141,14 @@ describe('what is wrong with the files', () => {
     writeFileSync('plan.json', '{');
   });
 
-  it('of one input is told by itself', async () => {
+  it('is reported by itself for one input', async () => {
     for (const [key, value] of Object.entries(wrong)) {
       const message = await refusal({ [key]: value });
       expect(message.split('\n')).toEqual([expect.stringContaining(told[key] ?? '-')]);
     }
   });
 
-  it('of several inputs is told in one error, each on its line', async () => {
+  it('is reported in one error for several inputs, each on its line', async () => {
     const lines = (await refusal(wrong)).split('\n');
     expect(lines).toEqual(Object.values(told).map((words) => expect.stringContaining(words)));
     writeFileSync('plan.json', plan());
@@ -162,7 +162,7 @@ describe('lines that are not understood', () => {
     const digests = `team/app@${DIGEST}\nteam/app:v1\nother.example.com/app@${DIGEST}\n# fine\n`;
     const message = await refusal({ digests });
     expect(message).toMatch(
-      /^digests: 2 lines are not understood: digests line 2: "team\/app:v1"; digests line 3: "other\.example\.com\/app@.*\(another registry.*\)"\. A line is /,
+      /^digests: 2 lines are not understood: digests line 2: "team\/app:v1"; digests line 3: "other\.example\.com\/app@.*\(another registry.*\)"\. Correct or remove them: a line is /,
     );
     expect(await refusal({ digests: `team/app@${DIGEST}` })).toBe('');
     expect(await refusal({ digests: '\n# nothing\n' })).toBe('');
@@ -175,24 +175,24 @@ describe('lines that are not understood', () => {
     const message = await refusal({ digestsFiles: ['wrong.txt', 'mixed.txt', 'empty.txt'] });
     expect(message).toBe(
       'digests-file: no line of "wrong.txt" is understood, of 2: wrong.txt:1: "a b"; wrong.txt:2: "c d". Is it the right ' +
-        'file? docs/finding-orphans.md lists what a line may be',
+        'file? docs/finding-orphans.md lists what a line may be [digests-file-unusable]',
     );
     const { named } = await read({ digestsFiles: ['mixed.txt', 'empty.txt'] });
     expect(named.intake).toMatchObject({ understood: 1, notUnderstood: 1 });
     expect(said.slice(1)).toEqual([
       'warning: digests-file: 1 line is not understood of the 2 in "mixed.txt", and skipped: mixed.txt:2: "a b". ' +
-        'docs/finding-orphans.md lists what a line may be',
+        'docs/finding-orphans.md lists what a line may be [digests-not-understood]',
     ]);
   });
 
-  it('are told a few of, and the number of the others', async () => {
+  it('are shown up to five, with the number of the others', async () => {
     expect(await refusal({ digests: 'a b\n'.repeat(1200) })).toContain(
-      '" and 1,195 more. A line is',
+      '" and 1,195 more. Correct or remove them: a line is',
     );
   });
 });
 
-describe('files that are none, or too large', () => {
+describe('files that are not regular, or too large', () => {
   it('are refused at once, each with what it is', async () => {
     execFileSync('mkfifo', ['pipe']);
     const message = await refusal({
@@ -202,7 +202,7 @@ describe('files that are none, or too large', () => {
     });
     expect(message.split('\n')).toEqual([
       expect.stringMatching(
-        /^digests-file: "pipe" can't be read: it is a named pipe, not a regular file\. Write what .*; "\/dev\/zero" can't be read: it is a device/,
+        /^digests-file: "pipe" can't be read: it is a named pipe, not a regular file\. Give a regular file .*; "\/dev\/zero" can't be read: it is a device/,
       ),
       expect.stringMatching(
         /^protect-files: a file could not be read, .*pipe": it is a named pipe/,
@@ -211,7 +211,7 @@ describe('files that are none, or too large', () => {
     ]);
   });
 
-  it('a plan has a size that it may have, and so many values', async () => {
+  it('include a plan with too many bytes or values', async () => {
     writeFileSync('plan.json', plan());
     truncateSync('plan.json', 129 * 1024 * 1024);
     expect(await refusal({ applyPlan: 'plan.json' })).toContain('it has more than 128 MiB');
@@ -223,7 +223,7 @@ describe('files that are none, or too large', () => {
     expect(await refusal({ applyPlan: 'plan.json' })).toContain("the plan can't be trusted");
   });
 
-  it('a file that protects may have as many digests as it likes, for which it is warned', async () => {
+  it('exclude a file that protects a great many digests, for which there is a warning', async () => {
     const digests = (count: number) =>
       Array.from({ length: count }, (_, n) => `sha256:${String(n).padStart(64, '0')}`).join('\n');
     writeFileSync('few.yaml', digests(1000));
@@ -236,7 +236,7 @@ describe('files that are none, or too large', () => {
     );
   });
 
-  it('files that protect have an end all the same, one by one and together', async () => {
+  it('include files that protect, one by one and together', async () => {
     const digests = (from: number, count: number) =>
       Array.from({ length: count }, (_, n) => `sha256:${String(from + n).padStart(64, '0')}`).join(
         '\n',
@@ -250,7 +250,7 @@ describe('files that are none, or too large', () => {
     expect(await refusal({ protectFiles: ['two-*.yaml'] })).toBe('');
   });
 
-  it('a glob with very many wildcards is refused, for a name may make it endless', async () => {
+  it('are not searched with a glob of very many wildcards, for a name may make it endless', async () => {
     writeFileSync('a'.repeat(250), '');
     for (const glob of ['a*a*a*a*a*a*b', '**/a/**/a/**/a/**/a/**/b', '!x*x*x*x*x*']) {
       expect(await refusal({ protectFiles: ['*', glob] })).toContain(

@@ -67,12 +67,12 @@ async function refusal(...patterns: readonly string[]): Promise<string> {
   return error instanceof Error ? error.message : '';
 }
 
-describe('which files', () => {
-  it('none for no globs', async () => {
+describe('the files of a glob', () => {
+  it('are none without globs', async () => {
     expect(await readPinned([])).toEqual(new Map());
   });
 
-  it('each once, by its path in the workspace, in order', async () => {
+  it('are named once, by their path in the workspace, in order', async () => {
     writeAll('b.yaml', 'a.yaml', 'deploy/c.yaml');
     expect(await readPinned(['*.yaml', 'b.yaml', 'deploy/*', '**/c.yaml'])).toEqual(
       new Map([
@@ -93,7 +93,7 @@ describe('which files', () => {
     ['x/', ['x/.y/Dockerfile.prod']],
     ['./Dockerfile', ['Dockerfile']],
     ['a b.txt', ['a b.txt']],
-  ])('%s', async (pattern, expected) => {
+  ])('include those that %s matches', async (pattern, expected) => {
     writeAll(
       'Dockerfile',
       'a b.txt',
@@ -105,21 +105,21 @@ describe('which files', () => {
     expect(await filesOf(pattern)).toEqual(expected);
   });
 
-  it('outside the workspace, by an absolute path', async () => {
+  it('may be outside the workspace, with an absolute path', async () => {
     write('a.yaml', digest(1));
     mkdirSync('inside');
     process.chdir('inside');
     expect(await filesOf(path.join(workspace, 'a.yaml'))).toEqual(['../a.yaml']);
   });
 
-  it('not those behind a `!`', async () => {
+  it('exclude those behind a `!`', async () => {
     writeAll('a/1.yaml', 'a/tmp/2.yaml', 'b/3.yaml', 'b/tmp/4.yaml');
     expect(await filesOf('a/**', 'b/**', '!**/tmp/**')).toEqual(['a/1.yaml', 'b/3.yaml']);
     expect(await filesOf('a', '!a/tmp')).toEqual(['a/1.yaml']);
     expect(await filesOf('**/*.yaml', '!a', '! b/tmp')).toEqual(['b/3.yaml']);
   });
 
-  it('in the order of the lines: what is included again stays', async () => {
+  it('include those that a later line includes again', async () => {
     writeAll('a/1.yaml', 'a/tmp/2.yaml', 'a/tmp/keep.yaml');
     expect(await filesOf('a/**', '!a/tmp/**', 'a/tmp/keep.yaml')).toEqual([
       'a/1.yaml',
@@ -128,7 +128,7 @@ describe('which files', () => {
     expect(await filesOf('!a/tmp/**', 'a/**')).toHaveLength(3);
   });
 
-  it('behind symbolic links, and once around a circle of them', async () => {
+  it('may be behind symbolic links, and are read once in a circle of them', async () => {
     writeAll('real/a.yaml');
     symlinkSync('real', 'linked');
     symlinkSync('a.yaml', 'real/b.yaml');
@@ -139,7 +139,7 @@ describe('which files', () => {
     expect(found.get('real/a.yaml')).toEqual([digest(0)]);
   });
 
-  it('not a broken link where the glob leads nowhere near it', async () => {
+  it('exclude a broken link that the glob does not match', async () => {
     writeAll('a.yaml', 'deploy/b.yaml');
     symlinkSync('gone', 'link');
     symlinkSync('gone', 'deploy/link');
@@ -148,15 +148,15 @@ describe('which files', () => {
 });
 
 describe('protected-stays: a glob that protects nothing is an error', () => {
-  it('says which, where, and what to do', async () => {
+  it('names the glob, the directory, and what to do', async () => {
     writeAll('a.yaml');
     expect(await refusal('a.yaml', 'deploy/*.yaml')).toBe(
       `protect-files: "deploy/*.yaml" matches no file in ${workspace}, so nothing would be protected by it. Check ` +
-        'the path, and that an earlier step, such as actions/checkout, put the files there',
+        'the path, and that an earlier step, such as actions/checkout, put the files there [protect-files-unusable]',
     );
   });
 
-  it('says that there is one on each line, where commas are in it', async () => {
+  it('asks for one glob per line where it has commas', async () => {
     writeAll('a.yaml', 'b.yaml', 'c,d.yaml');
     expect(await refusal('a.yaml, b.yaml')).toMatch(
       /^protect-files: "a\.yaml, b\.yaml" matches no file in .* protected by it\. One glob per line: a comma is part of it\. Check/,
@@ -165,7 +165,7 @@ describe('protected-stays: a glob that protects nothing is an error', () => {
     expect(await filesOf('c,d.yaml')).toEqual(['c,d.yaml']);
   });
 
-  it('names all of them at once', async () => {
+  it('names all such globs at once', async () => {
     writeAll('a.yaml');
     expect(await refusal('x/*', 'a.yaml', 'y')).toMatch(
       /^protect-files: "x\/\*", "y" match no file in .* protected by them\./,
@@ -178,32 +178,32 @@ describe('protected-stays: a glob that protects nothing is an error', () => {
     ['all of it excluded', ['a.yaml', '!*.yaml']],
     ['another case', ['A.yaml']],
     ['braces, which these globs do not know', ['{a,b}.yaml']],
-  ])('%s', async (_, patterns) => {
+  ])('fails for %s', async (_, patterns) => {
     writeAll('a.yaml');
     mkdirSync('empty');
     expect(await refusal(...patterns)).toContain(`"${patterns[0] ?? ''}" matches no file`);
   });
 
-  it('also where all that is said is what to leave out', async () => {
+  it('fails where all globs exclude', async () => {
     writeAll('a.yaml');
     expect(await refusal('!a.yaml', '!b')).toMatch(
       /^protect-files: !a\.yaml !b only excludes, so nothing would be protected\. Name the files/,
     );
   });
 
-  it('and so is one that looks for a directory where there is a file', async () => {
+  it('fails for a glob with a file in place of a directory', async () => {
     writeAll('a.yaml');
     expect(await refusal('a.yaml/x')).toMatch(/"a\.yaml\/x" could not be matched, .*ENOTDIR/);
   });
 
-  it('and one that is none', async () => {
+  it('fails for a glob that is not valid', async () => {
     expect(await refusal('../secrets/*.yaml')).toMatch(
       /^protect-files: "\.\.\/secrets\/\*\.yaml" could not be matched, so what it protects is not known: .*'\.\.'/,
     );
   });
 });
 
-describe('what a file holds', () => {
+describe('the digests of a file', () => {
   it.each<[string, string]>([
     ['Kubernetes', `    image: registry.example.com/team/app:v1@${digest(1)}\n`],
     ['Compose', `services: {web: {image: "app@${digest(1)}"}}`],
@@ -212,14 +212,14 @@ describe('what a file holds', () => {
     ['JSON', JSON.stringify({ digest: digest(1) })],
     ['a comment', `# ${digest(1)}, for now`],
     ['the last line without its end', `x\n${digest(1)}`],
-    ['nothing else', digest(1)],
+    ['a file without other text', digest(1)],
     ['a word around it', `x${digest(1)}x`],
     ['a binary', `\u0000\u0001PNG${digest(1)}\u0000`],
-  ])('%s', async (_, text) => {
+  ])('are found in %s', async (_, text) => {
     expect(await digestsOf(text)).toEqual([digest(1)]);
   });
 
-  it('several, each once, and those of sha512', async () => {
+  it('are listed once each, those of sha512 too', async () => {
     expect(
       await digestsOf(`${digest(2)},${digest(1)} ${sha512}\n${digest(2)}${digest(1)}`),
     ).toEqual([digest(2), digest(1), sha512]);
@@ -236,7 +236,7 @@ describe('what a file holds', () => {
     `sha512:${'a'.repeat(64)}`,
     `sha256:${'a'.repeat(32)}\n${'a'.repeat(32)}`,
     'a'.repeat(64),
-  ])('none, and is listed all the same: %j', async (text) => {
+  ])('are none, and the file is listed, with %j', async (text) => {
     write('file', text);
     expect(await readPinned(['file'])).toEqual(new Map([['file', []]]));
   });
@@ -252,7 +252,7 @@ describe('what a file holds', () => {
       'UTF-16, the other way round',
       Buffer.from(`\ufeffbild: \u00e4€ app@${digest(1)}`, 'utf16le').swap16(),
     ],
-  ])('in %s', async (_, bytes) => {
+  ])('are found in %s', async (_, bytes) => {
     expect(await digestsOf(bytes)).toEqual([digest(1)]);
   });
 });
@@ -267,12 +267,12 @@ describe('a file that is larger than what is read at once', () => {
     }
   });
 
-  it('also in two bytes a character, at an odd place', async () => {
+  it('has its digests found in two bytes a character, at an odd place', async () => {
     const text = Buffer.from(`${' '.repeat(PIECE / 2 - 30)}${digest(1)} `, 'utf16le');
     expect(await digestsOf(Buffer.concat([Buffer.from('x'), text]))).toEqual([digest(1)]);
   });
 
-  it('is streamed: a long one costs no memory, and its end is read', async () => {
+  it('is streamed without memory for the whole, and read to its end', async () => {
     const [file, size] = [openSync('huge.log', 'w'), 64 * 1024 * 1024];
     // Sparse: it takes no room on the disk, with a digest at either end.
     writeSync(file, digest(1), 0);
@@ -283,7 +283,7 @@ describe('a file that is larger than what is read at once', () => {
     expect(process.memoryUsage().rss - start).toBeLessThan(size);
   });
 
-  it('with many digests, each once', async () => {
+  it('has each of many digests once', async () => {
     const many = Array.from({ length: 5000 }, (_, n) => digest(n));
     expect(await digestsOf([...many, ...many].join('\n'))).toEqual(many);
   });
@@ -293,7 +293,7 @@ describe('protected-stays: a file that can not be read is an error', () => {
   it.each<[string, string, string, RegExp]>([
     ['a file', 'a/b.yaml', 'a/*', /protect-files: a file could not be read, .*EACCES.*b\.yaml/],
     ['a directory', 'a', 'a/**', /protect-files: "a\/\*\*" could not be matched, .*EACCES.*a/],
-  ])('%s', async (_, name, pattern, message) => {
+  ])('fails for %s', async (_, name, pattern, message) => {
     writeAll('a/a.yaml', 'a/b.yaml');
     chmodSync(name, 0o000);
     const told = await readPinned([pattern]).then(() => '', String);
@@ -308,7 +308,7 @@ describe('protected-stays: a file that can not be read is an error', () => {
     ['that may have led to a directory with such files', 'deploy/**/*.yaml', 'deploy/prod'],
     ['in a directory that a link leads to', 'linked/*.yaml', 'linked/c.yaml'],
     ['that a `!` names: these globs look at it all the same', '*.yaml\n!b.yaml', 'b.yaml'],
-  ])('a link to nothing %s', async (_, patterns, link) => {
+  ])('fails for a link to nothing %s', async (_, patterns, link) => {
     writeAll('a.yaml', 'deploy/a.yaml', 'real/a.yaml');
     symlinkSync('gone.yaml', 'b.yaml');
     symlinkSync('../gone', 'deploy/prod');
@@ -319,12 +319,12 @@ describe('protected-stays: a file that can not be read is an error', () => {
     expect(told).toContain(path.join(workspace, link));
   });
 
-  it('a link to itself', async () => {
+  it('fails for a link to itself', async () => {
     symlinkSync('loop', 'loop');
     expect(await refusal('loop')).toMatch(/"loop" could not be matched, .*ELOOP/);
   });
 
-  it('a file that fails half-way', async () => {
+  it('fails for a file whose reading fails half-way', async () => {
     // The kernel refuses a read of its own memory map at an address that is not mapped.
     symlinkSync('/proc/self/mem', 'broken');
     expect(await refusal('broken')).toMatch(/^protect-files: a file could not be read, .*EIO/);

@@ -5,7 +5,7 @@ import { progressLine, startProgress, type ProgressLine } from '../../src/action
 describe('progressLine', () => {
   it.each([
     [
-      'far, fast, and how long still',
+      'how far it is, how fast, and how long it will take',
       { what: 'Reading', expected: 4000, done: 1000, seconds: 10, rate: 123.4 },
       'Reading: 1,000 of 4,000, 123 requests/s, about 30s left',
     ],
@@ -15,16 +15,16 @@ describe('progressLine', () => {
       'Reading: 1 of 100, 1 requests/s, about 8m left',
     ],
     [
-      'nothing done: no telling',
+      'no time left while nothing is done',
       { what: 'Reading', expected: 9, done: 0, seconds: 5, rate: 0.4 },
       'Reading: 0 of 9, 0 requests/s',
     ],
     [
-      'all done: nothing left',
+      'no time left when all is done',
       { what: 'Reading', expected: 9, done: 9, seconds: 5, rate: 2 },
       'Reading: 9 of 9, 2 requests/s',
     ],
-  ])('%s', (_, state, expected) => {
+  ])('shows %s', (_, state, expected) => {
     expect(progressLine(state)).toBe(expected);
   });
 });
@@ -57,7 +57,7 @@ describe('startProgress', () => {
     expect(printed).toHaveLength(3);
   });
 
-  it('counts anew from each beginning', () => {
+  it('counts from 0 again at each beginning', () => {
     progress.begin('Reading');
     progress.expect(10);
     progress.done();
@@ -76,7 +76,7 @@ describe('startProgress', () => {
     ]);
   });
 
-  it('ends', () => {
+  it('prints nothing after its stop', () => {
     progress.stop();
     jest.advanceTimersByTime(60_000);
     expect(printed).toEqual([]);

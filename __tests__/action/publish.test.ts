@@ -3,7 +3,7 @@ import { isAbsolute, join, relative } from 'node:path';
 
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 
-import { publish, publishUndo, writeLines } from '../../src/action/publish.js';
+import { publish, publishRestore, writeLines } from '../../src/action/publish.js';
 import { reportLines } from '../../src/report/json.js';
 import { outputs } from '../../src/report/outputs.js';
 import { planLines } from '../../src/report/plan-file.js';
@@ -41,7 +41,7 @@ function written(): Record<string, string> {
 }
 
 describe('publish', () => {
-  it('sets every output; writes no summary where nobody wants one', async () => {
+  it('sets every output, and writes no summary where GitHub wants none', async () => {
     await publish(cleanRun(), plain);
     expect(written()).toEqual(outputs(cleanRun()));
     expect(read(summary)).toBe('');
@@ -54,8 +54,8 @@ describe('publish', () => {
   });
 });
 
-describe('publish, with secrets in what a registry said', () => {
-  it('takes them out of the summary', async () => {
+describe('publish with secrets that a registry sent back', () => {
+  it('removes them from the summary', async () => {
     runner.env('GITHUB_STEP_SUMMARY', summary);
     await publish(guardedRun(), (text) => text.replaceAll('team/emptied', '***'));
     expect(read(summary)).toContain('`***`: nothing is deleted here');
@@ -64,7 +64,7 @@ describe('publish, with secrets in what a registry said', () => {
   });
 });
 
-describe('publishUndo', () => {
+describe('publishRestore', () => {
   const undo = {
     registry: 'https://registry.example.com',
     directory: 'backup',
@@ -92,7 +92,7 @@ describe('publishUndo', () => {
     'with dry-run %s sets its outputs and writes the summary, without secrets',
     async (dryRun, back) => {
       const before = read(summary);
-      await publishUndo({ ...undo, dryRun }, (text) => text.replaceAll('hunter2', '***'));
+      await publishRestore({ ...undo, dryRun }, (text) => text.replaceAll('hunter2', '***'));
       expect(written()).toMatchObject({ 'restored-count': back, 'failed-count': '1' });
       const added = read(summary).slice(before.length).trimEnd();
       expect(added).toBe(
@@ -105,7 +105,7 @@ describe('publishUndo', () => {
 });
 
 describe('writeLines', () => {
-  it('writes the whole report, makes the folders, and tells the absolute path', async () => {
+  it('writes the whole report, makes the directories, and sets the absolute path as output', async () => {
     const path = join(runner.directory, 'deep', 'er', 'report.json');
     await writeLines('report-file', relative(process.cwd(), path), reportLines(cleanRun()));
     expect(read(path)).toBe([...reportLines(cleanRun())].join(''));
@@ -115,7 +115,7 @@ describe('writeLines', () => {
     expect(told).toBe(path);
   });
 
-  it('writes a plan, and tells its path in an output of its own', async () => {
+  it('writes a plan, and sets its path as another output', async () => {
     const path = join(runner.directory, 'plans', 'plan.json');
     await writeLines('plan-file', path, planLines(cleanRun(), plain));
     expect(read(path)).toBe([...planLines(cleanRun(), plain)].join(''));
@@ -123,13 +123,13 @@ describe('writeLines', () => {
     expect(written()['report-file']).not.toBe(path);
   });
 
-  it('replaces an older, longer one', async () => {
+  it('replaces an older, longer file', async () => {
     const path = runner.file('report.json', 'x'.repeat(1_000_000));
     await writeLines('report-file', path, reportLines(cleanRun()));
     expect(read(path)).toBe([...reportLines(cleanRun())].join(''));
   });
 
-  it('is complete when it takes several pieces', async () => {
+  it('writes a report of several pieces completely', async () => {
     const path = join(runner.directory, 'large.json');
     const large = run(
       Array.from({ length: 3_000 }, (_, n) => moved(`team/app-${String(n)}`, 1_000, 0)),
@@ -139,7 +139,7 @@ describe('writeLines', () => {
     expect(read(path)).toBe([...reportLines(large)].join(''));
   });
 
-  it('says when it can not be written', async () => {
+  it('fails when a file can not be written', async () => {
     const folder = join(runner.directory, 'folder');
     mkdirSync(folder);
     await expect(writeLines('report-file', folder, reportLines(cleanRun()))).rejects.toThrow(

@@ -30,7 +30,7 @@ async function contextWith(env: Readonly<Record<string, string | undefined>>): P
 }
 
 describe('runContext', () => {
-  it('tells the run as GitHub does', async () => {
+  it('describes the run as GitHub does', async () => {
     expect(await contextWith(GITHUB)).toEqual({
       url: 'https://github.example.com/team/ops/actions/runs/4711',
       repository: 'team/ops',
@@ -39,7 +39,7 @@ describe('runContext', () => {
     });
   });
 
-  it('is at github.com unless told otherwise', async () => {
+  it('is at github.com by default', async () => {
     expect(await contextWith({ ...GITHUB, GITHUB_SERVER_URL: undefined })).toMatchObject({
       url: 'https://github.com/team/ops/actions/runs/4711',
     });

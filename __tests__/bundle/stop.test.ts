@@ -413,7 +413,7 @@ describe('stop-clean: a registry that never answers again', () => {
     expect(deletedIn(end)).toEqual(new Set());
     expect(missing().size).toBe(2);
     const { log, summary, report } = end.run;
-    expect(log).toContain("no read can tell whether it worked: ");
+    expect(log).toContain('no read can tell whether it worked: ');
     expect(log.match(/::warning::told to stop/g)).toHaveLength(1);
     expect(log).toContain('no answer soon enough after the run was told to stop');
     expect(summary).toContain('the run was told to stop (SIGINT)');

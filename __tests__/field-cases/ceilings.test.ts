@@ -180,7 +180,7 @@ describe('twenty manifests right below the ceilings', () => {
     ],
     ['of mentions', 'application/vnd.future+json', (n) => `{"n":"${n}","all":[${long}]}`, tooMany],
   ])(
-    '%s are read',
+    'are read: %s',
     async (_, mediaType, make, says) => {
       const bodies = new Map(
         Array.from({ length: 20 }, (_, n) => {

@@ -76,14 +76,14 @@ async function refusal(inputs: Readonly<Record<string, string>>, heap?: number):
   return (errors[0] ?? '').replaceAll('%0A', '\n');
 }
 
-describe('a duration of', () => {
-  it.each(['6M', '6mo', '6 months'])('%s is refused, with how to write it', async (text) => {
+describe('a duration', () => {
+  it.each(['6M', '6mo', '6 months'])('is refused as %s, with how to write it', async (text) => {
     expect(await refusal({ 'grace-period': text })).toContain(
       `grace-period is "${text}": a month has no fixed length`,
     );
   });
 
-  it.each(['90m', '6 hours', '2 weeks', '1 day', '1y'])('%s is taken', async (text) => {
+  it.each(['90m', '6 hours', '2 weeks', '1 day', '1y'])('is taken as %s', async (text) => {
     const { exitCode } = await run({ 'grace-period': text, 'dry-run': 'true' });
     expect(exitCode).toBe(0);
   });

@@ -122,7 +122,7 @@ describe('a registry-url with http:// for a port that wants TLS', () => {
 });
 
 describe('a redirect', () => {
-  it('from http:// to https:// is reported with the right address', async () => {
+  it('is reported from http:// to https:// with the right address', async () => {
     const authority = createAuthority();
     const { pem: cert, keyPem: key } = authority.issue('registry');
     const secure = stopAfterTest(await startMemoryRegistry({ tls: { cert, key } }));
@@ -134,7 +134,7 @@ describe('a redirect', () => {
     expectTold(run, 'and only reads may follow', `Put \`${secure.url}\` into \`registry-url\``);
   });
 
-  it('in a circle is reported as one', async () => {
+  it('is reported as a circle where it leads in one', async () => {
     const port = await answering((response, path) => {
       response.writeHead(307, { Location: path }).end();
     });

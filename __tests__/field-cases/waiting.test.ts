@@ -154,7 +154,7 @@ describe('a catalog that fails', () => {
     ]),
     ['a connection that breaks off', { kind: 'reset' }],
     ['a body that is cut off', { kind: 'truncate' }],
-  ])('with 1,000 a page is asked for 100: %s', async (_, action) => {
+  ])('is asked for 100 a page after 1,000: %s', async (_, action) => {
     const sizes: (string | null)[] = [];
     registry.intercept(({ path }) => {
       const { pathname, searchParams } = new URL(path, registry.url);

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 
 import type { Credentials } from '../../src/http/credentials.js';
-import { DockerConfigError, readDockerCredentials } from '../../src/http/docker-config.js';
+import { readDockerCredentials } from '../../src/http/docker-config.js';
 
 const NONE: Credentials = { kind: 'none' };
 const JOE: Credentials = { kind: 'basic', username: 'joe', password: 's3cret' };
@@ -40,10 +40,10 @@ async function readWithReason(registry: string, config?: unknown): Promise<Crede
 
 async function errorOf(answer: Promise<unknown>): Promise<Error> {
   const error: unknown = await answer.then(
-    () => new Error('it was answered'),
+    () => 'it was answered',
     (reason: unknown) => reason,
   );
-  expect(error).toBeInstanceOf(DockerConfigError);
+  expect(error).toBeInstanceOf(Error);
   return error as Error;
 }
 

@@ -301,7 +301,10 @@ describe('what is given up', () => {
     await until(() => sockets.size === 1);
     giveUp(() => true, 'too late');
     const { kind, message } = await sending;
-    expect({ kind, message }).toEqual({ kind: 'timeout', message: `DELETE ${url}: too late` });
+    expect({ kind, message }).toEqual({
+      kind: 'timeout',
+      message: `DELETE ${url}: too late [registry-unreachable]`,
+    });
     await until(() => sockets.size === 0);
   });
 
@@ -312,7 +315,10 @@ describe('what is given up', () => {
     const { send, giveUp } = exchangeOf();
     const sending = failureOf(send(request(url)));
     setTimeout(() => giveUp(() => true, 'too late'), 100);
-    expect(await sending).toMatchObject({ kind: 'timeout', message: `GET ${url}: too late` });
+    expect(await sending).toMatchObject({
+      kind: 'timeout',
+      message: `GET ${url}: too late [registry-unreachable]`,
+    });
   });
 
   it('leaves others alone, and gives them its connection', async () => {
@@ -530,7 +536,7 @@ describe('proxies from the environment', () => {
     const error = await failureOf(exchangeWith()(request('http://registry.test/')));
     expect(error.kind).toBe('refused');
     expect(error.message).toMatch(
-      /the proxy opened no tunnel.*407.*https?_proxy right\?.* into `no_proxy`$/,
+      /the proxy opened no tunnel.*407.*https?_proxy right\?.* into `no_proxy` \[registry-unreachable\]$/,
     );
     expect(error.message).not.toContain('pr0xypass');
   });

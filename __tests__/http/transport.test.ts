@@ -228,7 +228,7 @@ describe('a run that was told to stop', () => {
       [1, 2].map((n) =>
         expect.objectContaining({
           kind: 'timeout',
-          message: `DELETE ${server.url.origin}/${String(n)}: no answer soon enough after the run was told to stop`,
+          message: `DELETE ${server.url.origin}/${String(n)}: no answer soon enough after the run was told to stop [registry-unreachable]`,
         }),
       ),
     );

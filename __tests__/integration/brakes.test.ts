@@ -158,8 +158,8 @@ describeWith('docker-registry', dockerRegistry, 'brakes-hold: more deletes than 
   });
 
   const refused = [
-    'much/just: nothing is deleted here: 21 of the 41 manifests that are known would go, more than half, which is the limit unless `max-deletes` says otherwise',
-    'much/lost: nothing is deleted here: 30 of the 40 manifests that are known would go, more than half, which is the limit unless `max-deletes` says otherwise',
+    'much/just: nothing is deleted here: 21 of the 41 manifests that are known would be deleted, more than half, which is the limit unless `max-deletes` says otherwise',
+    'much/lost: nothing is deleted here: 30 of the 40 manifests that are known would be deleted, more than half, which is the limit unless `max-deletes` says otherwise',
   ];
 
   // The tests of this block follow each other as the runs of a workflow do.
@@ -246,14 +246,17 @@ describe('brakes-hold: limits (in memory)', () => {
     ['0%', false],
     ['0', false],
     ['1', true],
-  ])('max-deletes: %s, and one of two manifests would go', async (limit, isAllowed) => {
-    const registry = await start({ [APP]: app });
-    const done = await clean(registry, { ...all, 'max-deletes': limit });
-    expect(done.exitCode).toBe(isAllowed ? 0 : 1);
-    expect(manifestsIn(registry)).toEqual(
-      digestsOf(isAllowed ? app.kept : [...app.kept, ...app.orphans]),
-    );
-  });
+  ])(
+    'hold as `max-deletes: %s` says, where one of two manifests would be deleted',
+    async (limit, isAllowed) => {
+      const registry = await start({ [APP]: app });
+      const done = await clean(registry, { ...all, 'max-deletes': limit });
+      expect(done.exitCode).toBe(isAllowed ? 0 : 1);
+      expect(manifestsIn(registry)).toEqual(
+        digestsOf(isAllowed ? app.kept : [...app.kept, ...app.orphans]),
+      );
+    },
+  );
 
   it('count no orphan of a repository that could not be read, and none goes there', async () => {
     const web = filling('team/web', 3, 1);
@@ -278,7 +281,7 @@ describe('brakes-hold: limits (in memory)', () => {
       digests: names(APP, ...lost.orphans).join('\n'),
       'plan-file': file('plan.json'),
     };
-    const refused = `${APP}: nothing is deleted here: 30 of the 40 manifests that are known would go`;
+    const refused = `${APP}: nothing is deleted here: 30 of the 40 manifests that are known would be deleted`;
 
     async function planned() {
       const registry = await start({ [APP]: lost });

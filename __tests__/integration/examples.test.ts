@@ -122,7 +122,7 @@ describeWith('docker-registry', dockerRegistry, 'the workflows of examples/', ()
     expect(await entriesOf(registry)).toHaveLength(3);
   });
 
-  it('show what would go and change nothing, until the box is cleared (by-hand.yml)', async () => {
+  it('show what would be deleted and change nothing, until the box is cleared (by-hand.yml)', async () => {
     await release(registry, one);
     const [before, entries] = [registry.manifests(), await entriesOf(registry)];
     const gone = [...named([two])].filter((each) => !named([one]).has(each));

@@ -502,7 +502,7 @@ describeWith('docker-registry', program, 'a hundred files that pin images', () =
     expect(of(second)).toEqual(['protect', named(files[1]?.file ?? '')]);
   });
 
-  it('alone saved them: without them all of it is deleted', async () => {
+  it('are what saved them: all of it is deleted without them', async () => {
     // The ledger has seen it today for the first time, and would let it wait for a day.
     const run = await clean({ 'max-deletes': '100%', 'grace-period': '0' });
     expect(run.log).not.toContain('::error');

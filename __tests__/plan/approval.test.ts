@@ -40,7 +40,7 @@ function plan(more: Readonly<Record<string, unknown>> = {}): string {
 
 /** The message of the refusal, without what all of them begin and end with. */
 function refusalOf(text: string, registry = REGISTRY, remedy = 'Make a new plan'): string {
-  const again = `. ${remedy}: a run with \`dry-run: true\` and \`plan-file\``;
+  const again = `. ${remedy}: a run with \`dry-run: true\` and \`plan-file\` [apply-plan-unusable]`;
   try {
     readApproval(text, registry);
   } catch (error) {
@@ -110,13 +110,13 @@ describe('a plan', () => {
   });
 });
 
-describe('a plan is refused that has', () => {
+describe('a refusal of a plan', () => {
   it.each<[string, string]>([
     ['an empty file', ''],
     ['a list of digests', `team/app@${one}\n`],
     ['a plan that was cut off', plan().slice(0, -1)],
     ['a plan and something after it', `${plan()}{}`],
-  ])('%s, which isn’t valid JSON', (_, text) => {
+  ])('says that it isn’t valid JSON: %s', (_, text) => {
     expect(refusalOf(text)).toBe("the file isn't valid JSON");
   });
 
@@ -128,11 +128,11 @@ describe('a plan is refused that has', () => {
     ['a version that is a text', plan({ planVersion: '1' })],
     ['a version in its prototype', `{"__proto__":${plan()}}`],
     ['a report', [...reportLines(troubledRun())].join('')],
-  ])('%s, which isn’t a plan', (_, text) => {
+  ])('says that it isn’t a plan: %s', (_, text) => {
     expect(refusalOf(text)).toBe("the file isn't a plan of this action");
   });
 
-  it.each([0, 2, -1, 1.5, 1e300])('version %d', (planVersion) => {
+  it.each([0, 2, -1, 1.5, 1e300])('names the version %d', (planVersion) => {
     // Of another version nothing else is looked at: it may look quite different.
     expect(refusalOf(JSON.stringify({ planVersion }))).toBe(
       `the plan is of version ${String(planVersion)}, and this action understands version 1`,
@@ -143,7 +143,7 @@ describe('a plan is refused that has', () => {
     ['host', 'https://registry.example.org'],
     ['port', 'https://registry.example.com:5000'],
     ['scheme', 'http://registry.example.com'],
-  ])('another %s', (_, registry) => {
+  ])('names another %s', (_, registry) => {
     expect(refusalOf(plan({ registry }), REGISTRY, ALIKE)).toBe(
       `the plan is of "${registry}", and \`registry-url\` is ${REGISTRY}`,
     );
@@ -157,7 +157,7 @@ describe('a plan is refused that has', () => {
     ['a day alone', '2026-01-02'],
     ['a month that there is not', '2026-13-02T03:04:05Z'],
     ['a form that is no time to JavaScript', '2026-01-02T03:04:05+05'],
-  ])('a time that is %s', (_, createdAt) => {
+  ])('names a time that is %s', (_, createdAt) => {
     expect(refusalOf(plan({ createdAt }))).toMatch(/^the plan can't be trusted: at createdAt, /);
   });
 
@@ -170,7 +170,7 @@ describe('a plan is refused that has', () => {
     ['a line break', 'team/app\n'],
     ['nothing', ''],
     ['a name that is too long', 'a'.repeat(256)],
-  ])('a repository that is %s', (_, name) => {
+  ])('names a repository that is %s', (_, name) => {
     const repositories = [of('team/app', entry(one)), of(name, entry(two))];
     expect(refusalOf(plan({ repositories }))).toBe(
       "the plan can't be trusted: at repositories.1.repository, it isn't the name of a repository",
@@ -190,7 +190,7 @@ describe('a plan is refused that has', () => {
     ['null', null],
     ['a list with a digest', [one]],
     ['missing', undefined],
-  ])('a digest that is %s', (_, digest) => {
+  ])('names a digest that is %s', (_, digest) => {
     const repositories = [of('team/app', entry(one), entry(two), entry(digest), entry(three))];
     expect(refusalOf(plan({ repositories }))).toMatch(
       digest === undefined
@@ -213,7 +213,7 @@ describe('a plan is refused that has', () => {
       'repositories.0.manifests',
     ],
     ['bare digests', { repositories: [of('team/app', one)] }, 'repositories.0.manifests.0'],
-  ])('%s', (_, more, where) => {
+  ])('names the place of %s', (_, more, where) => {
     expect(refusalOf(plan(more))).toMatch(
       new RegExp(`^the plan can't be trusted: at ${where.replaceAll('.', '\\.')}, `),
     );

@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 
-import { Births, datedBy } from '../../src/plan/births.js';
+import { birthsIn, datedBy } from '../../src/plan/births.js';
 import type { Digest } from '../../src/oci/digest.js';
 import type { Manifest } from '../../src/oci/manifest.js';
 import { image, index, opaque, referrer } from '../support/builders/build.js';
@@ -50,20 +50,20 @@ describe('the time of birth', () => {
     ['a referrer of a referrer', referrer('sig', referrer('sbom', older)), NOW - 2000],
     ['an image with a younger subject', image('x', { subject: newer }), NOW - 1000],
   ])('is known of %s', (_, content, expected) => {
-    const births = new Births(
+    const births = birthsIn(
       inventoryOf({ untagged: [content, older, newer, referrer('sbom', older)] }),
     );
-    expect(births.of(content.digest)).toBe(expected);
-    expect(births.of(content.digest)).toBe(expected);
+    expect(births(content.digest)).toBe(expected);
+    expect(births(content.digest)).toBe(expected);
   });
 
   it('is unknown of a manifest that was not read', () => {
-    expect(new Births(inventoryOf({})).of(older.digest)).toBeUndefined();
+    expect(birthsIn(inventoryOf({}))(older.digest)).toBeUndefined();
   });
 
   it('leaves out manifests that are not in the repository', () => {
-    const births = new Births(inventoryOf({ untagged: [index([older, newer])], absent: [newer] }));
-    expect(births.of(index([older, newer]).digest)).toBe(NOW - 2000);
+    const births = birthsIn(inventoryOf({ untagged: [index([older, newer])], absent: [newer] }));
+    expect(births(index([older, newer]).digest)).toBe(NOW - 2000);
   });
 
   it('visits a manifest that many hold once, and is the same from either side', () => {
@@ -76,12 +76,12 @@ describe('the time of birth', () => {
     const shallow = new Map<Digest, Manifest>(
       [...layers, older, newer].map((content) => [content.digest, parsed(content)]),
     );
-    const births = new Births({
+    const births = birthsIn({
       manifests: shallow,
       facts: inventoryOf({ untagged: [older, newer] }).facts,
       past: new Map(),
     });
-    expect(births.of(top.digest)).toBe(NOW - 1000);
+    expect(births(top.digest)).toBe(NOW - 1000);
   });
 
   it('is found where manifests are said to contain each other', () => {
@@ -90,7 +90,7 @@ describe('the time of birth', () => {
       [newer.digest, { ...parsed(newer), subject: older.digest } as Manifest],
     ]);
     const { facts } = inventoryOf({ untagged: [older, newer] });
-    expect(new Births({ manifests, facts, past: new Map() }).of(newer.digest)).toBe(NOW - 1000);
+    expect(birthsIn({ manifests, facts, past: new Map() })(newer.digest)).toBe(NOW - 1000);
   });
 
   it('is found along chains that are longer than the call stack is deep', () => {
@@ -103,8 +103,6 @@ describe('the time of birth', () => {
     }
     const { facts } = inventoryOf({ untagged: [newer] });
     manifests.set(newer.digest, parsed(newer));
-    expect(new Births({ manifests, facts, past: new Map() }).of(digest(length - 1))).toBe(
-      NOW - 1000,
-    );
+    expect(birthsIn({ manifests, facts, past: new Map() })(digest(length - 1))).toBe(NOW - 1000);
   });
 });

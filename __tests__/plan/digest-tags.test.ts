@@ -14,8 +14,8 @@ import { fate, fates, type Estate, planOf } from '../support/builders/inventorie
 const current = image('current');
 const old = image('old');
 
-describe('a signature lives and dies with its image', () => {
-  it.each(['sig', 'att', 'sbom'] as const)('under .%s', (role) => {
+describe('a signature of an image', () => {
+  it.each(['sig', 'att', 'sbom'] as const)('lives and dies with it under .%s', (role) => {
     const target = cosign(role, old);
     const tag = digestTag(old.digest, role);
     expect(fate(planOf({ tags: { v1: old, [tag]: target } }), target)).toBe('keep: digest-tag');
@@ -27,7 +27,7 @@ describe('a signature lives and dies with its image', () => {
     expect(plan.orphans[1]?.after).toEqual([old.digest]);
   });
 
-  it('as a signature of a signature', () => {
+  it('has signatures that live and die with it', () => {
     const sig = cosign('sig', old);
     const second = cosign('sig', sig);
     const tags = { [digestTag(old.digest, 'sig')]: sig, [digestTag(sig.digest, 'sig')]: second };
@@ -42,13 +42,13 @@ describe('a signature lives and dies with its image', () => {
     });
   });
 
-  it('where that is the child of a kept index', () => {
+  it('lives with it as the child of a kept index', () => {
     const sig = cosign('sig', old);
     const plan = planOf({ tags: { v1: index([old]), [digestTag(old.digest, 'sig')]: sig } });
     expect(fate(plan, sig)).toBe('keep: digest-tag');
   });
 
-  it('under several digest tags while one of them is alive', () => {
+  it('lives under several digest tags while one of them is alive', () => {
     const sig = cosign('sig', old);
     const tags = { [digestTag(old.digest, 'sig')]: sig, [digestTag(current.digest, 'sig')]: sig };
     const half = planOf({ tags: { v1: current, ...tags }, untagged: [old] });

@@ -39,7 +39,7 @@ it('an orphan that the sweep did not come to was not tried', () => {
   ]);
 });
 
-describe('without a sweep', () => {
+describe('a plan without a sweep', () => {
   it.each([
     ['a dry-run plans all orphans', true, false, 'planned'],
     ['a refusal holds for all orphans', false, true, 'refused'],

@@ -242,7 +242,7 @@ describe('the reach of roots', () => {
   });
 });
 
-it('leads from an image to its config and layers that are manifests as well', () => {
+it('an edge leads from an image to its config and layers that are manifests as well', () => {
   const digest = [...other.blobs.keys()].at(-1) as Digest;
   const layer: Manifest = { ...parsed(named), digest };
   const inventory = inventoryOf({ untagged: [other] });

@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 
-import { Births } from '../../src/plan/births.js';
+import { birthsIn } from '../../src/plan/births.js';
 import { buildGraph } from '../../src/plan/graph.js';
 import type { Past } from '../../src/plan/past.js';
 import { newestOf } from '../../src/plan/newest.js';
@@ -46,7 +46,7 @@ function ranked(
   const graph = buildGraph(inventory);
   const stays = new Set(kept.map(({ digest }) => digest));
   const orphans = new Set([...inventory.manifests.keys()].filter((digest) => !stays.has(digest)));
-  const aging = { inventory, graph, births: new Births(inventory), now: NOW };
+  const aging = { inventory, graph, births: birthsIn(inventory), now: NOW };
   const digests = heads.map(({ digest }) => digest);
   const order = newestOf(digests, orphans, heads.length, aging);
   // One by one it is the same, in every order.
@@ -58,13 +58,13 @@ function ranked(
 
 const order = (...contents: readonly Content[]) => contents.map(({ digest }) => digest);
 
-describe('the newest orphan is', () => {
-  it('the one that was built last, where no run saw more', () => {
+describe('the newest orphan', () => {
+  it('is the one that was built last, where no run saw more', () => {
     const heads = [built(3), timeless('a'), built(1), built(2)];
     expect(ranked(heads)).toEqual(order(built(1), built(2), built(3), timeless('a')));
   });
 
-  it('the one that went out of use last, however old it is', () => {
+  it('is the one that went out of use last, however old it is', () => {
     const heads = [built(1), built(50), built(90)];
     const seen: Seen = [
       [built(1), usedUntil(20)],
@@ -74,7 +74,7 @@ describe('the newest orphan is', () => {
     expect(ranked(heads, seen)).toEqual(order(built(90), built(50), built(1)));
   });
 
-  it('the one that the ledger still has as in use: it went out of use since', () => {
+  it('is the one that the ledger still has as in use: it went out of use since', () => {
     const seen: Seen = [
       [built(90), IN_USE],
       [built(1), usedUntil(0.5)],
@@ -82,14 +82,14 @@ describe('the newest orphan is', () => {
     expect(ranked([built(1), built(90)], seen)).toEqual(order(built(90), built(1)));
   });
 
-  it('one that was built after another went out of use', () => {
+  it('is one that was built after another went out of use', () => {
     const seen: Seen = [[built(30), usedUntil(10)]];
     expect(ranked([built(30), built(5), built(15)], seen)).toEqual(
       order(built(5), built(30), built(15)),
     );
   });
 
-  it('the one that was built last of those that went out of use together', () => {
+  it('is the one that was built last of those that went out of use together', () => {
     const heads = [built(9), timeless('a'), built(7), built(8)];
     for (const together of [IN_USE, usedUntil(3)]) {
       const seen: Seen = heads.map((head) => [head, together]);
@@ -97,7 +97,7 @@ describe('the newest orphan is', () => {
     }
   });
 
-  it('not the one that a run saw for the first time: that is not when it went out of use', () => {
+  it('is not the one that a run saw for the first time: that is not when it went out of use', () => {
     // As a first run leaves them that was not allowed to delete anything.
     const heads = [built(9), built(7), timeless('a')];
     for (const status of ['unused', 'leaving'] as const) {
@@ -107,19 +107,19 @@ describe('the newest orphan is', () => {
     expect(ranked(heads, [[built(9), NEVER_USED]])).toEqual(ranked(heads));
   });
 
-  it('decided by the digests where nothing else tells', () => {
+  it('is decided by the digests where nothing else tells', () => {
     const heads = ['a', 'b', 'c', 'd'].map(timeless);
     expect(ranked(heads)).toEqual(order(...heads).sort());
   });
 });
 
-describe('an index is as new as its newest part', () => {
-  it('by age', () => {
+describe('an index with parts', () => {
+  it('is as new as the part that was built last', () => {
     const list = index([built(20), index([built(2)])]);
     expect(ranked([built(1), built(3), list])).toEqual(order(built(1), list, built(3)));
   });
 
-  it('by its last use, whichever tag it had', () => {
+  it('is as new as the last use of a part, whichever tag that had', () => {
     const list = index([built(20), built(30)]);
     const seen: Seen = [
       [list, usedUntil(15)],
@@ -129,7 +129,7 @@ describe('an index is as new as its newest part', () => {
     expect(ranked([list, built(40)], seen)).toEqual(order(list, built(40)));
   });
 
-  it('without parts that stay: those are in use, whoever else holds them', () => {
+  it('gets no newer by parts that stay: those are in use, whoever else holds them', () => {
     const list = index([built(20)]);
     const seen: Seen = [
       [list, usedUntil(15)],
@@ -139,7 +139,7 @@ describe('an index is as new as its newest part', () => {
     expect(ranked([list, built(40)], seen, [built(20)])).toEqual(order(built(40), list));
   });
 
-  it('but comes before each part, so that none takes its place when it is gone', () => {
+  it('comes before each part, so that none takes its place when it is gone', () => {
     const [a, b] = [timeless('a'), timeless('b')];
     const inner = index([a, b]);
     const outer = index([inner]);
@@ -161,26 +161,26 @@ it('a referrer of an orphan counts as well: its children would take its place wh
   ]) {
     const inventory = inventoryOf(estate);
     const graph = buildGraph(inventory);
-    const aging = { inventory, graph, births: new Births(inventory), now: NOW };
+    const aging = { inventory, graph, births: birthsIn(inventory), now: NOW };
     const orphans = new Set(inventory.manifests.keys());
     const heads = order(head, built(3));
     expect(newestOf(heads, orphans, 1, aging)).toEqual([head.digest]);
   }
 });
 
-describe('a part of an orphan is no head', () => {
+describe('a part of an orphan', () => {
   /** An index that lists this manifest as something else. */
   const odd = (content: Content) =>
     index([
       { ...content, descriptor: { ...content.descriptor, mediaType: 'application/vnd.example' } },
     ]);
 
-  it('even where the index lists it as something else', () => {
+  it('is no head, even where the index lists it as something else', () => {
     const list = odd(built(2));
     expect(ranked([list, built(2), built(3)])).toEqual(order(list, built(3)));
   });
 
-  it('unlike a digest that an unknown manifest mentions', () => {
+  it('is no digest that an unknown manifest mentions: such a digest may be a head', () => {
     const [a, b, c] = ['a', 'b', 'c'].map(timeless) as [Content, Content, Content];
     const unknown = opaque('application/vnd.example.bundle', { about: [a.digest, b.digest] });
     const list = odd(unknown);
@@ -194,7 +194,7 @@ describe('a part of an orphan is no head', () => {
     const referrers = new Map([[head.digest, [about.digest]]]);
     const inventory = inventoryOf({ untagged: [head, about, built(5)], more: { referrers } });
     const graph = buildGraph(inventory);
-    const aging = { inventory, graph, births: new Births(inventory), now: NOW };
+    const aging = { inventory, graph, births: birthsIn(inventory), now: NOW };
     const orphans = new Set(inventory.manifests.keys());
     expect(newestOf([...orphans], orphans, 3, aging)).toEqual(order(head, built(5)));
   });
@@ -209,7 +209,7 @@ describe('a part of an orphan is no head', () => {
     const aging = {
       inventory,
       graph: buildGraph(inventory),
-      births: new Births(inventory),
+      births: birthsIn(inventory),
       now: 0,
     };
     const digests = order(built(1));
@@ -227,7 +227,7 @@ it('the newest orphan is found in one pass over parts that many hold', () => {
   const aging = {
     inventory,
     graph: buildGraph(inventory),
-    births: new Births(inventory),
+    births: birthsIn(inventory),
     now: NOW,
   };
   // Without a memory this takes two to the power of 40 steps.

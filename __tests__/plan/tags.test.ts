@@ -20,8 +20,8 @@ import { fate, fates, planOf } from '../support/builders/inventories.js';
 const current = image('current');
 const old = image('old');
 
-describe('a tag keeps', () => {
-  it('the manifest it points at; one without a tag goes', () => {
+describe('a tag', () => {
+  it('keeps the manifest that it points at; one without a tag goes', () => {
     const plan = planOf({ tags: { v2: current, latest: current }, untagged: [old] });
     expect(plan.repository).toBe('team/app');
     expect(plan.keep).toEqual([
@@ -37,7 +37,7 @@ describe('a tag keeps', () => {
     ]);
   });
 
-  it('the children of an index, at any depth', () => {
+  it('keeps the children of an index, at any depth', () => {
     const [amd64, arm64] = [image('app'), image('app', { platform: LINUX_ARM64 })];
     const att = attestation('att', amd64);
     const inner = index([amd64, arm64, att]);
@@ -51,7 +51,7 @@ describe('a tag keeps', () => {
     });
   });
 
-  it('a child that an orphan index shares', () => {
+  it('keeps a child that an orphan index shares', () => {
     const [shared, own] = [image('shared'), image('own')];
     const [kept, gone] = [index([shared]), index([shared, own])];
     const plan = planOf({ tags: { v1: kept }, untagged: [gone] });
@@ -67,7 +67,7 @@ describe('a tag keeps', () => {
     });
   });
 
-  it('no child of a nested index without a tag', () => {
+  it('keeps no child of a nested index without a tag', () => {
     const leaf = image('leaf');
     const inner = index([leaf]);
     const outer = index([inner]);
@@ -84,7 +84,7 @@ describe('a tag keeps', () => {
     ['old build cache', buildCache('app', 'index')],
     ['Docker list', index([image('a', { family: 'docker' })], { family: 'docker' })],
     ['image without mediaType', image('a', { typed: false })],
-  ])('%s', (_, content) => {
+  ])('keeps a manifest of any kind: %s', (_, content) => {
     expect(fate(planOf({ tags: { v1: content } }), content)).toBe('keep: tagged');
     expect(fate(planOf({ untagged: [content] }), content)).toBe('delete: unreachable');
   });

@@ -7,7 +7,8 @@ import { gunzipSync, gzipSync } from 'node:zlib';
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 
-import { decodeEntry, encodeEntry, EntryError } from '../../src/memory/ledger/entry.js';
+import { decodeEntry, encodeEntry } from '../../src/memory/ledger/entry.js';
+import { EntryError } from '../../src/memory/ledger/unpack.js';
 import { digestOf, isDigest } from '../../src/oci/digest.js';
 import { factsOf } from '../../src/oci/image-config.js';
 import { JsonLimitError, parseJson } from '../../src/oci/json.js';

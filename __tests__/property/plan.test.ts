@@ -218,7 +218,6 @@ function shuffled(inventory: Inventory, random: () => number): Inventory {
     manifests: new Map(list(inventory.manifests)),
     absent: new Set(list(inventory.absent)),
     brokenTags: list(inventory.brokenTags),
-    sources: new Map(list(inventory.sources)),
     facts: new Map(list(inventory.facts)),
     past: new Map(list(inventory.past)),
     referrers: new Map(

@@ -163,7 +163,7 @@ describe('freedBytes', () => {
     expect(contentBytes(small('one', [huge('x'), huge('y')]))).toBe(Number.MAX_SAFE_INTEGER);
   });
 
-  it('in a dry-run is what a real run would free', () => {
+  it('counts in a dry-run what a real run would free', () => {
     const real = run([moved('team/api', 1_000, NOW)]);
     expect(freedBytes(dry(real))).toEqual(freedBytes(real));
   });

@@ -77,7 +77,7 @@ describe('describer', () => {
         mentions: [],
       } as const,
     ],
-  ])('%s', (expected, manifest) => {
+  ])('describes a manifest as %s', (expected, manifest) => {
     expect(said(manifest)).toBe(expected);
   });
 
@@ -85,7 +85,7 @@ describe('describer', () => {
     [`signature of ${short}`, `sha256-${hex}.sig`],
     [`attestation of ${short}`, `sha256-${hex}.att`],
     [`SBOM of ${short}`, `sha256-${hex}.sbom`],
-  ])('%s by the tag %s', (expected, tag) => {
+  ])('describes a manifest as %s by the tag %s', (expected, tag) => {
     expect(said(m, { tags: new Map([[tag, m.digest]]) })).toBe(expected);
   });
 

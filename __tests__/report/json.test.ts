@@ -204,7 +204,7 @@ describe('the JSON report', () => {
     ]);
   });
 
-  it('tells what held a run back, once for each repository', () => {
+  it('tells which brakes held, once for each repository', () => {
     const told = (of: Run) =>
       (reportJson(of) as { repositories: { refusal?: object; orphans: object[] }[] }).repositories
         .slice(1)
@@ -225,7 +225,7 @@ describe('the JSON report', () => {
     expect(JSON.stringify(reportJson(cleanRun()))).not.toContain('"refusal"');
   });
 
-  it('tells what of a plan was left, and why', () => {
+  it('tells which entries of a plan were kept, and why', () => {
     const report = reportJson(whole) as { repositories: { left?: unknown }[] };
     const left = [
       { digest: d('0'), why: 'kept', reason: { kind: 'tagged', tags: ['v1', 'v2'] } },
@@ -268,7 +268,7 @@ describe('the JSON report', () => {
     expect(JSON.stringify(reportJson(cleanRun()))).not.toContain('"unverified"');
   });
 
-  it('tells what was worth a warning, and what was not looked at', () => {
+  it('tells what was worth a warning, and what was not read', () => {
     expect(reportJson(run([], { warnings: ['odd'], unread: 2 }))).toMatchObject({
       warnings: ['odd'],
       visibility: { unreadRepositories: 2 },
@@ -318,7 +318,7 @@ describe('the JSON report', () => {
     ]);
   });
 
-  it('is another thing than what the schema says, where the ledger has lost a field', () => {
+  it('does not match the schema where the ledger has lost a field', () => {
     const { ledger: told, ...rest } = reportJson(cleanRun()) as Record<string, object>;
     const { readable: _, ...less } = told as { readable: boolean };
     expect(validate({ ...rest, ledger: less })).toBe(false);
@@ -330,7 +330,7 @@ describe('the JSON report', () => {
     ['totals', 'refused'],
     ['totals', 'healed'],
     ['appliedPlan', 'ignored'],
-  ])('is another thing than what the schema says, where %s has lost %s', (of, field) => {
+  ])('does not match the schema where %s has lost %s', (of, field) => {
     const report = reportJson(whole) as Record<string, Record<string, unknown>>;
     const { [field]: lost, ...less } = report[of] ?? {};
     expect(lost).toBeDefined();

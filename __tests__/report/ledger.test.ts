@@ -8,9 +8,9 @@ import { blindDryRun, cleanRun, firstRun, ledger, run } from '../support/builder
 const NONE = { existed: false, remembered: 0 };
 const APART = 'this run knew nothing of earlier ones, and later ones will know nothing of it.';
 const MISSED =
-  'What was pushed and lost its tag again between two runs was never seen, and is not in it.';
+  'Manifests that were pushed and lost their tag between two runs are not in it, because no run saw them.';
 
-describe('the ledger in a sentence', () => {
+describe('the sentence about the ledger', () => {
   it.each<[string, Run, string]>([
     ['switched off', run([]), `The ledger is switched off (\`ledger-repository: off\`): ${APART}`],
     [
@@ -32,13 +32,13 @@ describe('the ledger in a sentence', () => {
       'read and written',
       run([], { ledger: ledger({ written: 1, remembered: 1, repository: 'team/memory' }) }),
       'The ledger in `team/memory` remembered 1 manifest of these repositories from earlier runs. ' +
-        `This run brought it up to date for 1 repository. ${MISSED}`,
+        `This run updated it for 1 repository. ${MISSED}`,
     ],
     [
       'of other repositories so far',
       run([], { ledger: ledger({ written: 1_200, remembered: 0 }) }),
       'The ledger in `manifest-cleanup-ledger` remembered nothing of these repositories from earlier runs. ' +
-        `This run brought it up to date for 1,200 repositories. ${MISSED}`,
+        `This run updated it for 1,200 repositories. ${MISSED}`,
     ],
     [
       'read by a dry-run',
@@ -72,13 +72,13 @@ describe('the ledger in a sentence', () => {
       run([], { ledger: ledger({ ...NONE, warnings: ['403'], failures: ['500'] }) }),
       'There is no ledger in `manifest-cleanup-ledger` yet, and this run wrote none (see the problems).',
     ],
-  ])('%s', (_, made, sentence) => {
+  ])('says so where the ledger is %s', (_, made, sentence) => {
     expect(ledgerSentence(made)).toBe(sentence);
     expect(renderSummary(made)).toContain(`\n- ${sentence}\n`);
   });
 });
 
-it('has begun where there was none, and this run wrote one', () => {
+it('a ledger has begun where there was none, and this run wrote one', () => {
   expect([undefined, ledger(), ledger({ written: 2 }), ledger(NONE)].map(hasBegun)).toEqual([
     false,
     false,
@@ -104,7 +104,7 @@ describe('the section of what could not be seen', () => {
     expect(advices(news === undefined ? made : { ...made, ledger: news })).toBe(times);
   });
 
-  it('is what the ledger remembers only where it does', () => {
+  it('names the ledger as a source only where it remembers something', () => {
     const remembers = ', that the ledger remembers, or';
     expect(renderSummary(cleanRun())).toContain(remembers);
     expect(renderSummary({ ...cleanRun(), ledger: ledger({ remembered: 0 }) })).not.toContain(

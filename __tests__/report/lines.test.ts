@@ -39,7 +39,7 @@ const repository = {
   warnings: [],
 };
 
-it('tells what became of each orphan, and what could not be read', () => {
+it('the log of a repository tells what became of each orphan, and what could not be read', () => {
   const [first, ...lines] = repositoryLines(repository, run([repository]));
   expect(first).toBe('1 tag, 7 manifests read, 7 orphans');
   const what = '(image, 2 kB): no tag, and nothing that stays refers to it';
@@ -60,7 +60,7 @@ it.each([
   [guardedRun(), 'not deleted sha256:'],
   [guardedDryRun(), 'would not delete sha256:'],
   [planningDryRun(), 'would delete with the plan only: sha256:'],
-])('tells what stays because its repository is held back', (made, start) => {
+])('the log of a repository tells what stays because of a brake', (made, start) => {
   const emptied = made.repositories.filter(({ refusal }) => refusal?.kind === 'no-tags');
   const lines = emptied.flatMap((each) => repositoryLines(each, made));
   expect(lines.filter((line) => line.startsWith(start))).toHaveLength(2);
@@ -69,7 +69,7 @@ it.each([
 it.each([
   [false, 'put back'],
   [true, 'would put back'],
-])('tells what earlier runs had deleted (dry-run: %s)', (dryRun, did) => {
+])('the log of a repository tells what earlier runs had deleted (dry-run: %s)', (dryRun, did) => {
   const repair = { restored: [d('restored')], failed: [], failedTags: [] };
   const repository = {
     inventory: inventory('a'),

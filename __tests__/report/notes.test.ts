@@ -18,7 +18,7 @@ describe('the plan that is carried out', () => {
     ['b', new Set([d('x')])],
   ]);
   const rest =
-    'lists 3 manifests in 2 repositories. What is still an orphan of it is to go, and nothing else';
+    'lists 3 manifests in 2 repositories. Only those that are still orphans are to be deleted';
 
   it('is told with its age', () => {
     expect(approvalNote({ createdAt: NOW - 3 * DAY, repositories }, 'plan.json', NOW)).toBe(

@@ -44,7 +44,7 @@ describe('the rest of a plan', () => {
     );
     expect(found).toEqual(
       [
-        { digest: d('kept'), why: { kind: 'kept', reason: { kind: 'tagged', tags: ['v1'] } } },
+        { digest: d('kept'), why: { kind: 'tagged', tags: ['v1'] } },
         { digest: d('absent'), why: { kind: 'absent' } },
         { digest: d('unread'), why: { kind: 'unread' } },
       ].sort((a, b) => (a.digest < b.digest ? -1 : 1)),
@@ -74,12 +74,12 @@ describe('the rest of a plan', () => {
       'its digest tag names a kept manifest (tag `sha256-0123456789ab….sig`)',
     ],
     [{ kind: 'gap' }, "nothing refers to it, but something in its repository couldn't be read"],
-  ])('for %j is told as such', (reason, text) => {
+  ])('is reported with its reason: %j', (reason, text) => {
     const [one] = left(['x'], [['x', reason]]);
     expect(one && whyOutdated(one, run([], { gracePeriod: DAY }))).toEqual(text);
   });
 
-  it('is told where it is gone, or was not read', () => {
+  it('is reported where it is absent, or was not read', () => {
     expect(left(['absent']).map((one) => whyOutdated(one, run([])))).toEqual(['already gone']);
     expect(left(['unread']).map((one) => whyOutdated(one, run([])))).toEqual(['could not be read']);
   });

@@ -22,7 +22,7 @@ describe('outputs', () => {
       'freed-bytes': '1368041140',
       'backup-dir': '',
     });
-    expect(JSON.parse(digests)).toEqual([
+    expect(JSON.parse(digests ?? '')).toEqual([
       `team/api@${d('team/api old')}`,
       ...['old index', 'old amd64', 'old arm64', 'old attestation', 'old signature'].map(
         (name) => `team/web@${d(name)}`,

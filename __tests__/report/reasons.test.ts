@@ -7,13 +7,13 @@ import { d, DAY, HOUR, NOW } from '../support/builders/examples.js';
 
 const short = (name: string) => `\`${d(name).slice(0, 19)}\``;
 
-it('gives each kind of reason to keep words of its own', () => {
+it('each kind of reason to keep has words of its own', () => {
   const words = UNTAGGED_KINDS.map((kind) => whyKept(kind, '1 day'));
   expect(new Set(words).size).toBe(words.length);
   expect(words.filter((text) => text === '')).toEqual([]);
 });
 
-it('names the grace period where it is the reason', () => {
+it('the grace period is named where it is the reason', () => {
   const naming = UNTAGGED_KINDS.filter((kind) => whyKept(kind, '36 hours').includes('36 hours'));
   expect(naming).toEqual(['young', 'new']);
 });
@@ -53,12 +53,12 @@ describe('the detail of one manifest', () => {
     [{ kind: 'protected', by: [PROTECT, 'a', 'b'] }, 'by `protect`, `a`, `b`'],
     [{ kind: 'protected', by: [PROTECT, 'a', 'b', 'c', 'd'] }, 'by `protect`, `a`, `b` and 2 more'],
     [{ kind: 'protected', by: ['<b>\n::error::x'] }, 'by `<b> : :error: :x`'],
-  ])('%j: %s', (reason, detail) => {
+  ])('is given for %j: %s', (reason, detail) => {
     expect(keptDetail(reason, NOW)).toBe(detail);
   });
 });
 
-it('says why a manifest was an orphan', () => {
+it('the reason to delete says why a manifest was an orphan', () => {
   const tag = `sha256-${'0123456789abcdef'.repeat(4)}.sig`;
   expect([
     whyOrphan({ kind: 'unreachable' }),

@@ -34,7 +34,7 @@ const why = (
   tags = new Map<string, Digest>(),
 ) => whyRefused(refusal, { inventory: inventory('a', { tags }) }, of);
 
-describe('why nothing is deleted', () => {
+describe('a refusal', () => {
   it.each([
     [NO_TAGS, 'no tag is left, and the ledger remembers 1 manifest that tags led to', 'apply-plan'],
     [
@@ -42,12 +42,12 @@ describe('why nothing is deleted', () => {
       'no tag is left, and the list of tags may be wrong',
       "`max-deletes` doesn't lift this",
     ],
-    [SHARE, '1,234 of the 2,000 manifests that are known would go', 'raise `max-deletes`'],
+    [SHARE, '1,234 of the 2,000 manifests that are known would be deleted', 'raise `max-deletes`'],
     [SHARE, '`max-deletes` allows 33.5%', 'plan-file'],
     [COUNT, 'in this run: it found 1,234 orphans, and `max-deletes` allows 1,000.', 'apply-plan'],
     [NO_DELETES, 'this registry refuses deletes', 'Switch it on'],
     [NO_RIGHTS, "these credentials can't delete in a", ''],
-  ])('of %j says what was found, and what to do', (refusal, found, advice) => {
+  ])('says what was found, and what to do: %j', (refusal, found, advice) => {
     expect(why(refusal)).toContain(found);
     expect(why(refusal)).toContain(advice);
   });
@@ -57,13 +57,13 @@ describe('why nothing is deleted', () => {
     const refusal: RepositoryRefusal = { kind: 'share', orphans: 21, manifests: 41, percent: 50 };
     const made = run([refusing('a', 21, refusal)], { maxDeletes });
     expect(problems(made).map(({ what }) => what)).toEqual([
-      'nothing is deleted here: 21 of the 41 manifests that are known would go, more than half, which is the limit ' +
-        'unless `max-deletes` says otherwise (repositories where no more than 20 would go are not asked). Look at what ' +
+      'nothing is deleted here: 21 of the 41 manifests that are known would be deleted, more than half, which is the limit ' +
+        'unless `max-deletes` says otherwise (repositories where no more than 20 would be deleted are exempt). Look at what ' +
         'was found, in the summary or the `report-file`. If it is right, raise `max-deletes` for one run, or let a ' +
         'dry-run write its plan to a `plan-file` and carry that out with `apply-plan` [share-over-limit]',
     ]);
     const given = run([], { maxDeletes: { kind: 'share', percent: 50, exempt: 0 } });
-    expect(why(refusal, given)).toContain('would go, and `max-deletes` allows 50%. Look');
+    expect(why(refusal, given)).toContain('would be deleted, and `max-deletes` allows 50%. Look');
     const other = run([], { maxDeletes: { kind: 'share', percent: 12.5, exempt: 3 } });
     expect(why({ ...refusal, percent: 12.5 }, other)).toContain('more than 12.5%, which is');
   });
@@ -99,13 +99,13 @@ describe('why nothing is deleted', () => {
     [NO_TAGS, 'no-tag-left'],
     [SHARE, 'share-over-limit'],
     [COUNT, 'count-over-limit'],
-  ] as const)('of %j fits an annotation whole, with the code %s', (refusal, code) => {
+  ] as const)('fits an annotation whole: %j, with the code %s', (refusal, code) => {
     const [problem] = problems(run([refusing('a', 1, refusal)]));
     expect(problem?.what).toBe(`${why(refusal)} [${code}]`);
   });
 
   it.each([NO_TAGS, SHARE, COUNT])(
-    'of %j shows the names of inputs as such in Markdown',
+    'shows the names of inputs as such in Markdown: %j',
     (refusal) => {
       expect(prose(why(refusal))).toContain('`apply-plan`');
       expect(prose(why(refusal))).not.toContain('ˋ');

@@ -53,7 +53,7 @@ describe('the headline of a restore', () => {
     ['Nothing to put back: the one manifest is there', [{ standing: [d('c')] }]],
     ['Nothing to put back: all 2 manifests are there', [{ standing: [d('c'), d('f')] }]],
     ['Nothing to put back', []],
-  ])('%s', (headline, repositories) => {
+  ])('says "%s"', (headline, repositories) => {
     const made = undo(repositories.map((more, at) => restored(String(at), more)));
     expect(restoreHeadline(made)).toBe(headline);
     expect(renderRestore(made).startsWith(`## ${headline}\n`)).toBe(true);
@@ -113,7 +113,7 @@ describe('the problems of a restore', () => {
   });
 });
 
-it('says that only a tag was set again', () => {
+it('the headline of a restore says that only a tag was set again', () => {
   const set = restored('team/app', { standing: [d('a'), d('b')], tags: ['v1'] });
   expect(restoreHeadline(undo([set]))).toBe('Put back 1 tag; the manifests were there already');
   expect(
@@ -123,7 +123,7 @@ it('says that only a tag was set again', () => {
   ).toBe('Would put back 1 tag; the manifest was there already');
 });
 
-it('has a line for the log about each manifest and tag', () => {
+it('the log of a restore has a line about each manifest and tag', () => {
   expect(restoreLines(all, false)).toEqual([
     `put back ${d('a')}`,
     `put back ${d('b')}`,
@@ -142,7 +142,7 @@ it('has a line for the log about each manifest and tag', () => {
   ]);
 });
 
-it('has a note for the log about each part of the backup that was of no use', () => {
+it('the log of a restore has a note about each part of the backup that was not used', () => {
   expect(restoreNotes(undo([all]))).toEqual([]);
   expect(restoreNotes(undo([all], { cutOffLines: 2, elsewhere: 1, excluded: 1 }))).toEqual([
     "2 lines of the backup's index are cut off. A run that is killed may leave half a line, and has not deleted what it was about.",
@@ -159,7 +159,7 @@ describe('the summary of a restore', () => {
         '',
         '`https://registry.example.com`, from the backup in `backup`.',
         '',
-        'What comes back without a tag may be an orphan again for the next clean-up: give it a tag, or name it in `protect`.',
+        'A manifest that comes back without a tag may be an orphan again in the next clean-up: give it a tag, or name it in `protect`.',
         '',
         "1 line of the backup's index is cut off. A run that is killed may leave half a line, and has not deleted what it was about.",
         '',

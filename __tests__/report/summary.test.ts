@@ -78,7 +78,7 @@ function under(title: string, of: Run): string | undefined {
   return rest?.split('\n', 1)[0];
 }
 
-describe('renderSummary', () => {
+describe('the summary', () => {
   it.each([
     { name: 'clean', made: cleanRun() },
     { name: 'blind', made: blindDryRun() },
@@ -88,7 +88,7 @@ describe('renderSummary', () => {
     { name: 'guarded-dry', made: guardedDryRun() },
     { name: 'planning', made: planningDryRun() },
     { name: 'applied', made: appliedRun() },
-  ])('of the $name run is as in expected/$name.txt', ({ name, made }) => {
+  ])('is as in expected/$name.txt for the $name run', ({ name, made }) => {
     expect(renderSummary(made)).toBe(expected(name));
   });
 
@@ -131,7 +131,7 @@ describe('renderSummary', () => {
       run([ended({ gone: [d('x')] }, ['x'])]),
     ],
     [
-      '## Deleted nothing: a second look left none of 1 orphan manifest to delete',
+      '## Deleted nothing: the recheck left none of 1 orphan manifest to delete',
       run([ended({ kept: [{ digest: d('x'), reason: { kind: 'tagged', tags: ['v1'] } }] }, ['x'])]),
     ],
     ['## No orphans among the 2 manifests that could be seen', blindDryRun()],
@@ -160,7 +160,7 @@ describe('renderSummary', () => {
     ],
     ['## Nothing to delete: the plan is empty', applied([], { repositories: [] })],
     [
-      '## No repository of the plan was looked at',
+      '## This run read no repository of the plan',
       applied([], { repositories: [], applied: { createdAt: NOW - DAY, ignored: 3 } }),
     ],
     [
@@ -220,7 +220,7 @@ describe('renderSummary', () => {
       '## No repository was scanned (with 1 problem)',
       run([], { failures: ['The catalog is not allowed.'] }),
     ],
-  ])('%s', (headline, made) => {
+  ])('has the headline "%s"', (headline, made) => {
     expect(headlineOf(made)).toBe(headline);
   });
 
@@ -335,7 +335,7 @@ describe('renderSummary', () => {
       '7 named manifests in repositories that `repositories` leaves out were ignored.',
     );
     expect(renderSummary({ ...appliedRun(), ignoredCandidates: 1 })).toContain(
-      '1 named manifest in repositories that were not looked at was ignored.',
+      '1 named manifest in repositories that were not read was ignored.',
     );
   });
 
@@ -387,9 +387,9 @@ describe('renderSummary', () => {
   it('says of protect-files what they named, also where that saved nothing', () => {
     const said = (digests: number, unmet: number) =>
       under('What is protected', { ...cleanRun(), pinned: { files: 1, digests, unmet } });
-    const tagged = 'What was found of them has a tag, and would stay without it.';
+    const tagged = 'Those that were found have a tag, and would stay without it.';
     const none =
-      'found in none of the repositories that were looked at (a digest without a tag is looked for only where something would go).';
+      'found in none of the repositories that this run read (a digest without a tag is looked for only where something would be deleted).';
     expect(said(2, 0)).toBe(`\`protect-files\` named 2 digests in 1 file. ${tagged}`);
     expect(said(2, 1)).toBe(
       `\`protect-files\` named 2 digests in 1 file. 1 of 2 digests was ${none} ${tagged}`,
@@ -484,7 +484,7 @@ describe('renderSummary', () => {
       { unread: 1, dryRun: true },
     ],
     [
-      'Nothing of the plan of `apply-plan` was carried out: no repository of it was looked at.',
+      'Nothing of the plan of `apply-plan` was carried out: this run read none of its repositories.',
       [],
       {},
     ],
@@ -505,7 +505,7 @@ describe('renderSummary', () => {
       applied: { createdAt: NOW - DAY, ignored: 1 },
     });
     expect(renderSummary(made)).toContain(
-      'and nothing else. 1 manifest of it is in repositories that `repositories` leaves out. All that it says of the repositories that were looked at was still to be deleted.',
+      'and nothing else. 1 manifest of it is in repositories that `repositories` leaves out. All its entries in the repositories that this run read were still to be deleted.',
     );
   });
 
@@ -674,14 +674,17 @@ describe('the summary of any run', () => {
 it.each([
   [false, 'Put back 2 manifests of an earlier run. No orphans'],
   [true, 'Would put back 2 manifests of an earlier run. No orphans'],
-])('begins with what earlier runs had deleted and was put back (dry-run: %s)', (dryRun, start) => {
-  const repair = { restored: [d('a'), d('b')], failed: [], failedTags: [] };
-  const repository = {
-    inventory: inventory('a'),
-    plan: plan('a'),
-    ...outcome(),
-    repair,
-    warnings: [],
-  };
-  expect(headlineOf(run([repository], { dryRun }))).toMatch(new RegExp(`^## ${start}`));
-});
+])(
+  'the summary begins with what earlier runs had deleted and was put back (dry-run: %s)',
+  (dryRun, start) => {
+    const repair = { restored: [d('a'), d('b')], failed: [], failedTags: [] };
+    const repository = {
+      inventory: inventory('a'),
+      plan: plan('a'),
+      ...outcome(),
+      repair,
+      warnings: [],
+    };
+    expect(headlineOf(run([repository], { dryRun }))).toMatch(new RegExp(`^## ${start}`));
+  },
+);

@@ -20,7 +20,8 @@ function start(concurrency = 1) {
   return Object.assign(attempts, { steps: progress });
 }
 
-const fail = (message: string) => () => Promise.reject(new RequestFailure(message));
+const fail = (message: string) => () =>
+  Promise.reject(new RequestFailure(message, 'registry-unreachable'));
 const upTo = (count: number) => Array.from({ length: count }, (_, n) => n);
 
 describe('one attempt', () => {
@@ -32,7 +33,7 @@ describe('one attempt', () => {
   });
 
   it.each([
-    [new RequestFailure('no answer'), 'no answer'],
+    [new RequestFailure('no answer', 'registry-unreachable'), 'no answer [registry-unreachable]'],
     [new RegistryError('forbidden', 'no answer'), 'no answer [right-missing]'],
   ])('makes a gap of a failure of registry or network: %p', async (failure, why) => {
     const attempts = start();
@@ -81,13 +82,13 @@ describe('several attempts', () => {
       (n) => `thing ${n}`,
       async (n) => {
         if (n === 1) {
-          throw new RequestFailure('broken');
+          throw new RequestFailure('broken', 'registry-unreachable');
         }
         read.push(n);
       },
     );
     expect(read).toEqual([0, 2]);
-    expect(attempts.gaps()).toEqual([{ what: 'thing 1', why: 'broken' }]);
+    expect(attempts.gaps()).toEqual([{ what: 'thing 1', why: 'broken [registry-unreachable]' }]);
   });
 
   it('read nothing more after ten gaps, and say so', async () => {
@@ -108,7 +109,10 @@ describe('several attempts', () => {
     expect(asked).toEqual([0, 1, 2]);
     expect(attempts.isOver()).toBe(true);
     expect(attempts.gaps()).toHaveLength(11);
-    expect(attempts.gaps().at(-2)).toEqual({ what: 'second 2', why: 'broken' });
+    expect(attempts.gaps().at(-2)).toEqual({
+      what: 'second 2',
+      why: 'broken [registry-unreachable]',
+    });
     expect(attempts.gaps().at(-1)).toEqual({
       what: 'the rest',
       why: 'not read: 10 things before it could not be read either',
@@ -126,7 +130,7 @@ describe('several attempts', () => {
       (n) => `thing ${n}`,
       async () => {
         await Promise.resolve();
-        throw new RequestFailure('broken');
+        throw new RequestFailure('broken', 'registry-unreachable');
       },
     );
     expect(attempts.gaps().filter(({ what }) => what === 'the rest')).toHaveLength(1);

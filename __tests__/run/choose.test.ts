@@ -85,7 +85,7 @@ describe('the warnings of a choice', () => {
 
   it('name patterns that match nothing', async () => {
     expect(await warnings(['nothing-*'], ['hidden/app'])).toEqual([
-      '`repositories` matches no repository: the catalog and the inputs name 4 others',
+      '`repositories` matches no repository: the catalog and the inputs name 4 others [nothing-selected]',
     ]);
   });
 
@@ -97,7 +97,7 @@ describe('the warnings of a choice', () => {
       [],
     );
     expect(choice.warnings).toEqual([
-      '`repositories` matches no repository: the catalog and the inputs name 1 other',
+      '`repositories` matches no repository: the catalog and the inputs name 1 other [nothing-selected]',
     ]);
   });
 
@@ -110,7 +110,7 @@ describe('the warnings of a choice', () => {
         [],
       );
       expect(choice.warnings).toEqual([
-        'the catalog lists no repository: the registry has none, or these credentials may see none',
+        'the catalog lists no repository: the registry has none, or these credentials may see none [catalog-empty]',
       ]);
     }
   });
@@ -118,7 +118,7 @@ describe('the warnings of a choice', () => {
   it('report patterns that leave out a whole plan, but not an empty plan', () => {
     const none = selectRepositories(['team/*']);
     expect(chooseApproved(['app'], none).warnings).toEqual([
-      '`repositories` leaves out every repository of the plan',
+      '`repositories` leaves out every repository of the plan [nothing-selected]',
     ]);
     expect(chooseApproved(['app', 'team/app'], none).warnings).toEqual([]);
     expect(chooseApproved([], none).warnings).toEqual([]);

@@ -321,7 +321,7 @@ describe('a run over no repository', () => {
     const done = await run({ selection: selectRepositories(['team/*']) });
     expect(done.repositories).toEqual([]);
     expect(done.warnings).toEqual([
-      '`repositories` matches no repository: the catalog and the inputs name 3 others',
+      '`repositories` matches no repository: the catalog and the inputs name 3 others [nothing-selected]',
     ]);
     expect((await run()).warnings).toEqual([]);
   });
@@ -329,7 +329,9 @@ describe('a run over no repository', () => {
   it('warns that they leave out all repositories of the plan', async () => {
     const approval = { createdAt: NOW, repositories: all(orphan.digest) };
     const done = await run({ selection: selectRepositories(['team/*']) }, { approval });
-    expect(done.warnings).toEqual(['`repositories` leaves out every repository of the plan']);
+    expect(done.warnings).toEqual([
+      '`repositories` leaves out every repository of the plan [nothing-selected]',
+    ]);
     expect(done.applied?.ignored).toBe(3);
   });
 });

@@ -287,12 +287,13 @@ describe('a change of the registry', () => {
 it('a delete that was not sent is skipped with the reason, and is not called a failure', async () => {
   const scene = await filled();
   const deleter = {
-    deleteManifest: () => Promise.reject(new NotSent('not sent: the run was told to stop')),
+    deleteManifest: () =>
+      Promise.reject(new NotSent('not sent: the run was told to stop [run-stopped]')),
   };
   expect(await round(scene, [orphan(other)], { deleter })).toEqual({
     changed: false,
     fates: new Map([
-      [other.digest, { kind: 'skipped', why: 'not sent: the run was told to stop' }],
+      [other.digest, { kind: 'skipped', why: 'not sent: the run was told to stop [run-stopped]' }],
     ]),
     done: 1,
   });

@@ -97,7 +97,7 @@ describe('the repositories of a restore', () => {
     expect(run.excluded).toBe(2);
     expect(run.complaints).toEqual([
       '`repositories` chooses none of the repositories in the backup, and nothing can be restored. ' +
-        'It has team/app, team/web [restore-failed]',
+        'It has team/app, team/web [nothing-selected]',
     ]);
   });
 
@@ -107,7 +107,7 @@ describe('the repositories of a restore', () => {
     }
     const { complaints } = await restore('team/ap');
     expect(complaints).toEqual([
-      expect.stringMatching(/It has a, b, c, d, team\/app and 1 more \[restore-failed\]$/),
+      expect.stringMatching(/It has a, b, c, d, team\/app and 1 more \[nothing-selected\]$/),
     ]);
   });
 });
@@ -159,7 +159,7 @@ describe('a backup in which lines are cut off', () => {
     const { complaints } = await restore();
     expect(complaints).toEqual([
       `the backup in ${directory} has no manifest of ${registry.url}: none of its lines is whole. A run that is ` +
-        'killed while it writes the first of them has deleted nothing; otherwise take the backup as it was made [restore-failed]',
+        'killed while it writes the first of them has deleted nothing; otherwise take the backup as it was made [backup-unusable]',
     ]);
   });
 });
@@ -229,7 +229,7 @@ describe('a restore', () => {
     });
     expect(back(present(run))).toEqual([first.digest]);
     expect(complaints).toEqual([
-      'the run was told to stop (SIGTERM) before it was done. Run it again to finish its work [restore-failed]',
+      'the run was told to stop (SIGTERM) before it was done. Run it again to finish its work [run-stopped]',
     ]);
   });
 

@@ -417,7 +417,10 @@ describe('a tag that is listed before it can be read', () => {
 describe('a run that is stopped while it verifies', () => {
   it.each<[string, () => Error]>([
     ['a read is not sent any more', () => new NotSent('not sent: the run was told to stop')],
-    ['a read gets no answer soon enough', () => new RequestFailure('no answer soon enough')],
+    [
+      'a read gets no answer soon enough',
+      () => new RequestFailure('no answer soon enough', 'registry-unreachable'),
+    ],
   ])('finds nothing broken, and says that it is not done: %s', async (_, failure) => {
     const scene = await startScene();
     scene.put(index([child]), 'v1');

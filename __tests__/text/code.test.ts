@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 
-import { CODES, codeIn, coded } from '../../src/text/code.js';
+import { CODES, CodedError, codeIn, coded, withoutCodes } from '../../src/text/code.js';
 
 describe('codes', () => {
   it('are kebab-case names of two to four words, each once', () => {
@@ -38,4 +38,24 @@ describe('a message', () => {
       expect(codeIn(message)).toBeUndefined();
     },
   );
+});
+
+describe('foreign text', () => {
+  it('loses what would be taken for a code of ours, and nothing else', () => {
+    const text = 'denied [deletes-disabled] by rule [42] [gap-found]';
+    expect(withoutCodes(text)).toBe('denied by rule [42]');
+    expect(coded(`refused: ${withoutCodes(text)}`, 'right-missing')).toBe(
+      'refused: denied by rule [42] [right-missing]',
+    );
+  });
+});
+
+describe('an error with a code', () => {
+  it('has the code at the end of its message, or that of the cause that it quotes', () => {
+    const cause = new CodedError('405', 'deletes-disabled');
+    expect(cause.message).toBe('405 [deletes-disabled]');
+    const outer = new CodedError(`no delete: ${cause.message}`, 'delete-failed', { cause });
+    expect(outer.message).toBe('no delete: 405 [deletes-disabled]');
+    expect(outer.cause).toBe(cause);
+  });
 });

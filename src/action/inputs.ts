@@ -1,5 +1,5 @@
 /**
- * The only reader of inputs. Collects every mistake before it complains, sends no request, and masks
+ * The only reader of inputs. Collects every mistake before it reports them, sends no request, and masks
  * what is secret before anything else can print it.
  */
 import { tmpdir } from 'node:os';
@@ -11,16 +11,13 @@ import { DEFAULT_MAX_DELETES, type MaxDeletes } from '../plan/brakes.js';
 import { patternMistake, selectRepositories } from '../plan/selection.js';
 import { isRepository } from '../oci/reference.js';
 import { readProtect } from '../plan/protection.js';
+import { CodedError } from '../text/code.js';
 import { parseDuration } from '../text/duration.js';
 import { printable, type Printable } from '../text/printable.js';
+import { count } from '../text/words.js';
 import { checkPath, checkPlaces, readCaFile, type Mistake } from './paths.js';
 import { FAMILIES, familyOf } from '../registry/families/families.js';
-import type { LedgerChoice, Settings } from '../run/settings.js';
-
-/** Every input that is wrong, what it got and what it takes, in one message. */
-export class InputError extends Error {
-  override name = 'InputError';
-}
+import type { Settings } from '../run/settings.js';
 
 const MOST_CONCURRENCY = 128;
 const MOST_KEPT = 1_000_000;
@@ -28,65 +25,81 @@ const MOST_KEPT = 1_000_000;
 const SHOWN = 80;
 
 /** The two spellings of booleans beside these, `yes` and `on`, are strings in YAML 1.2. */
-const TRUE = ['true', 'True', 'TRUE'];
-const FALSE = ['false', 'False', 'FALSE'];
+const FLAGS = new Map([
+  ...['true', 'True', 'TRUE'].map((text) => [text, true] as const),
+  ...['false', 'False', 'FALSE'].map((text) => [text, false] as const),
+]);
+/** What a run does instead of the usual. They exclude each other. */
+const MODES = ['plan-file', 'apply-plan', 'restore-from'];
 
-/** @throws InputError naming all mistakes */
+/** Notes that the input is wrong. */
+type Wrong = (takes: string, why?: string) => undefined;
+
+/** @throws CodedError that names every input that is wrong, what it got and what it takes */
 export function readSettings(): Settings {
   const mistakes: string[] = [];
-  const { registry, ...rest } = readInputs(mistakes, (input, takes, got, why) => {
+  const settings = readInputs(mistakes, (input, takes, got, why) => {
     const given = got === undefined ? ':' : got === '' ? ' is empty' : ` is "${shorten(got)}"`;
     const wrong = (why === undefined ? '' : `: ${why}`) + (got === undefined ? '' : ';');
     mistakes.push(`${input}${given}${wrong} it takes ${takes}`);
     return undefined;
   });
-  if (mistakes.length > 0 || registry === undefined) {
-    const many =
-      mistakes.length === 1 ? 'There is a mistake' : `${String(mistakes.length)} mistakes`;
-    throw new InputError(
-      `${many} in the inputs, and nothing was done:\n` +
+  if (mistakes.length > 0) {
+    throw new CodedError(
+      `${count(mistakes.length, 'mistake')} in the inputs, and nothing was done:\n` +
         mistakes.map((text) => `- ${text}`).join('\n'),
+      'inputs-invalid',
     );
   }
-  return { registry, ...rest };
+  // Without a mistake, only what is optional is undefined.
+  return settings as Settings;
 }
 
-/** What is mistaken has a value that nobody may use. */
+/** @returns the settings, with `undefined` for what is mistaken */
 function readInputs(
   mistakes: string[],
   mistake: Mistake,
-): Omit<Settings, 'registry'> & { readonly registry: URL | undefined } {
+): { readonly [Name in keyof Settings]: Settings[Name] | undefined } {
+  const read = <T>(
+    input: string,
+    otherwise: string,
+    parse: (text: string, wrong: Wrong) => T,
+  ): T => {
+    const text = core.getInput(input) || otherwise;
+    return parse(text, (takes, why) => mistake(input, takes, text, why));
+  };
   const login = readLogin(mistake);
   const registry = readRegistryUrl(core.getInput('registry-url'), mistake);
   const kind = readRegistryType(registry, mistake);
-  const insecure = readFlag('insecure', 'false', mistake);
-  const dryRun = readFlag('dry-run', 'false', mistake);
+  const insecure = read('insecure', 'false', flagOf);
+  const dryRun = read('dry-run', 'false', flagOf);
   const ca = readCaFile(core.getInput('ca-file'), mistake);
   const selection = readPatterns(core.getInput('repositories'), mistake);
   const digestsFiles = lines(core.getInput('digests-file'));
-  digestsFiles.forEach((path) => {
-    checkPath('digests-file', path, 'paths of files, one per line', mistake);
-  });
-  const gracePeriod = readDuration(core.getInput('grace-period') || '24h', mistake);
-  const danglingReferrers = readDanglingReferrers(mistake);
-  const ledger = readLedger(core.getInput('ledger-repository'), mistake);
-  const concurrency = readCount('concurrency', '16', [1, MOST_CONCURRENCY], mistake);
-  const keepUntagged = readCount('keep-untagged', '0', [0, MOST_KEPT], mistake);
+  for (const file of digestsFiles) {
+    checkPath('digests-file', file, 'paths of files, one per line', mistake);
+  }
+  const gracePeriod = read('grace-period', '24h', durationOf);
+  const danglingReferrers = read('dangling-referrers', 'keep', (text, wrong) =>
+    text === 'keep' || text === 'delete' ? text : wrong('`keep` or `delete`'),
+  );
+  const ledger = read('ledger-repository', 'auto', ledgerOf);
+  const concurrency = read('concurrency', '16', countFrom(1, MOST_CONCURRENCY));
+  const keepUntagged = read('keep-untagged', '0', countFrom(0, MOST_KEPT));
   const protection = readProtected(registry?.host ?? '', mistake);
-  const verify = readFlag('verify', 'true', mistake);
-  const modes = readModes(dryRun, mistake, mistakes);
-  const maxDeletes = readMaxDeletes(core.getInput('max-deletes'), mistake);
+  const verify = read('verify', 'true', flagOf);
+  const modes = readModes(dryRun === true, mistake, mistakes);
+  const maxDeletes = read('max-deletes', '', maxDeletesOf);
   const reportFile = core.getInput('report-file') || undefined;
   const backupDirectory = core.getInput('backup-dir') || defaultBackupDirectory();
   if (modes.restoreFrom === undefined) {
     checkPlaces(
-      {
-        backupDirectory: dryRun ? undefined : backupDirectory,
-        planFile: dryRun ? modes.planFile : undefined,
-        reportFile,
-      },
-      { 'apply-plan': modes.applyPlan, 'ca-file': core.getInput('ca-file') || undefined },
-      digestsFiles,
+      dryRun === true ? { planFile: modes.planFile, reportFile } : { backupDirectory, reportFile },
+      [
+        ['apply-plan', modes.applyPlan ?? ''],
+        ['ca-file', core.getInput('ca-file')],
+        ...digestsFiles.map((file) => ['digests-file', file] as const),
+      ],
       mistake,
     );
   }
@@ -105,7 +118,7 @@ function readInputs(
     keepUntagged,
     protection,
     protectFiles: lines(core.getInput('protect-files')).filter((line) => !line.startsWith('#')),
-    // A plan is no surprise: it can't delete more than somebody has seen, unless that was limited, too.
+    // Someone has seen what the plan deletes, so it is limited only if the input is given.
     maxDeletes: maxDeletes ?? (modes.applyPlan === undefined ? DEFAULT_MAX_DELETES : undefined),
     verify,
     backupDirectory,
@@ -121,10 +134,8 @@ function shorten(text: string): Printable {
 }
 
 function lines(text: string, separator: string | RegExp = '\n'): string[] {
-  return text
-    .split(separator)
-    .map((line) => line.trim())
-    .filter((line) => line !== '');
+  const all = text.split(separator).map((line) => line.trim());
+  return all.filter((line) => line !== '');
 }
 
 function readLogin(mistake: Mistake): Settings['login'] {
@@ -147,20 +158,8 @@ function readLogin(mistake: Mistake): Settings['login'] {
   return password === '' ? undefined : { username, password };
 }
 
-function readFlag(input: string, otherwise: 'true' | 'false', mistake: Mistake): boolean {
-  const text = core.getInput(input) || otherwise;
-  if (!TRUE.includes(text) && !FALSE.includes(text)) {
-    mistake(input, '`true` or `false`', text);
-  }
-  return TRUE.includes(text);
-}
-
-function readDanglingReferrers(mistake: Mistake): Settings['danglingReferrers'] {
-  const text = core.getInput('dangling-referrers') || 'keep';
-  if (text !== 'keep' && text !== 'delete') {
-    mistake('dangling-referrers', '`keep` or `delete`', text);
-  }
-  return text === 'delete' ? 'delete' : 'keep';
+function flagOf(text: string, wrong: Wrong): boolean | undefined {
+  return FLAGS.get(text) ?? wrong('`true` or `false`');
 }
 
 /** @param host of the registry, with its port */
@@ -178,24 +177,22 @@ function readProtected(host: string, mistake: Mistake): Settings['protection'] {
 function readRegistryUrl(text: string, mistake: Mistake): URL | undefined {
   const takes =
     'a registry as `host`, `host:port` or `https://host:port`, without a path, user name or query';
-  if (text === '') {
-    return mistake('registry-url', takes, text);
-  }
-  const hasScheme = /^[a-z][a-z0-9+.-]*:\/\//i.test(text);
-  const candidate = hasScheme ? text : `https://${text}`;
   if (text.includes('@')) {
-    // Not quoted, whatever else is wrong: what stands before the @ may be a password.
+    // Not quoted, even if something else is wrong, too: what stands before the @ may be a password.
     return mistake('registry-url', `${takes}. Credentials go into \`username\` and \`password\``);
   }
-  if (!URL.canParse(candidate)) {
+  const hasScheme = /^[a-z][a-z0-9+.-]*:\/\//i.test(text);
+  const whole = hasScheme ? text : `https://${text}`;
+  const url = URL.canParse(whole) ? new URL(whole) : undefined;
+  if (
+    url === undefined ||
+    !['http:', 'https:'].includes(url.protocol) ||
+    !/^\/(?:v2\/?)?$/.test(url.pathname) ||
+    url.search + url.hash !== ''
+  ) {
     return mistake('registry-url', takes, text);
   }
-  const url = new URL(candidate);
-  const path = url.pathname.replace(/^\/v2\/?$/, '/');
-  if (!['http:', 'https:'].includes(url.protocol) || path !== '/' || url.search + url.hash !== '') {
-    return mistake('registry-url', takes, text);
-  }
-  // Docker's rule: registries on this very machine speak http unless told otherwise.
+  // Docker's rule: registries on the same machine use http by default.
   return new URL(!hasScheme && isLoopback(url.hostname) ? `http://${url.host}` : url.origin);
 }
 
@@ -248,93 +245,72 @@ function readPatterns(text: string, mistake: Mistake) {
 
 type Modes = Pick<Settings, 'planFile' | 'applyPlan' | 'restoreFrom'>;
 
-/** What a run does instead of the usual; each of them goes alone. */
 function readModes(dryRun: boolean, mistake: Mistake, mistakes: string[]): Modes {
-  const given = ['plan-file', 'apply-plan', 'restore-from'].filter((name) => core.getInput(name));
+  const given = MODES.filter((name) => core.getInput(name)).map((name) => `\`${name}\``);
   if (given.length > 1) {
-    const [last, ...others] = given.map((name) => `\`${name}\``).reverse();
-    const names = `${others.reverse().join(', ')} and ${String(last)}`;
+    const names = new Intl.ListFormat('en-GB').format(given);
     mistakes.push(`${names} exclude each other: give one of them`);
     return {};
   }
-  const planFile = core.getInput('plan-file');
-  if (planFile !== '') {
-    if (!dryRun) {
-      const takes = 'a path together with `dry-run: true`, since only a dry-run writes a plan';
-      mistake('plan-file', takes, planFile);
-    }
-    return { planFile };
+  const [planFile, applyPlan, restoreFrom] = MODES.map((name) => core.getInput(name) || undefined);
+  if (planFile !== undefined && !dryRun) {
+    const takes = 'a path together with `dry-run: true`, since only a dry-run writes a plan';
+    mistake('plan-file', takes, planFile);
   }
-  const applyPlan = core.getInput('apply-plan');
-  if (applyPlan !== '') {
+  if (applyPlan !== undefined) {
     const takes = 'the path of a plan that a dry-run wrote as its `plan-file`';
     checkPath('apply-plan', applyPlan, takes, mistake);
-    return { applyPlan };
   }
-  const restoreFrom = core.getInput('restore-from');
-  if (restoreFrom !== '') {
+  if (restoreFrom !== undefined) {
     const takes = 'a directory that a run of this action left as its `backup-dir`';
     checkPath('restore-from', restoreFrom, takes, mistake, 'directory');
-    return { restoreFrom };
   }
-  return {};
+  return { planFile, applyPlan, restoreFrom };
 }
 
-function readCount(
-  input: string,
-  otherwise: string,
-  [least, most]: readonly [number, number],
-  mistake: Mistake,
-): number {
-  const text = core.getInput(input) || otherwise;
-  const count = /^\d{1,7}$/.test(text) ? Number(text) : -1;
-  if (count < least || count > most) {
-    mistake(input, `a whole number from ${String(least)} to ${String(most)}`, text);
-  }
-  return count;
+function countFrom(least: number, most: number) {
+  return (text: string, wrong: Wrong): number | undefined => {
+    const value = /^\d{1,7}$/.test(text) ? Number(text) : -1;
+    return value >= least && value <= most
+      ? value
+      : wrong(`a whole number from ${String(least)} to ${String(most)}`);
+  };
 }
 
-function readMaxDeletes(text: string, mistake: Mistake): MaxDeletes | undefined {
+function maxDeletesOf(text: string, wrong: Wrong): MaxDeletes | undefined {
+  const [, amount, percent] = /^(\d{1,9}|\d{1,3}(?:\.\d{1,6})?(?=%))(%)?$/.exec(text) ?? [];
+  const number = Number(amount);
   if (text === '') {
     return undefined;
   }
-  const [, amount = '', percent] = /^(\d{1,9}|\d{1,3}(?:\.\d{1,6})?(?=%))(%)?$/.exec(text) ?? [];
-  const number = amount === '' ? Number.NaN : Number(amount);
   if (percent === undefined && Number.isSafeInteger(number)) {
     return { kind: 'count', count: number };
   }
   return number <= 100
     ? { kind: 'share', percent: number, exempt: 0 }
-    : mistake(
-        'max-deletes',
+    : wrong(
         'a whole number of manifests for the run, or a share of each repository such as `30%`, up to `100%`',
-        text,
       );
 }
 
-/** Emptied by GitHub's runner after the job; elsewhere there is no such place. */
+/** GitHub's runner empties it after the job. Elsewhere it is in the system's directory for temporary files. */
 function defaultBackupDirectory(): string {
   return path.join(process.env['RUNNER_TEMP'] || tmpdir(), 'registry-manifest-cleanup-backup');
 }
 
-function readDuration(text: string, mistake: Mistake): number {
+function durationOf(text: string, wrong: Wrong): number | undefined {
   const takes =
     'a duration with its unit, such as `90m`, `24h` or `7d` (`m`, `h`, `d`, `w`, `y`, or words such as `2 weeks`), ' +
     'or `0` to switch it off';
   const duration = parseDuration(text);
-  if (typeof duration !== 'number') {
-    mistake('grace-period', takes, text, duration.why || undefined);
-    return 0;
-  }
-  return duration;
+  return typeof duration === 'number' ? duration : wrong(takes, duration.why || undefined);
 }
 
-function readLedger(text: string, mistake: Mistake): LedgerChoice {
-  if (text === 'off' || text === 'auto' || text === '') {
-    return { kind: text || 'auto' };
+function ledgerOf(text: string, wrong: Wrong): Settings['ledger'] | undefined {
+  if (text === 'off' || text === 'auto') {
+    return { kind: text };
   }
-  if (!isRepository(text)) {
-    mistake('ledger-repository', 'a repository name such as `team/ledger`, `auto` or `off`', text);
-  }
-  return { kind: 'named', repository: text };
+  return isRepository(text)
+    ? { kind: 'named', repository: text }
+    : wrong('a repository name such as `team/ledger`, `auto` or `off`');
 }

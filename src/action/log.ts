@@ -17,30 +17,19 @@ export interface Log {
 
 /** @param redact takes the run's secrets out of a text */
 export function createLog(redact: (text: string) => string): Log {
-  const line = (text: string) => printable(redact(text));
+  const safe = (text: string) => printable(text);
+  const line = (text: string) => safe(redact(text));
   // Redacted as a whole: a secret may have lines of its own.
-  const lines = (text: string) =>
-    redact(text)
-      .split('\n')
-      .map((one) => printable(one))
-      .join('\n');
+  const lines = (text: string) => redact(text).split('\n').map(safe).join('\n');
   return {
-    info: (text) => {
-      core.info(line(text));
-    },
+    info: (text) => core.info(line(text)),
     group: (title, body) => {
       core.startGroup(line(title));
-      body.forEach((text) => {
-        core.info(line(text));
-      });
+      body.forEach((text) => core.info(line(text)));
       core.endGroup();
     },
-    warning: (message) => {
-      core.warning(lines(message));
-    },
-    error: (message) => {
-      core.error(lines(message));
-    },
+    warning: (message) => core.warning(lines(message)),
+    error: (message) => core.error(lines(message)),
     debug: (text) => {
       // The runner drops debug lines unless it was asked for them, but not before it has read them all.
       if (core.isDebug()) {

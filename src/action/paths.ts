@@ -1,13 +1,12 @@
 /**
- * The paths among the inputs: what is to be read has to be there, and what is to be written is tried before a request is
- * sent. Leaves everything as it was: no file is emptied, and what a try made is removed.
+ * The paths among the inputs: a path to read has to exist, and a path to write is tried before the first request.
+ * Changes nothing: no file is emptied, and what a try made is removed.
  */
 import { randomBytes } from 'node:crypto';
 import {
   accessSync,
   closeSync,
   constants,
-  openSync,
   realpathSync,
   rmdirSync,
   statSync,
@@ -16,9 +15,11 @@ import {
 import path from 'node:path';
 
 import { codeOf } from '../text/error.js';
+import { INDEX, MANIFESTS } from '../run/backup/backup.js';
 import { makeDirectories } from '../run/files/directories.js';
 import { openRegular, readRegular } from '../run/files/regular.js';
 import { otherKind, UnusablePath, whyNot } from '../run/files/why.js';
+import type { Settings } from '../run/settings.js';
 
 /** Notes a mistake. `got` is left out for secrets; `why` says what is wrong with it. */
 export type Mistake = (input: string, takes: string, got?: string, why?: string) => undefined;
@@ -51,11 +52,9 @@ export function checkPath(
   try {
     accessSync(file, constants.R_OK);
     const stats = statSync(file);
-    if (kind === 'directory' && !stats.isDirectory()) {
-      mistake(input, takes, file, "it isn't a directory");
-    }
-    if (kind === 'file' && !stats.isFile()) {
-      mistake(input, takes, file, otherKind(stats));
+    if (kind === 'directory' ? !stats.isDirectory() : !stats.isFile()) {
+      const why = kind === 'directory' ? "it isn't a directory" : otherKind(stats);
+      mistake(input, takes, file, why);
     }
   } catch (error) {
     mistake(input, takes, file, whyUnread(error, kind));
@@ -63,92 +62,81 @@ export function checkPath(
 }
 
 function whyUnread(error: unknown, kind: 'file' | 'directory'): string {
-  switch (codeOf(error)) {
-    case 'ENOENT':
-    case 'ENOTDIR':
-      return `there is no such ${kind}`;
-    default:
-      return error instanceof UnusablePath || codeOf(error) === 'ENAMETOOLONG'
-        ? whyNot(error)
-        : "it can't be read";
+  const code = codeOf(error);
+  if (code === 'ENOENT' || code === 'ENOTDIR') {
+    return `there is no such ${kind}`;
   }
+  return error instanceof UnusablePath || code === 'ENAMETOOLONG'
+    ? whyNot(error)
+    : "it can't be read";
 }
 
 /** What the run will write, as the inputs name it. */
-interface Places {
-  readonly backupDirectory?: string;
-  readonly planFile?: string;
-  readonly reportFile?: string;
-}
+type Places = Partial<Pick<Settings, 'backupDirectory' | 'planFile' | 'reportFile'>>;
 
+const OWN = 'a path of its own';
 const TAKES_FILE = 'the path of a file that can be written, or made with its directories';
 const TAKES_DIRECTORY = 'the path of a directory that can be written to, or made';
 
 /**
- * Notes a mistake for each place that can't be written to, and for those that come in each other's way.
+ * Notes a mistake for each place that can't be written to, and for those that conflict.
  *
- * @param reads files that other inputs name, by the input
+ * @param reads files that other inputs name, behind the input; `''` where there is none
  */
 export function checkPlaces(
-  { backupDirectory, planFile, reportFile }: Places,
-  reads: Readonly<Record<string, string | undefined>>,
-  digestsFiles: readonly string[],
+  places: Places,
+  reads: readonly (readonly [string, string])[],
   mistake: Mistake,
 ): void {
-  const files = { 'plan-file': planFile, 'report-file': reportFile };
-  const read = [
-    ...Object.entries(reads),
-    ...digestsFiles.map((file): [string, string] => ['digests-file', file]),
-  ];
-  for (const [input, file] of Object.entries(files)) {
-    if (file === undefined) {
-      continue;
+  const { backupDirectory, planFile, reportFile } = places;
+  const attempt = (input: string, takes: string, got: string, file = got) => {
+    try {
+      tryFile(path.resolve(file));
+    } catch (error) {
+      mistake(input, takes, got, whyNot(error, "it can't be written"));
     }
-    const [other] =
-      read.find(([, each]) => each !== undefined && realOf(each) === realOf(file)) ?? [];
-    if (other !== undefined) {
-      mistake(input, 'a path of its own', file, `the \`${other}\` has the same path`);
-    } else {
-      tried(() => tryFile(file), input, TAKES_FILE, file, mistake);
-    }
-  }
-  if (reportFile !== undefined && planFile !== undefined) {
-    const why = collision(realOf(reportFile), realOf(planFile), 'plan-file');
-    if (why !== undefined) {
-      mistake('report-file', 'a path of its own', reportFile, why);
+  };
+  for (const [input, file] of Object.entries({
+    'plan-file': planFile,
+    'report-file': reportFile,
+  })) {
+    if (file !== undefined) {
+      const same = reads.find(([, each]) => each !== '' && realOf(each) === realOf(file));
+      if (same === undefined) {
+        attempt(input, TAKES_FILE, file);
+      } else {
+        mistake(input, OWN, file, `the \`${same[0]}\` has the same path`);
+      }
     }
   }
-  if (backupDirectory === undefined) {
-    return;
+  const conflict = conflictOf(places);
+  if (conflict !== undefined) {
+    mistake('report-file', OWN, reportFile, conflict);
+  } else if (backupDirectory !== undefined) {
+    const probe = path.join(backupDirectory, `${randomBytes(6).toString('hex')}.tmp`);
+    attempt('backup-dir', TAKES_DIRECTORY, backupDirectory, probe);
   }
-  const directory = realOf(backupDirectory);
-  if (reportFile !== undefined) {
-    const report = realOf(reportFile);
-    const isOurs = ['index.jsonl', 'manifests'].some((name) =>
-      isWithin(report, path.join(directory, name)),
-    );
-    if (isOurs || isWithin(directory, report)) {
-      const why = isOurs ? 'the backup keeps its own files there' : 'the `backup-dir` is there';
-      mistake('report-file', 'a path of its own', reportFile, why);
-      return;
-    }
-  }
-  tried(
-    () => tryDirectory(backupDirectory),
-    'backup-dir',
-    TAKES_DIRECTORY,
-    backupDirectory,
-    mistake,
-  );
 }
 
-function collision(file: string, other: string, input: string): string | undefined {
-  if (file === other) {
-    return `the \`${input}\` has the same path`;
+/** Why the report can't be written beside the plan or the backup; a run has one of them. */
+function conflictOf({ backupDirectory, planFile, reportFile }: Places): string | undefined {
+  if (reportFile === undefined) {
+    return undefined;
   }
-  return isWithin(file, other) || isWithin(other, file)
-    ? `it and the \`${input}\` can't both be files`
-    : undefined;
+  const report = realOf(reportFile);
+  const plan = planFile === undefined ? undefined : realOf(planFile);
+  const backup = backupDirectory === undefined ? undefined : realOf(backupDirectory);
+  if (plan === report) {
+    return 'the `plan-file` has the same path';
+  }
+  if (plan !== undefined && (isWithin(report, plan) || isWithin(plan, report))) {
+    return "it and the `plan-file` can't both be files";
+  }
+  const own = backup === undefined ? [] : [path.join(backup, INDEX), path.join(backup, MANIFESTS)];
+  if (own.some((each) => isWithin(report, each))) {
+    return 'the backup keeps its own files there';
+  }
+  return backup !== undefined && isWithin(backup, report) ? 'the `backup-dir` is there' : undefined;
 }
 
 function isWithin(inner: string, outer: string): boolean {
@@ -169,49 +157,23 @@ function realOf(file: string): string {
   }
 }
 
-function tried(
-  attempt: () => void,
-  input: string,
-  takes: string,
-  got: string,
-  mistake: Mistake,
-): void {
-  try {
-    attempt();
-  } catch (error) {
-    mistake(input, takes, got, whyNot(error, "it can't be written"));
-  }
-}
-
+/** @throws UnusablePath, or an error of the file system */
 function tryFile(file: string): void {
-  const whole = path.resolve(file);
-  const made = makeDirectories(path.dirname(whole));
+  const made = makeDirectories(path.dirname(file));
   try {
-    const isThere = statSync(whole, { throwIfNoEntry: false }) !== undefined;
-    const { fd } = openRegular(whole, {}, constants.O_WRONLY | constants.O_CREAT);
+    const isThere = statSync(file, { throwIfNoEntry: false }) !== undefined;
+    const { fd } = openRegular(file, {}, constants.O_WRONLY | constants.O_CREAT);
     closeSync(fd);
     if (!isThere) {
       // Through a link that led nowhere, the link stays.
-      unlinkSync(realpathSync(whole));
+      unlinkSync(realpathSync(file));
     }
   } finally {
     remove(made);
   }
 }
 
-function tryDirectory(directory: string): void {
-  const whole = path.resolve(directory);
-  const made = makeDirectories(whole);
-  try {
-    const probe = path.join(whole, `${randomBytes(6).toString('hex')}.tmp`);
-    closeSync(openSync(probe, 'wx'));
-    unlinkSync(probe);
-  } finally {
-    remove(made);
-  }
-}
-
-/** The innermost first. What somebody put something into meanwhile stays. */
+/** The innermost first. A directory in which another process has put something stays. */
 function remove(made: readonly string[]): void {
   for (const each of [...made].reverse()) {
     try {

@@ -6,23 +6,28 @@ import path from 'node:path';
 
 import { create } from '@actions/glob';
 
-import { copyOf } from '../run/candidates/tally.js';
+import { copyOf } from '../run/candidates/candidate.js';
 import { streamRegular } from '../run/files/regular.js';
 import { UnusablePath } from '../run/files/why.js';
 import { digestsIn, type Digest } from '../oci/digest.js';
+import { CodedError } from '../text/code.js';
 import { messageOf } from '../text/error.js';
+import { number } from '../text/words.js';
 
 /** A file can't be read, or a glob matches none. The message says what to do; nothing was done. */
-export class PinnedError extends Error {
+export class PinnedError extends CodedError {
   override name = 'PinnedError';
+  constructor(message: string, options?: ErrorOptions) {
+    super(message, 'protect-files-unusable', options);
+  }
 }
 
 /** More than the longest digest has, so that one on the edge of two pieces is whole in the second. */
 const OVERLAP = 160;
 
-/** Of a file; what holds digests to keep has kilobytes. */
+/** Of a file. Files with digests to keep have kilobytes. */
 const MOST_BYTES = 1024 * 1024 * 1024;
-/** Of all files together. Each may cost a request in each repository that has orphans. */
+/** In all files together. Each digest may cost a request in each repository that has orphans. */
 const MOST_DIGESTS = 200_000;
 /** In a component, and of `**` in the whole: more take minutes for one long name that almost matches. */
 const MOST_STARS = 4;
@@ -52,7 +57,7 @@ export async function readPinned(
   const files = new Set<string>();
   const unmatched: string[] = [];
   for (const [n, pattern] of including) {
-    // What is excluded first and included later is included, as everywhere with these globs.
+    // A file that is excluded first and included later is included, as everywhere with these globs.
     const matched = await match(pattern, patterns.slice(n).filter(isExcluding));
     matched.forEach((file) => files.add(file));
     if (matched.length === 0) {
@@ -72,12 +77,7 @@ export async function readPinned(
   const found = new Map<string, readonly Digest[]>();
   const all = new Set<Digest>();
   for (const file of [...files].sort()) {
-    const digests = await digestsOf(file);
-    found.set(path.relative(process.cwd(), file), digests);
-    digests.forEach((digest) => all.add(digest));
-    if (all.size > MOST_DIGESTS) {
-      throw tooMany();
-    }
+    found.set(path.relative(process.cwd(), file), await digestsOf(file, all));
   }
   return found;
 }
@@ -91,13 +91,6 @@ function isHard(pattern: string): boolean {
   );
 }
 
-function tooMany(): PinnedError {
-  return new PinnedError(
-    `protect-files: the files hold more than ${MOST_DIGESTS.toLocaleString('en')} digests, and each costs requests. Narrow ` +
-      'the globs to the files that say what is deployed',
-  );
-}
-
 function isExcluding(pattern: string): boolean {
   return pattern.startsWith('!');
 }
@@ -106,7 +99,7 @@ async function match(pattern: string, excluding: readonly string[]): Promise<str
   try {
     const globber = await create([pattern, ...excluding].join('\n'), {
       matchDirectories: false,
-      // Nobody knows what a link led to that is broken: a file, or a directory full of them.
+      // A broken link may have led to a file, or to a directory full of files.
       omitBrokenSymbolicLinks: false,
     });
     return await globber.glob();
@@ -119,17 +112,25 @@ async function match(pattern: string, excluding: readonly string[]): Promise<str
   }
 }
 
-async function digestsOf(file: string): Promise<Digest[]> {
+/** @param all of the files that were read, to which those of this one are added */
+async function digestsOf(file: string, all: Set<Digest>): Promise<Digest[]> {
   const digests = new Set<Digest>();
   try {
     let held = '';
     for await (const piece of streamRegular(file, { most: MOST_BYTES })) {
       // Every other byte of UTF-16, which Windows writes, is a NUL where there are digests.
       const text = held + piece.replaceAll('\0', '');
-      // Copied, or each would keep the piece that it was cut out of.
-      digestsIn(text).forEach((digest) => digests.add(copyOf(digest)));
-      if (digests.size > MOST_DIGESTS) {
-        throw tooMany();
+      for (const digest of digestsIn(text)) {
+        // Copied, or each would keep the piece that it was cut out of.
+        const copy = copyOf(digest);
+        digests.add(copy);
+        all.add(copy);
+      }
+      if (all.size > MOST_DIGESTS) {
+        throw new PinnedError(
+          `protect-files: the files hold more than ${number(MOST_DIGESTS)} digests, and each costs requests. Narrow the ` +
+            'globs to the files that say what is deployed',
+        );
       }
       held = text.slice(-OVERLAP);
     }

@@ -1,46 +1,41 @@
-/** A line every few seconds while a long run is under way: how far, how fast, how long still. */
+/** A line every few seconds of a long run: how far it is, how fast, and how long it will still take. */
 import ms from 'ms';
 
-import type { Progress } from '../run/attempts.js';
+import type { RunTools } from '../run/clean.js';
+import { number } from '../text/words.js';
 
 const EVERY = 5_000;
 
-export interface ProgressLine extends Progress {
-  /** what is being done from here on; the counts start anew */
-  begin(what: string): void;
-  stop(): void;
-}
+export type ProgressLine = RunTools['progress'] & { stop(): void };
 
 /**
  * @param requests how many were sent so far
  * @param print takes the finished line
  */
 export function startProgress(requests: () => number, print: (line: string) => void): ProgressLine {
-  let what = '';
-  let expected = 0;
-  let done = 0;
-  let startedAt = Date.now();
-  let requestsBefore = 0;
+  const stageOf = (what: string) => ({
+    what,
+    expected: 0,
+    done: 0,
+    startedAt: Date.now(),
+    requestsBefore: requests(),
+  });
+  let stage = stageOf('');
   const timer = setInterval(() => {
-    const seconds = (Date.now() - startedAt) / 1000;
-    const rate = (requests() - requestsBefore) / seconds;
-    print(progressLine({ what, expected, done, seconds, rate }));
+    const seconds = (Date.now() - stage.startedAt) / 1000;
+    print(progressLine({ ...stage, seconds, rate: (requests() - stage.requestsBefore) / seconds }));
   }, EVERY);
   // The clock alone must not keep the process alive, or a stuck run would never end.
   timer.unref();
   return {
-    begin(next) {
-      what = next;
-      expected = 0;
-      done = 0;
-      startedAt = Date.now();
-      requestsBefore = requests();
+    begin(what) {
+      stage = stageOf(what);
     },
     expect(count) {
-      expected += count;
+      stage.expected += count;
     },
     done() {
-      done += 1;
+      stage.done += 1;
     },
     stop() {
       clearInterval(timer);
@@ -57,10 +52,9 @@ export function progressLine(state: {
   readonly rate: number;
 }): string {
   const { what, expected, done, seconds, rate } = state;
-  const count = (value: number) => value.toLocaleString('en');
   const left = done === 0 ? undefined : ((expected - done) / done) * seconds;
   return (
-    `${what}: ${count(done)} of ${count(expected)}, ${count(Math.round(rate))} requests/s` +
+    `${what}: ${number(done)} of ${number(expected)}, ${number(Math.round(rate))} requests/s` +
     (left === undefined || left < 1 ? '' : `, about ${ms(Math.round(left) * 1000)} left`)
   );
 }

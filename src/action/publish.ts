@@ -24,26 +24,22 @@ const write = promisify(writeFile);
  * @param redact takes the run's secrets out of a text: a registry may send them back as a tag's name
  */
 export async function publish(run: Run, redact: (text: string) => string): Promise<void> {
-  for (const [name, value] of Object.entries(outputs(run))) {
-    core.setOutput(name, value);
-  }
-  await addSummary(redact(renderSummary(run)));
+  await hand({ ...outputs(run) }, redact(renderSummary(run)));
 }
 
-/** The same for a run that puts a backup back. */
-export async function publishUndo(
+/** The same for a run that restores a backup. */
+export async function publishRestore(
   run: RestoreRun,
   redact: (text: string) => string,
 ): Promise<void> {
   const { restored, failed } = restoreCounts(run);
-  core.setOutput('restored-count', String(restored));
-  core.setOutput('failed-count', String(failed));
-  await addSummary(redact(renderRestore(run)));
+  await hand({ 'restored-count': restored, 'failed-count': failed }, redact(renderRestore(run)));
 }
 
-async function addSummary(text: string): Promise<void> {
+async function hand(values: Readonly<Record<string, unknown>>, summary: string): Promise<void> {
+  Object.entries(values).forEach(([name, value]) => core.setOutput(name, value));
   if ((process.env['GITHUB_STEP_SUMMARY'] ?? '') !== '') {
-    await core.summary.addRaw(text).write();
+    await core.summary.addRaw(summary).write();
   }
 }
 

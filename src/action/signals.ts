@@ -3,6 +3,7 @@
  * comes first makes no difference: the run ends in good order, and is never green.
  */
 import type { Log } from './log.js';
+import { coded } from '../text/code.js';
 
 /**
  * Until it is called, a signal ends the process at once, which is right as long as nothing was sent.
@@ -12,11 +13,14 @@ import type { Log } from './log.js';
 export function stopOnSignals(controller: AbortController, log: Log): void {
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
     process.on(signal, () => {
-      // Whatever comes of the run: it may have been at its last line.
+      // Also when all is done: the run may have been at its last line.
       process.exitCode = 1;
       if (!controller.signal.aborted) {
         log.warning(
-          `told to stop (${signal}): nothing more is deleted or restored, and the report says what was done`,
+          coded(
+            `told to stop (${signal}): nothing more is deleted or restored, and the report says what was done`,
+            'run-stopped',
+          ),
         );
         controller.abort(signal);
       }

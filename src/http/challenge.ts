@@ -2,6 +2,8 @@
  * Reads WWW-Authenticate (RFC 9110 sec. 11.6.1): a comma-separated list of challenges, each with
  * parameters that are separated by commas too. What can't be read is skipped; nothing here throws.
  */
+import { TOKEN, createCursor } from './cursor.js';
+
 export interface Challenge {
   /** in lower case */
   readonly scheme: string;
@@ -10,9 +12,7 @@ export interface Challenge {
 }
 
 const SEPARATORS = /[\s,]*/y;
-const TOKEN = /[!#$%&'*+.^_`|~0-9A-Za-z-]+/y;
 const EQUALS = /\s*=\s*/y;
-const QUOTED = /"((?:[^"\\]|\\[^])*)"/y;
 /** A token, or what servers send unquoted though it is none, such as a realm's URL. */
 const BARE = /[^\s,"]+/y;
 /**
@@ -31,22 +31,16 @@ export function parseChallenges(header: string | readonly string[] | undefined):
 
 function parseValue(text: string): Challenge[] {
   const challenges: { scheme: string; params: Map<string, string> }[] = [];
-  let at = 0;
-  const take = (pattern: RegExp): RegExpExecArray | undefined => {
-    pattern.lastIndex = at;
-    const match = pattern.exec(text);
-    at = match === null ? at : pattern.lastIndex;
-    return match ?? undefined;
-  };
-  for (take(SEPARATORS); at < text.length; take(SEPARATORS)) {
+  const { take, value, next } = createCursor(text);
+  for (take(SEPARATORS); next() !== undefined; take(SEPARATORS)) {
     const word = take(TOKEN)?.[0].toLowerCase();
     if (word === undefined) {
       take(JUNK);
     } else if (take(EQUALS) !== undefined) {
-      const value = take(QUOTED)?.[1]?.replace(/\\([^])/g, '$1') ?? take(BARE)?.[0];
+      const found = value(BARE);
       const params = challenges.at(-1)?.params;
-      if (value !== undefined && params !== undefined && !params.has(word)) {
-        params.set(word, value);
+      if (found !== undefined && params?.has(word) === false) {
+        params.set(word, found);
       }
     } else {
       take(TOKEN68);

@@ -1,7 +1,4 @@
-/**
- * Time as the layers of the transport see it: what o'clock it is, and waiting. Passed in everywhere, so
- * that tests need no real waiting.
- */
+/** The time, and waiting, for the layers of the transport. Passed in, so that tests need no real waiting. */
 export interface Clock {
   /** milliseconds since the epoch */
   now(): number;

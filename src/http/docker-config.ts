@@ -6,6 +6,7 @@
 import { constants, open } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
+import { buffer } from 'node:stream/consumers';
 
 import * as v from 'valibot';
 
@@ -13,11 +14,9 @@ import { inForm } from '../oci/json.js';
 import { askHelper } from './credential-helper.js';
 import type { Credentials } from './credentials.js';
 import { codeOf, messageOf } from '../text/error.js';
+import { CodedError } from '../text/code.js';
 
-/** The Docker config or a credential helper is there but can't be used. */
-export class DockerConfigError extends Error {
-  override name = 'DockerConfigError';
-}
+const UNUSABLE = 'docker-config-unusable';
 
 /** Valibot takes an array for an object. */
 const isRecord = v.check((value: unknown) => !Array.isArray(value));
@@ -28,12 +27,13 @@ const ConfigSchema = v.object({
   credsStore: v.nullish(v.string(), ''),
 });
 
+const text = v.nullish(v.string(), '');
 const EntrySchema = v.object({
-  auth: v.nullish(v.string(), ''),
-  username: v.nullish(v.string(), ''),
-  password: v.nullish(v.string(), ''),
-  identitytoken: v.nullish(v.string(), ''),
-  registrytoken: v.nullish(v.string(), ''),
+  auth: text,
+  username: text,
+  password: text,
+  identitytoken: text,
+  registrytoken: text,
 });
 
 /** Docker Hub is written under any of these; its own key is a URL with a path, from older times. */
@@ -51,14 +51,15 @@ type Config = v.InferOutput<typeof ConfigSchema>;
  * @param registry the registry's URL; only scheme, host and port count
  * @param env where DOCKER_CONFIG, HOME and the helpers' PATH are looked up
  * @returns kind `none`, and why, when there is no config, or nothing in it for this registry
- * @throws DockerConfigError naming the file or the helper that can't be used
+ * @throws CodedError naming the file or the helper that can't be used
  */
 export async function readDockerCredentials(
   registry: URL,
   env: NodeJS.ProcessEnv,
 ): Promise<Credentials> {
-  const home = set(env['HOME']) ?? homedir();
-  const file = join(set(env['DOCKER_CONFIG']) ?? join(home, '.docker'), 'config.json');
+  // As Docker does, an empty variable is taken for one that isn't set.
+  const home = env['HOME'] || homedir();
+  const file = join(env['DOCKER_CONFIG'] || join(home, '.docker'), 'config.json');
   const config = await readConfig(file);
   if (config === undefined) {
     return { kind: 'none', why: `there is no Docker config (${file})` };
@@ -70,10 +71,10 @@ export async function readDockerCredentials(
     const server = HUB_HOSTS.includes(registry.host) ? HUB_KEY : registry.host;
     const setting = named === undefined ? 'credsStore' : 'credHelpers';
     const found = await askHelper(helper, server, env).catch((error: unknown) => {
-      throw new DockerConfigError(
-        `the credential helper named by ${setting} in ${file} can't be used: ` +
-          `${messageOf(error)}. ` +
+      throw new CodedError(
+        `the credential helper named by ${setting} in ${file} can't be used: ${messageOf(error)}. ` +
           'Correct it, or give `username` and `password`',
+        UNUSABLE,
       );
     });
     if (found !== undefined) {
@@ -85,64 +86,39 @@ export async function readDockerCredentials(
   return found ?? { kind: 'none', why: whyNone(config, registry.host, helper, entry) };
 }
 
-/** As Docker does, an empty variable is taken for one that isn't set. */
-function set(variable: string | undefined): string | undefined {
-  return variable === '' ? undefined : variable;
-}
-
+/** @returns `undefined` when there is no such file */
 async function readConfig(file: string): Promise<Config | undefined> {
-  let text: string;
+  const broken = (why: string) => new CodedError(`the Docker config ${file} ${why}`, UNUSABLE);
+  let bytes: Buffer;
   try {
-    text = await readText(file);
+    // A pipe that nobody writes to would be waited for.
+    const handle = await open(file, constants.O_RDONLY | constants.O_NONBLOCK);
+    bytes = await buffer(handle.createReadStream({ end: MAX_BYTES }));
   } catch (error) {
-    if (error instanceof DockerConfigError) {
-      throw error;
-    }
     const code = codeOf(error);
     if (code === 'ENOENT' || code === 'ENOTDIR') {
       return undefined;
     }
-    throw new DockerConfigError(`the Docker config ${file} can't be read (${code})`);
+    throw broken(`can't be read (${code})`);
+  }
+  if (bytes.length > MAX_BYTES) {
+    throw broken('is larger than 8 MiB');
   }
   let json: unknown;
   try {
+    // It leaves out the mark that some editors put before the text.
+    const text = new TextDecoder().decode(bytes);
     // To Docker, an empty file and `null` are a config with nothing in it.
     json = text.trim() === '' ? {} : (JSON.parse(text) ?? {});
   } catch {
     // The parser's own message quotes the text, which holds the passwords.
-    throw new DockerConfigError(`the Docker config ${file} isn't valid JSON`);
+    throw broken("isn't valid JSON");
   }
   const config = inForm(v.pipe(v.unknown(), isRecord, ConfigSchema), json);
   if (config === undefined) {
-    throw new DockerConfigError(`the Docker config ${file} isn't in the form of a Docker config`);
+    throw broken("isn't in the form of a Docker config");
   }
   return config;
-}
-
-/** The file without the mark that some editors put before the text. */
-async function readText(file: string): Promise<string> {
-  // A pipe that nobody writes to would be waited for.
-  const handle = await open(file, constants.O_RDONLY | constants.O_NONBLOCK);
-  try {
-    const bytes = Buffer.alloc(64 * 1024);
-    const pieces: Buffer[] = [];
-    let size = 0;
-    for (;;) {
-      const { bytesRead } = await handle.read(bytes);
-      if (bytesRead === 0) {
-        return Buffer.concat(pieces)
-          .toString('utf8')
-          .replace(/^\ufeff/, '');
-      }
-      size += bytesRead;
-      if (size > MAX_BYTES) {
-        throw new DockerConfigError(`the Docker config ${file} is larger than 8 MiB`);
-      }
-      pieces.push(Buffer.from(bytes.subarray(0, bytesRead)));
-    }
-  } finally {
-    await handle.close();
-  }
 }
 
 /** How a key can name a registry. */
@@ -224,7 +200,7 @@ function whyNone(
 
 /** @returns undefined when the entry holds nothing */
 function credentialsOf(entry: unknown, host: string, file: string): Credentials | undefined {
-  const broken = (what: string) => new DockerConfigError(`in ${file}, ${what} for ${host}`);
+  const broken = (what: string) => new CodedError(`in ${file}, ${what} for ${host}`, UNUSABLE);
   const fields = inForm(EntrySchema, entry);
   if (fields === undefined) {
     throw broken("the entry under `auths` isn't in the usual form");

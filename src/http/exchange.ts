@@ -133,9 +133,7 @@ export class Exchange {
       if (this.#trust !== undefined) {
         // Both Node's agent and the proxy's tunnel agent take the TLS options of new connections from
         // here. A context, since a list of authorities would be part of every connection's pool key.
-        Object.assign(agent, {
-          options: Object.assign(optionsOf(agent), { secureContext: this.#trust }),
-        });
+        Object.assign(Reflect.get(agent, 'options') as object, { secureContext: this.#trust });
       }
       return agent;
     } catch {
@@ -161,8 +159,10 @@ class UnderWay {
     this.#since = options.patience.now();
   }
 
+  /** Whether anything of it can have been sent: not before it has a connection, and that its handshake behind it. */
   isOnTheWire(): boolean {
-    return this.#sent !== undefined && isOnTheWire(this.#sent);
+    const socket = this.#sent?.socket ?? undefined;
+    return socket?.connecting === false && Reflect.get(socket, 'secureConnecting') !== true;
   }
 
   end(why: RequestFailure): void {
@@ -215,7 +215,7 @@ class UnderWay {
     { client, agent, httpModule, latest }: Line,
     idle: NodeJS.Timeout,
   ): Promise<IncomingMessage> {
-    const { method, url } = this.request;
+    const { method, url, body } = this.request;
     const answered = client.requestRaw(
       {
         parsedUrl: url,
@@ -230,7 +230,8 @@ class UnderWay {
           headers: headersOf(this.request, this.#options.userAgent),
         },
       },
-      bodyOf(this.request, () => idle.refresh()),
+      // The client writes text, and pipes anything else.
+      Buffer.isBuffer(body) ? Readable.from(pieces(body, () => idle.refresh())) : (body ?? null),
     );
     // The client has made its request by the time that it gives a promise.
     this.#sent = latest();
@@ -255,11 +256,6 @@ class UnderWay {
   #expire(detail: string): void {
     this.end(failure(this.request, 'timeout', detail));
   }
-}
-
-/** Whether anything of it can have been sent: not before it has a connection, and that its handshake behind it. */
-function isOnTheWire({ socket }: http.ClientRequest): boolean {
-  return socket !== null && !socket.connecting && Reflect.get(socket, 'secureConnecting') !== true;
 }
 
 /**
@@ -292,25 +288,12 @@ function headersOf(request: HttpRequest, userAgent: string): http.OutgoingHttpHe
   };
 }
 
-/**
- * The client writes text, and pipes anything else.
- *
- * @param onPiece told whenever the server has taken a piece, and the next is wanted
- */
-function bodyOf({ body }: HttpRequest, onPiece: () => void): string | Readable | null {
-  return Buffer.isBuffer(body) ? Readable.from(pieces(body, onPiece)) : (body ?? null);
-}
-
+/** @param onPiece told whenever the server has taken a piece, and the next is wanted */
 function* pieces(body: Buffer, onPiece: () => void): Generator<Buffer> {
   for (let start = 0; start < body.length; start += PIECE) {
     onPiece();
     yield body.subarray(start, start + PIECE);
   }
-}
-
-function optionsOf(agent: http.Agent): object {
-  const options: unknown = Reflect.get(agent, 'options');
-  return typeof options === 'object' && options !== null ? options : {};
 }
 
 function trustAlso(ca: string): tls.SecureContext {

@@ -8,7 +8,7 @@ import { TransportError, type HttpRequest, type TransportFailure } from './messa
 
 /** A failure of `request`: the message names method and redacted URL. */
 export function failure(
-  request: HttpRequest,
+  request: Pick<HttpRequest, 'method' | 'url'>,
   kind: TransportFailure,
   detail: string,
   cause?: unknown,

@@ -5,6 +5,9 @@
  * A parser of our own, after appendix B of the RFC: those of the libraries guess where a header is odd, or leave
  * out what they can't read, and take time in proportion to the square of a header's blanks.
  */
+import { TOKEN, createCursor } from './cursor.js';
+import { foreignUrl } from './foreign-url.js';
+
 export class LinkError extends Error {
   override name = 'LinkError';
 }
@@ -22,9 +25,7 @@ const BLANKS = /[ \t]*/y;
 const BETWEEN = /[ \t,]*/y;
 const TARGET = /<([^<>]*)>/y;
 const SEMICOLON = /;/y;
-const NAME = /[!#$%&'*+.^_`|~0-9A-Za-z-]+/y;
 const EQUALS = /[ \t]*=[ \t]*/y;
-const QUOTED = /"((?:[^"\\]|\\[^])*)"/y;
 /** A token, or what servers send unquoted though it is none. */
 const BARE = /[^\s;,"<>]+/y;
 
@@ -45,7 +46,9 @@ export function nextPage(link: string | string[] | undefined, page: URL): URL | 
   );
   const [target] = targets;
   if (target === undefined) {
-    const isLast = links.every(({ relations }) => isWithin(relations, NO_NEXT));
+    const isLast = links.every(
+      ({ relations }) => relations.length > 0 && relations.every((each) => NO_NEXT.includes(each)),
+    );
     if (links.length === 0 || !isLast) {
       throw unreadable('names no next page, but other relations than `prev`, `first` and `last`');
     }
@@ -54,38 +57,25 @@ export function nextPage(link: string | string[] | undefined, page: URL): URL | 
   if (targets.size > 1) {
     throw unreadable('names more than one next page');
   }
-  if (!URL.canParse(target, page.href)) {
+  const url = foreignUrl(target, page);
+  if (url === undefined) {
     throw new LinkError(
       `the Link header of a page from ${page.origin} doesn't lead to a valid URL`,
     );
   }
-  const url = new URL(target, page);
   if (url.origin !== page.origin) {
     throw new LinkError(
       `a page of a listing at ${page.origin} names its next page at ${url.origin}; ` +
         'pages of another origin are not read',
     );
   }
-  url.username = '';
-  url.password = '';
   return url;
 }
 
-function isWithin(relations: readonly string[], allowed: readonly string[]): boolean {
-  return relations.length > 0 && relations.every((relation) => allowed.includes(relation));
-}
-
-/** Each step takes what it reads, and no step reads it twice: the time is in proportion to the length. */
 function parse(text: string): Link[] {
   const links: Link[] = [];
-  let at = 0;
-  const take = (pattern: RegExp): RegExpExecArray | undefined => {
-    pattern.lastIndex = at;
-    const match = pattern.exec(text);
-    at = match === null ? at : pattern.lastIndex;
-    return match ?? undefined;
-  };
-  for (take(BETWEEN); at < text.length; take(BETWEEN)) {
+  const { take, value, next } = createCursor(text);
+  for (take(BETWEEN); next() !== undefined; take(BETWEEN)) {
     const target = take(TARGET)?.[1];
     if (target === undefined) {
       throw unreadable('has no target in angle brackets');
@@ -94,18 +84,18 @@ function parse(text: string): Link[] {
     for (take(BLANKS); take(SEMICOLON) !== undefined; take(BLANKS)) {
       take(BLANKS);
       // Empty parameters and those without a value are allowed (appendix B.3).
-      const name = take(NAME)?.[0].toLowerCase();
-      const hasValue = name !== undefined && take(EQUALS) !== undefined;
-      const value = hasValue ? valueOf(take) : '';
-      if (name !== undefined) {
-        const before = params.get(name);
-        if (name === 'rel' && before !== undefined && before !== value) {
-          throw unreadable('has two relations for one target');
-        }
-        params.set(name, before ?? value);
+      const name = take(TOKEN)?.[0].toLowerCase();
+      const found = name !== undefined && take(EQUALS) !== undefined ? value(BARE) : '';
+      if (found === undefined) {
+        throw unreadable('has a parameter without a valid value');
       }
+      if (name === 'rel' && (params.get(name) ?? found) !== found) {
+        throw unreadable('has two relations for one target');
+      }
+      // The first one counts. No parameter is called `''`.
+      params.set(name ?? '', params.get(name ?? '') ?? found);
     }
-    if (at < text.length && text[at] !== ',') {
+    if (next() !== undefined && next() !== ',') {
       throw unreadable('has text between two links');
     }
     const relations = (params.get('rel') ?? '').toLowerCase().split(/[ \t]+/);
@@ -113,14 +103,6 @@ function parse(text: string): Link[] {
     links.push({ target, relations: isOfPage ? relations.filter((each) => each !== '') : [] });
   }
   return links;
-}
-
-function valueOf(take: (pattern: RegExp) => RegExpExecArray | undefined): string {
-  const value = take(QUOTED)?.[1]?.replace(/\\([^])/g, '$1') ?? take(BARE)?.[0];
-  if (value === undefined) {
-    throw unreadable('has a parameter without a valid value');
-  }
-  return value;
 }
 
 function unreadable(why: string): LinkError {

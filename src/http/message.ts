@@ -3,6 +3,7 @@
  * `Send` to a `Send`; `transport.ts` stacks them.
  */
 import type { IncomingHttpHeaders } from 'node:http';
+import { CodedError, type Code } from '../text/code.js';
 
 export type Method = 'GET' | 'HEAD' | 'PUT' | 'DELETE' | 'POST';
 
@@ -65,9 +66,21 @@ export type TransportFailure =
  * A request that did not bring what it was sent for, whatever the reason. The base of all errors that a
  * registry, a token server or the network can cause; its message is safe to print.
  */
-export class RequestFailure extends Error {
+export class RequestFailure extends CodedError {
   override name = 'RequestFailure';
 }
+
+const CODES: Readonly<Record<TransportFailure, Code>> = {
+  dns: 'registry-unreachable',
+  refused: 'registry-unreachable',
+  reset: 'registry-unreachable',
+  timeout: 'registry-unreachable',
+  tls: 'certificate-refused',
+  truncated: 'answer-truncated',
+  'too-large': 'answer-too-large',
+  redirect: 'redirect-not-followed',
+  other: 'registry-unreachable',
+};
 
 /** No answer could be had. The message names method, redacted URL and cause; it holds no secret. */
 export class TransportError extends RequestFailure {
@@ -80,7 +93,7 @@ export class TransportError extends RequestFailure {
     message: string,
     { isElsewhere = false, ...options }: ErrorOptions & { readonly isElsewhere?: boolean } = {},
   ) {
-    super(message, options);
+    super(message, CODES[kind], options);
     this.kind = kind;
     this.isElsewhere = isElsewhere;
   }

@@ -3,8 +3,11 @@
  * origin that they were meant for and, once it was left, are not shown again, not even back at that origin.
  */
 import { failure } from './failure.js';
+import { foreignUrl } from './foreign-url.js';
 import { TransportError, type HttpRequest, type HttpResponse, type Send } from './message.js';
 import { redactUrl } from './redact.js';
+
+type Asked = Pick<HttpRequest, 'method' | 'url'>;
 
 const MOST_HOPS = 5;
 const REDIRECTS = new Set([301, 302, 303, 307, 308]);
@@ -33,7 +36,7 @@ export function createRedirect(next: Send): Send {
       if (visited.size > MOST_HOPS) {
         throw failure(request, 'redirect', `more than ${String(MOST_HOPS)} redirects`);
       }
-      hop = moved(hop, url);
+      hop = { ...hop, url, ...(url.origin !== hop.url.origin && { authorization: undefined }) };
     }
   };
 }
@@ -69,11 +72,11 @@ export function isRedirect({ status }: HttpResponse): boolean {
  * @param what of the answer leads there, as in "the redirect doesn't lead to a valid URL"
  * @throws TransportError of kind `redirect`
  */
-export function placeOf(request: HttpRequest, location: string, what: string): URL {
-  if (!URL.canParse(location, request.url.href)) {
+export function placeOf(request: Asked, location: string, what: string): URL {
+  const url = foreignUrl(location, request.url);
+  if (url === undefined) {
     throw failure(request, 'redirect', `the ${what} doesn't lead to a valid URL`);
   }
-  const url = new URL(location, request.url);
   if (url.protocol !== 'https:' && url.protocol !== request.url.protocol) {
     const schemes = `${request.url.protocol}// to ${url.protocol}//`;
     const advice =
@@ -83,14 +86,5 @@ export function placeOf(request: HttpRequest, location: string, what: string): U
         : '';
     throw failure(request, 'redirect', `a ${what} from ${schemes} is not followed${advice}`);
   }
-  url.username = '';
-  url.password = '';
   return url;
-}
-
-function moved(hop: HttpRequest, url: URL): HttpRequest {
-  if (url.origin === hop.url.origin) {
-    return { ...hop, url };
-  }
-  return { ...hop, url, authorization: undefined };
 }

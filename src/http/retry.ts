@@ -22,18 +22,34 @@ interface RetryOptions {
 const FIRST = 500;
 const LONGEST = 30_000;
 
-type Outcome =
-  | { readonly kind: 'answer'; readonly response: HttpResponse }
-  | { readonly kind: 'failure'; readonly error: unknown };
+/** How often a request is sent in all when this is what came back; once after anything else. */
+const TRIES: Readonly<Record<string, number>> = {
+  // The server is well and says so; the shared slow-down makes each further try likelier to pass.
+  429: 10,
+  // Distribution answers 500 for a blob's digest on the manifests route, today and tomorrow.
+  500: 3,
+  502: 6,
+  503: 6,
+  504: 6,
+  reset: 6,
+  truncated: 6,
+  timeout: 6,
+  // A registry that restarts refuses for a moment; one that isn't there should be told soon.
+  refused: 3,
+  // The resolver's own trouble; its other answers say that there is no such name.
+  EAI_AGAIN: 6,
+};
+
+type Outcome = PromiseSettledResult<HttpResponse>;
 
 export function createRetry(next: Send, { clock, random, stop, patience }: RetryOptions): Send {
   return async (request) => {
     let before: Outcome | undefined;
     let waited = 0;
     for (let attempt = 1; ; attempt += 1) {
-      const tried = await attemptOnce(next, { ...request, attempt });
+      const [tried] = await Promise.allSettled([next({ ...request, attempt })]);
       // What is known of a request is what became of it when it was sent.
-      const isNotSent = tried.kind === 'failure' && tried.error instanceof NotSent;
+      const isNotSent = tried.status === 'rejected' && tried.reason instanceof NotSent;
       const outcome = isNotSent ? (before ?? tried) : tried;
       const isLast = attempt >= triesFor(outcome, request) || stop?.aborted === true;
       if (isLast || !isIdempotent(request)) {
@@ -41,7 +57,7 @@ export function createRetry(next: Send, { clock, random, stop, patience }: Retry
       }
       before = outcome;
       const asked =
-        outcome.kind === 'answer' ? (retryAfter(outcome.response, clock.now()) ?? 0) : 0;
+        outcome.status === 'fulfilled' ? (retryAfter(outcome.value, clock.now()) ?? 0) : 0;
       const backoff = random() * Math.min(FIRST * 2 ** (attempt - 1), LONGEST);
       const now = clock.now();
       waited += asked + backoff;
@@ -62,13 +78,14 @@ export function createRetry(next: Send, { clock, random, stop, patience }: Retry
 
 /** The last answer or failure, with how it came to be the last. */
 function settle(outcome: Outcome, tries: number, gaveUp?: string): HttpResponse {
-  if (outcome.kind === 'answer') {
-    const { response } = outcome;
-    return tries > 1 || gaveUp !== undefined
-      ? { ...response, tries: tries > 1 ? tries : undefined, gaveUp }
-      : response;
+  if (outcome.status === 'fulfilled') {
+    return {
+      ...outcome.value,
+      ...(tries > 1 && { tries }),
+      ...(gaveUp !== undefined && { gaveUp }),
+    };
   }
-  const { error } = outcome;
+  const error: unknown = outcome.reason;
   if (gaveUp !== undefined && error instanceof TransportError) {
     const message = `${error.message}. It was not tried again: ${gaveUp}`;
     throw new TransportError(error.kind, message, { cause: error.cause });
@@ -76,61 +93,20 @@ function settle(outcome: Outcome, tries: number, gaveUp?: string): HttpResponse 
   throw error;
 }
 
-async function attemptOnce(next: Send, request: HttpRequest): Promise<Outcome> {
-  try {
-    return { kind: 'answer', response: await next(request) };
-  } catch (error) {
-    return { kind: 'failure', error };
-  }
-}
-
 /** RFC 9110 sec. 9.2.2; a POST only where its sender knows that twice does no harm. */
 function isIdempotent(request: HttpRequest): boolean {
   return request.method !== 'POST' || request.repeatable === true;
 }
 
-/** How often a request is sent in all when this is what came back. */
 function triesFor(outcome: Outcome, { mostTries = Infinity }: HttpRequest): number {
-  if (outcome.kind === 'failure') {
-    return Math.min(triesForError(outcome.error), mostTries);
-  }
-  const { status } = outcome.response;
-  return status === 429 ? triesForStatus(status) : Math.min(triesForStatus(status), mostTries);
+  const what = outcome.status === 'fulfilled' ? outcome.value.status : kindOf(outcome.reason);
+  const tries = TRIES[what] ?? 1;
+  return what === 429 ? tries : Math.min(tries, mostTries);
 }
 
-function triesForStatus(status: number): number {
-  switch (status) {
-    case 429:
-      // The server is well and says so; the shared slow-down makes each further try likelier to pass.
-      return 10;
-    case 502:
-    case 503:
-    case 504:
-      return 6;
-    case 500:
-      // Distribution answers 500 for a blob's digest on the manifests route, today and tomorrow.
-      return 3;
-    default:
-      return 1;
-  }
-}
-
-function triesForError(error: unknown): number {
+function kindOf(error: unknown): string {
   if (!(error instanceof TransportError)) {
-    return 1;
+    return '';
   }
-  switch (error.kind) {
-    case 'reset':
-    case 'truncated':
-    case 'timeout':
-      return 6;
-    case 'refused':
-      // A registry that restarts refuses for a moment; one that isn't there should be told soon.
-      return 3;
-    case 'dns':
-      // EAI_AGAIN is the resolver's own trouble; any other answer says that there is no such name.
-      return codeOf(error.cause) === 'EAI_AGAIN' ? 6 : 1;
-    default:
-      return 1;
-  }
+  return error.kind === 'dns' ? codeOf(error.cause) : error.kind;
 }

@@ -45,7 +45,7 @@ function bothAlphabets(base64: string): string[] {
   ]);
 }
 
-/** What of the base64 of a longer text is the same whatever stands around `bytes`, `offset` bytes into three. */
+/** What of the base64 of a longer text is the same with anything around `bytes`, `offset` bytes into three. */
 function base64Within(bytes: Buffer, offset: number): string[] {
   const whole = Buffer.concat([Buffer.alloc(offset), bytes]).toString('base64url');
   const first = Math.ceil((offset * 8) / 6);
@@ -88,14 +88,15 @@ const NAMED: Readonly<Record<string, string>> = {
   apos: "'",
   nbsp: ' ',
 };
+/** In a URL one character at a time, since text that isn't UTF-8 may stand beside one that is. */
 const ESCAPE =
-  /((?:%[0-9a-f]{2})+)|&(?:#x0*([0-9a-f]{1,6})|#0*([0-9]{1,7})|(amp|lt|gt|quot|apos|nbsp));?|\\(?:u([0-9a-f]{4})|u\{0*([0-9a-f]{1,6})\}|x([0-9a-f]{2})|(["'\\/]))/gi;
+  /((?:%[cd][0-9a-f]|%e[0-9a-f]%[89ab][0-9a-f]|%f[0-7](?:%[89ab][0-9a-f]){2})%[89ab][0-9a-f]|%[0-9a-f]{2})|&(?:#x0*([0-9a-f]{1,6})|#0*([0-9]{1,7})|(amp|lt|gt|quot|apos|nbsp));?|\\(?:u([0-9a-f]{4})|u\{0*([0-9a-f]{1,6})\}|x([0-9a-f]{2})|(["'\\/]))/gi;
 
 /** Whose escapes are undone. */
 export type Escaping = 'url' | 'html' | 'json';
 
 /**
- * Undoes what URLs, HTML and JSON escape, in whatever mixture, once: escapes that come out of it are left.
+ * Undoes what URLs, HTML and JSON escape, in any mixture, once: escapes that come out of it are left.
  *
  * @param kinds what is undone. What looks like another escape may be part of a secret, such as `%aa`
  * @returns undefined when there is nothing to undo
@@ -107,50 +108,32 @@ export function undoEscapes(
   let from = 0;
   let undone = '';
   const starts: number[] = [];
-  const push = (piece: string, start: number, each: number) => {
+  const push = (piece: string, startOf: (unit: number) => number) => {
     for (let unit = 0; unit < piece.length; unit += 1) {
-      starts.push(start + unit * each);
+      starts.push(startOf(unit));
     }
     undone += piece;
   };
+  const pushUntil = (end?: number) => {
+    const start = from;
+    push(text.slice(start, end), (unit) => start + unit);
+  };
   for (const match of text.matchAll(ESCAPE)) {
-    const [all, percents, hex, decimal, name, u4, u6, x2, plain] = match;
+    const [all, percents, hex, decimal, name = '', u4, u6, x2, plain] = match;
     const kind = percents !== undefined ? 'url' : all.startsWith('&') ? 'html' : 'json';
-    if (!kinds.includes(kind)) {
-      continue;
+    if (kinds.includes(kind)) {
+      const bytes = percents && Buffer.from(percents.replaceAll('%', ''), 'hex').toString();
+      const named = plain ?? NAMED[name.toLowerCase()];
+      pushUntil(match.index);
+      push(bytes ?? named ?? character(hex ?? u4 ?? u6 ?? x2, decimal), () => match.index);
+      from = match.index + all.length;
     }
-    push(text.slice(from, match.index), from, 1);
-    if (percents !== undefined) {
-      undoPercents(percents, match.index, push);
-    } else {
-      push(
-        plain ?? NAMED[name?.toLowerCase() ?? ''] ?? character(hex ?? u4 ?? u6 ?? x2, decimal),
-        match.index,
-        0,
-      );
-    }
-    from = match.index + all.length;
   }
   if (from === 0) {
     return undefined;
   }
-  push(text.slice(from), from, 1);
+  pushUntil();
   return { text: undone, starts: [...starts, text.length] };
-}
-
-/** Character by character, since text that is no UTF-8 may stand beside one that is. */
-function undoPercents(
-  percents: string,
-  index: number,
-  push: (piece: string, start: number, each: number) => void,
-): void {
-  const bytes = Buffer.from(percents.replaceAll('%', ''), 'hex');
-  for (let at = 0; at < bytes.length;) {
-    const lead = bytes[at] ?? 0;
-    const length = lead >= 0xf0 ? 4 : lead >= 0xe0 ? 3 : lead >= 0xc0 ? 2 : 1;
-    push(bytes.toString('utf8', at, at + length), index + 3 * at, 0);
-    at += length;
-  }
 }
 
 function character(hex: string | undefined, decimal: string | undefined): string {

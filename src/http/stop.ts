@@ -9,7 +9,7 @@ import { RequestFailure, type HttpRequest, type Send } from './message.js';
 export class NotSent extends RequestFailure {
   override name = 'NotSent';
   constructor(message = 'not sent: the run was told to stop') {
-    super(message);
+    super(message, 'run-stopped');
   }
 }
 

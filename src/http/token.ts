@@ -8,18 +8,20 @@ import * as v from 'valibot';
 import { inForm, tryJson } from '../oci/json.js';
 import type { Clock } from './clock.js';
 import { basicAuthorization, type Credentials } from './credentials.js';
+import { foreignUrl } from './foreign-url.js';
 import { whyMissing } from './login.js';
 import { RequestFailure, type HttpRequest, type HttpResponse, type Send } from './message.js';
 import { nearby } from './nearby.js';
 import { redactUrl } from './redact.js';
 import { splitScopes } from './scope.js';
+import type { Code } from '../text/code.js';
 
 /** The credentials can't be turned into access. `status` is the token server's answer, if it gave one. */
 export class AuthError extends RequestFailure {
   override name = 'AuthError';
   readonly status: number | undefined;
-  constructor(message: string, status?: number) {
-    super(message);
+  constructor(message: string, status?: number, code: Code = 'token-missing') {
+    super(message, code);
     this.status = status;
   }
 }
@@ -126,16 +128,20 @@ export class TokenSource {
 
 /** @throws AuthError for a realm that is no URL, or that would show secrets to the network */
 function realmUrl(realm: string, registry: URL): URL {
-  const url = URL.canParse(realm) ? new URL(realm) : undefined;
+  const url = foreignUrl(realm);
   if (url?.protocol !== 'https:' && url?.protocol !== 'http:') {
     throw new AuthError(
       `the registry at ${registry.origin} names a token realm that isn't an http or https URL`,
+      undefined,
+      'token-realm-refused',
     );
   }
   if (url.protocol === 'http:' && registry.protocol !== 'http:') {
     throw new AuthError(
       `the registry at ${registry.origin} sends clients for tokens to ${url.origin}, which is not https: ` +
         'credentials are not sent there. Correct the realm in the configuration of the registry',
+      undefined,
+      'token-realm-refused',
     );
   }
   const place = nearby(url);
@@ -144,10 +150,10 @@ function realmUrl(realm: string, registry: URL): URL {
       `the registry at ${registry.origin} sends clients for tokens to ${url.origin}, a ${place} address, and is not on ` +
         'one itself: credentials are not sent there. Correct the realm in the configuration of the registry, or put ' +
         `the registry's own ${place} address into registry-url`,
+      undefined,
+      'token-realm-refused',
     );
   }
-  url.username = '';
-  url.password = '';
   url.hash = '';
   return url;
 }
@@ -202,6 +208,7 @@ function readAnswer(request: HttpRequest, response: HttpResponse, credentials: C
         ? `${server} gives no token without credentials ${answered}. ${whyMissing(credentials.why)}`
         : `${server} refused the credentials: check username and password ${answered}`,
       status,
+      'credentials-refused',
     );
   }
   if (status !== 200) {

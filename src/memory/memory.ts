@@ -28,14 +28,14 @@ export interface Memory {
   news(): LedgerNews | undefined;
 }
 
-/** What is remembered of one manifest. */
+/** One manifest, as it is remembered. */
 export interface Remembered extends Past {
   readonly mediaType: string;
   /** the manifest's bytes as text: what is said of its children and subject is proved by its digest */
   readonly body: string;
 }
 
-/** What is remembered of one repository. */
+/** One repository, as it is remembered. */
 export interface Recollection {
   readonly repository: string;
   readonly records: ReadonlyMap<Digest, Remembered>;
@@ -49,7 +49,7 @@ export interface Settled {
   readonly tag: string;
 }
 
-/** What the report says of the ledger. All texts are safe to print. */
+/** The ledger, for the report. All texts are safe to print. */
 export interface LedgerNews {
   readonly repository: string;
   /** whether it had an entry of any repository when the run began */

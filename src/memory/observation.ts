@@ -1,4 +1,4 @@
-/** What a look at a repository, and a sweep of it, add to the ledger's memory. Pure. */
+/** The news of a survey or a sweep for the ledger's memory. Pure. */
 import { buildGraph, reach, type Edge } from '../plan/graph.js';
 import type { Inventory } from '../plan/inventory.js';
 import { digestsWith, type Fates } from '../plan/fate.js';
@@ -77,9 +77,8 @@ function usedIn(inventory: Inventory): Set<Digest> {
   const graph = buildGraph(inventory);
   const roots = [...graph.rootTags.keys()];
   // A layer of something in use may have the bytes of a manifest that nobody ever used as one.
-  const asManifest = ([digest, list]: [Digest, readonly Edge[]]) =>
-    [digest, list.filter(({ kind }) => kind !== 'blob')] as const;
-  const edges = new Map([...graph.edges].map(asManifest));
+  const asManifests = (edges: readonly Edge[]) => edges.filter(({ kind }) => kind !== 'blob');
+  const edges = new Map([...graph.edges].map(([digest, each]) => [digest, asManifests(each)]));
   return new Set([...roots, ...reach({ ...graph, edges }, roots).keys()]);
 }
 
@@ -87,17 +86,11 @@ function describedIn(
   { manifests, tags }: Pick<Inventory, 'manifests' | 'tags'>,
   inUse: ReadonlySet<Digest>,
 ): Set<Digest> {
-  const described = new Set<Digest>();
-  for (const { digest, subject } of manifests.values()) {
-    if (subject !== undefined && !inUse.has(digest)) {
-      described.add(subject);
-    }
-  }
-  for (const [tag, digest] of tags) {
-    const named = parseDigestTag(tag)?.names;
-    if (named !== undefined && !inUse.has(digest)) {
-      described.add(named);
-    }
-  }
-  return described;
+  const abouts = [
+    ...[...manifests.values()].map(({ digest, subject }) => [digest, subject] as const),
+    ...[...tags].map(([tag, digest]) => [digest, parseDigestTag(tag)?.names] as const),
+  ];
+  return new Set(
+    abouts.flatMap(([digest, about]) => (about === undefined || inUse.has(digest) ? [] : [about])),
+  );
 }

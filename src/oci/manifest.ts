@@ -6,14 +6,8 @@ import * as v from 'valibot';
 
 import { digestsIn, isDigest, type Digest } from './digest.js';
 import { JsonLimitError, checkJson, inForm } from './json.js';
-import {
-  isIndexType,
-  OCI_INDEX,
-  OCI_MANIFEST,
-  isManifestType,
-  isSchema1Type,
-  mediaTypeOf,
-} from './media-types.js';
+import { isIndexType, isManifestType, isSchema1Type, mediaTypeOf } from './media-types.js';
+import { OCI_INDEX, OCI_MANIFEST } from './media-types.js';
 
 export interface Platform {
   readonly os: string;
@@ -177,11 +171,13 @@ function otherwiseSpelt(keys: readonly string[]): (value: unknown) => boolean {
 const isBodyOtherwiseSpelt = otherwiseSpelt(['schemaVersion', ...Object.keys(IndexSchema.entries)]);
 const isDescriptorOtherwiseSpelt = otherwiseSpelt(Object.keys(DescriptorSchema.entries));
 
-function isOtherwiseSpelt(body: Record<string, unknown>): boolean {
+function isOtherwiseSpelt(body: Body): boolean {
   const { config, subject, layers, manifests } = body;
   const descriptors = [config, subject, layers, manifests].flat();
   return isBodyOtherwiseSpelt(body) || descriptors.some(isDescriptorOtherwiseSpelt);
 }
+
+type Body = Record<string, unknown>;
 
 function manifestDigest(text: string, role: string): Digest {
   if (!isDigest(text)) {
@@ -190,7 +186,7 @@ function manifestDigest(text: string, role: string): Digest {
   return text;
 }
 
-function parseBody(bytes: Uint8Array): { text: string; body: Record<string, unknown> } {
+function parseBody(bytes: Uint8Array): { text: string; body: Body } {
   let body: unknown;
   let text: string;
   try {
@@ -207,7 +203,7 @@ function parseBody(bytes: Uint8Array): { text: string; body: Record<string, unkn
   if (typeof body !== 'object' || body === null || Array.isArray(body)) {
     throw new ManifestError("its body isn't a JSON object");
   }
-  return { text, body: body as Record<string, unknown> };
+  return { text, body: body as Body };
 }
 
 /** Most say no more than three things, and a large run keeps millions. */
@@ -234,19 +230,10 @@ const SAYS_NOTHING = new Set([
  * By its shape, a body without a `mediaType`, which only OCI's may lack. Config and layers both, or manifests:
  * other things have a `config`, too.
  */
-function typeOfShape({
-  schemaVersion,
-  config,
-  layers,
-  manifests,
-}: Record<string, unknown>): string {
-  if (schemaVersion !== 2) {
-    return '';
-  }
-  if (Array.isArray(manifests)) {
-    return OCI_INDEX;
-  }
-  return Array.isArray(layers) && config !== undefined ? OCI_MANIFEST : '';
+function typeOfShape({ schemaVersion, config, layers, manifests }: Body): string {
+  const isImage = Array.isArray(layers) && config !== undefined;
+  const type = Array.isArray(manifests) ? OCI_INDEX : isImage ? OCI_MANIFEST : '';
+  return schemaVersion === 2 ? type : '';
 }
 
 export interface ReadManifest {
@@ -285,7 +272,7 @@ export function readManifest(
   const agrees = isSilent(said) || own === mediaType;
   const manifest =
     isManifestType(mediaType) && agrees && !isOtherwiseSpelt(body)
-      ? readTyped(body, base)
+      ? (isIndexType(mediaType) ? readIndex : readImage)(body, base)
       : undefined;
   return {
     manifest: manifest ?? { ...base, kind: 'unknown', mentions: mentionsIn(text, body, digest) },
@@ -308,10 +295,6 @@ function isSilent(said: unknown): boolean {
   return said === undefined || said === null || said === '';
 }
 
-function readTyped(body: unknown, base: Common): Manifest | undefined {
-  return isIndexType(base.mediaType) ? readIndex(body, base) : readImage(body, base);
-}
-
 /** Escapes such as \u003a hide a digest from the raw text, duplicate keys from the parsed one. */
 function mentionsIn(text: string, body: unknown, digest: Digest): Digest[] {
   const all = digestsIn(text.includes('\\') ? `${text}\n${JSON.stringify(body)}` : text);
@@ -319,7 +302,7 @@ function mentionsIn(text: string, body: unknown, digest: Digest): Digest[] {
   return all.filter((other) => other !== digest);
 }
 
-function checkCount(descriptors: readonly unknown[], what: string): void {
+function checkCount(descriptors: readonly unknown[] = [], what: string): void {
   if (descriptors.length > MOST_DESCRIPTORS) {
     throw new ManifestError(`it has more than ${String(MOST_DESCRIPTORS)} ${what}${TOO_MUCH}`);
   }
@@ -327,41 +310,37 @@ function checkCount(descriptors: readonly unknown[], what: string): void {
 
 function readImage(body: unknown, base: Common): ImageManifest | undefined {
   const parsed = inForm(ImageSchema, body);
-  if (parsed === undefined) {
-    return undefined;
-  }
-  const { config, layers, subject, artifactType } = parsed;
-  checkCount(layers, 'layers');
-  return {
-    ...base,
-    kind: 'image',
-    config: descriptor(config),
-    layers: layers.map(descriptor),
-    subject: subjectOf(subject),
-    artifactType,
-  };
+  checkCount(parsed?.layers, 'layers');
+  return (
+    parsed && {
+      ...base,
+      kind: 'image',
+      config: descriptor(parsed.config),
+      layers: parsed.layers.map(descriptor),
+      subject: subjectOf(parsed),
+      artifactType: parsed.artifactType,
+    }
+  );
 }
 
 function readIndex(body: unknown, base: Common): IndexManifest | undefined {
   const parsed = inForm(IndexSchema, body);
-  if (parsed === undefined) {
-    return undefined;
-  }
-  const { manifests, subject, artifactType } = parsed;
-  checkCount(manifests, 'entries');
-  const entries = manifests.map(descriptor);
-  return {
-    ...base,
-    kind: 'index',
-    children: entries
-      .filter((entry) => isManifestType(entry.mediaType))
-      .map((entry) => ({ ...entry, digest: manifestDigest(entry.digest, 'child') })),
-    others: entries.filter((entry) => !isManifestType(entry.mediaType)),
-    subject: subjectOf(subject),
-    artifactType,
-  };
+  checkCount(parsed?.manifests, 'entries');
+  const entries = parsed?.manifests.map(descriptor) ?? [];
+  return (
+    parsed && {
+      ...base,
+      kind: 'index',
+      children: entries
+        .filter((entry) => isManifestType(entry.mediaType))
+        .map((entry) => ({ ...entry, digest: manifestDigest(entry.digest, 'child') })),
+      others: entries.filter((entry) => !isManifestType(entry.mediaType)),
+      subject: subjectOf(parsed),
+      artifactType: parsed.artifactType,
+    }
+  );
 }
 
-function subjectOf(subject: { readonly digest: string } | null | undefined): Digest | undefined {
+function subjectOf({ subject }: { subject?: { digest: string } | null }): Digest | undefined {
   return subject ? manifestDigest(subject.digest, 'subject') : undefined;
 }

@@ -1,6 +1,6 @@
 /**
  * The manifest media types this program understands, and the config types that say what an image is.
- * A manifest of any other type is kept (design: "Kept, whatever else").
+ * A manifest of any other type is kept.
  */
 export const OCI_INDEX = 'application/vnd.oci.image.index.v1+json';
 export const OCI_MANIFEST = 'application/vnd.oci.image.manifest.v1+json';
@@ -10,11 +10,13 @@ export const DOCKER_MANIFEST = 'application/vnd.docker.distribution.manifest.v2+
 export const OCI_CONFIG = 'application/vnd.oci.image.config.v1+json';
 export const DOCKER_CONFIG = 'application/vnd.docker.container.image.v1+json';
 
+const MANIFEST_TYPES = new Set([OCI_INDEX, OCI_MANIFEST, DOCKER_LIST, DOCKER_MANIFEST]);
+
 /**
  * Sent with every request for a manifest. Distribution knows no wildcards, and without all four it
  * answers a tag with a *different* manifest (schema 1, or a list's amd64 child) and hides OCI ones.
  */
-export const MANIFEST_ACCEPT = [OCI_INDEX, OCI_MANIFEST, DOCKER_LIST, DOCKER_MANIFEST].join(', ');
+export const MANIFEST_ACCEPT = [...MANIFEST_TYPES].join(', ');
 
 const MEDIA_TYPE = /^[a-z0-9][a-z0-9!#$&^_.+-]{0,126}\/[a-z0-9][a-z0-9!#$&^_.+-]{0,126}$/;
 
@@ -28,19 +30,14 @@ export function mediaTypeOf(text: string | undefined): string {
 }
 
 const INDEX_TYPES = new Set([OCI_INDEX, DOCKER_LIST]);
-const IMAGE_TYPES = new Set([OCI_MANIFEST, DOCKER_MANIFEST]);
 const CONFIG_TYPES = new Set([OCI_CONFIG, DOCKER_CONFIG]);
 
 export function isIndexType(mediaType: string): boolean {
   return INDEX_TYPES.has(mediaTypeOf(mediaType));
 }
 
-function isImageType(mediaType: string): boolean {
-  return IMAGE_TYPES.has(mediaTypeOf(mediaType));
-}
-
 export function isManifestType(mediaType: string): boolean {
-  return isIndexType(mediaType) || isImageType(mediaType);
+  return MANIFEST_TYPES.has(mediaTypeOf(mediaType));
 }
 
 /** Docker schema 1: its digest is not that of its bytes, so it can't be verified. */

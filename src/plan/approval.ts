@@ -1,15 +1,16 @@
 /**
  * Reads a plan that an earlier dry-run wrote (docs/plan-file.md, docs/plan-file.schema.json): the manifests that
- * may be deleted, and no others. Pure. What the file says of them is for people: what is deleted is judged anew.
+ * may be deleted, and no others. Pure. All else that the file says is for people: each manifest is judged again.
  */
 import * as v from 'valibot';
 
 import { isDigest, type Digest } from '../oci/digest.js';
-import { JsonLimitError, parseJson } from '../oci/json.js';
+import { inForm, JsonLimitError, parseJson } from '../oci/json.js';
 import { isRepository } from '../oci/reference.js';
 import { printable } from '../text/printable.js';
+import { CodedError } from '../text/code.js';
 
-/** Of the plan file. A change that breaks its readers raises it. */
+/** The version of the plan file. A change that breaks its readers raises it. */
 export const PLAN_VERSION = 1;
 
 export interface Approval {
@@ -19,12 +20,15 @@ export interface Approval {
 }
 
 /** The plan can't be carried out. The message says why and what to do; nothing was done. */
-export class ApprovalError extends Error {
+export class ApprovalError extends CodedError {
   override name = 'ApprovalError';
+  constructor(message: string, options?: ErrorOptions) {
+    super(message, 'apply-plan-unusable', options);
+  }
 }
 
 const AGAIN = 'a run with `dry-run: true` and `plan-file`';
-/** What is said of a mistake may quote the file, which anybody may have written. */
+/** A message may quote the file, which anybody may have written. In characters. */
 const QUOTE = 200;
 /** Half a million manifests, with all that is said of them; of empty objects they need 300 MB. */
 const MOST_VALUES = 4_000_000;
@@ -68,11 +72,11 @@ export function readApproval(text: string, registry: string): Approval {
     const isTooMuch = error instanceof JsonLimitError;
     throw refused(isTooMuch ? 'the file holds more than a plan can' : "the file isn't valid JSON");
   }
-  const document = v.safeParse(Document, body, { abortEarly: true });
-  if (!document.success) {
+  const document = inForm(Document, body);
+  if (document === undefined) {
     throw refused("the file isn't a plan of this action");
   }
-  const { planVersion } = document.output;
+  const { planVersion } = document;
   if (planVersion !== PLAN_VERSION) {
     throw refused(
       `the plan is of version ${planVersion}, and this action understands version ${PLAN_VERSION}`,

@@ -4,6 +4,7 @@
  */
 import type { Digest } from '../oci/digest.js';
 import type { Inventory } from './inventory.js';
+import type { Past } from './past.js';
 import type { Plan } from './plan.js';
 
 /** The input `max-deletes`. */
@@ -64,7 +65,7 @@ export function hasVanished(inventory: Inventory): boolean {
   return (
     gaps.length === 0 &&
     tags.size + brokenTags.length + manifests.size === 0 &&
-    // What is leaving was about to be deleted: a run that was cut off may have done it.
+    // A manifest that is leaving was about to be deleted: a run that was cut off may have done it.
     [...past.values()].some(({ status }) => status === 'in-use' || status === 'unused')
   );
 }
@@ -74,28 +75,21 @@ export function hasVanished(inventory: Inventory): boolean {
  * not learn that it is out of use, or the next run would see nothing wrong.
  */
 export function inDoubt(looked: Looked): ReadonlySet<Digest> {
-  const { inventory, plan } = looked;
-  const going = new Set(plan.orphans.map(({ digest }) => digest));
-  return new Set(
-    rememberedWithoutTags(looked).filter(
-      (digest) => inventory.manifests.has(digest) && !going.has(digest),
-    ),
-  );
+  const going = new Set(looked.plan.orphans.map(({ digest }) => digest));
+  const stays = (digest: Digest) => looked.inventory.manifests.has(digest) && !going.has(digest);
+  return new Set(rememberedWithoutTags(looked).filter(stays));
 }
 
 /**
- * What the ledger remembers as in use; nothing as long as one ordinary tag is left. What is leaving and still stands
- * counts as well, if it ever was in use: a plan that is carried out has it recorded before it is known whether it may
+ * The manifests that the ledger remembers as in use; none as long as one ordinary tag is left. A manifest that is
+ * leaving and still stands counts too, if it ever was in use: a plan that is carried out has it recorded before it is known whether it may
  * go, and one that was held up then, by `max-deletes` or by a stop, must not disarm the next run.
  */
 function rememberedWithoutTags({ inventory, plan }: Looked): Digest[] {
   const { manifests, past } = inventory;
-  return isTagged(plan)
-    ? []
-    : [...past].flatMap(([digest, { status, everInUse }]) => {
-        const isHeldUp = status === 'leaving' && everInUse && manifests.has(digest);
-        return status === 'in-use' || isHeldUp ? [digest] : [];
-      });
+  const isInUse = ([digest, { status, everInUse }]: [Digest, Past]) =>
+    status === 'in-use' || (status === 'leaving' && everInUse && manifests.has(digest));
+  return isTagged(plan) ? [] : [...past].filter(isInUse).map(([digest]) => digest);
 }
 
 /** @returns the refusals of `max-deletes`, by repository */
@@ -103,25 +97,20 @@ export function refuseTooMany(
   all: readonly Looked[],
   limit: MaxDeletes,
 ): ReadonlyMap<string, RepositoryRefusal> {
-  const affected = all.filter(({ plan }) => plan.orphans.length > 0);
-  if (limit.kind === 'count') {
-    const { count } = limit;
-    const orphans = affected.reduce((sum, { plan }) => sum + plan.orphans.length, 0);
-    const refused = orphans > count ? affected : [];
-    return new Map(refused.map(({ plan }) => [plan.repository, { kind: 'count', orphans, count }]));
-  }
-  const { percent, exempt } = limit;
-  return new Map(
-    affected.flatMap(({ plan, inventory }) => {
-      const [orphans, manifests] = [plan.orphans.length, inventory.manifests.size];
-      return orphans > exempt && isBeyond(percent, orphans, manifests)
-        ? [[plan.repository, { kind: 'share', orphans, manifests, percent }] as const]
-        : [];
-    }),
-  );
-}
-
-/** In whole numbers, since `max-deletes` has six decimals at most: 9.2 * 750 is less than 6,900. */
-function isBeyond(percent: number, orphans: number, manifests: number): boolean {
-  return 100 * MILLION * orphans > Math.round(percent * MILLION) * manifests;
+  const total = all.reduce((sum, { plan }) => sum + plan.orphans.length, 0);
+  const refusals = all.flatMap(({ plan, inventory }): [string, RepositoryRefusal][] => {
+    const [orphans, manifests] = [plan.orphans.length, inventory.manifests.size];
+    if (limit.kind === 'count') {
+      const { count } = limit;
+      const isRefused = orphans > 0 && total > count;
+      return isRefused ? [[plan.repository, { kind: 'count', orphans: total, count }]] : [];
+    }
+    const { percent, exempt } = limit;
+    // In whole numbers, since `max-deletes` has six decimals at most: 9.2 * 750 is less than 6,900.
+    const isBeyond = 100 * MILLION * orphans > Math.round(percent * MILLION) * manifests;
+    return orphans > exempt && isBeyond
+      ? [[plan.repository, { kind: 'share', orphans, manifests, percent }]]
+      : [];
+  });
+  return new Map(refusals);
 }

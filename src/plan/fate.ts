@@ -1,4 +1,4 @@
-/** What becomes of each orphan of a plan: one map, from the sweep to the summary. Pure. */
+/** The fate of each orphan of a plan: one map, from the sweep to the summary. Pure. */
 import type { Orphan, Plan } from './plan.js';
 import type { Digest } from '../oci/digest.js';
 import type { KeepReason } from './reasons.js';
@@ -23,13 +23,13 @@ export type Fate =
 /** By digest, in the order in which they were known: that of the deletes, after a sweep. */
 export type Fates = ReadonlyMap<Digest, Fate>;
 
-/** What a sweep did with a plan, and what `verify` found afterwards. */
+/** The result of a sweep, with that of `verify` afterwards. */
 export interface Outcome {
   /** one of each orphan of the plan */
   readonly fates: Fates;
   /**
-   * What `verify` found broken, and could not restore: kept tags or children that no longer resolve, and what was
-   * deleted with those, such as their signatures.
+   * All that `verify` found broken and could not restore: kept tags or children that no longer resolve, and manifests
+   * that were deleted with them, such as their signatures.
    */
   readonly broken: readonly { readonly what: string; readonly why: string }[];
   /** whether something was deleted and the run had to stop before it could verify what was kept */

@@ -8,13 +8,9 @@ import type { Manifest } from '../oci/manifest.js';
 import { compare } from './graph.js';
 import type { Inventory } from './inventory.js';
 import { entriesOf } from './naming.js';
+import type { KeepReason } from './reasons.js';
 
-/** A tag that left an index for a part of it. */
-interface Narrowing {
-  readonly tag: string;
-  /** what the tag points at now */
-  readonly part: Digest;
-}
+type Narrowing = Omit<Extract<KeepReason, { kind: 'narrowed' }>, 'kind'>;
 
 /** @returns by the manifest that the tag left; of several tags the first by name */
 export function narrowings({
@@ -24,36 +20,28 @@ export function narrowings({
 }: Pick<Inventory, 'tags' | 'manifests' | 'formerTags'>): ReadonlyMap<Digest, Narrowing> {
   const found = new Map<Digest, Narrowing>();
   for (const [digest, names] of formerTags) {
-    const moved = [...names].sort(compare).flatMap((tag) => {
+    const parts = partsOf(digest, manifests);
+    for (const tag of [...names].sort(compare)) {
       const part = tags.get(tag);
-      return part === undefined || part === digest ? [] : [{ tag, part }];
-    });
-    const parts = moved.length === 0 ? new Set<Digest>() : partsOf(digest, manifests);
-    const narrowing = moved.find(({ part }) => parts.has(part));
-    if (narrowing !== undefined) {
-      found.set(digest, narrowing);
+      if (part !== undefined && part !== digest && parts.has(part) && !found.has(digest)) {
+        found.set(digest, { tag, part });
+      }
     }
   }
   return found;
 }
 
-/** Everything that an index lists, at any depth. */
+/** An index with everything that it lists, at any depth. */
 function partsOf(digest: Digest, manifests: ReadonlyMap<Digest, Manifest>): ReadonlySet<Digest> {
-  const parts = new Set<Digest>();
-  const queue = [digest];
-  for (const each of queue) {
-    const manifest = manifests.get(each);
-    for (const part of manifest?.kind === 'index' ? entriesOf(manifest) : []) {
-      if (!parts.has(part)) {
-        parts.add(part);
-        queue.push(part);
-      }
-    }
+  const parts = new Set([digest]);
+  for (const part of parts) {
+    const manifest = manifests.get(part);
+    (manifest?.kind === 'index' ? entriesOf(manifest) : []).forEach((each) => parts.add(each));
   }
   return parts;
 }
 
-/** What earlier runs, and an earlier look of this run, saw tags point at. */
+/** The manifests that tags pointed at in earlier runs, and in an earlier read of this run. */
 export interface FormerTags {
   readonly byManifest: ReadonlyMap<Digest, ReadonlySet<string>>;
   /** Whether the tag was seen before, and never there. */
@@ -66,18 +54,12 @@ export function collectTags(
 ): FormerTags {
   const byManifest = new Map<Digest, Set<string>>();
   const seen = new Set<string>();
-  const add = (digest: Digest, tag: string) => {
+  const add = (digest: Digest, tag: string): void => {
     byManifest.set(digest, (byManifest.get(digest) ?? new Set()).add(tag));
     seen.add(tag);
   };
-  for (const [digest, { tags = [] }] of past) {
-    tags.forEach((tag) => {
-      add(digest, tag);
-    });
-  }
-  earlier.forEach((digest, tag) => {
-    add(digest, tag);
-  });
+  past.forEach(({ tags }, digest) => tags?.forEach((tag) => add(digest, tag)));
+  earlier.forEach(add);
   return {
     byManifest,
     hasMoved: (tag, digest) => seen.has(tag) && byManifest.get(digest)?.has(tag) !== true,

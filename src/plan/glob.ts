@@ -5,17 +5,6 @@
  */
 import picomatch from 'picomatch';
 
-type Item =
-  | { readonly kind: 'char'; readonly char: string }
-  /** `?` */
-  | { readonly kind: 'any' }
-  /** `*`: any part of one component */
-  | { readonly kind: 'star' }
-  /** a `**` with its slash: any components, or none */
-  | { readonly kind: 'deep' }
-  /** a `**` at the end, with the slash before it: all that follows, or nothing */
-  | { readonly kind: 'rest' };
-
 /** As a regular expression, one with three takes milliseconds for the longest of names, and one with five minutes. */
 const MOST_WILDCARDS = 3;
 /** A name has 255 characters at most. */
@@ -50,23 +39,24 @@ function isCommon(glob: string): boolean {
   );
 }
 
-function itemsOf(glob: string): Item[] {
+/**
+ * Each is one character, `?`, `*` (any part of one component), `**` with its slash (any components, or none), or the `**`
+ * at the end, with the slash before it (all that follows, or nothing).
+ */
+function itemsOf(glob: string): string[] {
   const components = glob.split('/');
   const last = components.length - 1;
-  return components.flatMap((component, n): Item[] => {
+  return components.flatMap((component, n) => {
+    if (component === '**') {
+      return [n === last ? '**' : '**/'];
+    }
     // With a `*` before its slash the last `**` wants that slash, and `team/**` includes `team`.
     const isBeforeRest = n === last - 1 && components[last] === '**' && !component.endsWith('*');
-    if (component === '**') {
-      return [{ kind: n === last ? 'rest' : 'deep' }];
-    }
-    const items = Array.from(component, (char): Item =>
-      char === '*' ? { kind: 'star' } : char === '?' ? { kind: 'any' } : { kind: 'char', char },
-    );
-    return n === last || isBeforeRest ? items : [...items, { kind: 'char', char: '/' }];
+    return [...Array.from(component), ...(n === last || isBeforeRest ? [] : ['/'])];
   });
 }
 
-function matches(items: readonly Item[], name: string): boolean {
+function matches(items: readonly string[], name: string): boolean {
   const width = name.length + 1;
   /** from where it was found that nothing leads to the end */
   const tried = new Uint8Array((items.length + 1) * width);
@@ -77,21 +67,22 @@ function matches(items: readonly Item[], name: string): boolean {
     }
     tried[here] = 1;
     const wanted = items[item];
-    switch (wanted?.kind) {
+    const isWithin = at < name.length && name[at] !== '/';
+    switch (wanted) {
       case undefined:
         return at === name.length;
-      case 'rest':
+      case '**':
         return at === 0 || name[at - 1] === '/' || at === name.length || name[at] === '/';
-      case 'char':
-        return name[at] === wanted.char && from(item + 1, at + 1);
-      case 'any':
-        return at < name.length && name[at] !== '/' && from(item + 1, at + 1);
-      case 'star':
-        return from(item + 1, at) || (at < name.length && name[at] !== '/' && from(item, at + 1));
-      case 'deep': {
+      case '?':
+        return isWithin && from(item + 1, at + 1);
+      case '*':
+        return from(item + 1, at) || (isWithin && from(item, at + 1));
+      case '**/': {
         const slash = name.indexOf('/', at);
         return from(item + 1, at) || (slash >= 0 && from(item, slash + 1));
       }
+      default:
+        return name[at] === wanted && from(item + 1, at + 1);
     }
   };
   return from(0, 0);

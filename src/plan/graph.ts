@@ -1,7 +1,7 @@
 /**
  * The graph of one repository: manifests, and what keeps what alive. Manifests that are gone and remembered are in it
- * as well: what lists them needs them, with all that belongs to them. What only described something, nobody misses. Pure. Knows nothing of ages or settings;
- * `plan.ts` says which manifests are roots.
+ * too: what lists them needs them, with all that belongs to them. Nobody misses what only described something. Pure.
+ * Knows nothing of ages or settings; `plan.ts` says which manifests are roots.
  */
 import type { Digest } from '../oci/digest.js';
 import type { Manifest } from '../oci/manifest.js';
@@ -14,10 +14,8 @@ export type Edge =
   | { readonly kind: 'child' | 'subject' | 'referrer' | 'mentioned' | 'blob'; readonly to: Digest }
   | { readonly kind: 'digest-tag'; readonly tag: string; readonly to: Digest };
 
-/** A digest tag together with what it points at. */
-interface PointingDigestTag extends DigestTag {
-  readonly target: Digest;
-}
+/** A digest tag, and the manifest that it points at. */
+type PointingDigestTag = DigestTag & { readonly target: Digest };
 
 export interface Graph {
   /** tags that are roots, by the manifest they point at, or may have pointed at until it was lost; each list sorted */
@@ -62,29 +60,27 @@ function isDigestTag(
   );
 }
 
-function ownEdges(manifest: Manifest, manifests: ReadonlyMap<Digest, Manifest>): Edge[] {
-  const subject: Edge[] =
-    manifest.subject === undefined ? [] : [{ kind: 'subject', to: manifest.subject }];
+/** The edges that a manifest's body tells, wherever they lead. */
+function ownEdges(manifest: Manifest): Edge[] {
+  const edges = (kind: Exclude<Edge['kind'], 'digest-tag'>, ends: readonly string[]): Edge[] =>
+    ends.map((to) => ({ kind, to: to as Digest }));
+  const subject = edges('subject', manifest.subject === undefined ? [] : [manifest.subject]);
   switch (manifest.kind) {
     case 'unknown':
-      return manifest.mentions.map((to) => ({ kind: 'mentioned', to }));
-    case 'image': {
+      return edges('mentioned', manifest.mentions);
+    case 'image':
       // A layer may have the bytes of a manifest, as in an OCI layout that was pushed file by file. Distribution up to
-      // 2.8 removes the layer along with the manifest. Most layers are none, so only those that are become edges.
-      const blobs: Edge[] = blobsOf(manifest)
-        .filter((to) => manifests.has(to))
-        .map((to) => ({ kind: 'blob', to }));
-      return [...blobs, ...subject];
-    }
+      // 2.8 removes the layer along with the manifest.
+      return [...edges('blob', blobsOf(manifest)), ...subject];
     case 'index': {
-      const children: Edge[] = manifest.children.map(({ digest }) => ({
-        kind: 'child',
-        to: digest,
-      }));
-      const others: Edge[] = manifest.others.map(({ digest }) => ({
-        kind: 'mentioned',
-        to: digest as Digest,
-      }));
+      const children = edges(
+        'child',
+        manifest.children.map(({ digest }) => digest),
+      );
+      const others = edges(
+        'mentioned',
+        manifest.others.map(({ digest }) => digest),
+      );
       return [...children, ...others, ...subject];
     }
   }
@@ -98,10 +94,10 @@ function byOrder(a: Edge, b: Edge): number {
 }
 
 /** By subject: by the bodies that were read, and by the registry, which may know more than they say. */
-function referrersIn({
-  manifests,
-  referrers,
-}: Pick<Inventory, 'manifests' | 'referrers'>): ReadonlyMap<Digest, ReadonlySet<Digest>> {
+function referrersIn(
+  manifests: ReadonlyMap<Digest, Manifest>,
+  referrers: Inventory['referrers'],
+): ReadonlyMap<Digest, ReadonlySet<Digest>> {
   const all = new Map<Digest, Set<Digest>>();
   for (const [subject, listed] of referrers) {
     // Digests make it impossible that a manifest names itself, but nothing keeps a registry from saying so.
@@ -115,12 +111,12 @@ function referrersIn({
   return all;
 }
 
-export function buildGraph(
-  inventory: Pick<
-    Inventory,
-    'tags' | 'brokenTags' | 'formerTags' | 'manifests' | 'ghosts' | 'referrers'
-  >,
-): Graph {
+type Linked = Pick<
+  Inventory,
+  'tags' | 'brokenTags' | 'formerTags' | 'manifests' | 'ghosts' | 'referrers'
+>;
+
+export function buildGraph(inventory: Linked): Graph {
   const { ghosts, referrers } = inventory;
   const manifests =
     ghosts.size === 0 ? inventory.manifests : new Map([...ghosts, ...inventory.manifests]);
@@ -131,14 +127,14 @@ export function buildGraph(
   const leadsTo = (from: Digest, to: Digest) =>
     manifests.has(to) && (!ghosts.has(to) || ghosts.has(from));
   for (const [digest, manifest] of manifests) {
-    const own = ownEdges(manifest, manifests);
+    const own = ownEdges(manifest);
     const isList = ({ kind }: Edge) => kind === 'child' || kind === 'mentioned';
     edges.set(
       digest,
       own.filter((edge) => (isList(edge) ? manifests.has(edge.to) : leadsTo(digest, edge.to))),
     );
   }
-  for (const [subject, found] of referrersIn({ manifests, referrers })) {
+  for (const [subject, found] of referrersIn(manifests, referrers)) {
     for (const to of [...found].filter((digest) => leadsTo(subject, digest))) {
       edges.get(subject)?.push({ kind: 'referrer', to });
     }
@@ -164,15 +160,10 @@ export function buildGraph(
 }
 
 /**
- * What tags are remembered to have pointed at and is gone: of ordinary tags, those that are listed without a manifest;
- * of digest tags, which go with what they point at, all that point at nothing else.
+ * Tags with the lost manifests that they are remembered to have pointed at: ordinary tags that are listed without a
+ * manifest, and digest tags, which go with their manifest, where they point at nothing else.
  */
-function lostTags({
-  tags,
-  brokenTags,
-  formerTags,
-  ghosts,
-}: Pick<Inventory, 'tags' | 'brokenTags' | 'formerTags' | 'ghosts'>): [string, Digest][] {
+function lostTags({ tags, brokenTags, formerTags, ghosts }: Linked): [string, Digest][] {
   const broken = new Set(brokenTags);
   const isLost = (tag: string) =>
     broken.has(tag) || (parseDigestTag(tag) !== undefined && !tags.has(tag));

@@ -13,7 +13,7 @@ export interface Gap {
   readonly why: string;
 }
 
-/** Where a digest was first heard of. */
+/** Where a digest is named. */
 export type Source =
   | 'tag'
   | 'input'
@@ -45,8 +45,6 @@ export interface Inventory {
    * may know of a referrer by other means than a `subject` that can be read here
    */
   readonly referrers: ReadonlyMap<Digest, readonly Digest[]>;
-  /** of each digest in `manifests` and `absent` */
-  readonly sources: ReadonlyMap<Digest, Source>;
   /** by image manifest, for those whose config was read (the possible orphans) */
   readonly facts: ReadonlyMap<Digest, ImageFacts>;
   /** of manifests that the ledger remembers, whether or not they are still there */

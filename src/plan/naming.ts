@@ -1,5 +1,5 @@
 /**
- * What manifests and tags name: children and subjects, blobs, and digests of which nothing says what they are. Pure.
+ * The digests that manifests and tags name: children, subjects, blobs, and digests of unknown kind. Pure.
  */
 import { isDigest, type Digest } from '../oci/digest.js';
 import type { Descriptor, IndexManifest, Manifest } from '../oci/manifest.js';
@@ -33,17 +33,17 @@ export function namedByTags(tags: readonly string[]): Found[] {
 
 /** The config and layers of an image, and those that an index lists, as old build caches do. */
 export function blobsOf(manifest: Manifest): Digest[] {
-  switch (manifest.kind) {
-    case 'image':
-      return digestsOf([manifest.config, ...manifest.layers]);
-    case 'index':
-      return digestsOf(manifest.others.filter(({ mediaType }) => isPlainlyBlobType(mediaType)));
-    case 'unknown':
-      return [];
-  }
+  return manifest.kind === 'image'
+    ? digestsOf([manifest.config, ...manifest.layers])
+    : digestsOf(othersOf(manifest).filter(({ mediaType }) => isPlainlyBlobType(mediaType)));
 }
 
-/** Whatever their types: a registry takes an index only when it has all of them. */
+/** The entries of an index that aren't plainly manifests. */
+function othersOf(manifest: Manifest): readonly Descriptor[] {
+  return manifest.kind === 'index' ? manifest.others : [];
+}
+
+/** All entries of an index, of any type: a registry takes an index only when it has all of them. */
 export function entriesOf({ children, others }: IndexManifest): Digest[] {
   return digestsOf([...children, ...others]);
 }
@@ -53,18 +53,13 @@ function digestsOf(descriptors: readonly Descriptor[]): Digest[] {
 }
 
 /**
- * What may be manifests, though nothing says that they are: the digests in a body that is not understood, and the
+ * Digests that may be of manifests, though nothing says so: the digests in a body that is not understood, and the
  * entries of an index whose media type is neither a manifest's nor plainly a layer's or a config's.
  */
 export function perhapsManifests(manifest: Manifest): readonly Digest[] {
-  switch (manifest.kind) {
-    case 'unknown':
-      return manifest.mentions;
-    case 'index':
-      return digestsOf(manifest.others.filter(({ mediaType }) => !isPlainlyBlobType(mediaType)));
-    case 'image':
-      return [];
-  }
+  return manifest.kind === 'unknown'
+    ? manifest.mentions
+    : digestsOf(othersOf(manifest).filter(({ mediaType }) => !isPlainlyBlobType(mediaType)));
 }
 
 /** The manifests that the repository was found to have as layers or configs as well. */

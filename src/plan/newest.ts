@@ -40,17 +40,17 @@ export function newestOf(
 type Rank = readonly [lastUse: number, birth: number, parts: number];
 
 /**
- * How new an orphan is, the weightiest number first; the newer, the larger. Of orphans that went out of use
- * together, as the tags that moved between two runs did, what was built last is the newest. Each number of a
+ * How new an orphan is, the weightiest number first; the newer, the larger. Several orphans may go out of use
+ * together, as when tags move between two runs: then the one that was built last is the newest. Each number of a
  * manifest is at least that of its parts, so none of them comes before it once it is gone.
  */
 function rankOf(digest: Digest, orphans: ReadonlySet<Digest>, aging: Aging): Rank {
   const { inventory, births, now } = aging;
   const parts = partsOf(digest, aging);
-  const built = parts.map((part) => births.of(part) ?? NEVER);
+  const built = parts.map((part) => births(part) ?? NEVER);
   const used = parts
     .filter((part) => orphans.has(part))
-    .map((part) => outOfUse(inventory.past.get(part), now) ?? births.of(part) ?? NEVER);
+    .map((part) => outOfUse(inventory.past.get(part), now) ?? births(part) ?? NEVER);
   // Reproducible builds have one time for all; the number of parts keeps the rule for them, too.
   return [latest(used), latest(built), parts.length];
 }
@@ -77,7 +77,7 @@ function partsOf(head: Digest, aging: Aging): readonly Digest[] {
 }
 
 /**
- * The entries of an index, whatever they are listed as. And what the registry alone says to describe a manifest,
+ * The entries of an index, of any type. Also what the registry alone says to describe a manifest,
  * since nothing tells that any more once the manifest is gone.
  */
 function heldBy(digest: Digest, aging: Aging): readonly Digest[] {
@@ -91,7 +91,7 @@ function heldBy(digest: Digest, aging: Aging): readonly Digest[] {
     .map(({ to }) => to);
 }
 
-/** What a manifest of unknown type mentions is no part of it: it stays anyway. */
+/** A manifest of unknown type stays anyway, and the digests that it mentions are no parts of it. */
 function edgesOf(digest: Digest, { inventory, graph }: Aging): readonly Edge[] {
   const edges = graph.edges.get(digest) ?? [];
   const isUnknown = inventory.manifests.get(digest)?.kind === 'unknown';
@@ -100,8 +100,6 @@ function edgesOf(digest: Digest, { inventory, graph }: Aging): readonly Edge[] {
 
 /** Since when nothing uses a manifest any more, as far as the ledger saw it: not of what it never saw in use. */
 function outOfUse(before: Past | undefined, now: number): number | undefined {
-  if (before?.everInUse !== true) {
-    return undefined;
-  }
-  return before.status === 'in-use' ? now : before.since;
+  const lastSeen = before?.status === 'in-use' ? now : before?.since;
+  return before?.everInUse === true ? lastSeen : undefined;
 }

@@ -1,7 +1,6 @@
-/** What earlier runs saw of a manifest that is, or was, in its repository. */
 /**
- * `in-use`: an ordinary tag reached it. `leaving`: it was about to be deleted, or not there any more. `unused`:
- * there, and neither of the two. `deleted`: a look found that absent which a run was about to delete. Such a record is
+ * The use of a manifest that is, or was, in its repository, as earlier runs saw it. `in-use`: an ordinary tag reached it. `leaving`: it was about to be deleted, or not there any more. `unused`:
+ * there, and neither of the two. `deleted`: a run was about to delete it, and a later read found it absent. Such a record is
  * no candidate: it holds the bytes for a while, in case that something turns out to need them.
  */
 export type Status = 'in-use' | 'unused' | 'leaving' | 'deleted';
@@ -20,9 +19,8 @@ export interface Past {
   readonly condemned?: number;
 }
 
-const DAY = 24 * 60 * 60 * 1000;
 /** So long the bytes of what runs deleted are kept: a push may have met the delete, or an index that no run saw. */
-const KEPT_FOR = 30 * DAY;
+const KEPT_FOR = 30 * 24 * 60 * 60 * 1000;
 
 /** Whether a run may have deleted it not long ago. */
 export function isCondemned({ condemned }: Pick<Past, 'condemned'>, now: number): boolean {

@@ -4,7 +4,7 @@ import type { Digest } from '../oci/digest.js';
 import type { ImageManifest } from '../oci/manifest.js';
 import { isImageConfigType } from '../oci/media-types.js';
 import { protectionIn, type Protection } from './protection.js';
-import { Births, datedBy } from './births.js';
+import { birthsIn, datedBy, type Births } from './births.js';
 import { narrowings } from './former-tags.js';
 import { buildGraph, compare, reach, type Graph, type Step } from './graph.js';
 import type { Inventory } from './inventory.js';
@@ -43,7 +43,7 @@ export interface Policy {
   /** so many of the newest orphans are kept, with what they reach */
   readonly keepUntagged: number;
   readonly protection: Protection;
-  /** by repository, all that may be deleted there; absent: whatever is an orphan may */
+  /** by repository, all that may be deleted there; absent: all orphans may be */
   readonly approved?: ReadonlyMap<string, ReadonlySet<Digest>>;
   /** epoch milliseconds: the time that ages are measured against, the same for the whole run */
   readonly now: number;
@@ -51,18 +51,18 @@ export interface Policy {
 
 /**
  * Decides over one repository, by the rules of docs/how-it-decides.md. Pure: the same inventory, in
- * whatever order it was read, gives the same plan.
+ * any order of reading, gives the same plan.
  */
 export function makePlan(inventory: Inventory, policy: Policy): Plan {
   const graph = buildGraph(inventory);
   const roots = findRoots(inventory, graph, policy);
   let { steps, unreached } = reachFrom(roots, graph, inventory.manifests);
   if (inventory.gaps.length > 0) {
-    // What couldn't be read might have named any of them (`gap-blocks`).
+    // A manifest that couldn't be read might have named any of them (`gap-blocks`).
     unreached.forEach((digest) => roots.set(digest, { kind: 'gap' }));
     unreached.clear();
   }
-  // Of what nothing reaches, some stays all the same, and then also what it reaches.
+  // Some manifests stay though nothing reaches them, and with them all that they reach.
   for (const findMore of [newestOrphans, unapprovedOrphans]) {
     const more = findMore(inventory, graph, unreached, policy);
     if (more.size > 0) {
@@ -105,8 +105,8 @@ function newestOrphans(
   }
   const reasons = orphanReasons(inventory, graph, orphans);
   const heads = [...orphans].filter((digest) => !reasons.has(digest));
-  // Whatever was seen in use since: or what is the newest would change because a run came by.
-  const births = new Births({ ...inventory, past: NOTHING_SEEN });
+  // A run that saw others in use since must not change which is the newest.
+  const births = birthsIn({ ...inventory, past: NOTHING_SEEN });
   const aging = { inventory, graph, births, now: policy.now };
   const newest = newestOf(heads, orphans, policy.keepUntagged, aging);
   return new Map(newest.map((digest) => [digest, { kind: 'recent' }]));
@@ -124,20 +124,14 @@ function unapprovedOrphans(
 }
 
 function reasonOf({ from, edge }: Step): KeepReason {
-  switch (edge.kind) {
-    case 'mentioned':
-      return { kind: 'mentioned', by: from };
-    case 'digest-tag':
-      return { kind: 'digest-tag', tag: edge.tag, of: from };
-    case 'child':
-    case 'subject':
-    case 'referrer':
-    case 'blob':
-      return { kind: edge.kind, of: from };
+  if (edge.kind === 'digest-tag') {
+    return { kind: edge.kind, tag: edge.tag, of: from };
   }
+  const { kind } = edge;
+  return kind === 'mentioned' ? { kind, by: from } : { kind, of: from };
 }
 
-/** What keeps a manifest by itself; of several reasons the first is told. */
+/** The manifests that stay by themselves, each with its reason: the first, where there are several. */
 function findRoots(inventory: Inventory, graph: Graph, policy: Policy): Roots {
   const { manifests } = inventory;
   const roots: Roots = new Map();
@@ -159,8 +153,7 @@ function findRoots(inventory: Inventory, graph: Graph, policy: Policy): Roots {
     const isNamed = protection.of(digest).length > 0;
     const blob = isNamed ? undefined : blobsOf(manifest).find((each) => named.has(each));
     if (isNamed || blob !== undefined) {
-      const through = blob === undefined ? {} : { blob };
-      keep(digest, { kind: 'protected', by: protection.of(blob ?? digest), ...through });
+      keep(digest, { kind: 'protected', by: protection.of(blob ?? digest), blob });
     }
     if (kind === 'unknown') {
       keep(digest, { kind: 'unknown-type', mediaType });
@@ -169,7 +162,7 @@ function findRoots(inventory: Inventory, graph: Graph, policy: Policy): Roots {
     }
   }
   if (policy.danglingReferrers === 'keep') {
-    // What the ledger remembers lived here, so what describes it describes nothing any more.
+    // A manifest that the ledger remembers lived here, so its referrers describe nothing any more.
     const isElsewhere = (digest: Digest) => !manifests.has(digest) && !inventory.past.has(digest);
     for (const { digest, subject } of manifests.values()) {
       if (subject !== undefined && isElsewhere(subject)) {
@@ -182,7 +175,7 @@ function findRoots(inventory: Inventory, graph: Graph, policy: Policy): Roots {
       }
     }
   }
-  const births = new Births(inventory);
+  const births = birthsIn(inventory);
   for (const digest of policy.gracePeriod === 0 ? [] : manifests.keys()) {
     const youth = youthOf(digest, inventory, births, policy);
     if (youth !== undefined) {
@@ -210,15 +203,15 @@ function youthOf(
     const { everInUse, firstSeen } = before;
     return !everInUse && firstSeen > now - gracePeriod ? { kind: 'new', firstSeen } : undefined;
   }
-  const created = births.of(digest);
+  const created = births(digest);
   return created !== undefined && created > now - gracePeriod
     ? { kind: 'young', created }
     : undefined;
 }
 
 /**
- * Not of what was old enough before, by its config, and could not be deleted or was gone for a while; and not of what
- * was deleted and came back, perhaps with a push that is not over yet.
+ * Whether the ledger tells the age. It doesn't for a manifest that was old enough before, by its config, and could not
+ * be deleted or was gone for a while; nor for one that was deleted and came back, perhaps with a push that is not over.
  */
 function tellsAge({ everInUse, status }: Past): boolean {
   return everInUse || (status !== 'leaving' && status !== 'deleted');
@@ -236,23 +229,15 @@ export function unknownAges(inventory: Inventory, plan: Plan, policy: Policy): I
   // The same ages that tell which is the newest.
   const past = policy.keepUntagged > 0 ? NOTHING_SEEN : inventory.past;
   const recent = plan.keep.filter(({ reason }) => reason.kind === 'recent');
-  const queue = new Set(
-    [...plan.orphans, ...recent]
-      .map(({ digest }) => digest)
-      .filter((digest) => {
-        const before = inventory.past.get(digest);
-        return policy.keepUntagged > 0 || before === undefined || !tellsAge(before);
-      }),
-  );
+  const candidates = [...plan.orphans, ...recent].map(({ digest }) => digest);
+  const isDated = (before?: Past) => before !== undefined && tellsAge(before);
+  const queue = new Set(candidates.filter((digest) => !isDated(past.get(digest))));
   const images: ImageManifest[] = [];
   for (const digest of queue) {
     const manifest = inventory.manifests.get(digest);
-    if (manifest === undefined) {
-      continue;
-    }
     datedBy(manifest, past).forEach((inner) => queue.add(inner));
     if (
-      manifest.kind === 'image' &&
+      manifest?.kind === 'image' &&
       isImageConfigType(manifest.config.mediaType) &&
       !inventory.facts.has(digest) &&
       inventory.listing?.get(digest)?.pushedAt === undefined
@@ -268,11 +253,11 @@ function describeOrphans(
   graph: Graph,
   unreached: ReadonlySet<Digest>,
 ): Orphan[] {
-  const births = new Births(inventory);
+  const births = birthsIn(inventory);
   const reasons = orphanReasons(inventory, graph, unreached);
   return deletionOrder(graph, unreached).map(({ digest, after }) => {
     const reason = reasons.get(digest) ?? { kind: 'unreachable' };
-    return { digest, reason, created: births.of(digest), after };
+    return { digest, reason, created: births(digest), after };
   });
 }
 
@@ -288,32 +273,23 @@ function orphanReasons(
       reasons.set(digest, reason);
     }
   };
+  const about = (subject: Digest, reason: DeleteReason): DeleteReason =>
+    manifests.has(subject) ? reason : { kind: 'dangling', subject };
   for (const { tag, names, target } of graph.digestTags) {
-    give(
-      target,
-      manifests.has(names)
-        ? { kind: 'digest-tag', tag, of: names }
-        : { kind: 'dangling', subject: names },
-    );
+    give(target, about(names, { kind: 'digest-tag', tag, of: names }));
   }
   for (const digest of orphans) {
     const subject = manifests.get(digest)?.subject;
     if (subject !== undefined) {
-      give(
-        digest,
-        manifests.has(subject) ? { kind: 'referrer', of: subject } : { kind: 'dangling', subject },
-      );
+      give(digest, about(subject, { kind: 'referrer', of: subject }));
     }
   }
   const sorted = [...graph.edges].sort(([a], [b]) => compare(a, b));
   // Referrers once more: of some only the registry says so, and not their bodies.
   for (const kind of ['referrer', 'child'] as const) {
     for (const [of, edges] of sorted) {
-      for (const edge of orphans.has(of) ? edges : []) {
-        if (edge.kind === kind) {
-          give(edge.to, { kind, of });
-        }
-      }
+      const ends = orphans.has(of) ? edges.filter((edge) => edge.kind === kind) : [];
+      ends.forEach(({ to }) => give(to, { kind, of }));
     }
   }
   return reasons;

@@ -1,6 +1,6 @@
 /**
- * What `protect` and `protect-files` name: manifests and whole repositories that are never deleted, with
- * everything that they reach. Pure. Only says who asked for what; `cleanup/plan.ts` makes roots of it.
+ * The entries of `protect` and `protect-files`: manifests and whole repositories that are never deleted, with
+ * everything that they reach. Pure. Only says who asked for what; `plan.ts` makes roots of it.
  */
 import { globMatcher } from './glob.js';
 import { patternMistake } from './selection.js';
@@ -108,12 +108,12 @@ export function unmatched(
   const { repositories: globs, pinned } = protection;
   const known = new Set(repositories);
   const bare = (glob: string) => withoutHost(glob, registryHost);
-  const isMatched = new Set(globs.filter((glob) => repositories.some(matcherOf([glob]))).map(bare));
+  const isMatched = new Set(globs.filter((glob) => repositories.some(globMatcher(glob))).map(bare));
   const missing = [...pinned.keys()].filter((repository) => !known.has(repository));
   return [...new Set([...globs.map(bare).filter((glob) => !isMatched.has(glob)), ...missing])];
 }
 
-/** What a protection comes to in one repository. */
+/** A protection, as it applies to one repository. */
 interface LocalProtection {
   /** who asks to keep this manifest; empty when nobody does */
   of(digest: Digest): readonly Protector[];
@@ -122,17 +122,12 @@ interface LocalProtection {
 }
 
 /** The same globs are asked of every repository, several times. */
-const matchers = new WeakMap<readonly string[], (repository: string) => boolean>();
+const matchers = new WeakMap<readonly string[], ReturnType<typeof globMatcher>[]>();
 
 function matcherOf(globs: readonly string[]): (repository: string) => boolean {
-  const known = matchers.get(globs);
-  if (known !== undefined) {
-    return known;
-  }
-  const all = globs.map(globMatcher);
-  const matches = (repository: string) => all.some((each) => each(repository));
-  matchers.set(globs, matches);
-  return matches;
+  const each = matchers.get(globs) ?? globs.map(globMatcher);
+  matchers.set(globs, each);
+  return (repository) => each.some((matches) => matches(repository));
 }
 
 export function protectionIn(repository: string, protection: Protection): LocalProtection {
@@ -151,6 +146,5 @@ export function protectionIn(repository: string, protection: Protection): LocalP
 
 /** So that whoever reads of a gap finds the file that the digest stands in. */
 export function someOf(by: readonly Protector[]): string {
-  const more = by.length > 1 ? [`${by.length - 1} more`] : [];
-  return [...by.slice(0, 1), ...more].join(' and ');
+  return [...by.slice(0, 1), ...(by.length > 1 ? [`${by.length - 1} more`] : [])].join(' and ');
 }

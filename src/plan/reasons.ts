@@ -19,13 +19,10 @@ export type KeepReason =
   /** its subject isn't in this repository, nor remembered to have been: it may describe an image elsewhere */
   | { readonly kind: 'dangling-referrer'; readonly subject: Digest }
   | { readonly kind: 'dangling-digest-tag'; readonly tag: string; readonly names: Digest }
-  | { readonly kind: 'child'; readonly of: Digest }
-  | { readonly kind: 'subject'; readonly of: Digest }
-  | { readonly kind: 'referrer'; readonly of: Digest }
+  /** `blob`: a kept manifest has it as its config or as a layer */
+  | { readonly kind: 'child' | 'subject' | 'referrer' | 'blob'; readonly of: Digest }
   | { readonly kind: 'digest-tag'; readonly tag: string; readonly of: Digest }
   | { readonly kind: 'mentioned'; readonly by: Digest }
-  /** a kept manifest has it as its config or as a layer */
-  | { readonly kind: 'blob'; readonly of: Digest }
   /** the repository has it as a layer or config too, and that may be all that it is: no run saw it in use */
   | { readonly kind: 'layer' }
   /** `tag` once pointed at it and now points at a part of it, as a proxy that ignores `Accept` answers */
@@ -42,8 +39,7 @@ export type KeepReason =
 export type DeleteReason =
   /** no tag, and nothing that is kept refers to it */
   | { readonly kind: 'unreachable' }
-  | { readonly kind: 'child'; readonly of: Digest }
-  | { readonly kind: 'referrer'; readonly of: Digest }
+  | { readonly kind: 'child' | 'referrer'; readonly of: Digest }
   | { readonly kind: 'digest-tag'; readonly tag: string; readonly of: Digest }
   /** its subject isn't in this repository: it was once, or the user asked to delete such manifests */
   | { readonly kind: 'dangling'; readonly subject: Digest };

@@ -3,6 +3,7 @@ import { blobsOf } from './naming.js';
 import type { Survey } from './survey.js';
 import type { Digest } from '../oci/digest.js';
 import { PROTECT, type Protection } from './protection.js';
+import { coded } from '../text/code.js';
 
 /** How many digests of files are in no repository, as far as was looked. */
 export function unmet({ digests }: Protection, surveys: readonly Survey[]): number {
@@ -20,27 +21,25 @@ export function notFound(
   { digests, pinned }: Protection,
   surveys: readonly Survey[],
 ): readonly string[] {
+  const isWhole = ({ inventory }: Survey) => inventory.gaps.length === 0;
   const everywhere = [...digests].flatMap(([digest, by]) => (by.includes(PROTECT) ? [digest] : []));
-  const isWhole = surveys.every(({ inventory }) => inventory.gaps.length === 0);
+  const nowhere = surveys.every(isWhole) ? missing(everywhere, surveys) : [];
   return [
-    ...(isWhole ? missing(everywhere, surveys) : []).map((digest) =>
-      warning(digest, 'in no repository'),
-    ),
+    ...nowhere.map((digest) => warning(digest, 'in no repository')),
     ...[...pinned].flatMap(([repository, named]) => {
-      const [survey] = surveys.filter(({ inventory }) => inventory.repository === repository);
-      return survey === undefined || survey.inventory.gaps.length > 0
-        ? []
-        : missing(named, [survey]).map((digest) =>
-            warning(`${repository}@${digest}`, 'not in that repository'),
-          );
+      const here = surveys.filter(({ inventory }) => inventory.repository === repository);
+      return (here.some(isWhole) ? missing(named, here) : []).map((digest) =>
+        warning(`${repository}@${digest}`, 'not in that repository'),
+      );
     }),
   ];
 }
 
 function warning(entry: string, where: string): string {
-  return (
+  return coded(
     `\`protect\` names \`${entry}\`, which this run found ${where}, ` +
-    'neither as a manifest nor as the config or a layer of one (without a tag, it is looked for only where something would go). Is it right?'
+      'neither as a manifest nor as the config or a layer of one (without a tag, it is looked for only where something would go). Is it right?',
+    'protection-unmatched',
   );
 }
 

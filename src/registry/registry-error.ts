@@ -1,6 +1,6 @@
 /** The error of every family: the registry answered, and the answer was a refusal or made no sense. */
 import { RequestFailure } from '../http/message.js';
-import { coded, type Code } from '../text/code.js';
+import type { Code } from '../text/code.js';
 
 export type RegistryErrorKind =
   | 'unauthorized'
@@ -40,7 +40,7 @@ export class RegistryError extends RequestFailure {
   readonly kind: RegistryErrorKind;
   /** @param code where it is more exact than what follows from the kind */
   constructor(kind: RegistryErrorKind, message: string, code: Code = CODES[kind]) {
-    super(coded(message, code));
+    super(message, code);
     this.kind = kind;
   }
 }

@@ -30,12 +30,9 @@ function eachBlob(manifest: Manifest, visit: (digest: string, size: number) => v
     manifest.mentions.forEach((digest) => visit(digest, 0));
     return;
   }
-  const foreign = (urls: readonly string[] | undefined) => urls !== undefined && urls.length > 0;
-  if (manifest.kind === 'image') {
-    visit(manifest.config.digest, foreign(manifest.config.urls) ? 0 : manifest.config.size);
-  }
-  for (const blob of manifest.kind === 'image' ? manifest.layers : manifest.others) {
-    visit(blob.digest, foreign(blob.urls) ? 0 : blob.size);
+  const blobs = manifest.kind === 'image' ? [manifest.config, ...manifest.layers] : manifest.others;
+  for (const { digest, size, urls = [] } of blobs) {
+    visit(digest, urls.length > 0 ? 0 : size);
   }
 }
 

@@ -12,25 +12,41 @@ import type {
   Platform,
 } from '../oci/manifest.js';
 import { isImageConfigType } from '../oci/media-types.js';
+import { compare } from '../plan/graph.js';
 import { parseDigestTag, type DigestTag } from '../oci/reference.js';
 import { printable } from '../text/printable.js';
 import { shortDigest } from '../text/words.js';
 
-type CosignRole = 'signature' | 'attestation' | 'SBOM';
-
-export type Description =
-  | { readonly kind: 'image'; readonly platform?: Platform }
-  | { readonly kind: 'index'; readonly platforms: readonly Platform[] }
+const NOUNS = {
+  image: 'image',
+  index: 'index',
   /** BuildKit's provenance or SBOM, an index's child beside the image that it describes */
-  | { readonly kind: 'build-attestation'; readonly of?: Digest }
-  | { readonly kind: 'cosign'; readonly role: CosignRole; readonly of?: Digest }
-  | { readonly kind: 'referrer'; readonly of: Digest; readonly artifactType?: string }
+  'build-attestation': 'build attestation',
+  cosign: 'cosign manifest',
+  referrer: 'referrer',
   /** the index under a fallback tag, which lists a manifest's referrers */
-  | { readonly kind: 'referrers-index'; readonly of: Digest }
-  | { readonly kind: 'build-cache' }
-  | { readonly kind: 'helm-chart' }
-  | { readonly kind: 'artifact'; readonly artifactType: string }
-  | { readonly kind: 'unknown'; readonly mediaType?: string };
+  'referrers-index': 'list of referrers',
+  'build-cache': 'build cache',
+  'helm-chart': 'Helm chart',
+  artifact: 'artifact',
+  unknown: 'unknown manifest',
+};
+
+export interface Description {
+  readonly kind: keyof typeof NOUNS;
+  /** of a `cosign` manifest */
+  readonly role?: 'signature' | 'attestation' | 'SBOM';
+  /** the manifest that it describes, signs, lists the referrers of or refers to */
+  readonly of?: Digest;
+  /** of a `referrer` or `artifact` */
+  readonly artifactType?: string;
+  /** of an `unknown` manifest that was read */
+  readonly mediaType?: string;
+  /** of an `image` */
+  readonly platform?: Platform;
+  /** of an `index`: each once */
+  readonly platforms?: readonly Platform[];
+}
 
 const CACHE_CONFIG = 'application/vnd.buildkit.cacheconfig.v0';
 const HELM_CONFIG = 'application/vnd.cncf.helm.config.v1+json';
@@ -42,11 +58,6 @@ const COSIGN_ROLES = { sig: 'signature', att: 'attestation', sbom: 'SBOM' } as c
 const PLATFORMS_SHOWN = 6;
 const TYPE_LENGTH = 100;
 const PLATFORM_LENGTH = 40;
-
-interface Parent {
-  readonly digest: Digest;
-  readonly entry: ManifestDescriptor;
-}
 
 /** A function that describes this inventory's manifests. Reads all of its indexes once. */
 export function describer(inventory: Inventory): (digest: Digest) => Description {
@@ -62,38 +73,31 @@ export function describer(inventory: Inventory): (digest: Digest) => Description
       }
       case 'index':
         return describeIndex(manifest, digestTags.get(digest));
-      case 'unknown':
-        return { kind: 'unknown', mediaType: manifest.mediaType };
-      case undefined:
-        return { kind: 'unknown' };
+      default:
+        return { kind: 'unknown', mediaType: manifest?.mediaType };
     }
   };
 }
 
-/** Each child's entry. Of several parents the one with the least digest speaks, whatever was read first. */
-function parentsOf(inventory: Inventory): ReadonlyMap<Digest, ManifestDescriptor> {
-  const parents = new Map<Digest, Parent>();
-  for (const [digest, manifest] of inventory.manifests) {
-    for (const entry of manifest.kind === 'index' ? manifest.children : []) {
-      const parent = parents.get(entry.digest);
-      if (parent === undefined || digest < parent.digest) {
-        parents.set(entry.digest, { digest, entry });
-      }
+/** Each child's entry. Of several parents the one with the least digest counts, in whatever order they were read. */
+function parentsOf({ manifests }: Inventory): ReadonlyMap<Digest, ManifestDescriptor> {
+  const parents = new Map<Digest, ManifestDescriptor>();
+  const indexes = [...manifests.values()].filter((manifest) => manifest.kind === 'index');
+  for (const { children } of indexes.sort((a, b) => compare(a.digest, b.digest))) {
+    for (const entry of children) {
+      parents.set(entry.digest, parents.get(entry.digest) ?? entry);
     }
   }
-  return new Map([...parents].map(([child, { entry }]) => [child, entry]));
+  return parents;
 }
 
-function digestTagsOf(inventory: Inventory): ReadonlyMap<Digest, DigestTag> {
-  const digestTags = new Map<Digest, DigestTag>();
-  for (const [tag, digest] of inventory.tags) {
+function digestTagsOf({ tags }: Inventory): ReadonlyMap<Digest, DigestTag> {
+  const named = [...tags].flatMap(([tag, digest]) => {
     const parsed = parseDigestTag(tag);
-    const other = digestTags.get(digest);
-    if (parsed !== undefined && (other === undefined || parsed.tag < other.tag)) {
-      digestTags.set(digest, parsed);
-    }
-  }
-  return digestTags;
+    return parsed === undefined ? [] : [[digest, parsed] as const];
+  });
+  // The last that is set stays: the least.
+  return new Map(named.sort(([, a], [, b]) => compare(b.tag, a.tag)));
 }
 
 function describeImage(
@@ -103,7 +107,6 @@ function describeImage(
   platform: Platform | undefined,
 ): Description {
   const { config, layers, subject } = manifest;
-  const of = subject === undefined ? {} : { of: subject };
   const type = manifest.artifactType ?? config.mediaType;
   const isImage = manifest.artifactType === undefined && isImageConfigType(config.mediaType);
   const holds = (mediaType: string) => layers.some((layer) => layer.mediaType === mediaType);
@@ -111,11 +114,11 @@ function describeImage(
     return { kind: 'cosign', role: COSIGN_ROLES[digestTag.role], of: digestTag.names };
   }
   if (holds(SIMPLE_SIGNING)) {
-    return { kind: 'cosign', role: 'signature', ...of };
+    return { kind: 'cosign', role: 'signature', of: subject };
   }
   if (parent?.annotations?.['vnd.docker.reference.type'] === 'attestation-manifest') {
     const described = parent.annotations['vnd.docker.reference.digest'] ?? '';
-    return { kind: 'build-attestation', ...(isDigest(described) ? { of: described } : {}) };
+    return { kind: 'build-attestation', of: isDigest(described) ? described : undefined };
   }
   if (config.mediaType === CACHE_CONFIG) {
     return { kind: 'build-cache' };
@@ -124,7 +127,7 @@ function describeImage(
     return { kind: 'helm-chart' };
   }
   if (subject !== undefined) {
-    return { kind: 'referrer', of: subject, ...(isImage ? {} : { artifactType: type }) };
+    return { kind: 'referrer', of: subject, artifactType: isImage ? undefined : type };
   }
   if (holds(DSSE)) {
     return { kind: 'cosign', role: 'attestation' };
@@ -150,23 +153,16 @@ function describeIndex(manifest: IndexManifest, digestTag: DigestTag | undefined
   if (artifactType !== undefined) {
     return { kind: 'artifact', artifactType };
   }
-  const platforms = new Map<string, Platform>();
-  for (const child of children) {
-    const platform = known(child.platform);
-    if (platform !== undefined) {
-      platforms.set(platformName(platform), platform);
-    }
-  }
-  return { kind: 'index', platforms: [...platforms.values()] };
+  const platforms = children.flatMap(({ platform }) => known(platform) ?? []);
+  const byName = new Map(platforms.map((platform) => [platformName(platform), platform]));
+  return { kind: 'index', platforms: [...byName.values()] };
 }
 
 /** Tools write `unknown/unknown` for what runs nowhere, such as attestations. */
 function known(platform: Platform | undefined): Platform | undefined {
-  const empty = ['', 'unknown'];
-  return platform === undefined ||
-    (empty.includes(platform.os) && empty.includes(platform.architecture))
-    ? undefined
-    : platform;
+  const { os = '', architecture = '' } = platform ?? {};
+  const isKnown = [os, architecture].some((part) => !['', 'unknown'].includes(part));
+  return isKnown ? platform : undefined;
 }
 
 /** `linux/arm64/v8` */
@@ -176,41 +172,20 @@ function platformName({ os, architecture, variant }: Platform): string {
 
 /** In a few words, digests cut short. Plain text on one line that may hold anything the registry says. */
 export function label(description: Description): string {
-  switch (description.kind) {
-    case 'image':
-      return description.platform === undefined ? 'image' : `image ${shown(description.platform)}`;
-    case 'index':
-      return indexLabel(description.platforms);
-    case 'build-attestation':
-      return `build attestation${ofDigest(description.of)}`;
-    case 'cosign':
-      return `${description.role}${ofDigest(description.of)}`;
-    case 'referrer': {
-      const { artifactType } = description;
-      return `referrer${ofDigest(description.of)}${artifactType === undefined ? '' : `, ${type(artifactType)}`}`;
-    }
-    case 'referrers-index':
-      return `list of referrers${ofDigest(description.of)}`;
-    case 'build-cache':
-      return 'build cache';
-    case 'helm-chart':
-      return 'Helm chart';
-    case 'artifact':
-      return `artifact ${type(description.artifactType)}`;
-    case 'unknown':
-      return description.mediaType === undefined
-        ? 'unknown manifest'
-        : `unknown manifest ${type(description.mediaType)}`;
-  }
+  const { kind, role, of, artifactType, mediaType, platform, platforms = [] } = description;
+  const type = artifactType ?? mediaType;
+  const shown = platforms.slice(0, PLATFORMS_SHOWN).map(platformLabel);
+  const more = platforms.length - shown.length;
+  const all = more > 0 ? [...shown, `${String(more)} more`] : shown;
+  return [
+    role ?? NOUNS[kind],
+    platform === undefined ? '' : ` ${platformLabel(platform)}`,
+    all.length === 0 ? '' : ` of ${all.join(', ')}`,
+    of === undefined ? '' : ` of ${shortDigest(of)}`,
+    type === undefined ? '' : `${of === undefined ? '' : ','} ${printable(type, TYPE_LENGTH)}`,
+  ].join('');
 }
 
-function indexLabel(platforms: readonly Platform[]): string {
-  const names = platforms.slice(0, PLATFORMS_SHOWN).map(shown);
-  const more = platforms.length - names.length;
-  const all = more > 0 ? [...names, `${String(more)} more`] : names;
-  return all.length === 0 ? 'index' : `index of ${all.join(', ')}`;
+function platformLabel(platform: Platform): string {
+  return printable(platformName(platform), PLATFORM_LENGTH);
 }
-
-const shown = (platform: Platform) => printable(platformName(platform), PLATFORM_LENGTH);
-const type = (mediaType: string) => printable(mediaType, TYPE_LENGTH);
-const ofDigest = (of: Digest | undefined) => (of === undefined ? '' : ` of ${shortDigest(of)}`);

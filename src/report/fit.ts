@@ -15,8 +15,8 @@ export interface Section {
 }
 
 interface Measured {
+  readonly section: Section;
   readonly rows: readonly string[];
-  readonly sizes: readonly number[];
   /** bytes of all rows, or Infinity when there are more than could ever fit */
   readonly wanted: number;
 }
@@ -24,47 +24,48 @@ interface Measured {
 const bytes = (text: string) => Buffer.byteLength(text, 'utf8');
 const notice = (section: Section, left: number) => section.cut?.(left) ?? '';
 const NEWLINE = 1;
+/** GitHub drops a step's summary over 1 MiB (1,048,576 bytes) without a word. */
+const LIMIT = 1_000_000;
 
-/** The sections, a blank line between them, in at most `limit` bytes of UTF-8. */
-export function fit(sections: readonly Section[], limit: number): string {
+/** The sections that there are, a blank line between them, in at most `limit` bytes of UTF-8. */
+export function fit(sections: readonly (Section | undefined)[], limit = LIMIT): string {
   let room = limit;
   // A section whose fixed part no longer fits is left out whole: that takes a limit far below GitHub's.
-  const kept = sections.filter((section) => {
-    const fixed = bytes(
-      section.before + notice(section, section.total ?? 0) + (section.after ?? ''),
-    );
-    const fits = fixed + NEWLINE <= room;
-    room -= fits ? fixed + NEWLINE : 0;
-    return fits;
-  });
-  const measured = kept.map(({ rows }) => measure(rows ?? [], room));
+  const kept = sections
+    .filter((section) => section !== undefined)
+    .filter((section) => {
+      const { before, total = 0, after = '' } = section;
+      const fixed = bytes(before + notice(section, total) + after) + NEWLINE;
+      const fits = fixed <= room;
+      room -= fits ? fixed : 0;
+      return fits;
+    });
+  const measured = kept.map((section) => measure(section, room));
   const shares = fairShares(
     measured.map(({ wanted }) => wanted),
     room,
   );
-  return kept
-    .map((section, index) => {
-      const shown = take(measured[index], shares[index] ?? 0);
-      const left = (section.total ?? 0) - shown.length;
-      const said = left > 0 ? notice(section, left) : '';
-      return section.before + shown.join('') + said + (section.after ?? '');
+  return measured
+    .map(({ section, rows }, index) => {
+      const { before, total = 0, after = '' } = section;
+      const shown = take(rows, shares[index] ?? 0);
+      const left = total - shown.length;
+      return before + shown.join('') + (left > 0 ? notice(section, left) : '') + after;
     })
     .join('\n');
 }
 
-function measure(all: Iterable<string>, room: number): Measured {
+function measure(section: Section, room: number): Measured {
   const rows: string[] = [];
-  const sizes: number[] = [];
   let wanted = 0;
-  for (const row of all) {
+  for (const row of section.rows ?? []) {
     wanted += bytes(row);
     if (wanted > room) {
-      return { rows, sizes, wanted: Infinity };
+      return { section, rows, wanted: Infinity };
     }
     rows.push(row);
-    sizes.push(bytes(row));
   }
-  return { rows, sizes, wanted };
+  return { section, rows, wanted };
 }
 
 /** Max-min fairness: the least wish first, each at most its part of what is left. */
@@ -82,8 +83,8 @@ function fairShares(wishes: readonly number[], room: number): readonly number[] 
 }
 
 /** Rows from the top: a gap in a list would mislead. */
-function take(measured: Measured | undefined, share: number): readonly string[] {
+function take(rows: readonly string[], share: number): readonly string[] {
   let used = 0;
-  const end = (measured?.sizes ?? []).findIndex((size) => (used += size) > share);
-  return measured === undefined ? [] : measured.rows.slice(0, end === -1 ? undefined : end);
+  const end = rows.findIndex((row) => (used += bytes(row)) > share);
+  return end === -1 ? rows : rows.slice(0, end);
 }

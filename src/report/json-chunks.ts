@@ -2,48 +2,35 @@
  * JSON text in chunks, from values whose arrays may be made one entry at a time. One string of a whole
  * report could pass the length that JavaScript allows (about 512 MB).
  */
-/** A field that is undefined is left out, as JSON.stringify does. */
-export type Json =
-  null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json | undefined };
 
-/** As `Json`, but an array may be any iterable, which is read once for each text. */
-export type LazyJson = Json | Iterable<LazyJson> | { readonly [key: string]: LazyJson | undefined };
-
-function isLazy(value: LazyJson): value is Iterable<LazyJson> {
-  return (
-    typeof value === 'object' && value !== null && !Array.isArray(value) && Symbol.iterator in value
-  );
+function isRecord(value: unknown): value is Readonly<Record<PropertyKey, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-function isRecord(value: LazyJson): value is Readonly<Record<string, LazyJson | undefined>> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value) && !isLazy(value);
+function isLazy(value: unknown): value is Iterable<unknown> {
+  return isRecord(value) && Symbol.iterator in value;
 }
 
-/** One entry at a time, each made when it is written. */
-export function lazily<T>(values: readonly T[], entry: (value: T) => LazyJson): Iterable<LazyJson> {
-  return {
-    *[Symbol.iterator]() {
-      for (const value of values) {
-        yield entry(value);
-      }
-    },
-  };
+/** One entry at a time, each made when it is written: for one text only. */
+export function* lazily<T>(values: Iterable<T>, entry: (value: T) => unknown): Generator {
+  for (const value of values) {
+    yield entry(value);
+  }
 }
 
 /** Whether there is an iterable at any depth of records; arrays hold finished values only. */
-function hasLazy(value: LazyJson | undefined): boolean {
-  if (value === undefined) {
-    return false;
-  }
+function hasLazy(value: unknown): boolean {
   return isLazy(value) || (isRecord(value) && Object.values(value).some(hasLazy));
 }
 
 /**
- * One line per entry of a lazy list, so that the file can be read with a pager or grep.
+ * One line per entry of a lazy list, so that the file can be read with a pager or grep. All else is as
+ * `JSON.stringify` writes it: a field that is undefined is left out.
  *
+ * @param value what JSON can say, and iterables that aren't arrays, each read once
  * @param redact takes secrets out of every string value; keys are our own
  */
-export function* jsonChunks(value: LazyJson, redact: (text: string) => string): Generator<string> {
+export function* jsonChunks(value: unknown, redact: (text: string) => string): Generator<string> {
   if (isLazy(value)) {
     let separator = '[\n';
     for (const entry of value) {

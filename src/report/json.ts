@@ -7,13 +7,13 @@ import type { DeleteReason, KeepReason } from '../plan/reasons.js';
 import type { LedgerNews } from '../memory/memory.js';
 import { PROTECT } from '../plan/protection.js';
 import { contentBytes } from './bytes.js';
-import { describer, label, type Description } from './describe.js';
+import { describer, label } from './describe.js';
 import { judge, type Judged } from '../plan/fate.js';
-import { jsonChunks, lazily, type Json, type LazyJson } from './json-chunks.js';
+import { jsonChunks, lazily } from './json-chunks.js';
 import { outdatedEntries, type OutdatedEntry } from './outdated.js';
 import { whyRefused } from './refusals.js';
 import { repositoriesByName, type RepositoryRun, type Run } from '../run/run.js';
-import { countRepository, totals, type Counts } from './totals.js';
+import { countRepository, COUNTS, totals, type Counts } from './totals.js';
 import { problems } from './problems.js';
 import { codeIn } from '../text/code.js';
 import { printable } from '../text/printable.js';
@@ -23,9 +23,13 @@ const SCHEMA_VERSION = 1;
 const EARLIEST = Date.parse('0000-01-01T00:00:00Z');
 const LATEST = Date.parse('9999-12-31T23:59:59.999Z');
 const LABEL_LENGTH = 1_000;
-/** The schema has two older words for what became of an orphan. */
-const SCHEMA_WORDS = new Map([
+/** The schema has older words for two fates, and for the numbers of orphans that met them. */
+const FATE_WORDS = new Map([
   ['kept', 'spared'],
+  ['restored', 'healed'],
+]);
+const COUNT_WORDS = new Map([
+  ['keptAfterRecheck', 'spared'],
   ['restored', 'healed'],
 ]);
 
@@ -42,28 +46,28 @@ export function* reportLines(
   yield '\n';
 }
 
-function document(run: Run): LazyJson {
+function document(run: Run) {
+  const { settings } = run;
   const sums = totals(run);
   const { candidates, understood, notUnderstood, examples } = run.intake;
-  const found = problems(run);
   return {
     schemaVersion: SCHEMA_VERSION,
-    registry: run.settings.registry.origin,
-    dryRun: run.settings.dryRun,
+    registry: settings.registry.origin,
+    dryRun: settings.dryRun,
     startedAt: new Date(run.startedAt).toISOString(),
     finishedAt: new Date(run.finishedAt).toISOString(),
     requests: run.requests,
     settings: {
-      gracePeriodMilliseconds: run.settings.gracePeriod,
-      danglingReferrers: run.settings.danglingReferrers,
-      keepUntagged: run.settings.keepUntagged,
-      maxDeletes: run.settings.maxDeletes && { ...run.settings.maxDeletes },
+      gracePeriodMilliseconds: settings.gracePeriod,
+      danglingReferrers: settings.danglingReferrers,
+      keepUntagged: settings.keepUntagged,
+      maxDeletes: settings.maxDeletes,
     },
-    pinned: { ...run.pinned },
+    pinned: run.pinned,
     backup: run.backup,
     // People may have edited its time.
     appliedPlan: run.applied && { ...run.applied, createdAt: time(run.applied.createdAt) },
-    workflowRun: run.run && { ...run.run },
+    workflowRun: run.run,
     visibility: {
       untaggedListing: run.untaggedListing,
       everyRepositoryScanned: run.everyRepositoryScanned,
@@ -76,7 +80,7 @@ function document(run: Run): LazyJson {
       ignoredCandidates: run.ignoredCandidates,
       linesUnderstood: understood,
       linesNotUnderstood: notUnderstood,
-      examples: examples.map(({ where, text }) => ({ where, text })),
+      examples,
     },
     totals: {
       repositories: sums.repositories,
@@ -84,10 +88,10 @@ function document(run: Run): LazyJson {
       freedBytes: sums.freedBytes,
       freedBytesAtMost: sums.freedBytesAtMost,
     },
-    warnings: [...run.warnings],
-    failures: [...run.failures],
-    problems: lazily(found, ({ kind, repository, what }) => ({
-      kind: SCHEMA_WORDS.get(kind) ?? kind,
+    warnings: run.warnings,
+    failures: run.failures,
+    problems: lazily(problems(run), ({ kind, repository, what }) => ({
+      kind: FATE_WORDS.get(kind) ?? kind,
       code: codeIn(what),
       repository,
       what,
@@ -102,35 +106,20 @@ function document(run: Run): LazyJson {
   };
 }
 
-function ledgerJson(news: LedgerNews): Json {
-  const { repository, existed, isReadable, written, remembered, warnings } = news;
+function ledgerJson({ isReadable, written, remembered, failures: _, ...news }: LedgerNews) {
   return {
-    repository,
-    existed,
+    ...news,
     readable: isReadable,
     repositoriesWritten: written,
     manifestsRemembered: remembered,
-    warnings: [...warnings],
   };
 }
 
-function numbers(counts: Counts): Readonly<Record<string, number>> {
-  const { tags, manifests, orphansFound, deleted, planned, gone, keptAfterRecheck } = counts;
-  const { failed, refused, restored, broken, kept, gaps } = counts;
-  const found = { tags, manifests, orphansFound, deleted, planned, gone };
-  return {
-    ...found,
-    spared: keptAfterRecheck,
-    failed,
-    refused,
-    healed: restored,
-    broken,
-    kept,
-    gaps,
-  };
+function numbers(counts: Counts) {
+  return Object.fromEntries(COUNTS.map((key) => [COUNT_WORDS.get(key) ?? key, counts[key]]));
 }
 
-function repositoryJson(repository: RepositoryRun, run: Run, freed: number): LazyJson {
+function repositoryJson(repository: RepositoryRun, run: Run, freed: number) {
   const { inventory, plan, broken, unverified, repair, refusal, approved, warnings } = repository;
   const describe = describer(inventory);
   return {
@@ -138,33 +127,32 @@ function repositoryJson(repository: RepositoryRun, run: Run, freed: number): Laz
     totals: { ...numbers(countRepository(repository, run.settings.dryRun)), freedBytes: freed },
     orphans: lazily(judge(repository), (judged) => {
       const manifest = inventory.manifests.get(judged.orphan.digest);
+      const what = describe(judged.orphan.digest);
       return {
         ...orphanJson(judged),
         mediaType: manifest?.mediaType,
         manifestBytes: manifest?.size,
         contentBytes: manifest && contentBytes(manifest),
-        what: descriptionJson(describe(judged.orphan.digest)),
+        what: { ...what, label: printable(label(what), LABEL_LENGTH) },
       };
     }),
     refusal: refusal && { ...refusal, text: whyRefused(refusal, repository, run) },
-    left:
-      approved &&
-      lazily(outdatedEntries(repository), ({ digest, why }) => ({ digest, ...outdatedJson(why) })),
+    left: approved && lazily(outdatedEntries(repository), outdatedJson),
     kept: lazily(plan.keep, ({ digest, reason }) => ({ digest, reason: reasonJson(reason) })),
     gaps: lazily(inventory.gaps, ({ what, why }) => ({ what, why })),
-    brokenTags: lazily([...inventory.brokenTags].sort(), (tag) => tag),
-    absent: lazily([...inventory.absent].sort(), (digest) => digest),
+    brokenTags: [...inventory.brokenTags].sort().values(),
+    absent: [...inventory.absent].sort().values(),
     broken: lazily(broken, ({ what, why }) => ({ what, why })),
-    repaired: repair && lazily(repair.restored, (digest) => digest),
+    repaired: repair?.restored.values(),
     unverified: unverified || undefined,
-    warnings: lazily(warnings, (warning) => warning),
+    warnings: warnings.values(),
   };
 }
 
-function orphanJson({ orphan, fate }: Judged): Record<string, Json | undefined> {
+function orphanJson({ orphan, fate }: Judged): object {
   return {
     digest: orphan.digest,
-    fate: SCHEMA_WORDS.get(fate.kind) ?? fate.kind,
+    fate: FATE_WORDS.get(fate.kind) ?? fate.kind,
     why: 'why' in fate ? fate.why : undefined,
     keptReason: fate.kind === 'kept' ? reasonJson(fate.reason) : undefined,
     reason: reasonJson(orphan.reason),
@@ -172,38 +160,20 @@ function orphanJson({ orphan, fate }: Judged): Record<string, Json | undefined> 
   };
 }
 
-function outdatedJson(why: OutdatedEntry['why']): Record<string, Json | undefined> {
-  return why.kind === 'kept' ? { why: 'kept', reason: reasonJson(why.reason) } : { why: why.kind };
+function outdatedJson({ digest, why }: OutdatedEntry): object {
+  return why.kind === 'absent' || why.kind === 'unread'
+    ? { digest, why: why.kind }
+    : { digest, why: 'kept', reason: reasonJson(why) };
 }
 
-function descriptionJson(description: Description): Json {
-  const text = printable(label(description), LABEL_LENGTH);
-  switch (description.kind) {
-    case 'image':
-      return {
-        ...description,
-        label: text,
-        platform: description.platform && { ...description.platform },
-      };
-    case 'index':
-      return {
-        ...description,
-        label: text,
-        platforms: description.platforms.map((platform) => ({ ...platform })),
-      };
-    default:
-      return { ...description, label: text };
-  }
-}
-
-export function reasonJson(reason: KeepReason | DeleteReason): Json {
+export function reasonJson(reason: KeepReason | DeleteReason): object {
   switch (reason.kind) {
     case 'young':
       return { ...reason, created: time(reason.created) };
     case 'new':
       return { ...reason, firstSeen: time(reason.firstSeen) };
     case 'tagged':
-      return { kind: reason.kind, tags: [...reason.tags] };
+      return { kind: reason.kind, tags: reason.tags };
     case 'protected': {
       // Not `by`: that is a digest elsewhere.
       const files = reason.by.filter((one) => one !== PROTECT);
@@ -215,7 +185,7 @@ export function reasonJson(reason: KeepReason | DeleteReason): Json {
       };
     }
     default:
-      return { ...reason };
+      return reason;
   }
 }
 

@@ -1,4 +1,4 @@
-/** What the ledger knew and learned, in sentences for log and summary. */
+/** The ledger's part in this run, in sentences for log and summary. */
 import type { LedgerNews } from '../memory/memory.js';
 import type { Run } from '../run/run.js';
 import { count } from '../text/words.js';
@@ -14,27 +14,30 @@ export function ledgerSentence({ ledger, untaggedListing, settings: { dryRun } }
     return `The ledger is switched off (\`ledger-repository: off\`): ${APART}.`;
   }
   const name = `\`${ledger.repository}\``;
+  const isFailed = ledger.failures.length > 0;
+  const isWarned = ledger.warnings.length > 0;
+  const pointer = isFailed ? ' (see the problems)' : isWarned ? ' (see the warnings)' : '';
+  const where = count(ledger.written, 'repository', 'repositories');
   if (!ledger.isReadable) {
-    return `The ledger in ${name} could not be read${pointer(ledger)}: ${APART}.`;
+    return `The ledger in ${name} could not be read${pointer}: ${APART}.`;
   }
   if (ledger.existed) {
     const what = ledger.remembered === 0 ? 'nothing' : count(ledger.remembered, 'manifest');
-    const changed =
-      ledger.written === 0 ? '' : ` This run brought it up to date for ${where(ledger)}.`;
+    const changed = ledger.written === 0 ? '' : ` This run updated it for ${where}.`;
     return (
       `The ledger in ${name} remembered ${what} of these repositories from earlier runs.${changed} ` +
-      'What was pushed and lost its tag again between two runs was never seen, and is not in it.'
+      'Manifests that were pushed and lost their tag between two runs are not in it, because no run saw them.'
     );
   }
   if (dryRun) {
     return `There is no ledger in ${name} yet, and a dry-run writes none: the first real run begins it.`;
   }
   if (ledger.written === 0) {
-    return `There is no ledger in ${name} yet, and this run wrote none${pointer(ledger)}.`;
+    return `There is no ledger in ${name} yet, and this run wrote none${pointer}.`;
   }
   return (
     `This run began a ledger in ${name}, because this registry can't list untagged manifests. It remembers what ` +
-    `was seen in ${where(ledger)}, so that later runs find what nothing uses any more. Orphans from before it are ` +
+    `was seen in ${where}, so that later runs find what nothing uses any more. Orphans from before it are ` +
     "not in it: give `digests-file` a listing of the registry's storage once, and they are found."
   );
 }
@@ -42,16 +45,4 @@ export function ledgerSentence({ ledger, untaggedListing, settings: { dryRun } }
 /** @returns whether this run wrote the first entries */
 export function hasBegun(ledger: LedgerNews | undefined): boolean {
   return ledger !== undefined && !ledger.existed && ledger.written > 0;
-}
-
-function where({ written }: LedgerNews): string {
-  return count(written, 'repository', 'repositories');
-}
-
-/** Where the reason stands. */
-function pointer({ failures, warnings }: LedgerNews): string {
-  if (failures.length > 0) {
-    return ' (see the problems)';
-  }
-  return warnings.length > 0 ? ' (see the warnings)' : '';
 }

@@ -1,31 +1,24 @@
 /** Lines of the job's log about the run as a whole. Plain text on one line each. */
-import type { Digest } from '../oci/digest.js';
+import type { Approval } from '../plan/approval.js';
 import type { Run } from '../run/run.js';
-import { isRestorable } from './sections/backup.js';
+import { isRestorable } from './sections/aftermath.js';
 import { totals } from './totals.js';
 import { refusals, sentence } from './problems.js';
 import { count, duration } from '../text/words.js';
 
 /** Said before anything is read. */
-export function approvalNote(
-  plan: {
-    readonly createdAt: number;
-    readonly repositories: ReadonlyMap<string, ReadonlySet<Digest>>;
-  },
-  file: string,
-  now: number,
-): string {
+export function approvalNote(plan: Approval, file: string, now: number): string {
   // A file can claim any time.
   const old = now - plan.createdAt;
   const made = old >= 0 ? `, made ${duration(old)} ago,` : '';
   const manifests = [...plan.repositories.values()].reduce((sum, { size }) => sum + size, 0);
   return (
     `apply-plan: the plan in ${file}${made} lists ${count(manifests, 'manifest')} in ` +
-    `${count(plan.repositories.size, 'repository', 'repositories')}. What is still an orphan of it is to go, and nothing else`
+    `${count(plan.repositories.size, 'repository', 'repositories')}. Only those that are still orphans are to be deleted`
   );
 }
 
-/** Of a run that wrote its plan. */
+/** The note of a run that wrote its plan. */
 export function planFileNote(run: Run): string | undefined {
   const { orphansFound } = totals(run);
   return run.settings.planFile === undefined
@@ -39,7 +32,7 @@ export function backupNote(run: Run): string | undefined {
     : undefined;
 }
 
-/** Of a dry-run: why a real run would delete less. */
+/** The reasons why a real run would delete less than this dry-run lists. */
 export function refusalNotes(run: Run): readonly string[] {
   const refuses = run.settings.planFile === undefined ? 'a real run' : 'a run without the plan';
   return refusals(run).map((refusal) =>

@@ -1,35 +1,32 @@
-/** What a plan said to delete and the run that carried it out did not even try: because the registry has changed. */
+/** The entries of a plan that the run did not try to delete, because the registry has changed. */
 import type { KeepReason } from '../plan/reasons.js';
 import type { Digest } from '../oci/digest.js';
 import { code } from '../text/markdown.js';
-import { keptDetail, protectors, whyKept } from './reasons.js';
+import { few, keptDetail, protectors, whyKept } from './reasons.js';
 import type { RepositoryRun, Run } from '../run/run.js';
 import { duration } from '../text/words.js';
 
 export interface OutdatedEntry {
   readonly digest: Digest;
   readonly why:
-    | { readonly kind: 'kept'; readonly reason: KeepReason }
+    | KeepReason
     /** the registry says that it has no such manifest */
     | { readonly kind: 'absent' }
     /** it could not be read, or what else could not be read may need it */
     | { readonly kind: 'unread' };
 }
 
-/** Sorted by digest. What was spared at the last moment is not among it: it has a fate of its own. */
+/** Sorted by digest. Manifests that the recheck kept are not among them: they have a fate of their own. */
 export function outdatedEntries({ inventory, plan, approved }: RepositoryRun): OutdatedEntry[] {
   const orphans = new Set(plan.orphans.map(({ digest }) => digest));
   const kept = new Map(plan.keep.map(({ digest, reason }) => [digest, reason]));
   return [...(approved ?? [])]
     .filter((digest) => !orphans.has(digest))
     .sort()
-    .map((digest) => {
-      const reason = kept.get(digest);
-      if (reason !== undefined) {
-        return { digest, why: { kind: 'kept', reason } };
-      }
-      return { digest, why: { kind: inventory.absent.has(digest) ? 'absent' : 'unread' } };
-    });
+    .map((digest) => ({
+      digest,
+      why: kept.get(digest) ?? { kind: inventory.absent.has(digest) ? 'absent' : 'unread' },
+    }));
 }
 
 const MOST_TAGS = 3;
@@ -41,18 +38,15 @@ export function whyOutdated({ why }: OutdatedEntry, run: Run): string {
       return 'already gone';
     case 'unread':
       return 'could not be read';
-    case 'kept': {
-      const { reason } = why;
-      if (reason.kind === 'tagged') {
-        const more = reason.tags.length - MOST_TAGS;
-        const tags = reason.tags.slice(0, MOST_TAGS).map((tag) => code(tag));
-        return `has a tag: ${tags.join(', ')}${more > 0 ? ` and ${String(more)} more` : ''}`;
-      }
-      if (reason.kind === 'protected') {
-        return `protected by ${protectors(reason.by)}`;
-      }
-      const detail = keptDetail(reason, run.finishedAt);
-      const text = whyKept(reason.kind, duration(run.settings.gracePeriod));
+    case 'tagged': {
+      const tags = why.tags.map((tag) => code(tag));
+      return `has a tag: ${few(tags, MOST_TAGS)}`;
+    }
+    case 'protected':
+      return `protected by ${protectors(why.by)}`;
+    default: {
+      const detail = keptDetail(why, run.finishedAt);
+      const text = whyKept(why.kind, duration(run.settings.gracePeriod));
       return detail === '' ? text : `${text} (${detail})`;
     }
   }

@@ -8,21 +8,8 @@ const DIGESTS_LENGTH = 400_000;
 /** Room for the note's own characters: `,{"cut":1234567890}]`. */
 const NOTE_LENGTH = 40;
 
-type Outputs = Readonly<
-  Record<
-    | 'orphans-found'
-    | 'deleted-count'
-    | 'deleted-digests'
-    | 'kept-count'
-    | 'failed-count'
-    | 'freed-bytes'
-    | 'backup-dir',
-    string
-  >
->;
-
 /** In a dry-run nothing was deleted, so `deleted-count` is 0 and `deleted-digests` is `[]`. */
-export function outputs(run: Run): Outputs {
+export function outputs(run: Run): Readonly<Record<string, string>> {
   const sums = totals(run);
   return {
     'orphans-found': String(sums.orphansFound),
@@ -46,23 +33,17 @@ export function deletedDigests(
   const entries: string[] = [];
   let used = '[]'.length;
   let cut = 0;
-  for (const entry of deletedNames(run)) {
-    const text = JSON.stringify(entry);
-    if (cut > 0 || used + text.length + 1 > length - NOTE_LENGTH) {
-      cut += 1;
-    } else {
-      entries.push(text);
-      used += text.length + 1;
+  for (const { inventory, fates } of repositoriesByName(run)) {
+    for (const digest of digestsWith(fates, 'deleted')) {
+      const text = JSON.stringify(`${inventory.repository}@${digest}`);
+      if (cut > 0 || used + text.length + 1 > length - NOTE_LENGTH) {
+        cut += 1;
+      } else {
+        entries.push(text);
+        used += text.length + 1;
+      }
     }
   }
   const json = `[${[...entries, ...(cut > 0 ? [JSON.stringify({ cut })] : [])].join(',')}]`;
   return { json, cut };
-}
-
-function* deletedNames(run: Run): Generator<string> {
-  for (const repository of repositoriesByName(run)) {
-    for (const digest of digestsWith(repository.fates, 'deleted')) {
-      yield `${repository.inventory.repository}@${digest}`;
-    }
-  }
 }

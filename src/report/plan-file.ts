@@ -1,11 +1,11 @@
 /**
- * The plan of a dry-run as a file, for people to look at and for a later run to carry out
- * (docs/plan-file.md, docs/plan-file.schema.json). `cleanup/approval.ts` reads it again.
+ * The plan of a dry-run as a file, for people to check and for a later run to carry out
+ * (docs/plan-file.md, docs/plan-file.schema.json). `plan/approval.ts` reads it again.
  */
 import { PLAN_VERSION } from '../plan/approval.js';
 import { contentBytes } from './bytes.js';
 import { describer, label } from './describe.js';
-import { jsonChunks, lazily, type LazyJson } from './json-chunks.js';
+import { jsonChunks, lazily } from './json-chunks.js';
 import { reasonJson } from './json.js';
 import { whyOrphan } from './reasons.js';
 import { whyRefused } from './refusals.js';
@@ -17,7 +17,7 @@ const LABEL_LENGTH = 200;
 const MASKED_LENGTH = 80;
 
 /**
- * What a plan is read again by can't be masked in it, and a secret can't be written to it.
+ * The values by which a run reads the plan again can't be masked in it, and a secret can't be written to it.
  *
  * @param redact takes the run's secrets out of a text
  * @returns why there can be no plan of this run, if so
@@ -60,11 +60,11 @@ function repositoriesWithOrphans(run: Run): readonly RepositoryRun[] {
  */
 export function* planLines(run: Run, redact: (text: string) => string): Generator<string> {
   const repositories = repositoriesWithOrphans(run);
-  const document: LazyJson = {
+  const document = {
     planVersion: PLAN_VERSION,
     registry: run.settings.registry.origin,
     createdAt: createdAt(run),
-    workflowRun: run.run && { ...run.run },
+    workflowRun: run.run,
     manifests: repositories.reduce((sum, { plan }) => sum + plan.orphans.length, 0),
     repositories: lazily(repositories, (repository) => repositoryJson(repository, run)),
   };
@@ -72,7 +72,7 @@ export function* planLines(run: Run, redact: (text: string) => string): Generato
   yield '\n';
 }
 
-function repositoryJson(repository: RepositoryRun, run: Run): LazyJson {
+function repositoryJson(repository: RepositoryRun, run: Run) {
   const { inventory, plan, refusal } = repository;
   const describe = describer(inventory);
   return {

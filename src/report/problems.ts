@@ -1,4 +1,4 @@
-/** What makes a job red, and what would keep a real run from deleting. */
+/** The problems that make a job red, and the reasons why a real run would delete nothing. */
 import { coded, type Code } from '../text/code.js';
 import { printable } from '../text/printable.js';
 import type { RepositoryRefusal } from '../plan/brakes.js';
@@ -21,9 +21,9 @@ export interface Problem {
 }
 
 /** Longer than any sentence worth reading in an annotation. */
-const SENTENCE = 500;
+export const SENTENCE = 500;
 
-/** Of what quotes no cause that has a code. */
+/** The codes of problems that quote no cause with a code of its own. */
 const CODES: Readonly<Record<Problem['kind'], Code>> = {
   broken: 'image-broken',
   restored: 'restored-after-push',
@@ -45,24 +45,20 @@ const REFUSED: Readonly<Record<RepositoryRefusal['kind'], Code>> = {
 /** Everything that makes the job red, worst first, then by repository. */
 export function problems(run: Run): readonly Problem[] {
   const { dryRun } = run.settings;
-  const repositories = repositoriesByName(run);
-  const each = (kind: Problem['kind'], told: (repository: RepositoryRun) => readonly string[]) =>
-    repositories.flatMap((repository) => problemsOf(repository, kind, told));
+  const each = (find: (repository: RepositoryRun) => readonly Problem[]) =>
+    repositoriesByName(run).flatMap((one) =>
+      find(one).map((problem) => ({ ...problem, repository: one.inventory.repository })),
+    );
   const found: Problem[] = [
-    ...each('broken', brokenImages),
-    ...each('broken', unrepaired),
-    ...each('restored', restored),
-    ...each('restored', (repository) => repaired(repository, dryRun)),
+    ...each(brokenImages),
+    ...each(unrepaired),
+    ...each(restored),
+    ...each((repository) => repaired(repository, dryRun)),
     ...run.failures.map((what) => ({ kind: 'run' as const, what })),
-    ...each('run', unverified),
+    ...each(unverified),
     ...(dryRun ? [] : refusals(run)),
-    ...each('gap', ({ inventory: { gaps } }) =>
-      gaps.map(({ what, why }) => `${what} couldn't be read: ${why}`),
-    ),
-    ...repositories.flatMap((repository) => [
-      ...problemsOf(repository, 'delete', failedDeletes),
-      ...problemsOf(repository, 'skipped', skippedDeletes),
-    ]),
+    ...each(unread),
+    ...each(failedDeletes),
   ];
   return found.map((problem) => ({
     ...problem,
@@ -70,16 +66,7 @@ export function problems(run: Run): readonly Problem[] {
   }));
 }
 
-function problemsOf(
-  repository: RepositoryRun,
-  kind: Problem['kind'],
-  told: (repository: RepositoryRun) => readonly string[],
-): Problem[] {
-  const name = repository.inventory.repository;
-  return told(repository).map((what) => ({ kind, repository: name, what }));
-}
-
-/** Why nothing is deleted in some repositories: of a dry-run, warnings. What holds for the whole run is said once. */
+/** The reasons why nothing is deleted in some repositories; warnings in a dry-run. A reason of the whole run is listed once. */
 export function refusals(run: Run): readonly Problem[] {
   const found = new Map<string, Problem>();
   for (const each of repositoriesByName(run)) {
@@ -103,73 +90,79 @@ export function sentence(problem: Problem): string {
     : `${printable(problem.repository, 255)}: ${problem.what}`;
 }
 
-function brokenImages({ broken }: RepositoryRun): string[] {
-  return broken.map(
-    ({ what, why }) =>
-      // What to do comes first: the reason may be long, and is cut.
+function brokenImages({ broken }: RepositoryRun): Problem[] {
+  return broken.map(({ what, why }) => ({
+    kind: 'broken',
+    // The advice comes first: the cause may be long, and is cut.
+    what:
       `${what} no longer resolves after the clean-up. Do not collect the registry's garbage: push that image ` +
-      `again, or run with \`restore-from\` the backup. What was found: ${why}`,
-  );
+      `again, or run with \`restore-from\` the backup. Cause: ${why}`,
+  }));
 }
 
-function restored({ fates }: RepositoryRun): string[] {
-  return digestsWith(fates, 'restored').map(
-    (digest) =>
+function restored({ fates }: RepositoryRun): Problem[] {
+  return digestsWith(fates, 'restored').map((digest) => ({
+    kind: 'restored',
+    what:
       `${shortDigest(digest)} was deleted at the moment when a push began to use it, and was put back from its ` +
       'saved bytes. Give pushes and this clean-up the same `concurrency:` group',
-  );
+  }));
 }
 
 const BY_EARLIER = 'an earlier run deleted it, or was about to';
 
-function unrepaired({ repair }: RepositoryRun): string[] {
-  const { failed = [], failedTags = [] } = repair ?? {};
+function unrepaired({ repair }: RepositoryRun): Problem[] {
   const all = [
-    ...failed.map(({ digest, why }) => [`manifest ${digest}`, why] as const),
-    ...failedTags.map(({ tag, why }) => [`tag ${tag}`, why] as const),
+    ...(repair?.failed ?? []).map(({ digest, why }) => [`manifest ${digest}`, why] as const),
+    ...(repair?.failedTags ?? []).map(({ tag, why }) => [`tag ${tag}`, why] as const),
   ];
-  return all.map(([what, why]) =>
-    coded(
+  return all.map(([what, why]) => ({
+    kind: 'broken',
+    what: coded(
       `${what} is needed and gone: ${BY_EARLIER}. Push that image again, since it can't be put back from the ledger: ${why}`,
       'ledger-restore-failed',
     ),
-  );
+  }));
 }
 
-function repaired({ repair }: RepositoryRun, dryRun: boolean): string[] {
+function repaired({ repair }: RepositoryRun, dryRun: boolean): Problem[] {
   const done = dryRun
     ? 'A real run puts it back from the ledger'
     : 'It was put back from the ledger. Give pushes and this clean-up the same `concurrency:` group';
-  return (repair?.restored ?? []).map((digest) =>
-    coded(
+  return (repair?.restored ?? []).map((digest) => ({
+    kind: 'restored',
+    what: coded(
       `${shortDigest(digest)} was needed and gone: ${BY_EARLIER}. ${done}`,
       'restored-from-ledger',
     ),
-  );
+  }));
 }
 
-function unverified({ unverified: isUnverified }: RepositoryRun): string[] {
+function unverified({ unverified: isUnverified }: RepositoryRun): Problem[] {
   const what =
-    'the run was told to stop before it could look whether what was kept is still there. The backup has what was ' +
-    "deleted: do not collect the registry's garbage before you have looked";
-  return isUnverified ? [coded(what, 'sweep-not-verified')] : [];
+    'the run was told to stop before it could check that the kept manifests are still there. ' +
+    "Do not collect the registry's garbage before you have checked that: the backup has the deleted manifests";
+  return isUnverified ? [{ kind: 'run', what: coded(what, 'sweep-not-verified') }] : [];
 }
 
-function failedDeletes(repository: RepositoryRun): string[] {
-  return judge(repository).flatMap(({ orphan, fate }) =>
-    fate.kind === 'failed'
-      ? [`${shortDigest(orphan.digest)} couldn't be deleted: ${fate.why}`]
-      : [],
-  );
+function unread({ inventory: { gaps } }: RepositoryRun): Problem[] {
+  return gaps.map(({ what, why }) => ({ kind: 'gap', what: `${what} couldn't be read: ${why}` }));
 }
 
-/** Counted together by cause, as one refusal may stop hundreds. */
-function skippedDeletes(repository: RepositoryRun): string[] {
+/** Those that were not tried are counted together by cause, as one refusal may stop hundreds. */
+function failedDeletes(repository: RepositoryRun): Problem[] {
+  const failed: Problem[] = [];
   const skipped = new Map<string, number>();
-  for (const { fate } of judge(repository)) {
-    if (fate.kind === 'skipped') {
+  for (const { orphan, fate } of judge(repository)) {
+    if (fate.kind === 'failed') {
+      const what = `${shortDigest(orphan.digest)} couldn't be deleted: ${fate.why}`;
+      failed.push({ kind: 'delete', what });
+    } else if (fate.kind === 'skipped') {
       skipped.set(fate.why, (skipped.get(fate.why) ?? 0) + 1);
     }
   }
-  return [...skipped].map(([why, orphans]) => `${count(orphans, 'orphan')} not deleted (${why})`);
+  const causes = [...skipped].map(([why, orphans]): Problem => {
+    return { kind: 'skipped', what: `${count(orphans, 'orphan')} not deleted (${why})` };
+  });
+  return [...failed, ...causes];
 }

@@ -58,17 +58,17 @@ export function whyKept(kind: UntaggedKind, gracePeriod: string): string {
   return WHY_KEPT[kind].replace('%s', gracePeriod);
 }
 
-/** What is particular to one manifest of such a group, or nothing. */
+/** The detail that is particular to one manifest of such a group, or nothing. */
 export function keptDetail(reason: KeepReason, now: number): string {
+  const ago = (what: string, time: number) => {
+    const old = age(time, now);
+    return old === undefined ? '' : `${what} ${old} ago`;
+  };
   switch (reason.kind) {
-    case 'young': {
-      const built = age(reason.created, now);
-      return built === undefined ? '' : `built ${built} ago`;
-    }
-    case 'new': {
-      const seen = age(reason.firstSeen, now);
-      return seen === undefined ? '' : `first seen ${seen} ago`;
-    }
+    case 'young':
+      return ago('built', reason.created);
+    case 'new':
+      return ago('first seen', reason.firstSeen);
     case 'protected':
       return `by ${protectors(reason.by)}${throughBlob(reason.blob)}`;
     case 'unknown-type':
@@ -82,13 +82,8 @@ export function keptDetail(reason: KeepReason, now: number): string {
       return `tag ${code(shortTag(reason.tag))}, now ${code(shortDigest(reason.part))}`;
     case 'mentioned':
       return `by ${code(shortDigest(reason.by))}`;
-    case 'child':
-    case 'referrer':
-    case 'subject':
-    case 'blob':
-      return `of ${code(shortDigest(reason.of))}`;
     default:
-      return '';
+      return 'of' in reason ? `of ${code(shortDigest(reason.of))}` : '';
   }
 }
 
@@ -96,12 +91,19 @@ const MOST_PROTECTORS = 3;
 
 /** `protect`, and files by their path. */
 export function protectors(by: readonly Protector[]): string {
-  const named = by.slice(0, MOST_PROTECTORS).map((one) => (one === PROTECT ? one : code(one, 200)));
-  const more = by.length - named.length;
-  return `${named.join(', ')}${more > 0 ? ` and ${String(more)} more` : ''}`;
+  return few(
+    by.map((one) => (one === PROTECT ? one : code(one, 200))),
+    MOST_PROTECTORS,
+  );
 }
 
-/** Where not the manifest itself is named: an image ID is the digest of its config. */
+/** `a, b and 3 more` */
+export function few(all: readonly string[], most: number): string {
+  const more = all.length - most;
+  return `${all.slice(0, most).join(', ')}${more > 0 ? ` and ${String(more)} more` : ''}`;
+}
+
+/** The blob that is named in place of the manifest: an image ID is the digest of its config. */
 export function throughBlob(blob: Digest | undefined): string {
   return blob === undefined ? '' : ` (its config or layer ${code(shortDigest(blob))})`;
 }

@@ -5,7 +5,7 @@ import { count, number } from '../text/words.js';
 
 const LOOK = 'Look at what was found, in the summary or the `report-file`. If';
 
-/** What the advice depends on: no run is told to do what it does already. */
+/** The advice depends on these, because no run should be advised to do what it does already. */
 export type Circumstances = Pick<Run, 'settings' | 'applied'>;
 
 /** A sentence without its full stop; plain text that is safe in a log. */
@@ -27,7 +27,7 @@ export function whyRefused(
     case 'share':
       return (
         `nothing is deleted here: ${number(refusal.orphans)} of the ${count(refusal.manifests, 'manifest')} that are ` +
-        `known would go, ${shareLimit(refusal.percent, run)}. ${tooMany(run)}`
+        `known would be deleted, ${shareLimit(refusal.percent, run)}. ${tooMany(run)}`
       );
     case 'count':
       return (
@@ -45,14 +45,14 @@ export function whyRefused(
 function shareLimit(percent: number, { settings: { maxDeletes } }: Circumstances): string {
   return maxDeletes?.kind === 'share' && maxDeletes.exempt > 0
     ? `more than ${percent === 50 ? 'half' : `${String(percent)}%`}, which is the limit unless \`max-deletes\` says ` +
-        `otherwise (repositories where no more than ${number(maxDeletes.exempt)} would go are not asked)`
+        `otherwise (repositories where no more than ${number(maxDeletes.exempt)} would be deleted are exempt)`
     : `and \`max-deletes\` allows ${String(percent)}%`;
 }
 
 function planned({ settings: { planFile } }: Circumstances): string {
   return planFile === undefined
-    ? 'let a dry-run write its plan to a `plan-file`, look at it, and carry it out with `apply-plan`'
-    : 'look at the plan, and carry it out with `apply-plan`';
+    ? 'let a dry-run write its plan to a `plan-file`, check it, and carry it out with `apply-plan`'
+    : 'check the plan, and carry it out with `apply-plan`';
 }
 
 function tooMany({ settings: { planFile }, applied }: Circumstances): string {
@@ -64,7 +64,7 @@ function tooMany({ settings: { planFile }, applied }: Circumstances): string {
     : `${LOOK} it is right, carry the plan out with \`apply-plan\`, or raise \`max-deletes\` for one run`;
 }
 
-/** Whether `apply-plan` goes by it: what a plan lists has been seen, but the rights are those of the account. */
+/** Whether `apply-plan` ignores it: somebody has approved what a plan lists, but the rights are those of the account. */
 export function isPassedByPlan({ kind }: RepositoryRefusal): boolean {
   return kind !== 'no-rights' && kind !== 'no-deletes';
 }

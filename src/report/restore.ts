@@ -1,16 +1,13 @@
-/** What a run with `restore-from` did: its log, its summary and its numbers. Pure. */
+/** The log, the summary and the numbers of a run with `restore-from`. Pure. */
 import type { Restored } from '../run/restore-repository.js';
 import type { RestoreRun } from '../run/restore.js';
-import { fit, type Section } from './fit.js';
+import { fit } from './fit.js';
+import { SENTENCE } from './problems.js';
+import { partOf } from './totals.js';
 import { list } from './sections/list.js';
 import { code, prose } from '../text/markdown.js';
 import { coded } from '../text/code.js';
 import { count, number } from '../text/words.js';
-
-const LIMIT = 1_000_000;
-
-/** Longer than any sentence worth reading in an annotation. */
-const SENTENCE = 500;
 
 /** Everything that makes the job red: one line of plain text each, with its code at the end. */
 export function restoreProblems(run: RestoreRun): string[] {
@@ -30,37 +27,34 @@ export function restoreCounts({
   repositories,
   dryRun,
 }: RestoreRun): Readonly<Record<'restored' | 'planned' | 'standing' | 'failed', number>> {
-  const sum = (of: (one: Restored) => readonly unknown[]) =>
-    repositories.reduce((all, one) => all + of(one).length, 0);
-  const back = sum((one) => one.restored);
+  const sum = (key: 'restored' | 'standing' | 'failed') =>
+    repositories.reduce((all, one) => all + one[key].length, 0);
+  const back = sum('restored');
   return {
     restored: dryRun ? 0 : back,
     planned: dryRun ? back : 0,
-    standing: sum((one) => one.standing),
-    failed: sum((one) => one.failed),
+    standing: sum('standing'),
+    failed: sum('failed'),
   };
 }
 
 export function restoreHeadline(run: RestoreRun): string {
   const { restored, planned, standing, failed } = restoreCounts(run);
-  const [back, verb] = run.dryRun ? [planned, 'Would put back'] : [restored, 'Put back'];
-  const there =
-    standing === 0 ? '' : `, ${number(standing)} ${standing === 1 ? 'was' : 'were'} there already`;
-  const all = count(back + failed, 'manifest');
+  const verb = run.dryRun ? 'Would put back' : 'Put back';
   const wrong = restoreProblems(run).length;
   const problems = wrong === 0 ? '' : ` (with ${count(wrong, 'problem')})`;
   const tags = run.repositories.reduce((all, one) => all + one.tags.length, 0);
-  if (back + failed === 0 && tags > 0) {
+  if (restored + planned + failed > 0) {
+    const were = standing === 1 ? 'was' : 'were';
+    const there = standing === 0 ? '' : `, ${number(standing)} ${were} there already`;
+    return `${verb} ${partOf(restored + planned, failed, 'manifest')}${there}${problems}`;
+  }
+  if (tags > 0) {
     const were = standing === 1 ? 'manifest was' : 'manifests were';
     return `${verb} ${count(tags, 'tag')}; the ${were} there already${problems}`;
   }
-  if (back + failed === 0) {
-    return standing === 0
-      ? `Nothing to put back${problems}`
-      : `Nothing to put back: ${standing === 1 ? 'the one manifest is' : `all ${count(standing, 'manifest')} are`} there${problems}`;
-  }
-  const what = failed === 0 ? all : `${back === 0 ? 'none' : number(back)} of ${all}`;
-  return `${verb} ${what}${there}${problems}`;
+  const are = standing === 1 ? 'the one manifest is' : `all ${count(standing, 'manifest')} are`;
+  return `Nothing to put back${standing === 0 ? '' : `: ${are} there`}${problems}`;
 }
 
 /** One repository's lines in the job's log. */
@@ -80,66 +74,45 @@ export function restoreLines(
   ];
 }
 
-/** What of the backup was of no use, and is no failure: sentences of plain text. */
+/** The parts of the backup that the run did not use, which is no failure: sentences of plain text. */
 export function restoreNotes({ cutOffLines, elsewhere, excluded }: RestoreRun): string[] {
+  const entries = (how: number) => count(how, 'entry', 'entries');
   return [
-    ...(cutOffLines === 0
-      ? []
-      : [
-          `${count(cutOffLines, 'line')} of the backup's index ${cutOffLines === 1 ? 'is' : 'are'} cut off. A run ` +
-            'that is killed may leave half a line, and has not deleted what it was about.',
-        ]),
-    ...(elsewhere === 0
-      ? []
-      : [
-          `${entries(elsewhere)} of the backup ${elsewhere === 1 ? 'belongs' : 'belong'} to another registry.`,
-        ]),
-    ...(excluded === 0 ? [] : [`\`repositories\` leaves out ${entries(excluded)} of the backup.`]),
-  ];
-}
-
-function entries(how: number): string {
-  return count(how, 'entry', 'entries');
+    cutOffLines > 0 &&
+      `${count(cutOffLines, 'line')} of the backup's index ${cutOffLines === 1 ? 'is' : 'are'} cut off. A run ` +
+        'that is killed may leave half a line, and has not deleted what it was about.',
+    elsewhere > 0 &&
+      `${entries(elsewhere)} of the backup ${elsewhere === 1 ? 'belongs' : 'belong'} to another registry.`,
+    excluded > 0 && `\`repositories\` leaves out ${entries(excluded)} of the backup.`,
+  ].filter((note) => note !== false);
 }
 
 /** Markdown, below the size at which GitHub drops a summary whole. */
 export function renderRestore(run: RestoreRun): string {
   const { restored, planned } = restoreCounts(run);
   const found = restoreProblems(run);
-  const manifests = run.repositories.flatMap(({ repository, restored: back }) =>
-    back.map((digest) => `- ${code(`${repository}@${digest}`, 400)}\n`),
+  const rows = (names: (one: Restored) => readonly string[]) =>
+    run.repositories.flatMap(names).map((name) => `- ${code(name, 400)}\n`);
+  const manifests = rows(({ repository, restored: back }) =>
+    back.map((digest) => `${repository}@${digest}`),
   );
-  const tags = run.repositories.flatMap(({ repository, tags: back }) =>
-    back.map((tag) => `- ${code(`${repository}:${tag}`, 400)}\n`),
-  );
+  const tags = rows(({ repository, tags: back }) => back.map((tag) => `${repository}:${tag}`));
   const notes = [
     `${run.dryRun ? '**Dry run:** nothing was changed.\n' : ''}${code(run.registry)}, from the backup in ${code(run.directory)}.`,
-    ...(restored + planned === 0
-      ? []
-      : [
-          'What comes back without a tag may be an orphan again for the next clean-up: give it a tag, or name it in `protect`.',
-        ]),
+    restored + planned > 0 &&
+      'A manifest that comes back without a tag may be an orphan again in the next clean-up: give it a tag, or name it in `protect`.',
     ...restoreNotes(run).map((note) => prose(note)),
-  ];
-  const section = (title: string, rows: readonly string[], noun: string): readonly Section[] => {
-    const intro = `### ${title} (${number(rows.length)})\n\n`;
-    return rows.length === 0 ? [] : [list(intro, rows, noun, { source: 'The log' })];
-  };
-  return fit(
-    [
-      { before: `## ${restoreHeadline(run)}\n\n${notes.join('\n\n')}\n` },
-      ...section(
-        'Problems',
-        found.map((problem) => `- ${prose(problem)}\n`),
-        'problem',
-      ),
-      ...section(
-        `Manifests that ${run.dryRun ? 'would come' : 'came'} back`,
-        manifests,
-        'manifest',
-      ),
-      ...section(`Tags that ${run.dryRun ? 'would be' : 'were'} set again`, tags, 'tag'),
-    ],
-    LIMIT,
-  );
+  ].filter((note) => note !== false);
+  const section = (title: string, rows: readonly string[], noun: string) =>
+    list(`### ${title} (${number(rows.length)})\n\n`, rows, noun, { source: 'The log' });
+  return fit([
+    { before: `## ${restoreHeadline(run)}\n\n${notes.join('\n\n')}\n` },
+    section(
+      'Problems',
+      found.map((problem) => `- ${prose(problem)}\n`),
+      'problem',
+    ),
+    section(`Manifests that ${run.dryRun ? 'would come' : 'came'} back`, manifests, 'manifest'),
+    section(`Tags that ${run.dryRun ? 'would be' : 'were'} set again`, tags, 'tag'),
+  ]);
 }

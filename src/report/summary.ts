@@ -1,10 +1,9 @@
 /**
- * The job summary: Markdown for whoever looks at a nightly run in the morning. It says what went, why,
- * and what could not be seen, and stays below the size at which GitHub drops a summary whole.
+ * The job summary: Markdown for people who check a nightly run in the morning. It says what was
+ * deleted, why, and what could not be seen, and stays below the size at which GitHub drops a summary whole.
  */
 import { fit } from './fit.js';
 import type { Run } from '../run/run.js';
-import { diskSection } from './sections/disk.js';
 import { orphansSection, refusedOrphansSection } from './sections/orphans.js';
 import { headlineSection } from './sections/headline.js';
 import { keptManifestsSection } from './sections/kept-manifests.js';
@@ -12,38 +11,34 @@ import { problemsSection, refusalsSection, warningsSection } from './sections/no
 import { appliedPlanSection, planFileSection } from './sections/plan.js';
 import { protectedManifestsSection } from './sections/protected-manifests.js';
 import { pieSection, repositoriesSection } from './sections/repositories.js';
-import { backupSection } from './sections/backup.js';
+import { backupSection, diskSection } from './sections/aftermath.js';
 import { brokenBeforeSection, visibilitySection } from './sections/visibility.js';
 import { totals } from './totals.js';
-
-/** GitHub drops a step's summary over 1 MiB (1,048,576 bytes) without a word. */
-const LIMIT = 1_000_000;
 
 /**
  * @param limitBytes of UTF-8; rows are cut to stay below it, and the summary says how many
  */
-export function renderSummary(run: Run, limitBytes = LIMIT): string {
+export function renderSummary(run: Run, limitBytes?: number): string {
   const sums = totals(run);
-  const sections = [
-    headlineSection(run, sums),
-    planFileSection(run, sums),
-    problemsSection(run),
-    refusalsSection(run, sums),
-    repositoriesSection(run, sums),
-    pieSection(run, sums),
-    orphansSection(run, sums),
-    refusedOrphansSection(run, sums),
-    backupSection(run, sums),
-    appliedPlanSection(run, sums),
-    protectedManifestsSection(run),
-    keptManifestsSection(run),
-    visibilitySection(run, sums),
-    brokenBeforeSection(run),
-    warningsSection(run),
-    diskSection(run, sums),
-  ];
   return fit(
-    sections.filter((section) => section !== undefined),
+    [
+      headlineSection(run, sums),
+      planFileSection(run, sums),
+      problemsSection(run),
+      refusalsSection(run, sums),
+      repositoriesSection(run, sums),
+      pieSection(run, sums),
+      orphansSection(run, sums),
+      refusedOrphansSection(run, sums),
+      backupSection(run, sums),
+      appliedPlanSection(run, sums),
+      protectedManifestsSection(run),
+      keptManifestsSection(run),
+      visibilitySection(run, sums),
+      brokenBeforeSection(run),
+      warningsSection(run),
+      diskSection(run, sums),
+    ],
     limitBytes,
   );
 }

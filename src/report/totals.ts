@@ -5,50 +5,37 @@ import { isPassedByPlan } from './refusals.js';
 import type { RepositoryRun, Run } from '../run/run.js';
 import { count, number } from '../text/words.js';
 
-export interface Counts {
+/** The counts of nothing, which say what is counted. */
+const NOTHING = {
   /** tags that resolved, digest tags too */
-  readonly tags: number;
+  tags: 0,
   /** that were read: nothing is known of others */
-  readonly manifests: number;
+  manifests: 0,
   /** of the plan: also those that the recheck kept */
-  readonly orphansFound: number;
-  readonly deleted: number;
+  orphansFound: 0,
+  deleted: 0,
   /** a dry-run's: what a real run would delete */
-  readonly planned: number;
+  planned: 0,
   /** lost by the registry before their turn came: neither deleted nor failed */
-  readonly gone: number;
+  gone: 0,
   /** in use at the recheck; counted in `kept` as well */
-  readonly keptAfterRecheck: number;
+  keptAfterRecheck: 0,
   /** should have gone and didn't: the delete was refused, unanswered, or not tried */
-  readonly failed: number;
+  failed: 0,
   /** nothing is deleted in their repository, by a decision of this action; in a real run counted in `failed` as well */
-  readonly refused: number;
+  refused: 0,
   /** deleted while a push began to use them, and put back; counted in `kept` as well */
-  readonly restored: number;
+  restored: 0,
   /** kept tags or children that no longer resolved after the sweep */
-  readonly broken: number;
-  readonly kept: number;
-  readonly gaps: number;
-}
+  broken: 0,
+  kept: 0,
+  gaps: 0,
+};
 
-export interface Totals extends Counts {
-  readonly repositories: number;
-  /** repositories with at least one freed manifest */
-  readonly repositoriesFreed: number;
-  /** repositories with at least one orphan of the plan */
-  readonly repositoriesWithOrphans: number;
-  /** repositories with a gap */
-  readonly repositoriesIncomplete: number;
-  /** repositories that were to be looked at and were not; in none of the other numbers */
-  readonly repositoriesUnread: number;
-  /** repositories in which nobody looked, after the deletes, whether what was kept is still there */
-  readonly repositoriesUnverified: number;
-  /** of `refused`: `apply-plan` does not pass over the reason */
-  readonly withoutRights: number;
-  readonly freedBytes: number;
-  readonly freedBytesAtMost: boolean;
-  readonly freedBytesByRepository: ReadonlyMap<string, number>;
-}
+export type Counts = Readonly<typeof NOTHING>;
+export type Totals = Readonly<ReturnType<typeof countRun>>;
+
+export const COUNTS = Object.keys(NOTHING) as (keyof Counts)[];
 
 export function countRepository(repository: RepositoryRun, dryRun: boolean): Counts {
   const { inventory, plan, broken, repair } = repository;
@@ -66,8 +53,7 @@ export function countRepository(repository: RepositoryRun, dryRun: boolean): Cou
     failed: judged.filter(({ fate }) => isFailed(fate)).length + (dryRun ? 0 : refused),
     refused,
     restored,
-    broken:
-      broken.length + (repair === undefined ? 0 : repair.failed.length + repair.failedTags.length),
+    broken: broken.length + (repair?.failed.length ?? 0) + (repair?.failedTags.length ?? 0),
     kept: plan.keep.length + keptAfterRecheck + restored,
     gaps: inventory.gaps.length,
   };
@@ -82,35 +68,32 @@ export function totals(run: Run): Totals {
   return sums;
 }
 
-function countRun(run: Run): Totals {
+function countRun(run: Run) {
   const counts = run.repositories.map((repository) =>
     countRepository(repository, run.settings.dryRun),
   );
-  const sum = (key: keyof Counts) => counts.reduce((all, one) => all + one[key], 0);
+  const sums = { ...NOTHING };
+  for (const key of COUNTS) {
+    sums[key] = counts.reduce((all, one) => all + one[key], 0);
+  }
   const bytes = freedBytes(run);
   return {
+    ...sums,
     repositories: run.repositories.length,
+    /** repositories with at least one freed manifest */
     repositoriesFreed: counts.filter(({ deleted, planned }) => deleted + planned > 0).length,
+    /** repositories with at least one orphan of the plan */
     repositoriesWithOrphans: counts.filter(({ orphansFound }) => orphansFound > 0).length,
+    /** repositories with a gap */
     repositoriesIncomplete: counts.filter(({ gaps }) => gaps > 0).length,
+    /** repositories that were to be read and were not; in none of the other numbers */
     repositoriesUnread: run.unread,
+    /** repositories in which nobody checked, after the deletes, whether what was kept is still there */
     repositoriesUnverified: run.repositories.filter(({ unverified }) => unverified).length,
+    /** of `refused`: `apply-plan` does not ignore the reason */
     withoutRights: run.repositories
       .filter(({ refusal }) => refusal !== undefined && !isPassedByPlan(refusal))
       .reduce((all, { plan }) => all + plan.orphans.length, 0),
-    tags: sum('tags'),
-    manifests: sum('manifests'),
-    orphansFound: sum('orphansFound'),
-    deleted: sum('deleted'),
-    planned: sum('planned'),
-    gone: sum('gone'),
-    keptAfterRecheck: sum('keptAfterRecheck'),
-    failed: sum('failed'),
-    refused: sum('refused'),
-    restored: sum('restored'),
-    broken: sum('broken'),
-    kept: sum('kept'),
-    gaps: sum('gaps'),
     freedBytes: bytes.total,
     freedBytesAtMost: bytes.atMost,
     freedBytesByRepository: bytes.byRepository,
@@ -131,4 +114,10 @@ export function unreadRepositories(sums: Totals): string | undefined {
     return `${number(unread)} of ${all} ${unread === 1 ? 'was' : 'were'} not read${others}`;
   }
   return incomplete === 0 ? undefined : `${number(incomplete)} of ${all} could not be read whole`;
+}
+
+/** `3 manifests`, `2 of 3 manifests`, `none of 3 manifests` */
+export function partOf(some: number, others: number, noun: string): string {
+  const all = count(some + others, noun);
+  return others === 0 ? all : `${some === 0 ? 'none' : number(some)} of ${all}`;
 }

@@ -2,6 +2,7 @@
 import type { Selection } from '../plan/selection.js';
 import type { Registry } from '../registry/registry.js';
 import { count } from '../text/words.js';
+import { coded } from '../text/code.js';
 
 export interface Choice {
   /** sorted, each once */
@@ -36,8 +37,14 @@ export async function chooseRepositories(
 
 function whyNone(known: number): string {
   return known === 0
-    ? 'the catalog lists no repository: the registry has none, or these credentials may see none'
-    : `\`repositories\` matches no repository: the catalog and the inputs name ${count(known, 'other')}`;
+    ? coded(
+        'the catalog lists no repository: the registry has none, or these credentials may see none',
+        'catalog-empty',
+      )
+    : coded(
+        `\`repositories\` matches no repository: the catalog and the inputs name ${count(known, 'other')}`,
+        'nothing-selected',
+      );
 }
 
 /** The repositories of an approved plan, without those that the user leaves out. */
@@ -45,6 +52,11 @@ export function chooseApproved(approved: Iterable<string>, selection: Selection)
   const all = [...approved];
   const chosen = all.filter((repository) => selection.includes(repository));
   const isNone = chosen.length === 0 && all.length > 0;
-  const warnings = isNone ? ['`repositories` leaves out every repository of the plan'] : [];
-  return { repositories: chosen.sort(), isComplete: false, unnameable: 0, warnings };
+  const why = coded('`repositories` leaves out every repository of the plan', 'nothing-selected');
+  return {
+    repositories: chosen.sort(),
+    isComplete: false,
+    unnameable: 0,
+    warnings: isNone ? [why] : [],
+  };
 }

@@ -32,6 +32,7 @@ import { surveyAll, type Contain } from './surveys.js';
 import type { SurveyOptions } from './survey-options.js';
 import { sweepRepository, type SweepOptions } from './sweep.js';
 import type { Printable } from '../text/printable.js';
+import { coded } from '../text/code.js';
 
 /** The repository of the ledger, unless the user names another one. */
 const LEDGER_REPOSITORY = 'manifest-cleanup-ledger';
@@ -191,7 +192,12 @@ class Cleaning {
       return await work;
     } catch (error) {
       const fault = this.#tools.quote(inspect(error));
-      this.#failures.push(`${repository}: this action failed by a fault of its own: ${fault}`);
+      this.#failures.push(
+        coded(
+          `${repository}: this action failed by a fault of its own: ${fault}`,
+          'internal-fault',
+        ),
+      );
       return undefined;
     }
   };
@@ -242,10 +248,6 @@ class Cleaning {
   }
 }
 
-export function whyStopped({ reason }: AbortSignal, when: string): string {
-  return `the run was told to stop (${String(reason)}) ${when}. Run it again to finish its work`;
-}
-
 /** @returns the repository of the ledger; `undefined` where there is none */
 function ledgerOf({ ledger }: CleanSettings, { lister }: Registry): string | undefined {
   if (ledger.kind === 'named') {
@@ -256,9 +258,18 @@ function ledgerOf({ ledger }: CleanSettings, { lister }: Registry): string | und
 
 /** @param ledger its repository */
 function whyVanished(repository: string, ledger: string): string {
-  return (
+  return coded(
     `${repository}: an earlier run saw manifests there, and now the registry shows none of them and no tag. May these ` +
-    'credentials still read it? The ledger keeps what it remembers. If the repository was emptied on purpose, delete ' +
-    `the tag \`${entryTagPrefix(repository)}…\` in ${ledger}`
+      'credentials still read it? The ledger keeps what it remembers. If the repository was emptied on purpose, delete ' +
+      `the tag \`${entryTagPrefix(repository)}…\` in ${ledger}`,
+    'repository-vanished',
+  );
+}
+
+/** @param when how far the run had come */
+export function whyStopped({ reason }: AbortSignal, when: string): string {
+  return coded(
+    `the run was told to stop (${String(reason)}) ${when}. Run it again to finish its work`,
+    'run-stopped',
   );
 }

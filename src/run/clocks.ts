@@ -1,4 +1,6 @@
 /** The time by the runner and by the registry. Ages are measured by the earlier of the two. Pure. */
+import { coded } from '../text/code.js';
+
 export interface Clocks {
   /** ages are measured by it; milliseconds since the epoch */
   readonly now: number;
@@ -29,10 +31,12 @@ export function compareClocks(startedAt: number, runner: number, registry?: numb
     now,
     // By a clock that may be wrong by days, what is new today would look old to the next run.
     stamp: startedAt,
-    warning:
+    warning: coded(
       `the clocks of runner and registry are ${minutes} minutes apart: it is ${iso(runner)} by the runner and ` +
-      `${iso(registry)} by the registry. Ages are measured by the earlier one, so manifests may be kept longer. ` +
-      'Set the wrong clock right, for instance with NTP',
+        `${iso(registry)} by the registry. Ages are measured by the earlier one, so manifests may be kept longer. ` +
+        'Set the wrong clock right, for instance with NTP',
+      'clocks-differ',
+    ),
   };
 }
 

@@ -11,6 +11,7 @@ import { joinRestored, restoreRepository, type Restored } from './restore-reposi
 import { isIndexType } from '../oci/media-types.js';
 import { compare } from '../plan/graph.js';
 import { count, number } from '../text/words.js';
+import { coded } from '../text/code.js';
 import { whyStopped, type RunTools } from './clean.js';
 
 /** The most repositories or files that a message names. */
@@ -67,7 +68,10 @@ export async function restoreBackup(
   if (chosen.length === 0 && byRepository.size > 0) {
     const names = fewOf([...byRepository.keys()].sort());
     failures.push(
-      `\`repositories\` chooses none of the repositories in the backup, and nothing can be restored. It has ${names}`,
+      coded(
+        `\`repositories\` chooses none of the repositories in the backup, and nothing can be restored. It has ${names}`,
+        'nothing-selected',
+      ),
     );
   }
   progress.begin('Restoring manifests');
@@ -151,7 +155,12 @@ function nothingIn(
     'take the backup as it was made';
   const here = cutOffLines === 0 ? 'nothing was deleted when it was made' : cutOff;
   const why = elsewhere > 0 ? 'is `registry-url` the registry that it was made of?' : here;
-  return [`the backup in ${restoreFrom} has no manifest of ${registry.origin}: ${why}`];
+  return [
+    coded(
+      `the backup in ${restoreFrom} has no manifest of ${registry.origin}: ${why}`,
+      'backup-unusable',
+    ),
+  ];
 }
 
 /** The lines are complete, so their manifests may have been deleted, and are not restored. */

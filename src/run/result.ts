@@ -13,6 +13,7 @@ import type { CleanSettings, Named, RunSettings } from './settings.js';
 import type { Clocks } from './clocks.js';
 import type { RepositoryRun, Run } from './run.js';
 import type { Surveys } from './surveys.js';
+import { coded } from '../text/code.js';
 
 const UNTYPED =
   'the registry sends manifests without a Content-Type that says what they are, so that was read from the ' +
@@ -116,15 +117,23 @@ function warningsOf({ inventory, plan }: Pick<Survey, 'inventory' | 'plan'>): st
   const isEmpty = inventory.tags.size + inventory.manifests.size + inventory.gaps.length === 0;
   return [
     ...(isEmpty
-      ? ['it has no tags, and none of the digests named for it exists. Is its name right?']
+      ? [
+          coded(
+            'it has no tags, and none of the digests named for it exists. Is its name right?',
+            'repository-empty',
+          ),
+        ]
       : []),
-    ...(inventory.isUntyped ? [UNTYPED] : []),
+    ...(inventory.isUntyped ? [coded(UNTYPED, 'type-missing')] : []),
     ...plan.keep.flatMap(({ digest, reason }) =>
       reason.kind === 'narrowed'
         ? [
-            `the tag ${reason.tag} pointed at ${digest} and now points at ${reason.part}, a part of it, so the whole is ` +
-              'kept. A proxy that ignores `Accept` answers so: let it pass requests under `/v2/` through unchanged. If ' +
-              'the tag was moved on purpose, delete the manifest by hand',
+            coded(
+              `the tag ${reason.tag} pointed at ${digest} and now points at ${reason.part}, a part of it, so the whole is ` +
+                'kept. A proxy that ignores `Accept` answers so: let it pass requests under `/v2/` through unchanged. If ' +
+                'the tag was moved on purpose, delete the manifest by hand',
+              'tag-narrowed',
+            ),
           ]
         : [],
     ),

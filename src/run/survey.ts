@@ -5,7 +5,7 @@
 import type { Digest } from '../oci/digest.js';
 import type { ImageFacts } from '../oci/image-config.js';
 import type { Manifest } from '../oci/manifest.js';
-import type { Inventory, Source } from '../plan/inventory.js';
+import type { Inventory } from '../plan/inventory.js';
 import { mentionOf, namedBy, namedByTags, perhapsManifests, type Found } from '../plan/naming.js';
 import { makePlan, unknownAges, type Plan } from '../plan/plan.js';
 import { protectionIn, someOf } from '../plan/protection.js';
@@ -65,7 +65,6 @@ class Reading {
   readonly #list: ListingReading;
   readonly #reads: ManifestReading;
   readonly #referrers: ReferrerQuestions;
-  readonly #sources = new Map<Digest, Source>();
   readonly #facts: Map<Digest, ImageFacts>;
   /** digests that were asked for, found or not: none is asked for twice */
   readonly #begun = new Set<Digest>();
@@ -84,7 +83,7 @@ class Reading {
     this.#tags = new TagReading({
       ...context,
       fetch: (reference) => this.#reads.fetch(reference),
-      onFound: (manifest) => this.#note(manifest, 'tag'),
+      onFound: (manifest) => this.#reads.note(manifest),
     });
   }
 
@@ -99,7 +98,6 @@ class Reading {
       ghosts: this.#ghosts(),
       brokenTags: [...this.#tags.broken].sort(),
       referrers: new Map(this.#referrers.answers),
-      sources: new Map(this.#sources),
       facts: new Map(this.#facts),
       past: known.past,
       listing: this.#list.listing,
@@ -141,10 +139,7 @@ class Reading {
       const read = await this.#readEach(
         wave,
         (digest) => `manifest ${digest}`,
-        ({ digest, source }) => {
-          this.#reads.absent.add(digest);
-          this.#sources.set(digest, source);
-        },
+        ({ digest }) => this.#reads.absent.add(digest),
       );
       wave = this.#context.attempts.isOver() ? [] : this.#unread(read.flatMap(namedBy));
     }
@@ -166,7 +161,7 @@ class Reading {
         if (manifest === undefined) {
           miss(one);
         } else {
-          this.#note(manifest, one.source);
+          this.#reads.note(manifest);
           read.push(manifest);
         }
       },
@@ -175,10 +170,9 @@ class Reading {
   }
 
   #unread(found: readonly Found[]): Found[] {
-    return found.filter(({ digest, source }) => {
+    return found.filter(({ digest }) => {
       if (this.#elsewhere.delete(digest)) {
         this.#reads.absent.add(digest);
-        this.#sources.set(digest, source);
       }
       if (this.#begun.has(digest) || this.#reads.found.has(digest)) {
         return false;
@@ -186,13 +180,6 @@ class Reading {
       this.#begun.add(digest);
       return true;
     });
-  }
-
-  #note(manifest: Manifest, source: Source): void {
-    this.#reads.note(manifest);
-    if (!this.#sources.has(manifest.digest)) {
-      this.#sources.set(manifest.digest, source);
-    }
   }
 
   /**

@@ -2,6 +2,27 @@
 import { printable } from './printable.js';
 
 export const CODES = [
+  // What came before the first request.
+  'inputs-invalid',
+  'digests-file-unusable',
+  'digests-not-understood',
+  'protect-files-unusable',
+  'protection-empty',
+  'protection-large',
+  /** a digest of `protect` was found nowhere */
+  'protection-unmatched',
+  'apply-plan-unusable',
+  'docker-config-unusable',
+  'backup-unusable',
+  // The connection and the login.
+  'registry-unreachable',
+  'certificate-refused',
+  'answer-truncated',
+  'answer-too-large',
+  'token-missing',
+  'token-realm-refused',
+  'token-not-shown',
+  'clocks-differ',
   // What a registry answered.
   'credentials-refused',
   'right-missing',
@@ -24,13 +45,28 @@ export const CODES = [
   /** a 5xx answer to every try */
   'server-failed',
   'unexpected-answer',
+  'paging-broken',
+  'answer-from-cache',
+  'manifest-not-understood',
+  'type-missing',
   // What became of a repository or of the run.
+  'catalog-empty',
+  'nothing-selected',
+  'repository-empty',
+  'repository-vanished',
+  /** a tag points at a part of what it pointed at before */
+  'tag-narrowed',
   'image-broken',
   'tag-list-shrank',
   'restored-after-push',
   'restored-from-ledger',
   'ledger-restore-failed',
   'restore-failed',
+  'backup-not-saved',
+  'file-not-written',
+  'output-cut',
+  'run-stopped',
+  'internal-fault',
   'run-failed',
   'sweep-not-verified',
   'no-tag-left',
@@ -42,6 +78,11 @@ export const CODES = [
   'gap-found',
   'delete-failed',
   'delete-not-tried',
+  // The ledger.
+  'ledger-not-read',
+  'ledger-not-written',
+  'ledger-entry-skipped',
+  'ledger-entries-stay',
 ] as const;
 
 export type Code = (typeof CODES)[number];
@@ -54,6 +95,19 @@ export function codeIn(message: string): Code | undefined {
   return AT_END.exec(message)?.[1] as Code | undefined;
 }
 
+/** Ends its message with a code: the one of a message that it quotes, or its own. */
+export class CodedError extends Error {
+  override name = 'CodedError';
+  constructor(message: string, code: Code, options?: ErrorOptions) {
+    super(coded(message, code), options);
+  }
+}
+
+/** Foreign text, in which a code would be taken for ours. */
+export function withoutCodes(text: string): string {
+  return text.replaceAll(ANYWHERE, '');
+}
+
 /**
  * The message with one code, at its end. A code of another message that it quotes is the more exact one: it is moved
  * there, and `code` is not added.
@@ -63,6 +117,6 @@ export function codeIn(message: string): Code | undefined {
 export function coded(message: string, code: Code, length?: number): string {
   const [inner] = [...message.matchAll(ANYWHERE)].slice(-1);
   const end = ` [${inner?.[1] ?? code}]`;
-  const text = message.replaceAll(ANYWHERE, '');
+  const text = withoutCodes(message);
   return `${length === undefined ? text : printable(text, length - end.length)}${end}`;
 }

@@ -12,6 +12,7 @@ import type { Action } from '../../support/servers/memory/script.js';
 import { errorAnswer, stopClients, tally, when } from '../../support/clients/client.js';
 import { recordsOf, THEN } from '../../support/builders/records.js';
 import {
+  begin,
   LEDGER,
   observation,
   startScene,
@@ -170,10 +171,23 @@ describe('a ledger that may not be written', () => {
     });
   });
 
-  it('lets a fault of our own through', async () => {
+  it('fails where a memory is too large to be read again', async () => {
     const scene = await startScene();
     const ledger = await scene.open();
-    const memory = await recall(ledger);
+    const seen = observation({ inUse: Array.from({ length: 51 }, (_, n) => image(String(n))) });
+    // One string for all, so that the test itself needs little memory.
+    const body = 'é'.repeat(4 * 1024 * 1024);
+    const bodies = new Map([...seen.bodies.keys()].map((digest) => [digest, body]));
+    expect(await ledger.saw(await recall(ledger), { ...seen, bodies })).toBeUndefined();
+    expect(ledger.news()).toMatchObject({
+      warnings: [],
+      failures: [expect.stringContaining('its memory of 51 manifests is larger than can be read')],
+    });
+  });
+
+  it('lets a fault of our own through', async () => {
+    const scene = await startScene();
+    const { ledger, memory } = await begin(scene);
     const wrong = { ...observation({ inUse: [a] }), standing: undefined } as unknown as Observation;
     await expect(ledger.saw(memory, wrong)).rejects.toThrow(TypeError);
   });
@@ -262,8 +276,7 @@ describe('a ledger that may not be deleted from', () => {
   it('takes an entry that no longer exists for deleted', async () => {
     const scene = await startScene();
     await scene.put({ records: recordsOf([a]) });
-    const ledger = await scene.open();
-    const memory = await recall(ledger);
+    const { ledger, memory } = await begin(scene);
     scene.registry.intercept(when(/^DELETE/, errorAnswer(404, 'MANIFEST_UNKNOWN')));
     expect(await ledger.saw(memory, observation({ inUse: [a, b] }))).toBeDefined();
     expect(ledger.news().warnings).toEqual([]);

@@ -3,13 +3,9 @@ import { gunzipSync, gzipSync } from 'node:zlib';
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 
-import {
-  decodeEntry,
-  encodeEntry,
-  EntryError,
-  type Entry,
-} from '../../../src/memory/ledger/entry.js';
+import { decodeEntry, encodeEntry, type Entry } from '../../../src/memory/ledger/entry.js';
 import type { LedgerRecord } from '../../../src/memory/ledger/record.js';
+import { EntryError } from '../../../src/memory/ledger/unpack.js';
 import { digestOf, type Digest } from '../../../src/oci/digest.js';
 import { parseManifest } from '../../../src/oci/manifest.js';
 import { OCI_INDEX, OCI_MANIFEST } from '../../../src/oci/media-types.js';
@@ -215,13 +211,13 @@ describe('bytes that aren’t an entry', () => {
     ['half of what was compressed', gzipSync('{"repository":"team/app"}').subarray(0, 20)],
     ['something after it', Buffer.concat([gzipSync('{}'), gzipSync('{}')])],
   ])('are refused: %s', async (_, bytes) => {
-    expect(await mistakeIn(bytes)).toMatch(/can not be unpacked/);
+    expect(await mistakeIn(bytes)).toMatch(/can't be unpacked/);
   });
 
   it('are refused where one byte of an entry was changed', async () => {
     const bytes = await encodeEntry(written);
     bytes.writeUInt8(bytes.readUInt8(bytes.length - 6) ^ 1, bytes.length - 6);
-    expect(await mistakeIn(bytes)).toMatch(/can not be unpacked/);
+    expect(await mistakeIn(bytes)).toMatch(/can't be unpacked/);
   });
 
   it('are refused where few of them unpack into more than can be held', async () => {
@@ -267,7 +263,7 @@ describe('bytes that aren’t an entry', () => {
       /two records of one manifest/,
     ],
     ['a number for a record', () => '[0]', /not in the form/],
-    ['no JSON', () => '[{digest}]', /can not be unpacked/],
+    ['no JSON', () => '[{digest}]', /can't be unpacked/],
   ])('are refused where the manifests are %s', async (_, manifests, message) => {
     const { manifests: _known, ...rest } = await stored();
     const text = JSON.stringify(rest).slice(0, -1);

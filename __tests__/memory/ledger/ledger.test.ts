@@ -9,6 +9,7 @@ import { seed } from '../../support/clients/push.js';
 import { errorAnswer, stopClients, tally, when } from '../../support/clients/client.js';
 import { recordsOf, sorted } from '../../support/builders/records.js';
 import {
+  begin,
   LEDGER,
   observation,
   startScene,
@@ -37,8 +38,7 @@ async function settledOf(recording: Promise<Settled | undefined>): Promise<Settl
 describe('a ledger that is not there yet', () => {
   it('remembers nothing, and an empty repository does not begin it', async () => {
     const scene = await startScene();
-    const ledger = await scene.open();
-    const memory = await recall(ledger);
+    const { ledger, memory } = await begin(scene);
     expect(memory).toEqual({
       repository: APP,
       records: new Map(),
@@ -68,8 +68,7 @@ describe('a ledger that is not there yet', () => {
   it('is recalled with its manifests by the next run', async () => {
     const scene = await startScene();
     await run(scene, { inUse: [list, a, b] });
-    const ledger = await scene.open(LATER);
-    const memory = await recall(ledger);
+    const { ledger, memory } = await begin(scene, LATER);
     expect(sorted(memory.records)).toEqual(sorted(recordsOf([list, a, b])));
     expect(memory.manifests.get(list.digest)).toMatchObject({
       kind: 'index',
@@ -93,8 +92,7 @@ describe('a run that sees nothing new', () => {
       const scene = await startScene({ digestHeader });
       await run(scene, { inUse: [list, a, b], unused: [c] });
       const before = await scene.entries();
-      const ledger = await scene.open(LATER);
-      const memory = await recall(ledger);
+      const { ledger, memory } = await begin(scene, LATER);
       scene.registry.requests.length = 0;
       const seen = observation({ inUse: [a, list, b], unused: [c], known: [list, a, b, c] });
       expect(await ledger.saw(memory, seen)).toBeDefined();
@@ -119,8 +117,7 @@ describe('a run that sees nothing new', () => {
   it('writes nothing about what is absent and was leaving, described, or never known', async () => {
     const scene = await startScene();
     await scene.put({ records: recordsOf([a], { status: 'leaving' }) });
-    const ledger = await scene.open();
-    const memory = await recall(ledger);
+    const { ledger, memory } = await begin(scene);
     const seen = { ...observation({ absent: [a, b] }), wanted: new Set([a.digest]) };
     expect(await ledger.saw(memory, seen)).toBeDefined();
     expect(ledger.news().written).toBe(0);
@@ -131,8 +128,7 @@ describe('a run that sees something new', () => {
   it('writes one entry and deletes the one that it replaces', async () => {
     const scene = await startScene();
     await run(scene, { inUse: [a] });
-    const ledger = await scene.open(LATER);
-    const memory = await recall(ledger);
+    const { ledger, memory } = await begin(scene, LATER);
     scene.registry.requests.length = 0;
     const seen = observation({ inUse: [b], unused: [a], known: [a] });
     expect(await ledger.saw(memory, seen)).toBeDefined();
@@ -219,8 +215,7 @@ describe('compaction', () => {
     await scene.put({ sequence: 1, records: recordsOf([a]) });
     const newest = await scene.put({ sequence: 3, records: recordsOf([a, b]) });
     await scene.put({ sequence: 2, records: recordsOf([b]) });
-    const ledger = await scene.open();
-    const memory = await recall(ledger);
+    const { ledger, memory } = await begin(scene);
     scene.registry.requests.length = 0;
     const seen = observation({ inUse: [a, b], known: [a, b] });
     expect(await ledger.saw(memory, seen)).toBeDefined();
@@ -253,8 +248,8 @@ describe('compaction', () => {
     expect(news.failures).toEqual([]);
     expect([...news.warnings].sort()).toEqual(
       [
-        `${LEDGER}:${later} is skipped: a later version of this action wrote it`,
-        `${LEDGER}:${lost} is skipped: its content is missing`,
+        `${LEDGER}:${later} is skipped: a later version of this action wrote it [ledger-entry-skipped]`,
+        `${LEDGER}:${lost} is skipped: its content is missing [ledger-entry-skipped]`,
       ].sort(),
     );
     expect(scene.home.tags.size).toBe(3);

@@ -13,13 +13,19 @@ import { linkBlob, setTag } from '../../support/servers/memory/state.js';
 import { seed } from '../../support/clients/push.js';
 import { errorAnswer, stopClients, tally, when } from '../../support/clients/client.js';
 import { recordsOf, sorted } from '../../support/builders/records.js';
-import { before, freeing, LEDGER, startScene, type Scene } from '../../support/scenes/ledger.js';
+import {
+  before,
+  freeing,
+  LEDGER,
+  startScene,
+  WEB,
+  type Scene,
+} from '../../support/scenes/ledger.js';
 
 afterEach(stopClients);
 
 const a = image('a');
 const b = image('b');
-const WEB = 'team/web';
 
 const entry: Entry = { repository: APP, sequence: 1, records: recordsOf([a, index([a, b])]) };
 
@@ -300,7 +306,9 @@ describe('a read', () => {
     const store = await scene.store();
     const { entries, warnings } = await store.read(APP);
     expect(entries.map(({ tag }) => tag)).toEqual([whole]);
-    expect(warnings).toEqual([`${LEDGER}:${lost} is skipped: its content is missing`]);
+    expect(warnings).toEqual([
+      `${LEDGER}:${lost} is skipped: its content is missing [ledger-entry-skipped]`,
+    ]);
     expect(scene.home.tags.size).toBe(2);
     expect(tally(scene.registry)).not.toHaveProperty('DELETE manifest');
   });
@@ -349,11 +357,11 @@ describe('a read', () => {
     expect(entries.map(({ tag }) => tag)).toEqual([good]);
     expect([...warnings].sort()).toEqual(
       [
-        `${LEDGER}:${later} is skipped: a later version of this action wrote it`,
-        `${LEDGER}:${broken} is skipped: its bytes are damaged`,
-        `${LEDGER}:${web} is skipped: it is the memory of another repository`,
-        `${LEDGER}:${text} is skipped: it can not be unpacked`,
-        `${LEDGER}:${forged} is skipped: what it says of a manifest does not have the digest of that manifest`,
+        `${LEDGER}:${later} is skipped: a later version of this action wrote it [ledger-entry-skipped]`,
+        `${LEDGER}:${broken} is skipped: its bytes are damaged [ledger-entry-skipped]`,
+        `${LEDGER}:${web} is skipped: it is the memory of another repository [ledger-entry-skipped]`,
+        `${LEDGER}:${text} is skipped: it can't be unpacked [ledger-entry-skipped]`,
+        `${LEDGER}:${forged} is skipped: what it says of a manifest does not have the digest of that manifest [ledger-entry-skipped]`,
       ].sort(),
     );
     expect(home.tags.size).toBe(6);

@@ -85,7 +85,7 @@ describe('save', () => {
     expect(openBackup('some/where').directory).toBe(path.resolve('some/where'));
   });
 
-  it('makes nothing before there is anything to save, and of nothing', async () => {
+  it('makes no directory while there is nothing to save', async () => {
     const backup = openBackup(directory);
     await backup.save([]);
     expect(existsSync(directory)).toBe(false);
@@ -94,7 +94,7 @@ describe('save', () => {
     expect(backup.isUsed).toBe(true);
   });
 
-  it('adds to what is there, also of another run', async () => {
+  it('adds to a backup, also to that of another run', async () => {
     await openBackup(directory).save([one]);
     await openBackup(directory).save([two]);
     expect(files()).toHaveLength(2);
@@ -109,7 +109,7 @@ describe('save', () => {
     expect(entries.map(({ repository }) => repository).sort()).toEqual(['a', 'b', 'c']);
   });
 
-  it('mends a file that holds something else', async () => {
+  it('replaces a file that holds something else', async () => {
     const file = fileOf(directory, one.digest);
     mkdirSync(path.dirname(file), { recursive: true });
     writeFileSync(file, one.bytes.subarray(0, 10));
@@ -118,7 +118,7 @@ describe('save', () => {
     expect(files()).toEqual([hex(one.digest)]);
   });
 
-  it('begins a new line after half of one, which a run that was killed left', async () => {
+  it('begins a new line after half a line of a run that was killed', async () => {
     await openBackup(directory).save([one]);
     const index = path.join(directory, INDEX);
     const whole = readFileSync(index, 'utf8');
@@ -135,7 +135,7 @@ describe('save', () => {
     expect(cutOffLines).toBe(1);
   });
 
-  it('may run in two processes at once: no line is torn', async () => {
+  it('tears no line when two processes run it at once', async () => {
     // Long enough that Node would write either in several pieces.
     const tags = Array.from({ length: 100 }, (_, n) => `${'tag'.repeat(40)}-${String(n)}`);
     const many = (name: string) => images(400, name).map((each) => ({ ...each, tags }));
@@ -156,7 +156,7 @@ describe('save', () => {
   });
 });
 
-describe('when it resolves', () => {
+describe('a save that resolves', () => {
   /** Each path that was synced, in order, with its content or names at that moment. */
   const synced: { readonly where: string; readonly what: string }[] = [];
   const isSynced = new Set<string>();
@@ -192,7 +192,7 @@ describe('when it resolves', () => {
   const inHome = (...names: readonly string[]) => path.join(home, String(count), ...names);
   const manifests = () => path.join(directory, 'manifests');
 
-  it('all is on the disk: bytes, their names, the names of all new directories, and then the index', async () => {
+  it('has synced bytes, their names, the names of all new directories, and then the index', async () => {
     await openBackup(directory).save([one, two]);
     const names = [one, two].map(({ digest }) => hex(digest)).sort();
     const [made, written] = [synced.slice(0, 5), synced.slice(5, 7)];
@@ -220,7 +220,7 @@ describe('when it resolves', () => {
     ]);
   });
 
-  it('so it is for what was there already: its name may not be', async () => {
+  it('has synced the name of a file that was there already', async () => {
     await openBackup(directory).save([one]);
     synced.length = 0;
     await openBackup(directory).save([one]);
@@ -232,7 +232,7 @@ describe('when it resolves', () => {
     ]);
   });
 
-  it('so it is for two at once, of which one makes the directories', async () => {
+  it('has synced the directories that another save makes at the same time', async () => {
     const backup = openBackup(directory);
     slow = inHome('deep');
     const unsynced = await Promise.all(
@@ -245,7 +245,7 @@ describe('when it resolves', () => {
     expect(unsynced).toEqual([[], []]);
   });
 
-  it('so it is on Windows, as far as it goes there: directories can not be synced', async () => {
+  it('has synced all but the directories on Windows, which can not sync them', async () => {
     const platform = Object.getOwnPropertyDescriptor(process, 'platform');
     try {
       Object.defineProperty(process, 'platform', { ...platform, value: 'win32' });
@@ -260,7 +260,7 @@ describe('when it resolves', () => {
   });
 });
 
-describe('what can not be saved', () => {
+describe('a save that fails', () => {
   async function refused(directory: string, manifests: readonly SavedManifest[] = [one]) {
     const backup = openBackup(directory);
     const saving = backup.save(manifests);
@@ -271,7 +271,7 @@ describe('what can not be saved', () => {
     return saving.catch((error: unknown) => (error as Error).message);
   }
 
-  it('because the path is a file', async () => {
+  it('says that the path is a file', async () => {
     const file = path.join(home, 'file');
     writeFileSync(file, 'mine');
     expect(await refused(file)).toContain('file" is a file, not a directory');
@@ -279,12 +279,12 @@ describe('what can not be saved', () => {
     expect(readFileSync(file, 'utf8')).toBe('mine');
   });
 
-  it('because nothing can be made there', async () => {
+  it('says that nothing can be made there', async () => {
     // Not even root can.
     expect(await refused('/sys/backup')).toMatch(/EACCES|EPERM|EROFS/);
   });
 
-  it('because a directory is in the way of the file, and leaves nothing behind', async () => {
+  it('leaves nothing behind where a directory is in the way of the file', async () => {
     const file = fileOf(directory, one.digest);
     mkdirSync(path.join(file, 'in the way'), { recursive: true });
     await refused(directory);
@@ -292,7 +292,7 @@ describe('what can not be saved', () => {
     expect(existsSync(path.join(directory, INDEX))).toBe(false);
   });
 
-  it('because the index is a link, a device or a pipe, and follows and awaits none of them', async () => {
+  it('says that the index is a link, a device or a pipe, and follows and awaits none of them', async () => {
     const index = path.join(directory, INDEX);
     mkdirSync(directory, { recursive: true });
     symlinkSync('/dev/full', index);
@@ -302,7 +302,7 @@ describe('what can not be saved', () => {
     expect(await refused(directory)).toContain('it is a named pipe, not a regular file');
   });
 
-  it('because a directory below it is a link that leads elsewhere, where nothing is written', async () => {
+  it('says that a directory below it is a link, and writes nothing behind it', async () => {
     const elsewhere = path.join(home, 'elsewhere');
     mkdirSync(path.join(elsewhere, 'sha256'), { recursive: true });
     mkdirSync(directory, { recursive: true });
@@ -320,7 +320,7 @@ describe('what can not be saved', () => {
     ['a type that is none', { mediaType: 'text/html\r\nX-Evil: 1' }],
     ['a repository that is none', { repository: '../../..' }],
     ['a tag that is none', { tags: ['a b'] }],
-  ])('with %s: it could not be restored', async (_, more) => {
+  ])('refuses a manifest with %s, which could not be restored', async (_, more) => {
     const backup = openBackup(directory);
     const saving = backup.save([two, { ...one, ...more }]);
     await expect(saving).rejects.toBeInstanceOf(BackupError);

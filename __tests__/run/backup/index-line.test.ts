@@ -27,19 +27,19 @@ describe('a line of the index', () => {
     });
   });
 
-  it('is read back as it was, but for the reason', () => {
+  it('is read back as it was, without the reason', () => {
     const { reason: _, ...rest } = entry;
     const read = { kind: 'entry', entry: rest };
     expect(parseIndexLine(indexLine(entry))).toEqual(read);
     expect(parseIndexLine(`${indexLine(entry).trimEnd()}\r`)).toEqual(read);
   });
 
-  it('of a later version with more to say is read, and with another reason', () => {
+  it('is read with fields and reasons of a later version', () => {
     const more = { ...(JSON.parse(indexLine(entry)) as object), reason: 'new', more: [1] };
     expect(parseIndexLine(JSON.stringify(more))).toMatchObject({ entry: { digest } });
   });
 
-  it('that was cut off anywhere is known to be', () => {
+  it('is known to be cut off, wherever that is', () => {
     const line = indexLine(entry).trimEnd();
     for (let length = 0; length < line.length; length += 1) {
       expect(parseIndexLine(line.slice(0, length))).toEqual({ kind: 'cut-off' });
@@ -59,12 +59,15 @@ describe('a line of the index', () => {
     ['tags that are none', { tags: ['../v1'] }],
     ['tags that are no list', { tags: 'v1' }],
     ['a time that is none', { savedAt: 'yesterday' }],
-  ])('with %s is not believed', (_, more) => {
+  ])('is not understood with %s', (_, more) => {
     const parsed = JSON.parse(indexLine(entry)) as object;
     expect(parseIndexLine(JSON.stringify({ ...parsed, ...more }))).toEqual({ kind: 'unknown' });
   });
 
-  it.each(['null', '[]', '"text"', '17', '{}'])('that is %s is not cut off, and none', (text) => {
-    expect(parseIndexLine(text)).toEqual({ kind: 'unknown' });
-  });
+  it.each(['null', '[]', '"text"', '17', '{}'])(
+    'is not understood, and not cut off, when it is %s',
+    (text) => {
+      expect(parseIndexLine(text)).toEqual({ kind: 'unknown' });
+    },
+  );
 });

@@ -69,7 +69,7 @@ describe('a tag that several manifests had', () => {
     );
   });
 
-  it('is that of the one that had it when it was saved', async () => {
+  it('belongs to the one that had it when it was saved', async () => {
     await save(older, { tags: ['v1'] });
     await save(newer, { formerTags: ['v1'], savedAt: NOW + 1, unusedSince: NOW });
     expect(await tagsOf()).toEqual(
@@ -102,7 +102,7 @@ describe('a backup', () => {
     expect(await backup.bytesOf(first.digest)).toEqual(first.bytes);
   });
 
-  it('of a path that is not absolute is one as well', async () => {
+  it('is read from a path that is not absolute', async () => {
     await save(first);
     const { entries } = await readBackup(path.relative(process.cwd(), directory), REGISTRY);
     expect(entries).toHaveLength(1);
@@ -144,7 +144,7 @@ describe('a backup', () => {
     expect(counted).toMatchObject({ cutOffLines: 0, unknownLines: 0, elsewhere: 2 });
   });
 
-  it('of a run that was killed lacks the line that was cut off, and nothing else', async () => {
+  it('lacks only the line that was cut off when its run was killed', async () => {
     await save(first);
     await save(second);
     const index = path.join(directory, INDEX);
@@ -190,7 +190,7 @@ describe('a backup', () => {
     expect(await backup.bytesOf(digest)).toBeUndefined();
   });
 
-  it('that is none is an error that says what to give', async () => {
+  it('is missing: an error says what to give', async () => {
     for (const where of [directory, path.join(directory, 'missing')]) {
       const reading = readBackup(where, REGISTRY);
       await expect(reading).rejects.toBeInstanceOf(BackupError);
@@ -200,7 +200,7 @@ describe('a backup', () => {
     }
   });
 
-  it('with an empty index has nothing', async () => {
+  it('has nothing when its index is empty', async () => {
     writeFileSync(path.join(directory, INDEX), '');
     expect((await read()).entries).toEqual([]);
   });
@@ -284,7 +284,7 @@ describe('a backup that somebody else made', () => {
     expect(await refused()).toContain('index.jsonl: it has more than 1 GiB');
   });
 
-  it('with a line that is too long, or that can not be, restores the others', async () => {
+  it('keeps the other lines of one that is too long or not possible', async () => {
     const lines = [
       line({ tags: Array.from({ length: 200_000 }, (_, n) => `t${String(n)}`) }),
       line({ mediaType: `a/${'b'.repeat(300)}` }),
@@ -310,7 +310,7 @@ describe('a backup that somebody else made', () => {
     expect(entries.map(({ tags }) => tags.length)).toEqual([20_001]);
   });
 
-  it('with more tags than there can be is refused as a whole: which line counts is not known', async () => {
+  it('is refused as a whole when it has too many tags: which line counts is not known', async () => {
     const tags = (n: number) =>
       Array.from({ length: 50_000 }, (_, m) => `t${String(n)}-${String(m)}`);
     for (let n = 0; n < 11; n += 1) {
@@ -318,7 +318,7 @@ describe('a backup that somebody else made', () => {
     }
     expect(await refused()).toBe(
       `the backup is too large to restore from: its index.jsonl names more than ${MOST_MANIFESTS.toLocaleString('en')} ` +
-        'manifests or tags of this registry. Use the backup as the run left it, or a part of its lines at a time',
+        'manifests or tags of this registry. Use the backup as the run left it, or a part of its lines at a time [backup-unusable]',
     );
   });
 });

@@ -6,8 +6,8 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 
-import type { Intake } from '../../../src/run/candidates/candidate.js';
-import { IntakeError, readIntake } from '../../../src/run/candidates/intake.js';
+import { IntakeError, type Intake } from '../../../src/run/candidates/candidate.js';
+import { readIntake } from '../../../src/run/candidates/intake.js';
 import { isDigest } from '../../../src/oci/digest.js';
 import { OCI_MANIFEST } from '../../../src/oci/media-types.js';
 import { isRepository } from '../../../src/oci/reference.js';
@@ -56,20 +56,20 @@ const GONE = 'multi@sha256:6598ab6d388d4a638f252f24edae180cf51ab1a76afc25e859972
 /** Distribution 3 keeps an index's children, so its collector names neither of them. */
 const HELD_BUT_CHILDREN = HELD.filter((name) => !/^multi@sha256:(?:2ff2|547c)/.test(name));
 
-describe('what Distribution itself prints', () => {
+describe('output of Distribution itself', () => {
   it.each([
     ['find-2.8.2.txt', [...HELD, GONE].sort(), 223],
     ['gc-2.8.2.txt', HELD, 37],
     ['gc-3.1.1.txt', HELD_BUT_CHILDREN, 41],
     ['notifications-2.8.2.txt', [...HELD, GONE].sort(), 15],
     ['notifications-3.1.1.txt', [...HELD, GONE].sort(), 15],
-  ])('%s', async (file, expected, understood) => {
+  ])('is read from %s', async (file, expected, understood) => {
     const intake = await fromFixtures(file);
     expect(named(intake)).toEqual(expected);
     expect(intake).toMatchObject({ understood, notUnderstood: 0, examples: [] });
   });
 
-  it('the log of a collection that was no dry-run', async () => {
+  it('is read from the log of a collection that was not a dry-run', async () => {
     const intake = await fromFixtures('gc-log-2.8.2.txt');
     expect(named(intake)).toEqual(
       HELD.filter((name) => /sha256:(?:2ff2|547c|cd49|ddb7)/.test(name)),
@@ -77,7 +77,7 @@ describe('what Distribution itself prints', () => {
     expect(intake).toMatchObject({ understood: 19, notUnderstood: 0 });
   });
 
-  it('all of it, one file after the other', async () => {
+  it('is read from several files, one after the other', async () => {
     const intake = await fromFixtures('find-2.8.2.txt', 'notifications-2.8.2.txt', 'gc-2.8.2.txt');
     expect(named(intake)).toEqual([...HELD, GONE].sort());
     expect(intake.understood).toBe(223 + 15 + 37);
@@ -94,13 +94,13 @@ describe('lines that need their neighbours', () => {
     expect(intake).toMatchObject({ understood: 7, notUnderstood: 0 });
   });
 
-  it('without a heading it is not known whose manifest is eligible', async () => {
+  it('a manifest without a heading before it is not understood', async () => {
     const intake = await fromText(`manifest eligible for deletion: ${A}`);
     expect(named(intake)).toEqual([]);
     expect(intake.examples[0]?.text).toContain('no line before it names the repository');
   });
 
-  it('each source begins anew', async () => {
+  it('a heading ends with its source', async () => {
     const file = join(directory, 'anew.txt');
     await writeFile(file, `manifest eligible for deletion: ${A}\n`);
     const intake = await readIntake({ digests: 'team/app', files: [file], registryHost: HOST });
@@ -109,7 +109,7 @@ describe('lines that need their neighbours', () => {
   });
 
   it('a single word is understood only above what is known', async () => {
-    const intake = await fromText(`data\ndata/docker\ndata/${V2}\nhello\nteam/app@${A}\nbye`);
+    const intake = await fromText(`data/\ndata/docker\ndata/${V2}\nhello\nteam/app@${A}\nbye`);
     expect(intake.understood).toBe(4);
     expect(intake.examples.map(({ text }) => text)).toEqual(['hello', 'bye']);
   });
@@ -123,11 +123,20 @@ describe('lines that need their neighbours', () => {
         ...['.:', 'total 4', `drwx${row} docker`, ''],
         ...[`${revisions}/sha256:`, 'total 4', `drwx${row} ${HEX}`, ''],
         ...[`${layers}/${'b'.repeat(64)}:`, 'total 4', `-rw-${row} link`, ''],
-        ...[`${layers}:`, `drwx${row} ${'b'.repeat(64)}`],
+        ...[`${layers}:`, '# a comment', `drwx${row} ${'b'.repeat(64)}`],
       ].join('\n'),
     );
     expect(named(intake)).toEqual([`app@${A}`]);
     expect(intake.examples).toEqual([]);
+  });
+
+  it('a list of events and envelopes is read element by element', async () => {
+    const event = (digest: string) => ({ action: 'push', target: { repository: 'app', digest } });
+    const list = [{ events: [event(A)] }, event(digest('b')), event('sha256:short')];
+    const intake = await fromText(JSON.stringify(list));
+    expect(named(intake)).toEqual([`app@${A}`, `app@${digest('b')}`]);
+    expect(intake).toMatchObject({ understood: 2, notUnderstood: 1 });
+    expect(intake.examples[0]?.text).toMatch(/an event without a valid repository or digest\)$/);
   });
 
   it('JSON may have a log’s words in front', async () => {
@@ -138,7 +147,7 @@ describe('lines that need their neighbours', () => {
   });
 });
 
-describe('what was not understood', () => {
+describe('a line that is not understood', () => {
   it('is counted, and the first five are shown with their place', async () => {
     const file = join(directory, 'odd.txt');
     await writeFile(file, `# odd\nfour 4\n{"five": 5}\nsix 6\n`);
@@ -152,6 +161,21 @@ describe('what was not understood', () => {
       { where: `${file}:2`, text: 'four 4' },
       { where: `${file}:3`, text: '{"five": 5}' },
     ]);
+  });
+
+  it('is cut where a line is longer than 1 MiB', async () => {
+    const intake = await fromText(`${'x'.repeat(1024 * 1024 + 1)}\napp@${A}`);
+    expect(intake).toMatchObject({ understood: 1, notUnderstood: 1 });
+    expect(intake.examples[0]?.text).toMatch(/^x+… \(too long\)$/);
+  });
+
+  it('is a word that more than ten thousand words follow', async () => {
+    const words = Array.from({ length: 10_001 }, (_, n) => `dir-${n}`);
+    const paths = `dir-0/${V2}\ndir-10000/${V2}`;
+    const intake = await fromText([...words, paths].join('\n'));
+    expect(intake).toMatchObject({ understood: 2, notUnderstood: 10_001 });
+    const last = await fromText([...words, ...paths.split('\n').reverse()].join('\n'));
+    expect(last).toMatchObject({ understood: 3, notUnderstood: 10_000 });
   });
 
   it('says why a reference is not taken', async () => {
@@ -179,6 +203,52 @@ describe('what was not understood', () => {
   });
 });
 
+describe('the caller of readIntake', () => {
+  async function told(digests: string, ...texts: string[]) {
+    const files = texts.map((_, n) => join(directory, `told-${n}.txt`));
+    await Promise.all(files.map((file, n) => writeFile(file, texts[n] ?? '')));
+    const mistakes: string[] = [];
+    const warnings: string[] = [];
+    await readIntake({
+      ...{ digests, files, registryHost: HOST },
+      mistake: (message) => mistakes.push(message),
+      warning: (message) => warnings.push(message),
+    });
+    return { mistakes, warnings };
+  }
+
+  it('is told of each line of `digests` that is not understood, as a mistake', async () => {
+    expect(await told(`app@${A}\none 1\ntwo 2`)).toEqual({
+      mistakes: [
+        expect.stringMatching(
+          /^digests: 2 lines are not understood: digests line 2: "one 1"; digests line 3: "two 2"\. Correct/,
+        ),
+      ],
+      warnings: [],
+    });
+  });
+
+  it('is told of a file without a line that is understood, as a mistake with five examples', async () => {
+    expect(await told('', 'not so\n'.repeat(7), `app@${A}`, '')).toEqual({
+      mistakes: [
+        expect.stringMatching(/is understood, of 7: (?:.*?"not so"){5} and 2 more\. Is it/),
+      ],
+      warnings: [],
+    });
+  });
+
+  it('is warned of a file with some lines that are not understood', async () => {
+    expect(await told('', `app@${A}\nnot so`)).toEqual({
+      mistakes: [],
+      warnings: [
+        expect.stringMatching(
+          /^digests-file: 1 line is not understood of the 2 in ".*told-0\.txt", and skipped: .*told-0\.txt:2: "not so"/,
+        ),
+      ],
+    });
+  });
+});
+
 describe('files', () => {
   it('may have a byte order mark and lines that end as on Windows', async () => {
     const file = join(directory, 'windows.txt');
@@ -188,18 +258,18 @@ describe('files', () => {
     expect(intake).toMatchObject({ understood: 2, notUnderstood: 0 });
   });
 
-  it('that can’t be read are named all at once', async () => {
+  it('are named in one message if they can’t be read', async () => {
     const missing = join(directory, 'missing.txt');
     const reading = readIntake({ digests: '', files: [missing, directory], registryHost: HOST });
     await expect(reading).rejects.toThrow(IntakeError);
     await expect(reading).rejects.toThrow(
       `digests-file: "${missing}" does not exist: check the path, which is relative to the working ` +
-        `directory, and that an earlier step wrote the file; "${directory}" is a directory: name the files in it`,
+        `directory, and that an earlier step wrote the file; "${directory}" can't be read: it is a directory. Give a regular file`,
     );
   });
 });
 
-describe('any input', () => {
+describe('an input', () => {
   const repository = fc.constantFrom('app', 'team/app', 'a/b/c/d', 'team/repositories/web', 'x--y');
   const hex = fc.stringMatching(/^[0-9a-f]{64}$/);
   const valid = fc.tuple(repository, hex).chain(([name, digits]) => {
@@ -228,7 +298,7 @@ describe('any input', () => {
     `app: marking blob ${A}`,
   );
 
-  it('of valid lines, in any mix and order, names exactly their manifests', async () => {
+  it('with valid lines in any mix and order names exactly their manifests', async () => {
     await fc.assert(
       fc.asyncProperty(
         fc.array(
@@ -253,7 +323,7 @@ describe('any input', () => {
     );
   });
 
-  it('of garbage never throws, nor names what is not valid, nor prints what is not safe', async () => {
+  it('of random text never throws, names what is not valid, or prints what is not safe', async () => {
     const shard = fc.oneof(
       fc.string({ unit: 'binary', maxLength: 10 }),
       fc.constantFrom(
@@ -296,7 +366,7 @@ describe('any input', () => {
     ['slashes', `drwxr-xr-x ${'/a'.repeat(500_000)}:`],
     ['braces', '{'.repeat(1_000_000)],
     ['brackets in an object', `{"a":${'['.repeat(1_000_000)}`],
-  ])('of very long %s is one that is not understood', async (_, line) => {
+  ])('with a line of very long %s has a line that is not understood', async (_, line) => {
     const intake = await fromText(`${line}\n${line}\napp@${A}`);
     expect(intake).toMatchObject({ understood: 1, notUnderstood: 2 });
     expect(named(intake)).toEqual([`app@${A}`]);
@@ -346,12 +416,16 @@ describe('a source that names too much', () => {
     expect(three.candidates.get('app')?.size).toBe(3);
     const four = readIntake({ ...source, digests: lines(4) });
     await expect(four).rejects.toBeInstanceOf(IntakeError);
+    const file = join(directory, 'four.txt');
+    await writeFile(file, lines(4));
+    const inFile = readIntake({ ...source, digests: '', files: [file] });
+    await expect(inFile).rejects.toThrow('digests-file: more than 3 manifests are named');
     await expect(four).rejects.toThrow(
       'digests-file: more than 3 manifests are named. Give a part of the listing at a time',
     );
   });
 
-  it('of words that are longer than any name is not understood', async () => {
+  it('is not understood where words are longer than any name', async () => {
     const digests = `-rw-r--r-- ${'x'.repeat(1025)}\n-rw-r--r-- ${'x'.repeat(1024)}\n`;
     const source = { files: [], registryHost: 'registry.example.com', digests };
     expect(await readIntake(source)).toMatchObject({ understood: 0, notUnderstood: 2 });

@@ -27,7 +27,7 @@ describe('references', () => {
     expect(readLine(line, HOST)).toEqual({ kind: 'manifest', repository, digest: A });
   });
 
-  it('may be of sha512', () => {
+  it('may have a sha512 digest', () => {
     expect(readLine(`team/app@${LONG}`, HOST)).toEqual({
       kind: 'manifest',
       repository: 'team/app',
@@ -80,7 +80,7 @@ describe('references', () => {
     `see team/app@${A}`,
     `user:secret@registry.example:5000/app@${A}`,
     `${'a'.repeat(256)}@${A}`,
-  ])('%s is none', (line) => {
+  ])('%s is not valid', (line) => {
     expect(readLine(line, HOST).kind).toBe('unknown');
   });
 });
@@ -108,7 +108,7 @@ describe('the garbage collector', () => {
     'team/app: marking manifest sha256:abc',
     'manifest eligible for deletion: sha256:abc',
     `manifest eligible for deletion: {../app ${A} []}`,
-  ])('prints no %s', (line) => {
+  ])('never prints %s', (line) => {
     expect(readLine(line, HOST)).toEqual({ kind: 'unknown' });
   });
 });

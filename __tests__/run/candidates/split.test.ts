@@ -98,7 +98,7 @@ describe('split', () => {
       ],
     ],
     [
-      'braces that hold no JSON',
+      'braces without valid JSON',
       '{{ x }}\ny',
       [
         [1, '{{ x }}'],
@@ -106,7 +106,7 @@ describe('split', () => {
       ],
     ],
     [
-      'balanced, but no JSON',
+      'balanced braces without valid JSON',
       '{1}\n{"a":1}',
       [
         [1, '{1}'],
@@ -181,7 +181,7 @@ describe('split', () => {
     ],
     ['an object longer than a line', `{"a": "${'x'.repeat(10)}"}`, [[1, { a: 'x'.repeat(10) }]]],
     [
-      'a long object that is none',
+      'a long object that is not valid JSON',
       `{"a":\n"${'x'.repeat(30)}" !\ny`,
       [
         [1, 'too long'],

@@ -62,11 +62,11 @@ describe('readStoragePath', () => {
       `time="2026-11-23T09:05:19Z" level=info msg="deleting manifest: /docker/registry/v2/repositories/app/${REVISION}" go.version=go1.19.8`,
       'app',
     ],
-  ])('%s: a manifest', (_, line, repository) => {
+  ])('%s names a manifest', (_, line, repository) => {
     expect(readStoragePath(line)).toEqual({ kind: 'manifest', repository, digest: A });
   });
 
-  it('knows sha512', () => {
+  it('a path with a sha512 digest names a manifest', () => {
     const hex = 'b'.repeat(128);
     expect(
       readStoragePath(`${V2}/repositories/app/_manifests/revisions/sha512/${hex}/link`),
@@ -90,7 +90,7 @@ describe('readStoragePath', () => {
     `${V2}/repositories/team/app/_manifests/tags/v1/index/sha256`,
     `${V2}/blobs/sha256/aa/${HEX}/data`,
     `blobs/sha256/aa/${HEX}/data`,
-  ])('%s is known, and names none', (line) => {
+  ])('%s is known, and names no manifest', (line) => {
     expect(readStoragePath(line)).toEqual({ kind: 'known' });
   });
 
@@ -105,7 +105,10 @@ describe('readStoragePath', () => {
     expect(readStoragePath(line)).toEqual({ kind: 'malformed' });
   });
 
-  it.each(['', 'team/app', 'a_layers/b', '/home/me/notes.txt'])('%j is no path of it', (line) => {
-    expect(readStoragePath(line)).toBeUndefined();
-  });
+  it.each(['', 'team/app', 'a_layers/b', '/home/me/notes.txt'])(
+    '%j is not a path of the storage',
+    (line) => {
+      expect(readStoragePath(line)).toBeUndefined();
+    },
+  );
 });

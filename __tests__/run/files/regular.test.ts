@@ -1,4 +1,5 @@
 import { execFileSync } from 'node:child_process';
+import { once } from 'node:events';
 import {
   appendFileSync,
   mkdirSync,
@@ -7,8 +8,10 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
+import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { Worker } from 'node:worker_threads';
 
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 
@@ -28,7 +31,7 @@ afterEach(() => {
 });
 
 describe('readRegular', () => {
-  it('reads what is there, up to what it may have', () => {
+  it('reads a file up to the size that it may have', () => {
     writeFileSync(at('file'), 'x'.repeat(10_000));
     symlinkSync('file', at('link'));
     for (const name of ['file', 'link']) {
@@ -42,9 +45,26 @@ describe('readRegular', () => {
     expect(readRegular(at('empty'), 0)).toHaveLength(0);
   });
 
-  it('reads the files of /proc, which say that they have nothing, and no more of them than it may', () => {
+  it('reads the files of /proc, whose size says 0, up to the size that they may have', () => {
     expect(readRegular('/proc/self/status', 1_000_000).toString()).toContain('Name:');
     expect(() => readRegular('/proc/self/status', 100)).toThrow('it has more than 100 B');
+  });
+});
+
+describe('readRegular and streamRegular', () => {
+  it.each([
+    ['a directory', () => home, 'it is a directory'],
+    ['a device', () => '/dev/null', 'it is a device, not a regular file'],
+    ['a socket', () => at('socket'), 'it is a socket, not a regular file'],
+  ])('refuse %s', async (_, where, why) => {
+    const server = createServer().listen(at('socket'));
+    try {
+      await once(server, 'listening');
+      expect(() => readRegular(where(), 10)).toThrow(why);
+      await expect(streamRegular(where(), {}).next()).rejects.toThrow(why);
+    } finally {
+      server.close();
+    }
   });
 });
 
@@ -61,7 +81,7 @@ describe('streamRegular', () => {
 });
 
 describe('openHandle', () => {
-  it('goes through no link, and waits for no pipe', async () => {
+  it('follows no link and waits for no pipe', async () => {
     writeFileSync(at('file'), '');
     symlinkSync('file', at('link'));
     execFileSync('mkfifo', [at('pipe')]);
@@ -74,7 +94,7 @@ describe('openHandle', () => {
 });
 
 describe('makeDirectories', () => {
-  it('says which had to be made', () => {
+  it('returns those that had to be made', () => {
     expect(makeDirectories(at('a', 'b'))).toEqual([at('a'), at('a', 'b')]);
     expect(makeDirectories(at('a', 'b', 'c'))).toEqual([at('a', 'b', 'c')]);
     expect(makeDirectories(at('a', 'b', 'c'))).toEqual([]);
@@ -83,7 +103,34 @@ describe('makeDirectories', () => {
     expect(makeDirectories(at('link', 'd'))).toEqual([at('link', 'd')]);
   });
 
-  it('ends where nothing can be made, and says why', () => {
+  it('takes what another process makes at the same time', async () => {
+    const names = Array.from({ length: 20 }, (_, n) => String(n));
+    const round = new Int32Array(new SharedArrayBuffer(4));
+    const rival = new Worker(
+      `const { workerData: { round, home, names } } = require('node:worker_threads');
+      const { mkdirSync } = require('node:fs');
+      for (let n = 1; n <= 100; n += 1) {
+        while (Atomics.load(round, 0) < n);
+        let at = home + '/round-' + n;
+        for (const name of ['', ...names]) {
+          at += name && '/' + name;
+          try { mkdirSync(at); } catch {}
+        }
+      }`,
+      { eval: true, workerData: { round, home, names } },
+    );
+    await once(rival, 'online');
+    for (let n = 1; n <= 100; n += 1) {
+      Atomics.store(round, 0, n);
+      const deepest = at(`round-${String(n)}`, ...names);
+      const made = makeDirectories(deepest);
+      expect(made).toEqual([...made].sort((one, other) => one.length - other.length));
+      expect(makeDirectories(deepest)).toEqual([]);
+    }
+    await once(rival, 'exit');
+  });
+
+  it('throws where nothing can be made, and says why', () => {
     writeFileSync(at('file'), '');
     symlinkSync('nowhere', at('dangling'));
     symlinkSync('circle', at('circle'));
@@ -109,11 +156,11 @@ describe('whyNot', () => {
     ['ENOSPC', 'there is no space left (ENOSPC)'],
     ['EIO', "it can't be used (EIO)"],
     ['', "it can't be used"],
-  ])('%j: %s', (code, why) => {
+  ])('words the code %j as: %s', (code, why) => {
     expect(whyNot(error(code))).toBe(why);
   });
 
-  it('of anything else says that it can not', () => {
+  it('says only that it can not be used where there is no code', () => {
     expect(whyNot(undefined)).toBe("it can't be used");
   });
 });

@@ -153,7 +153,7 @@ describe('the backup', () => {
       expect(outcome.skipped).toEqual(
         digests([old, older])
           .sort()
-          .map((digest) => ({ digest, why: 'full' })),
+          .map((digest) => ({ digest, why: 'full [backup-unusable]' })),
       );
       expect(deletes(scene)).toEqual([]);
     });

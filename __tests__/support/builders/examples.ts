@@ -89,7 +89,6 @@ export function inventory(repository: string, more: Partial<Inventory> = {}): In
     ghosts: new Map(),
     brokenTags: [],
     referrers: new Map(),
-    sources: new Map(),
     facts: new Map(),
     past: new Map(),
     formerTags: new Map(),
@@ -565,3 +564,25 @@ export function appliedRun(): Run {
     },
   );
 }
+
+const ENDS = ['deleted', 'gone', 'spared', 'failed', 'skipped', 'skipped too', 'forgotten'];
+/** A repository with an orphan of every fate of a real run, and one that has none. */
+export const everyEnd: RepositoryRun = {
+  inventory: inventory('a', {
+    tags: new Map([['v1', d('kept')]]),
+    manifests: byDigest(image('kept'), ...ENDS.map((name) => image(name))),
+  }),
+  plan: plan('a', {
+    keep: [kept('kept', { kind: 'tagged', tags: ['v1'] })],
+    orphans: ENDS.map((name) => orphan(name)),
+  }),
+  ...outcome({
+    deleted: [d('deleted')],
+    gone: [d('gone')],
+    kept: [{ digest: d('spared'), reason: { kind: 'tagged', tags: ['v2'] } }],
+    failed: [{ digest: d('failed'), why: 'answered 500.' }],
+    skipped: ['skipped', 'skipped too'].map((name) => ({ digest: d(name), why: 'called off' })),
+    broken: [{ what: 'tag v1', why: 'answered 404.' }],
+  }),
+  warnings: [],
+};

@@ -68,7 +68,6 @@ export function inventoryOf({
     ghosts: new Map(),
     brokenTags: [],
     referrers: new Map(),
-    sources: new Map(all.map(({ digest }) => [digest, 'input'])),
     facts: new Map(all.flatMap(factsBy)),
     past: new Map(),
     formerTags: new Map(),

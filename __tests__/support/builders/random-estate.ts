@@ -229,7 +229,6 @@ export function inventoryOfBuilt(built: Built): Inventory {
     ghosts: new Map(),
     brokenTags,
     referrers: new Map(),
-    sources: new Map([...manifests.keys(), ...absent].map((digest) => [digest, 'input'])),
     facts,
     past: new Map(),
     formerTags: new Map(),

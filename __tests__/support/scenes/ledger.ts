@@ -194,6 +194,15 @@ export async function recall(ledger: Ledger, repository = APP): Promise<Recollec
   return memory;
 }
 
+/** A run that begins, and has recalled the memory of the repository `team/app`. */
+export async function begin(
+  scene: Scene,
+  now?: number,
+): Promise<{ ledger: Ledger; memory: Recollection }> {
+  const ledger = await scene.open(now);
+  return { ledger, memory: await recall(ledger) };
+}
+
 /** A whole run of which nothing is deleted. */
 export async function run(
   scene: Scene,

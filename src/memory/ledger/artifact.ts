@@ -18,7 +18,7 @@ export const EMPTY_CONFIG = Buffer.from('{}');
 const TAG = /^ledger-v(\d+)\.([0-9a-f]{32})\.([0-9a-f]{64})$/;
 const VERSION = '1';
 
-/** What a tag of the ledger's says. */
+/** A tag of the ledger's, read. */
 export interface EntryTag {
   readonly tag: string;
   /** false for an entry that a later version of this program wrote */

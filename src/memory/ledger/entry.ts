@@ -3,6 +3,7 @@
  * checked: each body must have the digest that it stands under.
  */
 import { randomBytes } from 'node:crypto';
+import { buffer } from 'node:stream/consumers';
 import { pipeline } from 'node:stream/promises';
 import { createGzip } from 'node:zlib';
 
@@ -10,15 +11,10 @@ import * as v from 'valibot';
 
 import { algorithmOf, digestOf, isDigest, type Digest } from '../../oci/digest.js';
 import { inForm } from '../../oci/json.js';
-import {
-  readManifest,
-  type Manifest,
-  type ManifestError,
-  type ReadManifest,
-} from '../../oci/manifest.js';
+import { readManifest, type Manifest, type ManifestError } from '../../oci/manifest.js';
 import { isTag } from '../../oci/reference.js';
 import type { LedgerRecord, Records } from './record.js';
-import { UnpackError, unpack } from './unpack.js';
+import { EntryError, MOST_BYTES, NO_ENTRY, unpack } from './unpack.js';
 
 export interface Entry {
   /** whose memory it is */
@@ -33,17 +29,8 @@ export interface DecodedEntry extends Entry {
   readonly manifests: ReadonlyMap<Digest, Manifest>;
 }
 
-/** The bytes are no entry, or not one of this repository. The message says why. */
-export class EntryError extends Error {
-  override name = 'EntryError';
-}
-
-/** Of an entry unpacked. A million small manifests fit. */
-const MOST_BYTES = 400 * 1024 * 1024;
-/** Of what is compressed at a time, in characters. */
+/** The text that is compressed at a time, in characters. */
 const PIECE_LENGTH = 256 * 1024;
-/** Of one record: a manifest has up to 4 MiB, and JSON writes a byte of it as up to six. */
-const RECORD_BYTES = 25 * 1024 * 1024;
 
 const Time = v.pipe(
   v.string(),
@@ -52,23 +39,23 @@ const Time = v.pipe(
   v.safeInteger(),
 );
 const Count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
-const Stored = v.object({
+const StoredRecord = v.object({
+  digest: v.pipe(v.string(), v.guard(isDigest)),
+  mediaType: v.string(),
+  body: v.string(),
+  firstSeen: Time,
+  everInUse: v.boolean(),
+  status: v.picklist(['in-use', 'unused', 'leaving', 'deleted']),
+  since: Time,
+  tags: v.exactOptional(v.array(v.pipe(v.string(), v.check(isTag)))),
+  condemned: v.exactOptional(Time),
+  revision: Count,
+});
+/** An entry without its records. */
+const Frame = v.object({
   repository: v.string(),
   sequence: Count,
-  manifests: v.array(
-    v.object({
-      digest: v.pipe(v.string(), v.check(isDigest)),
-      mediaType: v.string(),
-      body: v.string(),
-      firstSeen: Time,
-      everInUse: v.boolean(),
-      status: v.picklist(['in-use', 'unused', 'leaving', 'deleted']),
-      since: Time,
-      tags: v.exactOptional(v.array(v.pipe(v.string(), v.check(isTag)))),
-      condemned: v.exactOptional(Time),
-      revision: Count,
-    }),
-  ),
+  manifests: v.array(v.literal(0)),
 });
 
 /**
@@ -83,14 +70,8 @@ export async function encodeEntry({ repository, sequence, records }: Entry): Pro
   );
   const nonce = randomBytes(8).toString('hex');
   const head = JSON.stringify({ repository, sequence, nonce }).slice(0, -1);
-  const packed: Buffer[] = [];
   // Piece by piece: of a large memory the whole text would be several hundred megabytes.
-  await pipeline(pieces(head, sorted), createGzip(), async (zipped: AsyncIterable<Buffer>) => {
-    for await (const chunk of zipped) {
-      packed.push(chunk);
-    }
-  });
-  return Buffer.concat(packed);
+  return pipeline(pieces(head, sorted), createGzip(), buffer);
 }
 
 /** The JSON of an entry. */
@@ -122,9 +103,6 @@ function written({ firstSeen, since, condemned, ...rest }: LedgerRecord) {
   };
 }
 
-const Frame = v.object({ ...Stored.entries, manifests: v.array(v.literal(0)) });
-const StoredRecord = Stored.entries.manifests.item;
-
 /** @throws EntryError */
 export async function decodeEntry(bytes: Buffer, repository: string): Promise<DecodedEntry> {
   const records = new Map<Digest, LedgerRecord>();
@@ -136,19 +114,28 @@ export async function decodeEntry(bytes: Buffer, repository: string): Promise<De
     }
     const { digest, ...record } = stored;
     const body = Buffer.from(record.body);
-    if (!isDigest(digest) || digestOf(body, algorithmOf(digest)) !== digest) {
+    if (digestOf(body, algorithmOf(digest)) !== digest) {
       throw new EntryError('what it says of a manifest does not have the digest of that manifest');
     }
     if (records.has(digest)) {
       throw new EntryError('it has two records of one manifest');
     }
     records.set(digest, record);
-    const { manifest, saysItsType } = read(body, record.mediaType, digest);
-    if (saysItsType) {
-      manifests.set(digest, manifest);
+    try {
+      const { manifest, saysItsType } = readManifest(body, record.mediaType, digest);
+      if (saysItsType) {
+        manifests.set(digest, manifest);
+      }
+    } catch (error) {
+      throw new EntryError(`a manifest in it can't be read: ${(error as ManifestError).message}`);
     }
   };
-  const frame = inForm(Frame, await unpacked(bytes, take));
+  const frame = inForm(
+    Frame,
+    await unpack(bytes, take).catch((error: unknown) => {
+      throw error instanceof EntryError ? error : new EntryError("it can't be unpacked");
+    }),
+  );
   if (frame?.manifests.length !== records.size) {
     throw new EntryError(NO_ENTRY);
   }
@@ -156,25 +143,4 @@ export async function decodeEntry(bytes: Buffer, repository: string): Promise<De
     throw new EntryError('it is the memory of another repository');
   }
   return { repository, sequence: frame.sequence, records, manifests };
-}
-
-const NO_ENTRY = 'it is not in the form of an entry';
-
-async function unpacked(bytes: Buffer, take: (record: unknown) => void): Promise<unknown> {
-  try {
-    return await unpack(bytes, { bytes: MOST_BYTES + RECORD_BYTES, record: RECORD_BYTES }, take);
-  } catch (error) {
-    if (error instanceof EntryError) {
-      throw error;
-    }
-    throw new EntryError(error instanceof UnpackError ? error.message : 'it can not be unpacked');
-  }
-}
-
-function read(body: Buffer, mediaType: string, digest: Digest): ReadManifest {
-  try {
-    return readManifest(body, mediaType, digest);
-  } catch (error) {
-    throw new EntryError(`a manifest in it can't be read: ${(error as ManifestError).message}`);
-  }
 }

@@ -3,15 +3,17 @@
  * read and write it at once and be killed at any point; why nothing gets lost is in docs/adr/0004. It is a
  * source of candidates and of bodies that prove themselves, never of a reason to delete.
  */
-import { RequestFailure } from '../../http/message.js';
+import { failureMessage } from '../../http/message.js';
 import { AuthError } from '../../http/token.js';
 import type { Digest } from '../../oci/digest.js';
+import { compare } from '../../plan/graph.js';
 import { RegistryError, type RegistryErrorKind } from '../../registry/registry-error.js';
 import type { LedgerNews, Memory, Recollection, Settled } from '../memory.js';
 import type { Observation } from '../observation.js';
-import { EntryError } from './entry.js';
 import { remember } from './remember.js';
 import { isSame, join, type Records } from './record.js';
+import { EntryError } from './unpack.js';
+import { coded, type Code } from '../../text/code.js';
 import { LedgerStore, type StoreTools, type StoredEntry } from './store.js';
 
 /** A recollection, and the entries that it was read from. */
@@ -46,10 +48,10 @@ export async function openLedger(tools: LedgerTools): Promise<Ledger> {
 }
 
 export class Ledger implements Memory {
+  readonly #tools: LedgerTools;
   readonly #store: LedgerStore;
-  readonly #name: string;
-  readonly #now: number;
-  readonly #warnings = new Set<string>();
+  /** by code, or by themselves where one code has several */
+  readonly #warnings = new Map<string, string>();
   readonly #failures: string[] = [];
   readonly #written = new Set<string>();
   /** what `recall` gave out, by itself: with the entries that it was read from */
@@ -61,9 +63,8 @@ export class Ledger implements Memory {
   #remembered = 0;
 
   constructor(tools: LedgerTools) {
+    this.#tools = tools;
     this.#store = new LedgerStore(tools);
-    this.#name = tools.ledger;
-    this.#now = tools.now;
   }
 
   async open(): Promise<void> {
@@ -71,22 +72,18 @@ export class Ledger implements Memory {
       await this.#store.open();
     } catch (error) {
       this.#isReadable = false;
-      const text = `${this.#name}: this run goes on without the ledger, which could not be read: ${why(error)}`;
-      if (isDenied(error)) {
-        this.#warnings.add(text);
-      } else {
-        this.#failures.push(text);
-      }
+      const text = `this run goes on without the ledger, which could not be read: ${failureMessage(error)}`;
+      (isDenied(error) ? this.#warn : this.#fail)('ledger-not-read', text);
     }
     this.#existed = !this.#store.isEmpty;
   }
 
   isItself(repository: string, isNamed: boolean): boolean {
-    if (repository !== this.#name) {
+    if (repository !== this.#tools.ledger) {
       return false;
     }
     const { isEmpty, isShared } = this.#store;
-    // What may not be read is no gap in anything that was asked for, unless it was.
+    // A ledger that can't be read is no gap in the user's repositories, unless the user named it.
     return this.#isReadable ? !isEmpty && !isShared && !this.#store.has(repository) : !isNamed;
   }
 
@@ -97,21 +94,19 @@ export class Ledger implements Memory {
     try {
       const reading = await this.#read(repository);
       this.#readings.set(reading, reading);
-      this.#remembered += [...reading.records.values()].filter(
-        ({ status }) => status !== 'deleted',
-      ).length;
+      const records = [...reading.records.values()];
+      this.#remembered += records.filter(({ status }) => status !== 'deleted').length;
       return reading;
     } catch (error) {
-      this.#failures.push(
-        `${this.#name}: what it remembers of ${repository} could not be read: ${why(error)}`,
-      );
+      const why = failureMessage(error);
+      this.#fail('ledger-not-read', `what it remembers of ${repository} could not be read: ${why}`);
       return undefined;
     }
   }
 
-  async #read(repository: string, anew = false): Promise<Reading> {
-    const { entries, warnings } = await this.#store.read(repository, anew);
-    warnings.forEach((warning) => this.#warnings.add(warning));
+  async #read(repository: string, isOutdated = false): Promise<Reading> {
+    const { entries, warnings } = await this.#store.read(repository, isOutdated);
+    warnings.forEach((warning) => this.#warnings.set(warning, warning));
     return {
       repository,
       records: join(entries.map(({ records }) => records)),
@@ -151,13 +146,20 @@ export class Ledger implements Memory {
     try {
       return await write();
     } catch (error) {
-      const text = why(error);
-      if (isDenied(error)) {
-        this.#closeForWriting(text);
+      const why = error instanceof EntryError ? error.message : failureMessage(error);
+      if (!isDenied(error)) {
+        this.#fail(
+          'ledger-not-written',
+          `what was seen of ${repository} could not be remembered: ${why}. If the registry takes no such ` +
+            'artifacts, switch the ledger off with `ledger-repository: off`',
+        );
       } else {
-        this.#failures.push(
-          `${this.#name}: what was seen of ${repository} could not be remembered: ${text}. If the ` +
-            'registry takes no such artifacts, switch the ledger off with `ledger-repository: off`',
+        this.#isWritable = false;
+        this.#warn(
+          'ledger-not-written',
+          `this run can't write to the ledger, and what it saw is not remembered: ${why}. If the account has no ` +
+            'push rights there, give it them, or name a repository that it can push to in `ledger-repository`, or ' +
+            'switch the ledger off with `ledger-repository: off`',
         );
       }
       return undefined;
@@ -171,7 +173,7 @@ export class Ledger implements Memory {
     leaving: ReadonlySet<Digest>,
   ): Promise<Settled | undefined> {
     const { repository } = first;
-    // What is there was known when we looked, and so not fetched: whoever forgets it meanwhile looked before.
+    // A manifest that is there was known in the survey, and so not fetched. A run that forgets it read before us.
     const standing = new Map(
       [...first.records].filter(([digest]) => observation.standing.has(digest)),
     );
@@ -180,10 +182,10 @@ export class Ledger implements Memory {
     for (let round = 1; round <= MOST_ROUNDS; round += 1) {
       const past = join([reading.records, standing]);
       const records = remember(past, observation, {
-        // Of a later reading it is not known who looked first, its writer or we.
+        // Nobody knows who read the repository first, the writer of a later entry or we.
         droppable: round === 1 ? leaving : new Set(),
         restates: reading.entries.length < MANY_ENTRIES,
-        now: this.#now,
+        now: this.#tools.now,
       });
       const written = await this.#write(reading, records, fallen);
       if (written !== undefined) {
@@ -191,12 +193,13 @@ export class Ledger implements Memory {
         const isAlone = await this.#remove(stale);
         return isAlone && tag !== undefined ? { repository, tag } : undefined;
       }
-      // What we relied on is gone: another run has merged it. Its own entry may know less than we saw.
+      // The entry that we relied on is gone: another run has merged it. Its own entry may know less than we saw.
       reading = await this.#read(repository, true);
     }
-    this.#failures.push(
-      `${this.#name}: what was seen of ${repository} was written ${String(MOST_ROUNDS)} times and was gone ` +
-        'each time. Does something delete tags or manifests there?',
+    this.#fail(
+      'ledger-not-written',
+      `what was seen of ${repository} was written ${String(MOST_ROUNDS)} times and was gone each time. ` +
+        'Does something delete tags or manifests there?',
     );
     return undefined;
   }
@@ -220,12 +223,10 @@ export class Ledger implements Memory {
     if (newest !== undefined && !fallen.has(newest.tag) && isSame(newest.records, records)) {
       // Nothing new. Asked for last of all, so that whoever deletes it from now on has merged it after
       // we looked at the repository.
-      const { tag } = newest;
-      const stale = entries.filter((entry) => entry !== newest);
       if (await this.#store.stands(newest)) {
-        return { tag, stale };
+        return { tag: newest.tag, stale: entries.filter((entry) => entry !== newest) };
       }
-      fallen.add(tag);
+      fallen.add(newest.tag);
       return undefined;
     }
     const sequence = Math.min((newest?.sequence ?? 0) + 1, Number.MAX_SAFE_INTEGER);
@@ -246,68 +247,51 @@ export class Ledger implements Memory {
       try {
         await this.#store.remove(entry);
       } catch (error) {
-        this.#closeForDeleting(why(error));
+        const why = failureMessage(error);
+        // Nothing is lost: the next run that may delete merges it again.
+        this.#canDelete = false;
+        this.#warn(
+          'ledger-entries-stay',
+          `entries of the ledger that were merged into newer ones stay, because one could not be deleted: ${why}`,
+        );
       }
     }
     return this.#canDelete;
   }
 
-  /** Said once, though several writes may be under way. */
-  #closeForWriting(reason: string): void {
-    if (this.#isWritable) {
-      this.#isWritable = false;
-      this.#warnings.add(
-        `${this.#name}: this run can't write to the ledger, and what it saw is not remembered: ${reason}. ` +
-          'If the account has no push rights there, give it them, or name a repository that it can push to in ' +
-          '`ledger-repository`, or switch the ledger off with `ledger-repository: off`',
-      );
+  /** One warning of a kind is enough: several requests may be under way, and fail. */
+  readonly #warn = (code: Code, text: string): void => {
+    if (!this.#warnings.has(code)) {
+      this.#warnings.set(code, coded(`${this.#tools.ledger}: ${text}`, code));
     }
-  }
+  };
 
-  /** Nothing is lost: the next run that may delete merges it again. */
-  #closeForDeleting(reason: string): void {
-    if (this.#canDelete) {
-      this.#canDelete = false;
-      this.#warnings.add(
-        `${this.#name}: entries of the ledger that were merged into newer ones stay, because one could not ` +
-          `be deleted: ${reason}`,
-      );
-    }
-  }
+  readonly #fail = (code: Code, text: string): void => {
+    this.#failures.push(coded(`${this.#tools.ledger}: ${text}`, code));
+  };
 
   news(): LedgerNews {
     return {
-      repository: this.#name,
+      repository: this.#tools.ledger,
       existed: this.#existed,
       isReadable: this.#isReadable,
       written: this.#written.size,
       remembered: this.#remembered,
-      warnings: [...this.#warnings],
+      warnings: [...this.#warnings.values()],
       failures: this.#failures,
     };
   }
 }
 
 /**
- * What may be dropped if a look found it absent: what every entry that was read before said was leaving, or did not
- * know. Another run may rely on one that says otherwise, and have seen it after us.
+ * The manifests that may be dropped if a survey found them absent: every entry that was read before said that they were
+ * leaving, or did not know them. Another run may rely on one that says otherwise, and have seen it after us.
  */
 function leavingIn({ records, entries }: Reading): Set<Digest> {
-  const stays = (entry: StoredEntry, digest: Digest) => {
-    const status = entry.records.get(digest)?.status;
-    return status === 'in-use' || status === 'unused';
-  };
-  return new Set(
-    [...records.keys()].filter((digest) => !entries.some((entry) => stays(entry, digest))),
-  );
-}
-
-/** @throws whatever is no fault of registry, network or entry, but of this program */
-function why(error: unknown): string {
-  if (error instanceof RequestFailure || error instanceof EntryError) {
-    return error.message;
-  }
-  throw error;
+  const seen = entries.flatMap((entry) => [...entry.records]);
+  const present = seen.filter(([, { status }]) => status === 'in-use' || status === 'unused');
+  const stays = new Set(present.map(([digest]) => digest));
+  return new Set([...records.keys()].filter((digest) => !stays.has(digest)));
 }
 
 function isDenied(error: unknown): boolean {
@@ -319,13 +303,5 @@ function isDenied(error: unknown): boolean {
 
 /** The one written last, as far as its writer knew; of two that were written at once, always the same one. */
 function newestOf(entries: readonly StoredEntry[]): StoredEntry | undefined {
-  return entries.reduce<StoredEntry | undefined>(
-    (newest, entry) =>
-      newest === undefined ||
-      entry.sequence > newest.sequence ||
-      (entry.sequence === newest.sequence && entry.tag > newest.tag)
-        ? entry
-        : newest,
-    undefined,
-  );
+  return entries.toSorted((a, b) => b.sequence - a.sequence || compare(b.tag, a.tag))[0];
 }

@@ -1,7 +1,9 @@
 /**
- * What the ledger remembers of one manifest, and how several memories become one (docs/adr/0004). Pure.
+ * The ledger's memory of one manifest, and how several memories become one (docs/adr/0004). Pure.
  * Joining is commutative, associative and idempotent: entries may be read in any order, and twice.
  */
+import { isDeepStrictEqual } from 'node:util';
+
 import type { Digest } from '../../oci/digest.js';
 import type { Status } from '../../plan/past.js';
 import type { Remembered } from '../memory.js';
@@ -28,7 +30,7 @@ function isLater(a: LedgerRecord, b: LedgerRecord): boolean {
 
 function joinTwo(a: LedgerRecord, b: LedgerRecord): LedgerRecord {
   const [later, earlier] = isLater(a, b) ? [a, b] : [b, a];
-  // What is deleted is as good as forgotten: whoever remembers the manifest otherwise has seen it come back.
+  // A deleted manifest is as good as forgotten: a run that remembers it otherwise has seen it come back.
   const seen = earlier.status === 'deleted' && later.status !== 'deleted' ? later : earlier;
   const tags = unitedTags(a.tags, b.tags);
   const condemned = Math.max(a.condemned ?? 0, b.condemned ?? 0);
@@ -64,21 +66,5 @@ export function join(all: readonly Records[]): Map<Digest, LedgerRecord> {
 }
 
 export function isSame(a: Records, b: Records): boolean {
-  return (
-    a.size === b.size &&
-    [...a].every(([digest, record]) => {
-      const other = b.get(digest);
-      return (
-        record.mediaType === other?.mediaType &&
-        record.firstSeen === other.firstSeen &&
-        record.everInUse === other.everInUse &&
-        record.status === other.status &&
-        record.since === other.since &&
-        record.condemned === other.condemned &&
-        // No tag has a space in it.
-        (record.tags ?? []).join(' ') === (other.tags ?? []).join(' ') &&
-        record.revision === other.revision
-      );
-    })
-  );
+  return isDeepStrictEqual(a, b);
 }

@@ -7,8 +7,8 @@ import { unitedTags, type LedgerRecord, type Records } from './record.js';
 
 interface Remembering {
   /**
-   * What was remembered as leaving *before* this look began. Only that may be dropped when it is absent:
-   * another run may rely on an entry that says that it is there, and has been told by now.
+   * The manifests that were remembered as leaving *before* this survey began. Only those may be dropped when they are
+   * absent: another run may rely on an entry that says that one is there.
    */
   readonly droppable: ReadonlySet<Digest>;
   /** whether it is news that something is there that was remembered as leaving, and is leaving again */
@@ -87,7 +87,7 @@ function statusOf(digest: Digest, { inUse, leaving, isComplete }: Observation): 
   return isComplete ? 'unused' : undefined;
 }
 
-/** What is there is not leaving, as long as nobody is about to delete it. */
+/** A manifest that is there is not leaving, as long as nobody is about to delete it. */
 function present(status: Status): Status {
   return status === 'leaving' ? 'unused' : status;
 }

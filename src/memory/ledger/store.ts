@@ -16,21 +16,12 @@ import {
   type Artifact,
   type EntryTag,
 } from './artifact.js';
-import { EntryError, decodeEntry, encodeEntry, type DecodedEntry, type Entry } from './entry.js';
+import { decodeEntry, encodeEntry, type DecodedEntry, type Entry } from './entry.js';
+import { EntryError } from './unpack.js';
+import { coded } from '../../text/code.js';
 
-/** An entry, and where it lies. */
-export interface StoredEntry extends DecodedEntry {
-  readonly tag: string;
-  /** of its manifest */
-  readonly digest: Digest;
-  readonly artifact: Artifact;
-}
-
-interface StoredEntries {
-  readonly entries: readonly StoredEntry[];
-  /** why an entry was not understood; safe to print */
-  readonly warnings: readonly string[];
-}
+/** An entry, and the manifest under whose tag it lies. */
+export type StoredEntry = DecodedEntry & Artifact;
 
 export interface StoreTools {
   readonly registry: {
@@ -48,20 +39,18 @@ const CONCURRENCY = 4;
 /** Each further reading is needed only because another run got on in the meantime. */
 const MOST_READINGS = 20;
 
-/** Every method rejects with RequestFailure. */
+/** Every method rejects with RequestFailure, unless it says otherwise. */
 export class LedgerStore {
-  readonly #registry: StoreTools['registry'];
-  readonly #ledger: string;
+  readonly #tools: StoreTools;
   /** by `keyOf` */
   #listed = new Map<string, readonly EntryTag[]>();
   #isShared = false;
-  #config: Promise<unknown> | undefined;
+  #config: Promise<void> | undefined;
   /** of the ledger's tags */
   #changes: Promise<void> = Promise.resolve();
 
-  constructor({ registry, ledger }: StoreTools) {
-    this.#registry = registry;
-    this.#ledger = ledger;
+  constructor(tools: StoreTools) {
+    this.#tools = tools;
   }
 
   /** Lists the ledger's tags. To be called before the others. */
@@ -86,24 +75,30 @@ export class LedgerStore {
   /**
    * All entries of a repository's memory.
    *
-   * @param anew lists them again: of an entry that another run has deleted, the blob is still served
+   * @param isOutdated lists them again first: the blob of an entry that another run has deleted is still served
+   * @returns the warnings say why an entry was skipped, and are safe to print
    */
-  async read(repository: string, anew = false): Promise<StoredEntries> {
+  async read(
+    repository: string,
+    isOutdated = false,
+  ): Promise<{ entries: StoredEntry[]; warnings: string[] }> {
     const key = keyOf(repository);
-    if (anew) {
+    if (isOutdated) {
       await this.#listAgain(key);
     }
     for (let round = 1; ; round += 1) {
       const tags = this.#tagsOf(key);
-      const { entries, warnings, missing } = await this.#readAll(repository, tags);
-      if (missing.length === 0) {
-        return { entries, warnings };
-      }
+      const found = await pMap(tags, (tag) => this.#readEntry(repository, tag), {
+        concurrency: CONCURRENCY,
+      });
+      const missing = tags.filter((_, n) => found[n] === undefined);
       // Another run has merged them meanwhile, and its own entry is in the list; or they are damaged.
-      const again = await this.#listAgain(key);
+      const again = missing.length === 0 ? tags : await this.#listAgain(key);
       const isUnchanged = again.map(({ tag }) => tag).join() === tags.map(({ tag }) => tag).join();
       if (isUnchanged || round === MOST_READINGS) {
-        for (const tag of missing) {
+        const entries = found.filter((each) => typeof each === 'object');
+        const warnings = found.filter((each) => typeof each === 'string');
+        for (const { tag } of missing) {
           // A tag without even a manifest is what an interrupted delete has left, and no entry.
           if ((await this.#resolve(tag)) !== undefined) {
             warnings.push(this.#skipped(tag, 'its content is missing'));
@@ -126,40 +121,41 @@ export class LedgerStore {
    * @throws EntryError when it is too large
    */
   async write(entry: Entry): Promise<string | undefined> {
-    const { reader, pusher } = this.#registry;
+    const { registry, ledger } = this.#tools;
+    const { reader, pusher } = registry;
     const bytes = await encodeEntry(entry);
     const artifact = artifactOf(entry.repository, bytes);
-    const [blob] = await Promise.all([pusher.pushBlob(this.#ledger, bytes), this.#pushConfig()]);
-    await this.#inTurn(() => pusher.pushManifest(this.#ledger, artifact.tag, artifact));
+    const { tag, digest } = artifact;
+    const [blob] = await Promise.all([pusher.pushBlob(ledger, bytes), this.#pushConfig()]);
+    await this.#inTurn(() => pusher.pushManifest(ledger, tag, artifact));
     // Registries have been seen to take a manifest and lose it; what it replaces is deleted after this.
-    if ((await this.#resolve(artifact.tag)) !== artifact.digest) {
+    const isThere =
+      (await this.#resolve(tag)) === digest &&
+      (await reader.blob(ledger, blob, MOST_BYTES)) !== undefined;
+    if (!isThere) {
       return undefined;
     }
-    if ((await reader.blob(this.#ledger, blob, MOST_BYTES)) === undefined) {
-      return undefined;
-    }
-    const { tag } = artifact;
     const key = keyOf(entry.repository);
     this.#listed.set(key, [...this.#tagsOf(key), { tag, key, blob, isOurs: true }]);
     return tag;
   }
 
-  async remove({ repository, tag, digest, artifact }: StoredEntry): Promise<void> {
-    const { reader, deleter, pusher } = this.#registry;
+  async remove(entry: StoredEntry): Promise<void> {
+    const { registry, ledger } = this.#tools;
+    const { reader, deleter, pusher } = registry;
+    const { repository, tag, digest } = entry;
     await this.#inTurn(async () => {
-      const result = await deleter.deleteManifest(this.#ledger, digest, { tags: [tag] });
+      const result = await deleter.deleteManifest(ledger, digest, { tags: [tag] });
       // Left behind by a delete that met another: without a manifest, a tag can't be deleted at all.
-      if (result === 'gone' && (await reader.tags(this.#ledger)).includes(tag)) {
+      if (result === 'gone' && (await reader.tags(ledger)).includes(tag)) {
         await this.#pushConfig();
-        await pusher.pushManifest(this.#ledger, tag, artifact);
-        await deleter.deleteManifest(this.#ledger, digest, { tags: [tag] });
+        await pusher.pushManifest(ledger, tag, entry);
+        await deleter.deleteManifest(ledger, digest, { tags: [tag] });
       }
     });
     const key = keyOf(repository);
-    this.#listed.set(
-      key,
-      this.#tagsOf(key).filter((other) => other.tag !== tag),
-    );
+    const others = this.#tagsOf(key).filter((other) => other.tag !== tag);
+    this.#listed.set(key, others);
   }
 
   #tagsOf(key: string): readonly EntryTag[] {
@@ -167,7 +163,8 @@ export class LedgerStore {
   }
 
   async #list(): Promise<Map<string, EntryTag[]>> {
-    const tags = await this.#registry.reader.tags(this.#ledger);
+    const { registry, ledger } = this.#tools;
+    const tags = await registry.reader.tags(ledger);
     const entries = tags.map(parseEntryTag).filter((entry) => entry !== undefined);
     this.#isShared = entries.length < tags.length;
     const byKey = new Map<string, EntryTag[]>();
@@ -183,65 +180,41 @@ export class LedgerStore {
     return tags;
   }
 
-  async #readAll(
-    repository: string,
-    tags: readonly EntryTag[],
-  ): Promise<{ entries: StoredEntry[]; warnings: string[]; missing: string[] }> {
-    const entries: StoredEntry[] = [];
-    const warnings: string[] = [];
-    const missing: string[] = [];
-    const found = await pMap(tags, (tag) => this.#readEntry(repository, tag), {
-      concurrency: CONCURRENCY,
-    });
-    tags.forEach(({ tag }, n) => {
-      const entry = found[n];
-      if (entry === undefined) {
-        missing.push(tag);
-      } else if (entry instanceof EntryError) {
-        warnings.push(this.#skipped(tag, entry.message));
-      } else {
-        entries.push(entry);
-      }
-    });
-    return { entries, warnings, missing };
-  }
-
+  /** @returns a warning where it can't be understood; `undefined` where it is missing */
   async #readEntry(
     repository: string,
     { tag, blob, isOurs }: EntryTag,
-  ): Promise<StoredEntry | EntryError | undefined> {
+  ): Promise<StoredEntry | string | undefined> {
     if (!isOurs) {
-      return new EntryError('a later version of this action wrote it');
+      return this.#skipped(tag, 'a later version of this action wrote it');
     }
     try {
-      const bytes = await this.#registry.reader.blob(this.#ledger, blob, MOST_BYTES);
-      if (bytes === undefined) {
-        return undefined;
-      }
-      const artifact = artifactOf(repository, bytes);
-      const { digest } = artifact;
-      return { ...(await decodeEntry(bytes, repository)), tag, digest, artifact };
+      const { registry, ledger } = this.#tools;
+      const bytes = await registry.reader.blob(ledger, blob, MOST_BYTES);
+      return (
+        bytes && { ...(await decodeEntry(bytes, repository)), ...artifactOf(repository, bytes) }
+      );
     } catch (error) {
       if (error instanceof RegistryError && error.kind === 'wrong-bytes') {
-        return new EntryError('its bytes are damaged');
+        return this.#skipped(tag, 'its bytes are damaged');
       }
       if (error instanceof TransportError && error.kind === 'too-large') {
-        return new EntryError('it is larger than an entry can be');
+        return this.#skipped(tag, 'it is larger than an entry can be');
       }
       if (error instanceof EntryError) {
-        return error;
+        return this.#skipped(tag, error.message);
       }
       throw error;
     }
   }
 
   async #resolve(tag: string): Promise<Digest | undefined> {
-    const { reader } = this.#registry;
-    const digest = await reader.resolve(this.#ledger, tag);
+    const { registry, ledger } = this.#tools;
+    const digest = await registry.reader.resolve(ledger, tag);
     if (digest !== undefined) {
       return digest;
     }
-    const answer = await reader.manifest(this.#ledger, tag);
+    const answer = await registry.reader.manifest(ledger, tag);
     return answer.kind === 'found' ? answer.manifest.digest : undefined;
   }
 
@@ -256,25 +229,23 @@ export class LedgerStore {
   }
 
   #skipped(tag: string, why: string): string {
-    return `${this.#ledger}:${tag} is skipped: ${why}`;
+    return coded(`${this.#tools.ledger}:${tag} is skipped: ${why}`, 'ledger-entry-skipped');
+  }
+
+  /** Once, and again after a failure. */
+  #pushConfig(): Promise<void> {
+    return (this.#config ??= this.#findConfig().catch((error: unknown) => {
+      this.#config = undefined;
+      throw error;
+    }));
   }
 
   async #findConfig(): Promise<void> {
-    const { reader, pusher } = this.#registry;
+    const { registry, ledger } = this.#tools;
     // Distribution rewrites the link of a blob that is uploaded again, under the eyes of other runs.
-    const there = await reader.blob(this.#ledger, digestOf(EMPTY_CONFIG), MOST_BYTES);
+    const there = await registry.reader.blob(ledger, digestOf(EMPTY_CONFIG), MOST_BYTES);
     if (there === undefined) {
-      await pusher.pushBlob(this.#ledger, EMPTY_CONFIG);
-    }
-  }
-
-  async #pushConfig(): Promise<void> {
-    this.#config ??= this.#findConfig();
-    try {
-      await this.#config;
-    } catch (error) {
-      this.#config = undefined;
-      throw error;
+      await registry.pusher.pushBlob(ledger, EMPTY_CONFIG);
     }
   }
 }

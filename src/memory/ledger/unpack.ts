@@ -6,23 +6,22 @@ import { createGunzip } from 'node:zlib';
 
 import { JsonLimitError, parseJson } from '../../oci/json.js';
 
-/** It is none of an entry's. Its message says how. */
-export class UnpackError extends Error {
-  override name = 'UnpackError';
+/** The bytes aren't an entry, or not one of this repository. The message says why; it is safe to print. */
+export class EntryError extends Error {
+  override name = 'EntryError';
 }
 
-export interface Limits {
-  /** of an entry unpacked */
-  readonly bytes: number;
-  /** of one record: a manifest of 4 MiB, of which each byte may be written as six */
-  readonly record: number;
-}
+export const NO_ENTRY = 'it is not in the form of an entry';
 
-/** Of a record: it has ten fields or so, and those of a later version may be lists. */
+/** The most of an entry unpacked, when it is written. A million small manifests fit. */
+export const MOST_BYTES = 400 * 1024 * 1024;
+/** The most of one record: a manifest has up to 4 MiB, and JSON writes a byte of it as up to six. */
+const RECORD_BYTES = 25 * 1024 * 1024;
+/** The most in a record: it has ten fields or so, and those of a later version may be lists. */
 const MOST_VALUES = 1000;
-/** Of what is left without the records. */
+/** The most of an entry without its records. */
 const FRAME_BYTES = 64 * 1024;
-/** Of what stands between two records: a comma, and what takes the place of a record. */
+/** The most between two records: a comma, and the place of a record. */
 const PLACE_BYTES = 8;
 const PLACE = Buffer.from('0');
 /** How many lists and objects a record stands in. */
@@ -39,51 +38,48 @@ const CLOSE_OBJECT = 0x7d;
 /**
  * @param onRecord called with every object that stands in a list of the outermost object, in their order
  * @returns the outermost value, in which 0 stands for every record
- * @throws UnpackError; what `onRecord` throws; SyntaxError and errors of zlib where it can't be unpacked at all
+ * @throws EntryError; what `onRecord` throws; SyntaxError and errors of zlib where it can't be unpacked at all
  */
-export async function unpack(
-  bytes: Buffer,
-  limits: Limits,
-  onRecord: (record: unknown) => void,
-): Promise<unknown> {
-  const frame: Buffer[] = [];
-  let record: Buffer[] = [];
-  let frameBytes = 0;
-  let recordBytes = 0;
-  let records = 0;
-
-  const toFrame = (part: Buffer) => {
-    frameBytes += part.length;
-    if (frameBytes > FRAME_BYTES + PLACE_BYTES * records) {
-      throw new UnpackError('it is not in the form of an entry');
-    }
-    frame.push(part);
-  };
-  const toRecord = (part: Buffer) => {
-    recordBytes += part.length;
-    if (recordBytes > limits.record) {
-      throw new UnpackError('it holds a record that is larger than one can be');
-    }
-    record.push(part);
-  };
-  const closeRecord = () => {
-    records += 1;
-    onRecord(parsed(Buffer.concat(record, recordBytes)));
-    record = [];
-    recordBytes = 0;
-    toFrame(PLACE);
-  };
-
-  const cut = createCutter({ toFrame, toRecord, closeRecord });
+export async function unpack(bytes: Buffer, onRecord: (record: unknown) => void): Promise<unknown> {
   let total = 0;
-  for await (const chunk of unzipped(bytes)) {
+  let records = 0;
+  const frame = collect(() => FRAME_BYTES + PLACE_BYTES * records, NO_ENTRY);
+  const record = collect(() => RECORD_BYTES, 'it holds a record that is larger than one can be');
+  const cut = createCutter(frame.add, record.add, () => {
+    records += 1;
+    onRecord(parsed(record.take()));
+    frame.add(PLACE);
+  });
+  const gunzip = createGunzip({ chunkSize: CHUNK_BYTES });
+  gunzip.end(bytes);
+  for await (const chunk of gunzip as AsyncIterable<Buffer>) {
     total += chunk.length;
-    if (total > limits.bytes) {
-      throw new UnpackError('it is larger than an entry can be');
+    if (total > MOST_BYTES + RECORD_BYTES) {
+      throw new EntryError('it is larger than an entry can be');
     }
     cut(chunk);
   }
-  return JSON.parse(Buffer.concat(frame, frameBytes).toString('utf8'));
+  return JSON.parse(frame.take().toString('utf8'));
+}
+
+/** Gathers parts until they are taken as one. */
+function collect(most: () => number, otherwise: string) {
+  let parts: Buffer[] = [];
+  let length = 0;
+  return {
+    add: (part: Buffer): void => {
+      length += part.length;
+      if (length > most()) {
+        throw new EntryError(otherwise);
+      }
+      parts.push(part);
+    },
+    take: (): Buffer => {
+      const whole = Buffer.concat(parts, length);
+      [parts, length] = [[], 0];
+      return whole;
+    },
+  };
 }
 
 function parsed(record: Buffer): unknown {
@@ -91,25 +87,17 @@ function parsed(record: Buffer): unknown {
     return parseJson(record, MOST_VALUES);
   } catch (error) {
     throw error instanceof JsonLimitError
-      ? new UnpackError(`it holds a record that ${error.message}`)
+      ? new EntryError(`it holds a record that ${error.message}`)
       : error;
   }
 }
 
-function unzipped(bytes: Buffer): AsyncIterable<Buffer> {
-  const gunzip = createGunzip({ chunkSize: CHUNK_BYTES });
-  gunzip.end(bytes);
-  return gunzip;
-}
-
-interface Parts {
-  readonly toFrame: (part: Buffer) => void;
-  readonly toRecord: (part: Buffer) => void;
-  readonly closeRecord: () => void;
-}
-
 /** A function that is given chunk after chunk of JSON, and gives their parts on. */
-function createCutter({ toFrame, toRecord, closeRecord }: Parts): (chunk: Buffer) => void {
+function createCutter(
+  toFrame: (part: Buffer) => void,
+  toRecord: (part: Buffer) => void,
+  closeRecord: () => void,
+): (chunk: Buffer) => void {
   /** the brackets of the two outermost levels */
   const outermost: number[] = [];
   let depth = 0;

@@ -5,7 +5,7 @@ import { factsOf, type ImageFacts } from '../../oci/image-config.js';
 import { JsonLimitError } from '../../oci/json.js';
 import type { ImageManifest } from '../../oci/manifest.js';
 import { RegistryError } from '../registry-error.js';
-import { scopeOf, type Client } from './client.js';
+import type { Client } from './client.js';
 import { saysBlobUnknown } from './errors.js';
 
 const CONFIG_BYTES = 4 * 1024 * 1024;
@@ -15,11 +15,9 @@ export async function hasBlob(
   repository: string,
   digest: Digest,
 ): Promise<boolean> {
-  const scope = scopeOf(repository, 'pull');
-  const path = `${repository}/blobs/${digest}`;
-  const response = await client.send({ method: 'HEAD', path, scope, maxBytes: 0 });
+  const response = await client.send('HEAD', repository, `blobs/${digest}`, { maxBytes: 0 });
   if (response.status !== 200 && response.status !== 404) {
-    throw client.refusal(response, { what: `look for the blob ${digest} of ${repository}`, scope });
+    throw client.refusal(response, `look for the blob ${digest} of ${repository}`);
   }
   return response.status === 200;
 }
@@ -30,15 +28,13 @@ export async function readBlob(
   digest: Digest,
   maxBytes: number,
 ): Promise<Buffer | undefined> {
-  const scope = scopeOf(repository, 'pull');
-  const path = `${repository}/blobs/${digest}`;
-  const response = await client.send({ method: 'GET', path, scope, maxBytes });
+  const response = await client.send('GET', repository, `blobs/${digest}`, { maxBytes });
   if (saysBlobUnknown(response)) {
     return undefined;
   }
   const what = `read the blob ${digest} of ${repository}`;
   if (response.status !== 200) {
-    throw client.refusal(response, { what, scope });
+    throw client.refusal(response, what);
   }
   // Some stores call a blob encoded that was compressed before it was pushed: then it is what came.
   const bytes = [response.body, response.encoded].find(

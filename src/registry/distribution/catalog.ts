@@ -21,37 +21,36 @@ const ADVICE =
 
 const CatalogBody = v.object({ repositories: v.nullable(v.array(v.string())) });
 
+/** The registry says that it gives no pages of this size. */
+class PageRefused extends Error {}
+/** The registry, or a proxy before it, had not the time for a page of this size. */
+class PageLate extends Error {}
+
 export async function readCatalog(client: Client): Promise<Catalog> {
   const scope = 'registry:catalog:*';
   const doing = { what: 'list the repositories (`_catalog`)', scope, optional: true } as const;
-  const read = (response: HttpResponse): readonly string[] => {
-    const body = response.status === 200 ? jsonOf(CatalogBody, response) : undefined;
-    if (body === undefined) {
-      const { kind, message } = client.refusal(response, doing);
-      throw new RegistryError(kind, `${message}. ${ADVICE}`);
-    }
-    return body.repositories ?? [];
-  };
   const names = new Set<string>();
 
-  /** @throws PageTooLarge when the registry says so, or shows it by failing */
   async function readAll(size: number | undefined, mostTries?: number): Promise<void> {
-    const n = size === undefined ? '' : `n=${String(size)}`;
+    const readPage = (response: HttpResponse) => {
+      const { status } = response;
+      if (size !== undefined && errorOf(response)?.code === 'PAGINATION_NUMBER_INVALID') {
+        throw new PageRefused();
+      }
+      if (mostTries !== undefined && [500, 502, 503, 504].includes(status)) {
+        throw new PageLate();
+      }
+      const body = status === 200 ? jsonOf(CatalogBody, response) : undefined;
+      return body && (body.repositories ?? []);
+    };
+    const n = size === undefined ? '' : `?n=${String(size)}`;
     let query = n;
     for (let round = 1; ; round += 1) {
-      const path = query === '' ? '_catalog' : `_catalog?${query}`;
-      const readPage = (response: HttpResponse) => {
-        const isRefused = errorOf(response)?.code === 'PAGINATION_NUMBER_INVALID';
-        if (size !== undefined && (isRefused || (mostTries !== undefined && isSlow(response)))) {
-          throw new PageTooLarge(isRefused ? undefined : SMALL_PAGE);
-        }
-        return read(response);
-      };
-      const found = await client.pages(path, scope, readPage, { mostTries });
+      const found = await client.pages(`_catalog${query}`, doing, readPage, { mostTries });
       const before = names.size;
       found.forEach((name) => names.add(name));
       // Distribution 2.8 walks `a/0` before `a`, and takes a full page that ends there for the last one:
-      // so a last page that is full is asked past. Some servers begin anew then; others have no more.
+      // so a last page that is full is asked past. Some servers start over then; others have no more.
       const isFull = size !== undefined && found.length % size === 0;
       const last = isFull ? found.at(-1) : undefined;
       if (last === undefined || names.size === before) {
@@ -60,7 +59,8 @@ export async function readCatalog(client: Client): Promise<Catalog> {
       if (round === MOST_ROUNDS) {
         throw new RegistryError(
           'unexpected',
-          `the registry's pages of /v2/_catalog do not end: there are over ${String(names.size)} names. ${ADVICE}`,
+          `the registry's pages of /v2/_catalog do not end: there are over ${String(names.size)} names`,
+          'paging-broken',
         );
       }
       query = `${n}&last=${encodeURIComponent(last)}`;
@@ -68,38 +68,24 @@ export async function readCatalog(client: Client): Promise<Catalog> {
   }
 
   try {
-    await readAll(CATALOG_PAGE, FEW_TRIES);
-  } catch (error) {
-    const size = smallerPage(error);
-    if (size === 'as it is') {
+    await readAll(CATALOG_PAGE, FEW_TRIES).catch((error: unknown) => {
+      if (error instanceof PageRefused) {
+        return readAll(undefined);
+      }
+      if (error instanceof PageLate || isLate(error)) {
+        return readAll(SMALL_PAGE);
+      }
       throw error;
-    }
-    await readAll(size);
+    });
+  } catch (error) {
+    throw error instanceof RegistryError
+      ? new RegistryError(error.kind, `${error.message}. ${ADVICE}`)
+      : error;
   }
   const repositories = [...names].filter(isRepository).sort();
   return { repositories, unnameable: names.size - repositories.length };
 }
 
-/** What a registry, or a proxy before it, answers that had not the time for so much at once. */
-function isSlow({ status }: HttpResponse): boolean {
-  return [500, 502, 503, 504].includes(status);
-}
-
-/** @returns how much to ask for instead, `undefined` for what the registry gives by itself */
-function smallerPage(error: unknown): number | undefined | 'as it is' {
-  if (error instanceof PageTooLarge) {
-    return error.size;
-  }
-  const isLate =
-    error instanceof TransportError && ['timeout', 'reset', 'truncated'].includes(error.kind);
-  return isLate ? SMALL_PAGE : 'as it is';
-}
-
-class PageTooLarge extends Error {
-  /** @param size what may be asked for; `undefined` for what the registry gives by itself */
-  readonly size: number | undefined;
-  constructor(size: number | undefined) {
-    super();
-    this.size = size;
-  }
+function isLate(error: unknown): boolean {
+  return error instanceof TransportError && ['timeout', 'reset', 'truncated'].includes(error.kind);
 }

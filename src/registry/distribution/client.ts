@@ -2,16 +2,35 @@
  * What every route of the OCI distribution API is asked through: it owns the registry's address, the scopes of
  * tokens, the words of refusals, and the check that an answer is the registry's own of this moment.
  */
-import type { HttpRequest, HttpResponse } from '../../http/message.js';
+import type { HttpRequest, HttpResponse, Method } from '../../http/message.js';
 import { RegistryError } from '../registry-error.js';
 import type { Advice, Connection } from '../registry.js';
 import { refusal, type Doing } from './errors.js';
 import { whyStale } from './freshness.js';
 import { readPages, type PagingOptions } from './paging.js';
 
-export type RouteRequest = Omit<HttpRequest, 'url' | 'authorization'> & {
-  /** behind `/v2/`, with its query if there is one */
-  readonly path: string;
+type Options = Partial<Omit<HttpRequest, 'method' | 'url' | 'authorization' | 'scope'>>;
+
+/** An answer, and what a refusal has to know of the request. */
+export interface Answer extends HttpResponse {
+  readonly doing: Omit<Doing, 'what'>;
+}
+
+/** Bytes that the body may have, unless a route says otherwise. */
+const ANSWER_BYTES = 1024 * 1024;
+
+const READ = { actions: 'pull' } as const;
+const PUSH = { actions: 'pull,push', write: { pushes: true } } as const;
+/** Distribution's own challenge for DELETE asks for `delete` alone; others want `pull` beside it. */
+const DELETE = { actions: 'pull,delete', write: { deletes: true } } as const;
+const RIGHTS: Readonly<
+  Record<Method, { actions: string; write?: Pick<Doing, 'pushes' | 'deletes'> }>
+> = {
+  GET: READ,
+  HEAD: READ,
+  POST: PUSH,
+  PUT: PUSH,
+  DELETE,
 };
 
 /** @param actions separated by commas: `pull`, `push`, `delete` */
@@ -38,35 +57,53 @@ export class Client {
     return new URL(`/v2/${path}`, this.base);
   }
 
-  send({ path, ...request }: RouteRequest): Promise<HttpResponse> {
-    return this.#send({ ...request, url: this.url(path) });
+  /** @param route of the repository, such as `tags/list` */
+  send(method: Method, repository: string, route: string, options?: Options): Promise<Answer> {
+    return this.sendTo(this.url(`${repository}/${route}`), method, repository, options);
   }
 
-  /** To an address that the registry gave, such as that of an upload. */
-  sendTo(url: URL, request: Omit<HttpRequest, 'url' | 'authorization'>): Promise<HttpResponse> {
-    return this.#send({ ...request, url });
+  /**
+   * @param url may be one that the registry gave, such as that of an upload
+   * @param repository absent for routes that belong to none
+   */
+  async sendTo(url: URL, method: Method, repository?: string, options?: Options): Promise<Answer> {
+    const { actions, write } = RIGHTS[method];
+    const scope = repository === undefined ? undefined : scopeOf(repository, actions);
+    const response = await this.#send({ method, url, scope, maxBytes: ANSWER_BYTES, ...options });
+    return { ...response, doing: { scope: scope ?? '', ...write } };
   }
 
-  /** All items of a list that comes in pages. @param read as `readPages` takes it */
+  /**
+   * All items of a list that comes in pages.
+   *
+   * @param read as `readPages` takes it, `undefined` for an answer that isn't the list
+   */
   pages<T>(
     path: string,
-    scope: string,
-    read: (response: HttpResponse, page: number) => readonly T[],
+    doing: Doing,
+    read: (response: HttpResponse, page: number) => readonly T[] | undefined,
     options?: PagingOptions,
   ): Promise<T[]> {
-    return readPages(this.#send, this.url(path), scope, read, options);
+    const readPage = (response: HttpResponse, page: number) => {
+      const items = read(response, page);
+      if (items === undefined) {
+        throw refusal(response, doing, this.quote, this.#advice.allowDeletes);
+      }
+      return items;
+    };
+    return readPages(this.#send, this.url(path), doing.scope, readPage, options);
   }
 
-  /** What an answer other than the expected one means. */
-  refusal(response: HttpResponse, doing: Doing): RegistryError {
-    return refusal(response, doing, this.quote, this.#advice.allowDeletes);
+  /** @param what as in "could not …" */
+  refusal(answer: Answer, what: string): RegistryError {
+    return refusal(answer, { ...answer.doing, what }, this.quote, this.#advice.allowDeletes);
   }
 
   /** @throws RegistryError when the answer may be an old one */
   expectFresh(response: HttpResponse, what: string): void {
     const why = whyStale(response, this.base);
     if (why !== undefined) {
-      throw new RegistryError('unexpected', `could not ${what}: ${why}`);
+      throw new RegistryError('unexpected', `could not ${what}: ${why}`, 'answer-from-cache');
     }
   }
 }

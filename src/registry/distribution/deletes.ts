@@ -5,11 +5,9 @@
 import type { HttpResponse } from '../../http/message.js';
 import { RegistryError } from '../registry-error.js';
 import type { Deleter } from '../registry.js';
-import { scopeOf, type Client } from './client.js';
+import type { Client } from './client.js';
 import { errorOf, saysUnknown } from './errors.js';
 import { isSuccess } from './success.js';
-
-export const ANSWER_BYTES = 1024 * 1024;
 
 /**
  * @param whyReferenced of a refusal: why the registry keeps a manifest that something names, and what to do;
@@ -22,20 +20,13 @@ export function createDeleter(
   return {
     async deleteManifest(repository, digest, options = {}) {
       const { isLate, isHere, what = `delete ${repository}@${digest}` } = options;
-      // Distribution's own challenge asks for `delete` alone; others want `pull` beside it.
-      const scope = scopeOf(repository, 'pull,delete');
-      const response = await client.send({
-        method: 'DELETE',
-        path: `${repository}/manifests/${digest}`,
-        scope,
-        maxBytes: ANSWER_BYTES,
-        isLate,
-      });
+      const route = `manifests/${digest}`;
+      const response = await client.send('DELETE', repository, route, { isLate });
       // 202 by the spec; 200 and 204 are seen elsewhere.
       if (isSuccess(response, 200, 202, 204)) {
         return 'deleted';
       }
-      const refused = client.refusal(response, { what, scope, deletes: true });
+      const refused = client.refusal(response, what);
       const why = whyReferenced(response);
       if (why !== undefined) {
         throw new RegistryError('referenced', `${refused.message}. ${why}`);

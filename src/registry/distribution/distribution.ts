@@ -13,8 +13,6 @@ import { createRights } from './rights.js';
 import { serverTime } from './server-time.js';
 import { listTags } from './tags.js';
 
-const PING_BYTES = 1024 * 1024;
-
 /** Everything but what a family adds. */
 export function openDistribution(
   connection: Connection,
@@ -52,7 +50,7 @@ function createReader(client: Client): Reader {
 
 async function ping(client: Client): Promise<number | undefined> {
   const { origin } = client.base;
-  const response = await client.send({ method: 'GET', path: '', maxBytes: PING_BYTES });
+  const response = await client.sendTo(client.url(''), 'GET');
   if (response.url.origin !== origin) {
     throw new RegistryError(
       'not-a-registry',
@@ -62,7 +60,7 @@ async function ping(client: Client): Promise<number | undefined> {
   }
   // Some web servers answer every path with a page.
   if (response.status !== 200 || isPage(response)) {
-    throw client.refusal(response, { what: `speak with ${origin}/v2/`, scope: '' });
+    throw client.refusal(response, `speak with ${origin}/v2/`);
   }
   return serverTime(response.headers);
 }

@@ -191,9 +191,11 @@ export function refusal(
         'and does no proxy answer in its place?',
     );
   }
+  const takesNoPushes = status === 405 && doing.pushes;
   return new RegistryError(
-    'unexpected',
-    `could not ${doing.what}: the registry answered ${String(status)}${said}${adviceFor(response)}`,
+    takesNoPushes ? 'read-only' : 'unexpected',
+    `could not ${doing.what}: the registry answered ${String(status)}${said}${adviceFor(response)}` +
+      (takesNoPushes ? '. It takes no pushes there' : ''),
     codeFor(status),
   );
 }

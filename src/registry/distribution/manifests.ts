@@ -8,7 +8,7 @@ import { ManifestError, SCHEMA_1, readManifest } from '../../oci/manifest.js';
 import { MANIFEST_ACCEPT, isSchema1Type, mediaTypeOf } from '../../oci/media-types.js';
 import { RegistryError } from '../registry-error.js';
 import type { ManifestAnswer } from '../registry.js';
-import { scopeOf, type Client } from './client.js';
+import type { Answer, Client } from './client.js';
 import { saysUnknown } from './errors.js';
 import { FRESH } from './freshness.js';
 import { isPage } from './page.js';
@@ -40,12 +40,16 @@ export class Manifests {
     }
     const what = `read ${nameOf(repository, reference)}`;
     if (response.status !== 200 || isPage(response)) {
-      throw this.#refusal(response, what, repository, reference);
+      throw this.#refusal(response, what, reference);
     }
     const contentType = response.headers['content-type'];
     if (isSchema1Type(mediaTypeOf(contentType))) {
       // Its digest is that of a part of it, so the check below would blame the network.
-      throw new RegistryError('unexpected', `could not ${what}: ${SCHEMA_1}`);
+      throw new RegistryError(
+        'unexpected',
+        `could not ${what}: ${SCHEMA_1}`,
+        'manifest-not-understood',
+      );
     }
     const digest = verifiedDigest(response, reference, what);
     // Otherwise any bytes would do, and an index that came without its children would leave them unprotected.
@@ -59,6 +63,7 @@ export class Manifests {
         'unexpected',
         `could not ${what}: the registry did not say which digest it has, and does not know what it sent by the ` +
           `digest of that (${digest}). Does something change its answers on the way?`,
+        'digest-mismatch',
       );
     }
     try {
@@ -68,7 +73,11 @@ export class Manifests {
     } catch (error) {
       if (error instanceof ManifestError) {
         const advice = 'Push the image again, or delete its tag';
-        throw new RegistryError('unexpected', `could not ${what}: ${error.message}. ${advice}`);
+        throw new RegistryError(
+          'unexpected',
+          `could not ${what}: ${error.message}. ${advice}`,
+          'manifest-not-understood',
+        );
       }
       throw error;
     }
@@ -107,16 +116,11 @@ export class Manifests {
     if (isSuccess(answer, 200)) {
       return true;
     }
-    const what = `look whether ${repository}@${digest} is still there`;
-    throw this.#client.refusal(answer, { what, scope: scopeOf(repository, 'pull') });
+    throw this.#client.refusal(answer, `look whether ${repository}@${digest} is still there`);
   }
 
   /** What has a digest never changes, so a cache may serve it; whether it is there has to be the registry's word. */
-  async #send(
-    method: 'GET' | 'HEAD',
-    repository: string,
-    reference: string,
-  ): Promise<HttpResponse> {
+  async #send(method: 'GET' | 'HEAD', repository: string, reference: string): Promise<Answer> {
     const isContent = method === 'GET' && isDigest(reference);
     const response = await this.#ask(method, repository, reference, isContent ? {} : FRESH);
     if (!isDigest(reference)) {
@@ -126,17 +130,14 @@ export class Manifests {
   }
 
   #ask(method: 'GET' | 'HEAD', repository: string, reference: string, headers: object) {
-    return this.#client.send({
-      method,
-      path: `${repository}/manifests/${reference}`,
+    return this.#client.send(method, repository, `manifests/${reference}`, {
       headers: { accept: MANIFEST_ACCEPT, ...headers },
-      scope: scopeOf(repository, 'pull'),
       maxBytes: MANIFEST_BYTES,
     });
   }
 
-  #refusal(response: HttpResponse, what: string, repository: string, reference: string) {
-    const error = this.#client.refusal(response, { what, scope: scopeOf(repository, 'pull') });
+  #refusal(response: Answer, what: string, reference: string) {
+    const error = this.#client.refusal(response, what);
     // Measured on 2.7 and 2.8, whose manifest store finds the blob and can't read it as a manifest.
     return response.status === 500 && isDigest(reference)
       ? new RegistryError(
@@ -169,6 +170,7 @@ function verifiedDigest(response: HttpResponse, reference: string, what: string)
         `could not ${what}: the body's digest is not the one that was ${claim === said ? 'announced' : 'asked for'} ` +
           `(got ${digestOf(response.body)}). Something between here and the registry changes its answers, or its ` +
           'files are damaged: then push the image again',
+        'digest-mismatch',
       );
     }
   }

@@ -96,6 +96,8 @@ function following(response: HttpResponse, page: URL): URL | undefined {
   try {
     return nextPage(response.headers['link'], page);
   } catch (error) {
-    throw error instanceof LinkError ? new RegistryError('unexpected', error.message) : error;
+    throw error instanceof LinkError
+      ? new RegistryError('unexpected', error.message, 'paging-broken')
+      : error;
   }
 }

@@ -2,13 +2,11 @@
  * Pushes (distribution-spec, "Push"): blobs and manifests of our own making, and what users pushed when it is put
  * back.
  */
-import type { HttpRequest, HttpResponse } from '../../http/message.js';
 import { placeOf } from '../../http/redirect.js';
 import { digestOf, isDigest, type Digest } from '../../oci/digest.js';
 import { RegistryError } from '../registry-error.js';
 import type { Pusher } from '../registry.js';
-import { scopeOf, type Client } from './client.js';
-import { ANSWER_BYTES } from './deletes.js';
+import type { Answer, Client } from './client.js';
 import { errorOf } from './errors.js';
 import { isSuccess } from './success.js';
 
@@ -26,20 +24,16 @@ export function createPusher(client: Client): Pusher {
           return digest;
         }
         if (response.status !== 404 || round === MOST_UPLOADS) {
-          throw refused(client, response, `upload a blob to ${repository}`, repository);
+          throw client.refusal(response, `upload a blob to ${repository}`);
         }
       }
     },
 
     async pushManifest(repository, reference, { mediaType, bytes }, { isLate } = {}) {
       for (let round = 1; ; round += 1) {
-        const response = await client.send({
-          method: 'PUT',
-          path: `${repository}/manifests/${reference}`,
+        const response = await client.send('PUT', repository, `manifests/${reference}`, {
           headers: { 'content-type': mediaType },
           body: bytes,
-          scope: scopeOf(repository, 'pull,push'),
-          maxBytes: ANSWER_BYTES,
           isLate,
         });
         if (isSuccess(response, 201)) {
@@ -50,7 +44,7 @@ export function createPusher(client: Client): Pusher {
         const isPassing = response.status === 400 && errorOf(response)?.code === 'DIGEST_INVALID';
         if (!isPassing || round === MOST_TRIES || isLate?.() === true) {
           const at = isDigest(reference) ? '@' : ':';
-          throw refused(client, response, `push ${repository}${at}${reference}`, repository);
+          throw client.refusal(response, `push ${repository}${at}${reference}`);
         }
       }
     },
@@ -62,44 +56,25 @@ async function upload(
   repository: string,
   digest: Digest,
   body: Buffer,
-): Promise<HttpResponse> {
-  const scope = scopeOf(repository, 'pull,push');
+): Promise<Answer> {
   const what = `start an upload to ${repository}`;
-  const path = `${repository}/blobs/uploads/`;
+  const url = client.url(`${repository}/blobs/uploads/`);
   // Safe to repeat: an upload that nobody goes on with is dropped by the registry.
-  const start = { method: 'POST', scope, repeatable: true, maxBytes: ANSWER_BYTES } as const;
-  const started = await client.send({ ...start, path });
+  const started = await client.sendTo(url, 'POST', repository, { repeatable: true });
   if (started.status === 404 && errorOf(started) !== undefined) {
-    const { message } = refused(client, started, what, repository);
+    const { message } = client.refusal(started, what);
     const advice = 'This registry makes no repository by itself: create it there first';
     throw new RegistryError('no-repository', `${message}. ${advice}`);
   }
   const { location } = started.headers;
   if (!isSuccess(started, 202) || location === undefined) {
-    throw refused(client, started, what, repository);
+    throw client.refusal(started, what);
   }
   // What is uploaded would be readable on the way, and so would the credentials.
-  const request: HttpRequest = { ...start, url: client.url(path) };
-  const target = placeOf(request, location, 'Location of an upload');
+  const target = placeOf({ method: 'POST', url }, location, 'Location of an upload');
   target.searchParams.set('digest', digest);
-  return client.sendTo(target, {
-    method: 'PUT',
+  return client.sendTo(target, 'PUT', repository, {
     headers: { 'content-type': 'application/octet-stream' },
     body,
-    scope,
-    maxBytes: ANSWER_BYTES,
   });
-}
-
-function refused(
-  client: Client,
-  response: HttpResponse,
-  what: string,
-  repository: string,
-): RegistryError {
-  const doing = { what, scope: scopeOf(repository, 'pull,push'), pushes: true } as const;
-  const { kind, message } = client.refusal(response, doing);
-  return response.status === 405 && !message.includes('with a page of HTML')
-    ? new RegistryError('read-only', `${message}. It takes no pushes there`)
-    : new RegistryError(kind, message);
 }

@@ -31,10 +31,10 @@ export class Referrers {
   /** A registry that has the API never answers 404. */
   async list(repository: string, digest: Digest): Promise<readonly Digest[] | undefined> {
     const what = `list the referrers of ${repository}@${digest}`;
+    const doing = { what, scope: scopeOf(repository, 'pull') };
     const path = `${repository}/referrers/${digest}`;
-    const scope = scopeOf(repository, 'pull');
     try {
-      return await this.#client.pages(path, scope, (page) => this.#read(page, { what, scope }), {
+      return await this.#client.pages(path, doing, (page) => this.#read(page, what), {
         maxBytes: REFERRERS_BYTES,
       });
     } catch (error) {
@@ -45,8 +45,8 @@ export class Referrers {
     }
   }
 
-  #read(response: HttpResponse, doing: { what: string; scope: string }): Digest[] {
-    this.#client.expectFresh(response, doing.what);
+  #read(response: HttpResponse, what: string): Digest[] | undefined {
+    this.#client.expectFresh(response, what);
     // Servers without the API answer in many ways; only an OCI index is an answer.
     const isIndex =
       response.status === 200 && mediaTypeOf(response.headers['content-type']) === OCI_INDEX;
@@ -56,14 +56,15 @@ export class Referrers {
     }
     const body = isIndex ? jsonOf(ReferrersBody, response) : undefined;
     if (body === undefined) {
-      throw this.#client.refusal(response, doing);
+      return undefined;
     }
     this.#hasApi = true;
     return (body.manifests ?? []).map((entry) => {
       if (!isDigest(entry.digest)) {
         throw new RegistryError(
           'unexpected',
-          `could not ${doing.what}: one of them has a digest of an algorithm that can't be verified`,
+          `could not ${what}: one of them has a digest of an algorithm that can't be verified`,
+          'manifest-not-understood',
         );
       }
       return entry.digest;

@@ -12,19 +12,15 @@ const TagsBody = v.object({ tags: v.nullable(v.array(v.string())) });
 
 /** Sorted, each once. Empty for a repository that the registry doesn't know: one without tags looks the same. */
 export async function listTags(client: Client, repository: string): Promise<string[]> {
-  const scope = scopeOf(repository, 'pull');
-  const doing = { what: `list the tags of ${repository}`, scope };
-  const names = await client.pages(`${repository}/tags/list`, scope, (response, page) => {
+  const doing = { what: `list the tags of ${repository}`, scope: scopeOf(repository, 'pull') };
+  const names = await client.pages(`${repository}/tags/list`, doing, (response, page) => {
     client.expectFresh(response, doing.what);
     // A repository whose manifests never had a tag is unknown to tags/list, though not to the catalog.
     if (page === 1 && saysUnknown(response)) {
       return [];
     }
     const body = response.status === 200 ? jsonOf(TagsBody, response) : undefined;
-    if (body === undefined) {
-      throw client.refusal(response, doing);
-    }
-    return body.tags ?? [];
+    return body && (body.tags ?? []);
   });
   // A digest in the list is seen of some registries (skopeo#2542). It can be read as one, and is kept.
   const impossible = names.find((name) => !isTag(name) && !isDigest(name));

@@ -7,7 +7,7 @@ import * as v from 'valibot';
 import type { HttpResponse } from '../../http/message.js';
 import { isDigest, type Digest } from '../../oci/digest.js';
 import { Client, scopeOf } from '../distribution/client.js';
-import { ANSWER_BYTES, createDeleter } from '../distribution/deletes.js';
+import { createDeleter } from '../distribution/deletes.js';
 import { openDistribution } from '../distribution/distribution.js';
 import { errorOf, jsonOf, saysUnknown } from '../distribution/errors.js';
 import { createRights } from '../distribution/rights.js';
@@ -67,17 +67,14 @@ function open(connection: Connection): Registry {
 function createLister(client: Client): Lister {
   return {
     async manifests(repository) {
-      const scope = scopeOf(repository, 'pull');
       const what = `list the manifests of ${repository}`;
-      const entries = await client.pages(`${repository}/tags/list`, scope, (response, page) => {
+      const doing = { what, scope: scopeOf(repository, 'pull') };
+      const entries = await client.pages(`${repository}/tags/list`, doing, (response, page) => {
         client.expectFresh(response, what);
         if (page === 1 && saysUnknown(response)) {
           return [];
         }
-        if (response.status !== 200) {
-          throw client.refusal(response, { what, scope });
-        }
-        return listedIn(response, what);
+        return response.status === 200 ? listedIn(response, what) : undefined;
       });
       return new Map(entries);
     },
@@ -133,17 +130,9 @@ function createUntagger(client: Client, reader: Reader): Untagger {
       if ((await reader.resolve(repository, tag)) !== digest) {
         return;
       }
-      const scope = scopeOf(repository, 'pull,delete');
-      const response = await client.send({
-        method: 'DELETE',
-        path: `${repository}/manifests/${tag}`,
-        scope,
-        maxBytes: ANSWER_BYTES,
-        isLate,
-      });
+      const response = await client.send('DELETE', repository, `manifests/${tag}`, { isLate });
       if (!isSuccess(response, 200, 202, 204) && !saysUnknown(response)) {
-        const what = `remove the tag ${repository}:${tag}`;
-        throw client.refusal(response, { what, scope, deletes: true });
+        throw client.refusal(response, `remove the tag ${repository}:${tag}`);
       }
     },
   };

@@ -2,7 +2,7 @@
 import type { Section } from '../fit.js';
 import { code } from '../../text/markdown.js';
 import type { Run } from '../../run/run.js';
-import { isInDoubt, type Totals, unreadRepositories } from '../totals.js';
+import { isInDoubt, partOf, unreadRepositories, type Totals } from '../totals.js';
 import { problems } from '../problems.js';
 import { count, duration, number, size } from '../../text/words.js';
 
@@ -13,7 +13,7 @@ export function headline(run: Run, sums: Totals): string {
   return wrong === 0 ? said : `${said} (with ${count(wrong, 'problem')})`;
 }
 
-/** Of one image several parts may be broken. */
+/** Several parts of one image may be broken. */
 function broken(sums: Totals): string {
   if (sums.broken === 0) {
     return '';
@@ -41,25 +41,12 @@ function result(run: Run, sums: Totals): string {
       ? `The plan lists ${manifests}: ${bytes} would be freed`
       : `The plan lists ${manifests}; a run without it would delete ${planned === 0 ? 'none' : number(planned)} of them`;
   }
-  if (planned > 0) {
-    const what =
-      refused > 0
-        ? `${number(planned)} of ${count(planned + refused, 'orphan manifest')}`
-        : count(planned, 'orphan manifest');
-    return `Would delete ${what} ${where}: ${bytes} would be freed`;
-  }
-  if (run.settings.dryRun && refused > 0) {
-    return `Would delete none of ${count(refused, 'orphan manifest')}`;
-  }
-  if (deleted > 0) {
-    const what =
-      failed > 0
-        ? `${number(deleted)} of ${count(deleted + failed, 'orphan manifest')}`
-        : count(deleted, 'orphan manifest');
-    return `Deleted ${what} ${where}: ${bytes} will be freed`;
-  }
-  if (failed > 0) {
-    return `Deleted none of ${count(failed, 'orphan manifest')}`;
+  const [verb, some, others, will] = run.settings.dryRun
+    ? ['Would delete', planned, refused, 'would']
+    : ['Deleted', deleted, failed, 'will'];
+  if (some + others > 0) {
+    const freed = some === 0 ? '' : ` ${where}: ${bytes} ${will} be freed`;
+    return `${verb} ${partOf(some, others, 'orphan manifest')}${freed}`;
   }
   if (restored > 0) {
     return `Deleted nothing for good: ${count(restored, 'manifest')} came into use meanwhile and ${restored === 1 ? 'was' : 'were'} put back`;
@@ -67,7 +54,7 @@ function result(run: Run, sums: Totals): string {
   if (orphansFound > 0) {
     return gone === orphansFound
       ? `${count(gone, 'orphan manifest')} found, already gone when ${gone === 1 ? 'its' : 'their'} turn came`
-      : `Deleted nothing: a second look left none of ${count(orphansFound, 'orphan manifest')} to delete`;
+      : `Deleted nothing: the recheck left none of ${count(orphansFound, 'orphan manifest')} to delete`;
   }
   return withoutOrphans(run, sums);
 }
@@ -92,7 +79,7 @@ function withoutOrphans(run: Run, sums: Totals): string {
     : `No orphans among the ${count(sums.manifests, 'manifest')} that could be seen`;
 }
 
-/** Of a plan that was carried out, and of which nothing is an orphan any more. */
+/** The headline where nothing of the plan that was carried out is an orphan any more. */
 function nothingOfThePlan(run: Run, { ignored }: NonNullable<Run['applied']>): string {
   const said = run.repositories.reduce((sum, { approved }) => sum + (approved?.size ?? 0), 0);
   if (said > 0) {
@@ -100,53 +87,42 @@ function nothingOfThePlan(run: Run, { ignored }: NonNullable<Run['applied']>): s
     return `Nothing to delete: ${none} of the plan is ${said === 1 ? 'no' : 'an'} orphan any more`;
   }
   return ignored > 0
-    ? 'No repository of the plan was looked at'
+    ? 'This run read no repository of the plan'
     : 'Nothing to delete: the plan is empty';
 }
 
 export function headlineSection(run: Run, sums: Totals): Section {
   const read = `${count(sums.manifests, 'manifest')} and ${count(sums.tags, 'tag')} in ${count(sums.repositories, 'repository', 'repositories')}`;
   const effort = `${count(run.requests, 'request')} in ${duration(run.finishedAt - run.startedAt)}`;
-  const notes = [
-    `${code(run.settings.registry.origin)}: read ${read}, with ${effort}. Grace period: ${run.settings.gracePeriod === 0 ? 'off' : duration(run.settings.gracePeriod)}.`,
-  ];
-  if (run.settings.dryRun) {
-    notes.unshift('**Dry run:** nothing was deleted.');
-  }
-  if (sums.planned + sums.deleted > 0) {
-    const when = 'The disk space comes back once the registry has collected its garbage';
-    const most = sums.freedBytesAtMost
-      ? '; it is "at most" that much, because not everything that may share these blobs was read'
-      : '';
-    const wait = isInDoubt(sums) ? ' Do not let it do so before the problems are mended.' : '';
-    notes.push(`${when}${most}.${wait}`);
-  }
-  if (sums.deleted + sums.failed > 0 && sums.gone > 0) {
-    notes.push(`${count(sums.gone, 'orphan')} had gone already when the turn came.`);
-  }
-  if (sums.keptAfterRecheck > 0) {
-    notes.push(
-      `${count(sums.keptAfterRecheck, 'orphan')} came into use during the run and stayed.`,
-    );
-  }
-  // With a plan file, the section of the plan says it.
-  if (run.settings.dryRun && run.settings.planFile === undefined && sums.refused > 0) {
-    notes.push(
-      `A real run would leave ${count(sums.refused, 'orphan')}: see "What would hold a real run back".`,
-    );
-  }
-  const isBlind = candidates(run) === 0 && (run.ledger?.remembered ?? 0) === 0;
+  const gracePeriod = run.settings.gracePeriod === 0 ? 'off' : duration(run.settings.gracePeriod);
+  const most = sums.freedBytesAtMost
+    ? '; it is "at most" that much, because not everything that may share these blobs was read'
+    : '';
+  const wait = isInDoubt(sums) ? ' Do not let it do so before the problems are fixed.' : '';
+  const isNamed = [...run.intake.candidates.values()].some((digests) => digests.size > 0);
+  const isBlind = !isNamed && (run.ledger?.remembered ?? 0) === 0;
   const found = sums.orphansFound > 0 || run.applied !== undefined;
-  if (!found && isBlind && sums.repositories > 0) {
-    notes.push(
+  const notes = [
+    run.settings.dryRun && '**Dry run:** nothing was deleted.',
+    `${code(run.settings.registry.origin)}: read ${read}, with ${effort}. Grace period: ${gracePeriod}.`,
+    sums.planned + sums.deleted > 0 &&
+      `The disk space comes back once the registry has collected its garbage${most}.${wait}`,
+    sums.deleted + sums.failed > 0 &&
+      sums.gone > 0 &&
+      `${count(sums.gone, 'orphan')} had gone already when the turn came.`,
+    sums.keptAfterRecheck > 0 &&
+      `${count(sums.keptAfterRecheck, 'orphan')} came into use during the run and stayed.`,
+    // With a plan file, the section of the plan says it.
+    run.settings.dryRun &&
+      run.settings.planFile === undefined &&
+      sums.refused > 0 &&
+      `A real run would leave ${count(sums.refused, 'orphan')}: see "What would hold a real run back".`,
+    !found &&
+      isBlind &&
+      sums.repositories > 0 &&
       "\n> [!NOTE]\n> This does not mean that there are none: this registry can't list untagged " +
         'manifests, no ledger remembers any, and no `digests` or `digests-file` named any. See "What could ' +
         'not be seen".',
-    );
-  }
+  ].filter((note) => note !== false);
   return { before: `## ${headline(run, sums)}\n\n${notes.join('\n')}\n` };
-}
-
-function candidates(run: Run): number {
-  return [...run.intake.candidates.values()].reduce((sum, digests) => sum + digests.size, 0);
 }

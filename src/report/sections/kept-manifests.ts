@@ -56,15 +56,11 @@ export function keptManifestsSection(run: Run): Section | undefined {
     ...UNTAGGED_KINDS.map((kind) => [kind, whyKept(kind, gracePeriod)] as const),
   ];
   const rows = words.flatMap(([kind, why]) => {
-    const group = groups.get(kind);
-    return group === undefined ? [] : [groupRow(why, group)];
+    const { total, examples } = groups.get(kind) ?? { total: 0, examples: [] };
+    const more = total > examples.length ? ', …' : '';
+    return total === 0 ? [] : [row([why, number(total), examples.join(', ') + more])];
   });
   return {
     before: `### Why untagged manifests were kept\n\n${tableHead(['Why', 'Manifests>', 'For example'])}${rows.join('')}`,
   };
-}
-
-function groupRow(why: string, { total, examples }: Group): string {
-  const more = total > examples.length ? ', …' : '';
-  return row([why, number(total), examples.join(', ') + more]);
 }

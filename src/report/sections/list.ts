@@ -12,7 +12,10 @@ interface ListOptions {
   readonly source?: string;
 }
 
-/** @param rows as `Section` has them; their number is given where they are made one at a time */
+/**
+ * @param rows as `Section` has them; their number is given where they are made one at a time
+ * @returns nothing where there are no rows
+ */
 export function list(
   intro: string,
   rows: readonly string[] | { readonly total: number; readonly made: Iterable<string> },
@@ -23,8 +26,11 @@ export function list(
     openRows = Infinity,
     source = 'The file of `report-file`',
   }: ListOptions = {},
-): Section {
+): Section | undefined {
   const { total, made } = 'made' in rows ? rows : { total: rows.length, made: rows };
+  if (total === 0) {
+    return undefined;
+  }
   const isFolded = total > openRows;
   const fold = `<details><summary>${count(total, noun, plural)}</summary>\n\n`;
   return {

@@ -1,4 +1,4 @@
-/** What went wrong, first in the summary, and what only deserves a look, near its end. */
+/** The problems, first in the summary, and the warnings, near its end. */
 import type { Section } from '../fit.js';
 import { code, prose } from '../../text/markdown.js';
 import { repositoriesByName, type Run } from '../../run/run.js';
@@ -9,9 +9,6 @@ import { list } from './list.js';
 
 export function problemsSection(run: Run): Section | undefined {
   const found = problems(run);
-  if (found.length === 0) {
-    return undefined;
-  }
   const unread = run.repositories.filter(({ inventory }) => inventory.gaps.length > 0).length;
   const nothing =
     unread === 0
@@ -29,22 +26,20 @@ function named({ kind, repository, what }: Problem): string {
   return repository === undefined ? text : `${code(repository)}: ${text}`;
 }
 
-/** Of a dry-run: what would keep a real run from deleting. A real run has it among its problems. */
+/** In a dry-run: the reasons why a real run would delete nothing. A real run has them among its problems. */
 export function refusalsSection(run: Run, sums: Totals): Section | undefined {
   const found = run.settings.dryRun ? refusals(run) : [];
   const but =
-    sums.withoutRights === 0 ? '' : ', but for the rights, which the account of that run must have';
+    sums.withoutRights === 0 ? '' : ', except for the rights, which its account must have';
   const passed =
     run.settings.planFile === undefined || sums.refused === sums.withoutRights
       ? ''
-      : `That is so of a run without the plan. A run with \`apply-plan\` passes over it${but}.\n\n`;
-  return found.length === 0
-    ? undefined
-    : list(
-        `### What would hold a real run back\n\n${passed}`,
-        found.map((refusal) => `- ${named(refusal)}\n`),
-        'reason',
-      );
+      : `This holds for a run without the plan. A run with \`apply-plan\` ignores it${but}.\n\n`;
+  return list(
+    `### What would hold a real run back\n\n${passed}`,
+    found.map((refusal) => `- ${named(refusal)}\n`),
+    'reason',
+  );
 }
 
 export function warningsSection(run: Run): Section | undefined {
@@ -54,7 +49,5 @@ export function warningsSection(run: Run): Section | undefined {
       warnings.map((warning) => `- ${code(inventory.repository)}: ${prose(warning)}\n`),
     ),
   ];
-  return found.length === 0
-    ? undefined
-    : list(`### Warnings (${number(found.length)})\n\n`, found, 'warning');
+  return list(`### Warnings (${number(found.length)})\n\n`, found, 'warning');
 }

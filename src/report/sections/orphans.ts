@@ -20,45 +20,28 @@ const COLUMNS =
 
 export function orphansSection(run: Run, sums: Totals): Section | undefined {
   const total = sums.deleted + sums.planned;
-  if (total === 0) {
-    return undefined;
-  }
   const title = run.settings.dryRun ? 'What would be deleted' : 'What was deleted';
   return table(`### ${title}\n\n${COLUMNS}`, total, rowsOf(run, isFreed));
 }
 
-/** Whoever is to let them go wants to look at them first. */
+/** Who has to approve their deletes wants to see them first. */
 export function refusedOrphansSection(run: Run, sums: Totals): Section | undefined {
-  if (sums.refused === 0) {
-    return undefined;
-  }
-  const [title, what] = refusedWords(run);
-  const where = run.settings.dryRun ? 'What would hold a real run back' : 'Problems';
+  const { dryRun, planFile } = run.settings;
+  const real = dryRun ? 'What a real run would not delete' : 'What was found and not deleted';
+  const [title, what] =
+    planFile === undefined
+      ? [real, 'These are orphans as well, but nothing is deleted in their repositories']
+      : [
+          'What a run without the plan would not delete',
+          'These are in the plan as well, but a run without it deletes nothing in their repositories',
+        ];
+  const where = dryRun ? 'What would hold a real run back' : 'Problems';
   const columns = sums.deleted + sums.planned === 0 ? ` ${COLUMNS}` : '';
-  const before = `### ${title}\n\n${what}: see "${where}".${columns}`;
-  return table(
-    before,
-    sums.refused,
-    rowsOf(run, ({ kind }) => kind === 'refused'),
-  );
+  const rows = rowsOf(run, ({ kind }) => kind === 'refused');
+  return table(`### ${title}\n\n${what}: see "${where}".${columns}`, sums.refused, rows);
 }
 
-function refusedWords({
-  settings: { dryRun, planFile },
-}: Run): readonly [title: string, what: string] {
-  if (planFile !== undefined) {
-    return [
-      'What a run without the plan would not delete',
-      'These are in the plan as well, but a run without it deletes nothing in their repositories',
-    ];
-  }
-  return [
-    dryRun ? 'What a real run would not delete' : 'What was found and not deleted',
-    'These are orphans as well, but nothing is deleted in their repositories',
-  ];
-}
-
-function table(intro: string, total: number, rows: Iterable<string>): Section {
+function table(intro: string, total: number, rows: Iterable<string>): Section | undefined {
   return list(`${intro}\n\n`, { total, made: rows }, 'manifest', { openRows: OPEN_ROWS });
 }
 

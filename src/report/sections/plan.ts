@@ -1,6 +1,6 @@
 /**
- * The plan that a dry-run wrote to its file, and what whoever approves it lets happen; and the plan that was carried
- * out: how far the run came with it, and which of its entries are no orphans any more.
+ * The plan that a dry-run wrote to its file, and what its approval allows; and the plan that was carried out: how
+ * much of it the run did, and which of its entries are no orphans any more.
  */
 import type { Section } from '../fit.js';
 import { outdatedEntries, whyOutdated } from '../outdated.js';
@@ -30,29 +30,19 @@ export function planFileSection(run: Run, sums: Totals): Section | undefined {
 
 function approved(where: string, sums: Totals): readonly string[] {
   const { orphansFound, repositoriesWithOrphans, refused, withoutRights } = sums;
-  const sentences = [
-    `${where} ${count(orphansFound, 'manifest')} in ${count(repositoriesWithOrphans, 'repository', 'repositories')}.`,
-    orphansFound === 1
-      ? 'A run with `apply-plan` deletes it if it is still an orphan then.'
-      : 'A run with `apply-plan` deletes all of them that are still orphans then.',
-  ];
+  const some = (part: number) =>
+    orphansFound === 1 ? 'it' : `${part === orphansFound ? 'any' : number(part)} of them`;
   const onlyByPlan = refused - withoutRights;
-  if (onlyByPlan > 0) {
-    const which = orphansFound === 1 ? 'it' : `${of(onlyByPlan, orphansFound)} of them`;
-    sentences.push(
-      `A run without the plan would refuse to delete ${which}: see "What would hold a real run back".`,
-    );
-  }
-  sentences.push('Whoever approves the plan approves that.');
-  if (withoutRights > 0) {
-    const which = orphansFound === 1 ? 'it' : `${of(withoutRights, orphansFound)} of them`;
-    sentences.push(`These credentials can't delete ${which}: that run needs others.`);
-  }
-  return [...sentences, '`max-deletes` limits that run only if it is given there.'];
-}
-
-function of(some: number, all: number): string {
-  return some === all ? 'any' : number(some);
+  return [
+    `${where} ${count(orphansFound, 'manifest')} in ${count(repositoriesWithOrphans, 'repository', 'repositories')}.`,
+    `A run with \`apply-plan\` deletes ${orphansFound === 1 ? 'it if it is still an orphan' : 'all of them that are still orphans'} then.`,
+    onlyByPlan > 0 &&
+      `A run without the plan would refuse to delete ${some(onlyByPlan)}: see "What would hold a real run back".`,
+    'Whoever approves the plan approves that.',
+    withoutRights > 0 &&
+      `These credentials can't delete ${some(withoutRights)}: that run needs others.`,
+    '`max-deletes` limits that run only if it is given there.',
+  ].filter((one) => one !== false);
 }
 
 export function appliedPlanSection(run: Run, sums: Totals): Section | undefined {
@@ -75,8 +65,7 @@ export function appliedPlanSection(run: Run, sums: Totals): Section | undefined 
   const intro = `### The plan\n\n${carriedOut(`the plan of \`apply-plan\`${made}`, run, sums)}.${outside}`;
   if (rows.length === 0) {
     const isNamed = run.repositories.some(({ approved }) => (approved?.size ?? 0) > 0);
-    const all =
-      ' All that it says of the repositories that were looked at was still to be deleted.';
+    const all = ' All its entries in the repositories that this run read were still to be deleted.';
     return { before: `${intro}${isNamed ? all : ''}\n` };
   }
   return list(
@@ -87,34 +76,30 @@ export function appliedPlanSection(run: Run, sums: Totals): Section | undefined 
   );
 }
 
-/** How far the run came with it. A sentence without its full stop. */
+/** How much of the plan the run did. A sentence without its full stop. */
 function carriedOut(plan: string, run: Run, sums: Totals): string {
   const { deleted, restored, planned, failed, refused } = sums;
-  const who = run.settings.dryRun ? 'A real run would' : 'This run';
+  const { dryRun } = run.settings;
+  const who = dryRun ? 'A real run would' : 'This run';
   const unread = unreadRepositories(sums);
-  const undone = run.settings.dryRun ? refused : failed;
+  const undone = dryRun ? refused : failed;
+  const places = [
+    ...(dryRun && refused > 0 ? ['"What would hold a real run back"'] : []),
+    ...(!dryRun || unread !== undefined ? ['"Problems"'] : []),
+  ].join(' and ');
   if (deleted + restored + planned > 0) {
-    const did = run.settings.dryRun ? 'carry out' : 'carried out';
+    const did = dryRun ? 'carry out' : 'carried out';
     return undone === 0 && unread === undefined
       ? `${who} ${did} ${plan}, and nothing else`
-      : `${who} ${did} a part of ${plan}, and nothing else: see ${places(run, sums)}`;
+      : `${who} ${did} a part of ${plan}, and nothing else: see ${places}`;
   }
   if (undone > 0) {
-    return `${who} ${run.settings.dryRun ? 'delete' : 'deleted'} nothing of ${plan}: see ${places(run, sums)}`;
+    return `${who} ${dryRun ? 'delete' : 'deleted'} nothing of ${plan}: see ${places}`;
   }
   if (unread !== undefined) {
-    return `Nothing of ${plan} ${run.settings.dryRun ? 'would be' : 'was'} carried out: ${unread}, see "Problems"`;
+    return `Nothing of ${plan} ${dryRun ? 'would be' : 'was'} carried out: ${unread}, see "Problems"`;
   }
   return run.repositories.length === 0
-    ? `Nothing of ${plan} was carried out: no repository of it was looked at`
+    ? `Nothing of ${plan} was carried out: this run read none of its repositories`
     : `Nothing of ${plan} was still to be deleted`;
-}
-
-/** Where the reasons stand. */
-function places(run: Run, sums: Totals): string {
-  const refused =
-    run.settings.dryRun && sums.refused > 0 ? ['"What would hold a real run back"'] : [];
-  const problems =
-    !run.settings.dryRun || unreadRepositories(sums) !== undefined ? ['"Problems"'] : [];
-  return [...refused, ...problems].join(' and ');
 }

@@ -1,6 +1,5 @@
-/** Which file, or the input `protect`, saved which manifest: of those that have no tag of their own. */
-import type { Digest } from '../../oci/digest.js';
-import { PROTECT, type Protector } from '../../plan/protection.js';
+/** The manifests without a tag of their own that a file or the input `protect` saved. */
+import { PROTECT } from '../../plan/protection.js';
 import { describer, label } from '../describe.js';
 import type { Section } from '../fit.js';
 import { code, prose, row, tableHead } from '../../text/markdown.js';
@@ -13,13 +12,6 @@ const OPEN_ROWS = 30;
 /** More than these, and the input likely names a repository whole. */
 const MOST_BY_INPUT = 10;
 
-interface Saved {
-  readonly digest: Digest;
-  readonly by: readonly Protector[];
-  /** its config or a layer, where that is what they name */
-  readonly blob?: Digest;
-}
-
 export function protectedManifestsSection(run: Run): Section | undefined {
   const rows = repositoriesByName(run).flatMap(rowsOf);
   if (run.pinned.files === 0 && rows.length === 0) {
@@ -28,11 +20,10 @@ export function protectedManifestsSection(run: Run): Section | undefined {
   const title = `### What is protected\n\n${named(run.pinned)}`;
   if (rows.length === 0) {
     const { digests, unmet } = run.pinned;
-    const tagged = digests - unmet;
     const rest =
-      tagged === 0
+      digests === unmet
         ? 'So it protects nothing here.'
-        : 'What was found of them has a tag, and would stay without it.';
+        : 'Those that were found have a tag, and would stay without it.';
     return { before: `${title}${digests === 0 ? '' : rest}`.trimEnd() + '\n' };
   }
   return list(
@@ -43,7 +34,7 @@ export function protectedManifestsSection(run: Run): Section | undefined {
   );
 }
 
-/** What `protect-files` came to: nobody should believe in a protection that isn't there. */
+/** The result of `protect-files`: nobody should believe in a protection that isn't there. */
 function named({ files, digests, unmet }: Run['pinned']): string {
   if (files === 0) {
     return '';
@@ -52,32 +43,26 @@ function named({ files, digests, unmet }: Run['pinned']): string {
   if (digests === 0) {
     return `${read}: it protects nothing. `;
   }
-  const where = 'of the repositories that were looked at';
-  return unmet === 0
-    ? `${read}. `
-    : `${read}. ${number(unmet)} of ${count(digests, 'digest')} ${unmet === 1 ? 'was' : 'were'} found in none ${where} (a digest without a tag is looked for only where something would go). `;
+  const none = `${number(unmet)} of ${count(digests, 'digest')} ${unmet === 1 ? 'was' : 'were'} found in none of the repositories that this run read`;
+  const why = 'a digest without a tag is looked for only where something would be deleted';
+  return unmet === 0 ? `${read}. ` : `${read}. ${none} (${why}). `;
 }
 
 function rowsOf({ inventory, plan }: RepositoryRun): string[] {
-  const saved = plan.keep.flatMap(({ digest, reason }): Saved[] =>
+  const saved = plan.keep.flatMap(({ digest, reason }) =>
     reason.kind === 'protected' ? [{ ...reason, digest }] : [],
   );
-  const byInput = saved.filter(isByInput).length;
-  const isWhole = byInput > MOST_BY_INPUT;
-  const shown = isWhole ? saved.filter((one) => !isByInput(one)) : saved;
+  const byFiles = saved.filter(({ by }) => by.some((one) => one !== PROTECT));
+  const onlyByInput = saved.length - byFiles.length;
+  const isWhole = onlyByInput > MOST_BY_INPUT;
   const describe = describer(inventory);
-  const rows = shown.map(({ digest, by, blob }) =>
+  const rows = (isWhole ? byFiles : saved).map(({ digest, by, blob }) =>
     row([
       code(`${inventory.repository}@${digest}`, 400),
       prose(label(describe(digest))),
       `${protectors(by)}${throughBlob(blob)}`,
     ]),
   );
-  const rest = [code(inventory.repository), count(byInput, 'manifest'), PROTECT];
+  const rest = [code(inventory.repository), count(onlyByInput, 'manifest'), PROTECT];
   return isWhole ? [...rows, row(rest)] : rows;
-}
-
-/** And by nothing else. */
-function isByInput({ by }: Saved): boolean {
-  return by.every((one) => one === PROTECT);
 }

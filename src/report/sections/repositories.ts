@@ -11,55 +11,37 @@ const SLICES = 8;
 const OPEN_ROWS = 30;
 
 export function repositoriesSection(run: Run, sums: Totals): Section | undefined {
-  if (run.repositories.length === 0) {
-    return undefined;
-  }
   const all = repositoriesByName(run).map((repository) => ({
     name: repository.inventory.repository,
     refused: refusalNote(repository, run),
     counts: countRepository(repository, run.settings.dryRun),
   }));
-  // What has something to tell comes first, so that it is there when the table is cut.
+  // Repositories with orphans or gaps come first, so that they are there when the table is cut.
   const told = ({ counts }: { counts: Counts }) => counts.orphansFound + counts.gaps > 0;
   const sorted = [...all.filter(told), ...all.filter((one) => !told(one))];
   const verb = run.settings.dryRun ? 'Would delete>' : 'Deleted>';
-  const head = [
-    'Repository',
-    'Tags>',
-    'Manifests>',
-    'Orphans>',
-    verb,
-    'Failed>',
-    'Kept>',
-    'Frees>',
-  ];
+  const columns = ['Tags>', 'Manifests>', 'Orphans>', verb, 'Failed>', 'Kept>', 'Frees>'];
   return list(
     '### By repository\n\n',
     sorted.map(({ name, refused, counts }) => {
       const read = counts.gaps === 0 ? '' : ` (incomplete: ${count(counts.gaps, 'gap')})`;
-      const title = `${code(name)}${read}${refused}`;
-      return repositoryRow(title, counts, sums.freedBytesByRepository.get(name) ?? 0);
+      const { tags, manifests, orphansFound, deleted, planned, failed, kept } = counts;
+      return row([
+        `${code(name)}${read}${refused}`,
+        ...[tags, manifests, orphansFound, deleted + planned, failed, kept].map(number),
+        size(sums.freedBytesByRepository.get(name) ?? 0),
+      ]);
     }),
     'repository',
-    { plural: 'repositories', head: tableHead(head), openRows: OPEN_ROWS },
+    { plural: 'repositories', head: tableHead(['Repository', ...columns]), openRows: OPEN_ROWS },
   );
 }
 
-/** Of `no-rights` a run is not told before it tries. */
+/** A real run tries in spite of `no-rights`, so that isn't a refusal. */
 function refusalNote({ refusal }: RepositoryRun, { settings: { planFile } }: Run): string {
-  if (refusal === undefined) {
-    return '';
-  }
-  if (refusal.kind === 'no-rights') {
-    return ' (no right to delete)';
-  }
-  return planFile === undefined ? ' (refused)' : ' (refused without the plan)';
-}
-
-function repositoryRow(title: string, counts: Counts, freed: number): string {
-  const { tags, manifests, orphansFound, deleted, planned, failed, kept } = counts;
-  const numbers = [tags, manifests, orphansFound, deleted + planned, failed, kept].map(number);
-  return row([title, ...numbers, size(freed)]);
+  const refused = planFile === undefined ? ' (refused)' : ' (refused without the plan)';
+  const note = refusal?.kind === 'no-rights' ? ' (no right to delete)' : refused;
+  return refusal === undefined ? '' : note;
 }
 
 /** Only where there is something to compare. */

@@ -1,6 +1,6 @@
 /**
- * What this run could not see, said as plainly as what it did: "0 orphans" must never mean "could not
- * look". Also what was broken before the run came.
+ * The limits of what this run could see: "0 orphans" must never mean "could not read". Also the images that were
+ * broken before the run.
  */
 import type { Section } from '../fit.js';
 import { code } from '../../text/markdown.js';
@@ -33,7 +33,7 @@ function listing(run: Run, sums: Totals): string {
   const { named, found, absent } = intakeCounts(run);
   const isRemembered = (run.ledger?.remembered ?? 0) > 0;
   if (run.applied !== undefined) {
-    return 'Only the repositories of the plan were looked at, and only what the plan lists was to be deleted. Other orphans stay.';
+    return 'This run read only the repositories of the plan, and was to delete only what the plan lists. Other orphans stay.';
   }
   if (run.untaggedListing === 'complete') {
     return `${run.family} lists every manifest of a repository, tagged or not. All of them were considered.`;
@@ -53,55 +53,40 @@ function listing(run: Run, sums: Totals): string {
 /** The numbers of the input's manifests in repositories that were scanned. */
 function intakeCounts(run: Run): { named: number; found: number; absent: number } {
   const sums = { named: 0, found: 0, absent: 0 };
-  const inventories = new Map(
-    run.repositories.map(({ inventory }) => [inventory.repository, inventory]),
-  );
+  const names = new Map(run.repositories.map(({ inventory }) => [inventory.repository, inventory]));
   for (const [repository, digests] of run.intake.candidates) {
-    const inventory = inventories.get(repository);
+    const inventory = names.get(repository);
     sums.named += digests.size;
-    for (const digest of inventory === undefined ? [] : digests) {
-      sums.found += Number(inventory?.manifests.has(digest));
-      sums.absent += Number(inventory?.absent.has(digest));
+    for (const digest of digests) {
+      sums.found += Number(inventory?.manifests.has(digest) === true);
+      sums.absent += Number(inventory?.absent.has(digest) === true);
     }
   }
   return sums;
 }
 
 function scope(run: Run, sums: Totals): readonly string[] {
-  const points: string[] = [];
-  if (run.ignoredCandidates > 0) {
-    // A plan leaves repositories out, too.
-    const where = run.applied === undefined ? '`repositories` leaves out' : 'were not looked at';
-    points.push(
-      `${count(run.ignoredCandidates, 'named manifest')} in repositories that ${where} ${run.ignoredCandidates === 1 ? 'was' : 'were'} ignored.`,
-    );
-  }
-  if (run.unnameableRepositories > 0) {
-    points.push(
-      `${count(run.unnameableRepositories, 'repository', 'repositories')} of the catalog can't be asked for: the OCI specification does not allow ${run.unnameableRepositories === 1 ? 'its name' : 'their names'}.`,
-    );
-  }
-  if (!run.everyRepositoryScanned) {
-    points.push('Not every repository of this registry was scanned.');
-  }
-  if (sums.gaps > 0) {
-    points.push(
-      `${sums.gaps === 1 ? 'One thing' : `${number(sums.gaps)} things`} that had to be read couldn't be: see "Problems".`,
-    );
-  }
-  return points;
+  const { ignoredCandidates: ignored, unnameableRepositories: unnameable } = run;
+  // A plan leaves repositories out, too.
+  const where = run.applied === undefined ? '`repositories` leaves out' : 'were not read';
+  const things = sums.gaps === 1 ? 'One thing' : `${number(sums.gaps)} things`;
+  return [
+    ignored > 0 &&
+      `${count(ignored, 'named manifest')} in repositories that ${where} ${ignored === 1 ? 'was' : 'were'} ignored.`,
+    unnameable > 0 &&
+      `${count(unnameable, 'repository', 'repositories')} of the catalog can't be asked for: the OCI specification does not allow ${unnameable === 1 ? 'its name' : 'their names'}.`,
+    !run.everyRepositoryScanned && 'Not every repository of this registry was scanned.',
+    sums.gaps > 0 && `${things} that had to be read couldn't be: see "Problems".`,
+  ].filter((point) => point !== false);
 }
 
 function lines(run: Run): readonly string[] {
   const { understood, notUnderstood, examples } = run.intake;
-  if (understood + notUnderstood === 0) {
-    return [];
+  if (notUnderstood === 0) {
+    return understood === 0 ? [] : [`The inputs had ${count(understood, 'line')}, all understood.`];
   }
   const shown = examples.map(({ where, text }) => `\n  - ${code(where)}: ${code(text, 200)}`);
   const first = shown.length === 0 ? '.' : `${notUnderstood > shown.length ? '. The first' : ''}:`;
-  if (notUnderstood === 0) {
-    return [`The inputs had ${count(understood, 'line')}, all understood.`];
-  }
   return [
     `The inputs had ${count(understood + notUnderstood, 'line')}: ${number(understood)} understood, ${number(notUnderstood)} not${first}${shown.join('')}`,
   ];
@@ -110,13 +95,11 @@ function lines(run: Run): readonly string[] {
 /** Tags without a manifest, and kept indexes that miss a child: broken before this run, and left alone. */
 export function brokenBeforeSection(run: Run): Section | undefined {
   const rows = repositoriesByName(run).flatMap(brokenBefore);
-  return rows.length === 0
-    ? undefined
-    : list(
-        `### Broken before this run (${number(rows.length)})\n\nThe registry has lost a part of these images. They were left as they are; pushing an image again mends it.\n\n`,
-        rows,
-        'broken image',
-      );
+  return list(
+    `### Broken before this run (${number(rows.length)})\n\nThe registry has lost a part of these images. This run left them as they are. To repair an image, push it again.\n\n`,
+    rows,
+    'broken image',
+  );
 }
 
 function brokenBefore({ inventory, plan }: RepositoryRun): readonly string[] {
@@ -126,10 +109,9 @@ function brokenBefore({ inventory, plan }: RepositoryRun): readonly string[] {
     .map((tag) => `- ${code(`${name}:${tag}`)}: its manifest is missing\n`);
   const indexes = plan.keep.flatMap(({ digest }) => {
     const manifest = inventory.manifests.get(digest);
-    const missing =
-      manifest?.kind === 'index'
-        ? manifest.children.filter((child) => inventory.absent.has(child.digest))
-        : [];
+    const missing = (manifest?.kind === 'index' ? manifest.children : []).filter((child) =>
+      inventory.absent.has(child.digest),
+    );
     const [first] = missing;
     if (first === undefined) {
       return [];

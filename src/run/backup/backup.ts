@@ -4,7 +4,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import { constants } from 'node:fs';
-import { open, rename, rm } from 'node:fs/promises';
+import { open, rename, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 
 import pLimit from 'p-limit';
@@ -15,10 +15,14 @@ import { openHandle } from '../files/regular.js';
 import { algorithmOf, digestOf, type Digest } from '../../oci/digest.js';
 import { checkFolders, readManifestFile } from './folder.js';
 import { indexLine, parseIndexLine, type BackupEntry } from './index-line.js';
+import { CodedError, type Code } from '../../text/code.js';
 
 /** The directory can't be written to or read. The message says what to do. */
-export class BackupError extends Error {
+export class BackupError extends CodedError {
   override name = 'BackupError';
+  constructor(message: string, code: Code = 'backup-unusable', options?: ErrorOptions) {
+    super(message, code, options);
+  }
 }
 
 export interface SavedManifest extends BackupEntry {
@@ -40,10 +44,8 @@ export interface Backup {
 }
 
 export const INDEX = 'index.jsonl';
-const MANIFESTS = 'manifests';
+export const MANIFESTS = 'manifests';
 const WRITERS = 8;
-/** Bytes. Node writes twice as many in one call, so no line of another run comes between them. */
-const PIECE = 256 * 1024;
 
 /** `<directory>/manifests/sha256/<hex>` */
 export function fileOf(directory: string, digest: Digest): string {
@@ -54,7 +56,7 @@ export function fileOf(directory: string, digest: Digest): string {
 /** Nothing is made until the first manifest is saved. */
 export function openBackup(directory: string): Backup {
   const root = path.resolve(directory);
-  // Lines of several repositories must not mix, and who finds a directory made must find it synced.
+  // Lines of several repositories must not mix, and a directory that another save made must be synced.
   const oneAtATime = pLimit(1);
   let isUsed = false;
 
@@ -64,7 +66,9 @@ export function openBackup(directory: string): Backup {
     for (const each of directories) {
       await oneAtATime(() => makeDirectory(each));
     }
-    await pMap(files, ([file, bytes]) => writeFile(root, file, bytes), { concurrency: WRITERS });
+    await pMap(files, ([file, bytes]) => writeManifest(root, file, bytes), {
+      concurrency: WRITERS,
+    });
     for (const each of [...directories, path.join(root, MANIFESTS)]) {
       await syncDirectory(each);
     }
@@ -84,6 +88,7 @@ export function openBackup(directory: string): Backup {
       if (wrong !== undefined) {
         throw new BackupError(
           `the manifest ${wrong.digest} was not saved, because what was read of it could not be restored`,
+          'backup-not-saved',
         );
       }
       try {
@@ -95,6 +100,7 @@ export function openBackup(directory: string): Backup {
         throw new BackupError(
           `the manifests to delete could not be saved in ${root} first: ${message}. Set ` +
             '`backup-dir` to a directory that can be written to and has room',
+          'backup-not-saved',
           { cause: error },
         );
       }
@@ -118,7 +124,7 @@ async function makeDirectory(directory: string): Promise<void> {
 }
 
 /** Whole or not at all, whoever else writes the same: its name says its content. */
-async function writeFile(root: string, file: string, bytes: Buffer): Promise<void> {
+async function writeManifest(root: string, file: string, bytes: Buffer): Promise<void> {
   // What is reached through a link would not be read back.
   checkFolders(root, file);
   if (isSaved(root, file, bytes)) {
@@ -126,13 +132,7 @@ async function writeFile(root: string, file: string, bytes: Buffer): Promise<voi
   }
   const unfinished = `${file}.${randomBytes(6).toString('hex')}.tmp`;
   try {
-    const handle = await open(unfinished, 'wx');
-    try {
-      await handle.writeFile(bytes);
-      await handle.sync();
-    } finally {
-      await handle.close();
-    }
+    await writeFile(unfinished, bytes, { flag: 'wx', flush: true });
     await rename(unfinished, file);
   } catch (error) {
     await rm(unfinished, { force: true }).catch(() => undefined);
@@ -158,15 +158,12 @@ async function append(file: string, lines: readonly string[]): Promise<void> {
       await handle.read(last, 0, 1, size - 1);
     }
     // A run that was killed may have left half a line.
-    let piece = last.toString() === '\n' ? '' : '\n';
+    let start = last.toString() === '\n' ? '' : '\n';
     for (const line of lines) {
-      if (piece.length + line.length > PIECE) {
-        await handle.writeFile(piece);
-        piece = '';
-      }
-      piece += line;
+      // In one call, so that no line of another run comes between.
+      await handle.writeFile(start + line);
+      start = '';
     }
-    await handle.writeFile(piece);
     await handle.sync();
   } finally {
     await handle.close();

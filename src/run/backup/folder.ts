@@ -1,6 +1,6 @@
 /**
  * What is below a backup's directory: opened through no symbolic link, and only where it is a regular file of the size
- * that it may have. A backup may come from an artifact, which somebody else has made. The directory itself may be a link.
+ * that it may have. A backup may come from an artifact that another person made. The directory itself may be a link.
  */
 import { lstatSync } from 'node:fs';
 import path from 'node:path';

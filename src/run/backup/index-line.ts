@@ -15,7 +15,7 @@ export interface BackupEntry {
   readonly mediaType: string;
   /** that pointed at it, sorted */
   readonly tags: readonly string[];
-  /** that pointed at it once, as far as anybody knows, and no longer did; sorted; absent where there were none */
+  /** that once pointed at it, as far as is known, and no longer did; sorted; absent where there were none */
   readonly formerTags?: readonly string[];
   /** epoch milliseconds: since when nothing used it, as far as the ledger knows */
   readonly unusedSince?: number;
@@ -29,13 +29,13 @@ export type ReadEntry = Omit<BackupEntry, 'reason'>;
 
 type ReadLine =
   | { readonly kind: 'entry'; readonly entry: ReadEntry }
-  /** no JSON: a run that was killed leaves half a line, and has deleted nothing of it */
+  /** not valid JSON: a run that was killed leaves half a line, and has deleted nothing of it */
   | { readonly kind: 'cut-off' }
   /** of another version, or with something in it that can't be; what it is about may have been deleted */
   | { readonly kind: 'unknown' };
 
 const VERSION = 1;
-/** A line that is longer than 1 MiB is not read back, and the same image may have had a tag for every build. */
+/** A line of more than 1 MiB is not read, and one image may have had a tag for every build. */
 const MOST_FORMER_TAGS = 1000;
 /** Both of its names have 127 characters at most (RFC 6838, section 4.2). */
 const LONGEST_TYPE = 255;

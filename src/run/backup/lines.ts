@@ -1,6 +1,6 @@
-/** The lines of a text that comes in pieces. Holds one line, and no more of it than a line may have. Pure. */
+/** The lines of a text that comes in pieces. Holds one line, and of one that is too long only its beginning. Pure. */
 
-/** Of an index: room for eight thousand tags of the longest. */
+/** In UTF-16 code units: a line of an index has room for eight thousand of the longest tags. */
 const LONGEST_LINE = 1024 * 1024;
 
 /**
@@ -11,30 +11,22 @@ export async function readLines(
   visit: (line: string | undefined) => void,
   longest = LONGEST_LINE,
 ): Promise<void> {
-  let held: string[] = [];
-  let length = 0;
-  const add = (text: string) => {
-    length += text.length;
-    held = length > longest ? [] : [...held, text];
-  };
+  let held = '';
   const end = () => {
-    const line = held.join('');
-    if (length > longest) {
+    if (held.length > longest) {
       visit(undefined);
-    } else if (line.trim() !== '') {
-      visit(line);
+    } else if (held.trim() !== '') {
+      visit(held);
     }
-    held = [];
-    length = 0;
+    held = '';
   };
   for await (const piece of pieces) {
-    let from = 0;
-    for (let feed = piece.indexOf('\n'); feed >= 0; feed = piece.indexOf('\n', from)) {
-      add(piece.slice(from, feed));
-      end();
-      from = feed + 1;
+    for (const [n, text] of piece.split('\n').entries()) {
+      if (n > 0) {
+        end();
+      }
+      held += held.length > longest ? '' : text;
     }
-    add(piece.slice(from));
   }
   end();
 }

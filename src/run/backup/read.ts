@@ -1,18 +1,19 @@
 /**
- * Reads a backup, as something that anybody may have made: bounded in everything, through no link, and trusted no further
- * than its digests: the bytes of a manifest must have the one they stand under.
+ * Reads a backup, which anyone may have made: all that is read is bounded, and no link is followed. Only digests are
+ * trusted: the bytes of a manifest must have the digest that its file is named after.
  */
 import path from 'node:path';
 
 import { streamRegular } from '../files/regular.js';
 import { UnusablePath } from '../files/why.js';
 import { algorithmOf, digestOf, type Digest } from '../../oci/digest.js';
+import { number } from '../../text/words.js';
 import { BackupError, fileOf, INDEX } from './backup.js';
 import { readManifestFile } from './folder.js';
 import { parseIndexLine, type ReadEntry } from './index-line.js';
 import { readLines } from './lines.js';
 
-/** Of a backup, with two million lines. */
+/** The index of a backup with two million lines. */
 const MOST_INDEX_BYTES = 1024 * 1024 * 1024;
 /** What they need stays below half a GiB. */
 export const MOST_MANIFESTS = 300_000;
@@ -20,14 +21,14 @@ const MOST_TAGS = MOST_MANIFESTS;
 
 export interface ReadBackup {
   /**
-   * Of this registry, each manifest of a repository once, with all tags that it ever had, but for those that
-   * another one was saved with later: no two have the same tag. The same of former tags, which are nobody's
-   * `tags`: of several that had one, the manifest that was in use last has it.
+   * Each manifest of a repository of this registry once, with all tags that it ever had. A tag that several had
+   * belongs to the one that was saved with it last. A former tag belongs to the one that was in use last, unless it is
+   * a tag of another.
    */
   readonly entries: readonly ReadEntry[];
-  /** lines that are no JSON: a run that was killed leaves half a line, and deleted nothing of it */
+  /** lines that aren't valid JSON: a run that was killed leaves half a line, and deleted nothing of it */
   readonly cutOffLines: number;
-  /** lines that are, and could not be understood: what they are about may have been deleted */
+  /** lines of valid JSON that could not be understood: what they are about may have been deleted */
   readonly unknownLines: number;
   /** entries of other registries */
   readonly elsewhere: number;
@@ -50,9 +51,7 @@ export async function readBackup(directory: string, registry: string): Promise<R
       followsLinks: false,
       most: MOST_INDEX_BYTES,
     });
-    await readLines(pieces, (line) => {
-      found.add(line);
-    });
+    await readLines(pieces, (line) => found.add(line));
   } catch (cause) {
     if (cause instanceof BackupError) {
       throw cause;
@@ -62,11 +61,16 @@ export async function readBackup(directory: string, registry: string): Promise<R
     throw new BackupError(
       `there is no backup to restore from: ${where}${message}. \`restore-from\` takes a directory that a run of this ` +
         `action left as its \`backup-dir\`, with the file ${INDEX} in it`,
+      'backup-unusable',
       { cause },
     );
   }
+  const { cutOffLines, unknownLines, elsewhere } = found;
   return {
-    ...found.result(),
+    entries: found.entries(),
+    cutOffLines,
+    unknownLines,
+    elsewhere,
     refused,
     bytesOf(digest) {
       try {
@@ -83,13 +87,18 @@ export async function readBackup(directory: string, registry: string): Promise<R
 }
 
 interface Found {
-  readonly entry: ReadEntry;
-  readonly tags: Set<string>;
+  /** the last of its lines */
+  entry: ReadEntry;
+  readonly tags: string[];
+  readonly formerTags: string[];
 }
 
-/** Who has a tag: whoever had it when saved, and of several the last. */
+/** Which manifest has a tag: the one that had it when it was saved, and of several the last. */
 interface Claim {
+  readonly found: Found;
+  /** the line that says so */
   readonly entry: ReadEntry;
+  readonly tag: string;
   readonly isFormer: boolean;
 }
 
@@ -102,15 +111,15 @@ function isStronger(one: Claim, other: Claim): boolean {
   );
 }
 
-/** Holds each text once: the same repositories and types stand in a great many lines. */
+/** Holds each text once: a great many lines have the same repositories and types. */
 class Findings {
+  cutOffLines = 0;
+  unknownLines = 0;
+  elsewhere = 0;
   readonly #registry: string;
   readonly #entries = new Map<string, Found>();
   readonly #claims = new Map<string, Claim>();
   readonly #texts = new Map<string, string>();
-  #cutOff = 0;
-  #unknown = 0;
-  #elsewhere = 0;
 
   constructor(registry: string) {
     this.#registry = registry;
@@ -119,40 +128,40 @@ class Findings {
   /** @param text `undefined` for a line that is too long */
   add(text: string | undefined): void {
     const line = text === undefined ? ({ kind: 'unknown' } as const) : parseIndexLine(text);
-    if (line.kind !== 'entry') {
-      this.#cutOff += line.kind === 'cut-off' ? 1 : 0;
-      this.#unknown += line.kind === 'unknown' ? 1 : 0;
+    if (line.kind === 'cut-off') {
+      this.cutOffLines += 1;
+    } else if (line.kind === 'unknown') {
+      this.unknownLines += 1;
     } else if (line.entry.registry !== this.#registry) {
-      this.#elsewhere += 1;
+      this.elsewhere += 1;
     } else {
       this.#addEntry(line.entry);
     }
   }
 
-  #addEntry({ digest, savedAt, unusedSince, formerTags = [], ...texts }: ReadEntry): void {
-    const repository = this.#once(texts.repository);
-    const mediaType = this.#once(texts.mediaType);
-    const said = { registry: this.#registry, repository, digest, mediaType, savedAt, unusedSince };
-    const entry = { ...said, tags: [] };
-    const key = `${repository}@${digest}`;
-    const tags = this.#entries.get(key)?.tags ?? new Set<string>();
-    this.#entries.set(key, { entry, tags });
-    const all = [
-      ...texts.tags.map((tag) => ({ tag, isFormer: false })),
-      ...formerTags.map((tag) => ({ tag, isFormer: true })),
+  #addEntry({ tags, formerTags = [], ...said }: ReadEntry): void {
+    const repository = this.#once(said.repository);
+    const mediaType = this.#once(said.mediaType);
+    const entry = { ...said, registry: this.#registry, repository, mediaType, tags: [] };
+    const key = `${repository}@${entry.digest}`;
+    const found = this.#entries.get(key) ?? { entry, tags: [], formerTags: [] };
+    found.entry = entry;
+    this.#entries.set(key, found);
+    const claims = [
+      ...tags.map((tag) => ({ found, entry, tag, isFormer: false })),
+      ...formerTags.map((tag) => ({ found, entry, tag, isFormer: true })),
     ];
-    for (const { tag, isFormer } of all) {
-      tags.add(tag);
-      const name = `${repository}:${tag}`;
+    for (const claim of claims) {
+      const name = `${repository}:${claim.tag}`;
       const before = this.#claims.get(name);
-      if (before === undefined || isStronger({ entry, isFormer }, before)) {
-        this.#claims.set(name, { entry, isFormer });
+      if (before === undefined || isStronger(claim, before)) {
+        this.#claims.set(name, claim);
       }
     }
     if (this.#entries.size > MOST_MANIFESTS || this.#claims.size > MOST_TAGS) {
       throw new BackupError(
-        `the backup is too large to restore from: its ${INDEX} names more than ${MOST_MANIFESTS.toLocaleString('en')} ` +
-          'manifests or tags of this registry. Use the backup as the run left it, or a part of its lines at a time',
+        `the backup is too large to restore from: its ${INDEX} names more than ${number(MOST_MANIFESTS)} manifests or ` +
+          'tags of this registry. Use the backup as the run left it, or a part of its lines at a time',
       );
     }
   }
@@ -163,27 +172,15 @@ class Findings {
     return known;
   }
 
-  result(): Omit<ReadBackup, 'bytesOf' | 'refused'> {
-    const own = ({ entry: { repository, digest }, tags }: Found, isFormer: boolean) =>
-      [...tags]
-        .filter((tag) => {
-          const claim = this.#claims.get(`${repository}:${tag}`);
-          return claim?.entry.digest === digest && claim.isFormer === isFormer;
-        })
-        .sort();
-    const whole = (one: Found): ReadEntry => {
-      const formerTags = own(one, true);
-      return {
-        ...one.entry,
-        tags: own(one, false),
-        formerTags: formerTags.length === 0 ? undefined : formerTags,
-      };
-    };
-    return {
-      entries: [...this.#entries.values()].map(whole),
-      cutOffLines: this.#cutOff,
-      unknownLines: this.#unknown,
-      elsewhere: this.#elsewhere,
-    };
+  /** Each manifest with the tags that nothing else claims. To be called once, after the last line. */
+  entries(): readonly ReadEntry[] {
+    for (const { found, tag, isFormer } of this.#claims.values()) {
+      (isFormer ? found.formerTags : found.tags).push(tag);
+    }
+    return [...this.#entries.values()].map(({ entry, tags, formerTags }) => ({
+      ...entry,
+      tags: tags.sort(),
+      formerTags: formerTags.length === 0 ? undefined : formerTags.sort(),
+    }));
   }
 }

@@ -2,21 +2,21 @@
  * Reads `digests` and the files of `digests-file` into candidates. The only one here that opens files;
  * it streams them, so that a gigabyte needs no more memory than the digests that it names.
  */
-import { access, constants, stat } from 'node:fs/promises';
-
+import { coded } from '../../text/code.js';
 import { codeOf } from '../../text/error.js';
 import { printable } from '../../text/printable.js';
+import { count, number } from '../../text/words.js';
 import { streamRegular } from '../files/regular.js';
-import { otherKind, UnusablePath } from '../files/why.js';
-import type { Intake } from './candidate.js';
+import { UnusablePath, whyNot } from '../files/why.js';
+import {
+  Candidates,
+  IntakeError,
+  MOST_EXAMPLES,
+  type Intake,
+  type LineCounts,
+} from './candidate.js';
 import { split } from './split.js';
-import { Tally, TooManyCandidates, type SourceTally } from './tally.js';
 import { Transcript } from './transcript.js';
-
-/** A file can't be read, or too much is named. The message names the input and every such path, and says what to do. */
-export class IntakeError extends Error {
-  override name = 'IntakeError';
-}
 
 interface IntakeSource {
   /** the text of the input `digests` */
@@ -27,141 +27,99 @@ interface IntakeSource {
   readonly registryHost: string;
   /** manifests that may be named; by default so many as memory can hold */
   readonly most?: number;
-  /** told of lines of `digests`, and of a file, that are not understood where they have to be: nothing may be done */
+  /** called for a source with lines that are not understood where they have to be: nothing may be done */
   readonly mistake?: (message: string) => void;
-  /** told of a file of which some lines are not understood */
+  /** called for a file of which some lines are not understood */
   readonly warning?: (message: string) => void;
 }
 
 const CHUNK_BYTES = 256 * 1024;
+/** They need less than half a GiB, and a run could not read so many manifests in a day. */
+const MOST_CANDIDATES = 2_000_000;
+const NOTHING: LineCounts = { understood: 0, notUnderstood: 0, examples: [] };
+const FORMATS = 'docs/finding-orphans.md lists what a line may be';
 
-/**
- * @throws IntakeError before anything is read when a file is missing or closed to us; later when reading fails
- */
-export async function readIntake(source: IntakeSource): Promise<Intake> {
-  await checkReadable([...new Set(source.files)]);
-  try {
-    return await readAll(source);
-  } catch (error) {
-    if (error instanceof TooManyCandidates) {
-      throw new IntakeError(
-        `digests-file: ${error.message}. Give a part of the listing at a time, such as that of some repositories`,
-        { cause: error },
-      );
-    }
-    throw error;
-  }
-}
-
-async function readAll({
+/** @throws IntakeError naming all files that are missing or can't be read; or when too much is named */
+export async function readIntake({
   digests,
   files,
   registryHost,
-  most,
+  most = MOST_CANDIDATES,
   mistake,
   warning,
 }: IntakeSource): Promise<Intake> {
-  const paths = [...new Set(files)];
-  const tally = new Tally(most);
-  const given = tally.begin();
-  await readSource(
-    [digests],
-    new Transcript(tally, registryHost, (line) => `digests line ${line}`),
-  );
+  const candidates = new Candidates(most);
+  const read = async (
+    chunks: AsyncIterable<string> | Iterable<string>,
+    where: (line: number) => string,
+  ): Promise<LineCounts> => {
+    const transcript = new Transcript({ candidates, registryHost, where });
+    await split(chunks, (piece) => transcript.add(piece));
+    transcript.end();
+    return transcript;
+  };
+  const given = await read([digests], (line) => `digests line ${line}`);
   if (given.notUnderstood > 0) {
     mistake?.(
-      `digests: ${linesOf(given.notUnderstood)} not understood: ${examplesOf(given)}. A line is ` +
-        `\`repository@sha256:…\`, or what docs/finding-orphans.md lists. Correct it or take it out`,
+      `digests: ${linesOf(given.notUnderstood)} not understood: ${examplesOf(given)}. Correct or remove them: a line is ` +
+        '`repository@sha256:…`, or what docs/finding-orphans.md lists',
     );
   }
-  for (const path of paths) {
-    const read = tally.begin();
-    const transcript = new Transcript(tally, registryHost, (line) => `${path}:${line}`);
-    try {
-      await readSource(streamRegular(path, { highWaterMark: CHUNK_BYTES }), transcript);
-    } catch (error) {
-      throw codeOf(error) !== '' || error instanceof UnusablePath
-        ? unreadable([problem(path, error)], error)
-        : error;
-    }
-    const lines = read.understood + read.notUnderstood;
+  const all = [given];
+  const unread: string[] = [];
+  for (const path of new Set(files)) {
+    const chunks = streamRegular(path, { highWaterMark: CHUNK_BYTES });
+    const found = await read(chunks, (line) => `${path}:${line}`).catch((error: unknown) => {
+      if (codeOf(error) === '' && !(error instanceof UnusablePath)) {
+        throw error;
+      }
+      unread.push(whyUnread(path, error));
+      return NOTHING;
+    });
+    all.push(found);
+    const lines = found.understood + found.notUnderstood;
     const shown = `"${printable(path)}"`;
-    if (read.understood === 0 && lines > 0) {
+    if (found.understood === 0 && lines > 0) {
       mistake?.(
-        `digests-file: no line of ${shown} is understood, of ${lines.toLocaleString('en')}: ${examplesOf(read)}. Is it ` +
-          'the right file? docs/finding-orphans.md lists what a line may be',
+        `digests-file: no line of ${shown} is understood, of ${number(lines)}: ${examplesOf(found)}. Is it the right ` +
+          `file? ${FORMATS}`,
       );
-    } else if (read.notUnderstood > 0) {
+    } else if (found.notUnderstood > 0) {
       warning?.(
-        `digests-file: ${linesOf(read.notUnderstood)} not understood of the ${lines.toLocaleString('en')} in ${shown}, and ` +
-          `skipped: ${examplesOf(read)}. docs/finding-orphans.md lists what a line may be`,
+        coded(
+          `digests-file: ${linesOf(found.notUnderstood)} not understood of the ${number(lines)} in ${shown}, and skipped: ` +
+            `${examplesOf(found)}. ${FORMATS}`,
+          'digests-not-understood',
+        ),
       );
     }
   }
-  return tally.intake();
+  if (unread.length > 0) {
+    throw new IntakeError(`digests-file: ${unread.join('; ')}`);
+  }
+  return {
+    candidates: candidates.byRepository,
+    understood: all.reduce((sum, { understood }) => sum + understood, 0),
+    notUnderstood: all.reduce((sum, { notUnderstood }) => sum + notUnderstood, 0),
+    examples: all.flatMap(({ examples }) => examples).slice(0, MOST_EXAMPLES),
+  };
 }
 
-function linesOf(count: number): string {
-  return count === 1 ? '1 line is' : `${count.toLocaleString('en')} lines are`;
+function linesOf(lines: number): string {
+  return `${count(lines, 'line')} ${lines === 1 ? 'is' : 'are'}`;
 }
 
-function examplesOf({ examples, notUnderstood }: SourceTally): string {
+function examplesOf({ examples, notUnderstood }: LineCounts): string {
   const more = notUnderstood - examples.length;
   return (
     examples.map(({ where, text }) => `${where}: "${text}"`).join('; ') +
-    (more > 0 ? ` and ${more.toLocaleString('en')} more` : '')
+    (more > 0 ? ` and ${number(more)} more` : '')
   );
 }
 
-async function readSource(
-  chunks: AsyncIterable<string> | Iterable<string>,
-  transcript: Transcript,
-): Promise<void> {
-  await split(chunks, (piece) => {
-    transcript.add(piece);
-  });
-  transcript.end();
-}
-
-async function checkReadable(paths: readonly string[]): Promise<void> {
-  const problems: string[] = [];
-  for (const path of paths) {
-    try {
-      const stats = await stat(path);
-      if (stats.isDirectory()) {
-        problems.push(`"${printable(path)}" is a directory: name the files in it`);
-      } else if (!stats.isFile()) {
-        problems.push(problem(path, new UnusablePath(otherKind(stats))));
-      } else {
-        await access(path, constants.R_OK);
-      }
-    } catch (error) {
-      problems.push(problem(path, error));
-    }
-  }
-  if (problems.length > 0) {
-    throw unreadable(problems);
-  }
-}
-
-function problem(path: string, error: unknown): string {
-  if (error instanceof UnusablePath) {
-    return `"${printable(path)}" can't be read: ${error.message}. Write what it holds to a file first`;
-  }
-  const code = codeOf(error) || 'unknown error';
+function whyUnread(path: string, error: unknown): string {
   const shown = `"${printable(path)}"`;
-  switch (code) {
-    case 'ENOENT':
-    case 'ENOTDIR':
-      return `${shown} does not exist: check the path, which is relative to the working directory, and that an earlier step wrote the file`;
-    case 'EACCES':
-    case 'EPERM':
-      return `${shown} can't be opened (${code}): make it readable for the user that runs this job`;
-    default:
-      return `${shown} could not be read to its end (${code}): check the file and its disk, then run again`;
-  }
-}
-
-function unreadable(problems: readonly string[], cause?: unknown): IntakeError {
-  return new IntakeError(`digests-file: ${problems.join('; ')}`, { cause });
+  return ['ENOENT', 'ENOTDIR'].includes(codeOf(error))
+    ? `${shown} does not exist: check the path, which is relative to the working directory, and that an earlier step wrote the file`
+    : `${shown} can't be read: ${whyNot(error, 'reading it fails')}. Give a regular file that the user of this job can read`;
 }

@@ -83,24 +83,21 @@ function readWord(line: string): LineReading {
 function readCollector(line: string): LineReading | undefined {
   const marking = MARKING.exec(line);
   if (marking !== null) {
-    const [, repository = '', what, digest = ''] = marking;
-    if (!isRepository(repository) || !isDigest(digest)) {
-      return UNKNOWN;
-    }
-    return what === 'manifest'
-      ? { kind: 'collector', repository, digest }
-      : { kind: 'collector', repository };
+    const [, repository, what, digest] = marking;
+    const manifest = collected(repository, digest);
+    return what === 'manifest' || manifest.kind === 'unknown' ? manifest : collected(repository);
   }
   const eligible = ELIGIBLE.exec(line);
   if (eligible !== null) {
     const [, repository, named, alone] = eligible;
-    const digest = named ?? alone ?? '';
-    if (!isDigest(digest) || (repository !== undefined && !isRepository(repository))) {
-      return UNKNOWN;
-    }
-    return repository === undefined
-      ? { kind: 'collector', digest }
-      : { kind: 'collector', repository, digest };
+    return collected(repository, named ?? alone);
   }
   return LAYER_LINK.test(line) || COLLECTOR_OTHERS.test(line) ? { kind: 'collector' } : undefined;
+}
+
+function collected(repository?: string, digest?: string): LineReading {
+  const isValid = repository === undefined || isRepository(repository);
+  return isValid && (digest === undefined || isDigest(digest))
+    ? { kind: 'collector', repository, digest }
+    : UNKNOWN;
 }

@@ -29,49 +29,31 @@ const EventSchema = v.object({
 const EnvelopeSchema = v.object({ events: v.array(v.unknown()) });
 const EventLikeSchema = v.object({ action: v.unknown(), target: v.unknown() });
 
-/** @returns `undefined` when the value is neither an envelope, nor an event, nor an array of them */
+/** @returns `undefined` when the value is neither an envelope nor an event; the elements of a list come one by one */
 export function readNotification(value: unknown): Notified | undefined {
-  const events = eventsOf(value);
-  if (events === undefined) {
+  const isEnvelope = v.is(EnvelopeSchema, value);
+  if (!isEnvelope && !v.is(EventLikeSchema, value)) {
     return undefined;
   }
   const manifests: { repository: string; digest: Digest }[] = [];
   let complete = true;
-  for (const event of events) {
+  for (const event of isEnvelope ? value.events : [value]) {
     const parsed = inForm(EventSchema, event);
     if (parsed === undefined) {
       complete = false;
       continue;
     }
     const { repository } = parsed.target;
-    for (const digest of digestsOf(parsed)) {
-      if (isDigest(digest)) {
-        manifests.push({ repository, digest });
-      } else {
-        complete = false;
-      }
-    }
+    const digests = digestsOf(parsed);
+    complete &&= digests.every(isDigest);
+    manifests.push(...digests.filter(isDigest).map((digest) => ({ repository, digest })));
   }
   return { manifests, complete };
 }
 
-function eventsOf(value: unknown): readonly unknown[] | undefined {
-  if (v.is(EnvelopeSchema, value)) {
-    return value.events;
-  }
-  if (Array.isArray(value)) {
-    // Not by calling itself: arrays may be nested as deep as memory reaches.
-    const nested = value.map((one) => (Array.isArray(one) ? undefined : eventsOf(one)));
-    return nested.length > 0 && nested.every((events) => events !== undefined)
-      ? nested.flat()
-      : undefined;
-  }
-  return v.is(EventLikeSchema, value) ? [value] : undefined;
-}
-
 /**
  * Events without a media type, as some write them by hand. `mount` is of blobs only; what a `delete` names
- * is gone, and may have been a blob all along.
+ * no longer exists, and may have been a blob.
  */
 const MANIFEST_ACTIONS = new Set(['push', 'pull']);
 

@@ -3,6 +3,7 @@
  * brackets and commas of a top-level array are separators, so that its elements stream one by one.
  * Never holds more than one line or one object; where the chunks end never changes the result.
  */
+import { tryJson } from '../../oci/json.js';
 
 export type Piece =
   /** neither blank nor longer than a line may be; without its end */
@@ -43,28 +44,63 @@ export async function split(
 
 /** What JSON has outside of strings, brackets and commas: any other character shows that the text isn't JSON. */
 const PLAIN = new Set(' \t\r:0123456789+-.eEtrufalsn');
-const SEPARATORS = ' \t\r,[]\uFEFF';
+const NO_SEPARATOR = /[^ \t\r,[\]\uFEFF]/;
 
 /** Where something other than separators begins; the length when there is nothing else. */
 function startOf(text: string): number {
-  let at = 0;
-  while (at < text.length && SEPARATORS.includes(text.charAt(at))) {
-    at += 1;
-  }
-  return at;
+  const at = text.search(NO_SEPARATOR);
+  return at < 0 ? text.length : at;
 }
 
 /** An object that is being read, with the beginning of its first line before it. */
-interface Open {
-  parts: string[];
+class OpenObject {
+  text: string;
+  /** also when the text is cut */
   length: number;
   /** where in the text the object begins */
   readonly start: number;
-  lineFeeds: number;
-  values: number;
-  depth: number;
-  inString: boolean;
-  escaped: boolean;
+  lineFeeds = 0;
+  values = 0;
+  depth = 0;
+  #isInString = false;
+  #isEscaped = false;
+
+  constructor(before: string) {
+    this.text = before;
+    this.length = before.length;
+    this.start = before.length;
+  }
+
+  /** @returns where the object ends in the chunk (`depth` is 0), or isn't valid JSON; the length when it goes on */
+  scan(chunk: string, from: number): number {
+    for (let at = from; at < chunk.length; at += 1) {
+      const char = chunk.charAt(at);
+      if (this.#isInString) {
+        if (char === '\n') {
+          return at;
+        }
+        this.#isInString = this.#isEscaped || char !== '"';
+        this.#isEscaped = !this.#isEscaped && char === '\\';
+      } else if (char === '{' || char === '[') {
+        this.depth += 1;
+        this.values += 1;
+      } else if (char === '"') {
+        this.#isInString = true;
+      } else if (char === ',') {
+        this.values += 1;
+      } else if (char === '\n') {
+        this.lineFeeds += 1;
+      } else if (char === '}' || char === ']') {
+        this.depth -= 1;
+        if (this.depth === 0) {
+          return at + 1;
+        }
+      } else if (!PLAIN.has(char)) {
+        return at;
+      }
+    }
+    return chunk.length;
+  }
 }
 
 class Splitter {
@@ -74,11 +110,11 @@ class Splitter {
   /** number of the line that is being read, or on which the open object begins */
   #line = 1;
   #held = '';
-  /** this line is known to begin with no object, or with one that turned out to be none */
+  /** this line is known to begin with no object, or with what turned out to be none */
   #isText = false;
   /** `reported` when it belongs to an object that is too long, and was shown already */
   #skipping: 'no' | 'line' | 'reported' = 'no';
-  #open: Open | undefined;
+  #open: OpenObject | undefined;
 
   constructor(visit: (piece: Piece) => void, limits: PieceLimits) {
     this.#visit = visit;
@@ -97,7 +133,7 @@ class Splitter {
     if (this.#open !== undefined) {
       this.#giveUp(this.#open);
     }
-    this.#finishLine(this.#held);
+    this.#finishLine();
   }
 
   /** Reads to the end of the line or the beginning of an object; returns where to go on. */
@@ -111,46 +147,28 @@ class Splitter {
         if (text.charAt(start) === '{' && start <= this.#limits.line) {
           const before = this.#held.length;
           this.#held = '';
-          this.#open = {
-            parts: [text.slice(0, start)],
-            length: start,
-            start,
-            lineFeeds: 0,
-            values: 0,
-            depth: 0,
-            inString: false,
-            escaped: false,
-          };
+          this.#open = new OpenObject(text.slice(0, start));
           return at + start - before;
         }
         this.#isText = start < text.length;
       }
-      this.#held = text;
-      this.#cutHeld();
+      const isTooLong = text.length > this.#limits.line;
+      this.#held = isTooLong ? text.slice(0, this.#shown) : text;
+      this.#skipping = isTooLong ? 'line' : 'no';
     }
     if (feed < 0) {
       return end;
     }
-    this.#finishLine(this.#held);
+    this.#finishLine();
     return feed + 1;
   }
 
-  #cutHeld(): void {
-    if (this.#held.length > this.#limits.line) {
-      this.#held = this.#held.slice(0, this.#shown);
-      this.#skipping = 'line';
-    }
-  }
-
-  #finishLine(text: string): void {
+  #finishLine(): void {
+    const [line, text] = [this.#line, this.#held];
     if (this.#skipping === 'line') {
-      this.#visit({ kind: 'too-long', line: this.#line, text });
+      this.#visit({ kind: 'too-long', line, text });
     } else if (this.#skipping === 'no' && startOf(text) < text.length) {
-      this.#visit({
-        kind: 'line',
-        line: this.#line,
-        text: text.endsWith('\r') ? text.slice(0, -1) : text,
-      });
+      this.#visit({ kind: 'line', line, text: text.endsWith('\r') ? text.slice(0, -1) : text });
     }
     this.#held = '';
     this.#isText = false;
@@ -159,99 +177,58 @@ class Splitter {
   }
 
   /** Reads to the object's end, or to where it turns out to be none; returns where to go on. */
-  #scan(open: Open, chunk: string, from: number): number {
-    let at = from;
-    for (; at < chunk.length; at += 1) {
-      const char = chunk.charAt(at);
-      if (open.inString) {
-        if (char === '\n') {
-          break;
-        }
-        open.inString = open.escaped || char !== '"';
-        open.escaped = !open.escaped && char === '\\';
-      } else if (char === '{' || char === '[') {
-        open.depth += 1;
-        open.values += 1;
-      } else if (char === '"') {
-        open.inString = true;
-      } else if (char === ',') {
-        open.values += 1;
-      } else if (char === '\n') {
-        open.lineFeeds += 1;
-      } else if (char === '}' || char === ']') {
-        open.depth -= 1;
-        if (open.depth === 0) {
-          this.#keep(open, chunk.slice(from, at + 1));
-          this.#close(open);
-          return at + 1;
-        }
-      } else if (!PLAIN.has(char)) {
-        break;
-      }
+  #scan(open: OpenObject, chunk: string, from: number): number {
+    const at = open.scan(chunk, from);
+    open.text += chunk.slice(from, at);
+    open.length += at - from;
+    if (this.#isTooLong(open)) {
+      open.text = open.text.slice(0, open.start + this.#shown);
     }
-    this.#keep(open, chunk.slice(from, at));
-    if (at < chunk.length) {
+    if (open.depth === 0) {
+      this.#close(open);
+    } else if (at < chunk.length) {
       this.#giveUp(open);
     }
     return at;
   }
 
-  #keep(open: Open, text: string): void {
-    open.parts.push(text);
-    open.length += text.length;
-    if (this.#isTooLong(open) && open.parts.length > 1) {
-      open.parts = [open.parts.join('').slice(0, open.start + this.#shown)];
-    }
-  }
-
-  #isTooLong(open: Open): boolean {
+  #isTooLong(open: OpenObject): boolean {
     return open.length - open.start > this.#limits.json;
   }
 
-  #close(open: Open): void {
+  #close(open: OpenObject): void {
     if (this.#isTooLong(open) || open.values > this.#limits.values) {
       this.#dropTooLong(open);
       return;
     }
-    const source = open.parts.join('').slice(open.start);
-    let value: unknown;
-    try {
-      value = JSON.parse(source);
-    } catch {
+    const source = open.text.slice(open.start);
+    const value = tryJson(source) as object | undefined;
+    if (value === undefined) {
       this.#giveUp(open);
       return;
     }
-    if (typeof value === 'object' && value !== null) {
-      this.#visit({ kind: 'json', line: this.#line, value, text: source.slice(0, this.#shown) });
-    }
+    this.#visit({ kind: 'json', line: this.#line, value, text: source.slice(0, this.#shown) });
     this.#open = undefined;
     this.#line += open.lineFeeds;
   }
 
   /** Hands out as lines what was taken for an object. The last of them may go on. */
-  #giveUp(open: Open): void {
+  #giveUp(open: OpenObject): void {
     if (this.#isTooLong(open)) {
       this.#dropTooLong(open);
       this.#skipping = 'reported';
       return;
     }
     this.#open = undefined;
-    const text = open.parts.join('');
-    let begin = 0;
-    for (let feed = text.indexOf('\n'); feed >= 0; feed = text.indexOf('\n', begin)) {
-      this.#held = text.slice(begin, feed);
-      this.#cutHeld();
-      this.#finishLine(this.#held);
-      begin = feed + 1;
-    }
-    this.#held = text.slice(begin);
     this.#isText = true;
-    this.#cutHeld();
+    for (let at = 0; at < open.text.length; this.#isText = true) {
+      at = this.#readLine(open.text, at);
+    }
   }
 
-  #dropTooLong(open: Open): void {
+  #dropTooLong(open: OpenObject): void {
     this.#open = undefined;
-    const text = open.parts.join('').slice(open.start, open.start + this.#shown);
+    const text = open.text.slice(open.start, open.start + this.#shown);
     this.#visit({ kind: 'too-long', line: this.#line, text });
     this.#line += open.lineFeeds;
   }

@@ -10,7 +10,7 @@ type StorageReading =
   | { readonly kind: 'manifest'; readonly repository: string; readonly digest: Digest }
   /** a path of the storage that names no manifest */
   | { readonly kind: 'known' }
-  /** where a manifest's path should be, but its name or digest is none */
+  /** where a manifest's path should be, but its name or digest isn't valid */
   | { readonly kind: 'malformed' };
 
 const MANIFESTS = '/_manifests/';
@@ -53,7 +53,7 @@ export function readStoragePath(line: string): StorageReading | undefined {
     const link = LINK.exec(text);
     if (link !== null) {
       const repository = repositoryOf(lastWord(text.slice(0, at)));
-      const digest = `${link[1] ?? ''}:${link[2] ?? ''}`;
+      const digest = link.slice(1).join(':');
       return repository !== undefined && isRepository(repository) && isDigest(digest)
         ? { kind: 'manifest', repository, digest }
         : { kind: 'malformed' };

@@ -4,11 +4,12 @@
  * Reads no files and keeps no more than the words that are still waiting for their meaning.
  */
 import { tryJson } from '../../oci/json.js';
+import { printable } from '../../text/printable.js';
+import { copyOf, MOST_EXAMPLES, type Candidates, type LineCounts } from './candidate.js';
 import { readLine, type LineReading } from './line.js';
 import { readNotification, type Notified } from './notification.js';
 import { lastWord } from './storage-path.js';
 import type { Piece } from './split.js';
-import { copyOf, type Tally } from './tally.js';
 
 /** A registry may have many repositories without manifests: the collector prints their bare names. */
 const WAITING_WORDS = 10_000;
@@ -16,6 +17,7 @@ const WAITING_WORDS = 10_000;
 const WAITING_TEXT = 1200;
 /** Longer than any file system and any store of objects allows. */
 const LONGEST_PATH = 4096;
+const EXAMPLE_LENGTH = 120;
 
 /** Before the entries of each directory `ls -R` prints its path. */
 function directoryOf(text: string): string | undefined {
@@ -33,21 +35,28 @@ interface Waiting {
   readonly isRepository: boolean;
 }
 
-export class Transcript {
-  readonly #tally: Tally;
-  readonly #registryHost: string;
-  readonly #where: (line: number) => string;
+interface TranscriptOptions {
+  /** takes what is named */
+  readonly candidates: Candidates;
+  /** `host` or `host:port` of the registry to clean */
+  readonly registryHost: string;
+  /** names a line for people, such as `digests line 3` */
+  readonly where: (line: number) => string;
+}
+
+export class Transcript implements LineCounts {
+  understood = 0;
+  notUnderstood = 0;
+  readonly examples: { where: string; text: string }[] = [];
+  readonly #options: TranscriptOptions;
   #waiting: Waiting[] = [];
   /** of the garbage collector's lines */
   #repository: string | undefined;
   /** whose entries `ls -R` is listing */
   #directory: string | undefined;
 
-  /** @param where names a line for people, such as `digests line 3` */
-  constructor(tally: Tally, registryHost: string, where: (line: number) => string) {
-    this.#tally = tally;
-    this.#registryHost = registryHost;
-    this.#where = where;
+  constructor(options: TranscriptOptions) {
+    this.#options = options;
   }
 
   add(piece: Piece): void {
@@ -56,37 +65,35 @@ export class Transcript {
         this.#addLine(piece.line, piece.text);
         break;
       case 'json':
-        this.#settle(never);
+        this.#settle();
         this.#addNotified(piece.line, piece.text, readNotification(piece.value));
         break;
       case 'too-long':
-        this.#settle(never);
-        this.#tally.notUnderstood(this.#where(piece.line), piece.text, 'too long');
+        this.#settle();
+        this.#miss(piece.line, piece.text, 'too long');
     }
   }
 
   /** Must be called after the last piece. */
   end(): void {
-    this.#settle(never);
+    this.#settle();
   }
 
   #addLine(line: number, text: string): void {
     const { reading, path } = this.#read(text);
     switch (reading.kind) {
       case 'ignored':
-        this.#directory = text.trim() === '' ? undefined : this.#directory;
         break;
       case 'noise':
-        this.#tally.understood();
+        this.understood += 1;
         break;
       case 'known':
-        this.#settleAbove(path);
-        this.#tally.understood();
-        break;
       case 'manifest':
         this.#settleAbove(path);
-        this.#tally.understood();
-        this.#tally.candidate(reading.repository, reading.digest);
+        this.understood += 1;
+        if (reading.kind === 'manifest') {
+          this.#options.candidates.add(reading.repository, reading.digest);
+        }
         break;
       case 'collector':
         this.#settle(({ isRepository }) => isRepository);
@@ -97,24 +104,21 @@ export class Transcript {
         this.#repository = reading.repository ?? this.#repository;
         break;
       case 'unknown':
-        this.#settle(never);
+        this.#settle();
         this.#addNotified(line, text, embeddedNotification(text), reading.note);
     }
   }
 
   /** A line by itself, or as an entry of the directory that `ls -R` is in. */
   #read(text: string): { reading: LineReading; path: string } {
-    const alone = readLine(text, this.#registryHost);
-    if (alone.kind !== 'word') {
-      this.#directory = directoryOf(text) ?? this.#directory;
-      return { reading: alone, path: text };
+    const alone = readLine(text, this.#options.registryHost);
+    const directory = this.#directory;
+    if (alone.kind !== 'word' || directory === undefined || alone.path.includes('/')) {
+      this.#directory = directoryOf(text) ?? directory;
+      return { reading: alone, path: alone.kind === 'word' ? alone.path : text };
     }
-    if (this.#directory === undefined || alone.path.includes('/')) {
-      this.#directory = directoryOf(text) ?? this.#directory;
-      return { reading: alone, path: alone.path };
-    }
-    const path = `${this.#directory}/${alone.path}`;
-    const joined = readLine(path, this.#registryHost);
+    const path = `${directory}/${alone.path}`;
+    const joined = readLine(path, this.#options.registryHost);
     const isStorage = joined.kind === 'manifest' || joined.kind === 'known';
     return { reading: isStorage ? joined : alone, path };
   }
@@ -123,24 +127,24 @@ export class Transcript {
     const repository = reading.repository ?? this.#repository;
     this.#repository = repository;
     if (reading.digest === undefined) {
-      this.#tally.understood();
+      this.understood += 1;
     } else if (repository === undefined) {
-      this.#tally.notUnderstood(this.#where(line), text, 'no line before it names the repository');
+      this.#miss(line, text, 'no line before it names the repository');
     } else {
-      this.#tally.understood();
-      this.#tally.candidate(repository, reading.digest);
+      this.understood += 1;
+      this.#options.candidates.add(repository, reading.digest);
     }
   }
 
   #addNotified(line: number, text: string, notified: Notified | undefined, note?: string): void {
     for (const { repository, digest } of notified?.manifests ?? []) {
-      this.#tally.candidate(repository, digest);
+      this.#options.candidates.add(repository, digest);
     }
     if (notified?.complete === true) {
-      this.#tally.understood();
+      this.understood += 1;
     } else {
       const why = notified === undefined ? note : 'an event without a valid repository or digest';
-      this.#tally.notUnderstood(this.#where(line), text, why);
+      this.#miss(line, text, why);
     }
   }
 
@@ -155,7 +159,7 @@ export class Transcript {
 
   #wait(word: Waiting): void {
     if (this.#waiting.length >= WAITING_WORDS) {
-      this.#settle(never);
+      this.#settle();
     }
     // Copied: what is cut out of a line keeps the whole line, and ten thousand of a megabyte each are too many.
     this.#waiting.push({
@@ -169,22 +173,29 @@ export class Transcript {
    * Decides about the words before a line: a repository's name is the collector's heading when a line of
    * the collector follows, and any word is a directory when a path below it follows.
    */
-  #settle(isExplained: (word: Waiting) => boolean): void {
-    if (this.#waiting.length === 0) {
-      return;
-    }
+  #settle(isExplained = (_: Waiting) => false): void {
     for (const word of this.#waiting) {
       if (isExplained(word)) {
-        this.#tally.understood();
+        this.understood += 1;
       } else {
-        this.#tally.notUnderstood(this.#where(word.line), word.text);
+        this.#miss(word.line, word.text);
       }
     }
     this.#waiting = [];
   }
-}
 
-const never = (): boolean => false;
+  /** The texts come from files that anyone may have written, and are made safe to print here. */
+  #miss(line: number, text: string, note?: string): void {
+    this.notUnderstood += 1;
+    if (this.examples.length < MOST_EXAMPLES) {
+      const end = note === undefined ? '' : ` (${printable(note, EXAMPLE_LENGTH / 2)})`;
+      this.examples.push({
+        where: printable(this.#options.where(line)),
+        text: printable(text, EXAMPLE_LENGTH - end.length) + end,
+      });
+    }
+  }
+}
 
 /** Log collectors put their own words in front of the JSON. */
 function embeddedNotification(text: string): Notified | undefined {

@@ -1,6 +1,6 @@
 /**
  * Makes directories one by one. Not with Node's `recursive`: where a file system answers ENOENT to what stands directly
- * below an existing directory, as /proc does, that tries again for ever (node:fs, mkdirp in src/node_file.cc).
+ * below an existing directory, as /proc does, that tries again forever (node:fs, mkdirp in src/node_file.cc).
  */
 import { mkdirSync, statSync } from 'node:fs';
 import path from 'node:path';
@@ -14,61 +14,42 @@ import { UnusablePath, whyNot } from './why.js';
  * @throws UnusablePath naming the one that can't be made, and why
  */
 export function makeDirectories(directory: string): string[] {
-  const missing: string[] = [];
-  let at = path.resolve(directory);
-  while (!isThere(at)) {
-    missing.unshift(at);
-    at = path.dirname(at);
+  const whole = path.resolve(directory);
+  if (isThere(whole)) {
+    return [];
   }
-  const made: string[] = [];
-  for (const each of missing) {
-    try {
-      mkdirSync(each);
-      made.push(each);
-    } catch (error) {
-      // Somebody else may have made it meanwhile; but a link that leads nowhere stands in the way, too.
-      if (!isDirectory(each)) {
-        throw new UnusablePath(
-          `the directory "${printable(each, 200)}" can't be made: ${because(error)}`,
-          {
-            cause: error,
-          },
-        );
-      }
+  const made = makeDirectories(path.dirname(whole));
+  try {
+    mkdirSync(whole);
+    return [...made, whole];
+  } catch (error) {
+    // Another process may have made it; but a link that leads nowhere also fails so.
+    if (isThere(whole)) {
+      return made;
     }
+    throw unmakable(whole, error);
   }
-  return made;
 }
 
-/** @throws UnusablePath when something else stands there, or nobody can look */
+/** @throws UnusablePath when something else stands there, or the system doesn't say */
 function isThere(at: string): boolean {
+  let stats;
   try {
-    const stats = statSync(at, { throwIfNoEntry: false });
-    if (stats !== undefined && !stats.isDirectory()) {
-      throw new UnusablePath(`"${printable(at, 200)}" is a file, not a directory`);
-    }
-    return stats !== undefined;
+    stats = statSync(at, { throwIfNoEntry: false });
   } catch (error) {
-    // What is below a file is told of the file.
+    // The message names the file, not what is below it.
     if (codeOf(error) === 'ENOTDIR') {
       return false;
     }
-    throw error instanceof UnusablePath
-      ? error
-      : new UnusablePath(`the directory "${printable(at, 200)}" can't be made: ${because(error)}`, {
-          cause: error,
-        });
+    throw unmakable(at, error);
   }
+  if (stats?.isDirectory() === false) {
+    throw new UnusablePath(`"${printable(at, 200)}" is a file, not a directory`);
+  }
+  return stats !== undefined;
 }
 
-function isDirectory(at: string): boolean {
-  try {
-    return statSync(at, { throwIfNoEntry: false })?.isDirectory() === true;
-  } catch {
-    return false;
-  }
-}
-
-function because(error: unknown): string {
-  return whyNot(error, 'the system refuses it');
+function unmakable(at: string, cause: unknown): UnusablePath {
+  const why = whyNot(cause, 'the system refuses it');
+  return new UnusablePath(`the directory "${printable(at, 200)}" can't be made: ${why}`, { cause });
 }

@@ -1,4 +1,5 @@
 /** Why a path can't be used, in words that go into messages about inputs. Pure. */
+import type { Stats } from 'node:fs';
 
 import { codeOf } from '../../text/error.js';
 
@@ -7,15 +8,8 @@ export class UnusablePath extends Error {
   override name = 'UnusablePath';
 }
 
-interface Kinds {
-  isDirectory(): boolean;
-  isFIFO(): boolean;
-  isSocket(): boolean;
-  isSymbolicLink(): boolean;
-}
-
 /** What it is instead of a regular file. */
-export function otherKind(stats: Kinds): string {
+export function otherKind(stats: Stats): string {
   if (stats.isDirectory()) {
     return 'it is a directory';
   }
@@ -26,28 +20,22 @@ export function otherKind(stats: Kinds): string {
   return `it is ${what}, not a regular file`;
 }
 
+const WHYS: Readonly<Record<string, string>> = {
+  EISDIR: 'it is a directory',
+  ENAMETOOLONG: 'its name is too long',
+  ELOOP: 'it is a symbolic link, and links are not followed there, or lead in a circle',
+  EROFS: 'the file system is read-only',
+  EACCES: 'the user that runs this job may not do that (EACCES)',
+  EPERM: 'the user that runs this job may not do that (EPERM)',
+  ENOSPC: 'there is no space left (ENOSPC)',
+  EDQUOT: 'there is no space left (EDQUOT)',
+};
+
 /** @returns a clause such as "the file system is read-only" */
 export function whyNot(error: unknown, otherwise = "it can't be used"): string {
   if (error instanceof UnusablePath) {
     return error.message;
   }
   const code = codeOf(error);
-  switch (code) {
-    case 'EISDIR':
-      return 'it is a directory';
-    case 'ENAMETOOLONG':
-      return 'its name is too long';
-    case 'ELOOP':
-      return 'it is a symbolic link, and links are not followed there, or lead in a circle';
-    case 'EROFS':
-      return 'the file system is read-only';
-    case 'EACCES':
-    case 'EPERM':
-      return `the user that runs this job may not do that (${code})`;
-    case 'ENOSPC':
-    case 'EDQUOT':
-      return `there is no space left (${code})`;
-    default:
-      return code === '' ? otherwise : `${otherwise} (${code})`;
-  }
+  return WHYS[code] ?? (code === '' ? otherwise : `${otherwise} (${code})`);
 }

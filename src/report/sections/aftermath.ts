@@ -1,9 +1,9 @@
-/** Where the bytes of what was deleted are, and how they come back. */
+/** The ways to restore deleted manifests from the backup, and to free their disk space, in the words of the registry's family. */
 import { digestsWith } from '../../plan/fate.js';
 import type { Section } from '../fit.js';
 import { code } from '../../text/markdown.js';
 import type { Run } from '../../run/run.js';
-import type { Totals } from '../totals.js';
+import { isInDoubt, type Totals } from '../totals.js';
 
 /** Whether something was saved that was deleted, or may have been. */
 export function isRestorable(run: Run, sums: Totals): run is Run & Required<Pick<Run, 'backup'>> {
@@ -21,5 +21,20 @@ export function backupSection(run: Run, sums: Totals): Section | undefined {
       `### To take it back\n\nEvery manifest was saved in ${code(run.backup, 400)} before it was deleted. Upload that ` +
       'directory as an artifact to keep it (the output `backup-dir` names it). A run with `restore-from` puts the ' +
       `manifests back, ${run.advice.restore}.\n`,
+  };
+}
+
+export function diskSection(run: Run, sums: Totals): Section | undefined {
+  const title = '### To free the disk\n\n';
+  if (isInDoubt(sums)) {
+    return { before: `${title}${run.advice.keepBlobs}\n` };
+  }
+  const { dryRun, planFile } = run.settings;
+  if (sums.deleted + sums.planned + (planFile === undefined ? 0 : sums.refused) === 0) {
+    return undefined;
+  }
+  const when = dryRun ? 'After a real run, deleted manifests' : 'Deleted manifests';
+  return {
+    before: `${title}${when} leave their blobs behind until the registry collects its garbage. ${run.advice.freeDisk}\n`,
   };
 }
