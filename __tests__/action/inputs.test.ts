@@ -747,8 +747,8 @@ describe('paths that are written to', () => {
     const nope = { 'backup-dir': '/proc/nope' };
     expect(mistakes({ ...nope, 'dry-run': 'true' })).toEqual([]);
     mkdirSync(at('restored'));
-    const undo = { 'restore-from': at('restored'), 'report-file': '/proc/nope/report.json' };
-    expect(mistakes({ ...nope, ...undo })).toEqual([]);
+    const restore = { 'restore-from': at('restored'), 'report-file': '/proc/nope/report.json' };
+    expect(mistakes({ ...nope, ...restore })).toEqual([]);
   });
 });
 

@@ -65,7 +65,7 @@ describe('publish with secrets that a registry sent back', () => {
 });
 
 describe('publishRestore', () => {
-  const undo = {
+  const restore = {
     registry: 'https://registry.example.com',
     directory: 'backup',
     dryRun: false,
@@ -92,11 +92,11 @@ describe('publishRestore', () => {
     'with dry-run %s sets its outputs and writes the summary, without secrets',
     async (dryRun, back) => {
       const before = read(summary);
-      await publishRestore({ ...undo, dryRun }, (text) => text.replaceAll('hunter2', '***'));
+      await publishRestore({ ...restore, dryRun }, (text) => text.replaceAll('hunter2', '***'));
       expect(written()).toMatchObject({ 'restored-count': back, 'failed-count': '1' });
       const added = read(summary).slice(before.length).trimEnd();
       expect(added).toBe(
-        renderRestore({ ...undo, dryRun })
+        renderRestore({ ...restore, dryRun })
           .replace('hunter2', '***')
           .trimEnd(),
       );
