@@ -42,16 +42,19 @@ const cleaned = new Set([kept.digest]);
 
 /**
  * @param heap megabytes of which the engine may not hold more; it collects late where it has more
+ * @param repositories those whose orphan an input names
  * @returns also how much memory the process had at most, in kilobytes
  */
-async function clean(heap = 4096): Promise<ActionRun & { readonly memory: number }> {
+async function clean({ heap = 4096, repositories = ['team/broken', 'team/fine'] } = {}): Promise<
+  ActionRun & { readonly memory: number }
+> {
   const tell =
     "import{writeSync}from'fs';process.on('exit',()=>writeSync(2,`\\nmost=${process.resourceUsage().maxRSS}\\n`))";
   const run = await runAction(
     {
       'registry-url': registry.url,
       'ledger-repository': LEDGER,
-      digests: `team/broken@${orphan.digest}\nteam/fine@${orphan.digest}`,
+      digests: repositories.map((repository) => `${repository}@${orphan.digest}`).join('\n'),
     },
     {
       nodeArguments: [
@@ -201,7 +204,7 @@ describe('twenty manifests right below the ceilings', () => {
         const headers = { 'Content-Type': mediaType, 'Docker-Content-Digest': found.digest };
         return { kind: 'answer', status: 200, headers, body: found.body };
       });
-      const run = await clean(320);
+      const run = await clean({ heap: 320 });
       expect(run.log).toContain('team/broken\n21 tags, 22 manifests read');
       expect(run.log).toMatch(says);
       expect(run.exitCode).toBe(says === tooMany ? 1 : 0);
@@ -329,27 +332,36 @@ describe('an entry of the ledger', () => {
 });
 
 describe('manifests without a Content-Type that tells anything', () => {
-  it.each(['', 'application/octet-stream', 'text/plain; charset=utf-8', 'application/json'])(
-    'are read by what they say themselves, with one warning: %j',
-    async (type) => {
-      registry.intercept(({ path }) =>
-        path.startsWith('/v2/team/broken/manifests/')
-          ? {
-              kind: 'rewrite',
-              rewrite: (answer) => ({
-                ...answer,
-                headers: { ...answer.headers, 'Content-Type': type },
-              }),
-            }
-          : undefined,
-      );
-      const run = await clean();
-      expect(run.exitCode).toBe(0);
-      expect(manifestsOf('team/broken')).toEqual(cleaned);
-      const warnings = run.summary.match(/`team\/broken`: .*without a Content-Type that says/g);
-      expect(warnings).toHaveLength(1);
-      expect(run.summary).not.toMatch(/`team\/fine`: .*Content-Type/);
-    },
-    60_000,
-  );
+  it('are read by what they say themselves, with one warning for each repository', async () => {
+    const types = new Map(
+      ['', 'application/octet-stream', 'text/plain; charset=utf-8', 'application/json'].map(
+        (type, n) => [`team/odd${String(n)}`, type],
+      ),
+    );
+    for (const repository of types.keys()) {
+      seed(registry.state, repository, orphan, 'old');
+      seed(registry.state, repository, kept, 'v1', 'v2');
+      registry.state.repositories.get(repository)?.tags.delete('old');
+    }
+    registry.intercept(({ path }) => {
+      const type = types.get(/^\/v2\/(.+)\/manifests\//.exec(path)?.[1] ?? '');
+      return type === undefined
+        ? undefined
+        : {
+            kind: 'rewrite',
+            rewrite: (answer) => ({
+              ...answer,
+              headers: { ...answer.headers, 'Content-Type': type },
+            }),
+          };
+    });
+    const run = await clean({ repositories: [...types.keys(), 'team/broken', 'team/fine'] });
+    expect(run.exitCode).toBe(0);
+    const warned = run.summary.matchAll(/`([^`]+)`: .*without a Content-Type that says/g);
+    expect([...warned].map(([, repository]) => repository)).toEqual([...types.keys()]);
+    for (const repository of [...types.keys(), 'team/fine']) {
+      expect({ repository, left: manifestsOf(repository) }).toEqual({ repository, left: cleaned });
+    }
+    expect(run.summary).not.toMatch(/`team\/fine`: .*Content-Type/);
+  }, 60_000);
 });

@@ -58,12 +58,12 @@ describe('a refusal', () => {
     const made = run([refusing('a', 21, refusal)], { maxDeletes });
     expect(problems(made).map(({ what }) => what)).toEqual([
       'nothing is deleted here: 21 of the 41 manifests that are known would be deleted, more than half, which is the limit ' +
-        'unless `max-deletes` says otherwise (repositories where no more than 20 would be deleted are exempt). Look at what ' +
+        'unless `max-deletes` says otherwise (repositories where no more than 20 would be deleted are exempt). Check what ' +
         'was found, in the summary or the `report-file`. If it is right, raise `max-deletes` for one run, or let a ' +
         'dry-run write its plan to a `plan-file` and carry that out with `apply-plan` [share-over-limit]',
     ]);
     const given = run([], { maxDeletes: { kind: 'share', percent: 50, exempt: 0 } });
-    expect(why(refusal, given)).toContain('would be deleted, and `max-deletes` allows 50%. Look');
+    expect(why(refusal, given)).toContain('would be deleted, and `max-deletes` allows 50%. Check');
     const other = run([], { maxDeletes: { kind: 'share', percent: 12.5, exempt: 3 } });
     expect(why({ ...refusal, percent: 12.5 }, other)).toContain('more than 12.5%, which is');
   });

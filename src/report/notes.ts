@@ -28,7 +28,7 @@ export function planFileNote(run: Run): string | undefined {
 
 export function backupNote(run: Run): string | undefined {
   return isRestorable(run, totals(run))
-    ? `what was deleted was saved in ${run.backup} before: a run with restore-from puts it back`
+    ? `the deleted manifests were saved in ${run.backup}: a run with restore-from puts them back`
     : undefined;
 }
 

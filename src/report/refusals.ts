@@ -3,7 +3,7 @@ import type { RepositoryRefusal } from '../plan/brakes.js';
 import type { RepositoryRun, Run } from '../run/run.js';
 import { count, number } from '../text/words.js';
 
-const LOOK = 'Look at what was found, in the summary or the `report-file`. If';
+const CHECK = 'Check what was found, in the summary or the `report-file`. If';
 
 /** The advice depends on these, because no run should be advised to do what it does already. */
 export type Circumstances = Pick<Run, 'settings' | 'applied'>;
@@ -57,11 +57,11 @@ function planned({ settings: { planFile } }: Circumstances): string {
 
 function tooMany({ settings: { planFile }, applied }: Circumstances): string {
   if (applied !== undefined) {
-    return `${LOOK} the plan is right, raise \`max-deletes\`, or leave it out: a plan has no limit unless one is given`;
+    return `${CHECK} the plan is right, raise \`max-deletes\`, or leave it out: a plan has no limit unless one is given`;
   }
   return planFile === undefined
-    ? `${LOOK} it is right, raise \`max-deletes\` for one run, or let a dry-run write its plan to a \`plan-file\` and carry that out with \`apply-plan\``
-    : `${LOOK} it is right, carry the plan out with \`apply-plan\`, or raise \`max-deletes\` for one run`;
+    ? `${CHECK} it is right, raise \`max-deletes\` for one run, or let a dry-run write its plan to a \`plan-file\` and carry that out with \`apply-plan\``
+    : `${CHECK} it is right, carry the plan out with \`apply-plan\`, or raise \`max-deletes\` for one run`;
 }
 
 /** Whether `apply-plan` ignores it: somebody has approved what a plan lists, but the rights are those of the account. */
