@@ -53,7 +53,7 @@ export interface ExchangeOptions {
 /** With what is used where nothing was given. */
 type Settled = Required<Omit<ExchangeOptions, 'ca'>>;
 
-/** What requests to one origin share: a client keeps a single agent, and would use it for http and https alike. */
+/** Shared by all requests to one origin: a client keeps a single agent, and would use it for http and https alike. */
 interface Line {
   readonly client: HttpClient;
   readonly agent: http.Agent;
@@ -103,7 +103,7 @@ export class Exchange {
     }
   }
 
-  /** @throws TransportError when the environment names a proxy that is none */
+  /** @throws TransportError when the environment names a proxy that isn't valid */
   #lineTo(request: HttpRequest): Line {
     const { origin, protocol } = request.url;
     const known = this.#lines.get(origin);
@@ -192,7 +192,11 @@ class UnderWay {
       deadline = setTimeout(() => {
         this.#expire(`the body was not complete after ${seconds(bodyFor)}`);
       }, bodyFor);
-      const body = await this.#body(message, idle);
+      this.#since = patience.now();
+      const body = await readBody(message, request, () => idle.refresh());
+      if (patience.now() - this.#since > SLOW) {
+        patience.spend(this.#since, patience.now());
+      }
       return {
         status: message.statusCode ?? 0,
         headers: message.headers,
@@ -238,17 +242,6 @@ class UnderWay {
     return (await answered).message;
   }
 
-  async #body(message: IncomingMessage, idle: NodeJS.Timeout): Promise<Buffer> {
-    const { patience } = this.#options;
-    this.#since = patience.now();
-    const body = await readBody(message, this.request, () => idle.refresh());
-    const end = patience.now();
-    if (end - this.#since > SLOW) {
-      patience.spend(this.#since, end);
-    }
-    return body;
-  }
-
   #limited(usual: number): number {
     return this.#options.patience.isSpent() ? Math.min(usual, SLOW) : usual;
   }
@@ -283,7 +276,7 @@ function headersOf(request: HttpRequest, userAgent: string): http.OutgoingHttpHe
     // A digest is of the bytes as stored, so no server may compress them on the way.
     'accept-encoding': 'identity',
     'user-agent': userAgent,
-    // Of text the client tells the length by itself; bytes would go in chunks, which not every server takes.
+    // The client tells the length of text by itself; bytes would go in chunks, which not every server takes.
     ...(Buffer.isBuffer(request.body) && { 'content-length': request.body.length }),
   };
 }

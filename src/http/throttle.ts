@@ -51,9 +51,7 @@ export function createThrottle(
 
   function resize(host: Host, window: number): void {
     host.window = Math.min(Math.max(window, 1), concurrency);
-    if (host.limit.concurrency !== Math.floor(host.window)) {
-      host.limit.concurrency = Math.floor(host.window);
-    }
+    host.limit.concurrency = Math.floor(host.window);
   }
 
   /** Additive increase, multiplicative decrease, as in TCP's congestion control (RFC 5681). */
