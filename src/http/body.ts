@@ -40,7 +40,7 @@ export async function readBody(
       });
       message.once('end', resolve);
       message.once('error', reject);
-      // Always the last event: a body that neither ended nor failed by then was cut off without a word.
+      // Always the last event: a body that has neither ended nor failed was cut off without a word.
       message.once('close', () => {
         reject(truncated(request, length, announced));
       });

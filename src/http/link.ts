@@ -18,7 +18,7 @@ interface Link {
   readonly relations: readonly string[];
 }
 
-/** What a last page may say beside nothing. */
+/** The only relations that a last page may have. */
 const NO_NEXT = ['prev', 'first', 'last'];
 
 const BLANKS = /[ \t]*/y;
@@ -26,7 +26,7 @@ const BETWEEN = /[ \t,]*/y;
 const TARGET = /<([^<>]*)>/y;
 const SEMICOLON = /;/y;
 const EQUALS = /[ \t]*=[ \t]*/y;
-/** A token, or what servers send unquoted though it is none. */
+/** A token, or another text that servers send without quotes. */
 const BARE = /[^\s;,"<>]+/y;
 
 /**

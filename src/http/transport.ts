@@ -56,7 +56,7 @@ interface TransportOptions {
 
 export interface Transport {
   readonly send: Send;
-  /** What the token server would allow; sends at most a token request. Rejects for nothing that goes wrong out there. */
+  /** The rights that the token server would grant; sends at most a token request. No failure of it rejects. */
   readonly granted: (scope: string) => Promise<Grant>;
   readonly unasked: Auth['unasked'];
   /** Closes kept-alive connections; to be called once, when nothing is under way any more. */

@@ -1,6 +1,6 @@
 /**
- * Deletes of manifests, by digest only. A tag is never passed on: Distribution 3 would untag, others delete what
- * the tag points at by then.
+ * Deletes of manifests, by digest only. A tag is never passed on: Distribution 3 would untag, others delete the
+ * manifest that the tag points at.
  */
 import type { HttpResponse } from '../../http/message.js';
 import { RegistryError } from '../registry-error.js';

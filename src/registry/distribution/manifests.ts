@@ -105,10 +105,10 @@ export class Manifests {
     if (isSuccess(answer, 200)) {
       return true;
     }
-    throw this.#client.refusal(answer, `look whether ${repository}@${digest} is still there`);
+    throw this.#client.refusal(answer, `check whether ${repository}@${digest} is still there`);
   }
 
-  /** What has a digest never changes, so a cache may serve it; whether it is there has to be the registry's word. */
+  /** Content with a digest never changes, so a cache may serve it; only the registry can say whether it is there. */
   async #send(method: 'GET' | 'HEAD', repository: string, reference: string): Promise<Answer> {
     const isContent = method === 'GET' && isDigest(reference);
     const response = await this.#ask(method, repository, reference, isContent ? {} : FRESH);
