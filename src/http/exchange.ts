@@ -182,7 +182,7 @@ class UnderWay {
       request.method === 'DELETE' ? timeouts.idleDelete : this.#limited(timeouts.idle);
     const idle = setTimeout(() => {
       const nowhere = this.isOnTheWire() ? '' : `, not even a connection. ${CAN_IT_REACH}`;
-      this.#expire(`no answer for ${seconds(idleFor)}${nowhere}`);
+      this.#expire(`no answer for ${String(idleFor / 1000)} seconds${nowhere}`);
     }, idleFor);
     let deadline: NodeJS.Timeout | undefined;
     try {
@@ -190,7 +190,7 @@ class UnderWay {
       idle.refresh();
       const bodyFor = this.#limited(timeouts.body);
       deadline = setTimeout(() => {
-        this.#expire(`the body was not complete after ${seconds(bodyFor)}`);
+        this.#expire(`the body was not complete after ${String(bodyFor / 1000)} seconds`);
       }, bodyFor);
       this.#since = patience.now();
       const body = await readBody(message, request, () => idle.refresh());
@@ -215,30 +215,24 @@ class UnderWay {
     }
   }
 
-  async #headers(
-    { client, agent, httpModule, latest }: Line,
-    idle: NodeJS.Timeout,
-  ): Promise<IncomingMessage> {
-    const { method, url, body } = this.request;
-    const answered = client.requestRaw(
-      {
-        parsedUrl: url,
-        httpModule,
-        options: {
-          agent,
-          method,
-          // A URL writes an IPv6 address in brackets, which the resolver takes for part of a name.
-          host: url.hostname.replace(/^\[(.*)\]$/, '$1'),
-          port: url.port || (url.protocol === 'https:' ? 443 : 80),
-          path: `${url.pathname}${url.search}`,
-          headers: headersOf(this.request, this.#options.userAgent),
-        },
-      },
-      // The client writes text, and pipes anything else.
-      Buffer.isBuffer(body) ? Readable.from(pieces(body, () => idle.refresh())) : (body ?? null),
-    );
+  async #headers(line: Line, idle: NodeJS.Timeout): Promise<IncomingMessage> {
+    const { method, url, body = null } = this.request;
+    const options = {
+      agent: line.agent,
+      method,
+      // A URL writes an IPv6 address in brackets, which the resolver takes for part of a name.
+      host: url.hostname.replace(/^\[(.*)\]$/, '$1'),
+      port: url.port || (url.protocol === 'https:' ? 443 : 80),
+      path: `${url.pathname}${url.search}`,
+      headers: headersOf(this.request, this.#options.userAgent),
+    };
+    const info = { parsedUrl: url, httpModule: line.httpModule, options };
+    // The client writes text, and pipes anything else.
+    const isBytes = Buffer.isBuffer(body);
+    const content = isBytes ? Readable.from(pieces(body, () => idle.refresh())) : body;
+    const answered = line.client.requestRaw(info, content);
     // The client has made its request by the time that it gives a promise.
-    this.#sent = latest();
+    this.#sent = line.latest();
     return (await answered).message;
   }
 
@@ -298,8 +292,4 @@ function trustAlso(ca: string): tls.SecureContext {
   // Node 20 has no getCACertificates(); its bundled roots are the next best.
   const trusted = 'getCACertificates' in tls ? tls.getCACertificates('default') : rootCertificates;
   return tls.createSecureContext({ ca: [...trusted, ca] });
-}
-
-function seconds(milliseconds: number): string {
-  return `${String(milliseconds / 1000)} seconds`;
 }
