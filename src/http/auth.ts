@@ -186,15 +186,10 @@ export class Auth {
       this.#wantsBasic = true;
       return shown.kind === 'basic' ? undefined : this.#basic;
     }
-    return this.#renewed(shown);
-  }
-
-  /** Google's registry answers a token that is too old with a 401 and no challenge, once it has named its realm. */
-  async #renewed(shown: Proof): Promise<Proof | undefined> {
-    if (shown.kind !== 'bearer' || this.#bearer === undefined || this.#isFresh(shown.token)) {
-      return undefined;
-    }
-    return this.#bearerProof(this.#bearer, shown.scope, shown.token.value);
+    // Google's registry answers a token that is too old with a 401 and no challenge, once it has named its realm.
+    return shown.kind === 'bearer' && this.#bearer !== undefined && !this.#isFresh(shown.token)
+      ? this.#bearerProof(this.#bearer, shown.scope, shown.token.value)
+      : undefined;
   }
 
   /** A fresh token is as good as another, unless it grew old while the request waited for its turn. */

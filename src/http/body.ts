@@ -52,7 +52,7 @@ export async function readBody(
     throw error;
   }
   // Node's parser has refused both already; this is the rule itself, should a parser ever be laxer.
-  if (!message.complete || (announced !== undefined && length < announced)) {
+  if (!message.complete || length < (announced ?? 0)) {
     throw truncated(request, length, announced);
   }
   return Buffer.concat(chunks, length);

@@ -59,9 +59,8 @@ export function nextPage(link: string | string[] | undefined, page: URL): URL | 
   }
   const url = foreignUrl(target, page);
   if (url === undefined) {
-    throw new LinkError(
-      `the Link header of a page from ${page.origin} doesn't lead to a valid URL`,
-    );
+    const where = `the Link header of a page from ${page.origin}`;
+    throw new LinkError(`${where} doesn't lead to a valid URL`);
   }
   if (url.origin !== page.origin) {
     throw new LinkError(

@@ -32,10 +32,8 @@ interface Host {
   pauses: number;
 }
 
-export function createThrottle(
-  next: Send,
-  { concurrency, clock, stop, patience }: ThrottleOptions,
-): Send {
+export function createThrottle(next: Send, options: ThrottleOptions): Send {
+  const { concurrency, clock, stop, patience } = options;
   const hosts = new Map<string, Host>();
   const isPaused = (host: Host) => host.pausedUntil > clock.now() && stop?.aborted !== true;
 
