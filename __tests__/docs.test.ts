@@ -200,9 +200,11 @@ const documents = [
 /** The text without blocks of code, which hold `#` and brackets that mean something else. */
 const prose = (path: string): string => read(path).replace(/^ *```[^]*?^ *```$/gm, '');
 
-/** A heading's anchor as GitHub makes it: letters, digits, `-` and `_` stay, spaces become `-`. */
+/** Those that are written out, and those of headings as GitHub makes them: letters, digits, `-` and `_` stay, spaces become `-`. */
 function anchorsOf(path: string): Set<string> {
-  const anchors = new Set<string>();
+  const anchors = new Set<string>(
+    [...prose(path).matchAll(/<a id="([^"]+)">/g)].map(([, id = '']) => id),
+  );
   for (const [, heading = ''] of prose(path).matchAll(/^#{1,6} (.+)$/gm)) {
     const shown = heading.replace(/\[([^\]]*)\]\([^)]*\)/g, '$1').toLowerCase();
     const slug = shown.replace(/[^\p{L}\p{N}\p{M}_ -]/gu, '').replaceAll(' ', '-');

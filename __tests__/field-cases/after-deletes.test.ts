@@ -130,7 +130,7 @@ for (const kind of realRegistries) {
       expectTold(
         run,
         'no read can tell whether it worked',
-        `look whether ${APP}@${orphan.digest} is still there`,
+        `check whether ${APP}@${orphan.digest} is still there`,
       );
       expect(run.outputs).toMatchObject({ 'deleted-count': '0', 'failed-count': '1' });
       expect(apart(registry.manifests()).users).toEqual(new Set(names(APP, kept, other)));

@@ -10,7 +10,7 @@ import { RequestFailure, type HttpRequest, type HttpResponse, type Send } from '
 import { mergeScopes } from './scope.js';
 import { AuthError, TokenSource, type GivenToken, type Realm, type TokenOptions } from './token.js';
 
-/** What a request shows of itself. */
+/** The login that a request shows. */
 type Proof =
   | { readonly kind: 'nothing' }
   | { readonly kind: 'basic' | 'registry-token'; readonly authorization: string }
@@ -108,8 +108,8 @@ export class Auth {
   };
 
   /**
-   * What a token of this scope would allow. Unknown unless an earlier answer named a token server. Rejects for
-   * nothing that goes wrong out there: who can't be asked says nothing.
+   * The rights that a token of this scope would grant. Unknown unless an earlier answer named a token server, and
+   * where the token server can't be asked.
    */
   readonly granted = async (scope: string): Promise<Grant> => {
     if (this.#bearer === undefined) {
@@ -127,7 +127,7 @@ export class Auth {
     }
   };
 
-  /** What a registry that never asked for a login was shown all the same, or why nothing; undefined where one did. */
+  /** Whether a registry that never asked for a login was shown one; undefined for a registry that asked. */
   readonly unasked = (): 'sent' | 'not-sent' | undefined => {
     const { kind } = this.#options.credentials;
     if (!this.#isOpen || this.#isAsked() || kind === 'none' || kind === 'registry-token') {
@@ -153,7 +153,7 @@ export class Auth {
     return { kind: 'bearer', authorization: `Bearer ${token.value}`, token, scope } as const;
   }
 
-  /** What is known to be wanted is shown at once, which saves the round trip of a 401. */
+  /** A login that the registry is known to want is shown at once, which saves the round trip of a 401. */
   async #proofUpFront({ scope }: HttpRequest): Promise<Proof> {
     const { credentials } = this.#options;
     if (credentials.kind === 'registry-token') {
@@ -186,15 +186,10 @@ export class Auth {
       this.#wantsBasic = true;
       return shown.kind === 'basic' ? undefined : this.#basic;
     }
-    return this.#renewed(shown);
-  }
-
-  /** Google's registry answers a token that is too old with a 401 and no challenge, once it has named its realm. */
-  async #renewed(shown: Proof): Promise<Proof | undefined> {
-    if (shown.kind !== 'bearer' || this.#bearer === undefined || this.#isFresh(shown.token)) {
-      return undefined;
-    }
-    return this.#bearerProof(this.#bearer, shown.scope, shown.token.value);
+    // Google's registry answers a token that is too old with a 401 and no challenge, once it has named its realm.
+    return shown.kind === 'bearer' && this.#bearer !== undefined && !this.#isFresh(shown.token)
+      ? this.#bearerProof(this.#bearer, shown.scope, shown.token.value)
+      : undefined;
   }
 
   /** A fresh token is as good as another, unless it grew old while the request waited for its turn. */

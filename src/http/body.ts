@@ -40,7 +40,7 @@ export async function readBody(
       });
       message.once('end', resolve);
       message.once('error', reject);
-      // Always the last event: a body that neither ended nor failed by then was cut off without a word.
+      // Always the last event: a body that has neither ended nor failed was cut off without a word.
       message.once('close', () => {
         reject(truncated(request, length, announced));
       });
@@ -52,7 +52,7 @@ export async function readBody(
     throw error;
   }
   // Node's parser has refused both already; this is the rule itself, should a parser ever be laxer.
-  if (!message.complete || (announced !== undefined && length < announced)) {
+  if (!message.complete || length < (announced ?? 0)) {
     throw truncated(request, length, announced);
   }
   return Buffer.concat(chunks, length);

@@ -13,7 +13,7 @@ export interface Challenge {
 
 const SEPARATORS = /[\s,]*/y;
 const EQUALS = /\s*=\s*/y;
-/** A token, or what servers send unquoted though it is none, such as a realm's URL. */
+/** A token, or another text that servers send without quotes, such as a realm's URL. */
 const BARE = /[^\s,"]+/y;
 /**
  * Stands in place of parameters in some schemes, such as Negotiate, and tells nothing here. Followed by the end or a

@@ -1,4 +1,4 @@
-/** Reads a header from left to right with sticky patterns. No step reads anything twice, so no header takes long. Pure. */
+/** Reads a header from left to right with sticky patterns: no step reads anything twice. Pure. */
 
 /** RFC 9110 sec. 5.6.2. */
 export const TOKEN = /[!#$%&'*+.^_`|~0-9A-Za-z-]+/y;

@@ -42,7 +42,7 @@ const HUB_KEY = 'https://index.docker.io/v1/';
 
 /** Megabytes are no config, and a device has no end. */
 const MAX_BYTES = 8 * 1024 * 1024;
-/** Of the hosts that a config has, how many a message names. */
+/** A message names so many of the hosts in a config. */
 const FEW = 5;
 
 type Config = v.InferOutput<typeof ConfigSchema>;
@@ -141,7 +141,7 @@ function keysOf({ protocol, hostname, host, port }: URL): Keys {
 
 /**
  * As in Docker, the exact key first, and one that becomes it when scheme and path are cut off only where there
- * is none (docker/cli, cli/config/credentials/file_store.go). Which of several such keys Docker takes is chance;
+ * is no exact one (docker/cli, cli/config/credentials/file_store.go). Which of several such keys Docker takes is chance;
  * here it is the one with the least to cut off.
  */
 function entryFor<T>(entries: Readonly<Record<string, T>>, keys: Keys): T | undefined {
@@ -176,7 +176,7 @@ function excess(key: string): number {
 function whyNone(config: Config, host: string, helper: string, entry: unknown): string {
   const { auths, credHelpers, credsStore } = config;
   const keys = [...Object.keys(auths), ...Object.keys(credHelpers)];
-  // Of its keys, those that Docker takes for a host: anything may have got in there by mistake.
+  // Only keys that Docker takes for a host: anything may have got in there by mistake.
   const hosts = [...new Set(keys.map(hostOfKey))]
     .filter((name) => /^[a-z0-9._:[\]-]{1,255}$/.test(name) && /[.:]|^localhost$/.test(name))
     .filter((name) => name !== host)

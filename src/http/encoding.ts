@@ -25,7 +25,7 @@ const UNDO: Readonly<Record<string, Undo>> = {
   ...('zstdDecompress' in zlib ? { zstd: promisify(zlib.zstdDecompress) } : {}),
 };
 
-/** What changes no byte. `aws-chunked` is what some stores keep of an upload's headers. */
+/** Names that change no byte. Some stores keep `aws-chunked` from an upload's headers. */
 const NO_ENCODING = ['', 'identity', 'chunked', 'aws-chunked'];
 
 /** A proxy may encode once more what came encoded. More than that is made to cost time. */
@@ -42,9 +42,6 @@ export async function decode(
   request: HttpRequest,
 ): Promise<{ body: Buffer; encoded?: Buffer }> {
   const { headers } = message;
-  if (headers['content-encoding'] === undefined && isUsual(headers['transfer-encoding'])) {
-    return { body };
-  }
   // In the order in which they were applied, those of the transfer last.
   const names = [headers['content-encoding'], headers['transfer-encoding']]
     .flatMap((value) => (value ?? '').toLowerCase().split(','))
@@ -53,10 +50,8 @@ export async function decode(
   if (names.length === 0 || body.length === 0) {
     return { body };
   }
-  const said = names
-    .join(', ')
-    .replace(/[^\w ,.-]/g, '?')
-    .slice(0, 50);
+  const all = names.join(', ').slice(0, 50);
+  const said = all.replace(/[^\w ,.-]/g, '?');
   const advice =
     'although it was asked for the bytes as they are. Switch off compression for the registry in the proxy in front of it';
   if (names.length > MOST_ENCODINGS || names.some((name) => !Object.hasOwn(UNDO, name))) {
@@ -77,8 +72,6 @@ export async function decode(
   }
   return { body: decoded, encoded: body };
 }
-
-const isUsual = (value: string | undefined) => value === undefined || value === 'chunked';
 
 /** `deflate` is the zlib format, but some servers send what that wraps (RFC 9110 sec. 8.4.1.2). */
 function inflate(

@@ -53,7 +53,7 @@ export interface ExchangeOptions {
 /** With what is used where nothing was given. */
 type Settled = Required<Omit<ExchangeOptions, 'ca'>>;
 
-/** What requests to one origin share: a client keeps a single agent, and would use it for http and https alike. */
+/** Shared by all requests to one origin: a client keeps a single agent, and would use it for http and https alike. */
 interface Line {
   readonly client: HttpClient;
   readonly agent: http.Agent;
@@ -103,7 +103,7 @@ export class Exchange {
     }
   }
 
-  /** @throws TransportError when the environment names a proxy that is none */
+  /** @throws TransportError when the environment names a proxy that isn't valid */
   #lineTo(request: HttpRequest): Line {
     const { origin, protocol } = request.url;
     const known = this.#lines.get(origin);
@@ -182,7 +182,7 @@ class UnderWay {
       request.method === 'DELETE' ? timeouts.idleDelete : this.#limited(timeouts.idle);
     const idle = setTimeout(() => {
       const nowhere = this.isOnTheWire() ? '' : `, not even a connection. ${CAN_IT_REACH}`;
-      this.#expire(`no answer for ${seconds(idleFor)}${nowhere}`);
+      this.#expire(`no answer for ${String(idleFor / 1000)} seconds${nowhere}`);
     }, idleFor);
     let deadline: NodeJS.Timeout | undefined;
     try {
@@ -190,9 +190,13 @@ class UnderWay {
       idle.refresh();
       const bodyFor = this.#limited(timeouts.body);
       deadline = setTimeout(() => {
-        this.#expire(`the body was not complete after ${seconds(bodyFor)}`);
+        this.#expire(`the body was not complete after ${String(bodyFor / 1000)} seconds`);
       }, bodyFor);
-      const body = await this.#body(message, idle);
+      this.#since = patience.now();
+      const body = await readBody(message, request, () => idle.refresh());
+      if (patience.now() - this.#since > SLOW) {
+        patience.spend(this.#since, patience.now());
+      }
       return {
         status: message.statusCode ?? 0,
         headers: message.headers,
@@ -211,42 +215,25 @@ class UnderWay {
     }
   }
 
-  async #headers(
-    { client, agent, httpModule, latest }: Line,
-    idle: NodeJS.Timeout,
-  ): Promise<IncomingMessage> {
-    const { method, url, body } = this.request;
-    const answered = client.requestRaw(
-      {
-        parsedUrl: url,
-        httpModule,
-        options: {
-          agent,
-          method,
-          // A URL writes an IPv6 address in brackets, which the resolver takes for part of a name.
-          host: url.hostname.replace(/^\[(.*)\]$/, '$1'),
-          port: url.port || (url.protocol === 'https:' ? 443 : 80),
-          path: `${url.pathname}${url.search}`,
-          headers: headersOf(this.request, this.#options.userAgent),
-        },
-      },
-      // The client writes text, and pipes anything else.
-      Buffer.isBuffer(body) ? Readable.from(pieces(body, () => idle.refresh())) : (body ?? null),
-    );
+  async #headers(line: Line, idle: NodeJS.Timeout): Promise<IncomingMessage> {
+    const { method, url, body = null } = this.request;
+    const options = {
+      agent: line.agent,
+      method,
+      // A URL writes an IPv6 address in brackets, which the resolver takes for part of a name.
+      host: url.hostname.replace(/^\[(.*)\]$/, '$1'),
+      port: url.port || (url.protocol === 'https:' ? 443 : 80),
+      path: `${url.pathname}${url.search}`,
+      headers: headersOf(this.request, this.#options.userAgent),
+    };
+    const info = { parsedUrl: url, httpModule: line.httpModule, options };
+    // The client writes text, and pipes anything else.
+    const isBytes = Buffer.isBuffer(body);
+    const content = isBytes ? Readable.from(pieces(body, () => idle.refresh())) : body;
+    const answered = line.client.requestRaw(info, content);
     // The client has made its request by the time that it gives a promise.
-    this.#sent = latest();
+    this.#sent = line.latest();
     return (await answered).message;
-  }
-
-  async #body(message: IncomingMessage, idle: NodeJS.Timeout): Promise<Buffer> {
-    const { patience } = this.#options;
-    this.#since = patience.now();
-    const body = await readBody(message, this.request, () => idle.refresh());
-    const end = patience.now();
-    if (end - this.#since > SLOW) {
-      patience.spend(this.#since, end);
-    }
-    return body;
   }
 
   #limited(usual: number): number {
@@ -283,7 +270,7 @@ function headersOf(request: HttpRequest, userAgent: string): http.OutgoingHttpHe
     // A digest is of the bytes as stored, so no server may compress them on the way.
     'accept-encoding': 'identity',
     'user-agent': userAgent,
-    // Of text the client tells the length by itself; bytes would go in chunks, which not every server takes.
+    // The client tells the length of text by itself; bytes would go in chunks, which not every server takes.
     ...(Buffer.isBuffer(request.body) && { 'content-length': request.body.length }),
   };
 }
@@ -305,8 +292,4 @@ function trustAlso(ca: string): tls.SecureContext {
   // Node 20 has no getCACertificates(); its bundled roots are the next best.
   const trusted = 'getCACertificates' in tls ? tls.getCACertificates('default') : rootCertificates;
   return tls.createSecureContext({ ca: [...trusted, ca] });
-}
-
-function seconds(milliseconds: number): string {
-  return `${String(milliseconds / 1000)} seconds`;
 }

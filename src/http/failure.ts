@@ -1,6 +1,6 @@
 /**
  * Turns what Node says when an exchange breaks into a TransportError: its kind, which decides whether to
- * try again, and words for the person who has to mend it.
+ * try again, and words for the person who has to correct it.
  */
 import { codeOf, messageOf } from '../text/error.js';
 import { redactUrl } from './redact.js';
@@ -50,7 +50,7 @@ export function connectionFailure(request: HttpRequest, error: unknown): Transpo
   const code = codeOf(error);
   const text = messageOf(error, '');
   if (text.startsWith('tunneling socket')) {
-    // The tunnel says ECONNRESET for whatever went wrong between us and the proxy.
+    // The tunnel says ECONNRESET for anything that went wrong between us and the proxy.
     const { protocol, hostname } = request.url;
     const detail =
       `the proxy opened no tunnel (${text}). Is ${protocol === 'http:' ? 'http_proxy' : 'https_proxy'} right? If ` +

@@ -1,5 +1,5 @@
 /**
- * What a token grants, as far as it says so: Distribution's tokens are JWTs with a claim `access`
+ * The rights that a token grants, as far as it says so: Distribution's tokens are JWTs with a claim `access`
  * (distribution, docs/content/spec/auth/jwt.md), which lists no more than what was granted. Pure. Proves nothing,
  * since no signature is checked: good for telling people what to expect, and for no decision.
  */

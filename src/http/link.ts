@@ -18,7 +18,7 @@ interface Link {
   readonly relations: readonly string[];
 }
 
-/** What a last page may say beside nothing. */
+/** The only relations that a last page may have. */
 const NO_NEXT = ['prev', 'first', 'last'];
 
 const BLANKS = /[ \t]*/y;
@@ -26,7 +26,7 @@ const BETWEEN = /[ \t,]*/y;
 const TARGET = /<([^<>]*)>/y;
 const SEMICOLON = /;/y;
 const EQUALS = /[ \t]*=[ \t]*/y;
-/** A token, or what servers send unquoted though it is none. */
+/** A token, or another text that servers send without quotes. */
 const BARE = /[^\s;,"<>]+/y;
 
 /**
@@ -59,9 +59,8 @@ export function nextPage(link: string | string[] | undefined, page: URL): URL | 
   }
   const url = foreignUrl(target, page);
   if (url === undefined) {
-    throw new LinkError(
-      `the Link header of a page from ${page.origin} doesn't lead to a valid URL`,
-    );
+    const where = `the Link header of a page from ${page.origin}`;
+    throw new LinkError(`${where} doesn't lead to a valid URL`);
   }
   if (url.origin !== page.origin) {
     throw new LinkError(

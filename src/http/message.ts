@@ -41,7 +41,7 @@ export interface HttpResponse {
   readonly encoded?: Buffer;
   /** Where the answer came from, after redirects. */
   readonly url: URL;
-  /** Of a 401 or 403 that isn't about the rights of what was shown: why, and what to do. Set by auth; holds no secret. */
+  /** Why a 401 or 403 isn't about the rights of the login, and what to do. Set by auth; holds no secret. */
   readonly login?: string;
   /** how often the request was sent, where that was more than once */
   readonly tries?: number;
@@ -63,7 +63,7 @@ export type TransportFailure =
   | 'other';
 
 /**
- * A request that did not bring what it was sent for, whatever the reason. The base of all errors that a
+ * A request that did not bring what it was sent for, for any reason. The base of all errors that a
  * registry, a token server or the network can cause; its message is safe to print.
  */
 export class RequestFailure extends CodedError {

@@ -25,18 +25,18 @@ function covers(entry: string, host: string, port: string | undefined): boolean 
   const net = bare(address);
   if (length !== undefined) {
     const netFamily = familyOf(net);
-    if (family === undefined || netFamily === undefined || !isPrefix(length, netFamily)) {
-      return false;
-    }
-    if (family === 'ipv4' && netFamily === 'ipv6') {
-      // To Node `::/0` holds them all.
+    // To Node `::/0` holds every IPv4 address.
+    const isOther = family === undefined || (family === 'ipv4' && netFamily === 'ipv6');
+    if (isOther || netFamily === undefined || !isPrefix(length, netFamily)) {
       return false;
     }
     const block = new BlockList();
     block.addSubnet(net, Number(length), netFamily);
     return block.check(host, family);
   }
-  const { name, wanted } = parted(entry);
+  // `name:port`, `1.2.3.4:port` and `[::1]:port`.
+  const [, named = entry, wanted] = /^(\[[^\]]*\]|[^:]*):(\d+)$/.exec(entry) ?? [];
+  const name = bare(named);
   if (wanted !== undefined && wanted !== port) {
     return false;
   }
@@ -52,14 +52,6 @@ function covers(entry: string, host: string, port: string | undefined): boolean 
   }
   const domain = name.replace(/^\*?\./, '');
   return domain !== '' && (host.endsWith(`.${domain}`) || (domain === name && host === domain));
-}
-
-/** Name and port of `name:port`, `1.2.3.4:port` and `[::1]:port`. */
-function parted(entry: string): { readonly name: string; readonly wanted?: string } {
-  const match = /^(\[[^\]]*\]|[^:]*):(\d+)$/.exec(entry);
-  return match?.[1] === undefined || match[2] === undefined
-    ? { name: bare(entry) }
-    : { name: bare(match[1]), wanted: match[2] };
 }
 
 function isPrefix(length: string, family: IPVersion): boolean {

@@ -14,7 +14,7 @@ export interface Patience {
 }
 
 const MINUTES = 60_000;
-/** What no rate limit of a registry comes near to, in a run that gets something done. */
+/** No rate limit of a registry comes near to it, in a run that gets something done. */
 const MOST_OF_RUN = 120 * MINUTES;
 /** The waits between the tries of one request. */
 export const MOST_OF_REQUEST = 15 * MINUTES;

@@ -54,7 +54,7 @@ export function createSecretStore(): SecretStore {
     }
   }
 
-  /** What stands in the text in escapes of these kinds. */
+  /** The secrets that the text has in escapes of these kinds. */
   function* spansBehind(text: string, kinds: string): Generator<Span> {
     let starts: readonly number[] | undefined;
     let inner = text;

@@ -67,7 +67,7 @@ export function isRedirect({ status }: HttpResponse): boolean {
 
 /**
  * Where the Location of an answer to `request` leads: never from https to anything else, and to no other scheme
- * than http and https. Whoever goes there shows credentials only if it is the origin that they were meant for.
+ * than http and https. Credentials go there only if it is the origin that they were meant for.
  *
  * @param what of the answer leads there, as in "the redirect doesn't lead to a valid URL"
  * @throws TransportError of kind `redirect`

@@ -48,7 +48,7 @@ export function createRetry(next: Send, { clock, random, stop, patience }: Retry
     let waited = 0;
     for (let attempt = 1; ; attempt += 1) {
       const [tried] = await Promise.allSettled([next({ ...request, attempt })]);
-      // What is known of a request is what became of it when it was sent.
+      // The answer to the last try that was sent says more than a try that was not sent.
       const isNotSent = tried.status === 'rejected' && tried.reason instanceof NotSent;
       const outcome = isNotSent ? (before ?? tried) : tried;
       const isLast = attempt >= triesFor(outcome, request) || stop?.aborted === true;

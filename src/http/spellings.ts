@@ -45,7 +45,7 @@ function bothAlphabets(base64: string): string[] {
   ]);
 }
 
-/** What of the base64 of a longer text is the same with anything around `bytes`, `offset` bytes into three. */
+/** The part of a longer text's base64 that depends on `bytes` alone, which begin `offset` bytes into three. */
 function base64Within(bytes: Buffer, offset: number): string[] {
   const whole = Buffer.concat([Buffer.alloc(offset), bytes]).toString('base64url');
   const first = Math.ceil((offset * 8) / 6);
@@ -95,7 +95,7 @@ const ESCAPE =
 /**
  * Undoes what URLs, HTML and JSON escape, in any mixture, once: escapes that come out of it are left.
  *
- * @param kinds what is undone, separated by spaces. What looks like another escape may be part of a secret, such as `%aa`
+ * @param kinds those that are undone, separated by spaces. Another escape may be part of a secret, such as `%aa`
  * @returns undefined when there is nothing to undo
  */
 export function undoEscapes(text: string, kinds = 'url html json'): Undone | undefined {

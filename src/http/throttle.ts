@@ -32,10 +32,8 @@ interface Host {
   pauses: number;
 }
 
-export function createThrottle(
-  next: Send,
-  { concurrency, clock, stop, patience }: ThrottleOptions,
-): Send {
+export function createThrottle(next: Send, options: ThrottleOptions): Send {
+  const { concurrency, clock, stop, patience } = options;
   const hosts = new Map<string, Host>();
   const isPaused = (host: Host) => host.pausedUntil > clock.now() && stop?.aborted !== true;
 
@@ -51,9 +49,7 @@ export function createThrottle(
 
   function resize(host: Host, window: number): void {
     host.window = Math.min(Math.max(window, 1), concurrency);
-    if (host.limit.concurrency !== Math.floor(host.window)) {
-      host.limit.concurrency = Math.floor(host.window);
-    }
+    host.limit.concurrency = Math.floor(host.window);
   }
 
   /** Additive increase, multiplicative decrease, as in TCP's congestion control (RFC 5681). */

@@ -58,12 +58,12 @@ export type GivenToken = Token & { readonly fetched: boolean };
 /** Tokens with hundreds of scopes stay far below it. */
 const MAX_BYTES = 128 * 1024;
 
-/** Of a server that doesn't say (Docker's token specification, "expires_in"). */
+/** Seconds, for a server that doesn't say (Docker's token specification, "expires_in"). */
 const DEFAULT_LIFETIME = 60;
 
 const CLIENT_ID = 'registry-manifest-cleanup';
 
-/** What may stand in an Authorization header: visible ASCII, so that no token can add a header. */
+/** The text that an Authorization header may hold: visible ASCII, so that no token can add a header. */
 const TokenText = v.pipe(v.string(), v.regex(/^[\x21-\x7e]+$/));
 const optionalToken = v.fallback(v.optional(TokenText), undefined);
 const Answer = v.object({
@@ -134,7 +134,7 @@ export class TokenSource {
 
 const REFUSED = 'token-realm-refused';
 
-/** @throws AuthError for a realm that is no URL, or that would show secrets to the network */
+/** @throws AuthError for a realm that isn't a URL, or that would show secrets to the network */
 function realmUrl(realm: string, registry: URL): URL {
   const url = foreignUrl(realm);
   const it = `the registry at ${registry.origin}`;
@@ -167,7 +167,7 @@ function realmUrl(realm: string, registry: URL): URL {
 function tokenRequest(realm: URL, wanted: Wanted, credentials: Credentials): HttpRequest {
   const { service, scope } = wanted;
   const accept = 'application/json';
-  // What ends a run needs a token, too, and a token alone changes nothing.
+  // The requests that end a run need a token, too, and a token alone changes nothing.
   const common = { maxBytes: MAX_BYTES, closing: true };
   if (credentials.kind === 'identity-token') {
     const form = new URLSearchParams({

@@ -56,7 +56,7 @@ interface TransportOptions {
 
 export interface Transport {
   readonly send: Send;
-  /** What the token server would allow; sends at most a token request. Rejects for nothing that goes wrong out there. */
+  /** The rights that the token server would grant; sends at most a token request. No failure of it rejects. */
   readonly granted: (scope: string) => Promise<Grant>;
   readonly unasked: Auth['unasked'];
   /** Closes kept-alive connections; to be called once, when nothing is under way any more. */
@@ -67,24 +67,24 @@ export interface Transport {
 
 /** @throws Error when `ca` holds no PEM certificate */
 export function createTransport(options: TransportOptions): Transport {
-  const { registry, credentials, mask, concurrency } = options;
   const { random = Math.random, onExchange, stop = new AbortController().signal } = options;
   // As many may wait for it as requests are under way.
   setMaxListeners(0, stop);
   const clock = stoppable(options.clock ?? systemClock, stop);
   let requests = 0;
   const patience = createPatience(clock);
-  const exchange = new Exchange({ ...options, patience });
+  const common = { ...options, random, stop, clock, patience };
+  const exchange = new Exchange(common);
   const counted: Send = async (request) => {
     requests += 1;
     return exchange.send(request);
   };
   const observed = onExchange === undefined ? counted : observe(counted, clock, onExchange);
   const stopped = createStop(observed, stop, exchange.giveUp);
-  const throttled = createThrottle(stopped, { concurrency, clock, stop, patience });
-  const retried = createRetry(throttled, { clock, random, stop, patience });
+  const throttled = createThrottle(stopped, common);
+  const retried = createRetry(throttled, common);
   const redirected = createRedirect(retried);
-  const { send, granted, unasked } = new Auth(redirected, { registry, credentials, mask, clock });
+  const { send, granted, unasked } = new Auth(redirected, common);
   return {
     send,
     granted,

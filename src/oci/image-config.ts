@@ -1,4 +1,4 @@
-/** What an image's config tells (image-spec config.md): when it was built, and for which platform. */
+/** The facts in an image's config (image-spec config.md): when it was built, and for which platform. */
 import * as v from 'valibot';
 
 import { checkJson, inForm, tryJson } from './json.js';

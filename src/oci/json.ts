@@ -68,7 +68,7 @@ export function parseJson(bytes: Uint8Array, most: number): unknown {
   return JSON.parse(new TextDecoder().decode(bytes));
 }
 
-/** What is short, parsed: `undefined` when it isn't valid JSON. */
+/** A short text, parsed: `undefined` when it isn't valid JSON. */
 export function tryJson(text: string): unknown {
   try {
     return JSON.parse(text);

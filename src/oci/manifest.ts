@@ -81,7 +81,7 @@ export const SCHEMA_1 =
   "it is of Docker's old schema 1, whose digest can't be verified. Push the image again with a current " +
   'client, or leave its repository out with `repositories`';
 
-/** Of 4 MiB, more than 14,000 referrers in a fallback index, the longest list there is, do not come to. */
+/** The longest list there is, a fallback index of 4 MiB, holds some 14,000 referrers. */
 const MOST_DESCRIPTORS = 20_000;
 /** Lists, objects and commas: more than 4 MiB of the least descriptors with a platform hold. */
 const MOST_VALUES = 150_000;
@@ -90,11 +90,11 @@ const TOO_MUCH =
   '`repositories`';
 
 const Size = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
-/** What is only shown or counted is dropped when it is malformed; it can't make a manifest unreadable. */
+/** A field that is only shown or counted is dropped when it is malformed; it can't make a manifest unreadable. */
 const lenient = <T>(schema: v.GenericSchema<unknown, T>) =>
   v.fallback(v.optional(schema), undefined);
 
-/** What is no media type at all stays as it is, to be shown. */
+/** A text that isn't a media type stays as it is, to be shown. */
 const MediaType = v.pipe(
   v.string(),
   v.transform((text) => mediaTypeOf(text) || text),
@@ -123,7 +123,7 @@ const DescriptorSchema = v.object({
   urls: lenient(v.array(v.string())),
 });
 
-/** The entry of an index is read whatever its type: one that says none may be a manifest all the same. */
+/** Every entry of an index is read: one without a type may be a manifest all the same. */
 const EntrySchema = v.object({
   ...DescriptorSchema.entries,
   mediaType: v.fallback(MediaType, ''),
@@ -146,7 +146,7 @@ const ImageSchema = v.object({
 });
 const IndexSchema = v.object({
   ...common,
-  // Go writes an empty list as null. What has no list at all may have its children elsewhere.
+  // Go writes an empty list as null. A body without a list may have its children elsewhere.
   manifests: v.nullable(v.array(EntrySchema), []),
   config: v.optional(v.never()),
   layers: v.optional(v.never()),
@@ -155,7 +155,7 @@ const IndexSchema = v.object({
 /**
  * Whether an object has one of these keys in other letters. Go, and with it most registries and clients,
  * reads `Manifests`, and `manifeſts` too, as `manifests`: what they find there would be overlooked here.
- * Of keys that are the same to the letter the last one counts, for Go as for us; where Go adds the first one
+ * The last of several keys that are the same to the letter counts, for Go as for us; where Go adds the first one
  * to it, the last one alone does not fit its schema.
  */
 function otherwiseSpelt(keys: readonly string[]): (value: unknown) => boolean {
@@ -214,7 +214,7 @@ function descriptor(parsed: v.InferOutput<typeof DescriptorSchema>): Descriptor 
     : { mediaType, digest, size, annotations, urls, platform };
 }
 
-/** What a server says of bytes that it knows nothing about. Anything else is a word that counts. */
+/** The types that a server gives to bytes that it knows nothing about. Any other type counts. */
 const SAYS_NOTHING = new Set([
   '',
   'application/octet-stream',
@@ -250,7 +250,7 @@ export interface ReadManifest {
  * @param contentType the answer's Content-Type, with which the body's own `mediaType` has to agree. Where it says
  *   nothing, the body decides: its `mediaType`, or else its shape
  * @param digest the digest of exactly these bytes, computed by the caller
- * @throws ManifestError when the bytes are no JSON object, are Docker schema 1, hold more than any manifest does,
+ * @throws ManifestError when the bytes aren't a JSON object, are Docker schema 1, hold more than any manifest does,
  *   or name a child or subject by a digest that can't be verified
  */
 export function readManifest(
@@ -263,13 +263,15 @@ export function readManifest(
   const own = typeof said === 'string' ? mediaTypeOf(said) : '';
   const answered = mediaTypeOf(contentType);
   const isUntyped = SAYS_NOTHING.has(answered);
-  const told = own !== '' ? own : isSilent(said) ? typeOfShape(body) : '';
+  // Go writes a media type that is not there as an empty one, or null.
+  const isSilent = (said ?? '') === '';
+  const told = isSilent ? typeOfShape(body) : own;
   const mediaType = isUntyped && told !== '' ? told : answered;
   if (isSchema1Type(mediaType) || body['schemaVersion'] === 1) {
     throw new ManifestError(SCHEMA_1);
   }
   const base = { digest, mediaType, size: bytes.byteLength };
-  const agrees = isSilent(said) || own === mediaType;
+  const agrees = isSilent || own === mediaType;
   const manifest =
     isManifestType(mediaType) && agrees && !isOtherwiseSpelt(body)
       ? (isIndexType(mediaType) ? readIndex : readImage)(body, base)
@@ -288,11 +290,6 @@ export function parseManifest(
   digest: Digest,
 ): Manifest {
   return readManifest(bytes, contentType, digest).manifest;
-}
-
-/** Go writes a media type that is not there as an empty one, or null. */
-function isSilent(said: unknown): boolean {
-  return said === undefined || said === null || said === '';
 }
 
 /** Escapes such as \u003a hide a digest from the raw text, duplicate keys from the parsed one. */

@@ -22,7 +22,7 @@ const MEDIA_TYPE = /^[a-z0-9][a-z0-9!#$&^_.+-]{0,126}\/[a-z0-9][a-z0-9!#$&^_.+-]
 
 /**
  * A media type as it is compared: in small letters and without parameters (RFC 9110 section 8.3.1, RFC 6838
- * section 4.2). `''` when the text is none.
+ * section 4.2). `''` when the text isn't a media type.
  */
 export function mediaTypeOf(text: string | undefined): string {
   const bare = (text ?? '').split(';', 1)[0]?.trim().toLowerCase() ?? '';
@@ -51,7 +51,7 @@ export function isImageConfigType(mediaType: string): boolean {
   return CONFIG_TYPES.has(mediaTypeOf(mediaType));
 }
 
-/** Layers and configs of what people keep in registries. The types whose manifests are listed above are none. */
+/** Layers and configs of what people keep in registries, without the types of manifests. */
 const BLOB_TYPES = [
   // Layers of OCI and Docker, of every compression, encrypted ones too.
   /^application\/vnd\.oci\.image\.layer\.(?:nondistributable\.)?v1\.tar(?:\+[a-z0-9]+)*$/,

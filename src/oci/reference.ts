@@ -1,6 +1,6 @@
 /**
  * Names as the OCI distribution spec allows them (distribution-spec spec.md, "Pulling manifests").
- * Whatever a registry or a user calls a repository or a tag passes through here before it comes near
+ * Every name that a registry or a user gives to a repository or a tag passes through here before it comes near
  * a URL or a log.
  */
 import { parseDigest, type Digest } from './digest.js';
@@ -22,7 +22,7 @@ export function isTag(text: string): boolean {
 }
 
 /**
- * What a digest tag's name says. `fallback` is the referrers tag of the distribution spec
+ * The meaning of a digest tag's name. `fallback` is the referrers tag of the distribution spec
  * (`sha256-<hex>`); the others are cosign's. Cosign's optional prefix and sha512 (cut off in tags) make
  * an ordinary tag here, and so a root: keeping too much is the safe mistake.
  */

@@ -14,7 +14,7 @@ export type RegistryErrorKind =
   | 'perhaps-a-blob'
   /** it denies what it has just shown: as a rule, rights that hide behind a 404 */
   | 'hidden'
-  /** a delete was refused, since a tag or an index names the manifest by then */
+  /** a delete was refused, since a tag or an index names the manifest */
   | 'referenced'
   /** a blob came whole, and is not what its digest says */
   | 'wrong-bytes'

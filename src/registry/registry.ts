@@ -68,7 +68,7 @@ export interface Reader {
   blob(repository: string, digest: Digest, maxBytes: number): Promise<Buffer | undefined>;
   /** One HEAD. False for every 404: an answer to HEAD has no body that could say more. */
   hasBlob(repository: string, digest: Digest): Promise<boolean>;
-  /** What an image's config says; empty when the config is missing or no config. */
+  /** The facts in an image's config; empty when it is missing or isn't a config. */
   imageFacts(repository: string, manifest: ImageManifest): Promise<ImageFacts>;
 }
 
@@ -86,7 +86,7 @@ export type ManifestAnswer =
 
 export interface Deleter {
   /**
-   * What the registry says that it did; whether the manifest is gone, only a read can tell. `gone` when the registry
+   * The registry's answer; whether the manifest is gone, only a read can tell. `gone` when the registry
    * says that it has no such manifest (any more).
    */
   deleteManifest(
@@ -132,7 +132,7 @@ export interface Pusher {
 /** Whether deletes would be taken, found out before the first change. */
 export interface Rights {
   /**
-   * What can be known without a write.
+   * All that can be known without a write.
    *
    * @returns why these credentials can't delete there; `undefined` when they can, or nobody says. Safe to print
    */
@@ -146,7 +146,7 @@ export interface Rights {
   probeDeletes(repositories: readonly string[]): Promise<string | undefined>;
 }
 
-/** What people are to do, in this family's words. */
+/** The advice for people, in this family's words. */
 export interface Advice {
   /** after "Deleting is switched off there: ", plain text */
   readonly allowDeletes: string;
@@ -193,7 +193,7 @@ export interface Budget {
   left(): { readonly requests: number; readonly until: number } | undefined;
 }
 
-/** What a family speaks through. */
+/** The way to the registry that a family uses. */
 export interface Connection {
   readonly send: Send;
   /** scheme, host and port of the registry */

@@ -248,6 +248,14 @@ class Cleaning {
   }
 }
 
+/** @param when how far the run had come */
+export function whyStopped({ reason }: AbortSignal, when: string): string {
+  return coded(
+    `the run was told to stop (${String(reason)}) ${when}. Run it again to finish its work`,
+    'run-stopped',
+  );
+}
+
 /** @returns the repository of the ledger; `undefined` where there is none */
 function ledgerOf({ ledger }: CleanSettings, { lister }: Registry): string | undefined {
   if (ledger.kind === 'named') {

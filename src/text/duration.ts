@@ -28,7 +28,7 @@ export function parseDuration(text: string): number | { readonly why: string } {
   return duration <= LONGEST ? duration : { why: 'it is longer than 100 years' };
 }
 
-/** One of the unit in milliseconds; `undefined` for a word that is none. */
+/** One of the unit in milliseconds; `undefined` for a word that isn't a unit. */
 function lengthOf(unit: string): number | undefined {
   const one = `1${unit.replace(/^wks?$/i, 'w')}` as StringValue;
   return MILLISECONDS.test(unit) ? undefined : ms(one);

@@ -1,4 +1,4 @@
-/** What was thrown, in words: by name and not by `instanceof`, since an error of another realm is an error too. Pure. */
+/** Words for a thrown value: by name and not by `instanceof`, since an error of another realm is an error too. Pure. */
 
 /** The `code` that Node puts on errors of the system, of TLS and of parsers, or `''`. */
 export function codeOf(error: unknown): string {

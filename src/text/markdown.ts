@@ -1,6 +1,6 @@
 /**
  * Text from a registry, made safe for GitHub's Markdown. Escaping character by character can't stop
- * mentions, autolinks and references (they are found after entities are decoded), so whatever isn't a
+ * mentions, autolinks and references (they are found after entities are decoded), so all that isn't a
  * plain word is put in a code span, where nothing is interpreted.
  * Nothing from outside gets into the summary by another way.
  */
@@ -22,7 +22,7 @@ const IN_BACKTICKS = /^`([^`]+)`$/u;
 const SPAN = /^[("]*`[^`]+`[)",;:.?!]*$/u;
 /** The code that a message ends with: a span of its own, which nothing before it may swallow. */
 const CODE_OF_MESSAGE = /^\[[a-z]+(?:-[a-z]+)+\]$/;
-/** What stands between backticks is one word, spaces and all. */
+/** The text between backticks is one word, spaces and all. */
 const WORD = /(?:`[^`]+`|[^\s`]|`)+/gu;
 
 /**

@@ -102,7 +102,10 @@ describe('deleteManifest', () => {
     registry.intercept(when(/^DELETE/, errorAnswer(404, 'NAME_UNKNOWN')));
     await expect(
       deleter.deleteManifest('team/app', old.digest, { isHere: true }),
-    ).rejects.toMatchObject({ kind: 'hidden', message: expect.stringContaining('NAME_UNKNOWN') });
+    ).rejects.toMatchObject({
+      kind: 'hidden',
+      message: expect.stringMatching(/NAME_UNKNOWN.*\[answers-contradict\]$/),
+    });
     registry.intercept(when(/^DELETE/, errorAnswer(404, 'MANIFEST_UNKNOWN')));
     expect(await deleter.deleteManifest('team/app', old.digest, { isHere: true })).toBe('gone');
   });

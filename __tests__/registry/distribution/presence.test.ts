@@ -76,7 +76,7 @@ describe('isThere', () => {
       '401',
       errorAnswer(401, 'UNAUTHORIZED'),
       undefined,
-      /refused to look whether team\/app@sha256:\w+ is still there: 401/,
+      /refused to check whether team\/app@sha256:\w+ is still there: 401/,
     ],
     ['403', errorAnswer(403, 'DENIED'), undefined, /403/],
     ['500', { kind: 'answer', status: 500 }, undefined, /answered 500/],

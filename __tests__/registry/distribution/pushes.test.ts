@@ -311,7 +311,12 @@ const REFUSALS: [string, Action, string, string[]][] = [
   ['403', errorAnswer(403, 'DENIED'), 'forbidden', [SCOPE, '403 (DENIED)', 'login-action']],
   ['403 without a code', { kind: 'answer', status: 403 }, 'forbidden', [SCOPE]],
   ['403 read-only', READ_ONLY, 'read-only', ['--store-ro']],
-  ['405', { kind: 'answer', status: 405, body: 'no\n' }, 'read-only', ['405', 'takes no pushes']],
+  [
+    '405',
+    { kind: 'answer', status: 405, body: 'no\n' },
+    'read-only',
+    ['405', 'takes no pushes', '[registry-read-only]'],
+  ],
   ['405 UNSUPPORTED', errorAnswer(405, 'UNSUPPORTED'), 'read-only', ['takes no pushes']],
   ['500', errorAnswer(500, 'UNKNOWN', 'disk full'), 'unexpected', ['500', 'disk full']],
   ['400', errorAnswer(400, 'NAME_INVALID'), 'unexpected', ['400 (NAME_INVALID)']],

@@ -562,3 +562,12 @@ it('never lets text of the registry into a message as it is', async () => {
     expect(String(error)).not.toMatch(/[\u0000-\u001f]/);
   }
 });
+
+it('a 500 for a digest ends with a code of its own, and one for a tag does not', async () => {
+  const { reader, registry } = await startClient();
+  registry.intercept(() => ({ kind: 'answer', status: 500 }));
+  await expect(reader.manifest(APP, app.digest)).rejects.toThrow(
+    /Distribution up to 2\.8.*\[perhaps-a-blob\]$/,
+  );
+  await expect(reader.manifest(APP, 'v1')).rejects.toThrow(/\[server-failed\]$/);
+});

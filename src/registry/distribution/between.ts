@@ -1,5 +1,5 @@
 /**
- * What stands between here and a registry, as far as its answers can be told from the registry's: a port for TLS that
+ * Answers of what stands between here and a registry, where they can be told from the registry's: a port for TLS that
  * was spoken to in plain HTTP, a redirect, a proxy with its own pages and limits. In words that say what to do.
  */
 import type { Code } from '../../text/code.js';
@@ -22,7 +22,7 @@ const WANTS_CERTIFICATE = /No required SSL certificate was sent|The SSL certific
  */
 export function fromBetween(
   response: HttpResponse,
-  doing: { readonly deletes?: true; readonly pushes?: true },
+  doing: { readonly deletes?: boolean; readonly pushes?: boolean },
   hasError: boolean,
 ): { readonly kind: RegistryErrorKind; readonly code: Code; readonly text: string } | undefined {
   const { status, url } = response;
@@ -47,7 +47,7 @@ export function fromBetween(
   if (hasError || ![403, 405, 501].includes(status) || !isPage(response)) {
     return undefined;
   }
-  const isWrite = doing.deletes ?? doing.pushes ?? false;
+  const isWrite = doing.deletes === true || doing.pushes === true;
   const methods = doing.deletes ? 'DELETE' : doing.pushes ? 'POST, PUT and HEAD' : 'GET and HEAD';
   return {
     code: 'proxy-refused',

@@ -1,5 +1,5 @@
 /**
- * What every route of the OCI distribution API is asked through: it owns the registry's address, the scopes of
+ * The client that sends every request of the OCI distribution API: it owns the registry's address, the scopes of
  * tokens, the words of refusals, and the check that an answer is the registry's own of this moment.
  */
 import type { HttpRequest, HttpResponse, Method } from '../../http/message.js';
@@ -18,20 +18,6 @@ export interface Answer extends HttpResponse {
 
 /** Bytes that the body may have, unless a route says otherwise. */
 const ANSWER_BYTES = 1024 * 1024;
-
-const READ = { actions: 'pull' } as const;
-const PUSH = { actions: 'pull,push', write: { pushes: true } } as const;
-/** Distribution's own challenge for DELETE asks for `delete` alone; others want `pull` beside it. */
-const DELETE = { actions: 'pull,delete', write: { deletes: true } } as const;
-const RIGHTS: Readonly<
-  Record<Method, { actions: string; write?: Pick<Doing, 'pushes' | 'deletes'> }>
-> = {
-  GET: READ,
-  HEAD: READ,
-  POST: PUSH,
-  PUT: PUSH,
-  DELETE,
-};
 
 /** @param actions separated by commas: `pull`, `push`, `delete` */
 export function scopeOf(repository: string, actions: string): string {
@@ -67,10 +53,13 @@ export class Client {
    * @param repository absent for routes that belong to none
    */
   async sendTo(url: URL, method: Method, repository?: string, options?: Options): Promise<Answer> {
-    const { actions, write } = RIGHTS[method];
+    const deletes = method === 'DELETE';
+    const pushes = method === 'PUT' || method === 'POST';
+    // Distribution's own challenge for DELETE asks for `delete` alone; others want `pull` beside it.
+    const actions = deletes ? 'pull,delete' : pushes ? 'pull,push' : 'pull';
     const scope = repository === undefined ? undefined : scopeOf(repository, actions);
     const response = await this.#send({ method, url, scope, maxBytes: ANSWER_BYTES, ...options });
-    return { ...response, doing: { scope: scope ?? '', ...write } };
+    return { ...response, doing: { scope: scope ?? '', deletes, pushes } };
   }
 
   /**

@@ -1,8 +1,9 @@
 /**
- * Deletes of manifests, by digest only. A tag is never passed on: Distribution 3 would untag, others delete what
- * the tag points at by then.
+ * Deletes of manifests, by digest only. A tag is never passed on: Distribution 3 would untag, others delete the
+ * manifest that the tag points at.
  */
 import type { HttpResponse } from '../../http/message.js';
+import { withoutCodes } from '../../text/code.js';
 import { RegistryError } from '../registry-error.js';
 import type { Deleter } from '../registry.js';
 import type { Client } from './client.js';
@@ -26,15 +27,17 @@ export function createDeleter(
         return 'deleted';
       }
       const refused = client.refusal(response, what);
+      // A more exact kind has a more exact code.
+      const said = withoutCodes(refused.message);
       const why = whyReferenced(response);
       if (why !== undefined) {
-        throw new RegistryError('referenced', `${refused.message}. ${why}`);
+        throw new RegistryError('referenced', `${said}. ${why}`);
       }
       if (!saysUnknown(response)) {
         throw refused;
       }
       if (isHere === true && errorOf(response)?.code === 'NAME_UNKNOWN') {
-        throw new RegistryError('hidden', refused.message);
+        throw new RegistryError('hidden', said);
       }
       return 'gone';
     },

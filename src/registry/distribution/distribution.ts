@@ -2,7 +2,7 @@
 import { isPage } from './page.js';
 import type { Advice, Connection, Reader, Registry } from '../registry.js';
 import { RegistryError } from '../registry-error.js';
-import { hasBlob, readBlob, readImageFacts } from './blobs.js';
+import { createBlobs } from './blobs.js';
 import { readCatalog } from './catalog.js';
 import { Client } from './client.js';
 import { createDeleter } from './deletes.js';
@@ -41,9 +41,7 @@ function createReader(client: Client): Reader {
     resolve: (repository, reference) => manifests.resolve(repository, reference),
     isThere: (repository, digest) => manifests.isThere(repository, digest),
     referrers: createReferrers(client),
-    blob: (repository, digest, maxBytes) => readBlob(client, repository, digest, maxBytes),
-    hasBlob: (repository, digest) => hasBlob(client, repository, digest),
-    imageFacts: (repository, manifest) => readImageFacts(client, repository, manifest),
+    ...createBlobs(client),
   };
 }
 

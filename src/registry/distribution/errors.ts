@@ -1,5 +1,5 @@
 /**
- * What a registry's error answers mean, in words that say what to do. The only place that looks at
+ * The meaning of a registry's error answers, in words that say what to do. The only place that reads
  * error codes (distribution-spec, "Error Codes") and at the quirks behind them.
  */
 import * as v from 'valibot';
@@ -38,10 +38,10 @@ export function errorOf(response: HttpResponse): ErrorEntry | undefined {
   return inForm(ErrorEntry, inForm(ErrorBody, body)?.errors[0]);
 }
 
-/** The spec leaves its form open. What is larger is of use to nobody who reads a message. */
+/** The spec leaves its form open. A larger one is of use to nobody who reads a message. */
 const DETAIL = 200;
 
-/** What an error says beside its message, where that is text or small; to be quoted. */
+/** The detail of an error, where that is text or small; to be quoted. */
 function detailOf({ detail, message }: ErrorEntry): string {
   if (typeof detail === 'string') {
     return detail === message ? '' : detail.slice(0, DETAIL);
@@ -56,7 +56,7 @@ function detailOf({ detail, message }: ErrorEntry): string {
   }
 }
 
-/** Of 401 and 403 the detail repeats the scope, of 404 the name: both are in the message. */
+/** The detail of a 401 or 403 repeats the scope, that of a 404 the name: both are in the message. */
 const SAID_ANYWAY = [401, 403, 404];
 
 function saidBy(error: ErrorEntry, status: number): string {
@@ -89,7 +89,7 @@ export function saysBlobUnknown(response: HttpResponse): boolean {
   return response.status === 404 && BLOB_UNKNOWN.includes(errorOf(response)?.code ?? '');
 }
 
-/** Codes that speak of the account or of the moment, whatever route was asked. */
+/** Codes that speak of the account or of the moment, and not of the route. */
 const OF_OTHER_THINGS = ['DENIED', 'UNAUTHORIZED', 'TOOMANYREQUESTS', 'UNAVAILABLE'];
 
 /**
@@ -102,16 +102,16 @@ export function mayLackRoute(response: HttpResponse): boolean {
   return [200, 404, 405, 501].includes(response.status) && !OF_OTHER_THINGS.includes(code);
 }
 
-/** What was being done when the answer came. */
+/** The request that was answered. */
 export interface Doing {
   /** continues "the registry refused to …": `list the tags of team/app` */
   readonly what: string;
   /** the scope that the request asked for */
   readonly scope: string;
   /** Only of a delete does 405 speak of a switch; catalogs and other routes have reasons of their own. */
-  readonly deletes?: true;
-  /** Of a push, too, a read-only registry speaks in words of its own. */
-  readonly pushes?: true;
+  readonly deletes?: boolean;
+  /** A read-only registry has words of its own for a push, too. */
+  readonly pushes?: boolean;
   /** A route that a registry may lack: olareg has no catalog, and says so by an empty 404. */
   readonly optional?: true;
 }
@@ -139,7 +139,7 @@ export function refusal(
   }
   // The exact words: other registries answer 403 DENIED to accounts that may only read.
   const isReadOnly = error?.code === 'DENIED' && error.detail === 'repository is read-only';
-  if (status === 403 && (doing.deletes ?? doing.pushes) && isReadOnly) {
+  if (status === 403 && (doing.deletes || doing.pushes) && isReadOnly) {
     const text = ', and says that its storage is read-only (`--store-ro` of olareg)';
     return refused('read-only', `${text}. Run this again when it accepts writes`);
   }
@@ -168,7 +168,7 @@ export function refusal(
   }
   const text = `the registry answered ${said}${adviceFor(response)}`;
   return status === 405 && doing.pushes
-    ? could('read-only', `${text}. It takes no pushes there`, codeFor(status))
+    ? could('read-only', `${text}. It takes no pushes there`)
     : could('unexpected', text, codeFor(status));
 }
 
@@ -190,7 +190,7 @@ function codeFor(status: number): Code {
   return status === 429 ? 'rate-limited' : status >= 500 ? 'server-failed' : 'unexpected-answer';
 }
 
-/** What passes by itself as a rule, and has not after every try. */
+/** For failures that pass by themselves as a rule, and have not after every try. */
 function adviceFor({ status, tries = 1, gaveUp }: HttpResponse): string {
   const advice =
     gaveUp !== undefined

@@ -6,6 +6,7 @@ import type { HttpResponse } from '../../http/message.js';
 import { algorithmOf, digestOf, isDigest, type Digest } from '../../oci/digest.js';
 import { ManifestError, SCHEMA_1, readManifest } from '../../oci/manifest.js';
 import { MANIFEST_ACCEPT, isSchema1Type, mediaTypeOf } from '../../oci/media-types.js';
+import { withoutCodes } from '../../text/code.js';
 import { RegistryError } from '../registry-error.js';
 import type { ManifestAnswer } from '../registry.js';
 import type { Answer, Client } from './client.js';
@@ -114,10 +115,10 @@ export class Manifests {
     if (isSuccess(answer, 200)) {
       return true;
     }
-    throw this.#client.refusal(answer, `look whether ${repository}@${digest} is still there`);
+    throw this.#client.refusal(answer, `check whether ${repository}@${digest} is still there`);
   }
 
-  /** What has a digest never changes, so a cache may serve it; whether it is there has to be the registry's word. */
+  /** Content with a digest never changes, so a cache may serve it; only the registry can say whether it is there. */
   async #send(method: 'GET' | 'HEAD', repository: string, reference: string): Promise<Answer> {
     const isContent = method === 'GET' && isDigest(reference);
     const response = await this.#ask(method, repository, reference, isContent ? {} : FRESH);
@@ -140,7 +141,7 @@ export class Manifests {
     return response.status === 500 && isDigest(reference)
       ? new RegistryError(
           'perhaps-a-blob',
-          `${error.message}. Distribution up to 2.8 answers so for the digest of a layer or config, and for a manifest ` +
+          `${withoutCodes(error.message)}. Distribution up to 2.8 answers so for the digest of a layer or config, and for a manifest ` +
             "that is damaged: the registry's log says more",
         )
       : error;

@@ -6,7 +6,7 @@ import { mediaTypeOf } from '../../oci/media-types.js';
 const START = 64;
 const PAGES = ['text/html', 'application/xhtml+xml'];
 
-/** Registries answer in JSON, in plain text, or with blobs. What they store of pages is not read here. */
+/** Registries answer in JSON, in plain text, or with blobs. Pages that they store are not read here. */
 export function isPage({ headers, body }: Pick<HttpResponse, 'headers' | 'body'>): boolean {
   const start = body.subarray(0, START).toString('utf8').replace('\uFEFF', '');
   return PAGES.includes(mediaTypeOf(headers['content-type'])) || /^\s*</.test(start);

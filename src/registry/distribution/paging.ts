@@ -10,7 +10,7 @@ const MIB = 1024 * 1024;
 
 /** A list of a million tags in one page, as Distribution 2.x sends it, is some 30 MB. */
 const LIST_BYTES = 64 * MIB;
-/** Of a page as it is asked for at first. What is larger is asked for once more, by one repository at a time. */
+/** The limit of a first request. A larger page is asked for once more, by one repository at a time. */
 const SMALL_BYTES = 8 * MIB;
 /** Several pages of 64 MiB at once would take more memory than a small runner has. */
 const large = pLimit(1);
@@ -71,7 +71,7 @@ export async function readPages<T>(
       throw new RegistryError(
         'unexpected',
         `the registry's list ${first.pathname} has over ${String(MOST_ITEMS)} entries, more than this program reads. ` +
-          'Look what answers there',
+          'Check what answers there',
       );
     }
     empty = page.length === 0 ? empty + 1 : 0;

@@ -69,7 +69,7 @@ async function upload(
   if (!isSuccess(started, 202) || location === undefined) {
     throw client.refusal(started, what);
   }
-  // What is uploaded would be readable on the way, and so would the credentials.
+  // Both the upload and the credentials would be readable on the way.
   const target = placeOf({ method: 'POST', url }, location, 'Location of an upload');
   target.searchParams.set('digest', digest);
   return client.sendTo(target, 'PUT', repository, {

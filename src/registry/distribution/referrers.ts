@@ -20,8 +20,8 @@ const ReferrersBody = v.object({
 class NoReferrersApi extends Error {}
 
 export function createReferrers(client: Client): Reader['referrers'] {
-  // Only what an OCI index has proved is remembered. That there is no such API is never more than the look of one
-  // answer, and may be a proxy's page that passes: it must not speak for other repositories, nor for a second request.
+  // Only what an OCI index has proved is remembered. An answer without the API may be a proxy's page that
+  // passes: it must not speak for other repositories, nor for a second request.
   let hasApi = false;
 
   function read(response: HttpResponse, what: string): Digest[] | undefined {

@@ -47,7 +47,7 @@ export function createRights(deleter: Deleter, granted: (scope: string) => Promi
     async lacksDelete(repository) {
       const scope = scopeOf(repository, 'pull,delete');
       const grant = await granted(scope);
-      // What reads it all was granted before: of this scope, only the deletes are in question.
+      // Reads were granted before, so only the deletes are in question.
       if (grant.kind !== 'lacking' || grant.actions.includes('delete')) {
         return undefined;
       }

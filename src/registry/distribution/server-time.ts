@@ -1,4 +1,4 @@
-/** What time it is by the registry's clock. Pure. */
+/** The time by the registry's clock. Pure. */
 import type { IncomingHttpHeaders } from 'node:http';
 
 /** The header has whole seconds. */

@@ -16,7 +16,7 @@ export const ADVICE: Advice = {
     'Stop the registry first, or make it read-only (`storage.maintenance.readonly`): an image that is pushed meanwhile may lose layers. Leave out `--delete-untagged` (`-m`): with it, Distribution 2.x removes the children of tagged indexes.',
   ].join('\n'),
   keepBlobs:
-    "Do not collect the registry's garbage before the problems above are mended. Until then the registry still has the " +
+    "Do not collect the registry's garbage before the problems above are solved. Until then the registry still has the " +
     'layers of what broke, or may have, and a push or `restore-from` brings it back. The garbage collection frees them ' +
     'for good.',
   restore: "as long as the registry's garbage collector has not freed their layers",

@@ -5,7 +5,7 @@ import { distribution } from './distribution.js';
 
 export const FAMILIES: readonly Family[] = [google, distribution];
 
-/** What the user says of a registry. */
+/** The inputs that say which registry it is. */
 export interface RegistrySettings {
   /** scheme, host and port */
   readonly registry: URL;

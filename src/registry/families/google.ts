@@ -109,7 +109,7 @@ function listedIn(response: HttpResponse, what: string): [Digest, Listed][] {
   });
 }
 
-/** What came into use between the recheck and its delete: the registry protects it. */
+/** Codes for a manifest that came into use after the recheck: the registry protects it. */
 const REFERENCED = ['GOOGLE_MANIFEST_DANGLING_TAG', 'GOOGLE_MANIFEST_DANGLING_PARENT_IMAGE'];
 
 function whyKept(response: HttpResponse): string | undefined {
@@ -122,7 +122,7 @@ function whyKept(response: HttpResponse): string | undefined {
 function createUntagger(client: Client, reader: Reader): Untagger {
   return {
     async untag(repository, tag, digest, { isLate } = {}) {
-      // Right before: by then it may point elsewhere, and what it points at now is in use.
+      // Right before the delete: it may point elsewhere now, at a manifest in use.
       if ((await reader.resolve(repository, tag)) !== digest) {
         return;
       }
