@@ -33587,7 +33587,7 @@ const _summary = new Summary();
  * @deprecated use `core.summary`
  */
 const markdownSummary = (/* unused pure expression or super */ null && (_summary));
-const summary = _summary;
+const summary_summary = _summary;
 //# sourceMappingURL=summary.js.map
 ;// CONCATENATED MODULE: ./node_modules/@actions/core/lib/path-utils.js
 
@@ -35146,7 +35146,7 @@ var external_node_path_default = /*#__PURE__*/__nccwpck_require__.n(external_nod
 const DEFAULT_MAX_DELETES = { kind: 'share', percent: 50, exempt: 20 };
 const MILLION = 1_000_000;
 /**
- * Whether something would go from a repository without one ordinary tag: its list may be wrong, and the ledger must
+ * Whether something would be deleted from a repository without one ordinary tag: its list may be wrong, and the ledger must
  * not learn it. A memory is not needed for that: a first run with a listing knows of no past.
  */
 function refuseWithoutTags(looked) {
@@ -35163,7 +35163,7 @@ function hasVanished(inventory) {
     const { tags, brokenTags, manifests, past, gaps } = inventory;
     return (gaps.length === 0 &&
         tags.size + brokenTags.length + manifests.size === 0 &&
-        // What is leaving was about to be deleted: a run that was cut off may have done it.
+        // A manifest that is leaving was about to be deleted: a run that was cut off may have done it.
         [...past.values()].some(({ status }) => status === 'in-use' || status === 'unused'));
 }
 /**
@@ -35171,44 +35171,38 @@ function hasVanished(inventory) {
  * not learn that it is out of use, or the next run would see nothing wrong.
  */
 function inDoubt(looked) {
-    const { inventory, plan } = looked;
-    const going = new Set(plan.orphans.map(({ digest }) => digest));
-    return new Set(rememberedWithoutTags(looked).filter((digest) => inventory.manifests.has(digest) && !going.has(digest)));
+    const going = new Set(looked.plan.orphans.map(({ digest }) => digest));
+    const stays = (digest) => looked.inventory.manifests.has(digest) && !going.has(digest);
+    return new Set(rememberedWithoutTags(looked).filter(stays));
 }
 /**
- * What the ledger remembers as in use; nothing as long as one ordinary tag is left. What is leaving and still stands
- * counts as well, if it ever was in use: a plan that is carried out has it recorded before it is known whether it may
+ * The manifests that the ledger remembers as in use; none as long as one ordinary tag is left. A manifest that is
+ * leaving and still stands counts too, if it ever was in use: a plan that is carried out has it recorded before it is known whether it may
  * go, and one that was held up then, by `max-deletes` or by a stop, must not disarm the next run.
  */
 function rememberedWithoutTags({ inventory, plan }) {
     const { manifests, past } = inventory;
-    return isTagged(plan)
-        ? []
-        : [...past].flatMap(([digest, { status, everInUse }]) => {
-            const isHeldUp = status === 'leaving' && everInUse && manifests.has(digest);
-            return status === 'in-use' || isHeldUp ? [digest] : [];
-        });
+    const isInUse = ([digest, { status, everInUse }]) => status === 'in-use' || (status === 'leaving' && everInUse && manifests.has(digest));
+    return isTagged(plan) ? [] : [...past].filter(isInUse).map(([digest]) => digest);
 }
 /** @returns the refusals of `max-deletes`, by repository */
 function refuseTooMany(all, limit) {
-    const affected = all.filter(({ plan }) => plan.orphans.length > 0);
-    if (limit.kind === 'count') {
-        const { count } = limit;
-        const orphans = affected.reduce((sum, { plan }) => sum + plan.orphans.length, 0);
-        const refused = orphans > count ? affected : [];
-        return new Map(refused.map(({ plan }) => [plan.repository, { kind: 'count', orphans, count }]));
-    }
-    const { percent, exempt } = limit;
-    return new Map(affected.flatMap(({ plan, inventory }) => {
+    const total = all.reduce((sum, { plan }) => sum + plan.orphans.length, 0);
+    const refusals = all.flatMap(({ plan, inventory }) => {
         const [orphans, manifests] = [plan.orphans.length, inventory.manifests.size];
-        return orphans > exempt && isBeyond(percent, orphans, manifests)
+        if (limit.kind === 'count') {
+            const { count } = limit;
+            const isRefused = orphans > 0 && total > count;
+            return isRefused ? [[plan.repository, { kind: 'count', orphans: total, count }]] : [];
+        }
+        const { percent, exempt } = limit;
+        // In whole numbers, since `max-deletes` has six decimals at most: 9.2 * 750 is less than 6,900.
+        const isBeyond = 100 * MILLION * orphans > Math.round(percent * MILLION) * manifests;
+        return orphans > exempt && isBeyond
             ? [[plan.repository, { kind: 'share', orphans, manifests, percent }]]
             : [];
-    }));
-}
-/** In whole numbers, since `max-deletes` has six decimals at most: 9.2 * 750 is less than 6,900. */
-function isBeyond(percent, orphans, manifests) {
-    return 100 * MILLION * orphans > Math.round(percent * MILLION) * manifests;
+    });
+    return new Map(refusals);
 }
 
 // EXTERNAL MODULE: external "node:crypto"
@@ -35249,7 +35243,7 @@ function digestsIn(text) {
 ;// CONCATENATED MODULE: ./src/oci/reference.ts
 /**
  * Names as the OCI distribution spec allows them (distribution-spec spec.md, "Pulling manifests").
- * Whatever a registry or a user calls a repository or a tag passes through here before it comes near
+ * Every name that a registry or a user gives to a repository or a tag passes through here before it comes near
  * a URL or a log.
  */
 
@@ -35311,17 +35305,20 @@ function isCommon(glob) {
         !glob.startsWith('./') &&
         glob.split('/').every((component) => component === '**' || !/^$|\*\*|[[\]^!]/.test(component)));
 }
+/**
+ * Each is one character, `?`, `*` (any part of one component), `**` with its slash (any components, or none), or the `**`
+ * at the end, with the slash before it (all that follows, or nothing).
+ */
 function itemsOf(glob) {
     const components = glob.split('/');
     const last = components.length - 1;
     return components.flatMap((component, n) => {
+        if (component === '**') {
+            return [n === last ? '**' : '**/'];
+        }
         // With a `*` before its slash the last `**` wants that slash, and `team/**` includes `team`.
         const isBeforeRest = n === last - 1 && components[last] === '**' && !component.endsWith('*');
-        if (component === '**') {
-            return [{ kind: n === last ? 'rest' : 'deep' }];
-        }
-        const items = Array.from(component, (char) => char === '*' ? { kind: 'star' } : char === '?' ? { kind: 'any' } : { kind: 'char', char });
-        return n === last || isBeforeRest ? items : [...items, { kind: 'char', char: '/' }];
+        return [...Array.from(component), ...(n === last || isBeforeRest ? [] : ['/'])];
     });
 }
 function matches(items, name) {
@@ -35335,21 +35332,22 @@ function matches(items, name) {
         }
         tried[here] = 1;
         const wanted = items[item];
-        switch (wanted?.kind) {
+        const isWithin = at < name.length && name[at] !== '/';
+        switch (wanted) {
             case undefined:
                 return at === name.length;
-            case 'rest':
+            case '**':
                 return at === 0 || name[at - 1] === '/' || at === name.length || name[at] === '/';
-            case 'char':
-                return name[at] === wanted.char && from(item + 1, at + 1);
-            case 'any':
-                return at < name.length && name[at] !== '/' && from(item + 1, at + 1);
-            case 'star':
-                return from(item + 1, at) || (at < name.length && name[at] !== '/' && from(item, at + 1));
-            case 'deep': {
+            case '?':
+                return isWithin && from(item + 1, at + 1);
+            case '*':
+                return from(item + 1, at) || (isWithin && from(item, at + 1));
+            case '**/': {
                 const slash = name.indexOf('/', at);
                 return from(item + 1, at) || (slash >= 0 && from(item, slash + 1));
             }
+            default:
+                return name[at] === wanted && from(item + 1, at + 1);
         }
     };
     return from(0, 0);
@@ -35439,8 +35437,8 @@ function parsePinned(line, registryHost) {
 
 ;// CONCATENATED MODULE: ./src/plan/protection.ts
 /**
- * What `protect` and `protect-files` name: manifests and whole repositories that are never deleted, with
- * everything that they reach. Pure. Only says who asked for what; `cleanup/plan.ts` makes roots of it.
+ * The entries of `protect` and `protect-files`: manifests and whole repositories that are never deleted, with
+ * everything that they reach. Pure. Only says who asked for what; `plan.ts` makes roots of it.
  */
 
 
@@ -35520,21 +35518,16 @@ function unmatched(protection, registryHost, repositories) {
     const { repositories: globs, pinned } = protection;
     const known = new Set(repositories);
     const bare = (glob) => withoutHost(glob, registryHost);
-    const isMatched = new Set(globs.filter((glob) => repositories.some(matcherOf([glob]))).map(bare));
+    const isMatched = new Set(globs.filter((glob) => repositories.some(globMatcher(glob))).map(bare));
     const missing = [...pinned.keys()].filter((repository) => !known.has(repository));
     return [...new Set([...globs.map(bare).filter((glob) => !isMatched.has(glob)), ...missing])];
 }
 /** The same globs are asked of every repository, several times. */
 const matchers = new WeakMap();
 function matcherOf(globs) {
-    const known = matchers.get(globs);
-    if (known !== undefined) {
-        return known;
-    }
-    const all = globs.map(globMatcher);
-    const matches = (repository) => all.some((each) => each(repository));
-    matchers.set(globs, matches);
-    return matches;
+    const each = matchers.get(globs) ?? globs.map(globMatcher);
+    matchers.set(globs, each);
+    return (repository) => each.some((matches) => matches(repository));
 }
 function protectionIn(repository, protection) {
     const { digests, repositories } = protection;
@@ -35551,8 +35544,7 @@ function protectionIn(repository, protection) {
 }
 /** So that whoever reads of a gap finds the file that the digest stands in. */
 function someOf(by) {
-    const more = by.length > 1 ? [`${by.length - 1} more`] : [];
-    return [...by.slice(0, 1), ...more].join(' and ');
+    return [...by.slice(0, 1), ...(by.length > 1 ? [`${by.length - 1} more`] : [])].join(' and ');
 }
 
 ;// CONCATENATED MODULE: ./src/text/printable.ts
@@ -35733,7 +35725,7 @@ function parseDuration(text) {
     const duration = Number(number) * length;
     return duration <= duration_LONGEST ? duration : { why: 'it is longer than 100 years' };
 }
-/** One of the unit in milliseconds; `undefined` for a word that is none. */
+/** One of the unit in milliseconds; `undefined` for a word that isn't a unit. */
 function lengthOf(unit) {
     const one = `1${unit.replace(/^wks?$/i, 'w')}`;
     return MILLISECONDS.test(unit) ? undefined : ms_default()(one);
@@ -35743,116 +35735,6 @@ function isSeveral(text) {
     return units.length > 1 && units.every((unit) => lengthOf(unit) !== undefined);
 }
 
-;// CONCATENATED MODULE: external "node:fs"
-const external_node_fs_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:fs");
-;// CONCATENATED MODULE: ./src/text/error.ts
-/** What was thrown, in words: by name and not by `instanceof`, since an error of another realm is an error too. Pure. */
-/** The `code` that Node puts on errors of the system, of TLS and of parsers, or `''`. */
-function codeOf(error) {
-    return textOf(error, 'code');
-}
-/** The message. It may quote what anybody has written. */
-function messageOf(error, otherwise = String(error)) {
-    return textOf(error, 'message') || otherwise;
-}
-function textOf(error, property) {
-    const value = typeof error === 'object' && error !== null ? Reflect.get(error, property) : undefined;
-    return typeof value === 'string' ? value : '';
-}
-
-;// CONCATENATED MODULE: ./src/run/files/why.ts
-
-/** What stands at the path can't be used. The message is a clause: "it is a directory". */
-class UnusablePath extends Error {
-    name = 'UnusablePath';
-}
-/** What it is instead of a regular file. */
-function otherKind(stats) {
-    if (stats.isDirectory()) {
-        return 'it is a directory';
-    }
-    if (stats.isSymbolicLink()) {
-        return 'it is a symbolic link, and links are not followed there';
-    }
-    const what = stats.isFIFO() ? 'a named pipe' : stats.isSocket() ? 'a socket' : 'a device';
-    return `it is ${what}, not a regular file`;
-}
-const WHYS = {
-    EISDIR: 'it is a directory',
-    ENAMETOOLONG: 'its name is too long',
-    ELOOP: 'it is a symbolic link, and links are not followed there, or lead in a circle',
-    EROFS: 'the file system is read-only',
-    EACCES: 'the user that runs this job may not do that (EACCES)',
-    EPERM: 'the user that runs this job may not do that (EPERM)',
-    ENOSPC: 'there is no space left (ENOSPC)',
-    EDQUOT: 'there is no space left (EDQUOT)',
-};
-/** @returns a clause such as "the file system is read-only" */
-function whyNot(error, otherwise = "it can't be used") {
-    if (error instanceof UnusablePath) {
-        return error.message;
-    }
-    const code = codeOf(error);
-    return WHYS[code] ?? (code === '' ? otherwise : `${otherwise} (${code})`);
-}
-
-;// CONCATENATED MODULE: ./src/run/files/directories.ts
-/**
- * Makes directories one by one. Not with Node's `recursive`: where a file system answers ENOENT to what stands directly
- * below an existing directory, as /proc does, that tries again for ever (node:fs, mkdirp in src/node_file.cc).
- */
-
-
-
-
-
-/**
- * @returns those that had to be made, the outermost first
- * @throws UnusablePath naming the one that can't be made, and why
- */
-function makeDirectories(directory) {
-    const whole = external_node_path_default().resolve(directory);
-    if (isThere(whole)) {
-        return [];
-    }
-    const made = makeDirectories(external_node_path_default().dirname(whole));
-    try {
-        (0,external_node_fs_namespaceObject.mkdirSync)(whole);
-        return [...made, whole];
-    }
-    catch (error) {
-        // Another process may have made it meanwhile; but a link that leads nowhere stands in the way, too.
-        if (isThere(whole)) {
-            return made;
-        }
-        throw unmakable(whole, error);
-    }
-}
-/** @throws UnusablePath when something else stands there, or the system doesn't say */
-function isThere(at) {
-    let stats;
-    try {
-        stats = (0,external_node_fs_namespaceObject.statSync)(at, { throwIfNoEntry: false });
-    }
-    catch (error) {
-        // What is below a file is told of the file.
-        if (codeOf(error) === 'ENOTDIR') {
-            return false;
-        }
-        throw unmakable(at, error);
-    }
-    if (stats?.isDirectory() === false) {
-        throw new UnusablePath(`"${printable(at, 200)}" is a file, not a directory`);
-    }
-    return stats !== undefined;
-}
-function unmakable(at, cause) {
-    const why = whyNot(cause, 'the system refuses it');
-    return new UnusablePath(`the directory "${printable(at, 200)}" can't be made: ${why}`, { cause });
-}
-
-;// CONCATENATED MODULE: external "node:fs/promises"
-const promises_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:fs/promises");
 ;// CONCATENATED MODULE: ./node_modules/pretty-bytes/index.js
 const BYTE_UNITS = [
 	'B',
@@ -36142,6 +36024,1076 @@ function prettyBytes(number, options) {
 	return result.padStart(options.fixedWidth ?? 0);
 }
 
+;// CONCATENATED MODULE: ./src/text/words.ts
+/**
+ * Numbers, sizes, times and digests as people read them. The results are plain text: what came from a
+ * registry still has to pass through markdown.ts before it gets into a summary.
+ */
+
+
+const DAY = 86_400_000;
+const NUMBER = new Intl.NumberFormat('en');
+const DIGEST_START = 12;
+/** Docker's first release. A `created` before it is a placeholder of a reproducible build. */
+const FIRST_IMAGE = Date.UTC(2013, 2, 20);
+/** `12,345` */
+function number(value) {
+    return NUMBER.format(value);
+}
+/** `1 tag`, `2 tags`, `3 repositories` */
+function count(value, noun, plural = `${noun}s`) {
+    return `${number(value)} ${value === 1 ? noun : plural}`;
+}
+/** `1.2 GB` */
+function size(bytes) {
+    return prettyBytes(bytes);
+}
+/** `12 seconds`, `1 day` */
+function duration(milliseconds) {
+    return ms_default()(Math.max(0, Math.round(milliseconds)), { long: true });
+}
+/**
+ * `5 hours`, `12 days`, `3 months`; undefined when `created` proves nothing: in the future, or the
+ * constant that reproducible builds write.
+ */
+function age(created, now) {
+    if (created === undefined || !(created >= FIRST_IMAGE && created <= now)) {
+        return undefined;
+    }
+    const days = (now - created) / DAY;
+    if (days < 2) {
+        const hours = Math.floor(days * 24);
+        return hours === 0 ? 'under an hour' : count(hours, 'hour');
+    }
+    if (days < 60) {
+        return count(Math.floor(days), 'day');
+    }
+    const months = Math.floor(days / 30.44);
+    return months < 24 ? count(months, 'month') : count(Math.floor(days / 365.25), 'year');
+}
+/** `sha256:0123456789ab`: enough to find it, for sentences. */
+function shortDigest(digest) {
+    const start = digest.indexOf(':') + 1;
+    return digest.slice(0, start + DIGEST_START);
+}
+
+;// CONCATENATED MODULE: external "node:fs"
+const external_node_fs_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:fs");
+;// CONCATENATED MODULE: ./src/text/error.ts
+/** Words for a thrown value: by name and not by `instanceof`, since an error of another realm is an error too. Pure. */
+/** The `code` that Node puts on errors of the system, of TLS and of parsers, or `''`. */
+function codeOf(error) {
+    return textOf(error, 'code');
+}
+/** The message. It may quote what anybody has written. */
+function messageOf(error, otherwise = String(error)) {
+    return textOf(error, 'message') || otherwise;
+}
+function textOf(error, property) {
+    const value = typeof error === 'object' && error !== null ? Reflect.get(error, property) : undefined;
+    return typeof value === 'string' ? value : '';
+}
+
+;// CONCATENATED MODULE: external "node:fs/promises"
+const promises_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:fs/promises");
+;// CONCATENATED MODULE: ./node_modules/yocto-queue/index.js
+/*
+How it works:
+`this.#head` is an instance of `Node` which keeps track of its current value and nests another instance of `Node` that keeps the value that comes after it. When a value is provided to `.enqueue()`, the code needs to iterate through `this.#head`, going deeper and deeper to find the last value. However, iterating through every single item is slow. This problem is solved by saving a reference to the last value as `this.#tail` so that it can reference it to add a new value.
+*/
+
+class Node {
+	value;
+	next;
+
+	constructor(value) {
+		this.value = value;
+	}
+}
+
+class Queue {
+	#head;
+	#tail;
+	#size;
+
+	constructor() {
+		this.clear();
+	}
+
+	enqueue(value) {
+		const node = new Node(value);
+
+		if (this.#head) {
+			this.#tail.next = node;
+			this.#tail = node;
+		} else {
+			this.#head = node;
+			this.#tail = node;
+		}
+
+		this.#size++;
+	}
+
+	dequeue() {
+		const current = this.#head;
+		if (!current) {
+			return;
+		}
+
+		this.#head = this.#head.next;
+		this.#size--;
+
+		// Clean up tail reference when queue becomes empty
+		if (!this.#head) {
+			this.#tail = undefined;
+		}
+
+		return current.value;
+	}
+
+	peek() {
+		if (!this.#head) {
+			return;
+		}
+
+		return this.#head.value;
+
+		// TODO: Node.js 18.
+		// return this.#head?.value;
+	}
+
+	clear() {
+		this.#head = undefined;
+		this.#tail = undefined;
+		this.#size = 0;
+	}
+
+	get size() {
+		return this.#size;
+	}
+
+	* [Symbol.iterator]() {
+		let current = this.#head;
+
+		while (current) {
+			yield current.value;
+			current = current.next;
+		}
+	}
+
+	* drain() {
+		while (this.#head) {
+			yield this.dequeue();
+		}
+	}
+}
+
+;// CONCATENATED MODULE: ./node_modules/p-limit/index.js
+
+
+function pLimit(concurrency) {
+	let rejectOnClear = false;
+
+	if (typeof concurrency === 'object') {
+		({concurrency, rejectOnClear = false} = concurrency);
+	}
+
+	validateConcurrency(concurrency);
+
+	if (typeof rejectOnClear !== 'boolean') {
+		throw new TypeError('Expected `rejectOnClear` to be a boolean');
+	}
+
+	const queue = new Queue();
+	let activeCount = 0;
+
+	const resumeNext = () => {
+		// Process the next queued function if we're under the concurrency limit
+		if (activeCount < concurrency && queue.size > 0) {
+			activeCount++;
+			queue.dequeue().run();
+		}
+	};
+
+	const next = () => {
+		activeCount--;
+		resumeNext();
+	};
+
+	const run = async (function_, resolve, arguments_) => {
+		// Execute the function and capture the result promise
+		const result = (async () => function_(...arguments_))();
+
+		// Resolve immediately with the promise (don't wait for completion)
+		resolve(result);
+
+		// Wait for the function to complete (success or failure)
+		// We catch errors here to prevent unhandled rejections,
+		// but the original promise rejection is preserved for the caller
+		try {
+			await result;
+		} catch {}
+
+		// Decrement active count and process next queued function
+		next();
+	};
+
+	const enqueue = (function_, resolve, reject, arguments_) => {
+		const queueItem = {reject};
+
+		// Queue the internal resolve function instead of the run function
+		// to preserve the asynchronous execution context.
+		new Promise(internalResolve => { // eslint-disable-line promise/param-names
+			queueItem.run = internalResolve;
+			queue.enqueue(queueItem);
+		}).then(run.bind(undefined, function_, resolve, arguments_)); // eslint-disable-line promise/prefer-await-to-then
+
+		// Start processing immediately if we haven't reached the concurrency limit
+		if (activeCount < concurrency) {
+			resumeNext();
+		}
+	};
+
+	const generator = (function_, ...arguments_) => new Promise((resolve, reject) => {
+		enqueue(function_, resolve, reject, arguments_);
+	});
+
+	Object.defineProperties(generator, {
+		activeCount: {
+			get: () => activeCount,
+		},
+		pendingCount: {
+			get: () => queue.size,
+		},
+		clearQueue: {
+			value() {
+				if (!rejectOnClear) {
+					queue.clear();
+					return;
+				}
+
+				const abortError = AbortSignal.abort().reason;
+
+				while (queue.size > 0) {
+					queue.dequeue().reject(abortError);
+				}
+			},
+		},
+		concurrency: {
+			get: () => concurrency,
+
+			set(newConcurrency) {
+				validateConcurrency(newConcurrency);
+				concurrency = newConcurrency;
+
+				queueMicrotask(() => {
+					// eslint-disable-next-line no-unmodified-loop-condition
+					while (activeCount < concurrency && queue.size > 0) {
+						resumeNext();
+					}
+				});
+			},
+		},
+		map: {
+			async value(iterable, function_) {
+				const promises = [];
+
+				try {
+					Array.from(iterable, (value, index) => {
+						const promise = generator(function_, value, index);
+						promises.push(promise);
+						return promise;
+					});
+				} catch (error) {
+					// The iterable threw, so `Promise.all` never observes the already scheduled promises. Observe them here to avoid unhandled rejections.
+					for (const promise of promises) {
+						promise.catch(() => {}); // eslint-disable-line promise/prefer-await-to-then
+					}
+
+					throw error;
+				}
+
+				return Promise.all(promises);
+			},
+		},
+	});
+
+	return generator;
+}
+
+function limitFunction(function_, options) {
+	const limit = pLimit(options);
+
+	const limitedFunction = (...arguments_) => limit(() => function_(...arguments_));
+	Object.defineProperty(limitedFunction, 'clearQueue', {
+		value: limit.clearQueue,
+	});
+
+	return limitedFunction;
+}
+
+function validateConcurrency(concurrency) {
+	if (!((Number.isInteger(concurrency) || concurrency === Number.POSITIVE_INFINITY) && concurrency > 0)) {
+		throw new TypeError('Expected `concurrency` to be a number from 1 and up');
+	}
+}
+
+;// CONCATENATED MODULE: ./node_modules/p-map/index.js
+function pMap(iterable, mapper, options) {
+	return mapConcurrently(iterable, mapper, options, false);
+}
+
+function pMapSettled(iterable, mapper, options) {
+	return mapConcurrently(iterable, mapper, options, true);
+}
+
+function pMapKeyed(input, mapper, options) {
+	return mapKeyed(input, mapper, options, false);
+}
+
+function pMapSettledKeyed(input, mapper, options) {
+	return mapKeyed(input, mapper, options, true);
+}
+
+// Like `Promise.allKeyed` and `Promise.allSettledKeyed`, with a mapper, and for a `Map` too. Each value travels with its key, so a skipped key, which leaves no slot in the result, cannot shift the keys after it.
+async function mapKeyed(input, mapper, options, isSettled) {
+	const entries = getKeyedEntries(input);
+
+	// After the values have their handlers, like the other argument errors, which `mapConcurrently` checks. It cannot check this one, as it gets the wrapper below as its mapper.
+	if (typeof mapper !== 'function') {
+		throw new TypeError('Mapper function is required');
+	}
+
+	const mappedEntries = await mapConcurrently(entries, async ([key, inputResult]) => {
+		try {
+			if (inputResult.status === 'rejected') {
+				throw inputResult.reason;
+			}
+
+			const result = await mapper(inputResult.value, key);
+
+			if (result === pMapSkip || result === pMapStop) {
+				return result;
+			}
+
+			return [key, isSettled ? {status: 'fulfilled', value: result} : result];
+		} catch (error) {
+			if (!isSettled) {
+				throw error;
+			}
+
+			return [key, {status: 'rejected', reason: error}];
+		}
+	}, options, false);
+
+	if (input instanceof Map) {
+		return new Map(mappedEntries);
+	}
+
+	// A null prototype, like `Promise.allKeyed`, so a key like `__proto__` or `toString` is an own property like any other.
+	return Object.setPrototypeOf(Object.fromEntries(mappedEntries), null);
+}
+
+// The engine behind all the functions, except `pMapIterable`. With `isSettled`, an element or a mapper that rejects gives a `{status: 'rejected'}` result instead of an error, like `Promise.allSettled`, so `stopOnError` does not apply.
+async function mapConcurrently(
+	iterable,
+	mapper,
+	{
+		concurrency = Number.POSITIVE_INFINITY,
+		stopOnError = true,
+		signal,
+	} = {},
+	isSettled,
+) {
+	return new Promise((resolve_, reject_) => {
+		validateOptions(iterable, mapper, concurrency);
+
+		const result = [];
+		// Stage the errors by index, like `result`, so they are reported in input order.
+		const errors = [];
+		let skippedCount = 0;
+		let isResolved = false;
+		let isIterableDone = false;
+		const pendingIndexes = new Set();
+		let doneIndex = Number.POSITIVE_INFINITY;
+		let currentIndex = 0;
+		const iterator = getIterator(iterable);
+
+		const signalListener = () => {
+			reject(signal.reason);
+		};
+
+		const cleanup = () => {
+			signal?.removeEventListener('abort', signalListener);
+		};
+
+		const resolve = value => {
+			resolve_(value);
+			cleanup();
+		};
+
+		const reject = reason => {
+			if (isResolved) {
+				return;
+			}
+
+			isResolved = true;
+			reject_(reason);
+			cleanup();
+
+			if (!isIterableDone) {
+				closeIterator(iterator);
+			}
+		};
+
+		if (signal) {
+			if (signal.aborted) {
+				reject(signal.reason);
+				return;
+			}
+
+			signal.addEventListener('abort', signalListener, {once: true});
+		}
+
+		const pull = createPuller(iterator);
+
+		// Settle only once the source is done, or a mapper stopped, and every earlier pull and mapper has finished. A pull before the `done` or the stop can still produce an element, while pulls after it do not affect the result.
+		const settleIfFinished = () => {
+			if (isResolved || doneIndex === Number.POSITIVE_INFINITY) {
+				return;
+			}
+
+			for (const index of pendingIndexes) {
+				if (index < doneIndex) {
+					return;
+				}
+			}
+
+			if (!stopOnError) {
+				const collectedErrors = [];
+
+				for (let index = 0; index < Math.min(doneIndex, errors.length); index++) {
+					if (index in errors) {
+						collectedErrors.push(errors[index]);
+					}
+				}
+
+				if (collectedErrors.length > 0) {
+					reject(new AggregateError(collectedErrors)); // eslint-disable-line unicorn/error-message
+					return;
+				}
+			}
+
+			isResolved = true;
+
+			// A stop ended the result before the source did, so close it, like `for await` does on a `break`. Not at the stop itself, as a source that settles its `next()` calls out of call order may still owe an earlier element, and closing could drop it.
+			if (!isIterableDone) {
+				closeIterator(iterator);
+			}
+
+			// `done` is final, like `for await`, so a `done` that lands between two elements ends
+			// the result there and everything the source produced past it is dropped. A stop cuts it the same way.
+			const lastIndex = Math.min(doneIndex, result.length);
+
+			// Every index below `lastIndex` has a value: an index only goes unassigned when its pull reported `done` or its mapper returned `pMapStop`, and the lowest such index is `doneIndex`. So the array is dense below `lastIndex`, and the fast path can hand it over untouched.
+			if (lastIndex === result.length && skippedCount === 0) {
+				resolve(result);
+				return;
+			}
+
+			// Otherwise this drops the skipped results and whatever the `done` or the stop cut off.
+			resolve(result.slice(0, lastIndex).filter(value => value !== pMapSkip));
+		};
+
+		const next = async () => {
+			// After a `done` or a stop, a pull would take an item nobody is going to map, which a one-shot source, like a queue, would lose.
+			if (isResolved || currentIndex >= doneIndex) {
+				return;
+			}
+
+			// Take the index when the pull starts, not when it resolves, so a source that settles
+			// its `next()` calls out of call order still gets the right position.
+			const index = currentIndex++;
+			pendingIndexes.add(index);
+
+			let nextItem;
+			try {
+				nextItem = await pull();
+			} catch (error) {
+				pendingIndexes.delete(index);
+
+				if (index < doneIndex) {
+					throw error;
+				}
+
+				settleIfFinished();
+				return;
+			}
+
+			if (nextItem.done) {
+				pendingIndexes.delete(index);
+				doneIndex = Math.min(doneIndex, index);
+				isIterableDone = true;
+				settleIfFinished();
+				return;
+			}
+
+			// Intentionally detached
+			const runner = (async () => {
+				try {
+					const element = await nextItem.value;
+
+					if (isResolved || index >= doneIndex) {
+						return;
+					}
+
+					const value = await mapper(element, index);
+
+					// Ignore an item produced after an earlier pull reported `done` or an earlier mapper returned `pMapStop`.
+					if (index >= doneIndex) {
+						return;
+					}
+
+					// A stop ends the result here, like a `done` from the source, so settling waits only for the earlier elements.
+					if (value === pMapStop) {
+						doneIndex = index;
+						return;
+					}
+
+					if (value === pMapSkip) {
+						skippedCount++;
+					}
+
+					result[index] = isSettled && value !== pMapSkip ? {status: 'fulfilled', value} : value;
+				} catch (error) {
+					if (index >= doneIndex) {
+						return;
+					}
+
+					if (isSettled) {
+						result[index] = {status: 'rejected', reason: error};
+					} else if (stopOnError) {
+						reject(error);
+						return;
+					} else {
+						errors[index] = error;
+					}
+				} finally {
+					pendingIndexes.delete(index);
+					settleIfFinished();
+				}
+
+				// If the iterable throws we can't really continue regardless of `stopOnError` state
+				// since an iterable is likely to continue throwing after it throws once.
+				// If we continue calling `next()` indefinitely we will likely end up
+				// in an infinite loop of failed iteration.
+				try {
+					await next();
+				} catch (error) {
+					reject(error);
+				}
+			})();
+
+			// Link the runner to the returned promise, so the async stack trace of a mapper error reaches the caller. Nothing awaits the runner, so the trace would stop there, but V8 follows a reaction that resolves another promise. The link never settles, so it never resolves the returned promise. It is a new promise for each runner, as a shared one would keep a reaction for every element.
+			runner.then(() => new Promise(() => {})).then(resolve_);
+		};
+
+		// Create the concurrent runners in a detached (non-awaited)
+		// promise. We need this so we can await the `next()` calls
+		// to stop creating runners before hitting the concurrency limit
+		// if the iterable has already been marked as done or a mapper stopped.
+		// NOTE: We *must* do this for async iterators otherwise we'll spin up
+		// infinite `next()` calls by default and never start the event loop.
+		(async () => {
+			for (let index = 0; index < concurrency; index++) {
+				try {
+					// eslint-disable-next-line no-await-in-loop
+					await next();
+				} catch (error) {
+					reject(error);
+					break;
+				}
+
+				if (isResolved || currentIndex >= doneIndex) {
+					break;
+				}
+			}
+		})();
+	});
+}
+
+function pMapIterable(
+	iterable,
+	mapper,
+	{
+		concurrency = Number.POSITIVE_INFINITY,
+		backpressure = concurrency,
+		preserveOrder = true,
+	} = {},
+) {
+	validateOptions(iterable, mapper, concurrency);
+
+	if (!isLimit(backpressure, concurrency)) {
+		throw new TypeError(`Expected \`backpressure\` to be an integer from \`concurrency\` (${concurrency}) and up or \`Infinity\`, got \`${backpressure}\` (${typeof backpressure})`);
+	}
+
+	return {
+		[Symbol.asyncIterator]() {
+			// `isDone` lives outside the generator so the wrapper below can set it the moment the
+			// consumer asks to stop. The generator is suspended on a pending `next()` at that point,
+			// so its `finally` would not run until much later and workers finishing in the meantime
+			// would keep pulling and mapping input for nobody.
+			let isDone = false;
+
+			const generator = (async function * () {
+				const iterator = getIterator(iterable);
+
+				// Results are consumed from the front with a moving `headIndex` instead of `shift()`.
+				// `shift()` moves every remaining entry, which is O(n) per element and made the whole
+				// run O(n²) whenever `backpressure` let the array grow, which is the default.
+				let promises = [];
+				let headIndex = 0;
+				let isIterableDone = false;
+
+				// The lowest index whose pull reported `done`. Without `preserveOrder`, the pulls after it have their slots given back, so their errors are dropped.
+				let doneIndex = Number.POSITIVE_INFINITY;
+
+				// An element that is being read, or is waiting for a mapper, does not hold a mapper slot, so the next element can be read while the mappers run. Those elements have their own cap of `concurrency`, so the source never sees more than `concurrency` overlapping `next()` calls, even with `backpressure: Infinity`. `backpressure` caps everything in flight together.
+				let readingCount = 0;
+				let runningMappersCount = 0;
+
+				// The workers waiting for a mapper slot, in the order they started waiting. A finished mapper hands its slot to the oldest one.
+				const mapperWaiters = new Map();
+				let mapperWaiterCount = 0;
+				let wokenMapperWaiterCount = 0;
+
+				const releaseMapperSlot = () => {
+					if (wokenMapperWaiterCount === mapperWaiterCount) {
+						runningMappersCount--;
+						return;
+					}
+
+					mapperWaiters.get(wokenMapperWaiterCount)();
+					mapperWaiters.delete(wokenMapperWaiterCount++);
+				};
+
+				let index = 0;
+
+				// The lowest index whose mapper returned `pMapStop`, or, with `preserveOrder`, whose pull, element, or mapper threw. The stream ends there, like a `break` or a `throw` in a loop. Once it is set, nothing past it is pulled, and no pending element past it is mapped, while the earlier elements still finish and are yielded first. `isDone` cannot do this, as it would drop the values of the earlier elements too.
+				let stopIndex = Number.POSITIVE_INFINITY;
+
+				// Without `preserveOrder`, each spawn still takes a slot in `promises`, so `backpressure` counts the same, but the slots are filled in the order the workers settle rather than the order they were spawned in, so the consumer gets whichever result is ready first. A worker always fills the oldest empty slot, at `fillIndex`. An empty slot is `undefined`, and a filled one holds the result itself rather than a promise, so a result costs a promise only when the consumer has to wait for it, through `wake`.
+				let fillIndex = 0;
+				let wake;
+
+				// The indexes of the pulls whose worker has not filled a slot yet, without `preserveOrder`.
+				const unfilledIndexes = new Set();
+
+				// The consumer waits only when the head is empty, and then the oldest empty slot is the head, so the first fill wakes it.
+				const fillSlot = result => {
+					promises[fillIndex++] = result;
+					wake?.(result);
+					wake = undefined;
+				};
+
+				const pull = createPuller(iterator);
+
+				function trySpawn() {
+					// Do not spawn once the consumer is gone, the source is done, or the stream ends at an earlier element. The pull would be wasted work, and for a one-shot source, like a queue, it takes an item nobody is going to ask for.
+					if (isDone || isIterableDone || index > stopIndex || readingCount >= concurrency || promises.length - headIndex >= backpressure) {
+						return;
+					}
+
+					readingCount++;
+
+					// Take the index when the pull starts, not when it resolves, so a source that
+					// settles its `next()` calls out of call order still gets the right position.
+					const currentIndex = index++;
+
+					// Errors must be returned as a value instead of rejecting, otherwise a promise that
+					// the consumer abandons after an earlier error becomes an unhandled rejection.
+					const promise = (async () => {
+						try {
+							let element;
+							try {
+								const {done, value} = await pull();
+
+								if (done) {
+									isIterableDone = true;
+									doneIndex = Math.min(doneIndex, currentIndex);
+									return {done: true};
+								}
+
+								// Spawn if still below the reading and backpressure limits
+								trySpawn();
+
+								element = await value;
+
+								if (runningMappersCount < concurrency) {
+									runningMappersCount++;
+								} else {
+									// `releaseMapperSlot` hands the slot over without decrementing `runningMappersCount`, so it is already counted.
+									await new Promise(resolve => {
+										mapperWaiters.set(mapperWaiterCount++, resolve);
+									});
+								}
+							} finally {
+								readingCount--;
+							}
+
+							// Spawn now that this element is no longer waiting for a mapper, so the next one is read while this one is mapped
+							trySpawn();
+
+							let returnValue;
+							try {
+								// The consumer stopped iterating, or the stream ends before this element, while this element was being read or waiting for a mapper, so drop it instead of doing work nobody will consume.
+								if (isDone || currentIndex > stopIndex) {
+									return {done: false, value: pMapSkip};
+								}
+
+								returnValue = await mapper(element, currentIndex);
+							} finally {
+								releaseMapperSlot();
+							}
+
+							if (returnValue === pMapStop) {
+								stopIndex = Math.min(stopIndex, currentIndex);
+							}
+
+							return {done: false, value: returnValue};
+						} catch (error) {
+							// With `preserveOrder`, the error is thrown at its own position, after the results before it, so those still finish. Without it, the error is thrown as soon as it settles, so nothing still pending can be yielded anymore.
+							// An error from a pull after the end of the source is dropped, as `done` is final, so it must have no effect. `doneIndex` is set before the worker that saw `done` settles, so its slot hand-back runs before the delivery check of any error that sees it here, and the two always agree.
+							if (preserveOrder) {
+								stopIndex = Math.min(stopIndex, currentIndex);
+							} else if (currentIndex < doneIndex) {
+								isDone = true;
+							}
+
+							return {error};
+						}
+					})();
+
+					if (preserveOrder) {
+						promises.push(promise);
+						return;
+					}
+
+					promises.push(undefined);
+
+					unfilledIndexes.add(currentIndex);
+
+					// The worker never rejects, as errors are returned as a value.
+					// The slot is filled here, a tick after the worker settles, rather than by the worker itself, for the same reason the consumer awaits a filled slot: so the consumer never runs, and pulls, earlier.
+					promise.then(result => {
+						// The slot was already given back, as the pull came after the end of the source.
+						if (!unfilledIndexes.delete(currentIndex)) {
+							return;
+						}
+
+						if (result.done) {
+							// The pulls made after this one came after the end of the source, and a source like a queue may never answer them, so give their slots back now instead of waiting on them.
+							for (const unfilledIndex of unfilledIndexes) {
+								if (unfilledIndex > currentIndex) {
+									unfilledIndexes.delete(unfilledIndex);
+									fillSlot({done: true});
+								}
+							}
+						}
+
+						fillSlot(result);
+					});
+				}
+
+				trySpawn();
+
+				try {
+					while (headIndex < promises.length) {
+						// Without `preserveOrder`, a filled slot holds the result itself, and it is still awaited. That takes one tick, like awaiting a settled promise, so the consumer, and its `trySpawn()`, never run earlier than with a promise in the slot. Taking a ready result without the tick can make the consumer pull before it sees a stop or the end of the source, and a one-shot source, like a queue, would lose that item.
+						// eslint-disable-next-line no-await-in-loop
+						const result = await (promises[headIndex] ?? new Promise(resolve => {
+							wake = resolve;
+						}));
+						const {done, value} = result;
+
+						// Release the entry instead of leaving it for a `shift()` to move, and drop the
+						// consumed prefix once it is at least half the array. That keeps the backing
+						// store proportional to the results still in flight rather than to the total
+						// ever spawned, which matters for an endless source, while costing one copy per
+						// half of the array, so it stays O(1) per element.
+						promises[headIndex] = undefined;
+						headIndex++;
+
+						if (headIndex * 2 >= promises.length) {
+							promises = promises.slice(headIndex);
+							fillIndex -= headIndex;
+							headIndex = 0;
+						}
+
+						if (Object.hasOwn(result, 'error')) {
+							throw result.error;
+						}
+
+						if (done) {
+							// Without `preserveOrder`, the `done` can arrive while other workers are still running.
+							if (preserveOrder) {
+								return;
+							}
+
+							continue;
+						}
+
+						// The stream ends where the stop would have been yielded: after the earlier elements with `preserveOrder`, and after the results that were ready before it without.
+						if (value === pMapStop) {
+							return;
+						}
+
+						// Spawn if just dropped below the backpressure limit and still below the reading limit
+						trySpawn();
+
+						// A `pMapSkip` result stays in `promises` and is stepped over here. Splicing it out
+						// in the worker instead would make every skip an O(n) scan and move, so a run of
+						// skips would be O(n²).
+						if (value === pMapSkip) {
+							continue;
+						}
+
+						yield value;
+					}
+				} finally {
+					// Stop pulling input once the consumer stops iterating, otherwise pending skipped mappers keep spawning work.
+					isDone = true;
+
+					if (!isIterableDone) {
+						closeIterator(iterator);
+					}
+				}
+			})();
+
+			// Override `return()` and `throw()` on the generator itself instead of wrapping it, so it
+			// keeps what it inherits, like `Symbol.asyncDispose` for `await using`, and `next()` stays
+			// the native one. Plain functions, not `async`: the generator already returns a promise,
+			// and an `async` function would wrap it in two more promises and two more microtask hops.
+			const {return: generatorReturn, throw: generatorThrow} = generator;
+
+			generator.return = value => {
+				isDone = true;
+				return generatorReturn.call(generator, value);
+			};
+
+			generator.throw = error => {
+				isDone = true;
+				return generatorThrow.call(generator, error);
+			};
+
+			return generator;
+		},
+	};
+}
+
+const pMapSkip = Symbol('skip');
+
+const pMapStop = Symbol('stop');
+
+// The checks `pMap` and `pMapIterable` share, so both reject the same input the same way.
+// `mapConcurrently` runs this inside its promise, so a bad argument rejects rather than throws.
+function validateOptions(iterable, mapper, concurrency) {
+	// Optional chaining, so a nullish input gets this message rather than Node's internal
+	// "null is not iterable".
+	if (iterable?.[Symbol.iterator] === undefined && iterable?.[Symbol.asyncIterator] === undefined) {
+		throw new TypeError(`Expected \`input\` to be either an \`Iterable\` or \`AsyncIterable\`, got (${typeof iterable})`);
+	}
+
+	if (typeof mapper !== 'function') {
+		throw new TypeError('Mapper function is required');
+	}
+
+	if (!isLimit(concurrency, 1)) {
+		throw new TypeError(`Expected \`concurrency\` to be an integer from 1 and up or \`Infinity\`, got \`${concurrency}\` (${typeof concurrency})`);
+	}
+}
+
+// Whether the value is an integer from `minimum` and up, or `Infinity`, as `concurrency` and `backpressure` must be.
+function isLimit(value, minimum) {
+	return (Number.isSafeInteger(value) && value >= minimum) || value === Number.POSITIVE_INFINITY;
+}
+
+// Read the entries of a `Map`, or else the own enumerable keys, strings and symbols, in the order and the way `Promise.allKeyed` does, all up front. Each value gets a handler right away, also like `Promise.allKeyed`, so a value that rejects before a mapper slot reaches it is not an unhandled rejection.
+function getKeyedEntries(input) {
+	if (input === null || (typeof input !== 'object' && typeof input !== 'function')) {
+		throw new TypeError(`Expected \`input\` to be an object, got (${input === null ? 'null' : typeof input})`);
+	}
+
+	const entries = [];
+
+	const addEntry = (key, value) => {
+		// Resolve the whole entry, so the engine checks termination after the value settles and before the mapper runs.
+		entries.push(Promise.resolve(value).then(
+			value => [key, {status: 'fulfilled', value}],
+			error => [key, {status: 'rejected', reason: error}],
+		));
+	};
+
+	if (input instanceof Map) {
+		for (const [key, value] of input) {
+			addEntry(key, value);
+		}
+	} else {
+		for (const key of Reflect.ownKeys(input)) {
+			if (Object.getOwnPropertyDescriptor(input, key)?.enumerable) {
+				addEntry(key, input[key]);
+			}
+		}
+	}
+
+	return entries;
+}
+
+// Take the async iterator when the input has both, like `for await` does.
+function getIterator(iterable) {
+	return iterable[Symbol.asyncIterator] === undefined ? iterable[Symbol.iterator]() : iterable[Symbol.asyncIterator]();
+}
+
+// Close the source so it can release its resources, like `for await` does.
+// Callers must not await this so a source that is blocked in `next()` cannot block them.
+async function closeIterator(iterator) {
+	try {
+		await iterator.return?.();
+	} catch {}
+}
+
+// Pull the next item, and stop pulling once the source has reported `done`: a source like a queue
+// may block in `next()` after it is exhausted, which would hang the caller. `done` is final, like
+// `for await`, so anything the source produces after it is dropped.
+function createPuller(iterator) {
+	let isSourceDone = false;
+
+	// A sync iterable, like an array, answers right away, so `done` can be seen here. An async
+	// iterable is seen in the `then` below, as soon as its pull settles.
+	const markDone = item => {
+		if (item?.done) {
+			isSourceDone = true;
+		}
+	};
+
+	return () => {
+		if (isSourceDone) {
+			return {done: true};
+		}
+
+		const result = iterator.next();
+		markDone(result);
+
+		// A sync iterable, like an array, answers right away, so `done` has been read already and
+		// the result can go back untouched.
+		if (typeof result?.then !== 'function') {
+			return result;
+		}
+
+		// An async iterable settles later, so `done` is read off the pull once it does. That is a
+		// branch of its own, which leaves the caller awaiting the pull itself rather than a promise
+		// derived from it, so an async source does not pay an extra microtask per element. The
+		// rejection is handled here as well as by the caller, so a pull cannot escape as an
+		// unhandled rejection. A thenable that is not a promise is turned into one first, so it is
+		// subscribed to once, like `for await` does, while a native promise is returned as is.
+		const promise = Promise.resolve(result);
+		promise.then(markDone, () => {});
+
+		return promise;
+	};
+}
+
+;// CONCATENATED MODULE: ./src/run/files/why.ts
+
+/** What stands at the path can't be used. The message is a clause: "it is a directory". */
+class UnusablePath extends Error {
+    name = 'UnusablePath';
+}
+/** What it is instead of a regular file. */
+function otherKind(stats) {
+    if (stats.isDirectory()) {
+        return 'it is a directory';
+    }
+    if (stats.isSymbolicLink()) {
+        return 'it is a symbolic link, and links are not followed there';
+    }
+    const what = stats.isFIFO() ? 'a named pipe' : stats.isSocket() ? 'a socket' : 'a device';
+    return `it is ${what}, not a regular file`;
+}
+const WHYS = {
+    EISDIR: 'it is a directory',
+    ENAMETOOLONG: 'its name is too long',
+    ELOOP: 'it is a symbolic link, and links are not followed there, or lead in a circle',
+    EROFS: 'the file system is read-only',
+    EACCES: 'the user that runs this job may not do that (EACCES)',
+    EPERM: 'the user that runs this job may not do that (EPERM)',
+    ENOSPC: 'there is no space left (ENOSPC)',
+    EDQUOT: 'there is no space left (EDQUOT)',
+};
+/** @returns a clause such as "the file system is read-only" */
+function whyNot(error, otherwise = "it can't be used") {
+    if (error instanceof UnusablePath) {
+        return error.message;
+    }
+    const code = codeOf(error);
+    return WHYS[code] ?? (code === '' ? otherwise : `${otherwise} (${code})`);
+}
+
+;// CONCATENATED MODULE: ./src/run/files/directories.ts
+/**
+ * Makes directories one by one. Not with Node's `recursive`: where a file system answers ENOENT to what stands directly
+ * below an existing directory, as /proc does, that tries again forever (node:fs, mkdirp in src/node_file.cc).
+ */
+
+
+
+
+
+/**
+ * @returns those that had to be made, the outermost first
+ * @throws UnusablePath naming the one that can't be made, and why
+ */
+function makeDirectories(directory) {
+    const whole = external_node_path_default().resolve(directory);
+    if (isThere(whole)) {
+        return [];
+    }
+    const made = makeDirectories(external_node_path_default().dirname(whole));
+    try {
+        (0,external_node_fs_namespaceObject.mkdirSync)(whole);
+        return [...made, whole];
+    }
+    catch (error) {
+        // Another process may have made it; but a link that leads nowhere also fails so.
+        if (isThere(whole)) {
+            return made;
+        }
+        throw unmakable(whole, error);
+    }
+}
+/** @throws UnusablePath when something else stands there, or the system doesn't say */
+function isThere(at) {
+    let stats;
+    try {
+        stats = (0,external_node_fs_namespaceObject.statSync)(at, { throwIfNoEntry: false });
+    }
+    catch (error) {
+        // The message names the file, not what is below it.
+        if (codeOf(error) === 'ENOTDIR') {
+            return false;
+        }
+        throw unmakable(at, error);
+    }
+    if (stats?.isDirectory() === false) {
+        throw new UnusablePath(`"${printable(at, 200)}" is a file, not a directory`);
+    }
+    return stats !== undefined;
+}
+function unmakable(at, cause) {
+    const why = whyNot(cause, 'the system refuses it');
+    return new UnusablePath(`the directory "${printable(at, 200)}" can't be made: ${why}`, { cause });
+}
+
 ;// CONCATENATED MODULE: ./src/run/files/regular.ts
 /**
  * Opens and reads regular files, and nothing else: opening a named pipe could wait forever for its other end, and some
@@ -36152,10 +37104,11 @@ function prettyBytes(number, options) {
 
 
 /**
- * @param flags as of `open`; what is opened for reading and writing alike never waits
+ * @param flags as of `open`; opening never waits, for reading or for writing
+ * @returns the descriptor, for the caller to close, and the size in bytes
  * @throws UnusablePath when it is longer than `most` or isn't a regular file; an error of the file system
  */
-function openRegular(path, { followsLinks = true, most = Infinity } = {}, flags = external_node_fs_namespaceObject.constants.O_RDONLY) {
+function openRegular(path, { followsLinks = true, most = Infinity }, flags = external_node_fs_namespaceObject.constants.O_RDONLY) {
     // Checked before it is opened, which alone has effects on some devices; and after, for it may have been replaced.
     checkRegular((followsLinks ? external_node_fs_namespaceObject.statSync : external_node_fs_namespaceObject.lstatSync)(path, { throwIfNoEntry: false }));
     const { O_NONBLOCK, O_NOFOLLOW } = external_node_fs_namespaceObject.constants;
@@ -36224,7 +37177,7 @@ const UNSIZED = 64 * 1024 * 1024;
  *
  * @throws UnusablePath when it is longer than `most` or isn't a regular file; an error of the file system
  */
-async function* streamRegular(path, { highWaterMark = 64 * 1024, ...options } = {}) {
+async function* streamRegular(path, { highWaterMark = 64 * 1024, ...options }) {
     const { fd, size } = openRegular(path, options);
     // Closes the file at its end, and when the reader stops before.
     const pieces = (0,external_node_fs_namespaceObject.createReadStream)(path, {
@@ -36237,165 +37190,38 @@ async function* streamRegular(path, { highWaterMark = 64 * 1024, ...options } = 
     yield* pieces;
 }
 
-;// CONCATENATED MODULE: ./src/action/paths.ts
+;// CONCATENATED MODULE: ./src/run/backup/folder.ts
 /**
- * The paths among the inputs: what is to be read has to be there, and what is to be written is tried before a request is
- * sent. Leaves everything as it was: no file is emptied, and what a try made is removed.
+ * What is below a backup's directory: opened through no symbolic link, and only where it is a regular file of the size
+ * that it may have. A backup may come from an artifact that another person made. The directory itself may be a link.
  */
 
 
 
 
-
-
-
-/** All the authorities that browsers know have a quarter of a MiB. */
-const MOST_CA_BYTES = 16 * 1024 * 1024;
-/** The PEM text of `ca-file`. */
-function readCaFile(file, mistake) {
-    if (file === '') {
-        return undefined;
-    }
-    const takes = 'a readable file with PEM certificates (-----BEGIN CERTIFICATE-----)';
-    try {
-        const text = readRegular(file, MOST_CA_BYTES).toString('utf8');
-        return text.includes('-----BEGIN CERTIFICATE-----') ? text : mistake('ca-file', takes, file);
-    }
-    catch (error) {
-        return mistake('ca-file', takes, file, whyUnread(error, 'file'));
-    }
-}
-/** Notes a mistake where this is not what can be read there. */
-function checkPath(input, file, takes, mistake, kind = 'file') {
-    try {
-        (0,external_node_fs_namespaceObject.accessSync)(file, external_node_fs_namespaceObject.constants.R_OK);
-        const stats = (0,external_node_fs_namespaceObject.statSync)(file);
-        if (kind === 'directory' ? !stats.isDirectory() : !stats.isFile()) {
-            const why = kind === 'directory' ? "it isn't a directory" : otherKind(stats);
-            mistake(input, takes, file, why);
+/** No manifest is read from a registry that has more (the body of one is bounded there), so none is saved. */
+const MOST_MANIFEST_BYTES = 4 * 1024 * 1024;
+/** @throws UnusablePath when one of the directories between the two is a link or no directory */
+function checkFolders(root, file) {
+    const names = external_node_path_default().relative(root, external_node_path_default().dirname(file)).split((external_node_path_default()).sep);
+    let at = root;
+    for (const name of names.filter((each) => each !== '')) {
+        at = external_node_path_default().join(at, name);
+        const stats = (0,external_node_fs_namespaceObject.lstatSync)(at, { throwIfNoEntry: false });
+        if (stats !== undefined && !stats.isDirectory()) {
+            const why = stats.isFile() ? 'it is a file, not a directory' : otherKind(stats);
+            throw new UnusablePath(`"${external_node_path_default().relative(root, at)}" in it can't be used: ${why}`);
         }
     }
-    catch (error) {
-        mistake(input, takes, file, whyUnread(error, kind));
-    }
 }
-function whyUnread(error, kind) {
-    const code = codeOf(error);
-    if (code === 'ENOENT' || code === 'ENOTDIR') {
-        return `there is no such ${kind}`;
-    }
-    return error instanceof UnusablePath || code === 'ENAMETOOLONG'
-        ? whyNot(error)
-        : "it can't be read";
-}
-const OWN = 'a path of its own';
-const TAKES_FILE = 'the path of a file that can be written, or made with its directories';
-const TAKES_DIRECTORY = 'the path of a directory that can be written to, or made';
 /**
- * Notes a mistake for each place that can't be written to, and for those that conflict.
+ * The bytes of a manifest's file.
  *
- * @param reads files that other inputs name, behind the input; `''` where there is none
+ * @throws UnusablePath, or an error of the file system
  */
-function checkPlaces(places, reads, mistake) {
-    const { backupDirectory, planFile, reportFile } = places;
-    const attempt = (input, takes, got, file = got) => {
-        try {
-            tryFile(external_node_path_default().resolve(file));
-        }
-        catch (error) {
-            mistake(input, takes, got, whyNot(error, "it can't be written"));
-        }
-    };
-    for (const [input, file] of Object.entries({
-        'plan-file': planFile,
-        'report-file': reportFile,
-    })) {
-        if (file !== undefined) {
-            const same = reads.find(([, each]) => each !== '' && realOf(each) === realOf(file));
-            if (same === undefined) {
-                attempt(input, TAKES_FILE, file);
-            }
-            else {
-                mistake(input, OWN, file, `the \`${same[0]}\` has the same path`);
-            }
-        }
-    }
-    const conflict = conflictOf(places);
-    if (conflict !== undefined) {
-        mistake('report-file', OWN, reportFile, conflict);
-    }
-    else if (backupDirectory !== undefined) {
-        const probe = external_node_path_default().join(backupDirectory, `${(0,external_node_crypto_.randomBytes)(6).toString('hex')}.tmp`);
-        attempt('backup-dir', TAKES_DIRECTORY, backupDirectory, probe);
-    }
-}
-/** Why the report can't be written where it is to go, beside the plan or the backup; a run has one of them. */
-function conflictOf({ backupDirectory, planFile, reportFile }) {
-    if (reportFile === undefined) {
-        return undefined;
-    }
-    const report = realOf(reportFile);
-    if (planFile !== undefined) {
-        const plan = realOf(planFile);
-        if (report === plan) {
-            return 'the `plan-file` has the same path';
-        }
-        return isWithin(report, plan) || isWithin(plan, report)
-            ? "it and the `plan-file` can't both be files"
-            : undefined;
-    }
-    if (backupDirectory === undefined) {
-        return undefined;
-    }
-    const backup = realOf(backupDirectory);
-    if (['index.jsonl', 'manifests'].some((name) => isWithin(report, external_node_path_default().join(backup, name)))) {
-        return 'the backup keeps its own files there';
-    }
-    return isWithin(backup, report) ? 'the `backup-dir` is there' : undefined;
-}
-function isWithin(inner, outer) {
-    return inner === outer || inner.startsWith(outer.endsWith((external_node_path_default()).sep) ? outer : outer + (external_node_path_default()).sep);
-}
-/** Absolute and without links, as far as it exists. */
-function realOf(file) {
-    const whole = external_node_path_default().resolve(file);
-    for (let at = whole;; at = external_node_path_default().dirname(at)) {
-        try {
-            return external_node_path_default().join((0,external_node_fs_namespaceObject.realpathSync)(at), external_node_path_default().relative(at, whole));
-        }
-        catch {
-            if (at === external_node_path_default().dirname(at)) {
-                return whole;
-            }
-        }
-    }
-}
-/** @throws UnusablePath, or an error of the file system */
-function tryFile(file) {
-    const made = makeDirectories(external_node_path_default().dirname(file));
-    try {
-        const isThere = (0,external_node_fs_namespaceObject.statSync)(file, { throwIfNoEntry: false }) !== undefined;
-        const { fd } = openRegular(file, {}, external_node_fs_namespaceObject.constants.O_WRONLY | external_node_fs_namespaceObject.constants.O_CREAT);
-        (0,external_node_fs_namespaceObject.closeSync)(fd);
-        if (!isThere) {
-            // Through a link that led nowhere, the link stays.
-            (0,external_node_fs_namespaceObject.unlinkSync)((0,external_node_fs_namespaceObject.realpathSync)(file));
-        }
-    }
-    finally {
-        remove(made);
-    }
-}
-/** The innermost first. One that meanwhile holds something stays. */
-function remove(made) {
-    for (const each of [...made].reverse()) {
-        try {
-            (0,external_node_fs_namespaceObject.rmdirSync)(each);
-        }
-        catch {
-            return;
-        }
-    }
+function readManifestFile(root, file) {
+    checkFolders(root, file);
+    return readRegular(file, MOST_MANIFEST_BYTES, { followsLinks: false });
 }
 
 ;// CONCATENATED MODULE: ./node_modules/valibot/dist/index.mjs
@@ -39546,11 +40372,11 @@ function safeInteger(message$1) {
 //#endregion
 //#region src/actions/size/size.ts
 /* @__NO_SIDE_EFFECTS__ */
-function size(requirement, message$1) {
+function dist_size(requirement, message$1) {
 	return {
 		kind: "validation",
 		type: "size",
-		reference: size,
+		reference: dist_size,
 		async: false,
 		expects: `${requirement}`,
 		requirement,
@@ -42034,11 +42860,11 @@ function nullishAsync(wrapped, default_) {
 //#endregion
 //#region src/schemas/number/number.ts
 /* @__NO_SIDE_EFFECTS__ */
-function number(message$1) {
+function dist_number(message$1) {
 	return _standardSchema({
 		kind: "schema",
 		type: "number",
-		reference: number,
+		reference: dist_number,
 		expects: "number",
 		async: false,
 		message: message$1,
@@ -43976,10 +44802,533 @@ function unwrap(schema) {
 
 //#endregion
 
+;// CONCATENATED MODULE: ./src/oci/json.ts
+/**
+ * JSON from elsewhere, parsed within limits. A few bytes of it can become a hundred times as much memory, so
+ * what it holds is counted in the bytes first, which is cheap.
+ */
+
+/** It is JSON by its looks, but holds more than anything real does. The message goes behind "its body …". */
+class JsonLimitError extends Error {
+    name = 'JsonLimitError';
+}
+/** No tool nests deeper; Go itself refuses what is nested ten times as deep. */
+const MOST_NESTED = 1000;
+const QUOTE = 0x22;
+const COMMA = 0x2c;
+const BACKSLASH = 0x5c;
+/** With this bit, the bytes of `[` and `]` are those of `{` and `}`; no other byte becomes one of those. */
+const CURLY = 0x20;
+const OPEN = 0x7b;
+const CLOSE = 0x7d;
+/** @returns where the string ends that has begun before `from`: the index of its quote, or the length */
+function endOfString(bytes, from) {
+    let at = from;
+    while (at < bytes.length && bytes[at] !== QUOTE) {
+        at += bytes[at] === BACKSLASH ? 2 : 1;
+    }
+    return at;
+}
+/**
+ * Counts lists, objects and commas, which is about the number of values.
+ *
+ * @throws JsonLimitError when there are more than `most`, or they are nested too deeply
+ */
+function checkJson(bytes, most) {
+    let values = 0;
+    let depth = 0;
+    for (let at = 0; at < bytes.length; at += 1) {
+        const byte = bytes[at] ?? 0;
+        const isOpen = (byte | CURLY) === OPEN;
+        if (byte === QUOTE) {
+            at = endOfString(bytes, at + 1);
+        }
+        else if (byte === COMMA || isOpen) {
+            values += 1;
+            depth += isOpen ? 1 : 0;
+            if (values > most) {
+                throw new JsonLimitError(`holds more than ${most.toLocaleString('en-US')} values`);
+            }
+            if (depth > MOST_NESTED) {
+                throw new JsonLimitError(`is nested deeper than ${MOST_NESTED.toLocaleString('en-US')} levels`);
+            }
+        }
+        else if ((byte | CURLY) === CLOSE) {
+            depth -= 1;
+        }
+    }
+}
+/**
+ * @param most how many values it may hold
+ * @throws SyntaxError when the bytes are not JSON, JsonLimitError when they are more than they may be
+ */
+function json_parseJson(bytes, most) {
+    checkJson(bytes, most);
+    return JSON.parse(new TextDecoder().decode(bytes));
+}
+/** A short text, parsed: `undefined` when it isn't valid JSON. */
+function tryJson(text) {
+    try {
+        return JSON.parse(text);
+    }
+    catch {
+        return undefined;
+    }
+}
+/**
+ * The value in the form of the schema; `undefined` when it is not. Stops at the first problem: a list of a million
+ * that are all wrong would otherwise become a million reports of it.
+ */
+function inForm(schema, value) {
+    const parsed = safeParse(schema, value, { abortEarly: true });
+    return parsed.success ? parsed.output : undefined;
+}
+
+;// CONCATENATED MODULE: ./src/oci/media-types.ts
+/**
+ * The manifest media types this program understands, and the config types that say what an image is.
+ * A manifest of any other type is kept.
+ */
+const OCI_INDEX = 'application/vnd.oci.image.index.v1+json';
+const OCI_MANIFEST = 'application/vnd.oci.image.manifest.v1+json';
+const DOCKER_LIST = 'application/vnd.docker.distribution.manifest.list.v2+json';
+const DOCKER_MANIFEST = 'application/vnd.docker.distribution.manifest.v2+json';
+const OCI_CONFIG = 'application/vnd.oci.image.config.v1+json';
+const DOCKER_CONFIG = 'application/vnd.docker.container.image.v1+json';
+const MANIFEST_TYPES = new Set([OCI_INDEX, OCI_MANIFEST, DOCKER_LIST, DOCKER_MANIFEST]);
+/**
+ * Sent with every request for a manifest. Distribution knows no wildcards, and without all four it
+ * answers a tag with a *different* manifest (schema 1, or a list's amd64 child) and hides OCI ones.
+ */
+const MANIFEST_ACCEPT = [...MANIFEST_TYPES].join(', ');
+const MEDIA_TYPE = /^[a-z0-9][a-z0-9!#$&^_.+-]{0,126}\/[a-z0-9][a-z0-9!#$&^_.+-]{0,126}$/;
+/**
+ * A media type as it is compared: in small letters and without parameters (RFC 9110 section 8.3.1, RFC 6838
+ * section 4.2). `''` when the text isn't a media type.
+ */
+function mediaTypeOf(text) {
+    const bare = (text ?? '').split(';', 1)[0]?.trim().toLowerCase() ?? '';
+    return MEDIA_TYPE.test(bare) ? bare : '';
+}
+const INDEX_TYPES = new Set([OCI_INDEX, DOCKER_LIST]);
+const CONFIG_TYPES = new Set([OCI_CONFIG, DOCKER_CONFIG]);
+function isIndexType(mediaType) {
+    return INDEX_TYPES.has(mediaTypeOf(mediaType));
+}
+function isManifestType(mediaType) {
+    return MANIFEST_TYPES.has(mediaTypeOf(mediaType));
+}
+/** Docker schema 1: its digest is not that of its bytes, so it can't be verified. */
+function isSchema1Type(mediaType) {
+    return /^application\/vnd\.docker\.distribution\.manifest\.v1\+(?:json|prettyjws)$/.test(mediaTypeOf(mediaType));
+}
+function isImageConfigType(mediaType) {
+    return CONFIG_TYPES.has(mediaTypeOf(mediaType));
+}
+/** Layers and configs of what people keep in registries, without the types of manifests. */
+const BLOB_TYPES = [
+    // Layers of OCI and Docker, of every compression, encrypted ones too.
+    /^application\/vnd\.oci\.image\.layer\.(?:nondistributable\.)?v1\.tar(?:\+[a-z0-9]+)*$/,
+    /^application\/vnd\.docker\.image\.rootfs\.(?:foreign\.)?diff\.tar(?:\.[a-z0-9]+)?$/,
+    /^application\/vnd\.oci\.image\.config\.v1\+json$/,
+    /^application\/vnd\.docker\.container\.image\.v1\+json$/,
+    /^application\/vnd\.docker\.plugin\.v[01]\+json$/,
+    /^application\/vnd\.oci\.empty\.v1\+json$/,
+    /^application\/vnd\.unknown\.(?:config|layer)\.v1(?:\+[a-z0-9]+)?$/,
+    /^application\/vnd\.buildkit\.cacheconfig\.v\d+$/,
+    /^application\/vnd\.cncf\.helm\.(?:config|chart)\.[a-z0-9.]+(?:\+[a-z0-9]+)*$/,
+    /^application\/vnd\.cncf\.flux\.(?:config|content)\.v\d+(?:\.tar)?(?:\+[a-z0-9]+)*$/,
+    /^application\/vnd\.in-toto(?:\.[a-z0-9.-]+)?\+(?:json|dsse)$/,
+    /^application\/vnd\.dsse\.envelope\.v\d+\+json$/,
+    /^application\/vnd\.dev\.cosign\.simplesigning\.v1\+json$/,
+    /^application\/vnd\.dev\.sigstore\.bundle(?:\.v[0-9.]+)?\+json$/,
+    /^application\/(?:spdx|vnd\.syft|vnd\.cyclonedx)\+(?:json|xml)$/,
+    /^application\/vnd\.cyclonedx$/,
+    /^text\/spdx(?:\+[a-z]+)?$/,
+    /^application\/(?:jose\+json|cose|wasm|vnd\.wasm\.config\.v\d+\+json)$/,
+    /^application\/(?:tar|x-tar|gzip|x-gzip|zstd|zip|tar\+gzip|tar\+zstd)$/,
+];
+/**
+ * Whether a type is plainly a layer's or a config's, so that nothing is asked for on the manifests route, where
+ * Distribution up to 2.8 answers 500 for a blob's digest. False for what says too little, such as
+ * `application/octet-stream` and `application/json`: a registry may send manifests as these, and a client
+ * writes into an index what a registry sent.
+ */
+function isPlainlyBlobType(mediaType) {
+    const type = mediaTypeOf(mediaType);
+    return BLOB_TYPES.some((pattern) => pattern.test(type));
+}
+
+;// CONCATENATED MODULE: ./src/run/backup/index-line.ts
+/** One line of a backup's index, as JSON: what a saved manifest was. Pure. The format is in docs/undo.md. */
+
+
+
+
+
+const VERSION = 1;
+/** A line of more than 1 MiB is not read, and one image may have had a tag for every build. */
+const MOST_FORMER_TAGS = 1000;
+/** Both of its names have 127 characters at most (RFC 6838, section 4.2). */
+const LONGEST_TYPE = 255;
+const Tags = array(pipe(string(), check(isTag)));
+const Time = pipe(string(), isoTimestamp(), transform((text) => Date.parse(text)), 
+// ISO 8601 knows more forms than JavaScript.
+finite());
+const Line = object({
+    version: literal(VERSION),
+    registry: string(),
+    repository: pipe(string(), check(isRepository)),
+    digest: custom((digest) => typeof digest === 'string' && isDigest(digest)),
+    mediaType: pipe(string(), maxLength(LONGEST_TYPE), check((type) => type !== '' && mediaTypeOf(type) === type)),
+    tags: Tags,
+    formerTags: exactOptional(Tags),
+    unusedSince: exactOptional(Time),
+    savedAt: Time,
+});
+/** With its line feed. */
+function indexLine(entry) {
+    const { registry, repository, digest, mediaType, tags, savedAt, reason } = entry;
+    const { formerTags = [], unusedSince } = entry;
+    const line = {
+        version: VERSION,
+        registry,
+        repository,
+        digest,
+        mediaType,
+        tags,
+        formerTags: formerTags.length === 0 ? undefined : formerTags.slice(0, MOST_FORMER_TAGS),
+        unusedSince: unusedSince === undefined ? undefined : new Date(unusedSince).toISOString(),
+        savedAt: new Date(savedAt).toISOString(),
+        reason,
+    };
+    return `${JSON.stringify(line)}\n`;
+}
+function parseIndexLine(text) {
+    const line = tryJson(text);
+    if (line === undefined) {
+        return { kind: 'cut-off' };
+    }
+    const parsed = inForm(Line, line);
+    if (parsed === undefined) {
+        return { kind: 'unknown' };
+    }
+    const { version: _, ...entry } = parsed;
+    return { kind: 'entry', entry };
+}
+
+;// CONCATENATED MODULE: ./src/run/backup/backup.ts
+/**
+ * Where manifests are kept that are about to be deleted: a directory with their bytes under their digests,
+ * and an index of what each was. A run may be killed at any moment: what `save` has promised is on the disk.
+ */
+
+
+
+
+
+
+
+
+
+
+
+
+/** The directory can't be written to or read. The message says what to do. */
+class BackupError extends CodedError {
+    name = 'BackupError';
+    constructor(message, code = 'backup-unusable', options) {
+        super(message, code, options);
+    }
+}
+const INDEX = 'index.jsonl';
+const MANIFESTS = 'manifests';
+const WRITERS = 8;
+/** `<directory>/manifests/sha256/<hex>` */
+function fileOf(directory, digest) {
+    const algorithm = algorithmOf(digest);
+    return external_node_path_default().join(directory, MANIFESTS, algorithm, digest.slice(algorithm.length + 1));
+}
+/** Nothing is made until the first manifest is saved. */
+function openBackup(directory) {
+    const root = external_node_path_default().resolve(directory);
+    // Lines of several repositories must not mix, and a directory that another save made must be synced.
+    const oneAtATime = pLimit(1);
+    let isUsed = false;
+    async function save(manifests) {
+        const files = new Map(manifests.map(({ digest, bytes }) => [fileOf(root, digest), bytes]));
+        const directories = [...new Set([...files.keys()].map((file) => external_node_path_default().dirname(file)))];
+        for (const each of directories) {
+            await oneAtATime(() => makeDirectory(each));
+        }
+        await pMap(files, ([file, bytes]) => writeManifest(root, file, bytes), {
+            concurrency: WRITERS,
+        });
+        for (const each of [...directories, external_node_path_default().join(root, MANIFESTS)]) {
+            await syncDirectory(each);
+        }
+        // Last: what the index names is there.
+        await oneAtATime(() => append(external_node_path_default().join(root, INDEX), manifests.map(indexLine)));
+        await syncDirectory(root);
+        isUsed = true;
+    }
+    return {
+        directory: root,
+        get isUsed() {
+            return isUsed;
+        },
+        async save(manifests) {
+            const wrong = manifests.find((each) => !canBeReadBack(each));
+            if (wrong !== undefined) {
+                throw new BackupError(`the manifest ${wrong.digest} was not saved, because what was read of it could not be restored`, 'backup-not-saved');
+            }
+            try {
+                if (manifests.length > 0) {
+                    await save(manifests);
+                }
+            }
+            catch (error) {
+                const { message } = error;
+                throw new BackupError(`the manifests to delete could not be saved in ${root} first: ${message}. Set ` +
+                    '`backup-dir` to a directory that can be written to and has room', 'backup-not-saved', { cause: error });
+            }
+        },
+    };
+}
+function canBeReadBack(manifest) {
+    const { digest, bytes } = manifest;
+    return (digestOf(bytes, algorithmOf(digest)) === digest &&
+        parseIndexLine(indexLine(manifest)).kind === 'entry');
+}
+/** With the names of all directories that had to be made for it, each of which stands in the one above. */
+async function makeDirectory(directory) {
+    for (const made of makeDirectories(directory)) {
+        await syncDirectory(external_node_path_default().dirname(made));
+    }
+}
+/** Whole or not at all, whoever else writes the same: its name says its content. */
+async function writeManifest(root, file, bytes) {
+    // What is reached through a link would not be read back.
+    checkFolders(root, file);
+    if (isSaved(root, file, bytes)) {
+        return;
+    }
+    const unfinished = `${file}.${(0,external_node_crypto_.randomBytes)(6).toString('hex')}.tmp`;
+    try {
+        await (0,promises_namespaceObject.writeFile)(unfinished, bytes, { flag: 'wx', flush: true });
+        await (0,promises_namespaceObject.rename)(unfinished, file);
+    }
+    catch (error) {
+        await (0,promises_namespaceObject.rm)(unfinished, { force: true }).catch(() => undefined);
+        throw error;
+    }
+}
+function isSaved(root, file, bytes) {
+    try {
+        return readManifestFile(root, file).equals(bytes);
+    }
+    catch {
+        return false;
+    }
+}
+async function append(file, lines) {
+    const { O_RDWR, O_APPEND, O_CREAT } = external_node_fs_namespaceObject.constants;
+    const handle = await openHandle(file, O_RDWR | O_APPEND | O_CREAT);
+    try {
+        const { size } = await handle.stat();
+        const last = Buffer.from('\n');
+        if (size > 0) {
+            await handle.read(last, 0, 1, size - 1);
+        }
+        // A run that was killed may have left half a line.
+        let start = last.toString() === '\n' ? '' : '\n';
+        for (const line of lines) {
+            // In one call, so that no line of another run comes between.
+            await handle.writeFile(start + line);
+            start = '';
+        }
+        await handle.sync();
+    }
+    finally {
+        await handle.close();
+    }
+}
+/** Without it a new file's name may be lost with the power. Windows has no such thing, and refuses. */
+async function syncDirectory(directory) {
+    if (process.platform === 'win32') {
+        return;
+    }
+    const handle = await (0,promises_namespaceObject.open)(directory, 'r');
+    try {
+        await handle.sync();
+    }
+    finally {
+        await handle.close();
+    }
+}
+
+;// CONCATENATED MODULE: ./src/action/paths.ts
+/**
+ * The paths among the inputs: a path to read has to exist, and a path to write is tried before the first request.
+ * Changes nothing: no file is emptied, and what a try made is removed.
+ */
+
+
+
+
+
+
+
+
+/** All the authorities that browsers know have a quarter of a MiB. */
+const MOST_CA_BYTES = 16 * 1024 * 1024;
+/** The PEM text of `ca-file`. */
+function readCaFile(file, mistake) {
+    if (file === '') {
+        return undefined;
+    }
+    const takes = 'a readable file with PEM certificates (-----BEGIN CERTIFICATE-----)';
+    try {
+        const text = readRegular(file, MOST_CA_BYTES).toString('utf8');
+        return text.includes('-----BEGIN CERTIFICATE-----') ? text : mistake('ca-file', takes, file);
+    }
+    catch (error) {
+        return mistake('ca-file', takes, file, whyUnread(error, 'file'));
+    }
+}
+/** Notes a mistake where this is not what can be read there. */
+function checkPath(input, file, takes, mistake, kind = 'file') {
+    try {
+        (0,external_node_fs_namespaceObject.accessSync)(file, external_node_fs_namespaceObject.constants.R_OK);
+        const stats = (0,external_node_fs_namespaceObject.statSync)(file);
+        if (kind === 'directory' ? !stats.isDirectory() : !stats.isFile()) {
+            const why = kind === 'directory' ? "it isn't a directory" : otherKind(stats);
+            mistake(input, takes, file, why);
+        }
+    }
+    catch (error) {
+        mistake(input, takes, file, whyUnread(error, kind));
+    }
+}
+function whyUnread(error, kind) {
+    const code = codeOf(error);
+    if (code === 'ENOENT' || code === 'ENOTDIR') {
+        return `there is no such ${kind}`;
+    }
+    return error instanceof UnusablePath || code === 'ENAMETOOLONG'
+        ? whyNot(error)
+        : "it can't be read";
+}
+const OWN = 'a path of its own';
+const TAKES_FILE = 'the path of a file that can be written, or made with its directories';
+const TAKES_DIRECTORY = 'the path of a directory that can be written to, or made';
+/**
+ * Notes a mistake for each place that can't be written to, and for those that conflict.
+ *
+ * @param reads files that other inputs name, behind the input; `''` where there is none
+ */
+function checkPlaces(places, reads, mistake) {
+    const { backupDirectory, planFile, reportFile } = places;
+    const attempt = (input, takes, got, file = got) => {
+        try {
+            tryFile(external_node_path_default().resolve(file));
+        }
+        catch (error) {
+            mistake(input, takes, got, whyNot(error, "it can't be written"));
+        }
+    };
+    for (const [input, file] of Object.entries({
+        'plan-file': planFile,
+        'report-file': reportFile,
+    })) {
+        if (file !== undefined) {
+            const same = reads.find(([, each]) => each !== '' && realOf(each) === realOf(file));
+            if (same === undefined) {
+                attempt(input, TAKES_FILE, file);
+            }
+            else {
+                mistake(input, OWN, file, `the \`${same[0]}\` has the same path`);
+            }
+        }
+    }
+    const conflict = conflictOf(places);
+    if (conflict !== undefined) {
+        mistake('report-file', OWN, reportFile, conflict);
+    }
+    else if (backupDirectory !== undefined) {
+        const probe = external_node_path_default().join(backupDirectory, `${(0,external_node_crypto_.randomBytes)(6).toString('hex')}.tmp`);
+        attempt('backup-dir', TAKES_DIRECTORY, backupDirectory, probe);
+    }
+}
+/** Why the report can't be written beside the plan or the backup; a run has one of them. */
+function conflictOf({ backupDirectory, planFile, reportFile }) {
+    if (reportFile === undefined) {
+        return undefined;
+    }
+    const report = realOf(reportFile);
+    const plan = planFile === undefined ? undefined : realOf(planFile);
+    const backup = backupDirectory === undefined ? undefined : realOf(backupDirectory);
+    if (plan === report) {
+        return 'the `plan-file` has the same path';
+    }
+    if (plan !== undefined && (isWithin(report, plan) || isWithin(plan, report))) {
+        return "it and the `plan-file` can't both be files";
+    }
+    const own = backup === undefined ? [] : [external_node_path_default().join(backup, INDEX), external_node_path_default().join(backup, MANIFESTS)];
+    if (own.some((each) => isWithin(report, each))) {
+        return 'the backup keeps its own files there';
+    }
+    return backup !== undefined && isWithin(backup, report) ? 'the `backup-dir` is there' : undefined;
+}
+function isWithin(inner, outer) {
+    return inner === outer || inner.startsWith(outer.endsWith((external_node_path_default()).sep) ? outer : outer + (external_node_path_default()).sep);
+}
+/** Absolute and without links, as far as it exists. */
+function realOf(file) {
+    const whole = external_node_path_default().resolve(file);
+    for (let at = whole;; at = external_node_path_default().dirname(at)) {
+        try {
+            return external_node_path_default().join((0,external_node_fs_namespaceObject.realpathSync)(at), external_node_path_default().relative(at, whole));
+        }
+        catch {
+            if (at === external_node_path_default().dirname(at)) {
+                return whole;
+            }
+        }
+    }
+}
+/** @throws UnusablePath, or an error of the file system */
+function tryFile(file) {
+    const made = makeDirectories(external_node_path_default().dirname(file));
+    try {
+        const isThere = (0,external_node_fs_namespaceObject.statSync)(file, { throwIfNoEntry: false }) !== undefined;
+        const { fd } = openRegular(file, {}, external_node_fs_namespaceObject.constants.O_WRONLY | external_node_fs_namespaceObject.constants.O_CREAT);
+        (0,external_node_fs_namespaceObject.closeSync)(fd);
+        if (!isThere) {
+            // Through a link that led nowhere, the link stays.
+            (0,external_node_fs_namespaceObject.unlinkSync)((0,external_node_fs_namespaceObject.realpathSync)(file));
+        }
+    }
+    finally {
+        remove(made);
+    }
+}
+/** The innermost first. A directory in which another process has put something stays. */
+function remove(made) {
+    for (const each of [...made].reverse()) {
+        try {
+            (0,external_node_fs_namespaceObject.rmdirSync)(each);
+        }
+        catch {
+            return;
+        }
+    }
+}
+
 ;// CONCATENATED MODULE: ./src/http/message.ts
 
 /**
- * A request that did not bring what it was sent for, whatever the reason. The base of all errors that a
+ * A request that did not bring what it was sent for, for any reason. The base of all errors that a
  * registry, a token server or the network can cause; its message is safe to print.
  */
 class RequestFailure extends CodedError {
@@ -44048,7 +45397,7 @@ class RegistryError extends RequestFailure {
 }
 
 ;// CONCATENATED MODULE: ./src/http/cursor.ts
-/** Reads a header from left to right with sticky patterns. No step reads anything twice, so no header takes long. Pure. */
+/** Reads a header from left to right with sticky patterns: no step reads anything twice. Pure. */
 /** RFC 9110 sec. 5.6.2. */
 const TOKEN = /[!#$%&'*+.^_`|~0-9A-Za-z-]+/y;
 const QUOTED = /"((?:[^"\\]|\\[^])*)"/y;
@@ -44075,7 +45424,7 @@ function createCursor(text) {
 
 const SEPARATORS = /[\s,]*/y;
 const EQUALS = /\s*=\s*/y;
-/** A token, or what servers send unquoted though it is none, such as a realm's URL. */
+/** A token, or another text that servers send without quotes, such as a realm's URL. */
 const BARE = /[^\s,"]+/y;
 /**
  * Stands in place of parameters in some schemes, such as Negotiate, and tells nothing here. Followed by the end or a
@@ -44112,92 +45461,10 @@ function parseValue(text) {
     return challenges;
 }
 
-;// CONCATENATED MODULE: ./src/oci/json.ts
-/**
- * JSON from elsewhere, parsed within limits. A few bytes of it can become a hundred times as much memory, so
- * what it holds is counted in the bytes first, which is cheap.
- */
-
-/** It is JSON by its looks, but holds more than anything real does. The message goes behind "its body …". */
-class JsonLimitError extends Error {
-    name = 'JsonLimitError';
-}
-/** No tool nests deeper; Go itself refuses what is nested ten times as deep. */
-const MOST_NESTED = 1000;
-const QUOTE = 0x22;
-const COMMA = 0x2c;
-const BACKSLASH = 0x5c;
-/** With this bit, the bytes of `[` and `]` are those of `{` and `}`; no other byte becomes one of those. */
-const CURLY = 0x20;
-const OPEN = 0x7b;
-const CLOSE = 0x7d;
-/** @returns where the string ends that has begun before `from`: the index of its quote, or the length */
-function endOfString(bytes, from) {
-    let at = from;
-    while (at < bytes.length && bytes[at] !== QUOTE) {
-        at += bytes[at] === BACKSLASH ? 2 : 1;
-    }
-    return at;
-}
-/**
- * Counts lists, objects and commas, which is about the number of values.
- *
- * @throws JsonLimitError when there are more than `most`, or they are nested too deeply
- */
-function checkJson(bytes, most) {
-    let values = 0;
-    let depth = 0;
-    for (let at = 0; at < bytes.length; at += 1) {
-        const byte = bytes[at] ?? 0;
-        const isOpen = (byte | CURLY) === OPEN;
-        if (byte === QUOTE) {
-            at = endOfString(bytes, at + 1);
-        }
-        else if (byte === COMMA || isOpen) {
-            values += 1;
-            depth += isOpen ? 1 : 0;
-            if (values > most) {
-                throw new JsonLimitError(`holds more than ${most.toLocaleString('en-US')} values`);
-            }
-            if (depth > MOST_NESTED) {
-                throw new JsonLimitError(`is nested deeper than ${MOST_NESTED.toLocaleString('en-US')} levels`);
-            }
-        }
-        else if ((byte | CURLY) === CLOSE) {
-            depth -= 1;
-        }
-    }
-}
-/**
- * @param most how many values it may hold
- * @throws SyntaxError when the bytes are not JSON, JsonLimitError when they are more than they may be
- */
-function json_parseJson(bytes, most) {
-    checkJson(bytes, most);
-    return JSON.parse(new TextDecoder().decode(bytes));
-}
-/** What is short, parsed: `undefined` when it isn't valid JSON. */
-function tryJson(text) {
-    try {
-        return JSON.parse(text);
-    }
-    catch {
-        return undefined;
-    }
-}
-/**
- * The value in the form of the schema; `undefined` when it is not. Stops at the first problem: a list of a million
- * that are all wrong would otherwise become a million reports of it.
- */
-function inForm(schema, value) {
-    const parsed = safeParse(schema, value, { abortEarly: true });
-    return parsed.success ? parsed.output : undefined;
-}
-
 ;// CONCATENATED MODULE: ./src/text/markdown.ts
 /**
  * Text from a registry, made safe for GitHub's Markdown. Escaping character by character can't stop
- * mentions, autolinks and references (they are found after entities are decoded), so whatever isn't a
+ * mentions, autolinks and references (they are found after entities are decoded), so all that isn't a
  * plain word is put in a code span, where nothing is interpreted.
  * Nothing from outside gets into the summary by another way.
  */
@@ -44217,7 +45484,7 @@ const IN_BACKTICKS = /^`([^`]+)`$/u;
 const SPAN = /^[("]*`[^`]+`[)",;:.?!]*$/u;
 /** The code that a message ends with: a span of its own, which nothing before it may swallow. */
 const CODE_OF_MESSAGE = /^\[[a-z]+(?:-[a-z]+)+\]$/;
-/** What stands between backticks is one word, spaces and all. */
+/** The text between backticks is one word, spaces and all. */
 const WORD = /(?:`[^`]+`|[^\s`]|`)+/gu;
 /**
  * A code span. Backticks and pipes, which could end the span or the table cell around it, become
@@ -44316,7 +45583,7 @@ function bothAlphabets(base64) {
         form.replace(/=+$/, ''),
     ]);
 }
-/** What of the base64 of a longer text is the same with anything around `bytes`, `offset` bytes into three. */
+/** The part of a longer text's base64 that depends on `bytes` alone, which begin `offset` bytes into three. */
 function base64Within(bytes, offset) {
     const whole = Buffer.concat([Buffer.alloc(offset), bytes]).toString('base64url');
     const first = Math.ceil((offset * 8) / 6);
@@ -44350,10 +45617,10 @@ const ESCAPE = /((?:%[cd][0-9a-f]|%e[0-9a-f]%[89ab][0-9a-f]|%f[0-7](?:%[89ab][0-
 /**
  * Undoes what URLs, HTML and JSON escape, in any mixture, once: escapes that come out of it are left.
  *
- * @param kinds what is undone. What looks like another escape may be part of a secret, such as `%aa`
+ * @param kinds those that are undone, separated by spaces. Another escape may be part of a secret, such as `%aa`
  * @returns undefined when there is nothing to undo
  */
-function undoEscapes(text, kinds = ['url', 'html', 'json']) {
+function undoEscapes(text, kinds = 'url html json') {
     let from = 0;
     let undone = '';
     const starts = [];
@@ -44411,15 +45678,7 @@ function readable(value) {
 }
 /** Spellings are found by their first characters, which thousands of tokens have in common. */
 const HEAD = 6;
-const MIXTURES = [
-    ['url', 'html', 'json'],
-    ['url', 'html'],
-    ['url', 'json'],
-    ['html', 'json'],
-    ['url'],
-    ['html'],
-    ['json'],
-];
+const MIXTURES = ['url html json', 'url html', 'url json', 'html json', 'url', 'html', 'json'];
 /** A text may be escaped, and then escaped once more as part of another. */
 const MOST_UNDONE = 3;
 function createSecretStore() {
@@ -44435,7 +45694,7 @@ function createSecretStore() {
             }
         }
     }
-    /** What stands in the text in escapes of these kinds. */
+    /** The secrets that the text has in escapes of these kinds. */
     function* spansBehind(text, kinds) {
         let starts;
         let inner = text;
@@ -44468,9 +45727,7 @@ function createSecretStore() {
             }
             const spans = [...spansIn(text)];
             if (undoEscapes(text) !== undefined) {
-                MIXTURES.forEach((kinds) => {
-                    spans.push(...spansBehind(text, kinds));
-                });
+                MIXTURES.forEach((kinds) => spans.push(...spansBehind(text, kinds)));
             }
             return masked(text, spans);
         },
@@ -44503,7 +45760,7 @@ function masked(text, spans) {
 ;// CONCATENATED MODULE: ./src/http/failure.ts
 /**
  * Turns what Node says when an exchange breaks into a TransportError: its kind, which decides whether to
- * try again, and words for the person who has to mend it.
+ * try again, and words for the person who has to correct it.
  */
 
 
@@ -44541,7 +45798,7 @@ function connectionFailure(request, error) {
     const code = codeOf(error);
     const text = messageOf(error, '');
     if (text.startsWith('tunneling socket')) {
-        // The tunnel says ECONNRESET for whatever went wrong between us and the proxy.
+        // The tunnel says ECONNRESET for anything that went wrong between us and the proxy.
         const { protocol, hostname } = request.url;
         const detail = `the proxy opened no tunnel (${text}). Is ${protocol === 'http:' ? 'http_proxy' : 'https_proxy'} right? If ` +
             `the registry needs no proxy, put ${hostname} into \`no_proxy\``;
@@ -44665,7 +45922,7 @@ function isRedirect({ status }) {
 }
 /**
  * Where the Location of an answer to `request` leads: never from https to anything else, and to no other scheme
- * than http and https. Whoever goes there shows credentials only if it is the origin that they were meant for.
+ * than http and https. Credentials go there only if it is the origin that they were meant for.
  *
  * @param what of the answer leads there, as in "the redirect doesn't lead to a valid URL"
  * @throws TransportError of kind `redirect`
@@ -44686,87 +45943,12 @@ function placeOf(request, location, what) {
     return url;
 }
 
-;// CONCATENATED MODULE: ./src/oci/media-types.ts
-/**
- * The manifest media types this program understands, and the config types that say what an image is.
- * A manifest of any other type is kept.
- */
-const OCI_INDEX = 'application/vnd.oci.image.index.v1+json';
-const OCI_MANIFEST = 'application/vnd.oci.image.manifest.v1+json';
-const DOCKER_LIST = 'application/vnd.docker.distribution.manifest.list.v2+json';
-const DOCKER_MANIFEST = 'application/vnd.docker.distribution.manifest.v2+json';
-const OCI_CONFIG = 'application/vnd.oci.image.config.v1+json';
-const DOCKER_CONFIG = 'application/vnd.docker.container.image.v1+json';
-const MANIFEST_TYPES = new Set([OCI_INDEX, OCI_MANIFEST, DOCKER_LIST, DOCKER_MANIFEST]);
-/**
- * Sent with every request for a manifest. Distribution knows no wildcards, and without all four it
- * answers a tag with a *different* manifest (schema 1, or a list's amd64 child) and hides OCI ones.
- */
-const MANIFEST_ACCEPT = [...MANIFEST_TYPES].join(', ');
-const MEDIA_TYPE = /^[a-z0-9][a-z0-9!#$&^_.+-]{0,126}\/[a-z0-9][a-z0-9!#$&^_.+-]{0,126}$/;
-/**
- * A media type as it is compared: in small letters and without parameters (RFC 9110 section 8.3.1, RFC 6838
- * section 4.2). `''` when the text is none.
- */
-function mediaTypeOf(text) {
-    const bare = (text ?? '').split(';', 1)[0]?.trim().toLowerCase() ?? '';
-    return MEDIA_TYPE.test(bare) ? bare : '';
-}
-const INDEX_TYPES = new Set([OCI_INDEX, DOCKER_LIST]);
-const CONFIG_TYPES = new Set([OCI_CONFIG, DOCKER_CONFIG]);
-function isIndexType(mediaType) {
-    return INDEX_TYPES.has(mediaTypeOf(mediaType));
-}
-function isManifestType(mediaType) {
-    return MANIFEST_TYPES.has(mediaTypeOf(mediaType));
-}
-/** Docker schema 1: its digest is not that of its bytes, so it can't be verified. */
-function isSchema1Type(mediaType) {
-    return /^application\/vnd\.docker\.distribution\.manifest\.v1\+(?:json|prettyjws)$/.test(mediaTypeOf(mediaType));
-}
-function isImageConfigType(mediaType) {
-    return CONFIG_TYPES.has(mediaTypeOf(mediaType));
-}
-/** Layers and configs of what people keep in registries. The types whose manifests are listed above are none. */
-const BLOB_TYPES = [
-    // Layers of OCI and Docker, of every compression, encrypted ones too.
-    /^application\/vnd\.oci\.image\.layer\.(?:nondistributable\.)?v1\.tar(?:\+[a-z0-9]+)*$/,
-    /^application\/vnd\.docker\.image\.rootfs\.(?:foreign\.)?diff\.tar(?:\.[a-z0-9]+)?$/,
-    /^application\/vnd\.oci\.image\.config\.v1\+json$/,
-    /^application\/vnd\.docker\.container\.image\.v1\+json$/,
-    /^application\/vnd\.docker\.plugin\.v[01]\+json$/,
-    /^application\/vnd\.oci\.empty\.v1\+json$/,
-    /^application\/vnd\.unknown\.(?:config|layer)\.v1(?:\+[a-z0-9]+)?$/,
-    /^application\/vnd\.buildkit\.cacheconfig\.v\d+$/,
-    /^application\/vnd\.cncf\.helm\.(?:config|chart)\.[a-z0-9.]+(?:\+[a-z0-9]+)*$/,
-    /^application\/vnd\.cncf\.flux\.(?:config|content)\.v\d+(?:\.tar)?(?:\+[a-z0-9]+)*$/,
-    /^application\/vnd\.in-toto(?:\.[a-z0-9.-]+)?\+(?:json|dsse)$/,
-    /^application\/vnd\.dsse\.envelope\.v\d+\+json$/,
-    /^application\/vnd\.dev\.cosign\.simplesigning\.v1\+json$/,
-    /^application\/vnd\.dev\.sigstore\.bundle(?:\.v[0-9.]+)?\+json$/,
-    /^application\/(?:spdx|vnd\.syft|vnd\.cyclonedx)\+(?:json|xml)$/,
-    /^application\/vnd\.cyclonedx$/,
-    /^text\/spdx(?:\+[a-z]+)?$/,
-    /^application\/(?:jose\+json|cose|wasm|vnd\.wasm\.config\.v\d+\+json)$/,
-    /^application\/(?:tar|x-tar|gzip|x-gzip|zstd|zip|tar\+gzip|tar\+zstd)$/,
-];
-/**
- * Whether a type is plainly a layer's or a config's, so that nothing is asked for on the manifests route, where
- * Distribution up to 2.8 answers 500 for a blob's digest. False for what says too little, such as
- * `application/octet-stream` and `application/json`: a registry may send manifests as these, and a client
- * writes into an index what a registry sent.
- */
-function isPlainlyBlobType(mediaType) {
-    const type = mediaTypeOf(mediaType);
-    return BLOB_TYPES.some((pattern) => pattern.test(type));
-}
-
 ;// CONCATENATED MODULE: ./src/registry/distribution/page.ts
 
 /** Bytes: enough to see whether a body is a page. */
 const START = 64;
 const PAGES = ['text/html', 'application/xhtml+xml'];
-/** Registries answer in JSON, in plain text, or with blobs. What they store of pages is not read here. */
+/** Registries answer in JSON, in plain text, or with blobs. Pages that they store are not read here. */
 function isPage({ headers, body }) {
     const start = body.subarray(0, START).toString('utf8').replace('\uFEFF', '');
     return PAGES.includes(mediaTypeOf(headers['content-type'])) || /^\s*</.test(start);
@@ -44807,7 +45989,7 @@ function fromBetween(response, doing, hasError) {
     if (hasError || ![403, 405, 501].includes(status) || !isPage(response)) {
         return undefined;
     }
-    const isWrite = doing.deletes ?? doing.pushes ?? false;
+    const isWrite = doing.deletes === true || doing.pushes === true;
     const methods = doing.deletes ? 'DELETE' : doing.pushes ? 'POST, PUT and HEAD' : 'GET and HEAD';
     return {
         code: 'proxy-refused',
@@ -44828,9 +46010,10 @@ function redirected({ status, headers, url }) {
 
 ;// CONCATENATED MODULE: ./src/registry/distribution/errors.ts
 /**
- * What a registry's error answers mean, in words that say what to do. The only place that looks at
+ * The meaning of a registry's error answers, in words that say what to do. The only place that reads
  * error codes (distribution-spec, "Error Codes") and at the quirks behind them.
  */
+
 
 
 
@@ -44858,9 +46041,9 @@ function errorOf(response) {
     }
     return inForm(ErrorEntry, inForm(ErrorBody, body)?.errors[0]);
 }
-/** The spec leaves its form open. What is larger is of use to nobody who reads a message. */
+/** The spec leaves its form open. A larger one is of use to nobody who reads a message. */
 const DETAIL = 200;
-/** What an error says beside its message, where that is text or small; to be quoted. */
+/** The detail of an error, where that is text or small; to be quoted. */
 function detailOf({ detail, message }) {
     if (typeof detail === 'string') {
         return detail === message ? '' : detail.slice(0, DETAIL);
@@ -44875,7 +46058,7 @@ function detailOf({ detail, message }) {
         return '';
     }
 }
-/** Of 401 and 403 the detail repeats the scope, of 404 the name: both are in the message. */
+/** The detail of a 401 or 403 repeats the scope, that of a 404 the name: both are in the message. */
 const SAID_ANYWAY = [401, 403, 404];
 function saidBy(error, status) {
     const detail = SAID_ANYWAY.includes(status) ? '' : detailOf(error);
@@ -44890,12 +46073,9 @@ const errors_UNKNOWN = ['MANIFEST_UNKNOWN', 'NAME_UNKNOWN', 'NOT_FOUND'];
  * does not support OCI manifests"), proxies and web servers answer with HTML.
  */
 function saysUnknown(response) {
-    // First of all, since it is asked of every answer, and the others' bodies are large.
-    if (response.status !== 404) {
-        return false;
-    }
-    const error = errorOf(response);
-    return (error !== undefined && errors_UNKNOWN.includes(error.code) && !/accept header/i.test(error.message));
+    // The status first, since this is asked of every answer, and the others' bodies are large.
+    const error = response.status === 404 ? errorOf(response) : undefined;
+    return errors_UNKNOWN.includes(error?.code ?? '') && !/accept header/i.test(error?.message ?? '');
 }
 const BLOB_UNKNOWN = ['BLOB_UNKNOWN', ...errors_UNKNOWN];
 /**
@@ -44905,7 +46085,7 @@ const BLOB_UNKNOWN = ['BLOB_UNKNOWN', ...errors_UNKNOWN];
 function saysBlobUnknown(response) {
     return response.status === 404 && BLOB_UNKNOWN.includes(errorOf(response)?.code ?? '');
 }
-/** Codes that speak of the account or of the moment, whatever route was asked. */
+/** Codes that speak of the account or of the moment, and not of the route. */
 const OF_OTHER_THINGS = ['DENIED', 'UNAUTHORIZED', 'TOOMANYREQUESTS', 'UNAVAILABLE'];
 /**
  * Whether an answer other than the asked-for one is how a registry answers that lacks the route: Distribution with
@@ -44923,65 +46103,66 @@ function mayLackRoute(response) {
 function refusal(response, doing, quote, allowDeletes) {
     const { status } = response;
     const error = errorOf(response);
-    const said = error === undefined ? '' : ` (${quote(saidBy(error, status))})`;
+    const said = `${String(status)}${error === undefined ? '' : ` (${quote(saidBy(error, status))})`}`;
+    const could = (kind, text, code) => new RegistryError(kind, `could not ${doing.what}: ${text}`, code);
+    const refused = (kind, text) => new RegistryError(kind, `the registry refused to ${doing.what}: ${said}${text}`);
     const between = fromBetween(response, doing, error !== undefined);
     if (between !== undefined) {
-        const { kind, code, text } = between;
-        return new RegistryError(kind, `could not ${doing.what}: ${quote(text)}`, code);
+        return could(between.kind, quote(between.text), between.code);
     }
     // The exact words: other registries answer 403 DENIED to accounts that may only read.
     const isReadOnly = error?.code === 'DENIED' && error.detail === 'repository is read-only';
-    if (status === 403 && (doing.deletes ?? doing.pushes) && isReadOnly) {
-        return new RegistryError('read-only', `the registry refused to ${doing.what}: 403${said}, and says that its storage is read-only ` +
-            '(`--store-ro` of olareg). Run this again when it accepts writes');
+    if (status === 403 && (doing.deletes || doing.pushes) && isReadOnly) {
+        const text = ', and says that its storage is read-only (`--store-ro` of olareg)';
+        return refused('read-only', `${text}. Run this again when it accepts writes`);
     }
     if (status === 401 || status === 403) {
-        const scope = quote(missingScope(response) ?? doing.scope);
-        const lack = scope === ''
-            ? 'The credentials were not accepted'
-            : `The credentials lack the scope \`${scope}\``;
-        const asked = scope === '' ? '' : `. This asked for the scope \`${scope}\``;
-        const why = response.login === undefined
-            ? `${lack}: give \`username\` and \`password\` of an account that may do this, or log in with ` +
-                'docker/login-action before this step'
-            : `${response.login}${asked}`;
-        return new RegistryError(status === 401 ? 'unauthorized' : 'forbidden', `the registry refused to ${doing.what}: ${String(status)}${said}. ${why}`);
+        const why = whyLacking(response, quote(missingScope(response) ?? doing.scope));
+        return refused(status === 401 ? 'unauthorized' : 'forbidden', `. ${why}`);
     }
     // 405 with another code is about this manifest alone: zot's DENIED protects the child of an index.
-    if (status === 405 && doing.deletes && (error === undefined || error.code === 'UNSUPPORTED')) {
-        return error !== undefined
-            ? new RegistryError('deletes-off', `the registry refused to ${doing.what}: 405${said}. Deleting is switched off there: ${allowDeletes}`)
-            : new RegistryError('read-only', `the registry refused to ${doing.what}: 405 without an error code, as a registry in read-only ` +
-                'mode answers (`storage.maintenance.readonly`). Run this again when it accepts writes');
+    if (status === 405 && doing.deletes && error?.code === 'UNSUPPORTED') {
+        return refused('deletes-off', `. Deleting is switched off there: ${allowDeletes}`);
+    }
+    if (status === 405 && doing.deletes && error === undefined) {
+        const text = ' without an error code, as a registry in read-only mode answers';
+        const advice = 'Run this again when it accepts writes';
+        return refused('read-only', `${text} (\`storage.maintenance.readonly\`). ${advice}`);
     }
     if (status === 404 && doing.optional && response.body.length === 0) {
-        return new RegistryError('unexpected', `could not ${doing.what}: 404 without a body, as a registry answers that has no such list`);
+        return could('unexpected', '404 without a body, as a registry answers that has no such list');
     }
     if (error === undefined && (status === 404 || (status >= 200 && status < 400))) {
-        return new RegistryError('not-a-registry', `could not ${doing.what}: ${String(status)} with a body that is no registry's ` +
-            `(${quote(response.headers['content-type'] ?? 'no Content-Type')}). Is \`registry-url\` right, ` +
-            'and does no proxy answer in its place?');
+        return could('not-a-registry', `${said} with a body that isn't a registry's (${quote(response.headers['content-type'] ?? 'no Content-Type')}). ` +
+            'Is `registry-url` right, and does no proxy answer in its place?');
     }
-    const takesNoPushes = status === 405 && doing.pushes;
-    return new RegistryError(takesNoPushes ? 'read-only' : 'unexpected', `could not ${doing.what}: the registry answered ${String(status)}${said}${adviceFor(response)}` +
-        (takesNoPushes ? '. It takes no pushes there' : ''), codeFor(status));
+    const text = `the registry answered ${said}${adviceFor(response)}`;
+    return status === 405 && doing.pushes
+        ? could('read-only', `${text}. It takes no pushes there`)
+        : could('unexpected', text, codeFor(status));
+}
+function whyLacking({ login }, scope) {
+    if (login !== undefined) {
+        return `${login}${scope === '' ? '' : `. This asked for the scope \`${scope}\``}`;
+    }
+    const lack = scope === ''
+        ? 'The credentials were not accepted'
+        : `The credentials lack the scope \`${scope}\``;
+    return (`${lack}: give \`username\` and \`password\` of an account that may do this, or log in with ` +
+        'docker/login-action before this step');
 }
 function codeFor(status) {
     return status === 429 ? 'rate-limited' : status >= 500 ? 'server-failed' : 'unexpected-answer';
 }
-/** What passes by itself as a rule, and has not after every try. */
+/** For failures that pass by themselves as a rule, and have not after every try. */
 function adviceFor({ status, tries = 1, gaveUp }) {
+    const advice = gaveUp !== undefined
+        ? `It was not tried again: ${gaveUp}`
+        : status === 429
+            ? 'It takes fewer requests than were sent: lower `concurrency`, or run this at another time'
+            : 'The registry, or a proxy before it, is overloaded, restarting or broken: see its log, and run this again';
     const times = tries > 1 ? ` to each of ${String(tries)} tries` : '';
-    if (gaveUp !== undefined) {
-        return `${times}. It was not tried again: ${gaveUp}`;
-    }
-    if (status === 429) {
-        return `${times}. It takes fewer requests than were sent: lower \`concurrency\`, or run this at another time`;
-    }
-    if (status < 500) {
-        return '';
-    }
-    return `${times}. The registry, or a proxy before it, is overloaded, restarting or broken: see its log, and run this again`;
+    return gaveUp !== undefined || status === 429 || status >= 500 ? `${times}. ${advice}` : '';
 }
 /** The scope that the registry's challenge asks for, which may be more exact than what was asked for. */
 function missingScope(response) {
@@ -45010,6 +46191,16 @@ function jsonOf(schema, response) {
         }
         return undefined;
     }
+}
+const Errors = object({ errors: pipe(array(unknown()), minLength(1)) });
+/**
+ * Whether a registry says that it did something: one of these statuses, and a body that does not speak against it. A
+ * web page comes from something in between, and some gateways send a list of errors with a 200.
+ */
+function isSuccess(response, ...statuses) {
+    return (statuses.includes(response.status) &&
+        !isPage(response) &&
+        jsonOf(Errors, response) === undefined);
 }
 
 ;// CONCATENATED MODULE: ./src/registry/distribution/freshness.ts
@@ -45041,248 +46232,6 @@ function whyStale({ headers, url }, base) {
             'the registry, or give `registry-url` the address of the registry itself';
 }
 
-;// CONCATENATED MODULE: ./node_modules/yocto-queue/index.js
-/*
-How it works:
-`this.#head` is an instance of `Node` which keeps track of its current value and nests another instance of `Node` that keeps the value that comes after it. When a value is provided to `.enqueue()`, the code needs to iterate through `this.#head`, going deeper and deeper to find the last value. However, iterating through every single item is slow. This problem is solved by saving a reference to the last value as `this.#tail` so that it can reference it to add a new value.
-*/
-
-class Node {
-	value;
-	next;
-
-	constructor(value) {
-		this.value = value;
-	}
-}
-
-class Queue {
-	#head;
-	#tail;
-	#size;
-
-	constructor() {
-		this.clear();
-	}
-
-	enqueue(value) {
-		const node = new Node(value);
-
-		if (this.#head) {
-			this.#tail.next = node;
-			this.#tail = node;
-		} else {
-			this.#head = node;
-			this.#tail = node;
-		}
-
-		this.#size++;
-	}
-
-	dequeue() {
-		const current = this.#head;
-		if (!current) {
-			return;
-		}
-
-		this.#head = this.#head.next;
-		this.#size--;
-
-		// Clean up tail reference when queue becomes empty
-		if (!this.#head) {
-			this.#tail = undefined;
-		}
-
-		return current.value;
-	}
-
-	peek() {
-		if (!this.#head) {
-			return;
-		}
-
-		return this.#head.value;
-
-		// TODO: Node.js 18.
-		// return this.#head?.value;
-	}
-
-	clear() {
-		this.#head = undefined;
-		this.#tail = undefined;
-		this.#size = 0;
-	}
-
-	get size() {
-		return this.#size;
-	}
-
-	* [Symbol.iterator]() {
-		let current = this.#head;
-
-		while (current) {
-			yield current.value;
-			current = current.next;
-		}
-	}
-
-	* drain() {
-		while (this.#head) {
-			yield this.dequeue();
-		}
-	}
-}
-
-;// CONCATENATED MODULE: ./node_modules/p-limit/index.js
-
-
-function pLimit(concurrency) {
-	let rejectOnClear = false;
-
-	if (typeof concurrency === 'object') {
-		({concurrency, rejectOnClear = false} = concurrency);
-	}
-
-	validateConcurrency(concurrency);
-
-	if (typeof rejectOnClear !== 'boolean') {
-		throw new TypeError('Expected `rejectOnClear` to be a boolean');
-	}
-
-	const queue = new Queue();
-	let activeCount = 0;
-
-	const resumeNext = () => {
-		// Process the next queued function if we're under the concurrency limit
-		if (activeCount < concurrency && queue.size > 0) {
-			activeCount++;
-			queue.dequeue().run();
-		}
-	};
-
-	const next = () => {
-		activeCount--;
-		resumeNext();
-	};
-
-	const run = async (function_, resolve, arguments_) => {
-		// Execute the function and capture the result promise
-		const result = (async () => function_(...arguments_))();
-
-		// Resolve immediately with the promise (don't wait for completion)
-		resolve(result);
-
-		// Wait for the function to complete (success or failure)
-		// We catch errors here to prevent unhandled rejections,
-		// but the original promise rejection is preserved for the caller
-		try {
-			await result;
-		} catch {}
-
-		// Decrement active count and process next queued function
-		next();
-	};
-
-	const enqueue = (function_, resolve, reject, arguments_) => {
-		const queueItem = {reject};
-
-		// Queue the internal resolve function instead of the run function
-		// to preserve the asynchronous execution context.
-		new Promise(internalResolve => { // eslint-disable-line promise/param-names
-			queueItem.run = internalResolve;
-			queue.enqueue(queueItem);
-		}).then(run.bind(undefined, function_, resolve, arguments_)); // eslint-disable-line promise/prefer-await-to-then
-
-		// Start processing immediately if we haven't reached the concurrency limit
-		if (activeCount < concurrency) {
-			resumeNext();
-		}
-	};
-
-	const generator = (function_, ...arguments_) => new Promise((resolve, reject) => {
-		enqueue(function_, resolve, reject, arguments_);
-	});
-
-	Object.defineProperties(generator, {
-		activeCount: {
-			get: () => activeCount,
-		},
-		pendingCount: {
-			get: () => queue.size,
-		},
-		clearQueue: {
-			value() {
-				if (!rejectOnClear) {
-					queue.clear();
-					return;
-				}
-
-				const abortError = AbortSignal.abort().reason;
-
-				while (queue.size > 0) {
-					queue.dequeue().reject(abortError);
-				}
-			},
-		},
-		concurrency: {
-			get: () => concurrency,
-
-			set(newConcurrency) {
-				validateConcurrency(newConcurrency);
-				concurrency = newConcurrency;
-
-				queueMicrotask(() => {
-					// eslint-disable-next-line no-unmodified-loop-condition
-					while (activeCount < concurrency && queue.size > 0) {
-						resumeNext();
-					}
-				});
-			},
-		},
-		map: {
-			async value(iterable, function_) {
-				const promises = [];
-
-				try {
-					Array.from(iterable, (value, index) => {
-						const promise = generator(function_, value, index);
-						promises.push(promise);
-						return promise;
-					});
-				} catch (error) {
-					// The iterable threw, so `Promise.all` never observes the already scheduled promises. Observe them here to avoid unhandled rejections.
-					for (const promise of promises) {
-						promise.catch(() => {}); // eslint-disable-line promise/prefer-await-to-then
-					}
-
-					throw error;
-				}
-
-				return Promise.all(promises);
-			},
-		},
-	});
-
-	return generator;
-}
-
-function limitFunction(function_, options) {
-	const limit = pLimit(options);
-
-	const limitedFunction = (...arguments_) => limit(() => function_(...arguments_));
-	Object.defineProperty(limitedFunction, 'clearQueue', {
-		value: limit.clearQueue,
-	});
-
-	return limitedFunction;
-}
-
-function validateConcurrency(concurrency) {
-	if (!((Number.isInteger(concurrency) || concurrency === Number.POSITIVE_INFINITY) && concurrency > 0)) {
-		throw new TypeError('Expected `concurrency` to be a number from 1 and up');
-	}
-}
-
 ;// CONCATENATED MODULE: ./src/http/link.ts
 /**
  * The next page of a listing, from the Link header (RFC 8288). A header that can't be read, or that
@@ -45296,14 +46245,14 @@ function validateConcurrency(concurrency) {
 class LinkError extends Error {
     name = 'LinkError';
 }
-/** What a last page may say beside nothing. */
+/** The only relations that a last page may have. */
 const NO_NEXT = ['prev', 'first', 'last'];
 const BLANKS = /[ \t]*/y;
 const BETWEEN = /[ \t,]*/y;
 const TARGET = /<([^<>]*)>/y;
 const SEMICOLON = /;/y;
 const link_EQUALS = /[ \t]*=[ \t]*/y;
-/** A token, or what servers send unquoted though it is none. */
+/** A token, or another text that servers send without quotes. */
 const link_BARE = /[^\s;,"<>]+/y;
 /**
  * @param link the Link header's value, if there was one
@@ -45331,7 +46280,8 @@ function nextPage(link, page) {
     }
     const url = foreignUrl(target, page);
     if (url === undefined) {
-        throw new LinkError(`the Link header of a page from ${page.origin} doesn't lead to a valid URL`);
+        const where = `the Link header of a page from ${page.origin}`;
+        throw new LinkError(`${where} doesn't lead to a valid URL`);
     }
     if (url.origin !== page.origin) {
         throw new LinkError(`a page of a listing at ${page.origin} names its next page at ${url.origin}; ` +
@@ -45385,7 +46335,7 @@ function unreadable(why) {
 const MIB = 1024 * 1024;
 /** A list of a million tags in one page, as Distribution 2.x sends it, is some 30 MB. */
 const LIST_BYTES = 64 * MIB;
-/** Of a page as it is asked for at first. What is larger is asked for once more, by one repository at a time. */
+/** The limit of a first request. A larger page is asked for once more, by one repository at a time. */
 const SMALL_BYTES = 8 * MIB;
 /** Several pages of 64 MiB at once would take more memory than a small runner has. */
 const large = pLimit(1);
@@ -45404,30 +46354,18 @@ const MOST_EMPTY = 1000;
 async function readPages(send, first, scope, read, { maxBytes = LIST_BYTES, mostTries } = {}) {
     const items = [];
     const seen = new Set();
-    const tooMuch = (what) => new RegistryError('unexpected', `the registry's list ${first.pathname} has ${what}, more than this program reads. Look what answers there`);
     const ask = async (page, most) => {
-        const response = await send({
-            method: 'GET',
-            url: page,
-            headers: FRESH,
-            scope,
-            maxBytes: most,
-            mostTries,
-        });
+        const request = { method: 'GET', url: page, headers: FRESH, scope, mostTries };
+        const response = await send({ ...request, maxBytes: most });
         return [read(response, seen.size), following(response, page)];
     };
-    const readPage = async (page) => {
-        try {
-            return await ask(page, Math.min(maxBytes, SMALL_BYTES));
+    const readPage = (page) => ask(page, Math.min(maxBytes, SMALL_BYTES)).catch((error) => {
+        const isLarge = error instanceof TransportError && error.kind === 'too-large';
+        if (isLarge && maxBytes > SMALL_BYTES) {
+            return large(() => ask(page, maxBytes));
         }
-        catch (error) {
-            const isLarge = error instanceof TransportError && error.kind === 'too-large';
-            if (isLarge && maxBytes > SMALL_BYTES) {
-                return await large(() => ask(page, maxBytes));
-            }
-            throw error;
-        }
-    };
+        throw error;
+    });
     let empty = 0;
     let url = first;
     while (url !== undefined) {
@@ -45436,11 +46374,10 @@ async function readPages(send, first, scope, read, { maxBytes = LIST_BYTES, most
         }
         seen.add(url.href);
         const [page, next] = await readPage(url);
-        for (const item of page) {
-            items.push(item);
-        }
+        page.forEach((item) => items.push(item));
         if (items.length > MOST_ITEMS) {
-            throw tooMuch(`over ${String(MOST_ITEMS)} entries`);
+            throw new RegistryError('unexpected', `the registry's list ${first.pathname} has over ${String(MOST_ITEMS)} entries, more than this program reads. ` +
+                'Check what answers there');
         }
         empty = page.length === 0 ? empty + 1 : 0;
         url = next;
@@ -45465,17 +46402,6 @@ function following(response, page) {
 
 /** Bytes that the body may have, unless a route says otherwise. */
 const ANSWER_BYTES = 1024 * 1024;
-const READ = { actions: 'pull' };
-const PUSH = { actions: 'pull,push', write: { pushes: true } };
-/** Distribution's own challenge for DELETE asks for `delete` alone; others want `pull` beside it. */
-const DELETE = { actions: 'pull,delete', write: { deletes: true } };
-const RIGHTS = {
-    GET: READ,
-    HEAD: READ,
-    POST: PUSH,
-    PUT: PUSH,
-    DELETE,
-};
 /** @param actions separated by commas: `pull`, `push`, `delete` */
 function scopeOf(repository, actions) {
     return `repository:${repository}:${actions}`;
@@ -45505,10 +46431,13 @@ class Client {
      * @param repository absent for routes that belong to none
      */
     async sendTo(url, method, repository, options) {
-        const { actions, write } = RIGHTS[method];
+        const deletes = method === 'DELETE';
+        const pushes = method === 'PUT' || method === 'POST';
+        // Distribution's own challenge for DELETE asks for `delete` alone; others want `pull` beside it.
+        const actions = deletes ? 'pull,delete' : pushes ? 'pull,push' : 'pull';
         const scope = repository === undefined ? undefined : scopeOf(repository, actions);
         const response = await this.#send({ method, url, scope, maxBytes: ANSWER_BYTES, ...options });
-        return { ...response, doing: { scope: scope ?? '', ...write } };
+        return { ...response, doing: { scope: scope ?? '', deletes, pushes } };
     }
     /**
      * All items of a list that comes in pages.
@@ -45538,22 +46467,6 @@ class Client {
     }
 }
 
-;// CONCATENATED MODULE: ./src/registry/distribution/success.ts
-/** What counts as a registry's word that it did something: more than the status of an answer. */
-
-
-
-const Errors = object({ errors: pipe(array(unknown()), minLength(1)) });
-/**
- * Whether this answer has one of these statuses, and a body that does not speak against it: a web page, which
- * something in between sends, or a list of errors, which some gateways send with a 200.
- */
-function isSuccess(response, ...statuses) {
-    return (statuses.includes(response.status) &&
-        !isPage(response) &&
-        jsonOf(Errors, response) === undefined);
-}
-
 ;// CONCATENATED MODULE: ./src/registry/distribution/deletes.ts
 
 
@@ -45573,15 +46486,17 @@ function createDeleter(client, whyReferenced = () => undefined) {
                 return 'deleted';
             }
             const refused = client.refusal(response, what);
+            // A more exact kind has a more exact code.
+            const said = withoutCodes(refused.message);
             const why = whyReferenced(response);
             if (why !== undefined) {
-                throw new RegistryError('referenced', `${refused.message}. ${why}`);
+                throw new RegistryError('referenced', `${said}. ${why}`);
             }
             if (!saysUnknown(response)) {
                 throw refused;
             }
             if (isHere === true && errorOf(response)?.code === 'NAME_UNKNOWN') {
-                throw new RegistryError('hidden', refused.message);
+                throw new RegistryError('hidden', said);
             }
             return 'gone';
         },
@@ -45589,7 +46504,7 @@ function createDeleter(client, whyReferenced = () => undefined) {
 }
 
 ;// CONCATENATED MODULE: ./src/oci/image-config.ts
-/** What an image's config tells (image-spec config.md): when it was built, and for which platform. */
+/** The facts in an image's config (image-spec config.md): when it was built, and for which platform. */
 
 
 const image_config_text = fallback(optional(string()), undefined);
@@ -45603,16 +46518,8 @@ const MOST_VALUES = 150_000;
  * @throws JsonLimitError when it holds more than any config does
  */
 function factsOf(bytes) {
-    let body;
-    try {
-        body = json_parseJson(bytes, MOST_VALUES);
-    }
-    catch (error) {
-        if (error instanceof JsonLimitError) {
-            throw error;
-        }
-        return {};
-    }
+    checkJson(bytes, MOST_VALUES);
+    const body = tryJson(new TextDecoder().decode(bytes));
     const { created, architecture, os, variant } = inForm(ConfigSchema, body) ?? {};
     const time = created === undefined ? Number.NaN : Date.parse(created);
     const isForOne = os !== undefined && architecture !== undefined;
@@ -45631,42 +46538,48 @@ function factsOf(bytes) {
 
 
 const CONFIG_BYTES = 4 * 1024 * 1024;
-async function hasBlob(client, repository, digest) {
-    const response = await client.send('HEAD', repository, `blobs/${digest}`, { maxBytes: 0 });
-    if (response.status !== 200 && response.status !== 404) {
-        throw client.refusal(response, `look for the blob ${digest} of ${repository}`);
-    }
-    return response.status === 200;
-}
-async function readBlob(client, repository, digest, maxBytes) {
-    const response = await client.send('GET', repository, `blobs/${digest}`, { maxBytes });
-    if (saysBlobUnknown(response)) {
-        return undefined;
-    }
-    const what = `read the blob ${digest} of ${repository}`;
-    if (response.status !== 200) {
-        throw client.refusal(response, what);
-    }
-    // Some stores call a blob encoded that was compressed before it was pushed: then it is what came.
-    const bytes = [response.body, response.encoded].find((each) => each !== undefined && digestOf(each, algorithmOf(digest)) === digest);
-    if (bytes === undefined) {
-        throw new RegistryError('wrong-bytes', `could not ${what}: the bytes that came have another digest`);
-    }
-    return bytes;
-}
-async function readImageFacts(client, repository, { config }) {
-    const bytes = isDigest(config.digest)
-        ? await readBlob(client, repository, config.digest, CONFIG_BYTES).catch(rethrowWithoutConfigs)
-        : undefined;
-    try {
-        return bytes === undefined ? {} : factsOf(bytes);
-    }
-    catch (error) {
-        throw error instanceof JsonLimitError
-            ? new RegistryError('unexpected', `the config ${config.digest} of ${repository} ${error.message}, which no image's does. If nobody needs ` +
-                'the image, delete it with another tool, or leave its repository out with `repositories`')
-            : error;
-    }
+function createBlobs(client) {
+    const blob = async (repository, digest, maxBytes) => {
+        const response = await client.send('GET', repository, `blobs/${digest}`, { maxBytes });
+        if (saysBlobUnknown(response)) {
+            return undefined;
+        }
+        const what = `read the blob ${digest} of ${repository}`;
+        if (response.status !== 200) {
+            throw client.refusal(response, what);
+        }
+        // Some stores call a blob encoded that was compressed before it was pushed: then it is what came.
+        const bytes = [response.body, response.encoded].find((each) => each !== undefined && digestOf(each, algorithmOf(digest)) === digest);
+        if (bytes === undefined) {
+            const message = `could not ${what}: the bytes that came have another digest`;
+            throw new RegistryError('wrong-bytes', message);
+        }
+        return bytes;
+    };
+    return {
+        blob,
+        async hasBlob(repository, digest) {
+            const response = await client.send('HEAD', repository, `blobs/${digest}`, { maxBytes: 0 });
+            if (response.status !== 200 && response.status !== 404) {
+                throw client.refusal(response, `look for the blob ${digest} of ${repository}`);
+            }
+            return response.status === 200;
+        },
+        async imageFacts(repository, { config: { digest } }) {
+            const bytes = isDigest(digest)
+                ? await blob(repository, digest, CONFIG_BYTES).catch(rethrowWithoutConfigs)
+                : undefined;
+            try {
+                return bytes === undefined ? {} : factsOf(bytes);
+            }
+            catch (error) {
+                throw error instanceof JsonLimitError
+                    ? new RegistryError('unexpected', `the config ${digest} of ${repository} ${error.message}, which no image's does. If nobody needs the image, ` +
+                        'delete it with another tool, or leave its repository out with `repositories`')
+                    : error;
+            }
+        },
+    };
 }
 /** Configs only tell how old an image is. */
 function rethrowWithoutConfigs(error) {
@@ -45774,16 +46687,16 @@ class ManifestError extends Error {
 }
 const SCHEMA_1 = "it is of Docker's old schema 1, whose digest can't be verified. Push the image again with a current " +
     'client, or leave its repository out with `repositories`';
-/** Of 4 MiB, more than 14,000 referrers in a fallback index, the longest list there is, do not come to. */
+/** The longest list there is, a fallback index of 4 MiB, holds some 14,000 referrers. */
 const MOST_DESCRIPTORS = 20_000;
 /** Lists, objects and commas: more than 4 MiB of the least descriptors with a platform hold. */
 const manifest_MOST_VALUES = 150_000;
 const TOO_MUCH = ', which no tool makes. If nobody needs it, delete it with another tool, or leave its repository out with ' +
     '`repositories`';
-const Size = pipe(number(), safeInteger(), minValue(0));
-/** What is only shown or counted is dropped when it is malformed; it can't make a manifest unreadable. */
+const Size = pipe(dist_number(), safeInteger(), minValue(0));
+/** A field that is only shown or counted is dropped when it is malformed; it can't make a manifest unreadable. */
 const lenient = (schema) => fallback(optional(schema), undefined);
-/** What is no media type at all stays as it is, to be shown. */
+/** A text that isn't a media type stays as it is, to be shown. */
 const MediaType = pipe(string(), transform((text) => mediaTypeOf(text) || text));
 /** The only ones that anything is read from: the rest would be most of what a large run keeps in memory. */
 const Annotations = pipe(object({
@@ -45801,7 +46714,7 @@ const DescriptorSchema = object({
     annotations: lenient(Annotations),
     urls: lenient(array(string())),
 });
-/** The entry of an index is read whatever its type: one that says none may be a manifest all the same. */
+/** Every entry of an index is read: one without a type may be a manifest all the same. */
 const EntrySchema = object({
     ...DescriptorSchema.entries,
     mediaType: fallback(MediaType, ''),
@@ -45822,7 +46735,7 @@ const ImageSchema = object({
 });
 const IndexSchema = object({
     ...common,
-    // Go writes an empty list as null. What has no list at all may have its children elsewhere.
+    // Go writes an empty list as null. A body without a list may have its children elsewhere.
     manifests: nullable(array(EntrySchema), []),
     config: optional(never()),
     layers: optional(never()),
@@ -45830,7 +46743,7 @@ const IndexSchema = object({
 /**
  * Whether an object has one of these keys in other letters. Go, and with it most registries and clients,
  * reads `Manifests`, and `manifeſts` too, as `manifests`: what they find there would be overlooked here.
- * Of keys that are the same to the letter the last one counts, for Go as for us; where Go adds the first one
+ * The last of several keys that are the same to the letter counts, for Go as for us; where Go adds the first one
  * to it, the last one alone does not fit its schema.
  */
 function otherwiseSpelt(keys) {
@@ -45879,7 +46792,7 @@ function descriptor(parsed) {
         ? { mediaType, digest, size }
         : { mediaType, digest, size, annotations, urls, platform };
 }
-/** What a server says of bytes that it knows nothing about. Anything else is a word that counts. */
+/** The types that a server gives to bytes that it knows nothing about. Any other type counts. */
 const SAYS_NOTHING = new Set([
     '',
     'application/octet-stream',
@@ -45905,7 +46818,7 @@ function typeOfShape({ schemaVersion, config, layers, manifests }) {
  * @param contentType the answer's Content-Type, with which the body's own `mediaType` has to agree. Where it says
  *   nothing, the body decides: its `mediaType`, or else its shape
  * @param digest the digest of exactly these bytes, computed by the caller
- * @throws ManifestError when the bytes are no JSON object, are Docker schema 1, hold more than any manifest does,
+ * @throws ManifestError when the bytes aren't a JSON object, are Docker schema 1, hold more than any manifest does,
  *   or name a child or subject by a digest that can't be verified
  */
 function readManifest(bytes, contentType, digest) {
@@ -45914,13 +46827,15 @@ function readManifest(bytes, contentType, digest) {
     const own = typeof said === 'string' ? mediaTypeOf(said) : '';
     const answered = mediaTypeOf(contentType);
     const isUntyped = SAYS_NOTHING.has(answered);
-    const told = own !== '' ? own : isSilent(said) ? typeOfShape(body) : '';
+    // Go writes a media type that is not there as an empty one, or null.
+    const isSilent = (said ?? '') === '';
+    const told = isSilent ? typeOfShape(body) : own;
     const mediaType = isUntyped && told !== '' ? told : answered;
     if (isSchema1Type(mediaType) || body['schemaVersion'] === 1) {
         throw new ManifestError(SCHEMA_1);
     }
     const base = { digest, mediaType, size: bytes.byteLength };
-    const agrees = isSilent(said) || own === mediaType;
+    const agrees = isSilent || own === mediaType;
     const manifest = isManifestType(mediaType) && agrees && !isOtherwiseSpelt(body)
         ? (isIndexType(mediaType) ? readIndex : readImage)(body, base)
         : undefined;
@@ -45933,10 +46848,6 @@ function readManifest(bytes, contentType, digest) {
 /** As `readManifest`, where only the manifest matters. */
 function parseManifest(bytes, contentType, digest) {
     return readManifest(bytes, contentType, digest).manifest;
-}
-/** Go writes a media type that is not there as an empty one, or null. */
-function isSilent(said) {
-    return said === undefined || said === null || said === '';
 }
 /** Escapes such as \u003a hide a digest from the raw text, duplicate keys from the parsed one. */
 function mentionsIn(text, body, digest) {
@@ -46019,9 +46930,9 @@ class Manifests {
             throw new RegistryError('unexpected', `could not ${what}: ${SCHEMA_1}`, 'manifest-not-understood');
         }
         const digest = verifiedDigest(response, reference, what);
-        // Otherwise any bytes would do, and an index that came without its children would leave them unprotected.
+        // Where no digest is said, the registry has to know the bytes by theirs. Otherwise any would do, and an index that came without its children would leave them unprotected.
         const isNamed = isDigest(reference) || response.headers['docker-content-digest'] !== undefined;
-        if (!isNamed && !(await this.#isKnown(repository, digest))) {
+        if (!isNamed && !isSuccess(await this.#send('HEAD', repository, digest), 200)) {
             if (round < manifests_MOST_ROUNDS) {
                 // It may have gone between the two questions.
                 return this.read(repository, reference, round + 1);
@@ -46044,10 +46955,8 @@ class Manifests {
     }
     async resolve(repository, reference) {
         const response = await this.#send('HEAD', repository, reference);
-        const header = response.headers['docker-content-digest'];
-        return response.status === 200 && typeof header === 'string' && isDigest(header)
-            ? header
-            : undefined;
+        const said = saidDigest(response);
+        return response.status === 200 && isDigest(said) ? said : undefined;
     }
     /**
      * One HEAD; and a GET where its answer settles nothing: a 404 to HEAD can't name its code, so one that isn't even
@@ -46059,7 +46968,8 @@ class Manifests {
             return true;
         }
         const type = head.headers['content-type'] ?? '';
-        if (head.status === 404 && (isJson(type) || this.#believed.has(type))) {
+        const isJson = /^application\/(?:json|.*\+json)$/.test(mediaTypeOf(type));
+        if (head.status === 404 && (isJson || this.#believed.has(type))) {
             return false;
         }
         const answer = UNCLEAR.includes(head.status)
@@ -46074,9 +46984,9 @@ class Manifests {
         if (isSuccess(answer, 200)) {
             return true;
         }
-        throw this.#client.refusal(answer, `look whether ${repository}@${digest} is still there`);
+        throw this.#client.refusal(answer, `check whether ${repository}@${digest} is still there`);
     }
-    /** What has a digest never changes, so a cache may serve it; whether it is there has to be the registry's word. */
+    /** Content with a digest never changes, so a cache may serve it; only the registry can say whether it is there. */
     async #send(method, repository, reference) {
         const isContent = method === 'GET' && isDigest(reference);
         const response = await this.#ask(method, repository, reference, isContent ? {} : FRESH);
@@ -46095,37 +47005,26 @@ class Manifests {
         const error = this.#client.refusal(response, what);
         // Measured on 2.7 and 2.8, whose manifest store finds the blob and can't read it as a manifest.
         return response.status === 500 && isDigest(reference)
-            ? new RegistryError('perhaps-a-blob', `${error.message}. Distribution up to 2.8 answers so for the digest of a layer or config, and for a manifest ` +
+            ? new RegistryError('perhaps-a-blob', `${withoutCodes(error.message)}. Distribution up to 2.8 answers so for the digest of a layer or config, and for a manifest ` +
                 "that is damaged: the registry's log says more")
             : error;
     }
-    /** Where nothing says of which digest a tag's manifest is, the registry has to know the bytes by theirs. */
-    async #isKnown(repository, digest) {
-        const response = await this.#send('HEAD', repository, digest);
-        return response.status === 200 && !isPage(response);
-    }
 }
 function verifiedDigest(response, reference, what) {
-    const header = response.headers['docker-content-digest'];
-    const said = typeof header === 'string' ? header : undefined;
+    const said = saidDigest(response);
     // A tag has no colon, so what is left of the two is a digest, or should be.
-    for (const claim of [reference, said].filter((each) => each?.includes(':'))) {
-        if (claim === undefined ||
-            !isDigest(claim) ||
-            digestOf(response.body, algorithmOf(claim)) !== claim) {
+    for (const claim of [reference, said].filter((each) => each.includes(':'))) {
+        if (!isDigest(claim) || digestOf(response.body, algorithmOf(claim)) !== claim) {
             throw new RegistryError('unexpected', `could not ${what}: the body's digest is not the one that was ${claim === said ? 'announced' : 'asked for'} ` +
                 `(got ${digestOf(response.body)}). Something between here and the registry changes its answers, or its ` +
                 'files are damaged: then push the image again', 'digest-mismatch');
         }
     }
-    if (isDigest(reference)) {
-        return reference;
-    }
-    return said !== undefined && isDigest(said) ? said : digestOf(response.body);
+    return [reference, said].find(isDigest) ?? digestOf(response.body);
 }
-function isJson(contentType) {
-    const type = mediaTypeOf(contentType);
-    return type === 'application/json' || type.endsWith('+json');
+/** `''` where nothing is said. */
+function saidDigest({ headers }) {
+    return String(headers['docker-content-digest'] ?? '');
 }
 
 ;// CONCATENATED MODULE: ./src/registry/distribution/pushes.ts
@@ -46133,7 +47032,6 @@ function isJson(contentType) {
  * Pushes (distribution-spec, "Push"): blobs and manifests of our own making, and what users pushed when it is put
  * back.
  */
-
 
 
 
@@ -46190,7 +47088,7 @@ async function upload(client, repository, digest, body) {
     if (!isSuccess(started, 202) || location === undefined) {
         throw client.refusal(started, what);
     }
-    // What is uploaded would be readable on the way, and so would the credentials.
+    // Both the upload and the credentials would be readable on the way.
     const target = placeOf({ method: 'POST', url }, location, 'Location of an upload');
     target.searchParams.set('digest', digest);
     return client.sendTo(target, 'PUT', repository, {
@@ -46215,51 +47113,45 @@ const ReferrersBody = object({
 });
 class NoReferrersApi extends Error {
 }
-class Referrers {
-    #client;
-    // Only what an OCI index has proved is remembered. That there is no such API is never more than the look of one
-    // answer, and may be a proxy's page that passes: it must not speak for other repositories, nor for a second look.
-    #hasApi = false;
-    constructor(client) {
-        this.#client = client;
+function createReferrers(client) {
+    // Only what an OCI index has proved is remembered. An answer without the API may be a proxy's page that
+    // passes: it must not speak for other repositories, nor for a second request.
+    let hasApi = false;
+    function read(response, what) {
+        client.expectFresh(response, what);
+        // Servers without the API answer in many ways; only an OCI index is an answer.
+        const isIndex = response.status === 200 && mediaTypeOf(response.headers['content-type']) === OCI_INDEX;
+        // Checked now: while this question was under way, another one may have been answered.
+        if (!isIndex && !hasApi && mayLackRoute(response)) {
+            throw new NoReferrersApi();
+        }
+        const body = isIndex ? jsonOf(ReferrersBody, response) : undefined;
+        hasApi ||= body !== undefined;
+        return (body &&
+            (body.manifests ?? []).map(({ digest }) => {
+                if (!isDigest(digest)) {
+                    throw new RegistryError('unexpected', `could not ${what}: one of them has a digest of an algorithm that can't be verified`, 'manifest-not-understood');
+                }
+                return digest;
+            }));
     }
-    /** A registry that has the API never answers 404. */
-    async list(repository, digest) {
+    return async (repository, digest) => {
         const what = `list the referrers of ${repository}@${digest}`;
         const doing = { what, scope: scopeOf(repository, 'pull') };
         const path = `${repository}/referrers/${digest}`;
         try {
-            return await this.#client.pages(path, doing, (page) => this.#read(page, what), {
+            return await client.pages(path, doing, (page) => read(page, what), {
                 maxBytes: REFERRERS_BYTES,
             });
         }
         catch (error) {
+            // A registry that has the API never answers 404.
             if (error instanceof NoReferrersApi) {
                 return undefined;
             }
             throw error;
         }
-    }
-    #read(response, what) {
-        this.#client.expectFresh(response, what);
-        // Servers without the API answer in many ways; only an OCI index is an answer.
-        const isIndex = response.status === 200 && mediaTypeOf(response.headers['content-type']) === OCI_INDEX;
-        // Looked at now: while this question was under way, another one may have been answered.
-        if (!isIndex && !this.#hasApi && mayLackRoute(response)) {
-            throw new NoReferrersApi();
-        }
-        const body = isIndex ? jsonOf(ReferrersBody, response) : undefined;
-        if (body === undefined) {
-            return undefined;
-        }
-        this.#hasApi = true;
-        return (body.manifests ?? []).map((entry) => {
-            if (!isDigest(entry.digest)) {
-                throw new RegistryError('unexpected', `could not ${what}: one of them has a digest of an algorithm that can't be verified`, 'manifest-not-understood');
-            }
-            return entry.digest;
-        });
-    }
+    };
 }
 
 ;// CONCATENATED MODULE: ./src/registry/distribution/rights.ts
@@ -46306,7 +47198,7 @@ function createRights(deleter, granted) {
         async lacksDelete(repository) {
             const scope = scopeOf(repository, 'pull,delete');
             const grant = await granted(scope);
-            // What reads it all was granted before: of this scope, only the deletes are in question.
+            // Reads were granted before, so only the deletes are in question.
             if (grant.kind !== 'lacking' || grant.actions.includes('delete')) {
                 return undefined;
             }
@@ -46395,17 +47287,14 @@ function openDistribution(connection, family, advice, client = new Client(connec
 }
 function createReader(client) {
     const manifests = new Manifests(client);
-    const referrers = new Referrers(client);
     return {
         ping: () => ping(client),
         tags: (repository) => listTags(client, repository),
         manifest: (repository, reference) => manifests.read(repository, reference),
         resolve: (repository, reference) => manifests.resolve(repository, reference),
         isThere: (repository, digest) => manifests.isThere(repository, digest),
-        referrers: (repository, digest) => referrers.list(repository, digest),
-        blob: (repository, digest, maxBytes) => readBlob(client, repository, digest, maxBytes),
-        hasBlob: (repository, digest) => hasBlob(client, repository, digest),
-        imageFacts: (repository, manifest) => readImageFacts(client, repository, manifest),
+        referrers: createReferrers(client),
+        ...createBlobs(client),
     };
 }
 async function ping(client) {
@@ -46435,7 +47324,6 @@ async function ping(client) {
 
 
 
-
 const FAMILY = 'Google Artifact Registry';
 const google_ADVICE = {
     allowDeletes: 'remote and virtual repositories take no deletes. Clean the standard repository behind this one',
@@ -46445,19 +47333,28 @@ const google_ADVICE = {
     restore: 'as long as Google has not freed their layers: nobody says when it does',
 };
 /** Milliseconds since 1970, as a string; older clients of Google's met a number. */
-const Time = union([
+const google_Time = union([
     pipe(string(), regex(/^\d{1,15}$/), transform(Number)),
-    pipe(number(), safeInteger(), minValue(0)),
+    pipe(dist_number(), safeInteger(), minValue(0)),
 ]);
 const ListBody = object({
     // Without the map it is some other registry's answer, and says nothing of untagged manifests.
-    manifest: record(string(), object({ tag: nullish(array(string()), []), timeUploadedMs: optional(Time) })),
+    manifest: record(string(), object({ tag: nullish(array(string()), []), timeUploadedMs: optional(google_Time) })),
 });
 function google_open(connection) {
     const client = new Client(connection, google_ADVICE);
     const plain = openDistribution(connection, FAMILY, google_ADVICE, client);
     const untagger = createUntagger(client, plain.reader);
-    const deleter = createGoogleDeleter(createDeleter(client, whyKept), untagger);
+    const untagged = createDeleter(client, whyKept);
+    const deleter = {
+        // A manifest can be deleted only without its tags, so they go first.
+        async deleteManifest(repository, digest, options = {}) {
+            for (const tag of options.tags ?? []) {
+                await untagger.untag(repository, tag, digest, options);
+            }
+            return untagged.deleteManifest(repository, digest, options);
+        },
+    };
     return {
         ...plain,
         deleter,
@@ -46495,7 +47392,7 @@ function listedIn(response, what) {
         return [digest, { tags: tag, pushedAt: timeUploadedMs === 0 ? undefined : timeUploadedMs }];
     });
 }
-/** What came into use between the recheck and its delete: the registry protects it. */
+/** Codes for a manifest that came into use after the recheck: the registry protects it. */
 const REFERENCED = ['GOOGLE_MANIFEST_DANGLING_TAG', 'GOOGLE_MANIFEST_DANGLING_PARENT_IMAGE'];
 function whyKept(response) {
     return response.status === 400 && REFERENCED.includes(errorOf(response)?.code ?? '')
@@ -46503,21 +47400,10 @@ function whyKept(response) {
             'The next run decides again'
         : undefined;
 }
-/** A manifest can be deleted only without its tags, so they go first. */
-function createGoogleDeleter(deleter, untagger) {
-    return {
-        async deleteManifest(repository, digest, options = {}) {
-            for (const tag of options.tags ?? []) {
-                await untagger.untag(repository, tag, digest, options);
-            }
-            return deleter.deleteManifest(repository, digest, options);
-        },
-    };
-}
 function createUntagger(client, reader) {
     return {
         async untag(repository, tag, digest, { isLate } = {}) {
-            // Right before: by then it may point elsewhere, and what it points at now is in use.
+            // Right before the delete: it may point elsewhere now, at a manifest in use.
             if ((await reader.resolve(repository, tag)) !== digest) {
                 return;
             }
@@ -46550,7 +47436,7 @@ const distribution_ADVICE = {
         '',
         'Stop the registry first, or make it read-only (`storage.maintenance.readonly`): an image that is pushed meanwhile may lose layers. Leave out `--delete-untagged` (`-m`): with it, Distribution 2.x removes the children of tagged indexes.',
     ].join('\n'),
-    keepBlobs: "Do not collect the registry's garbage before the problems above are mended. Until then the registry still has the " +
+    keepBlobs: "Do not collect the registry's garbage before the problems above are solved. Until then the registry still has the " +
         'layers of what broke, or may have, and a push or `restore-from` brings it back. The garbage collection frees them ' +
         'for good.',
     restore: "as long as the registry's garbage collector has not freed their layers",
@@ -46596,6 +47482,7 @@ function openRegistry(settings, connection) {
 
 
 
+
 const MOST_CONCURRENCY = 128;
 const MOST_KEPT = 1_000_000;
 /** How much of a wrong input is shown. */
@@ -46617,8 +47504,7 @@ function readSettings() {
         return undefined;
     });
     if (mistakes.length > 0) {
-        const many = mistakes.length === 1 ? 'There is a mistake' : `${String(mistakes.length)} mistakes`;
-        throw new CodedError(`${many} in the inputs, and nothing was done:\n` +
+        throw new CodedError(`${count(mistakes.length, 'mistake')} in the inputs, and nothing was done:\n` +
             mistakes.map((text) => `- ${text}`).join('\n'), 'inputs-invalid');
     }
     // Without a mistake, only what is optional is undefined.
@@ -46674,7 +47560,7 @@ function readInputs(mistakes, mistake) {
         keepUntagged,
         protection,
         protectFiles: lines(getInput('protect-files')).filter((line) => !line.startsWith('#')),
-        // A plan is no surprise: it can't delete more than somebody has seen, unless that was limited, too.
+        // Someone has seen what the plan deletes, so it is limited only if the input is given.
         maxDeletes: maxDeletes ?? (modes.applyPlan === undefined ? DEFAULT_MAX_DELETES : undefined),
         verify,
         backupDirectory,
@@ -46799,9 +47685,9 @@ function readModes(dryRun, mistake, mistakes) {
 }
 function countFrom(least, most) {
     return (text, wrong) => {
-        const count = /^\d{1,7}$/.test(text) ? Number(text) : -1;
-        return count >= least && count <= most
-            ? count
+        const value = /^\d{1,7}$/.test(text) ? Number(text) : -1;
+        return value >= least && value <= most
+            ? value
             : wrong(`a whole number from ${String(least)} to ${String(most)}`);
     };
 }
@@ -46818,7 +47704,7 @@ function maxDeletesOf(text, wrong) {
         ? { kind: 'share', percent: number, exempt: 0 }
         : wrong('a whole number of manifests for the run, or a share of each repository such as `30%`, up to `100%`');
 }
-/** Emptied by GitHub's runner after the job; elsewhere there is no such place. */
+/** GitHub's runner empties it after the job. Elsewhere it is in the system's directory for temporary files. */
 function defaultBackupDirectory() {
     return external_node_path_default().join(process.env['RUNNER_TEMP'] || (0,external_node_os_namespaceObject.tmpdir)(), 'registry-manifest-cleanup-backup');
 }
@@ -46868,59 +47754,6 @@ function createLog(redact) {
     };
 }
 
-;// CONCATENATED MODULE: ./src/text/words.ts
-/**
- * Numbers, sizes, times and digests as people read them. The results are plain text: what came from a
- * registry still has to pass through markdown.ts before it gets into a summary.
- */
-
-
-const DAY = 86_400_000;
-const NUMBER = new Intl.NumberFormat('en');
-const DIGEST_START = 12;
-/** Docker's first release. A `created` before it is a placeholder of a reproducible build. */
-const FIRST_IMAGE = Date.UTC(2013, 2, 20);
-/** `12,345` */
-function words_number(value) {
-    return NUMBER.format(value);
-}
-/** `1 tag`, `2 tags`, `3 repositories` */
-function count(value, noun, plural = `${noun}s`) {
-    return `${words_number(value)} ${value === 1 ? noun : plural}`;
-}
-/** `1.2 GB` */
-function words_size(bytes) {
-    return prettyBytes(bytes);
-}
-/** `12 seconds`, `1 day` */
-function duration(milliseconds) {
-    return ms_default()(Math.max(0, Math.round(milliseconds)), { long: true });
-}
-/**
- * `5 hours`, `12 days`, `3 months`; undefined when `created` proves nothing: in the future, or the
- * constant that reproducible builds write.
- */
-function age(created, now) {
-    if (created === undefined || !(created >= FIRST_IMAGE && created <= now)) {
-        return undefined;
-    }
-    const days = (now - created) / DAY;
-    if (days < 2) {
-        const hours = Math.floor(days * 24);
-        return hours === 0 ? 'under an hour' : count(hours, 'hour');
-    }
-    if (days < 60) {
-        return count(Math.floor(days), 'day');
-    }
-    const months = Math.floor(days / 30.44);
-    return months < 24 ? count(months, 'month') : count(Math.floor(days / 365.25), 'year');
-}
-/** `sha256:0123456789ab`: enough to find it, for sentences. */
-function shortDigest(digest) {
-    const start = digest.indexOf(':') + 1;
-    return digest.slice(0, start + DIGEST_START);
-}
-
 ;// CONCATENATED MODULE: ./src/run/candidates/candidate.ts
 
 
@@ -46953,7 +47786,7 @@ class Candidates {
             this.#count += 1;
         }
         if (this.#count > this.#most) {
-            throw new IntakeError(`digests-file: more than ${words_number(this.#most)} manifests are named. Give a part of the listing at a time, such ` +
+            throw new IntakeError(`digests-file: more than ${number(this.#most)} manifests are named. Give a part of the listing at a time, such ` +
                 'as that of some repositories');
         }
     }
@@ -46987,14 +47820,11 @@ async function split(chunks, visit, limits = LIMITS) {
 }
 /** What JSON has outside of strings, brackets and commas: any other character shows that the text isn't JSON. */
 const PLAIN = new Set(' \t\r:0123456789+-.eEtrufalsn');
-const split_SEPARATORS = ' \t\r,[]\uFEFF';
+const NO_SEPARATOR = /[^ \t\r,[\]\uFEFF]/;
 /** Where something other than separators begins; the length when there is nothing else. */
 function startOf(text) {
-    let at = 0;
-    while (at < text.length && split_SEPARATORS.includes(text.charAt(at))) {
-        at += 1;
-    }
-    return at;
+    const at = text.search(NO_SEPARATOR);
+    return at < 0 ? text.length : at;
 }
 /** An object that is being read, with the beginning of its first line before it. */
 class OpenObject {
@@ -47181,7 +48011,7 @@ class Splitter {
  */
 
 
-const MANIFESTS = '/_manifests/';
+const storage_path_MANIFESTS = '/_manifests/';
 /** After `_manifests/`: the algorithm and the hex digits, then the file itself or nothing. */
 const LINK = /(?:revisions|tags\/[^/\s]+\/index)\/(sha256|sha512)\/([0-9a-f]+)(?:\/(?:link)?)?(?=[\s"',:;)\]]|$)/y;
 const BELOW_ALGORITHM = /(?:revisions|tags\/[^/\s]+\/index)\/[^/\s]+\/[^/\s]/y;
@@ -47210,9 +48040,9 @@ function lastWord(text) {
 /** What a line of a storage listing names, or `undefined` when it shows no path of the storage. */
 function readStoragePath(line) {
     const text = line.includes('\\') ? line.replaceAll('\\', '/') : line;
-    const at = text.indexOf(MANIFESTS);
+    const at = text.indexOf(storage_path_MANIFESTS);
     if (at >= 0) {
-        LINK.lastIndex = at + MANIFESTS.length;
+        LINK.lastIndex = at + storage_path_MANIFESTS.length;
         const link = LINK.exec(text);
         if (link !== null) {
             const repository = repositoryOf(lastWord(text.slice(0, at)));
@@ -47221,7 +48051,7 @@ function readStoragePath(line) {
                 ? { kind: 'manifest', repository, digest }
                 : { kind: 'malformed' };
         }
-        BELOW_ALGORITHM.lastIndex = at + MANIFESTS.length;
+        BELOW_ALGORITHM.lastIndex = at + storage_path_MANIFESTS.length;
         if (BELOW_ALGORITHM.test(text)) {
             return { kind: 'malformed' };
         }
@@ -47434,7 +48264,6 @@ class Transcript {
         const { reading, path } = this.#read(text);
         switch (reading.kind) {
             case 'ignored':
-                this.#directory = text.trim() === '' ? undefined : this.#directory;
                 break;
             case 'noise':
                 this.understood += 1;
@@ -47600,11 +48429,11 @@ async function readIntake({ digests, files, registryHost, most = MOST_CANDIDATES
         const lines = found.understood + found.notUnderstood;
         const shown = `"${printable(path)}"`;
         if (found.understood === 0 && lines > 0) {
-            mistake?.(`digests-file: no line of ${shown} is understood, of ${words_number(lines)}: ${examplesOf(found)}. Is it the right ` +
+            mistake?.(`digests-file: no line of ${shown} is understood, of ${number(lines)}: ${examplesOf(found)}. Is it the right ` +
                 `file? ${FORMATS}`);
         }
         else if (found.notUnderstood > 0) {
-            warning?.(coded(`digests-file: ${linesOf(found.notUnderstood)} not understood of the ${words_number(lines)} in ${shown}, and skipped: ` +
+            warning?.(coded(`digests-file: ${linesOf(found.notUnderstood)} not understood of the ${number(lines)} in ${shown}, and skipped: ` +
                 `${examplesOf(found)}. ${FORMATS}`, 'digests-not-understood'));
         }
     }
@@ -47624,7 +48453,7 @@ function linesOf(lines) {
 function examplesOf({ examples, notUnderstood }) {
     const more = notUnderstood - examples.length;
     return (examples.map(({ where, text }) => `${where}: "${text}"`).join('; ') +
-        (more > 0 ? ` and ${words_number(more)} more` : ''));
+        (more > 0 ? ` and ${number(more)} more` : ''));
 }
 function intake_whyUnread(path, error) {
     const shown = `"${printable(path)}"`;
@@ -47636,7 +48465,7 @@ function intake_whyUnread(path, error) {
 ;// CONCATENATED MODULE: ./src/plan/approval.ts
 /**
  * Reads a plan that an earlier dry-run wrote (docs/plan-file.md, docs/plan-file.schema.json): the manifests that
- * may be deleted, and no others. Pure. What the file says of them is for people: what is deleted is judged anew.
+ * may be deleted, and no others. Pure. All else that the file says is for people: each manifest is judged again.
  */
 
 
@@ -47644,7 +48473,7 @@ function intake_whyUnread(path, error) {
 
 
 
-/** Of the plan file. A change that breaks its readers raises it. */
+/** The version of the plan file. A change that breaks its readers raises it. */
 const PLAN_VERSION = 1;
 /** The plan can't be carried out. The message says why and what to do; nothing was done. */
 class ApprovalError extends CodedError {
@@ -47654,11 +48483,11 @@ class ApprovalError extends CodedError {
     }
 }
 const AGAIN = 'a run with `dry-run: true` and `plan-file`';
-/** What is said of a mistake may quote the file, which anybody may have written. */
+/** A message may quote the file, which anybody may have written. In characters. */
 const approval_QUOTE = 200;
 /** Half a million manifests, with all that is said of them; of empty objects they need 300 MB. */
 const approval_MOST_VALUES = 4_000_000;
-const Document = object({ planVersion: number() });
+const Document = object({ planVersion: dist_number() });
 const Plan = object({
     registry: string(),
     createdAt: pipe(string(), isoTimestamp(), transform((text) => Date.parse(text)), 
@@ -47685,11 +48514,11 @@ function readApproval(text, registry) {
         const isTooMuch = error instanceof JsonLimitError;
         throw refused(isTooMuch ? 'the file holds more than a plan can' : "the file isn't valid JSON");
     }
-    const document = safeParse(Document, body, { abortEarly: true });
-    if (!document.success) {
+    const document = inForm(Document, body);
+    if (document === undefined) {
         throw refused("the file isn't a plan of this action");
     }
-    const { planVersion } = document.output;
+    const { planVersion } = document;
     if (planVersion !== PLAN_VERSION) {
         throw refused(`the plan is of version ${planVersion}, and this action understands version ${PLAN_VERSION}`);
     }
@@ -51441,9 +52270,9 @@ class PinnedError extends CodedError {
 }
 /** More than the longest digest has, so that one on the edge of two pieces is whole in the second. */
 const OVERLAP = 160;
-/** Of a file; what holds digests to keep has kilobytes. */
+/** Of a file. Files with digests to keep have kilobytes. */
 const MOST_BYTES = 1024 * 1024 * 1024;
-/** Of all files together. Each may cost a request in each repository that has orphans. */
+/** In all files together. Each digest may cost a request in each repository that has orphans. */
 const MOST_DIGESTS = 200_000;
 /** In a component, and of `**` in the whole: more take minutes for one long name that almost matches. */
 const MOST_STARS = 4;
@@ -51501,7 +52330,7 @@ async function pinned_match(pattern, excluding) {
     try {
         const globber = await create([pattern, ...excluding].join('\n'), {
             matchDirectories: false,
-            // Nobody knows what a link led to that is broken: a file, or a directory full of them.
+            // A broken link may have led to a file, or to a directory full of files.
             omitBrokenSymbolicLinks: false,
         });
         return await globber.glob();
@@ -51526,7 +52355,7 @@ async function pinned_digestsOf(file, all) {
                 all.add(copy);
             }
             if (all.size > MOST_DIGESTS) {
-                throw new PinnedError(`protect-files: the files hold more than ${words_number(MOST_DIGESTS)} digests, and each costs requests. Narrow the ` +
+                throw new PinnedError(`protect-files: the files hold more than ${number(MOST_DIGESTS)} digests, and each costs requests. Narrow the ` +
                     'globs to the files that say what is deployed');
             }
             held = text.slice(-OVERLAP);
@@ -51587,7 +52416,7 @@ async function readNamed(settings, log) {
     if (files.size > 0) {
         log.info(`protect-files: ${count(pinned.digests, 'digest')} in ${count(files.size, 'file')}`);
         if (pinned.digests > MANY_PINNED) {
-            const many = words_number(pinned.digests);
+            const many = number(pinned.digests);
             log.warning(coded(`protect-files: ${many} digests are protected. Each of them is asked for in each repository that has orphans, ` +
                 `unless it was seen there, so the run may send ${many} more requests for each such repository. Narrow the ` +
                 'globs to the files that say what is deployed', 'protection-large'));
@@ -51606,18 +52435,15 @@ function readPlan(file, registry) {
     if (file === undefined) {
         return undefined;
     }
-    let text;
     try {
-        text = readRegular(file, MOST_PLAN_BYTES).toString('utf8');
+        return readApproval(readRegular(file, MOST_PLAN_BYTES).toString('utf8'), registry.origin);
     }
     catch (error) {
-        if (error instanceof UnusablePath) {
-            throw new ApprovalError(`apply-plan: "${file}" can't be read: ${error.message}. Give the path of a plan; a very large one can be made ` +
-                'in parts, with `repositories`', { cause: error });
-        }
-        throw error;
+        throw error instanceof UnusablePath
+            ? new ApprovalError(`apply-plan: "${file}" can't be read: ${error.message}. Give the path of a plan; a very large one can be made ` +
+                'in parts, with `repositories`', { cause: error })
+            : error;
     }
-    return readApproval(text, registry.origin);
 }
 
 ;// CONCATENATED MODULE: ./src/action/progress.ts
@@ -51663,7 +52489,7 @@ function startProgress(requests, print) {
 function progressLine(state) {
     const { what, expected, done, seconds, rate } = state;
     const left = done === 0 ? undefined : ((expected - done) / done) * seconds;
-    return (`${what}: ${words_number(done)} of ${words_number(expected)}, ${words_number(Math.round(rate))} requests/s` +
+    return (`${what}: ${number(done)} of ${number(expected)}, ${number(Math.round(rate))} requests/s` +
         (left === undefined || left < 1 ? '' : `, about ${ms_default()(Math.round(left) * 1000)} left`));
 }
 
@@ -51700,7 +52526,7 @@ function isFailed({ kind }) {
 
 ;// CONCATENATED MODULE: ./src/plan/naming.ts
 /**
- * What manifests and tags name: children and subjects, blobs, and digests of which nothing says what they are. Pure.
+ * The digests that manifests and tags name: children, subjects, blobs, and digests of unknown kind. Pure.
  */
 
 
@@ -51723,16 +52549,15 @@ function namedByTags(tags) {
 }
 /** The config and layers of an image, and those that an index lists, as old build caches do. */
 function blobsOf(manifest) {
-    switch (manifest.kind) {
-        case 'image':
-            return naming_digestsOf([manifest.config, ...manifest.layers]);
-        case 'index':
-            return naming_digestsOf(manifest.others.filter(({ mediaType }) => isPlainlyBlobType(mediaType)));
-        case 'unknown':
-            return [];
-    }
+    return manifest.kind === 'image'
+        ? naming_digestsOf([manifest.config, ...manifest.layers])
+        : naming_digestsOf(othersOf(manifest).filter(({ mediaType }) => isPlainlyBlobType(mediaType)));
 }
-/** Whatever their types: a registry takes an index only when it has all of them. */
+/** The entries of an index that aren't plainly manifests. */
+function othersOf(manifest) {
+    return manifest.kind === 'index' ? manifest.others : [];
+}
+/** All entries of an index, of any type: a registry takes an index only when it has all of them. */
 function entriesOf({ children, others }) {
     return naming_digestsOf([...children, ...others]);
 }
@@ -51740,18 +52565,13 @@ function naming_digestsOf(descriptors) {
     return descriptors.map(({ digest }) => digest).filter(isDigest);
 }
 /**
- * What may be manifests, though nothing says that they are: the digests in a body that is not understood, and the
+ * Digests that may be of manifests, though nothing says so: the digests in a body that is not understood, and the
  * entries of an index whose media type is neither a manifest's nor plainly a layer's or a config's.
  */
 function perhapsManifests(manifest) {
-    switch (manifest.kind) {
-        case 'unknown':
-            return manifest.mentions;
-        case 'index':
-            return naming_digestsOf(manifest.others.filter(({ mediaType }) => !isPlainlyBlobType(mediaType)));
-        case 'image':
-            return [];
-    }
+    return manifest.kind === 'unknown'
+        ? manifest.mentions
+        : naming_digestsOf(othersOf(manifest).filter(({ mediaType }) => !isPlainlyBlobType(mediaType)));
 }
 /** The manifests that the repository was found to have as layers or configs as well. */
 function layersIn({ links, manifests }) {
@@ -51867,8 +52687,8 @@ function buildGraph(inventory) {
     return { rootTags, digestTags, edges };
 }
 /**
- * What tags are remembered to have pointed at and is gone: of ordinary tags, those that are listed without a manifest;
- * of digest tags, which go with what they point at, all that point at nothing else.
+ * Tags with the lost manifests that they are remembered to have pointed at: ordinary tags that are listed without a
+ * manifest, and digest tags, which go with their manifest, where they point at nothing else.
  */
 function lostTags({ tags, brokenTags, formerTags, ghosts }) {
     const broken = new Set(brokenTags);
@@ -51997,7 +52817,7 @@ function freedBytes(run) {
 
 ;// CONCATENATED MODULE: ./src/report/refusals.ts
 
-const LOOK = 'Look at what was found, in the summary or the `report-file`. If';
+const CHECK = 'Check what was found, in the summary or the `report-file`. If';
 /** A sentence without its full stop; plain text that is safe in a log. */
 function whyRefused(refusal, { inventory }, run) {
     switch (refusal.kind) {
@@ -52010,11 +52830,11 @@ function whyRefused(refusal, { inventory }, run) {
                     : 'and the list of tags ') +
                 `may be wrong. If the tags were removed on purpose, ${planned(run)}: \`max-deletes\` doesn't lift this`);
         case 'share':
-            return (`nothing is deleted here: ${words_number(refusal.orphans)} of the ${count(refusal.manifests, 'manifest')} that are ` +
-                `known would go, ${shareLimit(refusal.percent, run)}. ${tooMany(run)}`);
+            return (`nothing is deleted here: ${number(refusal.orphans)} of the ${count(refusal.manifests, 'manifest')} that are ` +
+                `known would be deleted, ${shareLimit(refusal.percent, run)}. ${tooMany(run)}`);
         case 'count':
             return (`nothing is deleted in this run: it found ${count(refusal.orphans, 'orphan')}, and \`max-deletes\` allows ` +
-                `${words_number(refusal.count)}. ${tooMany(run)}`);
+                `${number(refusal.count)}. ${tooMany(run)}`);
         case 'no-deletes':
             return `this registry refuses deletes, and nothing was deleted: ${refusal.why}`;
         case 'no-rights':
@@ -52025,23 +52845,23 @@ function whyRefused(refusal, { inventory }, run) {
 function shareLimit(percent, { settings: { maxDeletes } }) {
     return maxDeletes?.kind === 'share' && maxDeletes.exempt > 0
         ? `more than ${percent === 50 ? 'half' : `${String(percent)}%`}, which is the limit unless \`max-deletes\` says ` +
-            `otherwise (repositories where no more than ${words_number(maxDeletes.exempt)} would go are not asked)`
+            `otherwise (repositories where no more than ${number(maxDeletes.exempt)} would be deleted are exempt)`
         : `and \`max-deletes\` allows ${String(percent)}%`;
 }
 function planned({ settings: { planFile } }) {
     return planFile === undefined
-        ? 'let a dry-run write its plan to a `plan-file`, look at it, and carry it out with `apply-plan`'
-        : 'look at the plan, and carry it out with `apply-plan`';
+        ? 'let a dry-run write its plan to a `plan-file`, check it, and carry it out with `apply-plan`'
+        : 'check the plan, and carry it out with `apply-plan`';
 }
 function tooMany({ settings: { planFile }, applied }) {
     if (applied !== undefined) {
-        return `${LOOK} the plan is right, raise \`max-deletes\`, or leave it out: a plan has no limit unless one is given`;
+        return `${CHECK} the plan is right, raise \`max-deletes\`, or leave it out: a plan has no limit unless one is given`;
     }
     return planFile === undefined
-        ? `${LOOK} it is right, raise \`max-deletes\` for one run, or let a dry-run write its plan to a \`plan-file\` and carry that out with \`apply-plan\``
-        : `${LOOK} it is right, carry the plan out with \`apply-plan\`, or raise \`max-deletes\` for one run`;
+        ? `${CHECK} it is right, raise \`max-deletes\` for one run, or let a dry-run write its plan to a \`plan-file\` and carry that out with \`apply-plan\``
+        : `${CHECK} it is right, carry the plan out with \`apply-plan\`, or raise \`max-deletes\` for one run`;
 }
-/** Whether `apply-plan` goes by it: what a plan lists has been seen, but the rights are those of the account. */
+/** Whether `apply-plan` ignores it: somebody has approved what a plan lists, but the rights are those of the account. */
 function isPassedByPlan({ kind }) {
     return kind !== 'no-rights' && kind !== 'no-deletes';
 }
@@ -52071,7 +52891,7 @@ const totals_NOTHING = {
     failed: 0,
     /** nothing is deleted in their repository, by a decision of this action; in a real run counted in `failed` as well */
     refused: 0,
-    /** deleted while a push began to use them, and put back; counted in `kept` as well */
+    /** deleted while a push began to use them, and restored; counted in `kept` as well */
     restored: 0,
     /** kept tags or children that no longer resolved after the sweep */
     broken: 0,
@@ -52127,7 +52947,7 @@ function countRun(run) {
         repositoriesUnread: run.unread,
         /** repositories in which nobody checked, after the deletes, whether what was kept is still there */
         repositoriesUnverified: run.repositories.filter(({ unverified }) => unverified).length,
-        /** of `refused`: `apply-plan` does not pass over the reason */
+        /** of `refused`: `apply-plan` does not ignore the reason */
         withoutRights: run.repositories
             .filter(({ refusal }) => refusal !== undefined && !isPassedByPlan(refusal))
             .reduce((all, { plan }) => all + plan.orphans.length, 0),
@@ -52145,15 +52965,15 @@ function unreadRepositories(sums) {
     const { repositories, repositoriesIncomplete: incomplete, repositoriesUnread: unread } = sums;
     const all = count(repositories + unread, 'repository', 'repositories');
     if (unread > 0) {
-        const others = incomplete === 0 ? '' : `, and ${words_number(incomplete)} could not be read whole`;
-        return `${words_number(unread)} of ${all} ${unread === 1 ? 'was' : 'were'} not read${others}`;
+        const others = incomplete === 0 ? '' : `, and ${number(incomplete)} could not be read whole`;
+        return `${number(unread)} of ${all} ${unread === 1 ? 'was' : 'were'} not read${others}`;
     }
-    return incomplete === 0 ? undefined : `${words_number(incomplete)} of ${all} could not be read whole`;
+    return incomplete === 0 ? undefined : `${number(incomplete)} of ${all} could not be read whole`;
 }
 /** `3 manifests`, `2 of 3 manifests`, `none of 3 manifests` */
 function partOf(some, others, noun) {
     const all = count(some + others, noun);
-    return others === 0 ? all : `${some === 0 ? 'none' : words_number(some)} of ${all}`;
+    return others === 0 ? all : `${some === 0 ? 'none' : number(some)} of ${all}`;
 }
 
 ;// CONCATENATED MODULE: ./src/report/outputs.ts
@@ -52265,7 +53085,7 @@ function take(rows, share) {
 }
 
 ;// CONCATENATED MODULE: ./src/report/problems.ts
-/** What makes a job red, and what would keep a real run from deleting. */
+/** The problems that make a job red, and the reasons why a real run would delete nothing. */
 
 
 
@@ -52274,7 +53094,7 @@ function take(rows, share) {
 
 /** Longer than any sentence worth reading in an annotation. */
 const SENTENCE = 500;
-/** Of what quotes no cause that has a code. */
+/** The codes of problems that quote no cause with a code of its own. */
 const problems_CODES = {
     broken: 'image-broken',
     restored: 'restored-after-push',
@@ -52311,7 +53131,7 @@ function problems(run) {
         what: coded(problem.what, problems_CODES[problem.kind], SENTENCE),
     }));
 }
-/** Why nothing is deleted in some repositories: of a dry-run, warnings. What holds for the whole run is said once. */
+/** The reasons why nothing is deleted in some repositories; warnings in a dry-run. A reason of the whole run is listed once. */
 function refusals(run) {
     const found = new Map();
     for (const each of repositoriesByName(run)) {
@@ -52336,15 +53156,15 @@ function sentence(problem) {
 function brokenImages({ broken }) {
     return broken.map(({ what, why }) => ({
         kind: 'broken',
-        // What to do comes first: the reason may be long, and is cut.
+        // The advice comes first: the cause may be long, and is cut.
         what: `${what} no longer resolves after the clean-up. Do not collect the registry's garbage: push that image ` +
-            `again, or run with \`restore-from\` the backup. What was found: ${why}`,
+            `again, or run with \`restore-from\` the backup. Cause: ${why}`,
     }));
 }
 function restored({ fates }) {
     return digestsWith(fates, 'restored').map((digest) => ({
         kind: 'restored',
-        what: `${shortDigest(digest)} was deleted at the moment when a push began to use it, and was put back from its ` +
+        what: `${shortDigest(digest)} was deleted at the moment when a push began to use it, and was restored from its ` +
             'saved bytes. Give pushes and this clean-up the same `concurrency:` group',
     }));
 }
@@ -52356,21 +53176,21 @@ function unrepaired({ repair }) {
     ];
     return all.map(([what, why]) => ({
         kind: 'broken',
-        what: coded(`${what} is needed and gone: ${BY_EARLIER}. Push that image again, since it can't be put back from the ledger: ${why}`, 'ledger-restore-failed'),
+        what: coded(`${what} is needed and gone: ${BY_EARLIER}. Push that image again, since it can't be restored from the ledger: ${why}`, 'ledger-restore-failed'),
     }));
 }
 function repaired({ repair }, dryRun) {
     const done = dryRun
-        ? 'A real run puts it back from the ledger'
-        : 'It was put back from the ledger. Give pushes and this clean-up the same `concurrency:` group';
+        ? 'A real run restores it from the ledger'
+        : 'It was restored from the ledger. Give pushes and this clean-up the same `concurrency:` group';
     return (repair?.restored ?? []).map((digest) => ({
         kind: 'restored',
         what: coded(`${shortDigest(digest)} was needed and gone: ${BY_EARLIER}. ${done}`, 'restored-from-ledger'),
     }));
 }
 function unverified({ unverified: isUnverified }) {
-    const what = 'the run was told to stop before it could look whether what was kept is still there. The backup has what was ' +
-        "deleted: do not collect the registry's garbage before you have looked";
+    const what = 'the run was told to stop before it could check that the kept manifests are still there. ' +
+        "Do not collect the registry's garbage before you have checked that: the backup has the deleted manifests";
     return isUnverified ? [{ kind: 'run', what: coded(what, 'sweep-not-verified') }] : [];
 }
 function unread({ inventory: { gaps } }) {
@@ -52427,7 +53247,7 @@ function list(intro, rows, noun, { plural, head = '', openRows = Infinity, sourc
 
 /** Everything that makes the job red: one line of plain text each, with its code at the end. */
 function restoreProblems(run) {
-    const isLost = run.dryRun ? "can't be put back" : 'could not be put back';
+    const isLost = run.dryRun ? "can't be restored" : 'could not be restored';
     const found = [
         ...run.failures,
         ...run.repositories.flatMap(({ repository, failed, failedTags }) => [
@@ -52437,7 +53257,7 @@ function restoreProblems(run) {
     ];
     return found.map((problem) => coded(problem, 'restore-failed', SENTENCE));
 }
-/** Numbers of manifests. In a dry-run none is put back, and `planned` says how many would be. */
+/** Numbers of manifests. In a dry-run none is restored, and `planned` says how many would be. */
 function restoreCounts({ repositories, dryRun, }) {
     const sum = (key) => repositories.reduce((all, one) => all + one[key].length, 0);
     const back = sum('restored');
@@ -52450,13 +53270,13 @@ function restoreCounts({ repositories, dryRun, }) {
 }
 function restoreHeadline(run) {
     const { restored, planned, standing, failed } = restoreCounts(run);
-    const verb = run.dryRun ? 'Would put back' : 'Put back';
+    const verb = run.dryRun ? 'Would restore' : 'Restored';
     const wrong = restoreProblems(run).length;
     const problems = wrong === 0 ? '' : ` (with ${count(wrong, 'problem')})`;
     const tags = run.repositories.reduce((all, one) => all + one.tags.length, 0);
     if (restored + planned + failed > 0) {
         const were = standing === 1 ? 'was' : 'were';
-        const there = standing === 0 ? '' : `, ${words_number(standing)} ${were} there already`;
+        const there = standing === 0 ? '' : `, ${number(standing)} ${were} there already`;
         return `${verb} ${partOf(restored + planned, failed, 'manifest')}${there}${problems}`;
     }
     if (tags > 0) {
@@ -52464,13 +53284,13 @@ function restoreHeadline(run) {
         return `${verb} ${count(tags, 'tag')}; the ${were} there already${problems}`;
     }
     const are = standing === 1 ? 'the one manifest is' : `all ${count(standing, 'manifest')} are`;
-    return `Nothing to put back${standing === 0 ? '' : `: ${are} there`}${problems}`;
+    return `Nothing to restore${standing === 0 ? '' : `: ${are} there`}${problems}`;
 }
 /** One repository's lines in the job's log. */
 function restoreLines({ restored, standing, failed, tags, failedTags }, dryRun) {
     const [verb, lost] = dryRun
-        ? ['would put back', "can't put back"]
-        : ['put back', 'could not put back'];
+        ? ['would restore', "can't restore"]
+        : ['restored', 'could not restore'];
     return [
         ...restored.map((digest) => `${verb} ${digest}`),
         ...standing.map((digest) => `was there already: ${digest}`),
@@ -52479,7 +53299,7 @@ function restoreLines({ restored, standing, failed, tags, failedTags }, dryRun) 
         ...failedTags.map(({ tag, why }) => `${lost} tag ${tag}: ${why}`),
     ];
 }
-/** What of the backup was of no use, and is no failure: sentences of plain text. */
+/** The parts of the backup that the run did not use, which is no failure: sentences of plain text. */
 function restoreNotes({ cutOffLines, elsewhere, excluded }) {
     const entries = (how) => count(how, 'entry', 'entries');
     return [
@@ -52501,10 +53321,10 @@ function renderRestore(run) {
     const notes = [
         `${run.dryRun ? '**Dry run:** nothing was changed.\n' : ''}${code(run.registry)}, from the backup in ${code(run.directory)}.`,
         restored + planned > 0 &&
-            'What comes back without a tag may be an orphan again for the next clean-up: give it a tag, or name it in `protect`.',
+            'A manifest that comes back without a tag may be an orphan again in the next clean-up: give it a tag, or name it in `protect`.',
         ...restoreNotes(run).map((note) => prose(note)),
     ].filter((note) => note !== false);
-    const section = (title, rows, noun) => list(`### ${title} (${words_number(rows.length)})\n\n`, rows, noun, { source: 'The log' });
+    const section = (title, rows, noun) => list(`### ${title} (${number(rows.length)})\n\n`, rows, noun, { source: 'The log' });
     return fit([
         { before: `## ${restoreHeadline(run)}\n\n${notes.join('\n\n')}\n` },
         section('Problems', found.map((problem) => `- ${prose(problem)}\n`), 'problem'),
@@ -52563,7 +53383,7 @@ function describer(inventory) {
         }
     };
 }
-/** Each child's entry. Of several parents the one with the least digest speaks, whatever was read first. */
+/** Each child's entry. Of several parents the one with the least digest counts, in whatever order they were read. */
 function parentsOf({ manifests }) {
     const parents = new Map();
     const indexes = [...manifests.values()].filter((manifest) => manifest.kind === 'index');
@@ -52706,7 +53526,7 @@ const UNTAGGED_KINDS = Object.keys(WHY_KEPT);
 function reasons_whyKept(kind, gracePeriod) {
     return WHY_KEPT[kind].replace('%s', gracePeriod);
 }
-/** What is particular to one manifest of such a group, or nothing. */
+/** The detail that is particular to one manifest of such a group, or nothing. */
 function keptDetail(reason, now) {
     const ago = (what, time) => {
         const old = age(time, now);
@@ -52744,7 +53564,7 @@ function few(all, most) {
     const more = all.length - most;
     return `${all.slice(0, most).join(', ')}${more > 0 ? ` and ${String(more)} more` : ''}`;
 }
-/** Where not the manifest itself is named: an image ID is the digest of its config. */
+/** The blob that is named in place of the manifest: an image ID is the digest of its config. */
 function throughBlob(blob) {
     return blob === undefined ? '' : ` (its config or layer ${code(shortDigest(blob))})`;
 }
@@ -52774,7 +53594,7 @@ function orphansSection(run, sums) {
     const title = run.settings.dryRun ? 'What would be deleted' : 'What was deleted';
     return table(`### ${title}\n\n${COLUMNS}`, total, rowsOf(run, isFreed));
 }
-/** Whoever is to let them go wants to look at them first. */
+/** Who has to approve their deletes wants to see them first. */
 function refusedOrphansSection(run, sums) {
     const { dryRun, planFile } = run.settings;
     const real = dryRun ? 'What a real run would not delete' : 'What was found and not deleted';
@@ -52809,7 +53629,7 @@ function* rowsOf(run, isShown) {
                 row([
                     code(orphan.digest),
                     prose(label(describe(orphan.digest))),
-                    manifest === undefined ? '' : words_size(contentBytes(manifest)),
+                    manifest === undefined ? '' : size(contentBytes(manifest)),
                     age(orphan.created, run.finishedAt) ?? '',
                     whyOrphan(orphan.reason),
                 ]));
@@ -52830,28 +53650,28 @@ function headline(run, sums) {
     const said = broken(sums) + restoredBefore(run) + result(run, sums);
     return wrong === 0 ? said : `${said} (with ${count(wrong, 'problem')})`;
 }
-/** Of one image several parts may be broken. */
+/** Several parts of one image may be broken. */
 function broken(sums) {
     if (sums.broken === 0) {
         return '';
     }
-    const what = sums.broken === 1 ? '1 image' : `${words_number(sums.broken)} images or parts of images`;
+    const what = sums.broken === 1 ? '1 image' : `${number(sums.broken)} images or parts of images`;
     return `${what} broke: see "Problems". `;
 }
 function restoredBefore({ repositories, settings: { dryRun } }) {
     const restored = repositories.reduce((sum, { repair }) => sum + (repair?.restored.length ?? 0), 0);
-    const did = dryRun ? 'Would put back' : 'Put back';
+    const did = dryRun ? 'Would restore' : 'Restored';
     return restored === 0 ? '' : `${did} ${count(restored, 'manifest')} of an earlier run. `;
 }
 function result(run, sums) {
     const { deleted, planned, failed, gone, restored, refused, orphansFound } = sums;
     const where = `in ${count(sums.repositoriesFreed, 'repository', 'repositories')}`;
-    const bytes = `${sums.freedBytesAtMost ? 'at most ' : ''}${words_size(sums.freedBytes)}`;
+    const bytes = `${sums.freedBytesAtMost ? 'at most ' : ''}${size(sums.freedBytes)}`;
     if (run.settings.planFile !== undefined && orphansFound > 0) {
         const manifests = `${count(orphansFound, 'orphan manifest')} in ${count(sums.repositoriesWithOrphans, 'repository', 'repositories')}`;
         return refused === 0
             ? `The plan lists ${manifests}: ${bytes} would be freed`
-            : `The plan lists ${manifests}; a run without it would delete ${planned === 0 ? 'none' : words_number(planned)} of them`;
+            : `The plan lists ${manifests}; a run without it would delete ${planned === 0 ? 'none' : number(planned)} of them`;
     }
     const [verb, some, others, will] = run.settings.dryRun
         ? ['Would delete', planned, refused, 'would']
@@ -52861,12 +53681,12 @@ function result(run, sums) {
         return `${verb} ${partOf(some, others, 'orphan manifest')}${freed}`;
     }
     if (restored > 0) {
-        return `Deleted nothing for good: ${count(restored, 'manifest')} came into use meanwhile and ${restored === 1 ? 'was' : 'were'} put back`;
+        return `Deleted nothing for good: ${count(restored, 'manifest')} came into use meanwhile and ${restored === 1 ? 'was' : 'were'} restored`;
     }
     if (orphansFound > 0) {
         return gone === orphansFound
             ? `${count(gone, 'orphan manifest')} found, already gone when ${gone === 1 ? 'its' : 'their'} turn came`
-            : `Deleted nothing: a second look left none of ${count(orphansFound, 'orphan manifest')} to delete`;
+            : `Deleted nothing: the recheck left none of ${count(orphansFound, 'orphan manifest')} to delete`;
     }
     return withoutOrphans(run, sums);
 }
@@ -52877,7 +53697,7 @@ function withoutOrphans(run, sums) {
         const { repositories, repositoriesIncomplete } = sums;
         const others = repositories - repositoriesIncomplete;
         const none = run.applied === undefined ? 'no orphans' : 'nothing of the plan is an orphan any more';
-        const rest = others === 0 ? '' : `; ${none} in the other${others === 1 ? '' : ` ${words_number(others)}`}`;
+        const rest = others === 0 ? '' : `; ${none} in the other${others === 1 ? '' : ` ${number(others)}`}`;
         return `${run.settings.dryRun ? 'Would delete nothing' : 'Deleted nothing'}: ${unread}${rest}`;
     }
     if (run.applied !== undefined) {
@@ -52887,7 +53707,7 @@ function withoutOrphans(run, sums) {
         ? 'No repository was scanned'
         : `No orphans among the ${count(sums.manifests, 'manifest')} that could be seen`;
 }
-/** Of a plan that was carried out, and of which nothing is an orphan any more. */
+/** The headline where nothing of the plan that was carried out is an orphan any more. */
 function nothingOfThePlan(run, { ignored }) {
     const said = run.repositories.reduce((sum, { approved }) => sum + (approved?.size ?? 0), 0);
     if (said > 0) {
@@ -52895,7 +53715,7 @@ function nothingOfThePlan(run, { ignored }) {
         return `Nothing to delete: ${none} of the plan is ${said === 1 ? 'no' : 'an'} orphan any more`;
     }
     return ignored > 0
-        ? 'No repository of the plan was looked at'
+        ? 'This run read no repository of the plan'
         : 'Nothing to delete: the plan is empty';
 }
 function headlineSection(run, sums) {
@@ -52905,7 +53725,7 @@ function headlineSection(run, sums) {
     const most = sums.freedBytesAtMost
         ? '; it is "at most" that much, because not everything that may share these blobs was read'
         : '';
-    const wait = isInDoubt(sums) ? ' Do not let it do so before the problems are mended.' : '';
+    const wait = isInDoubt(sums) ? ' Do not let it do so before the problems are fixed.' : '';
     const isNamed = [...run.intake.candidates.values()].some((digests) => digests.size > 0);
     const isBlind = !isNamed && (run.ledger?.remembered ?? 0) === 0;
     const found = sums.orphansFound > 0 || run.applied !== undefined;
@@ -52975,14 +53795,14 @@ function keptManifestsSection(run) {
     }
     const gracePeriod = duration(run.settings.gracePeriod);
     const words = [
-        ['restored', 'deleted, and put back because a push began to use it'],
+        ['restored', 'deleted, and restored because a push began to use it'],
         ['kept', 'came into use while the run was on'],
         ...UNTAGGED_KINDS.map((kind) => [kind, reasons_whyKept(kind, gracePeriod)]),
     ];
     const rows = words.flatMap(([kind, why]) => {
         const { total, examples } = groups.get(kind) ?? { total: 0, examples: [] };
         const more = total > examples.length ? ', …' : '';
-        return total === 0 ? [] : [row([why, words_number(total), examples.join(', ') + more])];
+        return total === 0 ? [] : [row([why, number(total), examples.join(', ') + more])];
     });
     return {
         before: `### Why untagged manifests were kept\n\n${tableHead(['Why', 'Manifests>', 'For example'])}${rows.join('')}`,
@@ -53001,20 +53821,20 @@ function problemsSection(run) {
     const unread = run.repositories.filter(({ inventory }) => inventory.gaps.length > 0).length;
     const nothing = unread === 0
         ? ''
-        : `Nothing is deleted in a repository of which something couldn't be read, because the missing part may need any of its manifests. That is so in ${unread === 1 ? 'one repository' : `${words_number(unread)} repositories`} here.\n\n`;
-    return list(`### Problems (${words_number(found.length)})\n\n${nothing}`, found.map((problem) => `- ${named(problem)}\n`), 'problem');
+        : `Nothing is deleted in a repository of which something couldn't be read, because the missing part may need any of its manifests. That is so in ${unread === 1 ? 'one repository' : `${number(unread)} repositories`} here.\n\n`;
+    return list(`### Problems (${number(found.length)})\n\n${nothing}`, found.map((problem) => `- ${named(problem)}\n`), 'problem');
 }
 function named({ kind, repository, what }) {
     const text = kind === 'broken' ? `**An image broke:** ${prose(what)}` : prose(what);
     return repository === undefined ? text : `${code(repository)}: ${text}`;
 }
-/** Of a dry-run: what would keep a real run from deleting. A real run has it among its problems. */
+/** In a dry-run: the reasons why a real run would delete nothing. A real run has them among its problems. */
 function refusalsSection(run, sums) {
     const found = run.settings.dryRun ? refusals(run) : [];
-    const but = sums.withoutRights === 0 ? '' : ', but for the rights, which the account of that run must have';
+    const but = sums.withoutRights === 0 ? '' : ', except for the rights, which its account must have';
     const passed = run.settings.planFile === undefined || sums.refused === sums.withoutRights
         ? ''
-        : `That is so of a run without the plan. A run with \`apply-plan\` passes over it${but}.\n\n`;
+        : `This holds for a run without the plan. A run with \`apply-plan\` ignores it${but}.\n\n`;
     return list(`### What would hold a real run back\n\n${passed}`, found.map((refusal) => `- ${named(refusal)}\n`), 'reason');
 }
 function warningsSection(run) {
@@ -53022,14 +53842,14 @@ function warningsSection(run) {
         ...[...run.warnings, ...(run.ledger?.warnings ?? [])].map((warning) => `- ${prose(warning)}\n`),
         ...repositoriesByName(run).flatMap(({ inventory, warnings }) => warnings.map((warning) => `- ${code(inventory.repository)}: ${prose(warning)}\n`)),
     ];
-    return list(`### Warnings (${words_number(found.length)})\n\n`, found, 'warning');
+    return list(`### Warnings (${number(found.length)})\n\n`, found, 'warning');
 }
 
 ;// CONCATENATED MODULE: ./src/report/outdated.ts
 
 
 
-/** Sorted by digest. What was spared at the last moment is not among it: it has a fate of its own. */
+/** Sorted by digest. Manifests that the recheck kept are not among them: they have a fate of their own. */
 function outdatedEntries({ inventory, plan, approved }) {
     const orphans = new Set(plan.orphans.map(({ digest }) => digest));
     const kept = new Map(plan.keep.map(({ digest, reason }) => [digest, reason]));
@@ -53088,7 +53908,7 @@ function planFileSection(run, sums) {
 }
 function approved(where, sums) {
     const { orphansFound, repositoriesWithOrphans, refused, withoutRights } = sums;
-    const some = (part) => orphansFound === 1 ? 'it' : `${part === orphansFound ? 'any' : words_number(part)} of them`;
+    const some = (part) => orphansFound === 1 ? 'it' : `${part === orphansFound ? 'any' : number(part)} of them`;
     const onlyByPlan = refused - withoutRights;
     return [
         `${where} ${count(orphansFound, 'manifest')} in ${count(repositoriesWithOrphans, 'repository', 'repositories')}.`,
@@ -53116,12 +53936,12 @@ function appliedPlanSection(run, sums) {
     const intro = `### The plan\n\n${carriedOut(`the plan of \`apply-plan\`${made}`, run, sums)}.${outside}`;
     if (rows.length === 0) {
         const isNamed = run.repositories.some(({ approved }) => (approved?.size ?? 0) > 0);
-        const all = ' All that it says of the repositories that were looked at was still to be deleted.';
+        const all = ' All its entries in the repositories that this run read were still to be deleted.';
         return { before: `${intro}${isNamed ? all : ''}\n` };
     }
     return list(`${intro} ${count(rows.length, 'manifest')} of it ${run.settings.dryRun ? 'would be' : rows.length === 1 ? 'was' : 'were'} left, for the reason that stands beside it:\n\n`, rows, 'manifest', { head: tableHead(['Manifest', 'Why']), openRows: plan_OPEN_ROWS });
 }
-/** How far the run came with it. A sentence without its full stop. */
+/** How much of the plan the run did. A sentence without its full stop. */
 function carriedOut(plan, run, sums) {
     const { deleted, restored, planned, failed, refused } = sums;
     const { dryRun } = run.settings;
@@ -53145,12 +53965,12 @@ function carriedOut(plan, run, sums) {
         return `Nothing of ${plan} ${dryRun ? 'would be' : 'was'} carried out: ${unread}, see "Problems"`;
     }
     return run.repositories.length === 0
-        ? `Nothing of ${plan} was carried out: no repository of it was looked at`
+        ? `Nothing of ${plan} was carried out: this run read none of its repositories`
         : `Nothing of ${plan} was still to be deleted`;
 }
 
 ;// CONCATENATED MODULE: ./src/report/sections/protected-manifests.ts
-/** Which file, or the input `protect`, saved which manifest: of those that have no tag of their own. */
+/** The manifests without a tag of their own that a file or the input `protect` saved. */
 
 
 
@@ -53171,12 +53991,12 @@ function protectedManifestsSection(run) {
         const { digests, unmet } = run.pinned;
         const rest = digests === unmet
             ? 'So it protects nothing here.'
-            : 'What was found of them has a tag, and would stay without it.';
+            : 'Those that were found have a tag, and would stay without it.';
         return { before: `${title}${digests === 0 ? '' : rest}`.trimEnd() + '\n' };
     }
     return list(`${title}These manifests have no tag of their own and stay all the same, with everything that they reach.\n\n`, rows, 'row', { head: tableHead(['Manifest', 'What it is', 'Protected by']), openRows: protected_manifests_OPEN_ROWS });
 }
-/** What `protect-files` came to: nobody should believe in a protection that isn't there. */
+/** The result of `protect-files`: nobody should believe in a protection that isn't there. */
 function protected_manifests_named({ files, digests, unmet }) {
     if (files === 0) {
         return '';
@@ -53185,8 +54005,8 @@ function protected_manifests_named({ files, digests, unmet }) {
     if (digests === 0) {
         return `${read}: it protects nothing. `;
     }
-    const none = `${words_number(unmet)} of ${count(digests, 'digest')} ${unmet === 1 ? 'was' : 'were'} found in none of the repositories that were looked at`;
-    const why = 'a digest without a tag is looked for only where something would go';
+    const none = `${number(unmet)} of ${count(digests, 'digest')} ${unmet === 1 ? 'was' : 'were'} found in none of the repositories that this run read`;
+    const why = 'a digest without a tag is looked for only where something would be deleted';
     return unmet === 0 ? `${read}. ` : `${read}. ${none} (${why}). `;
 }
 function protected_manifests_rowsOf({ inventory, plan }) {
@@ -53220,7 +54040,7 @@ function repositoriesSection(run, sums) {
         refused: refusalNote(repository, run),
         counts: countRepository(repository, run.settings.dryRun),
     }));
-    // What has something to tell comes first, so that it is there when the table is cut.
+    // Repositories with orphans or gaps come first, so that they are there when the table is cut.
     const told = ({ counts }) => counts.orphansFound + counts.gaps > 0;
     const sorted = [...all.filter(told), ...all.filter((one) => !told(one))];
     const verb = run.settings.dryRun ? 'Would delete>' : 'Deleted>';
@@ -53230,12 +54050,12 @@ function repositoriesSection(run, sums) {
         const { tags, manifests, orphansFound, deleted, planned, failed, kept } = counts;
         return row([
             `${code(name)}${read}${refused}`,
-            ...[tags, manifests, orphansFound, deleted + planned, failed, kept].map(words_number),
-            words_size(sums.freedBytesByRepository.get(name) ?? 0),
+            ...[tags, manifests, orphansFound, deleted + planned, failed, kept].map(number),
+            size(sums.freedBytesByRepository.get(name) ?? 0),
         ]);
     }), 'repository', { plural: 'repositories', head: tableHead(['Repository', ...columns]), openRows: repositories_OPEN_ROWS });
 }
-/** Of `no-rights` a run is not told before it tries. */
+/** A real run tries in spite of `no-rights`, so that isn't a refusal. */
 function refusalNote({ refusal }, { settings: { planFile } }) {
     const refused = planFile === undefined ? ' (refused)' : ' (refused without the plan)';
     const note = refusal?.kind === 'no-rights' ? ' (no right to delete)' : refused;
@@ -53259,11 +54079,11 @@ function pieSection(run, sums) {
     return { before: `\`\`\`mermaid\npie title ${title}\n${slices.join('')}\`\`\`\n` };
 }
 function slice(name, bytes) {
-    return `  "${mermaidLabel(name)} (${words_size(bytes)})" : ${String(bytes)}\n`;
+    return `  "${mermaidLabel(name)} (${size(bytes)})" : ${String(bytes)}\n`;
 }
 
 ;// CONCATENATED MODULE: ./src/report/sections/aftermath.ts
-/** How what was deleted comes back from the backup, and how its disk space comes back, in the words of the registry's family. */
+/** The ways to restore deleted manifests from the backup, and to free their disk space, in the words of the registry's family. */
 
 
 
@@ -53278,9 +54098,9 @@ function backupSection(run, sums) {
         return undefined;
     }
     return {
-        before: `### To take it back\n\nEvery manifest was saved in ${code(run.backup, 400)} before it was deleted. Upload that ` +
-            'directory as an artifact to keep it (the output `backup-dir` names it). A run with `restore-from` puts the ' +
-            `manifests back, ${run.advice.restore}.\n`,
+        before: `### To restore it\n\nEvery manifest was saved in ${code(run.backup, 400)} before it was deleted. Upload that ` +
+            'directory as an artifact to keep it (the output `backup-dir` names it). A run with `restore-from` restores the ' +
+            `manifests, ${run.advice.restore}.\n`,
     };
 }
 function diskSection(run, sums) {
@@ -53319,9 +54139,9 @@ function ledgerSentence({ ledger, untaggedListing, settings: { dryRun } }) {
     }
     if (ledger.existed) {
         const what = ledger.remembered === 0 ? 'nothing' : count(ledger.remembered, 'manifest');
-        const changed = ledger.written === 0 ? '' : ` This run brought it up to date for ${where}.`;
+        const changed = ledger.written === 0 ? '' : ` This run updated it for ${where}.`;
         return (`The ledger in ${name} remembered ${what} of these repositories from earlier runs.${changed} ` +
-            'What was pushed and lost its tag again between two runs was never seen, and is not in it.');
+            'Manifests that were pushed and lost their tag between two runs are not in it, because no run saw them.');
     }
     if (dryRun) {
         return `There is no ledger in ${name} yet, and a dry-run writes none: the first real run begins it.`;
@@ -53364,7 +54184,7 @@ function listing(run, sums) {
     const { named, found, absent } = intakeCounts(run);
     const isRemembered = (run.ledger?.remembered ?? 0) > 0;
     if (run.applied !== undefined) {
-        return 'Only the repositories of the plan were looked at, and only what the plan lists was to be deleted. Other orphans stay.';
+        return 'This run read only the repositories of the plan, and was to delete only what the plan lists. Other orphans stay.';
     }
     if (run.untaggedListing === 'complete') {
         return `${run.family} lists every manifest of a repository, tagged or not. All of them were considered.`;
@@ -53376,8 +54196,8 @@ function listing(run, sums) {
             ? cannot
             : `${cannot} No input named any: give \`digests-file\` a listing of the registry's storage or its notification log, and they are found.`;
     }
-    const missing = absent === 0 ? '' : `, ${words_number(absent)} no longer ${absent === 1 ? 'exists' : 'exist'}`;
-    return `${cannot} The inputs named ${count(named, 'manifest')}: ${words_number(found)} of them ${found === 1 ? 'is' : 'are'} among the ${count(sums.manifests, 'manifest')} that were read${missing}.`;
+    const missing = absent === 0 ? '' : `, ${number(absent)} no longer ${absent === 1 ? 'exists' : 'exist'}`;
+    return `${cannot} The inputs named ${count(named, 'manifest')}: ${number(found)} of them ${found === 1 ? 'is' : 'are'} among the ${count(sums.manifests, 'manifest')} that were read${missing}.`;
 }
 /** The numbers of the input's manifests in repositories that were scanned. */
 function intakeCounts(run) {
@@ -53396,8 +54216,8 @@ function intakeCounts(run) {
 function scope(run, sums) {
     const { ignoredCandidates: ignored, unnameableRepositories: unnameable } = run;
     // A plan leaves repositories out, too.
-    const where = run.applied === undefined ? '`repositories` leaves out' : 'were not looked at';
-    const things = sums.gaps === 1 ? 'One thing' : `${words_number(sums.gaps)} things`;
+    const where = run.applied === undefined ? '`repositories` leaves out' : 'were not read';
+    const things = sums.gaps === 1 ? 'One thing' : `${number(sums.gaps)} things`;
     return [
         ignored > 0 &&
             `${count(ignored, 'named manifest')} in repositories that ${where} ${ignored === 1 ? 'was' : 'were'} ignored.`,
@@ -53415,13 +54235,13 @@ function visibility_lines(run) {
     const shown = examples.map(({ where, text }) => `\n  - ${code(where)}: ${code(text, 200)}`);
     const first = shown.length === 0 ? '.' : `${notUnderstood > shown.length ? '. The first' : ''}:`;
     return [
-        `The inputs had ${count(understood + notUnderstood, 'line')}: ${words_number(understood)} understood, ${words_number(notUnderstood)} not${first}${shown.join('')}`,
+        `The inputs had ${count(understood + notUnderstood, 'line')}: ${number(understood)} understood, ${number(notUnderstood)} not${first}${shown.join('')}`,
     ];
 }
 /** Tags without a manifest, and kept indexes that miss a child: broken before this run, and left alone. */
 function brokenBeforeSection(run) {
     const rows = repositoriesByName(run).flatMap(brokenBefore);
-    return list(`### Broken before this run (${words_number(rows.length)})\n\nThe registry has lost a part of these images. They were left as they are; pushing an image again mends it.\n\n`, rows, 'broken image');
+    return list(`### Broken before this run (${number(rows.length)})\n\nThe registry has lost a part of these images. This run left them as they are. To repair an image, push it again.\n\n`, rows, 'broken image');
 }
 function brokenBefore({ inventory, plan }) {
     const name = inventory.repository;
@@ -53435,7 +54255,7 @@ function brokenBefore({ inventory, plan }) {
         if (first === undefined) {
             return [];
         }
-        const more = missing.length > 1 ? ` and ${words_number(missing.length - 1)} more` : '';
+        const more = missing.length > 1 ? ` and ${number(missing.length - 1)} more` : '';
         return [
             `- ${code(`${name}@${digest}`)}: it lists ${code(shortDigest(first.digest))}${more}, which the registry no longer has\n`,
         ];
@@ -53445,8 +54265,8 @@ function brokenBefore({ inventory, plan }) {
 
 ;// CONCATENATED MODULE: ./src/report/summary.ts
 /**
- * The job summary: Markdown for whoever looks at a nightly run in the morning. It says what went, why,
- * and what could not be seen, and stays below the size at which GitHub drops a summary whole.
+ * The job summary: Markdown for people who check a nightly run in the morning. It says what was
+ * deleted, why, and what could not be seen, and stays below the size at which GitHub drops a summary whole.
  */
 
 
@@ -53504,21 +54324,17 @@ const write = (0,external_node_util_.promisify)(external_node_fs_namespaceObject
  * @param redact takes the run's secrets out of a text: a registry may send them back as a tag's name
  */
 async function publish(run, redact) {
-    for (const [name, value] of Object.entries(outputs(run))) {
-        setOutput(name, value);
-    }
-    await addSummary(redact(renderSummary(run)));
+    await hand({ ...outputs(run) }, redact(renderSummary(run)));
 }
 /** The same for a run that restores a backup. */
 async function publishRestore(run, redact) {
     const { restored, failed } = restoreCounts(run);
-    setOutput('restored-count', String(restored));
-    setOutput('failed-count', String(failed));
-    await addSummary(redact(renderRestore(run)));
+    await hand({ 'restored-count': restored, 'failed-count': failed }, redact(renderRestore(run)));
 }
-async function addSummary(text) {
+async function hand(values, summary) {
+    Object.entries(values).forEach(([name, value]) => setOutput(name, value));
     if ((process.env['GITHUB_STEP_SUMMARY'] ?? '') !== '') {
-        await summary.addRaw(text).write();
+        await summary_summary.addRaw(summary).write();
     }
 }
 /** Writes a file, whole or with an error, and sets the output of its path. */
@@ -53817,10 +54633,10 @@ function Collection() {
 
 
 // pkg/dist-src/version.js
-var VERSION = "0.0.0-development";
+var dist_bundle_VERSION = "0.0.0-development";
 
 // pkg/dist-src/defaults.js
-var userAgent = `octokit-endpoint.js/${VERSION} ${getUserAgent()}`;
+var userAgent = `octokit-endpoint.js/${dist_bundle_VERSION} ${getUserAgent()}`;
 var DEFAULTS = {
   method: "GET",
   baseUrl: "https://api.github.com",
@@ -55100,12 +55916,12 @@ class RequestError extends Error {
 
 
 // pkg/dist-src/version.js
-var dist_bundle_VERSION = "10.0.16";
+var request_dist_bundle_VERSION = "10.0.16";
 
 // pkg/dist-src/defaults.js
 var defaults_default = {
   headers: {
-    "user-agent": `octokit-request.js/${dist_bundle_VERSION} ${getUserAgent()}`
+    "user-agent": `octokit-request.js/${request_dist_bundle_VERSION} ${getUserAgent()}`
   }
 };
 
@@ -58569,7 +59385,7 @@ function runContext() {
 function stopOnSignals(controller, log) {
     for (const signal of ['SIGINT', 'SIGTERM']) {
         process.on(signal, () => {
-            // Whatever comes of the run: it may have been at its last line.
+            // Also when all is done: the run may have been at its last line.
             process.exitCode = 1;
             if (!controller.signal.aborted) {
                 log.warning(coded(`told to stop (${signal}): nothing more is deleted or restored, and the report says what was done`, 'run-stopped'));
@@ -58630,8 +59446,8 @@ const Answer = object({ Username: string(), Secret: string() });
 /**
  * @param name what credsStore or credHelpers says
  * @param server the host, or Docker Hub's key
- * @param env its PATH is where the helper is looked for; the helper runs with it
- * @param timeout milliseconds that it may take
+ * @param env of the helper, which is found on its PATH
+ * @param timeout milliseconds
  * @returns undefined when the helper has nothing for that server
  * @throws Error saying which helper failed and how
  */
@@ -58645,7 +59461,8 @@ async function askHelper(name, server, env, timeout = TIMEOUT) {
         if (NOT_FOUND.test(output.trim())) {
             return undefined;
         }
-        throw new Error(`${program} get failed (${code === null ? 'killed' : `exit code ${String(code)}`})`);
+        const how = code === null ? 'killed' : `exit code ${String(code)}`;
+        throw new Error(`${program} get failed (${how})`);
     }
     const answer = inForm(Answer, tryJson(output));
     if (answer === undefined) {
@@ -58692,7 +59509,8 @@ async function run(program, input, env, timeout) {
             child.once('close', done);
             // A program that it left behind may hold the pipe open, and then it never closes.
             child.once('exit', (code) => timers.push(setTimeout(done, GRACE, code)));
-            timers.push(setTimeout(fail, timeout, `gave no answer for ${String(timeout / 1000)} seconds`));
+            const late = `gave no answer for ${String(timeout / 1000)} seconds`;
+            timers.push(setTimeout(fail, timeout, late));
             // A helper that ends without reading its input breaks the pipe: its exit code says more.
             child.stdin.on('error', () => undefined);
             child.stdin.end(input);
@@ -58758,7 +59576,7 @@ const HUB_HOSTS = ['docker.io', 'index.docker.io', 'registry-1.docker.io'];
 const HUB_KEY = 'https://index.docker.io/v1/';
 /** Megabytes are no config, and a device has no end. */
 const docker_config_MAX_BYTES = 8 * 1024 * 1024;
-/** Of the hosts that a config has, how many a message names. */
+/** A message names so many of the hosts in a config. */
 const FEW = 5;
 /**
  * @param registry the registry's URL; only scheme, host and port count
@@ -58839,7 +59657,7 @@ function keysOf({ protocol, hostname, host, port }) {
 }
 /**
  * As in Docker, the exact key first, and one that becomes it when scheme and path are cut off only where there
- * is none (docker/cli, cli/config/credentials/file_store.go). Which of several such keys Docker takes is chance;
+ * is no exact one (docker/cli, cli/config/credentials/file_store.go). Which of several such keys Docker takes is chance;
  * here it is the one with the least to cut off.
  */
 function entryFor(entries, keys) {
@@ -58868,9 +59686,10 @@ function excess(key) {
     const isPart = !/^(?:\/(?:v[12]\/?)?)?$/.test(path);
     return (isPart ? 1_000_000 : 0) + key.length;
 }
-function whyNone({ auths, credHelpers, credsStore }, host, helper, entry) {
+function whyNone(config, host, helper, entry) {
+    const { auths, credHelpers, credsStore } = config;
     const keys = [...Object.keys(auths), ...Object.keys(credHelpers)];
-    // Of its keys, those that Docker takes for a host: anything may have got in there by mistake.
+    // Only keys that Docker takes for a host: anything may have got in there by mistake.
     const hosts = [...new Set(keys.map(hostOfKey))]
         .filter((name) => /^[a-z0-9._:[\]-]{1,255}$/.test(name) && /[.:]|^localhost$/.test(name))
         .filter((name) => name !== host)
@@ -58908,9 +59727,8 @@ function credentialsOf(entry, host, file) {
     // Line feeds are no part of it: `base64` puts one after every 76 characters, and Docker leaves them out, too.
     const bare = auth.trim().replace(/[\r\n]+/g, '');
     // Buffer skips what is not base64, so the form is checked first.
-    const decoded = /^[A-Za-z0-9+/_-]+=*$/.test(bare)
-        ? Buffer.from(bare, 'base64').toString('utf8')
-        : '';
+    const isBase64 = /^[A-Za-z0-9+/_-]+=*$/.test(bare);
+    const decoded = isBase64 ? Buffer.from(bare, 'base64').toString('utf8') : '';
     const colon = decoded.indexOf(':');
     if (colon < 1) {
         throw broken("`auth` isn't the base64 form of user:password");
@@ -58932,17 +59750,11 @@ function basicAuthorization(username, password) {
 }
 /** Every string of `credentials` that no log may show, in each form in which it travels. */
 function secretsOf(credentials) {
-    switch (credentials.kind) {
-        case 'none':
-            return [];
-        case 'basic': {
-            const { username, password } = credentials;
-            return [password, basicAuthorization(username, password).slice('Basic '.length)];
-        }
-        case 'identity-token':
-        case 'registry-token':
-            return [credentials.token];
+    if (credentials.kind === 'basic') {
+        const { username, password } = credentials;
+        return [password, basicAuthorization(username, password).slice('Basic '.length)];
     }
+    return credentials.kind === 'none' ? [] : [credentials.token];
 }
 
 ;// CONCATENATED MODULE: ./src/http/scope.ts
@@ -58974,7 +59786,7 @@ function splitScopes(list) {
 
 ;// CONCATENATED MODULE: ./src/http/grant.ts
 /**
- * What a token grants, as far as it says so: Distribution's tokens are JWTs with a claim `access`
+ * The rights that a token grants, as far as it says so: Distribution's tokens are JWTs with a claim `access`
  * (distribution, docs/content/spec/auth/jwt.md), which lists no more than what was granted. Pure. Proves nothing,
  * since no signature is checked: good for telling people what to expect, and for no decision.
  */
@@ -59109,17 +59921,17 @@ class AuthError extends RequestFailure {
 }
 /** Tokens with hundreds of scopes stay far below it. */
 const token_MAX_BYTES = 128 * 1024;
-/** Of a server that doesn't say (Docker's token specification, "expires_in"). */
+/** Seconds, for a server that doesn't say (Docker's token specification, "expires_in"). */
 const DEFAULT_LIFETIME = 60;
 const CLIENT_ID = 'registry-manifest-cleanup';
-/** What may stand in an Authorization header: visible ASCII, so that no token can add a header. */
+/** The text that an Authorization header may hold: visible ASCII, so that no token can add a header. */
 const TokenText = pipe(string(), regex(/^[\x21-\x7e]+$/));
 const optionalToken = fallback(optional(TokenText), undefined);
 const token_Answer = object({
     token: optionalToken,
     access_token: optionalToken,
     refresh_token: optionalToken,
-    expires_in: fallback(pipe(number(), finite(), minValue(1)), DEFAULT_LIFETIME),
+    expires_in: fallback(pipe(dist_number(), finite(), minValue(1)), DEFAULT_LIFETIME),
 });
 class TokenSource {
     #send;
@@ -59131,7 +59943,6 @@ class TokenSource {
     }
     /**
      * @param rejected a token that the registry has just refused, and that must not be given again
-     * @returns the token, when it has to be renewed, and whether it was fetched for this very call
      * @throws AuthError when the realm may not be used or gives no token
      */
     async get(wanted, rejected) {
@@ -59178,63 +59989,54 @@ class TokenSource {
         return { value, fetchedAt, renewAt: fetchedAt + lifetime - Math.min(15_000, lifetime / 4) };
     }
 }
-/** @throws AuthError for a realm that is no URL, or that would show secrets to the network */
+const token_REFUSED = 'token-realm-refused';
+/** @throws AuthError for a realm that isn't a URL, or that would show secrets to the network */
 function realmUrl(realm, registry) {
     const url = foreignUrl(realm);
+    const it = `the registry at ${registry.origin}`;
+    const advice = 'credentials are not sent there. Correct the realm in the configuration of the registry';
     if (url?.protocol !== 'https:' && url?.protocol !== 'http:') {
-        throw new AuthError(`the registry at ${registry.origin} names a token realm that isn't an http or https URL`, undefined, 'token-realm-refused');
+        throw new AuthError(`${it} names a token realm that isn't an http or https URL`, undefined, token_REFUSED);
     }
+    const sends = `${it} sends clients for tokens to ${url.origin}`;
     if (url.protocol === 'http:' && registry.protocol !== 'http:') {
-        throw new AuthError(`the registry at ${registry.origin} sends clients for tokens to ${url.origin}, which is not https: ` +
-            'credentials are not sent there. Correct the realm in the configuration of the registry', undefined, 'token-realm-refused');
+        throw new AuthError(`${sends}, which is not https: ${advice}`, undefined, token_REFUSED);
     }
     const place = nearby(url);
     if (place !== undefined && place !== nearby(registry)) {
-        throw new AuthError(`the registry at ${registry.origin} sends clients for tokens to ${url.origin}, a ${place} address, and is not on ` +
-            'one itself: credentials are not sent there. Correct the realm in the configuration of the registry, or put ' +
-            `the registry's own ${place} address into registry-url`, undefined, 'token-realm-refused');
+        throw new AuthError(`${sends}, a ${place} address, and is not on one itself: ${advice}, or put the registry's own ${place} address ` +
+            'into registry-url', undefined, token_REFUSED);
     }
     url.hash = '';
     return url;
 }
 function tokenRequest(realm, wanted, credentials) {
-    const headers = { accept: 'application/json' };
-    // What ends a run needs a token, too, and a token alone changes nothing.
+    const { service, scope } = wanted;
+    const accept = 'application/json';
+    // The requests that end a run need a token, too, and a token alone changes nothing.
     const common = { maxBytes: token_MAX_BYTES, closing: true };
     if (credentials.kind === 'identity-token') {
         const form = new URLSearchParams({
             grant_type: 'refresh_token',
             client_id: CLIENT_ID,
-            ...(wanted.service !== undefined && { service: wanted.service }),
-            ...(wanted.scope !== '' && { scope: wanted.scope }),
+            ...(service !== undefined && { service }),
+            ...(scope !== '' && { scope }),
             refresh_token: credentials.token,
         });
-        return {
-            method: 'POST',
-            url: realm,
-            headers: { ...headers, 'content-type': 'application/x-www-form-urlencoded' },
-            body: form.toString(),
-            // Asking twice for a token does no harm.
-            repeatable: true,
-            ...common,
-        };
+        const headers = { accept, 'content-type': 'application/x-www-form-urlencoded' };
+        // Asking twice for a token does no harm.
+        const post = { method: 'POST', repeatable: true };
+        return { ...common, ...post, url: realm, headers, body: form.toString() };
     }
     const url = new URL(realm);
-    if (wanted.service !== undefined) {
-        url.searchParams.set('service', wanted.service);
+    if (service !== undefined) {
+        url.searchParams.set('service', service);
     }
-    for (const scope of splitScopes(wanted.scope)) {
-        url.searchParams.append('scope', scope);
-    }
-    return {
-        method: 'GET',
-        url,
-        headers,
-        ...(credentials.kind === 'basic' && {
-            authorization: basicAuthorization(credentials.username, credentials.password),
-        }),
-        ...common,
-    };
+    splitScopes(scope).forEach((each) => url.searchParams.append('scope', each));
+    const authorization = credentials.kind === 'basic'
+        ? basicAuthorization(credentials.username, credentials.password)
+        : undefined;
+    return { ...common, method: 'GET', url, headers: { accept }, authorization };
 }
 function readAnswer(request, response, credentials) {
     const { status } = response;
@@ -59296,9 +60098,7 @@ class Auth {
     #learned = new Map();
     constructor(next, options) {
         const { credentials } = options;
-        for (const secret of secretsOf(credentials)) {
-            options.mask(secret);
-        }
+        secretsOf(credentials).forEach(options.mask);
         this.#next = next;
         this.#options = options;
         this.#tokens = new TokenSource(next, options);
@@ -59350,8 +60150,8 @@ class Auth {
         }
     };
     /**
-     * What a token of this scope would allow. Unknown unless an earlier answer named a token server. Rejects for
-     * nothing that goes wrong out there: who can't be asked says nothing.
+     * The rights that a token of this scope would grant. Unknown unless an earlier answer named a token server, and
+     * where the token server can't be asked.
      */
     granted = async (scope) => {
         if (this.#bearer === undefined) {
@@ -59369,7 +60169,7 @@ class Auth {
             return isRefused ? { kind: 'lacking', actions: [] } : { kind: 'unknown' };
         }
     };
-    /** What a registry that never asked for a login was shown all the same, or why nothing; undefined where one did. */
+    /** Whether a registry that never asked for a login was shown one; undefined for a registry that asked. */
     unasked = () => {
         const { kind } = this.#options.credentials;
         if (!this.#isOpen || this.#isAsked() || kind === 'none' || kind === 'registry-token') {
@@ -59390,7 +60190,7 @@ class Auth {
         const token = await this.#tokens.get({ ...realm, scope }, rejected);
         return { kind: 'bearer', authorization: `Bearer ${token.value}`, token, scope };
     }
-    /** What is known to be wanted is shown at once, which saves the round trip of a 401. */
+    /** A login that the registry is known to want is shown at once, which saves the round trip of a 401. */
     async #proofUpFront({ scope }) {
         const { credentials } = this.#options;
         if (credentials.kind === 'registry-token') {
@@ -59415,21 +60215,16 @@ class Auth {
             this.#wantsBasic = true;
             return shown.kind === 'basic' ? undefined : this.#basic;
         }
-        return this.#renewed(shown);
-    }
-    /** Google's registry answers a token that is too old with a 401 and no challenge, once it has named its realm. */
-    async #renewed(shown) {
-        if (shown.kind !== 'bearer' || this.#bearer === undefined || this.#isFresh(shown.token)) {
-            return undefined;
-        }
-        return this.#bearerProof(this.#bearer, shown.scope, shown.token.value);
+        // Google's registry answers a token that is too old with a 401 and no challenge, once it has named its realm.
+        return shown.kind === 'bearer' && this.#bearer !== undefined && !this.#isFresh(shown.token)
+            ? this.#bearerProof(this.#bearer, shown.scope, shown.token.value)
+            : undefined;
     }
     /** A fresh token is as good as another, unless it grew old while the request waited for its turn. */
     #isFresh({ fetched, renewAt }) {
         return fetched && this.#options.clock.now() < renewAt;
     }
     async #bearerProofAfter(request, shown, params, paused) {
-        const { clock } = this.#options;
         this.#bearer = { realm: params.get('realm') ?? '', service: params.get('service') };
         const scope = mergeScopes(request.scope ?? '', params.get('scope') ?? '');
         if (request.scope !== undefined) {
@@ -59440,7 +60235,7 @@ class Auth {
         }
         const { value, fetchedAt } = shown.token;
         const isInsufficient = params.get('error') === 'insufficient_scope';
-        const isYoung = clock.now() - fetchedAt < YOUNG;
+        const isYoung = this.#options.clock.now() - fetchedAt < YOUNG;
         const isSame = shown.scope === scope;
         if (isSame && isYoung && !isInsufficient && !paused && this.#inVain < MOST_IN_VAIN) {
             return 'same-after-pause';
@@ -59512,7 +60307,7 @@ async function readBody(message, request, progress) {
             });
             message.once('end', resolve);
             message.once('error', reject);
-            // Always the last event: a body that neither ended nor failed by then was cut off without a word.
+            // Always the last event: a body that has neither ended nor failed was cut off without a word.
             message.once('close', () => {
                 reject(truncated(request, length, announced));
             });
@@ -59525,7 +60320,7 @@ async function readBody(message, request, progress) {
         throw error;
     }
     // Node's parser has refused both already; this is the rule itself, should a parser ever be laxer.
-    if (!message.complete || (announced !== undefined && length < announced)) {
+    if (!message.complete || length < (announced ?? 0)) {
         throw truncated(request, length, announced);
     }
     return Buffer.concat(chunks, length);
@@ -59547,7 +60342,8 @@ function tooLarge(message, request) {
 }
 function truncated(request, got, announced, cause) {
     const whole = announced === undefined ? '' : ` of ${String(announced)}`;
-    return failure(request, 'truncated', `the body was cut off after ${String(got)}${whole} bytes`, cause);
+    const detail = `the body was cut off after ${String(got)}${whole} bytes`;
+    return failure(request, 'truncated', detail, cause);
 }
 
 // EXTERNAL MODULE: external "node:zlib"
@@ -59569,7 +60365,7 @@ const UNDO = {
     // Node has it since 22.15; the action runs on 24.
     ...("zstdDecompress" in (external_node_zlib_default()) ? { zstd: (0,external_node_util_.promisify)((external_node_zlib_default()).zstdDecompress) } : {}),
 };
-/** What changes no byte. `aws-chunked` is what some stores keep of an upload's headers. */
+/** Names that change no byte. Some stores keep `aws-chunked` from an upload's headers. */
 const NO_ENCODING = ['', 'identity', 'chunked', 'aws-chunked'];
 /** A proxy may encode once more what came encoded. More than that is made to cost time. */
 const MOST_ENCODINGS = 3;
@@ -59580,9 +60376,6 @@ const MOST_ENCODINGS = 3;
  */
 async function decode(message, body, request) {
     const { headers } = message;
-    if (headers['content-encoding'] === undefined && isUsual(headers['transfer-encoding'])) {
-        return { body };
-    }
     // In the order in which they were applied, those of the transfer last.
     const names = [headers['content-encoding'], headers['transfer-encoding']]
         .flatMap((value) => (value ?? '').toLowerCase().split(','))
@@ -59591,10 +60384,8 @@ async function decode(message, body, request) {
     if (names.length === 0 || body.length === 0) {
         return { body };
     }
-    const said = names
-        .join(', ')
-        .replace(/[^\w ,.-]/g, '?')
-        .slice(0, 50);
+    const all = names.join(', ').slice(0, 50);
+    const said = all.replace(/[^\w ,.-]/g, '?');
     const advice = 'although it was asked for the bytes as they are. Switch off compression for the registry in the proxy in front of it';
     if (names.length > MOST_ENCODINGS || names.some((name) => !Object.hasOwn(UNDO, name))) {
         const detail = `the server encoded its answer in a way that this action doesn't know (${said}), ${advice}`;
@@ -59615,7 +60406,6 @@ async function decode(message, body, request) {
     }
     return { body: decoded, encoded: body };
 }
-const isUsual = (value) => value === undefined || value === 'chunked';
 /** `deflate` is the zlib format, but some servers send what that wraps (RFC 9110 sec. 8.4.1.2). */
 function inflate(bytes, options, done) {
     const isZlib = bytes.length > 1 && ((bytes[0] ?? 0) & 0x0f) === 8 && bytes.readUInt16BE(0) % 31 === 0;
@@ -59647,18 +60437,18 @@ function covers(entry, host, port) {
     const net = bare(address);
     if (length !== undefined) {
         const netFamily = no_proxy_familyOf(net);
-        if (family === undefined || netFamily === undefined || !isPrefix(length, netFamily)) {
-            return false;
-        }
-        if (family === 'ipv4' && netFamily === 'ipv6') {
-            // To Node `::/0` holds them all.
+        // To Node `::/0` holds every IPv4 address.
+        const isOther = family === undefined || (family === 'ipv4' && netFamily === 'ipv6');
+        if (isOther || netFamily === undefined || !isPrefix(length, netFamily)) {
             return false;
         }
         const block = new external_node_net_.BlockList();
         block.addSubnet(net, Number(length), netFamily);
         return block.check(host, family);
     }
-    const { name, wanted } = parted(entry);
+    // `name:port`, `1.2.3.4:port` and `[::1]:port`.
+    const [, named = entry, wanted] = /^(\[[^\]]*\]|[^:]*):(\d+)$/.exec(entry) ?? [];
+    const name = bare(named);
     if (wanted !== undefined && wanted !== port) {
         return false;
     }
@@ -59674,13 +60464,6 @@ function covers(entry, host, port) {
     }
     const domain = name.replace(/^\*?\./, '');
     return domain !== '' && (host.endsWith(`.${domain}`) || (domain === name && host === domain));
-}
-/** Name and port of `name:port`, `1.2.3.4:port` and `[::1]:port`. */
-function parted(entry) {
-    const match = /^(\[[^\]]*\]|[^:]*):(\d+)$/.exec(entry);
-    return match?.[1] === undefined || match[2] === undefined
-        ? { name: bare(entry) }
-        : { name: bare(match[1]), wanted: match[2] };
 }
 function isPrefix(length, family) {
     return /^\d{1,3}$/.test(length) && Number(length) <= (family === 'ipv4' ? 32 : 128);
@@ -59698,7 +60481,7 @@ function no_proxy_familyOf(address) {
 
 ;// CONCATENATED MODULE: ./src/http/patience.ts
 const MINUTES = 60_000;
-/** What no rate limit of a registry comes near to, in a run that gets something done. */
+/** No rate limit of a registry comes near to it, in a run that gets something done. */
 const MOST_OF_RUN = 120 * MINUTES;
 /** The waits between the tries of one request. */
 const MOST_OF_REQUEST = 15 * MINUTES;
@@ -59721,8 +60504,9 @@ function createPatience(clock) {
 ;// CONCATENATED MODULE: ./src/http/stop.ts
 /**
  * The last layer before the wire: what is late by its sender's word is not sent. When a run is told to stop,
- * nothing more is, and what is under way is awaited for a moment only. A cancelled job has 7.5 seconds until the next signal, and 2.5 more until it is killed; the
- * ledger, the report and the summary are to be written by then. What serves those is marked `closing`, and sent.
+ * nothing more is, and what is under way is awaited for a moment only. A cancelled job has 7.5 seconds until the next
+ * signal, and 2.5 more until it is killed. Ledger, report and summary are written by then: what serves those is marked
+ * `closing`, and sent.
  */
 
 /** The run was told to stop before this request was sent. */
@@ -59750,21 +60534,16 @@ function closing(send) {
 /** @param giveUp so that requests which close the run have a connection, and no other gets one late */
 function createStop(next, stop, giveUp) {
     let isOver = false;
-    const giveUpUnsent = () => {
-        giveUp(({ closing }, isOnTheWire) => closing !== true && !isOnTheWire, LATE);
-    };
-    const giveUpOthers = () => {
-        giveUp(({ closing }) => closing !== true, LATE);
-    };
     const giveUpAll = () => {
         isOver = true;
         giveUp(() => true, LATE);
     };
-    stop.addEventListener('abort', () => {
-        giveUpUnsent();
-        setTimeout(giveUpOthers, PATIENCE).unref();
+    const onStop = () => {
+        giveUp(({ closing }, isOnTheWire) => closing !== true && !isOnTheWire, LATE);
+        setTimeout(giveUp, PATIENCE, ({ closing }) => closing !== true, LATE).unref();
         setTimeout(giveUpAll, PATIENCE_CLOSING).unref();
-    }, { once: true });
+    };
+    stop.addEventListener('abort', onStop, { once: true });
     return async (request) => {
         if (isOver || (stop.aborted && request.closing !== true)) {
             throw new NotSent();
@@ -59837,7 +60616,7 @@ class Exchange {
             client.dispose();
         }
     }
-    /** @throws TransportError when the environment names a proxy that is none */
+    /** @throws TransportError when the environment names a proxy that isn't valid */
     #lineTo(request) {
         const { origin, protocol } = request.url;
         const known = this.#lines.get(origin);
@@ -59910,7 +60689,7 @@ class UnderWay {
         const idleFor = request.method === 'DELETE' ? timeouts.idleDelete : this.#limited(timeouts.idle);
         const idle = setTimeout(() => {
             const nowhere = this.isOnTheWire() ? '' : `, not even a connection. ${CAN_IT_REACH}`;
-            this.#expire(`no answer for ${seconds(idleFor)}${nowhere}`);
+            this.#expire(`no answer for ${String(idleFor / 1000)} seconds${nowhere}`);
         }, idleFor);
         let deadline;
         try {
@@ -59918,9 +60697,13 @@ class UnderWay {
             idle.refresh();
             const bodyFor = this.#limited(timeouts.body);
             deadline = setTimeout(() => {
-                this.#expire(`the body was not complete after ${seconds(bodyFor)}`);
+                this.#expire(`the body was not complete after ${String(bodyFor / 1000)} seconds`);
             }, bodyFor);
-            const body = await this.#body(message, idle);
+            this.#since = patience.now();
+            const body = await readBody(message, request, () => idle.refresh());
+            if (patience.now() - this.#since > SLOW) {
+                patience.spend(this.#since, patience.now());
+            }
             return {
                 status: message.statusCode ?? 0,
                 headers: message.headers,
@@ -59940,36 +60723,25 @@ class UnderWay {
             clearTimeout(deadline);
         }
     }
-    async #headers({ client, agent, httpModule, latest }, idle) {
-        const { method, url, body } = this.request;
-        const answered = client.requestRaw({
-            parsedUrl: url,
-            httpModule,
-            options: {
-                agent,
-                method,
-                // A URL writes an IPv6 address in brackets, which the resolver takes for part of a name.
-                host: url.hostname.replace(/^\[(.*)\]$/, '$1'),
-                port: url.port || (url.protocol === 'https:' ? 443 : 80),
-                path: `${url.pathname}${url.search}`,
-                headers: headersOf(this.request, this.#options.userAgent),
-            },
-        }, 
+    async #headers(line, idle) {
+        const { method, url, body = null } = this.request;
+        const options = {
+            agent: line.agent,
+            method,
+            // A URL writes an IPv6 address in brackets, which the resolver takes for part of a name.
+            host: url.hostname.replace(/^\[(.*)\]$/, '$1'),
+            port: url.port || (url.protocol === 'https:' ? 443 : 80),
+            path: `${url.pathname}${url.search}`,
+            headers: headersOf(this.request, this.#options.userAgent),
+        };
+        const info = { parsedUrl: url, httpModule: line.httpModule, options };
         // The client writes text, and pipes anything else.
-        Buffer.isBuffer(body) ? external_node_stream_.Readable.from(pieces(body, () => idle.refresh())) : (body ?? null));
+        const isBytes = Buffer.isBuffer(body);
+        const content = isBytes ? external_node_stream_.Readable.from(pieces(body, () => idle.refresh())) : body;
+        const answered = line.client.requestRaw(info, content);
         // The client has made its request by the time that it gives a promise.
-        this.#sent = latest();
+        this.#sent = line.latest();
         return (await answered).message;
-    }
-    async #body(message, idle) {
-        const { patience } = this.#options;
-        this.#since = patience.now();
-        const body = await readBody(message, this.request, () => idle.refresh());
-        const end = patience.now();
-        if (end - this.#since > SLOW) {
-            patience.spend(this.#since, end);
-        }
-        return body;
     }
     #limited(usual) {
         return this.#options.patience.isSpent() ? Math.min(usual, SLOW) : usual;
@@ -60001,7 +60773,7 @@ function headersOf(request, userAgent) {
         // A digest is of the bytes as stored, so no server may compress them on the way.
         'accept-encoding': 'identity',
         'user-agent': userAgent,
-        // Of text the client tells the length by itself; bytes would go in chunks, which not every server takes.
+        // The client tells the length of text by itself; bytes would go in chunks, which not every server takes.
         ...(Buffer.isBuffer(request.body) && { 'content-length': request.body.length }),
     };
 }
@@ -60022,9 +60794,6 @@ function trustAlso(ca) {
     // Node 20 has no getCACertificates(); its bundled roots are the next best.
     const trusted = "getCACertificates" in (external_node_tls_default()) ? external_node_tls_default().getCACertificates('default') : external_node_tls_.rootCertificates;
     return external_node_tls_default().createSecureContext({ ca: [...trusted, ca] });
-}
-function seconds(milliseconds) {
-    return `${String(milliseconds / 1000)} seconds`;
 }
 
 ;// CONCATENATED MODULE: ./src/http/retry-after.ts
@@ -60078,7 +60847,7 @@ function createRetry(next, { clock, random, stop, patience }) {
         let waited = 0;
         for (let attempt = 1;; attempt += 1) {
             const [tried] = await Promise.allSettled([next({ ...request, attempt })]);
-            // What is known of a request is what became of it when it was sent.
+            // The answer to the last try that was sent says more than a try that was not sent.
             const isNotSent = tried.status === 'rejected' && tried.reason instanceof NotSent;
             const outcome = isNotSent ? (before ?? tried) : tried;
             const isLast = attempt >= triesFor(outcome, request) || stop?.aborted === true;
@@ -60144,7 +60913,8 @@ function kindOf(error) {
 
 /** How long a host is paused by a 429 that doesn't say how long, in milliseconds. */
 const throttle_PAUSE = 1000;
-function createThrottle(next, { concurrency, clock, stop, patience }) {
+function createThrottle(next, options) {
+    const { concurrency, clock, stop, patience } = options;
     const hosts = new Map();
     const isPaused = (host) => host.pausedUntil > clock.now() && stop?.aborted !== true;
     function hostOf(url) {
@@ -60158,9 +60928,7 @@ function createThrottle(next, { concurrency, clock, stop, patience }) {
     }
     function resize(host, window) {
         host.window = Math.min(Math.max(window, 1), concurrency);
-        if (host.limit.concurrency !== Math.floor(host.window)) {
-            host.limit.concurrency = Math.floor(host.window);
-        }
+        host.limit.concurrency = Math.floor(host.window);
     }
     /** Additive increase, multiplicative decrease, as in TCP's congestion control (RFC 5681). */
     function learn(host, response, pausesBefore) {
@@ -60232,24 +61000,24 @@ function pauseOf(response, now) {
 
 /** @throws Error when `ca` holds no PEM certificate */
 function createTransport(options) {
-    const { registry, credentials, mask, concurrency } = options;
     const { random = Math.random, onExchange, stop = new AbortController().signal } = options;
     // As many may wait for it as requests are under way.
     (0,external_node_events_.setMaxListeners)(0, stop);
     const clock = stoppable(options.clock ?? systemClock, stop);
     let requests = 0;
     const patience = createPatience(clock);
-    const exchange = new Exchange({ ...options, patience });
+    const common = { ...options, random, stop, clock, patience };
+    const exchange = new Exchange(common);
     const counted = async (request) => {
         requests += 1;
         return exchange.send(request);
     };
     const observed = onExchange === undefined ? counted : observe(counted, clock, onExchange);
     const stopped = createStop(observed, stop, exchange.giveUp);
-    const throttled = createThrottle(stopped, { concurrency, clock, stop, patience });
-    const retried = createRetry(throttled, { clock, random, stop, patience });
+    const throttled = createThrottle(stopped, common);
+    const retried = createRetry(throttled, common);
     const redirected = createRedirect(retried);
-    const { send, granted, unasked } = new Auth(redirected, { registry, credentials, mask, clock });
+    const { send, granted, unasked } = new Auth(redirected, common);
     return {
         send,
         granted,
@@ -60534,7 +61302,7 @@ function repositoryLines(repository, run) {
         const old = age(created, run.finishedAt);
         const facts = [
             label(describe(digest)),
-            ...(manifest === undefined ? [] : [words_size(contentBytes(manifest))]),
+            ...(manifest === undefined ? [] : [size(contentBytes(manifest))]),
             ...(old === undefined ? [] : [`built ${old} ago`]),
         ];
         return `${became(fate, repository, run)} ${digest} (${facts.join(', ')}): ${whyOrphan(reason)}`;
@@ -60542,7 +61310,7 @@ function repositoryLines(repository, run) {
     return [
         `${count(counts.tags, 'tag')}, ${count(counts.manifests, 'manifest')} read, ` +
             count(counts.orphansFound, 'orphan'),
-        ...(repair?.restored ?? []).map((digest) => `${run.settings.dryRun ? 'would put back' : 'put back'} ${digest}: an earlier run deleted it, or was about to`),
+        ...(repair?.restored ?? []).map((digest) => `${run.settings.dryRun ? 'would restore' : 'restored'} ${digest}: an earlier run deleted it, or was about to`),
         ...orphans,
         ...outdatedEntries(repository).map((left) => `left ${left.digest}: ${whyOutdated(left, run)}`),
         ...inventory.brokenTags.map((tag) => `broken before this run: tag ${tag} has no manifest`),
@@ -60566,7 +61334,7 @@ function became(fate, { refusal }, run) {
         case 'skipped':
             return `not deleted (${fate.why})`;
         case 'restored':
-            return 'deleted and put back, because a push began to use it meanwhile:';
+            return 'deleted and restored, because a push began to use it meanwhile:';
         case 'refused':
             if (run.settings.planFile !== undefined && refusal !== undefined && isPassedByPlan(refusal)) {
                 return 'would delete with the plan only:';
@@ -60587,9 +61355,9 @@ function approvalNote(plan, file, now) {
     const made = old >= 0 ? `, made ${duration(old)} ago,` : '';
     const manifests = [...plan.repositories.values()].reduce((sum, { size }) => sum + size, 0);
     return (`apply-plan: the plan in ${file}${made} lists ${count(manifests, 'manifest')} in ` +
-        `${count(plan.repositories.size, 'repository', 'repositories')}. What is still an orphan of it is to go, and nothing else`);
+        `${count(plan.repositories.size, 'repository', 'repositories')}. Only those that are still orphans are to be deleted`);
 }
-/** Of a run that wrote its plan. */
+/** The note of a run that wrote its plan. */
 function planFileNote(run) {
     const { orphansFound } = totals(run);
     return run.settings.planFile === undefined
@@ -60598,10 +61366,10 @@ function planFileNote(run) {
 }
 function backupNote(run) {
     return isRestorable(run, totals(run))
-        ? `what was deleted was saved in ${run.backup} before: a run with restore-from puts it back`
+        ? `the deleted manifests were saved in ${run.backup}: a run with restore-from restores them`
         : undefined;
 }
-/** Of a dry-run: why a real run would delete less. */
+/** The reasons why a real run would delete less than this dry-run lists. */
 function refusalNotes(run) {
     const refuses = run.settings.planFile === undefined ? 'a real run' : 'a run without the plan';
     return refusals(run).map((refusal) => refusal.isTried === true
@@ -60611,8 +61379,8 @@ function refusalNotes(run) {
 
 ;// CONCATENATED MODULE: ./src/report/plan-file.ts
 /**
- * The plan of a dry-run as a file, for people to look at and for a later run to carry out
- * (docs/plan-file.md, docs/plan-file.schema.json). `cleanup/approval.ts` reads it again.
+ * The plan of a dry-run as a file, for people to check and for a later run to carry out
+ * (docs/plan-file.md, docs/plan-file.schema.json). `plan/approval.ts` reads it again.
  */
 
 
@@ -60627,7 +61395,7 @@ const plan_file_LABEL_LENGTH = 200;
 /** Short enough that what there is to do still fits behind it. */
 const MASKED_LENGTH = 80;
 /**
- * What a plan is read again by can't be masked in it, and a secret can't be written to it.
+ * The values by which a run reads the plan again can't be masked in it, and a secret can't be written to it.
  *
  * @param redact takes the run's secrets out of a text
  * @returns why there can be no plan of this run, if so
@@ -60693,671 +61461,6 @@ function plan_file_repositoryJson(repository, run) {
             };
         }),
     };
-}
-
-;// CONCATENATED MODULE: ./node_modules/p-map/index.js
-function pMap(iterable, mapper, options) {
-	return mapConcurrently(iterable, mapper, options, false);
-}
-
-function pMapSettled(iterable, mapper, options) {
-	return mapConcurrently(iterable, mapper, options, true);
-}
-
-function pMapKeyed(input, mapper, options) {
-	return mapKeyed(input, mapper, options, false);
-}
-
-function pMapSettledKeyed(input, mapper, options) {
-	return mapKeyed(input, mapper, options, true);
-}
-
-// Like `Promise.allKeyed` and `Promise.allSettledKeyed`, with a mapper, and for a `Map` too. Each value travels with its key, so a skipped key, which leaves no slot in the result, cannot shift the keys after it.
-async function mapKeyed(input, mapper, options, isSettled) {
-	const entries = getKeyedEntries(input);
-
-	// After the values have their handlers, like the other argument errors, which `mapConcurrently` checks. It cannot check this one, as it gets the wrapper below as its mapper.
-	if (typeof mapper !== 'function') {
-		throw new TypeError('Mapper function is required');
-	}
-
-	const mappedEntries = await mapConcurrently(entries, async ([key, inputResult]) => {
-		try {
-			if (inputResult.status === 'rejected') {
-				throw inputResult.reason;
-			}
-
-			const result = await mapper(inputResult.value, key);
-
-			if (result === pMapSkip || result === pMapStop) {
-				return result;
-			}
-
-			return [key, isSettled ? {status: 'fulfilled', value: result} : result];
-		} catch (error) {
-			if (!isSettled) {
-				throw error;
-			}
-
-			return [key, {status: 'rejected', reason: error}];
-		}
-	}, options, false);
-
-	if (input instanceof Map) {
-		return new Map(mappedEntries);
-	}
-
-	// A null prototype, like `Promise.allKeyed`, so a key like `__proto__` or `toString` is an own property like any other.
-	return Object.setPrototypeOf(Object.fromEntries(mappedEntries), null);
-}
-
-// The engine behind all the functions, except `pMapIterable`. With `isSettled`, an element or a mapper that rejects gives a `{status: 'rejected'}` result instead of an error, like `Promise.allSettled`, so `stopOnError` does not apply.
-async function mapConcurrently(
-	iterable,
-	mapper,
-	{
-		concurrency = Number.POSITIVE_INFINITY,
-		stopOnError = true,
-		signal,
-	} = {},
-	isSettled,
-) {
-	return new Promise((resolve_, reject_) => {
-		validateOptions(iterable, mapper, concurrency);
-
-		const result = [];
-		// Stage the errors by index, like `result`, so they are reported in input order.
-		const errors = [];
-		let skippedCount = 0;
-		let isResolved = false;
-		let isIterableDone = false;
-		const pendingIndexes = new Set();
-		let doneIndex = Number.POSITIVE_INFINITY;
-		let currentIndex = 0;
-		const iterator = getIterator(iterable);
-
-		const signalListener = () => {
-			reject(signal.reason);
-		};
-
-		const cleanup = () => {
-			signal?.removeEventListener('abort', signalListener);
-		};
-
-		const resolve = value => {
-			resolve_(value);
-			cleanup();
-		};
-
-		const reject = reason => {
-			if (isResolved) {
-				return;
-			}
-
-			isResolved = true;
-			reject_(reason);
-			cleanup();
-
-			if (!isIterableDone) {
-				closeIterator(iterator);
-			}
-		};
-
-		if (signal) {
-			if (signal.aborted) {
-				reject(signal.reason);
-				return;
-			}
-
-			signal.addEventListener('abort', signalListener, {once: true});
-		}
-
-		const pull = createPuller(iterator);
-
-		// Settle only once the source is done, or a mapper stopped, and every earlier pull and mapper has finished. A pull before the `done` or the stop can still produce an element, while pulls after it do not affect the result.
-		const settleIfFinished = () => {
-			if (isResolved || doneIndex === Number.POSITIVE_INFINITY) {
-				return;
-			}
-
-			for (const index of pendingIndexes) {
-				if (index < doneIndex) {
-					return;
-				}
-			}
-
-			if (!stopOnError) {
-				const collectedErrors = [];
-
-				for (let index = 0; index < Math.min(doneIndex, errors.length); index++) {
-					if (index in errors) {
-						collectedErrors.push(errors[index]);
-					}
-				}
-
-				if (collectedErrors.length > 0) {
-					reject(new AggregateError(collectedErrors)); // eslint-disable-line unicorn/error-message
-					return;
-				}
-			}
-
-			isResolved = true;
-
-			// A stop ended the result before the source did, so close it, like `for await` does on a `break`. Not at the stop itself, as a source that settles its `next()` calls out of call order may still owe an earlier element, and closing could drop it.
-			if (!isIterableDone) {
-				closeIterator(iterator);
-			}
-
-			// `done` is final, like `for await`, so a `done` that lands between two elements ends
-			// the result there and everything the source produced past it is dropped. A stop cuts it the same way.
-			const lastIndex = Math.min(doneIndex, result.length);
-
-			// Every index below `lastIndex` has a value: an index only goes unassigned when its pull reported `done` or its mapper returned `pMapStop`, and the lowest such index is `doneIndex`. So the array is dense below `lastIndex`, and the fast path can hand it over untouched.
-			if (lastIndex === result.length && skippedCount === 0) {
-				resolve(result);
-				return;
-			}
-
-			// Otherwise this drops the skipped results and whatever the `done` or the stop cut off.
-			resolve(result.slice(0, lastIndex).filter(value => value !== pMapSkip));
-		};
-
-		const next = async () => {
-			// After a `done` or a stop, a pull would take an item nobody is going to map, which a one-shot source, like a queue, would lose.
-			if (isResolved || currentIndex >= doneIndex) {
-				return;
-			}
-
-			// Take the index when the pull starts, not when it resolves, so a source that settles
-			// its `next()` calls out of call order still gets the right position.
-			const index = currentIndex++;
-			pendingIndexes.add(index);
-
-			let nextItem;
-			try {
-				nextItem = await pull();
-			} catch (error) {
-				pendingIndexes.delete(index);
-
-				if (index < doneIndex) {
-					throw error;
-				}
-
-				settleIfFinished();
-				return;
-			}
-
-			if (nextItem.done) {
-				pendingIndexes.delete(index);
-				doneIndex = Math.min(doneIndex, index);
-				isIterableDone = true;
-				settleIfFinished();
-				return;
-			}
-
-			// Intentionally detached
-			const runner = (async () => {
-				try {
-					const element = await nextItem.value;
-
-					if (isResolved || index >= doneIndex) {
-						return;
-					}
-
-					const value = await mapper(element, index);
-
-					// Ignore an item produced after an earlier pull reported `done` or an earlier mapper returned `pMapStop`.
-					if (index >= doneIndex) {
-						return;
-					}
-
-					// A stop ends the result here, like a `done` from the source, so settling waits only for the earlier elements.
-					if (value === pMapStop) {
-						doneIndex = index;
-						return;
-					}
-
-					if (value === pMapSkip) {
-						skippedCount++;
-					}
-
-					result[index] = isSettled && value !== pMapSkip ? {status: 'fulfilled', value} : value;
-				} catch (error) {
-					if (index >= doneIndex) {
-						return;
-					}
-
-					if (isSettled) {
-						result[index] = {status: 'rejected', reason: error};
-					} else if (stopOnError) {
-						reject(error);
-						return;
-					} else {
-						errors[index] = error;
-					}
-				} finally {
-					pendingIndexes.delete(index);
-					settleIfFinished();
-				}
-
-				// If the iterable throws we can't really continue regardless of `stopOnError` state
-				// since an iterable is likely to continue throwing after it throws once.
-				// If we continue calling `next()` indefinitely we will likely end up
-				// in an infinite loop of failed iteration.
-				try {
-					await next();
-				} catch (error) {
-					reject(error);
-				}
-			})();
-
-			// Link the runner to the returned promise, so the async stack trace of a mapper error reaches the caller. Nothing awaits the runner, so the trace would stop there, but V8 follows a reaction that resolves another promise. The link never settles, so it never resolves the returned promise. It is a new promise for each runner, as a shared one would keep a reaction for every element.
-			runner.then(() => new Promise(() => {})).then(resolve_);
-		};
-
-		// Create the concurrent runners in a detached (non-awaited)
-		// promise. We need this so we can await the `next()` calls
-		// to stop creating runners before hitting the concurrency limit
-		// if the iterable has already been marked as done or a mapper stopped.
-		// NOTE: We *must* do this for async iterators otherwise we'll spin up
-		// infinite `next()` calls by default and never start the event loop.
-		(async () => {
-			for (let index = 0; index < concurrency; index++) {
-				try {
-					// eslint-disable-next-line no-await-in-loop
-					await next();
-				} catch (error) {
-					reject(error);
-					break;
-				}
-
-				if (isResolved || currentIndex >= doneIndex) {
-					break;
-				}
-			}
-		})();
-	});
-}
-
-function pMapIterable(
-	iterable,
-	mapper,
-	{
-		concurrency = Number.POSITIVE_INFINITY,
-		backpressure = concurrency,
-		preserveOrder = true,
-	} = {},
-) {
-	validateOptions(iterable, mapper, concurrency);
-
-	if (!isLimit(backpressure, concurrency)) {
-		throw new TypeError(`Expected \`backpressure\` to be an integer from \`concurrency\` (${concurrency}) and up or \`Infinity\`, got \`${backpressure}\` (${typeof backpressure})`);
-	}
-
-	return {
-		[Symbol.asyncIterator]() {
-			// `isDone` lives outside the generator so the wrapper below can set it the moment the
-			// consumer asks to stop. The generator is suspended on a pending `next()` at that point,
-			// so its `finally` would not run until much later and workers finishing in the meantime
-			// would keep pulling and mapping input for nobody.
-			let isDone = false;
-
-			const generator = (async function * () {
-				const iterator = getIterator(iterable);
-
-				// Results are consumed from the front with a moving `headIndex` instead of `shift()`.
-				// `shift()` moves every remaining entry, which is O(n) per element and made the whole
-				// run O(n²) whenever `backpressure` let the array grow, which is the default.
-				let promises = [];
-				let headIndex = 0;
-				let isIterableDone = false;
-
-				// The lowest index whose pull reported `done`. Without `preserveOrder`, the pulls after it have their slots given back, so their errors are dropped.
-				let doneIndex = Number.POSITIVE_INFINITY;
-
-				// An element that is being read, or is waiting for a mapper, does not hold a mapper slot, so the next element can be read while the mappers run. Those elements have their own cap of `concurrency`, so the source never sees more than `concurrency` overlapping `next()` calls, even with `backpressure: Infinity`. `backpressure` caps everything in flight together.
-				let readingCount = 0;
-				let runningMappersCount = 0;
-
-				// The workers waiting for a mapper slot, in the order they started waiting. A finished mapper hands its slot to the oldest one.
-				const mapperWaiters = new Map();
-				let mapperWaiterCount = 0;
-				let wokenMapperWaiterCount = 0;
-
-				const releaseMapperSlot = () => {
-					if (wokenMapperWaiterCount === mapperWaiterCount) {
-						runningMappersCount--;
-						return;
-					}
-
-					mapperWaiters.get(wokenMapperWaiterCount)();
-					mapperWaiters.delete(wokenMapperWaiterCount++);
-				};
-
-				let index = 0;
-
-				// The lowest index whose mapper returned `pMapStop`, or, with `preserveOrder`, whose pull, element, or mapper threw. The stream ends there, like a `break` or a `throw` in a loop. Once it is set, nothing past it is pulled, and no pending element past it is mapped, while the earlier elements still finish and are yielded first. `isDone` cannot do this, as it would drop the values of the earlier elements too.
-				let stopIndex = Number.POSITIVE_INFINITY;
-
-				// Without `preserveOrder`, each spawn still takes a slot in `promises`, so `backpressure` counts the same, but the slots are filled in the order the workers settle rather than the order they were spawned in, so the consumer gets whichever result is ready first. A worker always fills the oldest empty slot, at `fillIndex`. An empty slot is `undefined`, and a filled one holds the result itself rather than a promise, so a result costs a promise only when the consumer has to wait for it, through `wake`.
-				let fillIndex = 0;
-				let wake;
-
-				// The indexes of the pulls whose worker has not filled a slot yet, without `preserveOrder`.
-				const unfilledIndexes = new Set();
-
-				// The consumer waits only when the head is empty, and then the oldest empty slot is the head, so the first fill wakes it.
-				const fillSlot = result => {
-					promises[fillIndex++] = result;
-					wake?.(result);
-					wake = undefined;
-				};
-
-				const pull = createPuller(iterator);
-
-				function trySpawn() {
-					// Do not spawn once the consumer is gone, the source is done, or the stream ends at an earlier element. The pull would be wasted work, and for a one-shot source, like a queue, it takes an item nobody is going to ask for.
-					if (isDone || isIterableDone || index > stopIndex || readingCount >= concurrency || promises.length - headIndex >= backpressure) {
-						return;
-					}
-
-					readingCount++;
-
-					// Take the index when the pull starts, not when it resolves, so a source that
-					// settles its `next()` calls out of call order still gets the right position.
-					const currentIndex = index++;
-
-					// Errors must be returned as a value instead of rejecting, otherwise a promise that
-					// the consumer abandons after an earlier error becomes an unhandled rejection.
-					const promise = (async () => {
-						try {
-							let element;
-							try {
-								const {done, value} = await pull();
-
-								if (done) {
-									isIterableDone = true;
-									doneIndex = Math.min(doneIndex, currentIndex);
-									return {done: true};
-								}
-
-								// Spawn if still below the reading and backpressure limits
-								trySpawn();
-
-								element = await value;
-
-								if (runningMappersCount < concurrency) {
-									runningMappersCount++;
-								} else {
-									// `releaseMapperSlot` hands the slot over without decrementing `runningMappersCount`, so it is already counted.
-									await new Promise(resolve => {
-										mapperWaiters.set(mapperWaiterCount++, resolve);
-									});
-								}
-							} finally {
-								readingCount--;
-							}
-
-							// Spawn now that this element is no longer waiting for a mapper, so the next one is read while this one is mapped
-							trySpawn();
-
-							let returnValue;
-							try {
-								// The consumer stopped iterating, or the stream ends before this element, while this element was being read or waiting for a mapper, so drop it instead of doing work nobody will consume.
-								if (isDone || currentIndex > stopIndex) {
-									return {done: false, value: pMapSkip};
-								}
-
-								returnValue = await mapper(element, currentIndex);
-							} finally {
-								releaseMapperSlot();
-							}
-
-							if (returnValue === pMapStop) {
-								stopIndex = Math.min(stopIndex, currentIndex);
-							}
-
-							return {done: false, value: returnValue};
-						} catch (error) {
-							// With `preserveOrder`, the error is thrown at its own position, after the results before it, so those still finish. Without it, the error is thrown as soon as it settles, so nothing still pending can be yielded anymore.
-							// An error from a pull after the end of the source is dropped, as `done` is final, so it must have no effect. `doneIndex` is set before the worker that saw `done` settles, so its slot hand-back runs before the delivery check of any error that sees it here, and the two always agree.
-							if (preserveOrder) {
-								stopIndex = Math.min(stopIndex, currentIndex);
-							} else if (currentIndex < doneIndex) {
-								isDone = true;
-							}
-
-							return {error};
-						}
-					})();
-
-					if (preserveOrder) {
-						promises.push(promise);
-						return;
-					}
-
-					promises.push(undefined);
-
-					unfilledIndexes.add(currentIndex);
-
-					// The worker never rejects, as errors are returned as a value.
-					// The slot is filled here, a tick after the worker settles, rather than by the worker itself, for the same reason the consumer awaits a filled slot: so the consumer never runs, and pulls, earlier.
-					promise.then(result => {
-						// The slot was already given back, as the pull came after the end of the source.
-						if (!unfilledIndexes.delete(currentIndex)) {
-							return;
-						}
-
-						if (result.done) {
-							// The pulls made after this one came after the end of the source, and a source like a queue may never answer them, so give their slots back now instead of waiting on them.
-							for (const unfilledIndex of unfilledIndexes) {
-								if (unfilledIndex > currentIndex) {
-									unfilledIndexes.delete(unfilledIndex);
-									fillSlot({done: true});
-								}
-							}
-						}
-
-						fillSlot(result);
-					});
-				}
-
-				trySpawn();
-
-				try {
-					while (headIndex < promises.length) {
-						// Without `preserveOrder`, a filled slot holds the result itself, and it is still awaited. That takes one tick, like awaiting a settled promise, so the consumer, and its `trySpawn()`, never run earlier than with a promise in the slot. Taking a ready result without the tick can make the consumer pull before it sees a stop or the end of the source, and a one-shot source, like a queue, would lose that item.
-						// eslint-disable-next-line no-await-in-loop
-						const result = await (promises[headIndex] ?? new Promise(resolve => {
-							wake = resolve;
-						}));
-						const {done, value} = result;
-
-						// Release the entry instead of leaving it for a `shift()` to move, and drop the
-						// consumed prefix once it is at least half the array. That keeps the backing
-						// store proportional to the results still in flight rather than to the total
-						// ever spawned, which matters for an endless source, while costing one copy per
-						// half of the array, so it stays O(1) per element.
-						promises[headIndex] = undefined;
-						headIndex++;
-
-						if (headIndex * 2 >= promises.length) {
-							promises = promises.slice(headIndex);
-							fillIndex -= headIndex;
-							headIndex = 0;
-						}
-
-						if (Object.hasOwn(result, 'error')) {
-							throw result.error;
-						}
-
-						if (done) {
-							// Without `preserveOrder`, the `done` can arrive while other workers are still running.
-							if (preserveOrder) {
-								return;
-							}
-
-							continue;
-						}
-
-						// The stream ends where the stop would have been yielded: after the earlier elements with `preserveOrder`, and after the results that were ready before it without.
-						if (value === pMapStop) {
-							return;
-						}
-
-						// Spawn if just dropped below the backpressure limit and still below the reading limit
-						trySpawn();
-
-						// A `pMapSkip` result stays in `promises` and is stepped over here. Splicing it out
-						// in the worker instead would make every skip an O(n) scan and move, so a run of
-						// skips would be O(n²).
-						if (value === pMapSkip) {
-							continue;
-						}
-
-						yield value;
-					}
-				} finally {
-					// Stop pulling input once the consumer stops iterating, otherwise pending skipped mappers keep spawning work.
-					isDone = true;
-
-					if (!isIterableDone) {
-						closeIterator(iterator);
-					}
-				}
-			})();
-
-			// Override `return()` and `throw()` on the generator itself instead of wrapping it, so it
-			// keeps what it inherits, like `Symbol.asyncDispose` for `await using`, and `next()` stays
-			// the native one. Plain functions, not `async`: the generator already returns a promise,
-			// and an `async` function would wrap it in two more promises and two more microtask hops.
-			const {return: generatorReturn, throw: generatorThrow} = generator;
-
-			generator.return = value => {
-				isDone = true;
-				return generatorReturn.call(generator, value);
-			};
-
-			generator.throw = error => {
-				isDone = true;
-				return generatorThrow.call(generator, error);
-			};
-
-			return generator;
-		},
-	};
-}
-
-const pMapSkip = Symbol('skip');
-
-const pMapStop = Symbol('stop');
-
-// The checks `pMap` and `pMapIterable` share, so both reject the same input the same way.
-// `mapConcurrently` runs this inside its promise, so a bad argument rejects rather than throws.
-function validateOptions(iterable, mapper, concurrency) {
-	// Optional chaining, so a nullish input gets this message rather than Node's internal
-	// "null is not iterable".
-	if (iterable?.[Symbol.iterator] === undefined && iterable?.[Symbol.asyncIterator] === undefined) {
-		throw new TypeError(`Expected \`input\` to be either an \`Iterable\` or \`AsyncIterable\`, got (${typeof iterable})`);
-	}
-
-	if (typeof mapper !== 'function') {
-		throw new TypeError('Mapper function is required');
-	}
-
-	if (!isLimit(concurrency, 1)) {
-		throw new TypeError(`Expected \`concurrency\` to be an integer from 1 and up or \`Infinity\`, got \`${concurrency}\` (${typeof concurrency})`);
-	}
-}
-
-// Whether the value is an integer from `minimum` and up, or `Infinity`, as `concurrency` and `backpressure` must be.
-function isLimit(value, minimum) {
-	return (Number.isSafeInteger(value) && value >= minimum) || value === Number.POSITIVE_INFINITY;
-}
-
-// Read the entries of a `Map`, or else the own enumerable keys, strings and symbols, in the order and the way `Promise.allKeyed` does, all up front. Each value gets a handler right away, also like `Promise.allKeyed`, so a value that rejects before a mapper slot reaches it is not an unhandled rejection.
-function getKeyedEntries(input) {
-	if (input === null || (typeof input !== 'object' && typeof input !== 'function')) {
-		throw new TypeError(`Expected \`input\` to be an object, got (${input === null ? 'null' : typeof input})`);
-	}
-
-	const entries = [];
-
-	const addEntry = (key, value) => {
-		// Resolve the whole entry, so the engine checks termination after the value settles and before the mapper runs.
-		entries.push(Promise.resolve(value).then(
-			value => [key, {status: 'fulfilled', value}],
-			error => [key, {status: 'rejected', reason: error}],
-		));
-	};
-
-	if (input instanceof Map) {
-		for (const [key, value] of input) {
-			addEntry(key, value);
-		}
-	} else {
-		for (const key of Reflect.ownKeys(input)) {
-			if (Object.getOwnPropertyDescriptor(input, key)?.enumerable) {
-				addEntry(key, input[key]);
-			}
-		}
-	}
-
-	return entries;
-}
-
-// Take the async iterator when the input has both, like `for await` does.
-function getIterator(iterable) {
-	return iterable[Symbol.asyncIterator] === undefined ? iterable[Symbol.iterator]() : iterable[Symbol.asyncIterator]();
-}
-
-// Close the source so it can release its resources, like `for await` does.
-// Callers must not await this so a source that is blocked in `next()` cannot block them.
-async function closeIterator(iterator) {
-	try {
-		await iterator.return?.();
-	} catch {}
-}
-
-// Pull the next item, and stop pulling once the source has reported `done`: a source like a queue
-// may block in `next()` after it is exhausted, which would hang the caller. `done` is final, like
-// `for await`, so anything the source produces after it is dropped.
-function createPuller(iterator) {
-	let isSourceDone = false;
-
-	// A sync iterable, like an array, answers right away, so `done` can be seen here. An async
-	// iterable is seen in the `then` below, as soon as its pull settles.
-	const markDone = item => {
-		if (item?.done) {
-			isSourceDone = true;
-		}
-	};
-
-	return () => {
-		if (isSourceDone) {
-			return {done: true};
-		}
-
-		const result = iterator.next();
-		markDone(result);
-
-		// A sync iterable, like an array, answers right away, so `done` has been read already and
-		// the result can go back untouched.
-		if (typeof result?.then !== 'function') {
-			return result;
-		}
-
-		// An async iterable settles later, so `done` is read off the pull once it does. That is a
-		// branch of its own, which leaves the caller awaiting the pull itself rather than a promise
-		// derived from it, so an async source does not pay an extra microtask per element. The
-		// rejection is handled here as well as by the caller, so a pull cannot escape as an
-		// unhandled rejection. A thenable that is not a promise is turned into one first, so it is
-		// subscribed to once, like `for await` does, while a native promise is returned as is.
-		const promise = Promise.resolve(result);
-		promise.then(markDone, () => {});
-
-		return promise;
-	};
 }
 
 ;// CONCATENATED MODULE: ./src/plan/ledger-artifact.ts
@@ -61445,9 +61548,8 @@ function withoutEntries(reader, ledger) {
 }
 
 ;// CONCATENATED MODULE: ./src/plan/past.ts
-const past_DAY = 24 * 60 * 60 * 1000;
 /** So long the bytes of what runs deleted are kept: a push may have met the delete, or an index that no run saw. */
-const KEPT_FOR = 30 * past_DAY;
+const KEPT_FOR = 30 * 24 * 60 * 60 * 1000;
 /** Whether a run may have deleted it not long ago. */
 function isCondemned({ condemned }, now) {
     return condemned !== undefined && condemned > now - KEPT_FOR;
@@ -61455,7 +61557,7 @@ function isCondemned({ condemned }, now) {
 
 ;// CONCATENATED MODULE: ./src/memory/ledger/record.ts
 /**
- * What the ledger remembers of one manifest, and how several memories become one (docs/adr/0004). Pure.
+ * The ledger's memory of one manifest, and how several memories become one (docs/adr/0004). Pure.
  * Joining is commutative, associative and idempotent: entries may be read in any order, and twice.
  */
 
@@ -61470,7 +61572,7 @@ function isLater(a, b) {
 }
 function joinTwo(a, b) {
     const [later, earlier] = isLater(a, b) ? [a, b] : [b, a];
-    // What is deleted is as good as forgotten: whoever remembers the manifest otherwise has seen it come back.
+    // A deleted manifest is as good as forgotten: a run that remembers it otherwise has seen it come back.
     const seen = earlier.status === 'deleted' && later.status !== 'deleted' ? later : earlier;
     const tags = unitedTags(a.tags, b.tags);
     const condemned = Math.max(a.condemned ?? 0, b.condemned ?? 0);
@@ -61579,7 +61681,7 @@ function statusOf(digest, { inUse, leaving, isComplete }) {
     }
     return isComplete ? 'unused' : undefined;
 }
-/** What is there is not leaving, as long as nobody is about to delete it. */
+/** A manifest that is there is not leaving, as long as nobody is about to delete it. */
 function present(status) {
     return status === 'leaving' ? 'unused' : status;
 }
@@ -61616,15 +61718,15 @@ class EntryError extends Error {
     name = 'EntryError';
 }
 const NO_ENTRY = 'it is not in the form of an entry';
-/** Of an entry unpacked, when it is written. A million small manifests fit. */
+/** The most of an entry unpacked, when it is written. A million small manifests fit. */
 const unpack_MOST_BYTES = 400 * 1024 * 1024;
-/** Of one record: a manifest has up to 4 MiB, and JSON writes a byte of it as up to six. */
+/** The most of one record: a manifest has up to 4 MiB, and JSON writes a byte of it as up to six. */
 const RECORD_BYTES = 25 * 1024 * 1024;
-/** Of a record: it has ten fields or so, and those of a later version may be lists. */
+/** The most in a record: it has ten fields or so, and those of a later version may be lists. */
 const unpack_MOST_VALUES = 1000;
-/** Of what is left without the records. */
+/** The most of an entry without its records. */
 const FRAME_BYTES = 64 * 1024;
-/** Of what stands between two records: a comma, and what takes the place of a record. */
+/** The most between two records: a comma, and the place of a record. */
 const PLACE_BYTES = 8;
 const PLACE = Buffer.from('0');
 /** How many lists and objects a record stands in. */
@@ -61753,10 +61855,10 @@ const external_node_stream_promises_namespaceObject = __WEBPACK_EXTERNAL_createR
 
 
 
-/** Of what is compressed at a time, in characters. */
+/** The text that is compressed at a time, in characters. */
 const PIECE_LENGTH = 256 * 1024;
 const entry_Time = pipe(string(), isoTimestamp(), transform((text) => Date.parse(text)), safeInteger());
-const Count = pipe(number(), safeInteger(), minValue(0));
+const Count = pipe(dist_number(), safeInteger(), minValue(0));
 const StoredRecord = object({
     digest: pipe(string(), guard(isDigest)),
     mediaType: string(),
@@ -61831,9 +61933,14 @@ async function decodeEntry(bytes, repository) {
             throw new EntryError('it has two records of one manifest');
         }
         records.set(digest, record);
-        const { manifest, saysItsType } = read(body, record.mediaType, digest);
-        if (saysItsType) {
-            manifests.set(digest, manifest);
+        try {
+            const { manifest, saysItsType } = readManifest(body, record.mediaType, digest);
+            if (saysItsType) {
+                manifests.set(digest, manifest);
+            }
+        }
+        catch (error) {
+            throw new EntryError(`a manifest in it can't be read: ${error.message}`);
         }
     };
     const frame = inForm(Frame, await unpack(bytes, take).catch((error) => {
@@ -61846,14 +61953,6 @@ async function decodeEntry(bytes, repository) {
         throw new EntryError('it is the memory of another repository');
     }
     return { repository, sequence: frame.sequence, records, manifests };
-}
-function read(body, mediaType, digest) {
-    try {
-        return readManifest(body, mediaType, digest);
-    }
-    catch (error) {
-        throw new EntryError(`a manifest in it can't be read: ${error.message}`);
-    }
 }
 
 ;// CONCATENATED MODULE: ./src/memory/ledger/store.ts
@@ -62116,9 +62215,8 @@ class Ledger {
         }
         catch (error) {
             this.#isReadable = false;
-            const tell = isDenied(error) ? this.#warn : this.#fail;
-            const why = failureMessage(error);
-            tell('ledger-not-read', `this run goes on without the ledger, which could not be read: ${why}`);
+            const text = `this run goes on without the ledger, which could not be read: ${failureMessage(error)}`;
+            (isDenied(error) ? this.#warn : this.#fail)('ledger-not-read', text);
         }
         this.#existed = !this.#store.isEmpty;
     }
@@ -62127,7 +62225,7 @@ class Ledger {
             return false;
         }
         const { isEmpty, isShared } = this.#store;
-        // What may not be read is no gap in anything that was asked for, unless it was.
+        // A ledger that can't be read is no gap in the user's repositories, unless the user named it.
         return this.#isReadable ? !isEmpty && !isShared && !this.#store.has(repository) : !isNamed;
     }
     async recall(repository) {
@@ -62137,7 +62235,8 @@ class Ledger {
         try {
             const reading = await this.#read(repository);
             this.#readings.set(reading, reading);
-            this.#remembered += [...reading.records.values()].filter(({ status }) => status !== 'deleted').length;
+            const records = [...reading.records.values()];
+            this.#remembered += records.filter(({ status }) => status !== 'deleted').length;
             return reading;
         }
         catch (error) {
@@ -62196,14 +62295,14 @@ class Ledger {
     /** @param leaving what may be dropped if it is absent */
     async #settle(first, observation, leaving) {
         const { repository } = first;
-        // What is there was known when we looked, and so not fetched: whoever forgets it meanwhile looked before.
+        // A manifest that is there was known in the survey, and so not fetched. A run that forgets it read before us.
         const standing = new Map([...first.records].filter(([digest]) => observation.standing.has(digest)));
         const fallen = new Set();
         let reading = first;
         for (let round = 1; round <= ledger_MOST_ROUNDS; round += 1) {
             const past = join([reading.records, standing]);
             const records = remember(past, observation, {
-                // Of a later reading it is not known who looked first, its writer or we.
+                // Nobody knows who read the repository first, the writer of a later entry or we.
                 droppable: round === 1 ? leaving : new Set(),
                 restates: reading.entries.length < MANY_ENTRIES,
                 now: this.#tools.now,
@@ -62214,7 +62313,7 @@ class Ledger {
                 const isAlone = await this.#remove(stale);
                 return isAlone && tag !== undefined ? { repository, tag } : undefined;
             }
-            // What we relied on is gone: another run has merged it. Its own entry may know less than we saw.
+            // The entry that we relied on is gone: another run has merged it. Its own entry may know less than we saw.
             reading = await this.#read(repository, true);
         }
         this.#fail('ledger-not-written', `what was seen of ${repository} was written ${String(ledger_MOST_ROUNDS)} times and was gone each time. ` +
@@ -62290,15 +62389,14 @@ class Ledger {
     }
 }
 /**
- * What may be dropped if a look found it absent: what every entry that was read before said was leaving, or did not
- * know. Another run may rely on one that says otherwise, and have seen it after us.
+ * The manifests that may be dropped if a survey found them absent: every entry that was read before said that they were
+ * leaving, or did not know them. Another run may rely on one that says otherwise, and have seen it after us.
  */
 function leavingIn({ records, entries }) {
-    const stays = (entry, digest) => {
-        const status = entry.records.get(digest)?.status;
-        return status === 'in-use' || status === 'unused';
-    };
-    return new Set([...records.keys()].filter((digest) => !entries.some((entry) => stays(entry, digest))));
+    const seen = entries.flatMap((entry) => [...entry.records]);
+    const present = seen.filter(([, { status }]) => status === 'in-use' || status === 'unused');
+    const stays = new Set(present.map(([digest]) => digest));
+    return new Set([...records.keys()].filter((digest) => !stays.has(digest)));
 }
 function isDenied(error) {
     if (error instanceof AuthError) {
@@ -62321,7 +62419,7 @@ const LISTING_MEMORY = {
 };
 
 ;// CONCATENATED MODULE: ./src/memory/observation.ts
-/** What a look at a repository, and a sweep of it, add to the ledger's memory. Pure. */
+/** The news of a survey or a sweep for the ledger's memory. Pure. */
 
 
 
@@ -62370,266 +62468,16 @@ function usedIn(inventory) {
     const graph = buildGraph(inventory);
     const roots = [...graph.rootTags.keys()];
     // A layer of something in use may have the bytes of a manifest that nobody ever used as one.
-    const asManifest = ([digest, list]) => [digest, list.filter(({ kind }) => kind !== 'blob')];
-    const edges = new Map([...graph.edges].map(asManifest));
+    const asManifests = (edges) => edges.filter(({ kind }) => kind !== 'blob');
+    const edges = new Map([...graph.edges].map(([digest, each]) => [digest, asManifests(each)]));
     return new Set([...roots, ...reach({ ...graph, edges }, roots).keys()]);
 }
 function describedIn({ manifests, tags }, inUse) {
-    const described = new Set();
-    for (const { digest, subject } of manifests.values()) {
-        if (subject !== undefined && !inUse.has(digest)) {
-            described.add(subject);
-        }
-    }
-    for (const [tag, digest] of tags) {
-        const named = parseDigestTag(tag)?.names;
-        if (named !== undefined && !inUse.has(digest)) {
-            described.add(named);
-        }
-    }
-    return described;
-}
-
-;// CONCATENATED MODULE: ./src/run/backup/folder.ts
-/**
- * What is below a backup's directory: opened through no symbolic link, and only where it is a regular file of the size
- * that it may have. A backup may come from an artifact, which somebody else has made. The directory itself may be a link.
- */
-
-
-
-
-/** No manifest is read from a registry that has more (the body of one is bounded there), so none is saved. */
-const MOST_MANIFEST_BYTES = 4 * 1024 * 1024;
-/** @throws UnusablePath when one of the directories between the two is a link or no directory */
-function checkFolders(root, file) {
-    const names = external_node_path_default().relative(root, external_node_path_default().dirname(file)).split((external_node_path_default()).sep);
-    let at = root;
-    for (const name of names.filter((each) => each !== '')) {
-        at = external_node_path_default().join(at, name);
-        const stats = (0,external_node_fs_namespaceObject.lstatSync)(at, { throwIfNoEntry: false });
-        if (stats !== undefined && !stats.isDirectory()) {
-            const why = stats.isFile() ? 'it is a file, not a directory' : otherKind(stats);
-            throw new UnusablePath(`"${external_node_path_default().relative(root, at)}" in it can't be used: ${why}`);
-        }
-    }
-}
-/**
- * The bytes of a manifest's file.
- *
- * @throws UnusablePath, or an error of the file system
- */
-function readManifestFile(root, file) {
-    checkFolders(root, file);
-    return readRegular(file, MOST_MANIFEST_BYTES, { followsLinks: false });
-}
-
-;// CONCATENATED MODULE: ./src/run/backup/index-line.ts
-/** One line of a backup's index, as JSON: what a saved manifest was. Pure. The format is in docs/undo.md. */
-
-
-
-
-
-const index_line_VERSION = 1;
-/** A line that is longer than 1 MiB is not read back, and the same image may have had a tag for every build. */
-const MOST_FORMER_TAGS = 1000;
-/** Both of its names have 127 characters at most (RFC 6838, section 4.2). */
-const LONGEST_TYPE = 255;
-const Tags = array(pipe(string(), check(isTag)));
-const index_line_Time = pipe(string(), isoTimestamp(), transform((text) => Date.parse(text)), 
-// ISO 8601 knows more forms than JavaScript.
-finite());
-const Line = object({
-    version: literal(index_line_VERSION),
-    registry: string(),
-    repository: pipe(string(), check(isRepository)),
-    digest: custom((digest) => typeof digest === 'string' && isDigest(digest)),
-    mediaType: pipe(string(), maxLength(LONGEST_TYPE), check((type) => type !== '' && mediaTypeOf(type) === type)),
-    tags: Tags,
-    formerTags: exactOptional(Tags),
-    unusedSince: exactOptional(index_line_Time),
-    savedAt: index_line_Time,
-});
-/** With its line feed. */
-function indexLine(entry) {
-    const { registry, repository, digest, mediaType, tags, savedAt, reason } = entry;
-    const { formerTags = [], unusedSince } = entry;
-    const line = {
-        version: index_line_VERSION,
-        registry,
-        repository,
-        digest,
-        mediaType,
-        tags,
-        formerTags: formerTags.length === 0 ? undefined : formerTags.slice(0, MOST_FORMER_TAGS),
-        unusedSince: unusedSince === undefined ? undefined : new Date(unusedSince).toISOString(),
-        savedAt: new Date(savedAt).toISOString(),
-        reason,
-    };
-    return `${JSON.stringify(line)}\n`;
-}
-function parseIndexLine(text) {
-    const line = tryJson(text);
-    if (line === undefined) {
-        return { kind: 'cut-off' };
-    }
-    const parsed = inForm(Line, line);
-    if (parsed === undefined) {
-        return { kind: 'unknown' };
-    }
-    const { version: _, ...entry } = parsed;
-    return { kind: 'entry', entry };
-}
-
-;// CONCATENATED MODULE: ./src/run/backup/backup.ts
-/**
- * Where manifests are kept that are about to be deleted: a directory with their bytes under their digests,
- * and an index of what each was. A run may be killed at any moment: what `save` has promised is on the disk.
- */
-
-
-
-
-
-
-
-
-
-
-
-
-/** The directory can't be written to or read. The message says what to do. */
-class BackupError extends CodedError {
-    name = 'BackupError';
-    constructor(message, code = 'backup-unusable', options) {
-        super(message, code, options);
-    }
-}
-const INDEX = 'index.jsonl';
-const backup_MANIFESTS = 'manifests';
-const WRITERS = 8;
-/** `<directory>/manifests/sha256/<hex>` */
-function fileOf(directory, digest) {
-    const algorithm = algorithmOf(digest);
-    return external_node_path_default().join(directory, backup_MANIFESTS, algorithm, digest.slice(algorithm.length + 1));
-}
-/** Nothing is made until the first manifest is saved. */
-function openBackup(directory) {
-    const root = external_node_path_default().resolve(directory);
-    // Lines of several repositories must not mix, and who finds a directory made must find it synced.
-    const oneAtATime = pLimit(1);
-    let isUsed = false;
-    async function save(manifests) {
-        const files = new Map(manifests.map(({ digest, bytes }) => [fileOf(root, digest), bytes]));
-        const directories = [...new Set([...files.keys()].map((file) => external_node_path_default().dirname(file)))];
-        for (const each of directories) {
-            await oneAtATime(() => makeDirectory(each));
-        }
-        await pMap(files, ([file, bytes]) => writeManifest(root, file, bytes), {
-            concurrency: WRITERS,
-        });
-        for (const each of [...directories, external_node_path_default().join(root, backup_MANIFESTS)]) {
-            await syncDirectory(each);
-        }
-        // Last: what the index names is there.
-        await oneAtATime(() => append(external_node_path_default().join(root, INDEX), manifests.map(indexLine)));
-        await syncDirectory(root);
-        isUsed = true;
-    }
-    return {
-        directory: root,
-        get isUsed() {
-            return isUsed;
-        },
-        async save(manifests) {
-            const wrong = manifests.find((each) => !canBeReadBack(each));
-            if (wrong !== undefined) {
-                throw new BackupError(`the manifest ${wrong.digest} was not saved, because what was read of it could not be restored`, 'backup-not-saved');
-            }
-            try {
-                if (manifests.length > 0) {
-                    await save(manifests);
-                }
-            }
-            catch (error) {
-                const { message } = error;
-                throw new BackupError(`the manifests to delete could not be saved in ${root} first: ${message}. Set ` +
-                    '`backup-dir` to a directory that can be written to and has room', 'backup-not-saved', { cause: error });
-            }
-        },
-    };
-}
-function canBeReadBack(manifest) {
-    const { digest, bytes } = manifest;
-    return (digestOf(bytes, algorithmOf(digest)) === digest &&
-        parseIndexLine(indexLine(manifest)).kind === 'entry');
-}
-/** With the names of all directories that had to be made for it, each of which stands in the one above. */
-async function makeDirectory(directory) {
-    for (const made of makeDirectories(directory)) {
-        await syncDirectory(external_node_path_default().dirname(made));
-    }
-}
-/** Whole or not at all, whoever else writes the same: its name says its content. */
-async function writeManifest(root, file, bytes) {
-    // What is reached through a link would not be read back.
-    checkFolders(root, file);
-    if (isSaved(root, file, bytes)) {
-        return;
-    }
-    const unfinished = `${file}.${(0,external_node_crypto_.randomBytes)(6).toString('hex')}.tmp`;
-    try {
-        await (0,promises_namespaceObject.writeFile)(unfinished, bytes, { flag: 'wx', flush: true });
-        await (0,promises_namespaceObject.rename)(unfinished, file);
-    }
-    catch (error) {
-        await (0,promises_namespaceObject.rm)(unfinished, { force: true }).catch(() => undefined);
-        throw error;
-    }
-}
-function isSaved(root, file, bytes) {
-    try {
-        return readManifestFile(root, file).equals(bytes);
-    }
-    catch {
-        return false;
-    }
-}
-async function append(file, lines) {
-    const { O_RDWR, O_APPEND, O_CREAT } = external_node_fs_namespaceObject.constants;
-    const handle = await openHandle(file, O_RDWR | O_APPEND | O_CREAT);
-    try {
-        const { size } = await handle.stat();
-        const last = Buffer.from('\n');
-        if (size > 0) {
-            await handle.read(last, 0, 1, size - 1);
-        }
-        // A run that was killed may have left half a line.
-        let start = last.toString() === '\n' ? '' : '\n';
-        for (const line of lines) {
-            // In one call, so that no line of another run comes between.
-            await handle.writeFile(start + line);
-            start = '';
-        }
-        await handle.sync();
-    }
-    finally {
-        await handle.close();
-    }
-}
-/** Without it a new file's name may be lost with the power. Windows has no such thing, and refuses. */
-async function syncDirectory(directory) {
-    if (process.platform === 'win32') {
-        return;
-    }
-    const handle = await (0,promises_namespaceObject.open)(directory, 'r');
-    try {
-        await handle.sync();
-    }
-    finally {
-        await handle.close();
-    }
+    const abouts = [
+        ...[...manifests.values()].map(({ digest, subject }) => [digest, subject]),
+        ...[...tags].map(([tag, digest]) => [digest, parseDigestTag(tag)?.names]),
+    ];
+    return new Set(abouts.flatMap(([digest, about]) => (about === undefined || inUse.has(digest) ? [] : [about])));
 }
 
 ;// CONCATENATED MODULE: ./src/run/choose.ts
@@ -62756,21 +62604,20 @@ function unmet({ digests }, surveys) {
  * nothing of what is in it, and one that doesn't exist is told elsewhere.
  */
 function notFound({ digests, pinned }, surveys) {
+    const isWhole = ({ inventory }) => inventory.gaps.length === 0;
     const everywhere = [...digests].flatMap(([digest, by]) => (by.includes(PROTECT) ? [digest] : []));
-    const isWhole = surveys.every(({ inventory }) => inventory.gaps.length === 0);
+    const nowhere = surveys.every(isWhole) ? missing(everywhere, surveys) : [];
     return [
-        ...(isWhole ? missing(everywhere, surveys) : []).map((digest) => unmet_warning(digest, 'in no repository')),
+        ...nowhere.map((digest) => unmet_warning(digest, 'in no repository')),
         ...[...pinned].flatMap(([repository, named]) => {
-            const [survey] = surveys.filter(({ inventory }) => inventory.repository === repository);
-            return survey === undefined || survey.inventory.gaps.length > 0
-                ? []
-                : missing(named, [survey]).map((digest) => unmet_warning(`${repository}@${digest}`, 'not in that repository'));
+            const here = surveys.filter(({ inventory }) => inventory.repository === repository);
+            return (here.some(isWhole) ? missing(named, here) : []).map((digest) => unmet_warning(`${repository}@${digest}`, 'not in that repository'));
         }),
     ];
 }
 function unmet_warning(entry, where) {
     return coded(`\`protect\` names \`${entry}\`, which this run found ${where}, ` +
-        'neither as a manifest nor as the config or a layer of one (without a tag, it is looked for only where something would go). Is it right?', 'protection-unmatched');
+        'neither as a manifest nor as the config or a layer of one (without a tag, it is searched for only where something would be deleted). Is it right?', 'protection-unmatched');
 }
 function missing(digests, surveys) {
     const left = new Set(digests);
@@ -62801,7 +62648,7 @@ function runOf(done) {
     const { host } = settings.registry;
     const unused = everyRepositoryScanned ? unmatched(protection, host, choice.repositories) : [];
     return {
-        settings: told(settings),
+        settings: reported(settings),
         pinned: { ...pinned, unmet: unmet(protection, surveys) },
         backup: done.backup.isUsed ? done.backup.directory : undefined,
         applied: approval && {
@@ -62831,7 +62678,7 @@ function runOf(done) {
     };
 }
 /** Field by field, because the settings of a run also hold the login, which their type hides. */
-function told(settings) {
+function reported(settings) {
     const { registry, dryRun, gracePeriod, danglingReferrers } = settings;
     const { keepUntagged, maxDeletes, planFile } = settings;
     const asked = { registry, dryRun, gracePeriod, danglingReferrers };
@@ -62884,13 +62731,13 @@ function outside(named, repositories) {
         .reduce((sum, [, digests]) => sum + digests.size, 0);
 }
 
-;// CONCATENATED MODULE: ./src/run/lost.ts
+;// CONCATENATED MODULE: ./src/run/saved-copy.ts
 /** A deleted manifest as it was saved, and what a restore of it needs. Pure. */
 
 
 
 /** @returns why it can't be used, if so */
-function readLost(lost) {
+function parseCopy(lost) {
     const { digest, mediaType, bytes } = lost;
     if (bytes === undefined) {
         return 'its saved bytes are missing, or have another digest';
@@ -62964,7 +62811,7 @@ class Restoration {
     async run(lost) {
         const all = [];
         await this.#each(lost, async (one) => {
-            const saved = readLost(one);
+            const saved = parseCopy(one);
             if (typeof saved === 'string') {
                 await this.#findUnreadable(one, saved);
             }
@@ -63166,7 +63013,6 @@ const repair_MOST_TRIES = 20;
  */
 async function repairRepository(survey, records, { now, ...options }) {
     const { inventory } = survey;
-    const { repository } = inventory;
     const deleted = new Map([...records].filter(([digest, record]) => isCondemned(record, now) && !inventory.manifests.has(digest)));
     if (deleted.size === 0) {
         return undefined;
@@ -63175,7 +63021,7 @@ async function repairRepository(survey, records, { now, ...options }) {
     const parts = [];
     const restore = async (heads) => {
         const lost = lostWith(heads, inventory, deleted);
-        parts.push(await restoreRepository(repository, lost, options));
+        parts.push(await restoreRepository(inventory.repository, lost, options));
     };
     if (needed.length > 0) {
         await restore(needed);
@@ -63187,10 +63033,10 @@ async function repairRepository(survey, records, { now, ...options }) {
             break;
         }
         await restore([digest]);
-        const answers = await Promise.all(broken.map((tag) => options.reader.manifest(repository, tag)));
+        const answers = await Promise.all(broken.map((tag) => options.reader.manifest(inventory.repository, tag)));
         broken = broken.filter((_, n) => answers[n]?.kind === 'absent');
     }
-    const { restored, failed, failedTags } = joinRestored(repository, parts);
+    const { restored, failed, failedTags } = joinRestored(inventory.repository, parts);
     const isNeeded = restored.length + failed.length + failedTags.length > 0;
     return isNeeded ? { restored, failed, failedTags } : undefined;
 }
@@ -63235,8 +63081,8 @@ function repair_triesFor(broken, deleted, done) {
 ;// CONCATENATED MODULE: ./src/plan/births.ts
 
 /**
- * Of the manifests whose digests this one's bytes hold, which it was made after, those whose age tells how young it
- * must be. Not a subject that a run has seen in use, unless it is a child as well: it is no part of a push in
+ * The manifests whose age tells how young this one must be: its bytes hold their digests, so it was made after them.
+ * Not a subject that a run has seen in use, unless it is a child as well: it is no part of a push in
  * progress, and neither is what describes it, which waits for no tag.
  */
 function datedBy(manifest, past) {
@@ -63244,7 +63090,7 @@ function datedBy(manifest, past) {
         .filter(({ digest, source }) => source === 'child' || past.get(digest)?.everInUse !== true)
         .map(({ digest }) => digest);
 }
-function birthsIn({ manifests, facts, past, listing, }) {
+function birthsIn({ manifests, facts, past, listing }) {
     const known = new Map();
     return (digest) => {
         // An explicit stack: chains of subjects may be longer than the call stack is deep.
@@ -63326,8 +63172,8 @@ function newest_newestOf(heads, orphans, count, aging) {
         .map(({ digest }) => digest);
 }
 /**
- * How new an orphan is, the weightiest number first; the newer, the larger. Of orphans that went out of use
- * together, as the tags that moved between two runs did, what was built last is the newest. Each number of a
+ * How new an orphan is, the weightiest number first; the newer, the larger. Several orphans may go out of use
+ * together, as when tags move between two runs: then the one that was built last is the newest. Each number of a
  * manifest is at least that of its parts, so none of them comes before it once it is gone.
  */
 function rankOf(digest, orphans, aging) {
@@ -63359,7 +63205,7 @@ function newest_partsOf(head, aging) {
     return [...parts];
 }
 /**
- * The entries of an index, whatever they are listed as. And what the registry alone says to describe a manifest,
+ * The entries of an index, of any type. Also what the registry alone says to describe a manifest,
  * since nothing tells that any more once the manifest is gone.
  */
 function heldBy(digest, aging) {
@@ -63368,7 +63214,7 @@ function heldBy(digest, aging) {
         .filter(({ kind, to }) => ['child', 'mentioned', 'blob'].includes(kind) || (kind === 'referrer' && !saysSo(to)))
         .map(({ to }) => to);
 }
-/** What a manifest of unknown type mentions is no part of it: it stays anyway. */
+/** A manifest of unknown type stays anyway, and the digests that it mentions are no parts of it. */
 function edgesOf(digest, { inventory, graph }) {
     const edges = graph.edges.get(digest) ?? [];
     const isUnknown = inventory.manifests.get(digest)?.kind === 'unknown';
@@ -63376,10 +63222,8 @@ function edgesOf(digest, { inventory, graph }) {
 }
 /** Since when nothing uses a manifest any more, as far as the ledger saw it: not of what it never saw in use. */
 function outOfUse(before, now) {
-    if (before?.everInUse !== true) {
-        return undefined;
-    }
-    return before.status === 'in-use' ? now : before.since;
+    const lastSeen = before?.status === 'in-use' ? now : before?.since;
+    return before?.everInUse === true ? lastSeen : undefined;
 }
 
 ;// CONCATENATED MODULE: ./src/plan/order.ts
@@ -63443,18 +63287,18 @@ function constraints(graph, orphans) {
 
 /**
  * Decides over one repository, by the rules of docs/how-it-decides.md. Pure: the same inventory, in
- * whatever order it was read, gives the same plan.
+ * any order of reading, gives the same plan.
  */
 function makePlan(inventory, policy) {
     const graph = buildGraph(inventory);
     const roots = findRoots(inventory, graph, policy);
     let { steps, unreached } = reachFrom(roots, graph, inventory.manifests);
     if (inventory.gaps.length > 0) {
-        // What couldn't be read might have named any of them (`gap-blocks`).
+        // A manifest that couldn't be read might have named any of them (`gap-blocks`).
         unreached.forEach((digest) => roots.set(digest, { kind: 'gap' }));
         unreached.clear();
     }
-    // Of what nothing reaches, some stays all the same, and then also what it reaches.
+    // Some manifests stay though nothing reaches them, and with them all that they reach.
     for (const findMore of [newestOrphans, unapprovedOrphans]) {
         const more = findMore(inventory, graph, unreached, policy);
         if (more.size > 0) {
@@ -63485,7 +63329,7 @@ function newestOrphans(inventory, graph, orphans, policy) {
     }
     const reasons = orphanReasons(inventory, graph, orphans);
     const heads = [...orphans].filter((digest) => !reasons.has(digest));
-    // Whatever was seen in use since: or what is the newest would change because a run came by.
+    // A run that saw others in use since must not change which is the newest.
     const births = birthsIn({ ...inventory, past: NOTHING_SEEN });
     const aging = { inventory, graph, births, now: policy.now };
     const newest = newest_newestOf(heads, orphans, policy.keepUntagged, aging);
@@ -63503,7 +63347,7 @@ function reasonOf({ from, edge }) {
     const { kind } = edge;
     return kind === 'mentioned' ? { kind, by: from } : { kind, of: from };
 }
-/** What keeps a manifest by itself; of several reasons the first is told. */
+/** The manifests that stay by themselves, each with its reason: the first, where there are several. */
 function findRoots(inventory, graph, policy) {
     const { manifests } = inventory;
     const roots = new Map();
@@ -63535,7 +63379,7 @@ function findRoots(inventory, graph, policy) {
         }
     }
     if (policy.danglingReferrers === 'keep') {
-        // What the ledger remembers lived here, so what describes it describes nothing any more.
+        // A manifest that the ledger remembers lived here, so its referrers describe nothing any more.
         const isElsewhere = (digest) => !manifests.has(digest) && !inventory.past.has(digest);
         for (const { digest, subject } of manifests.values()) {
             if (subject !== undefined && isElsewhere(subject)) {
@@ -63576,8 +63420,8 @@ function youthOf(digest, { past, listing }, births, { now, gracePeriod }) {
         : undefined;
 }
 /**
- * Not of what was old enough before, by its config, and could not be deleted or was gone for a while; and not of what
- * was deleted and came back, perhaps with a push that is not over yet.
+ * Whether the ledger tells the age. It doesn't for a manifest that was old enough before, by its config, and could not
+ * be deleted or was gone for a while; nor for one that was deleted and came back, perhaps with a push that is not over.
  */
 function tellsAge({ everInUse, status }) {
     return everInUse || (status !== 'leaving' && status !== 'deleted');
@@ -63747,8 +63591,8 @@ function plainBlob({ manifests }) {
  *
  * @returns the answers so far; a question without an answer is a gap
  */
-async function readLinks(unasked, inventory, looking) {
-    const { reader, repository, attempts } = looking;
+async function readLinks(unasked, inventory, context) {
+    const { reader, repository, attempts } = context;
     const links = new Map(inventory.links);
     const ask = (digests, note) => attempts.each(digests, (digest) => `blob ${digest}`, async (digest) => {
         note(digest, await reader.hasBlob(repository, digest));
@@ -63762,7 +63606,7 @@ async function readLinks(unasked, inventory, looking) {
     const apart = new Set();
     await ask(controls(inventory, new Set(links.keys())), (digest, has) => has || apart.add(digest));
     const blob = apart.size > 0 ? undefined : plainBlob(inventory);
-    const answer = blob && (await attempts.one(`config ${blob}`, () => readAs('mentioned', looking, blob)));
+    const answer = blob && (await attempts.one(`config ${blob}`, () => readAs('mentioned', context, blob)));
     if (answer?.kind === 'absent') {
         links.forEach((_, digest) => links.set(digest, false));
     }
@@ -63839,7 +63683,7 @@ class TagReading {
         const before = this.broken.size;
         let missing = this.#hasAskedAgain ? [] : [...this.broken].filter(isNews);
         this.#hasAskedAgain = true;
-        for (let look = 2; look <= MOST_READS && missing.length > 0; look += 1) {
+        for (let read = 2; read <= MOST_READS && missing.length > 0; read += 1) {
             await clock.sleep(tag_reading_PAUSE);
             await this.#each(missing, (tag) => this.#confirmTag(tag, undefined));
             missing = missing.filter((tag) => this.broken.has(tag));
@@ -63911,16 +63755,16 @@ const WHAT = 'the list of manifests';
 /** A push or a delete between two reads needs one more. Lists of some registries lag for seconds. */
 const listing_reading_MOST_READS = 3;
 class ListingReading {
-    #looking;
+    #context;
     #reads = 0;
     /** absent where the registry can't list, or the list could not be read */
     listing;
-    constructor(looking) {
-        this.#looking = looking;
+    constructor(context) {
+        this.#context = context;
     }
     /** @returns the listed manifests */
     async read() {
-        const { lister, attempts, repository } = this.#looking;
+        const { lister, attempts, repository } = this.#context;
         this.#reads += 1;
         this.listing = lister && (await attempts.one(WHAT, () => lister.manifests(repository)));
         return [...(this.listing?.keys() ?? [])].map((digest) => ({ digest, source: 'listing' }));
@@ -63939,7 +63783,7 @@ class ListingReading {
         if (listing === undefined) {
             return undefined;
         }
-        const { attempts, clock, repository } = this.#looking;
+        const { attempts, clock, repository } = this.#context;
         const unlisted = await this.#served([...manifests.keys()].filter((digest) => !listing.has(digest)), reads);
         const lost = [...absent].find((digest) => listing.has(digest) && !reads.isExpectedGone(digest));
         if (unlisted === undefined && lost === undefined) {
@@ -63961,7 +63805,7 @@ class ListingReading {
     /** The first of these that the registry serves. The others were deleted since an earlier read of this run. */
     async #served(unlisted, reads) {
         for (const digest of unlisted) {
-            const stands = await this.#looking.attempts.one(`manifest ${digest}`, () => reads.stands(digest));
+            const stands = await this.#context.attempts.one(`manifest ${digest}`, () => reads.stands(digest));
             if (stands !== false) {
                 return digest;
             }
@@ -64009,7 +63853,7 @@ function createSharing() {
 
 
 class ManifestReading {
-    #looking;
+    #context;
     #list;
     /** known manifests that something names, believed to be there without a request */
     #presumed = new Set();
@@ -64019,8 +63863,8 @@ class ManifestReading {
     /** the bytes, as text, of what was fetched */
     bodies = new Map();
     isUntyped = false;
-    constructor(looking, list) {
-        this.#looking = looking;
+    constructor(context, list) {
+        this.#context = context;
         this.#list = list;
     }
     note(manifest) {
@@ -64028,15 +63872,15 @@ class ManifestReading {
     }
     /** One GET. @returns `undefined` when the registry says that it has no such manifest */
     async fetch(reference) {
-        const { reader, repository } = this.#looking;
+        const { reader, repository } = this.#context;
         return this.#taken(await reader.manifest(repository, reference));
     }
     /** @returns `undefined` if it is not there */
     async read(digest, source) {
-        const { known } = this.#looking;
+        const { known } = this.#context;
         const manifest = known.manifests.get(digest);
         if (manifest === undefined) {
-            return this.#taken(await readAs(source, this.#looking, digest));
+            return this.#taken(await readAs(source, this.#context, digest));
         }
         const isStable = !this.#mayBeGone(digest);
         const isListed = this.#list.listing?.has(digest) === true;
@@ -64053,7 +63897,7 @@ class ManifestReading {
     async confirm() {
         const presumed = [...this.#presumed];
         this.#presumed.clear();
-        await this.#looking.attempts.each(presumed, (digest) => `manifest ${digest}`, async (digest) => {
+        await this.#context.attempts.each(presumed, (digest) => `manifest ${digest}`, async (digest) => {
             await this.stands(digest);
         });
         return presumed.length > 0;
@@ -64069,7 +63913,7 @@ class ManifestReading {
     }
     /** Whether this run or another one may have deleted it, while the registry's list still has it. */
     isExpectedGone(digest) {
-        const { earlier } = this.#looking.known;
+        const { earlier } = this.#context.known;
         return earlier?.gone?.has(digest) === true || this.#mayBeGone(digest);
     }
     #taken(answer) {
@@ -64085,14 +63929,14 @@ class ManifestReading {
      * came into use since: the DELETE may have been carried out after that was seen.
      */
     #mayBeGone(digest) {
-        const { known, policy } = this.#looking;
+        const { known, policy } = this.#context;
         const past = known.past.get(digest);
         const isRecent = past !== undefined && isCondemned(past, policy.now);
         return isRecent || past?.status === 'leaving' || past?.status === 'deleted';
     }
     /** One HEAD, and one GET if its answer does not settle it. The answer for an absent manifest never does. */
     async #isThere(digest) {
-        const { reader, repository } = this.#looking;
+        const { reader, repository } = this.#context;
         return ((await reader.resolve(repository, digest)) === digest ||
             (await this.fetch(digest)) !== undefined);
     }
@@ -64100,14 +63944,14 @@ class ManifestReading {
 
 ;// CONCATENATED MODULE: ./src/run/referrer-questions.ts
 class ReferrerQuestions {
-    #looking;
+    #context;
     #asked = new Set();
     /** true until an answer says otherwise, for this survey of this repository alone */
     #hasApi = true;
     /** the referrers of each manifest that was asked about and has any */
     answers = new Map();
-    constructor(looking) {
-        this.#looking = looking;
+    constructor(context) {
+        this.#context = context;
     }
     /**
      * Asks about each manifest once, also about those that stay (docs/adr/0002): a referrer that only this API knows
@@ -64116,7 +63960,7 @@ class ReferrerQuestions {
      * @returns the referrers; `undefined` when there was nothing to ask
      */
     async ask(manifests) {
-        const { attempts, reader, repository } = this.#looking;
+        const { attempts, reader, repository } = this.#context;
         const unasked = this.#hasApi ? [...manifests].filter((digest) => !this.#asked.has(digest)) : [];
         const found = [];
         // The first question is sent alone: without such an API the others are not sent, nor counted as progress. Each
@@ -64168,7 +64012,7 @@ async function surveyRepository(repository, candidates, options, known = { manif
     await reading.follow(past);
     for (;;) {
         const survey = reading.survey();
-        if (!(await reading.lookCloser(survey))) {
+        if (!(await reading.readMore(survey))) {
             return survey;
         }
     }
@@ -64179,7 +64023,7 @@ const TOO_MANY_MENTIONED = `indexes list, and manifests of unknown types mention
     'manifests as well. No known tool makes such manifests: delete them with another tool, or leave the repository ' +
     'out with `repositories`';
 class Reading {
-    #looking;
+    #context;
     #tags;
     #list;
     #reads;
@@ -64190,22 +64034,22 @@ class Reading {
     /** digests that may be manifests of this repository, and are not there as manifests */
     #elsewhere = new Set();
     #links;
-    constructor(looking) {
-        const { earlier } = looking.known;
-        this.#looking = looking;
+    constructor(context) {
+        const { earlier } = context.known;
+        this.#context = context;
         this.#facts = new Map(earlier?.facts);
         this.#links = new Map(earlier?.links);
-        this.#list = new ListingReading(looking);
-        this.#reads = new ManifestReading(looking, this.#list);
-        this.#referrers = new ReferrerQuestions(looking);
+        this.#list = new ListingReading(context);
+        this.#reads = new ManifestReading(context, this.#list);
+        this.#referrers = new ReferrerQuestions(context);
         this.#tags = new TagReading({
-            ...looking,
+            ...context,
             fetch: (reference) => this.#reads.fetch(reference),
             onFound: (manifest) => this.#reads.note(manifest),
         });
     }
     survey() {
-        const { repository, known, attempts, policy } = this.#looking;
+        const { repository, known, attempts, policy } = this.#context;
         const { found, absent, bodies, isUntyped } = this.#reads;
         const inventory = {
             repository,
@@ -64226,7 +64070,7 @@ class Reading {
         return { inventory, plan: makePlan(inventory, policy), bodies };
     }
     #ghosts() {
-        const { manifests, earlier, past } = this.#looking.known;
+        const { manifests, earlier, past } = this.#context.known;
         const { found, absent } = this.#reads;
         const isGone = ([digest]) => !found.has(digest) && (absent.has(digest) || past.get(digest)?.status === 'deleted');
         return new Map([...(earlier?.ghosts ?? []), ...manifests].filter(isGone));
@@ -64249,13 +64093,13 @@ class Reading {
         let wave = this.#unread(found);
         while (wave.length > 0) {
             const read = await this.#readEach(wave, (digest) => `manifest ${digest}`, ({ digest }) => this.#reads.absent.add(digest));
-            wave = this.#looking.attempts.isOver() ? [] : this.#unread(read.flatMap(namedBy));
+            wave = this.#context.attempts.isOver() ? [] : this.#unread(read.flatMap(namedBy));
         }
     }
     /** @param miss called for each that is not there */
     async #readEach(found, what, miss) {
         const read = [];
-        await this.#looking.attempts.each(found, ({ digest }) => what(digest), async (one) => {
+        await this.#context.attempts.each(found, ({ digest }) => what(digest), async (one) => {
             this.#begun.add(one.digest);
             const manifest = await this.#reads.read(one.digest, one.source);
             if (manifest === undefined) {
@@ -64285,7 +64129,7 @@ class Reading {
      *
      * @returns whether anything was read, so that the plan has to be made again
      */
-    async lookCloser({ inventory, plan }) {
+    async readMore({ inventory, plan }) {
         if (plan.orphans.length === 0 || inventory.gaps.length > 0) {
             return false;
         }
@@ -64318,7 +64162,7 @@ class Reading {
      * only now, because files may protect many digests, most of them elsewhere.
      */
     async #findProtected() {
-        const { repository, policy } = this.#looking;
+        const { repository, policy } = this.#context;
         const local = protectionIn(repository, policy.protection);
         return this.#find(local.named(), 'protected', (digest) => `protected manifest ${digest} (named by ${someOf(local.of(digest))})`);
     }
@@ -64327,13 +64171,13 @@ class Reading {
         const mentioned = new Set([...manifests.values()].flatMap(perhapsManifests));
         if (mentioned.size > MOST_MENTIONED) {
             const why = coded(TOO_MANY_MENTIONED, 'unexpected-answer');
-            this.#looking.attempts.addGap('what manifests mention', why);
+            this.#context.attempts.addGap('what manifests mention', why);
             return true;
         }
         return this.#find(mentioned, 'mentioned', mentionOf);
     }
     async #readFacts(inventory, plan) {
-        const { reader, repository, attempts, policy } = this.#looking;
+        const { reader, repository, attempts, policy } = this.#context;
         const young = unknownAges(inventory, plan, policy);
         await attempts.each(young, ({ config }) => `config ${config.digest}`, async (image) => {
             this.#facts.set(image.digest, await reader.imageFacts(repository, image));
@@ -64349,7 +64193,7 @@ class Reading {
     async #readLinks(inventory, plan) {
         const unlinked = perhapsLayers(inventory, plan);
         if (unlinked.length > 0) {
-            this.#links = await readLinks(unlinked, inventory, this.#looking);
+            this.#links = await readLinks(unlinked, inventory, this.#context);
         }
         return unlinked.length > 0;
     }
@@ -64383,61 +64227,56 @@ const LONGEST_RUN = 24 * 60 * 60 * 1000;
 async function surveyAll(repositories, { survey, candidates, memory, pusher, isApproved, contain, stop }) {
     const { reader, concurrency, clock, policy } = survey;
     const repairing = { reader, concurrency, pusher, now: policy.now };
-    const refusals = new Map();
-    const settled = new Map();
-    const vanished = [];
-    const repairs = new Map();
-    let unread = 0;
+    const found = {
+        repairs: new Map(),
+        refusals: new Map(),
+        settled: new Map(),
+        vanished: new Array(),
+        unread: 0,
+    };
     /** Whether the stop cut the survey short. The ledger would take what it read for new and young, for nothing. */
     const isBrokenOff = ({ inventory }) => stop.aborted && inventory.gaps.length > 0;
-    async function look(repository) {
+    async function visit(repository) {
         if (stop.aborted) {
-            unread += 1;
+            found.unread += 1;
             return undefined;
         }
         const recollection = await memory.recall(repository);
         const known = recollection && { ...recollection, past: pastOf(recollection) };
         const read = () => surveyRepository(repository, candidates(repository), survey, known);
-        let found = await read();
-        if (pusher !== undefined && isContested(found, recollection, policy.now)) {
+        let one = await read();
+        if (pusher !== undefined && isContested(one, recollection, policy.now)) {
             await clock.sleep(LATE_DELETE, stop);
-            found = await read();
+            one = await read();
         }
-        const repair = recollection && (await repairRepository(found, recollection.records, repairing));
+        const repair = recollection && (await repairRepository(one, recollection.records, repairing));
         if (repair !== undefined) {
-            repairs.set(repository, repair);
-            found = pusher === undefined ? found : await read();
+            found.repairs.set(repository, repair);
+            one = pusher === undefined ? one : await read();
         }
-        const refusal = isApproved ? undefined : refuseWithoutTags(found);
+        const refusal = isApproved ? undefined : refuseWithoutTags(one);
         if (refusal !== undefined) {
-            refusals.set(repository, refusal);
+            found.refusals.set(repository, refusal);
         }
-        else if (hasVanished(found.inventory)) {
+        else if (hasVanished(one.inventory)) {
             // Rights may be lost for a night, and a registry hides that behind a 404. The memory must outlast that.
-            vanished.push(repository);
+            found.vanished.push(repository);
         }
-        else if (pusher !== undefined && recollection !== undefined && !isBrokenOff(found)) {
+        else if (pusher !== undefined && recollection !== undefined && !isBrokenOff(one)) {
             // This comes before the first delete, so that a killed run has forgotten nothing.
-            const seen = observation_observe(found);
-            const inUse = new Set([...seen.inUse, ...inDoubt(found)]);
+            const seen = observation_observe(one);
+            const inUse = new Set([...seen.inUse, ...inDoubt(one)]);
             const state = await memory.saw(recollection, { ...seen, inUse });
             if (state !== undefined) {
-                settled.set(repository, state);
+                found.settled.set(repository, state);
             }
         }
-        return trimmed(found, recollection);
+        return trimmed(one, recollection);
     }
-    const read = await pMap(repositories, (repository) => contain(repository, look(repository)), {
+    const read = await pMap(repositories, (repository) => contain(repository, visit(repository)), {
         concurrency,
     });
-    return {
-        surveys: read.filter((found) => found !== undefined),
-        repairs,
-        refusals,
-        settled,
-        vanished,
-        unread,
-    };
+    return { ...found, surveys: read.filter((each) => each !== undefined) };
 }
 /**
  * Whether something in use is what another, unfinished run was about to delete. That run may have been killed while
@@ -64501,7 +64340,7 @@ class Confirmation {
     }
     /** Asks for a manifest that the registry says it deleted. @returns whether it is gone */
     async ask(digest) {
-        if ((await this.#look(digest)) !== undefined) {
+        if ((await this.#read(digest)) !== undefined) {
             // `askAll` asks once more, and reports the reason.
             this.#doubtful.add(digest);
         }
@@ -64545,7 +64384,7 @@ class Confirmation {
         return isLate || this.#waited >= confirmation_PATIENCE;
     }
     /** @returns why no read could tell; `undefined` when one did */
-    async #look(digest) {
+    async #read(digest) {
         const { isThere, repository } = this.#options;
         try {
             if (await isThere(repository, digest)) {
@@ -64562,7 +64401,7 @@ class Confirmation {
         }
     }
     async #settle(digest) {
-        const why = await this.#look(digest);
+        const why = await this.#read(digest);
         if (why !== undefined) {
             // The client has retried often enough.
             this.#fail(digest, `the registry took the DELETE, but no read can tell whether it worked: ${why}`);
@@ -64909,8 +64748,9 @@ class Verification {
         return answer.kind === 'absent' ? undefined : answer.manifest;
     }
     async #absentChild(digest, seen) {
-        for (const parent of seen.filter((each) => childrenOf(each).includes(digest))) {
-            if ((await this.#read(parent.digest)).kind === 'found') {
+        for (const parent of seen) {
+            const isChild = childrenOf(parent).includes(digest);
+            if (isChild && (await this.#read(parent.digest)).kind === 'found') {
                 this.#missing.push(digest);
                 const tag = [...this.#tags].find(([, named]) => named === parent.digest)?.[0];
                 const name = tag === undefined ? '' : `, tag ${tag},`;
@@ -65398,7 +65238,11 @@ class Cleaning {
             contain: this.#contain,
             stop,
         });
-        this.#tellUnread(read, chosen.length, ledger);
+        this.#failures.push(...read.vanished.map((repository) => whyVanished(repository, String(ledger))));
+        if (read.unread > 0) {
+            const rest = `before it came to ${read.unread} of ${chosen.length} repositories`;
+            this.#failures.push(whyStopped(stop, rest));
+        }
         // Every plan is complete before the first delete.
         const { rights } = this.#registry;
         const refusing = { maxDeletes, dryRun, rights, concurrency, stop };
@@ -65407,7 +65251,7 @@ class Cleaning {
         progress.begin('Deleting orphan manifests');
         const outcomes = await this.#sweepAll(toSweep, options, memory, read.settled);
         if (stop.aborted && read.unread === 0) {
-            this.#failures.push(whyStopped(this.#tools.stop, 'before it was done'));
+            this.#failures.push(whyStopped(stop, 'before it was done'));
         }
         return runOf({
             ...read,
@@ -65464,12 +65308,6 @@ class Cleaning {
             return undefined;
         }
     };
-    #tellUnread({ vanished, unread }, chosen, ledger = '') {
-        this.#failures.push(...vanished.map((repository) => whyVanished(repository, ledger)));
-        if (unread > 0) {
-            this.#failures.push(whyStopped(this.#tools.stop, `before it came to ${unread} of ${chosen} repositories`));
-        }
-    }
     async #sweepAll(toSweep, options, memory, settled) {
         const { clock, stop } = this.#tools;
         const { verify, registry, concurrency } = this.#settings;
@@ -65496,8 +65334,11 @@ class Cleaning {
             const outcome = await sweepRepository(found, this.#candidates(repository), sweeping);
             outcomes.set(repository, outcome);
             const state = settled.get(repository);
+            if (state === undefined) {
+                return;
+            }
             const seen = observeSweep(found, outcome.fates);
-            if (state !== undefined && seen.absent.size + seen.standing.size > 0) {
+            if (seen.absent.size + seen.standing.size > 0) {
                 await memory.swept(state, seen);
             }
         };
@@ -65506,6 +65347,10 @@ class Cleaning {
         });
         return outcomes;
     }
+}
+/** @param when how far the run had come */
+function whyStopped({ reason }, when) {
+    return coded(`the run was told to stop (${String(reason)}) ${when}. Run it again to finish its work`, 'run-stopped');
 }
 /** @returns the repository of the ledger; `undefined` where there is none */
 function clean_ledgerOf({ ledger }, { lister }) {
@@ -65520,14 +65365,10 @@ function whyVanished(repository, ledger) {
         'credentials still read it? The ledger keeps what it remembers. If the repository was emptied on purpose, delete ' +
         `the tag \`${entryTagPrefix(repository)}…\` in ${ledger}`, 'repository-vanished');
 }
-/** @param when how far the run had come */
-function whyStopped({ reason }, when) {
-    return coded(`the run was told to stop (${String(reason)}) ${when}. Run it again to finish its work`, 'run-stopped');
-}
 
 ;// CONCATENATED MODULE: ./src/run/backup/lines.ts
 /** The lines of a text that comes in pieces. Holds one line, and of one that is too long only its beginning. Pure. */
-/** Of an index: room for eight thousand tags of the longest. */
+/** In UTF-16 code units: a line of an index has room for eight thousand of the longest tags. */
 const LONGEST_LINE = 1024 * 1024;
 /**
  * @param visit takes each line that isn't blank, without its end; `undefined` for one that is too long
@@ -65556,8 +65397,8 @@ async function readLines(pieces, visit, longest = LONGEST_LINE) {
 
 ;// CONCATENATED MODULE: ./src/run/backup/read.ts
 /**
- * Reads a backup, as something that anybody may have made: bounded in everything, through no link, and trusted no further
- * than its digests: the bytes of a manifest must have the one they stand under.
+ * Reads a backup, which anyone may have made: all that is read is bounded, and no link is followed. Only digests are
+ * trusted: the bytes of a manifest must have the digest that its file is named after.
  */
 
 
@@ -65568,7 +65409,7 @@ async function readLines(pieces, visit, longest = LONGEST_LINE) {
 
 
 
-/** Of a backup, with two million lines. */
+/** The index of a backup with two million lines. */
 const MOST_INDEX_BYTES = 1024 * 1024 * 1024;
 /** What they need stays below half a GiB. */
 const MOST_MANIFESTS = 300_000;
@@ -65672,7 +65513,7 @@ class Findings {
             }
         }
         if (this.#entries.size > MOST_MANIFESTS || this.#claims.size > read_MOST_TAGS) {
-            throw new BackupError(`the backup is too large to restore from: its ${INDEX} names more than ${words_number(MOST_MANIFESTS)} manifests or ` +
+            throw new BackupError(`the backup is too large to restore from: its ${INDEX} names more than ${number(MOST_MANIFESTS)} manifests or ` +
                 'tags of this registry. Use the backup as the run left it, or a part of its lines at a time');
         }
     }
@@ -65818,7 +65659,7 @@ function notUnderstood({ unknownLines }) {
 }
 function fewOf(names) {
     const few = names.slice(0, restore_FEW).join(', ');
-    return names.length <= restore_FEW ? few : `${few} and ${words_number(names.length - restore_FEW)} more`;
+    return names.length <= restore_FEW ? few : `${few} and ${number(names.length - restore_FEW)} more`;
 }
 
 ;// CONCATENATED MODULE: ./src/main.ts
@@ -65858,7 +65699,7 @@ function fewOf(names) {
 const MOST_ANNOTATIONS = 10;
 const PROBLEMS = 'Problems';
 const REFUSALS = 'What would hold a real run back';
-/** Long enough for every sentence of a registry that is worth reading. */
+/** Longer than any useful sentence of a registry. */
 const main_QUOTE = 300;
 /**
  * Runs the action once.
@@ -65889,9 +65730,9 @@ async function main() {
             const { restoreFrom } = settings;
             if (restoreFrom !== undefined) {
                 stopOnSignals(controller, log);
-                const undone = await restoreBackup({ ...settings, restoreFrom }, tools);
+                const restored = await restoreBackup({ ...settings, restoreFrom }, tools);
                 tellUnasked(transport, log);
-                return (await reportRestore(undone, log, redact)) && !stop.aborted;
+                return (await reportRestore(restored, log, redact)) && !stop.aborted;
             }
             const { named, protection } = await readNamed(settings, log);
             stopOnSignals(controller, log);
@@ -65915,7 +65756,7 @@ async function main() {
     }
     catch (error) {
         const why = messageOf(error);
-        // Only what comes before everything else rejects with such a failure.
+        // Only the first requests can fail so: later ones are reported with their repository.
         const isStopped = stop.aborted && error instanceof RequestFailure;
         const before = isStopped
             ? `the run was told to stop (${String(stop.reason)}) before it began, and nothing was done: `
@@ -65926,16 +65767,13 @@ async function main() {
     }
 }
 async function connect(settings, log, stop, mask) {
-    const { registry, login, insecure, ca, concurrency } = settings;
+    const { registry, login } = settings;
     const credentials = login === undefined
         ? await readDockerCredentials(registry, process.env)
         : { kind: 'basic', ...login };
     return createTransport({
-        registry,
+        ...settings,
         credentials,
-        insecure,
-        ca,
-        concurrency,
         userAgent: 'registry-manifest-cleanup',
         mask,
         stop,

@@ -102,7 +102,7 @@ function judgeSecond(run: ActionRun, registry: MemoryRegistry, before: Holdings)
   ];
 }
 
-/** What was not put back as it was. */
+/** What was not restored as it was. */
 function judgeUndo(run: ActionRun, before: Holdings, after: Holdings): string[] {
   return [
     ...judgeExit(run, 'the restore'),

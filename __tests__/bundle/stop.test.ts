@@ -291,7 +291,7 @@ it('stop-clean: a run that is told to stop says that it did not verify, and repo
   expect(end.took).toBeLessThan(SOON);
   expect(changes(end.after)).toEqual([]);
   expect(deletedIn(end)).toEqual(missing());
-  expect(end.run.log).toContain('before it could look whether what was kept is still there');
+  expect(end.run.log).toContain('before it could check that the kept manifests are still there');
   expect(end.run.summary).not.toContain('An image broke');
   expectSaved(missing());
   await expectFinished({ digests: '' });

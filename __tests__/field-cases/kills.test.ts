@@ -33,7 +33,7 @@ const current = image('current');
 const other = image('other');
 /** Pushed over the child of `old`: clients do not send again what is there. */
 const late = index([shared, other]);
-const PUT_BACK = 'It was put back from the ledger';
+const RESTORED = 'It was restored from the ledger';
 
 const isDelete =
   (content: Content) =>
@@ -104,13 +104,13 @@ describe.each(realRegistries)('$name', (kind) => {
       expect([await isThere('v2'), await isThere(shared.digest)]).toEqual([true, false]);
 
       const dry = await clean({ dryRun: true });
-      expect(dry.complaints.join('\n')).toContain('A real run puts it back from the ledger');
+      expect(dry.complaints.join('\n')).toContain('A real run restores it from the ledger');
       expect(await isThere(shared.digest)).toBe(false);
 
       const next = await act();
       expect(next.exitCode).toBe(1);
       for (const text of [next.log, next.summary, JSON.stringify(next.report)]) {
-        expect(text).toContain(PUT_BACK);
+        expect(text).toContain(RESTORED);
       }
       expect(await isThere(shared.digest)).toBe(true);
       expect((await clean()).complaints).toEqual([]);
@@ -130,12 +130,12 @@ describe.each(realRegistries)('$name', (kind) => {
       expect(log).toMatch(
         new RegExp(`manifest ${shared.digest} is needed and gone: .* Push that image again`),
       );
-      const heading = "since it can't be put back from the ledger";
+      const heading = "since it can't be restored from the ledger";
       expect(log).toContain(heading);
       expect(DOCS).toContain(`### \`${heading}`);
-      expect(DOCS).toContain(`### \`${PUT_BACK}`);
+      expect(DOCS).toContain(`### \`${RESTORED}`);
       relay.intercept();
-      expect((await clean()).complaints.join('\n')).toContain(PUT_BACK);
+      expect((await clean()).complaints.join('\n')).toContain(RESTORED);
       expect(await isThere(shared.digest)).toBe(true);
     });
 
@@ -151,7 +151,7 @@ describe.each(realRegistries)('$name', (kind) => {
         },
       });
       expect(waits).toEqual([30_000]);
-      expect(next.complaints.join('\n')).toContain(PUT_BACK);
+      expect(next.complaints.join('\n')).toContain(RESTORED);
       expect(await isThere(shared.digest)).toBe(true);
       expect((await clean()).complaints).toEqual([]);
     });
@@ -194,7 +194,7 @@ describe.each(realRegistries)('$name', (kind) => {
           : undefined;
       });
       const next = await clean();
-      expect(next.complaints.join('\n')).toContain(PUT_BACK);
+      expect(next.complaints.join('\n')).toContain(RESTORED);
       expect([await isThere('v9'), await isThere(shared.digest)]).toEqual([true, true]);
       expect((await clean()).complaints).toEqual([]);
       expect(await isThere('v9')).toBe(true);
@@ -237,7 +237,7 @@ describe.each(realRegistries)('$name', (kind) => {
       });
       expect(pushed.status).toBe(201);
       const { complaints, run: repaired } = await clean();
-      expect(complaints.join('\n')).toContain(PUT_BACK);
+      expect(complaints.join('\n')).toContain(RESTORED);
       expect(repaired?.repositories[0]?.repair?.restored).toEqual(
         [shared.digest, signature.digest].sort(),
       );

@@ -87,7 +87,7 @@ for (const kind of realRegistries) {
       meanwhile(isMeant);
       const run = await restore();
       expect(run.exitCode).toBe(1);
-      expect(run.log).toContain(`${APP}:${TAG} could not be put back`);
+      expect(run.log).toContain(`${APP}:${TAG} could not be restored`);
       expect(run.log).toContain(newer.digest);
       for (const text of [run.log, run.summary, DOCS]) {
         expect(text.includes(words)).toBe(true);
@@ -106,7 +106,7 @@ for (const kind of realRegistries) {
       await fetch(`${registry.url}/v2/${APP}/manifests/${child.digest}`, { method: 'DELETE' });
       const run = await restore();
       expect(run.exitCode).toBe(1);
-      expect(run.log).toContain(`${APP}@${list.digest} could not be put back`);
+      expect(run.log).toContain(`${APP}@${list.digest} could not be restored`);
       expect(run.log).toContain(
         `${child.digest}, which it lists, is neither there nor in the backup: push that image again`,
       );

@@ -50,7 +50,7 @@ it('the log of a repository tells what became of each orphan, and what could not
     `kept, built within the grace period of 1 day: ${d('saved')} ${what}`,
     `could not delete (it answered 500) ${d('failed')} ${what}`,
     `not deleted (called off) ${d('skipped')} ${what}`,
-    `deleted and put back, because a push began to use it meanwhile: ${d('healed')} ${what}`,
+    `deleted and restored, because a push began to use it meanwhile: ${d('healed')} ${what}`,
     'broken before this run: tag v0 has no manifest',
     'could not read tag v2: it answered 500.',
   ]);
@@ -67,8 +67,8 @@ it.each([
 });
 
 it.each([
-  [false, 'put back'],
-  [true, 'would put back'],
+  [false, 'restored'],
+  [true, 'would restore'],
 ])('the log of a repository tells what earlier runs had deleted (dry-run: %s)', (dryRun, did) => {
   const repair = { restored: [d('restored')], failed: [], failedTags: [] };
   const repository = {

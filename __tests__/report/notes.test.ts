@@ -45,7 +45,7 @@ describe('the plan that was written', () => {
 describe('the backup', () => {
   it('is told with its place, where something was deleted', () => {
     expect(backupNote(guardedRun())).toBe(
-      'the deleted manifests were saved in /home/runner/work/_temp/manifest-backup: a run with restore-from puts them back',
+      'the deleted manifests were saved in /home/runner/work/_temp/manifest-backup: a run with restore-from restores them',
     );
     expect(backupNote(cleanRun())).toBeUndefined();
     expect(backupNote(run([], { backup: '/tmp/backup' }))).toBeUndefined();

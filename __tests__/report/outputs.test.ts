@@ -38,7 +38,7 @@ describe('outputs', () => {
     });
   });
 
-  it('count what brakes refused as failed, and what was put back not', () => {
+  it('count what brakes refused as failed, and what was restored not', () => {
     const { 'deleted-digests': digests, ...numbers } = outputs(guardedRun());
     expect(numbers).toEqual({
       'orphans-found': '11',

@@ -39,7 +39,7 @@ describe('problems', () => {
     );
   });
 
-  it('tell what earlier runs had deleted: what was put back, and what could not be', () => {
+  it('tell what earlier runs had deleted: what was restored, and what could not be', () => {
     const repair = {
       restored: [d('restored')],
       failed: [{ digest: d('lost'), why: 'answered 403.' }],
@@ -56,19 +56,19 @@ describe('problems', () => {
     const [lost, tag, restored, ...rest] = problems(run([damaged])).map(sentence);
     expect(lost).toBe(
       `a: manifest ${d('lost')} is needed and gone: an earlier run deleted it, or was about to. Push that image again, ` +
-        "since it can't be put back from the ledger: answered 403. [ledger-restore-failed]",
+        "since it can't be restored from the ledger: answered 403. [ledger-restore-failed]",
     );
     expect(tag).toMatch(
       /^a: tag sha256-0\.sig is needed and gone: .*: answered 403\. \[ledger-restore-failed\]$/,
     );
     expect(restored).toBe(
-      `a: ${d('restored').slice(0, 19)} ${after}It was put back from the ledger. Give pushes and this clean-up the ` +
+      `a: ${d('restored').slice(0, 19)} ${after}It was restored from the ledger. Give pushes and this clean-up the ` +
         'same `concurrency:` group [restored-from-ledger]',
     );
     expect(rest).toEqual([]);
     expect(totals(run([damaged])).broken).toBe(2);
     expect(problems(run([damaged], { dryRun: true })).map(({ what }) => what)).toContain(
-      `${d('restored').slice(0, 19)} ${after}A real run puts it back from the ledger [restored-from-ledger]`,
+      `${d('restored').slice(0, 19)} ${after}A real run restores it from the ledger [restored-from-ledger]`,
     );
   });
 

@@ -43,16 +43,16 @@ describe('the headline of a restore', () => {
   const back = { restored: [d('a')] };
   const failed = { failed: [{ digest: d('e'), why: 'lost' }] };
   it.each([
-    ['Put back 1 manifest', [back]],
-    ['Put back 2 manifests', [back, { restored: [d('b')] }]],
-    ['Put back 1 manifest, 1 was there already', [back, { standing: [d('c')] }]],
-    ['Put back 1 manifest, 2 were there already', [back, { standing: [d('c'), d('f')] }]],
-    ['Put back 1 of 2 manifests (with 1 problem)', [back, failed]],
-    ['Put back none of 1 manifest (with 1 problem)', [failed]],
-    ['Put back 1 manifest (with 1 problem)', [back, { failedTags: [{ tag: 'v', why: 'moved' }] }]],
-    ['Nothing to put back: the one manifest is there', [{ standing: [d('c')] }]],
-    ['Nothing to put back: all 2 manifests are there', [{ standing: [d('c'), d('f')] }]],
-    ['Nothing to put back', []],
+    ['Restored 1 manifest', [back]],
+    ['Restored 2 manifests', [back, { restored: [d('b')] }]],
+    ['Restored 1 manifest, 1 was there already', [back, { standing: [d('c')] }]],
+    ['Restored 1 manifest, 2 were there already', [back, { standing: [d('c'), d('f')] }]],
+    ['Restored 1 of 2 manifests (with 1 problem)', [back, failed]],
+    ['Restored none of 1 manifest (with 1 problem)', [failed]],
+    ['Restored 1 manifest (with 1 problem)', [back, { failedTags: [{ tag: 'v', why: 'moved' }] }]],
+    ['Nothing to restore: the one manifest is there', [{ standing: [d('c')] }]],
+    ['Nothing to restore: all 2 manifests are there', [{ standing: [d('c'), d('f')] }]],
+    ['Nothing to restore', []],
   ])('says "%s"', (headline, repositories) => {
     const made = undo(repositories.map((more, at) => restored(String(at), more)));
     expect(restoreHeadline(made)).toBe(headline);
@@ -61,13 +61,13 @@ describe('the headline of a restore', () => {
 
   it('says of a dry-run what would be', () => {
     expect(restoreHeadline(undo([all], { dryRun: true }))).toBe(
-      'Would put back 2 of 3 manifests, 1 was there already (with 2 problems)',
+      'Would restore 2 of 3 manifests, 1 was there already (with 2 problems)',
     );
   });
 
   it('says that there is nothing, and that something is wrong', () => {
     expect(restoreHeadline(undo([], { failures: ['the backup has no manifest'] }))).toBe(
-      'Nothing to put back (with 1 problem)',
+      'Nothing to restore (with 1 problem)',
     );
   });
 });
@@ -96,10 +96,10 @@ describe('the problems of a restore', () => {
   it('name every manifest and tag that did not come back', () => {
     expect(restoreProblems(undo([all], { failures: ['told to stop'] }))).toEqual([
       'told to stop [restore-failed]',
-      `team/app@${d('e')} could not be put back: its saved bytes are missing [restore-failed]`,
-      `team/app:v2 could not be put back: it names ${d('z')} by now, and was left there [restore-failed]`,
+      `team/app@${d('e')} could not be restored: its saved bytes are missing [restore-failed]`,
+      `team/app:v2 could not be restored: it names ${d('z')} by now, and was left there [restore-failed]`,
     ]);
-    expect(restoreProblems(undo([all], { dryRun: true }))[0]).toContain("can't be put back: ");
+    expect(restoreProblems(undo([all], { dryRun: true }))[0]).toContain("can't be restored: ");
     expect(restoreProblems(undo([restored('a', { restored: [d('a')] })]))).toEqual([]);
   });
 
@@ -115,30 +115,30 @@ describe('the problems of a restore', () => {
 
 it('the headline of a restore says that only a tag was set again', () => {
   const set = restored('team/app', { standing: [d('a'), d('b')], tags: ['v1'] });
-  expect(restoreHeadline(undo([set]))).toBe('Put back 1 tag; the manifests were there already');
+  expect(restoreHeadline(undo([set]))).toBe('Restored 1 tag; the manifests were there already');
   expect(
     restoreHeadline(
       undo([restored('team/app', { standing: [d('a')], tags: ['v1'] })], { dryRun: true }),
     ),
-  ).toBe('Would put back 1 tag; the manifest was there already');
+  ).toBe('Would restore 1 tag; the manifest was there already');
 });
 
 it('the log of a restore has a line about each manifest and tag', () => {
   expect(restoreLines(all, false)).toEqual([
-    `put back ${d('a')}`,
-    `put back ${d('b')}`,
+    `restored ${d('a')}`,
+    `restored ${d('b')}`,
     `was there already: ${d('c')}`,
-    `could not put back ${d('e')}: its saved bytes are missing`,
+    `could not restore ${d('e')}: its saved bytes are missing`,
     'tag v1 points at its manifest again',
-    `could not put back tag v2: it names ${d('z')} by now, and was left there`,
+    `could not restore tag v2: it names ${d('z')} by now, and was left there`,
   ]);
   expect(restoreLines(all, true)).toEqual([
-    `would put back ${d('a')}`,
-    `would put back ${d('b')}`,
+    `would restore ${d('a')}`,
+    `would restore ${d('b')}`,
     `was there already: ${d('c')}`,
-    `can't put back ${d('e')}: its saved bytes are missing`,
+    `can't restore ${d('e')}: its saved bytes are missing`,
     'tag v1 would point at its manifest again',
-    `can't put back tag v2: it names ${d('z')} by now, and was left there`,
+    `can't restore tag v2: it names ${d('z')} by now, and was left there`,
   ]);
 });
 
@@ -155,7 +155,7 @@ describe('the summary of a restore', () => {
   it('tells what came back, and what of the backup was of no use', () => {
     expect(renderRestore(undo([all], { cutOffLines: 1, elsewhere: 2, excluded: 3 }))).toBe(
       [
-        '## Put back 2 of 3 manifests, 1 was there already (with 2 problems)',
+        '## Restored 2 of 3 manifests, 1 was there already (with 2 problems)',
         '',
         '`https://registry.example.com`, from the backup in `backup`.',
         '',
@@ -169,8 +169,8 @@ describe('the summary of a restore', () => {
         '',
         '### Problems (2)',
         '',
-        `- \`team/app@${d('e')}\` could not be put back: its saved bytes are missing \`[restore-failed]\``,
-        `- \`team/app:v2\` could not be put back: it names \`${d('z')}\` by now, and was left there \`[restore-failed]\``,
+        `- \`team/app@${d('e')}\` could not be restored: its saved bytes are missing \`[restore-failed]\``,
+        `- \`team/app:v2\` could not be restored: it names \`${d('z')}\` by now, and was left there \`[restore-failed]\``,
         '',
         '### Manifests that came back (2)',
         '',

@@ -146,7 +146,7 @@ describe('the summary', () => {
       run([ended({}, ['x']), held], { dryRun: true }),
     ],
     [
-      '## Deleted nothing for good: 1 manifest came into use meanwhile and was put back (with 1 problem)',
+      '## Deleted nothing for good: 1 manifest came into use meanwhile and was restored (with 1 problem)',
       run([ended({ restored: [d('x')] }, ['x'])]),
     ],
     [
@@ -372,16 +372,16 @@ describe('the summary', () => {
 
   it('tells of the backup where something was deleted, or may have been', () => {
     const backup = '/tmp/<b>`x`';
-    const title = '### To take it back\n\nEvery manifest was saved in `/tmp/<b>ˋxˋ` before';
+    const title = '### To restore it\n\nEvery manifest was saved in `/tmp/<b>ˋxˋ` before';
     const made = (ends: Parameters<typeof ended>[0]) =>
       renderSummary(run([ended(ends, ['x'])], { backup }));
     expect(made({ deleted: [d('x')] })).toContain(title);
     expect(made({ restored: [d('x')] })).toContain(title);
     expect(made({ failed: [refused] })).toContain(title);
     // Such as all, when nothing could be saved.
-    expect(made({ skipped: [refused] })).not.toContain('To take it back');
-    expect(made({ gone: [d('x')] })).not.toContain('To take it back');
-    expect(renderSummary(cleanRun())).not.toContain('To take it back');
+    expect(made({ skipped: [refused] })).not.toContain('To restore it');
+    expect(made({ gone: [d('x')] })).not.toContain('To restore it');
+    expect(renderSummary(cleanRun())).not.toContain('To restore it');
   });
 
   it('says of protect-files what they named, also where that saved nothing', () => {
@@ -672,10 +672,10 @@ describe('the summary of any run', () => {
 });
 
 it.each([
-  [false, 'Put back 2 manifests of an earlier run. No orphans'],
-  [true, 'Would put back 2 manifests of an earlier run. No orphans'],
+  [false, 'Restored 2 manifests of an earlier run. No orphans'],
+  [true, 'Would restore 2 manifests of an earlier run. No orphans'],
 ])(
-  'the summary begins with what earlier runs had deleted and was put back (dry-run: %s)',
+  'the summary begins with what earlier runs had deleted and was restored (dry-run: %s)',
   (dryRun, start) => {
     const repair = { restored: [d('a'), d('b')], failed: [], failedTags: [] };
     const repository = {

@@ -13,7 +13,7 @@ export type MaxDeletes =
   | { readonly kind: 'count'; readonly count: number }
   /**
    * So many of a hundred manifests that are known in a repository. Repositories where no more than `exempt`
-   * manifests would go are not asked.
+   * manifests would be deleted are not asked.
    */
   | { readonly kind: 'share'; readonly percent: number; readonly exempt: number };
 
@@ -45,7 +45,7 @@ export interface Looked {
 }
 
 /**
- * Whether something would go from a repository without one ordinary tag: its list may be wrong, and the ledger must
+ * Whether something would be deleted from a repository without one ordinary tag: its list may be wrong, and the ledger must
  * not learn it. A memory is not needed for that: a first run with a listing knows of no past.
  */
 export function refuseWithoutTags(looked: Looked): RepositoryRefusal | undefined {

@@ -15,7 +15,7 @@ export type Fate =
   | { readonly kind: 'failed'; readonly why: string }
   /** not tried: not saved, not read again, a manifest that has to go first is still there, or the sweep was called off */
   | { readonly kind: 'skipped'; readonly why: string }
-  /** deleted while a push began to use it, and put back */
+  /** deleted while a push began to use it, and restored */
   | { readonly kind: 'restored' }
   /** nothing is deleted in its repository, whose `refusal` says why; in a dry-run: a real run would delete nothing there */
   | { readonly kind: 'refused' };

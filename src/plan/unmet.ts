@@ -38,7 +38,7 @@ export function notFound(
 function warning(entry: string, where: string): string {
   return coded(
     `\`protect\` names \`${entry}\`, which this run found ${where}, ` +
-      'neither as a manifest nor as the config or a layer of one (without a tag, it is looked for only where something would go). Is it right?',
+      'neither as a manifest nor as the config or a layer of one (without a tag, it is searched for only where something would be deleted). Is it right?',
     'protection-unmatched',
   );
 }

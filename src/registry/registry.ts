@@ -152,9 +152,9 @@ export interface Advice {
   readonly allowDeletes: string;
   /** how the disk space of deleted manifests comes back, in Markdown, after a sentence that says whose */
   readonly freeDisk: string;
-  /** until when something broken can be put back, in Markdown */
+  /** until when something broken can be restored, in Markdown */
   readonly keepBlobs: string;
-  /** ends the sentence that begins "A run with `restore-from` puts the manifests back, " */
+  /** ends the sentence that begins "A run with `restore-from` restores the manifests, " */
   readonly restore: string;
 }
 

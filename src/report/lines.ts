@@ -30,7 +30,7 @@ export function repositoryLines(repository: RepositoryRun, run: Run): string[] {
       count(counts.orphansFound, 'orphan'),
     ...(repair?.restored ?? []).map(
       (digest) =>
-        `${run.settings.dryRun ? 'would put back' : 'put back'} ${digest}: an earlier run deleted it, or was about to`,
+        `${run.settings.dryRun ? 'would restore' : 'restored'} ${digest}: an earlier run deleted it, or was about to`,
     ),
     ...orphans,
     ...outdatedEntries(repository).map((left) => `left ${left.digest}: ${whyOutdated(left, run)}`),
@@ -56,7 +56,7 @@ function became(fate: Fate, { refusal }: RepositoryRun, run: Run): string {
     case 'skipped':
       return `not deleted (${fate.why})`;
     case 'restored':
-      return 'deleted and put back, because a push began to use it meanwhile:';
+      return 'deleted and restored, because a push began to use it meanwhile:';
     case 'refused':
       if (run.settings.planFile !== undefined && refusal !== undefined && isPassedByPlan(refusal)) {
         return 'would delete with the plan only:';

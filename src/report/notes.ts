@@ -28,7 +28,7 @@ export function planFileNote(run: Run): string | undefined {
 
 export function backupNote(run: Run): string | undefined {
   return isRestorable(run, totals(run))
-    ? `the deleted manifests were saved in ${run.backup}: a run with restore-from puts them back`
+    ? `the deleted manifests were saved in ${run.backup}: a run with restore-from restores them`
     : undefined;
 }
 

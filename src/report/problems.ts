@@ -104,7 +104,7 @@ function restored({ fates }: RepositoryRun): Problem[] {
   return digestsWith(fates, 'restored').map((digest) => ({
     kind: 'restored',
     what:
-      `${shortDigest(digest)} was deleted at the moment when a push began to use it, and was put back from its ` +
+      `${shortDigest(digest)} was deleted at the moment when a push began to use it, and was restored from its ` +
       'saved bytes. Give pushes and this clean-up the same `concurrency:` group',
   }));
 }
@@ -119,7 +119,7 @@ function unrepaired({ repair }: RepositoryRun): Problem[] {
   return all.map(([what, why]) => ({
     kind: 'broken',
     what: coded(
-      `${what} is needed and gone: ${BY_EARLIER}. Push that image again, since it can't be put back from the ledger: ${why}`,
+      `${what} is needed and gone: ${BY_EARLIER}. Push that image again, since it can't be restored from the ledger: ${why}`,
       'ledger-restore-failed',
     ),
   }));
@@ -127,8 +127,8 @@ function unrepaired({ repair }: RepositoryRun): Problem[] {
 
 function repaired({ repair }: RepositoryRun, dryRun: boolean): Problem[] {
   const done = dryRun
-    ? 'A real run puts it back from the ledger'
-    : 'It was put back from the ledger. Give pushes and this clean-up the same `concurrency:` group';
+    ? 'A real run restores it from the ledger'
+    : 'It was restored from the ledger. Give pushes and this clean-up the same `concurrency:` group';
   return (repair?.restored ?? []).map((digest) => ({
     kind: 'restored',
     what: coded(

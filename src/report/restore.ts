@@ -11,7 +11,7 @@ import { count, number } from '../text/words.js';
 
 /** Everything that makes the job red: one line of plain text each, with its code at the end. */
 export function restoreProblems(run: RestoreRun): string[] {
-  const isLost = run.dryRun ? "can't be put back" : 'could not be put back';
+  const isLost = run.dryRun ? "can't be restored" : 'could not be restored';
   const found = [
     ...run.failures,
     ...run.repositories.flatMap(({ repository, failed, failedTags }) => [
@@ -22,7 +22,7 @@ export function restoreProblems(run: RestoreRun): string[] {
   return found.map((problem) => coded(problem, 'restore-failed', SENTENCE));
 }
 
-/** Numbers of manifests. In a dry-run none is put back, and `planned` says how many would be. */
+/** Numbers of manifests. In a dry-run none is restored, and `planned` says how many would be. */
 export function restoreCounts({
   repositories,
   dryRun,
@@ -40,7 +40,7 @@ export function restoreCounts({
 
 export function restoreHeadline(run: RestoreRun): string {
   const { restored, planned, standing, failed } = restoreCounts(run);
-  const verb = run.dryRun ? 'Would put back' : 'Put back';
+  const verb = run.dryRun ? 'Would restore' : 'Restored';
   const wrong = restoreProblems(run).length;
   const problems = wrong === 0 ? '' : ` (with ${count(wrong, 'problem')})`;
   const tags = run.repositories.reduce((all, one) => all + one.tags.length, 0);
@@ -54,7 +54,7 @@ export function restoreHeadline(run: RestoreRun): string {
     return `${verb} ${count(tags, 'tag')}; the ${were} there already${problems}`;
   }
   const are = standing === 1 ? 'the one manifest is' : `all ${count(standing, 'manifest')} are`;
-  return `Nothing to put back${standing === 0 ? '' : `: ${are} there`}${problems}`;
+  return `Nothing to restore${standing === 0 ? '' : `: ${are} there`}${problems}`;
 }
 
 /** One repository's lines in the job's log. */
@@ -63,8 +63,8 @@ export function restoreLines(
   dryRun: boolean,
 ): string[] {
   const [verb, lost] = dryRun
-    ? ['would put back', "can't put back"]
-    : ['put back', 'could not put back'];
+    ? ['would restore', "can't restore"]
+    : ['restored', 'could not restore'];
   return [
     ...restored.map((digest) => `${verb} ${digest}`),
     ...standing.map((digest) => `was there already: ${digest}`),

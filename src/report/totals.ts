@@ -24,7 +24,7 @@ const NOTHING = {
   failed: 0,
   /** nothing is deleted in their repository, by a decision of this action; in a real run counted in `failed` as well */
   refused: 0,
-  /** deleted while a push began to use them, and put back; counted in `kept` as well */
+  /** deleted while a push began to use them, and restored; counted in `kept` as well */
   restored: 0,
   /** kept tags or children that no longer resolved after the sweep */
   broken: 0,

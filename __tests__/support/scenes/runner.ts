@@ -1,6 +1,6 @@
 /**
  * What @actions/core prints, which it does straight to stdout, and the files that the runner would give
- * it. Everything is put back by `restore`.
+ * it. Everything is restored by `restore`.
  */
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -18,9 +18,9 @@ export function backupSection(run: Run, sums: Totals): Section | undefined {
   }
   return {
     before:
-      `### To take it back\n\nEvery manifest was saved in ${code(run.backup, 400)} before it was deleted. Upload that ` +
-      'directory as an artifact to keep it (the output `backup-dir` names it). A run with `restore-from` puts the ' +
-      `manifests back, ${run.advice.restore}.\n`,
+      `### To restore it\n\nEvery manifest was saved in ${code(run.backup, 400)} before it was deleted. Upload that ` +
+      'directory as an artifact to keep it (the output `backup-dir` names it). A run with `restore-from` restores the ' +
+      `manifests, ${run.advice.restore}.\n`,
   };
 }
 

@@ -27,7 +27,7 @@ function restoredBefore({ repositories, settings: { dryRun } }: Run): string {
     (sum, { repair }) => sum + (repair?.restored.length ?? 0),
     0,
   );
-  const did = dryRun ? 'Would put back' : 'Put back';
+  const did = dryRun ? 'Would restore' : 'Restored';
   return restored === 0 ? '' : `${did} ${count(restored, 'manifest')} of an earlier run. `;
 }
 
@@ -49,7 +49,7 @@ function result(run: Run, sums: Totals): string {
     return `${verb} ${partOf(some, others, 'orphan manifest')}${freed}`;
   }
   if (restored > 0) {
-    return `Deleted nothing for good: ${count(restored, 'manifest')} came into use meanwhile and ${restored === 1 ? 'was' : 'were'} put back`;
+    return `Deleted nothing for good: ${count(restored, 'manifest')} came into use meanwhile and ${restored === 1 ? 'was' : 'were'} restored`;
   }
   if (orphansFound > 0) {
     return gone === orphansFound

@@ -51,7 +51,7 @@ export function keptManifestsSection(run: Run): Section | undefined {
   }
   const gracePeriod = duration(run.settings.gracePeriod);
   const words: readonly (readonly [Kind, string])[] = [
-    ['restored', 'deleted, and put back because a push began to use it'],
+    ['restored', 'deleted, and restored because a push began to use it'],
     ['kept', 'came into use while the run was on'],
     ...UNTAGGED_KINDS.map((kind) => [kind, whyKept(kind, gracePeriod)] as const),
   ];
