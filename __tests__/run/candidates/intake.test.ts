@@ -323,7 +323,7 @@ describe('an input', () => {
     );
   });
 
-  it('of random text never throws, names what is not valid, or prints what is not safe', async () => {
+  it('the reader of random text never throws, names what is not valid, or prints what is not safe', async () => {
     const shard = fc.oneof(
       fc.string({ unit: 'binary', maxLength: 10 }),
       fc.constantFrom(

@@ -259,7 +259,7 @@ describe('A delete', () => {
     expect((await remove(registry, child)).status).toBe(202);
   });
 
-  it('of what is not there is 404', async () => {
+  it('a manifest that is not there is 404', async () => {
     const registry = await start();
     for (const reference of ['v1', one.digest]) {
       expect(errorOf(await remove(registry, reference))).toEqual([
