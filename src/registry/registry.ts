@@ -10,6 +10,7 @@ import type { Send } from '../http/message.js';
 import type { Digest } from '../oci/digest.js';
 import type { ImageFacts } from '../oci/image-config.js';
 import type { ImageManifest, Manifest } from '../oci/manifest.js';
+import type { Printable } from '../text/printable.js';
 
 export interface Registry {
   /** as messages name it, such as `Google Artifact Registry` */
@@ -201,7 +202,7 @@ export interface Connection {
   /** where the family's own API is; absent: where it is by default */
   readonly api?: URL;
   /** makes text of the registry safe to print */
-  readonly quote: (text: string) => string;
+  readonly quote: (text: string) => Printable;
   /** what a token would grant, without a request that changes anything */
   readonly granted: (scope: string) => Promise<Grant>;
 }

@@ -12,6 +12,7 @@ import {
   saysUnknown,
   type Doing,
 } from '../../../src/registry/distribution/errors.js';
+import { printable } from '../../../src/text/printable.js';
 
 const { allowDeletes: ALLOW_DELETES } = ADVICE;
 
@@ -153,7 +154,7 @@ describe('refusal', () => {
     ],
     [response(307, '', { location: 'https://other.example/' }), deleting, 'redirect-not-followed'],
   ])('ends with the code of its cause: case %#', (answer, doing, code) => {
-    expect(codeIn(refusal(answer, doing, (text) => text, ALLOW_DELETES).message)).toBe(code);
+    expect(codeIn(refusal(answer, doing, printable, ALLOW_DELETES).message)).toBe(code);
   });
 
   it.each<[string, HttpResponse, Doing, RegistryErrorKind, string[]]>([
@@ -399,7 +400,7 @@ describe('refusal', () => {
       ['308, a redirect, which', 'put its address into'],
     ],
   ])('the message says what to do: %s', (_, answer, doing, kind, words) => {
-    const refused = refusal(answer, doing, (text) => text, ALLOW_DELETES);
+    const refused = refusal(answer, doing, printable, ALLOW_DELETES);
     expect(refused.kind).toBe(kind);
     words.forEach((word) => {
       expect(refused.message).toContain(word);
@@ -410,7 +411,7 @@ describe('refusal', () => {
     'blames no account and no mode for the page of a proxy: %d',
     (status) => {
       const page = response(status, '<html>', { 'content-type': 'text/html' });
-      const { message } = refusal(page, deleting, (text) => text, ALLOW_DELETES);
+      const { message } = refusal(page, deleting, printable, ALLOW_DELETES);
       expect(message).not.toMatch(/credentials|read-only|switched off|scope/);
     },
   );
@@ -424,19 +425,19 @@ describe('refusal', () => {
     const { message } = refusal(
       response(405, error('UNSUPPORTED')),
       listing,
-      (text) => text,
+      printable,
       ALLOW_DELETES,
     );
     expect(message).not.toMatch(/delet/i);
   });
 
   it('speaks of no credentials where the registry is read-only', () => {
-    const { message } = refusal(response(403, readOnly), deleting, (text) => text, ALLOW_DELETES);
+    const { message } = refusal(response(403, readOnly), deleting, printable, ALLOW_DELETES);
     expect(message).not.toMatch(/credentials|password/);
   });
 
   it('does not ask for the URL where only a route that may be missing is', () => {
-    const { message } = refusal(response(404), catalog, (text) => text, ALLOW_DELETES);
+    const { message } = refusal(response(404), catalog, printable, ALLOW_DELETES);
     expect(message).not.toContain('registry-url');
   });
 
@@ -448,7 +449,7 @@ describe('refusal', () => {
     const { message } = refusal(
       answer,
       listing,
-      (text) => text.replaceAll('SECRET', '***'),
+      (text) => printable(text.replaceAll('SECRET', '***')),
       ALLOW_DELETES,
     );
     expect(message).toContain('***');

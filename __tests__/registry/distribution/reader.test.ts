@@ -19,6 +19,7 @@ import {
   tally,
   when,
 } from '../../support/clients/client.js';
+import { printable } from '../../../src/text/printable.js';
 
 afterEach(stopClients);
 
@@ -536,7 +537,7 @@ describe('words for what the network does', () => {
       random: () => 0,
     });
     const settings = { registry: base, registryType: 'auto' };
-    const { reader } = openRegistry(settings, { ...transport, quote: String });
+    const { reader } = openRegistry(settings, { ...transport, quote: printable });
     await expect(reader.ping()).rejects.toMatchObject({ kind: 'refused' });
     await expect(reader.ping()).rejects.toThrow(base.host);
     transport.close();

@@ -71,7 +71,7 @@ export async function startClient(
 export function apiClient(send: Send, base: string): ApiClient {
   const advice = { allowDeletes: '', freeDisk: '', keepBlobs: '', restore: '' };
   const granted = () => Promise.resolve({ kind: 'unknown' } as const);
-  return new ApiClient({ send, base: new URL(base), quote: String, granted }, advice);
+  return new ApiClient({ send, base: new URL(base), quote: printable, granted }, advice);
 }
 
 /** For `afterEach`. */

@@ -31,6 +31,7 @@ import {
 import { startClient, type Client } from '../clients/client.js';
 import { LEDGER } from '../clients/ledger.js';
 import { THEN } from '../builders/records.js';
+import { printable } from '../../../src/text/printable.js';
 
 export { LEDGER };
 
@@ -76,7 +77,7 @@ export async function startScene(
   const tools = (send: Send = client.send): StoreTools => ({
     registry: openRegistry(
       { registry: client.base, registryType: 'auto' },
-      { send, granted: () => Promise.resolve({ kind: 'unknown' }), quote: String },
+      { send, granted: () => Promise.resolve({ kind: 'unknown' }), quote: printable },
     ),
     ledger: LEDGER,
   });

@@ -11,6 +11,7 @@ import type { Code } from '../../text/code.js';
 import { RegistryError, type RegistryErrorKind } from '../registry-error.js';
 import { fromBetween } from './between.js';
 import { isPage } from './page.js';
+import type { Connection } from '../registry.js';
 
 /** Only the first is looked at: there may be a million, each of them wrong. */
 const ErrorBody = v.object({ errors: v.looseTuple([v.unknown()]) });
@@ -123,7 +124,7 @@ export interface Doing {
 export function refusal(
   response: HttpResponse,
   doing: Doing,
-  quote: (text: string) => string,
+  quote: Connection['quote'],
   allowDeletes: string,
 ): RegistryError {
   const { status } = response;
