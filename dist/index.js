@@ -63159,26 +63159,40 @@ function collectTags(past, earlier = new Map()) {
 
 const NEVER = Number.NEGATIVE_INFINITY;
 /**
- * @param heads of the orphans, those to choose from; what another orphan holds is passed over
- * @returns the `count` newest of the heads
+ * A manifest that has a subject, or that a digest tag attaches to another one, is never chosen by itself: it describes.
+ * All others may be left alone one day, even a part of an index that only describes something. So each competes, unless
+ * another one that does takes it along as a part.
+ *
+ * @returns the `count` newest of the orphans, each with its parts as one
  */
-function newest_newestOf(heads, orphans, count, aging) {
-    const held = new Set([...orphans].flatMap((digest) => heldBy(digest, aging)));
-    return heads
+function newest_newestOf(orphans, count, aging) {
+    const { inventory, graph } = aging;
+    const attached = new Set(graph.digestTags.map(({ target }) => target));
+    const standing = [...orphans].filter((digest) => !attached.has(digest) && !inventory.manifests.get(digest)?.subject);
+    const held = new Set(standing.flatMap((digest) => newest_entriesOf(digest, aging)));
+    const ranked = standing
         .filter((digest) => !held.has(digest))
-        .map((digest) => ({ digest, rank: rankOf(digest, orphans, aging) }))
-        .sort((a, b) => compareRanks(b.rank, a.rank) || compare(a.digest, b.digest))
-        .slice(0, count)
-        .map(({ digest }) => digest);
+        .map((digest) => {
+        const parts = newest_partsOf(digest, aging);
+        return { digest, parts, rank: rankOf(parts, orphans, aging) };
+    })
+        .sort((a, b) => compareRanks(b.rank, a.rank) || compare(a.digest, b.digest));
+    const newest = [];
+    const taken = new Set();
+    for (const { digest, parts } of ranked) {
+        if (newest.length < count && !taken.has(digest)) {
+            newest.push(digest);
+            parts.forEach((part) => taken.add(part));
+        }
+    }
+    return newest;
 }
 /**
  * How new an orphan is, the weightiest number first; the newer, the larger. Several orphans may go out of use
  * together, as when tags move between two runs: then the one that was built last is the newest. Each number of a
  * manifest is at least that of its parts, so none of them comes before it once it is gone.
  */
-function rankOf(digest, orphans, aging) {
-    const { inventory, births, now } = aging;
-    const parts = newest_partsOf(digest, aging);
+function rankOf(parts, orphans, { inventory, births, now }) {
     const built = parts.map((part) => births(part) ?? NEVER);
     const used = parts
         .filter((part) => orphans.has(part))
@@ -63204,14 +63218,10 @@ function newest_partsOf(head, aging) {
     }
     return [...parts];
 }
-/**
- * The entries of an index, of any type. Also what the registry alone says to describe a manifest,
- * since nothing tells that any more once the manifest is gone.
- */
-function heldBy(digest, aging) {
-    const saysSo = (referrer) => edgesOf(referrer, aging).some(({ kind, to }) => kind === 'subject' && to === digest);
+/** Its digest holds theirs, so no circle is closed: each of them is a part of one that none holds. */
+function newest_entriesOf(digest, aging) {
     return edgesOf(digest, aging)
-        .filter(({ kind, to }) => ['child', 'mentioned', 'blob'].includes(kind) || (kind === 'referrer' && !saysSo(to)))
+        .filter(({ kind }) => ['child', 'mentioned', 'blob'].includes(kind))
         .map(({ to }) => to);
 }
 /** A manifest of unknown type stays anyway, and the digests that it mentions are no parts of it. */
@@ -63322,17 +63332,15 @@ function reachFrom(roots, graph, manifests) {
     const unreached = new Set([...manifests.keys()].filter((digest) => !roots.has(digest) && !steps.has(digest)));
     return { steps, unreached };
 }
-/** The orphans that `keep-untagged` keeps: those that are no part of another one, and nothing about one. */
+/** The orphans that `keep-untagged` keeps. */
 function newestOrphans(inventory, graph, orphans, policy) {
     if (policy.keepUntagged === 0) {
         return new Map();
     }
-    const reasons = orphanReasons(inventory, graph, orphans);
-    const heads = [...orphans].filter((digest) => !reasons.has(digest));
     // A run that saw others in use since must not change which is the newest.
     const births = birthsIn({ ...inventory, past: NOTHING_SEEN });
     const aging = { inventory, graph, births, now: policy.now };
-    const newest = newest_newestOf(heads, orphans, policy.keepUntagged, aging);
+    const newest = newest_newestOf(orphans, policy.keepUntagged, aging);
     return new Map(newest.map((digest) => [digest, { kind: 'recent' }]));
 }
 function unapprovedOrphans({ repository }, _graph, orphans, { approved }) {

@@ -179,6 +179,31 @@ describe('keep-untagged', () => {
     },
   );
 
+  it.each([
+    [
+      'an index that describes what is gone',
+      (part: Content) => index([part], { subject: image('gone') }),
+    ],
+    ['an index that describes its own part', (part: Content) => index([part], { subject: part })],
+  ])(
+    'keeps the same after a run that was cut off where %s holds the newest image',
+    (_, holding) => {
+      const estate = { untagged: [holding(ten), built(15), twenty] };
+      const asked = policy({ keepUntagged: 1, danglingReferrers: 'delete' });
+      const inventory = inventoryOf(estate);
+      const first = makePlan(inventory, asked);
+      // The index goes, and its part stands for itself then.
+      expect(fates(first, { ten, twenty })).toEqual({
+        ten: 'keep: recent',
+        twenty: 'delete: unreachable',
+      });
+      for (let deletes = 0; deletes <= first.orphans.length; deletes += 1) {
+        const second = makePlan(swept(inventory, first, deletes), asked);
+        expect(second.orphans).toHaveLength(first.orphans.length - deletes);
+      }
+    },
+  );
+
   it('does not apply where there is a gap', () => {
     const more = { gaps: [{ what: 'tag v2', why: '500' }] };
     const plan = planOf({ untagged: [ten, twenty], more }, { keepUntagged: 1 });

@@ -19,22 +19,35 @@ interface Aging {
 }
 
 /**
- * @param heads of the orphans, those to choose from; what another orphan holds is passed over
- * @returns the `count` newest of the heads
+ * A manifest that has a subject, or that a digest tag attaches to another one, is never chosen by itself: it describes.
+ * All others may be left alone one day, even a part of an index that only describes something. So each competes, unless
+ * another one that does takes it along as a part.
+ *
+ * @returns the `count` newest of the orphans, each with its parts as one
  */
-export function newestOf(
-  heads: readonly Digest[],
-  orphans: ReadonlySet<Digest>,
-  count: number,
-  aging: Aging,
-): Digest[] {
-  const held = new Set([...orphans].flatMap((digest) => heldBy(digest, aging)));
-  return heads
+export function newestOf(orphans: ReadonlySet<Digest>, count: number, aging: Aging): Digest[] {
+  const { inventory, graph } = aging;
+  const attached = new Set(graph.digestTags.map(({ target }) => target));
+  const standing = [...orphans].filter(
+    (digest) => !attached.has(digest) && !inventory.manifests.get(digest)?.subject,
+  );
+  const held = new Set(standing.flatMap((digest) => entriesOf(digest, aging)));
+  const ranked = standing
     .filter((digest) => !held.has(digest))
-    .map((digest) => ({ digest, rank: rankOf(digest, orphans, aging) }))
-    .sort((a, b) => compareRanks(b.rank, a.rank) || compare(a.digest, b.digest))
-    .slice(0, count)
-    .map(({ digest }) => digest);
+    .map((digest) => {
+      const parts = partsOf(digest, aging);
+      return { digest, parts, rank: rankOf(parts, orphans, aging) };
+    })
+    .sort((a, b) => compareRanks(b.rank, a.rank) || compare(a.digest, b.digest));
+  const newest: Digest[] = [];
+  const taken = new Set<Digest>();
+  for (const { digest, parts } of ranked) {
+    if (newest.length < count && !taken.has(digest)) {
+      newest.push(digest);
+      parts.forEach((part) => taken.add(part));
+    }
+  }
+  return newest;
 }
 
 type Rank = readonly [lastUse: number, birth: number, parts: number];
@@ -44,9 +57,11 @@ type Rank = readonly [lastUse: number, birth: number, parts: number];
  * together, as when tags move between two runs: then the one that was built last is the newest. Each number of a
  * manifest is at least that of its parts, so none of them comes before it once it is gone.
  */
-function rankOf(digest: Digest, orphans: ReadonlySet<Digest>, aging: Aging): Rank {
-  const { inventory, births, now } = aging;
-  const parts = partsOf(digest, aging);
+function rankOf(
+  parts: readonly Digest[],
+  orphans: ReadonlySet<Digest>,
+  { inventory, births, now }: Aging,
+): Rank {
   const built = parts.map((part) => births(part) ?? NEVER);
   const used = parts
     .filter((part) => orphans.has(part))
@@ -76,18 +91,10 @@ function partsOf(head: Digest, aging: Aging): readonly Digest[] {
   return [...parts];
 }
 
-/**
- * The entries of an index, of any type. Also what the registry alone says to describe a manifest,
- * since nothing tells that any more once the manifest is gone.
- */
-function heldBy(digest: Digest, aging: Aging): readonly Digest[] {
-  const saysSo = (referrer: Digest) =>
-    edgesOf(referrer, aging).some(({ kind, to }) => kind === 'subject' && to === digest);
+/** Its digest holds theirs, so no circle is closed: each of them is a part of one that none holds. */
+function entriesOf(digest: Digest, aging: Aging): readonly Digest[] {
   return edgesOf(digest, aging)
-    .filter(
-      ({ kind, to }) =>
-        ['child', 'mentioned', 'blob'].includes(kind) || (kind === 'referrer' && !saysSo(to)),
-    )
+    .filter(({ kind }) => ['child', 'mentioned', 'blob'].includes(kind))
     .map(({ to }) => to);
 }
 

@@ -93,7 +93,7 @@ function reachFrom(roots: Roots, graph: Graph, manifests: Inventory['manifests']
   return { steps, unreached };
 }
 
-/** The orphans that `keep-untagged` keeps: those that are no part of another one, and nothing about one. */
+/** The orphans that `keep-untagged` keeps. */
 function newestOrphans(
   inventory: Inventory,
   graph: Graph,
@@ -103,12 +103,10 @@ function newestOrphans(
   if (policy.keepUntagged === 0) {
     return new Map();
   }
-  const reasons = orphanReasons(inventory, graph, orphans);
-  const heads = [...orphans].filter((digest) => !reasons.has(digest));
   // A run that saw others in use since must not change which is the newest.
   const births = birthsIn({ ...inventory, past: NOTHING_SEEN });
   const aging = { inventory, graph, births, now: policy.now };
-  const newest = newestOf(heads, orphans, policy.keepUntagged, aging);
+  const newest = newestOf(orphans, policy.keepUntagged, aging);
   return new Map(newest.map((digest) => [digest, { kind: 'recent' }]));
 }
 

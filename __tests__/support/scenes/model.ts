@@ -49,7 +49,7 @@ export interface Judgement {
   readonly seen: ReadonlySet<Id>;
   readonly kept: ReadonlySet<Id>;
   readonly orphans: ReadonlySet<Id>;
-  /** of what would go otherwise: all that is no part of another such manifest, and nothing about anything */
+  /** of what would go otherwise: all that describes nothing, and is no part of another such manifest */
   readonly heads: ReadonlySet<Id>;
   /** of those, the ones that `keep-untagged` keeps */
   readonly recent: ReadonlySet<Id>;
@@ -193,18 +193,9 @@ export function judge(built: Built, view: View, rules: Rules): Judgement {
 
   const spare = without(reachedFrom(roots));
   // Once the registry alone has tied a manifest to another, nothing does when that is gone: as if it held it.
-  const entries = (id: Id) => [
-    ...(known(id) ? [...children(id), ...node(id).mentions, ...layers(id)] : []),
-    ...listed(id).filter((each) => subject(each) !== id),
-  ];
-  const heads = new Set(
-    [...spare].filter(
-      (id) =>
-        subject(id) === undefined &&
-        !digestTags.some(({ target }) => target === id) &&
-        ![...spare].some((each) => entries(each).includes(id)),
-    ),
-  );
+  const holds = (id: Id) =>
+    known(id) ? [...children(id), ...node(id).mentions, ...layers(id)] : [];
+  const entries = (id: Id) => [...holds(id), ...listed(id).filter((each) => subject(each) !== id)];
   /** With what describes it: that goes along, and then nothing tells what it held. */
   const parts = (id: Id) => [
     ...grow([id], (each) =>
@@ -228,6 +219,13 @@ export function judge(built: Built, view: View, rules: Rules): Judgement {
     const n = left.findIndex((each, place) => each !== right[place]);
     return n < 0 ? digestAt(built, a) < digestAt(built, b) : (left[n] ?? 0) > (right[n] ?? 0);
   };
+  // What describes goes with what it describes, or by itself. What it holds is left then, as if it had stood alone.
+  const standing = [...spare].filter(
+    (id) => subject(id) === undefined && !digestTags.some(({ target }) => target === id),
+  );
+  const tops = standing.filter((id) => !standing.some((other) => holds(other).includes(id)));
+  const isPart = (id: Id) => tops.some((other) => parts(other).includes(id) && isNewer(other, id));
+  const heads = new Set(tops.filter((id) => !isPart(id)));
   const { keepUntagged = 0, approved } = rules;
   const recent = [...heads].filter(
     (id) =>
