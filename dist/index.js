@@ -35445,11 +35445,6 @@ function parsePinned(line, registryHost) {
 
 
 const PROTECT = '`protect`';
-const NO_PROTECTION = {
-    digests: new Map(),
-    pinned: new Map(),
-    repositories: [],
-};
 /**
  * Reads the input `protect`: digests, `repository@digest` (with or without the registry's host in front) and
  * globs of repositories, one per line or separated by commas.

@@ -8,7 +8,8 @@ import { parse } from 'yaml';
 
 import { readSettings } from '../../src/action/inputs.js';
 import { DEFAULT_MAX_DELETES } from '../../src/plan/brakes.js';
-import { NO_PROTECTION, PROTECT } from '../../src/plan/protection.js';
+import { PROTECT } from '../../src/plan/protection.js';
+import { NO_PROTECTION } from '../support/builders/protections.js';
 import { CodedError, withoutCodes } from '../../src/text/code.js';
 import { startRunner, type Runner } from '../support/scenes/runner.js';
 

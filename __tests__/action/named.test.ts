@@ -11,7 +11,7 @@ import type { Settings } from '../../src/run/settings.js';
 import { DEFAULT_MAX_DELETES } from '../../src/plan/brakes.js';
 import { selectRepositories } from '../../src/plan/selection.js';
 import { digestOf } from '../../src/oci/digest.js';
-import { NO_PROTECTION } from '../../src/plan/protection.js';
+import { NO_PROTECTION } from '../support/builders/protections.js';
 
 const DIGEST = digestOf(Buffer.from('one'));
 

@@ -14,7 +14,8 @@ import type { Past } from '../../src/plan/past.js';
 import { makePlan, type Orphan } from '../../src/plan/plan.js';
 import type { Digest } from '../../src/oci/digest.js';
 import type { Manifest } from '../../src/oci/manifest.js';
-import { NO_PROTECTION, readProtect } from '../../src/plan/protection.js';
+import { readProtect } from '../../src/plan/protection.js';
+import { NO_PROTECTION } from '../support/builders/protections.js';
 import {
   cosign,
   digestTag,

@@ -1,7 +1,8 @@
 /** Protected digests and repositories as roots. */
 import { describe, expect, it } from '@jest/globals';
 
-import { NO_PROTECTION, PROTECT, withFiles, type Protection } from '../../src/plan/protection.js';
+import { PROTECT, withFiles, type Protection } from '../../src/plan/protection.js';
+import { NO_PROTECTION } from '../support/builders/protections.js';
 import { cosign, digestTag, image, index, opaque, referrer } from '../support/builders/build.js';
 import { fate, fates, YOUNG, planOf, protecting } from '../support/builders/inventories.js';
 

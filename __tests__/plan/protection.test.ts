@@ -2,7 +2,6 @@ import { describe, expect, it } from '@jest/globals';
 
 import type { Digest } from '../../src/oci/digest.js';
 import {
-  NO_PROTECTION,
   PROTECT,
   protectionIn,
   readProtect,
@@ -10,6 +9,7 @@ import {
   withFiles,
   type Protection,
 } from '../../src/plan/protection.js';
+import { NO_PROTECTION } from '../support/builders/protections.js';
 
 const HOST = 'registry.example.com';
 const digest = (n: number) => `sha256:${n.toString(16).padStart(64, '0')}` as Digest;

@@ -10,7 +10,8 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import fc from 'fast-check';
 
-import { NO_PROTECTION, readProtect } from '../../src/plan/protection.js';
+import { readProtect } from '../../src/plan/protection.js';
+import { NO_PROTECTION } from '../support/builders/protections.js';
 import { startMemoryRegistry, type MemoryRegistry } from '../support/servers/memory/registry.js';
 import { describeWith } from '../support/servers/describe-with.js';
 import type { Interceptor, SeenRequest } from '../support/servers/memory/script.js';

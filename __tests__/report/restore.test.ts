@@ -36,7 +36,7 @@ const all = restored('team/app', {
   standing: [d('c')],
   failed: [{ digest: d('e'), why: 'its saved bytes are missing' }],
   tags: ['v1'],
-  failedTags: [{ tag: 'v2', why: `it names ${d('z')} by now, and was left there` }],
+  failedTags: [{ tag: 'v2', why: `it names ${d('z')} now, and was left there` }],
 });
 
 describe('the headline of a restore', () => {
@@ -97,7 +97,7 @@ describe('the problems of a restore', () => {
     expect(restoreProblems(undo([all], { failures: ['told to stop'] }))).toEqual([
       'told to stop [restore-failed]',
       `team/app@${d('e')} could not be restored: its saved bytes are missing [restore-failed]`,
-      `team/app:v2 could not be restored: it names ${d('z')} by now, and was left there [restore-failed]`,
+      `team/app:v2 could not be restored: it names ${d('z')} now, and was left there [restore-failed]`,
     ]);
     expect(restoreProblems(undo([all], { dryRun: true }))[0]).toContain("can't be restored: ");
     expect(restoreProblems(undo([restored('a', { restored: [d('a')] })]))).toEqual([]);
@@ -130,7 +130,7 @@ it('the log of a restore has a line about each manifest and tag', () => {
     `was there already: ${d('c')}`,
     `could not restore ${d('e')}: its saved bytes are missing`,
     'tag v1 points at its manifest again',
-    `could not restore tag v2: it names ${d('z')} by now, and was left there`,
+    `could not restore tag v2: it names ${d('z')} now, and was left there`,
   ]);
   expect(restoreLines(all, true)).toEqual([
     `would restore ${d('a')}`,
@@ -138,7 +138,7 @@ it('the log of a restore has a line about each manifest and tag', () => {
     `was there already: ${d('c')}`,
     `can't restore ${d('e')}: its saved bytes are missing`,
     'tag v1 would point at its manifest again',
-    `can't restore tag v2: it names ${d('z')} by now, and was left there`,
+    `can't restore tag v2: it names ${d('z')} now, and was left there`,
   ]);
 });
 
@@ -170,7 +170,7 @@ describe('the summary of a restore', () => {
         '### Problems (2)',
         '',
         `- \`team/app@${d('e')}\` could not be restored: its saved bytes are missing \`[restore-failed]\``,
-        `- \`team/app:v2\` could not be restored: it names \`${d('z')}\` by now, and was left there \`[restore-failed]\``,
+        `- \`team/app:v2\` could not be restored: it names \`${d('z')}\` now, and was left there \`[restore-failed]\``,
         '',
         '### Manifests that came back (2)',
         '',

@@ -21,12 +21,6 @@ export interface Protection {
 
 export const PROTECT: Protector = '`protect`';
 
-export const NO_PROTECTION: Protection = {
-  digests: new Map(),
-  pinned: new Map(),
-  repositories: [],
-};
-
 /**
  * Reads the input `protect`: digests, `repository@digest` (with or without the registry's host in front) and
  * globs of repositories, one per line or separated by commas.

@@ -1,7 +1,8 @@
 /** Settings that a survey reads more or less for. */
 import { afterEach, describe, expect, it } from '@jest/globals';
 
-import { NO_PROTECTION, withFiles } from '../../../src/plan/protection.js';
+import { withFiles } from '../../../src/plan/protection.js';
+import { NO_PROTECTION } from '../../support/builders/protections.js';
 import { image, referrer } from '../../support/builders/build.js';
 import { errorAnswer, stopClients, tally, when } from '../../support/clients/client.js';
 import { DAY, fate, fates } from '../../support/builders/inventories.js';

@@ -2,7 +2,8 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
 
 import type { Digest } from '../../../src/oci/digest.js';
-import { NO_PROTECTION, withFiles } from '../../../src/plan/protection.js';
+import { withFiles } from '../../../src/plan/protection.js';
+import { NO_PROTECTION } from '../../support/builders/protections.js';
 import { image, index, type Content } from '../../support/builders/build.js';
 import type { Action } from '../../support/servers/memory/script.js';
 import { errorAnswer, stopClients, tally, when, rewritten } from '../../support/clients/client.js';

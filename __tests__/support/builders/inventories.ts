@@ -9,7 +9,8 @@ import type { Digest } from '../../../src/oci/digest.js';
 import { factsOf, type ImageFacts } from '../../../src/oci/image-config.js';
 import { parseManifest, type Manifest } from '../../../src/oci/manifest.js';
 import { isImageConfigType } from '../../../src/oci/media-types.js';
-import { NO_PROTECTION, readProtect, type Protection } from '../../../src/plan/protection.js';
+import { readProtect, type Protection } from '../../../src/plan/protection.js';
+import { NO_PROTECTION } from './protections.js';
 import type { Content } from './build.js';
 
 /** Epoch milliseconds: the time of every run in these tests. */
