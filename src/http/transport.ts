@@ -1,5 +1,5 @@
 /**
- * Stacks the layers, from the outside in: auth, redirects, retry, throttle, stop, observation, exchange. Each
+ * Stacks the layers, from the outside in: auth, redirects, retry, throttle, quotas, stop, observation, exchange. Each
  * is a function from a `Send` to a `Send` and knows nothing of the others.
  *
  * Auth is outside redirects so that a token is fetched for the registry and not for where it sends us;
@@ -14,6 +14,7 @@ import type { Credentials } from './credentials.js';
 import { Exchange, type Timeouts } from './exchange.js';
 import { TransportError, type Method, type Send, type TransportFailure } from './message.js';
 import { createPatience } from './patience.js';
+import { watchQuotas, type Quotas } from './quota.js';
 import { redactUrl } from './redact.js';
 import { createRedirect } from './redirect.js';
 import { createRetry } from './retry.js';
@@ -59,6 +60,9 @@ export interface Transport {
   /** The rights that the token server would grant; sends at most a token request. No failure of it rejects. */
   readonly granted: (scope: string) => Promise<Grant>;
   readonly unasked: Auth['unasked'];
+  readonly quota: Quotas['quota'];
+  /** its sleepers wake when the run is told to stop */
+  readonly clock: Clock;
   /** Closes kept-alive connections; to be called once, when nothing is under way any more. */
   close(): void;
   /** `requests`: exchanges really sent, each try, hop and token request counted. */
@@ -81,7 +85,8 @@ export function createTransport(options: TransportOptions): Transport {
   };
   const observed = onExchange === undefined ? counted : observe(counted, clock, onExchange);
   const stopped = createStop(observed, stop, exchange.giveUp);
-  const throttled = createThrottle(stopped, common);
+  const watched = watchQuotas(stopped);
+  const throttled = createThrottle(watched.send, common);
   const retried = createRetry(throttled, common);
   const redirected = createRedirect(retried);
   const { send, granted, unasked } = new Auth(redirected, common);
@@ -89,6 +94,8 @@ export function createTransport(options: TransportOptions): Transport {
     send,
     granted,
     unasked,
+    quota: watched.quota,
+    clock,
     close: () => {
       exchange.close();
     },

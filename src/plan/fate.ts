@@ -15,6 +15,10 @@ export type Fate =
   | { readonly kind: 'failed'; readonly why: string }
   /** not tried: not saved, not read again, a manifest that has to go first is still there, or the sweep was called off */
   | { readonly kind: 'skipped'; readonly why: string }
+  /** no run can delete it, for a reason that lies in this manifest alone: not a failure */
+  | { readonly kind: 'undeletable'; readonly why: string }
+  /** the server's quota is used up until then (epoch milliseconds), and a later run goes on: not a failure */
+  | { readonly kind: 'postponed'; readonly until: number }
   /** deleted while a push began to use it, and restored */
   | { readonly kind: 'restored' }
   /** nothing is deleted in its repository, whose `refusal` says why; in a dry-run: a real run would delete nothing there */

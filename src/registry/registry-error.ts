@@ -16,6 +16,8 @@ export type RegistryErrorKind =
   | 'hidden'
   /** a delete was refused, since a tag or an index names the manifest */
   | 'referenced'
+  /** no run can delete it, for a reason that lies in this manifest alone */
+  | 'undeletable'
   /** a blob came whole, and is not what its digest says */
   | 'wrong-bytes'
   | 'unexpected';
@@ -30,6 +32,7 @@ const CODES: Readonly<Record<RegistryErrorKind, Code>> = {
   'perhaps-a-blob': 'perhaps-a-blob',
   hidden: 'answers-contradict',
   referenced: 'still-referenced',
+  undeletable: 'undeletable',
   'wrong-bytes': 'digest-mismatch',
   unexpected: 'unexpected-answer',
 };

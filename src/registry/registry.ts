@@ -5,8 +5,10 @@
  * Names that go in must have passed `isRepository`, `isTag` or `isDigest`. Unless it says otherwise, every function
  * rejects with RequestFailure (RegistryError when there was an answer), whose message is safe to print.
  */
+import type { Clock } from '../http/clock.js';
 import type { Grant } from '../http/grant.js';
 import type { Send } from '../http/message.js';
+import type { Quota } from '../http/quota.js';
 import type { Digest } from '../oci/digest.js';
 import type { ImageFacts } from '../oci/image-config.js';
 import type { ImageManifest, Manifest } from '../oci/manifest.js';
@@ -86,6 +88,11 @@ export type ManifestAnswer =
   | { readonly kind: 'absent' };
 
 export interface Deleter {
+  /**
+   * Milliseconds for which a recheck is good enough for deletes, where one costs too many requests for the usual ten
+   * seconds.
+   */
+  readonly recheckEvery?: number;
   /**
    * The registry's answer; whether the manifest is gone, only a read can tell. `gone` when the registry
    * says that it has no such manifest (any more).
@@ -167,6 +174,8 @@ export interface Catalog {
 
 /** The family's own list of a repository's manifests, tagged or not. */
 export interface Lister {
+  /** Whether this list tells that a manifest is gone, and not a read by its digest. */
+  readonly confirmsDeletes?: true;
   /** Complete, or it rejects. Empty for a repository that the registry doesn't know. */
   manifests(repository: string): Promise<Listing>;
 }
@@ -175,8 +184,10 @@ export type Listing = ReadonlyMap<Digest, Listed>;
 
 export interface Listed {
   readonly tags: readonly string[];
-  /** epoch milliseconds */
+  /** epoch milliseconds: of the push, or of the last change where that is later and the registry tells it */
   readonly pushedAt?: number;
+  /** the server's own name for it, which a restore needs */
+  readonly id?: string;
 }
 
 export interface Untagger {
@@ -185,13 +196,20 @@ export interface Untagger {
 }
 
 export interface Restorer {
-  /** Brings back what was deleted, with its tags, by the server's own means. */
+  /** milliseconds after a delete in which the server restores */
+  readonly window: number;
+  /** The ids of deleted manifests that the server can still restore. */
+  restorable(repository: string): Promise<ReadonlySet<string>>;
+  /** Brings back what was deleted by the server's own means. Whether its tags come with it is the server's choice. */
   restore(repository: string, id: string): Promise<void>;
 }
 
 export interface Budget {
-  /** requests left in the current window, and when it ends in epoch milliseconds */
-  left(): { readonly requests: number; readonly until: number } | undefined;
+  /**
+   * `deletes`: how many more the server's quota allows, after what a run needs to end in good order; 0 or more.
+   * `until`: epoch milliseconds at which the next window of the quota begins. `undefined` before the server told.
+   */
+  left(): { readonly deletes: number; readonly until: number } | undefined;
 }
 
 /** The way to the registry that a family uses. */
@@ -205,6 +223,13 @@ export interface Connection {
   readonly quote: (text: string) => Printable;
   /** what a token would grant, without a request that changes anything */
   readonly granted: (scope: string) => Promise<Grant>;
+  /** what the last answer of this host said of its quota */
+  readonly quota: (host: string) => Quota | undefined;
+  readonly clock: Clock;
+  /** the token for the API of GitHub, and for nothing else */
+  readonly githubToken?: string;
+  /** the first components of the names that the user asks for, where patterns name them */
+  readonly namespaces: readonly string[];
 }
 
 /** A kind of registry with its own API. */
@@ -213,7 +238,24 @@ export interface Family {
   readonly name: string;
   /** whether it has an API of its own, which `api-url` may name */
   readonly hasApi: boolean;
+  /**
+   * It is the registry of the GitHub that runs the workflow. The job's token logs in to it, the workflow's repository
+   * is the one that is cleaned by default, and capitals in names mean nothing.
+   */
+  readonly isOfGitHub?: true;
+  /** requests in flight where the user doesn't say; default 16 */
+  readonly concurrency?: number;
   /** whether a registry at this address belongs to it */
-  matches(registry: URL): boolean;
+  matches(registry: URL, github: GitHub | undefined): boolean;
+  /** where its own API is, unless the user says */
+  api?(registry: URL, github: GitHub | undefined): URL | undefined;
   open(connection: Connection): Registry;
+}
+
+/** The GitHub that runs the workflow. */
+export interface GitHub {
+  /** `https://github.com`, or that of GitHub Enterprise Server */
+  readonly server: URL;
+  /** `https://api.github.com`, or `https://HOST/api/v3` */
+  readonly api: URL;
 }

@@ -55,6 +55,10 @@ function became(fate: Fate, { refusal }: RepositoryRun, run: Run): string {
       return `could not delete (${fate.why})`;
     case 'skipped':
       return `not deleted (${fate.why})`;
+    case 'undeletable':
+      return `can't be deleted (${fate.why})`;
+    case 'postponed':
+      return 'left for a later run:';
     case 'restored':
       return 'deleted and restored, because a push began to use it meanwhile:';
     case 'refused':

@@ -38,7 +38,7 @@ import { coded } from '../text/code.js';
 const LEDGER_REPOSITORY = 'manifest-cleanup-ledger';
 
 export interface RunTools {
-  readonly transport: Pick<Transport, 'send' | 'stats' | 'granted'>;
+  readonly transport: Pick<Transport, 'send' | 'stats' | 'granted' | 'quota' | 'clock'>;
   readonly progress: Progress & {
     /** a stage begins, and with it a new count */
     begin(what: string): void;
@@ -81,9 +81,8 @@ class Cleaning {
     this.#named = named;
     this.#tools = tools;
     const { transport, quote } = tools;
-    const { send, granted } = transport;
-    this.#registry = openRegistry(settings, { send, granted, quote });
-    this.#closing = openRegistry(settings, { send: closing(send), granted, quote });
+    this.#registry = openRegistry(settings, { ...transport, quote });
+    this.#closing = openRegistry(settings, { ...transport, send: closing(transport.send), quote });
     this.#backup = openBackup(settings.backupDirectory);
   }
 

@@ -35,6 +35,9 @@ export const CODES = [
   /** the registry denies what it has just shown */
   'answers-contradict',
   'still-referenced',
+  /** no run can delete this manifest, for a reason that lies in it alone */
+  'undeletable',
+  'quota-used-up',
   'digest-mismatch',
   'rate-limited',
   'proxy-refused',

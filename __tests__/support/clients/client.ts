@@ -3,6 +3,7 @@
  * retries and pauses cost nothing.
  */
 import { printable } from '../../../src/text/printable.js';
+import { systemClock } from '../../../src/http/clock.js';
 import type { Credentials } from '../../../src/http/credentials.js';
 import type { Send } from '../../../src/http/message.js';
 import { createTransport } from '../../../src/http/transport.js';
@@ -51,13 +52,12 @@ export async function startClient(
     await registry.stop();
   });
   const quote = (text: string) => printable(text, 300);
-  const { send, granted } = transport;
-  const opened = openRegistry({ registry: base, registryType: 'auto' }, { send, granted, quote });
+  const opened = openRegistry({ registry: base, registryType: 'auto' }, { ...transport, quote });
   const { reader, deleter, pusher, rights } = opened;
   return {
     registry,
     base,
-    send,
+    send: transport.send,
     reader,
     deleter,
     pusher,
@@ -67,11 +67,19 @@ export async function startClient(
   };
 }
 
+/** What a connection has besides its `send`, where no transport is behind it. */
+export const STAND_ALONE = {
+  quote: printable,
+  granted: () => Promise.resolve({ kind: 'unknown' } as const),
+  quota: () => undefined,
+  clock: systemClock,
+};
+
 /** The client of the distribution API over a `send` that a test plays. */
 export function apiClient(send: Send, base: string): ApiClient {
   const advice = { allowDeletes: '', freeDisk: '', keepBlobs: '', restore: '' };
-  const granted = () => Promise.resolve({ kind: 'unknown' } as const);
-  return new ApiClient({ send, base: new URL(base), quote: printable, granted }, advice);
+  const connection = { ...STAND_ALONE, base: new URL(base), namespaces: [] };
+  return new ApiClient({ ...connection, send }, advice);
 }
 
 /** For `afterEach`. */

@@ -28,10 +28,9 @@ import {
   setTag,
   type RepositoryState,
 } from '../servers/memory/state.js';
-import { startClient, type Client } from '../clients/client.js';
+import { STAND_ALONE, startClient, type Client } from '../clients/client.js';
 import { LEDGER } from '../clients/ledger.js';
 import { THEN } from '../builders/records.js';
-import { printable } from '../../../src/text/printable.js';
 
 export { LEDGER };
 
@@ -77,7 +76,7 @@ export async function startScene(
   const tools = (send: Send = client.send): StoreTools => ({
     registry: openRegistry(
       { registry: client.base, registryType: 'auto' },
-      { send, granted: () => Promise.resolve({ kind: 'unknown' }), quote: printable },
+      { ...STAND_ALONE, send },
     ),
     ledger: LEDGER,
   });
