@@ -71,6 +71,19 @@ export function nextPage(link: string | string[] | undefined, page: URL): URL | 
   return url;
 }
 
+/**
+ * The number in the parameter `page` of the last page, where the header names one; it is no address to follow.
+ *
+ * @throws LinkError when the header makes no sense
+ */
+export function lastPageNumber(link: string | undefined, page: URL): number | undefined {
+  const last = parse(link ?? '').find(({ relations }) => relations.includes('last'));
+  const number = last && foreignUrl(last.target, page)?.searchParams.get('page');
+  return number === undefined || number === null || !/^[1-9]\d{0,8}$/.test(number)
+    ? undefined
+    : Number(number);
+}
+
 function parse(text: string): Link[] {
   const links: Link[] = [];
   const { take, value, next } = createCursor(text);

@@ -55,6 +55,11 @@ export interface Inventory {
   readonly formerTags: ReadonlyMap<Digest, ReadonlySet<string>>;
   /** the registry's own list of the manifests here, complete; absent where it has none */
   readonly listing?: Listing;
+  /**
+   * listed children, which an index calls image manifests and nobody had to read: nothing looks like an orphan that one
+   * of them could have as its subject
+   */
+  readonly unread?: ReadonlySet<Digest>;
   readonly gaps: readonly Gap[];
   /** when the registry did not tell of some manifest what it is: its own bytes did, or it is unknown */
   readonly isUntyped?: true;

@@ -3,20 +3,26 @@
  */
 import { isDigest, type Digest } from '../oci/digest.js';
 import type { Descriptor, IndexManifest, Manifest } from '../oci/manifest.js';
-import { isPlainlyBlobType } from '../oci/media-types.js';
+import { isIndexType, isManifestType, isPlainlyBlobType } from '../oci/media-types.js';
 import { parseDigestTag } from '../oci/reference.js';
 import type { Inventory, Source } from './inventory.js';
 
 export interface Found {
   readonly digest: Digest;
   readonly source: Source;
+  /** an index calls it an image manifest, so it has no children */
+  readonly isImage?: boolean;
 }
 
 /** The manifests that this one's body names. */
 export function namedBy(manifest: Manifest): Found[] {
   const children: Found[] =
     manifest.kind === 'index'
-      ? manifest.children.map(({ digest }) => ({ digest, source: 'child' }))
+      ? manifest.children.map(({ digest, mediaType }) => ({
+          digest,
+          source: 'child',
+          isImage: isManifestType(mediaType) && !isIndexType(mediaType),
+        }))
       : [];
   return manifest.subject === undefined
     ? children

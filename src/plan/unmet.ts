@@ -21,7 +21,9 @@ export function notFound(
   { digests, pinned }: Protection,
   surveys: readonly Survey[],
 ): readonly string[] {
-  const isWhole = ({ inventory }: Survey) => inventory.gaps.length === 0;
+  // The configs and layers of unread children are unknown.
+  const isWhole = ({ inventory: { gaps, unread } }: Survey) =>
+    gaps.length === 0 && unread === undefined;
   const everywhere = [...digests].flatMap(([digest, by]) => (by.includes(PROTECT) ? [digest] : []));
   const nowhere = surveys.every(isWhole) ? missing(everywhere, surveys) : [];
   return [
@@ -46,6 +48,7 @@ function warning(entry: string, where: string): string {
 function missing(digests: Iterable<Digest>, surveys: readonly Survey[]): Digest[] {
   const left = new Set(digests);
   for (const { inventory } of left.size === 0 ? [] : surveys) {
+    inventory.unread?.forEach((digest) => left.delete(digest));
     for (const manifest of inventory.manifests.values()) {
       [manifest.digest, ...blobsOf(manifest)].forEach((digest) => left.delete(digest));
     }

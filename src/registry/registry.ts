@@ -206,10 +206,11 @@ export interface Restorer {
 
 export interface Budget {
   /**
-   * `deletes`: how many more the server's quota allows, after what a run needs to end in good order; 0 or more.
-   * `until`: epoch milliseconds at which the next window of the quota begins. `undefined` before the server told.
+   * `deletes`: how many more the server's quota allows in this repository, after what a run needs to end in good order;
+   * 0 or more. `until`: epoch milliseconds at which the next window of the quota begins. `undefined` before the server
+   * told.
    */
-  left(): { readonly deletes: number; readonly until: number } | undefined;
+  left(repository: string): { readonly deletes: number; readonly until: number } | undefined;
 }
 
 /** The way to the registry that a family uses. */

@@ -209,12 +209,16 @@ class Cleaning {
   ): Promise<ReadonlyMap<string, Outcome>> {
     const { clock, stop } = this.#tools;
     const { verify, registry, concurrency } = this.#settings;
+    const { lister } = this.#closing;
     const sweeping: SweepOptions = {
       ...options,
       deleter: this.#registry.deleter,
       pusher: this.#registry.pusher,
       // A stopped run still confirms its deletes: otherwise nobody would know.
       isThere: (repository, digest) => this.#closing.reader.isThere(repository, digest),
+      list: lister?.confirmsDeletes === true ? (name) => lister.manifests(name) : undefined,
+      budget: this.#registry.budget,
+      restorer: this.#registry.restorer,
       save: (manifests) => {
         const [origin, savedAt] = [registry.origin, clock.now()];
         return this.#backup.save(manifests.map((each) => ({ ...each, registry: origin, savedAt })));

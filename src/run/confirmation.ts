@@ -6,7 +6,7 @@ import pMap from 'p-map';
 
 import { failureMessage } from '../http/message.js';
 import type { Digest } from '../oci/digest.js';
-import type { Reader } from '../registry/registry.js';
+import type { Lister, Listing, Reader } from '../registry/registry.js';
 import type { SavedCopy } from './saved-copy.js';
 import { digestsWith, isGone, type Fate } from '../plan/fate.js';
 import type { VerifyOptions } from './verify.js';
@@ -27,9 +27,15 @@ const HIDDEN =
   'the registry answered the DELETE with 404, and the manifest is still there. Some registries answer so when the ' +
   'account may not delete: give `username` and `password` of an account that may';
 
+function unread(why: string): string {
+  return `the registry took the DELETE, but no read can tell whether it worked: ${why}`;
+}
+
 interface ConfirmationOptions extends Pick<VerifyOptions, 'concurrency' | 'clock' | 'stop'> {
   readonly repository: string;
   readonly isThere: Reader['isThere'];
+  /** reads the registry's list, where that tells that a manifest is gone, and not a read by its digest */
+  readonly list?: Lister['manifests'];
   /** gets the results */
   readonly fates: Map<Digest, Fate>;
 }
@@ -47,9 +53,15 @@ export class Confirmation {
     this.#options = options;
   }
 
-  /** Asks for a manifest that the registry says it deleted. @returns whether it is gone */
+  /**
+   * Asks for a manifest that the registry says it deleted. Where a list tells, the next recheck reads that.
+   *
+   * @returns whether it is gone
+   */
   async ask(digest: Digest): Promise<boolean> {
-    if ((await this.#read(digest)) !== undefined) {
+    if (this.#options.list !== undefined) {
+      this.#doubtful.add(digest);
+    } else if ((await this.#read(digest)) !== undefined) {
       // `askAll` asks once more, and reports the reason.
       this.#doubtful.add(digest);
     }
@@ -58,8 +70,36 @@ export class Confirmation {
 
   /** Asks for all that no read has found gone yet. Those that can't be asked for, or stay too long, have failed. */
   async askAll(): Promise<void> {
-    const { concurrency } = this.#options;
-    await pMap(this.#unseen(), (digest) => this.#settle(digest), { concurrency });
+    const { concurrency, list, repository } = this.#options;
+    if (list === undefined) {
+      await pMap(this.#unseen(), (digest) => this.#settle(digest), { concurrency });
+    } else if (this.isOpen()) {
+      try {
+        this.learn(await list(repository));
+      } catch (error) {
+        this.giveUp(unread(failureMessage(error)));
+      }
+    }
+  }
+
+  /** Takes the registry's list for the answer, where that is what tells. */
+  learn(listing: Listing | undefined): void {
+    if (this.#options.list === undefined || listing === undefined) {
+      return;
+    }
+    for (const digest of this.#unseen()) {
+      if (listing.has(digest)) {
+        this.#doubtful.add(digest);
+        this.#endRound(digest);
+      } else {
+        this.#noteAbsent(digest);
+      }
+    }
+    if (!this.isOpen()) {
+      // What is deleted later gets its own time.
+      this.#waited = 0;
+      this.#until = undefined;
+    }
   }
 
   /** whether any of them may still be deleted */
@@ -108,8 +148,7 @@ export class Confirmation {
       if (await isThere(repository, digest)) {
         this.#doubtful.add(digest);
       } else {
-        this.#absent.add(digest);
-        this.#doubtful.delete(digest);
+        this.#noteAbsent(digest);
       }
       return undefined;
     } catch (error) {
@@ -121,17 +160,24 @@ export class Confirmation {
     const why = await this.#read(digest);
     if (why !== undefined) {
       // The client has retried often enough.
-      this.#fail(
-        digest,
-        `the registry took the DELETE, but no read can tell whether it worked: ${why}`,
-      );
+      this.#fail(digest, unread(why));
     } else if (!this.#absent.has(digest)) {
-      const round = (this.#rounds.get(digest) ?? 0) + 1;
-      this.#rounds.set(digest, round);
-      const isHidden = this.#options.fates.get(digest)?.kind === 'gone';
-      if (this.#isOver() || (isHidden && round === MOST_ROUNDS_AFTER_404)) {
-        this.#fail(digest, isHidden ? HIDDEN : STILL_THERE);
-      }
+      this.#endRound(digest);
+    }
+  }
+
+  #noteAbsent(digest: Digest): void {
+    this.#absent.add(digest);
+    this.#doubtful.delete(digest);
+  }
+
+  /** It was still there. */
+  #endRound(digest: Digest): void {
+    const round = (this.#rounds.get(digest) ?? 0) + 1;
+    this.#rounds.set(digest, round);
+    const isHidden = this.#options.fates.get(digest)?.kind === 'gone';
+    if (this.#isOver() || (isHidden && round === MOST_ROUNDS_AFTER_404)) {
+      this.#fail(digest, isHidden ? HIDDEN : STILL_THERE);
     }
   }
 }

@@ -11,6 +11,7 @@ import { RegistryError, type RegistryErrorKind } from '../registry/registry-erro
 import type { Deleter } from '../registry/registry.js';
 import type { Confirmation } from './confirmation.js';
 import type { Orphan } from '../plan/plan.js';
+import type { DeleteReason, KeepReason } from '../plan/reasons.js';
 import type { Fate } from '../plan/fate.js';
 
 /** After one of these the registry refuses every other delete in the repository as well. */
@@ -88,7 +89,7 @@ export class Deletion {
     return task;
   }
 
-  async #remove({ digest, after }: Orphan): Promise<Fate | undefined> {
+  async #remove({ digest, after, reason }: Orphan): Promise<Fate | undefined> {
     const { confirmation, isOver } = this.#options;
     // They stand earlier in the list, so each has begun, or this run does not delete it.
     await Promise.all(after.map((before) => this.#pending.get(before) ?? Promise.resolve()));
@@ -107,7 +108,16 @@ export class Deletion {
       this.#waiting.add(digest);
       return undefined;
     }
+    if (this.#isKept(standing)) {
+      return { kind: 'kept', reason: reasonWith(standing, reason) };
+    }
     return { kind: 'skipped', why: `${standing}, which has to go before it, is still there` };
+  }
+
+  /** Whether it stays, and that is no failure. */
+  #isKept(digest: Digest): boolean {
+    const kind = this.#options.fates.get(digest)?.kind;
+    return kind === 'undeletable' || kind === 'kept';
   }
 
   async #delete(digest: Digest): Promise<Fate | undefined> {
@@ -138,6 +148,9 @@ export class Deletion {
     }
     const why = failureMessage(error);
     const kind = error instanceof RegistryError ? error.kind : undefined;
+    if (kind === 'undeletable') {
+      return { kind, why };
+    }
     if (kind !== undefined && FINAL.includes(kind)) {
       this.#calledOff = 'not tried: the registry refused another delete in this repository';
       return { kind: 'failed', why };
@@ -156,4 +169,12 @@ export class Deletion {
     }
     return undefined;
   }
+}
+
+/** Why an orphan stays with one that has to go before it and can't. */
+function reasonWith(of: Digest, reason: DeleteReason): KeepReason {
+  if (reason.kind === 'digest-tag') {
+    return { kind: 'digest-tag', tag: reason.tag, of };
+  }
+  return { kind: reason.kind === 'referrer' ? 'referrer' : 'child', of };
 }

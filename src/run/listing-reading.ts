@@ -13,7 +13,9 @@ import { PAUSE } from './tag-reading.js';
 
 const WHAT = 'the list of manifests';
 /** A push or a delete between two reads needs one more. Lists of some registries lag for seconds. */
-const MOST_READS = 3;
+const MOST_READS = 4;
+/** Each pause before another read is so many times the one before. */
+const LAG_GROWTH = 4;
 
 export class ListingReading {
   readonly #context: SurveyContext;
@@ -25,17 +27,24 @@ export class ListingReading {
     this.#context = context;
   }
 
-  /** @returns the listed manifests */
-  async read(): Promise<Found[]> {
+  async read(): Promise<void> {
     const { lister, attempts, repository } = this.#context;
     this.#reads += 1;
     this.listing = lister && (await attempts.one(WHAT, () => lister.manifests(repository)));
+  }
+
+  /** the listed manifests */
+  manifests(): Found[] {
     return [...(this.listing?.keys() ?? [])].map((digest) => ({ digest, source: 'listing' }));
   }
 
-  /** the tags that the list names */
-  tags(): string[] {
-    return [...(this.listing?.values() ?? [])].flatMap(({ tags }) => tags);
+  /** the tags that the list names, and the manifest of each */
+  tags(): ReadonlyMap<string, Digest> {
+    return new Map(
+      [...(this.listing ?? [])].flatMap(([digest, { tags }]) =>
+        tags.map((tag) => [tag, digest] as const),
+      ),
+    );
   }
 
   /**
@@ -61,8 +70,9 @@ export class ListingReading {
       return undefined;
     }
     if (this.#reads < MOST_READS) {
-      await clock.sleep(PAUSE);
-      return this.read();
+      await clock.sleep(PAUSE * LAG_GROWTH ** (this.#reads - 1));
+      await this.read();
+      return this.manifests();
     }
     this.listing = undefined;
     const why =

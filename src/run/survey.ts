@@ -5,6 +5,7 @@
 import type { Digest } from '../oci/digest.js';
 import type { ImageFacts } from '../oci/image-config.js';
 import type { Manifest } from '../oci/manifest.js';
+import { parseDigestTag } from '../oci/reference.js';
 import type { Inventory } from '../plan/inventory.js';
 import { mentionOf, namedBy, namedByTags, perhapsManifests, type Found } from '../plan/naming.js';
 import { makePlan, unknownAges, type Plan } from '../plan/plan.js';
@@ -70,11 +71,18 @@ class Reading {
   readonly #begun = new Set<Digest>();
   /** digests that may be manifests of this repository, and are not there as manifests */
   readonly #elsewhere = new Set<Digest>();
+  /**
+   * Listed children that an index calls image manifests. They name nothing but a subject, which matters only once
+   * something looks like an orphan, so they are left unread until then.
+   */
+  readonly #spared = new Set<Digest>();
+  #spares: boolean;
   #links: ReadonlyMap<Digest, boolean>;
 
   constructor(context: SurveyContext) {
     const { earlier } = context.known;
     this.#context = context;
+    this.#spares = earlier === undefined;
     this.#facts = new Map(earlier?.facts);
     this.#links = new Map(earlier?.links);
     this.#list = new ListingReading(context);
@@ -101,6 +109,7 @@ class Reading {
       facts: new Map(this.#facts),
       past: known.past,
       listing: this.#list.listing,
+      ...(this.#spared.size === 0 ? {} : { unread: new Set(this.#spared) }),
       links: this.#links,
       formerTags: this.#tags.former.byManifest,
       gaps: attempts.gaps(),
@@ -117,11 +126,21 @@ class Reading {
     return new Map([...(earlier?.ghosts ?? []), ...manifests].filter(isGone));
   }
 
-  /** The registry's list of manifests, and its tags. */
+  /** The registry's list of manifests, its tags, and what the two lead to: what is in use first. */
   async readLists(): Promise<void> {
-    await this.follow(await this.#list.read());
+    await this.#list.read();
     await this.#tags.read(this.#list.tags());
+    // Whether such a tag is a digest tag is told by the entries' own bodies.
+    const fallbacks = [...this.#tags.found].filter(([tag]) => parseDigestTag(tag) !== undefined);
+    const entries = fallbacks.flatMap(([, digest]) => this.#namedBy(digest));
+    await this.follow(entries.map(({ digest, source }) => ({ digest, source })));
     await this.#followAll();
+    await this.follow(this.#list.manifests().filter(({ digest }) => !this.#spared.has(digest)));
+  }
+
+  #namedBy(digest: Digest): Found[] {
+    const manifest = this.#reads.found.get(digest);
+    return manifest === undefined ? [] : namedBy(manifest);
   }
 
   /** Reads all manifests that other manifests and the tags name. */
@@ -170,16 +189,28 @@ class Reading {
   }
 
   #unread(found: readonly Found[]): Found[] {
-    return found.filter(({ digest }) => {
+    return found.filter((one) => {
+      const { digest } = one;
       if (this.#elsewhere.delete(digest)) {
         this.#reads.absent.add(digest);
       }
       if (this.#begun.has(digest) || this.#reads.found.has(digest)) {
         return false;
       }
+      if (this.#isSpared(one)) {
+        this.#spared.add(digest);
+        return false;
+      }
+      this.#spared.delete(digest);
       this.#begun.add(digest);
       return true;
     });
+  }
+
+  #isSpared({ digest, isImage }: Found): boolean {
+    const isListed = this.#list.listing?.has(digest) === true;
+    const isKnown = this.#context.known.manifests.has(digest);
+    return isImage === true && this.#spares && isListed && !isKnown;
   }
 
   /**
@@ -192,6 +223,7 @@ class Reading {
       return false;
     }
     return (
+      (await this.#readSpared()) ||
       (await this.#readTagsAgain()) ||
       (await this.#checkListing(inventory)) ||
       // A known child must be there before the first delete, or a later run would call its index broken by this one.
@@ -203,6 +235,13 @@ class Reading {
       // Last, because only few are left: some may be layers, and not manifests at all.
       (await this.#readLinks(inventory, plan))
     );
+  }
+
+  async #readSpared(): Promise<boolean> {
+    const spared = [...this.#spared];
+    this.#spares = false;
+    await this.follow(spared.map((digest) => ({ digest, source: 'child' })));
+    return spared.length > 0;
   }
 
   async #readTagsAgain(): Promise<boolean> {

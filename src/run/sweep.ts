@@ -7,7 +7,7 @@ import type { Plan } from '../plan/plan.js';
 import type { Survey } from '../plan/survey.js';
 import { BackupError } from './backup/backup.js';
 import type { Digest } from '../oci/digest.js';
-import type { Deleter, Pusher, Reader } from '../registry/registry.js';
+import type { Budget, Deleter, Lister, Pusher, Reader, Restorer } from '../registry/registry.js';
 import { Confirmation, confirmTags } from './confirmation.js';
 import { Deletion } from './deletion.js';
 import { heal, type HealResult } from './heal.js';
@@ -20,6 +20,10 @@ export interface SweepOptions extends SurveyOptions {
   readonly pusher: Pick<Pusher, 'pushManifest'>;
   /** asked for deleted manifests: still answers when the run was stopped */
   readonly isThere: Reader['isThere'];
+  /** the same for a registry whose list, and not a read by digest, tells that a manifest is gone */
+  readonly list?: Lister['manifests'];
+  readonly budget?: Budget;
+  readonly restorer?: Restorer;
   /**
    * When it resolves, these manifests can be restored.
    *
@@ -108,18 +112,37 @@ class Sweep {
         this.#giveUp(STOPPED);
         break;
       }
+      this.#postpone();
+      const settled = this.#fates.size;
       await this.#recheckAndDelete();
-      await this.#confirmation.askAll();
+      const isUnderWay = this.#fates.size > settled && this.#open().length > 0;
+      // Where a list tells, that is read by the next recheck.
+      if (this.#options.list === undefined) {
+        await this.#confirmation.askAll();
+      }
       // Another recheck follows: somebody may have pushed them again.
-      if (this.#confirmation.isOpen()) {
+      if (this.#confirmation.isOpen() && !(isUnderWay && this.#options.list !== undefined)) {
         await this.#confirmation.pause();
       }
     }
     return true;
   }
 
+  /** When the quota is used up, a later run goes on. */
+  #postpone(): void {
+    const left = this.#options.budget?.left(this.#plan.repository);
+    if (left?.deletes === 0) {
+      const { until } = left;
+      this.#open().forEach((digest) => this.#settle(digest, { kind: 'postponed', until }));
+    }
+  }
+
+  #isSpent(): boolean {
+    return this.#options.budget?.left(this.#plan.repository)?.deletes === 0;
+  }
+
   async #recheckAndDelete(): Promise<void> {
-    const { clock } = this.#options;
+    const { clock, deleter } = this.#options;
     const began = clock.now();
     const settled = this.#fates.size;
     const fresh = await this.#recheck.read(this.#fates);
@@ -129,9 +152,11 @@ class Sweep {
       this.#giveUp(this.#isStopped() ? STOPPED : `${what} could not be read: ${gap.why}`);
       return;
     }
+    this.#confirmation.learn(fresh.inventory.listing);
     this.#keep(fresh);
     await this.#saveNewTags(fresh);
-    const until = clock.now() + Math.max(RECHECK_EVERY, RECHECK_TIMES * (clock.now() - began));
+    const every = deleter.recheckEvery ?? RECHECK_EVERY;
+    const until = clock.now() + Math.max(every, RECHECK_TIMES * (clock.now() - began));
     await this.#delete(fresh, until);
     this.#recheck.finish(fresh, this.#fates);
     // A delete that waits for a slow one of the registry is not stuck.
@@ -202,7 +227,7 @@ class Sweep {
       tagsOf: tagsIn(inventory),
       fates: this.#fates,
       confirmation: this.#confirmation,
-      isOver: () => this.#isStopped() || this.#options.clock.now() >= until,
+      isOver: () => this.#isStopped() || this.#options.clock.now() >= until || this.#isSpent(),
       mayWait: (digest) => {
         const tries = (this.#tries.get(digest) ?? 0) + 1;
         this.#tries.set(digest, tries);

@@ -29,6 +29,9 @@ export class TagReading {
   /** tags that HEAD alone resolved, and that pointed elsewhere before */
   readonly #unconfirmed = new Set<string>();
   #hasAskedAgain = false;
+  /** what the registry's list of manifests says of tags */
+  #listed: ReadonlyMap<string, Digest> = new Map();
+  readonly #fetched = new Map<Digest, Promise<Manifest | undefined>>();
   readonly found = new Map<string, Digest>();
   readonly broken = new Set<string>();
   readonly former: FormerTags;
@@ -41,13 +44,14 @@ export class TagReading {
   /**
    * Lists them, and reads each.
    *
-   * @param listed tags that the registry's list of manifests names
+   * @param listed the tags that the registry's list of manifests names, each with its manifest
    */
-  async read(listed: readonly string[]): Promise<void> {
+  async read(listed: ReadonlyMap<string, Digest>): Promise<void> {
+    this.#listed = listed;
     const { attempts, reader, repository } = this.#options;
     const tags = await attempts.one('the list of tags', () => reader.tags(repository));
     // Both lists count, since either may be the shorter one.
-    const names = new Set([...(tags ?? []), ...listed]);
+    const names = new Set([...(tags ?? []), ...listed.keys()]);
     await this.#each([...names].sort(), (tag) => this.#readTag(tag));
   }
 
@@ -85,18 +89,39 @@ export class TagReading {
   async #readTag(tag: string): Promise<void> {
     const { reader, repository, fetch, known } = this.#options;
     const { manifests, earlier } = known;
+    const listed = this.#listed.get(tag);
     if (earlier !== undefined) {
-      await this.#confirmTag(tag, earlier.tags.get(tag));
+      await this.#readAgain(tag, earlier.tags.get(tag));
       return;
     }
-    const digest = manifests.size > 0 ? await reader.resolve(repository, tag) : undefined;
+    const isKnown = manifests.size > 0;
+    const digest = listed ?? (isKnown ? await reader.resolve(repository, tag) : undefined);
     // It is read by its digest, so that the manifest is not lost if the tag moves between the two requests.
     const manifest =
-      (digest && (manifests.get(digest) ?? (await fetch(digest)))) ?? (await fetch(tag));
+      (digest && (manifests.get(digest) ?? (await this.#fetchOnce(digest)))) ?? (await fetch(tag));
     if (digest !== undefined && this.former.hasMoved(tag, digest)) {
       this.#unconfirmed.add(tag);
     }
     this.#noteTag(tag, manifest);
+  }
+
+  /** Where the list of manifests and a HEAD say that the tag stands where it stood, nothing more is asked. */
+  async #readAgain(tag: string, before: Digest | undefined): Promise<void> {
+    const { reader, repository, known } = this.#options;
+    const manifest = before && known.manifests.get(before);
+    const isListed = manifest !== undefined && this.#listed.get(tag) === before;
+    if (isListed && (await reader.resolve(repository, tag)) === before) {
+      this.#noteTag(tag, manifest);
+    } else {
+      await this.#confirmTag(tag, before);
+    }
+  }
+
+  /** Several tags may point at one manifest. */
+  #fetchOnce(digest: Digest): Promise<Manifest | undefined> {
+    const fetched = this.#fetched.get(digest) ?? this.#options.fetch(digest);
+    this.#fetched.set(digest, fetched);
+    return fetched;
   }
 
   #noteTag(tag: string, manifest: Manifest | undefined): void {

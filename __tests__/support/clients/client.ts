@@ -9,7 +9,14 @@ import type { Send } from '../../../src/http/message.js';
 import { createTransport } from '../../../src/http/transport.js';
 import { Client as ApiClient } from '../../../src/registry/distribution/client.js';
 import { openRegistry } from '../../../src/registry/families/families.js';
-import type { Deleter, Pusher, Reader, Registry, Rights } from '../../../src/registry/registry.js';
+import type {
+  Connection,
+  Deleter,
+  Pusher,
+  Reader,
+  Registry,
+  Rights,
+} from '../../../src/registry/registry.js';
 import { OCI_MANIFEST } from '../../../src/oci/media-types.js';
 import { fakeClock } from '../scenes/fake-clock.js';
 import type { MemoryRegistryOptions } from '../servers/memory/options.js';
@@ -68,9 +75,9 @@ export async function startClient(
 }
 
 /** What a connection has besides its `send`, where no transport is behind it. */
-export const STAND_ALONE = {
+export const STAND_ALONE: Omit<Connection, 'send' | 'base' | 'namespaces'> = {
   quote: printable,
-  granted: () => Promise.resolve({ kind: 'unknown' } as const),
+  granted: () => Promise.resolve({ kind: 'unknown' }),
   quota: () => undefined,
   clock: systemClock,
 };

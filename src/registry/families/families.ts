@@ -1,9 +1,10 @@
 /** Every family, in the order of detection: the first that matches is taken. */
 import type { Connection, Family, GitHub, Registry } from '../registry.js';
+import { ghcr } from './ghcr/ghcr.js';
 import { google } from './google.js';
 import { distribution } from './distribution.js';
 
-export const FAMILIES: readonly Family[] = [google, distribution];
+export const FAMILIES: readonly Family[] = [ghcr, google, distribution];
 
 /** The inputs that say which registry it is. */
 export interface RegistrySettings {

@@ -1,0 +1,160 @@
+/**
+ * The REST API of GitHub Packages, spoken by octokit through this program's own transport. The one place that sends
+ * requests to it, and that says what its refusals mean (docs.github.com, "REST API endpoints for packages").
+ */
+import { getOctokit } from '@actions/github';
+import * as v from 'valibot';
+
+import { createFetch, requestFailureOf } from '../../../http/fetch.js';
+import { inForm } from '../../../oci/json.js';
+import type { Code } from '../../../text/code.js';
+import { RegistryError, type RegistryErrorKind } from '../../registry-error.js';
+import type { Connection } from '../../registry.js';
+
+/** A page of a hundred versions with a hundred tags each is about a megabyte. */
+const ANSWER_BYTES = 16 * 1024 * 1024;
+const VERSION = '2022-11-28';
+
+export interface ApiRequest {
+  /** octokit's form: a method, and a path with its parameters in braces */
+  readonly route: string;
+  readonly parameters?: Readonly<Record<string, string | number>>;
+  /** asked before each try: once it is true, none is sent */
+  readonly isLate?: () => boolean;
+}
+
+export interface ApiAnswer {
+  readonly status: number;
+  readonly data: unknown;
+  readonly link: string | undefined;
+  readonly url: URL;
+}
+
+const Refused = v.object({
+  status: v.number(),
+  response: v.object({
+    data: v.unknown(),
+    headers: v.record(v.string(), v.unknown()),
+    url: v.string(),
+  }),
+});
+const Message = v.object({ message: v.string() });
+const silent = () => undefined;
+
+export class GitHubApi {
+  readonly base: URL;
+  readonly #connection: Connection;
+  readonly #octokit: ReturnType<typeof getOctokit>;
+  #scopes: ReadonlySet<string> | undefined;
+
+  /** @throws Error when the connection has no address of the API: the inputs are checked before */
+  constructor(connection: Connection) {
+    const { api, githubToken = '' } = connection;
+    if (api === undefined) {
+      throw new Error('there is no address of the GitHub API');
+    }
+    this.base = api;
+    this.#connection = connection;
+    this.#octokit = getOctokit(githubToken, {
+      baseUrl: api.href.replace(/\/$/, ''),
+      // It would print headers of the server as they are.
+      log: { debug: silent, info: silent, warn: silent, error: silent },
+    });
+  }
+
+  /** The scopes of a classic personal access token, once an answer told; other tokens have none. */
+  get scopes(): ReadonlySet<string> | undefined {
+    return this.#scopes;
+  }
+
+  /** Whether the token is a job's own: such a token can't list packages, and belongs to no user. */
+  get isJobToken(): boolean {
+    return this.#connection.githubToken?.startsWith('ghs_') === true;
+  }
+
+  /**
+   * Any answer of the API, a refusal too.
+   *
+   * @throws RequestFailure when there was none
+   */
+  async ask({ route, parameters, isLate }: ApiRequest): Promise<ApiAnswer> {
+    const { send } = this.#connection;
+    const { origin } = this.base;
+    // A restore may be asked for twice.
+    const options = { origin, maxBytes: ANSWER_BYTES, repeatable: true, isLate };
+    const request = { fetch: createFetch(send, options) };
+    const headers = { 'x-github-api-version': VERSION };
+    try {
+      return this.#answer(await this.#octokit.request(route, { ...parameters, headers, request }));
+    } catch (error) {
+      // An error of the transport comes with a status, too.
+      const failure = requestFailureOf(error);
+      const refused = inForm(Refused, error);
+      if (failure !== undefined || refused === undefined) {
+        throw failure ?? error;
+      }
+      return this.#answer({ ...refused.response, status: refused.status });
+    }
+  }
+
+  #answer({
+    status,
+    data,
+    headers,
+    url,
+  }: {
+    readonly status: number;
+    readonly data: unknown;
+    readonly headers: Readonly<Record<string, unknown>>;
+    readonly url: string;
+  }): ApiAnswer {
+    const { link, 'x-oauth-scopes': scopes } = headers;
+    if (typeof scopes === 'string') {
+      this.#scopes = new Set(scopes.split(',').map((scope) => scope.trim()));
+    }
+    return { status, data, link: typeof link === 'string' ? link : undefined, url: new URL(url) };
+  }
+
+  /**
+   * @param what as in "could not …"
+   * @param rights what a missing right means there, and how to get it
+   */
+  refusal({ status, data }: ApiAnswer, what: string, rights: string): RegistryError {
+    const said = inForm(Message, data)?.message;
+    const answered = `${String(status)}${said === undefined ? '' : ` (${this.#connection.quote(said)})`}`;
+    const refused = (kind: RegistryErrorKind, advice: string, code?: Code) =>
+      new RegistryError(kind, `could not ${what}: GitHub answered ${answered}. ${advice}`, code);
+    const quota = this.#connection.quota(this.base.host);
+    if ((status === 403 || status === 429) && quota?.remaining === 0) {
+      const until = new Date(quota.resetsAt).toISOString().slice(11, 16);
+      const advice = `The quota of this token is used up until ${until} UTC: run this again after that`;
+      return refused('unexpected', advice, 'quota-used-up');
+    }
+    if (status === 401) {
+      return refused('unauthorized', 'Check `github-token`: it may have expired');
+    }
+    if (status === 403) {
+      return refused('forbidden', rights);
+    }
+    if (status === 404) {
+      // GitHub hides what a token may not see behind a 404.
+      return refused('hidden', `The name may be wrong, or the token lacks a right. ${rights}`);
+    }
+    const advice =
+      status === 429
+        ? 'It takes fewer requests than were sent: run this at another time'
+        : status >= 500
+          ? 'Run this again, and check https://www.githubstatus.com'
+          : 'Is `api-url` right?';
+    const code = status === 429 ? 'rate-limited' : status >= 500 ? 'server-failed' : undefined;
+    return refused('unexpected', advice, code);
+  }
+
+  /** A body that is not in GitHub's form. */
+  misunderstood(what: string): RegistryError {
+    return new RegistryError(
+      'unexpected',
+      `could not ${what}: the answer isn't in the form of the GitHub API. Is \`api-url\` right?`,
+    );
+  }
+}

@@ -1,0 +1,45 @@
+/**
+ * The pace of deletes: as fast as GitHub's secondary limits allow, 900 points a minute of which a DELETE costs five
+ * (docs.github.com, "Rate limits for the REST API").
+ */
+import pLimit from 'p-limit';
+
+import type { Clock } from '../../../http/clock.js';
+
+const MINUTE = 60_000;
+/** Below the 180 that are allowed: what is sent evenly may arrive unevenly. */
+const MOST_A_MINUTE = 176;
+/** Milliseconds: not all of a minute's deletes at once, and time for the list in between. */
+const SPACING = 250;
+
+export class Pace {
+  readonly #clock: Clock;
+  /** one waits at a time, so that nobody holds a turn that he is too late to use */
+  readonly #queue = pLimit(1);
+  /** when the deletes of the last minute were sent */
+  #sent: number[] = [];
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  /** Resolves when the next delete may be sent, or when it is too late to send it. */
+  turn(isLate: () => boolean = () => false): Promise<void> {
+    return this.#queue(async () => {
+      for (let wait = this.#wait(); wait > 0 && !isLate(); wait = this.#wait()) {
+        await this.#clock.sleep(wait);
+      }
+      if (!isLate()) {
+        this.#sent.push(this.#clock.now());
+      }
+    });
+  }
+
+  #wait(): number {
+    const now = this.#clock.now();
+    this.#sent = this.#sent.filter((time) => time > now - MINUTE);
+    const last = this.#sent.at(-1) ?? -Infinity;
+    const oldest = this.#sent.at(-MOST_A_MINUTE) ?? -Infinity;
+    return Math.max(last + SPACING, oldest + MINUTE) - now;
+  }
+}

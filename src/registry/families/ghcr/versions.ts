@@ -1,0 +1,196 @@
+/**
+ * The versions of a package: GitHub's list of a repository's manifests, tagged or not. It comes in pages by number, so a
+ * page shifts when something is pushed or deleted meanwhile, and a row may be missed.
+ */
+import pMap from 'p-map';
+import * as v from 'valibot';
+
+import { LinkError, lastPageNumber } from '../../../http/link.js';
+import { isDigest, type Digest } from '../../../oci/digest.js';
+import { inForm } from '../../../oci/json.js';
+import { isTag } from '../../../oci/reference.js';
+import { RegistryError } from '../../registry-error.js';
+import type { Listed, Listing } from '../../registry.js';
+import type { ApiAnswer, GitHubApi } from './api.js';
+import { rightsOf, type Owners, type Package } from './owners.js';
+
+const PER_PAGE = 100;
+/** A million versions. */
+const MOST_PAGES = 10_000;
+/** GitHub allows a hundred requests at the same time. */
+const PAGES_AT_ONCE = 32;
+/** Each further reading is needed only because somebody pushed or deleted meanwhile. */
+const MOST_READINGS = 4;
+
+const Time = v.pipe(
+  v.string(),
+  v.isoTimestamp(),
+  v.transform((text) => Date.parse(text)),
+  v.safeInteger(),
+);
+const Version = v.object({
+  id: v.pipe(v.number(), v.safeInteger(), v.minValue(1)),
+  name: v.pipe(v.string(), v.guard(isDigest)),
+  created_at: Time,
+  updated_at: Time,
+  // Without it nobody could tell a tagged version from an untagged one.
+  metadata: v.object({
+    container: v.object({
+      tags: v.pipe(
+        v.array(v.pipe(v.string(), v.check(isTag))),
+        // Nobody says in which order they come, and two readings are compared.
+        v.transform((tags) => tags.toSorted()),
+      ),
+    }),
+  }),
+});
+const Versions = v.array(Version);
+
+export type PackageVersion = v.InferOutput<typeof Version>;
+
+type State = 'active' | 'deleted';
+
+interface Page {
+  readonly versions: readonly PackageVersion[];
+  readonly last: number;
+}
+
+export class VersionList {
+  readonly #api: GitHubApi;
+  readonly #owners: Owners;
+  /** by repository, how many requests its last list took */
+  readonly #costs = new Map<string, number>();
+  /** by repository, its last list */
+  readonly #listings = new Map<string, Listing>();
+
+  constructor(api: GitHubApi, owners: Owners) {
+    this.#api = api;
+    this.#owners = owners;
+  }
+
+  /**
+   * All of them, complete.
+   *
+   * @throws RequestFailure also for a package that isn't there: what a token may not see looks the same
+   */
+  async read(repository: string): Promise<Listing> {
+    const found = await this.#owners.packageOf(repository);
+    for (let reading = 1; reading <= MOST_READINGS; reading += 1) {
+      const listing = await this.#readOnce(repository, found, 'active');
+      if (listing !== undefined) {
+        this.#listings.set(repository, listing);
+        return listing;
+      }
+    }
+    throw new RegistryError(
+      'unexpected',
+      `could not ${whatOf(repository)}: the list changed while it was read, ${String(MOST_READINGS)} times in a row. ` +
+        'Run this again when nobody pushes to the package or deletes from it',
+    );
+  }
+
+  /** The list that was read last, if any was. */
+  latest(repository: string): Listing | undefined {
+    return this.#listings.get(repository);
+  }
+
+  /** How many requests the last list took; 0 where none was read. */
+  cost(repository: string): number {
+    return this.#costs.get(repository) ?? 0;
+  }
+
+  /** The ids of deleted versions. Some may be missing: nothing is decided by them. */
+  async deleted(repository: string): Promise<ReadonlySet<string>> {
+    const found = await this.#owners.packageOf(repository);
+    const { versions } = await this.#pages(repository, found, 'deleted');
+    return new Set(versions.map(({ id }) => String(id)));
+  }
+
+  /** Whether GitHub knows no such package, or doesn't show it to this token. */
+  async isUnknown(repository: string): Promise<boolean> {
+    const found = await this.#owners.packageOf(repository);
+    return (await this.#ask(found, 'active', 1)).status === 404;
+  }
+
+  /** @returns `undefined` when it moved meanwhile */
+  async #readOnce(repository: string, found: Package, state: State): Promise<Listing | undefined> {
+    const { versions, pages } = await this.#pages(repository, found, state);
+    // A push changes the first page, and a delete the last one.
+    const ends = [...new Set([1, pages.length])];
+    const again = await Promise.all(
+      ends.map((number) => this.#page(repository, found, state, number)),
+    );
+    this.#costs.set(repository, pages.length + ends.length);
+    const isSame = ends.every(
+      (number, n) => JSON.stringify(pages[number - 1]) === JSON.stringify(again[n]),
+    );
+    return isSame ? listingOf(versions) : undefined;
+  }
+
+  async #pages(repository: string, found: Package, state: State) {
+    const first = await this.#page(repository, found, state, 1);
+    const numbers = Array.from({ length: first.last - 1 }, (_, n) => n + 2);
+    const others = await pMap(numbers, (number) => this.#page(repository, found, state, number), {
+      concurrency: PAGES_AT_ONCE,
+    });
+    const pages = [first, ...others];
+    return { pages, versions: pages.flatMap(({ versions }) => versions) };
+  }
+
+  async #page(repository: string, found: Package, state: State, number: number): Promise<Page> {
+    const answer = await this.#ask(found, state, number);
+    if (answer.status !== 200) {
+      throw this.#api.refusal(answer, whatOf(repository), rightsOf(found));
+    }
+    const versions = inForm(Versions, answer.data);
+    const last = lastPageOf(answer, number);
+    if (versions === undefined || last > MOST_PAGES) {
+      throw this.#api.misunderstood(whatOf(repository));
+    }
+    return { versions, last };
+  }
+
+  #ask({ prefix, owner, name }: Package, state: State, page: number): Promise<ApiAnswer> {
+    return this.#api.ask({
+      route: `GET ${prefix}/packages/container/{name}/versions`,
+      parameters: {
+        ...(prefix === '/user' ? {} : { owner }),
+        name,
+        page,
+        per_page: PER_PAGE,
+        ...(state === 'active' ? {} : { state }),
+      },
+    });
+  }
+}
+
+function whatOf(repository: string): string {
+  return `list the versions of ${repository}`;
+}
+
+/** @throws RegistryError when the header makes no sense: pages could be missed */
+function lastPageOf({ link, url }: ApiAnswer, page: number): number {
+  try {
+    return lastPageNumber(link, url) ?? page;
+  } catch (error) {
+    throw error instanceof LinkError
+      ? new RegistryError('unexpected', error.message, 'paging-broken')
+      : error;
+  }
+}
+
+/** @returns `undefined` when one of them stands there twice: a page has shifted */
+function listingOf(versions: readonly PackageVersion[]): Listing | undefined {
+  const listing = new Map<Digest, Listed>(
+    versions.map(({ id, name, created_at, updated_at, metadata }) => [
+      name,
+      {
+        id: String(id),
+        tags: metadata.container.tags,
+        // A tag that came or went is a change, too: somebody may be working with it.
+        pushedAt: Math.max(created_at, updated_at),
+      },
+    ]),
+  );
+  return listing.size === versions.length ? listing : undefined;
+}
