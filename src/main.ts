@@ -3,6 +3,7 @@ import * as core from '@actions/core';
 
 import { readSettings } from './action/inputs.js';
 import { createLog, type Log } from './action/log.js';
+import { credentialsOf } from './action/login.js';
 import { readNamed } from './action/named.js';
 import { startProgress } from './action/progress.js';
 import { publish, publishRestore, writeLines } from './action/publish.js';
@@ -10,7 +11,6 @@ import { runContext } from './action/run-context.js';
 import type { Settings } from './run/settings.js';
 import { stopOnSignals } from './action/signals.js';
 import { systemClock } from './http/clock.js';
-import { readDockerCredentials } from './http/docker-config.js';
 import { RequestFailure } from './http/message.js';
 import { createSecretStore } from './http/redact.js';
 import { spellings } from './http/spellings.js';
@@ -115,11 +115,11 @@ async function connect(
   stop: AbortSignal,
   mask: (secret: string) => void,
 ): Promise<Transport> {
-  const { registry, login } = settings;
-  const credentials =
-    login === undefined
-      ? await readDockerCredentials(registry, process.env)
-      : ({ kind: 'basic', ...login } as const);
+  if (settings.githubToken !== undefined) {
+    // The registry may never see it, but the API does.
+    mask(settings.githubToken);
+  }
+  const credentials = await credentialsOf(settings, process.env);
   return createTransport({
     ...settings,
     credentials,

@@ -17,6 +17,9 @@ let runner: Runner;
 beforeEach(() => {
   runner = startRunner();
   runner.env('RUNNER_TEMP', runner.directory);
+  ['GITHUB_SERVER_URL', 'GITHUB_API_URL'].forEach((name) => {
+    runner.env(name, undefined);
+  });
 });
 afterEach(() => {
   runner.restore();
@@ -47,6 +50,7 @@ describe('defaults', () => {
     registry: new URL('https://registry.example.com'),
     insecure: false,
     selection: { includes: expect.any(Function), names: undefined },
+    namespaces: [],
     digests: '',
     digestsFiles: [],
     dryRun: false,
@@ -82,6 +86,9 @@ describe('defaults', () => {
     const blank = [
       'username',
       'password',
+      'github-token',
+      'api-url',
+      'concurrency',
       'ca-file',
       'repositories',
       'digests-file',
@@ -184,6 +191,43 @@ describe('username and password', () => {
     const found = mistakes(inputs);
     expect(found).toEqual([expect.stringMatching(expected)]);
     expect(found.join()).not.toContain('hunter2');
+  });
+});
+
+describe('github-token', () => {
+  it('is masked, and not in the settings of a registry that is not of GitHub', () => {
+    const { githubToken } = settings({ 'github-token': 'ghs_t0ken' });
+    expect(githubToken).toBeUndefined();
+    expect(runner.printed()).toBe('::add-mask::ghs_t0ken\n');
+  });
+});
+
+describe('the GitHub that runs the workflow', () => {
+  it('is in the settings', () => {
+    runner.env('GITHUB_SERVER_URL', 'https://github.com');
+    runner.env('GITHUB_API_URL', 'https://api.github.com');
+    expect(settings().github).toEqual({
+      server: new URL('https://github.com'),
+      api: new URL('https://api.github.com'),
+    });
+  });
+});
+
+describe('registry-type and api-url', () => {
+  it('are a mistake when there is no such family', () => {
+    expect(mistakes({ 'registry-type': 'nothing' })).toEqual([
+      expect.stringMatching(
+        /^- registry-type is "nothing"; it takes `auto` or one of `.*`distribution`$/,
+      ),
+    ]);
+  });
+
+  it('are a mistake together where the family has no API', () => {
+    const inputs = { 'registry-type': 'distribution', 'api-url': 'https://api.example.com' };
+    expect(mistakes(inputs)).toEqual([
+      '- api-url is "https://api.example.com"; it takes nothing: a registry of the type `distribution` has no API ' +
+        'beside `/v2/`',
+    ]);
   });
 });
 

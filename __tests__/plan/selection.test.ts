@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 
-import { patternMistake, selectRepositories } from '../../src/plan/selection.js';
+import { namespacesOf, patternMistake, selectRepositories } from '../../src/plan/selection.js';
 
 describe('a pattern', () => {
   it.each([
@@ -74,5 +74,21 @@ describe('the selection of repositories', () => {
   it('takes dots for ordinary characters', () => {
     expect(selectRepositories(['a/*']).includes('a/.b')).toBe(true);
     expect(selectRepositories(['a.b']).includes('acb')).toBe(false);
+  });
+});
+
+describe('the namespaces that patterns name', () => {
+  it.each<[string, string[], string[]]>([
+    ['a name', ['owner/app'], ['owner']],
+    ['a deeper name', ['owner/team/app'], ['owner']],
+    ['a glob below a namespace', ['owner/**'], ['owner']],
+    ['several, each once and sorted', ['b/x', 'a/*', 'b/y*'], ['a', 'b']],
+    ['a glob of everything', ['**'], []],
+    ['a glob in the first component', ['own*/x', 'o?ner/x', '[o]wner/x', '**/x'], []],
+    ['an exclusion names none', ['!owner/legacy', 'team/**', '!team/x'], ['team']],
+    ['a name without a namespace', ['app'], []],
+    ['no pattern', [], []],
+  ])('are the literal first components: %s', (_, patterns, expected) => {
+    expect(namespacesOf(patterns)).toEqual(expected);
   });
 });

@@ -8,21 +8,22 @@ import path from 'node:path';
 import * as core from '@actions/core';
 
 import { DEFAULT_MAX_DELETES, type MaxDeletes } from '../plan/brakes.js';
-import { patternMistake, selectRepositories } from '../plan/selection.js';
 import { isRepository } from '../oci/reference.js';
-import { readProtect } from '../plan/protection.js';
 import { CodedError } from '../text/code.js';
 import { parseDuration } from '../text/duration.js';
-import { printable, type Printable } from '../text/printable.js';
 import { count } from '../text/words.js';
-import { checkPath, checkPlaces, readCaFile, type Mistake } from './paths.js';
-import { FAMILIES, familyOf } from '../registry/families/families.js';
+import { entriesOf } from './list.js';
+import { readGithubToken, readLogin } from './login.js';
+import { shorten, type Mistake } from './mistake.js';
+import { checkPath, checkPlaces, readCaFile } from './paths.js';
+import { readRegistry } from './registry-inputs.js';
+import { foldNames, readDigests, readProtected, readRepositories } from './repository-inputs.js';
 import type { Settings } from '../run/settings.js';
 
 const MOST_CONCURRENCY = 128;
+/** Where the family doesn't say another. */
+const USUAL_CONCURRENCY = 16;
 const MOST_KEPT = 1_000_000;
-/** How much of a wrong input is shown. */
-const SHOWN = 80;
 
 /** The two spellings of booleans beside these, `yes` and `on`, are strings in YAML 1.2. */
 const FLAGS = new Map([
@@ -69,13 +70,12 @@ function readInputs(
     return parse(text, (takes, why) => mistake(input, takes, text, why));
   };
   const login = readLogin(mistake);
-  const registry = readRegistryUrl(core.getInput('registry-url'), mistake);
-  const kind = readRegistryType(registry, mistake);
+  const { family, ...place } = readRegistry(process.env, mistake);
+  const githubToken = readGithubToken(family, mistake);
   const insecure = read('insecure', 'false', flagOf);
   const dryRun = read('dry-run', 'false', flagOf);
   const ca = readCaFile(core.getInput('ca-file'), mistake);
-  const selection = readPatterns(core.getInput('repositories'), mistake);
-  const digestsFiles = lines(core.getInput('digests-file'));
+  const digestsFiles = entriesOf(core.getInput('digests-file'));
   for (const file of digestsFiles) {
     checkPath('digests-file', file, 'paths of files, one per line', mistake);
   }
@@ -83,12 +83,18 @@ function readInputs(
   const danglingReferrers = read('dangling-referrers', 'keep', (text, wrong) =>
     text === 'keep' || text === 'delete' ? text : wrong('`keep` or `delete`'),
   );
-  const ledger = read('ledger-repository', 'auto', ledgerOf);
-  const concurrency = read('concurrency', '16', countFrom(1, MOST_CONCURRENCY));
+  const ledger = read('ledger-repository', 'auto', (text, wrong) =>
+    ledgerOf(foldNames(text, family), wrong),
+  );
+  const usual = String(family?.concurrency ?? USUAL_CONCURRENCY);
+  const concurrency = read('concurrency', usual, countFrom(1, MOST_CONCURRENCY));
   const keepUntagged = read('keep-untagged', '0', countFrom(0, MOST_KEPT));
-  const protection = readProtected(registry?.host ?? '', mistake);
+  const protection = readProtected(place.registry?.host ?? '', family, mistake);
   const verify = read('verify', 'true', flagOf);
   const modes = readModes(dryRun === true, mistake, mistakes);
+  const isNarrowing = modes.applyPlan !== undefined || modes.restoreFrom !== undefined;
+  const surroundings = { family, env: process.env, isNarrowing };
+  const repositories = readRepositories(core.getInput('repositories'), surroundings, mistake);
   const maxDeletes = read('max-deletes', '', maxDeletesOf);
   const reportFile = core.getInput('report-file') || undefined;
   const backupDirectory = core.getInput('backup-dir') || defaultBackupDirectory();
@@ -104,20 +110,20 @@ function readInputs(
     );
   }
   return {
-    registry,
-    ...kind,
+    ...place,
     login,
+    githubToken,
     insecure,
     ca,
-    selection,
-    digests: core.getInput('digests'),
+    ...repositories,
+    digests: readDigests(family),
     digestsFiles,
     dryRun,
     gracePeriod,
     danglingReferrers,
     keepUntagged,
     protection,
-    protectFiles: lines(core.getInput('protect-files')).filter((line) => !line.startsWith('#')),
+    protectFiles: entriesOf(core.getInput('protect-files')).filter((line) => !line.startsWith('#')),
     // Someone has seen what the plan deletes, so it is limited only if the input is given.
     maxDeletes: maxDeletes ?? (modes.applyPlan === undefined ? DEFAULT_MAX_DELETES : undefined),
     verify,
@@ -129,118 +135,8 @@ function readInputs(
   };
 }
 
-function shorten(text: string): Printable {
-  return printable(text, SHOWN);
-}
-
-function lines(text: string, separator: string | RegExp = '\n'): string[] {
-  const all = text.split(separator).map((line) => line.trim());
-  return all.filter((line) => line !== '');
-}
-
-function readLogin(mistake: Mistake): Settings['login'] {
-  const username = core.getInput('username');
-  const password = core.getInput('password');
-  if (password !== '') {
-    core.setSecret(password);
-  }
-  const alone = 'neither of them works alone';
-  if (username !== '' && password === '') {
-    mistake('password', `the password or token that goes with \`username\`; ${alone}`, '');
-  }
-  if (password !== '' && username === '') {
-    mistake('username', `the account that \`password\` belongs to; ${alone}`, '');
-  }
-  if (username.includes(':')) {
-    // Not quoted: what stands after the colon is likely a password.
-    mistake('username', 'a name without a colon (RFC 7617 gives it another meaning)');
-  }
-  return password === '' ? undefined : { username, password };
-}
-
 function flagOf(text: string, wrong: Wrong): boolean | undefined {
   return FLAGS.get(text) ?? wrong('`true` or `false`');
-}
-
-/** @param host of the registry, with its port */
-function readProtected(host: string, mistake: Mistake): Settings['protection'] {
-  return readProtect(core.getInput('protect'), host, (entry, behindHost) => {
-    const takes =
-      behindHost === undefined
-        ? 'digests, `repository@sha256:…` and repository names or globs such as `team/**`, without exclusions'
-        : `the host of this registry with its port or not at all: \`${host}/${shorten(behindHost)}\` or ` +
-          `\`${shorten(behindHost)}\`, and \`${host}/${shorten(entry)}\` for a repository whose name begins so`;
-    mistake('protect', takes, entry);
-  });
-}
-
-function readRegistryUrl(text: string, mistake: Mistake): URL | undefined {
-  const takes =
-    'a registry as `host`, `host:port` or `https://host:port`, without a path, user name or query';
-  if (text.includes('@')) {
-    // Not quoted, even if something else is wrong, too: what stands before the @ may be a password.
-    return mistake('registry-url', `${takes}. Credentials go into \`username\` and \`password\``);
-  }
-  const hasScheme = /^[a-z][a-z0-9+.-]*:\/\//i.test(text);
-  const whole = hasScheme ? text : `https://${text}`;
-  const url = URL.canParse(whole) ? new URL(whole) : undefined;
-  if (
-    url === undefined ||
-    !['http:', 'https:'].includes(url.protocol) ||
-    !/^\/(?:v2\/?)?$/.test(url.pathname) ||
-    url.search + url.hash !== ''
-  ) {
-    return mistake('registry-url', takes, text);
-  }
-  // Docker's rule: registries on the same machine use http by default.
-  return new URL(!hasScheme && isLoopback(url.hostname) ? `http://${url.host}` : url.origin);
-}
-
-function isLoopback(hostname: string): boolean {
-  return hostname === 'localhost' || hostname === '[::1]' || /^127(?:\.\d{1,3}){3}$/.test(hostname);
-}
-
-/** Which family the registry belongs to, and where that family's own API is. */
-function readRegistryType(
-  registry: URL | undefined,
-  mistake: Mistake,
-): Pick<Settings, 'registryType' | 'apiUrl'> {
-  const registryType = core.getInput('registry-type') || 'auto';
-  const names = FAMILIES.map(({ name }) => `\`${name}\``).join(', ');
-  const family = registry && familyOf({ registry, registryType });
-  if (registry !== undefined && family === undefined) {
-    mistake('registry-type', `\`auto\` or one of ${names}`, registryType);
-  }
-  const text = core.getInput('api-url');
-  if (text === '') {
-    return { registryType };
-  }
-  const apiUrl = URL.canParse(text) ? new URL(text) : undefined;
-  if (family?.hasApi === false) {
-    mistake(
-      'api-url',
-      `nothing: a registry of the type \`${family.name}\` has no API beside \`/v2/\``,
-      text,
-    );
-  } else if (apiUrl === undefined || !/^https?:$/.test(apiUrl.protocol) || apiUrl.username !== '') {
-    mistake('api-url', 'an address such as `https://api.example.com`, without a user name', text);
-  }
-  return { registryType, apiUrl };
-}
-
-function readPatterns(text: string, mistake: Mistake) {
-  const good = lines(text, /[\n,]/).filter((pattern) => {
-    const wrong = patternMistake(pattern);
-    if (wrong !== undefined) {
-      mistake(
-        'repositories',
-        `repository names and globs such as \`team/app\`, \`team/**\` or \`!team/legacy-*\`, in lower case; this one is ${wrong}`,
-        pattern,
-      );
-    }
-    return wrong === undefined;
-  });
-  return selectRepositories(good);
 }
 
 type Modes = Pick<Settings, 'planFile' | 'applyPlan' | 'restoreFrom'>;

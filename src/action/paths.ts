@@ -20,9 +20,7 @@ import { makeDirectories } from '../run/files/directories.js';
 import { openRegular, readRegular } from '../run/files/regular.js';
 import { otherKind, UnusablePath, whyNot } from '../run/files/why.js';
 import type { Settings } from '../run/settings.js';
-
-/** Notes a mistake. `got` is left out for secrets; `why` says what is wrong with it. */
-export type Mistake = (input: string, takes: string, got?: string, why?: string) => undefined;
+import type { Mistake } from './mistake.js';
 
 /** All the authorities that browsers know have a quarter of a MiB. */
 const MOST_CA_BYTES = 16 * 1024 * 1024;

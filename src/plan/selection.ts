@@ -45,3 +45,18 @@ export function selectRepositories(patterns: readonly string[]): Selection {
     !fromAll && wanted.every(isPlain) ? [...new Set(wanted)].filter(includes).sort() : undefined;
   return { includes, names };
 }
+
+/**
+ * The first components of what the patterns include, where they are literal: for registries that can only list one owner's
+ * repositories.
+ *
+ * @returns each once, sorted; none for `**`, `own*` before the slash or a name of one component
+ */
+export function namespacesOf(patterns: readonly string[]): string[] {
+  const named = patterns
+    .filter((pattern) => pattern.includes('/'))
+    .map((pattern) => pattern.slice(0, pattern.indexOf('/')))
+    // What an exclusion begins with is no literal, either.
+    .filter((component) => isPlain(component));
+  return [...new Set(named)].sort();
+}

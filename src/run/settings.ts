@@ -45,7 +45,10 @@ export interface CleanSettings extends RunSettings, RegistrySettings {
 }
 
 export interface Settings extends CleanSettings {
-  /** as given by `username` and `password`; absent: the login that docker/login-action left is used */
+  /**
+   * as given by `username` and `password`; absent: the login that docker/login-action left is used, else the token of
+   * GitHub
+   */
   readonly login?: { readonly username: string; readonly password: string };
   readonly insecure: boolean;
   /** the PEM text of `ca-file` */

@@ -1,0 +1,71 @@
+/** Who the run is to the registry and to the API of GitHub. Masks what is secret before anything else can print it. */
+import * as core from '@actions/core';
+
+import type { Credentials } from '../http/credentials.js';
+import { readDockerCredentials } from '../http/docker-config.js';
+import type { Family } from '../registry/registry.js';
+import type { Settings } from '../run/settings.js';
+import type { Mistake } from './mistake.js';
+
+/** Any name will do beside a token of GitHub. */
+const NEUTRAL_NAME = 'github-actions';
+
+/** Reads `username` and `password`. */
+export function readLogin(mistake: Mistake): Settings['login'] {
+  const username = core.getInput('username');
+  const password = core.getInput('password');
+  if (password !== '') {
+    core.setSecret(password);
+  }
+  const alone = 'neither of them works alone';
+  if (username !== '' && password === '') {
+    mistake('password', `the password or token that goes with \`username\`; ${alone}`, '');
+  }
+  if (password !== '' && username === '') {
+    mistake('username', `the account that \`password\` belongs to; ${alone}`, '');
+  }
+  if (username.includes(':')) {
+    // Not quoted: what stands after the colon is likely a password.
+    mistake('username', 'a name without a colon (RFC 7617 gives it another meaning)');
+  }
+  return password === '' ? undefined : { username, password };
+}
+
+/**
+ * Reads `github-token`.
+ *
+ * @returns `undefined` for every family but GitHub's own: the token goes to no other registry
+ */
+export function readGithubToken(family: Family | undefined, mistake: Mistake): string | undefined {
+  const token = core.getInput('github-token');
+  if (token !== '') {
+    core.setSecret(token);
+  }
+  if (token === '' || family?.isOfGitHub !== true) {
+    return undefined;
+  }
+  // What can't stand in a header would be quoted by the error of whoever tries. Here it is not.
+  return /^[\x21-\x7e]+$/.test(token)
+    ? token
+    : mistake('github-token', 'one token of GitHub, without spaces or line feeds within');
+}
+
+/**
+ * What to log in to the registry with: the inputs, else the Docker config, else the token of GitHub where the settings
+ * have one.
+ *
+ * @param env where GITHUB_ACTOR and the Docker config are looked up
+ * @throws CodedError naming the file or the helper that can't be used
+ */
+export async function credentialsOf(
+  { registry, login, githubToken }: Pick<Settings, 'registry' | 'login' | 'githubToken'>,
+  env: NodeJS.ProcessEnv,
+): Promise<Credentials> {
+  if (login !== undefined) {
+    return { kind: 'basic', ...login };
+  }
+  const stored = await readDockerCredentials(registry, env);
+  return stored.kind === 'none' && githubToken !== undefined
+    ? { kind: 'basic', username: env['GITHUB_ACTOR'] || NEUTRAL_NAME, password: githubToken }
+    : stored;
+}
