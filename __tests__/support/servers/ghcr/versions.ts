@@ -1,0 +1,365 @@
+/**
+ * The versions of the packages: what GitHub keeps of each manifest. They follow the registry's state, which a test
+ * may change without a push: `sync` finds what is new, what is gone, and which tags stand elsewhere.
+ */
+import type { RegistryState, RepositoryState, StoredManifest } from '../memory/state.js';
+import type { Assumptions, Lag, Lags } from './options.js';
+
+/** When something changed: by the clock, and by the number of lists that were asked for until then. */
+interface Moment {
+  readonly time: number;
+  readonly lists: number;
+}
+
+export interface Version {
+  readonly id: number;
+  readonly digest: string;
+  /** milliseconds since 1970 */
+  readonly createdAt: number;
+  readonly updatedAt: number;
+  readonly tags: readonly string[];
+  readonly deletedAt?: number;
+}
+
+export interface Page {
+  /** of all pages */
+  readonly total: number;
+  readonly versions: readonly Version[];
+}
+
+interface Entry {
+  readonly id: number;
+  readonly digest: string;
+  born: Moment;
+  created: number;
+  updated: number;
+  downloads: number;
+  /** the newest last */
+  tags: { readonly since: Moment; readonly tags: readonly string[] }[];
+  gone?: {
+    readonly since: Moment;
+    /** absent: a test took the manifest out of the state, so no restore brings it back */
+    readonly stored?: StoredManifest;
+    readonly tags: readonly string[];
+  };
+}
+
+interface Shelf {
+  /** of what is there */
+  readonly byDigest: Map<string, Entry>;
+  readonly byId: Map<number, Entry>;
+  lists: number;
+  /** until the state was looked at for the first time: what is in it then has been there for long */
+  isFresh: boolean;
+  sorted: readonly Entry[] | undefined;
+}
+
+export interface VersionsOptions {
+  readonly assume: Assumptions;
+  readonly now: () => number;
+  readonly seededAt: () => number;
+  readonly listLags: Lags;
+  readonly versionLags: Lags;
+}
+
+/** GitHub restores for thirty days. */
+export const RESTORE_WINDOW = 30 * 24 * 60 * 60_000;
+
+const LONG_AGO: Moment = { time: -Infinity, lists: -Infinity };
+
+const NO_TAGS: readonly string[] = [];
+
+export class Versions {
+  readonly #state: RegistryState;
+  readonly #options: VersionsOptions;
+  readonly #shelves = new Map<string, Shelf>();
+  readonly #leftOut = new Set<string>();
+  #lastId = 100_000_000;
+
+  constructor(state: RegistryState, options: VersionsOptions) {
+    this.#state = state;
+    this.#options = options;
+  }
+
+  /** Takes note of all that changed in the state. @param at when it did; default: when things were seeded */
+  sync(name: string, at = this.#options.seededAt()): void {
+    const repository = this.#state.repositories.get(name);
+    const shelf = this.#shelf(name);
+    const since = shelf.isFresh ? LONG_AGO : this.#moment(shelf);
+    shelf.isFresh = false;
+    for (const digest of repository?.manifests.keys() ?? []) {
+      if (!shelf.byDigest.has(digest)) {
+        this.#add(shelf, digest, at, since);
+      }
+    }
+    const tagsOf = tagsByDigest(repository);
+    for (const entry of shelf.byDigest.values()) {
+      if (repository?.manifests.has(entry.digest) !== true) {
+        this.#remove(shelf, entry, since);
+      } else {
+        this.#retag(shelf, entry, tagsOf.get(entry.digest) ?? NO_TAGS, at, since);
+      }
+    }
+  }
+
+  /** A page of what the list shows, newest first, as late as the lags have it. Counts as a request for a list. */
+  list(name: string, start = 0, end = Infinity): Page {
+    this.sync(name);
+    const shelf = this.#shelf(name);
+    shelf.lists += 1;
+    const lags = this.#options.listLags;
+    const isLate = Object.keys(lags).length > 0;
+    const entries = isLate
+      ? this.#sort([...shelf.byId.values()].filter((entry) => this.#isShown(shelf, entry, lags)))
+      : (shelf.sorted ??= this.#sort([...shelf.byDigest.values()]));
+    const left =
+      this.#leftOut.size === 0
+        ? entries
+        : entries.filter(({ digest }) => !this.#leftOut.has(digest));
+    const page = left.slice(start, end);
+    return { total: left.length, versions: page.map((entry) => this.#shown(shelf, entry, lags)) };
+  }
+
+  /** A page of what can still be restored. */
+  deleted(name: string, start = 0, end = Infinity): Page {
+    this.sync(name);
+    const shelf = this.#shelf(name);
+    const entries = [...shelf.byId.values()].filter((entry) => this.#isRestorable(entry));
+    const page = this.#sort(entries).slice(start, end);
+    return { total: entries.length, versions: page.map((entry) => this.#shown(shelf, entry, {})) };
+  }
+
+  /** One that is there, as late as the lags of single versions have it. */
+  one(name: string, id: number): Version | undefined {
+    this.sync(name);
+    const shelf = this.#shelf(name);
+    const entry = shelf.byId.get(id);
+    const lags = this.#options.versionLags;
+    return entry !== undefined && this.#isShown(shelf, entry, lags)
+      ? this.#shown(shelf, entry, lags)
+      : undefined;
+  }
+
+  /** All that is really there, in the order of their ids. */
+  active(name: string): Version[] {
+    this.sync(name);
+    const shelf = this.#shelf(name);
+    return [...shelf.byDigest.values()].map((entry) => this.#shown(shelf, entry, {}));
+  }
+
+  /** All that ever was there, in the order of their ids. */
+  all(name: string): Version[] {
+    this.sync(name);
+    const shelf = this.#shelf(name);
+    return [...shelf.byId.values()].map((entry) => this.#shown(shelf, entry, {}));
+  }
+
+  count(name: string): number {
+    this.sync(name);
+    const { byDigest, byId } = this.#shelf(name);
+    return this.#options.assume.versionCount === 'active' ? byDigest.size : byId.size;
+  }
+
+  /** Deletes the manifest with all its tags. @returns false when it isn't there */
+  delete(name: string, id: number): boolean {
+    this.sync(name);
+    const shelf = this.#shelf(name);
+    const entry = shelf.byId.get(id);
+    const repository = this.#state.repositories.get(name);
+    const stored = entry === undefined ? undefined : repository?.manifests.get(entry.digest);
+    if (entry?.gone !== undefined || entry === undefined || stored === undefined) {
+      return false;
+    }
+    repository?.manifests.delete(entry.digest);
+    for (const tag of currentTags(entry)) {
+      repository?.tags.delete(tag);
+    }
+    this.#remove(shelf, entry, this.#moment(shelf), stored);
+    return true;
+  }
+
+  /** Brings a deleted version back. @returns false when it can't be */
+  restore(name: string, id: number): boolean {
+    this.sync(name);
+    const shelf = this.#shelf(name);
+    const entry = shelf.byId.get(id);
+    const { assume, now } = this.#options;
+    if (entry?.gone?.stored === undefined || !this.#isRestorable(entry)) {
+      return false;
+    }
+    if (shelf.byDigest.has(entry.digest)) {
+      return assume.restoreOfRepushed === 'taken';
+    }
+    const { stored, tags } = entry.gone;
+    const repository = this.#state.repositories.get(name);
+    repository?.manifests.set(entry.digest, stored);
+    for (const tag of assume.restoreBringsTags ? tags : []) {
+      if (!repository?.tags.has(tag)) {
+        repository?.tags.set(tag, entry.digest);
+      }
+    }
+    this.#revive(shelf, entry, this.#moment(shelf));
+    this.sync(name, now());
+    return true;
+  }
+
+  setTimes(name: string, digest: string, times: { created?: number; updated?: number }): void {
+    const entry = this.#entry(name, digest);
+    entry.created = times.created ?? entry.created;
+    entry.updated = times.updated ?? times.created ?? entry.updated;
+    this.#shelf(name).sorted = undefined;
+  }
+
+  setDownloads(name: string, digest: string, downloads: number): void {
+    this.#entry(name, digest).downloads = downloads;
+  }
+
+  download(name: string, digest: string): void {
+    const { byDigest } = this.#shelf(name);
+    if (!byDigest.has(digest)) {
+      this.sync(name);
+    }
+    const entry = byDigest.get(digest);
+    if (entry !== undefined) {
+      entry.downloads += 1;
+    }
+  }
+
+  downloads(name: string, digest: string): number {
+    return this.#entry(name, digest).downloads;
+  }
+
+  /** when it came, by the clock of this simulator */
+  bornAt(name: string, digest: string): number | undefined {
+    return this.#shelf(name).byDigest.get(digest)?.born.time;
+  }
+
+  leaveOut(...digests: readonly string[]): void {
+    for (const digest of digests) {
+      this.#leftOut.add(digest);
+    }
+  }
+
+  #entry(name: string, digest: string): Entry {
+    this.sync(name);
+    const entry = this.#shelf(name).byDigest.get(digest);
+    if (entry === undefined) {
+      throw new Error(`no version ${digest} in ${name}`);
+    }
+    return entry;
+  }
+
+  #shelf(name: string): Shelf {
+    let shelf = this.#shelves.get(name);
+    if (shelf === undefined) {
+      shelf = { byDigest: new Map(), byId: new Map(), lists: 0, isFresh: true, sorted: undefined };
+      this.#shelves.set(name, shelf);
+    }
+    return shelf;
+  }
+
+  #moment({ lists }: Shelf): Moment {
+    return { time: this.#options.now(), lists };
+  }
+
+  #add(shelf: Shelf, digest: string, at: number, born: Moment): void {
+    const before =
+      this.#options.assume.repush === 'same-id'
+        ? [...shelf.byId.values()].find((entry) => entry.digest === digest)
+        : undefined;
+    shelf.sorted = undefined;
+    if (before !== undefined) {
+      this.#revive(shelf, before, born);
+      return;
+    }
+    this.#lastId += 1;
+    const id = this.#lastId;
+    const entry = { id, digest, born, created: at, updated: at, downloads: 0, tags: [] };
+    shelf.byDigest.set(digest, entry);
+    shelf.byId.set(id, entry);
+  }
+
+  #revive(shelf: Shelf, entry: Entry, born: Moment): void {
+    delete entry.gone;
+    entry.born = born;
+    entry.tags = [];
+    shelf.byDigest.set(entry.digest, entry);
+    shelf.sorted = undefined;
+  }
+
+  #remove(shelf: Shelf, entry: Entry, since: Moment, stored?: StoredManifest): void {
+    const tags = currentTags(entry);
+    shelf.byDigest.delete(entry.digest);
+    shelf.sorted = undefined;
+    entry.gone = { since, tags, ...(stored === undefined ? {} : { stored }) };
+  }
+
+  #retag(shelf: Shelf, entry: Entry, tags: readonly string[], at: number, since: Moment): void {
+    const before = currentTags(entry);
+    if (before.length === tags.length && before.every((tag, n) => tag === tags[n])) {
+      return;
+    }
+    entry.tags.push({ since, tags });
+    if (this.#options.assume.tagsMoveUpdatedAt) {
+      entry.updated = Math.max(entry.updated, at);
+      shelf.sorted = undefined;
+    }
+  }
+
+  #isRestorable({ gone }: Entry): boolean {
+    return gone?.stored !== undefined && this.#options.now() - gone.since.time <= RESTORE_WINDOW;
+  }
+
+  #isShown(shelf: Shelf, { born, gone }: Entry, lags: Lags): boolean {
+    return (
+      this.#isPast(shelf, born, lags.pushes) &&
+      !(gone !== undefined && this.#isPast(shelf, gone.since, lags.deletes))
+    );
+  }
+
+  #isPast(shelf: Shelf, { time, lists }: Moment, lag: Lag | undefined): boolean {
+    if (lag === undefined) {
+      return true;
+    }
+    return 'ms' in lag ? this.#options.now() >= time + lag.ms : shelf.lists > lists + lag.lists;
+  }
+
+  #shown(shelf: Shelf, entry: Entry, lags: Lags): Version {
+    const { id, digest, created, updated, gone } = entry;
+    const tags = entry.tags.findLast(({ since }) => this.#isPast(shelf, since, lags.tags))?.tags;
+    return {
+      id,
+      digest,
+      createdAt: created,
+      updatedAt: updated,
+      tags: this.#ordered(gone?.tags ?? tags ?? NO_TAGS),
+      ...(gone === undefined ? {} : { deletedAt: gone.since.time }),
+    };
+  }
+
+  #ordered(tags: readonly string[]): readonly string[] {
+    return this.#options.assume.tagOrder === 'oldest-first' ? tags : tags.toReversed();
+  }
+
+  #sort(entries: Entry[]): Entry[] {
+    const key = this.#options.assume.listOrder;
+    return entries.sort((a, b) => b[key] - a[key] || b.id - a.id);
+  }
+}
+
+function currentTags({ tags }: Entry): readonly string[] {
+  return tags.at(-1)?.tags ?? NO_TAGS;
+}
+
+function tagsByDigest(repository: RepositoryState | undefined): Map<string, string[]> {
+  const tags = new Map<string, string[]>();
+  for (const [tag, digest] of repository?.tags ?? []) {
+    const known = tags.get(digest);
+    if (known === undefined) {
+      tags.set(digest, [tag]);
+    } else {
+      known.push(tag);
+    }
+  }
+  return tags;
+}
