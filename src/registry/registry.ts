@@ -176,7 +176,10 @@ export interface Catalog {
 export interface Lister {
   /** Whether this list tells that a manifest is gone, and not a read by its digest. */
   readonly confirmsDeletes?: true;
-  /** Complete, or it rejects. Empty for a repository that the registry doesn't know. */
+  /**
+   * Complete, or it rejects. Empty for a repository that the registry doesn't know, unless that looks like one that the
+   * account may not see: then it rejects.
+   */
   manifests(repository: string): Promise<Listing>;
 }
 

@@ -10,6 +10,7 @@ import { createLog, type Log } from '../../../src/action/log.js';
 import type { Plan } from '../../../src/plan/plan.js';
 import { selectRepositories } from '../../../src/plan/selection.js';
 import type { Credentials } from '../../../src/http/credentials.js';
+import type { Clock } from '../../../src/http/clock.js';
 import { createSecretStore } from '../../../src/http/redact.js';
 import { createTransport, type Transport } from '../../../src/http/transport.js';
 import type { Digest } from '../../../src/oci/digest.js';
@@ -36,6 +37,11 @@ export interface RunOptions {
   readonly credentials?: Credentials;
   /** default: found by the address, which makes it plain Distribution */
   readonly registryType?: string;
+  readonly apiUrl?: URL;
+  readonly githubToken?: string;
+  readonly namespaces?: readonly string[];
+  /** for the transport and the run; default: time passes only while the transport waits */
+  readonly clock?: Clock;
   /** default: none */
   readonly ledgerRepository?: string;
   /** tells the requests of several runs apart */
@@ -90,7 +96,11 @@ export function connect({
   credentials = { kind: 'none' },
   concurrency = 1,
   userAgent = 'registry-manifest-cleanup',
-}: Pick<RunOptions, 'url' | 'credentials' | 'concurrency' | 'userAgent'>): Connection {
+  clock = fakeClock({ auto: true }, NOW),
+}: Pick<
+  RunOptions,
+  'url' | 'credentials' | 'concurrency' | 'userAgent' | 'clock'
+>): Connection {
   const secrets = createSecretStore();
   const redact = (text: string) => secrets.redact(text);
   const log = createLog(redact);
@@ -105,7 +115,7 @@ export function connect({
     },
     // A dead server must end a test, not hang it; nothing here waits that long.
     timeouts: { idle: 20_000, idleDelete: 20_000, body: 20_000 },
-    clock: fakeClock({ auto: true }, NOW),
+    clock,
     random: () => 0.5,
     onExchange: ({ method, url: sent, result }) => {
       log.debug(
@@ -127,6 +137,9 @@ export async function run(options: RunOptions): Promise<Ran> {
     const settings = {
       registry,
       registryType: options.registryType ?? 'auto',
+      apiUrl: options.apiUrl,
+      githubToken: options.githubToken,
+      namespaces: options.namespaces ?? [],
       selection: selectRepositories(options.repositories ?? []),
       concurrency,
       dryRun,
@@ -145,7 +158,10 @@ export async function run(options: RunOptions): Promise<Ran> {
       transport,
       stop: new AbortController().signal,
       quote,
-      clock: { now: () => options.now ?? NOW, sleep: options.onSleep ?? (async () => undefined) },
+      clock: options.clock ?? {
+        now: () => options.now ?? NOW,
+        sleep: options.onSleep ?? (async () => undefined),
+      },
       progress: {
         expect: () => undefined,
         done: () => undefined,

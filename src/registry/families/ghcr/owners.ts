@@ -91,8 +91,8 @@ function settingsOf({ protocol, host }: URL, { prefix, owner }: Owner, name: str
 /** A missing right, and how to get it: GitHub's answers don't tell which one it is. */
 export function rightsOf({ settings }: Pick<Package, 'settings'>): string {
   return (
-    'A job needs `permissions: packages: write`, and its repository the role Admin on the package, under ' +
-    `"Manage Actions access" of ${settings} . A personal access token has to be a classic one with \`read:packages\` ` +
-    'and `delete:packages`, of a user who is an admin of the package'
+    'A job needs `permissions: packages: write`, and its repository the role Admin on the package, under "Manage Actions ' +
+    'access". A personal access token has to be a classic one with `read:packages` and `delete:packages`, of an admin ' +
+    `of the package. Its settings: ${settings}`
   );
 }
