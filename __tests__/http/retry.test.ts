@@ -2,7 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 
 import type { Method, TransportFailure } from '../../src/http/message.js';
 import { createRetry } from '../../src/http/retry.js';
-import { NotSent } from '../../src/http/stop.js';
+import { NotSent, TooLate } from '../../src/http/stop.js';
 import { play, respond, type Answer } from '../support/builders/answers.js';
 import { fakeClock } from '../support/scenes/fake-clock.js';
 import { request } from '../support/servers/servers.js';
@@ -80,6 +80,106 @@ describe('the failures that are tried again', () => {
   });
 });
 
+/** Of GitHub's secondary limit. */
+const LIMITED: Answer = {
+  status: 403,
+  body: '{"message":"You have exceeded a secondary rate limit."}',
+};
+/** Of its primary limit: the hour has just begun. */
+const USED_UP: Answer = {
+  status: 403,
+  headers: {
+    'x-ratelimit-remaining': '0',
+    'x-ratelimit-reset': String(Date.UTC(2026, 0, 1, 1) / 1000),
+  },
+};
+
+describe("GitHub's limits", () => {
+  it.each(['GET', 'HEAD', 'PUT', 'DELETE'] as const)(
+    'are waited for as long as they say, and a %s is tried again',
+    async (method) => {
+      const told = { status: 403, headers: { 'retry-after': '30' } };
+      const { retry, requests, clock } = retrying([LIMITED, told, OK]);
+      expect(await retry(request(URL_, { method }))).toMatchObject({ status: 200, tries: 3 });
+      expect(requests).toHaveLength(3);
+      expect(clock.slept).toEqual([60_000, 30_000]);
+    },
+  );
+
+  it('let a POST be tried again only if it may be repeated', async () => {
+    const once = retrying([LIMITED, OK]);
+    expect((await once.retry(request(URL_, { method: 'POST' }))).status).toBe(403);
+    expect(once.clock.slept).toEqual([]);
+    const twice = retrying([LIMITED, OK]);
+    const repeatable = request(URL_, { method: 'POST', repeatable: true });
+    expect((await twice.retry(repeatable)).status).toBe(200);
+  });
+
+  it.each<[string, Answer, number]>([
+    ['say no time', LIMITED, 5],
+    ['say a time', { ...LIMITED, headers: { 'retry-after': '1' } }, 10],
+    ['say no time with a 429', { ...LIMITED, status: 429 }, 5],
+  ])('end the tries in the end where they %s', async (_, answer, tries) => {
+    const { retry, requests } = retrying([answer]);
+    const few = request(URL_, { method: 'DELETE', mostTries: 1 });
+    expect(await retry(few)).toMatchObject({ status: answer.status, tries });
+    expect(requests).toHaveLength(tries);
+  });
+
+  it.each([403, 429])('are passed on at once with %d when the quota is used up', async (status) => {
+    const headers = { ...USED_UP.headers, 'retry-after': '60' };
+    const { retry, requests, clock } = retrying([{ ...USED_UP, status, headers }, OK]);
+    const response = await retry(request(URL_));
+    expect(response.status).toBe(status);
+    expect(response).not.toHaveProperty('tries');
+    expect(requests).toHaveLength(1);
+    expect(clock.slept).toEqual([]);
+  });
+});
+
+describe('a request that is late after a pause', () => {
+  /** Its tries get these answers, and the next is not sent. */
+  async function late(...answers: readonly Answer[]) {
+    const played = play(...answers);
+    const clock = fakeClock({ auto: true });
+    const retry = createRetry(
+      async (sent) => {
+        if (played.requests.length === answers.length) {
+          throw new TooLate();
+        }
+        return played.send(sent);
+      },
+      { clock, random: () => 0 },
+    );
+    const outcome = await retry(request(URL_, { method: 'DELETE' })).catch(
+      (error: unknown) => error,
+    );
+    return { outcome, slept: clock.slept };
+  }
+
+  it.each<[string, Answer]>([
+    ["GitHub's secondary limit", LIMITED],
+    ['a 429', { status: 429 }],
+  ])('was not sent, as far as the server goes, where that was for %s', async (_, limit) => {
+    const { outcome, slept } = await late(limit, limit);
+    expect(outcome).toBeInstanceOf(TooLate);
+    expect(String(outcome)).toContain(`not sent again after status ${String(limit.status)}`);
+    expect(slept).toHaveLength(2);
+  });
+
+  it.each<[string, Answer[], object]>([
+    ['the last try was lost', [{ fails: 'reset' }], { kind: 'reset' }],
+    ['the last try failed', [{ status: 500 }], { status: 500 }],
+    ['the server was busy', [{ status: 503, headers: { 'retry-after': '1' } }], { status: 503 }],
+    ['a try before was lost', [{ fails: 'reset' }, LIMITED], { status: 403, tries: 2 }],
+    ['a limit came before', [LIMITED, { status: 500 }], { status: 500, tries: 2 }],
+  ])('may have been carried out where %s', async (_, answers, expected) => {
+    const { outcome, slept } = await late(...answers);
+    expect(outcome).toMatchObject(expected);
+    expect(slept).toHaveLength(answers.length);
+  });
+});
+
 describe('the end of the tries', () => {
   it.each<[number, number]>([
     [429, 10],
@@ -120,10 +220,10 @@ describe('the end of the tries', () => {
 });
 
 describe('the time between two tries', () => {
-  it('doubles up to a ceiling, and takes a random part of it', async () => {
+  it('doubles up to a ceiling, and takes a random part of it, beside the second for a 429', async () => {
     const { retry, clock } = retrying([{ status: 429 }], () => 0.5);
     await retry(request(URL_));
-    expect(clock.slept).toEqual([250, 500, 1000, 2000, 4000, 8000, 15_000, 15_000, 15_000]);
+    expect(clock.slept).toEqual([1250, 1500, 2000, 3000, 5000, 9000, 16_000, 16_000, 16_000]);
   });
 
   it.each<[string, string, number]>([

@@ -42,6 +42,15 @@ const SLOW = (seconds: number): Answer => ({
   headers: { 'retry-after': String(seconds) },
 });
 
+const SECONDARY: Answer = {
+  status: 403,
+  body: '{"message":"You have exceeded a secondary rate limit."}',
+};
+const USED_UP: Answer = {
+  status: 403,
+  headers: { 'x-ratelimit-remaining': '0', 'x-ratelimit-reset': '2000000000' },
+};
+
 describe('createThrottle', () => {
   it('keeps no more than the limit under way, at each host', async () => {
     const { server, send } = throttled(4, 10);
@@ -118,6 +127,73 @@ describe('createThrottle', () => {
     await server.answer(answer);
     expect(server.waiting).toHaveLength(pauses ? 0 : 1);
     await clock.advance(1000);
+    expect(server.waiting).toHaveLength(1);
+  });
+
+  it.each<[string, Answer, number]>([
+    ['a 403 with Retry-After', { status: 403, headers: { 'retry-after': '7' } }, 7000],
+    ["GitHub's secondary limit without a time", SECONDARY, 60_000],
+    ["GHCR's time in a message", { status: 429, body: 'retry-after: 1.17ms' }, 1000],
+    ['a quota used up for long', USED_UP, 0],
+    ['a 403 about rights', { status: 403, body: '{"message":"Forbidden"}' }, 0],
+  ])('pauses a host for %s', async (_, answer, milliseconds) => {
+    const { server, clock } = throttled(1, 2);
+    await settled();
+    await server.answer(answer);
+    await clock.advance(Math.max(milliseconds - 1, 0));
+    expect(server.waiting).toHaveLength(milliseconds === 0 ? 1 : 0);
+    await clock.advance(1);
+    expect(server.waiting).toHaveLength(1);
+  });
+
+  it('doubles a pause without a time while it repeats, up to eight minutes', async () => {
+    const { server, clock } = throttled(1, 12);
+    await settled();
+    /** @returns minutes */
+    async function pauseAfter(answer: Answer): Promise<number> {
+      await server.answer(answer);
+      for (let minutes = 0; ; minutes += 1) {
+        if (server.waiting.length > 0) {
+          return minutes;
+        }
+        await clock.advance(60_000);
+      }
+    }
+    const minutes: number[] = [];
+    for (let n = 0; n < 5; n += 1) {
+      minutes.push(await pauseAfter(SECONDARY));
+    }
+    expect(minutes).toEqual([1, 2, 4, 8, 8]);
+    expect(await pauseAfter({ status: 404 })).toBe(0);
+    expect(await pauseAfter(SECONDARY)).toBe(8);
+    expect(await pauseAfter(OK)).toBe(0);
+    expect(await pauseAfter(SECONDARY)).toBe(1);
+  });
+
+  it('takes the answers of one pause for one, and a success of before it for none of after', async () => {
+    const { server, clock } = throttled(4, 12);
+    await settled();
+    await server.answer(SECONDARY, SECONDARY, OK);
+    await clock.advance(59_999);
+    expect(server.waiting).toHaveLength(1);
+    await clock.advance(1);
+    expect(server.waiting).toHaveLength(2);
+    // The first of them was sent before the pause.
+    await server.answer(OK, SECONDARY);
+    const underWay = server.waiting.length;
+    await clock.advance(119_999);
+    expect(server.waiting).toHaveLength(underWay);
+    await clock.advance(1);
+    expect(server.waiting.length).toBeGreaterThan(underWay);
+  });
+
+  it('keeps the length that one answer of a pause says, where the next says none', async () => {
+    const { server, clock } = throttled(2, 4);
+    await settled();
+    await server.answer(SLOW(5), SECONDARY);
+    await clock.advance(59_999);
+    expect(server.waiting).toHaveLength(0);
+    await clock.advance(1);
     expect(server.waiting).toHaveLength(1);
   });
 

@@ -3,7 +3,7 @@ import { getEventListeners } from 'node:events';
 import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
 
 import type { Credentials } from '../../src/http/credentials.js';
-import { closing, NotSent } from '../../src/http/stop.js';
+import { closing, NotSent, TooLate } from '../../src/http/stop.js';
 import { createTransport, type ExchangeEvent, type Transport } from '../../src/http/transport.js';
 import { fakeClock, settled } from '../support/scenes/fake-clock.js';
 import { closeServers, request, startServer } from '../support/servers/servers.js';
@@ -129,6 +129,24 @@ describe('createTransport', () => {
     expect(new Set(server.seen.map(({ headers }) => headers['content-length']))).toEqual(
       new Set([String(Buffer.byteLength(body))]),
     );
+  });
+
+  it("waits together for GitHub's secondary limit, and sends no DELETE after it that is late", async () => {
+    let limited = true;
+    const server = await startServer((_seen, response) => {
+      const body = '{"message":"You have exceeded a secondary rate limit."}';
+      response.writeHead(limited ? 403 : 204).end(limited ? body : undefined);
+      limited = false;
+    });
+    const { transport } = transportTo(server.url);
+    const started = transport.clock.now();
+    const isLate = () => transport.clock.now() >= started + 30_000;
+    const sending = transport.send(request(server.url, { method: 'DELETE', isLate }));
+    await expect(sending).rejects.toThrow(TooLate);
+    expect(server.seen).toHaveLength(1);
+    expect(transport.clock.now()).toBe(started + 60_000);
+    expect((await transport.send(request(server.url, { method: 'DELETE' }))).status).toBe(204);
+    expect(server.seen).toHaveLength(2);
   });
 
   it('a broken connection ends as an error of one line without secrets', async () => {

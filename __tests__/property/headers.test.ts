@@ -5,7 +5,7 @@ import { describe, expect, it } from '@jest/globals';
 
 import { parseChallenges } from '../../src/http/challenge.js';
 import { LinkError, nextPage } from '../../src/http/link.js';
-import { retryAfter } from '../../src/http/retry-after.js';
+import { slowDownOf } from '../../src/http/slow-down.js';
 
 const PAGE = new URL('https://registry.test/v2/a/tags/list');
 /** Far more than Node lets a server send (16 KiB), so that what isn't linear shows. */
@@ -68,10 +68,7 @@ const readers = {
   },
   challenge: (value: string) => parseChallenges(value),
   'retry-after': (value: string) =>
-    retryAfter(
-      { status: 429, headers: { 'retry-after': value }, body: Buffer.alloc(0), url: PAGE },
-      0,
-    ),
+    slowDownOf({ status: 429, headers: { 'retry-after': value }, body: Buffer.alloc(0) }, 0),
 };
 
 describe.each(Object.entries(readers))('the parser of %s', (_, read) => {

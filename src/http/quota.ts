@@ -17,6 +17,9 @@ export interface Quotas {
   readonly quota: (host: string) => Quota | undefined;
 }
 
+/** Milliseconds: a host is many servers, whose clocks differ. A window of GitHub's lasts an hour. */
+const SAME_WINDOW = 5_000;
+
 export function watchQuotas(next: Send): Quotas {
   const quotas = new Map<string, Quota>();
   return {
@@ -26,16 +29,21 @@ export function watchQuotas(next: Send): Quotas {
       const quota = quotaOf(response);
       if (quota !== undefined) {
         const { host } = request.url;
-        quotas.set(host, smaller(quotas.get(host), quota));
+        quotas.set(host, latest(quotas.get(host), quota));
       }
       return response;
     },
   };
 }
 
-/** Answers may come in another order than they were counted. */
-function smaller(known: Quota | undefined, quota: Quota): Quota {
-  return known?.resetsAt === quota.resetsAt && known.remaining < quota.remaining ? known : quota;
+/** Answers may come in another order than they were counted: of one window the lowest number is right. */
+function latest(known: Quota | undefined, quota: Quota): Quota {
+  if (known === undefined) {
+    return quota;
+  }
+  const later = quota.resetsAt - known.resetsAt;
+  const isLower = later >= -SAME_WINDOW && quota.remaining < known.remaining;
+  return later > SAME_WINDOW || isLower ? quota : known;
 }
 
 /** The quota that an answer tells of, if it does. */

@@ -6,8 +6,8 @@ import type { Clock } from './clock.js';
 import { codeOf } from '../text/error.js';
 import { TransportError, type HttpRequest, type HttpResponse, type Send } from './message.js';
 import { MOST_OF_REQUEST, REQUEST_IS_LATE, RUN_IS_LATE, type Patience } from './patience.js';
-import { retryAfter } from './retry-after.js';
-import { NotSent } from './stop.js';
+import { slowDownOf, type SlowDown } from './slow-down.js';
+import { NotSent, TooLate } from './stop.js';
 
 interface RetryOptions {
   readonly clock: Clock;
@@ -24,8 +24,6 @@ const LONGEST = 30_000;
 
 /** How often a request is sent in all when this is what came back; once after anything else. */
 const TRIES: Readonly<Record<string, number>> = {
-  // The server is well and says so; the shared slow-down makes each further try likelier to pass.
-  429: 10,
   // Distribution answers 500 for a blob's digest on the manifests route, today and tomorrow.
   500: 3,
   502: 6,
@@ -40,24 +38,37 @@ const TRIES: Readonly<Record<string, number>> = {
   EAI_AGAIN: 6,
 };
 
+/** The server is well and says so; the shared slow-down makes each further try likelier to pass. */
+const TRIES_LIMITED = 10;
+/** The throttle doubles the pauses between them: a quarter of an hour in all. */
+const TRIES_GROWING = 5;
+
 type Outcome = PromiseSettledResult<HttpResponse>;
 
 export function createRetry(next: Send, { clock, random, stop, patience }: RetryOptions): Send {
   return async (request) => {
     let before: Outcome | undefined;
+    const limits: number[] = [];
     let waited = 0;
     for (let attempt = 1; ; attempt += 1) {
-      const [tried] = await Promise.allSettled([next({ ...request, attempt })]);
-      // The answer to the last try that was sent says more than a try that was not sent.
-      const isNotSent = tried.status === 'rejected' && tried.reason instanceof NotSent;
-      const outcome = isNotSent ? (before ?? tried) : tried;
-      const isLast = attempt >= triesFor(outcome, request) || stop?.aborted === true;
+      const [outcome] = await Promise.allSettled([next({ ...request, attempt })]);
+      const why: unknown = outcome.status === 'rejected' ? outcome.reason : undefined;
+      if (before !== undefined && why instanceof NotSent) {
+        // If all tries met a limit, nothing was done, and the caller may send the request another time. Else the answer
+        // to the last try that was sent says more than a try that was not sent.
+        if (why instanceof TooLate && limits.length === attempt - 1) {
+          throw new TooLate(limits.at(-1));
+        }
+        return settle(before, attempt - 1);
+      }
+      const slowDown = slowDownAfter(outcome, clock.now());
+      const isLast = attempt >= triesFor(outcome, slowDown, request) || stop?.aborted === true;
       if (isLast || !isIdempotent(request)) {
         return settle(outcome, attempt);
       }
       before = outcome;
-      const asked =
-        outcome.status === 'fulfilled' ? (retryAfter(outcome.value, clock.now()) ?? 0) : 0;
+      limits.push(...limitOf(outcome, slowDown));
+      const asked = slowDown.kind === 'pause' ? slowDown.milliseconds : 0;
       const backoff = random() * Math.min(FIRST * 2 ** (attempt - 1), LONGEST);
       const now = clock.now();
       waited += asked + backoff;
@@ -98,10 +109,23 @@ function isIdempotent(request: HttpRequest): boolean {
   return request.method !== 'POST' || request.repeatable === true;
 }
 
-function triesFor(outcome: Outcome, { mostTries = Infinity }: HttpRequest): number {
+function slowDownAfter(outcome: Outcome, now: number): SlowDown {
+  return outcome.status === 'fulfilled' ? slowDownOf(outcome.value, now) : { kind: 'none' };
+}
+
+/** The status of an answer that refused the request before anything was done for it; a 503 may be anyone's. */
+function limitOf(outcome: Outcome, { kind }: SlowDown): number[] {
+  return kind === 'pause' && outcome.status === 'fulfilled' && outcome.value.status !== 503
+    ? [outcome.value.status]
+    : [];
+}
+
+function triesFor(outcome: Outcome, slowDown: SlowDown, { mostTries = Infinity }: HttpRequest) {
+  if (slowDown.kind === 'pause' && limitOf(outcome, slowDown).length > 0) {
+    return slowDown.grows ? TRIES_GROWING : TRIES_LIMITED;
+  }
   const what = outcome.status === 'fulfilled' ? outcome.value.status : kindOf(outcome.reason);
-  const tries = TRIES[what] ?? 1;
-  return what === 429 ? tries : Math.min(tries, mostTries);
+  return Math.min(TRIES[what] ?? 1, mostTries);
 }
 
 function kindOf(error: unknown): string {

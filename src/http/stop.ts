@@ -17,8 +17,13 @@ export class NotSent extends RequestFailure {
 /** Its `isLate` was true before the request was sent. */
 export class TooLate extends NotSent {
   override name = 'TooLate';
-  constructor() {
-    super('not sent: it was too late');
+  /** @param status of the answer to all tries before, which says that they had no effect */
+  constructor(status?: number) {
+    super(
+      status === undefined
+        ? 'not sent: it was too late'
+        : `not sent again after status ${String(status)}: it was too late`,
+    );
   }
 }
 

@@ -7,7 +7,7 @@ import pLimit, { type LimitFunction } from 'p-limit';
 import type { Clock } from './clock.js';
 import type { HttpResponse, Send } from './message.js';
 import type { Patience } from './patience.js';
-import { retryAfter } from './retry-after.js';
+import { slowDownOf, type SlowDown } from './slow-down.js';
 
 interface ThrottleOptions {
   /** requests under way at one host at most */
@@ -19,8 +19,10 @@ interface ThrottleOptions {
   readonly patience?: Patience;
 }
 
-/** How long a host is paused by a 429 that doesn't say how long, in milliseconds. */
-const PAUSE = 1000;
+/** Milliseconds. A pause that doubles while it repeats doubles three times. */
+const LONGEST_GROWN = 480_000;
+
+type Pause = Extract<SlowDown, { kind: 'pause' }>;
 
 interface Host {
   readonly limit: LimitFunction;
@@ -30,6 +32,8 @@ interface Host {
   pausedUntil: number;
   /** How many pauses there were. Answers to requests sent before the latest one are part of it. */
   pauses: number;
+  /** How many of the pauses since the last success were of a length that the server did not say. */
+  inVain: number;
 }
 
 export function createThrottle(next: Send, options: ThrottleOptions): Send {
@@ -42,7 +46,13 @@ export function createThrottle(next: Send, options: ThrottleOptions): Send {
     if (known !== undefined) {
       return known;
     }
-    const host = { limit: pLimit(concurrency), window: concurrency, pausedUntil: 0, pauses: 0 };
+    const host = {
+      limit: pLimit(concurrency),
+      window: concurrency,
+      pausedUntil: 0,
+      pauses: 0,
+      inVain: 0,
+    };
     hosts.set(url.host, host);
     return host;
   }
@@ -54,21 +64,28 @@ export function createThrottle(next: Send, options: ThrottleOptions): Send {
 
   /** Additive increase, multiplicative decrease, as in TCP's congestion control (RFC 5681). */
   function learn(host: Host, response: HttpResponse, pausesBefore: number): void {
-    const pause = pauseOf(response, clock.now());
-    if (pause === undefined) {
-      if (response.status < 400 && host.window < concurrency) {
-        resize(host, host.window + 1 / host.window);
+    const slowDown = slowDownOf(response, clock.now());
+    const isFirst = host.pauses === pausesBefore;
+    if (slowDown.kind !== 'pause') {
+      if (response.status < 400) {
+        // What was sent before the pause tells nothing of the time after it.
+        host.inVain = isFirst ? 0 : host.inVain;
+        if (host.window < concurrency) {
+          resize(host, host.window + 1 / host.window);
+        }
       }
       return;
     }
+    if (isFirst) {
+      host.pauses += 1;
+      host.inVain += slowDown.grows ? 1 : 0;
+      resize(host, host.window / 2);
+    }
     if (patience?.isSpent() !== true) {
       const now = clock.now();
-      patience?.spend(now, now + pause);
-      host.pausedUntil = Math.max(host.pausedUntil, now + pause);
-    }
-    if (host.pauses === pausesBefore) {
-      host.pauses += 1;
-      resize(host, host.window / 2);
+      const until = now + lengthOf(slowDown, host);
+      patience?.spend(now, until);
+      host.pausedUntil = Math.max(host.pausedUntil, until);
     }
   }
 
@@ -95,10 +112,8 @@ export function createThrottle(next: Send, options: ThrottleOptions): Send {
   };
 }
 
-function pauseOf(response: HttpResponse, now: number): number | undefined {
-  if (response.status === 429) {
-    return retryAfter(response, now) ?? PAUSE;
-  }
-  // A 503 that says nothing may be one broken backend of many: no reason to slow down the others.
-  return response.status === 503 ? retryAfter(response, now) : undefined;
+function lengthOf({ milliseconds, grows }: Pause, { inVain }: Host): number {
+  return grows
+    ? Math.min(milliseconds * 2 ** Math.max(inVain - 1, 0), LONGEST_GROWN)
+    : milliseconds;
 }
