@@ -260,7 +260,7 @@ describe('a manifest that could not be restored', () => {
         {
           what: `manifest ${old.digest}`,
           why: expect.stringMatching(
-            `^${childGone(index([old]), 'late')}, and it could not be restored: the registry's garbage collector has freed`,
+            `^${childGone(index([old]), 'late')}, and it could not be restored: the registry no longer has what it consists of`,
           ),
         },
       ],

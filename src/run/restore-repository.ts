@@ -198,7 +198,7 @@ class Restoration {
     );
     return missing.length === 0
       ? undefined
-      : `the registry's garbage collector has freed what it consists of (${missing.join(', ')}): build or push it again`;
+      : `the registry no longer has what it consists of (${missing.join(', ')}): build or push it again`;
   }
 
   /** An index may list layers, and manifests of unknown types. */
