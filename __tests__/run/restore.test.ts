@@ -179,6 +179,11 @@ describe('a backup that is larger than one batch', () => {
     for (const each of [...indexes, first]) {
       await lose('team/app', each);
     }
+    registry.state.repositories.get('team/app')?.manifests.clear();
+    const options = { url: registry.url, restoreFrom: directory };
+    const look = await runRestore({ ...options, dryRun: true });
+    expect(look.complaints).toEqual([]);
+    expect(look.run?.repositories[0]?.restored).toHaveLength(19);
     const run = await restore();
     expect(run.complaints).toEqual([]);
     expect(run.repositories).toEqual([

@@ -22,6 +22,8 @@ export interface RestoreOptions {
   readonly concurrency: number;
   /** manifests that were missing before: an index that lists one may be restored without it */
   readonly absent?: ReadonlySet<Digest>;
+  /** manifests that earlier calls have restored, or would restore without a pusher */
+  readonly earlier?: ReadonlySet<Digest>;
 }
 
 /** A push of a tag is sent once, and after each failure the tag is read again. */
@@ -128,6 +130,10 @@ class Restoration {
     return found.sort(compare);
   }
 
+  #isDecided(digest: Digest): boolean {
+    return this.#manifests.has(digest) || this.#options.earlier?.has(digest) === true;
+  }
+
   #hasFailed(digest: Digest): boolean {
     return typeof this.#manifests.get(digest) === 'object';
   }
@@ -185,7 +191,7 @@ class Restoration {
     const unknown = children
       .map(({ digest }) => digest)
       .filter((digest) => this.#options.absent?.has(digest) !== true)
-      .filter((digest) => !this.#manifests.has(digest));
+      .filter((digest) => !this.#isDecided(digest));
     const [child] = await this.#without(unknown, (digest) => this.#isThere(digest));
     return (
       child && `${child}, which it lists, is neither there nor in the backup: push that image again`
@@ -207,7 +213,7 @@ class Restoration {
     return (
       (await reader.hasBlob(repository, digest)) ||
       // Everything with a result was restored before it, or would have been.
-      (manifest.kind === 'index' && (this.#manifests.has(digest) || (await this.#isThere(digest))))
+      (manifest.kind === 'index' && (this.#isDecided(digest) || (await this.#isThere(digest))))
     );
   }
 

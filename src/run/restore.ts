@@ -8,6 +8,7 @@ import type { ReadEntry } from './backup/index-line.js';
 import { readBackup, type ReadBackup } from './backup/read.js';
 import type { SavedCopy } from './saved-copy.js';
 import { joinRestored, restoreRepository, type Restored } from './restore-repository.js';
+import type { Digest } from '../oci/digest.js';
 import { isIndexType } from '../oci/media-types.js';
 import { compare } from '../plan/graph.js';
 import { count, number } from '../text/words.js';
@@ -81,10 +82,13 @@ export async function restoreBackup(
       break;
     }
     progress.expect(entries.length);
+    const earlier = new Set<Digest>();
+    const options = { reader, concurrency, earlier, ...(dryRun ? {} : { pusher }) };
     const parts: Restored[] = [];
     for await (const lost of batches(entries, backup)) {
-      const options = { reader, concurrency, ...(dryRun ? {} : { pusher }) };
-      parts.push(await restoreRepository(repository, lost, options));
+      const part = await restoreRepository(repository, lost, options);
+      part.restored.forEach((digest) => earlier.add(digest));
+      parts.push(part);
       lost.forEach(() => progress.done());
     }
     restored.push(joinRestored(repository, parts));
