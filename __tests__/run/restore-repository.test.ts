@@ -35,6 +35,7 @@ const whole = [child, sibling, inner, outer];
 const NOTHING: Restored = {
   repository: APP,
   restored: [],
+  byServer: [],
   standing: [],
   failed: [],
   tags: [],
