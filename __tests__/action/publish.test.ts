@@ -77,6 +77,7 @@ describe('publishRestore', () => {
         failed: [{ digest: d('c'), why: 'hunter2' }],
         tags: ['v1'],
         failedTags: [],
+        byServer: [],
       },
     ],
     cutOffLines: 0,

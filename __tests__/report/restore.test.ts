@@ -14,7 +14,16 @@ import {
 import { d } from '../support/builders/examples.js';
 
 function restored(repository: string, more: Partial<Restored> = {}): Restored {
-  return { repository, restored: [], standing: [], failed: [], tags: [], failedTags: [], ...more };
+  return {
+    repository,
+    restored: [],
+    byServer: [],
+    standing: [],
+    failed: [],
+    tags: [],
+    failedTags: [],
+    ...more,
+  };
 }
 
 function undo(repositories: readonly Restored[], more: Partial<RestoreRun> = {}): RestoreRun {

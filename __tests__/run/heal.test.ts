@@ -14,6 +14,7 @@ import {
   type Content,
 } from '../support/builders/build.js';
 import { setTag } from '../support/servers/memory/state.js';
+import { undoOf, type UndoOptions } from '../support/servers/memory/undo.js';
 import { errorAnswer, stopClients, tally, when } from '../support/clients/client.js';
 import { APP, childGone, digests, startScene, type Scene } from '../support/scenes/survey.js';
 
@@ -34,6 +35,8 @@ interface Story {
   readonly unsaved?: readonly Content[];
   /** of the condemned, what the sweep saw in use again */
   readonly back?: readonly Content[];
+  /** the registry can restore by itself what is deleted */
+  readonly undo?: UndoOptions;
   /** called when all is deleted, right before `heal` */
   readonly then?: (scene: Scene) => void;
 }
@@ -49,6 +52,7 @@ async function healAfter(story: Story) {
   });
   before?.(scene);
   const { inventory } = await scene.look(condemned.map(([content]) => content));
+  const undo = story.undo && undoOf(scene.registry, APP, story.undo);
   push(scene);
   const gone = new Set(digests(condemned.map(([content]) => content)));
   for (const digest of gone) {
@@ -61,7 +65,10 @@ async function healAfter(story: Story) {
   }
   const lost = condemned
     .filter(([content]) => !unsaved.includes(content))
-    .map(([{ digest, mediaType, bytes }, ...tags]) => ({ digest, mediaType, bytes, tags }));
+    .map(([{ digest, mediaType, bytes }, ...tags]) => {
+      const id = undo?.idOf(digest);
+      return { digest, mediaType, bytes, tags, id };
+    });
   scene.registry.requests.length = 0;
   then?.(scene);
   const { reader, pusher } = scene;
@@ -73,6 +80,7 @@ async function healAfter(story: Story) {
       concurrency: 4,
       clock: fakeClock({ auto: true }),
       stop: new AbortController().signal,
+      restorer: undo?.restorer,
       ...options,
     },
   );
@@ -100,6 +108,30 @@ describe('push-heals: a manifest that a push began to use while it was deleted',
     // What nobody uses stays away.
     expect(scene.app.manifests.has(other.digest)).toBe(false);
     expect(tally(scene.registry)).toMatchObject({ 'GET tags': 2, 'PUT manifest': 1 });
+  });
+
+  it('is restored by the registry itself, though its layers are gone', async () => {
+    const { scene, proof } = await healAfter({
+      condemned: [[old]],
+      push: over([old]),
+      undo: {},
+      then: ({ app }) => {
+        app.blobs.clear();
+      },
+    });
+    expect(proof).toEqual({ ...NOTHING, restored: [old.digest] });
+    expect(scene.app.manifests.get(old.digest)?.bytes).toEqual(old.bytes);
+    expect(tally(scene.registry)).toEqual(expect.not.objectContaining({ 'PUT manifest': 1 }));
+  });
+
+  it('is pushed if the registry does not restore it by itself', async () => {
+    const { scene, proof } = await healAfter({
+      condemned: [[old]],
+      push: over([old]),
+      undo: { refuses: () => true },
+    });
+    expect(proof).toEqual({ ...NOTHING, restored: [old.digest] });
+    expect(tally(scene.registry)).toMatchObject({ 'PUT manifest': 1 });
   });
 
   it('is restored with its nested children, its signatures, and their referrers', async () => {
@@ -260,7 +292,7 @@ describe('a manifest that could not be restored', () => {
         {
           what: `manifest ${old.digest}`,
           why: expect.stringMatching(
-            `^${childGone(index([old]), 'late')}, and it could not be restored: the registry's garbage collector has freed`,
+            `^${childGone(index([old]), 'late')}, and it could not be restored: the registry no longer has what it consists of`,
           ),
         },
       ],

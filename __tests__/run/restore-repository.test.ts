@@ -35,6 +35,7 @@ const whole = [child, sibling, inner, outer];
 const NOTHING: Restored = {
   repository: APP,
   restored: [],
+  byServer: [],
   standing: [],
   failed: [],
   tags: [],
@@ -301,7 +302,7 @@ describe('a manifest that can not be restored', () => {
       failed: [
         {
           digest: child.digest,
-          why: `the registry's garbage collector has freed what it consists of (${gone.join(', ')}): build or push it again`,
+          why: `the registry no longer has what it consists of (${gone.join(', ')}): build or push it again`,
         },
         { digest: inner.digest, why: `${child.digest}, which it lists, could not be restored` },
         { digest: outer.digest, why: `${inner.digest}, which it lists, could not be restored` },
@@ -604,7 +605,7 @@ describe('a restore without a pusher', () => {
     expect(await look(scene, [saved(inner), saved(child)])).toMatchObject({
       restored: [],
       failed: expect.arrayContaining([
-        { digest: child.digest, why: expect.stringContaining('garbage collector') },
+        { digest: child.digest, why: expect.stringContaining('no longer has what it consists of') },
         { digest: inner.digest, why: expect.stringContaining(child.digest) },
       ]),
     });

@@ -17,6 +17,7 @@ import type { RestoreRun } from '../../src/run/restore.js';
 import { runRestore } from '../support/scenes/restore-run.js';
 import { image, index as multiarch, type Content } from '../support/builders/build.js';
 import { startMemoryRegistry, type MemoryRegistry } from '../support/servers/memory/registry.js';
+import { undoOf, withUndo } from '../support/servers/memory/undo.js';
 import { seed } from '../support/clients/push.js';
 import { present } from '../support/servers/real-registries.js';
 
@@ -35,7 +36,12 @@ afterEach(async () => {
 });
 
 /** Into the backup; the registry has what it consists of, and not the manifest. */
-async function lose(repository: string, content: Content, at = registry.url): Promise<void> {
+async function lose(
+  repository: string,
+  content: Content,
+  at = registry.url,
+  id?: string,
+): Promise<void> {
   const { digest, mediaType, bytes } = content;
   seed(registry.state, repository, content);
   registry.state.repositories.get(repository)?.manifests.delete(digest);
@@ -46,6 +52,7 @@ async function lose(repository: string, content: Content, at = registry.url): Pr
     digest,
     mediaType,
     bytes,
+    id,
     tags: [],
     savedAt: 0,
     reason,
@@ -179,6 +186,11 @@ describe('a backup that is larger than one batch', () => {
     for (const each of [...indexes, first]) {
       await lose('team/app', each);
     }
+    registry.state.repositories.get('team/app')?.manifests.clear();
+    const options = { url: registry.url, restoreFrom: directory };
+    const look = await runRestore({ ...options, dryRun: true });
+    expect(look.complaints).toEqual([]);
+    expect(look.run?.repositories[0]?.restored).toHaveLength(19);
     const run = await restore();
     expect(run.complaints).toEqual([]);
     expect(run.repositories).toEqual([
@@ -187,6 +199,56 @@ describe('a backup that is larger than one batch', () => {
         failed: [],
       }),
     ]);
+  });
+});
+
+describe('a registry that restores by itself', () => {
+  const padding = 'x'.repeat(4_000_000);
+  // More than one batch.
+  const indexes = Array.from({ length: 18 }, (_, n) =>
+    multiarch([first], { annotations: { padding, n: String(n) } }),
+  );
+  const all = [first, ...indexes];
+  let undo: ReturnType<typeof undoOf>;
+  let end: () => void;
+
+  beforeEach(async () => {
+    all.forEach((content) => {
+      seed(registry.state, 'team/app', content);
+    });
+    undo = undoOf(registry, 'team/app');
+    end = withUndo(registry.url, () => undo.restorer);
+    for (const content of all) {
+      await lose('team/app', content, registry.url, undo.idOf(content.digest));
+    }
+    const app = registry.state.repositories.get('team/app');
+    app?.manifests.clear();
+    app?.blobs.clear();
+  });
+
+  afterEach(() => {
+    end();
+  });
+
+  it('restores what the backup has ids of, though the layers are gone', async () => {
+    const run = await restore();
+    expect(run.complaints).toEqual([]);
+    expect(run.repositories[0]?.byServer).toEqual(all.map(({ digest }) => digest).sort());
+    expect(registry.requests.filter(({ method }) => method === 'PUT')).toEqual([]);
+  });
+
+  it('is asked once in a dry-run for what it can restore in a repository', async () => {
+    const { run, complaints } = await runRestore({
+      url: registry.url,
+      restoreFrom: directory,
+      dryRun: true,
+    });
+    expect(complaints).toEqual([]);
+    expect(back(present(run))).toEqual(all.map(({ digest }) => digest).sort());
+    expect([undo.lists(), undo.asked]).toEqual([1, []]);
+    expect(new Set(registry.requests.map(({ method }) => method))).toEqual(
+      new Set(['GET', 'HEAD']),
+    );
   });
 });
 

@@ -3,12 +3,13 @@
  * push began to use it, with all that has to live as long as it does.
  */
 import type { Digest } from '../oci/digest.js';
-import type { Pusher } from '../registry/registry.js';
+import type { Pusher, Restorer } from '../registry/registry.js';
 import { buildGraph, compare, reach } from '../plan/graph.js';
 import type { Inventory } from '../plan/inventory.js';
 import type { Outcome } from '../plan/fate.js';
 import type { SavedCopy } from './saved-copy.js';
 import { restoreRepository } from './restore-repository.js';
+import { undoAt } from './server-undo.js';
 import { verifyRepository, type VerifyOptions } from './verify.js';
 
 interface Swept {
@@ -23,6 +24,8 @@ interface Swept {
 
 export interface HealOptions extends VerifyOptions {
   readonly pusher: Pick<Pusher, 'pushManifest'>;
+  /** the registry's own undo, which is tried before a push; absent where it has none */
+  readonly restorer?: Restorer;
 }
 
 /** A restored manifest may need more, which another push has begun to use meanwhile. */
@@ -40,6 +43,7 @@ export async function heal(
   options: HealOptions,
 ): Promise<HealResult> {
   const graph = buildGraph(inventory);
+  const undo = undoAt(options.restorer, inventory.repository, options.clock);
   const restored = new Set<Digest>();
   /** manifests whose tags were deleted with them */
   const gone = new Set([...tried].filter((digest) => !usedAgain.has(digest)));
@@ -58,7 +62,7 @@ export async function heal(
         .filter(({ digest }) => needed.has(digest) && restorable.has(digest))
         // People have moved or removed the tags that pointed at it once.
         .map((each) => ({ ...each, formerTags: [] })),
-      { ...options, absent: inventory.absent },
+      { ...options, undo, absent: inventory.absent },
     );
     result.restored.forEach((digest) => restored.add(digest));
     for (const digest of [...result.restored, ...result.standing]) {

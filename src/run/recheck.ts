@@ -100,6 +100,7 @@ export function condemnedOf({ inventory, plan, bodies }: Survey): OrphanCopy[] {
       repository: plan.repository,
       digest,
       mediaType: inventory.manifests.get(digest)?.mediaType ?? '',
+      id: inventory.listing?.get(digest)?.id,
       tags,
       ...(formerTags.length === 0 ? {} : { formerTags }),
       ...(past?.everInUse === true ? { unusedSince: past.since } : {}),

@@ -1,7 +1,7 @@
 /**
- * Restores deleted manifests from their saved bytes: children before parents, tags last. It never moves a tag that
- * names something else, and never restores an index without its entries. For each manifest that can't be restored,
- * it says why.
+ * Restores deleted manifests, by the registry's own undo or from their saved bytes: children before parents, tags last.
+ * It never moves a tag that names something else, and never restores an index without its entries. For each manifest
+ * that can't be restored, it says why.
  */
 import pMap from 'p-map';
 
@@ -14,14 +14,19 @@ import { RegistryError } from '../registry/registry-error.js';
 import type { ManifestAnswer, Pusher, Reader } from '../registry/registry.js';
 import { childrenFirst, parseCopy, requiredBlobsOf } from './saved-copy.js';
 import type { ParsedCopy, SavedCopy } from './saved-copy.js';
+import type { ServerUndo } from './server-undo.js';
 
 export interface RestoreOptions {
   readonly reader: Reader;
   /** absent: only find out what could be restored */
   readonly pusher?: Pick<Pusher, 'pushManifest'>;
   readonly concurrency: number;
+  /** the registry's own undo in this repository, for manifests with an id; absent: all are pushed */
+  readonly undo?: ServerUndo;
   /** manifests that were missing before: an index that lists one may be restored without it */
   readonly absent?: ReadonlySet<Digest>;
+  /** manifests that earlier calls have restored, or would restore without a pusher */
+  readonly earlier?: ReadonlySet<Digest>;
 }
 
 /** A push of a tag is sent once, and after each failure the tag is read again. */
@@ -30,8 +35,10 @@ const MOST_PUSHES = 3;
 /** All texts are safe to print; each list is sorted by digest or tag. */
 export interface Restored {
   readonly repository: string;
-  /** pushed, and read back with the same bytes; without a pusher: could be pushed */
+  /** restored, and read back with the same bytes; without a pusher: could be restored */
   readonly restored: readonly Digest[];
+  /** those among them that the registry's own undo restored; the others were pushed */
+  readonly byServer: readonly Digest[];
   /** manifests that were there all the time */
   readonly standing: readonly Digest[];
   readonly failed: readonly { readonly digest: Digest; readonly why: string }[];
@@ -60,6 +67,7 @@ export function joinRestored(
   return {
     repository,
     restored: parts.flatMap(({ restored }) => restored).sort(),
+    byServer: parts.flatMap(({ byServer }) => byServer).sort(),
     standing: parts.flatMap(({ standing }) => standing).sort(),
     failed: parts.flatMap(({ failed }) => failed).sort((a, b) => compare(a.digest, b.digest)),
     tags: parts.flatMap(({ tags }) => tags).sort(),
@@ -70,6 +78,7 @@ export function joinRestored(
 class Restoration {
   readonly #options: RestoreOptions & { readonly repository: string };
   readonly #manifests = new Map<Digest, Result>();
+  readonly #byServer = new Set<Digest>();
   readonly #tags = new Map<string, Result>();
 
   constructor(options: RestoreOptions & { readonly repository: string }) {
@@ -102,6 +111,7 @@ class Restoration {
     return joinRestored(this.#options.repository, [
       {
         restored: keysOf(this.#manifests, 'restored'),
+        byServer: [...this.#byServer],
         standing: keysOf(this.#manifests, 'standing'),
         failed: failuresOf(this.#manifests).map(([digest, why]) => ({ digest, why })),
         tags: keysOf(this.#tags, 'restored'),
@@ -126,6 +136,10 @@ class Restoration {
       }
     });
     return found.sort(compare);
+  }
+
+  #isDecided(digest: Digest): boolean {
+    return this.#manifests.has(digest) || this.#options.earlier?.has(digest) === true;
   }
 
   #hasFailed(digest: Digest): boolean {
@@ -158,20 +172,53 @@ class Restoration {
     }
   }
 
-  async #restoreManifest({ digest, mediaType, manifest, bytes }: ParsedCopy): Promise<Result> {
-    const { pusher, repository } = this.#options;
-    if (await this.#isThere(digest)) {
+  async #restoreManifest(copy: ParsedCopy): Promise<Result> {
+    if (await this.#isThere(copy.digest)) {
       return 'standing';
     }
-    const why = (await this.#missingEntry(manifest)) ?? (await this.#missingBlobs(manifest));
+    const lack = await this.#missingEntry(copy.manifest);
+    if (lack !== undefined) {
+      return { why: lack };
+    }
+    const byServer = await this.#undo(copy);
+    if (byServer === 'restored') {
+      this.#byServer.add(copy.digest);
+      return byServer;
+    }
+    const pushed = await resultOf(() => this.#push(copy));
+    return typeof byServer === 'object' && typeof pushed === 'object'
+      ? { why: `${byServer.why}. It can't be pushed either: ${pushed.why}` }
+      : pushed;
+  }
+
+  /** By the registry's own means, which need no blob. @returns `undefined` where it has none for this manifest */
+  async #undo({ digest, id }: ParsedCopy): Promise<Result | undefined> {
+    const { undo, pusher } = this.#options;
+    if (undo === undefined || id === undefined) {
+      return undefined;
+    }
+    const why =
+      pusher === undefined
+        ? await undo.whyNot(id)
+        : await undo.restore(id, () => this.#isReadable(digest));
+    return why === undefined ? 'restored' : { why };
+  }
+
+  async #push({ digest, mediaType, manifest, bytes }: ParsedCopy): Promise<Result> {
+    const { pusher, repository } = this.#options;
+    const why = await this.#missingBlobs(manifest);
     if (why !== undefined || pusher === undefined) {
       return why === undefined ? 'restored' : { why };
     }
     await pusher.pushManifest(repository, digest, { mediaType, bytes });
-    // It is read by its digest, so that the reader checks the bytes against it.
-    return (await this.#read(digest)).kind === 'found'
+    return (await this.#isReadable(digest))
       ? 'restored'
       : { why: 'the registry took the push, and then says that it has no such manifest' };
+  }
+
+  /** It is read by its digest, so that the reader checks the bytes against it. */
+  async #isReadable(digest: Digest): Promise<boolean> {
+    return (await this.#read(digest)).kind === 'found';
   }
 
   /** Some registries take an index without its children, and nobody could pull it. */
@@ -185,7 +232,7 @@ class Restoration {
     const unknown = children
       .map(({ digest }) => digest)
       .filter((digest) => this.#options.absent?.has(digest) !== true)
-      .filter((digest) => !this.#manifests.has(digest));
+      .filter((digest) => !this.#isDecided(digest));
     const [child] = await this.#without(unknown, (digest) => this.#isThere(digest));
     return (
       child && `${child}, which it lists, is neither there nor in the backup: push that image again`
@@ -198,7 +245,7 @@ class Restoration {
     );
     return missing.length === 0
       ? undefined
-      : `the registry's garbage collector has freed what it consists of (${missing.join(', ')}): build or push it again`;
+      : `the registry no longer has what it consists of (${missing.join(', ')}): build or push it again`;
   }
 
   /** An index may list layers, and manifests of unknown types. */
@@ -207,7 +254,7 @@ class Restoration {
     return (
       (await reader.hasBlob(repository, digest)) ||
       // Everything with a result was restored before it, or would have been.
-      (manifest.kind === 'index' && (this.#manifests.has(digest) || (await this.#isThere(digest))))
+      (manifest.kind === 'index' && (this.#isDecided(digest) || (await this.#isThere(digest))))
     );
   }
 
@@ -284,16 +331,21 @@ function withoutIts(digest: Digest): Result {
   return { why: `${digest} could not be restored` };
 }
 
-/** Notes the result for one manifest or tag. A failure of the registry or the network is a result, too. */
+/** Notes the result for one manifest or tag. */
 async function note<K>(
   results: Map<K, Result>,
   key: K,
   work: () => Promise<Result>,
 ): Promise<void> {
+  results.set(key, await resultOf(work));
+}
+
+/** A failure of the registry or the network is a result, too. */
+async function resultOf(work: () => Promise<Result>): Promise<Result> {
   try {
-    results.set(key, await work());
+    return await work();
   } catch (error) {
-    results.set(key, { why: failureMessage(error) });
+    return { why: failureMessage(error) };
   }
 }
 

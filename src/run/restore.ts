@@ -7,7 +7,9 @@ import type { Settings } from './settings.js';
 import type { ReadEntry } from './backup/index-line.js';
 import { readBackup, type ReadBackup } from './backup/read.js';
 import type { SavedCopy } from './saved-copy.js';
+import { undoAt } from './server-undo.js';
 import { joinRestored, restoreRepository, type Restored } from './restore-repository.js';
+import type { Digest } from '../oci/digest.js';
 import { isIndexType } from '../oci/media-types.js';
 import { compare } from '../plan/graph.js';
 import { count, number } from '../text/words.js';
@@ -52,7 +54,7 @@ export async function restoreBackup(
 ): Promise<RestoreRun> {
   const { registry, selection, concurrency, dryRun, restoreFrom } = settings;
   const backup = await readBackup(restoreFrom, registry.origin);
-  const { reader, pusher } = openRegistry(settings, { ...transport, quote });
+  const { reader, pusher, restorer } = openRegistry(settings, { ...transport, quote });
   await reader.ping();
   const byRepository = new Map<string, ReadEntry[]>();
   for (const entry of backup.entries) {
@@ -81,10 +83,14 @@ export async function restoreBackup(
       break;
     }
     progress.expect(entries.length);
+    const undo = undoAt(restorer, repository, transport.clock);
+    const earlier = new Set<Digest>();
+    const options = { reader, concurrency, undo, earlier, ...(dryRun ? {} : { pusher }) };
     const parts: Restored[] = [];
     for await (const lost of batches(entries, backup)) {
-      const options = { reader, concurrency, ...(dryRun ? {} : { pusher }) };
-      parts.push(await restoreRepository(repository, lost, options));
+      const part = await restoreRepository(repository, lost, options);
+      part.restored.forEach((digest) => earlier.add(digest));
+      parts.push(part);
       lost.forEach(() => progress.done());
     }
     restored.push(joinRestored(repository, parts));

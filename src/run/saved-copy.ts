@@ -9,6 +9,8 @@ export interface SavedCopy {
   readonly mediaType: string;
   /** `undefined` when nothing with this digest was found where they were saved */
   readonly bytes: Buffer | undefined;
+  /** the server's own name for it, with which the server may restore it */
+  readonly id?: string;
   /** tags that should point at it again; no two lost manifests name the same one */
   readonly tags: readonly string[];
   /** tags that should point at it again if they point at nothing */

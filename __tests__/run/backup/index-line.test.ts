@@ -34,6 +34,14 @@ describe('a line of the index', () => {
     expect(parseIndexLine(`${indexLine(entry).trimEnd()}\r`)).toEqual(read);
   });
 
+  it('holds the id that the server gave the manifest, and is of the same version with it', () => {
+    const withId = { ...entry, id: '45763' };
+    const line = indexLine(withId);
+    expect(JSON.parse(line)).toMatchObject({ version: 1, id: '45763' });
+    expect(parseIndexLine(line)).toMatchObject({ kind: 'entry', entry: { digest, id: '45763' } });
+    expect(indexLine(entry)).not.toContain('"id"');
+  });
+
   it('is read with fields and reasons of a later version', () => {
     const more = { ...(JSON.parse(indexLine(entry)) as object), reason: 'new', more: [1] };
     expect(parseIndexLine(JSON.stringify(more))).toMatchObject({ entry: { digest } });
@@ -58,6 +66,11 @@ describe('a line of the index', () => {
     ['no type', { mediaType: '' }],
     ['tags that are none', { tags: ['../v1'] }],
     ['tags that are no list', { tags: 'v1' }],
+    ['an id that is no text', { id: 45763 }],
+    ['an empty id', { id: '' }],
+    ['an id with a line of its own', { id: '1\r\nX-Evil: 1' }],
+    ['an id that nobody sees', { id: '1\u200b' }],
+    ['an id of boundless length', { id: '1'.repeat(101) }],
     ['a time that is none', { savedAt: 'yesterday' }],
   ])('is not understood with %s', (_, more) => {
     const parsed = JSON.parse(indexLine(entry)) as object;

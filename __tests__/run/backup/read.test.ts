@@ -47,6 +47,17 @@ function save({ digest, mediaType, bytes }: Content, more: Partial<SavedManifest
 
 const read = () => readBackup(directory, REGISTRY);
 
+it('a manifest that was saved twice has the id of its last line', async () => {
+  await save(first, { id: '1' });
+  await save(first, { id: '2' });
+  await save(second);
+  const { entries } = await read();
+  expect(entries.map(({ digest, id }) => [digest, id])).toEqual([
+    [first.digest, '2'],
+    [second.digest, undefined],
+  ]);
+});
+
 describe('a tag that several manifests had', () => {
   const [older, newer] = [first, second];
   const tagsOf = async () =>

@@ -2,6 +2,7 @@ import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { BackupError, fileOf, INDEX, openBackup } from '../../../src/run/backup/backup.js';
+import { readBackup } from '../../../src/run/backup/read.js';
 import { cosign, digestTag, image, index, referrer } from '../../support/builders/build.js';
 import { setTag } from '../../support/servers/memory/state.js';
 import { stopClients, when } from '../../support/clients/client.js';
@@ -55,6 +56,26 @@ describe('the backup', () => {
     const outcome = await carryOut(survey, digests([old]), scene.options({ save }));
     expect(outcome.deleted).toHaveLength(2);
     expect(missing).toEqual([]);
+  });
+
+  it('gets the id that the list of manifests has of an orphan', async () => {
+    const scene = await startScene();
+    scene.put(old);
+    scene.put(older);
+    const { inventory, ...survey } = await scene.look([old, older]);
+    const listing = new Map([[old.digest, { tags: [], id: '45763' }]]);
+    await carryOut(
+      { ...survey, inventory: { ...inventory, listing } },
+      digests([old, older]),
+      scene.options({ save: saving(directory) }),
+    );
+    const { entries } = await readBackup(directory, 'http://127.0.0.1');
+    expect(new Map(entries.map(({ digest, id }) => [digest, id]))).toEqual(
+      new Map([
+        [old.digest, '45763'],
+        [older.digest, undefined],
+      ]),
+    );
   });
 
   it('gets the tags, the reason and the type of each orphan, and no kept manifest', async () => {

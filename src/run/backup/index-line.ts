@@ -13,6 +13,8 @@ export interface BackupEntry {
   readonly repository: string;
   readonly digest: Digest;
   readonly mediaType: string;
+  /** the server's own name for it, where it has one; printable ASCII without spaces, 100 characters at most */
+  readonly id?: string;
   /** that pointed at it, sorted */
   readonly tags: readonly string[];
   /** that once pointed at it, as far as is known, and no longer did; sorted; absent where there were none */
@@ -40,6 +42,9 @@ const MOST_FORMER_TAGS = 1000;
 /** Both of its names have 127 characters at most (RFC 6838, section 4.2). */
 const LONGEST_TYPE = 255;
 
+/** It goes into requests and messages. */
+const ID = /^[!-~]{1,100}$/;
+
 const Tags = v.array(v.pipe(v.string(), v.check(isTag)));
 const Time = v.pipe(
   v.string(),
@@ -58,6 +63,7 @@ const Line = v.object({
     v.maxLength(LONGEST_TYPE),
     v.check((type) => type !== '' && mediaTypeOf(type) === type),
   ),
+  id: v.exactOptional(v.pipe(v.string(), v.regex(ID))),
   tags: Tags,
   formerTags: v.exactOptional(Tags),
   unusedSince: v.exactOptional(Time),
@@ -67,13 +73,14 @@ const Line = v.object({
 /** With its line feed. */
 export function indexLine(entry: BackupEntry): string {
   const { registry, repository, digest, mediaType, tags, savedAt, reason } = entry;
-  const { formerTags = [], unusedSince } = entry;
+  const { id, formerTags = [], unusedSince } = entry;
   const line = {
     version: VERSION,
     registry,
     repository,
     digest,
     mediaType,
+    id,
     tags,
     formerTags: formerTags.length === 0 ? undefined : formerTags.slice(0, MOST_FORMER_TAGS),
     unusedSince: unusedSince === undefined ? undefined : new Date(unusedSince).toISOString(),
