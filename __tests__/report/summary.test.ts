@@ -30,6 +30,7 @@ import {
   outcome,
   plan,
   planningDryRun,
+  quotaRun,
   refusing,
   run,
   type RunParts,
@@ -285,12 +286,22 @@ describe('the summary', () => {
       expect(text).toMatch(
         /\n### To free the disk\n\nDo not collect the registry's garbage before .*\n$/,
       );
-      expect(text.match(/do not collect the registry's garbage/gi)).toHaveLength(2);
+      expect(text.match(/before the registry collects its garbage/gi)).toHaveLength(1);
     }
-    expect(renderSummary(troubledRun())).toContain('Do not let it do so before the problems');
+    expect(renderSummary(troubledRun())).toContain('Solve the problems before it does that.');
     expect(renderSummary(run([ended({ deleted: [d('x')] }, ['x'])]))).toContain(
       'registry garbage-collect',
     );
+  });
+
+  it('tells nobody to collect garbage, or not to, where the registry does so by itself', () => {
+    const { advice, family, untaggedListing } = quotaRun();
+    const broken = [{ what: 'tag v1', why: 'gone' }];
+    for (const ends of [{ deleted: [d('x')] }, { deleted: [d('x')], broken, unverified: true }]) {
+      const text = renderSummary(run([ended(ends, ['x'])], { advice, family, untaggedListing }));
+      expect(text).toContain('### To free the disk');
+      expect(text).not.toMatch(/do not collect|garbage-collect|let it/i);
+    }
   });
 
   it('shows a grace period that is switched off as that', () => {

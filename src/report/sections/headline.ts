@@ -98,7 +98,7 @@ export function headlineSection(run: Run, sums: Totals): Section {
   const most = sums.freedBytesAtMost
     ? '; it is "at most" that much, because not everything that may share these blobs was read'
     : '';
-  const wait = isInDoubt(sums) ? ' Do not let it do so before the problems are fixed.' : '';
+  const wait = isInDoubt(sums) ? ' Solve the problems before it does that.' : '';
   const isNamed = [...run.intake.candidates.values()].some((digests) => digests.size > 0);
   const isBlind = !isNamed && (run.ledger?.remembered ?? 0) === 0;
   const found = sums.orphansFound > 0 || run.applied !== undefined;
