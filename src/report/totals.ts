@@ -110,6 +110,11 @@ function countRun(run: Run) {
   };
 }
 
+/** The orphans of a real run that are still there, without those that came into use. */
+export function remainder({ failed, undeletable, keptWithUndeletable, postponed }: Totals): number {
+  return failed + undeletable + keptWithUndeletable + postponed;
+}
+
 /** Something that was to stay broke, or may have: a garbage collection could free what it needs. */
 export function isInDoubt({ broken, repositoriesUnverified }: Totals): boolean {
   return broken + repositoriesUnverified > 0;

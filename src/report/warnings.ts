@@ -4,23 +4,32 @@ import type { RepositoryRun, Run } from '../run/run.js';
 import { coded } from '../text/code.js';
 import { count, timeOfDay } from '../text/words.js';
 import { SENTENCE } from './problems.js';
+import { totals } from './totals.js';
 
 /** The registry's reason and advice, behind a name and a whole digest. */
 const LENGTH = 2 * SENTENCE;
 
-/** At most one, of the run: single lines of plain text, safe for a log. */
+/** The time of day at which the registry's quota begins again; `undefined` where it was enough. */
+export function quotaEnd({ repositories }: Run): string | undefined {
+  let end: number | undefined;
+  for (const { fates } of repositories) {
+    for (const fate of fates.values()) {
+      end = fate.kind === 'postponed' ? Math.max(fate.until, end ?? 0) : end;
+    }
+  }
+  return end === undefined ? undefined : timeOfDay(end);
+}
+
+/** At most one, of the run: a single line of plain text, safe for a log. */
 export function quotaWarnings(run: Run): readonly string[] {
-  const ends = run.repositories
-    .flatMap(({ fates }) => [...fates.values()])
-    .flatMap((fate) => (fate.kind === 'postponed' ? [fate.until] : []));
-  if (ends.length === 0) {
+  const until = quotaEnd(run);
+  if (until === undefined) {
     return [];
   }
-  const until = timeOfDay(ends.reduce((a, b) => Math.max(a, b)));
-  const are = ends.length === 1 ? 'is' : 'are';
+  const { postponed } = totals(run);
   const what =
-    `${count(ends.length, 'orphan')} ${are} left: ${run.family}'s quota of requests is used up until ${until}. ` +
-    'Run this again after that: it goes on where this run stopped';
+    `${count(postponed, 'orphan')} ${postponed === 1 ? 'is' : 'are'} left: ${run.family}'s quota of requests is used up ` +
+    `until ${until}. Run this again after that: it goes on where this run stopped`;
   return [coded(what, 'quota-used-up')];
 }
 
