@@ -67,7 +67,7 @@ it('the log of a repository tells what no run can delete, and what is left for a
     expect.stringContaining(`can't be deleted (${UNDELETABLE}) ${d('old index')} (index of `),
   );
   expect(lines).toContainEqual(
-    expect.stringContaining(`kept, part of a kept index: ${d('old amd64')} `),
+    expect.stringContaining(`kept, part of an orphan that can't be deleted: ${d('old amd64')} `),
   );
 });
 

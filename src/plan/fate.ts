@@ -90,6 +90,9 @@ export function isFailed({ kind }: Fate): boolean {
 
 /** Whether it is kept as a part of what no run can delete, directly or with others that are. */
 export function staysWithUndeletable(fates: Fates, fate: Fate): boolean {
+  if (fate.kind !== 'kept') {
+    return false;
+  }
   const seen = new Set<Fate>();
   let each: Fate | undefined = fate;
   // Reasons of several rechecks could point at each other.
@@ -97,5 +100,5 @@ export function staysWithUndeletable(fates: Fates, fate: Fate): boolean {
     seen.add(each);
     each = fates.get(each.reason.of);
   }
-  return seen.size > 0 && each?.kind === 'undeletable';
+  return each?.kind === 'undeletable';
 }
