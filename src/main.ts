@@ -30,6 +30,7 @@ import { headline } from './report/sections/headline.js';
 import { DRY_RUN_DELETES } from './report/sections/visibility.js';
 import { totals } from './report/totals.js';
 import { problems, sentence } from './report/problems.js';
+import { quotaWarnings, undeletableWarnings } from './report/warnings.js';
 import { count } from './text/words.js';
 import { coded, withoutCodes } from './text/code.js';
 import { cleanRegistry } from './run/clean.js';
@@ -38,6 +39,7 @@ import { restoreBackup, type RestoreRun } from './run/restore.js';
 /** GitHub shows ten annotations of a step, and the summary has them all. */
 const MOST_ANNOTATIONS = 10;
 const PROBLEMS = 'Problems';
+const WARNINGS = 'Warnings';
 const REFUSALS = 'What would hold a real run back';
 /** Longer than any useful sentence of a registry. */
 const QUOTE = 300;
@@ -186,7 +188,10 @@ async function report(
     repository.warnings.forEach((warning) => log.warning(`${name}: ${warning}`));
   }
   log.info(ledgerSentence(read));
-  [...read.warnings, ...(read.ledger?.warnings ?? [])].forEach((text) => log.warning(text));
+  [...quotaWarnings(read), ...read.warnings, ...(read.ledger?.warnings ?? [])].forEach((text) =>
+    log.warning(text),
+  );
+  annotate(read.repositories.flatMap(undeletableWarnings), 'warning', log, WARNINGS);
   const { reportFile, planFile } = settings;
   const noPlan =
     (planFile === undefined ? undefined : whyNoPlan(read, redact)) ??

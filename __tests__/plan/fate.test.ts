@@ -7,8 +7,10 @@ import {
   isFreed,
   isGone,
   judge,
+  staysWithUndeletable,
+  type Fate,
 } from '../../src/plan/fate.js';
-import { d, orphan, plan } from '../support/builders/examples.js';
+import { d, NOW, orphan, plan } from '../support/builders/examples.js';
 import { fatesFrom } from '../support/builders/fates.js';
 
 const fates = fatesFrom({
@@ -58,11 +60,34 @@ it('digests are found by the kinds of their fates, in the order of the map', () 
 });
 
 it('each fate says whether the manifest is gone, freed or should have gone', () => {
-  const all = [...fates.values(), { kind: 'planned' } as const];
-  const kinds = (is: (fate: (typeof all)[number]) => boolean) =>
+  const all: Fate[] = [
+    ...fates.values(),
+    { kind: 'planned' },
+    { kind: 'undeletable', why: 'the last tagged version' },
+    { kind: 'postponed', until: NOW },
+  ];
+  const kinds = (is: (fate: Fate) => boolean) =>
     all.filter(is).map(({ kind }) => kind);
   expect(kinds(isGone)).toEqual(['deleted', 'gone']);
   expect(kinds(isFreed)).toEqual(['deleted', 'planned']);
   expect(kinds(isFailed)).toEqual(['failed', 'skipped']);
   expect(isGone(undefined)).toBe(false);
+});
+
+describe('a manifest that is kept', () => {
+  const part = (of: string): Fate => ({ kind: 'kept', reason: { kind: 'child', of: d(of) } });
+  const nested = new Map<ReturnType<typeof d>, Fate>([
+    [d('index'), { kind: 'undeletable', why: 'the last tagged version' }],
+    [d('inner'), part('index')],
+    [d('platform'), part('inner')],
+    [d('other'), part('kept index')],
+    [d('one'), part('two')],
+    [d('two'), part('one')],
+    [d('tagged'), { kind: 'kept', reason: { kind: 'tagged', tags: ['v1'] } }],
+  ]);
+
+  it('may stay with one that no run can delete, at any depth', () => {
+    const staying = [...nested].filter(([, fate]) => staysWithUndeletable(nested, fate));
+    expect(staying.map(([digest]) => digest)).toEqual([d('inner'), d('platform')]);
+  });
 });

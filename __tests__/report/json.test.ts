@@ -31,9 +31,11 @@ import {
   orphan,
   outcome,
   plan,
+  quotaRun,
   refusing,
   run,
   troubledRun,
+  UNDELETABLE,
 } from '../support/builders/examples.js';
 
 const reportJson = (made: Run): unknown => JSON.parse([...reportLines(made)].join(''));
@@ -147,6 +149,7 @@ const RUNS: readonly (readonly [string, Run])[] = [
   ['run in which every brake held', guardedRun()],
   ['dry-run in which every brake held', guardedDryRun()],
   ['run that carried out a plan', appliedRun()],
+  ['run that a used-up quota ended', quotaRun()],
   ['run over nothing', run([])],
 ];
 
@@ -154,6 +157,38 @@ describe('the JSON report', () => {
   it.each(RUNS)('is what the schema says for a %s', (_, made) => {
     validate(reportJson(made));
     expect(validate.errors).toBeNull();
+  });
+
+  it('tells what no run can delete, and what the quota left for a later run', () => {
+    const report = reportJson(quotaRun()) as {
+      totals: object;
+      warnings: string[];
+      problems: unknown[];
+      repositories: { totals: object; warnings: string[]; orphans: { digest: string }[] }[];
+    };
+    const [api, web] = report.repositories;
+    const ends = [api, web].flatMap((each) => each?.orphans ?? []);
+    const endOf = (name: string) => ends.find(({ digest }) => digest === d(name));
+    expect(endOf('old index')).toMatchObject({ fate: 'undeletable', why: UNDELETABLE });
+    expect(endOf('old amd64')).toMatchObject({
+      fate: 'spared',
+      keptReason: { kind: 'child', of: d('old index') },
+    });
+    expect(endOf('later 1')).toMatchObject({
+      fate: 'postponed',
+      until: '2026-11-23T03:30:00.000Z',
+    });
+    expect(report).toMatchObject({
+      restorableUntil: '2026-12-23T03:00:00.000Z',
+      totals: { undeletable: 1, postponed: 2, spared: 3, failed: 0 },
+      problems: [],
+      warnings: [expect.stringMatching(/^2 orphans are left: .* \[quota-used-up\]$/)],
+    });
+    expect(api).toMatchObject({ totals: { undeletable: 0, postponed: 2 }, warnings: [] });
+    expect(web).toMatchObject({
+      totals: { undeletable: 1, postponed: 0 },
+      warnings: [expect.stringContaining(`acme/web@${d('old index')} can't be deleted: `)],
+    });
   });
 
   it('tells of each orphan what it was, why it went and what became of it', () => {

@@ -58,6 +58,18 @@ describe('the sentence about the ledger', () => {
         "Orphans from before it are not in it: give `digests-file` a listing of the registry's storage once, and they are found.",
     ],
     [
+      'read, on a registry that lists its manifests',
+      run([], { ledger: ledger({ written: 1 }), untaggedListing: 'complete' }),
+      'The ledger in `manifest-cleanup-ledger` remembered 9 manifests of these repositories from earlier runs. ' +
+        'This run updated it for 1 repository.',
+    ],
+    [
+      'begun, on a registry that lists its manifests',
+      { ...firstRun(), untaggedListing: 'complete' },
+      'This run began a ledger in `manifest-cleanup-ledger`. It remembers the manifests of 2 repositories, so that later ' +
+        'runs read only those that are new.',
+    ],
+    [
       'not begun, for there was nothing to remember',
       run([], { ledger: ledger(NONE) }),
       'There is no ledger in `manifest-cleanup-ledger` yet, and this run wrote none.',

@@ -13,7 +13,9 @@ import {
   outcome,
   plan,
   planningDryRun,
+  quotaRun,
   run,
+  UNDELETABLE,
 } from '../support/builders/examples.js';
 
 const names = ['deleted', 'gone', 'spared', 'saved', 'failed', 'skipped', 'healed'];
@@ -54,6 +56,19 @@ it('the log of a repository tells what became of each orphan, and what could not
     'broken before this run: tag v0 has no manifest',
     'could not read tag v2: it answered 500.',
   ]);
+});
+
+it('the log of a repository tells what no run can delete, and what is left for a later run', () => {
+  const made = quotaRun();
+  const lines = made.repositories.flatMap((each) => repositoryLines(each, made));
+  const what = '(image, 2 kB): no tag, and nothing that stays refers to it';
+  expect(lines).toContain(`left for a later run: ${d('later 1')} ${what}`);
+  expect(lines).toContainEqual(
+    expect.stringContaining(`can't be deleted (${UNDELETABLE}) ${d('old index')} (index of `),
+  );
+  expect(lines).toContainEqual(
+    expect.stringContaining(`kept, part of an orphan that can't be deleted: ${d('old amd64')} `),
+  );
 });
 
 it.each([

@@ -8,6 +8,7 @@ import {
   d,
   guardedDryRun,
   guardedRun,
+  quotaRun,
   troubledRun,
 } from '../support/builders/examples.js';
 
@@ -19,6 +20,7 @@ describe('outputs', () => {
       'deleted-count': '6',
       'kept-count': '5',
       'failed-count': '0',
+      'remaining-count': '0',
       'freed-bytes': '1368041140',
       'backup-dir': '',
     });
@@ -45,11 +47,29 @@ describe('outputs', () => {
       'deleted-count': '5',
       'kept-count': '9',
       'failed-count': '5',
+      'remaining-count': '0',
       'freed-bytes': '618048140',
       'backup-dir': '/home/runner/work/_temp/manifest-backup',
     });
     expect(digests).toContain(d('old arm64'));
     expect(digests).not.toContain(d('old amd64'));
+  });
+
+  it('tell what a used-up quota left for a later run, which has not failed', () => {
+    const { 'deleted-digests': digests, ...numbers } = outputs(quotaRun());
+    expect(numbers).toEqual({
+      'orphans-found': '8',
+      'deleted-count': '2',
+      'kept-count': '7',
+      'failed-count': '0',
+      'remaining-count': '2',
+      'freed-bytes': '150004240',
+      'backup-dir': '/home/runner/work/_temp/manifest-backup',
+    });
+    expect(JSON.parse(digests ?? '')).toEqual([
+      `acme/api@${d('acme/api old')}`,
+      `acme/web@${d('old signature')}`,
+    ]);
   });
 
   it('count nothing as failed in a dry-run in which brakes held', () => {
@@ -59,6 +79,7 @@ describe('outputs', () => {
       'deleted-digests': '[]',
       'kept-count': '8',
       'failed-count': '0',
+      'remaining-count': '0',
       'freed-bytes': '1218050140',
       'backup-dir': '',
     });

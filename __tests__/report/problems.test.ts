@@ -10,6 +10,7 @@ import {
   inventory,
   outcome,
   plan,
+  quotaRun,
   run,
   troubledRun,
 } from '../support/builders/examples.js';
@@ -17,6 +18,10 @@ import {
 describe('problems', () => {
   it('are none in a clean run', () => {
     expect(problems(cleanRun())).toEqual([]);
+  });
+
+  it('are none where the registry refuses a manifest for good, or its quota ends the run', () => {
+    expect(problems(quotaRun())).toEqual([]);
   });
 
   it('come worst first', () => {
@@ -35,7 +40,7 @@ describe('problems', () => {
     expect(problem?.what).toHaveLength(500);
     expect(codeIn(problem?.what ?? '')).toBe('image-broken');
     expect(problem?.what).toMatch(
-      /Do not collect .* push that image again, or run with `restore-from`/,
+      /Before the registry collects its garbage, push that image again, or run with `restore-from`/,
     );
   });
 
@@ -74,7 +79,7 @@ describe('problems', () => {
 
   it('count what was not tried by its cause', () => {
     expect(problems(run([everyEnd])).map(sentence)).toEqual([
-      "a: tag v1 no longer resolves after the clean-up. Do not collect the registry's garbage: push that image again, or run with `restore-from` the backup. Cause: answered 404. [image-broken]",
+      'a: tag v1 no longer resolves after the clean-up. Before the registry collects its garbage, push that image again, or run with `restore-from` the backup. Cause: answered 404. [image-broken]',
       `a: ${d('failed').slice(0, 19)} couldn't be deleted: answered 500. [delete-failed]`,
       'a: 2 orphans not deleted (called off) [delete-not-tried]',
       'a: 1 orphan not deleted (the run ended before its turn came) [delete-not-tried]',

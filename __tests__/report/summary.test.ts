@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url';
 
 import type { Manifest } from '../../src/oci/manifest.js';
 import { PROTECT } from '../../src/plan/protection.js';
+import type { Fate } from '../../src/plan/fate.js';
 import type { RepositoryRun, Run } from '../../src/run/run.js';
 import { renderSummary } from '../../src/report/summary.js';
 import {
@@ -30,6 +31,7 @@ import {
   outcome,
   plan,
   planningDryRun,
+  quotaRun,
   refusing,
   run,
   type RunParts,
@@ -54,6 +56,16 @@ function ended(ends: Parameters<typeof outcome>[0], names: readonly string[]): R
     ...outcome(ends),
     warnings: [],
   };
+}
+
+const POSTPONED: Fate = { kind: 'postponed', until: NOW + 1 };
+const UNDELETABLE: Fate = { kind: 'undeletable', why: 'it is the last tagged version' };
+
+/** A real run over one repository, whose orphans met these fates. */
+function fated(fates: readonly Fate[], more: RunParts = {}): Run {
+  const names = fates.map((_, at) => `m${String(at)}`);
+  const met = new Map(fates.map((fate, at) => [d(`m${String(at)}`), fate]));
+  return run([{ ...ended({}, names), fates: met }], more);
 }
 
 function nothing(): RepositoryRun {
@@ -88,6 +100,7 @@ describe('the summary', () => {
     { name: 'guarded-dry', made: guardedDryRun() },
     { name: 'planning', made: planningDryRun() },
     { name: 'applied', made: appliedRun() },
+    { name: 'quota', made: quotaRun() },
   ])('is as in expected/$name.txt for the $name run', ({ name, made }) => {
     expect(renderSummary(made)).toBe(expected(name));
   });
@@ -216,6 +229,18 @@ describe('the summary', () => {
         ]),
       ]),
     ],
+    ["## Deleted none of 1 orphan manifest; 1 can't be deleted", fated([UNDELETABLE])],
+    ['## Deleted none of 1 orphan manifest; 1 is left for a later run', fated([POSTPONED])],
+    [
+      "## Deleted 1 of 5 orphan manifests in 1 repository: 2 kB will be freed; 1 can't be deleted; 2 are left for a later run (with 1 problem)",
+      fated([
+        { kind: 'deleted' },
+        UNDELETABLE,
+        POSTPONED,
+        POSTPONED,
+        { kind: 'failed', why: 'answered 500' },
+      ]),
+    ],
     [
       '## No repository was scanned (with 1 problem)',
       run([], { failures: ['The catalog is not allowed.'] }),
@@ -285,12 +310,60 @@ describe('the summary', () => {
       expect(text).toMatch(
         /\n### To free the disk\n\nDo not collect the registry's garbage before .*\n$/,
       );
-      expect(text.match(/do not collect the registry's garbage/gi)).toHaveLength(2);
+      expect(text.match(/before the registry collects its garbage/gi)).toHaveLength(1);
     }
-    expect(renderSummary(troubledRun())).toContain('Do not let it do so before the problems');
+    expect(renderSummary(troubledRun())).toContain('Solve the problems before it does that.');
     expect(renderSummary(run([ended({ deleted: [d('x')] }, ['x'])]))).toContain(
       'registry garbage-collect',
     );
+  });
+
+  it('tells nobody to collect garbage, or not to, where the registry does so by itself', () => {
+    const { advice, family, untaggedListing } = quotaRun();
+    const broken = [{ what: 'tag v1', why: 'gone' }];
+    for (const ends of [{ deleted: [d('x')] }, { deleted: [d('x')], broken, unverified: true }]) {
+      const text = renderSummary(run([ended(ends, ['x'])], { advice, family, untaggedListing }));
+      expect(text).toContain('### To free the disk');
+      expect(text).not.toMatch(/do not collect|garbage-collect|let it/i);
+    }
+  });
+
+  it('says until when the registry itself restores, where it has an undo of its own', () => {
+    const until =
+      'The registry itself can do so for 30 days after each delete: for the last one until 2026-12-23 03:00 UTC.';
+    expect(under('To restore it', quotaRun())).toContain(until);
+    expect(renderSummary(guardedRun())).not.toContain('The registry itself can do so');
+    // Nothing was deleted.
+    const idle = run([nothing()], { restorableUntil: NOW + DAY, backup: '/tmp/backup' });
+    expect(renderSummary(idle)).not.toContain('The registry itself can do so');
+  });
+
+  it('says how many gone ones it met, also where it deleted nothing itself', () => {
+    const made = fated([{ kind: 'gone' }, POSTPONED]);
+    expect(renderSummary(made)).toContain('\n1 orphan had gone already when the turn came.\n');
+  });
+
+  it('does not doubt "no orphans" on a registry that lists its manifests', () => {
+    const listed = run([nothing()], { untaggedListing: 'complete', family: 'GHCR' });
+    expect(renderSummary(listed)).not.toContain('This does not mean that there are none');
+  });
+
+  it('lists no manifest that is left for a later run, however many there are', () => {
+    const deleted = Array.from({ length: 5_500 }, (): Fate => ({ kind: 'deleted' }));
+    const postponed = Array.from({ length: 2_000 }, () => POSTPONED);
+    const [text, without] = [fated([...deleted, ...postponed]), fated(deleted)].map((made) =>
+      renderSummary(made, 10_000_000),
+    );
+    expect(text).toMatch(
+      /^## Deleted 5,500 of 7,500 orphan manifests in 1 repository: .*; 2,000 are left for a later run\n/,
+    );
+    expect(text?.length).toBeLessThan((without?.length ?? 0) + 1_000);
+  });
+
+  it('names a part of what no run can delete among those that were kept, and nothing in use', () => {
+    const text = renderSummary(quotaRun());
+    expect(text).toContain("| part of an orphan that can't be deleted | 3 |");
+    expect(text).not.toContain('came into use');
   });
 
   it('shows a grace period that is switched off as that', () => {
@@ -489,6 +562,16 @@ describe('the summary', () => {
       {},
     ],
     ['Nothing of the plan of `apply-plan` was still to be deleted.', [nothing()], {}],
+    [
+      'This run carried out a part of the plan of `apply-plan`, and nothing else: see "Warnings".',
+      fated([{ kind: 'deleted' }, UNDELETABLE]).repositories,
+      {},
+    ],
+    [
+      'This run deleted nothing of the plan of `apply-plan`: see "Problems" and "Warnings".',
+      fated([{ kind: 'failed', why: 'no' }, POSTPONED]).repositories,
+      {},
+    ],
   ])('says how far it came with a plan: %s', (said, repositories, more) => {
     // A time that tells nothing.
     const made = { applied: { createdAt: Number.NaN, ignored: 0 }, ...more };
@@ -573,7 +656,10 @@ function hugeRun(orphans: number, text = EVIL, repositories = 3_000): Run {
     moved(`${text}${String(at)}`, at, NOW),
   );
   const held = refusing(`${text}held`, 1, { kind: 'no-deletes', why: text });
-  return run([large, held, ...others], {
+  const [stuck] = fated([{ kind: 'undeletable', why: text }, POSTPONED]).repositories.map(
+    (each) => ({ ...each, inventory: { ...each.inventory, repository: `${text}stuck` } }),
+  );
+  return run([large, held, ...(stuck === undefined ? [] : [stuck]), ...others], {
     failures: [text],
     backup: text,
     applied: { createdAt: NOW, ignored: 1 },
@@ -609,8 +695,8 @@ describe('the summary of a huge and hostile run', () => {
     const shown = text.match(/^\| `sha256:[0-9a-f]{64}` \|/gm)?.length ?? 0;
     const cut = Number(/… and ([\d,]+) more manifests/.exec(text)?.[1]?.replaceAll(',', ''));
     expect(shown).toBeGreaterThan(500);
-    // The last is the one that was found and not deleted.
-    expect(shown + cut).toBe(80_000 + 3_000 + 1);
+    // The last two were found and not deleted.
+    expect(shown + cut).toBe(80_000 + 3_000 + 2);
   });
 
   it('keeps the worst problem in sight', () => {
@@ -640,7 +726,7 @@ describe('the summary of any run', () => {
         expect(Buffer.byteLength(text)).toBeLessThanOrEqual(limit);
         expect(
           text.startsWith(
-            '## 1 image broke: see "Problems". Deleted 3,240 of 3,301 orphan manifests',
+            '## 1 image broke: see "Problems". Deleted 3,240 of 3,303 orphan manifests',
           ),
         ).toBe(true);
         expect(text).toContain('### Problems');
@@ -663,7 +749,7 @@ describe('the summary of any run', () => {
         const outside = outsideCode(text);
         expect(outside).not.toMatch(/[<@[\]]|#\d/);
         for (const line of outside.split('\n').filter((row) => row.startsWith('|'))) {
-          expect([3, 4, 6, 9]).toContain(line.match(/\|/g)?.length);
+          expect([3, 4, 6, 11]).toContain(line.match(/\|/g)?.length);
         }
       }),
       { numRuns: 200 },

@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 
 import { totals } from '../../src/report/totals.js';
-import { everyEnd, run } from '../support/builders/examples.js';
+import { everyEnd, quotaRun, run } from '../support/builders/examples.js';
 
 describe('totals', () => {
   it('counts every end once', () => {
@@ -21,6 +21,26 @@ describe('totals', () => {
       gaps: 0,
       freedBytes: 2_000,
       freedBytesAtMost: false,
+    });
+  });
+
+  it('counts what no run can delete and what is left for a later run apart from failures', () => {
+    expect(totals(quotaRun())).toMatchObject({
+      orphansFound: 8,
+      deleted: 2,
+      undeletable: 1,
+      keptAfterRecheck: 3,
+      keptWithUndeletable: 3,
+      postponed: 2,
+      failed: 0,
+      kept: 7,
+      // The layers of what stays are not freed.
+      freedBytes: 150_004_240,
+    });
+    expect(totals(run([everyEnd]))).toMatchObject({
+      undeletable: 0,
+      keptWithUndeletable: 0,
+      postponed: 0,
     });
   });
 

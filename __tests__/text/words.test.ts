@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 
-import { age, count, duration, shortDigest, size } from '../../src/text/words.js';
+import { age, count, duration, moment, shortDigest, size, timeOfDay } from '../../src/text/words.js';
 import { d, DAY, HOUR, NOW } from '../support/builders/examples.js';
 
 describe('age', () => {
@@ -47,4 +47,14 @@ it('writes numbers, sizes, durations and digests as people do', () => {
     '0 ms',
   ]);
   expect(shortDigest(d('x'))).toMatch(/^sha256:[0-9a-f]{12}$/);
+});
+
+it('writes times in UTC: a moment as its minute, and a time of day to wait for as the minute after it', () => {
+  expect(moment(NOW + 59_999)).toBe('2026-11-23 03:00 UTC');
+  expect([NOW, NOW + 1, NOW - 1, NOW + 21 * HOUR - 1].map(timeOfDay)).toEqual([
+    '03:00 UTC',
+    '03:01 UTC',
+    '03:00 UTC',
+    '00:00 UTC',
+  ]);
 });

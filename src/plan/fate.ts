@@ -87,3 +87,18 @@ export function isFreed({ kind }: Fate): boolean {
 export function isFailed({ kind }: Fate): boolean {
   return kind === 'failed' || kind === 'skipped';
 }
+
+/** Whether it is kept as a part of what no run can delete, directly or with others that are. */
+export function staysWithUndeletable(fates: Fates, fate: Fate): boolean {
+  if (fate.kind !== 'kept') {
+    return false;
+  }
+  const seen = new Set<Fate>();
+  let each: Fate | undefined = fate;
+  // Reasons of several rechecks could point at each other.
+  while (each?.kind === 'kept' && 'of' in each.reason && !seen.has(each)) {
+    seen.add(each);
+    each = fates.get(each.reason.of);
+  }
+  return each?.kind === 'undeletable';
+}

@@ -15,6 +15,7 @@ import { whyRefused } from './refusals.js';
 import { repositoriesByName, type RepositoryRun, type Run } from '../run/run.js';
 import { countRepository, COUNTS, totals, type Counts } from './totals.js';
 import { problems } from './problems.js';
+import { quotaWarnings, undeletableWarnings } from './warnings.js';
 import { codeIn } from '../text/code.js';
 import { printable } from '../text/printable.js';
 
@@ -65,6 +66,7 @@ function document(run: Run) {
     },
     pinned: run.pinned,
     backup: run.backup,
+    restorableUntil: run.restorableUntil === undefined ? undefined : time(run.restorableUntil),
     // People may have edited its time.
     appliedPlan: run.applied && { ...run.applied, createdAt: time(run.applied.createdAt) },
     workflowRun: run.run,
@@ -88,7 +90,7 @@ function document(run: Run) {
       freedBytes: sums.freedBytes,
       freedBytesAtMost: sums.freedBytesAtMost,
     },
-    warnings: run.warnings,
+    warnings: [...run.warnings, ...quotaWarnings(run)],
     failures: run.failures,
     problems: lazily(problems(run), ({ kind, repository, what }) => ({
       kind: FATE_WORDS.get(kind) ?? kind,
@@ -145,7 +147,7 @@ function repositoryJson(repository: RepositoryRun, run: Run, freed: number) {
     broken: lazily(broken, ({ what, why }) => ({ what, why })),
     repaired: repair?.restored.values(),
     unverified: unverified || undefined,
-    warnings: warnings.values(),
+    warnings: [...warnings, ...undeletableWarnings(repository)].values(),
   };
 }
 
@@ -154,6 +156,7 @@ function orphanJson({ orphan, fate }: Judged): object {
     digest: orphan.digest,
     fate: FATE_WORDS.get(fate.kind) ?? fate.kind,
     why: 'why' in fate ? fate.why : undefined,
+    until: fate.kind === 'postponed' ? time(fate.until) : undefined,
     keptReason: fate.kind === 'kept' ? reasonJson(fate.reason) : undefined,
     reason: reasonJson(orphan.reason),
     created: orphan.created === undefined ? undefined : time(orphan.created),

@@ -7,7 +7,8 @@ const APART = 'this run knew nothing of earlier ones, and later ones will know n
 
 /** Plain text that is safe in Markdown, too: the ledger's name is one that the OCI spec allows. */
 export function ledgerSentence({ ledger, untaggedListing, settings: { dryRun } }: Run): string {
-  if (ledger === undefined && untaggedListing === 'complete') {
+  const isListed = untaggedListing === 'complete';
+  if (ledger === undefined && isListed) {
     return 'No ledger was needed: the registry lists its manifests itself.';
   }
   if (ledger === undefined) {
@@ -24,16 +25,22 @@ export function ledgerSentence({ ledger, untaggedListing, settings: { dryRun } }
   if (ledger.existed) {
     const what = ledger.remembered === 0 ? 'nothing' : count(ledger.remembered, 'manifest');
     const changed = ledger.written === 0 ? '' : ` This run updated it for ${where}.`;
-    return (
-      `The ledger in ${name} remembered ${what} of these repositories from earlier runs.${changed} ` +
-      'Manifests that were pushed and lost their tag between two runs are not in it, because no run saw them.'
-    );
+    const missed = isListed
+      ? ''
+      : ' Manifests that were pushed and lost their tag between two runs are not in it, because no run saw them.';
+    return `The ledger in ${name} remembered ${what} of these repositories from earlier runs.${changed}${missed}`;
   }
   if (dryRun) {
     return `There is no ledger in ${name} yet, and a dry-run writes none: the first real run begins it.`;
   }
   if (ledger.written === 0) {
     return `There is no ledger in ${name} yet, and this run wrote none${pointer}.`;
+  }
+  if (isListed) {
+    return (
+      `This run began a ledger in ${name}. It remembers the manifests of ${where}, so that later runs read only those ` +
+      'that are new.'
+    );
   }
   return (
     `This run began a ledger in ${name}, because this registry can't list untagged manifests. It remembers what ` +

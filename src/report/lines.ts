@@ -1,7 +1,7 @@
 /** One repository's lines in the job's log: the summary's facts as plain text. */
 import { contentBytes } from './bytes.js';
 import { describer, label } from './describe.js';
-import { judge, type Fate } from '../plan/fate.js';
+import { judge, staysWithUndeletable, type Fate } from '../plan/fate.js';
 import { outdatedEntries, whyOutdated } from './outdated.js';
 import { whyKept, whyOrphan } from './reasons.js';
 import { isPassedByPlan } from './refusals.js';
@@ -39,7 +39,7 @@ export function repositoryLines(repository: RepositoryRun, run: Run): string[] {
   ];
 }
 
-function became(fate: Fate, { refusal }: RepositoryRun, run: Run): string {
+function became(fate: Fate, { fates, refusal }: RepositoryRun, run: Run): string {
   switch (fate.kind) {
     case 'planned':
       return 'would delete';
@@ -48,6 +48,9 @@ function became(fate: Fate, { refusal }: RepositoryRun, run: Run): string {
     case 'gone':
       return 'already gone:';
     case 'kept':
+      if (staysWithUndeletable(fates, fate)) {
+        return "kept, part of an orphan that can't be deleted:";
+      }
       return fate.reason.kind === 'tagged'
         ? 'kept, tagged meanwhile:'
         : `kept, ${whyKept(fate.reason.kind, duration(run.settings.gracePeriod))}:`;

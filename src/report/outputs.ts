@@ -17,6 +17,7 @@ export function outputs(run: Run): Readonly<Record<string, string>> {
     'deleted-digests': deletedDigests(run).json,
     'kept-count': String(sums.kept),
     'failed-count': String(sums.failed),
+    'remaining-count': String(sums.postponed),
     'freed-bytes': String(sums.freedBytes),
     'backup-dir': run.backup ?? '',
   };

@@ -95,7 +95,7 @@ function brokenImages({ broken }: RepositoryRun): Problem[] {
     kind: 'broken',
     // The advice comes first: the cause may be long, and is cut.
     what:
-      `${what} no longer resolves after the clean-up. Do not collect the registry's garbage: push that image ` +
+      `${what} no longer resolves after the clean-up. Before the registry collects its garbage, push that image ` +
       `again, or run with \`restore-from\` the backup. Cause: ${why}`,
   }));
 }
@@ -140,8 +140,8 @@ function repaired({ repair }: RepositoryRun, dryRun: boolean): Problem[] {
 
 function unverified({ unverified: isUnverified }: RepositoryRun): Problem[] {
   const what =
-    'the run was told to stop before it could check that the kept manifests are still there. ' +
-    "Do not collect the registry's garbage before you have checked that: the backup has the deleted manifests";
+    'the run was told to stop before it could check that the kept manifests are still there. Check that before the ' +
+    'registry collects its garbage: the backup has the deleted manifests';
   return isUnverified ? [{ kind: 'run', what: coded(what, 'sweep-not-verified') }] : [];
 }
 

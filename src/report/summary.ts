@@ -4,7 +4,11 @@
  */
 import { fit } from './fit.js';
 import type { Run } from '../run/run.js';
-import { orphansSection, refusedOrphansSection } from './sections/orphans.js';
+import {
+  orphansSection,
+  refusedOrphansSection,
+  undeletableOrphansSection,
+} from './sections/orphans.js';
 import { headlineSection } from './sections/headline.js';
 import { keptManifestsSection } from './sections/kept-manifests.js';
 import { problemsSection, refusalsSection, warningsSection } from './sections/notices.js';
@@ -30,6 +34,7 @@ export function renderSummary(run: Run, limitBytes?: number): string {
       pieSection(run, sums),
       orphansSection(run, sums),
       refusedOrphansSection(run, sums),
+      undeletableOrphansSection(run, sums),
       backupSection(run, sums),
       appliedPlanSection(run, sums),
       protectedManifestsSection(run),

@@ -1,6 +1,6 @@
 /** A run in numbers. Summary, outputs and JSON report take theirs from here and count nothing themselves. */
 import { freedBytes } from './bytes.js';
-import { isFailed, judge, type Fate } from '../plan/fate.js';
+import { isFailed, judge, staysWithUndeletable, type Fate } from '../plan/fate.js';
 import { isPassedByPlan } from './refusals.js';
 import type { RepositoryRun, Run } from '../run/run.js';
 import { count, number } from '../text/words.js';
@@ -18,10 +18,14 @@ const NOTHING = {
   planned: 0,
   /** lost by the registry before their turn came: neither deleted nor failed */
   gone: 0,
-  /** in use at the recheck; counted in `kept` as well */
+  /** in use at the recheck, or parts of an undeletable one; counted in `kept` as well */
   keptAfterRecheck: 0,
   /** should have gone and didn't: the delete was refused, unanswered, or not tried */
   failed: 0,
+  /** the registry refuses them for good, for a reason that lies in each alone; neither failed nor kept */
+  undeletable: 0,
+  /** left for a later run, since the registry's quota is used up; neither failed nor kept */
+  postponed: 0,
   /** nothing is deleted in their repository, by a decision of this action; in a real run counted in `failed` as well */
   refused: 0,
   /** deleted while a push began to use them, and restored; counted in `kept` as well */
@@ -51,6 +55,8 @@ export function countRepository(repository: RepositoryRun, dryRun: boolean): Cou
     gone: of('gone'),
     keptAfterRecheck,
     failed: judged.filter(({ fate }) => isFailed(fate)).length + (dryRun ? 0 : refused),
+    undeletable: of('undeletable'),
+    postponed: of('postponed'),
     refused,
     restored,
     broken: broken.length + (repair?.failed.length ?? 0) + (repair?.failedTags.length ?? 0),
@@ -94,10 +100,19 @@ function countRun(run: Run) {
     withoutRights: run.repositories
       .filter(({ refusal }) => refusal !== undefined && !isPassedByPlan(refusal))
       .reduce((all, { plan }) => all + plan.orphans.length, 0),
+    /** of `keptAfterRecheck`: parts of an undeletable one */
+    keptWithUndeletable: run.repositories.flatMap(({ fates }) =>
+      [...fates.values()].filter((fate) => staysWithUndeletable(fates, fate)),
+    ).length,
     freedBytes: bytes.total,
     freedBytesAtMost: bytes.atMost,
     freedBytesByRepository: bytes.byRepository,
   };
+}
+
+/** The orphans of a real run that are still there, without those that came into use. */
+export function remainder({ failed, undeletable, keptWithUndeletable, postponed }: Totals): number {
+  return failed + undeletable + keptWithUndeletable + postponed;
 }
 
 /** Something that was to stay broke, or may have: a garbage collection could free what it needs. */

@@ -25,7 +25,7 @@ interface RunInput
     Pick<Run, 'failures' | 'requests' | 'startedAt' | 'finishedAt'> {
   readonly settings: CleanSettings;
   readonly named: Named;
-  readonly registry: Pick<Registry, 'family' | 'advice' | 'lister'>;
+  readonly registry: Pick<Registry, 'family' | 'advice' | 'lister' | 'restorer'>;
   readonly choice: Choice;
   /** the repositories that the run had to read */
   readonly chosen: readonly string[];
@@ -51,6 +51,7 @@ export function runOf(done: RunInput): Run {
     settings: reported(settings),
     pinned: { ...pinned, unmet: unmet(protection, surveys) },
     backup: done.backup.isUsed ? done.backup.directory : undefined,
+    restorableUntil: done.backup.isUsed ? undoOf(registry, done.finishedAt) : undefined,
     applied: approval && {
       createdAt: approval.createdAt,
       ignored: outside(approval.repositories, chosen),
@@ -78,6 +79,11 @@ export function runOf(done: RunInput): Run {
     ],
     failures: [...(news?.failures ?? []), ...done.failures],
   };
+}
+
+/** Until when the server's own undo restores what is deleted now, in epoch milliseconds. */
+function undoOf({ restorer }: Pick<Registry, 'restorer'>, now: number): number | undefined {
+  return restorer && now + restorer.window;
 }
 
 /** Field by field, because the settings of a run also hold the login, which their type hides. */

@@ -30,6 +30,11 @@ export interface Run {
   readonly pinned: { readonly files: number; readonly digests: number; readonly unmet: number };
   /** absolute path of the directory in which this run saved what it deleted; absent when it saved nothing */
   readonly backup?: string;
+  /**
+   * Epoch milliseconds until which the server's own undo restores the last manifest that this run deleted; absent when
+   * it saved nothing, or the server has no such undo.
+   */
+  readonly restorableUntil?: number;
   /** the plan that was carried out */
   readonly applied?: {
     /** epoch milliseconds */

@@ -5,6 +5,7 @@
 import ms from 'ms';
 import prettyBytes from 'pretty-bytes';
 
+const MINUTE = 60_000;
 const DAY = 86_400_000;
 const NUMBER = new Intl.NumberFormat('en');
 const DIGEST_START = 12;
@@ -49,6 +50,16 @@ export function age(created: number | undefined, now: number): string | undefine
   }
   const months = Math.floor(days / 30.44);
   return months < 24 ? count(months, 'month') : count(Math.floor(days / 365.25), 'year');
+}
+
+/** `2026-12-23 03:00 UTC`, the minute in which it is */
+export function moment(epochMilliseconds: number): string {
+  return `${new Date(epochMilliseconds).toISOString().slice(0, 16).replace('T', ' ')} UTC`;
+}
+
+/** `03:00 UTC`: the first full minute that isn't before it */
+export function timeOfDay(epochMilliseconds: number): string {
+  return moment(Math.ceil(epochMilliseconds / MINUTE) * MINUTE).slice(-9);
 }
 
 /** `sha256:0123456789ab`: enough to find it, for sentences. */

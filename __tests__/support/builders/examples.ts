@@ -1,13 +1,13 @@
 /**
  * Runs made up for the report's tests: a clean one, a dry-run that could see little, one with trouble, the first
  * of all, one in which every brake held, for real, as a dry-run, and as one that wrote its plan, and one that
- * carried out a plan.
+ * carried out a plan; and one that the registry's quota ended, on a registry that frees space by itself.
  */
 import type { DeleteReason, KeepReason } from '../../../src/plan/reasons.js';
 import { ADVICE } from '../../../src/registry/families/distribution.js';
 import type { RepositoryRefusal } from '../../../src/plan/brakes.js';
 import type { Inventory } from '../../../src/plan/inventory.js';
-import { fatesWithoutSweep, type Outcome } from '../../../src/plan/fate.js';
+import { fatesWithoutSweep, type Fate, type Outcome } from '../../../src/plan/fate.js';
 import type { Kept, Orphan, Plan } from '../../../src/plan/plan.js';
 import type { LedgerNews } from '../../../src/memory/memory.js';
 import { digestOf, type Digest } from '../../../src/oci/digest.js';
@@ -21,6 +21,7 @@ import type {
 } from '../../../src/oci/manifest.js';
 import { OCI_CONFIG, OCI_INDEX, OCI_MANIFEST } from '../../../src/oci/media-types.js';
 import { PROTECT } from '../../../src/plan/protection.js';
+import type { Advice } from '../../../src/registry/registry.js';
 import type { RepositoryRun, Run } from '../../../src/run/run.js';
 import type { RunSettings } from '../../../src/run/settings.js';
 import { fatesFrom, type Ends } from './fates.js';
@@ -561,6 +562,74 @@ export function appliedRun(): Run {
       backup: '/home/runner/work/_temp/manifest-backup',
       everyRepositoryScanned: false,
       ledger: ledger({ written: 1 }),
+    },
+  );
+}
+
+/** The advice of a registry that frees space by itself. */
+const SELF_FREEING: Advice = {
+  allowDeletes: 'nothing to allow',
+  freeDisk: 'GHCR does so by itself.',
+  keepBlobs: 'Push what broke again, or run with `restore-from` the backup, soon.',
+  restore: 'as long as GitHub has their layers',
+};
+
+export const UNDELETABLE =
+  'GHCR refuses to delete version 101 of acme/web: it is the last tagged version of the package. Delete the package ' +
+  'in its settings [undeletable]';
+
+/**
+ * A run that the registry's quota ended, half an hour before the next window. The registry refused one index for good,
+ * whose parts stay with it.
+ */
+export function quotaRun(): Run {
+  const web = multiPlatform();
+  const parts = ['old amd64', 'old arm64', 'old attestation'].map(d);
+  const api = moved('acme/api', 150_000_000, NOW - 40 * DAY);
+  const later = ['later 1', 'later 2'];
+  const postponed = { kind: 'postponed', until: NOW + HOUR / 2 } as const;
+  return run(
+    [
+      {
+        ...web,
+        inventory: { ...web.inventory, repository: 'acme/web' },
+        plan: { ...web.plan, repository: 'acme/web' },
+        ...outcome(),
+        fates: new Map<Digest, Fate>([
+          [d('old index'), { kind: 'undeletable', why: UNDELETABLE }],
+          ...parts.map((digest): [Digest, Fate] => [
+            digest,
+            { kind: 'kept', reason: { kind: 'child', of: d('old index') } },
+          ]),
+          [d('old signature'), { kind: 'deleted' }],
+        ]),
+      },
+      {
+        ...api,
+        inventory: {
+          ...api.inventory,
+          manifests: new Map([
+            ...api.inventory.manifests,
+            ...byDigest(...later.map((name) => image(name))),
+          ]),
+        },
+        plan: {
+          ...api.plan,
+          orphans: [...api.plan.orphans, ...later.map((name) => orphan(name))],
+        },
+        fates: new Map<Digest, Fate>([
+          ...api.fates,
+          ...later.map((name): [Digest, Fate] => [d(name), postponed]),
+        ]),
+      },
+    ],
+    {
+      registry: new URL('https://ghcr.io'),
+      family: 'GHCR',
+      untaggedListing: 'complete',
+      advice: SELF_FREEING,
+      backup: '/home/runner/work/_temp/manifest-backup',
+      restorableUntil: NOW + 30 * DAY,
     },
   );
 }

@@ -3,6 +3,7 @@ import { digestsWith } from '../../plan/fate.js';
 import type { Section } from '../fit.js';
 import { code } from '../../text/markdown.js';
 import type { Run } from '../../run/run.js';
+import { duration, moment } from '../../text/words.js';
 import { isInDoubt, type Totals } from '../totals.js';
 
 /** Whether something was saved that was deleted, or may have been. */
@@ -20,8 +21,16 @@ export function backupSection(run: Run, sums: Totals): Section | undefined {
     before:
       `### To restore it\n\nEvery manifest was saved in ${code(run.backup, 400)} before it was deleted. Upload that ` +
       'directory as an artifact to keep it (the output `backup-dir` names it). A run with `restore-from` restores the ' +
-      `manifests, ${run.advice.restore}.\n`,
+      `manifests, ${run.advice.restore}.${serverUndo(run)}\n`,
   };
+}
+
+/** How long the server's own undo works. */
+function serverUndo({ restorableUntil, finishedAt }: Run): string {
+  return restorableUntil === undefined
+    ? ''
+    : ` The registry itself can do so for ${duration(restorableUntil - finishedAt)} after each delete: for the last one ` +
+        `until ${moment(restorableUntil)}.`;
 }
 
 export function diskSection(run: Run, sums: Totals): Section | undefined {

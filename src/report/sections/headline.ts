@@ -2,8 +2,9 @@
 import type { Section } from '../fit.js';
 import { code } from '../../text/markdown.js';
 import type { Run } from '../../run/run.js';
-import { isInDoubt, partOf, unreadRepositories, type Totals } from '../totals.js';
+import { isInDoubt, partOf, remainder, unreadRepositories, type Totals } from '../totals.js';
 import { problems } from '../problems.js';
+import { quotaEnd } from '../warnings.js';
 import { count, duration, number, size } from '../../text/words.js';
 
 /** One sentence; what it counts as problems is listed right below it. An image that broke comes before all else. */
@@ -32,7 +33,7 @@ function restoredBefore({ repositories, settings: { dryRun } }: Run): string {
 }
 
 function result(run: Run, sums: Totals): string {
-  const { deleted, planned, failed, gone, restored, refused, orphansFound } = sums;
+  const { deleted, planned, gone, restored, refused, orphansFound } = sums;
   const where = `in ${count(sums.repositoriesFreed, 'repository', 'repositories')}`;
   const bytes = `${sums.freedBytesAtMost ? 'at most ' : ''}${size(sums.freedBytes)}`;
   if (run.settings.planFile !== undefined && orphansFound > 0) {
@@ -43,10 +44,10 @@ function result(run: Run, sums: Totals): string {
   }
   const [verb, some, others, will] = run.settings.dryRun
     ? ['Would delete', planned, refused, 'would']
-    : ['Deleted', deleted, failed, 'will'];
+    : ['Deleted', deleted, remainder(sums), 'will'];
   if (some + others > 0) {
     const freed = some === 0 ? '' : ` ${where}: ${bytes} ${will} be freed`;
-    return `${verb} ${partOf(some, others, 'orphan manifest')}${freed}`;
+    return `${verb} ${partOf(some, others, 'orphan manifest')}${freed}${withoutFailure(sums)}`;
   }
   if (restored > 0) {
     return `Deleted nothing for good: ${count(restored, 'manifest')} came into use meanwhile and ${restored === 1 ? 'was' : 'were'} restored`;
@@ -57,6 +58,17 @@ function result(run: Run, sums: Totals): string {
       : `Deleted nothing: the recheck left none of ${count(orphansFound, 'orphan manifest')} to delete`;
   }
   return withoutOrphans(run, sums);
+}
+
+/** The orphans that a real run did not delete, and that are no failures. */
+function withoutFailure({ undeletable, postponed }: Totals): string {
+  return [
+    undeletable > 0 && `; ${number(undeletable)} can't be deleted`,
+    postponed > 0 &&
+      `; ${number(postponed)} ${postponed === 1 ? 'is' : 'are'} left for a later run`,
+  ]
+    .filter((part) => part !== false)
+    .join('');
 }
 
 /** "0 orphans" must never mean "could not look". */
@@ -91,6 +103,15 @@ function nothingOfThePlan(run: Run, { ignored }: NonNullable<Run['applied']>): s
     : 'Nothing to delete: the plan is empty';
 }
 
+function undeletable({ undeletable: refused, keptWithUndeletable: parts }: Totals): string[] {
+  const stay = parts === 1 ? 'stays' : 'stay';
+  const others =
+    parts === 0 ? '' : `, and ${count(parts, 'part')} of ${refused === 1 ? 'it' : 'them'} ${stay}`;
+  return refused === 0
+    ? []
+    : [`No run can delete ${count(refused, 'orphan')}${others}: see "Warnings".`];
+}
+
 export function headlineSection(run: Run, sums: Totals): Section {
   const read = `${count(sums.manifests, 'manifest')} and ${count(sums.tags, 'tag')} in ${count(sums.repositories, 'repository', 'repositories')}`;
   const effort = `${count(run.requests, 'request')} in ${duration(run.finishedAt - run.startedAt)}`;
@@ -98,7 +119,9 @@ export function headlineSection(run: Run, sums: Totals): Section {
   const most = sums.freedBytesAtMost
     ? '; it is "at most" that much, because not everything that may share these blobs was read'
     : '';
-  const wait = isInDoubt(sums) ? ' Do not let it do so before the problems are fixed.' : '';
+  const wait = isInDoubt(sums) ? ' Solve the problems before it does that.' : '';
+  const until = quotaEnd(run);
+  const inUse = sums.keptAfterRecheck - sums.keptWithUndeletable;
   const isNamed = [...run.intake.candidates.values()].some((digests) => digests.size > 0);
   const isBlind = !isNamed && (run.ledger?.remembered ?? 0) === 0;
   const found = sums.orphansFound > 0 || run.applied !== undefined;
@@ -107,11 +130,13 @@ export function headlineSection(run: Run, sums: Totals): Section {
     `${code(run.settings.registry.origin)}: read ${read}, with ${effort}. Grace period: ${gracePeriod}.`,
     sums.planned + sums.deleted > 0 &&
       `The disk space comes back once the registry has collected its garbage${most}.${wait}`,
-    sums.deleted + sums.failed > 0 &&
+    sums.deleted + remainder(sums) > 0 &&
       sums.gone > 0 &&
       `${count(sums.gone, 'orphan')} had gone already when the turn came.`,
-    sums.keptAfterRecheck > 0 &&
-      `${count(sums.keptAfterRecheck, 'orphan')} came into use during the run and stayed.`,
+    inUse > 0 && `${count(inUse, 'orphan')} came into use during the run and stayed.`,
+    ...undeletable(sums),
+    until !== undefined &&
+      `${count(sums.postponed, 'orphan')} ${sums.postponed === 1 ? 'waits' : 'wait'} for a later run: the quota of requests is used up until ${until}.`,
     // With a plan file, the section of the plan says it.
     run.settings.dryRun &&
       run.settings.planFile === undefined &&
@@ -119,6 +144,7 @@ export function headlineSection(run: Run, sums: Totals): Section {
       `A real run would leave ${count(sums.refused, 'orphan')}: see "What would hold a real run back".`,
     !found &&
       isBlind &&
+      run.untaggedListing === 'none' &&
       sums.repositories > 0 &&
       "\n> [!NOTE]\n> This does not mean that there are none: this registry can't list untagged " +
         'manifests, no ledger remembers any, and no `digests` or `digests-file` named any. See "What could ' +

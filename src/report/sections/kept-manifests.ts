@@ -1,7 +1,7 @@
 /** Why manifests without a tag of their own stayed, grouped: the answer to "why wasn't mine deleted?" */
 import type { KeepReason } from '../../plan/reasons.js';
 import type { Digest } from '../../oci/digest.js';
-import { judge } from '../../plan/fate.js';
+import { judge, staysWithUndeletable } from '../../plan/fate.js';
 import type { Section } from '../fit.js';
 import { code, row, tableHead } from '../../text/markdown.js';
 import { keptDetail, UNTAGGED_KINDS, whyKept, type UntaggedKind } from '../reasons.js';
@@ -11,7 +11,7 @@ import { duration, number, shortDigest } from '../../text/words.js';
 const EXAMPLES = 3;
 
 /** The reason of the plan, or what became of an orphan. */
-type Kind = UntaggedKind | 'kept' | 'restored';
+type Kind = UntaggedKind | 'kept' | 'with-undeletable' | 'restored';
 
 interface Group {
   total: number;
@@ -40,7 +40,8 @@ export function keptManifestsSection(run: Run): Section | undefined {
     }
     for (const { orphan, fate } of judge(repository)) {
       if (fate.kind === 'kept') {
-        add('kept', name, orphan.digest, fate.reason);
+        const isPart = staysWithUndeletable(repository.fates, fate);
+        add(isPart ? 'with-undeletable' : 'kept', name, orphan.digest, fate.reason);
       } else if (fate.kind === 'restored') {
         add('restored', name, orphan.digest);
       }
@@ -53,6 +54,7 @@ export function keptManifestsSection(run: Run): Section | undefined {
   const words: readonly (readonly [Kind, string])[] = [
     ['restored', 'deleted, and restored because a push began to use it'],
     ['kept', 'came into use while the run was on'],
+    ['with-undeletable', "part of an orphan that can't be deleted"],
     ...UNTAGGED_KINDS.map((kind) => [kind, whyKept(kind, gracePeriod)] as const),
   ];
   const rows = words.flatMap(([kind, why]) => {

@@ -4,6 +4,7 @@ import { code, prose } from '../../text/markdown.js';
 import { repositoriesByName, type Run } from '../../run/run.js';
 import { type Totals } from '../totals.js';
 import { problems, refusals, type Problem } from '../problems.js';
+import { quotaWarnings, undeletableWarnings } from '../warnings.js';
 import { number } from '../../text/words.js';
 import { list } from './list.js';
 
@@ -44,10 +45,15 @@ export function refusalsSection(run: Run, sums: Totals): Section | undefined {
 
 export function warningsSection(run: Run): Section | undefined {
   const found = [
-    ...[...run.warnings, ...(run.ledger?.warnings ?? [])].map((warning) => `- ${prose(warning)}\n`),
+    ...[...quotaWarnings(run), ...run.warnings, ...(run.ledger?.warnings ?? [])].map(
+      (warning) => `- ${prose(warning)}\n`,
+    ),
     ...repositoriesByName(run).flatMap(({ inventory, warnings }) =>
       warnings.map((warning) => `- ${code(inventory.repository)}: ${prose(warning)}\n`),
     ),
+    ...repositoriesByName(run)
+      .flatMap(undeletableWarnings)
+      .map((warning) => `- ${prose(warning)}\n`),
   ];
   return list(`### Warnings (${number(found.length)})\n\n`, found, 'warning');
 }

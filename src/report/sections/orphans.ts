@@ -41,6 +41,17 @@ export function refusedOrphansSection(run: Run, sums: Totals): Section | undefin
   return table(`### ${title}\n\n${what}: see "${where}".${columns}`, sums.refused, rows);
 }
 
+/** So few that their cause, in the warnings, can be looked up one by one. */
+export function undeletableOrphansSection(run: Run, sums: Totals): Section | undefined {
+  const columns = sums.deleted === 0 ? ` ${COLUMNS}` : '';
+  const rows = rowsOf(run, ({ kind }) => kind === 'undeletable');
+  return table(
+    `### What can't be deleted\n\nThese are orphans as well, and the registry refuses for good to delete them: see "Warnings".${columns}`,
+    sums.undeletable,
+    rows,
+  );
+}
+
 function table(intro: string, total: number, rows: Iterable<string>): Section | undefined {
   return list(`${intro}\n\n`, { total, made: rows }, 'manifest', { openRows: OPEN_ROWS });
 }

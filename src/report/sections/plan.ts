@@ -6,7 +6,7 @@ import type { Section } from '../fit.js';
 import { outdatedEntries, whyOutdated } from '../outdated.js';
 import { code, row, tableHead } from '../../text/markdown.js';
 import { repositoriesByName, type Run } from '../../run/run.js';
-import { unreadRepositories, type Totals } from '../totals.js';
+import { remainder, unreadRepositories, type Totals } from '../totals.js';
 import { count, duration, number } from '../../text/words.js';
 import { list } from './list.js';
 
@@ -78,22 +78,23 @@ export function appliedPlanSection(run: Run, sums: Totals): Section | undefined 
 
 /** How much of the plan the run did. A sentence without its full stop. */
 function carriedOut(plan: string, run: Run, sums: Totals): string {
-  const { deleted, restored, planned, failed, refused } = sums;
+  const { deleted, restored, planned, failed, refused, undeletable, postponed } = sums;
   const { dryRun } = run.settings;
   const who = dryRun ? 'A real run would' : 'This run';
   const unread = unreadRepositories(sums);
-  const undone = dryRun ? refused : failed;
+  const left = dryRun ? refused : remainder(sums);
   const places = [
     ...(dryRun && refused > 0 ? ['"What would hold a real run back"'] : []),
-    ...(!dryRun || unread !== undefined ? ['"Problems"'] : []),
+    ...(failed > 0 || unread !== undefined ? ['"Problems"'] : []),
+    ...(undeletable + postponed > 0 ? ['"Warnings"'] : []),
   ].join(' and ');
   if (deleted + restored + planned > 0) {
     const did = dryRun ? 'carry out' : 'carried out';
-    return undone === 0 && unread === undefined
+    return left === 0 && unread === undefined
       ? `${who} ${did} ${plan}, and nothing else`
       : `${who} ${did} a part of ${plan}, and nothing else: see ${places}`;
   }
-  if (undone > 0) {
+  if (left > 0) {
     return `${who} ${dryRun ? 'delete' : 'deleted'} nothing of ${plan}: see ${places}`;
   }
   if (unread !== undefined) {

@@ -20,7 +20,23 @@ export function repositoriesSection(run: Run, sums: Totals): Section | undefined
   const told = ({ counts }: { counts: Counts }) => counts.orphansFound + counts.gaps > 0;
   const sorted = [...all.filter(told), ...all.filter((one) => !told(one))];
   const verb = run.settings.dryRun ? 'Would delete>' : 'Deleted>';
-  const columns = ['Tags>', 'Manifests>', 'Orphans>', verb, 'Failed>', 'Kept>', 'Frees>'];
+  // Most registries know neither, and a table is easier to read without columns of zeros.
+  const rare = [
+    { title: "Can't be deleted>", key: 'undeletable' },
+    { title: 'For later>', key: 'postponed' },
+  ] as const;
+  const extra = rare.filter(({ key }) => sums[key] > 0);
+  const titles = extra.map(({ title }) => title);
+  const columns = [
+    'Tags>',
+    'Manifests>',
+    'Orphans>',
+    verb,
+    'Failed>',
+    ...titles,
+    'Kept>',
+    'Frees>',
+  ];
   return list(
     '### By repository\n\n',
     sorted.map(({ name, refused, counts }) => {
@@ -28,7 +44,9 @@ export function repositoriesSection(run: Run, sums: Totals): Section | undefined
       const { tags, manifests, orphansFound, deleted, planned, failed, kept } = counts;
       return row([
         `${code(name)}${read}${refused}`,
-        ...[tags, manifests, orphansFound, deleted + planned, failed, kept].map(number),
+        ...[tags, manifests, orphansFound, deleted + planned, failed].map(number),
+        ...extra.map(({ key }) => number(counts[key])),
+        number(kept),
         size(sums.freedBytesByRepository.get(name) ?? 0),
       ]);
     }),

@@ -12,8 +12,8 @@ import { list } from './list.js';
 
 /** For log and summary. */
 export const DRY_RUN_DELETES =
-  'A dry-run sends no DELETE, so it does not know whether the registry takes any: a real run asks that first, with a ' +
-  'digest that no manifest has. Nor does it know whether these credentials may delete, unless a token of the registry ' +
+  'A dry-run sends no DELETE, so it does not know whether the registry takes any: a real run finds out before its ' +
+  'first delete, or by it. Nor does it know whether these credentials may delete, unless the registry or a token of it ' +
   'says so.';
 
 export function visibilitySection(run: Run, sums: Totals): Section {

@@ -1,0 +1,66 @@
+import { expect, it } from '@jest/globals';
+
+import { LISTING_MEMORY } from '../../src/memory/listing.js';
+import { selectRepositories } from '../../src/plan/selection.js';
+import { ADVICE } from '../../src/registry/families/distribution.js';
+import type { Registry } from '../../src/registry/registry.js';
+import { runOf } from '../../src/run/result.js';
+import { DAY, NOW } from '../support/builders/examples.js';
+import { NO_PROTECTION } from '../support/builders/protections.js';
+
+const restorer: Registry['restorer'] = {
+  window: 30 * DAY,
+  restorable: () => Promise.resolve(new Set()),
+  restore: () => Promise.resolve(),
+};
+
+function finished(registry: Pick<Registry, 'restorer'>, isUsed: boolean) {
+  return runOf({
+    settings: {
+      registry: new URL('https://ghcr.io'),
+      registryType: 'auto',
+      ledger: { kind: 'off' },
+      selection: selectRepositories([]),
+      concurrency: 1,
+      dryRun: false,
+      gracePeriod: 0,
+      danglingReferrers: 'keep',
+      keepUntagged: 0,
+      protection: NO_PROTECTION,
+      verify: true,
+      backupDirectory: '/tmp/backup',
+    },
+    named: {
+      intake: { candidates: new Map(), understood: 0, notUnderstood: 0, examples: [] },
+      pinned: { files: 0, digests: 0 },
+    },
+    registry: { family: 'GHCR', advice: ADVICE, ...registry },
+    choice: { repositories: [], isComplete: true, unnameable: 0, warnings: [] },
+    chosen: [],
+    surveys: [],
+    repairs: new Map(),
+    memory: LISTING_MEMORY,
+    clocks: { now: NOW, stamp: NOW },
+    backup: { isUsed, directory: '/tmp/backup' },
+    refusals: new Map(),
+    outcomes: new Map(),
+    failures: [],
+    requests: 1,
+    startedAt: NOW - DAY,
+    finishedAt: NOW,
+  });
+}
+
+it('a run says until when the server itself restores what it deleted last', () => {
+  expect(finished({ restorer }, true)).toMatchObject({
+    backup: '/tmp/backup',
+    restorableUntil: NOW + 30 * DAY,
+  });
+});
+
+it.each([
+  ['deleted nothing', { restorer }, false],
+  ['cleaned a registry without an undo of its own', {}, true],
+])('a run that %s promises no restore by the server', (_, registry, isUsed) => {
+  expect(finished(registry, isUsed).restorableUntil).toBeUndefined();
+});
