@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { getOctokit } from '@actions/github';
 
 import { createFetch, requestFailureOf, type FetchOptions } from '../../src/http/fetch.js';
-import { TransportError, type RequestFailure } from '../../src/http/message.js';
+import { TransportError, type HttpResponse, type RequestFailure } from '../../src/http/message.js';
 import { redactUrl } from '../../src/http/redact.js';
 import { TooLate } from '../../src/http/stop.js';
 import { createTransport, type Transport } from '../../src/http/transport.js';
@@ -297,12 +297,19 @@ describe('octokit over the transport', () => {
     const server = await startServer((_seen, response) => {
       response.writeHead(302, { location: new URL('/b', other.url).href }).end();
     });
-    const { octokit } = octokitFor(server.url);
-    const answer = await octokit.request('GET /users/{username}', { username: 'o' });
+    const { octokit, transport } = octokitFor(server.url);
+    const USER = { username: 'o' };
+    const answer = await octokit.request('GET /users/{username}', USER);
     expect(answer.url).toBe(new URL('/b', other.url).href);
     expect(server.seen[0]?.headers.authorization).toBe(`token ${TOKEN}`);
     expect(other.seen).toHaveLength(1);
     expect(JSON.stringify(other.seen)).not.toMatch(/s3cret/);
+    const { origin } = server.url;
+    const request = { fetch: createFetch(transport.send, { maxBytes: 100, origin }) };
+    const { error } = await failureOf(
+      octokit.request('GET /users/{username}', { ...USER, request }),
+    );
+    expect(requestFailureOf(error)).toMatchObject({ kind: 'redirect' });
   });
 
   it('sends through the proxy, trusts the authority given, and shows the token to the API only', async () => {
@@ -324,6 +331,45 @@ describe('octokit over the transport', () => {
     const { octokit, clock } = octokitFor(server.url);
     expect((await octokit.request(ROUTE, VERSION)).status).toBe(204);
     expect(clock.slept).toEqual([7000]);
+  });
+
+  it("waits for GitHub's secondary limit, and then gives its answer and how often it was sent", async () => {
+    const message = 'You have exceeded a secondary rate limit.';
+    const server = await startServer((_seen, response) => {
+      response
+        .writeHead(403, { 'content-type': 'application/json' })
+        .end(JSON.stringify({ message }));
+    });
+    const { octokit, transport, clock } = octokitFor(server.url);
+    const answers: HttpResponse[] = [];
+    const fetch = createFetch(
+      async (sent) => {
+        const answer = await transport.send(sent);
+        answers.push(answer);
+        return answer;
+      },
+      { maxBytes: 1000 },
+    );
+    const start = clock.now();
+    const { error } = await failureOf(octokit.request(ROUTE, { ...VERSION, request: { fetch } }));
+    expect(error).toMatchObject({ status: 403, response: { data: { message } } });
+    expect(server.seen).toHaveLength(5);
+    expect(answers).toMatchObject([{ status: 403, tries: 5 }]);
+    expect(clock.now() - start).toBe((1 + 2 + 4 + 8) * 60_000);
+  });
+
+  it('gives the answer at once when the quota is used up, and knows so', async () => {
+    const server = await startServer((_seen, response) => {
+      response
+        .writeHead(403, { 'x-ratelimit-remaining': '0', 'x-ratelimit-reset': '2000000000' })
+        .end();
+    });
+    const { octokit, transport, clock } = octokitFor(server.url);
+    const { error } = await failureOf(octokit.request(ROUTE, VERSION));
+    expect(error).toMatchObject({ status: 403 });
+    expect(server.seen).toHaveLength(1);
+    expect(clock.slept).toEqual([]);
+    expect(transport.quota(server.url.host)).toEqual({ remaining: 0, resetsAt: 2_000_000_000_000 });
   });
 
   it("gives status, headers and message of an error of the API's", async () => {
@@ -374,7 +420,7 @@ describe('octokit over the transport', () => {
     );
     expect(requestFailureOf(error)).toMatchObject({ kind: 'redirect' });
     expect(String(requestFailureOf(error))).toContain(
-      `nothing is asked outside ${server.url.origin}`,
+      `${other.url.origin} is not asked, nor believed: it is not ${server.url.origin}`,
     );
     expect(text).not.toContain('s3cret');
     expect(server.seen).toHaveLength(1);

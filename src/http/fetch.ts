@@ -5,8 +5,9 @@
  * What `send` rejects with is passed on as it is. Octokit wraps it into an error with `status` 500, although no server
  * said so, and puts the original into `cause`: `requestFailureOf` finds it again, and has to be asked before the status.
  *
- * Octokit's own errors for answers of 400 and more have no `cause`, but `status` and `response.data`, and
- * `response.headers`.
+ * Octokit's own errors for answers of 400 and more have no `cause`, but `status`, `response.data` and
+ * `response.headers`. Who needs more of an answer than a Response has (`tries`, `gaveUp`, what slowDownOf says of it)
+ * wraps the `send` of that call.
  */
 import { failure } from './failure.js';
 import {
@@ -26,7 +27,10 @@ export interface FetchOptions extends Pick<
   HttpRequest,
   'maxBytes' | 'isLate' | 'closing' | 'mostTries' | 'repeatable'
 > {
-  /** The only origin that is asked. An SDK shows its token to each URL that it is given, one of a Link header included. */
+  /**
+   * The only origin that is asked, and whose answers count. An SDK shows its token to each URL that it is given, one of a
+   * Link header included.
+   */
   readonly origin?: string;
 }
 
@@ -61,7 +65,7 @@ const NULL_BODY = new Set([204, 205, 304]);
  * the run's own stop and time limits hold after that.
  *
  * @returns a `fetch` that rejects with what `send` rejects with; with TransportError of kind `redirect` for a write that is
- * sent elsewhere and for another origin, and of kind `other` for a status that no answer may have; with TypeError for a request that isn't valid
+ * sent elsewhere and for any other origin, and of kind `other` for a status that no answer may have; with TypeError for a request that isn't valid
  * or has another method than GET, HEAD, PUT, DELETE and POST
  */
 export function createFetch(send: Send, { origin, ...fields }: FetchOptions): typeof fetch {
@@ -69,10 +73,19 @@ export function createFetch(send: Send, { origin, ...fields }: FetchOptions): ty
     const asked = parsed(input, init);
     asked.signal.throwIfAborted();
     const request = { ...(await requestOf(asked)), ...fields };
-    if (origin !== undefined && request.url.origin !== origin) {
-      throw failure(request, 'redirect', `nothing is asked outside ${origin}`);
-    }
-    return answerOf(request, await send(request));
+    const check = ({ url }: Pick<HttpRequest, 'url'>) => {
+      if (origin !== undefined && url.origin !== origin) {
+        throw failure(
+          request,
+          'redirect',
+          `${url.origin} is not asked, nor believed: it is not ${origin}`,
+        );
+      }
+    };
+    check(request);
+    const response = await send(request);
+    check(response);
+    return answerOf(request, response);
   };
 }
 
