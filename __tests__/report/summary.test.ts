@@ -360,6 +360,22 @@ describe('the summary', () => {
     expect(text?.length).toBeLessThan((without?.length ?? 0) + 1_000);
   });
 
+  const part = (of: string): Fate => ({ kind: 'kept', reason: { kind: 'child', of: d(of) } });
+  it.each([
+    ['No run can delete 1 orphan', [UNDELETABLE]],
+    ['No run can delete 1 orphan, and 1 part of it stays', [UNDELETABLE, part('m0')]],
+    [
+      'No run can delete 2 orphans, and 2 parts of them stay',
+      [UNDELETABLE, UNDELETABLE, part('m0'), part('m1')],
+    ],
+  ] as const)('says near its top: %s', (sentence, fates) => {
+    const made = fated(fates);
+    expect(renderSummary(made)).toContain(`\n${sentence}: see "Warnings".\n`);
+    expect(under(`Warnings (${String(sentence.includes('2 orphans') ? 2 : 1)})`, made)).toMatch(
+      / can't be deleted: it is the last tagged version `\[undeletable\]`$/,
+    );
+  });
+
   it('names a part of what no run can delete among those that were kept, and nothing in use', () => {
     const text = renderSummary(quotaRun());
     expect(text).toContain("| part of an orphan that can't be deleted | 3 |");
