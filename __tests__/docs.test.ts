@@ -66,6 +66,9 @@ const ours = ({ steps }: Job): Step[] =>
 const changes = ({ with: given = {} }: Step): boolean =>
   given['dry-run'] !== true && given['protect'] !== '**';
 
+/** The one example whose registry is GitHub's own. */
+const ON_GHCR = 'examples/ghcr.yml';
+
 describe.each(examples)('%s', (path) => {
   const text = read(path);
   const workflow = parse(text) as Workflow;
@@ -80,12 +83,14 @@ describe.each(examples)('%s', (path) => {
     }
   });
 
-  it('may write nothing at GitHub', () => {
+  it('may write nothing at GitHub, but for the packages that it cleans', () => {
     const granted = [workflow, ...jobs].flatMap(({ permissions = {} }) =>
-      Object.values(permissions),
+      Object.entries(permissions),
     );
     expect(workflow.permissions).toBeDefined();
-    expect(granted.filter((right) => right !== 'read')).toEqual([]);
+    expect(granted.filter(([, right]) => right !== 'read')).toEqual(
+      path === ON_GHCR ? [['packages', 'write']] : [],
+    );
   });
 
   it('takes turns with all that push or delete, and holds nobody up while it waits for people', () => {
@@ -99,8 +104,13 @@ describe.each(examples)('%s', (path) => {
     expect(waiting.map(groupOf).filter((group) => group !== undefined)).toEqual([]);
   });
 
-  it('keeps what the files of the repository pin wherever it deletes or plans to', () => {
-    for (const job of jobs) {
+  it('keeps what the files of the repository pin wherever it deletes or plans to, or says how', () => {
+    // The one on GHCR may not read the repository's files: it says what a job needs that protects what they pin.
+    const says = text.includes(
+      '`protect-files`; then the job also needs a checkout and `contents: read`',
+    );
+    expect(says).toBe(path === ON_GHCR);
+    for (const job of says ? [] : jobs) {
       const deleting = ours(job).filter(
         ({ with: given = {} }) => given['protect'] !== '**' && given['restore-from'] === undefined,
       );
