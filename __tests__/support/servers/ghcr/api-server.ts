@@ -12,7 +12,7 @@ import type { AddressInfo } from 'node:net';
 import type { Answer } from '../memory/answer.js';
 import { perform, type Action } from '../memory/script.js';
 import { restError, WORDS } from './errors.js';
-import { quotaHeaders, type Limits } from './limits.js';
+import { quotaHeaders, type Limits, type Visit } from './limits.js';
 import type { Validator } from './openapi.js';
 import type { GhcrOptions, Token } from './options.js';
 import { restAnswer, type RestFace } from './rest.js';
@@ -82,6 +82,7 @@ interface Asked {
   readonly api: string;
   /** undefined: nobody in particular */
   readonly token: Token | undefined | 'bad';
+  readonly visit: Visit;
 }
 
 export async function startApi(parts: ApiParts): Promise<ApiServer> {
@@ -108,12 +109,12 @@ export async function startApi(parts: ApiParts): Promise<ApiServer> {
     const body = await read(request);
     const token = tokenOf(face, headers.authorization);
     const caller = callerOf(token === 'bad' ? undefined : token);
-    const leave = limits.enter(caller);
+    const visit = limits.enter(caller);
     try {
       if (restLatency > 0) {
         await new Promise((resolve) => setTimeout(resolve, restLatency));
       }
-      const asked: Asked = { request, url, route, body, api: `${origin}${apiPath}`, token };
+      const asked: Asked = { request, url, route, body, api: `${origin}${apiPath}`, token, visit };
       const action = (await intercept({ method, path, route, headers, n, attempt })) ?? {
         kind: 'pass',
       };
@@ -131,7 +132,7 @@ export async function startApi(parts: ApiParts): Promise<ApiServer> {
         write(response, method, result, action.kind === 'truncate');
       }
     } finally {
-      leave();
+      visit.leave();
     }
   }
 
@@ -174,7 +175,7 @@ function tokenOf({ rights }: RestFace, authorization: string | undefined): Asked
   return rights.tokenOf(value) ?? 'bad';
 }
 
-function respond(parts: ApiParts, { request, url, route, body, api, token }: Asked): Answer {
+function respond(parts: ApiParts, { request, url, route, body, api, token, visit }: Asked): Answer {
   const { face, limits, validator, violations, now } = parts;
   const { method = 'GET', url: path = '/' } = request;
   if (request.headers['user-agent'] === undefined) {
@@ -194,7 +195,7 @@ function respond(parts: ApiParts, { request, url, route, body, api, token }: Ask
     );
   }
   const isFree = route?.kind === 'rate-limit';
-  const refusal = isFree ? undefined : limits.take(caller, method, route?.template ?? '');
+  const refusal = isFree ? undefined : limits.take(caller, method, route?.template ?? '', visit);
   const quota = limits.quotaOf(caller);
   const answer =
     refusal ??

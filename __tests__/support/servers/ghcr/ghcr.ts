@@ -105,11 +105,16 @@ export async function startGhcr(
     onPage: (hook) => {
       api.onPage(hook);
     },
-    versions: (repository) => versions.all(repository),
+    versions: (repository) => {
+      versions.sync(repository);
+      return versions.all(repository);
+    },
     setTimes: (repository, digest, times) => {
+      versions.sync(repository);
       versions.setTimes(repository, digest, times);
     },
     setDownloads: (repository, digest, downloads) => {
+      versions.sync(repository);
       versions.setDownloads(repository, digest, downloads);
     },
     leaveOut: (...digests) => {

@@ -28,13 +28,20 @@ interface Spent {
   readonly points: number;
 }
 
+export interface Visit {
+  /** whether there were as many before it as may be */
+  readonly isOver: boolean;
+  /** called when it was answered */
+  readonly leave: () => void;
+}
+
 export interface Limits {
   quotaOf(caller: Caller): TokenQuota;
   setQuota(caller: Caller, quota: Partial<TokenQuota>): void;
   /** Counts a request. @returns the refusal when it is past a limit */
-  take(caller: Caller, method: string, template: string): Answer | undefined;
-  /** Counts a request that is under way. @returns called when it was answered */
-  enter(caller: Caller): () => void;
+  take(caller: Caller, method: string, template: string, visit: Visit): Answer | undefined;
+  /** Counts a request that is under way. */
+  enter(caller: Caller): Visit;
 }
 
 export function createLimits(
@@ -88,21 +95,25 @@ export function createLimits(
       const quota = { ...quotaOf(caller), ...change };
       quotas.set(caller.id, { ...quota, reset: wholeSeconds(quota.reset) });
     },
-    take: (caller, method, template) => {
+    take: (caller, method, template, { isOver }) => {
       const quota = quotaOf(caller);
       if (quota.remaining <= 0) {
         return restError(assume.primaryStatus, `API rate limit exceeded for ${caller.id}.`);
       }
       quotas.set(caller.id, { ...quota, remaining: quota.remaining - 1 });
-      if ((inFlight.get(caller.id) ?? 0) > IN_FLIGHT) {
+      if (isOver) {
         return secondary(60);
       }
       const wait = spend(`${caller.id} ${method} ${template}`, method === 'GET' ? 1 : 5);
       return wait === 0 ? undefined : secondary(Math.ceil(wait / 1000));
     },
     enter: ({ id }) => {
-      inFlight.set(id, (inFlight.get(id) ?? 0) + 1);
-      return () => inFlight.set(id, (inFlight.get(id) ?? 1) - 1);
+      const before = inFlight.get(id) ?? 0;
+      inFlight.set(id, before + 1);
+      return {
+        isOver: before >= IN_FLIGHT,
+        leave: () => inFlight.set(id, (inFlight.get(id) ?? 1) - 1),
+      };
     },
   };
 }

@@ -62,7 +62,8 @@ export function packageJson(
   visibility: (repository: string) => 'public' | 'private',
 ): object {
   const repository = repositoryOfPackage(owner, packageName);
-  const all = versions.active(repository);
+  versions.sync(repository);
+  const all = versions.all(repository).filter(({ deletedAt }) => deletedAt === undefined);
   return {
     id: 1 + (all[0]?.id ?? 0),
     name: packageName,

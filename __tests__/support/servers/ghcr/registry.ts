@@ -166,7 +166,7 @@ function getManifest(
   if (digest === undefined || stored === undefined) {
     return failure({ code: 'MANIFEST_UNKNOWN' });
   }
-  if (manifestLag > 0 && now() < (versions.bornAt(name, digest) ?? -Infinity) + manifestLag) {
+  if (manifestLag > 0 && now() < versions.bornAt(name, digest) + manifestLag) {
     return failure({ code: 'MANIFEST_UNKNOWN' });
   }
   const { mediaType, bytes } = stored;

@@ -116,8 +116,9 @@ function ofOwner(face: RestFace, request: RestRequest): Answer {
   }
   const packageName = (route.parameters['package_name'] ?? '').toLowerCase();
   const repository = repositoryOfPackage(owner, packageName);
+  face.versions.sync(repository);
   const isThere = (face.state.repositories.get(repository)?.manifests.size ?? 0) > 0;
-  const wasThere = isThere || face.versions.deleted(repository).total > 0;
+  const wasThere = isThere || face.versions.deleted(repository, 0, 0).total > 0;
   const isContainer = route.parameters['package_type'] === 'container';
   if (!isContainer || !wasThere || !face.rights.may(token, 'read', repository)) {
     return packageNotFound();
@@ -190,21 +191,18 @@ function refusalOfDelete(
   repository: string,
   id: number,
 ): Answer | undefined {
-  const active = versions.active(repository);
-  const version = active.find((each) => each.id === id);
-  if (version === undefined) {
+  const judged = versions.judged(repository, id);
+  if (judged === undefined) {
     return packageNotFound();
   }
   const isPublic = visibility(repository) === 'public';
-  if (isPublic && versions.downloads(repository, version.digest) > MOST_DOWNLOADS) {
+  if (isPublic && judged.downloads > MOST_DOWNLOADS) {
     return restError(400, WORDS.tooManyDownloads);
   }
-  const isTagged = ({ tags }: { readonly tags: readonly string[] }): boolean => tags.length > 0;
-  const counts = assume.lastTaggedStays === 'always' || isPublic;
-  if (counts && isTagged(version) && active.filter(isTagged).length === 1) {
+  if (judged.only === 'tagged' && (assume.lastTaggedStays === 'always' || isPublic)) {
     return restError(400, WORDS.lastTagged);
   }
-  return assume.lastVersionStays && active.length === 1
+  return judged.only === 'left' && assume.lastVersionStays
     ? restError(400, WORDS.lastVersion)
     : undefined;
 }

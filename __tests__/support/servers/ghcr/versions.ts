@@ -1,15 +1,21 @@
 /**
  * The versions of the packages: what GitHub keeps of each manifest. They follow the registry's state, which a test
- * may change without a push: `sync` finds what is new, what is gone, and which tags stand elsewhere.
+ * may change without a push: `sync` finds what is new, what is gone, and which tags stand elsewhere. It has to be
+ * called before anything is asked here of a repository that may have changed.
  */
-import type { RegistryState, RepositoryState, StoredManifest } from '../memory/state.js';
-import type { Assumptions, Lag, Lags } from './options.js';
-
-/** When something changed: by the clock, and by the number of lists that were asked for until then. */
-interface Moment {
-  readonly time: number;
-  readonly lists: number;
-}
+import type { RegistryState, StoredManifest } from '../memory/state.js';
+import type { Assumptions, Lags } from './options.js';
+import {
+  currentTags,
+  emptyShelf,
+  isPast,
+  LONG_AGO,
+  NO_TAGS,
+  tagsByDigest,
+  type Entry,
+  type Moment,
+  type Shelf,
+} from './shelf.js';
 
 export interface Version {
   readonly id: number;
@@ -17,6 +23,7 @@ export interface Version {
   /** milliseconds since 1970 */
   readonly createdAt: number;
   readonly updatedAt: number;
+  /** of a deleted one: those that it had */
   readonly tags: readonly string[];
   readonly deletedAt?: number;
 }
@@ -25,33 +32,6 @@ export interface Page {
   /** of all pages */
   readonly total: number;
   readonly versions: readonly Version[];
-}
-
-interface Entry {
-  readonly id: number;
-  readonly digest: string;
-  born: Moment;
-  created: number;
-  updated: number;
-  downloads: number;
-  /** the newest last */
-  tags: { readonly since: Moment; readonly tags: readonly string[] }[];
-  gone?: {
-    readonly since: Moment;
-    /** absent: a test took the manifest out of the state, so no restore brings it back */
-    readonly stored?: StoredManifest;
-    readonly tags: readonly string[];
-  };
-}
-
-interface Shelf {
-  /** of what is there */
-  readonly byDigest: Map<string, Entry>;
-  readonly byId: Map<number, Entry>;
-  lists: number;
-  /** until the state was looked at for the first time: what is in it then has been there for long */
-  isFresh: boolean;
-  sorted: readonly Entry[] | undefined;
 }
 
 export interface VersionsOptions {
@@ -64,10 +44,6 @@ export interface VersionsOptions {
 
 /** GitHub restores for thirty days. */
 export const RESTORE_WINDOW = 30 * 24 * 60 * 60_000;
-
-const LONG_AGO: Moment = { time: -Infinity, lists: -Infinity };
-
-const NO_TAGS: readonly string[] = [];
 
 export class Versions {
   readonly #state: RegistryState;
@@ -103,8 +79,7 @@ export class Versions {
   }
 
   /** A page of what the list shows, newest first, as late as the lags have it. Counts as a request for a list. */
-  list(name: string, start = 0, end = Infinity): Page {
-    this.sync(name);
+  list(name: string, start: number, end: number): Page {
     const shelf = this.#shelf(name);
     shelf.lists += 1;
     const lags = this.#options.listLags;
@@ -121,8 +96,7 @@ export class Versions {
   }
 
   /** A page of what can still be restored. */
-  deleted(name: string, start = 0, end = Infinity): Page {
-    this.sync(name);
+  deleted(name: string, start: number, end: number): Page {
     const shelf = this.#shelf(name);
     const entries = [...shelf.byId.values()].filter((entry) => this.#isRestorable(entry));
     const page = this.#sort(entries).slice(start, end);
@@ -131,7 +105,6 @@ export class Versions {
 
   /** One that is there, as late as the lags of single versions have it. */
   one(name: string, id: number): Version | undefined {
-    this.sync(name);
     const shelf = this.#shelf(name);
     const entry = shelf.byId.get(id);
     const lags = this.#options.versionLags;
@@ -140,34 +113,46 @@ export class Versions {
       : undefined;
   }
 
-  /** All that is really there, in the order of their ids. */
-  active(name: string): Version[] {
-    this.sync(name);
-    const shelf = this.#shelf(name);
-    return [...shelf.byDigest.values()].map((entry) => this.#shown(shelf, entry, {}));
-  }
-
   /** All that ever was there, in the order of their ids. */
   all(name: string): Version[] {
-    this.sync(name);
     const shelf = this.#shelf(name);
     return [...shelf.byId.values()].map((entry) => this.#shown(shelf, entry, {}));
   }
 
+  /** `version_count` */
   count(name: string): number {
-    this.sync(name);
     const { byDigest, byId } = this.#shelf(name);
     return this.#options.assume.versionCount === 'active' ? byDigest.size : byId.size;
   }
 
+  /**
+   * What a delete is judged by. `only`: it is the last one that is left, or the last one of those with a tag.
+   *
+   * @returns undefined when it isn't there
+   */
+  judged(
+    name: string,
+    id: number,
+  ): { readonly downloads: number; readonly only: 'left' | 'tagged' | undefined } | undefined {
+    const { byId, byDigest } = this.#shelf(name);
+    const entry = byId.get(id);
+    if (entry === undefined || entry.gone !== undefined) {
+      return undefined;
+    }
+    const isTagged = (each: Entry): boolean => currentTags(each).length > 0;
+    const others = [...byDigest.values()].filter((each) => each !== entry);
+    const isOnlyTagged = isTagged(entry) && !others.some(isTagged);
+    const only = isOnlyTagged ? 'tagged' : others.length === 0 ? 'left' : undefined;
+    return { downloads: entry.downloads, only };
+  }
+
   /** Deletes the manifest with all its tags. @returns false when it isn't there */
   delete(name: string, id: number): boolean {
-    this.sync(name);
     const shelf = this.#shelf(name);
     const entry = shelf.byId.get(id);
     const repository = this.#state.repositories.get(name);
     const stored = entry === undefined ? undefined : repository?.manifests.get(entry.digest);
-    if (entry?.gone !== undefined || entry === undefined || stored === undefined) {
+    if (entry === undefined || entry.gone !== undefined || stored === undefined) {
       return false;
     }
     repository?.manifests.delete(entry.digest);
@@ -180,7 +165,6 @@ export class Versions {
 
   /** Brings a deleted version back. @returns false when it can't be */
   restore(name: string, id: number): boolean {
-    this.sync(name);
     const shelf = this.#shelf(name);
     const entry = shelf.byId.get(id);
     const { assume, now } = this.#options;
@@ -215,23 +199,15 @@ export class Versions {
   }
 
   download(name: string, digest: string): void {
-    const { byDigest } = this.#shelf(name);
-    if (!byDigest.has(digest)) {
+    if (!this.#shelf(name).byDigest.has(digest)) {
       this.sync(name);
     }
-    const entry = byDigest.get(digest);
-    if (entry !== undefined) {
-      entry.downloads += 1;
-    }
+    this.#entry(name, digest).downloads += 1;
   }
 
-  downloads(name: string, digest: string): number {
-    return this.#entry(name, digest).downloads;
-  }
-
-  /** when it came, by the clock of this simulator */
-  bornAt(name: string, digest: string): number | undefined {
-    return this.#shelf(name).byDigest.get(digest)?.born.time;
+  /** When it came, by this simulator's clock. */
+  bornAt(name: string, digest: string): number {
+    return this.#shelf(name).byDigest.get(digest)?.born.time ?? -Infinity;
   }
 
   leaveOut(...digests: readonly string[]): void {
@@ -241,7 +217,6 @@ export class Versions {
   }
 
   #entry(name: string, digest: string): Entry {
-    this.sync(name);
     const entry = this.#shelf(name).byDigest.get(digest);
     if (entry === undefined) {
       throw new Error(`no version ${digest} in ${name}`);
@@ -252,7 +227,7 @@ export class Versions {
   #shelf(name: string): Shelf {
     let shelf = this.#shelves.get(name);
     if (shelf === undefined) {
-      shelf = { byDigest: new Map(), byId: new Map(), lists: 0, isFresh: true, sorted: undefined };
+      shelf = emptyShelf();
       this.#shelves.set(name, shelf);
     }
     return shelf;
@@ -311,55 +286,30 @@ export class Versions {
   }
 
   #isShown(shelf: Shelf, { born, gone }: Entry, lags: Lags): boolean {
+    const now = this.#options.now();
     return (
-      this.#isPast(shelf, born, lags.pushes) &&
-      !(gone !== undefined && this.#isPast(shelf, gone.since, lags.deletes))
+      isPast(shelf, born, lags.pushes, now) &&
+      !(gone !== undefined && isPast(shelf, gone.since, lags.deletes, now))
     );
-  }
-
-  #isPast(shelf: Shelf, { time, lists }: Moment, lag: Lag | undefined): boolean {
-    if (lag === undefined) {
-      return true;
-    }
-    return 'ms' in lag ? this.#options.now() >= time + lag.ms : shelf.lists > lists + lag.lists;
   }
 
   #shown(shelf: Shelf, entry: Entry, lags: Lags): Version {
     const { id, digest, created, updated, gone } = entry;
-    const tags = entry.tags.findLast(({ since }) => this.#isPast(shelf, since, lags.tags))?.tags;
+    const now = this.#options.now();
+    const last = entry.tags.findLast(({ since }) => isPast(shelf, since, lags.tags, now));
+    const tags = gone?.tags ?? last?.tags ?? NO_TAGS;
     return {
       id,
       digest,
       createdAt: created,
       updatedAt: updated,
-      tags: this.#ordered(gone?.tags ?? tags ?? NO_TAGS),
+      tags: this.#options.assume.tagOrder === 'oldest-first' ? tags : tags.toReversed(),
       ...(gone === undefined ? {} : { deletedAt: gone.since.time }),
     };
-  }
-
-  #ordered(tags: readonly string[]): readonly string[] {
-    return this.#options.assume.tagOrder === 'oldest-first' ? tags : tags.toReversed();
   }
 
   #sort(entries: Entry[]): Entry[] {
     const key = this.#options.assume.listOrder;
     return entries.sort((a, b) => b[key] - a[key] || b.id - a.id);
   }
-}
-
-function currentTags({ tags }: Entry): readonly string[] {
-  return tags.at(-1)?.tags ?? NO_TAGS;
-}
-
-function tagsByDigest(repository: RepositoryState | undefined): Map<string, string[]> {
-  const tags = new Map<string, string[]>();
-  for (const [tag, digest] of repository?.tags ?? []) {
-    const known = tags.get(digest);
-    if (known === undefined) {
-      tags.set(digest, [tag]);
-    } else {
-      known.push(tag);
-    }
-  }
-  return tags;
 }
