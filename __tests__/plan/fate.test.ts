@@ -66,8 +66,7 @@ it('each fate says whether the manifest is gone, freed or should have gone', () 
     { kind: 'undeletable', why: 'the last tagged version' },
     { kind: 'postponed', until: NOW },
   ];
-  const kinds = (is: (fate: Fate) => boolean) =>
-    all.filter(is).map(({ kind }) => kind);
+  const kinds = (is: (fate: Fate) => boolean) => all.filter(is).map(({ kind }) => kind);
   expect(kinds(isGone)).toEqual(['deleted', 'gone']);
   expect(kinds(isFreed)).toEqual(['deleted', 'planned']);
   expect(kinds(isFailed)).toEqual(['failed', 'skipped']);

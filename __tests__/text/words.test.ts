@@ -1,6 +1,14 @@
 import { describe, expect, it } from '@jest/globals';
 
-import { age, count, duration, moment, shortDigest, size, timeOfDay } from '../../src/text/words.js';
+import {
+  age,
+  count,
+  duration,
+  moment,
+  shortDigest,
+  size,
+  timeOfDay,
+} from '../../src/text/words.js';
 import { d, DAY, HOUR, NOW } from '../support/builders/examples.js';
 
 describe('age', () => {

@@ -36,7 +36,7 @@ const BARE = /[^\s;,"<>]+/y;
  * @throws LinkError when the header makes no sense or names another origin (scheme, host and port)
  */
 export function nextPage(link: string | string[] | undefined, page: URL): URL | undefined {
-  const value = typeof link === 'string' ? link : (link ?? []).join(', ');
+  const value = valueOf(link);
   if (value === '') {
     return undefined;
   }
@@ -76,12 +76,16 @@ export function nextPage(link: string | string[] | undefined, page: URL): URL | 
  *
  * @throws LinkError when the header makes no sense
  */
-export function lastPageNumber(link: string | undefined, page: URL): number | undefined {
-  const last = parse(link ?? '').find(({ relations }) => relations.includes('last'));
+export function lastPageNumber(link: string | string[] | undefined, page: URL): number | undefined {
+  const last = parse(valueOf(link)).find(({ relations }) => relations.includes('last'));
   const number = last && foreignUrl(last.target, page)?.searchParams.get('page');
   return number === undefined || number === null || !/^[1-9]\d{0,8}$/.test(number)
     ? undefined
     : Number(number);
+}
+
+function valueOf(link: string | string[] | undefined): string {
+  return typeof link === 'string' ? link : (link ?? []).join(', ');
 }
 
 function parse(text: string): Link[] {

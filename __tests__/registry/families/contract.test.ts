@@ -228,9 +228,11 @@ describe.each(SUBJECTS)('a registry of the type $type', (subject: FamilySubject)
       it('lists nothing of a repository that the registry does not know, or says that it may be hidden', async () => {
         const server = await filled();
         const listing = open(server).lister?.manifests(`${APP}-unknown`);
-        await (subject.hidesUnknown
-          ? expect(listing).rejects.toThrow('404')
-          : expect(listing).resolves.toEqual(new Map()));
+        const said = await listing?.then(
+          ({ size }) => size,
+          (error: unknown) => (error as Error).message,
+        );
+        expect(String(said)).toMatch(subject.hidesUnknown ? /404/ : /^0$/);
       });
 
       it.each([500, 403, 404])('rejects where the list is answered with %d', async (status) => {

@@ -97,10 +97,7 @@ export function connect({
   concurrency = 1,
   userAgent = 'registry-manifest-cleanup',
   clock = fakeClock({ auto: true }, NOW),
-}: Pick<
-  RunOptions,
-  'url' | 'credentials' | 'concurrency' | 'userAgent' | 'clock'
->): Connection {
+}: Pick<RunOptions, 'url' | 'credentials' | 'concurrency' | 'userAgent' | 'clock'>): Connection {
   const secrets = createSecretStore();
   const redact = (text: string) => secrets.redact(text);
   const log = createLog(redact);

@@ -6,6 +6,8 @@ import { getOctokit } from '@actions/github';
 import * as v from 'valibot';
 
 import { createFetch, requestFailureOf } from '../../../http/fetch.js';
+import type { HttpResponse, Send } from '../../../http/message.js';
+import { slowDownOf } from '../../../http/slow-down.js';
 import { inForm } from '../../../oci/json.js';
 import type { Code } from '../../../text/code.js';
 import { RegistryError, type RegistryErrorKind } from '../../registry-error.js';
@@ -23,21 +25,12 @@ export interface ApiRequest {
   readonly isLate?: () => boolean;
 }
 
-export interface ApiAnswer {
-  readonly status: number;
+/** An answer of the API, with its JSON. */
+export interface ApiAnswer extends HttpResponse {
   readonly data: unknown;
-  readonly link: string | undefined;
-  readonly url: URL;
 }
 
-const Refused = v.object({
-  status: v.number(),
-  response: v.object({
-    data: v.unknown(),
-    headers: v.record(v.string(), v.unknown()),
-    url: v.string(),
-  }),
-});
+const Refused = v.object({ response: v.object({ data: v.unknown() }) });
 const Message = v.object({ message: v.string() });
 const silent = () => undefined;
 
@@ -82,53 +75,60 @@ export class GitHubApi {
     const { origin } = this.base;
     // A restore may be asked for twice.
     const options = { origin, maxBytes: ANSWER_BYTES, repeatable: true, isLate };
-    const request = { fetch: createFetch(send, options) };
+    const answers: HttpResponse[] = [];
+    const watched: Send = async (request) => {
+      const answer = await send(request);
+      answers.push(answer);
+      return answer;
+    };
+    const fetch = createFetch(watched, options);
     const headers = { 'x-github-api-version': VERSION };
-    try {
-      return this.#answer(await this.#octokit.request(route, { ...parameters, headers, request }));
-    } catch (error) {
-      // An error of the transport comes with a status, too.
-      const failure = requestFailureOf(error);
-      const refused = inForm(Refused, error);
-      if (failure !== undefined || refused === undefined) {
-        throw failure ?? error;
-      }
-      return this.#answer({ ...refused.response, status: refused.status });
+    const asked = this.#octokit.request(route, { ...parameters, headers, request: { fetch } });
+    const data = await asked.then(
+      (found: { readonly data: unknown }) => found.data,
+      (error: unknown) => {
+        // An error of the transport comes with a status, too.
+        const failure = requestFailureOf(error);
+        if (failure !== undefined || answers.length === 0) {
+          throw failure ?? error;
+        }
+        return inForm(Refused, error)?.response.data;
+      },
+    );
+    const [answer] = answers;
+    if (answer === undefined) {
+      throw new Error('octokit has sent no request');
     }
+    return this.#noted({ ...answer, data });
   }
 
-  #answer({
-    status,
-    data,
-    headers,
-    url,
-  }: {
-    readonly status: number;
-    readonly data: unknown;
-    readonly headers: Readonly<Record<string, unknown>>;
-    readonly url: string;
-  }): ApiAnswer {
-    const { link, 'x-oauth-scopes': scopes } = headers;
+  #noted(answer: ApiAnswer): ApiAnswer {
+    const scopes = answer.headers['x-oauth-scopes'];
     if (typeof scopes === 'string') {
       this.#scopes = new Set(scopes.split(',').map((scope) => scope.trim()));
     }
-    return { status, data, link: typeof link === 'string' ? link : undefined, url: new URL(url) };
+    return answer;
   }
 
   /**
    * @param what as in "could not …"
    * @param rights what a missing right means there, and how to get it
    */
-  refusal({ status, data }: ApiAnswer, what: string, rights: string): RegistryError {
+  refusal(answer: ApiAnswer, what: string, rights: string): RegistryError {
+    const { status, data } = answer;
     const said = inForm(Message, data)?.message;
     const answered = `${String(status)}${said === undefined ? '' : ` (${this.#connection.quote(said)})`}`;
     const refused = (kind: RegistryErrorKind, advice: string, code?: Code) =>
       new RegistryError(kind, `could not ${what}: GitHub answered ${answered}. ${advice}`, code);
-    const quota = this.#connection.quota(this.base.host);
-    if ((status === 403 || status === 429) && quota?.remaining === 0) {
-      const until = new Date(quota.resetsAt).toISOString().slice(11, 16);
+    const limit = slowDownOf(answer, this.#connection.clock.now());
+    if (limit.kind === 'used-up') {
+      const until = new Date(limit.until).toISOString().slice(11, 16);
       const advice = `The quota of this token is used up until ${until} UTC: run this again after that`;
       return refused('unexpected', advice, 'quota-used-up');
+    }
+    if (limit.kind === 'pause') {
+      const advice = 'It takes fewer requests than were sent: run this at another time';
+      return refused('unexpected', advice, 'rate-limited');
     }
     if (status === 401) {
       return refused('unauthorized', 'Check `github-token`: it may have expired');
@@ -140,14 +140,13 @@ export class GitHubApi {
       // GitHub hides what a token may not see behind a 404.
       return refused('hidden', `The name may be wrong, or the token lacks a right. ${rights}`);
     }
-    const advice =
-      status === 429
-        ? 'It takes fewer requests than were sent: run this at another time'
-        : status >= 500
-          ? 'Run this again, and check https://www.githubstatus.com'
-          : 'Is `api-url` right?';
-    const code = status === 429 ? 'rate-limited' : status >= 500 ? 'server-failed' : undefined;
-    return refused('unexpected', advice, code);
+    return status >= 500
+      ? refused(
+          'unexpected',
+          'Run this again, and check https://www.githubstatus.com',
+          'server-failed',
+        )
+      : refused('unexpected', 'Is `api-url` right?');
   }
 
   /** A body that is not in GitHub's form. */

@@ -77,9 +77,9 @@ async function packagesOf(api: GitHubApi, owners: Owners, owner: string): Promis
 }
 
 /** @throws RegistryError when the header makes no sense: packages could be missed */
-function hasNext({ link, url }: ApiAnswer): boolean {
+function hasNext({ headers, url }: ApiAnswer): boolean {
   try {
-    return nextPage(link, url) !== undefined;
+    return nextPage(headers['link'], url) !== undefined;
   } catch (error) {
     throw error instanceof LinkError
       ? new RegistryError('unexpected', error.message, 'paging-broken')

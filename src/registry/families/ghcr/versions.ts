@@ -169,9 +169,9 @@ function whatOf(repository: string): string {
 }
 
 /** @throws RegistryError when the header makes no sense: pages could be missed */
-function lastPageOf({ link, url }: ApiAnswer, page: number): number {
+function lastPageOf({ headers, url }: ApiAnswer, page: number): number {
   try {
-    return lastPageNumber(link, url) ?? page;
+    return lastPageNumber(headers['link'], url) ?? page;
   } catch (error) {
     throw error instanceof LinkError
       ? new RegistryError('unexpected', error.message, 'paging-broken')
