@@ -10,14 +10,19 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import fc from 'fast-check';
 
+import { RequestFailure } from '../../src/http/message.js';
+import type { Restorer } from '../../src/registry/registry.js';
+import { openBackup } from '../../src/run/backup/backup.js';
 import { readProtect } from '../../src/plan/protection.js';
 import { NO_PROTECTION } from '../support/builders/protections.js';
 import { startMemoryRegistry, type MemoryRegistry } from '../support/servers/memory/registry.js';
 import { describeWith } from '../support/servers/describe-with.js';
 import type { Interceptor, SeenRequest } from '../support/servers/memory/script.js';
-import { realRegistries } from '../support/servers/real-registries.js';
+import { repositoryOf } from '../support/servers/memory/state.js';
+import { undoOf, withUndo } from '../support/servers/memory/undo.js';
+import { present, realRegistries } from '../support/servers/real-registries.js';
 import { builtEstates, changes, runs, type Timed } from '../support/builders/arbitraries.js';
-import { change, GRACE, type Built } from '../support/builders/random-estate.js';
+import { change, GRACE, settle, type Built } from '../support/builders/random-estate.js';
 import { faults, KINDS, type Fault } from '../support/scenes/faults.js';
 import {
   lookInto,
@@ -300,6 +305,231 @@ async function expectRestoredAfter(
     await rm(backup, { recursive: true, force: true });
   }
 }
+
+/** What a registry with an undo of its own loses, and how well that undo works. */
+interface Loss {
+  readonly built: Built;
+  /** of each, by number and in turn: whether it is lost, has an id in the backup, and is refused */
+  readonly lost: readonly boolean[];
+  readonly named: readonly boolean[];
+  readonly refused: readonly boolean[];
+  /** whether the blobs are gone, too: then only the undo can restore an image */
+  readonly blobsGone: boolean;
+  readonly withTags: boolean;
+  readonly lag: number;
+  /** whether a restore that is carried out gets no answer */
+  readonly loses: boolean;
+  /** the first restore is killed at this request or restore, counted together */
+  readonly cut: number;
+  readonly when: 'before' | 'after';
+  readonly concurrency: number;
+}
+
+const switches = fc.array(fc.boolean(), { minLength: 1, maxLength: 12 });
+
+const losses: fc.Arbitrary<Loss> = fc
+  .record({
+    built: builtEstates(12),
+    lost: switches,
+    named: fc.oneof(fc.constant([true]), switches),
+    refused: fc.oneof(fc.constant([false]), switches),
+    blobsGone: fc.boolean(),
+    withTags: fc.boolean(),
+    lag: fc.constantFrom(0, 0, 2, Infinity),
+    loses: fc.boolean(),
+    cut: fc.oneof(fc.constant(Infinity), fc.integer({ min: 1, max: 60 })),
+    when: fc.constantFrom('before', 'after'),
+    concurrency: fc.constantFrom(1, 3),
+  })
+  .map((one) => ({ ...one, loses: one.loses && one.lag === 0 }));
+
+/**
+ * The manifests that have to come back: those that the undo restores, and those that can be pushed. No index without
+ * its children.
+ */
+function dueOf(
+  { built, blobsGone }: Loss,
+  before: Look,
+  lost: ReadonlySet<string>,
+  isServed: (digest: string) => boolean,
+): Set<string> {
+  const due = new Set<string>();
+  const digestOf = (id: number) => built.contents[id]?.digest ?? '';
+  const comes = (digest: string) =>
+    digest in before.manifests && (!lost.has(digest) || due.has(digest));
+  // Numbers refer to smaller ones only.
+  built.estate.nodes.forEach(({ form, children, mentions }, id) => {
+    const digest = digestOf(id);
+    const [parts, others] = form === 'index' ? [children, mentions] : [[], []];
+    const isWhole =
+      parts.map(digestOf).every(comes) &&
+      others
+        .map(digestOf)
+        .every((each) => comes(each) || (isServed(digest) && !(each in before.manifests)));
+    if (lost.has(digest) && isWhole && (isServed(digest) || !blobsGone)) {
+      due.add(digest);
+    }
+  });
+  return due;
+}
+
+/** @returns how many manifests came back by the registry's own undo */
+async function expectUndone(
+  registry: MemoryRegistry,
+  loss: Loss,
+  use: (restorer: Restorer) => void,
+) {
+  const { built, blobsGone, cut, when, concurrency, ...how } = loss;
+  const { state, url } = registry;
+  const repository = 'team/app';
+  registry.intercept();
+  state.repositories.clear();
+  state.blobs.clear();
+  settle(state, repository, built);
+  const app = repositoryOf(state, repository);
+  const before = lookInto(state, repository);
+  const turn = (all: readonly boolean[], digest: string) =>
+    all[(built.idOf.get(digest) ?? 0) % all.length] === true;
+  const undo = undoOf(registry, repository, {
+    withTags: how.withTags,
+    lag: how.lag,
+    refuses: (digest) => turn(how.refused, digest),
+    loses: () => how.loses,
+  });
+  const forms = new Set(['image', 'artifact', 'index']);
+  const lost = built.contents.filter(
+    ({ digest }, id) =>
+      app.manifests.has(digest) &&
+      turn(how.lost, digest) &&
+      forms.has(String(built.estate.nodes[id]?.form)),
+  );
+  const gone = new Set<string>(lost.map(({ digest }) => digest));
+  const isNamed = (digest: string) => turn(how.named, digest);
+  const due = dueOf(
+    loss,
+    before,
+    gone,
+    (digest) => isNamed(digest) && !turn(how.refused, digest) && how.lag < 5,
+  );
+
+  const lacking = hopeless(built, before, { manifests: {}, tags: {} });
+
+  const backup = await mkdtemp(join(tmpdir(), 'undo-'));
+  try {
+    await openBackup(backup).save(
+      lost.map(({ digest, mediaType, bytes }) => ({
+        registry: url,
+        repository,
+        digest,
+        mediaType,
+        bytes,
+        ...(isNamed(digest) ? { id: undo.idOf(digest) } : {}),
+        tags: Object.keys(before.tags)
+          .filter((tag) => before.tags[tag] === digest)
+          .sort(),
+        savedAt: 0,
+        reason: { kind: 'unreachable' },
+      })),
+    );
+    gone.forEach((digest) => app.manifests.delete(digest));
+    [...app.tags].filter(([, digest]) => gone.has(digest)).forEach(([tag]) => app.tags.delete(tag));
+    if (blobsGone) {
+      app.blobs.clear();
+    }
+    if (lost.length === 0) {
+      return 0;
+    }
+    const again = { url, concurrency, restoreFrom: backup };
+    const restoredBy = ({ run: ran }: Awaited<ReturnType<typeof runRestore>>) =>
+      ran?.repositories.flatMap(({ restored }) => restored.map(String)) ?? [];
+
+    use(undo.restorer);
+    registry.requests.length = 0;
+    const promise = await runRestore({ ...again, dryRun: true });
+    expect(restoredBy(promise)).toEqual(expect.arrayContaining([...due]));
+    expect(registry.requests.filter(({ method }) => !['GET', 'HEAD'].includes(method))).toEqual([]);
+    expect(undo.asked).toEqual([]);
+    expect(undo.lists()).toBeLessThanOrEqual(1);
+
+    let left = cut;
+    const step = () => {
+      left -= 1;
+      return left > 0 ? 'lives' : left === 0 ? when : 'before';
+    };
+    const dead = () => new RequestFailure('the run was killed', 'registry-unreachable');
+    use({
+      ...undo.restorer,
+      restore: async (name, id) => {
+        const state = step();
+        if (state === 'before') {
+          throw dead();
+        }
+        await undo.restorer.restore(name, id);
+        if (state === 'after') {
+          throw dead();
+        }
+      },
+    });
+    registry.intercept((request) => {
+      const state = step();
+      const own = state === 'before' ? undefined : undo.interceptor(request);
+      return state === 'lives' ? own : { kind: state === 'after' ? 'lose' : 'reset' };
+    });
+    const first = await runRestore(again);
+    const now = lookInto(state, repository);
+    expect(first.complaints.length === 0 ? now : before).toEqual(before);
+    for (const digest of restoredBy(first)) {
+      expect(now.manifests[digest]).toBe(before.manifests[digest]);
+    }
+
+    use(undo.restorer);
+    registry.intercept(undo.interceptor);
+    const second = await runRestore(again);
+    const end = lookInto(state, repository);
+    expect(before.manifests).toMatchObject(end.manifests);
+    expect(before.tags).toMatchObject(end.tags);
+    expect(Object.keys(end.manifests)).toEqual(expect.arrayContaining([...due]));
+    const failed = second.run?.repositories.flatMap((each) => each.failed) ?? [];
+    const missing = [...gone].filter((digest) => !(digest in end.manifests));
+    expect(failed.map(({ digest }) => digest)).toEqual(missing.sort());
+    const failedTags = second.run?.repositories.flatMap((each) => each.failedTags) ?? [];
+    const untagged = Object.keys(before.tags).filter((tag) => !(tag in end.tags));
+    expect(failedTags.map(({ tag }) => tag)).toEqual(untagged.sort());
+    expect(second.complaints).toHaveLength(failed.length + failedTags.length);
+    // An index that lacked an entry before can be restored, and its tag can't be pushed.
+    const hopeful = untagged.filter((tag) => !lacking.has(before.tags[tag] ?? ''));
+    expect(missing).toEqual(expect.arrayContaining(hopeful.map((tag) => before.tags[tag])));
+    return [first, second]
+      .flatMap((each) => each.run?.repositories ?? [])
+      .flatMap(({ byServer }) => byServer).length;
+  } finally {
+    registry.intercept();
+    await rm(backup, { recursive: true, force: true });
+  }
+}
+
+describe('a restore at a registry with an undo of its own', () => {
+  it('restore-whole: gives back what the undo or a push can, through kills, refusals and lags', async () => {
+    const registry = await startMemoryRegistry();
+    let restorer: Restorer | undefined;
+    const end = withUndo(registry.url, () => present(restorer));
+    let met = 0;
+    try {
+      await fc.assert(
+        fc.asyncProperty(losses, async (loss) => {
+          met += await expectUndone(registry, loss, (one) => {
+            restorer = one;
+          });
+        }),
+        runs(100),
+      );
+      expect(met).toBeGreaterThan(0);
+    } finally {
+      end();
+      await registry.stop();
+    }
+  });
+});
 
 describe('a sweep and its restore', () => {
   describe.each(Object.keys(OPTIONS) as (keyof typeof OPTIONS)[])('in memory (%s)', (name) => {
