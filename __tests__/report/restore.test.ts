@@ -151,6 +151,15 @@ it('the log of a restore has a line about each manifest and tag', () => {
   ]);
 });
 
+it('the log of a restore says what the registry restored by itself', () => {
+  const some = restored('team/app', { restored: [d('a'), d('b')], byServer: [d('b')] });
+  expect(restoreLines(some, false)).toEqual([
+    `restored ${d('a')}`,
+    `restored ${d('b')} by the registry's own undo`,
+  ]);
+  expect(restoreLines(some, true)).toContain(`would restore ${d('b')} by the registry's own undo`);
+});
+
 it('the log of a restore has a note about each part of the backup that was not used', () => {
   expect(restoreNotes(undo([all]))).toEqual([]);
   expect(restoreNotes(undo([all], { cutOffLines: 2, elsewhere: 1, excluded: 1 }))).toEqual([
@@ -192,6 +201,26 @@ describe('the summary of a restore', () => {
         '',
       ].join('\n'),
     );
+  });
+
+  it.each([
+    ['restored 2 manifests, with the layers.', ['a', 'b'], 0, false],
+    ['restored 1 manifest, with the layers. 1 was pushed.', ['a'], 1, false],
+    ['restored 1 manifest, with the layers. 2 were pushed.', ['a'], 2, false],
+    ['would restore 1 manifest, with the layers.', ['a'], 0, true],
+    ['would restore 1 manifest, with the layers. 2 would be pushed.', ['a'], 2, true],
+  ])('says that the registry itself %s', (words, own, others, dryRun) => {
+    const byServer = own.map(d);
+    const pushed = Array.from({ length: others }, (_, n) => d(`pushed ${String(n)}`));
+    const made = [
+      restored('a', { restored: byServer, byServer }),
+      restored('b', { restored: pushed }),
+    ];
+    expect(renderRestore(undo(made, { dryRun }))).toContain(`\n\nThe registry itself ${words}\n\n`);
+  });
+
+  it('says nothing of ways where all was pushed', () => {
+    expect(renderRestore(undo([all]))).not.toContain('The registry itself');
   });
 
   it('says of a dry-run that nothing was changed', () => {

@@ -9,6 +9,8 @@ import { code, prose } from '../text/markdown.js';
 import { coded } from '../text/code.js';
 import { count, number } from '../text/words.js';
 
+const BY_SERVER = " by the registry's own undo";
+
 /** Everything that makes the job red: one line of plain text each, with its code at the end. */
 export function restoreProblems(run: RestoreRun): string[] {
   const isLost = run.dryRun ? "can't be restored" : 'could not be restored';
@@ -59,14 +61,15 @@ export function restoreHeadline(run: RestoreRun): string {
 
 /** One repository's lines in the job's log. */
 export function restoreLines(
-  { restored, standing, failed, tags, failedTags }: Restored,
+  { restored, byServer, standing, failed, tags, failedTags }: Restored,
   dryRun: boolean,
 ): string[] {
   const [verb, lost] = dryRun
     ? ['would restore', "can't restore"]
     : ['restored', 'could not restore'];
+  const ways = new Set(byServer);
   return [
-    ...restored.map((digest) => `${verb} ${digest}`),
+    ...restored.map((digest) => `${verb} ${digest}${ways.has(digest) ? BY_SERVER : ''}`),
     ...standing.map((digest) => `was there already: ${digest}`),
     ...failed.map(({ digest, why }) => `${lost} ${digest}: ${why}`),
     ...tags.map((tag) => `tag ${tag} ${dryRun ? 'would point' : 'points'} at its manifest again`),
@@ -87,10 +90,21 @@ export function restoreNotes({ cutOffLines, elsewhere, excluded }: RestoreRun): 
   ].filter((note) => note !== false);
 }
 
+/** How manifests come back, where the registry does it by itself. */
+function wayOf({ dryRun, repositories }: RestoreRun, byServer: number): string {
+  const pushed = repositories.reduce((all, one) => all + one.restored.length, -byServer);
+  const [own, others] = dryRun
+    ? ['The registry itself would restore', 'would be pushed']
+    : ['The registry itself restored', `${pushed === 1 ? 'was' : 'were'} pushed`];
+  const rest = pushed === 0 ? '' : ` ${number(pushed)} ${others}.`;
+  return `${own} ${count(byServer, 'manifest')}, with the layers.${rest}`;
+}
+
 /** Markdown, below the size at which GitHub drops a summary whole. */
 export function renderRestore(run: RestoreRun): string {
   const { restored, planned } = restoreCounts(run);
   const found = restoreProblems(run);
+  const byServer = run.repositories.reduce((all, one) => all + one.byServer.length, 0);
   const rows = (names: (one: Restored) => readonly string[]) =>
     run.repositories.flatMap(names).map((name) => `- ${code(name, 400)}\n`);
   const manifests = rows(({ repository, restored: back }) =>
@@ -99,6 +113,7 @@ export function renderRestore(run: RestoreRun): string {
   const tags = rows(({ repository, tags: back }) => back.map((tag) => `${repository}:${tag}`));
   const notes = [
     `${run.dryRun ? '**Dry run:** nothing was changed.\n' : ''}${code(run.registry)}, from the backup in ${code(run.directory)}.`,
+    byServer > 0 && wayOf(run, byServer),
     restored + planned > 0 &&
       'A manifest that comes back without a tag may be an orphan again in the next clean-up: give it a tag, or name it in `protect`.',
     ...restoreNotes(run).map((note) => prose(note)),

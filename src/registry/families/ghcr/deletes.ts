@@ -112,7 +112,7 @@ export function createVersionDeleter(options: DeletesOptions): Deleter {
 /**
  * The route of one version. Without an id it would be the route of the whole package, which a DELETE removes.
  *
- * @throws Error for anything but a number
+ * @throws RegistryError for anything but a number
  */
 export function routeOf(
   method: 'GET' | 'DELETE' | 'POST',
@@ -120,7 +120,11 @@ export function routeOf(
   id: string,
 ): string {
   if (!/^[1-9]\d{0,15}$/.test(id)) {
-    throw new Error(`"${id}" is no id of a version`);
+    // It may come from a backup that somebody has changed.
+    throw new RegistryError(
+      'unexpected',
+      "the id of a version isn't one of GitHub's: nothing was sent",
+    );
   }
   return `${method} ${prefix}/packages/container/{name}/versions/${id}${method === 'POST' ? '/restore' : ''}`;
 }
