@@ -185,7 +185,7 @@ describe('A delete of a version', () => {
     }
   });
 
-  it('is 404 for a version that is gone', async () => {
+  it('fails with 404 for a version that is gone', async () => {
     const { ghcr, octokit } = await start();
     seed(ghcr.state, NAME, one);
     seed(ghcr.state, NAME, two);
@@ -216,7 +216,7 @@ describe('A restore', () => {
     expect(await list(octokit, 'deleted')).toEqual([]);
   });
 
-  it('is 404 after thirty days', async () => {
+  it('fails with 404 after thirty days', async () => {
     let now = Date.parse(OLD);
     const { ghcr, octokit } = await start({ now: () => now });
     seed(ghcr.state, NAME, one);
