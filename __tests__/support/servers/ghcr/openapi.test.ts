@@ -4,8 +4,7 @@ import { describe, expect, it } from '@jest/globals';
 import { image } from '../../builders/build.js';
 import { seed } from '../../clients/push.js';
 import { empty, json } from '../memory/answer.js';
-import { octokitOf, failureOf } from './client.js';
-import { deletesAnswer500 } from './faults.js';
+import { octokitOf } from './client.js';
 import { startGhcr, type Ghcr } from './ghcr.js';
 import { openApiValidator } from './openapi.js';
 import { JOB_TOKEN, type GhcrOptions } from './options.js';
@@ -81,6 +80,14 @@ describe('A request', () => {
     expect(await violations(asking('GET', `${path}?pages=1`))).toEqual([
       `GET ${path}?pages=1: query pages isn't described`,
     ]);
+  });
+
+  it('makes a violation where a script answers it, too', async () => {
+    const ask = async (ghcr: Ghcr) => {
+      ghcr.apiIntercept(() => ({ kind: 'answer', status: 503 }));
+      await asking('GET', '/zen')(ghcr);
+    };
+    expect(await violations(ask)).toHaveLength(1);
   });
 
   it('makes stop reject, so that the test fails', async () => {
@@ -170,29 +177,6 @@ describe('An answer', () => {
         openApiValidator().answer(route('GET', path), json(200, { ...shown, owner })),
       );
       expect(found.map((problems) => problems.length > 0)).toEqual([false, true]);
-    };
-    expect(await violations(ask)).toEqual([]);
-  });
-});
-
-describe('A fault', () => {
-  it('answers a delete with 500 after it took effect', async () => {
-    const ask = async (ghcr: Ghcr) => {
-      seed(ghcr.state, 'team/app', image('two'));
-      ghcr.apiIntercept(deletesAnswer500);
-      const [first] = ghcr.versions('team/app');
-      const { packages } = octokitOf(ghcr).rest;
-      const version = {
-        org: 'team',
-        package_type: 'container',
-        package_name: 'app',
-        package_version_id: first?.id ?? 0,
-      } as const;
-      const remove = () => failureOf(packages.deletePackageVersionForOrg(version));
-      expect([await remove(), await remove()]).toEqual([
-        [500, 'Server Error'],
-        [404, 'Package not found.'],
-      ]);
     };
     expect(await violations(ask)).toEqual([]);
   });

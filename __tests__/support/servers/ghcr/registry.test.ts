@@ -7,7 +7,6 @@ import { push, putManifest, seed, send } from '../../clients/push.js';
 import { basicHeader } from '../memory/auth.js';
 import { stopAfterTest } from '../stop-after-test.js';
 import { askForToken, bearer, errorOf, pusher, read } from './client.js';
-import { readsAnswer429, wrongBody } from './faults.js';
 import { startGhcr, type Ghcr } from './ghcr.js';
 import { JOB_TOKEN, PERSONAL_TOKEN, type GhcrOptions, type Right } from './options.js';
 
@@ -240,30 +239,5 @@ describe('The registry', () => {
     await push(pusher(ghcr), 'Team/App', two, 'two');
     expect([...ghcr.state.repositories.keys()]).toEqual([NAME]);
     expect((await read(ghcr, 'TEAM/app', 'manifests/two')).status).toBe(200);
-  });
-});
-
-describe('A fault', () => {
-  it('sends a wrong body for a digest', async () => {
-    const ghcr = await start();
-    ghcr.intercept(wrongBody(one.digest, two.bytes));
-    const answer = await read(ghcr, NAME, `manifests/${one.digest}`);
-    expect(answer.headers.get('docker-content-digest')).toBe(one.digest);
-    expect(Buffer.from(await answer.arrayBuffer())).toEqual(two.bytes);
-    ghcr.intercept();
-    const right = await read(ghcr, NAME, `manifests/${one.digest}`);
-    expect(Buffer.from(await right.arrayBuffer())).toEqual(one.bytes);
-  });
-
-  it('refuses the first try of each read', async () => {
-    const ghcr = await start();
-    ghcr.intercept(readsAnswer429);
-    const get = () => read(ghcr, NAME, 'manifests/one');
-    expect(await errorOf(await get())).toEqual([
-      429,
-      'TOOMANYREQUESTS',
-      'retry-after: 1.170000ms, allowed: 44000/minute',
-    ]);
-    expect((await get()).status).toBe(200);
   });
 });
