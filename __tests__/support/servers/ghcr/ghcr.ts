@@ -13,7 +13,8 @@ import { DEFAULT_TOKENS, LIKELY, type GhcrOptions } from './options.js';
 import { createOwners } from './packages.js';
 import { ghcrDialect } from './registry.js';
 import { callerOf, createRights } from './rights.js';
-import { Versions, type Version } from './versions.js';
+import type { Version } from './shelf.js';
+import { Versions } from './versions.js';
 
 export interface Ghcr extends MemoryRegistry {
   /** where the REST API is, without a slash at its end */

@@ -1,6 +1,26 @@
-/** What `versions.ts` keeps of one package: its versions, those that are gone included. */
+/** What `versions.ts` keeps of one package, and what it shows: the versions, those that are gone included. */
 import type { RepositoryState, StoredManifest } from '../memory/state.js';
 import type { Lag } from './options.js';
+
+export interface Version {
+  readonly id: number;
+  readonly digest: string;
+  /** milliseconds since 1970 */
+  readonly createdAt: number;
+  readonly updatedAt: number;
+  /** of a deleted one: those that it had */
+  readonly tags: readonly string[];
+  readonly deletedAt?: number;
+}
+
+export interface Page {
+  /** of all pages */
+  readonly total: number;
+  readonly versions: readonly Version[];
+}
+
+/** GitHub restores for thirty days. */
+export const RESTORE_WINDOW = 30 * 24 * 60 * 60_000;
 
 /** When something changed: by the clock, and by the number of lists that were asked for until then. */
 export interface Moment {

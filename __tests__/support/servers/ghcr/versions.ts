@@ -11,28 +11,14 @@ import {
   isPast,
   LONG_AGO,
   NO_TAGS,
+  RESTORE_WINDOW,
   tagsByDigest,
   type Entry,
   type Moment,
+  type Page,
   type Shelf,
+  type Version,
 } from './shelf.js';
-
-export interface Version {
-  readonly id: number;
-  readonly digest: string;
-  /** milliseconds since 1970 */
-  readonly createdAt: number;
-  readonly updatedAt: number;
-  /** of a deleted one: those that it had */
-  readonly tags: readonly string[];
-  readonly deletedAt?: number;
-}
-
-export interface Page {
-  /** of all pages */
-  readonly total: number;
-  readonly versions: readonly Version[];
-}
 
 export interface VersionsOptions {
   readonly assume: Assumptions;
@@ -41,9 +27,6 @@ export interface VersionsOptions {
   readonly listLags: Lags;
   readonly versionLags: Lags;
 }
-
-/** GitHub restores for thirty days. */
-export const RESTORE_WINDOW = 30 * 24 * 60 * 60_000;
 
 export class Versions {
   readonly #state: RegistryState;
