@@ -31,11 +31,11 @@ const RESERVE = 100;
 
 const ADVICE: Advice = {
   allowDeletes: 'see the settings of the package',
-  freeDisk: 'The storage is that of GitHub, which frees it by itself.',
+  freeDisk: "Nothing has to be run for that: the storage is GitHub's, which frees it by itself.",
   keepBlobs:
-    'GitHub can restore deleted versions for 30 days: run this with `restore-from` and the backup, or push the images ' +
-    'that broke again.',
-  restore: 'by the own restore of GitHub, for 30 days after the delete',
+    'GitHub restores deleted versions for 30 days: run this with `restore-from` and the backup, or push the images that ' +
+    'broke again.',
+  restore: "by GitHub's own restore where that is possible, and otherwise by a push",
 };
 
 function open(connection: Connection): Registry {
