@@ -52,16 +52,19 @@ export function cleanScene(
   });
 }
 
+interface SceneSettings {
+  readonly token?: string;
+  readonly namespaces?: readonly string[];
+  readonly concurrency?: number;
+}
+
 /** The family as a run opens it. */
 export function openScene(
   { url, api, clock }: Scene,
-  {
-    token = JOB_TOKEN,
-    ...more
-  }: { readonly token?: string | undefined; readonly namespaces?: readonly string[] } = {},
+  { token = JOB_TOKEN, concurrency = 1, ...more }: SceneSettings = {},
 ): Registry {
   const credentials = { kind: 'basic', username: 'actor', password: token } as const;
-  const { transport, quote } = connect({ url, credentials, clock });
+  const { transport, quote } = connect({ url, credentials, clock, concurrency });
   stopAfterTest({
     stop: async () => {
       transport.close();
@@ -100,7 +103,7 @@ export function deletesAt({ apiRequests }: Pick<Ghcr, 'apiRequests'>): string[] 
 
 /** Requests for pages of the list of versions. */
 export function listsAt({ apiRequests }: Pick<Ghcr, 'apiRequests'>): string[] {
-  return apiRequests.map(({ url }) => url).filter((url) => /\/versions\?/.test(url));
+  return apiRequests.map(({ url }) => url).filter((url) => url.includes('/versions?'));
 }
 
 /** How many GETs of manifests the registry answered, each reference by itself. */

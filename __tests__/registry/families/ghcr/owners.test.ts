@@ -46,12 +46,8 @@ describe('The owner of a package', () => {
     const ghcr = await startScene({ accounts: [USER] });
     ['octocat/a', 'octocat/b', 'octocat/c'].forEach((name) => seed(ghcr.state, name, one, 'v1'));
     const { lister, restorer } = openScene(ghcr, { token: PERSONAL_TOKEN });
-    await Promise.all(
-      ['octocat/a', 'octocat/b', 'octocat/c'].flatMap((name) => [
-        lister?.manifests(name),
-        restorer?.restorable(name),
-      ]),
-    );
+    const listings = ['octocat/a', 'octocat/b', 'octocat/c'].map((name) => lister?.manifests(name));
+    await Promise.all([...listings, restorer?.restorable('octocat/a')]);
     const asked = ghcr.apiRequests
       .map(({ url }) => url)
       .filter((url) => /^\/users?(\/[^/]+)?$/.test(url));
