@@ -88,11 +88,14 @@ function settingsOf({ protocol, host }: URL, { prefix, owner }: Owner, name: str
   return `${web}/${kind}/${owner}/packages/container/${encodeURIComponent(name)}/settings`;
 }
 
-/** A missing right, and how to get it: GitHub's answers don't tell which one it is. */
+/**
+ * A missing right, and how to get it: GitHub's answers don't tell which one it is. The link comes early, since long messages
+ * are cut.
+ */
 export function rightsOf({ settings }: Pick<Package, 'settings'>): string {
   return (
     'A job needs `permissions: packages: write`, and its repository the role Admin on the package, under "Manage Actions ' +
-    'access". A personal access token has to be a classic one with `read:packages` and `delete:packages`, of an admin ' +
-    `of the package. Its settings: ${settings}`
+    `access" of ${settings} (a personal access token has to be a classic one of an admin of the package, with ` +
+    '`read:packages` and `delete:packages`)'
   );
 }
