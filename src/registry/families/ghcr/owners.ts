@@ -5,6 +5,7 @@
 import * as v from 'valibot';
 
 import { inForm } from '../../../oci/json.js';
+import { RegistryError } from '../../registry-error.js';
 import type { GitHubApi } from './api.js';
 
 export interface Owner {
@@ -32,10 +33,16 @@ export class Owners {
     this.#api = api;
   }
 
-  /** @throws RequestFailure */
+  /** @throws RequestFailure also for a name that has no owner: without a name, routes of one package are others */
   async packageOf(repository: string): Promise<Package> {
     const [owner = '', ...rest] = repository.split('/');
     const name = rest.join('/');
+    if (owner === '' || name === '') {
+      throw new RegistryError(
+        'unexpected',
+        `${repository} is no package of GitHub: \`repositories\` takes \`owner/name\``,
+      );
+    }
     const found = await this.ownerOf(owner);
     return { ...found, name, settings: settingsOf(this.#api.base, found, name) };
   }
