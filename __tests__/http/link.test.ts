@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 
-import { LinkError, nextPage } from '../../src/http/link.js';
+import { LinkError, lastPageNumber, nextPage } from '../../src/http/link.js';
 
 const PAGE = new URL('https://registry.test:5000/v2/_catalog?n=2');
 
@@ -84,4 +84,41 @@ describe('nextPage', () => {
     const next = nextPage('<https://joe:pw@registry.test:5000/v2/x>; rel=next', PAGE);
     expect(next?.href).toBe('https://registry.test:5000/v2/x');
   });
+});
+
+describe('lastPageNumber', () => {
+  const FIRST = new URL('https://api.github.test/orgs/acme/packages/container/app/versions?page=1');
+
+  it.each<[string, string | string[] | undefined, number | undefined]>([
+    ['no header', undefined, undefined],
+    ['an empty header', '', undefined],
+    [
+      "GitHub's, which name an organization by its id",
+      '<https://api.github.test/organizations/7/packages/container/app/versions?per_page=100&page=2>; rel="next", ' +
+        '<https://api.github.test/organizations/7/packages/container/app/versions?per_page=100&page=12>; rel="last"',
+      12,
+    ],
+    ['several headers', ['<?page=2>; rel="next"', '<?page=3>; rel="last"'], 3],
+    ['several relations in one', '<?page=2>; rel="next last"', 2],
+    ['a relation in any case', '<?page=4>; REL="Last"', 4],
+    ['another origin, which nobody follows', '<https://elsewhere.test/?page=5>; rel="last"', 5],
+    ['those of a last page', '<?page=1>; rel="prev", <?page=1>; rel="first"', undefined],
+    ['a next page only', '<?page=2>; rel="next"', undefined],
+    ['a last page without a number', '<?cursor=abc>; rel="last"', undefined],
+    ['page 0', '<?page=0>; rel="last"', undefined],
+    ['a negative number', '<?page=-3>; rel="last"', undefined],
+    ['a fraction', '<?page=1.5>; rel="last"', undefined],
+    ['a number in another notation', '<?page=1e3>; rel="last"', undefined],
+    ['more digits than any list has', '<?page=1234567890>; rel="last"', undefined],
+    ['an address that is none', '<http://[>; rel="last"', undefined],
+  ])('the parser reads the number from %s', (_name, header, expected) => {
+    expect(lastPageNumber(header, FIRST)).toBe(expected);
+  });
+
+  it.each(['garbage', '<?page=2>; rel="last', '<?page=2>; rel="last" garbage'])(
+    'does not guess a number from %s',
+    (header) => {
+      expect(() => lastPageNumber(header, FIRST)).toThrow(LinkError);
+    },
+  );
 });

@@ -32,27 +32,34 @@ export interface ApiAnswer extends HttpResponse {
 
 const Refused = v.object({ response: v.object({ data: v.unknown() }) });
 const Message = v.object({ message: v.string() });
+
+const NO_TOKEN =
+  'could not ask the API of GitHub: the input `github-token` is empty. Leave it out, so that it is the token of the ' +
+  'job, or give a classic personal access token';
+
 const silent = () => undefined;
 
 export class GitHubApi {
   readonly base: URL;
   readonly #connection: Connection;
-  readonly #octokit: ReturnType<typeof getOctokit>;
+  /** absent without a token, which every request of this program needs */
+  readonly #octokit: ReturnType<typeof getOctokit> | undefined;
   #scopes: ReadonlySet<string> | undefined;
 
   /** @throws Error when the connection has no address of the API: the inputs are checked before */
   constructor(connection: Connection) {
-    const { api, githubToken = '' } = connection;
+    const { api, githubToken } = connection;
     if (api === undefined) {
       throw new Error('there is no address of the GitHub API');
     }
     this.base = api;
     this.#connection = connection;
-    this.#octokit = getOctokit(githubToken, {
+    const options = {
       baseUrl: api.href.replace(/\/$/, ''),
       // It would print headers of the server as they are.
       log: { debug: silent, info: silent, warn: silent, error: silent },
-    });
+    };
+    this.#octokit = githubToken ? getOctokit(githubToken, options) : undefined;
   }
 
   /** The scopes of a classic personal access token, once an answer told; other tokens have none. */
@@ -68,9 +75,13 @@ export class GitHubApi {
   /**
    * Any answer of the API, a refusal too.
    *
-   * @throws RequestFailure when there was none
+   * @throws RequestFailure when there was none; RegistryError without a token
    */
   async ask({ route, parameters, isLate }: ApiRequest): Promise<ApiAnswer> {
+    const octokit = this.#octokit;
+    if (octokit === undefined) {
+      throw new RegistryError('unauthorized', NO_TOKEN, 'token-missing');
+    }
     const { send } = this.#connection;
     const { origin } = this.base;
     // A restore may be asked for twice.
@@ -83,7 +94,7 @@ export class GitHubApi {
     };
     const fetch = createFetch(watched, options);
     const headers = { 'x-github-api-version': VERSION };
-    const asked = this.#octokit.request(route, { ...parameters, headers, request: { fetch } });
+    const asked = octokit.request(route, { ...parameters, headers, request: { fetch } });
     const data = await asked.then(
       (found: { readonly data: unknown }) => found.data,
       (error: unknown) => {

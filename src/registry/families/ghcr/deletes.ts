@@ -93,7 +93,10 @@ export function createVersionDeleter(options: DeletesOptions): Deleter {
         return 'deleted';
       }
       if (answer.status === 404) {
-        await judgeMissing(repository, id, found, what);
+        // After an answer of 500 an earlier try may have taken effect. The list tells, and a single version may lag.
+        if (answer.tries === undefined) {
+          await judgeMissing(repository, id, found, what);
+        }
         return 'gone';
       }
       throw undeletable(answer, found, what) ?? api.refusal(answer, what, rightsOf(found));

@@ -42,7 +42,7 @@ function open(connection: Connection): Registry {
   const plain = openDistribution(connection, FAMILY, ADVICE);
   const api = new GitHubApi(connection);
   const owners = new Owners(api);
-  const versions = new VersionList(api, owners);
+  const versions = new VersionList(api, owners, connection.clock);
   const deleting = new Set<string>();
   const deleter = createVersionDeleter({
     api,

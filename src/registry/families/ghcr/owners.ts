@@ -5,6 +5,7 @@
 import * as v from 'valibot';
 
 import { inForm } from '../../../oci/json.js';
+import { RegistryError } from '../../registry-error.js';
 import type { GitHubApi } from './api.js';
 
 export interface Owner {
@@ -32,10 +33,16 @@ export class Owners {
     this.#api = api;
   }
 
-  /** @throws RequestFailure */
+  /** @throws RequestFailure also for a name that has no owner: without a name, routes of one package are others */
   async packageOf(repository: string): Promise<Package> {
     const [owner = '', ...rest] = repository.split('/');
     const name = rest.join('/');
+    if (owner === '' || name === '') {
+      throw new RegistryError(
+        'unexpected',
+        `${repository} is no package of GitHub: \`repositories\` takes \`owner/name\``,
+      );
+    }
     const found = await this.ownerOf(owner);
     return { ...found, name, settings: settingsOf(this.#api.base, found, name) };
   }
@@ -88,11 +95,14 @@ function settingsOf({ protocol, host }: URL, { prefix, owner }: Owner, name: str
   return `${web}/${kind}/${owner}/packages/container/${encodeURIComponent(name)}/settings`;
 }
 
-/** A missing right, and how to get it: GitHub's answers don't tell which one it is. */
+/**
+ * A missing right, and how to get it: GitHub's answers don't tell which one it is. The link comes early, since long messages
+ * are cut.
+ */
 export function rightsOf({ settings }: Pick<Package, 'settings'>): string {
   return (
     'A job needs `permissions: packages: write`, and its repository the role Admin on the package, under "Manage Actions ' +
-    'access". A personal access token has to be a classic one with `read:packages` and `delete:packages`, of an admin ' +
-    `of the package. Its settings: ${settings}`
+    `access" of ${settings} (a personal access token has to be a classic one of an admin of the package, with ` +
+    '`read:packages` and `delete:packages`)'
   );
 }

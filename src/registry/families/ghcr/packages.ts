@@ -12,8 +12,8 @@ import type { Owners } from './owners.js';
 const Packages = v.array(v.object({ name: v.string() }));
 
 const PER_PAGE = 100;
-/** A hundred thousand packages of one owner. */
-const MOST_PAGES = 1000;
+/** GitHub refuses a page behind its ten thousandth package. */
+const MOST_PAGES = 100;
 
 const NEEDS_NAMES =
   "A job's own token can't list packages: name them in `repositories`, as `owner/name`, or give `github-token` a " +
@@ -73,7 +73,10 @@ async function packagesOf(api: GitHubApi, owners: Owners, owner: string): Promis
       return names;
     }
   }
-  throw api.misunderstood(what);
+  throw new RegistryError(
+    'unexpected',
+    `could not ${what}: GitHub lists 10,000 of an owner at most, and there are more. Name them in \`repositories\``,
+  );
 }
 
 /** @throws RegistryError when the header makes no sense: packages could be missed */

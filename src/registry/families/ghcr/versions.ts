@@ -5,7 +5,8 @@
 import pMap from 'p-map';
 import * as v from 'valibot';
 
-import { LinkError, lastPageNumber } from '../../../http/link.js';
+import type { Clock } from '../../../http/clock.js';
+import { LinkError, lastPageNumber, nextPage } from '../../../http/link.js';
 import { isDigest, type Digest } from '../../../oci/digest.js';
 import { inForm } from '../../../oci/json.js';
 import { isTag } from '../../../oci/reference.js';
@@ -19,8 +20,11 @@ const PER_PAGE = 100;
 const MOST_PAGES = 10_000;
 /** GitHub allows a hundred requests at the same time. */
 const PAGES_AT_ONCE = 32;
-/** Each further reading is needed only because somebody pushed or deleted meanwhile. */
+/** Each further reading is needed only because somebody pushed or deleted meanwhile, or the list lags behind deletes. */
 const MOST_READINGS = 4;
+/** Milliseconds before the second reading. Each later pause is so many times the one before. */
+const PAUSE = 1000;
+const PAUSE_GROWTH = 5;
 
 const Time = v.pipe(
   v.string(),
@@ -52,20 +56,24 @@ type State = 'active' | 'deleted';
 
 interface Page {
   readonly versions: readonly PackageVersion[];
-  readonly last: number;
+  /** the number of the last page; absent where GitHub doesn't say it, as it does on the last one */
+  readonly last: number | undefined;
+  readonly hasNext: boolean;
 }
 
 export class VersionList {
   readonly #api: GitHubApi;
   readonly #owners: Owners;
+  readonly #clock: Clock;
   /** by repository, how many requests its last list took */
   readonly #costs = new Map<string, number>();
   /** by repository, its last list */
   readonly #listings = new Map<string, Listing>();
 
-  constructor(api: GitHubApi, owners: Owners) {
+  constructor(api: GitHubApi, owners: Owners, clock: Clock) {
     this.#api = api;
     this.#owners = owners;
+    this.#clock = clock;
   }
 
   /**
@@ -76,6 +84,9 @@ export class VersionList {
   async read(repository: string): Promise<Listing> {
     const found = await this.#owners.packageOf(repository);
     for (let reading = 1; reading <= MOST_READINGS; reading += 1) {
+      if (reading > 1) {
+        await this.#clock.sleep(PAUSE * PAUSE_GROWTH ** (reading - 2));
+      }
       const listing = await this.#readOnce(repository, found, 'active');
       if (listing !== undefined) {
         this.#listings.set(repository, listing);
@@ -115,11 +126,13 @@ export class VersionList {
   /** @returns `undefined` when it moved meanwhile */
   async #readOnce(repository: string, found: Package, state: State): Promise<Listing | undefined> {
     const { versions, pages } = await this.#pages(repository, found, state);
-    // A push changes the first page, and a delete the last one.
-    const ends = [...new Set([1, pages.length])];
-    const again = await Promise.all(
-      ends.map((number) => this.#page(repository, found, state, number)),
-    );
+    // A push changes the first page, and a delete the last one. Where the last one was read after others, a delete
+    // between the two shows in none of the ends.
+    const isOrdered = pages.length < 3 || pages[0]?.last === pages.length;
+    const numbers = pages.map((_, n) => n + 1);
+    const ends = isOrdered ? [...new Set([1, pages.length])] : numbers;
+    const read = (number: number) => this.#page(repository, found, state, number);
+    const again = await pMap(ends, read, { concurrency: PAGES_AT_ONCE });
     this.#costs.set(repository, pages.length + ends.length);
     const isSame = ends.every(
       (number, n) => JSON.stringify(pages[number - 1]) === JSON.stringify(again[n]),
@@ -127,13 +140,21 @@ export class VersionList {
     return isSame ? listingOf(versions) : undefined;
   }
 
+  /** The last page comes before those in the middle: whatever is deleted after it moves it. */
   async #pages(repository: string, found: Package, state: State) {
-    const first = await this.#page(repository, found, state, 1);
-    const numbers = Array.from({ length: first.last - 1 }, (_, n) => n + 2);
-    const others = await pMap(numbers, (number) => this.#page(repository, found, state, number), {
-      concurrency: PAGES_AT_ONCE,
-    });
-    const pages = [first, ...others];
+    const page = (number: number) => this.#page(repository, found, state, number);
+    const first = await page(1);
+    const { last = 1 } = first;
+    const end = last > 1 ? [await page(last)] : [];
+    const numbers = Array.from({ length: Math.max(0, last - 2) }, (_, n) => n + 2);
+    const middle = await pMap(numbers, page, { concurrency: PAGES_AT_ONCE });
+    const pages = [first, ...middle, ...end];
+    while (pages.at(-1)?.hasNext === true) {
+      if (pages.length === MOST_PAGES) {
+        throw this.#api.misunderstood(whatOf(repository));
+      }
+      pages.push(await page(pages.length + 1));
+    }
     return { pages, versions: pages.flatMap(({ versions }) => versions) };
   }
 
@@ -143,11 +164,11 @@ export class VersionList {
       throw this.#api.refusal(answer, whatOf(repository), rightsOf(found));
     }
     const versions = inForm(Versions, answer.data);
-    const last = lastPageOf(answer, number);
-    if (versions === undefined || last > MOST_PAGES) {
+    const { last, hasNext } = linksOf(answer);
+    if (versions === undefined || (last ?? 1) > MOST_PAGES) {
       throw this.#api.misunderstood(whatOf(repository));
     }
-    return { versions, last };
+    return { versions, last, hasNext };
   }
 
   #ask({ prefix, owner, name }: Package, state: State, page: number): Promise<ApiAnswer> {
@@ -169,9 +190,9 @@ function whatOf(repository: string): string {
 }
 
 /** @throws RegistryError when the header makes no sense: pages could be missed */
-function lastPageOf({ headers, url }: ApiAnswer, page: number): number {
+function linksOf({ headers: { link }, url }: ApiAnswer): Pick<Page, 'last' | 'hasNext'> {
   try {
-    return lastPageNumber(headers['link'], url) ?? page;
+    return { last: lastPageNumber(link, url), hasNext: nextPage(link, url) !== undefined };
   } catch (error) {
     throw error instanceof LinkError
       ? new RegistryError('unexpected', error.message, 'paging-broken')
