@@ -153,6 +153,8 @@ class Sweep {
     if (gap !== undefined) {
       const what = `looking again before the deletes, ${gap.what}`;
       this.#giveUp(this.#isStopped() ? STOPPED : `${what} could not be read: ${gap.why}`);
+      // A list that can't be read confirms nothing: those that wait for it have failed, or would wait for ever.
+      await this.#confirmation.askAll();
       return;
     }
     this.#confirmation.learn(fresh.inventory.listing);
