@@ -63,6 +63,7 @@ export async function startGhcr(
     registryLimits = { reads: 44_000, writes: 2000 },
     registryLatency = 0,
     validates = true,
+    largestPage = 100,
     tls,
   } = options;
   const assume = { ...LIKELY, ...options.assume };
@@ -83,7 +84,15 @@ export async function startGhcr(
     registryLatency > 0 ? ({ kind: 'pass', delay: registryLatency } as const) : undefined;
   registry.intercept(() => late);
   const api = await startApi({
-    face: { state, versions, owners: createOwners(state, accounts), rights, assume, visibility },
+    face: {
+      state,
+      versions,
+      owners: createOwners(state, accounts),
+      rights,
+      assume,
+      visibility,
+      largestPage,
+    },
     limits,
     validator: validates ? openApiValidator() : undefined,
     violations,
