@@ -26,6 +26,8 @@ export interface Ghcr extends MemoryRegistry {
   onPage(hook?: PageHook): void;
   /** All versions that ever were in a repository, in the order of their ids; what was deleted has its time. */
   versions(repository: string): Version[];
+  /** What the next list will show, as late as it is. */
+  upcoming(repository: string): Version[];
   /** Milliseconds since 1970. `updated` follows `created` unless it is named. */
   setTimes(
     repository: string,
@@ -117,6 +119,10 @@ export async function startGhcr(
     versions: (repository) => {
       versions.sync(repository);
       return versions.all(repository);
+    },
+    upcoming: (repository) => {
+      versions.sync(repository);
+      return versions.upcoming(repository);
     },
     setTimes: (repository, digest, times) => {
       versions.sync(repository);

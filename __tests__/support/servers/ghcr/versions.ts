@@ -95,6 +95,16 @@ export class Versions {
     return { total: left.length, versions: page.map((entry) => this.#shown(shelf, entry, lags)) };
   }
 
+  /** What the next list will show. It counts as none. */
+  upcoming(name: string): Version[] {
+    const shelf = this.#shelf(name);
+    const next = { ...shelf, lists: shelf.lists + 1 };
+    const lags = this.#options.listLags;
+    return [...shelf.byId.values()]
+      .filter((entry) => this.#isShown(next, entry, lags))
+      .map((entry) => this.#shown(next, entry, lags));
+  }
+
   /** A page of what can still be restored. */
   deleted(name: string, start: number, end: number): Page {
     const shelf = this.#shelf(name);
