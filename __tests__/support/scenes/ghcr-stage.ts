@@ -111,7 +111,7 @@ export async function startGhcrStage(
   };
   const ghcr = await startGhcr({
     ...weather,
-    now: clock.now,
+    now: () => time,
     seededAt: () => (isOpen ? time : NOW - 90 * DAY),
   });
   const stage: GhcrStage = {

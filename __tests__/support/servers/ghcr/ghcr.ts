@@ -4,7 +4,7 @@
  */
 import { OLD } from '../../builders/build.js';
 import { startMemoryRegistry, type MemoryRegistry } from '../memory/registry.js';
-import { emptyState, type RegistryState } from '../memory/state.js';
+import { copyOfState, emptyState, loadState, type RegistryState } from '../memory/state.js';
 import { startApi, type ApiInterceptor, type ApiRequest, type PageHook } from './api-server.js';
 import { ghcrGate } from './gate.js';
 import { createLimits, registryLimit, type TokenQuota } from './limits.js';
@@ -13,7 +13,12 @@ import { DEFAULT_TOKENS, LIKELY, type GhcrOptions } from './options.js';
 import { createOwners } from './packages.js';
 import { ghcrDialect } from './registry.js';
 import { callerOf, createRights } from './rights.js';
-import { Versions, type Version } from './versions.js';
+import { Versions, type Remembered, type Version } from './versions.js';
+
+export interface Snapshot {
+  readonly state: RegistryState;
+  readonly versions: Remembered;
+}
 
 export interface Ghcr extends MemoryRegistry {
   /** where the REST API is, without a slash at its end */
@@ -35,6 +40,10 @@ export interface Ghcr extends MemoryRegistry {
     times: { readonly created?: number; readonly updated?: number },
   ): void;
   setDownloads(repository: string, digest: string, downloads: number): void;
+  /** All that is there, and was. */
+  snapshot(): Snapshot;
+  /** Puts in what was there at a snapshot, perhaps another server's. */
+  load(snapshot: Snapshot): void;
   /** Lists lack these from now on. */
   leaveOut(...digests: readonly string[]): void;
   readonly quota: {
@@ -131,6 +140,11 @@ export async function startGhcr(
     setDownloads: (repository, digest, downloads) => {
       versions.sync(repository);
       versions.setDownloads(repository, digest, downloads);
+    },
+    snapshot: () => ({ state: copyOfState(state), versions: versions.copy() }),
+    load: (snapshot) => {
+      loadState(state, snapshot.state);
+      versions.load(snapshot.versions);
     },
     leaveOut: (...digests) => {
       versions.leaveOut(...digests);

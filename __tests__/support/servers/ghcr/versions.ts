@@ -6,6 +6,7 @@
 import type { RegistryState, StoredManifest } from '../memory/state.js';
 import type { Assumptions, Lags } from './options.js';
 import {
+  copyOf,
   currentTags,
   emptyShelf,
   isPast,
@@ -32,6 +33,11 @@ export interface Page {
   /** of all pages */
   readonly total: number;
   readonly versions: readonly Version[];
+}
+
+export interface Remembered {
+  readonly lastId: number;
+  readonly shelves: ReadonlyMap<string, Shelf>;
 }
 
 export interface VersionsOptions {
@@ -218,6 +224,19 @@ export class Versions {
   /** When it came, by this simulator's clock. */
   bornAt(name: string, digest: string): number {
     return this.#shelf(name).byDigest.get(digest)?.born.time ?? -Infinity;
+  }
+
+  /** All that is remembered here. */
+  copy(): Remembered {
+    const shelves = [...this.#shelves].map(([name, shelf]) => [name, copyOf(shelf)] as const);
+    return { lastId: this.#lastId, shelves: new Map(shelves) };
+  }
+
+  /** Puts a copy in the place of all that is remembered. No id is given twice. */
+  load({ lastId, shelves }: Remembered): void {
+    this.#lastId = Math.max(this.#lastId, lastId);
+    this.#shelves.clear();
+    shelves.forEach((shelf, name) => this.#shelves.set(name, copyOf(shelf)));
   }
 
   leaveOut(...digests: readonly string[]): void {
