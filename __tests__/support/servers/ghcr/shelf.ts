@@ -64,6 +64,18 @@ export function emptyShelf(): Shelf {
   return { byDigest: new Map(), byId: new Map(), lists: 0, isFresh: true, sorted: undefined };
 }
 
+/** A copy that what happens to the other one doesn't change. */
+export function copyOf({ byId, byDigest, lists, isFresh }: Shelf): Shelf {
+  const entries = new Map(
+    [...byId].map(([id, entry]) => [id, { ...entry, tags: [...entry.tags] }]),
+  );
+  const standing = [...byDigest].flatMap(([digest, { id }]) => {
+    const entry = entries.get(id);
+    return entry === undefined ? [] : [[digest, entry] as const];
+  });
+  return { byId: entries, byDigest: new Map(standing), lists, isFresh, sorted: undefined };
+}
+
 export const NO_TAGS: readonly string[] = [];
 
 export function currentTags({ tags }: Entry): readonly string[] {

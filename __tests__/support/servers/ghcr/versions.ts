@@ -6,6 +6,7 @@
 import type { RegistryState, StoredManifest } from '../memory/state.js';
 import type { Assumptions, Lags } from './options.js';
 import {
+  copyOf,
   currentTags,
   emptyShelf,
   isPast,
@@ -19,6 +20,11 @@ import {
   type Shelf,
   type Version,
 } from './shelf.js';
+
+export interface Remembered {
+  readonly lastId: number;
+  readonly shelves: ReadonlyMap<string, Shelf>;
+}
 
 export interface VersionsOptions {
   readonly assume: Assumptions;
@@ -76,6 +82,16 @@ export class Versions {
         : entries.filter(({ digest }) => !this.#leftOut.has(digest));
     const page = left.slice(start, end);
     return { total: left.length, versions: page.map((entry) => this.#shown(shelf, entry, lags)) };
+  }
+
+  /** What the next list will show. It counts as none. */
+  upcoming(name: string): Version[] {
+    const shelf = this.#shelf(name);
+    const next = { ...shelf, lists: shelf.lists + 1 };
+    const lags = this.#options.listLags;
+    return [...shelf.byId.values()]
+      .filter((entry) => this.#isShown(next, entry, lags))
+      .map((entry) => this.#shown(next, entry, lags));
   }
 
   /** A page of what can still be restored. */
@@ -191,6 +207,19 @@ export class Versions {
   /** When it came, by this simulator's clock. */
   bornAt(name: string, digest: string): number {
     return this.#shelf(name).byDigest.get(digest)?.born.time ?? -Infinity;
+  }
+
+  /** All that is remembered here. */
+  copy(): Remembered {
+    const shelves = [...this.#shelves].map(([name, shelf]) => [name, copyOf(shelf)] as const);
+    return { lastId: this.#lastId, shelves: new Map(shelves) };
+  }
+
+  /** Puts a copy in the place of all that is remembered. No id is given twice. */
+  load({ lastId, shelves }: Remembered): void {
+    this.#lastId = Math.max(this.#lastId, lastId);
+    this.#shelves.clear();
+    shelves.forEach((shelf, name) => this.#shelves.set(name, copyOf(shelf)));
   }
 
   leaveOut(...digests: readonly string[]): void {
