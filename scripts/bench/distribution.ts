@@ -5,10 +5,9 @@
  *     npm run bench -- [--repositories 20] [--tags 500] [--orphans 100] [--rounds 3]
  */
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { cpus, release, tmpdir, totalmem, type } from 'node:os';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 
 import {
@@ -16,24 +15,28 @@ import {
   startDockerRegistry,
   storageListing,
   type DockerRegistry,
-} from '../__tests__/support/servers/docker-registry.js';
-import { findDockerRegistry, type RegistryProgram } from '../__tests__/support/servers/programs.js';
-import { MANIFEST_ACCEPT } from '../src/oci/media-types.js';
-import { countBy, followAccessLog, type Asked } from './bench/access-log.js';
-import { createStopwatch, type Stopwatch } from './bench/measure.js';
-import type { Job } from './bench/replay.js';
-import { renderResults, type Machine, type Scan, type Sweep } from './bench/results.js';
-import { seed, type Size } from './bench/seed.js';
+} from '../../__tests__/support/servers/docker-registry.js';
+import {
+  findDockerRegistry,
+  type RegistryProgram,
+} from '../../__tests__/support/servers/programs.js';
+import { MANIFEST_ACCEPT } from '../../src/oci/media-types.js';
+import { countBy, followAccessLog, type Asked } from './access-log.js';
+import { measuredHere, writeResults } from './document.js';
+import { createStopwatch, type Stopwatch } from './measure.js';
+import type { Job } from './replay.js';
+import { renderResults, type Scan, type Sweep } from './results.js';
+import { seed, type Size } from './seed.js';
 
 const FULL: Size = { repositories: 20, tags: 500, orphans: 100 };
 /** The default of the action. */
 const CONCURRENCY = 16;
-const DOCUMENT = fileURLToPath(new URL('../docs/performance.md', import.meta.url));
 
 /** @throws Error for what isn't a whole number */
-function readArguments(): { readonly size: Size; readonly rounds: number } {
+function readArguments(args: readonly string[]): { readonly size: Size; readonly rounds: number } {
   const text = { type: 'string' } as const;
   const { values } = parseArgs({
+    args: [...args],
     options: { repositories: text, tags: text, orphans: text, rounds: text },
   });
   const whole = (name: keyof typeof values, otherwise: number): number => {
@@ -133,19 +136,6 @@ async function measureSweep(bench: Bench): Promise<Sweep> {
   return { measured, deleted: measured.deleted, byMethod };
 }
 
-function machine(registry: string): Machine {
-  const all = cpus();
-  return {
-    processor: all[0]?.model.trim() ?? 'an unknown processor',
-    cores: all.length,
-    memory: totalmem(),
-    node: process.versions.node,
-    system: `${type()} ${release()}`,
-    registry,
-    date: new Date().toISOString().slice(0, 10),
-  };
-}
-
 /** @throws Error with the mend when there is none */
 function findProgram(): RegistryProgram {
   const program = findDockerRegistry();
@@ -161,41 +151,36 @@ function versionOf(program: RegistryProgram): string {
   return `docker-registry ${/(\d+\.\d+\.\d+)/.exec(text)?.[1] ?? text.trim()}`;
 }
 
-/** Replaces what stands between the markers. */
-function write(results: string): void {
-  const [begin, end] = ['<!-- begin measurements -->', '<!-- end measurements -->'];
-  const document = readFileSync(DOCUMENT, 'utf8');
-  const [before, after] = [document.indexOf(begin), document.indexOf(end)];
-  if (before === -1 || after < before) {
-    throw new Error(`docs/performance.md needs the lines '${begin}' and '${end}'`);
+export async function benchDistribution(args: readonly string[]): Promise<void> {
+  const { size, rounds } = readArguments(args);
+  const program = findProgram();
+  const directory = mkdtempSync(join(tmpdir(), 'manifest-cleanup-bench-'));
+  const registry = await startDockerRegistry(program);
+  try {
+    tell(`Seeding ${registry.url}`);
+    await seed(registry, size);
+    const listing = join(directory, 'manifests.txt');
+    const revisions = storageListing(registry.directory).filter((path) =>
+      path.includes('/_manifests/revisions/'),
+    );
+    writeFileSync(listing, `${revisions.join('\n')}\n`);
+    const stopwatch = createStopwatch(directory);
+    const bench: Bench = { registry, stopwatch, asked: followAccessLog(registry), listing, size };
+    const scans = [await measureScan(bench, '0', rounds), await measureScan(bench, '24h', rounds)];
+    const sweep = await measureSweep(bench);
+    const results = renderResults({
+      machine: `${measuredHere()}; ${versionOf(program)}`,
+      size,
+      scans,
+      sweep,
+    });
+    process.stdout.write(`${results}\n`);
+    if (JSON.stringify(size) === JSON.stringify(FULL)) {
+      writeResults('measurements', results);
+      tell('Written to docs/performance.md.');
+    }
+  } finally {
+    await registry.stop();
+    rmSync(directory, { recursive: true, force: true });
   }
-  const block = `\n<!-- prettier-ignore-start -->\n\n${results}\n\n<!-- prettier-ignore-end -->\n`;
-  writeFileSync(DOCUMENT, document.slice(0, before + begin.length) + block + document.slice(after));
-}
-
-const { size, rounds } = readArguments();
-const program = findProgram();
-const directory = mkdtempSync(join(tmpdir(), 'manifest-cleanup-bench-'));
-const registry = await startDockerRegistry(program);
-try {
-  tell(`Seeding ${registry.url}`);
-  await seed(registry, size);
-  const listing = join(directory, 'manifests.txt');
-  const revisions = storageListing(registry.directory).filter((path) =>
-    path.includes('/_manifests/revisions/'),
-  );
-  writeFileSync(listing, `${revisions.join('\n')}\n`);
-  const stopwatch = createStopwatch(directory);
-  const bench: Bench = { registry, stopwatch, asked: followAccessLog(registry), listing, size };
-  const scans = [await measureScan(bench, '0', rounds), await measureScan(bench, '24h', rounds)];
-  const sweep = await measureSweep(bench);
-  const results = renderResults({ machine: machine(versionOf(program)), size, scans, sweep });
-  process.stdout.write(`${results}\n`);
-  if (JSON.stringify(size) === JSON.stringify(FULL)) {
-    write(results);
-    tell('Written to docs/performance.md.');
-  }
-} finally {
-  await registry.stop();
-  rmSync(directory, { recursive: true, force: true });
 }
