@@ -33,7 +33,8 @@ export type Order =
   | { readonly kind: 'clean' }
   /** counts from nothing again */
   | { readonly kind: 'reset' }
-  | { readonly kind: 'tally' };
+  /** `minutes`: for how long the run was to delete */
+  | { readonly kind: 'tally'; readonly minutes?: number };
 
 /** What was asked since the last reset. */
 export interface Tally {
@@ -51,7 +52,7 @@ export interface Tally {
   readonly deletes: number;
   /** milliseconds since the first DELETE; absent before it */
   readonly deletingFor?: number;
-  /** DELETEs a minute, in the whole minutes since the first of them; absent before there is one */
+  /** DELETEs a minute, in the minutes that were asked for, from the first of them on */
   readonly deletesAMinute?: number;
 }
 
@@ -101,7 +102,7 @@ if (process.send !== undefined) {
     ghcr?.apiRequests.splice(0);
   };
 
-  const tally = (): Tally => {
+  const tally = (minutes?: number): Tally => {
     if (ghcr === undefined) {
       throw new Error('not started');
     }
@@ -124,7 +125,7 @@ if (process.send !== undefined) {
         ({ method, url: path, status }) => isDelete(method, path) && status === 204,
       ).length,
       ...since,
-      ...rateOf(deletes),
+      ...(minutes === undefined ? {} : { deletesAMinute: rateOf(deletes, minutes) }),
     };
   };
 
@@ -137,7 +138,7 @@ if (process.send !== undefined) {
       } else if (order.kind === 'reset') {
         reset();
       }
-      process.send?.(tally());
+      process.send?.(tally(order.kind === 'tally' ? order.minutes : undefined));
     })();
   });
 }
@@ -162,9 +163,7 @@ function withoutBlobs(content: Content): Content {
 }
 
 /** @param times of the DELETEs, ascending */
-function rateOf(times: readonly number[]): Pick<Tally, 'deletesAMinute'> {
+function rateOf(times: readonly number[], minutes: number): number {
   const [first = 0] = times;
-  const minutes = Math.floor(((times.at(-1) ?? 0) - first) / MINUTE);
-  const within = times.filter((time) => time < first + minutes * MINUTE);
-  return minutes === 0 ? {} : { deletesAMinute: within.length / minutes };
+  return times.filter((time) => time < first + minutes * MINUTE).length / minutes;
 }
