@@ -28,6 +28,8 @@ const DAY = 24 * 60 * 60 * 1000;
 const RESTORE_WINDOW = 30 * DAY;
 /** Requests of the quota that are left to others: a token's quota is that of all workflows of its repository. */
 const RESERVE = 100;
+/** Deletes that were sent, and whose answers haven't told yet what is left: at the pace of deletes, those of 2.5 seconds. */
+const UNDER_WAY = 10;
 
 const ADVICE: Advice = {
   allowDeletes: 'see the settings of the package',
@@ -131,7 +133,7 @@ function createBudget(
       // Another recheck, and the list that confirms the deletes.
       const names = new Set([...deleting, repository]);
       const owed = [...names].reduce((sum, name) => sum + 2 * versions.cost(name), 0);
-      const deletes = Math.max(0, known.remaining - RESERVE - owed);
+      const deletes = Math.max(0, known.remaining - RESERVE - UNDER_WAY - owed);
       return { deletes, until: known.resetsAt };
     },
   };
