@@ -68,20 +68,23 @@ function open(connection: Connection): Registry {
   };
 }
 
-/** A package that isn't there yet is denied to the login, as one is that the account may not see. */
+/** A package that isn't there yet is denied to the login, as one is that the account may not see. A ledger begins so. */
 function withUnknownPackages(reader: Reader, versions: VersionList): Reader {
+  const orNone = async <T>(repository: string, none: T, read: () => Promise<T>): Promise<T> => {
+    try {
+      return await read();
+    } catch (error) {
+      if (isDenied(error) && (await versions.isUnknown(repository))) {
+        return none;
+      }
+      throw error;
+    }
+  };
   return {
     ...reader,
-    async tags(repository) {
-      try {
-        return await reader.tags(repository);
-      } catch (error) {
-        if (isDenied(error) && (await versions.isUnknown(repository))) {
-          return [];
-        }
-        throw error;
-      }
-    },
+    tags: (repository) => orNone(repository, [], () => reader.tags(repository)),
+    blob: (repository, ...rest) =>
+      orNone(repository, undefined, () => reader.blob(repository, ...rest)),
   };
 }
 
