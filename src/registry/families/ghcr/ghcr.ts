@@ -30,6 +30,8 @@ const DAY = 24 * 60 * 60 * 1000;
 const RESTORE_WINDOW = 30 * DAY;
 /** Requests of the quota that are left to others: a token's quota is that of all workflows of its repository. */
 const RESERVE = 100;
+/** Deletes that were sent, and whose answers haven't told yet what is left: at the pace of deletes, those of 2.5 seconds. */
+const UNDER_WAY = 10;
 
 const ADVICE: Advice = {
   allowDeletes: 'see the settings of the package',
@@ -81,20 +83,23 @@ async function formerOf(repository: string, versions: VersionList): Promise<Read
   }
 }
 
-/** A package that isn't there yet is denied to the login, as one is that the account may not see. */
+/** A package that isn't there yet is denied to the login, as one is that the account may not see. A ledger begins so. */
 function withUnknownPackages(reader: Reader, versions: VersionList): Reader {
+  const orNone = async <T>(repository: string, none: T, read: () => Promise<T>): Promise<T> => {
+    try {
+      return await read();
+    } catch (error) {
+      if (isDenied(error) && (await versions.isUnknown(repository))) {
+        return none;
+      }
+      throw error;
+    }
+  };
   return {
     ...reader,
-    async tags(repository) {
-      try {
-        return await reader.tags(repository);
-      } catch (error) {
-        if (isDenied(error) && (await versions.isUnknown(repository))) {
-          return [];
-        }
-        throw error;
-      }
-    },
+    tags: (repository) => orNone(repository, [], () => reader.tags(repository)),
+    blob: (repository, ...rest) =>
+      orNone(repository, undefined, () => reader.blob(repository, ...rest)),
   };
 }
 
@@ -148,7 +153,7 @@ function createBudget(
       // Another recheck, and the list that confirms the deletes.
       const names = new Set([...deleting, repository]);
       const owed = [...names].reduce((sum, name) => sum + 2 * versions.cost(name), 0);
-      const deletes = Math.max(0, known.remaining - RESERVE - owed);
+      const deletes = Math.max(0, known.remaining - RESERVE - UNDER_WAY - owed);
       return { deletes, until: known.resetsAt };
     },
   };
