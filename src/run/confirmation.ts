@@ -17,7 +17,10 @@ import type { VerifyOptions } from './verify.js';
  */
 const PATIENCE = 60_000;
 const FIRST_PAUSE = 500;
-/** A 404 does not say that a delete is under way, so a second question, after another recheck, is enough. */
+/**
+ * A 404 does not say that a delete is under way, so a second question, after another recheck, is enough. A list may lag,
+ * though, behind the try whose answer was lost.
+ */
 const MOST_ROUNDS_AFTER_404 = 2;
 
 const STILL_THERE =
@@ -175,8 +178,10 @@ export class Confirmation {
   #endRound(digest: Digest): void {
     const round = (this.#rounds.get(digest) ?? 0) + 1;
     this.#rounds.set(digest, round);
-    const isHidden = this.#options.fates.get(digest)?.kind === 'gone';
-    if (this.#isOver() || (isHidden && round === MOST_ROUNDS_AFTER_404)) {
+    const { fates, list } = this.#options;
+    const isHidden = fates.get(digest)?.kind === 'gone';
+    const isEnough = isHidden && list === undefined && round === MOST_ROUNDS_AFTER_404;
+    if (this.#isOver() || isEnough) {
       this.#fail(digest, isHidden ? HIDDEN : STILL_THERE);
     }
   }

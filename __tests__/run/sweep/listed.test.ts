@@ -91,6 +91,21 @@ describe('a list that tells what is gone', () => {
     expect(clock.slept).toContain(8_000);
   });
 
+  it('is read again as long where it lags behind a DELETE that is answered with 404, sent again after a lost answer', async () => {
+    const { scene, sweep } = await listed(20_000);
+    scene.put(list);
+    const deleter = {
+      deleteManifest: async (_: string, digest: Digest) => {
+        scene.app.manifests.delete(digest);
+        return 'gone' as const;
+      },
+    };
+    expect(await sweep({ deleter })).toMatchObject({
+      ...NOTHING,
+      gone: digests([list, old]),
+    });
+  });
+
   it('gives later deletes a minute of their own', async () => {
     const { scene, sweep } = await listed(40_000);
     scene.put(index([list]));
