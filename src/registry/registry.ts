@@ -89,8 +89,8 @@ export type ManifestAnswer =
 
 export interface Deleter {
   /**
-   * Milliseconds for which a recheck is good enough for deletes, where one costs too many requests for the usual ten
-   * seconds.
+   * Milliseconds from the beginning of one recheck to that of the next, where one costs too many requests for the usual
+   * ten seconds after its end. A pace of deletes then has time for the recheck within its minute.
    */
   readonly recheckEvery?: number;
   /**

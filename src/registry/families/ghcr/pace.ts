@@ -27,7 +27,8 @@ export class Pace {
   turn(isLate: () => boolean = () => false): Promise<void> {
     return this.#queue(async () => {
       for (let wait = this.#wait(); wait > 0 && !isLate(); wait = this.#wait()) {
-        await this.#clock.sleep(wait);
+        // In steps: the recheck that follows is not to wait for a delete that is too late.
+        await this.#clock.sleep(Math.min(wait, SPACING));
       }
       if (!isLate()) {
         this.#sent.push(this.#clock.now());
